@@ -1,0 +1,52 @@
+//! What every error of this crate can say for itself: a hint and an exit code.
+//!
+//! Each module has its own `thiserror` enum whose messages name the operation, the path or ID and
+//! the cause. [`Explain`] adds what the command line needs. Depends on nothing.
+
+use std::process::ExitCode;
+
+/// How a run ended, as schedulers see it. The numbers are interface; see `README.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// Every ID was exported.
+    Success = 0,
+    /// Something unexpected.
+    Failure = 1,
+    /// Wrong usage, or an input file that cannot be read.
+    Usage = 2,
+    /// Finished and published, but some IDs failed.
+    SomeFailed = 3,
+    /// The API refused the key.
+    Refused = 4,
+    /// Gave up on the network or the rate limit; nothing is lost.
+    GaveUp = 5,
+    /// The output could not be written.
+    Output = 6,
+    /// `verify` found a mismatch.
+    Mismatch = 7,
+    /// Interrupted by SIGINT (128 + 2).
+    Interrupted = 130,
+    /// Interrupted by SIGTERM (128 + 15).
+    Terminated = 143,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// What an error asks of the person who reads it.
+///
+/// The `Display` text of an implementor completes the sentence "error: …" and reads
+/// "could not <operation> `<subject>`: <cause>".
+pub trait Explain: std::error::Error {
+    /// What to do about it, as a sentence fragment without a period.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    /// The exit code of a run that ends with this error.
+    fn exit(&self) -> Exit;
+}

@@ -1,0 +1,92 @@
+//! The one stream of events between the pipeline and whoever watches it.
+//!
+//! Nothing in the pipeline prints: it sends events, and progress display, log lines and the summary
+//! are consumers of the same stream. Depends on nothing.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Something that happened in the pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The list of IDs was read and compared with the journal.
+    Planned {
+        /// Distinct IDs asked for.
+        requested: usize,
+        /// Of those, IDs whose response the journal holds already.
+        held: usize,
+        /// Lines that repeated an earlier ID.
+        duplicates: usize,
+    },
+    /// An attempt was sent.
+    RequestSent,
+    /// An attempt ended, with or without an answer.
+    RequestDone {
+        /// HTTP status, if there was a response.
+        status: Option<u16>,
+        /// Bytes of body received, after decompression.
+        bytes: u64,
+    },
+    /// An attempt failed and another one follows.
+    Retry {
+        /// The ID.
+        task_id: String,
+        /// Attempts so far.
+        attempts: u32,
+        /// How long this ID waits at least.
+        delay: Duration,
+        /// What went wrong, printable and free of secrets.
+        reason: String,
+    },
+    /// The pacer's state changed.
+    Pace {
+        /// Requests a second; `None` while nothing is held back.
+        rate: Option<f64>,
+        /// All requests wait this long because the server objected.
+        cooling_down: Option<Duration>,
+    },
+    /// A task was fetched and found valid.
+    TaskFetched,
+    /// An ID failed for good.
+    TaskFailed {
+        /// The ID.
+        task_id: String,
+        /// `kind` of `failures.jsonl`.
+        kind: &'static str,
+        /// What went wrong, printable and free of secrets.
+        message: String,
+    },
+    /// This many tasks stand in the tables so far.
+    TasksFlattened(usize),
+    /// A phase that is not fetching began, for example "publishing".
+    Phase(&'static str),
+    /// Something a person should know that is no failure.
+    Warning(String),
+    /// Detail for `-v`.
+    Detail(String),
+}
+
+/// The sending side. Cheap to clone; never blocks; events after the receiver is gone are dropped.
+#[derive(Debug, Clone)]
+pub struct Events(Option<mpsc::Sender<Event>>);
+
+impl Events {
+    /// A stream and its receiving end.
+    pub fn channel() -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel();
+        (Self(Some(sender)), receiver)
+    }
+
+    /// A stream nobody watches.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Sends one event.
+    pub fn send(&self, event: Event) {
+        if let Some(sender) = &self.0 {
+            // A receiver that is gone means that the program is ending: nobody wants the event.
+            let _ = sender.send(event);
+        }
+    }
+}

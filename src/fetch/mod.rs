@@ -1,0 +1,1 @@
+//! The network side: fetches every wanted ID and hands the results over as they arrive.

@@ -1,0 +1,1 @@
+//! Reads the list of task IDs, in every form the command line accepts.
