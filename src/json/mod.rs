@@ -1,1 +1,16 @@
-//! json
+//! JSON as it was received: one pass gives a flat tree of borrowed slices.
+//!
+//! General parsers decode into values and lose what this tool must keep: number lexemes, lone
+//! surrogates, the exact text of a part, nesting of any sensible depth. This one keeps the text and
+//! marks where things stand. It allocates nothing for a value. Depends on nothing but the standard
+//! library.
+
+mod document;
+mod number;
+mod scan;
+mod text;
+
+pub use document::{Document, Key, Kind, MAX_DEPTH, Members, Parser, TextList, Value};
+pub use number::Number;
+pub use scan::JsonError;
+pub use text::{Text, push_pointer_token, write_json_string};

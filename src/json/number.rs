@@ -1,0 +1,193 @@
+//! Numbers as lexemes, and what fits a column exactly. Depends on nothing.
+
+use std::borrow::Cow;
+
+/// A number as it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number<'a>(&'a str);
+
+/// Decimal digits that any `f64` keeps: with no more, the shortest print is the number again.
+const ALWAYS_EXACT_DIGITS: usize = 15;
+
+/// More decimal digits than the exact value of any `f64` has (767 significant ones).
+const MAX_EXACT_DIGITS: usize = 800;
+
+impl<'a> Number<'a> {
+    /// Takes a lexeme that is valid JSON.
+    pub fn new(lexeme: &'a str) -> Self {
+        Self(lexeme)
+    }
+
+    /// The lexeme.
+    pub fn lexeme(&self) -> &'a str {
+        self.0
+    }
+
+    /// An integer: written without fraction and exponent, and within `i64`.
+    pub fn to_i64(&self) -> Option<i64> {
+        self.0.parse().ok()
+    }
+
+    /// The nearest double, unless that is infinite.
+    pub fn nearest_f64(&self) -> Option<f64> {
+        self.0
+            .parse()
+            .ok()
+            .filter(|double: &f64| double.is_finite())
+    }
+
+    /// The double that stands for exactly this number: its shortest print or its binary value is
+    /// the number (rule 13).
+    pub fn exact_f64(&self) -> Option<f64> {
+        let double = self.nearest_f64()?;
+        let lexeme_is_short = self.0.len() <= ALWAYS_EXACT_DIGITS && !self.0.contains(['e', 'E']);
+        if lexeme_is_short || self.equals(&format!("{double:e}")) {
+            return Some(double);
+        }
+        let digits = self.normal()?.digits.len();
+        // The binary value of a double needs as many digits as it needs; a lexeme with fewer
+        // cannot be equal to it.
+        (digits <= MAX_EXACT_DIGITS
+            && self.equals(&format!(
+                "{double:.precision$e}",
+                precision = MAX_EXACT_DIGITS
+            )))
+        .then_some(double)
+    }
+
+    /// Is it the same number as another lexeme's?
+    pub fn equals(&self, other: &str) -> bool {
+        self.0 == other
+            || match (self.normal(), Number(other).normal()) {
+                (Some(left), Some(right)) => left == right,
+                _ => false,
+            }
+    }
+
+    /// A text that is equal for equal numbers: digits without zeros at either end, and an exponent.
+    /// A number with an exponent beyond `i64` keeps its lexeme.
+    pub fn canonical(&self) -> String {
+        match self.normal() {
+            Some(Normal {
+                negative,
+                digits,
+                exponent,
+            }) => {
+                format!("{}{digits}e{exponent}", if negative { "-" } else { "" })
+            }
+            None => self.0.to_owned(),
+        }
+    }
+
+    fn normal(&self) -> Option<Normal<'a>> {
+        let (negative, unsigned) = self
+            .0
+            .strip_prefix('-')
+            .map_or((false, self.0), |rest| (true, rest));
+        let (mantissa, written_exponent) = match unsigned.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
+            None => (unsigned, 0),
+        };
+        let (digits, fraction_len) = match mantissa.split_once('.') {
+            Some((whole, fraction)) => (Cow::Owned([whole, fraction].concat()), fraction.len()),
+            None => (Cow::Borrowed(mantissa), 0),
+        };
+        let without_zeros = digits.trim_end_matches('0');
+        let dropped = digits.len() - without_zeros.len();
+        let significant = without_zeros.trim_start_matches('0');
+        if significant.is_empty() {
+            return Some(Normal {
+                negative: false,
+                digits: Cow::Borrowed("0"),
+                exponent: 0,
+            });
+        }
+        let exponent = written_exponent
+            .checked_sub(i64::try_from(fraction_len).ok()?)?
+            .checked_add(i64::try_from(dropped).ok()?)?;
+        Some(Normal {
+            negative,
+            digits: Cow::Owned(significant.to_owned()),
+            exponent,
+        })
+    }
+}
+
+/// Digits times ten to the exponent; the first and the last digit are not zero.
+#[derive(Debug, PartialEq, Eq)]
+struct Normal<'a> {
+    negative: bool,
+    digits: Cow<'a, str>,
+    exponent: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn integers_are_written_plainly() {
+        assert_eq!(Number::new("9223372036854775807").to_i64(), Some(i64::MAX));
+        assert_eq!(Number::new("-9223372036854775808").to_i64(), Some(i64::MIN));
+        for other in ["9223372036854775808", "3.0", "1e2", "-1E0"] {
+            assert_eq!(Number::new(other).to_i64(), None, "{other}");
+        }
+        assert_eq!(Number::new("-0").to_i64(), Some(0));
+    }
+
+    #[test]
+    fn doubles_are_exact_or_nothing() {
+        for exact in [
+            "0.1",
+            "3.0",
+            "1e2",
+            "-0.0",
+            "5e-324",
+            "1.7976931348623157e308",
+            "0.5",
+        ] {
+            assert!(Number::new(exact).exact_f64().is_some(), "{exact}");
+        }
+        // The binary value of 0.1, all 55 digits of it.
+        let binary = "0.1000000000000000055511151231257827021181583404541015625";
+        assert_eq!(Number::new(binary).exact_f64(), Some(0.1));
+        for inexact in [
+            "0.10000000000000000555",
+            "123456789012345678901234567890",
+            "1e400",
+            "1e-400",
+            "9007199254740993",
+        ] {
+            assert_eq!(Number::new(inexact).exact_f64(), None, "{inexact}");
+        }
+    }
+
+    #[test]
+    fn equal_numbers_have_equal_canonical_texts() {
+        for (left, right) in [
+            ("3", "3.0"),
+            ("100", "1e2"),
+            ("0", "-0.0"),
+            ("1.50", "15e-1"),
+        ] {
+            assert!(Number::new(left).equals(right), "{left} {right}");
+            assert_eq!(
+                Number::new(left).canonical(),
+                Number::new(right).canonical()
+            );
+        }
+        assert!(!Number::new("1").equals("10"));
+        assert!(!Number::new("1").equals("-1"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_double_is_exact_in_its_shortest_print(bits: u64) {
+            let double = f64::from_bits(bits);
+            prop_assume!(double.is_finite());
+            let print = format!("{double:?}");
+            prop_assert_eq!(Number::new(&print).exact_f64(), Some(double));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Strings as they stand in JSON: borrowed, decoded only where they are written to.
+//! Depends on nothing.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+/// A string: either plain text or the inside of a JSON string with escapes, known to be valid and
+/// without lone surrogates.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    raw: &'a str,
+    escaped: bool,
+}
+
+impl<'a> Text<'a> {
+    /// Text that stands for itself.
+    pub fn plain(text: &'a str) -> Self {
+        Self {
+            raw: text,
+            escaped: false,
+        }
+    }
+
+    /// The inside of a valid JSON string.
+    pub(super) fn from_json(raw: &'a str, escaped: bool) -> Self {
+        Self { raw, escaped }
+    }
+
+    /// Bytes it takes at most.
+    pub fn size(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Writes it decoded.
+    pub fn write_to(&self, out: &mut impl Write) -> fmt::Result {
+        if !self.escaped {
+            return out.write_str(self.raw);
+        }
+        let mut rest = self.raw;
+        while let Some((plain, escape)) = rest.split_once('\\') {
+            out.write_str(plain)?;
+            let (decoded, behind) = decode_escape(escape);
+            out.write_char(decoded)?;
+            rest = behind;
+        }
+        out.write_str(rest)
+    }
+
+    /// Decoded; borrowed when there is nothing to decode.
+    pub fn decode(&self) -> Cow<'a, str> {
+        if !self.escaped {
+            return Cow::Borrowed(self.raw);
+        }
+        let mut out = String::with_capacity(self.raw.len());
+        // Writing to a String cannot fail.
+        let _ = self.write_to(&mut out);
+        Cow::Owned(out)
+    }
+}
+
+impl PartialEq<str> for Text<'_> {
+    fn eq(&self, other: &str) -> bool {
+        if self.escaped {
+            self.decode() == other
+        } else {
+            self.raw == other
+        }
+    }
+}
+
+impl PartialEq for Text<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        if self.escaped || other.escaped {
+            self.decode() == other.decode()
+        } else {
+            self.raw == other.raw
+        }
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_to(f)
+    }
+}
+
+/// Decodes what follows a backslash; gives the character and the text behind it.
+fn decode_escape(escape: &str) -> (char, &str) {
+    let mut chars = escape.chars();
+    let decoded = match chars.next() {
+        Some('b') => '\u{8}',
+        Some('f') => '\u{c}',
+        Some('n') => '\n',
+        Some('r') => '\r',
+        Some('t') => '\t',
+        Some('u') => return decode_unicode(chars.as_str()),
+        Some(other) => other,
+        None => char::REPLACEMENT_CHARACTER,
+    };
+    (decoded, chars.as_str())
+}
+
+/// Decodes what follows `\u`: four digits, or those of a surrogate pair.
+fn decode_unicode(digits: &str) -> (char, &str) {
+    let (first, rest) = unit(digits);
+    if let Some(decoded) = char::from_u32(first) {
+        return (decoded, rest);
+    }
+    let (second, rest) = unit(rest.strip_prefix("\\u").unwrap_or_default());
+    let high = first.wrapping_sub(0xD800) << 10;
+    let low = second.wrapping_sub(0xDC00);
+    let decoded = char::from_u32(0x1_0000_u32.wrapping_add(high | low));
+    (decoded.unwrap_or(char::REPLACEMENT_CHARACTER), rest)
+}
+
+fn unit(digits: &str) -> (u32, &str) {
+    let (hex, rest) = digits.split_at_checked(4).unwrap_or_default();
+    (u32::from_str_radix(hex, 16).unwrap_or_default(), rest)
+}
+
+/// Writes a JSON string, quotes included, with the fewest escapes that JSON asks for.
+pub fn write_json_string(text: &str, out: &mut String) {
+    out.push('"');
+    let mut plain_from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(text.get(plain_from..at).unwrap_or_default());
+        if escape.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\u{byte:04x}");
+        } else {
+            out.push_str(escape);
+        }
+        plain_from = at + 1;
+    }
+    out.push_str(text.get(plain_from..).unwrap_or_default());
+    out.push('"');
+}
+
+/// Appends `/token` to a JSON Pointer (RFC 6901).
+pub fn push_pointer_token(pointer: &mut String, token: &str) {
+    pointer.push('/');
+    for c in token.chars() {
+        match c {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            other => pointer.push(other),
+        }
+    }
+}
