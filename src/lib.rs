@@ -6,4 +6,8 @@
 
 pub mod error;
 pub mod event;
+pub mod flatten;
+pub mod hex;
 pub mod json;
+pub mod output;
+pub mod tables;

@@ -268,6 +268,13 @@ pub struct Value<'d> {
     at: usize,
 }
 
+/// `null`, which has no members and no elements.
+impl Default for Value<'_> {
+    fn default() -> Self {
+        Self { text: "", nodes: &[], at: 0 }
+    }
+}
+
 impl<'d> Value<'d> {
     fn node(&self) -> Node {
         // Values are made from nodes that exist; the default only spares a panic path.

@@ -1,0 +1,183 @@
+//! RFC 3339 times: to microseconds, and whether the column gives the text back (rule 9).
+//! Depends on nothing.
+
+/// A time as its column holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Time {
+    /// Microseconds since 1970 in UTC, floored.
+    pub(super) micros: i64,
+    /// Is the text the one that the column gives back?
+    pub(super) canonical: bool,
+}
+
+const MICROS: i64 = 1_000_000;
+/// 0001-01-01T00:00:00Z and 10000-01-01T00:00:00Z in microseconds: the years that have four digits.
+const FIRST: i64 = -62_135_596_800 * MICROS;
+const BEHIND_LAST: i64 = 253_402_300_800 * MICROS;
+
+/// Takes a text apart.
+struct Cursor<'a>(&'a [u8]);
+
+impl Cursor<'_> {
+    fn digits(&mut self, count: usize) -> Option<i64> {
+        let (digits, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        digits.iter().try_fold(0, |value, digit| {
+            digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0'))
+        })
+    }
+
+    fn one_of(&mut self, allowed: &[u8]) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        allowed.contains(&first).then_some(first)
+    }
+}
+
+/// Parses an RFC 3339 time. Nothing for what is not one, a leap second, or an instant outside the
+/// years 0001 to 9999 in UTC.
+pub(super) fn parse(text: &str) -> Option<Time> {
+    let mut cursor = Cursor(text.as_bytes());
+    let year = cursor.digits(4)?;
+    cursor.one_of(b"-")?;
+    let month = cursor.digits(2)?;
+    cursor.one_of(b"-")?;
+    let day = cursor.digits(2)?;
+    let separator = cursor.one_of(b"Tt")?;
+    let hour = cursor.digits(2)?;
+    cursor.one_of(b":")?;
+    let minute = cursor.digits(2)?;
+    cursor.one_of(b":")?;
+    let second = cursor.digits(2)?;
+    let (fraction, canonical_fraction) = fraction(&mut cursor)?;
+    let zone = cursor.one_of(b"Zz+-")?;
+    let offset = if zone.eq_ignore_ascii_case(&b'Z') { 0 } else { offset(&mut cursor, zone)? };
+    let in_range = (1..=12).contains(&month)
+        && (1..=days_in_month(year, month)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60
+        && cursor.0.is_empty();
+    if !in_range {
+        return None;
+    }
+    let minutes = (days_since_1970(year, month, day) * 24 + hour) * 60 + minute - offset;
+    let micros = (minutes * 60 + second) * MICROS + fraction;
+    (FIRST..BEHIND_LAST).contains(&micros).then_some(Time {
+        micros,
+        canonical: canonical_fraction && separator == b'T' && zone == b'Z',
+    })
+}
+
+/// Microseconds of a fraction, floored, and whether it is written as the column would.
+fn fraction(cursor: &mut Cursor<'_>) -> Option<(i64, bool)> {
+    if cursor.0.first() != Some(&b'.') {
+        return Some((0, true));
+    }
+    let rest = cursor.0.get(1..)?;
+    let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, behind) = rest.split_at_checked(len).filter(|_| len > 0)?;
+    cursor.0 = behind;
+    let micros = digits.iter().chain(std::iter::repeat(&b'0')).take(6).fold(0, |value, digit| {
+        value * 10 + i64::from(digit - b'0')
+    });
+    let fewest = match micros {
+        0 => 0,
+        micros if micros % 1_000 == 0 => 3,
+        _ => 6,
+    };
+    Some((micros, len == fewest))
+}
+
+/// Minutes of `+hh:mm`, behind its sign.
+fn offset(cursor: &mut Cursor<'_>, sign: u8) -> Option<i64> {
+    let hours = cursor.digits(2)?;
+    cursor.one_of(b":")?;
+    let minutes = cursor.digits(2)?;
+    let offset = hours * 60 + minutes;
+    (hours < 24 && minutes < 60).then_some(if sign == b'-' { -offset } else { offset })
+}
+
+fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 => 28 + i64::from(is_leap(year)),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days in the proleptic Gregorian calendar.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    const DAYS_TO_1970: i64 = 719_162;
+    let before = year - 1;
+    let years = before * 365 + before.div_euclid(4) - before.div_euclid(100) + before.div_euclid(400);
+    let months: i64 = (1..month).map(|earlier| days_in_month(year, earlier)).sum();
+    years + months + day - 1 - DAYS_TO_1970
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn micros(text: &str) -> Option<(i64, bool)> {
+        parse(text).map(|time| (time.micros, time.canonical))
+    }
+
+    #[test]
+    fn canonical_texts() {
+        assert_eq!(micros("1970-01-01T00:00:00Z"), Some((0, true)));
+        assert_eq!(micros("2023-11-07T05:31:56Z"), Some((1_699_335_116_000_000, true)));
+        assert_eq!(micros("2023-11-07T05:31:56.359Z"), Some((1_699_335_116_359_000, true)));
+        assert_eq!(micros("1969-12-31T23:59:59.999999Z"), Some((-1, true)));
+        assert_eq!(micros("0001-01-01T00:00:00Z"), Some((FIRST, true)));
+        assert_eq!(micros("9999-12-31T23:59:59.999999Z"), Some((BEHIND_LAST - 1, true)));
+    }
+
+    #[test]
+    fn other_texts_for_the_same_instant_are_kept_as_well() {
+        for (text, expected) in [
+            ("1970-01-01T02:00:00+02:00", 0),
+            ("1970-01-01T00:00:00.000Z", 0),
+            ("1970-01-01T00:00:00.1Z", 100_000),
+            ("1970-01-01T00:00:00.1000Z", 100_000),
+            ("1970-01-01T00:00:00.0000009Z", 0),
+            ("1969-12-31T23:59:59.9999999Z", -1),
+            ("1970-01-01t00:00:00z", 0),
+            ("1970-01-01T00:00:00-00:00", 0),
+        ] {
+            assert_eq!(micros(text), Some((expected, false)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time() {
+        for text in [
+            "", "2023-11-07", "2023-11-07T05:31:56", "2023-11-07 05:31:56Z", "2023-02-29T00:00:00Z",
+            "2023-11-07T24:00:00Z", "2016-12-31T23:59:60Z", "0000-12-31T00:00:00Z",
+            "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "2023-11-07T05:31:56.Z",
+            "2023-11-07T05:31:56+0200", "2023-11-07T05:31:56Z ", "1699335116", "２023-11-07T05:31:56Z",
+        ] {
+            assert_eq!(micros(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_jiff(seconds in FIRST / MICROS..BEHIND_LAST / MICROS, nanos in 0..1_000_000_000_i32) {
+            let stamp = jiff::Timestamp::new(seconds, nanos).or_else(|_| jiff::Timestamp::from_second(0)).unwrap();
+            let text = stamp.to_string();
+            let expected = stamp.as_nanosecond().div_euclid(1_000);
+            prop_assert_eq!(i128::from(parse(&text).unwrap().micros), expected, "{}", text);
+        }
+
+        #[test]
+        fn takes_any_text(text: String) {
+            let _ = parse(&text);
+        }
+    }
+}

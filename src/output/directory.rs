@@ -1,0 +1,150 @@
+//! The output directory: whether it may be used, and who uses it now. Depends on `manifest`.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::OutputError;
+use super::manifest::{FILE_NAME as MANIFEST, earlier_files};
+use super::writer::Format;
+use crate::tables::definition::TABLES;
+
+/// Where state is kept, inside the output directory.
+pub const STATE_DIRECTORY: &str = ".scale-export";
+
+/// Only the owner looks into state: it holds the raw responses.
+const STATE_MODE: u32 = 0o700;
+const STATE_FILE_MODE: u32 = 0o600;
+
+/// An output directory that is ours to write to.
+#[derive(Debug)]
+pub struct OutputDirectory {
+    path: PathBuf,
+    earlier: BTreeSet<String>,
+    _lock: Lock,
+}
+
+impl OutputDirectory {
+    /// Creates the directory if need be, takes its lock, and looks at what is there.
+    ///
+    /// Refused: a directory with files that this tool did not write, unless `force`. Names that
+    /// begin with a dot are nobody's business.
+    pub fn open(path: &Path, force: bool) -> Result<Self, OutputError> {
+        fs::create_dir_all(path).map_err(OutputError::io("create", path))?;
+        if !force {
+            refuse_foreign_files(path)?;
+        }
+        let state = path.join(STATE_DIRECTORY);
+        if !state.is_dir() {
+            DirBuilder::new()
+                .mode(STATE_MODE)
+                .create(&state)
+                .map_err(OutputError::io("create", &state))?;
+        }
+        fs::set_permissions(&state, fs::Permissions::from_mode(STATE_MODE))
+            .map_err(OutputError::io("protect", &state))?;
+        let lock = Lock::take(path, &state)?;
+        let earlier = earlier_files(path)?.unwrap_or_default();
+        Ok(Self { path: path.to_owned(), earlier, _lock: lock })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where state is kept.
+    pub fn state(&self) -> PathBuf {
+        self.path.join(STATE_DIRECTORY)
+    }
+
+    /// Is there a complete export?
+    pub fn has_export(&self) -> bool {
+        !self.earlier.is_empty()
+    }
+
+    /// Files of the previous export that a new one does not have.
+    pub fn obsolete(&self, published: &BTreeSet<String>) -> Vec<String> {
+        self.earlier.difference(published).cloned().collect()
+    }
+}
+
+/// Opens a file of the state, which only its owner may read.
+pub(crate) fn state_file_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(STATE_FILE_MODE);
+    options
+}
+
+fn refuse_foreign_files(path: &Path) -> Result<(), OutputError> {
+    let earlier = earlier_files(path).ok().flatten().unwrap_or_default();
+    let mut foreign = Vec::new();
+    for entry in fs::read_dir(path).map_err(OutputError::io("list", path))? {
+        let entry = entry.map_err(OutputError::io("list", path))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') && !earlier.contains(&name) && !is_ours(path, &name) {
+            foreign.push(name);
+        }
+    }
+    match foreign.into_iter().min() {
+        Some(name) => Err(OutputError::Foreign { path: path.to_owned(), name }),
+        None => Ok(()),
+    }
+}
+
+/// Is this a name that this tool gives, in a directory where it has been? A kill between the renames
+/// of a first publication leaves such files and no manifest yet.
+fn is_ours(path: &Path, name: &str) -> bool {
+    let formats = [Format::Parquet, Format::Csv];
+    path.join(STATE_DIRECTORY).is_dir()
+        && (name == MANIFEST
+            || super::load_sql::FILE_NAME == name
+            || name == crate::output::FAILURES
+            || TABLES
+                .iter()
+                .any(|table| formats.iter().any(|format| format.file_name(table.name) == name)))
+}
+
+/// Held by the process: it ends with it, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    fn take(directory: &Path, state: &Path) -> Result<Self, OutputError> {
+        let path = state.join("lock");
+        let mut file = state_file_options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(OutputError::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Whoever holds it may be just about to write this.
+                let _ = file.read_to_string(&mut holder);
+                let holder = holder.trim().to_owned();
+                let holder = if holder.is_empty() { "unknown".to_owned() } else { holder };
+                return Err(OutputError::Locked { path: directory.to_owned(), holder });
+            }
+            Err(TryLockError::Error(error)) => return Err(OutputError::io("lock", &path)(error)),
+        }
+        let holder = format!(
+            "pid {} on {}, since {}\n",
+            std::process::id(),
+            rustix::system::uname().nodename().to_string_lossy(),
+            jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        );
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(holder.as_bytes()))
+            .map_err(OutputError::io("write", &path))?;
+        Ok(Self { _file: file })
+    }
+}

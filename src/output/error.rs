@@ -1,0 +1,100 @@
+//! What can go wrong with the output. Depends on `error`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::error::{Exit, Explain};
+
+/// Why the output could not be made.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// The file system refused something.
+    #[error("could not {operation} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A table's file could not be encoded or written.
+    #[error("could not write table `{table}` to `{}`: {cause}", path.display())]
+    Table {
+        /// The table.
+        table: &'static str,
+        /// Its file.
+        path: PathBuf,
+        /// What the writer said.
+        cause: String,
+    },
+    /// The directory holds files that are not ours.
+    #[error("could not use the output directory `{}`: it holds `{name}`, which this tool did not write", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// The first such file.
+        name: String,
+    },
+    /// Another run is at work.
+    #[error("could not lock the output directory `{}`: another run holds the lock ({holder})", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// Who holds it, as far as known.
+        holder: String,
+    },
+    /// A manifest is there but cannot be understood.
+    #[error("could not read the manifest `{}`: {cause}", path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+}
+
+impl OutputError {
+    /// For `map_err` on results of the file system.
+    pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { operation, path, source }
+    }
+}
+
+impl Explain for OutputError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    Some("make space and run the same command again; it goes on where it stopped".into())
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    Some("choose a directory that you may write to with --out".into())
+                }
+                _ => Some("what was fetched is kept; run the same command again to go on".into()),
+            },
+            Self::Table { .. } => {
+                Some("what was fetched is kept; run the same command again to go on".into())
+            }
+            Self::Foreign { .. } => {
+                Some("choose an empty directory with --out, or write there anyway with --force".into())
+            }
+            Self::Locked { .. } => {
+                Some("wait for the other run to end, or export to another directory".into())
+            }
+            Self::Manifest { .. } => {
+                Some("use the version of this tool that wrote it, or move the export away".into())
+            }
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Foreign { .. } | Self::Locked { .. } | Self::Manifest { .. } => Exit::Usage,
+            Self::Io { .. } | Self::Table { .. } => Exit::Output,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `manifest.json`: what was published, and proof of it. Depends on `tables`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{Format, OutputError};
+use crate::tables::{DriftEntry, SCHEMA_VERSION};
+
+/// Its name in the output directory.
+pub(super) const FILE_NAME: &str = "manifest.json";
+
+/// Version of the manifest's own format.
+const FORMAT_VERSION: u32 = 1;
+
+/// The tool that wrote the export.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tool {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// The options that shape what is published.
+#[derive(Debug, Clone, Serialize)]
+pub struct ManifestOptions {
+    /// Where the API is, without credentials.
+    pub base_url: String,
+    /// Expanded entities.
+    pub expand: Vec<String>,
+    /// Requested details.
+    pub opts: Vec<String>,
+    /// File format.
+    pub format: Format,
+    /// Tables written, when not all of them.
+    pub tables: Vec<String>,
+    /// Are live credentials inside of responses kept?
+    pub keep_secrets: bool,
+}
+
+/// Counts of IDs.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ids {
+    /// Distinct IDs.
+    pub requested: u64,
+    /// In the tables.
+    pub exported: u64,
+    /// In `failures.jsonl`.
+    pub failed: u64,
+    /// Lines that repeated an ID.
+    pub duplicates: u64,
+    /// Of the distinct IDs in their order, each with a line break.
+    pub sha256: String,
+}
+
+/// A file of a table.
+#[derive(Debug, Clone, Serialize)]
+pub struct TableFile {
+    /// Path in the output directory.
+    pub path: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// A table's files.
+#[derive(Debug, Clone, Serialize)]
+pub struct TableFiles {
+    /// Rows in all of them.
+    pub rows: u64,
+    /// In the order of their rows.
+    pub files: Vec<TableFile>,
+}
+
+/// A file that is no table.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileEntry {
+    /// Path in the output directory.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// What the run did; nothing else in an export depends on when and how it was made.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunCounters {
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339.
+    pub finished_at: String,
+    /// Attempts sent.
+    pub requests: u64,
+    /// Attempts beyond the first of their ID.
+    pub retries: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+    /// Bytes of answers, decompressed.
+    pub bytes_received: u64,
+}
+
+/// The whole manifest.
+#[derive(Debug, Clone, Serialize)]
+pub struct Manifest {
+    format_version: u32,
+    /// The tool.
+    pub tool: Tool,
+    schema_version: &'static str,
+    /// The options.
+    pub options: ManifestOptions,
+    /// The IDs.
+    pub ids: Ids,
+    /// The tables, in the order of their documentation.
+    #[serde(serialize_with = "in_order")]
+    pub tables: Vec<(&'static str, TableFiles)>,
+    /// The other files.
+    pub files: Vec<FileEntry>,
+    /// What differs from the documented shape.
+    pub drift: Vec<DriftEntry>,
+    /// The run.
+    pub run: RunCounters,
+}
+
+fn in_order<S: Serializer>(
+    tables: &[(&'static str, TableFiles)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(tables.len()))?;
+    for (name, files) in tables {
+        map.serialize_entry(name, files)?;
+    }
+    map.end()
+}
+
+impl Manifest {
+    /// Puts a manifest together.
+    pub fn new(
+        options: ManifestOptions,
+        ids: Ids,
+        tables: Vec<(&'static str, TableFiles)>,
+        files: Vec<FileEntry>,
+        drift: Vec<DriftEntry>,
+        run: RunCounters,
+    ) -> Self {
+        let tool = Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+        Self {
+            format_version: FORMAT_VERSION,
+            tool,
+            schema_version: SCHEMA_VERSION,
+            options,
+            ids,
+            tables,
+            files,
+            drift,
+            run,
+        }
+    }
+
+    /// All published files, this one left out.
+    pub fn paths(&self) -> BTreeSet<String> {
+        let tables = self.tables.iter().flat_map(|(_, table)| &table.files).map(|file| &file.path);
+        tables.chain(self.files.iter().map(|file| &file.path)).cloned().collect()
+    }
+
+    /// As it is written.
+    pub fn to_json(&self) -> String {
+        // Every part is a plain value: serialization cannot fail.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
+/// What a later run needs of an earlier manifest.
+#[derive(Debug, Deserialize)]
+struct Earlier {
+    format_version: u32,
+    #[serde(default)]
+    tables: std::collections::BTreeMap<String, EarlierFiles>,
+    #[serde(default)]
+    files: Vec<EarlierFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EarlierFiles {
+    files: Vec<EarlierFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EarlierFile {
+    path: String,
+}
+
+/// The files that an earlier export in this directory published; `None` when there is none.
+///
+/// Paths that lead out of the directory are left out: a damaged manifest must not make this tool
+/// remove anything else.
+pub(super) fn earlier_files(directory: &Path) -> Result<Option<BTreeSet<String>>, OutputError> {
+    let path = directory.join(FILE_NAME);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(OutputError::io("read", &path)(error)),
+    };
+    let refused = |cause: String| OutputError::Manifest { path: path.clone(), cause };
+    let earlier: Earlier =
+        serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
+    if earlier.format_version > FORMAT_VERSION {
+        let version = earlier.format_version;
+        return Err(refused(format!("its format version {version} is newer than this tool")));
+    }
+    let tables = earlier.tables.into_values().flat_map(|table| table.files);
+    let inside = |path: &String| {
+        let mut parts = Path::new(path).components();
+        !path.is_empty() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
+    };
+    Ok(Some(tables.chain(earlier.files).map(|file| file.path).filter(inside).collect()))
+}

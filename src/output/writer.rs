@@ -1,0 +1,110 @@
+//! One file for each table, whatever the format. Depends on `csv`, `parquet` and `staging`.
+
+use arrow::array::RecordBatch;
+use serde::Serialize;
+
+use super::csv::CsvWriter;
+use super::manifest::{TableFile, TableFiles};
+use super::parquet::ParquetWriter;
+use super::staging::{Published, Staging};
+use super::OutputError;
+use crate::tables::definition::TABLES;
+use crate::tables::{BatchSink, SinkError, TableInfo};
+
+/// File format of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Apache Parquet.
+    Parquet,
+    /// RFC 4180.
+    Csv,
+}
+
+impl Format {
+    /// Ending of the file names.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// The file of a table.
+    pub fn file_name(self, table: &str) -> String {
+        format!("{table}.{}", self.extension())
+    }
+}
+
+/// Encodes the batches of one table into its file.
+pub(super) trait TableWriter {
+    /// Appends rows.
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), OutputError>;
+    /// Completes and syncs the file.
+    fn finish(self: Box<Self>) -> Result<Published, OutputError>;
+}
+
+/// The writers of all wanted tables.
+pub struct TableWriters {
+    writers: Vec<(&'static TableInfo, usize, Box<dyn TableWriter>)>,
+}
+
+impl std::fmt::Debug for TableWriters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.writers.iter().map(|(table, rows, _)| (table.name, rows))).finish()
+    }
+}
+
+impl TableWriters {
+    /// Begins a file for each table that `wanted` takes by name: a table without rows is written
+    /// too.
+    pub fn begin(
+        staging: &Staging,
+        format: Format,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Self, OutputError> {
+        let writers = TABLES
+            .iter()
+            .filter(|table| wanted(table.name))
+            .map(|table| {
+                let file = staging.create(&format.file_name(table.name))?;
+                let writer: Box<dyn TableWriter> = match format {
+                    Format::Parquet => Box::new(ParquetWriter::begin(table, file)?),
+                    Format::Csv => Box::new(CsvWriter::begin(table, file)?),
+                };
+                Ok((table, 0, writer))
+            })
+            .collect::<Result<_, OutputError>>()?;
+        Ok(Self { writers })
+    }
+
+    /// Completes and syncs all files; gives them with their entries for the manifest.
+    pub fn finish(self) -> Result<(Vec<Published>, Vec<(&'static str, TableFiles)>), OutputError> {
+        let mut files = Vec::new();
+        let mut entries = Vec::new();
+        for (table, rows, writer) in self.writers {
+            let file = writer.finish()?;
+            let entry = TableFile {
+                path: file.path.clone(),
+                rows: rows as u64,
+                bytes: file.bytes,
+                sha256: file.sha256.clone(),
+            };
+            entries.push((table.name, TableFiles { rows: rows as u64, files: vec![entry] }));
+            files.push(file);
+        }
+        Ok((files, entries))
+    }
+}
+
+impl BatchSink for TableWriters {
+    fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
+        for (known, rows, writer) in &mut self.writers {
+            if known.name == table.name {
+                *rows += batch.num_rows();
+                writer.write(&batch)?;
+            }
+        }
+        Ok(())
+    }
+}

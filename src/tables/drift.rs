@@ -1,0 +1,81 @@
+//! What did not go as the API's documentation says: counted by table and column. Depends on nothing.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// In what way something differs from the documented shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftKind {
+    /// A value that does not fit its column; it stands in `extra`.
+    Misfit,
+    /// A key that has no column; it stands in `extra`.
+    UnknownKey,
+    /// A status, role or annotation type that is not documented; it stands in its column.
+    UnknownValue,
+}
+
+/// One line of the drift report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DriftEntry {
+    /// The table.
+    pub table: &'static str,
+    /// The column, or the unknown key (a path from the row's object, with dots).
+    pub column: String,
+    /// What is odd.
+    pub kind: DriftKind,
+    /// How often.
+    pub count: u64,
+    /// The first task, in the order of the input, where it occurs.
+    pub first_task_id: String,
+}
+
+/// Distinct columns and keys that are counted each by itself. Keys are data in a few odd tasks (a map
+/// with a million IDs for keys); the report stays readable and bounded.
+const MAX_ENTRIES: usize = 1_000;
+
+/// The name under which keys past [`MAX_ENTRIES`] are counted.
+const OTHER: &str = "(other)";
+
+/// Bytes of a key that the report shows.
+const MAX_KEY_BYTES: usize = 120;
+
+/// Counts of drift, in a fixed order.
+#[derive(Debug, Clone, Default)]
+pub struct Drift {
+    entries: BTreeMap<(&'static str, Cow<'static, str>, DriftKind), (u64, String)>,
+}
+
+impl Drift {
+    /// Counts one occurrence.
+    pub fn count(
+        &mut self,
+        table: &'static str,
+        column: Cow<'_, str>,
+        kind: DriftKind,
+        task_id: &str,
+    ) {
+        let end = column.floor_char_boundary(MAX_KEY_BYTES);
+        let mut key = (table, Cow::Owned(column.get(..end).unwrap_or_default().to_owned()), kind);
+        if self.entries.len() >= MAX_ENTRIES && !self.entries.contains_key(&key) {
+            key.1 = Cow::Borrowed(OTHER);
+        }
+        self.entries.entry(key).or_insert_with(|| (0, task_id.to_owned())).0 += 1;
+    }
+
+    /// The report.
+    pub fn entries(&self) -> Vec<DriftEntry> {
+        self.entries
+            .iter()
+            .map(|((table, column, kind), (count, first_task_id))| DriftEntry {
+                table,
+                column: column.clone().into_owned(),
+                kind: *kind,
+                count: *count,
+                first_task_id: first_task_id.clone(),
+            })
+            .collect()
+    }
+}

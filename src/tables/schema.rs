@@ -1,0 +1,120 @@
+//! The definition in other languages: Arrow, JSON, Markdown, SQL. Depends on `definition`.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow_schema::extension::Json;
+use serde_json::{Value, json};
+
+use super::{ColumnInfo, ColumnType, SCHEMA_VERSION, TableInfo};
+
+/// The Arrow schema of a table.
+pub fn arrow_schema(table: &TableInfo) -> SchemaRef {
+    Arc::new(Schema::new(table.columns().map(arrow_field).collect::<Vec<_>>()))
+}
+
+fn arrow_field(column: &ColumnInfo) -> Field {
+    let mut field = Field::new(column.name, column.column_type.data_type(), !column.required);
+    if column.column_type == ColumnType::Json {
+        // Parquet's JSON logical type follows from this.
+        field = field.with_extension_type(Json::default());
+    }
+    field
+}
+
+/// What every file of a table carries as key-value metadata.
+pub fn file_metadata(table: &TableInfo) -> HashMap<String, String> {
+    let columns: serde_json::Map<String, Value> =
+        table.columns().map(|column| (column.name.to_owned(), column.doc.into())).collect();
+    HashMap::from([
+        ("scale_export.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("scale_export.schema_version".to_owned(), SCHEMA_VERSION.to_owned()),
+        ("scale_export.table".to_owned(), table.name.to_owned()),
+        ("scale_export.description".to_owned(), table.doc.to_owned()),
+        ("scale_export.columns".to_owned(), Value::Object(columns).to_string()),
+    ])
+}
+
+/// The table as JSON, as it stands in `schemas/`.
+pub fn to_json(table: &TableInfo) -> Value {
+    let primary_key: Vec<&str> = match table.name {
+        "tasks" => vec!["task_id"],
+        "projects" | "batches" => vec![],
+        _ => vec!["task_id", "path"],
+    };
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "table": table.name,
+        "description": table.doc,
+        "primary_key": primary_key,
+        "columns": table.columns().map(|column| json!({
+            "name": column.name,
+            "type": column.column_type.name(),
+            "nullable": !column.required,
+            "description": column.doc,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+/// The table as a section of Markdown.
+pub fn to_markdown(table: &TableInfo) -> String {
+    let mut out = format!("### {}\n\n{}.\n\n", table.name, table.doc);
+    out.push_str("| column | type | |\n| --- | --- | --- |\n");
+    for column in table.columns() {
+        let star = if column.required { "\\*" } else { "" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "| `{}`{star} | {} | {} |",
+            column.name,
+            column.column_type.name().replace('<', "&lt;"),
+            column.doc.replace('|', "\\|")
+        );
+    }
+    out
+}
+
+/// The type of a column in DuckDB.
+pub fn sql_type(column_type: ColumnType) -> &'static str {
+    match column_type {
+        ColumnType::Str | ColumnType::UniqueStr | ColumnType::Path => "VARCHAR",
+        ColumnType::Int32 => "INTEGER",
+        ColumnType::Int64 => "BIGINT",
+        ColumnType::Float64 => "DOUBLE",
+        ColumnType::Bool => "BOOLEAN",
+        ColumnType::Timestamp => "TIMESTAMP WITH TIME ZONE",
+        ColumnType::Json => "JSON",
+        ColumnType::StrList => "VARCHAR[]",
+        ColumnType::Bytes => "BLOB",
+    }
+}
+
+/// The table as a `CREATE TABLE` with comments.
+pub fn to_sql(table: &TableInfo) -> String {
+    let columns: Vec<String> = table
+        .columns()
+        .map(|column| {
+            let not_null = if column.required { " NOT NULL" } else { "" };
+            format!("    \"{}\" {}{not_null}", column.name, sql_type(column.column_type))
+        })
+        .collect();
+    let mut out = format!("CREATE TABLE \"{}\" (\n{}\n);\n", table.name, columns.join(",\n"));
+    push_comments(&mut out, "TABLE", table);
+    out
+}
+
+/// Comments on a table or view and all of its columns.
+pub fn push_comments(out: &mut String, object: &str, table: &TableInfo) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "COMMENT ON {object} \"{}\" IS {};", table.name, sql_string(table.doc));
+    for column in table.columns() {
+        let (table, name, doc) = (table.name, column.name, sql_string(column.doc));
+        let _ = writeln!(out, "COMMENT ON COLUMN \"{table}\".\"{name}\" IS {doc};");
+    }
+}
+
+fn sql_string(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
