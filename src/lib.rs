@@ -8,6 +8,7 @@ pub mod error;
 pub mod event;
 pub mod flatten;
 pub mod hex;
+pub mod journal;
 pub mod json;
 pub mod output;
 pub mod tables;

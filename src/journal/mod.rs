@@ -1,1 +1,12 @@
-//! journal
+//! The journal: every raw response and every final failure, append-only, checksummed, compressed.
+//!
+//! It is the queue between the network and the tables, and what a later run goes on from.
+//! [`format`] is pure and documented in `docs/journal.md`; [`Journal`] is the file. Depends on
+//! nothing but the file system.
+
+mod error;
+mod file;
+pub mod format;
+
+pub use error::JournalError;
+pub use file::{Entry, FailureNote, Journal, JournalReader, Location, Opened};

@@ -12,6 +12,7 @@ mod parquet;
 mod staging;
 mod writer;
 
+pub(crate) use directory::state_file_options;
 pub use directory::{Lock, OutputDirectory, STATE_DIRECTORY};
 pub use error::OutputError;
 pub use load_sql::load_sql;

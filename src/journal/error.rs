@@ -1,0 +1,83 @@
+//! What can go wrong with the journal. Depends on `error`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::error::{Exit, Explain};
+
+/// Why the journal could not be used.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The file system refused something.
+    #[error("could not {operation} the journal `{}`: {source}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// The journal.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not a journal, or one of a newer version.
+    #[error("could not read the journal `{}`: {cause}", path.display())]
+    Header {
+        /// The journal.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// It was written with other options.
+    #[error("could not continue the journal `{}`: it was written with {option} `{before}`, not `{now}`", path.display())]
+    Options {
+        /// The journal.
+        path: PathBuf,
+        /// Which option.
+        option: String,
+        /// Its value then.
+        before: String,
+        /// Its value now.
+        now: String,
+    },
+    /// A record that was written cannot be read back.
+    #[error("could not read task `{task_id}` from the journal `{}`: {cause}", path.display())]
+    Record {
+        /// The journal.
+        path: PathBuf,
+        /// The task.
+        task_id: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+impl JournalError {
+    /// For `map_err` on results of the file system.
+    pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { operation, path, source }
+    }
+}
+
+impl Explain for JournalError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Io { .. } => "make space, or check the disk, and run the same command again".into(),
+            Self::Header { .. } => {
+                "use the version of this tool that wrote it, or export to an empty directory".into()
+            }
+            Self::Options { .. } => {
+                "use the same options as before, or export to an empty directory".into()
+            }
+            Self::Record { .. } => "fetch everything again with --refresh all".into(),
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Io { .. } | Self::Record { .. } => Exit::Output,
+            Self::Header { .. } | Self::Options { .. } => Exit::Usage,
+        }
+    }
+}

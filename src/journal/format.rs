@@ -1,0 +1,349 @@
+//! The journal's bytes: pure encoding and decoding. `docs/journal.md` says the same in prose.
+//! Depends on `crc32fast` and `zstd`.
+//!
+//! ```text
+//! file    = header record*
+//! header  = "scaleJNL" version:u32 length:u32 crc32:u32 options:JSON
+//! record  = mark:u32 kind:u8 codec:u8 flags:u16 attempts:u32
+//!           id_length:u32 stored_length:u32 raw_length:u32 time:u64
+//!           body_crc32:u32 head_crc32:u32
+//!           id stored
+//! ```
+//!
+//! All numbers are little-endian. The head has a checksum of its own: damage to a record's body costs
+//! that record only, since its length is still known; damage to a head is passed over by looking for
+//! the next mark with a valid head behind it.
+
+use std::io::Read as _;
+
+use serde::{Deserialize, Serialize};
+
+/// First bytes of a journal.
+pub const MAGIC: &[u8; 8] = b"scaleJNL";
+
+/// Version of the format. A higher one is refused: its records may mean something else.
+pub const VERSION: u32 = 1;
+
+/// Bytes of the file's header before its options.
+pub const FILE_HEAD_BYTES: usize = 20;
+
+/// Begins every record.
+const MARK: u32 = 0x4C4E_4A7E;
+
+/// Bytes of a record before its ID.
+pub const HEAD_BYTES: usize = 40;
+
+/// Bytes of a head that its checksum covers.
+const CHECKED_HEAD_BYTES: usize = 36;
+
+/// IDs are at most 1 kB; a longer one in a head is damage.
+const MAX_ID_BYTES: u32 = 1 << 10;
+
+/// Texts shorter than this are stored as they are: there is nothing to gain.
+const MIN_COMPRESSED_BYTES: usize = 64;
+
+/// Compression level: the journal is written once and read a few times, on one core, beside all else.
+const ZSTD_LEVEL: i32 = 1;
+
+/// The options that decide what a response means. Records of different ones never mix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// Where the responses come from.
+    pub base_url: String,
+    /// Expanded entities.
+    pub expand: Vec<String>,
+    /// Requested details.
+    pub opts: Vec<String>,
+    /// Were live credentials kept?
+    pub keep_secrets: bool,
+}
+
+/// What a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordKind {
+    /// The raw response of a task, redacted.
+    Response,
+    /// Why an ID failed for good, as JSON.
+    Failure,
+    /// An export was published; what stands before may be refreshed.
+    Published,
+}
+
+impl RecordKind {
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Response, Self::Failure, Self::Published]
+            .into_iter()
+            .find(|kind| kind.to_byte() == byte)
+    }
+
+    fn to_byte(self) -> u8 {
+        match self {
+            Self::Response => 1,
+            Self::Failure => 2,
+            Self::Published => 3,
+        }
+    }
+}
+
+/// How a record's body is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Codec {
+    Plain = 0,
+    Zstd = 1,
+}
+
+/// The task was in a state that does not change any more.
+pub const FLAG_FINAL: u16 = 1;
+
+/// A record's head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// What it is.
+    pub kind: RecordKind,
+    codec: u8,
+    /// `FLAG_` bits.
+    pub flags: u16,
+    /// Attempts that it took.
+    pub attempts: u32,
+    /// Bytes of the ID.
+    pub id_bytes: u32,
+    /// Bytes of the body as it is stored.
+    pub stored_bytes: u32,
+    /// Bytes of the body itself.
+    pub raw_bytes: u32,
+    /// When it was written, in milliseconds since 1970.
+    pub time: u64,
+    body_crc32: u32,
+}
+
+/// A record to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// What it is.
+    pub kind: RecordKind,
+    /// `FLAG_` bits.
+    pub flags: u16,
+    /// Attempts that it took.
+    pub attempts: u32,
+    /// When, in milliseconds since 1970.
+    pub time: u64,
+    /// The task.
+    pub task_id: &'a str,
+    /// The response, or the failure.
+    pub body: &'a [u8],
+}
+
+/// The file's header.
+pub fn encode_file_head(options: &Options) -> Vec<u8> {
+    // Strings and lists of them: serialization cannot fail.
+    let options = serde_json::to_vec(options).unwrap_or_default();
+    let mut out = Vec::with_capacity(FILE_HEAD_BYTES + options.len());
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&length(options.len()).to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(&options).to_le_bytes());
+    out.extend_from_slice(&options);
+    out
+}
+
+/// Reads the file's header; gives the options and the bytes they take, or what is wrong.
+pub fn decode_file_head(bytes: &[u8]) -> Result<(Options, usize), String> {
+    if !bytes.starts_with(MAGIC) {
+        return Err("it does not begin like a journal".into());
+    }
+    let word = |at| word(bytes, at).ok_or("its header is cut off");
+    let version = word(8)?;
+    if version > VERSION {
+        return Err(format!("its format version {version} is newer than this tool"));
+    }
+    let (len, crc32) = (word(12)? as usize, word(16)?);
+    let end = FILE_HEAD_BYTES + len;
+    let options = bytes.get(FILE_HEAD_BYTES..end).ok_or("its header is cut off")?;
+    if crc32fast::hash(options) != crc32 {
+        return Err("its header is damaged".into());
+    }
+    let options = serde_json::from_slice(options).map_err(|error| error.to_string())?;
+    Ok((options, end))
+}
+
+/// Appends a record to a buffer.
+pub fn encode(record: &Record<'_>, out: &mut Vec<u8>) {
+    let compressed = (record.body.len() >= MIN_COMPRESSED_BYTES)
+        .then(|| zstd::bulk::compress(record.body, ZSTD_LEVEL).ok())
+        .flatten()
+        .filter(|compressed| compressed.len() < record.body.len());
+    let (codec, stored) = match &compressed {
+        Some(compressed) => (Codec::Zstd, compressed.as_slice()),
+        None => (Codec::Plain, record.body),
+    };
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(record.task_id.as_bytes());
+    crc.update(stored);
+    let start = out.len();
+    out.extend_from_slice(&MARK.to_le_bytes());
+    out.extend_from_slice(&[record.kind.to_byte(), codec as u8]);
+    out.extend_from_slice(&record.flags.to_le_bytes());
+    out.extend_from_slice(&record.attempts.to_le_bytes());
+    out.extend_from_slice(&length(record.task_id.len()).to_le_bytes());
+    out.extend_from_slice(&length(stored.len()).to_le_bytes());
+    out.extend_from_slice(&length(record.body.len()).to_le_bytes());
+    out.extend_from_slice(&record.time.to_le_bytes());
+    out.extend_from_slice(&crc.finalize().to_le_bytes());
+    let head_crc32 = crc32fast::hash(out.get(start..).unwrap_or_default());
+    out.extend_from_slice(&head_crc32.to_le_bytes());
+    out.extend_from_slice(record.task_id.as_bytes());
+    out.extend_from_slice(stored);
+}
+
+/// Reads a head; nothing when it is damaged or no head at all.
+pub fn decode_head(bytes: &[u8]) -> Option<Head> {
+    let checked = bytes.get(..CHECKED_HEAD_BYTES)?;
+    if word(bytes, 0)? != MARK || crc32fast::hash(checked) != word(bytes, CHECKED_HEAD_BYTES)? {
+        return None;
+    }
+    let head = Head {
+        kind: RecordKind::from_byte(*bytes.get(4)?)?,
+        codec: *bytes.get(5)?,
+        flags: u16::from_le_bytes(*bytes.get(6..)?.first_chunk()?),
+        attempts: word(bytes, 8)?,
+        id_bytes: word(bytes, 12)?,
+        stored_bytes: word(bytes, 16)?,
+        raw_bytes: word(bytes, 20)?,
+        time: u64::from_le_bytes(*bytes.get(24..)?.first_chunk()?),
+        body_crc32: word(bytes, 32)?,
+    };
+    (head.id_bytes <= MAX_ID_BYTES).then_some(head)
+}
+
+impl Head {
+    /// Bytes of the whole record.
+    pub fn record_bytes(&self) -> u64 {
+        HEAD_BYTES as u64 + u64::from(self.id_bytes) + u64::from(self.stored_bytes)
+    }
+
+    /// Checks what follows the head and gives the ID; nothing when it is damaged.
+    pub fn decode_id<'b>(&self, id_and_body: &'b [u8]) -> Option<(&'b str, &'b [u8])> {
+        if crc32fast::hash(id_and_body) != self.body_crc32 {
+            return None;
+        }
+        let (id, stored) = id_and_body.split_at_checked(self.id_bytes as usize)?;
+        Some((std::str::from_utf8(id).ok()?, stored))
+    }
+
+    /// Gives the body itself, in `out`; or what is wrong with it.
+    pub fn decode_body(&self, stored: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        out.clear();
+        if self.codec == Codec::Plain as u8 {
+            out.extend_from_slice(stored);
+        } else if self.codec == Codec::Zstd as u8 {
+            // The size is known, and read no further: a damaged record cannot ask for more memory.
+            let limit = u64::from(self.raw_bytes) + 1;
+            zstd::stream::read::Decoder::new(stored)
+                .and_then(|decoder| decoder.take(limit).read_to_end(out))
+                .map_err(|error| error.to_string())?;
+        } else {
+            return Err(format!("unknown codec {}", self.codec));
+        }
+        if out.len() == self.raw_bytes as usize {
+            Ok(())
+        } else {
+            Err("its size is not what its head says".into())
+        }
+    }
+}
+
+/// Where the next valid head begins in `bytes`, looking from `from` on.
+pub fn find_head(bytes: &[u8], from: usize) -> Option<usize> {
+    let mark = MARK.to_le_bytes();
+    memchr::memmem::find_iter(bytes.get(from..)?, &mark)
+        .map(|at| from + at)
+        .find(|at| bytes.get(*at..).and_then(decode_head).is_some())
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// A length as it is stored. Bodies are bounded to 1 GiB before they come here.
+fn length(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(body: &[u8]) -> Record<'_> {
+        Record {
+            kind: RecordKind::Response,
+            flags: FLAG_FINAL,
+            attempts: 3,
+            time: 1_700_000_000_000,
+            task_id: "täsk_1",
+            body,
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
+        let head = decode_head(bytes)?;
+        let rest = bytes.get(HEAD_BYTES..usize::try_from(head.record_bytes()).ok()?)?;
+        let (id, stored) = head.decode_id(rest)?;
+        let mut body = Vec::new();
+        head.decode_body(stored, &mut body).ok()?;
+        Some((id.to_owned(), body))
+    }
+
+    #[test]
+    fn file_heads_come_back() {
+        let options = Options {
+            base_url: "https://api.example.com".into(),
+            expand: vec!["project".into()],
+            opts: vec![],
+            keep_secrets: false,
+        };
+        let mut bytes = encode_file_head(&options);
+        let len = bytes.len();
+        bytes.extend_from_slice(b"more");
+        assert_eq!(decode_file_head(&bytes), Ok((options, len)));
+        bytes[8] += 1;
+        assert!(decode_file_head(&bytes).unwrap_err().contains("newer"));
+        assert!(decode_file_head(b"scaleJ").is_err());
+    }
+
+    #[test]
+    fn the_next_head_is_found_behind_damage() {
+        let mut bytes = b"damage \x7E\x4A\x4E\x4C more damage".to_vec();
+        let at = bytes.len();
+        encode(&record(b"{}"), &mut bytes);
+        assert_eq!(find_head(&bytes, 0), Some(at));
+        assert_eq!(find_head(&bytes, at + 1), None);
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back(body: Vec<u8>, repeat in 1..50_usize) {
+            let body = body.repeat(repeat);
+            let mut bytes = Vec::new();
+            encode(&record(&body), &mut bytes);
+            prop_assert_eq!(decode_head(&bytes).unwrap().record_bytes(), bytes.len() as u64);
+            prop_assert_eq!(decode(&bytes), Some(("täsk_1".to_owned(), body)));
+        }
+
+        #[test]
+        fn damage_is_seen(body: Vec<u8>, at: prop::sample::Index, flip in 1..=255_u8) {
+            let mut bytes = Vec::new();
+            encode(&record(&body), &mut bytes);
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+            prop_assert_eq!(decode(&bytes), None);
+        }
+
+        #[test]
+        fn any_bytes_are_taken(bytes: Vec<u8>) {
+            let _ = decode(&bytes);
+            let _ = decode_file_head(&bytes);
+            let _ = find_head(&bytes, 0);
+        }
+    }
+}
