@@ -1,14 +1,21 @@
 //! Export Scale annotation tasks as normalized Parquet or CSV tables.
-#![cfg_attr(
-    test,
-    allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+//!
+//! The modules are the pipeline: [`ids`] → [`fetch`] → [`journal`] → [`flatten`] → [`tables`] →
+//! [`output`], put together by [`export`]. `docs/architecture.md` says who may import whom.
+#![cfg_attr(test, allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod cli;
 pub mod error;
 pub mod event;
+pub mod export;
+pub mod failures;
+pub mod fetch;
 pub mod flatten;
 pub mod hex;
+pub mod ids;
 pub mod journal;
 pub mod json;
 pub mod output;
+pub mod response;
+pub mod sandbox;
 pub mod tables;

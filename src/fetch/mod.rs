@@ -1,1 +1,141 @@
 //! The network side: fetches every wanted ID and hands the results over as they arrive.
+//!
+//! `retry` decides what an answer means and `pace` when the next request may go; both are pure.
+//! `client` makes one attempt, `engine` all of them. Depends on `event`.
+
+mod client;
+mod engine;
+mod error;
+mod gate;
+mod health;
+mod pace;
+mod retry;
+mod words;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use secrecy::SecretString;
+
+pub use engine::{FetchStats, fetch_all};
+pub use error::FetchError;
+pub use retry::FailureKind;
+
+/// How fast to ask.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// Begin slowly, climb until the server objects.
+    Learned,
+    /// Begin at this many requests a second and never exceed it.
+    Limit(f64),
+    /// No pacing until the server objects.
+    Max,
+}
+
+/// When to give up early.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxFailures {
+    /// Past this many failed IDs.
+    Count(u64),
+    /// Past this share of the IDs, in percent.
+    Percent(f64),
+}
+
+/// Everything the network side is told.
+#[derive(Debug, Clone)]
+pub struct FetchOptions {
+    /// Where the API is.
+    pub base_url: String,
+    /// The bearer token.
+    pub api_key: SecretString,
+    /// Entities to expand.
+    pub expand: Vec<String>,
+    /// Details to ask for.
+    pub opts: Vec<String>,
+    /// Requests in flight at most.
+    pub concurrency: usize,
+    /// How fast to ask.
+    pub rate: Rate,
+    /// For one attempt, from its start to the last byte of its body.
+    pub timeout: Duration,
+    /// For making a connection.
+    pub connect_timeout: Duration,
+    /// Between two pieces of an answer.
+    pub read_timeout: Duration,
+    /// Further attempts for an ID that keeps failing; answers of 429 are not counted.
+    pub max_retries: u32,
+    /// How long an ID, or the whole run, may go without any success.
+    pub retry_timeout: Duration,
+    /// Largest body that is read, in bytes after decompression.
+    pub max_body: u64,
+    /// When to give up early.
+    pub max_failures: Option<MaxFailures>,
+    /// PEM file with further trusted certificates.
+    pub ca_file: Option<PathBuf>,
+    /// Heed `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`?
+    pub proxy: bool,
+}
+
+/// What came of one ID.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Its place in the list.
+    pub position: usize,
+    /// The ID.
+    pub task_id: String,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// The result.
+    pub outcome: Outcome,
+}
+
+/// A task, or why there is none.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A checked response.
+    Task {
+        /// The body, as it may be kept.
+        body: Bytes,
+        /// Is the task in a state that does not change any more?
+        is_final: bool,
+    },
+    /// The ID failed for good.
+    Failed(Failed),
+}
+
+/// Why an ID failed for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// The kind.
+    pub kind: FailureKind,
+    /// Status of the last response, if there was one.
+    pub http_status: Option<u16>,
+    /// What went wrong last, printable and free of secrets.
+    pub message: String,
+}
+
+/// What a check makes of a body.
+#[derive(Debug)]
+pub struct CheckedBody {
+    /// The body, as it may be kept.
+    pub body: Bytes,
+    /// Is the task in a state that does not change any more?
+    pub is_final: bool,
+}
+
+/// Why a body is not the task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadBody {
+    /// Not a task at all, and why.
+    NoTask(String),
+    /// Another task.
+    OtherTask,
+}
+
+/// Decides whether a body is the task that was asked for. Bodies are parsed elsewhere: this side
+/// only moves bytes.
+pub trait CheckBody: Send + Sync + std::fmt::Debug {
+    /// Checks a body.
+    fn check(&self, task_id: &str, body: Bytes) -> Result<CheckedBody, BadBody>;
+}

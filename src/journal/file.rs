@@ -292,6 +292,20 @@ pub struct JournalReader {
 }
 
 impl JournalReader {
+    /// Frees the memory that one very large record left behind.
+    pub fn shrink(&mut self) {
+        self.record = Vec::new();
+    }
+
+    /// The error for a record whose content makes no sense.
+    pub fn damaged(&self, task_id: &str, cause: &str) -> JournalError {
+        JournalError::Record {
+            path: self.path.clone(),
+            task_id: task_id.to_owned(),
+            cause: cause.to_owned(),
+        }
+    }
+
     /// Reads the body of the record at a location into `body`.
     pub fn read(
         &mut self,
@@ -302,11 +316,7 @@ impl JournalReader {
         self.record.resize(location.bytes as usize, 0);
         let filled = read_some(&self.file, &mut self.record, location.offset)
             .map_err(JournalError::io("read", &self.path))?;
-        let damaged = |cause: &str| JournalError::Record {
-            path: self.path.clone(),
-            task_id: task_id.to_owned(),
-            cause: cause.to_owned(),
-        };
+        let damaged = |cause: &str| self.damaged(task_id, cause);
         if filled < self.record.len() {
             return Err(damaged("it is cut off"));
         }

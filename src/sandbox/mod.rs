@@ -1,1 +1,106 @@
-//! A local stand-in of the API.
+//! A local stand-in of the API: a real HTTP server on loopback that checks the key, serves generated
+//! or given tasks, limits the rate, and misbehaves on demand.
+//!
+//! `generate` makes tasks, `faults` decides who suffers, `server` answers. Depends on `json` and
+//! `error`.
+
+mod faults;
+mod generate;
+mod server;
+mod source;
+mod text;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::error::{Exit, Explain};
+
+pub use faults::{FailedId, FaultKind, FaultRule};
+pub use server::Sandbox;
+
+/// The key that a sandbox accepts unless told otherwise.
+pub const DEFAULT_KEY: &str = "test_key";
+
+/// How a sandbox behaves.
+#[derive(Debug, Clone)]
+pub struct SandboxConfig {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// The key that is accepted.
+    pub key: String,
+    /// Number of the last generated task; `None` for no end.
+    pub tasks: Option<u64>,
+    /// A `.jsonl` or `.jsonl.gz` file of tasks that are served instead, byte for byte.
+    pub from: Option<PathBuf>,
+    /// Other tasks for other seeds.
+    pub seed: u64,
+    /// Mix in what the API's documentation does not have?
+    pub drift: bool,
+    /// Requests a second; past that the answer is 429.
+    pub rate_limit: Option<f64>,
+    /// Requests that may come at once.
+    pub burst: f64,
+    /// Seconds that a 429 asks to wait.
+    pub retry_after: Option<u64>,
+    /// Time that an answer takes.
+    pub latency: Duration,
+    /// Faults by share.
+    pub faults: Vec<FaultRule>,
+    /// Tasks that always have a fault.
+    pub failed_ids: Vec<FailedId>,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            key: DEFAULT_KEY.to_owned(),
+            tasks: None,
+            from: None,
+            seed: 0,
+            drift: false,
+            rate_limit: None,
+            burst: 1.0,
+            retry_after: None,
+            latency: Duration::ZERO,
+            faults: Vec::new(),
+            failed_ids: Vec::new(),
+        }
+    }
+}
+
+/// Why a sandbox could not start.
+#[derive(Debug, Error)]
+pub enum SandboxError {
+    /// The port could not be had.
+    #[error("could not listen on 127.0.0.1:{port}: {source}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file of tasks could not be read.
+    #[error("could not read tasks from `{}`: {cause}", path.display())]
+    Source {
+        /// As given.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+}
+
+impl Explain for SandboxError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Listen { .. } => "choose another port with --port, or 0 for any".into(),
+            Self::Source { .. } => "give a .jsonl or .jsonl.gz file with a task on each line".into(),
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}

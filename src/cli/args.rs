@@ -1,0 +1,216 @@
+//! The options, as a person gives them. With `mod.rs` and `run.rs` the only files that name `clap`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::values;
+use crate::fetch::{MaxFailures, Rate};
+
+/// Export Scale annotation tasks as Parquet or CSV tables.
+#[derive(Debug, Parser)]
+#[command(name = "scale-export", version = VERSION, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) export: ExportArgs,
+}
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (schema 1.0.0)");
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print what the tables look like
+    Schema {
+        /// One table; all when left out
+        table: Option<String>,
+        /// As what
+        #[arg(long, value_enum, default_value_t = SchemaFormat::Md)]
+        format: SchemaFormat,
+    },
+    /// Run a local stand-in of the API, for trying out and for tests
+    Sandbox(SandboxArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum SchemaFormat {
+    Md,
+    Json,
+    Sql,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Tasks")]
+pub(super) struct ExportArgs {
+    /// File of task IDs, one a line; `-` is standard input; .csv, .jsonl and .parquet files are read
+    /// from their `task_id` column
+    #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_IDS")]
+    pub(super) ids: Vec<PathBuf>,
+    /// One task ID; may be repeated
+    #[arg(long, value_name = "ID", env = "SCALE_EXPORT_ID")]
+    pub(super) id: Vec<String>,
+    /// Which tasks of an earlier run are fetched again
+    #[arg(long, value_enum, default_value_t = RefreshArg::Pending, env = "SCALE_EXPORT_REFRESH")]
+    pub(super) refresh: RefreshArg,
+
+    /// Output directory
+    #[arg(long, value_name = "DIR", env = "SCALE_EXPORT_OUT", help_heading = "Output")]
+    pub(super) out: Option<PathBuf>,
+    /// File format
+    #[arg(long, value_enum, default_value_t = FormatArg::Parquet, env = "SCALE_EXPORT_FORMAT", help_heading = "Output")]
+    pub(super) format: FormatArg,
+    /// Write only these tables
+    #[arg(long, value_name = "TABLE", value_delimiter = ',', env = "SCALE_EXPORT_TABLES", help_heading = "Output")]
+    pub(super) tables: Vec<String>,
+    /// Write into a directory that holds foreign files
+    #[arg(long, env = "SCALE_EXPORT_FORCE", help_heading = "Output")]
+    pub(super) force: bool,
+    /// Keep `workspace_token`s, which are live credentials
+    #[arg(long, env = "SCALE_EXPORT_KEEP_SECRETS", help_heading = "Output")]
+    pub(super) keep_secrets: bool,
+
+    /// Where the API is [env also: SCALE_API_URL]
+    #[arg(long, value_name = "URL", env = "SCALE_EXPORT_BASE_URL", help_heading = "API")]
+    pub(super) base_url: Option<String>,
+    /// File that holds the API key; without it, SCALE_API_KEY does
+    #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_API_KEY_FILE", help_heading = "API")]
+    pub(super) api_key_file: Option<PathBuf>,
+    /// Not an option: a key on the command line can be seen by others
+    #[arg(long, hide = true)]
+    pub(super) api_key: Option<String>,
+    /// Entities to expand: project, batch
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "SCALE_EXPORT_EXPAND", help_heading = "API")]
+    pub(super) expand: Vec<String>,
+    /// Details to ask for
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "annotation_details,attachment_details,model_parameters", env = "SCALE_EXPORT_OPTS", help_heading = "API")]
+    pub(super) opts: Vec<String>,
+    /// Run against a sandbox inside this process; needs no key
+    #[arg(long, env = "SCALE_EXPORT_SANDBOX", help_heading = "API")]
+    pub(super) sandbox: bool,
+
+    /// Requests in flight
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024), env = "SCALE_EXPORT_CONCURRENCY", help_heading = "Network")]
+    pub(super) concurrency: u16,
+    /// Requests a second (or 600/m) that are never exceeded, or `max`; learned when left out
+    #[arg(long, value_name = "N|max", value_parser = values::rate, env = "SCALE_EXPORT_RATE", help_heading = "Network")]
+    pub(super) rate: Option<Rate>,
+    /// For one request
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::duration, env = "SCALE_EXPORT_TIMEOUT", help_heading = "Network")]
+    pub(super) timeout: Duration,
+    /// For making a connection
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration, env = "SCALE_EXPORT_CONNECT_TIMEOUT", help_heading = "Network")]
+    pub(super) connect_timeout: Duration,
+    /// Further attempts for a task that keeps failing
+    #[arg(long, value_name = "N", default_value_t = 8, env = "SCALE_EXPORT_MAX_RETRIES", help_heading = "Network")]
+    pub(super) max_retries: u32,
+    /// How long a task, or the whole run, may go without any success
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::duration, env = "SCALE_EXPORT_RETRY_TIMEOUT", help_heading = "Network")]
+    pub(super) retry_timeout: Duration,
+    /// Give up when more tasks fail, as a number or a share
+    #[arg(long, value_name = "N|P%", value_parser = values::max_failures, env = "SCALE_EXPORT_MAX_FAILURES", help_heading = "Network")]
+    pub(super) max_failures: Option<MaxFailures>,
+    /// Give up when one task fails: --max-failures 0
+    #[arg(long, conflicts_with = "max_failures", env = "SCALE_EXPORT_FAIL_FAST", help_heading = "Network")]
+    pub(super) fail_fast: bool,
+    /// PEM file with one more trusted authority, or several
+    #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_CA_FILE", help_heading = "Network")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Largest answer that is read
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = values::body_size, env = "SCALE_EXPORT_MAX_BODY", help_heading = "Network")]
+    pub(super) max_body: u64,
+
+    /// Show progress
+    #[arg(long, value_enum, default_value_t = ProgressArg::Auto, env = "SCALE_EXPORT_PROGRESS", help_heading = "Display")]
+    pub(super) progress: ProgressArg,
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", env = "SCALE_EXPORT_QUIET", help_heading = "Display")]
+    pub(super) quiet: bool,
+    /// Say more: retries and details
+    #[arg(short, long, env = "SCALE_EXPORT_VERBOSE", help_heading = "Display")]
+    pub(super) verbose: bool,
+    /// How log lines are written
+    #[arg(long, value_enum, default_value_t = LogFormatArg::Text, env = "SCALE_EXPORT_LOG_FORMAT", help_heading = "Display")]
+    pub(super) log_format: LogFormatArg,
+    /// Write the run's summary as JSON; `-` is standard output
+    #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_SUMMARY", help_heading = "Display")]
+    pub(super) summary: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum FormatArg {
+    Parquet,
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum RefreshArg {
+    /// Those that were not in a final state, or failed
+    Pending,
+    /// All
+    All,
+    /// Only those that failed
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProgressArg {
+    /// On a terminal a bar, elsewhere a line every 10 s
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormatArg {
+    Text,
+    Json,
+}
+
+/// Options of the sandbox.
+#[derive(Debug, Args)]
+pub(super) struct SandboxArgs {
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 8080)]
+    pub(super) port: u16,
+    /// Number of the last task; any `task_<number>` exists when left out
+    #[arg(long, value_name = "N")]
+    pub(super) tasks: Option<u64>,
+    /// Serve the tasks of this .jsonl or .jsonl.gz file instead
+    #[arg(long, value_name = "FILE")]
+    pub(super) from: Option<PathBuf>,
+    /// Other tasks for other seeds
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) seed: u64,
+    /// Mix in what the API's documentation does not have
+    #[arg(long)]
+    pub(super) drift: bool,
+    /// The key that is accepted
+    #[arg(long, value_name = "KEY", default_value = crate::sandbox::DEFAULT_KEY)]
+    pub(super) key: String,
+    /// Requests a second, answered with 429 past that
+    #[arg(long, value_name = "N")]
+    pub(super) rate_limit: Option<f64>,
+    /// Requests that may come at once
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    pub(super) burst: f64,
+    /// Seconds that a 429 asks to wait; none when left out
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) retry_after: Option<u64>,
+    /// Time that an answer takes
+    #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = values::duration)]
+    pub(super) latency: Duration,
+    /// A fault and the share of tasks that have it on their first attempt: `reset=0.05`; may be
+    /// repeated. `reset=0.05:3` for three attempts, `reset=0.05:always` for all
+    #[arg(long, value_name = "KIND=SHARE[:N]")]
+    pub(super) fault: Vec<crate::sandbox::FaultRule>,
+    /// One task that always has a fault: `500=task_7`; may be repeated
+    #[arg(long, value_name = "KIND=ID")]
+    pub(super) fail_id: Vec<crate::sandbox::FailedId>,
+}

@@ -1,0 +1,395 @@
+//! From options to a finished run, and from its end to an exit code.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use clap::{CommandFactory as _, Parser as _};
+use secrecy::SecretString;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use super::args::{
+    Cli, Command, ExportArgs, FormatArg, LogFormatArg, RefreshArg, SandboxArgs, SchemaFormat,
+};
+use super::display::{Display, DisplayOptions, write_stderr};
+use super::summary;
+use crate::error::{Exit, Explain};
+use crate::event::Events;
+use crate::export::{Ended, ExportOptions, Refresh, export};
+use crate::fetch::{BadBody, CheckBody, CheckedBody, FetchOptions, MaxFailures, Rate};
+use crate::ids::read_ids;
+use crate::json;
+use crate::output::Format;
+use crate::response::{Unfit, check};
+use crate::sandbox::{Sandbox, SandboxConfig};
+use crate::tables::{self, definition::TABLES, schema};
+
+/// Where the API is, when nobody says otherwise.
+const DEFAULT_BASE_URL: &str = "https://api.scale.com";
+
+/// Environment variables with names of their own.
+const KEY_VARIABLE: &str = "SCALE_API_KEY";
+const URL_VARIABLE: &str = "SCALE_API_URL";
+
+/// What stands for the sandbox's address, whose port is another one each time.
+const SANDBOX_LABEL: &str = "sandbox";
+
+/// What a person can get wrong on the command line, beyond what `clap` sees.
+#[derive(Debug, Error)]
+enum UsageError {
+    #[error("could not start: {0} is missing")]
+    Missing(&'static str, &'static str),
+    #[error("could not start: the key must not stand on the command line")]
+    KeyOnCommandLine,
+    #[error("could not read the API key: {0}")]
+    Key(String),
+    #[error("could not find table `{0}`")]
+    Table(String),
+    #[error("could not write the summary to `{}`: {cause}", path.display())]
+    Summary { path: PathBuf, cause: String },
+}
+
+impl Explain for UsageError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing(_, hint) => (*hint).to_owned(),
+            Self::KeyOnCommandLine => {
+                format!("everyone on this machine can read it there; set {KEY_VARIABLE} or use --api-key-file")
+            }
+            Self::Key(_) => {
+                format!("set {KEY_VARIABLE} or use --api-key-file; --sandbox tries the tool without a key")
+            }
+            Self::Table(_) => {
+                let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+                format!("the tables are {}", names.join(", "))
+            }
+            Self::Summary { .. } => "the export itself is complete".to_owned(),
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Summary { .. } => Exit::Output,
+            _ => Exit::Usage,
+        }
+    }
+}
+
+type Failure = Box<dyn Explain>;
+
+/// Runs the program: parses the command line, does what it says, prints how it ended.
+pub fn main() -> Exit {
+    let cli = Cli::parse();
+    let log_format = cli.export.log_format;
+    let done = match cli.command {
+        None => run_export(&cli.export),
+        Some(Command::Schema { table, format }) => print_schema(table.as_deref(), format),
+        Some(Command::Sandbox(args)) => run_sandbox(args),
+        Some(Command::Completions { shell }) => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "scale-export", &mut std::io::stdout());
+            Ok(Exit::Success)
+        }
+    };
+    done.unwrap_or_else(|error| {
+        print_error(error.as_ref(), log_format);
+        error.exit()
+    })
+}
+
+fn print_error(error: &dyn Explain, log_format: LogFormatArg) {
+    let hint = error.hint();
+    if log_format == LogFormatArg::Json {
+        let line = serde_json::json!({"event": "error", "message": error.to_string(), "hint": hint, "exit_code": error.exit() as u8});
+        write_stderr(&line.to_string());
+        return;
+    }
+    write_stderr(&format!("error: {error}"));
+    if let Some(hint) = hint {
+        write_stderr(&format!("hint: {hint}"));
+    }
+}
+
+/// Writes data to standard output. A reader that has seen enough is no error.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn print_schema(table: Option<&str>, format: SchemaFormat) -> Result<Exit, Failure> {
+    let wanted: Vec<_> = match table {
+        Some(name) => {
+            vec![tables::find(name).ok_or_else(|| Box::new(UsageError::Table(name.to_owned())) as Failure)?]
+        }
+        None => TABLES.iter().collect(),
+    };
+    let text = match format {
+        SchemaFormat::Md => wanted.iter().map(|table| schema::to_markdown(table)).collect::<Vec<_>>().join("\n"),
+        SchemaFormat::Sql => wanted.iter().map(|table| schema::to_sql(table)).collect::<Vec<_>>().join("\n"),
+        SchemaFormat::Json => {
+            let all: Vec<_> = wanted.iter().map(|table| schema::to_json(table)).collect();
+            let value = if table.is_some() { all.into_iter().next().unwrap_or_default() } else { all.into() };
+            format!("{value:#}\n")
+        }
+    };
+    print(&text);
+    Ok(Exit::Success)
+}
+
+fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
+    let config = SandboxConfig {
+        port: args.port,
+        key: args.key,
+        tasks: args.tasks,
+        from: args.from,
+        seed: args.seed,
+        drift: args.drift,
+        rate_limit: args.rate_limit,
+        burst: args.burst,
+        retry_after: args.retry_after,
+        latency: args.latency,
+        faults: args.fault,
+        failed_ids: args.fail_id,
+    };
+    let sandbox = Sandbox::start(config).map_err(|error| Box::new(error) as Failure)?;
+    print(&format!("{}\n", sandbox.base_url()));
+    let signals = Signals::watch();
+    write_stderr(&format!(
+        "the sandbox is up; try it from another terminal:\n  {KEY_VARIABLE}={} scale-export --base-url {} --rate max --id task_1 --id task_2 --out dir/\nCtrl-C ends it",
+        sandbox.key(),
+        sandbox.base_url()
+    ));
+    signals.wait();
+    Ok(Exit::Success)
+}
+
+fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let sandbox = args.sandbox.then(|| Sandbox::start(SandboxConfig::default())).transpose()
+        .map_err(|error| Box::new(error) as Failure)?;
+    let options = export_options(args, sandbox.as_ref())?;
+    let signals = Signals::watch();
+    let (events, receiver) = Events::channel();
+    let display = Display::start(
+        receiver,
+        DisplayOptions {
+            progress: args.progress,
+            quiet: args.quiet,
+            verbose: args.verbose,
+            log_format: args.log_format,
+        },
+    );
+    let checker: Arc<dyn CheckBody> = Arc::new(Checker {
+        keep_secrets: args.keep_secrets,
+        parsers: Mutex::default(),
+    });
+    let ended = export(&options, &checker, &events, &signals.stop);
+    drop(events);
+    display.finish();
+    match ended.map_err(|error| Box::new(error) as Failure)? {
+        Ended::Published(report) => {
+            let exit = if report.failed > 0 { Exit::SomeFailed } else { Exit::Success };
+            if !args.quiet && args.log_format == LogFormatArg::Text {
+                write_stderr(&summary::text(&report, &options.out, started.elapsed()));
+            }
+            let json = summary::json(&report, &options.out, started.elapsed(), exit as u8);
+            if args.log_format == LogFormatArg::Json && !args.quiet {
+                write_stderr(&serde_json::json!({"event": "summary", "summary": json}).to_string());
+            }
+            write_summary(args.summary.as_deref(), &json)?;
+            Ok(exit)
+        }
+        Ended::Stopped { held, requested } => {
+            write_stderr(&format!(
+                "interrupted: {held} of {requested} tasks are kept\nhint: run the same command again to go on"
+            ));
+            Ok(signals.exit())
+        }
+    }
+}
+
+fn write_summary(path: Option<&Path>, json: &serde_json::Value) -> Result<(), Failure> {
+    let text = format!("{json:#}\n");
+    match path {
+        None => Ok(()),
+        Some(path) if path.as_os_str() == "-" => {
+            print(&text);
+            Ok(())
+        }
+        Some(path) => std::fs::write(path, text).map_err(|error| {
+            Box::new(UsageError::Summary { path: path.to_owned(), cause: error.to_string() }) as Failure
+        }),
+    }
+}
+
+fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<ExportOptions, Failure> {
+    let usage = |error: UsageError| Box::new(error) as Failure;
+    if args.api_key.is_some() {
+        return Err(usage(UsageError::KeyOnCommandLine));
+    }
+    if args.ids.is_empty() && args.id.is_empty() {
+        return Err(usage(UsageError::Missing("--ids", "try: scale-export --ids ids.txt --out dir/")));
+    }
+    let out = args.out.clone().ok_or_else(|| {
+        usage(UsageError::Missing("--out", "name a directory for the tables: --out dir/"))
+    })?;
+    if let Some(unknown) = args.tables.iter().find(|name| tables::find(name).is_none()) {
+        return Err(usage(UsageError::Table(unknown.clone())));
+    }
+    let ids = read_ids(&args.ids, &args.id).map_err(|error| Box::new(error) as Failure)?;
+    let (base_url, api_key) = match sandbox {
+        Some(sandbox) => (sandbox.base_url(), SecretString::from(sandbox.key().to_owned())),
+        None => (base_url(args), read_key(args.api_key_file.as_deref()).map_err(usage)?),
+    };
+    let implied_rate = if sandbox.is_some() { Rate::Max } else { Rate::Learned };
+    let given = |values: &[String]| values.iter().filter(|value| !value.is_empty()).cloned().collect();
+    Ok(ExportOptions {
+        ids,
+        out,
+        format: match args.format {
+            FormatArg::Parquet => Format::Parquet,
+            FormatArg::Csv => Format::Csv,
+        },
+        tables: args.tables.clone(),
+        refresh: match args.refresh {
+            RefreshArg::Pending => Refresh::Pending,
+            RefreshArg::All => Refresh::All,
+            RefreshArg::None => Refresh::None,
+        },
+        force: args.force,
+        keep_secrets: args.keep_secrets,
+        base_url_label: sandbox.map(|_| SANDBOX_LABEL.to_owned()),
+        fetch: FetchOptions {
+            base_url,
+            api_key,
+            expand: given(&args.expand),
+            opts: given(&args.opts),
+            concurrency: args.concurrency.into(),
+            rate: args.rate.unwrap_or(implied_rate),
+            timeout: args.timeout,
+            connect_timeout: args.connect_timeout,
+            read_timeout: args.timeout,
+            max_retries: args.max_retries,
+            retry_timeout: args.retry_timeout,
+            max_body: args.max_body,
+            max_failures: if args.fail_fast { Some(MaxFailures::Count(0)) } else { args.max_failures },
+            ca_file: args.ca_file.clone(),
+            proxy: sandbox.is_none(),
+        },
+    })
+}
+
+fn base_url(args: &ExportArgs) -> String {
+    let url = args.base_url.clone().or_else(|| std::env::var(URL_VARIABLE).ok());
+    url.filter(|url| !url.is_empty())
+        .map_or_else(|| DEFAULT_BASE_URL.to_owned(), |url| url.trim_end_matches('/').to_owned())
+}
+
+fn read_key(file: Option<&Path>) -> Result<SecretString, UsageError> {
+    let (key, from) = match file {
+        Some(path) => {
+            let key = std::fs::read_to_string(path)
+                .map_err(|error| UsageError::Key(format!("`{}`: {error}", path.display())))?;
+            (key, format!("`{}`", path.display()))
+        }
+        None => match std::env::var(KEY_VARIABLE) {
+            Ok(key) => (key, KEY_VARIABLE.to_owned()),
+            Err(_) => return Err(UsageError::Key(format!("{KEY_VARIABLE} is not set"))),
+        },
+    };
+    let key = key.trim();
+    if key.is_empty() {
+        return Err(UsageError::Key(format!("{from} is empty")));
+    }
+    Ok(SecretString::from(key.to_owned()))
+}
+
+/// Lends parsers to the network side, so that their memory is used again.
+#[derive(Debug)]
+struct Checker {
+    keep_secrets: bool,
+    parsers: Mutex<Vec<json::Parser>>,
+}
+
+impl CheckBody for Checker {
+    fn check(&self, task_id: &str, body: Bytes) -> Result<CheckedBody, BadBody> {
+        /// A parser that has read a larger body is not kept.
+        const KEPT_BODY_BYTES: usize = 1 << 20;
+        let lend = || self.parsers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parser = lend().pop().unwrap_or_default();
+        let checked = match check(&body, Some(task_id), self.keep_secrets, &mut parser) {
+            Ok(checked) => {
+                let redacted = match checked.body {
+                    std::borrow::Cow::Borrowed(_) => None,
+                    std::borrow::Cow::Owned(text) => Some(Bytes::from(text)),
+                };
+                let is_final = checked.is_final;
+                Ok((redacted, is_final))
+            }
+            Err(Unfit::OtherTask) => Err(BadBody::OtherTask),
+            Err(unfit) => Err(BadBody::NoTask(unfit.to_string())),
+        };
+        if body.len() <= KEPT_BODY_BYTES {
+            lend().push(parser);
+        }
+        checked.map(|(redacted, is_final)| CheckedBody { body: redacted.unwrap_or(body), is_final })
+    }
+}
+
+/// SIGINT and SIGTERM: the first asks the run to stop, a second SIGINT leaves at once.
+struct Signals {
+    stop: watch::Receiver<bool>,
+    terminated: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Signals {
+    fn watch() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (sender, stop) = watch::channel(false);
+        let terminated = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let flag = Arc::clone(&terminated);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            // Without a handler, signals do what they always do: end the process, and the next run
+            // goes on from the journal.
+            let Ok(runtime) = runtime else { return };
+            runtime.block_on(async {
+                let (Ok(mut interrupt), Ok(mut terminate)) =
+                    (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+                else {
+                    return;
+                };
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => flag.store(true, std::sync::atomic::Ordering::Relaxed),
+                }
+                let _ = sender.send(true);
+                interrupt.recv().await;
+                leave_at_once();
+            });
+        });
+        Self { stop, terminated }
+    }
+
+    fn exit(&self) -> Exit {
+        if self.terminated.load(std::sync::atomic::Ordering::Relaxed) {
+            Exit::Terminated
+        } else {
+            Exit::Interrupted
+        }
+    }
+
+    /// Waits for the first signal.
+    fn wait(&self) {
+        while !*self.stop.borrow() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+#[expect(clippy::exit, reason = "the person has asked twice; what was synced is safe")]
+fn leave_at_once() {
+    std::process::exit(i32::from(Exit::Interrupted as u8));
+}

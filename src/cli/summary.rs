@@ -1,0 +1,141 @@
+//! The end of a run: what was exported, what failed, what to do about it. Pure.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::export::ExportReport;
+
+/// Share of answers that are 429 past which a fixed rate is worth a word.
+const MANY_OBJECTIONS: f64 = 0.05;
+
+/// The summary as text.
+pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
+    let mut lines = vec![format!(
+        "Exported {} of {} tasks to {} in {:.1} s ({})",
+        report.exported,
+        report.requested,
+        out.display(),
+        elapsed.as_secs_f64(),
+        bytes(report.bytes)
+    )];
+    let name_width = report.rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let count_width = report.rows.iter().map(|(_, rows)| rows.to_string().len()).max().unwrap_or_default();
+    for (name, rows) in &report.rows {
+        lines.push(format!("  {name:name_width$}  {rows:>count_width$} rows"));
+    }
+    lines.push(format!(
+        "{} requests, {} retries, {} rate-limited, {} received",
+        report.requests,
+        report.retries,
+        report.rate_limited,
+        bytes(report.bytes_received)
+    ));
+    if report.failed > 0 {
+        let kinds: Vec<String> =
+            report.failures.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        lines.push(format!("{} failed: {} (see failures.jsonl)", report.failed, kinds.join(", ")));
+    }
+    if report.duplicates > 0 {
+        lines.push(format!("{} duplicate IDs were dropped", report.duplicates));
+    }
+    lines.extend(hints(report).into_iter().map(|hint| format!("hint: {hint}")));
+    lines.join("\n")
+}
+
+/// The summary as JSON.
+pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_code: u8) -> Value {
+    let rows: serde_json::Map<String, Value> =
+        report.rows.iter().map(|(name, rows)| ((*name).to_owned(), (*rows).into())).collect();
+    json!({
+        "exit_code": exit_code,
+        "out": out.display().to_string(),
+        "seconds": elapsed.as_secs_f64(),
+        "requested": report.requested,
+        "exported": report.exported,
+        "failed": report.failed,
+        "failures": report.failures,
+        "duplicates": report.duplicates,
+        "rows": rows,
+        "bytes": report.bytes,
+        "drift": report.drift,
+        "requests": report.requests,
+        "retries": report.retries,
+        "rate_limited": report.rate_limited,
+        "bytes_received": report.bytes_received,
+        "hints": hints(report),
+    })
+}
+
+/// Advice drawn from the run.
+fn hints(report: &ExportReport) -> Vec<String> {
+    let mut hints = Vec::new();
+    #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
+    let objections = report.rate_limited as f64 / (report.requests.max(1)) as f64;
+    if objections > MANY_OBJECTIONS {
+        hints.push("many requests were answered 429; a fixed --rate below the limit avoids them".to_owned());
+    }
+    if report.failures.contains_key("not_found") {
+        hints.push("IDs that are not found may belong to another account, or to live instead of test".to_owned());
+    }
+    if report.failures.contains_key("too_large") {
+        hints.push("raise --max-body to fetch tasks that are too large".to_owned());
+    }
+    if report.failed > 0 {
+        hints.push("run the same command again to try the failed IDs once more".to_owned());
+    }
+    if report.drift > 0 {
+        hints.push(format!(
+            "{} values or keys are not as documented; nothing is lost, see `drift` in manifest.json and the `extra` columns",
+            report.drift
+        ));
+    }
+    hints
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for the eye")]
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_summary_reads_well() {
+        let report = ExportReport {
+            requested: 5,
+            exported: 3,
+            failed: 2,
+            duplicates: 1,
+            failures: BTreeMap::from([("not_found".to_owned(), 2)]),
+            rows: vec![("tasks", 3), ("messages", 12)],
+            bytes: 123_456,
+            drift: 4,
+            requests: 9,
+            retries: 4,
+            rate_limited: 2,
+            bytes_received: 5_000_000,
+        };
+        insta::assert_snapshot!(text(&report, Path::new("out"), Duration::from_millis(1234)), @r"
+        Exported 3 of 5 tasks to out in 1.2 s (123.5 kB)
+          tasks      3 rows
+          messages  12 rows
+        9 requests, 4 retries, 2 rate-limited, 5.0 MB received
+        2 failed: 2 not_found (see failures.jsonl)
+        1 duplicate IDs were dropped
+        hint: many requests were answered 429; a fixed --rate below the limit avoids them
+        hint: IDs that are not found may belong to another account, or to live instead of test
+        hint: run the same command again to try the failed IDs once more
+        hint: 4 values or keys are not as documented; nothing is lost, see `drift` in manifest.json and the `extra` columns
+        ");
+    }
+}

@@ -1,0 +1,333 @@
+//! The main job: the pipeline put together.
+//!
+//! ```text
+//! fetch ──► store (journal) ──► build (flatten, tables) ──► publish
+//! ```
+//!
+//! Fetching runs on the caller's thread, the journal and the tables each on one of their own. They
+//! share the [`index`], which says for each ID what the journal holds.
+
+mod build;
+mod error;
+mod index;
+mod store;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+
+pub use error::ExportError;
+
+use crate::event::{Event, Events};
+use crate::fetch::{FetchOptions, FetchStats, fetch_all};
+use crate::ids::IdList;
+use crate::journal::Journal;
+use crate::journal::format::{Options as JournalOptions, RecordKind};
+use crate::output::{
+    FAILURES, FileEntry, Format, Ids, LOAD_SQL, MANIFEST, Manifest, ManifestOptions,
+    OutputDirectory, RunCounters, Staging, load_sql,
+};
+use crate::tables::definition::TABLES;
+use build::Built;
+use index::Index;
+
+/// Responses that may wait for the journal; the network waits when there are more.
+const WAITING_RESPONSES: usize = 64;
+
+/// Which tasks of an earlier run are fetched again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// Those that were not in a final state, or failed.
+    Pending,
+    /// All.
+    All,
+    /// Only those that failed.
+    None,
+}
+
+/// What to export, and how.
+#[derive(Debug)]
+pub struct ExportOptions {
+    /// The tasks.
+    pub ids: IdList,
+    /// The output directory.
+    pub out: PathBuf,
+    /// File format.
+    pub format: Format,
+    /// Tables to write; all when empty.
+    pub tables: Vec<String>,
+    /// Which tasks are fetched again.
+    pub refresh: Refresh,
+    /// Write into a directory with foreign files.
+    pub force: bool,
+    /// Keep live credentials inside of responses.
+    pub keep_secrets: bool,
+    /// Shown in the manifest and kept in the journal in place of the base URL that is asked, for a
+    /// server whose port is another one each time.
+    pub base_url_label: Option<String>,
+    /// The network side.
+    pub fetch: FetchOptions,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExportReport {
+    /// Distinct IDs.
+    pub requested: u64,
+    /// In the tables.
+    pub exported: u64,
+    /// In `failures.jsonl`.
+    pub failed: u64,
+    /// Lines that repeated an ID.
+    pub duplicates: u64,
+    /// Failed IDs by kind.
+    pub failures: BTreeMap<String, u64>,
+    /// Rows by table.
+    pub rows: Vec<(&'static str, u64)>,
+    /// Bytes of all published files.
+    pub bytes: u64,
+    /// Values and keys that the documented shape does not have.
+    pub drift: u64,
+    /// Attempts sent.
+    pub requests: u64,
+    /// Attempts beyond the first of their ID.
+    pub retries: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+    /// Bytes of answers, decompressed.
+    pub bytes_received: u64,
+}
+
+/// How an export ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Published.
+    Published(ExportReport),
+    /// Stopped by the user; what arrived is kept.
+    Stopped {
+        /// IDs whose response the journal holds.
+        held: usize,
+        /// Distinct IDs.
+        requested: usize,
+    },
+}
+
+/// Runs the whole job on this thread and two more, until it is published, stopped or has failed.
+pub fn export(
+    options: &ExportOptions,
+    check: &Arc<dyn crate::fetch::CheckBody>,
+    events: &Events,
+    stop: &watch::Receiver<bool>,
+) -> Result<Ended, ExportError> {
+    let started_at = now();
+    let directory = OutputDirectory::open(&options.out, options.force)?;
+    let index = Arc::new(Index::new(options.ids.len()));
+    let journal = open_journal(options, &directory, &index, events)?;
+    let wanted = index.plan(options.refresh);
+    events.send(Event::Planned {
+        requested: options.ids.len(),
+        held: options.ids.len() - wanted.len(),
+        duplicates: usize::try_from(options.ids.duplicates()).unwrap_or(usize::MAX),
+    });
+
+    let staging = Staging::begin(directory.path())?;
+    let reader = journal.reader();
+    let (halt_sender, halt) = watch::channel(false);
+    let (fetched, journal, built) = thread::scope(|scope| {
+        let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
+        let store = scope.spawn(|| {
+            let stored = store::run(journal, arrived, &index);
+            index.close();
+            stored
+        });
+        let build = scope.spawn(|| {
+            let built = build::run(options, &index, reader, &staging, events);
+            if built.is_err() {
+                // The rest need not be fetched for tables that cannot be written now.
+                let _ = halt_sender.send(true);
+            }
+            built
+        });
+        let fetched = fetch(options, &wanted, check, events, stop.clone(), halt, sink);
+        (fetched, join(store), join(build))
+    });
+    let mut journal = journal?;
+    let stats = match (fetched, built.as_ref()) {
+        (Err(ExportError::Fetch(crate::fetch::FetchError::SinkClosed { .. })), Err(_)) => {
+            FetchStats::default()
+        }
+        (fetched, _) => fetched?,
+    };
+    let Some(built) = built? else {
+        return Ok(Ended::Stopped { held: index.held(), requested: options.ids.len() });
+    };
+    events.send(Event::Phase("publishing"));
+    let report = publish(options, &directory, staging, built, &stats, started_at)?;
+    journal.append(&store::mark(RecordKind::Published));
+    journal.sync()?;
+    Ok(Ended::Published(report))
+}
+
+/// Opens the journal and shows its records to the index.
+fn open_journal(
+    options: &ExportOptions,
+    directory: &OutputDirectory,
+    index: &Index,
+    events: &Events,
+) -> Result<Journal, ExportError> {
+    let journal_options = JournalOptions {
+        base_url: base_url(options),
+        expand: options.fetch.expand.clone(),
+        opts: options.fetch.opts.clone(),
+        keep_secrets: options.keep_secrets,
+    };
+    let (journal, opened) = Journal::open(&directory.state(), &journal_options, |entry| {
+        index.see(options.ids.position(entry.task_id), &entry);
+    })?;
+    if opened.damaged > 0 {
+        events.send(Event::Warning(format!(
+            "{} damaged places in the journal were passed over; what stood there is fetched again",
+            opened.damaged
+        )));
+    }
+    if opened.torn_bytes > 0 {
+        events.send(Event::Detail(format!(
+            "cut off {} bytes at the journal's end that an earlier run did not finish writing",
+            opened.torn_bytes
+        )));
+    }
+    Ok(journal)
+}
+
+fn base_url(options: &ExportOptions) -> String {
+    options.base_url_label.clone().unwrap_or_else(|| options.fetch.base_url.clone())
+}
+
+/// Fetches on this thread; stops when the user or the tables' side says so.
+fn fetch(
+    options: &ExportOptions,
+    wanted: &[usize],
+    check: &Arc<dyn crate::fetch::CheckBody>,
+    events: &Events,
+    mut stop: watch::Receiver<bool>,
+    mut halt: watch::Receiver<bool>,
+    sink: mpsc::Sender<crate::fetch::Fetched>,
+) -> Result<FetchStats, ExportError> {
+    if wanted.is_empty() {
+        return Ok(FetchStats::default());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ExportError::Runtime)?;
+    let ids = wanted.iter().filter_map(|position| {
+        options.ids.get(*position).map(|task_id| (*position, task_id.to_owned()))
+    });
+    let stats = runtime.block_on(async {
+        let (merged_sender, merged) = watch::channel(false);
+        let merge = async move {
+            tokio::select! {
+                _ = stop.wait_for(|stopped| *stopped) => {}
+                _ = halt.wait_for(|halted| *halted) => {}
+            }
+            let _ = merged_sender.send(true);
+            // Keeps the channel open: a closed one could be read as something else.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            stats = fetch_all(ids, wanted.len(), &options.fetch, Arc::clone(check), events, sink, merged) => stats,
+            () = merge => Ok(FetchStats::default()),
+        }
+    });
+    // Connections that hang are not worth waiting for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(stats?)
+}
+
+/// The result of a thread; a panic in it goes on here.
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn publish(
+    options: &ExportOptions,
+    directory: &OutputDirectory,
+    staging: Staging,
+    built: Built,
+    stats: &FetchStats,
+    started_at: String,
+) -> Result<ExportReport, ExportError> {
+    let Built { mut files, tables, drift, failures, failures_by_kind, exported } = built;
+    let wanted = TABLES.iter().filter(|table| is_wanted(&options.tables, table.name));
+    let others = [
+        staging.write(FAILURES, &failures)?,
+        staging.write(LOAD_SQL, load_sql(wanted, options.format).as_bytes())?,
+    ];
+    let entries = others.iter().map(|file| FileEntry {
+        path: file.path.clone(),
+        bytes: file.bytes,
+        sha256: file.sha256.clone(),
+    });
+    let failed = failures_by_kind.values().sum();
+    let manifest = Manifest::new(
+        ManifestOptions {
+            base_url: base_url(options),
+            expand: options.fetch.expand.clone(),
+            opts: options.fetch.opts.clone(),
+            format: options.format,
+            tables: options.tables.clone(),
+            keep_secrets: options.keep_secrets,
+        },
+        Ids {
+            requested: options.ids.len() as u64,
+            exported,
+            failed,
+            duplicates: options.ids.duplicates(),
+            sha256: options.ids.sha256(),
+        },
+        tables,
+        entries.collect(),
+        drift.entries(),
+        RunCounters {
+            started_at,
+            finished_at: now(),
+            requests: stats.requests,
+            retries: stats.retries,
+            rate_limited: stats.rate_limited,
+            bytes_received: stats.bytes_received,
+        },
+    );
+    let report = ExportReport {
+        requested: manifest.ids.requested,
+        exported,
+        failed,
+        duplicates: manifest.ids.duplicates,
+        failures: failures_by_kind,
+        rows: manifest.tables.iter().map(|(name, table)| (*name, table.rows)).collect(),
+        bytes: files.iter().chain(&others).map(|file| file.bytes).sum(),
+        drift: manifest.drift.iter().map(|entry| entry.count).sum(),
+        requests: stats.requests,
+        retries: stats.retries,
+        rate_limited: stats.rate_limited,
+        bytes_received: stats.bytes_received,
+    };
+    files.extend(others);
+    let obsolete = directory.obsolete(&manifest.paths());
+    let manifest = staging.write(MANIFEST, manifest.to_json().as_bytes())?;
+    staging.publish(&files, &manifest, &obsolete)?;
+    Ok(report)
+}
+
+/// Is this table to be written?
+fn is_wanted(tables: &[String], name: &str) -> bool {
+    tables.is_empty() || tables.iter().any(|table| table == name)
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}

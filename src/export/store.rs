@@ -1,0 +1,97 @@
+//! The journal's thread: appends what arrives, syncs it within a second, tells the index.
+//! Depends on `journal` and `fetch` for the type of what arrives.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc::Receiver;
+use tokio::time::timeout;
+
+use super::ExportError;
+use super::index::{Index, Slot};
+use crate::fetch::{Fetched, Outcome};
+use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
+use crate::journal::{FailureNote, Journal};
+
+/// What arrived is safe from a power loss after this long.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Bytes that are gathered before they are written, while more is waiting.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Appends until the channel closes; gives the journal back, synced.
+pub(super) fn run(
+    mut journal: Journal,
+    mut arrived: Receiver<Fetched>,
+    index: &Index,
+) -> Result<Journal, ExportError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(ExportError::Runtime)?;
+    let mut slots = Vec::new();
+    let mut synced = Instant::now();
+    loop {
+        let next = runtime.block_on(async { timeout(SYNC_INTERVAL, arrived.recv()).await });
+        match next {
+            Ok(Some(fetched)) => {
+                slots.push(append(&mut journal, &fetched));
+                while journal.buffered() < WRITE_BYTES
+                    && let Ok(fetched) = arrived.try_recv()
+                {
+                    slots.push(append(&mut journal, &fetched));
+                }
+                journal.flush()?;
+                index.set(&slots);
+                slots.clear();
+            }
+            Ok(None) => break,
+            Err(_) => {}
+        }
+        if synced.elapsed() >= SYNC_INTERVAL {
+            journal.sync()?;
+            synced = Instant::now();
+        }
+    }
+    journal.sync()?;
+    Ok(journal)
+}
+
+fn append(journal: &mut Journal, fetched: &Fetched) -> (usize, Slot) {
+    let Fetched { position, task_id, attempts, outcome } = fetched;
+    let record = |kind, flags, body| Record {
+        kind,
+        flags,
+        attempts: *attempts,
+        time: now(),
+        task_id,
+        body,
+    };
+    let slot = match outcome {
+        Outcome::Task { body, is_final } => {
+            let flags = if *is_final { FLAG_FINAL } else { 0 };
+            Slot::Response(journal.append(&record(RecordKind::Response, flags, body)))
+        }
+        Outcome::Failed(failed) => {
+            let note = FailureNote {
+                kind: failed.kind.as_str().to_owned(),
+                http_status: failed.http_status,
+                attempts: *attempts,
+                message: failed.message.clone(),
+            };
+            // Strings and numbers: serialization cannot fail.
+            let note = serde_json::to_vec(&note).unwrap_or_default();
+            Slot::Failure(journal.append(&record(RecordKind::Failure, 0, &note)))
+        }
+    };
+    (*position, slot)
+}
+
+/// A record without a task.
+pub(super) fn mark(kind: RecordKind) -> Record<'static> {
+    Record { kind, flags: 0, attempts: 0, time: now(), task_id: "", body: &[] }
+}
+
+fn now() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}

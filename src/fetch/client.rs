@@ -1,0 +1,274 @@
+//! One attempt: a request, its answer, the body within its limit. The only file that names
+//! `reqwest`. Depends on `retry` and `words`.
+
+use std::error::Error as _;
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
+use secrecy::ExposeSecret as _;
+
+use super::retry::{Trouble, retry_after};
+use super::words::{self, MAX_ERROR_BODY};
+use super::{FetchError, FetchOptions};
+
+/// What a query keeps as it is: RFC 3986's unreserved characters.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Redirects that are followed, within the origin.
+const MAX_REDIRECTS: usize = 5;
+
+/// An attempt that gave no body.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) trouble: Trouble,
+    pub(super) status: Option<u16>,
+    pub(super) message: String,
+    pub(super) retry_after: Option<Duration>,
+    /// Bytes of body that came nevertheless.
+    pub(super) bytes: u64,
+}
+
+/// Asks one server for tasks.
+#[derive(Debug)]
+pub(super) struct TaskClient {
+    client: Client,
+    url: Url,
+    /// The query behind the ID.
+    query: String,
+    max_body: u64,
+    secret: secrecy::SecretString,
+}
+
+impl TaskClient {
+    pub(super) fn new(options: &FetchOptions) -> Result<Self, FetchError> {
+        let url = task_url(&options.base_url)?;
+        let mut authorization =
+            HeaderValue::from_str(&format!("Bearer {}", options.api_key.expose_secret()))
+                .map_err(|_| FetchError::BadKey)?;
+        authorization.set_sensitive(true);
+        let headers = HeaderMap::from_iter([
+            (AUTHORIZATION, authorization),
+            (ACCEPT, HeaderValue::from_static("application/json")),
+        ]);
+        // A second call finds the provider in place, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .user_agent(concat!("scale-export/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .timeout(options.timeout)
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(options.read_timeout)
+            .pool_max_idle_per_host(options.concurrency)
+            .redirect(redirect::Policy::custom(within_origin))
+            // Every attempt must pass the pacer and be counted: the client makes none by itself.
+            .retry(reqwest::retry::never());
+        if !options.proxy {
+            builder = builder.no_proxy();
+        }
+        if let Some(path) = &options.ca_file {
+            let failed = |cause: String| FetchError::CaFile { path: path.clone(), cause };
+            let pem = fs::read(path).map_err(|error| failed(error.to_string()))?;
+            let certificates =
+                Certificate::from_pem_bundle(&pem).map_err(|error| failed(chain(&error)))?;
+            if certificates.is_empty() {
+                return Err(failed("there is no certificate in it".into()));
+            }
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let client = builder.build().map_err(|error| FetchError::Client(chain(&error)))?;
+        let repeated = |key: &'static str, values: &[String]| -> String {
+            values.iter().map(|value| format!("&{key}={}", encode(value))).collect()
+        };
+        let query = repeated("expand", &options.expand) + &repeated("opts", &options.opts);
+        Ok(Self { client, url, query, max_body: options.max_body, secret: options.api_key.clone() })
+    }
+
+    /// Host and port, for messages.
+    pub(super) fn host(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// Asks for one task.
+    pub(super) async fn get(&self, task_id: &str) -> Result<Bytes, Failure> {
+        let mut url = self.url.clone();
+        url.set_query(Some(&format!("task_id={}{}", encode(task_id), self.query)));
+        let response =
+            self.client.get(url).send().await.map_err(|error| self.transport(&error, None, 0))?;
+        if response.status() == StatusCode::OK {
+            self.body(response).await
+        } else {
+            Err(self.refusal(response).await)
+        }
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Bytes, Failure> {
+        let status = Some(response.status().as_u16());
+        let expected = response.content_length().unwrap_or_default();
+        if expected > self.max_body {
+            return Err(self.too_large(status, 0));
+        }
+        let mut body = BytesMut::with_capacity(usize::try_from(expected).unwrap_or_default());
+        loop {
+            let received = body.len() as u64;
+            match response.chunk().await {
+                Ok(Some(chunk)) if received + chunk.len() as u64 > self.max_body => {
+                    return Err(self.too_large(status, received));
+                }
+                // The usual small answer comes in one piece, which need not be copied.
+                Ok(Some(chunk)) if body.is_empty() && chunk.len() as u64 == expected => {
+                    return Ok(chunk);
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Ok(body.freeze()),
+                Err(error) => return Err(self.transport(&error, status, received)),
+            }
+        }
+    }
+
+    fn too_large(&self, status: Option<u16>, bytes: u64) -> Failure {
+        let message = format!("the body is over {} bytes", self.max_body);
+        Failure { trouble: Trouble::TooLarge, status, message, retry_after: None, bytes }
+    }
+
+    /// An answer that is no task.
+    async fn refusal(&self, mut response: Response) -> Failure {
+        let status = response.status().as_u16();
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after(header(RETRY_AFTER), header(DATE), SystemTime::now());
+        let mut body = Vec::new();
+        while body.len() < MAX_ERROR_BODY
+            && let Ok(Some(chunk)) = response.chunk().await
+        {
+            body.extend_from_slice(&chunk);
+        }
+        let (trouble, message) = if response.status().is_redirection() {
+            (Trouble::Redirect, format!("status {status}: a redirect that leads elsewhere"))
+        } else {
+            let secret = self.secret.expose_secret();
+            (Trouble::Status(status), words::of_body(status, &body, secret))
+        };
+        Failure { trouble, status: Some(status), message, retry_after, bytes: body.len() as u64 }
+    }
+
+    /// No answer, or only a part of it.
+    fn transport(&self, error: &reqwest::Error, status: Option<u16>, bytes: u64) -> Failure {
+        let trouble = if is_certificate_error(error) {
+            Trouble::Certificate
+        } else if error.is_timeout() {
+            Trouble::Timeout
+        } else {
+            Trouble::Network
+        };
+        let what = match trouble {
+            Trouble::Timeout if error.is_connect() => "timed out while connecting".to_owned(),
+            Trouble::Timeout => "timed out".to_owned(),
+            _ => chain(error),
+        };
+        let message = words::printable(&what, self.secret.expose_secret());
+        Failure { trouble, status, message, retry_after: None, bytes }
+    }
+}
+
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// The task endpoint below a base URL, whose path is kept.
+fn task_url(base_url: &str) -> Result<Url, FetchError> {
+    let failed = |cause: &str| FetchError::BadUrl { url: without_credentials(base_url), cause: cause.into() };
+    let url = Url::parse(base_url.trim_end_matches('/')).map_err(|error| failed(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(failed("it must begin with https:// or http://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(failed("it must not carry a user name or password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(failed("it must not have a query or a fragment"));
+    }
+    let path = format!("{}/v2/task", url.path().trim_end_matches('/'));
+    let mut url = url;
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// A URL as it may be shown.
+fn without_credentials(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://[redacted]@{rest}"),
+        _ => url.to_owned(),
+    }
+}
+
+/// Follows a redirect within the origin only: the key goes nowhere else.
+fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let same_origin =
+        attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
+    if same_origin && attempt.previous().len() <= MAX_REDIRECTS {
+        attempt.follow()
+    } else {
+        attempt.stop()
+    }
+}
+
+/// The causes of an error, outermost first, without the URL.
+fn chain(error: &reqwest::Error) -> String {
+    let mut causes = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    // Each layer tends to repeat the one below it.
+    causes.dedup();
+    causes.last().cloned().unwrap_or_else(|| "the connection failed".to_owned())
+}
+
+/// Is the server's certificate the trouble? The layers in between hide it as an I/O error.
+fn is_certificate_error(error: &reqwest::Error) -> bool {
+    let is_certificate = |error: &(dyn std::error::Error + 'static)| {
+        matches!(
+            error.downcast_ref::<rustls::Error>(),
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+        )
+    };
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let inner = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .is_some_and(|inner| is_certificate(inner));
+        if inner || is_certificate(cause) {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_url_keeps_its_path() {
+        let url = |base: &str| task_url(base).map(|url| url.to_string());
+        assert_eq!(url("https://api.scale.com").unwrap(), "https://api.scale.com/v2/task");
+        assert_eq!(url("http://localhost:1/proxy/").unwrap(), "http://localhost:1/proxy/v2/task");
+        for bad in ["api.scale.com", "ftp://a", "", "https://u:secret@a", "https://a?b=c"] {
+            let error = url(bad).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn ids_are_encoded_whole() {
+        assert_eq!(encode("a/b c&d=é~1"), "a%2Fb%20c%26d%3D%C3%A9~1");
+    }
+}

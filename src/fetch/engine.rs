@@ -1,0 +1,356 @@
+//! All attempts for all IDs: concurrency, retries, and when to give up.
+//! Depends on `client`, `gate`, `health` and `retry`.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::TryStreamExt as _;
+use futures::stream;
+use tokio::sync::{mpsc, watch};
+
+use super::client::{Failure, TaskClient};
+use super::gate::Gate;
+use super::health::Health;
+use super::retry::{Trouble, Verdict, backoff, decide};
+use super::{
+    BadBody, CheckBody, CheckedBody, Failed, FailureKind, FetchError, FetchOptions, Fetched,
+    MaxFailures, Outcome,
+};
+use crate::event::{Event, Events};
+
+/// Larger bodies are checked on another thread, so that the others do not wait.
+const CHECKED_INLINE_BYTES: usize = 1 << 20;
+
+/// What was done.
+#[derive(Debug, Clone, Default)]
+pub struct FetchStats {
+    /// Attempts sent.
+    pub requests: u64,
+    /// Attempts beyond the first of their ID.
+    pub retries: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+    /// Bytes of answers, decompressed.
+    pub bytes_received: u64,
+    /// Tasks fetched.
+    pub fetched: u64,
+    /// IDs that failed for good.
+    pub failed: u64,
+    /// Was it stopped?
+    pub stopped: bool,
+    /// Requests a second at the end, unless nothing was held back.
+    pub rate: Option<f64>,
+    /// Failed IDs by kind.
+    pub failures_by_kind: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    rate_limited: AtomicU64,
+    bytes_received: AtomicU64,
+    fetched: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+struct Engine<'e> {
+    options: &'e FetchOptions,
+    client: TaskClient,
+    gate: Gate,
+    check: Arc<dyn CheckBody>,
+    events: &'e Events,
+    sink: mpsc::Sender<Fetched>,
+    wanted: usize,
+    counters: Counters,
+    health: Mutex<Health>,
+    failures: Mutex<BTreeMap<&'static str, u64>>,
+    random: RandomState,
+}
+
+/// Fetches all wanted IDs; each result goes to the sink as it arrives.
+///
+/// When `stop` turns true, nothing more is asked, what is under way is dropped, and everything that
+/// arrived has been handed over.
+pub async fn fetch_all(
+    wanted: impl Iterator<Item = (usize, String)>,
+    wanted_count: usize,
+    options: &FetchOptions,
+    check: Arc<dyn CheckBody>,
+    events: &Events,
+    sink: mpsc::Sender<Fetched>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<FetchStats, FetchError> {
+    let engine = Engine {
+        options,
+        client: TaskClient::new(options)?,
+        gate: Gate::new(options.rate, events.clone()),
+        check,
+        events,
+        sink,
+        wanted: wanted_count,
+        counters: Counters::default(),
+        health: Mutex::default(),
+        failures: Mutex::default(),
+        random: RandomState::new(),
+    };
+    let all = stream::iter(wanted)
+        .map(|(position, task_id)| engine.fetch(position, task_id))
+        .buffer_unordered(options.concurrency.max(1))
+        .try_for_each(|fetched| engine.hand_over(fetched));
+    let stopped = tokio::select! {
+        done = all => {
+            done?;
+            false
+        }
+        _ = stop.wait_for(|stopped| *stopped) => true,
+    };
+    Ok(engine.stats(stopped))
+}
+
+/// What is known of one ID's failed attempts.
+#[derive(Debug, Default)]
+struct Trials {
+    attempts: u32,
+    /// Failures that count against the ID.
+    failures: u32,
+    first_failure: Option<Duration>,
+    successes_elsewhere: u64,
+}
+
+impl Engine<'_> {
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn success(&self, task_id: &str, is_task: bool) {
+        self.health().success(task_id, is_task, self.gate.now());
+        self.gate.set_outage(false);
+    }
+
+    /// Fetches one ID until it has a result.
+    async fn fetch(&self, position: usize, task_id: String) -> Result<Fetched, FetchError> {
+        let mut trials = Trials::default();
+        loop {
+            let sent = self.gate.pass().await;
+            trials.attempts += 1;
+            if trials.attempts > 1 {
+                add(&self.counters.retries, 1);
+            }
+            let failure = match self.attempt(&task_id).await {
+                Ok(CheckedBody { body, is_final }) => {
+                    self.success(&task_id, true);
+                    add(&self.counters.fetched, 1);
+                    self.events.send(Event::TaskFetched);
+                    let outcome = Outcome::Task { body, is_final };
+                    return Ok(Fetched { position, task_id, attempts: trials.attempts, outcome });
+                }
+                Err(failure) => failure,
+            };
+            let failed = self.judge(&task_id, sent, &failure, &mut trials).await?;
+            if let Some(kind) = failed {
+                let Failure { status, message, .. } = failure;
+                let outcome = Outcome::Failed(Failed { kind, http_status: status, message });
+                return Ok(Fetched { position, task_id, attempts: trials.attempts, outcome });
+            }
+        }
+    }
+
+    /// One attempt, counted and shown.
+    async fn attempt(&self, task_id: &str) -> Result<CheckedBody, Failure> {
+        add(&self.counters.requests, 1);
+        self.events.send(Event::RequestSent);
+        let answer = self.client.get(task_id).await;
+        let (status, bytes) = match &answer {
+            Ok(body) => (Some(200), body.len() as u64),
+            Err(failure) => (failure.status, failure.bytes),
+        };
+        add(&self.counters.bytes_received, bytes);
+        self.events.send(Event::RequestDone { status, bytes });
+        self.check_body(task_id, answer?).await.map_err(|bad| {
+            let (trouble, message) = match bad {
+                BadBody::NoTask(why) => (Trouble::BadBody, why),
+                BadBody::OtherTask => (Trouble::WrongTask, "the answer is another task".to_owned()),
+            };
+            Failure { trouble, status: Some(200), message, retry_after: None, bytes: 0 }
+        })
+    }
+
+    async fn check_body(&self, task_id: &str, body: Bytes) -> Result<CheckedBody, BadBody> {
+        if body.len() <= CHECKED_INLINE_BYTES {
+            return self.check.check(task_id, body);
+        }
+        let check = Arc::clone(&self.check);
+        let task_id = task_id.to_owned();
+        tokio::task::spawn_blocking(move || check.check(&task_id, body))
+            .await
+            .unwrap_or_else(|error| Err(BadBody::NoTask(error.to_string())))
+    }
+
+    /// Decides what a failed attempt means, and waits if there is to be another. The kind of
+    /// failure when there is not.
+    async fn judge(
+        &self,
+        task_id: &str,
+        sent: Duration,
+        failure: &Failure,
+        trials: &mut Trials,
+    ) -> Result<Option<FailureKind>, FetchError> {
+        let message = failure.message.clone();
+        let has_succeeded = self.health().has_succeeded();
+        let kind = match decide(failure.trouble, has_succeeded) {
+            Verdict::Fail(kind) => {
+                // The server works, and has spoken about this ID.
+                self.success(task_id, false);
+                return Ok(Some(kind));
+            }
+            Verdict::Refused => {
+                let status = failure.status.unwrap_or_default();
+                return Err(FetchError::Refused { task_id: task_id.to_owned(), status, message });
+            }
+            Verdict::Untrusted => {
+                return Err(FetchError::Untrusted { host: self.client.host(), message });
+            }
+            Verdict::SlowDown => {
+                add(&self.counters.rate_limited, 1);
+                self.gate.objected(sent, failure.retry_after);
+                None
+            }
+            Verdict::Retry(kind) => {
+                trials.failures += 1;
+                let outage = self.health().failure(self.options.concurrency);
+                self.gate.set_outage(outage);
+                Some(kind)
+            }
+        };
+        let now = self.gate.now();
+        let first_failure = *trials.first_failure.get_or_insert_with(|| {
+            trials.successes_elsewhere = self.health().successes();
+            now
+        });
+        let is_exhausted = trials.failures > self.options.max_retries
+            || now.saturating_sub(first_failure) >= self.options.retry_timeout;
+        if is_exhausted && self.others_succeed(trials.successes_elsewhere).await {
+            return Ok(Some(kind.unwrap_or(FailureKind::HttpError)));
+        }
+        self.give_up_in_an_outage(&message)?;
+        self.wait(task_id, failure, trials, message).await;
+        Ok(None)
+    }
+
+    /// Is it this ID, and not the server? If nothing has succeeded since its first failure, an ID
+    /// that could be had before is asked for once more.
+    async fn others_succeed(&self, successes_before: u64) -> bool {
+        let (successes, good_id) = {
+            let health = self.health();
+            (health.successes(), health.good_id())
+        };
+        if successes > successes_before {
+            return true;
+        }
+        let Some(good_id) = good_id else { return false };
+        self.gate.pass().await;
+        let is_well = self.attempt(&good_id).await.is_ok();
+        if is_well {
+            self.success(&good_id, true);
+        }
+        is_well
+    }
+
+    fn give_up_in_an_outage(&self, message: &str) -> Result<(), FetchError> {
+        let elapsed = self.health().since_success(self.gate.now());
+        if elapsed < self.options.retry_timeout {
+            return Ok(());
+        }
+        Err(FetchError::GaveUp {
+            host: self.client.host(),
+            elapsed,
+            requests: get(&self.counters.requests),
+            message: message.to_owned(),
+        })
+    }
+
+    async fn wait(&self, task_id: &str, failure: &Failure, trials: &Trials, reason: String) {
+        let random = self.random.hash_one((task_id, trials.attempts));
+        // The upper 53 bits make a double that is uniform in 0..1.
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+        let random = (random >> 11) as f64 / (1_u64 << 53) as f64;
+        let asked = failure.retry_after.filter(|_| failure.status != Some(429)).unwrap_or_default();
+        let delay = backoff(trials.failures.max(1), random).max(asked);
+        self.events.send(Event::Retry {
+            task_id: task_id.to_owned(),
+            attempts: trials.attempts,
+            delay,
+            reason,
+        });
+        tokio::time::sleep(delay).await;
+    }
+
+    async fn hand_over(&self, fetched: Fetched) -> Result<(), FetchError> {
+        let task_id = fetched.task_id.clone();
+        let failed = match &fetched.outcome {
+            Outcome::Failed(failed) => Some(failed.clone()),
+            Outcome::Task { .. } => None,
+        };
+        if self.sink.send(fetched).await.is_err() {
+            return Err(FetchError::SinkClosed { task_id });
+        }
+        match failed {
+            Some(failed) => self.count_failure(task_id, failed),
+            None => Ok(()),
+        }
+    }
+
+    fn count_failure(&self, task_id: String, failed: Failed) -> Result<(), FetchError> {
+        let Failed { kind, message, .. } = failed;
+        let count: u64 = {
+            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            *failures.entry(kind.as_str()).or_default() += 1;
+            failures.values().sum()
+        };
+        self.events.send(Event::TaskFailed {
+            task_id: task_id.clone(),
+            kind: kind.as_str(),
+            message: message.clone(),
+        });
+        #[expect(clippy::cast_precision_loss, reason = "counts of IDs are far below 2^53")]
+        let is_too_many = match self.options.max_failures {
+            None => false,
+            Some(MaxFailures::Count(max)) => count > max,
+            Some(MaxFailures::Percent(max)) => count as f64 > self.wanted as f64 * max / 100.0,
+        };
+        if is_too_many {
+            let wanted = self.wanted;
+            return Err(FetchError::TooManyFailures { failed: count, wanted, task_id, message });
+        }
+        Ok(())
+    }
+
+    fn stats(&self, stopped: bool) -> FetchStats {
+        let failures_by_kind =
+            self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        FetchStats {
+            requests: get(&self.counters.requests),
+            retries: get(&self.counters.retries),
+            rate_limited: get(&self.counters.rate_limited),
+            bytes_received: get(&self.counters.bytes_received),
+            fetched: get(&self.counters.fetched),
+            failed: failures_by_kind.values().sum(),
+            stopped,
+            rate: self.gate.rate(),
+            failures_by_kind,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What ends the network side. Depends on `error`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::error::{Exit, Explain};
+
+/// Why fetching ended before every ID had its result.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// The API refused the key.
+    #[error("could not fetch task `{task_id}`: the API refused the key ({message})")]
+    Refused {
+        /// The ID that was asked for.
+        task_id: String,
+        /// 401, 402 or 403.
+        status: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// Nothing succeeded for as long as the run allows.
+    #[error("could not reach the API at `{host}`: nothing succeeded for {}, after {requests} requests; the last was: {message}", seconds(*.elapsed))]
+    GaveUp {
+        /// Host of the base URL.
+        host: String,
+        /// How long.
+        elapsed: Duration,
+        /// Attempts in all.
+        requests: u64,
+        /// What went wrong last.
+        message: String,
+    },
+    /// The server's certificate is not trusted.
+    #[error("could not trust the API at `{host}`: {message}")]
+    Untrusted {
+        /// Host of the base URL.
+        host: String,
+        /// Why.
+        message: String,
+    },
+    /// More failures than `--max-failures` allows.
+    #[error("could not go on: {failed} of {wanted} IDs failed, more than --max-failures allows; the last was `{task_id}`: {message}")]
+    TooManyFailures {
+        /// Failed IDs.
+        failed: u64,
+        /// IDs to be fetched.
+        wanted: usize,
+        /// The last one.
+        task_id: String,
+        /// What went wrong with it.
+        message: String,
+    },
+    /// The key has characters that a header cannot carry.
+    #[error("could not use the API key: it has characters that a header cannot carry")]
+    BadKey,
+    /// The base URL is none.
+    #[error("could not use the base URL `{url}`: {cause}")]
+    BadUrl {
+        /// As given.
+        url: String,
+        /// Why.
+        cause: String,
+    },
+    /// The certificates could not be read.
+    #[error("could not read certificates from `{}`: {cause}", path.display())]
+    CaFile {
+        /// As given.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// The HTTP client could not be made.
+    #[error("could not set up the HTTP client: {0}")]
+    Client(String),
+    /// Whoever takes the results is gone.
+    #[error("could not hand over task `{task_id}`: the journal has stopped")]
+    SinkClosed {
+        /// The ID.
+        task_id: String,
+    },
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.0} s", duration.as_secs_f64())
+}
+
+impl Explain for FetchError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Refused { status: 402, .. } => "ask Scale to enable the API for the account".into(),
+            Self::Refused { .. } => {
+                "check SCALE_API_KEY or --api-key-file, and that the key may read these tasks".into()
+            }
+            Self::GaveUp { .. } => {
+                "nothing is lost; run the same command again when the API answers".into()
+            }
+            Self::Untrusted { .. } => {
+                "if a proxy or a private server signs with its own authority, name it with --ca-file".into()
+            }
+            Self::TooManyFailures { .. } => {
+                "what was fetched is kept; run the same command with a higher --max-failures to go on".into()
+            }
+            Self::BadKey => "look for spaces or line breaks inside the key".into(),
+            Self::BadUrl { .. } => "give a URL like https://api.scale.com".into(),
+            Self::CaFile { .. } => "give a PEM file with one certificate or more".into(),
+            Self::Client(_) | Self::SinkClosed { .. } => return None,
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Refused { .. } => Exit::Refused,
+            Self::GaveUp { .. } | Self::Untrusted { .. } => Exit::GaveUp,
+            Self::BadKey | Self::BadUrl { .. } | Self::CaFile { .. } => Exit::Usage,
+            Self::SinkClosed { .. } => Exit::Output,
+            Self::TooManyFailures { .. } | Self::Client(_) => Exit::Failure,
+        }
+    }
+}

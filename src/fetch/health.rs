@@ -1,0 +1,55 @@
+//! Is it the server, or is it the ID? Remembers what succeeded when. Pure: time passes in.
+//! Depends on nothing.
+
+use std::time::Duration;
+
+/// What is known of the server's health.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    successes: u64,
+    last_success: Option<Duration>,
+    last_good_id: Option<String>,
+    failures_in_a_row: usize,
+}
+
+/// Failures in a row that make an outage, at least: a few unlucky IDs are none.
+const MIN_OUTAGE_FAILURES: usize = 16;
+
+impl Health {
+    /// An ID was answered in a way that shows a working server; `is_task`: with its task.
+    /// True when that ends an outage.
+    pub(super) fn success(&mut self, task_id: &str, is_task: bool, now: Duration) {
+        self.successes += 1;
+        self.last_success = Some(now);
+        self.failures_in_a_row = 0;
+        if is_task {
+            self.last_good_id = Some(task_id.to_owned());
+        }
+    }
+
+    /// An attempt failed in a way that may be the server's fault. True while that is an outage.
+    pub(super) fn failure(&mut self, concurrency: usize) -> bool {
+        self.failures_in_a_row += 1;
+        self.failures_in_a_row >= concurrency.max(MIN_OUTAGE_FAILURES)
+    }
+
+    /// Successes so far.
+    pub(super) fn successes(&self) -> u64 {
+        self.successes
+    }
+
+    /// Has there been any?
+    pub(super) fn has_succeeded(&self) -> bool {
+        self.successes > 0
+    }
+
+    /// How long nothing has succeeded.
+    pub(super) fn since_success(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.last_success.unwrap_or_default())
+    }
+
+    /// An ID whose task could be had.
+    pub(super) fn good_id(&self) -> Option<String> {
+        self.last_good_id.clone()
+    }
+}

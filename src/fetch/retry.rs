@@ -1,0 +1,223 @@
+//! What the end of an attempt means: done, try again, fail this ID, stop the run. One pure table.
+//! Depends on nothing.
+
+use std::time::Duration;
+
+/// Why an ID failed, as `failures.jsonl` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureKind {
+    /// 404.
+    NotFound,
+    /// 403, while other tasks can be had.
+    Forbidden,
+    /// Any other status that is no success.
+    HttpError,
+    /// A redirect to another origin.
+    Redirect,
+    /// No answer: refused, reset, cut off.
+    Network,
+    /// No answer in time.
+    Timeout,
+    /// The body is larger than the limit.
+    TooLarge,
+    /// 200, but the body is no task.
+    BadBody,
+    /// 200, but another task.
+    WrongTask,
+}
+
+impl FailureKind {
+    /// The word in `failures.jsonl`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
+            Self::HttpError => "http_error",
+            Self::Redirect => "redirect",
+            Self::Network => "network",
+            Self::Timeout => "timeout",
+            Self::TooLarge => "too_large",
+            Self::BadBody => "bad_body",
+            Self::WrongTask => "wrong_task",
+        }
+    }
+}
+
+/// How an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// A status other than 200.
+    Status(u16),
+    /// A redirect that is not followed.
+    Redirect,
+    /// No connection, or it broke, or the body could not be decompressed.
+    Network,
+    /// Too slow.
+    Timeout,
+    /// The server's certificate is not trusted.
+    Certificate,
+    /// Larger than the limit.
+    TooLarge,
+    /// 200, but no task.
+    BadBody,
+    /// 200, but another task.
+    WrongTask,
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Try again; the kind is for when that does not help.
+    Retry(FailureKind),
+    /// The server wants fewer requests: try again, and do not hold it against the ID.
+    SlowDown,
+    /// The ID fails. The server has spoken about this ID, so it is well.
+    Fail(FailureKind),
+    /// The key is refused: the run stops.
+    Refused,
+    /// The server cannot be trusted: the run stops.
+    Untrusted,
+}
+
+/// Decides. `has_succeeded`: has any request of this run?
+pub(super) fn decide(trouble: Trouble, has_succeeded: bool) -> Verdict {
+    use FailureKind::{
+        BadBody, Forbidden, HttpError, Network, NotFound, Redirect, Timeout, TooLarge, WrongTask,
+    };
+    match trouble {
+        Trouble::Status(401 | 402) => Verdict::Refused,
+        Trouble::Status(403) if !has_succeeded => Verdict::Refused,
+        Trouble::Status(403) => Verdict::Fail(Forbidden),
+        Trouble::Status(404) => Verdict::Fail(NotFound),
+        Trouble::Status(429) => Verdict::SlowDown,
+        // 408 and 425 ask for another try; 520 to 530 are an edge proxy's words for the same troubles.
+        Trouble::Status(408 | 425 | 500 | 502..=504 | 520..=530) => Verdict::Retry(HttpError),
+        Trouble::Status(_) => Verdict::Fail(HttpError),
+        Trouble::Redirect => Verdict::Fail(Redirect),
+        Trouble::Network => Verdict::Retry(Network),
+        Trouble::Timeout => Verdict::Retry(Timeout),
+        Trouble::Certificate => Verdict::Untrusted,
+        Trouble::TooLarge => Verdict::Fail(TooLarge),
+        Trouble::BadBody => Verdict::Retry(BadBody),
+        Trouble::WrongTask => Verdict::Retry(WrongTask),
+    }
+}
+
+/// The first wait is at most this long; each further one twice as long.
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+
+/// No wait is longer, unless the server asks for it.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// The longest `Retry-After` that is believed.
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// How long an ID waits before its next attempt: full jitter, so that those that failed together do
+/// not come back together. `random` is uniform in 0..1.
+pub(super) fn backoff(failures: u32, random: f64) -> Duration {
+    let doubled = FIRST_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(MAX_BACKOFF).mul_f64(random.clamp(0.0, 1.0))
+}
+
+/// Reads a `Retry-After`: seconds, or a date that is compared with the server's own clock when it
+/// sent one, else with ours. What makes no sense counts as absent.
+pub(super) fn retry_after(
+    value: Option<&str>,
+    server_date: Option<&str>,
+    now: std::time::SystemTime,
+) -> Option<Duration> {
+    let value = value?.trim();
+    let wait = if let Ok(seconds) = value.parse::<f64>() {
+        Duration::try_from_secs_f64(seconds).ok()?
+    } else {
+        let until = httpdate::parse_http_date(value).ok()?;
+        let now = server_date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+        until.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn every_status_has_its_verdict() {
+        let mut groups: Vec<(Verdict, Vec<u16>)> = Vec::new();
+        for status in 100..=599 {
+            let verdict = decide(Trouble::Status(status), true);
+            match groups.iter_mut().find(|(known, _)| *known == verdict) {
+                Some((_, statuses)) => statuses.push(status),
+                None => groups.push((verdict, vec![status])),
+            }
+        }
+        let show = |statuses: &[u16]| match statuses.len() {
+            0..=20 => format!("{statuses:?}"),
+            count => format!("{count} others"),
+        };
+        let table: Vec<String> =
+            groups.iter().map(|(verdict, statuses)| format!("{verdict:?}: {}", show(statuses))).collect();
+        assert_eq!(
+            table,
+            [
+                "Fail(HttpError): 477 others",
+                "Refused: [401, 402]",
+                "Fail(Forbidden): [403]",
+                "Fail(NotFound): [404]",
+                "Retry(HttpError): [408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530]",
+                "SlowDown: [429]",
+            ]
+        );
+        assert_eq!(decide(Trouble::Status(403), false), Verdict::Refused);
+    }
+
+    #[test]
+    fn every_other_trouble_has_its_verdict() {
+        use FailureKind::{BadBody, Network, Redirect, Timeout, TooLarge, WrongTask};
+        for (trouble, verdict) in [
+            (Trouble::Redirect, Verdict::Fail(Redirect)),
+            (Trouble::Network, Verdict::Retry(Network)),
+            (Trouble::Timeout, Verdict::Retry(Timeout)),
+            (Trouble::Certificate, Verdict::Untrusted),
+            (Trouble::TooLarge, Verdict::Fail(TooLarge)),
+            (Trouble::BadBody, Verdict::Retry(BadBody)),
+            (Trouble::WrongTask, Verdict::Retry(WrongTask)),
+        ] {
+            assert_eq!(decide(trouble, false), verdict);
+            assert_eq!(decide(trouble, true), verdict);
+        }
+    }
+
+    #[test]
+    fn waits_grow_and_are_capped() {
+        assert_eq!(backoff(1, 1.0), FIRST_BACKOFF);
+        assert_eq!(backoff(3, 0.5), FIRST_BACKOFF * 2);
+        assert_eq!(backoff(u32::MAX, 1.0), MAX_BACKOFF);
+        assert_eq!(backoff(5, 0.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn retry_after_in_every_form() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let read = |value| retry_after(Some(value), None, now);
+        assert_eq!(read("0"), Some(Duration::ZERO));
+        assert_eq!(read(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(read("1.5"), Some(Duration::from_millis(1500)));
+        assert_eq!(read("86400"), Some(MAX_RETRY_AFTER));
+        assert_eq!(read("99999999999999999999999999"), None);
+        assert_eq!(read("-1"), None);
+        assert_eq!(read("soon"), None);
+        assert_eq!(read("NaN"), None);
+        assert_eq!(read("Tue, 14 Nov 2023 22:13:25 GMT"), Some(Duration::from_secs(5)));
+        assert_eq!(read("Tue, 14 Nov 2023 22:13:15 GMT"), Some(Duration::ZERO));
+        // The server's clock is an hour ahead of ours, and its date says so.
+        let skewed = retry_after(
+            Some("Tue, 14 Nov 2023 23:13:25 GMT"),
+            Some("Tue, 14 Nov 2023 23:13:20 GMT"),
+            now,
+        );
+        assert_eq!(skewed, Some(Duration::from_secs(5)));
+        assert_eq!(retry_after(None, None, now), None);
+    }
+}

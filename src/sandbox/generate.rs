@@ -1,0 +1,606 @@
+//! Tasks out of nothing: each follows from the seed and its number alone, and a few hundred of them
+//! show everything that the API's documentation has. Depends on `text`.
+
+use super::text::{Random, sentences};
+use crate::json::write_json_string;
+
+/// What the request asked to see.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Details {
+    expand_project: bool,
+    expand_batch: bool,
+    annotation_details: bool,
+    attachment_details: bool,
+    model_parameters: bool,
+}
+
+impl Details {
+    /// Reads the repeated keys `expand` and `opts`.
+    pub(super) fn of_query(query: &str) -> Self {
+        let has = |pair: &str| query.split('&').any(|given| given == pair);
+        Self {
+            expand_project: has("expand=project"),
+            expand_batch: has("expand=batch"),
+            annotation_details: has("opts=annotation_details"),
+            attachment_details: has("opts=attachment_details"),
+            model_parameters: has("opts=model_parameters"),
+        }
+    }
+}
+
+const MODELS: [&str; 4] = ["north-1-large", "north-1-small", "quill-7b", "ember-2"];
+const ANNOTATION_TYPES: [&str; 12] = [
+    "integer",
+    "boolean",
+    "text",
+    "category",
+    "category_multiple",
+    "file",
+    "workspace_container",
+    "ranked_choices",
+    "ranked_groups",
+    "rubric_criteria",
+    "rubric_rating",
+    "labeled_text",
+];
+
+/// The body of `task_<number>`.
+pub(super) fn generate(task_id: &str, number: u64, seed: u64, details: Details, drift: bool) -> String {
+    let random = Random::of(seed, &number.to_le_bytes());
+    let mut writer = Writer { out: String::with_capacity(8_192), random, details, drift };
+    writer.task(task_id, number);
+    writer.out
+}
+
+struct Writer {
+    out: String,
+    random: Random,
+    details: Details,
+    drift: bool,
+}
+
+impl Writer {
+    /// Writes an object around its members.
+    fn object(&mut self, members: impl FnOnce(&mut Self)) {
+        self.out.push('{');
+        members(self);
+        self.close('}');
+    }
+
+    /// Writes a list of so many elements, as a member.
+    fn list(&mut self, key: &str, count: usize, mut element: impl FnMut(&mut Self, usize)) {
+        self.key(key);
+        self.out.push('[');
+        for index in 0..count {
+            element(self, index);
+            self.out.push(',');
+        }
+        self.close(']');
+        self.out.push(',');
+    }
+
+    /// Closes, in place of the last comma.
+    fn close(&mut self, bracket: char) {
+        if self.out.ends_with(',') {
+            self.out.pop();
+        }
+        self.out.push(bracket);
+    }
+
+    fn key(&mut self, key: &str) {
+        write_json_string(key, &mut self.out);
+        self.out.push(':');
+    }
+
+    /// Writes a member whose value is JSON text.
+    fn raw(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.out.push_str(value);
+        self.out.push(',');
+    }
+
+    fn string(&mut self, key: &str, value: &str) {
+        self.key(key);
+        write_json_string(value, &mut self.out);
+        self.out.push(',');
+    }
+
+    fn number(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.raw(key, &value.to_string());
+    }
+
+    fn id(&mut self, key: &str, kind: &str) {
+        let id = format!("{kind}_{}", self.random.hex());
+        self.string(key, &id);
+    }
+
+    fn sentences(&mut self, key: &str, count: usize) {
+        self.key(key);
+        sentences(&mut self.random, count, &mut self.out);
+        self.out.push(',');
+    }
+
+    /// A member that the documentation does not have, now and then, when drift is on.
+    fn oddity(&mut self) {
+        const ODD: [&str; 10] = [
+            r#""":"empty key""#,
+            r#""a/b":{"c":[1,2.50]},"a~b":null"#,
+            r#""__proto__":{"polluted":true}"#,
+            r#""new_field":123456789012345678901234567890"#,
+            r#""huge":1e400,"tiny":-0.0"#,
+            r#""twice":1,"twice":2"#,
+            r#""half":"\ud800 alone""#,
+            r#""nul":"a\u0000b\u2028c""#,
+            r#""quality":{"score":0.10,"notes":["x"]}"#,
+            r#""empty":{},"none":[]"#,
+        ];
+        if self.drift && self.random.one_in(12) {
+            let odd = self.random.pick(&ODD).unwrap_or_default();
+            self.out.push_str(odd);
+            self.out.push(',');
+        }
+    }
+
+    /// True now and then, when drift is on.
+    fn drifts(&mut self, one_in: usize) -> bool {
+        self.drift && self.random.one_in(one_in)
+    }
+
+    fn time(&mut self, key: &str, day: usize) {
+        let second = self.random.below(86_400);
+        let (hour, minute, rest) = (second / 3_600, second / 60 % 60, second % 60);
+        let date = format!("2024-{:02}-{:02}T{hour:02}:{minute:02}:{rest:02}", day / 28 % 12 + 1, day % 28 + 1);
+        let fraction = if self.random.one_in(2) { "" } else { ".359" };
+        let zone = match self.random.below(12) {
+            0 if self.drift => "+02:00",
+            1 if self.drift => "",
+            2 if self.drift => "1234567Z",
+            _ => "Z",
+        };
+        let fraction = if zone.len() > 7 { ".1" } else { fraction };
+        self.string(key, &format!("{date}{fraction}{zone}"));
+    }
+
+    fn task(&mut self, task_id: &str, number: u64) {
+        let status = match number % 20 {
+            0..13 => "completed",
+            13 => "completed, but reported",
+            14 | 15 => "pending",
+            16 => "canceled",
+            17 => "error",
+            18 => "deleted",
+            _ if self.drifts(2) => "in_review",
+            _ => "completed",
+        };
+        let is_reported = status.contains("reported");
+        let is_completed = status == "completed" || is_reported;
+        self.object(|w| {
+            w.string("task_id", task_id);
+            w.project("project", number % 5, w.details.expand_project);
+            match number % 7 {
+                0 => {}
+                1 => w.raw("batch", "null"),
+                _ => w.batch(number % 30),
+            }
+            w.string("status", if is_reported { "completed" } else { status });
+            w.time("created_at", usize::try_from(number % 300).unwrap_or_default());
+            if is_completed {
+                w.time("completed_at", usize::try_from(number % 300 + 20).unwrap_or_default());
+            }
+            w.metadata(number);
+            if !is_reported {
+                let threads = if status == "completed" { 1 + w.random.below(5) / 4 } else { 0 };
+                w.list("threads", threads, |w, _| w.thread());
+            }
+            if status == "error" {
+                w.list("errors", 2, |w, index| {
+                    let kind = ["UNSUPPORTED_LANGUAGE", "PROMPT_INFEASIBLE"].get(index);
+                    w.object(|w| {
+                        w.string("type", kind.copied().unwrap_or_default());
+                        w.sentences("message", 1);
+                        w.oddity();
+                    });
+                });
+            }
+            if is_reported {
+                w.list("sensitive_content_reports", 1, |w, _| {
+                    w.object(|w| {
+                        w.string("type", "violence");
+                        w.sentences("message", 1);
+                    });
+                });
+            }
+            w.oddity();
+        });
+    }
+
+    fn metadata(&mut self, number: u64) {
+        if self.drifts(9) {
+            return self.raw("metadata", "[\"not\",\"an object\"]");
+        }
+        self.key("metadata");
+        self.object(|w| {
+            w.number("row", number);
+            w.string("source", "sandbox");
+            if w.random.one_in(3) {
+                w.raw("nested", "{\"tags\":[\"a\",\"b\"],\"ratio\":0.25}");
+            }
+        });
+        self.out.push(',');
+    }
+
+    fn project(&mut self, key: &str, number: u64, expand: bool) {
+        let id = format!("project_{number:024x}");
+        if !expand {
+            return self.string(key, &id);
+        }
+        self.key(key);
+        self.object(|w| {
+            w.string("id", &id);
+            w.string("name", &format!("Preferences, part {number}"));
+            w.string("created_at", "2023-11-07T05:31:56Z");
+            w.raw("types", "[\"RLHF: Pref Ranking\",\"Evals\"]");
+            w.raw("models", "[\"north-1-large\",\"quill-7b\"]");
+        });
+        self.out.push(',');
+    }
+
+    fn batch(&mut self, number: u64) {
+        let id = format!("batch_{number:024x}");
+        if !self.details.expand_batch {
+            return self.string("batch", &id);
+        }
+        self.key("batch");
+        self.object(|w| {
+            w.string("id", &id);
+            w.string("name", &format!("Batch {number}"));
+            w.project("project", number % 5, number % 2 == 0);
+            w.string("created_at", "2023-12-01T00:00:00.500Z");
+            w.string("status", "in_progress");
+            w.raw("metadata", "{\"priority\":1}");
+            w.string("callback", "https://callback.example.com/hook");
+        });
+        self.out.push(',');
+    }
+
+    fn thread(&mut self) {
+        self.object(|w| {
+            w.id("id", "thread");
+            let turns = 1 + w.random.below(3);
+            w.list("turns", turns, |w, _| w.turn());
+            if w.random.one_in(2) {
+                w.list("submissions", 1, |w, index| {
+                    w.object(|w| {
+                        w.time("submitted_at", index);
+                        w.id("contributor_id", "contributor");
+                        w.oddity();
+                    });
+                });
+            }
+            w.annotations(4);
+            w.oddity();
+        });
+    }
+
+    fn turn(&mut self) {
+        self.object(|w| {
+            w.id("id", "turn");
+            let answers = 1 + w.random.below(2);
+            let has_rubric = w.random.one_in(4);
+            w.list("messages", answers + 1, |w, index| w.message(index, has_rubric));
+            w.annotations(3);
+            if has_rubric {
+                w.list("rubrics", 1, |w, _| w.rubric());
+            } else if w.drifts(10) {
+                w.raw("rubrics", "{\"not\":\"a list\"}");
+            }
+            w.oddity();
+        });
+    }
+
+    fn message(&mut self, index: usize, has_rubric: bool) {
+        let role = match index {
+            0 if self.random.one_in(8) => "system",
+            0 => "user",
+            _ if self.drifts(15) => "tool",
+            _ if self.random.one_in(10) => "function",
+            _ => "assistant",
+        };
+        self.object(|w| {
+            w.string("role", role);
+            w.key("content");
+            w.object(|w| w.content());
+            w.out.push(',');
+            w.id("source_id", "source");
+            if role == "assistant" {
+                if w.details.model_parameters {
+                    w.model_parameters();
+                }
+                w.annotations(2);
+                if has_rubric {
+                    w.list("rubric_evaluations", 1, |w, _| w.rubric_evaluation());
+                }
+            } else if w.random.one_in(3) {
+                w.raw("annotations", "[]");
+            }
+            w.oddity();
+        });
+    }
+
+    fn content(&mut self) {
+        if self.random.one_in(25) {
+            return;
+        }
+        let length = 2 + self.random.below(8);
+        self.sentences("text", length);
+        if self.random.one_in(6) {
+            self.list("reference_texts", 1, |w, _| {
+                w.object(|w| {
+                    w.sentences("content", 2);
+                    w.string("category", "reference_answer");
+                    w.string("url", "https://example.com/a?b=c");
+                });
+            });
+        }
+        if self.random.one_in(6) {
+            self.list("attachments", 3, Self::file);
+        }
+        if self.random.one_in(6) {
+            self.list("chunks", 2, |w, _| {
+                w.object(|w| {
+                    w.string("type", "text");
+                    w.sentences("text", 1);
+                    w.annotations(2);
+                });
+            });
+        }
+        if self.random.one_in(6) {
+            self.list("reasoning", 2, |w, _| w.object(|w| w.sentences("content", 2)));
+        }
+        self.oddity();
+    }
+
+    fn model_parameters(&mut self) {
+        let model = self.random.pick(&MODELS).unwrap_or_default();
+        let odd = self.drifts(10);
+        self.key("model_parameters");
+        self.object(|w| {
+            w.string("model", model);
+            w.raw("temperature", if odd { "\"warm\"" } else { "0.7" });
+            w.raw("max_completion_tokens", if odd { "9223372036854775808" } else { "1024" });
+            let top_p = if w.random.one_in(2) { "1" } else { "0.95" };
+            w.raw("top_p", top_p);
+            w.number("top_k", 40);
+            w.oddity();
+        });
+        self.out.push(',');
+    }
+
+    /// A file: inline, an image, a sound.
+    fn file(&mut self, index: usize) {
+        let details = self.details.attachment_details;
+        self.object(|w| {
+            w.id("scale_url", "scaledata://sandbox/file");
+            if !details {
+                return;
+            }
+            match index % 3 {
+                0 => {
+                    w.string("name", "note.txt");
+                    w.string("mime_type", "text/plain");
+                    let invalid = w.drifts(4);
+                    w.string("content", if invalid { "not base64!" } else { "QSBub3RlIG9uIHRoZSByaXZlci4=" });
+                }
+                1 => {
+                    w.string("name", "river.png");
+                    w.string("mime_type", "image/png");
+                    w.number("file_size_in_bytes", 48_213);
+                }
+                _ => {
+                    w.string("mime_type", "audio/mpeg");
+                    w.number("duration", "12.5");
+                    w.sentences("transcript", 1);
+                    w.string("transcript_url", "https://example.com/transcript");
+                    w.number("transcript_start", 0);
+                    w.number("transcript_end", "12.48");
+                }
+            }
+            w.string("url", "https://files.example.com/x?signature=abc");
+        });
+    }
+
+    /// A list of up to so many annotations.
+    fn annotations(&mut self, most: usize) {
+        if self.drifts(20) {
+            return self.raw("annotations", "null");
+        }
+        let count = self.random.below(most + 1);
+        self.list("annotations", count, |w, _| w.annotation());
+    }
+
+    fn annotation(&mut self) {
+        let kind = self.random.pick(&ANNOTATION_TYPES).unwrap_or_default();
+        let shown = if self.drifts(15) { "emoji" } else { kind };
+        let details = self.details.annotation_details;
+        self.object(|w| {
+            w.id("id", "an");
+            w.string("key", &format!("{kind}_check"));
+            w.string("type", shown);
+            if details {
+                w.string("title", "How good is it?");
+                w.string("description", "Think of the whole answer, not of its first line.");
+            }
+            w.key("value");
+            w.value(kind);
+            w.out.push(',');
+            if details {
+                match kind {
+                    "integer" => {
+                        w.raw("labels", "[\"poor\",\"fair\",\"good\"]");
+                        let nested = w.random.one_in(2);
+                        w.raw("possible_values", if nested { "[[1,2,3]]" } else { "[1,2,3]" });
+                    }
+                    "category" => {
+                        w.raw("labels", "[\"First\",\"Second\"]");
+                        w.raw("possible_values", "[\"a\",\"b\"]");
+                    }
+                    _ => {}
+                }
+                if w.random.one_in(3) {
+                    w.sentences("justification", 2);
+                }
+                if w.random.one_in(5) {
+                    w.raw("not_applicable", "false");
+                    w.raw("cannot_assess", if w.drift { "\"no\"" } else { "true" });
+                }
+                match w.random.below(4) {
+                    0 => w.raw("metadata", "{\"criteria\":\"overall_quality\"}"),
+                    1 => w.raw(
+                        "metadata",
+                        "{\"criteria\":{\"id\":\"an_of_the_criterion\",\"key\":\"quality\",\"type\":\"text\",\"value\":\"x\"}}",
+                    ),
+                    _ => {}
+                }
+            }
+            w.oddity();
+        });
+    }
+
+    /// A value of the kind, or, with drift, one that looks like another kind.
+    fn value(&mut self, kind: &str) {
+        const ODD: [&str; 8] = [
+            "\"007\"", "4.5", "[]", "{}", "null", "123456789012345678901234567890", "[1,\"a\"]", "\"\\ud800\"",
+        ];
+        if self.drifts(8) {
+            let odd = self.random.pick(&ODD).unwrap_or_default();
+            self.out.push_str(odd);
+            return;
+        }
+        match kind {
+            "integer" => {
+                let value = 1 + self.random.below(3);
+                self.out.push_str(&value.to_string());
+            }
+            "boolean" => self.out.push_str("true"),
+            "text" => sentences(&mut self.random, 2, &mut self.out),
+            "category" => self.out.push_str("\"b\""),
+            "category_multiple" | "ranked_choices" => self.out.push_str("[\"a\",\"b, or \\\"c\\\"\"]"),
+            "ranked_groups" => self.out.push_str("[[\"a\"],[\"b\",\"c\"]]"),
+            "labeled_text" => self.out.push_str("[{\"label\":\"claim\",\"text\":\"It rains.\"}]"),
+            "file" if self.random.one_in(2) => self.file(0),
+            "file" => {
+                self.out.push('[');
+                self.file(0);
+                self.out.push(',');
+                self.file(1);
+                self.out.push(']');
+            }
+            "rubric_criteria" => self.out.push_str("{\"weight\":2.5,\"other\":\"kept\"}"),
+            "rubric_rating" => {
+                self.out.push_str("{\"score\":4,\"color\":\"green\",\"justification\":\"clear\"}");
+            }
+            _ => self.workspace(),
+        }
+    }
+
+    fn workspace(&mut self) {
+        self.object(|w| {
+            w.id("workspace_id", "workspace");
+            w.key("workspace_config");
+            w.object(|w| {
+                w.string("workspace_id", "workspace_1");
+                w.string("workspace_url", "https://workspace.example.com");
+                let token = format!("sandbox-token-{}", w.random.hex());
+                w.string("workspace_token", &token);
+                w.string("expires_at", "2024-12-31T00:00:00Z");
+                w.number("inactivity_freeze_time", 600);
+            });
+            w.out.push(',');
+            w.list("output_files", 2, |w, index| {
+                w.object(|w| {
+                    w.string("file_name", &format!("src/step_{index}.py"));
+                    w.id("scale_url", "scaledata://workspace");
+                    w.string("file_language", "python");
+                    w.string("file_content", "print(\"done\")\n");
+                });
+            });
+            w.raw("stdout_output", "{\"content\":\"done\\n\",\"url\":\"https://files.example.com/out\"}");
+            w.raw("stderr_output", "{\"content\":\"\"}");
+        });
+    }
+
+    fn rubric(&mut self) {
+        self.object(|w| {
+            w.list("criteria_definitions", 2, |w, _| {
+                w.object(|w| {
+                    w.id("id", "criterion");
+                    w.sentences("criterion", 1);
+                    w.number("weight", "0.5");
+                    w.annotations(2);
+                });
+            });
+            w.number("max_total_score", 10);
+            w.oddity();
+        });
+    }
+
+    fn rubric_evaluation(&mut self) {
+        self.object(|w| {
+            w.list("criteria_evaluations", 2, |w, _| {
+                w.object(|w| {
+                    w.id("criterion_definition_id", "criterion");
+                    w.number("score", "3.5");
+                    w.annotations(1);
+                });
+            });
+            w.annotations(2);
+            w.number("total_score", 7);
+            w.number("percentage", "70.0");
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all_details() -> Details {
+        Details::of_query(
+            "expand=project&expand=batch&opts=annotation_details&opts=attachment_details&opts=model_parameters",
+        )
+    }
+
+    #[test]
+    fn the_same_number_gives_the_same_task() {
+        let make = |seed| generate("task_7", 7, seed, all_details(), true);
+        assert_eq!(make(1), make(1));
+        assert_ne!(make(1), make(2));
+    }
+
+    #[test]
+    fn tasks_are_valid_json() {
+        let mut parser = crate::json::Parser::default();
+        for number in 0..1_000 {
+            let task = generate("task_1", number, 0, all_details(), false);
+            serde_json::from_str::<serde_json::Value>(&task).unwrap();
+            let task = generate("task_1", number, 0, all_details(), true);
+            parser.parse(&task).unwrap();
+        }
+    }
+
+    #[test]
+    fn five_hundred_tasks_show_everything() {
+        let all: String = (0..500).map(|number| generate("task_1", number, 0, all_details(), false)).collect();
+        for kind in ANNOTATION_TYPES {
+            assert!(all.contains(&format!("\"type\":\"{kind}\"")), "{kind}");
+        }
+        for part in [
+            "\"pending\"", "\"canceled\"", "\"deleted\"", "\"errors\"", "sensitive_content_reports",
+            "rubric_evaluations", "criteria_evaluations", "criteria_definitions", "chunks", "reasoning",
+            "reference_texts", "submissions", "workspace_token", "\"content\":{}", "file_size_in_bytes",
+            "transcript", "\"criteria\":\"", "\"criteria\":{", "\"batch\":null", "\"function\"", "\"system\"",
+        ] {
+            assert!(all.contains(part), "{part}");
+        }
+    }
+}
