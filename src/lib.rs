@@ -1,8 +1,11 @@
 //! Export Scale annotation tasks as normalized Parquet or CSV tables.
 //!
 //! The modules are the pipeline: [`ids`] → [`fetch`] → [`journal`] → [`flatten`] → [`tables`] →
-//! [`output`], put together by [`export`]. `docs/architecture.md` says who may import whom.
-#![cfg_attr(test, allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+//! [`output`], put together by [`export`]. `tests/it/architecture.rs` says who may import whom.
+#![cfg_attr(
+    test,
+    allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
 
 pub mod cli;
 pub mod error;

@@ -50,18 +50,24 @@ pub fn check<'b>(
     keep_secrets: bool,
     parser: &mut Parser,
 ) -> Result<Checked<'b>, Unfit> {
-    let text =
-        std::str::from_utf8(body).map_err(|error| Unfit::NotUtf8(error.valid_up_to()))?;
+    let text = std::str::from_utf8(body).map_err(|error| Unfit::NotUtf8(error.valid_up_to()))?;
     let document = parser.parse(text)?;
     let root = document.root();
-    let found = root.get("task_id").and_then(|id| id.text()).ok_or(Unfit::NoTask)?;
+    let found = root
+        .get("task_id")
+        .and_then(|id| id.text())
+        .ok_or(Unfit::NoTask)?;
     if task_id.is_some_and(|asked| found != *asked) {
         return Err(Unfit::OtherTask);
     }
     let status = root.get("status").and_then(|status| status.text());
     let is_final =
         status.is_some_and(|status| FINAL_STATUSES.iter().any(|known| status == **known));
-    let secrets = if keep_secrets { Vec::new() } else { secrets(&document) };
+    let secrets = if keep_secrets {
+        Vec::new()
+    } else {
+        secrets(&document)
+    };
     let body = if secrets.is_empty() {
         Cow::Borrowed(text)
     } else {
@@ -74,7 +80,9 @@ pub fn check<'b>(
 fn secrets(document: &Document<'_>) -> Vec<Range<usize>> {
     let text = document.text();
     // A key may be written with escapes; without any, and without the word, there is nothing.
-    if memchr::memmem::find(text.as_bytes(), SECRET_KEY.as_bytes()).is_none() && !text.contains("\\u") {
+    if memchr::memmem::find(text.as_bytes(), SECRET_KEY.as_bytes()).is_none()
+        && !text.contains("\\u")
+    {
         return Vec::new();
     }
     let mut found = Vec::new();

@@ -61,13 +61,24 @@ pub(super) struct ExportArgs {
     pub(super) refresh: RefreshArg,
 
     /// Output directory
-    #[arg(long, value_name = "DIR", env = "SCALE_EXPORT_OUT", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "SCALE_EXPORT_OUT",
+        help_heading = "Output"
+    )]
     pub(super) out: Option<PathBuf>,
     /// File format
     #[arg(long, value_enum, default_value_t = FormatArg::Parquet, env = "SCALE_EXPORT_FORMAT", help_heading = "Output")]
     pub(super) format: FormatArg,
     /// Write only these tables
-    #[arg(long, value_name = "TABLE", value_delimiter = ',', env = "SCALE_EXPORT_TABLES", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "TABLE",
+        value_delimiter = ',',
+        env = "SCALE_EXPORT_TABLES",
+        help_heading = "Output"
+    )]
     pub(super) tables: Vec<String>,
     /// Write into a directory that holds foreign files
     #[arg(long, env = "SCALE_EXPORT_FORCE", help_heading = "Output")]
@@ -76,20 +87,43 @@ pub(super) struct ExportArgs {
     #[arg(long, env = "SCALE_EXPORT_KEEP_SECRETS", help_heading = "Output")]
     pub(super) keep_secrets: bool,
 
-    /// Where the API is [env also: SCALE_API_URL]
-    #[arg(long, value_name = "URL", env = "SCALE_EXPORT_BASE_URL", help_heading = "API")]
+    /// Where the API is [env also: `SCALE_API_URL`]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SCALE_EXPORT_BASE_URL",
+        help_heading = "API"
+    )]
     pub(super) base_url: Option<String>,
-    /// File that holds the API key; without it, SCALE_API_KEY does
-    #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_API_KEY_FILE", help_heading = "API")]
+    /// File that holds the API key; without it, `SCALE_API_KEY` does
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SCALE_EXPORT_API_KEY_FILE",
+        help_heading = "API"
+    )]
     pub(super) api_key_file: Option<PathBuf>,
     /// Not an option: a key on the command line can be seen by others
     #[arg(long, hide = true)]
     pub(super) api_key: Option<String>,
     /// Entities to expand: project, batch
-    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "SCALE_EXPORT_EXPAND", help_heading = "API")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        env = "SCALE_EXPORT_EXPAND",
+        help_heading = "API"
+    )]
     pub(super) expand: Vec<String>,
     /// Details to ask for
-    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "annotation_details,attachment_details,model_parameters", env = "SCALE_EXPORT_OPTS", help_heading = "API")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "annotation_details,attachment_details,model_parameters",
+        env = "SCALE_EXPORT_OPTS",
+        help_heading = "API"
+    )]
     pub(super) opts: Vec<String>,
     /// Run against a sandbox inside this process; needs no key
     #[arg(long, env = "SCALE_EXPORT_SANDBOX", help_heading = "API")]
@@ -108,7 +142,13 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration, env = "SCALE_EXPORT_CONNECT_TIMEOUT", help_heading = "Network")]
     pub(super) connect_timeout: Duration,
     /// Further attempts for a task that keeps failing
-    #[arg(long, value_name = "N", default_value_t = 8, env = "SCALE_EXPORT_MAX_RETRIES", help_heading = "Network")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 8,
+        env = "SCALE_EXPORT_MAX_RETRIES",
+        help_heading = "Network"
+    )]
     pub(super) max_retries: u32,
     /// How long a task, or the whole run, may go without any success
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::duration, env = "SCALE_EXPORT_RETRY_TIMEOUT", help_heading = "Network")]
@@ -117,10 +157,20 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "N|P%", value_parser = values::max_failures, env = "SCALE_EXPORT_MAX_FAILURES", help_heading = "Network")]
     pub(super) max_failures: Option<MaxFailures>,
     /// Give up when one task fails: --max-failures 0
-    #[arg(long, conflicts_with = "max_failures", env = "SCALE_EXPORT_FAIL_FAST", help_heading = "Network")]
+    #[arg(
+        long,
+        conflicts_with = "max_failures",
+        env = "SCALE_EXPORT_FAIL_FAST",
+        help_heading = "Network"
+    )]
     pub(super) fail_fast: bool,
     /// PEM file with one more trusted authority, or several
-    #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_CA_FILE", help_heading = "Network")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SCALE_EXPORT_CA_FILE",
+        help_heading = "Network"
+    )]
     pub(super) ca_file: Option<PathBuf>,
     /// Largest answer that is read
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = values::body_size, env = "SCALE_EXPORT_MAX_BODY", help_heading = "Network")]
@@ -130,7 +180,13 @@ pub(super) struct ExportArgs {
     #[arg(long, value_enum, default_value_t = ProgressArg::Auto, env = "SCALE_EXPORT_PROGRESS", help_heading = "Display")]
     pub(super) progress: ProgressArg,
     /// Say nothing but errors
-    #[arg(short, long, conflicts_with = "verbose", env = "SCALE_EXPORT_QUIET", help_heading = "Display")]
+    #[arg(
+        short,
+        long,
+        conflicts_with = "verbose",
+        env = "SCALE_EXPORT_QUIET",
+        help_heading = "Display"
+    )]
     pub(super) quiet: bool,
     /// Say more: retries and details
     #[arg(short, long, env = "SCALE_EXPORT_VERBOSE", help_heading = "Display")]
@@ -139,7 +195,12 @@ pub(super) struct ExportArgs {
     #[arg(long, value_enum, default_value_t = LogFormatArg::Text, env = "SCALE_EXPORT_LOG_FORMAT", help_heading = "Display")]
     pub(super) log_format: LogFormatArg,
     /// Write the run's summary as JSON; `-` is standard output
-    #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_SUMMARY", help_heading = "Display")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SCALE_EXPORT_SUMMARY",
+        help_heading = "Display"
+    )]
     pub(super) summary: Option<PathBuf>,
 }
 

@@ -44,7 +44,9 @@ struct Counts {
 impl Counts {
     fn take(&mut self, event: &Event) {
         match event {
-            Event::Planned { requested, held, .. } => {
+            Event::Planned {
+                requested, held, ..
+            } => {
                 self.total = *requested;
                 self.done = *held;
             }
@@ -82,9 +84,14 @@ impl Counts {
             self.retries,
             self.failed
         );
-        let cooling = self.cooling_until.and_then(|until| until.checked_duration_since(Instant::now()));
+        let cooling = self
+            .cooling_until
+            .and_then(|until| until.checked_duration_since(Instant::now()));
         if let Some(wait) = cooling {
-            line += &format!(", the server asked to slow down: waiting {:.0} s", wait.as_secs_f64().ceil());
+            line += &format!(
+                ", the server asked to slow down: waiting {:.0} s",
+                wait.as_secs_f64().ceil()
+            );
         } else if let Some(rate) = self.rate {
             line += &format!(", pace {rate:.1}/s");
         }
@@ -122,7 +129,9 @@ pub(super) struct Display {
 
 impl Display {
     pub(super) fn start(events: Receiver<Event>, options: DisplayOptions) -> Self {
-        Self { thread: std::thread::spawn(move || Screen::new(options).run(&events)) }
+        Self {
+            thread: std::thread::spawn(move || Screen::new(options).run(&events)),
+        }
     }
 
     /// Waits until everything is shown. All senders of events must be gone by then.
@@ -148,14 +157,24 @@ impl Screen {
         let bar = (wants && is_text && is_terminal).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let colored = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            let template = if colored { "{bar:30.cyan/dim} {wide_msg}" } else { "{bar:30} {wide_msg}" };
+            let template = if colored {
+                "{bar:30.cyan/dim} {wide_msg}"
+            } else {
+                "{bar:30} {wide_msg}"
+            };
             bar.with_style(
                 ProgressStyle::with_template(template)
                     .unwrap_or_else(|_| ProgressStyle::default_bar()),
             )
         });
         let show_lines = wants && bar.is_none();
-        Self { options, bar, show_lines, started: Instant::now(), counts: Counts::default() }
+        Self {
+            options,
+            bar,
+            show_lines,
+            started: Instant::now(),
+            counts: Counts::default(),
+        }
     }
 
     fn run(mut self, events: &Receiver<Event>) {
@@ -254,14 +273,24 @@ mod tests {
     #[test]
     fn a_line_says_what_goes_on() {
         let mut counts = Counts::default();
-        counts.take(&Event::Planned { requested: 300, held: 100, duplicates: 0 });
+        counts.take(&Event::Planned {
+            requested: 300,
+            held: 100,
+            duplicates: 0,
+        });
         for _ in 0..50 {
             counts.take(&Event::RequestSent);
-            counts.take(&Event::RequestDone { status: Some(200), bytes: 1 });
+            counts.take(&Event::RequestDone {
+                status: Some(200),
+                bytes: 1,
+            });
             counts.take(&Event::TaskFetched);
         }
         counts.take(&Event::RequestSent);
-        counts.take(&Event::Pace { rate: Some(12.34), cooling_down: None });
+        counts.take(&Event::Pace {
+            rate: Some(12.34),
+            cooling_down: None,
+        });
         assert_eq!(
             counts.line(Duration::from_secs(10)),
             "150/300 tasks, 5/s, 30 s left, 1 in flight, 0 retries, 0 failed, pace 12.3/s"

@@ -2,9 +2,9 @@
 //! depends on it.
 
 mod args;
-mod values;
 mod display;
 mod run;
 mod summary;
+mod values;
 
 pub use run::main;

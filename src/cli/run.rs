@@ -57,10 +57,14 @@ impl Explain for UsageError {
         Some(match self {
             Self::Missing(_, hint) => (*hint).to_owned(),
             Self::KeyOnCommandLine => {
-                format!("everyone on this machine can read it there; set {KEY_VARIABLE} or use --api-key-file")
+                format!(
+                    "everyone on this machine can read it there; set {KEY_VARIABLE} or use --api-key-file"
+                )
             }
             Self::Key(_) => {
-                format!("set {KEY_VARIABLE} or use --api-key-file; --sandbox tries the tool without a key")
+                format!(
+                    "set {KEY_VARIABLE} or use --api-key-file; --sandbox tries the tool without a key"
+                )
             }
             Self::Table(_) => {
                 let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
@@ -121,16 +125,31 @@ fn print(text: &str) {
 fn print_schema(table: Option<&str>, format: SchemaFormat) -> Result<Exit, Failure> {
     let wanted: Vec<_> = match table {
         Some(name) => {
-            vec![tables::find(name).ok_or_else(|| Box::new(UsageError::Table(name.to_owned())) as Failure)?]
+            vec![
+                tables::find(name)
+                    .ok_or_else(|| Box::new(UsageError::Table(name.to_owned())) as Failure)?,
+            ]
         }
         None => TABLES.iter().collect(),
     };
     let text = match format {
-        SchemaFormat::Md => wanted.iter().map(|table| schema::to_markdown(table)).collect::<Vec<_>>().join("\n"),
-        SchemaFormat::Sql => wanted.iter().map(|table| schema::to_sql(table)).collect::<Vec<_>>().join("\n"),
+        SchemaFormat::Md => wanted
+            .iter()
+            .map(|table| schema::to_markdown(table))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        SchemaFormat::Sql => wanted
+            .iter()
+            .map(|table| schema::to_sql(table))
+            .collect::<Vec<_>>()
+            .join("\n"),
         SchemaFormat::Json => {
             let all: Vec<_> = wanted.iter().map(|table| schema::to_json(table)).collect();
-            let value = if table.is_some() { all.into_iter().next().unwrap_or_default() } else { all.into() };
+            let value = if table.is_some() {
+                all.into_iter().next().unwrap_or_default()
+            } else {
+                all.into()
+            };
             format!("{value:#}\n")
         }
     };
@@ -146,6 +165,7 @@ fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
         from: args.from,
         seed: args.seed,
         drift: args.drift,
+        lone_surrogates: true,
         rate_limit: args.rate_limit,
         burst: args.burst,
         retry_after: args.retry_after,
@@ -167,7 +187,10 @@ fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
 
 fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
     let started = Instant::now();
-    let sandbox = args.sandbox.then(|| Sandbox::start(SandboxConfig::default())).transpose()
+    let sandbox = args
+        .sandbox
+        .then(|| Sandbox::start(SandboxConfig::default()))
+        .transpose()
         .map_err(|error| Box::new(error) as Failure)?;
     let options = export_options(args, sandbox.as_ref())?;
     let signals = Signals::watch();
@@ -190,7 +213,11 @@ fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
     display.finish();
     match ended.map_err(|error| Box::new(error) as Failure)? {
         Ended::Published(report) => {
-            let exit = if report.failed > 0 { Exit::SomeFailed } else { Exit::Success };
+            let exit = if report.failed > 0 {
+                Exit::SomeFailed
+            } else {
+                Exit::Success
+            };
             if !args.quiet && args.log_format == LogFormatArg::Text {
                 write_stderr(&summary::text(&report, &options.out, started.elapsed()));
             }
@@ -219,7 +246,10 @@ fn write_summary(path: Option<&Path>, json: &serde_json::Value) -> Result<(), Fa
             Ok(())
         }
         Some(path) => std::fs::write(path, text).map_err(|error| {
-            Box::new(UsageError::Summary { path: path.to_owned(), cause: error.to_string() }) as Failure
+            Box::new(UsageError::Summary {
+                path: path.to_owned(),
+                cause: error.to_string(),
+            }) as Failure
         }),
     }
 }
@@ -230,21 +260,43 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
         return Err(usage(UsageError::KeyOnCommandLine));
     }
     if args.ids.is_empty() && args.id.is_empty() {
-        return Err(usage(UsageError::Missing("--ids", "try: scale-export --ids ids.txt --out dir/")));
+        return Err(usage(UsageError::Missing(
+            "--ids",
+            "try: scale-export --ids ids.txt --out dir/",
+        )));
     }
     let out = args.out.clone().ok_or_else(|| {
-        usage(UsageError::Missing("--out", "name a directory for the tables: --out dir/"))
+        usage(UsageError::Missing(
+            "--out",
+            "name a directory for the tables: --out dir/",
+        ))
     })?;
     if let Some(unknown) = args.tables.iter().find(|name| tables::find(name).is_none()) {
         return Err(usage(UsageError::Table(unknown.clone())));
     }
     let ids = read_ids(&args.ids, &args.id).map_err(|error| Box::new(error) as Failure)?;
     let (base_url, api_key) = match sandbox {
-        Some(sandbox) => (sandbox.base_url(), SecretString::from(sandbox.key().to_owned())),
-        None => (base_url(args), read_key(args.api_key_file.as_deref()).map_err(usage)?),
+        Some(sandbox) => (
+            sandbox.base_url(),
+            SecretString::from(sandbox.key().to_owned()),
+        ),
+        None => (
+            base_url(args),
+            read_key(args.api_key_file.as_deref()).map_err(usage)?,
+        ),
     };
-    let implied_rate = if sandbox.is_some() { Rate::Max } else { Rate::Learned };
-    let given = |values: &[String]| values.iter().filter(|value| !value.is_empty()).cloned().collect();
+    let implied_rate = if sandbox.is_some() {
+        Rate::Max
+    } else {
+        Rate::Learned
+    };
+    let given = |values: &[String]| {
+        values
+            .iter()
+            .filter(|value| !value.is_empty())
+            .cloned()
+            .collect()
+    };
     Ok(ExportOptions {
         ids,
         out,
@@ -274,7 +326,11 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
             max_retries: args.max_retries,
             retry_timeout: args.retry_timeout,
             max_body: args.max_body,
-            max_failures: if args.fail_fast { Some(MaxFailures::Count(0)) } else { args.max_failures },
+            max_failures: if args.fail_fast {
+                Some(MaxFailures::Count(0))
+            } else {
+                args.max_failures
+            },
             ca_file: args.ca_file.clone(),
             proxy: sandbox.is_none(),
         },
@@ -282,9 +338,14 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
 }
 
 fn base_url(args: &ExportArgs) -> String {
-    let url = args.base_url.clone().or_else(|| std::env::var(URL_VARIABLE).ok());
-    url.filter(|url| !url.is_empty())
-        .map_or_else(|| DEFAULT_BASE_URL.to_owned(), |url| url.trim_end_matches('/').to_owned())
+    let url = args
+        .base_url
+        .clone()
+        .or_else(|| std::env::var(URL_VARIABLE).ok());
+    url.filter(|url| !url.is_empty()).map_or_else(
+        || DEFAULT_BASE_URL.to_owned(),
+        |url| url.trim_end_matches('/').to_owned(),
+    )
 }
 
 fn read_key(file: Option<&Path>) -> Result<SecretString, UsageError> {
@@ -334,7 +395,10 @@ impl CheckBody for Checker {
         if body.len() <= KEPT_BODY_BYTES {
             lend().push(parser);
         }
-        checked.map(|(redacted, is_final)| CheckedBody { body: redacted.unwrap_or(body), is_final })
+        checked.map(|(redacted, is_final)| CheckedBody {
+            body: redacted.unwrap_or(body),
+            is_final,
+        })
     }
 }
 
@@ -351,14 +415,17 @@ impl Signals {
         let terminated = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let flag = Arc::clone(&terminated);
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
             // Without a handler, signals do what they always do: end the process, and the next run
             // goes on from the journal.
             let Ok(runtime) = runtime else { return };
             runtime.block_on(async {
-                let (Ok(mut interrupt), Ok(mut terminate)) =
-                    (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-                else {
+                let (Ok(mut interrupt), Ok(mut terminate)) = (
+                    signal(SignalKind::interrupt()),
+                    signal(SignalKind::terminate()),
+                ) else {
                     return;
                 };
                 tokio::select! {
@@ -389,7 +456,10 @@ impl Signals {
     }
 }
 
-#[expect(clippy::exit, reason = "the person has asked twice; what was synced is safe")]
+#[expect(
+    clippy::exit,
+    reason = "the person has asked twice; what was synced is safe"
+)]
 fn leave_at_once() {
     std::process::exit(i32::from(Exit::Interrupted as u8));
 }

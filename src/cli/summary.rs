@@ -20,8 +20,18 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
         elapsed.as_secs_f64(),
         bytes(report.bytes)
     )];
-    let name_width = report.rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    let count_width = report.rows.iter().map(|(_, rows)| rows.to_string().len()).max().unwrap_or_default();
+    let name_width = report
+        .rows
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or_default();
+    let count_width = report
+        .rows
+        .iter()
+        .map(|(_, rows)| rows.to_string().len())
+        .max()
+        .unwrap_or_default();
     for (name, rows) in &report.rows {
         lines.push(format!("  {name:name_width$}  {rows:>count_width$} rows"));
     }
@@ -33,21 +43,35 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
         bytes(report.bytes_received)
     ));
     if report.failed > 0 {
-        let kinds: Vec<String> =
-            report.failures.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        lines.push(format!("{} failed: {} (see failures.jsonl)", report.failed, kinds.join(", ")));
+        let kinds: Vec<String> = report
+            .failures
+            .iter()
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        lines.push(format!(
+            "{} failed: {} (see failures.jsonl)",
+            report.failed,
+            kinds.join(", ")
+        ));
     }
     if report.duplicates > 0 {
         lines.push(format!("{} duplicate IDs were dropped", report.duplicates));
     }
-    lines.extend(hints(report).into_iter().map(|hint| format!("hint: {hint}")));
+    lines.extend(
+        hints(report)
+            .into_iter()
+            .map(|hint| format!("hint: {hint}")),
+    );
     lines.join("\n")
 }
 
 /// The summary as JSON.
 pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_code: u8) -> Value {
-    let rows: serde_json::Map<String, Value> =
-        report.rows.iter().map(|(name, rows)| ((*name).to_owned(), (*rows).into())).collect();
+    let rows: serde_json::Map<String, Value> = report
+        .rows
+        .iter()
+        .map(|(name, rows)| ((*name).to_owned(), (*rows).into()))
+        .collect();
     json!({
         "exit_code": exit_code,
         "out": out.display().to_string(),
@@ -74,10 +98,16 @@ fn hints(report: &ExportReport) -> Vec<String> {
     #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
     let objections = report.rate_limited as f64 / (report.requests.max(1)) as f64;
     if objections > MANY_OBJECTIONS {
-        hints.push("many requests were answered 429; a fixed --rate below the limit avoids them".to_owned());
+        hints.push(
+            "many requests were answered 429; a fixed --rate below the limit avoids them"
+                .to_owned(),
+        );
     }
     if report.failures.contains_key("not_found") {
-        hints.push("IDs that are not found may belong to another account, or to live instead of test".to_owned());
+        hints.push(
+            "IDs that are not found may belong to another account, or to live instead of test"
+                .to_owned(),
+        );
     }
     if report.failures.contains_key("too_large") {
         hints.push("raise --max-body to fetch tasks that are too large".to_owned());

@@ -8,7 +8,9 @@ use crate::fetch::{MaxFailures, Rate};
 const MAX_BODY_LIMIT: u64 = 1 << 30;
 
 fn split_unit(text: &str) -> Option<(f64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
     let number: f64 = number.parse().ok()?;
     Some((number, unit.trim()))
@@ -41,7 +43,9 @@ pub(super) fn body_size(text: &str) -> Result<u64, String> {
         "gb" => Some(1_000_000_000),
         _ => None,
     };
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     text.split_at_checked(end)
         .and_then(|(number, unit)| number.parse::<u64>().ok()?.checked_mul(scale(unit.trim())?))
         .filter(|bytes| (1..=MAX_BODY_LIMIT).contains(bytes))
@@ -91,7 +95,7 @@ mod tests {
     fn durations() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1.5"), Ok(Duration::from_millis(1_500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         for bad in ["", "s", "-1s", "1d", "0", "1e99", "NaN", "1 hour"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

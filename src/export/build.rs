@@ -74,7 +74,14 @@ pub(super) fn run(
     }
     let drift = flattener.finish(&mut writers)?;
     let (files, tables) = writers.finish()?;
-    Ok(Some(Built { files, tables, drift, failures, failures_by_kind, exported }))
+    Ok(Some(Built {
+        files,
+        tables,
+        drift,
+        failures,
+        failures_by_kind,
+        exported,
+    }))
 }
 
 fn flatten(
@@ -86,6 +93,8 @@ fn flatten(
 ) -> Result<(), ExportError> {
     // What the journal holds was checked before it was written, and its checksum was right.
     let text = std::str::from_utf8(body).map_err(|error| ExportError::Tables(error.into()))?;
-    let document = parser.parse(text).map_err(|error| ExportError::Tables(error.into()))?;
+    let document = parser
+        .parse(text)
+        .map_err(|error| ExportError::Tables(error.into()))?;
     Ok(flattener.task(task_id, &document, writers)?)
 }

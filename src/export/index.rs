@@ -28,7 +28,11 @@ struct Held {
     is_published: bool,
 }
 
-const NOTHING: Held = Held { slot: Slot::Waiting, is_final: false, is_published: false };
+const NOTHING: Held = Held {
+    slot: Slot::Waiting,
+    is_final: false,
+    is_published: false,
+};
 
 #[derive(Debug)]
 struct State {
@@ -45,8 +49,14 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn new(ids: usize) -> Self {
-        let state = State { slots: vec![NOTHING; ids], closed: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        let state = State {
+            slots: vec![NOTHING; ids],
+            closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
     }
 
     /// A thread that panicked has left the slots whole: each is written in one step.
@@ -61,12 +71,19 @@ impl Index {
             RecordKind::Response => Slot::Response(entry.location),
             RecordKind::Failure => Slot::Failure(entry.location),
             RecordKind::Published => {
-                state.slots.iter_mut().for_each(|held| held.is_published = true);
+                state
+                    .slots
+                    .iter_mut()
+                    .for_each(|held| held.is_published = true);
                 return;
             }
         };
         if let Some(held) = position.and_then(|position| state.slots.get_mut(position)) {
-            *held = Held { slot, is_final: entry.is_final, is_published: false };
+            *held = Held {
+                slot,
+                is_final: entry.is_final,
+                is_published: false,
+            };
         }
     }
 
@@ -114,11 +131,17 @@ impl Index {
     pub(super) fn wait(&self, position: usize) -> Slot {
         let mut state = self.lock();
         loop {
-            let slot = state.slots.get(position).map_or(Slot::Waiting, |held| held.slot);
+            let slot = state
+                .slots
+                .get(position)
+                .map_or(Slot::Waiting, |held| held.slot);
             if slot != Slot::Waiting || state.closed {
                 return slot;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 

@@ -29,7 +29,7 @@ use crate::ids::IdList;
 use crate::journal::Journal;
 use crate::journal::format::{Options as JournalOptions, RecordKind};
 use crate::output::{
-    FAILURES, FileEntry, Format, Ids, LOAD_SQL, MANIFEST, Manifest, ManifestOptions,
+    FAILURES, FileEntry, Format, IDS, Ids, LOAD_SQL, MANIFEST, Manifest, ManifestOptions,
     OutputDirectory, RunCounters, Staging, load_sql,
 };
 use crate::tables::definition::TABLES;
@@ -164,7 +164,10 @@ pub fn export(
         (fetched, _) => fetched?,
     };
     let Some(built) = built? else {
-        return Ok(Ended::Stopped { held: index.held(), requested: options.ids.len() });
+        return Ok(Ended::Stopped {
+            held: index.held(),
+            requested: options.ids.len(),
+        });
     };
     events.send(Event::Phase("publishing"));
     let report = publish(options, &directory, staging, built, &stats, started_at)?;
@@ -205,7 +208,10 @@ fn open_journal(
 }
 
 fn base_url(options: &ExportOptions) -> String {
-    options.base_url_label.clone().unwrap_or_else(|| options.fetch.base_url.clone())
+    options
+        .base_url_label
+        .clone()
+        .unwrap_or_else(|| options.fetch.base_url.clone())
 }
 
 /// Fetches on this thread; stops when the user or the tables' side says so.
@@ -226,7 +232,10 @@ fn fetch(
         .build()
         .map_err(ExportError::Runtime)?;
     let ids = wanted.iter().filter_map(|position| {
-        options.ids.get(*position).map(|task_id| (*position, task_id.to_owned()))
+        options
+            .ids
+            .get(*position)
+            .map(|task_id| (*position, task_id.to_owned()))
     });
     let stats = runtime.block_on(async {
         let (merged_sender, merged) = watch::channel(false);
@@ -251,7 +260,9 @@ fn fetch(
 
 /// The result of a thread; a panic in it goes on here.
 fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn publish(
@@ -262,8 +273,17 @@ fn publish(
     stats: &FetchStats,
     started_at: String,
 ) -> Result<ExportReport, ExportError> {
-    let Built { mut files, tables, drift, failures, failures_by_kind, exported } = built;
-    let wanted = TABLES.iter().filter(|table| is_wanted(&options.tables, table.name));
+    let Built {
+        mut files,
+        tables,
+        drift,
+        failures,
+        failures_by_kind,
+        exported,
+    } = built;
+    let wanted = TABLES
+        .iter()
+        .filter(|table| is_wanted(&options.tables, table.name));
     let others = [
         staging.write(FAILURES, &failures)?,
         staging.write(LOAD_SQL, load_sql(wanted, options.format).as_bytes())?,
@@ -273,6 +293,7 @@ fn publish(
         bytes: file.bytes,
         sha256: file.sha256.clone(),
     });
+    let ids = staging.write(IDS, options.ids.to_lines().as_bytes())?;
     let failed = failures_by_kind.values().sum();
     let manifest = Manifest::new(
         ManifestOptions {
@@ -288,7 +309,9 @@ fn publish(
             exported,
             failed,
             duplicates: options.ids.duplicates(),
-            sha256: options.ids.sha256(),
+            path: ids.path.clone(),
+            bytes: ids.bytes,
+            sha256: ids.sha256.clone(),
         },
         tables,
         entries.collect(),
@@ -308,7 +331,11 @@ fn publish(
         failed,
         duplicates: manifest.ids.duplicates,
         failures: failures_by_kind,
-        rows: manifest.tables.iter().map(|(name, table)| (*name, table.rows)).collect(),
+        rows: manifest
+            .tables
+            .iter()
+            .map(|(name, table)| (*name, table.rows))
+            .collect(),
         bytes: files.iter().chain(&others).map(|file| file.bytes).sum(),
         drift: manifest.drift.iter().map(|entry| entry.count).sum(),
         requests: stats.requests,
@@ -317,6 +344,7 @@ fn publish(
         bytes_received: stats.bytes_received,
     };
     files.extend(others);
+    files.push(ids);
     let obsolete = directory.obsolete(&manifest.paths());
     let manifest = staging.write(MANIFEST, manifest.to_json().as_bytes())?;
     staging.publish(&files, &manifest, &obsolete)?;
@@ -329,5 +357,7 @@ fn is_wanted(tables: &[String], name: &str) -> bool {
 }
 
 fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        .to_string()
 }

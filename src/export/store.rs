@@ -57,7 +57,12 @@ pub(super) fn run(
 }
 
 fn append(journal: &mut Journal, fetched: &Fetched) -> (usize, Slot) {
-    let Fetched { position, task_id, attempts, outcome } = fetched;
+    let Fetched {
+        position,
+        task_id,
+        attempts,
+        outcome,
+    } = fetched;
     let record = |kind, flags, body| Record {
         kind,
         flags,
@@ -88,10 +93,19 @@ fn append(journal: &mut Journal, fetched: &Fetched) -> (usize, Slot) {
 
 /// A record without a task.
 pub(super) fn mark(kind: RecordKind) -> Record<'static> {
-    Record { kind, flags: 0, attempts: 0, time: now(), task_id: "", body: &[] }
+    Record {
+        kind,
+        flags: 0,
+        attempts: 0,
+        time: now(),
+        task_id: "",
+        body: &[],
+    }
 }
 
 fn now() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }

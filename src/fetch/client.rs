@@ -16,8 +16,11 @@ use super::words::{self, MAX_ERROR_BODY};
 use super::{FetchError, FetchOptions};
 
 /// What a query keeps as it is: RFC 3986's unreserved characters.
-const ENCODED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Redirects that are followed, within the origin.
 const MAX_REDIRECTS: usize = 5;
@@ -71,7 +74,10 @@ impl TaskClient {
             builder = builder.no_proxy();
         }
         if let Some(path) = &options.ca_file {
-            let failed = |cause: String| FetchError::CaFile { path: path.clone(), cause };
+            let failed = |cause: String| FetchError::CaFile {
+                path: path.clone(),
+                cause,
+            };
             let pem = fs::read(path).map_err(|error| failed(error.to_string()))?;
             let certificates =
                 Certificate::from_pem_bundle(&pem).map_err(|error| failed(chain(&error)))?;
@@ -80,26 +86,43 @@ impl TaskClient {
             }
             builder = builder.tls_certs_merge(certificates);
         }
-        let client = builder.build().map_err(|error| FetchError::Client(chain(&error)))?;
+        let client = builder
+            .build()
+            .map_err(|error| FetchError::Client(chain(&error)))?;
         let repeated = |key: &'static str, values: &[String]| -> String {
-            values.iter().map(|value| format!("&{key}={}", encode(value))).collect()
+            values
+                .iter()
+                .map(|value| format!("&{key}={}", encode(value)))
+                .collect()
         };
         let query = repeated("expand", &options.expand) + &repeated("opts", &options.opts);
-        Ok(Self { client, url, query, max_body: options.max_body, secret: options.api_key.clone() })
+        Ok(Self {
+            client,
+            url,
+            query,
+            max_body: options.max_body,
+            secret: options.api_key.clone(),
+        })
     }
 
     /// Host and port, for messages.
     pub(super) fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
-        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        self.url
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
     /// Asks for one task.
     pub(super) async fn get(&self, task_id: &str) -> Result<Bytes, Failure> {
         let mut url = self.url.clone();
         url.set_query(Some(&format!("task_id={}{}", encode(task_id), self.query)));
-        let response =
-            self.client.get(url).send().await.map_err(|error| self.transport(&error, None, 0))?;
+        let response = self
+            .client
+            .get(url)
+            .send()
+            .await
+            .map_err(|error| self.transport(&error, None, 0))?;
         if response.status() == StatusCode::OK {
             self.body(response).await
         } else {
@@ -133,13 +156,24 @@ impl TaskClient {
 
     fn too_large(&self, status: Option<u16>, bytes: u64) -> Failure {
         let message = format!("the body is over {} bytes", self.max_body);
-        Failure { trouble: Trouble::TooLarge, status, message, retry_after: None, bytes }
+        Failure {
+            trouble: Trouble::TooLarge,
+            status,
+            message,
+            retry_after: None,
+            bytes,
+        }
     }
 
     /// An answer that is no task.
     async fn refusal(&self, mut response: Response) -> Failure {
         let status = response.status().as_u16();
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let header = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let retry_after = retry_after(header(RETRY_AFTER), header(DATE), SystemTime::now());
         let mut body = Vec::new();
         while body.len() < MAX_ERROR_BODY
@@ -148,12 +182,24 @@ impl TaskClient {
             body.extend_from_slice(&chunk);
         }
         let (trouble, message) = if response.status().is_redirection() {
-            (Trouble::Redirect, format!("status {status}: a redirect that leads elsewhere"))
+            (
+                Trouble::Redirect,
+                format!("status {status}: a redirect that leads elsewhere"),
+            )
         } else {
             let secret = self.secret.expose_secret();
-            (Trouble::Status(status), words::of_body(status, &body, secret))
+            (
+                Trouble::Status(status),
+                words::of_body(status, &body, secret),
+            )
         };
-        Failure { trouble, status: Some(status), message, retry_after, bytes: body.len() as u64 }
+        Failure {
+            trouble,
+            status: Some(status),
+            message,
+            retry_after,
+            bytes: body.len() as u64,
+        }
     }
 
     /// No answer, or only a part of it.
@@ -171,7 +217,13 @@ impl TaskClient {
             _ => chain(error),
         };
         let message = words::printable(&what, self.secret.expose_secret());
-        Failure { trouble, status, message, retry_after: None, bytes }
+        Failure {
+            trouble,
+            status,
+            message,
+            retry_after: None,
+            bytes,
+        }
     }
 }
 
@@ -181,8 +233,12 @@ fn encode(text: &str) -> String {
 
 /// The task endpoint below a base URL, whose path is kept.
 fn task_url(base_url: &str) -> Result<Url, FetchError> {
-    let failed = |cause: &str| FetchError::BadUrl { url: without_credentials(base_url), cause: cause.into() };
-    let url = Url::parse(base_url.trim_end_matches('/')).map_err(|error| failed(&error.to_string()))?;
+    let failed = |cause: &str| FetchError::BadUrl {
+        url: without_credentials(base_url),
+        cause: cause.into(),
+    };
+    let url =
+        Url::parse(base_url.trim_end_matches('/')).map_err(|error| failed(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(failed("it must begin with https:// or http://"));
     }
@@ -208,8 +264,10 @@ fn without_credentials(url: &str) -> String {
 
 /// Follows a redirect within the origin only: the key goes nowhere else.
 fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let same_origin =
-        attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
+    let same_origin = attempt
+        .previous()
+        .first()
+        .is_some_and(|first| first.origin() == attempt.url().origin());
     if same_origin && attempt.previous().len() <= MAX_REDIRECTS {
         attempt.follow()
     } else {
@@ -227,7 +285,10 @@ fn chain(error: &reqwest::Error) -> String {
     }
     // Each layer tends to repeat the one below it.
     causes.dedup();
-    causes.last().cloned().unwrap_or_else(|| "the connection failed".to_owned())
+    causes
+        .last()
+        .cloned()
+        .unwrap_or_else(|| "the connection failed".to_owned())
 }
 
 /// Is the server's certificate the trouble? The layers in between hide it as an I/O error.
@@ -259,9 +320,21 @@ mod tests {
     #[test]
     fn the_base_url_keeps_its_path() {
         let url = |base: &str| task_url(base).map(|url| url.to_string());
-        assert_eq!(url("https://api.scale.com").unwrap(), "https://api.scale.com/v2/task");
-        assert_eq!(url("http://localhost:1/proxy/").unwrap(), "http://localhost:1/proxy/v2/task");
-        for bad in ["api.scale.com", "ftp://a", "", "https://u:secret@a", "https://a?b=c"] {
+        assert_eq!(
+            url("https://api.scale.com").unwrap(),
+            "https://api.scale.com/v2/task"
+        );
+        assert_eq!(
+            url("http://localhost:1/proxy/").unwrap(),
+            "http://localhost:1/proxy/v2/task"
+        );
+        for bad in [
+            "api.scale.com",
+            "ftp://a",
+            "",
+            "https://u:secret@a",
+            "https://a?b=c",
+        ] {
             let error = url(bad).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }

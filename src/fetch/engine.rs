@@ -155,15 +155,31 @@ impl Engine<'_> {
                     add(&self.counters.fetched, 1);
                     self.events.send(Event::TaskFetched);
                     let outcome = Outcome::Task { body, is_final };
-                    return Ok(Fetched { position, task_id, attempts: trials.attempts, outcome });
+                    return Ok(Fetched {
+                        position,
+                        task_id,
+                        attempts: trials.attempts,
+                        outcome,
+                    });
                 }
                 Err(failure) => failure,
             };
             let failed = self.judge(&task_id, sent, &failure, &mut trials).await?;
             if let Some(kind) = failed {
-                let Failure { status, message, .. } = failure;
-                let outcome = Outcome::Failed(Failed { kind, http_status: status, message });
-                return Ok(Fetched { position, task_id, attempts: trials.attempts, outcome });
+                let Failure {
+                    status, message, ..
+                } = failure;
+                let outcome = Outcome::Failed(Failed {
+                    kind,
+                    http_status: status,
+                    message,
+                });
+                return Ok(Fetched {
+                    position,
+                    task_id,
+                    attempts: trials.attempts,
+                    outcome,
+                });
             }
         }
     }
@@ -184,7 +200,13 @@ impl Engine<'_> {
                 BadBody::NoTask(why) => (Trouble::BadBody, why),
                 BadBody::OtherTask => (Trouble::WrongTask, "the answer is another task".to_owned()),
             };
-            Failure { trouble, status: Some(200), message, retry_after: None, bytes: 0 }
+            Failure {
+                trouble,
+                status: Some(200),
+                message,
+                retry_after: None,
+                bytes: 0,
+            }
         })
     }
 
@@ -218,10 +240,17 @@ impl Engine<'_> {
             }
             Verdict::Refused => {
                 let status = failure.status.unwrap_or_default();
-                return Err(FetchError::Refused { task_id: task_id.to_owned(), status, message });
+                return Err(FetchError::Refused {
+                    task_id: task_id.to_owned(),
+                    status,
+                    message,
+                });
             }
             Verdict::Untrusted => {
-                return Err(FetchError::Untrusted { host: self.client.host(), message });
+                return Err(FetchError::Untrusted {
+                    host: self.client.host(),
+                    message,
+                });
             }
             Verdict::SlowDown => {
                 add(&self.counters.rate_limited, 1);
@@ -287,7 +316,10 @@ impl Engine<'_> {
         // The upper 53 bits make a double that is uniform in 0..1.
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
         let random = (random >> 11) as f64 / (1_u64 << 53) as f64;
-        let asked = failure.retry_after.filter(|_| failure.status != Some(429)).unwrap_or_default();
+        let asked = failure
+            .retry_after
+            .filter(|_| failure.status != Some(429))
+            .unwrap_or_default();
         let delay = backoff(trials.failures.max(1), random).max(asked);
         self.events.send(Event::Retry {
             task_id: task_id.to_owned(),
@@ -325,7 +357,10 @@ impl Engine<'_> {
             kind: kind.as_str(),
             message: message.clone(),
         });
-        #[expect(clippy::cast_precision_loss, reason = "counts of IDs are far below 2^53")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "counts of IDs are far below 2^53"
+        )]
         let is_too_many = match self.options.max_failures {
             None => false,
             Some(MaxFailures::Count(max)) => count > max,
@@ -333,14 +368,22 @@ impl Engine<'_> {
         };
         if is_too_many {
             let wanted = self.wanted;
-            return Err(FetchError::TooManyFailures { failed: count, wanted, task_id, message });
+            return Err(FetchError::TooManyFailures {
+                failed: count,
+                wanted,
+                task_id,
+                message,
+            });
         }
         Ok(())
     }
 
     fn stats(&self, stopped: bool) -> FetchStats {
-        let failures_by_kind =
-            self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let failures_by_kind = self
+            .failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         FetchStats {
             requests: get(&self.counters.requests),
             retries: get(&self.counters.retries),

@@ -41,7 +41,9 @@ pub enum FetchError {
         message: String,
     },
     /// More failures than `--max-failures` allows.
-    #[error("could not go on: {failed} of {wanted} IDs failed, more than --max-failures allows; the last was `{task_id}`: {message}")]
+    #[error(
+        "could not go on: {failed} of {wanted} IDs failed, more than --max-failures allows; the last was `{task_id}`: {message}"
+    )]
     TooManyFailures {
         /// Failed IDs.
         failed: u64,

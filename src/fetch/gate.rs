@@ -65,7 +65,10 @@ impl Gate {
         let Some(now) = rate else { return };
         if shown.is_none_or(|before| (now - before).abs() > before * SHOWN_CHANGE) {
             *shown = rate;
-            self.events.send(Event::Pace { rate, cooling_down: None });
+            self.events.send(Event::Pace {
+                rate,
+                cooling_down: None,
+            });
         }
     }
 

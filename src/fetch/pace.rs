@@ -89,7 +89,9 @@ impl Pacer {
 
     /// How much longer all requests wait because the server objected.
     pub(super) fn cooling_down(&self, now: Duration) -> Option<Duration> {
-        self.cool_down_until.checked_sub(now).filter(|left| !left.is_zero())
+        self.cool_down_until
+            .checked_sub(now)
+            .filter(|left| !left.is_zero())
     }
 
     /// Takes a token if there is one. Every attempt takes one.
@@ -115,7 +117,11 @@ impl Pacer {
         } else {
             Duration::ZERO
         };
-        if self.outage { interval.max(OUTAGE_INTERVAL) } else { interval }
+        if self.outage {
+            interval.max(OUTAGE_INTERVAL)
+        } else {
+            interval
+        }
     }
 
     fn raise(&mut self, now: Duration) {
@@ -149,12 +155,20 @@ impl Pacer {
             return false;
         }
         // A server that says 0 still meant that there were too many.
-        let wait = retry_after.unwrap_or(DEFAULT_COOL_DOWN).max(Duration::from_millis(100));
+        let wait = retry_after
+            .unwrap_or(DEFAULT_COOL_DOWN)
+            .max(Duration::from_millis(100));
         self.cool_down_until = self.cool_down_until.max(now + wait);
         if is_new {
-            let window = now.saturating_sub(self.window_start).max(RAISE_INTERVAL / 4);
+            let window = now
+                .saturating_sub(self.window_start)
+                .max(RAISE_INTERVAL / 4);
             let used = f64::from(self.window_requests) / window.as_secs_f64();
-            let rate = if self.rate.is_finite() { self.rate } else { used };
+            let rate = if self.rate.is_finite() {
+                self.rate
+            } else {
+                used
+            };
             self.rate = (rate * DECREASE).clamp(MIN_RATE.min(self.cap), self.cap);
             self.climbing = false;
             self.decreased_at = Some(now);
@@ -197,7 +211,10 @@ mod tests {
             let sent = run(&mut pacer, Duration::ZERO, SECOND * 20, late);
             assert!((995..=1001).contains(&sent.len()), "{}", sent.len());
             for (index, start) in sent.iter().enumerate() {
-                let in_window = sent[index..].iter().take_while(|at| **at < *start + SECOND).count();
+                let in_window = sent[index..]
+                    .iter()
+                    .take_while(|at| **at < *start + SECOND)
+                    .count();
                 assert!(in_window <= 51, "{in_window} from {start:?}");
             }
         }
@@ -216,7 +233,12 @@ mod tests {
         let mut pacer = Pacer::new(Rate::Learned);
         let mut rates = Vec::new();
         for second in 0..5 {
-            run(&mut pacer, SECOND * second, SECOND * (second + 1), Duration::ZERO);
+            run(
+                &mut pacer,
+                SECOND * second,
+                SECOND * (second + 1),
+                Duration::ZERO,
+            );
             rates.push(pacer.rate().unwrap());
         }
         assert_eq!(rates, [10.0, 20.0, 40.0, 80.0, 160.0]);

@@ -110,7 +110,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// The longest `Retry-After` that is believed.
-pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
 /// How long an ID waits before its next attempt: full jitter, so that those that failed together do
 /// not come back together. `random` is uniform in 0..1.
@@ -131,7 +131,9 @@ pub(super) fn retry_after(
         Duration::try_from_secs_f64(seconds).ok()?
     } else {
         let until = httpdate::parse_http_date(value).ok()?;
-        let now = server_date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+        let now = server_date
+            .and_then(|date| httpdate::parse_http_date(date).ok())
+            .unwrap_or(now);
         until.duration_since(now).unwrap_or_default()
     };
     Some(wait.min(MAX_RETRY_AFTER))
@@ -156,12 +158,14 @@ mod tests {
             0..=20 => format!("{statuses:?}"),
             count => format!("{count} others"),
         };
-        let table: Vec<String> =
-            groups.iter().map(|(verdict, statuses)| format!("{verdict:?}: {}", show(statuses))).collect();
+        let table: Vec<String> = groups
+            .iter()
+            .map(|(verdict, statuses)| format!("{verdict:?}: {}", show(statuses)))
+            .collect();
         assert_eq!(
             table,
             [
-                "Fail(HttpError): 477 others",
+                "Fail(HttpError): 478 others",
                 "Refused: [401, 402]",
                 "Fail(Forbidden): [403]",
                 "Fail(NotFound): [404]",
@@ -209,7 +213,10 @@ mod tests {
         assert_eq!(read("-1"), None);
         assert_eq!(read("soon"), None);
         assert_eq!(read("NaN"), None);
-        assert_eq!(read("Tue, 14 Nov 2023 22:13:25 GMT"), Some(Duration::from_secs(5)));
+        assert_eq!(
+            read("Tue, 14 Nov 2023 22:13:25 GMT"),
+            Some(Duration::from_secs(5))
+        );
         assert_eq!(read("Tue, 14 Nov 2023 22:13:15 GMT"), Some(Duration::ZERO));
         // The server's clock is an hour ahead of ours, and its date says so.
         let skewed = retry_after(

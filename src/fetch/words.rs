@@ -10,18 +10,31 @@ pub(super) const MAX_ERROR_BODY: usize = 64 * 1024;
 /// What an error's body says: `error` of the API's own shape, the title of a page, or the text.
 pub(super) fn of_body(status: u16, body: &[u8], secret: &str) -> String {
     let text = String::from_utf8_lossy(body);
-    let said = json_error(&text).or_else(|| page_title(&text)).unwrap_or_else(|| {
-        // A JSON body of another shape may be anything; its text is no message.
-        let is_data = text.trim_start().starts_with(['{', '[', '<']);
-        if is_data { String::new() } else { text.into_owned() }
-    });
+    let said = json_error(&text)
+        .or_else(|| page_title(&text))
+        .unwrap_or_else(|| {
+            // A JSON body of another shape may be anything; its text is no message.
+            let is_data = text.trim_start().starts_with(['{', '[', '<']);
+            if is_data {
+                String::new()
+            } else {
+                text.into_owned()
+            }
+        });
     let said = printable(&said, secret);
-    if said.is_empty() { format!("status {status}") } else { format!("status {status}: {said}") }
+    if said.is_empty() {
+        format!("status {status}")
+    } else {
+        format!("status {status}: {said}")
+    }
 }
 
 fn json_error(text: &str) -> Option<String> {
     let body: serde_json::Value = serde_json::from_str(text).ok()?;
-    body.get("error").or_else(|| body.get("message"))?.as_str().map(str::to_owned)
+    body.get("error")
+        .or_else(|| body.get("message"))?
+        .as_str()
+        .map(str::to_owned)
 }
 
 fn page_title(text: &str) -> Option<String> {
@@ -34,9 +47,15 @@ fn page_title(text: &str) -> Option<String> {
 
 /// One line without control characters and without the secret.
 pub(super) fn printable(text: &str, secret: &str) -> String {
-    let text = if secret.is_empty() { text.to_owned() } else { text.replace(secret, "[redacted]") };
-    let words: Vec<&str> =
-        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    let text = if secret.is_empty() {
+        text.to_owned()
+    } else {
+        text.replace(secret, "[redacted]")
+    };
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
     let line = words.join(" ");
     match line.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
@@ -51,12 +70,27 @@ mod tests {
     #[test]
     fn takes_the_part_that_says_something() {
         let said = |body: &str| of_body(500, body.as_bytes(), "live_key");
-        assert_eq!(said(r#"{"status_code":500,"error":"out\nof luck"}"#), "status 500: out of luck");
-        assert_eq!(said("<html><Title>520: web server</TITLE><p>…"), "status 500: 520: web server");
-        assert_eq!(said("upstream connect error"), "status 500: upstream connect error");
+        assert_eq!(
+            said(r#"{"status_code":500,"error":"out\nof luck"}"#),
+            "status 500: out of luck"
+        );
+        assert_eq!(
+            said("<html><Title>520: web server</TITLE><p>…"),
+            "status 500: 520: web server"
+        );
+        assert_eq!(
+            said("upstream connect error"),
+            "status 500: upstream connect error"
+        );
         assert_eq!(said(r#"{"data":"private"}"#), "status 500");
         assert_eq!(said(""), "status 500");
-        assert_eq!(said(r#"{"error":"bad key live_key\u0007"}"#), "status 500: bad key [redacted]");
-        assert_eq!(said(&"x".repeat(5_000)).chars().count(), MAX_CHARS + "status 500: …".chars().count());
+        assert_eq!(
+            said(r#"{"error":"bad key live_key\u0007"}"#),
+            "status 500: bad key [redacted]"
+        );
+        assert_eq!(
+            said(&"x".repeat(5_000)).chars().count(),
+            MAX_CHARS + "status 500: …".chars().count()
+        );
     }
 }

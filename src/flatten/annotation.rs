@@ -76,15 +76,30 @@ impl<'d> Typed<'d> {
         let json = Some(value.raw());
         match value.kind() {
             Kind::Null => Self::default(),
-            Kind::Bool(boolean) => Self { boolean: Some(boolean), ..Self::default() },
+            Kind::Bool(boolean) => Self {
+                boolean: Some(boolean),
+                ..Self::default()
+            },
             Kind::Number => Self::number(value),
             Kind::String { .. } => match value.text() {
-                text @ Some(_) => Self { text, ..Self::default() },
-                None => Self { json, ..Self::default() },
+                text @ Some(_) => Self {
+                    text,
+                    ..Self::default()
+                },
+                None => Self {
+                    json,
+                    ..Self::default()
+                },
             },
             Kind::Array => match value.text_list() {
-                list @ Some(_) => Self { list, ..Self::default() },
-                None => Self { json, ..Self::default() },
+                list @ Some(_) => Self {
+                    list,
+                    ..Self::default()
+                },
+                None => Self {
+                    json,
+                    ..Self::default()
+                },
             },
             Kind::Object => {
                 let is = |name: &str| kind.is_some_and(|kind| kind == *name);
@@ -96,13 +111,19 @@ impl<'d> Typed<'d> {
                     None
                 };
                 let number = key.and_then(|key| value.get(key)?.number()?.nearest_f64());
-                Self { number, json, ..Self::default() }
+                Self {
+                    number,
+                    json,
+                    ..Self::default()
+                }
             }
         }
     }
 
     fn number(value: Value<'d>) -> Self {
-        let Some(number) = value.number() else { return Self::default() };
+        let Some(number) = value.number() else {
+            return Self::default();
+        };
         let int = number.to_i64();
         let exact = int.is_some() || number.exact_f64().is_some();
         Self {
@@ -170,7 +191,10 @@ impl Walk<'_> {
         let annotation_id = fit.text(id);
         let kind = fit.text(kind);
         let labels = fit.text_list(labels);
-        let typed = value.value.map(|value| Typed::of(value, kind)).unwrap_or_default();
+        let typed = value
+            .value
+            .map(|value| Typed::of(value, kind))
+            .unwrap_or_default();
         let row = AnnotationRow {
             place: Place { path: "", ..*place },
             chunk_index: level.chunk_index(),
@@ -199,7 +223,10 @@ impl Walk<'_> {
         };
         let extra = fit.finish(self.drift, self.task_id);
         let row = AnnotationRow {
-            place: Place { path: self.path, ..*place },
+            place: Place {
+                path: self.path,
+                ..*place
+            },
             extra: extra.as_deref(),
             ..row
         };
@@ -215,5 +242,9 @@ impl Walk<'_> {
 /// `metadata.criteria` when it is a string, else its `id`.
 fn criteria(metadata: Value<'_>) -> Option<Text<'_>> {
     let criteria = metadata.get("criteria")?;
-    if criteria.is_object() { criteria.get("id")?.text() } else { criteria.text() }
+    if criteria.is_object() {
+        criteria.get("id")?.text()
+    } else {
+        criteria.text()
+    }
 }

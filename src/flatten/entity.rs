@@ -32,12 +32,16 @@ pub(super) struct Seen {
 impl Seen {
     /// Is this the first time?
     fn is_new(&mut self, object: Value<'_>, table: &'static str) -> bool {
-        if !self.texts.insert((table, Sha256::digest(object.raw()).into())) {
+        if !self
+            .texts
+            .insert((table, Sha256::digest(object.raw()).into()))
+        {
             return false;
         }
         let mut canonical = String::new();
         write_canonical(object, &mut canonical);
-        self.versions.insert((table, Sha256::digest(&canonical).into()))
+        self.versions
+            .insert((table, Sha256::digest(&canonical).into()))
     }
 }
 
@@ -76,12 +80,20 @@ fn write_canonical(value: Value<'_>, out: &mut String) {
                 }
                 out.push(']');
             }
-            Kind::String { lone_surrogate: false, .. } => {
+            Kind::String {
+                lone_surrogate: false,
+                ..
+            } => {
                 let text = value.text().map(|text| text.decode()).unwrap_or_default();
                 write_json_string(&text, out);
             }
             Kind::Number => {
-                out.push_str(&value.number().map(|number| number.canonical()).unwrap_or_default());
+                out.push_str(
+                    &value
+                        .number()
+                        .map(|number| number.canonical())
+                        .unwrap_or_default(),
+                );
             }
             _ => out.push_str(value.raw()),
         }
@@ -92,11 +104,17 @@ fn write_canonical(value: Value<'_>, out: &mut String) {
 impl Walk<'_> {
     /// Adds a row when the version is new. An object without a string for `id` has none.
     pub(super) fn entity(&mut self, object: Value<'_>, table: &'static str) -> Flow {
-        let Some(id) = object.get("id").and_then(|value| value.text()) else { return Ok(()) };
+        let Some(id) = object.get("id").and_then(|value| value.text()) else {
+            return Ok(());
+        };
         if !self.entities.is_new(object, table) {
             return Ok(());
         }
-        if table == PROJECT { self.project(object, id) } else { self.batch(object, id) }
+        if table == PROJECT {
+            self.project(object, id)
+        } else {
+            self.batch(object, id)
+        }
     }
 
     fn project(&mut self, object: Value<'_>, project_id: Text<'_>) -> Flow {
@@ -121,11 +139,29 @@ impl Walk<'_> {
             extra: None,
         };
         let extra = fit.finish(self.drift, self.task_id);
-        self.buffers.projects.push(&ProjectRow { extra: extra.as_deref(), ..row }, self.sink)
+        self.buffers.projects.push(
+            &ProjectRow {
+                extra: extra.as_deref(),
+                ..row
+            },
+            self.sink,
+        )
     }
 
     fn batch(&mut self, object: Value<'_>, batch_id: Text<'_>) -> Flow {
-        let ([_, name, project, status, created_at, completed_at, callback, metadata], mut fit) = sort(
+        let (
+            [
+                _,
+                name,
+                project,
+                status,
+                created_at,
+                completed_at,
+                callback,
+                metadata,
+            ],
+            mut fit,
+        ) = sort(
             object,
             BATCH,
             &[
@@ -160,6 +196,12 @@ impl Walk<'_> {
             extra: None,
         };
         let extra = fit.finish(self.drift, self.task_id);
-        self.buffers.batches.push(&BatchRow { extra: extra.as_deref(), ..row }, self.sink)
+        self.buffers.batches.push(
+            &BatchRow {
+                extra: extra.as_deref(),
+                ..row
+            },
+            self.sink,
+        )
     }
 }

@@ -35,14 +35,24 @@ pub(super) fn sort<'d, const N: usize>(
     table: &'static str,
     known: &'static [Known; N],
 ) -> ([Field<'d>; N], Fit<'d>) {
-    let mut fields = known.map(|(key, column)| Field { key, column, value: None });
-    let mut fit = Fit { table, members: Vec::new(), drifts: Vec::new() };
+    let mut fields = known.map(|(key, column)| Field {
+        key,
+        column,
+        value: None,
+    });
+    let mut fit = Fit {
+        table,
+        members: Vec::new(),
+        drifts: Vec::new(),
+    };
     // The API writes keys in one order, nearly always that of `known`: the search begins behind the
     // last hit, and finds at once.
     let mut expected = 0;
     for (key, value) in object.members() {
         let found = (expected..N).chain(0..expected).find(|at| {
-            fields.get(*at).is_some_and(|field| key.is(field.key) && field.column != NO_KEY.1)
+            fields
+                .get(*at)
+                .is_some_and(|field| key.is(field.key) && field.column != NO_KEY.1)
         });
         let value = Some(value).filter(|value| !value.is_null());
         match found.and_then(|at| fields.get_mut(at).map(|field| (at, field))) {
@@ -84,7 +94,8 @@ impl<'d> Fit<'d> {
     pub(super) fn misfit(&mut self, field: Field<'d>) {
         if let Some(value) = field.value {
             self.members.push(Member::Known(field.key, value));
-            self.drifts.push((Cow::Borrowed(field.column), DriftKind::Misfit));
+            self.drifts
+                .push((Cow::Borrowed(field.column), DriftKind::Misfit));
         }
     }
 
@@ -100,7 +111,8 @@ impl<'d> Fit<'d> {
         if let Some(text) = field.value.and_then(|value| value.text())
             && !documented.iter().any(|known| text == **known)
         {
-            self.drifts.push((Cow::Borrowed(field.column), DriftKind::UnknownValue));
+            self.drifts
+                .push((Cow::Borrowed(field.column), DriftKind::UnknownValue));
         }
     }
 
@@ -149,7 +161,10 @@ impl<'d> Fit<'d> {
     /// A list of objects, which are rows of a child table: their number and themselves.
     pub(super) fn objects(&mut self, field: Field<'d>) -> Objects<'d> {
         let list = self.fitting(field, objects);
-        Objects { list, count: list.map(|list| count(list.len())) }
+        Objects {
+            list,
+            count: list.map(|list| count(list.len())),
+        }
     }
 
     /// Puts what is left of a nested object that has no row of its own: nothing when the object is
@@ -157,11 +172,12 @@ impl<'d> Fit<'d> {
     pub(super) fn nested(&mut self, field: Field<'d>, has_columns: bool, mut rest: Self) {
         let present = field.value.is_some_and(|value| value.is_object());
         let written = rest.write();
-        self.drifts.extend(rest.drifts.into_iter().map(|(name, kind)| match kind {
-            // Of a misfit the column is named, which is one of the row's own.
-            DriftKind::UnknownKey => (Cow::Owned(format!("{}.{name}", field.key)), kind),
-            _ => (name, kind),
-        }));
+        self.drifts
+            .extend(rest.drifts.into_iter().map(|(name, kind)| match kind {
+                // Of a misfit the column is named, which is one of the row's own.
+                DriftKind::UnknownKey => (Cow::Owned(format!("{}.{name}", field.key)), kind),
+                _ => (name, kind),
+            }));
         match written {
             Some(text) => self.members.push(Member::Rest(field.key, text)),
             None if present && !has_columns => {
@@ -178,7 +194,7 @@ impl<'d> Fit<'d> {
         }
         let text = self.write();
         for (column, kind) in self.drifts {
-            drift.count(self.table, column, kind, task_id);
+            drift.count(self.table, &column, kind, task_id);
         }
         text
     }
@@ -194,7 +210,9 @@ impl<'d> Fit<'d> {
                     text.push_str(key.raw());
                     text.push(':');
                     text.push_str(value.map_or("null", |value| value.raw()));
-                    let name = key.text().map_or_else(|| key.raw().to_owned(), |text| text.to_string());
+                    let name = key
+                        .text()
+                        .map_or_else(|| key.raw().to_owned(), |text| text.to_string());
                     self.drifts.push((Cow::Owned(name), DriftKind::UnknownKey));
                 }
                 Member::Known(key, value) => {
@@ -225,7 +243,9 @@ fn drop_duplicates(members: &mut Vec<Member<'_>>) {
         .rev()
         .map(|member| match member {
             Member::Unknown(key, value) => {
-                let name = key.text().map_or(Cow::Borrowed(key.raw()), |text| text.decode());
+                let name = key
+                    .text()
+                    .map_or(Cow::Borrowed(key.raw()), |text| text.decode());
                 // A key with a lone surrogate is compared as it is written, quotes included, so that
                 // it equals no other.
                 seen.insert((key.text().is_some(), name)) && value.is_some()

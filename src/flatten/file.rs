@@ -14,8 +14,12 @@ use crate::tables::Place;
 use crate::tables::definition::AttachmentRow;
 
 /// The output streams of a workspace, in the order of their rows.
-const STREAMS: [&str; 4] =
-    ["stdout_output", "stderr_output", "test_stdout_output", "test_stderr_output"];
+const STREAMS: [&str; 4] = [
+    "stdout_output",
+    "stderr_output",
+    "test_stdout_output",
+    "test_stderr_output",
+];
 
 /// Where a file hangs, which decides how its keys are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +60,9 @@ impl Walk<'_> {
                 walk.file_list(value, Source::Annotation, annotation_id, place)
             })
         } else if kind == *"workspace_container" && value.is_object() {
-            self.at("value", None, |walk| walk.workspace(value, annotation_id, place))
+            self.at("value", None, |walk| {
+                walk.workspace(value, annotation_id, place)
+            })
         } else {
             Ok(())
         }
@@ -76,7 +82,13 @@ impl Walk<'_> {
         for key in STREAMS {
             if let Some(stream) = value.get(key).filter(Value::is_object) {
                 self.at(key, None, |walk| {
-                    walk.file(stream, 0, Source::WorkspaceStream(key), annotation_id, place)
+                    walk.file(
+                        stream,
+                        0,
+                        Source::WorkspaceStream(key),
+                        annotation_id,
+                        place,
+                    )
                 })?;
             }
         }
@@ -91,7 +103,9 @@ impl Walk<'_> {
         annotation_id: Option<Text<'_>>,
         place: &Place<'_>,
     ) -> Flow {
-        let Some(list) = objects(list) else { return Ok(()) };
+        let Some(list) = objects(list) else {
+            return Ok(());
+        };
         let mark = self.path.len();
         for (index, file) in list.elements().enumerate() {
             crate::tables::column::push_index(self.path, index);
@@ -145,7 +159,9 @@ impl Walk<'_> {
             url: fit.text(url),
             scale_url: fit.text(scale_url),
             content: bytes.as_deref(),
-            content_size: bytes.as_ref().and_then(|bytes| i64::try_from(bytes.len()).ok()),
+            content_size: bytes
+                .as_ref()
+                .and_then(|bytes| i64::try_from(bytes.len()).ok()),
             content_sha256: digest.as_deref().map(Text::plain),
             file_size_in_bytes: fit.int64(file_size_in_bytes),
             duration: fit.float64(duration),
@@ -157,7 +173,10 @@ impl Walk<'_> {
         };
         let extra = fit.finish(self.drift, self.task_id);
         let row = AttachmentRow {
-            place: Place { path: self.path, ..*place },
+            place: Place {
+                path: self.path,
+                ..*place
+            },
             extra: extra.as_deref(),
             ..row
         };
@@ -189,7 +208,11 @@ fn keys(source: Source) -> &'static [Known; 12] {
     match source {
         Source::Message | Source::Annotation => keys!(("name", "name"), "content", NO_KEY),
         Source::WorkspaceFile => {
-            keys!(("file_name", "name"), "file_content", ("file_language", "file_language"))
+            keys!(
+                ("file_name", "name"),
+                "file_content",
+                ("file_language", "file_language")
+            )
         }
         Source::WorkspaceStream(_) => keys!(NO_KEY, "content", NO_KEY),
     }

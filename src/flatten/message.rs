@@ -13,8 +13,23 @@ const ROLES: [&str; 4] = ["system", "user", "assistant", "function"];
 
 impl Walk<'_> {
     /// A message and all that is in it.
-    pub(super) fn message(&mut self, object: Value<'_>, message_index: i32, turn: &Place<'_>) -> Flow {
-        let ([role, content, source_id, parameters, annotations, evaluations], mut fit) = sort(
+    pub(super) fn message(
+        &mut self,
+        object: Value<'_>,
+        message_index: i32,
+        turn: &Place<'_>,
+    ) -> Flow {
+        let (
+            [
+                role,
+                content,
+                source_id,
+                parameters,
+                annotations,
+                evaluations,
+            ],
+            mut fit,
+        ) = sort(
             object,
             "messages",
             &[
@@ -33,8 +48,11 @@ impl Walk<'_> {
             turn.turn_index.unwrap_or_default()
         );
         let message_id = Text::plain(&message_id);
-        let place =
-            Place { message_id: Some(message_id), message_index: Some(message_index), ..*turn };
+        let place = Place {
+            message_id: Some(message_id),
+            message_index: Some(message_index),
+            ..*turn
+        };
 
         let ([text, reference_texts, attachments, chunks, reasoning], mut content_fit) = sort(
             nested(content.value),
@@ -96,15 +114,24 @@ impl Walk<'_> {
         };
         put_nested(&mut fit, parameters, has_parameters, parameter_fit);
         let extra = fit.finish(self.drift, self.task_id);
-        let place_here = Place { path: self.path, ..place };
-        let row = MessageRow { place: place_here, extra: extra.as_deref(), ..row };
+        let place_here = Place {
+            path: self.path,
+            ..place
+        };
+        let row = MessageRow {
+            place: place_here,
+            extra: extra.as_deref(),
+            ..row
+        };
         self.counts.messages += 1;
         self.buffers.messages.push(&row, self.sink)?;
 
         self.annotations(annotations, Level::Message, &place)?;
-        self.each("content/reference_texts", reference_texts, |walk, object, index| {
-            walk.reference_text(object, index, &place)
-        })?;
+        self.each(
+            "content/reference_texts",
+            reference_texts,
+            |walk, object, index| walk.reference_text(object, index, &place),
+        )?;
         self.each("content/attachments", attachments, |walk, object, index| {
             walk.file(object, index, Source::Message, None, &place)
         })?;
@@ -123,12 +150,19 @@ impl Walk<'_> {
         let ([content, category, url], mut fit) = sort(
             object,
             "reference_texts",
-            &[("content", "content"), ("category", "category"), ("url", "url")],
+            &[
+                ("content", "content"),
+                ("category", "category"),
+                ("url", "url"),
+            ],
         );
         let (content, category, url) = (fit.text(content), fit.text(category), fit.text(url));
         let extra = fit.finish(self.drift, self.task_id);
         let row = ReferenceTextRow {
-            place: Place { path: self.path, ..*message },
+            place: Place {
+                path: self.path,
+                ..*message
+            },
             reference_text_index: index,
             content,
             category,
@@ -142,13 +176,20 @@ impl Walk<'_> {
         let ([kind, annotations, text], mut fit) = sort(
             object,
             "chunks",
-            &[("type", "type"), ("annotations", "annotation_count"), ("text", "text")],
+            &[
+                ("type", "type"),
+                ("annotations", "annotation_count"),
+                ("text", "text"),
+            ],
         );
         let annotations = fit.objects(annotations);
         let (kind, text) = (fit.text(kind), fit.text(text));
         let extra = fit.finish(self.drift, self.task_id);
         let row = ChunkRow {
-            place: Place { path: self.path, ..*message },
+            place: Place {
+                path: self.path,
+                ..*message
+            },
             chunk_index,
             kind,
             text,
@@ -164,7 +205,10 @@ impl Walk<'_> {
         let content = fit.text(content);
         let extra = fit.finish(self.drift, self.task_id);
         let row = ReasoningRow {
-            place: Place { path: self.path, ..*message },
+            place: Place {
+                path: self.path,
+                ..*message
+            },
             reasoning_index,
             content,
             extra: extra.as_deref(),
@@ -179,7 +223,12 @@ fn nested(value: Option<Value<'_>>) -> Value<'_> {
 }
 
 /// Accounts for a nested object in the row's `extra`, or for what stands in its place.
-fn put_nested<'d>(fit: &mut Fit<'d>, field: super::fields::Field<'d>, has_columns: bool, rest: Fit<'d>) {
+fn put_nested<'d>(
+    fit: &mut Fit<'d>,
+    field: super::fields::Field<'d>,
+    has_columns: bool,
+    rest: Fit<'d>,
+) {
     match field.value {
         Some(value) if !value.is_object() => fit.misfit(field),
         _ => fit.nested(field, has_columns, rest),

@@ -11,17 +11,28 @@ use crate::tables::definition::{
 
 impl Walk<'_> {
     /// A rubric of a turn, its criteria and their annotations.
-    pub(super) fn rubric(&mut self, object: Value<'_>, rubric_index: i32, turn: &Place<'_>) -> Flow {
+    pub(super) fn rubric(
+        &mut self,
+        object: Value<'_>,
+        rubric_index: i32,
+        turn: &Place<'_>,
+    ) -> Flow {
         let ([criteria, max_total_score], mut fit) = sort(
             object,
             "rubrics",
-            &[("criteria_definitions", "criterion_count"), ("max_total_score", "max_total_score")],
+            &[
+                ("criteria_definitions", "criterion_count"),
+                ("max_total_score", "max_total_score"),
+            ],
         );
         let criteria = fit.objects(criteria);
         let max_total_score = fit.float64(max_total_score);
         let extra = fit.finish(self.drift, self.task_id);
         let row = RubricRow {
-            place: Place { path: self.path, ..*turn },
+            place: Place {
+                path: self.path,
+                ..*turn
+            },
             rubric_index,
             max_total_score,
             criterion_count: criteria.count,
@@ -54,7 +65,10 @@ impl Walk<'_> {
         let annotations = fit.objects(annotations);
         let extra = fit.finish(self.drift, self.task_id);
         let row = RubricCriterionRow {
-            place: Place { path: self.path, ..*turn },
+            place: Place {
+                path: self.path,
+                ..*turn
+            },
             rubric_index,
             criterion_index,
             criterion_id,
@@ -89,7 +103,10 @@ impl Walk<'_> {
         let (total_score, percentage) = (fit.float64(total_score), fit.float64(percentage));
         let extra = fit.finish(self.drift, self.task_id);
         let row = RubricEvaluationRow {
-            place: Place { path: self.path, ..*message },
+            place: Place {
+                path: self.path,
+                ..*message
+            },
             rubric_evaluation_index,
             total_score,
             percentage,
@@ -124,7 +141,10 @@ impl Walk<'_> {
         let annotations = fit.objects(annotations);
         let extra = fit.finish(self.drift, self.task_id);
         let row = CriterionEvaluationRow {
-            place: Place { path: self.path, ..*message },
+            place: Place {
+                path: self.path,
+                ..*message
+            },
             rubric_evaluation_index,
             criterion_evaluation_index,
             criterion_definition_id,

@@ -27,18 +27,33 @@ impl Walk<'_> {
                 ("metadata", "metadata"),
                 ("threads", "thread_count"),
                 ("errors", "error_count"),
-                ("sensitive_content_reports", "sensitive_content_report_count"),
+                (
+                    "sensitive_content_reports",
+                    "sensitive_content_report_count",
+                ),
             ],
         );
-        let [_, project, batch, status, created_at, completed_at, metadata, threads, errors, reports] =
-            fields;
+        let [
+            _,
+            project,
+            batch,
+            status,
+            created_at,
+            completed_at,
+            metadata,
+            threads,
+            errors,
+            reports,
+        ] = fields;
         let errors = fit.objects(errors);
         let reports = fit.objects(reports);
         let threads = fit.objects(threads);
         let place = task_place(self.task_id);
         self.each("errors", errors, Self::error)?;
         self.each("sensitive_content_reports", reports, Self::report)?;
-        self.each("threads", threads, |walk, thread, index| walk.thread(thread, index, &place))?;
+        self.each("threads", threads, |walk, thread, index| {
+            walk.thread(thread, index, &place)
+        })?;
         for (field, table) in [(project, PROJECT), (batch, BATCH)] {
             if let Some(entity) = field.value.filter(Value::is_object) {
                 self.entity(entity, table)?;
@@ -70,26 +85,56 @@ impl Walk<'_> {
             extra: None,
         };
         let extra = fit.finish(self.drift, self.task_id);
-        self.buffers.tasks.push(&TaskRow { extra: extra.as_deref(), ..row }, self.sink)
+        self.buffers.tasks.push(
+            &TaskRow {
+                extra: extra.as_deref(),
+                ..row
+            },
+            self.sink,
+        )
     }
 
     fn error(&mut self, object: Value<'_>, error_index: i32) -> Flow {
-        let ([kind, message], mut fit) =
-            sort(object, "errors", &[("type", "type"), ("message", "message")]);
+        let ([kind, message], mut fit) = sort(
+            object,
+            "errors",
+            &[("type", "type"), ("message", "message")],
+        );
         let (kind, message) = (fit.text(kind), fit.text(message));
         let extra = fit.finish(self.drift, self.task_id);
-        let place = Place { path: self.path, ..task_place(self.task_id) };
-        let row = ErrorRow { place, error_index, kind, message, extra: extra.as_deref() };
+        let place = Place {
+            path: self.path,
+            ..task_place(self.task_id)
+        };
+        let row = ErrorRow {
+            place,
+            error_index,
+            kind,
+            message,
+            extra: extra.as_deref(),
+        };
         self.buffers.errors.push(&row, self.sink)
     }
 
     fn report(&mut self, object: Value<'_>, report_index: i32) -> Flow {
-        let ([kind, message], mut fit) =
-            sort(object, "sensitive_content_reports", &[("type", "type"), ("message", "message")]);
+        let ([kind, message], mut fit) = sort(
+            object,
+            "sensitive_content_reports",
+            &[("type", "type"), ("message", "message")],
+        );
         let (kind, message) = (fit.text(kind), fit.text(message));
         let extra = fit.finish(self.drift, self.task_id);
-        let place = Place { path: self.path, ..task_place(self.task_id) };
-        let row = ReportRow { place, report_index, kind, message, extra: extra.as_deref() };
+        let place = Place {
+            path: self.path,
+            ..task_place(self.task_id)
+        };
+        let row = ReportRow {
+            place,
+            report_index,
+            kind,
+            message,
+            extra: extra.as_deref(),
+        };
         self.buffers.sensitive_content_reports.push(&row, self.sink)
     }
 
@@ -104,14 +149,20 @@ impl Walk<'_> {
                 ("annotations", "annotation_count"),
             ],
         );
-        let place =
-            Place { thread_id: fit.text(id), thread_index: Some(thread_index), ..*task };
+        let place = Place {
+            thread_id: fit.text(id),
+            thread_index: Some(thread_index),
+            ..*task
+        };
         let turns = fit.objects(turns);
         let submissions = fit.objects(submissions);
         let annotations = fit.objects(annotations);
         let extra = fit.finish(self.drift, self.task_id);
         let row = ThreadRow {
-            place: Place { path: self.path, ..place },
+            place: Place {
+                path: self.path,
+                ..place
+            },
             thread_id: place.thread_id,
             thread_index,
             turn_count: turns.count,
@@ -124,19 +175,27 @@ impl Walk<'_> {
         self.each("submissions", submissions, |walk, object, index| {
             walk.submission(object, index, &place)
         })?;
-        self.each("turns", turns, |walk, object, index| walk.turn(object, index, &place))
+        self.each("turns", turns, |walk, object, index| {
+            walk.turn(object, index, &place)
+        })
     }
 
     fn submission(&mut self, object: Value<'_>, index: i32, thread: &Place<'_>) -> Flow {
         let ([submitted_at, contributor_id], mut fit) = sort(
             object,
             "submissions",
-            &[("submitted_at", "submitted_at"), ("contributor_id", "contributor_id")],
+            &[
+                ("submitted_at", "submitted_at"),
+                ("contributor_id", "contributor_id"),
+            ],
         );
         let (submitted_at, contributor_id) = (fit.time(submitted_at), fit.text(contributor_id));
         let extra = fit.finish(self.drift, self.task_id);
         let row = SubmissionRow {
-            place: Place { path: self.path, ..*thread },
+            place: Place {
+                path: self.path,
+                ..*thread
+            },
             submission_index: index,
             submitted_at,
             contributor_id,
@@ -156,13 +215,20 @@ impl Walk<'_> {
                 ("rubrics", "rubric_count"),
             ],
         );
-        let place = Place { turn_id: fit.text(id), turn_index: Some(turn_index), ..*thread };
+        let place = Place {
+            turn_id: fit.text(id),
+            turn_index: Some(turn_index),
+            ..*thread
+        };
         let messages = fit.objects(messages);
         let annotations = fit.objects(annotations);
         let rubrics = fit.objects(rubrics);
         let extra = fit.finish(self.drift, self.task_id);
         let row = TurnRow {
-            place: Place { path: self.path, ..place },
+            place: Place {
+                path: self.path,
+                ..place
+            },
             turn_id: place.turn_id,
             turn_index,
             message_count: messages.count,
@@ -173,8 +239,12 @@ impl Walk<'_> {
         self.counts.turns += 1;
         self.buffers.turns.push(&row, self.sink)?;
         self.annotations(annotations, Level::Turn, &place)?;
-        self.each("rubrics", rubrics, |walk, object, index| walk.rubric(object, index, &place))?;
-        self.each("messages", messages, |walk, object, index| walk.message(object, index, &place))
+        self.each("rubrics", rubrics, |walk, object, index| {
+            walk.rubric(object, index, &place)
+        })?;
+        self.each("messages", messages, |walk, object, index| {
+            walk.message(object, index, &place)
+        })
     }
 }
 

@@ -23,7 +23,9 @@ impl Cursor<'_> {
         let (digits, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         digits.iter().try_fold(0, |value, digit| {
-            digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0'))
+            digit
+                .is_ascii_digit()
+                .then(|| value * 10 + i64::from(digit - b'0'))
         })
     }
 
@@ -51,7 +53,11 @@ pub(super) fn parse(text: &str) -> Option<Time> {
     let second = cursor.digits(2)?;
     let (fraction, canonical_fraction) = fraction(&mut cursor)?;
     let zone = cursor.one_of(b"Zz+-")?;
-    let offset = if zone.eq_ignore_ascii_case(&b'Z') { 0 } else { offset(&mut cursor, zone)? };
+    let offset = if zone.eq_ignore_ascii_case(&b'Z') {
+        0
+    } else {
+        offset(&mut cursor, zone)?
+    };
     let in_range = (1..=12).contains(&month)
         && (1..=days_in_month(year, month)).contains(&day)
         && hour < 24
@@ -78,9 +84,11 @@ fn fraction(cursor: &mut Cursor<'_>) -> Option<(i64, bool)> {
     let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, behind) = rest.split_at_checked(len).filter(|_| len > 0)?;
     cursor.0 = behind;
-    let micros = digits.iter().chain(std::iter::repeat(&b'0')).take(6).fold(0, |value, digit| {
-        value * 10 + i64::from(digit - b'0')
-    });
+    let micros = digits
+        .iter()
+        .chain(std::iter::repeat(&b'0'))
+        .take(6)
+        .fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
     let fewest = match micros {
         0 => 0,
         micros if micros % 1_000 == 0 => 3,
@@ -114,7 +122,8 @@ fn days_in_month(year: i64, month: i64) -> i64 {
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     const DAYS_TO_1970: i64 = 719_162;
     let before = year - 1;
-    let years = before * 365 + before.div_euclid(4) - before.div_euclid(100) + before.div_euclid(400);
+    let years =
+        before * 365 + before.div_euclid(4) - before.div_euclid(100) + before.div_euclid(400);
     let months: i64 = (1..month).map(|earlier| days_in_month(year, earlier)).sum();
     years + months + day - 1 - DAYS_TO_1970
 }
@@ -131,11 +140,20 @@ mod tests {
     #[test]
     fn canonical_texts() {
         assert_eq!(micros("1970-01-01T00:00:00Z"), Some((0, true)));
-        assert_eq!(micros("2023-11-07T05:31:56Z"), Some((1_699_335_116_000_000, true)));
-        assert_eq!(micros("2023-11-07T05:31:56.359Z"), Some((1_699_335_116_359_000, true)));
+        assert_eq!(
+            micros("2023-11-07T05:31:56Z"),
+            Some((1_699_335_116_000_000, true))
+        );
+        assert_eq!(
+            micros("2023-11-07T05:31:56.359Z"),
+            Some((1_699_335_116_359_000, true))
+        );
         assert_eq!(micros("1969-12-31T23:59:59.999999Z"), Some((-1, true)));
         assert_eq!(micros("0001-01-01T00:00:00Z"), Some((FIRST, true)));
-        assert_eq!(micros("9999-12-31T23:59:59.999999Z"), Some((BEHIND_LAST - 1, true)));
+        assert_eq!(
+            micros("9999-12-31T23:59:59.999999Z"),
+            Some((BEHIND_LAST - 1, true))
+        );
     }
 
     #[test]
@@ -157,10 +175,21 @@ mod tests {
     #[test]
     fn what_is_no_time() {
         for text in [
-            "", "2023-11-07", "2023-11-07T05:31:56", "2023-11-07 05:31:56Z", "2023-02-29T00:00:00Z",
-            "2023-11-07T24:00:00Z", "2016-12-31T23:59:60Z", "0000-12-31T00:00:00Z",
-            "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "2023-11-07T05:31:56.Z",
-            "2023-11-07T05:31:56+0200", "2023-11-07T05:31:56Z ", "1699335116", "２023-11-07T05:31:56Z",
+            "",
+            "2023-11-07",
+            "2023-11-07T05:31:56",
+            "2023-11-07 05:31:56Z",
+            "2023-02-29T00:00:00Z",
+            "2023-11-07T24:00:00Z",
+            "2016-12-31T23:59:60Z",
+            "0000-12-31T00:00:00Z",
+            "0001-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "2023-11-07T05:31:56.Z",
+            "2023-11-07T05:31:56+0200",
+            "2023-11-07T05:31:56Z ",
+            "1699335116",
+            "２023-11-07T05:31:56Z",
         ] {
             assert_eq!(micros(text), None, "{text}");
         }

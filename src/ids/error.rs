@@ -52,12 +52,11 @@ pub enum IdsError {
 impl Explain for IdsError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Read { cause, .. } if cause.contains("UTF-16") => {
-                "save the file as UTF-8".into()
-            }
+            Self::Read { cause, .. } if cause.contains("UTF-16") => "save the file as UTF-8".into(),
             Self::Read { .. } => "give a readable file, or `-` for standard input".into(),
             Self::Line { .. } => {
-                "give one ID a line, or a .csv, .jsonl or .parquet file with a column `task_id`".into()
+                "give one ID a line, or a .csv, .jsonl or .parquet file with a column `task_id`"
+                    .into()
             }
             Self::Column { .. } => "name the column of IDs `task_id`".into(),
             Self::Id { .. } => "give one ID with each --id".into(),

@@ -4,10 +4,7 @@
 mod error;
 mod read;
 
-use std::fmt::Write as _;
-
 use indexmap::IndexSet;
-use sha2::{Digest, Sha256};
 
 pub use error::IdsError;
 pub use read::read_ids;
@@ -97,16 +94,8 @@ impl IdList {
         self.ids.iter().map(AsRef::as_ref)
     }
 
-    /// SHA-256 of the distinct IDs in order, each followed by a line break.
-    pub fn sha256(&self) -> String {
-        let mut sha256 = Sha256::new();
-        let mut line = String::new();
-        for id in self.iter() {
-            line.clear();
-            // Writing to a String cannot fail.
-            let _ = writeln!(line, "{id}");
-            sha256.update(&line);
-        }
-        crate::hex::encode(&sha256.finalize())
+    /// All IDs in order, one a line.
+    pub fn to_lines(&self) -> String {
+        self.iter().flat_map(|id| [id, "\n"]).collect()
     }
 }

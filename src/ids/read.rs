@@ -33,19 +33,27 @@ pub fn read_ids(files: &[PathBuf], single: &[String]) -> Result<IdList, IdsError
     }
     for id in single {
         let id = id.trim();
-        validate(id).map_err(|cause| IdsError::Id { cause: cause.to_string() })?;
+        validate(id).map_err(|cause| IdsError::Id {
+            cause: cause.to_string(),
+        })?;
         ids.add(id);
     }
     if ids.is_empty() {
-        let names: Vec<String> =
-            files.iter().map(|file| format!("`{}`", file.display())).collect();
-        return Err(IdsError::Empty { given: names.join(", ") });
+        let names: Vec<String> = files
+            .iter()
+            .map(|file| format!("`{}`", file.display()))
+            .collect();
+        return Err(IdsError::Empty {
+            given: names.join(", "),
+        });
     }
     Ok(ids)
 }
 
 fn read_file(path: &Path, ids: &mut IdList) -> Result<(), IdsError> {
-    let source = Source { name: path.display().to_string() };
+    let source = Source {
+        name: path.display().to_string(),
+    };
     if path.as_os_str() == STDIN {
         return source.text(io::stdin().lock(), ids);
     }
@@ -53,7 +61,9 @@ fn read_file(path: &Path, ids: &mut IdList) -> Result<(), IdsError> {
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(source.failed("it is a directory"));
     }
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    let extension = path
+        .extension()
+        .map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
         Some("csv") => source.csv(file, ids),
         Some("jsonl" | "ndjson") => source.json_lines(BufReader::new(file), ids),
@@ -69,24 +79,41 @@ struct Source {
 
 impl Source {
     fn failed(&self, cause: &str) -> IdsError {
-        IdsError::Read { file: self.name.clone(), cause: cause.to_owned() }
+        IdsError::Read {
+            file: self.name.clone(),
+            cause: cause.to_owned(),
+        }
     }
 
-    fn bad(&self, what: &'static str, number: u64, cause: impl ToString) -> IdsError {
-        IdsError::Line { file: self.name.clone(), what, number, cause: cause.to_string() }
+    fn bad(&self, what: &'static str, number: u64, cause: &dyn std::fmt::Display) -> IdsError {
+        IdsError::Line {
+            file: self.name.clone(),
+            what,
+            number,
+            cause: cause.to_string(),
+        }
     }
 
     fn no_column(&self, columns: &[String]) -> IdsError {
-        IdsError::Column { file: self.name.clone(), columns: columns.join(", ") }
+        IdsError::Column {
+            file: self.name.clone(),
+            columns: columns.join(", "),
+        }
     }
 
     /// Adds what stands in a cell; an empty one is passed over.
-    fn add(&self, cell: &str, what: &'static str, number: u64, ids: &mut IdList) -> Result<(), IdsError> {
+    fn add(
+        &self,
+        cell: &str,
+        what: &'static str,
+        number: u64,
+        ids: &mut IdList,
+    ) -> Result<(), IdsError> {
         let id = cell.trim();
         if id.is_empty() {
             return Ok(());
         }
-        validate(id).map_err(|cause| self.bad(what, number, cause))?;
+        validate(id).map_err(|cause| self.bad(what, number, &cause))?;
         ids.add(id);
         Ok(())
     }
@@ -106,10 +133,14 @@ impl Source {
             if line.trim().is_empty() {
                 return Ok(());
             }
-            let document = parser.parse(line).map_err(|error| self.bad("line", number, error))?;
+            let document = parser
+                .parse(line)
+                .map_err(|error| self.bad("line", number, &error))?;
             let id = document.root().get(COLUMN);
-            let id = id.ok_or_else(|| self.bad("line", number, "it has no key `task_id`"))?;
-            let id = id.text().ok_or_else(|| self.bad("line", number, "`task_id` is no string"))?;
+            let id = id.ok_or_else(|| self.bad("line", number, &"it has no key `task_id`"))?;
+            let id = id
+                .text()
+                .ok_or_else(|| self.bad("line", number, &"`task_id` is no string"))?;
             self.add(&id.decode(), "line", number, ids)
         })
     }
@@ -141,24 +172,36 @@ impl Source {
                 }
             }
             if line.len() as u64 > max_bytes {
-                return Err(self.bad("line", number, super::NoId::TooLong));
+                return Err(self.bad("line", number, &super::NoId::TooLong));
             }
             let text = std::str::from_utf8(&line)
-                .map_err(|_| self.bad("line", number, "it is not UTF-8"))?;
+                .map_err(|_| self.bad("line", number, &"it is not UTF-8"))?;
             see(number, text)?;
         }
         Ok(())
     }
 
     fn csv(&self, file: File, ids: &mut IdList) -> Result<(), IdsError> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(BufReader::new(file));
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .from_reader(BufReader::new(file));
         let failed = |error: &csv::Error| self.failed(&error.to_string());
-        let columns: Vec<String> =
-            reader.headers().map_err(|error| failed(&error))?.iter().map(str::to_owned).collect();
+        let columns: Vec<String> = reader
+            .headers()
+            .map_err(|error| failed(&error))?
+            .iter()
+            .map(str::to_owned)
+            .collect();
         let is_id = |name: &String| name.trim_start_matches('\u{feff}').trim() == COLUMN;
-        let column = columns.iter().position(is_id).ok_or_else(|| self.no_column(&columns))?;
+        let column = columns
+            .iter()
+            .position(is_id)
+            .ok_or_else(|| self.no_column(&columns))?;
         let mut record = csv::StringRecord::new();
-        while reader.read_record(&mut record).map_err(|error| failed(&error))? {
+        while reader
+            .read_record(&mut record)
+            .map_err(|error| failed(&error))?
+        {
             let line = record.position().map_or(0, csv::Position::line);
             self.add(record.get(column).unwrap_or_default(), "line", line, ids)?;
         }
@@ -169,20 +212,31 @@ impl Source {
         let failed = |error: &dyn std::fmt::Display| self.failed(&error.to_string());
         let builder =
             ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&error))?;
-        let columns: Vec<String> =
-            builder.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let columns: Vec<String> = builder
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
         let column = columns
             .iter()
             .position(|name| name == COLUMN)
             .ok_or_else(|| self.no_column(&columns))?;
         let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
-        let batches = builder.with_projection(mask).build().map_err(|error| failed(&error))?;
+        let batches = builder
+            .with_projection(mask)
+            .build()
+            .map_err(|error| failed(&error))?;
         let mut row = 0;
         for batch in batches {
             let batch = batch.map_err(|error| failed(&error))?;
-            let Some(array) = batch.columns().first() else { continue };
-            let is_text =
-                matches!(array.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+            let Some(array) = batch.columns().first() else {
+                continue;
+            };
+            let is_text = matches!(
+                array.data_type(),
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+            );
             if !is_text {
                 return Err(self.failed(&format!("`task_id` is {}, no string", array.data_type())));
             }
@@ -216,12 +270,20 @@ mod tests {
     }
 
     fn ids(name: &str, content: &[u8]) -> Vec<String> {
-        read(name, content).unwrap().iter().map(str::to_owned).collect()
+        read(name, content)
+            .unwrap()
+            .iter()
+            .map(str::to_owned)
+            .collect()
     }
 
     #[test]
     fn text_in_every_dress() {
-        let list = read("ids.txt", b"\xef\xbb\xbf# header\r\n  a \r\n\r\n\tb/c\n#x\na\n\xc3\xa9").unwrap();
+        let list = read(
+            "ids.txt",
+            b"\xef\xbb\xbf# header\r\n  a \r\n\r\n\tb/c\n#x\na\n\xc3\xa9",
+        )
+        .unwrap();
         assert_eq!(list.iter().collect::<Vec<_>>(), ["a", "b/c", "é"]);
         assert_eq!((list.len(), list.duplicates()), (3, 1));
         assert_eq!(list.position("b/c"), Some(1));
@@ -229,22 +291,55 @@ mod tests {
 
     #[test]
     fn tables_are_read_from_their_column() {
-        assert_eq!(ids("a.csv", b"\xef\xbb\xbfx,task_id\n1,\"a\"\n2,\n3,b\n4\n"), ["a", "b"]);
-        assert_eq!(ids("a.jsonl", b"{\"task_id\":\"\\u0061\"}\n\n{\"x\":1,\"task_id\":\"b\"}"), ["a", "b"]);
+        assert_eq!(
+            ids("a.csv", b"\xef\xbb\xbfx,task_id\n1,\"a\"\n2,\n3,b\n4\n"),
+            ["a", "b"]
+        );
+        assert_eq!(
+            ids(
+                "a.jsonl",
+                b"{\"task_id\":\"\\u0061\"}\n\n{\"x\":1,\"task_id\":\"b\"}"
+            ),
+            ["a", "b"]
+        );
     }
 
     #[test]
     fn lines_that_cannot_be_ids_are_refused_by_number() {
         for (name, content, expected) in [
-            ("a.txt", &b"a\nb c\n"[..], "line 2: it has white space inside"),
-            ("a.txt", b"a\n\nb\0c\n", "line 3: it has a control character"),
+            (
+                "a.txt",
+                &b"a\nb c\n"[..],
+                "line 2: it has white space inside",
+            ),
+            (
+                "a.txt",
+                b"a\n\nb\0c\n",
+                "line 3: it has a control character",
+            ),
             ("a.txt", b"\xff\n", "line 1: it is not UTF-8"),
             ("a.txt", &[b'x'; 1025], "line 1: it is over 1024 bytes long"),
-            ("a.txt", &[b'x'; 100_000], "line 1: it is over 1024 bytes long"),
+            (
+                "a.txt",
+                &b"x".repeat(100_000),
+                "line 1: it is over 1024 bytes long",
+            ),
             ("a.txt", b"\xff\xfea\0", "it is UTF-16"),
-            ("a.csv", b"id,name\n1,2\n", "no column `task_id`, only id, name"),
-            ("a.csv", b"task_id\na\n\"b c\"\n", "line 3: it has white space"),
-            ("a.jsonl", b"{\"task_id\":1}\n", "line 1: `task_id` is no string"),
+            (
+                "a.csv",
+                b"id,name\n1,2\n",
+                "no column `task_id`, only id, name",
+            ),
+            (
+                "a.csv",
+                b"task_id\na\n\"b c\"\n",
+                "line 3: it has white space",
+            ),
+            (
+                "a.jsonl",
+                b"{\"task_id\":1}\n",
+                "line 1: `task_id` is no string",
+            ),
             ("a.jsonl", b"{}\n", "line 1: it has no key"),
             ("a.parquet", b"PAR1", "could not read IDs"),
             ("a.txt", b"# nothing\n\n", "could not find any task ID"),
@@ -253,7 +348,12 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         assert!(read_ids(&[], &["a b".into()]).is_err());
-        assert!(read_ids(&["/".into()], &[]).unwrap_err().to_string().contains("directory"));
+        assert!(
+            read_ids(&["/".into()], &[])
+                .unwrap_err()
+                .to_string()
+                .contains("directory")
+        );
     }
 
     proptest! {

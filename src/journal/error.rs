@@ -56,14 +56,20 @@ impl JournalError {
     /// For `map_err` on results of the file system.
     pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { operation, path, source }
+        move |source| Self::Io {
+            operation,
+            path,
+            source,
+        }
     }
 }
 
 impl Explain for JournalError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Io { .. } => "make space, or check the disk, and run the same command again".into(),
+            Self::Io { .. } => {
+                "make space, or check the disk, and run the same command again".into()
+            }
             Self::Header { .. } => {
                 "use the version of this tool that wrote it, or export to an empty directory".into()
             }

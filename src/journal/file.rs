@@ -89,9 +89,17 @@ impl Journal {
             .truncate(false)
             .open(&path)
             .map_err(JournalError::io("open", &path))?;
-        let len = file.metadata().map_err(JournalError::io("look at", &path))?.len();
-        let mut journal =
-            Self { path, file: Arc::new(file), end: 0, buffer: Vec::new(), dirty: false };
+        let len = file
+            .metadata()
+            .map_err(JournalError::io("look at", &path))?
+            .len();
+        let mut journal = Self {
+            path,
+            file: Arc::new(file),
+            end: 0,
+            buffer: Vec::new(),
+            dirty: false,
+        };
         let head = format::encode_file_head(options);
         // A header that was cut off by a crash has no records behind it.
         if len < head.len() as u64 && len < FILE_HEAD_BYTES as u64 {
@@ -105,7 +113,9 @@ impl Journal {
 
     /// Writes the header of a new journal, and makes it and its name survive a power loss.
     fn begin(&mut self, head: &[u8], state: &Path) -> Result<(), JournalError> {
-        self.file.set_len(0).map_err(JournalError::io("empty", &self.path))?;
+        self.file
+            .set_len(0)
+            .map_err(JournalError::io("empty", &self.path))?;
         self.buffer.extend_from_slice(head);
         self.dirty = true;
         self.flush()?;
@@ -120,18 +130,30 @@ impl Journal {
         let mut head = vec![0; SCAN_BYTES];
         let filled = self.read_some(&mut head, 0)?;
         head.truncate(filled);
-        let (before, end) = format::decode_file_head(&head)
-            .map_err(|cause| JournalError::Header { path: self.path.clone(), cause })?;
+        let (before, end) =
+            format::decode_file_head(&head).map_err(|cause| JournalError::Header {
+                path: self.path.clone(),
+                cause,
+            })?;
         let differs = |option: &str, before: String, now: String| {
             let path = self.path.clone();
-            (before != now).then(|| JournalError::Options { path, option: option.into(), before, now })
+            (before != now).then(|| JournalError::Options {
+                path,
+                option: option.into(),
+                before,
+                now,
+            })
         };
         let difference = differs("--base-url", before.base_url.clone(), now.base_url.clone())
             .or_else(|| differs("--expand", before.expand.join(","), now.expand.join(",")))
             .or_else(|| differs("--opts", before.opts.join(","), now.opts.join(",")))
             .or_else(|| {
                 let text = |keep: bool| keep.to_string();
-                differs("--keep-secrets", text(before.keep_secrets), text(now.keep_secrets))
+                differs(
+                    "--keep-secrets",
+                    text(before.keep_secrets),
+                    text(now.keep_secrets),
+                )
             });
         difference.map_or(Ok(end as u64), Err)
     }
@@ -165,7 +187,9 @@ impl Journal {
         }
         if at < len {
             opened.torn_bytes = len - at;
-            self.file.set_len(at).map_err(JournalError::io("cut the torn tail of", &self.path))?;
+            self.file
+                .set_len(at)
+                .map_err(JournalError::io("cut the torn tail of", &self.path))?;
             self.sync_now()?;
         }
         self.end = at;
@@ -183,22 +207,30 @@ impl Journal {
         if self.read_some(&mut head, at)? < HEAD_BYTES {
             return Ok(None);
         }
-        let Some(head) = format::decode_head(&head) else { return Ok(None) };
+        let Some(head) = format::decode_head(&head) else {
+            return Ok(None);
+        };
         let bytes = head.record_bytes();
         if bytes > len - at {
             return Ok(None);
         }
-        let (Ok(total), Ok(body)) =
-            (u32::try_from(bytes), usize::try_from(bytes - HEAD_BYTES as u64))
-        else {
+        let (Ok(total), Ok(body)) = (
+            u32::try_from(bytes),
+            usize::try_from(bytes - HEAD_BYTES as u64),
+        ) else {
             return Ok(None);
         };
         record.resize(body, 0);
         if self.read_some(record, at + HEAD_BYTES as u64)? < body {
             return Ok(None);
         }
-        let location = Location { offset: at, bytes: total };
-        Ok(head.decode_id(record).map(|(task_id, _)| (head, task_id, location)))
+        let location = Location {
+            offset: at,
+            bytes: total,
+        };
+        Ok(head
+            .decode_id(record)
+            .map(|(task_id, _)| (head, task_id, location)))
     }
 
     /// Where the next record with a valid head begins.
@@ -267,14 +299,20 @@ impl Journal {
     }
 
     fn sync_now(&mut self) -> Result<(), JournalError> {
-        self.file.sync_data().map_err(JournalError::io("sync", &self.path))?;
+        self.file
+            .sync_data()
+            .map_err(JournalError::io("sync", &self.path))?;
         self.dirty = false;
         Ok(())
     }
 
     /// A reader of single records, which may be used while this one appends.
     pub fn reader(&self) -> JournalReader {
-        JournalReader { path: self.path.clone(), file: Arc::clone(&self.file), record: Vec::new() }
+        JournalReader {
+            path: self.path.clone(),
+            file: Arc::clone(&self.file),
+            record: Vec::new(),
+        }
     }
 
     /// Its size in bytes.
@@ -320,14 +358,17 @@ impl JournalReader {
         if filled < self.record.len() {
             return Err(damaged("it is cut off"));
         }
-        let (head, rest) =
-            self.record.split_at_checked(HEAD_BYTES).ok_or_else(|| damaged("it is cut off"))?;
+        let (head, rest) = self
+            .record
+            .split_at_checked(HEAD_BYTES)
+            .ok_or_else(|| damaged("it is cut off"))?;
         let head = format::decode_head(head).ok_or_else(|| damaged("its head is damaged"))?;
         let (_, stored) = head
             .decode_id(rest)
             .filter(|(id, _)| *id == task_id)
             .ok_or_else(|| damaged("its checksum does not match"))?;
-        head.decode_body(stored, body).map_err(|cause| damaged(&cause))
+        head.decode_body(stored, body)
+            .map_err(|cause| damaged(&cause))
     }
 }
 
@@ -358,7 +399,14 @@ mod tests {
     }
 
     fn response<'a>(task_id: &'a str, body: &'a [u8]) -> Record<'a> {
-        Record { kind: RecordKind::Response, flags: 0, attempts: 1, time: 0, task_id, body }
+        Record {
+            kind: RecordKind::Response,
+            flags: 0,
+            attempts: 1,
+            time: 0,
+            task_id,
+            body,
+        }
     }
 
     fn seen(state: &Path) -> (Vec<(String, Location)>, Opened) {
@@ -374,7 +422,12 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(state.path(), &options(), |_| ()).unwrap();
         let locations = (0..count)
-            .map(|index| journal.append(&response(&format!("task_{index}"), format!("{{\"a\":{index}}}").repeat(20).as_bytes())))
+            .map(|index| {
+                journal.append(&response(
+                    &format!("task_{index}"),
+                    format!("{{\"a\":{index}}}").repeat(20).as_bytes(),
+                ))
+            })
             .collect();
         journal.sync().unwrap();
         (state, locations)
@@ -384,13 +437,34 @@ mod tests {
     fn records_are_found_again() {
         let (state, locations) = written(5);
         let (found, opened) = seen(state.path());
-        assert_eq!(opened, Opened { records: 5, damaged: 0, torn_bytes: 0 });
-        assert_eq!(found.iter().map(|(_, location)| *location).collect::<Vec<_>>(), locations);
+        assert_eq!(
+            opened,
+            Opened {
+                records: 5,
+                damaged: 0,
+                torn_bytes: 0
+            }
+        );
+        assert_eq!(
+            found
+                .iter()
+                .map(|(_, location)| *location)
+                .collect::<Vec<_>>(),
+            locations
+        );
         let (journal, _) = Journal::open(state.path(), &options(), |_| ()).unwrap();
         let mut body = Vec::new();
-        journal.reader().read("task_3", locations[3], &mut body).unwrap();
+        journal
+            .reader()
+            .read("task_3", locations[3], &mut body)
+            .unwrap();
         assert_eq!(body, "{\"a\":3}".repeat(20).as_bytes());
-        assert!(journal.reader().read("task_4", locations[3], &mut body).is_err());
+        assert!(
+            journal
+                .reader()
+                .read("task_4", locations[3], &mut body)
+                .is_err()
+        );
     }
 
     #[test]
@@ -402,7 +476,11 @@ mod tests {
         for len in second..whole.len() {
             std::fs::write(&path, &whole[..len]).unwrap();
             let (found, opened) = seen(state.path());
-            assert_eq!((found.len(), opened.torn_bytes), (1, (len - second) as u64), "{len}");
+            assert_eq!(
+                (found.len(), opened.torn_bytes),
+                (1, (len - second) as u64),
+                "{len}"
+            );
             assert_eq!(std::fs::metadata(&path).unwrap().len(), second as u64);
         }
     }
@@ -427,7 +505,10 @@ mod tests {
     #[test]
     fn other_options_are_refused_by_name() {
         let (state, _) = written(1);
-        let other = Options { expand: vec!["project".into()], ..options() };
+        let other = Options {
+            expand: vec!["project".into()],
+            ..options()
+        };
         let error = Journal::open(state.path(), &other, |_| ()).unwrap_err();
         assert!(error.to_string().contains("--expand"), "{error}");
     }

@@ -154,11 +154,15 @@ pub fn decode_file_head(bytes: &[u8]) -> Result<(Options, usize), String> {
     let word = |at| word(bytes, at).ok_or("its header is cut off");
     let version = word(8)?;
     if version > VERSION {
-        return Err(format!("its format version {version} is newer than this tool"));
+        return Err(format!(
+            "its format version {version} is newer than this tool"
+        ));
     }
     let (len, crc32) = (word(12)? as usize, word(16)?);
     let end = FILE_HEAD_BYTES + len;
-    let options = bytes.get(FILE_HEAD_BYTES..end).ok_or("its header is cut off")?;
+    let options = bytes
+        .get(FILE_HEAD_BYTES..end)
+        .ok_or("its header is cut off")?;
     if crc32fast::hash(options) != crc32 {
         return Err("its header is damaged".into());
     }

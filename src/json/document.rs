@@ -3,9 +3,8 @@
 //! Parsing keeps its own stack, so depth costs memory and never the thread's stack.
 //! Depends on the other files of this folder only.
 
-use super::number::Number;
 use super::scan::{JsonError, Scanner, StringSpan};
-use super::text::Text;
+use super::value::Value;
 
 /// Levels of nesting that are read. The contract asks for 500; past this depth a body is an attack
 /// or a fault, and readers of the tables would fall over it.
@@ -35,16 +34,16 @@ pub enum Kind {
 
 /// 20 bytes, mostly positions; texts are bounded to `u32` by [`Parser::parse`].
 #[derive(Debug, Clone, Copy)]
-struct Node {
+pub(super) struct Node {
     /// First byte; of a string, behind the quote.
-    start: u32,
+    pub(super) start: u32,
     /// Behind the last byte; of a string, the closing quote.
-    end: u32,
+    pub(super) end: u32,
     /// Index of the node behind this one and all its children.
-    next: u32,
+    pub(super) next: u32,
     /// Children: members of an object, elements of a list.
-    len: u32,
-    kind: Kind,
+    pub(super) len: u32,
+    pub(super) kind: Kind,
 }
 
 /// Parses texts, reusing its memory from one to the next.
@@ -257,222 +256,6 @@ impl<'d> Document<'d> {
     /// The compact text.
     pub fn text(&self) -> &'d str {
         self.text
-    }
-}
-
-/// One value inside a document.
-#[derive(Debug, Clone, Copy)]
-pub struct Value<'d> {
-    text: &'d str,
-    nodes: &'d [Node],
-    at: usize,
-}
-
-/// `null`, which has no members and no elements.
-impl Default for Value<'_> {
-    fn default() -> Self {
-        Self { text: "", nodes: &[], at: 0 }
-    }
-}
-
-impl<'d> Value<'d> {
-    fn node(&self) -> Node {
-        // Values are made from nodes that exist; the default only spares a panic path.
-        const NOTHING: Node = Node {
-            start: 0,
-            end: 0,
-            next: 0,
-            len: 0,
-            kind: Kind::Null,
-        };
-        self.nodes.get(self.at).copied().unwrap_or(NOTHING)
-    }
-
-    fn with(&self, at: usize) -> Self {
-        Self { at, ..*self }
-    }
-
-    /// What it is.
-    pub fn kind(&self) -> Kind {
-        self.node().kind
-    }
-
-    /// Is it `null`?
-    pub fn is_null(&self) -> bool {
-        self.kind() == Kind::Null
-    }
-
-    /// Is it an object?
-    pub fn is_object(&self) -> bool {
-        self.kind() == Kind::Object
-    }
-
-    /// Its text, compact, exactly as received otherwise; a string with its quotes.
-    pub fn raw(&self) -> &'d str {
-        let node = self.node();
-        let quote = usize::from(matches!(node.kind, Kind::String { .. }));
-        let range = (node.start as usize - quote)..(node.end as usize + quote);
-        self.text.get(range).unwrap_or_default()
-    }
-
-    /// Where its [`raw`](Self::raw) text begins in the document's text.
-    pub fn offset(&self) -> usize {
-        let node = self.node();
-        node.start as usize - usize::from(matches!(node.kind, Kind::String { .. }))
-    }
-
-    /// The string, when it is one that Unicode can hold.
-    pub fn text(&self) -> Option<Text<'d>> {
-        match self.kind() {
-            Kind::String {
-                escaped,
-                lone_surrogate: false,
-            } => Some(Text::from_json(self.inner(), escaped)),
-            _ => None,
-        }
-    }
-
-    fn inner(&self) -> &'d str {
-        let node = self.node();
-        self.text
-            .get(node.start as usize..node.end as usize)
-            .unwrap_or_default()
-    }
-
-    /// The number, when it is one.
-    pub fn number(&self) -> Option<Number<'d>> {
-        (self.kind() == Kind::Number).then(|| Number::new(self.inner()))
-    }
-
-    /// The boolean, when it is one.
-    pub fn boolean(&self) -> Option<bool> {
-        match self.kind() {
-            Kind::Bool(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// Members of an object, or elements of a list; 0 for anything else.
-    pub fn len(&self) -> usize {
-        self.node().len as usize
-    }
-
-    /// Has it no members and no elements?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The elements of a list; nothing for anything else.
-    pub fn elements(&self) -> impl Iterator<Item = Value<'d>> + Clone + use<'d> {
-        let list = *self;
-        let end = if self.kind() == Kind::Array {
-            self.node().next as usize
-        } else {
-            0
-        };
-        std::iter::successors(Some(self.with(self.at + 1)), move |value| {
-            Some(list.with(value.node().next as usize))
-        })
-        .take_while(move |value| value.at < end)
-    }
-
-    /// The members of an object, in the order of the text, duplicates included; nothing for
-    /// anything else.
-    pub fn members(&self) -> Members<'d> {
-        let end = if self.is_object() {
-            self.node().next as usize
-        } else {
-            0
-        };
-        Members {
-            at: self.with(self.at + 1),
-            end,
-        }
-    }
-
-    /// The value of a key; of duplicates the last one.
-    pub fn get(&self, key: &str) -> Option<Value<'d>> {
-        self.members()
-            .filter(|(name, _)| name.is(key))
-            .last()
-            .map(|(_, value)| value)
-    }
-
-    /// The list of strings, when it is one that Unicode can hold.
-    pub fn text_list(&self) -> Option<TextList<'d>> {
-        (self.kind() == Kind::Array && self.elements().all(|element| element.text().is_some()))
-            .then_some(TextList(*self))
-    }
-}
-
-/// A key, which may be one that Unicode cannot hold.
-#[derive(Debug, Clone, Copy)]
-pub struct Key<'d>(Value<'d>);
-
-impl<'d> Key<'d> {
-    /// Is it this text?
-    pub fn is(&self, key: &str) -> bool {
-        match self.0.kind() {
-            Kind::String { escaped: false, .. } => self.0.inner() == key,
-            _ => self.0.text().is_some_and(|text| text == *key),
-        }
-    }
-
-    /// As it stands in the text, with its quotes.
-    pub fn raw(&self) -> &'d str {
-        self.0.raw()
-    }
-
-    /// Decoded, when Unicode can hold it.
-    pub fn text(&self) -> Option<Text<'d>> {
-        self.0.text()
-    }
-}
-
-/// Iterates over an object's members.
-#[derive(Debug, Clone)]
-pub struct Members<'d> {
-    at: Value<'d>,
-    end: usize,
-}
-
-impl<'d> Iterator for Members<'d> {
-    type Item = (Key<'d>, Value<'d>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.at.at >= self.end {
-            return None;
-        }
-        let key = Key(self.at);
-        let value = self.at.with(self.at.at + 1);
-        self.at = self.at.with(value.node().next as usize);
-        Some((key, value))
-    }
-}
-
-/// A list of which every element is a string that Unicode can hold.
-#[derive(Debug, Clone, Copy)]
-pub struct TextList<'d>(Value<'d>);
-
-impl<'d> TextList<'d> {
-    /// The strings.
-    pub fn iter(&self) -> impl Iterator<Item = Text<'d>> + use<'d> {
-        self.0.elements().filter_map(|element| element.text())
-    }
-
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// None at all?
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Bytes of text, about.
-    pub fn size(&self) -> usize {
-        self.0.raw().len()
     }
 }
 

@@ -9,8 +9,10 @@ mod document;
 mod number;
 mod scan;
 mod text;
+mod value;
 
-pub use document::{Document, Key, Kind, MAX_DEPTH, Members, Parser, TextList, Value};
+pub use document::{Document, Kind, MAX_DEPTH, Parser};
 pub use number::Number;
 pub use scan::JsonError;
 pub use text::{Text, push_pointer_token, write_json_string};
+pub use value::{Key, Members, TextList, Value};

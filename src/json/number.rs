@@ -47,12 +47,8 @@ impl<'a> Number<'a> {
         let digits = self.normal()?.digits.len();
         // The binary value of a double needs as many digits as it needs; a lexeme with fewer
         // cannot be equal to it.
-        (digits <= MAX_EXACT_DIGITS
-            && self.equals(&format!(
-                "{double:.precision$e}",
-                precision = MAX_EXACT_DIGITS
-            )))
-        .then_some(double)
+        (digits <= MAX_EXACT_DIGITS && self.equals(&format!("{double:.MAX_EXACT_DIGITS$e}")))
+            .then_some(double)
     }
 
     /// Is it the same number as another lexeme's?

@@ -32,8 +32,13 @@ impl CsvWriter {
     ) -> Result<Self, OutputError> {
         let names: Vec<&str> = table.columns().map(|column| column.name).collect();
         let header = names.join(",") + "\n";
-        file.write_all(header.as_bytes()).map_err(OutputError::io("write", file.path()))?;
-        Ok(Self { table, file, text: String::new() })
+        file.write_all(header.as_bytes())
+            .map_err(OutputError::io("write", file.path()))?;
+        Ok(Self {
+            table,
+            file,
+            text: String::new(),
+        })
     }
 }
 
@@ -144,7 +149,10 @@ impl<'a> Cells<'a> {
 
 /// Writes a text, quoted where it must be, and where it is empty.
 fn write_field(text: &str, out: &mut String) {
-    let plain = !text.is_empty() && !text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
+    let plain = !text.is_empty()
+        && !text
+            .bytes()
+            .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
     if plain {
         out.push_str(text);
         return;
@@ -164,7 +172,9 @@ fn write_time(micros: i64, out: &mut String) {
     use std::fmt::Write as _;
     const EPOCH: jiff::civil::DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
     // Every value of the column lies in the years 0001 to 9999, which the calendar covers.
-    let time = EPOCH.checked_add(jiff::SignedDuration::from_micros(micros)).unwrap_or(EPOCH);
+    let time = EPOCH
+        .checked_add(jiff::SignedDuration::from_micros(micros))
+        .unwrap_or(EPOCH);
     // Writing to a String cannot fail.
     let _ = write!(
         out,
@@ -204,6 +214,9 @@ mod tests {
         let mut out = String::new();
         write_time(-62_135_596_800_000_000, &mut out);
         write_time(253_402_300_799_999_999, &mut out);
-        assert_eq!(out, "0001-01-01T00:00:00.000000Z9999-12-31T23:59:59.999999Z");
+        assert_eq!(
+            out,
+            "0001-01-01T00:00:00.000000Z9999-12-31T23:59:59.999999Z"
+        );
     }
 }

@@ -47,7 +47,11 @@ impl OutputDirectory {
             .map_err(OutputError::io("protect", &state))?;
         let lock = Lock::take(path, &state)?;
         let earlier = earlier_files(path)?.unwrap_or_default();
-        Ok(Self { path: path.to_owned(), earlier, _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            earlier,
+            _lock: lock,
+        })
     }
 
     /// The directory.
@@ -89,7 +93,10 @@ fn refuse_foreign_files(path: &Path) -> Result<(), OutputError> {
         }
     }
     match foreign.into_iter().min() {
-        Some(name) => Err(OutputError::Foreign { path: path.to_owned(), name }),
+        Some(name) => Err(OutputError::Foreign {
+            path: path.to_owned(),
+            name,
+        }),
         None => Ok(()),
     }
 }
@@ -102,9 +109,11 @@ fn is_ours(path: &Path, name: &str) -> bool {
         && (name == MANIFEST
             || super::load_sql::FILE_NAME == name
             || name == crate::output::FAILURES
-            || TABLES
-                .iter()
-                .any(|table| formats.iter().any(|format| format.file_name(table.name) == name)))
+            || TABLES.iter().any(|table| {
+                formats
+                    .iter()
+                    .any(|format| format.file_name(table.name) == name)
+            }))
 }
 
 /// Held by the process: it ends with it, however it ends.
@@ -130,8 +139,15 @@ impl Lock {
                 // Whoever holds it may be just about to write this.
                 let _ = file.read_to_string(&mut holder);
                 let holder = holder.trim().to_owned();
-                let holder = if holder.is_empty() { "unknown".to_owned() } else { holder };
-                return Err(OutputError::Locked { path: directory.to_owned(), holder });
+                let holder = if holder.is_empty() {
+                    "unknown".to_owned()
+                } else {
+                    holder
+                };
+                return Err(OutputError::Locked {
+                    path: directory.to_owned(),
+                    holder,
+                });
             }
             Err(TryLockError::Error(error)) => return Err(OutputError::io("lock", &path)(error)),
         }

@@ -60,7 +60,11 @@ impl OutputError {
     /// For `map_err` on results of the file system.
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { operation, path, source }
+        move |source| Self::Io {
+            operation,
+            path,
+            source,
+        }
     }
 }
 
@@ -68,9 +72,9 @@ impl Explain for OutputError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    Some("make space and run the same command again; it goes on where it stopped".into())
-                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
+                    "make space and run the same command again; it goes on where it stopped".into(),
+                ),
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Some("choose a directory that you may write to with --out".into())
                 }
@@ -79,9 +83,9 @@ impl Explain for OutputError {
             Self::Table { .. } => {
                 Some("what was fetched is kept; run the same command again to go on".into())
             }
-            Self::Foreign { .. } => {
-                Some("choose an empty directory with --out, or write there anyway with --force".into())
-            }
+            Self::Foreign { .. } => Some(
+                "choose an empty directory with --out, or write there anyway with --force".into(),
+            ),
             Self::Locked { .. } => {
                 Some("wait for the other run to end, or export to another directory".into())
             }

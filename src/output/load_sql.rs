@@ -45,7 +45,11 @@ pub fn load_sql<'t>(tables: impl Iterator<Item = &'t TableInfo>, format: Format)
             Format::Csv => csv_source(table),
         };
         // Writing to a String cannot fail.
-        let _ = write!(out, "\nCREATE OR REPLACE VIEW \"{}\" AS {source};\n", table.name);
+        let _ = write!(
+            out,
+            "\nCREATE OR REPLACE VIEW \"{}\" AS {source};\n",
+            table.name
+        );
         push_comments(&mut out, "VIEW", table);
     }
     out + QUERIES
@@ -57,8 +61,10 @@ const MAX_LINE_BYTES: u64 = 2 << 30;
 /// Everything is read as text first: that is the only way in which null stays apart from the empty
 /// string and nothing is guessed.
 fn csv_source(table: &TableInfo) -> String {
-    let types: Vec<String> =
-        table.columns().map(|column| format!("'{}': 'VARCHAR'", column.name)).collect();
+    let types: Vec<String> = table
+        .columns()
+        .map(|column| format!("'{}': 'VARCHAR'", column.name))
+        .collect();
     let columns: Vec<String> = table
         .columns()
         .map(|column| {

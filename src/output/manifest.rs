@@ -54,7 +54,11 @@ pub struct Ids {
     pub failed: u64,
     /// Lines that repeated an ID.
     pub duplicates: u64,
-    /// Of the distinct IDs in their order, each with a line break.
+    /// The file of the distinct IDs in their order, one a line: what else the export was made of.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Of that file.
     pub sha256: String,
 }
 
@@ -151,7 +155,10 @@ impl Manifest {
         drift: Vec<DriftEntry>,
         run: RunCounters,
     ) -> Self {
-        let tool = Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+        let tool = Tool {
+            name: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+        };
         Self {
             format_version: FORMAT_VERSION,
             tool,
@@ -167,8 +174,15 @@ impl Manifest {
 
     /// All published files, this one left out.
     pub fn paths(&self) -> BTreeSet<String> {
-        let tables = self.tables.iter().flat_map(|(_, table)| &table.files).map(|file| &file.path);
-        tables.chain(self.files.iter().map(|file| &file.path)).cloned().collect()
+        let tables = self
+            .tables
+            .iter()
+            .flat_map(|(_, table)| &table.files)
+            .map(|file| &file.path);
+        tables
+            .chain(self.files.iter().map(|file| &file.path))
+            .cloned()
+            .collect()
     }
 
     /// As it is written.
@@ -209,17 +223,28 @@ pub(super) fn earlier_files(directory: &Path) -> Result<Option<BTreeSet<String>>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(OutputError::io("read", &path)(error)),
     };
-    let refused = |cause: String| OutputError::Manifest { path: path.clone(), cause };
+    let refused = |cause: String| OutputError::Manifest {
+        path: path.clone(),
+        cause,
+    };
     let earlier: Earlier =
         serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
     if earlier.format_version > FORMAT_VERSION {
         let version = earlier.format_version;
-        return Err(refused(format!("its format version {version} is newer than this tool")));
+        return Err(refused(format!(
+            "its format version {version} is newer than this tool"
+        )));
     }
     let tables = earlier.tables.into_values().flat_map(|table| table.files);
     let inside = |path: &String| {
         let mut parts = Path::new(path).components();
         !path.is_empty() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
     };
-    Ok(Some(tables.chain(earlier.files).map(|file| file.path).filter(inside).collect()))
+    Ok(Some(
+        tables
+            .chain(earlier.files)
+            .map(|file| file.path)
+            .filter(inside)
+            .collect(),
+    ))
 }

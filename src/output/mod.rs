@@ -22,6 +22,8 @@ pub use manifest::{
 pub use staging::{Published, Staging};
 pub use writer::{Format, TableWriters};
 
+/// The distinct IDs in their order, in the output directory.
+pub const IDS: &str = ".scale-export/ids.txt";
 /// The failed IDs, in the output directory.
 pub const FAILURES: &str = "failures.jsonl";
 /// The views, in the output directory.

@@ -39,10 +39,7 @@ pub(super) struct ParquetWriter {
 }
 
 impl ParquetWriter {
-    pub(super) fn begin(
-        table: &'static TableInfo,
-        file: StagedFile,
-    ) -> Result<Self, OutputError> {
+    pub(super) fn begin(table: &'static TableInfo, file: StagedFile) -> Result<Self, OutputError> {
         let path = file.path().to_owned();
         let properties = properties(table).map_err(|error| failed(table, &path, &error))?;
         // The file's schema is plain Parquet. An embedded Arrow schema would make readers of Arrow
@@ -52,7 +49,11 @@ impl ParquetWriter {
             .with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(file, arrow_schema(table), options)
             .map_err(|error| failed(table, &path, &error))?;
-        Ok(Self { table, writer, row_group_bytes: 0 })
+        Ok(Self {
+            table,
+            writer,
+            row_group_bytes: 0,
+        })
     }
 
     fn failed(&self, error: &parquet::errors::ParquetError) -> OutputError {
@@ -62,7 +63,9 @@ impl ParquetWriter {
 
 impl TableWriter for ParquetWriter {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
-        self.writer.write(batch).map_err(|error| self.failed(&error))?;
+        self.writer
+            .write(batch)
+            .map_err(|error| self.failed(&error))?;
         self.row_group_bytes += batch.get_array_memory_size();
         if self.writer.in_progress_rows() == 0 {
             self.row_group_bytes = 0;
@@ -73,11 +76,13 @@ impl TableWriter for ParquetWriter {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Published, OutputError> {
-        self.writer.finish().map_err(|error| self.failed(&error))?;
+    fn finish(self: Box<Self>) -> Result<Published, OutputError> {
         let path = self.writer.inner().path().to_owned();
         let table = self.table;
-        let mut file = self.writer.into_inner().map_err(|error| failed(table, &path, &error))?;
+        let mut file = self
+            .writer
+            .into_inner()
+            .map_err(|error| failed(table, &path, &error))?;
         file.flush().map_err(OutputError::io("write", &path))?;
         file.finish()
     }
@@ -88,13 +93,20 @@ fn failed(
     path: &std::path::Path,
     error: &parquet::errors::ParquetError,
 ) -> OutputError {
-    OutputError::Table { table: table.name, path: path.to_owned(), cause: error.to_string() }
+    OutputError::Table {
+        table: table.name,
+        path: path.to_owned(),
+        cause: error.to_string(),
+    }
 }
 
 fn properties(table: &TableInfo) -> Result<WriterProperties, parquet::errors::ParquetError> {
     let mut metadata: Vec<KeyValue> = file_metadata(table)
         .into_iter()
-        .map(|(key, value)| KeyValue { key, value: Some(value) })
+        .map(|(key, value)| KeyValue {
+            key,
+            value: Some(value),
+        })
         .collect();
     metadata.sort_by(|left, right| left.key.cmp(&right.key));
     let builder = WriterProperties::builder()
@@ -109,7 +121,10 @@ fn properties(table: &TableInfo) -> Result<WriterProperties, parquet::errors::Pa
 }
 
 /// Encodings by what the values of a column are like.
-fn column_properties(builder: WriterPropertiesBuilder, column: &ColumnInfo) -> WriterPropertiesBuilder {
+fn column_properties(
+    builder: WriterPropertiesBuilder,
+    column: &ColumnInfo,
+) -> WriterPropertiesBuilder {
     let path = ColumnPath::new(vec![column.name.to_owned()]);
     match column.column_type {
         // Each path begins like the one above it.

@@ -1,13 +1,13 @@
 //! Temporary files and their publication: write, hash, sync, rename, sync the directory.
 //! Depends on nothing but the file system.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::OutputError;
+use super::{OutputError, STATE_DIRECTORY, state_file_options};
 
 /// Temporary files begin with this, so that readers' globs pass them over and a later run knows
 /// them for its own.
@@ -68,9 +68,25 @@ pub struct Published {
 
 impl StagedFile {
     fn create(directory: &Path, name: &str) -> Result<Self, OutputError> {
-        let temporary = directory.join(format!("{TEMPORARY_PREFIX}{name}"));
-        let file = File::create(&temporary).map_err(OutputError::io("create", &temporary))?;
-        let file = HashingFile { file, sha256: Sha256::new(), bytes: 0 };
+        let temporary = directory.join(format!("{TEMPORARY_PREFIX}{}", name.replace('/', "-")));
+        // What goes into the state is for its owner only, also under its temporary name.
+        let is_state = Path::new(name).starts_with(STATE_DIRECTORY);
+        let mut options = if is_state {
+            state_file_options()
+        } else {
+            OpenOptions::new()
+        };
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&temporary)
+            .map_err(OutputError::io("create", &temporary))?;
+        let file = HashingFile {
+            file,
+            sha256: Sha256::new(),
+            bytes: 0,
+        };
         Ok(Self {
             name: name.to_owned(),
             temporary,
@@ -84,12 +100,26 @@ impl StagedFile {
 
     /// Writes what is buffered and syncs. Nothing is visible to readers yet.
     pub(super) fn finish(self) -> Result<Published, OutputError> {
-        let Self { name, temporary, file } = self;
-        let HashingFile { file, sha256, bytes } = file
+        let Self {
+            name,
+            temporary,
+            file,
+        } = self;
+        let HashingFile {
+            file,
+            sha256,
+            bytes,
+        } = file
             .into_inner()
             .map_err(|error| OutputError::io("write", &temporary)(error.into_error()))?;
-        file.sync_all().map_err(OutputError::io("sync", &temporary))?;
-        Ok(Published { path: name, bytes, sha256: crate::hex::encode(&sha256.finalize()), temporary })
+        file.sync_all()
+            .map_err(OutputError::io("sync", &temporary))?;
+        Ok(Published {
+            path: name,
+            bytes,
+            sha256: crate::hex::encode(&sha256.finalize()),
+            temporary,
+        })
     }
 }
 
@@ -104,7 +134,10 @@ impl Staging {
     /// Begins; removes temporary files that dead runs left.
     pub fn begin(directory: &Path) -> Result<Self, OutputError> {
         remove_temporary_files(directory)?;
-        Ok(Self { directory: directory.to_owned(), published: false })
+        Ok(Self {
+            directory: directory.to_owned(),
+            published: false,
+        })
     }
 
     /// Begins a file.
@@ -115,7 +148,8 @@ impl Staging {
     /// Writes a whole small file.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<Published, OutputError> {
         let mut file = self.create(name)?;
-        file.write_all(content).map_err(OutputError::io("write", &file.temporary))?;
+        file.write_all(content)
+            .map_err(OutputError::io("write", &file.temporary))?;
         file.finish()
     }
 
@@ -131,6 +165,7 @@ impl Staging {
         for file in files {
             self.rename(file)?;
         }
+        sync_directory(&self.directory.join(STATE_DIRECTORY))?;
         sync_directory(&self.directory)?;
         self.rename(manifest)?;
         sync_directory(&self.directory)?;
@@ -166,7 +201,11 @@ fn remove_temporary_files(directory: &Path) -> Result<(), OutputError> {
     let entries = fs::read_dir(directory).map_err(OutputError::io("list", directory))?;
     for entry in entries {
         let entry = entry.map_err(OutputError::io("list", directory))?;
-        if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(TEMPORARY_PREFIX)
+        {
             fs::remove_file(entry.path()).map_err(OutputError::io("remove", &entry.path()))?;
         }
     }

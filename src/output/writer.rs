@@ -3,11 +3,11 @@
 use arrow::array::RecordBatch;
 use serde::Serialize;
 
+use super::OutputError;
 use super::csv::CsvWriter;
 use super::manifest::{TableFile, TableFiles};
 use super::parquet::ParquetWriter;
 use super::staging::{Published, Staging};
-use super::OutputError;
 use crate::tables::definition::TABLES;
 use crate::tables::{BatchSink, SinkError, TableInfo};
 
@@ -44,6 +44,9 @@ pub(super) trait TableWriter {
     fn finish(self: Box<Self>) -> Result<Published, OutputError>;
 }
 
+/// Tables by name with their files, in the order of the documentation.
+pub(crate) type TableEntries = Vec<(&'static str, TableFiles)>;
+
 /// The writers of all wanted tables.
 pub struct TableWriters {
     writers: Vec<(&'static TableInfo, usize, Box<dyn TableWriter>)>,
@@ -51,7 +54,13 @@ pub struct TableWriters {
 
 impl std::fmt::Debug for TableWriters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.writers.iter().map(|(table, rows, _)| (table.name, rows))).finish()
+        f.debug_list()
+            .entries(
+                self.writers
+                    .iter()
+                    .map(|(table, rows, _)| (table.name, rows)),
+            )
+            .finish()
     }
 }
 
@@ -79,7 +88,7 @@ impl TableWriters {
     }
 
     /// Completes and syncs all files; gives them with their entries for the manifest.
-    pub fn finish(self) -> Result<(Vec<Published>, Vec<(&'static str, TableFiles)>), OutputError> {
+    pub fn finish(self) -> Result<(Vec<Published>, TableEntries), OutputError> {
         let mut files = Vec::new();
         let mut entries = Vec::new();
         for (table, rows, writer) in self.writers {
@@ -90,7 +99,13 @@ impl TableWriters {
                 bytes: file.bytes,
                 sha256: file.sha256.clone(),
             };
-            entries.push((table.name, TableFiles { rows: rows as u64, files: vec![entry] }));
+            entries.push((
+                table.name,
+                TableFiles {
+                    rows: rows as u64,
+                    files: vec![entry],
+                },
+            ));
             files.push(file);
         }
         Ok((files, entries))

@@ -47,9 +47,11 @@ impl FromStr for FaultKind {
                 Ok(status @ 520..=530) => Self::HtmlStatus(status),
                 Ok(status @ 400..=599) => Self::Status(status),
                 _ => {
-                    return Err("expected reset, truncate, slow, hang, html, wrong_task, bad_gzip, \
+                    return Err(
+                        "expected reset, truncate, slow, hang, html, wrong_task, bad_gzip, \
                                 bad_json, not_found or a status from 400 to 599"
-                        .to_owned());
+                            .to_owned(),
+                    );
                 }
             },
         })
@@ -71,10 +73,19 @@ impl FromStr for FaultRule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (kind, rest) = text.split_once('=').ok_or("expected KIND=SHARE, like reset=0.05")?;
+        let (kind, rest) = text
+            .split_once('=')
+            .ok_or("expected KIND=SHARE, like reset=0.05")?;
         let (share, attempts) = rest.split_once(':').unwrap_or((rest, "1"));
-        let share = share.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-        let attempts = if attempts == "always" { Some(u32::MAX) } else { attempts.parse().ok() };
+        let share = share
+            .parse()
+            .ok()
+            .filter(|share| (0.0..=1.0).contains(share));
+        let attempts = if attempts == "always" {
+            Some(u32::MAX)
+        } else {
+            attempts.parse().ok()
+        };
         Ok(Self {
             kind: kind.parse()?,
             share: share.ok_or("expected a share from 0 to 1")?,
@@ -96,8 +107,13 @@ impl FromStr for FailedId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (kind, task_id) = text.split_once('=').ok_or("expected KIND=ID, like 500=task_7")?;
-        Ok(Self { kind: kind.parse()?, task_id: task_id.to_owned() })
+        let (kind, task_id) = text
+            .split_once('=')
+            .ok_or("expected KIND=ID, like 500=task_7")?;
+        Ok(Self {
+            kind: kind.parse()?,
+            task_id: task_id.to_owned(),
+        })
     }
 }
 
@@ -128,8 +144,9 @@ mod tests {
 
     #[test]
     fn shares_are_kept_and_attempts_counted() {
-        let rules: Vec<FaultRule> =
-            ["reset=0.1", "500=0.2:2", "hang=0.1:always"].map(|rule| rule.parse().unwrap()).into();
+        let rules: Vec<FaultRule> = ["reset=0.1", "500=0.2:2", "hang=0.1:always"]
+            .map(|rule| rule.parse().unwrap())
+            .into();
         let count = |attempt, kind| {
             (0..10_000)
                 .filter(|n| fault(&rules, &[], 1, &format!("task_{n}"), attempt) == Some(kind))
@@ -140,12 +157,22 @@ mod tests {
         assert!((1_850..2_150).contains(&count(2, FaultKind::Status(500))));
         assert!((900..1_100).contains(&count(99, FaultKind::Hang)));
         let failed = ["404=task_1".parse().unwrap()];
-        assert_eq!(fault(&[], &failed, 1, "task_1", 9), Some(FaultKind::Status(404)));
+        assert_eq!(
+            fault(&[], &failed, 1, "task_1", 9),
+            Some(FaultKind::Status(404))
+        );
     }
 
     #[test]
     fn rules_that_make_no_sense_are_refused() {
-        for bad in ["", "reset", "reset=2", "reset=0.1:x", "300=0.1", "flood=0.1"] {
+        for bad in [
+            "",
+            "reset",
+            "reset=2",
+            "reset=0.1:x",
+            "300=0.1",
+            "flood=0.1",
+        ] {
             assert!(bad.parse::<FaultRule>().is_err(), "{bad}");
         }
     }

@@ -1,16 +1,17 @@
 //! Tasks out of nothing: each follows from the seed and its number alone, and a few hundred of them
-//! show everything that the API's documentation has. Depends on `text`.
+//! show everything that the API's documentation has. Depends on `text` and
+//! `writer`.
 
 use super::text::{Random, sentences};
-use crate::json::write_json_string;
+use super::writer::Writer;
 
 /// What the request asked to see.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Details {
     expand_project: bool,
     expand_batch: bool,
-    annotation_details: bool,
-    attachment_details: bool,
+    annotation_info: bool,
+    attachment_info: bool,
     model_parameters: bool,
 }
 
@@ -21,8 +22,8 @@ impl Details {
         Self {
             expand_project: has("expand=project"),
             expand_batch: has("expand=batch"),
-            annotation_details: has("opts=annotation_details"),
-            attachment_details: has("opts=attachment_details"),
+            annotation_info: has("opts=annotation_details"),
+            attachment_info: has("opts=attachment_details"),
             model_parameters: has("opts=model_parameters"),
         }
     }
@@ -45,122 +46,25 @@ const ANNOTATION_TYPES: [&str; 12] = [
 ];
 
 /// The body of `task_<number>`.
-pub(super) fn generate(task_id: &str, number: u64, seed: u64, details: Details, drift: bool) -> String {
+pub(super) fn generate(
+    task_id: &str,
+    number: u64,
+    seed: u64,
+    details: Details,
+    drift: bool,
+) -> String {
     let random = Random::of(seed, &number.to_le_bytes());
-    let mut writer = Writer { out: String::with_capacity(8_192), random, details, drift };
+    let mut writer = Writer {
+        out: String::with_capacity(8_192),
+        random,
+        details,
+        drift,
+    };
     writer.task(task_id, number);
     writer.out
 }
 
-struct Writer {
-    out: String,
-    random: Random,
-    details: Details,
-    drift: bool,
-}
-
 impl Writer {
-    /// Writes an object around its members.
-    fn object(&mut self, members: impl FnOnce(&mut Self)) {
-        self.out.push('{');
-        members(self);
-        self.close('}');
-    }
-
-    /// Writes a list of so many elements, as a member.
-    fn list(&mut self, key: &str, count: usize, mut element: impl FnMut(&mut Self, usize)) {
-        self.key(key);
-        self.out.push('[');
-        for index in 0..count {
-            element(self, index);
-            self.out.push(',');
-        }
-        self.close(']');
-        self.out.push(',');
-    }
-
-    /// Closes, in place of the last comma.
-    fn close(&mut self, bracket: char) {
-        if self.out.ends_with(',') {
-            self.out.pop();
-        }
-        self.out.push(bracket);
-    }
-
-    fn key(&mut self, key: &str) {
-        write_json_string(key, &mut self.out);
-        self.out.push(':');
-    }
-
-    /// Writes a member whose value is JSON text.
-    fn raw(&mut self, key: &str, value: &str) {
-        self.key(key);
-        self.out.push_str(value);
-        self.out.push(',');
-    }
-
-    fn string(&mut self, key: &str, value: &str) {
-        self.key(key);
-        write_json_string(value, &mut self.out);
-        self.out.push(',');
-    }
-
-    fn number(&mut self, key: &str, value: impl std::fmt::Display) {
-        self.raw(key, &value.to_string());
-    }
-
-    fn id(&mut self, key: &str, kind: &str) {
-        let id = format!("{kind}_{}", self.random.hex());
-        self.string(key, &id);
-    }
-
-    fn sentences(&mut self, key: &str, count: usize) {
-        self.key(key);
-        sentences(&mut self.random, count, &mut self.out);
-        self.out.push(',');
-    }
-
-    /// A member that the documentation does not have, now and then, when drift is on.
-    fn oddity(&mut self) {
-        const ODD: [&str; 10] = [
-            r#""":"empty key""#,
-            r#""a/b":{"c":[1,2.50]},"a~b":null"#,
-            r#""__proto__":{"polluted":true}"#,
-            r#""new_field":123456789012345678901234567890"#,
-            r#""huge":1e400,"tiny":-0.0"#,
-            r#""twice":1,"twice":2"#,
-            r#""half":"\ud800 alone""#,
-            r#""nul":"a\u0000b\u2028c""#,
-            r#""quality":{"score":0.10,"notes":["x"]}"#,
-            r#""empty":{},"none":[]"#,
-        ];
-        if self.drift && self.random.one_in(12) {
-            let odd = self.random.pick(&ODD).unwrap_or_default();
-            self.out.push_str(odd);
-            self.out.push(',');
-        }
-    }
-
-    /// True now and then, when drift is on.
-    fn drifts(&mut self, one_in: usize) -> bool {
-        self.drift && self.random.one_in(one_in)
-    }
-
-    fn time(&mut self, key: &str, day: usize) {
-        let second = self.random.below(86_400);
-        let (hour, minute, rest) = (second / 3_600, second / 60 % 60, second % 60);
-        let date = format!("2024-{:02}-{:02}T{hour:02}:{minute:02}:{rest:02}", day / 28 % 12 + 1, day % 28 + 1);
-        let fraction = if self.random.one_in(2) { "" } else { ".359" };
-        let zone = match self.random.below(12) {
-            0 if self.drift => "+02:00",
-            1 if self.drift => "",
-            2 if self.drift => "1234567Z",
-            _ => "Z",
-        };
-        let fraction = if zone.len() > 7 { ".1" } else { fraction };
-        self.string(key, &format!("{date}{fraction}{zone}"));
-    }
-
     fn task(&mut self, task_id: &str, number: u64) {
         let status = match number % 20 {
             0..13 => "completed",
@@ -183,13 +87,23 @@ impl Writer {
                 _ => w.batch(number % 30),
             }
             w.string("status", if is_reported { "completed" } else { status });
-            w.time("created_at", usize::try_from(number % 300).unwrap_or_default());
+            w.time(
+                "created_at",
+                usize::try_from(number % 300).unwrap_or_default(),
+            );
             if is_completed {
-                w.time("completed_at", usize::try_from(number % 300 + 20).unwrap_or_default());
+                w.time(
+                    "completed_at",
+                    usize::try_from(number % 300 + 20).unwrap_or_default(),
+                );
             }
             w.metadata(number);
             if !is_reported {
-                let threads = if status == "completed" { 1 + w.random.below(5) / 4 } else { 0 };
+                let threads = if status == "completed" {
+                    1 + w.random.below(5) / 4
+                } else {
+                    0
+                };
                 w.list("threads", threads, |w, _| w.thread());
             }
             if status == "error" {
@@ -254,7 +168,7 @@ impl Writer {
         self.object(|w| {
             w.string("id", &id);
             w.string("name", &format!("Batch {number}"));
-            w.project("project", number % 5, number % 2 == 0);
+            w.project("project", number % 5, number.is_multiple_of(2));
             w.string("created_at", "2023-12-01T00:00:00.500Z");
             w.string("status", "in_progress");
             w.raw("metadata", "{\"priority\":1}");
@@ -287,7 +201,9 @@ impl Writer {
             w.id("id", "turn");
             let answers = 1 + w.random.below(2);
             let has_rubric = w.random.one_in(4);
-            w.list("messages", answers + 1, |w, index| w.message(index, has_rubric));
+            w.list("messages", answers + 1, |w, index| {
+                w.message(index, has_rubric);
+            });
             w.annotations(3);
             if has_rubric {
                 w.list("rubrics", 1, |w, _| w.rubric());
@@ -309,7 +225,7 @@ impl Writer {
         self.object(|w| {
             w.string("role", role);
             w.key("content");
-            w.object(|w| w.content());
+            w.object(Writer::content);
             w.out.push(',');
             w.id("source_id", "source");
             if role == "assistant" {
@@ -355,7 +271,9 @@ impl Writer {
             });
         }
         if self.random.one_in(6) {
-            self.list("reasoning", 2, |w, _| w.object(|w| w.sentences("content", 2)));
+            self.list("reasoning", 2, |w, _| {
+                w.object(|w| w.sentences("content", 2));
+            });
         }
         self.oddity();
     }
@@ -367,7 +285,10 @@ impl Writer {
         self.object(|w| {
             w.string("model", model);
             w.raw("temperature", if odd { "\"warm\"" } else { "0.7" });
-            w.raw("max_completion_tokens", if odd { "9223372036854775808" } else { "1024" });
+            w.raw(
+                "max_completion_tokens",
+                if odd { "9223372036854775808" } else { "1024" },
+            );
             let top_p = if w.random.one_in(2) { "1" } else { "0.95" };
             w.raw("top_p", top_p);
             w.number("top_k", 40);
@@ -378,7 +299,7 @@ impl Writer {
 
     /// A file: inline, an image, a sound.
     fn file(&mut self, index: usize) {
-        let details = self.details.attachment_details;
+        let details = self.details.attachment_info;
         self.object(|w| {
             w.id("scale_url", "scaledata://sandbox/file");
             if !details {
@@ -389,7 +310,14 @@ impl Writer {
                     w.string("name", "note.txt");
                     w.string("mime_type", "text/plain");
                     let invalid = w.drifts(4);
-                    w.string("content", if invalid { "not base64!" } else { "QSBub3RlIG9uIHRoZSByaXZlci4=" });
+                    w.string(
+                        "content",
+                        if invalid {
+                            "not base64!"
+                        } else {
+                            "QSBub3RlIG9uIHRoZSByaXZlci4="
+                        },
+                    );
                 }
                 1 => {
                     w.string("name", "river.png");
@@ -421,7 +349,7 @@ impl Writer {
     fn annotation(&mut self) {
         let kind = self.random.pick(&ANNOTATION_TYPES).unwrap_or_default();
         let shown = if self.drifts(15) { "emoji" } else { kind };
-        let details = self.details.annotation_details;
+        let details = self.details.annotation_info;
         self.object(|w| {
             w.id("id", "an");
             w.string("key", &format!("{kind}_check"));
@@ -469,7 +397,14 @@ impl Writer {
     /// A value of the kind, or, with drift, one that looks like another kind.
     fn value(&mut self, kind: &str) {
         const ODD: [&str; 8] = [
-            "\"007\"", "4.5", "[]", "{}", "null", "123456789012345678901234567890", "[1,\"a\"]", "\"\\ud800\"",
+            "\"007\"",
+            "4.5",
+            "[]",
+            "{}",
+            "null",
+            "123456789012345678901234567890",
+            "[1,\"a\"]",
+            "\"\\ud800\"",
         ];
         if self.drifts(8) {
             let odd = self.random.pick(&ODD).unwrap_or_default();
@@ -484,9 +419,13 @@ impl Writer {
             "boolean" => self.out.push_str("true"),
             "text" => sentences(&mut self.random, 2, &mut self.out),
             "category" => self.out.push_str("\"b\""),
-            "category_multiple" | "ranked_choices" => self.out.push_str("[\"a\",\"b, or \\\"c\\\"\"]"),
+            "category_multiple" | "ranked_choices" => {
+                self.out.push_str("[\"a\",\"b, or \\\"c\\\"\"]");
+            }
             "ranked_groups" => self.out.push_str("[[\"a\"],[\"b\",\"c\"]]"),
-            "labeled_text" => self.out.push_str("[{\"label\":\"claim\",\"text\":\"It rains.\"}]"),
+            "labeled_text" => self
+                .out
+                .push_str("[{\"label\":\"claim\",\"text\":\"It rains.\"}]"),
             "file" if self.random.one_in(2) => self.file(0),
             "file" => {
                 self.out.push('[');
@@ -497,7 +436,8 @@ impl Writer {
             }
             "rubric_criteria" => self.out.push_str("{\"weight\":2.5,\"other\":\"kept\"}"),
             "rubric_rating" => {
-                self.out.push_str("{\"score\":4,\"color\":\"green\",\"justification\":\"clear\"}");
+                self.out
+                    .push_str("{\"score\":4,\"color\":\"green\",\"justification\":\"clear\"}");
             }
             _ => self.workspace(),
         }
@@ -524,7 +464,10 @@ impl Writer {
                     w.string("file_content", "print(\"done\")\n");
                 });
             });
-            w.raw("stdout_output", "{\"content\":\"done\\n\",\"url\":\"https://files.example.com/out\"}");
+            w.raw(
+                "stdout_output",
+                "{\"content\":\"done\\n\",\"url\":\"https://files.example.com/out\"}",
+            );
             w.raw("stderr_output", "{\"content\":\"\"}");
         });
     }
@@ -590,15 +533,34 @@ mod tests {
 
     #[test]
     fn five_hundred_tasks_show_everything() {
-        let all: String = (0..500).map(|number| generate("task_1", number, 0, all_details(), false)).collect();
+        let all: String = (0..500)
+            .map(|number| generate("task_1", number, 0, all_details(), false))
+            .collect();
         for kind in ANNOTATION_TYPES {
             assert!(all.contains(&format!("\"type\":\"{kind}\"")), "{kind}");
         }
         for part in [
-            "\"pending\"", "\"canceled\"", "\"deleted\"", "\"errors\"", "sensitive_content_reports",
-            "rubric_evaluations", "criteria_evaluations", "criteria_definitions", "chunks", "reasoning",
-            "reference_texts", "submissions", "workspace_token", "\"content\":{}", "file_size_in_bytes",
-            "transcript", "\"criteria\":\"", "\"criteria\":{", "\"batch\":null", "\"function\"", "\"system\"",
+            "\"pending\"",
+            "\"canceled\"",
+            "\"deleted\"",
+            "\"errors\"",
+            "sensitive_content_reports",
+            "rubric_evaluations",
+            "criteria_evaluations",
+            "criteria_definitions",
+            "chunks",
+            "reasoning",
+            "reference_texts",
+            "submissions",
+            "workspace_token",
+            "\"content\":{}",
+            "file_size_in_bytes",
+            "transcript",
+            "\"criteria\":\"",
+            "\"criteria\":{",
+            "\"batch\":null",
+            "\"function\"",
+            "\"system\"",
         ] {
             assert!(all.contains(part), "{part}");
         }

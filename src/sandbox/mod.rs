@@ -9,6 +9,7 @@ mod generate;
 mod server;
 mod source;
 mod text;
+mod writer;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct SandboxConfig {
     pub seed: u64,
     /// Mix in what the API's documentation does not have?
     pub drift: bool,
+    /// Let strings with half a surrogate pair be among them?
+    pub lone_surrogates: bool,
     /// Requests a second; past that the answer is 429.
     pub rate_limit: Option<f64>,
     /// Requests that may come at once.
@@ -61,6 +64,7 @@ impl Default for SandboxConfig {
             from: None,
             seed: 0,
             drift: false,
+            lone_surrogates: true,
             rate_limit: None,
             burst: 1.0,
             retry_after: None,
@@ -96,7 +100,9 @@ impl Explain for SandboxError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Listen { .. } => "choose another port with --port, or 0 for any".into(),
-            Self::Source { .. } => "give a .jsonl or .jsonl.gz file with a task on each line".into(),
+            Self::Source { .. } => {
+                "give a .jsonl or .jsonl.gz file with a task on each line".into()
+            }
         })
     }
 

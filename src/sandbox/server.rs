@@ -15,7 +15,10 @@ use futures::stream;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
+    RETRY_AFTER,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -68,7 +71,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Sandbox {
     /// Starts to listen and to serve.
     pub fn start(config: SandboxConfig) -> Result<Self, SandboxError> {
-        let failed = |source| SandboxError::Listen { port: config.port, source };
+        let failed = |source| SandboxError::Listen {
+            port: config.port,
+            source,
+        };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -82,7 +88,10 @@ impl Sandbox {
             requests: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             attempts: Mutex::default(),
-            bucket: Mutex::new(Bucket { tokens: config.burst, filled: Duration::ZERO }),
+            bucket: Mutex::new(Bucket {
+                tokens: config.burst,
+                filled: Duration::ZERO,
+            }),
             arrivals: Mutex::default(),
             start: Instant::now(),
             config,
@@ -93,7 +102,12 @@ impl Sandbox {
             runtime.block_on(serve(listener, shared, stopped));
             runtime.shutdown_background();
         });
-        Ok(Self { address, state, stop, thread: Some(thread) })
+        Ok(Self {
+            address,
+            state,
+            stop,
+            thread: Some(thread),
+        })
     }
 
     /// Where it is.
@@ -132,7 +146,9 @@ impl Drop for Sandbox {
 }
 
 async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: watch::Receiver<bool>) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -141,14 +157,21 @@ async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: watch::Rec
         // A connection that broke before it began, or too many of them: the next may be well.
         let Ok((stream, _)) = accepted else { continue };
         let _ = stream.set_nodelay(true);
-        let Ok(stream) = stream.into_std() else { continue };
+        let Ok(stream) = stream.into_std() else {
+            continue;
+        };
         // A second handle on the socket, to reset it in the middle of things.
-        let Ok(handle) = stream.try_clone() else { continue };
-        let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { continue };
+        let Ok(handle) = stream.try_clone() else {
+            continue;
+        };
+        let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
+            continue;
+        };
         let state = Arc::clone(&state);
         let handle = Arc::new(handle);
         tokio::spawn(async move {
-            let service = service_fn(|request| answer(Arc::clone(&state), Arc::clone(&handle), request));
+            let service =
+                service_fn(|request| answer(Arc::clone(&state), Arc::clone(&handle), request));
             // Faults end connections with errors on purpose.
             let _ = auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
@@ -180,7 +203,7 @@ async fn answer(
         .is_some_and(|value| value.contains("gzip"));
     let task_id = match state.admit(&request, now) {
         Ok(task_id) => task_id,
-        Err(refusal) => return Ok(refusal),
+        Err(refusal) => return Ok(*refusal),
     };
     let attempt = {
         let mut attempts = lock(&state.attempts);
@@ -191,7 +214,13 @@ async fn answer(
     let config = &state.config;
     let details = Details::of_query(request.uri().query().unwrap_or_default());
     let task = state.task(&task_id, details);
-    match fault(&config.faults, &config.failed_ids, config.seed, &task_id, attempt) {
+    match fault(
+        &config.faults,
+        &config.failed_ids,
+        config.seed,
+        &task_id,
+        attempt,
+    ) {
         None => Ok(match task {
             Some(task) => task_response(task, gzip),
             None => error(StatusCode::NOT_FOUND, "task not found"),
@@ -211,29 +240,42 @@ fn faulty(kind: FaultKind, task: Bytes) -> Response<Body> {
     const PAGE: &str = "<!DOCTYPE html><html><head><title>The origin is unreachable</title></head><body>…</body></html>";
     let half = task.slice(..task.len() / 2);
     match kind {
-        FaultKind::Status(status) => {
-            error(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), "this fault was asked for")
-        }
+        FaultKind::Status(status) => error(
+            StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
+            "this fault was asked for",
+        ),
         FaultKind::HtmlStatus(status) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
             response(status, "text/html", Bytes::from_static(PAGE.as_bytes()))
         }
-        FaultKind::Html => response(StatusCode::OK, "text/html", Bytes::from_static(PAGE.as_bytes())),
-        FaultKind::WrongTask => {
-            response(StatusCode::OK, JSON, Bytes::from_static(b"{\"task_id\":\"task_of_somebody_else\"}"))
-        }
+        FaultKind::Html => response(
+            StatusCode::OK,
+            "text/html",
+            Bytes::from_static(PAGE.as_bytes()),
+        ),
+        FaultKind::WrongTask => response(
+            StatusCode::OK,
+            JSON,
+            Bytes::from_static(b"{\"task_id\":\"task_of_somebody_else\"}"),
+        ),
         FaultKind::BadJson => response(StatusCode::OK, JSON, half),
         FaultKind::BadGzip => {
             let mut bad = response(StatusCode::OK, JSON, task);
-            bad.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            bad.headers_mut()
+                .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             bad
         }
         FaultKind::Truncate => {
             let whole = task.len();
-            let pieces = [Ok(Frame::data(half)), Err(std::io::Error::other("cut off on purpose"))];
+            let pieces = [
+                Ok(Frame::data(half)),
+                Err(std::io::Error::other("cut off on purpose")),
+            ];
             let mut cut = Response::new(BodyExt::boxed(StreamBody::new(stream::iter(pieces))));
-            cut.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-            cut.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(whole));
+            cut.headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+            cut.headers_mut()
+                .insert(CONTENT_LENGTH, HeaderValue::from(whole));
             cut
         }
         FaultKind::Slow | FaultKind::Reset | FaultKind::Hang => {
@@ -253,10 +295,14 @@ fn faulty(kind: FaultKind, task: Bytes) -> Response<Body> {
 const JSON: &str = "application/json";
 
 fn response(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Body> {
-    let body = Full::new(body).map_err(|never: Infallible| match never {}).boxed();
+    let body = Full::new(body)
+        .map_err(|never: Infallible| match never {})
+        .boxed();
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -274,7 +320,9 @@ fn task_response(task: Bytes, gzip: bool) -> Response<Body> {
     match compressed {
         Ok(compressed) => {
             let mut response = response(StatusCode::OK, JSON, Bytes::from(compressed));
-            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response
+                .headers_mut()
+                .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             response
         }
         Err(_) => response(StatusCode::OK, JSON, task),
@@ -283,7 +331,11 @@ fn task_response(task: Bytes, gzip: bool) -> Response<Body> {
 
 impl State {
     /// Checks a request as the API does: path, key, rate, and the ID that it asks for.
-    fn admit(&self, request: &Request<Incoming>, now: Duration) -> Result<String, Response<Body>> {
+    fn admit(
+        &self,
+        request: &Request<Incoming>,
+        now: Duration,
+    ) -> Result<String, Box<Response<Body>>> {
         let authorized = request
             .headers()
             .get(AUTHORIZATION)
@@ -291,31 +343,40 @@ impl State {
             .and_then(|value| value.strip_prefix("Bearer "))
             .is_some_and(|key| key == self.config.key);
         if !authorized {
-            return Err(error(StatusCode::UNAUTHORIZED, "invalid API key"));
+            return Err(Box::new(error(StatusCode::UNAUTHORIZED, "invalid API key")));
         }
         if request.uri().path() != "/v2/task" {
-            return Err(error(StatusCode::NOT_FOUND, "no such endpoint"));
+            return Err(Box::new(error(StatusCode::NOT_FOUND, "no such endpoint")));
         }
         if request.method() != Method::GET {
-            return Err(error(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed"));
+            return Err(Box::new(error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "only GET is allowed",
+            )));
         }
         if !self.take_token(now) {
             self.rejected.fetch_add(1, Ordering::Relaxed);
             let mut refusal = error(StatusCode::TOO_MANY_REQUESTS, "too many requests");
             if let Some(seconds) = self.config.retry_after {
-                refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+                refusal
+                    .headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from(seconds));
             }
-            return Err(refusal);
+            return Err(Box::new(refusal));
         }
         let query = request.uri().query().unwrap_or_default();
-        let id = query.split('&').find_map(|pair| pair.strip_prefix("task_id="));
+        let id = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("task_id="));
         id.map(|id| percent_decode_str(id).decode_utf8_lossy().into_owned())
             .filter(|id| !id.is_empty())
-            .ok_or_else(|| error(StatusCode::BAD_REQUEST, "task_id is required"))
+            .ok_or_else(|| Box::new(error(StatusCode::BAD_REQUEST, "task_id is required")))
     }
 
     fn take_token(&self, now: Duration) -> bool {
-        let Some(rate) = self.config.rate_limit else { return true };
+        let Some(rate) = self.config.rate_limit else {
+            return true;
+        };
         let mut bucket = lock(&self.bucket);
         let refill = now.saturating_sub(bucket.filled).as_secs_f64() * rate;
         bucket.tokens = (bucket.tokens + refill).min(self.config.burst.max(1.0));
@@ -334,7 +395,18 @@ impl State {
         let number: u64 = task_id.strip_prefix("task_")?.parse().ok()?;
         let exists = self.config.tasks.is_none_or(|last| number <= last);
         exists.then(|| {
-            Bytes::from(generate(task_id, number, self.config.seed, details, self.config.drift))
+            let task = generate(
+                task_id,
+                number,
+                self.config.seed,
+                details,
+                self.config.drift,
+            );
+            Bytes::from(if self.config.lone_surrogates {
+                task
+            } else {
+                task.replace(r"\ud800", "")
+            })
         })
     }
 }

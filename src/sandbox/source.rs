@@ -13,7 +13,10 @@ use crate::json::Parser;
 
 /// Reads all tasks of a `.jsonl` or `.jsonl.gz` file, by their ID.
 pub(super) fn read(path: &Path) -> Result<HashMap<String, Bytes>, SandboxError> {
-    let failed = |cause: String| SandboxError::Source { path: path.to_owned(), cause };
+    let failed = |cause: String| SandboxError::Source {
+        path: path.to_owned(),
+        cause,
+    };
     let file = File::open(path).map_err(|error| failed(error.to_string()))?;
     let reader: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
         Box::new(MultiGzDecoder::new(file))
@@ -30,7 +33,9 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, Bytes>, SandboxError> 
         }
         let bad = |cause: &str| failed(format!("line {}: {cause}", index + 1));
         let json = std::str::from_utf8(text).map_err(|_| bad("it is not UTF-8"))?;
-        let document = parser.parse(json).map_err(|error| bad(&error.to_string()))?;
+        let document = parser
+            .parse(json)
+            .map_err(|error| bad(&error.to_string()))?;
         let id = document.root().get("task_id").and_then(|id| id.text());
         let id = id.ok_or_else(|| bad("it has no `task_id`"))?;
         tasks.insert(id.to_string(), Bytes::copy_from_slice(text));

@@ -56,18 +56,49 @@ impl Random {
 }
 
 const SUBJECTS: [&str; 10] = [
-    "The river", "A careful baker", "My neighbour's drone", "The second theorem", "This recipe",
-    "An old lighthouse", "The compiler", "Zoë", "The committee", "Our night train",
+    "The river",
+    "A careful baker",
+    "My neighbour's drone",
+    "The second theorem",
+    "This recipe",
+    "An old lighthouse",
+    "The compiler",
+    "Zoë",
+    "The committee",
+    "Our night train",
 ];
 const VERBS: [&str; 8] = [
-    "explains", "quietly follows", "measures", "forgets", "rewrites", "compares", "paints", "delays",
+    "explains",
+    "quietly follows",
+    "measures",
+    "forgets",
+    "rewrites",
+    "compares",
+    "paints",
+    "delays",
 ];
 const OBJECTS: [&str; 12] = [
-    "three sorts of bread", "the \"small\" numbers", "a map of Łódź", "the proof, line by line",
-    "every second wave", "its own shadow", "the café's menu", "a list: salt, rice, tea",
-    "the answer 42", "two prime factors", "the weather in 東京", "a very long letter 🙂",
+    "three sorts of bread",
+    "the \"small\" numbers",
+    "a map of Łódź",
+    "the proof, line by line",
+    "every second wave",
+    "its own shadow",
+    "the café's menu",
+    "a list: salt, rice, tea",
+    "the answer 42",
+    "two prime factors",
+    "the weather in 東京",
+    "a very long letter 🙂",
 ];
-const ENDINGS: [&str; 6] = [".", ".", "!", "?", " – or so it seems.", ";\n- first this,\n- then that."];
+const ENDINGS: [&str; 6] = [
+    ".",
+    ".",
+    "!",
+    "?",
+    " – or so it seems.",
+    ";\n- first this,\n- then that.",
+];
 
 /// Some sentences, in plain words, as JSON has them inside quotes.
 pub(super) fn sentences(random: &mut Random, count: usize, out: &mut String) {
@@ -80,7 +111,13 @@ pub(super) fn sentences(random: &mut Random, count: usize, out: &mut String) {
         ];
         let [subject, verb, object] = parts.map(Option::unwrap_or_default);
         let ending = random.pick(&ENDINGS).unwrap_or_default();
-        let space = if index == 0 { "" } else if random.one_in(4) { "\n\n" } else { " " };
+        let space = if index == 0 {
+            ""
+        } else if random.one_in(4) {
+            "\n\n"
+        } else {
+            " "
+        };
         // Writing to a String cannot fail.
         let _ = write!(text, "{space}{subject} {verb} {object}{ending}");
     }

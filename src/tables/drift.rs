@@ -50,32 +50,35 @@ pub struct Drift {
 
 impl Drift {
     /// Counts one occurrence.
-    pub fn count(
-        &mut self,
-        table: &'static str,
-        column: Cow<'_, str>,
-        kind: DriftKind,
-        task_id: &str,
-    ) {
+    pub fn count(&mut self, table: &'static str, column: &str, kind: DriftKind, task_id: &str) {
         let end = column.floor_char_boundary(MAX_KEY_BYTES);
-        let mut key = (table, Cow::Owned(column.get(..end).unwrap_or_default().to_owned()), kind);
+        let mut key = (
+            table,
+            Cow::Owned(column.get(..end).unwrap_or_default().to_owned()),
+            kind,
+        );
         if self.entries.len() >= MAX_ENTRIES && !self.entries.contains_key(&key) {
             key.1 = Cow::Borrowed(OTHER);
         }
-        self.entries.entry(key).or_insert_with(|| (0, task_id.to_owned())).0 += 1;
+        self.entries
+            .entry(key)
+            .or_insert_with(|| (0, task_id.to_owned()))
+            .0 += 1;
     }
 
     /// The report.
     pub fn entries(&self) -> Vec<DriftEntry> {
         self.entries
             .iter()
-            .map(|((table, column, kind), (count, first_task_id))| DriftEntry {
-                table,
-                column: column.clone().into_owned(),
-                kind: *kind,
-                count: *count,
-                first_task_id: first_task_id.clone(),
-            })
+            .map(
+                |((table, column, kind), (count, first_task_id))| DriftEntry {
+                    table,
+                    column: column.clone().into_owned(),
+                    kind: *kind,
+                    count: *count,
+                    first_task_id: first_task_id.clone(),
+                },
+            )
             .collect()
     }
 }

@@ -44,7 +44,11 @@ pub const EXTRA: ColumnInfo = ColumnInfo {
 impl TableInfo {
     /// All columns in their order.
     pub fn columns(&self) -> impl Iterator<Item = &'static ColumnInfo> + use<> {
-        self.depth.columns().iter().chain(self.own_columns).chain(std::iter::once(&EXTRA))
+        self.depth
+            .columns()
+            .iter()
+            .chain(self.own_columns)
+            .chain(std::iter::once(&EXTRA))
     }
 }
 

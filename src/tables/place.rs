@@ -156,6 +156,10 @@ impl PlaceColumns {
             &mut || self.message_id.finish(),
             &mut || self.message_index.finish(),
         ];
-        arrays.extend(all.into_iter().take(depth.columns().len()).map(|finish| finish()));
+        arrays.extend(
+            all.into_iter()
+                .take(depth.columns().len())
+                .map(|finish| finish()),
+        );
     }
 }

@@ -12,11 +12,17 @@ use super::{ColumnInfo, ColumnType, SCHEMA_VERSION, TableInfo};
 
 /// The Arrow schema of a table.
 pub fn arrow_schema(table: &TableInfo) -> SchemaRef {
-    Arc::new(Schema::new(table.columns().map(arrow_field).collect::<Vec<_>>()))
+    Arc::new(Schema::new(
+        table.columns().map(arrow_field).collect::<Vec<_>>(),
+    ))
 }
 
 fn arrow_field(column: &ColumnInfo) -> Field {
-    let mut field = Field::new(column.name, column.column_type.data_type(), !column.required);
+    let mut field = Field::new(
+        column.name,
+        column.column_type.data_type(),
+        !column.required,
+    );
     if column.column_type == ColumnType::Json {
         // Parquet's JSON logical type follows from this.
         field = field.with_extension_type(Json::default());
@@ -26,14 +32,25 @@ fn arrow_field(column: &ColumnInfo) -> Field {
 
 /// What every file of a table carries as key-value metadata.
 pub fn file_metadata(table: &TableInfo) -> HashMap<String, String> {
-    let columns: serde_json::Map<String, Value> =
-        table.columns().map(|column| (column.name.to_owned(), column.doc.into())).collect();
+    let columns: serde_json::Map<String, Value> = table
+        .columns()
+        .map(|column| (column.name.to_owned(), column.doc.into()))
+        .collect();
     HashMap::from([
-        ("scale_export.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        ("scale_export.schema_version".to_owned(), SCHEMA_VERSION.to_owned()),
+        (
+            "scale_export.version".to_owned(),
+            env!("CARGO_PKG_VERSION").to_owned(),
+        ),
+        (
+            "scale_export.schema_version".to_owned(),
+            SCHEMA_VERSION.to_owned(),
+        ),
         ("scale_export.table".to_owned(), table.name.to_owned()),
         ("scale_export.description".to_owned(), table.doc.to_owned()),
-        ("scale_export.columns".to_owned(), Value::Object(columns).to_string()),
+        (
+            "scale_export.columns".to_owned(),
+            Value::Object(columns).to_string(),
+        ),
     ])
 }
 
@@ -97,10 +114,18 @@ pub fn to_sql(table: &TableInfo) -> String {
         .columns()
         .map(|column| {
             let not_null = if column.required { " NOT NULL" } else { "" };
-            format!("    \"{}\" {}{not_null}", column.name, sql_type(column.column_type))
+            format!(
+                "    \"{}\" {}{not_null}",
+                column.name,
+                sql_type(column.column_type)
+            )
         })
         .collect();
-    let mut out = format!("CREATE TABLE \"{}\" (\n{}\n);\n", table.name, columns.join(",\n"));
+    let mut out = format!(
+        "CREATE TABLE \"{}\" (\n{}\n);\n",
+        table.name,
+        columns.join(",\n")
+    );
     push_comments(&mut out, "TABLE", table);
     out
 }
@@ -108,7 +133,12 @@ pub fn to_sql(table: &TableInfo) -> String {
 /// Comments on a table or view and all of its columns.
 pub fn push_comments(out: &mut String, object: &str, table: &TableInfo) {
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "COMMENT ON {object} \"{}\" IS {};", table.name, sql_string(table.doc));
+    let _ = writeln!(
+        out,
+        "COMMENT ON {object} \"{}\" IS {};",
+        table.name,
+        sql_string(table.doc)
+    );
     for column in table.columns() {
         let (table, name, doc) = (table.name, column.name, sql_string(column.doc));
         let _ = writeln!(out, "COMMENT ON COLUMN \"{table}\".\"{name}\" IS {doc};");

@@ -49,8 +49,15 @@ pub(crate) struct Buffer<C> {
 impl<C: Columns> Buffer<C> {
     pub(crate) fn new(table: Option<&'static TableInfo>, wanted: bool) -> Self {
         let table = table.filter(|_| wanted);
-        let schema = table.map_or_else(|| Arc::new(arrow::datatypes::Schema::empty()), arrow_schema);
-        Self { table, schema, columns: C::default(), rows: 0, bytes: 0 }
+        let schema =
+            table.map_or_else(|| Arc::new(arrow::datatypes::Schema::empty()), arrow_schema);
+        Self {
+            table,
+            schema,
+            columns: C::default(),
+            rows: 0,
+            bytes: 0,
+        }
     }
 
     /// Appends a row; hands the batch over when it is full.
@@ -64,12 +71,18 @@ impl<C: Columns> Buffer<C> {
         }
         self.bytes += self.columns.append(row);
         self.rows += 1;
-        if self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES { self.flush(sink) } else { Ok(()) }
+        if self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
+            self.flush(sink)
+        } else {
+            Ok(())
+        }
     }
 
     /// Hands over what is there.
     pub(crate) fn flush(&mut self, sink: &mut dyn BatchSink) -> Result<(), SinkError> {
-        let Some(table) = self.table.filter(|_| self.rows > 0) else { return Ok(()) };
+        let Some(table) = self.table.filter(|_| self.rows > 0) else {
+            return Ok(());
+        };
         self.rows = 0;
         self.bytes = 0;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), self.columns.finish())?;
@@ -86,7 +99,9 @@ pub struct TableSet {
 impl TableSet {
     /// Empty tables; rows of tables that `wanted` refuses by name are dropped.
     pub fn new(wanted: impl Fn(&str) -> bool) -> Self {
-        Self { buffers: Buffers::new(&wanted) }
+        Self {
+            buffers: Buffers::new(&wanted),
+        }
     }
 
     /// Hands over all rows that are left.

@@ -1,1 +1,13 @@
-fn main() {}
+//! Integration tests: the real program against a real server.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod architecture;
+mod consumers;
+mod documents;
+mod export;
+mod support;

@@ -1,0 +1,22 @@
+.PHONY: help test demo lint bless
+
+help: ## This list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+demo: ## Export 1,000 tasks of the sandbox into demo/
+	cargo run --release --quiet -- --ids examples/ids.txt --out demo/ --sandbox
+
+.venv/ready: tests/consumers/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r tests/consumers/requirements.txt
+	touch .venv/ready
+
+test: .venv/ready lint ## Everything that is checked
+	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked
+
+lint: ## Format and lints
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+bless: ## Write generated files anew
+	BLESS=1 cargo test --locked --test it documents

@@ -1,0 +1,27 @@
+"""Questions to an export, with pandas. Argument: the export's directory."""
+import pathlib
+import sys
+
+import pandas as pd
+
+out = pathlib.Path(sys.argv[1])
+# Arrow types keep 64-bit integers exact where values are missing.
+messages, annotations = (
+    pd.read_parquet(out / f"{table}.parquet", dtype_backend="pyarrow")
+    for table in ("messages", "annotations")
+)
+
+print("Annotated messages by model:")
+on_messages = annotations[annotations.level == "message"]
+joined = messages.merge(on_messages, on=["task_id", "message_id"], suffixes=("", "_annotation"))
+print(joined.groupby("model").value_number.agg(["size", "mean"]).to_string())
+
+print("Labels that were given:")
+labels = annotations.dropna(subset=["value_label"])
+print(labels.groupby(["key", "value_label"]).size().to_string())
+
+print("A conversation as one text:")
+with_text = messages.dropna(subset=["role", "text"])
+first = with_text[with_text.role == "assistant"].iloc[0]
+thread = with_text[(with_text.task_id == first.task_id) & (with_text.thread_index == first.thread_index)]
+print("\n".join(thread.role + ": " + thread.text))

@@ -1,0 +1,24 @@
+"""Questions to an export, with polars. Argument: the export's directory."""
+import pathlib
+import sys
+
+import polars as pl
+
+out = pathlib.Path(sys.argv[1])
+pl.Config.set_tbl_rows(50)
+messages, annotations = (pl.scan_parquet(out / f"{table}.parquet") for table in ("messages", "annotations"))
+
+print("Annotated messages by model:")
+on_messages = annotations.filter(pl.col("level") == "message")
+joined = messages.join(on_messages, on=["task_id", "message_id"]).filter(pl.col("model").is_not_null())
+print(joined.group_by("model").agg(pl.len(), pl.col("value_number").mean()).sort("model").collect())
+
+print("Labels that were given:")
+labels = annotations.filter(pl.col("value_label").is_not_null())
+print(labels.group_by("key", "value_label").len().sort("key", "value_label").collect())
+
+print("A conversation as one text:")
+with_text = messages.drop_nulls(["role", "text"]).collect()
+first = with_text.filter(pl.col("role") == "assistant").row(0, named=True)
+thread = with_text.filter((pl.col("task_id") == first["task_id"]) & (pl.col("thread_index") == first["thread_index"]))
+print("\n".join(f"{role}: {text}" for role, text in thread.select("role", "text").iter_rows()))

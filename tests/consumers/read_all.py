@@ -1,0 +1,81 @@
+"""Reads every table of a Parquet and a CSV export with DuckDB, pandas, polars and pyarrow.
+
+Arguments: the Parquet export, the CSV export, both of the same tasks.
+"""
+import json
+import pathlib
+import sys
+
+import duckdb
+import pandas
+import polars
+import pyarrow.parquet
+
+parquet, csv = map(pathlib.Path, sys.argv[1:3])
+schemas = {p.stem: json.loads(p.read_text()) for p in
+           (pathlib.Path(__file__).parents[2] / "schemas").glob("*.json")}
+assert len(schemas) == 18
+
+DUCKDB = {"str": "VARCHAR", "int32": "INTEGER", "int64": "BIGINT", "f64": "DOUBLE", "bool": "BOOLEAN",
+          "ts": "TIMESTAMP WITH TIME ZONE", "json": "JSON", "list<str>": "VARCHAR[]", "bytes": "BLOB"}
+ARROW = {"str": "string", "int32": "int32", "int64": "int64", "f64": "double", "bool": "bool",
+         "ts": "timestamp[us, tz=UTC]", "list<str>": "list<element: string not null>", "bytes": "binary"}
+
+
+def views(directory):
+    """A DuckDB connection with the export's own views, made as its header says: from inside."""
+    connection = duckdb.connect()
+    text = (directory / "load.sql").read_text()
+    connection.execute(text.replace("read_parquet('", f"read_parquet('{directory}/")
+                           .replace("read_csv('", f"read_csv('{directory}/"))
+    return connection
+
+
+from_parquet, from_csv = views(parquet), views(csv)
+for name, schema in sorted(schemas.items()):
+    columns = {c["name"]: c["type"] for c in schema["columns"]}
+    rows = {}
+    for source, connection in (("parquet", from_parquet), ("csv", from_csv)):
+        types = {row[0]: row[1] for row in connection.execute(f'DESCRIBE "{name}"').fetchall()}
+        assert types == {c: DUCKDB[t] for c, t in columns.items()}, (source, name, types)
+        rows[source] = connection.execute(f'SELECT * FROM "{name}"').fetchall()
+        comments = connection.execute("SELECT count(*) FROM duckdb_columns() WHERE table_name = ? AND comment IS NOT NULL",
+                                      [name]).fetchone()[0]
+        assert comments == len(columns), (source, name, comments)
+    assert rows["parquet"] == rows["csv"], (name, "DuckDB reads other values from CSV than from Parquet")
+
+    file = parquet / f"{name}.parquet"
+    arrow = pyarrow.parquet.read_table(file)
+    assert arrow.num_rows == len(rows["parquet"])
+    for column, kind in columns.items():
+        found = str(arrow.schema.field(column).type)
+        assert kind == "json" and found in ("string", "extension<arrow.json>") or found == ARROW[kind], (name, column, found)
+    metadata = pyarrow.parquet.read_schema(file).metadata
+    assert metadata[b"scale_export.schema_version"] == schema["schema_version"].encode()
+
+    frame = pandas.read_parquet(file, dtype_backend="pyarrow")
+    assert list(frame.columns) == list(columns) and len(frame) == arrow.num_rows
+    frame = pandas.read_parquet(file)
+    for column, kind in columns.items():
+        if kind == "ts" and len(frame):
+            assert str(frame[column].dtype) == "datetime64[us, UTC]", (name, column, frame[column].dtype)
+    frame = pandas.read_csv(csv / f"{name}.csv", dtype=str, keep_default_na=False)
+    assert list(frame.columns) == list(columns) and len(frame) == arrow.num_rows
+
+    frame = polars.read_parquet(file)
+    assert frame.columns == list(columns) and frame.height == arrow.num_rows
+    for column, kind in columns.items():
+        if kind == "ts":
+            assert frame.schema[column] == polars.Datetime("us", "UTC"), (name, column)
+    frame = polars.read_csv(csv / f"{name}.csv", infer_schema=False, empty_string_is_null=False)
+    assert frame.columns == list(columns) and frame.height == arrow.num_rows
+
+one = from_parquet.execute
+counts = one("SELECT count(*) FILTER (content = ''::BLOB), count(*) FILTER (content IS NULL) FROM attachments").fetchone()
+assert all(counts), ("empty and null are not both there, or not apart", counts)
+assert one("SELECT count(*) FROM annotations WHERE value_text = '007'").fetchone()[0] > 0, "007 is no number"
+assert one("SELECT count(*) FROM annotations WHERE value_json = '123456789012345678901234567890'").fetchone()[0] > 0
+assert one("SELECT count(*) FROM messages WHERE extra -> '$.model_parameters.max_completion_tokens' = '9223372036854775808'").fetchone()[0] > 0
+assert one("SELECT count(*) FROM messages JOIN turns USING (task_id, thread_index, turn_index)").fetchone() \
+    == one("SELECT count(*) FROM messages").fetchone()
+print("all tables read alike")

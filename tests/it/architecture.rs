@@ -1,0 +1,101 @@
+//! The rules of the house that a machine can check: who imports whom, and how long a file gets.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{files_below, root};
+
+/// The pipeline, from what depends on nothing to what depends on all: a module may import those
+/// before it.
+const ORDER: [&str; 15] = [
+    "error", "event", "hex", "json", "tables", "response", "output", "journal", "failures",
+    "flatten", "ids", "fetch", "sandbox", "export", "cli",
+];
+
+/// Lines of a source file, tests included.
+const MAX_LINES: usize = 600;
+
+fn sources() -> Vec<(String, String)> {
+    files_below(&root().join("src"))
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            let name = path
+                .strip_prefix(root().join("src"))
+                .unwrap()
+                .display()
+                .to_string();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn imports_go_one_way() {
+    let place = |module: &str| ORDER.iter().position(|known| *known == module);
+    for (name, text) in sources() {
+        let module = name.split(['/', '.']).next().unwrap();
+        let Some(own) = place(module) else {
+            assert!(
+                matches!(module, "lib" | "main"),
+                "{name} has no place in the order"
+            );
+            continue;
+        };
+        for import in text.split("crate::").skip(1) {
+            let imported: String = import
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            let Some(other) = place(&imported) else {
+                continue;
+            };
+            assert!(
+                other <= own,
+                "{name} imports crate::{imported}, which comes after it"
+            );
+        }
+    }
+}
+
+#[test]
+fn libraries_are_named_in_few_files() {
+    for (library, allowed) in [
+        ("reqwest", &["fetch/client.rs"][..]),
+        ("indicatif", &["cli/display.rs"]),
+        ("clap", &["cli/args.rs", "cli/run.rs"]),
+        ("parquet::", &["output/parquet.rs", "ids/read.rs"]),
+    ] {
+        for (name, text) in sources() {
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            let names_it = code.filter(|line| !line.contains("mod ")).any(|line| {
+                line.contains(&format!("use {}", library.trim_end_matches(':')))
+                    || line.contains(&format!("{}::", library.trim_end_matches(':')))
+            });
+            let is_own_module = library == "parquet::" && name == "output/writer.rs";
+            assert!(
+                !names_it || allowed.contains(&name.as_str()) || is_own_module,
+                "{name} names {library}"
+            );
+        }
+    }
+}
+
+#[test]
+fn files_say_what_they_are_for_and_stay_short() {
+    for (name, text) in sources() {
+        assert!(
+            text.starts_with("//!"),
+            "{name} does not say what it is for"
+        );
+        let lines = text.lines().count();
+        assert!(lines <= MAX_LINES, "{name} has {lines} lines");
+    }
+    assert!(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("Cargo.lock")
+            .exists()
+    );
+}

@@ -1,0 +1,113 @@
+//! What the tests share: running the program, and looking at what it left.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use scale_export::sandbox::{Sandbox, SandboxConfig};
+
+/// The root of the project.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The program, with nothing of the caller's environment that it would heed.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scale-export"));
+    command.env_clear();
+    command
+}
+
+/// A key that stands out wherever it leaks.
+pub(crate) const KEY: &str = "live_key_that_must_not_leak";
+
+/// A sandbox that accepts [`KEY`].
+pub(crate) fn sandbox(config: SandboxConfig) -> Sandbox {
+    Sandbox::start(SandboxConfig {
+        key: KEY.to_owned(),
+        ..config
+    })
+    .unwrap()
+}
+
+/// Exports into a new directory below `base`; gives the directory and what the program said.
+pub(crate) fn export(
+    sandbox: &Sandbox,
+    base: &Path,
+    name: &str,
+    ids: &[String],
+    options: &[&str],
+) -> (PathBuf, Output) {
+    export_at("max", sandbox, base, name, ids, options)
+}
+
+/// The same at a given rate; `learned` when it is empty.
+pub(crate) fn export_at(
+    rate: &str,
+    sandbox: &Sandbox,
+    base: &Path,
+    name: &str,
+    ids: &[String],
+    options: &[&str],
+) -> (PathBuf, Output) {
+    let list = base.join(format!("{name}.ids"));
+    fs::write(&list, ids.join("\n")).unwrap();
+    let out = base.join(name);
+    let output = program()
+        .env("SCALE_API_KEY", KEY)
+        .args(["--base-url", &sandbox.base_url()])
+        .args(if rate.is_empty() {
+            vec![]
+        } else {
+            vec!["--rate", rate]
+        })
+        .arg("--ids")
+        .arg(&list)
+        .arg("--out")
+        .arg(&out)
+        .args(options)
+        .output()
+        .unwrap();
+    (out, output)
+}
+
+/// `task_1` to `task_<count>`.
+pub(crate) fn task_ids(count: usize) -> Vec<String> {
+    (1..=count).map(|number| format!("task_{number}")).collect()
+}
+
+/// Published files with their content, the manifest left out.
+pub(crate) fn published(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    fs::read_dir(out)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_file())
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                fs::read(entry.path()).unwrap(),
+            )
+        })
+        .filter(|(name, _)| name != "manifest.json")
+        .collect()
+}
+
+/// All files below a directory.
+pub(crate) fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The manifest.
+pub(crate) fn manifest(out: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(out.join("manifest.json")).unwrap()).unwrap()
+}
