@@ -19,4 +19,4 @@ lint: ## Format and lints
 	cargo clippy --locked --all-targets -- -D warnings
 
 bless: ## Write generated files anew
-	BLESS=1 cargo test --locked --test it documents
+	BLESS=1 cargo test --locked --test it -- documents golden

@@ -224,9 +224,6 @@ fn fetch(
     mut halt: watch::Receiver<bool>,
     sink: mpsc::Sender<crate::fetch::Fetched>,
 ) -> Result<FetchStats, ExportError> {
-    if wanted.is_empty() {
-        return Ok(FetchStats::default());
-    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

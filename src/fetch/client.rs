@@ -291,26 +291,20 @@ fn chain(error: &reqwest::Error) -> String {
         .unwrap_or_else(|| "the connection failed".to_owned())
 }
 
-/// Is the server's certificate the trouble? The layers in between hide it as an I/O error.
-fn is_certificate_error(error: &reqwest::Error) -> bool {
-    let is_certificate = |error: &(dyn std::error::Error + 'static)| {
-        matches!(
-            error.downcast_ref::<rustls::Error>(),
-            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-        )
-    };
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let inner = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .is_some_and(|inner| is_certificate(inner));
-        if inner || is_certificate(cause) {
-            return true;
-        }
-        source = cause.source();
+/// Is the server's certificate the trouble? The layers in between hide it in I/O errors, one inside
+/// the other, whose `source` leaves out what they wrap.
+fn is_certificate_error(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return matches!(
+            error,
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented
+        );
     }
-    false
+    let wrapped = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    wrapped.is_some_and(|wrapped| is_certificate_error(wrapped))
+        || error.source().is_some_and(is_certificate_error)
 }
 
 #[cfg(test)]

@@ -22,7 +22,11 @@ const ROW_GROUP_ROWS: usize = 122_880;
 
 /// Bytes of a row group before encoding, after which it is closed: the writer holds a row group in
 /// memory, and so do readers.
-const ROW_GROUP_BYTES: usize = 32 << 20;
+const ROW_GROUP_BYTES: usize = 16 << 20;
+
+/// Bytes of a page, and of a dictionary, before compression. Each of some 180 open columns holds one
+/// of each: the format's usual megabyte would cost more memory than all else together.
+const PAGE_BYTES: usize = 128 << 10;
 
 /// The level that costs least time a byte saved on tasks of real shape; levels above take several
 /// times as long for a few percent.
@@ -114,6 +118,8 @@ fn properties(table: &TableInfo) -> Result<WriterProperties, parquet::errors::Pa
         .set_key_value_metadata(Some(metadata))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_dictionary_page_size_limit(PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES));

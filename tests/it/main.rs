@@ -10,4 +10,6 @@ mod architecture;
 mod consumers;
 mod documents;
 mod export;
+mod golden;
+mod network;
 mod support;

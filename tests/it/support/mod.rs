@@ -1,5 +1,7 @@
 //! What the tests share: running the program, and looking at what it left.
 
+pub(crate) mod server;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,237 @@
+//! What goes over the wire: TLS, HTTP/2, redirects, headers, proxies.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Response, Version};
+
+use crate::support::server::{Answer, Server, task_answer};
+use crate::support::{KEY, program, published};
+
+fn run(base: &Path, base_url: &str, options: &[&str]) -> Output {
+    command(base, base_url, options).output().unwrap()
+}
+
+fn command(base: &Path, base_url: &str, options: &[&str]) -> Command {
+    let mut command = program();
+    command
+        .env("SCALE_API_KEY", KEY)
+        .args(["--id", "a/b&c=d", "--id", "task_2"])
+        .args(["--base-url", base_url, "--rate", "max"])
+        .arg("--out")
+        .arg(base.join("out"))
+        .args(options);
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn redirect(to: &str) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::new()));
+    *answer.status_mut() = hyper::StatusCode::FOUND;
+    answer.headers_mut().insert("location", to.parse().unwrap());
+    answer
+}
+
+#[test]
+fn a_private_authority_is_trusted_when_named_and_http2_is_spoken() {
+    let base = tempfile::tempdir().unwrap();
+    let (server, certificate) = Server::start_tls(task_answer);
+    let ca_file = base.path().join("ca.pem");
+    fs::write(&ca_file, certificate).unwrap();
+    let url = format!("https://localhost:{}", server.address.port());
+
+    let output = run(base.path(), &url, &[]);
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("could not trust the API at `localhost"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(stderr(&output).contains("hint: ") && stderr(&output).contains("--ca-file"));
+    assert!(
+        server.seen().is_empty(),
+        "a request was sent to a server that is not trusted"
+    );
+
+    let output = run(
+        base.path(),
+        &url,
+        &["--ca-file", &ca_file.display().to_string()],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(server.seen().len(), 2);
+    assert!(
+        server
+            .seen()
+            .iter()
+            .all(|seen| seen.version == Version::HTTP_2)
+    );
+
+    fs::write(&ca_file, "no certificate").unwrap();
+    let output = run(
+        base.path(),
+        &url,
+        &["--ca-file", &ca_file.display().to_string()],
+    );
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
+fn a_request_is_as_the_api_documents_it() {
+    let base = tempfile::tempdir().unwrap();
+    let server = Server::start(task_answer);
+    let output = run(
+        base.path(),
+        &format!("http://{}/prefix/", server.address),
+        &[
+            "--expand",
+            "project,batch",
+            "--opts",
+            "annotation_details",
+            "--opts",
+            "other",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let mut seen = server.seen();
+    seen.sort_by(|left, right| left.uri.cmp(&right.uri));
+    let tail = "&expand=project&expand=batch&opts=annotation_details&opts=other";
+    let uris: Vec<&str> = seen.iter().map(|seen| seen.uri.as_str()).collect();
+    assert_eq!(
+        uris,
+        [
+            format!("/prefix/v2/task?task_id=a%2Fb%26c%3Dd{tail}"),
+            format!("/prefix/v2/task?task_id=task_2{tail}")
+        ]
+    );
+    let headers = &seen[0].headers;
+    assert_eq!(headers["authorization"], format!("Bearer {KEY}"));
+    assert_eq!(headers["accept"], "application/json");
+    for encoding in ["gzip", "br", "zstd"] {
+        assert!(
+            headers["accept-encoding"]
+                .to_str()
+                .unwrap()
+                .contains(encoding)
+        );
+    }
+}
+
+#[test]
+fn redirects_are_followed_within_the_origin_only() {
+    let base = tempfile::tempdir().unwrap();
+    let elsewhere = Server::start(task_answer);
+    let target = format!("http://{}/v2/task?task_id=task_2", elsewhere.address);
+    let server = Server::start(move |request| {
+        let uri = request.uri().to_string();
+        if uri.contains("task_2") {
+            redirect(&target)
+        } else if let Some(query) = uri.strip_prefix("/v2/task?") {
+            redirect(&format!("/moved?{query}"))
+        } else {
+            task_answer(request)
+        }
+    });
+    let output = run(base.path(), &format!("http://{}", server.address), &[]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(
+        elsewhere.seen().is_empty(),
+        "the key went to another origin"
+    );
+    let failures = published(&base.path().join("out"))
+        .remove("failures.jsonl")
+        .unwrap();
+    let failure: serde_json::Value = serde_json::from_slice(&failures).unwrap();
+    assert_eq!(
+        (&failure["kind"], &failure["http_status"]),
+        (&"redirect".into(), &302.into())
+    );
+}
+
+#[test]
+fn a_proxy_is_used_unless_the_host_is_left_out() {
+    let base = tempfile::tempdir().unwrap();
+    let proxy = Server::start(task_answer);
+    let proxy_url = format!("http://{}", proxy.address);
+    let output = command(base.path(), "http://api.invalid", &[])
+        .env("HTTP_PROXY", &proxy_url)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        proxy.seen()[0]
+            .uri
+            .starts_with("http://api.invalid/v2/task?")
+    );
+    let output = command(
+        base.path(),
+        "http://api.invalid",
+        &["--refresh", "all", "--retry-timeout", "1s"],
+    )
+    .env("HTTP_PROXY", &proxy_url)
+    .env("NO_PROXY", "api.invalid")
+    .output()
+    .unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    assert_eq!(proxy.seen().len(), 2);
+}
+
+#[test]
+fn a_server_that_repeats_the_key_does_not_make_it_leak() {
+    let base = tempfile::tempdir().unwrap();
+    let server = Server::start(|request| {
+        let key = request.headers()["authorization"].to_str().unwrap();
+        let body = serde_json::json!({"error": format!("refused: {key}\u{7}\nbye")});
+        let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
+        *answer.status_mut() = hyper::StatusCode::BAD_REQUEST;
+        answer
+    });
+    let output = run(base.path(), &format!("http://{}", server.address), &["-v"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let failures = published(&base.path().join("out"))
+        .remove("failures.jsonl")
+        .unwrap();
+    let failures = String::from_utf8(failures).unwrap();
+    assert!(
+        failures.contains("status 400: refused: Bearer [redacted] bye"),
+        "{failures}"
+    );
+    assert!(!failures.contains(KEY) && !stderr(&output).contains(KEY));
+}
+
+#[test]
+fn a_body_over_the_limit_fails_its_task_only() {
+    let base = tempfile::tempdir().unwrap();
+    let server = Server::start(|request| {
+        if request.uri().to_string().contains("task_2") {
+            let body = serde_json::json!({"task_id": "task_2", "status": "x".repeat(5_000)});
+            return Response::new(Full::new(Bytes::from(body.to_string())));
+        }
+        task_answer(request)
+    });
+    let output = run(
+        base.path(),
+        &format!("http://{}", server.address),
+        &["--max-body", "4KiB"],
+    );
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let failures = published(&base.path().join("out"))
+        .remove("failures.jsonl")
+        .unwrap();
+    assert!(
+        String::from_utf8(failures)
+            .unwrap()
+            .contains("\"too_large\"")
+    );
+    assert_eq!(
+        server.seen().len(),
+        2,
+        "a body that is too large was fetched again"
+    );
+}

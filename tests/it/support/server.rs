@@ -1,0 +1,134 @@
+//! A server for what the sandbox does not do: TLS, redirects, odd headers. One closure answers.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+pub(crate) type Answer = Response<Full<Bytes>>;
+type Handler = dyn Fn(&Request<Incoming>) -> Answer + Send + Sync;
+
+/// One request, as it was seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) version: hyper::Version,
+    pub(crate) uri: String,
+    pub(crate) headers: hyper::HeaderMap,
+}
+
+/// A running server; it ends when this is dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    /// Plain HTTP.
+    pub(crate) fn start(
+        handler: impl Fn(&Request<Incoming>) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::run(None, Arc::new(handler))
+    }
+
+    /// HTTPS for `localhost`, HTTP/2 preferred; gives the certificate to trust.
+    pub(crate) fn start_tls(
+        handler: impl Fn(&Request<Incoming>) -> Answer + Send + Sync + 'static,
+    ) -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        (
+            Self::run(Some(acceptor), Arc::new(handler)),
+            made.cert.pem(),
+        )
+    }
+
+    fn run(tls: Option<TlsAcceptor>, handler: Arc<Handler>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (handler, log, tls) = (Arc::clone(&handler), Arc::clone(&log), tls.clone());
+                tokio::spawn(async move {
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        log.lock().unwrap().push(Seen {
+                            version: request.version(),
+                            uri: request.uri().to_string(),
+                            headers: request.headers().clone(),
+                        });
+                        let answer = handler(&request);
+                        async move { Ok::<_, Infallible>(answer) }
+                    });
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    match tls {
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                let _ = builder
+                                    .serve_connection(TokioIo::new(stream), service)
+                                    .await;
+                            }
+                        }
+                        None => {
+                            let _ = builder
+                                .serve_connection(TokioIo::new(stream), service)
+                                .await;
+                        }
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            seen,
+            _runtime: runtime,
+        }
+    }
+
+    /// All requests so far.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+/// A small task, with the ID that the query asks for.
+pub(crate) fn task_answer(request: &Request<Incoming>) -> Answer {
+    let query = request.uri().query().unwrap_or_default();
+    let id = query
+        .split('&')
+        .next()
+        .unwrap()
+        .strip_prefix("task_id=")
+        .unwrap();
+    let id = percent_encoding::percent_decode_str(id)
+        .decode_utf8()
+        .unwrap();
+    let body = serde_json::json!({"task_id": id, "status": "completed", "threads": []});
+    Response::new(Full::new(Bytes::from(body.to_string())))
+}
