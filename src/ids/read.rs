@@ -9,7 +9,7 @@ use arrow::datatypes::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::{IdList, IdsError, MAX_ID_BYTES, validate};
+use super::{IdList, IdsError, MAX_ID_BYTES};
 use crate::json::Parser;
 
 /// The column or key that is read.
@@ -33,10 +33,9 @@ pub fn read_ids(files: &[PathBuf], single: &[String]) -> Result<IdList, IdsError
     }
     for id in single {
         let id = id.trim();
-        validate(id).map_err(|cause| IdsError::Id {
+        ids.add(id).map_err(|cause| IdsError::Id {
             cause: cause.to_string(),
         })?;
-        ids.add(id);
     }
     if ids.is_empty() {
         let names: Vec<String> = files
@@ -113,9 +112,7 @@ impl Source {
         if id.is_empty() {
             return Ok(());
         }
-        validate(id).map_err(|cause| self.bad(what, number, &cause))?;
-        ids.add(id);
-        Ok(())
+        ids.add(id).map_err(|cause| self.bad(what, number, &cause))
     }
 
     fn text(&self, reader: impl BufRead, ids: &mut IdList) -> Result<(), IdsError> {

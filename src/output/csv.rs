@@ -43,7 +43,7 @@ impl CsvWriter {
 }
 
 impl TableWriter for CsvWriter {
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
+    fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError> {
         let columns: Vec<Cells<'_>> = self
             .table
             .columns()

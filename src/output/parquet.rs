@@ -2,13 +2,17 @@
 //! The only file that names the `parquet` crate's writer.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use super::OutputError;
@@ -17,16 +21,8 @@ use super::writer::TableWriter;
 use crate::tables::schema::{arrow_schema, file_metadata};
 use crate::tables::{ColumnInfo, ColumnType, TableInfo};
 
-/// Rows of a row group: DuckDB's own unit of parallel work.
+/// Rows of a row group at most: DuckDB's own unit of parallel work.
 const ROW_GROUP_ROWS: usize = 122_880;
-
-/// Bytes of a row group before encoding, after which it is closed: the writer holds a row group in
-/// memory, and so do readers.
-const ROW_GROUP_BYTES: usize = 16 << 20;
-
-/// Bytes of a page, and of a dictionary, before compression. Each of some 180 open columns holds one
-/// of each: the format's usual megabyte would cost more memory than all else together.
-const PAGE_BYTES: usize = 128 << 10;
 
 /// The level that costs least time a byte saved on tasks of real shape; levels above take several
 /// times as long for a few percent.
@@ -36,55 +32,101 @@ const ZSTD_LEVEL: i32 = 1;
 const STATISTICS_BYTES: usize = 64;
 
 /// Writes one table's Parquet file.
+///
+/// Batches wait as they are until they make a row group, which is then encoded column by column. The
+/// crate's own `ArrowWriter` encodes batches as they come and so keeps a page, a dictionary and a
+/// compressor for every column of every table: over 100 MB for the 180 columns here.
 pub(super) struct ParquetWriter {
     table: &'static TableInfo,
-    writer: ArrowWriter<StagedFile>,
-    row_group_bytes: usize,
+    schema: SchemaRef,
+    file: SerializedFileWriter<StagedFile>,
+    columns: ArrowRowGroupWriterFactory,
+    waiting: Vec<RecordBatch>,
+    waiting_rows: usize,
+    waiting_bytes: usize,
 }
 
 impl ParquetWriter {
     pub(super) fn begin(table: &'static TableInfo, file: StagedFile) -> Result<Self, OutputError> {
         let path = file.path().to_owned();
-        let properties = properties(table).map_err(|error| failed(table, &path, &error))?;
+        Self::open(table, file).map_err(|error| failed(table, &path, &error))
+    }
+
+    fn open(table: &'static TableInfo, file: StagedFile) -> Result<Self, ParquetError> {
+        let schema = arrow_schema(table);
         // The file's schema is plain Parquet. An embedded Arrow schema would make readers of Arrow
         // show JSON columns as an extension type that some of them do not know.
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties)
-            .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(file, arrow_schema(table), options)
-            .map_err(|error| failed(table, &path, &error))?;
+        let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
+        let properties = Arc::new(properties(table)?);
+        let file = SerializedFileWriter::new(file, parquet_schema.root_schema_ptr(), properties)?;
+        let columns = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema));
         Ok(Self {
             table,
-            writer,
-            row_group_bytes: 0,
+            schema,
+            file,
+            columns,
+            waiting: Vec::new(),
+            waiting_rows: 0,
+            waiting_bytes: 0,
         })
     }
 
-    fn failed(&self, error: &parquet::errors::ParquetError) -> OutputError {
-        failed(self.table, self.writer.inner().path(), error)
+    fn write_row_group(&mut self) -> Result<(), ParquetError> {
+        let batches = std::mem::take(&mut self.waiting);
+        if batches.is_empty() {
+            return Ok(());
+        }
+        self.waiting_rows = 0;
+        self.waiting_bytes = 0;
+        let number = self.file.flushed_row_groups().len();
+        let mut writers = self.columns.create_column_writers(number)?.into_iter();
+        let mut row_group = self.file.next_row_group()?;
+        for (index, field) in self.schema.fields().iter().enumerate() {
+            // No column of ours has more than one leaf.
+            let Some(mut writer) = writers.next() else {
+                break;
+            };
+            for batch in &batches {
+                for leaf in compute_leaves(field, batch.column(index))? {
+                    writer.write(&leaf)?;
+                }
+            }
+            writer.close()?.append_to_row_group(&mut row_group)?;
+        }
+        row_group.close()?;
+        Ok(())
+    }
+
+    fn failed(&self, error: &ParquetError) -> OutputError {
+        failed(self.table, self.file.inner().path(), error)
     }
 }
 
 impl TableWriter for ParquetWriter {
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
-        self.writer
-            .write(batch)
-            .map_err(|error| self.failed(&error))?;
-        self.row_group_bytes += batch.get_array_memory_size();
-        if self.writer.in_progress_rows() == 0 {
-            self.row_group_bytes = 0;
-        } else if self.row_group_bytes >= ROW_GROUP_BYTES {
-            self.writer.flush().map_err(|error| self.failed(&error))?;
-            self.row_group_bytes = 0;
+    fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError> {
+        if self.waiting_rows + batch.num_rows() > ROW_GROUP_ROWS {
+            self.flush()?;
         }
+        self.waiting_rows += batch.num_rows();
+        self.waiting_bytes += batch.get_array_memory_size();
+        self.waiting.push(batch);
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<Published, OutputError> {
-        let path = self.writer.inner().path().to_owned();
+    fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    fn flush(&mut self) -> Result<(), OutputError> {
+        self.write_row_group().map_err(|error| self.failed(&error))
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Published, OutputError> {
+        self.flush()?;
         let table = self.table;
+        let path = self.file.inner().path().to_owned();
         let mut file = self
-            .writer
+            .file
             .into_inner()
             .map_err(|error| failed(table, &path, &error))?;
         file.flush().map_err(OutputError::io("write", &path))?;
@@ -92,11 +134,7 @@ impl TableWriter for ParquetWriter {
     }
 }
 
-fn failed(
-    table: &'static TableInfo,
-    path: &std::path::Path,
-    error: &parquet::errors::ParquetError,
-) -> OutputError {
+fn failed(table: &'static TableInfo, path: &std::path::Path, error: &ParquetError) -> OutputError {
     OutputError::Table {
         table: table.name,
         path: path.to_owned(),
@@ -104,7 +142,7 @@ fn failed(
     }
 }
 
-fn properties(table: &TableInfo) -> Result<WriterProperties, parquet::errors::ParquetError> {
+fn properties(table: &TableInfo) -> Result<WriterProperties, ParquetError> {
     let mut metadata: Vec<KeyValue> = file_metadata(table)
         .into_iter()
         .map(|(key, value)| KeyValue {
@@ -117,9 +155,6 @@ fn properties(table: &TableInfo) -> Result<WriterProperties, parquet::errors::Pa
         .set_created_by(format!("scale-export {}", env!("CARGO_PKG_VERSION")))
         .set_key_value_metadata(Some(metadata))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_data_page_size_limit(PAGE_BYTES)
-        .set_dictionary_page_size_limit(PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES));

@@ -36,10 +36,22 @@ impl Format {
     }
 }
 
+/// Bytes of rows that wait in memory, in all tables together, before the largest table has to write
+/// what it holds. One bound for all makes the row groups of large tables large.
+const WAITING_BYTES: usize = 32 << 20;
+
 /// Encodes the batches of one table into its file.
 pub(super) trait TableWriter {
     /// Appends rows.
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), OutputError>;
+    fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError>;
+    /// Bytes of rows that wait in memory; see [`Self::flush`].
+    fn waiting_bytes(&self) -> usize {
+        0
+    }
+    /// Writes the rows that wait.
+    fn flush(&mut self) -> Result<(), OutputError> {
+        Ok(())
+    }
     /// Completes and syncs the file.
     fn finish(self: Box<Self>) -> Result<Published, OutputError>;
 }
@@ -114,11 +126,26 @@ impl TableWriters {
 
 impl BatchSink for TableWriters {
     fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
-        for (known, rows, writer) in &mut self.writers {
-            if known.name == table.name {
-                *rows += batch.num_rows();
-                writer.write(&batch)?;
-            }
+        if let Some((_, rows, writer)) = self
+            .writers
+            .iter_mut()
+            .find(|(known, ..)| known.name == table.name)
+        {
+            *rows += batch.num_rows();
+            writer.write(batch)?;
+        }
+        let waiting: usize = self
+            .writers
+            .iter()
+            .map(|(.., writer)| writer.waiting_bytes())
+            .sum();
+        if waiting > WAITING_BYTES
+            && let Some((.., largest)) = self
+                .writers
+                .iter_mut()
+                .max_by_key(|(.., writer)| writer.waiting_bytes())
+        {
+            largest.flush()?;
         }
         Ok(())
     }

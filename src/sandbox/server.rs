@@ -1,7 +1,7 @@
 //! The server: a thread with a runtime of its own, real connections, real HTTP.
 //! Depends on `faults`, `generate` and `source`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -36,6 +36,9 @@ type Body = BoxBody<Bytes, std::io::Error>;
 const TRICKLE_BYTES: usize = 512;
 const TRICKLE_INTERVAL: Duration = Duration::from_millis(20);
 
+/// Requests whose times are kept.
+pub(super) const KEPT_ARRIVALS: usize = 10_000;
+
 /// A running sandbox; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -53,7 +56,7 @@ struct State {
     rejected: AtomicU64,
     attempts: Mutex<HashMap<String, u32>>,
     bucket: Mutex<Bucket>,
-    arrivals: Mutex<Vec<Duration>>,
+    arrivals: Mutex<VecDeque<Duration>>,
     start: Instant,
 }
 
@@ -130,9 +133,9 @@ impl Sandbox {
         self.state.rejected.load(Ordering::Relaxed)
     }
 
-    /// When each request came, since the start.
+    /// When each of the last [`KEPT_ARRIVALS`] requests came, since the start.
     pub fn arrivals(&self) -> Vec<Duration> {
-        lock(&self.state.arrivals).clone()
+        lock(&self.state.arrivals).iter().copied().collect()
     }
 }
 
@@ -192,7 +195,7 @@ async fn answer(
 ) -> Result<Response<Body>, ResetOnPurpose> {
     state.requests.fetch_add(1, Ordering::Relaxed);
     let now = state.start.elapsed();
-    lock(&state.arrivals).push(now);
+    state.note_arrival(now);
     if !state.config.latency.is_zero() {
         tokio::time::sleep(state.config.latency).await;
     }
@@ -205,13 +208,16 @@ async fn answer(
         Ok(task_id) => task_id,
         Err(refusal) => return Ok(*refusal),
     };
-    let attempt = {
+    let config = &state.config;
+    // Only faults ask for the number of the attempt, and a map of all tasks is not for free.
+    let attempt = if config.faults.is_empty() {
+        1
+    } else {
         let mut attempts = lock(&state.attempts);
         let attempt = attempts.entry(task_id.clone()).or_default();
         *attempt += 1;
         *attempt
     };
-    let config = &state.config;
     let details = Details::of_query(request.uri().query().unwrap_or_default());
     let task = state.task(&task_id, details);
     match fault(
@@ -330,6 +336,14 @@ fn task_response(task: Bytes, gzip: bool) -> Response<Body> {
 }
 
 impl State {
+    fn note_arrival(&self, now: Duration) {
+        let mut arrivals = lock(&self.arrivals);
+        if arrivals.len() == KEPT_ARRIVALS {
+            arrivals.pop_front();
+        }
+        arrivals.push_back(now);
+    }
+
     /// Checks a request as the API does: path, key, rate, and the ID that it asks for.
     fn admit(
         &self,
