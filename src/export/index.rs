@@ -18,21 +18,48 @@ pub(super) enum Slot {
     Failure(Location),
 }
 
-/// A slot as it was found in the journal.
+/// A slot as it was found in the journal. There is one for each ID, so its size counts.
 #[derive(Debug, Clone, Copy)]
 struct Held {
-    slot: Slot,
+    location: Location,
+    kind: Kind,
     /// Will it never change?
     is_final: bool,
     /// Does it come from before the last publication?
     is_published: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Nothing,
+    Response,
+    Failure,
+}
+
 const NOTHING: Held = Held {
-    slot: Slot::Waiting,
+    location: Location::NOWHERE,
+    kind: Kind::Nothing,
     is_final: false,
     is_published: false,
 };
+
+impl Held {
+    fn slot(&self) -> Slot {
+        match self.kind {
+            Kind::Nothing => Slot::Waiting,
+            Kind::Response => Slot::Response(self.location),
+            Kind::Failure => Slot::Failure(self.location),
+        }
+    }
+
+    fn set(&mut self, slot: Slot) {
+        (self.kind, self.location) = match slot {
+            Slot::Waiting => (Kind::Nothing, Location::NOWHERE),
+            Slot::Response(location) => (Kind::Response, location),
+            Slot::Failure(location) => (Kind::Failure, location),
+        };
+    }
+}
 
 #[derive(Debug)]
 struct State {
@@ -79,34 +106,41 @@ impl Index {
             }
         };
         if let Some(held) = position.and_then(|position| state.slots.get_mut(position)) {
-            *held = Held {
-                slot,
-                is_final: entry.is_final,
-                is_published: false,
-            };
+            held.set(slot);
+            held.is_final = entry.is_final;
+            held.is_published = false;
         }
     }
 
-    /// Decides what is fetched, and forgets what the journal holds for it. What an unfinished run
-    /// fetched counts as fetched by this one.
-    pub(super) fn plan(&self, refresh: Refresh) -> Vec<usize> {
-        let mut wanted = Vec::new();
-        for (position, held) in self.lock().slots.iter_mut().enumerate() {
-            let keep = match held.slot {
-                Slot::Response(_) if !held.is_published => true,
-                Slot::Response(_) => match refresh {
+    /// Decides what is fetched, forgets what the journal holds for it, and counts it. What an
+    /// unfinished run fetched counts as fetched by this one.
+    pub(super) fn plan(&self, refresh: Refresh) -> usize {
+        let mut wanted = 0;
+        for held in &mut self.lock().slots {
+            let keep = match held.kind {
+                Kind::Response if !held.is_published => true,
+                Kind::Response => match refresh {
                     Refresh::Pending => held.is_final,
                     Refresh::All => false,
                     Refresh::None => true,
                 },
-                Slot::Waiting | Slot::Failure(_) => false,
+                Kind::Nothing | Kind::Failure => false,
             };
             if !keep {
                 *held = NOTHING;
-                wanted.push(position);
+                wanted += 1;
             }
         }
         wanted
+    }
+
+    /// Is there nothing yet for this ID?
+    pub(super) fn is_waiting(&self, position: usize) -> bool {
+        let state = self.lock();
+        state
+            .slots
+            .get(position)
+            .is_some_and(|held| held.kind == Kind::Nothing)
     }
 
     /// Says what there is now for some IDs.
@@ -114,7 +148,7 @@ impl Index {
         let mut state = self.lock();
         for (position, slot) in slots {
             if let Some(held) = state.slots.get_mut(*position) {
-                held.slot = *slot;
+                held.set(*slot);
             }
         }
         drop(state);
@@ -131,10 +165,7 @@ impl Index {
     pub(super) fn wait(&self, position: usize) -> Slot {
         let mut state = self.lock();
         loop {
-            let slot = state
-                .slots
-                .get(position)
-                .map_or(Slot::Waiting, |held| held.slot);
+            let slot = state.slots.get(position).map_or(Slot::Waiting, Held::slot);
             if slot != Slot::Waiting || state.closed {
                 return slot;
             }
@@ -147,7 +178,7 @@ impl Index {
 
     /// IDs for which there is a response.
     pub(super) fn held(&self) -> usize {
-        let is_response = |held: &&Held| matches!(held.slot, Slot::Response(_));
+        let is_response = |held: &&Held| held.kind == Kind::Response;
         self.lock().slots.iter().filter(is_response).count()
     }
 }

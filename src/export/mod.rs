@@ -131,7 +131,7 @@ pub fn export(
     let wanted = index.plan(options.refresh);
     events.send(Event::Planned {
         requested: options.ids.len(),
-        held: options.ids.len() - wanted.len(),
+        held: options.ids.len() - wanted,
         duplicates: usize::try_from(options.ids.duplicates()).unwrap_or(usize::MAX),
     });
 
@@ -153,7 +153,15 @@ pub fn export(
             }
             built
         });
-        let fetched = fetch(options, &wanted, check, events, stop.clone(), halt, sink);
+        let fetched = fetch(
+            options,
+            &index,
+            wanted,
+            check,
+            events,
+            (stop.clone(), halt),
+            sink,
+        );
         (fetched, join(store), join(build))
     });
     let mut journal = journal?;
@@ -217,23 +225,24 @@ fn base_url(options: &ExportOptions) -> String {
 /// Fetches on this thread; stops when the user or the tables' side says so.
 fn fetch(
     options: &ExportOptions,
-    wanted: &[usize],
+    index: &Index,
+    wanted: usize,
     check: &Arc<dyn crate::fetch::CheckBody>,
     events: &Events,
-    mut stop: watch::Receiver<bool>,
-    mut halt: watch::Receiver<bool>,
+    (mut stop, mut halt): (watch::Receiver<bool>, watch::Receiver<bool>),
     sink: mpsc::Sender<crate::fetch::Fetched>,
 ) -> Result<FetchStats, ExportError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ExportError::Runtime)?;
-    let ids = wanted.iter().filter_map(|position| {
-        options
-            .ids
-            .get(*position)
-            .map(|task_id| (*position, task_id.to_owned()))
-    });
+    // An ID is asked for once: those that have arrived meanwhile lie before this iterator.
+    let ids = options
+        .ids
+        .iter()
+        .enumerate()
+        .filter(|(position, _)| index.is_waiting(*position))
+        .map(|(position, task_id)| (position, task_id.to_owned()));
     let stats = runtime.block_on(async {
         let (merged_sender, merged) = watch::channel(false);
         let merge = async move {
@@ -246,7 +255,7 @@ fn fetch(
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            stats = fetch_all(ids, wanted.len(), &options.fetch, Arc::clone(check), events, sink, merged) => stats,
+            stats = fetch_all(ids, wanted, &options.fetch, Arc::clone(check), events, sink, merged) => stats,
             () = merge => Ok(FetchStats::default()),
         }
     });

@@ -88,6 +88,12 @@ impl IdList {
         Ok(())
     }
 
+    /// Gives back the memory that only a growing list needs.
+    pub(crate) fn shrink(&mut self) {
+        self.text.shrink_to_fit();
+        self.ends.shrink_to_fit();
+    }
+
     /// Distinct IDs.
     pub fn len(&self) -> usize {
         self.ends.len()

@@ -46,6 +46,7 @@ pub fn read_ids(files: &[PathBuf], single: &[String]) -> Result<IdList, IdsError
             given: names.join(", "),
         });
     }
+    ids.shrink();
     Ok(ids)
 }
 

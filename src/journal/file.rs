@@ -26,6 +26,14 @@ pub struct Location {
     bytes: u32,
 }
 
+impl Location {
+    /// Stands where there is no record.
+    pub(crate) const NOWHERE: Self = Self {
+        offset: 0,
+        bytes: 0,
+    };
+}
+
 /// A final failure, as the journal and `failures.jsonl` have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureNote {
