@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use super::client::{Failure, TaskClient};
 use super::gate::Gate;
 use super::health::Health;
-use super::retry::{Trouble, Verdict, backoff, decide};
+use super::retry::{Trouble, Verdict, backoff, decide, speaks_for_all};
 use super::{
     BadBody, CheckBody, CheckedBody, Failed, FailureKind, FetchError, FetchOptions, Fetched,
     MaxFailures, Outcome,
@@ -261,6 +261,9 @@ impl Engine<'_> {
                 trials.failures += 1;
                 let outage = self.health().failure(self.options.concurrency);
                 self.gate.set_outage(outage);
+                if speaks_for_all(failure.status) && failure.retry_after.is_some() {
+                    self.gate.objected(sent, failure.retry_after);
+                }
                 Some(kind)
             }
         };
@@ -318,7 +321,7 @@ impl Engine<'_> {
         let random = (random >> 11) as f64 / (1_u64 << 53) as f64;
         let asked = failure
             .retry_after
-            .filter(|_| failure.status != Some(429))
+            .filter(|_| !speaks_for_all(failure.status))
             .unwrap_or_default();
         let delay = backoff(trials.failures.max(1), random).max(asked);
         self.events.send(Event::Retry {

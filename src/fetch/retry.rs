@@ -103,6 +103,12 @@ pub(super) fn decide(trouble: Trouble, has_succeeded: bool) -> Verdict {
     }
 }
 
+/// Does a `Retry-After` beside this status speak for the whole server, so that all requests wait?
+/// Beside others it is taken as meant for the one ID.
+pub(super) fn speaks_for_all(status: Option<u16>) -> bool {
+    matches!(status, Some(429 | 503))
+}
+
 /// The first wait is at most this long; each further one twice as long.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 
