@@ -18,5 +18,5 @@ lint: ## Format and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 
-bless: ## Write generated files anew
-	BLESS=1 cargo test --locked --test it -- documents golden
+bless: .venv/ready ## Write generated files anew
+	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden readme

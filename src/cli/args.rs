@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::values;
@@ -10,7 +11,7 @@ use crate::fetch::{MaxFailures, Rate};
 
 /// Export Scale annotation tasks as Parquet or CSV tables.
 #[derive(Debug, Parser)]
-#[command(name = "scale-export", version = VERSION, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(name = "scale-export", version = version(), args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -18,7 +19,14 @@ pub(super) struct Cli {
     pub(super) export: ExportArgs,
 }
 
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (schema 1.0.0)");
+/// The program's version, and that of its tables.
+fn version() -> String {
+    format!(
+        "{} (schema {})",
+        env!("CARGO_PKG_VERSION"),
+        crate::tables::SCHEMA_VERSION
+    )
+}
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -81,10 +89,10 @@ pub(super) struct ExportArgs {
     )]
     pub(super) tables: Vec<String>,
     /// Write into a directory that holds foreign files
-    #[arg(long, env = "SCALE_EXPORT_FORCE", help_heading = "Output")]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_FORCE", help_heading = "Output")]
     pub(super) force: bool,
     /// Keep `workspace_token`s, which are live credentials
-    #[arg(long, env = "SCALE_EXPORT_KEEP_SECRETS", help_heading = "Output")]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_KEEP_SECRETS", help_heading = "Output")]
     pub(super) keep_secrets: bool,
 
     /// Where the API is [env also: `SCALE_API_URL`]
@@ -126,7 +134,7 @@ pub(super) struct ExportArgs {
     )]
     pub(super) opts: Vec<String>,
     /// Run against a sandbox inside this process; needs no key
-    #[arg(long, env = "SCALE_EXPORT_SANDBOX", help_heading = "API")]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_SANDBOX", help_heading = "API")]
     pub(super) sandbox: bool,
 
     /// Requests in flight
@@ -160,7 +168,7 @@ pub(super) struct ExportArgs {
     #[arg(
         long,
         conflicts_with = "max_failures",
-        env = "SCALE_EXPORT_FAIL_FAST",
+        value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_FAIL_FAST",
         help_heading = "Network"
     )]
     pub(super) fail_fast: bool,
@@ -184,12 +192,12 @@ pub(super) struct ExportArgs {
         short,
         long,
         conflicts_with = "verbose",
-        env = "SCALE_EXPORT_QUIET",
+        value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_QUIET",
         help_heading = "Display"
     )]
     pub(super) quiet: bool,
     /// Say more: retries and details
-    #[arg(short, long, env = "SCALE_EXPORT_VERBOSE", help_heading = "Display")]
+    #[arg(short, long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_VERBOSE", help_heading = "Display")]
     pub(super) verbose: bool,
     /// How log lines are written
     #[arg(long, value_enum, default_value_t = LogFormatArg::Text, env = "SCALE_EXPORT_LOG_FORMAT", help_heading = "Display")]
@@ -224,7 +232,9 @@ pub(super) enum RefreshArg {
 pub(super) enum ProgressArg {
     /// On a terminal a bar, elsewhere a line every 10 s
     Auto,
+    /// The bar, even when standard error is no terminal
     Always,
+    /// Nothing
     Never,
 }
 

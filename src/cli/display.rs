@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
@@ -14,6 +15,9 @@ use crate::event::Event;
 
 /// The bar is drawn this often: steady to the eye, and no cost.
 const DRAW_INTERVAL: Duration = Duration::from_millis(100);
+
+/// And this often where it goes into something that is no terminal.
+const FORCED_DRAWS_A_SECOND: u8 = 5;
 
 /// Off a terminal, a line this often.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -154,9 +158,18 @@ impl Screen {
         let is_terminal = std::io::stderr().is_terminal();
         let wants = !options.quiet && options.progress != ProgressArg::Never;
         let is_text = options.log_format == LogFormatArg::Text;
-        let bar = (wants && is_text && is_terminal).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let colored = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let forced = options.progress == ProgressArg::Always;
+        let bar = (wants && is_text && (is_terminal || forced)).then(|| {
+            let target = if is_terminal {
+                ProgressDrawTarget::stderr()
+            } else {
+                // The plain target draws on terminals only.
+                let terminal = Box::new(Term::buffered_stderr());
+                ProgressDrawTarget::term_like_with_hz(terminal, FORCED_DRAWS_A_SECOND)
+            };
+            let bar = ProgressBar::with_draw_target(None, target);
+            let colored =
+                is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
             let template = if colored {
                 "{bar:30.cyan/dim} {wide_msg}"
             } else {

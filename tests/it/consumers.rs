@@ -1,17 +1,12 @@
 //! The readers that users have: DuckDB, pandas, polars and pyarrow on real files, and the examples.
 
-use std::process::Command;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
 
-use scale_export::sandbox::SandboxConfig;
+use scale_export::sandbox::{Sandbox, SandboxConfig};
 
-use crate::support::{export, root, sandbox, task_ids};
-
-/// The Python with the readers installed; `make test` sets it.
-fn python() -> Command {
-    let python = std::env::var("SCALE_EXPORT_TEST_PYTHON")
-        .expect("the readers' Python is not known: run the tests with `make test`");
-    Command::new(python)
-}
+use crate::support::{KEY, export, program, python, root, sandbox, task_ids};
 
 #[test]
 fn every_reader_takes_every_table_of_both_formats() {
@@ -44,6 +39,81 @@ fn every_reader_takes_every_table_of_both_formats() {
         "{}",
         String::from_utf8_lossy(&said)
     );
+}
+
+#[test]
+fn the_queries_of_the_readme_give_what_stands_under_them() {
+    let base = tempfile::tempdir().unwrap();
+    // The README's first command, but for the directory.
+    let output = program()
+        .current_dir(base.path())
+        .arg("--ids")
+        .arg(root().join("examples/ids.txt"))
+        .args(["--out", "demo/", "--sandbox"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let mut check = python();
+    check
+        .arg(root().join("tests/consumers/readme.py"))
+        .arg(root().join("README.md"))
+        .arg(base.path());
+    if std::env::var_os("BLESS").is_some() {
+        check.arg("bless");
+    }
+    let output = check.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Runs a command line of an example as a scheduler would, with its paths moved below `base`.
+fn run_as_scheduler(base: &Path, command: &str, server: &Sandbox) -> Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_scale-export"));
+    let command = command
+        .replace("/srv/scale", &base.display().to_string())
+        .replace("/usr/local/bin/scale-export", "scale-export")
+        // systemd's directory of credentials.
+        .replace("%d/scale-key", &base.join("key").display().to_string());
+    Command::new("/bin/sh")
+        .args(["-c", &command])
+        .env_clear()
+        .env("PATH", program.parent().unwrap())
+        .env("SCALE_API_URL", server.base_url())
+        .env("SCALE_EXPORT_RATE", "max")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_schedulers_examples_run() {
+    let example = |name: &str| fs::read_to_string(root().join("examples").join(name)).unwrap();
+    let service = example("scale-export.service");
+    let from_service = service
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))
+        .unwrap();
+    let crontab = example("crontab");
+    let entry = crontab
+        .lines()
+        .find(|line| line.starts_with(|c: char| c.is_ascii_digit()))
+        .unwrap();
+    // Five fields of time, then the command; cron itself reads a bare % as the end of the line.
+    let from_crontab = entry.splitn(6, ' ').last().unwrap();
+    assert!(!from_crontab.contains('%'));
+    assert!(example("scale-export.timer").contains("OnCalendar="));
+    let server = sandbox(SandboxConfig::default());
+    for command in [from_service, from_crontab] {
+        let base = tempfile::tempdir().unwrap();
+        fs::write(base.path().join("ids.txt"), "task_1\ntask_2\n").unwrap();
+        fs::write(base.path().join("key"), format!("{KEY}\n")).unwrap();
+        let output = run_as_scheduler(base.path(), command, &server);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {stderr}");
+        assert!(base.path().join("export/manifest.json").exists());
+    }
 }
 
 #[test]

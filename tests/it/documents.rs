@@ -1,5 +1,6 @@
 //! What is generated and committed is what the program says now.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use scale_export::tables::{definition::TABLES, schema};
@@ -31,20 +32,77 @@ fn the_committed_schemas_are_those_of_the_program() {
     );
 }
 
-#[test]
-fn the_readme_shows_every_option() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+/// Options of the help text with their defaults, where it names one.
+fn options_of_help() -> BTreeMap<String, Option<String>> {
     let output = program().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    let options: Vec<&str> = help
-        .split_whitespace()
-        .filter(|word| word.starts_with("--") && word.len() > 2)
-        .map(|word| word.trim_end_matches([',', '.', ';', ')']))
-        .collect();
-    assert!(options.len() > 20, "{options:?}");
-    for option in options {
-        assert!(readme.contains(option), "the README does not have {option}");
+    let mut options = BTreeMap::new();
+    let mut last = String::new();
+    for line in help.lines().map(str::trim) {
+        let option = line.split_whitespace().find(|word| word.starts_with("--"));
+        if let Some(option) = option.filter(|_| line.starts_with('-') && !line.starts_with("- ")) {
+            option.clone_into(&mut last);
+            options.insert(last.clone(), None);
+        }
+        let default = line.strip_prefix("[default: ");
+        if let Some(default) = default.and_then(|rest| rest.strip_suffix(']')) {
+            options.insert(last.clone(), Some(default.to_owned()));
+        }
     }
+    options
+}
+
+/// Options of the README's table, with what stands in their column of defaults.
+fn options_of_readme(readme: &str) -> BTreeMap<String, String> {
+    let rows = readme.lines().filter(|line| line.starts_with("| `-"));
+    let mut options = BTreeMap::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let names = cells[0].split(['`', ' ', ',']);
+        for name in names.filter(|name| name.starts_with("--")) {
+            options.insert(
+                name.to_owned(),
+                cells[1].trim_matches(['`', ' ']).to_owned(),
+            );
+        }
+    }
+    options
+}
+
+#[test]
+fn the_readme_has_the_options_of_the_help_and_their_defaults() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (help, readme) = (options_of_help(), options_of_readme(&readme));
+    assert!(help.len() > 25, "{help:?}");
+    assert_eq!(
+        help.keys().collect::<Vec<_>>(),
+        readme.keys().collect::<Vec<_>>()
+    );
+    for (option, default) in help {
+        if let Some(default) = default {
+            assert_eq!(readme[&option], default, "the default of {option}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_has_the_tables() {
+    const BEGIN: &str = "<!-- tables -->\n";
+    const END: &str = "<!-- end of tables -->";
+    let path = root().join("README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let (found, after) = rest.split_once(END).unwrap();
+    let rows: String = TABLES
+        .iter()
+        .map(|table| format!("| `{}` | {} |\n", table.name, table.doc))
+        .collect();
+    let expected = format!("| table | |\n| --- | --- |\n{rows}");
+    if std::env::var_os(BLESS).is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(found, expected, "run `make bless`");
 }
 
 #[test]

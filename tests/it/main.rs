@@ -8,6 +8,7 @@
 
 mod architecture;
 mod consumers;
+mod corpus;
 mod documents;
 mod export;
 mod golden;

@@ -1,8 +1,11 @@
 //! What goes over the wire: TLS, HTTP/2, redirects, headers, proxies.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -234,4 +237,105 @@ fn a_body_over_the_limit_fails_its_task_only() {
         2,
         "a body that is too large was fetched again"
     );
+}
+
+#[test]
+fn every_content_encoding_is_read() {
+    let base = tempfile::tempdir().unwrap();
+    let server = Server::start(|request| {
+        let uri = request.uri().to_string();
+        let id = uri.split("task_id=").nth(1).unwrap().split('&').next();
+        let id = id.unwrap();
+        let body = format!(r#"{{"task_id":"{id}","status":"{}"}}"#, "x".repeat(500));
+        let body = match id {
+            "gzip" => {
+                let level = flate2::Compression::fast();
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+                encoder.write_all(body.as_bytes()).unwrap();
+                encoder.finish().unwrap()
+            }
+            "br" => {
+                let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4_096, 1, 20);
+                encoder.write_all(body.as_bytes()).unwrap();
+                encoder.into_inner()
+            }
+            _ => zstd::bulk::compress(body.as_bytes(), 1).unwrap(),
+        };
+        assert!(body.len() < 200);
+        let mut answer = Response::new(Full::new(Bytes::from(body)));
+        let headers = answer.headers_mut();
+        headers.insert("content-encoding", id.parse().unwrap());
+        answer
+    });
+    let output = program()
+        .env("SCALE_API_KEY", KEY)
+        .args([
+            "--id", "gzip", "--id", "br", "--id", "zstd", "--rate", "max",
+        ])
+        .args(["--base-url", &format!("http://{}", server.address)])
+        .arg("--out")
+        .arg(base.path().join("out"))
+        .args(["--max-retries", "0", "--format", "csv"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let tasks = fs::read_to_string(base.path().join("out/tasks.csv")).unwrap();
+    assert_eq!(tasks.matches(&"x".repeat(500)).count(), 3);
+}
+
+#[test]
+fn a_server_that_is_busy_for_a_second_is_left_alone_by_all_requests() {
+    let base = tempfile::tempdir().unwrap();
+    let first = Mutex::new(true);
+    let server = Server::start(move |request| {
+        if std::mem::take(&mut *first.lock().unwrap()) {
+            let mut answer = Response::new(Full::new(Bytes::new()));
+            *answer.status_mut() = hyper::StatusCode::SERVICE_UNAVAILABLE;
+            answer
+                .headers_mut()
+                .insert("retry-after", "1".parse().unwrap());
+            return answer;
+        }
+        task_answer(request)
+    });
+    let output = run(
+        base.path(),
+        &format!("http://{}", server.address),
+        &["--concurrency", "1"],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let seen = server.seen();
+    assert_eq!(seen.len(), 3);
+    let wait = seen[1].at - seen[0].at;
+    assert!(wait >= Duration::from_secs(1), "{wait:?}");
+}
+
+#[test]
+fn the_list_of_processes_never_shows_the_key() {
+    let base = tempfile::tempdir().unwrap();
+    let arrived = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let signal = std::sync::Arc::clone(&arrived);
+    let once = std::sync::Once::new();
+    let server = Server::start(move |request| {
+        once.call_once(|| {
+            signal.wait();
+            signal.wait();
+        });
+        task_answer(request)
+    });
+    let url = format!("http://{}", server.address);
+    let mut child = command(base.path(), &url, &["-q"]).spawn().unwrap();
+    // While the server holds the first answer back, the process is there to be looked at.
+    arrived.wait();
+    let shown = fs::read(format!("/proc/{}/cmdline", child.id()));
+    arrived.wait();
+    assert!(child.wait().unwrap().success());
+    // Only Linux shows processes as files; elsewhere there is nothing to look at.
+    if let Ok(shown) = shown {
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        assert!(
+            shown.contains("--base-url") && !shown.contains(KEY),
+            "{shown}"
+        );
+    }
 }

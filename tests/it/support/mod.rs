@@ -21,6 +21,13 @@ pub(crate) fn program() -> Command {
     command
 }
 
+/// The Python with the readers installed; `make test` sets it.
+pub(crate) fn python() -> Command {
+    let python = std::env::var("SCALE_EXPORT_TEST_PYTHON")
+        .expect("the readers' Python is not known: run the tests with `make test`");
+    Command::new(python)
+}
+
 /// A key that stands out wherever it leaks.
 pub(crate) const KEY: &str = "live_key_that_must_not_leak";
 

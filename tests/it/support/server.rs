@@ -25,6 +25,7 @@ pub(crate) struct Seen {
     pub(crate) version: hyper::Version,
     pub(crate) uri: String,
     pub(crate) headers: hyper::HeaderMap,
+    pub(crate) at: std::time::Instant,
 }
 
 /// A running server; it ends when this is dropped.
@@ -82,6 +83,7 @@ impl Server {
                             version: request.version(),
                             uri: request.uri().to_string(),
                             headers: request.headers().clone(),
+                            at: std::time::Instant::now(),
                         });
                         let answer = handler(&request);
                         async move { Ok::<_, Infallible>(answer) }

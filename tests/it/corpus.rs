@@ -1,0 +1,63 @@
+//! Tasks with real text and an independent reader of exports, where the machine has them: not part
+//! of this project, which is complete without them.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use scale_export::sandbox::SandboxConfig;
+
+use crate::support::{KEY, export, published, python, root, sandbox};
+
+/// Names the directory that holds `corpus/` and `kit/`; by default it lies beside the project.
+const VARIABLE: &str = "SCALE_EXPORT_TEST_SHARED";
+
+#[test]
+fn an_independent_reader_finds_no_difference_in_tasks_with_real_text() {
+    let shared = std::env::var_os(VARIABLE).map_or_else(|| root().join("../shared"), PathBuf::from);
+    let corpus = shared.join("corpus/real-small.jsonl.gz");
+    let reader = shared.join("kit/check_export.py");
+    if !corpus.exists() || !reader.exists() {
+        // Past the test runner, which keeps what a test that passes prints to itself.
+        let note = "left out: tasks with real text and their reader are not on this machine";
+        writeln!(std::io::stderr(), "{note} ({VARIABLE})").unwrap();
+        return;
+    }
+    let base = tempfile::tempdir().unwrap();
+    let mut text = String::new();
+    let mut lines = flate2::read::MultiGzDecoder::new(fs::File::open(&corpus).unwrap());
+    std::io::Read::read_to_string(&mut lines, &mut text).unwrap();
+    let ids: Vec<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|task| task["task_id"].as_str().unwrap().to_owned())
+        .collect();
+    let server = sandbox(SandboxConfig {
+        from: Some(corpus.clone()),
+        ..SandboxConfig::default()
+    });
+    for format in ["parquet", "csv"] {
+        let exports = ["1", "64"].map(|concurrency| {
+            let options = ["--format", format, "--concurrency", concurrency];
+            let name = format!("{format}_{concurrency}");
+            let (out, output) = export(&server, base.path(), &name, &ids, &options);
+            assert_eq!(output.status.code(), Some(0));
+            out
+        });
+        assert!(published(&exports[0]) == published(&exports[1]));
+        let ids_file = base.path().join(format!("{format}_1.ids"));
+        let output = python()
+            .arg(&reader)
+            .arg(&corpus)
+            .arg("--ids")
+            .arg(ids_file)
+            .arg("--out")
+            .arg(&exports[0])
+            .args(["--format", format, "--strict-times", "--secret", KEY])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains(" 0 differences"), "{said}");
+    }
+}
