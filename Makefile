@@ -1,4 +1,4 @@
-.PHONY: help test demo lint bless
+.PHONY: help test demo lint bless bench
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -17,6 +17,9 @@ test: .venv/ready lint ## Everything that is checked
 lint: ## Format and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+
+bench: ## Ways from JSON to columns, side by side
+	cargo bench --locked --quiet --bench json_to_columns
 
 bless: .venv/ready ## Write generated files anew
 	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden readme

@@ -45,6 +45,18 @@ const ANNOTATION_TYPES: [&str; 12] = [
     "labeled_text",
 ];
 
+/// The body of `task_<number>` as the documentation has it, with all details: something to measure
+/// with.
+pub fn sample_task(number: u64) -> String {
+    let details = Details {
+        annotation_info: true,
+        attachment_info: true,
+        model_parameters: true,
+        ..Details::default()
+    };
+    generate(&format!("task_{number}"), number, 0, details, false)
+}
+
 /// The body of `task_<number>`.
 pub(super) fn generate(
     task_id: &str,

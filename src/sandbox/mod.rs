@@ -19,6 +19,7 @@ use thiserror::Error;
 use crate::error::{Exit, Explain};
 
 pub use faults::{FailedId, FaultKind, FaultRule};
+pub use generate::sample_task;
 pub use server::Sandbox;
 
 /// The key that a sandbox accepts unless told otherwise.
