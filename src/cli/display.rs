@@ -259,19 +259,23 @@ impl Screen {
         let line = match self.options.log_format {
             LogFormatArg::Text if event == "warning" => format!("warning: {text}"),
             LogFormatArg::Text => text.to_owned(),
-            LogFormatArg::Json => {
-                let mut line = json!({"event": event, "message": text});
-                if let (Some(line), Some(fields)) = (line.as_object_mut(), fields.as_object()) {
-                    line.extend(fields.clone());
-                }
-                line.to_string()
-            }
+            LogFormatArg::Json => json_line(event, text, fields),
         };
         match &self.bar {
             Some(bar) => bar.suspend(|| write_stderr(&line)),
             None => write_stderr(&line),
         }
     }
+}
+
+/// A log line for a program: when, what, in words, and the fields by themselves.
+pub(super) fn json_line(event: &str, message: &str, fields: &serde_json::Value) -> String {
+    let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
+    let mut line = json!({"time": time.to_string(), "event": event, "message": message});
+    if let (Some(line), Some(fields)) = (line.as_object_mut(), fields.as_object()) {
+        line.extend(fields.clone());
+    }
+    line.to_string()
 }
 
 /// Writes a line to stderr. When nobody can read it any more, the run goes on without.

@@ -8,20 +8,21 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use clap::{CommandFactory as _, Parser as _};
 use secrecy::SecretString;
+use serde_json::json;
 use thiserror::Error;
 use tokio::sync::watch;
 
 use super::args::{
     Cli, Command, ExportArgs, FormatArg, LogFormatArg, RefreshArg, SandboxArgs, SchemaFormat,
 };
-use super::display::{Display, DisplayOptions, write_stderr};
+use super::display::{Display, DisplayOptions, json_line, write_stderr};
 use super::summary;
 use crate::error::{Exit, Explain};
 use crate::event::Events;
 use crate::export::{Ended, ExportOptions, Refresh, export};
 use crate::fetch::{BadBody, CheckBody, CheckedBody, FetchOptions, MaxFailures, Rate};
 use crate::ids::read_ids;
-use crate::json;
+use crate::json::Parser;
 use crate::output::Format;
 use crate::response::{Unfit, check};
 use crate::sandbox::{Sandbox, SandboxConfig};
@@ -107,8 +108,8 @@ pub fn main() -> Exit {
 fn print_error(error: &dyn Explain, log_format: LogFormatArg) {
     let hint = error.hint();
     if log_format == LogFormatArg::Json {
-        let line = serde_json::json!({"event": "error", "message": error.to_string(), "hint": hint, "exit_code": error.exit() as u8});
-        write_stderr(&line.to_string());
+        let fields = json!({"hint": hint, "exit_code": error.exit() as u8});
+        write_stderr(&json_line("error", &error.to_string(), &fields));
         return;
     }
     write_stderr(&format!("error: {error}"));
@@ -218,20 +219,31 @@ fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
             } else {
                 Exit::Success
             };
-            if !args.quiet && args.log_format == LogFormatArg::Text {
-                write_stderr(&summary::text(&report, &options.out, started.elapsed()));
-            }
-            let json = summary::json(&report, &options.out, started.elapsed(), exit as u8);
-            if args.log_format == LogFormatArg::Json && !args.quiet {
-                write_stderr(&serde_json::json!({"event": "summary", "summary": json}).to_string());
+            let elapsed = started.elapsed();
+            let json = summary::json(&report, &options.out, elapsed, exit as u8);
+            if !args.quiet {
+                write_stderr(&match args.log_format {
+                    LogFormatArg::Text => summary::text(&report, &options.out, elapsed),
+                    LogFormatArg::Json => json_line(
+                        "summary",
+                        &summary::first_line(&report, &options.out, elapsed),
+                        &json!({"summary": &json}),
+                    ),
+                });
             }
             write_summary(args.summary.as_deref(), &json)?;
             Ok(exit)
         }
         Ended::Stopped { held, requested } => {
-            write_stderr(&format!(
-                "interrupted: {held} of {requested} tasks are kept\nhint: run the same command again to go on"
-            ));
+            let message = format!("interrupted: {held} of {requested} tasks are kept");
+            let hint = "run the same command again to go on";
+            write_stderr(&match args.log_format {
+                LogFormatArg::Text => format!("{message}\nhint: {hint}"),
+                LogFormatArg::Json => {
+                    let fields = json!({"held": held, "requested": requested, "hint": hint});
+                    json_line("interrupted", &message, &fields)
+                }
+            });
             Ok(signals.exit())
         }
     }
@@ -371,7 +383,7 @@ fn read_key(file: Option<&Path>) -> Result<SecretString, UsageError> {
 #[derive(Debug)]
 struct Checker {
     keep_secrets: bool,
-    parsers: Mutex<Vec<json::Parser>>,
+    parsers: Mutex<Vec<Parser>>,
 }
 
 impl CheckBody for Checker {

@@ -10,16 +10,21 @@ use crate::export::ExportReport;
 /// Share of answers that are 429 past which a fixed rate is worth a word.
 const MANY_OBJECTIONS: f64 = 0.05;
 
-/// The summary as text.
-pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
-    let mut lines = vec![format!(
+/// What was done, in one line.
+pub(super) fn first_line(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
+    format!(
         "Exported {} of {} tasks to {} in {:.1} s ({})",
         report.exported,
         report.requested,
         out.display(),
         elapsed.as_secs_f64(),
         bytes(report.bytes)
-    )];
+    )
+}
+
+/// The summary as text.
+pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
+    let mut lines = vec![first_line(report, out, elapsed)];
     let name_width = report
         .rows
         .iter()

@@ -78,6 +78,9 @@ impl Explain for OutputError {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Some("choose a directory that you may write to with --out".into())
                 }
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => Some(
+                    "a file stands where a directory is needed; choose another with --out".into(),
+                ),
                 _ => Some("what was fetched is kept; run the same command again to go on".into()),
             },
             Self::Table { .. } => {

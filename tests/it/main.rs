@@ -13,4 +13,5 @@ mod documents;
 mod export;
 mod golden;
 mod network;
+mod running;
 mod support;

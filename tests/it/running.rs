@@ -1,0 +1,186 @@
+//! How a run is started, watched and stopped: inputs, log lines, the summary, signals.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use scale_export::sandbox::{Sandbox, SandboxConfig};
+use serde_json::Value;
+
+use crate::support::{KEY, export, program, published, sandbox, task_ids};
+
+fn command(server: &Sandbox, out: &Path) -> Command {
+    let mut command = program();
+    command
+        .env("SCALE_API_KEY", KEY)
+        .env("SCALE_API_URL", server.base_url())
+        .env("SCALE_EXPORT_RATE", "max")
+        .arg("--out")
+        .arg(out);
+    command
+}
+
+#[test]
+fn ids_come_from_anywhere() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let (first, _) = export(&server, base.path(), "first", &task_ids(9), &[]);
+    let (csv, _) = export(
+        &server,
+        base.path(),
+        "csv",
+        &task_ids(9),
+        &["--format", "csv"],
+    );
+    let lines: String = (1..=9)
+        .map(|number| format!("{{\"status\":null,\"task_id\":\"task_{number}\"}}\n"))
+        .collect();
+    let json_lines = base.path().join("raw.jsonl");
+    fs::write(&json_lines, lines).unwrap();
+    // A table of an export is a list of IDs too.
+    let files = [
+        first.join("tasks.parquet"),
+        csv.join("tasks.csv"),
+        json_lines,
+    ];
+    for (index, file) in files.iter().enumerate() {
+        let out = base.path().join(format!("from_{index}"));
+        let output = command(&server, &out)
+            .arg("--ids")
+            .arg(file)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", file.display());
+        assert!(published(&out) == published(&first), "{}", file.display());
+    }
+    let out = base.path().join("from_stdin");
+    let mut child = command(&server, &out)
+        .args(["--ids", "-", "--id", "task_9", "--id", "task_1"])
+        .args(["-q", "--summary", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let list = "# eight of them\n\n".to_owned() + &task_ids(8).join("\r\n");
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(list.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(published(&out) == published(&first));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["requested"], 9);
+    assert_eq!(summary["duplicates"], 1);
+    assert_eq!(summary["exit_code"], 0);
+    assert_eq!(summary["rows"]["tasks"], 9);
+}
+
+#[test]
+fn log_lines_are_json_when_asked_for() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig {
+        faults: vec!["500=0.3".parse().unwrap()],
+        failed_ids: vec!["404=task_3".parse().unwrap()],
+        ..SandboxConfig::default()
+    });
+    let (_, output) = export(
+        &server,
+        base.path(),
+        "out",
+        &task_ids(20),
+        &["-v", "--log-format", "json"],
+    );
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<Value> = stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for line in &lines {
+        assert!(line["time"].is_string() && line["message"].is_string());
+    }
+    let has = |event: &str| lines.iter().any(|line| line["event"] == event);
+    assert!(has("retry") && has("failed") && has("summary"), "{stderr}");
+
+    let (_, output) = export(&server, base.path(), "quiet", &task_ids(20), &["-q"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(output.stderr.is_empty() && output.stdout.is_empty());
+}
+
+#[test]
+fn flags_of_the_environment_take_the_usual_words() {
+    let base = tempfile::tempdir().unwrap();
+    for (word, code) in [("1", 0), ("yes", 0), ("true", 0), ("0", 2), ("off", 2)] {
+        let output = program()
+            .env("SCALE_EXPORT_SANDBOX", word)
+            .args(["-q", "--id", "task_1", "--out"])
+            .arg(base.path().join(word))
+            .output()
+            .unwrap();
+        // Without the sandbox there is no key.
+        assert_eq!(output.status.code(), Some(code), "{word}");
+    }
+}
+
+#[test]
+fn the_bar_is_drawn_into_a_file_only_when_forced() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    for (progress, drawn) in [("always", true), ("auto", false), ("never", false)] {
+        let options = ["--progress", progress];
+        let (_, output) = export(&server, base.path(), progress, &task_ids(5), &options);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(stderr.contains('░'), drawn, "{progress}: {stderr}");
+        assert!(stderr.contains("Exported 5 of 5 tasks"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_signal_stops_at_once_and_the_same_command_goes_on() {
+    let base = tempfile::tempdir().unwrap();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let server = sandbox(SandboxConfig {
+            latency: Duration::from_millis(30),
+            ..SandboxConfig::default()
+        });
+        let ids = base.path().join("ids.txt");
+        fs::write(&ids, task_ids(200).join("\n")).unwrap();
+        let out = base.path().join(format!("out_{code}"));
+        let start = || {
+            let mut command = command(&server, &out);
+            command.arg("--ids").arg(&ids).args(["--concurrency", "4"]);
+            command.stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let child = start();
+        while server.requests() < 40 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("of 200 tasks are kept"), "{stderr}");
+        assert!(
+            stderr.contains("hint: run the same command again"),
+            "{stderr}"
+        );
+        assert!(published(&out).is_empty());
+
+        let output = start().wait_with_output().unwrap();
+        assert!(output.status.success());
+        // What was in flight is asked for again, and nothing else.
+        assert!(
+            server.requests() <= 200 + 4,
+            "{} requests",
+            server.requests()
+        );
+    }
+    let calm = sandbox(SandboxConfig::default());
+    let (whole, _) = export(&calm, base.path(), "whole", &task_ids(200), &[]);
+    for code in [130, 143] {
+        assert!(published(&base.path().join(format!("out_{code}"))) == published(&whole));
+    }
+}
