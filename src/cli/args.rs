@@ -167,7 +167,6 @@ pub(super) struct ExportArgs {
     /// Give up when one task fails: --max-failures 0
     #[arg(
         long,
-        conflicts_with = "max_failures",
         value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_FAIL_FAST",
         help_heading = "Network"
     )]
@@ -191,7 +190,6 @@ pub(super) struct ExportArgs {
     #[arg(
         short,
         long,
-        conflicts_with = "verbose",
         value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_QUIET",
         help_heading = "Display"
     )]

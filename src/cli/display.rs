@@ -1,6 +1,7 @@
 //! What a person sees while it runs: a bar on a terminal, a line every 10 s elsewhere, log lines.
 //! One consumer of the stream of events. The only file that names `indicatif`.
 
+use std::collections::VecDeque;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::{LogFormatArg, ProgressArg};
 use crate::event::Event;
@@ -21,6 +22,12 @@ const FORCED_DRAWS_A_SECOND: u8 = 5;
 
 /// Off a terminal, a line this often.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Speed is that of this long: it follows the pacer, and no pause of before distorts it.
+const SPEED_WINDOW: Duration = Duration::from_secs(15);
+
+/// Failed IDs that are told one by one, unless `-v` is given; all stand in `failures.jsonl`.
+const TOLD_FAILURES: u64 = 10;
 
 /// How the display looks.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +43,9 @@ pub(super) struct DisplayOptions {
 struct Counts {
     total: usize,
     done: usize,
-    fetched_now: usize,
+    /// When how many of this run's tasks were done, within the window of the speed.
+    recent: VecDeque<(Duration, usize)>,
+    done_now: usize,
     in_flight: i64,
     retries: u64,
     failed: u64,
@@ -63,10 +72,11 @@ impl Counts {
             }
             Event::TaskFetched => {
                 self.done += 1;
-                self.fetched_now += 1;
+                self.done_now += 1;
             }
             Event::TaskFailed { .. } => {
                 self.done += 1;
+                self.done_now += 1;
                 self.failed += 1;
             }
             Event::Phase(phase) => self.phase = Some(phase),
@@ -74,46 +84,77 @@ impl Counts {
         }
     }
 
-    /// What goes on, in one line.
-    fn line(&self, elapsed: Duration) -> String {
-        let speed = rate_of(self.fetched_now, elapsed);
-        let left = self.total.saturating_sub(self.done);
-        let mut line = format!("{}/{} tasks, {speed:.0}/s", self.done, self.total);
-        if speed > 0.0 && left > 0 {
-            line += &format!(", {} left", left_text(rate_left(left, speed)));
+    /// Takes note of the time, for the speed.
+    fn tick(&mut self, elapsed: Duration) {
+        self.recent.push_back((elapsed, self.done_now));
+        while self
+            .recent
+            .get(1)
+            .is_some_and(|(at, _)| elapsed.saturating_sub(*at) >= SPEED_WINDOW)
+        {
+            self.recent.pop_front();
         }
-        line += &format!(
-            ", {} in flight, {} retries, {} failed",
+    }
+
+    /// Tasks a second, lately.
+    #[expect(clippy::cast_precision_loss, reason = "for the eye")]
+    fn speed(&self, elapsed: Duration) -> f64 {
+        let (from, done_then) = self.recent.front().copied().unwrap_or_default();
+        let window = elapsed.saturating_sub(from).as_secs_f64();
+        (self.done_now - done_then) as f64 / window.max(0.001)
+    }
+
+    /// How far it is: done, speed, time left.
+    #[expect(clippy::cast_precision_loss, reason = "for the eye")]
+    fn how_far(&self, elapsed: Duration) -> String {
+        let speed = self.speed(elapsed);
+        let digits = usize::from(speed < 10.0);
+        let mut text = format!("{}/{} tasks, {speed:.digits$}/s", self.done, self.total);
+        let left = self.total.saturating_sub(self.done);
+        let seconds = Duration::try_from_secs_f64(left as f64 / speed);
+        if let Some(time) = seconds.ok().filter(|_| left > 0) {
+            text += &format!(", {} left", left_text(time));
+        }
+        text
+    }
+
+    fn cooling(&self) -> Option<Duration> {
+        self.cooling_until?.checked_duration_since(Instant::now())
+    }
+
+    /// How it goes: requests in flight, retries, failures, and what the pacer does.
+    fn how_it_goes(&self) -> String {
+        let mut text = format!(
+            "{} in flight, {} retries, {} failed",
             self.in_flight.max(0),
             self.retries,
             self.failed
         );
-        let cooling = self
-            .cooling_until
-            .and_then(|until| until.checked_duration_since(Instant::now()));
-        if let Some(wait) = cooling {
-            line += &format!(
-                ", the server asked to slow down: waiting {:.0} s",
-                wait.as_secs_f64().ceil()
-            );
+        if let Some(wait) = self.cooling() {
+            let seconds = wait.as_secs_f64().ceil();
+            text += &format!(", told to slow down: waiting {seconds:.0} s");
         } else if let Some(rate) = self.rate {
-            line += &format!(", pace {rate:.1}/s");
+            text += &format!(", pace {rate:.1}/s");
         }
         if let Some(phase) = self.phase {
-            line += &format!(", {phase}");
+            text += &format!(", {phase}");
         }
-        line
+        text
     }
-}
 
-#[expect(clippy::cast_precision_loss, reason = "for the eye")]
-fn rate_of(count: usize, elapsed: Duration) -> f64 {
-    count as f64 / elapsed.as_secs_f64().max(0.001)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for the eye")]
-fn rate_left(left: usize, speed: f64) -> Duration {
-    Duration::try_from_secs_f64(left as f64 / speed).unwrap_or(Duration::MAX)
+    /// The same for a program.
+    fn fields(&self, elapsed: Duration) -> Value {
+        json!({
+            "done": self.done,
+            "total": self.total,
+            "tasks_per_second": self.speed(elapsed),
+            "in_flight": self.in_flight.max(0),
+            "retries": self.retries,
+            "failed": self.failed,
+            "rate": self.rate,
+            "cooling_down": self.cooling().map(|wait| wait.as_secs_f64()),
+        })
+    }
 }
 
 fn left_text(left: Duration) -> String {
@@ -171,9 +212,9 @@ impl Screen {
             let colored =
                 is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
             let template = if colored {
-                "{bar:30.cyan/dim} {wide_msg}"
+                "{bar:24.cyan/dim} {msg}\n{prefix}"
             } else {
-                "{bar:30} {wide_msg}"
+                "{bar:24} {msg}\n{prefix}"
             };
             bar.with_style(
                 ProgressStyle::with_template(template)
@@ -215,47 +256,69 @@ impl Screen {
         }
     }
 
-    fn draw(&self, shown: &mut Instant) {
-        let line = || self.counts.line(self.started.elapsed());
+    fn draw(&mut self, shown: &mut Instant) {
+        let elapsed = self.started.elapsed();
+        self.counts.tick(elapsed);
         if let Some(bar) = &self.bar {
             bar.set_length(self.counts.total as u64);
             bar.set_position(self.counts.done as u64);
-            bar.set_message(line());
+            bar.set_message(self.counts.how_far(elapsed));
+            bar.set_prefix(self.counts.how_it_goes());
         } else if self.show_lines && shown.elapsed() >= LINE_INTERVAL {
             *shown = Instant::now();
-            self.log("progress", &line(), &json!({}));
+            let how_far = self.counts.how_far(elapsed);
+            let line = format!("{how_far}, {}", self.counts.how_it_goes());
+            self.log("progress", &line, &self.counts.fields(elapsed));
         }
     }
 
     fn see(&mut self, event: &Event) {
         self.counts.take(event);
         let verbose = self.options.verbose;
+        let quiet = self.options.quiet;
         match event {
-            Event::Warning(text) if !self.options.quiet => self.log("warning", text, &json!({})),
+            Event::Planned { requested, held, .. } if *held > 0 && !quiet => {
+                let wanted = requested - held;
+                self.log(
+                    "resumed",
+                    &format!("{held} of {requested} tasks are here already; {wanted} are to be fetched"),
+                    &json!({"held": held, "requested": requested}),
+                );
+            }
+            Event::Warning(text) if !quiet => self.log("warning", text, &json!({})),
             Event::Detail(text) if verbose => self.log("detail", text, &json!({})),
             Event::Retry { task_id, attempts, delay, reason } if verbose => self.log(
                 "retry",
                 &format!("task {task_id}: {reason}; attempt {attempts}, again in {:.1} s", delay.as_secs_f64()),
                 &json!({"task_id": task_id, "attempts": attempts, "delay": delay.as_secs_f64(), "reason": reason}),
             ),
-            Event::TaskFailed { task_id, kind, message } if !self.options.quiet => self.log(
-                "failed",
-                &format!("task {task_id} failed ({kind}): {message}"),
-                &json!({"task_id": task_id, "kind": kind, "reason": message}),
-            ),
+            Event::TaskFailed { .. } if !verbose && self.counts.failed == TOLD_FAILURES + 1 && !quiet => {
+                let text = "further failures are not told one by one: see failures.jsonl, or use -v";
+                self.log("failed", text, &json!({}));
+            }
+            Event::TaskFailed { task_id, kind, message }
+                if !quiet && (verbose || self.counts.failed <= TOLD_FAILURES) =>
+            {
+                self.log(
+                    "failed",
+                    &format!("task {task_id} failed ({kind}): {message}"),
+                    &json!({"task_id": task_id, "kind": kind, "reason": message}),
+                );
+            }
             Event::Pace { rate, cooling_down } if verbose => {
                 let pace = rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{rate:.1} requests a second"));
                 let text = match cooling_down {
                     Some(wait) => format!("the server asked to slow down: {pace} after {:.1} s", wait.as_secs_f64()),
                     None => format!("pace: {pace}"),
                 };
-                self.log("pace", &text, &json!({"rate": rate}));
+                let cooling_down = cooling_down.map(|wait| wait.as_secs_f64());
+                self.log("pace", &text, &json!({"rate": rate, "cooling_down": cooling_down}));
             }
             _ => {}
         }
     }
 
-    fn log(&self, event: &str, text: &str, fields: &serde_json::Value) {
+    fn log(&self, event: &str, text: &str, fields: &Value) {
         let line = match self.options.log_format {
             LogFormatArg::Text if event == "warning" => format!("warning: {text}"),
             LogFormatArg::Text => text.to_owned(),
@@ -269,7 +332,7 @@ impl Screen {
 }
 
 /// A log line for a program: when, what, in words, and the fields by themselves.
-pub(super) fn json_line(event: &str, message: &str, fields: &serde_json::Value) -> String {
+pub(super) fn json_line(event: &str, message: &str, fields: &Value) -> String {
     let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
     let mut line = json!({"time": time.to_string(), "event": event, "message": message});
     if let (Some(line), Some(fields)) = (line.as_object_mut(), fields.as_object()) {
@@ -308,9 +371,45 @@ mod tests {
             rate: Some(12.34),
             cooling_down: None,
         });
+        let now = Duration::from_secs(10);
+        assert_eq!(counts.how_far(now), "150/300 tasks, 5.0/s, 30 s left");
         assert_eq!(
-            counts.line(Duration::from_secs(10)),
-            "150/300 tasks, 5/s, 30 s left, 1 in flight, 0 retries, 0 failed, pace 12.3/s"
+            counts.how_it_goes(),
+            "1 in flight, 0 retries, 0 failed, pace 12.3/s"
         );
+        // Time that nothing was done in is forgotten, once the window has moved on.
+        for second in 10..40 {
+            counts.tick(Duration::from_secs(second));
+        }
+        counts.take(&Event::TaskFailed {
+            task_id: "task_1".into(),
+            kind: "not_found",
+            message: String::new(),
+        });
+        assert_eq!(
+            counts.how_far(Duration::from_secs(40)),
+            "151/300 tasks, 0.1/s, 39 min 44 s left"
+        );
+    }
+
+    /// As in the templates.
+    const BAR_WIDTH: usize = 24;
+
+    #[test]
+    fn a_large_run_fits_a_terminal_of_80_columns() {
+        let counts = Counts {
+            total: 1_000_000,
+            done: 123_456,
+            done_now: 1_234,
+            in_flight: 1_024,
+            retries: 12_345,
+            failed: 1_234,
+            cooling_until: Some(Instant::now() + Duration::from_mins(5)),
+            ..Counts::default()
+        };
+        let far = counts.how_far(Duration::from_secs(10));
+        let goes = counts.how_it_goes();
+        assert!(BAR_WIDTH + 1 + far.len() <= 80, "{far}");
+        assert!(goes.len() <= 80, "{goes}");
     }
 }

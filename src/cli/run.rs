@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use clap::{CommandFactory as _, Parser as _};
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use secrecy::SecretString;
 use serde_json::json;
 use thiserror::Error;
@@ -47,6 +48,12 @@ enum UsageError {
     KeyOnCommandLine,
     #[error("could not read the API key: {0}")]
     Key(String),
+    #[error("could not use `{}` as the output directory: object stores cannot be written to yet", .0.display())]
+    ObjectStore(PathBuf),
+    #[error("could not write to standard output: {0}")]
+    Stdout(std::io::Error),
+    #[error("could not read the command line: {0}")]
+    CommandLine(String),
     #[error("could not find table `{0}`")]
     Table(String),
     #[error("could not write the summary to `{}`: {cause}", path.display())]
@@ -71,13 +78,16 @@ impl Explain for UsageError {
                 let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
                 format!("the tables are {}", names.join(", "))
             }
-            Self::Summary { .. } => "the export itself is complete".to_owned(),
+            Self::CommandLine(_) => "see scale-export --help".to_owned(),
+            Self::ObjectStore(_) => "give a directory, and copy it there".to_owned(),
+            Self::Stdout(_) => "make space, or send it elsewhere".to_owned(),
+            Self::Summary { .. } => "choose a file that can be written with --summary".to_owned(),
         })
     }
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Summary { .. } => Exit::Output,
+            Self::Summary { .. } | Self::Stdout(_) => Exit::Output,
             _ => Exit::Usage,
         }
     }
@@ -87,7 +97,13 @@ type Failure = Box<dyn Explain>;
 
 /// Runs the program: parses the command line, does what it says, prints how it ended.
 pub fn main() -> Exit {
-    let cli = Cli::parse();
+    let cli = match read_command_line() {
+        Ok(cli) => cli,
+        Err(error) => {
+            print_error(error.as_ref(), LogFormatArg::Text);
+            return error.exit();
+        }
+    };
     let log_format = cli.export.log_format;
     let done = match cli.command {
         None => run_export(&cli.export),
@@ -105,6 +121,52 @@ pub fn main() -> Exit {
     })
 }
 
+/// Reads the command line. An option that stands there wins over the environment's word for its
+/// opposite.
+fn read_command_line() -> Result<Cli, Failure> {
+    let wrong = |error: &clap::Error| -> Failure {
+        let text = error.render().to_string();
+        let text = text.trim_start_matches("error: ");
+        let reason: Vec<&str> = text
+            .lines()
+            .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        Box::new(UsageError::CommandLine(reason.join(" ")))
+    };
+    let mut matches = match Cli::command().try_get_matches() {
+        Err(error) if !error.use_stderr() => error.exit(),
+        matches => matches.map_err(|error| wrong(&error))?,
+    };
+    let from_environment =
+        |name: &str| matches.value_source(name) == Some(ValueSource::EnvVariable);
+    let weak = ["quiet", "verbose", "fail_fast", "max_failures"].map(from_environment);
+    let mut cli = Cli::from_arg_matches_mut(&mut matches).map_err(|error| wrong(&error))?;
+    let export = &mut cli.export;
+    let [weak_quiet, weak_verbose, weak_fast, weak_max] = weak;
+    if export.quiet && export.verbose {
+        match (weak_quiet, weak_verbose) {
+            (true, false) => export.quiet = false,
+            (false, true) => export.verbose = false,
+            _ => return Err(conflict("--quiet", "--verbose")),
+        }
+    }
+    if export.fail_fast && export.max_failures.is_some() {
+        match (weak_fast, weak_max) {
+            (true, false) => export.fail_fast = false,
+            (false, true) => export.max_failures = None,
+            _ => return Err(conflict("--fail-fast", "--max-failures")),
+        }
+    }
+    Ok(cli)
+}
+
+fn conflict(one: &str, other: &str) -> Failure {
+    let reason = format!("{one} cannot be used with {other}");
+    Box::new(UsageError::CommandLine(reason))
+}
+
 fn print_error(error: &dyn Explain, log_format: LogFormatArg) {
     let hint = error.hint();
     if log_format == LogFormatArg::Json {
@@ -119,8 +181,17 @@ fn print_error(error: &dyn Explain, log_format: LogFormatArg) {
 }
 
 /// Writes data to standard output. A reader that has seen enough is no error.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Box::new(UsageError::Stdout(error)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn print_schema(table: Option<&str>, format: SchemaFormat) -> Result<Exit, Failure> {
@@ -154,7 +225,7 @@ fn print_schema(table: Option<&str>, format: SchemaFormat) -> Result<Exit, Failu
             format!("{value:#}\n")
         }
     };
-    print(&text);
+    print(&text)?;
     Ok(Exit::Success)
 }
 
@@ -175,7 +246,7 @@ fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
         failed_ids: args.fail_id,
     };
     let sandbox = Sandbox::start(config).map_err(|error| Box::new(error) as Failure)?;
-    print(&format!("{}\n", sandbox.base_url()));
+    print(&format!("{}\n", sandbox.base_url()))?;
     let signals = Signals::watch();
     write_stderr(&format!(
         "the sandbox is up; try it from another terminal:\n  {KEY_VARIABLE}={} scale-export --base-url {} --rate max --id task_1 --id task_2 --out dir/\nCtrl-C ends it",
@@ -187,6 +258,36 @@ fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
 }
 
 fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
+    // A summary that cannot be written is better known before the run than after it.
+    if let Some(path) = args
+        .summary
+        .as_deref()
+        .filter(|path| path.as_os_str() != "-")
+    {
+        let opened = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path);
+        // Its directory may be the output's, which is made later.
+        if let Err(error) = opened
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(summary_error(path, &error));
+        }
+    }
+    let done = export_and_tell(args);
+    if let Err(error) = &done {
+        let end = json!({
+            "exit_code": error.exit() as u8,
+            "error": error.to_string(),
+            "hint": error.hint(),
+        });
+        write_summary(args.summary.as_deref(), &end)?;
+    }
+    done
+}
+
+fn export_and_tell(args: &ExportArgs) -> Result<Exit, Failure> {
     let started = Instant::now();
     let sandbox = args
         .sandbox
@@ -244,7 +345,10 @@ fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
                     json_line("interrupted", &message, &fields)
                 }
             });
-            Ok(signals.exit())
+            let exit = signals.exit();
+            let end = json!({"exit_code": exit as u8, "held": held, "requested": requested, "hint": hint});
+            write_summary(args.summary.as_deref(), &end)?;
+            Ok(exit)
         }
     }
 }
@@ -253,17 +357,16 @@ fn write_summary(path: Option<&Path>, json: &serde_json::Value) -> Result<(), Fa
     let text = format!("{json:#}\n");
     match path {
         None => Ok(()),
-        Some(path) if path.as_os_str() == "-" => {
-            print(&text);
-            Ok(())
-        }
-        Some(path) => std::fs::write(path, text).map_err(|error| {
-            Box::new(UsageError::Summary {
-                path: path.to_owned(),
-                cause: error.to_string(),
-            }) as Failure
-        }),
+        Some(path) if path.as_os_str() == "-" => print(&text),
+        Some(path) => std::fs::write(path, text).map_err(|error| summary_error(path, &error)),
     }
+}
+
+fn summary_error(path: &Path, error: &std::io::Error) -> Failure {
+    Box::new(UsageError::Summary {
+        path: path.to_owned(),
+        cause: error.to_string(),
+    })
 }
 
 fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<ExportOptions, Failure> {
@@ -283,6 +386,9 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
             "name a directory for the tables: --out dir/",
         ))
     })?;
+    if out.to_string_lossy().contains("://") {
+        return Err(usage(UsageError::ObjectStore(out)));
+    }
     if let Some(unknown) = args.tables.iter().find(|name| tables::find(name).is_none()) {
         return Err(usage(UsageError::Table(unknown.clone())));
     }
@@ -311,7 +417,7 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
     };
     Ok(ExportOptions {
         ids,
-        out,
+        out: out.clone(),
         format: match args.format {
             FormatArg::Parquet => Format::Parquet,
             FormatArg::Csv => Format::Csv,
@@ -323,6 +429,7 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
             RefreshArg::None => Refresh::None,
         },
         force: args.force,
+        foreign: summary_inside(args.summary.as_deref(), &out),
         keep_secrets: args.keep_secrets,
         base_url_label: sandbox.map(|_| SANDBOX_LABEL.to_owned()),
         fetch: FetchOptions {
@@ -347,6 +454,18 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
             proxy: sandbox.is_none(),
         },
     })
+}
+
+/// The summary may stand beside the tables: the name of its file, if it does.
+fn summary_inside(summary: Option<&Path>, out: &Path) -> Vec<String> {
+    let is_inside = |summary: &&Path| match (summary.parent(), out.canonicalize()) {
+        (Some(parent), Ok(out)) => parent.canonicalize().is_ok_and(|parent| parent == out),
+        _ => false,
+    };
+    let name = summary.filter(is_inside).and_then(Path::file_name);
+    name.map(|name| name.to_string_lossy().into_owned())
+        .into_iter()
+        .collect()
 }
 
 fn base_url(args: &ExportArgs) -> String {

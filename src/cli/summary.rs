@@ -47,6 +47,12 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
         report.rate_limited,
         bytes(report.bytes_received)
     ));
+    if report.reused > 0 {
+        lines.push(format!(
+            "{} tasks were here from an earlier run",
+            report.reused
+        ));
+    }
     if report.failed > 0 {
         let kinds: Vec<String> = report
             .failures
@@ -84,6 +90,7 @@ pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_co
         "requested": report.requested,
         "exported": report.exported,
         "failed": report.failed,
+        "reused": report.reused,
         "failures": report.failures,
         "duplicates": report.duplicates,
         "rows": rows,
@@ -117,7 +124,14 @@ fn hints(report: &ExportReport) -> Vec<String> {
     if report.failures.contains_key("too_large") {
         hints.push("raise --max-body to fetch tasks that are too large".to_owned());
     }
-    if report.failed > 0 {
+    if report.failures.contains_key("forbidden") {
+        hints.push("the key may not read the IDs that are forbidden".to_owned());
+    }
+    let may_pass = ["network", "timeout", "http_error", "bad_body", "wrong_task"];
+    if may_pass
+        .iter()
+        .any(|kind| report.failures.contains_key(*kind))
+    {
         hints.push("run the same command again to try the failed IDs once more".to_owned());
     }
     if report.drift > 0 {
@@ -151,7 +165,8 @@ mod tests {
             exported: 3,
             failed: 2,
             duplicates: 1,
-            failures: BTreeMap::from([("not_found".to_owned(), 2)]),
+            reused: 1,
+            failures: BTreeMap::from([("not_found".to_owned(), 1), ("timeout".to_owned(), 1)]),
             rows: vec![("tasks", 3), ("messages", 12)],
             bytes: 123_456,
             drift: 4,
@@ -165,7 +180,8 @@ mod tests {
           tasks      3 rows
           messages  12 rows
         9 requests, 4 retries, 2 rate-limited, 5.0 MB received
-        2 failed: 2 not_found (see failures.jsonl)
+        1 tasks were here from an earlier run
+        2 failed: 1 not_found, 1 timeout (see failures.jsonl)
         1 duplicate IDs were dropped
         hint: many requests were answered 429; a fixed --rate below the limit avoids them
         hint: IDs that are not found may belong to another account, or to live instead of test

@@ -31,13 +31,14 @@ pub(super) struct Built {
     pub(super) exported: u64,
 }
 
-/// Builds all tables; nothing when the run ended before every ID had come.
+/// Builds all tables; nothing when the run ended before every ID had come, or `is_over` says so.
 pub(super) fn run(
     options: &ExportOptions,
     index: &Index,
     mut reader: JournalReader,
     staging: &Staging,
     events: &Events,
+    is_over: impl Fn() -> bool,
 ) -> Result<Option<Built>, ExportError> {
     let wanted = |name: &str| is_wanted(&options.tables, name);
     let mut writers = TableWriters::begin(staging, options.format, wanted)?;
@@ -48,7 +49,11 @@ pub(super) fn run(
     let mut failures_by_kind = BTreeMap::new();
     let mut exported = 0;
     for (position, task_id) in options.ids.iter().enumerate() {
-        match index.wait(position) {
+        let slot = index.wait(position);
+        if is_over() {
+            return Ok(None);
+        }
+        match slot {
             Slot::Waiting => return Ok(None),
             Slot::Response(location) => {
                 reader.read(task_id, location, &mut body)?;

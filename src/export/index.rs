@@ -134,6 +134,12 @@ impl Index {
         wanted
     }
 
+    /// Some ID for which there is a response.
+    pub(super) fn any_held(&self) -> Option<usize> {
+        let is_response = |held: &Held| held.kind == Kind::Response;
+        self.lock().slots.iter().position(is_response)
+    }
+
     /// Is there nothing yet for this ID?
     pub(super) fn is_waiting(&self, position: usize) -> bool {
         let state = self.lock();

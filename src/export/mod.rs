@@ -15,6 +15,7 @@ mod store;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 pub use error::ExportError;
 
 use crate::event::{Event, Events};
-use crate::fetch::{FetchOptions, FetchStats, fetch_all};
+use crate::fetch::{FetchOptions, FetchStats, TaskClient, Wanted, fetch_all};
 use crate::ids::IdList;
 use crate::journal::Journal;
 use crate::journal::format::{Options as JournalOptions, RecordKind};
@@ -65,6 +66,8 @@ pub struct ExportOptions {
     pub refresh: Refresh,
     /// Write into a directory with foreign files.
     pub force: bool,
+    /// Names in the output directory that are welcome there, though not of the export.
+    pub foreign: Vec<String>,
     /// Keep live credentials inside of responses.
     pub keep_secrets: bool,
     /// Shown in the manifest and kept in the journal in place of the base URL that is asked, for a
@@ -83,6 +86,8 @@ pub struct ExportReport {
     pub exported: u64,
     /// In `failures.jsonl`.
     pub failed: u64,
+    /// Exported from what an earlier run had fetched.
+    pub reused: u64,
     /// Lines that repeated an ID.
     pub duplicates: u64,
     /// Failed IDs by kind.
@@ -125,7 +130,9 @@ pub fn export(
     stop: &watch::Receiver<bool>,
 ) -> Result<Ended, ExportError> {
     let started_at = now();
-    let directory = OutputDirectory::open(&options.out, options.force)?;
+    // What can be wrong with the options is found before anything is written.
+    let client = TaskClient::new(&options.fetch)?;
+    let directory = OutputDirectory::open(&options.out, options.force, &options.foreign)?;
     let index = Arc::new(Index::new(options.ids.len()));
     let journal = open_journal(options, &directory, &index, events)?;
     let wanted = index.plan(options.refresh);
@@ -138,6 +145,11 @@ pub fn export(
     let staging = Staging::begin(directory.path())?;
     let reader = journal.reader();
     let (halt_sender, halt) = watch::channel(false);
+    let abandoned = AtomicBool::new(false);
+    let good_id = index
+        .any_held()
+        .and_then(|position| options.ids.get(position))
+        .map(str::to_owned);
     let (fetched, journal, built) = thread::scope(|scope| {
         let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
         let store = scope.spawn(|| {
@@ -146,22 +158,33 @@ pub fn export(
             stored
         });
         let build = scope.spawn(|| {
-            let built = build::run(options, &index, reader, &staging, events);
+            let built = build::run(options, &index, reader, &staging, events, || {
+                *stop.borrow() || abandoned.load(Ordering::Relaxed)
+            });
             if built.is_err() {
                 // The rest need not be fetched for tables that cannot be written now.
                 let _ = halt_sender.send(true);
             }
             built
         });
-        let fetched = fetch(
-            options,
-            &index,
-            wanted,
-            check,
-            events,
-            (stop.clone(), halt),
-            sink,
-        );
+        // An ID is asked for once: those that have arrived meanwhile lie before this iterator.
+        let ids = options
+            .ids
+            .iter()
+            .enumerate()
+            .filter(|(position, _)| index.is_waiting(*position))
+            .map(|(position, task_id)| (position, task_id.to_owned()));
+        let wanted = Wanted {
+            ids,
+            count: wanted,
+            good_id,
+        };
+        let stops = (stop.clone(), halt);
+        let fetched = fetch(options, wanted, &client, check, events, stops, sink);
+        if !matches!(&fetched, Ok(stats) if !stats.stopped) {
+            // Tables without the rest would not be published: they need not be built.
+            abandoned.store(true, Ordering::Relaxed);
+        }
         (fetched, join(store), join(build))
     });
     let mut journal = journal?;
@@ -171,7 +194,7 @@ pub fn export(
         }
         (fetched, _) => fetched?,
     };
-    let Some(built) = built? else {
+    let Some(built) = built?.filter(|_| !*stop.borrow()) else {
         return Ok(Ended::Stopped {
             held: index.held(),
             requested: options.ids.len(),
@@ -225,8 +248,8 @@ fn base_url(options: &ExportOptions) -> String {
 /// Fetches on this thread; stops when the user or the tables' side says so.
 fn fetch(
     options: &ExportOptions,
-    index: &Index,
-    wanted: usize,
+    wanted: Wanted<impl Iterator<Item = (usize, String)>>,
+    client: &TaskClient,
     check: &Arc<dyn crate::fetch::CheckBody>,
     events: &Events,
     (mut stop, mut halt): (watch::Receiver<bool>, watch::Receiver<bool>),
@@ -236,13 +259,6 @@ fn fetch(
         .enable_all()
         .build()
         .map_err(ExportError::Runtime)?;
-    // An ID is asked for once: those that have arrived meanwhile lie before this iterator.
-    let ids = options
-        .ids
-        .iter()
-        .enumerate()
-        .filter(|(position, _)| index.is_waiting(*position))
-        .map(|(position, task_id)| (position, task_id.to_owned()));
     let stats = runtime.block_on(async {
         let (merged_sender, merged) = watch::channel(false);
         let merge = async move {
@@ -255,7 +271,7 @@ fn fetch(
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            stats = fetch_all(ids, wanted, &options.fetch, Arc::clone(check), events, sink, merged) => stats,
+            stats = fetch_all(wanted, client, &options.fetch, Arc::clone(check), events, sink, merged) => stats,
             () = merge => Ok(FetchStats::default()),
         }
     });
@@ -335,6 +351,7 @@ fn publish(
         requested: manifest.ids.requested,
         exported,
         failed,
+        reused: exported.saturating_sub(stats.fetched),
         duplicates: manifest.ids.duplicates,
         failures: failures_by_kind,
         rows: manifest

@@ -38,7 +38,7 @@ pub(super) struct Failure {
 
 /// Asks one server for tasks.
 #[derive(Debug)]
-pub(super) struct TaskClient {
+pub struct TaskClient {
     client: Client,
     url: Url,
     /// The query behind the ID.
@@ -48,7 +48,8 @@ pub(super) struct TaskClient {
 }
 
 impl TaskClient {
-    pub(super) fn new(options: &FetchOptions) -> Result<Self, FetchError> {
+    /// Checks the base URL, the key and the certificates; nothing is asked yet.
+    pub fn new(options: &FetchOptions) -> Result<Self, FetchError> {
         let url = task_url(&options.base_url)?;
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", options.api_key.expose_secret()))
@@ -234,7 +235,7 @@ fn encode(text: &str) -> String {
 /// The task endpoint below a base URL, whose path is kept.
 fn task_url(base_url: &str) -> Result<Url, FetchError> {
     let failed = |cause: &str| FetchError::BadUrl {
-        url: without_credentials(base_url),
+        url: showable(base_url),
         cause: cause.into(),
     };
     let url =
@@ -254,8 +255,9 @@ fn task_url(base_url: &str) -> Result<Url, FetchError> {
     Ok(url)
 }
 
-/// A URL as it may be shown.
-fn without_credentials(url: &str) -> String {
+/// A URL as it may be shown: without what may be a credential.
+fn showable(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://[redacted]@{rest}"),
         _ => url.to_owned(),
@@ -327,7 +329,8 @@ mod tests {
             "ftp://a",
             "",
             "https://u:secret@a",
-            "https://a?b=c",
+            "https://a?api_key=secret",
+            "https://a#secret",
         ] {
             let error = url(bad).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");

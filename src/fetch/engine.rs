@@ -68,7 +68,7 @@ fn get(counter: &AtomicU64) -> u64 {
 
 struct Engine<'e> {
     options: &'e FetchOptions,
-    client: TaskClient,
+    client: &'e TaskClient,
     gate: Gate,
     check: Arc<dyn CheckBody>,
     events: &'e Events,
@@ -80,13 +80,25 @@ struct Engine<'e> {
     random: RandomState,
 }
 
+/// What is to be fetched.
+#[derive(Debug)]
+pub struct Wanted<I> {
+    /// IDs with their positions in the list.
+    pub ids: I,
+    /// How many they are.
+    pub count: usize,
+    /// An ID whose task an earlier run had, if there is one: it tells a server that is away, or a key
+    /// that is refused, from an ID that cannot be had.
+    pub good_id: Option<String>,
+}
+
 /// Fetches all wanted IDs; each result goes to the sink as it arrives.
 ///
 /// When `stop` turns true, nothing more is asked, what is under way is dropped, and everything that
 /// arrived has been handed over.
 pub async fn fetch_all(
-    wanted: impl Iterator<Item = (usize, String)>,
-    wanted_count: usize,
+    wanted: Wanted<impl Iterator<Item = (usize, String)>>,
+    client: &TaskClient,
     options: &FetchOptions,
     check: Arc<dyn CheckBody>,
     events: &Events,
@@ -95,18 +107,18 @@ pub async fn fetch_all(
 ) -> Result<FetchStats, FetchError> {
     let engine = Engine {
         options,
-        client: TaskClient::new(options)?,
+        client,
         gate: Gate::new(options.rate, events.clone()),
         check,
         events,
         sink,
-        wanted: wanted_count,
+        wanted: wanted.count,
         counters: Counters::default(),
-        health: Mutex::default(),
+        health: Mutex::new(Health::new(wanted.good_id)),
         failures: Mutex::default(),
         random: RandomState::new(),
     };
-    let all = stream::iter(wanted)
+    let all = stream::iter(wanted.ids)
         .map(|(position, task_id)| engine.fetch(position, task_id))
         .buffer_unordered(options.concurrency.max(1))
         .try_for_each(|fetched| engine.hand_over(fetched));
@@ -137,7 +149,10 @@ impl Engine<'_> {
 
     fn success(&self, task_id: &str, is_task: bool) {
         self.health().success(task_id, is_task, self.gate.now());
-        self.gate.set_outage(false);
+        if self.gate.set_outage(false) {
+            let text = "the API answers again".to_owned();
+            self.events.send(Event::Warning(text));
+        }
     }
 
     /// Fetches one ID until it has a result.
@@ -239,6 +254,10 @@ impl Engine<'_> {
                 return Ok(Some(kind));
             }
             Verdict::Refused => {
+                // No request of this run has succeeded, but one of an earlier run did: is it the key?
+                if failure.status == Some(403) && self.good_id_succeeds().await {
+                    return Ok(Some(FailureKind::Forbidden));
+                }
                 let status = failure.status.unwrap_or_default();
                 return Err(FetchError::Refused {
                     task_id: task_id.to_owned(),
@@ -260,7 +279,14 @@ impl Engine<'_> {
             Verdict::Retry(kind) => {
                 trials.failures += 1;
                 let outage = self.health().failure(self.options.concurrency);
-                self.gate.set_outage(outage);
+                if self.gate.set_outage(outage) && outage {
+                    let host = self.client.host();
+                    self.events.send(Event::Warning(format!(
+                        "the API at `{host}` does not answer ({message}); asking once a second, \
+                         giving up when nothing succeeds for {:.0} s",
+                        self.options.retry_timeout.as_secs_f64()
+                    )));
+                }
                 if speaks_for_all(failure.status) && failure.retry_after.is_some() {
                     self.gate.objected(sent, failure.retry_after);
                 }
@@ -272,8 +298,13 @@ impl Engine<'_> {
             trials.successes_elsewhere = self.health().successes();
             now
         });
-        let is_exhausted = trials.failures > self.options.max_retries
-            || now.saturating_sub(first_failure) >= self.options.retry_timeout;
+        let is_late = now.saturating_sub(first_failure) >= self.options.retry_timeout;
+        let is_exhausted = if kind.is_some() {
+            trials.failures > self.options.max_retries || is_late
+        } else {
+            // A rate limit is no fault of the ID, unless it alone meets one, again and again.
+            trials.attempts > self.options.max_retries && is_late
+        };
         if is_exhausted && self.others_succeed(trials.successes_elsewhere).await {
             return Ok(Some(kind.unwrap_or(FailureKind::HttpError)));
         }
@@ -285,13 +316,12 @@ impl Engine<'_> {
     /// Is it this ID, and not the server? If nothing has succeeded since its first failure, an ID
     /// that could be had before is asked for once more.
     async fn others_succeed(&self, successes_before: u64) -> bool {
-        let (successes, good_id) = {
-            let health = self.health();
-            (health.successes(), health.good_id())
-        };
-        if successes > successes_before {
-            return true;
-        }
+        self.health().successes() > successes_before || self.good_id_succeeds().await
+    }
+
+    /// Can an ID be had that could be had before?
+    async fn good_id_succeeds(&self) -> bool {
+        let good_id = self.health().good_id();
         let Some(good_id) = good_id else { return false };
         self.gate.pass().await;
         let is_well = self.attempt(&good_id).await.is_ok();

@@ -83,9 +83,9 @@ impl Gate {
         }
     }
 
-    /// Nothing succeeds any more, or something does again.
-    pub(super) fn set_outage(&self, outage: bool) {
-        self.pacer().set_outage(outage);
+    /// Nothing succeeds any more, or something does again. Is that news?
+    pub(super) fn set_outage(&self, outage: bool) -> bool {
+        self.pacer().set_outage(outage)
     }
 
     /// The rate at the end of the run.

@@ -16,6 +16,14 @@ pub(super) struct Health {
 const MIN_OUTAGE_FAILURES: usize = 16;
 
 impl Health {
+    /// Begins, with an ID whose task an earlier run had, if there is one.
+    pub(super) fn new(good_id: Option<String>) -> Self {
+        Self {
+            last_good_id: good_id,
+            ..Self::default()
+        }
+    }
+
     /// An ID was answered in a way that shows a working server; `is_task`: with its task.
     /// True when that ends an outage.
     pub(super) fn success(&mut self, task_id: &str, is_task: bool, now: Duration) {

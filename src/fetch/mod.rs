@@ -18,7 +18,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use secrecy::SecretString;
 
-pub use engine::{FetchStats, fetch_all};
+pub use client::TaskClient;
+pub use engine::{FetchStats, Wanted, fetch_all};
 pub use error::FetchError;
 pub use retry::FailureKind;
 

@@ -179,9 +179,9 @@ impl Pacer {
         is_new
     }
 
-    /// Nothing succeeds any more, or something does again.
-    pub(super) fn set_outage(&mut self, outage: bool) {
-        self.outage = outage;
+    /// Nothing succeeds any more, or something does again. Is that news?
+    pub(super) fn set_outage(&mut self, outage: bool) -> bool {
+        std::mem::replace(&mut self.outage, outage) != outage
     }
 }
 

@@ -1,6 +1,7 @@
 //! The journal's file: opening and indexing what is there, appending, reading single records.
 //! Depends on `format`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -114,7 +115,14 @@ impl Journal {
             journal.begin(&head, state)?;
             return Ok((journal, Opened::default()));
         }
-        journal.end = journal.check_options(options)?;
+        let (before, end) = journal.read_head()?;
+        if len == end && before != *options {
+            // Nothing was fetched with the options of before: they bind nobody.
+            journal.begin(&head, state)?;
+            return Ok((journal, Opened::default()));
+        }
+        journal.refuse_other(&before, options)?;
+        journal.end = end;
         let opened = journal.index(len, &mut see)?;
         Ok((journal, opened))
     }
@@ -133,16 +141,32 @@ impl Journal {
             .map_err(JournalError::io("sync the directory of", &self.path))
     }
 
-    /// Reads the header and compares its options; gives where the records begin.
-    fn check_options(&self, now: &Options) -> Result<u64, JournalError> {
+    /// Reads the header; gives its options and where the records begin.
+    fn read_head(&self) -> Result<(Options, u64), JournalError> {
         let mut head = vec![0; SCAN_BYTES];
         let filled = self.read_some(&mut head, 0)?;
         head.truncate(filled);
-        let (before, end) =
-            format::decode_file_head(&head).map_err(|cause| JournalError::Header {
+        match format::decode_file_head(&head) {
+            Ok((options, end)) => Ok((options, end as u64)),
+            Err(cause) => Err(JournalError::Header {
                 path: self.path.clone(),
                 cause,
-            })?;
+            }),
+        }
+    }
+
+    /// Responses that were asked for with other options do not mix with those of now.
+    fn refuse_other(&self, before: &Options, now: &Options) -> Result<(), JournalError> {
+        // The order of a list, or a name that stands twice, changes no response.
+        let list = |names: &[String]| {
+            let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+            let names: Vec<&str> = names.into_iter().collect();
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(",")
+            }
+        };
         let differs = |option: &str, before: String, now: String| {
             let path = self.path.clone();
             (before != now).then(|| JournalError::Options {
@@ -153,8 +177,8 @@ impl Journal {
             })
         };
         let difference = differs("--base-url", before.base_url.clone(), now.base_url.clone())
-            .or_else(|| differs("--expand", before.expand.join(","), now.expand.join(",")))
-            .or_else(|| differs("--opts", before.opts.join(","), now.opts.join(",")))
+            .or_else(|| differs("--expand", list(&before.expand), list(&now.expand)))
+            .or_else(|| differs("--opts", list(&before.opts), list(&now.opts)))
             .or_else(|| {
                 let text = |keep: bool| keep.to_string();
                 differs(
@@ -163,7 +187,7 @@ impl Journal {
                     text(now.keep_secrets),
                 )
             });
-        difference.map_or(Ok(end as u64), Err)
+        difference.map_or(Ok(()), Err)
     }
 
     /// Shows all whole records, and cuts off what is torn at the end.

@@ -29,12 +29,12 @@ pub struct OutputDirectory {
 impl OutputDirectory {
     /// Creates the directory if need be, takes its lock, and looks at what is there.
     ///
-    /// Refused: a directory with files that this tool did not write, unless `force`. Names that
-    /// begin with a dot are nobody's business.
-    pub fn open(path: &Path, force: bool) -> Result<Self, OutputError> {
+    /// Refused: a directory with files that this tool did not write, unless `force` or they are
+    /// `welcome`. Names that begin with a dot are nobody's business.
+    pub fn open(path: &Path, force: bool, welcome: &[String]) -> Result<Self, OutputError> {
         fs::create_dir_all(path).map_err(OutputError::io("create", path))?;
         if !force {
-            refuse_foreign_files(path)?;
+            refuse_foreign_files(path, welcome)?;
         }
         let state = path.join(STATE_DIRECTORY);
         if !state.is_dir() {
@@ -82,13 +82,17 @@ pub(crate) fn state_file_options() -> OpenOptions {
     options
 }
 
-fn refuse_foreign_files(path: &Path) -> Result<(), OutputError> {
+fn refuse_foreign_files(path: &Path, welcome: &[String]) -> Result<(), OutputError> {
     let earlier = earlier_files(path).ok().flatten().unwrap_or_default();
     let mut foreign = Vec::new();
     for entry in fs::read_dir(path).map_err(OutputError::io("list", path))? {
         let entry = entry.map_err(OutputError::io("list", path))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') && !earlier.contains(&name) && !is_ours(path, &name) {
+        let is_known = name.starts_with('.')
+            || earlier.contains(&name)
+            || welcome.contains(&name)
+            || is_ours(path, &name);
+        if !is_known {
             foreign.push(name);
         }
     }

@@ -202,6 +202,74 @@ fn a_refused_key_stops_the_run() {
 }
 
 #[test]
+fn an_id_that_failed_before_still_fails_by_itself_when_nothing_else_is_left() {
+    let base = tempfile::tempdir().unwrap();
+    for fault in ["403=task_3", "500=task_3"] {
+        let server = sandbox(SandboxConfig {
+            failed_ids: vec![fault.parse().unwrap()],
+            ..SandboxConfig::default()
+        });
+        let options = ["--max-retries", "1", "--refresh", "none"];
+        for _ in 0..2 {
+            let (_, output) = export(&server, base.path(), fault, &task_ids(9), &options);
+            assert_exit(&output, 3);
+        }
+    }
+}
+
+#[test]
+fn a_rate_limit_does_not_fail_ids() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig {
+        rate_limit: Some(4.0),
+        burst: 2.0,
+        retry_after: Some(1),
+        ..SandboxConfig::default()
+    });
+    // Every ID meets the limit for longer than the run allows for its other troubles.
+    let options = ["--retry-timeout", "1.5s"];
+    let (_, output) = export(&server, base.path(), "out", &task_ids(12), &options);
+    assert_exit(&output, 0);
+    assert!(server.rejected() > 0);
+}
+
+#[test]
+fn a_slip_in_the_options_leaves_nothing_behind() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = base.path().join("out");
+    let run = |base_url: &str| {
+        program()
+            .env("SCALE_API_KEY", KEY)
+            .args(["--id", "task_1", "--retry-timeout", "100ms"])
+            .args(["--base-url", base_url, "--out"])
+            .arg(&out)
+            .output()
+            .unwrap()
+    };
+    for slip in [
+        "localhost:1",
+        "http://a?api_key=hunter2",
+        "http://u:hunter2@a",
+    ] {
+        let output = run(slip);
+        assert_exit(&output, 2);
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("hunter2"));
+        assert!(!out.exists(), "{slip}");
+    }
+    // Nothing listens there: nothing was fetched, so nothing binds the directory to it.
+    assert_exit(&run("http://127.0.0.1:1"), 5);
+    assert_exit(&run(&server.base_url()), 0);
+    assert_exit(&run("http://127.0.0.1:1"), 2);
+
+    let mut command = program();
+    command.args(["--id", "task_1", "--sandbox", "--out", "s3://bucket/x"]);
+    let output = command.current_dir(base.path()).output().unwrap();
+    assert_exit(&output, 2);
+    assert!(!base.path().join("s3:").exists());
+}
+
+#[test]
 fn an_outage_ends_with_its_own_code_and_few_requests() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {

@@ -125,6 +125,70 @@ fn flags_of_the_environment_take_the_usual_words() {
 }
 
 #[test]
+fn the_command_line_wins_over_the_environment() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let run = |variable: (&str, &str), options: &[&str]| {
+        command(&server, &base.path().join("out"))
+            .env(variable.0, variable.1)
+            .args(["--id", "task_1", "--refresh", "all"])
+            .args(options)
+            .output()
+            .unwrap()
+    };
+    let output = run(("SCALE_EXPORT_QUIET", "true"), &["-v"]);
+    assert!(output.status.success() && !output.stderr.is_empty());
+    let output = run(("SCALE_EXPORT_VERBOSE", "true"), &["-q"]);
+    assert!(output.status.success() && output.stderr.is_empty());
+    let output = run(("SCALE_EXPORT_FAIL_FAST", "1"), &["--max-failures", "5%"]);
+    assert!(output.status.success());
+    let output = run(("SCALE_EXPORT_FORMAT", "csv"), &["-q", "-v"]);
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        stderr,
+        "error: could not read the command line: --quiet cannot be used with --verbose\n\
+         hint: see scale-export --help\n"
+    );
+}
+
+#[test]
+fn every_end_has_its_summary_which_may_stand_beside_the_tables() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = base.path().join("out");
+    let summary = out.join("summary.json");
+    let read = || -> Value { serde_json::from_slice(&fs::read(&summary).unwrap()).unwrap() };
+    let run = |key: &str| {
+        let mut command = command(&server, &out);
+        command.env("SCALE_API_KEY", key).args(["--id", "task_1"]);
+        command
+            .args(["--refresh", "all", "--summary"])
+            .arg(&summary);
+        command.output().unwrap().status.code()
+    };
+    assert_eq!(run(KEY), Some(0));
+    assert_eq!(read()["exit_code"], 0);
+    assert_eq!(run("wrong"), Some(4));
+    assert_eq!(read()["exit_code"], 4);
+    assert!(
+        read()["error"]
+            .as_str()
+            .unwrap()
+            .contains("refused the key")
+    );
+    assert_eq!(run(KEY), Some(0));
+    assert_eq!(read()["exit_code"], 0);
+
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    // Only Linux has a device that is always full.
+    if let Ok(full) = full {
+        let output = program().arg("schema").stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(6));
+    }
+}
+
+#[test]
 fn the_bar_is_drawn_into_a_file_only_when_forced() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
