@@ -2,8 +2,10 @@
 //! depends on it.
 
 mod args;
+mod checker;
 mod display;
 mod run;
+mod signals;
 mod summary;
 mod values;
 

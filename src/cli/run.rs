@@ -2,30 +2,28 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use bytes::Bytes;
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use secrecy::SecretString;
 use serde_json::json;
 use thiserror::Error;
-use tokio::sync::watch;
 
 use super::args::{
     Cli, Command, ExportArgs, FormatArg, LogFormatArg, RefreshArg, SandboxArgs, SchemaFormat,
 };
+use super::checker::Checker;
 use super::display::{Display, DisplayOptions, json_line, write_stderr};
+use super::signals::Signals;
 use super::summary;
 use crate::error::{Exit, Explain};
 use crate::event::Events;
 use crate::export::{Ended, ExportOptions, Refresh, export};
-use crate::fetch::{BadBody, CheckBody, CheckedBody, FetchOptions, MaxFailures, Rate};
+use crate::fetch::{CheckBody, FetchOptions, MaxFailures, Rate};
 use crate::ids::read_ids;
-use crate::json::Parser;
 use crate::output::Format;
-use crate::response::{Unfit, check};
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::tables::{self, definition::TABLES, schema};
 
@@ -306,10 +304,7 @@ fn export_and_tell(args: &ExportArgs) -> Result<Exit, Failure> {
             log_format: args.log_format,
         },
     );
-    let checker: Arc<dyn CheckBody> = Arc::new(Checker {
-        keep_secrets: args.keep_secrets,
-        parsers: Mutex::default(),
-    });
+    let checker: Arc<dyn CheckBody> = Arc::new(Checker::new(args.keep_secrets));
     let ended = export(&options, &checker, &events, &signals.stop);
     drop(events);
     display.finish();
@@ -496,101 +491,4 @@ fn read_key(file: Option<&Path>) -> Result<SecretString, UsageError> {
         return Err(UsageError::Key(format!("{from} is empty")));
     }
     Ok(SecretString::from(key.to_owned()))
-}
-
-/// Lends parsers to the network side, so that their memory is used again.
-#[derive(Debug)]
-struct Checker {
-    keep_secrets: bool,
-    parsers: Mutex<Vec<Parser>>,
-}
-
-impl CheckBody for Checker {
-    fn check(&self, task_id: &str, body: Bytes) -> Result<CheckedBody, BadBody> {
-        /// A parser that has read a larger body is not kept.
-        const KEPT_BODY_BYTES: usize = 1 << 20;
-        let lend = || self.parsers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut parser = lend().pop().unwrap_or_default();
-        let checked = match check(&body, Some(task_id), self.keep_secrets, &mut parser) {
-            Ok(checked) => {
-                let redacted = match checked.body {
-                    std::borrow::Cow::Borrowed(_) => None,
-                    std::borrow::Cow::Owned(text) => Some(Bytes::from(text)),
-                };
-                let is_final = checked.is_final;
-                Ok((redacted, is_final))
-            }
-            Err(Unfit::OtherTask) => Err(BadBody::OtherTask),
-            Err(unfit) => Err(BadBody::NoTask(unfit.to_string())),
-        };
-        if body.len() <= KEPT_BODY_BYTES {
-            lend().push(parser);
-        }
-        checked.map(|(redacted, is_final)| CheckedBody {
-            body: redacted.unwrap_or(body),
-            is_final,
-        })
-    }
-}
-
-/// SIGINT and SIGTERM: the first asks the run to stop, a second SIGINT leaves at once.
-struct Signals {
-    stop: watch::Receiver<bool>,
-    terminated: Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl Signals {
-    fn watch() -> Self {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (sender, stop) = watch::channel(false);
-        let terminated = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let flag = Arc::clone(&terminated);
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
-            // Without a handler, signals do what they always do: end the process, and the next run
-            // goes on from the journal.
-            let Ok(runtime) = runtime else { return };
-            runtime.block_on(async {
-                let (Ok(mut interrupt), Ok(mut terminate)) = (
-                    signal(SignalKind::interrupt()),
-                    signal(SignalKind::terminate()),
-                ) else {
-                    return;
-                };
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => flag.store(true, std::sync::atomic::Ordering::Relaxed),
-                }
-                let _ = sender.send(true);
-                interrupt.recv().await;
-                leave_at_once();
-            });
-        });
-        Self { stop, terminated }
-    }
-
-    fn exit(&self) -> Exit {
-        if self.terminated.load(std::sync::atomic::Ordering::Relaxed) {
-            Exit::Terminated
-        } else {
-            Exit::Interrupted
-        }
-    }
-
-    /// Waits for the first signal.
-    fn wait(&self) {
-        while !*self.stop.borrow() {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-#[expect(
-    clippy::exit,
-    reason = "the person has asked twice; what was synced is safe"
-)]
-fn leave_at_once() {
-    std::process::exit(i32::from(Exit::Interrupted as u8));
 }

@@ -1,0 +1,71 @@
+//! SIGINT and SIGTERM. Depends on `error`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::error::Exit;
+
+/// SIGINT and SIGTERM: the first asks the run to stop, a second SIGINT leaves at once.
+pub(super) struct Signals {
+    pub(super) stop: watch::Receiver<bool>,
+    terminated: Arc<AtomicBool>,
+}
+
+impl Signals {
+    pub(super) fn watch() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (sender, stop) = watch::channel(false);
+        let terminated = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&terminated);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            // Without a handler, signals do what they always do: end the process, and the next run
+            // goes on from the journal.
+            let Ok(runtime) = runtime else { return };
+            runtime.block_on(async {
+                let (Ok(mut interrupt), Ok(mut terminate)) = (
+                    signal(SignalKind::interrupt()),
+                    signal(SignalKind::terminate()),
+                ) else {
+                    return;
+                };
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => flag.store(true, Ordering::Relaxed),
+                }
+                let _ = sender.send(true);
+                interrupt.recv().await;
+                leave_at_once();
+            });
+        });
+        Self { stop, terminated }
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        if self.terminated.load(Ordering::Relaxed) {
+            Exit::Terminated
+        } else {
+            Exit::Interrupted
+        }
+    }
+
+    /// Waits for the first signal.
+    pub(super) fn wait(&self) {
+        while !*self.stop.borrow() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+#[expect(
+    clippy::exit,
+    reason = "the person has asked twice; what was synced is safe"
+)]
+fn leave_at_once() {
+    std::process::exit(i32::from(Exit::Interrupted as u8));
+}
