@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -33,6 +33,9 @@ const DEFAULT_BASE_URL: &str = "https://api.scale.com";
 /// Environment variables with names of their own.
 const KEY_VARIABLE: &str = "SCALE_API_KEY";
 const URL_VARIABLE: &str = "SCALE_API_URL";
+
+/// An answer that stops coming for this long will not go on.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What stands for the sandbox's address, whose port is another one each time.
 const SANDBOX_LABEL: &str = "sandbox";
@@ -280,7 +283,10 @@ fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
             "error": error.to_string(),
             "hint": error.hint(),
         });
-        write_summary(args.summary.as_deref(), &end)?;
+        // How the run ended matters more than a summary of it.
+        if let Err(error) = write_summary(args.summary.as_deref(), &end) {
+            print_error(error.as_ref(), args.log_format);
+        }
     }
     done
 }
@@ -342,7 +348,9 @@ fn export_and_tell(args: &ExportArgs) -> Result<Exit, Failure> {
             });
             let exit = signals.exit();
             let end = json!({"exit_code": exit as u8, "held": held, "requested": requested, "hint": hint});
-            write_summary(args.summary.as_deref(), &end)?;
+            if let Err(error) = write_summary(args.summary.as_deref(), &end) {
+                print_error(error.as_ref(), args.log_format);
+            }
             Ok(exit)
         }
     }
@@ -436,7 +444,7 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
             rate: args.rate.unwrap_or(implied_rate),
             timeout: args.timeout,
             connect_timeout: args.connect_timeout,
-            read_timeout: args.timeout,
+            read_timeout: args.timeout.min(READ_TIMEOUT),
             max_retries: args.max_retries,
             retry_timeout: args.retry_timeout,
             max_body: args.max_body,

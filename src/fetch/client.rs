@@ -22,6 +22,9 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// Bytes that are set aside for a body at first.
+const FIRST_CAPACITY: usize = 1 << 20;
+
 /// Redirects that are followed, within the origin.
 const MAX_REDIRECTS: usize = 5;
 
@@ -137,7 +140,9 @@ impl TaskClient {
         if expected > self.max_body {
             return Err(self.too_large(status, 0));
         }
-        let mut body = BytesMut::with_capacity(usize::try_from(expected).unwrap_or_default());
+        // Memory is set aside for what has come, not for what a header promises.
+        let first = usize::try_from(expected).unwrap_or(FIRST_CAPACITY);
+        let mut body = BytesMut::with_capacity(first.min(FIRST_CAPACITY));
         loop {
             let received = body.len() as u64;
             match response.chunk().await {

@@ -246,8 +246,8 @@ impl Engine<'_> {
         trials: &mut Trials,
     ) -> Result<Option<FailureKind>, FetchError> {
         let message = failure.message.clone();
-        let has_succeeded = self.health().has_succeeded();
-        let kind = match decide(failure.trouble, has_succeeded) {
+        let has_task = self.health().has_task();
+        let kind = match decide(failure.trouble, has_task) {
             Verdict::Fail(kind) => {
                 // The server works, and has spoken about this ID.
                 self.success(task_id, false);

@@ -7,6 +7,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Health {
     successes: u64,
+    /// Of these, with a task.
+    tasks: u64,
     last_success: Option<Duration>,
     last_good_id: Option<String>,
     failures_in_a_row: usize,
@@ -31,6 +33,7 @@ impl Health {
         self.last_success = Some(now);
         self.failures_in_a_row = 0;
         if is_task {
+            self.tasks += 1;
             self.last_good_id = Some(task_id.to_owned());
         }
     }
@@ -46,9 +49,9 @@ impl Health {
         self.successes
     }
 
-    /// Has there been any?
-    pub(super) fn has_succeeded(&self) -> bool {
-        self.successes > 0
+    /// Has there been any task? A 404 shows that the server works, but not that the key does.
+    pub(super) fn has_task(&self) -> bool {
+        self.tasks > 0
     }
 
     /// How long nothing has succeeded.

@@ -136,6 +136,9 @@ impl Source {
                 .map_err(|error| self.bad("line", number, &error))?;
             let id = document.root().get(COLUMN);
             let id = id.ok_or_else(|| self.bad("line", number, &"it has no key `task_id`"))?;
+            if id.is_null() {
+                return Ok(());
+            }
             let id = id
                 .text()
                 .ok_or_else(|| self.bad("line", number, &"`task_id` is no string"))?;
@@ -296,7 +299,7 @@ mod tests {
         assert_eq!(
             ids(
                 "a.jsonl",
-                b"{\"task_id\":\"\\u0061\"}\n\n{\"x\":1,\"task_id\":\"b\"}"
+                b"{\"task_id\":\"\\u0061\"}\n\n{\"task_id\":null}\n{\"x\":1,\"task_id\":\"b\"}"
             ),
             ["a", "b"]
         );

@@ -71,7 +71,9 @@ impl OutputError {
 impl Explain for OutputError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Io { source, .. } => match source.kind() {
+            Self::Io {
+                operation, source, ..
+            } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
                     "make space and run the same command again; it goes on where it stopped".into(),
                 ),
@@ -81,6 +83,9 @@ impl Explain for OutputError {
                 io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => Some(
                     "a file stands where a directory is needed; choose another with --out".into(),
                 ),
+                _ if *operation == "create" => {
+                    Some("choose a directory that you may write to with --out".into())
+                }
                 _ => Some("what was fetched is kept; run the same command again to go on".into()),
             },
             Self::Table { .. } => {

@@ -32,8 +32,9 @@ const QUERIES: &str = "
 --     JOIN messages m USING (task_id, message_id)
 --     JOIN rubric_criteria c ON c.task_id = e.task_id AND c.criterion_id = e.criterion_definition_id
 --     GROUP BY ALL;
--- Tasks of a project that are not done:
---     SELECT task_id, status, created_at FROM tasks WHERE status <> 'completed' ORDER BY created_at;
+-- Tasks that are not done, by project:
+--     SELECT project_id, task_id, status, created_at FROM tasks
+--     WHERE status IS DISTINCT FROM 'completed' ORDER BY project_id, created_at;
 ";
 
 /// The whole file, for the tables that were written.

@@ -71,16 +71,19 @@ fn the_queries_of_the_readme_give_what_stands_under_them() {
 
 /// Runs a command line of an example as a scheduler would, with its paths moved below `base`.
 fn run_as_scheduler(base: &Path, command: &str, server: &Sandbox) -> Output {
-    let program = Path::new(env!("CARGO_BIN_EXE_scale-export"));
     let command = command
         .replace("/srv/scale", &base.display().to_string())
-        .replace("/usr/local/bin/scale-export", "scale-export")
+        .replace(
+            "/usr/local/bin/scale-export",
+            env!("CARGO_BIN_EXE_scale-export"),
+        )
         // systemd's directory of credentials.
         .replace("%d/scale-key", &base.join("key").display().to_string());
     Command::new("/bin/sh")
         .args(["-c", &command])
         .env_clear()
-        .env("PATH", program.parent().unwrap())
+        // As cron has it.
+        .env("PATH", "/usr/bin:/bin")
         .env("SCALE_API_URL", server.base_url())
         .env("SCALE_EXPORT_RATE", "max")
         .output()
@@ -102,6 +105,12 @@ fn the_schedulers_examples_run() {
         .unwrap();
     // Five fields of time, then the command; cron itself reads a bare % as the end of the line.
     let from_crontab = entry.splitn(6, ' ').last().unwrap();
+    let variable = crontab
+        .lines()
+        .find_map(|line| line.strip_prefix("EXPORT="))
+        .unwrap();
+    let from_crontab = from_crontab.replace("$EXPORT", variable.trim_matches('"'));
+    let from_crontab = from_crontab.as_str();
     assert!(!from_crontab.contains('%'));
     assert!(example("scale-export.timer").contains("OnCalendar="));
     let server = sandbox(SandboxConfig::default());

@@ -218,6 +218,20 @@ fn an_id_that_failed_before_still_fails_by_itself_when_nothing_else_is_left() {
 }
 
 #[test]
+fn a_key_that_finds_nothing_and_is_refused_the_rest_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig {
+        failed_ids: vec!["404=task_1".parse().unwrap()],
+        faults: vec!["403=1:always".parse().unwrap()],
+        ..SandboxConfig::default()
+    });
+    let options = ["--concurrency", "1"];
+    let (out, output) = export(&server, base.path(), "out", &task_ids(9), &options);
+    assert_exit(&output, 4);
+    assert!(!out.join("manifest.json").exists());
+}
+
+#[test]
 fn a_rate_limit_does_not_fail_ids() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {
