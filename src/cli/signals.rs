@@ -12,6 +12,9 @@ use crate::error::Exit;
 pub(super) struct Signals {
     pub(super) stop: watch::Receiver<bool>,
     terminated: Arc<AtomicBool>,
+    /// Keeps the channel open: without handlers nobody else holds this end, and a closed channel would
+    /// be read as a request to stop.
+    _stopper: watch::Sender<bool>,
 }
 
 impl Signals {
@@ -20,6 +23,7 @@ impl Signals {
         let (sender, stop) = watch::channel(false);
         let terminated = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&terminated);
+        let stopper = sender.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -43,7 +47,11 @@ impl Signals {
                 leave_at_once();
             });
         });
-        Self { stop, terminated }
+        Self {
+            stop,
+            terminated,
+            _stopper: stopper,
+        }
     }
 
     pub(super) fn exit(&self) -> Exit {

@@ -217,8 +217,9 @@ fn a_signal_stops_at_once_and_the_same_command_goes_on() {
             command.arg("--ids").arg(&ids).args(["--concurrency", "4"]);
             command.stderr(Stdio::piped()).spawn().unwrap()
         };
-        let child = start();
+        let mut child = start();
         while server.requests() < 40 {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
             std::thread::sleep(Duration::from_millis(5));
         }
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
