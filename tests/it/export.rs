@@ -241,7 +241,7 @@ fn a_rate_limit_does_not_fail_ids() {
         ..SandboxConfig::default()
     });
     // Every ID meets the limit for longer than the run allows for its other troubles.
-    let options = ["--retry-timeout", "1.5s"];
+    let options = ["--retry-timeout", "2.5s"];
     let (_, output) = export(&server, base.path(), "out", &task_ids(12), &options);
     assert_exit(&output, 0);
     assert!(server.rejected() > 0);
