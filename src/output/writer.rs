@@ -38,7 +38,7 @@ impl Format {
 
 /// Bytes of rows that wait in memory, in all tables together, before the largest table has to write
 /// what it holds. One bound for all makes the row groups of large tables large; with this one a whole
-/// run stays below 130 MB (docs/memory.md).
+/// run stays near 130 MB (docs/memory.md).
 const WAITING_BYTES: usize = 56 << 20;
 
 /// Encodes the batches of one table into its file.
