@@ -11,10 +11,11 @@ messages, annotations = (
     for table in ("messages", "annotations")
 )
 
-print("Annotated messages by model:")
-on_messages = annotations[annotations.level == "message"]
+print("Scores by model:")
+# The key of the question; put your own in its place.
+on_messages = annotations[(annotations.level == "message") & (annotations.key == "integer_check")]
 joined = messages.merge(on_messages, on=["task_id", "message_id"], suffixes=("", "_annotation"))
-print(joined.groupby("model").value_number.agg(["size", "mean"]).to_string())
+print(joined.groupby("model").value_number.agg(["count", "mean"]).to_string())
 
 print("Labels that were given:")
 labels = annotations.dropna(subset=["value_label"])

@@ -8,10 +8,11 @@ out = pathlib.Path(sys.argv[1])
 pl.Config.set_tbl_rows(50)
 messages, annotations = (pl.scan_parquet(out / f"{table}.parquet") for table in ("messages", "annotations"))
 
-print("Annotated messages by model:")
-on_messages = annotations.filter(pl.col("level") == "message")
+print("Scores by model:")
+# The key of the question; put your own in its place.
+on_messages = annotations.filter(pl.col("level") == "message", pl.col("key") == "integer_check")
 joined = messages.join(on_messages, on=["task_id", "message_id"]).filter(pl.col("model").is_not_null())
-print(joined.group_by("model").agg(pl.len(), pl.col("value_number").mean()).sort("model").collect())
+print(joined.group_by("model").agg(pl.col("value_number").count().alias("count"), pl.col("value_number").mean().alias("mean")).sort("model").collect())
 
 print("Labels that were given:")
 labels = annotations.filter(pl.col("value_label").is_not_null())

@@ -1,13 +1,14 @@
 //! Parquet: settings by the nature of each column, and row groups bounded in rows and bytes.
 //! The only file that names the `parquet` crate's writer.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowSchemaConverter;
+use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -54,10 +55,11 @@ impl ParquetWriter {
 
     fn open(table: &'static TableInfo, file: StagedFile) -> Result<Self, ParquetError> {
         let schema = arrow_schema(table);
-        // The file's schema is plain Parquet. An embedded Arrow schema would make readers of Arrow
-        // show JSON columns as an extension type that some of them do not know.
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
-        let properties = Arc::new(properties(table)?);
+        let mut properties = properties(table)?;
+        // Without an Arrow schema inside, polars takes JSON columns for bytes.
+        add_encoded_arrow_schema_to_metadata(&plain(&schema, table), &mut properties);
+        let properties = Arc::new(properties);
         let file = SerializedFileWriter::new(file, parquet_schema.root_schema_ptr(), properties)?;
         let columns = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema));
         Ok(Self {
@@ -140,6 +142,18 @@ impl TableWriter for ParquetWriter {
         file.flush().map_err(OutputError::io("write", &path))?;
         file.finish()
     }
+}
+
+/// The schema without extension types, which some readers of Arrow do not know. It repeats the file's
+/// metadata, since pyarrow shows that of this schema in its place.
+fn plain(schema: &Schema, table: &TableInfo) -> Schema {
+    let fields = schema.fields().iter();
+    Schema::new(
+        fields
+            .map(|field| field.as_ref().clone().with_metadata(HashMap::new()))
+            .collect::<Vec<_>>(),
+    )
+    .with_metadata(file_metadata(table))
 }
 
 fn failed(table: &'static TableInfo, path: &std::path::Path, error: &ParquetError) -> OutputError {

@@ -32,7 +32,7 @@ pub struct DriftEntry {
     pub first_task_id: String,
 }
 
-/// Distinct columns and keys that are counted each by itself. Keys are data in a few odd tasks (a map
+/// Past this many entries, new unknown keys are counted together. Columns are few; keys are data in a few odd tasks (a map
 /// with a million IDs for keys); the report stays readable and bounded.
 const MAX_ENTRIES: usize = 1_000;
 
@@ -57,7 +57,8 @@ impl Drift {
             Cow::Owned(column.get(..end).unwrap_or_default().to_owned()),
             kind,
         );
-        if self.entries.len() >= MAX_ENTRIES && !self.entries.contains_key(&key) {
+        let is_bounded = kind == DriftKind::UnknownKey;
+        if is_bounded && self.entries.len() >= MAX_ENTRIES && !self.entries.contains_key(&key) {
             key.1 = Cow::Borrowed(OTHER);
         }
         self.entries
@@ -80,5 +81,27 @@ impl Drift {
                 },
             )
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_unknown_keys_hide_no_misfit() {
+        let mut drift = Drift::default();
+        for number in 0..MAX_ENTRIES + 5 {
+            let key = format!("key_{number}");
+            drift.count("tasks", &key, DriftKind::UnknownKey, "task_1");
+        }
+        drift.count("tasks", "status", DriftKind::Misfit, "task_2");
+        let entries = drift.entries();
+        assert_eq!(entries.len(), MAX_ENTRIES + 2);
+        let count = |column: &str| {
+            let entry = entries.iter().find(|entry| entry.column == column);
+            entry.map(|entry| entry.count)
+        };
+        assert_eq!((count(OTHER), count("status")), (Some(5), Some(1)));
     }
 }

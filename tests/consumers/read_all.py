@@ -20,6 +20,9 @@ DUCKDB = {"str": "VARCHAR", "int32": "INTEGER", "int64": "BIGINT", "f64": "DOUBL
           "ts": "TIMESTAMP WITH TIME ZONE", "json": "JSON", "list<str>": "VARCHAR[]", "bytes": "BLOB"}
 ARROW = {"str": "string", "int32": "int32", "int64": "int64", "f64": "double", "bool": "bool",
          "ts": "timestamp[us, tz=UTC]", "list<str>": "list<element: string not null>", "bytes": "binary"}
+POLARS = {"str": polars.String, "int32": polars.Int32, "int64": polars.Int64, "f64": polars.Float64,
+          "bool": polars.Boolean, "ts": polars.Datetime("us", "UTC"), "json": polars.String,
+          "list<str>": polars.List(polars.String), "bytes": polars.Binary}
 
 
 def views(directory):
@@ -65,8 +68,11 @@ for name, schema in sorted(schemas.items()):
     frame = polars.read_parquet(file)
     assert frame.columns == list(columns) and frame.height == arrow.num_rows
     for column, kind in columns.items():
-        if kind == "ts":
-            assert frame.schema[column] == polars.Datetime("us", "UTC"), (name, column)
+        assert frame.schema[column] == POLARS[kind], (name, column, frame.schema[column])
+        if kind == "json":
+            # Not only the type: what stands there is the JSON that DuckDB reads.
+            place = list(columns).index(column)
+            assert frame[column].to_list() == [row[place] for row in rows["parquet"]], (name, column)
     frame = polars.read_csv(csv / f"{name}.csv", infer_schema=False)
     assert frame.columns == list(columns) and frame.height == arrow.num_rows
 
