@@ -81,6 +81,10 @@ impl<'a> Number<'a> {
             .strip_prefix('-')
             .map_or((false, self.0), |rest| (true, rest));
         let (mantissa, written_exponent) = match unsigned.split_once(['e', 'E']) {
+            // Nought stays nought, however large its exponent.
+            Some((mantissa, _)) if mantissa.bytes().all(|byte| matches!(byte, b'0' | b'.')) => {
+                (mantissa, 0)
+            }
             Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
             None => (unsigned, 0),
         };
@@ -147,6 +151,10 @@ mod tests {
         }
         // The binary value of 0.1, all 55 digits of it.
         let binary = "0.1000000000000000055511151231257827021181583404541015625";
+        assert_eq!(
+            Number::new("0.0e99999999999999999999").exact_f64(),
+            Some(0.0)
+        );
         assert_eq!(Number::new(binary).exact_f64(), Some(0.1));
         for inexact in [
             "0.10000000000000000555",

@@ -30,7 +30,8 @@ const QUERIES: &str = "
 --     SELECT m.model, c.criterion, avg(e.score)
 --     FROM criterion_evaluations e
 --     JOIN messages m USING (task_id, message_id)
---     JOIN rubric_criteria c ON c.task_id = e.task_id AND c.criterion_id = e.criterion_definition_id
+--     JOIN rubric_criteria c ON c.criterion_id = e.criterion_definition_id
+--         AND (c.task_id, c.thread_index, c.turn_index) = (e.task_id, e.thread_index, e.turn_index)
 --     GROUP BY ALL;
 -- Tasks that are not done, by project:
 --     SELECT project_id, task_id, status, created_at FROM tasks

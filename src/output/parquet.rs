@@ -29,6 +29,9 @@ const ROW_GROUP_ROWS: usize = 122_880;
 /// times as long for a few percent.
 const ZSTD_LEVEL: i32 = 1;
 
+/// In the form that the Parquet format asks for: older readers believe no statistics without it.
+const CREATED_BY: &str = concat!("scale-export version ", env!("CARGO_PKG_VERSION"));
+
 /// Bytes of a minimum or maximum that a reader needs to skip a page.
 const STATISTICS_BYTES: usize = 64;
 
@@ -174,7 +177,7 @@ fn properties(table: &TableInfo) -> Result<WriterProperties, ParquetError> {
         .collect();
     metadata.sort_by(|left, right| left.key.cmp(&right.key));
     let builder = WriterProperties::builder()
-        .set_created_by(format!("scale-export {}", env!("CARGO_PKG_VERSION")))
+        .set_created_by(CREATED_BY.to_owned())
         .set_key_value_metadata(Some(metadata))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_statistics_enabled(EnabledStatistics::Page)

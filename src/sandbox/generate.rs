@@ -486,9 +486,9 @@ impl Writer {
 
     fn rubric(&mut self) {
         self.object(|w| {
-            w.list("criteria_definitions", 2, |w, _| {
+            w.list("criteria_definitions", 2, |w, index| {
                 w.object(|w| {
-                    w.id("id", "criterion");
+                    w.string("id", &format!("criterion_{index}"));
                     w.sentences("criterion", 1);
                     w.number("weight", "0.5");
                     w.annotations(2);
@@ -501,9 +501,9 @@ impl Writer {
 
     fn rubric_evaluation(&mut self) {
         self.object(|w| {
-            w.list("criteria_evaluations", 2, |w, _| {
+            w.list("criteria_evaluations", 2, |w, index| {
                 w.object(|w| {
-                    w.id("criterion_definition_id", "criterion");
+                    w.string("criterion_definition_id", &format!("criterion_{index}"));
                     w.number("score", "3.5");
                     w.annotations(1);
                 });

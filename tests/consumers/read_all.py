@@ -58,6 +58,11 @@ for name, schema in sorted(schemas.items()):
 
     frame = pandas.read_parquet(file, dtype_backend="pyarrow")
     assert list(frame.columns) == list(columns) and len(frame) == arrow.num_rows
+    for place, (column, kind) in enumerate(columns.items()):
+        if kind == "json":
+            # The way that docs/tables.md gives.
+            text = frame[column].astype("string[pyarrow]")
+            assert [None if pandas.isna(v) else v for v in text] == [row[place] for row in rows["parquet"]], (name, column)
     frame = pandas.read_parquet(file)
     for column, kind in columns.items():
         if kind == "ts" and len(frame):
@@ -84,4 +89,15 @@ assert one("SELECT count(*) FROM annotations WHERE value_json = '123456789012345
 assert one("SELECT count(*) FROM messages WHERE (extra ->> '$.model_parameters.max_completion_tokens') = '9223372036854775808'").fetchone()[0] > 0
 assert one("SELECT count(*) FROM messages JOIN turns USING (task_id, thread_index, turn_index)").fetchone() \
     == one("SELECT count(*) FROM messages").fetchone()
+queries = [[]]
+for line in (parquet / "load.sql").read_text().split("\n-- A message with", 1)[1].splitlines()[1:]:
+    if line.startswith("--     "):
+        queries[-1].append(line.removeprefix("--     "))
+    else:
+        queries.append([])
+queries = ["\n".join(query) for query in queries if query]
+assert len(queries) == 4, queries
+for query in queries:
+    for connection in (from_parquet, from_csv):
+        assert connection.execute(query).fetchone(), f"no row from\n{query}"
 print("all tables read alike")
