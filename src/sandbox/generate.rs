@@ -334,7 +334,7 @@ impl Writer {
                 1 => {
                     w.string("name", "river.png");
                     w.string("mime_type", "image/png");
-                    w.number("file_size_in_bytes", 48_213);
+                    w.number("file_size_in_bytes", 9_007_199_254_740_993_u64);
                 }
                 _ => {
                     w.string("mime_type", "audio/mpeg");
