@@ -432,7 +432,7 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
             RefreshArg::None => Refresh::None,
         },
         force: args.force,
-        foreign: summary_inside(args.summary.as_deref(), &out),
+        welcome: summary_inside(args.summary.as_deref(), &out),
         keep_secrets: args.keep_secrets,
         base_url_label: sandbox.map(|_| SANDBOX_LABEL.to_owned()),
         fetch: FetchOptions {

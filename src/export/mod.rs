@@ -67,7 +67,7 @@ pub struct ExportOptions {
     /// Write into a directory with foreign files.
     pub force: bool,
     /// Names in the output directory that are welcome there, though not of the export.
-    pub foreign: Vec<String>,
+    pub welcome: Vec<String>,
     /// Keep live credentials inside of responses.
     pub keep_secrets: bool,
     /// Shown in the manifest and kept in the journal in place of the base URL that is asked, for a
@@ -132,7 +132,7 @@ pub fn export(
     let started_at = now();
     // What can be wrong with the options is found before anything is written.
     let client = TaskClient::new(&options.fetch)?;
-    let directory = OutputDirectory::open(&options.out, options.force, &options.foreign)?;
+    let directory = OutputDirectory::open(&options.out, options.force, &options.welcome)?;
     let index = Arc::new(Index::new(options.ids.len()));
     let journal = open_journal(options, &directory, &index, events)?;
     let wanted = index.plan(options.refresh);
