@@ -19,6 +19,8 @@ pub mod ids;
 pub mod journal;
 pub mod json;
 pub mod output;
+pub mod reader;
+pub mod rebuild;
 pub mod response;
 pub mod sandbox;
 pub mod tables;

@@ -1,16 +1,13 @@
-//! Reads IDs from text, CSV, JSON lines and Parquet. Depends on `csv`, `json` and `parquet`'s reader.
+//! Reads IDs from text, CSV, JSON lines and Parquet. Depends on `csv`, `json` and `reader`.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array as _, AsArray as _};
-use arrow::datatypes::DataType;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-
 use super::{IdList, IdsError, MAX_ID_BYTES};
 use crate::json::Parser;
+use crate::reader::Input;
+use crate::reader::parquet::{ColumnError, each_text};
 
 /// The column or key that is read.
 const COLUMN: &str = "task_id";
@@ -67,7 +64,7 @@ fn read_file(path: &Path, ids: &mut IdList) -> Result<(), IdsError> {
     match extension.as_deref() {
         Some("csv") => source.csv(file, ids),
         Some("jsonl" | "ndjson") => source.json_lines(BufReader::new(file), ids),
-        Some("parquet") => source.parquet(file, ids),
+        Some("parquet") => source.parquet(file.into(), ids),
         _ => source.text(BufReader::new(file), ids),
     }
 }
@@ -209,52 +206,14 @@ impl Source {
         Ok(())
     }
 
-    fn parquet(&self, file: File, ids: &mut IdList) -> Result<(), IdsError> {
-        let failed = |error: &dyn std::fmt::Display| self.failed(&error.to_string());
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&error))?;
-        let columns: Vec<String> = builder
-            .schema()
-            .fields()
-            .iter()
-            .map(|field| field.name().clone())
-            .collect();
-        let column = columns
-            .iter()
-            .position(|name| name == COLUMN)
-            .ok_or_else(|| self.no_column(&columns))?;
-        let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
-        let batches = builder
-            .with_projection(mask)
-            .build()
-            .map_err(|error| failed(&error))?;
-        let mut row = 0;
-        for batch in batches {
-            let batch = batch.map_err(|error| failed(&error))?;
-            let Some(array) = batch.columns().first() else {
-                continue;
-            };
-            let is_text = matches!(
-                array.data_type(),
-                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-            );
-            if !is_text {
-                return Err(self.failed(&format!("`task_id` is {}, no string", array.data_type())));
-            }
-            for index in 0..array.len() {
-                row += 1;
-                if array.is_null(index) {
-                    continue;
-                }
-                let id = match array.data_type() {
-                    DataType::Utf8 => array.as_string::<i32>().value(index),
-                    DataType::LargeUtf8 => array.as_string::<i64>().value(index),
-                    _ => array.as_string_view().value(index),
-                };
-                self.add(id, "row", row, ids)?;
-            }
-        }
-        Ok(())
+    fn parquet(&self, input: Input, ids: &mut IdList) -> Result<(), IdsError> {
+        let read = each_text(input, COLUMN, |row, id| self.add(id, "row", row, ids));
+        read.map_err(|error| match error {
+            ColumnError::Missing(columns) => self.no_column(&columns),
+            ColumnError::Type(other) => self.failed(&format!("`task_id` is {other}, no string")),
+            ColumnError::Damaged(cause) => self.failed(&cause),
+            ColumnError::Value(error) => error,
+        })
     }
 }
 

@@ -5,12 +5,14 @@
 //! marks where things stand. It allocates nothing for a value. Depends on nothing but the standard
 //! library.
 
+mod compare;
 mod document;
 mod number;
 mod scan;
 mod text;
 mod value;
 
+pub use compare::{Difference, differences, same};
 pub use document::{Document, Kind, MAX_DEPTH, Parser};
 pub use number::Number;
 pub use scan::JsonError;

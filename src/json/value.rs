@@ -167,6 +167,15 @@ impl<'d> Key<'d> {
         }
     }
 
+    /// Is it the same key? One that Unicode cannot hold equals only what is written the same.
+    pub fn same(&self, other: &Key<'_>) -> bool {
+        self.raw() == other.raw()
+            || match (self.text(), other.text()) {
+                (Some(one), Some(other)) => one == other,
+                _ => false,
+            }
+    }
+
     /// As it stands in the text, with its quotes.
     pub fn raw(&self) -> &'d str {
         self.0.raw()

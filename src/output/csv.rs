@@ -2,12 +2,9 @@
 //! is `""`. General CSV writers cannot tell the two apart, so this one is ours.
 //! Depends on `arrow` and `staging`.
 
-use std::io::Write as _;
+use std::io::{self, Write};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array,
-    ListArray, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::RecordBatch;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -15,134 +12,93 @@ use super::OutputError;
 use super::staging::{Published, StagedFile};
 use super::writer::TableWriter;
 use crate::json::write_json_string;
-use crate::tables::{ColumnType, TableInfo};
+use crate::tables::{Cell, Rows, TableInfo, date_time};
 
-/// Writes one table's CSV file.
-pub(super) struct CsvWriter {
+/// Writes one table as CSV.
+pub(super) struct CsvWriter<W> {
     table: &'static TableInfo,
-    file: StagedFile,
+    output: W,
     /// Records of one batch, written at once.
     text: String,
 }
 
-impl CsvWriter {
-    pub(super) fn begin(
-        table: &'static TableInfo,
-        mut file: StagedFile,
-    ) -> Result<Self, OutputError> {
+impl<W: Write> CsvWriter<W> {
+    /// Begins with the header.
+    pub(super) fn begin(table: &'static TableInfo, mut output: W) -> io::Result<Self> {
         let names: Vec<&str> = table.columns().map(|column| column.name).collect();
-        let header = names.join(",") + "\n";
-        file.write_all(header.as_bytes())
-            .map_err(OutputError::io("write", file.path()))?;
+        output.write_all((names.join(",") + "\n").as_bytes())?;
         Ok(Self {
             table,
-            file,
+            output,
             text: String::new(),
         })
     }
-}
 
-impl TableWriter for CsvWriter {
-    fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError> {
-        let columns: Vec<Cells<'_>> = self
-            .table
-            .columns()
-            .zip(batch.columns())
-            .map(|(column, array)| Cells::of(column.column_type, array))
-            .collect();
-        let mut cell = String::new();
-        for row in 0..batch.num_rows() {
-            for (index, column) in columns.iter().enumerate() {
-                if index > 0 {
+    /// Gives back where it wrote to.
+    pub(super) fn into_output(self) -> W {
+        self.output
+    }
+
+    pub(super) fn write(&mut self, batch: RecordBatch) -> io::Result<()> {
+        let rows = Rows::of(self.table, batch)
+            .map_err(|column| io::Error::other(format!("column {column} has another type")))?;
+        let columns = self.table.columns().count();
+        let mut scratch = String::new();
+        for row in 0..rows.len() {
+            for column in 0..columns {
+                if column > 0 {
                     self.text.push(',');
                 }
-                column.write(row, &mut cell, &mut self.text);
+                if let Some(cell) = rows.cell(column, row) {
+                    write_cell(&cell, &mut scratch, &mut self.text);
+                }
             }
             self.text.push('\n');
         }
-        let written = self.file.write_all(self.text.as_bytes());
+        let written = self.output.write_all(self.text.as_bytes());
         self.text.clear();
-        written.map_err(OutputError::io("write", self.file.path()))
+        written
+    }
+}
+
+impl TableWriter for CsvWriter<StagedFile> {
+    fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError> {
+        self.write(batch)
+            .map_err(OutputError::io("write", self.output.path()))
     }
 
     fn finish(self: Box<Self>) -> Result<Published, OutputError> {
-        self.file.finish()
+        self.output.finish()
     }
 }
 
-/// A column, downcast once for all of its cells.
-enum Cells<'a> {
-    Text(&'a StringArray),
-    Int32(&'a Int32Array),
-    Int64(&'a Int64Array),
-    Float64(&'a Float64Array),
-    Bool(&'a BooleanArray),
-    Time(&'a TimestampMicrosecondArray),
-    Texts(&'a ListArray),
-    Bytes(&'a BinaryArray),
-}
-
-impl<'a> Cells<'a> {
-    fn of(column_type: ColumnType, array: &'a ArrayRef) -> Self {
-        match column_type {
-            ColumnType::Str | ColumnType::UniqueStr | ColumnType::Path | ColumnType::Json => {
-                Self::Text(array.as_string())
-            }
-            ColumnType::Int32 => Self::Int32(array.as_primitive()),
-            ColumnType::Int64 => Self::Int64(array.as_primitive()),
-            ColumnType::Float64 => Self::Float64(array.as_primitive()),
-            ColumnType::Bool => Self::Bool(array.as_boolean()),
-            ColumnType::Timestamp => Self::Time(array.as_primitive()),
-            ColumnType::StrList => Self::Texts(array.as_list()),
-            ColumnType::Bytes => Self::Bytes(array.as_binary()),
-        }
-    }
-
-    fn is_null(&self, row: usize) -> bool {
-        match self {
-            Self::Text(array) => array.is_null(row),
-            Self::Int32(array) => array.is_null(row),
-            Self::Int64(array) => array.is_null(row),
-            Self::Float64(array) => array.is_null(row),
-            Self::Bool(array) => array.is_null(row),
-            Self::Time(array) => array.is_null(row),
-            Self::Texts(array) => array.is_null(row),
-            Self::Bytes(array) => array.is_null(row),
-        }
-    }
-
-    /// Writes one field; `scratch` is for values that are made into text first.
-    fn write(&self, row: usize, scratch: &mut String, out: &mut String) {
-        use std::fmt::Write as _;
-        if self.is_null(row) {
-            return;
-        }
-        // Writing to a String cannot fail.
-        match self {
-            Self::Text(array) => write_field(array.value(row), out),
-            Self::Int32(array) => drop(write!(out, "{}", array.value(row))),
-            Self::Int64(array) => drop(write!(out, "{}", array.value(row))),
-            Self::Float64(array) => drop(write!(out, "{:?}", array.value(row))),
-            Self::Bool(array) => out.push_str(if array.value(row) { "true" } else { "false" }),
-            Self::Time(array) => write_time(array.value(row), out),
-            Self::Texts(array) => {
-                scratch.clear();
-                scratch.push('[');
-                let texts = array.value(row);
-                for (index, text) in texts.as_string::<i32>().iter().flatten().enumerate() {
-                    if index > 0 {
-                        scratch.push(',');
-                    }
-                    write_json_string(text, scratch);
+/// Writes one field; `scratch` is for values that are made into text first.
+fn write_cell(cell: &Cell<'_>, scratch: &mut String, out: &mut String) {
+    use std::fmt::Write as _;
+    // Writing to a String cannot fail.
+    match cell {
+        Cell::Text(text) => write_field(text, out),
+        Cell::Int32(number) => drop(write!(out, "{number}")),
+        Cell::Int64(number) => drop(write!(out, "{number}")),
+        Cell::Float64(number) => drop(write!(out, "{number:?}")),
+        Cell::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Cell::Time(micros) => write_time(*micros, out),
+        Cell::Texts(texts) => {
+            scratch.clear();
+            scratch.push('[');
+            for (index, text) in texts.iter().enumerate() {
+                if index > 0 {
+                    scratch.push(',');
                 }
-                scratch.push(']');
-                write_field(scratch, out);
+                write_json_string(text, scratch);
             }
-            Self::Bytes(array) => {
-                scratch.clear();
-                STANDARD.encode_string(array.value(row), scratch);
-                write_field(scratch, out);
-            }
+            scratch.push(']');
+            write_field(scratch, out);
+        }
+        Cell::Bytes(bytes) => {
+            scratch.clear();
+            STANDARD.encode_string(bytes, scratch);
+            write_field(scratch, out);
         }
     }
 }
@@ -170,23 +126,10 @@ fn write_field(text: &str, out: &mut String) {
 /// Writes RFC 3339 in UTC with microseconds.
 fn write_time(micros: i64, out: &mut String) {
     use std::fmt::Write as _;
-    const EPOCH: jiff::civil::DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
-    // Every value of the column lies in the years 0001 to 9999, which the calendar covers.
-    let time = EPOCH
-        .checked_add(jiff::SignedDuration::from_micros(micros))
-        .unwrap_or(EPOCH);
+    // Flattening lets no time into a column that has no date.
+    let time = date_time(micros).unwrap_or_default();
     // Writing to a String cannot fail.
-    let _ = write!(
-        out,
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-        time.year(),
-        time.month(),
-        time.day(),
-        time.hour(),
-        time.minute(),
-        time.second(),
-        time.subsec_nanosecond() / 1_000
-    );
+    let _ = write!(out, "{}", time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"));
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub use manifest::{
     FileEntry, Ids, Manifest, ManifestOptions, RunCounters, TableFile, TableFiles, Tool,
 };
 pub use staging::{Published, Staging};
-pub use writer::{Format, TableWriters};
+pub use writer::{Format, TableWriters, encode};
 
 /// The distinct IDs in their order, in the output directory.
 pub const IDS: &str = ".scale-export/ids.txt";

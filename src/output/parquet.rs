@@ -2,7 +2,7 @@
 //! The only file that names the `parquet` crate's writer.
 
 use std::collections::HashMap;
-use std::io::Write as _;
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
@@ -40,23 +40,30 @@ const STATISTICS_BYTES: usize = 64;
 /// Batches wait as they are until they make a row group, which is then encoded column by column. The
 /// crate's own `ArrowWriter` encodes batches as they come and so keeps a page, a dictionary and a
 /// compressor for every column of every table: over 100 MB for the 239 columns here.
-pub(super) struct ParquetWriter {
+pub(super) struct ParquetWriter<W: Write + Send> {
     table: &'static TableInfo,
     schema: SchemaRef,
-    file: SerializedFileWriter<StagedFile>,
+    file: SerializedFileWriter<W>,
     columns: ArrowRowGroupWriterFactory,
     waiting: Vec<Vec<ArrayRef>>,
     waiting_rows: usize,
     waiting_bytes: usize,
 }
 
-impl ParquetWriter {
+impl ParquetWriter<StagedFile> {
     pub(super) fn begin(table: &'static TableInfo, file: StagedFile) -> Result<Self, OutputError> {
         let path = file.path().to_owned();
         Self::open(table, file).map_err(|error| failed(table, &path, &error))
     }
 
-    fn open(table: &'static TableInfo, file: StagedFile) -> Result<Self, ParquetError> {
+    fn failed(&self, error: &ParquetError) -> OutputError {
+        failed(self.table, self.file.inner().path(), error)
+    }
+}
+
+impl<W: Write + Send> ParquetWriter<W> {
+    /// Begins a file.
+    pub(super) fn open(table: &'static TableInfo, file: W) -> Result<Self, ParquetError> {
         let schema = arrow_schema(table);
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
         let mut properties = properties(table)?;
@@ -102,15 +109,10 @@ impl ParquetWriter {
         Ok(())
     }
 
-    fn failed(&self, error: &ParquetError) -> OutputError {
-        failed(self.table, self.file.inner().path(), error)
-    }
-}
-
-impl TableWriter for ParquetWriter {
-    fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError> {
+    /// Takes rows; they wait until they make a row group.
+    pub(super) fn write_rows(&mut self, batch: RecordBatch) -> Result<(), ParquetError> {
         if self.waiting_rows + batch.num_rows() > ROW_GROUP_ROWS {
-            self.flush()?;
+            self.write_row_group()?;
         }
         let (_, mut columns, rows) = batch.into_parts();
         // Builders begin with room for a thousand rows, of which wide rows fill a part.
@@ -126,6 +128,18 @@ impl TableWriter for ParquetWriter {
         Ok(())
     }
 
+    /// Writes what waits and the file's end; gives back where it was written to.
+    pub(super) fn close(mut self) -> Result<W, ParquetError> {
+        self.write_row_group()?;
+        self.file.into_inner()
+    }
+}
+
+impl TableWriter for ParquetWriter<StagedFile> {
+    fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError> {
+        self.write_rows(batch).map_err(|error| self.failed(&error))
+    }
+
     fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }
@@ -134,14 +148,10 @@ impl TableWriter for ParquetWriter {
         self.write_row_group().map_err(|error| self.failed(&error))
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Published, OutputError> {
-        self.flush()?;
+    fn finish(self: Box<Self>) -> Result<Published, OutputError> {
         let table = self.table;
         let path = self.file.inner().path().to_owned();
-        let mut file = self
-            .file
-            .into_inner()
-            .map_err(|error| failed(table, &path, &error))?;
+        let mut file = self.close().map_err(|error| failed(table, &path, &error))?;
         file.flush().map_err(OutputError::io("write", &path))?;
         file.finish()
     }

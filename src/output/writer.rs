@@ -57,6 +57,30 @@ pub(super) trait TableWriter {
     fn finish(self: Box<Self>) -> Result<Published, OutputError>;
 }
 
+/// One table's file in memory, byte for byte as it would be published.
+pub fn encode(
+    format: Format,
+    table: &'static TableInfo,
+    batches: impl IntoIterator<Item = RecordBatch>,
+) -> Result<Vec<u8>, SinkError> {
+    match format {
+        Format::Parquet => {
+            let mut writer = ParquetWriter::open(table, Vec::new())?;
+            for batch in batches {
+                writer.write_rows(batch)?;
+            }
+            Ok(writer.close()?)
+        }
+        Format::Csv => {
+            let mut writer = CsvWriter::begin(table, Vec::new())?;
+            for batch in batches {
+                writer.write(batch)?;
+            }
+            Ok(writer.into_output())
+        }
+    }
+}
+
 /// Tables by name with their files, in the order of the documentation.
 pub(crate) type TableEntries = Vec<(&'static str, TableFiles)>;
 
@@ -92,7 +116,11 @@ impl TableWriters {
                 let file = staging.create(&format.file_name(table.name))?;
                 let writer: Box<dyn TableWriter> = match format {
                     Format::Parquet => Box::new(ParquetWriter::begin(table, file)?),
-                    Format::Csv => Box::new(CsvWriter::begin(table, file)?),
+                    Format::Csv => {
+                        let path = file.path().to_owned();
+                        let begun = CsvWriter::begin(table, file);
+                        Box::new(begun.map_err(OutputError::io("write", &path))?)
+                    }
                 };
                 Ok((table, 0, writer))
             })

@@ -9,12 +9,14 @@ pub mod definition;
 mod drift;
 mod macros;
 mod place;
+mod rows;
 pub mod schema;
 mod set;
 
-pub use column::{ColumnInfo, ColumnType};
+pub use column::{ColumnInfo, ColumnType, date_time};
 pub use drift::{Drift, DriftEntry, DriftKind};
 pub use place::{Depth, Place};
+pub use rows::{Cell, Rows, Texts};
 pub use set::{BatchSink, SinkError, TableSet};
 
 /// Version of the table contract: a column added is a minor step, a change or removal a major one.
@@ -49,6 +51,11 @@ impl TableInfo {
             .iter()
             .chain(self.own_columns)
             .chain(std::iter::once(&EXTRA))
+    }
+
+    /// The position of a column among [`columns`](Self::columns).
+    pub fn position(&self, column: &str) -> Option<usize> {
+        self.columns().position(|known| known.name == column)
     }
 }
 

@@ -1,0 +1,198 @@
+//! Parquet: tables, and single columns of text from files of others. With `output::parquet` the only
+//! file that names the `parquet` crate. Depends on the files of this folder and `tables`.
+
+use std::fs::File;
+use std::io::Read;
+
+use arrow::array::{Array as _, ArrayRef, AsArray as _};
+use arrow::datatypes::DataType;
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::{ArrowSchemaConverter, ProjectionMask};
+use parquet::errors::Result as ParquetResult;
+use parquet::file::reader::{ChunkReader, Length};
+
+use super::{BATCH_BYTES, BATCH_ROWS, Batches, Input, ReadError};
+use crate::tables::schema::arrow_schema;
+use crate::tables::{Rows, TableInfo};
+
+impl Length for Input {
+    fn len(&self) -> u64 {
+        match self {
+            Self::File(file) => file.len(),
+            Self::Bytes(bytes) => Length::len(bytes),
+        }
+    }
+}
+
+impl ChunkReader for Input {
+    type T = Box<dyn Read>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(match self {
+            Self::File(file) => Box::new(file.get_read(start)?),
+            Self::Bytes(bytes) => Box::new(ChunkReader::get_read(bytes, start)?),
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        match self {
+            Self::File(file) => ChunkReader::get_bytes(file, start, length),
+            Self::Bytes(bytes) => ChunkReader::get_bytes(bytes, start, length),
+        }
+    }
+}
+
+fn damaged(error: impl std::fmt::Display) -> ReadError {
+    ReadError::Damaged(error.to_string())
+}
+
+/// Opens a table.
+pub(super) fn open(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(input).map_err(damaged)?;
+    check_columns(table, &builder)?;
+    let rows = batch_rows(&builder);
+    let reader = builder.with_batch_size(rows).build().map_err(damaged)?;
+    Ok(Box::new(Tables {
+        table,
+        reader,
+        failed: false,
+    }))
+}
+
+/// The file's columns must be those of the definition, logical types included.
+fn check_columns(
+    table: &'static TableInfo,
+    builder: &ParquetRecordBatchReaderBuilder<Input>,
+) -> Result<(), ReadError> {
+    let expected = ArrowSchemaConverter::new()
+        .convert(&arrow_schema(table))
+        .map_err(damaged)?;
+    let found = builder.parquet_schema();
+    let (expected, found) = (
+        expected.root_schema().get_fields(),
+        found.root_schema().get_fields(),
+    );
+    let name = |column: Option<&parquet::schema::types::TypePtr>| {
+        column.map_or_else(
+            || "no column".to_owned(),
+            |column| {
+                let mut text = Vec::new();
+                parquet::schema::printer::print_schema(&mut text, column);
+                let text = String::from_utf8_lossy(&text);
+                let words: Vec<&str> = text.split_whitespace().collect();
+                words.join(" ")
+            },
+        )
+    };
+    let differs = (0..expected.len().max(found.len()))
+        .find(|&position| expected.get(position) != found.get(position));
+    differs.map_or(Ok(()), |position| {
+        Err(ReadError::Column {
+            position: position + 1,
+            expected: name(expected.get(position)),
+            found: name(found.get(position)),
+        })
+    })
+}
+
+/// Rows of a batch, so that a batch of rows of middle size has [`BATCH_BYTES`].
+fn batch_rows(builder: &ParquetRecordBatchReaderBuilder<Input>) -> usize {
+    let groups = builder.metadata().row_groups().iter();
+    let sizes = groups.map(|group| {
+        let bytes = usize::try_from(group.total_byte_size()).unwrap_or_default();
+        let rows = usize::try_from(group.num_rows()).unwrap_or_default();
+        bytes / rows.max(1)
+    });
+    (BATCH_BYTES / sizes.max().unwrap_or_default().max(1)).clamp(1, BATCH_ROWS)
+}
+
+struct Tables {
+    table: &'static TableInfo,
+    reader: ParquetRecordBatchReader,
+    failed: bool,
+}
+
+impl Iterator for Tables {
+    type Item = Result<Rows, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let batch = self.reader.next()?.map_err(damaged);
+        let rows = batch.and_then(|batch| {
+            let nulls = |column| damaged(format!("column `{column}` is of another type"));
+            Rows::of(self.table, batch).map_err(nulls)
+        });
+        self.failed = rows.is_err();
+        Some(rows)
+    }
+}
+
+/// Why a column of text could not be read.
+#[derive(Debug)]
+pub enum ColumnError<E> {
+    /// There is none of the name, only these.
+    Missing(Vec<String>),
+    /// It is not text but this.
+    Type(DataType),
+    /// The file makes no sense.
+    Damaged(String),
+    /// What was made of a value.
+    Value(E),
+}
+
+/// Shows every value of a column of text, with its row from 1; null values are passed over.
+pub fn each_text<E>(
+    input: Input,
+    name: &str,
+    mut see: impl FnMut(u64, &str) -> Result<(), E>,
+) -> Result<(), ColumnError<E>> {
+    let failed = |error: &dyn std::fmt::Display| ColumnError::Damaged(error.to_string());
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(input).map_err(|error| failed(&error))?;
+    let fields = builder.schema().fields().iter();
+    let columns: Vec<String> = fields.map(|field| field.name().clone()).collect();
+    let column = columns.iter().position(|column| column == name);
+    let Some(column) = column else {
+        return Err(ColumnError::Missing(columns));
+    };
+    let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
+    let batches = builder.with_projection(mask).build();
+    let mut row = 0;
+    for batch in batches.map_err(|error| failed(&error))? {
+        let batch = batch.map_err(|error| failed(&error))?;
+        let Some(array) = batch.columns().first() else {
+            continue;
+        };
+        let is_text = matches!(
+            array.data_type(),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        );
+        if !is_text {
+            return Err(ColumnError::Type(array.data_type().clone()));
+        }
+        for index in 0..array.len() {
+            row += 1;
+            if !array.is_null(index) {
+                see(row, text(array, index)).map_err(ColumnError::Value)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn text(array: &ArrayRef, index: usize) -> &str {
+    match array.data_type() {
+        DataType::Utf8 => array.as_string::<i32>().value(index),
+        DataType::LargeUtf8 => array.as_string::<i64>().value(index),
+        _ => array.as_string_view().value(index),
+    }
+}
+
+impl From<File> for Input {
+    fn from(file: File) -> Self {
+        Self::File(file)
+    }
+}
