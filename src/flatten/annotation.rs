@@ -128,11 +128,20 @@ impl<'d> Typed<'d> {
         let exact = int.is_some() || number.exact_f64().is_some();
         Self {
             int,
-            number: number.nearest_f64(),
+            // Of `-0`, the double follows from the integer, which has no sign there.
+            number: int.map_or_else(|| number.nearest_f64(), |int| Some(nearest(int))),
             json: (!exact).then(|| value.raw()),
             ..Self::default()
         }
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the nearest double is what is asked for"
+)]
+fn nearest(int: i64) -> f64 {
+    int as f64
 }
 
 impl Walk<'_> {

@@ -13,5 +13,6 @@ mod documents;
 mod export;
 mod golden;
 mod network;
+mod rebuild;
 mod running;
 mod support;

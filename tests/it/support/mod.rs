@@ -1,6 +1,8 @@
 //! What the tests share: running the program, and looking at what it left.
 
+pub(crate) mod round_trip;
 pub(crate) mod server;
+pub(crate) mod tasks;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,137 @@
+//! A task's way into the tables and back: flattened, written, read, rebuilt. Nothing but the library;
+//! property tests and fuzzing share this file.
+
+use scale_export::flatten::Flattener;
+use scale_export::json::{Parser, differences, same};
+use scale_export::output::{Format, encode};
+use scale_export::reader::{self, Input};
+use scale_export::rebuild::{Rebuilder, TableRows, TaskRows};
+use scale_export::tables::definition::TABLES;
+use scale_export::tables::{BatchSink, Rows, SinkError, TableInfo};
+
+use arrow::array::RecordBatch;
+
+/// The rows of every table, in the order of `TABLES`.
+pub type Tables = Vec<Vec<Rows>>;
+
+struct Collect(Vec<Vec<RecordBatch>>);
+
+impl BatchSink for Collect {
+    fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
+        let at = TABLES.iter().position(|known| known.name == table.name);
+        self.0[at.unwrap()].push(batch);
+        Ok(())
+    }
+}
+
+/// Flattens one task.
+pub fn flatten(task_id: &str, json: &str) -> Vec<Vec<RecordBatch>> {
+    let mut parser = Parser::default();
+    let document = parser.parse(json).unwrap();
+    let mut collect = Collect(vec![Vec::new(); TABLES.len()]);
+    let mut flattener = Flattener::new(|_| true);
+    flattener.task(task_id, &document, &mut collect).unwrap();
+    flattener.finish(&mut collect).unwrap();
+    collect.0
+}
+
+/// Writes every table that has rows, and reads it back.
+pub fn write_and_read(format: Format, batches: Vec<Vec<RecordBatch>>) -> Tables {
+    let tables = TABLES.iter().zip(batches);
+    tables
+        .map(|(table, batches)| {
+            if batches.is_empty() {
+                return Vec::new();
+            }
+            let bytes = encode(format, table, batches).unwrap();
+            let read = reader::open(format, table, Input::Bytes(bytes.into())).unwrap();
+            read.map(|rows| rows.unwrap()).collect()
+        })
+        .collect()
+}
+
+/// The same rows without a file between.
+pub fn as_rows(batches: Vec<Vec<RecordBatch>>) -> Tables {
+    let tables = TABLES.iter().zip(batches);
+    tables
+        .map(|(table, batches)| {
+            let rows = batches.into_iter().map(|batch| Rows::of(table, batch));
+            rows.map(|rows| rows.unwrap()).collect()
+        })
+        .collect()
+}
+
+/// The task that the rows are of; what is wrong with them comes first.
+pub fn rebuild(tables: &Tables) -> Result<String, String> {
+    let of_task = TABLES.iter().zip(tables).map(|(table, batches)| {
+        let mut rows = TableRows::default();
+        if !matches!(table.name, "projects" | "batches") {
+            for batch in batches {
+                rows.add(batch, 0, batch.len());
+            }
+        }
+        rows
+    });
+    let mut json = String::new();
+    let problems = Rebuilder::default().task(&TaskRows::new(of_task.collect()), &mut json);
+    if problems.is_empty() {
+        Ok(json)
+    } else {
+        Err(format!("{problems:?}"))
+    }
+}
+
+/// Says where two JSON texts differ; nothing when they are the same task.
+pub fn difference(expected: &str, found: &str) -> Option<String> {
+    let (mut one, mut other) = (Parser::default(), Parser::default());
+    let expected = one.parse(expected).unwrap().root();
+    let found = match other.parse(found) {
+        Ok(document) => document.root(),
+        Err(error) => return Some(format!("not JSON: {error}: {found}")),
+    };
+    if same(expected, found) {
+        return None;
+    }
+    let mut text = String::from("same() says no; ");
+    differences(expected, found, |pointer, difference| {
+        text += &format!(
+            "{pointer}: {:?} became {:?}; ",
+            difference.left.map(|value| value.raw()),
+            difference.right.map(|value| value.raw())
+        );
+        true
+    });
+    Some(text)
+}
+
+/// The whole way. The rebuilt task must be the same, and give the same rows once more.
+pub fn check(format: Option<Format>, task_id: &str, json: &str) -> Result<(), String> {
+    let batches = flatten(task_id, json);
+    let tables = match format {
+        Some(format) => write_and_read(format, batches.clone()),
+        None => as_rows(batches.clone()),
+    };
+    let rebuilt = rebuild(&tables)?;
+    if let Some(difference) = difference(json, &rebuilt) {
+        return Err(difference);
+    }
+    let again = as_rows(flatten(task_id, &rebuilt));
+    for ((table, left), right) in TABLES.iter().zip(&tables).zip(&again) {
+        let agree = match (left.as_slice(), right.as_slice()) {
+            ([], []) => true,
+            ([left], [right]) => left.len() == right.len() && left.same(0, right, 0, left.len()),
+            // Batches may be cut at other rows; their number must agree at least.
+            (left, right) => {
+                let rows = |batches: &[Rows]| batches.iter().map(Rows::len).sum::<usize>();
+                rows(left) == rows(right)
+            }
+        };
+        if !agree {
+            return Err(format!(
+                "`{}` differs when flattened again: {rebuilt}",
+                table.name
+            ));
+        }
+    }
+    Ok(())
+}
