@@ -7,6 +7,8 @@
 mod error;
 mod file;
 pub mod format;
+mod log;
 
 pub use error::JournalError;
-pub use file::{Entry, FailureNote, Journal, JournalReader, Location, Opened};
+pub use file::Journal;
+pub use log::{Entry, FailureNote, JournalReader, Location, Opened};

@@ -1,0 +1,309 @@
+//! The journal as it is read: its header, all of its records in order, and single ones.
+//! Depends on `format`.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::JournalError;
+use super::format::{self, FLAG_FINAL, HEAD_BYTES, Head, Options, RecordKind};
+
+/// Its name in the state directory.
+pub(super) const FILE_NAME: &str = "journal";
+
+/// Bytes that are read at once while the file is indexed.
+const SCAN_BYTES: usize = 1 << 20;
+
+/// Where a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Location {
+    offset: u64,
+    bytes: u32,
+}
+
+impl Location {
+    /// A record's first byte, and its size.
+    pub(super) fn new(offset: u64, bytes: u64) -> Self {
+        // Bodies are bounded to 1 GiB.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self { offset, bytes }
+    }
+
+    /// Bytes of the file before the record.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Stands where there is no record.
+    pub(crate) const NOWHERE: Self = Self {
+        offset: 0,
+        bytes: 0,
+    };
+}
+
+/// A final failure, as the journal and `failures.jsonl` have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureNote {
+    /// `not_found`, `timeout`, …
+    pub kind: String,
+    /// Status of the last response, if there was one.
+    pub http_status: Option<u16>,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// What went wrong last, printable and free of secrets.
+    pub message: String,
+}
+
+/// What opening an existing journal found.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// Whole records.
+    pub records: u64,
+    /// Stretches that could not be read and were passed over.
+    pub damaged: u64,
+    /// Bytes of a torn tail that were cut off.
+    pub torn_bytes: u64,
+}
+
+/// One record as the index sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// What it is.
+    pub kind: RecordKind,
+    /// The task.
+    pub task_id: &'a str,
+    /// Where its body is.
+    pub location: Location,
+    /// Was the task in a state that does not change any more?
+    pub is_final: bool,
+}
+
+/// The file, open.
+#[derive(Debug, Clone)]
+pub(super) struct Log {
+    pub(super) path: PathBuf,
+    pub(super) file: Arc<File>,
+}
+
+impl Log {
+    /// Opens the file, to be read and for what else `options` say.
+    pub(super) fn open(path: PathBuf, mut options: OpenOptions) -> Result<Self, JournalError> {
+        let opened = options.read(true).open(&path);
+        let file = opened.map_err(JournalError::io("open", &path))?;
+        Ok(Self {
+            path,
+            file: Arc::new(file),
+        })
+    }
+
+    /// Bytes of the file.
+    pub(super) fn len(&self) -> Result<u64, JournalError> {
+        let metadata = self.file.metadata();
+        let metadata = metadata.map_err(JournalError::io("look at", &self.path))?;
+        Ok(metadata.len())
+    }
+
+    /// Reads the header; gives its options and where the records begin.
+    pub(super) fn read_head(&self) -> Result<(Options, u64), JournalError> {
+        let mut head = vec![0; SCAN_BYTES];
+        let filled = self.read_some(&mut head, 0)?;
+        head.truncate(filled);
+        match format::decode_file_head(&head) {
+            Ok((options, end)) => Ok((options, end as u64)),
+            Err(cause) => Err(JournalError::Header {
+                path: self.path.clone(),
+                cause,
+            }),
+        }
+    }
+
+    /// Shows all whole records from an offset on; gives what was found, and where the last one ends.
+    pub(super) fn scan(
+        &self,
+        from: u64,
+        len: u64,
+        see: &mut dyn FnMut(Entry<'_>),
+    ) -> Result<(Opened, u64), JournalError> {
+        let mut opened = Opened::default();
+        let mut at = from;
+        let mut record = Vec::new();
+        while at < len {
+            let next = match self.read_record(at, len, &mut record)? {
+                Some((head, task_id, location)) => {
+                    opened.records += 1;
+                    see(Entry {
+                        kind: head.kind,
+                        task_id,
+                        location,
+                        is_final: head.flags & FLAG_FINAL != 0,
+                    });
+                    at + head.record_bytes()
+                }
+                None => match self.find_record(at + 1, len)? {
+                    Some(next) => {
+                        opened.damaged += 1;
+                        next
+                    }
+                    None => break,
+                },
+            };
+            at = next;
+        }
+        opened.torn_bytes = len.saturating_sub(at);
+        Ok((opened, at))
+    }
+
+    /// Reads the record at an offset; nothing when there is no whole one.
+    fn read_record<'b>(
+        &self,
+        at: u64,
+        len: u64,
+        record: &'b mut Vec<u8>,
+    ) -> Result<Option<(Head, &'b str, Location)>, JournalError> {
+        let mut head = [0; HEAD_BYTES];
+        if self.read_some(&mut head, at)? < HEAD_BYTES {
+            return Ok(None);
+        }
+        let Some(head) = format::decode_head(&head) else {
+            return Ok(None);
+        };
+        let bytes = head.record_bytes();
+        if bytes > len - at {
+            return Ok(None);
+        }
+        let (Ok(total), Ok(body)) = (
+            u32::try_from(bytes),
+            usize::try_from(bytes - HEAD_BYTES as u64),
+        ) else {
+            return Ok(None);
+        };
+        record.resize(body, 0);
+        if self.read_some(record, at + HEAD_BYTES as u64)? < body {
+            return Ok(None);
+        }
+        let location = Location {
+            offset: at,
+            bytes: total,
+        };
+        Ok(head
+            .decode_id(record)
+            .map(|(task_id, _)| (head, task_id, location)))
+    }
+
+    /// Where the next record with a valid head begins.
+    fn find_record(&self, from: u64, len: u64) -> Result<Option<u64>, JournalError> {
+        let mut window = vec![0; SCAN_BYTES];
+        let mut at = from;
+        while at < len {
+            let filled = self.read_some(&mut window, at)?;
+            let bytes = window.get(..filled).unwrap_or_default();
+            if let Some(found) = format::find_head(bytes, 0) {
+                return Ok(Some(at + found as u64));
+            }
+            if filled < window.len() {
+                return Ok(None);
+            }
+            // A head may lie across the windows' border.
+            at += (filled - HEAD_BYTES) as u64;
+        }
+        Ok(None)
+    }
+
+    /// Reads up to a full buffer; less only at the end of the file.
+    fn read_some(&self, buffer: &mut [u8], at: u64) -> Result<usize, JournalError> {
+        read_some(&self.file, buffer, at).map_err(JournalError::io("read", &self.path))
+    }
+}
+
+/// Reads single records.
+#[derive(Debug)]
+pub struct JournalReader {
+    log: Log,
+    record: Vec<u8>,
+}
+
+impl JournalReader {
+    pub(super) fn new(log: Log) -> Self {
+        Self {
+            log,
+            record: Vec::new(),
+        }
+    }
+
+    /// Opens the journal of a state directory to be read only, and shows its whole records up to
+    /// `end` (all of them when it is `None`) to `see`, in the order of writing. Nothing is changed.
+    /// The directory need not be ours to write to.
+    pub fn open(
+        state: &Path,
+        end: Option<u64>,
+        mut see: impl FnMut(Entry<'_>),
+    ) -> Result<(Self, Options, Opened), JournalError> {
+        let log = Log::open(state.join(FILE_NAME), OpenOptions::new())?;
+        let (options, from) = log.read_head()?;
+        let len = log.len()?;
+        let (opened, _) = log.scan(from, end.unwrap_or(len).min(len), &mut see)?;
+        Ok((Self::new(log), options, opened))
+    }
+
+    /// Is there a journal in this state directory?
+    pub fn is_there(state: &Path) -> bool {
+        state.join(FILE_NAME).exists()
+    }
+
+    /// Frees the memory that one very large record left behind.
+    pub fn shrink(&mut self) {
+        self.record = Vec::new();
+    }
+
+    /// The error for a record whose content makes no sense.
+    pub fn damaged(&self, task_id: &str, cause: &str) -> JournalError {
+        JournalError::Record {
+            path: self.log.path.clone(),
+            task_id: task_id.to_owned(),
+            cause: cause.to_owned(),
+        }
+    }
+
+    /// Reads the body of the record at a location into `body`.
+    pub fn read(
+        &mut self,
+        task_id: &str,
+        location: Location,
+        body: &mut Vec<u8>,
+    ) -> Result<(), JournalError> {
+        self.record.resize(location.bytes as usize, 0);
+        let filled = read_some(&self.log.file, &mut self.record, location.offset)
+            .map_err(JournalError::io("read", &self.log.path))?;
+        let damaged = |cause: &str| self.damaged(task_id, cause);
+        if filled < self.record.len() {
+            return Err(damaged("it is cut off"));
+        }
+        let (head, rest) = self
+            .record
+            .split_at_checked(HEAD_BYTES)
+            .ok_or_else(|| damaged("it is cut off"))?;
+        let head = format::decode_head(head).ok_or_else(|| damaged("its head is damaged"))?;
+        let (_, stored) = head
+            .decode_id(rest)
+            .filter(|(id, _)| *id == task_id)
+            .ok_or_else(|| damaged("its checksum does not match"))?;
+        head.decode_body(stored, body)
+            .map_err(|cause| damaged(&cause))
+    }
+}
+
+fn read_some(file: &File, buffer: &mut [u8], at: u64) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, at + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
