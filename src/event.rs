@@ -58,6 +58,13 @@ pub enum Event {
     },
     /// This many tasks stand in the tables so far.
     TasksFlattened(usize),
+    /// How far a job without a network is.
+    Progress {
+        /// Tasks.
+        done: usize,
+        /// Of how many, when that is known.
+        total: Option<usize>,
+    },
     /// A phase that is not fetching began, for example "publishing".
     Phase(&'static str),
     /// Something a person should know that is no failure.

@@ -24,3 +24,4 @@ pub mod rebuild;
 pub mod response;
 pub mod sandbox;
 pub mod tables;
+pub mod verify;

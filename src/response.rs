@@ -41,6 +41,8 @@ pub struct Checked<'b> {
     pub body: Cow<'b, str>,
     /// Is the task in a state that does not change any more?
     pub is_final: bool,
+    /// Its ID, when any would do.
+    pub task_id: Option<String>,
 }
 
 /// Checks a body; `task_id` is the one asked for, or `None` when any will do.
@@ -60,6 +62,7 @@ pub fn check<'b>(
     if task_id.is_some_and(|asked| found != *asked) {
         return Err(Unfit::OtherTask);
     }
+    let found = task_id.is_none().then(|| found.to_string());
     let status = root.get("status").and_then(|status| status.text());
     let is_final =
         status.is_some_and(|status| FINAL_STATUSES.iter().any(|known| status == **known));
@@ -73,7 +76,11 @@ pub fn check<'b>(
     } else {
         Cow::Owned(replace(document.text(), &secrets))
     };
-    Ok(Checked { body, is_final })
+    Ok(Checked {
+        body,
+        is_final,
+        task_id: found,
+    })
 }
 
 /// Where secrets stand in the document's text.

@@ -38,6 +38,10 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = SchemaFormat::Md)]
         format: SchemaFormat,
     },
+    /// Prove an export: checksums, keys, and a rebuild of every task
+    Verify(VerifyArgs),
+    /// Make tables again from raw responses, without the network
+    Flatten(FlattenArgs),
     /// Run a local stand-in of the API, for trying out and for tests
     Sandbox(SandboxArgs),
     /// Print a completion script for a shell
@@ -68,32 +72,8 @@ pub(super) struct ExportArgs {
     #[arg(long, value_enum, default_value_t = RefreshArg::Pending, env = "SCALE_EXPORT_REFRESH")]
     pub(super) refresh: RefreshArg,
 
-    /// Output directory
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "SCALE_EXPORT_OUT",
-        help_heading = "Output"
-    )]
-    pub(super) out: Option<PathBuf>,
-    /// File format
-    #[arg(long, value_enum, default_value_t = FormatArg::Parquet, env = "SCALE_EXPORT_FORMAT", help_heading = "Output")]
-    pub(super) format: FormatArg,
-    /// Write only these tables
-    #[arg(
-        long,
-        value_name = "TABLE",
-        value_delimiter = ',',
-        env = "SCALE_EXPORT_TABLES",
-        help_heading = "Output"
-    )]
-    pub(super) tables: Vec<String>,
-    /// Write into a directory that holds foreign files
-    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_FORCE", help_heading = "Output")]
-    pub(super) force: bool,
-    /// Keep `workspace_token`s, which are live credentials
-    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_KEEP_SECRETS", help_heading = "Output")]
-    pub(super) keep_secrets: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 
     /// Where the API is [env also: `SCALE_API_URL`]
     #[arg(
@@ -183,6 +163,44 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = values::body_size, env = "SCALE_EXPORT_MAX_BODY", help_heading = "Network")]
     pub(super) max_body: u64,
 
+    #[command(flatten)]
+    pub(super) display: DisplayArgs,
+}
+
+/// Where tables go, and how.
+#[derive(Debug, Args)]
+pub(super) struct OutputArgs {
+    /// Output directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "SCALE_EXPORT_OUT",
+        help_heading = "Output"
+    )]
+    pub(super) out: Option<PathBuf>,
+    /// File format
+    #[arg(long, value_enum, default_value_t = FormatArg::Parquet, env = "SCALE_EXPORT_FORMAT", help_heading = "Output")]
+    pub(super) format: FormatArg,
+    /// Write only these tables
+    #[arg(
+        long,
+        value_name = "TABLE",
+        value_delimiter = ',',
+        env = "SCALE_EXPORT_TABLES",
+        help_heading = "Output"
+    )]
+    pub(super) tables: Vec<String>,
+    /// Write into a directory that holds foreign files
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_FORCE", help_heading = "Output")]
+    pub(super) force: bool,
+    /// Keep `workspace_token`s, which are live credentials
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_KEEP_SECRETS", help_heading = "Output")]
+    pub(super) keep_secrets: bool,
+}
+
+/// What is shown of a job, and how.
+#[derive(Debug, Args)]
+pub(super) struct DisplayArgs {
     /// Show progress
     #[arg(long, value_enum, default_value_t = ProgressArg::Auto, env = "SCALE_EXPORT_PROGRESS", help_heading = "Display")]
     pub(super) progress: ProgressArg,
@@ -240,6 +258,32 @@ pub(super) enum ProgressArg {
 pub(super) enum LogFormatArg {
     Text,
     Json,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Directory of an export
+    #[arg(value_name = "DIR")]
+    pub(super) directory: PathBuf,
+    #[command(flatten)]
+    pub(super) display: DisplayArgs,
+}
+
+/// Options of `flatten`.
+#[derive(Debug, Args)]
+pub(super) struct FlattenArgs {
+    /// Directories of exports, and files with one task a line, plain, .gz or .zst; `-` is standard
+    /// input. Of several responses for one task the last counts
+    #[arg(value_name = "SOURCE", required = true)]
+    pub(super) sources: Vec<PathBuf>,
+    /// File of task IDs: which tasks, in which order; as the sources have them when left out
+    #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_IDS")]
+    pub(super) ids: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) display: DisplayArgs,
 }
 
 /// Options of the sandbox.

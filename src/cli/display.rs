@@ -36,11 +36,14 @@ pub(super) struct DisplayOptions {
     pub(super) quiet: bool,
     pub(super) verbose: bool,
     pub(super) log_format: LogFormatArg,
+    /// Does the job ask no server?
+    pub(super) offline: bool,
 }
 
 /// Counts for the display.
 #[derive(Debug, Default)]
 struct Counts {
+    offline: bool,
     total: usize,
     done: usize,
     /// When how many of this run's tasks were done, within the window of the speed.
@@ -80,8 +83,20 @@ impl Counts {
                 self.failed += 1;
             }
             Event::Phase(phase) => self.phase = Some(phase),
+            Event::Progress { done, total } => self.progress(*done, *total),
+            Event::TasksFlattened(done) if self.offline => self.progress(*done, Some(self.total)),
             Event::TasksFlattened(_) | Event::Warning(_) | Event::Detail(_) => {}
         }
+    }
+
+    fn progress(&mut self, done: usize, total: Option<usize>) {
+        if done < self.done_now {
+            // Another part of the job begins.
+            self.recent.clear();
+        }
+        self.done = done;
+        self.done_now = done;
+        self.total = total.unwrap_or_default();
     }
 
     /// Takes note of the time, for the speed.
@@ -101,7 +116,7 @@ impl Counts {
     fn speed(&self, elapsed: Duration) -> f64 {
         let (from, done_then) = self.recent.front().copied().unwrap_or_default();
         let window = elapsed.saturating_sub(from).as_secs_f64();
-        (self.done_now - done_then) as f64 / window.max(0.001)
+        self.done_now.saturating_sub(done_then) as f64 / window.max(0.001)
     }
 
     /// How far it is: done, speed, time left.
@@ -109,7 +124,11 @@ impl Counts {
     fn how_far(&self, elapsed: Duration) -> String {
         let speed = self.speed(elapsed);
         let digits = usize::from(speed < 10.0);
-        let mut text = format!("{}/{} tasks, {speed:.digits$}/s", self.done, self.total);
+        let of_total = match self.total {
+            0 => String::new(),
+            total => format!("/{total}"),
+        };
+        let mut text = format!("{}{of_total} tasks, {speed:.digits$}/s", self.done);
         let left = self.total.saturating_sub(self.done);
         let seconds = Duration::try_from_secs_f64(left as f64 / speed);
         if let Some(time) = seconds.ok().filter(|_| left > 0) {
@@ -124,6 +143,9 @@ impl Counts {
 
     /// How it goes: requests in flight, retries, failures, and what the pacer does.
     fn how_it_goes(&self) -> String {
+        if self.offline {
+            return self.phase.unwrap_or_default().to_owned();
+        }
         let mut text = format!(
             "{} in flight, {} retries, {} failed",
             self.in_flight.max(0),
@@ -227,7 +249,10 @@ impl Screen {
             bar,
             show_lines,
             started: Instant::now(),
-            counts: Counts::default(),
+            counts: Counts {
+                offline: options.offline,
+                ..Counts::default()
+            },
         }
     }
 

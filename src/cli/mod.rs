@@ -4,6 +4,9 @@
 mod args;
 mod checker;
 mod display;
+mod export;
+mod jobs;
+mod offline;
 mod run;
 mod signals;
 mod summary;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::export::ExportReport;
+use crate::verify::VerifyReport;
 
 /// Share of answers that are 429 past which a fixed rate is worth a word.
 const MANY_OBJECTIONS: f64 = 0.05;
@@ -40,13 +41,21 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
     for (name, rows) in &report.rows {
         lines.push(format!("  {name:name_width$}  {rows:>count_width$} rows"));
     }
-    lines.push(format!(
-        "{} requests, {} retries, {} rate-limited, {} received",
-        report.requests,
-        report.retries,
-        report.rate_limited,
-        bytes(report.bytes_received)
-    ));
+    if report.asked {
+        lines.push(format!(
+            "{} requests, {} retries, {} rate-limited, {} received",
+            report.requests,
+            report.retries,
+            report.rate_limited,
+            bytes(report.bytes_received)
+        ));
+    }
+    if report.unreadable > 0 {
+        lines.push(format!(
+            "{} lines of the sources are no task and were left out",
+            report.unreadable
+        ));
+    }
     if report.reused > 0 {
         lines.push(format!(
             "{} tasks were here from an earlier run",
@@ -81,7 +90,7 @@ pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_co
     let rows: serde_json::Map<String, Value> = report
         .rows
         .iter()
-        .map(|(name, rows)| ((*name).to_owned(), (*rows).into()))
+        .map(|(name, rows)| (name.clone(), (*rows).into()))
         .collect();
     json!({
         "exit_code": exit_code,
@@ -91,6 +100,7 @@ pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_co
         "exported": report.exported,
         "failed": report.failed,
         "reused": report.reused,
+        "unreadable": report.unreadable,
         "failures": report.failures,
         "duplicates": report.duplicates,
         "rows": rows,
@@ -134,6 +144,12 @@ fn hints(report: &ExportReport) -> Vec<String> {
     {
         hints.push("run the same command again to try the failed IDs once more".to_owned());
     }
+    if report.failures.contains_key("missing") {
+        hints.push(
+            "IDs that are missing have no response in the sources; export them, or leave them out of the list"
+                .to_owned(),
+        );
+    }
     if report.drift > 0 {
         hints.push(format!(
             "{} values or keys are not as documented; nothing is lost, see `drift` in manifest.json and the `extra` columns",
@@ -141,6 +157,55 @@ fn hints(report: &ExportReport) -> Vec<String> {
         ));
     }
     hints
+}
+
+/// A proof as text: its findings, then what it came to.
+pub(super) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
+    let mut lines: Vec<String> = report
+        .first_findings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let told = report.first_findings.len() as u64;
+    if report.findings > told {
+        lines.push(format!("and {} more", report.findings - told));
+    }
+    let unproven = report.unproven.iter();
+    lines.extend(unproven.map(|what| format!("not proven: {what}")));
+    let read = format!(
+        "{} tasks in {} rows, {} files, {}, {:.1} s",
+        report.tasks,
+        report.rows,
+        report.files,
+        bytes(report.bytes),
+        report.seconds
+    );
+    let directory = directory.display();
+    lines.push(match report.findings {
+        0 if report.rebuilt > 0 => format!(
+            "Verified {directory}: all files are as the manifest says, every task was rebuilt and equals its raw response, every cell follows from it ({read})"
+        ),
+        0 if report.cells > 0 => format!(
+            "Verified {directory}: all files are as the manifest says, and the tables agree with each other in every cell ({read})"
+        ),
+        0 => format!("Verified {directory}: all files are as the manifest says ({read})"),
+        count => format!("{directory} is not as it should be: {count} findings ({read})"),
+    });
+    lines.join("\n")
+}
+
+/// A proof as JSON.
+pub(super) fn verified_json(report: &VerifyReport, directory: &Path, exit_code: u8) -> Value {
+    // Plain values: serialization cannot fail.
+    let mut json = serde_json::to_value(report).unwrap_or_default();
+    if let Some(fields) = json.as_object_mut() {
+        fields.insert("exit_code".to_owned(), exit_code.into());
+        fields.insert(
+            "directory".to_owned(),
+            directory.display().to_string().into(),
+        );
+    }
+    json
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for the eye")]
@@ -166,8 +231,10 @@ mod tests {
             failed: 2,
             duplicates: 1,
             reused: 1,
+            unreadable: 0,
+            asked: true,
             failures: BTreeMap::from([("not_found".to_owned(), 1), ("timeout".to_owned(), 1)]),
-            rows: vec![("tasks", 3), ("messages", 12)],
+            rows: vec![("tasks".to_owned(), 3), ("messages".to_owned(), 12)],
             bytes: 123_456,
             drift: 4,
             requests: 9,

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::ExportError;
 use super::index::{Index, Slot};
-use super::{ExportError, ExportOptions, is_wanted};
+use super::publish::Target;
 use crate::event::{Event, Events};
 use crate::failures::write_line;
 use crate::flatten::Flattener;
@@ -23,7 +24,7 @@ const KEPT_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Built {
     pub(super) files: Vec<Published>,
-    pub(super) tables: Vec<(&'static str, TableFiles)>,
+    pub(super) tables: Vec<(String, TableFiles)>,
     pub(super) drift: Drift,
     /// The content of `failures.jsonl`.
     pub(super) failures: Vec<u8>,
@@ -33,22 +34,22 @@ pub(super) struct Built {
 
 /// Builds all tables; nothing when the run ended before every ID had come, or `is_over` says so.
 pub(super) fn run(
-    options: &ExportOptions,
+    target: &Target<'_>,
     index: &Index,
     mut reader: JournalReader,
     staging: &Staging,
     events: &Events,
     is_over: impl Fn() -> bool,
 ) -> Result<Option<Built>, ExportError> {
-    let wanted = |name: &str| is_wanted(&options.tables, name);
-    let mut writers = TableWriters::begin(staging, options.format, wanted)?;
+    let wanted = |name: &str| target.wants(name);
+    let mut writers = TableWriters::begin(staging, target.format, wanted)?;
     let mut flattener = Flattener::new(wanted);
     let mut parser = Parser::default();
     let mut body = Vec::new();
     let mut failures = Vec::new();
     let mut failures_by_kind = BTreeMap::new();
     let mut exported = 0;
-    for (position, task_id) in options.ids.iter().enumerate() {
+    for (position, task_id) in target.ids.iter().enumerate() {
         let slot = index.wait(position);
         if is_over() {
             return Ok(None);
@@ -66,9 +67,12 @@ pub(super) fn run(
                 }
             }
             Slot::Failure(location) => {
-                reader.read(task_id, location, &mut body)?;
-                let note: FailureNote = serde_json::from_slice(&body)
-                    .map_err(|error| reader.damaged(task_id, &error.to_string()))?;
+                let note = reader.read_failure(task_id, location, &mut body)?;
+                write_line(task_id, &note, &mut failures);
+                *failures_by_kind.entry(note.kind).or_default() += 1;
+            }
+            Slot::Missing => {
+                let note = missing();
                 write_line(task_id, &note, &mut failures);
                 *failures_by_kind.entry(note.kind).or_default() += 1;
             }
@@ -87,6 +91,16 @@ pub(super) fn run(
         failures_by_kind,
         exported,
     }))
+}
+
+/// Stands for an ID that the sources of `flatten` have no response for.
+fn missing() -> FailureNote {
+    FailureNote {
+        kind: "missing".to_owned(),
+        http_status: None,
+        attempts: 0,
+        message: "there is no response for it in the sources".to_owned(),
+    }
 }
 
 fn flatten(

@@ -2,8 +2,11 @@
 
 use thiserror::Error;
 
+use std::path::PathBuf;
+
 use crate::error::{Exit, Explain};
 use crate::fetch::FetchError;
+use crate::ids::IdsError;
 use crate::journal::JournalError;
 use crate::output::OutputError;
 
@@ -19,6 +22,26 @@ pub enum ExportError {
     /// The output.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The list of IDs.
+    #[error(transparent)]
+    Ids(#[from] IdsError),
+    /// A source of raw responses.
+    #[error("could not read tasks from `{name}`: {cause}")]
+    Source {
+        /// As given; `-` is standard input.
+        name: String,
+        /// Why.
+        cause: String,
+    },
+    /// The sources hold no task.
+    #[error("could not find any task in the sources")]
+    NoTasks,
+    /// The output directory holds responses that were fetched for it.
+    #[error("could not write to `{}`: it holds raw responses of an export, which would be lost", out.display())]
+    Fetched {
+        /// The directory.
+        out: PathBuf,
+    },
     /// The network runtime could not be made.
     #[error("could not start the network runtime: {0}")]
     Runtime(std::io::Error),
@@ -42,6 +65,13 @@ impl Explain for ExportError {
             Self::Fetch(error) => error.hint(),
             Self::Journal(error) => error.hint(),
             Self::Output(error) => error.hint(),
+            Self::Ids(error) => error.hint(),
+            Self::Source { .. } | Self::NoTasks => Some(
+                "give the directory of an export, or a file with one task a line (.jsonl, .gz, .zst)".into(),
+            ),
+            Self::Fetched { .. } => Some(
+                "choose another directory with --out, or flatten that export itself".into(),
+            ),
             Self::Runtime(_) | Self::Tables(_) => None,
         }
     }
@@ -51,6 +81,8 @@ impl Explain for ExportError {
             Self::Fetch(error) => error.exit(),
             Self::Journal(error) => error.exit(),
             Self::Output(error) => error.exit(),
+            Self::Ids(error) => error.exit(),
+            Self::Source { .. } | Self::NoTasks | Self::Fetched { .. } => Exit::Usage,
             Self::Runtime(_) | Self::Tables(_) => Exit::Failure,
         }
     }

@@ -4,7 +4,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Refresh;
-use crate::journal::format::RecordKind;
+use super::store::seen_as;
 use crate::journal::{Entry, Location};
 
 /// What there is for one ID.
@@ -16,6 +16,8 @@ pub(super) enum Slot {
     Response(Location),
     /// A final failure.
     Failure(Location),
+    /// Nothing, and nothing will come: `flatten` asks nobody.
+    Missing,
 }
 
 /// A slot as it was found in the journal. There is one for each ID, so its size counts.
@@ -34,6 +36,7 @@ enum Kind {
     Nothing,
     Response,
     Failure,
+    Missing,
 }
 
 const NOTHING: Held = Held {
@@ -49,6 +52,7 @@ impl Held {
             Kind::Nothing => Slot::Waiting,
             Kind::Response => Slot::Response(self.location),
             Kind::Failure => Slot::Failure(self.location),
+            Kind::Missing => Slot::Missing,
         }
     }
 
@@ -57,6 +61,7 @@ impl Held {
             Slot::Waiting => (Kind::Nothing, Location::NOWHERE),
             Slot::Response(location) => (Kind::Response, location),
             Slot::Failure(location) => (Kind::Failure, location),
+            Slot::Missing => (Kind::Missing, Location::NOWHERE),
         };
     }
 }
@@ -94,16 +99,11 @@ impl Index {
     /// Takes note of a record of an earlier run; of several for one ID the last counts.
     pub(super) fn see(&self, position: Option<usize>, entry: &Entry<'_>) {
         let mut state = self.lock();
-        let slot = match entry.kind {
-            RecordKind::Response => Slot::Response(entry.location),
-            RecordKind::Failure => Slot::Failure(entry.location),
-            RecordKind::Published => {
-                state
-                    .slots
-                    .iter_mut()
-                    .for_each(|held| held.is_published = true);
-                return;
+        let Some(slot) = seen_as(entry) else {
+            for held in &mut state.slots {
+                held.is_published = true;
             }
+            return;
         };
         if let Some(held) = position.and_then(|position| state.slots.get_mut(position)) {
             held.set(slot);
@@ -124,7 +124,7 @@ impl Index {
                     Refresh::All => false,
                     Refresh::None => true,
                 },
-                Kind::Nothing | Kind::Failure => false,
+                Kind::Nothing | Kind::Failure | Kind::Missing => false,
             };
             if !keep {
                 *held = NOTHING;

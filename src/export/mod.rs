@@ -9,33 +9,32 @@
 
 mod build;
 mod error;
+mod flatten;
+mod import;
 mod index;
+mod publish;
 mod store;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
 pub use error::ExportError;
+pub use flatten::{FlattenOptions, flatten};
+pub use publish::ExportReport;
 
 use crate::event::{Event, Events};
 use crate::fetch::{FetchOptions, FetchStats, TaskClient, Wanted, fetch_all};
 use crate::ids::IdList;
 use crate::journal::Journal;
 use crate::journal::format::{Options as JournalOptions, RecordKind};
-use crate::output::{
-    FAILURES, FileEntry, Format, IDS, Ids, LOAD_SQL, MANIFEST, Manifest, ManifestOptions,
-    OutputDirectory, RunCounters, Staging, load_sql,
-};
-use crate::tables::definition::TABLES;
-use build::Built;
+use crate::output::{Format, ManifestOptions, OutputDirectory, RunCounters, Staging};
 use index::Index;
+use publish::{Publication, Target, now, publish};
 
 /// Responses that may wait for the journal; the network waits when there are more.
 const WAITING_RESPONSES: usize = 64;
@@ -77,35 +76,14 @@ pub struct ExportOptions {
     pub fetch: FetchOptions,
 }
 
-/// What came of it.
-#[derive(Debug, Clone, Serialize)]
-pub struct ExportReport {
-    /// Distinct IDs.
-    pub requested: u64,
-    /// In the tables.
-    pub exported: u64,
-    /// In `failures.jsonl`.
-    pub failed: u64,
-    /// Exported from what an earlier run had fetched.
-    pub reused: u64,
-    /// Lines that repeated an ID.
-    pub duplicates: u64,
-    /// Failed IDs by kind.
-    pub failures: BTreeMap<String, u64>,
-    /// Rows by table.
-    pub rows: Vec<(&'static str, u64)>,
-    /// Bytes of all published files.
-    pub bytes: u64,
-    /// Values and keys that the documented shape does not have.
-    pub drift: u64,
-    /// Attempts sent.
-    pub requests: u64,
-    /// Attempts beyond the first of their ID.
-    pub retries: u64,
-    /// Answers with status 429.
-    pub rate_limited: u64,
-    /// Bytes of answers, decompressed.
-    pub bytes_received: u64,
+impl ExportOptions {
+    fn target(&self) -> Target<'_> {
+        Target {
+            ids: &self.ids,
+            format: self.format,
+            tables: &self.tables,
+        }
+    }
 }
 
 /// How an export ended.
@@ -150,6 +128,7 @@ pub fn export(
         .any_held()
         .and_then(|position| options.ids.get(position))
         .map(str::to_owned);
+    let target = options.target();
     let (fetched, journal, built) = thread::scope(|scope| {
         let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
         let store = scope.spawn(|| {
@@ -158,7 +137,7 @@ pub fn export(
             stored
         });
         let build = scope.spawn(|| {
-            let built = build::run(options, &index, reader, &staging, events, || {
+            let built = build::run(&target, &index, reader, &staging, events, || {
                 *stop.borrow() || abandoned.load(Ordering::Relaxed)
             });
             if built.is_err() {
@@ -201,7 +180,32 @@ pub fn export(
         });
     };
     events.send(Event::Phase("publishing"));
-    let report = publish(options, &directory, staging, built, &stats, started_at)?;
+    let publication = Publication {
+        target: options.target(),
+        options: ManifestOptions {
+            base_url: base_url(options),
+            expand: options.fetch.expand.clone(),
+            opts: options.fetch.opts.clone(),
+            format: options.format,
+            tables: options.tables.clone(),
+            keep_secrets: options.keep_secrets,
+        },
+        duplicates: options.ids.duplicates(),
+        run: RunCounters {
+            started_at,
+            finished_at: now(),
+            requests: stats.requests,
+            retries: stats.retries,
+            rate_limited: stats.rate_limited,
+            bytes_received: stats.bytes_received,
+            journal_bytes: Some(journal.bytes()),
+        },
+    };
+    let report = publish(publication, &directory, staging, built)?;
+    let report = ExportReport {
+        reused: report.exported.saturating_sub(stats.fetched),
+        ..report
+    };
     journal.append(&store::mark(RecordKind::Published));
     journal.sync()?;
     Ok(Ended::Published(report))
@@ -285,102 +289,4 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-fn publish(
-    options: &ExportOptions,
-    directory: &OutputDirectory,
-    staging: Staging,
-    built: Built,
-    stats: &FetchStats,
-    started_at: String,
-) -> Result<ExportReport, ExportError> {
-    let Built {
-        mut files,
-        tables,
-        drift,
-        failures,
-        failures_by_kind,
-        exported,
-    } = built;
-    let wanted = TABLES
-        .iter()
-        .filter(|table| is_wanted(&options.tables, table.name));
-    let others = [
-        staging.write(FAILURES, &failures)?,
-        staging.write(LOAD_SQL, load_sql(wanted, options.format).as_bytes())?,
-    ];
-    let entries = others.iter().map(|file| FileEntry {
-        path: file.path.clone(),
-        bytes: file.bytes,
-        sha256: file.sha256.clone(),
-    });
-    let ids = staging.write(IDS, options.ids.to_lines().as_bytes())?;
-    let failed = failures_by_kind.values().sum();
-    let manifest = Manifest::new(
-        ManifestOptions {
-            base_url: base_url(options),
-            expand: options.fetch.expand.clone(),
-            opts: options.fetch.opts.clone(),
-            format: options.format,
-            tables: options.tables.clone(),
-            keep_secrets: options.keep_secrets,
-        },
-        Ids {
-            requested: options.ids.len() as u64,
-            exported,
-            failed,
-            duplicates: options.ids.duplicates(),
-            path: ids.path.clone(),
-            bytes: ids.bytes,
-            sha256: ids.sha256.clone(),
-        },
-        tables,
-        entries.collect(),
-        drift.entries(),
-        RunCounters {
-            started_at,
-            finished_at: now(),
-            requests: stats.requests,
-            retries: stats.retries,
-            rate_limited: stats.rate_limited,
-            bytes_received: stats.bytes_received,
-        },
-    );
-    let report = ExportReport {
-        requested: manifest.ids.requested,
-        exported,
-        failed,
-        reused: exported.saturating_sub(stats.fetched),
-        duplicates: manifest.ids.duplicates,
-        failures: failures_by_kind,
-        rows: manifest
-            .tables
-            .iter()
-            .map(|(name, table)| (*name, table.rows))
-            .collect(),
-        bytes: files.iter().chain(&others).map(|file| file.bytes).sum(),
-        drift: manifest.drift.iter().map(|entry| entry.count).sum(),
-        requests: stats.requests,
-        retries: stats.retries,
-        rate_limited: stats.rate_limited,
-        bytes_received: stats.bytes_received,
-    };
-    files.extend(others);
-    files.push(ids);
-    let obsolete = directory.obsolete(&manifest.paths());
-    let manifest = staging.write(MANIFEST, manifest.to_json().as_bytes())?;
-    staging.publish(&files, &manifest, &obsolete)?;
-    Ok(report)
-}
-
-/// Is this table to be written?
-fn is_wanted(tables: &[String], name: &str) -> bool {
-    tables.is_empty() || tables.iter().any(|table| table == name)
-}
-
-fn now() -> String {
-    jiff::Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
-        .to_string()
 }

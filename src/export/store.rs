@@ -10,7 +10,7 @@ use super::ExportError;
 use super::index::{Index, Slot};
 use crate::fetch::{Fetched, Outcome};
 use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
-use crate::journal::{FailureNote, Journal};
+use crate::journal::{Entry, FailureNote, Journal};
 
 /// What arrived is safe from a power loss after this long.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -91,6 +91,15 @@ fn append(journal: &mut Journal, fetched: &Fetched) -> (usize, Slot) {
     (*position, slot)
 }
 
+/// What a record is to the tables.
+pub(super) fn seen_as(entry: &Entry<'_>) -> Option<Slot> {
+    match entry.kind {
+        RecordKind::Response => Some(Slot::Response(entry.location)),
+        RecordKind::Failure => Some(Slot::Failure(entry.location)),
+        RecordKind::Published => None,
+    }
+}
+
 /// A record without a task.
 pub(super) fn mark(kind: RecordKind) -> Record<'static> {
     Record {
@@ -103,7 +112,8 @@ pub(super) fn mark(kind: RecordKind) -> Record<'static> {
     }
 }
 
-fn now() -> u64 {
+/// Milliseconds since 1970.
+pub(super) fn now() -> u64 {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

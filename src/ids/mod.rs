@@ -15,7 +15,7 @@ pub use read::read_ids;
 pub const MAX_ID_BYTES: usize = 1024;
 
 /// Distinct IDs, in a few flat allocations: a million of them cost some 20 MB beyond their text.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct IdList {
     /// All IDs, one after the other.
     text: String,

@@ -10,6 +10,9 @@ use super::JournalError;
 use super::format::{self, FILE_HEAD_BYTES, Options, Record};
 use super::log::{Entry, FILE_NAME, JournalReader, Location, Log, Opened};
 
+/// The name of a journal that is not the directory's own yet.
+const NEW_NAME: &str = "journal.new";
+
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
@@ -127,6 +130,35 @@ impl Journal {
         format::encode(record, &mut self.buffer);
         let bytes = self.buffer.len() - before;
         Location::new(self.end + before as u64, bytes as u64)
+    }
+
+    /// Appends a record of another journal as it stands there.
+    pub fn append_record(&mut self, record: &[u8]) -> Location {
+        let offset = self.end + self.buffer.len() as u64;
+        self.buffer.extend_from_slice(record);
+        Location::new(offset, record.len() as u64)
+    }
+
+    /// Begins a journal that takes the place of the directory's own when it is
+    /// [installed](Self::install).
+    pub fn create(state: &Path, options: &Options) -> Result<Self, JournalError> {
+        let mut to_open = crate::output::state_file_options();
+        to_open.write(true).create(true).truncate(true);
+        let mut journal = Self {
+            log: Log::open(state.join(NEW_NAME), to_open)?,
+            end: 0,
+            buffer: Vec::new(),
+            dirty: false,
+        };
+        journal.begin(&format::encode_file_head(options), state)?;
+        Ok(journal)
+    }
+
+    /// Makes a journal that was [created](Self::create) the directory's own. It must be synced.
+    pub fn install(&self, state: &Path) -> Result<(), JournalError> {
+        std::fs::rename(&self.log.path, state.join(FILE_NAME))
+            .and_then(|()| File::open(state)?.sync_all())
+            .map_err(JournalError::io("install", &self.log.path))
     }
 
     /// Bytes that wait for [`flush`](Self::flush).

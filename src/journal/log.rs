@@ -248,6 +248,11 @@ impl JournalReader {
         Ok((Self::new(log), options, opened))
     }
 
+    /// Bytes of the file.
+    pub fn bytes(&self) -> Result<u64, JournalError> {
+        self.log.len()
+    }
+
     /// Is there a journal in this state directory?
     pub fn is_there(state: &Path) -> bool {
         state.join(FILE_NAME).exists()
@@ -267,6 +272,27 @@ impl JournalReader {
         }
     }
 
+    /// Reads the failure at a location; `body` is for its text.
+    pub fn read_failure(
+        &mut self,
+        task_id: &str,
+        location: Location,
+        body: &mut Vec<u8>,
+    ) -> Result<FailureNote, JournalError> {
+        self.read(task_id, location, body)?;
+        serde_json::from_slice(body).map_err(|error| self.damaged(task_id, &error.to_string()))
+    }
+
+    /// Reads a whole record as it stands in the file, checked.
+    pub fn read_record(
+        &mut self,
+        task_id: &str,
+        location: Location,
+    ) -> Result<&[u8], JournalError> {
+        self.load(task_id, location)?;
+        Ok(&self.record)
+    }
+
     /// Reads the body of the record at a location into `body`.
     pub fn read(
         &mut self,
@@ -274,6 +300,14 @@ impl JournalReader {
         location: Location,
         body: &mut Vec<u8>,
     ) -> Result<(), JournalError> {
+        let (head, start) = self.load(task_id, location)?;
+        let stored = self.record.get(start..).unwrap_or_default();
+        head.decode_body(stored, body)
+            .map_err(|cause| self.damaged(task_id, &cause))
+    }
+
+    /// Loads a record and checks it; gives its head, and where its body begins.
+    fn load(&mut self, task_id: &str, location: Location) -> Result<(Head, usize), JournalError> {
         self.record.resize(location.bytes as usize, 0);
         let filled = read_some(&self.log.file, &mut self.record, location.offset)
             .map_err(JournalError::io("read", &self.log.path))?;
@@ -290,8 +324,7 @@ impl JournalReader {
             .decode_id(rest)
             .filter(|(id, _)| *id == task_id)
             .ok_or_else(|| damaged("its checksum does not match"))?;
-        head.decode_body(stored, body)
-            .map_err(|cause| damaged(&cause))
+        Ok((head, self.record.len() - stored.len()))
     }
 }
 

@@ -120,6 +120,9 @@ fn is_ours(path: &Path, name: &str) -> bool {
             }))
 }
 
+/// Its name in the state directory.
+const FILE_NAME: &str = "lock";
+
 /// Held by the process: it ends with it, however it ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -127,8 +130,24 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// Takes part in a lock for reading: nobody writes while it is held. Nothing when nobody ever wrote
+    /// there.
+    pub fn share(directory: &Path) -> Result<Option<Self>, OutputError> {
+        let path = directory.join(STATE_DIRECTORY).join(FILE_NAME);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(OutputError::io("open", &path)(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Err(locked(directory, file)),
+            Err(TryLockError::Error(error)) => Err(OutputError::io("lock", &path)(error)),
+        }
+    }
+
     fn take(directory: &Path, state: &Path) -> Result<Self, OutputError> {
-        let path = state.join("lock");
+        let path = state.join(FILE_NAME);
         let mut file = state_file_options()
             .read(true)
             .write(true)
@@ -138,21 +157,7 @@ impl Lock {
             .map_err(OutputError::io("open", &path))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Whoever holds it may be just about to write this.
-                let _ = file.read_to_string(&mut holder);
-                let holder = holder.trim().to_owned();
-                let holder = if holder.is_empty() {
-                    "unknown".to_owned()
-                } else {
-                    holder
-                };
-                return Err(OutputError::Locked {
-                    path: directory.to_owned(),
-                    holder,
-                });
-            }
+            Err(TryLockError::WouldBlock) => return Err(locked(directory, file)),
             Err(TryLockError::Error(error)) => return Err(OutputError::io("lock", &path)(error)),
         }
         let holder = format!(
@@ -166,5 +171,17 @@ impl Lock {
             .and_then(|()| file.write_all(holder.as_bytes()))
             .map_err(OutputError::io("write", &path))?;
         Ok(Self { _file: file })
+    }
+}
+
+/// Says who holds the lock, as far as the file tells.
+fn locked(directory: &Path, mut file: File) -> OutputError {
+    let mut holder = String::new();
+    // Whoever holds it may be just about to write this, and someone who only reads writes nothing.
+    let _ = file.read_to_string(&mut holder);
+    let holder = Some(holder.trim()).filter(|holder| !holder.is_empty());
+    OutputError::Locked {
+        path: directory.to_owned(),
+        holder: holder.unwrap_or("unknown").to_owned(),
     }
 }

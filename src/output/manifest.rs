@@ -1,12 +1,12 @@
 //! `manifest.json`: what was published, and proof of it. Depends on `tables`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Format, OutputError};
 use crate::tables::{DriftEntry, SCHEMA_VERSION};
@@ -18,16 +18,16 @@ pub(super) const FILE_NAME: &str = "manifest.json";
 const FORMAT_VERSION: u32 = 1;
 
 /// The tool that wrote the export.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// Its version.
-    pub version: &'static str,
+    pub version: String,
 }
 
 /// The options that shape what is published.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestOptions {
     /// Where the API is, without credentials.
     pub base_url: String,
@@ -44,7 +44,7 @@ pub struct ManifestOptions {
 }
 
 /// Counts of IDs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ids {
     /// Distinct IDs.
     pub requested: u64,
@@ -63,7 +63,7 @@ pub struct Ids {
 }
 
 /// A file of a table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableFile {
     /// Path in the output directory.
     pub path: String,
@@ -76,7 +76,7 @@ pub struct TableFile {
 }
 
 /// A table's files.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableFiles {
     /// Rows in all of them.
     pub rows: u64,
@@ -85,7 +85,7 @@ pub struct TableFiles {
 }
 
 /// A file that is no table.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Path in the output directory.
     pub path: String,
@@ -96,7 +96,7 @@ pub struct FileEntry {
 }
 
 /// What the run did; nothing else in an export depends on when and how it was made.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunCounters {
     /// RFC 3339.
     pub started_at: String,
@@ -110,22 +110,26 @@ pub struct RunCounters {
     pub rate_limited: u64,
     /// Bytes of answers, decompressed.
     pub bytes_received: u64,
+    /// Bytes of the journal at the time of publication: what is behind them is of a later run.
+    #[serde(default)]
+    pub journal_bytes: Option<u64>,
 }
 
 /// The whole manifest.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     format_version: u32,
     /// The tool.
     pub tool: Tool,
-    schema_version: &'static str,
+    /// Version of the tables.
+    pub schema_version: String,
     /// The options.
     pub options: ManifestOptions,
     /// The IDs.
     pub ids: Ids,
     /// The tables, in the order of their documentation.
-    #[serde(serialize_with = "in_order")]
-    pub tables: Vec<(&'static str, TableFiles)>,
+    #[serde(serialize_with = "in_order", deserialize_with = "by_name")]
+    pub tables: Vec<(String, TableFiles)>,
     /// The other files.
     pub files: Vec<FileEntry>,
     /// What differs from the documented shape.
@@ -134,8 +138,15 @@ pub struct Manifest {
     pub run: RunCounters,
 }
 
+fn by_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(String, TableFiles)>, D::Error> {
+    let tables = BTreeMap::<String, TableFiles>::deserialize(deserializer)?;
+    Ok(tables.into_iter().collect())
+}
+
 fn in_order<S: Serializer>(
-    tables: &[(&'static str, TableFiles)],
+    tables: &[(String, TableFiles)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(tables.len()))?;
@@ -150,19 +161,19 @@ impl Manifest {
     pub fn new(
         options: ManifestOptions,
         ids: Ids,
-        tables: Vec<(&'static str, TableFiles)>,
+        tables: Vec<(String, TableFiles)>,
         files: Vec<FileEntry>,
         drift: Vec<DriftEntry>,
         run: RunCounters,
     ) -> Self {
         let tool = Tool {
-            name: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Self {
             format_version: FORMAT_VERSION,
             tool,
-            schema_version: SCHEMA_VERSION,
+            schema_version: SCHEMA_VERSION.to_owned(),
             options,
             ids,
             tables,
@@ -185,6 +196,23 @@ impl Manifest {
             .collect()
     }
 
+    /// The manifest of an export: `None` when there is none, and what is wrong when it makes no sense.
+    pub fn read(directory: &Path) -> io::Result<Option<Result<Self, String>>> {
+        let text = match fs::read(directory.join(FILE_NAME)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(
+            serde_json::from_slice(&text).map_err(|error| error.to_string()),
+        ))
+    }
+
+    /// Is it of a format that this tool knows?
+    pub fn is_known(&self) -> bool {
+        self.format_version <= FORMAT_VERSION
+    }
+
     /// As it is written.
     pub fn to_json(&self) -> String {
         // Every part is a plain value: serialization cannot fail.
@@ -197,7 +225,7 @@ impl Manifest {
 struct Earlier {
     format_version: u32,
     #[serde(default)]
-    tables: std::collections::BTreeMap<String, EarlierFiles>,
+    tables: BTreeMap<String, EarlierFiles>,
     #[serde(default)]
     files: Vec<EarlierFile>,
 }
@@ -236,15 +264,17 @@ pub(super) fn earlier_files(directory: &Path) -> Result<Option<BTreeSet<String>>
         )));
     }
     let tables = earlier.tables.into_values().flat_map(|table| table.files);
-    let inside = |path: &String| {
-        let mut parts = Path::new(path).components();
-        !path.is_empty() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
-    };
     Ok(Some(
         tables
             .chain(earlier.files)
             .map(|file| file.path)
-            .filter(inside)
+            .filter(|path| is_inside(path))
             .collect(),
     ))
+}
+
+/// Does a path of a manifest stay in its directory?
+pub fn is_inside(path: &str) -> bool {
+    let mut parts = Path::new(path).components();
+    !path.is_empty() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
 }

@@ -17,7 +17,7 @@ pub use directory::{Lock, OutputDirectory, STATE_DIRECTORY};
 pub use error::OutputError;
 pub use load_sql::load_sql;
 pub use manifest::{
-    FileEntry, Ids, Manifest, ManifestOptions, RunCounters, TableFile, TableFiles, Tool,
+    FileEntry, Ids, Manifest, ManifestOptions, RunCounters, TableFile, TableFiles, Tool, is_inside,
 };
 pub use staging::{Published, Staging};
 pub use writer::{Format, TableWriters, encode};

@@ -1,7 +1,7 @@
 //! One file for each table, whatever the format. Depends on `csv`, `parquet` and `staging`.
 
 use arrow::array::RecordBatch;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::OutputError;
 use super::csv::CsvWriter;
@@ -12,7 +12,7 @@ use crate::tables::definition::TABLES;
 use crate::tables::{BatchSink, SinkError, TableInfo};
 
 /// File format of the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Apache Parquet.
@@ -82,7 +82,7 @@ pub fn encode(
 }
 
 /// Tables by name with their files, in the order of the documentation.
-pub(crate) type TableEntries = Vec<(&'static str, TableFiles)>;
+pub(crate) type TableEntries = Vec<(String, TableFiles)>;
 
 /// The writers of all wanted tables.
 pub struct TableWriters {
@@ -141,7 +141,7 @@ impl TableWriters {
                 sha256: file.sha256.clone(),
             };
             entries.push((
-                table.name,
+                table.name.to_owned(),
                 TableFiles {
                     rows: rows as u64,
                     files: vec![entry],

@@ -384,10 +384,10 @@ impl Builder {
                 builder.append_value(text);
             }
             Self::Int32(builder) => {
-                builder.append_value(canonical(text).ok_or("a 32-bit integer")?)
+                builder.append_value(canonical(text).ok_or("a 32-bit integer")?);
             }
             Self::Int64(builder) => {
-                builder.append_value(canonical(text).ok_or("a 64-bit integer")?)
+                builder.append_value(canonical(text).ok_or("a 64-bit integer")?);
             }
             Self::Float64(builder) => {
                 let number = text.parse().ok();

@@ -77,7 +77,7 @@ struct Walk<'w, 't> {
     problems: Vec<Problem>,
 }
 
-impl<'w, 't> Walk<'w, 't> {
+impl<'t> Walk<'_, 't> {
     /// The row at the path.
     fn take(&mut self, table: usize) -> Option<RowRef<'t>> {
         let found = self

@@ -79,7 +79,8 @@ impl<'t> TableRows<'t> {
         None
     }
 
-    fn iter(&self) -> impl Iterator<Item = RowRef<'t>> {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = RowRef<'t>> {
         self.0.iter().flat_map(|segment| {
             let rows = segment.rows;
             (segment.from..segment.to).map(move |row| RowRef { rows, row })
@@ -98,7 +99,8 @@ impl<'t> TaskRows<'t> {
         Self(tables)
     }
 
-    pub(super) fn tables(&self) -> &[TableRows<'t>] {
+    /// The rows of each table.
+    pub fn tables(&self) -> &[TableRows<'t>] {
         &self.0
     }
 }

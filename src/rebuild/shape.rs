@@ -3,7 +3,7 @@
 
 use super::rows::table_position;
 use crate::tables::definition::TABLES;
-use crate::tables::{ColumnType, EXTRA};
+use crate::tables::{ColumnType, EXTRA, TableInfo};
 
 /// An object that has a row.
 struct Shape {
@@ -270,12 +270,7 @@ impl Plan {
 
     fn of(shape: &'static Shape) -> Self {
         let table = table_position(shape.table);
-        let columns = || {
-            TABLES
-                .get(table)
-                .into_iter()
-                .flat_map(|table| table.columns())
-        };
+        let columns = || TABLES.get(table).into_iter().flat_map(TableInfo::columns);
         // A test makes sure that every name is that of a column.
         let find = |name: &str| columns().position(|column| column.name == name);
         Self {

@@ -21,13 +21,13 @@ pub(super) fn write(is_json: bool, cell: &Cell<'_>, out: &mut String) -> Result<
             return Err("a finite number");
         }
         Cell::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Cell::Time(micros) => match time(*micros) {
-            Some(text) => write_json_string(&text, out),
-            None => {
+        Cell::Time(micros) => {
+            let Some(text) = time(*micros) else {
                 out.push_str("null");
                 return Err("a time in the years 0001 to 9999");
-            }
-        },
+            };
+            write_json_string(&text, out);
+        }
         Cell::Texts(texts) => {
             out.push('[');
             for (index, text) in texts.iter().enumerate() {

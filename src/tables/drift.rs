@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// In what way something differs from the documented shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftKind {
     /// A value that does not fit its column; it stands in `extra`.
@@ -18,10 +18,10 @@ pub enum DriftKind {
 }
 
 /// One line of the drift report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DriftEntry {
     /// The table.
-    pub table: &'static str,
+    pub table: String,
     /// The column, or the unknown key (a path from the row's object, with dots).
     pub column: String,
     /// What is odd.
@@ -73,7 +73,7 @@ impl Drift {
             .iter()
             .map(
                 |((table, column, kind), (count, first_task_id))| DriftEntry {
-                    table,
+                    table: (*table).to_owned(),
                     column: column.clone().into_owned(),
                     kind: *kind,
                     count: *count,

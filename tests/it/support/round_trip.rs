@@ -12,7 +12,7 @@ use scale_export::tables::{BatchSink, Rows, SinkError, TableInfo};
 use arrow::array::RecordBatch;
 
 /// The rows of every table, in the order of `TABLES`.
-pub type Tables = Vec<Vec<Rows>>;
+pub(crate) type Tables = Vec<Vec<Rows>>;
 
 struct Collect(Vec<Vec<RecordBatch>>);
 
@@ -25,7 +25,7 @@ impl BatchSink for Collect {
 }
 
 /// Flattens one task.
-pub fn flatten(task_id: &str, json: &str) -> Vec<Vec<RecordBatch>> {
+pub(crate) fn flatten(task_id: &str, json: &str) -> Vec<Vec<RecordBatch>> {
     let mut parser = Parser::default();
     let document = parser.parse(json).unwrap();
     let mut collect = Collect(vec![Vec::new(); TABLES.len()]);
@@ -36,7 +36,7 @@ pub fn flatten(task_id: &str, json: &str) -> Vec<Vec<RecordBatch>> {
 }
 
 /// Writes every table that has rows, and reads it back.
-pub fn write_and_read(format: Format, batches: Vec<Vec<RecordBatch>>) -> Tables {
+pub(crate) fn write_and_read(format: Format, batches: Vec<Vec<RecordBatch>>) -> Tables {
     let tables = TABLES.iter().zip(batches);
     tables
         .map(|(table, batches)| {
@@ -51,7 +51,7 @@ pub fn write_and_read(format: Format, batches: Vec<Vec<RecordBatch>>) -> Tables 
 }
 
 /// The same rows without a file between.
-pub fn as_rows(batches: Vec<Vec<RecordBatch>>) -> Tables {
+pub(crate) fn as_rows(batches: Vec<Vec<RecordBatch>>) -> Tables {
     let tables = TABLES.iter().zip(batches);
     tables
         .map(|(table, batches)| {
@@ -62,7 +62,7 @@ pub fn as_rows(batches: Vec<Vec<RecordBatch>>) -> Tables {
 }
 
 /// The task that the rows are of; what is wrong with them comes first.
-pub fn rebuild(tables: &Tables) -> Result<String, String> {
+pub(crate) fn rebuild(tables: &Tables) -> Result<String, String> {
     let of_task = TABLES.iter().zip(tables).map(|(table, batches)| {
         let mut rows = TableRows::default();
         if !matches!(table.name, "projects" | "batches") {
@@ -82,7 +82,7 @@ pub fn rebuild(tables: &Tables) -> Result<String, String> {
 }
 
 /// Says where two JSON texts differ; nothing when they are the same task.
-pub fn difference(expected: &str, found: &str) -> Option<String> {
+pub(crate) fn difference(expected: &str, found: &str) -> Option<String> {
     let (mut one, mut other) = (Parser::default(), Parser::default());
     let expected = one.parse(expected).unwrap().root();
     let found = match other.parse(found) {
@@ -105,7 +105,7 @@ pub fn difference(expected: &str, found: &str) -> Option<String> {
 }
 
 /// The whole way. The rebuilt task must be the same, and give the same rows once more.
-pub fn check(format: Option<Format>, task_id: &str, json: &str) -> Result<(), String> {
+pub(crate) fn check(format: Option<Format>, task_id: &str, json: &str) -> Result<(), String> {
     let batches = flatten(task_id, json);
     let tables = match format {
         Some(format) => write_and_read(format, batches.clone()),

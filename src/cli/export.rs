@@ -1,0 +1,199 @@
+//! The main job: from options to a finished export. Depends on the files of this folder.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+
+use super::args::{ExportArgs, FormatArg, OutputArgs, RefreshArg};
+use super::checker::Checker;
+use super::jobs::{run, summary_inside, tell_export, with_summary};
+use super::run::{Failure, KEY_VARIABLE, UsageError};
+use crate::error::Exit;
+use crate::export::{ExportOptions, Refresh, export};
+use crate::fetch::{CheckBody, FetchOptions, MaxFailures, Rate};
+use crate::ids::read_ids;
+use crate::output::Format;
+use crate::sandbox::{Sandbox, SandboxConfig};
+use crate::tables;
+
+/// Where the API is, when nobody says otherwise.
+const DEFAULT_BASE_URL: &str = "https://api.scale.com";
+
+/// An environment variable with a name of its own.
+const URL_VARIABLE: &str = "SCALE_API_URL";
+
+/// An answer that stops coming for this long will not go on.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What stands for the sandbox's address, whose port is another one each time.
+const SANDBOX_LABEL: &str = "sandbox";
+
+/// Runs the main job.
+pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
+    with_summary(&args.display, || {
+        let started = Instant::now();
+        let sandbox = args
+            .sandbox
+            .then(|| Sandbox::start(SandboxConfig::default()))
+            .transpose()
+            .map_err(|error| Box::new(error) as Failure)?;
+        let options = export_options(args, sandbox.as_ref())?;
+        let checker: Arc<dyn CheckBody> = Arc::new(Checker::new(options.keep_secrets));
+        run(
+            &args.display,
+            false,
+            |events, stop| export(&options, &checker, events, stop),
+            |ended, signals| {
+                tell_export(
+                    ended,
+                    signals,
+                    &args.display,
+                    &options.out,
+                    started.elapsed(),
+                )
+            },
+        )
+    })
+}
+
+fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<ExportOptions, Failure> {
+    let usage = |error: UsageError| Box::new(error) as Failure;
+    if args.api_key.is_some() {
+        return Err(usage(UsageError::KeyOnCommandLine));
+    }
+    if args.ids.is_empty() && args.id.is_empty() {
+        return Err(usage(UsageError::Missing(
+            "--ids",
+            "try: scale-export --ids ids.txt --out dir/",
+        )));
+    }
+    let Output {
+        out,
+        format,
+        tables,
+    } = output(&args.output)?;
+    let ids = read_ids(&args.ids, &args.id).map_err(|error| Box::new(error) as Failure)?;
+    let (base_url, api_key) = match sandbox {
+        Some(sandbox) => (
+            sandbox.base_url(),
+            SecretString::from(sandbox.key().to_owned()),
+        ),
+        None => (
+            base_url(args),
+            read_key(args.api_key_file.as_deref()).map_err(usage)?,
+        ),
+    };
+    let implied_rate = if sandbox.is_some() {
+        Rate::Max
+    } else {
+        Rate::Learned
+    };
+    let given = |values: &[String]| {
+        values
+            .iter()
+            .filter(|value| !value.is_empty())
+            .cloned()
+            .collect()
+    };
+    Ok(ExportOptions {
+        ids,
+        out: out.clone(),
+        format,
+        tables,
+        refresh: match args.refresh {
+            RefreshArg::Pending => Refresh::Pending,
+            RefreshArg::All => Refresh::All,
+            RefreshArg::None => Refresh::None,
+        },
+        force: args.output.force,
+        welcome: summary_inside(args.display.summary.as_deref(), &out),
+        keep_secrets: args.output.keep_secrets,
+        base_url_label: sandbox.map(|_| SANDBOX_LABEL.to_owned()),
+        fetch: FetchOptions {
+            base_url,
+            api_key,
+            expand: given(&args.expand),
+            opts: given(&args.opts),
+            concurrency: args.concurrency.into(),
+            rate: args.rate.unwrap_or(implied_rate),
+            timeout: args.timeout,
+            connect_timeout: args.connect_timeout,
+            read_timeout: args.timeout.min(READ_TIMEOUT),
+            max_retries: args.max_retries,
+            retry_timeout: args.retry_timeout,
+            max_body: args.max_body,
+            max_failures: if args.fail_fast {
+                Some(MaxFailures::Count(0))
+            } else {
+                args.max_failures
+            },
+            ca_file: args.ca_file.clone(),
+            proxy: sandbox.is_none(),
+        },
+    })
+}
+
+/// What the options of the output say, checked.
+pub(super) struct Output {
+    pub(super) out: std::path::PathBuf,
+    pub(super) format: Format,
+    pub(super) tables: Vec<String>,
+}
+
+/// Checks the options of the output.
+pub(super) fn output(args: &OutputArgs) -> Result<Output, Failure> {
+    let usage = |error: UsageError| Box::new(error) as Failure;
+    let out = args.out.clone().ok_or_else(|| {
+        usage(UsageError::Missing(
+            "--out",
+            "name a directory for the tables: --out dir/",
+        ))
+    })?;
+    if out.to_string_lossy().contains("://") {
+        return Err(usage(UsageError::ObjectStore(out)));
+    }
+    if let Some(unknown) = args.tables.iter().find(|name| tables::find(name).is_none()) {
+        return Err(usage(UsageError::Table(unknown.clone())));
+    }
+    let format = match args.format {
+        FormatArg::Parquet => Format::Parquet,
+        FormatArg::Csv => Format::Csv,
+    };
+    Ok(Output {
+        out,
+        format,
+        tables: args.tables.clone(),
+    })
+}
+
+fn base_url(args: &ExportArgs) -> String {
+    let url = args
+        .base_url
+        .clone()
+        .or_else(|| std::env::var(URL_VARIABLE).ok());
+    url.filter(|url| !url.is_empty()).map_or_else(
+        || DEFAULT_BASE_URL.to_owned(),
+        |url| url.trim_end_matches('/').to_owned(),
+    )
+}
+
+fn read_key(file: Option<&Path>) -> Result<SecretString, UsageError> {
+    let (key, from) = match file {
+        Some(path) => {
+            let key = std::fs::read_to_string(path)
+                .map_err(|error| UsageError::Key(format!("`{}`: {error}", path.display())))?;
+            (key, format!("`{}`", path.display()))
+        }
+        None => match std::env::var(KEY_VARIABLE) {
+            Ok(key) => (key, KEY_VARIABLE.to_owned()),
+            Err(_) => return Err(UsageError::Key(format!("{KEY_VARIABLE} is not set"))),
+        },
+    };
+    let key = key.trim();
+    if key.is_empty() {
+        return Err(UsageError::Key(format!("{from} is empty")));
+    }
+    Ok(SecretString::from(key.to_owned()))
+}

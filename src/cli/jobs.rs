@@ -1,0 +1,188 @@
+//! What the jobs share: display, summary, and how they end. Depends on the files of this folder.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::args::{DisplayArgs, LogFormatArg};
+use super::display::{Display, DisplayOptions, json_line, write_stderr};
+use super::run::{Failure, UsageError, print, print_error};
+use super::signals::Signals;
+use super::summary;
+use crate::error::{Exit, Explain};
+use crate::event::Events;
+use crate::export::{Ended, ExportReport};
+
+/// Runs a job with a display beside it; writes a summary at every end.
+pub(super) fn run<T, E: Explain + 'static>(
+    args: &DisplayArgs,
+    offline: bool,
+    job: impl FnOnce(&Events, &watch::Receiver<bool>) -> Result<T, E>,
+    tell: impl FnOnce(T, &Signals) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let signals = Signals::watch();
+    let (events, receiver) = Events::channel();
+    let options = DisplayOptions {
+        progress: args.progress,
+        quiet: args.quiet,
+        verbose: args.verbose,
+        log_format: args.log_format,
+        offline,
+    };
+    let display = Display::start(receiver, options);
+    let done = job(&events, &signals.stop);
+    drop(events);
+    display.finish();
+    tell(done.map_err(|error| Box::new(error) as Failure)?, &signals)
+}
+
+/// Makes sure that the summary can be written, runs, and writes how it ended if that was an error.
+pub(super) fn with_summary(
+    args: &DisplayArgs,
+    run: impl FnOnce() -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    // A summary that cannot be written is better known before the run than after it.
+    if let Some(path) = args
+        .summary
+        .as_deref()
+        .filter(|path| path.as_os_str() != "-")
+    {
+        let opened = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path);
+        // Its directory may be the output's, which is made later.
+        if let Err(error) = opened
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(summary_error(path, &error));
+        }
+    }
+    let done = run();
+    if let Err(error) = &done {
+        let end = json!({
+            "exit_code": error.exit() as u8,
+            "error": error.to_string(),
+            "hint": error.hint(),
+        });
+        // How the run ended matters more than a summary of it.
+        if let Err(error) = write_summary(args.summary.as_deref(), &end) {
+            print_error(error.as_ref(), args.log_format);
+        }
+    }
+    done
+}
+
+/// Tells how an export or a flattening ended.
+pub(super) fn tell_export(
+    ended: Ended,
+    signals: &Signals,
+    args: &DisplayArgs,
+    out: &Path,
+    elapsed: Duration,
+) -> Result<Exit, Failure> {
+    match ended {
+        Ended::Published(report) => {
+            let exit = exit_of(&report);
+            let json = summary::json(&report, out, elapsed, exit as u8);
+            if !args.quiet {
+                let first_line = summary::first_line(&report, out, elapsed);
+                say(
+                    args,
+                    "summary",
+                    &summary::text(&report, out, elapsed),
+                    || (first_line, json!({"summary": &json})),
+                );
+            }
+            write_summary(args.summary.as_deref(), &json)?;
+            Ok(exit)
+        }
+        Ended::Stopped { held, requested } => {
+            let message = format!("interrupted: {held} of {requested} tasks are kept");
+            let fields = json!({"held": held, "requested": requested});
+            Ok(tell_stopped(signals, args, &message, fields))
+        }
+    }
+}
+
+/// Tells that the user stopped the job.
+pub(super) fn tell_stopped(
+    signals: &Signals,
+    args: &DisplayArgs,
+    message: &str,
+    mut fields: Value,
+) -> Exit {
+    let hint = "run the same command again to go on";
+    let exit = signals.exit();
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("hint".to_owned(), hint.into());
+    }
+    say(
+        args,
+        "interrupted",
+        &format!("{message}\nhint: {hint}"),
+        || (message.to_owned(), fields.clone()),
+    );
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("exit_code".to_owned(), (exit as u8).into());
+    }
+    if let Err(error) = write_summary(args.summary.as_deref(), &fields) {
+        print_error(error.as_ref(), args.log_format);
+    }
+    exit
+}
+
+/// Says something on stderr, for people or for programs.
+pub(super) fn say(
+    args: &DisplayArgs,
+    event: &str,
+    text: &str,
+    for_programs: impl FnOnce() -> (String, Value),
+) {
+    match args.log_format {
+        LogFormatArg::Text => write_stderr(text),
+        LogFormatArg::Json => {
+            let (message, fields) = for_programs();
+            write_stderr(&json_line(event, &message, &fields));
+        }
+    }
+}
+
+fn exit_of(report: &ExportReport) -> Exit {
+    if report.failed > 0 || report.unreadable > 0 {
+        Exit::SomeFailed
+    } else {
+        Exit::Success
+    }
+}
+
+/// Writes the summary where it was asked for.
+pub(super) fn write_summary(path: Option<&Path>, json: &Value) -> Result<(), Failure> {
+    let text = format!("{json:#}\n");
+    match path {
+        None => Ok(()),
+        Some(path) if path.as_os_str() == "-" => print(&text),
+        Some(path) => std::fs::write(path, text).map_err(|error| summary_error(path, &error)),
+    }
+}
+
+fn summary_error(path: &Path, error: &std::io::Error) -> Failure {
+    Box::new(UsageError::Summary {
+        path: path.to_owned(),
+        cause: error.to_string(),
+    })
+}
+
+/// The summary may stand beside the tables: the name of its file, if it does.
+pub(super) fn summary_inside(summary: Option<&Path>, out: &Path) -> Vec<String> {
+    let is_inside = |summary: &&Path| match (summary.parent(), out.canonicalize()) {
+        (Some(parent), Ok(out)) => parent.canonicalize().is_ok_and(|parent| parent == out),
+        _ => false,
+    };
+    let name = summary.filter(is_inside).and_then(Path::file_name);
+    name.map(|name| name.to_string_lossy().into_owned())
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,92 @@
+//! The jobs that ask no server: `flatten` and `verify`. Depends on the files of this folder.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::args::{FlattenArgs, VerifyArgs};
+use super::export::{Output, output};
+use super::jobs::{
+    run, say, summary_inside, tell_export, tell_stopped, with_summary, write_summary,
+};
+use super::run::Failure;
+use super::summary;
+use crate::error::Exit;
+use crate::export::{FlattenOptions, flatten};
+use crate::ids::read_ids;
+use crate::verify::{Verified, verify};
+
+/// Makes tables from raw responses.
+pub(super) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
+    with_summary(&args.display, || {
+        let started = Instant::now();
+        let Output {
+            out,
+            format,
+            tables,
+        } = output(&args.output)?;
+        let ids = (!args.ids.is_empty())
+            .then(|| read_ids(&args.ids, &[]))
+            .transpose()
+            .map_err(|error| Box::new(error) as Failure)?;
+        let options = FlattenOptions {
+            sources: args.sources.clone(),
+            ids,
+            welcome: summary_inside(args.display.summary.as_deref(), &out),
+            out,
+            format,
+            tables,
+            force: args.output.force,
+            keep_secrets: args.output.keep_secrets,
+        };
+        run(
+            &args.display,
+            true,
+            |events, stop| flatten(&options, events, stop),
+            |ended, signals| {
+                tell_export(
+                    ended,
+                    signals,
+                    &args.display,
+                    &options.out,
+                    started.elapsed(),
+                )
+            },
+        )
+    })
+}
+
+/// Proves an export.
+pub(super) fn run_verify(args: &VerifyArgs) -> Result<Exit, Failure> {
+    let display = &args.display;
+    with_summary(display, || {
+        run(
+            display,
+            true,
+            |events, stop| verify(&args.directory, events, stop),
+            |verified, signals| match verified {
+                Verified::Stopped => {
+                    let message = "interrupted: nothing is proven yet";
+                    Ok(tell_stopped(signals, display, message, json!({})))
+                }
+                Verified::Done(report) => {
+                    let exit = if report.findings > 0 {
+                        Exit::Mismatch
+                    } else {
+                        Exit::Success
+                    };
+                    let json = summary::verified_json(&report, &args.directory, exit as u8);
+                    if !display.quiet || report.findings > 0 {
+                        let text = summary::verified_text(&report, &args.directory);
+                        let last = text.lines().last().unwrap_or_default().to_owned();
+                        say(display, "verified", &text, || {
+                            (last, json!({"summary": &json}))
+                        });
+                    }
+                    write_summary(display.summary.as_deref(), &json)?;
+                    Ok(exit)
+                }
+            },
+        )
+    })
+}

@@ -1,0 +1,257 @@
+//! Tables again from raw responses, without network or key: the same bytes as an export of the same
+//! responses and IDs gives. Depends on the files of this folder.
+
+use std::path::{Path, PathBuf};
+
+use tokio::sync::watch;
+
+use super::import::{Found, Import, Imported, is_export, read_journal};
+use super::index::{Index, Slot};
+use super::publish::{Publication, Target, now, publish};
+use super::{Ended, ExportError, ExportReport, build};
+use crate::event::{Event, Events};
+use crate::ids::{IdList, read_ids};
+use crate::journal::format::Options;
+use crate::journal::{Journal, JournalReader};
+use crate::output::{
+    Format, IDS, Manifest, ManifestOptions, OutputDirectory, RunCounters, Staging,
+};
+
+/// Stands for the base URL where responses come from files.
+const FILES: &str = "files";
+
+/// What to flatten, and how.
+#[derive(Debug)]
+pub struct FlattenOptions {
+    /// Directories of exports, and files of tasks, one a line; `-` is standard input. Of several
+    /// responses for one task the last counts.
+    pub sources: Vec<PathBuf>,
+    /// The tasks and their order; when `None`, those of the sources in theirs.
+    pub ids: Option<IdList>,
+    /// The output directory; it may be the one source.
+    pub out: PathBuf,
+    /// File format.
+    pub format: Format,
+    /// Tables to write; all when empty.
+    pub tables: Vec<String>,
+    /// Write into a directory with foreign files.
+    pub force: bool,
+    /// Names in the output directory that are welcome there, though not of the export.
+    pub welcome: Vec<String>,
+    /// Keep live credentials inside of responses from files.
+    pub keep_secrets: bool,
+}
+
+/// Where the responses are, once they are all in one journal.
+struct Responses {
+    found: Found,
+    reader: JournalReader,
+    options: Options,
+    /// Set when the journal is not the directory's own yet.
+    new_journal: Option<Journal>,
+    journal_bytes: u64,
+    duplicates: u64,
+    unreadable: u64,
+}
+
+/// Runs the whole job on this thread.
+pub fn flatten(
+    options: &FlattenOptions,
+    events: &Events,
+    stop: &watch::Receiver<bool>,
+) -> Result<Ended, ExportError> {
+    let started_at = now();
+    for source in &options.sources {
+        let is_there = source.as_os_str() == "-" || source.exists();
+        if !is_there {
+            return Err(ExportError::Source {
+                name: source.display().to_string(),
+                cause: "there is no such file or directory".to_owned(),
+            });
+        }
+    }
+    let directory = OutputDirectory::open(&options.out, options.force, &options.welcome)?;
+    let is_over = || *stop.borrow();
+    events.send(Event::Phase("reading raw responses"));
+    let responses = if is_in_place(options) {
+        in_place(&options.out)?
+    } else {
+        import(options, &directory, events, is_over)?
+    };
+    let ids = match &options.ids {
+        Some(ids) => ids.clone(),
+        None => list_of(options, &responses.found)?,
+    };
+    if ids.is_empty() {
+        return Err(ExportError::NoTasks);
+    }
+    let index = Index::new(ids.len());
+    let slots = ids.iter().map(|task_id| responses.found.get(task_id));
+    let slots: Vec<(usize, Slot)> = slots.enumerate().collect();
+    index.set(&slots);
+    drop(slots);
+    index.close();
+    events.send(Event::Planned {
+        requested: ids.len(),
+        held: 0,
+        duplicates: 0,
+    });
+    events.send(Event::Phase("building tables"));
+    let target = Target {
+        ids: &ids,
+        format: options.format,
+        tables: &options.tables,
+    };
+    let staging = Staging::begin(directory.path())?;
+    let built = build::run(&target, &index, responses.reader, &staging, events, is_over)?;
+    let Some(built) = built.filter(|_| !is_over()) else {
+        return Ok(Ended::Stopped {
+            held: 0,
+            requested: ids.len(),
+        });
+    };
+    events.send(Event::Phase("publishing"));
+    let duplicates = duplicates(options).unwrap_or(responses.duplicates);
+    let publication = Publication {
+        target,
+        options: ManifestOptions {
+            base_url: responses.options.base_url,
+            expand: responses.options.expand,
+            opts: responses.options.opts,
+            format: options.format,
+            tables: options.tables.clone(),
+            keep_secrets: responses.options.keep_secrets,
+        },
+        duplicates,
+        run: RunCounters {
+            started_at,
+            finished_at: now(),
+            requests: 0,
+            retries: 0,
+            rate_limited: 0,
+            bytes_received: 0,
+            journal_bytes: Some(responses.journal_bytes),
+        },
+    };
+    if let Some(journal) = responses.new_journal {
+        journal.install(&directory.state())?;
+    }
+    let report = publish(publication, &directory, staging, built)?;
+    Ok(Ended::Published(ExportReport {
+        unreadable: responses.unreadable,
+        asked: false,
+        ..report
+    }))
+}
+
+/// Is the output the one source?
+fn is_in_place(options: &FlattenOptions) -> bool {
+    let same = |source: &PathBuf| match (source.canonicalize(), options.out.canonicalize()) {
+        (Ok(source), Ok(out)) => source == out,
+        _ => false,
+    };
+    matches!(options.sources.as_slice(), [source] if same(source))
+}
+
+/// The directory's own journal, which stays as it is.
+fn in_place(out: &Path) -> Result<Responses, ExportError> {
+    let (found, reader, options) = read_journal(out)?;
+    let journal_bytes = reader.bytes()?;
+    Ok(Responses {
+        found,
+        reader,
+        options,
+        new_journal: None,
+        journal_bytes,
+        duplicates: 0,
+        unreadable: 0,
+    })
+}
+
+/// All sources in a journal of the output's own.
+fn import(
+    options: &FlattenOptions,
+    directory: &OutputDirectory,
+    events: &Events,
+    is_over: impl Fn() -> bool,
+) -> Result<Responses, ExportError> {
+    refuse_fetched(directory)?;
+    let journal_options = match options.sources.as_slice() {
+        [source] if is_export(source) => read_journal(source)?.2,
+        sources => {
+            let mut keep_secrets = options.keep_secrets;
+            for source in sources.iter().filter(|source| is_export(source)) {
+                keep_secrets |= read_journal(source)?.2.keep_secrets;
+            }
+            Options {
+                base_url: FILES.to_owned(),
+                expand: Vec::new(),
+                opts: Vec::new(),
+                keep_secrets,
+            }
+        }
+    };
+    let journal = Journal::create(&directory.state(), &journal_options)?;
+    let mut import = Import::new(journal, options.keep_secrets, events);
+    for source in &options.sources {
+        if is_export(source) {
+            import.journal(source, &is_over)?;
+        } else {
+            import.lines(source, &is_over)?;
+        }
+    }
+    let Imported {
+        journal,
+        found,
+        duplicates,
+        unreadable,
+    } = import.finish()?;
+    Ok(Responses {
+        found,
+        reader: journal.reader(),
+        options: journal_options,
+        journal_bytes: journal.bytes(),
+        new_journal: Some(journal),
+        duplicates,
+        unreadable,
+    })
+}
+
+/// Responses that were fetched are not thrown away for others.
+fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
+    if !JournalReader::is_there(&directory.state()) {
+        return Ok(());
+    }
+    let mut records = 0_u64;
+    let (_, options, _) = JournalReader::open(&directory.state(), None, |_| records += 1)?;
+    if records > 0 && options.base_url != FILES {
+        return Err(ExportError::Fetched {
+            out: directory.path().to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// The IDs of the sources: of one export those of its list, which has the order.
+fn list_of(options: &FlattenOptions, found: &Found) -> Result<IdList, ExportError> {
+    if let [source] = options.sources.as_slice()
+        && is_export(source)
+    {
+        let list = source.join(IDS);
+        if list.exists() {
+            return Ok(read_ids(&[list], &[])?);
+        }
+    }
+    Ok(found.ids.clone())
+}
+
+/// How often an ID came again in the list of the one export that is the source.
+fn duplicates(options: &FlattenOptions) -> Option<u64> {
+    match options.sources.as_slice() {
+        [source] if is_export(source) => {
+            let manifest = Manifest::read(source).ok()??.ok()?;
+            Some(manifest.ids.duplicates)
+        }
+        _ => options.ids.as_ref().map(IdList::duplicates),
+    }
+}

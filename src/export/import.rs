@@ -1,0 +1,282 @@
+//! Raw responses from elsewhere into a journal of one's own: from the journals of other exports, and
+//! from files of JSON lines, plain or compressed. Depends on `ids`, `journal` and `response`.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+
+use super::ExportError;
+use super::index::Slot;
+use super::store::{now, seen_as};
+use crate::event::{Event, Events};
+use crate::ids::IdList;
+use crate::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
+use crate::journal::{Journal, JournalReader};
+use crate::json::Parser;
+use crate::output::{Lock, STATE_DIRECTORY};
+use crate::response::check;
+
+/// Standard input.
+const STDIN: &str = "-";
+
+/// Bytes of a line: a whole task, and no column of a batch holds more text.
+const MAX_LINE_BYTES: u64 = 1 << 30;
+
+/// Bytes that are gathered before they are written.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Lines that are told one by one when they are no task.
+const TOLD_LINES: u64 = 10;
+
+/// Tasks between two events.
+const EVENT_TASKS: usize = 1_000;
+
+/// First bytes of compressed files.
+const GZIP: [u8; 2] = [0x1F, 0x8B];
+const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+
+/// Is this source an export?
+pub(super) fn is_export(source: &Path) -> bool {
+    source.is_dir()
+}
+
+/// What a journal holds, by ID, in order of first appearance.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) ids: IdList,
+    pub(super) slots: Vec<Slot>,
+}
+
+impl Found {
+    /// Takes note of a record; of several for one ID the last counts, but no failure counts more
+    /// than a response.
+    fn put(&mut self, task_id: &str, slot: Slot) -> Result<(), String> {
+        if self.ids.position(task_id).is_none() {
+            self.ids.add(task_id).map_err(|cause| cause.to_string())?;
+            self.slots.push(Slot::Missing);
+        }
+        let place = self
+            .ids
+            .position(task_id)
+            .and_then(|place| self.slots.get_mut(place));
+        if let Some(held) = place
+            && !(matches!(held, Slot::Response(_)) && matches!(slot, Slot::Failure(_)))
+        {
+            *held = slot;
+        }
+        Ok(())
+    }
+
+    /// What there is for an ID.
+    pub(super) fn get(&self, task_id: &str) -> Slot {
+        let slot = self
+            .ids
+            .position(task_id)
+            .and_then(|place| self.slots.get(place));
+        slot.copied().unwrap_or(Slot::Missing)
+    }
+}
+
+/// Reads what the journal of an export holds.
+pub(super) fn read_journal(
+    directory: &Path,
+) -> Result<(Found, JournalReader, Options), ExportError> {
+    let state = directory.join(STATE_DIRECTORY);
+    if !JournalReader::is_there(&state) {
+        return Err(ExportError::Source {
+            name: directory.display().to_string(),
+            cause: "the directory holds no raw responses (.scale-export/journal)".to_owned(),
+        });
+    }
+    let mut found = Found::default();
+    let (reader, options, _) = JournalReader::open(&state, None, |entry| {
+        if let Some(slot) = seen_as(&entry) {
+            // Every ID in a journal was in a list of IDs, and is a valid one.
+            let _ = found.put(entry.task_id, slot);
+        }
+    })?;
+    Ok((found, reader, options))
+}
+
+/// Brings sources into a journal.
+pub(super) struct Import<'e> {
+    journal: Journal,
+    keep_secrets: bool,
+    events: &'e Events,
+    found: Found,
+    parser: Parser,
+    duplicates: u64,
+    unreadable: u64,
+}
+
+/// What an import gave.
+pub(super) struct Imported {
+    pub(super) journal: Journal,
+    pub(super) found: Found,
+    /// How often a task came again.
+    pub(super) duplicates: u64,
+    /// Lines that are no task.
+    pub(super) unreadable: u64,
+}
+
+impl<'e> Import<'e> {
+    pub(super) fn new(journal: Journal, keep_secrets: bool, events: &'e Events) -> Self {
+        Self {
+            journal,
+            keep_secrets,
+            events,
+            found: Found::default(),
+            parser: Parser::default(),
+            duplicates: 0,
+            unreadable: 0,
+        }
+    }
+
+    /// Makes all of it durable.
+    pub(super) fn finish(mut self) -> Result<Imported, ExportError> {
+        self.journal.sync()?;
+        Ok(Imported {
+            journal: self.journal,
+            found: self.found,
+            duplicates: self.duplicates,
+            unreadable: self.unreadable,
+        })
+    }
+
+    /// Copies what counts from the journal of another export.
+    pub(super) fn journal(
+        &mut self,
+        directory: &Path,
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), ExportError> {
+        let _lock = Lock::share(directory)?;
+        let (found, mut reader, _) = read_journal(directory)?;
+        for (task_id, slot) in found.ids.iter().zip(&found.slots) {
+            let copied = match slot {
+                Slot::Response(location) => {
+                    let record = reader.read_record(task_id, *location)?;
+                    Slot::Response(self.journal.append_record(record))
+                }
+                Slot::Failure(location) => {
+                    let record = reader.read_record(task_id, *location)?;
+                    Slot::Failure(self.journal.append_record(record))
+                }
+                Slot::Waiting | Slot::Missing => continue,
+            };
+            // It was valid there.
+            let _ = self.found.put(task_id, copied);
+            self.written()?;
+            if is_over() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads tasks, one a line. A line that is no task is told and passed over.
+    pub(super) fn lines(
+        &mut self,
+        source: &Path,
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), ExportError> {
+        let name = source.display().to_string();
+        let failed = |error: io::Error| ExportError::Source {
+            name: name.clone(),
+            cause: error.to_string(),
+        };
+        let mut reader = open(source).map_err(failed)?;
+        let mut line = Vec::new();
+        for number in 1_u64.. {
+            line.clear();
+            let read = reader
+                .by_ref()
+                .take(MAX_LINE_BYTES + 1)
+                .read_until(b'\n', &mut line)
+                .map_err(failed)?;
+            if read == 0 || is_over() {
+                break;
+            }
+            if read as u64 > MAX_LINE_BYTES {
+                return Err(ExportError::Source {
+                    name,
+                    cause: format!("line {number} is over 1 GiB long"),
+                });
+            }
+            let text = match number {
+                1 => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line),
+                _ => &line,
+            };
+            let text = text.trim_ascii();
+            if text.is_empty() {
+                continue;
+            }
+            if let Err(cause) = self.task(text) {
+                self.unreadable += 1;
+                if self.unreadable <= TOLD_LINES {
+                    let text = format!("`{name}`, line {number}: {cause}; it is left out");
+                    self.events.send(Event::Warning(text));
+                }
+            }
+            self.written()?;
+        }
+        Ok(())
+    }
+
+    /// Appends one task.
+    fn task(&mut self, body: &[u8]) -> Result<(), String> {
+        let checked = check(body, None, self.keep_secrets, &mut self.parser)
+            .map_err(|unfit| unfit.to_string())?;
+        let task_id = checked.task_id.unwrap_or_default();
+        let is_known = self.found.ids.position(&task_id).is_some();
+        self.found.put(&task_id, Slot::Missing)?;
+        self.duplicates += u64::from(is_known);
+        let location = self.journal.append(&Record {
+            kind: RecordKind::Response,
+            flags: if checked.is_final { FLAG_FINAL } else { 0 },
+            attempts: 0,
+            time: now(),
+            task_id: &task_id,
+            body: checked.body.as_bytes(),
+        });
+        self.found.put(&task_id, Slot::Response(location))
+    }
+
+    fn written(&mut self) -> Result<(), ExportError> {
+        if self.journal.buffered() >= WRITE_BYTES {
+            self.journal.flush()?;
+        }
+        let done = self.found.ids.len();
+        if done.is_multiple_of(EVENT_TASKS) {
+            self.events.send(Event::Progress { done, total: None });
+        }
+        Ok(())
+    }
+}
+
+/// Opens a file of lines, decompressed if it is compressed, whatever its name.
+fn open(source: &Path) -> io::Result<Box<dyn BufRead>> {
+    let file: Box<dyn Read> = if source.as_os_str() == STDIN {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(source)?)
+    };
+    let mut start = Vec::new();
+    let mut file = file;
+    file.by_ref()
+        .take(ZSTD.len() as u64)
+        .read_to_end(&mut start)?;
+    let whole = io::Cursor::new(start.clone()).chain(file);
+    Ok(if start.starts_with(&GZIP) {
+        Box::new(BufReader::with_capacity(
+            WRITE_BYTES,
+            MultiGzDecoder::new(whole),
+        ))
+    } else if start.starts_with(&ZSTD) {
+        let decoder = zstd::stream::read::Decoder::new(whole)?;
+        Box::new(BufReader::with_capacity(WRITE_BYTES, decoder))
+    } else {
+        Box::new(BufReader::with_capacity(WRITE_BYTES, whole))
+    })
+}

@@ -1,0 +1,163 @@
+//! The end of every way to tables: the files beside them, the manifest, the commit.
+//! Depends on `output` and `tables`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::ExportError;
+use super::build::Built;
+use crate::ids::IdList;
+use crate::output::{
+    FAILURES, FileEntry, Format, IDS, Ids, LOAD_SQL, MANIFEST, Manifest, ManifestOptions,
+    OutputDirectory, RunCounters, Staging, load_sql,
+};
+use crate::tables::definition::TABLES;
+
+/// What is written: which tasks, as what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'o> {
+    /// The tasks, in their order.
+    pub(super) ids: &'o IdList,
+    /// File format.
+    pub(super) format: Format,
+    /// Tables to write; all when empty.
+    pub(super) tables: &'o [String],
+}
+
+impl Target<'_> {
+    /// Is this table to be written?
+    pub(super) fn wants(&self, table: &str) -> bool {
+        self.tables.is_empty() || self.tables.iter().any(|wanted| wanted == table)
+    }
+}
+
+/// What the manifest says beyond the files.
+#[derive(Debug)]
+pub(super) struct Publication<'o> {
+    pub(super) target: Target<'o>,
+    pub(super) options: ManifestOptions,
+    /// How often an ID came again.
+    pub(super) duplicates: u64,
+    pub(super) run: RunCounters,
+}
+
+/// What came of an export.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExportReport {
+    /// Distinct IDs.
+    pub requested: u64,
+    /// In the tables.
+    pub exported: u64,
+    /// In `failures.jsonl`.
+    pub failed: u64,
+    /// Exported from what an earlier run had fetched.
+    pub reused: u64,
+    /// Lines that repeated an ID.
+    pub duplicates: u64,
+    /// Failed IDs by kind.
+    pub failures: BTreeMap<String, u64>,
+    /// Lines of the sources that are no task.
+    pub unreadable: u64,
+    /// Was a server to be asked?
+    pub asked: bool,
+    /// Rows by table.
+    pub rows: Vec<(String, u64)>,
+    /// Bytes of all published files.
+    pub bytes: u64,
+    /// Values and keys that the documented shape does not have.
+    pub drift: u64,
+    /// Attempts sent.
+    pub requests: u64,
+    /// Attempts beyond the first of their ID.
+    pub retries: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+    /// Bytes of answers, decompressed.
+    pub bytes_received: u64,
+}
+
+/// Publishes tables that are complete.
+pub(super) fn publish(
+    publication: Publication<'_>,
+    directory: &OutputDirectory,
+    staging: Staging,
+    built: Built,
+) -> Result<ExportReport, ExportError> {
+    let Publication {
+        target,
+        options,
+        duplicates,
+        run,
+    } = publication;
+    let Built {
+        mut files,
+        tables,
+        drift,
+        failures,
+        failures_by_kind,
+        exported,
+    } = built;
+    let wanted = TABLES.iter().filter(|table| target.wants(table.name));
+    let others = [
+        staging.write(FAILURES, &failures)?,
+        staging.write(LOAD_SQL, load_sql(wanted, target.format).as_bytes())?,
+    ];
+    let entries = others.iter().map(|file| FileEntry {
+        path: file.path.clone(),
+        bytes: file.bytes,
+        sha256: file.sha256.clone(),
+    });
+    let ids = staging.write(IDS, target.ids.to_lines().as_bytes())?;
+    let failed = failures_by_kind.values().sum();
+    let manifest = Manifest::new(
+        options,
+        Ids {
+            requested: target.ids.len() as u64,
+            exported,
+            failed,
+            duplicates,
+            path: ids.path.clone(),
+            bytes: ids.bytes,
+            sha256: ids.sha256.clone(),
+        },
+        tables,
+        entries.collect(),
+        drift.entries(),
+        run,
+    );
+    let report = ExportReport {
+        requested: manifest.ids.requested,
+        exported,
+        failed,
+        reused: 0,
+        duplicates,
+        failures: failures_by_kind,
+        unreadable: 0,
+        asked: true,
+        rows: manifest
+            .tables
+            .iter()
+            .map(|(name, table)| (name.clone(), table.rows))
+            .collect(),
+        bytes: files.iter().chain(&others).map(|file| file.bytes).sum(),
+        drift: manifest.drift.iter().map(|entry| entry.count).sum(),
+        requests: manifest.run.requests,
+        retries: manifest.run.retries,
+        rate_limited: manifest.run.rate_limited,
+        bytes_received: manifest.run.bytes_received,
+    };
+    files.extend(others);
+    files.push(ids);
+    let obsolete = directory.obsolete(&manifest.paths());
+    let manifest = staging.write(MANIFEST, manifest.to_json().as_bytes())?;
+    staging.publish(&files, &manifest, &obsolete)?;
+    Ok(report)
+}
+
+/// The time, as the manifest has it.
+pub(super) fn now() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        .to_string()
+}

@@ -1,0 +1,74 @@
+//! What can keep an export from being proven, apart from what is wrong with it. Depends on `error`.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::error::{Exit, Explain};
+use crate::journal::JournalError;
+use crate::output::OutputError;
+use crate::tables::{SCHEMA_VERSION, SinkError};
+
+/// Why nothing can be said about an export.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// There is no export.
+    #[error("could not verify `{}`: it holds no manifest.json", path.display())]
+    NoExport {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another version made it.
+    #[error("could not verify `{}`: it was made by version {theirs}, this is {} (schema {SCHEMA_VERSION})", path.display(), env!("CARGO_PKG_VERSION"))]
+    Version {
+        /// The directory.
+        path: PathBuf,
+        /// The version that made it.
+        theirs: String,
+    },
+    /// A file could not be read.
+    #[error("could not read `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The lock.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Rows could not be made to compare with.
+    #[error("could not flatten a task again: {0}")]
+    Tables(SinkError),
+}
+
+impl Explain for VerifyError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoExport { .. } => {
+                Some("name the directory that was given to --out; an export that was never published has no manifest yet".into())
+            }
+            Self::Version { .. } => Some(
+                "use that version, or make the tables again with scale-export flatten".into(),
+            ),
+            Self::Io { .. } => Some("make the file readable, or check the disk".into()),
+            Self::Output(error) => error.hint(),
+            Self::Journal(error) => error.hint(),
+            Self::Tables(_) => None,
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::NoExport { .. } | Self::Version { .. } | Self::Io { .. } | Self::Journal(_) => {
+                Exit::Usage
+            }
+            Self::Output(error) => error.exit(),
+            Self::Tables(_) => Exit::Failure,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The manifest against the files: names, sizes, checksums, and the files that follow from it.
+//! Depends on `output` and the files of this folder.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::finding::{Finding, Findings};
+use super::{VerifyError, VerifyReport};
+use crate::output::{
+    FAILURES, FileEntry, Format, LOAD_SQL, Manifest, STATE_DIRECTORY, is_inside, load_sql,
+};
+use crate::tables::TableInfo;
+use crate::tables::definition::TABLES;
+
+/// Bytes that are read and hashed at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Checks all files that the manifest names, and that it names all that it should.
+pub(super) fn check(
+    directory: &Path,
+    manifest: &Manifest,
+    findings: &mut Findings,
+    report: &mut VerifyReport,
+    is_over: &dyn Fn() -> bool,
+) -> Result<(), VerifyError> {
+    check_manifest(manifest, findings);
+    for file in entries(manifest) {
+        if is_over() {
+            return Ok(());
+        }
+        let is_state = Path::new(&file.path).starts_with(STATE_DIRECTORY);
+        if is_state && !directory.join(STATE_DIRECTORY).exists() {
+            // An export that was moved without its state: told where the list would be needed.
+            continue;
+        }
+        check_file(directory, &file, findings, report, is_over)?;
+    }
+    check_strays(directory, manifest, findings);
+    check_load_sql(directory, manifest, findings)
+}
+
+/// All files that the manifest names.
+fn entries(manifest: &Manifest) -> Vec<FileEntry> {
+    let tables = manifest.tables.iter().flat_map(|(_, table)| &table.files);
+    let tables = tables.map(|file| FileEntry {
+        path: file.path.clone(),
+        bytes: file.bytes,
+        sha256: file.sha256.clone(),
+    });
+    let ids = FileEntry {
+        path: manifest.ids.path.clone(),
+        bytes: manifest.ids.bytes,
+        sha256: manifest.ids.sha256.clone(),
+    };
+    let others = manifest.files.iter().cloned();
+    tables.chain(others).chain([ids]).collect()
+}
+
+/// The tables of an export, by what its options say.
+pub(super) fn tables(manifest: &Manifest) -> impl Iterator<Item = &'static TableInfo> {
+    let wanted = &manifest.options.tables;
+    TABLES
+        .iter()
+        .filter(move |table| wanted.is_empty() || wanted.iter().any(|name| name == table.name))
+}
+
+/// Does the manifest agree with itself?
+fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
+    let mut differ = |expected: String, found: String| {
+        findings.add(Finding::of_file("manifest.json", &expected, &found));
+    };
+    let ids = &manifest.ids;
+    if ids.exported.checked_add(ids.failed) != Some(ids.requested) {
+        differ(
+            "exported and failed IDs to make the requested ones".to_owned(),
+            format!("{} and {} of {}", ids.exported, ids.failed, ids.requested),
+        );
+    }
+    let named: BTreeSet<&str> = manifest
+        .tables
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let wanted: BTreeSet<&str> = tables(manifest).map(|table| table.name).collect();
+    for table in wanted.symmetric_difference(&named) {
+        let (expected, found) = if wanted.contains(table) {
+            ("table", "none")
+        } else {
+            ("no table", "one")
+        };
+        differ(format!("{expected} `{table}`"), found.to_owned());
+    }
+    for (name, table) in &manifest.tables {
+        let rows: u64 = table
+            .files
+            .iter()
+            .map(|file| file.rows)
+            .fold(0, u64::saturating_add);
+        if rows != table.rows {
+            differ(
+                format!("{} rows in the files of `{name}`", table.rows),
+                rows.to_string(),
+            );
+        }
+        let path = manifest.options.format.file_name(name);
+        for file in &table.files {
+            if file.path != path {
+                differ(
+                    format!("table `{name}` in {path}"),
+                    format!("`{}`", file.path),
+                );
+            }
+        }
+    }
+    for name in [FAILURES, LOAD_SQL] {
+        if !manifest.files.iter().any(|file| file.path == name) {
+            differ(format!("file `{name}`"), "none".to_owned());
+        }
+    }
+}
+
+fn check_file(
+    directory: &Path,
+    file: &FileEntry,
+    findings: &mut Findings,
+    report: &mut VerifyReport,
+    is_over: &dyn Fn() -> bool,
+) -> Result<(), VerifyError> {
+    if !is_inside(&file.path) {
+        let expected = "paths inside the directory";
+        findings.add(Finding::of_file(
+            "manifest.json",
+            expected,
+            &format!("`{}`", file.path),
+        ));
+        return Ok(());
+    }
+    let path = directory.join(&file.path);
+    let differs = |expected: &str, found: &str| Finding::of_file(&file.path, expected, found);
+    let io = |source| VerifyError::Io {
+        path: path.clone(),
+        source,
+    };
+    let opened = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            findings.add(differs("a file", "none"));
+            return Ok(());
+        }
+        opened => opened.map_err(io)?,
+    };
+    let bytes = opened.metadata().map_err(io)?.len();
+    report.files += 1;
+    report.bytes += bytes;
+    if bytes != file.bytes {
+        let (expected, found) = (format!("{} bytes", file.bytes), format!("{bytes}"));
+        findings.add(differs(&expected, &found));
+        return Ok(());
+    }
+    let sha256 = sha256(opened, is_over).map_err(io)?;
+    if sha256 != file.sha256 && !is_over() {
+        findings.add(differs(&format!("SHA-256 {}", file.sha256), &sha256));
+    }
+    Ok(())
+}
+
+fn sha256(mut file: File, is_over: &dyn Fn() -> bool) -> io::Result<String> {
+    let mut sha256 = Sha256::new();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    while !is_over() {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => sha256.update(buffer.get(..read).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(crate::hex::encode(&sha256.finalize()))
+}
+
+/// Files that look like tables of this export and are none: whoever reads `*.parquet` reads them too.
+fn check_strays(directory: &Path, manifest: &Manifest, findings: &mut Findings) {
+    let named: BTreeSet<PathBuf> = entries(manifest)
+        .into_iter()
+        .map(|file| PathBuf::from(file.path))
+        .collect();
+    for table in TABLES {
+        for format in [Format::Parquet, Format::Csv] {
+            let name = format.file_name(table.name);
+            if !named.contains(Path::new(&name)) && directory.join(&name).exists() {
+                findings.add(Finding::of_file(
+                    &name,
+                    "no such file",
+                    "one that the manifest does not name",
+                ));
+            }
+        }
+    }
+}
+
+/// The views follow from the tables.
+fn check_load_sql(
+    directory: &Path,
+    manifest: &Manifest,
+    findings: &mut Findings,
+) -> Result<(), VerifyError> {
+    if manifest.tool.version != env!("CARGO_PKG_VERSION") {
+        return Ok(());
+    }
+    let path = directory.join(LOAD_SQL);
+    let found = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(|source| VerifyError::Io { path, source })?,
+    };
+    if found != load_sql(tables(manifest), manifest.options.format).as_bytes() {
+        let finding = Finding::of_file(LOAD_SQL, "the views of these tables", "others");
+        findings.add(finding);
+    }
+    Ok(())
+}

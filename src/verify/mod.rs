@@ -1,0 +1,143 @@
+//! Proof that an export is whole and right: by anyone, offline.
+//!
+//! ```text
+//! files    the manifest against what is there: names, sizes, checksums
+//! tasks    every task's rows, in their order ──► rebuild ──► the same as the raw response?
+//! compare  every cell against those that the raw response gives
+//! ```
+//!
+//! All of it streams: tables are read side by side, one task at a time. Where the raw responses are not
+//! there, the rebuilt tasks stand in for them in `compare`, which proves that the tables agree with each
+//! other; what was not proven is said. Depends on everything of the pipeline but `fetch` and `export`.
+
+mod compare;
+mod error;
+mod files;
+mod finding;
+mod raw;
+mod stream;
+mod structure;
+mod tasks;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+pub use error::VerifyError;
+pub use finding::Finding;
+
+use crate::event::{Event, Events};
+use crate::output::{Lock, Manifest};
+use crate::tables::SCHEMA_VERSION;
+use finding::Findings;
+
+/// What a proof came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct VerifyReport {
+    /// Tasks in the tables.
+    pub tasks: u64,
+    /// Of those, tasks that were rebuilt and compared with their raw response.
+    pub rebuilt: u64,
+    /// Files whose size and checksum were compared with the manifest.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Rows that were read.
+    pub rows: u64,
+    /// Cells that were compared with what the tasks give.
+    pub cells: u64,
+    /// How many things are not as they should be.
+    pub findings: u64,
+    /// The first of them.
+    pub first_findings: Vec<Finding>,
+    /// What could not be proven, and why.
+    pub unproven: Vec<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// How a proof ended.
+#[derive(Debug)]
+pub enum Verified {
+    /// To its end.
+    Done(VerifyReport),
+    /// Stopped by the user.
+    Stopped,
+}
+
+/// Proves the export in a directory.
+pub fn verify(
+    directory: &Path,
+    events: &Events,
+    stop: &watch::Receiver<bool>,
+) -> Result<Verified, VerifyError> {
+    let started = Instant::now();
+    let _lock = Lock::share(directory)?;
+    let manifest = read_manifest(directory)?;
+    let mut findings = Findings::default();
+    let mut report = VerifyReport {
+        tasks: 0,
+        rebuilt: 0,
+        files: 0,
+        bytes: 0,
+        rows: 0,
+        cells: 0,
+        findings: 0,
+        first_findings: Vec::new(),
+        unproven: Vec::new(),
+        seconds: 0.0,
+    };
+    let is_over = || *stop.borrow();
+    match manifest {
+        Err(cause) => {
+            findings.add(Finding::of_file("manifest.json", "a manifest", &cause));
+            let all = "everything: the manifest cannot be read".to_owned();
+            report.unproven.push(all);
+        }
+        Ok(manifest) => {
+            events.send(Event::Phase("comparing checksums"));
+            files::check(directory, &manifest, &mut findings, &mut report, &is_over)?;
+            tasks::check(
+                directory,
+                &manifest,
+                &mut findings,
+                &mut report,
+                events,
+                &is_over,
+            )?;
+        }
+    }
+    if is_over() {
+        return Ok(Verified::Stopped);
+    }
+    report.findings = findings.count();
+    report.first_findings = findings.into_first();
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(Verified::Done(report))
+}
+
+/// The manifest; or why it makes no sense.
+fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyError> {
+    let path = || PathBuf::from(directory);
+    let read = Manifest::read(directory).map_err(|source| VerifyError::Io {
+        path: directory.join(crate::output::MANIFEST),
+        source,
+    })?;
+    let manifest = match read {
+        None => return Err(VerifyError::NoExport { path: path() }),
+        Some(Err(cause)) => return Ok(Err(cause)),
+        Some(Ok(manifest)) => manifest,
+    };
+    if !manifest.is_known() || manifest.schema_version != SCHEMA_VERSION {
+        return Err(VerifyError::Version {
+            path: path(),
+            theirs: format!(
+                "{} (schema {})",
+                manifest.tool.version, manifest.schema_version
+            ),
+        });
+    }
+    Ok(Ok(manifest))
+}

@@ -1,0 +1,268 @@
+//! What the export was made of: the list of IDs, the failed ones, and the raw responses.
+//! Depends on `ids`, `journal` and the files of this folder.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::finding::{Finding, Findings};
+use super::{VerifyError, VerifyReport};
+use crate::failures::write_line;
+use crate::ids::{IdList, read_ids};
+use crate::journal::format::RecordKind;
+use crate::journal::{JournalError, JournalReader, Location};
+use crate::output::{FAILURES, IDS, Manifest, STATE_DIRECTORY};
+
+/// The place of the journal, as a finding names it.
+const JOURNAL: &str = ".scale-export/journal";
+
+/// What the journal holds for one ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    Nothing,
+    Response(Location),
+    Failure(Location),
+}
+
+/// The raw responses by the position of their ID.
+#[derive(Debug)]
+pub(super) struct RawResponses {
+    reader: JournalReader,
+    held: Vec<Held>,
+}
+
+impl RawResponses {
+    /// Opens the journal, if there is one, and finds what it held at the time of publication.
+    pub(super) fn open(
+        directory: &Path,
+        manifest: &Manifest,
+        ids: &IdList,
+        findings: &mut Findings,
+        report: &mut VerifyReport,
+    ) -> Result<Option<Self>, VerifyError> {
+        let state = directory.join(STATE_DIRECTORY);
+        if !JournalReader::is_there(&state) {
+            let text = "that the tasks are as they were received: there is no .scale-export/journal with the raw responses";
+            report.unproven.push(text.to_owned());
+            return Ok(None);
+        }
+        let mut held = vec![Held::Nothing; ids.len()];
+        let end = manifest.run.journal_bytes;
+        let opened = JournalReader::open(&state, end, |entry| {
+            let place = ids
+                .position(entry.task_id)
+                .and_then(|position| held.get_mut(position));
+            match (place, entry.kind) {
+                (Some(place), RecordKind::Response) => *place = Held::Response(entry.location),
+                (Some(place), RecordKind::Failure) => *place = Held::Failure(entry.location),
+                _ => {}
+            }
+        });
+        let (reader, options, opened) = match opened {
+            Err(JournalError::Header { cause, .. }) => {
+                findings.add(Finding::of_file(JOURNAL, "a journal", &cause));
+                return Ok(None);
+            }
+            opened => opened?,
+        };
+        if opened.damaged > 0 {
+            let found = format!("{} damaged places", opened.damaged);
+            findings.add(Finding::of_file(JOURNAL, "whole records", &found));
+        }
+        let bytes = reader.bytes()?;
+        if let Some(end) = end.filter(|end| *end > bytes) {
+            let expected = format!("{end} bytes or more");
+            findings.add(Finding::of_file(JOURNAL, &expected, &bytes.to_string()));
+        }
+        let made_with = &manifest.options;
+        let same = (
+            &options.base_url,
+            &options.expand,
+            &options.opts,
+            options.keep_secrets,
+        ) == (
+            &made_with.base_url,
+            &made_with.expand,
+            &made_with.opts,
+            made_with.keep_secrets,
+        );
+        if !same {
+            let text = |base_url: &str, expand: &[String], opts: &[String], keep: bool| {
+                format!(
+                    "base_url {base_url}, expand {expand:?}, opts {opts:?}, keep_secrets {keep}"
+                )
+            };
+            let expected = text(
+                &options.base_url,
+                &options.expand,
+                &options.opts,
+                options.keep_secrets,
+            );
+            let found = text(
+                &made_with.base_url,
+                &made_with.expand,
+                &made_with.opts,
+                made_with.keep_secrets,
+            );
+            findings.add(Finding::of_file("manifest.json", &expected, &found));
+        }
+        Ok(Some(Self { reader, held }))
+    }
+
+    /// Reads the response of an ID into `body`; or says what stands in its place.
+    pub(super) fn read(
+        &mut self,
+        position: usize,
+        task_id: &str,
+        body: &mut Vec<u8>,
+    ) -> Result<Result<(), String>, VerifyError> {
+        match self.held.get(position).copied().unwrap_or(Held::Nothing) {
+            Held::Response(location) => settle(self.reader.read(task_id, location, body)),
+            Held::Failure(_) => Ok(Err("a failure".to_owned())),
+            Held::Nothing => Ok(Err("none".to_owned())),
+        }
+    }
+
+    /// The line of `failures.jsonl` that the journal has for an ID.
+    fn failure_line(
+        &mut self,
+        position: usize,
+        task_id: &str,
+    ) -> Result<Result<Vec<u8>, String>, VerifyError> {
+        let mut body = Vec::new();
+        match self.held.get(position).copied().unwrap_or(Held::Nothing) {
+            Held::Failure(location) => {
+                let note = settle(self.reader.read_failure(task_id, location, &mut body))?;
+                Ok(note.map(|note| {
+                    let mut line = Vec::new();
+                    write_line(task_id, &note, &mut line);
+                    line
+                }))
+            }
+            Held::Response(_) => Ok(Err("a response".to_owned())),
+            Held::Nothing => Ok(Err(String::new())),
+        }
+    }
+}
+
+/// A damaged record is a finding; a disk that cannot be read is an error.
+fn settle<T>(read: Result<T, JournalError>) -> Result<Result<T, String>, VerifyError> {
+    match read {
+        Ok(read) => Ok(Ok(read)),
+        Err(JournalError::Record { cause, .. }) => Ok(Err(format!("a damaged record: {cause}"))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The list of IDs that the export was made for; `None` when it is not there.
+pub(super) fn read_list(
+    directory: &Path,
+    manifest: &Manifest,
+    findings: &mut Findings,
+    report: &mut VerifyReport,
+) -> Option<IdList> {
+    let list = directory.join(IDS);
+    if !list.exists() {
+        let text = "that the rows stand in the order of the IDs, and that no ID is missing: there is no .scale-export/ids.txt";
+        report.unproven.push(text.to_owned());
+        return None;
+    }
+    let ids = if manifest.ids.requested == 0 {
+        Ok(IdList::default())
+    } else {
+        read_ids(&[list], &[])
+    };
+    match ids {
+        Ok(ids) => {
+            if ids.len() as u64 != manifest.ids.requested {
+                let expected = format!("{} IDs", manifest.ids.requested);
+                findings.add(Finding::of_file(IDS, &expected, &ids.len().to_string()));
+            }
+            Some(ids)
+        }
+        Err(error) => {
+            findings.add(Finding::of_file(IDS, "a list of IDs", &error.to_string()));
+            None
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Line {
+    task_id: String,
+    kind: String,
+}
+
+/// Stands in `failures.jsonl` for an ID that `flatten` had no response for; the journal has nothing.
+const MISSING: &str = "missing";
+
+/// Checks `failures.jsonl` against the list and the journal; gives the failed IDs, which stand there in
+/// the order of the list.
+pub(super) fn check_failures(
+    directory: &Path,
+    manifest: &Manifest,
+    ids: Option<&IdList>,
+    mut raw: Option<&mut RawResponses>,
+    findings: &mut Findings,
+) -> Result<IdList, VerifyError> {
+    let mut failed = IdList::default();
+    let path = directory.join(FAILURES);
+    let text = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(failed),
+        text => text.map_err(|source| VerifyError::Io { path, source })?,
+    };
+    let mut lines = 0;
+    let mut before = None;
+    for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        lines += 1;
+        let mut differ = |expected: &str, found: &str| {
+            let expected = format!("{expected} in line {}", index + 1);
+            findings.add(Finding::of_file(FAILURES, &expected, found));
+        };
+        let parsed: Line = match serde_json::from_slice(line) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                differ("a failed ID", &error.to_string());
+                continue;
+            }
+        };
+        let task_id = parsed.task_id.as_str();
+        let known = failed.len();
+        if failed.add(task_id).is_err() || failed.len() == known {
+            differ("another ID", &format!("`{task_id}`"));
+            continue;
+        }
+        let Some(ids) = ids else {
+            continue;
+        };
+        let Some(position) = ids.position(task_id) else {
+            differ("an ID of the list", &format!("`{task_id}`"));
+            continue;
+        };
+        if before.is_some_and(|before| before > position) {
+            differ("the order of the list", &format!("`{task_id}`"));
+        }
+        before = Some(position);
+        if let Some(raw) = raw.as_deref_mut() {
+            match raw.failure_line(position, task_id)? {
+                Ok(expected) if expected == line => {}
+                Ok(expected) => differ(
+                    &format!("`{}`", String::from_utf8_lossy(expected.trim_ascii())),
+                    &format!("`{}`", String::from_utf8_lossy(line.trim_ascii())),
+                ),
+                Err(cause) if cause.is_empty() && parsed.kind == MISSING => {}
+                Err(cause) if cause.is_empty() => {
+                    differ("a failure that the journal has", "one that it has not");
+                }
+                Err(cause) => differ("an ID that failed", &format!("{cause} in the journal")),
+            }
+        }
+    }
+    if lines != manifest.ids.failed {
+        let expected = format!("{} failed IDs", manifest.ids.failed);
+        findings.add(Finding::of_file(FAILURES, &expected, &lines.to_string()));
+    }
+    Ok(failed)
+}

@@ -1,0 +1,242 @@
+//! One table, read from its files while tasks take their rows from it. Depends on `reader` and
+//! `rebuild`.
+//!
+//! Two places move through the rows: up to `taken` they have been given to tasks, up to `compared` they
+//! have been compared with what the tasks give. What lies before both is dropped.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+
+use super::finding::{Finding, Findings};
+use crate::ids::IdList;
+use crate::output::{Format, TableFiles, is_inside};
+use crate::reader::{self, Batches, Input};
+use crate::rebuild::TableRows;
+use crate::tables::{Rows, TableInfo};
+
+/// Every table that tasks take rows from begins with `task_id`.
+const TASK_ID: usize = 0;
+
+/// Rows of one task: of a batch in the queue, some.
+type Taken = Vec<(usize, Range<usize>)>;
+
+/// A table's rows, as they go by.
+pub(super) struct Stream {
+    table: &'static TableInfo,
+    files: VecDeque<(String, Batches)>,
+    queue: VecDeque<Rows>,
+    /// Batch in the queue and row in it that no task has taken yet.
+    taken: (usize, usize),
+    /// Row of the first batch that has not been compared yet.
+    compared: usize,
+    /// The task whose rows come next, when it has not had its turn yet.
+    next_position: Option<usize>,
+    rows: u64,
+    is_whole: bool,
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream")
+            .field("table", &self.table.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a task takes from a table.
+pub(super) struct TakenRows {
+    rows: Taken,
+    /// Rows before them that belong to no task, or to one that has had its turn.
+    pub(super) orphans: Vec<(String, String)>,
+}
+
+impl Stream {
+    /// Opens a table's files; `None` and a finding when one cannot be read at all.
+    pub(super) fn open(
+        directory: &Path,
+        format: Format,
+        table: &'static TableInfo,
+        entry: &TableFiles,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut files = VecDeque::new();
+        for file in &entry.files {
+            if !is_inside(&file.path) {
+                return None;
+            }
+            // A file that is not there has been found missing already.
+            let opened = File::open(directory.join(&file.path)).ok()?;
+            match reader::open(format, table, Input::File(opened)) {
+                Ok(batches) => files.push_back((file.path.clone(), batches)),
+                Err(error) => {
+                    let expected = format!("table `{}`", table.name);
+                    findings.add(Finding::of_file(&file.path, &expected, &error.to_string()));
+                    return None;
+                }
+            }
+        }
+        Some(Self {
+            table,
+            files,
+            queue: VecDeque::new(),
+            taken: (0, 0),
+            compared: 0,
+            next_position: None,
+            rows: 0,
+            is_whole: true,
+        })
+    }
+
+    pub(super) fn table(&self) -> &'static TableInfo {
+        self.table
+    }
+
+    /// Rows read so far.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Did every batch so far make sense? Rows behind one that did not are unknown, not missing.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Reads a batch more; false at the end.
+    fn read(&mut self, findings: &mut Findings) -> bool {
+        while let Some((path, batches)) = self.files.front_mut() {
+            match batches.next() {
+                Some(Ok(rows)) => {
+                    self.rows += rows.len() as u64;
+                    self.queue.push_back(rows);
+                    return true;
+                }
+                Some(Err(error)) => {
+                    findings.add(Finding::of_file(path, "whole rows", &error.to_string()));
+                    self.is_whole = false;
+                    self.files.clear();
+                }
+                None => {
+                    self.files.pop_front();
+                }
+            }
+        }
+        false
+    }
+
+    /// Takes the rows of the task at a position of the list; those of earlier tasks and of none are
+    /// passed over.
+    pub(super) fn take(
+        &mut self,
+        ids: &IdList,
+        position: usize,
+        task_id: &str,
+        findings: &mut Findings,
+    ) -> TakenRows {
+        let mut taken = TakenRows {
+            rows: Vec::new(),
+            orphans: Vec::new(),
+        };
+        if self.next_position.is_some_and(|next| next > position) {
+            return taken;
+        }
+        self.next_position = None;
+        loop {
+            let (batch, from) = self.taken;
+            if batch == self.queue.len() && !self.read(findings) {
+                return taken;
+            }
+            let Some(rows) = self.queue.get(batch) else {
+                return taken;
+            };
+            let of_task = |row: &usize| rows.text(TASK_ID, *row) == Some(task_id);
+            let to = (from..rows.len())
+                .take_while(of_task)
+                .last()
+                .map_or(from, |last| last + 1);
+            if to > from {
+                taken.rows.push((batch, from..to));
+            }
+            if to == rows.len() {
+                self.taken = (batch + 1, 0);
+                continue;
+            }
+            self.taken = (batch, to);
+            let other = rows.text(TASK_ID, to).unwrap_or_default();
+            match ids.position(other) {
+                Some(next) if next > position => {
+                    self.next_position = Some(next);
+                    return taken;
+                }
+                _ => {
+                    let path = self
+                        .table
+                        .position("path")
+                        .and_then(|path| rows.text(path, to));
+                    taken
+                        .orphans
+                        .push((other.to_owned(), path.unwrap_or_default().to_owned()));
+                    self.taken = (batch, to + 1);
+                }
+            }
+        }
+    }
+
+    /// The rows that were taken, to be looked at.
+    pub(super) fn taken<'s>(&'s self, taken: &TakenRows) -> TableRows<'s> {
+        let mut rows = TableRows::default();
+        for (batch, range) in &taken.rows {
+            if let Some(batch) = self.queue.get(*batch) {
+                rows.add(batch, range.start, range.end);
+            }
+        }
+        rows
+    }
+
+    /// The batch that is compared next, from which row on; reads more when `read_on`.
+    pub(super) fn uncompared(&mut self, findings: &mut Findings) -> Option<(&Rows, usize)> {
+        while self
+            .queue
+            .front()
+            .is_some_and(|front| self.compared >= front.len())
+        {
+            self.drop_front();
+        }
+        if self.queue.is_empty() && !self.read(findings) {
+            return None;
+        }
+        self.queue.front().map(|front| (front, self.compared))
+    }
+
+    /// Rows that are in memory and not compared, in order; no more is read.
+    pub(super) fn ahead(&self) -> impl Iterator<Item = (&Rows, usize)> {
+        let batches = self.queue.iter().enumerate();
+        batches.flat_map(|(index, rows)| {
+            let from = if index == 0 { self.compared } else { 0 };
+            (from..rows.len()).map(move |row| (rows, row))
+        })
+    }
+
+    /// Says that rows have been compared.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.compared += count;
+    }
+
+    /// Forgets rows that tasks have taken, when nothing is compared with them.
+    pub(super) fn drop_taken(&mut self) {
+        while self.taken.0 > 0 {
+            self.drop_front();
+        }
+    }
+
+    fn drop_front(&mut self) {
+        self.queue.pop_front();
+        self.compared = 0;
+        match self.taken.0.checked_sub(1) {
+            Some(batch) => self.taken.0 = batch,
+            // Rows that are no task's, like those of `projects`, are only compared.
+            None => self.taken = (0, 0),
+        }
+    }
+}
