@@ -177,7 +177,10 @@ fn import(
 ) -> Result<Responses, ExportError> {
     refuse_fetched(directory)?;
     let journal_options = match options.sources.as_slice() {
-        [source] if is_export(source) => read_journal(source)?.2,
+        [source] if is_export(source) => Options {
+            copied: true,
+            ..read_journal(source)?.2
+        },
         sources => {
             let mut keep_secrets = options.keep_secrets;
             for source in sources.iter().filter(|source| is_export(source)) {
@@ -188,6 +191,7 @@ fn import(
                 expand: Vec::new(),
                 opts: Vec::new(),
                 keep_secrets,
+                copied: true,
             }
         }
     };
@@ -224,7 +228,7 @@ fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
     }
     let mut records = 0_u64;
     let (_, options, _) = JournalReader::open(&directory.state(), None, |_| records += 1)?;
-    if records > 0 && options.base_url != FILES {
+    if records > 0 && !options.copied {
         return Err(ExportError::Fetched {
             out: directory.path().to_owned(),
         });

@@ -223,6 +223,7 @@ fn open_journal(
         expand: options.fetch.expand.clone(),
         opts: options.fetch.opts.clone(),
         keep_secrets: options.keep_secrets,
+        copied: false,
     };
     let (journal, opened) = Journal::open(&directory.state(), &journal_options, |entry| {
         index.see(options.ids.position(entry.task_id), &entry);

@@ -40,6 +40,12 @@ pub enum JournalError {
         /// Its value now.
         now: String,
     },
+    /// It holds copies of responses that were fetched elsewhere.
+    #[error("could not continue the journal `{}`: it was made by flatten", path.display())]
+    Copied {
+        /// The journal.
+        path: PathBuf,
+    },
     /// A record that was written cannot be read back.
     #[error("could not read task `{task_id}` from the journal `{}`: {cause}", path.display())]
     Record {
@@ -76,6 +82,7 @@ impl Explain for JournalError {
             Self::Options { .. } => {
                 "use the same options as before, or export to an empty directory".into()
             }
+            Self::Copied { .. } => "export to another directory".into(),
             Self::Record { .. } => "fetch everything again with --refresh all".into(),
         })
     }
@@ -83,7 +90,7 @@ impl Explain for JournalError {
     fn exit(&self) -> Exit {
         match self {
             Self::Io { .. } | Self::Record { .. } => Exit::Output,
-            Self::Header { .. } | Self::Options { .. } => Exit::Usage,
+            Self::Header { .. } | Self::Options { .. } | Self::Copied { .. } => Exit::Usage,
         }
     }
 }

@@ -75,6 +75,11 @@ impl Journal {
 
     /// Responses that were asked for with other options do not mix with those of now.
     fn refuse_other(&self, before: &Options, now: &Options) -> Result<(), JournalError> {
+        if before.copied {
+            return Err(JournalError::Copied {
+                path: self.log.path.clone(),
+            });
+        }
         // The order of a list, or a name that stands twice, changes no response.
         let list = |names: &[String]| {
             let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
@@ -222,6 +227,7 @@ mod tests {
             expand: vec![],
             opts: vec!["annotation_details".into()],
             keep_secrets: false,
+            copied: false,
         }
     }
 

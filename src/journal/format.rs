@@ -56,6 +56,15 @@ pub struct Options {
     pub opts: Vec<String>,
     /// Were live credentials kept?
     pub keep_secrets: bool,
+    /// Were the responses copied from elsewhere? Nothing is lost when they are copied again, and nothing
+    /// is fetched into such a journal.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub copied: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What a record is.
@@ -305,6 +314,7 @@ mod tests {
             expand: vec!["project".into()],
             opts: vec![],
             keep_secrets: false,
+            copied: false,
         };
         let mut bytes = encode_file_head(&options);
         let len = bytes.len();

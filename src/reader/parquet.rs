@@ -7,9 +7,12 @@ use std::io::Read;
 use arrow::array::{Array as _, ArrayRef, AsArray as _};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use parquet::arrow::{ArrowSchemaConverter, ProjectionMask};
 use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::ParquetStatisticsPolicy;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::{BATCH_BYTES, BATCH_ROWS, Batches, Input, ReadError};
@@ -49,7 +52,14 @@ fn damaged(error: impl std::fmt::Display) -> ReadError {
 
 /// Opens a table.
 pub(super) fn open(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(input).map_err(damaged)?;
+    // What the footer says of each column chunk, beyond where it is, is for readers that skip rows; it
+    // would stay in memory, for all row groups.
+    let options = ArrowReaderOptions::new()
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(input, options);
+    let builder = builder.map_err(damaged)?;
     check_columns(table, &builder)?;
     let rows = batch_rows(&builder);
     let reader = builder.with_batch_size(rows).build().map_err(damaged)?;

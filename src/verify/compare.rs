@@ -4,6 +4,7 @@
 use arrow::array::RecordBatch;
 
 use super::finding::{Finding, Findings, shown};
+use super::positions::Positions;
 use super::stream::Stream;
 use crate::ids::IdList;
 use crate::tables::{BatchSink, Rows, SinkError, TableInfo};
@@ -14,33 +15,12 @@ const LOOKED_AT: usize = 1_000;
 /// Cells of one row that are told apart.
 const TOLD_CELLS: usize = 3;
 
-/// One bit for each task.
-#[derive(Debug, Default)]
-pub(super) struct Tasks(Vec<u64>);
-
-impl Tasks {
-    pub(super) fn add(&mut self, position: usize) {
-        let (word, bit) = (position / 64, position % 64);
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
-        }
-        if let Some(word) = self.0.get_mut(word) {
-            *word |= 1 << bit;
-        }
-    }
-
-    fn has(&self, position: usize) -> bool {
-        let word = self.0.get(position / 64).copied().unwrap_or_default();
-        word & (1 << (position % 64)) != 0
-    }
-}
-
 /// Tells what differs, but of no task twice.
 pub(super) struct Teller<'c> {
     pub(super) ids: &'c IdList,
     pub(super) findings: &'c mut Findings,
     /// Tasks that are known to differ, or that could not be flattened: nothing more is said of them.
-    pub(super) told: &'c Tasks,
+    pub(super) told: &'c Positions,
 }
 
 impl Teller<'_> {

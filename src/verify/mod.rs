@@ -14,6 +14,7 @@ mod compare;
 mod error;
 mod files;
 mod finding;
+mod positions;
 mod raw;
 mod stream;
 mod structure;

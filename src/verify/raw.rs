@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::finding::{Finding, Findings};
+use super::positions::Positions;
 use super::{VerifyError, VerifyReport};
 use crate::failures::write_line;
 use crate::ids::{IdList, read_ids};
@@ -18,19 +19,21 @@ use crate::output::{FAILURES, IDS, Manifest, STATE_DIRECTORY};
 /// The place of the journal, as a finding names it.
 const JOURNAL: &str = ".scale-export/journal";
 
-/// What the journal holds for one ID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
-    Nothing,
-    Response(Location),
-    Failure(Location),
-}
-
 /// The raw responses by the position of their ID.
 #[derive(Debug)]
 pub(super) struct RawResponses {
     reader: JournalReader,
-    held: Vec<Held>,
+    /// Where the last record of each ID is; there is one for each ID, so its size counts.
+    held: Vec<Location>,
+    /// IDs of which that is a failure.
+    failed: Positions,
+}
+
+/// What the journal holds for one ID.
+enum Held {
+    Nothing,
+    Response(Location),
+    Failure(Location),
 }
 
 impl RawResponses {
@@ -48,16 +51,16 @@ impl RawResponses {
             report.unproven.push(text.to_owned());
             return Ok(None);
         }
-        let mut held = vec![Held::Nothing; ids.len()];
+        let mut held = vec![Location::NOWHERE; ids.len()];
+        let mut failed = Positions::default();
         let end = manifest.run.journal_bytes;
         let opened = JournalReader::open(&state, end, |entry| {
-            let place = ids
-                .position(entry.task_id)
-                .and_then(|position| held.get_mut(position));
-            match (place, entry.kind) {
-                (Some(place), RecordKind::Response) => *place = Held::Response(entry.location),
-                (Some(place), RecordKind::Failure) => *place = Held::Failure(entry.location),
-                _ => {}
+            let position = ids.position(entry.task_id);
+            if let Some(position) = position.filter(|_| entry.kind != RecordKind::Published)
+                && let Some(place) = held.get_mut(position)
+            {
+                *place = entry.location;
+                failed.set(position, entry.kind == RecordKind::Failure);
             }
         });
         let (reader, options, opened) = match opened {
@@ -108,7 +111,19 @@ impl RawResponses {
             );
             findings.add(Finding::of_file("manifest.json", &expected, &found));
         }
-        Ok(Some(Self { reader, held }))
+        Ok(Some(Self {
+            reader,
+            held,
+            failed,
+        }))
+    }
+
+    fn held(&self, position: usize) -> Held {
+        match self.held.get(position).copied() {
+            None | Some(Location::NOWHERE) => Held::Nothing,
+            Some(location) if self.failed.has(position) => Held::Failure(location),
+            Some(location) => Held::Response(location),
+        }
     }
 
     /// Reads the response of an ID into `body`; or says what stands in its place.
@@ -118,7 +133,7 @@ impl RawResponses {
         task_id: &str,
         body: &mut Vec<u8>,
     ) -> Result<Result<(), String>, VerifyError> {
-        match self.held.get(position).copied().unwrap_or(Held::Nothing) {
+        match self.held(position) {
             Held::Response(location) => settle(self.reader.read(task_id, location, body)),
             Held::Failure(_) => Ok(Err("a failure".to_owned())),
             Held::Nothing => Ok(Err("none".to_owned())),
@@ -132,7 +147,7 @@ impl RawResponses {
         task_id: &str,
     ) -> Result<Result<Vec<u8>, String>, VerifyError> {
         let mut body = Vec::new();
-        match self.held.get(position).copied().unwrap_or(Held::Nothing) {
+        match self.held(position) {
             Held::Failure(location) => {
                 let note = settle(self.reader.read_failure(task_id, location, &mut body))?;
                 Ok(note.map(|note| {

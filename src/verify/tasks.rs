@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
-use super::compare::{Compare, Tasks, Teller, leftovers};
+use super::compare::{Compare, Teller, leftovers};
 use super::files::tables;
 use super::finding::{Finding, Findings};
+use super::positions::Positions;
 use super::raw::{RawResponses, check_failures, read_list};
 use super::stream::Stream;
 use super::{VerifyError, VerifyReport, structure};
@@ -41,14 +42,15 @@ pub(super) fn check(
 ) -> Result<(), VerifyError> {
     events.send(Event::Phase("reading the journal"));
     let list = read_list(directory, manifest, findings, report);
-    let ids = match &list {
-        Some(ids) => ids.clone(),
+    let of_tasks = match &list {
+        Some(_) => IdList::default(),
         None => list_of_tasks(directory, manifest, findings),
     };
-    let mut raw = RawResponses::open(directory, manifest, &ids, findings, report)?;
+    let ids = list.as_ref().unwrap_or(&of_tasks);
+    let mut raw = RawResponses::open(directory, manifest, ids, findings, report)?;
     let failed = check_failures(directory, manifest, list.as_ref(), raw.as_mut(), findings)?;
     let mut streams = open_streams(directory, manifest, findings);
-    let mut proof = Proof::new(&streams, &ids, findings, report, raw);
+    let mut proof = Proof::new(&streams, ids, findings, report, raw);
     events.send(Event::Phase("rebuilding every task and comparing it"));
     let total = ids.len();
     let mut tasks = 0;
@@ -144,7 +146,7 @@ struct Proof<'p> {
     /// Are all tables there that a task is rebuilt from?
     rebuilds: bool,
     present: Vec<bool>,
-    told: Tasks,
+    told: Positions,
     flattener: Flattener,
     rebuilder: Rebuilder,
     rebuilt: String,
@@ -188,7 +190,7 @@ impl<'p> Proof<'p> {
                 .iter()
                 .map(|table| names.contains(table.name))
                 .collect(),
-            told: Tasks::default(),
+            told: Positions::default(),
             flattener: Flattener::new(|name| names.contains(name)),
             rebuilder: Rebuilder::default(),
             rebuilt: String::new(),
@@ -316,10 +318,10 @@ impl<'p> Proof<'p> {
             }
         }
         if is_told {
-            self.told.add(position);
+            self.told.set(position, true);
         }
         let Some(document) = received.or(rebuilt) else {
-            self.told.add(position);
+            self.told.set(position, true);
             self.all_flattened = false;
             return Ok(());
         };
