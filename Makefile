@@ -1,4 +1,4 @@
-.PHONY: help test demo lint bless bench
+.PHONY: help test demo lint bless bench fuzz
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -23,3 +23,20 @@ bench: ## Ways from JSON to columns, side by side
 
 bless: .venv/ready ## Write generated files anew
 	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden readme
+
+FUZZ_TARGETS = json ids journal rebuild
+FUZZ_SECONDS = 60
+# Memory and time of one input. The largest one takes a hundredth of either.
+FUZZ_LIMITS = -rss_limit_mb=1024 -malloc_limit_mb=512 -timeout=10
+
+.cargo-fuzz/bin/cargo-fuzz:
+	cargo install --quiet --locked --root .cargo-fuzz --version 0.13.2 cargo-fuzz
+
+# This crate has no unsafe code, so the sanitizers that need a nightly compiler have nothing to find. What
+# is found new stays out of the seeds in fuzz/corpus.
+fuzz: .cargo-fuzz/bin/cargo-fuzz ## A minute of fuzzing for each target
+	set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/target/found/$$target; \
+		.cargo-fuzz/bin/cargo-fuzz fuzz run --sanitizer none $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) $(FUZZ_LIMITS) -print_final_stats=1; \
+	done

@@ -79,6 +79,13 @@ pub(super) type Failure = Box<dyn Explain>;
 
 /// Runs the program: parses the command line, does what it says, prints how it ended.
 pub fn main() -> Exit {
+    let print_panic = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // What is caught becomes an error with a name, and is told as that.
+        if !crate::reader::is_guarded() {
+            print_panic(panic);
+        }
+    }));
     let cli = match read_command_line() {
         Ok(cli) => cli,
         Err(error) => {

@@ -10,7 +10,7 @@ use super::index::{Index, Slot};
 use super::publish::{Publication, Target, now, publish};
 use super::{Ended, ExportError, ExportReport, build};
 use crate::event::{Event, Events};
-use crate::ids::{IdList, read_ids};
+use crate::ids::{IdList, read_published};
 use crate::journal::format::Options;
 use crate::journal::{Journal, JournalReader};
 use crate::output::{
@@ -243,7 +243,7 @@ fn list_of(options: &FlattenOptions, found: &Found) -> Result<IdList, ExportErro
     {
         let list = source.join(IDS);
         if list.exists() {
-            return Ok(read_ids(&[list], &[])?);
+            return Ok(read_published(&list)?);
         }
     }
     Ok(found.ids.clone())

@@ -9,7 +9,7 @@ use std::hash::BuildHasher as _;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 pub use error::IdsError;
-pub use read::read_ids;
+pub use read::{ListFormat, read_bytes, read_ids, read_published};
 
 /// Bytes of an ID at most. IDs are opaque; this only tells them from data that came here by mistake.
 pub const MAX_ID_BYTES: usize = 1024;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use bytes::{Buf as _, Bytes};
+
 use super::{IdList, IdsError, MAX_ID_BYTES};
 use crate::json::Parser;
 use crate::reader::Input;
@@ -58,15 +60,66 @@ fn read_file(path: &Path, ids: &mut IdList) -> Result<(), IdsError> {
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(source.failed("it is a directory"));
     }
-    let extension = path
-        .extension()
-        .map(|extension| extension.to_string_lossy().to_lowercase());
-    match extension.as_deref() {
-        Some("csv") => source.csv(file, ids),
-        Some("jsonl" | "ndjson") => source.json_lines(BufReader::new(file), ids),
-        Some("parquet") => source.parquet(file.into(), ids),
-        _ => source.text(BufReader::new(file), ids),
+    match ListFormat::of(path) {
+        ListFormat::Csv => source.csv(file, ids),
+        ListFormat::JsonLines => source.json_lines(BufReader::new(file), ids),
+        ListFormat::Parquet => source.parquet(file.into(), ids),
+        ListFormat::Text | ListFormat::Published => source.text(BufReader::new(file), ids),
     }
+}
+
+/// Reads a list as this tool publishes it ([`IdList::to_lines`]): exactly one ID a line, and no
+/// comments, since an ID may begin with `#`.
+pub fn read_published(path: &Path) -> Result<IdList, IdsError> {
+    let source = Source {
+        name: path.display().to_string(),
+    };
+    let file = File::open(path).map_err(|error| source.failed(&error.to_string()))?;
+    source.published(BufReader::new(file))
+}
+
+/// The format of a list of IDs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListFormat {
+    /// One ID a line.
+    Text,
+    /// CSV with a column `task_id`.
+    Csv,
+    /// One JSON object a line, with a key `task_id`.
+    JsonLines,
+    /// Parquet with a column `task_id`.
+    Parquet,
+    /// As this tool publishes it.
+    Published,
+}
+
+impl ListFormat {
+    /// By the ending of the file's name.
+    fn of(path: &Path) -> Self {
+        let extension = path.extension().unwrap_or_default();
+        match extension.to_string_lossy().to_lowercase().as_str() {
+            "csv" => Self::Csv,
+            "jsonl" | "ndjson" => Self::JsonLines,
+            "parquet" => Self::Parquet,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// Reads a list that is in memory.
+pub fn read_bytes(format: ListFormat, content: Bytes) -> Result<IdList, IdsError> {
+    let mut ids = IdList::default();
+    let source = Source {
+        name: "memory".to_owned(),
+    };
+    match format {
+        ListFormat::Csv => source.csv(content.reader(), &mut ids),
+        ListFormat::JsonLines => source.json_lines(content.reader(), &mut ids),
+        ListFormat::Parquet => source.parquet(Input::Bytes(content), &mut ids),
+        ListFormat::Text => source.text(content.reader(), &mut ids),
+        ListFormat::Published => return source.published(content.reader()),
+    }?;
+    Ok(ids)
 }
 
 /// A named source of IDs.
@@ -111,6 +164,17 @@ impl Source {
             return Ok(());
         }
         ids.add(id).map_err(|cause| self.bad(what, number, &cause))
+    }
+
+    fn published(&self, reader: impl BufRead) -> Result<IdList, IdsError> {
+        let mut ids = IdList::default();
+        self.lines(reader, MAX_LINE_BYTES, |number, line| {
+            let id = line.strip_suffix('\n').unwrap_or(line);
+            let added = ids.add(id);
+            added.map_err(|cause| self.bad("line", number, &cause))
+        })?;
+        ids.shrink();
+        Ok(ids)
     }
 
     fn text(&self, reader: impl BufRead, ids: &mut IdList) -> Result<(), IdsError> {
@@ -179,7 +243,7 @@ impl Source {
         Ok(())
     }
 
-    fn csv(&self, file: File, ids: &mut IdList) -> Result<(), IdsError> {
+    fn csv(&self, file: impl Read, ids: &mut IdList) -> Result<(), IdsError> {
         let mut reader = csv::ReaderBuilder::new()
             .flexible(true)
             .from_reader(BufReader::new(file));
@@ -314,6 +378,14 @@ mod tests {
                 .to_string()
                 .contains("directory")
         );
+    }
+
+    #[test]
+    fn a_published_list_is_the_same_list() {
+        let list = read("a.csv", b"task_id\n#not_a_comment\n").unwrap();
+        assert_eq!(list.to_lines(), "#not_a_comment\n");
+        let again = read_bytes(ListFormat::Published, list.to_lines().into()).unwrap();
+        assert!(list.iter().eq(again.iter()));
     }
 
     proptest! {

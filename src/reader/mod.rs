@@ -5,6 +5,7 @@
 
 mod csv;
 mod error;
+mod guard;
 pub mod parquet;
 
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::io::Read;
 use bytes::{Buf as _, Bytes};
 
 pub use error::ReadError;
+pub use guard::is_guarded;
 
 use crate::output::Format;
 use crate::tables::{Rows, TableInfo};

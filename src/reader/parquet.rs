@@ -6,6 +6,7 @@ use std::io::Read;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _};
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -15,6 +16,7 @@ use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::ParquetStatisticsPolicy;
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::guard::guarded;
 use super::{BATCH_BYTES, BATCH_ROWS, Batches, Input, ReadError};
 use crate::tables::schema::arrow_schema;
 use crate::tables::{Rows, TableInfo};
@@ -52,6 +54,10 @@ fn damaged(error: impl std::fmt::Display) -> ReadError {
 
 /// Opens a table.
 pub(super) fn open(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
+    guarded(|| open_unguarded(table, input)).unwrap_or_else(|cause| Err(damaged(cause)))
+}
+
+fn open_unguarded(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
     // What the footer says of each column chunk, beyond where it is, is for readers that skip rows; it
     // would stay in memory, for all row groups.
     let options = ArrowReaderOptions::new()
@@ -130,12 +136,16 @@ impl Iterator for Tables {
         if self.failed {
             return None;
         }
-        let batch = self.reader.next()?.map_err(damaged);
+        let next = guarded(|| self.reader.next()).unwrap_or_else(|cause| {
+            self.failed = true;
+            Some(Err(ArrowError::ParquetError(cause)))
+        });
+        let batch = next?.map_err(damaged);
         let rows = batch.and_then(|batch| {
             let nulls = |column| damaged(format!("column `{column}` is of another type"));
             Rows::of(self.table, batch).map_err(nulls)
         });
-        self.failed = rows.is_err();
+        self.failed |= rows.is_err();
         Some(rows)
     }
 }
@@ -160,8 +170,9 @@ pub fn each_text<E>(
     mut see: impl FnMut(u64, &str) -> Result<(), E>,
 ) -> Result<(), ColumnError<E>> {
     let failed = |error: &dyn std::fmt::Display| ColumnError::Damaged(error.to_string());
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(input).map_err(|error| failed(&error))?;
+    let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(input))
+        .map_err(ColumnError::Damaged)?
+        .map_err(|error| failed(&error))?;
     let fields = builder.schema().fields().iter();
     let columns: Vec<String> = fields.map(|field| field.name().clone()).collect();
     let column = columns.iter().position(|column| column == name);
@@ -169,9 +180,11 @@ pub fn each_text<E>(
         return Err(ColumnError::Missing(columns));
     };
     let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
-    let batches = builder.with_projection(mask).build();
+    let mut batches = guarded(|| builder.with_projection(mask).build())
+        .map_err(ColumnError::Damaged)?
+        .map_err(|error| failed(&error))?;
     let mut row = 0;
-    for batch in batches.map_err(|error| failed(&error))? {
+    while let Some(batch) = guarded(|| batches.next()).map_err(ColumnError::Damaged)? {
         let batch = batch.map_err(|error| failed(&error))?;
         let Some(array) = batch.columns().first() else {
             continue;

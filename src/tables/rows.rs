@@ -154,6 +154,11 @@ impl Rows {
         self.table
     }
 
+    /// The batch.
+    pub fn batch(&self) -> &RecordBatch {
+        &self.batch
+    }
+
     /// Their number.
     pub fn len(&self) -> usize {
         self.batch.num_rows()

@@ -11,7 +11,7 @@ use super::finding::{Finding, Findings};
 use super::positions::Positions;
 use super::{VerifyError, VerifyReport};
 use crate::failures::write_line;
-use crate::ids::{IdList, read_ids};
+use crate::ids::{IdList, read_published};
 use crate::journal::format::RecordKind;
 use crate::journal::{JournalError, JournalReader, Location};
 use crate::output::{FAILURES, IDS, Manifest, STATE_DIRECTORY};
@@ -184,12 +184,7 @@ pub(super) fn read_list(
         report.unproven.push(text.to_owned());
         return None;
     }
-    let ids = if manifest.ids.requested == 0 {
-        Ok(IdList::default())
-    } else {
-        read_ids(&[list], &[])
-    };
-    match ids {
+    match read_published(&list) {
         Ok(ids) => {
             if ids.len() as u64 != manifest.ids.requested {
                 let expected = format!("{} IDs", manifest.ids.requested);

@@ -16,3 +16,4 @@ mod network;
 mod rebuild;
 mod running;
 mod support;
+mod verify;

@@ -2,6 +2,7 @@
 
 pub(crate) mod round_trip;
 pub(crate) mod server;
+pub(crate) mod table;
 pub(crate) mod tasks;
 
 use std::collections::BTreeMap;

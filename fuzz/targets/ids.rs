@@ -1,0 +1,46 @@
+//! The readers of IDs: any bytes in every format.
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use scale_export::ids::{ListFormat, read_bytes};
+
+const FORMATS: [ListFormat; 4] = [
+    ListFormat::Text,
+    ListFormat::Csv,
+    ListFormat::JsonLines,
+    ListFormat::Parquet,
+];
+
+fn let_guarded_panics_be_caught() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let abort = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !scale_export::reader::is_guarded() {
+                abort(panic);
+            }
+        }));
+    });
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let_guarded_panics_be_caught();
+    let Some((first, content)) = bytes.split_first() else {
+        return;
+    };
+    let format = FORMATS[usize::from(*first) % FORMATS.len()];
+    if let Ok(ids) = read_bytes(format, Bytes::copy_from_slice(content)) {
+        for (position, id) in ids.iter().enumerate() {
+            assert_eq!(ids.position(id), Some(position));
+        }
+        // What is published as the list is the same list.
+        let again = read_bytes(ListFormat::Published, ids.to_lines().into());
+        assert!(
+            again
+                .expect("a published list is a list")
+                .iter()
+                .eq(ids.iter())
+        );
+    }
+});

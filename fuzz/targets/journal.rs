@@ -1,0 +1,107 @@
+//! The journal reader: a journal of a few records with bytes changed, taken out or cut off, or any
+//! bytes at all. Whatever is read back was written.
+#![no_main]
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use scale_export::journal::format::{Options, Record, RecordKind, encode, encode_file_head};
+use scale_export::journal::{Journal, JournalReader};
+
+const KINDS: [RecordKind; 3] = [
+    RecordKind::Response,
+    RecordKind::Failure,
+    RecordKind::Published,
+];
+
+fn options() -> Options {
+    Options {
+        base_url: "https://api.example.com".into(),
+        expand: vec![],
+        opts: vec![],
+        keep_secrets: false,
+        copied: false,
+    }
+}
+
+thread_local! {
+    static STATE: tempfile::TempDir = {
+        // In memory, where there is such a place: thousands of files are written a second.
+        let memory = Path::new("/dev/shm");
+        let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        made.expect("a directory for the journal")
+    };
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((first, rest)) = bytes.split_first() else {
+        return;
+    };
+    let mut written = HashMap::new();
+    let file = if first % 8 == 0 {
+        rest.to_vec()
+    } else {
+        damaged(usize::from(first % 8), rest, &mut written)
+    };
+    STATE.with(|state| {
+        let state = state.path();
+        std::fs::write(state.join("journal"), file).expect("the file can be written");
+        let mut seen = Vec::new();
+        let read = JournalReader::open(state, None, |entry| {
+            seen.push((entry.task_id.to_owned(), entry.location));
+        });
+        if let Ok((mut reader, _, _)) = read {
+            let mut body = Vec::new();
+            for (task_id, location) in &seen {
+                if reader.read(task_id, *location, &mut body).is_ok() && first % 8 != 0 {
+                    assert!(written[task_id].contains(&body), "{task_id}");
+                }
+            }
+            // The one that writes cuts off what is torn, and must find the same.
+            let mut again = Vec::new();
+            let opened = Journal::open(state, &options(), |entry| {
+                again.push((entry.task_id.to_owned(), entry.location));
+            });
+            if opened.is_ok() {
+                assert_eq!(seen, again);
+            }
+        }
+    });
+});
+
+/// A journal of `count` records, whose bodies and damage come from `bytes`.
+fn damaged(count: usize, bytes: &[u8], written: &mut HashMap<String, Vec<Vec<u8>>>) -> Vec<u8> {
+    let (bodies, damage) = bytes.split_at(bytes.len() / 2);
+    let mut file = encode_file_head(&options());
+    for (index, body) in bodies
+        .chunks(bodies.len().div_ceil(count).max(1))
+        .enumerate()
+    {
+        let task_id = format!("task_{}", index % 3);
+        let body = body.repeat(1 + index * 20);
+        encode(
+            &Record {
+                kind: KINDS[index % KINDS.len()],
+                flags: 0,
+                attempts: 1,
+                time: 0,
+                task_id: &task_id,
+                body: &body,
+            },
+            &mut file,
+        );
+        written.entry(task_id).or_default().push(body);
+    }
+    for change in damage.chunks_exact(4) {
+        let [low, high, what, byte] = [change[0], change[1], change[2], change[3]];
+        let at = usize::from(u16::from_le_bytes([low, high])) % file.len().max(1);
+        match what % 4 {
+            0 if at < file.len() => file[at] ^= byte,
+            1 => file.truncate(at),
+            2 if at < file.len() => drop(file.remove(at)),
+            _ => file.insert(at.min(file.len()), byte),
+        }
+    }
+    file
+}
