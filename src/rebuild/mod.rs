@@ -89,8 +89,8 @@ impl<'t> Walk<'_, 't> {
             Some(Found::Elsewhere(row)) => {
                 self.problem(
                     table,
-                    "the row before those of later objects",
-                    "it stands behind them",
+                    "the row behind those of earlier objects",
+                    "it stands before them",
                 );
                 Some(row)
             }

@@ -134,9 +134,9 @@ impl Columns {
 
 /// Where the row of a path was.
 pub(super) enum Found<'t> {
-    /// Next in order.
+    /// Behind all that were found before.
     InOrder(RowRef<'t>),
-    /// Somewhere else among the task's rows.
+    /// Before one of those.
     Elsewhere(RowRef<'t>),
     /// Nowhere.
     Nothing,
@@ -214,7 +214,12 @@ impl<'w, 't> Cursor<'w, 't> {
         match place.and_then(|place| Some((place, self.rows.get(place)?))) {
             Some((place, row)) => {
                 self.mark(place);
-                Found::Elsewhere(row)
+                if place < self.next {
+                    return Found::Elsewhere(row);
+                }
+                // Rows that were passed over are found later, out of their order, or by nobody.
+                self.next = place + 1;
+                Found::InOrder(row)
             }
             None => Found::Nothing,
         }

@@ -1,6 +1,8 @@
 //! The rows that tasks give, against the rows that are there: whole batches at once while they agree,
 //! row by row and cell by cell where they do not. Depends on the files of this folder.
 
+use std::cmp::Ordering;
+
 use arrow::array::RecordBatch;
 
 use super::finding::{Finding, Findings, shown};
@@ -97,34 +99,45 @@ fn differing(
     teller: &mut Teller<'_>,
 ) -> usize {
     let wanted = key.get(expected, at);
-    let distance = stream
+    let found_at = stream
         .ahead()
         .take(LOOKED_AT)
         .position(|(rows, row)| key.get(rows, row) == wanted);
-    match distance {
-        Some(0) => {
-            if let Some((found, row)) = stream.uncompared(teller.findings) {
-                for finding in cells(key, expected, at, found, row) {
-                    teller.tell(finding);
-                }
+    let there = stream.ahead().next();
+    let expected_at = there.and_then(|(rows, row)| {
+        let there = key.get(rows, row);
+        let ahead = at..expected.len().min(at + LOOKED_AT);
+        ahead
+            .into_iter()
+            .position(|at| key.get(expected, at) == there)
+    });
+    if found_at == Some(0) {
+        if let Some((found, row)) = stream.uncompared(teller.findings) {
+            for finding in cells(key, expected, at, found, row) {
+                teller.tell(finding);
             }
-            stream.advance(1);
-            1
         }
-        Some(distance) => {
-            for _ in 0..distance {
-                if let Some((found, row)) = stream.uncompared(teller.findings) {
-                    teller.tell(key.finding(found, row, "no row here", "one"));
-                }
-                stream.advance(1);
-            }
-            0
-        }
-        None => {
-            teller.tell(key.finding(expected, at, "a row here", "none"));
-            1
-        }
+        stream.advance(1);
+        return 1;
     }
+    // Rows too many come to an end where the expected one stands, rows that are missing where the row
+    // that is there was expected; whichever is nearer. Otherwise one stands in the other's place.
+    let far = |distance: Option<usize>| distance.unwrap_or(LOOKED_AT);
+    let (too_many, missing) = match far(found_at).cmp(&far(expected_at)) {
+        Ordering::Less => (far(found_at), 0),
+        Ordering::Greater => (0, far(expected_at)),
+        Ordering::Equal => (1, 1),
+    };
+    for at in at..at + missing {
+        teller.tell(key.finding(expected, at, "a row here", "none"));
+    }
+    for _ in 0..too_many {
+        if let Some((found, row)) = stream.uncompared(teller.findings) {
+            teller.tell(key.finding(found, row, "no row here", "one"));
+        }
+        stream.advance(1);
+    }
+    missing
 }
 
 /// Rows that are left when every task has given its own.

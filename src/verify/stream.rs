@@ -165,7 +165,7 @@ impl Stream {
             self.taken = (batch, to);
             let other = rows.text(TASK_ID, to).unwrap_or_default();
             match ids.position(other) {
-                Some(next) if next > position => {
+                Some(next) if next > position && !self.is_misplaced(ids, next, other) => {
                     self.next_position = Some(next);
                     return taken;
                 }
@@ -181,6 +181,24 @@ impl Stream {
                 }
             }
         }
+    }
+
+    /// Do rows of an earlier task follow those that come next, which are of the task at `next`? Then these
+    /// do not belong here, and must not keep the others waiting.
+    fn is_misplaced(&self, ids: &IdList, next: usize, task_id: &str) -> bool {
+        let (batch, from) = self.taken;
+        let ahead = self
+            .queue
+            .iter()
+            .enumerate()
+            .skip(batch)
+            .flat_map(|(index, rows)| {
+                let from = if index == batch { from } else { 0 };
+                (from..rows.len()).map(move |row| rows.text(TASK_ID, row).unwrap_or_default())
+            });
+        let mut others = ahead.skip_while(|other| *other == task_id);
+        let following = others.next().and_then(|other| ids.position(other));
+        following.is_some_and(|following| following < next)
     }
 
     /// The rows that were taken, to be looked at.
