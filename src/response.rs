@@ -52,8 +52,23 @@ pub fn check<'b>(
     keep_secrets: bool,
     parser: &mut Parser,
 ) -> Result<Checked<'b>, Unfit> {
-    let text = std::str::from_utf8(body).map_err(|error| Unfit::NotUtf8(error.valid_up_to()))?;
-    let document = parser.parse(text)?;
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(error) => {
+            let at = error.valid_up_to();
+            Cow::Owned(escape_invalid(body).ok_or(Unfit::NotUtf8(at))?)
+        }
+    };
+    let document = match parser.parse(&text) {
+        Err(_) if matches!(text, Cow::Owned(_)) => {
+            let valid = body
+                .utf8_chunks()
+                .next()
+                .map_or(0, |chunk| chunk.valid().len());
+            return Err(Unfit::NotUtf8(valid));
+        }
+        parsed => parsed?,
+    };
     let root = document.root();
     let found = root
         .get("task_id")
@@ -72,7 +87,7 @@ pub fn check<'b>(
         secrets(&document)
     };
     let body = if secrets.is_empty() {
-        Cow::Borrowed(text)
+        text
     } else {
         Cow::Owned(replace(document.text(), &secrets))
     };
@@ -81,6 +96,43 @@ pub fn check<'b>(
         is_final,
         task_id: found,
     })
+}
+
+/// Writes each byte that is not UTF-8 as half a surrogate pair, `\udc80` to `\udcff`, as Python's
+/// `surrogateescape` does: the value is kept like any that no Unicode string can hold, and its bytes can
+/// be had back. Nothing when an escape would mean something else where it stands.
+fn escape_invalid(body: &[u8]) -> Option<String> {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(body.len() + body.len() / 8);
+    for chunk in body.utf8_chunks() {
+        out.push_str(chunk.valid());
+        for (index, byte) in chunk.invalid().iter().enumerate() {
+            if index == 0 && changes_meaning(&out) {
+                return None;
+            }
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\udc{byte:02x}");
+        }
+    }
+    Some(out)
+}
+
+/// Would an escape of a low surrogate change meaning behind this text? Behind a backslash it would be none,
+/// and behind a high surrogate the other half of a pair.
+fn changes_meaning(before: &str) -> bool {
+    let backslashes = before
+        .bytes()
+        .rev()
+        .take_while(|byte| *byte == b'\\')
+        .count();
+    let escape = before.len().checked_sub(6).and_then(|at| before.get(at..));
+    let high = escape.is_some_and(|escape| {
+        let escape = escape.to_ascii_lowercase();
+        ["\\ud8", "\\ud9", "\\uda", "\\udb"]
+            .iter()
+            .any(|high| escape.starts_with(high))
+    });
+    backslashes % 2 == 1 || high
 }
 
 /// Where secrets stand in the document's text.
@@ -151,13 +203,40 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_not_utf8_are_kept_as_escapes() {
+        let body =
+            b"{\"task_id\":\"t1\",\"a\":\"caf\xe9 \xf0\x9f\x98 \\\\\xff\",\"b\":\"caf\xc3\xa9\"}";
+        let mut parser = Parser::default();
+        let checked = check(body, Some("t1"), false, &mut parser).unwrap();
+        let expected = r#"{"task_id":"t1","a":"caf\udce9 \udcf0\udc9f\udc98 \\\udcff","b":"café"}"#;
+        assert_eq!(checked.body, expected);
+        let document = parser.parse(&checked.body).unwrap();
+        assert!(document.root().get("a").unwrap().text().is_none());
+        let secret = b"{\"task_id\":\"t1\",\"workspace_token\":\"\xff\"}";
+        let checked = check(secret, Some("t1"), false, &mut parser).unwrap();
+        assert_eq!(
+            checked.body,
+            r#"{"task_id":"t1","workspace_token":"[redacted]"}"#
+        );
+    }
+
+    #[test]
     fn what_is_not_the_task_is_refused() {
         let mut parser = Parser::default();
         let mut refused = |body: &[u8]| check(body, Some("t1"), false, &mut parser).unwrap_err();
         assert_eq!(refused(b"{\"task_id\":\"t2\"}"), Unfit::OtherTask);
         assert_eq!(refused(b"{\"task_id\":1}"), Unfit::NoTask);
         assert_eq!(refused(b"[]"), Unfit::NoTask);
-        assert_eq!(refused(b"{\"task_id\":\"t1\xff\"}"), Unfit::NotUtf8(14));
+        assert_eq!(refused(b"{\"task_id\":\"t1\xff\"}"), Unfit::NoTask);
+        assert_eq!(refused(b"{\"task_id\":\"t1\"\xff}"), Unfit::NotUtf8(15));
+        assert_eq!(
+            refused(b"{\"task_id\":\"t1\",\"a\":\"\\\xff\"}"),
+            Unfit::NotUtf8(22)
+        );
+        assert_eq!(
+            refused(b"{\"task_id\":\"t1\",\"a\":\"\\ud83d\xff\"}"),
+            Unfit::NotUtf8(27)
+        );
         assert!(matches!(refused(b"<html>"), Unfit::NotJson(_)));
         assert!(matches!(refused(b"{\"task_id\":\"t1\""), Unfit::NotJson(_)));
     }

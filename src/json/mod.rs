@@ -13,7 +13,7 @@ mod text;
 mod value;
 
 pub use compare::{Difference, differences, same};
-pub use document::{Document, Kind, MAX_DEPTH, Parser};
+pub use document::{Document, Kind, Parser};
 pub use number::Number;
 pub use scan::JsonError;
 pub use text::{Text, push_pointer_token, write_json_string};
