@@ -8,8 +8,7 @@ use bytes::{Buf as _, Bytes};
 
 use super::{IdList, IdsError, MAX_ID_BYTES};
 use crate::json::Parser;
-use crate::reader::Input;
-use crate::reader::parquet::{ColumnError, each_text};
+use crate::reader::{ColumnError, Input, each_text};
 
 /// The column or key that is read.
 const COLUMN: &str = "task_id";

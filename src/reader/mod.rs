@@ -6,7 +6,7 @@
 mod csv;
 mod error;
 mod guard;
-pub mod parquet;
+mod parquet;
 
 use std::fs::File;
 use std::io::Read;
@@ -15,6 +15,7 @@ use bytes::{Buf as _, Bytes};
 
 pub use error::ReadError;
 pub use guard::is_guarded;
+pub use parquet::{ColumnError, each_text};
 
 use crate::output::Format;
 use crate::tables::{Rows, TableInfo};

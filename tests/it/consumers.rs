@@ -148,3 +148,41 @@ fn the_examples_run() {
         }
     }
 }
+
+#[test]
+fn another_way_to_rows_gives_the_same_rows() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let options = ["--expand", "project,batch"];
+    let (out, output) = export(&server, base.path(), "out", &task_ids(300), &options);
+    assert!(output.status.success());
+    let mut lines = Vec::new();
+    let mut seen = Vec::new();
+    let state = out.join(".scale-export");
+    let (mut reader, ..) = scale_export::journal::JournalReader::open(&state, None, |entry| {
+        seen.push((entry.task_id.to_owned(), entry.location));
+    })
+    .unwrap();
+    let mut body = Vec::new();
+    for (task_id, location) in seen.iter().filter(|(task_id, _)| !task_id.is_empty()) {
+        reader.read(task_id, *location, &mut body).unwrap();
+        lines.extend(&body);
+        lines.push(b'\n');
+    }
+    let tasks = base.path().join("tasks.jsonl");
+    fs::write(&tasks, lines).unwrap();
+    let output = python()
+        .arg(root().join("tests/consumers/oracle.py"))
+        .args([&tasks, &out])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for table in ["tasks: 300", "messages: ", "annotations: ", "attachments: "] {
+        assert!(said.contains(table), "{said}");
+    }
+}

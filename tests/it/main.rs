@@ -3,6 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a test that cannot go on has failed"
 )]
 
@@ -11,7 +12,9 @@ mod consumers;
 mod corpus;
 mod documents;
 mod export;
+mod flatten;
 mod golden;
+mod hard;
 mod network;
 mod rebuild;
 mod running;

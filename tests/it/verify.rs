@@ -660,7 +660,7 @@ fn damaged_files() -> Vec<FileDamage> {
                 edit(&messages(out, format), |file| {
                     let at = file.len() / 2;
                     file[at] ^= 1;
-                })
+                });
             },
             "SHA-256",
         ),
@@ -766,7 +766,7 @@ fn damaged_files() -> Vec<FileDamage> {
                 edit(&out.join(JOURNAL), |file| {
                     let at = file.len() / 2;
                     file[at] ^= 1;
-                })
+                });
             },
             "journal",
         ),

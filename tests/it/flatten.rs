@@ -1,0 +1,451 @@
+//! `flatten`: the bytes of the export, from its journal and from files; and what users get wrong.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use scale_export::sandbox::SandboxConfig;
+
+use crate::support::table::{Table, copy};
+use crate::support::{export, manifest, program, published, sandbox, task_ids};
+
+/// Tasks of an export.
+const TASKS: usize = 60;
+
+fn run(arguments: &[&str], paths: &[&Path]) -> Output {
+    program().args(arguments).args(paths).output().unwrap()
+}
+
+/// `flatten SOURCE --out OUT`, with more options.
+fn flatten(source: &Path, out: &Path, options: &[&str]) -> Output {
+    let mut command = program();
+    command.arg("flatten").arg(source).arg("--out").arg(out);
+    command.args(options).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn assert_verified(out: &Path) {
+    let output = run(&["verify"], &[out]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("equals its raw response"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+/// An export with drift and two failed IDs.
+fn exported(base: &Path, options: &[&str]) -> PathBuf {
+    let server = sandbox(SandboxConfig {
+        drift: true,
+        tasks: Some(TASKS as u64),
+        ..SandboxConfig::default()
+    });
+    let mut ids = task_ids(TASKS);
+    ids.reverse();
+    ids.insert(7, "no_such_task".to_owned());
+    let (out, output) = export(&server, base, "out", &ids, options);
+    assert_eq!(output.status.code(), Some(3));
+    out
+}
+
+/// The raw responses of an export, one a line, in the order of its list.
+fn raw_lines(out: &Path) -> Vec<String> {
+    let state = out.join(".scale-export");
+    let mut seen = std::collections::HashMap::new();
+    let (mut reader, ..) = scale_export::journal::JournalReader::open(&state, None, |entry| {
+        seen.insert(entry.task_id.to_owned(), entry.location);
+    })
+    .unwrap();
+    let list = fs::read_to_string(state.join("ids.txt")).unwrap();
+    let mut body = Vec::new();
+    let lines = list.lines().filter(|task_id| *task_id != "no_such_task");
+    lines
+        .map(|task_id| {
+            reader.read(task_id, seen[task_id], &mut body).unwrap();
+            String::from_utf8(body.clone()).unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn the_journal_gives_the_bytes_of_the_export() {
+    for format in ["parquet", "csv"] {
+        let base = tempfile::tempdir().unwrap();
+        let out = exported(
+            base.path(),
+            &["--format", format, "--expand", "project,batch"],
+        );
+        let before = published(&out);
+        let again = base.path().join("again");
+        // Twice: copies are made again as well.
+        for _ in 0..2 {
+            let output = flatten(&out, &again, &["--format", format]);
+            assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+            assert!(published(&again) == before);
+            assert_verified(&again);
+        }
+        let output = flatten(&out, &out, &["--format", format]);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        assert!(published(&out) == before);
+        assert_verified(&out);
+        assert_eq!(manifest(&again)["ids"], manifest(&out)["ids"]);
+        assert_eq!(manifest(&again)["options"], manifest(&out)["options"]);
+        // The export goes on where it was.
+        let server = sandbox(SandboxConfig::default());
+        let (_, output) = export(&server, base.path(), "out", &task_ids(3), &[]);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("--base-url"));
+    }
+}
+
+#[test]
+fn the_other_format_and_some_tables_come_from_the_same_responses() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(base.path(), &[]);
+    let output = flatten(
+        &out,
+        &out,
+        &["--format", "csv", "--tables", "messages,tasks"],
+    );
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let names: Vec<String> = published(&out).into_keys().collect();
+    assert_eq!(
+        names,
+        ["failures.jsonl", "load.sql", "messages.csv", "tasks.csv"]
+    );
+    let output = run(&["verify"], &[&out]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        stderr(&output)
+            .contains("not proven: that tasks can be rebuilt: the export has no threads")
+    );
+}
+
+#[test]
+fn json_lines_of_every_kind_give_the_bytes_of_the_export() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig {
+        drift: true,
+        ..SandboxConfig::default()
+    });
+    let mut ids = task_ids(TASKS);
+    ids.reverse();
+    let (out, output) = export(&server, base.path(), "out", &ids, &[]);
+    assert!(output.status.success());
+    let before = published(&out);
+    let lines = raw_lines(&out).join("\n") + "\n";
+    let gzip = {
+        let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+        encoder.write_all(lines.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd = zstd::encode_all(lines.as_bytes(), 1).unwrap();
+    let crlf = format!("\u{feff}{}", lines.replace('\n', "\r\n\r\n"));
+    for (name, content) in [
+        ("raw.jsonl", lines.clone().into_bytes()),
+        ("raw.jsonl.gz", gzip.clone()),
+        ("raw.zst", zstd),
+        ("windows.jsonl", crlf.into_bytes()),
+    ] {
+        let source = base.path().join(name);
+        fs::write(&source, content).unwrap();
+        let again = base.path().join(format!("{name}.out"));
+        let output = flatten(&source, &again, &[]);
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
+        assert!(published(&again) == before, "{name}");
+        assert_verified(&again);
+    }
+    let again = base.path().join("stdin.out");
+    let mut child = program()
+        .args(["flatten", "-", "--out"])
+        .arg(&again)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&gzip).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(published(&again) == before);
+    // In another order, the list of IDs gives the order.
+    let mut shuffled: Vec<&str> = lines.lines().collect();
+    shuffled.sort_unstable();
+    let source = base.path().join("shuffled.jsonl");
+    fs::write(&source, shuffled.join("\n")).unwrap();
+    let again = base.path().join("shuffled.out");
+    let list = base.path().join("out.ids");
+    let output = flatten(&source, &again, &["--ids", list.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(published(&again) == before);
+}
+
+#[test]
+fn a_line_that_is_no_task_harms_no_other() {
+    let base = tempfile::tempdir().unwrap();
+    let source = base.path().join("raw.jsonl");
+    let lines = [
+        r#"{"task_id":"a","status":"pending"}"#,
+        "not json",
+        r#"{"status":"completed"}"#,
+        r#"{"task_id":"b c"}"#,
+        r#"{"task_id":"b","status":"completed"}"#,
+        r#"{"task_id":"a","status":"completed","x":{"workspace_token":"live_secret"}}"#,
+        "[]",
+    ];
+    fs::write(&source, lines.join("\n")).unwrap();
+    let list = base.path().join("ids.txt");
+    fs::write(&list, "b\nc\na\n").unwrap();
+    let out = base.path().join("out");
+    let output = flatten(
+        &source,
+        &out,
+        &[
+            "--format",
+            "csv",
+            "--summary",
+            "-",
+            "--ids",
+            list.to_str().unwrap(),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(3));
+    let said = stderr(&output);
+    for part in [
+        "raw.jsonl`, line 2: the body is not JSON",
+        "line 3: the body is no task",
+        "line 4: it has white space inside",
+        "line 7: the body is no task",
+        "4 lines of the sources are no task",
+        "1 missing",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (
+            &summary["unreadable"],
+            &summary["exported"],
+            &summary["failed"]
+        ),
+        (&4.into(), &2.into(), &1.into())
+    );
+    let tasks = fs::read_to_string(out.join("tasks.csv")).unwrap();
+    let rows: Vec<&str> = tasks.lines().skip(1).collect();
+    // In the order of the list, and of two responses for a task the last.
+    assert!(
+        rows[0].starts_with("b,") && rows[1].starts_with("a,"),
+        "{tasks}"
+    );
+    assert!(
+        rows[1].contains("completed") && !tasks.contains("live_secret"),
+        "{tasks}"
+    );
+    let failures = fs::read_to_string(out.join("failures.jsonl")).unwrap();
+    assert!(
+        failures.starts_with(r#"{"task_id":"c","kind":"missing","http_status":null,"attempts":0"#),
+        "{failures}"
+    );
+    assert_verified(&out);
+    let journal = fs::read(out.join(".scale-export/journal")).unwrap();
+    assert!(!String::from_utf8_lossy(&journal).contains("live_secret"));
+}
+
+#[test]
+fn an_export_that_was_never_finished_gives_what_it_has() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig {
+        failed_ids: vec!["401=task_3".parse().unwrap()],
+        ..SandboxConfig::default()
+    });
+    // One at a time, so that the refused key comes behind two tasks.
+    let (out, output) = export(
+        &server,
+        base.path(),
+        "out",
+        &task_ids(5),
+        &["--concurrency", "1"],
+    );
+    assert_eq!(output.status.code(), Some(4));
+    let again = base.path().join("again");
+    let output = flatten(&out, &again, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(manifest(&again)["ids"]["exported"], 2);
+    assert_verified(&again);
+}
+
+#[test]
+fn mistakes_are_told_and_nothing_is_lost() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(base.path(), &[]);
+    let before = published(&out);
+    let journal = fs::read(out.join(".scale-export/journal")).unwrap();
+    let lines = base.path().join("raw.jsonl");
+    fs::write(&lines, "{\"task_id\":\"a\"}\n").unwrap();
+    let empty = base.path().join("empty.jsonl");
+    fs::write(&empty, "\n").unwrap();
+    let no_export = base.path().join("no_export");
+    fs::create_dir(&no_export).unwrap();
+    let new = base.path().join("new");
+    for (source, out, said) in [
+        (
+            lines.as_path(),
+            out.as_path(),
+            "it holds raw responses of an export, which would be lost",
+        ),
+        (
+            &base.path().join("nowhere"),
+            &new,
+            "there is no such file or directory",
+        ),
+        (&empty, &new, "could not find any task"),
+        (&no_export, &new, "the directory holds no raw responses"),
+    ] {
+        let output = flatten(source, out, &[]);
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+        assert!(stderr(&output).contains("\nhint: "), "{}", stderr(&output));
+    }
+    assert!(published(&out) == before);
+    assert!(fs::read(out.join(".scale-export/journal")).unwrap() == journal);
+    assert!(!new.join("manifest.json").exists());
+    let output = run(&["flatten"], &[&lines]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("--out is missing"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn an_export_without_its_state_is_verified_as_far_as_it_goes() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(base.path(), &[]);
+    let moved = base.path().join("elsewhere/moved");
+    copy(&out, &moved);
+    assert_verified(&moved);
+    fs::remove_dir_all(moved.join(".scale-export")).unwrap();
+    let output = run(&["verify", "--summary", "-"], &[&moved]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(
+        said.contains("not proven: that the tasks are as they were received"),
+        "{said}"
+    );
+    assert!(
+        said.contains("not proven: that the rows stand in the order of the IDs"),
+        "{said}"
+    );
+    assert!(said.contains("the tables agree with each other"), "{said}");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["unproven"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&summary["findings"], &summary["rebuilt"]),
+        (&0.into(), &0.into())
+    );
+    // What the tables say twice is still compared.
+    let format = scale_export::output::Format::Parquet;
+    let mut table = Table::load(&moved, format, "annotations");
+    table.change("value_label", |cell| {
+        cell.map(|_| Some("another".to_owned()))
+    });
+    table.save(&moved);
+    let output = run(&["verify"], &[&moved]);
+    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("(annotations.value_label): expected"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn parts_of_an_export_without_its_state_are_checked_for_keys() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(
+        base.path(),
+        &["--format", "csv", "--tables", "messages,turns"],
+    );
+    let format = scale_export::output::Format::Csv;
+    let kept = base.path().join("kept");
+    copy(&out, &kept);
+    fs::remove_file(kept.join(".scale-export/journal")).unwrap();
+    let output = run(&["verify"], &[&kept]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for (name, change, said) in [
+        (
+            "a turn lost",
+            (|table| drop(table.rows.remove(0))) as fn(&mut Table),
+            "a row of `turns` that it belongs to",
+        ),
+        (
+            "a turn twice",
+            |table| table.rows.insert(1, table.rows[0].clone()),
+            "one row with this key",
+        ),
+        (
+            "turns swapped",
+            |table| {
+                let last = table.rows.len() - 1;
+                table.rows.swap(0, last);
+            },
+            "no row here",
+        ),
+    ] {
+        let bad = base.path().join(name);
+        copy(&kept, &bad);
+        let mut table = Table::load(&bad, format, "turns");
+        change(&mut table);
+        table.save(&bad);
+        let output = run(&["verify"], &[&bad]);
+        assert_eq!(output.status.code(), Some(7), "{name}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains(said),
+            "{name}: {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn findings_are_told_the_first_twenty_and_counted() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(base.path(), &["--format", "csv"]);
+    let format = scale_export::output::Format::Csv;
+    let mut table = Table::load(&out, format, "tasks");
+    for row in 0..table.rows.len() {
+        table.set(row, "status", Some("damaged".to_owned()));
+    }
+    table.save(&out);
+    let output = run(
+        &["verify", "--summary", "-", "--log-format", "json"],
+        &[&out],
+    );
+    assert_eq!(output.status.code(), Some(7));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(summary["findings"].as_u64().unwrap() >= TASKS as u64);
+    assert_eq!(summary["first_findings"].as_array().unwrap().len(), 20);
+    let first = &summary["first_findings"][0];
+    assert_eq!(
+        (&first["pointer"], &first["found"]),
+        (&"/status".into(), &"\"damaged\"".into())
+    );
+    let output = run(&["verify"], &[&out]);
+    let said = stderr(&output);
+    assert_eq!(
+        said.lines()
+            .filter(|line| line.contains("/status: expected"))
+            .count(),
+        20
+    );
+    assert!(
+        said.contains("\nand ") && said.contains(" more\n"),
+        "{said}"
+    );
+    let output = run(&["verify"], &[base.path()]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("it holds no manifest.json"));
+}
