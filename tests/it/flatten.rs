@@ -4,11 +4,18 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Response;
 
 use scale_export::sandbox::SandboxConfig;
 
+use crate::support::server::Server;
 use crate::support::table::{Table, copy};
-use crate::support::{export, manifest, program, published, sandbox, task_ids};
+use crate::support::{KEY, export, manifest, program, published, sandbox, task_ids};
 
 /// Tasks of an export.
 const TASKS: usize = 60;
@@ -448,4 +455,72 @@ fn findings_are_told_the_first_twenty_and_counted() {
     let output = run(&["verify"], &[base.path()]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(stderr(&output).contains("it holds no manifest.json"));
+}
+
+#[test]
+fn what_a_later_run_fetched_before_it_was_stopped_is_no_part_of_the_export() {
+    let is_later = Arc::new(AtomicBool::new(false));
+    let later = Arc::clone(&is_later);
+    let server = Server::start(move |request| {
+        let query = request.uri().query().unwrap_or_default();
+        let task_id = query
+            .split('&')
+            .next()
+            .unwrap()
+            .trim_start_matches("task_id=");
+        let is_later = later.load(Ordering::Relaxed);
+        let status = if is_later && task_id == "c" { 401 } else { 200 };
+        let body = format!(r#"{{"task_id":"{task_id}","status":"pending","later":{is_later}}}"#);
+        let answer = Response::builder().status(status);
+        answer.body(Full::new(Bytes::from(body))).unwrap()
+    });
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let run_export = || {
+        program()
+            .env("SCALE_API_KEY", KEY)
+            .args(["--base-url", &format!("http://{}", server.address)])
+            .args(["--rate", "max", "--concurrency", "1"])
+            .args(["--id", "a", "--id", "b", "--id", "c", "--out"])
+            .arg(&out)
+            .output()
+            .unwrap()
+    };
+    assert!(run_export().status.success());
+    is_later.store(true, Ordering::Relaxed);
+    assert_eq!(run_export().status.code(), Some(4));
+    let journal = fs::read(out.join(".scale-export/journal")).unwrap();
+    assert!(journal.len() as u64 > manifest(&out)["run"]["journal_bytes"].as_u64().unwrap());
+    assert_verified(&out);
+    // Flattening takes all that there is.
+    assert!(flatten(&out, &out, &["--format", "csv"]).status.success());
+    let tasks = fs::read_to_string(out.join("tasks.csv")).unwrap();
+    assert!(tasks.contains(r#"{""later"":true}"#) && tasks.contains(r#"{""later"":false}"#));
+    assert_verified(&out);
+}
+
+#[test]
+fn nobody_verifies_or_flattens_while_another_run_writes() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(base.path(), &[]);
+    let lock = fs::File::open(out.join(".scale-export/lock")).unwrap();
+    lock.lock().unwrap();
+    let new = base.path().join("new");
+    for output in [
+        run(&["verify"], &[&out]),
+        flatten(&out, &new, &[]),
+        flatten(&out, &out, &[]),
+    ] {
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("another run holds the lock"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    drop(lock);
+    // Many may read at once.
+    let lock = fs::File::open(out.join(".scale-export/lock")).unwrap();
+    lock.lock_shared().unwrap();
+    assert_verified(&out);
 }
