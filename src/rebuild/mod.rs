@@ -257,3 +257,91 @@ impl<'t> Walk<'_, 't> {
         self.json.push(':');
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flatten::Flattener;
+    use crate::tables::{BatchSink, Rows, SinkError, TableInfo};
+
+    /// The rows of each table, and which of them are kept.
+    struct Tables(Vec<Vec<Rows>>);
+
+    impl BatchSink for Tables {
+        fn batch(
+            &mut self,
+            table: &'static TableInfo,
+            batch: arrow::array::RecordBatch,
+        ) -> Result<(), SinkError> {
+            let at = rows::table_position(table.name);
+            self.0[at].push(Rows::of(table, batch)?);
+            Ok(())
+        }
+    }
+
+    const JSON: &str = r#"{"task_id":"t","threads":[{"id":"a","annotations":[{"id":"x"},{"id":"y"}],"turns":[]}]}"#;
+
+    /// Rebuilds with some rows of a table in some order; gives the JSON and what is wrong.
+    fn rebuilt(table: &str, order: &[usize]) -> (String, Vec<String>) {
+        let mut tables = Tables(vec![Vec::new(); TABLES.len()]);
+        let mut parser = Parser::default();
+        let mut flattener = Flattener::new(|_| true);
+        let document = parser.parse(JSON).unwrap();
+        flattener.task("t", &document, &mut tables).unwrap();
+        flattener.finish(&mut tables).unwrap();
+        let of_tables = TABLES.iter().zip(&tables.0).map(|(known, batches)| {
+            let mut rows = TableRows::default();
+            for batch in batches {
+                if known.name == table {
+                    for row in order {
+                        rows.add(batch, *row, row + 1);
+                    }
+                } else {
+                    rows.add(batch, 0, batch.len());
+                }
+            }
+            rows
+        });
+        let mut json = String::new();
+        let problems = Rebuilder::default().task(&TaskRows::new(of_tables.collect()), &mut json);
+        let problems = problems.into_iter().map(|problem| {
+            let Problem {
+                table,
+                path,
+                expected,
+                found,
+            } = problem;
+            format!("{table} {path}: {expected}; {found}")
+        });
+        (json, problems.collect())
+    }
+
+    #[test]
+    fn rows_that_are_well_give_the_task() {
+        assert_eq!(rebuilt("annotations", &[0, 1]), (JSON.to_owned(), vec![]));
+    }
+
+    #[test]
+    fn rows_that_are_not_are_told_by_their_place() {
+        let problems = |order: &[usize]| rebuilt("annotations", order).1;
+        assert_eq!(
+            problems(&[1]),
+            ["annotations /threads/0/annotations/0: a row; none"]
+        );
+        assert_eq!(
+            problems(&[1, 0]),
+            [
+                "annotations /threads/0/annotations/1: the row behind those of earlier objects; it stands before them"
+            ]
+        );
+        assert_eq!(
+            problems(&[0, 0, 1]),
+            ["annotations /threads/0/annotations/0: one row with this key; another one"]
+        );
+        let (json, problems) = rebuilt("threads", &[]);
+        assert_eq!(json, r#"{"task_id":"t","threads":[]}"#);
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems[1].contains("no row: its parent is not there"));
+        assert_eq!(rebuilt("tasks", &[]).0, "null");
+    }
+}

@@ -1,10 +1,12 @@
 //! Nothing is lost: arbitrary tasks go into the tables of both formats and come back the same.
 
+use arrow::array::Array as _;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use scale_export::output::Format;
+use scale_export::tables::definition::TABLES;
 
-use crate::support::round_trip::check;
+use crate::support::round_trip::{check, flatten};
 use crate::support::tasks::{TASK_ID, task};
 
 /// Cases of each test, unless `PROPTEST_CASES` says otherwise.
@@ -46,4 +48,72 @@ proptest! {
         let checked = check(Some(Format::Csv), TASK_ID, &json);
         prop_assert!(checked.is_ok(), "{}\n{json}", checked.unwrap_err());
     }
+}
+
+/// Cases that failed once, each by the name of what broke.
+const REGRESSIONS: [(&str, &str); 4] = [
+    (
+        "a number that is a double's binary value became its shortest print",
+        r#"{"threads":[{"turns":[{"messages":[{"content":{"attachments":[{"duration":0.1000000000000000055511151231257827021181583404541015625}]}}]}]}]}"#,
+    ),
+    (
+        "an integer past i64 became a rounded double",
+        r#"{"threads":[{"annotations":[{"value":9223372036854775808}],"turns":[{"messages":[{"model_parameters":{"temperature":9223372036854775808}}]}]}]}"#,
+    ),
+    (
+        "the double beside the integer -0 had a sign, and the integer had none",
+        r#"{"threads":[{"annotations":[{"value":-0},{"value":-0.0}]}]}"#,
+    ),
+    (
+        "a value a million levels deep took minutes to compare",
+        r#"{"metadata":DEEP}"#,
+    ),
+];
+
+#[test]
+fn cases_that_failed_once_come_back() {
+    const LEVELS: usize = 1_000_000;
+    let deep = format!("{}1.0{}", "[".repeat(LEVELS), "]".repeat(LEVELS));
+    for (name, case) in REGRESSIONS {
+        let json = case
+            .replacen('{', r#"{"task_id":"task","#, 1)
+            .replace("DEEP", &deep);
+        for format in [Format::Parquet, Format::Csv] {
+            let checked = check(Some(format), TASK_ID, &json);
+            assert!(checked.is_ok(), "{name}: {}", checked.unwrap_err());
+        }
+    }
+}
+
+/// Tasks that never reach a table prove nothing of it.
+#[test]
+fn arbitrary_tasks_reach_every_table_and_every_column() {
+    let mut filled = std::collections::BTreeSet::new();
+    let mut state = 1_u64;
+    for _ in 0..600 {
+        let bytes: Vec<u8> = (0..MAX_CHOICES)
+            .map(|_| {
+                // Xorshift: any bytes will do, and the same ones each time.
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state.to_le_bytes()[3]
+            })
+            .collect();
+        for (table, batches) in TABLES.iter().zip(flatten(TASK_ID, &task(&bytes))) {
+            for batch in batches {
+                for (column, array) in table.columns().zip(batch.columns()) {
+                    if array.null_count() < array.len() {
+                        filled.insert(format!("{}.{}", table.name, column.name));
+                    }
+                }
+            }
+        }
+    }
+    let all = TABLES.iter().flat_map(|table| {
+        let columns = table.columns();
+        columns.map(|column| format!("{}.{}", table.name, column.name))
+    });
+    let missing: Vec<String> = all.filter(|column| !filled.contains(column)).collect();
+    assert_eq!(missing, Vec::<String>::new());
 }
