@@ -139,6 +139,28 @@ const LETTERS: [&str; 8] = ["a", "b", "c", "x", "y", "z", "ä", "_"];
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
+const ANNOTATION_TYPES: [&str; 6] = [
+    r#""integer""#,
+    r#""file""#,
+    r#""workspace_container""#,
+    r#""rubric_rating""#,
+    r#""rubric_criteria""#,
+    r#""category""#,
+];
+
+const LABELS: [&str; 3] = [r#"["low","high"]"#, r#"["","\ud83d\ude00"]"#, r#"["one"]"#];
+
+/// Of two values, flat and nested, and one that some annotation has.
+const POSSIBLE_VALUES: [&str; 4] = [
+    r#"["a",2]"#,
+    r#"[["x",2.0]]"#,
+    "[true,false]",
+    r#"["a","a"]"#,
+];
+
+/// Values that stand among the possible ones.
+const LABELED_VALUES: [&str; 4] = [r#""a""#, "2", "2.0", "false"];
+
 /// What a known key holds.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -153,6 +175,10 @@ enum Kind {
     /// An ID, or an object.
     Entity(&'static Shape),
     Part(&'static Shape),
+    AnnotationType,
+    /// Names that may fit the possible values.
+    Labels,
+    PossibleValues,
     List(&'static Shape),
     /// A file, a list of files, a workspace, or what else a value can be.
     Value,
@@ -297,17 +323,19 @@ const RATING: Shape = &[
 const ANNOTATION: Shape = &[
     ("id", Kind::Text),
     ("key", Kind::Text),
-    ("type", Kind::Text),
+    ("type", Kind::AnnotationType),
     ("title", Kind::Text),
     ("description", Kind::Text),
-    ("labels", Kind::Texts),
-    ("possible_values", Kind::Texts),
+    ("labels", Kind::Labels),
+    ("possible_values", Kind::PossibleValues),
     ("value", Kind::Value),
     ("not_applicable", Kind::Bool),
     ("cannot_assess", Kind::Bool),
-    ("metadata", Kind::Any),
+    ("metadata", Kind::Part(&ANNOTATION_METADATA)),
     ("justification", Kind::Text),
 ];
+const ANNOTATION_METADATA: Shape = &[("criteria", Kind::Entity(&ANNOTATION_CRITERIA))];
+const ANNOTATION_CRITERIA: Shape = &[("id", Kind::Text), ("type", Kind::AnnotationType)];
 
 /// Takes choices from bytes; all are 0 when there are no more.
 struct Choices<'b> {
@@ -389,6 +417,18 @@ fn of_kind(choices: &mut Choices<'_>, kind: Kind, bytes: usize) -> String {
                 format!("[{}]", texts.join(","))
             }
         },
+        Kind::AnnotationType => match choices.below(4) {
+            0 => string(choices),
+            _ => choices.of(&ANNOTATION_TYPES).to_owned(),
+        },
+        Kind::Labels => match choices.below(4) {
+            0 => of_kind(choices, Kind::Texts, bytes),
+            _ => choices.of(&LABELS).to_owned(),
+        },
+        Kind::PossibleValues => match choices.below(4) {
+            0 => of_kind(choices, Kind::Texts, bytes),
+            _ => choices.of(&POSSIBLE_VALUES).to_owned(),
+        },
         Kind::Base64 => choices.of(&BASE64).to_owned(),
         Kind::Any => any(choices, MAX_LEVELS),
         Kind::Entity(shape) => match choices.below(2) {
@@ -420,8 +460,9 @@ fn of_kind(choices: &mut Choices<'_>, kind: Kind, bytes: usize) -> String {
             }
             format!("[{}]", objects.join(","))
         }
-        Kind::Value => match choices.below(8) {
+        Kind::Value => match choices.below(10) {
             0 => string(choices),
+            8 | 9 => choices.of(&LABELED_VALUES).to_owned(),
             1 => number(choices),
             2 => of_kind(choices, Kind::Texts, bytes),
             3 => object(choices, FILE, bytes),
