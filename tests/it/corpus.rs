@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use scale_export::sandbox::SandboxConfig;
 
-use crate::support::{KEY, export, published, python, root, sandbox};
+use crate::support::{KEY, export, program, published, python, root, sandbox};
 
 /// Names the directory that holds `corpus/` and `kit/`; by default it lies beside the project.
 const VARIABLE: &str = "SCALE_EXPORT_TEST_SHARED";
@@ -58,6 +58,22 @@ fn an_independent_reader_finds_no_difference_in_tasks_with_real_text() {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{said}");
+        for out in &exports {
+            let output = program().arg("verify").arg(out).output().unwrap();
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        let again = base.path().join(format!("{format}_again"));
+        let mut flatten = program();
+        flatten
+            .arg("flatten")
+            .arg(&corpus)
+            .args(["--format", format, "--out"]);
+        assert!(flatten.arg(&again).output().unwrap().status.success());
+        assert!(published(&again) == published(&exports[0]));
         assert!(said.contains(" 0 differences"), "{said}");
     }
 }
