@@ -13,7 +13,7 @@ use arrow::datatypes::DataType;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{BATCH_BYTES, BATCH_ROWS, Batches, ReadError};
+use super::{BATCH_BYTES, BATCH_ROWS, Batches, ReadError, until_error};
 use crate::json::Parser;
 use crate::tables::schema::arrow_schema;
 use crate::tables::{ColumnInfo, ColumnType, Rows, TableInfo};
@@ -49,12 +49,11 @@ pub(super) fn open(table: &'static TableInfo, read: Box<dyn Read>) -> Result<Bat
         }
     }
     records.row = 0;
-    Ok(Box::new(Tables {
+    Ok(until_error(Tables {
         table,
         columns,
         records,
         parser: Parser::default(),
-        failed: false,
     }))
 }
 
@@ -63,19 +62,13 @@ struct Tables {
     columns: Vec<&'static ColumnInfo>,
     records: Records,
     parser: Parser,
-    failed: bool,
 }
 
 impl Iterator for Tables {
     type Item = Result<Rows, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
-        let batch = self.batch().transpose();
-        self.failed = matches!(batch, Some(Err(_)));
-        batch
+        self.batch().transpose()
     }
 }
 

@@ -47,6 +47,18 @@ impl Input {
 /// Batches of rows, until the end or the first error.
 pub type Batches = Box<dyn Iterator<Item = Result<Rows, ReadError>>>;
 
+/// Ends behind the first error: whoever failed once is not asked again.
+fn until_error(batches: impl Iterator<Item = Result<Rows, ReadError>> + 'static) -> Batches {
+    let mut batches = Some(batches);
+    Box::new(std::iter::from_fn(move || {
+        let next = batches.as_mut()?.next();
+        if !matches!(next, Some(Ok(_))) {
+            batches = None;
+        }
+        next
+    }))
+}
+
 /// Opens a table's file and checks its columns.
 pub fn open(format: Format, table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
     match format {

@@ -6,7 +6,6 @@ use std::io::Read;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _};
 use arrow::datatypes::DataType;
-use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -17,7 +16,7 @@ use parquet::file::metadata::ParquetStatisticsPolicy;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::guard::guarded;
-use super::{BATCH_BYTES, BATCH_ROWS, Batches, Input, ReadError};
+use super::{BATCH_BYTES, BATCH_ROWS, Batches, Input, ReadError, until_error};
 use crate::tables::schema::arrow_schema;
 use crate::tables::{Rows, TableInfo};
 
@@ -69,11 +68,7 @@ fn open_unguarded(table: &'static TableInfo, input: Input) -> Result<Batches, Re
     check_columns(table, &builder)?;
     let rows = batch_rows(&builder);
     let reader = builder.with_batch_size(rows).build().map_err(damaged)?;
-    Ok(Box::new(Tables {
-        table,
-        reader,
-        failed: false,
-    }))
+    Ok(until_error(Tables { table, reader }))
 }
 
 /// The file's columns must be those of the definition, logical types included.
@@ -126,27 +121,20 @@ fn batch_rows(builder: &ParquetRecordBatchReaderBuilder<Input>) -> usize {
 struct Tables {
     table: &'static TableInfo,
     reader: ParquetRecordBatchReader,
-    failed: bool,
 }
 
 impl Iterator for Tables {
     type Item = Result<Rows, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
-        let next = guarded(|| self.reader.next()).unwrap_or_else(|cause| {
-            self.failed = true;
-            Some(Err(ArrowError::ParquetError(cause)))
-        });
-        let batch = next?.map_err(damaged);
-        let rows = batch.and_then(|batch| {
-            let nulls = |column| damaged(format!("column `{column}` is of another type"));
-            Rows::of(self.table, batch).map_err(nulls)
-        });
-        self.failed |= rows.is_err();
-        Some(rows)
+        let next = match guarded(|| self.reader.next()) {
+            Ok(next) => next?.map_err(damaged),
+            Err(cause) => Err(damaged(cause)),
+        };
+        Some(next.and_then(|batch| {
+            let wrong = |column| damaged(format!("column `{column}` is of another type"));
+            Rows::of(self.table, batch).map_err(wrong)
+        }))
     }
 }
 
