@@ -1,7 +1,8 @@
 //! Export Scale annotation tasks as normalized Parquet or CSV tables.
 //!
 //! The modules are the pipeline: [`ids`] → [`fetch`] → [`journal`] → [`flatten`] → [`tables`] →
-//! [`output`], put together by [`export`]. `tests/it/architecture.rs` says who may import whom.
+//! [`output`], put together by [`export`]. The way back is [`reader`] → [`rebuild`], put together by
+//! [`verify`]. `tests/it/architecture.rs` says who may import whom.
 #![cfg_attr(
     test,
     allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)

@@ -122,6 +122,9 @@ impl Counts {
     /// How far it is: done, speed, time left.
     #[expect(clippy::cast_precision_loss, reason = "for the eye")]
     fn how_far(&self, elapsed: Duration) -> String {
+        if self.offline && self.done == 0 {
+            return self.phase.unwrap_or_default().to_owned();
+        }
         let speed = self.speed(elapsed);
         let digits = usize::from(speed < 10.0);
         let of_total = match self.total {
@@ -144,7 +147,11 @@ impl Counts {
     /// How it goes: requests in flight, retries, failures, and what the pacer does.
     fn how_it_goes(&self) -> String {
         if self.offline {
-            return self.phase.unwrap_or_default().to_owned();
+            return self
+                .phase
+                .filter(|_| self.done > 0)
+                .unwrap_or_default()
+                .to_owned();
         }
         let mut text = format!(
             "{} in flight, {} retries, {} failed",
@@ -285,14 +292,25 @@ impl Screen {
         let elapsed = self.started.elapsed();
         self.counts.tick(elapsed);
         if let Some(bar) = &self.bar {
-            bar.set_length(self.counts.total as u64);
-            bar.set_position(self.counts.done as u64);
+            // While it is not known how much there is, nothing of it is done.
+            let (done, total) = match self.counts.total {
+                0 => (0, 1),
+                total => (self.counts.done, total),
+            };
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
             bar.set_message(self.counts.how_far(elapsed));
             bar.set_prefix(self.counts.how_it_goes());
         } else if self.show_lines && shown.elapsed() >= LINE_INTERVAL {
             *shown = Instant::now();
             let how_far = self.counts.how_far(elapsed);
-            let line = format!("{how_far}, {}", self.counts.how_it_goes());
+            let parts = [how_far, self.counts.how_it_goes()];
+            let said: Vec<&str> = parts
+                .iter()
+                .map(String::as_str)
+                .filter(|part| !part.is_empty())
+                .collect();
+            let line = said.join(", ");
             self.log("progress", &line, &self.counts.fields(elapsed));
         }
     }

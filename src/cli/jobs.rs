@@ -101,30 +101,32 @@ pub(super) fn tell_export(
         }
         Ended::Stopped { held, requested } => {
             let message = format!("interrupted: {held} of {requested} tasks are kept");
-            let fields = json!({"held": held, "requested": requested});
+            let fields = json!({
+                "held": held,
+                "requested": requested,
+                "hint": "run the same command again to go on",
+            });
             Ok(tell_stopped(signals, args, &message, fields))
         }
     }
 }
 
-/// Tells that the user stopped the job.
+/// Tells that the user stopped the job; `fields` may have a hint.
 pub(super) fn tell_stopped(
     signals: &Signals,
     args: &DisplayArgs,
     message: &str,
     mut fields: Value,
 ) -> Exit {
-    let hint = "run the same command again to go on";
     let exit = signals.exit();
-    if let Some(fields) = fields.as_object_mut() {
-        fields.insert("hint".to_owned(), hint.into());
-    }
-    say(
-        args,
-        "interrupted",
-        &format!("{message}\nhint: {hint}"),
-        || (message.to_owned(), fields.clone()),
+    let hint = fields.get("hint").and_then(Value::as_str);
+    let text = hint.map_or_else(
+        || message.to_owned(),
+        |hint| format!("{message}\nhint: {hint}"),
     );
+    say(args, "interrupted", &text, || {
+        (message.to_owned(), fields.clone())
+    });
     if let Some(fields) = fields.as_object_mut() {
         fields.insert("exit_code".to_owned(), (exit as u8).into());
     }

@@ -12,7 +12,7 @@ use super::jobs::{
 use super::run::Failure;
 use super::summary;
 use crate::error::Exit;
-use crate::export::{FlattenOptions, flatten};
+use crate::export::{Ended, FlattenOptions, flatten};
 use crate::ids::read_ids;
 use crate::verify::{Verified, verify};
 
@@ -43,14 +43,15 @@ pub(super) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
             &args.display,
             true,
             |events, stop| flatten(&options, events, stop),
-            |ended, signals| {
-                tell_export(
-                    ended,
-                    signals,
-                    &args.display,
-                    &options.out,
-                    started.elapsed(),
-                )
+            |ended, signals| match ended {
+                Ended::Stopped { .. } => {
+                    let message = "interrupted: nothing was published";
+                    Ok(tell_stopped(signals, &args.display, message, json!({})))
+                }
+                ended @ Ended::Published(_) => {
+                    let elapsed = started.elapsed();
+                    tell_export(ended, signals, &args.display, &options.out, elapsed)
+                }
             },
         )
     })

@@ -133,7 +133,7 @@ pub fn flatten(
             journal_bytes: Some(responses.journal_bytes),
         },
     };
-    if let Some(journal) = responses.new_journal {
+    if let Some(mut journal) = responses.new_journal {
         journal.install(&directory.state())?;
     }
     let report = publish(publication, &directory, staging, built)?;

@@ -20,6 +20,17 @@ pub struct Journal {
     end: u64,
     buffer: Vec<u8>,
     dirty: bool,
+    /// Is it one that is not the directory's own yet?
+    is_new: bool,
+}
+
+impl Drop for Journal {
+    /// One that never became the directory's own is not left behind.
+    fn drop(&mut self) {
+        if self.is_new {
+            let _ = std::fs::remove_file(&self.log.path);
+        }
+    }
 }
 
 impl Journal {
@@ -39,6 +50,7 @@ impl Journal {
             end: 0,
             buffer: Vec::new(),
             dirty: false,
+            is_new: false,
         };
         let head = format::encode_file_head(options);
         // A header that was cut off by a crash has no records behind it.
@@ -154,16 +166,19 @@ impl Journal {
             end: 0,
             buffer: Vec::new(),
             dirty: false,
+            is_new: true,
         };
         journal.begin(&format::encode_file_head(options), state)?;
         Ok(journal)
     }
 
     /// Makes a journal that was [created](Self::create) the directory's own. It must be synced.
-    pub fn install(&self, state: &Path) -> Result<(), JournalError> {
+    pub fn install(&mut self, state: &Path) -> Result<(), JournalError> {
         std::fs::rename(&self.log.path, state.join(FILE_NAME))
             .and_then(|()| File::open(state)?.sync_all())
-            .map_err(JournalError::io("install", &self.log.path))
+            .map_err(JournalError::io("install", &self.log.path))?;
+        self.is_new = false;
+        Ok(())
     }
 
     /// Bytes that wait for [`flush`](Self::flush).

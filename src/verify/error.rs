@@ -14,10 +14,12 @@ use crate::tables::{SCHEMA_VERSION, SinkError};
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// There is no export.
-    #[error("could not verify `{}`: it holds no manifest.json", path.display())]
+    #[error("could not verify `{}`: {cause}", path.display())]
     NoExport {
         /// The directory.
         path: PathBuf,
+        /// What is missing.
+        cause: &'static str,
     },
     /// Another version made it.
     #[error("could not verify `{}`: it was made by version {theirs}, this is {} (schema {SCHEMA_VERSION})", path.display(), env!("CARGO_PKG_VERSION"))]

@@ -75,6 +75,12 @@ pub fn verify(
     stop: &watch::Receiver<bool>,
 ) -> Result<Verified, VerifyError> {
     let started = Instant::now();
+    if !directory.is_dir() {
+        return Err(VerifyError::NoExport {
+            path: directory.to_owned(),
+            cause: "there is no such directory",
+        });
+    }
     let _lock = Lock::share(directory)?;
     let manifest = read_manifest(directory)?;
     let mut findings = Findings::default();
@@ -127,7 +133,12 @@ fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyErr
         source,
     })?;
     let manifest = match read {
-        None => return Err(VerifyError::NoExport { path: path() }),
+        None => {
+            return Err(VerifyError::NoExport {
+                path: path(),
+                cause: "it holds no manifest.json",
+            });
+        }
         Some(Err(cause)) => return Ok(Err(cause)),
         Some(Ok(manifest)) => manifest,
     };

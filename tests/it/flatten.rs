@@ -318,6 +318,7 @@ fn mistakes_are_told_and_nothing_is_lost() {
     assert!(published(&out) == before);
     assert!(fs::read(out.join(".scale-export/journal")).unwrap() == journal);
     assert!(!new.join("manifest.json").exists());
+    assert!(!new.join(".scale-export/journal.new").exists());
     let output = run(&["flatten"], &[&lines]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
