@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::json::{Document, JsonError, Parser, Value};
 
 /// The key whose value is a live credential, at any depth (rule 11).
-const SECRET_KEY: &str = "workspace_token";
+pub(crate) const SECRET_KEY: &str = "workspace_token";
 
 /// What stands in its place.
 const REDACTED: &str = "\"[redacted]\"";

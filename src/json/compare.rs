@@ -143,10 +143,13 @@ fn match_in_order<'l, 'r>(
     let mut marked = 0_u64;
     let mut next = right.members();
     let mut at = 0;
-    for (key, value) in left.members().filter(|(_, value)| !value.is_null()) {
+    for (key, value) in left.members() {
         // From the member behind the last hit to the end, then from the start.
         let found = find(next.clone(), at, key).or_else(|| find(right.members(), 0, key));
         let Some((index, other, behind)) = found else {
+            if value.is_null() {
+                continue;
+            }
             return false;
         };
         if marked & (1 << index) != 0 {
@@ -156,10 +159,8 @@ fn match_in_order<'l, 'r>(
         open.push((value, other, level));
         (next, at) = (behind, index + 1);
     }
-    right
-        .members()
-        .enumerate()
-        .all(|(index, (_, value))| value.is_null() || marked & (1 << index) != 0)
+    // One that is left may be null, or a duplicate of one before.
+    marked.count_ones() as usize == count
 }
 
 type Found<'r> = (usize, Value<'r>, super::value::Members<'r>);
@@ -262,6 +263,8 @@ mod tests {
             (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
             (r#"{"a":2,"a":2}"#, r#"{"a":2}"#),
             (r#"{"a":1,"a":null}"#, "{}"),
+            (r#"{"a":1,"a":null,"b":2}"#, r#"{"b":2}"#),
+            (r#"{"a":null,"a":1}"#, r#"{"a":1}"#),
             (r#"{"a":{"x":1,"x":2,"y":3}}"#, r#"{"a":{"y":3,"x":2}}"#),
             (r#"["\u0061\/"]"#, r#"["a/"]"#),
             (r#"{"\u0061":1}"#, r#"{"a":1}"#),
@@ -278,6 +281,7 @@ mod tests {
     fn different_and_where() {
         for (left, right, pointers) in [
             (r#"{"a":1}"#, r#"{"a":2}"#, &["/a"][..]),
+            (r#"{"a":2,"a":null}"#, r#"{"a":2}"#, &["/a"]),
             (r#"{"a":1}"#, r#"{"a":"1"}"#, &["/a"]),
             (r#"{"a":0}"#, r#"{"a":false}"#, &["/a"]),
             (r#"{"a":""}"#, "{}", &["/a"]),

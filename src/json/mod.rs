@@ -2,8 +2,7 @@
 //!
 //! General parsers decode into values and lose what this tool must keep: number lexemes, lone
 //! surrogates, the exact text of a part, nesting of any sensible depth. This one keeps the text and
-//! marks where things stand. It allocates nothing for a value. Depends on nothing but the standard
-//! library.
+//! marks where things stand. It allocates nothing for a value. Depends on no other module.
 
 mod compare;
 mod document;

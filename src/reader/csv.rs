@@ -14,16 +14,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{BATCH_BYTES, BATCH_ROWS, Batches, ReadError, until_error};
-use crate::json::Parser;
+use crate::json::{Parser, write_json_string};
 use crate::tables::schema::arrow_schema;
 use crate::tables::{ColumnInfo, ColumnType, Rows, TableInfo};
 
 /// Bytes that are read at once.
 const BUFFER_BYTES: usize = 128 << 10;
 
-/// Bytes of a record at most: the largest body, twice over for quotes. A quote that is never closed
-/// must not read a whole file into memory.
+/// Bytes of a record's text at most: no task is larger than the largest body, of which a row holds a part
+/// once, or a few parts twice. A quote that is never closed must not read a whole file into memory.
 const MAX_RECORD_BYTES: usize = 2 << 30;
+
+/// Fields of a record at most, far more than any table has columns.
+const MAX_FIELDS: usize = 1_000;
 
 /// Opens a table and checks its header.
 pub(super) fn open(table: &'static TableInfo, read: Box<dyn Read>) -> Result<Batches, ReadError> {
@@ -36,6 +39,7 @@ pub(super) fn open(table: &'static TableInfo, read: Box<dyn Read>) -> Result<Bat
         let expected = columns.get(position).map(|column| column.name);
         let found = records
             .field(position)
+            .filter(|field| !field.quoted)
             .and_then(|field| str::from_utf8(field.bytes).ok());
         if expected != found {
             let name = |name: Option<&str>| {
@@ -215,6 +219,9 @@ impl Records {
                 Ok(Step::RecordEnds) => return Ok(true),
                 Ok(Step::More) => {}
                 Err(cause) => return Err(self.wrong(cause)),
+            }
+            if self.fields.len() > MAX_FIELDS {
+                return Err(self.wrong("it has over 1,000 fields"));
             }
             if self.text.len() > MAX_RECORD_BYTES {
                 return Err(self.wrong("it is over 2 GiB long"));
@@ -396,10 +403,20 @@ impl Builder {
             Self::Texts(builder) => {
                 let document = parser.parse(text).map_err(|_| "a list of strings")?;
                 let texts = document.root().text_list().ok_or("a list of strings")?;
+                let mut spelled = String::from("[");
                 for text in texts.iter() {
-                    builder.values().append_value(text.decode());
+                    if spelled.len() > 1 {
+                        spelled.push(',');
+                    }
+                    let text = text.decode();
+                    write_json_string(&text, &mut spelled);
+                    builder.values().append_value(text);
                 }
                 builder.append(true);
+                spelled.push(']');
+                if spelled != text {
+                    return Err("a list in its one spelling");
+                }
             }
             Self::Bytes(builder) => {
                 builder.append_value(STANDARD.decode(text).map_err(|_| "base64")?);

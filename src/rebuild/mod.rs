@@ -169,7 +169,7 @@ impl<'t> Walk<'_, 't> {
                         self.key(key, mark);
                         let written = value::write(plan.is_json(column), &cell, self.json);
                         if let Err(expected) = written {
-                            self.problem(plan.table, expected, &format!("{cell:?}"));
+                            self.problem(plan.table, expected, &cell.to_string());
                         }
                     }
                 }

@@ -1,5 +1,6 @@
 //! Rows as they are read: columns downcast once, then cell by cell. Depends on `column` and `arrow`.
 
+use std::fmt;
 use std::ops::Range;
 
 use arrow::array::{
@@ -7,6 +8,7 @@ use arrow::array::{
     ListArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 
+use super::column::date_time;
 use super::{ColumnType, TableInfo};
 
 /// The value of one cell that is not null.
@@ -28,6 +30,43 @@ pub enum Cell<'a> {
     Texts(Texts<'a>),
     /// Bytes.
     Bytes(&'a [u8]),
+}
+
+impl PartialEq for Cell<'_> {
+    /// Doubles are equal when all of their bits are.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(one), Self::Text(other)) => one == other,
+            (Self::Int32(one), Self::Int32(other)) => one == other,
+            (Self::Int64(one), Self::Int64(other)) | (Self::Time(one), Self::Time(other)) => {
+                one == other
+            }
+            (Self::Float64(one), Self::Float64(other)) => one.to_bits() == other.to_bits(),
+            (Self::Bool(one), Self::Bool(other)) => one == other,
+            (Self::Texts(one), Self::Texts(other)) => one.iter().eq(other.iter()),
+            (Self::Bytes(one), Self::Bytes(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Cell<'_> {
+    /// For people: text as it is, bytes in hexadecimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Int32(number) => write!(f, "{number}"),
+            Self::Int64(number) => write!(f, "{number}"),
+            Self::Float64(number) => write!(f, "{number:?}"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Time(micros) => match date_time(*micros) {
+                Some(time) => write!(f, "{}", time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")),
+                None => write!(f, "{micros} µs since 1970"),
+            },
+            Self::Texts(texts) => write!(f, "{:?}", texts.iter().collect::<Vec<_>>()),
+            Self::Bytes(bytes) => f.write_str(&crate::hex::encode(bytes)),
+        }
+    }
 }
 
 /// The strings of one list.

@@ -165,14 +165,21 @@ fn cells(key: &Key, expected: &Rows, at: usize, found: &Rows, row: usize) -> Vec
     let table = key.table;
     let columns = table.columns().enumerate();
     let differing = columns.filter_map(|(index, column)| {
+        let (expected_cell, found_cell) = (expected.cell(index, at), found.cell(index, row));
+        if expected_cell == found_cell {
+            return None;
+        }
         let kind = column.column_type;
-        let expected_cell = shown(kind, expected.cell(index, at).as_ref());
-        let found_cell = shown(kind, found.cell(index, row).as_ref());
-        let finding = key.finding(expected, at, &expected_cell, &found_cell);
-        (expected_cell != found_cell)
-            .then(|| finding.in_column(format!("{}.{}", table.name, column.name)))
+        let (expected_text, found_text) = shown(kind, expected_cell.as_ref(), found_cell.as_ref());
+        let finding = key.finding(expected, at, &expected_text, &found_text);
+        Some(finding.in_column(format!("{}.{}", table.name, column.name)))
     });
-    differing.take(TOLD_CELLS).collect()
+    let mut told: Vec<Finding> = differing.take(TOLD_CELLS).collect();
+    if told.is_empty() {
+        // Whole rows are compared otherwise than cells; what one of them sees is told in any case.
+        told.push(key.finding(expected, at, "another row", "this one"));
+    }
+    told
 }
 
 /// Where a table's key stands.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::response::SECRET_KEY;
 use crate::tables::{Cell, ColumnType};
 
 /// Findings that are shown.
@@ -15,9 +16,6 @@ const VALUE_BYTES: usize = 160;
 
 /// Bytes that are shown before the first difference of two long values.
 const BYTES_BEFORE: usize = 40;
-
-/// Under this key stands a live credential, which goes nowhere.
-const SECRET_KEY: &str = "workspace_token";
 
 /// Stands where a credential might be shown.
 const HIDDEN: &str = "(not shown: a workspace_token may stand in it)";
@@ -47,8 +45,8 @@ impl Finding {
             task_id: None,
             pointer: None,
             column: None,
-            expected: expected.to_owned(),
-            found: found.to_owned(),
+            expected: guarded(expected, expected),
+            found: guarded(found, found),
         }
     }
 
@@ -157,33 +155,39 @@ fn guarded(part: &str, whole: &str) -> String {
     }
 }
 
-/// A cell, as a finding shows it.
-pub(super) fn shown(column_type: ColumnType, cell: Option<&Cell<'_>>) -> String {
-    let Some(cell) = cell else {
-        return "null".to_owned();
-    };
-    let mut text = String::new();
-    match cell {
-        Cell::Text(json) if column_type == ColumnType::Json => text.push_str(json),
-        Cell::Text(plain) => crate::json::write_json_string(plain, &mut text),
-        Cell::Int32(number) => text = number.to_string(),
-        Cell::Int64(number) => text = number.to_string(),
-        Cell::Float64(number) => text = format!("{number:?}"),
-        Cell::Bool(value) => text = value.to_string(),
-        Cell::Time(micros) => {
-            let time = crate::tables::date_time(*micros);
-            text = time.map_or_else(
-                || format!("{micros} µs"),
-                |time| time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
-            );
-        }
-        Cell::Texts(texts) => text = format!("{:?}", texts.iter().collect::<Vec<_>>()),
-        Cell::Bytes(bytes) => {
-            let start = crate::hex::encode(bytes.get(..VALUE_BYTES / 4).unwrap_or(bytes));
-            text = format!("{} bytes, {start}…", bytes.len());
-        }
+/// Two cells that differ, as a finding shows them.
+pub(super) fn shown(
+    column_type: ColumnType,
+    expected: Option<&Cell<'_>>,
+    found: Option<&Cell<'_>>,
+) -> (String, String) {
+    if let (Some(Cell::Bytes(one)), Some(Cell::Bytes(other))) = (expected, found) {
+        return (bytes_shown(one, other), bytes_shown(other, one));
     }
-    text
+    let text = |cell: Option<&Cell<'_>>| match cell {
+        None => "null".to_owned(),
+        Some(Cell::Text(plain)) if column_type != ColumnType::Json => {
+            let mut text = String::new();
+            crate::json::write_json_string(plain, &mut text);
+            text
+        }
+        Some(Cell::Bytes(bytes)) => format!("{} bytes", bytes.len()),
+        Some(cell) => cell.to_string(),
+    };
+    (text(expected), text(found))
+}
+
+/// Bytes from where they differ from others on.
+fn bytes_shown(bytes: &[u8], other: &[u8]) -> String {
+    const SHOWN_BYTES: usize = 16;
+    let same = bytes
+        .iter()
+        .zip(other)
+        .take_while(|(one, other)| one == other);
+    let at = same.count();
+    let part = bytes.get(at..).unwrap_or_default();
+    let part = crate::hex::encode(part.get(..SHOWN_BYTES).unwrap_or(part));
+    format!("{} bytes, from byte {at} on {part}", bytes.len())
 }
 
 #[cfg(test)]
