@@ -5,6 +5,16 @@ use serde::Serialize;
 
 use crate::journal::FailureNote;
 
+/// Stands for an ID that the sources of `flatten` have no response for.
+pub fn missing() -> FailureNote {
+    FailureNote {
+        kind: "missing".to_owned(),
+        http_status: None,
+        attempts: 0,
+        message: "there is no response for it in the sources".to_owned(),
+    }
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     task_id: &'a str,

@@ -7,9 +7,9 @@ use super::ExportError;
 use super::index::{Index, Slot};
 use super::publish::Target;
 use crate::event::{Event, Events};
-use crate::failures::write_line;
+use crate::failures::{missing, write_line};
 use crate::flatten::Flattener;
-use crate::journal::{FailureNote, JournalReader};
+use crate::journal::JournalReader;
 use crate::json::Parser;
 use crate::output::{Published, Staging, TableFiles, TableWriters};
 use crate::tables::Drift;
@@ -91,16 +91,6 @@ pub(super) fn run(
         failures_by_kind,
         exported,
     }))
-}
-
-/// Stands for an ID that the sources of `flatten` have no response for.
-fn missing() -> FailureNote {
-    FailureNote {
-        kind: "missing".to_owned(),
-        http_status: None,
-        attempts: 0,
-        message: "there is no response for it in the sources".to_owned(),
-    }
 }
 
 fn flatten(

@@ -72,7 +72,9 @@ impl Explain for ExportError {
             Self::Fetched { .. } => Some(
                 "choose another directory with --out, or flatten that export itself".into(),
             ),
-            Self::Runtime(_) | Self::Tables(_) => None,
+            Self::Runtime(_) | Self::Tables(_) => Some(
+                "run the same command again; if it happens again, report it with the text above".into(),
+            ),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 
-use super::import::{Found, Import, Imported, is_export, read_journal};
+use super::import::{Found, Import, Imported, ReadJournal, is_export, read_journal};
 use super::index::{Index, Slot};
 use super::publish::{Publication, Target, now, publish};
 use super::{Ended, ExportError, ExportReport, build};
@@ -14,7 +14,7 @@ use crate::ids::{IdList, read_published};
 use crate::journal::format::Options;
 use crate::journal::{Journal, JournalReader};
 use crate::output::{
-    Format, IDS, Manifest, ManifestOptions, OutputDirectory, RunCounters, Staging,
+    Format, IDS, Manifest, ManifestOptions, OutputDirectory, RunCounters, STATE_DIRECTORY, Staging,
 };
 
 /// Stands for the base URL where responses come from files.
@@ -62,19 +62,13 @@ pub fn flatten(
 ) -> Result<Ended, ExportError> {
     let started_at = now();
     for source in &options.sources {
-        let is_there = source.as_os_str() == "-" || source.exists();
-        if !is_there {
-            return Err(ExportError::Source {
-                name: source.display().to_string(),
-                cause: "there is no such file or directory".to_owned(),
-            });
-        }
+        refuse_source(source, &options.out)?;
     }
     let directory = OutputDirectory::open(&options.out, options.force, &options.welcome)?;
     let is_over = || *stop.borrow();
     events.send(Event::Phase("reading raw responses"));
     let responses = if is_in_place(options) {
-        in_place(&options.out)?
+        in_place(&options.out, events)?
     } else {
         import(options, &directory, events, is_over)?
     };
@@ -133,15 +127,53 @@ pub fn flatten(
             journal_bytes: Some(responses.journal_bytes),
         },
     };
+    let report = publish(publication, &directory, staging, built)?;
+    // Behind the tables: whatever went wrong before, the directory keeps what it had.
     if let Some(mut journal) = responses.new_journal {
         journal.install(&directory.state())?;
     }
-    let report = publish(publication, &directory, staging, built)?;
     Ok(Ended::Published(ExportReport {
         unreadable: responses.unreadable,
         asked: false,
         ..report
     }))
+}
+
+/// Refuses what cannot be a source, before anything is made.
+fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
+    let wrong = |cause: &str| {
+        Err(ExportError::Source {
+            name: source.display().to_string(),
+            cause: cause.to_owned(),
+        })
+    };
+    if source.as_os_str() == "-" {
+        return Ok(());
+    }
+    if !source.exists() {
+        return wrong("there is no such file or directory");
+    }
+    if !is_export(source) {
+        return Ok(());
+    }
+    if !JournalReader::is_there(&source.join(STATE_DIRECTORY)) {
+        return wrong(
+            "the directory holds no raw responses that can be read (.scale-export/journal)",
+        );
+    }
+    // The output may not exist yet, and what it stands in may.
+    let is_inside = out.ancestors().skip(1).any(|above| {
+        let above = if above.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            above
+        };
+        matches!((above.canonicalize(), source.canonicalize()), (Ok(above), Ok(source)) if above == source)
+    });
+    if is_inside {
+        return wrong("the output directory stands inside of it");
+    }
+    Ok(())
 }
 
 /// Is the output the one source?
@@ -154,8 +186,13 @@ fn is_in_place(options: &FlattenOptions) -> bool {
 }
 
 /// The directory's own journal, which stays as it is.
-fn in_place(out: &Path) -> Result<Responses, ExportError> {
-    let (found, reader, options) = read_journal(out)?;
+fn in_place(out: &Path, events: &Events) -> Result<Responses, ExportError> {
+    let ReadJournal {
+        found,
+        reader,
+        options,
+        damaged,
+    } = read_journal(out, events)?;
     let journal_bytes = reader.bytes()?;
     Ok(Responses {
         found,
@@ -164,7 +201,7 @@ fn in_place(out: &Path) -> Result<Responses, ExportError> {
         new_journal: None,
         journal_bytes,
         duplicates: 0,
-        unreadable: 0,
+        unreadable: damaged,
     })
 }
 
@@ -176,25 +213,23 @@ fn import(
     is_over: impl Fn() -> bool,
 ) -> Result<Responses, ExportError> {
     refuse_fetched(directory)?;
-    let journal_options = match options.sources.as_slice() {
-        [source] if is_export(source) => Options {
-            copied: true,
-            ..read_journal(source)?.2
-        },
-        sources => {
-            let mut keep_secrets = options.keep_secrets;
-            for source in sources.iter().filter(|source| is_export(source)) {
-                keep_secrets |= read_journal(source)?.2.keep_secrets;
-            }
-            Options {
-                base_url: FILES.to_owned(),
-                expand: Vec::new(),
-                opts: Vec::new(),
-                keep_secrets,
-                copied: true,
-            }
-        }
+    let mut journal_options = Options {
+        base_url: FILES.to_owned(),
+        expand: Vec::new(),
+        opts: Vec::new(),
+        keep_secrets: options.keep_secrets,
+        copied: true,
     };
+    for source in options.sources.iter().filter(|source| is_export(source)) {
+        let theirs = JournalReader::options(&source.join(STATE_DIRECTORY))?;
+        journal_options.keep_secrets |= theirs.keep_secrets;
+        if options.sources.len() == 1 {
+            journal_options = Options {
+                copied: true,
+                ..theirs
+            };
+        }
+    }
     let journal = Journal::create(&directory.state(), &journal_options)?;
     let mut import = Import::new(journal, options.keep_secrets, events);
     for source in &options.sources {
@@ -249,13 +284,16 @@ fn list_of(options: &FlattenOptions, found: &Found) -> Result<IdList, ExportErro
     Ok(found.ids.clone())
 }
 
-/// How often an ID came again in the list of the one export that is the source.
+/// How often an ID came again: in the list that was given, or that the one export was made for.
 fn duplicates(options: &FlattenOptions) -> Option<u64> {
+    if let Some(ids) = &options.ids {
+        return Some(ids.duplicates());
+    }
     match options.sources.as_slice() {
         [source] if is_export(source) => {
             let manifest = Manifest::read(source).ok()??.ok()?;
             Some(manifest.ids.duplicates)
         }
-        _ => options.ids.as_ref().map(IdList::duplicates),
+        _ => None,
     }
 }

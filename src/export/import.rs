@@ -50,8 +50,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Takes note of a record; of several for one ID the last counts, but no failure counts more
-    /// than a response.
+    /// Takes note of a record; of several for one ID the last counts.
     fn put(&mut self, task_id: &str, slot: Slot) -> Result<(), String> {
         if self.ids.position(task_id).is_none() {
             self.ids.add(task_id).map_err(|cause| cause.to_string())?;
@@ -61,9 +60,7 @@ impl Found {
             .ids
             .position(task_id)
             .and_then(|place| self.slots.get_mut(place));
-        if let Some(held) = place
-            && !(matches!(held, Slot::Response(_)) && matches!(slot, Slot::Failure(_)))
-        {
+        if let Some(held) = place {
             *held = slot;
         }
         Ok(())
@@ -79,25 +76,45 @@ impl Found {
     }
 }
 
+/// The journal of an export.
+pub(super) struct ReadJournal {
+    pub(super) found: Found,
+    pub(super) reader: JournalReader,
+    pub(super) options: Options,
+    /// Places that could not be read; what stood there is lost.
+    pub(super) damaged: u64,
+}
+
 /// Reads what the journal of an export holds.
-pub(super) fn read_journal(
-    directory: &Path,
-) -> Result<(Found, JournalReader, Options), ExportError> {
+pub(super) fn read_journal(directory: &Path, events: &Events) -> Result<ReadJournal, ExportError> {
     let state = directory.join(STATE_DIRECTORY);
     if !JournalReader::is_there(&state) {
         return Err(ExportError::Source {
             name: directory.display().to_string(),
-            cause: "the directory holds no raw responses (.scale-export/journal)".to_owned(),
+            cause: "the directory holds no raw responses that can be read (.scale-export/journal)"
+                .to_owned(),
         });
     }
     let mut found = Found::default();
-    let (reader, options, _) = JournalReader::open(&state, None, |entry| {
+    let (reader, options, opened) = JournalReader::open(&state, None, |entry| {
         if let Some(slot) = seen_as(&entry) {
             // Every ID in a journal was in a list of IDs, and is a valid one.
             let _ = found.put(entry.task_id, slot);
         }
     })?;
-    Ok((found, reader, options))
+    if opened.damaged > 0 {
+        events.send(Event::Warning(format!(
+            "{} damaged places in the journal of `{}` were passed over; what stood there is left out",
+            opened.damaged,
+            directory.display()
+        )));
+    }
+    Ok(ReadJournal {
+        found,
+        reader,
+        options,
+        damaged: opened.damaged,
+    })
 }
 
 /// Brings sources into a journal.
@@ -152,12 +169,22 @@ impl<'e> Import<'e> {
         is_over: impl Fn() -> bool,
     ) -> Result<(), ExportError> {
         let _lock = Lock::share(directory)?;
-        let (found, mut reader, _) = read_journal(directory)?;
+        let ReadJournal {
+            found,
+            mut reader,
+            damaged,
+            ..
+        } = read_journal(directory, self.events)?;
+        self.unreadable += damaged;
         for (task_id, slot) in found.ids.iter().zip(&found.slots) {
             let copied = match slot {
                 Slot::Response(location) => {
                     let record = reader.read_record(task_id, *location)?;
                     Slot::Response(self.journal.append_record(record))
+                }
+                // What failed here and came elsewhere has come.
+                Slot::Failure(_) if matches!(self.found.get(task_id), Slot::Response(_)) => {
+                    continue;
                 }
                 Slot::Failure(location) => {
                     let record = reader.read_record(task_id, *location)?;
@@ -198,21 +225,25 @@ impl<'e> Import<'e> {
             if read == 0 || is_over() {
                 break;
             }
-            if read as u64 > MAX_LINE_BYTES {
-                return Err(ExportError::Source {
-                    name,
-                    cause: format!("line {number} is over 1 GiB long"),
-                });
+            let is_too_long = read as u64 > MAX_LINE_BYTES;
+            if is_too_long {
+                reader.skip_until(b'\n').map_err(failed)?;
+                line.clear();
             }
             let text = match number {
                 1 => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line),
                 _ => &line,
             };
             let text = text.trim_ascii();
-            if text.is_empty() {
+            if text.is_empty() && !is_too_long {
                 continue;
             }
-            if let Err(cause) = self.task(text) {
+            let done = if is_too_long {
+                Err("it is over 1 GiB long".to_owned())
+            } else {
+                self.task(text)
+            };
+            if let Err(cause) = done {
                 self.unreadable += 1;
                 if self.unreadable <= TOLD_LINES {
                     let text = format!("`{name}`, line {number}: {cause}; it is left out");

@@ -253,9 +253,16 @@ impl JournalReader {
         self.log.len()
     }
 
-    /// Is there a journal in this state directory?
+    /// The options of a directory's journal.
+    pub fn options(state: &Path) -> Result<Options, JournalError> {
+        let log = Log::open(state.join(FILE_NAME), OpenOptions::new())?;
+        Ok(log.read_head()?.0)
+    }
+
+    /// Is there a journal in this state directory, and may it be read?
     pub fn is_there(state: &Path) -> bool {
-        state.join(FILE_NAME).exists()
+        let path = state.join(FILE_NAME);
+        path.is_file() && File::open(path).is_ok()
     }
 
     /// Frees the memory that one very large record left behind.

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::finding::{Finding, Findings};
 use super::{VerifyError, VerifyReport};
 use crate::output::{
-    FAILURES, FileEntry, Format, LOAD_SQL, Manifest, STATE_DIRECTORY, is_inside, load_sql,
+    FAILURES, FileEntry, Format, IDS, LOAD_SQL, Manifest, STATE_DIRECTORY, is_inside, load_sql,
 };
 use crate::tables::TableInfo;
 use crate::tables::definition::TABLES;
@@ -33,14 +33,16 @@ pub(super) fn check(
             return Ok(());
         }
         let is_state = Path::new(&file.path).starts_with(STATE_DIRECTORY);
-        if is_state && !directory.join(STATE_DIRECTORY).exists() {
-            // An export that was moved without its state: told where the list would be needed.
+        let state = directory.join(STATE_DIRECTORY);
+        if is_state && (!state.exists() || fs::read_dir(&state).is_err()) {
+            // An export that was moved without its state, or one of somebody else: told where the list
+            // would be needed.
             continue;
         }
         check_file(directory, &file, findings, report, is_over)?;
     }
     check_strays(directory, manifest, findings);
-    check_load_sql(directory, manifest, findings)
+    check_load_sql(directory, manifest, findings, report)
 }
 
 /// All files that the manifest names.
@@ -116,9 +118,24 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
             }
         }
     }
-    for name in [FAILURES, LOAD_SQL] {
-        if !manifest.files.iter().any(|file| file.path == name) {
-            differ(format!("file `{name}`"), "none".to_owned());
+    let files: Vec<&str> = manifest
+        .files
+        .iter()
+        .map(|file| file.path.as_str())
+        .collect();
+    if files != [FAILURES, LOAD_SQL] {
+        let expected = format!("in `files`: {FAILURES}, {LOAD_SQL}");
+        differ(expected, files.join(", "));
+    }
+    if ids.path != IDS {
+        differ(
+            format!("the list of IDs in {IDS}"),
+            format!("`{}`", ids.path),
+        );
+    }
+    for table in &manifest.options.tables {
+        if crate::tables::find(table).is_none() {
+            differ("tables that there are".to_owned(), format!("`{table}`"));
         }
     }
 }
@@ -145,6 +162,11 @@ fn check_file(
         path: path.clone(),
         source,
     };
+    // Opening a pipe waits for somebody to write to it.
+    if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+        findings.add(differs("a file", "something else"));
+        return Ok(());
+    }
     let opened = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             findings.add(differs("a file", "none"));
@@ -181,15 +203,15 @@ fn sha256(mut file: File, is_over: &dyn Fn() -> bool) -> io::Result<String> {
     Ok(crate::hex::encode(&sha256.finalize()))
 }
 
-/// Files that look like tables of this export and are none: whoever reads `*.parquet` reads them too.
+/// Files and directories with the names of tables that are none of this export's.
 fn check_strays(directory: &Path, manifest: &Manifest, findings: &mut Findings) {
     let named: BTreeSet<PathBuf> = entries(manifest)
         .into_iter()
         .map(|file| PathBuf::from(file.path))
         .collect();
     for table in TABLES {
-        for format in [Format::Parquet, Format::Csv] {
-            let name = format.file_name(table.name);
+        let files = [Format::Parquet, Format::Csv].map(|format| format.file_name(table.name));
+        for name in files.into_iter().chain([table.name.to_owned()]) {
             if !named.contains(Path::new(&name)) && directory.join(&name).exists() {
                 findings.add(Finding::of_file(
                     &name,
@@ -206,15 +228,21 @@ fn check_load_sql(
     directory: &Path,
     manifest: &Manifest,
     findings: &mut Findings,
+    report: &mut VerifyReport,
 ) -> Result<(), VerifyError> {
     if manifest.tool.version != env!("CARGO_PKG_VERSION") {
+        let version = &manifest.tool.version;
+        report.unproven.push(format!(
+            "that load.sql is what version {version} writes: this is another version"
+        ));
         return Ok(());
     }
     let path = directory.join(LOAD_SQL);
-    let found = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found.map_err(|source| VerifyError::Io { path, source })?,
-    };
+    if !path.is_file() {
+        // Told already.
+        return Ok(());
+    }
+    let found = fs::read(&path).map_err(|source| VerifyError::Io { path, source })?;
     if found != load_sql(tables(manifest), manifest.options.format).as_bytes() {
         let finding = Finding::of_file(LOAD_SQL, "the views of these tables", "others");
         findings.add(finding);

@@ -1,8 +1,7 @@
 //! What the export was made of: the list of IDs, the failed ones, and the raw responses.
 //! Depends on `ids`, `journal` and the files of this folder.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -10,10 +9,10 @@ use serde::Deserialize;
 use super::finding::{Finding, Findings};
 use super::positions::Positions;
 use super::{VerifyError, VerifyReport};
-use crate::failures::write_line;
+use crate::failures::{missing, write_line};
 use crate::ids::{IdList, read_published};
 use crate::journal::format::RecordKind;
-use crate::journal::{JournalError, JournalReader, Location};
+use crate::journal::{FailureNote, JournalError, JournalReader, Location};
 use crate::output::{FAILURES, IDS, Manifest, STATE_DIRECTORY};
 
 /// The place of the journal, as a finding names it.
@@ -27,6 +26,8 @@ pub(super) struct RawResponses {
     held: Vec<Location>,
     /// IDs of which that is a failure.
     failed: Positions,
+    /// Were the responses copied by `flatten`? Only then can some be missing.
+    copied: bool,
 }
 
 /// What the journal holds for one ID.
@@ -47,7 +48,7 @@ impl RawResponses {
     ) -> Result<Option<Self>, VerifyError> {
         let state = directory.join(STATE_DIRECTORY);
         if !JournalReader::is_there(&state) {
-            let text = "that the tasks are as they were received: there is no .scale-export/journal with the raw responses";
+            let text = "that the tasks are as they were received: there is no .scale-export/journal that can be read, with the raw responses";
             report.unproven.push(text.to_owned());
             return Ok(None);
         }
@@ -115,6 +116,7 @@ impl RawResponses {
             reader,
             held,
             failed,
+            copied: options.copied || manifest.run.requests == 0,
         }))
     }
 
@@ -179,16 +181,25 @@ pub(super) fn read_list(
     report: &mut VerifyReport,
 ) -> Option<IdList> {
     let list = directory.join(IDS);
-    if !list.exists() {
-        let text = "that the rows stand in the order of the IDs, and that no ID is missing: there is no .scale-export/ids.txt";
+    // A list that others may not read, and none at all.
+    if File::open(&list).is_err() {
+        let text = "that the rows stand in the order of the IDs, that none is missing, and how often the failed ones were tried: there is no .scale-export/ids.txt that can be read";
         report.unproven.push(text.to_owned());
         return None;
     }
+    let list_bytes = fs::metadata(&list).map(|metadata| metadata.len());
     match read_published(&list) {
         Ok(ids) => {
             if ids.len() as u64 != manifest.ids.requested {
                 let expected = format!("{} IDs", manifest.ids.requested);
                 findings.add(Finding::of_file(IDS, &expected, &ids.len().to_string()));
+            }
+            // Nothing but the IDs: no byte order mark, none twice, the last line ended.
+            let bytes: u64 = ids.iter().map(|id| id.len() as u64 + 1).sum();
+            let found = list_bytes.unwrap_or_default();
+            if bytes != found {
+                let expected = format!("{bytes} bytes of these IDs");
+                findings.add(Finding::of_file(IDS, &expected, &found.to_string()));
             }
             Some(ids)
         }
@@ -199,14 +210,21 @@ pub(super) fn read_list(
     }
 }
 
+/// A line of a file, as a finding shows it; its end shows too where it is odd.
+fn text_of(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    match text.strip_suffix('\n') {
+        Some(text) => format!("`{text}`"),
+        None => format!("`{text}` and no end of the line"),
+    }
+}
+
 #[derive(Deserialize)]
 struct Line {
     task_id: String,
-    kind: String,
+    #[serde(flatten)]
+    note: FailureNote,
 }
-
-/// Stands in `failures.jsonl` for an ID that `flatten` had no response for; the journal has nothing.
-const MISSING: &str = "missing";
 
 /// Checks `failures.jsonl` against the list and the journal; gives the failed IDs, which stand there in
 /// the order of the list.
@@ -219,10 +237,11 @@ pub(super) fn check_failures(
 ) -> Result<IdList, VerifyError> {
     let mut failed = IdList::default();
     let path = directory.join(FAILURES);
-    let text = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(failed),
-        text => text.map_err(|source| VerifyError::Io { path, source })?,
-    };
+    if !path.is_file() {
+        // Told already.
+        return Ok(failed);
+    }
+    let text = fs::read(&path).map_err(|source| VerifyError::Io { path, source })?;
     let mut lines = 0;
     let mut before = None;
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
@@ -239,6 +258,11 @@ pub(super) fn check_failures(
             }
         };
         let task_id = parsed.task_id.as_str();
+        let mut canonical = Vec::new();
+        write_line(task_id, &parsed.note, &mut canonical);
+        if canonical != line {
+            differ("a line as this tool writes it", &text_of(line));
+        }
         let known = failed.len();
         if failed.add(task_id).is_err() || failed.len() == known {
             differ("another ID", &format!("`{task_id}`"));
@@ -257,12 +281,9 @@ pub(super) fn check_failures(
         before = Some(position);
         if let Some(raw) = raw.as_deref_mut() {
             match raw.failure_line(position, task_id)? {
-                Ok(expected) if expected == line => {}
-                Ok(expected) => differ(
-                    &format!("`{}`", String::from_utf8_lossy(expected.trim_ascii())),
-                    &format!("`{}`", String::from_utf8_lossy(line.trim_ascii())),
-                ),
-                Err(cause) if cause.is_empty() && parsed.kind == MISSING => {}
+                Ok(expected) if expected == canonical => {}
+                Ok(expected) => differ(&text_of(&expected), &text_of(line)),
+                Err(cause) if cause.is_empty() && raw.copied && parsed.note == missing() => {}
                 Err(cause) if cause.is_empty() => {
                     differ("a failure that the journal has", "one that it has not");
                 }

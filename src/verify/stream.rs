@@ -67,7 +67,11 @@ impl Stream {
                 return None;
             }
             // A file that is not there has been found missing already.
-            let opened = File::open(directory.join(&file.path)).ok()?;
+            let path = directory.join(&file.path);
+            if !path.is_file() {
+                return None;
+            }
+            let opened = File::open(&path).ok()?;
             match reader::open(format, table, Input::File(opened)) {
                 Ok(batches) => files.push_back((file.path.clone(), batches)),
                 Err(error) => {
