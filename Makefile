@@ -32,8 +32,8 @@ FUZZ_LIMITS = -rss_limit_mb=1024 -timeout=10
 .cargo-fuzz/bin/cargo-fuzz:
 	cargo install --quiet --locked --root .cargo-fuzz --version 0.13.2 cargo-fuzz
 
-# This crate has no unsafe code, so the sanitizers that need a nightly compiler have nothing to find. What
-# is found new stays out of the seeds in fuzz/corpus.
+# Without the sanitizers, which need a nightly compiler: this crate has no unsafe code of its own. What is
+# found new stays out of the seeds in fuzz/corpus.
 fuzz: .cargo-fuzz/bin/cargo-fuzz ## A minute of fuzzing for each target
 	set -e; for target in $(FUZZ_TARGETS); do \
 		mkdir -p fuzz/target/found/$$target; \

@@ -43,6 +43,8 @@ pub struct Checked<'b> {
     pub is_final: bool,
     /// Its ID, when any would do.
     pub task_id: Option<String>,
+    /// Something that a person should know of it.
+    pub note: Option<String>,
 }
 
 /// Checks a body; `task_id` is the one asked for, or `None` when any will do.
@@ -52,10 +54,14 @@ pub fn check<'b>(
     keep_secrets: bool,
     parser: &mut Parser,
 ) -> Result<Checked<'b>, Unfit> {
+    let mut note = None;
     let text = match std::str::from_utf8(body) {
         Ok(text) => Cow::Borrowed(text),
         Err(error) => {
             let at = error.valid_up_to();
+            note = Some(format!(
+                "the body is not UTF-8, first at byte {at}; such bytes are kept as \\udc80 to \\udcff"
+            ));
             Cow::Owned(escape_invalid(body).ok_or(Unfit::NotUtf8(at))?)
         }
     };
@@ -95,6 +101,7 @@ pub fn check<'b>(
         body,
         is_final,
         task_id: found,
+        note,
     })
 }
 
@@ -120,19 +127,42 @@ fn escape_invalid(body: &[u8]) -> Option<String> {
 /// Would an escape of a low surrogate change meaning behind this text? Behind a backslash it would be none,
 /// and behind a high surrogate the other half of a pair.
 fn changes_meaning(before: &str) -> bool {
-    let backslashes = before
-        .bytes()
-        .rev()
-        .take_while(|byte| *byte == b'\\')
-        .count();
-    let escape = before.len().checked_sub(6).and_then(|at| before.get(at..));
-    let high = escape.is_some_and(|escape| {
-        let escape = escape.to_ascii_lowercase();
-        ["\\ud8", "\\ud9", "\\uda", "\\udb"]
-            .iter()
-            .any(|high| escape.starts_with(high))
+    /// Bytes of `ud83d`.
+    const DIGITS_OF_ESCAPE: usize = 5;
+    let is_escape = |text: &str| {
+        let backslashes = text.bytes().rev().take_while(|byte| *byte == b'\\');
+        backslashes.count() % 2 == 1
+    };
+    // What stands before `ud83d`, if that is what stands last.
+    let split = before
+        .len()
+        .checked_sub(DIGITS_OF_ESCAPE)
+        .and_then(|at| before.split_at_checked(at));
+    let is_high = split.is_some_and(|(start, digits)| {
+        let digits = digits.to_ascii_lowercase();
+        let high = ["ud8", "ud9", "uda", "udb"];
+        high.iter().any(|high| digits.starts_with(high)) && is_escape(start)
     });
-    backslashes % 2 == 1 || high
+    is_escape(before) || is_high
+}
+
+/// May a body that is no task be kept as it is? Not if a live credential may stand in it, which cannot be
+/// replaced where nobody knows where it ends.
+pub fn may_be_kept(body: &[u8], keep_secrets: bool) -> bool {
+    if keep_secrets {
+        return true;
+    }
+    // The key may be written with escapes.
+    let text = String::from_utf8_lossy(body);
+    let mut plain = String::with_capacity(text.len());
+    let mut parts = text.split("\\u00");
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2).unwrap_or(("", part));
+        plain.extend(u8::from_str_radix(digits, 16).map(char::from));
+        plain.push_str(rest);
+    }
+    !plain.contains(SECRET_KEY)
 }
 
 /// Where secrets stand in the document's text.
@@ -218,6 +248,36 @@ mod tests {
             checked.body,
             r#"{"task_id":"t1","workspace_token":"[redacted]"}"#
         );
+    }
+
+    #[test]
+    fn escapes_keep_their_meaning_or_there_are_none() {
+        for (before, changes) in [
+            (r"a", false),
+            ("\\", true),
+            (r"\\", false),
+            (r"\ud83d", true),
+            (r"\\ud83d", false),
+            (r"\\\uDBFF", true),
+            (r"\udc00", false),
+            (r"ud83d", false),
+            ("é", false),
+        ] {
+            assert_eq!(changes_meaning(before), changes, "{before}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_may_hold_a_credential_is_not_kept() {
+        for (body, keep_secrets, kept) in [
+            (&b"<html>"[..], false, true),
+            (b"{\"workspace_token\":\"live\"", false, false),
+            (b"{\"workspace\\u005ftoken\":\"live\"", false, false),
+            (b"{\"workspace\\u005Ftoken\":\"live\"\xff", false, false),
+            (b"{\"workspace_token\":\"live\"", true, true),
+        ] {
+            assert_eq!(may_be_kept(body, keep_secrets), kept);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::fetch::{BadBody, CheckBody, CheckedBody};
 use crate::json::Parser;
-use crate::response::{Unfit, check};
+use crate::response::{Unfit, check, may_be_kept};
 
 /// Lends parsers to the network side, so that their memory is used again.
 #[derive(Debug)]
@@ -37,18 +37,21 @@ impl CheckBody for Checker {
                     std::borrow::Cow::Borrowed(_) => None,
                     std::borrow::Cow::Owned(text) => Some(Bytes::from(text)),
                 };
-                let is_final = checked.is_final;
-                Ok((redacted, is_final))
+                Ok((redacted, checked.is_final, checked.note))
             }
             Err(Unfit::OtherTask) => Err(BadBody::OtherTask),
-            Err(unfit) => Err(BadBody::NoTask(unfit.to_string())),
+            Err(unfit) => Err(BadBody::NoTask {
+                why: unfit.to_string(),
+                body: may_be_kept(&body, self.keep_secrets).then(|| body.clone()),
+            }),
         };
         if body.len() <= KEPT_BODY_BYTES {
             lend().push(parser);
         }
-        checked.map(|(redacted, is_final)| CheckedBody {
+        checked.map(|(redacted, is_final, note)| CheckedBody {
             body: redacted.unwrap_or(body),
             is_final,
+            note,
         })
     }
 }

@@ -32,7 +32,8 @@ const SANDBOX_LABEL: &str = "sandbox";
 
 /// Runs the main job.
 pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
-    with_summary(&args.display, || {
+    let reads: Vec<_> = args.ids.iter().chain(&args.api_key_file).cloned().collect();
+    with_summary(&args.display, &reads, args.output.out.as_deref(), || {
         let started = Instant::now();
         let sandbox = args
             .sandbox

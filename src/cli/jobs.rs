@@ -1,6 +1,6 @@
 //! What the jobs share: display, summary, and how they end. Depends on the files of this folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use super::summary;
 use crate::error::{Exit, Explain};
 use crate::event::Events;
 use crate::export::{Ended, ExportReport};
+use crate::output::{STATE_DIRECTORY, is_published_name};
 
 /// Runs a job with a display beside it; writes a summary at every end.
 pub(super) fn run<T, E: Explain + 'static>(
@@ -39,8 +40,11 @@ pub(super) fn run<T, E: Explain + 'static>(
 }
 
 /// Makes sure that the summary can be written, runs, and writes how it ended if that was an error.
+/// `reads` are files and directories that the job reads, and `out` the directory that it writes.
 pub(super) fn with_summary(
     args: &DisplayArgs,
+    reads: &[PathBuf],
+    out: Option<&Path>,
     run: impl FnOnce() -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     // A summary that cannot be written is better known before the run than after it.
@@ -49,13 +53,15 @@ pub(super) fn with_summary(
         .as_deref()
         .filter(|path| path.as_os_str() != "-")
     {
+        refuse_to_overwrite(path, reads, out)?;
         let opened = std::fs::OpenOptions::new()
             .append(true)
             .create(true)
             .open(path);
         // Its directory may be the output's, which is made later.
+        let will_be_made = path.parent().is_some_and(|parent| Some(parent) == out);
         if let Err(error) = opened
-            && error.kind() != std::io::ErrorKind::NotFound
+            && !(error.kind() == std::io::ErrorKind::NotFound && will_be_made)
         {
             return Err(summary_error(path, &error));
         }
@@ -67,12 +73,46 @@ pub(super) fn with_summary(
             "error": error.to_string(),
             "hint": error.hint(),
         });
-        // How the run ended matters more than a summary of it.
-        if let Err(error) = write_summary(args.summary.as_deref(), &end) {
-            print_error(error.as_ref(), args.log_format);
+        // How the run ended matters more than a summary of it; that this one failed may be how.
+        if let Err(second) = write_summary(args.summary.as_deref(), &end)
+            && second.to_string() != error.to_string()
+        {
+            print_error(second.as_ref(), args.log_format);
         }
     }
     done
+}
+
+/// A summary must not take the place of what it is a summary of.
+fn refuse_to_overwrite(path: &Path, reads: &[PathBuf], out: Option<&Path>) -> Result<(), Failure> {
+    let refused = |cause: &str| -> Result<(), Failure> {
+        Err(Box::new(UsageError::Summary {
+            path: path.to_owned(),
+            cause: cause.to_owned(),
+        }))
+    };
+    // The file may not exist yet; the directory that it stands in may.
+    let name = path.file_name().unwrap_or_default();
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let Ok(parent) = parent.canonicalize() else {
+        return Ok(());
+    };
+    let place = parent.join(name);
+    for read in reads.iter().filter_map(|read| read.canonicalize().ok()) {
+        if place == read || (read.is_dir() && place.starts_with(&read)) {
+            return refused("it is, or stands in, what is read");
+        }
+    }
+    if let Some(out) = out.and_then(|out| out.canonicalize().ok())
+        && (place.starts_with(out.join(STATE_DIRECTORY))
+            || (parent == out && is_published_name(&name.to_string_lossy())))
+    {
+        return refused("it is a name of the export's own files");
+    }
+    Ok(())
 }
 
 /// Tells how an export or a flattening ended.

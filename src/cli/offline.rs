@@ -18,7 +18,14 @@ use crate::verify::{Verified, verify};
 
 /// Makes tables from raw responses.
 pub(super) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
-    with_summary(&args.display, || {
+    // The output may be a source, and the summary stand beside its tables.
+    let out = args.output.out.as_deref();
+    let sources = args
+        .sources
+        .iter()
+        .filter(|source| Some(source.as_path()) != out);
+    let reads: Vec<_> = sources.chain(&args.ids).cloned().collect();
+    with_summary(&args.display, &reads, out, || {
         let started = Instant::now();
         let Output {
             out,
@@ -60,7 +67,8 @@ pub(super) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
 /// Proves an export.
 pub(super) fn run_verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let display = &args.display;
-    with_summary(display, || {
+    let reads = std::slice::from_ref(&args.directory);
+    with_summary(display, reads, None, || {
         run(
             display,
             true,

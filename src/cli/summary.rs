@@ -185,10 +185,14 @@ pub(super) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
         0 if report.rebuilt > 0 => format!(
             "Verified {directory}: all files are as the manifest says, every task was rebuilt and equals its raw response, every cell follows from it ({read})"
         ),
+        0 if report.raw > 0 => format!(
+            "Verified {directory}: all files are as the manifest says, and every cell follows from the raw responses ({read})"
+        ),
         0 if report.cells > 0 => format!(
             "Verified {directory}: all files are as the manifest says, and the tables agree with each other in every cell ({read})"
         ),
         0 => format!("Verified {directory}: all files are as the manifest says ({read})"),
+        1 => format!("{directory} is not as it should be: 1 finding ({read})"),
         count => format!("{directory} is not as it should be: {count} findings ({read})"),
     });
     lines.join("\n")

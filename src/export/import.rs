@@ -260,6 +260,10 @@ impl<'e> Import<'e> {
         let checked = check(body, None, self.keep_secrets, &mut self.parser)
             .map_err(|unfit| unfit.to_string())?;
         let task_id = checked.task_id.unwrap_or_default();
+        if let Some(note) = checked.note {
+            self.events
+                .send(Event::Warning(format!("task {task_id}: {note}")));
+        }
         let is_known = self.found.ids.position(&task_id).is_some();
         self.found.put(&task_id, Slot::Missing)?;
         self.duplicates += u64::from(is_known);

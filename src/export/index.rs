@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Refresh;
 use super::store::seen_as;
+use crate::journal::format::RecordKind;
 use crate::journal::{Entry, Location};
 
 /// What there is for one ID.
@@ -99,10 +100,12 @@ impl Index {
     /// Takes note of a record of an earlier run; of several for one ID the last counts.
     pub(super) fn see(&self, position: Option<usize>, entry: &Entry<'_>) {
         let mut state = self.lock();
-        let Some(slot) = seen_as(entry) else {
+        if entry.kind == RecordKind::Published {
             for held in &mut state.slots {
                 held.is_published = true;
             }
+        }
+        let Some(slot) = seen_as(entry) else {
             return;
         };
         if let Some(held) = position.and_then(|position| state.slots.get_mut(position)) {

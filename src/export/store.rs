@@ -85,6 +85,9 @@ fn append(journal: &mut Journal, fetched: &Fetched) -> (usize, Slot) {
             };
             // Strings and numbers: serialization cannot fail.
             let note = serde_json::to_vec(&note).unwrap_or_default();
+            if let Some(body) = &failed.body {
+                journal.append(&record(RecordKind::Refused, 0, body));
+            }
             Slot::Failure(journal.append(&record(RecordKind::Failure, 0, &note)))
         }
     };
@@ -96,7 +99,7 @@ pub(super) fn seen_as(entry: &Entry<'_>) -> Option<Slot> {
     match entry.kind {
         RecordKind::Response => Some(Slot::Response(entry.location)),
         RecordKind::Failure => Some(Slot::Failure(entry.location)),
-        RecordKind::Published => None,
+        RecordKind::Published | RecordKind::Refused => None,
     }
 }
 

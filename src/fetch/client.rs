@@ -37,6 +37,8 @@ pub(super) struct Failure {
     pub(super) retry_after: Option<Duration>,
     /// Bytes of body that came nevertheless.
     pub(super) bytes: u64,
+    /// The body, where it is what was wrong and may be kept.
+    pub(super) body: Option<Bytes>,
 }
 
 /// Asks one server for tasks.
@@ -168,6 +170,7 @@ impl TaskClient {
             message,
             retry_after: None,
             bytes,
+            body: None,
         }
     }
 
@@ -205,6 +208,7 @@ impl TaskClient {
             message,
             retry_after,
             bytes: body.len() as u64,
+            body: None,
         }
     }
 
@@ -229,6 +233,7 @@ impl TaskClient {
             message,
             retry_after: None,
             bytes,
+            body: None,
         }
     }
 }

@@ -56,6 +56,8 @@ struct Counters {
     rate_limited: AtomicU64,
     bytes_received: AtomicU64,
     fetched: AtomicU64,
+    /// Tasks with something to tell of them.
+    noted: AtomicU64,
 }
 
 fn add(counter: &AtomicU64, count: u64) {
@@ -165,9 +167,16 @@ impl Engine<'_> {
                 add(&self.counters.retries, 1);
             }
             let failure = match self.attempt(&task_id).await {
-                Ok(CheckedBody { body, is_final }) => {
+                Ok(CheckedBody {
+                    body,
+                    is_final,
+                    note,
+                }) => {
                     self.success(&task_id, true);
                     add(&self.counters.fetched, 1);
+                    if let Some(note) = note {
+                        self.note(&task_id, &note);
+                    }
                     self.events.send(Event::TaskFetched);
                     let outcome = Outcome::Task { body, is_final };
                     return Ok(Fetched {
@@ -182,12 +191,16 @@ impl Engine<'_> {
             let failed = self.judge(&task_id, sent, &failure, &mut trials).await?;
             if let Some(kind) = failed {
                 let Failure {
-                    status, message, ..
+                    status,
+                    message,
+                    body,
+                    ..
                 } = failure;
                 let outcome = Outcome::Failed(Failed {
                     kind,
                     http_status: status,
                     message,
+                    body,
                 });
                 return Ok(Fetched {
                     position,
@@ -211,9 +224,12 @@ impl Engine<'_> {
         add(&self.counters.bytes_received, bytes);
         self.events.send(Event::RequestDone { status, bytes });
         self.check_body(task_id, answer?).await.map_err(|bad| {
-            let (trouble, message) = match bad {
-                BadBody::NoTask(why) => (Trouble::BadBody, why),
-                BadBody::OtherTask => (Trouble::WrongTask, "the answer is another task".to_owned()),
+            let (trouble, message, body) = match bad {
+                BadBody::NoTask { why, body } => (Trouble::BadBody, why, body),
+                BadBody::OtherTask => {
+                    let why = "the answer is another task".to_owned();
+                    (Trouble::WrongTask, why, None)
+                }
             };
             Failure {
                 trouble,
@@ -221,8 +237,21 @@ impl Engine<'_> {
                 message,
                 retry_after: None,
                 bytes: 0,
+                body,
             }
         })
+    }
+
+    /// Tells something about a task that was fetched; after the first few, with `-v` only.
+    fn note(&self, task_id: &str, note: &str) {
+        const TOLD: u64 = 10;
+        let text = format!("task {task_id}: {note}");
+        let told = self.counters.noted.fetch_add(1, Ordering::Relaxed);
+        self.events.send(if told < TOLD {
+            Event::Warning(text)
+        } else {
+            Event::Detail(text)
+        });
     }
 
     async fn check_body(&self, task_id: &str, body: Bytes) -> Result<CheckedBody, BadBody> {
@@ -233,7 +262,12 @@ impl Engine<'_> {
         let task_id = task_id.to_owned();
         tokio::task::spawn_blocking(move || check.check(&task_id, body))
             .await
-            .unwrap_or_else(|error| Err(BadBody::NoTask(error.to_string())))
+            .unwrap_or_else(|error| {
+                Err(BadBody::NoTask {
+                    why: error.to_string(),
+                    body: None,
+                })
+            })
     }
 
     /// Decides what a failed attempt means, and waits if there is to be another. The kind of

@@ -114,6 +114,8 @@ pub struct Failed {
     pub http_status: Option<u16>,
     /// What went wrong last, printable and free of secrets.
     pub message: String,
+    /// The last answer, where that is what was wrong and it may be kept.
+    pub body: Option<Bytes>,
 }
 
 /// What a check makes of a body.
@@ -123,13 +125,20 @@ pub struct CheckedBody {
     pub body: Bytes,
     /// Is the task in a state that does not change any more?
     pub is_final: bool,
+    /// Something that a person should know of it.
+    pub note: Option<String>,
 }
 
 /// Why a body is not the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadBody {
-    /// Not a task at all, and why.
-    NoTask(String),
+    /// Not a task at all.
+    NoTask {
+        /// Why.
+        why: String,
+        /// The body, if it may be kept.
+        body: Option<Bytes>,
+    },
     /// Another task.
     OtherTask,
 }

@@ -76,13 +76,20 @@ pub enum RecordKind {
     Failure,
     /// An export was published; what stands before may be refreshed.
     Published,
+    /// The last answer for an ID that failed because of it: no task, kept for whoever looks into it.
+    Refused,
 }
 
 impl RecordKind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Response, Self::Failure, Self::Published]
-            .into_iter()
-            .find(|kind| kind.to_byte() == byte)
+        [
+            Self::Response,
+            Self::Failure,
+            Self::Published,
+            Self::Refused,
+        ]
+        .into_iter()
+        .find(|kind| kind.to_byte() == byte)
     }
 
     fn to_byte(self) -> u8 {
@@ -90,6 +97,7 @@ impl RecordKind {
             Self::Response => 1,
             Self::Failure => 2,
             Self::Published => 3,
+            Self::Refused => 4,
         }
     }
 }

@@ -108,16 +108,20 @@ fn refuse_foreign_files(path: &Path, welcome: &[String]) -> Result<(), OutputErr
 /// Is this a name that this tool gives, in a directory where it has been? A kill between the renames
 /// of a first publication leaves such files and no manifest yet.
 fn is_ours(path: &Path, name: &str) -> bool {
+    path.join(STATE_DIRECTORY).is_dir() && is_published_name(name)
+}
+
+/// Is this a name that this tool gives to a published file?
+pub fn is_published_name(name: &str) -> bool {
     let formats = [Format::Parquet, Format::Csv];
-    path.join(STATE_DIRECTORY).is_dir()
-        && (name == MANIFEST
-            || super::load_sql::FILE_NAME == name
-            || name == crate::output::FAILURES
-            || TABLES.iter().any(|table| {
-                formats
-                    .iter()
-                    .any(|format| format.file_name(table.name) == name)
-            }))
+    name == MANIFEST
+        || super::load_sql::FILE_NAME == name
+        || name == crate::output::FAILURES
+        || TABLES.iter().any(|table| {
+            formats
+                .iter()
+                .any(|format| format.file_name(table.name) == name)
+        })
 }
 
 /// Its name in the state directory.

@@ -13,7 +13,7 @@ mod staging;
 mod writer;
 
 pub(crate) use directory::state_file_options;
-pub use directory::{Lock, OutputDirectory, STATE_DIRECTORY};
+pub use directory::{Lock, OutputDirectory, STATE_DIRECTORY, is_published_name};
 pub use error::OutputError;
 pub use load_sql::load_sql;
 pub use manifest::{

@@ -17,7 +17,7 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use super::guard::guarded;
 use super::{BATCH_BYTES, BATCH_ROWS, Batches, Input, ReadError, until_error};
-use crate::tables::schema::arrow_schema;
+use crate::tables::schema::{VERSION_KEY, arrow_schema, file_metadata};
 use crate::tables::{Rows, TableInfo};
 
 impl Length for Input {
@@ -66,6 +66,7 @@ fn open_unguarded(table: &'static TableInfo, input: Input) -> Result<Batches, Re
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(input, options);
     let builder = builder.map_err(damaged)?;
     check_columns(table, &builder)?;
+    check_metadata(table, &builder)?;
     let rows = batch_rows(&builder);
     let reader = builder.with_batch_size(rows).build().map_err(damaged)?;
     Ok(until_error(Tables { table, reader }))
@@ -105,6 +106,27 @@ fn check_columns(
             found: name(found.get(position)),
         })
     })
+}
+
+/// The file must say of itself what it is: its table, the version of the tables, what the columns hold. Only
+/// the tool's own version may be another.
+fn check_metadata(
+    table: &'static TableInfo,
+    builder: &ParquetRecordBatchReaderBuilder<Input>,
+) -> Result<(), ReadError> {
+    let said = builder.metadata().file_metadata().key_value_metadata();
+    let said = |key: &str| {
+        let mut entries = said.into_iter().flatten();
+        entries.find(|entry| entry.key == key)?.value.as_deref()
+    };
+    for (key, value) in file_metadata(table) {
+        if key != VERSION_KEY && said(&key) != Some(&value) {
+            return Err(damaged(format!(
+                "its metadata has another `{key}`, or none"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Rows of a batch, so that a batch of rows of middle size has [`BATCH_BYTES`].

@@ -30,6 +30,9 @@ fn arrow_field(column: &ColumnInfo) -> Field {
     field
 }
 
+/// The key of the tool's version in a file's metadata.
+pub const VERSION_KEY: &str = "scale_export.version";
+
 /// What every file of a table carries as key-value metadata.
 pub fn file_metadata(table: &TableInfo) -> HashMap<String, String> {
     let columns: serde_json::Map<String, Value> = table
@@ -37,10 +40,7 @@ pub fn file_metadata(table: &TableInfo) -> HashMap<String, String> {
         .map(|column| (column.name.to_owned(), column.doc.into()))
         .collect();
     HashMap::from([
-        (
-            "scale_export.version".to_owned(),
-            env!("CARGO_PKG_VERSION").to_owned(),
-        ),
+        (VERSION_KEY.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         (
             "scale_export.schema_version".to_owned(),
             SCHEMA_VERSION.to_owned(),

@@ -41,6 +41,8 @@ pub struct VerifyReport {
     pub tasks: u64,
     /// Of those, tasks that were rebuilt and compared with their raw response.
     pub rebuilt: u64,
+    /// Of those, tasks for which there was to be a raw response.
+    pub raw: u64,
     /// Files whose size and checksum were compared with the manifest.
     pub files: u64,
     /// Their bytes.
@@ -87,6 +89,7 @@ pub fn verify(
     let mut report = VerifyReport {
         tasks: 0,
         rebuilt: 0,
+        raw: 0,
         files: 0,
         bytes: 0,
         rows: 0,
@@ -142,7 +145,10 @@ fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyErr
         Some(Err(cause)) => return Ok(Err(cause)),
         Some(Ok(manifest)) => manifest,
     };
-    if !manifest.is_known() || manifest.schema_version != SCHEMA_VERSION {
+    if !manifest.is_known() {
+        return Ok(Err("one of a newer format than this tool knows".to_owned()));
+    }
+    if manifest.schema_version != SCHEMA_VERSION {
         return Err(VerifyError::Version {
             path: path(),
             theirs: format!(

@@ -57,7 +57,7 @@ impl RawResponses {
         let end = manifest.run.journal_bytes;
         let opened = JournalReader::open(&state, end, |entry| {
             let position = ids.position(entry.task_id);
-            if let Some(position) = position.filter(|_| entry.kind != RecordKind::Published)
+            if let Some(position) = position.filter(|_| is_outcome(entry.kind))
                 && let Some(place) = held.get_mut(position)
             {
                 *place = entry.location;
@@ -72,7 +72,10 @@ impl RawResponses {
             opened => opened?,
         };
         if opened.damaged > 0 {
-            let found = format!("{} damaged places", opened.damaged);
+            let found = match opened.damaged {
+                1 => "a damaged place".to_owned(),
+                places => format!("{places} damaged places"),
+            };
             findings.add(Finding::of_file(JOURNAL, "whole records", &found));
         }
         let bytes = reader.bytes()?;
@@ -162,6 +165,11 @@ impl RawResponses {
             Held::Nothing => Ok(Err(String::new())),
         }
     }
+}
+
+/// Does a record say what came of an ID?
+fn is_outcome(kind: RecordKind) -> bool {
+    matches!(kind, RecordKind::Response | RecordKind::Failure)
 }
 
 /// A damaged record is a finding; a disk that cannot be read is an error.

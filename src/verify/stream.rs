@@ -19,6 +19,9 @@ use crate::tables::{Rows, TableInfo};
 /// Every table that tasks take rows from begins with `task_id`.
 const TASK_ID: usize = 0;
 
+/// Rows out of place after which a table is given up: they wait in memory for others that may never come.
+const MAX_ORPHANS: u64 = 10_000;
+
 /// Rows of one task: of a batch in the queue, some.
 type Taken = Vec<(usize, Range<usize>)>;
 
@@ -34,6 +37,8 @@ pub(super) struct Stream {
     /// The task whose rows come next, when it has not had its turn yet.
     next_position: Option<usize>,
     rows: u64,
+    /// Rows that belong to no task, or stand where another one's should.
+    orphans: u64,
     is_whole: bool,
 }
 
@@ -89,6 +94,7 @@ impl Stream {
             compared: 0,
             next_position: None,
             rows: 0,
+            orphans: 0,
             is_whole: true,
         })
     }
@@ -174,6 +180,12 @@ impl Stream {
                     return taken;
                 }
                 _ => {
+                    self.orphans += 1;
+                    if self.orphans > MAX_ORPHANS {
+                        taken.rows.clear();
+                        self.give_up(findings);
+                        return taken;
+                    }
                     let path = self
                         .table
                         .position("path")
@@ -203,6 +215,27 @@ impl Stream {
         let mut others = ahead.skip_while(|other| *other == task_id);
         let following = others.next().and_then(|other| ids.position(other));
         following.is_some_and(|following| following < next)
+    }
+
+    /// Looks no further: what is left cannot be told apart any more.
+    fn give_up(&mut self, findings: &mut Findings) {
+        let found = format!("over {MAX_ORPHANS} rows of none, or out of order");
+        let finding = Finding::of_file(self.table.name, "rows of tasks, in order", &found);
+        findings.add(finding);
+        self.is_whole = false;
+        self.files.clear();
+        self.queue.clear();
+        self.taken = (0, 0);
+        self.compared = 0;
+    }
+
+    /// Reads all that is left, for its own sake.
+    pub(super) fn drain(&mut self, findings: &mut Findings) {
+        self.queue.clear();
+        self.taken = (0, 0);
+        while self.read(findings) {
+            self.queue.clear();
+        }
     }
 
     /// The rows that were taken, to be looked at.

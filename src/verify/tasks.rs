@@ -20,7 +20,7 @@ use crate::output::{Manifest, OutputError};
 use crate::reader::{self, Input};
 use crate::rebuild::{Rebuilder, TableRows, TaskRows};
 use crate::tables::definition::TABLES;
-use crate::tables::{Depth, SinkError};
+use crate::tables::{Depth, DriftEntry, SinkError};
 
 /// Tasks between two events.
 const EVENT_TASKS: usize = 100;
@@ -43,10 +43,21 @@ pub(super) fn check(
     events.send(Event::Phase("reading the journal"));
     let list = read_list(directory, manifest, findings, report);
     let of_tasks = match &list {
-        Some(_) => IdList::default(),
+        Some(_) => None,
         None => list_of_tasks(directory, manifest, findings),
     };
-    let ids = list.as_ref().unwrap_or(&of_tasks);
+    let Some(ids) = list.as_ref().or(of_tasks.as_ref()) else {
+        let text =
+            "that rows belong to tasks: the export has no tasks, and there is no list of IDs";
+        report.unproven.push(text.to_owned());
+        let mut streams = open_streams(directory, manifest, findings);
+        for stream in &mut streams {
+            stream.drain(findings);
+        }
+        check_failures(directory, manifest, None, None, findings)?;
+        check_row_counts(manifest, &streams, findings, report);
+        return Ok(());
+    };
     let mut raw = RawResponses::open(directory, manifest, ids, findings, report)?;
     let failed = check_failures(directory, manifest, list.as_ref(), raw.as_mut(), findings)?;
     let mut streams = open_streams(directory, manifest, findings);
@@ -79,7 +90,18 @@ pub(super) fn check(
             &tasks.to_string(),
         ));
     }
-    for stream in &streams {
+    check_row_counts(manifest, &streams, findings, report);
+    Ok(())
+}
+
+/// Has every table the rows that the manifest says?
+fn check_row_counts(
+    manifest: &Manifest,
+    streams: &[Stream],
+    findings: &mut Findings,
+    report: &mut VerifyReport,
+) {
+    for stream in streams {
         report.rows += stream.rows();
         let name = stream.table().name;
         let entry = manifest.tables.iter().find(|(table, _)| table == name);
@@ -94,7 +116,6 @@ pub(super) fn check(
             ));
         }
     }
-    Ok(())
 }
 
 /// Opens every table that can be read.
@@ -110,19 +131,14 @@ fn open_streams(directory: &Path, manifest: &Manifest, findings: &mut Findings) 
     tables(manifest).filter_map(open).collect()
 }
 
-/// Without the list, the tasks' own table says which there are.
-fn list_of_tasks(directory: &Path, manifest: &Manifest, findings: &mut Findings) -> IdList {
+/// Without the list, the tasks' own table says which there are, if the export has it.
+fn list_of_tasks(directory: &Path, manifest: &Manifest, findings: &mut Findings) -> Option<IdList> {
     let mut ids = IdList::default();
     let format = manifest.options.format;
-    let (Some(table), Ok(file)) = (
-        crate::tables::find("tasks"),
-        File::open(directory.join(format.file_name("tasks"))),
-    ) else {
-        return ids;
-    };
-    let Ok(batches) = reader::open(format, table, Input::File(file)) else {
-        return ids;
-    };
+    let table = tables(manifest).find(|table| table.name == "tasks")?;
+    let path = directory.join(format.file_name(table.name));
+    let file = File::open(&path).ok().filter(|_| path.is_file())?;
+    let batches = reader::open(format, table, Input::File(file)).ok()?;
     for rows in batches.map_while(Result::ok) {
         for row in 0..rows.len() {
             let task_id = rows.text(0, row).unwrap_or_default();
@@ -134,7 +150,7 @@ fn list_of_tasks(directory: &Path, manifest: &Manifest, findings: &mut Findings)
             }
         }
     }
-    ids
+    Some(ids)
 }
 
 /// What is carried from task to task.
@@ -257,6 +273,9 @@ impl<'p> Proof<'p> {
             structure::check(task_id, &rows, &self.present, self.findings);
         }
         drop(rows);
+        if self.raw.is_some() {
+            self.report.raw += 1;
+        }
         if self.compares() {
             self.documents(streams, (position, task_id), is_told)?;
         } else {
@@ -343,8 +362,16 @@ impl<'p> Proof<'p> {
     fn finish(mut self, streams: &mut [Stream], manifest: &Manifest) -> Result<(), VerifyError> {
         if !self.compares() {
             for stream in streams {
-                stream.drop_taken();
-                leftovers(stream, &mut self.teller());
+                if is_of_task(stream) {
+                    stream.drop_taken();
+                    leftovers(stream, &mut self.teller());
+                } else {
+                    stream.drain(self.findings);
+                    let name = stream.table().name;
+                    self.report.unproven.push(format!(
+                        "that `{name}` follows from the tasks: neither they nor the raw responses are there"
+                    ));
+                }
             }
             return Ok(());
         }
@@ -372,12 +399,20 @@ impl<'p> Proof<'p> {
         }
         self.report.cells = self.cells;
         if self.all_flattened && drift != manifest.drift {
-            let only = |one: &[crate::tables::DriftEntry], other: &[crate::tables::DriftEntry]| {
-                let entry = one.iter().find(|entry| !other.contains(entry));
-                entry.map_or_else(|| "no such line".to_owned(), |entry| format!("{entry:?}"))
+            let at = drift
+                .iter()
+                .zip(&manifest.drift)
+                .take_while(|(one, other)| one == other);
+            let at = at.count();
+            let entry = |entries: &[DriftEntry]| {
+                let entry = entries.get(at);
+                entry.map_or_else(
+                    || "nothing more".to_owned(),
+                    |entry| serde_json::to_string(entry).unwrap_or_default(),
+                )
             };
-            let expected = format!("in `drift`: {}", only(&drift, &manifest.drift));
-            let found = only(&manifest.drift, &drift);
+            let expected = format!("at {at} in `drift` {}", entry(&drift));
+            let found = entry(&manifest.drift);
             self.findings
                 .add(Finding::of_file("manifest.json", &expected, &found));
         }

@@ -86,6 +86,13 @@ fn json_that_other_parsers_refuse_is_exported() {
             failures.contains("no_json") && failures.contains("not UTF-8"),
             "{failures}"
         );
+        assert!(
+            said.contains("warning: task bytes: the body is not UTF-8, first at byte 61"),
+            "{said}"
+        );
+        let journal = fs::read(out.join(".scale-export/journal")).unwrap();
+        let raw = body("no_json").unwrap();
+        assert!(journal.windows(raw.len()).any(|bytes| bytes == raw));
         let drift = manifest(&out)["drift"].to_string();
         for task_id in ["surrogate", "nested"] {
             assert!(drift.contains(task_id), "{drift}");
