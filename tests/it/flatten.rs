@@ -525,3 +525,173 @@ fn nobody_verifies_or_flattens_while_another_run_writes() {
     lock.lock_shared().unwrap();
     assert_verified(&out);
 }
+
+#[test]
+fn what_failed_in_a_refresh_fails_in_the_tables_made_again() {
+    let is_later = Arc::new(AtomicBool::new(false));
+    let later = Arc::clone(&is_later);
+    let server = Server::start(move |request| {
+        let query = request.uri().query().unwrap_or_default();
+        let task_id = query
+            .split('&')
+            .next()
+            .unwrap()
+            .trim_start_matches("task_id=");
+        let is_lost = later.load(Ordering::Relaxed) && task_id == "b";
+        let body = format!(r#"{{"task_id":"{task_id}","status":"pending"}}"#);
+        let answer = Response::builder().status(if is_lost { 404 } else { 200 });
+        answer.body(Full::new(Bytes::from(body))).unwrap()
+    });
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let run_export = || {
+        program()
+            .env("SCALE_API_KEY", KEY)
+            .args(["--base-url", &format!("http://{}", server.address)])
+            .args([
+                "--rate", "max", "--id", "a", "--id", "b", "--id", "c", "--out",
+            ])
+            .arg(&out)
+            .output()
+            .unwrap()
+    };
+    assert!(run_export().status.success());
+    is_later.store(true, Ordering::Relaxed);
+    assert_eq!(run_export().status.code(), Some(3));
+    let before = published(&out);
+    let again = base.path().join("again");
+    assert_eq!(flatten(&out, &again, &[]).status.code(), Some(3));
+    assert!(published(&again) == before);
+    assert_eq!(flatten(&out, &out, &[]).status.code(), Some(3));
+    assert!(published(&out) == before);
+    assert_verified(&out);
+}
+
+#[test]
+fn what_a_damaged_journal_lost_is_told() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(base.path(), &[]);
+    let journal = out.join(".scale-export/journal");
+    let mut content = fs::read(&journal).unwrap();
+    let at = content.len() / 2;
+    content[at] ^= 1;
+    fs::write(&journal, content).unwrap();
+    fs::remove_file(out.join(".scale-export/ids.txt")).unwrap();
+    for again in [base.path().join("again"), out.clone()] {
+        let output = flatten(&out, &again, &[]);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("warning: 1 damaged places in the journal"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn a_summary_takes_the_place_of_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(base.path(), &[]);
+    let raw = base.path().join("raw.jsonl");
+    fs::write(&raw, "{\"task_id\":\"a\"}\n").unwrap();
+    let before = (published(&out), fs::read(&raw).unwrap());
+    let journal = fs::read(out.join(".scale-export/journal")).unwrap();
+    let new = base.path().join("new");
+    for (job, summary) in [
+        (
+            vec!["verify".as_ref(), out.as_os_str()],
+            out.join("tasks.parquet"),
+        ),
+        (
+            vec!["verify".as_ref(), out.as_os_str()],
+            out.join("verify.json"),
+        ),
+        (
+            vec!["verify".as_ref(), out.as_os_str()],
+            out.join(".scale-export/journal"),
+        ),
+        (
+            vec![
+                "flatten".as_ref(),
+                raw.as_os_str(),
+                "--out".as_ref(),
+                new.as_os_str(),
+            ],
+            raw.clone(),
+        ),
+        (
+            vec![
+                "flatten".as_ref(),
+                out.as_os_str(),
+                "--out".as_ref(),
+                out.as_os_str(),
+            ],
+            out.join("manifest.json"),
+        ),
+        (
+            vec![
+                "--sandbox".as_ref(),
+                "--id".as_ref(),
+                "task_1".as_ref(),
+                "--out".as_ref(),
+                out.as_os_str(),
+            ],
+            out.join("load.sql"),
+        ),
+    ] {
+        let output = program()
+            .args(&job)
+            .arg("--summary")
+            .arg(&summary)
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(6),
+            "{job:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains("could not write the summary"),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(
+            stderr(&output).matches("error: ").count(),
+            1,
+            "{}",
+            stderr(&output)
+        );
+    }
+    assert!((published(&out), fs::read(&raw).unwrap()) == before);
+    assert!(fs::read(out.join(".scale-export/journal")).unwrap() == journal);
+}
+
+#[test]
+fn tables_without_tasks_and_without_state_are_no_finding() {
+    let base = tempfile::tempdir().unwrap();
+    for tables in ["messages", "projects", "attachments,annotations"] {
+        let server = sandbox(SandboxConfig::default());
+        let options = ["--tables", tables, "--expand", "project", "--format", "csv"];
+        let (out, output) = export(&server, base.path(), tables, &task_ids(20), &options);
+        assert!(output.status.success());
+        for lost in ["journal", "ids.txt"] {
+            fs::remove_file(out.join(".scale-export").join(lost)).unwrap();
+            if lost == "ids.txt" {
+                fs::remove_dir_all(out.join(".scale-export")).unwrap();
+            }
+            let output = run(&["verify"], &[&out]);
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{tables}: {}",
+                stderr(&output)
+            );
+            assert!(
+                stderr(&output).contains("not proven: "),
+                "{}",
+                stderr(&output)
+            );
+        }
+    }
+}

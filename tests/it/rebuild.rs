@@ -4,9 +4,10 @@ use arrow::array::Array as _;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use scale_export::output::Format;
+use scale_export::rebuild::{Rebuilder, TableRows, TaskRows};
 use scale_export::tables::definition::TABLES;
 
-use crate::support::round_trip::{check, flatten};
+use crate::support::round_trip::{as_rows, check, flatten};
 use crate::support::tasks::{TASK_ID, task};
 
 /// Cases of each test, unless `PROPTEST_CASES` says otherwise.
@@ -116,4 +117,59 @@ fn arbitrary_tasks_reach_every_table_and_every_column() {
     });
     let missing: Vec<String> = all.filter(|column| !filled.contains(column)).collect();
     assert_eq!(missing, Vec::<String>::new());
+}
+
+const SMALL: &str =
+    r#"{"task_id":"task","threads":[{"id":"a","annotations":[{"id":"x"},{"id":"y"}],"turns":[]}]}"#;
+
+/// Rebuilds with some rows of a table in some order; gives the JSON and what is wrong.
+fn rebuilt(table: &str, order: &[usize]) -> (String, Vec<String>) {
+    let tables = as_rows(flatten(TASK_ID, SMALL));
+    let of_tables = TABLES.iter().zip(&tables).map(|(known, batches)| {
+        let mut rows = TableRows::default();
+        for batch in batches {
+            if known.name == table {
+                for row in order {
+                    rows.add(batch, *row, row + 1);
+                }
+            } else {
+                rows.add(batch, 0, batch.len());
+            }
+        }
+        rows
+    });
+    let mut json = String::new();
+    let problems = Rebuilder::default().task(&TaskRows::new(of_tables.collect()), &mut json);
+    let problems = problems.into_iter().map(|problem| {
+        format!(
+            "{} {}: {}; {}",
+            problem.table, problem.path, problem.expected, problem.found
+        )
+    });
+    (json, problems.collect())
+}
+
+#[test]
+fn rows_that_are_not_well_are_told_by_their_place() {
+    assert_eq!(rebuilt("annotations", &[0, 1]), (SMALL.to_owned(), vec![]));
+    let problems = |order: &[usize]| rebuilt("annotations", order).1;
+    assert_eq!(
+        problems(&[1]),
+        ["annotations /threads/0/annotations/0: a row; none"]
+    );
+    assert_eq!(
+        problems(&[1, 0]),
+        [
+            "annotations /threads/0/annotations/1: the row behind those of earlier objects; it stands before them"
+        ]
+    );
+    assert_eq!(
+        problems(&[0, 0, 1]),
+        ["annotations /threads/0/annotations/0: one row with this key; another one"]
+    );
+    let (json, problems) = rebuilt("threads", &[]);
+    assert_eq!(json, r#"{"task_id":"task","threads":[]}"#);
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[1].contains("no row: its parent is not there"));
+    assert_eq!(rebuilt("tasks", &[]).0, "null");
 }

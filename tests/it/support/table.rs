@@ -18,6 +18,8 @@ pub(crate) struct Table {
     format: Format,
     columns: Vec<String>,
     pub(crate) rows: Vec<Vec<Cell>>,
+    /// The first cell, mostly its task's ID, of the row that was changed last.
+    pub(crate) changed: Option<String>,
 }
 
 fn read(format: Format, name: &str, content: Vec<u8>) -> Vec<arrow::array::RecordBatch> {
@@ -38,6 +40,7 @@ impl Table {
             format,
             columns,
             rows: records.collect(),
+            changed: None,
         }
     }
 
@@ -80,13 +83,14 @@ impl Table {
             let new = change(row[index].as_deref())?;
             assert_ne!(row[index], new);
             row[index] = new;
-            Some(())
+            row[0].clone()
         });
         assert!(
             changed.is_some(),
             "no cell of {}.{column} can be changed so",
             self.name
         );
+        self.changed = changed;
     }
 
     /// Changes one cell.

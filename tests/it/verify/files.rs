@@ -141,6 +141,73 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
             "ids.txt",
         ),
         kind(
+            "an ID made up",
+            |out, _| {
+                edit(&out.join(IDS), |file| file.extend(b"ghost\n"));
+                let note = r#"{"task_id":"ghost","kind":"missing","http_status":null,"attempts":0,"message":"there is no response for it in the sources"}"#;
+                edit(&out.join("failures.jsonl"), |file| {
+                    file.extend(format!("{note}\n").bytes());
+                });
+                refresh(out, IDS);
+                refresh(out, "failures.jsonl");
+                edit_manifest(out, |manifest| {
+                    for count in ["requested", "failed"] {
+                        let more = manifest["ids"][count].as_u64().unwrap() + 1;
+                        manifest["ids"][count] = json!(more);
+                    }
+                });
+            },
+            "a failure that the journal has",
+        ),
+        kind(
+            "a byte order mark before the list",
+            |out, _| {
+                edit(&out.join(IDS), |file| {
+                    *file = [b"\xef\xbb\xbf", &**file].concat();
+                });
+                refresh(out, IDS);
+            },
+            "bytes of these IDs",
+        ),
+        kind(
+            "the list of IDs named elsewhere",
+            manifest(|manifest| manifest["ids"]["path"] = json!("failures.jsonl")),
+            "expected the list of IDs in",
+        ),
+        kind(
+            "no end of the last line of failures",
+            |out, _| {
+                edit(&out.join("failures.jsonl"), |file| {
+                    file.truncate(file.len() - 1);
+                });
+                refresh(out, "failures.jsonl");
+            },
+            "no end of the line",
+        ),
+        kind(
+            "a table that there is not in the options",
+            manifest(|manifest| {
+                let tables = manifest["tables"].as_object().unwrap().keys();
+                let mut tables: Vec<String> = tables.cloned().collect();
+                tables.push("bogus".to_owned());
+                manifest["options"]["tables"] = json!(tables);
+            }),
+            "found `bogus`",
+        ),
+        kind(
+            "a directory with the name of a table",
+            |out, _| fs::create_dir(out.join("turns")).unwrap(),
+            "turns: expected no such file",
+        ),
+        kind(
+            "a directory in the place of a file",
+            |out, format| {
+                fs::remove_file(messages(out, format)).unwrap();
+                fs::create_dir(messages(out, format)).unwrap();
+            },
+            "expected a file, found something else",
+        ),
+        kind(
             "two IDs swapped in the list",
             |out, _| {
                 edit(&out.join(IDS), |file| {

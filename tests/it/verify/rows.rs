@@ -305,6 +305,21 @@ pub(super) fn damaged_cells() -> Vec<Damage> {
             }),
         ),
         (
+            "a byte in the middle of a file changed",
+            "attachments",
+            "content",
+            Box::new(|cell| {
+                let text = cell.filter(|text| text.len() > 200)?;
+                let at = text.len() / 2;
+                let other = if text[at..].starts_with('A') {
+                    "B"
+                } else {
+                    "A"
+                };
+                Some(Some(format!("{}{other}{}", &text[..at], &text[at + 1..])))
+            }),
+        ),
+        (
             "a checksum changed",
             "attachments",
             "content_sha256",
