@@ -3,11 +3,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scale_export::json::{Parser, Value, differences, same};
+use scale_export::json::{Kind, Parser, Value, differences, same};
 use scale_export::response::check;
 
 /// `serde_json` reads deeper values only with another option, which takes the thread's stack.
 const LEVELS_THAT_SERDE_READS: usize = 100;
+
+/// A key that no seed has.
+const NEW_KEY: &str = "a new key";
 
 fuzz_target!(|bytes: &[u8]| {
     let mut parser = Parser::default();

@@ -249,7 +249,7 @@ impl Stream {
         rows
     }
 
-    /// The batch that is compared next, from which row on; reads more when `read_on`.
+    /// The batch that is compared next, and from which row on.
     pub(super) fn uncompared(&mut self, findings: &mut Findings) -> Option<(&Rows, usize)> {
         while self
             .queue
