@@ -488,6 +488,12 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_commas_takes_no_more_memory_than_a_record() {
+        let error = fields(&",".repeat(10_000_000)).unwrap_err();
+        assert_eq!(error, "row 1: it has over 1,000 fields");
+    }
+
+    #[test]
     fn times_have_one_spelling() {
         assert_eq!(time("1970-01-01T00:00:00.000001Z"), Some(1));
         assert_eq!(
