@@ -14,28 +14,27 @@ use hyper::Response;
 use scale_export::sandbox::SandboxConfig;
 
 use crate::support::server::Server;
-use crate::support::table::{Table, copy};
 use crate::support::{KEY, export, manifest, program, published, sandbox, task_ids};
 
 /// Tasks of an export.
-const TASKS: usize = 60;
+pub(crate) const TASKS: usize = 60;
 
-fn run(arguments: &[&str], paths: &[&Path]) -> Output {
+pub(crate) fn run(arguments: &[&str], paths: &[&Path]) -> Output {
     program().args(arguments).args(paths).output().unwrap()
 }
 
 /// `flatten SOURCE --out OUT`, with more options.
-fn flatten(source: &Path, out: &Path, options: &[&str]) -> Output {
+pub(crate) fn flatten(source: &Path, out: &Path, options: &[&str]) -> Output {
     let mut command = program();
     command.arg("flatten").arg(source).arg("--out").arg(out);
     command.args(options).output().unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn assert_verified(out: &Path) {
+pub(crate) fn assert_verified(out: &Path) {
     let output = run(&["verify"], &[out]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(
@@ -46,7 +45,7 @@ fn assert_verified(out: &Path) {
 }
 
 /// An export with drift and two failed IDs.
-fn exported(base: &Path, options: &[&str]) -> PathBuf {
+pub(crate) fn exported(base: &Path, options: &[&str]) -> PathBuf {
     let server = sandbox(SandboxConfig {
         drift: true,
         tasks: Some(TASKS as u64),
@@ -329,204 +328,6 @@ fn mistakes_are_told_and_nothing_is_lost() {
 }
 
 #[test]
-fn an_export_without_its_state_is_verified_as_far_as_it_goes() {
-    let base = tempfile::tempdir().unwrap();
-    let out = exported(base.path(), &[]);
-    let moved = base.path().join("elsewhere/moved");
-    copy(&out, &moved);
-    assert_verified(&moved);
-    fs::remove_dir_all(moved.join(".scale-export")).unwrap();
-    let output = run(&["verify", "--summary", "-"], &[&moved]);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let said = stderr(&output);
-    assert!(
-        said.contains("not proven: that the tasks are as they were received"),
-        "{said}"
-    );
-    assert!(
-        said.contains("not proven: that the rows stand in the order of the IDs"),
-        "{said}"
-    );
-    assert!(said.contains("the tables agree with each other"), "{said}");
-    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(summary["unproven"].as_array().unwrap().len(), 2);
-    assert_eq!(
-        (&summary["findings"], &summary["rebuilt"]),
-        (&0.into(), &0.into())
-    );
-    // What the tables say twice is still compared.
-    let format = scale_export::output::Format::Parquet;
-    let mut table = Table::load(&moved, format, "annotations");
-    table.change("value_label", |cell| {
-        cell.map(|_| Some("another".to_owned()))
-    });
-    table.save(&moved);
-    let output = run(&["verify"], &[&moved]);
-    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("(annotations.value_label): expected"),
-        "{}",
-        stderr(&output)
-    );
-}
-
-#[test]
-fn parts_of_an_export_without_its_state_are_checked_for_keys() {
-    let base = tempfile::tempdir().unwrap();
-    let out = exported(
-        base.path(),
-        &["--format", "csv", "--tables", "messages,turns"],
-    );
-    let format = scale_export::output::Format::Csv;
-    let kept = base.path().join("kept");
-    copy(&out, &kept);
-    fs::remove_file(kept.join(".scale-export/journal")).unwrap();
-    let output = run(&["verify"], &[&kept]);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for (name, change, said) in [
-        (
-            "a turn lost",
-            (|table| drop(table.rows.remove(0))) as fn(&mut Table),
-            "a row of `turns` that it belongs to",
-        ),
-        (
-            "a turn twice",
-            |table| table.rows.insert(1, table.rows[0].clone()),
-            "one row with this key",
-        ),
-        (
-            "turns swapped",
-            |table| {
-                let last = table.rows.len() - 1;
-                table.rows.swap(0, last);
-            },
-            "no row here",
-        ),
-    ] {
-        let bad = base.path().join(name);
-        copy(&kept, &bad);
-        let mut table = Table::load(&bad, format, "turns");
-        change(&mut table);
-        table.save(&bad);
-        let output = run(&["verify"], &[&bad]);
-        assert_eq!(output.status.code(), Some(7), "{name}: {}", stderr(&output));
-        assert!(
-            stderr(&output).contains(said),
-            "{name}: {}",
-            stderr(&output)
-        );
-    }
-}
-
-#[test]
-fn findings_are_told_the_first_twenty_and_counted() {
-    let base = tempfile::tempdir().unwrap();
-    let out = exported(base.path(), &["--format", "csv"]);
-    let format = scale_export::output::Format::Csv;
-    let mut table = Table::load(&out, format, "tasks");
-    for row in 0..table.rows.len() {
-        table.set(row, "status", Some("damaged".to_owned()));
-    }
-    table.save(&out);
-    let output = run(
-        &["verify", "--summary", "-", "--log-format", "json"],
-        &[&out],
-    );
-    assert_eq!(output.status.code(), Some(7));
-    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(summary["findings"].as_u64().unwrap() >= TASKS as u64);
-    assert_eq!(summary["first_findings"].as_array().unwrap().len(), 20);
-    let first = &summary["first_findings"][0];
-    assert_eq!(
-        (&first["pointer"], &first["found"]),
-        (&"/status".into(), &"\"damaged\"".into())
-    );
-    let output = run(&["verify"], &[&out]);
-    let said = stderr(&output);
-    assert_eq!(
-        said.lines()
-            .filter(|line| line.contains("/status: expected"))
-            .count(),
-        20
-    );
-    assert!(
-        said.contains("\nand ") && said.contains(" more\n"),
-        "{said}"
-    );
-    let output = run(&["verify"], &[base.path()]);
-    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("it holds no manifest.json"));
-}
-
-#[test]
-fn what_a_later_run_fetched_before_it_was_stopped_is_no_part_of_the_export() {
-    let is_later = Arc::new(AtomicBool::new(false));
-    let later = Arc::clone(&is_later);
-    let server = Server::start(move |request| {
-        let query = request.uri().query().unwrap_or_default();
-        let task_id = query
-            .split('&')
-            .next()
-            .unwrap()
-            .trim_start_matches("task_id=");
-        let is_later = later.load(Ordering::Relaxed);
-        let status = if is_later && task_id == "c" { 401 } else { 200 };
-        let body = format!(r#"{{"task_id":"{task_id}","status":"pending","later":{is_later}}}"#);
-        let answer = Response::builder().status(status);
-        answer.body(Full::new(Bytes::from(body))).unwrap()
-    });
-    let base = tempfile::tempdir().unwrap();
-    let out = base.path().join("out");
-    let run_export = || {
-        program()
-            .env("SCALE_API_KEY", KEY)
-            .args(["--base-url", &format!("http://{}", server.address)])
-            .args(["--rate", "max", "--concurrency", "1"])
-            .args(["--id", "a", "--id", "b", "--id", "c", "--out"])
-            .arg(&out)
-            .output()
-            .unwrap()
-    };
-    assert!(run_export().status.success());
-    is_later.store(true, Ordering::Relaxed);
-    assert_eq!(run_export().status.code(), Some(4));
-    let journal = fs::read(out.join(".scale-export/journal")).unwrap();
-    assert!(journal.len() as u64 > manifest(&out)["run"]["journal_bytes"].as_u64().unwrap());
-    assert_verified(&out);
-    // Flattening takes all that there is.
-    assert!(flatten(&out, &out, &["--format", "csv"]).status.success());
-    let tasks = fs::read_to_string(out.join("tasks.csv")).unwrap();
-    assert!(tasks.contains(r#"{""later"":true}"#) && tasks.contains(r#"{""later"":false}"#));
-    assert_verified(&out);
-}
-
-#[test]
-fn nobody_verifies_or_flattens_while_another_run_writes() {
-    let base = tempfile::tempdir().unwrap();
-    let out = exported(base.path(), &[]);
-    let lock = fs::File::open(out.join(".scale-export/lock")).unwrap();
-    lock.lock().unwrap();
-    let new = base.path().join("new");
-    for output in [
-        run(&["verify"], &[&out]),
-        flatten(&out, &new, &[]),
-        flatten(&out, &out, &[]),
-    ] {
-        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-        assert!(
-            stderr(&output).contains("another run holds the lock"),
-            "{}",
-            stderr(&output)
-        );
-    }
-    drop(lock);
-    // Many may read at once.
-    let lock = fs::File::open(out.join(".scale-export/lock")).unwrap();
-    lock.lock_shared().unwrap();
-    assert_verified(&out);
-}
-
-#[test]
 fn what_failed_in_a_refresh_fails_in_the_tables_made_again() {
     let is_later = Arc::new(AtomicBool::new(false));
     let later = Arc::clone(&is_later);
@@ -578,120 +379,14 @@ fn what_a_damaged_journal_lost_is_told() {
     fs::write(&journal, content).unwrap();
     fs::remove_file(out.join(".scale-export/ids.txt")).unwrap();
     for again in [base.path().join("again"), out.clone()] {
-        let output = flatten(&out, &again, &[]);
+        let output = flatten(&out, &again, &["--summary", "-"]);
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(summary["unreadable"], 1);
         assert!(
             stderr(&output).contains("warning: 1 damaged places in the journal"),
             "{}",
             stderr(&output)
         );
-    }
-}
-
-#[test]
-fn a_summary_takes_the_place_of_nothing() {
-    let base = tempfile::tempdir().unwrap();
-    let out = exported(base.path(), &[]);
-    let raw = base.path().join("raw.jsonl");
-    fs::write(&raw, "{\"task_id\":\"a\"}\n").unwrap();
-    let before = (published(&out), fs::read(&raw).unwrap());
-    let journal = fs::read(out.join(".scale-export/journal")).unwrap();
-    let new = base.path().join("new");
-    for (job, summary) in [
-        (
-            vec!["verify".as_ref(), out.as_os_str()],
-            out.join("tasks.parquet"),
-        ),
-        (
-            vec!["verify".as_ref(), out.as_os_str()],
-            out.join("verify.json"),
-        ),
-        (
-            vec!["verify".as_ref(), out.as_os_str()],
-            out.join(".scale-export/journal"),
-        ),
-        (
-            vec![
-                "flatten".as_ref(),
-                raw.as_os_str(),
-                "--out".as_ref(),
-                new.as_os_str(),
-            ],
-            raw.clone(),
-        ),
-        (
-            vec![
-                "flatten".as_ref(),
-                out.as_os_str(),
-                "--out".as_ref(),
-                out.as_os_str(),
-            ],
-            out.join("manifest.json"),
-        ),
-        (
-            vec![
-                "--sandbox".as_ref(),
-                "--id".as_ref(),
-                "task_1".as_ref(),
-                "--out".as_ref(),
-                out.as_os_str(),
-            ],
-            out.join("load.sql"),
-        ),
-    ] {
-        let output = program()
-            .args(&job)
-            .arg("--summary")
-            .arg(&summary)
-            .output()
-            .unwrap();
-        assert_eq!(
-            output.status.code(),
-            Some(6),
-            "{job:?}: {}",
-            stderr(&output)
-        );
-        assert!(
-            stderr(&output).contains("could not write the summary"),
-            "{}",
-            stderr(&output)
-        );
-        assert_eq!(
-            stderr(&output).matches("error: ").count(),
-            1,
-            "{}",
-            stderr(&output)
-        );
-    }
-    assert!((published(&out), fs::read(&raw).unwrap()) == before);
-    assert!(fs::read(out.join(".scale-export/journal")).unwrap() == journal);
-}
-
-#[test]
-fn tables_without_tasks_and_without_state_are_no_finding() {
-    let base = tempfile::tempdir().unwrap();
-    for tables in ["messages", "projects", "attachments,annotations"] {
-        let server = sandbox(SandboxConfig::default());
-        let options = ["--tables", tables, "--expand", "project", "--format", "csv"];
-        let (out, output) = export(&server, base.path(), tables, &task_ids(20), &options);
-        assert!(output.status.success());
-        for lost in ["journal", "ids.txt"] {
-            fs::remove_file(out.join(".scale-export").join(lost)).unwrap();
-            if lost == "ids.txt" {
-                fs::remove_dir_all(out.join(".scale-export")).unwrap();
-            }
-            let output = run(&["verify"], &[&out]);
-            assert_eq!(
-                output.status.code(),
-                Some(0),
-                "{tables}: {}",
-                stderr(&output)
-            );
-            assert!(
-                stderr(&output).contains("not proven: "),
-                "{}",
-                stderr(&output)
-            );
-        }
     }
 }

@@ -16,6 +16,7 @@ mod flatten;
 mod golden;
 mod hard;
 mod network;
+mod proof;
 mod rebuild;
 mod running;
 mod support;

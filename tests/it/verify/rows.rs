@@ -72,6 +72,25 @@ fn damage(
     (name, table, Box::new(change), finding)
 }
 
+/// Columns that only the comparison of cells can judge; it names them.
+const DERIVED: [(&str, &str); 15] = [
+    ("annotations", "value_label"),
+    ("annotations", "value_number"),
+    ("annotations", "criteria"),
+    ("annotations", "level"),
+    ("annotations", "annotation_index"),
+    ("attachments", "content"),
+    ("attachments", "content_sha256"),
+    ("attachments", "content_size"),
+    ("attachments", "source"),
+    ("attachments", "message_index"),
+    ("messages", "turn_index"),
+    ("messages", "thread_id"),
+    ("chunks", "message_id"),
+    ("projects", "name"),
+    ("batches", "status"),
+];
+
 /// Kinds of damage to cells: the column, the change, and what a finding names beside it.
 pub(super) fn damaged_cells() -> Vec<Damage> {
     type Change = Box<dyn Fn(Option<&str>) -> Option<Cell>>;
@@ -395,8 +414,15 @@ pub(super) fn damaged_cells() -> Vec<Damage> {
     ];
     let cells = cells.into_iter();
     let of_cell = |(name, table, column, change): (_, &'static str, &'static str, Change)| {
-        // A changed text shows in the rebuilt task, which has no columns.
-        damage(name, table, move |rows| rows.change(column, &change), "")
+        // What a task is rebuilt from shows in the rebuilt task, which has no columns.
+        let is_derived = DERIVED.contains(&(table, column));
+        let finding = if is_derived { column } else { "" };
+        damage(
+            name,
+            table,
+            move |rows| rows.change(column, &change),
+            finding,
+        )
     };
     cells.map(of_cell).collect()
 }
