@@ -56,7 +56,11 @@ pub fn check<'b>(
 ) -> Result<Checked<'b>, Unfit> {
     let mut note = None;
     let text = match std::str::from_utf8(body) {
-        Ok(text) => Cow::Borrowed(text),
+        // A byte order mark is no part of JSON, and nobody's data.
+        Ok(text) => match text.strip_prefix('\u{feff}') {
+            Some(text) => Cow::Owned(text.to_owned()),
+            None => Cow::Borrowed(text),
+        },
         Err(error) => {
             let at = error.valid_up_to();
             note = Some(format!(
@@ -66,7 +70,7 @@ pub fn check<'b>(
         }
     };
     let document = match parser.parse(&text) {
-        Err(_) if matches!(text, Cow::Owned(_)) => {
+        Err(_) if note.is_some() => {
             let valid = body
                 .utf8_chunks()
                 .next()
@@ -152,6 +156,10 @@ pub fn may_be_kept(body: &[u8], keep_secrets: bool) -> bool {
     if keep_secrets {
         return true;
     }
+    // In another encoding it would not be seen, and JSON has no such bytes in UTF-8.
+    if body.contains(&0) {
+        return false;
+    }
     // The key may be written with escapes.
     let text = String::from_utf8_lossy(body);
     let mut plain = String::with_capacity(text.len());
@@ -233,6 +241,12 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_no_part_of_a_task() {
+        let checked = checked("\u{feff}{\"task_id\":\"t1\"}", false).unwrap();
+        assert_eq!(checked.0, "{\"task_id\":\"t1\"}");
+    }
+
+    #[test]
     fn bytes_that_are_not_utf8_are_kept_as_escapes() {
         let body =
             b"{\"task_id\":\"t1\",\"a\":\"caf\xe9 \xf0\x9f\x98 \\\\\xff\",\"b\":\"caf\xc3\xa9\"}";
@@ -275,6 +289,7 @@ mod tests {
             (b"{\"workspace\\u005ftoken\":\"live\"", false, false),
             (b"{\"workspace\\u005Ftoken\":\"live\"\xff", false, false),
             (b"{\"workspace_token\":\"live\"", true, true),
+            (b"\xff\xfew\0o\0r\0k\0", false, false),
         ] {
             assert_eq!(may_be_kept(body, keep_secrets), kept);
         }

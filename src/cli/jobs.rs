@@ -1,5 +1,6 @@
 //! What the jobs share: display, summary, and how they end. Depends on the files of this folder.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,7 +84,7 @@ pub(super) fn with_summary(
     done
 }
 
-/// A summary must not take the place of what it is a summary of.
+/// A summary must not take the place of what it is a summary of, through a link neither.
 fn refuse_to_overwrite(path: &Path, reads: &[PathBuf], out: Option<&Path>) -> Result<(), Failure> {
     let refused = |cause: &str| -> Result<(), Failure> {
         Err(Box::new(UsageError::Summary {
@@ -91,6 +92,9 @@ fn refuse_to_overwrite(path: &Path, reads: &[PathBuf], out: Option<&Path>) -> Re
             cause: cause.to_owned(),
         }))
     };
+    if path.is_symlink() && !path.exists() {
+        return refused("it is a link to nothing");
+    }
     // The file may not exist yet; the directory that it stands in may.
     let name = path.file_name().unwrap_or_default();
     let parent = match path.parent() {
@@ -111,6 +115,30 @@ fn refuse_to_overwrite(path: &Path, reads: &[PathBuf], out: Option<&Path>) -> Re
             || (parent == out && is_published_name(&name.to_string_lossy())))
     {
         return refused("it is a name of the export's own files");
+    }
+    let directories = reads.iter().map(PathBuf::as_path).chain(out);
+    let files = directories.flat_map(|read| {
+        let inside = [read.to_owned(), read.join(STATE_DIRECTORY)];
+        let inside = inside
+            .into_iter()
+            .filter_map(|directory| directory.read_dir().ok());
+        let inside = inside
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path()));
+        // Another file beside the tables may be an earlier summary.
+        let is_ours = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            is_published_name(&name) || path.starts_with(read.join(STATE_DIRECTORY))
+        };
+        std::iter::once(read.to_owned()).chain(inside.filter(is_ours))
+    });
+    let identity = |path: &Path| {
+        let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let own = identity(path);
+    if own.is_some() && files.into_iter().any(|file| identity(&file) == own) {
+        return refused("it is a link to a file that is read, or of the export");
     }
     Ok(())
 }

@@ -262,6 +262,14 @@ impl<'p> Proof<'p> {
         }
         let rows = TaskRows::new(of_tables);
         let mut is_told = false;
+        if self.rebuilds && streams.iter().any(|stream| !stream.is_whole()) {
+            // What is missing behind a place that cannot be read follows from that, and is not told again.
+            self.rebuilds = false;
+            let text = format!(
+                "that tasks from {task_id} on can be rebuilt: a table cannot be read further"
+            );
+            self.report.unproven.push(text);
+        }
         if self.rebuilds {
             for problem in self.rebuilder.task(&rows, &mut self.rebuilt) {
                 is_told = true;

@@ -288,6 +288,44 @@ fn a_summary_takes_the_place_of_nothing() {
             stderr(&output)
         );
     }
+    // Through links neither, soft or hard, nor to nothing.
+    let link = base.path().join("link");
+    for (target, is_hard) in [
+        (out.join("tasks.parquet"), false),
+        (out.join("manifest.json"), true),
+        (out.join(".scale-export/journal"), true),
+        (out.join("not_there"), false),
+    ] {
+        if is_hard {
+            fs::hard_link(&target, &link).unwrap();
+        } else {
+            std::os::unix::fs::symlink(&target, &link).unwrap();
+        }
+        for job in [
+            vec!["verify".as_ref(), out.as_os_str()],
+            vec![
+                "flatten".as_ref(),
+                out.as_os_str(),
+                "--out".as_ref(),
+                new.as_os_str(),
+            ],
+        ] {
+            let output = program()
+                .args(&job)
+                .arg("--summary")
+                .arg(&link)
+                .output()
+                .unwrap();
+            assert_eq!(
+                output.status.code(),
+                Some(6),
+                "{job:?}: {}",
+                stderr(&output)
+            );
+        }
+        fs::remove_file(&link).unwrap();
+    }
+    assert!(!out.join("not_there").exists());
     assert!((published(&out), fs::read(&raw).unwrap()) == before);
     assert!(fs::read(out.join(".scale-export/journal")).unwrap() == journal);
 }
