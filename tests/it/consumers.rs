@@ -6,7 +6,9 @@ use std::process::{Command, Output};
 
 use scale_export::sandbox::{Sandbox, SandboxConfig};
 
-use crate::support::{KEY, export, program, python, root, sandbox, task_ids};
+use crate::support::{
+    KEY, export, program, python, raw_responses, root, sandbox, task_ids, to_lines,
+};
 
 #[test]
 fn every_reader_takes_every_table_of_both_formats() {
@@ -156,21 +158,8 @@ fn another_way_to_rows_gives_the_same_rows() {
     let options = ["--expand", "project,batch"];
     let (out, output) = export(&server, base.path(), "out", &task_ids(300), &options);
     assert!(output.status.success());
-    let mut lines = Vec::new();
-    let mut seen = Vec::new();
-    let state = out.join(".scale-export");
-    let (mut reader, ..) = scale_export::journal::JournalReader::open(&state, None, |entry| {
-        seen.push((entry.task_id.to_owned(), entry.location));
-    })
-    .unwrap();
-    let mut body = Vec::new();
-    for (task_id, location) in seen.iter().filter(|(task_id, _)| !task_id.is_empty()) {
-        reader.read(task_id, *location, &mut body).unwrap();
-        lines.extend(&body);
-        lines.push(b'\n');
-    }
     let tasks = base.path().join("tasks.jsonl");
-    fs::write(&tasks, lines).unwrap();
+    fs::write(&tasks, to_lines(raw_responses(&out).values())).unwrap();
     let output = python()
         .arg(root().join("tests/consumers/oracle.py"))
         .args([&tasks, &out])

@@ -13,8 +13,10 @@ use hyper::Response;
 
 use scale_export::sandbox::SandboxConfig;
 
-use crate::support::server::Server;
-use crate::support::{KEY, export, manifest, program, published, sandbox, task_ids};
+use crate::support::server::{Server, asked_id};
+use crate::support::{
+    KEY, export, manifest, program, published, raw_responses, sandbox, task_ids, to_lines,
+};
 
 /// Tasks of an export.
 pub(crate) const TASKS: usize = 60;
@@ -57,25 +59,6 @@ pub(crate) fn exported(base: &Path, options: &[&str]) -> PathBuf {
     let (out, output) = export(&server, base, "out", &ids, options);
     assert_eq!(output.status.code(), Some(3));
     out
-}
-
-/// The raw responses of an export, one a line, in the order of its list.
-fn raw_lines(out: &Path) -> Vec<String> {
-    let state = out.join(".scale-export");
-    let mut seen = std::collections::HashMap::new();
-    let (mut reader, ..) = scale_export::journal::JournalReader::open(&state, None, |entry| {
-        seen.insert(entry.task_id.to_owned(), entry.location);
-    })
-    .unwrap();
-    let list = fs::read_to_string(state.join("ids.txt")).unwrap();
-    let mut body = Vec::new();
-    let lines = list.lines().filter(|task_id| *task_id != "no_such_task");
-    lines
-        .map(|task_id| {
-            reader.read(task_id, seen[task_id], &mut body).unwrap();
-            String::from_utf8(body.clone()).unwrap()
-        })
-        .collect()
 }
 
 #[test]
@@ -144,7 +127,9 @@ fn json_lines_of_every_kind_give_the_bytes_of_the_export() {
     let (out, output) = export(&server, base.path(), "out", &ids, &[]);
     assert!(output.status.success());
     let before = published(&out);
-    let lines = raw_lines(&out).join("\n") + "\n";
+    let raw = raw_responses(&out);
+    let lines = to_lines(ids.iter().map(|task_id| &raw[task_id]));
+    let lines = String::from_utf8(lines).unwrap();
     let gzip = {
         let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
         encoder.write_all(lines.as_bytes()).unwrap();
@@ -332,12 +317,7 @@ fn what_failed_in_a_refresh_fails_in_the_tables_made_again() {
     let is_later = Arc::new(AtomicBool::new(false));
     let later = Arc::clone(&is_later);
     let server = Server::start(move |request| {
-        let query = request.uri().query().unwrap_or_default();
-        let task_id = query
-            .split('&')
-            .next()
-            .unwrap()
-            .trim_start_matches("task_id=");
+        let task_id = asked_id(request);
         let is_lost = later.load(Ordering::Relaxed) && task_id == "b";
         let body = format!(r#"{{"task_id":"{task_id}","status":"pending"}}"#);
         let answer = Response::builder().status(if is_lost { 404 } else { 200 });

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
 
-use crate::support::server::{Server, task_answer};
+use crate::support::server::{Server, asked_id, task_answer};
 use crate::support::{KEY, manifest, program};
 
 /// A body for each ID but those of neighbours.
@@ -33,12 +33,7 @@ fn body(task_id: &str) -> Option<Vec<u8>> {
 #[test]
 fn json_that_other_parsers_refuse_is_exported() {
     let server = Server::start(|request| {
-        let query = request.uri().query().unwrap_or_default();
-        let task_id = query
-            .split('&')
-            .next()
-            .unwrap()
-            .trim_start_matches("task_id=");
+        let task_id = asked_id(request);
         match body(task_id) {
             Some(body) => Response::new(Full::new(Bytes::from(body))),
             None => task_answer(request),

@@ -11,7 +11,7 @@ use hyper::Response;
 use scale_export::sandbox::SandboxConfig;
 
 use crate::flatten::{TASKS, assert_verified, exported, flatten, run, stderr};
-use crate::support::server::Server;
+use crate::support::server::{Server, asked_id};
 use crate::support::table::{Table, copy};
 use crate::support::{KEY, export, manifest, program, published, sandbox, task_ids};
 
@@ -150,12 +150,7 @@ fn what_a_later_run_fetched_before_it_was_stopped_is_no_part_of_the_export() {
     let is_later = Arc::new(AtomicBool::new(false));
     let later = Arc::clone(&is_later);
     let server = Server::start(move |request| {
-        let query = request.uri().query().unwrap_or_default();
-        let task_id = query
-            .split('&')
-            .next()
-            .unwrap()
-            .trim_start_matches("task_id=");
+        let task_id = asked_id(request);
         let is_later = later.load(Ordering::Relaxed);
         let status = if is_later && task_id == "c" { 401 } else { 200 };
         let body = format!(r#"{{"task_id":"{task_id}","status":"pending","later":{is_later}}}"#);

@@ -10,6 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use scale_export::journal::JournalReader;
+use scale_export::journal::format::RecordKind;
 use scale_export::sandbox::{Sandbox, SandboxConfig};
 
 /// The root of the project.
@@ -122,4 +124,28 @@ pub(crate) fn files_below(directory: &Path) -> Vec<PathBuf> {
 /// The manifest.
 pub(crate) fn manifest(out: &Path) -> serde_json::Value {
     serde_json::from_slice(&fs::read(out.join("manifest.json")).unwrap()).unwrap()
+}
+
+/// The raw responses that the journal of an export holds, by ID.
+pub(crate) fn raw_responses(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut seen = Vec::new();
+    let state = out.join(".scale-export");
+    let (mut reader, ..) = JournalReader::open(&state, None, |entry| {
+        if entry.kind == RecordKind::Response {
+            seen.push((entry.task_id.to_owned(), entry.location));
+        }
+    })
+    .unwrap();
+    let bodies = seen.into_iter().map(|(task_id, location)| {
+        let mut body = Vec::new();
+        reader.read(&task_id, location, &mut body).unwrap();
+        (task_id, body)
+    });
+    bodies.collect()
+}
+
+/// Raw responses as a file of tasks, one a line.
+pub(crate) fn to_lines<'b>(bodies: impl IntoIterator<Item = &'b Vec<u8>>) -> Vec<u8> {
+    let lines = bodies.into_iter().flat_map(|body| [body.as_slice(), b"\n"]);
+    lines.collect::<Vec<_>>().concat()
 }

@@ -119,16 +119,16 @@ impl Server {
     }
 }
 
+/// The ID that a request asks for, as it stands in the query.
+pub(crate) fn asked_id(request: &Request<Incoming>) -> &str {
+    let query = request.uri().query().unwrap_or_default();
+    let first = query.split('&').next().unwrap();
+    first.strip_prefix("task_id=").unwrap()
+}
+
 /// A small task, with the ID that the query asks for.
 pub(crate) fn task_answer(request: &Request<Incoming>) -> Answer {
-    let query = request.uri().query().unwrap_or_default();
-    let id = query
-        .split('&')
-        .next()
-        .unwrap()
-        .strip_prefix("task_id=")
-        .unwrap();
-    let id = percent_encoding::percent_decode_str(id)
+    let id = percent_encoding::percent_decode_str(asked_id(request))
         .decode_utf8()
         .unwrap();
     let body = serde_json::json!({"task_id": id, "status": "completed", "threads": []});

@@ -8,13 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use scale_export::event::Events;
-use scale_export::journal::JournalReader;
 use scale_export::output::Format;
 use scale_export::sandbox::SandboxConfig;
 use scale_export::verify::{Verified, VerifyReport, verify};
 
 use crate::support::table::{Table, copy};
-use crate::support::{export, sandbox, task_ids};
+use crate::support::{export, raw_responses, sandbox, task_ids, to_lines};
 use files::damaged_files;
 use rows::{damaged_cells, damaged_rows};
 
@@ -35,19 +34,9 @@ fn tasks_with_drift(base: &Path) -> PathBuf {
     let options = ["--expand", "project,batch", "--tables", "tasks"];
     let (out, output) = export(&server, base, "raw", &task_ids(TASKS), &options);
     assert!(output.status.success());
-    let mut seen = Vec::new();
-    let (mut reader, ..) = JournalReader::open(&out.join(".scale-export"), None, |entry| {
-        seen.push((entry.task_id.to_owned(), entry.location));
-    })
-    .unwrap();
-    let by_hand = BY_HAND.replace("LONG", &"QUJD".repeat(100));
-    let mut lines = format!("{by_hand}\n").into_bytes();
-    let mut body = Vec::new();
-    for (task_id, location) in seen.iter().filter(|(task_id, _)| !task_id.is_empty()) {
-        reader.read(task_id, *location, &mut body).unwrap();
-        lines.extend(&body);
-        lines.push(b'\n');
-    }
+    let by_hand = BY_HAND.replace("LONG", &"QUJD".repeat(100)).into_bytes();
+    let raw = raw_responses(&out);
+    let lines = to_lines(std::iter::once(&by_hand).chain(raw.values()));
     let path = base.join("tasks.jsonl");
     fs::write(&path, lines).unwrap();
     path
