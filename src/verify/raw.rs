@@ -26,8 +26,9 @@ pub(super) struct RawResponses {
     held: Vec<Location>,
     /// IDs of which that is a failure.
     failed: Positions,
-    /// Were the responses copied by `flatten`? Only then can some be missing.
-    copied: bool,
+    /// Did `flatten` make the export, in place (it asks nobody) or from copies? Only then can responses be
+    /// missing.
+    is_flattened: bool,
 }
 
 /// What the journal holds for one ID.
@@ -119,7 +120,7 @@ impl RawResponses {
             reader,
             held,
             failed,
-            copied: options.copied || manifest.run.requests == 0,
+            is_flattened: options.copied || manifest.run.requests == 0,
         }))
     }
 
@@ -291,7 +292,7 @@ pub(super) fn check_failures(
             match raw.failure_line(position, task_id)? {
                 Ok(expected) if expected == canonical => {}
                 Ok(expected) => differ(&text_of(&expected), &text_of(line)),
-                Err(cause) if cause.is_empty() && raw.copied && parsed.note == missing() => {}
+                Err(cause) if cause.is_empty() && raw.is_flattened && parsed.note == missing() => {}
                 Err(cause) if cause.is_empty() => {
                     differ("a failure that the journal has", "one that it has not");
                 }
