@@ -65,12 +65,30 @@ pub enum Event {
         /// Of how many, when that is known.
         total: Option<usize>,
     },
+    /// The disk will not hold what is still to be written, or will again.
+    Space {
+        /// About how many bytes are still to be written; nothing when they fit.
+        needed: Option<u64>,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// A phase that is not fetching began, for example "publishing".
     Phase(&'static str),
     /// Something a person should know that is no failure.
     Warning(String),
     /// Detail for `-v`.
     Detail(String),
+}
+
+/// A number of bytes, for people.
+#[expect(clippy::cast_precision_loss, reason = "for the eye")]
+pub fn bytes_text(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
 }
 
 /// The sending side. Cheap to clone; never blocks; events after the receiver is gone are dropped.

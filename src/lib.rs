@@ -9,6 +9,7 @@
 )]
 
 pub mod cli;
+mod disk;
 pub mod error;
 pub mod event;
 pub mod export;

@@ -71,6 +71,9 @@ pub(super) struct ExportArgs {
     /// Which tasks of an earlier run are fetched again
     #[arg(long, value_enum, default_value_t = RefreshArg::Pending, env = "SCALE_EXPORT_REFRESH")]
     pub(super) refresh: RefreshArg,
+    /// Drop raw responses of tasks that are not listed any more
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_PRUNE")]
+    pub(super) prune: bool,
 
     #[command(flatten)]
     pub(super) output: OutputArgs,

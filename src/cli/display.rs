@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::args::{LogFormatArg, ProgressArg};
-use crate::event::Event;
+use crate::event::{Event, bytes_text};
 
 /// The bar is drawn this often: steady to the eye, and no cost.
 const DRAW_INTERVAL: Duration = Duration::from_millis(100);
@@ -55,6 +55,8 @@ struct Counts {
     rate: Option<f64>,
     cooling_until: Option<Instant>,
     phase: Option<&'static str>,
+    /// Bytes that are still to be written, and bytes that are free, when they are too few.
+    space: Option<(u64, u64)>,
 }
 
 impl Counts {
@@ -83,6 +85,7 @@ impl Counts {
                 self.failed += 1;
             }
             Event::Phase(phase) => self.phase = Some(phase),
+            Event::Space { needed, free } => self.space = needed.map(|needed| (needed, *free)),
             Event::Progress { done, total } => self.progress(*done, *total),
             Event::TasksFlattened(done) if self.offline => self.progress(*done, Some(self.total)),
             Event::TasksFlattened(_) | Event::Warning(_) | Event::Detail(_) => {}
@@ -171,6 +174,13 @@ impl Counts {
         text
     }
 
+    /// What the disk would need to have, when it has not.
+    fn space_text(&self) -> Option<String> {
+        let (needed, free) = self.space?;
+        let (needed, free) = (bytes_text(needed), bytes_text(free));
+        Some(format!("about {needed} still to be written, {free} free"))
+    }
+
     /// The same for a program.
     fn fields(&self, elapsed: Duration) -> Value {
         json!({
@@ -182,6 +192,8 @@ impl Counts {
             "failed": self.failed,
             "rate": self.rate,
             "cooling_down": self.cooling().map(|wait| wait.as_secs_f64()),
+            "bytes_needed": self.space.map(|(needed, _)| needed),
+            "bytes_free": self.space.map(|(_, free)| free),
         })
     }
 }
@@ -300,11 +312,16 @@ impl Screen {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
             bar.set_message(self.counts.how_far(elapsed));
-            bar.set_prefix(self.counts.how_it_goes());
+            let mut lines = self.counts.how_it_goes();
+            if let Some(space) = self.counts.space_text() {
+                lines += &format!("\n{space}");
+            }
+            bar.set_prefix(lines);
         } else if self.show_lines && shown.elapsed() >= LINE_INTERVAL {
             *shown = Instant::now();
             let how_far = self.counts.how_far(elapsed);
-            let parts = [how_far, self.counts.how_it_goes()];
+            let space = self.counts.space_text().unwrap_or_default();
+            let parts = [how_far, self.counts.how_it_goes(), space];
             let said: Vec<&str> = parts
                 .iter()
                 .map(String::as_str)

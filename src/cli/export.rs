@@ -108,6 +108,7 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
             RefreshArg::All => Refresh::All,
             RefreshArg::None => Refresh::None,
         },
+        prune: args.prune,
         force: args.output.force,
         welcome: summary_inside(args.display.summary.as_deref(), &out),
         keep_secrets: args.output.keep_secrets,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::sync::watch;
 
 use crate::error::Exit;
@@ -24,6 +25,7 @@ impl Signals {
         let terminated = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&terminated);
         let stopper = sender.clone();
+        let (ready, is_ready) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -38,6 +40,10 @@ impl Signals {
                 ) else {
                     return;
                 };
+                // A file over the limit of its size is an error to be told, not a death: with a handler the
+                // write returns it.
+                let _too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()));
+                let _ = ready.send(());
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => flag.store(true, Ordering::Relaxed),
@@ -47,6 +53,8 @@ impl Signals {
                 leave_at_once();
             });
         });
+        // Without handlers the other end is dropped, which ends this as well.
+        let _ = is_ready.recv();
         Self {
             stop,
             terminated,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::event::bytes_text as bytes;
 use crate::export::ExportReport;
 use crate::verify::VerifyReport;
 
@@ -13,6 +14,14 @@ const MANY_OBJECTIONS: f64 = 0.05;
 
 /// What was done, in one line.
 pub(super) fn first_line(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
+    if report.unchanged {
+        return format!(
+            "Nothing to do: all {} tasks are in {} already ({:.1} s)",
+            report.requested,
+            out.display(),
+            elapsed.as_secs_f64()
+        );
+    }
     format!(
         "Exported {} of {} tasks to {} in {:.1} s ({})",
         report.exported,
@@ -26,6 +35,10 @@ pub(super) fn first_line(report: &ExportReport, out: &Path, elapsed: Duration) -
 /// The summary as text.
 pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
     let mut lines = vec![first_line(report, out, elapsed)];
+    if report.unchanged {
+        lines.push("hint: --refresh all fetches them again".to_owned());
+        return lines.join("\n");
+    }
     let name_width = report
         .rows
         .iter()
@@ -60,6 +73,18 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
         lines.push(format!(
             "{} tasks were here from an earlier run",
             report.reused
+        ));
+    }
+    if report.unlisted > 0 {
+        lines.push(format!(
+            "{} tasks are not listed any more and not in the tables; their raw responses are kept until --prune",
+            report.unlisted
+        ));
+    }
+    if report.pruned > 0 {
+        lines.push(format!(
+            "{} tasks that are not listed any more were dropped",
+            report.pruned
         ));
     }
     if report.failed > 0 {
@@ -101,6 +126,9 @@ pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_co
         "failed": report.failed,
         "reused": report.reused,
         "unreadable": report.unreadable,
+        "unchanged": report.unchanged,
+        "unlisted": report.unlisted,
+        "pruned": report.pruned,
         "failures": report.failures,
         "duplicates": report.duplicates,
         "rows": rows,
@@ -212,16 +240,6 @@ pub(super) fn verified_json(report: &VerifyReport, directory: &Path, exit_code: 
     json
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for the eye")]
-fn bytes(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +255,9 @@ mod tests {
             reused: 1,
             unreadable: 0,
             asked: true,
+            unchanged: false,
+            unlisted: 6,
+            pruned: 0,
             failures: BTreeMap::from([("not_found".to_owned(), 1), ("timeout".to_owned(), 1)]),
             rows: vec![("tasks".to_owned(), 3), ("messages".to_owned(), 12)],
             bytes: 123_456,
@@ -252,6 +273,7 @@ mod tests {
           messages  12 rows
         9 requests, 4 retries, 2 rate-limited, 5.0 MB received
         1 tasks were here from an earlier run
+        6 tasks are not listed any more and not in the tables; their raw responses are kept until --prune
         2 failed: 1 not_found, 1 timeout (see failures.jsonl)
         1 duplicate IDs were dropped
         hint: many requests were answered 429; a fixed --rate below the limit avoids them

@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 
-use super::import::{Found, Import, Imported, ReadJournal, is_export, read_journal};
+use super::found::Found;
+use super::import::{Import, Imported, ReadJournal, is_export, read_journal};
 use super::index::{Index, Slot};
 use super::publish::{Publication, Target, now, publish};
+use super::resume::tell_recovered;
 use super::{Ended, ExportError, ExportReport, build};
 use crate::event::{Event, Events};
 use crate::ids::{IdList, read_published};
 use crate::journal::format::Options;
 use crate::journal::{Journal, JournalReader};
 use crate::output::{
-    Format, IDS, Manifest, ManifestOptions, OutputDirectory, RunCounters, STATE_DIRECTORY, Staging,
+    Format, IDS, JOURNAL, Manifest, ManifestOptions, OutputDirectory, RunCounters, STATE_DIRECTORY,
+    Staging,
 };
 
 /// Stands for the base URL where responses come from files.
@@ -47,8 +50,8 @@ struct Responses {
     found: Found,
     reader: JournalReader,
     options: Options,
-    /// Set when the journal is not the directory's own yet.
-    new_journal: Option<Journal>,
+    /// Is it a new journal, which is not the directory's own yet?
+    is_new: bool,
     journal_bytes: u64,
     duplicates: u64,
     unreadable: u64,
@@ -66,11 +69,13 @@ pub fn flatten(
     }
     let directory = OutputDirectory::open(&options.out, options.force, &options.welcome)?;
     let is_over = || *stop.borrow();
+    tell_recovered(&directory, events);
+    let staging = Staging::begin(&directory);
     events.send(Event::Phase("reading raw responses"));
     let responses = if is_in_place(options) {
         in_place(&options.out, events)?
     } else {
-        import(options, &directory, events, is_over)?
+        import(options, &directory, &staging, events, is_over)?
     };
     let ids = match &options.ids {
         Some(ids) => ids.clone(),
@@ -79,7 +84,7 @@ pub fn flatten(
     if ids.is_empty() {
         return Err(ExportError::NoTasks);
     }
-    let index = Index::new(ids.len());
+    let index = Index::new(ids.len(), 0);
     let slots = ids.iter().map(|task_id| responses.found.get(task_id));
     let slots: Vec<(usize, Slot)> = slots.enumerate().collect();
     index.set(&slots);
@@ -96,7 +101,6 @@ pub fn flatten(
         format: options.format,
         tables: &options.tables,
     };
-    let staging = Staging::begin(directory.path())?;
     let built = build::run(&target, &index, responses.reader, &staging, events, is_over)?;
     let Some(built) = built.filter(|_| !is_over()) else {
         return Ok(Ended::Stopped {
@@ -126,12 +130,9 @@ pub fn flatten(
             bytes_received: 0,
             journal_bytes: Some(responses.journal_bytes),
         },
+        with_journal: responses.is_new,
     };
     let report = publish(publication, &directory, staging, built)?;
-    // Behind the tables: whatever went wrong before, the directory keeps what it had.
-    if let Some(mut journal) = responses.new_journal {
-        journal.install(&directory.state())?;
-    }
     Ok(Ended::Published(ExportReport {
         unreadable: responses.unreadable,
         asked: false,
@@ -198,7 +199,7 @@ fn in_place(out: &Path, events: &Events) -> Result<Responses, ExportError> {
         found,
         reader,
         options,
-        new_journal: None,
+        is_new: false,
         journal_bytes,
         duplicates: 0,
         unreadable: damaged,
@@ -209,6 +210,7 @@ fn in_place(out: &Path, events: &Events) -> Result<Responses, ExportError> {
 fn import(
     options: &FlattenOptions,
     directory: &OutputDirectory,
+    staging: &Staging,
     events: &Events,
     is_over: impl Fn() -> bool,
 ) -> Result<Responses, ExportError> {
@@ -230,7 +232,7 @@ fn import(
             };
         }
     }
-    let journal = Journal::create(&directory.state(), &journal_options)?;
+    let journal = Journal::create(staging.place(JOURNAL), &journal_options)?;
     let mut import = Import::new(journal, options.keep_secrets, events);
     for source in &options.sources {
         if is_export(source) {
@@ -250,7 +252,7 @@ fn import(
         reader: journal.reader(),
         options: journal_options,
         journal_bytes: journal.bytes(),
-        new_journal: Some(journal),
+        is_new: true,
         duplicates,
         unreadable,
     })

@@ -8,10 +8,10 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::ExportError;
+use super::found::Found;
 use super::index::Slot;
 use super::store::{now, seen_as};
 use crate::event::{Event, Events};
-use crate::ids::IdList;
 use crate::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
 use crate::journal::{Journal, JournalReader};
 use crate::json::Parser;
@@ -40,40 +40,6 @@ const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// Is this source an export?
 pub(super) fn is_export(source: &Path) -> bool {
     source.is_dir()
-}
-
-/// What a journal holds, by ID, in order of first appearance.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) ids: IdList,
-    pub(super) slots: Vec<Slot>,
-}
-
-impl Found {
-    /// Takes note of a record; of several for one ID the last counts.
-    fn put(&mut self, task_id: &str, slot: Slot) -> Result<(), String> {
-        if self.ids.position(task_id).is_none() {
-            self.ids.add(task_id).map_err(|cause| cause.to_string())?;
-            self.slots.push(Slot::Missing);
-        }
-        let place = self
-            .ids
-            .position(task_id)
-            .and_then(|place| self.slots.get_mut(place));
-        if let Some(held) = place {
-            *held = slot;
-        }
-        Ok(())
-    }
-
-    /// What there is for an ID.
-    pub(super) fn get(&self, task_id: &str) -> Slot {
-        let slot = self
-            .ids
-            .position(task_id)
-            .and_then(|place| self.slots.get(place));
-        slot.copied().unwrap_or(Slot::Missing)
-    }
 }
 
 /// The journal of an export.

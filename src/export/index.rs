@@ -5,7 +5,6 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Refresh;
 use super::store::seen_as;
-use crate::journal::format::RecordKind;
 use crate::journal::{Entry, Location};
 
 /// What there is for one ID.
@@ -21,6 +20,16 @@ pub(super) enum Slot {
     Missing,
 }
 
+impl Slot {
+    /// Where its record is.
+    pub(super) fn location(self) -> Option<Location> {
+        match self {
+            Self::Response(location) | Self::Failure(location) => Some(location),
+            Self::Waiting | Self::Missing => None,
+        }
+    }
+}
+
 /// A slot as it was found in the journal. There is one for each ID, so its size counts.
 #[derive(Debug, Clone, Copy)]
 struct Held {
@@ -28,7 +37,7 @@ struct Held {
     kind: Kind,
     /// Will it never change?
     is_final: bool,
-    /// Does it come from before the last publication?
+    /// Is it part of what is published?
     is_published: bool,
 }
 
@@ -78,10 +87,13 @@ struct State {
 pub(super) struct Index {
     state: Mutex<State>,
     changed: Condvar,
+    /// Bytes of the journal that the published export was made from.
+    published_bytes: u64,
 }
 
 impl Index {
-    pub(super) fn new(ids: usize) -> Self {
+    /// For so many IDs; `published_bytes` of the journal are what the published export was made from.
+    pub(super) fn new(ids: usize, published_bytes: u64) -> Self {
         let state = State {
             slots: vec![NOTHING; ids],
             closed: false,
@@ -89,6 +101,7 @@ impl Index {
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
+            published_bytes,
         }
     }
 
@@ -98,21 +111,36 @@ impl Index {
     }
 
     /// Takes note of a record of an earlier run; of several for one ID the last counts.
-    pub(super) fn see(&self, position: Option<usize>, entry: &Entry<'_>) {
-        let mut state = self.lock();
-        if entry.kind == RecordKind::Published {
-            for held in &mut state.slots {
-                held.is_published = true;
-            }
-        }
+    pub(super) fn see(&self, position: usize, entry: &Entry<'_>) {
         let Some(slot) = seen_as(entry) else {
             return;
         };
-        if let Some(held) = position.and_then(|position| state.slots.get_mut(position)) {
+        if let Some(held) = self.lock().slots.get_mut(position) {
             held.set(slot);
             held.is_final = entry.is_final;
-            held.is_published = false;
+            held.is_published = entry.location.offset() < self.published_bytes;
         }
+    }
+
+    /// Is what there is for every ID part of what is published?
+    pub(super) fn is_all_published(&self) -> bool {
+        self.lock().slots.iter().all(|held| held.is_published)
+    }
+
+    /// Bytes of the records that count.
+    pub(super) fn bytes(&self) -> u64 {
+        let state = self.lock();
+        let locations = state.slots.iter().filter_map(|held| held.slot().location());
+        locations.map(|location| location.bytes()).sum()
+    }
+
+    /// The records that count, with the positions of their IDs.
+    pub(super) fn records(&self) -> Vec<(Location, usize)> {
+        let state = self.lock();
+        let records = state.slots.iter().enumerate();
+        records
+            .filter_map(|(position, held)| Some((held.slot().location()?, position)))
+            .collect()
     }
 
     /// Decides what is fetched, forgets what the journal holds for it, and counts it. What an

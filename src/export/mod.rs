@@ -1,18 +1,22 @@
 //! The main job: the pipeline put together.
 //!
 //! ```text
-//! fetch ──► store (journal) ──► build (flatten, tables) ──► publish
+//! resume ──► fetch ──► store (journal) ──► build (flatten, tables) ──► compact ──► publish
 //! ```
 //!
 //! Fetching runs on the caller's thread, the journal and the tables each on one of their own. They
 //! share the [`index`], which says for each ID what the journal holds.
 
 mod build;
+mod compact;
 mod error;
 mod flatten;
+mod found;
 mod import;
 mod index;
 mod publish;
+mod resources;
+mod resume;
 mod store;
 
 use std::path::PathBuf;
@@ -30,11 +34,12 @@ pub use publish::ExportReport;
 use crate::event::{Event, Events};
 use crate::fetch::{FetchOptions, FetchStats, TaskClient, Wanted, fetch_all};
 use crate::ids::IdList;
-use crate::journal::Journal;
-use crate::journal::format::{Options as JournalOptions, RecordKind};
 use crate::output::{Format, ManifestOptions, OutputDirectory, RunCounters, Staging};
-use index::Index;
+use compact::Live;
 use publish::{Publication, Target, now, publish};
+use resources::{SpaceWatch, fit_concurrency};
+use resume::{Resumed, journal_options, open_journal, tell_recovered, unchanged};
+use store::Stored;
 
 /// Responses that may wait for the journal; the network waits when there are more.
 const WAITING_RESPONSES: usize = 64;
@@ -63,6 +68,8 @@ pub struct ExportOptions {
     pub tables: Vec<String>,
     /// Which tasks are fetched again.
     pub refresh: Refresh,
+    /// Drop raw responses of IDs that are not in the list.
+    pub prune: bool,
     /// Write into a directory with foreign files.
     pub force: bool,
     /// Names in the output directory that are welcome there, though not of the export.
@@ -77,6 +84,13 @@ pub struct ExportOptions {
 }
 
 impl ExportOptions {
+    /// Where the responses come from, as it is kept and shown.
+    fn base_url(&self) -> String {
+        self.base_url_label
+            .clone()
+            .unwrap_or_else(|| self.fetch.base_url.clone())
+    }
+
     fn target(&self) -> Target<'_> {
         Target {
             ids: &self.ids,
@@ -100,6 +114,11 @@ pub enum Ended {
     },
 }
 
+/// Open files that a request takes; with a sandbox in the process, both ends of the connection are ours, and
+/// one of them twice.
+const FILES_A_REQUEST: u64 = 1;
+const FILES_A_SANDBOXED_REQUEST: u64 = 3;
+
 /// Runs the whole job on this thread and two more, until it is published, stopped or has failed.
 pub fn export(
     options: &ExportOptions,
@@ -109,18 +128,43 @@ pub fn export(
 ) -> Result<Ended, ExportError> {
     let started_at = now();
     // What can be wrong with the options is found before anything is written.
-    let client = TaskClient::new(&options.fetch)?;
+    let fetch_options = fitting(options, events);
+    let client = TaskClient::new(&fetch_options)?;
     let directory = OutputDirectory::open(&options.out, options.force, &options.welcome)?;
-    let index = Arc::new(Index::new(options.ids.len()));
-    let journal = open_journal(options, &directory, &index, events)?;
+    tell_recovered(&directory, events);
+    let published = directory.manifest();
+    let Resumed {
+        journal,
+        index,
+        unlisted,
+    } = open_journal(options, &directory, published.as_ref(), events)?;
     let wanted = index.plan(options.refresh);
+    let must_prune = options.prune && !unlisted.ids.is_empty();
+    if wanted == 0
+        && !must_prune
+        && let Some(published) = &published
+        && let Some(report) = unchanged(options, &directory, published, &index)
+    {
+        return Ok(Ended::Published(report));
+    }
+    let held = options.ids.len() - wanted;
     events.send(Event::Planned {
         requested: options.ids.len(),
-        held: options.ids.len() - wanted,
+        held,
         duplicates: usize::try_from(options.ids.duplicates()).unwrap_or(usize::MAX),
     });
+    let mut space = SpaceWatch::new(
+        directory.path(),
+        (wanted, held),
+        index.bytes(),
+        journal.bytes(),
+        options.format,
+        published.as_ref(),
+        events,
+    );
+    space.look(0, journal.bytes());
 
-    let staging = Staging::begin(directory.path())?;
+    let staging = Staging::begin(&directory);
     let reader = journal.reader();
     let (halt_sender, halt) = watch::channel(false);
     let abandoned = AtomicBool::new(false);
@@ -129,10 +173,12 @@ pub fn export(
         .and_then(|position| options.ids.get(position))
         .map(str::to_owned);
     let target = options.target();
-    let (fetched, journal, built) = thread::scope(|scope| {
+    let (fetched, stored, built) = thread::scope(|scope| {
         let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
         let store = scope.spawn(|| {
-            let stored = store::run(journal, arrived, &index);
+            let stored = store::run(journal, arrived, &index, |fetched, journal| {
+                space.look(fetched, journal.bytes());
+            });
             index.close();
             stored
         });
@@ -159,37 +205,52 @@ pub fn export(
             good_id,
         };
         let stops = (stop.clone(), halt);
-        let fetched = fetch(options, wanted, &client, check, events, stops, sink);
+        let fetched = fetch(&fetch_options, wanted, &client, check, events, stops, sink);
         if !matches!(&fetched, Ok(stats) if !stats.stopped) {
             // Tables without the rest would not be published: they need not be built.
             abandoned.store(true, Ordering::Relaxed);
         }
         (fetched, join(store), join(build))
     });
-    let mut journal = journal?;
+    let Stored { journal, refused } = stored?;
     let stats = match (fetched, built.as_ref()) {
         (Err(ExportError::Fetch(crate::fetch::FetchError::SinkClosed { .. })), Err(_)) => {
             FetchStats::default()
         }
         (fetched, _) => fetched?,
     };
-    let Some(built) = built?.filter(|_| !*stop.borrow()) else {
-        return Ok(Ended::Stopped {
+    let stopped = || {
+        Ok(Ended::Stopped {
             held: index.held(),
             requested: options.ids.len(),
-        });
+        })
     };
+    let is_over = || *stop.borrow();
+    let Some(built) = built?.filter(|_| !is_over()) else {
+        return stopped();
+    };
+    let live = Live {
+        ids: &options.ids,
+        index: &index,
+        refused: &refused,
+        unlisted: Some(&unlisted).filter(|_| !options.prune),
+    };
+    let compacted = live.compact(
+        &journal,
+        &journal_options(options),
+        &staging,
+        must_prune,
+        events,
+        is_over,
+    )?;
+    if is_over() {
+        return stopped();
+    }
     events.send(Event::Phase("publishing"));
+    let is_compacted = compacted.is_some();
     let publication = Publication {
         target: options.target(),
-        options: ManifestOptions {
-            base_url: base_url(options),
-            expand: options.fetch.expand.clone(),
-            opts: options.fetch.opts.clone(),
-            format: options.format,
-            tables: options.tables.clone(),
-            keep_secrets: options.keep_secrets,
-        },
+        options: manifest_options(options),
         duplicates: options.ids.duplicates(),
         run: RunCounters {
             started_at,
@@ -198,67 +259,58 @@ pub fn export(
             retries: stats.retries,
             rate_limited: stats.rate_limited,
             bytes_received: stats.bytes_received,
-            journal_bytes: Some(journal.bytes()),
+            journal_bytes: Some(compacted.unwrap_or(journal).bytes()),
         },
+        with_journal: is_compacted,
     };
     let report = publish(publication, &directory, staging, built)?;
-    let report = ExportReport {
-        reused: report.exported.saturating_sub(stats.fetched),
-        ..report
+    let not_listed = unlisted.ids.len() as u64;
+    let (pruned, unlisted) = if must_prune {
+        (not_listed, 0)
+    } else {
+        (0, not_listed)
     };
-    journal.append(&store::mark(RecordKind::Published));
-    journal.sync()?;
-    Ok(Ended::Published(report))
+    Ok(Ended::Published(ExportReport {
+        reused: report.exported.saturating_sub(stats.fetched),
+        unlisted,
+        pruned,
+        ..report
+    }))
 }
 
-/// Opens the journal and shows its records to the index.
-fn open_journal(
-    options: &ExportOptions,
-    directory: &OutputDirectory,
-    index: &Index,
-    events: &Events,
-) -> Result<Journal, ExportError> {
-    let journal_options = JournalOptions {
-        base_url: base_url(options),
+/// The options of the network side, with no more requests in flight than there can be open files.
+fn fitting(options: &ExportOptions, events: &Events) -> FetchOptions {
+    let files_a_request = if options.base_url_label.is_some() {
+        FILES_A_SANDBOXED_REQUEST
+    } else {
+        FILES_A_REQUEST
+    };
+    FetchOptions {
+        concurrency: fit_concurrency(options.fetch.concurrency, files_a_request, events),
+        ..options.fetch.clone()
+    }
+}
+
+fn manifest_options(options: &ExportOptions) -> ManifestOptions {
+    ManifestOptions {
+        base_url: options.base_url(),
         expand: options.fetch.expand.clone(),
         opts: options.fetch.opts.clone(),
+        format: options.format,
+        tables: options.tables.clone(),
         keep_secrets: options.keep_secrets,
-        copied: false,
-    };
-    let (journal, opened) = Journal::open(&directory.state(), &journal_options, |entry| {
-        index.see(options.ids.position(entry.task_id), &entry);
-    })?;
-    if opened.damaged > 0 {
-        events.send(Event::Warning(format!(
-            "{} damaged places in the journal were passed over; what stood there is fetched again",
-            opened.damaged
-        )));
     }
-    if opened.torn_bytes > 0 {
-        events.send(Event::Detail(format!(
-            "cut off {} bytes at the journal's end that an earlier run did not finish writing",
-            opened.torn_bytes
-        )));
-    }
-    Ok(journal)
-}
-
-fn base_url(options: &ExportOptions) -> String {
-    options
-        .base_url_label
-        .clone()
-        .unwrap_or_else(|| options.fetch.base_url.clone())
 }
 
 /// Fetches on this thread; stops when the user or the tables' side says so.
 fn fetch(
-    options: &ExportOptions,
+    options: &FetchOptions,
     wanted: Wanted<impl Iterator<Item = (usize, String)>>,
     client: &TaskClient,
     check: &Arc<dyn crate::fetch::CheckBody>,
     events: &Events,
     (mut stop, mut halt): (watch::Receiver<bool>, watch::Receiver<bool>),
-    sink: mpsc::Sender<crate::fetch::Fetched>,
+    sink: mpsc::Sender<crate::fetch::Delivery>,
 ) -> Result<FetchStats, ExportError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -276,7 +328,7 @@ fn fetch(
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            stats = fetch_all(wanted, client, &options.fetch, Arc::clone(check), events, sink, merged) => stats,
+            stats = fetch_all(wanted, client, options, Arc::clone(check), events, sink, merged) => stats,
             () = merge => Ok(FetchStats::default()),
         }
     });

@@ -9,7 +9,7 @@ use super::ExportError;
 use super::build::Built;
 use crate::ids::IdList;
 use crate::output::{
-    FAILURES, FileEntry, Format, IDS, Ids, LOAD_SQL, MANIFEST, Manifest, ManifestOptions,
+    FAILURES, FileEntry, Format, IDS, Ids, JOURNAL, LOAD_SQL, MANIFEST, Manifest, ManifestOptions,
     OutputDirectory, RunCounters, Staging, load_sql,
 };
 use crate::tables::definition::TABLES;
@@ -40,6 +40,8 @@ pub(super) struct Publication<'o> {
     /// How often an ID came again.
     pub(super) duplicates: u64,
     pub(super) run: RunCounters,
+    /// Does a new journal stand ready, to take the place of the old one?
+    pub(super) with_journal: bool,
 }
 
 /// What came of an export.
@@ -61,6 +63,12 @@ pub struct ExportReport {
     pub unreadable: u64,
     /// Was a server to be asked?
     pub asked: bool,
+    /// Was all of it published already, so that nothing was done?
+    pub unchanged: bool,
+    /// Tasks in the journal that are not in the list.
+    pub unlisted: u64,
+    /// Such tasks that were dropped.
+    pub pruned: u64,
     /// Rows by table.
     pub rows: Vec<(String, u64)>,
     /// Bytes of all published files.
@@ -77,6 +85,37 @@ pub struct ExportReport {
     pub bytes_received: u64,
 }
 
+impl ExportReport {
+    /// What a manifest says of it.
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        let tables = manifest.tables.iter();
+        let files = manifest.files_with_bytes();
+        let is_listed = |(path, _): &(&str, u64)| *path != IDS;
+        Self {
+            requested: manifest.ids.requested,
+            exported: manifest.ids.exported,
+            failed: manifest.ids.failed,
+            reused: 0,
+            duplicates: manifest.ids.duplicates,
+            failures: BTreeMap::new(),
+            unreadable: 0,
+            asked: true,
+            unchanged: false,
+            unlisted: 0,
+            pruned: 0,
+            rows: tables
+                .map(|(name, table)| (name.clone(), table.rows))
+                .collect(),
+            bytes: files.filter(is_listed).map(|(_, bytes)| bytes).sum(),
+            drift: manifest.drift.iter().map(|entry| entry.count).sum(),
+            requests: manifest.run.requests,
+            retries: manifest.run.retries,
+            rate_limited: manifest.run.rate_limited,
+            bytes_received: manifest.run.bytes_received,
+        }
+    }
+}
+
 /// Publishes tables that are complete.
 pub(super) fn publish(
     publication: Publication<'_>,
@@ -89,9 +128,10 @@ pub(super) fn publish(
         options,
         duplicates,
         run,
+        with_journal,
     } = publication;
     let Built {
-        mut files,
+        files,
         tables,
         drift,
         failures,
@@ -127,31 +167,16 @@ pub(super) fn publish(
         run,
     );
     let report = ExportReport {
-        requested: manifest.ids.requested,
-        exported,
-        failed,
-        reused: 0,
-        duplicates,
         failures: failures_by_kind,
-        unreadable: 0,
-        asked: true,
-        rows: manifest
-            .tables
-            .iter()
-            .map(|(name, table)| (name.clone(), table.rows))
-            .collect(),
-        bytes: files.iter().chain(&others).map(|file| file.bytes).sum(),
-        drift: manifest.drift.iter().map(|entry| entry.count).sum(),
-        requests: manifest.run.requests,
-        retries: manifest.run.retries,
-        rate_limited: manifest.run.rate_limited,
-        bytes_received: manifest.run.bytes_received,
+        ..ExportReport::of(&manifest)
     };
-    files.extend(others);
-    files.push(ids);
     let obsolete = directory.obsolete(&manifest.paths());
-    let manifest = staging.write(MANIFEST, manifest.to_json().as_bytes())?;
-    staging.publish(&files, &manifest, &obsolete)?;
+    staging.write(MANIFEST, manifest.to_json().as_bytes())?;
+    let files = files.iter().chain(&others).chain([&ids]);
+    let names = files
+        .map(|file| file.path.as_str())
+        .chain(with_journal.then_some(JOURNAL));
+    staging.publish(names, MANIFEST, &obsolete)?;
     Ok(report)
 }
 

@@ -8,9 +8,9 @@ use tokio::time::timeout;
 
 use super::ExportError;
 use super::index::{Index, Slot};
-use crate::fetch::{Fetched, Outcome};
+use crate::fetch::{Delivery, Fetched, Outcome};
 use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
-use crate::journal::{Entry, FailureNote, Journal};
+use crate::journal::{Entry, FailureNote, Journal, Location};
 
 /// What arrived is safe from a power loss after this long.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -18,31 +18,52 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes that are gathered before they are written, while more is waiting.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// Appends until the channel closes; gives the journal back, synced.
+/// What is left when everything has arrived.
+pub(super) struct Stored {
+    /// The journal, synced.
+    pub(super) journal: Journal,
+    /// Answers that were kept beside the failures of their IDs.
+    pub(super) refused: Vec<(Location, usize)>,
+}
+
+/// Appends until the channel closes; now and then tells `watch` how many have arrived.
 pub(super) fn run(
     mut journal: Journal,
-    mut arrived: Receiver<Fetched>,
+    mut arrived: Receiver<Delivery>,
     index: &Index,
-) -> Result<Journal, ExportError> {
+    mut watch: impl FnMut(usize, &Journal),
+) -> Result<Stored, ExportError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(ExportError::Runtime)?;
+    let mut refused = Vec::new();
     let mut slots = Vec::new();
+    let mut kept = Vec::new();
+    let mut count = 0;
     let mut synced = Instant::now();
     loop {
         let next = runtime.block_on(async { timeout(SYNC_INTERVAL, arrived.recv()).await });
         match next {
-            Ok(Some(fetched)) => {
-                slots.push(append(&mut journal, &fetched));
-                while journal.buffered() < WRITE_BYTES
-                    && let Ok(fetched) = arrived.try_recv()
-                {
-                    slots.push(append(&mut journal, &fetched));
+            Ok(Some(delivery)) => {
+                let mut next = Some(delivery);
+                while let Some(delivery) = next {
+                    slots.push(append(&mut journal, &delivery.fetched, &mut refused));
+                    kept.push(delivery.kept);
+                    next = if journal.buffered() < WRITE_BYTES {
+                        arrived.try_recv().ok()
+                    } else {
+                        None
+                    };
                 }
                 journal.flush()?;
                 index.set(&slots);
+                count += slots.len();
                 slots.clear();
+                for kept in kept.drain(..) {
+                    // Whoever asked may have been stopped meanwhile.
+                    let _ = kept.send(());
+                }
             }
             Ok(None) => break,
             Err(_) => {}
@@ -50,13 +71,18 @@ pub(super) fn run(
         if synced.elapsed() >= SYNC_INTERVAL {
             journal.sync()?;
             synced = Instant::now();
+            watch(count, &journal);
         }
     }
     journal.sync()?;
-    Ok(journal)
+    Ok(Stored { journal, refused })
 }
 
-fn append(journal: &mut Journal, fetched: &Fetched) -> (usize, Slot) {
+fn append(
+    journal: &mut Journal,
+    fetched: &Fetched,
+    refused: &mut Vec<(Location, usize)>,
+) -> (usize, Slot) {
     let Fetched {
         position,
         task_id,
@@ -86,7 +112,8 @@ fn append(journal: &mut Journal, fetched: &Fetched) -> (usize, Slot) {
             // Strings and numbers: serialization cannot fail.
             let note = serde_json::to_vec(&note).unwrap_or_default();
             if let Some(body) = &failed.body {
-                journal.append(&record(RecordKind::Refused, 0, body));
+                let location = journal.append(&record(RecordKind::Refused, 0, body));
+                refused.push((location, *position));
             }
             Slot::Failure(journal.append(&record(RecordKind::Failure, 0, &note)))
         }
@@ -100,18 +127,6 @@ pub(super) fn seen_as(entry: &Entry<'_>) -> Option<Slot> {
         RecordKind::Response => Some(Slot::Response(entry.location)),
         RecordKind::Failure => Some(Slot::Failure(entry.location)),
         RecordKind::Published | RecordKind::Refused => None,
-    }
-}
-
-/// A record without a task.
-pub(super) fn mark(kind: RecordKind) -> Record<'static> {
-    Record {
-        kind,
-        flags: 0,
-        attempts: 0,
-        time: now(),
-        task_id: "",
-        body: &[],
     }
 }
 

@@ -11,15 +11,15 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::TryStreamExt as _;
 use futures::stream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::client::{Failure, TaskClient};
 use super::gate::Gate;
 use super::health::Health;
 use super::retry::{Trouble, Verdict, backoff, decide, speaks_for_all};
 use super::{
-    BadBody, CheckBody, CheckedBody, Failed, FailureKind, FetchError, FetchOptions, Fetched,
-    MaxFailures, Outcome,
+    BadBody, CheckBody, CheckedBody, Delivery, Failed, FailureKind, FetchError, FetchOptions,
+    Fetched, MaxFailures, Outcome,
 };
 use crate::event::{Event, Events};
 
@@ -74,7 +74,7 @@ struct Engine<'e> {
     gate: Gate,
     check: Arc<dyn CheckBody>,
     events: &'e Events,
-    sink: mpsc::Sender<Fetched>,
+    sink: mpsc::Sender<Delivery>,
     wanted: usize,
     counters: Counters,
     health: Mutex<Health>,
@@ -104,7 +104,7 @@ pub async fn fetch_all(
     options: &FetchOptions,
     check: Arc<dyn CheckBody>,
     events: &Events,
-    sink: mpsc::Sender<Fetched>,
+    sink: mpsc::Sender<Delivery>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<FetchStats, FetchError> {
     let engine = Engine {
@@ -121,9 +121,12 @@ pub async fn fetch_all(
         random: RandomState::new(),
     };
     let all = stream::iter(wanted.ids)
-        .map(|(position, task_id)| engine.fetch(position, task_id))
+        .map(async |(position, task_id)| {
+            let fetched = engine.fetch(position, task_id).await?;
+            engine.hand_over(fetched).await
+        })
         .buffer_unordered(options.concurrency.max(1))
-        .try_for_each(|fetched| engine.hand_over(fetched));
+        .try_for_each(async |()| Ok(()));
     let stopped = tokio::select! {
         done = all => {
             done?;
@@ -403,7 +406,8 @@ impl Engine<'_> {
             Outcome::Failed(failed) => Some(failed.clone()),
             Outcome::Task { .. } => None,
         };
-        if self.sink.send(fetched).await.is_err() {
+        let (kept, is_kept) = oneshot::channel();
+        if self.sink.send(Delivery { fetched, kept }).await.is_err() || is_kept.await.is_err() {
             return Err(FetchError::SinkClosed { task_id });
         }
         match failed {

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use secrecy::SecretString;
+use tokio::sync::oneshot;
 
 pub use client::TaskClient;
 pub use engine::{FetchStats, Wanted, fetch_all};
@@ -76,6 +77,16 @@ pub struct FetchOptions {
     pub ca_file: Option<PathBuf>,
     /// Heed `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`?
     pub proxy: bool,
+}
+
+/// A result on its way to whoever keeps it. Until that is done its request counts as in flight, so that a
+/// crash costs no more requests than are in flight.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The result.
+    pub fetched: Fetched,
+    /// To be told when it is kept.
+    pub kept: oneshot::Sender<()>,
 }
 
 /// What came of one ID.

@@ -2,15 +2,14 @@
 //! Depends on `format` and `log`.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::JournalError;
-use super::format::{self, FILE_HEAD_BYTES, Options, Record};
+use super::format::{self, Options, Record};
 use super::log::{Entry, FILE_NAME, JournalReader, Location, Log, Opened};
+use crate::disk::{self, Access};
 
-/// The name of a journal that is not the directory's own yet.
+/// Its name while its header is being written.
 const NEW_NAME: &str = "journal.new";
 
 /// An open journal.
@@ -20,17 +19,6 @@ pub struct Journal {
     end: u64,
     buffer: Vec<u8>,
     dirty: bool,
-    /// Is it one that is not the directory's own yet?
-    is_new: bool,
-}
-
-impl Drop for Journal {
-    /// One that never became the directory's own is not left behind.
-    fn drop(&mut self) {
-        if self.is_new {
-            let _ = std::fs::remove_file(&self.log.path);
-        }
-    }
 }
 
 impl Journal {
@@ -41,28 +29,23 @@ impl Journal {
         options: &Options,
         mut see: impl FnMut(Entry<'_>),
     ) -> Result<(Self, Opened), JournalError> {
-        let mut options_to_open = crate::output::state_file_options();
-        options_to_open.write(true).create(true).truncate(false);
-        let log = Log::open(state.join(FILE_NAME), options_to_open)?;
-        let len = log.len()?;
+        let path = state.join(FILE_NAME);
+        if std::fs::metadata(&path).map_or(0, |metadata| metadata.len()) == 0 {
+            return Ok((Self::begin(state, options)?, Opened::default()));
+        }
+        let file = disk::open(&path, Access::Owner).map_err(JournalError::io("open", &path))?;
+        disk::protect(&path).map_err(JournalError::io("protect", &path))?;
         let mut journal = Self {
-            log,
+            log: Log::new(path, file),
             end: 0,
             buffer: Vec::new(),
             dirty: false,
-            is_new: false,
         };
-        let head = format::encode_file_head(options);
-        // A header that was cut off by a crash has no records behind it.
-        if len < head.len() as u64 && len < FILE_HEAD_BYTES as u64 {
-            journal.begin(&head, state)?;
-            return Ok((journal, Opened::default()));
-        }
+        let len = journal.log.len()?;
         let (before, end) = journal.log.read_head()?;
         if len == end && before != *options {
             // Nothing was fetched with the options of before: they bind nobody.
-            journal.begin(&head, state)?;
-            return Ok((journal, Opened::default()));
+            return Ok((Self::begin(state, options)?, Opened::default()));
         }
         journal.refuse_other(&before, options)?;
         journal.end = end;
@@ -70,19 +53,16 @@ impl Journal {
         Ok((journal, opened))
     }
 
-    /// Writes the header of a new journal, and makes it and its name survive a power loss.
-    fn begin(&mut self, head: &[u8], state: &Path) -> Result<(), JournalError> {
-        self.log
-            .file
-            .set_len(0)
-            .map_err(JournalError::io("empty", &self.log.path))?;
-        self.buffer.extend_from_slice(head);
-        self.dirty = true;
-        self.flush()?;
-        self.sync()?;
-        File::open(state)
-            .and_then(|directory| directory.sync_all())
-            .map_err(JournalError::io("sync the directory of", &self.log.path))
+    /// Begins the directory's journal, under its name only when its header is whole.
+    fn begin(state: &Path, options: &Options) -> Result<Self, JournalError> {
+        let (new, path) = (state.join(NEW_NAME), state.join(FILE_NAME));
+        let mut journal = Self::create(new.clone(), options)?;
+        journal.sync()?;
+        disk::rename(&new, &path)
+            .and_then(|()| disk::sync_directory(state))
+            .map_err(JournalError::io("begin", &path))?;
+        journal.log.path = path;
+        Ok(journal)
     }
 
     /// Responses that were asked for with other options do not mix with those of now.
@@ -130,9 +110,7 @@ impl Journal {
         let len = self.log.len()?;
         let (opened, end) = self.log.scan(self.end, len, see)?;
         if opened.torn_bytes > 0 {
-            self.log
-                .file
-                .set_len(end)
+            disk::set_length(&self.log.file, &self.log.path, end)
                 .map_err(JournalError::io("cut the torn tail of", &self.log.path))?;
             self.sync_now()?;
         }
@@ -156,29 +134,19 @@ impl Journal {
         Location::new(offset, record.len() as u64)
     }
 
-    /// Begins a journal that takes the place of the directory's own when it is
-    /// [installed](Self::install).
-    pub fn create(state: &Path, options: &Options) -> Result<Self, JournalError> {
-        let mut to_open = crate::output::state_file_options();
-        to_open.write(true).create(true).truncate(true);
+    /// Begins a journal under another name. It is the directory's own once it is
+    /// [synced](Self::sync) and has been renamed.
+    pub fn create(path: PathBuf, options: &Options) -> Result<Self, JournalError> {
+        let created = disk::create(&path, Access::Owner);
+        let file = created.map_err(JournalError::io("create", &path))?;
         let mut journal = Self {
-            log: Log::open(state.join(NEW_NAME), to_open)?,
+            log: Log::new(path, file),
             end: 0,
-            buffer: Vec::new(),
+            buffer: format::encode_file_head(options),
             dirty: false,
-            is_new: true,
         };
-        journal.begin(&format::encode_file_head(options), state)?;
+        journal.flush()?;
         Ok(journal)
-    }
-
-    /// Makes a journal that was [created](Self::create) the directory's own. It must be synced.
-    pub fn install(&mut self, state: &Path) -> Result<(), JournalError> {
-        std::fs::rename(&self.log.path, state.join(FILE_NAME))
-            .and_then(|()| File::open(state)?.sync_all())
-            .map_err(JournalError::io("install", &self.log.path))?;
-        self.is_new = false;
-        Ok(())
     }
 
     /// Bytes that wait for [`flush`](Self::flush).
@@ -192,9 +160,7 @@ impl Journal {
             return Ok(());
         }
         // At a known offset: after a write that failed half-way, the next one begins anew.
-        self.log
-            .file
-            .write_all_at(&self.buffer, self.end)
+        disk::write_all_at(&self.log.file, &self.log.path, &self.buffer, self.end)
             .map_err(JournalError::io("write", &self.log.path))?;
         self.end += self.buffer.len() as u64;
         self.buffer.clear();
@@ -212,9 +178,7 @@ impl Journal {
     }
 
     fn sync_now(&mut self) -> Result<(), JournalError> {
-        self.log
-            .file
-            .sync_data()
+        disk::sync(&self.log.file, &self.log.path)
             .map_err(JournalError::io("sync", &self.log.path))?;
         self.dirty = false;
         Ok(())

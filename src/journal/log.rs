@@ -1,7 +1,7 @@
 //! The journal as it is read: its header, all of its records in order, and single ones.
 //! Depends on `format`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +35,11 @@ impl Location {
     /// Bytes of the file before the record.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Bytes of the record.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.into()
     }
 
     /// Stands where there is no record.
@@ -89,14 +94,17 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Opens the file, to be read and for what else `options` say.
-    pub(super) fn open(path: PathBuf, mut options: OpenOptions) -> Result<Self, JournalError> {
-        let opened = options.read(true).open(&path);
-        let file = opened.map_err(JournalError::io("open", &path))?;
-        Ok(Self {
+    /// Opens the file to be read.
+    fn open(path: PathBuf) -> Result<Self, JournalError> {
+        let file = File::open(&path).map_err(JournalError::io("open", &path))?;
+        Ok(Self::new(path, file))
+    }
+
+    pub(super) fn new(path: PathBuf, file: File) -> Self {
+        Self {
             path,
             file: Arc::new(file),
-        })
+        }
     }
 
     /// Bytes of the file.
@@ -241,7 +249,7 @@ impl JournalReader {
         end: Option<u64>,
         mut see: impl FnMut(Entry<'_>),
     ) -> Result<(Self, Options, Opened), JournalError> {
-        let log = Log::open(state.join(FILE_NAME), OpenOptions::new())?;
+        let log = Log::open(state.join(FILE_NAME))?;
         let (options, from) = log.read_head()?;
         let len = log.len()?;
         let (opened, _) = log.scan(from, end.unwrap_or(len).min(len), &mut see)?;
@@ -255,7 +263,7 @@ impl JournalReader {
 
     /// The options of a directory's journal.
     pub fn options(state: &Path) -> Result<Options, JournalError> {
-        let log = Log::open(state.join(FILE_NAME), OpenOptions::new())?;
+        let log = Log::open(state.join(FILE_NAME))?;
         Ok(log.read_head()?.0)
     }
 

@@ -1,28 +1,26 @@
 //! The output directory: whether it may be used, and who uses it now. Depends on `manifest`.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::OutputError;
-use super::manifest::{FILE_NAME as MANIFEST, earlier_files};
+use super::manifest::{FILE_NAME as MANIFEST, Manifest, earlier_files};
+use super::publication::{Recovered, recover};
 use super::writer::Format;
+use super::{OutputError, remove_temporary_files};
+use crate::disk::{self, Access};
 use crate::tables::definition::TABLES;
 
 /// Where state is kept, inside the output directory.
 pub const STATE_DIRECTORY: &str = ".scale-export";
-
-/// Only the owner looks into state: it holds the raw responses.
-const STATE_MODE: u32 = 0o700;
-const STATE_FILE_MODE: u32 = 0o600;
 
 /// An output directory that is ours to write to.
 #[derive(Debug)]
 pub struct OutputDirectory {
     path: PathBuf,
     earlier: BTreeSet<String>,
+    recovered: Option<Recovered>,
     _lock: Lock,
 }
 
@@ -32,26 +30,28 @@ impl OutputDirectory {
     /// Refused: a directory with files that this tool did not write, unless `force` or they are
     /// `welcome`. Names that begin with a dot are nobody's business.
     pub fn open(path: &Path, force: bool, welcome: &[String]) -> Result<Self, OutputError> {
-        fs::create_dir_all(path).map_err(OutputError::io("create", path))?;
+        disk::create_directories(path).map_err(OutputError::io("create", path))?;
         if !force {
             refuse_foreign_files(path, welcome)?;
         }
         let state = path.join(STATE_DIRECTORY);
-        if !state.is_dir() {
-            DirBuilder::new()
-                .mode(STATE_MODE)
-                .create(&state)
-                .map_err(OutputError::io("create", &state))?;
-        }
-        fs::set_permissions(&state, fs::Permissions::from_mode(STATE_MODE))
-            .map_err(OutputError::io("protect", &state))?;
+        disk::create_state_directory(&state).map_err(OutputError::io("create", &state))?;
+        disk::protect(&state).map_err(OutputError::io("protect", &state))?;
         let lock = Lock::take(path, &state)?;
+        let recovered = recover(path)?;
+        remove_temporary_files(path)?;
         let earlier = earlier_files(path)?.unwrap_or_default();
         Ok(Self {
             path: path.to_owned(),
             earlier,
+            recovered,
             _lock: lock,
         })
+    }
+
+    /// Was an earlier publication cut short, and how was it brought to its end?
+    pub fn recovered(&self) -> Option<Recovered> {
+        self.recovered
     }
 
     /// The directory.
@@ -64,6 +64,11 @@ impl OutputDirectory {
         self.path.join(STATE_DIRECTORY)
     }
 
+    /// What is published, if this tool can read it.
+    pub fn manifest(&self) -> Option<Manifest> {
+        Manifest::read(&self.path).ok()??.ok()
+    }
+
     /// Is there a complete export?
     pub fn has_export(&self) -> bool {
         !self.earlier.is_empty()
@@ -73,13 +78,6 @@ impl OutputDirectory {
     pub fn obsolete(&self, published: &BTreeSet<String>) -> Vec<String> {
         self.earlier.difference(published).cloned().collect()
     }
-}
-
-/// Opens a file of the state, which only its owner may read.
-pub(crate) fn state_file_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.mode(STATE_FILE_MODE);
-    options
 }
 
 fn refuse_foreign_files(path: &Path, welcome: &[String]) -> Result<(), OutputError> {
@@ -154,23 +152,17 @@ impl Lock {
         match file.try_lock_shared() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Err(locked(directory, file)),
-            Err(TryLockError::Error(error)) => Err(OutputError::io("lock", &path)(error)),
+            Err(TryLockError::Error(source)) => Err(OutputError::Lock { path, source }),
         }
     }
 
     fn take(directory: &Path, state: &Path) -> Result<Self, OutputError> {
         let path = state.join(FILE_NAME);
-        let mut file = state_file_options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(OutputError::io("open", &path))?;
-        match file.try_lock() {
+        let file = disk::open(&path, Access::Owner).map_err(OutputError::io("open", &path))?;
+        match disk::lock(&file, &path) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(locked(directory, file)),
-            Err(TryLockError::Error(error)) => return Err(OutputError::io("lock", &path)(error)),
+            Err(TryLockError::Error(source)) => return Err(OutputError::Lock { path, source }),
         }
         let holder = format!(
             "pid {} on {}, since {}\n",
@@ -178,9 +170,9 @@ impl Lock {
             rustix::system::uname().nodename().to_string_lossy(),
             jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         );
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(holder.as_bytes()))
+        // The words of a longer line must not be left behind it.
+        disk::set_length(&file, &path, 0)
+            .and_then(|()| disk::write_all_at(&file, &path, holder.as_bytes(), 0))
             .map_err(OutputError::io("write", &path))?;
         Ok(Self { _file: file })
     }
@@ -189,8 +181,13 @@ impl Lock {
 /// Says who holds the lock, as far as the file tells.
 fn locked(directory: &Path, mut file: File) -> OutputError {
     let mut holder = String::new();
-    // Whoever holds it may be just about to write this, and someone who only reads writes nothing.
-    let _ = file.read_to_string(&mut holder);
+    if file.try_lock_shared().is_ok() {
+        // Someone who only reads writes no name; the one that stands there is of an earlier run.
+        "a reader, such as verify".clone_into(&mut holder);
+    } else {
+        // Whoever holds it may be just about to write this.
+        let _ = file.read_to_string(&mut holder);
+    }
     let holder = Some(holder.trim()).filter(|holder| !holder.is_empty());
     OutputError::Locked {
         path: directory.to_owned(),

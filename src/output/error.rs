@@ -46,6 +46,14 @@ pub enum OutputError {
         /// Who holds it, as far as known.
         holder: String,
     },
+    /// The file system has no locks, or refuses this one.
+    #[error("could not lock `{}`: {source}", path.display())]
+    Lock {
+        /// The lock's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A manifest is there but cannot be understood.
     #[error("could not read the manifest `{}`: {cause}", path.display())]
     Manifest {
@@ -97,6 +105,9 @@ impl Explain for OutputError {
             Self::Locked { .. } => {
                 Some("wait for the other run to end, or export to another directory".into())
             }
+            Self::Lock { .. } => Some(
+                "the file system seems to have no locks, as some network shares; export to a local disk and copy".into(),
+            ),
             Self::Manifest { .. } => {
                 Some("use the version of this tool that wrote it, or move the export away".into())
             }
@@ -106,7 +117,7 @@ impl Explain for OutputError {
     fn exit(&self) -> Exit {
         match self {
             Self::Foreign { .. } | Self::Locked { .. } | Self::Manifest { .. } => Exit::Usage,
-            Self::Io { .. } | Self::Table { .. } => Exit::Output,
+            Self::Io { .. } | Self::Lock { .. } | Self::Table { .. } => Exit::Output,
         }
     }
 }

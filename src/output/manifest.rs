@@ -26,6 +26,15 @@ pub struct Tool {
     pub version: String,
 }
 
+impl Tool {
+    fn this() -> Self {
+        Self {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
 /// The options that shape what is published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestOptions {
@@ -166,13 +175,9 @@ impl Manifest {
         drift: Vec<DriftEntry>,
         run: RunCounters,
     ) -> Self {
-        let tool = Tool {
-            name: env!("CARGO_PKG_NAME").to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
         Self {
             format_version: FORMAT_VERSION,
-            tool,
+            tool: Tool::this(),
             schema_version: SCHEMA_VERSION.to_owned(),
             options,
             ids,
@@ -194,6 +199,23 @@ impl Manifest {
             .chain(self.files.iter().map(|file| &file.path))
             .cloned()
             .collect()
+    }
+
+    /// All files that it names with their sizes, the list of IDs among them.
+    pub fn files_with_bytes(&self) -> impl Iterator<Item = (&str, u64)> {
+        let tables = self.tables.iter().flat_map(|(_, table)| &table.files);
+        let tables = tables.map(|file| (file.path.as_str(), file.bytes));
+        let others = self.files.iter();
+        let others = others.map(|file| (file.path.as_str(), file.bytes));
+        let ids = (self.ids.path.as_str(), self.ids.bytes);
+        tables.chain(others).chain([ids])
+    }
+
+    /// Would this version of the tool write the same?
+    pub fn is_of_this_version(&self) -> bool {
+        self.format_version == FORMAT_VERSION
+            && self.schema_version == SCHEMA_VERSION
+            && self.tool == Tool::this()
     }
 
     /// The manifest of an export: `None` when there is none, and what is wrong when it makes no sense.

@@ -9,21 +9,25 @@ mod error;
 mod load_sql;
 mod manifest;
 mod parquet;
+mod publication;
 mod staging;
 mod writer;
 
-pub(crate) use directory::state_file_options;
 pub use directory::{Lock, OutputDirectory, STATE_DIRECTORY, is_published_name};
 pub use error::OutputError;
 pub use load_sql::load_sql;
 pub use manifest::{
     FileEntry, Ids, Manifest, ManifestOptions, RunCounters, TableFile, TableFiles, Tool, is_inside,
 };
+pub use publication::{Recovered, is_pending};
+use staging::remove_temporary_files;
 pub use staging::{Published, Staging};
 pub use writer::{Format, TableWriters, encode};
 
 /// The distinct IDs in their order, in the output directory.
 pub const IDS: &str = ".scale-export/ids.txt";
+/// The raw responses, in the output directory.
+pub const JOURNAL: &str = ".scale-export/journal";
 /// The failed IDs, in the output directory.
 pub const FAILURES: &str = "failures.jsonl";
 /// The views, in the output directory.

@@ -1,13 +1,14 @@
-//! Temporary files and their publication: write, hash, sync, rename, sync the directory.
-//! Depends on nothing but the file system.
+//! Files under temporary names: written, hashed on the way, synced. Depends on `disk` and `publication`.
 
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{OutputError, STATE_DIRECTORY, state_file_options};
+use super::{OutputDirectory, OutputError, STATE_DIRECTORY, publication};
+use crate::disk::{self, Access};
 
 /// Temporary files begin with this, so that readers' globs pass them over and a later run knows
 /// them for its own.
@@ -27,20 +28,21 @@ pub(super) struct StagedFile {
 #[derive(Debug)]
 struct HashingFile {
     file: File,
+    path: PathBuf,
     sha256: Sha256,
     bytes: u64,
 }
 
 impl Write for HashingFile {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(data)?;
-        self.sha256.update(data.get(..written).unwrap_or_default());
-        self.bytes += written as u64;
-        Ok(written)
+        disk::write_all_at(&self.file, &self.path, data, self.bytes)?;
+        self.sha256.update(data);
+        self.bytes += data.len() as u64;
+        Ok(data.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
@@ -63,27 +65,22 @@ pub struct Published {
     pub bytes: u64,
     /// Lower-case hexadecimal.
     pub sha256: String,
-    temporary: PathBuf,
 }
 
 impl StagedFile {
     fn create(directory: &Path, name: &str) -> Result<Self, OutputError> {
-        let temporary = directory.join(format!("{TEMPORARY_PREFIX}{}", name.replace('/', "-")));
+        let temporary = temporary(directory, name);
         // What goes into the state is for its owner only, also under its temporary name.
-        let is_state = Path::new(name).starts_with(STATE_DIRECTORY);
-        let mut options = if is_state {
-            state_file_options()
+        let access = if Path::new(name).starts_with(STATE_DIRECTORY) {
+            Access::Owner
         } else {
-            OpenOptions::new()
+            Access::Everyone
         };
-        let file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&temporary)
-            .map_err(OutputError::io("create", &temporary))?;
+        let file =
+            disk::create(&temporary, access).map_err(OutputError::io("create", &temporary))?;
         let file = HashingFile {
             file,
+            path: temporary.clone(),
             sha256: Sha256::new(),
             bytes: 0,
         };
@@ -109,35 +106,58 @@ impl StagedFile {
             file,
             sha256,
             bytes,
+            ..
         } = file
             .into_inner()
             .map_err(|error| OutputError::io("write", &temporary)(error.into_error()))?;
-        file.sync_all()
-            .map_err(OutputError::io("sync", &temporary))?;
+        disk::sync(&file, &temporary).map_err(OutputError::io("sync", &temporary))?;
         Ok(Published {
             path: name,
             bytes,
             sha256: crate::hex::encode(&sha256.finalize()),
-            temporary,
         })
     }
+}
+
+/// Where a file of an output directory stands before it is published.
+fn temporary(directory: &Path, name: &str) -> PathBuf {
+    directory.join(temporary_name(name))
+}
+
+pub(super) fn temporary_name(name: &str) -> String {
+    format!("{TEMPORARY_PREFIX}{}", name.replace('/', "-"))
 }
 
 /// The files of one publication.
 #[derive(Debug)]
 pub struct Staging {
     directory: PathBuf,
-    published: bool,
 }
 
 impl Staging {
-    /// Begins; removes temporary files that dead runs left.
-    pub fn begin(directory: &Path) -> Result<Self, OutputError> {
-        remove_temporary_files(directory)?;
-        Ok(Self {
-            directory: directory.to_owned(),
-            published: false,
-        })
+    /// Begins, in a directory without temporary files.
+    pub fn begin(directory: &OutputDirectory) -> Self {
+        Self {
+            directory: directory.path().to_owned(),
+        }
+    }
+
+    /// The output directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Bytes under temporary names in a directory.
+    pub fn bytes(directory: &Path) -> u64 {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let temporary = entries.filter(|entry| is_temporary(&entry.file_name()));
+        let sizes = temporary.filter_map(|entry| Some(entry.metadata().ok()?.len()));
+        sizes.sum()
+    }
+
+    /// Where a file that is written by others stands until it is published under `name`.
+    pub fn place(&self, name: &str) -> PathBuf {
+        temporary(&self.directory, name)
     }
 
     /// Begins a file.
@@ -153,68 +173,41 @@ impl Staging {
         file.finish()
     }
 
-    /// The commit point: renames all files, in order, the manifest last, and syncs the directory
-    /// before and after it. Then removes `obsolete`, files of the previous export that this one does
-    /// not have.
-    pub fn publish(
-        mut self,
-        files: &[Published],
-        manifest: &Published,
+    /// The commit point: all files, complete and synced, take their names, the manifest last; or none
+    /// does. Then removes `obsolete`, files of the previous export that this one does not have.
+    pub fn publish<'n>(
+        self,
+        names: impl IntoIterator<Item = &'n str>,
+        manifest: &'n str,
         obsolete: &[String],
     ) -> Result<(), OutputError> {
-        for file in files {
-            self.rename(file)?;
-        }
-        sync_directory(&self.directory.join(STATE_DIRECTORY))?;
-        sync_directory(&self.directory)?;
-        self.rename(manifest)?;
-        sync_directory(&self.directory)?;
-        self.published = true;
-        for name in obsolete {
-            let path = self.directory.join(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(OutputError::io("remove", &path)(error));
-                }
-                _ => {}
-            }
-        }
-        sync_directory(&self.directory)
-    }
-
-    fn rename(&self, file: &Published) -> Result<(), OutputError> {
-        let target = self.directory.join(&file.path);
-        fs::rename(&file.temporary, &target).map_err(OutputError::io("publish", &target))
+        publication::commit(&self.directory, names, manifest, obsolete)
     }
 }
 
 impl Drop for Staging {
-    /// A run that fails leaves no temporary files behind; after a kill the next run removes them.
+    /// A run that fails leaves no temporary files behind, but for those that the next run publishes first
+    /// of all; after a kill the next run removes them.
     fn drop(&mut self) {
-        if !self.published {
+        if !publication::is_pending(&self.directory) {
             let _ = remove_temporary_files(&self.directory);
         }
     }
 }
 
-fn remove_temporary_files(directory: &Path) -> Result<(), OutputError> {
+fn is_temporary(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with(TEMPORARY_PREFIX)
+}
+
+/// Removes what dead runs left.
+pub(super) fn remove_temporary_files(directory: &Path) -> Result<(), OutputError> {
     let entries = fs::read_dir(directory).map_err(OutputError::io("list", directory))?;
     for entry in entries {
         let entry = entry.map_err(OutputError::io("list", directory))?;
-        if entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with(TEMPORARY_PREFIX)
-        {
-            fs::remove_file(entry.path()).map_err(OutputError::io("remove", &entry.path()))?;
+        if is_temporary(&entry.file_name()) {
+            let path = entry.path();
+            disk::remove(&path).map_err(OutputError::io("remove", &path))?;
         }
     }
     Ok(())
-}
-
-/// Makes renames in a directory survive a power loss.
-pub(super) fn sync_directory(directory: &Path) -> Result<(), OutputError> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(OutputError::io("sync", directory))
 }

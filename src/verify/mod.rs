@@ -30,7 +30,7 @@ pub use error::VerifyError;
 pub use finding::Finding;
 
 use crate::event::{Event, Events};
-use crate::output::{Lock, Manifest};
+use crate::output::{Lock, Manifest, STATE_DIRECTORY, is_pending};
 use crate::tables::SCHEMA_VERSION;
 use finding::Findings;
 
@@ -121,6 +121,13 @@ pub fn verify(
     }
     if is_over() {
         return Ok(Verified::Stopped);
+    }
+    if findings.count() > 0 && is_pending(directory) {
+        findings.add(Finding::of_file(
+            STATE_DIRECTORY,
+            "no publication under way",
+            "one that was cut short; the next run in this directory brings it to its end",
+        ));
     }
     report.findings = findings.count();
     report.first_findings = findings.into_first();

@@ -13,10 +13,7 @@ use crate::failures::{missing, write_line};
 use crate::ids::{IdList, read_published};
 use crate::journal::format::RecordKind;
 use crate::journal::{FailureNote, JournalError, JournalReader, Location};
-use crate::output::{FAILURES, IDS, Manifest, STATE_DIRECTORY};
-
-/// The place of the journal, as a finding names it.
-const JOURNAL: &str = ".scale-export/journal";
+use crate::output::{FAILURES, IDS, JOURNAL, Manifest, STATE_DIRECTORY};
 
 /// The raw responses by the position of their ID.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use crate::support::{files_below, root};
 
 /// The pipeline, from what depends on nothing to what depends on all: a module may import those
 /// before it.
-const ORDER: [&str; 18] = [
-    "error", "event", "hex", "json", "tables", "rebuild", "response", "output", "reader",
+const ORDER: [&str; 19] = [
+    "error", "event", "hex", "disk", "json", "tables", "rebuild", "response", "output", "reader",
     "journal", "failures", "flatten", "ids", "fetch", "sandbox", "export", "verify", "cli",
 ];
 
@@ -100,4 +100,39 @@ fn files_say_what_they_are_for_and_stay_short() {
             .join("Cargo.lock")
             .exists()
     );
+}
+
+#[test]
+fn what_changes_the_file_system_is_in_one_place() {
+    const CHANGES: [&str; 16] = [
+        "fs::write(",
+        "fs::rename(",
+        "fs::remove_file(",
+        "fs::remove_dir",
+        "fs::hard_link(",
+        "fs::create_dir",
+        "fs::copy(",
+        "fs::set_permissions(",
+        " File::create",
+        "DirBuilder",
+        "OpenOptions",
+        ".set_len(",
+        ".sync_all(",
+        ".sync_data(",
+        ".write_all_at(",
+        ".try_lock(",
+    ];
+    for (name, text) in sources() {
+        // A summary is not part of an export: nothing depends on it.
+        if name.starts_with("disk/") || name == "cli/jobs.rs" {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for change in CHANGES {
+            assert!(
+                !code.contains(change),
+                "{name} does `{change}…`, which belongs to disk"
+            );
+        }
+    }
 }

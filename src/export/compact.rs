@@ -1,0 +1,89 @@
+//! The journal without what no longer counts: written anew beside the old one, and published with the
+//! tables, so that a crash leaves the one or the other. Depends on `journal` and `output`.
+
+use super::ExportError;
+use super::found::Found;
+use super::index::{Index, Slot};
+use super::resources::free_space;
+use crate::event::{Event, Events};
+use crate::ids::IdList;
+use crate::journal::format::Options;
+use crate::journal::{Journal, Location};
+use crate::output::{JOURNAL, Staging};
+
+/// Bytes that are gathered before they are written.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// What the journal holds that counts.
+pub(super) struct Live<'l> {
+    pub(super) ids: &'l IdList,
+    pub(super) index: &'l Index,
+    /// Answers beside failures.
+    pub(super) refused: &'l [(Location, usize)],
+    /// IDs that are not in the list; nothing when they are to be dropped.
+    pub(super) unlisted: Option<&'l Found>,
+}
+
+impl Live<'_> {
+    /// Every record that counts, with its ID, in the order of the journal.
+    fn records(&self) -> Vec<(Location, &str)> {
+        let listed = self.index.records();
+        let listed = listed
+            .iter()
+            .chain(self.refused)
+            .filter_map(|(location, position)| Some((*location, self.ids.get(*position)?)));
+        let unlisted = self.unlisted.into_iter().flat_map(|found| {
+            let slots = found.ids.iter().zip(&found.slots);
+            slots.filter_map(|(task_id, slot)| match slot {
+                Slot::Response(location) => Some((*location, task_id)),
+                // Nobody asks any more why it failed.
+                Slot::Failure(_) | Slot::Missing | Slot::Waiting => None,
+            })
+        });
+        let mut records: Vec<(Location, &str)> = listed.chain(unlisted).collect();
+        records.sort_unstable_by_key(|(location, _)| location.offset());
+        records
+    }
+
+    /// Writes the journal anew if over half of it is stale, or if it `must` be; `None` when the old one stays, or
+    /// when `is_over` says that the run is.
+    pub(super) fn compact(
+        &self,
+        journal: &Journal,
+        options: &Options,
+        staging: &Staging,
+        must: bool,
+        events: &Events,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Option<Journal>, ExportError> {
+        let records = self.records();
+        let live: u64 = records.iter().map(|(location, _)| location.bytes()).sum();
+        let all = journal.bytes();
+        if !must && live >= all / 2 {
+            return Ok(None);
+        }
+        if !must && free_space(staging.directory()).is_some_and(|free| free < live) {
+            let text = "over half of the journal is stale, but there is no space to write it anew";
+            events.send(Event::Warning(text.to_owned()));
+            return Ok(None);
+        }
+        events.send(Event::Phase("compacting the journal"));
+        let mut new = Journal::create(staging.place(JOURNAL), options)?;
+        let mut reader = journal.reader();
+        for (location, task_id) in records {
+            new.append_record(reader.read_record(task_id, location)?);
+            if new.buffered() >= WRITE_BYTES {
+                new.flush()?;
+            }
+            if is_over() {
+                return Ok(None);
+            }
+        }
+        new.sync()?;
+        events.send(Event::Detail(format!(
+            "the journal shrank from {all} to {} bytes",
+            new.bytes()
+        )));
+        Ok(Some(new))
+    }
+}

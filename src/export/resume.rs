@@ -1,0 +1,115 @@
+//! What earlier runs left: the journal's records by ID, and whether anything is to be done at all.
+//! Depends on `ids`, `journal` and `output`.
+
+use std::fs;
+
+use sha2::{Digest as _, Sha256};
+
+use super::found::Found;
+use super::index::Index;
+use super::store::seen_as;
+use super::{ExportError, ExportOptions, ExportReport, manifest_options};
+use crate::event::{Event, Events};
+use crate::journal::Journal;
+use crate::journal::format::Options as JournalOptions;
+use crate::output::{Manifest, OutputDirectory, Recovered};
+
+/// What the journal holds.
+pub(super) struct Resumed {
+    pub(super) journal: Journal,
+    /// For the IDs of the list.
+    pub(super) index: Index,
+    /// For other IDs.
+    pub(super) unlisted: Found,
+}
+
+/// The options that responses depend on.
+pub(super) fn journal_options(options: &ExportOptions) -> JournalOptions {
+    JournalOptions {
+        base_url: options.base_url(),
+        expand: options.fetch.expand.clone(),
+        opts: options.fetch.opts.clone(),
+        keep_secrets: options.keep_secrets,
+        copied: false,
+    }
+}
+
+/// Opens the journal and shows its records to the index.
+pub(super) fn open_journal(
+    options: &ExportOptions,
+    directory: &OutputDirectory,
+    published: Option<&Manifest>,
+    events: &Events,
+) -> Result<Resumed, ExportError> {
+    let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
+    let index = Index::new(options.ids.len(), published_bytes.unwrap_or_default());
+    let mut unlisted = Found::default();
+    let (journal, opened) =
+        Journal::open(&directory.state(), &journal_options(options), |entry| {
+            match options.ids.position(entry.task_id) {
+                Some(position) => index.see(position, &entry),
+                None => {
+                    if let Some(slot) = seen_as(&entry) {
+                        // Every ID in a journal was in a list of IDs, and is a valid one.
+                        let _ = unlisted.put(entry.task_id, slot);
+                    }
+                }
+            }
+        })?;
+    if opened.damaged > 0 {
+        events.send(Event::Warning(format!(
+            "{} damaged places in the journal were passed over; what stood there is fetched again",
+            opened.damaged
+        )));
+    }
+    if opened.torn_bytes > 0 {
+        events.send(Event::Detail(format!(
+            "cut off {} bytes at the journal's end that an earlier run did not finish writing",
+            opened.torn_bytes
+        )));
+    }
+    Ok(Resumed {
+        journal,
+        index,
+        unlisted,
+    })
+}
+
+/// Tells of a publication that an earlier run began.
+pub(super) fn tell_recovered(directory: &OutputDirectory, events: &Events) {
+    let text = match directory.recovered() {
+        None => return,
+        Some(Recovered::Forward) => {
+            "an earlier run was cut short while it published; what it had made is published now"
+        }
+        Some(Recovered::Back) => {
+            "an earlier run failed while it published; the export before it is restored"
+        }
+    };
+    events.send(Event::Warning(text.to_owned()));
+}
+
+/// What a run that fetches nothing would publish again, if all of that is published already.
+pub(super) fn unchanged(
+    options: &ExportOptions,
+    directory: &OutputDirectory,
+    published: &Manifest,
+    index: &Index,
+) -> Option<ExportReport> {
+    let ids = &published.ids;
+    let is_same = published.is_of_this_version()
+        && published.options == manifest_options(options)
+        && ids.duplicates == options.ids.duplicates()
+        && ids.sha256 == crate::hex::encode(&Sha256::digest(options.ids.to_lines().as_bytes()))
+        && index.is_all_published();
+    let mut files = published.files_with_bytes();
+    let are_there = files.all(|(path, bytes)| {
+        let found = fs::metadata(directory.path().join(path));
+        found.is_ok_and(|found| found.is_file() && found.len() == bytes)
+    });
+    (is_same && are_there).then(|| ExportReport {
+        reused: ids.exported,
+        unchanged: true,
+        ..ExportReport::of(published)
+    })
+}

@@ -1,0 +1,301 @@
+//! The commit: many files take their names as if at once, whatever happens in between.
+//!
+//! ```text
+//! link previous files   .scale-export/previous/      what there was, to go back to
+//! write the record      .scale-export/publication    from here on, a crash is followed by going forward
+//! rename all files, the manifest last
+//! remove obsolete files, previous files, the record
+//! ```
+//!
+//! A crash within the renames leaves the record: the next run goes forward from it before anything else.
+//! An error within them, before the manifest has its name, turns the record around by giving it another
+//! name (which needs no space), and goes back: the previous export is whole again. Every step may be
+//! done twice. Depends on `disk`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::is_inside;
+use super::staging::temporary_name;
+use super::{OutputError, STATE_DIRECTORY};
+use crate::disk::{self, Access};
+
+/// The record, on the way forward and on the way back, in the state directory.
+const FORWARD: &str = "publication";
+const BACK: &str = "publication.undo";
+
+/// The record while it is written.
+const NEW: &str = "publication.new";
+
+/// Second names of the previous files, in the state directory.
+const PREVIOUS: &str = "previous";
+
+/// What is to be done, in the order in which it is done.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    /// The manifest is the last.
+    files: Vec<Renaming>,
+    /// Files of the previous export that the new one does not have.
+    obsolete: Vec<String>,
+}
+
+/// One file that takes its name.
+#[derive(Debug, Serialize, Deserialize)]
+struct Renaming {
+    /// Its name in the output directory, and thereby its temporary one.
+    name: String,
+    before: Before,
+}
+
+/// What had the name before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Before {
+    Nothing,
+    /// A file that has a second name in `previous`, by its place in the record.
+    Kept,
+    /// A file on a file system that knows no second names: there is no way back.
+    Replaced,
+}
+
+/// Are the renames done for the first time, or again after a crash?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Time {
+    First,
+    Again,
+}
+
+/// How an interrupted publication ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovered {
+    /// The new export is complete.
+    Forward,
+    /// The previous export is whole again.
+    Back,
+}
+
+/// Is there a publication that was cut short?
+pub fn is_pending(directory: &Path) -> bool {
+    let state = directory.join(STATE_DIRECTORY);
+    [FORWARD, BACK].iter().any(|name| state.join(name).exists())
+}
+
+/// Publishes files that are complete and synced under their temporary names. After an error the previous
+/// export is as it was, unless the way back failed too.
+pub(super) fn commit<'n>(
+    directory: &Path,
+    names: impl IntoIterator<Item = &'n str>,
+    manifest: &'n str,
+    obsolete: &[String],
+) -> Result<(), OutputError> {
+    let place = Place::of(directory);
+    place.remove_previous()?;
+    disk::create_state_directory(&place.previous)
+        .map_err(OutputError::io("create", &place.previous))?;
+    let mut files = Vec::new();
+    for name in names.into_iter().chain([manifest]) {
+        files.push(Renaming {
+            name: name.to_owned(),
+            before: place.keep(files.len(), name)?,
+        });
+    }
+    let record = Record {
+        files,
+        obsolete: obsolete.to_vec(),
+    };
+    sync(&place.previous)?;
+    sync(&place.directory)?;
+    place.write(&record)?;
+    match place.rename_all(&record, Time::First) {
+        Ok(()) => place.finish_forward(&record),
+        Err(error) => {
+            if record.can_go_back() {
+                // The first error says what was wrong. If the way back fails too, its record stays, and
+                // the next run goes it to its end.
+                let _ = place.turn_back(&record);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Brings a publication that was cut short to its end; tells which, if there was one.
+pub(super) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError> {
+    let place = Place::of(directory);
+    if let Some(record) = place.read(BACK)? {
+        place.go_back(&record)?;
+        return Ok(Some(Recovered::Back));
+    }
+    if let Some(record) = place.read(FORWARD)? {
+        place.rename_all(&record, Time::Again)?;
+        place.finish_forward(&record)?;
+        return Ok(Some(Recovered::Forward));
+    }
+    for left in [NEW, FORWARD, BACK] {
+        remove(&place.state.join(left))?;
+    }
+    place.remove_previous()?;
+    Ok(None)
+}
+
+impl Record {
+    fn can_go_back(&self) -> bool {
+        let mut before = self.files.iter().map(|file| file.before);
+        before.all(|before| before != Before::Replaced)
+    }
+
+    /// A record that names what does not belong to the directory is damaged.
+    fn is_sound(&self) -> bool {
+        let names = self.files.iter().map(|file| &file.name);
+        names.chain(&self.obsolete).all(|name| is_inside(name))
+    }
+}
+
+fn sync(directory: &Path) -> Result<(), OutputError> {
+    disk::sync_directory(directory).map_err(OutputError::io("sync", directory))
+}
+
+fn remove(path: &Path) -> Result<(), OutputError> {
+    disk::remove(path).map_err(OutputError::io("remove", path))
+}
+
+/// The directories that take part.
+struct Place {
+    directory: PathBuf,
+    state: PathBuf,
+    previous: PathBuf,
+}
+
+impl Place {
+    fn of(directory: &Path) -> Self {
+        let state = directory.join(STATE_DIRECTORY);
+        Self {
+            directory: directory.to_owned(),
+            previous: state.join(PREVIOUS),
+            state,
+        }
+    }
+
+    fn previous_file(&self, index: usize) -> PathBuf {
+        self.previous.join(index.to_string())
+    }
+
+    /// Gives what has this name now a second one.
+    fn keep(&self, index: usize, name: &str) -> Result<Before, OutputError> {
+        let target = self.directory.join(name);
+        match disk::link(&target, &self.previous_file(index)) {
+            Ok(()) => Ok(Before::Kept),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound => Ok(Before::Nothing),
+                // What file systems say that know no second names.
+                io::ErrorKind::PermissionDenied
+                | io::ErrorKind::Unsupported
+                | io::ErrorKind::CrossesDevices
+                | io::ErrorKind::TooManyLinks => Ok(Before::Replaced),
+                _ => Err(OutputError::io("keep", &target)(error)),
+            },
+        }
+    }
+
+    fn write(&self, record: &Record) -> Result<(), OutputError> {
+        let (new, path) = (self.state.join(NEW), self.state.join(FORWARD));
+        // Names and plain values: serialization cannot fail.
+        let text = serde_json::to_vec(record).unwrap_or_default();
+        let written = disk::create(&new, Access::Owner).and_then(|file| {
+            disk::write_all_at(&file, &new, &text, 0)?;
+            disk::sync(&file, &new)
+        });
+        written
+            .and_then(|()| disk::rename(&new, &path))
+            .map_err(OutputError::io("write", &path))?;
+        sync(&self.state)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Record>, OutputError> {
+        let path = self.state.join(name);
+        match fs::read(&path) {
+            // It got its name when it was whole. If it is damaged all the same, the tables that the run at
+            // hand publishes take the place of all that it speaks of.
+            Ok(text) => Ok(serde_json::from_slice(&text).ok().filter(Record::is_sound)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(OutputError::io("read", &path)(error)),
+        }
+    }
+
+    /// Up to the commit point, where the manifest has its name.
+    fn rename_all(&self, record: &Record, time: Time) -> Result<(), OutputError> {
+        let Some((manifest, others)) = record.files.split_last() else {
+            return Ok(());
+        };
+        for file in others {
+            self.rename(file, time)?;
+        }
+        sync(&self.state)?;
+        sync(&self.directory)?;
+        self.rename(manifest, time)
+    }
+
+    fn rename(&self, file: &Renaming, time: Time) -> Result<(), OutputError> {
+        let target = self.directory.join(&file.name);
+        let temporary = self.directory.join(temporary_name(&file.name));
+        match disk::rename(&temporary, &target) {
+            // Without a temporary file it was done before the crash.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && time == Time::Again => Ok(()),
+            renamed => renamed.map_err(OutputError::io("publish", &target)),
+        }
+    }
+
+    fn finish_forward(&self, record: &Record) -> Result<(), OutputError> {
+        sync(&self.directory)?;
+        for name in &record.obsolete {
+            remove(&self.directory.join(name))?;
+        }
+        sync(&self.directory)?;
+        self.remove_previous()?;
+        remove(&self.state.join(FORWARD))?;
+        sync(&self.state)
+    }
+
+    fn turn_back(&self, record: &Record) -> Result<(), OutputError> {
+        let (forward, back) = (self.state.join(FORWARD), self.state.join(BACK));
+        disk::rename(&forward, &back).map_err(OutputError::io("turn back", &forward))?;
+        sync(&self.state)?;
+        self.go_back(record)
+    }
+
+    fn go_back(&self, record: &Record) -> Result<(), OutputError> {
+        for (index, file) in record.files.iter().enumerate() {
+            let target = self.directory.join(&file.name);
+            let previous = self.previous_file(index);
+            match file.before {
+                Before::Kept if previous.exists() => {
+                    disk::rename(&previous, &target)
+                        .map_err(OutputError::io("restore", &target))?;
+                }
+                Before::Nothing => remove(&target)?,
+                Before::Kept | Before::Replaced => {}
+            }
+        }
+        sync(&self.state)?;
+        sync(&self.directory)?;
+        self.remove_previous()?;
+        remove(&self.state.join(BACK))?;
+        sync(&self.state)
+    }
+
+    /// Removes the second names.
+    fn remove_previous(&self) -> Result<(), OutputError> {
+        let failed = |error| OutputError::io("remove", &self.previous)(error);
+        let entries = match fs::read_dir(&self.previous) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            remove(&entry.map_err(failed)?.path())?;
+        }
+        disk::remove_directory(&self.previous).map_err(failed)
+    }
+}
