@@ -3,14 +3,13 @@
 //! ```text
 //! link previous files   .scale-export/previous/      what there was, to go back to
 //! write the record      .scale-export/publication    from here on, a crash is followed by going forward
-//! rename all files, the manifest last
-//! remove obsolete files, previous files, the record
+//! rename all files, the manifest last; move obsolete files to the previous ones
+//! remove previous files, the record
 //! ```
 //!
 //! A crash within the renames leaves the record: the next run goes forward from it before anything else.
-//! An error within them, before the manifest has its name, turns the record around by giving it another
-//! name (which needs no space), and goes back: the previous export is whole again. Every step may be
-//! done twice. Depends on `disk`.
+//! An error within them turns the record around by giving it another name (which needs no space), and
+//! goes back: the previous export is whole again. Every step may be done twice. Depends on `disk`.
 
 use std::fs;
 use std::io;
@@ -110,7 +109,7 @@ pub(super) fn commit<'n>(
     sync(&place.directory)?;
     place.write(&record)?;
     match place.rename_all(&record, Time::First) {
-        Ok(()) => place.finish_forward(&record),
+        Ok(()) => place.finish(FORWARD),
         Err(error) => {
             if record.can_go_back() {
                 // The first error says what was wrong. If the way back fails too, its record stays, and
@@ -131,7 +130,7 @@ pub(super) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError
     }
     if let Some(record) = place.read(FORWARD)? {
         place.rename_all(&record, Time::Again)?;
-        place.finish_forward(&record)?;
+        place.finish(FORWARD)?;
         return Ok(Some(Recovered::Forward));
     }
     for left in [NEW, FORWARD, BACK] {
@@ -160,6 +159,14 @@ fn sync(directory: &Path) -> Result<(), OutputError> {
 
 fn remove(path: &Path) -> Result<(), OutputError> {
     disk::remove(path).map_err(OutputError::io("remove", path))
+}
+
+/// Without the file there is nothing to be done: it was done before.
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match disk::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
 }
 
 /// The directories that take part.
@@ -225,7 +232,7 @@ impl Place {
         }
     }
 
-    /// Up to the commit point, where the manifest has its name.
+    /// Up to the moment at which there is nothing left of the previous export.
     fn rename_all(&self, record: &Record, time: Time) -> Result<(), OutputError> {
         let Some((manifest, others)) = record.files.split_last() else {
             return Ok(());
@@ -235,27 +242,40 @@ impl Place {
         }
         sync(&self.state)?;
         sync(&self.directory)?;
-        self.rename(manifest, time)
+        self.rename(manifest, time)?;
+        sync(&self.directory)?;
+        for (name, kept) in self.obsolete(record) {
+            rename_if_there(&name, &kept).map_err(OutputError::io("remove", &name))?;
+        }
+        sync(&self.directory)
     }
 
     fn rename(&self, file: &Renaming, time: Time) -> Result<(), OutputError> {
         let target = self.directory.join(&file.name);
         let temporary = self.directory.join(temporary_name(&file.name));
-        match disk::rename(&temporary, &target) {
+        let renamed = match time {
+            Time::First => disk::rename(&temporary, &target),
             // Without a temporary file it was done before the crash.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && time == Time::Again => Ok(()),
-            renamed => renamed.map_err(OutputError::io("publish", &target)),
-        }
+            Time::Again => rename_if_there(&temporary, &target),
+        };
+        renamed.map_err(OutputError::io("publish", &target))
     }
 
-    fn finish_forward(&self, record: &Record) -> Result<(), OutputError> {
-        sync(&self.directory)?;
-        for name in &record.obsolete {
-            remove(&self.directory.join(name))?;
-        }
-        sync(&self.directory)?;
+    /// Obsolete files, and where they are kept as long as there is a way back.
+    fn obsolete(&self, record: &Record) -> Vec<(PathBuf, PathBuf)> {
+        let names = record.obsolete.iter().enumerate();
+        names
+            .map(|(index, name)| {
+                let kept = self.previous_file(record.files.len() + index);
+                (self.directory.join(name), kept)
+            })
+            .collect()
+    }
+
+    /// Removes what is needed no longer, the record last.
+    fn finish(&self, record: &str) -> Result<(), OutputError> {
         self.remove_previous()?;
-        remove(&self.state.join(FORWARD))?;
+        remove(&self.state.join(record))?;
         sync(&self.state)
     }
 
@@ -269,21 +289,19 @@ impl Place {
     fn go_back(&self, record: &Record) -> Result<(), OutputError> {
         for (index, file) in record.files.iter().enumerate() {
             let target = self.directory.join(&file.name);
-            let previous = self.previous_file(index);
             match file.before {
-                Before::Kept if previous.exists() => {
-                    disk::rename(&previous, &target)
-                        .map_err(OutputError::io("restore", &target))?;
-                }
+                Before::Kept => rename_if_there(&self.previous_file(index), &target)
+                    .map_err(OutputError::io("restore", &target))?,
                 Before::Nothing => remove(&target)?,
-                Before::Kept | Before::Replaced => {}
+                Before::Replaced => {}
             }
+        }
+        for (name, kept) in self.obsolete(record) {
+            rename_if_there(&kept, &name).map_err(OutputError::io("restore", &name))?;
         }
         sync(&self.state)?;
         sync(&self.directory)?;
-        self.remove_previous()?;
-        remove(&self.state.join(BACK))?;
-        sync(&self.state)
+        self.finish(BACK)
     }
 
     /// Removes the second names.

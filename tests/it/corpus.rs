@@ -12,26 +12,34 @@ use crate::support::{KEY, export, program, published, python, root, sandbox};
 /// Names the directory that holds `corpus/` and `kit/`; by default it lies beside the project.
 const VARIABLE: &str = "SCALE_EXPORT_TEST_SHARED";
 
+/// The file of tasks with real text, and their IDs.
+pub(crate) fn shared_tasks() -> Option<(PathBuf, Vec<String>)> {
+    let corpus = shared().join("corpus/real-small.jsonl.gz");
+    let mut lines = flate2::read::MultiGzDecoder::new(fs::File::open(&corpus).ok()?);
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut lines, &mut text).unwrap();
+    let ids = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|task| task["task_id"].as_str().unwrap().to_owned());
+    let ids = ids.collect();
+    Some((corpus, ids))
+}
+
+fn shared() -> PathBuf {
+    std::env::var_os(VARIABLE).map_or_else(|| root().join("../shared"), PathBuf::from)
+}
+
 #[test]
 fn an_independent_reader_finds_no_difference_in_tasks_with_real_text() {
-    let shared = std::env::var_os(VARIABLE).map_or_else(|| root().join("../shared"), PathBuf::from);
-    let corpus = shared.join("corpus/real-small.jsonl.gz");
-    let reader = shared.join("kit/check_export.py");
-    if !corpus.exists() || !reader.exists() {
+    let reader = shared().join("kit/check_export.py");
+    let Some((corpus, ids)) = shared_tasks().filter(|_| reader.exists()) else {
         // Past the test runner, which keeps what a test that passes prints to itself.
         let note = "left out: tasks with real text and their reader are not on this machine";
         writeln!(std::io::stderr(), "{note} ({VARIABLE})").unwrap();
         return;
-    }
+    };
     let base = tempfile::tempdir().unwrap();
-    let mut text = String::new();
-    let mut lines = flate2::read::MultiGzDecoder::new(fs::File::open(&corpus).unwrap());
-    std::io::Read::read_to_string(&mut lines, &mut text).unwrap();
-    let ids: Vec<String> = text
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-        .map(|task| task["task_id"].as_str().unwrap().to_owned())
-        .collect();
     let server = sandbox(SandboxConfig {
         from: Some(corpus.clone()),
         ..SandboxConfig::default()

@@ -10,6 +10,8 @@
 mod architecture;
 mod consumers;
 mod corpus;
+#[cfg(debug_assertions)] // Only debug builds have numbered steps.
+mod crash;
 mod documents;
 mod export;
 mod flatten;

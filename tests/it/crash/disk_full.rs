@@ -1,0 +1,163 @@
+//! A disk that fills, really: by a limit on the size of files, and on a small file system of its own where
+//! the machine lets us have one.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use scale_export::sandbox::{Sandbox, SandboxConfig};
+
+use super::{in_parallel, is_proven, tell};
+use crate::support::table::copy;
+use crate::support::{KEY, published, sandbox, task_ids};
+
+/// Bytes of a block of `ulimit -f`.
+const BLOCK: u64 = 512;
+
+/// Runs the program by a shell that first does `before`.
+fn run_after(before: &str, server: &Sandbox, ids: usize, out: &Path, more: &str) -> Output {
+    let program = env!("CARGO_BIN_EXE_scale-export");
+    let list: String = task_ids(ids)
+        .iter()
+        .map(|id| format!(" --id {id}"))
+        .collect();
+    let url = server.base_url();
+    let out = out.display();
+    let script = format!(
+        "{before} && exec {program} --base-url {url} --rate max --concurrency 1 --out {out}{list} {more}"
+    );
+    Command::new("sh")
+        .env_clear()
+        .env("SCALE_API_KEY", KEY)
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .args(["-c", &script])
+        .output()
+        .unwrap()
+}
+
+fn assert_code(output: &Output, code: i32, what: &str) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{what}: {stderr}");
+    stderr
+}
+
+#[test]
+fn a_limit_on_file_sizes_harms_nothing_and_the_run_goes_on_without_it() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let before = base.path().join("before");
+    let output = run_after("true", &server, 5, &before, "--format csv");
+    assert_code(&output, 0, "before");
+    let after = base.path().join("after");
+    copy(&before, &after);
+    let output = run_after("true", &server, 12, &after, "--refresh all");
+    assert_code(&output, 0, "after");
+    let expected = published(&after);
+    let journal = fs::metadata(after.join(".scale-export/journal")).unwrap();
+    let blocks = journal.len() / BLOCK + 2;
+    let mut full = std::sync::atomic::AtomicU64::new(0);
+    in_parallel((1..blocks).collect(), |limit| {
+        let what = format!("files of {limit} blocks");
+        let out = base.path().join(limit.to_string());
+        copy(&before, &out);
+        let output = run_after(
+            &format!("ulimit -f {limit}"),
+            &server,
+            12,
+            &out,
+            "--refresh all",
+        );
+        if output.status.code() != Some(0) {
+            let stderr = assert_code(&output, 6, &what);
+            full.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            assert!(
+                stderr.contains(&out.display().to_string()),
+                "{what}: {stderr}"
+            );
+            assert!(stderr.contains("File too large"), "{what}: {stderr}");
+            assert!(stderr.contains("hint: "), "{what}: {stderr}");
+        }
+        assert!(is_proven(&out), "{what}: the export before is harmed");
+        let output = run_after("true", &server, 12, &out, "--refresh all");
+        assert_code(&output, 0, &what);
+        assert!(published(&out) == expected, "{what}");
+        assert!(is_proven(&out), "{what}");
+        fs::remove_dir_all(&out).unwrap();
+    });
+    let full = *full.get_mut();
+    tell(&format!("{full} runs of {} met the limit", blocks - 1));
+    assert!(full >= blocks / 2, "{full} of {blocks}");
+}
+
+#[test]
+fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_is_space() {
+    // In a name space of its own this needs no rights on the machine; some machines do not allow it.
+    const ENTER: [&str; 3] = ["-rm", "sh", "-c"];
+    let base = tempfile::tempdir().unwrap();
+    let small = base.path().join("small");
+    fs::create_dir(&small).unwrap();
+    let mount = |size: &str| format!("mount -t tmpfs -o size={size} none {}", small.display());
+    let can_mount = Command::new("unshare")
+        .args(ENTER)
+        .arg(mount("64k"))
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !can_mount {
+        tell("left out: a file system of its own cannot be had on this machine");
+        return;
+    }
+    let server = sandbox(SandboxConfig::default());
+    let calm = base.path().join("calm");
+    assert_code(&run_after("true", &server, 40, &calm, ""), 0, "calm");
+    let program = env!("CARGO_BIN_EXE_scale-export");
+    let ids = |count| -> String {
+        let ids = task_ids(count);
+        ids.iter().map(|id| format!(" --id {id}")).collect()
+    };
+    let out = small.join("out").display().to_string();
+    let export = |count| {
+        format!(
+            "{program} --base-url {} --rate max -q --refresh all --out {out}{}",
+            server.base_url(),
+            ids(count)
+        )
+    };
+    // Fetches five, then forty: with each size the disk fills at another step; then there is space.
+    let sizes: Vec<u64> = (260..620).step_by(20).collect();
+    let mut full = 0;
+    for size in sizes {
+        let what = format!("{size} kB");
+        let kept = base.path().join(size.to_string());
+        let script = format!(
+            "set -e; {mount}; {five}; code=0; {forty} || code=$?; echo $code; {program} verify -q {out}; \
+             mount -o remount,size=64m none {small}; {forty}; {program} verify -q {out}; cp -a {out} {kept}",
+            mount = mount(&format!("{size}k")),
+            five = export(5),
+            forty = export(40),
+            small = small.display(),
+            kept = kept.display(),
+        );
+        let output = Command::new("unshare")
+            .env("SCALE_API_KEY", KEY)
+            .args(ENTER)
+            .arg(script)
+            .output()
+            .unwrap();
+        let stderr = assert_code(&output, 0, &what);
+        match String::from_utf8_lossy(&output.stdout).trim() {
+            "0" => {}
+            "6" => {
+                full += 1;
+                assert!(
+                    stderr.contains("No space left on device"),
+                    "{what}: {stderr}"
+                );
+                assert!(stderr.contains("hint: make space"), "{what}: {stderr}");
+            }
+            other => panic!("{what}: {other}: {stderr}"),
+        }
+        assert!(published(&kept) == published(&calm), "{what}");
+    }
+    tell(&format!("a small file system was full {full} times"));
+    assert!(full >= 3, "the disk was full {full} times only");
+}

@@ -1,0 +1,111 @@
+//! Kills at random moments of one export.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use scale_export::output::is_pending;
+use scale_export::sandbox::SandboxConfig;
+
+use super::{is_proven, tell};
+use crate::corpus::shared_tasks;
+use crate::support::{KEY, program, published, sandbox, task_ids};
+
+/// Kills while tasks are fetched, and while tables are built and published.
+const KILLS_FETCHING: usize = 150;
+const KILLS_PUBLISHING: usize = 50;
+
+/// Requests in flight at most.
+const CONCURRENCY: u64 = 4;
+
+/// Time that an answer takes: a few come between the start of a run and its kill.
+const LATENCY: Duration = Duration::from_millis(20);
+
+/// A run is killed at most this long after it began to ask, and after it began to build tables.
+const FETCHING: Duration = Duration::from_millis(30);
+const PUBLISHING: Duration = Duration::from_millis(150);
+
+fn up_to(longest: Duration) -> Duration {
+    longest.mul_f64(fastrand::f64())
+}
+
+#[test]
+fn two_hundred_kills_at_random_cost_no_more_requests_than_were_in_flight() {
+    let shared = shared_tasks();
+    let (from, ids) = match &shared {
+        Some((corpus, ids)) => (Some(corpus.clone()), ids.clone()),
+        None => {
+            tell(
+                "tasks with real text are not on this machine: killed are exports of generated ones",
+            );
+            (None, task_ids(346))
+        }
+    };
+    let server = sandbox(SandboxConfig {
+        from,
+        latency: LATENCY,
+        ..SandboxConfig::default()
+    });
+    let base = tempfile::tempdir().unwrap();
+    let list = base.path().join("ids.txt");
+    fs::write(&list, ids.join("\n")).unwrap();
+    let command = |name: &str, format: &str| {
+        let mut command = program();
+        command
+            .env("SCALE_API_KEY", KEY)
+            .args(["--base-url", &server.base_url(), "--rate", "max", "-q"])
+            .args(["--concurrency", &CONCURRENCY.to_string()])
+            // What is published may change from run to run, what was fetched stays.
+            .args(["--refresh", "none", "--format", format])
+            .arg("--ids")
+            .arg(&list)
+            .arg("--out")
+            .arg(base.path().join(name))
+            .stderr(Stdio::null());
+        command
+    };
+    assert!(command("clean", "parquet").status().unwrap().success());
+    let before = server.requests();
+    let out = base.path().join("killed");
+    let (mut kills, mut in_flight, mut ended) = (0, 0, 0);
+    while kills < KILLS_FETCHING + KILLS_PUBLISHING {
+        // Another format each time: there is always something to publish.
+        let format = if kills % 2 == 0 { "parquet" } else { "csv" };
+        let asked = server.requests();
+        let mut child = command("killed", format).spawn().unwrap();
+        let started = Instant::now();
+        let longest = if kills < KILLS_FETCHING {
+            let is_begun = || server.requests() > asked || started.elapsed() > PUBLISHING;
+            while !is_begun() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            FETCHING
+        } else {
+            PUBLISHING
+        };
+        std::thread::sleep(up_to(longest));
+        child.kill().unwrap();
+        if child.wait().unwrap().code().is_some() {
+            // It was faster.
+            ended += 1;
+            continue;
+        }
+        kills += 1;
+        in_flight += CONCURRENCY.min(server.requests() - asked);
+        if !is_pending(&out) && out.join("manifest.json").exists() {
+            assert!(is_proven(&out), "kill {kills}");
+        }
+    }
+    assert!(command("killed", "parquet").status().unwrap().success());
+    let beyond = server.requests() - before - ids.len() as u64;
+    tell(&format!(
+        "{kills} kills, {ended} runs that ended before theirs: {beyond} requests beyond {}, {in_flight} were in flight",
+        ids.len()
+    ));
+    assert!(
+        beyond <= in_flight,
+        "{beyond} requests beyond, {in_flight} in flight"
+    );
+    assert!(published(&out) == published(&base.path().join("clean")));
+    assert!(is_proven(&out));
+}

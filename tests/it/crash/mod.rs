@@ -1,0 +1,295 @@
+//! Crashes: at every step that changes the file system, by a kill, an error or a power loss, the same
+//! command goes on to the same bytes, and the export before stays whole.
+//!
+//! Steps are known by their numbers (`src/disk/failpoint.rs`). The order within each of the two lanes is
+//! the same in every run, since one request is in flight at a time.
+
+mod disk_full;
+mod kills;
+mod power;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+use scale_export::event::Events;
+use scale_export::output::is_pending;
+use scale_export::sandbox::{Sandbox, SandboxConfig};
+use scale_export::verify::{Verified, verify};
+use serde_json::Value;
+
+use crate::support::table::copy;
+use crate::support::{KEY, program, published, sandbox};
+
+/// Error numbers of Linux.
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+const FAILPOINT: &str = "SCALE_EXPORT_FAILPOINT";
+const TRACE: &str = "SCALE_EXPORT_TRACE";
+
+/// A command, the directory that it finds, and what it leaves.
+struct Scenario {
+    name: &'static str,
+    /// Holds `before/`, if the command finds an export, and `after/`.
+    base: tempfile::TempDir,
+    arguments: Vec<String>,
+    expected: BTreeMap<String, Vec<u8>>,
+    expected_state: Vec<String>,
+    /// Keeps the server up.
+    _server: Option<Sandbox>,
+}
+
+impl Scenario {
+    fn new(
+        name: &'static str,
+        server: Option<Sandbox>,
+        before: Option<Vec<String>>,
+        arguments: Vec<String>,
+        base: tempfile::TempDir,
+    ) -> Self {
+        if let Some(before) = before {
+            let made = command(&before, &base.path().join("before"))
+                .output()
+                .unwrap();
+            assert_well(&made, name);
+        }
+        let mut scenario = Self {
+            name,
+            base,
+            arguments,
+            expected: BTreeMap::new(),
+            expected_state: Vec::new(),
+            _server: server,
+        };
+        let after = scenario.copy_of_before("after");
+        assert_well(&scenario.command(&after).output().unwrap(), name);
+        scenario.expected = published(&after);
+        scenario.expected_state = state(&after);
+        assert!(is_proven(&after), "{name}");
+        scenario
+    }
+
+    fn copy_of_before(&self, name: &str) -> PathBuf {
+        let out = self.base.path().join(name);
+        let before = self.base.path().join("before");
+        if before.exists() {
+            copy(&before, &out);
+        }
+        out
+    }
+
+    fn command(&self, out: &Path) -> Command {
+        command(&self.arguments, out)
+    }
+
+    /// All steps of a run, in their order.
+    fn trace(&self) -> Vec<Value> {
+        let out = self.copy_of_before("traced");
+        let trace = self.base.path().join("trace");
+        let output = self.command(&out).env(TRACE, &trace).output().unwrap();
+        assert_well(&output, self.name);
+        let text = fs::read_to_string(&trace).unwrap();
+        let steps = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        steps.collect()
+    }
+
+    /// Runs the command to its end and looks at all that it left.
+    fn assert_goes_on(&self, out: &Path, what: &str) {
+        let output = self.command(out).output().unwrap();
+        assert_well(&output, what);
+        assert!(published(out) == self.expected, "{what}: other bytes");
+        assert_eq!(state(out), self.expected_state, "{what}");
+        assert!(is_proven(out), "{what}");
+    }
+
+    /// The export before is whole, or the one after it; or the next run has a record to go by.
+    fn assert_is_readable(&self, out: &Path, what: &str) {
+        let had_export = self.base.path().join("before").exists();
+        if had_export && !is_pending(out) {
+            assert!(is_proven(out), "{what}: the export before is harmed");
+        }
+    }
+}
+
+fn command(arguments: &[String], out: &Path) -> Command {
+    let mut command = program();
+    command
+        .env("SCALE_API_KEY", KEY)
+        .args(arguments)
+        .args(["-q", "--out"])
+        .arg(out);
+    command
+}
+
+fn assert_well(output: &Output, what: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{what}: {stderr}");
+}
+
+/// Names in the state directory.
+fn state(out: &Path) -> Vec<String> {
+    let entries = fs::read_dir(out.join(".scale-export")).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Does `verify` find nothing?
+fn is_proven(out: &Path) -> bool {
+    let (_stop, is_stopped) = tokio::sync::watch::channel(false);
+    match verify(out, &Events::none(), &is_stopped).unwrap() {
+        Verified::Done(report) => report.findings == 0,
+        Verified::Stopped => false,
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+/// A first export; one in place of another, with another format, other tasks, and a journal to be
+/// compacted; and a flattening in place of another.
+fn scenarios() -> Vec<Scenario> {
+    let fetching = |server: &Sandbox, more: &str| {
+        let url = server.base_url();
+        words(&format!(
+            "--base-url {url} --rate max --concurrency 1 {more}"
+        ))
+    };
+    let first = {
+        let server = sandbox(SandboxConfig::default());
+        let arguments = fetching(&server, "--id task_1 --id task_2 --id task_3");
+        let base = tempfile::tempdir().unwrap();
+        Scenario::new("a first export", Some(server), None, arguments, base)
+    };
+    let again = {
+        let server = sandbox(SandboxConfig::default());
+        let before = fetching(&server, "--id task_1 --id task_2 --id task_3 --format csv");
+        let after = "--id task_4 --id task_3 --id task_2 --refresh all --prune";
+        let arguments = fetching(&server, after);
+        let base = tempfile::tempdir().unwrap();
+        Scenario::new(
+            "another export",
+            Some(server),
+            Some(before),
+            arguments,
+            base,
+        )
+    };
+    let flattened = {
+        let base = tempfile::tempdir().unwrap();
+        let lines = |name: &str, ids: &[&str]| {
+            let tasks = ids
+                .iter()
+                .map(|id| format!("{{\"task_id\":\"{id}\",\"status\":\"completed\"}}\n"));
+            let path = base.path().join(name);
+            fs::write(&path, tasks.collect::<String>()).unwrap();
+            vec!["flatten".to_owned(), path.display().to_string()]
+        };
+        let before = lines("before.jsonl", &["a", "b"]);
+        let arguments = lines("after.jsonl", &["c", "a"]);
+        Scenario::new("a flattening", None, Some(before), arguments, base)
+    };
+    vec![first, again, flattened]
+}
+
+/// What happens at a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Accident {
+    Kill,
+    /// A kill within a write.
+    Torn,
+    Error(i32),
+}
+
+/// Everything that can happen at a step.
+fn accidents(step: &Value) -> Vec<Accident> {
+    let mut accidents = vec![Accident::Kill, Accident::Error(EIO)];
+    if step["step"] == "write" {
+        accidents.extend([Accident::Torn, Accident::Error(ENOSPC)]);
+    }
+    accidents
+}
+
+/// Runs jobs on all cores, until one panics.
+fn in_parallel<J: Send>(jobs: Vec<J>, run: impl Fn(J) + Sync) {
+    let jobs = Mutex::new(jobs.into_iter());
+    let threads = std::thread::available_parallelism().unwrap().get();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let Some(job) = jobs.lock().unwrap().next() else {
+                        break;
+                    };
+                    run(job);
+                }
+            });
+        }
+    });
+}
+
+/// Says something past the test runner, which keeps what a test that passes prints to itself.
+fn tell(text: &str) {
+    writeln!(std::io::stderr(), "{text}").unwrap();
+}
+
+#[test]
+fn a_kill_or_an_error_at_any_step_loses_nothing() {
+    for scenario in scenarios() {
+        let mut numbers = BTreeMap::new();
+        let mut cases = Vec::new();
+        let trace = scenario.trace();
+        for step in &trace {
+            let lane = step["lane"].as_str().unwrap();
+            let number = numbers.entry(lane).or_insert(0);
+            *number += 1;
+            let accidents = accidents(step).into_iter();
+            cases.extend(accidents.map(|accident| (lane, *number, accident, step["step"].clone())));
+        }
+        tell(&format!(
+            "{}: {} steps, {} accidents",
+            scenario.name,
+            trace.len(),
+            cases.len()
+        ));
+        in_parallel(cases, |(lane, number, accident, step)| {
+            let what = format!(
+                "{}: {accident:?} at {lane} {number} ({step})",
+                scenario.name
+            );
+            let out = scenario.copy_of_before(&format!("{lane}_{number}_{accident:?}"));
+            let action = match accident {
+                Accident::Kill => "kill".to_owned(),
+                Accident::Torn => "torn".to_owned(),
+                Accident::Error(error) => error.to_string(),
+            };
+            let output = scenario
+                .command(&out)
+                .env(FAILPOINT, format!("{lane}:{number}:{action}"))
+                .output()
+                .unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            if let Accident::Error(_) = accident {
+                assert_eq!(output.status.code(), Some(6), "{what}: {stderr}");
+                assert!(stderr.starts_with("error: could not "), "{what}: {stderr}");
+                assert!(stderr.contains("\nhint: "), "{what}: {stderr}");
+                if scenario.base.path().join("before").exists() {
+                    assert!(is_proven(&out), "{what}: the export before is harmed");
+                }
+            } else {
+                assert_eq!(output.status.signal(), Some(9), "{what}: {stderr}");
+                scenario.assert_is_readable(&out, &what);
+            }
+            scenario.assert_goes_on(&out, &what);
+            fs::remove_dir_all(&out).unwrap();
+        });
+    }
+}

@@ -1,0 +1,253 @@
+//! Power loss: what a file system may be left with at each moment of a run, when only what was synced is
+//! sure to survive. The moments come from a trace of the run; a model says what each may leave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::{in_parallel, scenarios, tell};
+
+/// What became of what was not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Loss {
+    /// All of it is gone.
+    All,
+    /// Names are as they were given, contents are gone.
+    Contents,
+    /// Names are as they were given, files are as long as they were, what was not synced is zeros.
+    Zeros,
+    /// Names are as they were given, half of what was added to a file is there.
+    Half,
+}
+
+/// What a directory holds: files with their content, and directories.
+type Tree = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
+#[derive(Debug, Clone, Default)]
+struct File {
+    content: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    File(usize),
+    Directory,
+}
+
+/// A file system that remembers what was synced.
+#[derive(Debug, Default)]
+struct Model {
+    files: Vec<File>,
+    names: BTreeMap<PathBuf, Entry>,
+    synced_names: BTreeMap<PathBuf, Entry>,
+}
+
+impl Model {
+    /// All that stands in a directory is synced. What is above it, and is there, is too.
+    fn of(directory: &Path) -> Self {
+        let mut model = Self::default();
+        for above in directory.ancestors().skip(1) {
+            model.names.insert(above.to_owned(), Entry::Directory);
+        }
+        if directory.exists() {
+            model.add(directory);
+        }
+        model.synced_names = model.names.clone();
+        model
+    }
+
+    fn add(&mut self, path: &Path) {
+        let entry = if path.is_dir() {
+            for entry in fs::read_dir(path).unwrap() {
+                self.add(&entry.unwrap().path());
+            }
+            Entry::Directory
+        } else {
+            let content = fs::read(path).unwrap();
+            let synced = content.clone();
+            self.files.push(File { content, synced });
+            Entry::File(self.files.len() - 1)
+        };
+        self.names.insert(path.to_owned(), entry);
+    }
+
+    fn file(&mut self, path: &Path) -> &mut File {
+        match self.names.get(path) {
+            Some(Entry::File(index)) => &mut self.files[*index],
+            other => panic!("{}: {other:?}", path.display()),
+        }
+    }
+
+    /// Does a step of a trace.
+    fn apply(&mut self, step: &Value) {
+        let path = PathBuf::from(step["path"].as_str().unwrap());
+        let to = step["to"].as_str().map(PathBuf::from);
+        match step["step"].as_str().unwrap() {
+            kind @ ("create" | "open") => {
+                if !self.names.contains_key(&path) {
+                    self.files.push(File::default());
+                    let entry = Entry::File(self.files.len() - 1);
+                    self.names.insert(path, entry);
+                } else if kind == "create" {
+                    self.file(&path).content.clear();
+                }
+            }
+            "write" => {
+                let bytes = STANDARD.decode(step["bytes"].as_str().unwrap()).unwrap();
+                let offset = usize::try_from(step["offset"].as_u64().unwrap()).unwrap();
+                let content = &mut self.file(&path).content;
+                content.resize(content.len().max(offset + bytes.len()), 0);
+                content[offset..offset + bytes.len()].copy_from_slice(&bytes);
+            }
+            "set_length" => {
+                let length = usize::try_from(step["length"].as_u64().unwrap()).unwrap();
+                self.file(&path).content.resize(length, 0);
+            }
+            "sync" => {
+                let file = self.file(&path);
+                file.synced = file.content.clone();
+            }
+            "rename" => {
+                let to = to.unwrap();
+                let (from, other) = (self.names.get(&path), self.names.get(&to));
+                // Two names of one file stay as they are.
+                if from.is_some() && from != other {
+                    let entry = self.names.remove(&path).unwrap();
+                    self.names.insert(to, entry);
+                }
+            }
+            "link" => {
+                if let Some(entry) = self.names.get(&path).copied() {
+                    self.names.insert(to.unwrap(), entry);
+                }
+            }
+            "remove" | "remove_directory" => {
+                self.names.remove(&path);
+            }
+            "create_directory" => {
+                self.names.insert(path, Entry::Directory);
+            }
+            "sync_directory" => {
+                let is_here = |name: &PathBuf| name.parent() == Some(&path);
+                self.synced_names.retain(|name, _| !is_here(name));
+                let here = self.names.iter().filter(|(name, _)| is_here(name));
+                self.synced_names
+                    .extend(here.map(|(name, entry)| (name.clone(), *entry)));
+            }
+            "lock" => {}
+            other => panic!("{other}"),
+        }
+    }
+
+    /// What stands in `directory` after the power comes back.
+    fn after(&self, loss: Loss, directory: &Path) -> Tree {
+        let names = match loss {
+            Loss::All => &self.synced_names,
+            Loss::Contents | Loss::Zeros | Loss::Half => &self.names,
+        };
+        let has_all_above = |path: &Path| {
+            let mut above = path.ancestors().skip(1);
+            above.all(|above| {
+                above.as_os_str().is_empty() || names.get(above) == Some(&Entry::Directory)
+            })
+        };
+        let inside = names
+            .iter()
+            .filter(|(name, _)| name.starts_with(directory) && has_all_above(name));
+        let found = inside.map(|(name, entry)| {
+            let content = match entry {
+                Entry::Directory => None,
+                Entry::File(index) => Some(self.files[*index].after(loss)),
+            };
+            (name.strip_prefix(directory).unwrap().to_owned(), content)
+        });
+        found.collect()
+    }
+}
+
+impl File {
+    fn after(&self, loss: Loss) -> Vec<u8> {
+        let Self { content, synced } = self;
+        match loss {
+            Loss::All | Loss::Contents => synced.clone(),
+            Loss::Zeros => {
+                let mut left = content.clone();
+                for (at, byte) in left.iter_mut().enumerate() {
+                    if synced.get(at) != Some(byte) {
+                        *byte = 0;
+                    }
+                }
+                left
+            }
+            Loss::Half if content.starts_with(synced) => {
+                let added = content.len() - synced.len();
+                content[..synced.len() + added / 2].to_vec()
+            }
+            Loss::Half => synced.clone(),
+        }
+    }
+}
+
+fn write(tree: &Tree, directory: &Path) {
+    for (name, content) in tree {
+        let path = directory.join(name);
+        match content {
+            None => {
+                let mut builder = fs::DirBuilder::new();
+                builder.mode(0o700).create(&path).unwrap();
+            }
+            Some(content) => {
+                let mut options = fs::OpenOptions::new();
+                options.write(true).create_new(true).mode(0o600);
+                std::io::Write::write_all(&mut options.open(&path).unwrap(), content).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_power_loss_at_any_moment_loses_nothing_that_was_synced() {
+    for scenario in scenarios() {
+        let traced = scenario.base.path().join("traced");
+        let mut model = Model::of(&scenario.copy_of_before("traced"));
+        fs::remove_dir_all(&traced).unwrap_or_default();
+        let trace = scenario.trace();
+        let mut seen = BTreeSet::new();
+        let mut cases = Vec::new();
+        for (moment, step) in trace.iter().enumerate() {
+            model.apply(step);
+            for loss in [Loss::All, Loss::Contents, Loss::Zeros, Loss::Half] {
+                let left = model.after(loss, &traced);
+                // Many moments leave the same.
+                if seen.insert(left.clone()) {
+                    cases.push((moment, loss, left));
+                }
+            }
+        }
+        tell(&format!(
+            "{}: {} moments, {} outcomes of a power loss",
+            scenario.name,
+            trace.len(),
+            cases.len()
+        ));
+        in_parallel(cases, |(moment, loss, left)| {
+            let step = &trace[moment]["step"];
+            let what = format!(
+                "{}: {loss:?} lost after step {moment} ({step})",
+                scenario.name
+            );
+            let out = scenario.base.path().join(format!("{moment}_{loss:?}"));
+            write(&left, &out);
+            scenario.assert_is_readable(&out, &what);
+            scenario.assert_goes_on(&out, &what);
+            fs::remove_dir_all(&out).unwrap();
+        });
+    }
+}
