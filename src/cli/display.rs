@@ -338,10 +338,13 @@ impl Screen {
         let quiet = self.options.quiet;
         match event {
             Event::Planned { requested, held, .. } if *held > 0 && !quiet => {
-                let wanted = requested - held;
+                let text = match requested - held {
+                    0 => format!("all {requested} tasks are here already; the tables are made anew"),
+                    wanted => format!("{held} of {requested} tasks are here already; {wanted} are to be fetched"),
+                };
                 self.log(
                     "resumed",
-                    &format!("{held} of {requested} tasks are here already; {wanted} are to be fetched"),
+                    &text,
                     &json!({"held": held, "requested": requested}),
                 );
             }

@@ -2,7 +2,7 @@
 //! Depends on the environment, which nothing else here does.
 //!
 //! ```text
-//! SCALE_EXPORT_FAILPOINT=LANE:NUMBER:ACTION
+//! SCALE_EXPORT_FAILPOINT=LANE:NUMBER:ACTION[,…]
 //!     LANE    journal | output: each has steps of its own, whose order does not depend on the other
 //!     NUMBER  from 1
 //!     ACTION  kill    SIGKILL, before the step
@@ -80,7 +80,7 @@ impl FromStr for Plan {
 
 #[derive(Debug, Default)]
 struct State {
-    plan: Option<Plan>,
+    plans: Vec<Plan>,
     trace: Option<Mutex<File>>,
     journal_steps: AtomicU64,
     output_steps: AtomicU64,
@@ -93,9 +93,11 @@ impl State {
             opened.ok().map(Mutex::new)
         });
         Self {
-            plan: std::env::var(FAILPOINT)
-                .ok()
-                .and_then(|text| text.parse().ok()),
+            plans: std::env::var(FAILPOINT)
+                .unwrap_or_default()
+                .split(',')
+                .filter_map(|plan| plan.parse().ok())
+                .collect(),
             trace,
             ..Self::default()
         }
@@ -112,17 +114,14 @@ pub(super) fn reach(step: Step<'_>) -> io::Result<()> {
         Lane::Output => &state.output_steps,
     };
     let number = steps.fetch_add(1, Ordering::Relaxed) + 1;
-    if let Some(plan) = &state.plan
-        && (plan.lane, plan.number) == (lane, number)
-    {
-        act(plan.action, step)?;
-    }
+    let here = |plan: &&Plan| (plan.lane, plan.number) == (lane, number);
+    let plan = state.plans.iter().find(here);
     if let Some(trace) = &state.trace {
         let text = format!("{}\n", as_json(lane, step));
         let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
         trace.write_all(text.as_bytes())?;
     }
-    Ok(())
+    plan.map_or(Ok(()), |plan| act(plan.action, step))
 }
 
 fn act(action: Action, step: Step<'_>) -> io::Result<()> {

@@ -152,8 +152,12 @@ fn make_directory(path: &Path, builder: &DirBuilder) -> io::Result<()> {
     create_directories(above)?;
     announce(Step::CreateDirectory(path))?;
     match builder.create(path) {
-        // Another run was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // Another run was faster, or something else stands there.
+            if !path.is_dir() {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+        }
         created => created?,
     }
     sync_directory(above)

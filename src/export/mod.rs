@@ -137,11 +137,14 @@ pub fn export(
         journal,
         index,
         unlisted,
+        is_damaged,
     } = open_journal(options, &directory, published.as_ref(), events)?;
     let wanted = index.plan(options.refresh);
     let must_prune = options.prune && !unlisted.ids.is_empty();
+    // Damage that was passed over must not stay for `verify` to find.
+    let must_compact = must_prune || is_damaged;
     if wanted == 0
-        && !must_prune
+        && !must_compact
         && let Some(published) = &published
         && let Some(report) = unchanged(options, &directory, published, &index)
     {
@@ -239,7 +242,7 @@ pub fn export(
         &journal,
         &journal_options(options),
         &staging,
-        must_prune,
+        must_compact,
         events,
         is_over,
     )?;

@@ -21,6 +21,8 @@ pub(super) struct Resumed {
     pub(super) index: Index,
     /// For other IDs.
     pub(super) unlisted: Found,
+    /// Does it hold something that cannot be read?
+    pub(super) is_damaged: bool,
 }
 
 /// The options that responses depend on.
@@ -72,6 +74,7 @@ pub(super) fn open_journal(
         journal,
         index,
         unlisted,
+        is_damaged: opened.damaged > 0,
     })
 }
 

@@ -1,11 +1,10 @@
 //! The journal while it is written: opening what is there, appending, syncing.
 //! Depends on `format` and `log`.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
-use super::format::{self, Options, Record};
+use super::format::{self, Options, Record, distinct};
 use super::log::{Entry, FILE_NAME, JournalReader, Location, Log, Opened};
 use crate::disk::{self, Access};
 
@@ -72,10 +71,8 @@ impl Journal {
                 path: self.log.path.clone(),
             });
         }
-        // The order of a list, or a name that stands twice, changes no response.
         let list = |names: &[String]| {
-            let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-            let names: Vec<&str> = names.into_iter().collect();
+            let names: Vec<&str> = distinct(names).into_iter().collect();
             if names.is_empty() {
                 "none".to_owned()
             } else {

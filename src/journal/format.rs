@@ -14,6 +14,7 @@
 //! that record only, since its length is still known; damage to a head is passed over by looking for
 //! the next mark with a valid head behind it.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,11 @@ pub struct Options {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// The names of a list: their order, or a name that stands twice, changes no response.
+pub fn distinct(names: &[String]) -> BTreeSet<&str> {
+    names.iter().map(String::as_str).collect()
 }
 
 /// What a record is.

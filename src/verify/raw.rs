@@ -11,7 +11,7 @@ use super::positions::Positions;
 use super::{VerifyError, VerifyReport};
 use crate::failures::{missing, write_line};
 use crate::ids::{IdList, read_published};
-use crate::journal::format::RecordKind;
+use crate::journal::format::{RecordKind, distinct};
 use crate::journal::{FailureNote, JournalError, JournalReader, Location};
 use crate::output::{FAILURES, IDS, JOURNAL, Manifest, STATE_DIRECTORY};
 
@@ -84,13 +84,13 @@ impl RawResponses {
         let made_with = &manifest.options;
         let same = (
             &options.base_url,
-            &options.expand,
-            &options.opts,
+            distinct(&options.expand),
+            distinct(&options.opts),
             options.keep_secrets,
         ) == (
             &made_with.base_url,
-            &made_with.expand,
-            &made_with.opts,
+            distinct(&made_with.expand),
+            distinct(&made_with.opts),
             made_with.keep_secrets,
         );
         if !same {

@@ -2,12 +2,11 @@
 //! of this project, which is complete without them.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use scale_export::sandbox::SandboxConfig;
 
-use crate::support::{KEY, export, program, published, python, root, sandbox};
+use crate::support::{KEY, export, program, published, python, root, sandbox, tell};
 
 /// Names the directory that holds `corpus/` and `kit/`; by default it lies beside the project.
 const VARIABLE: &str = "SCALE_EXPORT_TEST_SHARED";
@@ -34,9 +33,9 @@ fn shared() -> PathBuf {
 fn an_independent_reader_finds_no_difference_in_tasks_with_real_text() {
     let reader = shared().join("kit/check_export.py");
     let Some((corpus, ids)) = shared_tasks().filter(|_| reader.exists()) else {
-        // Past the test runner, which keeps what a test that passes prints to itself.
-        let note = "left out: tasks with real text and their reader are not on this machine";
-        writeln!(std::io::stderr(), "{note} ({VARIABLE})").unwrap();
+        tell(&format!(
+            "left out: tasks with real text and their reader are not on this machine ({VARIABLE})"
+        ));
         return;
     };
     let base = tempfile::tempdir().unwrap();

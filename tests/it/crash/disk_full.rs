@@ -7,9 +7,9 @@ use std::process::{Command, Output};
 
 use scale_export::sandbox::{Sandbox, SandboxConfig};
 
-use super::{in_parallel, is_proven, tell};
+use super::{in_parallel, is_proven};
 use crate::support::table::copy;
-use crate::support::{KEY, published, sandbox, task_ids};
+use crate::support::{KEY, published, sandbox, task_ids, tell};
 
 /// Bytes of a block of `ulimit -f`.
 const BLOCK: u64 = 512;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use scale_export::output::is_pending;
 use scale_export::sandbox::SandboxConfig;
 
-use super::{is_proven, tell};
+use super::is_proven;
 use crate::corpus::shared_tasks;
-use crate::support::{KEY, program, published, sandbox, task_ids};
+use crate::support::{KEY, program, published, sandbox, task_ids, tell};
 
 /// Kills while tasks are fetched, and while tables are built and published.
 const KILLS_FETCHING: usize = 150;
@@ -32,15 +32,13 @@ fn up_to(longest: Duration) -> Duration {
 #[test]
 fn two_hundred_kills_at_random_cost_no_more_requests_than_were_in_flight() {
     let shared = shared_tasks();
-    let (from, ids) = match &shared {
-        Some((corpus, ids)) => (Some(corpus.clone()), ids.clone()),
-        None => {
-            tell(
-                "tasks with real text are not on this machine: killed are exports of generated ones",
-            );
-            (None, task_ids(346))
-        }
-    };
+    if shared.is_none() {
+        tell("tasks with real text are not on this machine: killed are exports of generated ones");
+    }
+    let (from, ids) = shared.map_or_else(
+        || (None, task_ids(346)),
+        |(corpus, ids)| (Some(corpus), ids),
+    );
     let server = sandbox(SandboxConfig {
         from,
         latency: LATENCY,

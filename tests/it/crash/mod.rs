@@ -10,7 +10,6 @@ mod power;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -23,7 +22,7 @@ use scale_export::verify::{Verified, verify};
 use serde_json::Value;
 
 use crate::support::table::copy;
-use crate::support::{KEY, program, published, sandbox};
+use crate::support::{KEY, program, published, sandbox, tell};
 
 /// Error numbers of Linux.
 const EIO: i32 = 5;
@@ -87,15 +86,24 @@ impl Scenario {
         command(&self.arguments, out)
     }
 
-    /// All steps of a run, in their order.
+    /// All steps of a run that ends well, in their order.
     fn trace(&self) -> Vec<Value> {
         let out = self.copy_of_before("traced");
-        let trace = self.base.path().join("trace");
-        let output = self.command(&out).env(TRACE, &trace).output().unwrap();
+        let (output, steps) = self.traced(&out, "");
         assert_well(&output, self.name);
+        steps
+    }
+
+    /// Runs the command with failpoints; gives how it ended, and its steps.
+    fn traced(&self, out: &Path, failpoints: &str) -> (Output, Vec<Value>) {
+        let trace = out.with_extension("trace");
+        let mut command = self.command(out);
+        command.env(TRACE, &trace).env(FAILPOINT, failpoints);
+        let output = command.output().unwrap();
         let text = fs::read_to_string(&trace).unwrap();
+        fs::remove_file(&trace).unwrap();
         let steps = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        steps.collect()
+        (output, steps.collect())
     }
 
     /// Runs the command to its end and looks at all that it left.
@@ -236,11 +244,6 @@ fn in_parallel<J: Send>(jobs: Vec<J>, run: impl Fn(J) + Sync) {
     });
 }
 
-/// Says something past the test runner, which keeps what a test that passes prints to itself.
-fn tell(text: &str) {
-    writeln!(std::io::stderr(), "{text}").unwrap();
-}
-
 #[test]
 fn a_kill_or_an_error_at_any_step_loses_nothing() {
     for scenario in scenarios() {
@@ -288,6 +291,83 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
                 assert_eq!(output.status.signal(), Some(9), "{what}: {stderr}");
                 scenario.assert_is_readable(&out, &what);
             }
+            scenario.assert_goes_on(&out, &what);
+            fs::remove_dir_all(&out).unwrap();
+        });
+    }
+}
+
+/// Where in the lane of the output a step stands, from 1: the last one of its kind that `is_it` takes.
+fn last_step(trace: &[Value], is_it: impl Fn(&Value) -> bool) -> usize {
+    let output = trace.iter().filter(|step| step["lane"] == "output");
+    let numbered = output.enumerate().filter(|(_, step)| is_it(step));
+    numbered.last().unwrap().0 + 1
+}
+
+fn path(step: &Value) -> &str {
+    step["path"].as_str().unwrap()
+}
+
+#[test]
+fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
+    for scenario in scenarios() {
+        let trace = scenario.trace();
+        // The last moment at which there is a way back, and one in the middle of the renames.
+        let manifest = last_step(&trace, |step| {
+            step["step"] == "rename" && path(step).ends_with("manifest.json")
+        });
+        let last = manifest + 1;
+        let middle = manifest - 12;
+        let out = scenario.copy_of_before("back");
+        let (output, back) = scenario.traced(&out, &format!("output:{last}:{EIO}"));
+        assert_eq!(output.status.code(), Some(6), "{}", scenario.name);
+        fs::remove_dir_all(&out).unwrap();
+        let all = back.iter().filter(|step| step["lane"] == "output").count();
+        // How an accident begins, and at which steps of the same run another one follows.
+        let mut cases = Vec::new();
+        for number in last + 1..=all {
+            for action in ["kill".to_owned(), EIO.to_string()] {
+                cases.push((
+                    format!("output:{last}:{EIO},output:{number}:{action}"),
+                    None,
+                ));
+            }
+        }
+        // What the next run does before it begins tables, and an accident in that.
+        let left = format!("output:{last}:{EIO},output:{}:kill", last + 10);
+        for begins in [format!("output:{middle}:kill"), left] {
+            let out = scenario.copy_of_before("left");
+            scenario.traced(&out, &begins);
+            assert!(is_pending(&out), "{}: {begins}", scenario.name);
+            let (output, recovery) = scenario.traced(&out, "");
+            assert_well(&output, scenario.name);
+            fs::remove_dir_all(&out).unwrap();
+            let output = recovery.iter().filter(|step| step["lane"] == "output");
+            // Where nothing is left to do, no tables follow.
+            let before_tables = output
+                .take_while(|step| step["step"] != "create" || !path(step).contains("tmp-tasks."));
+            for number in 1..=before_tables.count() {
+                for action in ["kill".to_owned(), EIO.to_string()] {
+                    let again = format!("output:{number}:{action}");
+                    cases.push((begins.clone(), Some(again)));
+                }
+            }
+        }
+        tell(&format!(
+            "{}: {} accidents on the way back and in the recovery",
+            scenario.name,
+            cases.len()
+        ));
+        in_parallel(cases, |(begins, again)| {
+            let what = format!("{}: {begins}, then {again:?}", scenario.name);
+            let name = format!("{begins}_{}", again.as_deref().unwrap_or_default());
+            let out = scenario.copy_of_before(&name);
+            for failpoints in [Some(&begins), again.as_ref()].into_iter().flatten() {
+                let mut command = scenario.command(&out);
+                let output = command.env(FAILPOINT, failpoints).output().unwrap();
+                assert!(!output.status.success(), "{what}");
+            }
+            scenario.assert_is_readable(&out, &what);
             scenario.assert_goes_on(&out, &what);
             fs::remove_dir_all(&out).unwrap();
         });

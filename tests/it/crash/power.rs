@@ -10,7 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{in_parallel, scenarios, tell};
+use super::{in_parallel, scenarios};
+use crate::support::tell;
 
 /// What became of what was not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -176,7 +177,6 @@ impl File {
     fn after(&self, loss: Loss) -> Vec<u8> {
         let Self { content, synced } = self;
         match loss {
-            Loss::All | Loss::Contents => synced.clone(),
             Loss::Zeros => {
                 let mut left = content.clone();
                 for (at, byte) in left.iter_mut().enumerate() {
@@ -190,7 +190,7 @@ impl File {
                 let added = content.len() - synced.len();
                 content[..synced.len() + added / 2].to_vec()
             }
-            Loss::Half => synced.clone(),
+            Loss::All | Loss::Contents | Loss::Half => synced.clone(),
         }
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod tasks;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -148,4 +149,10 @@ pub(crate) fn raw_responses(out: &Path) -> BTreeMap<String, Vec<u8>> {
 pub(crate) fn to_lines<'b>(bodies: impl IntoIterator<Item = &'b Vec<u8>>) -> Vec<u8> {
     let lines = bodies.into_iter().flat_map(|body| [body.as_slice(), b"\n"]);
     lines.collect::<Vec<_>>().concat()
+}
+
+/// Says something past the test runner, which keeps what a test that passes prints to itself.
+pub(crate) fn tell(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    writeln!(stderr, "{text}").unwrap();
 }

@@ -1,0 +1,262 @@
+//! What a run does when it is told to stop, finds another at work, or lacks what a machine has to give.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use scale_export::sandbox::{Sandbox, SandboxConfig};
+
+use crate::support::server::{Server, asked_id, task_answer};
+use crate::support::{KEY, export, program, published, raw_responses, sandbox, task_ids, tell};
+
+fn command(base_url: &str, out: &Path, ids: usize) -> Command {
+    let mut command = program();
+    command
+        .env("SCALE_API_KEY", KEY)
+        .args(["--base-url", base_url, "--rate", "max", "--out"])
+        .arg(out)
+        .args(task_ids(ids).iter().flat_map(|id| ["--id", id]))
+        .stderr(Stdio::piped());
+    command
+}
+
+fn send(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn assert_exit(output: &Output, code: i32) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    stderr
+}
+
+/// A sandbox that answers the first tasks and never the others.
+fn stuck_after(answered: usize) -> Sandbox {
+    let stuck = task_ids(answered + 40).split_off(answered);
+    sandbox(SandboxConfig {
+        failed_ids: stuck
+            .iter()
+            .map(|id| format!("hang={id}").parse().unwrap())
+            .collect(),
+        ..SandboxConfig::default()
+    })
+}
+
+/// Longer than the limit that is promised, for machines with much else to do.
+const PROMISED: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_signal_ends_a_run_whose_server_is_stuck_and_keeps_what_arrived() {
+    let base = tempfile::tempdir().unwrap();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let server = stuck_after(20);
+        let out = base.path().join(code.to_string());
+        let child = command(&server.base_url(), &out, 40).spawn().unwrap();
+        wait_until("requests that hang", || server.requests() == 40);
+        let started = Instant::now();
+        send(&child, signal);
+        let output = child.wait_with_output().unwrap();
+        assert!(started.elapsed() < PROMISED);
+        let said = assert_exit(&output, code);
+        assert!(
+            said.contains("interrupted: 20 of 40 tasks are kept"),
+            "{said}"
+        );
+        assert!(
+            said.contains("hint: run the same command again to go on"),
+            "{said}"
+        );
+        assert_eq!(raw_responses(&out).len(), 20);
+        assert!(published(&out).is_empty());
+    }
+}
+
+#[cfg(debug_assertions)] // Only debug builds have numbered steps.
+#[test]
+fn a_second_interrupt_leaves_at_once_and_loses_nothing_that_was_written() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = base.path().join("out");
+    // The journal is created, written, synced and renamed; then ten tasks come, and the disk hangs as they
+    // are to be synced.
+    let mut child = command(&server.base_url(), &out, 10)
+        .args(["--concurrency", "1"])
+        .env("SCALE_EXPORT_FAILPOINT", "journal:14:hang")
+        .spawn()
+        .unwrap();
+    wait_until("all requests", || server.requests() == 10);
+    send(&child, Signal::INT);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none(), "it waits for the disk");
+    send(&child, Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    assert_exit(&output, 130);
+    let output = command(&server.base_url(), &out, 10).output().unwrap();
+    assert_exit(&output, 0);
+    assert_eq!(server.requests(), 10);
+}
+
+#[test]
+fn a_second_run_stops_at_once_and_says_who_is_at_work() {
+    let base = tempfile::tempdir().unwrap();
+    let server = stuck_after(5);
+    let out = base.path().join("out");
+    let mut first = command(&server.base_url(), &out, 10).spawn().unwrap();
+    wait_until("requests that hang", || server.requests() == 10);
+    let output = command(&server.base_url(), &out, 10).output().unwrap();
+    let said = assert_exit(&output, 2);
+    let pid = first.id();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let since = format!("another run holds the lock (pid {pid} on {host}, since 2");
+    assert!(said.contains(&since), "{said}");
+    assert!(
+        said.contains("hint: wait for the other run to end"),
+        "{said}"
+    );
+    let verified = program().arg("verify").arg(&out).output().unwrap();
+    assert_exit(&verified, 2);
+    // A killed run leaves the file, and no lock.
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(out.join(".scale-export/lock").exists());
+    let child = command(&server.base_url(), &out, 5).output().unwrap();
+    assert_exit(&child, 0);
+}
+
+#[cfg(debug_assertions)] // Only debug builds have numbered steps.
+#[test]
+fn a_file_system_without_locks_is_an_error_that_says_so() {
+    /// "No locks available" of Linux, as network shares without a lock service say.
+    const ENOLCK: i32 = 37;
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    // Two directories are made, each in two steps; the lock's file is opened, and locked.
+    let output = command("http://127.0.0.1:9", &out, 1)
+        .env("SCALE_EXPORT_FAILPOINT", format!("output:6:{ENOLCK}"))
+        .output()
+        .unwrap();
+    let said = assert_exit(&output, 6);
+    assert!(said.starts_with("error: could not lock `"), "{said}");
+    assert!(
+        said.contains("hint: the file system seems to have no locks"),
+        "{said}"
+    );
+}
+
+#[test]
+fn few_open_files_mean_few_requests_in_flight_and_no_error() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig {
+        latency: Duration::from_millis(5),
+        ..SandboxConfig::default()
+    });
+    let run = |name: &str, limits: &str| {
+        let mut inner = command(&server.base_url(), &base.path().join(name), 300);
+        inner.args(["--concurrency", "256"]);
+        let arguments: Vec<String> = std::iter::once(inner.get_program())
+            .chain(inner.get_args())
+            .map(|argument| format!("'{}'", argument.to_str().unwrap()))
+            .collect();
+        Command::new("sh")
+            .env_clear()
+            .env("SCALE_API_KEY", KEY)
+            .args(["-c", &format!("{limits}; exec {}", arguments.join(" "))])
+            .output()
+            .unwrap()
+    };
+    let said = assert_exit(&run("lower", "ulimit -n 100"), 0);
+    assert!(
+        said.contains(
+            "warning: only 100 files may be open at once: 36 requests are in flight instead of 256"
+        ),
+        "{said}"
+    );
+    // A soft limit is raised without a word.
+    let said = assert_exit(&run("raised", "ulimit -Sn 64"), 0);
+    assert!(!said.contains("warning"), "{said}");
+    assert!(published(&base.path().join("lower")) == published(&base.path().join("raised")));
+}
+
+#[test]
+fn a_directory_that_disappears_ends_the_run_with_its_path() {
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let gone = out.clone();
+    let server = Server::start(move |request| {
+        if asked_id(request) == "task_30" {
+            // Whoever writes there may be faster than this.
+            while fs::remove_dir_all(&gone).is_err() && gone.exists() {}
+        }
+        task_answer(request)
+    });
+    let output = command(&format!("http://{}", server.address), &out, 60)
+        .args(["--concurrency", "1"])
+        .output()
+        .unwrap();
+    let said = assert_exit(&output, 6);
+    assert!(said.starts_with("error: could not "), "{said}");
+    assert!(said.contains(&out.display().to_string()), "{said}");
+    assert!(said.contains("hint: "), "{said}");
+}
+
+#[test]
+fn places_that_cannot_be_written_to_are_told() {
+    let base = tempfile::tempdir().unwrap();
+    let file = base.path().join("file");
+    fs::write(&file, "").unwrap();
+    let places: [(PathBuf, &str); 3] = [
+        // The kernel's own file systems take no files, whoever asks.
+        (
+            "/proc/scale-export".into(),
+            "could not create `/proc/scale-export`",
+        ),
+        (
+            "/sys/scale-export".into(),
+            "could not create `/sys/scale-export`",
+        ),
+        (file.join("out"), "not a directory"),
+    ];
+    for (out, expected) in places {
+        if !out.parent().unwrap().exists() {
+            tell(&format!("left out: there is no {}", out.display()));
+            continue;
+        }
+        let output = command("http://127.0.0.1:9", &out, 1).output().unwrap();
+        let said = assert_exit(&output, 6);
+        assert!(said.contains(expected), "{said}");
+        assert!(said.contains("hint: "), "{said}");
+    }
+}
+
+#[test]
+fn state_that_was_open_to_others_is_closed_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let (out, _) = export(&server, base.path(), "out", &task_ids(3), &[]);
+    let state = out.join(".scale-export");
+    let journal = state.join("journal");
+    for (path, mode) in [(&state, 0o755), (&journal, 0o644)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let (_, output) = export(&server, base.path(), "out", &task_ids(3), &[]);
+    assert_exit(&output, 0);
+    for (path, expected) in [(&state, 0o700), (&journal, 0o600)] {
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, expected, "{}", path.display());
+    }
+}

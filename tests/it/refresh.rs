@@ -1,0 +1,273 @@
+//! What a later run in the same directory does: what it asks for again, what leaves the tables, what
+//! becomes of the journal, and when there is nothing to do.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+use std::sync::{Arc, Mutex};
+
+use scale_export::journal::JournalReader;
+use scale_export::sandbox::{Sandbox, SandboxConfig};
+
+use crate::support::server::{Server, asked_id, task_answer};
+use crate::support::{KEY, export, manifest, program, published, raw_responses, sandbox, task_ids};
+
+fn assert_exit(output: &Output, code: i32) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    stderr
+}
+
+/// Exports into `out`; gives what was said, and the requests that it took.
+fn run(server: &Sandbox, base: &Path, ids: &[String], options: &[&str]) -> (String, u64) {
+    let before = server.requests();
+    let (out, output) = export(server, base, "out", ids, options);
+    let said = assert_exit(&output, 0);
+    let verified = program().arg("verify").arg(&out).output().unwrap();
+    assert_exit(&verified, 0);
+    (said, server.requests() - before)
+}
+
+fn journal_bytes(base: &Path) -> u64 {
+    let journal = base.join("out/.scale-export/journal");
+    fs::metadata(journal).unwrap().len()
+}
+
+#[test]
+fn a_rerun_with_nothing_to_do_says_so_and_touches_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    // Their numbers modulo 20 make all of these final.
+    let ids = task_ids(12);
+    run(&server, base.path(), &ids, &[]);
+    let out = base.path().join("out");
+    let made = || fs::metadata(out.join("manifest.json")).unwrap().modified();
+    let before = (made().unwrap(), journal_bytes(base.path()));
+    let (said, requests) = run(&server, base.path(), &ids, &["--summary", "-"]);
+    assert_eq!(requests, 0);
+    assert!(
+        said.starts_with("Nothing to do: all 12 tasks are in "),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("hint: --refresh all fetches them again\n"),
+        "{said}"
+    );
+    assert!((made().unwrap(), journal_bytes(base.path())) == before);
+
+    // What differs from what is published is made, without a request where none is needed.
+    for options in [
+        vec!["--format", "csv"],
+        vec!["--tables", "tasks,messages"],
+        vec![],
+    ] {
+        let (said, requests) = run(&server, base.path(), &ids, &options);
+        assert!(said.contains("Exported 12 of 12 tasks"), "{said}");
+        assert_eq!(requests, 0);
+    }
+    fs::remove_file(out.join("turns.parquet")).unwrap();
+    let (said, requests) = run(&server, base.path(), &ids, &[]);
+    assert!(said.contains("Exported 12 of 12 tasks"), "{said}");
+    assert_eq!(requests, 0);
+    let reversed: Vec<String> = ids.iter().rev().cloned().collect();
+    let (said, _) = run(&server, base.path(), &reversed, &[]);
+    assert!(said.contains("Exported 12 of 12 tasks"), "{said}");
+}
+
+#[test]
+fn tasks_that_are_not_listed_any_more_leave_the_tables_and_are_kept_until_they_are_pruned() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = base.path().join("out");
+    run(&server, base.path(), &task_ids(12), &[]);
+    let (said, requests) = run(&server, base.path(), &task_ids(7), &[]);
+    assert_eq!(requests, 0);
+    assert!(
+        said.contains("5 tasks are not listed any more and not in the tables; their raw responses are kept until --prune"),
+        "{said}"
+    );
+    assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 7);
+    assert_eq!(raw_responses(&out).len(), 12);
+    let (fresh, _) = export(&server, base.path(), "fresh", &task_ids(7), &[]);
+    assert!(published(&out) == published(&fresh));
+
+    // They come back without a request, as long as they are there.
+    let (_, requests) = run(&server, base.path(), &task_ids(9), &[]);
+    assert_eq!(requests, 0);
+    let (said, requests) = run(&server, base.path(), &task_ids(7), &["--prune"]);
+    assert_eq!(requests, 0);
+    assert!(
+        said.contains("5 tasks that are not listed any more were dropped"),
+        "{said}"
+    );
+    assert_eq!(raw_responses(&out).len(), 7);
+    assert!(published(&out) == published(&fresh));
+    let (said, _) = run(&server, base.path(), &task_ids(7), &["--prune"]);
+    assert!(said.starts_with("Nothing to do"), "{said}");
+    let (_, requests) = run(&server, base.path(), &task_ids(9), &[]);
+    assert_eq!(requests, 2);
+}
+
+#[test]
+fn the_journal_is_compacted_when_over_half_of_it_is_stale() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = base.path().join("out");
+    let ids = task_ids(12);
+    run(&server, base.path(), &ids, &[]);
+    let once = journal_bytes(base.path());
+    let responses = raw_responses(&out);
+    let tables = published(&out);
+    for _ in 0..3 {
+        let (_, requests) = run(&server, base.path(), &ids, &["--refresh", "all"]);
+        assert_eq!(requests, 12);
+        assert_eq!(journal_bytes(base.path()), once);
+        assert!(raw_responses(&out) == responses);
+        assert!(published(&out) == tables);
+    }
+    // Less than half.
+    run(&server, base.path(), &task_ids(3), &["--refresh", "all"]);
+    assert!(journal_bytes(base.path()) > once);
+    assert_eq!(raw_responses(&out).len(), 12);
+}
+
+#[test]
+fn an_interrupted_refresh_goes_on_and_fetches_nothing_twice() {
+    let base = tempfile::tempdir().unwrap();
+    let refused_id = Arc::new(Mutex::new(None));
+    let shared = Arc::clone(&refused_id);
+    let server = Server::start(move |request| {
+        let mut answer = task_answer(request);
+        if *shared.lock().unwrap() == Some(asked_id(request).to_owned()) {
+            *answer.status_mut() = hyper::StatusCode::UNAUTHORIZED;
+        }
+        answer
+    });
+    let asked = |options: &[&str], code: i32| {
+        let before = server.seen().len();
+        let output = program()
+            .env("SCALE_API_KEY", KEY)
+            .args(["--base-url", &format!("http://{}", server.address)])
+            .args(["--rate", "max", "--concurrency", "1", "--out"])
+            .arg(base.path().join("out"))
+            .args(task_ids(10).iter().flat_map(|id| ["--id", id]))
+            .args(options)
+            .output()
+            .unwrap();
+        assert_exit(&output, code);
+        server.seen().len() - before
+    };
+    assert_eq!(asked(&[], 0), 10);
+    let before = published(&base.path().join("out"));
+    *refused_id.lock().unwrap() = Some("task_7".to_owned());
+    assert_eq!(asked(&["--refresh", "all"], 4), 7);
+    assert!(published(&base.path().join("out")) == before);
+    *refused_id.lock().unwrap() = None;
+    assert_eq!(asked(&["--refresh", "all"], 0), 4);
+    assert_eq!(asked(&["--refresh", "all"], 0), 10);
+    assert!(published(&base.path().join("out")) == before);
+}
+
+#[test]
+fn damage_in_the_journal_costs_its_task_only_and_is_told() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = base.path().join("out");
+    run(&server, base.path(), &task_ids(12), &["--concurrency", "1"]);
+    let before = published(&out);
+    let path = out.join(".scale-export/journal");
+    let mut places = Vec::new();
+    JournalReader::open(&out.join(".scale-export"), None, |entry| {
+        places.push((entry.task_id.to_owned(), entry.location));
+    })
+    .unwrap();
+    let (task_id, place) = &places[5];
+    assert_eq!(task_id, "task_6");
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = usize::try_from(place.offset() + place.bytes() / 2).unwrap();
+    bytes[middle] ^= 0x10;
+    fs::write(&path, bytes).unwrap();
+    let (said, requests) = run(&server, base.path(), &task_ids(12), &["--refresh", "none"]);
+    assert_eq!(requests, 1);
+    assert!(
+        said.contains("warning: 1 damaged places in the journal were passed over"),
+        "{said}"
+    );
+    assert!(published(&out) == before);
+}
+
+#[test]
+fn a_journal_or_a_manifest_of_a_newer_version_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    run(&server, base.path(), &task_ids(3), &[]);
+    let refused = |path: &Path, newer: Vec<u8>| {
+        let kept = fs::read(path).unwrap();
+        fs::write(path, newer).unwrap();
+        let (_, output) = export(
+            &server,
+            base.path(),
+            "out",
+            &task_ids(3),
+            &["--refresh", "all"],
+        );
+        let said = assert_exit(&output, 2);
+        assert!(said.contains("version 2 is newer than this tool"), "{said}");
+        assert!(
+            said.contains("hint: use the version of this tool that wrote it"),
+            "{said}"
+        );
+        fs::write(path, kept).unwrap();
+    };
+    let journal = base.path().join("out/.scale-export/journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    // The version follows the eight bytes that begin a journal.
+    bytes[8] = 2;
+    refused(&journal, bytes);
+    let manifest = base.path().join("out/manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let newer = text.replace("\"format_version\": 1", "\"format_version\": 2");
+    refused(&manifest, newer.into_bytes());
+    run(&server, base.path(), &task_ids(3), &[]);
+}
+
+#[test]
+fn options_that_change_what_responses_mean_are_refused_by_name() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    run(&server, base.path(), &task_ids(3), &[]);
+    let before = published(&base.path().join("out"));
+    for (options, named) in [
+        (vec!["--expand", "project"], "--expand"),
+        (vec!["--opts", "annotation_details"], "--opts"),
+        (vec!["--keep-secrets"], "--keep-secrets"),
+    ] {
+        let (out, output) = export(&server, base.path(), "out", &task_ids(3), &options);
+        let said = assert_exit(&output, 2);
+        assert!(
+            said.contains(&format!("it was written with {named} ")),
+            "{said}"
+        );
+        assert!(
+            said.contains("hint: use the same options as before, or export to an empty directory"),
+            "{said}"
+        );
+        assert!(published(&out) == before);
+    }
+    // The order of names in a list means nothing.
+    let order = "model_parameters,annotation_details,attachment_details";
+    run(&server, base.path(), &task_ids(3), &["--opts", order]);
+    let output = program()
+        .env("SCALE_API_KEY", KEY)
+        .args([
+            "--base-url",
+            "http://127.0.0.1:9",
+            "--id",
+            "task_1",
+            "--out",
+        ])
+        .arg(base.path().join("out"))
+        .output()
+        .unwrap();
+    assert!(assert_exit(&output, 2).contains("it was written with --base-url "));
+}
