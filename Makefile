@@ -1,7 +1,7 @@
-.PHONY: help test demo lint bless bench fuzz
+.PHONY: help test demo lint bless bench bench-resume fuzz
 
 help: ## This list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 demo: ## Export 1,000 tasks of the sandbox into demo/
 	cargo run --release --quiet -- --ids examples/ids.txt --out demo/ --sandbox
@@ -20,6 +20,9 @@ lint: ## Format and lints
 
 bench: ## Ways from JSON to columns, side by side
 	cargo bench --locked --quiet --bench json_to_columns
+
+bench-resume: ## How fast a run finds out what earlier ones left
+	cargo bench --locked --quiet --bench open_journal
 
 bless: .venv/ready ## Write generated files anew
 	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden readme
