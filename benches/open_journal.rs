@@ -86,7 +86,10 @@ fn measure(base: &Path, size: u64) -> Found {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(line.contains(&format!("all {size} tasks are here already")), "{line}");
+    assert!(
+        line.contains(&format!("all {size} tasks are here already")),
+        "{line}"
+    );
     fs::remove_dir_all(&out).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak = peak.unwrap().trim().trim_end_matches(" kB");

@@ -455,6 +455,25 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_disk_that_is_too_small_is_told_until_it_is_not() {
+        let mut counts = Counts::default();
+        assert_eq!(counts.space_text(), None);
+        counts.take(&Event::Space {
+            needed: Some(12_345_678_901),
+            free: 4_000_000,
+        });
+        let text = "about 12.35 GB still to be written, 4.0 MB free";
+        assert_eq!(counts.space_text().as_deref(), Some(text));
+        let fields = counts.fields(Duration::from_secs(1));
+        assert_eq!(fields["bytes_needed"], 12_345_678_901_u64);
+        counts.take(&Event::Space {
+            needed: None,
+            free: 20_000_000_000,
+        });
+        assert_eq!(counts.space_text(), None);
+    }
+
     /// As in the templates.
     const BAR_WIDTH: usize = 24;
 

@@ -25,6 +25,25 @@ pub(super) struct Live<'l> {
 }
 
 impl Live<'_> {
+    /// The responses of IDs that are not in the list. Nobody asks any more why one failed.
+    fn unlisted(&self) -> impl Iterator<Item = (Location, &str)> {
+        self.unlisted.into_iter().flat_map(|found| {
+            let slots = found.ids.iter().zip(&found.slots);
+            slots.filter_map(|(task_id, slot)| match slot {
+                Slot::Response(location) => Some((*location, task_id)),
+                Slot::Failure(_) | Slot::Missing | Slot::Waiting => None,
+            })
+        })
+    }
+
+    /// Bytes of all records that count.
+    fn bytes(&self) -> u64 {
+        let refused = self.refused.iter().map(|(location, _)| location);
+        let unlisted = self.unlisted().map(|(location, _)| location);
+        let others = refused.copied().chain(unlisted);
+        self.index.bytes() + others.map(|location| location.bytes()).sum::<u64>()
+    }
+
     /// Every record that counts, with its ID, in the order of the journal.
     fn records(&self) -> Vec<(Location, &str)> {
         let listed = self.index.records();
@@ -32,15 +51,7 @@ impl Live<'_> {
             .iter()
             .chain(self.refused)
             .filter_map(|(location, position)| Some((*location, self.ids.get(*position)?)));
-        let unlisted = self.unlisted.into_iter().flat_map(|found| {
-            let slots = found.ids.iter().zip(&found.slots);
-            slots.filter_map(|(task_id, slot)| match slot {
-                Slot::Response(location) => Some((*location, task_id)),
-                // Nobody asks any more why it failed.
-                Slot::Failure(_) | Slot::Missing | Slot::Waiting => None,
-            })
-        });
-        let mut records: Vec<(Location, &str)> = listed.chain(unlisted).collect();
+        let mut records: Vec<(Location, &str)> = listed.chain(self.unlisted()).collect();
         records.sort_unstable_by_key(|(location, _)| location.offset());
         records
     }
@@ -56,9 +67,7 @@ impl Live<'_> {
         events: &Events,
         is_over: impl Fn() -> bool,
     ) -> Result<Option<Journal>, ExportError> {
-        let records = self.records();
-        let live: u64 = records.iter().map(|(location, _)| location.bytes()).sum();
-        let all = journal.bytes();
+        let (live, all) = (self.bytes(), journal.bytes());
         if !must && live >= all / 2 {
             return Ok(None);
         }
@@ -70,7 +79,7 @@ impl Live<'_> {
         events.send(Event::Phase("compacting the journal"));
         let mut new = Journal::create(staging.place(JOURNAL), options)?;
         let mut reader = journal.reader();
-        for (location, task_id) in records {
+        for (location, task_id) in self.records() {
             new.append_record(reader.read_record(task_id, location)?);
             if new.buffered() >= WRITE_BYTES {
                 new.flush()?;

@@ -4,8 +4,8 @@
 //! resume ──► fetch ──► store (journal) ──► build (flatten, tables) ──► compact ──► publish
 //! ```
 //!
-//! Fetching runs on the caller's thread, the journal and the tables each on one of their own. They
-//! share the [`index`], which says for each ID what the journal holds.
+//! The first of these run side by side ([`pipeline`]), and share the [`index`], which says for each ID what
+//! the journal holds.
 
 mod build;
 mod compact;
@@ -14,6 +14,7 @@ mod flatten;
 mod found;
 mod import;
 mod index;
+mod pipeline;
 mod publish;
 mod resources;
 mod resume;
@@ -21,28 +22,23 @@ mod store;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 pub use error::ExportError;
 pub use flatten::{FlattenOptions, flatten};
 pub use publish::ExportReport;
 
 use crate::event::{Event, Events};
-use crate::fetch::{FetchOptions, FetchStats, TaskClient, Wanted, fetch_all};
+use crate::fetch::{CheckBody, FetchOptions, TaskClient};
 use crate::ids::IdList;
 use crate::output::{Format, ManifestOptions, OutputDirectory, RunCounters, Staging};
 use compact::Live;
+use pipeline::{Done, Pipeline};
 use publish::{Publication, Target, now, publish};
 use resources::{SpaceWatch, fit_concurrency};
 use resume::{Resumed, journal_options, open_journal, tell_recovered, unchanged};
 use store::Stored;
-
-/// Responses that may wait for the journal; the network waits when there are more.
-const WAITING_RESPONSES: usize = 64;
 
 /// Which tasks of an earlier run are fetched again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +118,7 @@ const FILES_A_SANDBOXED_REQUEST: u64 = 3;
 /// Runs the whole job on this thread and two more, until it is published, stopped or has failed.
 pub fn export(
     options: &ExportOptions,
-    check: &Arc<dyn crate::fetch::CheckBody>,
+    check: &Arc<dyn CheckBody>,
     events: &Events,
     stop: &watch::Receiver<bool>,
 ) -> Result<Ended, ExportError> {
@@ -168,60 +164,20 @@ pub fn export(
     space.look(0, journal.bytes());
 
     let staging = Staging::begin(&directory);
-    let reader = journal.reader();
-    let (halt_sender, halt) = watch::channel(false);
-    let abandoned = AtomicBool::new(false);
-    let good_id = index
-        .any_held()
-        .and_then(|position| options.ids.get(position))
-        .map(str::to_owned);
-    let target = options.target();
-    let (fetched, stored, built) = thread::scope(|scope| {
-        let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
-        let store = scope.spawn(|| {
-            let stored = store::run(journal, arrived, &index, |fetched, journal| {
-                space.look(fetched, journal.bytes());
-            });
-            index.close();
-            stored
-        });
-        let build = scope.spawn(|| {
-            let built = build::run(&target, &index, reader, &staging, events, || {
-                *stop.borrow() || abandoned.load(Ordering::Relaxed)
-            });
-            if built.is_err() {
-                // The rest need not be fetched for tables that cannot be written now.
-                let _ = halt_sender.send(true);
-            }
-            built
-        });
-        // An ID is asked for once: those that have arrived meanwhile lie before this iterator.
-        let ids = options
-            .ids
-            .iter()
-            .enumerate()
-            .filter(|(position, _)| index.is_waiting(*position))
-            .map(|(position, task_id)| (position, task_id.to_owned()));
-        let wanted = Wanted {
-            ids,
-            count: wanted,
-            good_id,
-        };
-        let stops = (stop.clone(), halt);
-        let fetched = fetch(&fetch_options, wanted, &client, check, events, stops, sink);
-        if !matches!(&fetched, Ok(stats) if !stats.stopped) {
-            // Tables without the rest would not be published: they need not be built.
-            abandoned.store(true, Ordering::Relaxed);
-        }
-        (fetched, join(store), join(build))
-    });
-    let Stored { journal, refused } = stored?;
-    let stats = match (fetched, built.as_ref()) {
-        (Err(ExportError::Fetch(crate::fetch::FetchError::SinkClosed { .. })), Err(_)) => {
-            FetchStats::default()
-        }
-        (fetched, _) => fetched?,
+    let pipeline = Pipeline {
+        options,
+        fetch_options: &fetch_options,
+        client: &client,
+        index: &index,
+        staging: &staging,
+        events,
+        stop,
     };
+    let Done {
+        stats,
+        stored: Stored { journal, refused },
+        built,
+    } = pipeline.run(journal, wanted, check, space)?;
     let stopped = || {
         Ok(Ended::Stopped {
             held: index.held(),
@@ -229,7 +185,7 @@ pub fn export(
         })
     };
     let is_over = || *stop.borrow();
-    let Some(built) = built?.filter(|_| !is_over()) else {
+    let Some(built) = built.filter(|_| !is_over()) else {
         return stopped();
     };
     let live = Live {
@@ -250,7 +206,7 @@ pub fn export(
         return stopped();
     }
     events.send(Event::Phase("publishing"));
-    let is_compacted = compacted.is_some();
+    let with_journal = compacted.is_some();
     let publication = Publication {
         target: options.target(),
         options: manifest_options(options),
@@ -264,11 +220,11 @@ pub fn export(
             bytes_received: stats.bytes_received,
             journal_bytes: Some(compacted.unwrap_or(journal).bytes()),
         },
-        with_journal: is_compacted,
+        with_journal,
     };
     let report = publish(publication, &directory, staging, built)?;
     let not_listed = unlisted.ids.len() as u64;
-    let (pruned, unlisted) = if must_prune {
+    let (pruned, unlisted) = if options.prune {
         (not_listed, 0)
     } else {
         (0, not_listed)
@@ -303,46 +259,4 @@ fn manifest_options(options: &ExportOptions) -> ManifestOptions {
         tables: options.tables.clone(),
         keep_secrets: options.keep_secrets,
     }
-}
-
-/// Fetches on this thread; stops when the user or the tables' side says so.
-fn fetch(
-    options: &FetchOptions,
-    wanted: Wanted<impl Iterator<Item = (usize, String)>>,
-    client: &TaskClient,
-    check: &Arc<dyn crate::fetch::CheckBody>,
-    events: &Events,
-    (mut stop, mut halt): (watch::Receiver<bool>, watch::Receiver<bool>),
-    sink: mpsc::Sender<crate::fetch::Delivery>,
-) -> Result<FetchStats, ExportError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(ExportError::Runtime)?;
-    let stats = runtime.block_on(async {
-        let (merged_sender, merged) = watch::channel(false);
-        let merge = async move {
-            tokio::select! {
-                _ = stop.wait_for(|stopped| *stopped) => {}
-                _ = halt.wait_for(|halted| *halted) => {}
-            }
-            let _ = merged_sender.send(true);
-            // Keeps the channel open: a closed one could be read as something else.
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            stats = fetch_all(wanted, client, options, Arc::clone(check), events, sink, merged) => stats,
-            () = merge => Ok(FetchStats::default()),
-        }
-    });
-    // Connections that hang are not worth waiting for.
-    runtime.shutdown_timeout(Duration::from_millis(100));
-    Ok(stats?)
-}
-
-/// The result of a thread; a panic in it goes on here.
-fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

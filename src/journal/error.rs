@@ -74,7 +74,7 @@ impl Explain for JournalError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Io { .. } => {
-                "make space, or check the disk, and run the same command again".into()
+                "make space, or check the disk, and run the same command again; it goes on where it stopped".into()
             }
             Self::Header { .. } => {
                 "use the version of this tool that wrote it, or export to an empty directory".into()

@@ -1,6 +1,7 @@
 //! The journal while it is written: opening what is there, appending, syncing.
 //! Depends on `format` and `log`.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
@@ -171,7 +172,22 @@ impl Journal {
         if self.dirty {
             self.sync_now()?;
         }
-        Ok(())
+        self.is_in_place()
+    }
+
+    /// What is written to a file that was removed meanwhile would be lost, and nobody would tell.
+    fn is_in_place(&self) -> Result<(), JournalError> {
+        let path = &self.log.path;
+        let here = self.log.file.metadata();
+        let there = std::fs::metadata(path);
+        let (here, there) = here
+            .and_then(|here| Ok((here, there?)))
+            .map_err(JournalError::io("find", path))?;
+        if (here.dev(), here.ino()) == (there.dev(), there.ino()) {
+            return Ok(());
+        }
+        let replaced = std::io::Error::other("another file stands in its place");
+        Err(JournalError::io("find", path)(replaced))
     }
 
     fn sync_now(&mut self) -> Result<(), JournalError> {

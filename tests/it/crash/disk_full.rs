@@ -159,5 +159,21 @@ fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_i
         assert!(published(&kept) == published(&calm), "{what}");
     }
     tell(&format!("a small file system was full {full} times"));
+
+    // It is told before the first request that this will not do.
+    let script = format!(
+        "set -e; {}; {program} --base-url http://127.0.0.1:9 --retry-timeout 100ms --out {out}{}",
+        mount("512k"),
+        ids(1_000)
+    );
+    let output = Command::new("unshare")
+        .env("SCALE_API_KEY", KEY)
+        .args(ENTER)
+        .arg(script)
+        .output()
+        .unwrap();
+    let stderr = assert_code(&output, 5, "1000 tasks on 512 kB");
+    let told = format!("warning: about 6.0 MB are still to be written to `{out}`, and ");
+    assert!(stderr.starts_with(&told), "{stderr}");
     assert!(full >= 3, "the disk was full {full} times only");
 }

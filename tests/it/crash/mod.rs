@@ -339,6 +339,12 @@ fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
             let out = scenario.copy_of_before("left");
             scenario.traced(&out, &begins);
             assert!(is_pending(&out), "{}: {begins}", scenario.name);
+            if scenario.base.path().join("before").exists() {
+                let output = program().arg("verify").arg(&out).output().unwrap();
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(output.status.code(), Some(7), "{begins}: {said}");
+                assert!(said.contains("the next run in this directory"), "{said}");
+            }
             let (output, recovery) = scenario.traced(&out, "");
             assert_well(&output, scenario.name);
             fs::remove_dir_all(&out).unwrap();
