@@ -122,15 +122,15 @@ pub fn verify(
     if is_over() {
         return Ok(Verified::Stopped);
     }
-    if findings.count() > 0 && is_pending(directory) {
-        findings.add(Finding::of_file(
-            STATE_DIRECTORY,
-            "no publication under way",
-            "one that was cut short; the next run in this directory brings it to its end",
-        ));
-    }
     report.findings = findings.count();
     report.first_findings = findings.into_first();
+    if report.findings > 0 && is_pending(directory) {
+        report.findings += 1;
+        let text = "one that was cut short; the next run in this directory brings it to its end";
+        let finding = Finding::of_file(STATE_DIRECTORY, "no publication under way", text);
+        // It explains the others.
+        report.first_findings.insert(0, finding);
+    }
     report.seconds = started.elapsed().as_secs_f64();
     Ok(Verified::Done(report))
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use scale_export::sandbox::{Sandbox, SandboxConfig};
 
-use super::{in_parallel, is_proven};
+use super::{in_parallel, is_proven, run_unlocked};
 use crate::support::table::copy;
 use crate::support::{KEY, published, sandbox, task_ids, tell};
 
@@ -26,13 +26,13 @@ fn run_after(before: &str, server: &Sandbox, ids: usize, out: &Path, more: &str)
     let script = format!(
         "{before} && exec {program} --base-url {url} --rate max --concurrency 1 --out {out}{list} {more}"
     );
-    Command::new("sh")
+    let mut command = Command::new("sh");
+    command
         .env_clear()
         .env("SCALE_API_KEY", KEY)
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .args(["-c", &script])
-        .output()
-        .unwrap()
+        .args(["-c", &script]);
+    run_unlocked(&mut command)
 }
 
 fn assert_code(output: &Output, code: i32, what: &str) -> String {
