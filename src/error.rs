@@ -3,6 +3,7 @@
 //! Each module has its own `thiserror` enum whose messages name the operation, the path or ID and
 //! the cause. [`Explain`] adds what the command line needs. Depends on nothing.
 
+use std::io;
 use std::process::ExitCode;
 
 /// How a run ended, as schedulers see it. The numbers are interface; see `README.md`.
@@ -35,6 +36,26 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// What to do about a refusal of the file system.
+pub(crate) fn disk_hint(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "make space and run the same command again; it goes on where it stopped"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "choose a directory that you may write to with --out"
+        }
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            "a file stands where a directory is needed; choose another with --out"
+        }
+        io::ErrorKind::NotFound => {
+            "was the directory removed? What it held is lost; run the same command again"
+        }
+        _ => "check the disk and run the same command again; what was fetched is kept",
+    }
+    .to_owned()
 }
 
 /// What an error asks of the person who reads it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::error::{Exit, Explain};
+use crate::error::{Exit, Explain, disk_hint};
 
 /// Why the journal could not be used.
 #[derive(Debug, Error)]
@@ -73,9 +73,7 @@ impl JournalError {
 impl Explain for JournalError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Io { .. } => {
-                "make space, or check the disk, and run the same command again; it goes on where it stopped".into()
-            }
+            Self::Io { source, .. } => disk_hint(source),
             Self::Header { .. } => {
                 "use the version of this tool that wrote it, or export to an empty directory".into()
             }

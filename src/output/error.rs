@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::error::{Exit, Explain};
+use crate::error::{Exit, Explain, disk_hint};
 
 /// Why the output could not be made.
 #[derive(Debug, Error)]
@@ -79,23 +79,7 @@ impl OutputError {
 impl Explain for OutputError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Io {
-                operation, source, ..
-            } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
-                    "make space and run the same command again; it goes on where it stopped".into(),
-                ),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    Some("choose a directory that you may write to with --out".into())
-                }
-                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => Some(
-                    "a file stands where a directory is needed; choose another with --out".into(),
-                ),
-                _ if *operation == "create" => {
-                    Some("choose a directory that you may write to with --out".into())
-                }
-                _ => Some("what was fetched is kept; run the same command again to go on".into()),
-            },
+            Self::Io { source, .. } => Some(disk_hint(source)),
             Self::Table { .. } => {
                 Some("what was fetched is kept; run the same command again to go on".into())
             }

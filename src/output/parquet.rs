@@ -2,7 +2,8 @@
 //! The only file that names the `parquet` crate's writer.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
@@ -169,7 +170,16 @@ fn plain(schema: &Schema, table: &TableInfo) -> Schema {
     .with_metadata(file_metadata(table))
 }
 
-fn failed(table: &'static TableInfo, path: &std::path::Path, error: &ParquetError) -> OutputError {
+fn failed(table: &'static TableInfo, path: &Path, error: &ParquetError) -> OutputError {
+    if let ParquetError::External(cause) = error
+        && let Some(cause) = cause.downcast_ref::<io::Error>()
+    {
+        let source = cause.raw_os_error().map_or_else(
+            || io::Error::new(cause.kind(), cause.to_string()),
+            io::Error::from_raw_os_error,
+        );
+        return OutputError::io("write", path)(source);
+    }
     OutputError::Table {
         table: table.name,
         path: path.to_owned(),
@@ -212,5 +222,25 @@ fn column_properties(
             builder.set_column_dictionary_enabled(path, false)
         }
         _ => builder,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Explain as _;
+    use crate::tables::definition::TABLES;
+
+    #[test]
+    fn a_full_disk_within_a_row_group_is_told_as_one() {
+        const ENOSPC: i32 = 28;
+        let error = ParquetError::from(io::Error::from_raw_os_error(ENOSPC));
+        let error = failed(&TABLES[0], Path::new("out/tasks.parquet"), &error);
+        assert!(
+            error
+                .to_string()
+                .starts_with("could not write `out/tasks.parquet`: No space")
+        );
+        assert!(error.hint().unwrap().starts_with("make space"));
     }
 }

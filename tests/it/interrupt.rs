@@ -192,7 +192,8 @@ fn few_open_files_mean_few_requests_in_flight_and_no_error() {
 }
 
 #[test]
-fn a_directory_that_disappears_ends_the_run_with_its_path() {
+fn a_directory_that_disappears_ends_the_run_soon_and_with_its_path() {
+    const IDS: usize = 600;
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
     let gone = out.clone();
@@ -201,16 +202,73 @@ fn a_directory_that_disappears_ends_the_run_with_its_path() {
             // Whoever writes there may be faster than this.
             while fs::remove_dir_all(&gone).is_err() && gone.exists() {}
         }
+        std::thread::sleep(Duration::from_millis(20));
         task_answer(request)
     });
-    let output = command(&format!("http://{}", server.address), &out, 60)
+    let output = command(&format!("http://{}", server.address), &out, IDS)
         .args(["--concurrency", "1"])
         .output()
         .unwrap();
     let said = assert_exit(&output, 6);
-    assert!(said.starts_with("error: could not "), "{said}");
+    assert!(
+        said.contains("error: could not find the journal `"),
+        "{said}"
+    );
     assert!(said.contains(&out.display().to_string()), "{said}");
     assert!(said.contains("hint: "), "{said}");
+    // The rest was not fetched for nothing.
+    assert!(server.seen().len() < IDS / 2, "{}", server.seen().len());
+}
+
+#[cfg(debug_assertions)] // Only debug builds have numbered steps.
+#[test]
+fn what_the_disk_refuses_is_told_with_what_to_do() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    // Error numbers of Linux: no space, quota, read-only, input or output, no permission.
+    for (error, cause, hint) in [
+        (
+            28,
+            "No space left on device",
+            "make space and run the same command again",
+        ),
+        (
+            122,
+            "Disk quota exceeded",
+            "make space and run the same command again",
+        ),
+        (
+            30,
+            "Read-only file system",
+            "choose a directory that you may write to",
+        ),
+        (
+            13,
+            "Permission denied",
+            "choose a directory that you may write to",
+        ),
+        (
+            5,
+            "Input/output error",
+            "check the disk and run the same command again",
+        ),
+    ] {
+        // Creating a table, writing the journal, syncing it.
+        for step in ["output:20", "journal:5", "journal:7"] {
+            let out = base.path().join(format!("{error}_{step}"));
+            let output = command(&server.base_url(), &out, 3)
+                .args(["--concurrency", "1"])
+                .env("SCALE_EXPORT_FAILPOINT", format!("{step}:{error}"))
+                .output()
+                .unwrap();
+            let said = assert_exit(&output, 6);
+            assert!(
+                said.contains(cause) && said.contains(hint),
+                "{step}: {said}"
+            );
+            assert!(said.contains(&out.display().to_string()), "{step}: {said}");
+        }
+    }
 }
 
 #[test]
