@@ -24,6 +24,8 @@ enum Loss {
     Zeros,
     /// Names are as they were given, half of what was added to a file is there.
     Half,
+    /// Of the changes of names every other one is gone; contents are gone.
+    OtherNames,
 }
 
 /// What a directory holds: files with their content, and directories.
@@ -46,8 +48,42 @@ enum Entry {
 #[derive(Debug, Default)]
 struct Model {
     files: Vec<File>,
-    names: BTreeMap<PathBuf, Entry>,
-    synced_names: BTreeMap<PathBuf, Entry>,
+    names: Names,
+    synced_names: Names,
+    /// Steps that changed names, and are not synced.
+    unsynced: Vec<Change>,
+}
+
+type Names = BTreeMap<PathBuf, Entry>;
+
+/// A change of names; one that moves a name is not torn apart.
+#[derive(Debug, Clone)]
+enum Change {
+    Give(PathBuf, Entry),
+    Take(PathBuf),
+    Move(PathBuf, PathBuf),
+}
+
+impl Change {
+    fn apply(&self, names: &mut Names) {
+        match self {
+            Self::Give(path, entry) => drop(names.insert(path.clone(), *entry)),
+            Self::Take(path) => drop(names.remove(path)),
+            Self::Move(from, to) => {
+                // Two names of one file stay as they are.
+                if names.contains_key(from) && names.get(from) != names.get(to) {
+                    let entry = names.remove(from).unwrap();
+                    names.insert(to.clone(), entry);
+                }
+            }
+        }
+    }
+
+    /// Does the name that it gives or takes stand in this directory?
+    fn is_in(&self, directory: &Path) -> bool {
+        let (Self::Give(path, _) | Self::Take(path) | Self::Move(_, path)) = self;
+        path.parent() == Some(directory)
+    }
 }
 
 impl Model {
@@ -86,16 +122,21 @@ impl Model {
         }
     }
 
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.names);
+        self.unsynced.push(change);
+    }
+
     /// Does a step of a trace.
     fn apply(&mut self, step: &Value) {
         let path = PathBuf::from(step["path"].as_str().unwrap());
-        let to = step["to"].as_str().map(PathBuf::from);
+        let to = || PathBuf::from(step["to"].as_str().unwrap());
         match step["step"].as_str().unwrap() {
             kind @ ("create" | "open") => {
                 if !self.names.contains_key(&path) {
                     self.files.push(File::default());
                     let entry = Entry::File(self.files.len() - 1);
-                    self.names.insert(path, entry);
+                    self.change(Change::Give(path, entry));
                 } else if kind == "create" {
                     self.file(&path).content.clear();
                 }
@@ -115,43 +156,42 @@ impl Model {
                 let file = self.file(&path);
                 file.synced = file.content.clone();
             }
-            "rename" => {
-                let to = to.unwrap();
-                let (from, other) = (self.names.get(&path), self.names.get(&to));
-                // Two names of one file stay as they are.
-                if from.is_some() && from != other {
-                    let entry = self.names.remove(&path).unwrap();
-                    self.names.insert(to, entry);
-                }
-            }
+            "rename" => self.change(Change::Move(path, to())),
             "link" => {
                 if let Some(entry) = self.names.get(&path).copied() {
-                    self.names.insert(to.unwrap(), entry);
+                    self.change(Change::Give(to(), entry));
                 }
             }
-            "remove" | "remove_directory" => {
-                self.names.remove(&path);
-            }
-            "create_directory" => {
-                self.names.insert(path, Entry::Directory);
-            }
+            "remove" | "remove_directory" => self.change(Change::Take(path)),
+            "create_directory" => self.change(Change::Give(path, Entry::Directory)),
             "sync_directory" => {
                 let is_here = |name: &PathBuf| name.parent() == Some(&path);
                 self.synced_names.retain(|name, _| !is_here(name));
                 let here = self.names.iter().filter(|(name, _)| is_here(name));
                 self.synced_names
                     .extend(here.map(|(name, entry)| (name.clone(), *entry)));
+                self.unsynced.retain(|change| !change.is_in(&path));
             }
             "lock" => {}
             other => panic!("{other}"),
         }
     }
 
+    /// Names of which every other change was lost that was not synced.
+    fn every_other_name(&self) -> Names {
+        let mut names = self.synced_names.clone();
+        for change in self.unsynced.iter().step_by(2) {
+            change.apply(&mut names);
+        }
+        names
+    }
+
     /// What stands in `directory` after the power comes back.
     fn after(&self, loss: Loss, directory: &Path) -> Tree {
-        let names = match loss {
-            Loss::All => &self.synced_names,
-            Loss::Contents | Loss::Zeros | Loss::Half => &self.names,
+        let names = &match loss {
+            Loss::All => self.synced_names.clone(),
+            Loss::Contents | Loss::Zeros | Loss::Half => self.names.clone(),
+            Loss::OtherNames => self.every_other_name(),
         };
         let has_all_above = |path: &Path| {
             let mut above = path.ancestors().skip(1);
@@ -190,7 +230,7 @@ impl File {
                 let added = content.len() - synced.len();
                 content[..synced.len() + added / 2].to_vec()
             }
-            Loss::All | Loss::Contents | Loss::Half => synced.clone(),
+            Loss::All | Loss::Contents | Loss::Half | Loss::OtherNames => synced.clone(),
         }
     }
 }
@@ -223,7 +263,13 @@ fn a_power_loss_at_any_moment_loses_nothing_that_was_synced() {
         let mut cases = Vec::new();
         for (moment, step) in trace.iter().enumerate() {
             model.apply(step);
-            for loss in [Loss::All, Loss::Contents, Loss::Zeros, Loss::Half] {
+            for loss in [
+                Loss::All,
+                Loss::Contents,
+                Loss::Zeros,
+                Loss::Half,
+                Loss::OtherNames,
+            ] {
                 let left = model.after(loss, &traced);
                 // Many moments leave the same.
                 if seen.insert(left.clone()) {
