@@ -11,8 +11,15 @@ demo: ## Export 1,000 tasks of the sandbox into demo/
 	.venv/bin/pip install --quiet --disable-pip-version-check -r tests/consumers/requirements.txt
 	touch .venv/ready
 
-test: .venv/ready lint ## Everything that is checked
-	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked
+# Airflow pins much that the readers have in other versions.
+.venv-airflow/ready: tests/consumers/airflow.txt
+	python3 -m venv .venv-airflow
+	.venv-airflow/bin/pip install --quiet --disable-pip-version-check -r tests/consumers/airflow.txt
+	touch .venv-airflow/ready
+
+test: .venv/ready .venv-airflow/ready lint ## Everything that is checked
+	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
+		SCALE_EXPORT_TEST_AIRFLOW=$(CURDIR)/.venv-airflow/bin/python cargo test --locked
 
 lint: ## Format and lints
 	cargo fmt --check

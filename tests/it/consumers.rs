@@ -1,14 +1,10 @@
 //! The readers that users have: DuckDB, pandas, polars and pyarrow on real files, and the examples.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
-use scale_export::sandbox::{Sandbox, SandboxConfig};
+use scale_export::sandbox::SandboxConfig;
 
-use crate::support::{
-    KEY, export, program, python, raw_responses, root, sandbox, task_ids, to_lines,
-};
+use crate::support::{export, program, python, raw_responses, root, sandbox, task_ids, to_lines};
 
 #[test]
 fn every_reader_takes_every_table_of_both_formats() {
@@ -69,62 +65,6 @@ fn the_queries_of_the_readme_give_what_stands_under_them() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-}
-
-/// Runs a command line of an example as a scheduler would, with its paths moved below `base`.
-fn run_as_scheduler(base: &Path, command: &str, server: &Sandbox) -> Output {
-    let command = command
-        .replace("/srv/scale", &base.display().to_string())
-        .replace(
-            "/usr/local/bin/scale-export",
-            env!("CARGO_BIN_EXE_scale-export"),
-        )
-        // systemd's directory of credentials.
-        .replace("%d/scale-key", &base.join("key").display().to_string());
-    Command::new("/bin/sh")
-        .args(["-c", &command])
-        .env_clear()
-        // As cron has it.
-        .env("PATH", "/usr/bin:/bin")
-        .env("SCALE_API_URL", server.base_url())
-        .env("SCALE_EXPORT_RATE", "max")
-        .output()
-        .unwrap()
-}
-
-#[test]
-fn the_schedulers_examples_run() {
-    let example = |name: &str| fs::read_to_string(root().join("examples").join(name)).unwrap();
-    let service = example("scale-export.service");
-    let from_service = service
-        .lines()
-        .find_map(|line| line.strip_prefix("ExecStart="))
-        .unwrap();
-    let crontab = example("crontab");
-    let entry = crontab
-        .lines()
-        .find(|line| line.starts_with(|c: char| c.is_ascii_digit()))
-        .unwrap();
-    // Five fields of time, then the command; cron itself reads a bare % as the end of the line.
-    let from_crontab = entry.splitn(6, ' ').last().unwrap();
-    let variable = crontab
-        .lines()
-        .find_map(|line| line.strip_prefix("EXPORT="))
-        .unwrap();
-    let from_crontab = from_crontab.replace("$EXPORT", variable.trim_matches('"'));
-    let from_crontab = from_crontab.as_str();
-    assert!(!from_crontab.contains('%'));
-    assert!(example("scale-export.timer").contains("OnCalendar="));
-    let server = sandbox(SandboxConfig::default());
-    for command in [from_service, from_crontab] {
-        let base = tempfile::tempdir().unwrap();
-        fs::write(base.path().join("ids.txt"), "task_1\ntask_2\n").unwrap();
-        fs::write(base.path().join("key"), format!("{KEY}\n")).unwrap();
-        let output = run_as_scheduler(base.path(), command, &server);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{command}: {stderr}");
-        assert!(base.path().join("export/manifest.json").exists());
-    }
 }
 
 #[test]

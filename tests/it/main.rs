@@ -23,5 +23,6 @@ mod proof;
 mod rebuild;
 mod refresh;
 mod running;
+mod scheduling;
 mod support;
 mod verify;

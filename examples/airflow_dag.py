@@ -1,0 +1,93 @@
+"""Nightly export of Scale tasks, for Airflow 3; runs with 2.10 as well.
+
+`export` is green when tables were published, so that what follows may use them. IDs that failed turn
+`failed_ids` red and with it the whole run, while `verify` and whatever follows it go on.
+"""
+import json
+import subprocess
+import tempfile
+from datetime import datetime, timedelta
+from pathlib import Path
+
+try:
+    from airflow.sdk import dag, task
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+except ImportError:  # Airflow 2, and the first releases of 3
+    from airflow.decorators import dag, task
+    from airflow.exceptions import AirflowException, AirflowFailException
+
+PROGRAM = "/usr/local/bin/scale-export"
+OUT = "/srv/scale/export"
+# No option takes the key itself: Airflow shows commands in its pages and logs.
+EXPORT = [PROGRAM, "--ids", "/srv/scale/ids.txt", "--out", OUT, "--api-key-file", "/srv/scale/key"]
+
+
+def what_to_do(code):
+    """What an exit code asks for: "done", "some_failed", "again" or "fail"."""
+    if code == 0:
+        return "done"
+    if code == 3:  # published, but some IDs failed; asking again at once seldom helps
+        return "some_failed"
+    # The API was away, or the run was stopped; below zero is the signal that killed it. The same
+    # command goes on where it was.
+    if code in (5, 130, 143) or code < 0:
+        return "again"
+    return "fail"  # does not heal by itself
+
+
+def run(command):
+    """Runs it with its log in the task's log; gives its exit code and the summary that it wrote."""
+    with tempfile.TemporaryDirectory() as directory:
+        summary = Path(directory, "summary.json")
+        command = [*command, "--progress", "never", "--summary", str(summary)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+            try:
+                for line in process.stderr:
+                    print(line, end="")
+            except BaseException:
+                # Airflow ends the task, not what it started. The program keeps its state and ends
+                # within seconds; the next try would else find the directory locked.
+                process.terminate()
+                raise
+        text = summary.read_text() if summary.exists() else ""
+    return process.returncode, json.loads(text or "{}")
+
+
+@dag(
+    schedule="15 2 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,  # a run always exports what is there now
+    max_active_runs=1,  # a second run in the same directory would end with exit code 2
+    tags=["scale"],
+)
+def scale_export():
+    # Two hours and more for an API that is away: each try waits five minutes for it, too.
+    @task(retries=6, retry_delay=timedelta(minutes=15), execution_timeout=timedelta(hours=6))
+    def export():
+        code, summary = run(EXPORT)
+        verdict = what_to_do(code)
+        message = f"exit code {code}: {summary.get('error', 'see the log above')}"
+        if verdict == "again":
+            raise AirflowException(message)
+        if verdict == "fail":
+            raise AirflowFailException(message)
+        return {"some_failed": verdict == "some_failed", **summary}
+
+    @task(retries=0)
+    def failed_ids(summary):
+        if summary["some_failed"]:
+            kinds = summary.get("failures")
+            raise AirflowFailException(f"{summary.get('failed')} IDs failed, {kinds}: see {OUT}/failures.jsonl")
+
+    @task(retries=0)
+    def verify():
+        code, summary = run([PROGRAM, "verify", OUT])
+        if code != 0:
+            raise AirflowFailException(f"exit code {code}: {summary.get('error', 'see the log above')}")
+
+    summary = export()
+    failed_ids(summary)
+    summary >> verify()  # and then your own tasks
+
+
+scale_export()

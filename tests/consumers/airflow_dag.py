@@ -1,0 +1,72 @@
+"""Runs the example DAG with Airflow, once for each exit code, and compares what becomes of its tasks.
+
+Arguments: the DAG's file, a directory for Airflow's files, and exit codes, each with what it asks for:
+`5=again`. The program is a stand-in that ends with the code once, and with 0 if it is tried again.
+"""
+import importlib.util
+import json
+import os
+import pathlib
+import sys
+from datetime import datetime, timedelta, timezone
+
+source, home = map(pathlib.Path, sys.argv[1:3])
+os.environ.update(
+    AIRFLOW_HOME=str(home),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__DAGS_FOLDER=str(source.parent),
+    # Tracebacks of tasks that are meant to fail say nothing.
+    AIRFLOW__LOGGING__LOGGING_LEVEL="CRITICAL",
+)
+
+from airflow.dag_processing.dagbag import DagBag
+from airflow.utils.db import initdb
+
+initdb()
+assert DagBag(str(source)).import_errors == {}
+spec = importlib.util.spec_from_file_location("example", source)
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+
+stub = home / "scale-export"
+module.PROGRAM = module.EXPORT[0] = str(stub)
+SUMMARY = {"failed": 2, "failures": {"not_found": 2}, "error": "as the program said it"}
+
+
+def run(code, day):
+    """The state of the run, those of its tasks, and how often the program was started to export."""
+    calls = home / f"calls_{day}"
+    end = f"kill -{-code} $$" if code < 0 else f"exit {code}"
+    stub.write_text(
+        f"""#!/bin/sh
+[ "$1" != verify ] || exit 0
+echo call >> {calls}
+[ $(wc -l < {calls}) -eq 1 ] || exit 0
+while [ "$1" != --summary ]; do shift; done
+echo '{json.dumps(SUMMARY)}' > "$2"
+{end}
+"""
+    )
+    stub.chmod(0o755)
+    dag = module.scale_export()
+    dag.get_task("export").retry_delay = timedelta(0)
+    result = dag.test(logical_date=datetime(2026, 1, day, tzinfo=timezone.utc))
+    states = {task.task_id: str(task.state) for task in result.get_task_instances()}
+    return str(result.state), states, len(calls.read_text().splitlines())
+
+
+def states(export, failed_ids, verify):
+    return {"export": export, "failed_ids": failed_ids, "verify": verify}
+
+
+EXPECTED = {
+    "done": ("success", states("success", "success", "success"), 1),
+    # Red for people, tables for what follows.
+    "some_failed": ("failed", states("success", "failed", "success"), 1),
+    "again": ("success", states("success", "success", "success"), 2),
+    "fail": ("failed", states("failed", "upstream_failed", "upstream_failed"), 1),
+}
+for day, argument in enumerate(sys.argv[3:], start=1):
+    code, asked = argument.split("=")
+    found = run(int(code), day)
+    assert found == EXPECTED[asked], f"exit code {code} gives {found} and not {EXPECTED[asked]}"

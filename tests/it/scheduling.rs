@@ -1,0 +1,434 @@
+//! Schedulers: the examples for them, and what `docs/operations.md` tells whoever looks after them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use scale_export::sandbox::{Sandbox, SandboxConfig};
+use serde_json::Value;
+
+use crate::support::{KEY, export, manifest, program, python, root, sandbox, task_ids};
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// Says so, past the test runner, which keeps what a test that passes prints to itself.
+fn leave_out(what: &str) {
+    let note = format!("left out: {what}\n");
+    std::io::stderr().write_all(note.as_bytes()).unwrap();
+}
+
+fn text(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), &output.stderr].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+/// The first column of a table of exit codes, with the rest of the row.
+fn rows_of_codes(document: &str) -> BTreeMap<i32, String> {
+    let mut rows = BTreeMap::new();
+    for line in document.lines() {
+        let Some((codes, rest)) = line
+            .strip_prefix("| ")
+            .and_then(|row| row.split_once(" | "))
+        else {
+            continue;
+        };
+        let codes: Result<Vec<i32>, _> = codes.split(", ").map(str::parse).collect();
+        for code in codes.unwrap_or_default() {
+            assert!(rows.insert(code, rest.to_owned()).is_none(), "{code} twice");
+        }
+    }
+    rows
+}
+
+/// Of each exit code: whether a scheduler should try again, as `docs/operations.md` has it.
+fn tried_again() -> BTreeMap<i32, bool> {
+    let rows = rows_of_codes(&read("docs/operations.md"));
+    let again = rows.into_iter().map(|(code, rest)| {
+        let last = rest.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        assert!(["yes", "no"].contains(&last), "{code}: {last}");
+        (code, last == "yes")
+    });
+    again.collect()
+}
+
+#[test]
+fn every_exit_code_is_explained_to_operators() {
+    let readme = rows_of_codes(&read("README.md"));
+    let codes: Vec<i32> = readme.into_keys().collect();
+    assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 130, 143]);
+    assert_eq!(tried_again().into_keys().collect::<Vec<_>>(), codes);
+}
+
+/// A directory that a scheduled run finds.
+fn prepare(base: &Path) {
+    fs::write(base.join("ids.txt"), "task_1\ntask_2\n").unwrap();
+    fs::write(base.join("key"), format!("{KEY}\n")).unwrap();
+}
+
+/// A shell with what cron gives it and no more.
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", command])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin");
+    shell
+}
+
+/// Where the API is, and no wait for a pace.
+fn against<'c>(command: &'c mut Command, server: &Sandbox) -> &'c mut Command {
+    command
+        .env("SCALE_API_URL", server.base_url())
+        .env("SCALE_EXPORT_RATE", "max")
+}
+
+fn moved(command: &str, program: &str, base: &Path) -> String {
+    command
+        .replace("/srv/scale", &base.display().to_string())
+        .replace("/usr/local/bin/scale-export", program)
+}
+
+fn assert_exported(output: &Output, out: &Path) {
+    assert!(output.status.success(), "{}", text(output));
+    assert_eq!(manifest(out)["ids"]["exported"], 2);
+}
+
+/// The command of the crontab's entry.
+fn crontab_command() -> String {
+    let crontab = read("examples/crontab");
+    let entry = crontab
+        .lines()
+        .find(|line| line.starts_with(|c: char| c.is_ascii_digit()))
+        .unwrap();
+    // cron takes a bare % for the end of the command, and no more than 999 characters.
+    assert!(!entry.contains('%') && entry.len() < 1000);
+    let variable = crontab
+        .lines()
+        .find_map(|line| line.strip_prefix("EXPORT="));
+    // Five fields of time, then the command.
+    let command = entry.splitn(6, ' ').last().unwrap();
+    command.replace("$EXPORT", variable.unwrap().trim_matches('"'))
+}
+
+#[test]
+fn the_crontab_runs() {
+    let base = tempfile::tempdir().unwrap();
+    prepare(base.path());
+    let server = sandbox(SandboxConfig::default());
+    let program = env!("CARGO_BIN_EXE_scale-export");
+    let command = moved(&crontab_command(), program, base.path());
+    let output = against(&mut shell(&command), &server).output().unwrap();
+    assert_exported(&output, &base.path().join("export"));
+    assert_eq!(text(&output), "", "what is said is mailed");
+}
+
+fn write_script(path: &Path, script: &str) {
+    fs::write(path, format!("#!/bin/sh\n{script}")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Runs the crontab's command with a stand-in that ends with these codes, one after another; gives
+/// what it ended with and said, how often the program ran, and how often it was waited for an hour.
+fn crontab_meets(codes: &[i32]) -> (i32, String, usize, usize) {
+    let base = tempfile::tempdir().unwrap();
+    let at = |name: &str| base.path().join(name);
+    fs::create_dir(at("export")).unwrap();
+    fs::write(at("export/failures.jsonl"), "the failures\n").unwrap();
+    let lines = |name: &str| fs::read_to_string(at(name)).map_or(0, |text| text.lines().count());
+    let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
+    fs::write(at("codes"), codes.join("\n") + "\n").unwrap();
+    let script = "cd \"${0%/*}\"; echo >> runs; exit $(sed -n \"$(wc -l < runs)p\" codes)\n";
+    write_script(&at("program"), script);
+    let script = "[ $1 -eq 0 ] || { [ $1 -eq 3600 ] && echo >> \"${0%/*}/waits\"; }\n";
+    write_script(&at("sleep"), script);
+    let program = at("program").display().to_string();
+    let output = shell(&moved(&crontab_command(), &program, base.path()))
+        .env("PATH", format!("{}:/usr/bin:/bin", base.path().display()))
+        .output()
+        .unwrap();
+    let code = output.status.code().unwrap();
+    (code, text(&output), lines("runs"), lines("waits"))
+}
+
+#[test]
+fn the_crontab_heeds_exit_codes() {
+    for (&code, &again) in &tried_again() {
+        // Whoever stopped a run by hand does not want it back within the hour.
+        let again = again && code < 128;
+        let (exit, said, runs, waits) = crontab_meets(&[code, 0]);
+        let expected = if again { (0, 2, 1) } else { (code, 1, 0) };
+        assert_eq!((exit, runs, waits), expected, "exit code {code}: {said}");
+        assert_eq!(said.is_empty(), exit == 0, "exit code {code}: {said}");
+        assert_eq!(said.contains("the failures"), exit == 3);
+    }
+    let (exit, said, runs, waits) = crontab_meets(&[5; 9]);
+    assert_eq!((exit, runs, waits), (5, 6, 5), "{said}");
+    let (exit, said, runs, _) = crontab_meets(&[5, 3]);
+    assert_eq!((exit, runs), (3, 2));
+    assert!(said.contains("the failures"));
+}
+
+/// The values of one setting of the service.
+fn setting(name: &str) -> Vec<String> {
+    let service = read("examples/scale-export.service");
+    let prefix = format!("{name}=");
+    let value = service.lines().find_map(|line| line.strip_prefix(&prefix));
+    value.unwrap().split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn the_service_runs_and_heeds_exit_codes() {
+    let base = tempfile::tempdir().unwrap();
+    prepare(base.path());
+    let server = sandbox(SandboxConfig::default());
+    let program = env!("CARGO_BIN_EXE_scale-export");
+    let command = moved(&setting("ExecStart").join(" "), program, base.path());
+    // systemd's directory of credentials.
+    let command = command.replace(
+        "%d/scale-key",
+        &base.path().join("key").display().to_string(),
+    );
+    let output = against(&mut shell(&command), &server).output().unwrap();
+    assert_exported(&output, &base.path().join("export"));
+
+    assert_eq!(setting("Restart"), ["on-failure"]);
+    let success = setting("SuccessExitStatus");
+    assert_eq!(success, ["130", "143"], "stopped by hand");
+    let prevented = setting("RestartPreventExitStatus");
+    // 0 is no failure, and 7 is not of the main job.
+    for (code, again) in tried_again() {
+        if ![0, 7, 130, 143].contains(&code) {
+            assert_eq!(prevented.contains(&code.to_string()), !again, "{code}");
+        }
+    }
+}
+
+#[test]
+fn systemd_takes_the_units() {
+    let base = tempfile::tempdir().unwrap();
+    let units = ["scale-export.service", "scale-export.timer"].map(|name| {
+        let unit = read(&format!("examples/{name}"));
+        let unit = unit.replace(
+            "/usr/local/bin/scale-export",
+            env!("CARGO_BIN_EXE_scale-export"),
+        );
+        let path = base.path().join(name);
+        fs::write(&path, unit).unwrap();
+        path
+    });
+    let check = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args(units)
+        .output();
+    let Ok(output) = check else {
+        return leave_out("a check of the systemd units: systemd-analyze is not on this machine");
+    };
+    // Names that it does not know are told and passed over, with exit code 0.
+    let said = text(&output);
+    let complaints: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("scale-export"))
+        .collect();
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "{complaints:?}"
+    );
+}
+
+/// What the rules of a `podFailurePolicy` do at an exit code: the first that fits.
+fn action<'p>(policy: &'p Value, container: &Value, code: i32) -> &'p str {
+    let rules = policy["rules"].as_array().unwrap();
+    let rule = rules.iter().find(|rule| {
+        let codes = &rule["onExitCodes"];
+        let values = codes["values"].as_array();
+        values.is_some_and(|values| {
+            assert_eq!(codes["containerName"], container["name"]);
+            values.contains(&code.into()) == (codes["operator"] == "In")
+        })
+    });
+    rule.unwrap()["action"].as_str().unwrap()
+}
+
+#[test]
+fn the_cron_job_is_valid_runs_and_heeds_exit_codes() {
+    let output = python()
+        .arg(root().join("tests/consumers/kubernetes.py"))
+        .arg(root().join("examples/kubernetes-cronjob.yaml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let resources: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let cron_job = resources
+        .iter()
+        .find(|resource| resource["kind"] == "CronJob");
+    let cron_job = &cron_job.unwrap()["spec"];
+    assert_eq!(cron_job["concurrencyPolicy"], "Forbid");
+    let job = &cron_job["jobTemplate"]["spec"];
+    let pod = &job["template"]["spec"];
+    let container = &pod["containers"][0];
+    // Without it there is no policy by exit code.
+    assert_eq!(pod["restartPolicy"], "Never");
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+
+    let policy = &job["podFailurePolicy"];
+    // Before the exit codes: a pod that is evicted ends with 143.
+    assert_eq!(policy["rules"][0]["action"], "Ignore");
+    assert_eq!(
+        policy["rules"][0]["onPodConditions"][0]["type"],
+        "DisruptionTarget"
+    );
+    for (code, again) in tried_again().into_iter().filter(|(code, _)| *code != 0) {
+        let expected = if again { "Count" } else { "FailJob" };
+        assert_eq!(
+            action(policy, container, code),
+            expected,
+            "exit code {code}"
+        );
+    }
+    assert_eq!(action(policy, container, 137), "Count");
+
+    let base = tempfile::tempdir().unwrap();
+    prepare(base.path());
+    let at = |name: &str| base.path().join(name).display().to_string();
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    let args = container["args"].as_array().unwrap().iter().map(|arg| {
+        let arg = arg.as_str().unwrap();
+        if let Some((_, path)) = arg.split_once("=/") {
+            let is_mounted = |mount: &Value| {
+                let below = mount["mountPath"].as_str().unwrap()[1..].to_owned() + "/";
+                path.starts_with(&below)
+            };
+            assert!(mounts.iter().any(is_mounted), "{arg} is on no volume");
+        }
+        arg.replace("/etc/scale/ids/ids.txt", &at("ids.txt"))
+            .replace("/etc/scale/key/key", &at("key"))
+            .replace("/data", &at(""))
+    });
+    let server = sandbox(SandboxConfig::default());
+    let output = against(program().args(args), &server).output().unwrap();
+    assert_exported(&output, &base.path().join("export"));
+    assert!(base.path().join("summary.json").exists());
+}
+
+/// What the DAG is expected to do at each exit code, and below zero for a signal.
+fn verdicts() -> BTreeMap<i32, &'static str> {
+    let verdict = |(code, again)| {
+        let other = match code {
+            0 => "done",
+            3 => "some_failed",
+            _ => "fail",
+        };
+        (code, if again { "again" } else { other })
+    };
+    let mut verdicts: BTreeMap<_, _> = tried_again().into_iter().map(verdict).collect();
+    verdicts.extend([(-9, "again"), (101, "fail")]);
+    verdicts
+}
+
+#[test]
+fn the_dag_runs_the_program_and_maps_exit_codes() {
+    // Without Airflow: what the file takes from it stands empty, and its functions are called.
+    let script = "import json, sys, types\n\
+        for name in 'airflow', 'airflow.sdk', 'airflow.sdk.exceptions':\n\
+        \x20   sys.modules[name] = types.ModuleType(name)\n\
+        sdk, exceptions = sys.modules['airflow.sdk'], sys.modules['airflow.sdk.exceptions']\n\
+        sdk.dag, sdk.task = lambda **options: lambda function: lambda: None, None\n\
+        exceptions.AirflowException = exceptions.AirflowFailException = None\n\
+        names = {}\n\
+        exec(compile(open(sys.argv[1]).read(), sys.argv[1], 'exec'), names)\n\
+        code, summary = names['run'](names['EXPORT'])\n\
+        print(code, summary['exported'], 'log:', names['run']([names['PROGRAM'], '--no-such'])[0])\n\
+        for code in sys.argv[2:]: print(names['what_to_do'](int(code)))\n";
+    let base = tempfile::tempdir().unwrap();
+    prepare(base.path());
+    let program = env!("CARGO_BIN_EXE_scale-export");
+    let dag = base.path().join("dag.py");
+    let source = read("examples/airflow_dag.py");
+    fs::write(&dag, moved(&source, program, base.path())).unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let verdicts = verdicts();
+    let output = against(&mut python(), &server)
+        .args(["-c", script])
+        .arg(dag)
+        .args(verdicts.keys().map(ToString::to_string))
+        .output()
+        .unwrap();
+    assert_exported(&output, &base.path().join("export"));
+    let said = text(&output);
+    assert!(said.contains("Exported 2 of 2"), "no log: {said}");
+    let (_, said) = said.split_once("0 2 log: 2\n").unwrap();
+    let expected: Vec<&str> = verdicts.into_values().collect();
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_dag_runs_in_airflow() {
+    let Some(python) = std::env::var_os("SCALE_EXPORT_TEST_AIRFLOW") else {
+        return leave_out("a run of the Airflow DAG: `make test` installs Airflow for it");
+    };
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(python)
+        .arg(root().join("tests/consumers/airflow_dag.py"))
+        .arg(root().join("examples/airflow_dag.py"))
+        .arg(home.path())
+        .args(
+            verdicts()
+                .iter()
+                .map(|(code, asked)| format!("{code}={asked}")),
+        )
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn the_commands_for_operators_run() {
+    let document = read("docs/operations.md");
+    let blocks: Vec<&str> = document
+        .split("```sh\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(blocks.len() >= 5, "{blocks:?}");
+    if Command::new("jq").arg("--version").output().is_err() {
+        return leave_out("the commands of docs/operations.md: jq is not on this machine");
+    }
+    let base = tempfile::tempdir().unwrap();
+    prepare(base.path());
+    let bin = base.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let program = env!("CARGO_BIN_EXE_scale-export");
+    std::os::unix::fs::symlink(program, bin.join("scale-export")).unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let mut said = String::new();
+    for block in blocks {
+        let command = format!("set -eu\n{}", moved(block, program, base.path()));
+        let output = against(&mut shell(&command), &server)
+            .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{block}\n{}", text(&output));
+        said += &text(&output);
+    }
+    // The counts of IDs, how the run ended, and the proof of the copy.
+    for part in ["2\t0\n", "\"exit_code\": 0", "moved: all files are as"] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+}
+
+#[test]
+fn a_summary_beside_the_directory_does_not_bind_later_runs() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let summary = base.path().join("summary.json");
+    let with_summary = ["--summary", summary.to_str().unwrap()];
+    for options in [&with_summary[..], &[]] {
+        let (_, output) = export(&server, base.path(), "out", &task_ids(2), options);
+        assert!(output.status.success(), "{}", text(&output));
+    }
+}
