@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -10,16 +9,14 @@ use std::process::{Command, Output};
 use scale_export::sandbox::{Sandbox, SandboxConfig};
 use serde_json::Value;
 
-use crate::support::{KEY, export, manifest, program, python, root, sandbox, task_ids};
+use crate::support::{KEY, manifest, program, python, root, sandbox, tell};
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// Says so, past the test runner, which keeps what a test that passes prints to itself.
 fn leave_out(what: &str) {
-    let note = format!("left out: {what}\n");
-    std::io::stderr().write_all(note.as_bytes()).unwrap();
+    tell(&format!("left out: {what}"));
 }
 
 fn text(output: &Output) -> String {
@@ -418,17 +415,5 @@ fn the_commands_for_operators_run() {
     // The counts of IDs, how the run ended, and the proof of the copy.
     for part in ["2\t0\n", "\"exit_code\": 0", "moved: all files are as"] {
         assert!(said.contains(part), "{part} is not in {said}");
-    }
-}
-
-#[test]
-fn a_summary_beside_the_directory_does_not_bind_later_runs() {
-    let base = tempfile::tempdir().unwrap();
-    let server = sandbox(SandboxConfig::default());
-    let summary = base.path().join("summary.json");
-    let with_summary = ["--summary", summary.to_str().unwrap()];
-    for options in [&with_summary[..], &[]] {
-        let (_, output) = export(&server, base.path(), "out", &task_ids(2), options);
-        assert!(output.status.success(), "{}", text(&output));
     }
 }
