@@ -11,7 +11,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY
 use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
 use secrecy::ExposeSecret as _;
 
-use super::retry::{Trouble, retry_after};
+use super::retry::{Distrust, Trouble, retry_after};
 use super::words::{self, MAX_ERROR_BODY};
 use super::{FetchError, FetchOptions};
 
@@ -214,8 +214,8 @@ impl TaskClient {
 
     /// No answer, or only a part of it.
     fn transport(&self, error: &reqwest::Error, status: Option<u16>, bytes: u64) -> Failure {
-        let trouble = if is_certificate_error(error) {
-            Trouble::Certificate
+        let trouble = if let Some(why) = tls_error(error).and_then(distrust) {
+            Trouble::Certificate(why)
         } else if error.is_timeout() {
             Trouble::Timeout
         } else {
@@ -303,20 +303,36 @@ fn chain(error: &reqwest::Error) -> String {
         .unwrap_or_else(|| "the connection failed".to_owned())
 }
 
-/// Is the server's certificate the trouble? The layers in between hide it in I/O errors, one inside
-/// the other, whose `source` leaves out what they wrap.
-fn is_certificate_error(error: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(error) = error.downcast_ref::<rustls::Error>() {
-        return matches!(
-            error,
-            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented
-        );
+/// What TLS has to say of an error. The layers in between hide it in I/O errors, one inside the other,
+/// whose `source` leaves out what they wrap.
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    if let Some(error) = error.downcast_ref() {
+        return Some(error);
     }
     let wrapped = error
         .downcast_ref::<std::io::Error>()
         .and_then(std::io::Error::get_ref);
-    wrapped.is_some_and(|wrapped| is_certificate_error(wrapped))
-        || error.source().is_some_and(is_certificate_error)
+    wrapped
+        .and_then(|wrapped| tls_error(wrapped))
+        .or_else(|| error.source().and_then(tls_error))
+}
+
+/// Is the server's certificate the trouble, and what about it?
+fn distrust(error: &rustls::Error) -> Option<Distrust> {
+    use rustls::CertificateError as Bad;
+    Some(match error {
+        rustls::Error::InvalidCertificate(bad) => match bad {
+            Bad::UnknownIssuer | Bad::BadSignature => Distrust::Authority,
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. } => Distrust::Time,
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Distrust::Name,
+            _ => Distrust::Other,
+        },
+        rustls::Error::NoCertificatesPresented => Distrust::Other,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -345,6 +361,29 @@ mod tests {
             let error = url(bad).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_certificate_is_told_from_other_trouble_and_by_what_is_wrong_with_it() {
+        use rustls::CertificateError as Bad;
+        let wrapped = |error: rustls::Error| {
+            // As the client's layers do.
+            let inner = std::io::Error::other(error);
+            let outer = std::io::Error::other(inner);
+            tls_error(&outer).and_then(distrust)
+        };
+        for (bad, why) in [
+            (Bad::UnknownIssuer, Distrust::Authority),
+            (Bad::Expired, Distrust::Time),
+            (Bad::NotValidYet, Distrust::Time),
+            (Bad::NotValidForName, Distrust::Name),
+            (Bad::Revoked, Distrust::Other),
+        ] {
+            let error = rustls::Error::InvalidCertificate(bad);
+            assert_eq!(wrapped(error.clone()), Some(why), "{error}");
+        }
+        assert_eq!(wrapped(rustls::Error::HandshakeNotComplete), None);
+        assert!(tls_error(&std::io::Error::other("other")).is_none());
     }
 
     #[test]

@@ -302,9 +302,10 @@ impl Engine<'_> {
                     message,
                 });
             }
-            Verdict::Untrusted => {
+            Verdict::Untrusted(why) => {
                 return Err(FetchError::Untrusted {
                     host: self.client.host(),
+                    why,
                     message,
                 });
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::Distrust;
 use crate::error::{Exit, Explain};
 
 /// Why fetching ended before every ID had its result.
@@ -37,7 +38,9 @@ pub enum FetchError {
     Untrusted {
         /// Host of the base URL.
         host: String,
-        /// Why.
+        /// What about it.
+        why: Distrust,
+        /// Why, in words.
         message: String,
     },
     /// More failures than `--max-failures` allows.
@@ -98,9 +101,17 @@ impl Explain for FetchError {
             Self::GaveUp { .. } => {
                 "nothing is lost; run the same command again when the API answers".into()
             }
-            Self::Untrusted { .. } => {
-                "if a proxy or a private server signs with its own authority, name it with --ca-file".into()
+            Self::Untrusted { why, .. } => match why {
+                Distrust::Authority => {
+                    "if a proxy or a private server signs with its own authority, name it with --ca-file"
+                }
+                Distrust::Time => {
+                    "check this machine's clock; if it is right, the server needs a new certificate"
+                }
+                Distrust::Name => "check --base-url: the certificate is for other hosts than the one it names",
+                Distrust::Other => "check --base-url, and tell whoever runs the server or the proxy before it",
             }
+            .into(),
             Self::TooManyFailures { .. } => {
                 "what was fetched is kept; run the same command with a higher --max-failures to go on".into()
             }

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 pub use client::TaskClient;
 pub use engine::{FetchStats, Wanted, fetch_all};
 pub use error::FetchError;
-pub use retry::FailureKind;
+pub use retry::{Distrust, FailureKind};
 
 /// How fast to ask.
 #[derive(Debug, Clone, Copy, PartialEq)]

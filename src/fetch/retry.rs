@@ -43,6 +43,19 @@ impl FailureKind {
     }
 }
 
+/// Why a server's certificate is not trusted: each calls for something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distrust {
+    /// Nobody who is trusted has signed it.
+    Authority,
+    /// It is not valid any more, or not yet.
+    Time,
+    /// It is for other hosts.
+    Name,
+    /// Anything else: revoked, malformed, missing.
+    Other,
+}
+
 /// How an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -55,7 +68,7 @@ pub(super) enum Trouble {
     /// Too slow.
     Timeout,
     /// The server's certificate is not trusted.
-    Certificate,
+    Certificate(Distrust),
     /// Larger than the limit.
     TooLarge,
     /// 200, but no task.
@@ -76,7 +89,7 @@ pub(super) enum Verdict {
     /// The key is refused: the run stops.
     Refused,
     /// The server cannot be trusted: the run stops.
-    Untrusted,
+    Untrusted(Distrust),
 }
 
 /// Decides. `has_succeeded`: has any request of this run?
@@ -96,7 +109,7 @@ pub(super) fn decide(trouble: Trouble, has_succeeded: bool) -> Verdict {
         Trouble::Redirect => Verdict::Fail(Redirect),
         Trouble::Network => Verdict::Retry(Network),
         Trouble::Timeout => Verdict::Retry(Timeout),
-        Trouble::Certificate => Verdict::Untrusted,
+        Trouble::Certificate(why) => Verdict::Untrusted(why),
         Trouble::TooLarge => Verdict::Fail(TooLarge),
         Trouble::BadBody => Verdict::Retry(BadBody),
         Trouble::WrongTask => Verdict::Retry(WrongTask),
@@ -189,7 +202,10 @@ mod tests {
             (Trouble::Redirect, Verdict::Fail(Redirect)),
             (Trouble::Network, Verdict::Retry(Network)),
             (Trouble::Timeout, Verdict::Retry(Timeout)),
-            (Trouble::Certificate, Verdict::Untrusted),
+            (
+                Trouble::Certificate(Distrust::Time),
+                Verdict::Untrusted(Distrust::Time),
+            ),
             (Trouble::TooLarge, Verdict::Fail(TooLarge)),
             (Trouble::BadBody, Verdict::Retry(BadBody)),
             (Trouble::WrongTask, Verdict::Retry(WrongTask)),
