@@ -53,7 +53,7 @@ pub(super) fn printable(text: &str, secret: &str) -> String {
         text.replace(secret, "[redacted]")
     };
     let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
+        .split(|c: char| c.is_whitespace() || c.is_control() || is_unseen(c))
         .filter(|word| !word.is_empty())
         .collect();
     let line = words.join(" ");
@@ -61,6 +61,14 @@ pub(super) fn printable(text: &str, secret: &str) -> String {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => line,
     }
+}
+
+/// Characters that cannot be seen, but turn or hide those around them on a terminal.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
 }
 
 #[cfg(test)]
@@ -84,6 +92,10 @@ mod tests {
         );
         assert_eq!(said(r#"{"data":"private"}"#), "status 500");
         assert_eq!(said(""), "status 500");
+        assert_eq!(
+            said("\u{202e}desrever\u{202c} and\u{200b}hidden \u{1b}[31mred"),
+            "status 500: desrever and hidden [31mred"
+        );
         assert_eq!(
             said(r#"{"error":"bad key live_key\u0007"}"#),
             "status 500: bad key [redacted]"
