@@ -378,6 +378,7 @@ impl Engine<'_> {
             host: self.client.host(),
             elapsed,
             requests: get(&self.counters.requests),
+            has_succeeded: self.health().successes() > 0,
             message: message.to_owned(),
         })
     }

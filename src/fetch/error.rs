@@ -30,6 +30,8 @@ pub enum FetchError {
         elapsed: Duration,
         /// Attempts in all.
         requests: u64,
+        /// Did anything succeed before, in this run?
+        has_succeeded: bool,
         /// What went wrong last.
         message: String,
     },
@@ -98,6 +100,12 @@ impl Explain for FetchError {
             Self::Refused { .. } => {
                 "check SCALE_API_KEY or --api-key-file, and that the key may read these tasks".into()
             }
+            Self::GaveUp {
+                has_succeeded: false,
+                ..
+            } => {
+                "check --base-url, the network and the proxy; nothing is lost, and the same command goes on".into()
+            }
             Self::GaveUp { .. } => {
                 "nothing is lost; run the same command again when the API answers".into()
             }
@@ -130,5 +138,27 @@ impl Explain for FetchError {
             Self::SinkClosed { .. } => Exit::Output,
             Self::TooManyFailures { .. } | Self::Client(_) => Exit::Failure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_never_answered_may_be_the_wrong_one() {
+        let hint = |has_succeeded| {
+            let error = FetchError::GaveUp {
+                host: "api.invalid".into(),
+                elapsed: Duration::from_mins(5),
+                requests: 9,
+                has_succeeded,
+                message: "no such host".into(),
+            };
+            error.hint().unwrap()
+        };
+        assert!(hint(false).contains("--base-url"));
+        assert!(!hint(true).contains("--base-url"));
+        assert!(hint(true).contains("nothing is lost") && hint(false).contains("nothing is lost"));
     }
 }
