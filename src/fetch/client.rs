@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
 use secrecy::ExposeSecret as _;
 
@@ -184,6 +184,7 @@ impl TaskClient {
                 .and_then(|value| value.to_str().ok())
         };
         let retry_after = retry_after(header(RETRY_AFTER), header(DATE), SystemTime::now());
+        let secret = self.secret.expose_secret();
         let mut body = Vec::new();
         while body.len() < MAX_ERROR_BODY
             && let Ok(Some(chunk)) = response.chunk().await
@@ -191,12 +192,10 @@ impl TaskClient {
             body.extend_from_slice(&chunk);
         }
         let (trouble, message) = if response.status().is_redirection() {
-            (
-                Trouble::Redirect,
-                format!("status {status}: a redirect that leads elsewhere"),
-            )
+            let why = unfollowed(response.url(), response.headers().get(LOCATION));
+            let message = format!("status {status}: {why}");
+            (Trouble::Redirect, words::printable(&message, secret))
         } else {
-            let secret = self.secret.expose_secret();
             (
                 Trouble::Status(status),
                 words::of_body(status, &body, secret),
@@ -224,6 +223,7 @@ impl TaskClient {
         let what = match trouble {
             Trouble::Timeout if error.is_connect() => "timed out while connecting".to_owned(),
             Trouble::Timeout => "timed out".to_owned(),
+            _ if is_no_tls(error) => "the server does not answer in TLS".to_owned(),
             _ => chain(error),
         };
         let message = words::printable(&what, self.secret.expose_secret());
@@ -287,6 +287,24 @@ fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     }
 }
 
+/// Why a redirect was not followed. Of the place that it names only the origin is shown: what comes
+/// behind it may be a credential.
+fn unfollowed(from: &Url, location: Option<&HeaderValue>) -> String {
+    let to = location
+        .and_then(|location| location.to_str().ok())
+        .and_then(|location| from.join(location).ok());
+    match to.map(|to| to.origin()) {
+        None => "a redirect that does not say where to".to_owned(),
+        Some(origin) if origin == from.origin() => {
+            format!("more than {MAX_REDIRECTS} redirects, one after the other")
+        }
+        Some(origin) => format!(
+            "a redirect to {}, which is not followed: the key goes to no other origin",
+            origin.ascii_serialization()
+        ),
+    }
+}
+
 /// The causes of an error, outermost first, without the URL.
 fn chain(error: &reqwest::Error) -> String {
     let mut causes = Vec::new();
@@ -315,6 +333,17 @@ fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rus
     wrapped
         .and_then(|wrapped| tls_error(wrapped))
         .or_else(|| error.source().and_then(tls_error))
+}
+
+/// Does something answer that speaks no TLS? What the client calls a corrupt message is mostly plain
+/// HTTP.
+fn is_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(
+        tls_error(error),
+        Some(rustls::Error::InvalidMessage(
+            rustls::InvalidMessage::InvalidContentType
+        ))
+    )
 }
 
 /// Is the server's certificate the trouble, and what about it?
@@ -384,6 +413,27 @@ mod tests {
         }
         assert_eq!(wrapped(rustls::Error::HandshakeNotComplete), None);
         assert!(tls_error(&std::io::Error::other("other")).is_none());
+    }
+
+    #[test]
+    fn a_redirect_that_is_not_followed_is_explained_without_what_may_be_secret() {
+        let from = Url::parse("https://api.scale.com/v2/task?task_id=1").unwrap();
+        let why = |location: &str| {
+            let location = HeaderValue::from_str(location).unwrap();
+            unfollowed(&from, Some(&location))
+        };
+        let elsewhere = why("https://login.example:8443/sso?token=secret#secret");
+        assert!(
+            elsewhere.starts_with("a redirect to https://login.example:8443, which"),
+            "{elsewhere}"
+        );
+        assert!(!elsewhere.contains("secret"));
+        assert!(why("http://api.scale.com/v2/task").starts_with("a redirect to http://api."));
+        assert!(why("/again").starts_with("more than 5 redirects"));
+        assert_eq!(
+            unfollowed(&from, None),
+            "a redirect that does not say where to"
+        );
     }
 
     #[test]
