@@ -144,7 +144,11 @@ struct Trials {
     /// Failures that count against the ID.
     failures: u32,
     first_failure: Option<Duration>,
-    successes_elsewhere: u64,
+    last_failure: Option<Duration>,
+    /// Was the last attempt sent after others had been asked for, with success, since the failure before?
+    /// Then it is the ID that fails, and not the server: an attempt from within an outage is not held
+    /// against its ID because the outage has not been noticed yet, or ends.
+    follows_success: bool,
 }
 
 impl Engine<'_> {
@@ -152,8 +156,9 @@ impl Engine<'_> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn success(&self, task_id: &str, is_task: bool) {
-        self.health().success(task_id, is_task, self.gate.now());
+    fn success(&self, task_id: &str, is_task: bool, sent: Duration) {
+        self.health()
+            .success(task_id, is_task, sent, self.gate.now());
         if self.gate.set_outage(false) {
             let text = "the API answers again".to_owned();
             self.events.send(Event::Warning(text));
@@ -164,7 +169,12 @@ impl Engine<'_> {
     async fn fetch(&self, position: usize, task_id: String) -> Result<Fetched, FetchError> {
         let mut trials = Trials::default();
         loop {
+            if self.may_decide(&trials) && !self.is_well_since_failure(&trials) {
+                // Nobody else is asked for, or nobody can be had: an ID that could be had before tells.
+                self.good_id_succeeds().await;
+            }
             let sent = self.gate.pass().await;
+            trials.follows_success = self.is_well_since_failure(&trials);
             trials.attempts += 1;
             if trials.attempts > 1 {
                 add(&self.counters.retries, 1);
@@ -175,7 +185,7 @@ impl Engine<'_> {
                     is_final,
                     note,
                 }) => {
-                    self.success(&task_id, true);
+                    self.success(&task_id, true, sent);
                     add(&self.counters.fetched, 1);
                     if let Some(note) = note {
                         self.note(&task_id, &note);
@@ -287,7 +297,7 @@ impl Engine<'_> {
         let kind = match decide(failure.trouble, has_task) {
             Verdict::Fail(kind) => {
                 // The server works, and has spoken about this ID.
-                self.success(task_id, false);
+                self.success(task_id, false, sent);
                 return Ok(Some(kind));
             }
             Verdict::Refused => {
@@ -332,46 +342,67 @@ impl Engine<'_> {
             }
         };
         let now = self.gate.now();
-        let first_failure = *trials.first_failure.get_or_insert_with(|| {
-            trials.successes_elsewhere = self.health().successes();
-            now
-        });
-        let is_late = now.saturating_sub(first_failure) >= self.options.retry_timeout;
+        trials.first_failure.get_or_insert(now);
+        trials.last_failure = Some(now);
+        let is_late = self.is_late(trials, now);
         let is_exhausted = if kind.is_some() {
             trials.failures > self.options.max_retries || is_late
         } else {
             // A rate limit is no fault of the ID, unless it alone meets one, again and again.
             trials.attempts > self.options.max_retries && is_late
         };
-        if is_exhausted && self.others_succeed(trials.successes_elsewhere).await {
+        if is_exhausted
+            && (trials.follows_success
+                // Without further attempts nothing can come before the one that decides.
+                || (trials.attempts == 1 && self.good_id_succeeds().await))
+        {
             return Ok(Some(kind.unwrap_or(FailureKind::HttpError)));
         }
-        self.give_up_in_an_outage(&message)?;
+        self.give_up_in_an_outage(is_exhausted, &message).await?;
         self.wait(task_id, failure, trials, message).await;
         Ok(None)
     }
 
-    /// Is it this ID, and not the server? If nothing has succeeded since its first failure, an ID
-    /// that could be had before is asked for once more.
-    async fn others_succeed(&self, successes_before: u64) -> bool {
-        self.health().successes() > successes_before || self.good_id_succeeds().await
+    /// Has this ID failed for as long as is allowed?
+    fn is_late(&self, trials: &Trials, now: Duration) -> bool {
+        trials
+            .first_failure
+            .is_some_and(|first| now.saturating_sub(first) >= self.options.retry_timeout)
+    }
+
+    /// May the next failure be the last?
+    fn may_decide(&self, trials: &Trials) -> bool {
+        (trials.failures > 0 && trials.failures >= self.options.max_retries)
+            || self.is_late(trials, self.gate.now())
+    }
+
+    /// Has anybody been asked for, with success, since this ID failed last?
+    fn is_well_since_failure(&self, trials: &Trials) -> bool {
+        let last_failure = trials.last_failure;
+        last_failure.is_some_and(|failure| self.health().was_well_after(failure))
     }
 
     /// Can an ID be had that could be had before?
     async fn good_id_succeeds(&self) -> bool {
         let good_id = self.health().good_id();
         let Some(good_id) = good_id else { return false };
-        self.gate.pass().await;
+        let sent = self.gate.pass().await;
         let is_well = self.attempt(&good_id).await.is_ok();
         if is_well {
-            self.success(&good_id, true);
+            self.success(&good_id, true, sent);
         }
         is_well
     }
 
-    fn give_up_in_an_outage(&self, message: &str) -> Result<(), FetchError> {
+    /// Ends the run when nothing has succeeded for too long. An ID that has had its time asks first
+    /// whether it is only that ID.
+    async fn give_up_in_an_outage(
+        &self,
+        is_exhausted: bool,
+        message: &str,
+    ) -> Result<(), FetchError> {
         let elapsed = self.health().since_success(self.gate.now());
-        if elapsed < self.options.retry_timeout {
+        if elapsed < self.options.retry_timeout || (is_exhausted && self.good_id_succeeds().await) {
             return Ok(());
         }
         Err(FetchError::GaveUp {

@@ -10,6 +10,8 @@ pub(super) struct Health {
     /// Of these, with a task.
     tasks: u64,
     last_success: Option<Duration>,
+    /// When the youngest of the requests that succeeded was sent.
+    last_sent: Option<Duration>,
     last_good_id: Option<String>,
     failures_in_a_row: usize,
 }
@@ -26,11 +28,12 @@ impl Health {
         }
     }
 
-    /// An ID was answered in a way that shows a working server; `is_task`: with its task.
-    /// True when that ends an outage.
-    pub(super) fn success(&mut self, task_id: &str, is_task: bool, now: Duration) {
+    /// An ID that was asked for at `sent` was answered in a way that shows a working server; `is_task`:
+    /// with its task.
+    pub(super) fn success(&mut self, task_id: &str, is_task: bool, sent: Duration, now: Duration) {
         self.successes += 1;
         self.last_success = Some(now);
+        self.last_sent = self.last_sent.max(Some(sent));
         self.failures_in_a_row = 0;
         if is_task {
             self.tasks += 1;
@@ -49,6 +52,12 @@ impl Health {
         self.successes
     }
 
+    /// Has a request succeeded that was sent after this time? One that was under way by then proves
+    /// nothing about later.
+    pub(super) fn was_well_after(&self, time: Duration) -> bool {
+        self.last_sent.is_some_and(|sent| sent > time)
+    }
+
     /// Has there been any task? A 404 shows that the server works, but not that the key does.
     pub(super) fn has_task(&self) -> bool {
         self.tasks > 0
@@ -62,5 +71,25 @@ impl Health {
     /// An ID whose task could be had.
     pub(super) fn good_id(&self) -> Option<String> {
         self.last_good_id.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_before_an_outage_does_not_show_that_it_is_over() {
+        let second = Duration::from_secs(1);
+        let mut health = Health::new(None);
+        assert!(!health.was_well_after(Duration::ZERO));
+        // Sent first, failed first; and one that was under way meanwhile succeeds.
+        health.success("task_1", true, second, second * 4);
+        assert!(!health.was_well_after(second * 2));
+        health.success("task_2", true, second * 3, second * 4);
+        assert!(health.was_well_after(second * 2));
+        // An older one that comes late takes nothing back.
+        health.success("task_3", true, second, second * 5);
+        assert!(health.was_well_after(second * 2));
     }
 }
