@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::client::{Failure, TaskClient};
 use super::gate::Gate;
 use super::health::Health;
-use super::retry::{Trouble, Verdict, backoff, decide, speaks_for_all};
+use super::retry::{Trouble, Verdict, decide, speaks_for_all, wait};
 use super::{
     BadBody, CheckBody, CheckedBody, Delivery, Failed, FailureKind, FetchError, FetchOptions,
     Fetched, MaxFailures, Outcome,
@@ -423,7 +423,11 @@ impl Engine<'_> {
             .retry_after
             .filter(|_| !speaks_for_all(failure.status))
             .unwrap_or_default();
-        let delay = backoff(trials.failures.max(1), random).max(asked);
+        let left = self
+            .options
+            .retry_timeout
+            .saturating_sub(self.health().since_success(self.gate.now()));
+        let delay = wait(trials.failures.max(1), random, asked, left);
         self.events.send(Event::Retry {
             task_id: task_id.to_owned(),
             attempts: trials.attempts,

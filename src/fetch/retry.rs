@@ -133,9 +133,15 @@ pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
 /// How long an ID waits before its next attempt: full jitter, so that those that failed together do
 /// not come back together. `random` is uniform in 0..1.
-pub(super) fn backoff(failures: u32, random: f64) -> Duration {
+fn backoff(failures: u32, random: f64) -> Duration {
     let doubled = FIRST_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(MAX_BACKOFF).mul_f64(random.clamp(0.0, 1.0))
+}
+
+/// The wait before the next attempt: what the server `asked` for at least; else it grows, but the last
+/// attempt comes when the run is due to give up, which is `left` from now, and not half a minute later.
+pub(super) fn wait(failures: u32, random: f64, asked: Duration, left: Duration) -> Duration {
+    backoff(failures, random).min(left).max(asked)
 }
 
 /// Reads a `Retry-After`: seconds, or a date that is compared with the server's own clock when it
@@ -221,6 +227,16 @@ mod tests {
         assert_eq!(backoff(3, 0.5), FIRST_BACKOFF * 2);
         assert_eq!(backoff(u32::MAX, 1.0), MAX_BACKOFF);
         assert_eq!(backoff(5, 0.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_wait_ends_when_the_run_gives_up_unless_the_server_asks_for_more() {
+        let second = Duration::from_secs(1);
+        let none = Duration::ZERO;
+        assert_eq!(wait(9, 1.0, none, second * 60), MAX_BACKOFF);
+        assert_eq!(wait(9, 1.0, none, second), second);
+        assert_eq!(wait(1, 1.0, second * 2, second), second * 2);
+        assert_eq!(wait(1, 0.0, none, second), none);
     }
 
     #[test]
