@@ -224,6 +224,7 @@ impl TaskClient {
             Trouble::Timeout if error.is_connect() => "timed out while connecting".to_owned(),
             Trouble::Timeout => "timed out".to_owned(),
             _ if is_no_tls(error) => "the server does not answer in TLS".to_owned(),
+            _ if error.is_decode() => format!("could not decompress the body: {}", chain(error)),
             _ => chain(error),
         };
         let message = words::printable(&what, self.secret.expose_secret());
