@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -32,6 +33,7 @@ pub(crate) struct Seen {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    connections: Arc<AtomicUsize>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -48,20 +50,27 @@ impl Server {
         handler: impl Fn(&Request<Incoming>) -> Answer + Send + Sync + 'static,
     ) -> (Self, String) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let server = Self::start_tls_with(&made.cert, &made.signing_key, handler);
+        (server, made.cert.pem())
+    }
+
+    /// HTTPS with any certificate.
+    pub(crate) fn start_tls_with(
+        certificate: &rcgen::Certificate,
+        key: &rcgen::KeyPair,
+        handler: impl Fn(&Request<Incoming>) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
+            .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        (
-            Self::run(Some(acceptor), Arc::new(handler)),
-            made.cert.pem(),
-        )
+        Self::run(Some(acceptor), Arc::new(handler))
     }
 
     fn run(tls: Option<TlsAcceptor>, handler: Arc<Handler>) -> Self {
@@ -74,8 +83,11 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::Relaxed);
                 let (handler, log, tls) = (Arc::clone(&handler), Arc::clone(&log), tls.clone());
                 tokio::spawn(async move {
                     let service = service_fn(move |request: Request<Incoming>| {
@@ -109,8 +121,14 @@ impl Server {
         Self {
             address,
             seen,
+            connections,
             _runtime: runtime,
         }
+    }
+
+    /// All connections so far, also those that no request came on.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// All requests so far.

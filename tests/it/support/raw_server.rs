@@ -1,0 +1,303 @@
+//! A server made of a bare socket, for faults that no proper server commits: every byte, pause and
+//! reset of an answer is scripted. It counts requests, and knows who asked for what, when, and how often.
+
+use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+/// One step of an answer. When the last one neither ends the connection nor waits for its end, the
+/// connection stays open for the next request.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Send(Vec<u8>),
+    Pause(Duration),
+    /// One byte after the other, with this time between them.
+    Trickle(Vec<u8>, Duration),
+    /// The connection ends with a reset, not with a goodbye.
+    Reset,
+    Close,
+    /// Nothing more, until the other side leaves.
+    Hang,
+}
+
+/// A request, as it was seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// The ID in the query, decoded.
+    pub(crate) task_id: String,
+    /// The path without the query.
+    pub(crate) path: String,
+    /// The key in the header.
+    pub(crate) key: String,
+    /// Requests for this ID and path so far, this one included.
+    pub(crate) attempt: usize,
+    /// Requests so far, this one included.
+    pub(crate) number: usize,
+    pub(crate) at: Instant,
+}
+
+type Script = dyn Fn(&Asked) -> Vec<Step> + Send + Sync;
+
+/// Connections that are queued before they are accepted.
+const BACKLOG: i32 = 128;
+
+/// Longest head of a request that is read.
+const MAX_HEAD: usize = 64 * 1024;
+
+#[derive(Default)]
+struct State {
+    stopped: bool,
+    asked: Vec<Asked>,
+    attempts: HashMap<(String, String), usize>,
+    /// Open connections, to end them with the server.
+    open: HashMap<usize, TcpStream>,
+    connections: usize,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    stopped: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Waits, but not beyond the server's end.
+    fn pause(&self, time: Duration) {
+        let state = self.state();
+        let _ = self
+            .stopped
+            .wait_timeout_while(state, time, |state| !state.stopped);
+    }
+}
+
+/// A running server; it ends when this is dropped, and all its threads with it.
+pub(crate) struct RawServer {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl RawServer {
+    /// Answers every request as the script says.
+    pub(crate) fn start(script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        Self::start_late(Duration::ZERO, script)
+    }
+
+    /// The same, but connections are refused for a while at first.
+    pub(crate) fn start_late(
+        delay: Duration,
+        script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        socket.bind(&SockAddr::from(any_port)).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        if delay.is_zero() {
+            socket.listen(BACKLOG).unwrap();
+        }
+        let shared = Arc::new(Shared::default());
+        let (own, script): (_, Arc<Script>) = (Arc::clone(&shared), Arc::new(script));
+        let thread = std::thread::spawn(move || {
+            if !delay.is_zero() {
+                own.pause(delay);
+                socket.listen(BACKLOG).unwrap();
+            }
+            accept(&TcpListener::from(socket), &own, &script);
+        });
+        Self {
+            address,
+            shared,
+            thread: Some(thread),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// All requests so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.shared.state().asked.clone()
+    }
+
+    /// Requests for one ID so far.
+    pub(crate) fn asked_for(&self, task_id: &str) -> usize {
+        let state = self.shared.state();
+        let asked = state.asked.iter();
+        asked.filter(|asked| asked.task_id == task_id).count()
+    }
+}
+
+impl Drop for RawServer {
+    fn drop(&mut self) {
+        {
+            let mut state = self.shared.state();
+            state.stopped = true;
+            for stream in state.open.values() {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
+        self.shared.stopped.notify_all();
+        // Wakes whoever accepts. A server that does not listen yet looks at `stopped` when it does.
+        let _ = TcpStream::connect(self.address);
+        let _ = self.thread.take().unwrap().join();
+        let threads = std::mem::take(&mut self.shared.state().threads);
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<Script>) {
+    loop {
+        if shared.state().stopped {
+            return;
+        }
+        let Ok((stream, _)) = listener.accept() else {
+            continue;
+        };
+        let mut state = shared.state();
+        if state.stopped {
+            return;
+        }
+        let number = state.connections;
+        state.connections += 1;
+        state.open.insert(number, stream.try_clone().unwrap());
+        let (shared, script) = (Arc::clone(shared), Arc::clone(script));
+        state.threads.push(std::thread::spawn(move || {
+            serve(number, stream, &shared, &script);
+        }));
+    }
+}
+
+/// Serves one connection.
+fn serve(number: usize, mut stream: TcpStream, shared: &Shared, script: &Arc<Script>) {
+    let _ = stream.set_nodelay(true);
+    'connection: while let Some(head) = read_head(&mut stream) {
+        let asked = note(&head, shared);
+        for step in script(&asked) {
+            let is_sent = match step {
+                Step::Send(bytes) => stream.write_all(&bytes).is_ok(),
+                Step::Pause(time) => {
+                    shared.pause(time);
+                    true
+                }
+                Step::Trickle(bytes, interval) => bytes.iter().all(|byte| {
+                    shared.pause(interval);
+                    stream.write_all(&[*byte]).is_ok()
+                }),
+                Step::Reset => {
+                    // With no time to linger, closing the socket sends a reset.
+                    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                    false
+                }
+                Step::Close => false,
+                Step::Hang => {
+                    let _ = std::io::copy(&mut stream, &mut std::io::sink());
+                    false
+                }
+            };
+            if !is_sent {
+                break 'connection;
+            }
+        }
+    }
+    // The socket closes with its last handle.
+    shared.state().open.remove(&number);
+}
+
+/// Reads a request's head; nothing when the connection ended, or when it is no HTTP.
+fn read_head(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut piece = [0; 4096];
+    while !head.ends_with(b"\r\n\r\n") {
+        let count = stream.read(&mut piece).ok().filter(|count| *count > 0)?;
+        head.extend_from_slice(&piece[..count]);
+        if !head[0].is_ascii_uppercase() {
+            // As servers do who are spoken to in TLS and do not understand it.
+            let _ = stream.write_all(&answer("400 Bad Request", &[], b"bad request"));
+            return None;
+        }
+        assert!(head.len() < MAX_HEAD, "a head without an end");
+    }
+    Some(String::from_utf8(head).unwrap())
+}
+
+/// Notes a request.
+fn note(head: &str, shared: &Shared) -> Asked {
+    let target = head.split(' ').nth(1).unwrap();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let task_id = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("task_id="));
+    let task_id = percent_encoding::percent_decode_str(task_id.unwrap_or_default())
+        .decode_utf8()
+        .unwrap()
+        .into_owned();
+    let key = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        let is_key = name.eq_ignore_ascii_case("authorization");
+        is_key.then(|| value.trim_start_matches("Bearer ").to_owned())
+    });
+    let mut state = shared.state();
+    let attempt = state
+        .attempts
+        .entry((path.to_owned(), task_id.clone()))
+        .or_default();
+    *attempt += 1;
+    let asked = Asked {
+        attempt: *attempt,
+        number: state.asked.len() + 1,
+        path: path.to_owned(),
+        task_id,
+        key: key.unwrap_or_default(),
+        at: Instant::now(),
+    };
+    state.asked.push(asked.clone());
+    asked
+}
+
+/// The bytes of a whole answer.
+pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let length = body.len().to_string();
+    let mut bytes = head(
+        status,
+        &[headers, &[("content-length", length.as_str())]].concat(),
+    );
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// The bytes of a head.
+pub(crate) fn head(status: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status}\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    (head + "\r\n").into_bytes()
+}
+
+/// A small task.
+pub(crate) fn task(task_id: &str) -> Vec<u8> {
+    let task = serde_json::json!({"task_id": task_id, "status": "completed", "threads": []});
+    task.to_string().into_bytes()
+}
+
+/// The answer that has nothing wrong.
+pub(crate) fn good(task_id: &str) -> Vec<Step> {
+    let body = task(task_id);
+    vec![Step::Send(answer("200 OK", JSON, &body))]
+}
+
+/// Headers of a JSON body.
+pub(crate) const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
