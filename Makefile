@@ -32,7 +32,7 @@ bench-resume: ## How fast a run finds out what earlier ones left
 	cargo bench --locked --quiet --bench open_journal
 
 bless: .venv/ready ## Write generated files anew
-	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden readme
+	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden readme the_table_of_faults
 
 FUZZ_TARGETS = json ids journal rebuild
 FUZZ_SECONDS = 60

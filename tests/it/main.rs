@@ -14,6 +14,7 @@ mod corpus;
 mod crash;
 mod documents;
 mod export;
+mod faults;
 mod flatten;
 mod golden;
 mod hard;

@@ -1,0 +1,439 @@
+//! The faults that stand in an answer, or that end it.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::Case;
+use super::measure::{Answer, Effect, FAULTY_IDS, Fault, MOVED_PATH};
+use crate::support::raw_server::{Asked, JSON, Step, answer, good, head, task};
+
+/// Time for what was sent to be read before the connection is reset.
+const READ_TIME: Duration = Duration::from_millis(30);
+
+/// Low enough to be waited for, high enough for a sound answer of a busy machine.
+const SHORT_TIMEOUT: &[&str] = &["--timeout", "800ms"];
+
+/// Slower than the timeout, for the fifty bytes and more of a task.
+const TRICKLE: Duration = Duration::from_millis(50);
+
+const PAGE: &[u8] =
+    b"<!DOCTYPE html><html><head><title>Web server is down</title></head><body>\xe2\x80\xa6</body></html>";
+
+fn each(answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> Vec<Answer> {
+    vec![Arc::new(answers)]
+}
+
+/// A fault of one answer that is retried.
+fn retried(
+    name: &'static str,
+    kind: &'static str,
+    says: &'static str,
+    answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+) -> Fault {
+    Fault {
+        name,
+        answers: each(answers),
+        options: &[],
+        effect: Effect::Retried(kind),
+        all: 5,
+        says,
+        retry_timeout: "60s",
+    }
+}
+
+/// A fault of one answer that fails its task at once.
+fn fails(
+    name: &'static str,
+    kind: &'static str,
+    says: &'static str,
+    answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+) -> Fault {
+    Fault {
+        effect: Effect::Fails(kind),
+        all: 3,
+        ..retried(name, kind, says, answers)
+    }
+}
+
+/// A fault that ends the run.
+fn stops(
+    name: &'static str,
+    says: &'static str,
+    answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+) -> Fault {
+    Fault {
+        effect: Effect::Stops,
+        all: 4,
+        ..retried(name, "", says, answers)
+    }
+}
+
+/// An answer that is odd, but well.
+fn harmless(
+    name: &'static str,
+    answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+) -> Fault {
+    Fault {
+        effect: Effect::None,
+        all: 0,
+        ..retried(name, "", "", answers)
+    }
+}
+
+/// The same with a timeout that is soon over.
+fn impatient(fault: Fault) -> Fault {
+    Fault {
+        options: SHORT_TIMEOUT,
+        ..fault
+    }
+}
+
+/// A whole answer with one status.
+fn status(status: &'static str, body: &'static [u8]) -> impl Fn(&Asked) -> Vec<Step> {
+    move |_| vec![Step::Send(answer(status, &[], body))]
+}
+
+/// The head of an answer that promises `length` bytes.
+fn promise(length: usize) -> Vec<u8> {
+    let length = length.to_string();
+    head("200 OK", &[JSON, &[("content-length", &length)]].concat())
+}
+
+/// A head and a part of the body that it promises.
+fn half(asked: &Asked) -> Vec<u8> {
+    let body = task(&asked.task_id);
+    [promise(body.len()).as_slice(), &body[..body.len() / 2]].concat()
+}
+
+fn chunked(pieces: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = head(
+        "200 OK",
+        &[JSON, &[("transfer-encoding", "chunked")]].concat(),
+    );
+    for piece in pieces {
+        bytes.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        bytes.extend_from_slice(piece);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+}
+
+fn gzip(asked: &Asked) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&task(&asked.task_id)).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn encoded(body: &[u8]) -> Vec<u8> {
+    let headers = [JSON, &[("content-encoding", "gzip")]].concat();
+    answer("200 OK", &headers, body)
+}
+
+fn redirect(to: &str) -> Vec<Step> {
+    vec![Step::Send(answer("302 Found", &[("location", to)], b""))]
+}
+
+/// Several statuses that share a row.
+fn statuses(mut fault: Fault, statuses: &[u16], body: &'static [u8]) -> Fault {
+    assert!(statuses.len() <= FAULTY_IDS);
+    let answers = statuses.iter().map(|status| -> Answer {
+        let line = format!("{status} Whatever");
+        Arc::new(move |_| vec![Step::Send(answer(&line, &[], body))])
+    });
+    fault.answers = answers.collect();
+    fault
+}
+
+fn broken() -> Vec<Fault> {
+    vec![
+        retried("reset before the answer", "network", "reset", |_| {
+            vec![Step::Reset]
+        }),
+        retried("closed before the answer", "network", "closed", |_| {
+            vec![Step::Close]
+        }),
+        retried("reset in the headers", "network", "reset", |_| {
+            let begin = b"HTTP/1.1 200 OK\r\ncontent-ty".to_vec();
+            vec![Step::Send(begin), Step::Pause(READ_TIME), Step::Reset]
+        }),
+        retried("reset after the headers", "network", "reset", |asked| {
+            let head = promise(task(&asked.task_id).len());
+            vec![Step::Send(head), Step::Pause(READ_TIME), Step::Reset]
+        }),
+        retried("reset in the body", "network", "reset", |asked| {
+            vec![Step::Send(half(asked)), Step::Pause(READ_TIME), Step::Reset]
+        }),
+        retried(
+            "body cut off, or `Content-Length` too large",
+            "network",
+            "end of file",
+            |asked| vec![Step::Send(half(asked)), Step::Close],
+        ),
+        impatient(retried(
+            "`Content-Length` too large, connection kept open",
+            "timeout",
+            "timed out",
+            |asked| vec![Step::Send(half(asked)), Step::Hang],
+        )),
+        retried(
+            "`Content-Length` too small",
+            "bad_body",
+            "not JSON",
+            |asked| {
+                let body = task(&asked.task_id);
+                let bytes = [promise(body.len() / 2).as_slice(), &body].concat();
+                vec![Step::Send(bytes), Step::Close]
+            },
+        ),
+        harmless("chunked", |asked| {
+            let body = task(&asked.task_id);
+            let (first, second) = body.split_at(body.len() / 2);
+            vec![Step::Send(chunked(&[first, second, b""]))]
+        }),
+        retried("chunked, cut off", "network", "EOF", |asked| {
+            let body = task(&asked.task_id);
+            vec![Step::Send(chunked(&[&body[..10]])), Step::Close]
+        }),
+        retried(
+            "chunked, with sizes that are none",
+            "network",
+            "chunk size",
+            |_| {
+                let bytes = [chunked(&[]).as_slice(), b"what\r\n"].concat();
+                vec![Step::Send(bytes), Step::Close]
+            },
+        ),
+        retried("an answer that is no HTTP", "network", "HTTP", |_| {
+            vec![
+                Step::Send(b"220 mail.example ESMTP\r\n\r\n".to_vec()),
+                Step::Close,
+            ]
+        }),
+        impatient(retried(
+            "a body that trickles",
+            "timeout",
+            "timed out",
+            |asked| {
+                let body = task(&asked.task_id);
+                vec![
+                    Step::Send(promise(body.len())),
+                    Step::Trickle(body, TRICKLE),
+                ]
+            },
+        )),
+        impatient(retried("no answer at all", "timeout", "timed out", |_| {
+            vec![Step::Hang]
+        })),
+    ]
+}
+
+fn bodies() -> Vec<Fault> {
+    vec![
+        harmless("gzip", |asked| vec![Step::Send(encoded(&gzip(asked)))]),
+        retried(
+            "gzip that is none",
+            "network",
+            "could not decompress the body: ",
+            |asked| vec![Step::Send(encoded(&task(&asked.task_id)))],
+        ),
+        retried(
+            "gzip, cut off",
+            "network",
+            "could not decompress the body: ",
+            |asked| {
+                let body = gzip(asked);
+                vec![Step::Send(encoded(&body[..body.len() / 2]))]
+            },
+        ),
+        retried(
+            "gzip with a wrong checksum",
+            "network",
+            "could not decompress the body: CRC",
+            |asked| {
+                let mut body = gzip(asked);
+                let at = body.len() - 5;
+                body[at] ^= 1;
+                vec![Step::Send(encoded(&body))]
+            },
+        ),
+        retried(
+            "200 with HTML",
+            "bad_body",
+            "not JSON",
+            status("200 OK", PAGE),
+        ),
+        retried(
+            "200 with an empty body",
+            "bad_body",
+            "not JSON",
+            status("200 OK", b""),
+        ),
+        retried(
+            "200 with half of the JSON",
+            "bad_body",
+            "not JSON",
+            |asked| {
+                let body = task(&asked.task_id);
+                vec![Step::Send(answer("200 OK", JSON, &body[..body.len() / 2]))]
+            },
+        ),
+        retried(
+            "200 with JSON that is no task",
+            "bad_body",
+            "no task_id",
+            status("200 OK", b"{}"),
+        ),
+        retried(
+            "200 with another task",
+            "wrong_task",
+            "another task",
+            |_| good("task_of_somebody_else"),
+        ),
+        Fault {
+            options: &["--max-body", "4KiB"],
+            ..fails(
+                "200 with a body over `--max-body`",
+                "too_large",
+                "over 4096 bytes",
+                |asked| {
+                    let body = [task(&asked.task_id), vec![b' '; 5_000]].concat();
+                    vec![Step::Send(answer("200 OK", JSON, &body))]
+                },
+            )
+        },
+        fails("204", "http_error", "status 204", |_| {
+            vec![Step::Send(head("204 No Content", &[]))]
+        }),
+    ]
+}
+
+fn refusals() -> Vec<Fault> {
+    vec![
+        harmless("redirect within the origin", |asked| {
+            redirect(&format!("{MOVED_PATH}?task_id={}", asked.task_id))
+        }),
+        fails(
+            "redirect to another origin",
+            "redirect",
+            "redirect to https://elsewhere.invalid,",
+            |asked| {
+                // Whoever followed it would find no such host, which is another kind of failure.
+                redirect(&format!(
+                    "https://elsewhere.invalid{MOVED_PATH}?task_id={}",
+                    asked.task_id
+                ))
+            },
+        ),
+        fails(
+            "redirects in a circle",
+            "redirect",
+            "more than 5 redirects",
+            |asked| redirect(&format!("/circle?task_id={}", asked.task_id)),
+        ),
+        fails(
+            "redirect without a place",
+            "redirect",
+            "does not say where",
+            |_| vec![Step::Send(answer("302 Found", &[], b""))],
+        ),
+        fails(
+            "400",
+            "http_error",
+            "status 400: no such option",
+            status(
+                "400 Bad Request",
+                br#"{"status_code": 400, "error": "no such option"}"#,
+            ),
+        ),
+        stops(
+            "401",
+            "check SCALE_API_KEY",
+            status("401 Unauthorized", b""),
+        ),
+        stops(
+            "402",
+            "ask Scale to enable the API",
+            status("402 Payment Required", b""),
+        ),
+        Fault {
+            all: 4,
+            ..fails(
+                "403 (with nothing that succeeded before: exit code 4)",
+                "forbidden",
+                "status 403",
+                status("403 Forbidden", b""),
+            )
+        },
+        fails(
+            "404",
+            "not_found",
+            "status 404: task not found",
+            status(
+                "404 Not Found",
+                br#"{"status_code": 404, "error": "task not found"}"#,
+            ),
+        ),
+        statuses(
+            retried("408, 425", "http_error", "status 4", |_| vec![]),
+            &[408, 425],
+            b"",
+        ),
+        statuses(
+            retried(
+                "500, 502, 503, 504",
+                "http_error",
+                ": Web server is down",
+                |_| vec![],
+            ),
+            &[500, 502, 503, 504],
+            PAGE,
+        ),
+        statuses(
+            retried(
+                "520 to 530, with HTML",
+                "http_error",
+                ": Web server is down",
+                |_| vec![],
+            ),
+            &[520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530],
+            PAGE,
+        ),
+        statuses(
+            fails(
+                "other statuses: 405, 410, 418, 501, 505",
+                "http_error",
+                "status ",
+                |_| vec![],
+            ),
+            &[405, 410, 418, 501, 505],
+            b"",
+        ),
+        Fault {
+            // For the one ID alone the limit by time counts.
+            retry_timeout: "1s",
+            ..retried(
+                "429 with `Retry-After: 1`",
+                "http_error",
+                "status 429",
+                |_| {
+                    vec![Step::Send(answer(
+                        "429 Too Many Requests",
+                        &[("retry-after", "1")],
+                        b"",
+                    ))]
+                },
+            )
+        },
+    ]
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let faults = broken().into_iter().chain(bodies()).chain(refusals());
+    faults
+        .map(|fault| -> Case { Box::new(move || fault.measure()) })
+        .collect()
+}

@@ -1,0 +1,193 @@
+//! The faults that come before any answer: no connection, no such host, no trust.
+
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+
+use super::Case;
+use super::measure::{NO_VIEW, Row, calm, command, ids, stderr};
+use crate::support::published;
+use crate::support::raw_server::{RawServer, good};
+use crate::support::server::{Server, task_answer};
+
+/// Long enough for a few attempts before anybody listens.
+const LATE: Duration = Duration::from_millis(700);
+
+/// Where the servers are, as certificates name it.
+const HOST: &str = "localhost";
+
+fn row(name: &str, once: &str, is_retried: bool) -> Row {
+    Row {
+        name: name.to_owned(),
+        once: once.to_owned(),
+        one: NO_VIEW.to_owned(),
+        all: "5".to_owned(),
+        retried: if is_retried { "yes" } else { "no" }.to_owned(),
+    }
+}
+
+/// One ID at a URL that leads nowhere: exit code 5, with what is said. How many requests it took.
+fn give_up(url: &str, says: &[&str]) -> u64 {
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let output = command(url, &out, &ids()[..1], &["--retry-timeout", "1s"])
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(5), "{url}: {said}");
+    for part in says {
+        assert!(said.contains(part), "{url}: {said}");
+    }
+    let (before, _) = said.split_once(" requests; ").unwrap();
+    before.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+fn refused() -> Row {
+    let server = RawServer::start_late(LATE, |asked| good(&asked.task_id));
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let output = command(&server.url(), &out, &ids(), &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(published(&out) == *calm());
+    assert_eq!(server.asked().len(), ids().len());
+    // Whoever had this port is gone.
+    let url = server.url();
+    drop(server);
+    let requests = give_up(&url, &["refused", "hint: check --base-url"]);
+    row("connection refused", "0", requests > 1)
+}
+
+fn no_such_host() -> Row {
+    let says = [
+        "`api.invalid`",
+        "failed to lookup address",
+        "hint: check --base-url",
+    ];
+    let requests = give_up("http://api.invalid", &says);
+    row("no such host", NO_VIEW, requests > 1)
+}
+
+fn no_tls() -> Row {
+    let server = RawServer::start(|asked| good(&asked.task_id));
+    let url = server.url().replace("http:", "https:");
+    let says = ["does not answer in TLS", "hint: check --base-url"];
+    let requests = give_up(&url, &says);
+    assert!(server.asked().is_empty());
+    row(
+        "`https://`, but the server speaks no TLS",
+        NO_VIEW,
+        requests > 1,
+    )
+}
+
+fn only_tls() -> Row {
+    let (server, _) = Server::start_tls(task_answer);
+    let url = format!("http://{HOST}:{}", server.address.port());
+    let requests = give_up(&url, &["hint: check --base-url"]);
+    assert!(server.seen().is_empty());
+    row(
+        "`http://`, but the server speaks only TLS",
+        NO_VIEW,
+        requests > 1,
+    )
+}
+
+/// A certificate, and what is wrong with it.
+struct Certificate {
+    name: &'static str,
+    hosts: &'static str,
+    /// Year of its end.
+    until: i32,
+    /// Is its authority named with `--ca-file`?
+    is_named: bool,
+    says: &'static str,
+    hint: &'static str,
+}
+
+/// A year that this program will not see.
+const FAR_YEAR: i32 = 4000;
+
+static CERTIFICATES: [Certificate; 3] = [
+    Certificate {
+        name: "TLS: unknown authority",
+        hosts: HOST,
+        until: FAR_YEAR,
+        is_named: false,
+        says: "UnknownIssuer",
+        hint: "name it with --ca-file",
+    },
+    Certificate {
+        name: "TLS: certificate expired",
+        hosts: HOST,
+        until: 2020,
+        is_named: true,
+        says: "expired",
+        hint: "check this machine's clock",
+    },
+    Certificate {
+        name: "TLS: certificate for another host",
+        hosts: "other.example",
+        until: FAR_YEAR,
+        is_named: true,
+        says: "not valid for",
+        hint: "check --base-url",
+    },
+];
+
+fn untrusted(certificate: &Certificate) -> Row {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let mut params = CertificateParams::new([certificate.hosts.to_owned()]).unwrap();
+    params.not_after = date_time_ymd(certificate.until, 1, 1);
+    params.not_before = date_time_ymd(2000, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let signed = params.signed_by(&key, &authority).unwrap();
+    let server = Server::start_tls_with(&signed, &key, task_answer);
+
+    let base = tempfile::tempdir().unwrap();
+    let ca_file = base.path().join("ca.pem");
+    std::fs::write(&ca_file, authority.pem()).unwrap();
+    let ca_file = ca_file.display().to_string();
+    let url = format!("https://{HOST}:{}", server.address.port());
+    let mut options = vec!["--concurrency", "1"];
+    if certificate.is_named {
+        options.extend(["--ca-file", &ca_file]);
+    }
+    let out = base.path().join("out");
+    let output = command(&url, &out, &ids(), &options).output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(
+        output.status.code(),
+        Some(5),
+        "{}: {said}",
+        certificate.name
+    );
+    for part in ["could not trust the API at `localhost", certificate.says] {
+        assert!(said.contains(part), "{}: {said}", certificate.name);
+    }
+    let (_, hint) = said.split_once("hint: ").unwrap();
+    assert!(
+        hint.contains(certificate.hint),
+        "{}: {hint}",
+        certificate.name
+    );
+    assert!(
+        server.seen().is_empty(),
+        "a request was sent to a server that is not trusted"
+    );
+    row(certificate.name, NO_VIEW, server.connections() > 1)
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases: Vec<Case> = vec![
+        Box::new(refused),
+        Box::new(no_such_host),
+        Box::new(no_tls),
+        Box::new(only_tls),
+    ];
+    for certificate in &CERTIFICATES {
+        cases.push(Box::new(|| untrusted(certificate)));
+    }
+    cases
+}

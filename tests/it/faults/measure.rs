@@ -1,0 +1,353 @@
+//! Measures one fault from all sides: on the first attempt of an ID, on all attempts of one ID among
+//! others, and on all attempts of all IDs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
+
+use crate::support::raw_server::{Asked, RawServer, Step, good};
+use crate::support::{KEY, program, published};
+
+/// IDs that never have a fault of their own.
+const PLAIN_IDS: usize = 3;
+
+/// IDs that may have one: as many as statuses share a row.
+pub(super) const FAULTY_IDS: usize = 11;
+
+/// Where tasks are asked for.
+pub(super) const TASK_PATH: &str = "/v2/task";
+
+/// Redirects lead here when the answer is there.
+pub(super) const MOVED_PATH: &str = "/moved";
+
+/// What stands for a view that makes no sense.
+pub(super) const NO_VIEW: &str = "–";
+
+/// A limit that no measured run reaches.
+const FAR_LIMIT: &str = "60s";
+
+/// Attempts of an ID that a second of failures allows at most; about four are usual.
+const MOST_ATTEMPTS_IN_A_SECOND: usize = 10;
+
+/// A line of the table.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) once: String,
+    pub(super) one: String,
+    pub(super) all: String,
+    pub(super) retried: String,
+}
+
+impl Row {
+    pub(super) const HEADER: &str = "| fault | first attempt only: exit code | one task, always: \
+        kind, status, attempts | every task, always: exit code | retried |\n\
+        | --- | --- | --- | --- | --- |\n";
+
+    pub(super) fn to_markdown(&self) -> String {
+        let Self {
+            name,
+            once,
+            one,
+            all,
+            retried,
+        } = self;
+        format!("| {name} | {once} | {one} | {all} | {retried} |\n")
+    }
+}
+
+/// What a fault is expected to do to one ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing.
+    None,
+    /// It is tried again, then fails with this kind.
+    Retried(&'static str),
+    /// It fails with this kind at once.
+    Fails(&'static str),
+    /// The run ends.
+    Stops,
+}
+
+/// How a server answers.
+pub(super) type Answer = Arc<dyn Fn(&Asked) -> Vec<Step> + Send + Sync>;
+
+/// A fault in what a server answers.
+#[derive(Clone)]
+pub(super) struct Fault {
+    /// As a person would call it.
+    pub(super) name: &'static str,
+    /// The answers to the first faulty IDs, one for each; the others are answered well.
+    pub(super) answers: Vec<Answer>,
+    pub(super) options: &'static [&'static str],
+    pub(super) effect: Effect,
+    /// Exit code when every task has it.
+    pub(super) all: i32,
+    /// Part of what is said of it.
+    pub(super) says: &'static str,
+    /// `--retry-timeout` for one task that always has it.
+    pub(super) retry_timeout: &'static str,
+}
+
+pub(super) fn ids() -> Vec<String> {
+    let plain = (1..=PLAIN_IDS).map(|number| format!("plain_{number}"));
+    plain
+        .chain((1..=FAULTY_IDS).map(|number| format!("faulty_{number}")))
+        .collect()
+}
+
+/// The program with a list of IDs.
+pub(super) fn command(url: &str, out: &Path, ids: &[String], options: &[&str]) -> Command {
+    let mut command = program();
+    command
+        .env("SCALE_API_KEY", KEY)
+        .args(["--base-url", url, "--format", "csv", "--progress", "never"])
+        .args(["--rate", "max"])
+        .arg("--out")
+        .arg(out);
+    for id in ids {
+        command.args(["--id", id]);
+    }
+    command.args(options);
+    command
+}
+
+pub(super) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What is published when nothing goes wrong.
+pub(super) fn calm() -> &'static BTreeMap<String, Vec<u8>> {
+    static CALM: OnceLock<BTreeMap<String, Vec<u8>>> = OnceLock::new();
+    CALM.get_or_init(|| calm_of(&ids()))
+}
+
+pub(super) fn calm_of(ids: &[String]) -> BTreeMap<String, Vec<u8>> {
+    let server = RawServer::start(|asked| good(&asked.task_id));
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let output = command(&server.url(), &out, ids, &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(server.asked().len(), ids.len());
+    published(&out)
+}
+
+/// Failed IDs by ID.
+pub(super) fn failures(out: &Path) -> BTreeMap<String, Value> {
+    let files = published(out);
+    let lines = std::str::from_utf8(&files["failures.jsonl"])
+        .unwrap()
+        .lines();
+    lines
+        .map(|line| {
+            let failure: Value = serde_json::from_str(line).unwrap();
+            (failure["task_id"].as_str().unwrap().to_owned(), failure)
+        })
+        .collect()
+}
+
+/// Statuses as a person would write them.
+fn ranges(statuses: &[u64]) -> String {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for status in statuses {
+        match runs.last_mut() {
+            Some((_, last)) if *status == *last + 1 => *last = *status,
+            Some((_, last)) if *status == *last => {}
+            _ => runs.push((*status, *status)),
+        }
+    }
+    let runs = runs.iter().map(|(first, last)| match last - first {
+        0 => first.to_string(),
+        _ => format!("{first}–{last}"),
+    });
+    runs.collect::<Vec<_>>().join(", ")
+}
+
+struct Run {
+    server: RawServer,
+    output: Output,
+    out: PathBuf,
+    _base: tempfile::TempDir,
+}
+
+impl Run {
+    /// Requests for tasks, those that redirects led to left out.
+    fn asked(&self, task_id: Option<&str>) -> usize {
+        let asked = self.server.asked();
+        let asked = asked.iter().filter(|asked| asked.path == TASK_PATH);
+        asked
+            .filter(|asked| task_id.is_none_or(|task_id| asked.task_id == task_id))
+            .count()
+    }
+}
+
+impl Fault {
+    /// Which of the answers an ID has coming, if any.
+    fn answer_to(&self, task_id: &str) -> Option<&Answer> {
+        let number: usize = task_id.strip_prefix("faulty_")?.parse().unwrap();
+        self.answers.get(number - 1)
+    }
+
+    fn run(
+        &self,
+        options: &[&str],
+        choose: impl Fn(&Self, &Asked) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Run {
+        let fault = self.clone();
+        let server = RawServer::start(move |asked| {
+            // What a redirect leads to has no fault of its own.
+            let chosen = choose(&fault, asked).filter(|_| asked.path != MOVED_PATH);
+            chosen.map_or_else(|| good(&asked.task_id), |answer| answer(asked))
+        });
+        let base = tempfile::tempdir().unwrap();
+        let out = base.path().join("out");
+        let output = command(&server.url(), &out, &ids(), self.options)
+            .args(options)
+            .output()
+            .unwrap();
+        assert!(!stderr(&output).contains(KEY), "{}", self.name);
+        Run {
+            server,
+            output,
+            out,
+            _base: base,
+        }
+    }
+
+    fn check_exit(&self, run: &Run, view: &str, expected: i32) -> String {
+        let code = run.output.status.code();
+        let said = stderr(&run.output);
+        assert_eq!(code, Some(expected), "{}, {view}: {said}", self.name);
+        expected.to_string()
+    }
+
+    /// From all sides, at the same time.
+    pub(super) fn measure(&self) -> Row {
+        std::thread::scope(|scope| {
+            let first_only = scope.spawn(|| self.once());
+            let of_all = scope.spawn(|| self.all());
+            let (one, attempts) = self.one();
+            Row {
+                name: self.name.to_owned(),
+                once: first_only.join().unwrap(),
+                one,
+                all: of_all.join().unwrap(),
+                retried: if attempts > 1 { "yes" } else { "no" }.to_owned(),
+            }
+        })
+    }
+
+    fn once(&self) -> String {
+        let run = self.run(
+            &["--max-retries", "2", "--retry-timeout", FAR_LIMIT],
+            |fault, asked| {
+                let answer = fault.answer_to(&asked.task_id)?;
+                let is_first = asked.path != TASK_PATH || asked.attempt == 1;
+                is_first.then(|| Arc::clone(answer))
+            },
+        );
+        let (expected, again) = match self.effect {
+            Effect::None => (0, 0),
+            Effect::Retried(_) => (0, self.answers.len()),
+            Effect::Fails(_) => (3, 0),
+            Effect::Stops => (4, 0),
+        };
+        let cell = self.check_exit(&run, "once", expected);
+        if expected == 0 {
+            assert!(published(&run.out) == *calm(), "{}: other bytes", self.name);
+        }
+        let requests = run.asked(None);
+        if self.effect == Effect::Stops {
+            assert!(requests <= ids().len(), "{}: {requests}", self.name);
+        } else if self.options.contains(&"--timeout") {
+            // A machine that is busy may let a sound answer be late.
+            assert!(requests >= ids().len() + again, "{}: {requests}", self.name);
+        } else {
+            assert_eq!(requests, ids().len() + again, "{}", self.name);
+        }
+        cell
+    }
+
+    /// The cell, and the attempts that were made for one ID.
+    fn one(&self) -> (String, u64) {
+        // One after the other: that others can be had is known before the first fault.
+        let options = ["--max-retries", "1", "--concurrency", "1"];
+        let limit = ["--retry-timeout", self.retry_timeout];
+        let run = self.run(&[options.as_slice(), &limit].concat(), |fault, asked| {
+            fault.answer_to(&asked.task_id).map(Arc::clone)
+        });
+        let expected_kind = match self.effect {
+            Effect::Retried(kind) | Effect::Fails(kind) => kind,
+            Effect::None => {
+                self.check_exit(&run, "one", 0);
+                assert!(published(&run.out) == *calm(), "{}: other bytes", self.name);
+                assert_eq!(run.asked(None), ids().len(), "{}", self.name);
+                return ("no failure".to_owned(), 1);
+            }
+            Effect::Stops => {
+                let code = self.check_exit(&run, "one", 4);
+                let said = stderr(&run.output);
+                assert!(said.contains(self.says), "{}: {said}", self.name);
+                assert_eq!(run.asked(Some("faulty_1")), 1, "{}", self.name);
+                return (format!("exit code {code}"), 1);
+            }
+        };
+        self.check_exit(&run, "one", 3);
+        let failures = failures(&run.out);
+        assert_eq!(failures.len(), self.answers.len(), "{}", self.name);
+        let mut statuses = Vec::new();
+        let mut attempts = Vec::new();
+        for (task_id, failure) in &failures {
+            assert!(task_id.starts_with("faulty_"), "{}: {failure}", self.name);
+            assert_eq!(failure["kind"], expected_kind, "{}: {failure}", self.name);
+            let message = failure["message"].as_str().unwrap();
+            assert!(message.contains(self.says), "{}: {message}", self.name);
+            statuses.extend(failure["http_status"].as_u64());
+            let tried = failure["attempts"].as_u64().unwrap();
+            assert_eq!(
+                usize::try_from(tried).unwrap(),
+                run.asked(Some(task_id)),
+                "{}",
+                self.name
+            );
+            attempts.push(tried);
+        }
+        attempts.dedup();
+        let [attempts] = attempts[..] else {
+            panic!("{}: {attempts:?} attempts", self.name)
+        };
+        if let Effect::Fails(_) = self.effect {
+            assert_eq!(attempts, 1, "{}", self.name);
+        }
+        statuses.sort_unstable();
+        let status = match statuses.len() {
+            0 => "no status".to_owned(),
+            _ => ranges(&statuses),
+        };
+        let plural = if attempts == 1 { "" } else { "s" };
+        (
+            format!("`{expected_kind}`, {status}, {attempts} attempt{plural}"),
+            attempts,
+        )
+    }
+
+    fn all(&self) -> String {
+        let run = self.run(
+            &["--max-retries", "1", "--retry-timeout", "1s"],
+            |fault, asked| {
+                // Every ID has one of the answers.
+                let at = asked.task_id.bytes().map(usize::from).sum::<usize>();
+                Some(Arc::clone(&fault.answers[at % fault.answers.len()]))
+            },
+        );
+        let requests = run.asked(None);
+        let most = match self.effect {
+            Effect::Retried(_) => ids().len() * MOST_ATTEMPTS_IN_A_SECOND,
+            _ => ids().len(),
+        };
+        assert!(requests <= most, "{}: {requests} requests", self.name);
+        self.check_exit(&run, "all", self.all)
+    }
+}

@@ -1,0 +1,70 @@
+//! Faults of the network, each with the real program against a server that has it. What is measured
+//! makes the table in `docs/faults.md`.
+
+mod answers;
+mod connections;
+mod measure;
+mod outages;
+mod retry_after;
+mod words;
+
+use std::fs;
+use std::sync::Mutex;
+
+use measure::Row;
+
+use crate::support::root;
+
+/// Set to write the table anew instead of comparing it.
+const BLESS: &str = "BLESS";
+
+/// Cases that run at once: most of them wait most of the time.
+const WORKERS: usize = 12;
+
+/// Something to be measured.
+type Case = Box<dyn Fn() -> Row + Send + Sync>;
+
+/// Measures all cases, several at once; the rows are in order.
+fn measure_all(cases: &[Case]) -> Vec<Row> {
+    let next = Mutex::new(cases.iter().enumerate());
+    let rows = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let taken = next.lock().unwrap().next();
+                    let Some((index, case)) = taken else { return };
+                    let row = case();
+                    rows.lock().unwrap().push((index, row));
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().unwrap();
+    rows.sort_by_key(|(index, _)| *index);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+#[test]
+fn the_table_of_faults_is_what_happens() {
+    const BEGIN: &str = "<!-- faults -->\n";
+    const END: &str = "<!-- end of faults -->";
+    let cases: Vec<Case> = connections::cases()
+        .into_iter()
+        .chain(answers::cases())
+        .chain(retry_after::cases())
+        .collect();
+    let rows = measure_all(&cases);
+    assert_eq!(rows.len(), cases.len());
+    let rows: String = rows.iter().map(Row::to_markdown).collect();
+    let expected = format!("{}{rows}", Row::HEADER);
+    let path = root().join("docs/faults.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (found, after) = rest.split_once(END).unwrap();
+    if std::env::var_os(BLESS).is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(found, expected, "run `make bless`");
+}

@@ -1,0 +1,209 @@
+//! Faults in the middle of a run: the API goes away, comes back, or does not know the key any more. What
+//! arrived is kept, and the same command asks for the rest only.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::measure::{calm_of, command, failures, stderr};
+use crate::support::raw_server::{Asked, RawServer, Step, answer, good};
+use crate::support::{published, raw_responses, task_ids};
+
+/// IDs of a run.
+const IDS: usize = 60;
+
+/// Requests that are answered before the fault begins.
+const ANSWERED: usize = 30;
+
+const CONCURRENCY: usize = 8;
+
+/// Failures in a row that make an outage.
+const BURST: usize = 16;
+
+/// The key that is known throughout.
+const NEW_KEY: &str = "live_key_that_is_new";
+
+fn unavailable() -> Vec<Step> {
+    vec![Step::Send(answer("503 Service Unavailable", &[], b""))]
+}
+
+fn kept(out: &Path) -> BTreeSet<String> {
+    raw_responses(out).into_keys().collect()
+}
+
+/// The requests of the second run are those for what the first did not keep, each once.
+fn assert_only_the_rest(asked: &[Asked], kept: &BTreeSet<String>) {
+    let mut again: Vec<String> = asked.iter().map(|asked| asked.task_id.clone()).collect();
+    again.sort();
+    let ids: BTreeSet<String> = task_ids(IDS).into_iter().collect();
+    let missing: Vec<String> = ids.difference(kept).cloned().collect();
+    assert_eq!(again, missing);
+}
+
+#[test]
+fn an_outage_ends_the_run_without_a_storm_and_nothing_is_lost() {
+    const LIMIT: Duration = Duration::from_secs(5);
+    let is_back = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_back);
+    let server = RawServer::start(move |asked| {
+        if asked.number <= ANSWERED || seen.load(Ordering::Relaxed) {
+            return good(&asked.task_id);
+        }
+        match asked.number % 3 {
+            0 => vec![Step::Reset],
+            1 => vec![Step::Close],
+            _ => unavailable(),
+        }
+    });
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let mut run = command(
+        &server.url(),
+        &out,
+        &task_ids(IDS),
+        &["--retry-timeout", "5s", "--concurrency", "8"],
+    );
+    let output = run.output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("asking once a second"), "{said}");
+    assert!(said.contains("hint: nothing is lost"), "{said}");
+    assert!(!out.join("manifest.json").exists());
+
+    let asked = server.asked();
+    let (calm, outage) = asked.split_at(ANSWERED);
+    let lasted = outage[outage.len() - 1].at - calm[ANSWERED - 1].at;
+    assert!(lasted + Duration::from_secs(1) >= LIMIT, "{lasted:?}");
+    // Those that were under way, those that make it an outage, then one in a second.
+    let seconds = usize::try_from(lasted.as_secs()).unwrap() + 1;
+    let most = BURST + CONCURRENCY + seconds;
+    assert!(
+        (BURST..=most).contains(&outage.len()),
+        "{} requests in {lasted:?}",
+        outage.len()
+    );
+    let is_late = |asked: &&Asked| outage[outage.len() - 1].at - asked.at < Duration::from_secs(2);
+    let late = outage.iter().filter(is_late).count();
+    assert!(late <= 4, "{late} requests in the last two seconds");
+
+    let before = kept(&out);
+    assert!(
+        before.len() > ANSWERED - CONCURRENCY,
+        "{} kept",
+        before.len()
+    );
+    is_back.store(true, Ordering::Relaxed);
+    let output = run.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_only_the_rest(&server.asked()[asked.len()..], &before);
+    assert!(published(&out) == calm_of(&task_ids(IDS)));
+}
+
+#[test]
+fn an_outage_that_ends_is_waited_for() {
+    const LASTS: Duration = Duration::from_secs(4);
+    let began: OnceLock<Instant> = OnceLock::new();
+    let server = RawServer::start(move |asked| {
+        let is_away = asked.number > ANSWERED && began.get_or_init(Instant::now).elapsed() < LASTS;
+        if is_away {
+            unavailable()
+        } else {
+            good(&asked.task_id)
+        }
+    });
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    // One further attempt is allowed; but that is for an ID that fails among others.
+    let options = [
+        "--retry-timeout",
+        "60s",
+        "--concurrency",
+        "8",
+        "--max-retries",
+        "1",
+    ];
+    let output = command(&server.url(), &out, &task_ids(IDS), &options)
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("does not answer"), "{said}");
+    assert!(said.contains("the API answers again"), "{said}");
+    assert!(published(&out) == calm_of(&task_ids(IDS)));
+}
+
+#[test]
+fn an_id_is_not_failed_by_the_success_that_ends_an_outage() {
+    // One ID can be had; while the other fails, the first is asked for again, to tell an outage from an
+    // ID that fails by itself. The outage ends with the second of these questions.
+    const QUESTIONS: usize = 2;
+    let is_back = AtomicBool::new(false);
+    let server = RawServer::start(move |asked| {
+        if asked.task_id == "task_1" && asked.attempt > QUESTIONS {
+            is_back.store(true, Ordering::Relaxed);
+        }
+        if asked.number == 1 || is_back.load(Ordering::Relaxed) {
+            good(&asked.task_id)
+        } else {
+            unavailable()
+        }
+    });
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let options = [
+        "--retry-timeout",
+        "60s",
+        "--concurrency",
+        "1",
+        "--max-retries",
+        "1",
+    ];
+    let output = command(&server.url(), &out, &task_ids(2), &options)
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(failures(&out).is_empty());
+    assert_eq!(server.asked_for("task_1"), 1 + QUESTIONS);
+}
+
+#[test]
+fn a_key_that_is_refused_in_the_middle_stops_the_run_and_a_new_one_goes_on() {
+    let server = RawServer::start(|asked| {
+        if asked.number <= ANSWERED || asked.key == NEW_KEY {
+            good(&asked.task_id)
+        } else {
+            let body = br#"{"status_code": 401, "error": "this key has expired"}"#;
+            vec![Step::Send(answer("401 Unauthorized", &[], body))]
+        }
+    });
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let mut run = command(&server.url(), &out, &task_ids(IDS), &["--concurrency", "8"]);
+    let output = run.output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(
+        said.contains("(status 401: this key has expired)"),
+        "{said}"
+    );
+    assert!(said.contains("hint: check SCALE_API_KEY"), "{said}");
+    assert!(!out.join("manifest.json").exists());
+    let first = server.asked().len();
+    assert!(first <= ANSWERED + CONCURRENCY, "{first} requests");
+    let before = kept(&out);
+    // Answers that were on their way when the run stopped may be lost; those that arrived may not.
+    assert!(
+        before.len() > ANSWERED - CONCURRENCY,
+        "{} kept",
+        before.len()
+    );
+
+    let output = run.env("SCALE_API_KEY", NEW_KEY).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_only_the_rest(&server.asked()[first..], &before);
+    assert!(published(&out) == calm_of(&task_ids(IDS)));
+}

@@ -1,0 +1,81 @@
+//! The server's words in `failures.jsonl`: trimmed, printable, without the key.
+
+use super::measure::{command, failures, stderr};
+use crate::support::KEY;
+use crate::support::raw_server::{RawServer, Step, answer};
+
+/// Characters of a message that are shown, with what stands before them.
+const MOST_CHARS: usize = 220;
+
+/// Bodies, and what is made of them.
+fn bodies() -> Vec<(Vec<u8>, String)> {
+    let text = |body: &str, said: &str| (body.as_bytes().to_vec(), format!("status 400: {said}"));
+    vec![
+        text(
+            r#"{"status_code": 400, "error": "no such\noption"}"#,
+            "no such option",
+        ),
+        text(r#"{"message": "in another member"}"#, "in another member"),
+        text("plain\r\n\r\n  words\tapart \0", "plain words apart"),
+        text("\u{1b}[2J\u{1b}[31mred\u{7}", "[2J [31mred"),
+        text("\u{202e}backwards\u{202c}", "backwards"),
+        text(
+            "<html><head><TITLE lang=en>\n Bad\n gateway </TITLE></head><body>more</body></html>",
+            "Bad gateway",
+        ),
+        text(
+            &format!("you sent Bearer {KEY}!"),
+            "you sent Bearer [redacted]!",
+        ),
+        text(
+            &format!(r#"{{"error": "key={KEY}&key={KEY}"}}"#),
+            "key=[redacted]&key=[redacted]",
+        ),
+        text(&format!("<title>{KEY}</title>"), "[redacted]"),
+        (
+            br#"{"data": "somebody's"}"#.to_vec(),
+            "status 400".to_owned(),
+        ),
+        (b"<html>no title</html>".to_vec(), "status 400".to_owned()),
+        (vec![], "status 400".to_owned()),
+        (
+            vec![0xff; 3],
+            "status 400: \u{fffd}\u{fffd}\u{fffd}".to_owned(),
+        ),
+        // The key where the message is cut: no part of it may be left.
+        text(
+            &format!("{}{KEY}", "x".repeat(195)),
+            &format!("{}[reda…", "x".repeat(195)),
+        ),
+        text(&"é".repeat(100_000), &format!("{}…", "é".repeat(200))),
+    ]
+}
+
+#[test]
+fn the_words_of_a_server_are_trimmed_printable_and_without_the_key() {
+    let ids: Vec<String> = (0..bodies().len()).map(|at| format!("id_{at}")).collect();
+    let server = RawServer::start(|asked| {
+        let at: usize = asked.task_id.strip_prefix("id_").unwrap().parse().unwrap();
+        vec![Step::Send(answer("400 Bad Request", &[], &bodies()[at].0))]
+    });
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let output = command(&server.url(), &out, &ids, &["-v"])
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let failures = failures(&out);
+    for (id, (_, expected)) in ids.iter().zip(bodies()) {
+        let message = failures[id]["message"].as_str().unwrap();
+        assert_eq!(message, expected);
+        assert!(message.chars().count() <= MOST_CHARS);
+        let told = format!("task {id} failed (http_error): {expected}");
+        assert!(said.lines().any(|line| line == told), "{told}");
+    }
+    assert!(!said.contains(KEY));
+    assert!(
+        said.chars().all(|c| c == '\n' || !c.is_control()),
+        "{said:?}"
+    );
+}
