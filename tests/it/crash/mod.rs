@@ -434,3 +434,31 @@ fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
         });
     }
 }
+
+#[test]
+fn what_a_dead_run_left_is_removed_whatever_the_next_one_writes() {
+    let server = sandbox(SandboxConfig::default());
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let url = server.base_url();
+    let arguments = |format: &str| {
+        words(&format!(
+            "--base-url {url} --rate max --concurrency 1 --id task_1 --format {format}"
+        ))
+    };
+    // Within the tables.
+    let killed = command(&arguments("parquet"), &out)
+        .env(FAILPOINT, "output:30:kill")
+        .status()
+        .unwrap();
+    assert_eq!(killed.signal(), Some(9));
+    let is_temporary = |name: &String| name.starts_with(".scale-export-tmp-");
+    assert!(published(&out).keys().any(is_temporary));
+    assert_well(&command(&arguments("csv"), &out).output().unwrap(), "csv");
+    let names: Vec<String> = published(&out).into_keys().collect();
+    assert!(!names.iter().any(is_temporary), "{names:?}");
+    assert!(
+        !names.iter().any(|name| name.ends_with(".parquet")),
+        "{names:?}"
+    );
+}
