@@ -41,7 +41,7 @@ fn retried(
         effect: Effect::Retried(kind),
         all: 5,
         says,
-        retry_timeout: "60s",
+        is_rate_limit: false,
     }
 }
 
@@ -413,8 +413,7 @@ fn refusals() -> Vec<Fault> {
             b"",
         ),
         Fault {
-            // For the one ID alone the limit by time counts.
-            retry_timeout: "1s",
+            is_rate_limit: true,
             ..retried(
                 "429 with `Retry-After: 1`",
                 "http_error",

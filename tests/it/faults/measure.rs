@@ -29,6 +29,9 @@ pub(super) const NO_VIEW: &str = "–";
 /// A limit that no measured run reaches.
 const FAR_LIMIT: &str = "60s";
 
+/// A limit that is soon reached.
+const SHORT_LIMIT: &str = "1s";
+
 /// Attempts of an ID that a second of failures allows at most; about four are usual.
 const MOST_ATTEMPTS_IN_A_SECOND: usize = 10;
 
@@ -87,8 +90,9 @@ pub(super) struct Fault {
     pub(super) all: i32,
     /// Part of what is said of it.
     pub(super) says: &'static str,
-    /// `--retry-timeout` for one task that always has it.
-    pub(super) retry_timeout: &'static str,
+    /// Is it no fault of an ID, unless that alone meets it for as long as `--retry-timeout`? Then the
+    /// number of attempts is a matter of time.
+    pub(super) is_rate_limit: bool,
 }
 
 pub(super) fn ids() -> Vec<String> {
@@ -240,14 +244,16 @@ impl Fault {
     }
 
     fn once(&self) -> String {
-        let run = self.run(
-            &["--max-retries", "2", "--retry-timeout", FAR_LIMIT],
-            |fault, asked| {
-                let answer = fault.answer_to(&asked.task_id)?;
-                let is_first = asked.path != TASK_PATH || asked.attempt == 1;
-                is_first.then(|| Arc::clone(answer))
-            },
-        );
+        let mut options = vec!["--max-retries", "2", "--retry-timeout", FAR_LIMIT];
+        if let Effect::Fails(_) = self.effect {
+            // What succeeded before tells a refusal of one ID from one of the key.
+            options.extend(["--concurrency", "1"]);
+        }
+        let run = self.run(&options, |fault, asked| {
+            let answer = fault.answer_to(&asked.task_id)?;
+            let is_first = asked.path != TASK_PATH || asked.attempt == 1;
+            is_first.then(|| Arc::clone(answer))
+        });
         let (expected, again) = match self.effect {
             Effect::None => (0, 0),
             Effect::Retried(_) => (0, self.answers.len()),
@@ -274,7 +280,12 @@ impl Fault {
     fn one(&self) -> (String, u64) {
         // One after the other: that others can be had is known before the first fault.
         let options = ["--max-retries", "1", "--concurrency", "1"];
-        let limit = ["--retry-timeout", self.retry_timeout];
+        let limit = if self.is_rate_limit {
+            SHORT_LIMIT
+        } else {
+            FAR_LIMIT
+        };
+        let limit = ["--retry-timeout", limit];
         let run = self.run(&[options.as_slice(), &limit].concat(), |fault, asked| {
             fault.answer_to(&asked.task_id).map(Arc::clone)
         });
@@ -326,16 +337,17 @@ impl Fault {
             0 => "no status".to_owned(),
             _ => ranges(&statuses),
         };
-        let plural = if attempts == 1 { "" } else { "s" };
-        (
-            format!("`{expected_kind}`, {status}, {attempts} attempt{plural}"),
-            attempts,
-        )
+        let shown = match attempts {
+            1 => "1 attempt".to_owned(),
+            _ if self.is_rate_limit => "attempts until `--retry-timeout`".to_owned(),
+            _ => format!("{attempts} attempts"),
+        };
+        (format!("`{expected_kind}`, {status}, {shown}"), attempts)
     }
 
     fn all(&self) -> String {
         let run = self.run(
-            &["--max-retries", "1", "--retry-timeout", "1s"],
+            &["--max-retries", "1", "--retry-timeout", SHORT_LIMIT],
             |fault, asked| {
                 // Every ID has one of the answers.
                 let at = asked.task_id.bytes().map(usize::from).sum::<usize>();

@@ -53,6 +53,7 @@ fn the_table_of_faults_is_what_happens() {
         .into_iter()
         .chain(answers::cases())
         .chain(retry_after::cases())
+        .chain(outages::cases())
         .collect();
     let rows = measure_all(&cases);
     assert_eq!(rows.len(), cases.len());
@@ -65,6 +66,9 @@ fn the_table_of_faults_is_what_happens() {
     if std::env::var_os(BLESS).is_some() {
         fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
         return;
+    }
+    for (found, expected) in found.lines().zip(expected.lines()) {
+        assert_eq!(found, expected, "run `make bless`");
     }
     assert_eq!(found, expected, "run `make bless`");
 }

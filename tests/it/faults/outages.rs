@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::measure::{calm_of, command, failures, stderr};
+use super::Case;
+use super::measure::{NO_VIEW, Row, calm_of, command, failures, stderr};
 use crate::support::raw_server::{Asked, RawServer, Step, answer, good};
 use crate::support::{published, raw_responses, task_ids};
 
@@ -43,8 +44,8 @@ fn assert_only_the_rest(asked: &[Asked], kept: &BTreeSet<String>) {
     assert_eq!(again, missing);
 }
 
-#[test]
-fn an_outage_ends_the_run_without_a_storm_and_nothing_is_lost() {
+/// An outage ends the run without a storm, and nothing is lost.
+fn for_good() -> Row {
     const LIMIT: Duration = Duration::from_secs(5);
     let is_back = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&is_back);
@@ -100,10 +101,15 @@ fn an_outage_ends_the_run_without_a_storm_and_nothing_is_lost() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_only_the_rest(&server.asked()[asked.len()..], &before);
     assert!(published(&out) == calm_of(&task_ids(IDS)));
+    row(
+        "an outage in the middle of a run (30 of 60 tasks are there)",
+        "5",
+        "yes, once a second in all",
+    )
 }
 
-#[test]
-fn an_outage_that_ends_is_waited_for() {
+/// An outage that ends is waited for.
+fn for_a_while() -> Row {
     const LASTS: Duration = Duration::from_secs(4);
     let began: OnceLock<Instant> = OnceLock::new();
     let server = RawServer::start(move |asked| {
@@ -133,6 +139,11 @@ fn an_outage_that_ends_is_waited_for() {
     assert!(said.contains("does not answer"), "{said}");
     assert!(said.contains("the API answers again"), "{said}");
     assert!(published(&out) == calm_of(&task_ids(IDS)));
+    row(
+        "an outage that ends within `--retry-timeout`",
+        "0",
+        "yes, once a second in all",
+    )
 }
 
 #[test]
@@ -170,8 +181,8 @@ fn an_id_is_not_failed_by_the_success_that_ends_an_outage() {
     assert_eq!(server.asked_for("task_1"), 1 + QUESTIONS);
 }
 
-#[test]
-fn a_key_that_is_refused_in_the_middle_stops_the_run_and_a_new_one_goes_on() {
+/// A key that is refused in the middle stops the run, and a new one goes on.
+fn refused_key() -> Row {
     let server = RawServer::start(|asked| {
         if asked.number <= ANSWERED || asked.key == NEW_KEY {
             good(&asked.task_id)
@@ -206,4 +217,28 @@ fn a_key_that_is_refused_in_the_middle_stops_the_run_and_a_new_one_goes_on() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_only_the_rest(&server.asked()[first..], &before);
     assert!(published(&out) == calm_of(&task_ids(IDS)));
+    row(
+        "401 in the middle of a run (30 of 60 tasks are there)",
+        "4",
+        "no; with a new key, the rest only",
+    )
+}
+
+/// What a case measured; it has checked the exit code.
+fn row(name: &str, code: &str, retried: &str) -> Row {
+    Row {
+        name: name.to_owned(),
+        once: NO_VIEW.to_owned(),
+        one: NO_VIEW.to_owned(),
+        all: code.to_owned(),
+        retried: retried.to_owned(),
+    }
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Box::new(for_good),
+        Box::new(for_a_while),
+        Box::new(refused_key),
+    ]
 }
