@@ -13,6 +13,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -109,7 +110,7 @@ fn write_journal(state: &Path, size: u64) -> u64 {
         copied: false,
     };
     let bodies: Vec<String> = (0..BODIES).map(sample_task).collect();
-    let (mut journal, _) = Journal::open(state, &options, |_| ()).unwrap();
+    let (mut journal, _) = Journal::open(state, &options, |_| ControlFlow::Continue(())).unwrap();
     for (number, body) in (0..size).zip(bodies.iter().cycle()) {
         journal.append(&Record {
             kind: RecordKind::Response,

@@ -3,6 +3,7 @@
 #![no_main]
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
@@ -50,6 +51,7 @@ fuzz_target!(|bytes: &[u8]| {
         let mut seen = Vec::new();
         let read = JournalReader::open(state, None, |entry| {
             seen.push((entry.task_id.to_owned(), entry.location));
+            ControlFlow::Continue(())
         });
         if let Ok((mut reader, _, _)) = read {
             let mut body = Vec::new();
@@ -62,6 +64,7 @@ fuzz_target!(|bytes: &[u8]| {
             let mut again = Vec::new();
             let opened = Journal::open(state, &options(), |entry| {
                 again.push((entry.task_id.to_owned(), entry.location));
+                ControlFlow::Continue(())
             });
             if opened.is_ok() {
                 assert_eq!(seen, again);

@@ -67,6 +67,9 @@ impl Counts {
             } => {
                 self.total = *requested;
                 self.done = *held;
+                self.done_now = 0;
+                self.recent.clear();
+                self.phase = None;
             }
             Event::RequestSent => self.in_flight += 1,
             Event::RequestDone { .. } => self.in_flight -= 1,

@@ -14,7 +14,7 @@ use super::signals::Signals;
 use super::summary;
 use crate::error::{Exit, Explain};
 use crate::event::Events;
-use crate::export::{Ended, ExportReport};
+use crate::export::{Ended, ExportReport, Kept};
 use crate::output::{STATE_DIRECTORY, is_published_name};
 
 /// Runs a job with a display beside it; writes a summary at every end.
@@ -167,11 +167,16 @@ pub(super) fn tell_export(
             write_summary(args.summary.as_deref(), &json)?;
             Ok(exit)
         }
-        Ended::Stopped { held, requested } => {
-            let message = format!("interrupted: {held} of {requested} tasks are kept");
+        Ended::Stopped { kept } => {
+            let message = match kept {
+                Some(Kept { held, requested }) => {
+                    format!("interrupted: {held} of {requested} tasks are kept")
+                }
+                None => "interrupted: nothing was changed".to_owned(),
+            };
             let fields = json!({
-                "held": held,
-                "requested": requested,
+                "held": kept.map(|kept| kept.held),
+                "requested": kept.map(|kept| kept.requested),
                 "hint": "run the same command again to go on",
             });
             Ok(tell_stopped(signals, args, &message, fields))

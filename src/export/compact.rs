@@ -14,6 +14,9 @@ use crate::output::{JOURNAL, Staging};
 /// Bytes that are gathered before they are written.
 const WRITE_BYTES: usize = 1 << 20;
 
+/// Bytes between two syncs: one of all at the end would keep whoever wants to stop waiting.
+const SYNC_BYTES: u64 = 64 << 20;
+
 /// What the journal holds that counts.
 pub(super) struct Live<'l> {
     pub(super) ids: &'l IdList,
@@ -79,10 +82,15 @@ impl Live<'_> {
         events.send(Event::Phase("compacting the journal"));
         let mut new = Journal::create(staging.place(JOURNAL), options)?;
         let mut reader = journal.reader();
+        let mut synced = 0;
         for (location, task_id) in self.records() {
             new.append_record(reader.read_record(task_id, location)?);
             if new.buffered() >= WRITE_BYTES {
                 new.flush()?;
+            }
+            if new.bytes() - synced >= SYNC_BYTES {
+                new.sync()?;
+                synced = new.bytes();
             }
             if is_over() {
                 return Ok(None);

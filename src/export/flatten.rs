@@ -1,6 +1,7 @@
 //! Tables again from raw responses, without network or key: the same bytes as an export of the same
 //! responses and IDs gives. Depends on the files of this folder.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use super::{Ended, ExportError, ExportReport, build};
 use crate::event::{Event, Events};
 use crate::ids::{IdList, read_published};
 use crate::journal::format::Options;
-use crate::journal::{Journal, JournalReader};
+use crate::journal::{Journal, JournalError, JournalReader};
 use crate::output::{
     Format, IDS, JOURNAL, Manifest, ManifestOptions, OutputDirectory, RunCounters, STATE_DIRECTORY,
     Staging,
@@ -73,9 +74,15 @@ pub fn flatten(
     let staging = Staging::begin(&directory);
     events.send(Event::Phase("reading raw responses"));
     let responses = if is_in_place(options) {
-        in_place(&options.out, events)?
+        in_place(&options.out, events, is_over)
     } else {
-        import(options, &directory, &staging, events, is_over)?
+        import(options, &directory, &staging, events, is_over)
+    };
+    let responses = match responses {
+        Err(ExportError::Journal(JournalError::Interrupted { .. })) => {
+            return Ok(Ended::Stopped { kept: None });
+        }
+        responses => responses?,
     };
     let ids = match &options.ids {
         Some(ids) => ids.clone(),
@@ -103,10 +110,7 @@ pub fn flatten(
     };
     let built = build::run(&target, &index, responses.reader, &staging, events, is_over)?;
     let Some(built) = built.filter(|_| !is_over()) else {
-        return Ok(Ended::Stopped {
-            held: 0,
-            requested: ids.len(),
-        });
+        return Ok(Ended::Stopped { kept: None });
     };
     events.send(Event::Phase("publishing"));
     let duplicates = duplicates(options).unwrap_or(responses.duplicates);
@@ -187,13 +191,17 @@ fn is_in_place(options: &FlattenOptions) -> bool {
 }
 
 /// The directory's own journal, which stays as it is.
-fn in_place(out: &Path, events: &Events) -> Result<Responses, ExportError> {
+fn in_place(
+    out: &Path,
+    events: &Events,
+    is_over: impl Fn() -> bool,
+) -> Result<Responses, ExportError> {
     let ReadJournal {
         found,
         reader,
         options,
         damaged,
-    } = read_journal(out, events)?;
+    } = read_journal(out, events, is_over)?;
     let journal_bytes = reader.bytes()?;
     Ok(Responses {
         found,
@@ -264,7 +272,11 @@ fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
         return Ok(());
     }
     let mut records = 0_u64;
-    let (_, options, _) = JournalReader::open(&directory.state(), None, |_| records += 1)?;
+    let (_, options, _) = JournalReader::open(&directory.state(), None, |_| {
+        records += 1;
+        // One is enough to know.
+        ControlFlow::Continue(())
+    })?;
     if records > 0 && !options.copied {
         return Err(ExportError::Fetched {
             out: directory.path().to_owned(),

@@ -13,7 +13,7 @@ use super::index::Slot;
 use super::store::{now, seen_as};
 use crate::event::{Event, Events};
 use crate::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
-use crate::journal::{Journal, JournalReader};
+use crate::journal::{Journal, JournalReader, break_if};
 use crate::json::Parser;
 use crate::output::{Lock, STATE_DIRECTORY};
 use crate::response::check;
@@ -52,7 +52,11 @@ pub(super) struct ReadJournal {
 }
 
 /// Reads what the journal of an export holds.
-pub(super) fn read_journal(directory: &Path, events: &Events) -> Result<ReadJournal, ExportError> {
+pub(super) fn read_journal(
+    directory: &Path,
+    events: &Events,
+    is_over: impl Fn() -> bool,
+) -> Result<ReadJournal, ExportError> {
     let state = directory.join(STATE_DIRECTORY);
     if !JournalReader::is_there(&state) {
         return Err(ExportError::Source {
@@ -67,6 +71,7 @@ pub(super) fn read_journal(directory: &Path, events: &Events) -> Result<ReadJour
             // Every ID in a journal was in a list of IDs, and is a valid one.
             let _ = found.put(entry.task_id, slot);
         }
+        break_if(is_over())
     })?;
     if opened.damaged > 0 {
         events.send(Event::Warning(format!(
@@ -140,7 +145,7 @@ impl<'e> Import<'e> {
             mut reader,
             damaged,
             ..
-        } = read_journal(directory, self.events)?;
+        } = read_journal(directory, self.events, &is_over)?;
         self.unreadable += damaged;
         for (task_id, slot) in found.ids.iter().zip(&found.slots) {
             let copied = match slot {

@@ -32,6 +32,7 @@ pub use publish::ExportReport;
 use crate::event::{Event, Events};
 use crate::fetch::{CheckBody, FetchOptions, TaskClient};
 use crate::ids::IdList;
+use crate::journal::JournalError;
 use crate::output::{Format, ManifestOptions, OutputDirectory, RunCounters, Staging};
 use compact::Live;
 use pipeline::{Done, Pipeline};
@@ -96,6 +97,15 @@ impl ExportOptions {
     }
 }
 
+/// What the journal holds of the tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// IDs whose response it holds.
+    pub held: usize,
+    /// Distinct IDs.
+    pub requested: usize,
+}
+
 /// How an export ended.
 #[derive(Debug)]
 pub enum Ended {
@@ -103,10 +113,8 @@ pub enum Ended {
     Published(ExportReport),
     /// Stopped by the user; what arrived is kept.
     Stopped {
-        /// IDs whose response the journal holds.
-        held: usize,
-        /// Distinct IDs.
-        requested: usize,
+        /// What the journal holds, if that is known already.
+        kept: Option<Kept>,
     },
 }
 
@@ -129,12 +137,19 @@ pub fn export(
     let directory = OutputDirectory::open(&options.out, options.force, &options.welcome)?;
     tell_recovered(&directory, events);
     let published = directory.manifest();
+    let is_over = || *stop.borrow();
+    let resumed = open_journal(options, &directory, published.as_ref(), events, is_over);
     let Resumed {
         journal,
         index,
         unlisted,
         is_damaged,
-    } = open_journal(options, &directory, published.as_ref(), events)?;
+    } = match resumed {
+        Err(ExportError::Journal(JournalError::Interrupted { .. })) => {
+            return Ok(Ended::Stopped { kept: None });
+        }
+        resumed => resumed?,
+    };
     let wanted = index.plan(options.refresh);
     let must_prune = options.prune && !unlisted.ids.is_empty();
     // Damage that was passed over must not stay for `verify` to find.
@@ -180,11 +195,12 @@ pub fn export(
     } = pipeline.run(journal, wanted, check, space)?;
     let stopped = || {
         Ok(Ended::Stopped {
-            held: index.held(),
-            requested: options.ids.len(),
+            kept: Some(Kept {
+                held: index.held(),
+                requested: options.ids.len(),
+            }),
         })
     };
-    let is_over = || *stop.borrow();
     let Some(built) = built.filter(|_| !is_over()) else {
         return stopped();
     };

@@ -10,9 +10,12 @@ use super::index::Index;
 use super::store::seen_as;
 use super::{ExportError, ExportOptions, ExportReport, manifest_options};
 use crate::event::{Event, Events};
-use crate::journal::Journal;
 use crate::journal::format::Options as JournalOptions;
+use crate::journal::{Journal, break_if};
 use crate::output::{Manifest, OutputDirectory, Recovered};
+
+/// Records between two events.
+const EVENT_RECORDS: usize = 10_000;
 
 /// What the journal holds.
 pub(super) struct Resumed {
@@ -42,21 +45,26 @@ pub(super) fn open_journal(
     directory: &OutputDirectory,
     published: Option<&Manifest>,
     events: &Events,
+    is_over: impl Fn() -> bool,
 ) -> Result<Resumed, ExportError> {
     let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
     let index = Index::new(options.ids.len(), published_bytes.unwrap_or_default());
     let mut unlisted = Found::default();
+    let mut done = 0;
+    events.send(Event::Phase("reading the journal"));
     let (journal, opened) =
         Journal::open(&directory.state(), &journal_options(options), |entry| {
-            match options.ids.position(entry.task_id) {
-                Some(position) => index.see(position, &entry),
-                None => {
-                    if let Some(slot) = seen_as(&entry) {
-                        // Every ID in a journal was in a list of IDs, and is a valid one.
-                        let _ = unlisted.put(entry.task_id, slot);
-                    }
-                }
+            if let Some(position) = options.ids.position(entry.task_id) {
+                index.see(position, &entry);
+            } else if let Some(slot) = seen_as(&entry) {
+                // Every ID in a journal was in a list of IDs, and is a valid one.
+                let _ = unlisted.put(entry.task_id, slot);
             }
+            done += 1;
+            if done % EVENT_RECORDS == 0 {
+                events.send(Event::Progress { done, total: None });
+            }
+            break_if(is_over())
         })?;
     if opened.damaged > 0 {
         events.send(Event::Warning(format!(

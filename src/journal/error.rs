@@ -46,6 +46,12 @@ pub enum JournalError {
         /// The journal.
         path: PathBuf,
     },
+    /// Whoever looks at its records has seen enough: the user wants to stop.
+    #[error("could not read the journal `{}` to its end: interrupted", path.display())]
+    Interrupted {
+        /// The journal.
+        path: PathBuf,
+    },
     /// A record that was written cannot be read back.
     #[error("could not read task `{task_id}` from the journal `{}`: {cause}", path.display())]
     Record {
@@ -81,6 +87,7 @@ impl Explain for JournalError {
                 "use the same options as before, or export to an empty directory".into()
             }
             Self::Copied { .. } => "export to another directory".into(),
+            Self::Interrupted { .. } => "run the same command again".into(),
             Self::Record { .. } => "fetch everything again with --refresh all".into(),
         })
     }
@@ -89,6 +96,7 @@ impl Explain for JournalError {
         match self {
             Self::Io { .. } | Self::Record { .. } => Exit::Output,
             Self::Header { .. } | Self::Options { .. } | Self::Copied { .. } => Exit::Usage,
+            Self::Interrupted { .. } => Exit::Interrupted,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The journal while it is written: opening what is there, appending, syncing.
 //! Depends on `format` and `log`.
 
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -23,11 +24,11 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal of a state directory, or begins one. Every whole record is shown to `see`,
-    /// in the order of writing; a torn tail is cut off.
+    /// in the order of writing, until it breaks off; a torn tail is cut off.
     pub fn open(
         state: &Path,
         options: &Options,
-        mut see: impl FnMut(Entry<'_>),
+        mut see: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<(Self, Opened), JournalError> {
         let path = state.join(FILE_NAME);
         if std::fs::metadata(&path).map_or(0, |metadata| metadata.len()) == 0 {
@@ -104,7 +105,10 @@ impl Journal {
     }
 
     /// Shows all whole records, and cuts off what is torn at the end.
-    fn index(&mut self, see: &mut dyn FnMut(Entry<'_>)) -> Result<Opened, JournalError> {
+    fn index(
+        &mut self,
+        see: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<Opened, JournalError> {
         let len = self.log.len()?;
         let (opened, end) = self.log.scan(self.end, len, see)?;
         if opened.torn_bytes > 0 {
@@ -238,6 +242,7 @@ mod tests {
         let mut seen = Vec::new();
         let (_, opened) = Journal::open(state, &options(), |entry| {
             seen.push((entry.task_id.to_owned(), entry.location));
+            ControlFlow::Continue(())
         })
         .unwrap();
         (seen, opened)
@@ -245,7 +250,8 @@ mod tests {
 
     fn written(count: usize) -> (tempfile::TempDir, Vec<Location>) {
         let state = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(state.path(), &options(), |_| ()).unwrap();
+        let (mut journal, _) =
+            Journal::open(state.path(), &options(), |_| ControlFlow::Continue(())).unwrap();
         let locations = (0..count)
             .map(|index| {
                 journal.append(&response(
@@ -277,7 +283,8 @@ mod tests {
                 .collect::<Vec<_>>(),
             locations
         );
-        let (journal, _) = Journal::open(state.path(), &options(), |_| ()).unwrap();
+        let (journal, _) =
+            Journal::open(state.path(), &options(), |_| ControlFlow::Continue(())).unwrap();
         let mut body = Vec::new();
         journal
             .reader()
@@ -311,6 +318,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_breaks_off_leaves_the_file_as_it_was() {
+        let (state, _) = written(3);
+        let path = state.path().join(FILE_NAME);
+        let mut torn = std::fs::read(&path).unwrap();
+        torn.truncate(torn.len() - 1);
+        std::fs::write(&path, &torn).unwrap();
+        let mut seen = 0;
+        let opened = Journal::open(state.path(), &options(), |_| {
+            seen += 1;
+            crate::journal::break_if(seen == 2)
+        });
+        assert!(matches!(opened, Err(JournalError::Interrupted { .. })));
+        assert_eq!(seen, 2);
+        assert!(std::fs::read(&path).unwrap() == torn);
+    }
+
+    #[test]
     fn damage_in_the_middle_costs_one_record() {
         let (state, locations) = written(3);
         let path = state.path().join(FILE_NAME);
@@ -334,7 +358,7 @@ mod tests {
             expand: vec!["project".into()],
             ..options()
         };
-        let error = Journal::open(state.path(), &other, |_| ()).unwrap_err();
+        let error = Journal::open(state.path(), &other, |_| ControlFlow::Continue(())).unwrap_err();
         assert!(error.to_string().contains("--expand"), "{error}");
     }
 }

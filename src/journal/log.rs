@@ -2,6 +2,7 @@
 //! Depends on `format`.
 
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,6 +87,15 @@ pub struct Entry<'a> {
     pub is_final: bool,
 }
 
+/// For whoever looks at records: breaks off if the user wants to stop.
+pub fn break_if(is_over: bool) -> ControlFlow<()> {
+    if is_over {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}
+
 /// The file, open.
 #[derive(Debug, Clone)]
 pub(super) struct Log {
@@ -128,12 +138,13 @@ impl Log {
         }
     }
 
-    /// Shows all whole records from an offset on; gives what was found, and where the last one ends.
+    /// Shows all whole records from an offset on, until `see` breaks off; gives what was found, and where
+    /// the last one ends.
     pub(super) fn scan(
         &self,
         from: u64,
         len: u64,
-        see: &mut dyn FnMut(Entry<'_>),
+        see: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<(Opened, u64), JournalError> {
         let mut opened = Opened::default();
         let mut at = from;
@@ -142,12 +153,16 @@ impl Log {
             let next = match self.read_record(at, len, &mut record)? {
                 Some((head, task_id, location)) => {
                     opened.records += 1;
-                    see(Entry {
+                    let entry = Entry {
                         kind: head.kind,
                         task_id,
                         location,
                         is_final: head.flags & FLAG_FINAL != 0,
-                    });
+                    };
+                    if see(entry).is_break() {
+                        let path = self.path.clone();
+                        return Err(JournalError::Interrupted { path });
+                    }
                     at + head.record_bytes()
                 }
                 None => match self.find_record(at + 1, len)? {
@@ -242,12 +257,13 @@ impl JournalReader {
     }
 
     /// Opens the journal of a state directory to be read only, and shows its whole records up to
-    /// `end` (all of them when it is `None`) to `see`, in the order of writing. Nothing is changed.
+    /// `end` (all of them when it is `None`) to `see`, in the order of writing, until it breaks off.
+    /// Nothing is changed.
     /// The directory need not be ours to write to.
     pub fn open(
         state: &Path,
         end: Option<u64>,
-        mut see: impl FnMut(Entry<'_>),
+        mut see: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<(Self, Options, Opened), JournalError> {
         let log = Log::open(state.join(FILE_NAME))?;
         let (options, from) = log.read_head()?;

@@ -11,4 +11,4 @@ mod log;
 
 pub use error::JournalError;
 pub use file::Journal;
-pub use log::{Entry, FailureNote, JournalReader, Location, Opened};
+pub use log::{Entry, FailureNote, JournalReader, Location, Opened, break_if};

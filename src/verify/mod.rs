@@ -30,6 +30,7 @@ pub use error::VerifyError;
 pub use finding::Finding;
 
 use crate::event::{Event, Events};
+use crate::journal::JournalError;
 use crate::output::{Lock, Manifest, STATE_DIRECTORY, is_pending};
 use crate::tables::SCHEMA_VERSION;
 use finding::Findings;
@@ -109,14 +110,20 @@ pub fn verify(
         Ok(manifest) => {
             events.send(Event::Phase("comparing checksums"));
             files::check(directory, &manifest, &mut findings, &mut report, &is_over)?;
-            tasks::check(
+            let checked = tasks::check(
                 directory,
                 &manifest,
                 &mut findings,
                 &mut report,
                 events,
                 &is_over,
-            )?;
+            );
+            match checked {
+                Err(VerifyError::Journal(JournalError::Interrupted { .. })) => {
+                    return Ok(Verified::Stopped);
+                }
+                checked => checked?,
+            }
         }
     }
     if is_over() {

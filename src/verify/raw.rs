@@ -12,7 +12,7 @@ use super::{VerifyError, VerifyReport};
 use crate::failures::{missing, write_line};
 use crate::ids::{IdList, read_published};
 use crate::journal::format::{RecordKind, distinct};
-use crate::journal::{FailureNote, JournalError, JournalReader, Location};
+use crate::journal::{FailureNote, JournalError, JournalReader, Location, break_if};
 use crate::output::{FAILURES, IDS, JOURNAL, Manifest, STATE_DIRECTORY};
 
 /// The raw responses by the position of their ID.
@@ -43,6 +43,7 @@ impl RawResponses {
         ids: &IdList,
         findings: &mut Findings,
         report: &mut VerifyReport,
+        is_over: &dyn Fn() -> bool,
     ) -> Result<Option<Self>, VerifyError> {
         let state = directory.join(STATE_DIRECTORY);
         if !JournalReader::is_there(&state) {
@@ -61,6 +62,7 @@ impl RawResponses {
                 *place = entry.location;
                 failed.set(position, entry.kind == RecordKind::Failure);
             }
+            break_if(is_over())
         });
         let (reader, options, opened) = match opened {
             Err(JournalError::Header { cause, .. }) => {

@@ -58,7 +58,7 @@ pub(super) fn check(
         check_row_counts(manifest, &streams, findings, report);
         return Ok(());
     };
-    let mut raw = RawResponses::open(directory, manifest, ids, findings, report)?;
+    let mut raw = RawResponses::open(directory, manifest, ids, findings, report, is_over)?;
     let failed = check_failures(directory, manifest, list.as_ref(), raw.as_mut(), findings)?;
     let mut streams = open_streams(directory, manifest, findings);
     let mut proof = Proof::new(&streams, ids, findings, report, raw);

@@ -2,6 +2,7 @@
 //! becomes of the journal, and when there is nothing to do.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
@@ -179,6 +180,7 @@ fn damage_in_the_journal_costs_its_task_only_and_is_told() {
     let mut places = Vec::new();
     JournalReader::open(&out.join(".scale-export"), None, |entry| {
         places.push((entry.task_id.to_owned(), entry.location));
+        ControlFlow::Continue(())
     })
     .unwrap();
     let (task_id, place) = &places[5];

@@ -9,6 +9,7 @@ pub(crate) mod tasks;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -136,6 +137,7 @@ pub(crate) fn raw_responses(out: &Path) -> BTreeMap<String, Vec<u8>> {
         if entry.kind == RecordKind::Response {
             seen.push((entry.task_id.to_owned(), entry.location));
         }
+        ControlFlow::Continue(())
     })
     .unwrap();
     let bodies = seen.into_iter().map(|(task_id, location)| {
