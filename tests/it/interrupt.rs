@@ -96,6 +96,7 @@ fn a_second_interrupt_leaves_at_once_and_loses_nothing_that_was_written() {
         .spawn()
         .unwrap();
     wait_until("all requests", || server.requests() == 10);
+    wait_until("all records", || raw_responses(&out).len() == 10);
     send(&child, Signal::INT);
     std::thread::sleep(Duration::from_millis(500));
     assert!(child.try_wait().unwrap().is_none(), "it waits for the disk");
