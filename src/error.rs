@@ -38,6 +38,9 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// ENFILE and EMFILE, for which the standard library has no kind.
+const FILE_LIMITS: [i32; 2] = [23, 24];
+
 /// What to do about a refusal of the file system.
 pub(crate) fn disk_hint(error: &io::Error) -> String {
     match error.kind() {
@@ -45,13 +48,25 @@ pub(crate) fn disk_hint(error: &io::Error) -> String {
             "make space and run the same command again; it goes on where it stopped"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "choose a directory that you may write to with --out"
+            "choose a directory that you may write to with --out, or run as its owner"
+        }
+        io::ErrorKind::CrossesDevices => {
+            "`.scale-export` must be on the file system of the directory that it is in"
+        }
+        io::ErrorKind::IsADirectory => {
+            "a directory stands where a file is to be written: move it away"
         }
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
             "a file stands where a directory is needed; choose another with --out"
         }
         io::ErrorKind::NotFound => {
             "was the directory removed? What it held is lost; run the same command again"
+        }
+        _ if error
+            .raw_os_error()
+            .is_some_and(|code| FILE_LIMITS.contains(&code)) =>
+        {
+            "too many files are open: raise the limit (`ulimit -n`), or lower --concurrency"
         }
         _ => "check the disk and run the same command again; what was fetched is kept",
     }

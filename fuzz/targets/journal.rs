@@ -13,7 +13,7 @@ use scale_export::journal::{Journal, JournalReader};
 const KINDS: [RecordKind; 3] = [
     RecordKind::Response,
     RecordKind::Failure,
-    RecordKind::Published,
+    RecordKind::Refresh,
 ];
 
 fn options() -> Options {

@@ -4,22 +4,25 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::fetch::{BadBody, CheckBody, CheckedBody};
 use crate::json::Parser;
-use crate::response::{Unfit, check, may_be_kept};
+use crate::response::{Unfit, check, may_be_kept, without_key};
 
 /// Lends parsers to the network side, so that their memory is used again.
 #[derive(Debug)]
 pub(super) struct Checker {
     keep_secrets: bool,
+    key: SecretString,
     parsers: Mutex<Vec<Parser>>,
 }
 
 impl Checker {
-    pub(super) fn new(keep_secrets: bool) -> Self {
+    pub(super) fn new(keep_secrets: bool, key: SecretString) -> Self {
         Self {
             keep_secrets,
+            key,
             parsers: Mutex::default(),
         }
     }
@@ -29,6 +32,10 @@ impl CheckBody for Checker {
     fn check(&self, task_id: &str, body: Bytes) -> Result<CheckedBody, BadBody> {
         /// A parser that has read a larger body is not kept.
         const KEPT_BODY_BYTES: usize = 1 << 20;
+        let body = match without_key(&body, self.key.expose_secret()) {
+            Some(body) => Bytes::from(body),
+            None => body,
+        };
         let lend = || self.parsers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut parser = lend().pop().unwrap_or_default();
         let checked = match check(&body, Some(task_id), self.keep_secrets, &mut parser) {

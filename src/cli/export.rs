@@ -41,7 +41,10 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
             .transpose()
             .map_err(|error| Box::new(error) as Failure)?;
         let options = export_options(args, sandbox.as_ref())?;
-        let checker: Arc<dyn CheckBody> = Arc::new(Checker::new(options.keep_secrets));
+        let checker: Arc<dyn CheckBody> = Arc::new(Checker::new(
+            options.keep_secrets,
+            options.fetch.api_key.clone(),
+        ));
         run(
             &args.display,
             false,

@@ -55,10 +55,15 @@ pub(super) fn with_summary(
         .filter(|path| path.as_os_str() != "-")
     {
         refuse_to_overwrite(path, reads, out)?;
+        let was_there = path.exists();
         let opened = std::fs::OpenOptions::new()
             .append(true)
             .create(true)
             .open(path);
+        // An empty one would be read as how a run ended.
+        if opened.is_ok() && !was_there {
+            let _ = std::fs::remove_file(path);
+        }
         // Its directory may be the output's, which is made later.
         let will_be_made = path.parent().is_some_and(|parent| Some(parent) == out);
         if let Err(error) = opened

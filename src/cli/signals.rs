@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::error::Exit;
 
-/// SIGINT and SIGTERM: the first asks the run to stop, a second SIGINT leaves at once.
+/// SIGINT and SIGTERM: the first asks the run to stop, a second one leaves at once.
 pub(super) struct Signals {
     pub(super) stop: watch::Receiver<bool>,
     terminated: Arc<AtomicBool>,
@@ -49,8 +49,11 @@ impl Signals {
                     _ = terminate.recv() => flag.store(true, Ordering::Relaxed),
                 }
                 let _ = sender.send(true);
-                interrupt.recv().await;
-                leave_at_once();
+                let exit = tokio::select! {
+                    _ = interrupt.recv() => Exit::Interrupted,
+                    _ = terminate.recv() => Exit::Terminated,
+                };
+                leave_at_once(exit);
             });
         });
         // Without handlers the other end is dropped, which ends this as well.
@@ -82,6 +85,6 @@ impl Signals {
     clippy::exit,
     reason = "the person has asked twice; what was synced is safe"
 )]
-fn leave_at_once() {
-    std::process::exit(i32::from(Exit::Interrupted as u8));
+fn leave_at_once(exit: Exit) {
+    std::process::exit(i32::from(exit as u8));
 }

@@ -39,11 +39,19 @@ impl Live<'_> {
         })
     }
 
+    /// The answers whose failures count, which stand right behind them.
+    fn refused(&self) -> impl Iterator<Item = &(Location, usize)> {
+        self.refused.iter().filter(|(location, position)| {
+            let end = location.offset() + location.bytes();
+            self.index.fails_at(*position, end)
+        })
+    }
+
     /// Bytes of all records that count.
     fn bytes(&self) -> u64 {
-        let refused = self.refused.iter().map(|(location, _)| location);
+        let refused = self.refused().map(|(location, _)| *location);
         let unlisted = self.unlisted().map(|(location, _)| location);
-        let others = refused.copied().chain(unlisted);
+        let others = refused.chain(unlisted);
         self.index.bytes() + others.map(|location| location.bytes()).sum::<u64>()
     }
 
@@ -52,7 +60,7 @@ impl Live<'_> {
         let listed = self.index.records();
         let listed = listed
             .iter()
-            .chain(self.refused)
+            .chain(self.refused())
             .filter_map(|(location, position)| Some((*location, self.ids.get(*position)?)));
         let mut records: Vec<(Location, &str)> = listed.chain(self.unlisted()).collect();
         records.sort_unstable_by_key(|(location, _)| location.offset());

@@ -42,6 +42,14 @@ pub enum ExportError {
         /// The directory.
         out: PathBuf,
     },
+    /// The limit of open files is too low for any run.
+    #[error("could not start: only {allowed} files may be open at once, and {least} are needed")]
+    OpenFiles {
+        /// The hard limit.
+        allowed: u64,
+        /// Files with one request in flight.
+        least: u64,
+    },
     /// The network runtime could not be made.
     #[error("could not start the network runtime: {0}")]
     Runtime(std::io::Error),
@@ -72,6 +80,7 @@ impl Explain for ExportError {
             Self::Fetched { .. } => Some(
                 "choose another directory with --out, or flatten that export itself".into(),
             ),
+            Self::OpenFiles { .. } => Some("raise the hard limit (`ulimit -Hn`)".into()),
             Self::Runtime(_) | Self::Tables(_) => Some(
                 "run the same command again; if it happens again, report it with the text above".into(),
             ),
@@ -84,7 +93,9 @@ impl Explain for ExportError {
             Self::Journal(error) => error.exit(),
             Self::Output(error) => error.exit(),
             Self::Ids(error) => error.exit(),
-            Self::Source { .. } | Self::NoTasks | Self::Fetched { .. } => Exit::Usage,
+            Self::Source { .. } | Self::NoTasks | Self::Fetched { .. } | Self::OpenFiles { .. } => {
+                Exit::Usage
+            }
             Self::Runtime(_) | Self::Tables(_) => Exit::Failure,
         }
     }

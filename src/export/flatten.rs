@@ -167,7 +167,8 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
         );
     }
     // The output may not exist yet, and what it stands in may.
-    let is_inside = out.ancestors().skip(1).any(|above| {
+    let whole = out.canonicalize();
+    let is_inside = whole.as_deref().unwrap_or(out).ancestors().skip(1).any(|above| {
         let above = if above.as_os_str().is_empty() {
             Path::new(".")
         } else {
@@ -201,8 +202,8 @@ fn in_place(
         reader,
         options,
         damaged,
+        bytes: journal_bytes,
     } = read_journal(out, events, is_over)?;
-    let journal_bytes = reader.bytes()?;
     Ok(Responses {
         found,
         reader,

@@ -49,6 +49,8 @@ pub(super) struct ReadJournal {
     pub(super) options: Options,
     /// Places that could not be read; what stood there is lost.
     pub(super) damaged: u64,
+    /// Where its last whole record ends.
+    pub(super) bytes: u64,
 }
 
 /// Reads what the journal of an export holds.
@@ -80,8 +82,10 @@ pub(super) fn read_journal(
             directory.display()
         )));
     }
+    let bytes = reader.bytes()?.saturating_sub(opened.torn_bytes);
     Ok(ReadJournal {
         found,
+        bytes,
         reader,
         options,
         damaged: opened.damaged,

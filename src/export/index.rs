@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Refresh;
 use super::store::seen_as;
+use crate::journal::format::RecordKind;
 use crate::journal::{Entry, Location};
 
 /// What there is for one ID.
@@ -35,7 +36,7 @@ impl Slot {
 struct Held {
     location: Location,
     kind: Kind,
-    /// Will it never change?
+    /// Will it never change? Of a failure: was it the ID's own?
     is_final: bool,
     /// Is it part of what is published?
     is_published: bool,
@@ -80,6 +81,19 @@ impl Held {
 struct State {
     slots: Vec<Held>,
     closed: bool,
+    /// Where in the journal a refresh of all tasks began that was not published.
+    refresh: Option<u64>,
+    /// Has the end of what is published been seen as the end of a record?
+    has_boundary: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    /// IDs to be fetched.
+    pub(super) wanted: usize,
+    /// Does a refresh of all tasks begin with this run?
+    pub(super) begins_refresh: bool,
 }
 
 /// The index.
@@ -97,6 +111,8 @@ impl Index {
         let state = State {
             slots: vec![NOTHING; ids],
             closed: false,
+            refresh: None,
+            has_boundary: false,
         };
         Self {
             state: Mutex::new(state),
@@ -122,6 +138,32 @@ impl Index {
         }
     }
 
+    /// Takes note of any record: where it ends, and whether a refresh begins.
+    pub(super) fn pass(&self, entry: &Entry<'_>) {
+        let mut state = self.lock();
+        let offset = entry.location.offset();
+        if offset + entry.location.bytes() == self.published_bytes {
+            state.has_boundary = true;
+        }
+        if entry.kind == RecordKind::Refresh && offset >= self.published_bytes {
+            state.refresh = Some(offset);
+        }
+    }
+
+    /// Called when all records have been seen. A journal that does not have a record ending where the published
+    /// part ends is not the one that the export was made from: it was cut, and has grown again. Then nothing in
+    /// it counts as published. True if so.
+    pub(super) fn forget_other_journal(&self) -> bool {
+        let mut state = self.lock();
+        let is_other = self.published_bytes > 0 && !state.has_boundary;
+        if is_other {
+            for held in &mut state.slots {
+                held.is_published = false;
+            }
+        }
+        is_other
+    }
+
     /// Is what there is for every ID part of what is published?
     pub(super) fn is_all_published(&self) -> bool {
         self.lock().slots.iter().all(|held| held.is_published)
@@ -134,6 +176,13 @@ impl Index {
         locations.map(|location| location.bytes()).sum()
     }
 
+    /// Does the record of this ID's failure begin here?
+    pub(super) fn fails_at(&self, position: usize, offset: u64) -> bool {
+        let state = self.lock();
+        let held = state.slots.get(position);
+        held.is_some_and(|held| held.kind == Kind::Failure && held.location.offset() == offset)
+    }
+
     /// The records that count, with the positions of their IDs.
     pub(super) fn records(&self) -> Vec<(Location, usize)> {
         let state = self.lock();
@@ -143,26 +192,38 @@ impl Index {
             .collect()
     }
 
-    /// Decides what is fetched, forgets what the journal holds for it, and counts it. What an
-    /// unfinished run fetched counts as fetched by this one.
-    pub(super) fn plan(&self, refresh: Refresh) -> usize {
+    /// Decides what is fetched, forgets what the journal holds for it, and counts it.
+    ///
+    /// What a run that was cut short fetched counts as fetched by the one that goes on from it: failures too,
+    /// unless another key may do. A refresh of all tasks goes on from where it began, and from nothing else.
+    pub(super) fn plan(&self, refresh: Refresh) -> Plan {
+        let mut state = self.lock();
+        let begun = state.refresh;
         let mut wanted = 0;
-        for held in &mut self.lock().slots {
+        for held in &mut state.slots {
+            let is_of_this_run = match refresh {
+                Refresh::All => begun.is_some_and(|begun| held.location.offset() > begun),
+                Refresh::Pending | Refresh::None => !held.is_published,
+            };
             let keep = match held.kind {
-                Kind::Response if !held.is_published => true,
+                Kind::Response if is_of_this_run => true,
                 Kind::Response => match refresh {
                     Refresh::Pending => held.is_final,
                     Refresh::All => false,
                     Refresh::None => true,
                 },
-                Kind::Nothing | Kind::Failure | Kind::Missing => false,
+                Kind::Failure => is_of_this_run && held.is_final,
+                Kind::Nothing | Kind::Missing => false,
             };
             if !keep {
                 *held = NOTHING;
                 wanted += 1;
             }
         }
-        wanted
+        Plan {
+            wanted,
+            begins_refresh: refresh == Refresh::All && begun.is_none(),
+        }
     }
 
     /// Some ID for which there is a response.

@@ -35,6 +35,7 @@ use crate::ids::IdList;
 use crate::journal::JournalError;
 use crate::output::{Format, ManifestOptions, OutputDirectory, RunCounters, Staging};
 use compact::Live;
+use index::Plan;
 use pipeline::{Done, Pipeline};
 use publish::{Publication, Target, now, publish};
 use resources::{SpaceWatch, fit_concurrency};
@@ -132,7 +133,7 @@ pub fn export(
 ) -> Result<Ended, ExportError> {
     let started_at = now();
     // What can be wrong with the options is found before anything is written.
-    let fetch_options = fitting(options, events);
+    let fetch_options = fitting(options, events)?;
     let client = TaskClient::new(&fetch_options)?;
     let directory = OutputDirectory::open(&options.out, options.force, &options.welcome)?;
     tell_recovered(&directory, events);
@@ -140,9 +141,10 @@ pub fn export(
     let is_over = || *stop.borrow();
     let resumed = open_journal(options, &directory, published.as_ref(), events, is_over);
     let Resumed {
-        journal,
+        mut journal,
         index,
         unlisted,
+        refused: refused_before,
         is_damaged,
     } = match resumed {
         Err(ExportError::Journal(JournalError::Interrupted { .. })) => {
@@ -150,16 +152,23 @@ pub fn export(
         }
         resumed => resumed?,
     };
-    let wanted = index.plan(options.refresh);
+    let Plan {
+        wanted,
+        begins_refresh,
+    } = index.plan(options.refresh);
+    let not_listed = unlisted.ids.len() as u64;
     let must_prune = options.prune && !unlisted.ids.is_empty();
     // Damage that was passed over must not stay for `verify` to find.
     let must_compact = must_prune || is_damaged;
     if wanted == 0
         && !must_compact
         && let Some(published) = &published
-        && let Some(report) = unchanged(options, &directory, published, &index)
+        && let Some(report) = unchanged(options, &directory, published, &index, not_listed)
     {
         return Ok(Ended::Published(report));
+    }
+    if begins_refresh {
+        store::begin_refresh(&mut journal)?;
     }
     let held = options.ids.len() - wanted;
     events.send(Event::Planned {
@@ -207,7 +216,7 @@ pub fn export(
     let live = Live {
         ids: &options.ids,
         index: &index,
-        refused: &refused,
+        refused: &[refused_before, refused].concat(),
         unlisted: Some(&unlisted).filter(|_| !options.prune),
     };
     let compacted = live.compact(
@@ -239,7 +248,6 @@ pub fn export(
         with_journal,
     };
     let report = publish(publication, &directory, staging, built)?;
-    let not_listed = unlisted.ids.len() as u64;
     let (pruned, unlisted) = if options.prune {
         (not_listed, 0)
     } else {
@@ -254,16 +262,16 @@ pub fn export(
 }
 
 /// The options of the network side, with no more requests in flight than there can be open files.
-fn fitting(options: &ExportOptions, events: &Events) -> FetchOptions {
+fn fitting(options: &ExportOptions, events: &Events) -> Result<FetchOptions, ExportError> {
     let files_a_request = if options.base_url_label.is_some() {
         FILES_A_SANDBOXED_REQUEST
     } else {
         FILES_A_REQUEST
     };
-    FetchOptions {
-        concurrency: fit_concurrency(options.fetch.concurrency, files_a_request, events),
+    Ok(FetchOptions {
+        concurrency: fit_concurrency(options.fetch.concurrency, files_a_request, events)?,
         ..options.fetch.clone()
-    }
+    })
 }
 
 fn manifest_options(options: &ExportOptions) -> ManifestOptions {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use super::ExportError;
 use crate::event::{Event, Events, bytes_text};
 use crate::output::{Format, Manifest, Staging};
 
@@ -13,12 +14,16 @@ const OTHER_FILES: u64 = 64;
 
 /// Raises the soft limit of open files as far as it is needed and allowed; gives the number of requests
 /// that may be in flight with what there is.
-pub(super) fn fit_concurrency(wanted: usize, files_a_request: u64, events: &Events) -> usize {
+pub(super) fn fit_concurrency(
+    wanted: usize,
+    files_a_request: u64,
+    events: &Events,
+) -> Result<usize, ExportError> {
     let needed = OTHER_FILES + wanted as u64 * files_a_request;
     let mut limit = getrlimit(Resource::Nofile);
     let soft = limit.current.unwrap_or(u64::MAX);
     if soft >= needed {
-        return wanted;
+        return Ok(wanted);
     }
     limit.current = Some(needed.min(limit.maximum.unwrap_or(u64::MAX)));
     let raised = limit.current.unwrap_or(soft);
@@ -26,6 +31,10 @@ pub(super) fn fit_concurrency(wanted: usize, files_a_request: u64, events: &Even
         Ok(()) => raised,
         Err(_) => soft,
     };
+    let least = OTHER_FILES + files_a_request;
+    if allowed < least {
+        return Err(ExportError::OpenFiles { allowed, least });
+    }
     let fitting = allowed.saturating_sub(OTHER_FILES) / files_a_request;
     let fitting = usize::try_from(fitting).unwrap_or(wanted).clamp(1, wanted);
     if fitting < wanted {
@@ -33,7 +42,7 @@ pub(super) fn fit_concurrency(wanted: usize, files_a_request: u64, events: &Even
             "only {allowed} files may be open at once: {fitting} requests are in flight instead of {wanted} (see `ulimit -n`)"
         )));
     }
-    fitting
+    Ok(fitting)
 }
 
 /// Bytes that this user may still write to the file system of a directory; nothing when it does not tell.

@@ -10,8 +10,8 @@ use super::index::Index;
 use super::store::seen_as;
 use super::{ExportError, ExportOptions, ExportReport, manifest_options};
 use crate::event::{Event, Events};
-use crate::journal::format::Options as JournalOptions;
-use crate::journal::{Journal, break_if};
+use crate::journal::format::{Options as JournalOptions, RecordKind};
+use crate::journal::{Journal, Location, break_if};
 use crate::output::{Manifest, OutputDirectory, Recovered};
 
 /// Records between two events.
@@ -24,6 +24,8 @@ pub(super) struct Resumed {
     pub(super) index: Index,
     /// For other IDs.
     pub(super) unlisted: Found,
+    /// Answers that are kept beside the failures of their IDs.
+    pub(super) refused: Vec<(Location, usize)>,
     /// Does it hold something that cannot be read?
     pub(super) is_damaged: bool,
 }
@@ -50,12 +52,17 @@ pub(super) fn open_journal(
     let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
     let index = Index::new(options.ids.len(), published_bytes.unwrap_or_default());
     let mut unlisted = Found::default();
+    let mut refused = Vec::new();
     let mut done = 0;
     events.send(Event::Phase("reading the journal"));
     let (journal, opened) =
         Journal::open(&directory.state(), &journal_options(options), |entry| {
+            index.pass(&entry);
             if let Some(position) = options.ids.position(entry.task_id) {
                 index.see(position, &entry);
+                if entry.kind == RecordKind::Refused {
+                    refused.push((entry.location, position));
+                }
             } else if let Some(slot) = seen_as(&entry) {
                 // Every ID in a journal was in a list of IDs, and is a valid one.
                 let _ = unlisted.put(entry.task_id, slot);
@@ -72,16 +79,27 @@ pub(super) fn open_journal(
             opened.damaged
         )));
     }
-    if opened.torn_bytes > 0 {
+    let published_bytes = published_bytes.unwrap_or_default();
+    if journal.bytes() < published_bytes {
+        events.send(Event::Warning(format!(
+            "the journal has lost {} bytes at its end of what the published export was made from; what stood there is fetched again",
+            published_bytes - journal.bytes()
+        )));
+    } else if index.forget_other_journal() {
+        let text = "the journal is not the one that the published export was made from; the tables are made anew";
+        events.send(Event::Warning(text.to_owned()));
+    } else if opened.torn_bytes > 0 {
         events.send(Event::Detail(format!(
             "cut off {} bytes at the journal's end that an earlier run did not finish writing",
             opened.torn_bytes
         )));
     }
+    index.forget_other_journal();
     Ok(Resumed {
         journal,
         index,
         unlisted,
+        refused,
         is_damaged: opened.damaged > 0,
     })
 }
@@ -106,6 +124,7 @@ pub(super) fn unchanged(
     directory: &OutputDirectory,
     published: &Manifest,
     index: &Index,
+    unlisted: u64,
 ) -> Option<ExportReport> {
     let ids = &published.ids;
     let is_same = published.is_of_this_version()
@@ -121,6 +140,11 @@ pub(super) fn unchanged(
     (is_same && are_there).then(|| ExportReport {
         reused: ids.exported,
         unchanged: true,
+        unlisted,
+        requests: 0,
+        retries: 0,
+        rate_limited: 0,
+        bytes_received: 0,
         ..ExportReport::of(published)
     })
 }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::ExportError;
 use super::index::{Index, Slot};
-use crate::fetch::{Delivery, Fetched, Outcome};
+use crate::fetch::{Delivery, FailureKind, Fetched, Outcome};
 use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
 use crate::journal::{Entry, FailureNote, Journal, Location};
 
@@ -115,7 +115,12 @@ fn append(
                 let location = journal.append(&record(RecordKind::Refused, 0, body));
                 refused.push((location, *position));
             }
-            Slot::Failure(journal.append(&record(RecordKind::Failure, 0, &note)))
+            let flags = match failed.kind {
+                // Another key may do.
+                FailureKind::Forbidden => 0,
+                _ => FLAG_FINAL,
+            };
+            Slot::Failure(journal.append(&record(RecordKind::Failure, flags, &note)))
         }
     };
     (*position, slot)
@@ -126,8 +131,21 @@ pub(super) fn seen_as(entry: &Entry<'_>) -> Option<Slot> {
     match entry.kind {
         RecordKind::Response => Some(Slot::Response(entry.location)),
         RecordKind::Failure => Some(Slot::Failure(entry.location)),
-        RecordKind::Published | RecordKind::Refused => None,
+        RecordKind::Refresh | RecordKind::Refused => None,
     }
+}
+
+/// Says in the journal that a refresh of all tasks begins.
+pub(super) fn begin_refresh(journal: &mut Journal) -> Result<(), ExportError> {
+    journal.append(&Record {
+        kind: RecordKind::Refresh,
+        flags: 0,
+        attempts: 0,
+        time: now(),
+        task_id: "",
+        body: &[],
+    });
+    Ok(journal.flush()?)
 }
 
 /// Milliseconds since 1970.

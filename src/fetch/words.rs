@@ -47,20 +47,34 @@ fn page_title(text: &str) -> Option<String> {
 
 /// One line without control characters and without the secret.
 pub(super) fn printable(text: &str, secret: &str) -> String {
-    let text = if secret.is_empty() {
-        text.to_owned()
-    } else {
-        text.replace(secret, "[redacted]")
-    };
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || c.is_control() || is_unseen(c))
+    // What cannot be seen goes first: it must not hide the secret from what looks for it.
+    let seen: String = text.chars().filter(|c| !is_unseen(*c)).collect();
+    let words: Vec<&str> = seen
+        .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
         .collect();
-    let line = words.join(" ");
+    let line = redact(&words.join(" "), secret);
     match line.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => line,
     }
+}
+
+/// Replaces a secret, in whatever case it stands there.
+fn redact(text: &str, secret: &str) -> String {
+    if secret.is_empty() {
+        return text.to_owned();
+    }
+    // Lower-casing ASCII moves no byte.
+    let lower = text.to_ascii_lowercase();
+    let mut out = String::new();
+    let mut kept = 0;
+    for (at, found) in lower.match_indices(&secret.to_ascii_lowercase()) {
+        out += text.get(kept..at).unwrap_or_default();
+        out += "[redacted]";
+        kept = at + found.len();
+    }
+    out + text.get(kept..).unwrap_or_default()
 }
 
 /// Characters that cannot be seen, but turn or hide those around them on a terminal.
@@ -94,11 +108,11 @@ mod tests {
         assert_eq!(said(""), "status 500");
         assert_eq!(
             said("\u{202e}desrever\u{202c} and\u{200b}hidden \u{1b}[31mred"),
-            "status 500: desrever and hidden [31mred"
+            "status 500: desrever andhidden [31mred"
         );
         assert_eq!(
-            said(r#"{"error":"bad key live_key\u0007"}"#),
-            "status 500: bad key [redacted]"
+            said(r#"{"error":"bad key live_key\u0007, LIVE_Key, live\u200b_key"}"#),
+            "status 500: bad key [redacted] , [redacted], [redacted]"
         );
         assert_eq!(
             said(&"x".repeat(5_000)).chars().count(),

@@ -80,8 +80,11 @@ impl Explain for JournalError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Io { source, .. } => disk_hint(source),
-            Self::Header { .. } => {
+            Self::Header { cause, .. } if cause.contains("newer") => {
                 "use the version of this tool that wrote it, or export to an empty directory".into()
+            }
+            Self::Header { .. } => {
+                "export to an empty directory, or bring the journal back from a copy".into()
             }
             Self::Options { .. } => {
                 "use the same options as before, or export to an empty directory".into()

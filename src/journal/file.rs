@@ -1,6 +1,7 @@
 //! The journal while it is written: opening what is there, appending, syncing.
 //! Depends on `format` and `log`.
 
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -31,11 +32,16 @@ impl Journal {
         mut see: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<(Self, Opened), JournalError> {
         let path = state.join(FILE_NAME);
-        if std::fs::metadata(&path).map_or(0, |metadata| metadata.len()) == 0 {
+        let name = std::fs::symlink_metadata(&path);
+        if name.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Ok((Self::begin(state, options)?, Opened::default()));
+        }
+        // A link to nothing is no invitation to begin anew.
+        let found = std::fs::metadata(&path).map_err(JournalError::io("look at", &path))?;
+        if found.len() == 0 {
             return Ok((Self::begin(state, options)?, Opened::default()));
         }
         let file = disk::open(&path, Access::Owner).map_err(JournalError::io("open", &path))?;
-        disk::protect(&path).map_err(JournalError::io("protect", &path))?;
         let mut journal = Self {
             log: Log::new(path, file),
             end: 0,

@@ -80,29 +80,24 @@ pub enum RecordKind {
     Response,
     /// Why an ID failed for good, as JSON.
     Failure,
-    /// An export was published; what stands before may be refreshed.
-    Published,
+    /// A refresh of all tasks begins: what stands before is to be fetched again.
+    Refresh,
     /// The last answer for an ID that failed because of it: no task, kept for whoever looks into it.
     Refused,
 }
 
 impl RecordKind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [
-            Self::Response,
-            Self::Failure,
-            Self::Published,
-            Self::Refused,
-        ]
-        .into_iter()
-        .find(|kind| kind.to_byte() == byte)
+        [Self::Response, Self::Failure, Self::Refresh, Self::Refused]
+            .into_iter()
+            .find(|kind| kind.to_byte() == byte)
     }
 
     fn to_byte(self) -> u8 {
         match self {
             Self::Response => 1,
             Self::Failure => 2,
-            Self::Published => 3,
+            Self::Refresh => 3,
             Self::Refused => 4,
         }
     }
@@ -115,7 +110,7 @@ enum Codec {
     Zstd = 1,
 }
 
-/// The task was in a state that does not change any more.
+/// The task was in a state that does not change any more; the failure is the ID's own, and not the key's.
 pub const FLAG_FINAL: u16 = 1;
 
 /// A record's head.

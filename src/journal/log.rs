@@ -165,7 +165,7 @@ impl Log {
                     }
                     at + head.record_bytes()
                 }
-                None => match self.find_record(at + 1, len)? {
+                None => match self.after_damage(at, len)? {
                     Some(next) => {
                         opened.damaged += 1;
                         next
@@ -186,11 +186,7 @@ impl Log {
         len: u64,
         record: &'b mut Vec<u8>,
     ) -> Result<Option<(Head, &'b str, Location)>, JournalError> {
-        let mut head = [0; HEAD_BYTES];
-        if self.read_some(&mut head, at)? < HEAD_BYTES {
-            return Ok(None);
-        }
-        let Some(head) = format::decode_head(&head) else {
+        let Some(head) = self.head(at)? else {
             return Ok(None);
         };
         let bytes = head.record_bytes();
@@ -214,6 +210,25 @@ impl Log {
         Ok(head
             .decode_id(record)
             .map(|(task_id, _)| (head, task_id, location)))
+    }
+
+    /// Where the next record begins behind damage. If the head is whole, so is its length.
+    fn after_damage(&self, at: u64, len: u64) -> Result<Option<u64>, JournalError> {
+        if let Some(head) = self.head(at)? {
+            let next = at.saturating_add(head.record_bytes());
+            if next < len && self.head(next)?.is_some() {
+                return Ok(Some(next));
+            }
+        }
+        self.find_record(at + 1, len)
+    }
+
+    fn head(&self, at: u64) -> Result<Option<Head>, JournalError> {
+        let mut head = [0; HEAD_BYTES];
+        let filled = self.read_some(&mut head, at)?;
+        Ok(Some(head)
+            .filter(|_| filled == HEAD_BYTES)
+            .and_then(|head| format::decode_head(&head)))
     }
 
     /// Where the next record with a valid head begins.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::manifest::{FILE_NAME as MANIFEST, Manifest, earlier_files};
@@ -36,7 +37,8 @@ impl OutputDirectory {
         }
         let state = path.join(STATE_DIRECTORY);
         disk::create_state_directory(&state).map_err(OutputError::io("create", &state))?;
-        disk::protect(&state).map_err(OutputError::io("protect", &state))?;
+        refuse_other_file_system(path, &state)?;
+        protect(&state)?;
         let lock = Lock::take(path, &state)?;
         let recovered = recover(path)?;
         remove_temporary_files(path)?;
@@ -80,6 +82,33 @@ impl OutputDirectory {
     }
 }
 
+/// Files take their names by renames, which cannot go from one file system to another.
+fn refuse_other_file_system(path: &Path, state: &Path) -> Result<(), OutputError> {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev());
+    let (Ok(own), Ok(other)) = (device(path), device(state)) else {
+        return Ok(());
+    };
+    if own == other {
+        return Ok(());
+    }
+    Err(OutputError::io("use", state)(
+        ErrorKind::CrossesDevices.into(),
+    ))
+}
+
+/// Closes the state and all files in it to others.
+fn protect(state: &Path) -> Result<(), OutputError> {
+    disk::protect(state).map_err(OutputError::io("protect", state))?;
+    let entries = fs::read_dir(state).map_err(OutputError::io("list", state))?;
+    for entry in entries {
+        let path = entry.map_err(OutputError::io("list", state))?.path();
+        if path.exists() {
+            disk::protect(&path).map_err(OutputError::io("protect", &path))?;
+        }
+    }
+    Ok(())
+}
+
 fn refuse_foreign_files(path: &Path, welcome: &[String]) -> Result<(), OutputError> {
     let earlier = earlier_files(path).ok().flatten().unwrap_or_default();
     let mut foreign = Vec::new();
@@ -89,7 +118,7 @@ fn refuse_foreign_files(path: &Path, welcome: &[String]) -> Result<(), OutputErr
         let is_known = name.starts_with('.')
             || earlier.contains(&name)
             || welcome.contains(&name)
-            || is_ours(path, &name);
+            || (is_ours(path, &name) && entry.path().is_file());
         if !is_known {
             foreign.push(name);
         }

@@ -55,9 +55,10 @@ struct Renaming {
 enum Before {
     Nothing,
     /// A file that has a second name in `previous`, by its place in the record.
-    Kept,
-    /// A file on a file system that knows no second names: there is no way back.
-    Replaced,
+    Linked,
+    /// A file that may have no second name, by its file system or its owner: it is moved to `previous` just
+    /// before its name is given away.
+    Moved,
 }
 
 /// Are the renames done for the first time, or again after a crash?
@@ -111,11 +112,9 @@ pub(super) fn commit<'n>(
     match place.rename_all(&record, Time::First) {
         Ok(()) => place.finish(FORWARD),
         Err(error) => {
-            if record.can_go_back() {
-                // The first error says what was wrong. If the way back fails too, its record stays, and
-                // the next run goes it to its end.
-                let _ = place.turn_back(&record);
-            }
+            // The first error says what was wrong. If the way back fails too, its record stays, and the next
+            // run goes it to its end.
+            let _ = place.turn_back(&record);
             Err(error)
         }
     }
@@ -129,7 +128,13 @@ pub(super) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError
         return Ok(Some(Recovered::Back));
     }
     if let Some(record) = place.read(FORWARD)? {
-        place.rename_all(&record, Time::Again)?;
+        if let Err(error) = place.rename_all(&record, Time::Again) {
+            // What cannot be completed must not stand in the way of every run to come.
+            return match place.turn_back(&record) {
+                Ok(()) => Ok(Some(Recovered::Back)),
+                Err(_) => Err(error),
+            };
+        }
         place.finish(FORWARD)?;
         return Ok(Some(Recovered::Forward));
     }
@@ -141,11 +146,6 @@ pub(super) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError
 }
 
 impl Record {
-    fn can_go_back(&self) -> bool {
-        let mut before = self.files.iter().map(|file| file.before);
-        before.all(|before| before != Before::Replaced)
-    }
-
     /// A record that names what does not belong to the directory is damaged.
     fn is_sound(&self) -> bool {
         let names = self.files.iter().map(|file| &file.name);
@@ -193,15 +193,19 @@ impl Place {
     /// Gives what has this name now a second one.
     fn keep(&self, index: usize, name: &str) -> Result<Before, OutputError> {
         let target = self.directory.join(name);
+        if target.is_dir() {
+            return Err(OutputError::io("replace", &target)(
+                io::ErrorKind::IsADirectory.into(),
+            ));
+        }
         match disk::link(&target, &self.previous_file(index)) {
-            Ok(()) => Ok(Before::Kept),
+            Ok(()) => Ok(Before::Linked),
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound => Ok(Before::Nothing),
-                // What file systems say that know no second names.
+                // What is said where there are no second names, or not for another user's file.
                 io::ErrorKind::PermissionDenied
                 | io::ErrorKind::Unsupported
-                | io::ErrorKind::CrossesDevices
-                | io::ErrorKind::TooManyLinks => Ok(Before::Replaced),
+                | io::ErrorKind::TooManyLinks => Ok(Before::Moved),
                 _ => Err(OutputError::io("keep", &target)(error)),
             },
         }
@@ -237,12 +241,12 @@ impl Place {
         let Some((manifest, others)) = record.files.split_last() else {
             return Ok(());
         };
-        for file in others {
-            self.rename(file, time)?;
+        for (index, file) in others.iter().enumerate() {
+            self.rename(index, file, time)?;
         }
         sync(&self.state)?;
         sync(&self.directory)?;
-        self.rename(manifest, time)?;
+        self.rename(others.len(), manifest, time)?;
         sync(&self.directory)?;
         for (name, kept) in self.obsolete(record) {
             rename_if_there(&name, &kept).map_err(OutputError::io("remove", &name))?;
@@ -250,9 +254,13 @@ impl Place {
         sync(&self.directory)
     }
 
-    fn rename(&self, file: &Renaming, time: Time) -> Result<(), OutputError> {
+    fn rename(&self, index: usize, file: &Renaming, time: Time) -> Result<(), OutputError> {
         let target = self.directory.join(&file.name);
         let temporary = self.directory.join(temporary_name(&file.name));
+        if file.before == Before::Moved && temporary.exists() {
+            rename_if_there(&target, &self.previous_file(index))
+                .map_err(OutputError::io("keep", &target))?;
+        }
         let renamed = match time {
             Time::First => disk::rename(&temporary, &target),
             // Without a temporary file it was done before the crash.
@@ -287,13 +295,15 @@ impl Place {
     }
 
     fn go_back(&self, record: &Record) -> Result<(), OutputError> {
-        for (index, file) in record.files.iter().enumerate() {
+        // The manifest first: the new one must not outlive what it speaks of.
+        for (index, file) in record.files.iter().enumerate().rev() {
             let target = self.directory.join(&file.name);
             match file.before {
-                Before::Kept => rename_if_there(&self.previous_file(index), &target)
-                    .map_err(OutputError::io("restore", &target))?,
+                Before::Linked | Before::Moved => {
+                    rename_if_there(&self.previous_file(index), &target)
+                        .map_err(OutputError::io("restore", &target))?;
+                }
                 Before::Nothing => remove(&target)?,
-                Before::Replaced => {}
             }
         }
         for (name, kept) in self.obsolete(record) {

@@ -204,7 +204,8 @@ pub(super) fn remove_temporary_files(directory: &Path) -> Result<(), OutputError
     let entries = fs::read_dir(directory).map_err(OutputError::io("list", directory))?;
     for entry in entries {
         let entry = entry.map_err(OutputError::io("list", directory))?;
-        if is_temporary(&entry.file_name()) {
+        // This tool makes no directory of such a name.
+        if is_temporary(&entry.file_name()) && !entry.path().is_dir() {
             let path = entry.path();
             disk::remove(&path).map_err(OutputError::io("remove", &path))?;
         }

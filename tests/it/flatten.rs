@@ -370,3 +370,51 @@ fn what_a_damaged_journal_lost_is_told() {
         );
     }
 }
+
+#[test]
+fn a_directory_is_flattened_in_place_whatever_its_name() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(base.path(), &[]);
+    let before = published(&out);
+    let whole = out.display().to_string();
+    for (source, target) in [
+        (".", "."),
+        ("./", "."),
+        (whole.as_str(), "."),
+        (".", whole.as_str()),
+    ] {
+        let mut command = program();
+        command
+            .current_dir(&out)
+            .args(["flatten", source, "--out", target]);
+        let output = command.output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(3),
+            "{source} {target}: {}",
+            stderr(&output)
+        );
+        assert!(published(&out) == before);
+    }
+}
+
+#[test]
+fn a_torn_tail_is_no_part_of_what_is_flattened_in_place() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let (out, _) = export(&server, base.path(), "out", &task_ids(9), &[]);
+    let path = out.join(".scale-export/journal");
+    let mut journal = fs::OpenOptions::new().append(true).open(path).unwrap();
+    journal.write_all(&[0x7E; 50]).unwrap();
+    drop(journal);
+    assert!(flatten(&out, &out, &[]).status.success());
+    assert_verified(&out);
+    // This run cuts the tail off.
+    let (_, output) = export(&server, base.path(), "out", &task_ids(9), &[]);
+    assert!(
+        stderr(&output).starts_with("Nothing to do"),
+        "{}",
+        stderr(&output)
+    );
+    assert_verified(&out);
+}

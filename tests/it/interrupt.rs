@@ -192,6 +192,11 @@ fn few_open_files_mean_few_requests_in_flight_and_no_error() {
         ),
         "{said}"
     );
+    let said = assert_exit(&run("none", "ulimit -n 40"), 2);
+    assert!(
+        said.starts_with("error: could not start: only 40 files may be open"),
+        "{said}"
+    );
     // A soft limit is raised without a word.
     let said = assert_exit(&run("raised", "ulimit -Sn 64"), 0);
     assert!(!said.contains("warning"), "{said}");
@@ -324,4 +329,56 @@ fn state_that_was_open_to_others_is_closed_again() {
         let mode = fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, expected, "{}", path.display());
     }
+}
+
+#[test]
+fn state_on_another_file_system_is_refused_before_anything_is_fetched() {
+    let base = tempfile::tempdir().unwrap();
+    let other = Path::new("/dev/shm");
+    let device = |path: &Path| {
+        use std::os::unix::fs::MetadataExt as _;
+        fs::metadata(path).map(|metadata| metadata.dev()).ok()
+    };
+    if device(other).is_none() || device(other) == device(base.path()) {
+        return tell("left out: there is no second file system");
+    }
+    let state = tempfile::tempdir_in(other).unwrap();
+    let out = base.path().join("out");
+    fs::create_dir(&out).unwrap();
+    std::os::unix::fs::symlink(state.path(), out.join(".scale-export")).unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let output = command(&server.base_url(), &out, 3).output().unwrap();
+    let said = assert_exit(&output, 6);
+    assert!(
+        said.contains("hint: `.scale-export` must be on the file system"),
+        "{said}"
+    );
+    assert_eq!(server.requests(), 0);
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_table_harms_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let (out, output) = export(
+        &server,
+        base.path(),
+        "out",
+        &task_ids(3),
+        &["--format", "csv"],
+    );
+    assert_exit(&output, 0);
+    let before = published(&out);
+    // As Spark writes tables.
+    fs::create_dir_all(out.join("turns.parquet/part")).unwrap();
+    let (_, output) = export(&server, base.path(), "out", &task_ids(3), &[]);
+    assert!(assert_exit(&output, 2).contains("it holds `turns.parquet`"));
+    for _ in 0..2 {
+        let (_, output) = export(&server, base.path(), "out", &task_ids(3), &["--force"]);
+        assert_exit(&output, 6);
+        assert!(published(&out) == before);
+    }
+    fs::remove_dir_all(out.join("turns.parquet")).unwrap();
+    let (_, output) = export(&server, base.path(), "out", &task_ids(3), &[]);
+    assert_exit(&output, 0);
 }

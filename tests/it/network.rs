@@ -209,6 +209,34 @@ fn a_server_that_repeats_the_key_does_not_make_it_leak() {
 }
 
 #[test]
+fn an_answer_that_repeats_the_key_does_not_bring_it_into_the_export() {
+    let base = tempfile::tempdir().unwrap();
+    let server = Server::start(|request| {
+        let key = request.headers()["authorization"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        if request.uri().to_string().contains("task_2") {
+            return Response::new(Full::new(Bytes::from(format!("<html>{key}</html>"))));
+        }
+        let body = serde_json::json!({"task_id": "a/b&c=d", "status": "completed", "seen": key});
+        Response::new(Full::new(Bytes::from(body.to_string())))
+    });
+    let options = ["--format", "csv", "--max-retries", "0", "--keep-secrets"];
+    let output = run(base.path(), &format!("http://{}", server.address), &options);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    for file in crate::support::files_below(base.path()) {
+        let content = fs::read(&file).unwrap();
+        let place = memchr::memmem::find(&content, KEY.as_bytes());
+        assert_eq!(place, None, "{}", file.display());
+    }
+    let out = base.path().join("out");
+    let raw = crate::support::raw_responses(&out);
+    let raw = String::from_utf8_lossy(&raw["a/b&c=d"]).into_owned();
+    assert!(raw.contains("Bearer [redacted]"), "{raw}");
+}
+
+#[test]
 fn a_body_over_the_limit_fails_its_task_only() {
     let base = tempfile::tempdir().unwrap();
     let server = Server::start(|request| {

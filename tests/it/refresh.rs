@@ -273,3 +273,113 @@ fn options_that_change_what_responses_mean_are_refused_by_name() {
         .unwrap();
     assert!(assert_exit(&output, 2).contains("it was written with --base-url "));
 }
+
+#[test]
+fn a_refresh_of_all_asks_for_all_though_a_run_before_it_was_cut_short() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    run(&server, base.path(), &task_ids(9), &[]);
+    fs::remove_file(base.path().join("out/manifest.json")).unwrap();
+    let (_, requests) = run(&server, base.path(), &task_ids(9), &["--refresh", "all"]);
+    assert_eq!(requests, 9);
+}
+
+#[test]
+fn a_run_that_goes_on_asks_for_no_failed_id_again_and_the_one_after_it_does() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig {
+        failed_ids: vec![
+            "404=task_2".parse().unwrap(),
+            "403=task_4".parse().unwrap(),
+            "401=task_7".parse().unwrap(),
+        ],
+        ..SandboxConfig::default()
+    });
+    let run = |ids: &[String]| {
+        let before = server.requests();
+        let options = ["--concurrency", "1"];
+        let (_, output) = export(&server, base.path(), "out", ids, &options);
+        (output.status.code(), server.requests() - before)
+    };
+    assert_eq!(run(&task_ids(9)), (Some(4), 7));
+    // The forbidden ID is asked for again, for which the key may have been at fault, and to tell which it is one
+    // that could be had before.
+    let without = |id: &str| -> Vec<String> {
+        task_ids(9)
+            .into_iter()
+            .filter(|other| other != id)
+            .collect()
+    };
+    assert_eq!(run(&without("task_7")), (Some(3), 4));
+    assert_eq!(run(&without("task_7")), (Some(3), 3));
+}
+
+#[test]
+fn a_journal_that_was_cut_and_grew_again_is_not_taken_for_the_published_one() {
+    let base = tempfile::tempdir().unwrap();
+    let changing = Arc::new(Mutex::new(String::new()));
+    let shared = Arc::clone(&changing);
+    let server = Server::start(move |request| {
+        let id = asked_id(request);
+        if id == "task_9" && shared.lock().unwrap().ends_with("401") {
+            let mut refused = task_answer(request);
+            *refused.status_mut() = hyper::StatusCode::UNAUTHORIZED;
+            return refused;
+        }
+        let text = shared.lock().unwrap().clone();
+        let body = serde_json::json!({"task_id": id, "status": "completed", "note": text});
+        hyper::Response::new(http_body_util::Full::new(body.to_string().into()))
+    });
+    let run = |code: i32| {
+        let output = program()
+            .env("SCALE_API_KEY", KEY)
+            .args(["--base-url", &format!("http://{}", server.address)])
+            .args(["--rate", "max", "--concurrency", "1", "--out"])
+            .arg(base.path().join("out"))
+            .args(task_ids(9).iter().flat_map(|id| ["--id", id]))
+            .output()
+            .unwrap();
+        assert_exit(&output, code)
+    };
+    run(0);
+    let journal = base.path().join("out/.scale-export/journal");
+    let bytes = fs::read(&journal).unwrap();
+    fs::write(&journal, &bytes[..bytes.len() / 2]).unwrap();
+    // Longer than before, and it does not come to an end.
+    *changing.lock().unwrap() = "x".repeat(20) + &"changed ".repeat(9) + "401";
+    let said = run(4);
+    assert!(said.contains("warning: the journal has lost "), "{said}");
+    assert!(fs::metadata(&journal).unwrap().len() > bytes.len() as u64);
+    *changing.lock().unwrap() = "another".to_owned();
+    let said = run(0);
+    assert!(
+        said.contains("warning: the journal is not the one"),
+        "{said}"
+    );
+    let verified = program()
+        .arg("verify")
+        .arg(base.path().join("out"))
+        .output()
+        .unwrap();
+    assert_exit(&verified, 0);
+    assert!(run(0).starts_with("Nothing to do"));
+}
+
+#[test]
+fn a_journal_that_is_a_link_to_nothing_is_not_begun_anew() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    run(&server, base.path(), &task_ids(3), &[]);
+    let journal = base.path().join("out/.scale-export/journal");
+    fs::remove_file(&journal).unwrap();
+    std::os::unix::fs::symlink("/no/such/file", &journal).unwrap();
+    let (_, output) = export(
+        &server,
+        base.path(),
+        "out",
+        &task_ids(3),
+        &["--refresh", "all"],
+    );
+    let said = assert_exit(&output, 6);
+    assert!(said.contains("could not look at the journal"), "{said}");
+}
