@@ -29,6 +29,12 @@ pub enum VerifyError {
         /// The version that made it.
         theirs: String,
     },
+    /// A run published while it was being read.
+    #[error("could not verify `{}`: a run published in it meanwhile", path.display())]
+    Changed {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A file could not be read.
     #[error("could not read `{}`: {source}", path.display())]
     Io {
@@ -57,6 +63,7 @@ impl Explain for VerifyError {
             Self::Version { .. } => Some(
                 "use that version, or make the tables again with scale-export flatten".into(),
             ),
+            Self::Changed { .. } => Some("run the same command again".into()),
             Self::Io { .. } => Some("make the file readable, or check the disk".into()),
             Self::Output(error) => error.hint(),
             Self::Journal(error) => error.hint(),
@@ -66,9 +73,11 @@ impl Explain for VerifyError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::NoExport { .. } | Self::Version { .. } | Self::Io { .. } | Self::Journal(_) => {
-                Exit::Usage
-            }
+            Self::NoExport { .. }
+            | Self::Version { .. }
+            | Self::Changed { .. }
+            | Self::Io { .. }
+            | Self::Journal(_) => Exit::Usage,
             Self::Output(error) => error.exit(),
             Self::Tables(_) => Exit::Failure,
         }

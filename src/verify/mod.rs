@@ -84,7 +84,9 @@ pub fn verify(
             cause: "there is no such directory",
         });
     }
-    let _lock = Lock::share(directory)?;
+    let lock = Lock::share(directory)?;
+    let bytes = || std::fs::read(directory.join(crate::output::MANIFEST)).ok();
+    let bytes_before = bytes();
     let manifest = read_manifest(directory)?;
     let mut findings = Findings::default();
     let mut report = VerifyReport {
@@ -128,6 +130,17 @@ pub fn verify(
     }
     if is_over() {
         return Ok(Verified::Stopped);
+    }
+    if lock.is_none() && bytes() != bytes_before {
+        return Err(VerifyError::Changed {
+            path: directory.to_owned(),
+        });
+    }
+    let has_state = directory.join(STATE_DIRECTORY).exists();
+    if lock.is_none() && has_state && findings.count() > 0 {
+        let text =
+            "that no run was at work meanwhile: its lock is for the owner of the export only";
+        report.unproven.push(text.to_owned());
     }
     report.findings = findings.count();
     report.first_findings = findings.into_first();
