@@ -81,9 +81,11 @@ impl Held {
 struct State {
     slots: Vec<Held>,
     closed: bool,
-    /// Where in the journal a refresh of all tasks began that was not published.
+    /// Where in the journal the last refresh of all tasks began.
     refresh: Option<u64>,
-    /// Has the end of what is published been seen as the end of a record?
+    /// Bytes of the journal that the published export was made from.
+    published_bytes: u64,
+    /// Has their end been seen as the end of a record?
     has_boundary: bool,
 }
 
@@ -101,8 +103,6 @@ pub(super) struct Plan {
 pub(super) struct Index {
     state: Mutex<State>,
     changed: Condvar,
-    /// Bytes of the journal that the published export was made from.
-    published_bytes: u64,
 }
 
 impl Index {
@@ -112,12 +112,12 @@ impl Index {
             slots: vec![NOTHING; ids],
             closed: false,
             refresh: None,
+            published_bytes,
             has_boundary: false,
         };
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
-            published_bytes,
         }
     }
 
@@ -131,10 +131,12 @@ impl Index {
         let Some(slot) = seen_as(entry) else {
             return;
         };
-        if let Some(held) = self.lock().slots.get_mut(position) {
+        let mut state = self.lock();
+        let is_published = entry.location.offset() < state.published_bytes;
+        if let Some(held) = state.slots.get_mut(position) {
             held.set(slot);
             held.is_final = entry.is_final;
-            held.is_published = entry.location.offset() < self.published_bytes;
+            held.is_published = is_published;
         }
     }
 
@@ -142,10 +144,10 @@ impl Index {
     pub(super) fn pass(&self, entry: &Entry<'_>) {
         let mut state = self.lock();
         let offset = entry.location.offset();
-        if offset + entry.location.bytes() == self.published_bytes {
+        if offset + entry.location.bytes() == state.published_bytes {
             state.has_boundary = true;
         }
-        if entry.kind == RecordKind::Refresh && offset >= self.published_bytes {
+        if entry.kind == RecordKind::Refresh {
             state.refresh = Some(offset);
         }
     }
@@ -155,8 +157,9 @@ impl Index {
     /// it counts as published. True if so.
     pub(super) fn forget_other_journal(&self) -> bool {
         let mut state = self.lock();
-        let is_other = self.published_bytes > 0 && !state.has_boundary;
+        let is_other = state.published_bytes > 0 && !state.has_boundary;
         if is_other {
+            state.published_bytes = 0;
             for held in &mut state.slots {
                 held.is_published = false;
             }
@@ -198,7 +201,9 @@ impl Index {
     /// unless another key may do. A refresh of all tasks goes on from where it began, and from nothing else.
     pub(super) fn plan(&self, refresh: Refresh) -> Plan {
         let mut state = self.lock();
-        let begun = state.refresh;
+        // One that was published is over.
+        let published_bytes = state.published_bytes;
+        let begun = state.refresh.filter(|begun| *begun >= published_bytes);
         let mut wanted = 0;
         for held in &mut state.slots {
             let is_of_this_run = match refresh {

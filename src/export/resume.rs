@@ -79,13 +79,15 @@ pub(super) fn open_journal(
             opened.damaged
         )));
     }
-    let published_bytes = published_bytes.unwrap_or_default();
-    if journal.bytes() < published_bytes {
+    let lost_bytes = published_bytes
+        .unwrap_or_default()
+        .saturating_sub(journal.bytes());
+    let is_other = index.forget_other_journal();
+    if lost_bytes > 0 {
         events.send(Event::Warning(format!(
-            "the journal has lost {} bytes at its end of what the published export was made from; what stood there is fetched again",
-            published_bytes - journal.bytes()
+            "the journal has lost {lost_bytes} bytes at its end of what the published export was made from; what stood there is fetched again"
         )));
-    } else if index.forget_other_journal() {
+    } else if is_other {
         let text = "the journal is not the one that the published export was made from; the tables are made anew";
         events.send(Event::Warning(text.to_owned()));
     } else if opened.torn_bytes > 0 {
@@ -94,7 +96,6 @@ pub(super) fn open_journal(
             opened.torn_bytes
         )));
     }
-    index.forget_other_journal();
     Ok(Resumed {
         journal,
         index,
