@@ -6,6 +6,7 @@
 
 mod faults;
 mod generate;
+pub mod limit;
 mod server;
 mod source;
 mod text;

@@ -1,0 +1,482 @@
+//! How servers limit their clients: models of a rate limit, a window, a bound on concurrent requests, a queue,
+//! and of what happens to them meanwhile. The sandbox applies them in real time, the simulation of the pacer
+//! in simulated time. Pure: time passes in. Depends on nothing.
+
+use std::collections::VecDeque;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// One limit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Limit {
+    /// A bucket of `burst` tokens that fills at `rate` a second.
+    TokenBucket {
+        /// Tokens a second.
+        rate: f64,
+        /// Tokens that it holds, at least 1.
+        burst: f64,
+    },
+    /// So many requests in each window; the windows lie side by side from the start on.
+    FixedWindow {
+        /// Requests in a window.
+        requests: f64,
+        /// How long a window is.
+        window: Duration,
+    },
+    /// So many requests in any window.
+    SlidingWindow {
+        /// Requests in a window.
+        requests: f64,
+        /// How long a window is.
+        window: Duration,
+    },
+    /// So many requests at the same time.
+    Concurrency {
+        /// Requests.
+        requests: f64,
+    },
+    /// Requests are served one after the other and wait for their turn: no objection, but latency.
+    Queue {
+        /// Requests served a second.
+        rate: f64,
+        /// Requests that may wait; more are rejected.
+        waiting: f64,
+    },
+}
+
+/// Requests that may wait in a [`Limit::Queue`], unless told otherwise.
+const DEFAULT_WAITING: f64 = 1_000.0;
+
+/// Share of a second's tokens that a [`Limit::TokenBucket`] holds, unless told otherwise.
+const DEFAULT_BURST_SECONDS: f64 = 0.1;
+
+impl Limit {
+    /// A token bucket that holds a tenth of a second's tokens, or one.
+    pub fn token_bucket(rate: f64) -> Self {
+        Self::TokenBucket {
+            rate,
+            burst: (rate * DEFAULT_BURST_SECONDS).max(1.0),
+        }
+    }
+
+    /// Requests a second that it allows in the long run; none when that depends on how long requests take.
+    pub fn rate(&self) -> Option<f64> {
+        match self {
+            Self::TokenBucket { rate, .. } | Self::Queue { rate, .. } => Some(*rate),
+            Self::FixedWindow { requests, window } | Self::SlidingWindow { requests, window } => {
+                Some(requests / window.as_secs_f64())
+            }
+            Self::Concurrency { .. } => None,
+        }
+    }
+}
+
+/// Reads `100/s`, `6000/m`, `3600/h` or a plain number a second: the number, and the time.
+fn requests_in(text: &str) -> Result<(f64, Duration), String> {
+    let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
+    let window = match unit {
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_mins(1),
+        "h" => Duration::from_hours(1),
+        _ => return Err("expected /s, /m or /h".to_owned()),
+    };
+    Ok((positive(number)?, window))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    number
+        .filter(|number| number.is_finite() && *number > 0.0)
+        .ok_or_else(|| format!("expected a number above 0, not `{text}`"))
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, rest) = text
+            .split_once('=')
+            .ok_or("expected KIND=N, like fixed_window=100/s")?;
+        let (amount, extra) = match rest.split_once(':') {
+            Some((amount, extra)) => (amount, Some(positive(extra)?)),
+            None => (rest, None),
+        };
+        let none = |limit| match extra {
+            None => Ok(limit),
+            Some(_) => Err(format!("`{kind}` takes one number")),
+        };
+        match kind {
+            "token_bucket" => {
+                let (requests, window) = requests_in(amount)?;
+                let rate = requests / window.as_secs_f64();
+                let burst = extra.map(|burst| burst.max(1.0));
+                Ok(match burst {
+                    Some(burst) => Self::TokenBucket { rate, burst },
+                    None => Self::token_bucket(rate),
+                })
+            }
+            "fixed_window" => {
+                let (requests, window) = requests_in(amount)?;
+                none(Self::FixedWindow { requests, window })
+            }
+            "sliding_window" => {
+                let (requests, window) = requests_in(amount)?;
+                none(Self::SlidingWindow { requests, window })
+            }
+            "concurrency" => none(Self::Concurrency {
+                requests: positive(amount)?,
+            }),
+            "queue" => {
+                let (requests, window) = requests_in(amount)?;
+                Ok(Self::Queue {
+                    rate: requests / window.as_secs_f64(),
+                    waiting: extra.unwrap_or(DEFAULT_WAITING),
+                })
+            }
+            _ => Err(
+                "expected token_bucket, fixed_window, sliding_window, concurrency or queue"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+/// A time with a beginning and an end, since the start of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// When it begins.
+    pub from: Duration,
+    /// When it is over.
+    pub until: Duration,
+}
+
+impl Span {
+    fn contains(&self, time: Duration) -> bool {
+        (self.from..self.until).contains(&time)
+    }
+}
+
+/// Another client of the same key.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OtherClient {
+    /// Requests a second.
+    pub rate: f64,
+    /// When it asks.
+    pub span: Span,
+}
+
+/// All that limits the clients of a server, and when that changes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LimitPlan {
+    /// Each of these must allow a request.
+    pub limits: Vec<Limit>,
+    /// From this time on, all limits are this many times what they were at the start; in order of time.
+    pub changes: Vec<(Duration, f64)>,
+    /// Somebody else who uses them up too.
+    pub other_clients: Vec<OtherClient>,
+    /// When the server is away.
+    pub outages: Vec<Span>,
+}
+
+/// What a server does with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It is served, after this wait in a queue.
+    Admitted(Duration),
+    /// 429.
+    Rejected,
+    /// The server is away.
+    Away,
+}
+
+/// The state of one limit.
+#[derive(Debug)]
+enum Meter {
+    Tokens { level: f64, filled: Duration },
+    Window { index: u128, count: f64 },
+    Recent(VecDeque<Duration>),
+    Active(f64),
+    BusyUntil(f64),
+}
+
+/// Applies a [`LimitPlan`]. Times must not go back.
+#[derive(Debug)]
+pub struct Limiter {
+    plan: LimitPlan,
+    meters: Vec<Meter>,
+    /// Requests that each other client has made.
+    others: Vec<f64>,
+}
+
+impl Limiter {
+    /// At the start: buckets are full, windows empty.
+    pub fn new(plan: LimitPlan) -> Self {
+        let meters = plan.limits.iter().map(|limit| match limit {
+            Limit::TokenBucket { burst, .. } => Meter::Tokens {
+                level: *burst,
+                filled: Duration::ZERO,
+            },
+            Limit::FixedWindow { .. } => Meter::Window {
+                index: 0,
+                count: 0.0,
+            },
+            Limit::SlidingWindow { .. } => Meter::Recent(VecDeque::new()),
+            Limit::Concurrency { .. } => Meter::Active(0.0),
+            Limit::Queue { .. } => Meter::BusyUntil(0.0),
+        });
+        Self {
+            meters: meters.collect(),
+            others: vec![0.0; plan.other_clients.len()],
+            plan,
+        }
+    }
+
+    /// A request arrives. One that is admitted must [`leave`](Self::leave) again.
+    pub fn arrive(&mut self, now: Duration) -> Admission {
+        self.let_others_ask(now);
+        if self.plan.outages.iter().any(|outage| outage.contains(now)) {
+            return Admission::Away;
+        }
+        self.admit(now)
+            .map_or(Admission::Rejected, Admission::Admitted)
+    }
+
+    /// The answer to an admitted request is ready.
+    pub fn leave(&mut self) {
+        for meter in &mut self.meters {
+            if let Meter::Active(active) = meter {
+                *active -= 1.0;
+            }
+        }
+    }
+
+    /// Requests a second that are allowed now, to all clients together; none when that depends on how long
+    /// requests take.
+    pub fn allowed_rate(&self, now: Duration) -> Option<f64> {
+        let rates = self.plan.limits.iter().filter_map(Limit::rate);
+        rates.reduce(f64::min).map(|rate| rate * self.factor(now))
+    }
+
+    fn factor(&self, now: Duration) -> f64 {
+        let past = self.plan.changes.iter().rev();
+        past.clone()
+            .find(|(from, _)| *from <= now)
+            .map_or(1.0, |(_, factor)| *factor)
+    }
+
+    /// The requests of other clients until now, evenly spaced. What they are told does not matter to them.
+    fn let_others_ask(&mut self, now: Duration) {
+        let mut others = std::mem::take(&mut self.others);
+        for (client, made) in self.plan.other_clients.clone().iter().zip(&mut others) {
+            loop {
+                let since =
+                    Duration::try_from_secs_f64(*made / client.rate).unwrap_or(Duration::MAX);
+                let at = client.span.from.saturating_add(since);
+                if at > now || !client.span.contains(at) {
+                    break;
+                }
+                *made += 1.0;
+                if self.admit(at).is_some() {
+                    self.leave();
+                }
+            }
+        }
+        self.others = others;
+    }
+
+    /// The wait of a request, if all limits allow it. Only then is it counted, and by all of them.
+    fn admit(&mut self, now: Duration) -> Option<Duration> {
+        let factor = self.factor(now);
+        for (limit, meter) in self.plan.limits.iter().zip(&mut self.meters) {
+            if !meter.allows(limit, factor, now) {
+                return None;
+            }
+        }
+        let mut wait = Duration::ZERO;
+        for (limit, meter) in self.plan.limits.iter().zip(&mut self.meters) {
+            wait = wait.max(meter.count(limit, factor, now));
+        }
+        Some(wait)
+    }
+}
+
+impl Meter {
+    /// Brings itself up to date; may one more come?
+    fn allows(&mut self, limit: &Limit, factor: f64, now: Duration) -> bool {
+        /// What is left of a token by rounding is one.
+        const ALMOST: f64 = 1.0 - 1e-9;
+        match (self, limit) {
+            (Self::Tokens { level, filled }, Limit::TokenBucket { rate, burst }) => {
+                let gained = now.saturating_sub(*filled).as_secs_f64() * rate * factor;
+                *level = (*level + gained).min(burst.max(1.0));
+                *filled = now.max(*filled);
+                *level >= ALMOST
+            }
+            (Self::Window { index, count }, Limit::FixedWindow { requests, window }) => {
+                let current = now.as_nanos() / window.as_nanos().max(1);
+                if current != *index {
+                    *index = current;
+                    *count = 0.0;
+                }
+                *count < requests * factor
+            }
+            (Self::Recent(times), Limit::SlidingWindow { requests, window }) => {
+                while times.front().is_some_and(|time| *time + *window <= now) {
+                    times.pop_front();
+                }
+                #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53")]
+                let count = times.len() as f64;
+                count < requests * factor
+            }
+            (Self::Active(active), Limit::Concurrency { requests }) => {
+                *active + 1.0 <= (requests * factor).max(1.0)
+            }
+            (Self::BusyUntil(busy), Limit::Queue { rate, waiting }) => {
+                let ahead = (*busy - now.as_secs_f64()).max(0.0) * rate * factor;
+                ahead <= *waiting
+            }
+            _ => true,
+        }
+    }
+
+    /// Counts a request; how long it waits for its turn.
+    fn count(&mut self, limit: &Limit, factor: f64, now: Duration) -> Duration {
+        match (self, limit) {
+            (Self::Tokens { level, .. }, _) => *level -= 1.0,
+            (Self::Window { count, .. }, _) => *count += 1.0,
+            (Self::Recent(times), _) => times.push_back(now),
+            (Self::Active(active), _) => *active += 1.0,
+            (Self::BusyUntil(busy), Limit::Queue { rate, .. }) => {
+                let start = busy.max(now.as_secs_f64());
+                *busy = start + 1.0 / (rate * factor);
+                let wait = start - now.as_secs_f64();
+                return Duration::try_from_secs_f64(wait).unwrap_or_default();
+            }
+            _ => {}
+        }
+        Duration::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Asks evenly; how many are admitted, and how long the last of them waits.
+    fn ask(limiter: &mut Limiter, rate: u32, from: Duration, time: Duration) -> (u32, Duration) {
+        let mut admitted = 0;
+        let mut last = Duration::ZERO;
+        let times = (0..).map(|index| from + SECOND * index / rate);
+        for at in times.take_while(|at| *at < from + time) {
+            if let Admission::Admitted(wait) = limiter.arrive(at) {
+                limiter.leave();
+                admitted += 1;
+                last = wait;
+            }
+        }
+        (admitted, last)
+    }
+
+    fn limiter(limits: &[&str]) -> Limiter {
+        let limits = limits.iter().map(|limit| limit.parse().unwrap()).collect();
+        Limiter::new(LimitPlan {
+            limits,
+            ..LimitPlan::default()
+        })
+    }
+
+    #[test]
+    fn each_rate_limit_lets_through_what_it_says() {
+        for (limit, expected) in [
+            ("token_bucket=50/s:10", 510),
+            ("token_bucket=50/s:1", 501),
+            ("fixed_window=50/s", 500),
+            ("sliding_window=50/s", 500),
+            ("fixed_window=60/m", 60),
+        ] {
+            let (admitted, _) = ask(&mut limiter(&[limit]), 500, Duration::ZERO, SECOND * 10);
+            assert!(admitted.abs_diff(expected) <= 1, "{limit}: {admitted}");
+            let (admitted, _) = ask(&mut limiter(&[limit]), 1, Duration::ZERO, SECOND * 10);
+            assert_eq!(admitted, 10, "{limit}");
+        }
+    }
+
+    #[test]
+    fn of_several_limits_each_must_allow() {
+        let mut both = limiter(&["fixed_window=100/m", "token_bucket=20/s:20"]);
+        let (admitted, _) = ask(&mut both, 500, Duration::ZERO, SECOND);
+        assert!((39..=41).contains(&admitted), "{admitted}");
+        let (admitted, _) = ask(&mut both, 500, SECOND, SECOND * 59);
+        assert!((59..=61).contains(&admitted), "{admitted}");
+    }
+
+    #[test]
+    fn so_many_at_the_same_time() {
+        let mut three = limiter(&["concurrency=3"]);
+        let arrive = |limiter: &mut Limiter| limiter.arrive(SECOND);
+        for _ in 0..3 {
+            assert_eq!(arrive(&mut three), Admission::Admitted(Duration::ZERO));
+        }
+        assert_eq!(arrive(&mut three), Admission::Rejected);
+        three.leave();
+        assert_eq!(arrive(&mut three), Admission::Admitted(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_queue_objects_only_when_it_is_full() {
+        let mut queue = limiter(&["queue=100/s"]);
+        assert_eq!(
+            ask(&mut queue, 90, Duration::ZERO, SECOND * 5),
+            (450, Duration::ZERO)
+        );
+        let (admitted, wait) = ask(&mut queue, 200, SECOND * 5, SECOND * 5);
+        assert_eq!(admitted, 1_000);
+        assert!(wait > SECOND * 4 && wait < SECOND * 6, "{wait:?}");
+        let (admitted, _) = ask(&mut limiter(&["queue=100/s:10"]), 200, SECOND, SECOND * 5);
+        assert!((505..=515).contains(&admitted), "{admitted}");
+    }
+
+    #[test]
+    fn limits_change_others_ask_and_the_server_goes_away() {
+        let span = |from, until| Span {
+            from: SECOND * from,
+            until: SECOND * until,
+        };
+        let mut limiter = Limiter::new(LimitPlan {
+            limits: vec![Limit::token_bucket(50.0)],
+            changes: vec![(SECOND * 10, 0.5), (SECOND * 20, 3.0)],
+            other_clients: vec![OtherClient {
+                rate: 30.0,
+                span: span(30, 40),
+            }],
+            outages: vec![span(50, 60)],
+        });
+        let mut admitted = |second| ask(&mut limiter, 500, SECOND * second, SECOND * 10).0;
+        assert!((500..=506).contains(&admitted(0)));
+        assert!((248..=252).contains(&admitted(10)));
+        assert!((1_498..=1_502).contains(&admitted(20)));
+        // Whoever asks faster gets more of it.
+        assert!((1_350..=1_450).contains(&admitted(30)));
+        assert!((1_495..=1_505).contains(&admitted(40)));
+        assert_eq!(admitted(50), 0);
+        assert_eq!(limiter.allowed_rate(SECOND * 15), Some(25.0));
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_refused() {
+        for bad in [
+            "",
+            "token_bucket",
+            "token_bucket=0",
+            "token_bucket=NaN",
+            "fixed_window=1/d",
+            "fixed_window=1/s:2",
+            "queue=1:-2",
+            "leaky=1",
+        ] {
+            assert!(bad.parse::<Limit>().is_err(), "{bad}");
+        }
+    }
+}
