@@ -3,8 +3,39 @@
 //! Nothing in the pipeline prints: it sends events, and progress display, log lines and the summary
 //! are consumers of the same stream. Depends on nothing.
 
+use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// A task, by its ID.
+    Task(String),
+    /// A page of a list, in words.
+    Page(String),
+    /// A page that may be asked for in smaller pieces, in words.
+    LargePage(String),
+}
+
+impl Asked {
+    /// The ID, when it is a task.
+    pub fn task_id(&self) -> Option<&str> {
+        match self {
+            Self::Task(task_id) => Some(task_id),
+            Self::Page(_) | Self::LargePage(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Task(task_id) => write!(f, "task `{task_id}`"),
+            Self::Page(words) | Self::LargePage(words) => f.write_str(words),
+        }
+    }
+}
 
 /// Something that happened in the pipeline.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,11 +60,11 @@ pub enum Event {
     },
     /// An attempt failed and another one follows.
     Retry {
-        /// The ID.
-        task_id: String,
+        /// What was asked for.
+        asked: Asked,
         /// Attempts so far.
         attempts: u32,
-        /// How long this ID waits at least.
+        /// How long it waits at least.
         delay: Duration,
         /// What went wrong, printable and free of secrets.
         reason: String,

@@ -1,12 +1,12 @@
-//! A response on its way to the journal: is it the task that was asked for, and without live
-//! credentials? Pure. Depends on `json`.
+//! A response on its way to the journal: is it the task that was asked for, or a page of tasks, and without
+//! live credentials? Pure. Depends on `json`.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::json::{Document, JsonError, Parser, Value};
+use crate::json::{Document, JsonError, Kind, Parser, Value};
 
 /// The key whose value is a live credential, at any depth (rule 11).
 pub(crate) const SECRET_KEY: &str = "workspace_token";
@@ -32,6 +32,9 @@ pub enum Unfit {
     /// Another task.
     #[error("the body is another task")]
     OtherTask,
+    /// JSON, but no page of a list.
+    #[error("the body is no page of tasks: {0}")]
+    NoPage(&'static str),
 }
 
 /// A body that is the task.
@@ -77,31 +80,8 @@ pub fn check<'b>(
     keep_secrets: bool,
     parser: &mut Parser,
 ) -> Result<Checked<'b>, Unfit> {
-    let mut note = None;
-    let text = match std::str::from_utf8(body) {
-        // A byte order mark is no part of JSON, and nobody's data.
-        Ok(text) => match text.strip_prefix('\u{feff}') {
-            Some(text) => Cow::Owned(text.to_owned()),
-            None => Cow::Borrowed(text),
-        },
-        Err(error) => {
-            let at = error.valid_up_to();
-            note = Some(format!(
-                "the body is not UTF-8, first at byte {at}; such bytes are kept as \\udc80 to \\udcff"
-            ));
-            Cow::Owned(escape_invalid(body).ok_or(Unfit::NotUtf8(at))?)
-        }
-    };
-    let document = match parser.parse(&text) {
-        Err(_) if note.is_some() => {
-            let valid = body
-                .utf8_chunks()
-                .next()
-                .map_or(0, |chunk| chunk.valid().len());
-            return Err(Unfit::NotUtf8(valid));
-        }
-        parsed => parsed?,
-    };
+    let (text, note) = as_text(body)?;
+    let document = parse(parser, &text, body, note.is_some())?;
     let root = document.root();
     let found = root
         .get("task_id")
@@ -111,18 +91,10 @@ pub fn check<'b>(
         return Err(Unfit::OtherTask);
     }
     let found = task_id.is_none().then(|| found.to_string());
-    let status = root.get("status").and_then(|status| status.text());
-    let is_final =
-        status.is_some_and(|status| FINAL_STATUSES.iter().any(|known| status == **known));
-    let secrets = if keep_secrets {
-        Vec::new()
-    } else {
-        secrets(&document)
-    };
-    let body = if secrets.is_empty() {
-        text
-    } else {
-        Cow::Owned(replace(document.text(), &secrets))
+    let is_final = is_final(root);
+    let body = match without_secrets(root, keep_secrets) {
+        Some(redacted) => Cow::Owned(redacted),
+        None => text,
     };
     Ok(Checked {
         body,
@@ -130,6 +102,167 @@ pub fn check<'b>(
         task_id: found,
         note,
     })
+}
+
+/// A page of a list.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Its tasks, each as if it had been asked for by itself.
+    pub tasks: Vec<Listed>,
+    /// Elements that are no task.
+    pub unfit: usize,
+    /// Asks for the next page; nothing on the last one.
+    pub next_token: Option<String>,
+    /// How many tasks the whole list has, where the answer says that.
+    pub task_count: Option<u64>,
+    /// Something that a person should know of it.
+    pub note: Option<String>,
+}
+
+/// A task of a page.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its ID.
+    pub task_id: String,
+    /// Its JSON, redacted if need be.
+    pub body: String,
+    /// Is it in a state that does not change any more?
+    pub is_final: bool,
+}
+
+/// Takes a page apart.
+pub fn split(body: &[u8], keep_secrets: bool, parser: &mut Parser) -> Result<Page, Unfit> {
+    let (text, note) = as_text(body)?;
+    let document = parse(parser, &text, body, note.is_some())?;
+    let root = document.root();
+    let tasks = root
+        .get("tasks")
+        .filter(|tasks| tasks.kind() == Kind::Array)
+        .ok_or(Unfit::NoPage("it has no list `tasks`"))?;
+    let next_token = match root.get("next_token") {
+        Some(token) if !token.is_null() => {
+            let token = token
+                .text()
+                .ok_or(Unfit::NoPage("its `next_token` is no text"))?;
+            Some(token.to_string()).filter(|token| !token.is_empty())
+        }
+        _ => None,
+    };
+    let delivery = root.get("delivery");
+    let task_count = delivery
+        .and_then(|delivery| delivery.get("task_count")?.number()?.to_i64())
+        .and_then(|count| u64::try_from(count).ok());
+    let mut page = Page {
+        next_token,
+        task_count,
+        note,
+        ..Page::default()
+    };
+    for task in tasks.elements() {
+        let Some(task_id) = task.get("task_id").and_then(|id| id.text()) else {
+            page.unfit += 1;
+            continue;
+        };
+        page.tasks.push(Listed {
+            task_id: task_id.to_string(),
+            body: without_secrets(task, keep_secrets).unwrap_or_else(|| task.raw().to_owned()),
+            is_final: is_final(task),
+        });
+    }
+    Ok(page)
+}
+
+/// Where a task belongs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Belongs {
+    /// ID of its project.
+    pub project: Option<String>,
+    /// ID of its batch.
+    pub batch: Option<String>,
+}
+
+/// Reads where a task belongs, from a body that was checked.
+pub fn belongs(body: &[u8], parser: &mut Parser) -> Belongs {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let Ok(document) = parser.parse(text) else {
+        return Belongs::default();
+    };
+    // Each may be an ID or, expanded, an object.
+    let id = |key| {
+        let value = document.root().get(key)?;
+        let id = if value.is_object() {
+            value.get("id")?
+        } else {
+            value
+        };
+        Some(id.text()?.to_string()).filter(|id| !id.is_empty())
+    };
+    Belongs {
+        project: id("project"),
+        batch: id("batch"),
+    }
+}
+
+/// Are two bodies, both checked, the same but for white space? Then they give the same tables.
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let [one, other] = [one, other].map(|body| std::str::from_utf8(body).unwrap_or_default());
+    let (mut parser, mut other_parser) = (Parser::default(), Parser::default());
+    match (parser.parse(one), other_parser.parse(other)) {
+        (Ok(one), Ok(other)) => one.text() == other.text(),
+        _ => false,
+    }
+}
+
+/// The body as text, and what a person should know of that.
+fn as_text(body: &[u8]) -> Result<(Cow<'_, str>, Option<String>), Unfit> {
+    match std::str::from_utf8(body) {
+        // A byte order mark is no part of JSON, and nobody's data.
+        Ok(text) => Ok(match text.strip_prefix('\u{feff}') {
+            Some(text) => (Cow::Owned(text.to_owned()), None),
+            None => (Cow::Borrowed(text), None),
+        }),
+        Err(error) => {
+            let at = error.valid_up_to();
+            let note = format!(
+                "the body is not UTF-8, first at byte {at}; such bytes are kept as \\udc80 to \\udcff"
+            );
+            let text = escape_invalid(body).ok_or(Unfit::NotUtf8(at))?;
+            Ok((Cow::Owned(text), Some(note)))
+        }
+    }
+}
+
+/// Parses; where bytes had to be escaped, they are what is wrong.
+fn parse<'d>(
+    parser: &'d mut Parser,
+    text: &'d str,
+    body: &[u8],
+    is_escaped: bool,
+) -> Result<Document<'d>, Unfit> {
+    parser.parse(text).map_err(|error| {
+        if is_escaped {
+            let first = body.utf8_chunks().next();
+            Unfit::NotUtf8(first.map_or(0, |chunk| chunk.valid().len()))
+        } else {
+            Unfit::NotJson(error)
+        }
+    })
+}
+
+/// Is the task in a state that does not change any more?
+fn is_final(task: Value<'_>) -> bool {
+    let status = task.get("status").and_then(|status| status.text());
+    status.is_some_and(|status| FINAL_STATUSES.iter().any(|known| status == **known))
+}
+
+/// The task's text with its secrets replaced; nothing when there are none.
+fn without_secrets(task: Value<'_>, keep_secrets: bool) -> Option<String> {
+    let secrets = if keep_secrets {
+        Vec::new()
+    } else {
+        secrets(task)
+    };
+    (!secrets.is_empty()).then(|| replace(task.raw(), &secrets))
 }
 
 /// Writes each byte that is not UTF-8 as half a surrogate pair, `\udc80` to `\udcff`, as Python's
@@ -196,21 +329,23 @@ pub fn may_be_kept(body: &[u8], keep_secrets: bool) -> bool {
     !plain.contains(SECRET_KEY)
 }
 
-/// Where secrets stand in the document's text.
-fn secrets(document: &Document<'_>) -> Vec<Range<usize>> {
-    let text = document.text();
+/// Where secrets stand in the task's text.
+fn secrets(task: Value<'_>) -> Vec<Range<usize>> {
+    let text = task.raw();
     // A key may be written with escapes; without any, and without the word, there is nothing.
     if memchr::memmem::find(text.as_bytes(), SECRET_KEY.as_bytes()).is_none()
         && !text.contains("\\u")
     {
         return Vec::new();
     }
+    let start = task.offset();
     let mut found = Vec::new();
-    let mut open = vec![document.root()];
+    let mut open = vec![task];
     while let Some(value) = open.pop() {
         for (key, member) in value.members() {
             if key.is(SECRET_KEY) && !member.is_null() {
-                found.push(range(member));
+                let from = member.offset() - start;
+                found.push(from..from + member.raw().len());
             } else {
                 open.push(member);
             }
@@ -219,10 +354,6 @@ fn secrets(document: &Document<'_>) -> Vec<Range<usize>> {
     }
     found.sort_unstable_by_key(|range| range.start);
     found
-}
-
-fn range(value: Value<'_>) -> Range<usize> {
-    value.offset()..value.offset() + value.raw().len()
 }
 
 fn replace(text: &str, ranges: &[Range<usize>]) -> String {
@@ -348,5 +479,72 @@ mod tests {
         );
         assert!(matches!(refused(b"<html>"), Unfit::NotJson(_)));
         assert!(matches!(refused(b"{\"task_id\":\"t1\""), Unfit::NotJson(_)));
+    }
+
+    #[test]
+    fn a_page_gives_each_task_as_if_it_had_come_by_itself() {
+        let body = r#"{"tasks": [ {"task_id":"t1", "status":"completed","workspace_token":"x"},
+            {"task_id":"t2","status":"pending"}, {"id":"t3"}, 7, {"task_id":"t1"}], "next_token":"a\u002fb"}"#;
+        let mut parser = Parser::default();
+        let page = split(body.as_bytes(), false, &mut parser).unwrap();
+        let tasks: Vec<(&str, &str, bool)> = page
+            .tasks
+            .iter()
+            .map(|task| (&*task.task_id, &*task.body, task.is_final))
+            .collect();
+        let first = r#"{"task_id":"t1","status":"completed","workspace_token":"[redacted]"}"#;
+        assert_eq!(
+            tasks,
+            [
+                ("t1", first, true),
+                ("t2", r#"{"task_id":"t2","status":"pending"}"#, false),
+                ("t1", r#"{"task_id":"t1"}"#, false)
+            ]
+        );
+        assert_eq!((page.unfit, page.next_token.as_deref()), (2, Some("a/b")));
+        let last = split(
+            br#"{"delivery":{"task_count":3},"tasks":[],"next_token":""}"#,
+            false,
+            &mut parser,
+        );
+        let last = last.unwrap();
+        assert_eq!((last.next_token, last.task_count), (None, Some(3)));
+        for bad in [
+            r#"{"tasks":{}}"#,
+            "{}",
+            "[]",
+            r#"{"tasks":[],"next_token":7}"#,
+        ] {
+            let refused = split(bad.as_bytes(), false, &mut parser);
+            assert!(matches!(refused, Err(Unfit::NoPage(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_task_belongs_where_it_says_expanded_or_not() {
+        let mut parser = Parser::default();
+        let mut read = |body: &str| belongs(body.as_bytes(), &mut parser);
+        let some = |id: &str| Some(id.to_owned());
+        let both = Belongs {
+            project: some("p"),
+            batch: some("b"),
+        };
+        assert_eq!(
+            read(r#"{"project":"p","batch":{"id":"b","name":"n"}}"#),
+            both
+        );
+        let project = Belongs {
+            project: some("p"),
+            batch: None,
+        };
+        assert_eq!(read(r#"{"project":{"id":"p"},"batch":null}"#), project);
+        assert_eq!(read(r#"{"project":7,"batch":""}"#), Belongs::default());
+    }
+
+    #[test]
+    fn only_white_space_may_differ() {
+        assert!(is_same(b"{ \"a\": 1 }", b"{\"a\":1}"));
+        assert!(!is_same(b"{\"a\":1}", b"{\"a\":1.0}"));
+        assert!(!is_same(b"{\"a\":1,\"b\":2}", b"{\"b\":2,\"a\":1}"));
     }
 }

@@ -68,6 +68,24 @@ pub(super) struct ExportArgs {
     /// One task ID; may be repeated
     #[arg(long, value_name = "ID", env = "SCALE_EXPORT_ID")]
     pub(super) id: Vec<String>,
+    /// All tasks of this project, by its ID or name, instead of a list of IDs; may be repeated
+    #[arg(long, value_name = "ID|NAME", env = "SCALE_EXPORT_PROJECT")]
+    pub(super) project: Vec<String>,
+    /// All tasks of this batch; may be repeated
+    #[arg(long, value_name = "ID|NAME", env = "SCALE_EXPORT_BATCH")]
+    pub(super) batch: Vec<String>,
+    /// All tasks of this delivery; may be repeated
+    #[arg(long, value_name = "ID", env = "SCALE_EXPORT_DELIVERY")]
+    pub(super) delivery: Vec<String>,
+    /// Of a project or batch, only tasks with this status
+    #[arg(long, value_name = "STATUS", env = "SCALE_EXPORT_STATUS")]
+    pub(super) status: Option<String>,
+    /// Only tasks completed after this time (2024-01-31 or 2024-01-31T12:00:00Z)
+    #[arg(long, value_name = "TIME", value_parser = values::time, env = "SCALE_EXPORT_COMPLETED_AFTER")]
+    pub(super) completed_after: Option<String>,
+    /// Only tasks completed before this time
+    #[arg(long, value_name = "TIME", value_parser = values::time, env = "SCALE_EXPORT_COMPLETED_BEFORE")]
+    pub(super) completed_before: Option<String>,
     /// Which tasks of an earlier run are fetched again
     #[arg(long, value_enum, default_value_t = RefreshArg::Pending, env = "SCALE_EXPORT_REFRESH")]
     pub(super) refresh: RefreshArg,

@@ -1,6 +1,7 @@
 //! What the network side asks of a body, answered by `response`. Depends on `fetch`, `json` and
 //! `response`.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -8,7 +9,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::fetch::{BadBody, CheckBody, CheckedBody};
 use crate::json::Parser;
-use crate::response::{Unfit, check, may_be_kept, without_key};
+use crate::response::{
+    Belongs, Page, Unfit, belongs, check, is_same, may_be_kept, split, without_key,
+};
 
 /// Lends parsers to the network side, so that their memory is used again.
 #[derive(Debug)]
@@ -28,37 +31,64 @@ impl Checker {
     }
 }
 
-impl CheckBody for Checker {
-    fn check(&self, task_id: &str, body: Bytes) -> Result<CheckedBody, BadBody> {
-        /// A parser that has read a larger body is not kept.
-        const KEPT_BODY_BYTES: usize = 1 << 20;
+/// A parser that has read a larger body is not kept.
+const KEPT_BODY_BYTES: usize = 1 << 20;
+
+impl Checker {
+    /// Uses a parser on a body, from which the key is taken out first.
+    fn parse<T>(
+        &self,
+        body: Bytes,
+        read: impl FnOnce(&Bytes, &mut Parser) -> Result<T, Unfit>,
+    ) -> Result<(Bytes, T), BadBody> {
         let body = match without_key(&body, self.key.expose_secret()) {
             Some(body) => Bytes::from(body),
             None => body,
         };
         let lend = || self.parsers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut parser = lend().pop().unwrap_or_default();
-        let checked = match check(&body, Some(task_id), self.keep_secrets, &mut parser) {
-            Ok(checked) => {
-                let redacted = match checked.body {
-                    std::borrow::Cow::Borrowed(_) => None,
-                    std::borrow::Cow::Owned(text) => Some(Bytes::from(text)),
-                };
-                Ok((redacted, checked.is_final, checked.note))
-            }
-            Err(Unfit::OtherTask) => Err(BadBody::OtherTask),
-            Err(unfit) => Err(BadBody::NoTask {
-                why: unfit.to_string(),
-                body: may_be_kept(&body, self.keep_secrets).then(|| body.clone()),
-            }),
-        };
+        let done = read(&body, &mut parser);
         if body.len() <= KEPT_BODY_BYTES {
             lend().push(parser);
         }
-        checked.map(|(redacted, is_final, note)| CheckedBody {
+        match done {
+            Ok(done) => Ok((body, done)),
+            Err(Unfit::OtherTask) => Err(BadBody::OtherTask),
+            Err(unfit) => Err(BadBody::NoTask {
+                why: unfit.to_string(),
+                body: may_be_kept(&body, self.keep_secrets).then_some(body),
+            }),
+        }
+    }
+}
+
+impl CheckBody for Checker {
+    fn check(&self, task_id: &str, body: Bytes) -> Result<CheckedBody, BadBody> {
+        let (body, (redacted, is_final, note)) = self.parse(body, |body, parser| {
+            let checked = check(body, Some(task_id), self.keep_secrets, parser)?;
+            let redacted = match checked.body {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(text) => Some(Bytes::from(text)),
+            };
+            Ok((redacted, checked.is_final, checked.note))
+        })?;
+        Ok(CheckedBody {
             body: redacted.unwrap_or(body),
             is_final,
             note,
         })
+    }
+
+    fn split(&self, body: Bytes) -> Result<Page, BadBody> {
+        let read = |body: &Bytes, parser: &mut Parser| split(body, self.keep_secrets, parser);
+        self.parse(body, read).map(|(_, page)| page)
+    }
+
+    fn belongs(&self, body: &[u8]) -> Belongs {
+        belongs(body, &mut Parser::default())
+    }
+
+    fn is_same(&self, one: &[u8], other: &[u8]) -> bool {
+        is_same(one, other)
     }
 }

@@ -353,10 +353,10 @@ impl Screen {
             }
             Event::Warning(text) if !quiet => self.log("warning", text, &json!({})),
             Event::Detail(text) if verbose => self.log("detail", text, &json!({})),
-            Event::Retry { task_id, attempts, delay, reason } if verbose => self.log(
+            Event::Retry { asked, attempts, delay, reason } if verbose => self.log(
                 "retry",
-                &format!("task {task_id}: {reason}; attempt {attempts}, again in {:.1} s", delay.as_secs_f64()),
-                &json!({"task_id": task_id, "attempts": attempts, "delay": delay.as_secs_f64(), "reason": reason}),
+                &format!("{asked}: {reason}; attempt {attempts}, again in {:.1} s", delay.as_secs_f64()),
+                &json!({"task_id": asked.task_id(), "asked": asked.to_string(), "attempts": attempts, "delay": delay.as_secs_f64(), "reason": reason}),
             ),
             Event::TaskFailed { .. } if !verbose && self.counts.failed == TOLD_FAILURES + 1 && !quiet => {
                 let text = "further failures are not told one by one: see failures.jsonl, or use -v";

@@ -12,8 +12,8 @@ use super::jobs::{run, summary_inside, tell_export, with_summary};
 use super::run::{Failure, KEY_VARIABLE, UsageError};
 use crate::error::Exit;
 use crate::export::{ExportOptions, Refresh, export};
-use crate::fetch::{CheckBody, FetchOptions, MaxFailures, Rate};
-use crate::ids::read_ids;
+use crate::fetch::{CheckBody, FetchOptions, ListFilter, ListKind, ListSource, MaxFailures, Rate};
+use crate::ids::{IdList, read_ids};
 use crate::output::Format;
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::tables;
@@ -67,10 +67,11 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
     if args.api_key.is_some() {
         return Err(usage(UsageError::KeyOnCommandLine));
     }
-    if args.ids.is_empty() && args.id.is_empty() {
+    let lists = lists(args).map_err(usage)?;
+    if args.ids.is_empty() && args.id.is_empty() && lists.is_empty() {
         return Err(usage(UsageError::Missing(
             "--ids",
-            "try: scale-export --ids ids.txt --out dir/",
+            "try: scale-export --ids ids.txt --out dir/, or --project, --batch or --delivery in place of --ids",
         )));
     }
     let Output {
@@ -78,7 +79,11 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
         format,
         tables,
     } = output(&args.output)?;
-    let ids = read_ids(&args.ids, &args.id).map_err(|error| Box::new(error) as Failure)?;
+    let ids = if lists.is_empty() {
+        read_ids(&args.ids, &args.id).map_err(|error| Box::new(error) as Failure)?
+    } else {
+        IdList::default()
+    };
     let (base_url, api_key) = match sandbox {
         Some(sandbox) => (
             sandbox.base_url(),
@@ -103,6 +108,7 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
     };
     Ok(ExportOptions {
         ids,
+        lists,
         out: out.clone(),
         format,
         tables,
@@ -138,6 +144,59 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
             proxy: sandbox.is_none(),
         },
     })
+}
+
+/// The lists that the tasks are taken from, if they are.
+fn lists(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {
+    let conflict = |one: &str, other: &str| {
+        UsageError::CommandLine(format!("{one} cannot be used with {other}"))
+    };
+    let kinds = [
+        (ListKind::Project, "--project", &args.project),
+        (ListKind::Batch, "--batch", &args.batch),
+        (ListKind::Delivery, "--delivery", &args.delivery),
+    ];
+    let mut given = kinds.iter().filter(|(_, _, names)| !names.is_empty());
+    let filter = ListFilter {
+        status: args.status.clone(),
+        completed_after: args.completed_after.clone(),
+        completed_before: args.completed_before.clone(),
+    };
+    let Some((kind, option, names)) = given.next() else {
+        return if filter.is_empty() {
+            Ok(Vec::new())
+        } else {
+            Err(UsageError::Missing(
+                "--project or --batch",
+                "--status, --completed-after and --completed-before choose among their tasks",
+            ))
+        };
+    };
+    if let Some((_, other, _)) = given.next() {
+        return Err(conflict(option, other));
+    }
+    if !args.ids.is_empty() || !args.id.is_empty() {
+        return Err(conflict(option, "--ids"));
+    }
+    if *kind == ListKind::Delivery && !filter.is_empty() {
+        let filters = "--status, --completed-after or --completed-before";
+        return Err(conflict(option, filters));
+    }
+    if names.iter().any(|name| name.trim().is_empty()) {
+        return Err(UsageError::CommandLine(format!("{option} is empty")));
+    }
+    let mut lists: Vec<ListSource> = Vec::new();
+    for name in *names {
+        let list = ListSource {
+            kind: *kind,
+            name: name.trim().to_owned(),
+            filter: filter.clone(),
+        };
+        if !lists.contains(&list) {
+            lists.push(list);
+        }
+    }
+    Ok(lists)
 }
 
 /// What the options of the output say, checked.

@@ -231,7 +231,8 @@ pub(super) fn say(
 }
 
 fn exit_of(report: &ExportReport) -> Exit {
-    if report.failed > 0 || report.unreadable > 0 {
+    let incomplete = report.lists.as_ref().map_or(0, |lists| lists.incomplete);
+    if report.failed > 0 || report.unreadable > 0 || incomplete > 0 {
         Exit::SomeFailed
     } else {
         Exit::Success

@@ -69,6 +69,22 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
             report.unreadable
         ));
     }
+    if let Some(lists) = &report.lists {
+        let surprises: Vec<String> = lists
+            .surprises
+            .iter()
+            .map(|(what, count)| format!("{count} {what}"))
+            .collect();
+        if !surprises.is_empty() {
+            lines.push(format!("the lists surprised with {}", surprises.join(", ")));
+        }
+        if lists.incomplete > 0 {
+            lines.push(format!(
+                "{} of {} lists may not be complete",
+                lists.incomplete, lists.lists
+            ));
+        }
+    }
     if report.reused > 0 {
         lines.push(format!(
             "{} tasks were here from an earlier run",
@@ -130,6 +146,7 @@ pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_co
         "unlisted": report.unlisted,
         "pruned": report.pruned,
         "failures": report.failures,
+        "lists": report.lists,
         "duplicates": report.duplicates,
         "rows": rows,
         "bytes": report.bytes,
@@ -258,6 +275,7 @@ mod tests {
             unchanged: false,
             unlisted: 6,
             pruned: 0,
+            lists: None,
             failures: BTreeMap::from([("not_found".to_owned(), 1), ("timeout".to_owned(), 1)]),
             rows: vec![("tasks".to_owned(), 3), ("messages".to_owned(), 12)],
             bytes: 123_456,

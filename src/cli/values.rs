@@ -73,6 +73,17 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
     }
 }
 
+/// `2024-01-31T12:00:00Z`, with any offset, or `2024-01-31`, which begins at midnight UTC.
+pub(super) fn time(text: &str) -> Result<String, String> {
+    if text.parse::<jiff::Timestamp>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    match text.parse::<jiff::civil::Date>() {
+        Ok(date) if text.len() == "2024-01-31".len() => Ok(format!("{date}T00:00:00Z")),
+        _ => Err("expected a time like 2024-01-31T12:00:00Z, or a date like 2024-01-31".to_owned()),
+    }
+}
+
 /// `10` or `5%`.
 pub(super) fn max_failures(text: &str) -> Result<MaxFailures, String> {
     let parsed = match text.strip_suffix('%') {
@@ -118,6 +129,25 @@ mod tests {
         assert_eq!(rate("max"), Ok(Rate::Max));
         for bad in ["", "0", "-1", "1/d", "inf", "NaN", "1e9"] {
             assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        let same = ["2024-01-31T12:00:00Z", "2024-01-31T12:00:00.5+02:00"];
+        for text in same {
+            assert_eq!(time(text).as_deref(), Ok(text));
+        }
+        assert_eq!(time("2024-01-31").as_deref(), Ok("2024-01-31T00:00:00Z"));
+        for bad in [
+            "",
+            "yesterday",
+            "2024-13-01",
+            "2024-01-31T12:00:00",
+            "12:00",
+            "20240131",
+        ] {
+            assert!(time(bad).is_err(), "{bad}");
         }
     }
 

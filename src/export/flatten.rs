@@ -123,6 +123,7 @@ pub fn flatten(
             format: options.format,
             tables: options.tables.clone(),
             keep_secrets: responses.options.keep_secrets,
+            lists: Vec::new(),
         },
         duplicates,
         run: RunCounters {

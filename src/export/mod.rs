@@ -14,6 +14,8 @@ mod flatten;
 mod found;
 mod import;
 mod index;
+mod listing;
+mod network;
 mod pipeline;
 mod publish;
 mod resources;
@@ -27,15 +29,16 @@ use tokio::sync::watch;
 
 pub use error::ExportError;
 pub use flatten::{FlattenOptions, flatten};
-pub use publish::ExportReport;
+pub use publish::{ExportReport, ListReport};
 
 use crate::event::{Event, Events};
-use crate::fetch::{CheckBody, FetchOptions, TaskClient};
+use crate::fetch::{CheckBody, FetchOptions, FetchStats, ListSource, TaskClient};
 use crate::ids::IdList;
 use crate::journal::JournalError;
 use crate::output::{Format, ManifestOptions, OutputDirectory, RunCounters, Staging};
 use compact::Live;
 use index::Plan;
+use network::Network;
 use pipeline::{Done, Pipeline};
 use publish::{Publication, Target, now, publish};
 use resources::{SpaceWatch, fit_concurrency};
@@ -54,10 +57,12 @@ pub enum Refresh {
 }
 
 /// What to export, and how.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ExportOptions {
-    /// The tasks.
+    /// The tasks, unless they are listed.
     pub ids: IdList,
+    /// Lists of the API that the tasks are taken from instead.
+    pub lists: Vec<ListSource>,
     /// The output directory.
     pub out: PathBuf,
     /// File format.
@@ -139,6 +144,31 @@ pub fn export(
     tell_recovered(&directory, events);
     let published = directory.manifest();
     let is_over = || *stop.borrow();
+    let network = Network {
+        client: &client,
+        options: &fetch_options,
+        check,
+        events,
+        stop,
+    };
+    let mut listed = FetchStats::default();
+    let mut lists = None;
+    let with_ids;
+    let options = if options.lists.is_empty() {
+        options
+    } else {
+        let Some(listing) = listing::list(options, &network, &directory, published.as_ref())?
+        else {
+            return Ok(Ended::Stopped { kept: None });
+        };
+        with_ids = ExportOptions {
+            ids: listing.ids,
+            ..options.clone()
+        };
+        listed = listing.stats;
+        lists = Some(listing.report);
+        &with_ids
+    };
     let resumed = open_journal(options, &directory, published.as_ref(), events, is_over);
     let Resumed {
         mut journal,
@@ -165,7 +195,15 @@ pub fn export(
         && let Some(published) = &published
         && let Some(report) = unchanged(options, &directory, published, &index, not_listed)
     {
-        return Ok(Ended::Published(report));
+        listing::forget(&directory)?;
+        return Ok(Ended::Published(ExportReport {
+            requests: listed.requests,
+            retries: listed.retries,
+            rate_limited: listed.rate_limited,
+            bytes_received: listed.bytes_received,
+            lists,
+            ..report
+        }));
     }
     if begins_refresh {
         store::begin_refresh(&mut journal)?;
@@ -190,18 +228,16 @@ pub fn export(
     let staging = Staging::begin(&directory);
     let pipeline = Pipeline {
         options,
-        fetch_options: &fetch_options,
-        client: &client,
+        network: &network,
         index: &index,
         staging: &staging,
-        events,
-        stop,
     };
     let Done {
         stats,
         stored: Stored { journal, refused },
         built,
-    } = pipeline.run(journal, wanted, check, space)?;
+    } = pipeline.run(journal, wanted, space)?;
+    let stats = listed.and(&stats);
     let stopped = || {
         Ok(Ended::Stopped {
             kept: Some(Kept {
@@ -248,6 +284,7 @@ pub fn export(
         with_journal,
     };
     let report = publish(publication, &directory, staging, built)?;
+    listing::forget(&directory)?;
     let (pruned, unlisted) = if options.prune {
         (not_listed, 0)
     } else {
@@ -257,6 +294,7 @@ pub fn export(
         reused: report.exported.saturating_sub(stats.fetched),
         unlisted,
         pruned,
+        lists,
         ..report
     }))
 }
@@ -282,5 +320,6 @@ fn manifest_options(options: &ExportOptions) -> ManifestOptions {
         format: options.format,
         tables: options.tables.clone(),
         keep_secrets: options.keep_secrets,
+        lists: options.lists.iter().map(listing::describe).collect(),
     }
 }

@@ -4,34 +4,55 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use super::build::{self, Built};
 use super::index::Index;
+use super::network::{Network, block_on};
 use super::resources::SpaceWatch;
 use super::store::{self, Stored};
 use super::{ExportError, ExportOptions};
-use crate::event::Events;
-use crate::fetch::{
-    CheckBody, Delivery, FetchError, FetchOptions, FetchStats, TaskClient, Wanted, fetch_all,
-};
+use crate::fetch::{FetchError, FetchStats, Wanted, fetch_all};
+use crate::ids::IdList;
 use crate::journal::Journal;
 use crate::output::Staging;
 
 /// Responses that may wait for the journal; the network waits when there are more.
 const WAITING_RESPONSES: usize = 64;
 
+/// The IDs that the journal has nothing for.
+#[derive(Debug)]
+struct Waiting<'r> {
+    ids: &'r IdList,
+    index: &'r Index,
+    count: usize,
+}
+
+impl Wanted for Waiting<'_> {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn waiting(&self) -> Box<dyn Iterator<Item = (usize, String)> + '_> {
+        // An ID is asked for once: those that have arrived meanwhile lie before this iterator.
+        let ids = self.ids.iter().enumerate();
+        let waiting = ids.filter(|(position, _)| self.index.is_waiting(*position));
+        Box::new(waiting.map(|(position, task_id)| (position, task_id.to_owned())))
+    }
+
+    fn good_id(&self) -> Option<String> {
+        let held = self.index.any_held()?;
+        self.ids.get(held).map(str::to_owned)
+    }
+}
+
 /// What the threads of a run share.
 pub(super) struct Pipeline<'r> {
     pub(super) options: &'r ExportOptions,
-    pub(super) fetch_options: &'r FetchOptions,
-    pub(super) client: &'r TaskClient,
+    pub(super) network: &'r Network<'r>,
     pub(super) index: &'r Index,
     pub(super) staging: &'r Staging,
-    pub(super) events: &'r Events,
-    pub(super) stop: &'r watch::Receiver<bool>,
 }
 
 /// What they leave.
@@ -48,22 +69,18 @@ impl Pipeline<'_> {
         &self,
         journal: Journal,
         wanted: usize,
-        check: &Arc<dyn CheckBody>,
         mut space: SpaceWatch,
     ) -> Result<Done, ExportError> {
         let Self {
             options,
+            network,
             index,
-            stop,
-            ..
+            staging,
         } = *self;
+        let Network { events, stop, .. } = *network;
         let reader = journal.reader();
         let (halt_sender, halt) = watch::channel(false);
         let abandoned = AtomicBool::new(false);
-        let good_id = index
-            .any_held()
-            .and_then(|position| options.ids.get(position))
-            .map(str::to_owned);
         let target = options.target();
         let (fetched, stored, built) = thread::scope(|scope| {
             let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
@@ -76,26 +93,29 @@ impl Pipeline<'_> {
             });
             let build = scope.spawn(|| {
                 let is_over = || *stop.borrow() || abandoned.load(Ordering::Relaxed);
-                let built = build::run(&target, index, reader, self.staging, self.events, is_over);
+                let built = build::run(&target, index, reader, staging, events, is_over);
                 if built.is_err() {
                     // The rest need not be fetched for tables that cannot be written now.
                     let _ = halt_sender.send(true);
                 }
                 built
             });
-            // An ID is asked for once: those that have arrived meanwhile lie before this iterator.
-            let ids = options
-                .ids
-                .iter()
-                .enumerate()
-                .filter(|(position, _)| index.is_waiting(*position))
-                .map(|(position, task_id)| (position, task_id.to_owned()));
-            let wanted = Wanted {
-                ids,
+            let wanted = Waiting {
+                ids: &options.ids,
+                index,
                 count: wanted,
-                good_id,
             };
-            let fetched = self.fetch(wanted, check, halt, sink);
+            let fetched = block_on(stop, Some(halt), |stop| {
+                fetch_all(
+                    &wanted,
+                    network.client,
+                    network.options,
+                    Arc::clone(network.check),
+                    events,
+                    sink,
+                    stop,
+                )
+            });
             if !matches!(&fetched, Ok(stats) if !stats.stopped) {
                 // Tables without the rest would not be published: they need not be built.
                 abandoned.store(true, Ordering::Relaxed);
@@ -117,45 +137,10 @@ impl Pipeline<'_> {
             built,
         })
     }
-
-    /// Fetches on this thread; stops when the user or the tables' side says so.
-    fn fetch(
-        &self,
-        wanted: Wanted<impl Iterator<Item = (usize, String)>>,
-        check: &Arc<dyn CheckBody>,
-        mut halt: watch::Receiver<bool>,
-        sink: mpsc::Sender<Delivery>,
-    ) -> Result<FetchStats, ExportError> {
-        let mut stop = self.stop.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(ExportError::Runtime)?;
-        let stats = runtime.block_on(async {
-            let (merged_sender, merged) = watch::channel(false);
-            let merge = async move {
-                tokio::select! {
-                    _ = stop.wait_for(|stopped| *stopped) => {}
-                    _ = halt.wait_for(|halted| *halted) => {}
-                }
-                let _ = merged_sender.send(true);
-                // Keeps the channel open: a closed one could be read as something else.
-                std::future::pending::<()>().await;
-            };
-            let (client, options) = (self.client, self.fetch_options);
-            tokio::select! {
-                stats = fetch_all(wanted, client, options, Arc::clone(check), self.events, sink, merged) => stats,
-                () = merge => Ok(FetchStats::default()),
-            }
-        });
-        // Connections that hang are not worth waiting for.
-        runtime.shutdown_timeout(Duration::from_millis(100));
-        Ok(stats?)
-    }
 }
 
 /// The result of a thread; a panic in it goes on here.
-fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+pub(super) fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -69,6 +69,8 @@ pub struct ExportReport {
     pub unlisted: u64,
     /// Such tasks that were dropped.
     pub pruned: u64,
+    /// The lists that the tasks were taken from, when they were.
+    pub lists: Option<ListReport>,
     /// Rows by table.
     pub rows: Vec<(String, u64)>,
     /// Bytes of all published files.
@@ -83,6 +85,17 @@ pub struct ExportReport {
     pub rate_limited: u64,
     /// Bytes of answers, decompressed.
     pub bytes_received: u64,
+}
+
+/// What came of lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ListReport {
+    /// How many lists were read.
+    pub lists: u64,
+    /// Of these, not to their ends, as far as can be known.
+    pub incomplete: u64,
+    /// What was not as one would expect, by what it was.
+    pub surprises: BTreeMap<&'static str, u64>,
 }
 
 impl ExportReport {
@@ -103,6 +116,7 @@ impl ExportReport {
             unchanged: false,
             unlisted: 0,
             pruned: 0,
+            lists: None,
             rows: tables
                 .map(|(name, table)| (name.clone(), table.rows))
                 .collect(),

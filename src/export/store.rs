@@ -13,7 +13,7 @@ use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
 use crate::journal::{Entry, FailureNote, Journal, Location};
 
 /// What arrived is safe from a power loss after this long.
-const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes that are gathered before they are written, while more is waiting.
 const WRITE_BYTES: usize = 1 << 20;

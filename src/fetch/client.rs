@@ -1,26 +1,19 @@
 //! One attempt: a request, its answer, the body within its limit. The only file that names
-//! `reqwest`. Depends on `retry` and `words`.
+//! `reqwest`. Depends on `list`, `retry` and `words`.
 
 use std::error::Error as _;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
 use secrecy::ExposeSecret as _;
 
+use super::list::{PageRequest, encode};
 use super::retry::{Distrust, Trouble, retry_after};
 use super::words::{self, MAX_ERROR_BODY};
 use super::{FetchError, FetchOptions};
-
-/// What a query keeps as it is: RFC 3986's unreserved characters.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// Bytes that are set aside for a body at first.
 const FIRST_CAPACITY: usize = 1 << 20;
@@ -46,7 +39,7 @@ pub(super) struct Failure {
 pub struct TaskClient {
     client: Client,
     url: Url,
-    /// The query behind the ID.
+    /// What every query ends with.
     query: String,
     max_body: u64,
     secret: secrecy::SecretString,
@@ -55,7 +48,7 @@ pub struct TaskClient {
 impl TaskClient {
     /// Checks the base URL, the key and the certificates; nothing is asked yet.
     pub fn new(options: &FetchOptions) -> Result<Self, FetchError> {
-        let url = task_url(&options.base_url)?;
+        let url = checked_url(&options.base_url)?;
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", options.api_key.expose_secret()))
                 .map_err(|_| FetchError::BadKey)?;
@@ -120,9 +113,18 @@ impl TaskClient {
     }
 
     /// Asks for one task.
-    pub(super) async fn get(&self, task_id: &str) -> Result<Bytes, Failure> {
-        let mut url = self.url.clone();
-        url.set_query(Some(&format!("task_id={}{}", encode(task_id), self.query)));
+    pub(super) async fn task(&self, task_id: &str) -> Result<Bytes, Failure> {
+        self.get("/v2/task", &format!("task_id={}", encode(task_id)))
+            .await
+    }
+
+    /// Asks for a page of a list.
+    pub(super) async fn page(&self, request: &PageRequest) -> Result<Bytes, Failure> {
+        self.get(request.path(), &request.query()).await
+    }
+
+    async fn get(&self, path: &str, query: &str) -> Result<Bytes, Failure> {
+        let url = endpoint(&self.url, path, &format!("{query}{}", self.query));
         let response = self
             .client
             .get(url)
@@ -239,12 +241,8 @@ impl TaskClient {
     }
 }
 
-fn encode(text: &str) -> String {
-    utf8_percent_encode(text, ENCODED).to_string()
-}
-
-/// The task endpoint below a base URL, whose path is kept.
-fn task_url(base_url: &str) -> Result<Url, FetchError> {
+/// A base URL, whose path is kept.
+fn checked_url(base_url: &str) -> Result<Url, FetchError> {
     let failed = |cause: &str| FetchError::BadUrl {
         url: showable(base_url),
         cause: cause.into(),
@@ -260,10 +258,15 @@ fn task_url(base_url: &str) -> Result<Url, FetchError> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(failed("it must not have a query or a fragment"));
     }
-    let path = format!("{}/v2/task", url.path().trim_end_matches('/'));
-    let mut url = url;
-    url.set_path(&path);
     Ok(url)
+}
+
+/// An endpoint below the base URL.
+fn endpoint(base: &Url, path: &str, query: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url.set_query(Some(query));
+    url
 }
 
 /// A URL as it may be shown: without what may be a credential.
@@ -371,14 +374,16 @@ mod tests {
 
     #[test]
     fn the_base_url_keeps_its_path() {
-        let url = |base: &str| task_url(base).map(|url| url.to_string());
+        let url = |base: &str| {
+            checked_url(base).map(|base| endpoint(&base, "/v2/task", "a=1").to_string())
+        };
         assert_eq!(
             url("https://api.scale.com").unwrap(),
-            "https://api.scale.com/v2/task"
+            "https://api.scale.com/v2/task?a=1"
         );
         assert_eq!(
             url("http://localhost:1/proxy/").unwrap(),
-            "http://localhost:1/proxy/v2/task"
+            "http://localhost:1/proxy/v2/task?a=1"
         );
         for bad in [
             "api.scale.com",

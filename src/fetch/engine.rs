@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,64 +17,22 @@ use super::client::{Failure, TaskClient};
 use super::gate::Gate;
 use super::health::Health;
 use super::retry::{Trouble, Verdict, decide, speaks_for_all, wait};
+use super::stats::{Counters, FetchStats, add, get};
 use super::{
     BadBody, CheckBody, CheckedBody, Delivery, Failed, FailureKind, FetchError, FetchOptions,
     Fetched, MaxFailures, Outcome,
 };
-use crate::event::{Event, Events};
+use crate::event::{Asked, Event, Events};
 
 /// Larger bodies are checked on another thread, so that the others do not wait.
 const CHECKED_INLINE_BYTES: usize = 1 << 20;
 
-/// What was done.
-#[derive(Debug, Clone, Default)]
-pub struct FetchStats {
-    /// Attempts sent.
-    pub requests: u64,
-    /// Attempts beyond the first of their ID.
-    pub retries: u64,
-    /// Answers with status 429.
-    pub rate_limited: u64,
-    /// Bytes of answers, decompressed.
-    pub bytes_received: u64,
-    /// Tasks fetched.
-    pub fetched: u64,
-    /// IDs that failed for good.
-    pub failed: u64,
-    /// Was it stopped?
-    pub stopped: bool,
-    /// Requests a second at the end, unless nothing was held back.
-    pub rate: Option<f64>,
-    /// Failed IDs by kind.
-    pub failures_by_kind: BTreeMap<&'static str, u64>,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    requests: AtomicU64,
-    retries: AtomicU64,
-    rate_limited: AtomicU64,
-    bytes_received: AtomicU64,
-    fetched: AtomicU64,
-    /// Tasks with something to tell of them.
-    noted: AtomicU64,
-}
-
-fn add(counter: &AtomicU64, count: u64) {
-    counter.fetch_add(count, Ordering::Relaxed);
-}
-
-fn get(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
-}
-
-struct Engine<'e> {
-    options: &'e FetchOptions,
-    client: &'e TaskClient,
-    gate: Gate,
-    check: Arc<dyn CheckBody>,
-    events: &'e Events,
-    sink: mpsc::Sender<Delivery>,
+pub(super) struct Engine<'e> {
+    pub(super) options: &'e FetchOptions,
+    pub(super) client: &'e TaskClient,
+    pub(super) gate: Gate,
+    pub(super) check: Arc<dyn CheckBody>,
+    pub(super) events: &'e Events,
     wanted: usize,
     counters: Counters,
     health: Mutex<Health>,
@@ -82,16 +40,17 @@ struct Engine<'e> {
     random: RandomState,
 }
 
-/// What is to be fetched.
-#[derive(Debug)]
-pub struct Wanted<I> {
-    /// IDs with their positions in the list.
-    pub ids: I,
-    /// How many they are.
-    pub count: usize,
-    /// An ID whose task an earlier run had, if there is one: it tells a server that is away, or a key
-    /// that is refused, from an ID that cannot be had.
-    pub good_id: Option<String>,
+/// What is to be fetched, by positions in the list of IDs.
+pub trait Wanted: Sync + std::fmt::Debug {
+    /// How many IDs there are to fetch.
+    fn count(&self) -> usize;
+
+    /// Those that wait now and lie ahead, in order: each is looked at when it is its turn.
+    fn waiting(&self) -> Box<dyn Iterator<Item = (usize, String)> + '_>;
+
+    /// An ID whose task an earlier run had, if there is one: it tells a server that is away, or a key that is
+    /// refused, from an ID that cannot be had.
+    fn good_id(&self) -> Option<String>;
 }
 
 /// Fetches all wanted IDs; each result goes to the sink as it arrives.
@@ -99,48 +58,56 @@ pub struct Wanted<I> {
 /// When `stop` turns true, nothing more is asked, what is under way is dropped, and everything that
 /// arrived has been handed over.
 pub async fn fetch_all(
-    wanted: Wanted<impl Iterator<Item = (usize, String)>>,
+    wanted: &dyn Wanted,
     client: &TaskClient,
     options: &FetchOptions,
     check: Arc<dyn CheckBody>,
     events: &Events,
     sink: mpsc::Sender<Delivery>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) -> Result<FetchStats, FetchError> {
-    let engine = Engine {
-        options,
+    let engine = Engine::new(
         client,
-        gate: Gate::new(options.rate, events.clone()),
+        options,
         check,
         events,
-        sink,
-        wanted: wanted.count,
-        counters: Counters::default(),
-        health: Mutex::new(Health::new(wanted.good_id)),
-        failures: Mutex::default(),
-        random: RandomState::new(),
-    };
-    let all = stream::iter(wanted.ids)
+        wanted.count(),
+        wanted.good_id(),
+    );
+    let all = stream::iter(wanted.waiting())
         .map(async |(position, task_id)| {
             let fetched = engine.fetch(position, task_id).await?;
-            engine.hand_over(fetched).await
+            engine.hand_over(&sink, fetched).await
         })
         .buffer_unordered(options.concurrency.max(1))
         .try_for_each(async |()| Ok(()));
-    let stopped = tokio::select! {
-        done = all => {
-            done?;
-            false
-        }
-        _ = stop.wait_for(|stopped| *stopped) => true,
-    };
+    let stopped = until_stopped(all, stop).await?.is_none();
     Ok(engine.stats(stopped))
+}
+
+/// Runs until it is done, or stopped: then nothing.
+pub(super) async fn until_stopped<T>(
+    work: impl Future<Output = Result<T, FetchError>>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Option<T>, FetchError> {
+    tokio::select! {
+        done = work => done.map(Some),
+        _ = stop.wait_for(|stopped| *stopped) => Ok(None),
+    }
+}
+
+/// What came of all attempts.
+pub(super) enum Got<T> {
+    /// The answer, and when the request was sent that it belongs to.
+    Answer(T, Duration),
+    /// There is none.
+    Nothing(Failure, FailureKind),
 }
 
 /// What is known of one ID's failed attempts.
 #[derive(Debug, Default)]
-struct Trials {
-    attempts: u32,
+pub(super) struct Trials {
+    pub(super) attempts: u32,
     /// Failures that count against the ID.
     failures: u32,
     first_failure: Option<Duration>,
@@ -151,14 +118,48 @@ struct Trials {
     follows_success: bool,
 }
 
-impl Engine<'_> {
+/// Timeouts of a page that may be asked for in smaller pieces: the first may be chance.
+const MOST_TIMEOUTS: u32 = 2;
+
+/// After how many timeouts something else is worth trying.
+fn most_timeouts(asked: &Asked) -> u32 {
+    match asked {
+        Asked::LargePage(_) => MOST_TIMEOUTS,
+        Asked::Task(_) | Asked::Page(_) => u32::MAX,
+    }
+}
+
+impl<'e> Engine<'e> {
+    /// For so many IDs; `good_id` is one that could be had before.
+    pub(super) fn new(
+        client: &'e TaskClient,
+        options: &'e FetchOptions,
+        check: Arc<dyn CheckBody>,
+        events: &'e Events,
+        wanted: usize,
+        good_id: Option<String>,
+    ) -> Self {
+        Self {
+            options,
+            client,
+            gate: Gate::new(options.rate, events.clone()),
+            check,
+            events,
+            wanted,
+            counters: Counters::default(),
+            health: Mutex::new(Health::new(good_id)),
+            failures: Mutex::default(),
+            random: RandomState::new(),
+        }
+    }
+
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn success(&self, task_id: &str, is_task: bool, sent: Duration) {
-        self.health()
-            .success(task_id, is_task, sent, self.gate.now());
+    /// The server works; `task_id` has come, if one has.
+    pub(super) fn success(&self, task_id: Option<&str>, sent: Duration) {
+        self.health().success(task_id, sent, self.gate.now());
         if self.gate.set_outage(false) {
             let text = "the API answers again".to_owned();
             self.events.send(Event::Warning(text));
@@ -166,77 +167,124 @@ impl Engine<'_> {
     }
 
     /// Fetches one ID until it has a result.
-    async fn fetch(&self, position: usize, task_id: String) -> Result<Fetched, FetchError> {
+    pub(super) async fn fetch(
+        &self,
+        position: usize,
+        task_id: String,
+    ) -> Result<Fetched, FetchError> {
+        let asked = Asked::Task(task_id.clone());
         let mut trials = Trials::default();
+        let got = self
+            .ask(&asked, &mut trials, async || self.task(&task_id).await)
+            .await?;
+        let outcome = match got {
+            Got::Answer(checked, sent) => {
+                let CheckedBody {
+                    body,
+                    is_final,
+                    note,
+                } = checked;
+                self.success(Some(&task_id), sent);
+                self.count_task(&task_id, note.as_deref());
+                Outcome::Task { body, is_final }
+            }
+            Got::Nothing(failure, kind) => Outcome::Failed(Failed {
+                kind,
+                http_status: failure.status,
+                message: failure.message,
+                body: failure.body,
+            }),
+        };
+        Ok(Fetched {
+            position,
+            task_id,
+            attempts: trials.attempts,
+            outcome,
+        })
+    }
+
+    /// Takes note of a task that has come.
+    pub(super) fn count_task(&self, task_id: &str, note: Option<&str>) {
+        add(&self.counters.fetched, 1);
+        if let Some(note) = note {
+            self.note(&format!("task {task_id}: {note}"));
+        }
+        self.events.send(Event::TaskFetched);
+    }
+
+    /// Asks until there is an answer, or none will come.
+    pub(super) async fn ask<T>(
+        &self,
+        asked: &Asked,
+        trials: &mut Trials,
+        attempt: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<Got<T>, FetchError> {
         loop {
-            if self.may_decide(&trials) && !self.is_well_since_failure(&trials) {
+            if self.may_decide(trials) && !self.is_well_since_failure(trials) {
                 // Nobody else is asked for, or nobody can be had: an ID that could be had before tells.
                 self.good_id_succeeds().await;
             }
             let sent = self.gate.pass().await;
-            trials.follows_success = self.is_well_since_failure(&trials);
+            trials.follows_success = self.is_well_since_failure(trials);
             trials.attempts += 1;
             if trials.attempts > 1 {
                 add(&self.counters.retries, 1);
             }
-            let failure = match self.attempt(&task_id).await {
-                Ok(CheckedBody {
-                    body,
-                    is_final,
-                    note,
-                }) => {
-                    self.success(&task_id, true, sent);
-                    add(&self.counters.fetched, 1);
-                    if let Some(note) = note {
-                        self.note(&task_id, &note);
-                    }
-                    self.events.send(Event::TaskFetched);
-                    let outcome = Outcome::Task { body, is_final };
-                    return Ok(Fetched {
-                        position,
-                        task_id,
-                        attempts: trials.attempts,
-                        outcome,
-                    });
-                }
+            let failure = match attempt().await {
+                Ok(answer) => return Ok(Got::Answer(answer, sent)),
                 Err(failure) => failure,
             };
-            let failed = self.judge(&task_id, sent, &failure, &mut trials).await?;
-            if let Some(kind) = failed {
-                let Failure {
-                    status,
-                    message,
-                    body,
-                    ..
-                } = failure;
-                let outcome = Outcome::Failed(Failed {
-                    kind,
-                    http_status: status,
-                    message,
-                    body,
-                });
-                return Ok(Fetched {
-                    position,
-                    task_id,
-                    attempts: trials.attempts,
-                    outcome,
-                });
+            if let Some(kind) = self.judge(asked, sent, &failure, trials).await? {
+                return Ok(Got::Nothing(failure, kind));
             }
         }
     }
 
+    /// One attempt for a task.
+    async fn task(&self, task_id: &str) -> Result<CheckedBody, Failure> {
+        let body = self.counted(self.client.task(task_id)).await?;
+        let task_id = task_id.to_owned();
+        self.checked(body, move |check, body| check.check(&task_id, body))
+            .await
+    }
+
     /// One attempt, counted and shown.
-    async fn attempt(&self, task_id: &str) -> Result<CheckedBody, Failure> {
+    pub(super) async fn counted(
+        &self,
+        answer: impl Future<Output = Result<Bytes, Failure>>,
+    ) -> Result<Bytes, Failure> {
         add(&self.counters.requests, 1);
         self.events.send(Event::RequestSent);
-        let answer = self.client.get(task_id).await;
+        let answer = answer.await;
         let (status, bytes) = match &answer {
             Ok(body) => (Some(200), body.len() as u64),
             Err(failure) => (failure.status, failure.bytes),
         };
         add(&self.counters.bytes_received, bytes);
         self.events.send(Event::RequestDone { status, bytes });
-        self.check_body(task_id, answer?).await.map_err(|bad| {
+        answer
+    }
+
+    /// Checks a body, on another thread if it is a large one.
+    pub(super) async fn checked<T: Send + 'static>(
+        &self,
+        body: Bytes,
+        check: impl FnOnce(&dyn CheckBody, Bytes) -> Result<T, BadBody> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let checked = if body.len() <= CHECKED_INLINE_BYTES {
+            check(&*self.check, body)
+        } else {
+            let checker = Arc::clone(&self.check);
+            tokio::task::spawn_blocking(move || check(&*checker, body))
+                .await
+                .unwrap_or_else(|error| {
+                    Err(BadBody::NoTask {
+                        why: error.to_string(),
+                        body: None,
+                    })
+                })
+        };
+        checked.map_err(|bad| {
             let (trouble, message, body) = match bad {
                 BadBody::NoTask { why, body } => (Trouble::BadBody, why, body),
                 BadBody::OtherTask => {
@@ -256,9 +304,9 @@ impl Engine<'_> {
     }
 
     /// Tells something about a task that was fetched; after the first few, with `-v` only.
-    fn note(&self, task_id: &str, note: &str) {
+    pub(super) fn note(&self, text: &str) {
         const TOLD: u64 = 10;
-        let text = format!("task {task_id}: {note}");
+        let text = text.to_owned();
         let told = self.counters.noted.fetch_add(1, Ordering::Relaxed);
         self.events.send(if told < TOLD {
             Event::Warning(text)
@@ -267,27 +315,11 @@ impl Engine<'_> {
         });
     }
 
-    async fn check_body(&self, task_id: &str, body: Bytes) -> Result<CheckedBody, BadBody> {
-        if body.len() <= CHECKED_INLINE_BYTES {
-            return self.check.check(task_id, body);
-        }
-        let check = Arc::clone(&self.check);
-        let task_id = task_id.to_owned();
-        tokio::task::spawn_blocking(move || check.check(&task_id, body))
-            .await
-            .unwrap_or_else(|error| {
-                Err(BadBody::NoTask {
-                    why: error.to_string(),
-                    body: None,
-                })
-            })
-    }
-
     /// Decides what a failed attempt means, and waits if there is to be another. The kind of
     /// failure when there is not.
     async fn judge(
         &self,
-        task_id: &str,
+        asked: &Asked,
         sent: Duration,
         failure: &Failure,
         trials: &mut Trials,
@@ -297,7 +329,7 @@ impl Engine<'_> {
         let kind = match decide(failure.trouble, has_task) {
             Verdict::Fail(kind) => {
                 // The server works, and has spoken about this ID.
-                self.success(task_id, false, sent);
+                self.success(None, sent);
                 return Ok(Some(kind));
             }
             Verdict::Refused => {
@@ -307,7 +339,7 @@ impl Engine<'_> {
                 }
                 let status = failure.status.unwrap_or_default();
                 return Err(FetchError::Refused {
-                    task_id: task_id.to_owned(),
+                    what: asked.to_string(),
                     status,
                     message,
                 });
@@ -326,6 +358,9 @@ impl Engine<'_> {
             }
             Verdict::Retry(kind) => {
                 trials.failures += 1;
+                if kind == FailureKind::Timeout && trials.failures >= most_timeouts(asked) {
+                    return Ok(Some(kind));
+                }
                 let outage = self.health().failure(self.options.concurrency);
                 if self.gate.set_outage(outage) && outage {
                     let host = self.client.host();
@@ -359,7 +394,7 @@ impl Engine<'_> {
             return Ok(Some(kind.unwrap_or(FailureKind::HttpError)));
         }
         self.give_up_in_an_outage(is_exhausted, &message).await?;
-        self.wait(task_id, failure, trials, message).await;
+        self.wait(asked, failure, trials, message).await;
         Ok(None)
     }
 
@@ -387,9 +422,9 @@ impl Engine<'_> {
         let good_id = self.health().good_id();
         let Some(good_id) = good_id else { return false };
         let sent = self.gate.pass().await;
-        let is_well = self.attempt(&good_id).await.is_ok();
+        let is_well = self.task(&good_id).await.is_ok();
         if is_well {
-            self.success(&good_id, true, sent);
+            self.success(Some(&good_id), sent);
         }
         is_well
     }
@@ -414,12 +449,12 @@ impl Engine<'_> {
         })
     }
 
-    async fn wait(&self, task_id: &str, failure: &Failure, trials: &Trials, reason: String) {
-        let random = self.random.hash_one((task_id, trials.attempts));
+    async fn wait(&self, asked: &Asked, failure: &Failure, trials: &Trials, reason: String) {
+        let random = self.random.hash_one((asked, trials.attempts));
         // The upper 53 bits make a double that is uniform in 0..1.
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
         let random = (random >> 11) as f64 / (1_u64 << 53) as f64;
-        let asked = failure
+        let least = failure
             .retry_after
             .filter(|_| !speaks_for_all(failure.status))
             .unwrap_or_default();
@@ -427,9 +462,9 @@ impl Engine<'_> {
             .options
             .retry_timeout
             .saturating_sub(self.health().since_success(self.gate.now()));
-        let delay = wait(trials.failures.max(1), random, asked, left);
+        let delay = wait(trials.failures.max(1), random, least, left);
         self.events.send(Event::Retry {
-            task_id: task_id.to_owned(),
+            asked: asked.clone(),
             attempts: trials.attempts,
             delay,
             reason,
@@ -437,15 +472,21 @@ impl Engine<'_> {
         tokio::time::sleep(delay).await;
     }
 
-    async fn hand_over(&self, fetched: Fetched) -> Result<(), FetchError> {
+    /// Hands a result over, and waits until it is kept.
+    pub(super) async fn hand_over(
+        &self,
+        sink: &mpsc::Sender<Delivery>,
+        fetched: Fetched,
+    ) -> Result<(), FetchError> {
         let task_id = fetched.task_id.clone();
         let failed = match &fetched.outcome {
             Outcome::Failed(failed) => Some(failed.clone()),
             Outcome::Task { .. } => None,
         };
         let (kept, is_kept) = oneshot::channel();
-        if self.sink.send(Delivery { fetched, kept }).await.is_err() || is_kept.await.is_err() {
-            return Err(FetchError::SinkClosed { task_id });
+        if sink.send(Delivery { fetched, kept }).await.is_err() || is_kept.await.is_err() {
+            let what = Asked::Task(task_id).to_string();
+            return Err(FetchError::SinkClosed { what });
         }
         match failed {
             Some(failed) => self.count_failure(task_id, failed),
@@ -486,7 +527,8 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn stats(&self, stopped: bool) -> FetchStats {
+    /// What was done.
+    pub(super) fn stats(&self, stopped: bool) -> FetchStats {
         let failures_by_kind = self
             .failures
             .lock()

@@ -12,10 +12,10 @@ use crate::error::{Exit, Explain};
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// The API refused the key.
-    #[error("could not fetch task `{task_id}`: the API refused the key ({message})")]
+    #[error("could not fetch {what}: the API refused the key ({message})")]
     Refused {
-        /// The ID that was asked for.
-        task_id: String,
+        /// What was asked for.
+        what: String,
         /// 401, 402 or 403.
         status: u16,
         /// The server's words.
@@ -82,10 +82,28 @@ pub enum FetchError {
     #[error("could not set up the HTTP client: {0}")]
     Client(String),
     /// Whoever takes the results is gone.
-    #[error("could not hand over task `{task_id}`: the journal has stopped")]
+    #[error("could not hand over {what}: the journal has stopped")]
     SinkClosed {
-        /// The ID.
-        task_id: String,
+        /// What had come.
+        what: String,
+    },
+    /// There is no such list.
+    #[error("could not list {list}: the API does not know it ({message})")]
+    NoSuchList {
+        /// The list.
+        list: String,
+        /// The server's words.
+        message: String,
+    },
+    /// A list cannot be read to its end.
+    #[error("could not list {list}: page {page} cannot be had: {message}")]
+    ListFailed {
+        /// The list.
+        list: String,
+        /// Which page, from 1.
+        page: u64,
+        /// What went wrong last.
+        message: String,
     },
 }
 
@@ -123,6 +141,12 @@ impl Explain for FetchError {
             Self::TooManyFailures { .. } => {
                 "what was fetched is kept; run the same command with a higher --max-failures to go on".into()
             }
+            Self::NoSuchList { .. } => {
+                "check the ID or the name, and that the key may read it".into()
+            }
+            Self::ListFailed { .. } => {
+                "what was listed is kept; run the same command again, and it goes on from there".into()
+            }
             Self::BadKey => "look for spaces or line breaks inside the key".into(),
             Self::BadUrl { .. } => "give a URL like https://api.scale.com".into(),
             Self::CaFile { .. } => "give a PEM file with one certificate or more".into(),
@@ -133,8 +157,10 @@ impl Explain for FetchError {
     fn exit(&self) -> Exit {
         match self {
             Self::Refused { .. } => Exit::Refused,
-            Self::GaveUp { .. } | Self::Untrusted { .. } => Exit::GaveUp,
-            Self::BadKey | Self::BadUrl { .. } | Self::CaFile { .. } => Exit::Usage,
+            Self::GaveUp { .. } | Self::Untrusted { .. } | Self::ListFailed { .. } => Exit::GaveUp,
+            Self::NoSuchList { .. } | Self::BadKey | Self::BadUrl { .. } | Self::CaFile { .. } => {
+                Exit::Usage
+            }
             Self::SinkClosed { .. } => Exit::Output,
             Self::TooManyFailures { .. } | Self::Client(_) => Exit::Failure,
         }

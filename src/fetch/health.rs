@@ -28,14 +28,14 @@ impl Health {
         }
     }
 
-    /// An ID that was asked for at `sent` was answered in a way that shows a working server; `is_task`:
-    /// with its task.
-    pub(super) fn success(&mut self, task_id: &str, is_task: bool, sent: Duration, now: Duration) {
+    /// What was asked for at `sent` was answered in a way that shows a working server; `task_id`: with this
+    /// task.
+    pub(super) fn success(&mut self, task_id: Option<&str>, sent: Duration, now: Duration) {
         self.successes += 1;
         self.last_success = Some(now);
         self.last_sent = self.last_sent.max(Some(sent));
         self.failures_in_a_row = 0;
-        if is_task {
+        if let Some(task_id) = task_id {
             self.tasks += 1;
             self.last_good_id = Some(task_id.to_owned());
         }
@@ -84,12 +84,12 @@ mod tests {
         let mut health = Health::new(None);
         assert!(!health.was_well_after(Duration::ZERO));
         // Sent first, failed first; and one that was under way meanwhile succeeds.
-        health.success("task_1", true, second, second * 4);
+        health.success(Some("task_1"), second, second * 4);
         assert!(!health.was_well_after(second * 2));
-        health.success("task_2", true, second * 3, second * 4);
+        health.success(Some("task_2"), second * 3, second * 4);
         assert!(health.was_well_after(second * 2));
         // An older one that comes late takes nothing back.
-        health.success("task_3", true, second, second * 5);
+        health.success(Some("task_3"), second, second * 5);
         assert!(health.was_well_after(second * 2));
     }
 }

@@ -1,15 +1,21 @@
 //! The network side: fetches every wanted ID and hands the results over as they arrive.
 //!
 //! `retry` decides what an answer means and `pace` when the next request may go; both are pure.
-//! `client` makes one attempt, `engine` all of them. Depends on `event`.
+//! `client` makes one attempt, `engine` all of them. `walk` finds its way through a list, `pages` asks for its
+//! pages. Depends on `event`, `ids` and `response`.
 
 mod client;
 mod engine;
 mod error;
 mod gate;
 mod health;
+mod list;
+mod listing;
 mod pace;
+mod pages;
 mod retry;
+mod stats;
+mod walk;
 mod words;
 
 use std::path::PathBuf;
@@ -19,10 +25,16 @@ use bytes::Bytes;
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 
+use crate::response::{Belongs, Page};
+
 pub use client::TaskClient;
-pub use engine::{FetchStats, Wanted, fetch_all};
+pub use engine::{Wanted, fetch_all};
 pub use error::FetchError;
+pub use list::{ListFilter, ListKind, ListSource};
+pub use listing::{ListedTasks, PageDelivery, Resume, list_all};
 pub use retry::{Distrust, FailureKind};
+pub use stats::FetchStats;
+pub use walk::{Place, Surprises};
 
 /// How fast to ask.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -159,4 +171,13 @@ pub enum BadBody {
 pub trait CheckBody: Send + Sync + std::fmt::Debug {
     /// Checks a body.
     fn check(&self, task_id: &str, body: Bytes) -> Result<CheckedBody, BadBody>;
+
+    /// Takes a page of a list apart.
+    fn split(&self, body: Bytes) -> Result<Page, BadBody>;
+
+    /// Where the task of a checked body belongs.
+    fn belongs(&self, body: &[u8]) -> Belongs;
+
+    /// Do two checked bodies give the same tables?
+    fn is_same(&self, one: &[u8], other: &[u8]) -> bool;
 }

@@ -64,6 +64,11 @@ fn validate(id: &str) -> Result<(), NoId> {
     }
 }
 
+/// Can this be no ID?
+pub(crate) fn is_invalid(id: &str) -> bool {
+    validate(id).is_err()
+}
+
 impl IdList {
     /// Adds an ID, or counts it as a duplicate.
     pub(crate) fn add(&mut self, id: &str) -> Result<(), NoId> {

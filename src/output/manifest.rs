@@ -50,6 +50,9 @@ pub struct ManifestOptions {
     pub tables: Vec<String>,
     /// Are live credentials inside of responses kept?
     pub keep_secrets: bool,
+    /// The lists that the tasks were taken from, in words, when they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<String>,
 }
 
 /// Counts of IDs.

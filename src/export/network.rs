@@ -1,0 +1,65 @@
+//! The network's runtime, on the thread that calls: it lives as long as its work, and ends when the user or another
+//! part of the run says so. Depends on `fetch`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::ExportError;
+use crate::event::Events;
+use crate::fetch::{CheckBody, FetchError, FetchOptions, TaskClient};
+
+/// Connections that hang are not worth waiting for.
+const SHUTDOWN: Duration = Duration::from_millis(100);
+
+/// What everything that asks the API needs.
+pub(super) struct Network<'r> {
+    pub(super) client: &'r TaskClient,
+    pub(super) options: &'r FetchOptions,
+    pub(super) check: &'r Arc<dyn CheckBody>,
+    pub(super) events: &'r Events,
+    pub(super) stop: &'r watch::Receiver<bool>,
+}
+
+/// Runs the work, which is told when to stop: by the user, or because `halt` says so.
+pub(super) fn block_on<T, F>(
+    stop: &watch::Receiver<bool>,
+    halt: Option<watch::Receiver<bool>>,
+    work: impl FnOnce(watch::Receiver<bool>) -> F,
+) -> Result<T, ExportError>
+where
+    F: Future<Output = Result<T, FetchError>>,
+{
+    let mut stop = stop.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ExportError::Runtime)?;
+    let (merged_sender, merged) = watch::channel(false);
+    let merge = async move {
+        let halted = async {
+            match halt {
+                Some(mut halt) => drop(halt.wait_for(|halted| *halted).await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = stop.wait_for(|stopped| *stopped) => {}
+            () = halted => {}
+        }
+        let _ = merged_sender.send(true);
+    };
+    let done = runtime.block_on(async {
+        let work = work(merged);
+        tokio::pin!(work);
+        tokio::select! {
+            done = &mut work => return done,
+            () = merge => {}
+        }
+        // It has been told, and ends by itself.
+        work.await
+    });
+    runtime.shutdown_timeout(SHUTDOWN);
+    Ok(done?)
+}

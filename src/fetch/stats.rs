@@ -1,0 +1,69 @@
+//! What the network side did, counted. Depends on nothing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What was done.
+#[derive(Debug, Clone, Default)]
+pub struct FetchStats {
+    /// Attempts sent.
+    pub requests: u64,
+    /// Attempts beyond the first of their ID.
+    pub retries: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+    /// Bytes of answers, decompressed.
+    pub bytes_received: u64,
+    /// Tasks fetched.
+    pub fetched: u64,
+    /// IDs that failed for good.
+    pub failed: u64,
+    /// Was it stopped?
+    pub stopped: bool,
+    /// Requests a second at the end, unless nothing was held back.
+    pub rate: Option<f64>,
+    /// Failed IDs by kind.
+    pub failures_by_kind: BTreeMap<&'static str, u64>,
+}
+
+impl FetchStats {
+    /// Of two parts of a run, one after the other.
+    #[must_use]
+    pub fn and(mut self, later: &Self) -> Self {
+        for (kind, count) in &later.failures_by_kind {
+            *self.failures_by_kind.entry(kind).or_default() += count;
+        }
+        Self {
+            requests: self.requests + later.requests,
+            retries: self.retries + later.retries,
+            rate_limited: self.rate_limited + later.rate_limited,
+            bytes_received: self.bytes_received + later.bytes_received,
+            fetched: self.fetched + later.fetched,
+            failed: self.failed + later.failed,
+            stopped: later.stopped,
+            rate: later.rate.or(self.rate),
+            failures_by_kind: self.failures_by_kind,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) requests: AtomicU64,
+    pub(super) retries: AtomicU64,
+    pub(super) rate_limited: AtomicU64,
+    pub(super) bytes_received: AtomicU64,
+    pub(super) fetched: AtomicU64,
+    /// Tasks with something to tell of them.
+    pub(super) noted: AtomicU64,
+}
+
+/// Counts.
+pub(super) fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+/// The count so far.
+pub(super) fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
