@@ -86,6 +86,9 @@ pub(super) struct ExportArgs {
     /// Only tasks completed before this time
     #[arg(long, value_name = "TIME", value_parser = values::time, env = "SCALE_EXPORT_COMPLETED_BEFORE")]
     pub(super) completed_before: Option<String>,
+    /// May lists of the API, which give 100 tasks a request, stand in for requests of single tasks?
+    #[arg(long, value_enum, default_value_t = PlanArg::Auto, env = "SCALE_EXPORT_PLAN")]
+    pub(super) plan: PlanArg,
     /// Which tasks of an earlier run are fetched again
     #[arg(long, value_enum, default_value_t = RefreshArg::Pending, env = "SCALE_EXPORT_REFRESH")]
     pub(super) refresh: RefreshArg,
@@ -253,6 +256,16 @@ pub(super) struct DisplayArgs {
 pub(super) enum FormatArg {
     Parquet,
     Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanArg {
+    /// Where that is expected to need fewer requests
+    Auto,
+    /// Never
+    Ids,
+    /// Wherever there is a list
+    Lists,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::fetch::{BadBody, CheckBody, CheckedBody};
 use crate::json::Parser;
 use crate::response::{
-    Belongs, Page, Unfit, belongs, check, is_same, may_be_kept, split, without_key,
+    Belongs, Page, Unfit, belongs, check, fingerprint, may_be_kept, split, without_key,
 };
 
 /// Lends parsers to the network side, so that their memory is used again.
@@ -88,7 +88,7 @@ impl CheckBody for Checker {
         belongs(body, &mut Parser::default())
     }
 
-    fn is_same(&self, one: &[u8], other: &[u8]) -> bool {
-        is_same(one, other)
+    fn fingerprint(&self, body: &[u8]) -> [u8; 32] {
+        fingerprint(body, &mut Parser::default())
     }
 }

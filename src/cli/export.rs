@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
-use super::args::{ExportArgs, FormatArg, OutputArgs, RefreshArg};
+use super::args::{ExportArgs, FormatArg, OutputArgs, PlanArg, RefreshArg};
 use super::checker::Checker;
 use super::jobs::{run, summary_inside, tell_export, with_summary};
 use super::run::{Failure, KEY_VARIABLE, UsageError};
 use crate::error::Exit;
 use crate::export::{ExportOptions, Refresh, export};
-use crate::fetch::{CheckBody, FetchOptions, ListFilter, ListKind, ListSource, MaxFailures, Rate};
+use crate::fetch::{
+    CheckBody, FetchOptions, ListFilter, ListKind, ListSource, MaxFailures, Plan, Rate,
+};
 use crate::ids::{IdList, read_ids};
 use crate::output::Format;
 use crate::sandbox::{Sandbox, SandboxConfig};
@@ -128,6 +130,11 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
             expand: given(&args.expand),
             opts: given(&args.opts),
             concurrency: args.concurrency.into(),
+            plan: match args.plan {
+                PlanArg::Auto => Plan::Auto,
+                PlanArg::Ids => Plan::Ids,
+                PlanArg::Lists => Plan::Lists,
+            },
             rate: args.rate.unwrap_or(implied_rate),
             timeout: args.timeout,
             connect_timeout: args.connect_timeout,

@@ -91,7 +91,7 @@ struct State {
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Plan {
+pub(super) struct Work {
     /// IDs to be fetched.
     pub(super) wanted: usize,
     /// Does a refresh of all tasks begin with this run?
@@ -199,7 +199,7 @@ impl Index {
     ///
     /// What a run that was cut short fetched counts as fetched by the one that goes on from it: failures too,
     /// unless another key may do. A refresh of all tasks goes on from where it began, and from nothing else.
-    pub(super) fn plan(&self, refresh: Refresh) -> Plan {
+    pub(super) fn plan(&self, refresh: Refresh) -> Work {
         let mut state = self.lock();
         // One that was published is over.
         let published_bytes = state.published_bytes;
@@ -225,7 +225,7 @@ impl Index {
                 wanted += 1;
             }
         }
-        Plan {
+        Work {
             wanted,
             begins_refresh: refresh == Refresh::All && begun.is_none(),
         }

@@ -37,7 +37,7 @@ use crate::ids::IdList;
 use crate::journal::JournalError;
 use crate::output::{Format, ManifestOptions, OutputDirectory, RunCounters, Staging};
 use compact::Live;
-use index::Plan;
+use index::Work;
 use network::Network;
 use pipeline::{Done, Pipeline};
 use publish::{Publication, Target, now, publish};
@@ -182,7 +182,7 @@ pub fn export(
         }
         resumed => resumed?,
     };
-    let Plan {
+    let Work {
         wanted,
         begins_refresh,
     } = index.plan(options.refresh);

@@ -34,11 +34,20 @@ impl Wanted for Waiting<'_> {
         self.count
     }
 
-    fn waiting(&self) -> Box<dyn Iterator<Item = (usize, String)> + '_> {
-        // An ID is asked for once: those that have arrived meanwhile lie before this iterator.
-        let ids = self.ids.iter().enumerate();
-        let waiting = ids.filter(|(position, _)| self.index.is_waiting(*position));
-        Box::new(waiting.map(|(position, task_id)| (position, task_id.to_owned())))
+    fn ids(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn id(&self, position: usize) -> Option<&str> {
+        self.ids.get(position)
+    }
+
+    fn position(&self, task_id: &str) -> Option<usize> {
+        self.ids.position(task_id)
+    }
+
+    fn is_waiting(&self, position: usize) -> bool {
+        self.index.is_waiting(position)
     }
 
     fn good_id(&self) -> Option<String> {

@@ -34,7 +34,7 @@ pub(super) struct Engine<'e> {
     pub(super) check: Arc<dyn CheckBody>,
     pub(super) events: &'e Events,
     wanted: usize,
-    counters: Counters,
+    pub(super) counters: Counters,
     health: Mutex<Health>,
     failures: Mutex<BTreeMap<&'static str, u64>>,
     random: RandomState,
@@ -42,11 +42,20 @@ pub(super) struct Engine<'e> {
 
 /// What is to be fetched, by positions in the list of IDs.
 pub trait Wanted: Sync + std::fmt::Debug {
-    /// How many IDs there are to fetch.
+    /// IDs in the list.
+    fn ids(&self) -> usize;
+
+    /// Of these, IDs to fetch.
     fn count(&self) -> usize;
 
-    /// Those that wait now and lie ahead, in order: each is looked at when it is its turn.
-    fn waiting(&self) -> Box<dyn Iterator<Item = (usize, String)> + '_>;
+    /// The ID at a position.
+    fn id(&self, position: usize) -> Option<&str>;
+
+    /// The position of an ID.
+    fn position(&self, task_id: &str) -> Option<usize>;
+
+    /// Is there nothing yet for the ID at a position?
+    fn is_waiting(&self, position: usize) -> bool;
 
     /// An ID whose task an earlier run had, if there is one: it tells a server that is away, or a key that is
     /// refused, from an ID that cannot be had.
@@ -74,13 +83,12 @@ pub async fn fetch_all(
         wanted.count(),
         wanted.good_id(),
     );
-    let all = stream::iter(wanted.waiting())
-        .map(async |(position, task_id)| {
-            let fetched = engine.fetch(position, task_id).await?;
-            engine.hand_over(&sink, fetched).await
-        })
-        .buffer_unordered(options.concurrency.max(1))
-        .try_for_each(async |()| Ok(()));
+    let all = async {
+        engine.use_lists(wanted, &sink).await?;
+        // What has arrived until its turn is not asked for again.
+        let waiting = (0..wanted.ids()).filter(|position| wanted.is_waiting(*position));
+        engine.fetch_each(wanted, waiting, &sink).await
+    };
     let stopped = until_stopped(all, stop).await?.is_none();
     Ok(engine.stats(stopped))
 }
@@ -164,6 +172,24 @@ impl<'e> Engine<'e> {
             let text = "the API answers again".to_owned();
             self.events.send(Event::Warning(text));
         }
+    }
+
+    /// Fetches IDs by their positions, several at once, and hands them over.
+    pub(super) async fn fetch_each(
+        &self,
+        wanted: &dyn Wanted,
+        positions: impl Iterator<Item = usize>,
+        sink: &mpsc::Sender<Delivery>,
+    ) -> Result<(), FetchError> {
+        let ids = positions.filter_map(|position| Some((position, wanted.id(position)?)));
+        stream::iter(ids)
+            .map(async |(position, task_id)| {
+                let fetched = self.fetch(position, task_id.to_owned()).await?;
+                self.hand_over(sink, fetched).await
+            })
+            .buffer_unordered(self.options.concurrency.max(1))
+            .try_for_each(async |()| Ok(()))
+            .await
     }
 
     /// Fetches one ID until it has a result.
@@ -540,6 +566,8 @@ impl<'e> Engine<'e> {
             rate_limited: get(&self.counters.rate_limited),
             bytes_received: get(&self.counters.bytes_received),
             fetched: get(&self.counters.fetched),
+            from_lists: get(&self.counters.from_lists),
+            pages: get(&self.counters.pages),
             failed: failures_by_kind.values().sum(),
             stopped,
             rate: self.gate.rate(),

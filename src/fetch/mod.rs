@@ -15,6 +15,8 @@ mod pace;
 mod pages;
 mod retry;
 mod stats;
+mod substitute;
+mod thrift;
 mod walk;
 mod words;
 
@@ -34,6 +36,7 @@ pub use list::{ListFilter, ListKind, ListSource};
 pub use listing::{ListedTasks, PageDelivery, Resume, list_all};
 pub use retry::{Distrust, FailureKind};
 pub use stats::FetchStats;
+pub use thrift::Plan;
 pub use walk::{Place, Surprises};
 
 /// How fast to ask.
@@ -69,6 +72,8 @@ pub struct FetchOptions {
     pub opts: Vec<String>,
     /// Requests in flight at most.
     pub concurrency: usize,
+    /// May lists stand in for single requests?
+    pub plan: Plan,
     /// How fast to ask.
     pub rate: Rate,
     /// For one attempt, from its start to the last byte of its body.
@@ -178,6 +183,6 @@ pub trait CheckBody: Send + Sync + std::fmt::Debug {
     /// Where the task of a checked body belongs.
     fn belongs(&self, body: &[u8]) -> Belongs;
 
-    /// Do two checked bodies give the same tables?
-    fn is_same(&self, one: &[u8], other: &[u8]) -> bool;
+    /// A checksum of a checked body; two that have the same give the same tables.
+    fn fingerprint(&self, body: &[u8]) -> [u8; 32];
 }

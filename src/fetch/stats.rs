@@ -16,6 +16,10 @@ pub struct FetchStats {
     pub bytes_received: u64,
     /// Tasks fetched.
     pub fetched: u64,
+    /// Of these, in pages of lists that stood in for single requests.
+    pub from_lists: u64,
+    /// Such pages.
+    pub pages: u64,
     /// IDs that failed for good.
     pub failed: u64,
     /// Was it stopped?
@@ -39,6 +43,8 @@ impl FetchStats {
             rate_limited: self.rate_limited + later.rate_limited,
             bytes_received: self.bytes_received + later.bytes_received,
             fetched: self.fetched + later.fetched,
+            from_lists: self.from_lists + later.from_lists,
+            pages: self.pages + later.pages,
             failed: self.failed + later.failed,
             stopped: later.stopped,
             rate: later.rate.or(self.rate),
@@ -54,6 +60,8 @@ pub(super) struct Counters {
     pub(super) rate_limited: AtomicU64,
     pub(super) bytes_received: AtomicU64,
     pub(super) fetched: AtomicU64,
+    pub(super) from_lists: AtomicU64,
+    pub(super) pages: AtomicU64,
     /// Tasks with something to tell of them.
     pub(super) noted: AtomicU64,
 }

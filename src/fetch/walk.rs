@@ -107,6 +107,8 @@ pub(super) struct Walk {
     farthest: u64,
     empty_in_a_row: u64,
     is_unsettled: bool,
+    /// Is the list read once only, and named by its ID?
+    is_once: bool,
     /// Did all of it come, as far as can be known?
     pub(super) is_complete: bool,
     task_count: Option<u64>,
@@ -125,8 +127,17 @@ impl Walk {
             farthest: 0,
             empty_in_a_row: 0,
             is_unsettled: false,
+            is_once: false,
             is_complete: true,
             task_count: None,
+        }
+    }
+
+    /// Reads a list once, of which the ID is known.
+    pub(super) fn once(source: ListSource) -> Self {
+        Self {
+            is_once: true,
+            ..Self::new(source)
         }
     }
 
@@ -220,7 +231,7 @@ impl Walk {
         let has_fewer = self
             .task_count
             .is_some_and(|count| count > self.ids.len() as u64);
-        if (self.is_unsettled || has_fewer) && self.pass < MAX_PASSES {
+        if (self.is_unsettled || has_fewer) && self.pass < MAX_PASSES && !self.is_once {
             self.pass += 1;
             self.is_unsettled = false;
             self.begin_anew();
@@ -232,7 +243,8 @@ impl Walk {
 
     /// Deliveries have names only within a project.
     fn may_be_name(&self) -> bool {
-        self.request.by_id && self.request.source.kind != ListKind::Delivery
+        let is_delivery = self.request.source.kind == ListKind::Delivery;
+        self.request.by_id && !is_delivery && !self.is_once
     }
 
     fn try_name(&mut self) {

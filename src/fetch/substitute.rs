@@ -1,0 +1,292 @@
+//! Lists in place of single requests, as `thrift` says: samples, lists, and what remains is asked for singly.
+//! Before pages are trusted, a task is got both ways and compared. Depends on `thrift`, `walk` and `pages`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::mpsc;
+
+use super::engine::{Engine, Wanted};
+use super::list::PAGE_TASKS;
+use super::stats::add;
+use super::thrift::{Candidate, Thrift, spread};
+use super::walk::{Step, Walk};
+use super::{Delivery, FetchError, Fetched, Outcome};
+use crate::event::Event;
+use crate::response::{Belongs, Listed};
+
+/// What the lists of one run share.
+struct Lists<'l> {
+    wanted: &'l dyn Wanted,
+    sink: &'l mpsc::Sender<Delivery>,
+    thrift: Mutex<Thrift>,
+    /// Positions that a list has given, also those that are not kept yet.
+    taken: Mutex<HashSet<usize>>,
+    /// Fingerprints of tasks that were asked for singly, by their positions.
+    known: Mutex<HashMap<usize, [u8; 32]>>,
+    /// Has a task been the same both ways?
+    is_trusted: tokio::sync::Mutex<bool>,
+}
+
+/// Plain numbers and sets, whole whatever happened to a thread.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Lists<'_> {
+    fn thrift(&self) -> MutexGuard<'_, Thrift> {
+        lock(&self.thrift)
+    }
+
+    /// Positions of the IDs that wait.
+    fn waiting(&self) -> Vec<usize> {
+        let positions = 0..self.wanted.ids();
+        positions
+            .filter(|position| self.wanted.is_waiting(*position))
+            .collect()
+    }
+}
+
+impl Engine<'_> {
+    /// Gets by lists what they give for less; leaves the rest.
+    pub(super) async fn use_lists(
+        &self,
+        wanted: &dyn Wanted,
+        sink: &mpsc::Sender<Delivery>,
+    ) -> Result<(), FetchError> {
+        let lists = Lists {
+            wanted,
+            sink,
+            thrift: Mutex::new(Thrift::new(self.options.plan, wanted.count())),
+            taken: Mutex::default(),
+            known: Mutex::default(),
+            is_trusted: tokio::sync::Mutex::default(),
+        };
+        if lists.thrift().is_over() {
+            return Ok(());
+        }
+        loop {
+            let waiting = lists.waiting();
+            let Some(size) = lists.thrift().next_sample(waiting.len()) else {
+                return Ok(());
+            };
+            let sample = spread(&waiting, size);
+            let size = sample.len();
+            let belongs = self.sample(&lists, sample).await?;
+            let left = waiting.len() - size;
+            let candidates = lists.thrift().candidates(&belongs, left);
+            let (pages, tasks) = self.read_lists(&lists, candidates).await?;
+            lists.thrift().end_round(size, pages, tasks);
+            lock(&lists.known).clear();
+        }
+    }
+
+    /// Asks for some IDs singly; where their tasks belong.
+    async fn sample(
+        &self,
+        lists: &Lists<'_>,
+        positions: Vec<usize>,
+    ) -> Result<Vec<Belongs>, FetchError> {
+        let belongs: Vec<Option<Belongs>> = stream::iter(positions)
+            .map(|position| {
+                self.single(lists, position)
+                    .map(|got| got.map(|(at, _)| at))
+            })
+            .buffer_unordered(self.options.concurrency.max(1))
+            .try_collect()
+            .await?;
+        Ok(belongs.into_iter().flatten().collect())
+    }
+
+    /// Asks for one ID singly and hands it over; where it belongs, and its fingerprint, if there is a task.
+    async fn single(
+        &self,
+        lists: &Lists<'_>,
+        position: usize,
+    ) -> Result<(Option<Belongs>, Option<[u8; 32]>), FetchError> {
+        let Some(task_id) = lists.wanted.id(position) else {
+            return Ok((None, None));
+        };
+        let fetched = self.fetch(position, task_id.to_owned()).await?;
+        let mut seen = (None, None);
+        if let Outcome::Task { body, .. } = &fetched.outcome {
+            let fingerprint = self.check.fingerprint(body);
+            lock(&lists.known).insert(position, fingerprint);
+            seen = (Some(self.check.belongs(body)), Some(fingerprint));
+        }
+        lock(&lists.taken).insert(position);
+        self.hand_over(lists.sink, fetched).await?;
+        Ok(seen)
+    }
+
+    /// Reads lists side by side, few until one has paid; their pages, and the tasks that these gave.
+    async fn read_lists(
+        &self,
+        lists: &Lists<'_>,
+        candidates: Vec<Candidate>,
+    ) -> Result<(usize, usize), FetchError> {
+        let mut candidates = candidates.into_iter();
+        let mut running = stream::FuturesUnordered::new();
+        let mut all = (0, 0);
+        loop {
+            while running.len() < lists.thrift().at_once(self.options.concurrency)
+                && let Some(candidate) = candidates.next()
+            {
+                lists.thrift().begin(&candidate);
+                running.push(self.read_list(lists, candidate));
+            }
+            match running.next().await {
+                Some(read) => {
+                    let (pages, tasks) = read?;
+                    all = (all.0 + pages, all.1 + tasks);
+                }
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Reads one list as long as it pays; its pages, and the tasks that these gave.
+    async fn read_list(
+        &self,
+        lists: &Lists<'_>,
+        candidate: Candidate,
+    ) -> Result<(usize, usize), FetchError> {
+        let source = candidate.source;
+        let mut walk = Walk::once(source.clone());
+        let (mut pages, mut tasks) = (0, 0);
+        let why = loop {
+            if !lists.thrift().pay(&source) {
+                break "which does not pay";
+            }
+            let page = match self.page(walk.request()).await {
+                Ok(Ok(page)) => page,
+                Ok(Err(failure)) => match walk.fail(failure.trouble) {
+                    Step::Next => continue,
+                    Step::Done | Step::NoSuchList | Step::Failed => {
+                        let text = format!("{source} cannot be listed: {}", failure.message);
+                        self.events.send(Event::Detail(text));
+                        break "which cannot be read farther";
+                    }
+                },
+                // A key that may not list may still ask for single tasks; if not, they tell.
+                Err(FetchError::Refused { message, .. }) => {
+                    lists.thrift().distrust();
+                    let text = format!("{source} cannot be listed: {message}");
+                    self.events.send(Event::Detail(text));
+                    break "which the key may not read";
+                }
+                Err(error) => return Err(error),
+            };
+            add(&self.counters.pages, 1);
+            pages += 1;
+            let step = walk.take(&page);
+            if !self.is_like_single(lists, &page.tasks).await? {
+                break "which is not used";
+            }
+            let gained = self.take_page(lists, page.tasks).await?;
+            lists.thrift().gain(&source, gained);
+            tasks += gained;
+            if step != Step::Next {
+                break "to its end";
+            }
+        };
+        lists.thrift().end(&source);
+        self.events.send(Event::Detail(format!(
+            "{source}, {why}: {pages} pages gave {tasks} tasks"
+        )));
+        Ok((pages, tasks))
+    }
+
+    /// Are the tasks of a page what single requests give? Those that are known both ways are compared, and at
+    /// first one that is not is asked for singly.
+    async fn is_like_single(&self, lists: &Lists<'_>, page: &[Listed]) -> Result<bool, FetchError> {
+        // One page at a time, until one has been found to be right.
+        let mut is_trusted = lists.is_trusted.lock().await;
+        if lists.thrift().is_over() {
+            return Ok(false);
+        }
+        let mut has_compared = *is_trusted;
+        for task in page {
+            let position = lists.wanted.position(&task.task_id);
+            let known = position.and_then(|position| lock(&lists.known).get(&position).copied());
+            if let Some(known) = known {
+                if self.differs(lists, task, known) {
+                    return Ok(false);
+                }
+                // One without content shows little.
+                has_compared |= task.is_final;
+            }
+        }
+        if !has_compared {
+            let unknown = page.iter().filter_map(|task| {
+                let position = lists.wanted.position(&task.task_id)?;
+                lists
+                    .wanted
+                    .is_waiting(position)
+                    .then_some((task, position))
+            });
+            let Some((task, position)) =
+                unknown.max_by_key(|(task, _)| (task.is_final, task.body.len()))
+            else {
+                // Nothing on this page is wanted.
+                return Ok(true);
+            };
+            lists.thrift().compare();
+            let (_, known) = self.single(lists, position).await?;
+            if known.is_none_or(|known| self.differs(lists, task, known)) {
+                return Ok(false);
+            }
+        }
+        *is_trusted = true;
+        Ok(true)
+    }
+
+    /// Does a task in a list differ from the same by itself? Then lists are over.
+    fn differs(&self, lists: &Lists<'_>, task: &Listed, single: [u8; 32]) -> bool {
+        let differs = self.check.fingerprint(task.body.as_bytes()) != single;
+        // One that is worked on may have changed in between.
+        if differs && task.is_final {
+            let mut thrift = lists.thrift();
+            if !thrift.is_over() {
+                thrift.distrust();
+                self.events.send(Event::Warning(format!(
+                    "task {} in a list is not what it is by itself; every task is asked for by itself",
+                    task.task_id
+                )));
+            }
+        }
+        differs && task.is_final
+    }
+
+    /// Hands over those tasks of a page that are wanted; how many.
+    async fn take_page(&self, lists: &Lists<'_>, page: Vec<Listed>) -> Result<usize, FetchError> {
+        let wanted = page.into_iter().filter_map(|task| {
+            let position = lists.wanted.position(&task.task_id)?;
+            let is_new = lists.wanted.is_waiting(position) && lock(&lists.taken).insert(position);
+            is_new.then_some((position, task))
+        });
+        let wanted: Vec<(usize, Listed)> = wanted.collect();
+        let count = wanted.len();
+        stream::iter(wanted)
+            .map(async |(position, task)| {
+                self.count_task(&task.task_id, None);
+                add(&self.counters.from_lists, 1);
+                let fetched = Fetched {
+                    position,
+                    task_id: task.task_id,
+                    attempts: 1,
+                    outcome: Outcome::Task {
+                        body: Bytes::from(task.body),
+                        is_final: task.is_final,
+                    },
+                };
+                self.hand_over(lists.sink, fetched).await
+            })
+            .buffer_unordered(PAGE_TASKS as usize)
+            .try_for_each(async |()| Ok(()))
+            .await?;
+        Ok(count)
+    }
+}
