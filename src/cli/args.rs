@@ -89,6 +89,9 @@ pub(super) struct ExportArgs {
     /// May lists of the API, which give 100 tasks a request, stand in for requests of single tasks?
     #[arg(long, value_enum, default_value_t = PlanArg::Auto, env = "SCALE_EXPORT_PLAN")]
     pub(super) plan: PlanArg,
+    /// Print what would be asked, after a few requests to find out, and write nothing
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_DRY_RUN")]
+    pub(super) dry_run: bool,
     /// Which tasks of an earlier run are fetched again
     #[arg(long, value_enum, default_value_t = RefreshArg::Pending, env = "SCALE_EXPORT_REFRESH")]
     pub(super) refresh: RefreshArg,

@@ -8,10 +8,10 @@ use secrecy::SecretString;
 
 use super::args::{ExportArgs, FormatArg, OutputArgs, PlanArg, RefreshArg};
 use super::checker::Checker;
-use super::jobs::{run, summary_inside, tell_export, with_summary};
+use super::jobs::{run, summary_inside, tell_dry_run, tell_export, with_summary};
 use super::run::{Failure, KEY_VARIABLE, UsageError};
 use crate::error::Exit;
-use crate::export::{ExportOptions, Refresh, export};
+use crate::export::{ExportOptions, Refresh, dry_run, export};
 use crate::fetch::{
     CheckBody, FetchOptions, ListFilter, ListKind, ListSource, MaxFailures, Plan, Rate,
 };
@@ -47,6 +47,14 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
             options.keep_secrets,
             options.fetch.api_key.clone(),
         ));
+        if args.dry_run {
+            return run(
+                &args.display,
+                false,
+                |events, stop| dry_run(&options, &checker, events, stop),
+                |done, signals| tell_dry_run(done, signals, &args.display),
+            );
+        }
         run(
             &args.display,
             false,

@@ -14,7 +14,7 @@ use super::signals::Signals;
 use super::summary;
 use crate::error::{Exit, Explain};
 use crate::event::Events;
-use crate::export::{Ended, ExportReport, Kept};
+use crate::export::{DryRun, Ended, ExportReport, Kept};
 use crate::output::{STATE_DIRECTORY, is_published_name};
 
 /// Runs a job with a display beside it; writes a summary at every end.
@@ -187,6 +187,26 @@ pub(super) fn tell_export(
             Ok(tell_stopped(signals, args, &message, fields))
         }
     }
+}
+
+/// Tells what an export would do.
+pub(super) fn tell_dry_run(
+    done: Option<DryRun>,
+    signals: &Signals,
+    args: &DisplayArgs,
+) -> Result<Exit, Failure> {
+    let Some(plan) = done else {
+        return Ok(tell_stopped(signals, args, "Stopped.", json!({})));
+    };
+    let text = summary::dry_run_text(&plan);
+    // Plain values: serialization cannot fail.
+    let mut fields = serde_json::to_value(&plan).unwrap_or_default();
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("exit_code".to_owned(), (Exit::Success as u8).into());
+    }
+    say(args, "plan", &text, || (text.clone(), fields.clone()));
+    write_summary(args.summary.as_deref(), &fields)?;
+    Ok(Exit::Success)
 }
 
 /// Tells that the user stopped the job; `fields` may have a hint.

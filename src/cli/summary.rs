@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::event::bytes_text as bytes;
-use crate::export::ExportReport;
+use crate::export::{DryRun, ExportReport};
 use crate::verify::VerifyReport;
 
 /// Share of answers that are 429 past which a fixed rate is worth a word.
@@ -202,6 +202,49 @@ fn hints(report: &ExportReport) -> Vec<String> {
         ));
     }
     hints
+}
+
+/// What an export would do, as text.
+pub(super) fn dry_run_text(plan: &DryRun) -> String {
+    let least = if plan.is_least { "at least" } else { "about" };
+    let mut lines = vec![match plan.held {
+        0 => format!("{least} {} tasks would be fetched", plan.requested),
+        held => format!(
+            "{} of {} tasks would be fetched; {held} are here already",
+            plan.requested - held,
+            plan.requested
+        ),
+    }];
+    let mut requests = format!("requests: {least} {}", plan.requests);
+    if plan.pages > 0 {
+        requests += &format!(
+            " ({} single, {} pages of {} lists)",
+            plan.single, plan.pages, plan.lists
+        );
+    }
+    lines.push(requests);
+    lines.push(match (plan.rate, plan.seconds) {
+        (Some(rate), Some(seconds)) => {
+            format!("time: {least} {seconds:.0} s at {rate:.1} requests a second")
+        }
+        _ => "time: not known, as no rate has been learned yet".to_owned(),
+    });
+    lines.push(match plan.bytes {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "for the eye"
+        )]
+        Some(expected) => format!("bytes: {least} {}", bytes(expected as u64)),
+        None => "bytes: not known, as no task has been seen".to_owned(),
+    });
+    if plan.asked > 0 {
+        let asked = plan.asked;
+        lines.push(format!(
+            "{asked} requests were made to find this out; nothing was written"
+        ));
+    }
+    lines.join("\n")
 }
 
 /// A proof as text: its findings, then what it came to.

@@ -9,6 +9,7 @@
 
 mod build;
 mod compact;
+mod dry_run;
 mod error;
 mod flatten;
 mod found;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+pub use dry_run::{DryRun, dry_run};
 pub use error::ExportError;
 pub use flatten::{FlattenOptions, flatten};
 pub use publish::{ExportReport, ListReport};

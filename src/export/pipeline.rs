@@ -23,10 +23,10 @@ const WAITING_RESPONSES: usize = 64;
 
 /// The IDs that the journal has nothing for.
 #[derive(Debug)]
-struct Waiting<'r> {
-    ids: &'r IdList,
-    index: &'r Index,
-    count: usize,
+pub(super) struct Waiting<'r> {
+    pub(super) ids: &'r IdList,
+    pub(super) index: &'r Index,
+    pub(super) count: usize,
 }
 
 impl Wanted for Waiting<'_> {

@@ -94,7 +94,7 @@ impl Engine<'_> {
             let known = walk.ids.len();
             let (step, tasks) = match self.page(walk.request()).await? {
                 Ok(page) => (walk.take(&page), page.tasks),
-                Err(failure) => (self.fail(&mut walk, failure)?, Vec::new()),
+                Err(failure) => (self.list_failed(&mut walk, failure)?, Vec::new()),
             };
             let new = walk.ids.len() - known;
             let done = found.fetch_add(new, Ordering::Relaxed) + new;
@@ -125,7 +125,11 @@ impl Engine<'_> {
     }
 
     /// What it means that a page cannot be had.
-    fn fail(&self, walk: &mut Walk, failure: Failure) -> Result<Step, FetchError> {
+    pub(super) fn list_failed(
+        &self,
+        walk: &mut Walk,
+        failure: Failure,
+    ) -> Result<Step, FetchError> {
         let request = walk.request();
         let (list, page) = (request.source.to_string(), request.page + 1);
         let (status, message) = (failure.status, failure.message);

@@ -7,6 +7,7 @@
 mod client;
 mod engine;
 mod error;
+mod estimate;
 mod gate;
 mod health;
 mod list;
@@ -16,6 +17,7 @@ mod pages;
 mod retry;
 mod stats;
 mod substitute;
+mod survey;
 mod thrift;
 mod walk;
 mod words;
@@ -32,10 +34,12 @@ use crate::response::{Belongs, Page};
 pub use client::TaskClient;
 pub use engine::{Wanted, fetch_all};
 pub use error::FetchError;
+pub use estimate::Estimate;
 pub use list::{ListFilter, ListKind, ListSource};
 pub use listing::{ListedTasks, PageDelivery, Resume, list_all};
 pub use retry::{Distrust, FailureKind};
 pub use stats::FetchStats;
+pub use survey::{Survey, survey_ids, survey_lists};
 pub use thrift::Plan;
 pub use walk::{Place, Surprises};
 

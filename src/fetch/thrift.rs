@@ -23,7 +23,7 @@ pub enum Plan {
 
 /// Requests that may be lost on lists, as a share of the IDs. The contract is 5 %; what is sent side by side may
 /// come on top.
-const LOSS: f64 = 0.04;
+pub(super) const LOSS: f64 = 0.04;
 
 /// IDs that are asked for singly, to see where they belong: as a share of all, at least and at most.
 const SAMPLE_SHARE: usize = 100;
@@ -37,7 +37,7 @@ const MAX_SAMPLE: usize = 512;
 const MAX_ROUNDS: u32 = 100;
 
 /// A list pays when it gives this many times more tasks than it costs requests.
-const PAYS: f64 = 2.0;
+pub(super) const PAYS: f64 = 2.0;
 
 /// Lists that do not pay, with none that does, past which no further one is tried.
 const MAX_FAILURES: usize = 2;

@@ -242,7 +242,7 @@ impl Walk {
     }
 
     /// Deliveries have names only within a project.
-    fn may_be_name(&self) -> bool {
+    pub(super) fn may_be_name(&self) -> bool {
         let is_delivery = self.request.source.kind == ListKind::Delivery;
         self.request.by_id && !is_delivery && !self.is_once
     }

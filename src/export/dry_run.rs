@@ -1,0 +1,167 @@
+//! What an export would do, without doing it: nothing is written. Depends on `journal` and `fetch`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::index::{Index, Work};
+use super::network::block_on;
+use super::pipeline::Waiting;
+use super::{ExportError, ExportOptions, fitting};
+use crate::event::Events;
+use crate::fetch::{CheckBody, Rate, Survey, TaskClient, survey_ids, survey_lists};
+use crate::journal::{JournalError, JournalReader, break_if};
+use crate::output::{Lock, Manifest, STATE_DIRECTORY};
+
+/// What an export would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DryRun {
+    /// Distinct IDs; of lists, the tasks that they are known to have.
+    pub requested: u64,
+    /// Of these, IDs whose response is here and would not be fetched again.
+    pub held: u64,
+    /// Requests in all.
+    pub requests: u64,
+    /// Of these, for single tasks.
+    pub single: u64,
+    /// Of these, for pages of lists.
+    pub pages: u64,
+    /// How many lists these belong to.
+    pub lists: u64,
+    /// Are these figures the least, because nobody says how long a list is?
+    pub is_least: bool,
+    /// Requests a second, where that is known: as `--rate` has it, or as an earlier run learned it.
+    pub rate: Option<f64>,
+    /// What they would take at this rate, in seconds.
+    pub seconds: Option<f64>,
+    /// Bytes of the answers, where any are known.
+    pub bytes: Option<f64>,
+    /// Requests that were made to find this out.
+    pub asked: u64,
+}
+
+/// Finds out what an export would do; nothing when it was stopped.
+pub fn dry_run(
+    options: &ExportOptions,
+    check: &Arc<dyn CheckBody>,
+    events: &Events,
+    stop: &watch::Receiver<bool>,
+) -> Result<Option<DryRun>, ExportError> {
+    let fetch_options = fitting(options, events)?;
+    let client = TaskClient::new(&fetch_options)?;
+    let rate = match fetch_options.rate {
+        Rate::Limit(rate) => Some(rate),
+        Rate::Learned | Rate::Max => None,
+    };
+    let mut held = Held::default();
+    let survey = if options.lists.is_empty() {
+        let Some((index, found)) = look(options, stop)? else {
+            return Ok(None);
+        };
+        held = found;
+        let wanted = Waiting {
+            ids: &options.ids,
+            index: &index,
+            count: options.ids.len() - held.tasks,
+        };
+        block_on(stop, None, |stop| {
+            survey_ids(
+                &wanted,
+                &client,
+                &fetch_options,
+                Arc::clone(check),
+                events,
+                stop,
+            )
+        })?
+    } else {
+        block_on(stop, None, |stop| {
+            let check = Arc::clone(check);
+            survey_lists(&options.lists, &client, &fetch_options, check, events, stop)
+        })?
+    };
+    Ok(survey.map(|survey| DryRun::of(&survey, &held, rate)))
+}
+
+/// What the output directory has already.
+#[derive(Debug, Default)]
+struct Held {
+    tasks: usize,
+    /// Bytes of a task, on average, where there are any.
+    task_bytes: Option<f64>,
+}
+
+/// Looks at what earlier runs left, as a run does; nothing when it was stopped.
+fn look(
+    options: &ExportOptions,
+    stop: &watch::Receiver<bool>,
+) -> Result<Option<(Index, Held)>, ExportError> {
+    /// Records that are read to know how large tasks are.
+    const SAMPLE: usize = 100;
+    let published = Manifest::read(&options.out).ok().flatten();
+    let published = published.and_then(Result::ok);
+    let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
+    let index = Index::new(options.ids.len(), published_bytes.unwrap_or_default());
+    let state = options.out.join(STATE_DIRECTORY);
+    if !JournalReader::is_there(&state) {
+        return Ok(Some((index, Held::default())));
+    }
+    let _lock = Lock::share(&options.out)?;
+    let opened = JournalReader::open(&state, None, |entry| {
+        index.pass(&entry);
+        if let Some(position) = options.ids.position(entry.task_id) {
+            index.see(position, &entry);
+        }
+        break_if(*stop.borrow())
+    });
+    let mut reader = match opened {
+        Err(JournalError::Interrupted { .. }) => return Ok(None),
+        opened => opened?.0,
+    };
+    index.forget_other_journal();
+    let records = index.records();
+    let Work { wanted, .. } = index.plan(options.refresh);
+    let (mut bytes, mut tasks, mut body) = (0, 0_u32, Vec::new());
+    for (location, position) in records
+        .iter()
+        .step_by(records.len().div_ceil(SAMPLE).max(1))
+    {
+        let task_id = options.ids.get(*position).unwrap_or_default();
+        // One that cannot be read is what a run would find out.
+        if reader.read(task_id, *location, &mut body).is_ok() {
+            bytes += body.len();
+            tasks += 1;
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "an average for the eye")]
+    let task_bytes = (tasks > 0).then(|| bytes as f64 / f64::from(tasks));
+    let held = Held {
+        tasks: options.ids.len() - wanted,
+        task_bytes,
+    };
+    Ok(Some((index, held)))
+}
+
+impl DryRun {
+    #[expect(clippy::cast_precision_loss, reason = "for the eye")]
+    fn of(survey: &Survey, held: &Held, rate: Option<f64>) -> Self {
+        let estimate = survey.estimate;
+        let requests = estimate.requests();
+        let task_bytes = survey.task_bytes.or(held.task_bytes);
+        let held = held.tasks as u64;
+        Self {
+            requested: estimate.tasks + held,
+            held,
+            requests,
+            single: estimate.single,
+            pages: estimate.pages,
+            lists: estimate.lists,
+            is_least: estimate.is_least,
+            rate,
+            seconds: rate.map(|rate| requests as f64 / rate),
+            bytes: task_bytes.map(|bytes| bytes * estimate.tasks as f64),
+            asked: survey.requests,
+        }
+    }
+}
