@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use serde_json::json;
 use thiserror::Error;
 
-use super::args::{Cli, Command, DisplayArgs, LogFormatArg, SandboxArgs, SchemaFormat};
+use super::args::{Cli, Command, DisplayArgs, ExportArgs, LogFormatArg, SandboxArgs, SchemaFormat};
 use super::display::{json_line, write_stderr};
 use super::export::run_export;
 use super::offline::{run_flatten, run_verify};
@@ -135,6 +135,8 @@ fn read_command_line() -> Result<Cli, Failure> {
         matches => matches.map_err(|error| wrong(&error))?,
     };
     let weak = ["fail_fast", "max_failures"].map(|name| is_weak(&matches, name));
+    let weak_ids = ["ids", "id"].map(|name| is_weak(&matches, name));
+    let weak_lists = ["project", "batch", "delivery"].map(|name| is_weak(&matches, name));
     let deepest = matches.subcommand_matches(matches.subcommand_name().unwrap_or_default());
     let deepest = deepest.unwrap_or(&matches);
     // Only jobs have these options.
@@ -159,7 +161,43 @@ fn read_command_line() -> Result<Cli, Failure> {
             _ => return Err(conflict("--fail-fast", "--max-failures")),
         }
     }
+    settle_sources(export, weak_ids, weak_lists);
     Ok(cli)
+}
+
+/// Where tasks come from on the command line wins over where they come from in the environment.
+fn settle_sources(args: &mut ExportArgs, weak_ids: [bool; 2], weak_lists: [bool; 3]) {
+    let ExportArgs {
+        ids,
+        id,
+        project,
+        batch,
+        delivery,
+        ..
+    } = args;
+    let [weak_file, weak_id] = weak_ids;
+    let [weak_project, weak_batch, weak_delivery] = weak_lists;
+    let has_strong = (!ids.is_empty() && !weak_file)
+        || (!id.is_empty() && !weak_id)
+        || (!project.is_empty() && !weak_project)
+        || (!batch.is_empty() && !weak_batch)
+        || (!delivery.is_empty() && !weak_delivery);
+    if !has_strong {
+        return;
+    }
+    if weak_file {
+        ids.clear();
+    }
+    for (names, is_weak) in [
+        (id, weak_id),
+        (project, weak_project),
+        (batch, weak_batch),
+        (delivery, weak_delivery),
+    ] {
+        if is_weak {
+            names.clear();
+        }
+    }
 }
 
 /// Does an option come from the environment?

@@ -63,6 +63,12 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
             bytes(report.bytes_received)
         ));
     }
+    if report.pages > 0 {
+        lines.push(format!(
+            "{} tasks came in {} pages of lists, the rest one by one",
+            report.from_lists, report.pages
+        ));
+    }
     if report.unreadable > 0 {
         lines.push(format!(
             "{} lines of the sources are no task and were left out",
@@ -155,6 +161,8 @@ pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_co
         "retries": report.retries,
         "rate_limited": report.rate_limited,
         "bytes_received": report.bytes_received,
+        "pages": report.pages,
+        "from_lists": report.from_lists,
         "hints": hints(report),
     })
 }
@@ -327,6 +335,8 @@ mod tests {
             retries: 4,
             rate_limited: 2,
             bytes_received: 5_000_000,
+            pages: 0,
+            from_lists: 0,
         };
         insta::assert_snapshot!(text(&report, Path::new("out"), Duration::from_millis(1234)), @r"
         Exported 3 of 5 tasks to out in 1.2 s (123.5 kB)

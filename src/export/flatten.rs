@@ -138,11 +138,11 @@ pub fn flatten(
         with_journal: responses.is_new,
     };
     let report = publish(publication, &directory, staging, built)?;
-    Ok(Ended::Published(ExportReport {
+    Ok(Ended::Published(Box::new(ExportReport {
         unreadable: responses.unreadable,
         asked: false,
         ..report
-    }))
+    })))
 }
 
 /// Refuses what cannot be a source, before anything is made.

@@ -118,7 +118,7 @@ pub struct Kept {
 #[derive(Debug)]
 pub enum Ended {
     /// Published.
-    Published(ExportReport),
+    Published(Box<ExportReport>),
     /// Stopped by the user; what arrived is kept.
     Stopped {
         /// What the journal holds, if that is known already.
@@ -198,14 +198,14 @@ pub fn export(
         && let Some(report) = unchanged(options, &directory, published, &index, not_listed)
     {
         listing::forget(&directory)?;
-        return Ok(Ended::Published(ExportReport {
+        return Ok(Ended::Published(Box::new(ExportReport {
             requests: listed.requests,
             retries: listed.retries,
             rate_limited: listed.rate_limited,
             bytes_received: listed.bytes_received,
             lists,
             ..report
-        }));
+        })));
     }
     if begins_refresh {
         store::begin_refresh(&mut journal)?;
@@ -292,13 +292,15 @@ pub fn export(
     } else {
         (0, not_listed)
     };
-    Ok(Ended::Published(ExportReport {
+    Ok(Ended::Published(Box::new(ExportReport {
         reused: report.exported.saturating_sub(stats.fetched),
         unlisted,
         pruned,
         lists,
+        pages: stats.pages,
+        from_lists: stats.from_lists,
         ..report
-    }))
+    })))
 }
 
 /// The options of the network side, with no more requests in flight than there can be open files.

@@ -85,6 +85,10 @@ pub struct ExportReport {
     pub rate_limited: u64,
     /// Bytes of answers, decompressed.
     pub bytes_received: u64,
+    /// Pages of lists that stood in for single requests.
+    pub pages: u64,
+    /// Tasks that these gave.
+    pub from_lists: u64,
 }
 
 /// What came of lists.
@@ -126,6 +130,8 @@ impl ExportReport {
             retries: manifest.run.retries,
             rate_limited: manifest.run.rate_limited,
             bytes_received: manifest.run.bytes_received,
+            pages: 0,
+            from_lists: 0,
         }
     }
 }
