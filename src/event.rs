@@ -48,6 +48,8 @@ pub enum Event {
         held: usize,
         /// Lines that repeated an earlier ID.
         duplicates: usize,
+        /// Did the IDs, and the responses of most, come from lists just now?
+        listed: bool,
     },
     /// An attempt was sent.
     RequestSent,

@@ -340,7 +340,7 @@ impl Screen {
         let verbose = self.options.verbose;
         let quiet = self.options.quiet;
         match event {
-            Event::Planned { requested, held, .. } if *held > 0 && !quiet => {
+            Event::Planned { requested, held, listed: false, .. } if *held > 0 && !quiet => {
                 let text = match requested - held {
                     0 => format!("all {requested} tasks are here already; the tables are made anew"),
                     wanted => format!("{held} of {requested} tasks are here already; {wanted} are to be fetched"),
@@ -423,6 +423,7 @@ mod tests {
             requested: 300,
             held: 100,
             duplicates: 0,
+            listed: false,
         });
         for _ in 0..50 {
             counts.take(&Event::RequestSent);

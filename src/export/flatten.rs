@@ -101,6 +101,7 @@ pub fn flatten(
         requested: ids.len(),
         held: 0,
         duplicates: 0,
+        listed: false,
     });
     events.send(Event::Phase("building tables"));
     let target = Target {

@@ -215,6 +215,7 @@ pub fn export(
         requested: options.ids.len(),
         held,
         duplicates: usize::try_from(options.ids.duplicates()).unwrap_or(usize::MAX),
+        listed: lists.is_some(),
     });
     let mut space = SpaceWatch::new(
         directory.path(),

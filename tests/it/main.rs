@@ -19,6 +19,7 @@ mod flatten;
 mod golden;
 mod hard;
 mod interrupt;
+mod lists;
 mod network;
 mod proof;
 mod rebuild;

@@ -1,0 +1,465 @@
+//! Lists of the API: as the source of tasks, and in place of single requests.
+
+mod api;
+mod plan;
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::Value;
+
+use crate::support::{manifest, published, raw_responses};
+use api::{Api, answer, answer_page, error};
+
+/// The IDs of an export in their order.
+fn ids(out: &Path) -> Vec<String> {
+    let list = fs::read_to_string(out.join(".scale-export/ids.txt")).unwrap();
+    list.lines().map(str::to_owned).collect()
+}
+
+/// `task_<batch>_<from>` and so on.
+fn tasks(batch: usize, numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
+    let numbers = numbers.into_iter();
+    numbers
+        .map(|number| format!("task_{batch}_{number}"))
+        .collect()
+}
+
+/// The same tasks in the same order, asked for one by one.
+fn one_by_one(api: &Api, base: &Path, out: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let list = out.join(".scale-export/ids.txt");
+    let options = ["--plan", "ids", "--ids", list.to_str().unwrap()];
+    let (singly, _) = api.export(base, "one_by_one", &options, 0);
+    published(&singly)
+}
+
+fn pages(asked: &[String]) -> usize {
+    asked
+        .iter()
+        .filter(|asked| asked.starts_with("/v2/tasks?"))
+        .count()
+}
+
+#[test]
+fn a_batch_is_exported_as_if_each_task_had_been_asked_for() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[250, 30], |_, _| None);
+    let (out, said) = api.export(base.path(), "out", &["--batch", "b1", "--summary", "-"], 0);
+    assert_eq!(
+        api.asked(),
+        [
+            "/v2/tasks?batch_id=b1&limit=100",
+            "/v2/tasks?batch_id=b1&limit=100&next_token=100",
+            "/v2/tasks?batch_id=b1&limit=100&next_token=200",
+        ]
+    );
+    assert!(said.contains("Exported 250 of 250 tasks"), "{said}");
+    assert_eq!(ids(&out), tasks(1, 1..=250));
+    assert_eq!(raw_responses(&out).len(), 250);
+    assert_eq!(manifest(&out)["options"]["lists"][0], "batch b1");
+    assert_eq!(manifest(&out)["run"]["requests"], 3);
+    assert!(!out.join(".scale-export/listing").exists());
+    assert!(published(&out) == one_by_one(&api, base.path(), &out));
+
+    // Again: nothing has changed.
+    api.asked();
+    let (_, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    assert!(said.starts_with("Nothing to do: all 250 tasks"), "{said}");
+    assert_eq!(api.asked().len(), 3);
+    assert!(!out.join(".scale-export/listing").exists());
+    // Something has: it comes with the list.
+    let new = "task_1_999".to_owned();
+    api.data().batches.get_mut("b1").unwrap().push(new.clone());
+    let (_, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    assert!(said.contains("Exported 251 of 251 tasks"), "{said}");
+    assert!(
+        said.contains("250 tasks were here from an earlier run"),
+        "{said}"
+    );
+    assert_eq!(api.asked().len(), 3);
+    assert_eq!(ids(&out).last(), Some(&new));
+}
+
+#[test]
+fn lists_go_by_name_and_several_come_in_their_order() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[120, 30, 5], |_, _| None);
+    // A task that stands in two lists comes where it comes first.
+    api.data()
+        .batches
+        .get_mut("b3")
+        .unwrap()
+        .push("task_2_7".into());
+    let batches = ["--batch", "b3", "--batch", "Name of b2", "--batch", "b1"];
+    let (out, _) = api.export(base.path(), "out", &batches, 0);
+    let mut expected = tasks(3, 1..=5);
+    expected.extend(tasks(2, [7]));
+    expected.extend(tasks(2, (1..=30).filter(|number| *number != 7)));
+    expected.extend(tasks(1, 1..=120));
+    assert_eq!(ids(&out), expected);
+    assert_eq!(api.asked().len(), 5);
+    assert!(published(&out) == one_by_one(&api, base.path(), &out));
+
+    let (_, said) = api.export(base.path(), "none", &["--batch", "b9"], 2);
+    assert!(said.starts_with("error: could not list batch `b9`: the API does not know it (status 404: batch not found)\nhint: "), "{said}");
+}
+
+#[test]
+fn filters_go_to_the_api() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[10], |_, _| None);
+    api.data().pending = tasks(1, 4..=10);
+    let filters = ["--status", "completed", "--completed-after", "2024-01-31"];
+    let (out, _) = api.export(
+        base.path(),
+        "out",
+        &[&["--batch", "b1"], &filters[..]].concat(),
+        0,
+    );
+    assert_eq!(ids(&out), tasks(1, 1..=3));
+    let filter = "&status=completed&completed_after=2024-01-31T00%3A00%3A00Z";
+    assert_eq!(
+        api.asked(),
+        [format!("/v2/tasks?batch_id=b1&limit=100{filter}")]
+    );
+    let lists = manifest(&out)["options"]["lists"][0].clone();
+    assert_eq!(
+        lists,
+        "batch b1, status completed, completed_after 2024-01-31T00:00:00Z"
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anything_is_asked() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[1], |_, _| None);
+    for (options, reason) in [
+        (
+            vec!["--batch", "b1", "--id", "x"],
+            "--batch cannot be used with --ids",
+        ),
+        (
+            vec!["--batch", "b1", "--project", "p"],
+            "--project cannot be used with --batch",
+        ),
+        (
+            vec!["--status", "completed"],
+            "--project or --batch is missing",
+        ),
+        (
+            vec!["--delivery", "d", "--status", "x"],
+            "--delivery cannot be used with --status",
+        ),
+        (vec!["--batch", " "], "--batch is empty"),
+        (
+            vec!["--batch", "b1", "--completed-after", "soon"],
+            "expected a time like",
+        ),
+    ] {
+        let (_, said) = api.export(base.path(), "out", &options, 2);
+        assert!(said.contains(reason), "{said}");
+    }
+    assert!(api.asked().is_empty());
+    assert!(!base.path().join("out").exists());
+    // The command line wins over the environment.
+    let mut command = api.command(&base.path().join("out"));
+    let command = command
+        .env("SCALE_EXPORT_IDS", "no/such/file")
+        .args(["--batch", "b1"]);
+    api::exit(&command.output().unwrap(), 0);
+    assert_eq!(api.asked(), ["/v2/tasks?batch_id=b1&limit=100"]);
+}
+
+#[test]
+fn a_token_that_leads_back_ends_the_list_and_is_told() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[250], |data, query| {
+        (query.offset() == 200).then(|| {
+            let page = tasks(1, 201..=250);
+            let page = page.iter().map(|id| data.task(id).unwrap());
+            answer_page(page, Some("100"))
+        })
+    });
+    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 3);
+    assert_eq!(ids(&out), tasks(1, 1..=250));
+    assert!(
+        said.contains("warning: batch `b1` surprised with 1 loops\n"),
+        "{said}"
+    );
+    assert!(said.contains("1 of 1 lists may not be complete"), "{said}");
+    assert_eq!(api.asked().len(), 3);
+}
+
+#[test]
+fn an_empty_page_in_the_middle_is_no_end() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[250], |_, query| match query.offset() {
+        100 => Some(answer_page([], Some("1000100"))),
+        _ => None,
+    });
+    let api_of_the_rest = Api::new(&[250], |data, query| match query.offset() {
+        100 => Some(answer_page([], Some("1000100"))),
+        1_000_100 => {
+            let page = tasks(1, 101..=200);
+            let page = page.iter().map(|id| data.task(id).unwrap());
+            Some(answer_page(page, Some("200")))
+        }
+        _ => None,
+    });
+    let (out, said) = api_of_the_rest.export(base.path(), "out", &["--batch", "b1"], 0);
+    assert_eq!(ids(&out), tasks(1, 1..=250));
+    assert!(said.contains("surprised with 1 empty pages"), "{said}");
+    // What lies behind the last page is no page any more.
+    let (out, _) = api.export(base.path(), "cut", &["--batch", "b1"], 0);
+    assert_eq!(ids(&out), tasks(1, 1..=100));
+}
+
+#[test]
+fn tasks_that_move_between_pages_come_once_each_and_none_is_missed() {
+    let base = tempfile::tempdir().unwrap();
+    let moves = AtomicUsize::new(0);
+    let api = Api::new(&[250], move |data, query| {
+        // Behind the reader's back one task moves to the front, and one to the end.
+        if query.path == "/v2/tasks"
+            && query.offset() == 100
+            && moves.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            let batch = data.batches.get_mut("b1").unwrap();
+            let late = batch.remove(150);
+            batch.insert(0, late);
+            let early = batch.remove(5);
+            batch.push(early);
+        }
+        None
+    });
+    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    let mut found = ids(&out);
+    assert_eq!(found.len(), 250);
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), 250);
+    assert!(said.contains("1 repeated tasks, 1 late tasks"), "{said}");
+    assert!(published(&out) == one_by_one(&api, base.path(), &out));
+}
+
+#[test]
+fn a_list_that_is_worked_on_is_read_twice() {
+    let base = tempfile::tempdir().unwrap();
+    let has_moved = AtomicBool::new(false);
+    let api = Api::new(&[150], move |data, query| {
+        // One is taken away from the first page and put there again: nothing comes twice, and one is skipped.
+        if query.path == "/v2/tasks"
+            && query.offset() == 100
+            && !has_moved.swap(true, Ordering::Relaxed)
+        {
+            let batch = data.batches.get_mut("b1").unwrap();
+            let moved = batch.remove(120);
+            batch.insert(3, moved);
+            batch.remove(10);
+        }
+        None
+    });
+    api.data().pending = tasks(1, [150]);
+    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    let mut found = ids(&out);
+    found.sort();
+    assert_eq!(found.len(), 150);
+    assert!(said.contains("1 late tasks"), "{said}");
+    assert_eq!(pages(&api.asked()), 6);
+}
+
+#[test]
+fn a_token_that_has_expired_begins_the_list_anew() {
+    let base = tempfile::tempdir().unwrap();
+    let has_expired = AtomicBool::new(false);
+    let api = Api::new(&[350], move |_, query| {
+        let expires = query.offset() == 200 && !has_expired.swap(true, Ordering::Relaxed);
+        expires.then(|| error(400, "next_token has expired"))
+    });
+    let (out, said) = api.export(base.path(), "out", &["--batch", "b1", "-v"], 0);
+    assert_eq!(ids(&out), tasks(1, 1..=350));
+    assert!(said.contains("surprised with 1 refused tokens\n"), "{said}");
+    assert!(
+        said.contains("page 3 of batch `b1`: status 400: next_token has expired"),
+        "{said}"
+    );
+    // Final tasks that came twice are kept once.
+    assert_eq!(api.asked().len(), 7);
+    let kept = fs::metadata(out.join(".scale-export/journal"))
+        .unwrap()
+        .len();
+    one_by_one(&api, base.path(), &out);
+    let singly = base.path().join("one_by_one/.scale-export/journal");
+    assert_eq!(kept, fs::metadata(singly).unwrap().len());
+
+    let never = Api::new(&[350], |_, query| {
+        (query.offset() == 200).then(|| error(410, "gone"))
+    });
+    let (out, said) = never.export(base.path(), "never", &["--batch", "b1"], 5);
+    assert!(
+        said.contains("could not list batch `b1`: page 3 cannot be had: status 410: gone"),
+        "{said}"
+    );
+    assert!(!out.join("manifest.json").exists());
+}
+
+#[test]
+fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
+    let base = tempfile::tempdir().unwrap();
+    let is_away = std::sync::Arc::new(AtomicBool::new(true));
+    let away = std::sync::Arc::clone(&is_away);
+    let api = Api::new(&[450, 20], move |_, query| {
+        let fails = query.offset() == 300 && away.load(Ordering::Relaxed);
+        fails.then(|| error(503, "away"))
+    });
+    let lists = ["--batch", "Name of b1", "--batch", "b2"];
+    let (out, said) = api.export(base.path(), "out", &lists, 5);
+    assert!(said.contains("nothing succeeded for"), "{said}");
+    assert!(out.join(".scale-export/listing").exists());
+    is_away.store(false, Ordering::Relaxed);
+    api.asked();
+    let (_, said) = api.export(base.path(), "out", &[&lists[..], &["-v"]].concat(), 0);
+    let token =
+        |offset| format!("/v2/tasks?batch_name=Name%20of%20b1&limit=100&next_token={offset}");
+    assert_eq!(api.asked(), [token(300), token(400)]);
+    assert!(
+        said.contains("320 tasks were listed by an earlier run"),
+        "{said}"
+    );
+    assert_eq!(ids(&out), [tasks(1, 1..=450), tasks(2, 1..=20)].concat());
+    assert!(published(&out) == one_by_one(&api, base.path(), &out));
+
+    // Other lists, and a refresh of all, begin anew.
+    is_away.store(true, Ordering::Relaxed);
+    api.export(base.path(), "other", &lists, 5);
+    api.asked();
+    let (other, _) = api.export(base.path(), "other", &["--batch", "b2"], 0);
+    assert_eq!(api.asked(), ["/v2/tasks?batch_id=b2&limit=100"]);
+    assert_eq!(ids(&other), tasks(2, 1..=20));
+    is_away.store(true, Ordering::Relaxed);
+    let all = [&lists[..], &["--refresh", "all"]].concat();
+    api.export(base.path(), "out", &all, 5);
+    is_away.store(false, Ordering::Relaxed);
+    api.asked();
+    api.export(base.path(), "out", &all, 0);
+    assert_eq!(api.asked(), [token(300), token(400)]);
+}
+
+#[test]
+fn a_listing_whose_file_is_damaged_begins_anew() {
+    let base = tempfile::tempdir().unwrap();
+    let is_away = std::sync::Arc::new(AtomicBool::new(true));
+    let away = std::sync::Arc::clone(&is_away);
+    let api = Api::new(&[250], move |_, query| {
+        let fails = query.offset() == 200 && away.load(Ordering::Relaxed);
+        fails.then(|| error(503, "away"))
+    });
+    let (out, _) = api.export(base.path(), "out", &["--batch", "b1"], 5);
+    let file = out.join(".scale-export/listing");
+    let whole = fs::read_to_string(&file).unwrap();
+    is_away.store(false, Ordering::Relaxed);
+    let second_line = whole.split_inclusive('\n').nth(1).unwrap().len();
+    let last_line = whole.len() - whole.trim_end().rfind('\n').unwrap() - 1;
+    assert!(second_line > 0 && last_line > 10);
+    for (content, pages) in [
+        // A torn line: its page comes again. Nothing that can be read: all do.
+        (whole[..whole.len() - 5].to_owned(), 2),
+        (format!("{whole}{{\"list\":9"), 1),
+        ("garbage".to_owned(), 3),
+        (String::new(), 3),
+    ] {
+        fs::remove_dir_all(base.path().join("copy")).ok();
+        let copy = base.path().join("copy");
+        fs::create_dir_all(copy.join(".scale-export")).unwrap();
+        let journal = ".scale-export/journal";
+        fs::copy(out.join(journal), copy.join(journal)).unwrap();
+        fs::write(copy.join(".scale-export/listing"), &content).unwrap();
+        api.asked();
+        api.export(base.path(), "copy", &["--batch", "b1"], 0);
+        assert_eq!(ids(&copy), tasks(1, 1..=250));
+        assert_eq!(self::pages(&api.asked()), pages, "{content:?}");
+    }
+}
+
+#[test]
+fn a_page_that_is_too_large_is_asked_for_in_pieces() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[60], |data, query| {
+        // One task is as large as all others.
+        let page = data.batches["b1"]
+            .iter()
+            .skip(query.offset())
+            .take(query.limit());
+        let has_large = page.clone().any(|id| id == "task_1_30");
+        (has_large && query.limit() > 30).then(|| answer(200, &Value::from("x".repeat(20_000))))
+    });
+    let (out, said) = api.export(
+        base.path(),
+        "out",
+        &["--batch", "b1", "--max-body", "16KiB"],
+        0,
+    );
+    assert_eq!(ids(&out), tasks(1, 1..=60));
+    assert!(
+        said.contains("2 pages that were too large or too slow"),
+        "{said}"
+    );
+    let limits: Vec<String> = api
+        .asked()
+        .iter()
+        .map(|asked| asked.split("limit=").nth(1).unwrap().to_owned())
+        .collect();
+    // After a page that came, twice as many are tried.
+    let expected = [
+        "100",
+        "25",
+        "50&next_token=25",
+        "12&next_token=25",
+        "24&next_token=37",
+    ];
+    assert_eq!(limits, expected);
+}
+
+#[test]
+fn what_is_no_task_is_left_out_and_told() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[3], |data, _| {
+        let task = |id: &str| data.task(id).unwrap();
+        let mut blank = task("task_1_2");
+        blank["task_id"] = "with space".into();
+        let page = vec![
+            task("task_1_1"),
+            Value::Null,
+            blank,
+            serde_json::json!({"id": "x"}),
+            task("task_1_3"),
+        ];
+        Some(answer_page(page, None))
+    });
+    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 3);
+    assert_eq!(ids(&out), tasks(1, [1, 3]));
+    assert!(said.contains("3 elements that are no task"), "{said}");
+}
+
+#[test]
+fn an_empty_list_gives_empty_tables() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[0], |_, _| None);
+    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    assert!(
+        said.contains("warning: there is no task in what was listed; the tables are empty"),
+        "{said}"
+    );
+    assert_eq!(manifest(&out)["ids"]["requested"], 0);
+}
+
+#[test]
+fn a_key_that_may_not_list_is_told() {
+    let base = tempfile::tempdir().unwrap();
+    for status in [401, 402, 403] {
+        let api = Api::new(&[3], move |_, _| Some(error(status, "not for you")));
+        let (_, said) = api.export(base.path(), "out", &["--batch", "b1"], 4);
+        assert!(said.contains("the API refused the key"), "{said}");
+    }
+}

@@ -1,0 +1,207 @@
+//! Lists in place of single requests: how many they need, and that they change no byte.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::api::{Api, error};
+use super::{pages, tasks};
+use crate::support::{manifest, published};
+
+/// Exports some IDs; gives the directory's name, what was said and the requests.
+fn run(api: &Api, base: &Path, ids: &[String], options: &[&str]) -> (String, Vec<String>) {
+    let list = base.join("ids.txt");
+    fs::write(&list, ids.join("\n")).unwrap();
+    api.asked();
+    let options = [&["--ids", list.to_str().unwrap()], options].concat();
+    let (_, said) = api.export(base, "out", &options, 0);
+    (said, api.asked())
+}
+
+/// The same with `--plan ids`, elsewhere: the same bytes?
+fn assert_same_bytes(api: &Api, base: &Path) {
+    let list = base.join("ids.txt");
+    let options = ["--ids", list.to_str().unwrap(), "--plan", "ids"];
+    let (singly, _) = api.export(base, "singly", &options, 0);
+    assert!(published(&base.join("out")) == published(&singly));
+}
+
+/// In an order that no list has.
+fn shuffled(mut ids: Vec<String>) -> Vec<String> {
+    ids.sort_by_key(|id| {
+        id.bytes().fold(7_u32, |hash, byte| {
+            hash.wrapping_mul(16_777_619) ^ u32::from(byte)
+        })
+    });
+    ids
+}
+
+#[test]
+fn whole_batches_are_read_by_their_lists() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[400, 330, 270], |_, _| None);
+    let all = [tasks(1, 1..=400), tasks(2, 1..=330), tasks(3, 1..=270)].concat();
+    let ids = shuffled(all);
+    let (said, asked) = run(&api, base.path(), &ids, &[]);
+    assert!(asked.len() <= 35, "{}", asked.len());
+    assert_eq!(pages(&asked), 11);
+    assert!(
+        said.contains("pages of lists, the rest one by one"),
+        "{said}"
+    );
+    assert_eq!(
+        manifest(&base.path().join("out"))["run"]["requests"],
+        asked.len()
+    );
+    assert_same_bytes(&api, base.path());
+}
+
+#[test]
+fn what_lists_do_not_give_is_asked_for_singly() {
+    let base = tempfile::tempdir().unwrap();
+    // Of the second batch the list hides every third task.
+    let api = Api::new(&[200, 100], |data, query| {
+        (query.get("batch_id") == Some("b2")).then(|| {
+            let shown = tasks(2, (1..=100).filter(|number| number % 3 > 0));
+            let shown = shown.iter().map(|id| data.task(id).unwrap());
+            super::answer_page(shown, None)
+        })
+    });
+    let ids = shuffled([tasks(1, 1..=200), tasks(2, 1..=100)].concat());
+    let (_, asked) = run(&api, base.path(), &ids, &[]);
+    assert!((36..=60).contains(&asked.len()), "{}", asked.len());
+    assert_same_bytes(&api, base.path());
+}
+
+#[test]
+fn scattered_ids_cost_hardly_more_than_one_by_one() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[4_000; 5], |_, _| None);
+    let every = |batch| tasks(batch, (1..=4_000).filter(|number| number % 40 == 7));
+    let ids: Vec<String> = shuffled((1..=5).flat_map(every).collect());
+    assert_eq!(ids.len(), 500);
+    let (_, asked) = run(&api, base.path(), &ids, &[]);
+    assert!(asked.len() <= 525, "{}", asked.len());
+    assert!(pages(&asked) > 0);
+    assert_same_bytes(&api, base.path());
+    // Those that insist have it so.
+    fs::remove_dir_all(base.path().join("out")).unwrap();
+    let (_, asked) = run(&api, base.path(), &ids, &["--plan", "lists"]);
+    assert!(pages(&asked) >= 200, "{}", pages(&asked));
+    assert_same_bytes(&api, base.path());
+}
+
+#[test]
+fn lists_that_give_other_json_are_not_used() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[200, 200], |data, query| {
+        (query.path == "/v2/tasks").then(|| {
+            let batch = &data.batches[query.get("batch_id").unwrap()];
+            let page = batch.iter().skip(query.offset()).take(query.limit());
+            let without = |id: &String| -> Value {
+                let mut task = data.task(id).unwrap();
+                task.as_object_mut().unwrap().remove("metadata");
+                task
+            };
+            super::answer_page(page.map(without), Some("100"))
+        })
+    });
+    let ids = shuffled([tasks(1, 1..=200), tasks(2, 1..=200)].concat());
+    let (said, asked) = run(&api, base.path(), &ids, &[]);
+    assert!(
+        said.contains("in a list is not what it is by itself; every task is asked for by itself"),
+        "{said}"
+    );
+    assert_eq!(said.matches("in a list is not").count(), 1);
+    assert!(pages(&asked) <= 2 && asked.len() <= 402, "{}", asked.len());
+    assert_same_bytes(&api, base.path());
+}
+
+#[test]
+fn a_key_that_may_not_list_asks_singly() {
+    for status in [401, 402, 403, 404, 400] {
+        let base = tempfile::tempdir().unwrap();
+        let api = Api::new(&[200], move |_, query| {
+            (query.path == "/v2/tasks").then(|| error(status, "not for you"))
+        });
+        let (said, asked) = run(&api, base.path(), &tasks(1, 1..=200), &["-v"]);
+        assert!(said.contains("batch `b1` cannot be listed: "), "{said}");
+        assert!(asked.len() <= 202, "{}", asked.len());
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_uses_lists_for_the_rest() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[300], |_, _| None);
+    run(&api, base.path(), &tasks(1, 1..=100), &[]);
+    let (said, asked) = run(&api, base.path(), &tasks(1, 1..=300), &[]);
+    assert!(said.contains("100 of 300 tasks are here already"), "{said}");
+    assert!(asked.len() <= 8, "{}", asked.len());
+    assert_same_bytes(&api, base.path());
+    // A few are not worth a list.
+    api.data().pending = tasks(1, 1..=20);
+    fs::remove_dir_all(base.path().join("out")).unwrap();
+    run(&api, base.path(), &tasks(1, 1..=300), &[]);
+    let (_, asked) = run(&api, base.path(), &tasks(1, 1..=300), &[]);
+    assert_eq!((asked.len(), pages(&asked)), (20, 0));
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_asked_and_writes_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[700, 300], |_, _| None);
+    let ids = shuffled([tasks(1, 1..=700), tasks(2, 1..=300)].concat());
+    let dry = |options: &[&str]| -> Value {
+        let list = base.path().join("ids.txt");
+        fs::write(&list, ids.join("\n")).unwrap();
+        let mut command = api.command(&base.path().join("out"));
+        command.args(["--dry-run", "--summary", "-"]).args(options);
+        if !options.contains(&"--batch") {
+            command.arg("--ids").arg(&list);
+        }
+        let output = command.output().unwrap();
+        super::api::exit(&output, 0);
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let plan = dry(&["--rate", "5"]);
+    let expected = plan["requests"].as_u64().unwrap();
+    assert!((15..=35).contains(&expected), "{plan}");
+    assert_eq!(plan["asked"], api.asked().len());
+    assert!(plan["asked"].as_u64().unwrap() <= 12, "{plan}");
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let seconds = expected as f64 / 5.0;
+    assert_eq!(plan["seconds"], seconds);
+    let size = api.data().task("task_1_500").unwrap().to_string().len();
+    let bytes = plan["bytes"].as_f64().unwrap() / 1_000.0;
+    #[expect(clippy::cast_precision_loss, reason = "a small number")]
+    let difference = (bytes - size as f64).abs();
+    assert!(difference < 3.0, "{plan}");
+    assert!(!base.path().join("out").exists());
+
+    // One by one there is nothing to ask, and nothing is known of sizes.
+    let plan = dry(&["--plan", "ids"]);
+    assert_eq!(
+        (&plan["requests"], &plan["asked"], &plan["bytes"]),
+        (&1_000.into(), &0.into(), &Value::Null)
+    );
+    let plan = dry(&["--batch", "b2"]);
+    assert_eq!(
+        (&plan["requests"], &plan["is_least"]),
+        (&2.into(), &true.into())
+    );
+    assert_eq!(api.asked(), ["/v2/tasks?batch_id=b2&limit=100"]);
+    // What is here is not fetched again.
+    let (_, asked) = run(&api, base.path(), &ids, &[]);
+    assert!(
+        asked.len().abs_diff(usize::try_from(expected).unwrap()) <= 8,
+        "{}",
+        asked.len()
+    );
+    let plan = dry(&[]);
+    assert_eq!(
+        (&plan["requests"], &plan["held"], &plan["asked"]),
+        (&0.into(), &1_000.into(), &0.into())
+    );
+}
