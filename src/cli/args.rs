@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::values;
 use crate::fetch::{MaxFailures, Rate};
+use crate::sandbox::limit::{Limit, OtherClient, Span};
 
 /// Export Scale annotation tasks as Parquet or CSV tables.
 #[derive(Debug, Parser)]
@@ -43,7 +44,7 @@ pub(super) enum Command {
     /// Make tables again from raw responses, without the network
     Flatten(FlattenArgs),
     /// Run a local stand-in of the API, for trying out and for tests
-    Sandbox(SandboxArgs),
+    Sandbox(Box<SandboxArgs>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -344,18 +345,45 @@ pub(super) struct SandboxArgs {
     /// The key that is accepted
     #[arg(long, value_name = "KEY", default_value = crate::sandbox::DEFAULT_KEY)]
     pub(super) key: String,
-    /// Requests a second, answered with 429 past that
+    /// Tasks of a batch, one after the other; batches are mixed when left out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) batch_size: Option<u64>,
+    /// A limit that clients are not told of, as KIND=N; may be repeated: `token_bucket=100/s` or, with a burst,
+    /// `token_bucket=100/s:20`, `fixed_window=6000/m`, `sliding_window=100/s`, `concurrency=8`, `queue=50/s`
+    #[arg(long, value_name = "KIND=N")]
+    pub(super) limit: Vec<Limit>,
+    /// Short for --limit `token_bucket=N`
     #[arg(long, value_name = "N")]
     pub(super) rate_limit: Option<f64>,
-    /// Requests that may come at once
-    #[arg(long, value_name = "N", default_value_t = 1.0)]
-    pub(super) burst: f64,
-    /// Seconds that a 429 asks to wait; none when left out
+    /// Requests that may come at once with --rate-limit; a tenth of a second's when left out
+    #[arg(long, value_name = "N", requires = "rate_limit")]
+    pub(super) burst: Option<f64>,
+    /// From a time on, all limits are so many times what they were: `30s=0.5`; may be repeated
+    #[arg(long, value_name = "TIME=FACTOR", value_parser = values::limit_change)]
+    pub(super) limit_change: Vec<(Duration, f64)>,
+    /// Another client of the same key, with requests a second: `50@20s-40s`; may be repeated
+    #[arg(long, value_name = "N@FROM-UNTIL", value_parser = values::other_client)]
+    pub(super) other_client: Vec<OtherClient>,
+    /// A time in which every answer is 503: `20s-50s`; may be repeated
+    #[arg(long, value_name = "FROM-UNTIL", value_parser = values::span)]
+    pub(super) outage: Vec<Span>,
+    /// How long a 429 asks to wait: seconds, `date:SECONDS`, or `date:SECONDS+SKEW` by a clock that is fast; none
+    /// when left out
     #[arg(long, value_name = "SECONDS")]
-    pub(super) retry_after: Option<u64>,
+    pub(super) retry_after: Option<crate::sandbox::RetryAfter>,
+    /// Tell what is left of the first limit in headers: plain, prefixed (X-) or structured
+    #[arg(long, value_name = "KIND")]
+    pub(super) quota_headers: Option<crate::sandbox::QuotaHeaders>,
+    /// Something odd about lists: `loop`, `empty_page`, `moving`, `expire=N`, `differs`, `short_pages`, `bad_task`;
+    /// may be repeated
+    #[arg(long, value_name = "KIND")]
+    pub(super) list_fault: Vec<crate::sandbox::ListFault>,
     /// Time that an answer takes
     #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = values::duration)]
     pub(super) latency: Duration,
+    /// Time that it takes at most beyond that
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub(super) latency_jitter: Option<Duration>,
     /// A fault and the share of tasks that have it on their first attempt: `reset=0.05`; may be
     /// repeated. `reset=0.05:3` for three attempts, `reset=0.05:always` for all
     #[arg(long, value_name = "KIND=SHARE[:N]")]

@@ -14,6 +14,7 @@ use super::export::run_export;
 use super::offline::{run_flatten, run_verify};
 use super::signals::Signals;
 use crate::error::{Exit, Explain};
+use crate::sandbox::limit::{Limit, LimitPlan};
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::tables::{self, definition::TABLES, schema};
 
@@ -103,7 +104,7 @@ pub fn main() -> Exit {
         Some(Command::Verify(args)) => run_verify(&args),
         Some(Command::Flatten(args)) => run_flatten(&args),
         Some(Command::Schema { table, format }) => print_schema(table.as_deref(), format),
-        Some(Command::Sandbox(args)) => run_sandbox(args),
+        Some(Command::Sandbox(args)) => run_sandbox(*args),
         Some(Command::Completions { shell }) => {
             let mut command = Cli::command();
             clap_complete::generate(shell, &mut command, "scale-export", &mut std::io::stdout());
@@ -286,6 +287,13 @@ fn print_schema(table: Option<&str>, format: SchemaFormat) -> Result<Exit, Failu
 }
 
 fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
+    let mut limits = args.limit;
+    limits.extend(args.rate_limit.map(|rate| match args.burst {
+        Some(burst) => Limit::TokenBucket { rate, burst },
+        None => Limit::token_bucket(rate),
+    }));
+    let mut changes = args.limit_change;
+    changes.sort_by_key(|(time, _)| *time);
     let config = SandboxConfig {
         port: args.port,
         key: args.key,
@@ -294,10 +302,18 @@ fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
         seed: args.seed,
         drift: args.drift,
         lone_surrogates: true,
-        rate_limit: args.rate_limit,
-        burst: args.burst,
+        batch_size: args.batch_size,
+        limits: LimitPlan {
+            limits,
+            changes,
+            other_clients: args.other_client,
+            outages: args.outage,
+        },
         retry_after: args.retry_after,
+        quota_headers: args.quota_headers,
         latency: args.latency,
+        latency_jitter: args.latency_jitter.unwrap_or_default(),
+        list_faults: args.list_fault,
         faults: args.fault,
         failed_ids: args.fail_id,
     };
@@ -310,5 +326,10 @@ fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
         sandbox.base_url()
     ));
     signals.wait();
+    write_stderr(&format!(
+        "{} requests, of which {} were answered 429",
+        sandbox.requests(),
+        sandbox.rejected()
+    ));
     Ok(Exit::Success)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::fetch::{MaxFailures, Rate};
+use crate::sandbox::limit::{OtherClient, Span};
 
 /// The largest body that may be asked for: a text column of a batch holds 2 GiB.
 const MAX_BODY_LIMIT: u64 = 1 << 30;
@@ -84,6 +85,50 @@ pub(super) fn time(text: &str) -> Result<String, String> {
     }
 }
 
+/// `30s=0.5`.
+pub(super) fn limit_change(text: &str) -> Result<(Duration, f64), String> {
+    let (time, factor) = text
+        .split_once('=')
+        .ok_or("expected TIME=FACTOR, like 30s=0.5")?;
+    let factor = factor
+        .parse()
+        .ok()
+        .filter(|factor: &f64| *factor > 0.0 && factor.is_finite());
+    Ok((duration(time)?, factor.ok_or("expected a factor above 0")?))
+}
+
+/// `20s-50s`.
+pub(super) fn span(text: &str) -> Result<Span, String> {
+    let (from, until) = text
+        .split_once('-')
+        .ok_or("expected FROM-UNTIL, like 20s-50s")?;
+    let from = match from {
+        "0" | "0s" => Duration::ZERO,
+        from => duration(from)?,
+    };
+    let until = duration(until)?;
+    if from < until {
+        Ok(Span { from, until })
+    } else {
+        Err("expected a time that ends after it begins".to_owned())
+    }
+}
+
+/// `50@20s-40s`.
+pub(super) fn other_client(text: &str) -> Result<OtherClient, String> {
+    let (rate, time) = text
+        .split_once('@')
+        .ok_or("expected N@FROM-UNTIL, like 50@20s-40s")?;
+    let rate = rate
+        .parse()
+        .ok()
+        .filter(|rate: &f64| *rate > 0.0 && rate.is_finite());
+    Ok(OtherClient {
+        rate: rate.ok_or("expected requests a second above 0")?,
+        span: span(time)?,
+    })
+}
+
 /// `10` or `5%`.
 pub(super) fn max_failures(text: &str) -> Result<MaxFailures, String> {
     let parsed = match text.strip_suffix('%') {
@@ -148,6 +193,31 @@ mod tests {
             "20240131",
         ] {
             assert!(time(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_happens_to_a_sandbox_when() {
+        let second = Duration::from_secs(1);
+        assert_eq!(limit_change("30s=0.5"), Ok((second * 30, 0.5)));
+        let span_of = |from, until| Span {
+            from: second * from,
+            until: second * until,
+        };
+        assert_eq!(span("0-5s"), Ok(span_of(0, 5)));
+        let client = OtherClient {
+            rate: 50.0,
+            span: span_of(20, 60),
+        };
+        assert_eq!(other_client("50@20s-1m"), Ok(client));
+        for bad in ["", "30s", "30s=0", "x=2"] {
+            assert!(limit_change(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "5s", "5s-5s", "5s-1s"] {
+            assert!(span(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "50", "0@1s-2s", "x@1s-2s"] {
+            assert!(other_client(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,33 +1,9 @@
 //! Tasks out of nothing: each follows from the seed and its number alone, and a few hundred of them
-//! show everything that the API's documentation has. Depends on `text` and
-//! `writer`.
+//! show everything that the API's documentation has. Depends on `recipe`, `text` and `writer`.
 
+use super::recipe::{Details, PROJECTS, Recipe, batch_name, id_of, project_name};
 use super::text::{Random, sentences};
 use super::writer::Writer;
-
-/// What the request asked to see.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Details {
-    expand_project: bool,
-    expand_batch: bool,
-    annotation_info: bool,
-    attachment_info: bool,
-    model_parameters: bool,
-}
-
-impl Details {
-    /// Reads the repeated keys `expand` and `opts`.
-    pub(super) fn of_query(query: &str) -> Self {
-        let has = |pair: &str| query.split('&').any(|given| given == pair);
-        Self {
-            expand_project: has("expand=project"),
-            expand_batch: has("expand=batch"),
-            annotation_info: has("opts=annotation_details"),
-            attachment_info: has("opts=attachment_details"),
-            model_parameters: has("opts=model_parameters"),
-        }
-    }
-}
 
 const MODELS: [&str; 4] = ["north-1-large", "north-1-small", "quill-7b", "ember-2"];
 const ANNOTATION_TYPES: [&str; 12] = [
@@ -54,25 +30,38 @@ pub fn sample_task(number: u64) -> String {
         model_parameters: true,
         ..Details::default()
     };
-    generate(&format!("task_{number}"), number, 0, details, false)
+    Recipe::default().task(&format!("task_{number}"), number, details)
 }
 
-/// The body of `task_<number>`.
-pub(super) fn generate(
-    task_id: &str,
-    number: u64,
-    seed: u64,
-    details: Details,
-    drift: bool,
-) -> String {
-    let random = Random::of(seed, &number.to_le_bytes());
-    let mut writer = Writer {
-        out: String::with_capacity(8_192),
-        random,
-        details,
-        drift,
-    };
-    writer.task(task_id, number);
+impl Recipe {
+    fn writer(&self, number: u64, details: Details) -> Writer {
+        Writer {
+            out: String::with_capacity(8_192),
+            random: Random::of(self.seed, &number.to_le_bytes()),
+            details,
+            recipe: *self,
+        }
+    }
+
+    /// The body of `task_<number>`.
+    pub(super) fn task(&self, task_id: &str, number: u64, details: Details) -> String {
+        let mut writer = self.writer(number, details);
+        writer.task(task_id, number);
+        writer.out
+    }
+}
+
+/// A batch, as it is where it is expanded.
+pub(super) fn batch_object(number: u64) -> String {
+    let mut writer = Recipe::default().writer(0, Details::default());
+    writer.batch_object(number);
+    writer.out
+}
+
+/// A project.
+pub(super) fn project_object(number: u64) -> String {
+    let mut writer = Recipe::default().writer(0, Details::default());
+    writer.project_object(number);
     writer.out
 }
 
@@ -92,11 +81,15 @@ impl Writer {
         let is_completed = status == "completed" || is_reported;
         self.object(|w| {
             w.string("task_id", task_id);
-            w.project("project", number % 5, w.details.expand_project);
-            match number % 7 {
-                0 => {}
-                1 => w.raw("batch", "null"),
-                _ => w.batch(number % 30),
+            w.project(
+                "project",
+                w.recipe.project(number),
+                w.details.expand_project,
+            );
+            match w.recipe.batch(number) {
+                Some(batch) => w.batch(batch),
+                None if number.is_multiple_of(7) => {}
+                None => w.raw("batch", "null"),
             }
             w.string("status", if is_reported { "completed" } else { status });
             w.time(
@@ -156,37 +149,43 @@ impl Writer {
     }
 
     fn project(&mut self, key: &str, number: u64, expand: bool) {
-        let id = format!("project_{number:024x}");
         if !expand {
-            return self.string(key, &id);
+            return self.string(key, &id_of("project", number));
         }
         self.key(key);
+        self.project_object(number);
+        self.out.push(',');
+    }
+
+    fn project_object(&mut self, number: u64) {
         self.object(|w| {
-            w.string("id", &id);
-            w.string("name", &format!("Preferences, part {number}"));
+            w.string("id", &id_of("project", number));
+            w.string("name", &project_name(number));
             w.string("created_at", "2023-11-07T05:31:56Z");
             w.raw("types", "[\"RLHF: Pref Ranking\",\"Evals\"]");
             w.raw("models", "[\"north-1-large\",\"quill-7b\"]");
         });
-        self.out.push(',');
     }
 
     fn batch(&mut self, number: u64) {
-        let id = format!("batch_{number:024x}");
         if !self.details.expand_batch {
-            return self.string("batch", &id);
+            return self.string("batch", &id_of("batch", number));
         }
         self.key("batch");
+        self.batch_object(number);
+        self.out.push(',');
+    }
+
+    fn batch_object(&mut self, number: u64) {
         self.object(|w| {
-            w.string("id", &id);
-            w.string("name", &format!("Batch {number}"));
-            w.project("project", number % 5, number.is_multiple_of(2));
+            w.string("id", &id_of("batch", number));
+            w.string("name", &batch_name(number));
+            w.project("project", number % PROJECTS, number.is_multiple_of(2));
             w.string("created_at", "2023-12-01T00:00:00.500Z");
             w.string("status", "in_progress");
             w.raw("metadata", "{\"priority\":1}");
             w.string("callback", "https://callback.example.com/hook");
         });
-        self.out.push(',');
     }
 
     fn thread(&mut self) {
@@ -391,7 +390,7 @@ impl Writer {
                 }
                 if w.random.one_in(5) {
                     w.raw("not_applicable", "false");
-                    w.raw("cannot_assess", if w.drift { "\"no\"" } else { "true" });
+                    w.raw("cannot_assess", if w.recipe.drift { "\"no\"" } else { "true" });
                 }
                 match w.random.below(4) {
                     0 => w.raw("metadata", "{\"criteria\":\"overall_quality\"}"),
@@ -527,7 +526,14 @@ mod tests {
 
     #[test]
     fn the_same_number_gives_the_same_task() {
-        let make = |seed| generate("task_7", 7, seed, all_details(), true);
+        let make = |seed| {
+            let recipe = Recipe {
+                seed,
+                drift: true,
+                batch_size: None,
+            };
+            recipe.task("task_7", 7, all_details())
+        };
         assert_eq!(make(1), make(1));
         assert_ne!(make(1), make(2));
     }
@@ -536,9 +542,13 @@ mod tests {
     fn tasks_are_valid_json() {
         let mut parser = crate::json::Parser::default();
         for number in 0..1_000 {
-            let task = generate("task_1", number, 0, all_details(), false);
+            let task = Recipe::default().task("task_1", number, all_details());
             serde_json::from_str::<serde_json::Value>(&task).unwrap();
-            let task = generate("task_1", number, 0, all_details(), true);
+            let drifting = Recipe {
+                drift: true,
+                ..Recipe::default()
+            };
+            let task = drifting.task("task_1", number, all_details());
             parser.parse(&task).unwrap();
         }
     }
@@ -546,7 +556,7 @@ mod tests {
     #[test]
     fn five_hundred_tasks_show_everything() {
         let all: String = (0..500)
-            .map(|number| generate("task_1", number, 0, all_details(), false))
+            .map(|number| Recipe::default().task("task_1", number, all_details()))
             .collect();
         for kind in ANNOTATION_TYPES {
             assert!(all.contains(&format!("\"type\":\"{kind}\"")), "{kind}");

@@ -189,6 +189,19 @@ pub enum Admission {
     Away,
 }
 
+/// What a server may tell of a limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quota {
+    /// Requests in all.
+    pub limit: f64,
+    /// How long these are meant to last.
+    pub window: Duration,
+    /// Requests that are left.
+    pub left: f64,
+    /// When there are as many as can be again.
+    pub reset: Duration,
+}
+
 /// The state of one limit.
 #[derive(Debug)]
 enum Meter {
@@ -255,6 +268,14 @@ impl Limiter {
     pub fn allowed_rate(&self, now: Duration) -> Option<f64> {
         let rates = self.plan.limits.iter().filter_map(Limit::rate);
         rates.reduce(f64::min).map(|rate| rate * self.factor(now))
+    }
+
+    /// What clients may be told of the first limit that has something to tell: requests in all, requests that are
+    /// left, and when there are as many as can be again.
+    pub fn quota(&self, now: Duration) -> Option<Quota> {
+        let factor = self.factor(now);
+        let mut pairs = self.plan.limits.iter().zip(&self.meters);
+        pairs.find_map(|(limit, meter)| meter.quota(limit, factor, now))
     }
 
     fn factor(&self, now: Duration) -> f64 {
@@ -336,6 +357,44 @@ impl Meter {
                 ahead <= *waiting
             }
             _ => true,
+        }
+    }
+
+    fn quota(&self, limit: &Limit, factor: f64, now: Duration) -> Option<Quota> {
+        match (self, limit) {
+            (Self::Tokens { level, .. }, Limit::TokenBucket { rate, burst }) => {
+                let until_full = (burst - level).max(0.0) / (rate * factor);
+                Some(Quota {
+                    limit: *burst,
+                    window: Duration::try_from_secs_f64(burst / (rate * factor)).ok()?,
+                    left: level.max(0.0).floor(),
+                    reset: Duration::try_from_secs_f64(until_full).ok()?,
+                })
+            }
+            (Self::Window { count, .. }, Limit::FixedWindow { requests, window }) => {
+                let all = (requests * factor).floor();
+                let into = now.as_nanos() % window.as_nanos().max(1);
+                let into = Duration::from_nanos(u64::try_from(into).ok()?);
+                Some(Quota {
+                    limit: all,
+                    window: *window,
+                    left: (all - count).max(0.0),
+                    reset: window.saturating_sub(into),
+                })
+            }
+            (Self::Recent(times), Limit::SlidingWindow { requests, window }) => {
+                let all = (requests * factor).floor();
+                let last = times.back().map_or(now, |time| *time + *window);
+                #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53")]
+                let used = times.len() as f64;
+                Some(Quota {
+                    limit: all,
+                    window: *window,
+                    left: (all - used).max(0.0),
+                    reset: last.saturating_sub(now),
+                })
+            }
+            _ => None,
         }
     }
 
@@ -462,6 +521,22 @@ mod tests {
         assert!((1_495..=1_505).contains(&admitted(40)));
         assert_eq!(admitted(50), 0);
         assert_eq!(limiter.allowed_rate(SECOND * 15), Some(25.0));
+    }
+
+    #[test]
+    fn a_quota_says_what_is_left() {
+        let mut window = limiter(&["fixed_window=100/m"]);
+        ask(&mut window, 10, Duration::ZERO, SECOND * 2);
+        let quota = window.quota(SECOND * 2).unwrap();
+        assert_eq!(
+            (quota.limit, quota.left, quota.reset),
+            (100.0, 80.0, SECOND * 58)
+        );
+        let mut bucket = limiter(&["token_bucket=10/s:20"]);
+        ask(&mut bucket, 110, Duration::ZERO, SECOND / 10);
+        let quota = bucket.quota(SECOND / 10).unwrap();
+        assert_eq!((quota.limit, quota.left), (20.0, 9.0));
+        assert!(limiter(&["concurrency=3"]).quota(SECOND).is_none());
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! A local stand-in of the API: a real HTTP server on loopback that checks the key, serves generated
 //! or given tasks, limits the rate, and misbehaves on demand.
 //!
-//! `generate` makes tasks, `faults` decides who suffers, `server` answers. Depends on `json` and
-//! `error`.
+//! `generate` makes tasks, `catalog` and `pages` put them into lists, `limit` and `faults` decide who suffers,
+//! `server` answers. Depends on `json` and `error`.
 
+mod answers;
+mod catalog;
+mod endpoints;
 mod faults;
 mod generate;
 pub mod limit;
+mod pages;
+mod recipe;
 mod server;
 mod source;
 mod text;
@@ -18,10 +23,13 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::error::{Exit, Explain};
+use limit::LimitPlan;
 
+pub use answers::{QuotaHeaders, RetryAfter};
 pub use faults::{FailedId, FaultKind, FaultRule};
 pub use generate::sample_task;
-pub use server::Sandbox;
+pub use pages::ListFault;
+pub use server::{Arrival, Sandbox};
 
 /// The key that a sandbox accepts unless told otherwise.
 pub const DEFAULT_KEY: &str = "test_key";
@@ -43,14 +51,20 @@ pub struct SandboxConfig {
     pub drift: bool,
     /// Let strings with half a surrogate pair be among them?
     pub lone_surrogates: bool,
-    /// Requests a second; past that the answer is 429.
-    pub rate_limit: Option<f64>,
-    /// Requests that may come at once.
-    pub burst: f64,
-    /// Seconds that a 429 asks to wait.
-    pub retry_after: Option<u64>,
+    /// Tasks of a batch, one after the other; without, batches are mixed and some tasks have none.
+    pub batch_size: Option<u64>,
+    /// What limits requests, and when the server is away.
+    pub limits: LimitPlan,
+    /// How long a 429 asks to wait.
+    pub retry_after: Option<RetryAfter>,
+    /// Headers that tell what is left of the first limit.
+    pub quota_headers: Option<QuotaHeaders>,
     /// Time that an answer takes.
     pub latency: Duration,
+    /// Time that it takes at most beyond that, differing from request to request.
+    pub latency_jitter: Duration,
+    /// What is odd about lists.
+    pub list_faults: Vec<ListFault>,
     /// Faults by share.
     pub faults: Vec<FaultRule>,
     /// Tasks that always have a fault.
@@ -67,10 +81,13 @@ impl Default for SandboxConfig {
             seed: 0,
             drift: false,
             lone_surrogates: true,
-            rate_limit: None,
-            burst: 1.0,
+            batch_size: None,
+            limits: LimitPlan::default(),
             retry_after: None,
+            quota_headers: None,
             latency: Duration::ZERO,
+            latency_jitter: Duration::ZERO,
+            list_faults: Vec::new(),
             faults: Vec::new(),
             failed_ids: Vec::new(),
         }

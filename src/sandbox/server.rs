@@ -1,40 +1,27 @@
-//! The server: a thread with a runtime of its own, real connections, real HTTP.
-//! Depends on `faults`, `generate` and `source`.
+//! The server: a thread with a runtime of its own, real connections, real HTTP, limits in real time.
+//! Depends on `answers`, `endpoints`, `faults` and `limit`.
 
 use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use futures::stream;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
-    RETRY_AFTER,
-};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
+use super::answers::{Body, error, faulty, json_response};
+use super::endpoints::{Api, Asked, Found};
 use super::faults::{FaultKind, fault};
-use super::generate::{Details, generate};
-use super::{SandboxConfig, SandboxError, source};
-
-type Body = BoxBody<Bytes, std::io::Error>;
-
-/// Pieces of a trickling body, and the time between them.
-const TRICKLE_BYTES: usize = 512;
-const TRICKLE_INTERVAL: Duration = Duration::from_millis(20);
+use super::limit::{Admission, Limiter};
+use super::text::Random;
+use super::{SandboxConfig, SandboxError};
 
 /// Requests whose times are kept.
 pub(super) const KEPT_ARRIVALS: usize = 10_000;
@@ -51,20 +38,22 @@ pub struct Sandbox {
 #[derive(Debug)]
 struct State {
     config: SandboxConfig,
-    tasks: Option<HashMap<String, Bytes>>,
+    api: Api,
     requests: AtomicU64,
     rejected: AtomicU64,
     attempts: Mutex<HashMap<String, u32>>,
-    bucket: Mutex<Bucket>,
-    arrivals: Mutex<VecDeque<Duration>>,
+    limiter: Mutex<Limiter>,
+    arrivals: Mutex<VecDeque<Arrival>>,
     start: Instant,
 }
 
-/// The hidden limit: a token bucket.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    filled: Duration,
+/// A request, as the limits saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Since the start of the sandbox.
+    pub at: Duration,
+    /// What the limits made of it.
+    pub admission: Admission,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -85,16 +74,13 @@ impl Sandbox {
             .enable_all()
             .build()
             .map_err(failed)?;
-        let tasks = config.from.as_deref().map(source::read).transpose()?;
+        let api = Api::new(&config)?;
         let state = Arc::new(State {
-            tasks,
+            api,
             requests: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             attempts: Mutex::default(),
-            bucket: Mutex::new(Bucket {
-                tokens: config.burst,
-                filled: Duration::ZERO,
-            }),
+            limiter: Mutex::new(Limiter::new(config.limits.clone())),
             arrivals: Mutex::default(),
             start: Instant::now(),
             config,
@@ -133,8 +119,8 @@ impl Sandbox {
         self.state.rejected.load(Ordering::Relaxed)
     }
 
-    /// When each of the last [`KEPT_ARRIVALS`] requests came, since the start.
-    pub fn arrivals(&self) -> Vec<Duration> {
+    /// The last [`KEPT_ARRIVALS`] requests.
+    pub fn arrivals(&self) -> Vec<Arrival> {
         lock(&self.state.arrivals).iter().copied().collect()
     }
 }
@@ -188,239 +174,143 @@ async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: watch::Rec
 #[error("reset on purpose")]
 struct ResetOnPurpose;
 
+/// Lets a request that was admitted leave when its answer is made, or nobody waits for it any more.
+struct Admitted<'s>(&'s State);
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.limiter).leave();
+    }
+}
+
 async fn answer(
     state: Arc<State>,
     handle: Arc<std::net::TcpStream>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ResetOnPurpose> {
-    state.requests.fetch_add(1, Ordering::Relaxed);
-    let now = state.start.elapsed();
-    state.note_arrival(now);
-    if !state.config.latency.is_zero() {
-        tokio::time::sleep(state.config.latency).await;
-    }
-    let gzip = request
-        .headers()
-        .get(ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.contains("gzip"));
-    let task_id = match state.admit(&request, now) {
-        Ok(task_id) => task_id,
-        Err(refusal) => return Ok(*refusal),
-    };
+    let number = state.requests.fetch_add(1, Ordering::Relaxed);
     let config = &state.config;
-    // Only faults ask for the number of the attempt, and a map of all tasks is not for free.
-    let attempt = if config.faults.is_empty() {
-        1
-    } else {
-        let mut attempts = lock(&state.attempts);
-        let attempt = attempts.entry(task_id.clone()).or_default();
-        *attempt += 1;
-        *attempt
+    if let Err(refusal) = state.authorize(&request) {
+        return Ok(*refusal);
+    }
+    let (admission, quota) = {
+        let mut limiter = lock(&state.limiter);
+        let now = state.start.elapsed();
+        let admission = limiter.arrive(now);
+        state.note(Arrival { at: now, admission });
+        (admission, limiter.quota(now))
     };
-    let details = Details::of_query(request.uri().query().unwrap_or_default());
-    let task = state.task(&task_id, details);
-    match fault(
-        &config.faults,
-        &config.failed_ids,
-        config.seed,
-        &task_id,
-        attempt,
-    ) {
-        None => Ok(match task {
-            Some(task) => task_response(task, gzip),
-            None => error(StatusCode::NOT_FOUND, "task not found"),
-        }),
-        Some(FaultKind::Reset) => {
-            // With no time to linger, closing the socket sends a reset.
-            let _ = socket2::SockRef::from(&*handle).set_linger(Some(Duration::ZERO));
-            Err(ResetOnPurpose)
-        }
-        Some(FaultKind::Hang) => std::future::pending().await,
-        Some(kind) => Ok(faulty(kind, task.unwrap_or_default())),
+    let latency = config.latency + state.jitter(number);
+    let wait = match admission {
+        Admission::Admitted(wait) => wait + latency,
+        Admission::Rejected | Admission::Away => latency,
+    };
+    let admitted = matches!(admission, Admission::Admitted(_)).then(|| Admitted(&state));
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
     }
-}
-
-/// The answer of a fault that does answer.
-fn faulty(kind: FaultKind, task: Bytes) -> Response<Body> {
-    const PAGE: &str = "<!DOCTYPE html><html><head><title>The origin is unreachable</title></head><body>…</body></html>";
-    let half = task.slice(..task.len() / 2);
-    match kind {
-        FaultKind::Status(status) => error(
-            StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
-            "this fault was asked for",
-        ),
-        FaultKind::HtmlStatus(status) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-            response(status, "text/html", Bytes::from_static(PAGE.as_bytes()))
+    let mut response = match admission {
+        Admission::Admitted(_) => state.admitted(&request, &handle, number).await?,
+        Admission::Rejected => {
+            state.rejected.fetch_add(1, Ordering::Relaxed);
+            let mut refusal = error(StatusCode::TOO_MANY_REQUESTS, "too many requests");
+            if let Some(retry_after) = config.retry_after {
+                retry_after.write(refusal.headers_mut());
+            }
+            refusal
         }
-        FaultKind::Html => response(
-            StatusCode::OK,
-            "text/html",
-            Bytes::from_static(PAGE.as_bytes()),
-        ),
-        FaultKind::WrongTask => response(
-            StatusCode::OK,
-            JSON,
-            Bytes::from_static(b"{\"task_id\":\"task_of_somebody_else\"}"),
-        ),
-        FaultKind::BadJson => response(StatusCode::OK, JSON, half),
-        FaultKind::BadGzip => {
-            let mut bad = response(StatusCode::OK, JSON, task);
-            bad.headers_mut()
-                .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            bad
-        }
-        FaultKind::Truncate => {
-            let whole = task.len();
-            let pieces = [
-                Ok(Frame::data(half)),
-                Err(std::io::Error::other("cut off on purpose")),
-            ];
-            let mut cut = Response::new(BodyExt::boxed(StreamBody::new(stream::iter(pieces))));
-            cut.headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-            cut.headers_mut()
-                .insert(CONTENT_LENGTH, HeaderValue::from(whole));
-            cut
-        }
-        FaultKind::Slow | FaultKind::Reset | FaultKind::Hang => {
-            let pieces = stream::unfold(task, |mut rest| async move {
-                if rest.is_empty() {
-                    return None;
-                }
-                tokio::time::sleep(TRICKLE_INTERVAL).await;
-                let piece = rest.split_to(rest.len().min(TRICKLE_BYTES));
-                Some((Ok(Frame::data(piece)), rest))
-            });
-            Response::new(BodyExt::boxed(StreamBody::new(pieces)))
-        }
+        Admission::Away => faulty(FaultKind::HtmlStatus(503), bytes::Bytes::new()),
+    };
+    drop(admitted);
+    if let (Some(headers), Some(quota)) = (config.quota_headers, quota) {
+        headers.write(quota, response.headers_mut());
     }
-}
-
-const JSON: &str = "application/json";
-
-fn response(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Body> {
-    let body = Full::new(body)
-        .map_err(|never: Infallible| match never {})
-        .boxed();
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-}
-
-fn error(status: StatusCode, text: &str) -> Response<Body> {
-    let body = serde_json::json!({"status_code": status.as_u16(), "error": text}).to_string();
-    response(status, JSON, Bytes::from(body))
-}
-
-fn task_response(task: Bytes, gzip: bool) -> Response<Body> {
-    if !gzip {
-        return response(StatusCode::OK, JSON, task);
-    }
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let compressed = encoder.write_all(&task).and_then(|()| encoder.finish());
-    match compressed {
-        Ok(compressed) => {
-            let mut response = response(StatusCode::OK, JSON, Bytes::from(compressed));
-            response
-                .headers_mut()
-                .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            response
-        }
-        Err(_) => response(StatusCode::OK, JSON, task),
-    }
+    Ok(response)
 }
 
 impl State {
-    fn note_arrival(&self, now: Duration) {
+    fn note(&self, arrival: Arrival) {
         let mut arrivals = lock(&self.arrivals);
         if arrivals.len() == KEPT_ARRIVALS {
             arrivals.pop_front();
         }
-        arrivals.push_back(now);
+        arrivals.push_back(arrival);
     }
 
-    /// Checks a request as the API does: path, key, rate, and the ID that it asks for.
-    fn admit(
-        &self,
-        request: &Request<Incoming>,
-        now: Duration,
-    ) -> Result<String, Box<Response<Body>>> {
-        let authorized = request
+    /// A part of the latency that differs from request to request.
+    fn jitter(&self, number: u64) -> Duration {
+        if self.config.latency_jitter.is_zero() {
+            return Duration::ZERO;
+        }
+        let share = Random::of(self.config.seed, &number.to_le_bytes()).share();
+        self.config.latency_jitter.mul_f64(share)
+    }
+
+    /// Checks what comes before any limit: the key and the method.
+    fn authorize(&self, request: &Request<Incoming>) -> Result<(), Box<Response<Body>>> {
+        let key = request
             .headers()
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .is_some_and(|key| key == self.config.key);
-        if !authorized {
+            .and_then(|value| value.strip_prefix("Bearer "));
+        if key != Some(self.config.key.as_str()) {
             return Err(Box::new(error(StatusCode::UNAUTHORIZED, "invalid API key")));
         }
-        if request.uri().path() != "/v2/task" {
-            return Err(Box::new(error(StatusCode::NOT_FOUND, "no such endpoint")));
-        }
         if request.method() != Method::GET {
-            return Err(Box::new(error(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "only GET is allowed",
-            )));
+            let text = "only GET is allowed";
+            return Err(Box::new(error(StatusCode::METHOD_NOT_ALLOWED, text)));
         }
-        if !self.take_token(now) {
-            self.rejected.fetch_add(1, Ordering::Relaxed);
-            let mut refusal = error(StatusCode::TOO_MANY_REQUESTS, "too many requests");
-            if let Some(seconds) = self.config.retry_after {
-                refusal
-                    .headers_mut()
-                    .insert(RETRY_AFTER, HeaderValue::from(seconds));
-            }
-            return Err(Box::new(refusal));
-        }
-        let query = request.uri().query().unwrap_or_default();
-        let id = query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("task_id="));
-        id.map(|id| percent_decode_str(id).decode_utf8_lossy().into_owned())
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| Box::new(error(StatusCode::BAD_REQUEST, "task_id is required")))
+        Ok(())
     }
 
-    fn take_token(&self, now: Duration) -> bool {
-        let Some(rate) = self.config.rate_limit else {
-            return true;
+    /// Answers a request that the limits let through.
+    async fn admitted(
+        &self,
+        request: &Request<Incoming>,
+        handle: &std::net::TcpStream,
+        number: u64,
+    ) -> Result<Response<Body>, ResetOnPurpose> {
+        let gzip = request
+            .headers()
+            .get(ACCEPT_ENCODING)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.contains("gzip"));
+        let asked = Asked::of(request.uri());
+        let found = self.api.find(&asked, number);
+        let Some(task_id) = asked.task_id() else {
+            return Ok(match found {
+                Found::Body(body) => json_response(body, gzip),
+                Found::Error(status, text) => error(status, text),
+            });
         };
-        let mut bucket = lock(&self.bucket);
-        let refill = now.saturating_sub(bucket.filled).as_secs_f64() * rate;
-        bucket.tokens = (bucket.tokens + refill).min(self.config.burst.max(1.0));
-        bucket.filled = bucket.filled.max(now);
-        let has_token = bucket.tokens >= 1.0;
-        if has_token {
-            bucket.tokens -= 1.0;
+        let config = &self.config;
+        // Only faults ask for the number of the attempt, and a map of all tasks is not for free.
+        let attempt = if config.faults.is_empty() {
+            1
+        } else {
+            let mut attempts = lock(&self.attempts);
+            let attempt = attempts.entry(task_id.to_owned()).or_default();
+            *attempt += 1;
+            *attempt
+        };
+        let fault = fault(
+            &config.faults,
+            &config.failed_ids,
+            config.seed,
+            task_id,
+            attempt,
+        );
+        match (fault, found) {
+            (None, Found::Body(body)) => Ok(json_response(body, gzip)),
+            (None, Found::Error(status, text)) => Ok(error(status, text)),
+            (Some(FaultKind::Reset), _) => {
+                // With no time to linger, closing the socket sends a reset.
+                let _ = socket2::SockRef::from(handle).set_linger(Some(Duration::ZERO));
+                Err(ResetOnPurpose)
+            }
+            (Some(FaultKind::Hang), _) => std::future::pending().await,
+            (Some(kind), Found::Body(body)) => Ok(faulty(kind, body)),
+            (Some(kind), Found::Error(..)) => Ok(faulty(kind, bytes::Bytes::new())),
         }
-        has_token
-    }
-
-    fn task(&self, task_id: &str, details: Details) -> Option<Bytes> {
-        if let Some(tasks) = &self.tasks {
-            return tasks.get(task_id).cloned();
-        }
-        let number: u64 = task_id.strip_prefix("task_")?.parse().ok()?;
-        let exists = self.config.tasks.is_none_or(|last| number <= last);
-        exists.then(|| {
-            let task = generate(
-                task_id,
-                number,
-                self.config.seed,
-                details,
-                self.config.drift,
-            );
-            Bytes::from(if self.config.lone_surrogates {
-                task
-            } else {
-                task.replace(r"\ud800", "")
-            })
-        })
     }
 }

@@ -9,10 +9,69 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 
 use super::SandboxError;
-use crate::json::Parser;
+use crate::json::{Parser, Value};
 
-/// Reads all tasks of a `.jsonl` or `.jsonl.gz` file, by their ID.
-pub(super) fn read(path: &Path) -> Result<HashMap<String, Bytes>, SandboxError> {
+/// A project or batch that a task names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) id: String,
+    pub(super) name: Option<String>,
+    /// The object, where the task has one.
+    pub(super) object: Option<String>,
+}
+
+impl Group {
+    fn of(value: Value<'_>) -> Option<Self> {
+        let text = |value: Option<Value<'_>>| Some(value?.text()?.to_string());
+        if value.is_object() {
+            return Some(Self {
+                id: text(value.get("id"))?,
+                name: text(value.get("name")),
+                object: Some(value.raw().to_owned()),
+            });
+        }
+        Some(Self {
+            id: text(Some(value))?,
+            name: None,
+            object: None,
+        })
+    }
+
+    /// Is this its ID, or its name?
+    pub(super) fn is(&self, by_id: bool, wanted: &str) -> bool {
+        if by_id {
+            self.id == wanted
+        } else {
+            self.name.as_deref() == Some(wanted)
+        }
+    }
+}
+
+/// A task of the file.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) task_id: String,
+    pub(super) body: Bytes,
+    pub(super) project: Option<Group>,
+    pub(super) batch: Option<Group>,
+}
+
+/// The tasks of a file in its order.
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    pub(super) tasks: Vec<Given>,
+    places: HashMap<String, usize>,
+}
+
+impl Source {
+    /// A task by its ID.
+    pub(super) fn get(&self, task_id: &str) -> Option<&Given> {
+        self.tasks.get(*self.places.get(task_id)?)
+    }
+}
+
+/// Reads all tasks of a `.jsonl` or `.jsonl.gz` file; of several with one ID the last counts.
+pub(super) fn read(path: &Path) -> Result<Source, SandboxError> {
     let failed = |cause: String| SandboxError::Source {
         path: path.to_owned(),
         cause,
@@ -23,7 +82,7 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, Bytes>, SandboxError> 
     } else {
         Box::new(file)
     };
-    let mut tasks = HashMap::new();
+    let mut source = Source::default();
     let mut parser = Parser::default();
     for (index, line) in BufReader::new(reader).split(b'\n').enumerate() {
         let line = line.map_err(|error| failed(error.to_string()))?;
@@ -36,9 +95,23 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, Bytes>, SandboxError> 
         let document = parser
             .parse(json)
             .map_err(|error| bad(&error.to_string()))?;
-        let id = document.root().get("task_id").and_then(|id| id.text());
+        let root = document.root();
+        let id = root.get("task_id").and_then(|id| id.text());
         let id = id.ok_or_else(|| bad("it has no `task_id`"))?;
-        tasks.insert(id.to_string(), Bytes::copy_from_slice(text));
+        let given = Given {
+            task_id: id.to_string(),
+            body: Bytes::copy_from_slice(text),
+            project: root.get("project").and_then(Group::of),
+            batch: root.get("batch").and_then(Group::of),
+        };
+        let place = source.places.get(&given.task_id).copied();
+        if let Some(before) = place.and_then(|place| source.tasks.get_mut(place)) {
+            *before = given;
+        } else {
+            let place = source.tasks.len();
+            source.places.insert(given.task_id.clone(), place);
+            source.tasks.push(given);
+        }
     }
-    Ok(tasks)
+    Ok(source)
 }

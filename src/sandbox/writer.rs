@@ -1,6 +1,6 @@
 //! Writes JSON member by member, with an oddity now and then. Depends on `text`.
 
-use super::generate::Details;
+use super::recipe::{Details, Recipe};
 use super::text::{Random, sentences};
 use crate::json::write_json_string;
 
@@ -9,7 +9,7 @@ pub(super) struct Writer {
     pub(super) out: String,
     pub(super) random: Random,
     pub(super) details: Details,
-    pub(super) drift: bool,
+    pub(super) recipe: Recipe,
 }
 
 impl Writer {
@@ -92,7 +92,7 @@ impl Writer {
             r#""quality":{"score":0.10,"notes":["x"]}"#,
             r#""empty":{},"none":[]"#,
         ];
-        if self.drift && self.random.one_in(12) {
+        if self.recipe.drift && self.random.one_in(12) {
             let odd = self.random.pick(&ODD).unwrap_or_default();
             self.out.push_str(odd);
             self.out.push(',');
@@ -101,7 +101,7 @@ impl Writer {
 
     /// True now and then, when drift is on.
     pub(super) fn drifts(&mut self, one_in: usize) -> bool {
-        self.drift && self.random.one_in(one_in)
+        self.recipe.drift && self.random.one_in(one_in)
     }
 
     pub(super) fn time(&mut self, key: &str, day: usize) {
@@ -114,9 +114,9 @@ impl Writer {
         );
         let fraction = if self.random.one_in(2) { "" } else { ".359" };
         let zone = match self.random.below(12) {
-            0 if self.drift => "+02:00",
-            1 if self.drift => "",
-            2 if self.drift => "1234567Z",
+            0 if self.recipe.drift => "+02:00",
+            1 if self.recipe.drift => "",
+            2 if self.recipe.drift => "1234567Z",
             _ => "Z",
         };
         let fraction = if zone.len() > 7 { ".1" } else { fraction };

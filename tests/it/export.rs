@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use scale_export::sandbox::SandboxConfig;
+use scale_export::sandbox::limit::{Limit, LimitPlan};
+use scale_export::sandbox::{RetryAfter, SandboxConfig};
 
 use crate::support::{
     KEY, export, export_at, files_below, manifest, program, published, sandbox, task_ids,
@@ -231,13 +232,19 @@ fn a_key_that_finds_nothing_and_is_refused_the_rest_is_refused() {
     assert!(!out.join("manifest.json").exists());
 }
 
+fn bucket(rate: f64, burst: f64) -> LimitPlan {
+    LimitPlan {
+        limits: vec![Limit::TokenBucket { rate, burst }],
+        ..LimitPlan::default()
+    }
+}
+
 #[test]
 fn a_rate_limit_does_not_fail_ids() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {
-        rate_limit: Some(4.0),
-        burst: 2.0,
-        retry_after: Some(1),
+        limits: bucket(4.0, 2.0),
+        retry_after: Some(RetryAfter::Seconds(1)),
         ..SandboxConfig::default()
     });
     // Every ID meets the limit for longer than the run allows for its other troubles.
@@ -316,7 +323,7 @@ fn a_rate_is_kept_and_never_exceeded() {
     for (index, start) in arrivals.iter().enumerate() {
         let in_window = arrivals[index..]
             .iter()
-            .take_while(|at| **at < *start + second)
+            .take_while(|arrival| arrival.at < start.at + second)
             .count();
         assert!(in_window <= 51, "{in_window} requests in a second");
     }
@@ -326,9 +333,8 @@ fn a_rate_is_kept_and_never_exceeded() {
 fn a_hidden_limit_is_found_and_respected() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {
-        rate_limit: Some(100.0),
-        burst: 5.0,
-        retry_after: Some(0),
+        limits: bucket(100.0, 5.0),
+        retry_after: Some(RetryAfter::Seconds(0)),
         ..SandboxConfig::default()
     });
     let (_, output) = export_at("", &server, base.path(), "out", &task_ids(300), &[]);

@@ -25,6 +25,7 @@ mod proof;
 mod rebuild;
 mod refresh;
 mod running;
+mod sandbox;
 mod scheduling;
 mod support;
 mod verify;

@@ -185,6 +185,7 @@ impl Api {
             .env("SCALE_API_KEY", KEY)
             .args(["--base-url", &format!("http://{}", self.server.address)])
             .env("SCALE_EXPORT_RATE", "max")
+            .env_remove("SCALE_EXPORT_PLAN")
             .args(["--retry-timeout", "2s"])
             .arg("--out")
             .arg(out);
