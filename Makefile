@@ -1,4 +1,4 @@
-.PHONY: help test demo lint bless bench bench-resume fuzz
+.PHONY: help test demo lint bless pacing-report bench bench-resume fuzz
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -32,7 +32,10 @@ bench-resume: ## How fast a run finds out what earlier ones left
 	cargo bench --locked --quiet --bench open_journal
 
 bless: .venv/ready ## Write generated files anew
-	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden readme the_table_of_faults
+	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden readme the_table_of_faults pacing_report
+
+pacing-report: ## What the pacer does against models of servers, into docs/pacing.md and docs/pacing.svg
+	BLESS=1 cargo test --locked --test it -- pacing_report
 
 FUZZ_TARGETS = json ids journal rebuild
 FUZZ_SECONDS = 60

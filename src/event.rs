@@ -77,6 +77,8 @@ pub enum Event {
         rate: Option<f64>,
         /// All requests wait this long because the server objected.
         cooling_down: Option<Duration>,
+        /// What the pacer is doing, in a word.
+        state: &'static str,
     },
     /// A task was fetched and found valid.
     TaskFetched,

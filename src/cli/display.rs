@@ -54,6 +54,8 @@ struct Counts {
     failed: u64,
     rate: Option<f64>,
     cooling_until: Option<Instant>,
+    /// What the pacer is doing.
+    state: &'static str,
     phase: Option<&'static str>,
     /// Bytes that are still to be written, and bytes that are free, when they are too few.
     space: Option<(u64, u64)>,
@@ -74,7 +76,12 @@ impl Counts {
             Event::RequestSent => self.in_flight += 1,
             Event::RequestDone { .. } => self.in_flight -= 1,
             Event::Retry { .. } => self.retries += 1,
-            Event::Pace { rate, cooling_down } => {
+            Event::Pace {
+                rate,
+                cooling_down,
+                state,
+            } => {
+                self.state = state;
                 self.rate = *rate;
                 self.cooling_until = cooling_down.map(|wait| Instant::now() + wait);
             }
@@ -170,6 +177,9 @@ impl Counts {
             text += &format!(", told to slow down: waiting {seconds:.0} s");
         } else if let Some(rate) = self.rate {
             text += &format!(", pace {rate:.1}/s");
+            if !matches!(self.state, "" | "steady") {
+                text += &format!(", {}", self.state);
+            }
         }
         if let Some(phase) = self.phase {
             text += &format!(", {phase}");
@@ -371,14 +381,14 @@ impl Screen {
                     &json!({"task_id": task_id, "kind": kind, "reason": message}),
                 );
             }
-            Event::Pace { rate, cooling_down } if verbose => {
+            Event::Pace { rate, cooling_down, state } if verbose => {
                 let pace = rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{rate:.1} requests a second"));
                 let text = match cooling_down {
                     Some(wait) => format!("the server asked to slow down: {pace} after {:.1} s", wait.as_secs_f64()),
-                    None => format!("pace: {pace}"),
+                    None => format!("pace: {pace}, {state}"),
                 };
                 let cooling_down = cooling_down.map(|wait| wait.as_secs_f64());
-                self.log("pace", &text, &json!({"rate": rate, "cooling_down": cooling_down}));
+                self.log("pace", &text, &json!({"rate": rate, "cooling_down": cooling_down, "state": state}));
             }
             _ => {}
         }
@@ -437,6 +447,7 @@ mod tests {
         counts.take(&Event::Pace {
             rate: Some(12.34),
             cooling_down: None,
+            state: "steady",
         });
         let now = Duration::from_secs(10);
         assert_eq!(counts.how_far(now), "150/300 tasks, 5.0/s, 30 s left");

@@ -144,6 +144,7 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
                 PlanArg::Lists => Plan::Lists,
             },
             rate: args.rate.unwrap_or(implied_rate),
+            remembered: None,
             timeout: args.timeout,
             connect_timeout: args.connect_timeout,
             read_timeout: args.timeout.min(READ_TIMEOUT),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::event::bytes_text as bytes;
 use crate::export::{DryRun, ExportReport};
+use crate::fetch::pace::Learned;
 use crate::verify::VerifyReport;
 
 /// Share of answers that are 429 past which a fixed rate is worth a word.
@@ -56,12 +57,14 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
     }
     if report.asked {
         lines.push(format!(
-            "{} requests, {} retries, {} rate-limited, {} received",
+            "{} requests, {} retries, {} rate-limited{}, {} received",
             report.requests,
             report.retries,
             report.rate_limited,
+            share(report),
             bytes(report.bytes_received)
         ));
+        lines.extend(report.learned.map(|learned| pace(&learned)));
     }
     if report.pages > 0 {
         lines.push(format!(
@@ -160,6 +163,8 @@ pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_co
         "requests": report.requests,
         "retries": report.retries,
         "rate_limited": report.rate_limited,
+        "rate_limited_share": rate_limited_share(report),
+        "pace": report.learned,
         "bytes_received": report.bytes_received,
         "pages": report.pages,
         "from_lists": report.from_lists,
@@ -167,12 +172,40 @@ pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_co
     })
 }
 
+/// Answers with status 429, as a share of all.
+#[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
+fn rate_limited_share(report: &ExportReport) -> f64 {
+    report.rate_limited as f64 / report.requests.max(1) as f64
+}
+
+/// The same, where there are any.
+fn share(report: &ExportReport) -> String {
+    if report.rate_limited == 0 {
+        return String::new();
+    }
+    format!(" ({:.1} %)", rate_limited_share(report) * 100.0)
+}
+
+/// What was learned of the server's limit.
+fn pace(learned: &Learned) -> String {
+    let Learned {
+        rate,
+        is_limit,
+        in_flight,
+    } = learned;
+    match (in_flight, is_limit) {
+        (Some(in_flight), _) => {
+            format!("the API takes {in_flight:.0} requests at a time, {rate:.1} a second")
+        }
+        (None, true) => format!("the API takes {rate:.1} requests a second"),
+        (None, false) => format!("the API took all of up to {rate:.1} requests a second"),
+    }
+}
+
 /// Advice drawn from the run.
 fn hints(report: &ExportReport) -> Vec<String> {
     let mut hints = Vec::new();
-    #[expect(clippy::cast_precision_loss, reason = "a share for the eye")]
-    let objections = report.rate_limited as f64 / (report.requests.max(1)) as f64;
-    if objections > MANY_OBJECTIONS {
+    if rate_limited_share(report) > MANY_OBJECTIONS {
         hints.push(
             "many requests were answered 429; a fixed --rate below the limit avoids them"
                 .to_owned(),
@@ -337,12 +370,18 @@ mod tests {
             bytes_received: 5_000_000,
             pages: 0,
             from_lists: 0,
+            learned: Some(Learned {
+                rate: 98.52,
+                is_limit: true,
+                in_flight: None,
+            }),
         };
         insta::assert_snapshot!(text(&report, Path::new("out"), Duration::from_millis(1234)), @r"
         Exported 3 of 5 tasks to out in 1.2 s (123.5 kB)
           tasks      3 rows
           messages  12 rows
-        9 requests, 4 retries, 2 rate-limited, 5.0 MB received
+        9 requests, 4 retries, 2 rate-limited (22.2 %), 5.0 MB received
+        the API takes 98.5 requests a second
         1 tasks were here from an earlier run
         6 tasks are not listed any more and not in the tables; their raw responses are kept until --prune
         2 failed: 1 not_found, 1 timeout (see failures.jsonl)

@@ -52,7 +52,8 @@ pub fn dry_run(
     let client = TaskClient::new(&fetch_options)?;
     let rate = match fetch_options.rate {
         Rate::Limit(rate) => Some(rate),
-        Rate::Learned | Rate::Max => None,
+        Rate::Learned => fetch_options.remembered.map(|learned| learned.rate),
+        Rate::Max => None,
     };
     let mut held = Held::default();
     let survey = if options.lists.is_empty() {

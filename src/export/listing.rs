@@ -266,7 +266,9 @@ pub(super) fn list(
     });
     // Of two errors the one that caused the other is told.
     let fetched = kept?;
-    let (stats, Some(lists)) = listed? else {
+    let (stats, lists) = listed?;
+    network.remember(&stats);
+    let Some(lists) = lists else {
         return Ok(None);
     };
     let mut all = IdList::default();

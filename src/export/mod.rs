@@ -15,6 +15,7 @@ mod flatten;
 mod found;
 mod import;
 mod index;
+mod learned;
 mod listing;
 mod network;
 mod pipeline;
@@ -34,7 +35,7 @@ pub use flatten::{FlattenOptions, flatten};
 pub use publish::{ExportReport, ListReport};
 
 use crate::event::{Event, Events};
-use crate::fetch::{CheckBody, FetchOptions, FetchStats, ListSource, TaskClient};
+use crate::fetch::{CheckBody, FetchOptions, FetchStats, ListSource, Rate, TaskClient};
 use crate::ids::IdList;
 use crate::journal::JournalError;
 use crate::output::{Format, ManifestOptions, OutputDirectory, RunCounters, Staging};
@@ -152,6 +153,7 @@ pub fn export(
         check,
         events,
         stop,
+        out: &options.out,
     };
     let mut listed = FetchStats::default();
     let mut lists = None;
@@ -170,6 +172,14 @@ pub fn export(
         listed = listing.stats;
         lists = Some(listing.report);
         &with_ids
+    };
+    let fetch_options = FetchOptions {
+        remembered: listed.learned.or(fetch_options.remembered),
+        ..fetch_options.clone()
+    };
+    let network = Network {
+        options: &fetch_options,
+        ..network
     };
     let resumed = open_journal(options, &directory, published.as_ref(), events, is_over);
     let Resumed {
@@ -240,6 +250,7 @@ pub fn export(
         stored: Stored { journal, refused },
         built,
     } = pipeline.run(journal, wanted, space)?;
+    network.remember(&stats);
     let stats = listed.and(&stats);
     let stopped = || {
         Ok(Ended::Stopped {
@@ -300,6 +311,9 @@ pub fn export(
         lists,
         pages: stats.pages,
         from_lists: stats.from_lists,
+        learned: stats
+            .learned
+            .filter(|_| options.fetch.rate == Rate::Learned),
         ..report
     })))
 }
@@ -313,6 +327,7 @@ fn fitting(options: &ExportOptions, events: &Events) -> Result<FetchOptions, Exp
     };
     Ok(FetchOptions {
         concurrency: fit_concurrency(options.fetch.concurrency, files_a_request, events)?,
+        remembered: learned::recall(&options.out, &options.fetch),
         ..options.fetch.clone()
     })
 }

@@ -1,14 +1,15 @@
 //! The network's runtime, on the thread that calls: it lives as long as its work, and ends when the user or another
-//! part of the run says so. Depends on `fetch`.
+//! part of the run says so. Depends on `fetch` and `learned`.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::ExportError;
+use super::{ExportError, learned};
 use crate::event::Events;
-use crate::fetch::{CheckBody, FetchError, FetchOptions, TaskClient};
+use crate::fetch::{CheckBody, FetchError, FetchOptions, FetchStats, TaskClient};
 
 /// Connections that hang are not worth waiting for.
 const SHUTDOWN: Duration = Duration::from_millis(100);
@@ -20,6 +21,15 @@ pub(super) struct Network<'r> {
     pub(super) check: &'r Arc<dyn CheckBody>,
     pub(super) events: &'r Events,
     pub(super) stop: &'r watch::Receiver<bool>,
+    /// The output directory, where what is learned of the server is kept.
+    pub(super) out: &'r Path,
+}
+
+impl Network<'_> {
+    /// Keeps what a part of the run learned of the server, also when it was stopped.
+    pub(super) fn remember(&self, stats: &FetchStats) {
+        learned::remember(self.out, self.options, stats.learned);
+    }
 }
 
 /// Runs the work, which is told when to stop: by the user, or because `halt` says so.

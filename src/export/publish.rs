@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::ExportError;
 use super::build::Built;
+use crate::fetch::pace::Learned;
 use crate::ids::IdList;
 use crate::output::{
     FAILURES, FileEntry, Format, IDS, Ids, JOURNAL, LOAD_SQL, MANIFEST, Manifest, ManifestOptions,
@@ -89,6 +90,8 @@ pub struct ExportReport {
     pub pages: u64,
     /// Tasks that these gave.
     pub from_lists: u64,
+    /// What was learned of the server's limit, where that was looked for.
+    pub learned: Option<Learned>,
 }
 
 /// What came of lists.
@@ -132,6 +135,7 @@ impl ExportReport {
             bytes_received: manifest.run.bytes_received,
             pages: 0,
             from_lists: 0,
+            learned: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::error::Error as _;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -10,7 +11,9 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, LOCAT
 use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
 use secrecy::ExposeSecret as _;
 
+use super::headers::quotas;
 use super::list::{PageRequest, encode};
+use super::pace::Quota;
 use super::retry::{Distrust, Trouble, retry_after};
 use super::words::{self, MAX_ERROR_BODY};
 use super::{FetchError, FetchOptions};
@@ -43,6 +46,8 @@ pub struct TaskClient {
     query: String,
     max_body: u64,
     secret: secrecy::SecretString,
+    /// What the last answer told of the server's limits.
+    told: Mutex<Vec<Quota>>,
 }
 
 impl TaskClient {
@@ -101,6 +106,7 @@ impl TaskClient {
             query,
             max_body: options.max_body,
             secret: options.api_key.clone(),
+            told: Mutex::default(),
         })
     }
 
@@ -131,11 +137,25 @@ impl TaskClient {
             .send()
             .await
             .map_err(|error| self.transport(&error, None, 0))?;
+        self.listen(response.headers());
         if response.status() == StatusCode::OK {
             self.body(response).await
         } else {
             Err(self.refusal(response).await)
         }
+    }
+
+    fn listen(&self, headers: &HeaderMap) {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let quotas = quotas(header, SystemTime::now());
+        if !quotas.is_empty() {
+            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = quotas;
+        }
+    }
+
+    /// What the server told of its limits since this was last called.
+    pub(super) fn take_quotas(&self) -> Vec<Quota> {
+        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn body(&self, mut response: Response) -> Result<Bytes, Failure> {

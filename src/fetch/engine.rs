@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use futures::TryStreamExt as _;
 use futures::stream;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::attempt::{Got, Trials, answer_of, most_timeouts};
 use super::client::{Failure, TaskClient};
-use super::gate::Gate;
+use super::gate::{Gate, Pass};
 use super::health::Health;
 use super::retry::{Trouble, Verdict, decide, speaks_for_all, wait};
 use super::stats::{Counters, FetchStats, add, get};
@@ -27,6 +28,9 @@ use crate::event::{Asked, Event, Events};
 /// Larger bodies are checked on another thread, so that the others do not wait.
 const CHECKED_INLINE_BYTES: usize = 1 << 20;
 
+/// How long nothing must have succeeded before that is told: what is over at once is no news.
+const OUTAGE_TOLD: Duration = Duration::from_secs(2);
+
 pub(super) struct Engine<'e> {
     pub(super) options: &'e FetchOptions,
     pub(super) client: &'e TaskClient,
@@ -36,6 +40,8 @@ pub(super) struct Engine<'e> {
     wanted: usize,
     pub(super) counters: Counters,
     health: Mutex<Health>,
+    /// Has it been told that nothing succeeds?
+    is_outage: AtomicBool,
     failures: Mutex<BTreeMap<&'static str, u64>>,
     random: RandomState,
 }
@@ -104,39 +110,6 @@ pub(super) async fn until_stopped<T>(
     }
 }
 
-/// What came of all attempts.
-pub(super) enum Got<T> {
-    /// The answer, and when the request was sent that it belongs to.
-    Answer(T, Duration),
-    /// There is none.
-    Nothing(Failure, FailureKind),
-}
-
-/// What is known of one ID's failed attempts.
-#[derive(Debug, Default)]
-pub(super) struct Trials {
-    pub(super) attempts: u32,
-    /// Failures that count against the ID.
-    failures: u32,
-    first_failure: Option<Duration>,
-    last_failure: Option<Duration>,
-    /// Was the last attempt sent after others had been asked for, with success, since the failure before?
-    /// Then it is the ID that fails, and not the server: an attempt from within an outage is not held
-    /// against its ID because the outage has not been noticed yet, or ends.
-    follows_success: bool,
-}
-
-/// Timeouts of a page that may be asked for in smaller pieces: the first may be chance.
-const MOST_TIMEOUTS: u32 = 2;
-
-/// After how many timeouts something else is worth trying.
-fn most_timeouts(asked: &Asked) -> u32 {
-    match asked {
-        Asked::LargePage(_) => MOST_TIMEOUTS,
-        Asked::Task(_) | Asked::Page(_) => u32::MAX,
-    }
-}
-
 impl<'e> Engine<'e> {
     /// For so many IDs; `good_id` is one that could be had before.
     pub(super) fn new(
@@ -150,12 +123,18 @@ impl<'e> Engine<'e> {
         Self {
             options,
             client,
-            gate: Gate::new(options.rate, events.clone()),
+            gate: Gate::new(
+                options.rate,
+                options.remembered,
+                options.concurrency,
+                events.clone(),
+            ),
             check,
             events,
             wanted,
             counters: Counters::default(),
             health: Mutex::new(Health::new(good_id)),
+            is_outage: AtomicBool::new(false),
             failures: Mutex::default(),
             random: RandomState::new(),
         }
@@ -168,7 +147,7 @@ impl<'e> Engine<'e> {
     /// The server works; `task_id` has come, if one has.
     pub(super) fn success(&self, task_id: Option<&str>, sent: Duration) {
         self.health().success(task_id, sent, self.gate.now());
-        if self.gate.set_outage(false) {
+        if self.is_outage.swap(false, Ordering::Relaxed) {
             let text = "the API answers again".to_owned();
             self.events.send(Event::Warning(text));
         }
@@ -250,19 +229,39 @@ impl<'e> Engine<'e> {
                 // Nobody else is asked for, or nobody can be had: an ID that could be had before tells.
                 self.good_id_succeeds().await;
             }
-            let sent = self.gate.pass().await;
+            let pass = self.gate.pass().await;
+            let sent = pass.at();
             trials.follows_success = self.is_well_since_failure(trials);
             trials.attempts += 1;
             if trials.attempts > 1 {
                 add(&self.counters.retries, 1);
             }
-            let failure = match attempt().await {
+            let answer = attempt().await;
+            self.end(pass, &answer);
+            let failure = match answer {
                 Ok(answer) => return Ok(Got::Answer(answer, sent)),
                 Err(failure) => failure,
             };
             if let Some(kind) = self.judge(asked, sent, &failure, trials).await? {
                 return Ok(Got::Nothing(failure, kind));
             }
+        }
+    }
+
+    /// An attempt has ended; that nothing succeeds is told once.
+    fn end<T>(&self, pass: Pass<'_>, answer: &Result<T, Failure>) {
+        pass.end(answer_of(answer));
+        let Err(failure) = answer else { return };
+        let silence = self.health().since_success(self.gate.now());
+        let is_outage = self.gate.is_outage() && silence >= OUTAGE_TOLD;
+        if is_outage && !self.is_outage.swap(true, Ordering::Relaxed) {
+            self.events.send(Event::Warning(format!(
+                "the API at `{}` does not answer ({}); asking once a second, \
+                 giving up when nothing succeeds for {:.0} s",
+                self.client.host(),
+                failure.message,
+                self.options.retry_timeout.as_secs_f64()
+            )));
         }
     }
 
@@ -282,6 +281,7 @@ impl<'e> Engine<'e> {
         add(&self.counters.requests, 1);
         self.events.send(Event::RequestSent);
         let answer = answer.await;
+        self.gate.told(&self.client.take_quotas());
         let (status, bytes) = match &answer {
             Ok(body) => (Some(200), body.len() as u64),
             Err(failure) => (failure.status, failure.bytes),
@@ -379,25 +379,12 @@ impl<'e> Engine<'e> {
             }
             Verdict::SlowDown => {
                 add(&self.counters.rate_limited, 1);
-                self.gate.objected(sent, failure.retry_after);
                 None
             }
             Verdict::Retry(kind) => {
                 trials.failures += 1;
                 if kind == FailureKind::Timeout && trials.failures >= most_timeouts(asked) {
                     return Ok(Some(kind));
-                }
-                let outage = self.health().failure(self.options.concurrency);
-                if self.gate.set_outage(outage) && outage {
-                    let host = self.client.host();
-                    self.events.send(Event::Warning(format!(
-                        "the API at `{host}` does not answer ({message}); asking once a second, \
-                         giving up when nothing succeeds for {:.0} s",
-                        self.options.retry_timeout.as_secs_f64()
-                    )));
-                }
-                if speaks_for_all(failure.status) && failure.retry_after.is_some() {
-                    self.gate.objected(sent, failure.retry_after);
                 }
                 Some(kind)
             }
@@ -447,8 +434,11 @@ impl<'e> Engine<'e> {
     async fn good_id_succeeds(&self) -> bool {
         let good_id = self.health().good_id();
         let Some(good_id) = good_id else { return false };
-        let sent = self.gate.pass().await;
-        let is_well = self.task(&good_id).await.is_ok();
+        let pass = self.gate.pass().await;
+        let sent = pass.at();
+        let answer = self.task(&good_id).await;
+        self.end(pass, &answer);
+        let is_well = answer.is_ok();
         if is_well {
             self.success(Some(&good_id), sent);
         }
@@ -570,7 +560,7 @@ impl<'e> Engine<'e> {
             pages: get(&self.counters.pages),
             failed: failures_by_kind.values().sum(),
             stopped,
-            rate: self.gate.rate(),
+            learned: self.gate.learned(),
             failures_by_kind,
         }
     }

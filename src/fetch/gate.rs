@@ -1,11 +1,13 @@
-//! The pacer in real time: requests wait here for their token, first come, first served.
+//! The pacer in real time: requests wait here for leave to go, first come, first served.
 //! Depends on `pace` and `event`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use super::Rate;
-use super::pace::{Pacer, Take};
+use super::pace::{Answer, Learned, Pacer, Quota, Sent, State, Take};
 use crate::event::{Event, Events};
 
 /// Changes of the rate are shown when they are at least this large.
@@ -18,16 +20,57 @@ pub(super) struct Gate {
     pacer: Mutex<Pacer>,
     /// Held by whoever is next, also while waiting: so a change of the rate applies at once, and
     /// nobody overtakes.
-    turn: tokio::sync::Mutex<Option<f64>>,
+    turn: tokio::sync::Mutex<()>,
+    /// What was shown last.
+    shown: Mutex<Option<(f64, State)>>,
+    /// A request has ended.
+    ended: Notify,
     events: Events,
 }
 
+/// Leave to send one request. When it is dropped without having [ended](Pass::end), the request counts as one that
+/// nobody waits for any more.
+#[derive(Debug)]
+pub(super) struct Pass<'g> {
+    gate: &'g Gate,
+    sent: Sent,
+    has_ended: bool,
+}
+
+impl Pass<'_> {
+    /// When it was had.
+    pub(super) fn at(&self) -> Duration {
+        self.sent.at
+    }
+
+    /// The request has ended.
+    pub(super) fn end(mut self, answer: Answer) {
+        self.has_ended = true;
+        self.gate.end(self.sent, answer);
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.gate.end(self.sent, Answer::Accepted);
+        }
+    }
+}
+
 impl Gate {
-    pub(super) fn new(rate: Rate, events: Events) -> Self {
+    pub(super) fn new(
+        rate: Rate,
+        remembered: Option<Learned>,
+        concurrency: usize,
+        events: Events,
+    ) -> Self {
         Self {
             start: Instant::now(),
-            pacer: Mutex::new(Pacer::new(rate)),
-            turn: tokio::sync::Mutex::new(None),
+            pacer: Mutex::new(Pacer::new(rate, remembered, concurrency)),
+            turn: tokio::sync::Mutex::new(()),
+            shown: Mutex::new(None),
+            ended: Notify::new(),
             events,
         }
     }
@@ -42,54 +85,84 @@ impl Gate {
         self.start.elapsed()
     }
 
-    /// Waits for a token; gives the time at which it was had.
-    pub(super) async fn pass(&self) -> Duration {
-        let mut shown = self.turn.lock().await;
+    /// Waits for leave to send.
+    pub(super) async fn pass(&self) -> Pass<'_> {
+        let _turn = self.turn.lock().await;
         loop {
+            // Whoever ends from here on is not missed.
+            let ended = self.ended.notified();
             let now = self.now();
-            let (take, rate) = {
+            let (take, rate, state) = {
                 let mut pacer = self.pacer();
-                (pacer.take(now), pacer.rate())
+                (pacer.take(now), pacer.rate(), pacer.state())
             };
             match take {
-                Take::Now => {
-                    self.show(&mut shown, rate);
-                    return now;
+                Take::Now(sent) => {
+                    self.show(rate, state);
+                    return Pass {
+                        gate: self,
+                        sent,
+                        has_ended: false,
+                    };
                 }
-                Take::At(due) => tokio::time::sleep(due.saturating_sub(now)).await,
+                Take::At(due) => {
+                    // What ends meanwhile may change when it is due.
+                    tokio::select! {
+                        () = tokio::time::sleep(due.saturating_sub(now)) => {}
+                        () = ended, if state != State::Steady => {}
+                    }
+                }
+                Take::WhenAnswered => ended.await,
             }
         }
     }
 
-    fn show(&self, shown: &mut Option<f64>, rate: Option<f64>) {
-        let Some(now) = rate else { return };
-        if shown.is_none_or(|before| (now - before).abs() > before * SHOWN_CHANGE) {
-            *shown = rate;
+    fn end(&self, sent: Sent, answer: Answer) {
+        let now = self.now();
+        let mut pacer = self.pacer();
+        let has_changed = pacer.end(sent, now, answer);
+        let (rate, waits, state) = (pacer.rate(), pacer.waits(now), pacer.state());
+        drop(pacer);
+        self.ended.notify_one();
+        if has_changed {
             self.events.send(Event::Pace {
                 rate,
-                cooling_down: None,
+                cooling_down: waits,
+                state: state.as_str(),
             });
         }
     }
 
-    /// The server objected to a request that passed at `sent`.
-    pub(super) fn objected(&self, sent: Duration, retry_after: Option<Duration>) {
-        let now = self.now();
-        let mut pacer = self.pacer();
-        if pacer.objected(sent, now, retry_after) {
-            let (rate, cooling_down) = (pacer.rate(), pacer.cooling_down(now));
-            drop(pacer);
-            self.events.send(Event::Pace { rate, cooling_down });
+    /// Does nothing succeed?
+    pub(super) fn is_outage(&self) -> bool {
+        self.pacer().state() == State::Outage
+    }
+
+    /// What the server told of its limit.
+    pub(super) fn told(&self, quotas: &[Quota]) {
+        if !quotas.is_empty() {
+            self.pacer().told(quotas, self.now());
         }
     }
 
-    /// Nothing succeeds any more, or something does again. Is that news?
-    pub(super) fn set_outage(&self, outage: bool) -> bool {
-        self.pacer().set_outage(outage)
+    fn show(&self, rate: Option<f64>, state: State) {
+        let Some(now) = rate else { return };
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = shown.is_none_or(|(before, before_state)| {
+            before_state != state || (now - before).abs() > before * SHOWN_CHANGE
+        });
+        if is_news {
+            *shown = Some((now, state));
+            self.events.send(Event::Pace {
+                rate,
+                cooling_down: None,
+                state: state.as_str(),
+            });
+        }
     }
 
-    /// The rate at the end of the run.
-    pub(super) fn rate(&self) -> Option<f64> {
-        self.pacer().rate()
+    /// What there is to remember.
+    pub(super) fn learned(&self) -> Option<Learned> {
+        self.pacer().learned()
     }
 }

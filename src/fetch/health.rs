@@ -13,11 +13,7 @@ pub(super) struct Health {
     /// When the youngest of the requests that succeeded was sent.
     last_sent: Option<Duration>,
     last_good_id: Option<String>,
-    failures_in_a_row: usize,
 }
-
-/// Failures in a row that make an outage, at least: a few unlucky IDs are none.
-const MIN_OUTAGE_FAILURES: usize = 16;
 
 impl Health {
     /// Begins, with an ID whose task an earlier run had, if there is one.
@@ -34,17 +30,10 @@ impl Health {
         self.successes += 1;
         self.last_success = Some(now);
         self.last_sent = self.last_sent.max(Some(sent));
-        self.failures_in_a_row = 0;
         if let Some(task_id) = task_id {
             self.tasks += 1;
             self.last_good_id = Some(task_id.to_owned());
         }
-    }
-
-    /// An attempt failed in a way that may be the server's fault. True while that is an outage.
-    pub(super) fn failure(&mut self, concurrency: usize) -> bool {
-        self.failures_in_a_row += 1;
-        self.failures_in_a_row >= concurrency.max(MIN_OUTAGE_FAILURES)
     }
 
     /// Successes so far.

@@ -4,15 +4,17 @@
 //! `client` makes one attempt, `engine` all of them. `walk` finds its way through a list, `pages` asks for its
 //! pages. Depends on `event`, `ids` and `response`.
 
+mod attempt;
 mod client;
 mod engine;
 mod error;
 mod estimate;
 mod gate;
+mod headers;
 mod health;
 mod list;
 mod listing;
-mod pace;
+pub mod pace;
 mod pages;
 mod retry;
 mod stats;
@@ -30,6 +32,7 @@ use secrecy::SecretString;
 use tokio::sync::oneshot;
 
 use crate::response::{Belongs, Page};
+use pace::Learned;
 
 pub use client::TaskClient;
 pub use engine::{Wanted, fetch_all};
@@ -80,6 +83,8 @@ pub struct FetchOptions {
     pub plan: Plan,
     /// How fast to ask.
     pub rate: Rate,
+    /// What an earlier run learned of that.
+    pub remembered: Option<Learned>,
     /// For one attempt, from its start to the last byte of its body.
     pub timeout: Duration,
     /// For making a connection.

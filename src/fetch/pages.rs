@@ -1,8 +1,9 @@
 //! One page of a list, however many attempts it takes. Depends on `engine` and `list`.
 
 use super::FetchError;
+use super::attempt::{Got, Trials};
 use super::client::Failure;
-use super::engine::{Engine, Got, Trials};
+use super::engine::Engine;
 use super::list::PageRequest;
 use crate::event::Asked;
 use crate::response::Page;

@@ -1,7 +1,9 @@
-//! What the network side did, counted. Depends on nothing.
+//! What the network side did, counted. Depends on `pace` for what that learned.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::pace::Learned;
 
 /// What was done.
 #[derive(Debug, Clone, Default)]
@@ -24,8 +26,8 @@ pub struct FetchStats {
     pub failed: u64,
     /// Was it stopped?
     pub stopped: bool,
-    /// Requests a second at the end, unless nothing was held back.
-    pub rate: Option<f64>,
+    /// What was learned of the server's limit.
+    pub learned: Option<Learned>,
     /// Failed IDs by kind.
     pub failures_by_kind: BTreeMap<&'static str, u64>,
 }
@@ -47,7 +49,7 @@ impl FetchStats {
             pages: self.pages + later.pages,
             failed: self.failed + later.failed,
             stopped: later.stopped,
-            rate: later.rate.or(self.rate),
+            learned: later.learned.or(self.learned),
             failures_by_kind: self.failures_by_kind,
         }
     }

@@ -22,7 +22,7 @@ const ANSWERED: usize = 30;
 const CONCURRENCY: usize = 8;
 
 /// Failures in a row that make an outage.
-const BURST: usize = 16;
+const BURST: usize = 5;
 
 /// The key that is known throughout.
 const NEW_KEY: &str = "live_key_that_is_new";

@@ -26,6 +26,9 @@ const BUSY_TIME: Duration = Duration::from_millis(500);
 /// busy.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long the pace waits when it is not told, at the rate that a run begins with.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
 const A_YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// Headers at some time.
@@ -46,7 +49,7 @@ static FORMS: [Form; 9] = [
     Form {
         name: "429 without `Retry-After`",
         headers: |_| vec![],
-        wait: Duration::from_secs(1),
+        wait: FIRST_PAUSE,
     },
     Form {
         name: "429 with `Retry-After: 0`",
@@ -87,12 +90,12 @@ static FORMS: [Form; 9] = [
     Form {
         name: "429 with `Retry-After: soon`",
         headers: |_| vec![("retry-after", "soon".to_owned())],
-        wait: Duration::from_secs(1),
+        wait: FIRST_PAUSE,
     },
     Form {
         name: "429 with `Retry-After: -5`",
         headers: |_| vec![("retry-after", "-5".to_owned())],
-        wait: Duration::from_secs(1),
+        wait: FIRST_PAUSE,
     },
 ];
 

@@ -1,0 +1,59 @@
+//! What is known of the attempts for one ID or page, and what an attempt's end is to the pace. Depends on `client`,
+//! `pace` and `retry`.
+
+use std::time::Duration;
+
+use super::client::Failure;
+use super::pace::Answer;
+use super::retry::{FailureKind, Trouble, Verdict, decide, speaks_for_all};
+use crate::event::Asked;
+
+/// What came of all attempts.
+pub(super) enum Got<T> {
+    /// The answer, and when the request was sent that it belongs to.
+    Answer(T, Duration),
+    /// There is none.
+    Nothing(Failure, FailureKind),
+}
+
+/// What is known of one ID's failed attempts.
+#[derive(Debug, Default)]
+pub(super) struct Trials {
+    pub(super) attempts: u32,
+    /// Failures that count against the ID.
+    pub(super) failures: u32,
+    pub(super) first_failure: Option<Duration>,
+    pub(super) last_failure: Option<Duration>,
+    /// Was the last attempt sent after others had been asked for, with success, since the failure before?
+    /// Then it is the ID that fails, and not the server: an attempt from within an outage is not held
+    /// against its ID because the outage has not been noticed yet, or ends.
+    pub(super) follows_success: bool,
+}
+
+/// What an attempt's end is to the pace.
+pub(super) fn answer_of<T>(answer: &Result<T, Failure>) -> Answer {
+    let Err(failure) = answer else {
+        return Answer::Accepted;
+    };
+    match failure.trouble {
+        Trouble::Status(429) => Answer::Objected(failure.retry_after),
+        Trouble::Status(_) if speaks_for_all(failure.status) && failure.retry_after.is_some() => {
+            Answer::Objected(failure.retry_after)
+        }
+        trouble => match decide(trouble, true) {
+            Verdict::Retry(_) => Answer::Failed,
+            _ => Answer::Accepted,
+        },
+    }
+}
+
+/// Timeouts of a page that may be asked for in smaller pieces: the first may be chance.
+const MOST_TIMEOUTS: u32 = 2;
+
+/// After how many timeouts something else is worth trying.
+pub(super) fn most_timeouts(asked: &Asked) -> u32 {
+    match asked {
+        Asked::LargePage(_) => MOST_TIMEOUTS,
+        Asked::Task(_) | Asked::Page(_) => u32::MAX,
+    }
+}

@@ -1,0 +1,147 @@
+//! What a server accepted between bursts of objections. At both ends it was at its limit, so that is what it allows,
+//! unless what was not used in between was lost; then it allows more. Pure. Depends on nothing.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Bursts that are kept; older ones no longer matter.
+const MAX_BURSTS: usize = 16;
+
+/// A burst follows another quickly when fewer requests than this were accepted in between, or less time passed.
+const QUICK_ACCEPTED: f64 = 10.0;
+const QUICK: Duration = Duration::from_secs(1);
+
+/// Fewer accepted requests say nothing of their rate.
+const ENOUGH: f64 = 10.0;
+
+/// In a shorter time, in seconds, what was sent before still shows in what is accepted.
+const LONG: f64 = 2.5;
+
+/// So many times what was accepted the rate must have been at all times, else something was lost.
+const CLEARLY: f64 = 1.02;
+
+/// Where one starts.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    at: Duration,
+    /// Requests that had been sent, and of these rejected; and seconds that had been waited.
+    sent: u64,
+    rejected: u64,
+    waited: f64,
+    /// The lowest rate since.
+    lowest: f64,
+}
+
+/// What was accepted between two bursts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Measured {
+    /// Requests.
+    pub(super) accepted: f64,
+    /// Requests a second, of the whole time. The limit is no less.
+    pub(super) least: f64,
+    /// The same, of the time without the waiting. The limit is no more, unless the server had something left at times,
+    /// which is lost.
+    pub(super) most: Option<f64>,
+}
+
+/// The bursts of late.
+#[derive(Debug, Default)]
+pub(super) struct Bursts {
+    starts: VecDeque<Start>,
+    rejected: u64,
+    waited: f64,
+    /// When requests were sent again after the last one.
+    resumed: Duration,
+}
+
+impl Bursts {
+    /// Requests go at this rate from now on.
+    pub(super) fn rate_is(&mut self, rate: f64) {
+        for start in &mut self.starts {
+            start.lowest = start.lowest.min(rate);
+        }
+    }
+
+    /// The request of this number was rejected.
+    pub(super) fn rejected(&mut self, number: u64) {
+        if self.starts.back().is_some_and(|start| number > start.sent) {
+            self.rejected += 1;
+        }
+    }
+
+    /// A burst, when so many requests have been sent.
+    pub(super) fn begin(&mut self, now: Duration, sent: u64, rate: f64) {
+        if self.starts.len() == MAX_BURSTS {
+            self.starts.pop_front();
+        }
+        self.starts.push_back(Start {
+            at: now,
+            sent,
+            rejected: self.rejected,
+            waited: self.waited,
+            lowest: rate,
+        });
+        self.resumed = now;
+    }
+
+    /// The wait after it is over.
+    pub(super) fn resume(&mut self, now: Duration) {
+        self.waited += now.saturating_sub(self.resumed).as_secs_f64();
+        self.resumed = now;
+    }
+
+    /// What was before says nothing any more.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What was before the last burst says nothing any more.
+    pub(super) fn forget_older(&mut self) {
+        if let Some(last) = self.starts.pop_back() {
+            self.starts.clear();
+            self.starts.push_back(last);
+        }
+    }
+
+    fn between(&self, start: &Start, at: Duration, number: u64) -> Option<Measured> {
+        let seconds = at.saturating_sub(start.at).as_secs_f64();
+        let active = seconds - (self.waited - start.waited);
+        let sent = number.saturating_sub(start.sent + 1);
+        let accepted = sent.saturating_sub(self.rejected - start.rejected);
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53")]
+        let accepted = accepted as f64;
+        let most = accepted / active;
+        (active > 0.0).then(|| Measured {
+            accepted,
+            least: accepted / seconds,
+            most: (most * CLEARLY <= start.lowest && seconds >= LONG).then_some(most),
+        })
+    }
+
+    /// What was accepted until another burst, whose first rejected request has this number and was sent at this time.
+    /// Of the bursts of late, the one that says most.
+    pub(super) fn measure(&self, at: Duration, number: u64) -> Option<Measured> {
+        let long_ago = |start: &&Start| at.saturating_sub(start.at) >= QUICK;
+        let all = self.starts.iter().filter(long_ago);
+        let measured = all.filter_map(|start| self.between(start, at, number));
+        let measured = measured.filter(|measured| measured.accepted >= ENOUGH);
+        measured.max_by(|one, other| {
+            let key = |measured: &Measured| match measured.most {
+                Some(_) => (1.0, measured.accepted),
+                None => (0.0, measured.least),
+            };
+            key(one).partial_cmp(&key(other)).unwrap_or(Ordering::Equal)
+        })
+    }
+
+    /// Does another burst come so soon that the rate must be far too high?
+    pub(super) fn is_quick(&self, at: Duration, number: u64) -> bool {
+        self.starts.back().is_some_and(|start| {
+            at.saturating_sub(self.resumed) < QUICK
+                || self
+                    .between(start, at, number)
+                    .is_none_or(|measured| measured.accepted < QUICK_ACCEPTED)
+        })
+    }
+}

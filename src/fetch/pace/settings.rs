@@ -1,0 +1,149 @@
+//! The pacer's numbers, each with its reason. They were chosen by simulation: see `docs/pacing.md`. Depends on nothing.
+
+use std::time::Duration;
+
+// How a rate is held and judged.
+
+/// Where learning begins, in requests a second: no API that serves customers objects to this.
+pub(super) const FIRST_RATE: f64 = 10.0;
+
+/// Of a remembered rate this share is where a run begins.
+pub(super) const REMEMBERED: f64 = 0.9;
+
+/// Below this the rate does not fall, in requests a second.
+pub(super) const MIN_RATE: f64 = 0.2;
+
+/// A rate is held for so long before it is judged: the most common window of servers that count requests.
+pub(super) const STEP: Duration = Duration::from_secs(1);
+
+/// The same while it climbs, when nothing depends on one step.
+pub(super) const CLIMB_STEP: Duration = Duration::from_millis(750);
+
+/// And for so many requests: fewer say little.
+pub(super) const STEP_REQUESTS: f64 = 8.0;
+
+/// And for no longer than this.
+pub(super) const MAX_STEP: Duration = Duration::from_secs(8);
+
+/// Share of the rate that must have been used, else something else is the limit.
+pub(super) const USED: f64 = 0.8;
+
+// How it climbs.
+
+/// A climb doubles the rate; one that begins where the limit was until now takes two steps to come to that.
+pub(super) const GROWTH: f64 = 2.0;
+pub(super) const FIRST_GROWTH: f64 = 1.5;
+
+// How it narrows the bracket.
+
+/// A bracket is narrow when its upper end is so many times its lower one.
+pub(super) const NARROW: f64 = 1.03;
+
+/// The same where the server makes all wait after each objection.
+pub(super) const NARROW_WAITING: f64 = 1.06;
+
+/// The same while the budget for trying more is used up.
+pub(super) const WIDE: f64 = 1.15;
+
+/// For so long, from the start or a change of the limit on, it looks for the limit as fast as it can.
+pub(super) const SEARCH: Duration = Duration::from_secs(9);
+
+/// A rate that was taken for so many seconds is no chance, unless bursts follow each other quickly; for so many, even
+/// then.
+pub(super) const TRUSTED: f64 = 0.7;
+pub(super) const SURE: f64 = 5.0;
+
+/// So many rates that were taken are kept, to go back to.
+pub(super) const MAX_HELD: usize = 16;
+
+// What an objection means.
+
+/// What was accepted between two bursts is precise when it is so many requests, and the whole time is no more than so
+/// many times the time without the waiting.
+pub(super) const PRECISE: f64 = 20.0;
+pub(super) const PRECISE_WAITED: f64 = 1.1;
+
+/// How far below a limit that was measured the rate settles.
+pub(super) const MARGIN: f64 = 0.99;
+
+/// What is left of the rate after an objection out of the blue, at most.
+pub(super) const CHANCE: f64 = 0.99;
+
+/// And what is left when no lower rate is known.
+pub(super) const OVERSHOOT: f64 = 0.9;
+
+/// And when it may be far too high: it was at most doubled.
+pub(super) const MAX_OVERSHOOT: f64 = 0.5;
+
+/// So many bursts that follow each other quickly show that the limit has become much lower.
+pub(super) const CHANGED: u32 = 3;
+
+// How it tries more.
+
+/// Objections that trying more may cost, as a share of all requests. The contract is 1 %.
+pub(super) const OBJECTIONS: f64 = 0.0075;
+
+/// Unused, that budget grows to so many.
+pub(super) const MAX_BALANCE: f64 = 2.0;
+
+/// Time that trying more may cost, because the server asks to wait, as a share of all time.
+pub(super) const WAITING: f64 = 0.02;
+
+/// How long no trial is made after one.
+pub(super) const MIN_REST: Duration = Duration::from_secs(2);
+
+/// How long after it was found a limit is confirmed, where that makes all wait.
+pub(super) const CONFIRM: Duration = Duration::from_secs(4);
+
+/// A trial begins so many times above the rate, and rises by this share of it after each step, in seconds, up to so
+/// many times.
+pub(super) const FIRST_TRIAL: f64 = 1.03;
+pub(super) const TRIAL_RISE: f64 = 0.04;
+pub(super) const TRIAL_STEP: f64 = 0.25;
+pub(super) const MAX_TRIAL: f64 = 2.0;
+
+/// It succeeds when it has gone beyond the limit by so many times what the server let pass before, and so many requests.
+pub(super) const BEYOND: f64 = 1.5;
+pub(super) const BEYOND_REQUESTS: f64 = 3.0;
+
+/// What a server lets pass beyond its limit before it objects, until that is known: as a share of a second's requests,
+/// and so many at least.
+pub(super) const FIRST_EXCESS: f64 = 0.12;
+pub(super) const FIRST_EXCESS_REQUESTS: f64 = 4.0;
+
+/// One that fails when it has come so many times beyond the rate moves it so many times closer.
+pub(super) const FAR: f64 = 1.05;
+pub(super) const CLOSER: f64 = 1.01;
+
+/// But not to what was objected to within this time.
+pub(super) const REFUTED_FOR: Duration = Duration::from_mins(1);
+
+// How it waits.
+
+/// How long nothing is sent after an objection that does not say: so many requests' time, at least and at most.
+pub(super) const PAUSE_REQUESTS: f64 = 1.5;
+pub(super) const MIN_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const MAX_FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Then one request goes, and if that is not accepted either, twice as long, up to this.
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(8);
+
+/// A server that says 0 still meant that there were too many.
+pub(super) const MIN_RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// From here on, waiting is what objections cost most.
+pub(super) const LONG_WAIT: Duration = Duration::from_millis(500);
+
+/// How late a timer may wake without the time being lost: a little more than a timer's tick. What is caught up is less
+/// than one request at any rate that a person would set.
+pub(super) const TOLERANCE: Duration = Duration::from_millis(2);
+
+/// What is left of a quota is spread over the time until it is filled again, when that is no longer than this. Of a
+/// quota for a day, nobody wants that.
+pub(super) const MAX_SPREAD: Duration = Duration::from_mins(2);
+
+/// Failures in a row that make an outage as far as the pace goes: a few unlucky IDs cost no more than a second.
+pub(super) const OUTAGE_FAILURES: u32 = 5;
+
+/// During an outage one request goes in this time, to see whether it is over.
+pub(super) const OUTAGE_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,0 +1,237 @@
+//! The pacer, in simulated time, against models of all kinds of servers.
+
+mod cases;
+mod report;
+mod simulator;
+
+use std::time::Duration;
+
+use scale_export::fetch::Rate;
+use scale_export::fetch::pace::{Answer, Learned, Pacer, State, Take};
+use scale_export::sandbox::limit::LimitPlan;
+
+use cases::{Case, cases};
+use simulator::{Latency, Scene, Second, run};
+
+/// From here on the pace has been found, in seconds.
+const FOUND: usize = 10;
+
+/// Objections that finding it may cost, and as a share of the requests if that is more: the contract.
+const EARLY: f64 = 20.0;
+const EARLY_SHARE: f64 = 0.05;
+
+/// Each case begins at so many points of the server's windows, with other chances each time.
+const STARTS: u32 = 5;
+
+/// And there, by how much a single start may miss what is asked of all.
+const SPREAD: f64 = 0.10;
+
+/// What came of a case.
+#[derive(Debug, Clone)]
+struct Result {
+    seconds: Vec<Second>,
+    /// Of what was allowed after the first seconds, the share that was used, and the share of requests that were
+    /// answered 429.
+    used: f64,
+    rejected: f64,
+    /// Requests that were answered 429 in the first seconds, and their share.
+    early: f64,
+    early_share: f64,
+}
+
+fn sum(seconds: &[Second], of: impl Fn(&Second) -> u32) -> f64 {
+    f64::from(seconds.iter().map(of).sum::<u32>())
+}
+
+fn measure(case: &Case, start: u32) -> Result {
+    let mut scene = case.scene.clone();
+    scene.seed = start.into();
+    // Steps that are no part of a window.
+    scene.offset = Duration::from_millis(233) * start;
+    let pacer = Pacer::new(Rate::Learned, None, scene.concurrency);
+    let (seconds, _) = run(&scene, pacer);
+    let (first, rest) = seconds.split_at(FOUND);
+    let middles =
+        (FOUND..seconds.len()).map(|second| Duration::from_millis(second as u64 * 1_000 + 500));
+    let allowed: f64 = middles.map(|at| case.allowed_at(at)).sum();
+    let early = sum(first, |second| second.rejected);
+    Result {
+        used: sum(rest, |second| second.accepted) / allowed,
+        rejected: sum(rest, |second| second.rejected) / sum(rest, |second| second.sent).max(1.0),
+        early,
+        early_share: early / sum(first, |second| second.sent).max(1.0),
+        seconds,
+    }
+}
+
+/// All starts of a case.
+fn measure_all(case: &Case) -> Vec<Result> {
+    (0..STARTS).map(|start| measure(case, start)).collect()
+}
+
+fn mean(results: &[Result], of: impl Fn(&Result) -> f64) -> f64 {
+    results.iter().map(of).sum::<f64>() / f64::from(STARTS)
+}
+
+/// What a case misses of what is asked of it.
+fn misses(case: &Case, results: &[Result]) -> Vec<String> {
+    let mut misses = Vec::new();
+    for result in results {
+        if result.early > EARLY && result.early_share > EARLY_SHARE {
+            misses.push(format!("{} objections at first", result.early));
+        }
+    }
+    let Some(want) = case.want else {
+        return misses;
+    };
+    let used = mean(results, |result| result.used);
+    let rejected = mean(results, |result| result.rejected);
+    if used < want.used
+        || results
+            .iter()
+            .any(|result| result.used < want.used - SPREAD)
+    {
+        misses.push(format!("used {:.1} %", used * 100.0));
+    }
+    if rejected > want.rejected {
+        misses.push(format!("{:.2} % answered 429", rejected * 100.0));
+    }
+    misses
+}
+
+#[test]
+fn every_kind_of_limit_is_found_and_used() {
+    let mut missed = Vec::new();
+    for case in cases() {
+        let what = misses(&case, &measure_all(&case));
+        if !what.is_empty() {
+            missed.push(format!("{}: {}", case.name, what.join(", ")));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// A server of this limit that answers within this time.
+fn scene(limit: &str, latency: f64) -> Scene {
+    Scene {
+        plan: LimitPlan {
+            limits: vec![limit.parse().unwrap()],
+            ..LimitPlan::default()
+        },
+        latency: Latency::Fixed(latency),
+        retry_after: None,
+        tells_quota: false,
+        concurrency: 32,
+        time: Duration::from_mins(1),
+        offset: Duration::ZERO,
+        seed: 0,
+    }
+}
+
+#[test]
+fn an_outage_costs_one_request_a_second() {
+    let case = cases()
+        .into_iter()
+        .find(|case| case.name.contains("away"))
+        .unwrap();
+    let Result { seconds, .. } = measure(&case, 0);
+    // What was under way when it began, and the failures that show it.
+    assert!(sum(&seconds[20..22], |second| second.away) <= 12.0);
+    for second in &seconds[22..50] {
+        assert!(second.sent <= 1, "{second:?}");
+    }
+    let after = sum(&seconds[51..60], |second| second.accepted);
+    assert!(after > 850.0, "{after}");
+}
+
+#[test]
+fn a_rate_that_is_given_is_never_exceeded() {
+    for limit in [1.0, 30.0, 100.0] {
+        let pacer = Pacer::new(Rate::Limit(limit), None, 32);
+        let (seconds, _) = run(&scene("token_bucket=1000/s", 0.01), pacer);
+        for second in &seconds {
+            assert!(f64::from(second.sent) <= limit + 1.0, "{second:?}");
+        }
+        let all = sum(&seconds, |second| second.accepted);
+        assert!(all > limit * 59.0, "{limit}: {all}");
+    }
+}
+
+#[test]
+fn what_was_learned_is_where_the_next_run_begins() {
+    let scene = scene("token_bucket=300/s", 0.01);
+    let (_, pacer) = run(&scene, Pacer::new(Rate::Learned, None, 32));
+    let learned = pacer.learned().unwrap();
+    assert!(
+        learned.is_limit && (280.0..=305.0).contains(&learned.rate),
+        "{learned:?}"
+    );
+    let (seconds, _) = run(&scene, Pacer::new(Rate::Learned, Some(learned), 32));
+    let (first, rest) = seconds.split_at(FOUND);
+    let used = sum(first, |second| second.accepted);
+    assert!(used > 2_800.0, "{used}");
+    let rejected = sum(first, |second| second.rejected) + sum(rest, |second| second.rejected);
+    assert!(rejected < 60.0 * 3.0, "{rejected}");
+}
+
+#[test]
+fn what_was_learned_is_a_starting_point_only() {
+    let remembered = |rate| {
+        Some(Learned {
+            rate,
+            is_limit: true,
+            in_flight: None,
+        })
+    };
+    for (limit, before) in [
+        (5, 500.0),
+        (20, 500.0),
+        (100, 500.0),
+        (500, 5.0),
+        (500, 100.0),
+    ] {
+        let scene = scene(&format!("token_bucket={limit}/s"), 0.01);
+        let pacer = Pacer::new(Rate::Learned, remembered(before), 32);
+        let (seconds, _) = run(&scene, pacer);
+        let first = &seconds[..FOUND];
+        let early = sum(first, |second| second.rejected);
+        let share = early / sum(first, |second| second.sent);
+        assert!(
+            early <= EARLY || share <= EARLY_SHARE,
+            "{limit} after {before}: {early}"
+        );
+        let used = sum(&seconds[20..], |second| second.accepted) / (f64::from(limit) * 40.0);
+        assert!(used > 0.94, "{limit} after {before}: {used}");
+    }
+    // What cannot be is not believed.
+    for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE] {
+        let pacer = Pacer::new(Rate::Learned, remembered(rate), 32);
+        let (seconds, _) = run(&scene("token_bucket=100/s", 0.01), pacer);
+        let all = sum(&seconds, |second| second.accepted);
+        assert!(all > 2_000.0, "{rate}: {all}");
+    }
+}
+
+#[test]
+fn objections_that_belong_together_count_once() {
+    let mut pacer = Pacer::new(Rate::Limit(1_000.0), None, 32);
+    let mut sent = Vec::new();
+    let mut now = Duration::ZERO;
+    while sent.len() < 20 {
+        match pacer.take(now) {
+            Take::Now(one) => sent.push(one),
+            Take::At(at) => now = at,
+            Take::WhenAnswered => panic!("nothing has ended"),
+        }
+    }
+    let mut rates = Vec::new();
+    for one in sent {
+        now += Duration::from_micros(100);
+        pacer.end(one, now, Answer::Objected(None));
+        rates.push(pacer.rate());
+    }
+    assert_eq!(pacer.state(), State::Waiting);
+    rates.dedup();
+    assert_eq!(rates.len(), 1, "{rates:?}");
+    assert!(rates[0].unwrap() < 1_000.0);
+}

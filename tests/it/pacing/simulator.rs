@@ -1,0 +1,219 @@
+//! The pacer against a model of a server, in simulated time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use scale_export::fetch::pace::{Answer, Pacer, Quota, Sent, Take};
+use scale_export::sandbox::limit::{Admission, LimitPlan, Limiter};
+
+/// A timer wakes this late at most, as those of a busy machine do.
+const LATENESS: f64 = 0.002;
+
+/// A request and its answer are on the way this long, each.
+const WAY: Duration = Duration::from_micros(500);
+
+/// How long an accepted request takes, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Latency {
+    Fixed(f64),
+    /// Between half of it and one and a half times it.
+    Uniform(f64),
+    /// A few take many times as long.
+    Long(f64),
+}
+
+/// The means of twenty equal parts of the exponential distribution: the same on every machine, which its logarithms
+/// are not.
+const EXPONENTIAL: [f64; 20] = [
+    0.025, 0.078, 0.134, 0.193, 0.255, 0.322, 0.393, 0.470, 0.554, 0.645, 0.745, 0.856, 0.982,
+    1.125, 1.292, 1.494, 1.746, 2.086, 2.609, 3.996,
+];
+
+/// A server and a client.
+#[derive(Debug, Clone)]
+pub(super) struct Scene {
+    pub(super) plan: LimitPlan,
+    pub(super) latency: Latency,
+    pub(super) retry_after: Option<Duration>,
+    /// Does the server tell in headers what is left?
+    pub(super) tells_quota: bool,
+    pub(super) concurrency: usize,
+    pub(super) time: Duration,
+    /// How long the server has been up when the client starts.
+    pub(super) offset: Duration,
+    pub(super) seed: u64,
+}
+
+impl Scene {
+    /// The plan with times as the server's clock has them.
+    fn plan_there(&self) -> LimitPlan {
+        let mut plan = self.plan.clone();
+        for (at, _) in &mut plan.changes {
+            *at += self.offset;
+        }
+        let others = plan.other_clients.iter_mut().map(|other| &mut other.span);
+        for span in others.chain(&mut plan.outages) {
+            span.from += self.offset;
+            span.until += self.offset;
+        }
+        plan
+    }
+}
+
+/// What happened in a second.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Second {
+    pub(super) sent: u32,
+    pub(super) accepted: u32,
+    pub(super) rejected: u32,
+    /// Requests that found the server away.
+    pub(super) away: u32,
+}
+
+/// Something that happens at a time.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Arrive(Sent),
+    /// The server has the answer.
+    Ready,
+    Answer(Sent, Answer, Option<Quota>),
+}
+
+struct Simulation<'s> {
+    scene: &'s Scene,
+    pacer: Pacer,
+    limiter: Limiter,
+    random: fastrand::Rng,
+    /// What is to happen, by number; and when, the earliest first.
+    events: Vec<Event>,
+    queue: BinaryHeap<Reverse<(Duration, usize)>>,
+    seconds: Vec<Second>,
+    under_way: usize,
+}
+
+/// Runs it; what happened in each second, and the pacer as it is in the end.
+pub(super) fn run(scene: &Scene, pacer: Pacer) -> (Vec<Second>, Pacer) {
+    let seconds = usize::try_from(scene.time.as_secs()).unwrap();
+    let mut simulation = Simulation {
+        scene,
+        pacer,
+        limiter: Limiter::new(scene.plan_there()),
+        random: fastrand::Rng::with_seed(scene.seed),
+        events: Vec::new(),
+        queue: BinaryHeap::new(),
+        seconds: vec![Second::default(); seconds],
+        under_way: 0,
+    };
+    // When the sender looks again; nothing while it waits for an answer.
+    let mut wake = Some(Duration::ZERO);
+    loop {
+        let next = simulation.queue.peek().map(|Reverse((at, _))| *at);
+        match wake.filter(|wake| next.is_none_or(|next| *wake <= next)) {
+            Some(now) if now >= scene.time => break,
+            Some(now) => wake = simulation.send(now),
+            None => {
+                let Some(Reverse((now, event))) = simulation.queue.pop() else {
+                    break;
+                };
+                if now >= scene.time {
+                    break;
+                }
+                if simulation.happen(now, simulation.events[event]) {
+                    wake = Some(wake.map_or(now, |wake| wake.min(now)));
+                }
+            }
+        }
+    }
+    (simulation.seconds, simulation.pacer)
+}
+
+impl Simulation<'_> {
+    /// Sends a request if it may go; when to look again.
+    fn send(&mut self, now: Duration) -> Option<Duration> {
+        if self.under_way >= self.scene.concurrency {
+            return None;
+        }
+        match self.pacer.take(now) {
+            Take::Now(sent) => {
+                self.under_way += 1;
+                self.second(now).sent += 1;
+                self.at(now + WAY, Event::Arrive(sent));
+                Some(now)
+            }
+            Take::At(due) => {
+                let late = self.random.f64() * LATENESS;
+                Some(due.max(now) + Duration::from_secs_f64(late))
+            }
+            Take::WhenAnswered => None,
+        }
+    }
+
+    /// True when an answer has come.
+    fn happen(&mut self, now: Duration, event: Event) -> bool {
+        match event {
+            Event::Arrive(sent) => {
+                let there = now + self.scene.offset;
+                let admission = self.limiter.arrive(there);
+                let told = self.limiter.quota(there).filter(|_| self.scene.tells_quota);
+                let quota = told.map(|quota| Quota {
+                    left: quota.left,
+                    reset: quota.reset,
+                });
+                let (took, answer) = match admission {
+                    Admission::Admitted(wait) => {
+                        self.second(now).accepted += 1;
+                        let took = wait + self.latency();
+                        self.at(now + took, Event::Ready);
+                        (took, Answer::Accepted)
+                    }
+                    Admission::Rejected => {
+                        self.second(now).rejected += 1;
+                        (Duration::ZERO, Answer::Objected(self.scene.retry_after))
+                    }
+                    Admission::Away => {
+                        self.second(now).away += 1;
+                        (Duration::ZERO, Answer::Failed)
+                    }
+                };
+                self.at(now + took + WAY, Event::Answer(sent, answer, quota));
+                false
+            }
+            Event::Ready => {
+                self.limiter.leave();
+                false
+            }
+            Event::Answer(sent, answer, quota) => {
+                self.under_way -= 1;
+                if let Some(quota) = quota {
+                    self.pacer.told(&[quota], now);
+                }
+                self.pacer.end(sent, now, answer);
+                true
+            }
+        }
+    }
+
+    fn at(&mut self, at: Duration, event: Event) {
+        self.queue.push(Reverse((at, self.events.len())));
+        self.events.push(event);
+    }
+
+    fn second(&mut self, now: Duration) -> &mut Second {
+        let index = usize::try_from(now.as_secs()).unwrap();
+        &mut self.seconds[index]
+    }
+
+    fn latency(&mut self) -> Duration {
+        let share = self.random.f64();
+        let seconds = match self.scene.latency {
+            Latency::Fixed(seconds) => seconds,
+            Latency::Uniform(mean) => mean * (0.5 + share),
+            Latency::Long(mean) => {
+                let part = self.random.usize(..EXPONENTIAL.len());
+                mean * EXPONENTIAL[part]
+            }
+        };
+        Duration::from_secs_f64(seconds)
+    }
+}
