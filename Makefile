@@ -1,4 +1,4 @@
-.PHONY: help test demo lint bless pacing-report bench bench-resume fuzz
+.PHONY: help test demo lint bless pacing-report bench bench-resume bench-pacing fuzz
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -27,6 +27,10 @@ lint: ## Format and lints
 
 bench: ## Ways from JSON to columns, side by side
 	cargo bench --locked --quiet --bench json_to_columns
+
+bench-pacing: ## The pace against real servers with hidden limits; needs nginx, takes a quarter of an hour
+	cargo build --release --locked
+	python3 benches/pacing.py
 
 bench-resume: ## How fast a run finds out what earlier ones left
 	cargo bench --locked --quiet --bench open_journal

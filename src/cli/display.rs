@@ -204,6 +204,7 @@ impl Counts {
             "retries": self.retries,
             "failed": self.failed,
             "rate": self.rate,
+            "pace": self.state,
             "cooling_down": self.cooling().map(|wait| wait.as_secs_f64()),
             "bytes_needed": self.space.map(|(needed, _)| needed),
             "bytes_free": self.space.map(|(_, free)| free),
@@ -240,12 +241,18 @@ impl Display {
     }
 }
 
+/// Changes of the pace are told when they are at least this large, and waits when they are at least this long.
+const TOLD_CHANGE: f64 = 0.2;
+const TOLD_WAIT: Duration = Duration::from_secs(1);
+
 struct Screen {
     options: DisplayOptions,
     bar: Option<ProgressBar>,
     show_lines: bool,
     started: Instant,
     counts: Counts,
+    /// The pace that was told last.
+    told_rate: Option<f64>,
 }
 
 impl Screen {
@@ -285,6 +292,7 @@ impl Screen {
                 offline: options.offline,
                 ..Counts::default()
             },
+            told_rate: None,
         }
     }
 
@@ -381,7 +389,7 @@ impl Screen {
                     &json!({"task_id": task_id, "kind": kind, "reason": message}),
                 );
             }
-            Event::Pace { rate, cooling_down, state } if verbose => {
+            Event::Pace { rate, cooling_down, state } if verbose && self.is_news(*rate, *cooling_down) => {
                 let pace = rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{rate:.1} requests a second"));
                 let text = match cooling_down {
                     Some(wait) => format!("the server asked to slow down: {pace} after {:.1} s", wait.as_secs_f64()),
@@ -392,6 +400,19 @@ impl Screen {
             }
             _ => {}
         }
+    }
+
+    /// Is a change of the pace worth a line? Trials that come to nothing are not.
+    fn is_news(&mut self, rate: Option<f64>, wait: Option<Duration>) -> bool {
+        let has_changed = match (self.told_rate, rate) {
+            (Some(told), Some(rate)) => (rate - told).abs() > told * TOLD_CHANGE,
+            (told, rate) => told != rate,
+        };
+        let is_news = has_changed || wait.is_some_and(|wait| wait >= TOLD_WAIT);
+        if is_news {
+            self.told_rate = rate;
+        }
+        is_news
     }
 
     fn log(&self, event: &str, text: &str, fields: &Value) {
@@ -425,6 +446,7 @@ pub(super) fn write_stderr(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fetch::pace::State;
 
     #[test]
     fn a_line_says_what_goes_on() {
@@ -502,11 +524,25 @@ mod tests {
             retries: 12_345,
             failed: 1_234,
             cooling_until: Some(Instant::now() + Duration::from_mins(5)),
+            rate: Some(12_345.6),
+            state: State::Trying.as_str(),
             ..Counts::default()
         };
         let far = counts.how_far(Duration::from_secs(10));
-        let goes = counts.how_it_goes();
         assert!(BAR_WIDTH + 1 + far.len() <= 80, "{far}");
-        assert!(goes.len() <= 80, "{goes}");
+        let waits = counts.how_it_goes();
+        assert!(
+            waits.len() <= 80 && waits.contains("waiting 300 s"),
+            "{waits}"
+        );
+        let counts = Counts {
+            cooling_until: None,
+            ..counts
+        };
+        let tries = counts.how_it_goes();
+        assert!(
+            tries.len() <= 80 && tries.contains("trying more"),
+            "{tries}"
+        );
     }
 }

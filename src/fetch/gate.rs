@@ -125,6 +125,9 @@ impl Gate {
         drop(pacer);
         self.ended.notify_one();
         if has_changed {
+            let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            *shown = rate.map(|rate| (rate, state));
+            drop(shown);
             self.events.send(Event::Pace {
                 rate,
                 cooling_down: waits,

@@ -49,7 +49,7 @@ pub use walk::{Place, Surprises};
 /// How fast to ask.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rate {
-    /// Begin slowly, climb until the server objects.
+    /// Find out what the server takes.
     Learned,
     /// Begin at this many requests a second and never exceed it.
     Limit(f64),

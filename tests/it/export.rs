@@ -340,7 +340,7 @@ fn a_hidden_limit_is_found_and_respected() {
     let (_, output) = export_at("", &server, base.path(), "out", &task_ids(300), &[]);
     assert_exit(&output, 0);
     assert!(
-        server.rejected() < server.requests() / 2,
+        server.rejected() <= 20,
         "{} of {}",
         server.rejected(),
         server.requests()

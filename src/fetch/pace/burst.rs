@@ -145,3 +145,67 @@ impl Bursts {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A server that takes 100 a second is asked for 120, with a burst every second and 20 ms of waiting after each.
+    fn saturated(seconds: u32) -> Bursts {
+        let mut bursts = Bursts::default();
+        let mut sent = 0;
+        for second in 0..seconds {
+            bursts.begin(SECOND * second, sent, 120.0);
+            bursts.resume(SECOND * second + Duration::from_millis(20));
+            sent += 120;
+            for rejected in 0..20 {
+                bursts.rejected(sent - rejected);
+            }
+        }
+        bursts
+    }
+
+    #[test]
+    fn what_is_accepted_above_the_limit_is_the_limit() {
+        let bursts = saturated(4);
+        let measured = bursts.measure(SECOND * 4, 481).unwrap();
+        assert!((measured.accepted - 400.0).abs() < 1.5, "{measured:?}");
+        assert!((measured.least - 100.0).abs() < 1.0, "{measured:?}");
+        let most = measured.most.unwrap();
+        assert!((100.0..103.0).contains(&most), "{measured:?}");
+    }
+
+    #[test]
+    fn what_was_lost_leaves_the_upper_end_open() {
+        let mut bursts = saturated(4);
+        // For a while nobody asked for what the server had.
+        bursts.rate_is(50.0);
+        bursts.rate_is(120.0);
+        let measured = bursts.measure(SECOND * 4, 481).unwrap();
+        assert!(
+            measured.most.is_none() && measured.least > 98.0,
+            "{measured:?}"
+        );
+        bursts.forget_older();
+        assert_eq!(
+            bursts.measure(SECOND * 3 + SECOND / 2, 420),
+            None,
+            "too short"
+        );
+        bursts.forget();
+        assert_eq!(bursts.measure(SECOND * 9, 900), None);
+    }
+
+    #[test]
+    fn bursts_that_come_soon_are_told_from_others() {
+        let mut bursts = Bursts::default();
+        assert!(!bursts.is_quick(SECOND, 10), "there was none before");
+        bursts.begin(SECOND, 10, 100.0);
+        bursts.resume(SECOND);
+        assert!(bursts.is_quick(SECOND * 3 / 2, 60), "half a second");
+        assert!(bursts.is_quick(SECOND * 9, 20), "ten requests");
+        assert!(!bursts.is_quick(SECOND * 3, 200));
+    }
+}

@@ -282,6 +282,7 @@ impl Flight {
         in_flight >= LEAST_GUESSED && below >= ACCEPTED_BELOW && above <= ACCEPTED_BY_CHANCE
     }
 
+    /// Does what was rejected of late show a bound? Then that is the bound.
     fn is_counted(&mut self) -> bool {
         let all: f64 = self.history.iter().map(|(_, rejected)| rejected).sum();
         let sum = |counts: &[(f64, f64)]| {
@@ -319,5 +320,107 @@ impl Flight {
     /// And takes that back.
     pub(super) fn lower(&mut self) {
         self.counted = self.counted.map(|counted| (counted - 1.0).max(1.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn with_latency(milliseconds: u64) -> Flight {
+        let mut flight = Flight::new(64, None);
+        for _ in 0..LATENCIES {
+            flight.latency(Duration::from_millis(milliseconds));
+        }
+        flight
+    }
+
+    #[test]
+    fn no_more_are_under_way_than_rate_and_latency_need() {
+        let flight = with_latency(50);
+        // 100 a second for 50 ms are five; twice that, and some.
+        assert!(
+            (10..=18).contains(&flight.bound(100.0)),
+            "{}",
+            flight.bound(100.0)
+        );
+        assert_eq!(flight.bound(1e6), 64, "and never more than was allowed");
+        assert_eq!(flight.bound(0.01), 3);
+        assert_eq!(flight.bound(f64::INFINITY), 64);
+        assert_eq!(
+            Flight::new(64, None).bound(10.0),
+            64,
+            "nothing is known yet"
+        );
+        assert_eq!(
+            Flight::new(0, Some(0.0)).bound(10.0),
+            1,
+            "none would be for ever"
+        );
+    }
+
+    #[test]
+    fn an_objection_to_more_than_ever_is_tried_as_a_bound() {
+        let accepted = || {
+            let mut flight = Flight::new(64, None);
+            for _ in 0..10 {
+                for in_flight in 1..=8 {
+                    flight.note(in_flight, false, SECOND);
+                }
+            }
+            flight
+        };
+        let mut flight = accepted();
+        assert!(flight.objected(9, true));
+        assert_eq!(flight.counted(), Some(8.0));
+        // Fewer under way, and still an objection: it was the rate.
+        assert!(!flight.objected(6, true));
+        assert_eq!(flight.counted(), None);
+        assert!(!flight.objected(9, true), "that was tried");
+        // What was accepted often is no bound.
+        assert!(!accepted().objected(7, true));
+        assert!(!accepted().objected(9, false), "it may not be tried");
+    }
+
+    #[test]
+    fn a_bound_that_is_lowered_again_and_again_is_none() {
+        let mut flight = Flight::new(64, Some(8.0));
+        flight.raise();
+        for _ in 0..MOST_LOWERED {
+            let counted = flight.counted();
+            assert!(flight.objected(20, false), "sent before it was lowered");
+            assert_eq!(flight.counted(), counted);
+            assert!(flight.objected(flight.bound(f64::INFINITY), false));
+            assert!(flight.counted() < counted);
+        }
+        assert!(!flight.objected(flight.bound(f64::INFINITY), false));
+        assert_eq!(flight.counted(), None);
+    }
+
+    #[test]
+    fn answers_that_come_later_when_more_is_asked_are_a_queue() {
+        let mut flight = with_latency(20);
+        for _ in 0..64 {
+            if !flight.has_room(100.0) {
+                break;
+            }
+            flight.send();
+        }
+        assert_eq!(
+            flight.look(SECOND, 100.0),
+            None,
+            "it tries a higher bound first"
+        );
+        // Answers are as many as before, and later.
+        for _ in 0..TRIAL_ANSWERS + 36 {
+            flight.latency(Duration::from_millis(40));
+        }
+        let answered = flight.look(SECOND * 2, 100.0);
+        assert!(
+            answered.is_some_and(|rate| (99.0..=101.0).contains(&rate)),
+            "{answered:?}"
+        );
     }
 }

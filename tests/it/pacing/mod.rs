@@ -1,6 +1,7 @@
 //! The pacer, in simulated time, against models of all kinds of servers.
 
 mod cases;
+mod program;
 mod report;
 mod simulator;
 

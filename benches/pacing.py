@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""The pace for real: `scale-export` against servers with hidden limits, measured by neither of them.
+
+Between the program and the sandbox stands an nginx that writes down when which answer was given; in the cases called
+`nginx` it is also what limits. Prints a table in Markdown. Needs nginx (Debian: nginx-light) and a release build:
+
+    cargo build --release && python3 benches/pacing.py --jobs 6
+
+Each case takes a minute or 2,000 tasks, whichever is longer; all of them together about a quarter of an hour.
+"""
+
+import argparse
+import concurrent.futures
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+FOUND = 10
+"""Seconds after which the pace must have been found."""
+
+CONF = """
+daemon off; pid {run}/pid; error_log {run}/error.log warn; worker_processes 1; worker_rlimit_nofile 8192;
+events {{ worker_connections 4096; }}
+http {{
+  log_format answers '$msec $status'; access_log {run}/access.log answers;
+  client_body_temp_path {run}/1; proxy_temp_path {run}/2; fastcgi_temp_path {run}/3; uwsgi_temp_path {run}/4;
+  scgi_temp_path {run}/5; keepalive_requests 10000000; keepalive_timeout 300s;
+  upstream sandbox {{ server 127.0.0.1:{behind}; keepalive 256; }}
+  {zone}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      {limit}
+      proxy_pass http://sandbox; proxy_http_version 1.1; proxy_set_header Connection "";
+    }}
+    error_page 429 @limited;
+    location @limited {{ add_header Retry-After 1 always; return 429 '{{"error":"too many requests"}}'; }}
+  }}
+}}
+"""
+
+
+class Case:
+    """A server, and what it allows from second to second."""
+
+    def __init__(self, name, allowed, sandbox=(), nginx=None, want=(95, 1), seconds=None):
+        self.name, self.sandbox, self.nginx, self.want = name, list(sandbox), nginx, want
+        first = allowed(0)
+        self.seconds = seconds or max(60, round(2000 / first))
+        self.allowed = allowed
+
+
+def constant(rate):
+    return lambda _second: rate
+
+
+def cases():
+    for rate in (5, 20, 100, 500):
+        yield Case(f"nginx, burst of 20, Retry-After: 1, {rate}/s", constant(rate), nginx=(rate, 20))
+        for kind in ("token_bucket", "fixed_window", "sliding_window"):
+            words = kind.replace("_", " ")
+            yield Case(f"sandbox, {words}, {rate}/s", constant(rate), ["--limit", f"{kind}={rate}/s"])
+        seconds = max(60, round(2000 / rate))
+        half = seconds // 2
+        for what, factor in (("halves", 0.5), ("triples", 3)):
+            changed = lambda second, rate=rate, half=half, factor=factor: rate * (factor if second >= half else 1)
+            options = ["--limit", f"token_bucket={rate}/s", "--limit-change", f"{half}s={factor}"]
+            yield Case(f"sandbox, {rate}/s, {what} in the middle", changed, options, want=(90, 2), seconds=seconds)
+    for count, latency in ((4, 50), (8, 50), (16, 100)):
+        # Half of the jitter is added on average, and the connection takes its time.
+        rate = count / (latency / 1000)
+        options = ["--limit", f"concurrency={count}", "--latency", f"{latency}ms"]
+        yield Case(f"sandbox, {count} at a time, {latency} ms", constant(rate), options, want=(90, 2))
+    away = lambda second: 0 if 20 <= second < 50 else 100
+    yield Case(
+        "sandbox, 100/s, away from 20 s to 50 s",
+        away,
+        ["--limit", "token_bucket=100/s", "--outage", "20s-50s"],
+        want=(90, 2),
+    )
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for(port):
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise SystemExit(f"nothing listens on port {port}")
+
+
+def measure(case, program):
+    with tempfile.TemporaryDirectory() as place:
+        run = pathlib.Path(place)
+        port, behind = free_port(), free_port()
+        zone = limit = ""
+        if case.nginx:
+            rate, burst = case.nginx
+            zone = f"limit_req_zone $server_port zone=one:1m rate={rate}r/s;"
+            limit = f"limit_req zone=one burst={burst} nodelay; limit_req_status 429;"
+        conf = CONF.format(run=run, port=port, behind=behind, zone=zone, limit=limit)
+        (run / "nginx.conf").write_text(conf)
+        # More than can be fetched in the time: the run is stopped.
+        count = round(sum(case.allowed(second) for second in range(case.seconds)) * 1.5) + 1000
+        (run / "ids.txt").write_text("".join(f"task_{number}\n" for number in range(1, count + 1)))
+        started = []
+        try:
+            sandbox = [program, "sandbox", "--port", str(behind), *case.sandbox]
+            started.append(subprocess.Popen(sandbox, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            begin = time.time()
+            started.append(subprocess.Popen(["nginx", "-c", run / "nginx.conf", "-p", run]))
+            wait_for(behind)
+            wait_for(port)
+            export = [program, "--ids", run / "ids.txt", "--out", run / "out", "--plan", "ids"]
+            export += ["--base-url", f"http://127.0.0.1:{port}", "--quiet"]
+            key = {"SCALE_API_KEY": "test_key", "PATH": "/usr/bin:/bin"}
+            client = subprocess.Popen(export, env=key, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            started.append(client)
+            begin = time.time() if case.nginx else begin
+            time.sleep(case.seconds + 1 - (time.time() - begin))
+            if client.poll() is not None:
+                raise SystemExit(f"{case.name}: ended early: {client.stderr.read().decode()}")
+            client.send_signal(signal.SIGINT)
+            client.wait()
+        finally:
+            for process in started:
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait()
+        return judge(case, (run / "access.log").read_text())
+
+
+def judge(case, log):
+    answers = [(float(at), int(status)) for at, status in (line.split() for line in log.splitlines())]
+    first = min(at for at, _ in answers)
+    seconds = [{200: 0, 429: 0, 503: 0} for _ in range(case.seconds)]
+    for at, status in answers:
+        second = int(at - first)
+        if second < case.seconds:
+            seconds[second][status] = seconds[second].get(status, 0) + 1
+    late = seconds[FOUND:]
+    allowed = sum(case.allowed(second) for second in range(FOUND, case.seconds))
+    used = 100 * sum(second[200] for second in late) / allowed
+    rejected = 100 * sum(second[429] for second in late) / max(1, sum(sum(second.values()) for second in late))
+    early = sum(second[429] for second in seconds[:FOUND])
+    early_all = sum(sum(second.values()) for second in seconds[:FOUND])
+    away = max((second[503] for second in late), default=0)
+    ok = used >= case.want[0] and rejected <= case.want[1] and (early <= 20 or early <= 0.05 * early_all)
+    return used, rejected, early, away, ok
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--program", default="target/release/scale-export")
+    parser.add_argument("--jobs", type=int, default=6, help="cases at a time")
+    parser.add_argument("--only", default="", help="cases whose name matches this expression")
+    options = parser.parse_args()
+    program = pathlib.Path(options.program).resolve()
+    chosen = [case for case in cases() if re.search(options.only, case.name)]
+    # The longest first.
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        order = sorted(chosen, key=lambda case: -case.seconds)
+        results = dict(zip(order, pool.map(lambda case: measure(case, program), order)))
+    print("| server | used | 429 | 429 at first | asked |\n|---|--:|--:|--:|--:|")
+    missed = 0
+    for case in chosen:
+        used, rejected, early, away, ok = results[case]
+        missed += not ok
+        note = "" if ok else " (missed)"
+        if away:
+            note += f", at most {away} requests a second while away"
+        want = f"{case.want[0]} %, {case.want[1]} %"
+        print(f"| {case.name} | {used:.1f} % | {rejected:.2f} % | {early} | {want}{note} |")
+    sys.exit(missed > 0)
+
+
+main()

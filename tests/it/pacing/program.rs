@@ -1,0 +1,194 @@
+//! The pace of the program itself, against the sandbox in real time.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use scale_export::sandbox::limit::LimitPlan;
+use scale_export::sandbox::{QuotaHeaders, Sandbox, SandboxConfig};
+use serde_json::Value;
+
+use crate::support::{KEY, program, sandbox, task_ids};
+
+/// A server with a limit that nobody is told of.
+fn limited(limit: &str) -> SandboxConfig {
+    SandboxConfig {
+        limits: LimitPlan {
+            limits: vec![limit.parse().unwrap()],
+            ..LimitPlan::default()
+        },
+        ..SandboxConfig::default()
+    }
+}
+
+/// An export of so many tasks at the rate that it learns; the first ones are left out.
+fn command(server: &Sandbox, base: &Path, ids: &[String]) -> Command {
+    let list = base.join("ids.txt");
+    fs::write(&list, ids.join("\n")).unwrap();
+    let mut command = program();
+    command
+        .env("SCALE_API_KEY", KEY)
+        .args(["--base-url", &server.base_url(), "--summary", "-"])
+        .arg("--ids")
+        .arg(list)
+        .arg("--out")
+        .arg(base.join("out"));
+    command
+}
+
+fn summary(output: &Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn memory(base: &Path) -> std::path::PathBuf {
+    base.join("out/.scale-export/pace.json")
+}
+
+#[test]
+fn a_hidden_limit_is_found_told_and_remembered() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(limited("token_bucket=100/s"));
+    let ids = task_ids(700);
+    let output = command(&server, base.path(), &ids)
+        .arg("-v")
+        .output()
+        .unwrap();
+    let told = summary(&output);
+    assert!(server.rejected() <= 20, "{}", server.rejected());
+    let rate = told["pace"]["rate"].as_f64().unwrap();
+    // A busy machine sends no more than it can.
+    assert!((60.0..=110.0).contains(&rate), "{told}");
+    assert_eq!(told["pace"]["is_limit"], true);
+    #[expect(clippy::cast_precision_loss, reason = "hundreds")]
+    let share = server.rejected() as f64 / server.requests() as f64;
+    assert!((told["rate_limited_share"].as_f64().unwrap() - share).abs() < 1e-9);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the API takes "), "{said}");
+    assert!(said.contains("rate-limited ("), "{said}");
+    for what in ["climbing", "asked to slow down"] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
+
+    let memory = memory(base.path());
+    let mode = fs::metadata(&memory).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = fs::read_to_string(&memory).unwrap();
+    assert!(!text.contains(KEY) && !text.contains("127.0.0.1"), "{text}");
+
+    let dry = |key: &str| {
+        let mut command = command(&server, base.path(), &task_ids(1_000));
+        let output = command
+            .env("SCALE_API_KEY", key)
+            .args(["--dry-run", "--plan", "ids"]);
+        summary(&output.output().unwrap())
+    };
+    let dry_rate = dry(KEY)["rate"].as_f64().unwrap();
+    assert!((dry_rate - rate).abs() < 0.01, "{dry_rate}");
+    // Another key may have another limit.
+    assert_eq!(dry("another_key")["rate"], Value::Null);
+    // What cannot be read is no reason not to go on.
+    for damaged in [
+        "",
+        "{\"version\":1,\"servers\":[{}]}",
+        "{\"version\":99,\"servers\":[]}",
+    ] {
+        fs::write(&memory, damaged).unwrap();
+        assert_eq!(dry(KEY)["rate"], Value::Null, "{damaged}");
+    }
+    let output = command(&server, base.path(), &task_ids(701))
+        .output()
+        .unwrap();
+    summary(&output);
+    assert!(fs::read_to_string(&memory).unwrap().contains("\"rate\""));
+}
+
+#[test]
+fn the_next_run_begins_where_the_last_one_was_even_if_that_was_stopped() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(limited("token_bucket=80/s"));
+    let mut run = command(&server, base.path(), &task_ids(5_000))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while server.requests() < 350 {
+        assert!(run.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert!(!run.wait().unwrap().success());
+    let before = server.rejected();
+    assert!(memory(base.path()).exists());
+
+    let fresh = tempfile::tempdir().unwrap();
+    fs::create_dir_all(fresh.path().join("out/.scale-export")).unwrap();
+    fs::copy(memory(base.path()), memory(fresh.path())).unwrap();
+    // Without what was learned these take over three seconds.
+    let output = command(&server, fresh.path(), &task_ids(120))
+        .args(["-v", "--log-format", "json"])
+        .output()
+        .unwrap();
+    summary(&output);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let first = said
+        .lines()
+        .find(|line| line.contains("\"event\":\"pace\""));
+    let first: Value = serde_json::from_str(first.unwrap()).unwrap();
+    assert!(first["rate"].as_f64().unwrap() > 40.0, "{first}");
+    assert!(
+        server.rejected() - before <= 20,
+        "{}",
+        server.rejected() - before
+    );
+}
+
+#[test]
+fn a_server_that_tells_its_limit_never_has_to_object() {
+    for headers in [
+        QuotaHeaders::Plain,
+        QuotaHeaders::Prefixed,
+        QuotaHeaders::Structured,
+    ] {
+        let base = tempfile::tempdir().unwrap();
+        let server = sandbox(SandboxConfig {
+            quota_headers: Some(headers),
+            ..limited("fixed_window=60/s")
+        });
+        let output = command(&server, base.path(), &task_ids(200))
+            .output()
+            .unwrap();
+        let told = summary(&output);
+        // Times in whole seconds are too coarse to be exact.
+        let most = if matches!(headers, QuotaHeaders::Prefixed) {
+            10
+        } else {
+            3
+        };
+        assert!(
+            server.rejected() <= most,
+            "{headers:?}: {}",
+            server.rejected()
+        );
+        assert_eq!(told["exported"], 200);
+    }
+}
+
+#[test]
+fn a_rate_that_is_given_is_not_taken_for_one_that_was_learned() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    for rate in ["200", "max"] {
+        let output = command(&server, base.path(), &task_ids(50))
+            .args(["--rate", rate, "--refresh", "all"])
+            .output()
+            .unwrap();
+        assert_eq!(summary(&output)["pace"], Value::Null);
+        assert!(!memory(base.path()).exists());
+    }
+}
