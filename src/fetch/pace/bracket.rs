@@ -156,6 +156,6 @@ mod tests {
         bracket.refute(101.0, SECOND);
         assert!(bracket.closer(100.0, SECOND * 2) < 100.01);
         assert!(bracket.closer(99.5, SECOND * 2) < 100.0);
-        assert!(bracket.closer(100.0, SECOND * 90) > 100.5);
+        assert!(bracket.closer(100.0, SECOND * 900) > 100.5);
     }
 }

@@ -46,8 +46,8 @@ struct Pause {
     until: Duration,
     /// How long it is, as far as the server did not say.
     length: Duration,
-    /// Is a request under way to see whether it is over?
-    is_scouted: bool,
+    /// When a request was sent that is to show whether it is over, if one is under way.
+    scouted: Option<Duration>,
 }
 
 /// What came of a rate, since it is looked at.
@@ -237,10 +237,13 @@ impl Pacer {
             if now < pause.until {
                 return Take::At(pause.until);
             }
-            if pause.is_scouted {
-                return Take::WhenAnswered;
+            // One that hangs must not hold up all others.
+            if let Some(again) = pause.scouted.map(|at| at + MAX_PAUSE)
+                && now < again
+            {
+                return Take::At(again);
             }
-            pause.is_scouted = true;
+            pause.scouted = Some(now);
             return Take::Now(self.send(now, true));
         }
         if let Phase::Trying(from) = self.phase {
@@ -332,7 +335,7 @@ impl Pacer {
         if let Some(pause) = &mut self.pause
             && sent.is_scout
         {
-            pause.is_scouted = false;
+            pause.scouted = None;
         }
     }
 
@@ -402,7 +405,7 @@ impl Pacer {
         self.pause = Some(Pause {
             until: now + wait,
             length,
-            is_scouted: false,
+            scouted: None,
         });
         self.next = self.next.max(now + wait);
     }

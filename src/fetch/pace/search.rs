@@ -96,6 +96,9 @@ impl Pacer {
     fn climb(&mut self) {
         self.set_rate(self.rate * self.growth);
         self.growth = (self.growth * self.growth).min(GROWTH);
+        if self.rate >= self.cap {
+            self.phase = Phase::Steady;
+        }
     }
 
     /// Goes to the middle of the bracket, or stays at its lower end when it is narrow.

@@ -116,7 +116,7 @@ pub(super) const FAR: f64 = 1.05;
 pub(super) const CLOSER: f64 = 1.01;
 
 /// But not to what was objected to within this time.
-pub(super) const REFUTED_FOR: Duration = Duration::from_mins(1);
+pub(super) const REFUTED_FOR: Duration = Duration::from_mins(10);
 
 // How it waits.
 

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
-use super::cases::{Case, cases};
-use super::{Result, mean, measure_all};
+use super::cases::Case;
+use super::{Result, all, mean};
 use crate::support::root;
 
 /// Set to write both anew instead of comparing them.
@@ -17,18 +17,12 @@ const END: &str = "<!-- end of results -->\n";
 
 #[test]
 fn pacing_report_says_what_comes_out() {
-    let results: Vec<_> = cases()
-        .into_iter()
-        .map(|case| {
-            let results = measure_all(&case);
-            (case, results)
-        })
-        .collect();
+    let results = all();
     let page = root().join("docs/pacing.md");
     let text = fs::read_to_string(&page).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
-    let table = table(&results);
+    let table = table(results);
     compare(
         "docs/pacing.md",
         &text,
@@ -36,7 +30,7 @@ fn pacing_report_says_what_comes_out() {
     );
     let picture = root().join("docs/pacing.svg");
     let found = fs::read_to_string(&picture).unwrap_or_default();
-    compare("docs/pacing.svg", &found, &plot(&results));
+    compare("docs/pacing.svg", &found, &plot(results));
 }
 
 fn compare(name: &str, found: &str, expected: &str) {
