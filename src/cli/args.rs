@@ -87,7 +87,7 @@ pub(super) struct ExportArgs {
     /// Only tasks completed before this time
     #[arg(long, value_name = "TIME", value_parser = values::time, env = "SCALE_EXPORT_COMPLETED_BEFORE")]
     pub(super) completed_before: Option<String>,
-    /// May lists of the API, which give 100 tasks a request, stand in for requests of single tasks?
+    /// With IDs: may lists of the API, which give 100 tasks a request, stand in for requests of single tasks?
     #[arg(long, value_enum, default_value_t = PlanArg::Auto, env = "SCALE_EXPORT_PLAN")]
     pub(super) plan: PlanArg,
     /// Print what would be asked, after a few requests to find out, and write nothing
@@ -330,7 +330,7 @@ pub(super) struct SandboxArgs {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     pub(super) port: u16,
-    /// Number of the last task; any `task_<number>` exists when left out
+    /// Number of the last task; any `task_<number>` exists when left out, but lists end at 1,000
     #[arg(long, value_name = "N")]
     pub(super) tasks: Option<u64>,
     /// Serve the tasks of this .jsonl or .jsonl.gz file instead

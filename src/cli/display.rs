@@ -392,7 +392,10 @@ impl Screen {
             Event::Pace { rate, cooling_down, state } if verbose && self.is_news(*rate, *cooling_down) => {
                 let pace = rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{rate:.1} requests a second"));
                 let text = match cooling_down {
-                    Some(wait) => format!("the server asked to slow down: {pace} after {:.1} s", wait.as_secs_f64()),
+                    Some(wait) if *wait >= TOLD_WAIT => {
+                        format!("the server objects: {pace} after {:.1} s", wait.as_secs_f64())
+                    }
+                    Some(_) => format!("the server objects: {pace}"),
                     None => format!("pace: {pace}, {state}"),
                 };
                 let cooling_down = cooling_down.map(|wait| wait.as_secs_f64());

@@ -14,7 +14,7 @@ use super::signals::Signals;
 use super::summary;
 use crate::error::{Exit, Explain};
 use crate::event::Events;
-use crate::export::{DryRun, Ended, ExportReport, Kept};
+use crate::export::{DryRun, Ended, ExportReport};
 use crate::output::{STATE_DIRECTORY, is_published_name};
 
 /// Runs a job with a display beside it; writes a summary at every end.
@@ -174,14 +174,15 @@ pub(super) fn tell_export(
         }
         Ended::Stopped { kept } => {
             let message = match kept {
-                Some(Kept { held, requested }) => {
-                    format!("interrupted: {held} of {requested} tasks are kept")
-                }
+                Some(kept) => summary::stopped_text(&kept),
                 None => "interrupted: nothing was changed".to_owned(),
             };
             let fields = json!({
                 "held": kept.map(|kept| kept.held),
                 "requested": kept.map(|kept| kept.requested),
+                "requests": kept.map(|kept| kept.requests),
+                "rate_limited": kept.map(|kept| kept.rate_limited),
+                "pace": kept.and_then(|kept| kept.learned),
                 "hint": "run the same command again to go on",
             });
             Ok(tell_stopped(signals, args, &message, fields))

@@ -321,7 +321,7 @@ fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
     print(&format!("{}\n", sandbox.base_url()))?;
     let signals = Signals::watch();
     write_stderr(&format!(
-        "the sandbox is up; try it from another terminal:\n  {KEY_VARIABLE}={} scale-export --base-url {} --rate max --id task_1 --id task_2 --out dir/\nCtrl-C ends it",
+        "the sandbox is up; try it from another terminal:\n  {KEY_VARIABLE}={} scale-export --base-url {} --id task_1 --id task_2 --out dir/\nCtrl-C ends it",
         sandbox.key(),
         sandbox.base_url()
     ));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::event::bytes_text as bytes;
-use crate::export::{DryRun, ExportReport};
+use crate::export::{DryRun, ExportReport, Kept};
 use crate::fetch::pace::Learned;
 use crate::verify::VerifyReport;
 
@@ -266,7 +266,12 @@ pub(super) fn dry_run_text(plan: &DryRun) -> String {
     lines.push(requests);
     lines.push(match (plan.rate, plan.seconds) {
         (Some(rate), Some(seconds)) => {
-            format!("time: {least} {seconds:.0} s at {rate:.1} requests a second")
+            let seconds = if seconds < 1.0 {
+                "under 1 s".to_owned()
+            } else {
+                format!("{least} {seconds:.0} s")
+            };
+            format!("time: {seconds} at {rate:.1} requests a second")
         }
         _ => "time: not known, as no rate has been learned yet".to_owned(),
     });
@@ -286,6 +291,18 @@ pub(super) fn dry_run_text(plan: &DryRun) -> String {
         ));
     }
     lines.join("\n")
+}
+
+/// What a run that was stopped leaves, in one line.
+pub(super) fn stopped_text(kept: &Kept) -> String {
+    let Kept {
+        held, requested, ..
+    } = kept;
+    let learned = kept.learned.map(|learned| format!("; {}", pace(&learned)));
+    format!(
+        "interrupted: {held} of {requested} tasks are kept{}",
+        learned.unwrap_or_default()
+    )
 }
 
 /// A proof as text: its findings, then what it came to.

@@ -10,7 +10,7 @@ use super::network::block_on;
 use super::pipeline::Waiting;
 use super::{ExportError, ExportOptions, fitting};
 use crate::event::Events;
-use crate::fetch::{CheckBody, Rate, Survey, TaskClient, survey_ids, survey_lists};
+use crate::fetch::{CheckBody, PAGE_TASKS, Rate, Survey, TaskClient, survey_ids, survey_lists};
 use crate::journal::{JournalError, JournalReader, break_if};
 use crate::output::{Lock, Manifest, STATE_DIRECTORY};
 
@@ -50,10 +50,15 @@ pub fn dry_run(
 ) -> Result<Option<DryRun>, ExportError> {
     let fetch_options = fitting(options, events)?;
     let client = TaskClient::new(&fetch_options)?;
+    // However fast it asks, the server answers no faster than it did.
+    let learned = fetch_options.remembered;
+    let limit = learned
+        .filter(|learned| learned.is_limit)
+        .map(|learned| learned.rate);
     let rate = match fetch_options.rate {
-        Rate::Limit(rate) => Some(rate),
-        Rate::Learned => fetch_options.remembered.map(|learned| learned.rate),
-        Rate::Max => None,
+        Rate::Limit(rate) => Some(limit.map_or(rate, |limit| limit.min(rate))),
+        Rate::Learned => learned.map(|learned| learned.rate),
+        Rate::Max => limit,
     };
     let mut held = Held::default();
     let survey = if options.lists.is_empty() {
@@ -82,7 +87,7 @@ pub fn dry_run(
             survey_lists(&options.lists, &client, &fetch_options, check, events, stop)
         })?
     };
-    Ok(survey.map(|survey| DryRun::of(&survey, &held, rate)))
+    Ok(survey.map(|survey| DryRun::of(&survey, &held, rate, !options.lists.is_empty())))
 }
 
 /// What the output directory has already.
@@ -146,11 +151,17 @@ fn look(
 
 impl DryRun {
     #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-    fn of(survey: &Survey, held: &Held, rate: Option<f64>) -> Self {
+    fn of(survey: &Survey, held: &Held, rate: Option<f64>, is_list: bool) -> Self {
         let estimate = survey.estimate;
         let requests = estimate.requests();
         let task_bytes = survey.task_bytes.or(held.task_bytes);
         let held = held.tasks as u64;
+        // A page that stands in for single requests has other tasks too.
+        let answers = if is_list {
+            estimate.tasks
+        } else {
+            estimate.single + estimate.pages * u64::from(PAGE_TASKS)
+        };
         Self {
             requested: estimate.tasks + held,
             held,
@@ -161,7 +172,7 @@ impl DryRun {
             is_least: estimate.is_least,
             rate,
             seconds: rate.map(|rate| requests as f64 / rate),
-            bytes: task_bytes.map(|bytes| bytes * estimate.tasks as f64),
+            bytes: task_bytes.map(|bytes| bytes * answers as f64),
             asked: survey.requests,
         }
     }

@@ -266,9 +266,7 @@ pub(super) fn list(
     });
     // Of two errors the one that caused the other is told.
     let fetched = kept?;
-    let (stats, lists) = listed?;
-    network.remember(&stats);
-    let Some(lists) = lists else {
+    let (stats, Some(lists)) = listed? else {
         return Ok(None);
     };
     let mut all = IdList::default();

@@ -35,6 +35,7 @@ pub use flatten::{FlattenOptions, flatten};
 pub use publish::{ExportReport, ListReport};
 
 use crate::event::{Event, Events};
+use crate::fetch::pace::Learned;
 use crate::fetch::{CheckBody, FetchOptions, FetchStats, ListSource, Rate, TaskClient};
 use crate::ids::IdList;
 use crate::journal::JournalError;
@@ -107,12 +108,18 @@ impl ExportOptions {
 }
 
 /// What the journal holds of the tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kept {
     /// IDs whose response it holds.
     pub held: usize,
     /// Distinct IDs.
     pub requested: usize,
+    /// Attempts that were sent.
+    pub requests: u64,
+    /// Of these, answered 429.
+    pub rate_limited: u64,
+    /// What was learned of the server's limit, where that was looked for.
+    pub learned: Option<Learned>,
 }
 
 /// How an export ended.
@@ -172,14 +179,6 @@ pub fn export(
         listed = listing.stats;
         lists = Some(listing.report);
         &with_ids
-    };
-    let fetch_options = FetchOptions {
-        remembered: listed.learned.or(fetch_options.remembered),
-        ..fetch_options.clone()
-    };
-    let network = Network {
-        options: &fetch_options,
-        ..network
     };
     let resumed = open_journal(options, &directory, published.as_ref(), events, is_over);
     let Resumed {
@@ -250,13 +249,18 @@ pub fn export(
         stored: Stored { journal, refused },
         built,
     } = pipeline.run(journal, wanted, space)?;
-    network.remember(&stats);
     let stats = listed.and(&stats);
+    let learned = client
+        .learned()
+        .filter(|_| options.fetch.rate == Rate::Learned);
     let stopped = || {
         Ok(Ended::Stopped {
             kept: Some(Kept {
                 held: index.held(),
                 requested: options.ids.len(),
+                requests: stats.requests,
+                rate_limited: stats.rate_limited,
+                learned,
             }),
         })
     };
@@ -311,9 +315,7 @@ pub fn export(
         lists,
         pages: stats.pages,
         from_lists: stats.from_lists,
-        learned: stats
-            .learned
-            .filter(|_| options.fetch.rate == Rate::Learned),
+        learned,
         ..report
     })))
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::{ExportError, learned};
 use crate::event::Events;
-use crate::fetch::{CheckBody, FetchError, FetchOptions, FetchStats, TaskClient};
+use crate::fetch::{CheckBody, FetchError, FetchOptions, TaskClient};
 
 /// Connections that hang are not worth waiting for.
 const SHUTDOWN: Duration = Duration::from_millis(100);
@@ -25,10 +25,10 @@ pub(super) struct Network<'r> {
     pub(super) out: &'r Path,
 }
 
-impl Network<'_> {
-    /// Keeps what a part of the run learned of the server, also when it was stopped.
-    pub(super) fn remember(&self, stats: &FetchStats) {
-        learned::remember(self.out, self.options, stats.learned);
+impl Drop for Network<'_> {
+    /// However the run ends, what it learned of the server is of use to the next one.
+    fn drop(&mut self) {
+        learned::remember(self.out, self.options, self.client.learned());
     }
 }
 

@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 
 use super::headers::quotas;
 use super::list::{PageRequest, encode};
-use super::pace::Quota;
+use super::pace::{Learned, Quota};
 use super::retry::{Distrust, Trouble, retry_after};
 use super::words::{self, MAX_ERROR_BODY};
 use super::{FetchError, FetchOptions};
@@ -48,6 +48,8 @@ pub struct TaskClient {
     secret: secrecy::SecretString,
     /// What the last answer told of the server's limits.
     told: Mutex<Vec<Quota>>,
+    /// What has been learned of them.
+    learned: Mutex<Option<Learned>>,
 }
 
 impl TaskClient {
@@ -107,6 +109,7 @@ impl TaskClient {
             max_body: options.max_body,
             secret: options.api_key.clone(),
             told: Mutex::default(),
+            learned: Mutex::default(),
         })
     }
 
@@ -151,6 +154,16 @@ impl TaskClient {
         if !quotas.is_empty() {
             *self.told.lock().unwrap_or_else(PoisonError::into_inner) = quotas;
         }
+    }
+
+    /// What has been learned of the server's limit, by all that was asked with this client.
+    pub fn learned(&self) -> Option<Learned> {
+        *self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what was learned, for what is asked next.
+    pub(super) fn learn(&self, learned: Learned) {
+        *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = Some(learned);
     }
 
     /// What the server told of its limits since this was last called.

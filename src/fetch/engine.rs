@@ -110,6 +110,15 @@ pub(super) async fn until_stopped<T>(
     }
 }
 
+impl Drop for Engine<'_> {
+    /// However it ends, what was learned is of use.
+    fn drop(&mut self) {
+        if let Some(learned) = self.gate.learned() {
+            self.client.learn(learned);
+        }
+    }
+}
+
 impl<'e> Engine<'e> {
     /// For so many IDs; `good_id` is one that could be had before.
     pub(super) fn new(
@@ -125,7 +134,7 @@ impl<'e> Engine<'e> {
             client,
             gate: Gate::new(
                 options.rate,
-                options.remembered,
+                client.learned().or(options.remembered),
                 options.concurrency,
                 events.clone(),
             ),
@@ -253,13 +262,15 @@ impl<'e> Engine<'e> {
         pass.end(answer_of(answer));
         let Err(failure) = answer else { return };
         let silence = self.health().since_success(self.gate.now());
-        let is_outage = self.gate.is_outage() && silence >= OUTAGE_TOLD;
-        if is_outage && !self.is_outage.swap(true, Ordering::Relaxed) {
+        let is_outage = self.gate.is_outage();
+        // One that asks to wait may be away for as long as one that says nothing.
+        let is_away = is_outage || failure.status == Some(503);
+        if is_away && silence >= OUTAGE_TOLD && !self.is_outage.swap(true, Ordering::Relaxed) {
             self.events.send(Event::Warning(format!(
-                "the API at `{}` does not answer ({}); asking once a second, \
-                 giving up when nothing succeeds for {:.0} s",
+                "the API at `{}` does not answer ({}); {}giving up when nothing succeeds for {:.0} s",
                 self.client.host(),
                 failure.message,
+                if is_outage { "asking once a second, " } else { "" },
                 self.options.retry_timeout.as_secs_f64()
             )));
         }
@@ -560,7 +571,6 @@ impl<'e> Engine<'e> {
             pages: get(&self.counters.pages),
             failed: failures_by_kind.values().sum(),
             stopped,
-            learned: self.gate.learned(),
             failures_by_kind,
         }
     }

@@ -94,7 +94,7 @@ impl Gate {
             let now = self.now();
             let (take, rate, state) = {
                 let mut pacer = self.pacer();
-                (pacer.take(now), pacer.rate(), pacer.state())
+                (pacer.take(now), pacer.rate(now), pacer.state(now))
             };
             match take {
                 Take::Now(sent) => {
@@ -121,7 +121,7 @@ impl Gate {
         let now = self.now();
         let mut pacer = self.pacer();
         let has_changed = pacer.end(sent, now, answer);
-        let (rate, waits, state) = (pacer.rate(), pacer.waits(now), pacer.state());
+        let (rate, waits, state) = (pacer.rate(now), pacer.waits(now), pacer.state(now));
         drop(pacer);
         self.ended.notify_one();
         if has_changed {
@@ -138,7 +138,7 @@ impl Gate {
 
     /// Does nothing succeed?
     pub(super) fn is_outage(&self) -> bool {
-        self.pacer().state() == State::Outage
+        self.pacer().state(self.now()) == State::Outage
     }
 
     /// What the server told of its limit.

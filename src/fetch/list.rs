@@ -18,7 +18,7 @@ pub(super) fn encode(text: &str) -> String {
 }
 
 /// Tasks of a page at most, which is what the API allows.
-pub(super) const PAGE_TASKS: u32 = 100;
+pub const PAGE_TASKS: u32 = 100;
 
 /// What a list is a list of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

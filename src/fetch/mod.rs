@@ -38,7 +38,7 @@ pub use client::TaskClient;
 pub use engine::{Wanted, fetch_all};
 pub use error::FetchError;
 pub use estimate::Estimate;
-pub use list::{ListFilter, ListKind, ListSource};
+pub use list::{ListFilter, ListKind, ListSource, PAGE_TASKS};
 pub use listing::{ListedTasks, PageDelivery, Resume, list_all};
 pub use retry::{Distrust, FailureKind};
 pub use stats::FetchStats;

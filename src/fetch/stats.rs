@@ -1,9 +1,7 @@
-//! What the network side did, counted. Depends on `pace` for what that learned.
+//! What the network side did, counted. Depends on nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use super::pace::Learned;
 
 /// What was done.
 #[derive(Debug, Clone, Default)]
@@ -26,8 +24,6 @@ pub struct FetchStats {
     pub failed: u64,
     /// Was it stopped?
     pub stopped: bool,
-    /// What was learned of the server's limit.
-    pub learned: Option<Learned>,
     /// Failed IDs by kind.
     pub failures_by_kind: BTreeMap<&'static str, u64>,
 }
@@ -49,7 +45,6 @@ impl FetchStats {
             pages: self.pages + later.pages,
             failed: self.failed + later.failed,
             stopped: later.stopped,
-            learned: later.learned.or(self.learned),
             failures_by_kind: self.failures_by_kind,
         }
     }

@@ -17,6 +17,9 @@ const EXTRA: f64 = 2.0;
 /// Answers of which the latency is looked at together: their median counts.
 const LATENCIES: usize = 32;
 
+/// Answers over which the typical latency is smoothed.
+const SMOOTHED: u32 = 8;
+
 /// How fast the shortest latency is forgotten: as a share, for each group of answers.
 const FORGOTTEN: f64 = 0.01;
 
@@ -43,7 +46,7 @@ const HALF_LIFE: Duration = Duration::from_secs(30);
 const SHOWN: f64 = 3.0;
 
 /// Of the requests sent with so many under way, this share at most was accepted where the server counts them.
-const ACCEPTED_ABOVE: f64 = 0.4;
+const ACCEPTED_ABOVE: f64 = 0.6;
 
 /// Share of the rejected requests that had so many under way.
 const REJECTED_ABOVE: f64 = 0.6;
@@ -51,9 +54,14 @@ const REJECTED_ABOVE: f64 = 0.6;
 /// Accepted requests with fewer under way, for each that was rejected, where the server counts them.
 const ACCEPTED_BELOW: f64 = 10.0;
 
+/// The same, when many were rejected: of these, and of the accepted ones, so large a share had so many under way.
+const CLEARLY_SHOWN: f64 = 8.0;
+const CLEARLY_REJECTED_ABOVE: f64 = 0.9;
+const CLEARLY_ACCEPTED_ABOVE: f64 = 0.02;
+
 /// Fewer under way are no reason for a guess, and so many accepted ones with more are chance.
 const LEAST_GUESSED: usize = 4;
-const GUESS_LOWERED: u32 = 1;
+const GUESS_LOWERED: u32 = 2;
 
 /// How often a bound may be lowered after it was raised: if it was a bound, once is enough.
 const MOST_LOWERED: u32 = 3;
@@ -76,6 +84,8 @@ pub(super) struct Flight {
     active: usize,
     concurrency: usize,
     recent: Vec<Duration>,
+    /// How long answers take, of late.
+    typical: Option<Duration>,
     /// The shortest latency of late.
     base: Option<f64>,
     /// That of the last group.
@@ -103,6 +113,7 @@ impl Flight {
             active: 0,
             concurrency: concurrency.max(1),
             recent: Vec::with_capacity(LATENCIES),
+            typical: None,
             base: None,
             latest: 0.0,
             counted,
@@ -171,7 +182,7 @@ impl Flight {
         self.active = self.active.saturating_sub(1);
     }
 
-    /// One that was sent with so many under way was answered.
+    /// One that was sent with so many under way has been accepted, or rejected.
     pub(super) fn note(&mut self, in_flight: usize, is_rejected: bool, now: Duration) {
         if now.saturating_sub(self.halved) >= HALF_LIFE {
             self.halved = now;
@@ -188,8 +199,17 @@ impl Flight {
         }
     }
 
+    /// How long answers take, as far as is known.
+    pub(super) fn typical_latency(&self) -> Duration {
+        self.typical.unwrap_or_default()
+    }
+
     /// An accepted answer took this long.
     pub(super) fn latency(&mut self, latency: Duration) {
+        self.typical = Some(match self.typical {
+            Some(typical) => (typical * (SMOOTHED - 1) + latency) / SMOOTHED,
+            None => latency,
+        });
         if let Some(trial) = &mut self.trial {
             trial.answers += 1;
         }
@@ -295,10 +315,15 @@ impl Flight {
         let bound = (2..self.history.len()).find(|least| {
             let (below, above) = self.history.split_at(*least);
             let ((below, _), (accepted, rejected)) = (sum(below), sum(above));
-            rejected >= SHOWN
+            let is_mostly = rejected >= SHOWN
                 && rejected >= all * REJECTED_ABOVE
-                && accepted <= (accepted + rejected) * ACCEPTED_ABOVE
-                && below >= rejected * ACCEPTED_BELOW
+                && accepted <= (accepted + rejected) * ACCEPTED_ABOVE;
+            // Where answers that are on their way blur it, more of them show it.
+            let is_clearly = !self.is_refuted
+                && rejected >= CLEARLY_SHOWN
+                && rejected >= all * CLEARLY_REJECTED_ABOVE
+                && accepted <= below * CLEARLY_ACCEPTED_ABOVE;
+            (is_mostly || is_clearly) && below >= rejected * ACCEPTED_BELOW
         });
         let is_counted = bound.is_some();
         let least = bound.unwrap_or_default();
@@ -306,6 +331,7 @@ impl Flight {
             #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
             let bound = least.saturating_sub(1) as f64;
             self.counted = Some(self.counted.unwrap_or(f64::INFINITY).min(bound));
+            self.lowerings_left = MOST_LOWERED;
             self.history.clear();
         }
         is_counted

@@ -14,6 +14,7 @@ mod fit;
 mod flight;
 mod search;
 mod settings;
+mod told;
 mod types;
 
 use std::time::Duration;
@@ -24,10 +25,11 @@ use burst::Bursts;
 use fit::Stretches;
 use flight::Flight;
 use settings::{
-    FIRST_RATE, GROWTH, MAX_FIRST_PAUSE, MAX_PAUSE, MAX_SPREAD, MIN_PAUSE, MIN_RATE,
-    MIN_RETRY_AFTER, NARROW, OUTAGE_FAILURES, OUTAGE_INTERVAL, PAUSE_REQUESTS, REMEMBERED, SEARCH,
-    TOLERANCE,
+    FIRST_RATE, GROWTH, MAX_FIRST_PAUSE, MAX_PAUSE, MIN_PAUSE, MIN_RATE, MIN_RETRY_AFTER, NARROW,
+    OUTAGE_FAILURES, OUTAGE_INTERVAL, PAUSE_REQUESTS, REMEMBERED, SEARCH, TOLERANCE,
 };
+
+use told::Told;
 
 pub use types::{Answer, Learned, Quota, Sent, State, Take};
 
@@ -67,6 +69,7 @@ pub struct Pacer {
     phase: Phase,
     /// Does it rest on what an earlier run learned, and nothing since?
     is_remembered: bool,
+    remembered: Option<Learned>,
     bracket: Bracket,
     flight: Flight,
     step: Step,
@@ -76,7 +79,7 @@ pub struct Pacer {
     /// When the next request is due.
     next: Duration,
     failures: u32,
-    quota: Option<(Duration, f64)>,
+    told: Told,
 
     /// Objections to what was sent before this belong to bursts of before.
     reacted: Duration,
@@ -141,6 +144,7 @@ impl Pacer {
             cap,
             phase,
             is_remembered: remembered.is_some(),
+            remembered,
             bracket,
             flight: Flight::new(concurrency, counted),
             step: Step::default(),
@@ -148,7 +152,7 @@ impl Pacer {
             last_sent: None,
             next: Duration::ZERO,
             failures: 0,
-            quota: None,
+            told: Told::default(),
             reacted: Duration::ZERO,
             pause: None,
             waited: Duration::ZERO,
@@ -172,15 +176,27 @@ impl Pacer {
         }
     }
 
-    /// The rate, unless nothing is held back.
-    pub fn rate(&self) -> Option<f64> {
-        self.rate.is_finite().then_some(self.rate)
+    /// The rate, unless nothing is held back; where something else than it is the bound, what that allows.
+    pub fn rate(&self, now: Duration) -> Option<f64> {
+        let rate = if self.flight.counted().is_some() && self.used > 0.0 {
+            self.used
+        } else {
+            self.rate
+        };
+        let rate = self.told.rate(now).map_or(rate, |told| told.min(rate));
+        rate.is_finite().then_some(rate)
     }
 
     /// What it is doing.
-    pub fn state(&self) -> State {
+    pub fn state(&self, now: Duration) -> State {
         if self.is_outage() {
             return State::Outage;
+        }
+        if self.pause.is_none() && self.told.rate(now).is_some_and(|told| told < self.rate) {
+            return State::Told;
+        }
+        if self.pause.is_none() && self.flight.counted().is_some() {
+            return State::Counted;
         }
         match (self.pause, self.phase) {
             (Some(_), _) => State::Waiting,
@@ -204,6 +220,13 @@ impl Pacer {
 
     /// What there is to remember, when something has been learned.
     pub fn learned(&self) -> Option<Learned> {
+        if let Some(remembered) = self.remembered
+            && !self.has_met_limit
+            && self.used < remembered.rate
+        {
+            // Nothing has shown that it is not so any more.
+            return Some(remembered);
+        }
         let rate = match self.phase {
             _ if self.flight.counted().is_some() => self.used,
             Phase::Trying(from) => from,
@@ -276,15 +299,11 @@ impl Pacer {
     }
 
     /// Time between two requests.
-    fn gap(&mut self, now: Duration) -> Duration {
-        let mut rate = self.rate;
-        if let Some((until, quota)) = self.quota {
-            if now < until {
-                rate = rate.min(quota);
-            } else {
-                self.quota = None;
-            }
-        }
+    fn gap(&self, now: Duration) -> Duration {
+        let rate = self
+            .told
+            .rate(now)
+            .map_or(self.rate, |told| told.min(self.rate));
         if rate.is_finite() {
             Duration::try_from_secs_f64(1.0 / rate).unwrap_or(OUTAGE_INTERVAL)
         } else {
@@ -341,6 +360,7 @@ impl Pacer {
 
     fn accepted(&mut self, sent: Sent, now: Duration) {
         self.flight.note(sent.in_flight, false, now);
+        self.told.accepted(sent.at, now);
         self.flight.latency(now.saturating_sub(sent.at));
         if sent.is_scout {
             if self.pause.take().is_some() {
@@ -354,9 +374,7 @@ impl Pacer {
             }
             self.next = sent.at + self.gap(now);
         }
-        if sent.at >= self.step.since {
-            self.step.accepted += 1;
-        }
+        self.step.accepted += 1;
     }
 
     fn objected(&mut self, sent: Sent, now: Duration, retry_after: Option<Duration>) -> bool {
@@ -365,13 +383,15 @@ impl Pacer {
         self.bursts.rejected(sent.number);
         self.flight.note(sent.in_flight, true, now);
         let asked = retry_after.map(|wait| wait.max(MIN_RETRY_AFTER));
+        let asked = asked.or(self.told.wait(now));
         if sent.is_scout && self.pause.is_some() {
             // It is not over yet.
             let length = self
                 .pause
                 .map_or(MIN_PAUSE, |pause| pause.length * 2)
                 .min(MAX_PAUSE);
-            self.pause(now, asked.unwrap_or(length), length);
+            // Who says so again and again without meaning it is not asked any sooner.
+            self.pause(now, asked.unwrap_or_default().max(length), length);
             return false;
         }
         if sent.at < self.reacted {
@@ -397,6 +417,7 @@ impl Pacer {
             .unwrap_or(MAX_FIRST_PAUSE)
             .clamp(MIN_PAUSE, MAX_FIRST_PAUSE);
         self.bursts.begin(now, self.sent, self.rate);
+        let length = length.max(asked.unwrap_or_default().min(MAX_PAUSE / 2));
         self.pause(now, asked.unwrap_or(length), length);
         true
     }
@@ -410,17 +431,10 @@ impl Pacer {
         self.next = self.next.max(now + wait);
     }
 
-    /// What the server told of its limits. The tightest counts.
+    /// What the server told of its limits, beside any answer.
     pub fn told(&mut self, quotas: &[Quota], now: Duration) {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         let under_way = self.flight.active() as f64;
-        let spread = quotas.iter().filter(|quota| quota.reset <= MAX_SPREAD);
-        let rates = spread.map(|quota| {
-            let seconds = quota.reset.max(MIN_PAUSE).as_secs_f64();
-            // Those under way will be counted too; and one at the end of it may always go.
-            let rate = (quota.left - under_way).max(1.0) / seconds;
-            (now + quota.reset, rate)
-        });
-        self.quota = rates.min_by(|(_, one), (_, other)| one.total_cmp(other));
+        self.told.hear(quotas, under_way, now);
     }
 }

@@ -8,10 +8,10 @@ use super::burst::Measured;
 use super::fit::{Stretches, fit};
 use super::settings::{
     BEYOND, BEYOND_REQUESTS, CHANCE, CHANGED, CLIMB_STEP, CONFIRM, FAR, FIRST_EXCESS,
-    FIRST_EXCESS_REQUESTS, FIRST_GROWTH, FIRST_RATE, FIRST_TRIAL, GROWTH, LONG_WAIT, MARGIN,
+    FIRST_EXCESS_REQUESTS, FIRST_GROWTH, FIRST_RATE, FIRST_TRIAL, GROWTH, LAG, LONG_WAIT, MARGIN,
     MAX_BALANCE, MAX_OVERSHOOT, MAX_PAUSE, MAX_STEP, MAX_TRIAL, MIN_RATE, MIN_REST, NARROW,
-    NARROW_WAITING, OBJECTIONS, OVERSHOOT, PRECISE, PRECISE_WAITED, SEARCH, STEP, STEP_REQUESTS,
-    TRIAL_RISE, TRIAL_STEP, USED, WAITING, WIDE,
+    NARROW_WAITING, OBJECTIONS, OVERSHOOT, PRECISE, PRECISE_WAITED, SEARCH, SLOW, SLOW_GROWTH,
+    STEP, STEP_REQUESTS, TRIAL_RISE, TRIAL_STEP, USED, WAITING, WIDE,
 };
 use super::{Pacer, Phase, Sent};
 
@@ -31,6 +31,7 @@ impl Pacer {
             && self.rate.is_finite()
         {
             // More is not answered, however much is asked.
+            self.has_met_limit = true;
             self.bracket.high = None;
             self.stay(answered, now);
             return;
@@ -79,7 +80,9 @@ impl Pacer {
             STEP
         };
         let requests = Duration::try_from_secs_f64(STEP_REQUESTS / self.rate);
-        let step = step.max(requests.unwrap_or(STEP)).min(MAX_STEP);
+        // What is sent now shows only when its answers have come.
+        let lag = self.flight.typical_latency().mul_f64(LAG);
+        let step = (step.max(requests.unwrap_or(STEP)) + lag).min(MAX_STEP);
         if self.makes_wait() && self.phase == Phase::Searching {
             // What a full bucket hides, time shows.
             step * 2
@@ -94,7 +97,9 @@ impl Pacer {
     }
 
     fn climb(&mut self) {
-        self.set_rate(self.rate * self.growth);
+        let is_slow = self.flight.typical_latency() > SLOW;
+        let most = if is_slow { SLOW_GROWTH } else { GROWTH };
+        self.set_rate(self.rate * self.growth.min(most));
         self.growth = (self.growth * self.growth).min(GROWTH);
         if self.rate >= self.cap {
             self.phase = Phase::Steady;

@@ -22,6 +22,9 @@ pub(super) const CLIMB_STEP: Duration = Duration::from_millis(750);
 /// And for so many requests: fewer say little.
 pub(super) const STEP_REQUESTS: f64 = 8.0;
 
+/// And for so many times the latency of answers.
+pub(super) const LAG: f64 = 1.5;
+
 /// And for no longer than this.
 pub(super) const MAX_STEP: Duration = Duration::from_secs(8);
 
@@ -33,6 +36,10 @@ pub(super) const USED: f64 = 0.8;
 /// A climb doubles the rate; one that begins where the limit was until now takes two steps to come to that.
 pub(super) const GROWTH: f64 = 2.0;
 pub(super) const FIRST_GROWTH: f64 = 1.5;
+
+/// Where answers take so long, much is under way before the first objection comes: then it climbs in smaller steps.
+pub(super) const SLOW: Duration = Duration::from_millis(150);
+pub(super) const SLOW_GROWTH: f64 = 1.5;
 
 // How it narrows the bracket.
 
@@ -138,9 +145,13 @@ pub(super) const LONG_WAIT: Duration = Duration::from_millis(500);
 /// than one request at any rate that a person would set.
 pub(super) const TOLERANCE: Duration = Duration::from_millis(2);
 
-/// What is left of a quota is spread over the time until it is filled again, when that is no longer than this. Of a
-/// quota for a day, nobody wants that.
+/// What is left of a quota is spread over the time until it is filled again, when that is no shorter and no longer than
+/// this. Of a quota for a day, nobody wants that.
+pub(super) const MIN_SPREAD: Duration = Duration::from_secs(3);
 pub(super) const MAX_SPREAD: Duration = Duration::from_mins(2);
+
+/// When nothing is left, this is waited at most: as for `Retry-After`.
+pub(super) const MAX_TOLD_WAIT: Duration = Duration::from_mins(5);
 
 /// Failures in a row that make an outage as far as the pace goes: a few unlucky IDs cost no more than a second.
 pub(super) const OUTAGE_FAILURES: u32 = 5;

@@ -72,6 +72,10 @@ pub enum State {
     Steady,
     /// Trying more.
     Trying,
+    /// As fast as headers allow.
+    Told,
+    /// As many at a time as the server takes.
+    Counted,
     /// Waiting, because the server objected.
     Waiting,
     /// Asking once a second, because nothing succeeds.
@@ -86,6 +90,8 @@ impl State {
             Self::Searching => "searching",
             Self::Steady => "steady",
             Self::Trying => "trying more",
+            Self::Told => "as headers allow",
+            Self::Counted => "as many at a time as it takes",
             Self::Waiting => "told to slow down",
             Self::Outage => "no answer",
         }

@@ -173,7 +173,7 @@ fn absurd() -> Row {
     let mut child = run.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines
-        .find_map(|line| line.ok().filter(|line| line.contains("slow down")))
+        .find_map(|line| line.ok().filter(|line| line.contains("the server objects")))
         .unwrap();
     let (_, wait) = line.rsplit_once(" after ").unwrap();
     let wait: f64 = wait.trim_end_matches(" s").parse().unwrap();

@@ -123,6 +123,29 @@ fn rate_limits() -> Vec<Case> {
     cases
 }
 
+/// The same where answers take long.
+fn slow_answers() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (rate, mean) in [
+        (20, 0.4),
+        (100, 0.2),
+        (100, 0.5),
+        (20, 1.0),
+        (100, 1.0),
+        (20, 3.0),
+    ] {
+        let name = format!("token bucket, {rate}/s, {} ms", mean * 1000.0);
+        let limit = format!("token_bucket={rate}/s");
+        let case = Case::new("Slow answers", &name, &[&limit], Latency::Uniform(mean));
+        let case = case.with(|scene| scene.concurrency = 512);
+        // With answers so late, so are lessons.
+        // Lessons come as late as the answers do: nobody can ask for much within a minute.
+        let is_quick = mean <= 0.2;
+        cases.push(case.wants(is_quick.then_some(CHANGING)));
+    }
+    cases
+}
+
 /// Limits on the requests under way.
 fn concurrency_limits() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -234,5 +257,12 @@ fn others() -> Vec<Case> {
 
 /// All of them.
 pub(super) fn cases() -> Vec<Case> {
-    [rate_limits(), concurrency_limits(), changes(), others()].concat()
+    [
+        rate_limits(),
+        slow_answers(),
+        concurrency_limits(),
+        changes(),
+        others(),
+    ]
+    .concat()
 }

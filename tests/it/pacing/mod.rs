@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use scale_export::fetch::Rate;
-use scale_export::fetch::pace::{Answer, Learned, Pacer, State, Take};
+use scale_export::fetch::pace::{Answer, Learned, Pacer, Quota, State, Take};
 use scale_export::sandbox::limit::LimitPlan;
 
 use cases::{Case, cases};
@@ -240,9 +240,9 @@ fn objections_that_belong_together_count_once() {
     for one in sent {
         now += Duration::from_micros(100);
         pacer.end(one, now, Answer::Objected(None));
-        rates.push(pacer.rate());
+        rates.push(pacer.rate(now));
     }
-    assert_eq!(pacer.state(), State::Waiting);
+    assert_eq!(pacer.state(now), State::Waiting);
     rates.dedup();
     assert_eq!(rates.len(), 1, "{rates:?}");
     assert!(rates[0].unwrap() < 1_000.0);
@@ -266,4 +266,65 @@ fn a_request_that_hangs_holds_up_nobody_for_long() {
         }
     }
     assert!((4..=9).contains(&sent), "{sent}");
+}
+
+#[test]
+fn answers_that_take_seconds_do_not_hold_the_pace_down() {
+    for (latency, most) in [(0.8, 30), (1.2, 40), (3.0, 60)] {
+        let scene = Scene {
+            latency: Latency::Fixed(latency),
+            concurrency: 1_000,
+            time: Duration::from_mins(2),
+            ..scene("token_bucket=100000/s", latency)
+        };
+        let (seconds, _) = run(&scene, Pacer::new(Rate::Learned, None, scene.concurrency));
+        let fast = seconds.iter().position(|second| second.sent >= 100);
+        assert!(
+            fast.is_some_and(|second| second < most),
+            "{latency}: {fast:?}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_means_nothing_by_what_it_says_is_not_asked_all_the_time() {
+    // Nothing is accepted any more after the first seconds, and each objection says: come at once.
+    let scene = Scene {
+        retry_after: Some(Duration::ZERO),
+        ..scene("fixed_window=300/m", 0.01)
+    };
+    let (seconds, _) = run(&scene, Pacer::new(Rate::Learned, None, 32));
+    let rejected = sum(&seconds[20..60], |second| second.rejected);
+    assert!(rejected <= 8.0, "{rejected}");
+}
+
+#[test]
+fn what_a_run_did_not_come_to_try_is_not_forgotten() {
+    let remembered = Learned {
+        rate: 80.0,
+        is_limit: true,
+        in_flight: None,
+    };
+    let mut short = scene("token_bucket=80/s", 0.01);
+    for _ in 0..5 {
+        short.time = Duration::from_secs(1);
+        let (_, pacer) = run(&short, Pacer::new(Rate::Learned, Some(remembered), 32));
+        assert_eq!(pacer.learned(), Some(remembered));
+    }
+}
+
+#[test]
+fn nothing_left_means_to_wait_until_there_is() {
+    let mut pacer = Pacer::new(Rate::Learned, None, 32);
+    let Take::Now(sent) = pacer.take(Duration::ZERO) else {
+        panic!("the first may go at once");
+    };
+    let empty = Quota {
+        left: 0.0,
+        reset: Duration::from_secs(20),
+    };
+    let now = Duration::from_millis(10);
+    pacer.told(&[empty], now);
+    pacer.end(sent, now, Answer::Objected(None));
+    assert_eq!(pacer.take(now), Take::At(now + Duration::from_secs(20)));
 }

@@ -13,6 +13,9 @@ const LATENESS: f64 = 0.002;
 /// A request and its answer are on the way this long, each.
 const WAY: Duration = Duration::from_micros(500);
 
+/// A server says no in so much less time.
+const QUICKER: u32 = 4;
+
 /// How long an accepted request takes, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Latency {
@@ -158,7 +161,8 @@ impl Simulation<'_> {
                 let told = self.limiter.quota(there).filter(|_| self.scene.tells_quota);
                 let quota = told.map(|quota| Quota {
                     left: quota.left,
-                    reset: quota.reset,
+                    // Headers have whole seconds.
+                    reset: Duration::from_secs_f64(quota.reset.as_secs_f64().ceil()),
                 });
                 let (took, answer) = match admission {
                     Admission::Admitted(wait) => {
@@ -169,11 +173,14 @@ impl Simulation<'_> {
                     }
                     Admission::Rejected => {
                         self.second(now).rejected += 1;
-                        (Duration::ZERO, Answer::Objected(self.scene.retry_after))
+                        (
+                            self.latency() / QUICKER,
+                            Answer::Objected(self.scene.retry_after),
+                        )
                     }
                     Admission::Away => {
                         self.second(now).away += 1;
-                        (Duration::ZERO, Answer::Failed)
+                        (self.latency() / QUICKER, Answer::Failed)
                     }
                 };
                 self.at(now + took + WAY, Event::Answer(sent, answer, quota));
