@@ -45,13 +45,20 @@ fn sum(seconds: &[Second], of: impl Fn(&Second) -> u32) -> f64 {
     f64::from(seconds.iter().map(of).sum::<u32>())
 }
 
+/// Nobody knows when a limit changes: in each start at another time, up to this share of the whole time later.
+const LATER: f64 = 0.08;
+
 fn measure(case: &Case, start: u32) -> Result {
-    let mut scene = case.scene.clone();
+    let mut case = case.clone();
+    for (at, _) in &mut case.scene.plan.changes {
+        *at += case.scene.time.mul_f64(LATER) * start / STARTS;
+    }
+    let scene = &mut case.scene;
     scene.seed = start.into();
     // Steps that are no part of a window.
     scene.offset = Duration::from_millis(233) * start;
     let pacer = Pacer::new(Rate::Learned, None, scene.concurrency);
-    let (seconds, _) = run(&scene, pacer);
+    let (seconds, _) = run(scene, pacer);
     let (first, rest) = seconds.split_at(FOUND);
     let middles =
         (FOUND..seconds.len()).map(|second| Duration::from_millis(second as u64 * 1_000 + 500));
