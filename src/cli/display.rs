@@ -538,14 +538,22 @@ mod tests {
             waits.len() <= 80 && waits.contains("waiting 300 s"),
             "{waits}"
         );
-        let counts = Counts {
+        let mut counts = Counts {
             cooling_until: None,
             ..counts
         };
-        let tries = counts.how_it_goes();
-        assert!(
-            tries.len() <= 80 && tries.contains("trying more"),
-            "{tries}"
-        );
+        for state in [
+            State::Climbing,
+            State::Searching,
+            State::Trying,
+            State::Told,
+            State::Counted,
+            State::Waiting,
+            State::Outage,
+        ] {
+            counts.state = state.as_str();
+            let goes = counts.how_it_goes();
+            assert!(goes.len() <= 80 && goes.ends_with(state.as_str()), "{goes}");
+        }
     }
 }

@@ -59,13 +59,13 @@ const CLEARLY_SHOWN: f64 = 8.0;
 const CLEARLY_REJECTED_ABOVE: f64 = 0.9;
 const CLEARLY_ACCEPTED_ABOVE: f64 = 0.02;
 
-/// Fewer under way are no reason for a guess, and so many accepted ones with more are chance.
+/// Fewer under way are no reason to guess that they are counted, and so many accepted ones with more are chance.
 const LEAST_GUESSED: usize = 4;
-const GUESS_LOWERED: u32 = 2;
-
-/// How often a bound may be lowered after it was raised: if it was a bound, once is enough.
-const MOST_LOWERED: u32 = 3;
 const ACCEPTED_BY_CHANCE: f64 = 4.0;
+
+/// How often a bound may be lowered after it was guessed, and after it was raised, before it must have been the rate.
+const GUESS_LOWERED: u32 = 2;
+const MOST_LOWERED: u32 = 3;
 
 /// A trial of a higher bound.
 #[derive(Debug, Clone, Copy)]
@@ -99,12 +99,12 @@ pub(super) struct Flight {
     was_full: bool,
     /// By how many were under way: requests of late that were accepted, and rejected.
     history: Vec<(f64, f64)>,
-    /// How often the bound may be lowered before it must have been the rate.
-    lowerings_left: u32,
-    /// Was it wrong?
-    is_refuted: bool,
     /// When these were halved, to forget what is past.
     halved: Duration,
+    /// How often the bound may be lowered before it must have been the rate.
+    lowerings_left: u32,
+    /// Has a bound been found that was none?
+    is_refuted: bool,
 }
 
 impl Flight {

@@ -28,7 +28,6 @@ use settings::{
     FIRST_RATE, GROWTH, MAX_FIRST_PAUSE, MAX_PAUSE, MIN_PAUSE, MIN_RATE, MIN_RETRY_AFTER, NARROW,
     OUTAGE_FAILURES, OUTAGE_INTERVAL, PAUSE_REQUESTS, REMEMBERED, SEARCH, TOLERANCE,
 };
-
 use told::Told;
 
 pub use types::{Answer, Learned, Quota, Sent, State, Take};
@@ -205,11 +204,6 @@ impl Pacer {
             (None, Phase::Steady) => State::Steady,
             (None, Phase::Trying(_)) => State::Trying,
         }
-    }
-
-    /// Requests that the server takes at once, where it counts them.
-    pub fn in_flight_limit(&self) -> Option<f64> {
-        self.flight.counted()
     }
 
     /// How much longer all requests wait because the server objected.

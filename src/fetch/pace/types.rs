@@ -91,7 +91,7 @@ impl State {
             Self::Steady => "steady",
             Self::Trying => "trying more",
             Self::Told => "as headers allow",
-            Self::Counted => "as many at a time as it takes",
+            Self::Counted => "limited at a time",
             Self::Waiting => "told to slow down",
             Self::Outage => "no answer",
         }

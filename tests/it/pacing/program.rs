@@ -24,7 +24,7 @@ fn limited(limit: &str) -> SandboxConfig {
     }
 }
 
-/// An export of so many tasks at the rate that it learns; the first ones are left out.
+/// An export of these tasks at the rate that it learns.
 fn command(server: &Sandbox, base: &Path, ids: &[String]) -> Command {
     let list = base.join("ids.txt");
     fs::write(&list, ids.join("\n")).unwrap();
