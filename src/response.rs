@@ -7,7 +7,7 @@ use std::ops::Range;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::json::{Document, JsonError, Kind, Parser, Value};
+use crate::json::{Document, JsonError, Kind, Nodes, Parser, Value};
 
 /// The key whose value is a live credential, at any depth (rule 11).
 pub(crate) const SECRET_KEY: &str = "workspace_token";
@@ -43,6 +43,8 @@ pub enum Unfit {
 pub struct Checked<'b> {
     /// The body, redacted if need be.
     pub body: Cow<'b, str>,
+    /// What parsing the body found, where that was this very text: it need not be parsed again.
+    pub nodes: Option<Nodes>,
     /// Is the task in a state that does not change any more?
     pub is_final: bool,
     /// Its ID, when any would do.
@@ -93,12 +95,17 @@ pub fn check<'b>(
     }
     let found = task_id.is_none().then(|| found.to_string());
     let is_final = is_final(root);
-    let body = match without_secrets(root, keep_secrets) {
-        Some(redacted) => Cow::Owned(redacted),
-        None => text,
+    let (body, nodes) = if let Some(redacted) = without_secrets(root, keep_secrets) {
+        (Cow::Owned(redacted), None)
+    } else {
+        // With white space in it, a compact copy was parsed in its place.
+        let is_compact = document.text().len() == text.len();
+        let nodes = is_compact.then(|| document.nodes());
+        (text, nodes)
     };
     Ok(Checked {
         body,
+        nodes,
         is_final,
         task_id: found,
         note,

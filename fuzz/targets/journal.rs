@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
+use scale_export::journal::Compressor;
 use scale_export::journal::format::{Options, Record, RecordKind, encode, encode_file_head};
 use scale_export::journal::{Journal, JournalReader};
 
@@ -92,6 +93,7 @@ fn damaged(count: usize, bytes: &[u8], written: &mut HashMap<String, Vec<Vec<u8>
                 task_id: &task_id,
                 body: &body,
             },
+            &mut Compressor::default(),
             &mut file,
         );
         written.entry(task_id).or_default().push(body);

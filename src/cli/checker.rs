@@ -64,16 +64,17 @@ impl Checker {
 
 impl CheckBody for Checker {
     fn check(&self, task_id: &str, body: Bytes) -> Result<CheckedBody, BadBody> {
-        let (body, (redacted, is_final, note)) = self.parse(body, |body, parser| {
+        let (body, (redacted, nodes, is_final, note)) = self.parse(body, |body, parser| {
             let checked = check(body, Some(task_id), self.keep_secrets, parser)?;
             let redacted = match checked.body {
                 Cow::Borrowed(_) => None,
                 Cow::Owned(text) => Some(Bytes::from(text)),
             };
-            Ok((redacted, checked.is_final, checked.note))
+            Ok((redacted, checked.nodes, checked.is_final, checked.note))
         })?;
         Ok(CheckedBody {
             body: redacted.unwrap_or(body),
+            nodes,
             is_final,
             note,
         })

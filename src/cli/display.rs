@@ -97,7 +97,9 @@ impl Counts {
             Event::Phase(phase) => self.phase = Some(phase),
             Event::Space { needed, free } => self.space = needed.map(|needed| (needed, *free)),
             Event::Progress { done, total } => self.progress(*done, *total),
-            Event::TasksFlattened(done) if self.offline => self.progress(*done, Some(self.total)),
+            Event::TasksFlattened(done) if self.offline && self.total > 0 => {
+                self.progress(*done, Some(self.total));
+            }
             Event::TasksFlattened(_) | Event::Warning(_) | Event::Detail(_) => {}
         }
     }

@@ -1,24 +1,31 @@
-//! The tables' thread: follows the journal in the order of the IDs, while it is being written.
-//! Depends on `journal`, `flatten` and `output`.
+//! The tables: flattened on the caller's thread, from what another one feeds, and encoded on a third.
+//! Depends on `flatten`, `output` and the files of this folder.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use arrow::array::RecordBatch;
 
 use super::ExportError;
-use super::index::{Index, Slot};
-use super::publish::Target;
+use super::arrival::{self, Arrival, Arrived, Feed};
+use super::publish::Selection;
 use crate::event::{Event, Events};
 use crate::failures::{missing, write_line};
 use crate::flatten::Flattener;
-use crate::journal::JournalReader;
+use crate::journal::FailureNote;
 use crate::json::Parser;
-use crate::output::{Published, Staging, TableFiles, TableWriters};
-use crate::tables::Drift;
+use crate::output::{OutputError, Published, Staging, TableFiles, TableWriters};
+use crate::tables::{BatchSink, Drift, SinkError, TableInfo};
 
 /// Tasks between two events.
 const EVENT_TASKS: usize = 100;
 
-/// Memory that buffers keep from one task to the next; one huge task does not burden the rest.
+/// Memory that the parser keeps from one task to the next; one huge task does not burden the rest.
 const KEPT_BYTES: usize = 4 << 20;
+
+/// Batches that may wait to be encoded; each is of some 256 KiB.
+const WAITING_BATCHES: usize = 16;
 
 /// Complete tables under temporary names, and what goes beside them.
 #[derive(Debug)]
@@ -32,78 +39,174 @@ pub(super) struct Built {
     pub(super) exported: u64,
 }
 
-/// Builds all tables; nothing when the run ended before every ID had come, or `is_over` says so.
-pub(super) fn run(
-    target: &Target<'_>,
-    index: &Index,
-    mut reader: JournalReader,
-    staging: &Staging,
-    events: &Events,
-    is_over: impl Fn() -> bool,
-) -> Result<Option<Built>, ExportError> {
-    let wanted = |name: &str| target.wants(name);
-    let mut writers = TableWriters::begin(staging, target.format, wanted)?;
-    let mut flattener = Flattener::new(wanted);
-    let mut parser = Parser::default();
-    let mut body = Vec::new();
-    let mut failures = Vec::new();
-    let mut failures_by_kind = BTreeMap::new();
-    let mut exported = 0;
-    for (position, task_id) in target.ids.iter().enumerate() {
-        let slot = index.wait(position);
-        if is_over() {
-            return Ok(None);
-        }
-        match slot {
-            Slot::Waiting => return Ok(None),
-            Slot::Response(location) => {
-                reader.read(task_id, location, &mut body)?;
-                flatten(task_id, &body, &mut parser, &mut flattener, &mut writers)?;
-                exported += 1;
-                if body.capacity() > KEPT_BYTES {
-                    body = Vec::new();
-                    parser = Parser::default();
-                    reader.shrink();
-                }
-            }
-            Slot::Failure(location) => {
-                let note = reader.read_failure(task_id, location, &mut body)?;
-                write_line(task_id, &note, &mut failures);
-                *failures_by_kind.entry(note.kind).or_default() += 1;
-            }
-            Slot::Missing => {
-                let note = missing();
-                write_line(task_id, &note, &mut failures);
-                *failures_by_kind.entry(note.kind).or_default() += 1;
-            }
-        }
-        if (position + 1) % EVENT_TASKS == 0 {
-            events.send(Event::TasksFlattened(position + 1));
-        }
-    }
-    let drift = flattener.finish(&mut writers)?;
-    let (files, tables) = writers.finish()?;
-    Ok(Some(Built {
-        files,
-        tables,
-        drift,
-        failures,
-        failures_by_kind,
-        exported,
-    }))
+/// What a feeding thread leaves when it has ended.
+pub(super) struct Fed<T> {
+    /// Were all tasks fed? Otherwise there are no tables.
+    pub(super) is_whole: bool,
+    pub(super) left: T,
 }
 
-fn flatten(
-    task_id: &str,
-    body: &[u8],
-    parser: &mut Parser,
-    flattener: &mut Flattener,
-    writers: &mut TableWriters,
-) -> Result<(), ExportError> {
-    // What the journal holds was checked before it was written, and its checksum was right.
-    let text = std::str::from_utf8(body).map_err(|error| ExportError::Tables(error.into()))?;
-    let document = parser
-        .parse(text)
-        .map_err(|error| ExportError::Tables(error.into()))?;
-    Ok(flattener.task(task_id, &document, writers)?)
+/// What is built, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Site<'s> {
+    pub(super) selection: Selection<'s>,
+    pub(super) staging: &'s Staging,
+    pub(super) events: &'s Events,
+}
+
+/// Builds all tables from what `feed` hands over, on a thread of its own; no tables when that is not whole, or when
+/// `is_over` says that the run is. `give_up` is called when they cannot be written, before the feeding thread has
+/// noticed.
+pub(super) fn run<T: Send>(
+    site: Site<'_>,
+    is_over: impl Fn() -> bool,
+    give_up: impl Fn(),
+    feed: impl FnOnce(Feed) -> Result<Fed<T>, ExportError> + Send,
+) -> Result<(T, Option<Built>), ExportError> {
+    let Site {
+        selection,
+        staging,
+        events,
+    } = site;
+    let wanted = |name: &str| selection.wants(name);
+    let writers = TableWriters::begin(staging, selection.format, wanted)?;
+    thread::scope(|scope| {
+        let (sender, arrived) = arrival::channel();
+        let feeder = scope.spawn(move || feed(sender));
+        let (batches, given) = sync_channel(WAITING_BATCHES);
+        let encoder = scope.spawn(move || encode(writers, &given));
+        let mut build = Build::new(Flattener::new(wanted), Encoder(batches));
+        let flattened = build.tasks(arrived, events, is_over);
+        // Both ends are closed by now, so that neither thread waits for this one.
+        let finished = flattened.and_then(|goes_on| build.finish(goes_on));
+        if finished.is_err() {
+            give_up();
+        }
+        let (feeder, encoder) = (join(feeder), join(encoder));
+        // Of several errors the one that caused the others is told.
+        let writers = encoder?;
+        let Fed { is_whole, left } = feeder?;
+        let Some(flattened) = finished?.filter(|_| is_whole) else {
+            return Ok((left, None));
+        };
+        let (files, tables) = writers.finish()?;
+        Ok((
+            left,
+            Some(Built {
+                files,
+                tables,
+                ..flattened
+            }),
+        ))
+    })
+}
+
+/// The result of a thread; a panic in it goes on here.
+pub(super) fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// A batch of rows, on its way to its file.
+type Given = (&'static TableInfo, RecordBatch);
+
+/// The encoder's thread: writes what comes, in that order.
+fn encode(mut writers: TableWriters, given: &Receiver<Given>) -> Result<TableWriters, OutputError> {
+    for (table, batch) in given {
+        writers.write(table, batch)?;
+    }
+    Ok(writers)
+}
+
+/// Hands batches to the encoder.
+struct Encoder(SyncSender<Given>);
+
+impl BatchSink for Encoder {
+    fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
+        // It has ended because of an error, which is told in place of this one.
+        self.0
+            .send((table, batch))
+            .map_err(|_| SinkError::from("the encoder has stopped"))
+    }
+}
+
+/// The flattening thread.
+struct Build {
+    flattener: Flattener,
+    encoder: Encoder,
+    parser: Parser,
+    failures: Vec<u8>,
+    failures_by_kind: BTreeMap<String, u64>,
+    exported: u64,
+}
+
+impl Build {
+    fn new(flattener: Flattener, encoder: Encoder) -> Self {
+        Self {
+            flattener,
+            encoder,
+            parser: Parser::default(),
+            failures: Vec::new(),
+            failures_by_kind: BTreeMap::new(),
+            exported: 0,
+        }
+    }
+
+    /// Flattens what arrives; false when the run is over before.
+    fn tasks(
+        &mut self,
+        arrived: Receiver<Vec<Arrived>>,
+        events: &Events,
+        is_over: impl Fn() -> bool,
+    ) -> Result<bool, ExportError> {
+        let mut done = 0;
+        for Arrived { task_id, arrival } in arrived.into_iter().flatten() {
+            if is_over() {
+                return Ok(false);
+            }
+            match arrival {
+                Arrival::Response(response) => {
+                    // What the journal holds was checked before it was written, and its checksum was right.
+                    let document = response
+                        .document(&mut self.parser)
+                        .map_err(ExportError::Tables)?;
+                    self.flattener
+                        .task(&task_id, &document, &mut self.encoder)?;
+                    self.exported += 1;
+                    if response.body.len() > KEPT_BYTES {
+                        self.parser = Parser::default();
+                    }
+                }
+                Arrival::Failure(note) => self.failure(&task_id, note),
+                Arrival::Missing => self.failure(&task_id, missing()),
+            }
+            done += 1;
+            if done % EVENT_TASKS == 0 {
+                events.send(Event::TasksFlattened(done));
+            }
+        }
+        Ok(true)
+    }
+
+    fn failure(&mut self, task_id: &str, note: FailureNote) {
+        write_line(task_id, &note, &mut self.failures);
+        *self.failures_by_kind.entry(note.kind).or_default() += 1;
+    }
+
+    /// Hands over the last rows, if it goes on to the end, and lets the encoder go.
+    fn finish(mut self, goes_on: bool) -> Result<Option<Built>, ExportError> {
+        if !goes_on {
+            return Ok(None);
+        }
+        let drift = self.flattener.finish(&mut self.encoder)?;
+        Ok(Some(Built {
+            files: Vec::new(),
+            tables: Vec::new(),
+            drift,
+            failures: self.failures,
+            failures_by_kind: self.failures_by_kind,
+            exported: self.exported,
+        }))
+    }
 }

@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 
+use super::arrival::Feed;
+use super::build::{Built, Site};
+use super::follow::Followed;
 use super::found::Found;
 use super::import::{Import, Imported, ReadJournal, is_export, read_journal};
 use super::index::{Index, Slot};
-use super::publish::{Publication, Target, now, publish};
+use super::publish::{Publication, Selection, now, publish};
+use super::recent::Recent;
 use super::resume::tell_recovered;
 use super::{Ended, ExportError, ExportReport, build};
 use crate::event::{Event, Events};
@@ -46,19 +50,21 @@ pub struct FlattenOptions {
     pub keep_secrets: bool,
 }
 
-/// Where the responses are, once they are all in one journal.
-struct Responses {
+/// What is known of the sources when their responses have been read.
+struct Sources {
     found: Found,
-    reader: JournalReader,
     options: Options,
-    /// Is it a new journal, which is not the directory's own yet?
+    /// Is there a new journal, which is not the directory's own yet?
     is_new: bool,
     journal_bytes: u64,
     duplicates: u64,
     unreadable: u64,
 }
 
-/// Runs the whole job on this thread.
+/// That, where the responses are, and the tables if they have been built meanwhile.
+type Read = (Sources, JournalReader, Option<Built>);
+
+/// Runs the whole job.
 pub fn flatten(
     options: &FlattenOptions,
     events: &Events,
@@ -72,58 +78,74 @@ pub fn flatten(
     let is_over = || *stop.borrow();
     tell_recovered(&directory, events);
     let staging = Staging::begin(&directory);
+    let selection = Selection {
+        format: options.format,
+        tables: &options.tables,
+    };
+    let site = Site {
+        selection,
+        staging: &staging,
+        events,
+    };
     events.send(Event::Phase("reading raw responses"));
-    let responses = if is_in_place(options) {
+    let read = if is_in_place(options) {
         in_place(&options.out, events, is_over)
     } else {
-        import(options, &directory, &staging, events, is_over)
+        import(options, &directory, site, is_over)
     };
-    let responses = match responses {
+    let (sources, reader, built) = match read {
         Err(ExportError::Journal(JournalError::Interrupted { .. })) => {
             return Ok(Ended::Stopped { kept: None });
         }
-        responses => responses?,
+        read => read?,
     };
     let ids = match &options.ids {
         Some(ids) => ids.clone(),
-        None => list_of(options, &responses.found)?,
+        None => list_of(options, &sources.found)?,
     };
     if ids.is_empty() {
         return Err(ExportError::NoTasks);
     }
-    let index = Index::new(ids.len(), 0);
-    let slots = ids.iter().map(|task_id| responses.found.get(task_id));
-    let slots: Vec<(usize, Slot)> = slots.enumerate().collect();
-    index.set(&slots);
-    drop(slots);
-    index.close();
     events.send(Event::Planned {
         requested: ids.len(),
         held: 0,
         duplicates: 0,
         listed: false,
     });
-    events.send(Event::Phase("building tables"));
-    let target = Target {
-        ids: &ids,
-        format: options.format,
-        tables: &options.tables,
+    let built = if built.is_some() {
+        built
+    } else {
+        events.send(Event::Phase("building tables"));
+        let index = Index::new(ids.len(), 0);
+        let slots = ids.iter().map(|task_id| sources.found.get(task_id));
+        let slots: Vec<(usize, Slot)> = slots.enumerate().collect();
+        index.set(&slots);
+        drop(slots);
+        index.close();
+        let recent = Recent::default();
+        let followed = Followed {
+            ids: &ids,
+            index: &index,
+            reader,
+            recent: &recent,
+        };
+        build::run(site, is_over, || {}, |feed| followed.feed(feed))?.1
     };
-    let built = build::run(&target, &index, responses.reader, &staging, events, is_over)?;
     let Some(built) = built.filter(|_| !is_over()) else {
         return Ok(Ended::Stopped { kept: None });
     };
     events.send(Event::Phase("publishing"));
-    let duplicates = duplicates(options).unwrap_or(responses.duplicates);
+    let duplicates = duplicates(options).unwrap_or(sources.duplicates);
     let publication = Publication {
-        target,
+        ids: &ids,
+        selection,
         options: ManifestOptions {
-            base_url: responses.options.base_url,
-            expand: responses.options.expand,
-            opts: responses.options.opts,
+            base_url: sources.options.base_url,
+            expand: sources.options.expand,
+            opts: sources.options.opts,
             format: options.format,
             tables: options.tables.clone(),
-            keep_secrets: responses.options.keep_secrets,
+            keep_secrets: sources.options.keep_secrets,
             lists: Vec::new(),
         },
         duplicates,
@@ -134,13 +156,13 @@ pub fn flatten(
             retries: 0,
             rate_limited: 0,
             bytes_received: 0,
-            journal_bytes: Some(responses.journal_bytes),
+            journal_bytes: Some(sources.journal_bytes),
         },
-        with_journal: responses.is_new,
+        with_journal: sources.is_new,
     };
     let report = publish(publication, &directory, staging, built)?;
     Ok(Ended::Published(Box::new(ExportReport {
-        unreadable: responses.unreadable,
+        unreadable: sources.unreadable,
         asked: false,
         ..report
     })))
@@ -194,11 +216,7 @@ fn is_in_place(options: &FlattenOptions) -> bool {
 }
 
 /// The directory's own journal, which stays as it is.
-fn in_place(
-    out: &Path,
-    events: &Events,
-    is_over: impl Fn() -> bool,
-) -> Result<Responses, ExportError> {
+fn in_place(out: &Path, events: &Events, is_over: impl Fn() -> bool) -> Result<Read, ExportError> {
     let ReadJournal {
         found,
         reader,
@@ -206,25 +224,25 @@ fn in_place(
         damaged,
         bytes: journal_bytes,
     } = read_journal(out, events, is_over)?;
-    Ok(Responses {
+    let sources = Sources {
         found,
-        reader,
         options,
         is_new: false,
         journal_bytes,
         duplicates: 0,
         unreadable: damaged,
-    })
+    };
+    Ok((sources, reader, None))
 }
 
-/// All sources in a journal of the output's own.
+/// Brings all sources into a journal of the output's own. The tables are built at the same time where the order
+/// in which tasks come is their order in the tables, as long as none comes twice.
 fn import(
     options: &FlattenOptions,
     directory: &OutputDirectory,
-    staging: &Staging,
-    events: &Events,
-    is_over: impl Fn() -> bool,
-) -> Result<Responses, ExportError> {
+    site: Site<'_>,
+    is_over: impl Fn() -> bool + Sync,
+) -> Result<Read, ExportError> {
     refuse_fetched(directory)?;
     let mut journal_options = Options {
         base_url: FILES.to_owned(),
@@ -243,30 +261,32 @@ fn import(
             };
         }
     }
-    let journal = Journal::create(staging.place(JOURNAL), &journal_options)?;
-    let mut import = Import::new(journal, options.keep_secrets, events);
-    for source in &options.sources {
-        if is_export(source) {
-            import.journal(source, &is_over)?;
-        } else {
-            import.lines(source, &is_over)?;
-        }
-    }
+    let journal = Journal::create(site.staging.place(JOURNAL), &journal_options)?;
+    let import = Import::new(journal, options.keep_secrets, site.events);
+    let read = |feed: Option<Feed>| import.all(&options.sources, feed, &is_over);
+    // One export has an order of its own.
+    let is_in_order =
+        options.ids.is_none() && !options.sources.iter().any(|source| is_export(source));
+    let (imported, built) = if is_in_order {
+        build::run(site, &is_over, || {}, |feed| read(Some(feed)))?
+    } else {
+        (read(None)?.left, None)
+    };
     let Imported {
         journal,
         found,
         duplicates,
         unreadable,
-    } = import.finish()?;
-    Ok(Responses {
+    } = imported;
+    let sources = Sources {
         found,
-        reader: journal.reader(),
         options: journal_options,
         journal_bytes: journal.bytes(),
         is_new: true,
         duplicates,
         unreadable,
-    })
+    };
+    Ok((sources, journal.reader(), built))
 }
 
 /// Responses that were fetched are not thrown away for others.

@@ -3,13 +3,17 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 
 use super::ExportError;
+use super::arrival::{Arrival, Feed};
+use super::build::Fed;
 use super::found::Found;
 use super::index::Slot;
+use super::recent::Response;
 use super::store::{now, seen_as};
 use crate::event::{Event, Events};
 use crate::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
@@ -99,6 +103,7 @@ pub(super) struct Import<'e> {
     events: &'e Events,
     found: Found,
     parser: Parser,
+    feed: Option<Feed>,
     duplicates: u64,
     unreadable: u64,
 }
@@ -121,28 +126,46 @@ impl<'e> Import<'e> {
             events,
             found: Found::default(),
             parser: Parser::default(),
+            feed: None,
             duplicates: 0,
             unreadable: 0,
         }
     }
 
-    /// Makes all of it durable.
-    pub(super) fn finish(mut self) -> Result<Imported, ExportError> {
+    /// Brings all sources into the journal, and makes it durable. What comes is fed at the same time, as long as no
+    /// task comes twice: of several responses the last counts.
+    pub(super) fn all(
+        mut self,
+        sources: &[PathBuf],
+        feed: Option<Feed>,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Fed<Imported>, ExportError> {
+        self.feed = feed;
+        for source in sources {
+            if is_export(source) {
+                self.journal(source, &is_over)?;
+            } else {
+                self.lines(source, &is_over)?;
+            }
+        }
+        let is_whole = self
+            .feed
+            .take()
+            .is_some_and(|mut feed| feed.flush().is_ok());
         self.journal.sync()?;
-        Ok(Imported {
-            journal: self.journal,
-            found: self.found,
-            duplicates: self.duplicates,
-            unreadable: self.unreadable,
+        Ok(Fed {
+            is_whole,
+            left: Imported {
+                journal: self.journal,
+                found: self.found,
+                duplicates: self.duplicates,
+                unreadable: self.unreadable,
+            },
         })
     }
 
     /// Copies what counts from the journal of another export.
-    pub(super) fn journal(
-        &mut self,
-        directory: &Path,
-        is_over: impl Fn() -> bool,
-    ) -> Result<(), ExportError> {
+    fn journal(&mut self, directory: &Path, is_over: impl Fn() -> bool) -> Result<(), ExportError> {
         let _lock = Lock::share(directory)?;
         let ReadJournal {
             found,
@@ -178,11 +201,7 @@ impl<'e> Import<'e> {
     }
 
     /// Reads tasks, one a line. A line that is no task is told and passed over.
-    pub(super) fn lines(
-        &mut self,
-        source: &Path,
-        is_over: impl Fn() -> bool,
-    ) -> Result<(), ExportError> {
+    fn lines(&mut self, source: &Path, is_over: impl Fn() -> bool) -> Result<(), ExportError> {
         let name = source.display().to_string();
         let failed = |error: io::Error| ExportError::Source {
             name: name.clone(),
@@ -250,7 +269,18 @@ impl<'e> Import<'e> {
             task_id: &task_id,
             body: checked.body.as_bytes(),
         });
-        self.found.put(&task_id, Slot::Response(location))
+        self.found.put(&task_id, Slot::Response(location))?;
+        self.feed = self.feed.take().filter(|_| !is_known);
+        if let Some(feed) = &mut self.feed {
+            let response = Response {
+                body: Bytes::from(checked.body.into_owned()),
+                nodes: checked.nodes,
+            };
+            if feed.push(task_id, Arrival::Response(response)).is_err() {
+                self.feed = None;
+            }
+        }
+        Ok(())
     }
 
     fn written(&mut self) -> Result<(), ExportError> {

@@ -264,6 +264,12 @@ impl Index {
         self.changed.notify_all();
     }
 
+    /// What there is now for an ID.
+    pub(super) fn look(&self, position: usize) -> Slot {
+        let state = self.lock();
+        state.slots.get(position).map_or(Slot::Waiting, Held::slot)
+    }
+
     /// Waits for what there is for an ID; [`Slot::Waiting`] when nothing will come.
     pub(super) fn wait(&self, position: usize) -> Slot {
         let mut state = self.lock();

@@ -262,7 +262,7 @@ pub(super) fn list(
                 stop,
             )
         });
-        (super::pipeline::join(keep), listed)
+        (super::build::join(keep), listed)
     });
     // Of two errors the one that caused the other is told.
     let fetched = kept?;

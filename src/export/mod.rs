@@ -1,17 +1,19 @@
 //! The main job: the pipeline put together.
 //!
 //! ```text
-//! resume ──► fetch ──► store (journal) ──► build (flatten, tables) ──► compact ──► publish
+//! resume ──► fetch ──► store (journal) ──► follow ──► build (flatten, encode) ──► compact ──► publish
 //! ```
 //!
 //! The first of these run side by side ([`pipeline`]), and share the [`index`], which says for each ID what
 //! the journal holds.
 
+mod arrival;
 mod build;
 mod compact;
 mod dry_run;
 mod error;
 mod flatten;
+mod follow;
 mod found;
 mod import;
 mod index;
@@ -20,6 +22,7 @@ mod listing;
 mod network;
 mod pipeline;
 mod publish;
+mod recent;
 mod resources;
 mod resume;
 mod store;
@@ -44,7 +47,7 @@ use compact::Live;
 use index::Work;
 use network::Network;
 use pipeline::{Done, Pipeline};
-use publish::{Publication, Target, now, publish};
+use publish::{Publication, Selection, now, publish};
 use resources::{SpaceWatch, fit_concurrency};
 use resume::{Resumed, journal_options, open_journal, tell_recovered, unchanged};
 use store::Stored;
@@ -98,9 +101,8 @@ impl ExportOptions {
             .unwrap_or_else(|| self.fetch.base_url.clone())
     }
 
-    fn target(&self) -> Target<'_> {
-        Target {
-            ids: &self.ids,
+    fn selection(&self) -> Selection<'_> {
+        Selection {
             format: self.format,
             tables: &self.tables,
         }
@@ -287,7 +289,8 @@ pub fn export(
     events.send(Event::Phase("publishing"));
     let with_journal = compacted.is_some();
     let publication = Publication {
-        target: options.target(),
+        ids: &options.ids,
+        selection: options.selection(),
         options: manifest_options(options),
         duplicates: options.ids.duplicates(),
         run: RunCounters {

@@ -1,5 +1,5 @@
-//! Fetching, the journal and the tables side by side: the first on the caller's thread, the others each on
-//! one of their own. Depends on `fetch` and the files of this folder.
+//! Fetching, the journal and the tables side by side: the first on the caller's thread, the others on
+//! their own. Depends on `fetch` and the files of this folder.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,9 +7,11 @@ use std::thread;
 
 use tokio::sync::{mpsc, watch};
 
-use super::build::{self, Built};
+use super::build::{self, Built, Site, join};
+use super::follow::Followed;
 use super::index::Index;
 use super::network::{Network, block_on};
+use super::recent::Recent;
 use super::resources::SpaceWatch;
 use super::store::{self, Stored};
 use super::{ExportError, ExportOptions};
@@ -90,11 +92,11 @@ impl Pipeline<'_> {
         let reader = journal.reader();
         let (halt_sender, halt) = watch::channel(false);
         let abandoned = AtomicBool::new(false);
-        let target = options.target();
+        let recent = Recent::default();
         let (fetched, stored, built) = thread::scope(|scope| {
             let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
             let store = scope.spawn(|| {
-                let stored = store::run(journal, arrived, index, |fetched, journal| {
+                let stored = store::run(journal, arrived, index, &recent, |fetched, journal| {
                     space.look(fetched, journal.bytes());
                 });
                 index.close();
@@ -102,12 +104,26 @@ impl Pipeline<'_> {
             });
             let build = scope.spawn(|| {
                 let is_over = || *stop.borrow() || abandoned.load(Ordering::Relaxed);
-                let built = build::run(&target, index, reader, staging, events, is_over);
-                if built.is_err() {
-                    // The rest need not be fetched for tables that cannot be written now.
+                // The rest need not be fetched for tables that cannot be written now.
+                let give_up = || {
                     let _ = halt_sender.send(true);
+                };
+                let followed = Followed {
+                    ids: &options.ids,
+                    index,
+                    reader,
+                    recent: &recent,
+                };
+                let site = Site {
+                    selection: options.selection(),
+                    staging,
+                    events,
+                };
+                let built = build::run(site, is_over, give_up, |feed| followed.feed(feed));
+                if built.is_err() {
+                    give_up();
                 }
-                built
+                built.map(|((), built)| built)
             });
             let wanted = Waiting {
                 ids: &options.ids,
@@ -146,11 +162,4 @@ impl Pipeline<'_> {
             built,
         })
     }
-}
-
-/// The result of a thread; a panic in it goes on here.
-pub(super) fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

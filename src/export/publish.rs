@@ -15,18 +15,16 @@ use crate::output::{
 };
 use crate::tables::definition::TABLES;
 
-/// What is written: which tasks, as what.
+/// Which tables are written, and as what.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Target<'o> {
-    /// The tasks, in their order.
-    pub(super) ids: &'o IdList,
+pub(super) struct Selection<'o> {
     /// File format.
     pub(super) format: Format,
     /// Tables to write; all when empty.
     pub(super) tables: &'o [String],
 }
 
-impl Target<'_> {
+impl Selection<'_> {
     /// Is this table to be written?
     pub(super) fn wants(&self, table: &str) -> bool {
         self.tables.is_empty() || self.tables.iter().any(|wanted| wanted == table)
@@ -36,7 +34,9 @@ impl Target<'_> {
 /// What the manifest says beyond the files.
 #[derive(Debug)]
 pub(super) struct Publication<'o> {
-    pub(super) target: Target<'o>,
+    /// The tasks, in their order.
+    pub(super) ids: &'o IdList,
+    pub(super) selection: Selection<'o>,
     pub(super) options: ManifestOptions,
     /// How often an ID came again.
     pub(super) duplicates: u64,
@@ -148,7 +148,8 @@ pub(super) fn publish(
     built: Built,
 ) -> Result<ExportReport, ExportError> {
     let Publication {
-        target,
+        ids: task_ids,
+        selection,
         options,
         duplicates,
         run,
@@ -162,22 +163,22 @@ pub(super) fn publish(
         failures_by_kind,
         exported,
     } = built;
-    let wanted = TABLES.iter().filter(|table| target.wants(table.name));
+    let wanted = TABLES.iter().filter(|table| selection.wants(table.name));
     let others = [
         staging.write(FAILURES, &failures)?,
-        staging.write(LOAD_SQL, load_sql(wanted, target.format).as_bytes())?,
+        staging.write(LOAD_SQL, load_sql(wanted, selection.format).as_bytes())?,
     ];
     let entries = others.iter().map(|file| FileEntry {
         path: file.path.clone(),
         bytes: file.bytes,
         sha256: file.sha256.clone(),
     });
-    let ids = staging.write(IDS, target.ids.to_lines().as_bytes())?;
+    let ids = staging.write(IDS, task_ids.to_lines().as_bytes())?;
     let failed = failures_by_kind.values().sum();
     let manifest = Manifest::new(
         options,
         Ids {
-            requested: target.ids.len() as u64,
+            requested: task_ids.len() as u64,
             exported,
             failed,
             duplicates,

@@ -1,6 +1,7 @@
 //! The journal's thread: appends what arrives, syncs it within a second, tells the index.
 //! Depends on `journal` and `fetch` for the type of what arrives.
 
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc::Receiver;
@@ -8,12 +9,18 @@ use tokio::time::timeout;
 
 use super::ExportError;
 use super::index::{Index, Slot};
+use super::recent::{Recent, Response};
 use crate::fetch::{Delivery, FailureKind, Fetched, Outcome};
 use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
 use crate::journal::{Entry, FailureNote, Journal, Location};
 
 /// What arrived is safe from a power loss after this long.
 pub(super) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the first response waits for others, to be written together with them: waking this thread, and then
+/// whoever asked, once for each costs more than compressing it. Its request is in flight meanwhile; with a
+/// server that answers in less time than this, some requests more are worth having.
+const GATHER: Duration = Duration::from_micros(500);
 
 /// Bytes that are gathered before they are written, while more is waiting.
 const WRITE_BYTES: usize = 1 << 20;
@@ -31,6 +38,7 @@ pub(super) fn run(
     mut journal: Journal,
     mut arrived: Receiver<Delivery>,
     index: &Index,
+    recent: &Recent,
     mut watch: impl FnMut(usize, &Journal),
 ) -> Result<Stored, ExportError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -40,16 +48,22 @@ pub(super) fn run(
     let mut refused = Vec::new();
     let mut slots = Vec::new();
     let mut kept = Vec::new();
+    let mut responses = Vec::new();
     let mut count = 0;
     let mut synced = Instant::now();
     loop {
         let next = runtime.block_on(async { timeout(SYNC_INTERVAL, arrived.recv()).await });
         match next {
             Ok(Some(delivery)) => {
+                thread::sleep(GATHER);
                 let mut next = Some(delivery);
                 while let Some(delivery) = next {
+                    let position = delivery.fetched.position;
                     slots.push(append(&mut journal, &delivery.fetched, &mut refused));
                     kept.push(delivery.kept);
+                    if let Outcome::Task { body, nodes, .. } = delivery.fetched.outcome {
+                        responses.push((position, Response { body, nodes }));
+                    }
                     next = if journal.buffered() < WRITE_BYTES {
                         arrived.try_recv().ok()
                     } else {
@@ -57,6 +71,9 @@ pub(super) fn run(
                     };
                 }
                 journal.flush()?;
+                for (position, response) in responses.drain(..) {
+                    recent.keep(position, response);
+                }
                 index.set(&slots);
                 count += slots.len();
                 slots.clear();
@@ -98,7 +115,7 @@ fn append(
         body,
     };
     let slot = match outcome {
-        Outcome::Task { body, is_final } => {
+        Outcome::Task { body, is_final, .. } => {
             let flags = if *is_final { FLAG_FINAL } else { 0 };
             Slot::Response(journal.append(&record(RecordKind::Response, flags, body)))
         }

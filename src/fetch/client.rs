@@ -186,10 +186,6 @@ impl TaskClient {
                 Ok(Some(chunk)) if received + chunk.len() as u64 > self.max_body => {
                     return Err(self.too_large(status, received));
                 }
-                // The usual small answer comes in one piece, which need not be copied.
-                Ok(Some(chunk)) if body.is_empty() && chunk.len() as u64 == expected => {
-                    return Ok(chunk);
-                }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => return Ok(body.freeze()),
                 Err(error) => return Err(self.transport(&error, status, received)),

@@ -195,12 +195,17 @@ impl<'e> Engine<'e> {
             Got::Answer(checked, sent) => {
                 let CheckedBody {
                     body,
+                    nodes,
                     is_final,
                     note,
                 } = checked;
                 self.success(Some(&task_id), sent);
                 self.count_task(&task_id, note.as_deref());
-                Outcome::Task { body, is_final }
+                Outcome::Task {
+                    body,
+                    nodes,
+                    is_final,
+                }
             }
             Got::Nothing(failure, kind) => Outcome::Failed(Failed {
                 kind,

@@ -31,6 +31,7 @@ use bytes::Bytes;
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 
+use crate::json::Nodes;
 use crate::response::{Belongs, Page};
 use pace::Learned;
 
@@ -135,6 +136,8 @@ pub enum Outcome {
     Task {
         /// The body, as it may be kept.
         body: Bytes,
+        /// What the check found in it.
+        nodes: Option<Nodes>,
         /// Is the task in a state that does not change any more?
         is_final: bool,
     },
@@ -160,6 +163,8 @@ pub struct Failed {
 pub struct CheckedBody {
     /// The body, as it may be kept.
     pub body: Bytes,
+    /// What parsing it found, where that may be of use to whoever reads it next.
+    pub nodes: Option<Nodes>,
     /// Is the task in a state that does not change any more?
     pub is_final: bool,
     /// Something that a person should know of it.

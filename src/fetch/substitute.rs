@@ -279,6 +279,7 @@ impl Engine<'_> {
                     attempts: 1,
                     outcome: Outcome::Task {
                         body: Bytes::from(task.body),
+                        nodes: None,
                         is_final: task.is_final,
                     },
                 };

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
+use super::codec::Compressor;
 use super::format::{self, Options, Record, distinct};
 use super::log::{Entry, FILE_NAME, JournalReader, Location, Log, Opened};
 use crate::disk::{self, Access};
@@ -20,6 +21,7 @@ pub struct Journal {
     log: Log,
     end: u64,
     buffer: Vec<u8>,
+    compressor: Compressor,
     dirty: bool,
 }
 
@@ -46,6 +48,7 @@ impl Journal {
             log: Log::new(path, file),
             end: 0,
             buffer: Vec::new(),
+            compressor: Compressor::default(),
             dirty: false,
         };
         let len = journal.log.len()?;
@@ -130,7 +133,7 @@ impl Journal {
     /// power loss after the next [`sync`](Self::sync).
     pub fn append(&mut self, record: &Record<'_>) -> Location {
         let before = self.buffer.len();
-        format::encode(record, &mut self.buffer);
+        format::encode(record, &mut self.compressor, &mut self.buffer);
         let bytes = self.buffer.len() - before;
         Location::new(self.end + before as u64, bytes as u64)
     }
@@ -151,6 +154,7 @@ impl Journal {
             log: Log::new(path, file),
             end: 0,
             buffer: format::encode_file_head(options),
+            compressor: Compressor::default(),
             dirty: false,
         };
         journal.flush()?;

@@ -1,5 +1,5 @@
 //! The journal's bytes: pure encoding and decoding. `docs/journal.md` says the same in prose.
-//! Depends on `crc32fast` and `zstd`.
+//! Depends on `codec` and `crc32fast`.
 //!
 //! ```text
 //! file    = header record*
@@ -15,9 +15,10 @@
 //! the next mark with a valid head behind it.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
+
+use super::codec::{Codec, Compressor, Decompressor};
 
 /// First bytes of a journal.
 pub const MAGIC: &[u8; 8] = b"scaleJNL";
@@ -39,12 +40,6 @@ const CHECKED_HEAD_BYTES: usize = 36;
 
 /// IDs are at most 1 kB; a longer one in a head is damage.
 const MAX_ID_BYTES: u32 = 1 << 10;
-
-/// Texts shorter than this are stored as they are: there is nothing to gain.
-const MIN_COMPRESSED_BYTES: usize = 64;
-
-/// Compression level: the journal is written once and read a few times, on one core, beside all else.
-const ZSTD_LEVEL: i32 = 1;
 
 /// The options that decide what a response means. Records of different ones never mix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,13 +96,6 @@ impl RecordKind {
             Self::Refused => 4,
         }
     }
-}
-
-/// How a record's body is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Codec {
-    Plain = 0,
-    Zstd = 1,
 }
 
 /// The task was in a state that does not change any more; the failure is the ID's own, and not the key's.
@@ -189,32 +177,28 @@ pub fn decode_file_head(bytes: &[u8]) -> Result<(Options, usize), String> {
 }
 
 /// Appends a record to a buffer.
-pub fn encode(record: &Record<'_>, out: &mut Vec<u8>) {
-    let compressed = (record.body.len() >= MIN_COMPRESSED_BYTES)
-        .then(|| zstd::bulk::compress(record.body, ZSTD_LEVEL).ok())
-        .flatten()
-        .filter(|compressed| compressed.len() < record.body.len());
-    let (codec, stored) = match &compressed {
-        Some(compressed) => (Codec::Zstd, compressed.as_slice()),
-        None => (Codec::Plain, record.body),
-    };
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(record.task_id.as_bytes());
-    crc.update(stored);
+pub fn encode(record: &Record<'_>, compressor: &mut Compressor, out: &mut Vec<u8>) {
     let start = out.len();
-    out.extend_from_slice(&MARK.to_le_bytes());
-    out.extend_from_slice(&[record.kind.to_byte(), codec as u8]);
-    out.extend_from_slice(&record.flags.to_le_bytes());
-    out.extend_from_slice(&record.attempts.to_le_bytes());
-    out.extend_from_slice(&length(record.task_id.len()).to_le_bytes());
-    out.extend_from_slice(&length(stored.len()).to_le_bytes());
-    out.extend_from_slice(&length(record.body.len()).to_le_bytes());
-    out.extend_from_slice(&record.time.to_le_bytes());
-    out.extend_from_slice(&crc.finalize().to_le_bytes());
-    let head_crc32 = crc32fast::hash(out.get(start..).unwrap_or_default());
-    out.extend_from_slice(&head_crc32.to_le_bytes());
+    // The head says what only the body behind it tells: it is written last.
+    out.extend_from_slice(&[0; HEAD_BYTES]);
+    let behind = out.len();
     out.extend_from_slice(record.task_id.as_bytes());
-    out.extend_from_slice(stored);
+    let codec = compressor.append(record.body, out);
+    let id_and_stored = out.get(behind..).unwrap_or_default();
+    let head = Head {
+        kind: record.kind,
+        codec: codec as u8,
+        flags: record.flags,
+        attempts: record.attempts,
+        id_bytes: length(record.task_id.len()),
+        stored_bytes: length(id_and_stored.len() - record.task_id.len()),
+        raw_bytes: length(record.body.len()),
+        time: record.time,
+        body_crc32: crc32fast::hash(id_and_stored),
+    };
+    if let Some(place) = out.get_mut(start..behind) {
+        place.copy_from_slice(&head.encode());
+    }
 }
 
 /// Reads a head; nothing when it is damaged or no head at all.
@@ -238,6 +222,31 @@ pub fn decode_head(bytes: &[u8]) -> Option<Head> {
 }
 
 impl Head {
+    fn encode(&self) -> [u8; HEAD_BYTES] {
+        let mut head = [0; HEAD_BYTES];
+        let parts: [&[u8]; 9] = [
+            &MARK.to_le_bytes(),
+            &[self.kind.to_byte(), self.codec],
+            &self.flags.to_le_bytes(),
+            &self.attempts.to_le_bytes(),
+            &self.id_bytes.to_le_bytes(),
+            &self.stored_bytes.to_le_bytes(),
+            &self.raw_bytes.to_le_bytes(),
+            &self.time.to_le_bytes(),
+            &self.body_crc32.to_le_bytes(),
+        ];
+        let mut at = 0;
+        for part in parts {
+            if let Some(place) = head.get_mut(at..at + part.len()) {
+                place.copy_from_slice(part);
+            }
+            at += part.len();
+        }
+        let (checked, crc32) = head.split_at_mut(CHECKED_HEAD_BYTES);
+        crc32.copy_from_slice(&crc32fast::hash(checked).to_le_bytes());
+        head
+    }
+
     /// Bytes of the whole record.
     pub fn record_bytes(&self) -> u64 {
         HEAD_BYTES as u64 + u64::from(self.id_bytes) + u64::from(self.stored_bytes)
@@ -253,15 +262,18 @@ impl Head {
     }
 
     /// Gives the body itself, in `out`; or what is wrong with it.
-    pub fn decode_body(&self, stored: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    pub fn decode_body(
+        &self,
+        stored: &[u8],
+        decompressor: &mut Decompressor,
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
         out.clear();
         if self.codec == Codec::Plain as u8 {
             out.extend_from_slice(stored);
         } else if self.codec == Codec::Zstd as u8 {
-            // The size is known, and read no further: a damaged record cannot ask for more memory.
-            let limit = u64::from(self.raw_bytes) + 1;
-            zstd::stream::read::Decoder::new(stored)
-                .and_then(|decoder| decoder.take(limit).read_to_end(out))
+            decompressor
+                .read(stored, self.raw_bytes as usize, out)
                 .map_err(|error| error.to_string())?;
         } else {
             return Err(format!("unknown codec {}", self.codec));
@@ -312,7 +324,8 @@ mod tests {
         let rest = bytes.get(HEAD_BYTES..usize::try_from(head.record_bytes()).ok()?)?;
         let (id, stored) = head.decode_id(rest)?;
         let mut body = Vec::new();
-        head.decode_body(stored, &mut body).ok()?;
+        head.decode_body(stored, &mut Decompressor::default(), &mut body)
+            .ok()?;
         Some((id.to_owned(), body))
     }
 
@@ -338,7 +351,7 @@ mod tests {
     fn the_next_head_is_found_behind_damage() {
         let mut bytes = b"damage \x7E\x4A\x4E\x4C more damage".to_vec();
         let at = bytes.len();
-        encode(&record(b"{}"), &mut bytes);
+        encode(&record(b"{}"), &mut Compressor::default(), &mut bytes);
         assert_eq!(find_head(&bytes, 0), Some(at));
         assert_eq!(find_head(&bytes, at + 1), None);
     }
@@ -348,7 +361,7 @@ mod tests {
         fn records_come_back(body: Vec<u8>, repeat in 1..50_usize) {
             let body = body.repeat(repeat);
             let mut bytes = Vec::new();
-            encode(&record(&body), &mut bytes);
+            encode(&record(&body), &mut Compressor::default(), &mut bytes);
             prop_assert_eq!(decode_head(&bytes).unwrap().record_bytes(), bytes.len() as u64);
             prop_assert_eq!(decode(&bytes), Some(("täsk_1".to_owned(), body)));
         }
@@ -356,7 +369,7 @@ mod tests {
         #[test]
         fn damage_is_seen(body: Vec<u8>, at: prop::sample::Index, flip in 1..=255_u8) {
             let mut bytes = Vec::new();
-            encode(&record(&body), &mut bytes);
+            encode(&record(&body), &mut Compressor::default(), &mut bytes);
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
             prop_assert_eq!(decode(&bytes), None);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::JournalError;
+use super::codec::Decompressor;
 use super::format::{self, FLAG_FINAL, HEAD_BYTES, Head, Options, RecordKind};
 
 /// Its name in the state directory.
@@ -261,6 +262,7 @@ impl Log {
 pub struct JournalReader {
     log: Log,
     record: Vec<u8>,
+    decompressor: Decompressor,
 }
 
 impl JournalReader {
@@ -268,6 +270,7 @@ impl JournalReader {
         Self {
             log,
             record: Vec::new(),
+            decompressor: Decompressor::default(),
         }
     }
 
@@ -348,7 +351,7 @@ impl JournalReader {
     ) -> Result<(), JournalError> {
         let (head, start) = self.load(task_id, location)?;
         let stored = self.record.get(start..).unwrap_or_default();
-        head.decode_body(stored, body)
+        head.decode_body(stored, &mut self.decompressor, body)
             .map_err(|cause| self.damaged(task_id, &cause))
     }
 

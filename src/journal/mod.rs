@@ -4,11 +4,13 @@
 //! [`format`] is pure and documented in `docs/journal.md`; [`Journal`] is the file. Depends on
 //! nothing but the file system.
 
+mod codec;
 mod error;
 mod file;
 pub mod format;
 mod log;
 
+pub use codec::{Compressor, Decompressor};
 pub use error::JournalError;
 pub use file::Journal;
 pub use log::{Entry, FailureNote, JournalReader, Location, Opened, break_if};

@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 /// 20 bytes, mostly positions; texts are bounded to `u32` by [`Parser::parse`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Node {
     /// First byte; of a string, behind the quote.
     pub(super) start: u32,
@@ -55,6 +55,17 @@ pub struct Parser {
 pub struct Document<'d> {
     text: &'d str,
     nodes: &'d [Node],
+}
+
+/// A document's nodes without its text: what parsing found, for whoever needs it later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nodes(Box<[Node]>);
+
+impl Nodes {
+    /// Bytes of memory.
+    pub fn size(&self) -> usize {
+        size_of_val(&*self.0)
+    }
 }
 
 impl Parser {
@@ -249,6 +260,19 @@ impl<'d> Document<'d> {
     /// The compact text.
     pub fn text(&self) -> &'d str {
         self.text
+    }
+
+    /// Its nodes, which can be put together with the same compact text again.
+    pub fn nodes(&self) -> Nodes {
+        Nodes(self.nodes.into())
+    }
+
+    /// Puts nodes together with the text that they were found in. With another text values are nonsense.
+    pub fn of(text: &'d str, nodes: &'d Nodes) -> Self {
+        Self {
+            text,
+            nodes: &nodes.0,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ mod text;
 mod value;
 
 pub use compare::{Difference, differences, same};
-pub use document::{Document, Kind, Parser};
+pub use document::{Document, Kind, Nodes, Parser};
 pub use number::Number;
 pub use scan::JsonError;
 pub use text::{Text, push_pointer_token, write_json_string};

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
+use memchr::memchr;
+
 /// A string: either plain text or the inside of a JSON string with escapes, known to be valid and
 /// without lone surrogates.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +39,11 @@ impl<'a> Text<'a> {
             return out.write_str(self.raw);
         }
         let mut rest = self.raw;
-        while let Some((plain, escape)) = rest.split_once('\\') {
+        while let Some((plain, escape)) =
+            memchr(b'\\', rest.as_bytes()).and_then(|at| rest.split_at_checked(at))
+        {
             out.write_str(plain)?;
-            let (decoded, behind) = decode_escape(escape);
+            let (decoded, behind) = decode_escape(escape.get(1..).unwrap_or_default());
             out.write_char(decoded)?;
             rest = behind;
         }

@@ -72,7 +72,10 @@ fn csv_source(table: &TableInfo) -> String {
         .map(|column| {
             let name = format!("\"{}\"", column.name);
             match column.column_type {
-                ColumnType::Str | ColumnType::UniqueStr | ColumnType::Path => name,
+                ColumnType::Str
+                | ColumnType::UniqueStr
+                | ColumnType::LongStr
+                | ColumnType::Path => name,
                 ColumnType::Bytes => format!("from_base64({name}) AS {name}"),
                 ColumnType::StrList => format!("from_json({name}, '[\"VARCHAR\"]') AS {name}"),
                 other => format!("CAST({name} AS {}) AS {name}", sql_type(other)),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
-use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -30,6 +30,10 @@ const ROW_GROUP_ROWS: usize = 122_880;
 /// times as long for a few percent.
 const ZSTD_LEVEL: i32 = 1;
 
+/// Bytes of a dictionary of long values: the same prompt or document may stand in many tasks, far apart, where no
+/// compression finds it. Past this, what follows is written as it is. Readers hold a dictionary in memory.
+const LONG_DICTIONARY_BYTES: usize = 4 << 20;
+
 /// In the form that the Parquet format asks for: older readers believe no statistics without it.
 const CREATED_BY: &str = concat!("scale-export version ", env!("CARGO_PKG_VERSION"));
 
@@ -38,17 +42,23 @@ const STATISTICS_BYTES: usize = 64;
 
 /// Writes one table's Parquet file.
 ///
-/// Batches wait as they are until they make a row group, which is then encoded column by column. The
-/// crate's own `ArrowWriter` encodes batches as they come and so keeps a page, a dictionary and a
-/// compressor for every column of every table: over 100 MB for the 239 columns here.
+/// Batches wait as they are until they make a row group, which is then encoded column by column; of tables for
+/// which there is no room to wait, what is there is encoded, and the row group goes on. The crate's own
+/// `ArrowWriter` encodes batches as they come and so keeps a page, a dictionary and a compressor for every
+/// column of every table: over 100 MB for the 239 columns here.
 pub(super) struct ParquetWriter<W: Write + Send> {
     table: &'static TableInfo,
     schema: SchemaRef,
     file: SerializedFileWriter<W>,
     columns: ArrowRowGroupWriterFactory,
+    /// Batches that wait as they are.
     waiting: Vec<Vec<ArrayRef>>,
-    waiting_rows: usize,
     waiting_bytes: usize,
+    /// The row group's columns as far as they are encoded; none when nothing of it is.
+    encoded: Vec<ArrowColumnWriter>,
+    encoded_bytes: usize,
+    /// Rows of the row group, encoded or not.
+    rows: usize,
 }
 
 impl ParquetWriter<StagedFile> {
@@ -79,40 +89,78 @@ impl<W: Write + Send> ParquetWriter<W> {
             file,
             columns,
             waiting: Vec::new(),
-            waiting_rows: 0,
             waiting_bytes: 0,
+            encoded: Vec::new(),
+            encoded_bytes: 0,
+            rows: 0,
         })
     }
 
+    /// Encodes what waits; the row group goes on.
+    fn encode_waiting(&mut self) -> Result<(), ParquetError> {
+        let mut columns = self.take_columns()?;
+        for (index, column) in columns.iter_mut().enumerate() {
+            self.encode_column(index, column)?;
+        }
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        self.encoded_bytes = columns.iter().map(ArrowColumnWriter::memory_size).sum();
+        self.encoded = columns;
+        Ok(())
+    }
+
+    /// Writes the row group, column by column: of those that are not encoded yet, only one is in memory.
     fn write_row_group(&mut self) -> Result<(), ParquetError> {
-        let batches = std::mem::take(&mut self.waiting);
-        if batches.is_empty() {
+        if self.rows == 0 {
             return Ok(());
         }
-        self.waiting_rows = 0;
-        self.waiting_bytes = 0;
-        let number = self.file.flushed_row_groups().len();
-        let mut writers = self.columns.create_column_writers(number)?.into_iter();
+        let columns = self.take_columns()?;
+        let mut chunks = Vec::new();
+        for (index, mut column) in columns.into_iter().enumerate() {
+            self.encode_column(index, &mut column)?;
+            chunks.push(column.close()?);
+        }
         let mut row_group = self.file.next_row_group()?;
-        for (index, field) in self.schema.fields().iter().enumerate() {
-            // No column of ours has more than one leaf.
-            let Some(mut writer) = writers.next() else {
-                break;
-            };
-            for column in batches.iter().filter_map(|columns| columns.get(index)) {
-                for leaf in compute_leaves(field, column)? {
-                    writer.write(&leaf)?;
-                }
-            }
-            writer.close()?.append_to_row_group(&mut row_group)?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut row_group)?;
         }
         row_group.close()?;
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        self.encoded_bytes = 0;
+        self.rows = 0;
+        Ok(())
+    }
+
+    /// The columns of the row group at hand, which may begin with this. No column of ours has more than one leaf.
+    fn take_columns(&mut self) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
+        if self.encoded.is_empty() {
+            let number = self.file.flushed_row_groups().len();
+            return self.columns.create_column_writers(number);
+        }
+        Ok(std::mem::take(&mut self.encoded))
+    }
+
+    /// Encodes what waits of a column.
+    fn encode_column(
+        &self,
+        index: usize,
+        column: &mut ArrowColumnWriter,
+    ) -> Result<(), ParquetError> {
+        let Some(field) = self.schema.fields().get(index) else {
+            return Ok(());
+        };
+        for array in self.waiting.iter().filter_map(|arrays| arrays.get(index)) {
+            for leaf in compute_leaves(field, array)? {
+                column.write(&leaf)?;
+            }
+        }
         Ok(())
     }
 
     /// Takes rows; they wait until they make a row group.
     pub(super) fn write_rows(&mut self, batch: RecordBatch) -> Result<(), ParquetError> {
-        if self.waiting_rows + batch.num_rows() > ROW_GROUP_ROWS {
+        if self.rows + batch.num_rows() > ROW_GROUP_ROWS {
             self.write_row_group()?;
         }
         let (_, mut columns, rows) = batch.into_parts();
@@ -120,7 +168,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         for column in &mut columns {
             column.shrink_to_fit();
         }
-        self.waiting_rows += rows;
+        self.rows += rows;
         self.waiting_bytes += columns
             .iter()
             .map(Array::get_array_memory_size)
@@ -142,11 +190,16 @@ impl TableWriter for ParquetWriter<StagedFile> {
     }
 
     fn waiting_bytes(&self) -> usize {
-        self.waiting_bytes
+        self.waiting_bytes + self.encoded_bytes
     }
 
-    fn flush(&mut self) -> Result<(), OutputError> {
-        self.write_row_group().map_err(|error| self.failed(&error))
+    fn make_room(&mut self) -> Result<(), OutputError> {
+        let done = if self.waiting_bytes > self.encoded_bytes {
+            self.encode_waiting()
+        } else {
+            self.write_row_group()
+        };
+        done.map_err(|error| self.failed(&error))
     }
 
     fn finish(self: Box<Self>) -> Result<Published, OutputError> {
@@ -218,8 +271,9 @@ fn column_properties(
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::DELTA_BYTE_ARRAY),
         // A dictionary of values that do not repeat is built only to be thrown away.
-        ColumnType::UniqueStr | ColumnType::Bytes => {
-            builder.set_column_dictionary_enabled(path, false)
+        ColumnType::UniqueStr => builder.set_column_dictionary_enabled(path, false),
+        ColumnType::LongStr | ColumnType::Json | ColumnType::Bytes => {
+            builder.set_column_dictionary_page_size_limit(path, LONG_DICTIONARY_BYTES)
         }
         _ => builder,
     }

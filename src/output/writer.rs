@@ -1,5 +1,7 @@
 //! One file for each table, whatever the format. Depends on `csv`, `parquet` and `staging`.
 
+use std::thread;
+
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +11,7 @@ use super::manifest::{TableFile, TableFiles};
 use super::parquet::ParquetWriter;
 use super::staging::{Published, Staging};
 use crate::tables::definition::TABLES;
-use crate::tables::{BatchSink, SinkError, TableInfo};
+use crate::tables::{SinkError, TableInfo};
 
 /// File format of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,21 +38,21 @@ impl Format {
     }
 }
 
-/// Bytes of rows that wait in memory, in all tables together, before the largest table has to write
+/// Bytes of rows that wait in memory, in all tables together, before the largest table has to encode or write
 /// what it holds. One bound for all makes the row groups of large tables large; with this one a whole
-/// run stays near 130 MB (docs/memory.md).
-const WAITING_BYTES: usize = 56 << 20;
+/// run stays near 90 MB (docs/memory.md).
+const WAITING_BYTES: usize = 24 << 20;
 
 /// Encodes the batches of one table into its file.
-pub(super) trait TableWriter {
+pub(super) trait TableWriter: Send {
     /// Appends rows.
     fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError>;
-    /// Bytes of rows that wait in memory; see [`Self::flush`].
+    /// Bytes of rows that wait in memory; see [`Self::make_room`].
     fn waiting_bytes(&self) -> usize {
         0
     }
-    /// Writes the rows that wait.
-    fn flush(&mut self) -> Result<(), OutputError> {
+    /// Lets rows that wait take less memory.
+    fn make_room(&mut self) -> Result<(), OutputError> {
         Ok(())
     }
     /// Completes and syncs the file.
@@ -128,12 +130,55 @@ impl TableWriters {
         Ok(Self { writers })
     }
 
-    /// Completes and syncs all files; gives them with their entries for the manifest.
+    /// Appends rows to a table's file. When too much waits in memory, the largest table makes room.
+    pub fn write(
+        &mut self,
+        table: &'static TableInfo,
+        batch: RecordBatch,
+    ) -> Result<(), OutputError> {
+        if let Some((_, rows, writer)) = self
+            .writers
+            .iter_mut()
+            .find(|(known, ..)| known.name == table.name)
+        {
+            *rows += batch.num_rows();
+            writer.write(batch)?;
+        }
+        let waiting = self.writers.iter();
+        let waiting: usize = waiting.map(|(.., writer)| writer.waiting_bytes()).sum();
+        if waiting > WAITING_BYTES
+            && let Some((.., largest)) = self
+                .writers
+                .iter_mut()
+                .max_by_key(|(.., writer)| writer.waiting_bytes())
+        {
+            largest.make_room()?;
+        }
+        Ok(())
+    }
+
+    /// Completes and syncs all files, side by side: most of the time goes into waiting for the disk. Gives them
+    /// with their entries for the manifest.
     pub fn finish(self) -> Result<(Vec<Published>, TableEntries), OutputError> {
+        let finished: Vec<_> = thread::scope(|scope| {
+            let writers = self.writers.into_iter();
+            let threads: Vec<_> = writers
+                .map(|(table, rows, writer)| (table, rows, scope.spawn(|| writer.finish())))
+                .collect();
+            let threads = threads.into_iter();
+            let join = |thread: thread::ScopedJoinHandle<'_, _>| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            threads
+                .map(|(table, rows, thread)| (table, rows, join(thread)))
+                .collect()
+        });
         let mut files = Vec::new();
         let mut entries = Vec::new();
-        for (table, rows, writer) in self.writers {
-            let file = writer.finish()?;
+        for (table, rows, file) in finished {
+            let file = file?;
             let entry = TableFile {
                 path: file.path.clone(),
                 rows: rows as u64,
@@ -150,32 +195,5 @@ impl TableWriters {
             files.push(file);
         }
         Ok((files, entries))
-    }
-}
-
-impl BatchSink for TableWriters {
-    fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
-        if let Some((_, rows, writer)) = self
-            .writers
-            .iter_mut()
-            .find(|(known, ..)| known.name == table.name)
-        {
-            *rows += batch.num_rows();
-            writer.write(batch)?;
-        }
-        let waiting: usize = self
-            .writers
-            .iter()
-            .map(|(.., writer)| writer.waiting_bytes())
-            .sum();
-        if waiting > WAITING_BYTES
-            && let Some((.., largest)) = self
-                .writers
-                .iter_mut()
-                .max_by_key(|(.., writer)| writer.waiting_bytes())
-        {
-            largest.flush()?;
-        }
-        Ok(())
     }
 }

@@ -327,9 +327,11 @@ macro_rules! each_builder {
 impl Builder {
     fn of(column_type: ColumnType) -> Self {
         match column_type {
-            ColumnType::Str | ColumnType::UniqueStr | ColumnType::Path | ColumnType::Json => {
-                Self::Text(StringBuilder::new())
-            }
+            ColumnType::Str
+            | ColumnType::UniqueStr
+            | ColumnType::LongStr
+            | ColumnType::Path
+            | ColumnType::Json => Self::Text(StringBuilder::new()),
             ColumnType::Int32 => Self::Int32(Int32Builder::new()),
             ColumnType::Int64 => Self::Int64(Int64Builder::new()),
             ColumnType::Float64 => Self::Float64(Float64Builder::new()),

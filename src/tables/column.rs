@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder,
-    ListBuilder, StringBuilder, TimestampMicrosecondBuilder,
+    Array as _, ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder,
+    Int64Builder, ListBuilder, StringArray, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
@@ -20,6 +20,8 @@ pub enum ColumnType {
     Str,
     /// UTF-8 text of which nearly every value is different.
     UniqueStr,
+    /// UTF-8 text that may be long, and of which the same may stand in many tasks: prompts, documents.
+    LongStr,
     /// UTF-8 text that begins like the value above it.
     Path,
     /// 32-bit integer.
@@ -44,7 +46,7 @@ impl ColumnType {
     /// The contract's word for it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Str | Self::UniqueStr | Self::Path => "str",
+            Self::Str | Self::UniqueStr | Self::LongStr | Self::Path => "str",
             Self::Int32 => "int32",
             Self::Int64 => "int64",
             Self::Float64 => "f64",
@@ -59,7 +61,7 @@ impl ColumnType {
     /// Its type in Arrow: plain types only, which every reader takes as they are.
     pub fn data_type(self) -> DataType {
         match self {
-            Self::Str | Self::UniqueStr | Self::Path | Self::Json => DataType::Utf8,
+            Self::Str | Self::UniqueStr | Self::LongStr | Self::Path | Self::Json => DataType::Utf8,
             Self::Int32 => DataType::Int32,
             Self::Int64 => DataType::Int64,
             Self::Float64 => DataType::Float64,
@@ -161,7 +163,7 @@ impl<T: Type + Default> Column for Optional<T> {
 
 /// Implements [`Type`] for types whose builder takes a value directly.
 macro_rules! direct_types {
-    ($($(#[$doc:meta])* $name:ident: $value:ty, $builder:ty, |$given:ident| $size:expr;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident: $value:ty, $builder:ty, |$given:ident| $size:expr, |$array:ident| $room:expr;)+) => {$(
         $(#[$doc])*
         #[derive(Debug, Default)]
         pub(crate) struct $name;
@@ -181,7 +183,9 @@ macro_rules! direct_types {
             }
 
             fn finish(builder: &mut Self::Builder) -> ArrayRef {
-                Arc::new(builder.finish())
+                let $array = builder.finish();
+                *builder = $room;
+                Arc::new($array)
             }
         }
     )+};
@@ -189,23 +193,36 @@ macro_rules! direct_types {
 
 direct_types! {
     /// See [`ColumnType::Int32`].
-    Int32: i32, Int32Builder, |value| size_of_val(&value);
+    Int32: i32, Int32Builder, |value| size_of_val(&value), |array| Int32Builder::with_capacity(array.len());
     /// See [`ColumnType::Int64`].
-    Int64: i64, Int64Builder, |value| size_of_val(&value);
+    Int64: i64, Int64Builder, |value| size_of_val(&value), |array| Int64Builder::with_capacity(array.len());
     /// See [`ColumnType::Float64`].
-    Float64: f64, Float64Builder, |value| size_of_val(&value);
+    Float64: f64, Float64Builder, |value| size_of_val(&value), |array| Float64Builder::with_capacity(array.len());
     /// See [`ColumnType::Bool`].
-    Bool: bool, BooleanBuilder, |value| size_of_val(&value);
+    Bool: bool, BooleanBuilder, |value| size_of_val(&value), |array| BooleanBuilder::with_capacity(array.len());
     /// See [`ColumnType::Json`].
-    Json: &'a str, StringBuilder, |value| value.len() + OFFSET_BYTES;
+    Json: &'a str, StringBuilder, |value| value.len() + OFFSET_BYTES, |array| room_for_texts(&array);
     /// See [`ColumnType::Path`].
-    Path: &'a str, StringBuilder, |value| value.len() + OFFSET_BYTES;
+    Path: &'a str, StringBuilder, |value| value.len() + OFFSET_BYTES, |array| room_for_texts(&array);
     /// See [`ColumnType::Bytes`].
-    Bytes: &'a [u8], BinaryBuilder, |value| value.len() + OFFSET_BYTES;
+    Bytes: &'a [u8], BinaryBuilder, |value| value.len() + OFFSET_BYTES,
+        |array| BinaryBuilder::with_capacity(array.len(), room(array.value_data().len()));
 }
 
 /// What a value of variable length takes beside itself.
 const OFFSET_BYTES: usize = size_of::<i32>();
+
+/// Room for as much text as the batch before had: growing into it would copy each batch twice. A batch with one
+/// huge text burdens no other.
+const MAX_ROOM_BYTES: usize = 1 << 20;
+
+fn room(bytes: usize) -> usize {
+    bytes.min(MAX_ROOM_BYTES)
+}
+
+fn room_for_texts(before: &StringArray) -> StringBuilder {
+    StringBuilder::with_capacity(before.len(), room(before.value_data().len()))
+}
 
 /// Implements [`Type`] for text that is decoded as it is written into the column.
 macro_rules! text_types {
@@ -228,13 +245,15 @@ macro_rules! text_types {
             }
 
             fn finish(builder: &mut Self::Builder) -> ArrayRef {
-                Arc::new(builder.finish())
+                let array = builder.finish();
+                *builder = room_for_texts(&array);
+                Arc::new(array)
             }
         }
     )+};
 }
 
-text_types! { Str UniqueStr }
+text_types! { Str UniqueStr LongStr }
 
 fn append_text(builder: &mut StringBuilder, value: Text<'_>) -> usize {
     // Writing into a builder's buffer cannot fail.
@@ -281,7 +300,9 @@ impl Type for Timestamp {
     }
 
     fn finish(builder: &mut Self::Builder) -> ArrayRef {
-        Arc::new(builder.0.finish())
+        let array = builder.0.finish();
+        builder.0 = TimestampMicrosecondBuilder::with_capacity(array.len()).with_timezone(UTC);
+        Arc::new(array)
     }
 }
 

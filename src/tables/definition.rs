@@ -8,8 +8,8 @@ use arrow::array::ArrayRef;
 
 use super::TableInfo;
 use super::column::{
-    Bool, Bytes, Column, ColumnInfo, Float64, Int32, Int64, Json, Optional, Required, Str, StrList,
-    Timestamp, UniqueStr,
+    Bool, Bytes, Column, ColumnInfo, Float64, Int32, Int64, Json, LongStr, Optional, Required, Str,
+    StrList, Timestamp, UniqueStr,
 };
 use super::macros::{column_name, tables};
 use super::place::{Depth, Place, PlaceColumns};
@@ -105,7 +105,7 @@ tables! {
         /// Where the message comes from; ranked annotations name it
         source_id: Optional<UniqueStr>,
         /// `content.text`
-        text: Optional<UniqueStr>,
+        text: Optional<LongStr>,
         /// `model_parameters.model`
         model: Optional<Str>,
         /// `model_parameters.temperature`
@@ -137,7 +137,7 @@ tables! {
         /// The kind of chunk
         kind as "type": Optional<Str>,
         /// The chunk's text
-        text: Optional<UniqueStr>,
+        text: Optional<LongStr>,
         /// Length of `annotations`; null when absent
         annotation_count: Optional<Int32>,
     }
@@ -147,7 +147,7 @@ tables! {
         /// Place in `reference_texts`, from 0
         reference_text_index: Required<Int32>,
         /// The text
-        content: Optional<UniqueStr>,
+        content: Optional<LongStr>,
         /// What kind of reference it is
         category: Optional<Str>,
         /// Where it comes from
@@ -159,7 +159,7 @@ tables! {
         /// Place in `reasoning`, from 0
         reasoning_index: Required<Int32>,
         /// The text
-        content: Optional<UniqueStr>,
+        content: Optional<LongStr>,
     }
 
     /// One row for each file: of a message, of an annotation's value, or of a workspace
@@ -175,15 +175,15 @@ tables! {
         /// Media type
         mime_type: Optional<Str>,
         /// Where the file is
-        url: Optional<UniqueStr>,
+        url: Optional<LongStr>,
         /// Where the file is at Scale
-        scale_url: Optional<UniqueStr>,
+        scale_url: Optional<LongStr>,
         /// The file itself, decoded, when it came inline
         content: Optional<Bytes>,
         /// Bytes of `content`
         content_size: Optional<Int64>,
         /// SHA-256 of `content`, lower-case hexadecimal
-        content_sha256: Optional<UniqueStr>,
+        content_sha256: Optional<LongStr>,
         /// Size as the API says, of image files
         file_size_in_bytes: Optional<Int64>,
         /// Seconds, of audio files
@@ -193,7 +193,7 @@ tables! {
         /// Seconds from the start of the audio file
         transcript_end: Optional<Float64>,
         /// What is said in the audio file
-        transcript: Optional<UniqueStr>,
+        transcript: Optional<LongStr>,
         /// Where the transcript is
         transcript_url: Optional<Str>,
     }
@@ -217,7 +217,7 @@ tables! {
         /// What is asked, at length
         description: Optional<Str>,
         /// Why the value was chosen
-        justification: Optional<UniqueStr>,
+        justification: Optional<LongStr>,
         /// Names of the possible values, in their order
         labels: Optional<StrList>,
         /// The question does not apply
@@ -231,7 +231,7 @@ tables! {
         /// As received
         possible_values: Optional<Json>,
         /// A string value
-        value_text: Optional<UniqueStr>,
+        value_text: Optional<LongStr>,
         /// An integer value
         value_int: Optional<Int64>,
         /// The nearest double of any numeric value; the `score` of a `rubric_rating`, the `weight` of a `rubric_criteria`
@@ -265,7 +265,7 @@ tables! {
         /// The criterion's own ID
         criterion_id: Optional<UniqueStr>,
         /// What is asked for
-        criterion: Optional<UniqueStr>,
+        criterion: Optional<LongStr>,
         /// How much it counts
         weight: Optional<Float64>,
         /// Length of `annotations`; null when absent

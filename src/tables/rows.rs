@@ -104,9 +104,11 @@ impl Cells {
             return None;
         }
         Some(match column_type {
-            ColumnType::Str | ColumnType::UniqueStr | ColumnType::Path | ColumnType::Json => {
-                Self::Text(array.as_string_opt()?.clone())
-            }
+            ColumnType::Str
+            | ColumnType::UniqueStr
+            | ColumnType::LongStr
+            | ColumnType::Path
+            | ColumnType::Json => Self::Text(array.as_string_opt()?.clone()),
             ColumnType::Int32 => Self::Int32(array.as_primitive_opt()?.clone()),
             ColumnType::Int64 => Self::Int64(array.as_primitive_opt()?.clone()),
             ColumnType::Float64 => Self::Float64(array.as_primitive_opt()?.clone()),

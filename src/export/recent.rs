@@ -1,0 +1,104 @@
+//! Responses that were just stored, so that the tables need not read them back. Depends on `json`.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::json::{Document, JsonError, Nodes, Parser};
+
+/// Bytes of memory that all of them may take. Past that they are read from the journal when their turn comes:
+/// those behind a slow response, mostly.
+const RECENT_BYTES: usize = 8 << 20;
+
+/// A response, checked, with what the check found in it.
+#[derive(Debug, Clone)]
+pub(super) struct Response {
+    pub(super) body: Bytes,
+    pub(super) nodes: Option<Nodes>,
+}
+
+/// Why a response that was kept cannot be read.
+pub(super) type Unreadable = Box<dyn std::error::Error + Send + Sync>;
+
+impl Response {
+    /// Bytes of memory that it takes.
+    pub(super) fn size(&self) -> usize {
+        self.body.len() + self.nodes.as_ref().map_or(0, Nodes::size)
+    }
+
+    /// The parsed text.
+    pub(super) fn document<'d>(
+        &'d self,
+        parser: &'d mut Parser,
+    ) -> Result<Document<'d>, Unreadable> {
+        let text = std::str::from_utf8(&self.body)?;
+        match &self.nodes {
+            Some(nodes) => Ok(Document::of(text, nodes)),
+            None => parser
+                .parse(text)
+                .map_err(|error: JsonError| Unreadable::from(error)),
+        }
+    }
+}
+
+/// The responses, by the positions of their IDs.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    responses: HashMap<usize, Response>,
+    bytes: usize,
+}
+
+impl Recent {
+    /// A thread that panicked has left at worst a wrong number of bytes.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a response, if there is room.
+    pub(super) fn keep(&self, position: usize, response: Response) {
+        let mut state = self.lock();
+        let size = response.size();
+        if state.bytes + size <= RECENT_BYTES {
+            state.bytes += size;
+            state.responses.insert(position, response);
+        }
+    }
+
+    /// Takes a response out, if it was kept.
+    pub(super) fn take(&self, position: usize) -> Option<Response> {
+        let mut state = self.lock();
+        let response = state.responses.remove(&position)?;
+        state.bytes -= response.size();
+        Some(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(bytes: usize) -> Response {
+        Response {
+            body: Bytes::from(vec![b' '; bytes]),
+            nodes: None,
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_so_much_and_no_more() {
+        let recent = Recent::default();
+        recent.keep(0, response(RECENT_BYTES));
+        recent.keep(1, response(1));
+        assert!(recent.take(1).is_none());
+        assert!(recent.take(0).is_some());
+        assert!(recent.take(0).is_none());
+        recent.keep(1, response(1));
+        assert!(recent.take(1).is_some());
+    }
+}
