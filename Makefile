@@ -1,4 +1,4 @@
-.PHONY: help test demo lint bless pacing-report bench bench-resume bench-pacing fuzz
+.PHONY: help test demo lint bless pacing-report bench bench-stages bench-runs bench-resume bench-pacing fuzz
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -25,8 +25,15 @@ lint: ## Format and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 
-bench: ## Ways from JSON to columns, side by side
+bench: bench-stages bench-resume bench-runs ## What all stages and whole runs take, a quarter of an hour
 	cargo bench --locked --quiet --bench json_to_columns
+
+bench-stages: ## Each stage by itself, in bytes of JSON a second
+	cargo bench --locked --quiet --bench stages
+
+bench-runs: ## Whole runs beside what one would use instead; with nginx, wrk and DuckDB where they are
+	cargo build --release --locked
+	python3 benches/whole_runs.py --json target/bench/whole_runs.json
 
 bench-pacing: ## The pace against real servers with hidden limits; needs nginx, takes a quarter of an hour
 	cargo build --release --locked
