@@ -12,7 +12,7 @@ use scale_export::output::{Format, encode};
 use scale_export::rebuild::{Rebuilder, TableRows, TaskRows};
 use scale_export::response;
 use scale_export::tables::definition::TABLES;
-use scale_export::tables::{BatchSink, Depth, Rows, SinkError, TableInfo};
+use scale_export::tables::{BatchSink, Rows, SinkError, TableInfo};
 
 /// Bytes that are written to the journal together, as in an export.
 const WRITTEN_TOGETHER: usize = 1 << 20;
@@ -156,12 +156,13 @@ fn by_task<'r>(tasks: &[String], tables: &'r [Vec<Rows>]) -> Vec<TaskRows<'r>> {
         let tables = TABLES.iter().zip(tables).zip(&mut at);
         let rows = tables.map(|((table, batches), (batch, from))| {
             let mut rows = TableRows::default();
-            if table.depth == Depth::None {
+            // `projects` and `batches` are no part of a task.
+            let Some(column) = table.position("task_id") else {
                 return rows;
-            }
+            };
             while let Some(here) = batches.get(*batch) {
                 let mut to = *from;
-                while here.text(0, to) == Some(id.as_str()) {
+                while here.text(column, to) == Some(id.as_str()) {
                     to += 1;
                 }
                 rows.add(here, *from, to);
