@@ -13,7 +13,7 @@ import time
 
 import duckdb
 
-REPEATS = 10
+REPEATS = 20
 
 QUERIES = {
     "count": "SELECT count(*) FROM {annotations}",
