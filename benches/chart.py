@@ -98,7 +98,8 @@ def draw(results):
                 out.append(f'<text x="{left + width + 4:.1f}" y="{at}">{text}</text>')
         y += (1 + max(len(bars) for _, bars in columns)) * ROW + 14
     size = f"0 0 {LEFT + 2 * (WIDTH + GAP) + 10} {y - 10}"
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}" font-family="sans-serif" font-size="10" fill="#444">'
+    look = 'font-family="sans-serif" font-size="10" fill="#444"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}" {look}>'
     return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *out, "</svg>", ""])
 
 
@@ -113,6 +114,9 @@ def document(report, speeds, instructions):
         f" {report['rounds']} rounds. {programs}.",
         "",
     ]
+    busy = report.get("busy_with_others") or 0
+    if busy > 0.2:
+        lines += [f"The machine was busy with other things, {busy:.1f} processors at the start.", ""]
     lines += [line for what in report["left_out"] for line in (f"Left out: {what}.", "")]
     for result in report["results"].values():
         lines += [f"**{result['title']}**, {described(result)}", "", *tables(result), ""]

@@ -1,5 +1,5 @@
-"""DuckDB over our Parquet files and over copies that it writes itself; `whole_runs.py` calls this with a Python that has
-DuckDB. Arguments: the directory of an export, a directory for the copies, rounds. Prints JSON.
+"""DuckDB over our Parquet files and over copies that it writes itself; `whole_runs.py` calls this with a Python that
+has DuckDB. Arguments: the directory of an export, a directory for the copies, rounds. Prints JSON.
 
 A copy has the same columns and rows, in DuckDB's own Parquet with zstd. Each round runs every query several times over
 either, alternating; the median counts.

@@ -15,9 +15,9 @@ of the rounds count. Wall time, processor time of the process without the server
 
 The scripts that are run against are no part of this repository: a directory with `peer_aiohttp.py`, `duck_flatten.py`,
 `peer_curl_duckdb.sh` and `expand_corpus.py` is looked for where --peers or SCALE_EXPORT_BENCH_PEERS says, or in
-`../shared/bench`. Without it, or without nginx, wrk or DuckDB, what can be measured is, with the sandbox for a server and
-tasks that it makes, and what was left out is said. Without --python, an environment with what the scripts import is made
-below target/. A child's peak memory is never less than this script's own, some 20 MB.
+`../shared/bench`. Without it, or without nginx, wrk or DuckDB, what can be measured is, with the sandbox for a server
+and tasks that it makes, and what was left out is said. Without --python, an environment with what the scripts import is
+made below target/. A child's peak memory is never less than this script's own, some 20 MB.
 """
 
 import argparse
@@ -39,7 +39,7 @@ import subprocess
 import sys
 import time
 
-from machine import ROOT, first_line, free_port, machine, process, runs, wait_for
+from machine import ROOT, busy_with_others, first_line, free_port, machine, process, runs, wait_for
 from results import OURS, described, tables
 
 CASES = ("export", "flatten", "fetch", "size", "queries", "start")
@@ -49,6 +49,9 @@ KEY = "test_key"
 TINY_TASKS = 20_000
 CONNECTIONS = 32
 WRK_SECONDS = 3
+
+BUSY = 0.2
+"""Processors that may be busy with something else."""
 
 CONF = """
 daemon off; {user} pid {run}/pid; error_log {run}/error.log warn; worker_processes 1; worker_rlimit_nofile {open_files};
@@ -322,7 +325,8 @@ def compared(took, rival, wall, cpu):
         seen, wanted = other["rounds"][0]["rows"], ours["rounds"][0]["rows"]
         if seen != wanted:
             raise SystemExit(f"{name} has {seen} tasks and messages, {OURS} {wanted}")
-        for key, words, goal in (("wall", "wall time", wall), ("cpu", "processor time", cpu), ("memory", "memory", None)):
+        figures = (("wall", "wall time", wall), ("cpu", "processor time", cpu), ("memory", "memory", None))
+        for key, words, goal in figures:
             goal = goal if name == rival else None
             out.append(judged(f"{words} of {name} / ours", other[key] / ours[key], least=goal))
     return out
@@ -387,9 +391,8 @@ def case_fetch(bench):
             both = [ours, theirs] if has_wrk else [ours]
             for one in both if number % 2 == 0 else reversed(both):
                 one()
-    who = {
-        name: {"requests_per_second": statistics.median(rates), "rounds": rates} for name, rates in took.items() if rates
-    }
+    took = {name: rates for name, rates in took.items() if rates}
+    who = {name: {"requests_per_second": statistics.median(rates), "rounds": rates} for name, rates in took.items()}
     goals = []
     if has_wrk:
         value = who[OURS]["requests_per_second"] / who["wrk"]["requests_per_second"]
@@ -531,6 +534,10 @@ def main():
     bench.find_peers()
     if {"export", "flatten", "size", "queries"} & set(chosen):
         bench.find_python()
+    busy = busy_with_others()
+    if busy is not None and busy > BUSY:
+        what = f"{busy:.1f} processors are busy with other things: seconds will not mean much"
+        print(what, file=sys.stderr)
     for name in chosen:
         try:
             result = globals()[f"case_{name}"](bench)
@@ -543,6 +550,7 @@ def main():
         "date": datetime.date.today().isoformat(),
         "rounds": bench.rounds,
         "machine": machine(),
+        "busy_with_others": busy,
         "versions": versions(bench),
         "left_out": bench.left_out,
         "results": bench.results,
