@@ -105,10 +105,7 @@ def draw(results):
 
 def document(report, speeds, instructions):
     machine, versions = report["machine"], report["versions"]
-    programs = ", ".join(
-        version if name in version or name == "scale-export" else f"{name} {version}"
-        for name, version in versions.items()
-    )
+    programs = ", ".join(f"{name} {version}" for name, version in versions.items())
     lines = [
         f"Measured on {report['date']} on {machine['cores']} cores ({machine['cpu']}, {machine['kernel']}); medians of"
         f" {report['rounds']} rounds. {programs}.",

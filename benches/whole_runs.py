@@ -490,12 +490,18 @@ def first_request(bench, tasks):
     return seconds, request.split(b" ")[1].decode()
 
 
+def number(text):
+    """The version in what a program says of itself."""
+    found = re.search(r"\d+(\.\d+)+", text or "")
+    return found and found[0]
+
+
 def versions(bench):
     out = {
-        OURS: first_line([bench.program, "--version"]),
+        OURS: number(first_line([bench.program, "--version"])),
         "commit": first_line(["git", "describe", "--always", "--dirty"]),
-        "nginx": first_line(["nginx", "-v"]),
-        "wrk": first_line(["wrk", "-v"]),
+        "nginx": number(first_line(["nginx", "-v"])),
+        "wrk": number(first_line(["wrk", "-v"])),
         "python": platform.python_version(),
     }
     if bench.python:
