@@ -1,4 +1,5 @@
-.PHONY: help test demo lint bless pacing-report bench bench-resume bench-pacing fuzz
+.PHONY: help test demo lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
+	bench-instructions bench-report bench-pacing fuzz
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -25,15 +26,31 @@ lint: ## Format and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 
-bench: ## Ways from JSON to columns, side by side
-	cargo bench --locked --quiet --bench json_to_columns
+bench: bench-stages bench-parsers bench-resume bench-runs ## All of the next four, a quarter of an hour
+
+bench-stages: ## Each stage of an export by itself, in bytes of JSON a second
+	cargo bench --locked --quiet --bench stages
+
+# In the program's own target directory; what needs other features of a crate is built once more, for minutes.
+bench-parsers: ## Our scan beside other JSON parsers
+	CARGO_TARGET_DIR=$(CURDIR)/target cargo run --release --locked --quiet --manifest-path benches/parsers/Cargo.toml
+
+bench-resume: ## How fast a run finds out what earlier ones left
+	cargo bench --locked --quiet --bench open_journal
+
+bench-runs: ## Whole runs beside what one would use instead; with nginx, wrk and DuckDB where they are
+	cargo build --release --locked
+	python3 benches/whole_runs.py --json target/bench/whole_runs.json
+
+bench-instructions: ## Instructions of each stage, which show a change of one percent; needs valgrind
+	python3 benches/instructions.py --json target/bench/instructions.json
+
+bench-report: ## What was measured into docs/performance.md and docs/performance.svg
+	python3 benches/chart.py
 
 bench-pacing: ## The pace against real servers with hidden limits; needs nginx, takes a quarter of an hour
 	cargo build --release --locked
 	python3 benches/pacing.py
-
-bench-resume: ## How fast a run finds out what earlier ones left
-	cargo bench --locked --quiet --bench open_journal
 
 bless: .venv/ready ## Write generated files anew
 	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden readme the_table_of_faults pacing_report

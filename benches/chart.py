@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Writes docs/performance.svg and the results in docs/performance.md from what was measured:
+
+    make bench-runs bench-stages bench-instructions
+    python3 benches/chart.py
+
+Reads what `whole_runs.py --json` and `instructions.py --json` wrote, and where Criterion keeps the results of
+`stages.rs`. Results of only some of the cases or stages give a document of these.
+"""
+
+import argparse
+import html
+import json
+import pathlib
+
+from results import OURS, described, is_timed, tables
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BEGIN = "<!-- results: written by `make bench-report` -->"
+END = "<!-- end of results -->"
+STAGES = ("parse", "check", "flatten", "parquet", "csv", "journal append", "journal read", "rebuild")
+BLUE, GREY = "#1769aa", "#999"
+
+LEFT, WIDTH, GAP, ROW = 130, 330, 60, 18
+
+
+def read(path, what):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{path}: cannot be read: {error}; {what} writes it")
+
+
+def stage_speeds(place):
+    """Bytes a second by set and stage, as Criterion has them."""
+    out = {}
+    for estimates in sorted(place.glob("*/*/new/estimates.json")):
+        benchmark = read(estimates.with_name("benchmark.json"), "make bench-stages")
+        found = read(estimates, "make bench-stages")
+        nanoseconds = (found.get("slope") or found["mean"])["point_estimate"]
+        speed = benchmark["throughput"]["Bytes"] / nanoseconds * 1e9
+        out.setdefault(benchmark["group_id"], {})[benchmark["function_id"]] = speed
+    return out
+
+
+def stage_table(speeds, instructions):
+    sets = [name for name in ("sandbox", "long texts", "given") if name in speeds]
+    counted = instructions["instructions_per_byte"] if instructions else {}
+    heads = [f"{name}, MB/s" for name in sets] + [f"{name}, instructions a byte" for name in sets if counted]
+    lines = ["| stage | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
+    for stage in STAGES:
+        cells = [f"{speeds[name][stage] / 1e6:,.0f}" if stage in speeds[name] else "" for name in sets]
+        if counted:
+            values = [counted.get(stage, {}).get(name) for name in sets]
+            cells += [f"{value:.2f}" if value is not None else "" for value in values]
+        if any(cells):
+            lines.append(f"| {stage} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def panels(results):
+    """What is drawn: a title, and columns of named bars with their texts."""
+    for result in results.values():
+        if is_timed(result):
+            who = result["who"]
+            columns = [
+                (words, [(name, took[key], f"{took[key]:.2f} s") for name, took in who.items()])
+                for key, words in (("wall", "wall time"), ("cpu", "processor time"))
+            ]
+            yield f"{result['title']} ({described(result)})", columns
+        elif "who" in result:
+            rates = [(name, took["requests_per_second"]) for name, took in result["who"].items()]
+            bars = [(name, rate, f"{rate:,.0f}") for name, rate in rates]
+            yield f"{result['title']} ({described(result)})", [("requests a second", bars)]
+        elif "total" in result:
+            total = result["total"]
+            bars = [
+                (name, total[key], f"{total[key] / 1e6:.2f} MB") for name, key in ((OURS, "ours"), ("DuckDB", "duckdb"))
+            ]
+            yield f"{result['title']} ({described(result)})", [("bytes of Parquet", bars)]
+
+
+def draw(results):
+    out, y = [], 16
+    for title, columns in panels(results):
+        out.append(f'<text x="10" y="{y}" font-weight="bold">{html.escape(title)}</text>')
+        y += ROW
+        for number, (words, bars) in enumerate(columns):
+            left = LEFT + number * (WIDTH + GAP)
+            out.append(f'<text x="{left}" y="{y}">{words}</text>')
+            most = max(value for _, value, _ in bars)
+            for row, (name, value, text) in enumerate(bars, start=1):
+                at = y + row * ROW
+                if number == 0:
+                    out.append(f'<text x="{left - 6}" y="{at}" text-anchor="end">{html.escape(name)}</text>')
+                width, fill = max(1, WIDTH * value / most), BLUE if name == OURS else GREY
+                out.append(f'<rect x="{left}" y="{at - 10}" width="{width:.1f}" height="13" fill="{fill}"/>')
+                out.append(f'<text x="{left + width + 4:.1f}" y="{at}">{text}</text>')
+        y += (1 + max(len(bars) for _, bars in columns)) * ROW + 14
+    size = f"0 0 {LEFT + 2 * (WIDTH + GAP) + 10} {y - 10}"
+    look = 'font-family="sans-serif" font-size="10" fill="#444"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}" {look}>'
+    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *out, "</svg>", ""])
+
+
+def document(report, speeds, instructions):
+    machine, versions = report["machine"], report["versions"]
+    programs = ", ".join(f"{name} {version}" for name, version in versions.items())
+    lines = [
+        f"Measured on {report['date']} on {machine['cores']} cores ({machine['cpu']}, {machine['kernel']}); medians of"
+        f" {report['rounds']} rounds. {programs}.",
+        "",
+    ]
+    busy = report.get("busy_with_others") or 0
+    if busy > 0.2:
+        lines += [f"The machine was busy with other things, {busy:.1f} processors at the start.", ""]
+    lines += [line for what in report["left_out"] for line in (f"Left out: {what}.", "")]
+    for result in report["results"].values():
+        lines += [f"**{result['title']}**, {described(result)}", "", *tables(result), ""]
+    if speeds:
+        lines += ["**Each stage by itself**, in bytes of the tasks' JSON", "", *stage_table(speeds, instructions), ""]
+    return lines
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--runs", type=pathlib.Path, default=ROOT / "target/bench/whole_runs.json")
+    parser.add_argument("--stages", type=pathlib.Path, default=ROOT / "target/criterion")
+    parser.add_argument("--instructions", type=pathlib.Path, default=ROOT / "target/bench/instructions.json")
+    parser.add_argument("--docs", type=pathlib.Path, default=ROOT / "docs")
+    options = parser.parse_args()
+    report = read(options.runs, "make bench-runs")
+    instructions = read(options.instructions, "make bench-instructions") if options.instructions.exists() else None
+    page = options.docs / "performance.md"
+    try:
+        text = page.read_text()
+    except OSError as error:
+        raise SystemExit(f"{page}: cannot be read: {error}")
+    if BEGIN not in text or END not in text:
+        raise SystemExit(f"{page} has not both of {BEGIN} and {END}")
+    before, rest = text.split(BEGIN, 1)
+    lines = document(report, stage_speeds(options.stages), instructions)
+    page.write_text("\n".join([before + BEGIN, "", *lines, END]) + rest.split(END, 1)[1])
+    (options.docs / "performance.svg").write_text(draw(report["results"]))
+
+
+main()

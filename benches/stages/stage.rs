@@ -1,0 +1,252 @@
+//! The stages, each by itself: what it needs is made before, and what it makes is dropped. Depends on the
+//! library and on nothing else.
+
+use std::hint::black_box;
+
+use arrow::array::RecordBatch;
+use scale_export::flatten::Flattener;
+use scale_export::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
+use scale_export::journal::{Journal, Location};
+use scale_export::json::{self, Document, Parser};
+use scale_export::output::{Format, encode};
+use scale_export::rebuild::{Rebuilder, TableRows, TaskRows};
+use scale_export::response;
+use scale_export::tables::definition::TABLES;
+use scale_export::tables::{BatchSink, Rows, SinkError, TableInfo};
+
+/// Bytes that are written to the journal together, as in an export.
+const WRITTEN_TOGETHER: usize = 1 << 20;
+
+/// Takes the work of a stage, and runs it as often as it likes.
+pub(crate) type Measure<'m> = &'m mut dyn FnMut(&mut dyn FnMut());
+
+/// A stage: makes ready what it needs, and hands over its work on all tasks.
+pub(crate) type Stage = fn(&[String], Measure<'_>);
+
+/// All of them by name, in the order in which a task meets them.
+pub(crate) const STAGES: [(&str, Stage); 8] = [
+    ("parse", parse),
+    ("check", check),
+    ("flatten", flatten),
+    ("parquet", parquet),
+    ("csv", csv),
+    ("journal append", journal_append),
+    ("journal read", journal_read),
+    ("rebuild", rebuild),
+];
+
+/// JSON to nodes.
+fn parse(tasks: &[String], measure: Measure<'_>) {
+    let mut parser = Parser::default();
+    measure(&mut || {
+        for task in tasks {
+            black_box(parser.parse(task).unwrap().root());
+        }
+    });
+}
+
+/// A body as it is received: is it UTF-8, JSON, the task that was asked for, final, without secrets? Parses.
+fn check(tasks: &[String], measure: Measure<'_>) {
+    let ids: Vec<String> = tasks.iter().map(|task| task_id(task)).collect();
+    let mut parser = Parser::default();
+    measure(&mut || {
+        for (task, id) in tasks.iter().zip(&ids) {
+            let checked = response::check(task.as_bytes(), Some(id), false, &mut parser);
+            black_box(checked.unwrap());
+        }
+    });
+}
+
+/// Nodes to columns of all tables.
+fn flatten(tasks: &[String], measure: Measure<'_>) {
+    let mut parsers: Vec<Parser> = tasks.iter().map(|_| Parser::default()).collect();
+    let parsed: Vec<(String, Document<'_>)> = parsers
+        .iter_mut()
+        .zip(tasks)
+        .map(|(parser, task)| (task_id(task), parser.parse(task).unwrap()))
+        .collect();
+    measure(&mut || {
+        let mut flattener = Flattener::new(|_| true);
+        for (id, document) in &parsed {
+            flattener.task(id, document, &mut Nowhere).unwrap();
+        }
+        black_box(flattener.finish(&mut Nowhere).unwrap());
+    });
+}
+
+/// Columns to files of all tables.
+fn encode_all(format: Format, tasks: &[String], measure: Measure<'_>) {
+    let batches = Batches::of(tasks);
+    measure(&mut || {
+        for (table, batches) in TABLES.iter().zip(&batches.0) {
+            black_box(encode(format, table, batches.iter().cloned()).unwrap());
+        }
+    });
+}
+
+fn parquet(tasks: &[String], measure: Measure<'_>) {
+    encode_all(Format::Parquet, tasks, measure);
+}
+
+fn csv(tasks: &[String], measure: Measure<'_>) {
+    encode_all(Format::Csv, tasks, measure);
+}
+
+/// Bodies to the journal: compressed, summed and written, but not synced, which is the disk's speed.
+fn journal_append(tasks: &[String], measure: Measure<'_>) {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("journal");
+    let ids: Vec<String> = tasks.iter().map(|task| task_id(task)).collect();
+    measure(&mut || {
+        let mut journal = Journal::create(path.clone(), &options()).unwrap();
+        append(&mut journal, tasks, &ids);
+        drop(journal);
+        std::fs::remove_file(&path).unwrap();
+    });
+}
+
+/// Bodies back from the journal, one by one.
+fn journal_read(tasks: &[String], measure: Measure<'_>) {
+    let place = tempfile::tempdir().unwrap();
+    let ids: Vec<String> = tasks.iter().map(|task| task_id(task)).collect();
+    let mut journal = Journal::create(place.path().join("journal"), &options()).unwrap();
+    let locations = append(&mut journal, tasks, &ids);
+    let mut reader = journal.reader();
+    let mut body = Vec::new();
+    measure(&mut || {
+        for (id, location) in ids.iter().zip(&locations) {
+            reader.read(id, *location, &mut body).unwrap();
+            black_box(&body);
+        }
+    });
+}
+
+/// Rows to JSON, as `verify` does it.
+fn rebuild(tasks: &[String], measure: Measure<'_>) {
+    let rows: Vec<Vec<Rows>> = TABLES
+        .iter()
+        .zip(Batches::of(tasks).0)
+        .map(|(table, batches)| {
+            let rows = batches.into_iter().map(|batch| Rows::of(table, batch));
+            rows.collect::<Result<_, _>>().unwrap()
+        })
+        .collect();
+    let tasks_rows = by_task(tasks, &rows);
+    let mut rebuilder = Rebuilder::default();
+    let mut out = String::new();
+    for (task, rows) in tasks.iter().zip(&tasks_rows) {
+        assert_eq!(rebuilder.task(rows, &mut out), []);
+        let (mut left, mut right) = (Parser::default(), Parser::default());
+        let (left, right) = (left.parse(task).unwrap(), right.parse(&out).unwrap());
+        assert!(json::same(left.root(), right.root()), "{task}\n{out}");
+    }
+    measure(&mut || {
+        for rows in &tasks_rows {
+            rebuilder.task(rows, &mut out);
+            black_box(&out);
+        }
+    });
+}
+
+/// The rows of each task: in every table they stand together, in the order of the tasks.
+fn by_task<'r>(tasks: &[String], tables: &'r [Vec<Rows>]) -> Vec<TaskRows<'r>> {
+    let mut at = vec![(0, 0); tables.len()];
+    let ids = tasks.iter().map(|task| task_id(task));
+    let of_task = |id: String| {
+        let tables = TABLES.iter().zip(tables).zip(&mut at);
+        let rows = tables.map(|((table, batches), (batch, from))| {
+            let mut rows = TableRows::default();
+            // `projects` and `batches` are no part of a task.
+            let Some(column) = table.position("task_id") else {
+                return rows;
+            };
+            while let Some(here) = batches.get(*batch) {
+                let mut to = *from;
+                while here.text(column, to) == Some(id.as_str()) {
+                    to += 1;
+                }
+                rows.add(here, *from, to);
+                *from = to;
+                if to < here.len() {
+                    break;
+                }
+                (*batch, *from) = (*batch + 1, 0);
+            }
+            rows
+        });
+        TaskRows::new(rows.collect())
+    };
+    ids.map(of_task).collect()
+}
+
+fn append(journal: &mut Journal, tasks: &[String], ids: &[String]) -> Vec<Location> {
+    let mut locations = Vec::with_capacity(tasks.len());
+    for (task, id) in tasks.iter().zip(ids) {
+        locations.push(journal.append(&Record {
+            kind: RecordKind::Response,
+            flags: FLAG_FINAL,
+            attempts: 1,
+            time: 0,
+            task_id: id,
+            body: task.as_bytes(),
+        }));
+        if journal.buffered() >= WRITTEN_TOGETHER {
+            journal.flush().unwrap();
+        }
+    }
+    journal.flush().unwrap();
+    locations
+}
+
+fn options() -> Options {
+    Options {
+        base_url: "http://127.0.0.1:9".to_owned(),
+        expand: vec![],
+        opts: vec![],
+        keep_secrets: false,
+        copied: false,
+    }
+}
+
+fn task_id(task: &str) -> String {
+    let mut parser = Parser::default();
+    let document = parser.parse(task).unwrap();
+    let id = document.root().get("task_id").unwrap().text().unwrap();
+    id.decode().into_owned()
+}
+
+struct Nowhere;
+
+impl BatchSink for Nowhere {
+    fn batch(&mut self, _: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
+        black_box(batch);
+        Ok(())
+    }
+}
+
+/// The batches of each table, in the order of `TABLES`.
+struct Batches(Vec<Vec<RecordBatch>>);
+
+impl Batches {
+    fn of(tasks: &[String]) -> Self {
+        let mut batches = Self(TABLES.iter().map(|_| Vec::new()).collect());
+        let mut flattener = Flattener::new(|_| true);
+        let mut parser = Parser::default();
+        for task in tasks {
+            let document = parser.parse(task).unwrap();
+            flattener
+                .task(&task_id(task), &document, &mut batches)
+                .unwrap();
+        }
+        flattener.finish(&mut batches).unwrap();
+        batches
+    }
+}
+
+impl BatchSink for Batches {
+    fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
+        let known = TABLES.iter().position(|known| known.name == table.name);
+        self.0[known.unwrap()].push(batch);
+        Ok(())
+    }
+}

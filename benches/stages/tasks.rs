@@ -1,0 +1,143 @@
+//! The tasks that are measured with: those of the sandbox, the same with long texts, or your own. The same
+//! arguments always give the same bytes. Depends on the library's `sandbox` and `json`.
+
+use scale_export::json::{Parser, Value};
+use scale_export::sandbox::sample_task;
+
+/// Words of the long texts; a few with escapes, quotes and letters of more than one byte.
+const WORDS: [&str; 40] = [
+    "the",
+    "answer",
+    "is",
+    "that",
+    "a",
+    "model",
+    "should",
+    "first",
+    "read",
+    "question",
+    "then",
+    "compare",
+    "both",
+    "sides",
+    "\\n\\n",
+    "of",
+    "it",
+    "and",
+    "write",
+    "down",
+    "why",
+    "one",
+    "seems",
+    "better",
+    "to",
+    "\\\"quoted\\\"",
+    "reviewer",
+    "who",
+    "knows",
+    "subject",
+    "well",
+    "naïve",
+    "enough",
+    "not",
+    "be",
+    "fooled",
+    "by",
+    "style",
+    "alone",
+    "\\u2014",
+];
+
+/// Bytes of a long text: at least, and how much it may be longer.
+const LONG: (u64, u64) = (2_000, 8_000);
+
+/// Tasks as they come over the network, one string each.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    /// Names the set in results.
+    pub(crate) name: &'static str,
+    /// Their JSON.
+    pub(crate) tasks: Vec<String>,
+}
+
+impl Tasks {
+    /// As the sandbox makes them.
+    pub(crate) fn sandbox(count: u64) -> Self {
+        Self {
+            name: "sandbox",
+            tasks: (1..=count).map(sample_task).collect(),
+        }
+    }
+
+    /// A fifth as many, whose texts are long.
+    pub(crate) fn long_texts(count: u64) -> Self {
+        Self {
+            name: "long texts",
+            tasks: (1..=count.div_ceil(5)).map(long_task).collect(),
+        }
+    }
+
+    /// Those of a file, one a line.
+    pub(crate) fn of_lines(text: &str) -> Self {
+        Self {
+            name: "given",
+            tasks: text.lines().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Bytes of all.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.tasks.iter().map(|task| task.len() as u64).sum()
+    }
+}
+
+fn long_task(number: u64) -> String {
+    let task = sample_task(number);
+    let mut parser = Parser::default();
+    // The sandbox's own tasks are JSON, and without white space.
+    let Ok(document) = parser.parse(&task) else {
+        return task;
+    };
+    let mut ends = Vec::new();
+    ends_of_texts(document.root(), &mut ends);
+    ends.sort_unstable();
+    let mut state = number;
+    let mut out = String::with_capacity(task.len() + ends.len() * 8_192);
+    let mut from = 0;
+    for end in ends {
+        out.push_str(task.get(from..end).unwrap_or_default());
+        let (least, more) = LONG;
+        let wanted = out.len() as u64 + least + random(&mut state) % more;
+        while (out.len() as u64) < wanted {
+            let word = random(&mut state) % WORDS.len() as u64;
+            out.push(' ');
+            let word = usize::try_from(word).unwrap_or_default();
+            out.push_str(WORDS.get(word).copied().unwrap_or_default());
+        }
+        from = end;
+    }
+    out.push_str(task.get(from..).unwrap_or_default());
+    out
+}
+
+/// Where the strings under the key `text` end: before the closing quote.
+fn ends_of_texts(value: Value<'_>, ends: &mut Vec<usize>) {
+    for (key, member) in value.members() {
+        if key.is("text") && member.raw().starts_with('"') {
+            ends.push(member.offset() + member.raw().len() - 1);
+        } else {
+            ends_of_texts(member, ends);
+        }
+    }
+    for element in value.elements() {
+        ends_of_texts(element, ends);
+    }
+}
+
+/// Knuth's generator: enough to pick words.
+fn random(state: &mut u64) -> u64 {
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    *state >> 33
+}
