@@ -17,10 +17,12 @@ use crate::journal::{Entry, FailureNote, Journal, Location};
 /// What arrived is safe from a power loss after this long.
 pub(super) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the first response waits for others, to be written together with them: waking this thread, and then
-/// whoever asked, once for each costs more than compressing it. Its request is in flight meanwhile; with a
-/// server that answers in less time than this, some requests more are worth having.
-const GATHER: Duration = Duration::from_micros(500);
+/// A response waits for others, to be written together with them: waking this thread, and then whoever asked, once
+/// for each costs more than compressing it. Its request is in flight meanwhile, so the wait ends when as many
+/// have come as half of the requests that are in flight by default, and soon in any case.
+const GATHERED: usize = 16;
+const GATHER_STEPS: u32 = 5;
+const GATHER_STEP: Duration = Duration::from_micros(100);
 
 /// Bytes that are gathered before they are written, while more is waiting.
 const WRITE_BYTES: usize = 1 << 20;
@@ -55,7 +57,7 @@ pub(super) fn run(
         let next = runtime.block_on(async { timeout(SYNC_INTERVAL, arrived.recv()).await });
         match next {
             Ok(Some(delivery)) => {
-                thread::sleep(GATHER);
+                gather(&arrived);
                 let mut next = Some(delivery);
                 while let Some(delivery) = next {
                     let position = delivery.fetched.position;
@@ -93,6 +95,15 @@ pub(super) fn run(
     }
     journal.sync()?;
     Ok(Stored { journal, refused })
+}
+
+fn gather(arrived: &Receiver<Delivery>) {
+    for _ in 0..GATHER_STEPS {
+        if arrived.len() + 1 >= GATHERED {
+            break;
+        }
+        thread::sleep(GATHER_STEP);
+    }
 }
 
 fn append(

@@ -75,6 +75,7 @@ fn csv_source(table: &TableInfo) -> String {
                 ColumnType::Str
                 | ColumnType::UniqueStr
                 | ColumnType::LongStr
+                | ColumnType::PrefixStr
                 | ColumnType::Path => name,
                 ColumnType::Bytes => format!("from_base64({name}) AS {name}"),
                 ColumnType::StrList => format!("from_json({name}, '[\"VARCHAR\"]') AS {name}"),

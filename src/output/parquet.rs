@@ -51,7 +51,7 @@ pub(super) struct ParquetWriter<W: Write + Send> {
     schema: SchemaRef,
     file: SerializedFileWriter<W>,
     columns: ArrowRowGroupWriterFactory,
-    /// Batches that wait as they are.
+    /// Rows that wait as they are, column by column.
     waiting: Vec<Vec<ArrayRef>>,
     waiting_bytes: usize,
     /// The row group's columns as far as they are encoded; none when nothing of it is.
@@ -88,7 +88,7 @@ impl<W: Write + Send> ParquetWriter<W> {
             schema,
             file,
             columns,
-            waiting: Vec::new(),
+            waiting: vec![Vec::new(); table.columns().count()],
             waiting_bytes: 0,
             encoded: Vec::new(),
             encoded_bytes: 0,
@@ -102,7 +102,6 @@ impl<W: Write + Send> ParquetWriter<W> {
         for (index, column) in columns.iter_mut().enumerate() {
             self.encode_column(index, column)?;
         }
-        self.waiting.clear();
         self.waiting_bytes = 0;
         self.encoded_bytes = columns.iter().map(ArrowColumnWriter::memory_size).sum();
         self.encoded = columns;
@@ -125,7 +124,6 @@ impl<W: Write + Send> ParquetWriter<W> {
             chunk.append_to_row_group(&mut row_group)?;
         }
         row_group.close()?;
-        self.waiting.clear();
         self.waiting_bytes = 0;
         self.encoded_bytes = 0;
         self.rows = 0;
@@ -141,17 +139,19 @@ impl<W: Write + Send> ParquetWriter<W> {
         Ok(std::mem::take(&mut self.encoded))
     }
 
-    /// Encodes what waits of a column.
+    /// Encodes what waits of a column, and frees it.
     fn encode_column(
-        &self,
+        &mut self,
         index: usize,
         column: &mut ArrowColumnWriter,
     ) -> Result<(), ParquetError> {
-        let Some(field) = self.schema.fields().get(index) else {
+        let (Some(field), Some(waiting)) =
+            (self.schema.fields().get(index), self.waiting.get_mut(index))
+        else {
             return Ok(());
         };
-        for array in self.waiting.iter().filter_map(|arrays| arrays.get(index)) {
-            for leaf in compute_leaves(field, array)? {
+        for array in waiting.drain(..) {
+            for leaf in compute_leaves(field, &array)? {
                 column.write(&leaf)?;
             }
         }
@@ -173,7 +173,9 @@ impl<W: Write + Send> ParquetWriter<W> {
             .iter()
             .map(Array::get_array_memory_size)
             .sum::<usize>();
-        self.waiting.push(columns);
+        for (waiting, column) in self.waiting.iter_mut().zip(columns) {
+            waiting.push(column);
+        }
         Ok(())
     }
 
@@ -190,16 +192,19 @@ impl TableWriter for ParquetWriter<StagedFile> {
     }
 
     fn waiting_bytes(&self) -> usize {
-        self.waiting_bytes + self.encoded_bytes
+        self.waiting_bytes
     }
 
-    fn make_room(&mut self) -> Result<(), OutputError> {
-        let done = if self.waiting_bytes > self.encoded_bytes {
-            self.encode_waiting()
-        } else {
-            self.write_row_group()
-        };
-        done.map_err(|error| self.failed(&error))
+    fn encoded_bytes(&self) -> usize {
+        self.encoded_bytes
+    }
+
+    fn encode(&mut self) -> Result<(), OutputError> {
+        self.encode_waiting().map_err(|error| self.failed(&error))
+    }
+
+    fn write_out(&mut self) -> Result<(), OutputError> {
+        self.write_row_group().map_err(|error| self.failed(&error))
     }
 
     fn finish(self: Box<Self>) -> Result<Published, OutputError> {
@@ -266,10 +271,11 @@ fn column_properties(
 ) -> WriterPropertiesBuilder {
     let path = ColumnPath::new(vec![column.name.to_owned()]);
     match column.column_type {
-        // Each path begins like the one above it.
-        ColumnType::Path => builder
+        ColumnType::PrefixStr => builder
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::DELTA_BYTE_ARRAY),
+        // Where a dictionary has no room for all paths, each begins like the one above it.
+        ColumnType::Path => builder.set_column_encoding(path, Encoding::DELTA_BYTE_ARRAY),
         // A dictionary of values that do not repeat is built only to be thrown away.
         ColumnType::UniqueStr => builder.set_column_dictionary_enabled(path, false),
         ColumnType::LongStr | ColumnType::Json | ColumnType::Bytes => {

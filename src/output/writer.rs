@@ -38,21 +38,31 @@ impl Format {
     }
 }
 
-/// Bytes of rows that wait in memory, in all tables together, before the largest table has to encode or write
-/// what it holds. One bound for all makes the row groups of large tables large; with this one a whole
-/// run stays near 90 MB (docs/memory.md).
-const WAITING_BYTES: usize = 24 << 20;
+/// Bytes of rows that wait in memory, as they are and encoded, in all tables together: one bound for all makes the
+/// row groups of large tables large. With this one a whole run stays below 100 MB (docs/memory.md).
+const ROOM_BYTES: usize = 32 << 20;
+
+/// Bytes of these that may be encoded, before the largest table has to write its row group.
+const ENCODED_BYTES: usize = 24 << 20;
 
 /// Encodes the batches of one table into its file.
 pub(super) trait TableWriter: Send {
     /// Appends rows.
     fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError>;
-    /// Bytes of rows that wait in memory; see [`Self::make_room`].
+    /// Bytes of rows that wait in memory as they are.
     fn waiting_bytes(&self) -> usize {
         0
     }
-    /// Lets rows that wait take less memory.
-    fn make_room(&mut self) -> Result<(), OutputError> {
+    /// Bytes of rows that wait in memory, encoded.
+    fn encoded_bytes(&self) -> usize {
+        0
+    }
+    /// Encodes the rows that wait as they are.
+    fn encode(&mut self) -> Result<(), OutputError> {
+        Ok(())
+    }
+    /// Writes all rows that wait.
+    fn write_out(&mut self) -> Result<(), OutputError> {
         Ok(())
     }
     /// Completes and syncs the file.
@@ -144,17 +154,29 @@ impl TableWriters {
             *rows += batch.num_rows();
             writer.write(batch)?;
         }
-        let waiting = self.writers.iter();
-        let waiting: usize = waiting.map(|(.., writer)| writer.waiting_bytes()).sum();
-        if waiting > WAITING_BYTES
-            && let Some((.., largest)) = self
-                .writers
-                .iter_mut()
-                .max_by_key(|(.., writer)| writer.waiting_bytes())
-        {
-            largest.make_room()?;
+        self.make_room()
+    }
+
+    /// Encodes the rows of the table that has most of them, when too much waits in memory; and writes what is encoded
+    /// of the table that has most of that, when encoding would not help.
+    fn make_room(&mut self) -> Result<(), OutputError> {
+        let (mut waiting, mut encoded) = (0, 0);
+        for (.., writer) in &self.writers {
+            waiting += writer.waiting_bytes();
+            encoded += writer.encoded_bytes();
         }
-        Ok(())
+        if waiting + encoded <= ROOM_BYTES {
+            return Ok(());
+        }
+        let is_full = encoded > ENCODED_BYTES;
+        let writers = self.writers.iter_mut().map(|(.., writer)| writer);
+        if is_full {
+            let largest = writers.max_by_key(|writer| writer.encoded_bytes());
+            largest.map_or(Ok(()), |writer| writer.write_out())
+        } else {
+            let largest = writers.max_by_key(|writer| writer.waiting_bytes());
+            largest.map_or(Ok(()), |writer| writer.encode())
+        }
     }
 
     /// Completes and syncs all files, side by side: most of the time goes into waiting for the disk. Gives them

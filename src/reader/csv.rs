@@ -330,6 +330,7 @@ impl Builder {
             ColumnType::Str
             | ColumnType::UniqueStr
             | ColumnType::LongStr
+            | ColumnType::PrefixStr
             | ColumnType::Path
             | ColumnType::Json => Self::Text(StringBuilder::new()),
             ColumnType::Int32 => Self::Int32(Int32Builder::new()),

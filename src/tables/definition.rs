@@ -8,8 +8,8 @@ use arrow::array::ArrayRef;
 
 use super::TableInfo;
 use super::column::{
-    Bool, Bytes, Column, ColumnInfo, Float64, Int32, Int64, Json, LongStr, Optional, Required, Str,
-    StrList, Timestamp, UniqueStr,
+    Bool, Bytes, Column, ColumnInfo, Float64, Int32, Int64, Json, LongStr, Optional, PrefixStr,
+    Required, Str, StrList, Timestamp, UniqueStr,
 };
 use super::macros::{column_name, tables};
 use super::place::{Depth, Place, PlaceColumns};
@@ -97,7 +97,7 @@ tables! {
     /// One row for each message of a turn
     messages / MessageRow / MessageColumns at Turn {
         /// Made by this tool: `{task_id}:{thread_index}.{turn_index}.{message_index}`
-        message_id: Required<UniqueStr>,
+        message_id: Required<PrefixStr>,
         /// Place in `messages`, from 0
         message_index: Required<Int32>,
         /// `system`, `user`, `assistant`, `function`, or what the API adds

@@ -4,7 +4,9 @@ use std::fmt::Debug;
 
 use arrow::array::ArrayRef;
 
-use super::column::{Column, ColumnInfo, ColumnType, Int32, Optional, Path, Required, Str};
+use super::column::{
+    Column, ColumnInfo, ColumnType, Int32, Optional, Path, PrefixStr, Required, Str,
+};
 use crate::json::Text;
 
 /// How far down the rows of a table reach.
@@ -38,7 +40,7 @@ const COLUMNS: [ColumnInfo; 8] = [
     },
     ColumnInfo {
         name: "thread_id",
-        column_type: ColumnType::Str,
+        column_type: ColumnType::PrefixStr,
         required: false,
         doc: "The `id` of the thread",
     },
@@ -50,7 +52,7 @@ const COLUMNS: [ColumnInfo; 8] = [
     },
     ColumnInfo {
         name: "turn_id",
-        column_type: ColumnType::Str,
+        column_type: ColumnType::PrefixStr,
         required: false,
         doc: "The `id` of the turn",
     },
@@ -62,7 +64,7 @@ const COLUMNS: [ColumnInfo; 8] = [
     },
     ColumnInfo {
         name: "message_id",
-        column_type: ColumnType::Str,
+        column_type: ColumnType::PrefixStr,
         required: false,
         doc: "The message, as in `messages.message_id`",
     },
@@ -114,11 +116,11 @@ pub struct Place<'a> {
 pub(crate) struct PlaceColumns {
     task_id: Required<Str>,
     path: Required<Path>,
-    thread_id: Optional<Str>,
+    thread_id: Optional<PrefixStr>,
     thread_index: Optional<Int32>,
-    turn_id: Optional<Str>,
+    turn_id: Optional<PrefixStr>,
     turn_index: Optional<Int32>,
-    message_id: Optional<Str>,
+    message_id: Optional<PrefixStr>,
     message_index: Optional<Int32>,
 }
 

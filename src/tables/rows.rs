@@ -107,6 +107,7 @@ impl Cells {
             ColumnType::Str
             | ColumnType::UniqueStr
             | ColumnType::LongStr
+            | ColumnType::PrefixStr
             | ColumnType::Path
             | ColumnType::Json => Self::Text(array.as_string_opt()?.clone()),
             ColumnType::Int32 => Self::Int32(array.as_primitive_opt()?.clone()),
