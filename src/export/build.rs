@@ -8,7 +8,8 @@ use std::thread;
 use arrow::array::RecordBatch;
 
 use super::ExportError;
-use super::arrival::{self, Arrival, Arrived, Feed};
+use super::arrival::{Arrival, Arrived, Feed};
+use super::bundle;
 use super::publish::Selection;
 use crate::event::{Event, Events};
 use crate::failures::{missing, write_line};
@@ -71,7 +72,7 @@ pub(super) fn run<T: Send>(
     let wanted = |name: &str| selection.wants(name);
     let writers = TableWriters::begin(staging, selection.format, wanted)?;
     thread::scope(|scope| {
-        let (sender, arrived) = arrival::channel();
+        let (sender, arrived) = bundle::channel();
         let feeder = scope.spawn(move || feed(sender));
         let (batches, given) = sync_channel(WAITING_BATCHES);
         let encoder = scope.spawn(move || encode(writers, &given));

@@ -262,8 +262,13 @@ fn import(
         }
     }
     let journal = Journal::create(site.staging.place(JOURNAL), &journal_options)?;
-    let import = Import::new(journal, options.keep_secrets, site.events);
-    let read = |feed: Option<Feed>| import.all(&options.sources, feed, &is_over);
+    let import = Import {
+        journal,
+        sources: &options.sources,
+        keep_secrets: options.keep_secrets,
+        events: site.events,
+    };
+    let read = |feed: Option<Feed>| import.run(feed, &is_over);
     // One export has an order of its own.
     let is_in_order =
         options.ids.is_none() && !options.sources.iter().any(|source| is_export(source));

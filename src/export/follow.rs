@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::ExportError;
-use super::arrival::{Arrival, Feed};
+use super::arrival::{Arrival, Feed, feed};
 use super::build::Fed;
 use super::index::{Index, Slot};
 use super::recent::{Recent, Response};
@@ -32,16 +32,16 @@ pub(super) struct Followed<'f> {
 impl Followed<'_> {
     /// Hands over what there is for every ID, one after the other. It is not whole when the run ended before every
     /// ID had come, or when nobody listens any more.
-    pub(super) fn feed(self, mut feed: Feed) -> Result<Fed<()>, ExportError> {
-        let is_whole = self.all(&mut feed)?;
+    pub(super) fn feed(self, mut to: Feed) -> Result<Fed<()>, ExportError> {
+        let is_whole = self.all(&mut to)?;
         Ok(Fed { is_whole, left: () })
     }
 
-    fn all(mut self, feed: &mut Feed) -> Result<bool, ExportError> {
+    fn all(mut self, to: &mut Feed) -> Result<bool, ExportError> {
         for (position, task_id) in self.ids.iter().enumerate() {
             let slot = match self.index.look(position) {
                 Slot::Waiting => {
-                    if feed.flush().is_err() {
+                    if to.flush().is_err() {
                         return Ok(false);
                     }
                     thread::sleep(GATHER);
@@ -73,10 +73,10 @@ impl Followed<'_> {
                 }
                 Slot::Missing => Arrival::Missing,
             };
-            if feed.push(task_id.to_owned(), arrival).is_err() {
+            if feed(to, task_id.to_owned(), arrival).is_err() {
                 return Ok(false);
             }
         }
-        Ok(feed.flush().is_ok())
+        Ok(to.flush().is_ok())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::index::Slot;
 use crate::ids::IdList;
+use crate::journal::Location;
 
 /// What a journal holds, by ID, in order of first appearance.
 #[derive(Debug, Default)]
@@ -12,19 +13,26 @@ pub(super) struct Found {
 
 impl Found {
     /// Takes note of a record; of several for one ID the last counts.
-    pub(super) fn put(&mut self, task_id: &str, slot: Slot) -> Result<(), String> {
-        if self.ids.position(task_id).is_none() {
+    /// Gives the ID's position.
+    pub(super) fn put(&mut self, task_id: &str, slot: Slot) -> Result<usize, String> {
+        let position = if let Some(position) = self.ids.position(task_id) {
+            position
+        } else {
             self.ids.add(task_id).map_err(|cause| cause.to_string())?;
             self.slots.push(Slot::Missing);
-        }
-        let place = self
-            .ids
-            .position(task_id)
-            .and_then(|place| self.slots.get_mut(place));
-        if let Some(held) = place {
+            self.slots.len() - 1
+        };
+        if let Some(held) = self.slots.get_mut(position) {
             *held = slot;
         }
-        Ok(())
+        Ok(position)
+    }
+
+    /// Says where the record at a position is, now that that is known.
+    pub(super) fn place(&mut self, position: usize, location: Location) {
+        if let Some(Slot::Response(place) | Slot::Failure(place)) = self.slots.get_mut(position) {
+            *place = location;
+        }
     }
 
     /// What there is for an ID.

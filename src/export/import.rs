@@ -4,20 +4,23 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+use std::thread;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 
 use super::ExportError;
-use super::arrival::{Arrival, Feed};
-use super::build::Fed;
+use super::arrival::{Arrival, Feed, feed};
+use super::build::{Fed, join};
+use super::bundle::{self, Bundler};
 use super::found::Found;
 use super::index::Slot;
 use super::recent::Response;
 use super::store::{now, seen_as};
 use crate::event::{Event, Events};
 use crate::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
-use crate::journal::{Journal, JournalReader, break_if};
+use crate::journal::{Journal, JournalReader, Location, break_if};
 use crate::json::Parser;
 use crate::output::{Lock, STATE_DIRECTORY};
 use crate::response::check;
@@ -96,16 +99,13 @@ pub(super) fn read_journal(
     })
 }
 
-/// Brings sources into a journal.
-pub(super) struct Import<'e> {
-    journal: Journal,
-    keep_secrets: bool,
-    events: &'e Events,
-    found: Found,
-    parser: Parser,
-    feed: Option<Feed>,
-    duplicates: u64,
-    unreadable: u64,
+/// What is brought into a journal.
+pub(super) struct Import<'i> {
+    pub(super) journal: Journal,
+    /// Exports and files.
+    pub(super) sources: &'i [PathBuf],
+    pub(super) keep_secrets: bool,
+    pub(super) events: &'i Events,
 }
 
 /// What an import gave.
@@ -118,29 +118,120 @@ pub(super) struct Imported {
     pub(super) unreadable: u64,
 }
 
-impl<'e> Import<'e> {
-    pub(super) fn new(journal: Journal, keep_secrets: bool, events: &'e Events) -> Self {
-        Self {
-            journal,
-            keep_secrets,
-            events,
-            found: Found::default(),
-            parser: Parser::default(),
-            feed: None,
-            duplicates: 0,
-            unreadable: 0,
-        }
-    }
-
-    /// Brings all sources into the journal, and makes it durable. What comes is fed at the same time, as long as no
-    /// task comes twice: of several responses the last counts.
-    pub(super) fn all(
-        mut self,
-        sources: &[PathBuf],
+impl Import<'_> {
+    /// Brings all sources into the journal, which has a thread of its own, and makes it durable. What comes is fed at
+    /// the same time, as long as no task comes twice: of several responses the last counts.
+    pub(super) fn run(
+        self,
         feed: Option<Feed>,
         is_over: impl Fn() -> bool,
     ) -> Result<Fed<Imported>, ExportError> {
-        self.feed = feed;
+        let journal = self.journal;
+        thread::scope(|scope| {
+            let (appends, given) = bundle::channel();
+            let appender = scope.spawn(move || append_all(journal, &given));
+            let mut reading = Reading {
+                appends,
+                appended: Vec::new(),
+                has_stopped: false,
+                keep_secrets: self.keep_secrets,
+                events: self.events,
+                found: Found::default(),
+                parser: Parser::default(),
+                feed,
+                duplicates: 0,
+                unreadable: 0,
+            };
+            let read = reading.all(self.sources, is_over);
+            let Reading {
+                appends,
+                appended,
+                mut found,
+                feed,
+                duplicates,
+                unreadable,
+                ..
+            } = reading;
+            drop(appends);
+            // Of two errors the one that caused the other is told.
+            let (journal, locations) = join(appender)?;
+            read?;
+            for (position, location) in appended.into_iter().zip(locations) {
+                found.place(position, location);
+            }
+            let is_whole = feed.is_some_and(|mut feed| feed.flush().is_ok());
+            Ok(Fed {
+                is_whole,
+                left: Imported {
+                    journal,
+                    found,
+                    duplicates,
+                    unreadable,
+                },
+            })
+        })
+    }
+}
+
+/// Something for the journal.
+enum Append {
+    Task {
+        task_id: String,
+        body: Bytes,
+        is_final: bool,
+    },
+    /// A record of another journal, as it stands there.
+    Record(Vec<u8>),
+}
+
+/// The journal's thread: appends what it is given, syncs all of it; gives the places, in order.
+fn append_all(
+    mut journal: Journal,
+    given: &Receiver<Vec<Append>>,
+) -> Result<(Journal, Vec<Location>), ExportError> {
+    let mut locations = Vec::new();
+    for append in given.iter().flatten() {
+        locations.push(match append {
+            Append::Task {
+                task_id,
+                body,
+                is_final,
+            } => journal.append(&Record {
+                kind: RecordKind::Response,
+                flags: if is_final { FLAG_FINAL } else { 0 },
+                attempts: 0,
+                time: now(),
+                task_id: &task_id,
+                body: &body,
+            }),
+            Append::Record(record) => journal.append_record(&record),
+        });
+        if journal.buffered() >= WRITE_BYTES {
+            journal.flush()?;
+        }
+    }
+    journal.sync()?;
+    Ok((journal, locations))
+}
+
+/// The reading thread.
+struct Reading<'e> {
+    appends: Bundler<Append>,
+    /// The positions among `found` of what was appended.
+    appended: Vec<usize>,
+    /// Does the journal take no more?
+    has_stopped: bool,
+    keep_secrets: bool,
+    events: &'e Events,
+    found: Found,
+    parser: Parser,
+    feed: Option<Feed>,
+    duplicates: u64,
+    unreadable: u64,
+}
+
+impl Reading<'_> {
+    fn all(&mut self, sources: &[PathBuf], is_over: impl Fn() -> bool) -> Result<(), ExportError> {
         for source in sources {
             if is_export(source) {
                 self.journal(source, &is_over)?;
@@ -148,20 +239,26 @@ impl<'e> Import<'e> {
                 self.lines(source, &is_over)?;
             }
         }
-        let is_whole = self
-            .feed
-            .take()
-            .is_some_and(|mut feed| feed.flush().is_ok());
-        self.journal.sync()?;
-        Ok(Fed {
-            is_whole,
-            left: Imported {
-                journal: self.journal,
-                found: self.found,
-                duplicates: self.duplicates,
-                unreadable: self.unreadable,
-            },
-        })
+        self.has_stopped |= self.appends.flush().is_err();
+        Ok(())
+    }
+
+    /// Hands something to the journal's thread. It counts for this ID, unless more comes.
+    fn append(
+        &mut self,
+        task_id: &str,
+        slot: Slot,
+        append: Append,
+        bytes: usize,
+    ) -> Result<(), String> {
+        let position = self.found.put(task_id, slot)?;
+        self.appended.push(position);
+        self.has_stopped |= self.appends.push(append, bytes).is_err();
+        let done = self.found.ids.len();
+        if done.is_multiple_of(EVENT_TASKS) {
+            self.events.send(Event::Progress { done, total: None });
+        }
+        Ok(())
     }
 
     /// Copies what counts from the journal of another export.
@@ -175,25 +272,20 @@ impl<'e> Import<'e> {
         } = read_journal(directory, self.events, &is_over)?;
         self.unreadable += damaged;
         for (task_id, slot) in found.ids.iter().zip(&found.slots) {
-            let copied = match slot {
-                Slot::Response(location) => {
-                    let record = reader.read_record(task_id, *location)?;
-                    Slot::Response(self.journal.append_record(record))
-                }
+            let location = match slot {
+                Slot::Response(location) => location,
                 // What failed here and came elsewhere has come.
                 Slot::Failure(_) if matches!(self.found.get(task_id), Slot::Response(_)) => {
                     continue;
                 }
-                Slot::Failure(location) => {
-                    let record = reader.read_record(task_id, *location)?;
-                    Slot::Failure(self.journal.append_record(record))
-                }
+                Slot::Failure(location) => location,
                 Slot::Waiting | Slot::Missing => continue,
             };
+            let record = reader.read_record(task_id, *location)?.to_owned();
+            let bytes = record.len();
             // It was valid there.
-            let _ = self.found.put(task_id, copied);
-            self.written()?;
-            if is_over() {
+            let _ = self.append(task_id, *slot, Append::Record(record), bytes);
+            if is_over() || self.has_stopped {
                 break;
             }
         }
@@ -216,7 +308,7 @@ impl<'e> Import<'e> {
                 .take(MAX_LINE_BYTES + 1)
                 .read_until(b'\n', &mut line)
                 .map_err(failed)?;
-            if read == 0 || is_over() {
+            if read == 0 || is_over() || self.has_stopped {
                 break;
             }
             let is_too_long = read as u64 > MAX_LINE_BYTES;
@@ -244,7 +336,6 @@ impl<'e> Import<'e> {
                     self.events.send(Event::Warning(text));
                 }
             }
-            self.written()?;
         }
         Ok(())
     }
@@ -259,37 +350,22 @@ impl<'e> Import<'e> {
                 .send(Event::Warning(format!("task {task_id}: {note}")));
         }
         let is_known = self.found.ids.position(&task_id).is_some();
-        self.found.put(&task_id, Slot::Missing)?;
         self.duplicates += u64::from(is_known);
-        let location = self.journal.append(&Record {
-            kind: RecordKind::Response,
-            flags: if checked.is_final { FLAG_FINAL } else { 0 },
-            attempts: 0,
-            time: now(),
-            task_id: &task_id,
-            body: checked.body.as_bytes(),
-        });
-        self.found.put(&task_id, Slot::Response(location))?;
+        let body = Bytes::from(checked.body.into_owned());
+        let append = Append::Task {
+            task_id: task_id.clone(),
+            body: body.clone(),
+            is_final: checked.is_final,
+        };
+        let slot = Slot::Response(Location::NOWHERE);
+        self.append(&task_id, slot, append, body.len())?;
         self.feed = self.feed.take().filter(|_| !is_known);
-        if let Some(feed) = &mut self.feed {
-            let response = Response {
-                body: Bytes::from(checked.body.into_owned()),
-                nodes: checked.nodes,
-            };
-            if feed.push(task_id, Arrival::Response(response)).is_err() {
+        if let Some(to) = &mut self.feed {
+            let nodes = checked.nodes;
+            let response = Arrival::Response(Response { body, nodes });
+            if feed(to, task_id, response).is_err() {
                 self.feed = None;
             }
-        }
-        Ok(())
-    }
-
-    fn written(&mut self) -> Result<(), ExportError> {
-        if self.journal.buffered() >= WRITE_BYTES {
-            self.journal.flush()?;
-        }
-        let done = self.found.ids.len();
-        if done.is_multiple_of(EVENT_TASKS) {
-            self.events.send(Event::Progress { done, total: None });
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 
 mod arrival;
 mod build;
+mod bundle;
 mod compact;
 mod dry_run;
 mod error;
