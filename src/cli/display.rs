@@ -238,6 +238,7 @@ impl Display {
 
     /// Waits until everything is shown. All senders of events must be gone by then.
     pub(super) fn finish(self) {
+        self.thread.thread().unpark();
         // A display that panicked has nothing more to show; the run's result stands without it.
         let _ = self.thread.join();
     }
@@ -305,13 +306,11 @@ impl Screen {
                 Ok(event) => {
                     self.see(&event);
                     // The rest of what has gathered; then sleep, so that a fast run does not wake this
-                    // thread for every request.
+                    // thread for every request, until there is nothing more to come.
                     while let Ok(event) = events.try_recv() {
                         self.see(&event);
                     }
-                    if self.counts.done < self.counts.total {
-                        std::thread::sleep(DRAW_INTERVAL / 2);
-                    }
+                    std::thread::park_timeout(DRAW_INTERVAL / 2);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,

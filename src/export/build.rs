@@ -25,8 +25,8 @@ const EVENT_TASKS: usize = 100;
 /// Memory that the parser keeps from one task to the next; one huge task does not burden the rest.
 const KEPT_BYTES: usize = 4 << 20;
 
-/// Batches that may wait to be encoded; each is of some 256 KiB.
-const WAITING_BATCHES: usize = 16;
+/// Batches that may wait to be encoded; each is of some 128 KiB.
+const WAITING_BATCHES: usize = 8;
 
 /// Complete tables under temporary names, and what goes beside them.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::json::{Document, JsonError, Nodes, Parser};
 
 /// Bytes of memory that all of them may take. Past that they are read from the journal when their turn comes:
 /// those behind a slow response, mostly.
-const RECENT_BYTES: usize = 8 << 20;
+const RECENT_BYTES: usize = 4 << 20;
 
 /// A response, checked, with what the check found in it.
 #[derive(Debug, Clone)]

@@ -34,6 +34,10 @@ const ZSTD_LEVEL: i32 = 1;
 /// compression finds it. Past this, what follows is written as it is. Readers hold a dictionary in memory.
 const LONG_DICTIONARY_BYTES: usize = 4 << 20;
 
+/// The columns that rows are looked up by: readers that know them skip pages. The statistics of a page stay in
+/// memory until the file's end, and would be most of what grows with the number of tasks.
+const LOOKED_UP: [&str; 2] = ["task_id", "message_id"];
+
 /// In the form that the Parquet format asks for: older readers believe no statistics without it.
 const CREATED_BY: &str = concat!("scale-export version ", env!("CARGO_PKG_VERSION"));
 
@@ -258,7 +262,7 @@ fn properties(table: &TableInfo) -> Result<WriterProperties, ParquetError> {
         .set_created_by(CREATED_BY.to_owned())
         .set_key_value_metadata(Some(metadata))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES));
     Ok(table.columns().fold(builder, column_properties).build())
@@ -270,6 +274,11 @@ fn column_properties(
     column: &ColumnInfo,
 ) -> WriterPropertiesBuilder {
     let path = ColumnPath::new(vec![column.name.to_owned()]);
+    let builder = if LOOKED_UP.contains(&column.name) {
+        builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
+    } else {
+        builder
+    };
     match column.column_type {
         ColumnType::PrefixStr => builder
             .set_column_dictionary_enabled(path.clone(), false)

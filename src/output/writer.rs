@@ -38,12 +38,14 @@ impl Format {
     }
 }
 
-/// Bytes of rows that wait in memory, as they are and encoded, in all tables together: one bound for all makes the
-/// row groups of large tables large. With this one a whole run stays below 100 MB (docs/memory.md).
-const ROOM_BYTES: usize = 32 << 20;
+/// Bytes of rows that wait in memory as they are, in all tables together, before the table that has most of them
+/// encodes them.
+const WAITING_BYTES: usize = 8 << 20;
 
-/// Bytes of these that may be encoded, before the largest table has to write its row group.
-const ENCODED_BYTES: usize = 24 << 20;
+/// Bytes of rows that wait in memory encoded, in all tables together, before the table that has most of them
+/// writes its row group. One bound for all makes the row groups of large tables large; with this one a run stays
+/// near 100 MB (docs/memory.md).
+const ENCODED_BYTES: usize = 28 << 20;
 
 /// Encodes the batches of one table into its file.
 pub(super) trait TableWriter: Send {
@@ -53,7 +55,7 @@ pub(super) trait TableWriter: Send {
     fn waiting_bytes(&self) -> usize {
         0
     }
-    /// Bytes of rows that wait in memory, encoded.
+    /// Bytes of rows that wait in memory encoded.
     fn encoded_bytes(&self) -> usize {
         0
     }
@@ -157,26 +159,30 @@ impl TableWriters {
         self.make_room()
     }
 
-    /// Encodes the rows of the table that has most of them, when too much waits in memory; and writes what is encoded
-    /// of the table that has most of that, when encoding would not help.
+    /// Keeps the rows that wait within their bounds.
     fn make_room(&mut self) -> Result<(), OutputError> {
-        let (mut waiting, mut encoded) = (0, 0);
-        for (.., writer) in &self.writers {
-            waiting += writer.waiting_bytes();
-            encoded += writer.encoded_bytes();
+        let waiting = |writer: &Box<dyn TableWriter>| writer.waiting_bytes();
+        if let Some(largest) = self.largest(waiting, WAITING_BYTES) {
+            largest.encode()?;
         }
-        if waiting + encoded <= ROOM_BYTES {
-            return Ok(());
+        let encoded = |writer: &Box<dyn TableWriter>| writer.encoded_bytes();
+        if let Some(largest) = self.largest(encoded, ENCODED_BYTES) {
+            largest.write_out()?;
         }
-        let is_full = encoded > ENCODED_BYTES;
+        Ok(())
+    }
+
+    /// The writer that takes most bytes, if all of them together take more than `bound`.
+    fn largest(
+        &mut self,
+        bytes: impl Fn(&Box<dyn TableWriter>) -> usize,
+        bound: usize,
+    ) -> Option<&mut Box<dyn TableWriter>> {
+        let sum: usize = self.writers.iter().map(|(.., writer)| bytes(writer)).sum();
         let writers = self.writers.iter_mut().map(|(.., writer)| writer);
-        if is_full {
-            let largest = writers.max_by_key(|writer| writer.encoded_bytes());
-            largest.map_or(Ok(()), |writer| writer.write_out())
-        } else {
-            let largest = writers.max_by_key(|writer| writer.waiting_bytes());
-            largest.map_or(Ok(()), |writer| writer.encode())
-        }
+        writers
+            .max_by_key(|writer| bytes(writer))
+            .filter(|_| sum > bound)
     }
 
     /// Completes and syncs all files, side by side: most of the time goes into waiting for the disk. Gives them

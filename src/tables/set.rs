@@ -15,7 +15,7 @@ const BATCH_ROWS: usize = 8_192;
 
 /// Bytes of a batch after which it is handed over. With bodies of 1 GiB at most, no text column of
 /// a batch comes near the 2 GiB that its 32-bit offsets can address.
-const BATCH_BYTES: usize = 256 << 10;
+const BATCH_BYTES: usize = 128 << 10;
 
 /// Why a batch was not taken.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
