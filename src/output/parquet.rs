@@ -63,6 +63,8 @@ pub(super) struct ParquetWriter<W: Write + Send> {
     encoded_bytes: usize,
     /// Rows of the row group, encoded or not.
     rows: usize,
+    /// Bytes of all rows of the table, as they came.
+    bytes: u64,
 }
 
 impl ParquetWriter<StagedFile> {
@@ -97,6 +99,7 @@ impl<W: Write + Send> ParquetWriter<W> {
             encoded: Vec::new(),
             encoded_bytes: 0,
             rows: 0,
+            bytes: 0,
         })
     }
 
@@ -173,10 +176,10 @@ impl<W: Write + Send> ParquetWriter<W> {
             column.shrink_to_fit();
         }
         self.rows += rows;
-        self.waiting_bytes += columns
-            .iter()
-            .map(Array::get_array_memory_size)
-            .sum::<usize>();
+        let sizes = columns.iter().map(Array::get_array_memory_size);
+        let size: usize = sizes.sum();
+        self.waiting_bytes += size;
+        self.bytes += size as u64;
         for (waiting, column) in self.waiting.iter_mut().zip(columns) {
             waiting.push(column);
         }
@@ -193,6 +196,10 @@ impl<W: Write + Send> ParquetWriter<W> {
 impl TableWriter for ParquetWriter<StagedFile> {
     fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError> {
         self.write_rows(batch).map_err(|error| self.failed(&error))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     fn waiting_bytes(&self) -> usize {

@@ -39,18 +39,26 @@ impl Format {
 }
 
 /// Bytes of rows that wait in memory as they are, in all tables together, before the table that has most of them
-/// encodes them.
+/// makes room: a large one encodes them, and its row group goes on; any other writes a row group.
 const WAITING_BYTES: usize = 8 << 20;
 
 /// Bytes of rows that wait in memory encoded, in all tables together, before the table that has most of them
-/// writes its row group. One bound for all makes the row groups of large tables large; with this one a run stays
-/// near 100 MB (docs/memory.md).
+/// writes its row group.
 const ENCODED_BYTES: usize = 28 << 20;
+
+/// A table is a large one while at least this part of all bytes are its own. What encodes a row group that goes on
+/// takes some 200 kB a column: for the few large tables that is worth it, since a footer remembers every row group
+/// until the end.
+const LARGE_PART: u64 = 20;
 
 /// Encodes the batches of one table into its file.
 pub(super) trait TableWriter: Send {
     /// Appends rows.
     fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError>;
+    /// Bytes of all rows that it was given.
+    fn bytes(&self) -> u64 {
+        0
+    }
     /// Bytes of rows that wait in memory as they are.
     fn waiting_bytes(&self) -> usize {
         0
@@ -98,9 +106,16 @@ pub fn encode(
 /// Tables by name with their files, in the order of the documentation.
 pub(crate) type TableEntries = Vec<(String, TableFiles)>;
 
+/// A table with its writer.
+struct Writing {
+    table: &'static TableInfo,
+    rows: usize,
+    writer: Box<dyn TableWriter>,
+}
+
 /// The writers of all wanted tables.
 pub struct TableWriters {
-    writers: Vec<(&'static TableInfo, usize, Box<dyn TableWriter>)>,
+    writers: Vec<Writing>,
 }
 
 impl std::fmt::Debug for TableWriters {
@@ -109,7 +124,7 @@ impl std::fmt::Debug for TableWriters {
             .entries(
                 self.writers
                     .iter()
-                    .map(|(table, rows, _)| (table.name, rows)),
+                    .map(|Writing { table, rows, .. }| (table.name, rows)),
             )
             .finish()
     }
@@ -136,7 +151,11 @@ impl TableWriters {
                         Box::new(begun.map_err(OutputError::io("write", &path))?)
                     }
                 };
-                Ok((table, 0, writer))
+                Ok(Writing {
+                    table,
+                    rows: 0,
+                    writer,
+                })
             })
             .collect::<Result<_, OutputError>>()?;
         Ok(Self { writers })
@@ -148,41 +167,47 @@ impl TableWriters {
         table: &'static TableInfo,
         batch: RecordBatch,
     ) -> Result<(), OutputError> {
-        if let Some((_, rows, writer)) = self
-            .writers
-            .iter_mut()
-            .find(|(known, ..)| known.name == table.name)
+        let known = self.writers.iter_mut();
+        if let Some(writing) = known
+            .into_iter()
+            .find(|known| known.table.name == table.name)
         {
-            *rows += batch.num_rows();
-            writer.write(batch)?;
+            writing.rows += batch.num_rows();
+            writing.writer.write(batch)?;
         }
         self.make_room()
     }
 
     /// Keeps the rows that wait within their bounds.
     fn make_room(&mut self) -> Result<(), OutputError> {
-        let waiting = |writer: &Box<dyn TableWriter>| writer.waiting_bytes();
-        if let Some(largest) = self.largest(waiting, WAITING_BYTES) {
-            largest.encode()?;
+        let all: u64 = self.writers.iter().map(|table| table.writer.bytes()).sum();
+        if let Some(fullest) = self.fullest(|writer| writer.waiting_bytes(), WAITING_BYTES) {
+            if fullest.bytes() >= all / LARGE_PART {
+                fullest.encode()?;
+            } else {
+                fullest.write_out()?;
+            }
         }
-        let encoded = |writer: &Box<dyn TableWriter>| writer.encoded_bytes();
-        if let Some(largest) = self.largest(encoded, ENCODED_BYTES) {
-            largest.write_out()?;
+        if let Some(fullest) = self.fullest(|writer| writer.encoded_bytes(), ENCODED_BYTES) {
+            fullest.write_out()?;
         }
         Ok(())
     }
 
     /// The writer that takes most bytes, if all of them together take more than `bound`.
-    fn largest(
+    fn fullest(
         &mut self,
-        bytes: impl Fn(&Box<dyn TableWriter>) -> usize,
+        bytes: impl Fn(&dyn TableWriter) -> usize,
         bound: usize,
-    ) -> Option<&mut Box<dyn TableWriter>> {
-        let sum: usize = self.writers.iter().map(|(.., writer)| bytes(writer)).sum();
-        let writers = self.writers.iter_mut().map(|(.., writer)| writer);
-        writers
-            .max_by_key(|writer| bytes(writer))
-            .filter(|_| sum > bound)
+    ) -> Option<&mut dyn TableWriter> {
+        let tables = self.writers.iter();
+        let sum: usize = tables.map(|table| bytes(table.writer.as_ref())).sum();
+        if sum <= bound {
+            return None;
+        }
+        let tables = self.writers.iter_mut();
+        let fullest = tables.max_by_key(|table| bytes(table.writer.as_ref()))?;
+        Some(fullest.writer.as_mut())
     }
 
     /// Completes and syncs all files, side by side: most of the time goes into waiting for the disk. Gives them
@@ -191,7 +216,13 @@ impl TableWriters {
         let finished: Vec<_> = thread::scope(|scope| {
             let writers = self.writers.into_iter();
             let threads: Vec<_> = writers
-                .map(|(table, rows, writer)| (table, rows, scope.spawn(|| writer.finish())))
+                .map(
+                    |Writing {
+                         table,
+                         rows,
+                         writer,
+                     }| (table, rows, scope.spawn(|| writer.finish())),
+                )
                 .collect();
             let threads = threads.into_iter();
             let join = |thread: thread::ScopedJoinHandle<'_, _>| {
