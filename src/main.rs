@@ -12,9 +12,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Milliseconds after which freed memory goes back to the system. By default it is ten seconds, which are a third
 /// of the memory of a run that is over in less; with none, a run takes a tenth longer.
 #[cfg(all(unix, target_pointer_width = "64"))]
-const FREED_AFTER: isize = 500;
+const FREED_AFTER_MS: isize = 500;
 
-/// Applies [`FREED_AFTER`] to the memory of this thread, and of those that will come.
+/// Applies [`FREED_AFTER_MS`] to the memory of this thread, and of those that will come.
 #[cfg(all(unix, target_pointer_width = "64"))]
 fn free_soon() {
     use tikv_jemalloc_ctl::{Access as _, AsName as _};
@@ -23,7 +23,7 @@ fn free_soon() {
         &b"arena.0.dirty_decay_ms\0"[..],
     ] {
         // An allocator that does not know it works as well.
-        let _ = name.name().write(FREED_AFTER);
+        let _ = name.name().write(FREED_AFTER_MS);
     }
 }
 

@@ -53,6 +53,10 @@ pub struct Checked<'b> {
     pub note: Option<String>,
 }
 
+/// Where parsing finds more than this many bytes, the body is parsed again when its turn comes: that may be ten times
+/// its size.
+const KEPT_PARSE_BYTES: usize = 1 << 20;
+
 /// Keys are longer than this. A shorter one, as for trying things out, may be a word of a task's text.
 const MIN_KEY_BYTES: usize = 16;
 
@@ -100,7 +104,8 @@ pub fn check<'b>(
     } else {
         // With white space in it, a compact copy was parsed in its place.
         let is_compact = document.text().len() == text.len();
-        let nodes = is_compact.then(|| document.nodes());
+        let is_kept = is_compact && document.nodes_size() <= KEPT_PARSE_BYTES;
+        let nodes = is_kept.then(|| document.nodes());
         (text, nodes)
     };
     Ok(Checked {

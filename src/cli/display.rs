@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -301,14 +301,18 @@ impl Screen {
 
     fn run(mut self, events: &Receiver<Event>) {
         let mut shown = Instant::now();
-        loop {
+        'shown: loop {
             match events.recv_timeout(DRAW_INTERVAL) {
                 Ok(event) => {
                     self.see(&event);
                     // The rest of what has gathered; then sleep, so that a fast run does not wake this
                     // thread for every request, until there is nothing more to come.
-                    while let Ok(event) = events.try_recv() {
-                        self.see(&event);
+                    loop {
+                        match events.try_recv() {
+                            Ok(event) => self.see(&event),
+                            Err(TryRecvError::Empty) => break,
+                            Err(TryRecvError::Disconnected) => break 'shown,
+                        }
                     }
                     std::thread::park_timeout(DRAW_INTERVAL / 2);
                 }

@@ -2,14 +2,14 @@
 //! Depends on `flatten`, `output` and the files of this folder.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::sync::mpsc::Receiver;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use arrow::array::RecordBatch;
 
 use super::ExportError;
 use super::arrival::{Arrival, Arrived, Feed};
-use super::bundle;
+use super::bundle::{self, Bundler, NobodyListens};
 use super::publish::Selection;
 use crate::event::{Event, Events};
 use crate::failures::{missing, write_line};
@@ -24,9 +24,6 @@ const EVENT_TASKS: usize = 100;
 
 /// Memory that the parser keeps from one task to the next; one huge task does not burden the rest.
 const KEPT_BYTES: usize = 4 << 20;
-
-/// Batches that may wait to be encoded; each is of some 128 KiB.
-const WAITING_BATCHES: usize = 8;
 
 /// Complete tables under temporary names, and what goes beside them.
 #[derive(Debug)]
@@ -61,7 +58,7 @@ pub(super) struct Site<'s> {
 pub(super) fn run<T: Send>(
     site: Site<'_>,
     is_over: impl Fn() -> bool,
-    give_up: impl Fn(),
+    give_up: impl Fn() + Sync,
     feed: impl FnOnce(Feed) -> Result<Fed<T>, ExportError> + Send,
 ) -> Result<(T, Option<Built>), ExportError> {
     let Site {
@@ -73,9 +70,12 @@ pub(super) fn run<T: Send>(
     let writers = TableWriters::begin(staging, selection.format, wanted)?;
     thread::scope(|scope| {
         let (sender, arrived) = bundle::channel();
-        let feeder = scope.spawn(move || feed(sender));
-        let (batches, given) = sync_channel(WAITING_BATCHES);
-        let encoder = scope.spawn(move || encode(writers, &given));
+        let feeder = spawn(scope, move || feed(sender))?;
+        let (batches, given) = bundle::channel();
+        let give_up = &give_up;
+        let encoder = spawn(scope, move || {
+            encode(writers, &given).inspect_err(|_| give_up())
+        })?;
         let mut build = Build::new(Flattener::new(wanted), Encoder(batches));
         let flattened = build.tasks(arrived, events, is_over);
         // Both ends are closed by now, so that neither thread waits for this one.
@@ -102,8 +102,18 @@ pub(super) fn run<T: Send>(
     })
 }
 
+/// Starts a thread; a system that has no more of them is told as an error.
+pub(super) fn spawn<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    work: impl FnOnce() -> T + Send + 's,
+) -> Result<ScopedJoinHandle<'s, T>, ExportError> {
+    thread::Builder::new()
+        .spawn_scoped(scope, work)
+        .map_err(ExportError::Thread)
+}
+
 /// The result of a thread; a panic in it goes on here.
-pub(super) fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+pub(super) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -113,23 +123,29 @@ pub(super) fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
 type Given = (&'static TableInfo, RecordBatch);
 
 /// The encoder's thread: writes what comes, in that order.
-fn encode(mut writers: TableWriters, given: &Receiver<Given>) -> Result<TableWriters, OutputError> {
-    for (table, batch) in given {
+fn encode(
+    mut writers: TableWriters,
+    given: &Receiver<Vec<Given>>,
+) -> Result<TableWriters, OutputError> {
+    for (table, batch) in given.iter().flatten() {
         writers.write(table, batch)?;
     }
     Ok(writers)
 }
 
 /// Hands batches to the encoder.
-struct Encoder(SyncSender<Given>);
+struct Encoder(Bundler<Given>);
 
 impl BatchSink for Encoder {
     fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
-        // It has ended because of an error, which is told in place of this one.
-        self.0
-            .send((table, batch))
-            .map_err(|_| SinkError::from("the encoder has stopped"))
+        let bytes = batch.get_array_memory_size();
+        told_elsewhere(self.0.push((table, batch), bytes))
     }
+}
+
+/// The encoder has ended because of an error, which is told in place of this one.
+fn told_elsewhere(pushed: Result<(), NobodyListens>) -> Result<(), SinkError> {
+    pushed.map_err(|NobodyListens| SinkError::from("the encoder has stopped"))
 }
 
 /// The flattening thread.
@@ -201,6 +217,7 @@ impl Build {
             return Ok(None);
         }
         let drift = self.flattener.finish(&mut self.encoder)?;
+        told_elsewhere(self.encoder.0.flush())?;
         Ok(Some(Built {
             files: Vec::new(),
             tables: Vec::new(),

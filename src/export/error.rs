@@ -50,6 +50,9 @@ pub enum ExportError {
         /// Files with one request in flight.
         least: u64,
     },
+    /// A thread could not be started.
+    #[error("could not start a thread: {0}")]
+    Thread(std::io::Error),
     /// The network runtime could not be made.
     #[error("could not start the network runtime: {0}")]
     Runtime(std::io::Error),
@@ -80,6 +83,7 @@ impl Explain for ExportError {
             Self::Fetched { .. } => Some(
                 "choose another directory with --out, or flatten that export itself".into(),
             ),
+            Self::Thread(_) => Some("allow more processes (`ulimit -u`, `pids.max`), and run the same command again".into()),
             Self::OpenFiles { .. } => Some("raise the hard limit (`ulimit -Hn`)".into()),
             Self::Runtime(_) | Self::Tables(_) => Some(
                 "run the same command again; if it happens again, report it with the text above".into(),
@@ -96,7 +100,7 @@ impl Explain for ExportError {
             Self::Source { .. } | Self::NoTasks | Self::Fetched { .. } | Self::OpenFiles { .. } => {
                 Exit::Usage
             }
-            Self::Runtime(_) | Self::Tables(_) => Exit::Failure,
+            Self::Thread(_) | Self::Runtime(_) | Self::Tables(_) => Exit::Failure,
         }
     }
 }

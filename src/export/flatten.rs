@@ -11,7 +11,7 @@ use super::build::{Built, Site};
 use super::follow::Followed;
 use super::found::Found;
 use super::import::{Import, Imported, ReadJournal, is_export, read_journal};
-use super::index::{Index, Slot};
+use super::index::Index;
 use super::publish::{Publication, Selection, now, publish};
 use super::recent::Recent;
 use super::resume::tell_recovered;
@@ -103,6 +103,9 @@ pub fn flatten(
         Some(ids) => ids.clone(),
         None => list_of(options, &sources.found)?,
     };
+    if is_over() {
+        return Ok(Ended::Stopped { kept: None });
+    }
     if ids.is_empty() {
         return Err(ExportError::NoTasks);
     }
@@ -117,10 +120,9 @@ pub fn flatten(
     } else {
         events.send(Event::Phase("building tables"));
         let index = Index::new(ids.len(), 0);
-        let slots = ids.iter().map(|task_id| sources.found.get(task_id));
-        let slots: Vec<(usize, Slot)> = slots.enumerate().collect();
-        index.set(&slots);
-        drop(slots);
+        for (position, task_id) in ids.iter().enumerate() {
+            index.set(&[(position, sources.found.get(task_id))]);
+        }
         index.close();
         let recent = Recent::default();
         let followed = Followed {

@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::ExportError;
 use super::arrival::{Arrival, Feed, feed};
-use super::build::{Fed, join};
+use super::build::{Fed, join, spawn};
 use super::bundle::{self, Bundler};
 use super::found::Found;
 use super::index::Slot;
@@ -33,6 +33,9 @@ const MAX_LINE_BYTES: u64 = 1 << 30;
 
 /// Bytes that are gathered before they are written.
 const WRITE_BYTES: usize = 1 << 20;
+
+/// Memory that is kept from one line to the next; one huge task does not burden the rest.
+const KEPT_BYTES: usize = 4 << 20;
 
 /// Lines that are told one by one when they are no task.
 const TOLD_LINES: u64 = 10;
@@ -129,7 +132,7 @@ impl Import<'_> {
         let journal = self.journal;
         thread::scope(|scope| {
             let (appends, given) = bundle::channel();
-            let appender = scope.spawn(move || append_all(journal, &given));
+            let appender = spawn(scope, move || append_all(journal, &given))?;
             let mut reading = Reading {
                 appends,
                 appended: Vec::new(),
@@ -142,12 +145,14 @@ impl Import<'_> {
                 duplicates: 0,
                 unreadable: 0,
             };
-            let read = reading.all(self.sources, is_over);
+            let read = reading.all(self.sources, &is_over);
+            // The tables need not wait until the journal is synced.
+            let feed = reading.feed.take();
+            let is_fed = feed.is_some_and(|mut feed| feed.flush().is_ok());
             let Reading {
                 appends,
                 appended,
                 mut found,
-                feed,
                 duplicates,
                 unreadable,
                 ..
@@ -159,9 +164,8 @@ impl Import<'_> {
             for (position, location) in appended.into_iter().zip(locations) {
                 found.place(position, location);
             }
-            let is_whole = feed.is_some_and(|mut feed| feed.flush().is_ok());
             Ok(Fed {
-                is_whole,
+                is_whole: is_fed && !is_over(),
                 left: Imported {
                     journal,
                     found,
@@ -219,7 +223,7 @@ struct Reading<'e> {
     appends: Bundler<Append>,
     /// The positions among `found` of what was appended.
     appended: Vec<usize>,
-    /// Does the journal take no more?
+    /// Does the journal take no more, or are there no tables?
     has_stopped: bool,
     keep_secrets: bool,
     events: &'e Events,
@@ -273,12 +277,11 @@ impl Reading<'_> {
         self.unreadable += damaged;
         for (task_id, slot) in found.ids.iter().zip(&found.slots) {
             let location = match slot {
-                Slot::Response(location) => location,
                 // What failed here and came elsewhere has come.
                 Slot::Failure(_) if matches!(self.found.get(task_id), Slot::Response(_)) => {
                     continue;
                 }
-                Slot::Failure(location) => location,
+                Slot::Response(location) | Slot::Failure(location) => location,
                 Slot::Waiting | Slot::Missing => continue,
             };
             let record = reader.read_record(task_id, *location)?.to_owned();
@@ -303,6 +306,10 @@ impl Reading<'_> {
         let mut line = Vec::new();
         for number in 1_u64.. {
             line.clear();
+            if line.capacity() > KEPT_BYTES {
+                line = Vec::new();
+                self.parser = Parser::default();
+            }
             let read = reader
                 .by_ref()
                 .take(MAX_LINE_BYTES + 1)
@@ -363,9 +370,8 @@ impl Reading<'_> {
         if let Some(to) = &mut self.feed {
             let nodes = checked.nodes;
             let response = Arrival::Response(Response { body, nodes });
-            if feed(to, task_id, response).is_err() {
-                self.feed = None;
-            }
+            // The tables cannot be written: what else there is need not be read.
+            self.has_stopped |= feed(to, task_id, response).is_err();
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, watch};
 
-use super::build::{self, Built, Site, join};
+use super::build::{self, Built, Site, join, spawn};
 use super::follow::Followed;
 use super::index::Index;
 use super::network::{Network, block_on};
@@ -93,16 +93,24 @@ impl Pipeline<'_> {
         let (halt_sender, halt) = watch::channel(false);
         let abandoned = AtomicBool::new(false);
         let recent = Recent::default();
-        let (fetched, stored, built) = thread::scope(|scope| {
+        let in_flight = network.options.concurrency;
+        let (fetched, stored, built) = thread::scope(|scope| -> Result<_, ExportError> {
             let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
-            let store = scope.spawn(|| {
-                let stored = store::run(journal, arrived, index, &recent, |fetched, journal| {
-                    space.look(fetched, journal.bytes());
-                });
+            let store = spawn(scope, || {
+                let stored = store::run(
+                    journal,
+                    arrived,
+                    in_flight,
+                    index,
+                    &recent,
+                    |fetched, journal| {
+                        space.look(fetched, journal.bytes());
+                    },
+                );
                 index.close();
                 stored
-            });
-            let build = scope.spawn(|| {
+            })?;
+            let build = spawn(scope, || {
                 let is_over = || *stop.borrow() || abandoned.load(Ordering::Relaxed);
                 // The rest need not be fetched for tables that cannot be written now.
                 let give_up = || {
@@ -124,7 +132,7 @@ impl Pipeline<'_> {
                     give_up();
                 }
                 built.map(|((), built)| built)
-            });
+            })?;
             let wanted = Waiting {
                 ids: &options.ids,
                 index,
@@ -145,8 +153,8 @@ impl Pipeline<'_> {
                 // Tables without the rest would not be published: they need not be built.
                 abandoned.store(true, Ordering::Relaxed);
             }
-            (fetched, join(store), join(build))
-        });
+            Ok((fetched, join(store), join(build)))
+        })?;
         // Of several errors the one that caused the others is told.
         let stored = stored?;
         let stats = match (fetched, built.as_ref()) {

@@ -33,8 +33,9 @@ impl Response {
         parser: &'d mut Parser,
     ) -> Result<Document<'d>, Unreadable> {
         let text = std::str::from_utf8(&self.body)?;
-        match &self.nodes {
-            Some(nodes) => Ok(Document::of(text, nodes)),
+        let nodes = self.nodes.as_ref();
+        match nodes.and_then(|nodes| Document::of(text, nodes)) {
+            Some(document) => Ok(document),
             None => parser
                 .parse(text)
                 .map_err(|error: JsonError| Unreadable::from(error)),
@@ -63,6 +64,9 @@ impl Recent {
     /// Keeps a response, if there is room.
     pub(super) fn keep(&self, position: usize, response: Response) {
         let mut state = self.lock();
+        if let Some(before) = state.responses.remove(&position) {
+            state.bytes -= before.size();
+        }
         let size = response.size();
         if state.bytes + size <= RECENT_BYTES {
             state.bytes += size;

@@ -18,11 +18,13 @@ use crate::journal::{Entry, FailureNote, Journal, Location};
 pub(super) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A response waits for others, to be written together with them: waking this thread, and then whoever asked, once
-/// for each costs more than compressing it. Its request is in flight meanwhile, so the wait ends when as many
-/// have come as half of the requests that are in flight by default, and soon in any case.
-const GATHERED: usize = 16;
+/// for each costs more than compressing it. Its request is in flight meanwhile, so the wait ends when half of all
+/// that may be in flight have come, and soon in any case.
 const GATHER_STEPS: u32 = 5;
 const GATHER_STEP: Duration = Duration::from_micros(100);
+
+/// More than this many are not waited for.
+const MAX_GATHERED: usize = 16;
 
 /// Bytes that are gathered before they are written, while more is waiting.
 const WRITE_BYTES: usize = 1 << 20;
@@ -35,10 +37,11 @@ pub(super) struct Stored {
     pub(super) refused: Vec<(Location, usize)>,
 }
 
-/// Appends until the channel closes; now and then tells `watch` how many have arrived.
+/// Appends what comes of at most `in_flight` requests at once, until the channel closes; now and then tells `watch` how many have arrived.
 pub(super) fn run(
     mut journal: Journal,
     mut arrived: Receiver<Delivery>,
+    in_flight: usize,
     index: &Index,
     recent: &Recent,
     mut watch: impl FnMut(usize, &Journal),
@@ -57,7 +60,7 @@ pub(super) fn run(
         let next = runtime.block_on(async { timeout(SYNC_INTERVAL, arrived.recv()).await });
         match next {
             Ok(Some(delivery)) => {
-                gather(&arrived);
+                gather(&arrived, in_flight);
                 let mut next = Some(delivery);
                 while let Some(delivery) = next {
                     let position = delivery.fetched.position;
@@ -97,9 +100,11 @@ pub(super) fn run(
     Ok(Stored { journal, refused })
 }
 
-fn gather(arrived: &Receiver<Delivery>) {
+fn gather(arrived: &Receiver<Delivery>, in_flight: usize) {
+    let enough = (in_flight / 2).min(MAX_GATHERED);
     for _ in 0..GATHER_STEPS {
-        if arrived.len() + 1 >= GATHERED {
+        // The first is not in there any more.
+        if arrived.len() + 1 >= enough {
             break;
         }
         thread::sleep(GATHER_STEP);

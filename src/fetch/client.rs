@@ -177,7 +177,8 @@ impl TaskClient {
         if expected > self.max_body {
             return Err(self.too_large(status, 0));
         }
-        // Memory is set aside for what has come, not for what a header promises.
+        // A body has memory of its own: a piece of the connection's buffer would keep all of that from being used
+        // again. Memory is set aside for what has come, not for what a header promises.
         let first = usize::try_from(expected).unwrap_or(FIRST_CAPACITY);
         let mut body = BytesMut::with_capacity(first.min(FIRST_CAPACITY));
         loop {

@@ -15,6 +15,9 @@ use crate::disk::{self, Access};
 /// Its name while its header is being written.
 const NEW_NAME: &str = "journal.new";
 
+/// Memory that is kept from one write to the next; one huge response does not burden the rest.
+const KEPT_BYTES: usize = 4 << 20;
+
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
@@ -176,6 +179,9 @@ impl Journal {
             .map_err(JournalError::io("write", &self.log.path))?;
         self.end += self.buffer.len() as u64;
         self.buffer.clear();
+        if self.buffer.capacity() > KEPT_BYTES {
+            self.buffer = Vec::new();
+        }
         self.dirty = true;
         Ok(())
     }

@@ -267,12 +267,19 @@ impl<'d> Document<'d> {
         Nodes(self.nodes.into())
     }
 
-    /// Puts nodes together with the text that they were found in. With another text values are nonsense.
-    pub fn of(text: &'d str, nodes: &'d Nodes) -> Self {
-        Self {
+    /// Bytes that [`nodes`](Self::nodes) would take.
+    pub fn nodes_size(&self) -> usize {
+        size_of_val(self.nodes)
+    }
+
+    /// Puts nodes together with the text that they were found in; nothing when it is not of the same length.
+    pub fn of(text: &'d str, nodes: &'d Nodes) -> Option<Self> {
+        let root = nodes.0.first()?;
+        let quote = usize::from(matches!(root.kind, Kind::String { .. }));
+        (root.end as usize + quote == text.len()).then_some(Self {
             text,
             nodes: &nodes.0,
-        }
+        })
     }
 }
 

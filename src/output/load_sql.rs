@@ -74,8 +74,7 @@ fn csv_source(table: &TableInfo) -> String {
             match column.column_type {
                 ColumnType::Str
                 | ColumnType::UniqueStr
-                | ColumnType::LongStr
-                | ColumnType::PrefixStr
+                | ColumnType::RepeatedStr
                 | ColumnType::Path => name,
                 ColumnType::Bytes => format!("from_base64({name}) AS {name}"),
                 ColumnType::StrList => format!("from_json({name}, '[\"VARCHAR\"]') AS {name}"),

@@ -30,13 +30,24 @@ const ROW_GROUP_ROWS: usize = 122_880;
 /// times as long for a few percent.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Bytes of a dictionary of long values: the same prompt or document may stand in many tasks, far apart, where no
-/// compression finds it. Past this, what follows is written as it is. Readers hold a dictionary in memory.
-const LONG_DICTIONARY_BYTES: usize = 4 << 20;
+/// Bytes of a dictionary of values that repeat far apart, where no compression finds them. Past this, what follows is written as it is. Readers hold a dictionary in memory.
+const REPEATED_DICTIONARY_BYTES: usize = 4 << 20;
 
-/// The columns that rows are looked up by: readers that know them skip pages. The statistics of a page stay in
-/// memory until the file's end, and would be most of what grows with the number of tasks.
-const LOOKED_UP: [&str; 2] = ["task_id", "message_id"];
+/// The columns that rows are looked up or joined by, whose pages have statistics: readers that know them skip pages.
+/// Those of all columns would only make footers larger, in the file and in memory until its end.
+const KEYS: [&str; 11] = [
+    "task_id",
+    "path",
+    "thread_id",
+    "thread_index",
+    "turn_id",
+    "turn_index",
+    "message_id",
+    "message_index",
+    "annotation_id",
+    "project_id",
+    "batch_id",
+];
 
 /// In the form that the Parquet format asks for: older readers believe no statistics without it.
 const CREATED_BY: &str = concat!("scale-export version ", env!("CARGO_PKG_VERSION"));
@@ -115,7 +126,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         Ok(())
     }
 
-    /// Writes the row group, column by column: of those that are not encoded yet, only one is in memory.
+    /// Writes the row group, column by column: of each, the rows that wait are freed before the next is encoded.
     fn write_row_group(&mut self) -> Result<(), ParquetError> {
         if self.rows == 0 {
             return Ok(());
@@ -281,21 +292,19 @@ fn column_properties(
     column: &ColumnInfo,
 ) -> WriterPropertiesBuilder {
     let path = ColumnPath::new(vec![column.name.to_owned()]);
-    let builder = if LOOKED_UP.contains(&column.name) {
+    let builder = if KEYS.contains(&column.name) {
         builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
     } else {
         builder
     };
     match column.column_type {
-        ColumnType::PrefixStr => builder
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_encoding(path, Encoding::DELTA_BYTE_ARRAY),
         // Where a dictionary has no room for all paths, each begins like the one above it.
         ColumnType::Path => builder.set_column_encoding(path, Encoding::DELTA_BYTE_ARRAY),
-        // A dictionary of values that do not repeat is built only to be thrown away.
+        // A dictionary of values that do not repeat is built only to be thrown away; those that repeat beside each
+        // other compress as well without.
         ColumnType::UniqueStr => builder.set_column_dictionary_enabled(path, false),
-        ColumnType::LongStr | ColumnType::Json | ColumnType::Bytes => {
-            builder.set_column_dictionary_page_size_limit(path, LONG_DICTIONARY_BYTES)
+        ColumnType::RepeatedStr | ColumnType::Json | ColumnType::Bytes => {
+            builder.set_column_dictionary_page_size_limit(path, REPEATED_DICTIONARY_BYTES)
         }
         _ => builder,
     }

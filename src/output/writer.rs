@@ -1,5 +1,6 @@
 //! One file for each table, whatever the format. Depends on `csv`, `parquet` and `staging`.
 
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use arrow::array::RecordBatch;
@@ -50,6 +51,10 @@ const ENCODED_BYTES: usize = 28 << 20;
 /// takes some 200 kB a column: for the few large tables that is worth it, since a footer remembers every row group
 /// until the end.
 const LARGE_PART: u64 = 20;
+
+/// Files that are completed and synced at once: enough that a disk syncs them together, few enough that of the last
+/// rows of all tables only some are being encoded.
+const FINISHING_THREADS: usize = 6;
 
 /// Encodes the batches of one table into its file.
 pub(super) trait TableWriter: Send {
@@ -210,33 +215,39 @@ impl TableWriters {
         Some(fullest.writer.as_mut())
     }
 
-    /// Completes and syncs all files, side by side: most of the time goes into waiting for the disk. Gives them
+    /// Completes and syncs all files, some side by side: most of the time goes into waiting for the disk. Gives them
     /// with their entries for the manifest.
     pub fn finish(self) -> Result<(Vec<Published>, TableEntries), OutputError> {
-        let finished: Vec<_> = thread::scope(|scope| {
-            let writers = self.writers.into_iter();
-            let threads: Vec<_> = writers
-                .map(
-                    |Writing {
-                         table,
-                         rows,
-                         writer,
-                     }| (table, rows, scope.spawn(|| writer.finish())),
-                )
-                .collect();
-            let threads = threads.into_iter();
-            let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-                thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            threads
-                .map(|(table, rows, thread)| (table, rows, join(thread)))
-                .collect()
+        let count = self.writers.len();
+        let left = Mutex::new(self.writers.into_iter().enumerate());
+        let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            let mut finished = Vec::new();
+            while let Some((place, writing)) = next() {
+                finished.push((place, writing.table, writing.rows, writing.writer.finish()));
+            }
+            finished
+        };
+        let mut finished = thread::scope(|scope| {
+            let others = (1..FINISHING_THREADS.min(count)).filter_map(|_| {
+                // Where there are no more threads to be had, those that there are do it all.
+                thread::Builder::new().spawn_scoped(scope, work).ok()
+            });
+            let others: Vec<_> = others.collect();
+            let mut finished = work();
+            for other in others {
+                finished.extend(
+                    other
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                );
+            }
+            finished
         });
+        finished.sort_unstable_by_key(|(place, ..)| *place);
         let mut files = Vec::new();
         let mut entries = Vec::new();
-        for (table, rows, file) in finished {
+        for (_, table, rows, file) in finished {
             let file = file?;
             let entry = TableFile {
                 path: file.path.clone(),

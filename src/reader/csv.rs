@@ -329,8 +329,7 @@ impl Builder {
         match column_type {
             ColumnType::Str
             | ColumnType::UniqueStr
-            | ColumnType::LongStr
-            | ColumnType::PrefixStr
+            | ColumnType::RepeatedStr
             | ColumnType::Path
             | ColumnType::Json => Self::Text(StringBuilder::new()),
             ColumnType::Int32 => Self::Int32(Int32Builder::new()),

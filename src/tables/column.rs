@@ -18,12 +18,10 @@ use crate::json::{Text, TextList};
 pub enum ColumnType {
     /// UTF-8 text that tends to repeat: names, kinds, IDs of parents.
     Str,
-    /// UTF-8 text of which nearly every value is different.
+    /// UTF-8 text of which nearly every value is different, or equals the ones beside it: IDs.
     UniqueStr,
-    /// UTF-8 text that may be long, and of which the same may stand in many tasks: prompts, documents.
-    LongStr,
-    /// UTF-8 text that equals the value above it, or begins like it: IDs of parents.
-    PrefixStr,
+    /// UTF-8 text of which the same may stand in many tasks, far apart: prompts, documents, addresses.
+    RepeatedStr,
     /// Place in a task, as UTF-8 text: the same ones in most tasks.
     Path,
     /// 32-bit integer.
@@ -48,7 +46,7 @@ impl ColumnType {
     /// The contract's word for it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Str | Self::UniqueStr | Self::LongStr | Self::PrefixStr | Self::Path => "str",
+            Self::Str | Self::UniqueStr | Self::RepeatedStr | Self::Path => "str",
             Self::Int32 => "int32",
             Self::Int64 => "int64",
             Self::Float64 => "f64",
@@ -63,12 +61,9 @@ impl ColumnType {
     /// Its type in Arrow: plain types only, which every reader takes as they are.
     pub fn data_type(self) -> DataType {
         match self {
-            Self::Str
-            | Self::UniqueStr
-            | Self::LongStr
-            | Self::PrefixStr
-            | Self::Path
-            | Self::Json => DataType::Utf8,
+            Self::Str | Self::UniqueStr | Self::RepeatedStr | Self::Path | Self::Json => {
+                DataType::Utf8
+            }
             Self::Int32 => DataType::Int32,
             Self::Int64 => DataType::Int64,
             Self::Float64 => DataType::Float64,
@@ -260,7 +255,7 @@ macro_rules! text_types {
     )+};
 }
 
-text_types! { Str UniqueStr LongStr PrefixStr }
+text_types! { Str UniqueStr RepeatedStr }
 
 fn append_text(builder: &mut StringBuilder, value: Text<'_>) -> usize {
     // Writing into a builder's buffer cannot fail.

@@ -8,8 +8,8 @@ use arrow::array::ArrayRef;
 
 use super::TableInfo;
 use super::column::{
-    Bool, Bytes, Column, ColumnInfo, Float64, Int32, Int64, Json, LongStr, Optional, PrefixStr,
-    Required, Str, StrList, Timestamp, UniqueStr,
+    Bool, Bytes, Column, ColumnInfo, Float64, Int32, Int64, Json, Optional, RepeatedStr, Required,
+    Str, StrList, Timestamp, UniqueStr,
 };
 use super::macros::{column_name, tables};
 use super::place::{Depth, Place, PlaceColumns};
@@ -97,7 +97,7 @@ tables! {
     /// One row for each message of a turn
     messages / MessageRow / MessageColumns at Turn {
         /// Made by this tool: `{task_id}:{thread_index}.{turn_index}.{message_index}`
-        message_id: Required<PrefixStr>,
+        message_id: Required<UniqueStr>,
         /// Place in `messages`, from 0
         message_index: Required<Int32>,
         /// `system`, `user`, `assistant`, `function`, or what the API adds
@@ -105,7 +105,7 @@ tables! {
         /// Where the message comes from; ranked annotations name it
         source_id: Optional<UniqueStr>,
         /// `content.text`
-        text: Optional<LongStr>,
+        text: Optional<RepeatedStr>,
         /// `model_parameters.model`
         model: Optional<Str>,
         /// `model_parameters.temperature`
@@ -137,7 +137,7 @@ tables! {
         /// The kind of chunk
         kind as "type": Optional<Str>,
         /// The chunk's text
-        text: Optional<LongStr>,
+        text: Optional<RepeatedStr>,
         /// Length of `annotations`; null when absent
         annotation_count: Optional<Int32>,
     }
@@ -147,7 +147,7 @@ tables! {
         /// Place in `reference_texts`, from 0
         reference_text_index: Required<Int32>,
         /// The text
-        content: Optional<LongStr>,
+        content: Optional<RepeatedStr>,
         /// What kind of reference it is
         category: Optional<Str>,
         /// Where it comes from
@@ -159,7 +159,7 @@ tables! {
         /// Place in `reasoning`, from 0
         reasoning_index: Required<Int32>,
         /// The text
-        content: Optional<LongStr>,
+        content: Optional<RepeatedStr>,
     }
 
     /// One row for each file: of a message, of an annotation's value, or of a workspace
@@ -175,15 +175,15 @@ tables! {
         /// Media type
         mime_type: Optional<Str>,
         /// Where the file is
-        url: Optional<LongStr>,
+        url: Optional<RepeatedStr>,
         /// Where the file is at Scale
-        scale_url: Optional<LongStr>,
+        scale_url: Optional<RepeatedStr>,
         /// The file itself, decoded, when it came inline
         content: Optional<Bytes>,
         /// Bytes of `content`
         content_size: Optional<Int64>,
         /// SHA-256 of `content`, lower-case hexadecimal
-        content_sha256: Optional<LongStr>,
+        content_sha256: Optional<RepeatedStr>,
         /// Size as the API says, of image files
         file_size_in_bytes: Optional<Int64>,
         /// Seconds, of audio files
@@ -193,7 +193,7 @@ tables! {
         /// Seconds from the start of the audio file
         transcript_end: Optional<Float64>,
         /// What is said in the audio file
-        transcript: Optional<LongStr>,
+        transcript: Optional<RepeatedStr>,
         /// Where the transcript is
         transcript_url: Optional<Str>,
     }
@@ -217,7 +217,7 @@ tables! {
         /// What is asked, at length
         description: Optional<Str>,
         /// Why the value was chosen
-        justification: Optional<LongStr>,
+        justification: Optional<RepeatedStr>,
         /// Names of the possible values, in their order
         labels: Optional<StrList>,
         /// The question does not apply
@@ -231,7 +231,7 @@ tables! {
         /// As received
         possible_values: Optional<Json>,
         /// A string value
-        value_text: Optional<LongStr>,
+        value_text: Optional<RepeatedStr>,
         /// An integer value
         value_int: Optional<Int64>,
         /// The nearest double of any numeric value; the `score` of a `rubric_rating`, the `weight` of a `rubric_criteria`
@@ -265,7 +265,7 @@ tables! {
         /// The criterion's own ID
         criterion_id: Optional<UniqueStr>,
         /// What is asked for
-        criterion: Optional<LongStr>,
+        criterion: Optional<RepeatedStr>,
         /// How much it counts
         weight: Optional<Float64>,
         /// Length of `annotations`; null when absent

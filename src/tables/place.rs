@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use arrow::array::ArrayRef;
 
 use super::column::{
-    Column, ColumnInfo, ColumnType, Int32, Optional, Path, PrefixStr, Required, Str,
+    Column, ColumnInfo, ColumnType, Int32, Optional, Path, Required, Str, UniqueStr,
 };
 use crate::json::Text;
 
@@ -40,7 +40,7 @@ const COLUMNS: [ColumnInfo; 8] = [
     },
     ColumnInfo {
         name: "thread_id",
-        column_type: ColumnType::PrefixStr,
+        column_type: ColumnType::Str,
         required: false,
         doc: "The `id` of the thread",
     },
@@ -52,7 +52,7 @@ const COLUMNS: [ColumnInfo; 8] = [
     },
     ColumnInfo {
         name: "turn_id",
-        column_type: ColumnType::PrefixStr,
+        column_type: ColumnType::UniqueStr,
         required: false,
         doc: "The `id` of the turn",
     },
@@ -64,7 +64,7 @@ const COLUMNS: [ColumnInfo; 8] = [
     },
     ColumnInfo {
         name: "message_id",
-        column_type: ColumnType::PrefixStr,
+        column_type: ColumnType::UniqueStr,
         required: false,
         doc: "The message, as in `messages.message_id`",
     },
@@ -116,11 +116,11 @@ pub struct Place<'a> {
 pub(crate) struct PlaceColumns {
     task_id: Required<Str>,
     path: Required<Path>,
-    thread_id: Optional<PrefixStr>,
+    thread_id: Optional<Str>,
     thread_index: Optional<Int32>,
-    turn_id: Optional<PrefixStr>,
+    turn_id: Optional<UniqueStr>,
     turn_index: Optional<Int32>,
-    message_id: Optional<PrefixStr>,
+    message_id: Optional<UniqueStr>,
     message_index: Optional<Int32>,
 }
 

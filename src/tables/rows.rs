@@ -106,8 +106,7 @@ impl Cells {
         Some(match column_type {
             ColumnType::Str
             | ColumnType::UniqueStr
-            | ColumnType::LongStr
-            | ColumnType::PrefixStr
+            | ColumnType::RepeatedStr
             | ColumnType::Path
             | ColumnType::Json => Self::Text(array.as_string_opt()?.clone()),
             ColumnType::Int32 => Self::Int32(array.as_primitive_opt()?.clone()),

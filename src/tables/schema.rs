@@ -96,11 +96,9 @@ pub fn to_markdown(table: &TableInfo) -> String {
 /// The type of a column in DuckDB.
 pub fn sql_type(column_type: ColumnType) -> &'static str {
     match column_type {
-        ColumnType::Str
-        | ColumnType::UniqueStr
-        | ColumnType::LongStr
-        | ColumnType::PrefixStr
-        | ColumnType::Path => "VARCHAR",
+        ColumnType::Str | ColumnType::UniqueStr | ColumnType::RepeatedStr | ColumnType::Path => {
+            "VARCHAR"
+        }
         ColumnType::Int32 => "INTEGER",
         ColumnType::Int64 => "BIGINT",
         ColumnType::Float64 => "DOUBLE",
