@@ -1,5 +1,5 @@
 .PHONY: help test demo lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
-	bench-instructions bench-report bench-pacing fuzz
+	bench-instructions bench-memory bench-report bench-pacing fuzz
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -41,6 +41,10 @@ bench-resume: ## How fast a run finds out what earlier ones left
 bench-runs: ## Whole runs beside what one would use instead; with nginx, wrk and DuckDB where they are
 	cargo build --release --locked
 	python3 benches/whole_runs.py --json target/bench/whole_runs.json
+
+bench-memory: ## Peak memory of one huge task, some of them, and many small ones
+	cargo build --release --locked
+	python3 benches/memory.py
 
 bench-instructions: ## Instructions of each stage, which show a change of one percent; needs valgrind
 	python3 benches/instructions.py --json target/bench/instructions.json

@@ -20,6 +20,8 @@ QUERIES = {
     "group": "SELECT key, type, count(*) FROM {annotations} GROUP BY ALL ORDER BY ALL",
     "join": "SELECT role, type, count(*) FROM {messages} JOIN {annotations} USING (task_id, message_id)"
     " GROUP BY ALL ORDER BY ALL",
+    "group by ID": "SELECT count(*) FROM (SELECT thread_id, count(*) FROM {messages} GROUP BY ALL)",
+    "distinct IDs": "SELECT count(DISTINCT message_id) FROM {annotations}",
     "texts": "SELECT role, sum(length(text)) FROM {messages} GROUP BY ALL ORDER BY ALL",
     "one task": "SELECT count(*) FROM {annotations} WHERE task_id = (SELECT max(task_id) FROM {tasks})",
 }

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-/// An export makes and drops millions of short-lived buffers of every size on all threads. From ten
-/// thousand tasks to a hundred thousand, memory grows by a third with the system's allocator on Linux
-/// and by less than half of that with this one, which also takes less time (docs/memory.md).
+/// An export makes and drops buffers of every size, on one thread and another. With this allocator memory grows least
+/// with the number of tasks; the time is that of the others (docs/memory.md).
 #[cfg(all(unix, target_pointer_width = "64"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -399,6 +399,28 @@ mod tests {
     }
 
     #[test]
+    fn what_parsing_found_goes_along_only_with_the_text_that_was_parsed() {
+        let mut parser = Parser::default();
+        let many = format!(r#"{{"task_id":"t1","a":[{}1]}}"#, "1,".repeat(100_000));
+        for (body, is_kept) in [
+            (r#"{"task_id":"t1","a":["\u00e9",{}]}"#, true),
+            (r#"{"task_id": "t1"}"#, false),
+            (r#"{"task_id":"t1","workspace_token":"x"}"#, false),
+            ("\u{feff}{\"task_id\":\"t1\"}", true),
+            (many.as_str(), false),
+        ] {
+            let checked = check(body.as_bytes(), Some("t1"), false, &mut parser).unwrap();
+            assert_eq!(checked.nodes.is_some(), is_kept, "{:.60}", body);
+            let Some(nodes) = checked.nodes else { continue };
+            let again = parser.parse(&checked.body).unwrap();
+            assert_eq!(again.nodes(), nodes);
+            let document = Document::of(&checked.body, &nodes).unwrap();
+            assert_eq!(document.root().raw(), checked.body);
+            assert!(Document::of(&checked.body[1..], &nodes).is_none());
+        }
+    }
+
+    #[test]
     fn secrets_go_at_any_depth_under_any_type_and_spelling() {
         let body = r#"{"task_id":"t1","a":[{"workspace_token":"s1"}],"workspace_token":{"x":["s2"]},"b":{"workspace\u005ftoken":3,"c":"workspace_token: s4"},"d":{"workspace_token":null}}"#;
         let expected = r#"{"task_id":"t1","a":[{"workspace_token":"[redacted]"}],"workspace_token":"[redacted]","b":{"workspace\u005ftoken":"[redacted]","c":"workspace_token: s4"},"d":{"workspace_token":null}}"#;

@@ -21,6 +21,7 @@ mod hard;
 mod interrupt;
 mod lists;
 mod network;
+mod overlap;
 mod pacing;
 mod proof;
 mod rebuild;
