@@ -410,7 +410,7 @@ mod tests {
             (many.as_str(), false),
         ] {
             let checked = check(body.as_bytes(), Some("t1"), false, &mut parser).unwrap();
-            assert_eq!(checked.nodes.is_some(), is_kept, "{:.60}", body);
+            assert_eq!(checked.nodes.is_some(), is_kept, "{body:.60}");
             let Some(nodes) = checked.nodes else { continue };
             let again = parser.parse(&checked.body).unwrap();
             assert_eq!(again.nodes(), nodes);

@@ -11,7 +11,6 @@ use super::build::{Built, Site};
 use super::follow::Followed;
 use super::found::Found;
 use super::import::{Import, Imported, ReadJournal, is_export, read_journal};
-use super::index::Index;
 use super::publish::{Publication, Selection, now, publish};
 use super::recent::Recent;
 use super::resume::tell_recovered;
@@ -99,10 +98,15 @@ pub fn flatten(
         }
         read => read?,
     };
-    let ids = match &options.ids {
-        Some(ids) => ids.clone(),
-        None => list_of(options, &sources.found)?,
+    let list = match &options.ids {
+        Some(ids) => Some(ids.clone()),
+        None => list_of(options)?,
     };
+    // Of what was found only what the tables need stays in memory.
+    let index = built.is_none().then(|| sources.found.index(list.as_ref()));
+    let Found { ids: found, slots } = sources.found;
+    drop(slots);
+    let ids = list.unwrap_or(found);
     if is_over() {
         return Ok(Ended::Stopped { kept: None });
     }
@@ -115,15 +119,8 @@ pub fn flatten(
         duplicates: 0,
         listed: false,
     });
-    let built = if built.is_some() {
-        built
-    } else {
+    let built = if let Some(index) = index {
         events.send(Event::Phase("building tables"));
-        let index = Index::new(ids.len(), 0);
-        for (position, task_id) in ids.iter().enumerate() {
-            index.set(&[(position, sources.found.get(task_id))]);
-        }
-        index.close();
         let recent = Recent::default();
         let followed = Followed {
             ids: &ids,
@@ -132,6 +129,8 @@ pub fn flatten(
             recent: &recent,
         };
         build::run(site, is_over, || {}, |feed| followed.feed(feed))?.1
+    } else {
+        built
     };
     let Some(built) = built.filter(|_| !is_over()) else {
         return Ok(Ended::Stopped { kept: None });
@@ -315,17 +314,17 @@ fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
     Ok(())
 }
 
-/// The IDs of the sources: of one export those of its list, which has the order.
-fn list_of(options: &FlattenOptions, found: &Found) -> Result<IdList, ExportError> {
+/// The list of the one source, if it is an export that has one: that has the order.
+fn list_of(options: &FlattenOptions) -> Result<Option<IdList>, ExportError> {
     if let [source] = options.sources.as_slice()
         && is_export(source)
     {
         let list = source.join(IDS);
         if list.exists() {
-            return Ok(read_published(&list)?);
+            return Ok(Some(read_published(&list)?));
         }
     }
-    Ok(found.ids.clone())
+    Ok(None)
 }
 
 /// How often an ID came again: in the list that was given, or that the one export was made for.

@@ -1,6 +1,6 @@
 //! What a journal holds for IDs that no list names in advance. Depends on `ids`.
 
-use super::index::Slot;
+use super::index::{Index, Slot};
 use crate::ids::IdList;
 use crate::journal::Location;
 
@@ -33,6 +33,25 @@ impl Found {
         if let Some(Slot::Response(place) | Slot::Failure(place)) = self.slots.get_mut(position) {
             *place = location;
         }
+    }
+
+    /// What there is for each ID of a list, or of its own, all of which has come.
+    pub(super) fn index(&self, list: Option<&IdList>) -> Index {
+        let index = Index::new(list.unwrap_or(&self.ids).len(), 0);
+        match list {
+            Some(list) => {
+                for (position, task_id) in list.iter().enumerate() {
+                    index.set(&[(position, self.get(task_id))]);
+                }
+            }
+            None => {
+                for (position, slot) in self.slots.iter().enumerate() {
+                    index.set(&[(position, *slot)]);
+                }
+            }
+        }
+        index.close();
+        index
     }
 
     /// What there is for an ID.

@@ -15,7 +15,7 @@ mod time;
 
 use crate::json::{Document, Text};
 use crate::tables::definition::Buffers;
-use crate::tables::{BatchSink, Drift, Place, SinkError, TableSet};
+use crate::tables::{BATCH_BYTES, BatchSink, Drift, Place, SinkError, TableSet};
 
 use fields::{Objects, count};
 
@@ -31,8 +31,13 @@ pub struct Flattener {
 impl Flattener {
     /// Begins with empty tables; rows of tables that `wanted` refuses by name are dropped.
     pub fn new(wanted: impl Fn(&str) -> bool) -> Self {
+        Self::with_batches(wanted, BATCH_BYTES)
+    }
+
+    /// The same, with batches of so many bytes, about.
+    pub fn with_batches(wanted: impl Fn(&str) -> bool, batch_bytes: usize) -> Self {
         Self {
-            tables: TableSet::new(wanted),
+            tables: TableSet::new(wanted, batch_bytes),
             drift: Drift::default(),
             entities: entity::Seen::default(),
             path: String::new(),

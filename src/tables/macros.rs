@@ -89,10 +89,10 @@ macro_rules! tables {
         }
 
         impl Buffers {
-            /// Empty buffers; tables that are not wanted drop their rows.
-            pub(crate) fn new(wanted: &dyn Fn(&str) -> bool) -> Self {
+            /// Empty buffers; tables that are not wanted drop their rows, and batches have so many bytes, about.
+            pub(crate) fn new(wanted: &dyn Fn(&str) -> bool, batch_bytes: usize) -> Self {
                 let mut tables = TABLES.iter();
-                Self { $($table: Buffer::new(tables.next(), wanted(stringify!($table))),)+ }
+                Self { $($table: Buffer::new(tables.next(), wanted(stringify!($table)), batch_bytes),)+ }
             }
 
             /// Hands over what is left.

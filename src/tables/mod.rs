@@ -17,7 +17,7 @@ pub use column::{ColumnInfo, ColumnType, date_time};
 pub use drift::{Drift, DriftEntry, DriftKind};
 pub use place::{Depth, Place};
 pub use rows::{Cell, Rows, Texts};
-pub use set::{BatchSink, SinkError, TableSet};
+pub use set::{BATCH_BYTES, BatchSink, SinkError, TableSet};
 
 /// Version of the table contract: a column added is a minor step, a change or removal a major one.
 pub const SCHEMA_VERSION: &str = "1.0.0";

@@ -15,7 +15,7 @@ const BATCH_ROWS: usize = 8_192;
 
 /// Bytes of a batch after which it is handed over. With bodies of 1 GiB at most, no text column of
 /// a batch comes near the 2 GiB that its 32-bit offsets can address.
-const BATCH_BYTES: usize = 128 << 10;
+pub const BATCH_BYTES: usize = 128 << 10;
 
 /// Why a batch was not taken.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
@@ -44,10 +44,11 @@ pub(crate) struct Buffer<C> {
     columns: C,
     rows: usize,
     bytes: usize,
+    batch_bytes: usize,
 }
 
 impl<C: Columns> Buffer<C> {
-    pub(crate) fn new(table: Option<&'static TableInfo>, wanted: bool) -> Self {
+    pub(crate) fn new(table: Option<&'static TableInfo>, wanted: bool, batch_bytes: usize) -> Self {
         let table = table.filter(|_| wanted);
         let schema =
             table.map_or_else(|| Arc::new(arrow::datatypes::Schema::empty()), arrow_schema);
@@ -57,6 +58,7 @@ impl<C: Columns> Buffer<C> {
             columns: C::default(),
             rows: 0,
             bytes: 0,
+            batch_bytes,
         }
     }
 
@@ -71,7 +73,7 @@ impl<C: Columns> Buffer<C> {
         }
         self.bytes += self.columns.append(row);
         self.rows += 1;
-        if self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
+        if self.rows >= BATCH_ROWS || self.bytes >= self.batch_bytes {
             self.flush(sink)
         } else {
             Ok(())
@@ -97,10 +99,11 @@ pub struct TableSet {
 }
 
 impl TableSet {
-    /// Empty tables; rows of tables that `wanted` refuses by name are dropped.
-    pub fn new(wanted: impl Fn(&str) -> bool) -> Self {
+    /// Empty tables; rows of tables that `wanted` refuses by name are dropped, and batches are handed over when they
+    /// have so many bytes, about.
+    pub fn new(wanted: impl Fn(&str) -> bool, batch_bytes: usize) -> Self {
         Self {
-            buffers: Buffers::new(&wanted),
+            buffers: Buffers::new(&wanted, batch_bytes),
         }
     }
 

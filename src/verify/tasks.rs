@@ -28,6 +28,10 @@ const EVENT_TASKS: usize = 100;
 /// Differences of one task that are told one by one.
 const TOLD_DIFFERENCES: usize = 5;
 
+/// Bytes of rows that are compared at once, about. A row that is missing is looked for among these: with few of them, one
+/// that stands elsewhere would look like many.
+const COMPARED_BYTES: usize = 256 << 10;
+
 /// Memory that buffers keep from one task to the next; one huge task does not burden the rest.
 const KEPT_BYTES: usize = 4 << 20;
 
@@ -207,7 +211,7 @@ impl<'p> Proof<'p> {
                 .map(|table| names.contains(table.name))
                 .collect(),
             told: Positions::default(),
-            flattener: Flattener::new(|name| names.contains(name)),
+            flattener: Flattener::with_batches(|name| names.contains(name), COMPARED_BYTES),
             rebuilder: Rebuilder::default(),
             rebuilt: String::new(),
             body: Vec::new(),
