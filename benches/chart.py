@@ -44,14 +44,16 @@ def stage_speeds(place):
 
 
 def stage_table(speeds, instructions):
-    sets = [name for name in ("sandbox", "long texts", "given") if name in speeds]
+    names = ("sandbox", "long texts", "given")
     counted = instructions["instructions_per_byte"] if instructions else {}
-    heads = [f"{name}, MB/s" for name in sets] + [f"{name}, instructions a byte" for name in sets if counted]
+    sets = [name for name in names if name in speeds]
+    counted_sets = [name for name in names if any(name in stage for stage in counted.values())]
+    heads = [f"{name}, MB/s" for name in sets] + [f"{name}, instructions a byte" for name in counted_sets]
     lines = ["| stage | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
     for stage in STAGES:
         cells = [f"{speeds[name][stage] / 1e6:,.0f}" if stage in speeds[name] else "" for name in sets]
         if counted:
-            values = [counted.get(stage, {}).get(name) for name in sets]
+            values = [counted.get(stage, {}).get(name) for name in counted_sets]
             cells += [f"{value:.2f}" if value is not None else "" for value in values]
         if any(cells):
             lines.append(f"| {stage} | " + " | ".join(cells) + " |")
@@ -117,7 +119,7 @@ def document(report, speeds, instructions):
     lines += [line for what in report["left_out"] for line in (f"Left out: {what}.", "")]
     for result in report["results"].values():
         lines += [f"**{result['title']}**, {described(result)}", "", *tables(result), ""]
-    if speeds:
+    if speeds or instructions:
         lines += ["**Each stage by itself**, in bytes of the tasks' JSON", "", *stage_table(speeds, instructions), ""]
     return lines
 
