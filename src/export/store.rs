@@ -37,7 +37,8 @@ pub(super) struct Stored {
     pub(super) refused: Vec<(Location, usize)>,
 }
 
-/// Appends what comes of at most `in_flight` requests at once, until the channel closes; now and then tells `watch` how many have arrived.
+/// Appends what comes of at most `in_flight` requests at once, until the channel closes; now and then tells `watch` how
+/// many have arrived.
 pub(super) fn run(
     mut journal: Journal,
     mut arrived: Receiver<Delivery>,
@@ -100,6 +101,7 @@ pub(super) fn run(
     Ok(Stored { journal, refused })
 }
 
+/// Waits for others, a moment.
 fn gather(arrived: &Receiver<Delivery>, in_flight: usize) {
     let enough = (in_flight / 2).min(MAX_GATHERED);
     for _ in 0..GATHER_STEPS {
