@@ -422,7 +422,7 @@ impl<'e> Engine<'e> {
         {
             return Ok(Some(kind.unwrap_or(FailureKind::HttpError)));
         }
-        self.give_up_in_an_outage(is_exhausted, &message).await?;
+        self.give_up_in_an_outage(&message).await?;
         self.wait(asked, failure, trials, message).await;
         Ok(None)
     }
@@ -461,15 +461,11 @@ impl<'e> Engine<'e> {
         is_well
     }
 
-    /// Ends the run when nothing has succeeded for too long. An ID that has had its time asks first
-    /// whether it is only that ID.
-    async fn give_up_in_an_outage(
-        &self,
-        is_exhausted: bool,
-        message: &str,
-    ) -> Result<(), FetchError> {
+    /// Ends the run when nothing has succeeded for too long, and an ID that could be had before cannot be had
+    /// any more: nothing else may have been asked for in that time but one ID that fails.
+    async fn give_up_in_an_outage(&self, message: &str) -> Result<(), FetchError> {
         let elapsed = self.health().since_success(self.gate.now());
-        if elapsed < self.options.retry_timeout || (is_exhausted && self.good_id_succeeds().await) {
+        if elapsed < self.options.retry_timeout || self.good_id_succeeds().await {
             return Ok(());
         }
         Err(FetchError::GaveUp {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Response, Version};
 
+use crate::support::raw_server::{RawServer, Step, answer, good};
 use crate::support::server::{Answer, Server, task_answer};
 use crate::support::{KEY, program, published};
 
@@ -344,6 +345,40 @@ fn a_server_that_is_busy_for_a_second_is_left_alone_by_all_requests() {
         .filter(|later| later.at - seen[0].at >= Duration::from_secs(1));
     let waited = waited.count();
     assert!(waited >= 8, "only {waited} requests waited");
+}
+
+/// Its first failure is known when its answer has come, 0.7 s after the last success: when nothing has
+/// succeeded for a second, it has not yet had the second that an ID has. The run ended there as if the
+/// API were away, without asking for an ID that can be had.
+#[test]
+fn an_id_that_is_slowly_rate_limited_is_not_taken_for_an_outage() {
+    const SLOW: &str = "task_2";
+    let base = tempfile::tempdir().unwrap();
+    let server = RawServer::start(|asked| {
+        if asked.task_id != SLOW {
+            return good(&asked.task_id);
+        }
+        vec![
+            Step::Pause(Duration::from_millis(700)),
+            Step::Send(answer("429 Too Many Requests", &[], b"")),
+        ]
+    });
+    let options = [
+        "--concurrency",
+        "1",
+        "--max-retries",
+        "1",
+        "--retry-timeout",
+        "1s",
+    ];
+    let output = run(base.path(), &server.url(), &options);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let failures = &published(&base.path().join("out"))["failures.jsonl"];
+    let failures = String::from_utf8_lossy(failures);
+    assert!(
+        failures.contains(SLOW) && failures.lines().count() == 1,
+        "{failures}"
+    );
 }
 
 #[test]
