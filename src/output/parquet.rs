@@ -181,11 +181,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         if self.rows + batch.num_rows() > ROW_GROUP_ROWS {
             self.write_row_group()?;
         }
-        let (_, mut columns, rows) = batch.into_parts();
-        // Builders begin with room for a thousand rows, of which wide rows fill a part.
-        for column in &mut columns {
-            column.shrink_to_fit();
-        }
+        let (_, columns, rows) = batch.into_parts();
         self.rows += rows;
         let sizes = columns.iter().map(Array::get_array_memory_size);
         let size: usize = sizes.sum();

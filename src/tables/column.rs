@@ -195,20 +195,20 @@ macro_rules! direct_types {
 
 direct_types! {
     /// See [`ColumnType::Int32`].
-    Int32: i32, Int32Builder, |value| size_of_val(&value), |array| Int32Builder::with_capacity(array.len());
+    Int32: i32, Int32Builder, |value| size_of_val(&value), |array| Int32Builder::with_capacity(array.len() + array.len() / 8);
     /// See [`ColumnType::Int64`].
-    Int64: i64, Int64Builder, |value| size_of_val(&value), |array| Int64Builder::with_capacity(array.len());
+    Int64: i64, Int64Builder, |value| size_of_val(&value), |array| Int64Builder::with_capacity(array.len() + array.len() / 8);
     /// See [`ColumnType::Float64`].
-    Float64: f64, Float64Builder, |value| size_of_val(&value), |array| Float64Builder::with_capacity(array.len());
+    Float64: f64, Float64Builder, |value| size_of_val(&value), |array| Float64Builder::with_capacity(array.len() + array.len() / 8);
     /// See [`ColumnType::Bool`].
-    Bool: bool, BooleanBuilder, |value| size_of_val(&value), |array| BooleanBuilder::with_capacity(array.len());
+    Bool: bool, BooleanBuilder, |value| size_of_val(&value), |array| BooleanBuilder::with_capacity(array.len() + array.len() / 8);
     /// See [`ColumnType::Json`].
     Json: &'a str, StringBuilder, |value| value.len() + OFFSET_BYTES, |array| room_for_texts(&array);
     /// See [`ColumnType::Path`].
     Path: &'a str, StringBuilder, |value| value.len() + OFFSET_BYTES, |array| room_for_texts(&array);
     /// See [`ColumnType::Bytes`].
     Bytes: &'a [u8], BinaryBuilder, |value| value.len() + OFFSET_BYTES,
-        |array| BinaryBuilder::with_capacity(array.len(), room(array.value_data().len()));
+        |array| BinaryBuilder::with_capacity(array.len() + array.len() / 8, room(array.value_data().len()));
 }
 
 /// What a value of variable length takes beside itself.
@@ -219,11 +219,14 @@ const OFFSET_BYTES: usize = size_of::<i32>();
 const MAX_ROOM_BYTES: usize = 1 << 20;
 
 fn room(bytes: usize) -> usize {
-    bytes.min(MAX_ROOM_BYTES)
+    (bytes + bytes / 8).min(MAX_ROOM_BYTES)
 }
 
 fn room_for_texts(before: &StringArray) -> StringBuilder {
-    StringBuilder::with_capacity(before.len(), room(before.value_data().len()))
+    StringBuilder::with_capacity(
+        before.len() + before.len() / 8,
+        room(before.value_data().len()),
+    )
 }
 
 /// Implements [`Type`] for text that is decoded as it is written into the column.
@@ -303,7 +306,8 @@ impl Type for Timestamp {
 
     fn finish(builder: &mut Self::Builder) -> ArrayRef {
         let array = builder.0.finish();
-        builder.0 = TimestampMicrosecondBuilder::with_capacity(array.len()).with_timezone(UTC);
+        builder.0 = TimestampMicrosecondBuilder::with_capacity(array.len() + array.len() / 8)
+            .with_timezone(UTC);
         Arc::new(array)
     }
 }
