@@ -7,6 +7,9 @@ use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
 
+/// Tasks between two events of a step that has no other reason to send one: often enough for a bar that moves.
+pub const TASKS_BETWEEN_EVENTS: usize = 100;
+
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Asked {

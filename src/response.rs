@@ -57,6 +57,9 @@ pub struct Checked<'b> {
 /// its size.
 const KEPT_PARSE_BYTES: usize = 1 << 20;
 
+/// Memory for one response that buffers keep for the next; one huge task does not burden the rest.
+pub const KEPT_BYTES: usize = 4 << 20;
+
 /// Keys are longer than this. A shorter one, as for trying things out, may be a word of a task's text.
 const MIN_KEY_BYTES: usize = 16;
 

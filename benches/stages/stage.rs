@@ -14,9 +14,6 @@ use scale_export::response;
 use scale_export::tables::definition::TABLES;
 use scale_export::tables::{BatchSink, Rows, SinkError, TableInfo};
 
-/// Bytes that are written to the journal together, as in an export.
-const WRITTEN_TOGETHER: usize = 1 << 20;
-
 /// Takes the work of a stage, and runs it as often as it likes.
 pub(crate) type Measure<'m> = &'m mut dyn FnMut(&mut dyn FnMut());
 
@@ -190,7 +187,7 @@ fn append(journal: &mut Journal, tasks: &[String], ids: &[String]) -> Vec<Locati
             task_id: id,
             body: task.as_bytes(),
         }));
-        if journal.buffered() >= WRITTEN_TOGETHER {
+        if journal.is_full() {
             journal.flush().unwrap();
         }
     }

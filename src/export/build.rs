@@ -11,25 +11,26 @@ use super::ExportError;
 use super::arrival::{Arrival, Arrived, Feed};
 use super::bundle::{self, Bundler, NobodyListens};
 use super::publish::Selection;
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::failures::{missing, write_line};
 use crate::flatten::Flattener;
 use crate::journal::FailureNote;
 use crate::json::Parser;
 use crate::output::{OutputError, Published, Staging, TableFiles, TableWriters};
+use crate::response::KEPT_BYTES;
 use crate::tables::{BatchSink, Drift, SinkError, TableInfo};
-
-/// Tasks between two events.
-const EVENT_TASKS: usize = 100;
-
-/// Memory that the parser keeps from one task to the next; one huge task does not burden the rest.
-const KEPT_BYTES: usize = 4 << 20;
 
 /// Complete tables under temporary names, and what goes beside them.
 #[derive(Debug)]
 pub(super) struct Built {
     pub(super) files: Vec<Published>,
     pub(super) tables: Vec<(String, TableFiles)>,
+    pub(super) flattened: Flattened,
+}
+
+/// What flattening found that is in no table.
+#[derive(Debug)]
+pub(super) struct Flattened {
     pub(super) drift: Drift,
     /// The content of `failures.jsonl`.
     pub(super) failures: Vec<u8>,
@@ -96,7 +97,7 @@ pub(super) fn run<T: Send>(
             Some(Built {
                 files,
                 tables,
-                ..flattened
+                flattened,
             }),
         ))
     })
@@ -199,7 +200,7 @@ impl Build {
                 Arrival::Missing => self.failure(&task_id, missing()),
             }
             done += 1;
-            if done % EVENT_TASKS == 0 {
+            if done % TASKS_BETWEEN_EVENTS == 0 {
                 events.send(Event::TasksFlattened(done));
             }
         }
@@ -212,15 +213,13 @@ impl Build {
     }
 
     /// Hands over the last rows, if it goes on to the end, and lets the encoder go.
-    fn finish(mut self, goes_on: bool) -> Result<Option<Built>, ExportError> {
+    fn finish(mut self, goes_on: bool) -> Result<Option<Flattened>, ExportError> {
         if !goes_on {
             return Ok(None);
         }
         let drift = self.flattener.finish(&mut self.encoder)?;
         told_elsewhere(self.encoder.0.flush())?;
-        Ok(Some(Built {
-            files: Vec::new(),
-            tables: Vec::new(),
+        Ok(Some(Flattened {
             drift,
             failures: self.failures,
             failures_by_kind: self.failures_by_kind,

@@ -11,9 +11,6 @@ use crate::journal::format::Options;
 use crate::journal::{Journal, Location};
 use crate::output::{JOURNAL, Staging};
 
-/// Bytes that are gathered before they are written.
-const WRITE_BYTES: usize = 1 << 20;
-
 /// Bytes between two syncs: one of all at the end would keep whoever wants to stop waiting.
 const SYNC_BYTES: u64 = 64 << 20;
 
@@ -93,7 +90,7 @@ impl Live<'_> {
         let mut synced = 0;
         for (location, task_id) in self.records() {
             new.append_record(reader.read_record(task_id, location)?);
-            if new.buffered() >= WRITE_BYTES {
+            if new.is_full() {
                 new.flush()?;
             }
             if new.bytes() - synced >= SYNC_BYTES {

@@ -13,13 +13,11 @@ use super::index::{Index, Slot};
 use super::recent::{Recent, Response};
 use crate::ids::IdList;
 use crate::journal::JournalReader;
+use crate::response::KEPT_BYTES;
 
 /// How long others may gather behind a response that has not come: waking a thread for each costs more than
 /// flattening it.
 const GATHER: Duration = Duration::from_millis(5);
-
-/// Memory that is kept from one record to the next; one huge task does not burden the rest.
-const KEPT_BYTES: usize = 4 << 20;
 
 /// Where the responses are that the tables are built from.
 pub(super) struct Followed<'f> {

@@ -18,12 +18,12 @@ use super::found::Found;
 use super::index::Slot;
 use super::recent::Response;
 use super::store::{now, seen_as};
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
 use crate::journal::{Journal, JournalReader, Location, break_if};
 use crate::json::Parser;
 use crate::output::{Lock, STATE_DIRECTORY};
-use crate::response::check;
+use crate::response::{KEPT_BYTES, check};
 
 /// Standard input.
 const STDIN: &str = "-";
@@ -31,17 +31,11 @@ const STDIN: &str = "-";
 /// Bytes of a line: a whole task, and no column of a batch holds more text.
 const MAX_LINE_BYTES: u64 = 1 << 30;
 
-/// Bytes that are gathered before they are written.
-const WRITE_BYTES: usize = 1 << 20;
-
-/// Memory that is kept from one line to the next; one huge task does not burden the rest.
-const KEPT_BYTES: usize = 4 << 20;
+/// Bytes that are read from a file at once.
+const READ_BYTES: usize = 1 << 20;
 
 /// Lines that are told one by one when they are no task.
 const TOLD_LINES: u64 = 10;
-
-/// Tasks between two events.
-const EVENT_TASKS: usize = 1_000;
 
 /// First bytes of compressed files.
 const GZIP: [u8; 2] = [0x1F, 0x8B];
@@ -210,7 +204,7 @@ fn append_all(
             }),
             Append::Record(record) => journal.append_record(&record),
         });
-        if journal.buffered() >= WRITE_BYTES {
+        if journal.is_full() {
             journal.flush()?;
         }
     }
@@ -259,7 +253,7 @@ impl Reading<'_> {
         self.appended.push(position);
         self.has_stopped |= self.appends.push(append, bytes).is_err();
         let done = self.found.ids.len();
-        if done.is_multiple_of(EVENT_TASKS) {
+        if done.is_multiple_of(TASKS_BETWEEN_EVENTS) {
             self.events.send(Event::Progress { done, total: None });
         }
         Ok(())
@@ -392,13 +386,13 @@ fn open(source: &Path) -> io::Result<Box<dyn BufRead>> {
     let whole = io::Cursor::new(start.clone()).chain(file);
     Ok(if start.starts_with(&GZIP) {
         Box::new(BufReader::with_capacity(
-            WRITE_BYTES,
+            READ_BYTES,
             MultiGzDecoder::new(whole),
         ))
     } else if start.starts_with(&ZSTD) {
         let decoder = zstd::stream::read::Decoder::new(whole)?;
-        Box::new(BufReader::with_capacity(WRITE_BYTES, decoder))
+        Box::new(BufReader::with_capacity(READ_BYTES, decoder))
     } else {
-        Box::new(BufReader::with_capacity(WRITE_BYTES, whole))
+        Box::new(BufReader::with_capacity(READ_BYTES, whole))
     })
 }

@@ -58,6 +58,15 @@ impl Wanted for Waiting<'_> {
     }
 }
 
+/// Says that nothing more will come, when it goes.
+struct ClosesIndex<'i>(&'i Index);
+
+impl Drop for ClosesIndex<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// What the threads of a run share.
 pub(super) struct Pipeline<'r> {
     pub(super) options: &'r ExportOptions,
@@ -97,7 +106,9 @@ impl Pipeline<'_> {
         let (fetched, stored, built) = thread::scope(|scope| -> Result<_, ExportError> {
             let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
             let store = spawn(scope, || {
-                let stored = store::run(
+                // However it ends: whoever waits for more would wait for ever.
+                let _closes = ClosesIndex(index);
+                store::run(
                     journal,
                     arrived,
                     in_flight,
@@ -106,9 +117,7 @@ impl Pipeline<'_> {
                     |fetched, journal| {
                         space.look(fetched, journal.bytes());
                     },
-                );
-                index.close();
-                stored
+                )
             })?;
             let build = spawn(scope, || {
                 let is_over = || *stop.borrow() || abandoned.load(Ordering::Relaxed);

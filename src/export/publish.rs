@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::ExportError;
-use super::build::Built;
+use super::build::{Built, Flattened};
 use crate::fetch::pace::Learned;
 use crate::ids::IdList;
 use crate::output::{
@@ -158,11 +158,14 @@ pub(super) fn publish(
     let Built {
         files,
         tables,
+        flattened,
+    } = built;
+    let Flattened {
         drift,
         failures,
         failures_by_kind,
         exported,
-    } = built;
+    } = flattened;
     let wanted = TABLES.iter().filter(|table| selection.wants(table.name));
     let others = [
         staging.write(FAILURES, &failures)?,

@@ -26,9 +26,6 @@ const GATHER_STEP: Duration = Duration::from_micros(100);
 /// More than this many are not waited for.
 const MAX_GATHERED: usize = 16;
 
-/// Bytes that are gathered before they are written, while more is waiting.
-const WRITE_BYTES: usize = 1 << 20;
-
 /// What is left when everything has arrived.
 pub(super) struct Stored {
     /// The journal, synced.
@@ -70,10 +67,10 @@ pub(super) fn run(
                     if let Outcome::Task { body, nodes, .. } = delivery.fetched.outcome {
                         responses.push((position, Response { body, nodes }));
                     }
-                    next = if journal.buffered() < WRITE_BYTES {
-                        arrived.try_recv().ok()
-                    } else {
+                    next = if journal.is_full() {
                         None
+                    } else {
+                        arrived.try_recv().ok()
                     };
                 }
                 journal.flush()?;

@@ -15,6 +15,9 @@ use crate::disk::{self, Access};
 /// Its name while its header is being written.
 const NEW_NAME: &str = "journal.new";
 
+/// Bytes that wait before the journal is full: more written at once would not be faster.
+const FULL_BYTES: usize = 1 << 20;
+
 /// Memory that is kept from one write to the next; one huge response does not burden the rest.
 const KEPT_BYTES: usize = 4 << 20;
 
@@ -164,9 +167,9 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Bytes that wait for [`flush`](Self::flush).
-    pub fn buffered(&self) -> usize {
-        self.buffer.len()
+    /// Has enough been appended to be worth a [`flush`](Self::flush)?
+    pub fn is_full(&self) -> bool {
+        self.buffer.len() >= FULL_BYTES
     }
 
     /// Writes what was appended.

@@ -12,18 +12,16 @@ use super::positions::Positions;
 use super::raw::{RawResponses, check_failures, read_list};
 use super::stream::Stream;
 use super::{VerifyError, VerifyReport, structure};
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::flatten::Flattener;
 use crate::ids::IdList;
 use crate::json::{Document, Parser, Value, differences, same};
 use crate::output::{Manifest, OutputError};
 use crate::reader::{self, Input};
 use crate::rebuild::{Rebuilder, TableRows, TaskRows};
+use crate::response::KEPT_BYTES;
 use crate::tables::definition::TABLES;
 use crate::tables::{Depth, DriftEntry, SinkError};
-
-/// Tasks between two events.
-const EVENT_TASKS: usize = 100;
 
 /// Differences of one task that are told one by one.
 const TOLD_DIFFERENCES: usize = 5;
@@ -31,9 +29,6 @@ const TOLD_DIFFERENCES: usize = 5;
 /// Bytes of rows that are compared at once, about. A row that is missing is looked for among these: with few of them, one
 /// that stands elsewhere would look like many.
 const COMPARED_BYTES: usize = 256 << 10;
-
-/// Memory that buffers keep from one task to the next; one huge task does not burden the rest.
-const KEPT_BYTES: usize = 4 << 20;
 
 /// Checks all rows.
 pub(super) fn check(
@@ -77,7 +72,7 @@ pub(super) fn check(
             tasks += 1;
             proof.task(&mut streams, position, task_id)?;
         }
-        if (position + 1) % EVENT_TASKS == 0 {
+        if (position + 1) % TASKS_BETWEEN_EVENTS == 0 {
             events.send(Event::Progress {
                 done: position + 1,
                 total: Some(total),
