@@ -3,7 +3,7 @@
 
     export    tasks over nginx to tables, against an aiohttp script and, with --slow, curl and DuckDB
     flatten   JSON lines to tables, against DuckDB
-    fetch     20,000 answers of under 1 kB, against wrk on the same server and URLs
+    fetch     60,000 answers of under 1 kB, against wrk on the same server and URLs
     size      the four core tables, against DuckDB's own Parquet with zstd of the same columns
     queries   DuckDB over our files, against DuckDB over its own
     start     from the start of the process to the arrival of the first request
@@ -46,7 +46,7 @@ CASES = ("export", "flatten", "fetch", "size", "queries", "start")
 PACKAGES = ("aiohttp", "orjson", "uvloop", "pyarrow", "duckdb")
 CORE = ("tasks", "messages", "annotations", "attachments")
 KEY = "test_key"
-TINY_TASKS = 20_000
+TINY_TASKS = 60_000
 CONNECTIONS = 32
 WRK_SECONDS = 3
 

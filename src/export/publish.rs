@@ -176,7 +176,10 @@ pub(super) fn publish(
         bytes: file.bytes,
         sha256: file.sha256.clone(),
     });
-    let ids = staging.write(IDS, task_ids.to_lines().as_bytes())?;
+    let ids = staging.write_with(IDS, |file| {
+        let mut lines = task_ids.lines();
+        lines.try_for_each(|piece| file.write_all(piece.as_bytes()))
+    })?;
     let failed = failures_by_kind.values().sum();
     let manifest = Manifest::new(
         options,

@@ -128,10 +128,14 @@ pub(super) fn unchanged(
     unlisted: u64,
 ) -> Option<ExportReport> {
     let ids = &published.ids;
+    let sha256 = || {
+        let lines = options.ids.lines();
+        lines.fold(Sha256::new(), Sha256::chain_update).finalize()
+    };
     let is_same = published.is_of_this_version()
         && published.options == manifest_options(options)
         && ids.duplicates == options.ids.duplicates()
-        && ids.sha256 == crate::hex::encode(&Sha256::digest(options.ids.to_lines().as_bytes()))
+        && ids.sha256 == crate::hex::encode(&sha256())
         && index.is_all_published();
     let mut files = published.files_with_bytes();
     let are_there = files.all(|(path, bytes)| {

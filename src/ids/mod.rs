@@ -133,9 +133,10 @@ impl IdList {
         (0..self.len()).filter_map(|position| self.get(position))
     }
 
-    /// All IDs in order, one a line.
-    pub fn to_lines(&self) -> String {
-        self.iter().flat_map(|id| [id, "\n"]).collect()
+    /// All IDs in order, one a line, as this tool publishes them; in pieces: a million of them would take as much
+    /// memory again as one text.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.iter().flat_map(|id| [id, "\n"])
     }
 }
 

@@ -67,7 +67,7 @@ fn read_file(path: &Path, ids: &mut IdList) -> Result<(), IdsError> {
     }
 }
 
-/// Reads a list as this tool publishes it ([`IdList::to_lines`]): exactly one ID a line, and no
+/// Reads a list as this tool publishes it ([`IdList::lines`]): exactly one ID a line, and no
 /// comments, since an ID may begin with `#`.
 pub fn read_published(path: &Path) -> Result<IdList, IdsError> {
     let source = Source {
@@ -382,8 +382,9 @@ mod tests {
     #[test]
     fn a_published_list_is_the_same_list() {
         let list = read("a.csv", b"task_id\n#not_a_comment\n").unwrap();
-        assert_eq!(list.to_lines(), "#not_a_comment\n");
-        let again = read_bytes(ListFormat::Published, list.to_lines().into()).unwrap();
+        let lines: String = list.lines().collect();
+        assert_eq!(lines, "#not_a_comment\n");
+        let again = read_bytes(ListFormat::Published, lines.into()).unwrap();
         assert!(list.iter().eq(again.iter()));
     }
 

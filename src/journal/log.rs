@@ -19,8 +19,9 @@ pub(super) const FILE_NAME: &str = "journal";
 /// Bytes that are read at once while the file is indexed.
 const SCAN_BYTES: usize = 1 << 20;
 
-/// Where a record is.
+/// Where a record is. There is one for each ID, so its size counts: 12 bytes, not 16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(Rust, packed(4))]
 pub struct Location {
     offset: u64,
     bytes: u32,

@@ -167,9 +167,17 @@ impl Staging {
 
     /// Writes a whole small file.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<Published, OutputError> {
+        self.write_with(name, |file| file.write_all(content))
+    }
+
+    /// Writes a whole file, which need not be in memory as one; it is buffered.
+    pub fn write_with(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<Published, OutputError> {
         let mut file = self.create(name)?;
-        file.write_all(content)
-            .map_err(OutputError::io("write", &file.temporary))?;
+        write(&mut file).map_err(OutputError::io("write", &file.temporary))?;
         file.finish()
     }
 
