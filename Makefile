@@ -1,5 +1,5 @@
 .PHONY: help test demo lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
-	bench-instructions bench-memory bench-report bench-pacing fuzz
+	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -45,6 +45,10 @@ bench-runs: ## Whole runs beside what one would use instead; with nginx, wrk and
 bench-memory: ## Peak memory of one huge task, some of them, and many small ones
 	cargo build --release --locked
 	python3 benches/memory.py
+
+bench-scale: ## What a task costs when there are a million of them; ten minutes
+	cargo build --release --locked
+	python3 benches/scale.py
 
 bench-instructions: ## Instructions of each stage, which show a change of one percent; needs valgrind
 	python3 benches/instructions.py --json target/bench/instructions.json

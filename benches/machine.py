@@ -1,4 +1,4 @@
-"""Programs that are started and ended, free ports, and what machine this is: for `whole_runs.py`."""
+"""Programs that are started and ended, free ports, and what machine this is: for the other scripts here."""
 
 import contextlib
 import os

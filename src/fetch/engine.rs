@@ -1,4 +1,4 @@
-//! All attempts for all IDs: concurrency, retries, and when to give up.
+//! All attempts for all IDs: concurrency, retries, and when an ID has failed. When the run has: `outage`.
 //! Depends on `client`, `gate`, `health` and `retry`.
 
 use std::collections::BTreeMap;
@@ -28,9 +28,6 @@ use crate::event::{Asked, Event, Events};
 /// Larger bodies are checked on another thread, so that the others do not wait.
 const CHECKED_INLINE_BYTES: usize = 1 << 20;
 
-/// How long nothing must have succeeded before that is told: what is over at once is no news.
-const OUTAGE_TOLD: Duration = Duration::from_secs(2);
-
 pub(super) struct Engine<'e> {
     pub(super) options: &'e FetchOptions,
     pub(super) client: &'e TaskClient,
@@ -41,7 +38,9 @@ pub(super) struct Engine<'e> {
     pub(super) counters: Counters,
     health: Mutex<Health>,
     /// Has it been told that nothing succeeds?
-    is_outage: AtomicBool,
+    pub(super) is_outage: AtomicBool,
+    /// Held by whoever asks for an ID that could be had before.
+    pub(super) probing: tokio::sync::Mutex<()>,
     failures: Mutex<BTreeMap<&'static str, u64>>,
     random: RandomState,
 }
@@ -144,22 +143,14 @@ impl<'e> Engine<'e> {
             counters: Counters::default(),
             health: Mutex::new(Health::new(good_id)),
             is_outage: AtomicBool::new(false),
+            probing: tokio::sync::Mutex::default(),
             failures: Mutex::default(),
             random: RandomState::new(),
         }
     }
 
-    fn health(&self) -> MutexGuard<'_, Health> {
+    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The server works; `task_id` has come, if one has.
-    pub(super) fn success(&self, task_id: Option<&str>, sent: Duration) {
-        self.health().success(task_id, sent, self.gate.now());
-        if self.is_outage.swap(false, Ordering::Relaxed) {
-            let text = "the API answers again".to_owned();
-            self.events.send(Event::Warning(text));
-        }
     }
 
     /// Fetches IDs by their positions, several at once, and hands them over.
@@ -262,27 +253,16 @@ impl<'e> Engine<'e> {
         }
     }
 
-    /// An attempt has ended; that nothing succeeds is told once.
-    fn end<T>(&self, pass: Pass<'_>, answer: &Result<T, Failure>) {
+    /// An attempt has ended.
+    pub(super) fn end<T>(&self, pass: Pass<'_>, answer: &Result<T, Failure>) {
         pass.end(answer_of(answer));
-        let Err(failure) = answer else { return };
-        let silence = self.health().since_success(self.gate.now());
-        let is_outage = self.gate.is_outage();
-        // One that asks to wait may be away for as long as one that says nothing.
-        let is_away = is_outage || failure.status == Some(503);
-        if is_away && silence >= OUTAGE_TOLD && !self.is_outage.swap(true, Ordering::Relaxed) {
-            self.events.send(Event::Warning(format!(
-                "the API at `{}` does not answer ({}); {}giving up when nothing succeeds for {:.0} s",
-                self.client.host(),
-                failure.message,
-                if is_outage { "asking once a second, " } else { "" },
-                self.options.retry_timeout.as_secs_f64()
-            )));
+        if let Err(failure) = answer {
+            self.tell_outage(failure);
         }
     }
 
     /// One attempt for a task.
-    async fn task(&self, task_id: &str) -> Result<CheckedBody, Failure> {
+    pub(super) async fn task(&self, task_id: &str) -> Result<CheckedBody, Failure> {
         let body = self.counted(self.client.task(task_id)).await?;
         let task_id = task_id.to_owned();
         self.checked(body, move |check, body| check.check(&task_id, body))
@@ -444,37 +424,6 @@ impl<'e> Engine<'e> {
     fn is_well_since_failure(&self, trials: &Trials) -> bool {
         let last_failure = trials.last_failure;
         last_failure.is_some_and(|failure| self.health().was_well_after(failure))
-    }
-
-    /// Can an ID be had that could be had before?
-    async fn good_id_succeeds(&self) -> bool {
-        let good_id = self.health().good_id();
-        let Some(good_id) = good_id else { return false };
-        let pass = self.gate.pass().await;
-        let sent = pass.at();
-        let answer = self.task(&good_id).await;
-        self.end(pass, &answer);
-        let is_well = answer.is_ok();
-        if is_well {
-            self.success(Some(&good_id), sent);
-        }
-        is_well
-    }
-
-    /// Ends the run when nothing has succeeded for too long, and an ID that could be had before cannot be had
-    /// any more: nothing else may have been asked for in that time but one ID that fails.
-    async fn give_up_in_an_outage(&self, message: &str) -> Result<(), FetchError> {
-        let elapsed = self.health().since_success(self.gate.now());
-        if elapsed < self.options.retry_timeout || self.good_id_succeeds().await {
-            return Ok(());
-        }
-        Err(FetchError::GaveUp {
-            host: self.client.host(),
-            elapsed,
-            requests: get(&self.counters.requests),
-            has_succeeded: self.health().successes() > 0,
-            message: message.to_owned(),
-        })
     }
 
     async fn wait(&self, asked: &Asked, failure: &Failure, trials: &Trials, reason: String) {

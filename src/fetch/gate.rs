@@ -1,6 +1,8 @@
-//! The pacer in real time: requests wait here for leave to go, first come, first served.
+//! The pacer in real time: requests wait here for leave to go, first come, first served, but for one that tells
+//! whether the others are worth sending.
 //! Depends on `pace` and `event`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,10 @@ pub(super) struct Gate {
     /// Held by whoever is next, also while waiting: so a change of the rate applies at once, and
     /// nobody overtakes.
     turn: tokio::sync::Mutex<()>,
+    /// Does somebody go ahead of whoever is next?
+    goes_ahead: AtomicBool,
+    /// That has gone.
+    went_ahead: Notify,
     /// What was shown last.
     shown: Mutex<Option<(f64, State)>>,
     /// A request has ended.
@@ -58,6 +64,23 @@ impl Drop for Pass<'_> {
     }
 }
 
+/// As long as it lives, somebody goes ahead.
+struct GoesAhead<'g>(&'g Gate);
+
+impl<'g> GoesAhead<'g> {
+    fn of(gate: &'g Gate) -> Self {
+        gate.goes_ahead.store(true, Ordering::Release);
+        Self(gate)
+    }
+}
+
+impl Drop for GoesAhead<'_> {
+    fn drop(&mut self) {
+        self.0.goes_ahead.store(false, Ordering::Release);
+        self.0.went_ahead.notify_waiters();
+    }
+}
+
 impl Gate {
     pub(super) fn new(
         rate: Rate,
@@ -69,6 +92,8 @@ impl Gate {
             start: Instant::now(),
             pacer: Mutex::new(Pacer::new(rate, remembered, concurrency)),
             turn: tokio::sync::Mutex::new(()),
+            goes_ahead: AtomicBool::new(false),
+            went_ahead: Notify::new(),
             shown: Mutex::new(None),
             ended: Notify::new(),
             events,
@@ -89,32 +114,54 @@ impl Gate {
     pub(super) async fn pass(&self) -> Pass<'_> {
         let _turn = self.turn.lock().await;
         loop {
-            // Whoever ends from here on is not missed.
-            let ended = self.ended.notified();
-            let now = self.now();
-            let (take, rate, state) = {
-                let mut pacer = self.pacer();
-                (pacer.take(now), pacer.rate(now), pacer.state(now))
-            };
-            match take {
-                Take::Now(sent) => {
-                    self.show(rate, state);
-                    return Pass {
-                        gate: self,
-                        sent,
-                        has_ended: false,
-                    };
-                }
-                Take::At(due) => {
-                    // What ends meanwhile may change when it is due.
-                    tokio::select! {
-                        () = tokio::time::sleep(due.saturating_sub(now)) => {}
-                        () = ended, if state != State::Steady => {}
-                    }
-                }
-                Take::WhenAnswered => ended.await,
+            // Whoever has gone from here on is not missed.
+            let went_ahead = self.went_ahead.notified();
+            if self.goes_ahead.load(Ordering::Acquire) {
+                went_ahead.await;
+            } else if let Some(pass) = self.try_pass().await {
+                return pass;
             }
         }
+    }
+
+    /// Waits for leave to send, ahead of all others. One at a time.
+    pub(super) async fn pass_ahead(&self) -> Pass<'_> {
+        let _ahead = GoesAhead::of(self);
+        loop {
+            if let Some(pass) = self.try_pass().await {
+                return pass;
+            }
+        }
+    }
+
+    /// Leave to send, or none after a wait.
+    async fn try_pass(&self) -> Option<Pass<'_>> {
+        // Whoever ends from here on is not missed.
+        let ended = self.ended.notified();
+        let now = self.now();
+        let (take, rate, state) = {
+            let mut pacer = self.pacer();
+            (pacer.take(now), pacer.rate(now), pacer.state(now))
+        };
+        match take {
+            Take::Now(sent) => {
+                self.show(rate, state);
+                return Some(Pass {
+                    gate: self,
+                    sent,
+                    has_ended: false,
+                });
+            }
+            Take::At(due) => {
+                // What ends meanwhile may change when it is due.
+                tokio::select! {
+                    () = tokio::time::sleep(due.saturating_sub(now)) => {}
+                    () = ended, if state != State::Steady => {}
+                }
+            }
+            Take::WhenAnswered => ended.await,
+        }
+        None
     }
 
     fn end(&self, sent: Sent, answer: Answer) {
@@ -123,7 +170,7 @@ impl Gate {
         let has_changed = pacer.end(sent, now, answer);
         let (rate, waits, state) = (pacer.rate(now), pacer.waits(now), pacer.state(now));
         drop(pacer);
-        self.ended.notify_one();
+        self.ended.notify_waiters();
         if has_changed {
             let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
             *shown = rate.map(|rate| (rate, state));

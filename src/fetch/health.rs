@@ -13,6 +13,8 @@ pub(super) struct Health {
     /// When the youngest of the requests that succeeded was sent.
     last_sent: Option<Duration>,
     last_good_id: Option<String>,
+    /// When an ID that could be had before was asked for last without success, and when that was known.
+    good_id_failed: Option<(Duration, Duration)>,
 }
 
 impl Health {
@@ -57,6 +59,27 @@ impl Health {
         now.saturating_sub(self.last_success.unwrap_or_default())
     }
 
+    /// An ID that could be had before, asked for at `sent`, cannot be had any more.
+    pub(super) fn good_id_failed(&mut self, sent: Duration, now: Duration) {
+        self.good_id_failed = Some((sent, now));
+    }
+
+    /// What requests that were sent after this time tell of the server, if they tell anything.
+    pub(super) fn told_after(&self, time: Duration) -> Option<bool> {
+        let has_failed = self.good_id_failed.is_some_and(|(sent, _)| sent > time);
+        if self.was_well_after(time) {
+            Some(true)
+        } else {
+            has_failed.then_some(false)
+        }
+    }
+
+    /// Could an ID that could be had before not be had when nothing had succeeded for so long?
+    pub(super) fn has_good_id_failed_after(&self, silence: Duration) -> bool {
+        let due = self.last_success.unwrap_or_default() + silence;
+        self.good_id_failed.is_some_and(|(_, known)| known >= due)
+    }
+
     /// An ID whose task could be had.
     pub(super) fn good_id(&self) -> Option<String> {
         self.last_good_id.clone()
@@ -80,5 +103,22 @@ mod tests {
         // An older one that comes late takes nothing back.
         health.success(Some("task_3"), second, second * 5);
         assert!(health.was_well_after(second * 2));
+    }
+
+    #[test]
+    fn a_good_id_tells_of_what_was_asked_before_it_and_of_a_long_silence() {
+        let second = Duration::from_secs(1);
+        let mut health = Health::new(Some("task_1".to_owned()));
+        health.success(None, second, second * 2);
+        health.good_id_failed(second * 4, second * 5);
+        // Who wanted to know when it was under way already asks anew.
+        assert_eq!(health.told_after(second * 4), None);
+        assert_eq!(health.told_after(second * 3), Some(false));
+        assert!(health.has_good_id_failed_after(second * 3));
+        assert!(!health.has_good_id_failed_after(second * 4));
+        // Of two answers the good one counts.
+        health.success(None, second * 4, second * 6);
+        assert_eq!(health.told_after(second * 3), Some(true));
+        assert!(!health.has_good_id_failed_after(second));
     }
 }

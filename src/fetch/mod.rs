@@ -14,6 +14,7 @@ mod headers;
 mod health;
 mod list;
 mod listing;
+mod outage;
 pub mod pace;
 mod pages;
 mod retry;

@@ -108,6 +108,60 @@ fn for_good() -> Row {
     )
 }
 
+/// Whether the server works is asked ahead of all that wait: behind them, each second or each pause lets one
+/// go, and the run ended minutes too late.
+#[test]
+fn an_outage_ends_the_run_in_time_however_many_wait() {
+    const LIMIT: Duration = Duration::from_secs(3);
+    // A pause or a late answer under way, and the same again for the last question; generous, as the
+    // machine may be busy. One by one it would be half a minute, or twice that.
+    const MOST: Duration = Duration::from_secs(15);
+    let refusal =
+        |status, retry_after: Option<&'static str>| -> Arc<dyn Fn() -> Step + Send + Sync> {
+            let headers: Vec<_> = retry_after
+                .map(|wait| ("retry-after", wait))
+                .into_iter()
+                .collect();
+            Arc::new(move || Step::Send(answer(status, &headers, b"")))
+        };
+    let outages = [
+        refusal("503 Service Unavailable", None),
+        refusal("503 Service Unavailable", Some("2")),
+        refusal("429 Too Many Requests", Some("2")),
+        Arc::new(|| Step::Hang),
+    ];
+    std::thread::scope(|scope| {
+        for (number, outage) in outages.into_iter().enumerate() {
+            scope.spawn(move || {
+                let server = RawServer::start(move |asked| {
+                    if asked.number <= ANSWERED {
+                        good(&asked.task_id)
+                    } else {
+                        vec![outage()]
+                    }
+                });
+                let base = tempfile::tempdir().unwrap();
+                let limits = ["--retry-timeout", "3s", "--timeout", "2s"];
+                let options = [limits.as_slice(), &["--concurrency", "32"]].concat();
+                let ids = task_ids(ANSWERED + 100);
+                let output = command(&server.url(), &base.path().join("out"), &ids, &options)
+                    .output()
+                    .unwrap();
+                let said = stderr(&output);
+                assert_eq!(output.status.code(), Some(5), "{number}: {said}");
+                let asked = server.asked();
+                let outage = &asked[ANSWERED..];
+                let lasted = outage[outage.len() - 1].at - outage[0].at;
+                assert!(
+                    lasted + Duration::from_secs(2) >= LIMIT,
+                    "{number}: {lasted:?}"
+                );
+                assert!(lasted <= MOST, "{number}: {lasted:?}");
+            });
+        }
+    });
+}
+
 /// An outage that ends is waited for.
 fn for_a_while() -> Row {
     const LASTS: Duration = Duration::from_secs(4);

@@ -1,0 +1,91 @@
+//! Is it one ID that fails, or does nothing succeed any more? An ID whose task could be had before tells; and when
+//! nothing has succeeded for long enough, the run ends. Depends on `engine`, `gate` and `health`.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::FetchError;
+use super::client::Failure;
+use super::engine::Engine;
+use super::stats::get;
+use crate::event::Event;
+
+/// How long nothing must have succeeded before that is told: what is over at once is no news.
+const TOLD: Duration = Duration::from_secs(2);
+
+impl Engine<'_> {
+    /// The server works; `task_id` has come, if one has.
+    pub(super) fn success(&self, task_id: Option<&str>, sent: Duration) {
+        self.health().success(task_id, sent, self.gate.now());
+        if self.is_outage.swap(false, Ordering::Relaxed) {
+            let text = "the API answers again".to_owned();
+            self.events.send(Event::Warning(text));
+        }
+    }
+
+    /// Tells once that nothing succeeds.
+    pub(super) fn tell_outage(&self, failure: &Failure) {
+        let silence = self.health().since_success(self.gate.now());
+        let is_outage = self.gate.is_outage();
+        // One that asks to wait may be away for as long as one that says nothing.
+        let is_away = is_outage || failure.status == Some(503);
+        if is_away && silence >= TOLD && !self.is_outage.swap(true, Ordering::Relaxed) {
+            self.events.send(Event::Warning(format!(
+                "the API at `{}` does not answer ({}); {}giving up when nothing succeeds for {:.0} s",
+                self.client.host(),
+                failure.message,
+                if is_outage { "asking once a second, " } else { "" },
+                self.options.retry_timeout.as_secs_f64()
+            )));
+        }
+    }
+
+    /// Can an ID be had that could be had before? Asked ahead of all that wait, and once for all who want to know.
+    pub(super) async fn good_id_succeeds(&self) -> bool {
+        let wanted = self.gate.now();
+        let good_id = self.health().good_id();
+        let Some(good_id) = good_id else { return false };
+        let _turn = self.probing.lock().await;
+        let told = self.health().told_after(wanted);
+        if let Some(is_well) = told {
+            return is_well;
+        }
+        let pass = self.gate.pass_ahead().await;
+        let sent = pass.at();
+        let answer = self.task(&good_id).await;
+        self.end(pass, &answer);
+        let is_well = answer.is_ok();
+        if is_well {
+            self.success(Some(&good_id), sent);
+        } else {
+            self.health().good_id_failed(sent, self.gate.now());
+        }
+        is_well
+    }
+
+    /// Ends the run when nothing has succeeded for too long, and an ID that could be had before cannot be had
+    /// either: in all that time, nothing else may have been asked for but an ID that fails by itself.
+    pub(super) async fn give_up_in_an_outage(&self, message: &str) -> Result<(), FetchError> {
+        let limit = self.options.retry_timeout;
+        let elapsed = || self.health().since_success(self.gate.now());
+        if elapsed() < limit {
+            return Ok(());
+        }
+        let is_known = self.health().has_good_id_failed_after(limit);
+        if !is_known && self.good_id_succeeds().await {
+            return Ok(());
+        }
+        // Something else may have succeeded meanwhile.
+        let elapsed = elapsed();
+        if elapsed < limit {
+            return Ok(());
+        }
+        Err(FetchError::GaveUp {
+            host: self.client.host(),
+            elapsed,
+            requests: get(&self.counters.requests),
+            has_succeeded: self.health().successes() > 0,
+            message: message.to_owned(),
+        })
+    }
+}
