@@ -13,12 +13,11 @@ import html
 import json
 import pathlib
 
-from results import OURS, described, is_timed, tables
+from machine import BUSY, ROOT
+from results import OURS, STAGES, described, is_timed, tables
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 BEGIN = "<!-- results: written by `make bench-report` -->"
 END = "<!-- end of results -->"
-STAGES = ("parse", "check", "flatten", "parquet", "csv", "journal append", "journal read", "rebuild")
 BLUE, GREY = "#1769aa", "#999"
 
 LEFT, WIDTH, GAP, ROW = 130, 330, 60, 18
@@ -114,11 +113,14 @@ def document(report, speeds, instructions):
         "",
     ]
     busy = report.get("busy_with_others") or 0
-    if busy > 0.2:
+    if busy > BUSY:
         lines += [f"The machine was busy with other things, {busy:.1f} processors at the start.", ""]
     lines += [line for what in report["left_out"] for line in (f"Left out: {what}.", "")]
     for result in report["results"].values():
         lines += [f"**{result['title']}**, {described(result)}", "", *tables(result), ""]
+    for found, what in ((speeds, "make bench-stages"), (instructions, "make bench-instructions")):
+        if not found:
+            lines += [f"Left out: what `{what}` measures.", ""]
     if speeds or instructions:
         lines += ["**Each stage by itself**, in bytes of the tasks' JSON", "", *stage_table(speeds, instructions), ""]
     return lines

@@ -19,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-STAGES = ("parse", "check", "flatten", "parquet", "csv", "journal append", "journal read", "rebuild")
+from machine import ROOT
+from results import STAGES
+
 SETS = ("sandbox", "long texts")
 TIMES = 2
 

@@ -10,6 +10,11 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "target/release/scale-export"
+KEY = "test_key"
+
+BUSY = 0.2
+"""Processors that may be busy with something else."""
 
 
 @contextlib.contextmanager
@@ -24,6 +29,23 @@ def process(command, kill=False, **how):
             else:
                 child.terminate()
         child.wait()
+
+
+def measured(program, *arguments):
+    """Runs it quietly; seconds on the wall and of the processors, and peak memory in MB."""
+    # What was written before is not this one's to wait for.
+    os.sync()
+    begin = time.perf_counter()
+    try:
+        child = subprocess.Popen([program, *arguments, "--quiet"], env={"SCALE_API_KEY": KEY, "PATH": os.environ["PATH"]})
+    except OSError as error:
+        raise SystemExit(f"{program}: {error.strerror}; cargo build --release --locked makes it") from None
+    _, status, usage = os.wait4(child.pid, 0)
+    wall = time.perf_counter() - begin
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, arguments))}: ended with {child.returncode}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
 
 
 def runs(command):

@@ -6,16 +6,15 @@
 Needs 2 GB of disk below target/ for a while, and 3 GB of memory.
 """
 
+import argparse
 import json
-import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM = ROOT / "target/release/scale-export"
+from machine import PROGRAM, ROOT, measured
+
 PLACE = ROOT / "target/bench/memory"
 HUGE = 100_000_000
 
@@ -50,16 +49,6 @@ CASES = {
 }
 
 
-def peak(*arguments):
-    """Peak memory in MB, and seconds."""
-    begin = time.perf_counter()
-    child = subprocess.Popen([PROGRAM, *arguments, "--quiet"])
-    _, status, usage = os.wait4(child.pid, 0)
-    if status != 0:
-        raise SystemExit(f"{arguments}: ended with {status}")
-    return usage.ru_maxrss * 1024 / 1e6, time.perf_counter() - begin
-
-
 def make(name, place):
     """Writes the tasks of a case."""
     with open(place, "w") as file:
@@ -67,19 +56,23 @@ def make(name, place):
 
 
 def main():
-    if len(sys.argv) > 1:
-        return make(*sys.argv[1:])
-    if not PROGRAM.exists():
-        raise SystemExit(f"{PROGRAM}: is not there; cargo build --release --locked makes it")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--program", default=PROGRAM, type=pathlib.Path)
+    # For the process that makes the tasks.
+    parser.add_argument("--make", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.make:
+        return make(*options.make)
+    program = options.program.resolve()
     print("| tasks | JSON, MB | peak memory from JSON lines, MB | in place, MB | seconds |\n|---|--:|--:|--:|--:|")
     for name in CASES:
         shutil.rmtree(PLACE, ignore_errors=True)
         PLACE.mkdir(parents=True)
         source, out = PLACE / "tasks.jsonl", PLACE / "out"
         # In a process of its own: a child's peak memory is never less than that of its parent.
-        subprocess.run([sys.executable, __file__, name, source], check=True)
-        read, seconds = peak("flatten", source, "--out", out)
-        again, _ = peak("flatten", out, "--out", out)
+        subprocess.run([sys.executable, __file__, "--make", name, source], check=True)
+        seconds, _, read = measured(program, "flatten", source, "--out", out)
+        _, _, again = measured(program, "flatten", out, "--out", out)
         print(f"| {name} | {source.stat().st_size / 1e6:,.0f} | {read:,.0f} | {again:,.0f} | {seconds:.1f} |", flush=True)
     shutil.rmtree(PLACE)
 

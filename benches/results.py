@@ -2,6 +2,9 @@
 
 OURS = "scale-export"
 
+STAGES = ("parse", "check", "flatten", "parquet", "csv", "journal append", "journal read", "rebuild")
+"""Of an export, as `stages/stage.rs` has them."""
+
 
 def described(result):
     """With what was measured."""

@@ -9,29 +9,14 @@ also made again in place, from the journal alone. Times, processor time and peak
 """
 
 import argparse
-import os
 import pathlib
 import shutil
 import statistics
 import subprocess
-import time
 
-from machine import ROOT, free_port, machine, process, wait_for
+from machine import KEY, PROGRAM, ROOT, free_port, machine, measured, process, wait_for
 
-KEY = "test_key"
-
-
-def run(program, *arguments):
-    """Seconds on the wall and of the processors, and peak memory in MB."""
-    # What was written before is not this one's to wait for.
-    os.sync()
-    begin = time.perf_counter()
-    child = subprocess.Popen([program, *arguments, "--quiet"], env={"SCALE_API_KEY": KEY, "PATH": os.environ["PATH"]})
-    _, status, usage = os.wait4(child.pid, 0)
-    if status != 0:
-        raise SystemExit(f"{arguments}: ended with {status}")
-    wall = time.perf_counter() - begin
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
+PLACE = ROOT / "target/bench/scale"
 
 
 def size(directory):
@@ -41,19 +26,19 @@ def size(directory):
 class Scale:
     """Exports into one place, one after the other."""
 
-    def __init__(self, program, work, port):
-        self.program, self.work, self.port = program, work, port
+    def __init__(self, program, port):
+        self.program, self.port = program, port
         self.taken = {}
 
     def measure(self, tasks):
-        ids, out = self.work / f"{tasks}.ids", self.work / "out"
+        ids, out = PLACE / f"{tasks}.ids", PLACE / "out"
         if not ids.exists():
             ids.write_text("".join(f"task_{number}\n" for number in range(1, tasks + 1)))
         shutil.rmtree(out, ignore_errors=True)
         url = f"http://127.0.0.1:{self.port}"
-        export = run(self.program, "--ids", ids, "--out", out, "--plan", "ids", "--rate", "max", "--base-url", url)
+        export = measured(self.program, "--ids", ids, "--out", out, "--plan", "ids", "--rate", "max", "--base-url", url)
         held = size(out)
-        again = run(self.program, "flatten", out, "--out", out)
+        again = measured(self.program, "flatten", out, "--out", out)
         self.taken.setdefault(tasks, []).append((export, again, held))
         self.show(f"{tasks:,}", export, again, held, tasks)
 
@@ -72,32 +57,32 @@ class Scale:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--program", default=ROOT / "target/release/scale-export", type=pathlib.Path)
+    parser.add_argument("--program", default=PROGRAM, type=pathlib.Path)
     parser.add_argument("--tasks", default=1_000_000, type=int)
     parser.add_argument("--few", default=10_000, type=int)
     parser.add_argument("--rounds", default=3, type=int, help="of the small export, before and after the large one")
-    parser.add_argument("--work", default=ROOT / "target/bench/scale", type=pathlib.Path)
     options = parser.parse_args()
-    if not options.program.exists():
-        raise SystemExit(f"{options.program}: is not there; cargo build --release --locked makes it")
-    shutil.rmtree(options.work, ignore_errors=True)
-    options.work.mkdir(parents=True)
-    port, log = free_port(), options.work / "sandbox.log"
-    command = [options.program, "sandbox", "--port", str(port), "--tasks", str(options.tasks), "--key", KEY]
+    if options.few > options.tasks:
+        raise SystemExit("--few is more than --tasks")
+    program = options.program.resolve()
+    shutil.rmtree(PLACE, ignore_errors=True)
+    PLACE.mkdir(parents=True)
+    port, log = free_port(), PLACE / "sandbox.log"
+    command = [program, "sandbox", "--port", str(port), "--tasks", str(options.tasks), "--key", KEY]
     print(f"on {machine()}\n")
     heads = ["tasks", "export", "processor", "a task", "memory", "journal and tables"]
     heads += ["made again", "processor", "memory"]
     print("| " + " | ".join(heads) + " |\n|" + "--:|" * len(heads), flush=True)
     with log.open("wb") as stderr, process(command, stdout=subprocess.DEVNULL, stderr=stderr) as sandbox:
         wait_for(port, sandbox, log)
-        scale = Scale(options.program, options.work, port)
+        scale = Scale(program, port)
         for tasks in [options.few] * options.rounds + [options.tasks] + [options.few] * options.rounds:
             scale.measure(tasks)
     names = ("exported, wall time", "exported, processor time", "made again, wall time", "made again, processor time")
     print(f"\nwhat one of {options.tasks:,} takes / what one of {options.few:,} takes (median)")
     for name, many, few in zip(names, scale.median(options.tasks), scale.median(options.few), strict=True):
         print(f"{name}: {many / few:.2f}")
-    shutil.rmtree(options.work)
+    shutil.rmtree(PLACE)
 
 
 main()

@@ -39,19 +39,36 @@ import subprocess
 import sys
 import time
 
-from machine import ROOT, busy_with_others, first_line, free_port, machine, process, runs, wait_for
+from machine import (
+    BUSY,
+    KEY,
+    PROGRAM,
+    ROOT,
+    busy_with_others,
+    first_line,
+    free_port,
+    machine,
+    process,
+    runs,
+    wait_for,
+)
 from results import OURS, described, tables
 
 CASES = ("export", "flatten", "fetch", "size", "queries", "start")
 PACKAGES = ("aiohttp", "orjson", "uvloop", "pyarrow", "duckdb")
 CORE = ("tasks", "messages", "annotations", "attachments")
-KEY = "test_key"
 TINY_TASKS = 60_000
 CONNECTIONS = 32
 WRK_SECONDS = 3
 
-BUSY = 0.2
-"""Processors that may be busy with something else."""
+OPEN_FILES = 65_536
+"""Files that nginx may have open: one for each task, so that none is opened twice."""
+
+OTHER_FILES = 1_200
+"""Of these, for up to 512 connections, a file being sent on each, and nginx itself."""
+
+FILE_NAME = "[A-Za-z0-9_-]+"
+"""What the ID of a task looks like that is served as a file."""
 
 CONF = """
 daemon off; {user} pid {run}/pid; error_log {run}/error.log warn; worker_processes 1; worker_rlimit_nofile {open_files};
@@ -62,7 +79,7 @@ http {{
   open_file_cache max={cached_files} inactive=600s; open_file_cache_valid 600s;
   client_body_temp_path {run}/1; proxy_temp_path {run}/2; fastcgi_temp_path {run}/3; uwsgi_temp_path {run}/4;
   scgi_temp_path {run}/5;
-  map $arg_task_id $task {{ default /none; "~^[A-Za-z0-9_-]+$" /$arg_task_id.json; }}
+  map $arg_task_id $task {{ default /none; "~^{file_name}$" /$arg_task_id.json; }}
   server {{
     listen 127.0.0.1:{port}; root {files};
     location = /v2/task {{
@@ -151,8 +168,7 @@ class Bench:
         expand = self.peers and self.peers / "expand_corpus.py"
         corpus = self.peers and self.peers.parent / "corpus" / "real-small.jsonl.gz"
         if self.options.lines:
-            shutil.copyfile(self.options.lines, lines)
-            kind = "given tasks"
+            lines, kind = pathlib.Path(self.options.lines).resolve(), "given tasks"
         elif expand and expand.is_file() and corpus.is_file():
             command = [sys.executable, expand, str(count), "-c", corpus, "-o", lines]
             subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
@@ -192,9 +208,9 @@ class Bench:
         user = f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.geteuid() == 0 else ""
         # As many files as may be are kept open, with room for the connections.
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        open_files = 65_536 if most == resource.RLIM_INFINITY else min(most, 65_536)
-        limits = {"open_files": open_files, "cached_files": max(1, open_files - 1_200)}
-        conf = CONF.format(run=run, port=port, files=tasks.files, user=user, **limits)
+        open_files = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
+        limits = {"open_files": open_files, "cached_files": max(1, open_files - OTHER_FILES)}
+        conf = CONF.format(run=run, port=port, files=tasks.files, user=user, file_name=FILE_NAME, **limits)
         (run / "nginx.conf").write_text(conf)
         command = ["nginx", "-c", run / "nginx.conf", "-p", run]
         with (run / "stderr").open("wb") as stderr, process(command, stderr=stderr) as nginx:
@@ -269,6 +285,8 @@ class Input:
             for line in tasks:
                 task = line.rstrip(b"\n")
                 task_id = json.loads(task)["task_id"]
+                if not re.fullmatch(FILE_NAME, task_id):
+                    raise SystemExit(f"{lines}: the task {task_id!r} cannot be served as a file of that name")
                 (files / f"{task_id}.json").write_bytes(task)
                 ids.write(task_id + "\n")
                 self.count += 1
@@ -517,7 +535,7 @@ def show(result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--program", default=ROOT / "target/release/scale-export")
+    parser.add_argument("--program", default=PROGRAM)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tasks", type=int, default=5000, help="how many tasks are exported and flattened")
     parser.add_argument("--lines", help="tasks of your own instead, as JSON lines")
