@@ -45,7 +45,7 @@ const FILE_LIMITS: [i32; 2] = [23, 24];
 pub(crate) fn disk_hint(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "make space and run the same command again; it goes on where it stopped"
+            "make space and run the same command again; what was fetched is kept"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "choose a directory that you may write to with --out, or run as its owner"
@@ -66,7 +66,7 @@ pub(crate) fn disk_hint(error: &io::Error) -> String {
             .raw_os_error()
             .is_some_and(|code| FILE_LIMITS.contains(&code)) =>
         {
-            "too many files are open: raise the limit (`ulimit -n`), or lower --concurrency"
+            "too many files are open: raise the limit (`ulimit -n`); an export needs fewer with a lower --concurrency"
         }
         _ => "check the disk and run the same command again; what was fetched is kept",
     }

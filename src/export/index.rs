@@ -42,6 +42,8 @@ struct Held {
     is_published: bool,
 }
 
+const _: () = assert!(size_of::<Held>() == 16, "the documentation says so");
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Nothing,

@@ -195,38 +195,43 @@ macro_rules! direct_types {
 
 direct_types! {
     /// See [`ColumnType::Int32`].
-    Int32: i32, Int32Builder, |value| size_of_val(&value), |array| Int32Builder::with_capacity(array.len() + array.len() / 8);
+    Int32: i32, Int32Builder, |value| size_of_val(&value), |array| Int32Builder::with_capacity(room(array.len()));
     /// See [`ColumnType::Int64`].
-    Int64: i64, Int64Builder, |value| size_of_val(&value), |array| Int64Builder::with_capacity(array.len() + array.len() / 8);
+    Int64: i64, Int64Builder, |value| size_of_val(&value), |array| Int64Builder::with_capacity(room(array.len()));
     /// See [`ColumnType::Float64`].
-    Float64: f64, Float64Builder, |value| size_of_val(&value), |array| Float64Builder::with_capacity(array.len() + array.len() / 8);
+    Float64: f64, Float64Builder, |value| size_of_val(&value), |array| Float64Builder::with_capacity(room(array.len()));
     /// See [`ColumnType::Bool`].
-    Bool: bool, BooleanBuilder, |value| size_of_val(&value), |array| BooleanBuilder::with_capacity(array.len() + array.len() / 8);
+    Bool: bool, BooleanBuilder, |value| size_of_val(&value), |array| BooleanBuilder::with_capacity(room(array.len()));
     /// See [`ColumnType::Json`].
     Json: &'a str, StringBuilder, |value| value.len() + OFFSET_BYTES, |array| room_for_texts(&array);
     /// See [`ColumnType::Path`].
     Path: &'a str, StringBuilder, |value| value.len() + OFFSET_BYTES, |array| room_for_texts(&array);
     /// See [`ColumnType::Bytes`].
     Bytes: &'a [u8], BinaryBuilder, |value| value.len() + OFFSET_BYTES,
-        |array| BinaryBuilder::with_capacity(array.len() + array.len() / 8, room(array.value_data().len()));
+        |array| BinaryBuilder::with_capacity(room(array.len()), room_for_bytes(array.value_data()));
 }
 
 /// What a value of variable length takes beside itself.
 const OFFSET_BYTES: usize = size_of::<i32>();
 
-/// Room for as much text as the batch before had: growing into it would copy each batch twice. A batch with one
-/// huge text burdens no other.
+/// A batch is as large as the one before it, about: it gets room for that, and one part in so many more. Growing
+/// beyond would copy all of it.
+const SPARE_PART: usize = 8;
+
+/// Room for text at most, in bytes: a batch with one huge text burdens no other.
 const MAX_ROOM_BYTES: usize = 1 << 20;
 
-fn room(bytes: usize) -> usize {
-    (bytes + bytes / 8).min(MAX_ROOM_BYTES)
+/// Room for what the batch before had so many of.
+fn room(before: usize) -> usize {
+    before + before / SPARE_PART
+}
+
+fn room_for_bytes(before: &[u8]) -> usize {
+    room(before.len()).min(MAX_ROOM_BYTES)
 }
 
 fn room_for_texts(before: &StringArray) -> StringBuilder {
-    StringBuilder::with_capacity(
-        before.len() + before.len() / 8,
-        room(before.value_data().len()),
-    )
+    StringBuilder::with_capacity(room(before.len()), room_for_bytes(before.value_data()))
 }
 
 /// Implements [`Type`] for text that is decoded as it is written into the column.
@@ -306,8 +311,8 @@ impl Type for Timestamp {
 
     fn finish(builder: &mut Self::Builder) -> ArrayRef {
         let array = builder.0.finish();
-        builder.0 = TimestampMicrosecondBuilder::with_capacity(array.len() + array.len() / 8)
-            .with_timezone(UTC);
+        builder.0 =
+            TimestampMicrosecondBuilder::with_capacity(room(array.len())).with_timezone(UTC);
         Arc::new(array)
     }
 }
