@@ -13,7 +13,7 @@ use arrow::datatypes::DataType;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{BATCH_BYTES, BATCH_ROWS, Batches, ReadError, until_error};
+use super::{BATCH_ROWS, Batches, READ_BATCH_BYTES, ReadError, until_error};
 use crate::json::{Parser, write_json_string};
 use crate::tables::schema::arrow_schema;
 use crate::tables::{ColumnInfo, ColumnType, Rows, TableInfo};
@@ -84,7 +84,7 @@ impl Tables {
             .map(|column| Builder::of(column.column_type))
             .collect();
         let (mut rows, mut bytes) = (0, 0);
-        while rows < BATCH_ROWS && bytes < BATCH_BYTES && self.records.next()? {
+        while rows < BATCH_ROWS && bytes < READ_BATCH_BYTES && self.records.next()? {
             rows += 1;
             bytes += self.records.text.len();
             let fields = self.records.fields.len();

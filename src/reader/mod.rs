@@ -21,7 +21,7 @@ use crate::output::Format;
 use crate::tables::{Rows, TableInfo};
 
 /// Bytes of decoded rows that are aimed at in one batch. One row may be larger.
-const BATCH_BYTES: usize = 256 << 10;
+const READ_BATCH_BYTES: usize = 256 << 10;
 
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8_192;

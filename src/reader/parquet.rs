@@ -16,7 +16,7 @@ use parquet::file::metadata::ParquetStatisticsPolicy;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::guard::guarded;
-use super::{BATCH_BYTES, BATCH_ROWS, Batches, Input, ReadError, until_error};
+use super::{BATCH_ROWS, Batches, Input, READ_BATCH_BYTES, ReadError, until_error};
 use crate::tables::schema::{VERSION_KEY, arrow_schema, file_metadata};
 use crate::tables::{Rows, TableInfo};
 
@@ -129,7 +129,7 @@ fn check_metadata(
     Ok(())
 }
 
-/// Rows of a batch, so that a batch of rows of middle size has [`BATCH_BYTES`].
+/// Rows of a batch, so that a batch of rows of middle size has [`READ_BATCH_BYTES`].
 fn batch_rows(builder: &ParquetRecordBatchReaderBuilder<Input>) -> usize {
     let groups = builder.metadata().row_groups().iter();
     let sizes = groups.map(|group| {
@@ -137,7 +137,7 @@ fn batch_rows(builder: &ParquetRecordBatchReaderBuilder<Input>) -> usize {
         let rows = usize::try_from(group.num_rows()).unwrap_or_default();
         bytes / rows.max(1)
     });
-    (BATCH_BYTES / sizes.max().unwrap_or_default().max(1)).clamp(1, BATCH_ROWS)
+    (READ_BATCH_BYTES / sizes.max().unwrap_or_default().max(1)).clamp(1, BATCH_ROWS)
 }
 
 struct Tables {
