@@ -395,11 +395,7 @@ impl<'e> Engine<'e> {
             // A rate limit is no fault of the ID, unless it alone meets one, again and again.
             trials.attempts > self.options.max_retries && is_late
         };
-        if is_exhausted
-            && (trials.follows_success
-                // Without further attempts nothing can come before the one that decides.
-                || (trials.attempts == 1 && self.good_id_succeeds().await))
-        {
+        if is_exhausted && self.fails_alone(trials).await {
             return Ok(Some(kind.unwrap_or(FailureKind::HttpError)));
         }
         self.give_up_in_an_outage(&message).await?;

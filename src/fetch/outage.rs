@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::FetchError;
+use super::attempt::Trials;
 use super::client::Failure;
 use super::engine::Engine;
 use super::stats::get;
@@ -61,6 +62,17 @@ impl Engine<'_> {
             self.health().good_id_failed(sent, self.gate.now());
         }
         is_well
+    }
+
+    /// Is it this ID that fails, and not the server?
+    pub(super) async fn fails_alone(&self, trials: &Trials) -> bool {
+        // What succeeded before its last attempt says nothing when nothing has since; and before the only attempt
+        // nothing can have.
+        if self.gate.is_outage() || trials.attempts == 1 {
+            self.good_id_succeeds().await
+        } else {
+            trials.follows_success
+        }
     }
 
     /// Ends the run when nothing has succeeded for too long, and an ID that could be had before cannot be had

@@ -108,6 +108,48 @@ fn for_good() -> Row {
     )
 }
 
+/// It failed before the outage, others succeeded, and its last attempt is from within. It was a failed one for good,
+/// and the next run left it out.
+#[test]
+fn an_id_is_not_failed_by_an_outage_that_began_after_it_failed() {
+    const WELL: Duration = Duration::from_secs(2);
+    // Until the outage has been noticed.
+    const UNWELL: [(&str, &str); 1] = [("retry-after", "3")];
+    let is_back = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_back);
+    let began = OnceLock::new();
+    let server = RawServer::start(move |asked| {
+        let is_away = began.get_or_init(Instant::now).elapsed() > WELL;
+        if seen.load(Ordering::Relaxed) {
+            good(&asked.task_id)
+        } else if asked.task_id == "task_1" && asked.attempt == 1 {
+            vec![Step::Send(answer(
+                "500 Internal Server Error",
+                &UNWELL,
+                b"",
+            ))]
+        } else if is_away {
+            unavailable()
+        } else {
+            let mut steps = good(&asked.task_id);
+            steps.insert(0, Step::Pause(Duration::from_millis(80)));
+            steps
+        }
+    });
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let ids = task_ids(300);
+    let limits = ["--retry-timeout", "8s", "--max-retries", "1"];
+    let options = [limits.as_slice(), &["--concurrency", "4"]].concat();
+    let mut run = command(&server.url(), &out, &ids, &options);
+    let output = run.output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    assert!(server.asked_for("task_1") >= 2);
+    is_back.store(true, Ordering::Relaxed);
+    let output = run.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
 /// Whether the server works is asked ahead of all that wait: behind them, each second or each pause lets one
 /// go, and the run ended minutes too late.
 #[test]
