@@ -74,7 +74,7 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
     }
     if report.unreadable > 0 {
         lines.push(format!(
-            "left out of the sources: {}, lines that are no task or records that are damaged",
+            "left out of the sources: {} (lines that are no task, or damaged records)",
             report.unreadable
         ));
     }

@@ -209,7 +209,7 @@ fn a_line_that_is_no_task_harms_no_other() {
         "line 3: the body is no task",
         "line 4: it has white space inside",
         "line 7: the body is no task",
-        "4 lines of the sources are no task",
+        "left out of the sources: 4 (lines that are no task, or damaged records)",
         "1 missing",
     ] {
         assert!(said.contains(part), "{part} in {said}");
