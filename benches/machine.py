@@ -31,21 +31,32 @@ def process(command, kill=False, **how):
         child.wait()
 
 
-def measured(program, *arguments):
-    """Runs it quietly; seconds on the wall and of the processors, and peak memory in MB."""
+def existing(program):
+    """The path of the program that is to be measured."""
+    if not program.is_file():
+        raise SystemExit(f"{program}: is not there; cargo build --release --locked makes it")
+    return program.resolve()
+
+
+def timed(command, path=None, **how):
+    """Runs it; its exit code, seconds on the wall and of the processors, and peak memory in bytes."""
     # What was written before is not this one's to wait for.
     os.sync()
+    environment = {"SCALE_API_KEY": KEY, "PATH": path or os.environ["PATH"]}
     begin = time.perf_counter()
-    try:
-        child = subprocess.Popen([program, *arguments, "--quiet"], env={"SCALE_API_KEY": KEY, "PATH": os.environ["PATH"]})
-    except OSError as error:
-        raise SystemExit(f"{program}: {error.strerror}; cargo build --release --locked makes it") from None
+    child = subprocess.Popen(command, env=environment, **how)
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.perf_counter() - begin
     child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        raise SystemExit(f"{' '.join(map(str, arguments))}: ended with {child.returncode}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
+    return child.returncode, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+
+
+def measured(program, *arguments):
+    """Runs the program quietly; seconds on the wall and of the processors, and peak memory in MB."""
+    code, wall, cpu, memory = timed([program, *arguments, "--quiet"])
+    if code != 0:
+        raise SystemExit(f"{' '.join(map(str, arguments))}: ended with {code}")
+    return wall, cpu, memory / 1e6
 
 
 def runs(command):

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 
-from machine import PROGRAM, ROOT, measured
+from machine import PROGRAM, ROOT, existing, measured
 
 PLACE = ROOT / "target/bench/memory"
 HUGE = 100_000_000
@@ -63,7 +63,7 @@ def main():
     options = parser.parse_args()
     if options.make:
         return make(*options.make)
-    program = options.program.resolve()
+    program = existing(options.program)
     print("| tasks | JSON, MB | peak memory from JSON lines, MB | in place, MB | seconds |\n|---|--:|--:|--:|--:|")
     for name in CASES:
         shutil.rmtree(PLACE, ignore_errors=True)

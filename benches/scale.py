@@ -14,7 +14,7 @@ import shutil
 import statistics
 import subprocess
 
-from machine import KEY, PROGRAM, ROOT, free_port, machine, measured, process, wait_for
+from machine import KEY, PROGRAM, ROOT, existing, free_port, machine, measured, process, wait_for
 
 PLACE = ROOT / "target/bench/scale"
 
@@ -64,7 +64,7 @@ def main():
     options = parser.parse_args()
     if options.few > options.tasks:
         raise SystemExit("--few is more than --tasks")
-    program = options.program.resolve()
+    program = existing(options.program)
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir(parents=True)
     port, log = free_port(), PLACE / "sandbox.log"

@@ -50,6 +50,7 @@ from machine import (
     machine,
     process,
     runs,
+    timed,
     wait_for,
 )
 from results import OURS, described, tables
@@ -245,31 +246,18 @@ class Bench:
         out.parent.mkdir(exist_ok=True)
         if name != OURS:
             out.mkdir()
-        # What was written before is not this one's to wait for.
-        os.sync()
         path = os.environ["PATH"]
         if self.python:
             path = f"{pathlib.Path(self.python).parent}:{path}"
         log = self.work / "log"
         with log.open("wb") as output:
-            begin = time.perf_counter()
-            child = subprocess.Popen(
-                command(out), env={"SCALE_API_KEY": KEY, "PATH": path}, stdout=output, stderr=output
-            )
-            _, status, usage = os.wait4(child.pid, 0)
-            wall = time.perf_counter() - begin
-        child.returncode = os.waitstatus_to_exitcode(status)
+            code, wall, cpu, memory = timed(command(out), path, stdout=output, stderr=output)
         text = log.read_text(errors="replace")
-        if child.returncode != 0:
+        if code != 0:
             with contextlib.suppress(OSError):
                 text += "".join((out / "failures.jsonl").read_text().splitlines(keepends=True)[:3])
-            raise SystemExit(f"{name} ended with {child.returncode}:\n{text}")
-        return {
-            "wall": wall,
-            "cpu": usage.ru_utime + usage.ru_stime,
-            "memory": usage.ru_maxrss * 1024,
-            "rows": rows(out, name, text),
-        }
+            raise SystemExit(f"{name} ended with {code}:\n{text}")
+        return {"wall": wall, "cpu": cpu, "memory": memory, "rows": rows(out, name, text)}
 
 
 class Input:
