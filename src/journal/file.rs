@@ -15,7 +15,7 @@ use crate::disk::{self, Access};
 /// Its name while its header is being written.
 const NEW_NAME: &str = "journal.new";
 
-/// Bytes that wait before the journal is full: more written at once would not be faster.
+/// Bytes that wait before the journal is full: one write of them costs little for each response.
 const FULL_BYTES: usize = 1 << 20;
 
 /// Memory that is kept from one write to the next; one huge response does not burden the rest.
