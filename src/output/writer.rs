@@ -40,17 +40,8 @@ impl Format {
 }
 
 /// Bytes of rows that wait in memory as they are, in all tables together, before the table that has most of them
-/// makes room: a large one encodes them, and its row group goes on; any other writes a row group.
+/// encodes its own. What encodes takes some 200 kB a column, so tables wait for as long as they can.
 const WAITING_BYTES: usize = 8 << 20;
-
-/// Bytes of rows that wait in memory encoded, in all tables together, before the table that has most of them
-/// writes its row group.
-const ENCODED_BYTES: usize = 28 << 20;
-
-/// A table is a large one while at least this part of all bytes are its own. What encodes a row group that goes on
-/// takes some 200 kB a column: for the few large tables that is worth it, since a footer remembers every row group
-/// until the end.
-const LARGE_PART: u64 = 20;
 
 /// Files that are completed and synced at once: enough that a disk syncs them together, few enough that of the last
 /// rows of all tables only some are being encoded.
@@ -60,24 +51,12 @@ const FINISHING_THREADS: usize = 6;
 pub(super) trait TableWriter: Send {
     /// Appends rows.
     fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError>;
-    /// Bytes of all rows that it was given.
-    fn bytes(&self) -> u64 {
-        0
-    }
     /// Bytes of rows that wait in memory as they are.
     fn waiting_bytes(&self) -> usize {
         0
     }
-    /// Bytes of rows that wait in memory encoded.
-    fn encoded_bytes(&self) -> usize {
-        0
-    }
     /// Encodes the rows that wait as they are.
     fn encode(&mut self) -> Result<(), OutputError> {
-        Ok(())
-    }
-    /// Writes all rows that wait.
-    fn write_out(&mut self) -> Result<(), OutputError> {
         Ok(())
     }
     /// Completes and syncs the file.
@@ -166,7 +145,7 @@ impl TableWriters {
         Ok(Self { writers })
     }
 
-    /// Appends rows to a table's file. When too much waits in memory, the largest table makes room.
+    /// Appends rows to a table's file. When too much waits in memory, the table with most of it encodes its rows.
     pub fn write(
         &mut self,
         table: &'static TableInfo,
@@ -180,39 +159,17 @@ impl TableWriters {
             writing.rows += batch.num_rows();
             writing.writer.write(batch)?;
         }
-        self.make_room()
-    }
-
-    /// Keeps the rows that wait within their bounds.
-    fn make_room(&mut self) -> Result<(), OutputError> {
-        let all: u64 = self.writers.iter().map(|table| table.writer.bytes()).sum();
-        if let Some(fullest) = self.fullest(|writer| writer.waiting_bytes(), WAITING_BYTES) {
-            if fullest.bytes() >= all / LARGE_PART {
-                fullest.encode()?;
-            } else {
-                fullest.write_out()?;
+        let waiting = self
+            .writers
+            .iter()
+            .map(|table| table.writer.waiting_bytes());
+        if waiting.sum::<usize>() > WAITING_BYTES {
+            let fullest = self.writers.iter_mut();
+            if let Some(fullest) = fullest.max_by_key(|table| table.writer.waiting_bytes()) {
+                fullest.writer.encode()?;
             }
         }
-        if let Some(fullest) = self.fullest(|writer| writer.encoded_bytes(), ENCODED_BYTES) {
-            fullest.write_out()?;
-        }
         Ok(())
-    }
-
-    /// The writer that takes most bytes, if all of them together take more than `bound`.
-    fn fullest(
-        &mut self,
-        bytes: impl Fn(&dyn TableWriter) -> usize,
-        bound: usize,
-    ) -> Option<&mut dyn TableWriter> {
-        let tables = self.writers.iter();
-        let sum: usize = tables.map(|table| bytes(table.writer.as_ref())).sum();
-        if sum <= bound {
-            return None;
-        }
-        let tables = self.writers.iter_mut();
-        let fullest = tables.max_by_key(|table| bytes(table.writer.as_ref()))?;
-        Some(fullest.writer.as_mut())
     }
 
     /// Completes and syncs all files, some side by side: most of the time goes into waiting for the disk. Gives them

@@ -96,6 +96,16 @@ pub struct ColumnInfo {
     pub doc: &'static str,
 }
 
+impl ColumnInfo {
+    /// What it holds, and that it is JSON where its type does not say so: JSON columns are plain strings.
+    pub fn documentation(&self) -> String {
+        match self.column_type {
+            ColumnType::Json => format!("{} (JSON text)", self.doc),
+            _ => self.doc.to_owned(),
+        }
+    }
+}
+
 /// A column while rows are appended to it.
 pub(crate) trait Column: Debug + Default {
     /// One value, borrowed for as long as the append lasts; `Option` when the column may be null.

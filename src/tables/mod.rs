@@ -20,7 +20,7 @@ pub use rows::{Cell, Rows, Texts};
 pub use set::{BATCH_BYTES, BatchSink, SinkError, TableSet};
 
 /// Version of the table contract: a column added is a minor step, a change or removal a major one.
-pub const SCHEMA_VERSION: &str = "1.0.0";
+pub const SCHEMA_VERSION: &str = "2.0.0";
 
 /// What is known of a table without any rows.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use arrow_schema::extension::Json;
 use serde_json::{Value, json};
 
 use super::{ColumnInfo, ColumnType, SCHEMA_VERSION, TableInfo};
@@ -17,17 +16,13 @@ pub fn arrow_schema(table: &TableInfo) -> SchemaRef {
     ))
 }
 
+/// JSON columns are plain strings: readers disagree about the JSON extension type, and some refuse a table that has it.
 fn arrow_field(column: &ColumnInfo) -> Field {
-    let mut field = Field::new(
+    Field::new(
         column.name,
         column.column_type.data_type(),
         !column.required,
-    );
-    if column.column_type == ColumnType::Json {
-        // Parquet's JSON logical type follows from this.
-        field = field.with_extension_type(Json::default());
-    }
-    field
+    )
 }
 
 /// The key of the tool's version in a file's metadata.
@@ -37,7 +32,7 @@ pub const VERSION_KEY: &str = "scale_export.version";
 pub fn file_metadata(table: &TableInfo) -> HashMap<String, String> {
     let columns: serde_json::Map<String, Value> = table
         .columns()
-        .map(|column| (column.name.to_owned(), column.doc.into()))
+        .map(|column| (column.name.to_owned(), column.documentation().into()))
         .collect();
     HashMap::from([
         (VERSION_KEY.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -70,7 +65,7 @@ pub fn to_json(table: &TableInfo) -> Value {
             "name": column.name,
             "type": column.column_type.name(),
             "nullable": !column.required,
-            "description": column.doc,
+            "description": column.documentation(),
         })).collect::<Vec<_>>(),
     })
 }
@@ -87,7 +82,7 @@ pub fn to_markdown(table: &TableInfo) -> String {
             "| `{}`{star} | {} | {} |",
             column.name,
             column.column_type.name().replace('<', "&lt;"),
-            column.doc.replace('|', "\\|")
+            column.documentation().replace('|', "\\|")
         );
     }
     out
@@ -104,7 +99,7 @@ pub fn sql_type(column_type: ColumnType) -> &'static str {
         ColumnType::Float64 => "DOUBLE",
         ColumnType::Bool => "BOOLEAN",
         ColumnType::Timestamp => "TIMESTAMP WITH TIME ZONE",
-        ColumnType::Json => "JSON",
+        ColumnType::Json => "VARCHAR",
         ColumnType::StrList => "VARCHAR[]",
         ColumnType::Bytes => "BLOB",
     }
@@ -142,7 +137,7 @@ pub fn push_comments(out: &mut String, object: &str, table: &TableInfo) {
         sql_string(table.doc)
     );
     for column in table.columns() {
-        let (table, name, doc) = (table.name, column.name, sql_string(column.doc));
+        let (table, name, doc) = (table.name, column.name, sql_string(&column.documentation()));
         let _ = writeln!(out, "COMMENT ON COLUMN \"{table}\".\"{name}\" IS {doc};");
     }
 }
