@@ -218,7 +218,7 @@ pub(super) struct OutputArgs {
         help_heading = "Output"
     )]
     pub(super) tables: Vec<String>,
-    /// Write into a directory that holds foreign files
+    /// Overwrite files that scale-export did not create
     #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_FORCE", help_heading = "Output")]
     pub(super) force: bool,
     /// Keep `workspace_token`s, which are live credentials

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::args::{ExportArgs, FormatArg, OutputArgs, PlanArg, RefreshArg};
 use super::checker::Checker;
-use super::jobs::{run, summary_inside, tell_dry_run, tell_export, with_summary};
+use super::jobs::{run, tell_dry_run, tell_export, with_summary};
 use super::run::{Failure, KEY_VARIABLE, UsageError};
 use crate::error::Exit;
 use crate::export::{ExportOptions, Refresh, dry_run, export};
@@ -129,7 +129,6 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
         },
         prune: args.prune,
         force: args.output.force,
-        welcome: summary_inside(args.display.summary.as_deref(), &out),
         keep_secrets: args.output.keep_secrets,
         base_url_label: sandbox.map(|_| SANDBOX_LABEL.to_owned()),
         fetch: FetchOptions {

@@ -276,15 +276,3 @@ fn summary_error(path: &Path, error: &std::io::Error) -> Failure {
         cause: error.to_string(),
     })
 }
-
-/// The summary may stand beside the tables: the name of its file, if it does.
-pub(super) fn summary_inside(summary: Option<&Path>, out: &Path) -> Vec<String> {
-    let is_inside = |summary: &&Path| match (summary.parent(), out.canonicalize()) {
-        (Some(parent), Ok(out)) => parent.canonicalize().is_ok_and(|parent| parent == out),
-        _ => false,
-    };
-    let name = summary.filter(is_inside).and_then(Path::file_name);
-    name.map(|name| name.to_string_lossy().into_owned())
-        .into_iter()
-        .collect()
-}

@@ -6,9 +6,7 @@ use serde_json::json;
 
 use super::args::{FlattenArgs, VerifyArgs};
 use super::export::{Output, output};
-use super::jobs::{
-    run, say, summary_inside, tell_export, tell_stopped, with_summary, write_summary,
-};
+use super::jobs::{run, say, tell_export, tell_stopped, with_summary, write_summary};
 use super::run::Failure;
 use super::summary;
 use crate::error::Exit;
@@ -39,7 +37,6 @@ pub(super) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
         let options = FlattenOptions {
             sources: args.sources.clone(),
             ids,
-            welcome: summary_inside(args.display.summary.as_deref(), &out),
             out,
             format,
             tables,

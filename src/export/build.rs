@@ -10,21 +10,19 @@ use arrow::array::RecordBatch;
 use super::ExportError;
 use super::arrival::{Arrival, Arrived, Feed};
 use super::bundle::{self, Bundler, NobodyListens};
-use super::publish::Selection;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::failures::{missing, write_line};
 use crate::flatten::Flattener;
 use crate::journal::FailureNote;
 use crate::json::Parser;
-use crate::output::{OutputError, Published, Staging, TableFiles, TableWriters};
+use crate::output::{OutputError, Selection, Staging, TableWriters, WrittenTable};
 use crate::response::KEPT_BYTES;
 use crate::tables::{BatchSink, Drift, SinkError, TableInfo};
 
 /// Complete tables under temporary names, and what goes beside them.
 #[derive(Debug)]
 pub(super) struct Built {
-    pub(super) files: Vec<Published>,
-    pub(super) tables: Vec<(String, TableFiles)>,
+    pub(super) tables: Vec<WrittenTable>,
     pub(super) flattened: Flattened,
 }
 
@@ -68,7 +66,7 @@ pub(super) fn run<T: Send>(
         events,
     } = site;
     let wanted = |name: &str| selection.wants(name);
-    let writers = TableWriters::begin(staging, selection.format, wanted)?;
+    let writers = TableWriters::begin(staging, selection)?;
     thread::scope(|scope| {
         let (sender, arrived) = bundle::channel();
         let feeder = spawn(scope, move || feed(sender))?;
@@ -91,15 +89,8 @@ pub(super) fn run<T: Send>(
         let Some(flattened) = finished?.filter(|_| is_whole) else {
             return Ok((left, None));
         };
-        let (files, tables) = writers.finish()?;
-        Ok((
-            left,
-            Some(Built {
-                files,
-                tables,
-                flattened,
-            }),
-        ))
+        let tables = writers.finish()?;
+        Ok((left, Some(Built { tables, flattened })))
     })
 }
 

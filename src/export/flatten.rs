@@ -11,9 +11,9 @@ use super::build::{Built, Site};
 use super::follow::Followed;
 use super::found::Found;
 use super::import::{Import, Imported, ReadJournal, is_export, read_journal};
-use super::publish::{Publication, Selection, now, publish};
+use super::publish::{Publication, now, publish};
 use super::recent::Recent;
-use super::resume::tell_recovered;
+use super::resume::tell_directory;
 use super::{Ended, ExportError, ExportReport, build};
 use crate::event::{Event, Events};
 use crate::ids::{IdList, read_published};
@@ -21,7 +21,7 @@ use crate::journal::format::Options;
 use crate::journal::{Journal, JournalError, JournalReader};
 use crate::output::{
     Format, IDS, JOURNAL, Manifest, ManifestOptions, OutputDirectory, RunCounters, STATE_DIRECTORY,
-    Staging,
+    Selection, Staging,
 };
 
 /// Stands for the base URL where responses come from files.
@@ -41,10 +41,8 @@ pub struct FlattenOptions {
     pub format: Format,
     /// Tables to write; all when empty.
     pub tables: Vec<String>,
-    /// Write into a directory with foreign files.
+    /// Overwrite files that scale-export did not create.
     pub force: bool,
-    /// Names in the output directory that are welcome there, though not of the export.
-    pub welcome: Vec<String>,
     /// Keep live credentials inside of responses from files.
     pub keep_secrets: bool,
 }
@@ -73,14 +71,14 @@ pub fn flatten(
     for source in &options.sources {
         refuse_source(source, &options.out)?;
     }
-    let directory = OutputDirectory::open(&options.out, options.force, &options.welcome)?;
-    let is_over = || *stop.borrow();
-    tell_recovered(&directory, events);
-    let staging = Staging::begin(&directory);
     let selection = Selection {
         format: options.format,
-        tables: &options.tables,
+        names: &options.tables,
     };
+    let directory = OutputDirectory::open(&options.out, selection, options.force)?;
+    let is_over = || *stop.borrow();
+    tell_directory(&directory, events);
+    let staging = Staging::begin(&directory);
     let site = Site {
         selection,
         staging: &staging,

@@ -43,14 +43,14 @@ use crate::fetch::pace::Learned;
 use crate::fetch::{CheckBody, FetchOptions, FetchStats, ListSource, Rate, TaskClient};
 use crate::ids::IdList;
 use crate::journal::JournalError;
-use crate::output::{Format, ManifestOptions, OutputDirectory, RunCounters, Staging};
+use crate::output::{Format, ManifestOptions, OutputDirectory, RunCounters, Selection, Staging};
 use compact::Live;
 use index::Work;
 use network::Network;
 use pipeline::{Done, Pipeline};
-use publish::{Publication, Selection, now, publish};
+use publish::{Publication, now, publish};
 use resources::{SpaceWatch, fit_concurrency};
-use resume::{Resumed, journal_options, open_journal, tell_recovered, unchanged};
+use resume::{Resumed, journal_options, open_journal, tell_directory, unchanged};
 use store::Stored;
 
 /// Which tasks of an earlier run are fetched again.
@@ -81,10 +81,8 @@ pub struct ExportOptions {
     pub refresh: Refresh,
     /// Drop raw responses of IDs that are not in the list.
     pub prune: bool,
-    /// Write into a directory with foreign files.
+    /// Overwrite files that scale-export did not create.
     pub force: bool,
-    /// Names in the output directory that are welcome there, though not of the export.
-    pub welcome: Vec<String>,
     /// Keep live credentials inside of responses.
     pub keep_secrets: bool,
     /// Shown in the manifest and kept in the journal in place of the base URL that is asked, for a
@@ -105,7 +103,7 @@ impl ExportOptions {
     fn selection(&self) -> Selection<'_> {
         Selection {
             format: self.format,
-            tables: &self.tables,
+            names: &self.tables,
         }
     }
 }
@@ -153,8 +151,8 @@ pub fn export(
     // What can be wrong with the options is found before anything is written.
     let fetch_options = fitting(options, events)?;
     let client = TaskClient::new(&fetch_options)?;
-    let directory = OutputDirectory::open(&options.out, options.force, &options.welcome)?;
-    tell_recovered(&directory, events);
+    let directory = OutputDirectory::open(&options.out, options.selection(), options.force)?;
+    tell_directory(&directory, events);
     let published = directory.manifest();
     let is_over = || *stop.borrow();
     let network = Network {

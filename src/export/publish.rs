@@ -10,26 +10,9 @@ use super::build::{Built, Flattened};
 use crate::fetch::pace::Learned;
 use crate::ids::IdList;
 use crate::output::{
-    FAILURES, FileEntry, Format, IDS, Ids, JOURNAL, LOAD_SQL, MANIFEST, Manifest, ManifestOptions,
-    OutputDirectory, RunCounters, Staging, load_sql,
+    FAILURES, FileEntry, IDS, Ids, JOURNAL, LOAD_SQL, MANIFEST, Manifest, ManifestOptions,
+    OutputDirectory, README, RunCounters, Selection, Staging, Views, export_readme, load_sql,
 };
-use crate::tables::definition::TABLES;
-
-/// Which tables are written, and as what.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Selection<'o> {
-    /// File format.
-    pub(super) format: Format,
-    /// Tables to write; all when empty.
-    pub(super) tables: &'o [String],
-}
-
-impl Selection<'_> {
-    /// Is this table to be written?
-    pub(super) fn wants(&self, table: &str) -> bool {
-        self.tables.is_empty() || self.tables.iter().any(|wanted| wanted == table)
-    }
-}
 
 /// What the manifest says beyond the files.
 #[derive(Debug)]
@@ -155,22 +138,29 @@ pub(super) fn publish(
         run,
         with_journal,
     } = publication;
-    let Built {
-        files,
-        tables,
-        flattened,
-    } = built;
+    let Built { tables, flattened } = built;
     let Flattened {
         drift,
         failures,
         failures_by_kind,
         exported,
     } = flattened;
-    let wanted = TABLES.iter().filter(|table| selection.wants(table.name));
+    let views = tables
+        .iter()
+        .map(|written| (written.table, written.longest_record));
+    let rows = tables.iter().map(|written| (written.table, written.rows));
+    let views = load_sql(&Views::new(selection.format, views));
+    let readme = export_readme(selection.format, rows);
     let others = [
-        staging.write(FAILURES, &failures)?,
-        staging.write(LOAD_SQL, load_sql(wanted, selection.format).as_bytes())?,
+        (FAILURES, failures.as_slice()),
+        (LOAD_SQL, views.as_bytes()),
+        (README, readme.as_bytes()),
     ];
+    let others = others
+        .into_iter()
+        .filter(|(name, _)| !directory.is_taken(name))
+        .map(|(name, content)| staging.write(name, content))
+        .collect::<Result<Vec<_>, _>>()?;
     let entries = others.iter().map(|file| FileEntry {
         path: file.path.clone(),
         bytes: file.bytes,
@@ -192,7 +182,7 @@ pub(super) fn publish(
             bytes: ids.bytes,
             sha256: ids.sha256.clone(),
         },
-        tables,
+        &tables,
         entries.collect(),
         drift.entries(),
         run,
@@ -203,7 +193,8 @@ pub(super) fn publish(
     };
     let obsolete = directory.obsolete(&manifest.paths());
     staging.write(MANIFEST, manifest.to_json().as_bytes())?;
-    let files = files.iter().chain(&others).chain([&ids]);
+    let files = tables.iter().map(|written| &written.file);
+    let files = files.chain(&others).chain([&ids]);
     let names = files
         .map(|file| file.path.as_str())
         .chain(with_journal.then_some(JOURNAL));

@@ -105,8 +105,13 @@ pub(super) fn open_journal(
     })
 }
 
-/// Tells of a publication that an earlier run began.
-pub(super) fn tell_recovered(directory: &OutputDirectory, events: &Events) {
+/// Reports a user's own files that are left alone, and a publication that an earlier run began.
+pub(super) fn tell_directory(directory: &OutputDirectory, events: &Events) {
+    for name in directory.taken() {
+        events.send(Event::Warning(format!(
+            "left `{name}` alone: scale-export did not create it, so the export has none of its own"
+        )));
+    }
     let text = match directory.recovered() {
         None => return,
         Some(Recovered::Forward) => {

@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::OutputError;
-use super::staging::{Published, StagedFile};
-use super::writer::TableWriter;
+use super::staging::StagedFile;
+use super::writer::{FinishedFile, TableWriter};
 use crate::json::write_json_string;
 use crate::tables::{Cell, Rows, TableInfo, date_time};
 
@@ -20,17 +20,21 @@ pub(super) struct CsvWriter<W> {
     output: W,
     /// Records of one batch, written at once.
     text: String,
+    /// Bytes of the longest record, its end included.
+    longest_record: usize,
 }
 
 impl<W: Write> CsvWriter<W> {
     /// Begins with the header.
     pub(super) fn begin(table: &'static TableInfo, mut output: W) -> io::Result<Self> {
         let names: Vec<&str> = table.columns().map(|column| column.name).collect();
-        output.write_all((names.join(",") + "\n").as_bytes())?;
+        let header = names.join(",") + "\n";
+        output.write_all(header.as_bytes())?;
         Ok(Self {
             table,
             output,
             text: String::new(),
+            longest_record: header.len(),
         })
     }
 
@@ -45,6 +49,7 @@ impl<W: Write> CsvWriter<W> {
         let columns = self.table.columns().count();
         let mut scratch = String::new();
         for row in 0..rows.len() {
+            let begin = self.text.len();
             for column in 0..columns {
                 if column > 0 {
                     self.text.push(',');
@@ -54,6 +59,7 @@ impl<W: Write> CsvWriter<W> {
                 }
             }
             self.text.push('\n');
+            self.longest_record = self.longest_record.max(self.text.len() - begin);
         }
         let written = self.output.write_all(self.text.as_bytes());
         self.text.clear();
@@ -67,8 +73,11 @@ impl TableWriter for CsvWriter<StagedFile> {
             .map_err(OutputError::io("write", self.output.path()))
     }
 
-    fn finish(self: Box<Self>) -> Result<Published, OutputError> {
-        self.output.finish()
+    fn finish(self: Box<Self>) -> Result<FinishedFile, OutputError> {
+        Ok(FinishedFile {
+            longest_record: self.longest_record,
+            file: self.output.finish()?,
+        })
     }
 }
 
@@ -103,9 +112,13 @@ fn write_cell(cell: &Cell<'_>, scratch: &mut String, out: &mut String) {
     }
 }
 
-/// Writes a text, quoted where it must be, and where it is empty.
+/// Without quotes, Postgres' text format, ClickHouse, Hive and MySQL read this as null.
+const NULL_ELSEWHERE: &str = "\\N";
+
+/// Writes a text, quoted where it must be: where it is empty, too, and where others would read null.
 fn write_field(text: &str, out: &mut String) {
     let plain = !text.is_empty()
+        && text != NULL_ELSEWHERE
         && !text
             .bytes()
             .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
@@ -146,6 +159,8 @@ mod tests {
     fn quotes_stand_only_where_needed() {
         assert_eq!(field("plain text"), "plain text");
         assert_eq!(field(""), "\"\"");
+        assert_eq!(field("\\N"), "\"\\N\"");
+        assert_eq!(field("\\N "), "\\N ");
         assert_eq!(field("a,b"), "\"a,b\"");
         assert_eq!(field("say \"hi\""), "\"say \"\"hi\"\"\"");
         assert_eq!(field("two\r\nlines"), "\"two\r\nlines\"");

@@ -6,10 +6,12 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::manifest::{FILE_NAME as MANIFEST, Manifest, earlier_files};
-use super::publication::{Recovered, recover};
-use super::writer::Format;
-use super::{OutputError, remove_temporary_files};
+use memchr::memmem;
+
+use super::manifest::{Manifest, earlier_files};
+use super::publication::{Recovered, is_pending, recover};
+use super::writer::{Format, Selection};
+use super::{FAILURES, IDS, LOAD_SQL, MANIFEST, OutputError, README, remove_temporary_files};
 use crate::disk::{self, Access};
 use crate::tables::definition::TABLES;
 
@@ -21,6 +23,8 @@ pub const STATE_DIRECTORY: &str = ".scale-export";
 pub struct OutputDirectory {
     path: PathBuf,
     earlier: BTreeSet<String>,
+    /// Of the names that an export can do without, those that a user's own file has.
+    taken: Vec<&'static str>,
     recovered: Option<Recovered>,
     _lock: Lock,
 }
@@ -28,12 +32,14 @@ pub struct OutputDirectory {
 impl OutputDirectory {
     /// Creates the directory if need be, takes its lock, and looks at what is there.
     ///
-    /// Refused: a directory with files that this tool did not write, unless `force` or they are
-    /// `welcome`. Names that begin with a dot are nobody's business.
-    pub fn open(path: &Path, force: bool, welcome: &[String]) -> Result<Self, OutputError> {
+    /// A file is ours when the manifest names it. Any other file under a name that this run publishes is an error,
+    /// unless `force`; except for `load.sql` and `README.md`, in whose place none is written. Files under other names
+    /// are left alone.
+    pub fn open(path: &Path, selection: Selection<'_>, force: bool) -> Result<Self, OutputError> {
         disk::create_directories(path).map_err(OutputError::io("create", path))?;
-        if !force {
-            refuse_foreign_files(path, welcome)?;
+        // After a crash within the renames of a first publication, names are there that no manifest has yet.
+        if !force && !is_pending(path) {
+            refuse_taken_names(path, selection)?;
         }
         let state = path.join(STATE_DIRECTORY);
         disk::create_state_directory(&state).map_err(OutputError::io("create", &state))?;
@@ -42,13 +48,29 @@ impl OutputDirectory {
         let lock = Lock::take(path, &state)?;
         let recovered = recover(path)?;
         remove_temporary_files(path)?;
-        let earlier = earlier_files(path)?.unwrap_or_default();
+        let earlier = earlier_files(path)?;
+        let is_ours = |name: &str| match &earlier {
+            Some(earlier) => earlier.contains(name),
+            None => is_generated(path, name),
+        };
+        let is_taken = |name: &&str| !force && exists(path, name) && !is_ours(name);
         Ok(Self {
             path: path.to_owned(),
-            earlier,
+            taken: DISPENSABLE.into_iter().filter(is_taken).collect(),
+            earlier: earlier.unwrap_or_default(),
             recovered,
             _lock: lock,
         })
+    }
+
+    /// Is there a user's own file of this name, which is left alone?
+    pub fn is_taken(&self, name: &str) -> bool {
+        self.taken.contains(&name)
+    }
+
+    /// The names of files that an export has, but not this one, since a user's own files have them.
+    pub fn taken(&self) -> &[&'static str] {
+        &self.taken
     }
 
     /// Was an earlier publication cut short, and how was it brought to its end?
@@ -109,41 +131,61 @@ fn protect(state: &Path) -> Result<(), OutputError> {
     Ok(())
 }
 
-fn refuse_foreign_files(path: &Path, welcome: &[String]) -> Result<(), OutputError> {
-    let earlier = earlier_files(path).ok().flatten().unwrap_or_default();
-    let mut foreign = Vec::new();
-    for entry in fs::read_dir(path).map_err(OutputError::io("list", path))? {
-        let entry = entry.map_err(OutputError::io("list", path))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_known = name.starts_with('.')
-            || earlier.contains(&name)
-            || welcome.contains(&name)
-            || (is_ours(path, &name) && entry.path().is_file());
-        if !is_known {
-            foreign.push(name);
-        }
-    }
-    match foreign.into_iter().min() {
-        Some(name) => Err(OutputError::Foreign {
-            path: path.to_owned(),
-            name,
-        }),
-        None => Ok(()),
-    }
+/// Names that an export can do without.
+const DISPENSABLE: [&str; 2] = [LOAD_SQL, README];
+
+/// Is there anything of this name, a link to nothing included?
+fn exists(directory: &Path, name: &str) -> bool {
+    directory.join(name).symlink_metadata().is_ok()
 }
 
-/// Is this a name that this tool gives, in a directory where it has been? A kill between the renames
-/// of a first publication leaves such files and no manifest yet.
-fn is_ours(path: &Path, name: &str) -> bool {
-    path.join(STATE_DIRECTORY).is_dir() && is_published_name(name)
+fn refuse_taken_names(path: &Path, selection: Selection<'_>) -> Result<(), OutputError> {
+    let was_published = path.join(IDS).is_file();
+    let ours = match earlier_files(path) {
+        // Without the state of a publication, a manifest that makes no sense is a file of the user's.
+        Err(_) if !was_published => BTreeSet::new(),
+        // With it, a manifest that is not there was lost, and the files under our names are ours.
+        Ok(None) if was_published => return Ok(()),
+        Ok(None) => BTreeSet::new(),
+        // The manifest names the other files, not itself.
+        ours => ours?
+            .into_iter()
+            .flatten()
+            .chain([MANIFEST.to_owned()])
+            .collect(),
+    };
+    let tables = selection.tables();
+    let tables = tables.map(|table| selection.format.file_name(table.name));
+    let mut names = tables.chain([FAILURES, MANIFEST].map(str::to_owned));
+    let taken = names.find(|name| exists(path, name) && !ours.contains(name));
+    taken.map_or(Ok(()), |name| {
+        Err(OutputError::Taken {
+            path: path.to_owned(),
+            name,
+        })
+    })
+}
+
+/// Is a file one that this tool writes, by what it says of itself? That decides where no manifest does.
+fn is_generated(directory: &Path, name: &str) -> bool {
+    /// Bytes within which it says so.
+    const BEGINNING: u64 = 16 << 10;
+    let mark = match name {
+        LOAD_SQL => super::load_sql::MARK,
+        _ => super::export_readme::MARK,
+    };
+    let mut beginning = Vec::new();
+    let read = File::open(directory.join(name))
+        .and_then(|file| file.take(BEGINNING).read_to_end(&mut beginning));
+    read.is_ok() && memmem::find(&beginning, mark.as_bytes()).is_some()
 }
 
 /// Is this a name that this tool gives to a published file?
 pub fn is_published_name(name: &str) -> bool {
     let formats = [Format::Parquet, Format::Csv];
     name == MANIFEST
-        || super::load_sql::FILE_NAME == name
-        || name == crate::output::FAILURES
+        || DISPENSABLE.contains(&name)
+        || name == FAILURES
         || TABLES.iter().any(|table| {
             formats
                 .iter()

@@ -30,9 +30,9 @@ pub enum OutputError {
         /// What the writer said.
         cause: String,
     },
-    /// The directory holds files that are not ours.
-    #[error("could not use the output directory `{}`: it holds `{name}`, which this tool did not write", path.display())]
-    Foreign {
+    /// A file under a name that is published is not ours.
+    #[error("could not use the output directory `{}`: it has a `{name}` that scale-export did not create", path.display())]
+    Taken {
         /// The directory.
         path: PathBuf,
         /// The first such file.
@@ -83,9 +83,9 @@ impl Explain for OutputError {
             Self::Table { .. } => {
                 Some("what was fetched is kept; run the same command again to go on".into())
             }
-            Self::Foreign { .. } => Some(
-                "choose an empty directory with --out, or write there anyway with --force".into(),
-            ),
+            Self::Taken { name, .. } => Some(format!(
+                "move `{name}` away, choose another directory with --out, or overwrite it with --force"
+            )),
             Self::Locked { .. } => {
                 Some("wait for the other run to end, or export to another directory".into())
             }
@@ -100,7 +100,7 @@ impl Explain for OutputError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Foreign { .. } | Self::Locked { .. } | Self::Manifest { .. } => Exit::Usage,
+            Self::Taken { .. } | Self::Locked { .. } | Self::Manifest { .. } => Exit::Usage,
             Self::Io { .. } | Self::Lock { .. } | Self::Table { .. } => Exit::Output,
         }
     }

@@ -1,68 +1,133 @@
 //! `load.sql`: the tables as DuckDB views, with comments, and queries to start from.
-//! Depends on `tables::schema`.
 
 use std::fmt::Write as _;
 
+use super::queries::JOINS;
 use super::writer::Format;
-use crate::tables::schema::{push_comments, sql_type};
+use crate::tables::schema::{push_comments, sql_string, sql_type};
 use crate::tables::{ColumnType, TableInfo};
 
 /// Its name in the output directory.
 pub(super) const FILE_NAME: &str = "load.sql";
 
+/// What tells the file from one of a user's.
+pub(super) const MARK: &str = "-- DuckDB views over this export, one for each table.";
+
+/// Relative paths: the bytes of the file do not depend on where the export is.
 const HEADER: &str = "\
--- Views over this export for DuckDB. Run from inside the directory:
+-- DuckDB views over this export, one for each table. Start DuckDB in this directory:
 --     duckdb -init load.sql
--- Times are in UTC; DuckDB shows them in the session's time zone unless told otherwise:
+-- Or name the directory first, from anywhere:
+--     SET file_search_path = '/path/to/export';
+--     .read /path/to/export/load.sql
+-- Views with absolute paths, for a database file that is opened elsewhere:
+--     scale-export schema --format sql --dialect duckdb --dir /path/to/export
+--
+-- JSON columns are text. Take a key from one like this:
+--     SELECT TRY_CAST(metadata AS JSON) ->> 'key' FROM tasks;
+-- Without TRY_CAST, one value that DuckDB's JSON does not accept (half a surrogate pair) fails the whole query.
+--
+-- Times are in UTC. DuckDB shows them in the session's time zone, so set it:
 SET TimeZone = 'UTC';
 ";
 
-/// Joins that people ask for first. They are comments: a view must not cost anything to load.
-const QUERIES: &str = "
--- A message with the annotations on it:
---     SELECT m.role, m.text, a.key, a.value_label, a.justification
---     FROM messages m JOIN annotations a USING (task_id, message_id)
---     WHERE a.level = 'message';
--- A conversation as one text:
---     SELECT task_id, thread_index, string_agg(role || ': ' || text, chr(10) ORDER BY turn_index, message_index)
---     FROM messages GROUP BY ALL;
--- Scores by model, criterion by criterion:
---     SELECT m.model, c.criterion, avg(e.score)
---     FROM criterion_evaluations e
---     JOIN messages m USING (task_id, message_id)
---     JOIN rubric_criteria c ON c.criterion_id = e.criterion_definition_id
---         AND (c.task_id, c.thread_index, c.turn_index) = (e.task_id, e.thread_index, e.turn_index)
---     GROUP BY ALL;
--- Tasks that are not done, by project:
---     SELECT project_id, task_id, status, created_at FROM tasks
---     WHERE status IS DISTINCT FROM 'completed' ORDER BY project_id, created_at;
-";
+/// The tables that the view `annotated_messages` joins.
+pub(super) const ANNOTATED_MESSAGES: &[&str] = &["annotations", "messages"];
 
-/// The whole file, for the tables that were written.
-pub fn load_sql<'t>(tables: impl Iterator<Item = &'t TableInfo>, format: Format) -> String {
-    let mut out = HEADER.to_owned();
-    for table in tables {
-        let source = match format {
-            Format::Parquet => format!("SELECT * FROM read_parquet('{}.parquet')", table.name),
-            Format::Csv => csv_source(table),
-        };
-        // Writing to a String cannot fail.
-        let _ = write!(
-            out,
-            "\nCREATE OR REPLACE VIEW \"{}\" AS {source};\n",
-            table.name
-        );
-        push_comments(&mut out, "VIEW", table);
-    }
-    out + QUERIES
+/// What people ask first: an annotation beside the message that it is about.
+const ANNOTATED_MESSAGES_VIEW: &str = r#"
+CREATE OR REPLACE VIEW "annotated_messages" AS SELECT
+    a.task_id,
+    m.model,
+    m.role,
+    m.text,
+    a.level,
+    a.key,
+    a.type,
+    coalesce(
+        a.value_text,
+        CAST(a.value_bool AS VARCHAR),
+        CAST(a.value_int AS VARCHAR),
+        a.value_json,
+        CAST(a.value_number AS VARCHAR),
+        CAST(to_json(a.value_list) AS VARCHAR)
+    ) AS "value",
+    a.value_label,
+    a.message_id,
+    a.path
+FROM annotations a LEFT JOIN messages m ON m.task_id = a.task_id AND m.message_id = a.message_id
+WHERE a.message_id IS NOT NULL;
+COMMENT ON VIEW "annotated_messages" IS 'One row for each annotation with a message_id: on a message, its chunks, or its evaluations';
+COMMENT ON COLUMN "annotated_messages"."value" IS 'The value of the annotation as text, whatever its type; lists and objects are JSON text';
+"#;
+
+/// The views of an export.
+#[derive(Debug)]
+pub struct Views<'v> {
+    format: Format,
+    tables: Vec<(&'v TableInfo, usize)>,
+    directory: String,
 }
 
-/// Bytes of a line that DuckDB accepts: the largest body that this tool reads, twice over for quotes.
-const MAX_LINE_BYTES: u64 = 2 << 30;
+impl<'v> Views<'v> {
+    /// Views over tables by relative paths. Each table comes with the bytes of its longest CSV record, which DuckDB has
+    /// to know beforehand.
+    pub fn new(format: Format, tables: impl Iterator<Item = (&'v TableInfo, usize)>) -> Self {
+        Self {
+            format,
+            tables: tables.collect(),
+            directory: String::new(),
+        }
+    }
+
+    /// With paths inside this directory.
+    #[must_use]
+    pub fn inside(self, directory: &str) -> Self {
+        Self {
+            directory: format!("{}/", directory.trim_end_matches('/')),
+            ..self
+        }
+    }
+
+    /// The path of a table's file, as a string of SQL.
+    fn path(&self, table: &TableInfo) -> String {
+        sql_string(&(self.directory.clone() + &self.format.file_name(table.name)))
+    }
+}
+
+/// The whole file.
+pub fn load_sql(views: &Views<'_>) -> String {
+    let mut out = HEADER.to_owned();
+    // Writing to a String cannot fail.
+    for (table, longest_record) in &views.tables {
+        let path = views.path(table);
+        let source = match views.format {
+            Format::Parquet => format!("SELECT * FROM read_parquet({path})"),
+            Format::Csv => csv_source(table, &path, *longest_record),
+        };
+        let name = table.name;
+        let _ = write!(out, "\nCREATE OR REPLACE VIEW \"{name}\" AS {source};\n");
+        push_comments(&mut out, "VIEW", table);
+    }
+    let tables: Vec<_> = views.tables.iter().map(|(table, _)| *table).collect();
+    let is_there = |name: &&str| tables.iter().any(|table| table.name == *name);
+    if ANNOTATED_MESSAGES.iter().all(is_there) {
+        out.push_str(ANNOTATED_MESSAGES_VIEW);
+    }
+    for query in JOINS.iter().filter(|query| query.has_tables(&tables)) {
+        let sql = query.sql.replace('\n', "\n--     ");
+        let _ = write!(out, "\n-- {}:\n--     {sql}\n", query.title);
+    }
+    out
+}
+
+/// Bytes of a record that DuckDB is told to expect at least, its own default. It takes 16 times as much memory for each
+/// file that it reads, so the views name what the longest record needs and no more.
+const LEAST_LINE_BYTES: usize = 2 << 20;
 
 /// Everything is read as text first: that is the only way in which null stays apart from the empty
 /// string and nothing is guessed.
-fn csv_source(table: &TableInfo) -> String {
+fn csv_source(table: &TableInfo, path: &str, longest_record: usize) -> String {
     let types: Vec<String> = table
         .columns()
         .map(|column| format!("'{}': 'VARCHAR'", column.name))
@@ -75,19 +140,23 @@ fn csv_source(table: &TableInfo) -> String {
                 ColumnType::Str
                 | ColumnType::UniqueStr
                 | ColumnType::RepeatedStr
-                | ColumnType::Path => name,
+                | ColumnType::Path
+                | ColumnType::Json => name,
                 ColumnType::Bytes => format!("from_base64({name}) AS {name}"),
                 ColumnType::StrList => format!("from_json({name}, '[\"VARCHAR\"]') AS {name}"),
                 other => format!("CAST({name} AS {}) AS {name}", sql_type(other)),
             }
         })
         .collect();
+    // One more, so that a record that is a power of two long has its end within.
+    let line_bytes = (longest_record + 1)
+        .next_power_of_two()
+        .max(LEAST_LINE_BYTES);
     format!(
-        "SELECT\n    {}\nFROM read_csv('{}.csv', header = true, auto_detect = false, delim = ',', quote = '\"', \
+        "SELECT\n    {}\nFROM read_csv({path}, header = true, auto_detect = false, delim = ',', quote = '\"', \
          escape = '\"', new_line = '\\n', nullstr = '', allow_quoted_nulls = false, \
-         max_line_size = {MAX_LINE_BYTES}, columns = {{{}}})",
+         max_line_size = {line_bytes}, columns = {{{}}})",
         columns.join(",\n    "),
-        table.name,
         types.join(", "),
     )
 }

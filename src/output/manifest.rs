@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Format, OutputError};
+use super::{Format, OutputError, WrittenTable};
 use crate::tables::{DriftEntry, SCHEMA_VERSION};
 
 /// Its name in the output directory.
@@ -16,6 +16,10 @@ pub(super) const FILE_NAME: &str = "manifest.json";
 
 /// Version of the manifest's own format.
 const FORMAT_VERSION: u32 = 1;
+
+/// Version of the bytes of published files. It is raised whenever the same rows give other bytes: only then does a
+/// run that finds nothing new write the tables once more. A test compares the bytes with those of this version.
+pub const ENCODING_VERSION: u32 = 1;
 
 /// The tool that wrote the export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +100,22 @@ pub struct TableFiles {
     pub files: Vec<TableFile>,
 }
 
+impl TableFiles {
+    fn entry(written: &WrittenTable) -> (String, Self) {
+        let file = TableFile {
+            path: written.file.path.clone(),
+            rows: written.rows,
+            bytes: written.file.bytes,
+            sha256: written.file.sha256.clone(),
+        };
+        let files = Self {
+            rows: written.rows,
+            files: vec![file],
+        };
+        (written.table.name.to_owned(), files)
+    }
+}
+
 /// A file that is no table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
@@ -135,6 +155,9 @@ pub struct Manifest {
     pub tool: Tool,
     /// Version of the tables.
     pub schema_version: String,
+    /// Version of the files' bytes; 0 before there was one.
+    #[serde(default)]
+    pub encoding_version: u32,
     /// The options.
     pub options: ManifestOptions,
     /// The IDs.
@@ -173,7 +196,7 @@ impl Manifest {
     pub fn new(
         options: ManifestOptions,
         ids: Ids,
-        tables: Vec<(String, TableFiles)>,
+        tables: &[WrittenTable],
         files: Vec<FileEntry>,
         drift: Vec<DriftEntry>,
         run: RunCounters,
@@ -182,9 +205,10 @@ impl Manifest {
             format_version: FORMAT_VERSION,
             tool: Tool::this(),
             schema_version: SCHEMA_VERSION.to_owned(),
+            encoding_version: ENCODING_VERSION,
             options,
             ids,
-            tables,
+            tables: tables.iter().map(TableFiles::entry).collect(),
             files,
             drift,
             run,
@@ -218,6 +242,7 @@ impl Manifest {
     pub fn is_of_this_version(&self) -> bool {
         self.format_version == FORMAT_VERSION
             && self.schema_version == SCHEMA_VERSION
+            && self.encoding_version == ENCODING_VERSION
             && self.tool == Tool::this()
     }
 

@@ -6,23 +6,27 @@
 mod csv;
 mod directory;
 mod error;
+mod export_readme;
 mod load_sql;
 mod manifest;
 mod parquet;
 mod publication;
+mod queries;
 mod staging;
 mod writer;
 
 pub use directory::{Lock, OutputDirectory, STATE_DIRECTORY, is_published_name};
 pub use error::OutputError;
-pub use load_sql::load_sql;
+pub use export_readme::export_readme;
+pub use load_sql::{Views, load_sql};
 pub use manifest::{
-    FileEntry, Ids, Manifest, ManifestOptions, RunCounters, TableFile, TableFiles, Tool, is_inside,
+    ENCODING_VERSION, FileEntry, Ids, Manifest, ManifestOptions, RunCounters, TableFile,
+    TableFiles, Tool, is_inside,
 };
 pub use publication::{Recovered, is_pending};
 use staging::remove_temporary_files;
 pub use staging::{Published, Staging};
-pub use writer::{Format, TableWriters, encode};
+pub use writer::{Format, Selection, TableWriters, WrittenTable, encode};
 
 /// The distinct IDs in their order, in the output directory.
 pub const IDS: &str = ".scale-export/ids.txt";
@@ -32,5 +36,7 @@ pub const JOURNAL: &str = ".scale-export/journal";
 pub const FAILURES: &str = "failures.jsonl";
 /// The views, in the output directory.
 pub const LOAD_SQL: &str = load_sql::FILE_NAME;
+/// What the export is and how to load it, in the output directory.
+pub const README: &str = export_readme::FILE_NAME;
 /// What was published, in the output directory.
 pub const MANIFEST: &str = manifest::FILE_NAME;

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::OutputError;
 use super::csv::CsvWriter;
-use super::manifest::{TableFile, TableFiles};
 use super::parquet::ParquetWriter;
 use super::staging::{Published, Staging};
 use crate::tables::definition::TABLES;
@@ -39,6 +38,27 @@ impl Format {
     }
 }
 
+/// Which tables are written, and as what.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection<'o> {
+    /// File format.
+    pub format: Format,
+    /// Names of the tables to write; all when empty.
+    pub names: &'o [String],
+}
+
+impl<'o> Selection<'o> {
+    /// Whether this table is to be written.
+    pub fn wants(self, table: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|wanted| wanted == table)
+    }
+
+    /// The tables to write, in the order of their documentation.
+    pub fn tables(self) -> impl Iterator<Item = &'static TableInfo> + use<'o> {
+        TABLES.iter().filter(move |table| self.wants(table.name))
+    }
+}
+
 /// Bytes of rows that wait in memory as they are, in all tables together, before the table that has most of them
 /// encodes its own. What encodes takes some 200 kB a column, so tables wait for as long as they can.
 const WAITING_BYTES: usize = 8 << 20;
@@ -60,7 +80,27 @@ pub(super) trait TableWriter: Send {
         Ok(())
     }
     /// Completes and syncs the file.
-    fn finish(self: Box<Self>) -> Result<Published, OutputError>;
+    fn finish(self: Box<Self>) -> Result<FinishedFile, OutputError>;
+}
+
+/// A table's file, complete and synced.
+pub(super) struct FinishedFile {
+    pub(super) file: Published,
+    /// See [`WrittenTable::longest_record`].
+    pub(super) longest_record: usize,
+}
+
+/// A table that was written.
+#[derive(Debug)]
+pub struct WrittenTable {
+    /// The table.
+    pub table: &'static TableInfo,
+    /// Its rows.
+    pub rows: u64,
+    /// Its file.
+    pub file: Published,
+    /// Bytes of the longest CSV record, its end included; 0 in Parquet, where nothing depends on it.
+    pub longest_record: usize,
 }
 
 /// One table's file in memory, byte for byte as it would be published.
@@ -87,9 +127,6 @@ pub fn encode(
     }
 }
 
-/// Tables by name with their files, in the order of the documentation.
-pub(crate) type TableEntries = Vec<(String, TableFiles)>;
-
 /// A table with its writer.
 struct Writing {
     table: &'static TableInfo,
@@ -115,19 +152,13 @@ impl std::fmt::Debug for TableWriters {
 }
 
 impl TableWriters {
-    /// Begins a file for each table that `wanted` takes by name: a table without rows is written
-    /// too.
-    pub fn begin(
-        staging: &Staging,
-        format: Format,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<Self, OutputError> {
-        let writers = TABLES
-            .iter()
-            .filter(|table| wanted(table.name))
+    /// Begins a file for each selected table: a table without rows is written too.
+    pub fn begin(staging: &Staging, selection: Selection<'_>) -> Result<Self, OutputError> {
+        let writers = selection
+            .tables()
             .map(|table| {
-                let file = staging.create(&format.file_name(table.name))?;
-                let writer: Box<dyn TableWriter> = match format {
+                let file = staging.create(&selection.format.file_name(table.name))?;
+                let writer: Box<dyn TableWriter> = match selection.format {
                     Format::Parquet => Box::new(ParquetWriter::begin(table, file)?),
                     Format::Csv => {
                         let path = file.path().to_owned();
@@ -172,9 +203,8 @@ impl TableWriters {
         Ok(())
     }
 
-    /// Completes and syncs all files, some side by side: most of the time goes into waiting for the disk. Gives them
-    /// with their entries for the manifest.
-    pub fn finish(self) -> Result<(Vec<Published>, TableEntries), OutputError> {
+    /// Completes and syncs all files, some side by side: most of the time goes into waiting for the disk.
+    pub fn finish(self) -> Result<Vec<WrittenTable>, OutputError> {
         let count = self.writers.len();
         let left = Mutex::new(self.writers.into_iter().enumerate());
         let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -202,25 +232,18 @@ impl TableWriters {
             finished
         });
         finished.sort_unstable_by_key(|(place, ..)| *place);
-        let mut files = Vec::new();
-        let mut entries = Vec::new();
-        for (_, table, rows, file) in finished {
-            let file = file?;
-            let entry = TableFile {
-                path: file.path.clone(),
+        let written = finished.into_iter().map(|(_, table, rows, finished)| {
+            let FinishedFile {
+                file,
+                longest_record,
+            } = finished?;
+            Ok(WrittenTable {
+                table,
                 rows: rows as u64,
-                bytes: file.bytes,
-                sha256: file.sha256.clone(),
-            };
-            entries.push((
-                table.name.to_owned(),
-                TableFiles {
-                    rows: rows as u64,
-                    files: vec![entry],
-                },
-            ));
-            files.push(file);
-        }
-        Ok((files, entries))
+                file,
+                longest_record,
+            })
+        });
+        written.collect()
     }
 }

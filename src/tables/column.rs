@@ -276,10 +276,11 @@ macro_rules! text_types {
 text_types! { Str UniqueStr RepeatedStr }
 
 fn append_text(builder: &mut StringBuilder, value: Text<'_>) -> usize {
+    let before = builder.values_slice().len();
     // Writing into a builder's buffer cannot fail.
     let _ = value.write_to(builder);
     builder.append_value("");
-    value.size() + OFFSET_BYTES
+    builder.values_slice().len() - before + OFFSET_BYTES
 }
 
 /// The date and time of a timestamp, in UTC; nothing outside the years 0001 to 9999, which no column

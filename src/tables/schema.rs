@@ -142,6 +142,7 @@ pub fn push_comments(out: &mut String, object: &str, table: &TableInfo) {
     }
 }
 
-fn sql_string(text: &str) -> String {
+/// A text as a string of SQL.
+pub fn sql_string(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

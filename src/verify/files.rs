@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::finding::{Finding, Findings};
+use super::generated::{self, LongestRecord, LongestRecords};
 use super::{VerifyError, VerifyReport};
 use crate::output::{
-    FAILURES, FileEntry, Format, IDS, LOAD_SQL, Manifest, STATE_DIRECTORY, is_inside, load_sql,
+    FAILURES, FileEntry, Format, IDS, LOAD_SQL, Manifest, README, STATE_DIRECTORY, is_inside,
 };
 use crate::tables::TableInfo;
 use crate::tables::definition::TABLES;
@@ -28,6 +29,7 @@ pub(super) fn check(
     is_over: &dyn Fn() -> bool,
 ) -> Result<(), VerifyError> {
     check_manifest(manifest, findings);
+    let mut records = LongestRecords::default();
     for file in entries(manifest) {
         if is_over() {
             return Ok(());
@@ -39,10 +41,18 @@ pub(super) fn check(
             // would be needed.
             continue;
         }
-        check_file(directory, &file, findings, report, is_over)?;
+        let longest = check_file(directory, &file, findings, report, is_over)?;
+        records.insert(file.path, longest);
     }
     check_strays(directory, manifest, findings);
-    check_load_sql(directory, manifest, findings, report)
+    generated::check(
+        directory,
+        manifest,
+        tables(manifest),
+        &records,
+        findings,
+        report,
+    )
 }
 
 /// All files that the manifest names.
@@ -123,8 +133,13 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
         .iter()
         .map(|file| file.path.as_str())
         .collect();
-    if files != [FAILURES, LOAD_SQL] {
-        let expected = format!("in `files`: {FAILURES}, {LOAD_SQL}");
+    // The two others are not there when a user's own files have their names.
+    let mut others = [LOAD_SQL, README].into_iter();
+    let is_right = files.split_first().is_some_and(|(first, rest)| {
+        *first == FAILURES && rest.iter().all(|name| others.any(|other| other == *name))
+    });
+    if !is_right {
+        let expected = format!("in `files`: {FAILURES}, {LOAD_SQL}, {README}");
         differ(expected, files.join(", "));
     }
     if ids.path != IDS {
@@ -140,13 +155,14 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
     }
 }
 
+/// Compares a file with its entry in the manifest; returns the bytes of its longest record if it is CSV.
 fn check_file(
     directory: &Path,
     file: &FileEntry,
     findings: &mut Findings,
     report: &mut VerifyReport,
     is_over: &dyn Fn() -> bool,
-) -> Result<(), VerifyError> {
+) -> Result<usize, VerifyError> {
     if !is_inside(&file.path) {
         let expected = "paths inside the directory";
         findings.add(Finding::of_file(
@@ -154,7 +170,7 @@ fn check_file(
             expected,
             &format!("`{}`", file.path),
         ));
-        return Ok(());
+        return Ok(0);
     }
     let path = directory.join(&file.path);
     let differs = |expected: &str, found: &str| Finding::of_file(&file.path, expected, found);
@@ -165,12 +181,12 @@ fn check_file(
     // Opening a pipe waits for somebody to write to it.
     if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
         findings.add(differs("a file", "something else"));
-        return Ok(());
+        return Ok(0);
     }
     let opened = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             findings.add(differs("a file", "none"));
-            return Ok(());
+            return Ok(0);
         }
         opened => opened.map_err(io)?,
     };
@@ -180,22 +196,38 @@ fn check_file(
     if bytes != file.bytes {
         let (expected, found) = (format!("{} bytes", file.bytes), format!("{bytes}"));
         findings.add(differs(&expected, &found));
-        return Ok(());
+        return Ok(0);
     }
-    let sha256 = sha256(opened, is_over).map_err(io)?;
+    let is_csv = path.extension().is_some_and(|extension| extension == "csv");
+    let mut records = LongestRecord::default();
+    let see = |read: &[u8]| {
+        if is_csv {
+            records.see(read);
+        }
+    };
+    let sha256 = sha256(opened, see, is_over).map_err(io)?;
     if sha256 != file.sha256 && !is_over() {
         findings.add(differs(&format!("SHA-256 {}", file.sha256), &sha256));
     }
-    Ok(())
+    Ok(records.bytes())
 }
 
-fn sha256(mut file: File, is_over: &dyn Fn() -> bool) -> io::Result<String> {
+/// The checksum of a file, which `see` is shown piece by piece.
+fn sha256(
+    mut file: File,
+    mut see: impl FnMut(&[u8]),
+    is_over: &dyn Fn() -> bool,
+) -> io::Result<String> {
     let mut sha256 = Sha256::new();
     let mut buffer = vec![0; BUFFER_BYTES];
     while !is_over() {
         match file.read(&mut buffer) {
             Ok(0) => break,
-            Ok(read) => sha256.update(buffer.get(..read).unwrap_or_default()),
+            Ok(read) => {
+                let read = buffer.get(..read).unwrap_or_default();
+                sha256.update(read);
+                see(read);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -221,31 +253,4 @@ fn check_strays(directory: &Path, manifest: &Manifest, findings: &mut Findings) 
             }
         }
     }
-}
-
-/// The views follow from the tables.
-fn check_load_sql(
-    directory: &Path,
-    manifest: &Manifest,
-    findings: &mut Findings,
-    report: &mut VerifyReport,
-) -> Result<(), VerifyError> {
-    if manifest.tool.version != env!("CARGO_PKG_VERSION") {
-        let version = &manifest.tool.version;
-        report.unproven.push(format!(
-            "that load.sql is what version {version} writes: this is another version"
-        ));
-        return Ok(());
-    }
-    let path = directory.join(LOAD_SQL);
-    if !path.is_file() {
-        // Told already.
-        return Ok(());
-    }
-    let found = fs::read(&path).map_err(|source| VerifyError::Io { path, source })?;
-    if found != load_sql(tables(manifest), manifest.options.format).as_bytes() {
-        let finding = Finding::of_file(LOAD_SQL, "the views of these tables", "others");
-        findings.add(finding);
-    }
-    Ok(())
 }

@@ -14,6 +14,7 @@ mod compare;
 mod error;
 mod files;
 mod finding;
+mod generated;
 mod positions;
 mod raw;
 mod stream;

@@ -74,7 +74,7 @@ fn the_same_bytes_at_any_concurrency_and_with_faults() {
             shaky.requests()
         );
         let expected = published(&one);
-        assert_eq!(expected.len(), 20);
+        assert_eq!(expected.len(), 21);
         assert!(
             expected == published(&many),
             "concurrency changed the bytes"
@@ -421,7 +421,7 @@ fn mistakes_are_explained() {
     fs::write(base.path().join("ids.txt"), "task_1\ntask 2\n").unwrap();
     fs::write(base.path().join("empty.txt"), "# none\n").unwrap();
     fs::create_dir(base.path().join("foreign")).unwrap();
-    fs::write(base.path().join("foreign/thesis.doc"), "").unwrap();
+    fs::write(base.path().join("foreign/tasks.parquet"), "").unwrap();
     let (ids, empty, foreign, out) = (
         path("ids.txt"),
         path("empty.txt"),
@@ -439,7 +439,7 @@ fn mistakes_are_explained() {
         ),
         (
             vec!["--id", "task_1", "--out", &foreign, "--sandbox"],
-            "it holds `thesis.doc`",
+            "it has a `tasks.parquet` that scale-export did not create",
         ),
         (
             vec!["--id", "task_1", "--out", &out],

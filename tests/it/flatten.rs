@@ -105,7 +105,13 @@ fn the_other_format_and_some_tables_come_from_the_same_responses() {
     let names: Vec<String> = published(&out).into_keys().collect();
     assert_eq!(
         names,
-        ["failures.jsonl", "load.sql", "messages.csv", "tasks.csv"]
+        [
+            "README.md",
+            "failures.jsonl",
+            "load.sql",
+            "messages.csv",
+            "tasks.csv"
+        ]
     );
     let output = run(&["verify"], &[&out]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

@@ -13,7 +13,9 @@ mod corpus;
 #[cfg(debug_assertions)] // Only debug builds have numbered steps.
 mod crash;
 mod documents;
+mod encoding;
 mod export;
+mod export_readme;
 mod faults;
 mod flatten;
 mod golden;
@@ -21,6 +23,7 @@ mod hard;
 mod interrupt;
 mod lists;
 mod network;
+mod output_directory;
 mod overlap;
 mod pacing;
 mod proof;

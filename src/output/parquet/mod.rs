@@ -16,8 +16,8 @@ use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::OutputError;
-use super::staging::{Published, StagedFile};
-use super::writer::TableWriter;
+use super::staging::StagedFile;
+use super::writer::{FinishedFile, TableWriter};
 use crate::tables::TableInfo;
 use crate::tables::schema::{arrow_schema, file_metadata};
 use column_order::TypeDefinedOrder;
@@ -191,12 +191,15 @@ impl TableWriter for ParquetWriter<StagedFile> {
         self.encode_waiting().map_err(|error| self.failed(&error))
     }
 
-    fn finish(self: Box<Self>) -> Result<Published, OutputError> {
+    fn finish(self: Box<Self>) -> Result<FinishedFile, OutputError> {
         let table = self.table;
         let path = self.file.inner().file().path().to_owned();
         let mut file = self.close().map_err(|error| failed(table, &path, &error))?;
         file.flush().map_err(OutputError::io("write", &path))?;
-        file.finish()
+        Ok(FinishedFile {
+            file: file.finish()?,
+            longest_record: 0,
+        })
     }
 }
 
@@ -219,20 +222,64 @@ fn failed(table: &'static TableInfo, path: &Path, error: &ParquetError) -> Outpu
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{ArrayRef, Float64Array, Int32Array, StringArray, new_null_array};
+    use proptest::prelude::*;
+
     use super::*;
     use crate::error::Explain as _;
-    use crate::tables::definition::TABLES;
+    use crate::tables;
 
     #[test]
-    fn a_full_disk_within_a_row_group_is_told_as_one() {
+    fn a_full_disk_within_a_row_group_is_reported_as_one() {
         const ENOSPC: i32 = 28;
         let error = ParquetError::from(io::Error::from_raw_os_error(ENOSPC));
-        let error = failed(&TABLES[0], Path::new("out/tasks.parquet"), &error);
+        let table = tables::find("tasks").unwrap();
+        let error = failed(table, Path::new("out/tasks.parquet"), &error);
         assert!(
             error
                 .to_string()
                 .starts_with("could not write `out/tasks.parquet`: No space")
         );
         assert!(error.hint().unwrap().starts_with("make space"));
+    }
+
+    /// Rows of `rubrics`, which has texts, integers and doubles.
+    fn rubrics(rows: usize) -> RecordBatch {
+        let schema = arrow_schema(tables::find("rubrics").unwrap());
+        let columns = schema.fields().iter().map(|field| -> ArrayRef {
+            let numbers = 0..i32::try_from(rows).unwrap();
+            match (field.name().as_str(), field.is_nullable()) {
+                ("max_total_score", _) => Arc::new(Float64Array::from_iter_values(
+                    numbers.map(|number| f64::from(number) / 8.0),
+                )),
+                ("task_id" | "path" | "turn_id", _) => Arc::new(StringArray::from_iter_values(
+                    numbers.map(|number| format!("{}/{}", field.name(), number / 3)),
+                )),
+                (_, false) => Arc::new(Int32Array::from_iter_values(numbers)),
+                (_, true) => new_null_array(field.data_type(), rows),
+            }
+        });
+        let columns = columns.collect();
+        RecordBatch::try_new(Arc::clone(&schema), columns).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        // Rows are encoded early when all tables together have too many: that must not show in any of them.
+        #[test]
+        fn when_rows_are_encoded_changes_no_byte(encoded in proptest::collection::vec(any::<bool>(), 6)) {
+            let table = tables::find("rubrics").unwrap();
+            let write = |encoded: &[bool]| {
+                let mut writer = ParquetWriter::open(table, Vec::new()).unwrap();
+                for now in encoded {
+                    writer.write_rows(rubrics(25_000)).unwrap();
+                    if *now {
+                        writer.encode_waiting().unwrap();
+                    }
+                }
+                writer.close().unwrap()
+            };
+            prop_assert!(write(&encoded) == write(&[false; 6]));
+        }
     }
 }

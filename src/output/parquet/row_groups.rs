@@ -78,3 +78,103 @@ fn column_bytes(column: &dyn Array, rows: usize) -> usize {
         other => other.primitive_width().unwrap_or(size_of::<bool>()) * rows,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        BinaryArray, BooleanArray, Float64Array, Int32Array, ListBuilder, StringArray,
+        StringBuilder,
+    };
+    use arrow::datatypes::{Field, Schema};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn batch(columns: Vec<arrow::array::ArrayRef>) -> RecordBatch {
+        let fields = columns.iter().enumerate();
+        let fields: Vec<_> = fields
+            .map(|(index, column)| {
+                Field::new(format!("c{index}"), column.data_type().clone(), true)
+            })
+            .collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+    }
+
+    fn texts(lengths: &[usize]) -> RecordBatch {
+        let texts = lengths.iter().map(|length| "x".repeat(*length));
+        batch(vec![Arc::new(StringArray::from_iter_values(texts))])
+    }
+
+    /// Rows of each row group, when a batch comes in such pieces.
+    fn row_groups(batch: &RecordBatch, pieces: &[usize]) -> Vec<usize> {
+        let (mut row_group, mut groups, mut rows, mut from) = (RowGroup::default(), vec![], 0, 0);
+        for piece in pieces.iter().copied().chain([usize::MAX]) {
+            let piece = piece.min(batch.num_rows() - from);
+            let mut rest = batch.slice(from, piece);
+            from += piece;
+            loop {
+                let fitting = row_group.add(&rest);
+                rows += fitting;
+                if fitting == rest.num_rows() {
+                    break;
+                }
+                groups.push(rows);
+                rows = 0;
+                rest = rest.slice(fitting, rest.num_rows() - fitting);
+            }
+        }
+        groups.push(rows);
+        groups
+    }
+
+    #[test]
+    fn a_row_group_ends_by_rows_or_by_bytes() {
+        let many = batch(vec![Arc::new(Int32Array::from(vec![1; 2 * MAX_ROWS + 1]))]);
+        assert_eq!(row_groups(&many, &[]), [MAX_ROWS, MAX_ROWS, 1]);
+        let (half, all) = (MAX_VALUE_BYTES / 2, MAX_VALUE_BYTES);
+        assert_eq!(row_groups(&texts(&[half, half, 1]), &[]), [2, 1]);
+        assert_eq!(row_groups(&texts(&[half, half + 1, 1]), &[]), [1, 2]);
+        assert_eq!(row_groups(&texts(&[1, all + 5, 1]), &[]), [1, 1, 1]);
+        assert_eq!(row_groups(&texts(&[all + 5, all + 5]), &[]), [1, 1]);
+        assert_eq!(row_groups(&texts(&[]), &[]), [0]);
+    }
+
+    #[test]
+    fn every_type_counts_the_bytes_of_its_values() {
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        lists.values().append_value("abc");
+        lists.values().append_value("de");
+        lists.append(true);
+        lists.append(false);
+        lists.values().append_value("fghi");
+        lists.append(true);
+        let batch = batch(vec![
+            Arc::new(StringArray::from(vec![Some("ab"), None, Some("c")])),
+            Arc::new(BinaryArray::from(vec![
+                Some(b"abc".as_ref()),
+                None,
+                Some(b""),
+            ])),
+            Arc::new(lists.finish()),
+            Arc::new(Float64Array::from(vec![Some(1.0), None, None])),
+            Arc::new(BooleanArray::from(vec![Some(true), None, None])),
+        ]);
+        assert_eq!(value_bytes(&batch, 1), 2 + 3 + 5 + 8 + 1);
+        assert_eq!(value_bytes(&batch, 3), 3 + 3 + 9 + 24 + 3);
+        let last = batch.slice(2, 1);
+        assert_eq!(value_bytes(&last, 1), 1 + 4 + 8 + 1);
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_cut_alike_however_they_arrive(
+            lengths in proptest::collection::vec(0..MAX_VALUE_BYTES / 3, 0..12),
+            pieces in proptest::collection::vec(0_usize..5, 0..6),
+        ) {
+            let batch = texts(&lengths);
+            prop_assert_eq!(row_groups(&batch, &pieces), row_groups(&batch, &[]));
+        }
+    }
+}

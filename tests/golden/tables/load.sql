@@ -1,6 +1,16 @@
--- Views over this export for DuckDB. Run from inside the directory:
+-- DuckDB views over this export, one for each table. Start DuckDB in this directory:
 --     duckdb -init load.sql
--- Times are in UTC; DuckDB shows them in the session's time zone unless told otherwise:
+-- Or name the directory first, from anywhere:
+--     SET file_search_path = '/path/to/export';
+--     .read /path/to/export/load.sql
+-- Views with absolute paths, for a database file that is opened elsewhere:
+--     scale-export schema --format sql --dialect duckdb --dir /path/to/export
+--
+-- JSON columns are text. Take a key from one like this:
+--     SELECT TRY_CAST(metadata AS JSON) ->> 'key' FROM tasks;
+-- Without TRY_CAST, one value that DuckDB's JSON does not accept (half a surrogate pair) fails the whole query.
+--
+-- Times are in UTC. DuckDB shows them in the session's time zone, so set it:
 SET TimeZone = 'UTC';
 
 CREATE OR REPLACE VIEW "tasks" AS SELECT
@@ -9,12 +19,12 @@ CREATE OR REPLACE VIEW "tasks" AS SELECT
     "project_name",
     "batch_id",
     "batch_name",
-    CAST("project" AS JSON) AS "project",
-    CAST("batch" AS JSON) AS "batch",
+    "project",
+    "batch",
     "status",
     CAST("created_at" AS TIMESTAMP WITH TIME ZONE) AS "created_at",
     CAST("completed_at" AS TIMESTAMP WITH TIME ZONE) AS "completed_at",
-    CAST("metadata" AS JSON) AS "metadata",
+    "metadata",
     CAST("thread_count" AS INTEGER) AS "thread_count",
     CAST("error_count" AS INTEGER) AS "error_count",
     CAST("sensitive_content_report_count" AS INTEGER) AS "sensitive_content_report_count",
@@ -22,20 +32,20 @@ CREATE OR REPLACE VIEW "tasks" AS SELECT
     CAST("message_count" AS INTEGER) AS "message_count",
     CAST("annotation_count" AS INTEGER) AS "annotation_count",
     CAST("attachment_count" AS INTEGER) AS "attachment_count",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('tasks.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'project_id': 'VARCHAR', 'project_name': 'VARCHAR', 'batch_id': 'VARCHAR', 'batch_name': 'VARCHAR', 'project': 'VARCHAR', 'batch': 'VARCHAR', 'status': 'VARCHAR', 'created_at': 'VARCHAR', 'completed_at': 'VARCHAR', 'metadata': 'VARCHAR', 'thread_count': 'VARCHAR', 'error_count': 'VARCHAR', 'sensitive_content_report_count': 'VARCHAR', 'turn_count': 'VARCHAR', 'message_count': 'VARCHAR', 'annotation_count': 'VARCHAR', 'attachment_count': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('tasks.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'project_id': 'VARCHAR', 'project_name': 'VARCHAR', 'batch_id': 'VARCHAR', 'batch_name': 'VARCHAR', 'project': 'VARCHAR', 'batch': 'VARCHAR', 'status': 'VARCHAR', 'created_at': 'VARCHAR', 'completed_at': 'VARCHAR', 'metadata': 'VARCHAR', 'thread_count': 'VARCHAR', 'error_count': 'VARCHAR', 'sensitive_content_report_count': 'VARCHAR', 'turn_count': 'VARCHAR', 'message_count': 'VARCHAR', 'annotation_count': 'VARCHAR', 'attachment_count': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "tasks" IS 'One row for each exported task';
 COMMENT ON COLUMN "tasks"."task_id" IS 'The task''s ID';
 COMMENT ON COLUMN "tasks"."project_id" IS 'The project''s ID, from `project` or `project.id`';
 COMMENT ON COLUMN "tasks"."project_name" IS 'The project''s name, when `project` is expanded';
 COMMENT ON COLUMN "tasks"."batch_id" IS 'The batch''s ID, from `batch` or `batch.id`';
 COMMENT ON COLUMN "tasks"."batch_name" IS 'The batch''s name, when `batch` is expanded';
-COMMENT ON COLUMN "tasks"."project" IS 'The expanded project as received; null when only an ID came';
-COMMENT ON COLUMN "tasks"."batch" IS 'The expanded batch as received; null when only an ID came';
+COMMENT ON COLUMN "tasks"."project" IS 'The expanded project as received; null when only an ID came (JSON text)';
+COMMENT ON COLUMN "tasks"."batch" IS 'The expanded batch as received; null when only an ID came (JSON text)';
 COMMENT ON COLUMN "tasks"."status" IS '`pending`, `completed`, `canceled`, `error`, `deleted`, or what the API adds';
 COMMENT ON COLUMN "tasks"."created_at" IS 'When the task was created';
 COMMENT ON COLUMN "tasks"."completed_at" IS 'When the task was completed';
-COMMENT ON COLUMN "tasks"."metadata" IS 'The customer''s own data';
+COMMENT ON COLUMN "tasks"."metadata" IS 'The customer''s own data (JSON text)';
 COMMENT ON COLUMN "tasks"."thread_count" IS 'Length of `threads`; null when absent';
 COMMENT ON COLUMN "tasks"."error_count" IS 'Length of `errors`; null when absent';
 COMMENT ON COLUMN "tasks"."sensitive_content_report_count" IS 'Length of `sensitive_content_reports`; null when absent';
@@ -43,7 +53,7 @@ COMMENT ON COLUMN "tasks"."turn_count" IS 'Rows of this task in `turns`';
 COMMENT ON COLUMN "tasks"."message_count" IS 'Rows of this task in `messages`';
 COMMENT ON COLUMN "tasks"."annotation_count" IS 'Rows of this task in `annotations`';
 COMMENT ON COLUMN "tasks"."attachment_count" IS 'Rows of this task in `attachments`';
-COMMENT ON COLUMN "tasks"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "tasks"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "threads" AS SELECT
     "task_id",
@@ -53,8 +63,8 @@ CREATE OR REPLACE VIEW "threads" AS SELECT
     CAST("turn_count" AS INTEGER) AS "turn_count",
     CAST("submission_count" AS INTEGER) AS "submission_count",
     CAST("annotation_count" AS INTEGER) AS "annotation_count",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('threads.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_count': 'VARCHAR', 'submission_count': 'VARCHAR', 'annotation_count': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('threads.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_count': 'VARCHAR', 'submission_count': 'VARCHAR', 'annotation_count': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "threads" IS 'One row for each thread: a conversation, or one path through a branching one';
 COMMENT ON COLUMN "threads"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "threads"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -63,7 +73,7 @@ COMMENT ON COLUMN "threads"."thread_index" IS 'Place in `threads`, from 0';
 COMMENT ON COLUMN "threads"."turn_count" IS 'Length of `turns`; null when absent';
 COMMENT ON COLUMN "threads"."submission_count" IS 'Length of `submissions`; null when absent';
 COMMENT ON COLUMN "threads"."annotation_count" IS 'Length of `annotations`; null when absent';
-COMMENT ON COLUMN "threads"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "threads"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "submissions" AS SELECT
     "task_id",
@@ -73,8 +83,8 @@ CREATE OR REPLACE VIEW "submissions" AS SELECT
     CAST("submission_index" AS INTEGER) AS "submission_index",
     CAST("submitted_at" AS TIMESTAMP WITH TIME ZONE) AS "submitted_at",
     "contributor_id",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('submissions.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'submission_index': 'VARCHAR', 'submitted_at': 'VARCHAR', 'contributor_id': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('submissions.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'submission_index': 'VARCHAR', 'submitted_at': 'VARCHAR', 'contributor_id': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "submissions" IS 'One row for each submission of a thread by a contributor';
 COMMENT ON COLUMN "submissions"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "submissions"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -83,7 +93,7 @@ COMMENT ON COLUMN "submissions"."thread_index" IS 'Place of the thread in the ta
 COMMENT ON COLUMN "submissions"."submission_index" IS 'Place in `submissions`, from 0';
 COMMENT ON COLUMN "submissions"."submitted_at" IS 'When it was submitted';
 COMMENT ON COLUMN "submissions"."contributor_id" IS 'Who submitted it';
-COMMENT ON COLUMN "submissions"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "submissions"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "turns" AS SELECT
     "task_id",
@@ -95,8 +105,8 @@ CREATE OR REPLACE VIEW "turns" AS SELECT
     CAST("message_count" AS INTEGER) AS "message_count",
     CAST("annotation_count" AS INTEGER) AS "annotation_count",
     CAST("rubric_count" AS INTEGER) AS "rubric_count",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('turns.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_count': 'VARCHAR', 'annotation_count': 'VARCHAR', 'rubric_count': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('turns.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_count': 'VARCHAR', 'annotation_count': 'VARCHAR', 'rubric_count': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "turns" IS 'One row for each turn of a thread';
 COMMENT ON COLUMN "turns"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "turns"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -107,7 +117,7 @@ COMMENT ON COLUMN "turns"."turn_index" IS 'Place in `turns`, from 0';
 COMMENT ON COLUMN "turns"."message_count" IS 'Length of `messages`; null when absent';
 COMMENT ON COLUMN "turns"."annotation_count" IS 'Length of `annotations`; null when absent';
 COMMENT ON COLUMN "turns"."rubric_count" IS 'Length of `rubrics`; null when absent';
-COMMENT ON COLUMN "turns"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "turns"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "messages" AS SELECT
     "task_id",
@@ -132,8 +142,8 @@ CREATE OR REPLACE VIEW "messages" AS SELECT
     CAST("reasoning_count" AS INTEGER) AS "reasoning_count",
     CAST("annotation_count" AS INTEGER) AS "annotation_count",
     CAST("rubric_evaluation_count" AS INTEGER) AS "rubric_evaluation_count",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('messages.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'role': 'VARCHAR', 'source_id': 'VARCHAR', 'text': 'VARCHAR', 'model': 'VARCHAR', 'temperature': 'VARCHAR', 'top_p': 'VARCHAR', 'max_completion_tokens': 'VARCHAR', 'top_k': 'VARCHAR', 'reference_text_count': 'VARCHAR', 'attachment_count': 'VARCHAR', 'chunk_count': 'VARCHAR', 'reasoning_count': 'VARCHAR', 'annotation_count': 'VARCHAR', 'rubric_evaluation_count': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('messages.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'role': 'VARCHAR', 'source_id': 'VARCHAR', 'text': 'VARCHAR', 'model': 'VARCHAR', 'temperature': 'VARCHAR', 'top_p': 'VARCHAR', 'max_completion_tokens': 'VARCHAR', 'top_k': 'VARCHAR', 'reference_text_count': 'VARCHAR', 'attachment_count': 'VARCHAR', 'chunk_count': 'VARCHAR', 'reasoning_count': 'VARCHAR', 'annotation_count': 'VARCHAR', 'rubric_evaluation_count': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "messages" IS 'One row for each message of a turn';
 COMMENT ON COLUMN "messages"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "messages"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -157,7 +167,7 @@ COMMENT ON COLUMN "messages"."chunk_count" IS 'Length of `content.chunks`; null 
 COMMENT ON COLUMN "messages"."reasoning_count" IS 'Length of `content.reasoning`; null when absent';
 COMMENT ON COLUMN "messages"."annotation_count" IS 'Length of `annotations`; null when absent';
 COMMENT ON COLUMN "messages"."rubric_evaluation_count" IS 'Length of `rubric_evaluations`; null when absent';
-COMMENT ON COLUMN "messages"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "messages"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "chunks" AS SELECT
     "task_id",
@@ -172,8 +182,8 @@ CREATE OR REPLACE VIEW "chunks" AS SELECT
     "type",
     "text",
     CAST("annotation_count" AS INTEGER) AS "annotation_count",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('chunks.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'chunk_index': 'VARCHAR', 'type': 'VARCHAR', 'text': 'VARCHAR', 'annotation_count': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('chunks.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'chunk_index': 'VARCHAR', 'type': 'VARCHAR', 'text': 'VARCHAR', 'annotation_count': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "chunks" IS 'One row for each chunk of a message, from `content.chunks`';
 COMMENT ON COLUMN "chunks"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "chunks"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -187,7 +197,7 @@ COMMENT ON COLUMN "chunks"."chunk_index" IS 'Place in `chunks`, from 0';
 COMMENT ON COLUMN "chunks"."type" IS 'The kind of chunk';
 COMMENT ON COLUMN "chunks"."text" IS 'The chunk''s text';
 COMMENT ON COLUMN "chunks"."annotation_count" IS 'Length of `annotations`; null when absent';
-COMMENT ON COLUMN "chunks"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "chunks"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "reference_texts" AS SELECT
     "task_id",
@@ -202,8 +212,8 @@ CREATE OR REPLACE VIEW "reference_texts" AS SELECT
     "content",
     "category",
     "url",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('reference_texts.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'reference_text_index': 'VARCHAR', 'content': 'VARCHAR', 'category': 'VARCHAR', 'url': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('reference_texts.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'reference_text_index': 'VARCHAR', 'content': 'VARCHAR', 'category': 'VARCHAR', 'url': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "reference_texts" IS 'One row for each reference text of a message, from `content.reference_texts`';
 COMMENT ON COLUMN "reference_texts"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "reference_texts"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -217,7 +227,7 @@ COMMENT ON COLUMN "reference_texts"."reference_text_index" IS 'Place in `referen
 COMMENT ON COLUMN "reference_texts"."content" IS 'The text';
 COMMENT ON COLUMN "reference_texts"."category" IS 'What kind of reference it is';
 COMMENT ON COLUMN "reference_texts"."url" IS 'Where it comes from';
-COMMENT ON COLUMN "reference_texts"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "reference_texts"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "reasoning" AS SELECT
     "task_id",
@@ -230,8 +240,8 @@ CREATE OR REPLACE VIEW "reasoning" AS SELECT
     CAST("message_index" AS INTEGER) AS "message_index",
     CAST("reasoning_index" AS INTEGER) AS "reasoning_index",
     "content",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('reasoning.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'reasoning_index': 'VARCHAR', 'content': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('reasoning.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'reasoning_index': 'VARCHAR', 'content': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "reasoning" IS 'One row for each reasoning block of a message, from `content.reasoning`';
 COMMENT ON COLUMN "reasoning"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "reasoning"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -243,7 +253,7 @@ COMMENT ON COLUMN "reasoning"."message_id" IS 'The message, as in `messages.mess
 COMMENT ON COLUMN "reasoning"."message_index" IS 'Place of the message in its turn, from 0';
 COMMENT ON COLUMN "reasoning"."reasoning_index" IS 'Place in `reasoning`, from 0';
 COMMENT ON COLUMN "reasoning"."content" IS 'The text';
-COMMENT ON COLUMN "reasoning"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "reasoning"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "attachments" AS SELECT
     "task_id",
@@ -270,8 +280,8 @@ CREATE OR REPLACE VIEW "attachments" AS SELECT
     CAST("transcript_end" AS DOUBLE) AS "transcript_end",
     "transcript",
     "transcript_url",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('attachments.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'annotation_id': 'VARCHAR', 'source': 'VARCHAR', 'attachment_index': 'VARCHAR', 'name': 'VARCHAR', 'mime_type': 'VARCHAR', 'url': 'VARCHAR', 'scale_url': 'VARCHAR', 'content': 'VARCHAR', 'content_size': 'VARCHAR', 'content_sha256': 'VARCHAR', 'file_size_in_bytes': 'VARCHAR', 'duration': 'VARCHAR', 'transcript_start': 'VARCHAR', 'transcript_end': 'VARCHAR', 'transcript': 'VARCHAR', 'transcript_url': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('attachments.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'annotation_id': 'VARCHAR', 'source': 'VARCHAR', 'attachment_index': 'VARCHAR', 'name': 'VARCHAR', 'mime_type': 'VARCHAR', 'url': 'VARCHAR', 'scale_url': 'VARCHAR', 'content': 'VARCHAR', 'content_size': 'VARCHAR', 'content_sha256': 'VARCHAR', 'file_size_in_bytes': 'VARCHAR', 'duration': 'VARCHAR', 'transcript_start': 'VARCHAR', 'transcript_end': 'VARCHAR', 'transcript': 'VARCHAR', 'transcript_url': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "attachments" IS 'One row for each file: of a message, of an annotation''s value, or of a workspace';
 COMMENT ON COLUMN "attachments"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "attachments"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -297,7 +307,7 @@ COMMENT ON COLUMN "attachments"."transcript_start" IS 'Seconds from the start of
 COMMENT ON COLUMN "attachments"."transcript_end" IS 'Seconds from the start of the audio file';
 COMMENT ON COLUMN "attachments"."transcript" IS 'What is said in the audio file';
 COMMENT ON COLUMN "attachments"."transcript_url" IS 'Where the transcript is';
-COMMENT ON COLUMN "attachments"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "attachments"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "annotations" AS SELECT
     "task_id",
@@ -320,18 +330,18 @@ CREATE OR REPLACE VIEW "annotations" AS SELECT
     from_json("labels", '["VARCHAR"]') AS "labels",
     CAST("not_applicable" AS BOOLEAN) AS "not_applicable",
     CAST("cannot_assess" AS BOOLEAN) AS "cannot_assess",
-    CAST("metadata" AS JSON) AS "metadata",
+    "metadata",
     "criteria",
-    CAST("possible_values" AS JSON) AS "possible_values",
+    "possible_values",
     "value_text",
     CAST("value_int" AS BIGINT) AS "value_int",
     CAST("value_number" AS DOUBLE) AS "value_number",
     CAST("value_bool" AS BOOLEAN) AS "value_bool",
     from_json("value_list", '["VARCHAR"]') AS "value_list",
-    CAST("value_json" AS JSON) AS "value_json",
+    "value_json",
     "value_label",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('annotations.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'chunk_index': 'VARCHAR', 'level': 'VARCHAR', 'annotation_index': 'VARCHAR', 'annotation_id': 'VARCHAR', 'key': 'VARCHAR', 'type': 'VARCHAR', 'title': 'VARCHAR', 'description': 'VARCHAR', 'justification': 'VARCHAR', 'labels': 'VARCHAR', 'not_applicable': 'VARCHAR', 'cannot_assess': 'VARCHAR', 'metadata': 'VARCHAR', 'criteria': 'VARCHAR', 'possible_values': 'VARCHAR', 'value_text': 'VARCHAR', 'value_int': 'VARCHAR', 'value_number': 'VARCHAR', 'value_bool': 'VARCHAR', 'value_list': 'VARCHAR', 'value_json': 'VARCHAR', 'value_label': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('annotations.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'chunk_index': 'VARCHAR', 'level': 'VARCHAR', 'annotation_index': 'VARCHAR', 'annotation_id': 'VARCHAR', 'key': 'VARCHAR', 'type': 'VARCHAR', 'title': 'VARCHAR', 'description': 'VARCHAR', 'justification': 'VARCHAR', 'labels': 'VARCHAR', 'not_applicable': 'VARCHAR', 'cannot_assess': 'VARCHAR', 'metadata': 'VARCHAR', 'criteria': 'VARCHAR', 'possible_values': 'VARCHAR', 'value_text': 'VARCHAR', 'value_int': 'VARCHAR', 'value_number': 'VARCHAR', 'value_bool': 'VARCHAR', 'value_list': 'VARCHAR', 'value_json': 'VARCHAR', 'value_label': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "annotations" IS 'One row for each annotation, at every level of a task';
 COMMENT ON COLUMN "annotations"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "annotations"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -353,17 +363,17 @@ COMMENT ON COLUMN "annotations"."justification" IS 'Why the value was chosen';
 COMMENT ON COLUMN "annotations"."labels" IS 'Names of the possible values, in their order';
 COMMENT ON COLUMN "annotations"."not_applicable" IS 'The question does not apply';
 COMMENT ON COLUMN "annotations"."cannot_assess" IS 'The question could not be answered';
-COMMENT ON COLUMN "annotations"."metadata" IS 'As received';
+COMMENT ON COLUMN "annotations"."metadata" IS 'As received (JSON text)';
 COMMENT ON COLUMN "annotations"."criteria" IS '`metadata.criteria` when it is a string, else its `id`';
-COMMENT ON COLUMN "annotations"."possible_values" IS 'As received';
+COMMENT ON COLUMN "annotations"."possible_values" IS 'As received (JSON text)';
 COMMENT ON COLUMN "annotations"."value_text" IS 'A string value';
 COMMENT ON COLUMN "annotations"."value_int" IS 'An integer value';
 COMMENT ON COLUMN "annotations"."value_number" IS 'The nearest double of any numeric value; the `score` of a `rubric_rating`, the `weight` of a `rubric_criteria`';
 COMMENT ON COLUMN "annotations"."value_bool" IS 'A boolean value';
 COMMENT ON COLUMN "annotations"."value_list" IS 'A value that is a list of strings';
-COMMENT ON COLUMN "annotations"."value_json" IS 'Every value that no other `value_` column holds exactly';
+COMMENT ON COLUMN "annotations"."value_json" IS 'Every value that no other `value_` column holds exactly (JSON text)';
 COMMENT ON COLUMN "annotations"."value_label" IS 'The entry of `labels` that stands where the value stands in `possible_values`';
-COMMENT ON COLUMN "annotations"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "annotations"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "rubrics" AS SELECT
     "task_id",
@@ -375,8 +385,8 @@ CREATE OR REPLACE VIEW "rubrics" AS SELECT
     CAST("rubric_index" AS INTEGER) AS "rubric_index",
     CAST("max_total_score" AS DOUBLE) AS "max_total_score",
     CAST("criterion_count" AS INTEGER) AS "criterion_count",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('rubrics.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'rubric_index': 'VARCHAR', 'max_total_score': 'VARCHAR', 'criterion_count': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('rubrics.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'rubric_index': 'VARCHAR', 'max_total_score': 'VARCHAR', 'criterion_count': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "rubrics" IS 'One row for each rubric of a turn';
 COMMENT ON COLUMN "rubrics"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "rubrics"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -387,7 +397,7 @@ COMMENT ON COLUMN "rubrics"."turn_index" IS 'Place of the turn in its thread, fr
 COMMENT ON COLUMN "rubrics"."rubric_index" IS 'Place in `rubrics`, from 0';
 COMMENT ON COLUMN "rubrics"."max_total_score" IS 'The highest score that the rubric can give';
 COMMENT ON COLUMN "rubrics"."criterion_count" IS 'Length of `criteria_definitions`; null when absent';
-COMMENT ON COLUMN "rubrics"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "rubrics"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "rubric_criteria" AS SELECT
     "task_id",
@@ -402,8 +412,8 @@ CREATE OR REPLACE VIEW "rubric_criteria" AS SELECT
     "criterion",
     CAST("weight" AS DOUBLE) AS "weight",
     CAST("annotation_count" AS INTEGER) AS "annotation_count",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('rubric_criteria.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'rubric_index': 'VARCHAR', 'criterion_index': 'VARCHAR', 'criterion_id': 'VARCHAR', 'criterion': 'VARCHAR', 'weight': 'VARCHAR', 'annotation_count': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('rubric_criteria.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'rubric_index': 'VARCHAR', 'criterion_index': 'VARCHAR', 'criterion_id': 'VARCHAR', 'criterion': 'VARCHAR', 'weight': 'VARCHAR', 'annotation_count': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "rubric_criteria" IS 'One row for each criterion of a rubric, from `criteria_definitions`';
 COMMENT ON COLUMN "rubric_criteria"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "rubric_criteria"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -417,7 +427,7 @@ COMMENT ON COLUMN "rubric_criteria"."criterion_id" IS 'The criterion''s own ID';
 COMMENT ON COLUMN "rubric_criteria"."criterion" IS 'What is asked for';
 COMMENT ON COLUMN "rubric_criteria"."weight" IS 'How much it counts';
 COMMENT ON COLUMN "rubric_criteria"."annotation_count" IS 'Length of `annotations`; null when absent';
-COMMENT ON COLUMN "rubric_criteria"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "rubric_criteria"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "rubric_evaluations" AS SELECT
     "task_id",
@@ -433,8 +443,8 @@ CREATE OR REPLACE VIEW "rubric_evaluations" AS SELECT
     CAST("percentage" AS DOUBLE) AS "percentage",
     CAST("criterion_evaluation_count" AS INTEGER) AS "criterion_evaluation_count",
     CAST("annotation_count" AS INTEGER) AS "annotation_count",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('rubric_evaluations.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'rubric_evaluation_index': 'VARCHAR', 'total_score': 'VARCHAR', 'percentage': 'VARCHAR', 'criterion_evaluation_count': 'VARCHAR', 'annotation_count': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('rubric_evaluations.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'rubric_evaluation_index': 'VARCHAR', 'total_score': 'VARCHAR', 'percentage': 'VARCHAR', 'criterion_evaluation_count': 'VARCHAR', 'annotation_count': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "rubric_evaluations" IS 'One row for each grading of a message by a rubric';
 COMMENT ON COLUMN "rubric_evaluations"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "rubric_evaluations"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -449,7 +459,7 @@ COMMENT ON COLUMN "rubric_evaluations"."total_score" IS 'The score';
 COMMENT ON COLUMN "rubric_evaluations"."percentage" IS 'The score as a percentage';
 COMMENT ON COLUMN "rubric_evaluations"."criterion_evaluation_count" IS 'Length of `criteria_evaluations`; null when absent';
 COMMENT ON COLUMN "rubric_evaluations"."annotation_count" IS 'Length of `annotations`; null when absent';
-COMMENT ON COLUMN "rubric_evaluations"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "rubric_evaluations"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "criterion_evaluations" AS SELECT
     "task_id",
@@ -465,8 +475,8 @@ CREATE OR REPLACE VIEW "criterion_evaluations" AS SELECT
     "criterion_definition_id",
     CAST("score" AS DOUBLE) AS "score",
     CAST("annotation_count" AS INTEGER) AS "annotation_count",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('criterion_evaluations.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'rubric_evaluation_index': 'VARCHAR', 'criterion_evaluation_index': 'VARCHAR', 'criterion_definition_id': 'VARCHAR', 'score': 'VARCHAR', 'annotation_count': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('criterion_evaluations.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'thread_id': 'VARCHAR', 'thread_index': 'VARCHAR', 'turn_id': 'VARCHAR', 'turn_index': 'VARCHAR', 'message_id': 'VARCHAR', 'message_index': 'VARCHAR', 'rubric_evaluation_index': 'VARCHAR', 'criterion_evaluation_index': 'VARCHAR', 'criterion_definition_id': 'VARCHAR', 'score': 'VARCHAR', 'annotation_count': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "criterion_evaluations" IS 'One row for each criterion of a grading, from `criteria_evaluations`';
 COMMENT ON COLUMN "criterion_evaluations"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "criterion_evaluations"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
@@ -481,7 +491,7 @@ COMMENT ON COLUMN "criterion_evaluations"."criterion_evaluation_index" IS 'Place
 COMMENT ON COLUMN "criterion_evaluations"."criterion_definition_id" IS 'The criterion, as in `rubric_criteria.criterion_id`';
 COMMENT ON COLUMN "criterion_evaluations"."score" IS 'The score';
 COMMENT ON COLUMN "criterion_evaluations"."annotation_count" IS 'Length of `annotations`; null when absent';
-COMMENT ON COLUMN "criterion_evaluations"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "criterion_evaluations"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "errors" AS SELECT
     "task_id",
@@ -489,15 +499,15 @@ CREATE OR REPLACE VIEW "errors" AS SELECT
     CAST("error_index" AS INTEGER) AS "error_index",
     "type",
     "message",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('errors.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'error_index': 'VARCHAR', 'type': 'VARCHAR', 'message': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('errors.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'error_index': 'VARCHAR', 'type': 'VARCHAR', 'message': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "errors" IS 'One row for each error of a task';
 COMMENT ON COLUMN "errors"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "errors"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
 COMMENT ON COLUMN "errors"."error_index" IS 'Place in `errors`, from 0';
 COMMENT ON COLUMN "errors"."type" IS 'The kind of error';
 COMMENT ON COLUMN "errors"."message" IS 'What went wrong';
-COMMENT ON COLUMN "errors"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "errors"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "sensitive_content_reports" AS SELECT
     "task_id",
@@ -505,15 +515,15 @@ CREATE OR REPLACE VIEW "sensitive_content_reports" AS SELECT
     CAST("report_index" AS INTEGER) AS "report_index",
     "type",
     "message",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('sensitive_content_reports.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'report_index': 'VARCHAR', 'type': 'VARCHAR', 'message': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('sensitive_content_reports.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'task_id': 'VARCHAR', 'path': 'VARCHAR', 'report_index': 'VARCHAR', 'type': 'VARCHAR', 'message': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "sensitive_content_reports" IS 'One row for each report of sensitive content in a task';
 COMMENT ON COLUMN "sensitive_content_reports"."task_id" IS 'The task that the row belongs to';
 COMMENT ON COLUMN "sensitive_content_reports"."path" IS 'JSON Pointer (RFC 6901) to the row''s object in the task; with `task_id` the primary key';
 COMMENT ON COLUMN "sensitive_content_reports"."report_index" IS 'Place in `sensitive_content_reports`, from 0';
 COMMENT ON COLUMN "sensitive_content_reports"."type" IS 'The kind of content';
 COMMENT ON COLUMN "sensitive_content_reports"."message" IS 'What was found';
-COMMENT ON COLUMN "sensitive_content_reports"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "sensitive_content_reports"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "projects" AS SELECT
     "project_id",
@@ -521,15 +531,15 @@ CREATE OR REPLACE VIEW "projects" AS SELECT
     CAST("created_at" AS TIMESTAMP WITH TIME ZONE) AS "created_at",
     from_json("types", '["VARCHAR"]') AS "types",
     from_json("models", '["VARCHAR"]') AS "models",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('projects.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'project_id': 'VARCHAR', 'name': 'VARCHAR', 'created_at': 'VARCHAR', 'types': 'VARCHAR', 'models': 'VARCHAR', 'extra': 'VARCHAR'});
+    "extra"
+FROM read_csv('projects.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'project_id': 'VARCHAR', 'name': 'VARCHAR', 'created_at': 'VARCHAR', 'types': 'VARCHAR', 'models': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "projects" IS 'One row for each distinct version of an expanded project, in order of first appearance';
 COMMENT ON COLUMN "projects"."project_id" IS 'The project''s ID';
 COMMENT ON COLUMN "projects"."name" IS 'Its name';
 COMMENT ON COLUMN "projects"."created_at" IS 'When it was created';
 COMMENT ON COLUMN "projects"."types" IS 'Kinds of work in the project';
 COMMENT ON COLUMN "projects"."models" IS 'Models that take part';
-COMMENT ON COLUMN "projects"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "projects"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
 CREATE OR REPLACE VIEW "batches" AS SELECT
     "batch_id",
@@ -539,9 +549,9 @@ CREATE OR REPLACE VIEW "batches" AS SELECT
     CAST("created_at" AS TIMESTAMP WITH TIME ZONE) AS "created_at",
     CAST("completed_at" AS TIMESTAMP WITH TIME ZONE) AS "completed_at",
     "callback",
-    CAST("metadata" AS JSON) AS "metadata",
-    CAST("extra" AS JSON) AS "extra"
-FROM read_csv('batches.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2147483648, columns = {'batch_id': 'VARCHAR', 'name': 'VARCHAR', 'project_id': 'VARCHAR', 'status': 'VARCHAR', 'created_at': 'VARCHAR', 'completed_at': 'VARCHAR', 'callback': 'VARCHAR', 'metadata': 'VARCHAR', 'extra': 'VARCHAR'});
+    "metadata",
+    "extra"
+FROM read_csv('batches.csv', header = true, auto_detect = false, delim = ',', quote = '"', escape = '"', new_line = '\n', nullstr = '', allow_quoted_nulls = false, max_line_size = 2097152, columns = {'batch_id': 'VARCHAR', 'name': 'VARCHAR', 'project_id': 'VARCHAR', 'status': 'VARCHAR', 'created_at': 'VARCHAR', 'completed_at': 'VARCHAR', 'callback': 'VARCHAR', 'metadata': 'VARCHAR', 'extra': 'VARCHAR'});
 COMMENT ON VIEW "batches" IS 'One row for each distinct version of an expanded batch, in order of first appearance';
 COMMENT ON COLUMN "batches"."batch_id" IS 'The batch''s ID';
 COMMENT ON COLUMN "batches"."name" IS 'Its name';
@@ -550,23 +560,47 @@ COMMENT ON COLUMN "batches"."status" IS '`staging`, `in_progress`, `completed`, 
 COMMENT ON COLUMN "batches"."created_at" IS 'When the batch was created';
 COMMENT ON COLUMN "batches"."completed_at" IS 'When the batch was completed';
 COMMENT ON COLUMN "batches"."callback" IS 'Where the API reports completed tasks';
-COMMENT ON COLUMN "batches"."metadata" IS 'The customer''s own data';
-COMMENT ON COLUMN "batches"."extra" IS 'What has no column or does not fit its column: a JSON object, or null';
+COMMENT ON COLUMN "batches"."metadata" IS 'The customer''s own data (JSON text)';
+COMMENT ON COLUMN "batches"."extra" IS 'What has no column or does not fit its column: a JSON object, or null (JSON text)';
 
--- A message with the annotations on it:
---     SELECT m.role, m.text, a.key, a.value_label, a.justification
---     FROM messages m JOIN annotations a USING (task_id, message_id)
---     WHERE a.level = 'message';
+CREATE OR REPLACE VIEW "annotated_messages" AS SELECT
+    a.task_id,
+    m.model,
+    m.role,
+    m.text,
+    a.level,
+    a.key,
+    a.type,
+    coalesce(
+        a.value_text,
+        CAST(a.value_bool AS VARCHAR),
+        CAST(a.value_int AS VARCHAR),
+        a.value_json,
+        CAST(a.value_number AS VARCHAR),
+        CAST(to_json(a.value_list) AS VARCHAR)
+    ) AS "value",
+    a.value_label,
+    a.message_id,
+    a.path
+FROM annotations a LEFT JOIN messages m ON m.task_id = a.task_id AND m.message_id = a.message_id
+WHERE a.message_id IS NOT NULL;
+COMMENT ON VIEW "annotated_messages" IS 'One row for each annotation with a message_id: on a message, its chunks, or its evaluations';
+COMMENT ON COLUMN "annotated_messages"."value" IS 'The value of the annotation as text, whatever its type; lists and objects are JSON text';
+
+-- Answers about messages, by model:
+--     SELECT model, key, coalesce(value_label, value) AS answer, count(*) AS answers
+--     FROM annotated_messages
+--     GROUP BY ALL ORDER BY answers DESC, model, key, answer;
+
 -- A conversation as one text:
---     SELECT task_id, thread_index, string_agg(role || ': ' || text, chr(10) ORDER BY turn_index, message_index)
---     FROM messages GROUP BY ALL;
+--     SELECT task_id, thread_index, string_agg(role || ': ' || text, chr(10) ORDER BY turn_index, message_index) AS conversation
+--     FROM messages
+--     GROUP BY ALL;
+
 -- Scores by model, criterion by criterion:
---     SELECT m.model, c.criterion, avg(e.score)
+--     SELECT m.model, c.criterion, avg(e.score) AS mean_score
 --     FROM criterion_evaluations e
 --     JOIN messages m USING (task_id, message_id)
 --     JOIN rubric_criteria c ON c.criterion_id = e.criterion_definition_id
 --         AND (c.task_id, c.thread_index, c.turn_index) = (e.task_id, e.thread_index, e.turn_index)
 --     GROUP BY ALL;
--- Tasks that are not done, by project:
---     SELECT project_id, task_id, status, created_at FROM tasks
---     WHERE status IS DISTINCT FROM 'completed' ORDER BY project_id, created_at;

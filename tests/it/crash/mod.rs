@@ -17,7 +17,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use scale_export::event::Events;
-use scale_export::output::{OutputDirectory, is_pending};
+use scale_export::output::{Format, OutputDirectory, Selection, is_pending};
 use scale_export::sandbox::{Sandbox, SandboxConfig};
 use scale_export::verify::{Verified, verify};
 use serde_json::Value;
@@ -130,7 +130,11 @@ impl Scenario {
             // On a copy, so that the program has it to do itself.
             let copied = out.with_extension("recovered");
             copy(out, &copied);
-            let recovered = OutputDirectory::open(&copied, false, &[]);
+            let all = Selection {
+                format: Format::Parquet,
+                names: &[],
+            };
+            let recovered = OutputDirectory::open(&copied, all, false);
             assert!(recovered.unwrap().recovered().is_some(), "{what}");
             self.assert_is_whole(&copied, what);
             fs::remove_dir_all(&copied).unwrap();
