@@ -5,11 +5,13 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use scale_export::ids::{ListFormat, read_bytes};
 
-const FORMATS: [ListFormat; 4] = [
+const FORMATS: [ListFormat; 6] = [
     ListFormat::Text,
     ListFormat::Csv,
     ListFormat::JsonLines,
     ListFormat::Parquet,
+    ListFormat::Tsv,
+    ListFormat::Json,
 ];
 
 fn let_guarded_panics_be_caught() {
@@ -35,7 +37,8 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(ids.position(id), Some(position));
         }
         // What is published as the list is the same list.
-        let again = read_bytes(ListFormat::Published, ids.to_lines().into());
+        let lines: String = ids.lines().collect();
+        let again = read_bytes(ListFormat::Published, lines.into());
         assert!(
             again
                 .expect("a published list is a list")

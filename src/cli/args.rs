@@ -62,10 +62,12 @@ pub(super) enum SchemaFormat {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Tasks")]
 pub(super) struct ExportArgs {
-    /// File of task IDs, one a line; `-` is standard input; .csv, .jsonl and .parquet files are read
-    /// from their `task_id` column
+    /// File of task IDs, one per line; `-` is standard input; .csv, .tsv, .jsonl, .json and .parquet files are
+    /// read from a column; .gz and .zst of each
     #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_IDS")]
     pub(super) ids: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) list: ListArgs,
     /// One task ID; may be repeated
     #[arg(long, value_name = "ID", env = "SCALE_EXPORT_ID")]
     pub(super) id: Vec<String>,
@@ -195,6 +197,14 @@ pub(super) struct ExportArgs {
     pub(super) display: DisplayArgs,
 }
 
+/// How lists of IDs are read.
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Column of IDs in .csv, .tsv, .jsonl, .json and .parquet files; case, `_`, `-` and spaces do not matter
+    #[arg(long, value_name = "NAME", default_value = crate::ids::DEFAULT_COLUMN, env = "SCALE_EXPORT_ID_COLUMN")]
+    pub(super) id_column: String,
+}
+
 /// Where tables go, and how.
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
@@ -318,6 +328,8 @@ pub(super) struct FlattenArgs {
     /// File of task IDs: which tasks, in which order; as the sources have them when left out
     #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_IDS")]
     pub(super) ids: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) list: ListArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]

@@ -11,11 +11,12 @@ use super::checker::Checker;
 use super::jobs::{run, tell_dry_run, tell_export, with_summary};
 use super::run::{Failure, KEY_VARIABLE, UsageError};
 use crate::error::Exit;
+use crate::event::{Event, Events};
 use crate::export::{ExportOptions, Refresh, dry_run, export};
 use crate::fetch::{
     CheckBody, FetchOptions, ListFilter, ListKind, ListSource, MaxFailures, Plan, Rate,
 };
-use crate::ids::{IdList, read_ids};
+use crate::ids::{ReadIds, SkippedCells, read_ids};
 use crate::output::Format;
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::tables;
@@ -42,7 +43,7 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
             .then(|| Sandbox::start(SandboxConfig::default()))
             .transpose()
             .map_err(|error| Box::new(error) as Failure)?;
-        let options = export_options(args, sandbox.as_ref())?;
+        let (options, skipped) = export_options(args, sandbox.as_ref())?;
         let checker: Arc<dyn CheckBody> = Arc::new(Checker::new(
             options.keep_secrets,
             options.fetch.api_key.clone(),
@@ -51,14 +52,20 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
             return run(
                 &args.display,
                 false,
-                |events, stop| dry_run(&options, &checker, events, stop),
+                |events, stop| {
+                    warn_of_skipped(&skipped, events);
+                    dry_run(&options, &checker, events, stop)
+                },
                 |done, signals| tell_dry_run(done, signals, &args.display),
             );
         }
         run(
             &args.display,
             false,
-            |events, stop| export(&options, &checker, events, stop),
+            |events, stop| {
+                warn_of_skipped(&skipped, events);
+                export(&options, &checker, events, stop)
+            },
             |ended, signals| {
                 tell_export(
                     ended,
@@ -72,7 +79,18 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
     })
 }
 
-fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<ExportOptions, Failure> {
+/// Reports the cells of lists that hold no ID.
+pub(super) fn warn_of_skipped(skipped: &[SkippedCells], events: &Events) {
+    for cells in skipped {
+        events.send(Event::Warning(cells.to_string()));
+    }
+}
+
+/// The options of an export, and what was skipped in the lists of IDs.
+fn export_options(
+    args: &ExportArgs,
+    sandbox: Option<&Sandbox>,
+) -> Result<(ExportOptions, Vec<SkippedCells>), Failure> {
     let usage = |error: UsageError| Box::new(error) as Failure;
     if args.api_key.is_some() {
         return Err(usage(UsageError::KeyOnCommandLine));
@@ -89,10 +107,11 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
         format,
         tables,
     } = output(&args.output)?;
-    let ids = if lists.is_empty() {
-        read_ids(&args.ids, &args.id).map_err(|error| Box::new(error) as Failure)?
+    let ReadIds { ids, skipped } = if lists.is_empty() {
+        read_ids(&args.ids, &args.id, &args.list.id_column)
+            .map_err(|error| Box::new(error) as Failure)?
     } else {
-        IdList::default()
+        ReadIds::default()
     };
     let (base_url, api_key) = match sandbox {
         Some(sandbox) => (
@@ -116,7 +135,7 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
             .cloned()
             .collect()
     };
-    Ok(ExportOptions {
+    let options = ExportOptions {
         ids,
         lists,
         out: out.clone(),
@@ -158,7 +177,8 @@ fn export_options(args: &ExportArgs, sandbox: Option<&Sandbox>) -> Result<Export
             ca_file: args.ca_file.clone(),
             proxy: sandbox.is_none(),
         },
-    })
+    };
+    Ok((options, skipped))
 }
 
 /// The lists that the tasks are taken from, if they are.

@@ -5,13 +5,13 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::args::{FlattenArgs, VerifyArgs};
-use super::export::{Output, output};
+use super::export::{Output, output, warn_of_skipped};
 use super::jobs::{run, say, tell_export, tell_stopped, with_summary, write_summary};
 use super::run::Failure;
 use super::summary;
 use crate::error::Exit;
 use crate::export::{Ended, FlattenOptions, flatten};
-use crate::ids::read_ids;
+use crate::ids::{ReadIds, read_ids};
 use crate::verify::{Verified, verify};
 
 /// Makes tables from raw responses.
@@ -30,10 +30,14 @@ pub(super) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
             format,
             tables,
         } = output(&args.output)?;
-        let ids = (!args.ids.is_empty())
-            .then(|| read_ids(&args.ids, &[]))
+        let read = (!args.ids.is_empty())
+            .then(|| read_ids(&args.ids, &[], &args.list.id_column))
             .transpose()
             .map_err(|error| Box::new(error) as Failure)?;
+        let (ids, skipped) = match read {
+            Some(ReadIds { ids, skipped }) => (Some(ids), skipped),
+            None => (None, Vec::new()),
+        };
         let options = FlattenOptions {
             sources: args.sources.clone(),
             ids,
@@ -46,7 +50,10 @@ pub(super) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
         run(
             &args.display,
             true,
-            |events, stop| flatten(&options, events, stop),
+            |events, stop| {
+                warn_of_skipped(&skipped, events);
+                flatten(&options, events, stop)
+            },
             |ended, signals| match ended {
                 Ended::Stopped { .. } => {
                     let message = "interrupted: nothing was published";

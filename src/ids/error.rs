@@ -1,72 +1,251 @@
-//! What can be wrong with a list of IDs. Depends on `error`.
+//! What can be wrong with a list of IDs.
+
+use std::fmt;
+use std::io;
 
 use thiserror::Error;
 
+use super::format::{Compression, Content};
+use super::mistake::{Mistake, MistakeKind};
+use super::shown::{shown, shown_columns};
+use super::{InvalidId, Place};
 use crate::error::{Exit, Explain};
+use crate::event::bytes_text;
+use crate::json::JsonError;
+use crate::reader::UnusableType;
 
-/// Why the IDs could not be read. Nothing has been asked of the API then.
+/// Why the IDs could not be read. No request was sent then. Files are as given and printable; `-` is standard input.
 #[derive(Debug, Error)]
 pub enum IdsError {
-    /// The file could not be read.
-    #[error("could not read IDs from `{file}`: {cause}")]
+    /// The file could not be opened or read.
+    #[error("could not read IDs from `{file}`: {error}")]
     Read {
-        /// As given; `-` is standard input.
+        /// The list.
+        file: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file could not be decompressed.
+    #[error("could not decompress `{file}` ({compression}): {error}")]
+    Decompress {
+        /// The list.
+        file: String,
+        /// How it is compressed.
+        compression: Compression,
+        /// Why.
+        error: io::Error,
+    },
+    /// A list that must be read out of order could not be copied into a temporary file.
+    #[error("could not copy `{file}` into a temporary file: {error}")]
+    Copy {
+        /// The list.
+        file: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// A list that must be read out of order is too large to be copied.
+    #[error("could not copy `{file}` into a temporary file: it is over {} decompressed", bytes_text(*.limit))]
+    TooLarge {
+        /// The list.
+        file: String,
+        /// Bytes that it may have.
+        limit: u64,
+    },
+    /// The file is of another kind than lists are.
+    #[error("could not read IDs from `{file}`: {content}")]
+    Content {
+        /// The list.
+        file: String,
+        /// What it is.
+        content: Content,
+    },
+    /// A line, row or element is not as it should be.
+    #[error("could not read IDs from `{file}`, {place}: {cause}")]
+    Record {
+        /// The list.
+        file: String,
+        /// Where.
+        place: Place,
+        /// What is wrong with it.
+        cause: BadRecord,
+    },
+    /// There is no column of IDs.
+    #[error("could not read IDs from `{file}`: it has no column `{}`, only {}", shown(.wanted), shown_columns(.columns))]
+    Column {
+        /// The list.
+        file: String,
+        /// The column that is needed.
+        wanted: String,
+        /// The columns that there are.
+        columns: Vec<String>,
+    },
+    /// Several columns may be meant.
+    #[error("could not read IDs from `{file}`: the columns `{}` and `{}` both match `{}`", shown(.first), shown(.second), shown(.wanted))]
+    Ambiguous {
+        /// The list.
+        file: String,
+        /// The column that is needed.
+        wanted: String,
+        /// One column.
+        first: String,
+        /// Another column.
+        second: String,
+    },
+    /// The column holds something else than IDs.
+    #[error("could not read IDs from `{file}`: its column `{}` holds {found}", shown(.column))]
+    ColumnType {
+        /// The list.
+        file: String,
+        /// The column.
+        column: String,
+        /// The type of its values.
+        found: UnusableType,
+    },
+    /// The file does not follow its format.
+    #[error("could not read IDs from `{file}`: {cause}")]
+    Damaged {
+        /// The list.
         file: String,
         /// Why.
         cause: String,
     },
-    /// A line or record holds something that cannot be an ID.
-    #[error("could not read IDs from `{file}`, {what} {number}: {cause}")]
-    Line {
-        /// As given.
-        file: String,
-        /// "line" or "row".
-        what: &'static str,
-        /// From 1.
-        number: u64,
-        /// What is wrong with it.
-        cause: String,
-    },
-    /// There is no column of IDs.
-    #[error("could not read IDs from `{file}`: it has no column `task_id`, only {columns}")]
-    Column {
-        /// As given.
-        file: String,
-        /// What there is.
-        columns: String,
-    },
-    /// An `--id` that cannot be one.
+    /// An `--id` that cannot be used.
     #[error("could not use `--id`: {cause}")]
     Id {
         /// What is wrong with it.
-        cause: String,
+        cause: InvalidId,
     },
-    /// Not a single ID.
+    /// There is not a single ID.
     #[error("could not find any task ID in {given}")]
     Empty {
-        /// Where was looked.
+        /// The lists.
         given: String,
     },
+}
+
+/// What is wrong with a line, row or element of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadRecord {
+    /// The text cannot be used as an ID.
+    Id(InvalidId),
+    /// The line of a plain-text list is more likely a mistake than an ID.
+    Mistake(Mistake),
+    /// It is not UTF-8.
+    NotUtf8,
+    /// It has more bytes than are read at once.
+    TooLong {
+        /// Bytes that it may have.
+        limit: u64,
+    },
+    /// A quoted cell has no end.
+    UnclosedQuote,
+    /// It is not valid JSON.
+    Json(JsonError),
+    /// The JSON array has no end.
+    UnclosedArray,
+    /// Something follows the JSON array.
+    AfterArray,
+    /// The JSON value is neither a string nor an integer.
+    JsonType(&'static str),
+    /// The JSON string contains half of a surrogate pair, which UTF-8 cannot hold.
+    LoneSurrogate,
+}
+
+impl fmt::Display for BadRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(cause) => cause.fmt(f),
+            Self::Mistake(mistake) => mistake.fmt(f),
+            Self::NotUtf8 => f.write_str("it is not UTF-8"),
+            Self::TooLong { limit } => write!(f, "it is over {} long", bytes_text(*limit)),
+            Self::UnclosedQuote => f.write_str("a quoted cell begins here and has no end"),
+            Self::Json(error) => error.fmt(f),
+            Self::UnclosedArray => f.write_str("the file ends inside the array"),
+            Self::AfterArray => f.write_str("something follows the end of the array"),
+            Self::JsonType(found) => write!(f, "the ID is {found}, not a string or an integer"),
+            Self::LoneSurrogate => f.write_str("the ID contains half of a surrogate pair"),
+        }
+    }
+}
+
+impl BadRecord {
+    fn hint(&self, place: Place) -> String {
+        match self {
+            Self::Mistake(mistake) => mistake.hint(),
+            Self::NotUtf8 => "save the file as UTF-8".into(),
+            Self::UnclosedQuote => "close the quotation marks, or double those inside a cell".into(),
+            Self::Json(_) | Self::AfterArray if matches!(place, Place::Line(_)) => {
+                "a .jsonl file has one JSON value per line; a .json file may have one array instead"
+                    .into()
+            }
+            Self::Json(_) | Self::UnclosedArray | Self::AfterArray => {
+                "a .json file has one array of IDs, or of objects".into()
+            }
+            Self::JsonType(_) => {
+                "write IDs as strings (in pandas, whole tables as `to_json(path, orient=\"records\")`)"
+                    .into()
+            }
+            Self::LoneSurrogate => "write the list again; UTF-8 cannot hold this text".into(),
+            Self::Id(_) | Self::TooLong { .. } => match place {
+                Place::Line(_) => {
+                    "give one ID per line, or a .csv, .jsonl or .parquet file with a column of IDs"
+                        .into()
+                }
+                Place::Row(_) | Place::Element(_) => {
+                    "choose the column of IDs with --id-column".into()
+                }
+            },
+        }
+    }
 }
 
 impl Explain for IdsError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Read { cause, .. } if cause.contains("UTF-16") => "save the file as UTF-8".into(),
             Self::Read { .. } => "give a readable file, or `-` for standard input".into(),
-            Self::Line { .. } => {
-                "give one ID a line, or a .csv, .jsonl or .parquet file with a column `task_id`"
-                    .into()
+            Self::Decompress { .. } => "the file is damaged or cut short: write it again".into(),
+            Self::Copy { .. } => "make space in the directory for temporary files (TMPDIR)".into(),
+            Self::TooLarge { .. } => "decompress the file first".into(),
+            Self::Content { content, .. } => content.hint(),
+            Self::Record { cause, place, .. } => cause.hint(*place),
+            Self::Column { columns, .. } => {
+                let choose = "choose the column of IDs with --id-column";
+                if columns.len() > 1 {
+                    choose.into()
+                } else {
+                    format!("{choose}; a list without a header is plain text (.txt)")
+                }
             }
-            Self::Column { .. } => "name the column of IDs `task_id`".into(),
+            Self::Ambiguous { first, second, .. } if first == second => {
+                "rename one of the columns".into()
+            }
+            Self::Ambiguous { .. } => "choose one of them with --id-column".into(),
+            Self::ColumnType { found, .. } => match found {
+                UnusableType::Float => "save the column as text or integers; in pandas, missing values turn integers into floats, `astype(\"Int64\")` turns them back".into(),
+                _ => "save the column as text, or choose another one with --id-column".into(),
+            },
+            Self::Damaged { .. } => "write the file again, or name it by its format".into(),
             Self::Id { .. } => "give one ID with each --id".into(),
             Self::Empty { .. } => {
-                "give one ID a line; blank lines and lines that begin with # do not count".into()
+                "give one ID per line; blank lines and lines that begin with # do not count".into()
             }
         })
     }
 
     fn exit(&self) -> Exit {
         Exit::Usage
+    }
+}
+
+impl IdsError {
+    /// The kind of mistake, if a line looks like one.
+    pub fn mistake(&self) -> Option<MistakeKind> {
+        match self {
+            Self::Record {
+                cause: BadRecord::Mistake(mistake),
+                ..
+            } => Some(mistake.kind),
+            _ => None,
+        }
     }
 }

@@ -1,15 +1,35 @@
-//! The list of task IDs, in the order of first appearance. `read` knows the file formats.
-//! Depends on nothing of this crate but `json` and `error`.
+//! The list of task IDs, in the order of first appearance, and its readers: `read` opens a list, and one file for
+//! each format reads it.
 
+mod column;
 mod error;
+mod format;
+mod json_list;
+mod lines;
+mod list;
+mod mistake;
+mod parquet_list;
 mod read;
+mod records;
+mod separated;
+mod shown;
+mod source;
+#[cfg(test)]
+mod tests;
+mod text;
 
 use std::hash::BuildHasher as _;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-pub use error::IdsError;
-pub use read::{ListFormat, read_bytes, read_ids, read_published};
+pub use error::{BadRecord, IdsError};
+pub use format::{Compression, Content, ListFormat};
+pub use list::{Place, SkippedCells};
+pub use mistake::{Mistake, MistakeKind};
+pub use read::{ReadIds, read_bytes, read_ids, read_published};
+
+/// The column of a list that holds the IDs, unless another one is named.
+pub const DEFAULT_COLUMN: &str = "task_id";
 
 /// Bytes of an ID at most. IDs are opaque; this only tells them from data that came here by mistake.
 pub const MAX_ID_BYTES: usize = 1024;
@@ -27,17 +47,22 @@ pub struct IdList {
     duplicates: u64,
 }
 
-/// Why a text cannot be an ID.
+/// Why a text cannot be used as an ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoId {
+pub enum InvalidId {
+    /// It has no characters.
     Empty,
+    /// It has more than [`MAX_ID_BYTES`].
     TooLong,
+    /// It contains a control character.
     Control,
+    /// It contains white space.
     WhiteSpace,
+    /// The list is full.
     TooMany,
 }
 
-impl std::fmt::Display for NoId {
+impl std::fmt::Display for InvalidId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Empty => f.write_str("it is empty"),
@@ -50,34 +75,34 @@ impl std::fmt::Display for NoId {
 }
 
 /// IDs are never matched against a pattern; only what no request could carry is refused.
-fn validate(id: &str) -> Result<(), NoId> {
+fn validate(id: &str) -> Result<(), InvalidId> {
     if id.is_empty() {
-        Err(NoId::Empty)
+        Err(InvalidId::Empty)
     } else if id.len() > MAX_ID_BYTES {
-        Err(NoId::TooLong)
+        Err(InvalidId::TooLong)
     } else if id.contains(char::is_whitespace) {
-        Err(NoId::WhiteSpace)
+        Err(InvalidId::WhiteSpace)
     } else if id.contains(char::is_control) {
-        Err(NoId::Control)
+        Err(InvalidId::Control)
     } else {
         Ok(())
     }
 }
 
-/// Can this be no ID?
+/// Whether a text cannot be used as an ID.
 pub(crate) fn is_invalid(id: &str) -> bool {
     validate(id).is_err()
 }
 
 impl IdList {
     /// Adds an ID, or counts it as a duplicate.
-    pub(crate) fn add(&mut self, id: &str) -> Result<(), NoId> {
+    pub(crate) fn add(&mut self, id: &str) -> Result<(), InvalidId> {
         validate(id)?;
         if self.position(id).is_some() {
             self.duplicates += 1;
             return Ok(());
         }
-        let position = u32::try_from(self.ends.len()).map_err(|_| NoId::TooMany)?;
+        let position = u32::try_from(self.ends.len()).map_err(|_| InvalidId::TooMany)?;
         self.text.push_str(id);
         self.ends.push(self.text.len());
         let Self {

@@ -1,12 +1,13 @@
 //! Reads tables back, as they were published: batch by batch, in memory that does not grow with the
 //! file. What is not exactly as this tool writes it is an error with its place.
-//! Depends on `tables` and `output` for the formats; its `parquet` is the only reader that names that
-//! crate.
+//! `text_column` reads one column of any Parquet file.
+//! Depends on `tables` and `output` for the formats.
 
 mod csv;
 mod error;
 mod guard;
 mod parquet;
+mod text_column;
 
 use std::fs::File;
 use std::io::Read;
@@ -15,7 +16,7 @@ use bytes::{Buf as _, Bytes};
 
 pub use error::ReadError;
 pub use guard::is_guarded;
-pub use parquet::{ColumnError, each_text};
+pub use text_column::{ColumnError, UnusableType, each_text};
 
 use crate::output::Format;
 use crate::tables::{Rows, TableInfo};

@@ -1,16 +1,13 @@
-//! Parquet: tables, and single columns of text from files of others. With `output::parquet` the only
-//! file that names the `parquet` crate. Depends on the files of this folder and `tables`.
+//! Parquet tables as this tool writes them.
 
 use std::fs::File;
 use std::io::Read;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _};
-use arrow::datatypes::DataType;
 use bytes::Bytes;
+use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::arrow::{ArrowSchemaConverter, ProjectionMask};
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::ParquetStatisticsPolicy;
 use parquet::file::reader::{ChunkReader, Length};
@@ -157,70 +154,6 @@ impl Iterator for Tables {
             let wrong = |column| damaged(format!("column `{column}` is of another type"));
             Rows::of(self.table, batch).map_err(wrong)
         }))
-    }
-}
-
-/// Why a column of text could not be read.
-#[derive(Debug)]
-pub enum ColumnError<E> {
-    /// There is none of the name, only these.
-    Missing(Vec<String>),
-    /// It is not text but this.
-    Type(DataType),
-    /// The file makes no sense.
-    Damaged(String),
-    /// What was made of a value.
-    Value(E),
-}
-
-/// Shows every value of a column of text, with its row from 1; null values are passed over.
-pub fn each_text<E>(
-    input: Input,
-    name: &str,
-    mut see: impl FnMut(u64, &str) -> Result<(), E>,
-) -> Result<(), ColumnError<E>> {
-    let failed = |error: &dyn std::fmt::Display| ColumnError::Damaged(error.to_string());
-    let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new(input))
-        .map_err(ColumnError::Damaged)?
-        .map_err(|error| failed(&error))?;
-    let fields = builder.schema().fields().iter();
-    let columns: Vec<String> = fields.map(|field| field.name().clone()).collect();
-    let column = columns.iter().position(|column| column == name);
-    let Some(column) = column else {
-        return Err(ColumnError::Missing(columns));
-    };
-    let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
-    let mut batches = guarded(|| builder.with_projection(mask).build())
-        .map_err(ColumnError::Damaged)?
-        .map_err(|error| failed(&error))?;
-    let mut row = 0;
-    while let Some(batch) = guarded(|| batches.next()).map_err(ColumnError::Damaged)? {
-        let batch = batch.map_err(|error| failed(&error))?;
-        let Some(array) = batch.columns().first() else {
-            continue;
-        };
-        let is_text = matches!(
-            array.data_type(),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-        );
-        if !is_text {
-            return Err(ColumnError::Type(array.data_type().clone()));
-        }
-        for index in 0..array.len() {
-            row += 1;
-            if !array.is_null(index) {
-                see(row, text(array, index)).map_err(ColumnError::Value)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn text(array: &ArrayRef, index: usize) -> &str {
-    match array.data_type() {
-        DataType::Utf8 => array.as_string::<i32>().value(index),
-        DataType::LargeUtf8 => array.as_string::<i64>().value(index),
-        _ => array.as_string_view().value(index),
     }
 }
 

@@ -20,6 +20,7 @@ mod faults;
 mod flatten;
 mod golden;
 mod hard;
+mod id_lists;
 mod interrupt;
 mod lists;
 mod network;

@@ -1,0 +1,75 @@
+//! Finds the column of IDs by its name.
+
+/// Why no column could be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoColumn {
+    /// No name matches.
+    Missing,
+    /// The names at these two positions match equally well.
+    Ambiguous(usize, usize),
+}
+
+/// The position of the column with a name. An exact match wins over one that differs in case, `_`, `-` and spaces.
+pub(super) fn find_column<'n>(
+    wanted: &str,
+    names: impl Iterator<Item = &'n str> + Clone,
+) -> Result<usize, NoColumn> {
+    let wanted = wanted.trim();
+    let only = |is_match: &dyn Fn(&str) -> bool| {
+        let mut matches = names
+            .clone()
+            .enumerate()
+            .filter(|(_, name)| is_match(name.trim()))
+            .map(|(position, _)| position);
+        match (matches.next(), matches.next()) {
+            (Some(first), Some(second)) => Err(NoColumn::Ambiguous(first, second)),
+            (first, _) => first.ok_or(NoColumn::Missing),
+        }
+    };
+    match only(&|name| name == wanted) {
+        Err(NoColumn::Missing) => only(&|name| is_same_name(name, wanted)),
+        found => found,
+    }
+}
+
+/// Whether two names differ in case, `_`, `-` and white space only.
+pub(super) fn is_same_name(one: &str, other: &str) -> bool {
+    letters(one).eq(letters(other))
+}
+
+fn letters(name: &str) -> impl Iterator<Item = char> {
+    name.chars()
+        .filter(|character| !matches!(character, '_' | '-') && !character.is_whitespace())
+        .flat_map(char::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exact_name_wins_and_two_others_are_ambiguous() {
+        let find = |wanted, names: &[&str]| find_column(wanted, names.iter().copied());
+        for name in [
+            "task_id",
+            "Task ID",
+            "Task_ID",
+            "taskId",
+            "TASK-ID",
+            " task_id ",
+        ] {
+            assert_eq!(find("task_id", &["x", name]), Ok(1), "{name}");
+        }
+        assert_eq!(find("task_id", &["taskId", "task_id"]), Ok(1));
+        assert_eq!(
+            find("task_id", &["taskId", "x", "Task ID"]),
+            Err(NoColumn::Ambiguous(0, 2))
+        );
+        assert_eq!(
+            find("task_id", &["task_id", "task_id"]),
+            Err(NoColumn::Ambiguous(0, 1))
+        );
+        assert_eq!(find("task_id", &["task", "id"]), Err(NoColumn::Missing));
+        assert_eq!(find("", &["task_id"]), Err(NoColumn::Missing));
+    }
+}

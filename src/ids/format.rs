@@ -1,0 +1,180 @@
+//! What a list is: its format by the name of the file, its compression and encoding by its first bytes.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::Path;
+
+/// The format of a list of IDs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListFormat {
+    /// One ID per line.
+    Text,
+    /// CSV with a column of IDs; the separator is found in the header.
+    Csv,
+    /// The same with tabs.
+    Tsv,
+    /// One JSON value per line: an object with a key for the ID, a string or an integer.
+    JsonLines,
+    /// One JSON array of such values.
+    Json,
+    /// Parquet with a column of IDs.
+    Parquet,
+    /// As this tool publishes it.
+    Published,
+}
+
+impl ListFormat {
+    /// The format by the ending of the file's name, before `.gz` or `.zst`.
+    pub(super) fn of(path: &Path) -> Self {
+        let extension = |path: &Path| {
+            let extension = path.extension().and_then(OsStr::to_str);
+            extension.unwrap_or_default().to_ascii_lowercase()
+        };
+        let ending = match extension(path).as_str() {
+            "gz" | "zst" => extension(&path.with_extension("")),
+            ending => ending.to_owned(),
+        };
+        match ending.as_str() {
+            "csv" => Self::Csv,
+            "tsv" => Self::Tsv,
+            "jsonl" | "ndjson" => Self::JsonLines,
+            "json" => Self::Json,
+            "parquet" => Self::Parquet,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// How a list is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// gzip, of one or several members.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+impl Compression {
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        match Content::of(head) {
+            Some(Content::Compressed(compression)) => Some(compression),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        })
+    }
+}
+
+/// What the first bytes of a file show that is not UTF-8 text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Compressed in a way that is read.
+    Compressed(Compression),
+    /// UTF-16.
+    Utf16,
+    /// Parquet.
+    Parquet,
+    /// An Excel workbook, or another ZIP archive.
+    Zip,
+    /// An old Excel workbook.
+    Excel,
+    /// Compressed with xz or bzip2.
+    OtherCompression,
+}
+
+/// First bytes of files. None of them can begin a list in UTF-8, except `BZh` and `PAR1`, which no ID begins with.
+const SIGNATURES: [(&[u8], Content); 9] = [
+    (b"\x1f\x8b", Content::Compressed(Compression::Gzip)),
+    (b"\x28\xb5\x2f\xfd", Content::Compressed(Compression::Zstd)),
+    (b"\xff\xfe", Content::Utf16),
+    (b"\xfe\xff", Content::Utf16),
+    (b"PAR1", Content::Parquet),
+    (b"PK\x03\x04", Content::Zip),
+    (b"\xd0\xcf\x11\xe0", Content::Excel),
+    (b"\xfd7zXZ\0", Content::OtherCompression),
+    (b"BZh", Content::OtherCompression),
+];
+
+/// Bytes of the longest signature.
+pub(super) const SIGNATURE_BYTES: usize = 6;
+
+impl Content {
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        let mut signatures = SIGNATURES.iter();
+        signatures
+            .find(|(signature, _)| head.starts_with(signature))
+            .map(|(_, content)| *content)
+    }
+
+    /// What to do with such a file.
+    pub(super) fn hint(self) -> String {
+        match self {
+            Self::Compressed(Compression::Gzip) => {
+                "decompress it first: `gunzip -c ids.gz | scale-export --ids - …`".into()
+            }
+            Self::Compressed(Compression::Zstd) => {
+                "decompress it first: `zstd -dc ids.zst | scale-export --ids - …`".into()
+            }
+            Self::OtherCompression => {
+                "decompress it first, or compress it with gzip or zstd".into()
+            }
+            Self::Utf16 => "save the file as UTF-8".into(),
+            Self::Parquet => "give it as a file whose name ends in .parquet".into(),
+            Self::Zip | Self::Excel => "save the sheet as CSV (UTF-8)".into(),
+        }
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compressed(compression) => {
+                write!(f, "its content is compressed with {compression}")
+            }
+            Self::Utf16 => f.write_str("it is UTF-16, not UTF-8"),
+            Self::Parquet => f.write_str("its content is Parquet"),
+            Self::Zip => f.write_str("it is an Excel workbook or another ZIP archive"),
+            Self::Excel => f.write_str("it is an Excel workbook"),
+            Self::OtherCompression => f.write_str("it is compressed with xz or bzip2"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_that_of_the_name() {
+        for (name, expected) in [
+            ("ids", ListFormat::Text),
+            ("ids.txt.gz", ListFormat::Text),
+            ("ids.gz", ListFormat::Text),
+            ("a.b/ids.CSV", ListFormat::Csv),
+            ("ids.csv.gz", ListFormat::Csv),
+            ("ids.tsv.ZST", ListFormat::Tsv),
+            ("ids.ndjson", ListFormat::JsonLines),
+            ("ids.json.zst", ListFormat::Json),
+            ("ids.parquet", ListFormat::Parquet),
+            ("ids.gz.gz", ListFormat::Text),
+        ] {
+            assert_eq!(ListFormat::of(Path::new(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_longest_signature_fits() {
+        let longest = SIGNATURES
+            .iter()
+            .map(|(signature, _)| signature.len())
+            .max();
+        assert_eq!(longest, Some(SIGNATURE_BYTES));
+    }
+}

@@ -1,0 +1,266 @@
+//! JSON lines, and one JSON array.
+
+use super::IdsError;
+use super::error::BadRecord;
+use super::lines::each_line;
+use super::list::{List, Place};
+use super::source::Stream;
+use crate::json::{Kind, Parser, Value};
+
+/// Bytes of one JSON value: a whole task of the default `--max-body` may stand in it.
+const MAX_VALUE_BYTES: u64 = 256 << 20;
+
+/// Reads one value per line.
+pub(super) fn read_json_lines(list: &mut List<'_>, stream: &mut Stream) -> Result<(), IdsError> {
+    let mut parser = Parser::default();
+    each_line(stream, MAX_VALUE_BYTES, |line| {
+        let place = Place::Line(line.number);
+        if line.is_cut {
+            let limit = MAX_VALUE_BYTES;
+            return Err(list.bad(place, BadRecord::TooLong { limit }));
+        }
+        if line.bytes.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        add_value(list, &mut parser, line.bytes, place)
+    })
+}
+
+/// Reads one array, element by element. A file that does not begin with an array has one value per line: DuckDB,
+/// among others, names such files `.json` too.
+pub(super) fn read_json(list: &mut List<'_>, stream: &mut Stream) -> Result<(), IdsError> {
+    let bytes = stream.bytes()?;
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first.is_some_and(|byte| *byte != b'[') {
+        return read_json_lines(list, stream);
+    }
+    let mut parser = Parser::default();
+    let mut array = Array::default();
+    loop {
+        let bytes = stream.bytes()?;
+        if bytes.is_empty() {
+            break;
+        }
+        let mut used = 0;
+        let mut step = Step::More;
+        for &byte in bytes {
+            used += 1;
+            step = array.take(byte);
+            if step != Step::More {
+                break;
+            }
+        }
+        stream.consume(used);
+        let place = Place::Element(array.number);
+        match step {
+            Step::More if array.element.len() as u64 > MAX_VALUE_BYTES => {
+                let limit = MAX_VALUE_BYTES;
+                return Err(list.bad(place, BadRecord::TooLong { limit }));
+            }
+            Step::More => {}
+            Step::Element => {
+                add_value(list, &mut parser, &array.element, place)?;
+                array.element.clear();
+                array.number += 1;
+            }
+            Step::After => return Err(list.bad(place, BadRecord::AfterArray)),
+        }
+    }
+    match array.position {
+        Position::Inside => Err(list.bad(Place::Element(array.number), BadRecord::UnclosedArray)),
+        Position::Before | Position::After => Ok(()),
+    }
+}
+
+/// Splits an array into its elements. Whether these are valid is for the parser to say.
+#[derive(Default)]
+struct Array {
+    position: Position,
+    element: Vec<u8>,
+    /// The number of the element, from 1.
+    number: u64,
+    /// Brackets that are open inside the element.
+    depth: u64,
+    is_string: bool,
+    is_escaped: bool,
+}
+
+#[derive(Default)]
+enum Position {
+    #[default]
+    Before,
+    Inside,
+    After,
+}
+
+/// What a byte of an array means.
+#[derive(PartialEq, Eq)]
+enum Step {
+    More,
+    /// The element has ended.
+    Element,
+    /// Something follows the array.
+    After,
+}
+
+impl Array {
+    fn take(&mut self, byte: u8) -> Step {
+        match self.position {
+            Position::Inside => return self.take_inside(byte),
+            _ if byte.is_ascii_whitespace() => {}
+            Position::Before if byte == b'[' => {
+                self.position = Position::Inside;
+                self.number = 1;
+            }
+            Position::Before | Position::After => return Step::After,
+        }
+        Step::More
+    }
+
+    fn take_inside(&mut self, byte: u8) -> Step {
+        if self.is_string {
+            let was_escaped = std::mem::take(&mut self.is_escaped);
+            match byte {
+                _ if was_escaped => {}
+                b'\\' => self.is_escaped = true,
+                b'"' => self.is_string = false,
+                _ => {}
+            }
+        } else {
+            match byte {
+                b'"' => self.is_string = true,
+                b'[' | b'{' => self.depth += 1,
+                b']' if self.depth == 0 => {
+                    self.position = Position::After;
+                    let is_empty = self.number == 1 && self.element.trim_ascii().is_empty();
+                    return if is_empty { Step::More } else { Step::Element };
+                }
+                b']' | b'}' => self.depth = self.depth.saturating_sub(1),
+                b',' if self.depth == 0 => return Step::Element,
+                _ => {}
+            }
+        }
+        self.element.push(byte);
+        Step::More
+    }
+}
+
+/// Adds the ID of a JSON value: of an object the member that is named as the column, else the value itself.
+fn add_value(
+    list: &mut List<'_>,
+    parser: &mut Parser,
+    bytes: &[u8],
+    place: Place,
+) -> Result<(), IdsError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| list.bad(place, BadRecord::NotUtf8))?;
+    let document = parser.parse(text);
+    let document = document.map_err(|error| list.bad(place, BadRecord::Json(error)))?;
+    let mut value = document.root();
+    if value.is_object() {
+        value = match value.get(list.column) {
+            Some(value) => value,
+            None => find_member(list, value)?,
+        };
+    }
+    let wrong_type = |found| Err(list.bad(place, BadRecord::JsonType(found)));
+    match value.kind() {
+        Kind::Null => list.add(None, place),
+        Kind::String { .. } => match value.text() {
+            Some(id) => list.add(Some(&id.decode()), place),
+            None => Err(list.bad(place, BadRecord::LoneSurrogate)),
+        },
+        Kind::Number => {
+            let digits = value.raw().strip_prefix('-').unwrap_or(value.raw());
+            if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                list.add(Some(value.raw()), place)
+            } else {
+                wrong_type("a number with a fraction or an exponent")
+            }
+        }
+        Kind::Bool(_) => wrong_type("true or false"),
+        Kind::Array => wrong_type("an array"),
+        Kind::Object => wrong_type("an object"),
+    }
+}
+
+/// The member whose name matches the column's.
+fn find_member<'d>(list: &List<'_>, object: Value<'d>) -> Result<Value<'d>, IdsError> {
+    let names = object.members().map(|(key, _)| match key.text() {
+        Some(name) => name.decode().into_owned(),
+        None => key.raw().to_owned(),
+    });
+    let names: Vec<String> = names.collect();
+    let position = list.find_column(&names)?;
+    let member = object.members().nth(position);
+    // The position is one of a member.
+    Ok(member.map_or(object, |(_, value)| value))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ids::{ListFormat, read_bytes};
+
+    fn ids(format: ListFormat, text: &str) -> Result<Vec<String>, String> {
+        let list = read_bytes(format, text.to_owned().into());
+        let list = list.map_err(|error| error.to_string())?;
+        Ok(list.iter().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn arrays_and_lines_hold_strings_integers_and_objects() {
+        let expected: Vec<String> = ["a", "12345678901234567890123", "-3", "b]"]
+            .map(String::from)
+            .to_vec();
+        for text in [
+            r#"["a", 12345678901234567890123, -3, "b]"]"#,
+            "\n [\n\"\\u0061\",{\"x\":[{}],\"task_id\":12345678901234567890123}\n,null,{\"taskId\":-3},\"b]\" ] \n",
+        ] {
+            assert_eq!(
+                ids(ListFormat::Json, text).as_ref(),
+                Ok(&expected),
+                "{text}"
+            );
+        }
+        let lines = "\"a\"\r\n\n{\"task_id\":12345678901234567890123,\"taskId\":1}\n{\"Task ID\":-3}\nnull\n{\"x\":\"\\\"[\",\"task_id\":\"b]\"}";
+        assert_eq!(ids(ListFormat::JsonLines, lines).as_ref(), Ok(&expected));
+        assert_eq!(ids(ListFormat::Json, lines).as_ref(), Ok(&expected));
+        for text in ["", " ", "[]", "[ \n]"] {
+            assert_eq!(ids(ListFormat::Json, text), Ok(vec![]), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_element() {
+        for (text, expected) in [
+            (
+                "[\"a\", {\"x\": 1, \"y\": 2}]",
+                "no column `task_id`, only `x`, `y`",
+            ),
+            (
+                "[{\"taskId\": 1, \"Task_ID\": 2}]",
+                "`taskId` and `Task_ID` both match",
+            ),
+            ("[\"a\",, \"b\"]", "element 2: "),
+            ("[\"a\",]", "element 2: "),
+            ("[\"a\" \"b\"]", "element 1: "),
+            ("[\"a\", {]}", "element 2: "),
+            ("[\"a\"", "element 1: the file ends inside the array"),
+            ("[\"a\\\"]", "the file ends inside the array"),
+            ("[\"a\"] x", "element 2: something follows"),
+            ("[1.5]", "element 1: the ID is a number with a fraction"),
+            ("[1e5]", "element 1: the ID is a number with a fraction"),
+            ("[[\"a\"]]", "element 1: the ID is an array"),
+            ("[true]", "element 1: the ID is true or false"),
+            (
+                "[\"\\ud800\"]",
+                "element 1: the ID contains half of a surrogate pair",
+            ),
+            ("[\"a b\"]", "element 1: it has white space inside"),
+            ("{\"task_id\":{\"0\":\"a\"}}", "line 1: the ID is an object"),
+            ("{\n\"task_id\": \"a\"\n}", "line 1: "),
+        ] {
+            let error = ids(ListFormat::Json, text).unwrap_err();
+            assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+}

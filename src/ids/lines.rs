@@ -1,0 +1,35 @@
+//! A list line by line.
+
+use super::IdsError;
+use super::source::Stream;
+
+/// A line with its number, from 1, and its end.
+pub(super) struct ListLine<'l> {
+    pub(super) number: u64,
+    pub(super) bytes: &'l [u8],
+    /// Whether the line is longer than what is read of it.
+    pub(super) is_cut: bool,
+}
+
+/// Shows every line; of one that is too long its start, and nothing after it.
+pub(super) fn each_line(
+    stream: &mut Stream,
+    max_bytes: u64,
+    mut see: impl FnMut(&ListLine<'_>) -> Result<(), IdsError>,
+) -> Result<(), IdsError> {
+    let mut bytes = Vec::new();
+    let mut number = 0;
+    while stream.line(max_bytes, &mut bytes)? {
+        number += 1;
+        let is_cut = bytes.len() as u64 > max_bytes;
+        see(&ListLine {
+            number,
+            bytes: &bytes,
+            is_cut,
+        })?;
+        if is_cut {
+            break;
+        }
+    }
+    Ok(())
+}

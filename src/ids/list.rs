@@ -1,0 +1,106 @@
+//! What every reader of a list does with a cell.
+
+use std::fmt;
+
+use super::IdList;
+use super::column::{NoColumn, find_column};
+use super::error::{BadRecord, IdsError};
+
+/// Where in a list something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A line of text, from 1.
+    Line(u64),
+    /// A row of a Parquet file, from 1.
+    Row(u64),
+    /// An element of a JSON array, from 1.
+    Element(u64),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(number) => write!(f, "line {number}"),
+            Self::Row(number) => write!(f, "row {number}"),
+            Self::Element(number) => write!(f, "element {number}"),
+        }
+    }
+}
+
+/// How many cells of a list hold no ID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedCells {
+    /// The list, printable.
+    pub file: String,
+    /// Cells that are null, empty or white space.
+    pub cells: u64,
+}
+
+impl fmt::Display for SkippedCells {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, cells } = self;
+        let plural = if *cells == 1 { "" } else { "s" };
+        write!(f, "skipped {cells} null or empty cell{plural} in `{file}`")
+    }
+}
+
+/// A list while it is read.
+#[derive(Debug)]
+pub(super) struct List<'l> {
+    /// The file, printable.
+    pub(super) name: String,
+    /// The column that holds the IDs.
+    pub(super) column: &'l str,
+    pub(super) ids: &'l mut IdList,
+    /// Cells that hold no ID.
+    pub(super) skipped: u64,
+}
+
+impl List<'_> {
+    /// Adds the ID of a cell; counts a cell without one.
+    pub(super) fn add(&mut self, cell: Option<&str>, place: Place) -> Result<(), IdsError> {
+        let id = cell.map(str::trim).unwrap_or_default();
+        if id.is_empty() {
+            self.skipped += 1;
+            return Ok(());
+        }
+        let added = self.ids.add(id);
+        added.map_err(|cause| self.bad(place, BadRecord::Id(cause)))
+    }
+
+    /// The same for bytes that should be UTF-8.
+    pub(super) fn add_bytes(&mut self, cell: Option<&[u8]>, place: Place) -> Result<(), IdsError> {
+        let cell = cell.map(std::str::from_utf8).transpose();
+        let cell = cell.map_err(|_| self.bad(place, BadRecord::NotUtf8))?;
+        self.add(cell, place)
+    }
+
+    pub(super) fn bad(&self, place: Place, cause: BadRecord) -> IdsError {
+        IdsError::Record {
+            file: self.name.clone(),
+            place,
+            cause,
+        }
+    }
+
+    /// The position of the column of IDs.
+    pub(super) fn find_column(&self, columns: &[String]) -> Result<usize, IdsError> {
+        let found = find_column(self.column, columns.iter().map(String::as_str));
+        let name = |position: usize| columns.get(position).cloned().unwrap_or_default();
+        let file = self.name.clone();
+        let wanted = self.column.to_owned();
+        found.map_err(|error| match error {
+            NoColumn::Missing => IdsError::Column {
+                file,
+                wanted,
+                columns: columns.to_vec(),
+            },
+            NoColumn::Ambiguous(first, second) => IdsError::Ambiguous {
+                file,
+                wanted,
+                first: name(first),
+                second: name(second),
+            },
+        })
+    }
+}

@@ -1,0 +1,31 @@
+//! One column of a Parquet file.
+
+use super::IdsError;
+use super::list::{List, Place};
+use crate::reader::{ColumnError, Input, each_text};
+
+/// Reads the column of IDs.
+pub(super) fn read_parquet(list: &mut List<'_>, input: Input) -> Result<(), IdsError> {
+    let mut column = String::new();
+    // Both closures need the list, one after the other.
+    let shared = std::cell::RefCell::new(&mut *list);
+    let read = each_text(
+        input,
+        |names| {
+            let position = shared.borrow().find_column(names)?;
+            column = names.get(position).cloned().unwrap_or_default();
+            Ok(position)
+        },
+        |row, id| shared.borrow_mut().add_bytes(id, Place::Row(row)),
+    );
+    let file = list.name.clone();
+    read.map_err(|error| match error {
+        ColumnError::Type(found) => IdsError::ColumnType {
+            file,
+            column,
+            found,
+        },
+        ColumnError::Damaged(cause) => IdsError::Damaged { file, cause },
+        ColumnError::Caller(error) => error,
+    })
+}

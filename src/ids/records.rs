@@ -1,0 +1,218 @@
+//! Splits text with separators into records. The `csv` crate would hold a whole record in memory, however long, and
+//! take a quote that is never closed for the rest of the file.
+
+use super::error::BadRecord;
+use super::list::Place;
+use super::source::Stream;
+use super::{IdsError, MAX_ID_BYTES};
+
+/// Bytes of a cell that are kept: an ID with room for white space around it. A longer one cannot be used.
+const MAX_CELL_BYTES: usize = 16 * MAX_ID_BYTES;
+
+/// Which cells of a record are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    All,
+    /// The one at a position.
+    One(usize),
+}
+
+/// A record: the first line of it, and the cells that are kept.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    pub(super) line: u64,
+    pub(super) cells: Vec<Vec<u8>>,
+}
+
+impl Record {
+    pub(super) fn place(&self) -> Place {
+        Place::Line(self.line)
+    }
+}
+
+/// Where in a cell the reader is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Behind nothing, or spaces.
+    Blank,
+    Plain,
+    Quoted,
+    /// Behind a quote inside quotes: the end of them, or the first of two.
+    QuoteSeen,
+}
+
+/// Counts lines that end with `\n`, `\r\n` or `\r`.
+#[derive(Debug, Clone, Copy)]
+struct LineCount {
+    line: u64,
+    follows_return: bool,
+}
+
+impl LineCount {
+    fn see(&mut self, byte: u8) {
+        let is_second = byte == b'\n' && self.follows_return;
+        if is_line_end(byte) && !is_second {
+            self.line += 1;
+        }
+        self.follows_return = byte == b'\r';
+    }
+}
+
+pub(super) fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+/// Reads records.
+pub(super) struct Records<'s> {
+    stream: &'s mut Stream,
+    separator: u8,
+    keep: Keep,
+    lines: LineCount,
+}
+
+impl<'s> Records<'s> {
+    /// `line` is the number of the stream's first line.
+    pub(super) fn new(stream: &'s mut Stream, separator: u8, keep: Keep, line: u64) -> Self {
+        Self {
+            stream,
+            separator,
+            keep,
+            lines: LineCount {
+                line,
+                follows_return: false,
+            },
+        }
+    }
+
+    /// Reads the next record; false at the end of the file. Empty lines are not records.
+    pub(super) fn next(&mut self, record: &mut Record) -> Result<bool, RecordError> {
+        let mut cells = Cells {
+            record,
+            keep: self.keep,
+            position: 0,
+            is_too_long: false,
+        };
+        cells.record.cells.clear();
+        cells.record.line = 0;
+        let mut state = State::Blank;
+        let mut quote_line = 0;
+        loop {
+            let bytes = self.stream.bytes().map_err(RecordError::List)?;
+            if bytes.is_empty() {
+                if state == State::Quoted {
+                    return Err(RecordError::Bad(
+                        Place::Line(quote_line),
+                        BadRecord::UnclosedQuote,
+                    ));
+                }
+                return Ok(cells.record.line > 0);
+            }
+            let mut used = 0;
+            let mut has_ended = false;
+            for &byte in bytes {
+                used += 1;
+                let line = self.lines.line;
+                self.lines.see(byte);
+                if cells.record.line == 0 {
+                    if is_line_end(byte) {
+                        continue;
+                    }
+                    cells.record.line = line;
+                    cells.begin();
+                }
+                match (state, byte) {
+                    (State::Quoted, b'"') => state = State::QuoteSeen,
+                    (State::Quoted, _) => cells.push(byte),
+                    (State::QuoteSeen, b'"') => {
+                        cells.push(byte);
+                        state = State::Quoted;
+                    }
+                    (State::Blank, b'"') => {
+                        cells.clear();
+                        quote_line = line;
+                        state = State::Quoted;
+                    }
+                    _ if byte == self.separator => {
+                        cells.next();
+                        state = State::Blank;
+                    }
+                    _ if is_line_end(byte) => {
+                        has_ended = true;
+                        break;
+                    }
+                    (_, _) => {
+                        cells.push(byte);
+                        if state != State::Blank || byte != b' ' {
+                            state = State::Plain;
+                        }
+                    }
+                }
+            }
+            self.stream.consume(used);
+            if cells.is_too_long {
+                return Err(RecordError::Bad(
+                    cells.record.place(),
+                    BadRecord::TooLong {
+                        limit: MAX_CELL_BYTES as u64,
+                    },
+                ));
+            }
+            if has_ended {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// Why a record could not be read.
+pub(super) enum RecordError {
+    /// The file could not be read.
+    List(IdsError),
+    /// The record is not as it should be.
+    Bad(Place, BadRecord),
+}
+
+/// The cells of a record while they are read.
+struct Cells<'r> {
+    record: &'r mut Record,
+    keep: Keep,
+    position: usize,
+    is_too_long: bool,
+}
+
+impl Cells<'_> {
+    /// The cell that is read, if it is kept.
+    fn kept(&mut self) -> Option<&mut Vec<u8>> {
+        match self.keep {
+            Keep::One(position) if position != self.position => None,
+            _ => self.record.cells.last_mut(),
+        }
+    }
+
+    fn begin(&mut self) {
+        if self.keep == Keep::All || self.keep == Keep::One(self.position) {
+            self.record.cells.push(Vec::new());
+        }
+    }
+
+    fn next(&mut self) {
+        self.position += 1;
+        self.begin();
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(cell) = self.kept() {
+            if cell.len() < MAX_CELL_BYTES {
+                cell.push(byte);
+            } else {
+                self.is_too_long = true;
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(cell) = self.kept() {
+            cell.clear();
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Opens a list: decompresses it, and refuses what is neither UTF-8 nor Parquet.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek as _, Write as _};
+use std::path::Path;
+
+use bytes::Bytes;
+use flate2::bufread::MultiGzDecoder;
+
+use super::IdsError;
+use super::format::{Compression, Content, SIGNATURE_BYTES};
+use super::shown::shown_path;
+use crate::reader::Input;
+
+/// Standard input.
+const STDIN: &str = "-";
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Bytes of a Parquet list that are copied, since Parquet is read from its end: some 100 million IDs.
+const MAX_COPY_BYTES: u64 = 4 << 30;
+
+/// Bytes that are copied at once.
+const COPY_BYTES: usize = 64 << 10;
+
+/// Where a list's bytes are.
+pub(super) enum Source {
+    File(File),
+    Stdin,
+    Bytes(Bytes),
+}
+
+/// A list's text.
+pub(super) struct Stream {
+    pub(super) reader: Box<dyn BufRead>,
+    origin: Origin,
+}
+
+/// What an error says of a list.
+struct Origin {
+    file: String,
+    compression: Option<Compression>,
+}
+
+impl Origin {
+    fn failed(&self, error: io::Error) -> IdsError {
+        let file = self.file.clone();
+        match self.compression {
+            // The operating system numbers its own errors; a decoder does not.
+            Some(compression) if error.raw_os_error().is_none() => IdsError::Decompress {
+                file,
+                compression,
+                error,
+            },
+            _ => IdsError::Read { file, error },
+        }
+    }
+}
+
+impl Source {
+    /// Opens a file, or standard input.
+    pub(super) fn open(path: &Path) -> Result<Self, IdsError> {
+        if path.as_os_str() == STDIN {
+            return Ok(Self::Stdin);
+        }
+        let failed = |error| IdsError::Read {
+            file: shown_path(path),
+            error,
+        };
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        Ok(Self::File(file))
+    }
+
+    fn into_read(self) -> Box<dyn Read> {
+        match self {
+            Self::File(file) => Box::new(file),
+            Self::Stdin => Box::new(io::stdin().lock()),
+            Self::Bytes(bytes) => Box::new(Cursor::new(bytes)),
+        }
+    }
+
+    /// The bytes as they are.
+    pub(super) fn raw(self, file: String) -> Stream {
+        Stream {
+            reader: Box::new(BufReader::new(self.into_read())),
+            origin: Origin {
+                file,
+                compression: None,
+            },
+        }
+    }
+
+    /// The text, decompressed, without a byte order mark. Standard input is not decompressed.
+    pub(super) fn text(self, file: String) -> Result<Stream, IdsError> {
+        let is_plain = matches!(self, Self::Stdin);
+        let mut origin = Origin {
+            file,
+            compression: None,
+        };
+        let (mut head, mut reader) = peek(self.into_read(), &origin)?;
+        if !is_plain && let Some(compression) = Compression::of(&head) {
+            origin.compression = Some(compression);
+            let decoder = decoder(compression, Box::new(Cursor::new(head).chain(reader)));
+            let decoder = decoder.map_err(|error| origin.failed(error))?;
+            (head, reader) = peek(decoder, &origin)?;
+        }
+        if let Some(content) = Content::of(&head) {
+            let file = origin.file;
+            return Err(IdsError::Content { file, content });
+        }
+        if head.starts_with(BYTE_ORDER_MARK) {
+            head.drain(..BYTE_ORDER_MARK.len());
+        }
+        Ok(Stream {
+            reader: Box::new(BufReader::new(Cursor::new(head).chain(reader))),
+            origin,
+        })
+    }
+
+    /// A Parquet file, which is read out of order: what is compressed or comes through a pipe is copied first.
+    pub(super) fn parquet(self, file: String) -> Result<Input, IdsError> {
+        let mut origin = Origin {
+            file,
+            compression: None,
+        };
+        let (head, reader) = match self {
+            Self::File(mut file) if file.metadata().is_ok_and(|metadata| metadata.is_file()) => {
+                let (head, _) = peek(Box::new(&file), &origin)?;
+                file.rewind().map_err(|error| origin.failed(error))?;
+                if Compression::of(&head).is_none() {
+                    return Ok(Input::File(file));
+                }
+                peek(Box::new(file), &origin)?
+            }
+            Self::Bytes(bytes) if Compression::of(&bytes).is_none() => {
+                return Ok(Input::Bytes(bytes));
+            }
+            other => peek(other.into_read(), &origin)?,
+        };
+        let compression = Compression::of(&head);
+        let mut reader: Box<dyn Read> = Box::new(Cursor::new(head).chain(reader));
+        if let Some(compression) = compression {
+            origin.compression = Some(compression);
+            reader = decoder(compression, reader).map_err(|error| origin.failed(error))?;
+        }
+        copy(reader, &origin)
+    }
+}
+
+/// The first bytes, and the rest.
+fn peek<'r>(
+    mut reader: Box<dyn Read + 'r>,
+    origin: &Origin,
+) -> Result<(Vec<u8>, Box<dyn Read + 'r>), IdsError> {
+    let mut head = Vec::new();
+    let mut start = reader.by_ref().take(SIGNATURE_BYTES as u64);
+    let read = start.read_to_end(&mut head);
+    read.map_err(|error| origin.failed(error))?;
+    Ok((head, reader))
+}
+
+fn decoder(compression: Compression, reader: Box<dyn Read>) -> io::Result<Box<dyn Read>> {
+    Ok(match compression {
+        Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::new(reader))),
+        Compression::Zstd => Box::new(zstd::Decoder::new(reader)?),
+    })
+}
+
+/// Copies into a temporary file without a name.
+fn copy(mut reader: Box<dyn Read>, origin: &Origin) -> Result<Input, IdsError> {
+    let failed = |error| IdsError::Copy {
+        file: origin.file.clone(),
+        error,
+    };
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut copied = 0;
+    loop {
+        let read = match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(origin.failed(error)),
+        };
+        copied += read as u64;
+        if copied > MAX_COPY_BYTES {
+            return Err(IdsError::TooLarge {
+                file: origin.file.clone(),
+                limit: MAX_COPY_BYTES,
+            });
+        }
+        file.write_all(buffer.get(..read).unwrap_or_default())
+            .map_err(failed)?;
+    }
+    file.rewind().map_err(failed)?;
+    Ok(Input::File(file))
+}
+
+impl Stream {
+    /// The bytes at hand; none at the end.
+    pub(super) fn bytes(&mut self) -> Result<&[u8], IdsError> {
+        loop {
+            match self.reader.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.origin.failed(error)),
+                Ok(_) => break,
+            }
+        }
+        // The buffer is filled: this reads nothing.
+        self.reader
+            .fill_buf()
+            .map_err(|error| self.origin.failed(error))
+    }
+
+    /// Goes on behind bytes that were at hand.
+    pub(super) fn consume(&mut self, bytes: usize) {
+        self.reader.consume(bytes);
+    }
+
+    /// Reads a line with its end into `line`, of a longer one than `max_bytes` the start; false at the end.
+    pub(super) fn line(&mut self, max_bytes: u64, line: &mut Vec<u8>) -> Result<bool, IdsError> {
+        line.clear();
+        let mut start = self.reader.by_ref().take(max_bytes + 1);
+        let read = start.read_until(b'\n', line);
+        let read = read.map_err(|error| self.origin.failed(error))?;
+        Ok(read > 0)
+    }
+}
