@@ -10,14 +10,13 @@ pub(super) enum NoColumn {
 }
 
 /// The position of the column with a name. An exact match wins over one that differs in case, `_`, `-` and spaces.
-pub(super) fn find_column<'n>(
+pub(super) fn find_column<'n, N: Iterator<Item = &'n str>>(
     wanted: &str,
-    names: impl Iterator<Item = &'n str> + Clone,
+    names: impl Fn() -> N,
 ) -> Result<usize, NoColumn> {
     let wanted = wanted.trim();
     let only = |is_match: &dyn Fn(&str) -> bool| {
-        let mut matches = names
-            .clone()
+        let mut matches = names()
             .enumerate()
             .filter(|(_, name)| is_match(name.trim()))
             .map(|(position, _)| position);
@@ -49,7 +48,7 @@ mod tests {
 
     #[test]
     fn an_exact_name_wins_and_two_others_are_ambiguous() {
-        let find = |wanted, names: &[&str]| find_column(wanted, names.iter().copied());
+        let find = |wanted, names: &[&str]| find_column(wanted, || names.iter().copied());
         for name in [
             "task_id",
             "Task ID",

@@ -85,7 +85,7 @@ impl List<'_> {
 
     /// The position of the column of IDs.
     pub(super) fn find_column(&self, columns: &[String]) -> Result<usize, IdsError> {
-        let found = find_column(self.column, columns.iter().map(String::as_str));
+        let found = find_column(self.column, || columns.iter().map(String::as_str));
         let name = |position: usize| columns.get(position).cloned().unwrap_or_default();
         let file = self.name.clone();
         let wanted = self.column.to_owned();

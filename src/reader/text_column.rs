@@ -205,3 +205,80 @@ fn each_value<T: DataType, E>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray, UInt64Array};
+    use parquet::arrow::ArrowWriter;
+    use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+    use parquet::file::properties::WriterProperties;
+
+    use super::*;
+
+    fn file(column: ArrayRef, compression: Compression) -> Input {
+        let batch = RecordBatch::try_from_iter([("id", column)]).unwrap();
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .set_max_row_group_row_count(Some(1_500))
+            .build();
+        let mut bytes = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        Input::Bytes(bytes.into())
+    }
+
+    fn texts(input: Input) -> Result<Vec<Option<String>>, ColumnError<String>> {
+        let mut texts = Vec::new();
+        each_text(
+            input,
+            |names| {
+                let position = names.iter().position(|name| name == "id");
+                position.ok_or_else(|| names.join(","))
+            },
+            |row, text| {
+                assert_eq!(row, texts.len() as u64 + 1);
+                texts.push(text.map(|text| String::from_utf8_lossy(text).into_owned()));
+                Ok(())
+            },
+        )?;
+        Ok(texts)
+    }
+
+    #[test]
+    fn every_codec_is_read_with_its_nulls() {
+        let expected: Vec<Option<String>> = (0..4_000)
+            .map(|number| (number % 7 > 0).then(|| format!("task_{}", number % 900)))
+            .collect();
+        let column: ArrayRef = Arc::new(StringArray::from(expected.clone()));
+        for compression in [
+            Compression::UNCOMPRESSED,
+            Compression::SNAPPY,
+            Compression::GZIP(GzipLevel::default()),
+            Compression::BROTLI(BrotliLevel::default()),
+            // In the framing of Hadoop.
+            Compression::LZ4,
+            Compression::LZ4_RAW,
+            Compression::ZSTD(ZstdLevel::default()),
+        ] {
+            let found = texts(file(column.clone(), compression));
+            assert_eq!(found.unwrap(), expected, "{compression:?}");
+        }
+    }
+
+    #[test]
+    fn integers_are_digits_and_other_types_are_named() {
+        let plain = |column: ArrayRef| texts(file(column, Compression::UNCOMPRESSED));
+        let signed = plain(Arc::new(Int32Array::from(vec![-1, i32::MAX]))).unwrap();
+        assert_eq!(signed, [Some("-1".into()), Some("2147483647".into())]);
+        let unsigned = plain(Arc::new(UInt64Array::from(vec![Some(u64::MAX), None]))).unwrap();
+        assert_eq!(unsigned, [Some("18446744073709551615".into()), None]);
+        let float = plain(Arc::new(Float64Array::from(vec![1.0])));
+        assert!(matches!(float, Err(ColumnError::Type(UnusableType::Float))));
+        let damaged = texts(Input::Bytes("PAR1PAR1".into()));
+        assert!(matches!(damaged, Err(ColumnError::Damaged(_))));
+    }
+}
