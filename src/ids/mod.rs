@@ -14,8 +14,6 @@ mod records;
 mod separated;
 mod shown;
 mod source;
-#[cfg(test)]
-mod tests;
 mod text;
 
 use std::hash::BuildHasher as _;
