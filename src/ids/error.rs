@@ -120,6 +120,8 @@ pub enum IdsError {
     Empty {
         /// The lists.
         given: String,
+        /// Cells of a column that are null or empty.
+        skipped: u64,
     },
 }
 
@@ -187,13 +189,11 @@ impl BadRecord {
             }
             Self::LoneSurrogate => "write the list again; UTF-8 cannot hold this text".into(),
             Self::Id(_) | Self::TooLong { .. } => match place {
-                Place::Line(_) => {
+                Place::Line(_) | Place::Element(_) => {
                     "give one ID per line, or a .csv, .jsonl or .parquet file with a column of IDs"
                         .into()
                 }
-                Place::Row(_) | Place::Element(_) => {
-                    "choose the column of IDs with --id-column".into()
-                }
+                Place::Row(_) => "choose the column of IDs with --id-column".into(),
             },
         }
     }
@@ -226,6 +226,9 @@ impl Explain for IdsError {
             },
             Self::Damaged { .. } => "write the file again, or name it by its format".into(),
             Self::Id { .. } => "give one ID with each --id".into(),
+            Self::Empty { skipped, .. } if *skipped > 0 => {
+                "the column has only null or empty cells: choose another one with --id-column".into()
+            }
             Self::Empty { .. } => {
                 "give one ID per line; blank lines and lines that begin with # do not count".into()
             }

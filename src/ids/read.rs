@@ -51,7 +51,8 @@ pub fn read_ids(files: &[PathBuf], single: &[String], column: &str) -> Result<Re
         let names = files.iter().map(|file| format!("`{}`", shown_path(file)));
         let names: Vec<String> = names.collect();
         let given = names.join(", ");
-        return Err(IdsError::Empty { given });
+        let skipped = read.skipped.iter().map(|list| list.cells).sum();
+        return Err(IdsError::Empty { given, skipped });
     }
     read.ids.shrink();
     Ok(read)
@@ -170,6 +171,8 @@ mod tests {
         assert_eq!(read.ids.len(), 3);
         let skipped: Vec<u64> = read.skipped.iter().map(|list| list.cells).collect();
         assert_eq!(skipped, [2, 1]);
+        let none = self::read("a.csv", b"task_id,x\n,1\n").unwrap_err();
+        assert!(none.hint().unwrap().contains("only null or empty cells"));
         let text = read.skipped[1].to_string();
         assert!(
             text.starts_with("skipped 1 null or empty cell in `"),
