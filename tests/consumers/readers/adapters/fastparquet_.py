@@ -1,0 +1,11 @@
+"""fastparquet."""
+import fastparquet
+
+from adapters import pandas_
+
+
+def names():
+    return {"fastparquet": fastparquet}
+
+
+columns = pandas_.columns

@@ -1,0 +1,20 @@
+"""What readers do to values by design. Each function gives the cells that such a reader shows instead."""
+import struct
+
+
+def integers_with_nulls_become_float64(cells):
+    """Also rounds integers past 2^53."""
+    if None not in cells:
+        return cells
+    return [cell if cell is None else "f64:" + struct.pack(">d", float(cell.removeprefix("int:"))).hex()
+            for cell in cells]
+
+
+def null_text_becomes_empty(cells):
+    """Null and an empty field cannot be told apart."""
+    return ["str:" if cell is None else cell for cell in cells]
+
+
+def null_bytes_become_empty(cells):
+    """Null and an empty field cannot be told apart."""
+    return ["bytes:" if cell is None else cell for cell in cells]

@@ -1,0 +1,178 @@
+"""Reads every cell of every table with every reader of readers.toml, and compares it with what pyarrow reads.
+
+    run.py --program scale-export [--ci] [--only polars] [--write-docs] [--install]
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+
+import effects
+import environments
+import expected
+import exports
+
+HERE = pathlib.Path(__file__).parent
+
+
+def readers(matrix, arguments):
+    """Pairs of a family and a version that are to be checked."""
+    for family in matrix["family"]:
+        for version in family["version"]:
+            name = f"{family['name']}-{version['version']}"
+            if arguments.only and not any(name.startswith(only) for only in arguments.only):
+                continue
+            if version.get("ci") or not arguments.ci:
+                yield name, family, version
+
+
+def read(base, name, family, job):
+    """Runs the adapter in the reader's environment; gives its lines and what it printed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        out, file = scratch / "out.jsonl", scratch / "job.json"
+        file.write_text(json.dumps({**job, "adapter": family["adapter"], "calls": family["call"], "out": str(out)}))
+        done = subprocess.run([environments.python(base, name).absolute(), HERE / "read.py", file], cwd=scratch,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        lines = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+        if done.returncode != 0:
+            raise RuntimeError(f"ended with {done.returncode}:\n{done.stdout[-4000:]}")
+        return lines, done.stdout
+
+
+def limits_of(call, version):
+    """The limits that a version has with a call."""
+    return [limit for limit in call.get("limit", [])
+            if "versions" not in limit or version["version"] in limit["versions"]]
+
+
+class Comparison:
+    """What one reader version shows beside what it should."""
+
+    def __init__(self, version, kinds, wanted):
+        self.version, self.kinds, self.wanted = version, kinds, wanted
+        self.differences, self.cells, self.effective = [], 0, set()
+
+    def with_limits(self, call, table, column, cells):
+        """The cells as the reader's limits change them; notes which limits changed any."""
+        kind = self.kinds[table][column]
+        for number, limit in enumerate(limits_of(call, self.version)):
+            if kind in limit["types"]:
+                changed = getattr(effects, limit["effect"])(cells)
+                if changed != cells:
+                    self.effective.add((call["id"], number))
+                cells = changed
+        return cells
+
+    def column(self, call, line):
+        export, table, column = line["export"], line["table"], line["column"]
+        wanted = self.wanted[export][table].get(column)
+        if wanted is None:
+            self.differences.append(f"{call['id']}: {export} {table}.{column} is a column too many")
+            return
+        wanted = self.with_limits(call, table, column, wanted)
+        found = line["cells"]
+        self.cells += len(found)
+        if found == wanted:
+            return
+        if len(found) != len(wanted):
+            what = f"{len(found)} rows instead of {len(wanted)}"
+        else:
+            row = next(row for row, pair in enumerate(zip(found, wanted)) if pair[0] != pair[1])
+            count = sum(a != b for a, b in zip(found, wanted))
+            what = f"{count} of {len(found)} cells differ, first in row {row}: {found[row]!r:.200} instead of {wanted[row]!r:.200}"
+        self.differences.append(f"{call['id']}: {export} {table}.{column} ({self.kinds[table][column]}): {what}")
+
+    def finish(self, calls, seen):
+        """Notes columns that were not read and limits without effect."""
+        for call in calls:
+            for export, tables in self.wanted.items():
+                for table, columns in tables.items():
+                    if seen.get((call["id"], export, table)) is None:
+                        continue
+                    missing = [column for column in columns if column not in seen[call["id"], export, table]]
+                    if missing:
+                        self.differences.append(f"{call['id']}: {export} {table} lacks {', '.join(missing)}")
+            for number, limit in enumerate(limits_of(call, self.version)):
+                if (call["id"], number) not in self.effective:
+                    self.differences.append(f"{call['id']}: no cell shows the limit {limit['effect']!r}: unexpected success")
+
+
+def compare(lines, family, version, kinds, wanted):
+    """The comparison of all that a reader version read."""
+    comparison = Comparison(version, kinds, wanted)
+    calls = {call["id"]: call for call in family["call"]}
+    seen = {}
+    for line in lines:
+        where = (line["call"], line["export"], line["table"])
+        if "error" in line:
+            seen[where] = None
+            comparison.differences.append(f"{line['call']}: {line['export']} {line['table']}: {line['error']:.300}")
+            continue
+        seen.setdefault(where, set()).add(line["column"])
+        comparison.column(calls[line["call"]], line)
+    for call in family["call"]:
+        for export, tables in wanted.items():
+            for table in tables:
+                if (call["id"], export, table) not in seen:
+                    comparison.differences.append(f"{call['id']}: {export} {table} was not read")
+    comparison.finish(family["call"], seen)
+    return comparison
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--program", type=pathlib.Path)
+    parser.add_argument("--environments", type=pathlib.Path, default=environments.ROOT / ".readers")
+    parser.add_argument("--ci", action="store_true")
+    parser.add_argument("--only", action="append")
+    parser.add_argument("--install", action="store_true")
+    parser.add_argument("--keep", type=pathlib.Path)
+    arguments = parser.parse_args()
+    matrix = tomllib.loads((HERE / "readers.toml").read_text())
+    base = arguments.environments
+    chosen = list(readers(matrix, arguments))
+    for name, family, version in chosen:
+        environments.install(base, name, environments.packages(family, version))
+    if arguments.install:
+        return 0
+    schemas = exports.schemas()
+    kinds = {table: {c["name"]: c["type"] for c in schema["columns"]} for table, schema in schemas.items()}
+    failed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        place = arguments.keep or pathlib.Path(scratch)
+        if not (place / "full").exists():
+            exports.make(arguments.program, place)
+        directories = {name: str((place / name).absolute()) for name in ("full", "empty")}
+        wanted = expected.read(directories, schemas)
+        exports.check(wanted, schemas)
+        without = expected.doubles_without_statistics(directories, schemas)
+        if without:
+            print(f"pyarrow ignores the statistics of {', '.join(without)}")
+        job = {"exports": directories, "schemas": schemas}
+        for name, family, version in chosen:
+            begin = time.monotonic()
+            try:
+                lines, printed = read(base, name, family, job)
+            except RuntimeError as error:
+                print(f"FAIL  {name:20}  {error}", flush=True)
+                failed += 1
+                continue
+            comparison = compare(lines, family, version, kinds, wanted)
+            verdict = "FAIL" if comparison.differences else "ok"
+            print(f"{verdict:4}  {name:20}  {comparison.cells:>9,} cells  {time.monotonic() - begin:5.1f} s", flush=True)
+            for difference in comparison.differences[:12]:
+                print(f"      {difference}", flush=True)
+            if len(comparison.differences) > 12:
+                print(f"      and {len(comparison.differences) - 12} more", flush=True)
+            failed += bool(comparison.differences)
+    print(f"{len(chosen) - failed} of {len(chosen)} reader versions read every cell as pyarrow {expected.pyarrow.__version__} does")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
