@@ -1,4 +1,4 @@
-.PHONY: help test demo lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
+.PHONY: help test readers demo lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
 	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz
 
 help: ## This list
@@ -18,9 +18,20 @@ demo: ## Export 1,000 tasks of the sandbox into demo/
 	.venv-airflow/bin/pip install --quiet --disable-pip-version-check -r tests/consumers/airflow.txt
 	touch .venv-airflow/ready
 
-test: .venv/ready .venv-airflow/ready lint ## Everything that is checked
+READERS = .venv/bin/python tests/consumers/readers/run.py
+
+.readers/ready: .venv/ready tests/consumers/readers/readers.toml
+	$(READERS) --install --ci
+	touch .readers/ready
+
+test: .venv/ready .venv-airflow/ready .readers/ready lint ## Everything that is checked
 	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
+		SCALE_EXPORT_TEST_READERS=$(CURDIR)/.readers \
 		SCALE_EXPORT_TEST_AIRFLOW=$(CURDIR)/.venv-airflow/bin/python cargo test --locked
+
+readers: .venv/ready ## Every table with all readers, old and new; the first time it downloads 2 GB
+	cargo build --locked
+	$(READERS) --program target/debug/scale-export --write-document
 
 lint: ## Format and lints
 	cargo fmt --check

@@ -301,7 +301,6 @@ fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
         from: args.from,
         seed: args.seed,
         drift: args.drift,
-        lone_surrogates: true,
         batch_size: args.batch_size,
         limits: LimitPlan {
             limits,

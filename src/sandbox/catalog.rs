@@ -18,11 +18,7 @@ pub(super) enum Catalog {
     /// Those of a file.
     Given(Source),
     /// Generated ones.
-    Generated {
-        recipe: Recipe,
-        last: Option<u64>,
-        lone_surrogates: bool,
-    },
+    Generated { recipe: Recipe, last: Option<u64> },
 }
 
 /// What a list is a list of.
@@ -72,20 +68,10 @@ impl Catalog {
     }
 
     fn generate(&self, task_id: &str, number: u64, details: Details) -> Bytes {
-        let Self::Generated {
-            recipe,
-            lone_surrogates,
-            ..
-        } = self
-        else {
+        let Self::Generated { recipe, .. } = self else {
             return Bytes::new();
         };
-        let task = recipe.task(task_id, number, details);
-        Bytes::from(if *lone_surrogates {
-            task
-        } else {
-            task.replace(r"\ud800", "")
-        })
+        Bytes::from(recipe.task(task_id, number, details))
     }
 
     /// Number of the last task in any list.

@@ -74,7 +74,6 @@ impl Api {
                     batch_size: config.batch_size,
                 },
                 last: config.tasks,
-                lone_surrogates: config.lone_surrogates,
             },
         };
         Ok(Self {

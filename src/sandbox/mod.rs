@@ -49,8 +49,6 @@ pub struct SandboxConfig {
     pub seed: u64,
     /// Mix in what the API's documentation does not have?
     pub drift: bool,
-    /// Let strings with half a surrogate pair be among them?
-    pub lone_surrogates: bool,
     /// Tasks of a batch, one after the other; without, batches are mixed and some tasks have none.
     pub batch_size: Option<u64>,
     /// What limits requests, and when the server is away.
@@ -80,7 +78,6 @@ impl Default for SandboxConfig {
             from: None,
             seed: 0,
             drift: false,
-            lone_surrogates: true,
             batch_size: None,
             limits: LimitPlan::default(),
             retry_after: None,

@@ -269,7 +269,6 @@ mod tests {
                 ..Recipe::default()
             },
             last: Some(last),
-            lone_surrogates: true,
         }
     }
 

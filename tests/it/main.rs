@@ -28,6 +28,7 @@ mod output_directory;
 mod overlap;
 mod pacing;
 mod proof;
+mod readers;
 mod rebuild;
 mod refresh;
 mod running;

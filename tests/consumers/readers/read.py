@@ -30,8 +30,8 @@ def main():
     failed = False
     with open(job["out"], "w") as out:
         for call in job["calls"]:
-            session = adapter.names()
             for export, directory in job["exports"].items():
+                session = adapter.names()
                 directory = os.path.join(directory, call["format"])
                 for table, schema in job["schemas"].items():
                     where = {"call": call["id"], "export": export, "table": table}

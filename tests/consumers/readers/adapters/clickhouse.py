@@ -24,6 +24,8 @@ def columns(table, kinds, call):
         if kind == "ts" and call["format"] == "parquet":
             yield name, [None if v is None else Microseconds(v) for v in column.cast("int64").to_pylist()]
             continue
+        if kind == "bytes" and call["format"] == "parquet":
+            column = column.cast("binary")
         values = column.to_pylist()
         if kind in ("str", "json") or call["format"] == "csv":
             values = [text(value) for value in values]

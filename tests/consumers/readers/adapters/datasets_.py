@@ -1,4 +1,5 @@
 """Hugging Face datasets."""
+import functools
 import os
 import tempfile
 
@@ -9,7 +10,9 @@ import datasets  # noqa: E402
 
 
 def names():
-    return {"load_dataset": datasets.load_dataset}
+    # A cache of its own for each export: offline, what it cannot load is taken from an earlier load of the same name.
+    cache = tempfile.mkdtemp(dir=CACHE.name)
+    return {"load_dataset": functools.partial(datasets.load_dataset, cache_dir=cache)}
 
 
 def columns(dataset, kinds, call):
