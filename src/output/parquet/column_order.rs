@@ -121,8 +121,9 @@ pub(super) fn correct_zeros(chunk: &mut ArrowColumnChunk) -> Result<(), ParquetE
     };
     let (min, max) = (signed(found.min_opt(), -0.0), signed(found.max_opt(), 0.0));
     let (distinct, nulls) = (found.distinct_count(), found.null_count_opt());
-    // The deprecated fields say the same, as they do for integers: the oldest readers know no others.
-    let corrected = ValueStatistics::new(min, max, distinct, nulls, true)
+    // The deprecated fields say the same beside the others, as for integers: the oldest readers know no others.
+    let corrected = ValueStatistics::new(min, max, distinct, nulls, false)
+        .with_backwards_compatible_min_max(true)
         .with_min_is_exact(found.min_is_exact())
         .with_max_is_exact(found.max_is_exact());
     let builder = metadata.clone().into_builder();
