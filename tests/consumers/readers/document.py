@@ -8,6 +8,10 @@ import environments
 
 PATH = environments.ROOT / "docs" / "readers.md"
 BEGIN, END = "<!-- readers -->\n", "<!-- end of readers -->"
+
+# Sections that are not about one reader, and which runs their recipes.
+OTHER_SECTIONS = {"Spreadsheets": "DuckDB"}
+
 FORMATS = {"parquet": "Parquet", "csv": "CSV"}
 
 # What stands before a recipe in SQL so that Python runs it and prints the rows of its last statement.
@@ -29,7 +33,7 @@ def generated(matrix):
     """The table of readers: one row for each call."""
     lines = ["| reader | versions | format | call | limits |", "| --- | --- | --- | --- | --- |"]
     for family in matrix["family"]:
-        versions = ", ".join(version["version"] for version in family["version"])
+        versions = ", ".join(shown_version(family, version) for version in family["version"])
         for call in family["call"]:
             code = call["code"].strip().replace("DIR", "export").replace("TABLE", "messages")
             lines_of_code = [" ".join(line.split()) for line in code.splitlines()]
@@ -43,6 +47,13 @@ def generated(matrix):
 def anchor(title):
     """How a heading is linked to."""
     return re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+
+
+def shown_version(family, version):
+    """The version, with that of the package that reads for it."""
+    backend = family.get("backend")
+    pins = dict(package.split("==") for package in version.get("packages", ()))
+    return f"{version['version']} ({backend} {pins[backend]})" if backend else version["version"]
 
 
 def limit_text(limit):
@@ -78,11 +89,11 @@ def differences(matrix):
 def recipes():
     """The fenced blocks of Python and SQL, with the headings above them."""
     title = None
-    for match in re.finditer(r"^## (.*)$|^```(python|sql)\n(.*?)^```$", PATH.read_text(), re.MULTILINE | re.DOTALL):
+    for match in re.finditer(r"^## ([^\n]*)$|^```(python|sql)\n(.*?)^```$", PATH.read_text(), re.MULTILINE | re.DOTALL):
         if match[1]:
             title = match[1]
         else:
-            yield title, match[2], match[3]
+            yield OTHER_SECTIONS.get(title, title), match[2], match[3]
 
 
 def run(interpreter, title, language, code, base):
