@@ -1,6 +1,5 @@
 //! Parquet tables as this tool writes them.
 
-use std::fs::File;
 use std::io::Read;
 
 use bytes::Bytes;
@@ -38,7 +37,7 @@ impl ChunkReader for Input {
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
         match self {
-            Self::File(file) => ChunkReader::get_bytes(file, start, length),
+            Self::File(file) => file.as_ref().get_bytes(start, length),
             Self::Bytes(bytes) => ChunkReader::get_bytes(bytes, start, length),
         }
     }
@@ -154,11 +153,5 @@ impl Iterator for Tables {
             let wrong = |column| damaged(format!("column `{column}` is of another type"));
             Rows::of(self.table, batch).map_err(wrong)
         }))
-    }
-}
-
-impl From<File> for Input {
-    fn from(file: File) -> Self {
-        Self::File(file)
     }
 }

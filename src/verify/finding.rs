@@ -50,6 +50,16 @@ impl Finding {
         }
     }
 
+    /// About a file, with values that may be long.
+    pub(super) fn of_excerpts(file: &str, expected: &str, found: &str) -> Self {
+        let (expected, found) = excerpts(expected, found);
+        Self {
+            expected,
+            found,
+            ..Self::of_file(file, "", "")
+        }
+    }
+
     /// About a place in a task.
     pub(super) fn of_task(task_id: &str, pointer: &str, expected: &str, found: &str) -> Self {
         let (expected, found) = if pointer.contains(SECRET_KEY) {

@@ -12,7 +12,7 @@ use std::path::Path;
 use super::finding::{Finding, Findings};
 use crate::ids::IdList;
 use crate::output::{Format, TableFiles, is_inside};
-use crate::reader::{self, Batches, Input};
+use crate::reader::{self, CheckedBatches, Input, WrongStatistic};
 use crate::rebuild::TableRows;
 use crate::tables::{Rows, TableInfo};
 
@@ -28,7 +28,7 @@ type Taken = Vec<(usize, Range<usize>)>;
 /// A table's rows, as they go by.
 pub(super) struct Stream {
     table: &'static TableInfo,
-    files: VecDeque<(String, Batches)>,
+    files: VecDeque<(String, CheckedBatches)>,
     queue: VecDeque<Rows>,
     /// Batch in the queue and row in it that no task has taken yet.
     taken: (usize, usize),
@@ -77,7 +77,10 @@ impl Stream {
                 return None;
             }
             let opened = File::open(&path).ok()?;
-            match reader::open(format, table, Input::File(opened)) {
+            let mut wrong = Vec::new();
+            let batches = reader::open_checked(format, table, Input::from(opened), &mut wrong);
+            add_wrong(&file.path, table, wrong, findings);
+            match batches {
                 Ok(batches) => files.push_back((file.path.clone(), batches)),
                 Err(error) => {
                     let expected = format!("table `{}`", table.name);
@@ -116,7 +119,10 @@ impl Stream {
     /// Reads a batch more; false at the end.
     fn read(&mut self, findings: &mut Findings) -> bool {
         while let Some((path, batches)) = self.files.front_mut() {
-            match batches.next() {
+            let mut wrong = Vec::new();
+            let next = batches.next(&mut wrong);
+            add_wrong(path, self.table, wrong, findings);
+            match next {
                 Some(Ok(rows)) => {
                     self.rows += rows.len() as u64;
                     self.queue.push_back(rows);
@@ -293,5 +299,21 @@ impl Stream {
             // Rows that are no task's, like those of `projects`, are only compared.
             None => self.taken = (0, 0),
         }
+    }
+}
+
+/// Reports what a file states wrongly about its rows.
+fn add_wrong(
+    path: &str,
+    table: &'static TableInfo,
+    wrong: Vec<WrongStatistic>,
+    findings: &mut Findings,
+) {
+    for statistic in wrong {
+        let finding = Finding::of_excerpts(path, &statistic.expected, &statistic.found);
+        findings.add(match statistic.column {
+            Some(column) => finding.in_column(format!("{}.{column}", table.name)),
+            None => finding,
+        });
     }
 }

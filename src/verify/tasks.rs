@@ -137,7 +137,7 @@ fn list_of_tasks(directory: &Path, manifest: &Manifest, findings: &mut Findings)
     let table = tables(manifest).find(|table| table.name == "tasks")?;
     let path = directory.join(format.file_name(table.name));
     let file = File::open(&path).ok().filter(|_| path.is_file())?;
-    let batches = reader::open(format, table, Input::File(file)).ok()?;
+    let batches = reader::open(format, table, Input::from(file)).ok()?;
     for rows in batches.map_while(Result::ok) {
         for row in 0..rows.len() {
             let task_id = rows.text(0, row).unwrap_or_default();

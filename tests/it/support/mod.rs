@@ -1,5 +1,6 @@
 //! What the tests share: running the program, and looking at what it left.
 
+pub(crate) mod footer;
 pub(crate) mod raw_server;
 pub(crate) mod round_trip;
 pub(crate) mod server;

@@ -36,7 +36,7 @@ pub(crate) fn flatten(task_id: &str, json: &str) -> Vec<Vec<RecordBatch>> {
     collect.0
 }
 
-/// Writes every table that has rows, and reads it back.
+/// Writes every table that has rows, and reads it back. What a file states beside its rows must be so.
 pub(crate) fn write_and_read(format: Format, batches: Vec<Vec<RecordBatch>>) -> Tables {
     let tables = TABLES.iter().zip(batches);
     tables
@@ -45,8 +45,13 @@ pub(crate) fn write_and_read(format: Format, batches: Vec<Vec<RecordBatch>>) -> 
                 return Vec::new();
             }
             let bytes = encode(format, table, batches).unwrap();
-            let read = reader::open(format, table, Input::Bytes(bytes.into())).unwrap();
-            read.map(|rows| rows.unwrap()).collect()
+            let input = Input::Bytes(bytes.into());
+            let mut wrong = Vec::new();
+            let mut batches = reader::open_checked(format, table, input, &mut wrong).unwrap();
+            let rows = std::iter::from_fn(|| batches.next(&mut wrong));
+            let rows = rows.map(|rows| rows.unwrap()).collect();
+            assert!(wrong.is_empty(), "{}: {wrong:?}", table.name);
+            rows
         })
         .collect()
 }

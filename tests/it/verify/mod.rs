@@ -3,6 +3,7 @@
 
 mod files;
 mod rows;
+mod statistics;
 
 use std::fs;
 use std::path::{Path, PathBuf};
