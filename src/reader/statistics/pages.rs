@@ -79,44 +79,41 @@ fn page(offset: u64, length: u64, header: &PageHeader) -> Result<(bool, Page), M
         let size = size.and_then(|size| u64::try_from(size).ok());
         size.ok_or_else(|| refused("no size"))
     };
-    let (is_dictionary, values, encoding) = match (
-        header.page_type,
-        &header.data_page,
-        &header.dictionary_page,
-    ) {
-        (Some(number::DATA_PAGE), Some(data), None) => {
-            let is_written = matches!(
-                data,
-                DataPageHeader {
-                    encoding: Some(number::PLAIN | number::RLE_DICTIONARY),
-                    definition_level_encoding: Some(number::RLE),
-                    repetition_level_encoding: Some(number::RLE),
-                    ..
+    let (is_dictionary, values, encoding) =
+        match (header.page_type, &header.data_page, &header.dictionary_page) {
+            (Some(number::DATA_PAGE), Some(data), None) => {
+                let is_written = matches!(
+                    data,
+                    DataPageHeader {
+                        encoding: Some(number::PLAIN | number::RLE_DICTIONARY),
+                        definition_level_encoding: Some(number::RLE),
+                        repetition_level_encoding: Some(number::RLE),
+                        ..
+                    }
+                );
+                if !is_written {
+                    return Err(refused(
+                        "an encoding other than PLAIN, RLE and RLE_DICTIONARY",
+                    ));
                 }
-            );
-            if !is_written {
-                return Err(refused(
-                    "an encoding other than PLAIN, RLE and RLE_DICTIONARY",
-                ));
+                (false, data.num_values, data.encoding)
             }
-            (false, data.num_values, data.encoding)
-        }
-        (Some(number::DICTIONARY_PAGE), None, Some(dictionary)) => {
-            let is_written = matches!(
-                dictionary,
-                DictionaryPageHeader {
-                    encoding: Some(number::PLAIN),
-                    is_sorted: None | Some(false),
-                    ..
+            (Some(number::DICTIONARY_PAGE), None, Some(dictionary)) => {
+                let is_written = matches!(
+                    dictionary,
+                    DictionaryPageHeader {
+                        encoding: Some(number::PLAIN),
+                        is_sorted: None | Some(false),
+                        ..
+                    }
+                );
+                if !is_written {
+                    return Err(refused("a dictionary that is sorted or not PLAIN"));
                 }
-            );
-            if !is_written {
-                return Err(refused("a dictionary that is sorted or not PLAIN"));
+                (true, dictionary.num_values, dictionary.encoding)
             }
-            (true, dictionary.num_values, dictionary.encoding)
-        }
-        _ => return Err(refused("a header that scale-export does not write")),
-    };
+            _ => return Err(refused("a header that scale-export does not write")),
+        };
     let values = values.and_then(|values| u64::try_from(values).ok());
     let values = values.ok_or_else(|| refused("no number of values"))?;
     if values == 0 && !is_dictionary {

@@ -121,7 +121,7 @@ const FALSIFIED: [(&str, Change, &str); 34] = [
             file.column("turn_count")
                 .field(2)
                 .list()
-                .push(Value::Int(5, 7))
+                .push(Value::Int(5, 7));
         },
         "expected encodings {0, 3, 8} in row group 0, found {0, 3, 7, 8}",
     ),
@@ -152,7 +152,7 @@ const FALSIFIED: [(&str, Change, &str); 34] = [
                 file.row_group(0)
                     .fields()
                     .insert(4, Value::List(12, vec![])),
-            )
+            );
         },
         "field 4 of RowGroup",
     ),
@@ -179,8 +179,8 @@ const FALSIFIED: [(&str, Change, &str); 34] = [
         "page min",
         |file| {
             file.change_column_index("thread_index", |index| {
-                index.field(2).list()[1] = binary(&21_001_i32.to_le_bytes())
-            })
+                index.field(2).list()[1] = binary(&21_001_i32.to_le_bytes());
+            });
         },
         "(threads.thread_index): expected min_values of page 1, FIRST in row group 0, found 21001",
     ),
@@ -188,8 +188,8 @@ const FALSIFIED: [(&str, Change, &str); 34] = [
         "page max",
         |file| {
             file.change_column_index("thread_index", |index| {
-                index.field(3).list()[0] = binary(&7_i32.to_le_bytes())
-            })
+                index.field(3).list()[0] = binary(&7_i32.to_le_bytes());
+            });
         },
         "expected max_values of page 0, LAST in row group 0, found 7",
     ),
@@ -202,8 +202,8 @@ const FALSIFIED: [(&str, Change, &str); 34] = [
         "null pages",
         |file| {
             file.change_column_index("thread_id", |index| {
-                index.field(1).list()[1] = Value::Bool(true)
-            })
+                index.field(1).list()[1] = Value::Bool(true);
+            });
         },
         "expected null_pages of page 1, false in row group 0, found true",
     ),
@@ -216,8 +216,8 @@ const FALSIFIED: [(&str, Change, &str); 34] = [
         "first row of a page",
         |file| {
             file.change_offset_index("thread_index", |index| {
-                index.field(1).list()[1].field(3).add(-1)
-            })
+                index.field(1).list()[1].field(3).add(-1);
+            });
         },
         "expected first_row_index of page 1, FIRST in row group 0, found LAST",
     ),
@@ -225,8 +225,8 @@ const FALSIFIED: [(&str, Change, &str); 34] = [
         "offset of a page",
         |file| {
             file.change_offset_index("turn_count", |index| {
-                index.field(1).list()[0].field(1).add(1)
-            })
+                index.field(1).list()[0].field(1).add(1);
+            });
         },
         "(threads.turn_count): expected offset of page 0,",
     ),
@@ -388,7 +388,7 @@ fn stated_wrongly(task: &str) -> Vec<String> {
 #[test]
 fn files_of_several_row_groups_state_nothing_wrong() {
     let error = |number: usize| format!(r#"{{"type":"t{}","message":"m"}}"#, number % 7);
-    let errors: Vec<String> = (0..ROW_GROUP_ROWS + 1).map(error).collect();
+    let errors: Vec<String> = (0..=ROW_GROUP_ROWS).map(error).collect();
     let task = format!(r#"{{"task_id":"task","errors":[{}]}}"#, errors.join(","));
     assert_eq!(stated_wrongly(&task), Vec::<String>::new());
 }
