@@ -107,13 +107,13 @@ const LOADING: [Loading; 4] = [
         reader: "polars",
         language: "python",
         parquet: "import polars as pl\n\n{table} = pl.read_parquet(\"{file}\")",
-        csv: "import polars as pl\n\n{table} = pl.read_csv(\"{file}\", infer_schema=False)",
+        csv: "import polars as pl\n\n{table} = pl.read_csv(\"{file}\", infer_schema_length=0)",
     },
     Loading {
         reader: "Spark",
         language: "python",
         parquet: "{table} = spark.read.parquet(\"{file}\")",
-        csv: "{table} = spark.read.csv(\"{file}\", header=True, multiLine=True, escape='\"')",
+        csv: "{table} = spark.read.csv(\"{file}\", header=True, multiLine=True, escape='\"', nullValue=\"\\0\")",
     },
 ];
 

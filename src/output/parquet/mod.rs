@@ -264,7 +264,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig::with_cases(8))]
         // Rows are encoded early when all tables together have too many: that must not show in any of them.
         #[test]
         fn when_rows_are_encoded_changes_no_byte(encoded in proptest::collection::vec(any::<bool>(), 6)) {
@@ -272,7 +272,7 @@ mod tests {
             let write = |encoded: &[bool]| {
                 let mut writer = ParquetWriter::open(table, Vec::new()).unwrap();
                 for now in encoded {
-                    writer.write_rows(rubrics(25_000)).unwrap();
+                    writer.write_rows(rubrics(21_000)).unwrap();
                     if *now {
                         writer.encode_waiting().unwrap();
                     }

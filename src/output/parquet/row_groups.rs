@@ -10,19 +10,44 @@ const MAX_ROWS: usize = 122_880;
 /// Bytes of the values of a row group. It bounds what waits in memory until the row group is written.
 const MAX_VALUE_BYTES: usize = 32 << 20;
 
-/// The row group that is being filled.
-#[derive(Debug, Default)]
-pub(super) struct RowGroup {
+/// What a row group holds at most.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
     rows: usize,
     value_bytes: usize,
 }
 
+/// The row group that is being filled.
+#[derive(Debug)]
+pub(super) struct RowGroup {
+    rows: usize,
+    value_bytes: usize,
+    limits: Limits,
+}
+
+impl Default for RowGroup {
+    fn default() -> Self {
+        Self::new(Limits {
+            rows: MAX_ROWS,
+            value_bytes: MAX_VALUE_BYTES,
+        })
+    }
+}
+
 impl RowGroup {
+    fn new(limits: Limits) -> Self {
+        Self {
+            rows: 0,
+            value_bytes: 0,
+            limits,
+        }
+    }
+
     /// Adds as many rows of the batch as fit and returns their number. Fewer than the batch has: the row group is full,
     /// and the next call starts the next one. A row that is larger than a row group has one for itself.
     pub(super) fn add(&mut self, batch: &RecordBatch) -> usize {
-        let room_rows = MAX_ROWS - self.rows;
-        let room_bytes = MAX_VALUE_BYTES.saturating_sub(self.value_bytes);
+        let room_rows = self.limits.rows.saturating_sub(self.rows);
+        let room_bytes = self.limits.value_bytes.saturating_sub(self.value_bytes);
         let most = batch.num_rows().min(room_rows);
         let mut fitting = most;
         if value_bytes(batch, most) > room_bytes {
@@ -39,7 +64,7 @@ impl RowGroup {
             fitting = if fits == 0 && self.rows == 0 { 1 } else { fits };
         }
         if fitting < batch.num_rows() {
-            *self = Self::default();
+            *self = Self::new(self.limits);
         } else {
             self.rows += fitting;
             self.value_bytes += value_bytes(batch, fitting);
@@ -107,9 +132,14 @@ mod tests {
         batch(vec![Arc::new(StringArray::from_iter_values(texts))])
     }
 
+    const LIMITS: Limits = Limits {
+        rows: 7,
+        value_bytes: 100,
+    };
+
     /// Rows of each row group, when a batch comes in such pieces.
     fn row_groups(batch: &RecordBatch, pieces: &[usize]) -> Vec<usize> {
-        let (mut row_group, mut groups, mut rows, mut from) = (RowGroup::default(), vec![], 0, 0);
+        let (mut row_group, mut groups, mut rows, mut from) = (RowGroup::new(LIMITS), vec![], 0, 0);
         for piece in pieces.iter().copied().chain([usize::MAX]) {
             let piece = piece.min(batch.num_rows() - from);
             let mut rest = batch.slice(from, piece);
@@ -131,9 +161,9 @@ mod tests {
 
     #[test]
     fn a_row_group_ends_by_rows_or_by_bytes() {
-        let many = batch(vec![Arc::new(Int32Array::from(vec![1; 2 * MAX_ROWS + 1]))]);
-        assert_eq!(row_groups(&many, &[]), [MAX_ROWS, MAX_ROWS, 1]);
-        let (half, all) = (MAX_VALUE_BYTES / 2, MAX_VALUE_BYTES);
+        let many = batch(vec![Arc::new(Int32Array::from(vec![1; 15]))]);
+        assert_eq!(row_groups(&many, &[]), [7, 7, 1]);
+        let (half, all) = (50, 100);
         assert_eq!(row_groups(&texts(&[half, half, 1]), &[]), [2, 1]);
         assert_eq!(row_groups(&texts(&[half, half + 1, 1]), &[]), [1, 2]);
         assert_eq!(row_groups(&texts(&[1, all + 5, 1]), &[]), [1, 1, 1]);
@@ -170,8 +200,8 @@ mod tests {
     proptest! {
         #[test]
         fn rows_are_cut_alike_however_they_arrive(
-            lengths in proptest::collection::vec(0..MAX_VALUE_BYTES / 3, 0..12),
-            pieces in proptest::collection::vec(0_usize..5, 0..6),
+            lengths in proptest::collection::vec(0_usize..40, 0..40),
+            pieces in proptest::collection::vec(0_usize..9, 0..9),
         ) {
             let batch = texts(&lengths);
             prop_assert_eq!(row_groups(&batch, &pieces), row_groups(&batch, &[]));
