@@ -106,7 +106,8 @@ def run(interpreter, title, language, code, base):
     with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
         script.write(code)
         script.flush()
-        done = subprocess.run([pathlib.Path(interpreter).absolute(), script.name], cwd=base, capture_output=True, text=True)
+        command = [pathlib.Path(interpreter).absolute(), script.name]
+        done = subprocess.run(command, cwd=base, capture_output=True, text=True)
     if done.returncode != 0:
         return f"a recipe of {title} fails:\n{code}\n{done.stderr[-2000:]}"
     if not done.stdout.strip():

@@ -92,7 +92,8 @@ class Comparison:
         else:
             row = next(row for row, pair in enumerate(zip(found, wanted)) if pair[0] != pair[1])
             count = sum(a != b for a, b in zip(found, wanted))
-            what = f"{count} of {len(found)} cells differ, first in row {row}: {found[row]!r:.200} instead of {wanted[row]!r:.200}"
+            what = (f"{count} of {len(found)} cells differ, first in row {row}: "
+                    f"{found[row]!r:.200} instead of {wanted[row]!r:.200}")
         self.differences.append(f"{call['id']}: {export} {table}.{column} ({self.kinds[table][column]}): {what}")
 
     def error(self, call, line):
@@ -116,7 +117,8 @@ class Comparison:
                         self.differences.append(f"{call['id']}: {export} {table} lacks {', '.join(missing)}")
             for number, limit in enumerate(limits_of(call, self.version)):
                 if (call["id"], number) not in self.effective:
-                    self.differences.append(f"{call['id']}: unexpected success: the limit {limit['text']!r} does not show")
+                    self.differences.append(
+                        f"{call['id']}: unexpected success: the limit {limit['text']!r} does not show")
 
 
 def compare(lines, family, version, kinds, wanted):
@@ -226,7 +228,7 @@ def main():
         if not (place / "full").exists():
             exports.make(options.program, place)
         failed = check(base, place, chosen, exports.schemas())
-        print(f"{len(chosen)} reader versions were compared with pyarrow {expected.pyarrow.__version__}, {failed} failures")
+        print(f"compared with pyarrow {expected.pyarrow.__version__}: reader versions: {len(chosen)}, failures: {failed}")
         if options.write_document and not failed:
             document.write(matrix)
         failed += run_recipes(base, place, chosen)
