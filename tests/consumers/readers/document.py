@@ -35,7 +35,8 @@ def generated(matrix):
     for family in matrix["family"]:
         versions = ", ".join(shown_version(family, version) for version in family["version"])
         for call in family["call"]:
-            code = call["code"].strip().replace("DIR", "export").replace("TABLE", "messages")
+            directory = {"parquet": "export", "csv": "export-csv"}[call["format"]]
+            code = call["code"].strip().replace("DIR", directory).replace("TABLE", "messages")
             lines_of_code = [" ".join(line.split()) for line in code.splitlines()]
             shown = f"`{lines_of_code[0]}`" if len(lines_of_code) == 1 else f"[below](#{anchor(family['title'])})"
             limits = "; ".join(limit_text(limit) for limit in call.get("limit", [])) or "none"
@@ -51,6 +52,8 @@ def anchor(title):
 
 def shown_version(family, version):
     """The version, with that of the package that reads for it."""
+    if "shown" in version:
+        return version["shown"]
     backend = family.get("backend")
     pins = dict(package.split("==") for package in version.get("packages", ()))
     return f"{version['version']} ({backend} {pins[backend]})" if backend else version["version"]
@@ -103,7 +106,8 @@ def run(interpreter, title, language, code, base):
     with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
         script.write(code)
         script.flush()
-        done = subprocess.run([pathlib.Path(interpreter).absolute(), script.name], cwd=base, capture_output=True, text=True)
+        command = [pathlib.Path(interpreter).absolute(), script.name]
+        done = subprocess.run(command, cwd=base, capture_output=True, text=True)
     if done.returncode != 0:
         return f"a recipe of {title} fails:\n{code}\n{done.stderr[-2000:]}"
     if not done.stdout.strip():

@@ -4,8 +4,10 @@
     run.py --install [--ci]
 """
 import argparse
+import concurrent.futures
 import contextlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -37,7 +39,7 @@ def readers(matrix, arguments):
 
 
 def read(base, name, family, job):
-    """Runs the adapter in the reader's environment; gives its lines and what it printed."""
+    """Runs the adapter in the reader's environment; gives its lines."""
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         out, file = scratch / "out.jsonl", scratch / "job.json"
@@ -47,7 +49,7 @@ def read(base, name, family, job):
         lines = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
         if done.returncode != 0:
             raise RuntimeError(f"ended with {done.returncode}:\n{done.stdout[-4000:]}")
-        return lines, done.stdout
+        return lines
 
 
 def limits_of(call, version):
@@ -90,7 +92,8 @@ class Comparison:
         else:
             row = next(row for row, pair in enumerate(zip(found, wanted)) if pair[0] != pair[1])
             count = sum(a != b for a, b in zip(found, wanted))
-            what = f"{count} of {len(found)} cells differ, first in row {row}: {found[row]!r:.200} instead of {wanted[row]!r:.200}"
+            what = (f"{count} of {len(found)} cells differ, first in row {row}: "
+                    f"{found[row]!r:.200} instead of {wanted[row]!r:.200}")
         self.differences.append(f"{call['id']}: {export} {table}.{column} ({self.kinds[table][column]}): {what}")
 
     def error(self, call, line):
@@ -114,7 +117,8 @@ class Comparison:
                         self.differences.append(f"{call['id']}: {export} {table} lacks {', '.join(missing)}")
             for number, limit in enumerate(limits_of(call, self.version)):
                 if (call["id"], number) not in self.effective:
-                    self.differences.append(f"{call['id']}: unexpected success: the limit {limit['text']!r} does not show")
+                    self.differences.append(
+                        f"{call['id']}: unexpected success: the limit {limit['text']!r} does not show")
 
 
 def compare(lines, family, version, kinds, wanted):
@@ -151,16 +155,20 @@ def check(base, place, chosen, schemas):
         print(f"FAIL  pyarrow ignores the statistics of {', '.join(without)}")
         failed += 1
     job = {"exports": directories, "schemas": schemas}
-    for name, family, version in chosen:
+
+    def one(reader):
+        name, family, version = reader
         begin = time.monotonic()
         try:
-            lines, printed = read(base, name, family, job)
-            comparison = compare(lines, family, version, kinds, wanted)
-            differences, cells = comparison.differences, comparison.cells
+            comparison = compare(read(base, name, family, job), family, version, kinds, wanted)
+            return name, comparison.cells, time.monotonic() - begin, comparison.differences
         except RuntimeError as error:
-            differences, cells = [str(error)], 0
-        report(name, cells, time.monotonic() - begin, differences)
-        failed += bool(differences)
+            return name, 0, time.monotonic() - begin, [str(error)]
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for result in pool.map(one, chosen):
+            report(*result)
+            failed += bool(result[-1])
     return failed
 
 
@@ -220,7 +228,7 @@ def main():
         if not (place / "full").exists():
             exports.make(options.program, place)
         failed = check(base, place, chosen, exports.schemas())
-        print(f"{len(chosen)} reader versions were compared with pyarrow {expected.pyarrow.__version__}, {failed} failures")
+        print(f"compared with pyarrow {expected.pyarrow.__version__}: reader versions: {len(chosen)}, failures: {failed}")
         if options.write_document and not failed:
             document.write(matrix)
         failed += run_recipes(base, place, chosen)
