@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::values;
 use crate::fetch::{MaxFailures, Rate};
 use crate::sandbox::limit::{Limit, OtherClient, Span};
+use crate::tables::sql::Dialect;
 
 /// Export Scale annotation tasks as Parquet or CSV tables.
 #[derive(Debug, Parser)]
@@ -32,13 +33,7 @@ fn version() -> String {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Print what the tables look like
-    Schema {
-        /// One table; all when left out
-        table: Option<String>,
-        /// As what
-        #[arg(long, value_enum, default_value_t = SchemaFormat::Md)]
-        format: SchemaFormat,
-    },
+    Schema(SchemaArgs),
     /// Prove an export: checksums, keys, and a rebuild of every task
     Verify(VerifyArgs),
     /// Make tables again from raw responses, without the network
@@ -52,7 +47,29 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+/// Takes the name of a dialect, and lists all of them.
+fn dialect() -> impl TypedValueParser<Value = Dialect> {
+    PossibleValuesParser::new(Dialect::ALL.map(Dialect::name))
+        .try_map(|name| Dialect::find(&name).ok_or("unknown dialect"))
+}
+
+/// Options of `schema`.
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// One table; all when left out
+    pub(super) table: Option<String>,
+    /// As what; `md` when left out, `sql` with --dialect or --dir
+    #[arg(long, value_enum)]
+    pub(super) format: Option<SchemaFormat>,
+    /// SQL that creates the tables and loads their files, for this database [default: duckdb]
+    #[arg(long, value_name = "NAME", value_parser = dialect())]
+    pub(super) dialect: Option<Dialect>,
+    /// DuckDB views with absolute paths over the export in this directory, instead of tables
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum SchemaFormat {
     Md,
     Json,

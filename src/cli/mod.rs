@@ -8,6 +8,7 @@ mod export;
 mod jobs;
 mod offline;
 mod run;
+mod schema;
 mod signals;
 mod summary;
 mod values;

@@ -8,15 +8,16 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use serde_json::json;
 use thiserror::Error;
 
-use super::args::{Cli, Command, DisplayArgs, ExportArgs, LogFormatArg, SandboxArgs, SchemaFormat};
+use super::args::{Cli, Command, DisplayArgs, ExportArgs, LogFormatArg, SandboxArgs};
 use super::display::{json_line, write_stderr};
 use super::export::run_export;
 use super::offline::{run_flatten, run_verify};
+use super::schema::print_schema;
 use super::signals::Signals;
 use crate::error::{Exit, Explain};
 use crate::sandbox::limit::{Limit, LimitPlan};
 use crate::sandbox::{Sandbox, SandboxConfig};
-use crate::tables::{self, definition::TABLES, schema};
+use crate::tables::definition::TABLES;
 
 /// The environment variable of the key, which has a name of its own.
 pub(super) const KEY_VARIABLE: &str = "SCALE_API_KEY";
@@ -103,7 +104,7 @@ pub fn main() -> Exit {
         None => run_export(&cli.export),
         Some(Command::Verify(args)) => run_verify(&args),
         Some(Command::Flatten(args)) => run_flatten(&args),
-        Some(Command::Schema { table, format }) => print_schema(table.as_deref(), format),
+        Some(Command::Schema(args)) => print_schema(&args),
         Some(Command::Sandbox(args)) => run_sandbox(*args),
         Some(Command::Completions { shell }) => {
             let mut command = Cli::command();
@@ -249,41 +250,6 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
-}
-
-fn print_schema(table: Option<&str>, format: SchemaFormat) -> Result<Exit, Failure> {
-    let wanted: Vec<_> = match table {
-        Some(name) => {
-            vec![
-                tables::find(name)
-                    .ok_or_else(|| Box::new(UsageError::Table(name.to_owned())) as Failure)?,
-            ]
-        }
-        None => TABLES.iter().collect(),
-    };
-    let text = match format {
-        SchemaFormat::Md => wanted
-            .iter()
-            .map(|table| schema::to_markdown(table))
-            .collect::<Vec<_>>()
-            .join("\n"),
-        SchemaFormat::Sql => wanted
-            .iter()
-            .map(|table| schema::to_sql(table))
-            .collect::<Vec<_>>()
-            .join("\n"),
-        SchemaFormat::Json => {
-            let all: Vec<_> = wanted.iter().map(|table| schema::to_json(table)).collect();
-            let value = if table.is_some() {
-                all.into_iter().next().unwrap_or_default()
-            } else {
-                all.into()
-            };
-            format!("{value:#}\n")
-        }
-    };
-    print(&text)?;
-    Ok(Exit::Success)
 }
 
 fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {

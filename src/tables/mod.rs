@@ -12,6 +12,7 @@ mod place;
 mod rows;
 pub mod schema;
 mod set;
+pub mod sql;
 
 pub use column::{ColumnInfo, ColumnType, date_time};
 pub use drift::{Drift, DriftEntry, DriftKind};
@@ -51,6 +52,15 @@ impl TableInfo {
             .iter()
             .chain(self.own_columns)
             .chain(std::iter::once(&EXTRA))
+    }
+
+    /// The columns that tell its rows apart; none where the same row may stand twice.
+    pub fn primary_key(&self) -> &'static [&'static str] {
+        match self.name {
+            "tasks" => &["task_id"],
+            "projects" | "batches" => &[],
+            _ => &["task_id", "path"],
+        }
     }
 
     /// The position of a column among [`columns`](Self::columns).

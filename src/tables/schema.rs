@@ -1,4 +1,4 @@
-//! The definition in other languages: Arrow, JSON, Markdown, SQL. Depends on `definition`.
+//! The definition in other languages: Arrow, JSON, Markdown; `sql` has the SQL. Depends on `definition`.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde_json::{Value, json};
 
-use super::{ColumnInfo, ColumnType, SCHEMA_VERSION, TableInfo};
+pub use super::sql::{push_comments, sql_string, sql_type};
+use super::{ColumnInfo, SCHEMA_VERSION, TableInfo};
 
 /// The Arrow schema of a table.
 pub fn arrow_schema(table: &TableInfo) -> SchemaRef {
@@ -51,16 +52,11 @@ pub fn file_metadata(table: &TableInfo) -> HashMap<String, String> {
 
 /// The table as JSON, as it stands in `schemas/`.
 pub fn to_json(table: &TableInfo) -> Value {
-    let primary_key: Vec<&str> = match table.name {
-        "tasks" => vec!["task_id"],
-        "projects" | "batches" => vec![],
-        _ => vec!["task_id", "path"],
-    };
     json!({
         "schema_version": SCHEMA_VERSION,
         "table": table.name,
         "description": table.doc,
-        "primary_key": primary_key,
+        "primary_key": table.primary_key(),
         "columns": table.columns().map(|column| json!({
             "name": column.name,
             "type": column.column_type.name(),
@@ -86,63 +82,4 @@ pub fn to_markdown(table: &TableInfo) -> String {
         );
     }
     out
-}
-
-/// The type of a column in DuckDB.
-pub fn sql_type(column_type: ColumnType) -> &'static str {
-    match column_type {
-        ColumnType::Str | ColumnType::UniqueStr | ColumnType::RepeatedStr | ColumnType::Path => {
-            "VARCHAR"
-        }
-        ColumnType::Int32 => "INTEGER",
-        ColumnType::Int64 => "BIGINT",
-        ColumnType::Float64 => "DOUBLE",
-        ColumnType::Bool => "BOOLEAN",
-        ColumnType::Timestamp => "TIMESTAMP WITH TIME ZONE",
-        ColumnType::Json => "VARCHAR",
-        ColumnType::StrList => "VARCHAR[]",
-        ColumnType::Bytes => "BLOB",
-    }
-}
-
-/// The table as a `CREATE TABLE` with comments.
-pub fn to_sql(table: &TableInfo) -> String {
-    let columns: Vec<String> = table
-        .columns()
-        .map(|column| {
-            let not_null = if column.required { " NOT NULL" } else { "" };
-            format!(
-                "    \"{}\" {}{not_null}",
-                column.name,
-                sql_type(column.column_type)
-            )
-        })
-        .collect();
-    let mut out = format!(
-        "CREATE TABLE \"{}\" (\n{}\n);\n",
-        table.name,
-        columns.join(",\n")
-    );
-    push_comments(&mut out, "TABLE", table);
-    out
-}
-
-/// Comments on a table or view and all of its columns.
-pub fn push_comments(out: &mut String, object: &str, table: &TableInfo) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        out,
-        "COMMENT ON {object} \"{}\" IS {};",
-        table.name,
-        sql_string(table.doc)
-    );
-    for column in table.columns() {
-        let (table, name, doc) = (table.name, column.name, sql_string(&column.documentation()));
-        let _ = writeln!(out, "COMMENT ON COLUMN \"{table}\".\"{name}\" IS {doc};");
-    }
-}
-
-/// A text as a string of SQL.
-pub fn sql_string(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -34,5 +34,6 @@ mod refresh;
 mod running;
 mod sandbox;
 mod scheduling;
+mod sql;
 mod support;
 mod verify;

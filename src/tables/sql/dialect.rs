@@ -1,0 +1,426 @@
+//! What differs between SQL databases, as one table of facts.
+
+use super::super::ColumnType;
+
+/// A SQL database that the tables can be created in and loaded into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// DuckDB.
+    DuckDb,
+    /// Postgres 15 or later, with `psql`.
+    Postgres,
+    /// SQLite 3.32 or later, with `sqlite3`.
+    Sqlite,
+    /// ClickHouse.
+    ClickHouse,
+    /// Spark SQL.
+    Spark,
+    /// BigQuery.
+    BigQuery,
+    /// Snowflake.
+    Snowflake,
+}
+
+/// The name of a type, and what a column's comment says about it beyond the column's own documentation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SqlType {
+    pub(super) name: &'static str,
+    pub(super) note: &'static str,
+}
+
+/// One SQL type for each type of the tables.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Types {
+    pub(super) text: SqlType,
+    pub(super) int32: SqlType,
+    pub(super) int64: SqlType,
+    pub(super) float64: SqlType,
+    pub(super) boolean: SqlType,
+    pub(super) timestamp: SqlType,
+    pub(super) json: SqlType,
+    pub(super) text_list: SqlType,
+    pub(super) bytes: SqlType,
+}
+
+/// How a string literal keeps the characters that would end or change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escapes {
+    /// A quote is written twice.
+    DoubledQuote,
+    /// A quote and a backslash are written behind a backslash.
+    Backslash,
+}
+
+/// How a column says whether it takes null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nulls {
+    /// Columns take null unless they say `NOT NULL`.
+    NotNull,
+    /// Columns take null when their type stands inside `Nullable( )`, which arrays cannot.
+    NullableType,
+}
+
+/// Where the documentation of tables and columns goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comments {
+    /// Into `COMMENT ON` statements.
+    Statements,
+    /// Behind each column and behind the table: what stands before the text, and what after it.
+    Inline(&'static str, &'static str),
+    /// Into comments inside of `CREATE TABLE`, which the database keeps as part of the statement's text.
+    InStatement,
+}
+
+/// What becomes of the primary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// A constraint, with what stands behind it.
+    Constraint(&'static str),
+    /// The order of the rows on disk; the database has no unique keys.
+    OrderBy,
+    /// A part of the table's comment; the database has no keys.
+    Comment,
+}
+
+/// A table of text that a CSV file is read into, where a file cannot be read into the final types.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Staging {
+    /// What begins the statement that creates it.
+    pub(super) create: &'static str,
+    /// Whether its reader makes an empty text of a null.
+    pub(super) null_is_empty: bool,
+    /// How the text becomes a boolean; `{}` is the column.
+    pub(super) boolean: Option<&'static str>,
+    /// How the text becomes bytes.
+    pub(super) bytes: Option<&'static str>,
+}
+
+/// How a file gets into its table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    /// The statement: `{into}` is the table as an identifier, `{name}` the table's name.
+    pub(super) statement: &'static str,
+    /// The table in between, for those columns that need one.
+    pub(super) staging: Option<Staging>,
+}
+
+/// All that is known of a dialect.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// Its name on the command line.
+    pub(super) name: &'static str,
+    /// How to run the script, as the lines of a comment.
+    pub(super) usage: &'static [&'static str],
+    /// What stands around an identifier.
+    pub(super) quote: &'static str,
+    pub(super) escapes: Escapes,
+    pub(super) types: Types,
+    pub(super) nulls: Nulls,
+    pub(super) comments: Comments,
+    pub(super) key: Key,
+    /// What stands behind the list of columns.
+    pub(super) table_options: &'static str,
+    pub(super) load: Load,
+}
+
+const fn sql(name: &'static str) -> SqlType {
+    SqlType { name, note: "" }
+}
+
+const fn noted(name: &'static str, note: &'static str) -> SqlType {
+    SqlType { name, note }
+}
+
+const fn parquet(statement: &'static str) -> Load {
+    Load {
+        statement,
+        staging: None,
+    }
+}
+
+const DUCKDB: Facts = Facts {
+    name: "duckdb",
+    usage: &[
+        "DuckDB tables. Run in the directory of a Parquet export:",
+        "    scale-export schema --format sql --dialect duckdb > create.sql",
+        "    duckdb tasks.duckdb < create.sql",
+    ],
+    quote: "\"",
+    escapes: Escapes::DoubledQuote,
+    types: Types {
+        text: sql("VARCHAR"),
+        int32: sql("INTEGER"),
+        int64: sql("BIGINT"),
+        float64: sql("DOUBLE"),
+        boolean: sql("BOOLEAN"),
+        timestamp: sql("TIMESTAMP WITH TIME ZONE"),
+        json: sql("VARCHAR"),
+        text_list: sql("VARCHAR[]"),
+        bytes: sql("BLOB"),
+    },
+    nulls: Nulls::NotNull,
+    comments: Comments::Statements,
+    key: Key::Constraint(""),
+    table_options: "",
+    load: parquet("INSERT INTO {into} BY NAME SELECT * FROM read_parquet('{name}.parquet');"),
+};
+
+const POSTGRES: Facts = Facts {
+    name: "postgres",
+    usage: &[
+        "Postgres tables (15 or later). Run in the directory of a CSV export:",
+        "    scale-export schema --format sql --dialect postgres > create.sql",
+        "    psql --single-transaction -v ON_ERROR_STOP=1 -f create.sql",
+    ],
+    quote: "\"",
+    escapes: Escapes::DoubledQuote,
+    types: Types {
+        text: sql("TEXT"),
+        int32: sql("INTEGER"),
+        int64: sql("BIGINT"),
+        float64: sql("DOUBLE PRECISION"),
+        boolean: sql("BOOLEAN"),
+        timestamp: sql("TIMESTAMP WITH TIME ZONE"),
+        // Not JSONB, which refuses lone surrogates and U+0000.
+        json: sql("JSON"),
+        // Not TEXT[]: an element can hold U+0000, which the JSON keeps as an escape.
+        text_list: noted("JSON", "JSON list"),
+        bytes: sql("BYTEA"),
+    },
+    nulls: Nulls::NotNull,
+    comments: Comments::Statements,
+    key: Key::Constraint(""),
+    table_options: "",
+    load: Load {
+        // psql takes all of it from one line.
+        statement: "\\copy {into} FROM '{name}.csv' WITH (FORMAT csv, HEADER MATCH, ENCODING 'UTF8')",
+        staging: Some(Staging {
+            create: "CREATE TEMPORARY TABLE",
+            null_is_empty: false,
+            boolean: None,
+            bytes: Some("decode({}, 'base64')"),
+        }),
+    },
+};
+
+const SQLITE: Facts = Facts {
+    name: "sqlite",
+    usage: &[
+        "SQLite tables (3.32 or later). Run in the directory of a CSV export:",
+        "    scale-export schema --format sql --dialect sqlite > create.sql",
+        "    sqlite3 -bail tasks.db < create.sql",
+        ".import makes empty text of every null; NULLIF makes null of every empty text where null can be.",
+    ],
+    quote: "\"",
+    escapes: Escapes::DoubledQuote,
+    types: Types {
+        text: sql("TEXT"),
+        int32: sql("INTEGER"),
+        int64: sql("INTEGER"),
+        float64: sql("REAL"),
+        boolean: noted("INTEGER", "1 or 0"),
+        timestamp: noted("TEXT", "RFC 3339 in UTC"),
+        json: sql("TEXT"),
+        text_list: noted("TEXT", "JSON list"),
+        // SQLite's own SQL has no function that decodes it.
+        bytes: noted("TEXT", "base64"),
+    },
+    nulls: Nulls::NotNull,
+    comments: Comments::InStatement,
+    key: Key::Constraint(""),
+    table_options: "",
+    load: Load {
+        statement: ".import --csv --skip 1 {name}.csv {into}",
+        staging: Some(Staging {
+            create: "CREATE TABLE",
+            null_is_empty: true,
+            boolean: Some("{} = 'true'"),
+            bytes: None,
+        }),
+    },
+};
+
+const CLICKHOUSE: Facts = Facts {
+    name: "clickhouse",
+    usage: &[
+        "ClickHouse tables. Run in the directory of a Parquet export:",
+        "    scale-export schema --format sql --dialect clickhouse > create.sql",
+        "    clickhouse-client --queries-file create.sql",
+    ],
+    quote: "`",
+    escapes: Escapes::Backslash,
+    types: Types {
+        text: sql("String"),
+        int32: sql("Int32"),
+        int64: sql("Int64"),
+        float64: sql("Float64"),
+        boolean: sql("Bool"),
+        timestamp: sql("DateTime64(6, 'UTC')"),
+        json: sql("String"),
+        text_list: noted("Array(String)", "[] also where the export has null"),
+        bytes: sql("String"),
+    },
+    nulls: Nulls::NullableType,
+    comments: Comments::Inline(" COMMENT ", ""),
+    key: Key::OrderBy,
+    table_options: "\nENGINE = MergeTree",
+    load: parquet("INSERT INTO {into} FROM INFILE '{name}.parquet' FORMAT Parquet;"),
+};
+
+const SPARK: Facts = Facts {
+    name: "spark",
+    usage: &[
+        "Spark tables. Run in the directory of a Parquet export:",
+        "    scale-export schema --format sql --dialect spark > create.sql",
+        "    spark-sql -f create.sql",
+    ],
+    quote: "`",
+    escapes: Escapes::Backslash,
+    types: Types {
+        text: sql("STRING"),
+        int32: sql("INT"),
+        int64: sql("BIGINT"),
+        float64: sql("DOUBLE"),
+        boolean: sql("BOOLEAN"),
+        timestamp: sql("TIMESTAMP"),
+        json: sql("STRING"),
+        text_list: sql("ARRAY<STRING>"),
+        bytes: sql("BINARY"),
+    },
+    nulls: Nulls::NotNull,
+    comments: Comments::Inline(" COMMENT ", ""),
+    key: Key::Comment,
+    table_options: "\nUSING PARQUET",
+    load: parquet("INSERT INTO {into} BY NAME SELECT * FROM parquet.`{name}.parquet`;"),
+};
+
+const BIGQUERY: Facts = Facts {
+    name: "bigquery",
+    usage: &[
+        "BigQuery tables. Copy the files of a Parquet export to a bucket, and put its address for gs://BUCKET:",
+        "    scale-export schema --format sql --dialect bigquery | sed 's#gs://BUCKET#gs://my-bucket/export#' > create.sql",
+        "    bq query --use_legacy_sql=false --dataset_id=my_dataset < create.sql",
+    ],
+    quote: "`",
+    escapes: Escapes::Backslash,
+    types: Types {
+        text: sql("STRING"),
+        int32: sql("INT64"),
+        int64: sql("INT64"),
+        float64: sql("FLOAT64"),
+        boolean: sql("BOOL"),
+        timestamp: sql("TIMESTAMP"),
+        json: sql("STRING"),
+        text_list: noted("ARRAY<STRING>", "[] also where the export has null"),
+        bytes: sql("BYTES"),
+    },
+    nulls: Nulls::NotNull,
+    comments: Comments::Inline(" OPTIONS (description = ", ")"),
+    key: Key::Constraint(" NOT ENFORCED"),
+    table_options: "",
+    load: parquet(
+        "LOAD DATA INTO {into} FROM FILES (format = 'PARQUET', enable_list_inference = true, uris = ['gs://BUCKET/{name}.parquet']);",
+    ),
+};
+
+const SNOWFLAKE: Facts = Facts {
+    name: "snowflake",
+    usage: &[
+        "Snowflake tables. Put the absolute path of a Parquet export for /path/to/export:",
+        "    scale-export schema --format sql --dialect snowflake | sed \"s#/path/to/export#$PWD#\" > create.sql",
+        "    snow sql -f create.sql",
+    ],
+    // Quoted names would be in lower case for good, and every query would have to quote them.
+    quote: "",
+    escapes: Escapes::Backslash,
+    types: Types {
+        text: sql("VARCHAR"),
+        int32: sql("INTEGER"),
+        int64: sql("BIGINT"),
+        float64: sql("DOUBLE"),
+        boolean: sql("BOOLEAN"),
+        timestamp: sql("TIMESTAMP_LTZ(6)"),
+        json: sql("VARCHAR"),
+        text_list: sql("ARRAY"),
+        bytes: sql("BINARY"),
+    },
+    nulls: Nulls::NotNull,
+    comments: Comments::Inline(" COMMENT ", ""),
+    key: Key::Constraint(" NOT ENFORCED"),
+    table_options: "",
+    load: parquet(
+        "PUT 'file:///path/to/export/{name}.parquet' @%{into} AUTO_COMPRESS = FALSE;\n\
+         COPY INTO {into} FROM @%{into} FILES = ('{name}.parquet') MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE\n    \
+         FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE);",
+    ),
+};
+
+impl Dialect {
+    /// All dialects, in the order of their documentation.
+    pub const ALL: [Self; 7] = [
+        Self::DuckDb,
+        Self::Postgres,
+        Self::Sqlite,
+        Self::ClickHouse,
+        Self::Spark,
+        Self::BigQuery,
+        Self::Snowflake,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// The dialect of this name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
+    pub(super) fn facts(self) -> &'static Facts {
+        match self {
+            Self::DuckDb => &DUCKDB,
+            Self::Postgres => &POSTGRES,
+            Self::Sqlite => &SQLITE,
+            Self::ClickHouse => &CLICKHOUSE,
+            Self::Spark => &SPARK,
+            Self::BigQuery => &BIGQUERY,
+            Self::Snowflake => &SNOWFLAKE,
+        }
+    }
+}
+
+impl Facts {
+    /// The SQL type of a column.
+    pub(super) fn sql_type(&self, column_type: ColumnType) -> SqlType {
+        let types = &self.types;
+        match column_type {
+            ColumnType::Str
+            | ColumnType::UniqueStr
+            | ColumnType::RepeatedStr
+            | ColumnType::Path => types.text,
+            ColumnType::Int32 => types.int32,
+            ColumnType::Int64 => types.int64,
+            ColumnType::Float64 => types.float64,
+            ColumnType::Bool => types.boolean,
+            ColumnType::Timestamp => types.timestamp,
+            ColumnType::Json => types.json,
+            ColumnType::StrList => types.text_list,
+            ColumnType::Bytes => types.bytes,
+        }
+    }
+
+    /// A name of a table or column.
+    pub(super) fn identifier(&self, name: &str) -> String {
+        format!("{0}{name}{0}", self.quote)
+    }
+
+    /// A text as a string literal.
+    pub(super) fn string(&self, text: &str) -> String {
+        let escaped = match self.escapes {
+            Escapes::DoubledQuote => text.replace('\'', "''"),
+            Escapes::Backslash => text.replace('\\', "\\\\").replace('\'', "\\'"),
+        };
+        format!("'{escaped}'")
+    }
+}

@@ -1,0 +1,224 @@
+//! The SQL that `schema` prints: as committed, as documented, and run in the databases that are there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use scale_export::sandbox::SandboxConfig;
+use scale_export::tables::sql::Dialect;
+
+use crate::support::{export, program, python, root, sandbox, task_ids, tell};
+
+/// Set to write the scripts instead of comparing them.
+const BLESS: &str = "BLESS";
+
+/// The Python with ClickHouse and Spark; `make dialects` sets it.
+const DIALECTS_PYTHON: &str = "SCALE_EXPORT_TEST_DIALECTS";
+
+/// What `schema` prints with these arguments, which have to be right.
+fn schema(arguments: &[&str]) -> String {
+    let output = program().arg("schema").args(arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_golden_script_of_each_dialect() {
+    for dialect in Dialect::ALL.map(Dialect::name) {
+        let script = schema(&["annotations", "--format", "sql", "--dialect", dialect]);
+        let path = root()
+            .join("tests/golden/sql")
+            .join(format!("{dialect}.sql"));
+        if std::env::var_os(BLESS).is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &script).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(
+            expected, script,
+            "{dialect}: if this is right, run `make bless`"
+        );
+    }
+}
+
+#[test]
+fn the_commands_in_a_script_are_those_of_the_page() {
+    let page = fs::read_to_string(root().join("docs/sql.md")).unwrap();
+    for dialect in Dialect::ALL.map(Dialect::name) {
+        let script = schema(&["--dialect", dialect]);
+        let commands = script
+            .lines()
+            .filter_map(|line| line.strip_prefix("--     "));
+        let commands: Vec<&str> = commands.collect();
+        assert!(commands.len() >= 2, "{dialect}: {commands:?}");
+        let together = format!("```sh\n{}\n```", commands.join("\n"));
+        assert!(
+            page.contains(&together),
+            "docs/sql.md does not have\n{together}"
+        );
+        assert!(
+            page.contains(&format!("| `{dialect}`")),
+            "{dialect} is not in the table"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_sql_takes_no_dialect() {
+    assert_eq!(
+        schema(&["--format", "sql"]),
+        schema(&["--dialect", "duckdb"])
+    );
+    let base = tempfile::tempdir().unwrap();
+    let empty = base.path().to_str().unwrap();
+    for (arguments, error, hint) in [
+        (
+            &["--format", "json", "--dialect", "sqlite"][..],
+            "--dialect is for --format sql",
+            "leave out --format",
+        ),
+        (
+            &["--format", "md", "--dir", empty],
+            "--dir is for --format sql",
+            "leave out --format",
+        ),
+        (
+            &["--dialect", "sqlite", "--dir", empty],
+            "--dir is for DuckDB",
+            "leave out --dir",
+        ),
+        (
+            &["--dir", empty],
+            "it has no manifest.json",
+            "name a directory",
+        ),
+        (&["--dialect", "oracle"], "oracle", "snowflake"),
+    ] {
+        let output = program().arg("schema").args(arguments).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(
+            stderr.contains(error) && stderr.contains(hint),
+            "{arguments:?}: {stderr}"
+        );
+    }
+}
+
+/// One export in both formats: what the sandbox makes up, and what databases stumble over.
+fn exports(base: &Path) -> [PathBuf; 2] {
+    let server = sandbox(SandboxConfig {
+        drift: true,
+        ..SandboxConfig::default()
+    });
+    let options = ["--expand", "project,batch"];
+    let (drift, output) = export(&server, base, "drift", &task_ids(120), &options);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // A quote in a path, for the views with absolute ones.
+    ["parquet", "csv"].map(|format| {
+        let out = base.join(format!("user's {format}"));
+        let output = program()
+            .arg("flatten")
+            .arg(&drift)
+            .arg(root().join("tests/consumers/sql_tasks.jsonl"))
+            .args(["--format", format, "--out"])
+            .arg(&out)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        out
+    })
+}
+
+/// Runs a script in a directory, and compares every cell with the Parquet export.
+fn compare(mut python: Command, dialect: &str, script: &str, parquet: &Path, directory: &Path) {
+    let base = tempfile::tempdir().unwrap();
+    let (file, work) = (base.path().join("create.sql"), base.path().join("work"));
+    fs::write(&file, script).unwrap();
+    fs::create_dir(&work).unwrap();
+    let output = python
+        .arg(root().join("tests/consumers/sql_dialects.py"))
+        .arg(dialect)
+        .args([
+            &file,
+            parquet,
+            directory,
+            &work,
+            &root().join("docs/sql.md"),
+        ])
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success(),
+        "{dialect}: {}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+/// Whether a program of a database is there: on the path, or where Debian keeps it.
+fn has(program: &str) -> bool {
+    let mut directories: Vec<PathBuf> =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    directories.extend(versions.map(|version| version.unwrap().path().join("bin")));
+    directories
+        .iter()
+        .any(|directory| directory.join(program).exists())
+}
+
+#[test]
+fn every_database_has_every_cell_of_every_table() {
+    let base = tempfile::tempdir().unwrap();
+    let [parquet, csv] = exports(base.path());
+    for (dialect, directory, needs) in [
+        ("duckdb", &parquet, &[][..]),
+        ("postgres", &csv, &["initdb", "psql"]),
+        ("sqlite", &csv, &["sqlite3"]),
+    ] {
+        if let Some(missing) = needs.iter().find(|program| !has(program)) {
+            tell(&format!(
+                "{dialect} was left out: {missing} is not installed"
+            ));
+            continue;
+        }
+        compare(
+            python(),
+            dialect,
+            &schema(&["--dialect", dialect]),
+            &parquet,
+            directory,
+        );
+    }
+    for dialect in ["clickhouse", "spark"] {
+        let Some(python) = std::env::var_os(DIALECTS_PYTHON) else {
+            tell(&format!(
+                "{dialect} was left out: `make dialects` installs and runs it"
+            ));
+            continue;
+        };
+        let script = schema(&["--dialect", dialect]);
+        compare(Command::new(python), dialect, &script, &parquet, &parquet);
+    }
+}
+
+#[test]
+fn views_with_absolute_paths_work_from_anywhere() {
+    let base = tempfile::tempdir().unwrap();
+    let [parquet, csv] = exports(base.path());
+    let elsewhere = tempfile::tempdir().unwrap();
+    for out in [&parquet, &csv] {
+        let views = schema(&["--dir", out.to_str().unwrap()]);
+        compare(python(), "duckdb", &views, &parquet, elsewhere.path());
+    }
+    let one = schema(&["errors", "--dir", parquet.to_str().unwrap()]);
+    assert_eq!(one.matches("CREATE OR REPLACE VIEW").count(), 1, "{one}");
+}
