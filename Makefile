@@ -24,6 +24,27 @@ READERS = .venv/bin/python tests/consumers/readers/run.py
 	$(READERS) --install --ci
 	touch .readers/ready
 
+.venv-dialects/ready: tests/consumers/dialects.txt
+	python3 -m venv .venv-dialects
+	.venv-dialects/bin/pip install --quiet --disable-pip-version-check -r tests/consumers/dialects.txt
+	touch .venv-dialects/ready
+
+# Installs a Debian package when its program is missing and that is possible; a test says what it leaves out.
+install_package = command -v $(1) >/dev/null || ls /usr/lib/postgresql/*/bin/$(1) >/dev/null 2>&1 || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -qq update >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install $(2) >/dev/null 2>&1 \
+			|| echo "could not install $(2)" >&2; \
+	fi
+
+databases:
+	@$(call install_package,initdb,postgresql)
+	@$(call install_package,sqlite3,sqlite3)
+
+dialects: .venv/ready .venv-dialects/ready databases ## The SQL of each dialect, also in ClickHouse and Spark (1.5 GB, the first time)
+	@$(call install_package,java,default-jre-headless)
+	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
+		SCALE_EXPORT_TEST_DIALECTS=$(CURDIR)/.venv-dialects/bin/python cargo test --locked --test it -- sql::
+
 test: .venv/ready .venv-airflow/ready .readers/ready lint ## Everything that is checked
 	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
 		SCALE_EXPORT_TEST_READERS=$(CURDIR)/.readers \

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::args::{SchemaArgs, SchemaFormat};
 use super::run::{Failure, UsageError, print};
 use crate::error::{Exit, Explain};
-use crate::output::{Manifest, load_sql};
+use crate::output::{Format, Manifest, Views, load_sql, longest_record};
 use crate::tables::sql::{self, Dialect};
 use crate::tables::{self, SCHEMA_VERSION, TableInfo, definition::TABLES, schema};
 
@@ -127,14 +127,18 @@ fn views(directory: &Path, table: Option<&str>) -> Result<String, Failure> {
         return fail(SchemaError::Path(absolute));
     };
     let format = manifest.options.format;
-    let mut text = load_sql(exported.iter().copied(), format);
-    let begin = text.find("\nCREATE ").unwrap_or_default();
-    text.replace_range(..begin, VIEWS_HEADER);
+    let mut tables = Vec::new();
     for table in exported {
-        let file = format.file_name(table.name);
-        let path = format!("{}/{file}", absolute.trim_end_matches('/'));
-        text = text.replace(&schema::sql_string(&file), &schema::sql_string(&path));
+        let longest_record = match format {
+            Format::Parquet => 0,
+            Format::Csv => longest_record(&directory.join(format.file_name(table.name)))
+                .map_err(|error| Box::new(error) as Failure)?,
+        };
+        tables.push((table, longest_record));
     }
+    let mut text = load_sql(&Views::new(format, tables.into_iter()).inside(absolute));
+    let header = text.find("\nCREATE ").unwrap_or_default();
+    text.replace_range(..header, VIEWS_HEADER);
     Ok(text)
 }
 

@@ -15,6 +15,7 @@ mod queries;
 mod staging;
 mod writer;
 
+pub use csv::longest_record;
 pub use directory::{Lock, OutputDirectory, STATE_DIRECTORY, is_published_name};
 pub use error::OutputError;
 pub use export_readme::export_readme;

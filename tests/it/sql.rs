@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use scale_export::sandbox::SandboxConfig;
+use scale_export::tables::definition::TABLES;
 use scale_export::tables::sql::Dialect;
 
 use crate::support::{export, program, python, root, sandbox, task_ids, tell};
@@ -221,4 +222,38 @@ fn views_with_absolute_paths_work_from_anywhere() {
     }
     let one = schema(&["errors", "--dir", parquet.to_str().unwrap()]);
     assert_eq!(one.matches("CREATE OR REPLACE VIEW").count(), 1, "{one}");
+}
+
+/// Words that Snowflake does not take as the name of a table or column without quotes, one letter after the other.
+const SNOWFLAKE_RESERVED: &str = "account all alter and any as between by case cast check column connect connection \
+    constraint create cross current current_date current_time current_timestamp current_user database delete distinct \
+    drop else exists false following for from full grant group gscluster having ilike in increment inner insert \
+    intersect into is issue join lateral left like localtime localtimestamp minus natural not null of on or order \
+    organization qualify regexp revoke right rlike row rows sample schema select set some start table tablesample then \
+    to trigger true try_cast union unique update using values view when whenever where with";
+
+#[test]
+fn names_that_are_not_quoted_are_not_reserved() {
+    for table in TABLES {
+        let columns = table.columns().map(|column| column.name);
+        for name in columns.chain([table.name]) {
+            assert!(
+                !SNOWFLAKE_RESERVED
+                    .split_whitespace()
+                    .any(|word| word == name),
+                "{name} is reserved in Snowflake"
+            );
+        }
+    }
+}
+
+#[test]
+fn comments_keep_to_their_line() {
+    for table in TABLES {
+        let columns = table.columns().map(|column| column.documentation());
+        for doc in columns.chain([table.doc.to_owned()]) {
+            // A SQLite comment ends with its line, and the statements of other scripts are split at `;` and its end.
+            assert!(!doc.contains('\n'), "{doc}");
+        }
+    }
 }
