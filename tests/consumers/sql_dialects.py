@@ -63,9 +63,8 @@ def postgres(script, work, docs):
         account = pwd.getpwnam("postgres")
         user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         os.chown(work, account.pw_uid, account.pw_gid)
-        for parent in work.parents:
-            if parent.owner() == "root" and not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
+        # The temporary directory around it is for root alone.
+        work.parent.chmod(0o711)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])

@@ -193,3 +193,42 @@ pub fn sql_string(text: &str) -> String {
 pub fn push_comments(out: &mut String, object: &str, table: &TableInfo) {
     push_comment_statements(out, Dialect::DuckDb.facts(), object, table);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::find;
+
+    #[test]
+    fn strings_end_where_they_should() {
+        for (dialect, literal) in [
+            (Dialect::Postgres, r"'a''b\c'"),
+            (Dialect::Sqlite, r"'a''b\c'"),
+            (Dialect::Spark, r"'a\'b\\c'"),
+            (Dialect::Snowflake, r"'a\'b\\c'"),
+        ] {
+            assert_eq!(dialect.facts().string(r"a'b\c"), literal, "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn names_lead_to_dialects() {
+        for dialect in Dialect::ALL {
+            assert_eq!(Dialect::find(dialect.name()), Some(dialect));
+        }
+        assert_eq!(Dialect::find("oracle"), None);
+    }
+
+    #[test]
+    fn a_table_without_a_key_has_no_key() {
+        let batches = find("batches").unwrap();
+        for dialect in Dialect::ALL {
+            let script = script(dialect, [batches]);
+            assert!(
+                !script.contains("PRIMARY KEY") && !script.contains("(key:"),
+                "{script}"
+            );
+        }
+        assert!(script(Dialect::ClickHouse, [batches]).contains("ORDER BY tuple()"));
+    }
+}
