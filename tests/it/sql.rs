@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use scale_export::sandbox::SandboxConfig;
+use scale_export::tables::ColumnInfo;
 use scale_export::tables::definition::TABLES;
 use scale_export::tables::sql::Dialect;
 
@@ -250,7 +251,7 @@ fn names_that_are_not_quoted_are_not_reserved() {
 #[test]
 fn comments_keep_to_their_line() {
     for table in TABLES {
-        let columns = table.columns().map(|column| column.documentation());
+        let columns = table.columns().map(ColumnInfo::documentation);
         for doc in columns.chain([table.doc.to_owned()]) {
             // A SQLite comment ends with its line, and the statements of other scripts are split at `;` and its end.
             assert!(!doc.contains('\n'), "{doc}");
