@@ -131,7 +131,7 @@ impl Source {
                 let (head, _) = peek(Box::new(&file), &origin)?;
                 file.rewind().map_err(|error| origin.failed(error))?;
                 if Compression::of(&head).is_none() {
-                    return Ok(Input::File(file));
+                    return Ok(Input::from(file));
                 }
                 peek(Box::new(file), &origin)?
             }
@@ -196,7 +196,7 @@ fn copy(mut reader: Box<dyn Read>, origin: &Origin) -> Result<Input, IdsError> {
             .map_err(failed)?;
     }
     file.rewind().map_err(failed)?;
-    Ok(Input::File(file))
+    Ok(Input::from(file))
 }
 
 impl Stream {

@@ -60,8 +60,12 @@ impl<'o> Selection<'o> {
 }
 
 /// Bytes of rows that wait in memory as they are, in all tables together, before the table that has most of them
-/// encodes its own. What encodes takes some 200 kB a column, so tables wait for as long as they can.
+/// makes room: a large one encodes them, any other puts them into a file.
 const WAITING_BYTES: usize = 8 << 20;
+
+/// A table is a large one while at least this part of all bytes are its own. What encodes takes some 200 kB a column:
+/// for the few large tables that is less than their rows would take in a file, written and read once more.
+const LARGE_PART: u64 = 20;
 
 /// Files that are completed and synced at once: enough that a disk syncs them together, few enough that of the last
 /// rows of all tables only some are being encoded.
@@ -75,8 +79,20 @@ pub(super) trait TableWriter: Send {
     fn waiting_bytes(&self) -> usize {
         0
     }
-    /// Encodes the rows that wait as they are.
+    /// Bytes of all rows that it was given.
+    fn bytes(&self) -> u64 {
+        0
+    }
+    /// Whether some rows of its row group are encoded, so that those that follow have to be.
+    fn is_encoding(&self) -> bool {
+        false
+    }
+    /// Encodes the rows that wait.
     fn encode(&mut self) -> Result<(), OutputError> {
+        Ok(())
+    }
+    /// Puts the rows that wait into a file, until their row group is written.
+    fn spill(&mut self) -> Result<(), OutputError> {
         Ok(())
     }
     /// Completes and syncs the file.
@@ -103,7 +119,8 @@ pub struct WrittenTable {
     pub longest_record: usize,
 }
 
-/// One table's file in memory, byte for byte as it would be published.
+/// One table's file in memory, byte for byte as it would be published. What is large waits in a file meanwhile, in the
+/// directory for temporary files.
 pub fn encode(
     format: Format,
     table: &'static TableInfo,
@@ -111,7 +128,9 @@ pub fn encode(
 ) -> Result<Vec<u8>, SinkError> {
     match format {
         Format::Parquet => {
-            let mut writer = ParquetWriter::open(table, Vec::new())?;
+            let directory = tempfile::tempdir()?;
+            let spill = directory.path().join(table.name);
+            let mut writer = ParquetWriter::open(table, Vec::new(), &spill)?;
             for batch in batches {
                 writer.write_rows(batch)?;
             }
@@ -176,7 +195,7 @@ impl TableWriters {
         Ok(Self { writers })
     }
 
-    /// Appends rows to a table's file. When too much waits in memory, the table with most of it encodes its rows.
+    /// Appends rows to a table's file. When too much waits in memory, the table with most of it makes room.
     pub fn write(
         &mut self,
         table: &'static TableInfo,
@@ -190,17 +209,29 @@ impl TableWriters {
             writing.rows += batch.num_rows();
             writing.writer.write(batch)?;
         }
-        let waiting = self
-            .writers
-            .iter()
-            .map(|table| table.writer.waiting_bytes());
-        if waiting.sum::<usize>() > WAITING_BYTES {
-            let fullest = self.writers.iter_mut();
-            if let Some(fullest) = fullest.max_by_key(|table| table.writer.waiting_bytes()) {
-                fullest.writer.encode()?;
-            }
+        self.make_room()
+    }
+
+    /// Keeps the rows that wait in memory within their bound.
+    fn make_room(&mut self) -> Result<(), OutputError> {
+        let (mut all, mut waiting) = (0, 0);
+        for table in &self.writers {
+            all += table.writer.bytes();
+            waiting += table.writer.waiting_bytes();
         }
-        Ok(())
+        if waiting <= WAITING_BYTES {
+            return Ok(());
+        }
+        let tables = self.writers.iter_mut();
+        match tables.max_by_key(|table| table.writer.waiting_bytes()) {
+            Some(Writing { writer, .. })
+                if writer.is_encoding() || writer.bytes() >= all / LARGE_PART =>
+            {
+                writer.encode()
+            }
+            Some(Writing { writer, .. }) => writer.spill(),
+            None => Ok(()),
+        }
     }
 
     /// Completes and syncs all files, some side by side: most of the time goes into waiting for the disk.

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 const MAX_ROWS: usize = 122_880;
 
 /// Bytes of the values of a row group. It bounds what waits in memory until the row group is written.
-const MAX_VALUE_BYTES: usize = 32 << 20;
+const MAX_VALUE_BYTES: usize = 128 << 20;
 
 /// What a row group holds at most.
 #[derive(Debug, Clone, Copy)]
