@@ -1,4 +1,4 @@
-.PHONY: help test readers demo lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
+.PHONY: help test databases dialects readers demo lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
 	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz
 
 help: ## This list
@@ -45,7 +45,7 @@ dialects: .venv/ready .venv-dialects/ready databases ## The SQL of each dialect,
 	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
 		SCALE_EXPORT_TEST_DIALECTS=$(CURDIR)/.venv-dialects/bin/python cargo test --locked --test it -- sql::
 
-test: .venv/ready .venv-airflow/ready .readers/ready lint ## Everything that is checked
+test: .venv/ready .venv-airflow/ready .readers/ready databases lint ## Everything that is checked
 	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
 		SCALE_EXPORT_TEST_READERS=$(CURDIR)/.readers \
 		SCALE_EXPORT_TEST_AIRFLOW=$(CURDIR)/.venv-airflow/bin/python cargo test --locked
