@@ -50,10 +50,10 @@ fn a_table_has_the_same_bytes_whichever_others_are_selected() {
 
 /// The versions that decide whether an export is written once more, and what its files are with them.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Encoding {
-    tool_version: String,
-    schema_version: String,
-    encoding_version: u32,
+struct Recorded {
+    tool: String,
+    schema: String,
+    encoding: u32,
     sha256: BTreeMap<String, String>,
 }
 
@@ -81,7 +81,7 @@ fn large_tasks(path: &Path) {
     fs::write(path, text).unwrap();
 }
 
-fn encoding() -> Encoding {
+fn encoding() -> Recorded {
     let base = tempfile::tempdir().unwrap();
     let large = base.path().join("large.jsonl");
     large_tasks(&large);
@@ -102,10 +102,10 @@ fn encoding() -> Encoding {
             }
         }
     }
-    Encoding {
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        schema_version: SCHEMA_VERSION.to_owned(),
-        encoding_version: ENCODING_VERSION,
+    Recorded {
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        schema: SCHEMA_VERSION.to_owned(),
+        encoding: ENCODING_VERSION,
         sha256,
     }
 }
@@ -123,25 +123,21 @@ fn hex(bytes: &[u8]) -> String {
 fn published_bytes_change_only_with_a_version() {
     let path = root().join("tests/golden/encoding.json");
     let found = encoding();
-    let recorded: Option<Encoding> = fs::read(&path)
+    let recorded: Option<Recorded> = fs::read(&path)
         .ok()
         .map(|text| serde_json::from_slice(&text).unwrap());
     if recorded.as_ref() == Some(&found) {
         return;
     }
     if let Some(recorded) = &recorded {
-        let versions = |encoding: &Encoding| {
-            let Encoding {
-                tool_version,
-                schema_version,
-                encoding_version,
+        let versions = |recorded: &Recorded| {
+            let Recorded {
+                tool,
+                schema,
+                encoding,
                 ..
-            } = encoding;
-            (
-                tool_version.clone(),
-                schema_version.clone(),
-                *encoding_version,
-            )
+            } = recorded;
+            (tool.clone(), schema.clone(), *encoding)
         };
         let files = found.sha256.iter();
         let changed: Vec<_> = files

@@ -34,7 +34,7 @@ impl PageStoreFactory for PageStores {
         Ok(Box::new(Pages {
             spill: Arc::clone(&self.spill),
             resident: Arc::clone(&self.resident),
-            pages: Vec::new(),
+            stored: Vec::new(),
         }))
     }
 }
@@ -50,15 +50,15 @@ enum Page {
 struct Pages {
     spill: Arc<Spill>,
     resident: Arc<AtomicUsize>,
-    pages: Vec<Page>,
+    stored: Vec<Page>,
 }
 
 impl PageStore for Pages {
     fn put(&mut self, page: Bytes) -> Result<PageKey> {
-        let key = PageKey::new(self.pages.len() as u64);
+        let key = PageKey::new(self.stored.len() as u64);
         // The columns of a table are encoded one after the other: nothing comes between these two.
         let resident = self.resident.load(Ordering::Relaxed) + page.len();
-        self.pages.push(if resident <= RESIDENT_BYTES {
+        self.stored.push(if resident <= RESIDENT_BYTES {
             self.resident.store(resident, Ordering::Relaxed);
             Page::Memory(page)
         } else {
@@ -69,7 +69,7 @@ impl PageStore for Pages {
 
     fn take(&mut self, key: PageKey) -> Result<Bytes> {
         let page = usize::try_from(key.get());
-        let page = page.ok().and_then(|index| self.pages.get_mut(index));
+        let page = page.ok().and_then(|index| self.stored.get_mut(index));
         match page.map(|page| std::mem::replace(page, Page::Taken)) {
             Some(Page::Memory(page)) => {
                 self.resident.fetch_sub(page.len(), Ordering::Relaxed);
@@ -95,7 +95,7 @@ mod tests {
         let mut pages = Pages {
             spill: Arc::clone(&stores.spill),
             resident: Arc::clone(&stores.resident),
-            pages: Vec::new(),
+            stored: Vec::new(),
         };
         let put: Vec<Bytes> = (0..6)
             .map(|number| vec![number; RESIDENT_BYTES / 3].into())
@@ -104,8 +104,8 @@ mod tests {
             .iter()
             .map(|page| pages.put(page.clone()).unwrap())
             .collect();
-        assert!(matches!(pages.pages.get(2), Some(Page::Memory(_))));
-        assert!(matches!(pages.pages.get(3), Some(Page::File(_))));
+        assert!(matches!(pages.stored.get(2), Some(Page::Memory(_))));
+        assert!(matches!(pages.stored.get(3), Some(Page::File(_))));
         for (key, page) in keys.into_iter().zip(put).rev() {
             assert!(pages.take(key).unwrap() == page);
             assert!(pages.take(key).is_err());
