@@ -372,7 +372,7 @@ fn a_directory_in_the_place_of_a_table_harms_nothing() {
     // As Spark writes tables.
     fs::create_dir_all(out.join("turns.parquet/part")).unwrap();
     let (_, output) = export(&server, base.path(), "out", &task_ids(3), &[]);
-    assert!(assert_exit(&output, 2).contains("it holds `turns.parquet`"));
+    assert!(assert_exit(&output, 2).contains("it has a `turns.parquet`"));
     for _ in 0..2 {
         let (_, output) = export(&server, base.path(), "out", &task_ids(3), &["--force"]);
         assert_exit(&output, 6);
