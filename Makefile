@@ -18,6 +18,9 @@ demo: ## Export 1,000 tasks of the sandbox into demo/
 	.venv-airflow/bin/pip install --quiet --disable-pip-version-check -r tests/consumers/airflow.txt
 	touch .venv-airflow/ready
 
+# Tasks with real text, over which the recipes of docs/readers.md run too, where the machine has them.
+TASKS = $(wildcard ../shared/corpus/real-small.jsonl.gz)
+
 READERS = .venv/bin/python tests/consumers/readers/run.py
 
 .readers/ready: .venv/ready tests/consumers/readers/readers.toml
@@ -52,7 +55,7 @@ test: .venv/ready .venv-airflow/ready .readers/ready databases lint ## Everythin
 
 readers: .venv/ready ## Every table with all readers, old and new; the first time it downloads 2 GB
 	cargo build --locked
-	$(READERS) --program target/debug/scale-export --write-document
+	$(READERS) --program target/debug/scale-export --write-document $(TASKS:%=--tasks %)
 
 lint: ## Format and lints
 	cargo fmt --check

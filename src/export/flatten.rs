@@ -13,7 +13,7 @@ use super::found::Found;
 use super::import::{Import, Imported, ReadJournal, is_export, read_journal};
 use super::publish::{Publication, now, publish};
 use super::recent::Recent;
-use super::resume::tell_directory;
+use super::resume::report_directory;
 use super::{Ended, ExportError, ExportReport, build};
 use crate::event::{Event, Events};
 use crate::ids::{IdList, read_published};
@@ -77,7 +77,7 @@ pub fn flatten(
     };
     let directory = OutputDirectory::open(&options.out, selection, options.force)?;
     let is_over = || *stop.borrow();
-    tell_directory(&directory, events);
+    report_directory(&directory, events);
     let staging = Staging::begin(&directory);
     let site = Site {
         selection,

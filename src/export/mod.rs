@@ -50,7 +50,7 @@ use network::Network;
 use pipeline::{Done, Pipeline};
 use publish::{Publication, now, publish};
 use resources::{SpaceWatch, fit_concurrency};
-use resume::{Resumed, journal_options, open_journal, tell_directory, unchanged};
+use resume::{Resumed, journal_options, open_journal, report_directory, unchanged};
 use store::Stored;
 
 /// Which tasks of an earlier run are fetched again.
@@ -152,7 +152,7 @@ pub fn export(
     let fetch_options = fitting(options, events)?;
     let client = TaskClient::new(&fetch_options)?;
     let directory = OutputDirectory::open(&options.out, options.selection(), options.force)?;
-    tell_directory(&directory, events);
+    report_directory(&directory, events);
     let published = directory.manifest();
     let is_over = || *stop.borrow();
     let network = Network {

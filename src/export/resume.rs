@@ -106,10 +106,10 @@ pub(super) fn open_journal(
 }
 
 /// Reports a user's own files that are left alone, and a publication that an earlier run began.
-pub(super) fn tell_directory(directory: &OutputDirectory, events: &Events) {
+pub(super) fn report_directory(directory: &OutputDirectory, events: &Events) {
     for name in directory.taken() {
         events.send(Event::Warning(format!(
-            "left `{name}` alone: scale-export did not create it, so the export has none of its own"
+            "left `{name}` alone: scale-export did not create it; the export is published without it"
         )));
     }
     let text = match directory.recovered() {

@@ -9,7 +9,10 @@ use super::shown::{is_invisible, shown};
 const HEADERS: [&str; 6] = ["task_id", "task_ids", "task", "tasks", "id", "ids"];
 
 /// How programs write a missing value.
-const NULLS: [&str; 8] = ["nan", "None", "null", "NULL", "NaN", "NaT", "<NA>", "\\N"];
+const NULLS: [&str; 14] = [
+    "nan", "None", "none", "null", "Null", "NULL", "NaN", "NaT", "<NA>", "NA", "N/A", "n/a",
+    "#N/A", "\\N",
+];
 
 /// Characters that quote text: the ASCII ones, typographic ones, and full-width ones.
 const QUOTES: [char; 14] = [
@@ -60,6 +63,8 @@ pub enum MistakeKind {
     Bracket(char),
     /// It contains a character that separates cells.
     Separator(char),
+    /// It contains white space.
+    WhiteSpace,
     /// It begins or ends with a quotation mark.
     Quote,
     /// It contains a character that cannot be seen.
@@ -101,6 +106,7 @@ fn mistake_kind(line: &str, column: &str) -> Option<MistakeKind> {
     first(&|c| BRACKETS.contains(&c))
         .map(MistakeKind::Bracket)
         .or_else(|| first(&|c| SEPARATORS.iter().any(|(s, _)| *s == c)).map(MistakeKind::Separator))
+        .or_else(|| first(&char::is_whitespace).map(|_| MistakeKind::WhiteSpace))
         .or_else(|| {
             let is_quoted = line.starts_with(is_quote) || line.ends_with(is_quote);
             is_quoted.then_some(MistakeKind::Quote)
@@ -149,6 +155,7 @@ impl fmt::Display for Mistake {
                 let name = name.map_or("a separator", |(_, name)| name);
                 write!(f, "`{line}` contains {name}")
             }
+            MistakeKind::WhiteSpace => write!(f, "`{line}` contains white space"),
             MistakeKind::Quote => write!(f, "`{line}` has quotation marks"),
             MistakeKind::Invisible(character) => {
                 let code = u32::from(*character);
@@ -189,6 +196,9 @@ impl Mistake {
             MistakeKind::Separator(_) => {
                 "put each ID on a separate line, or save the list as .csv or .tsv with a header"
                     .to_owned()
+            }
+            MistakeKind::WhiteSpace => {
+                "put each ID on a separate line, without anything else".to_owned()
             }
             MistakeKind::Quote => "remove the quotation marks".to_owned(),
             MistakeKind::Invisible('\u{FEFF}') => {

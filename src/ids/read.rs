@@ -209,7 +209,7 @@ mod tests {
             (
                 "a.txt",
                 &b"a\nb c\n"[..],
-                "line 2: it has white space inside",
+                "line 2: `b c` contains white space",
             ),
             (
                 "a.txt",

@@ -2,9 +2,7 @@
 //! is `""`. General CSV writers cannot tell the two apart, so this one is ours.
 //! Depends on `arrow` and `staging`.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
+use std::io::{self, Write};
 
 use arrow::array::RecordBatch;
 use base64::Engine as _;
@@ -83,33 +81,6 @@ impl TableWriter for CsvWriter<StagedFile> {
     }
 }
 
-/// Bytes of the longest record of a file that was written here, its end included.
-pub fn longest_record(path: &Path) -> Result<usize, OutputError> {
-    let file = File::open(path).map_err(OutputError::io("read", path))?;
-    longest_record_of(BufReader::new(file)).map_err(OutputError::io("read", path))
-}
-
-fn longest_record_of(mut input: impl BufRead) -> io::Result<usize> {
-    let (mut longest, mut record, mut is_quoted) = (0, 0, false);
-    loop {
-        let bytes = input.fill_buf()?;
-        if bytes.is_empty() {
-            return Ok(longest.max(record));
-        }
-        for byte in bytes {
-            record += 1;
-            match byte {
-                // A doubled quote leaves the field and enters it again.
-                b'"' => is_quoted = !is_quoted,
-                b'\n' if !is_quoted => longest = longest.max(std::mem::take(&mut record)),
-                _ => {}
-            }
-        }
-        let read = bytes.len();
-        input.consume(read);
-    }
-}
-
 /// Writes one field; `scratch` is for values that are made into text first.
 fn write_cell(cell: &Cell<'_>, scratch: &mut String, out: &mut String) {
     use std::fmt::Write as _;
@@ -144,14 +115,16 @@ fn write_cell(cell: &Cell<'_>, scratch: &mut String, out: &mut String) {
 /// Without quotes, Postgres' text format, ClickHouse, Hive and MySQL read this as null.
 const NULL_ELSEWHERE: &str = "\\N";
 
-/// Writes a text, quoted where it must be: where it is empty, too, and where others would read null.
+/// Whether a text that is not null stands in quotes: where RFC 4180 asks for them, where it is empty, and where other
+/// programs would read null.
+pub fn needs_quotes(text: &str) -> bool {
+    let is_special = |byte| matches!(byte, b',' | b'"' | b'\n' | b'\r');
+    text.is_empty() || text == NULL_ELSEWHERE || text.bytes().any(is_special)
+}
+
+/// Writes a text, quoted where it must be.
 fn write_field(text: &str, out: &mut String) {
-    let plain = !text.is_empty()
-        && text != NULL_ELSEWHERE
-        && !text
-            .bytes()
-            .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
-    if plain {
+    if !needs_quotes(text) {
         out.push_str(text);
         return;
     }
@@ -182,22 +155,6 @@ mod tests {
         let mut out = String::new();
         write_field(text, &mut out);
         out
-    }
-
-    #[test]
-    fn a_record_ends_outside_of_quotes() {
-        for (text, longest) in [
-            ("", 0),
-            ("a,b\n", 4),
-            ("a,b\n\"1\n\"\"2\",3\n4,5\n", 10),
-            ("a\nlast", 4),
-        ] {
-            assert_eq!(
-                longest_record_of(text.as_bytes()).unwrap(),
-                longest,
-                "{text}"
-            );
-        }
     }
 
     #[test]

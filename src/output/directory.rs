@@ -63,12 +63,12 @@ impl OutputDirectory {
         })
     }
 
-    /// Is there a user's own file of this name, which is left alone?
+    /// Whether a user's own file has this name, and is left alone.
     pub fn is_taken(&self, name: &str) -> bool {
         self.taken.contains(&name)
     }
 
-    /// The names of files that an export has, but not this one, since a user's own files have them.
+    /// The names under which nothing is published, since a user's own files have them.
     pub fn taken(&self) -> &[&'static str] {
         &self.taken
     }
@@ -134,7 +134,7 @@ fn protect(state: &Path) -> Result<(), OutputError> {
 /// Names that an export can do without.
 const DISPENSABLE: [&str; 2] = [LOAD_SQL, README];
 
-/// Is there anything of this name, a link to nothing included?
+/// Whether anything has this name, a broken link included.
 fn exists(directory: &Path, name: &str) -> bool {
     directory.join(name).symlink_metadata().is_ok()
 }
@@ -166,7 +166,7 @@ fn refuse_taken_names(path: &Path, selection: Selection<'_>) -> Result<(), Outpu
     })
 }
 
-/// Is a file one that this tool writes, by what it says of itself? That decides where no manifest does.
+/// Whether a file is one that scale-export writes, by its content. That decides where no manifest does.
 fn is_generated(directory: &Path, name: &str) -> bool {
     /// Bytes within which it says so.
     const BEGINNING: u64 = 16 << 10;

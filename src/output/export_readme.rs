@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::LOAD_SQL;
+use super::load_sql::ANNOTATED_MESSAGES;
 use super::queries::FIRST;
 use super::writer::Format;
 use crate::tables::TableInfo;
@@ -11,7 +12,7 @@ use crate::tables::TableInfo;
 /// Its name in the output directory.
 pub(super) const FILE_NAME: &str = "README.md";
 
-/// What tells the file from one of a user's.
+/// A sentence by which the file is recognized.
 pub(super) const MARK: &str =
     "An export of annotation tasks from the Scale API, made by scale-export.";
 
@@ -22,17 +23,33 @@ An export of annotation tasks from the Scale API, made by scale-export. Each kin
 object one row. Nothing is left out: what has no column of its own stands in the column `extra`.
 ";
 
-const KEYS: &str = "
-## Keys and joins
+/// What connects rows, with the tables of which one has to be there.
+const KEYS: [(&[&str], &str); 5] = [
+    (
+        &[],
+        "`task_id` connects all tables except `projects` and `batches`, whose IDs stand in `tasks`. `(task_id, path)`\n  \
+         identifies a row of every other table; `path` is the JSON Pointer of the row's object in its task.",
+    ),
+    (
+        &["messages"],
+        "`(task_id, message_id)` connects a message with its annotations, attachments, chunks and evaluations.",
+    ),
+    (
+        &["threads", "turns"],
+        "`(task_id, thread_index)` and `(task_id, thread_index, turn_index)` do the same for threads and turns.",
+    ),
+    (
+        &[],
+        "Rows stand in the order of the requested IDs, and within a task in the order of the conversation.",
+    ),
+    (
+        &[],
+        "JSON columns (`metadata`, `extra`, `value_json` and others) are text. In DuckDB, take a key from one with\n  \
+         `TRY_CAST(extra AS JSON) ->> 'key'`.",
+    ),
+];
 
-- `task_id` connects all tables. `(task_id, path)` identifies a row of every table except `tasks`, `projects` and
-  `batches`; `path` is the JSON Pointer of the row's object in its task.
-- `(task_id, message_id)` connects a message with its annotations, attachments, chunks and evaluations.
-- `(task_id, thread_index)` and `(task_id, thread_index, turn_index)` do the same for threads and turns.
-- Rows stand in the order of the requested IDs, and within a task in the order of the conversation.
-- JSON columns (`metadata`, `extra`, `value_json` and others) are text. In DuckDB, take a key from one with
-  `TRY_CAST(metadata AS JSON) ->> 'key'`.
-
+const OTHER_FILES: &str = "
 `load.sql` has the documentation of every column. IDs that could not be exported are in `failures.jsonl`;
 `manifest.json` has rows and checksums of every file.
 ";
@@ -52,13 +69,13 @@ pub fn export_readme<'t>(
         push_configurations(&mut out, &tables);
     }
     out.push_str(INTRODUCTION);
-    out.push_str("\n## Tables\n\n| table | rows | one row is |\n| --- | ---: | --- |\n");
+    out.push_str("\n## Tables\n\n| table | rows | one row for |\n| --- | ---: | --- |\n");
     for (table, rows) in &tables {
         let doc = table.doc.strip_prefix("One row for ").unwrap_or(table.doc);
-        let _ = writeln!(out, "| `{}` | {rows} | for {doc} |", table.name);
+        let _ = writeln!(out, "| `{}` | {rows} | {doc} |", table.name);
     }
-    out.push_str(KEYS);
     let tables: Vec<_> = tables.iter().map(|(table, _)| *table).collect();
+    push_keys(&mut out, &tables);
     push_queries(&mut out, &tables);
     push_loading(&mut out, format, &tables);
     out
@@ -75,9 +92,38 @@ fn push_configurations(out: &mut String, tables: &[(&TableInfo, u64)]) {
     out.push_str("---\n\n");
 }
 
+fn has_table(tables: &[&TableInfo], name: &str) -> bool {
+    tables.iter().any(|table| table.name == name)
+}
+
+fn push_keys(out: &mut String, tables: &[&TableInfo]) {
+    out.push_str("\n## Keys and joins\n\n");
+    for (needed, text) in KEYS {
+        if needed.is_empty() || needed.iter().any(|name| has_table(tables, name)) {
+            let _ = writeln!(out, "- {text}");
+        }
+    }
+    out.push_str(OTHER_FILES);
+}
+
 fn push_queries(out: &mut String, tables: &[&TableInfo]) {
-    out.push_str("\n## First queries\n\nIn this directory, `duckdb -init load.sql` opens DuckDB with a view for each table.\n");
-    for query in FIRST.iter().filter(|query| query.has_tables(tables)) {
+    let queries = FIRST.iter().filter(|query| query.has_tables(tables));
+    let mut queries = queries.peekable();
+    if queries.peek().is_none() {
+        return;
+    }
+    out.push_str(
+        "\n## First queries\n\nIn this directory, `duckdb -init load.sql` opens DuckDB with a view for each table.\n",
+    );
+    if ANNOTATED_MESSAGES
+        .iter()
+        .all(|name| has_table(tables, name))
+    {
+        out.push_str(
+            "One more view, `annotated_messages`, has each annotation beside the message that it is about.\n",
+        );
+    }
+    for query in queries {
         let _ = write!(out, "\n{}:\n\n```sql\n{}\n```\n", query.title, query.sql);
     }
 }
@@ -112,16 +158,15 @@ const LOADING: [Loading; 4] = [
     Loading {
         reader: "Spark",
         language: "python",
-        parquet: "{table} = spark.read.parquet(\"{file}\")",
+        parquet: "{table} = spark.read.option(\"datetimeRebaseMode\", \"CORRECTED\").parquet(\"{file}\")",
         csv: "{table} = spark.read.csv(\"{file}\", header=True, multiLine=True, escape='\"', nullValue=\"\\0\")",
     },
 ];
 
 fn push_loading(out: &mut String, format: Format, tables: &[&TableInfo]) {
-    let is_there = |name: &&&str| tables.iter().any(|table| table.name == **name);
     let Some(shown) = SHOWN
         .iter()
-        .find(is_there)
+        .find(|name| has_table(tables, name))
         .copied()
         .or(tables.first().map(|table| table.name))
     else {

@@ -10,7 +10,7 @@ use crate::tables::{ColumnType, TableInfo};
 /// Its name in the output directory.
 pub(super) const FILE_NAME: &str = "load.sql";
 
-/// What tells the file from one of a user's.
+/// A line by which the file is recognized.
 pub(super) const MARK: &str = "-- DuckDB views over this export, one for each table.";
 
 /// Relative paths: the bytes of the file do not depend on where the export is.
@@ -121,9 +121,12 @@ pub fn load_sql(views: &Views<'_>) -> String {
     out
 }
 
-/// Bytes of a record that DuckDB is told to expect at least, its own default. It takes 16 times as much memory for each
-/// file that it reads, so the views name what the longest record needs and no more.
+/// The lowest value of DuckDB's `max_line_size`, its default. DuckDB allocates 16 times the value for each file that it
+/// reads, so the views state what the longest record needs and no more.
 const LEAST_LINE_BYTES: usize = 2 << 20;
+
+/// The values above are multiples of this, so that one byte more does not change `load.sql`.
+const LINE_STEP_BYTES: usize = 1 << 20;
 
 /// Everything is read as text first: that is the only way in which null stays apart from the empty
 /// string and nothing is guessed.
@@ -148,10 +151,8 @@ fn csv_source(table: &TableInfo, path: &str, longest_record: usize) -> String {
             }
         })
         .collect();
-    // One more, so that a record that is a power of two long has its end within.
-    let line_bytes = (longest_record + 1)
-        .next_power_of_two()
-        .max(LEAST_LINE_BYTES);
+    let line_bytes = (longest_record + 1).next_multiple_of(LINE_STEP_BYTES);
+    let line_bytes = line_bytes.max(LEAST_LINE_BYTES);
     format!(
         "SELECT\n    {}\nFROM read_csv({path}, header = true, auto_detect = false, delim = ',', quote = '\"', \
          escape = '\"', new_line = '\\n', nullstr = '', allow_quoted_nulls = false, \

@@ -8,6 +8,7 @@ mod directory;
 mod error;
 mod export_readme;
 mod load_sql;
+mod longest_record;
 mod manifest;
 mod parquet;
 mod publication;
@@ -15,11 +16,12 @@ mod queries;
 mod staging;
 mod writer;
 
-pub use csv::longest_record;
+pub use csv::needs_quotes;
 pub use directory::{Lock, OutputDirectory, STATE_DIRECTORY, is_published_name};
 pub use error::OutputError;
 pub use export_readme::export_readme;
 pub use load_sql::{Views, load_sql};
+pub use longest_record::{LongestRecord, longest_record};
 pub use manifest::{
     ENCODING_VERSION, FileEntry, Ids, Manifest, ManifestOptions, RunCounters, TableFile,
     TableFiles, Tool, is_inside,

@@ -12,10 +12,10 @@ pub(super) struct Query {
     pub(super) sql: &'static str,
 }
 
-/// The first queries of a stranger. Each returns rows for any export of all tables with a completed task.
+/// The first queries of a stranger. Each returns rows for any export of all tables in which one task is annotated.
 pub(super) const FIRST: [Query; 5] = [
     Query {
-        title: "Which annotations there are",
+        title: "The kinds of annotations",
         tables: &["annotations"],
         sql: "\
 SELECT level, key, type, count(*) AS annotations
@@ -23,7 +23,7 @@ FROM annotations
 GROUP BY ALL ORDER BY annotations DESC LIMIT 20;",
     },
     Query {
-        title: "How far the tasks are",
+        title: "Tasks by status",
         tables: &["tasks"],
         sql: "\
 SELECT status, count(*) AS tasks, min(created_at) AS first_created, max(completed_at) AS last_completed

@@ -119,8 +119,8 @@ pub struct WrittenTable {
     pub longest_record: usize,
 }
 
-/// One table's file in memory, byte for byte as it would be published. What is large waits in a file meanwhile, in the
-/// directory for temporary files.
+/// One table's file in memory, byte for byte as it would be published. What is large waits in a
+/// temporary file meanwhile.
 pub fn encode(
     format: Format,
     table: &'static TableInfo,
@@ -128,9 +128,7 @@ pub fn encode(
 ) -> Result<Vec<u8>, SinkError> {
     match format {
         Format::Parquet => {
-            let directory = tempfile::tempdir()?;
-            let spill = directory.path().join(table.name);
-            let mut writer = ParquetWriter::open(table, Vec::new(), &spill)?;
+            let mut writer = ParquetWriter::open(table, Vec::new(), None)?;
             for batch in batches {
                 writer.write_rows(batch)?;
             }

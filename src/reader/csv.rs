@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{BATCH_ROWS, Batches, READ_BATCH_BYTES, ReadError, until_error};
 use crate::json::{Parser, write_json_string};
+use crate::output::needs_quotes;
 use crate::tables::schema::arrow_schema;
 use crate::tables::{ColumnInfo, ColumnType, Rows, TableInfo};
 
@@ -367,9 +368,9 @@ impl Builder {
     ) -> Result<(), &'static str> {
         let text = str::from_utf8(field.bytes).map_err(|_| "UTF-8")?;
         // Only text needs quotes, and only where the writer puts them.
-        let needs_quotes = text.is_empty() || text.contains(['"', ',', '\n', '\r']);
-        if field.quoted != needs_quotes {
-            return Err(if needs_quotes {
+        let is_quoted = needs_quotes(text);
+        if field.quoted != is_quoted {
+            return Err(if is_quoted {
                 "in quotes"
             } else {
                 "without quotes"

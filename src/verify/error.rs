@@ -61,7 +61,7 @@ impl Explain for VerifyError {
                 Some("name the directory that was given to --out; an export that was never published has no manifest yet".into())
             }
             Self::Version { .. } => Some(
-                "use that version, or make the tables again with scale-export flatten".into(),
+                "rebuild the tables with scale-export flatten, or run the export again".into(),
             ),
             Self::Changed { .. } => Some("run the same command again".into()),
             Self::Io { .. } => Some("make the file readable, or check the disk".into()),

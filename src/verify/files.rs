@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::finding::{Finding, Findings};
-use super::generated::{self, LongestRecord, LongestRecords};
+use super::generated::{self, LongestRecords};
 use super::{VerifyError, VerifyReport};
 use crate::output::{
-    FAILURES, FileEntry, Format, IDS, LOAD_SQL, Manifest, README, STATE_DIRECTORY, is_inside,
+    FAILURES, FileEntry, Format, IDS, LOAD_SQL, LongestRecord, Manifest, README, STATE_DIRECTORY,
+    is_inside,
 };
 use crate::tables::TableInfo;
 use crate::tables::definition::TABLES;

@@ -4,43 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use memchr::memchr2_iter;
-
 use super::finding::{Finding, Findings};
 use super::{VerifyError, VerifyReport};
-use crate::output::{LOAD_SQL, Manifest, README, Views, export_readme, load_sql};
+use crate::output::{ENCODING_VERSION, LOAD_SQL, Manifest, README, Views, export_readme, load_sql};
 use crate::tables::TableInfo;
-
-/// The length of the longest record of a CSV file that goes by.
-#[derive(Debug, Default)]
-pub(super) struct LongestRecord {
-    longest: usize,
-    current: usize,
-    is_quoted: bool,
-}
-
-impl LongestRecord {
-    /// Takes the next bytes of the file.
-    pub(super) fn see(&mut self, bytes: &[u8]) {
-        let mut counted = 0;
-        for at in memchr2_iter(b'"', b'\n', bytes) {
-            if bytes.get(at) == Some(&b'"') {
-                self.is_quoted = !self.is_quoted;
-            } else if !self.is_quoted {
-                self.current += at + 1 - counted;
-                counted = at + 1;
-                self.longest = self.longest.max(self.current);
-                self.current = 0;
-            }
-        }
-        self.current += bytes.len() - counted;
-    }
-
-    /// Bytes of the longest record so far, its end included.
-    pub(super) fn bytes(&self) -> usize {
-        self.longest.max(self.current)
-    }
-}
 
 /// Bytes of the longest record by file, of CSV.
 pub(super) type LongestRecords = BTreeMap<String, usize>;
@@ -55,10 +22,12 @@ pub(super) fn check(
     findings: &mut Findings,
     report: &mut VerifyReport,
 ) -> Result<(), VerifyError> {
-    let version = &manifest.tool.version;
     if !manifest.is_of_this_version() {
         report.unproven.push(format!(
-            "that {LOAD_SQL} and {README} are what version {version} writes: this is another version"
+            "that {LOAD_SQL} and {README} are what version {} (encoding {}) writes: this is version {} (encoding {ENCODING_VERSION})",
+            manifest.tool.version,
+            manifest.encoding_version,
+            env!("CARGO_PKG_VERSION"),
         ));
         return Ok(());
     }
@@ -94,23 +63,4 @@ pub(super) fn check(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_record_is_found_however_the_bytes_come() {
-        let text = b"a,b\n1,\"two\nlines, and \"\"quotes\"\"\"\n\"\n\n\",\n3,4";
-        let longest = b"1,\"two\nlines, and \"\"quotes\"\"\"\n".len();
-        for step in 1..text.len() {
-            let mut records = LongestRecord::default();
-            text.chunks(step).for_each(|bytes| records.see(bytes));
-            assert_eq!(records.bytes(), longest, "{step} bytes at a time");
-        }
-        let mut records = LongestRecord::default();
-        records.see(b"an end without a line feed");
-        assert_eq!(records.bytes(), 26);
-    }
 }

@@ -431,7 +431,7 @@ fn mistakes_are_explained() {
     for (arguments, expected) in [
         (
             vec!["--ids", &ids, "--out", &out, "--sandbox"],
-            "line 2: it has white space inside",
+            "line 2: `task 2` contains white space",
         ),
         (
             vec!["--ids", &empty, "--out", &out, "--sandbox"],

@@ -58,7 +58,7 @@ impl ParquetWriter<StagedFile> {
     pub(super) fn begin(table: &'static TableInfo, file: StagedFile) -> Result<Self, OutputError> {
         let path = file.path().to_owned();
         let spill = path.with_extension("spill");
-        Self::open(table, file, &spill).map_err(|error| failed(table, &path, &error))
+        Self::open(table, file, Some(&spill)).map_err(|error| failed(table, &path, &error))
     }
 
     fn failed(&self, error: &ParquetError) -> OutputError {
@@ -67,11 +67,12 @@ impl ParquetWriter<StagedFile> {
 }
 
 impl<W: Write + Send> ParquetWriter<W> {
-    /// Begins a file. What has no room in memory waits in another one, at the path `spill`.
+    /// Begins a file. What has no room in memory waits in another one, at the path `spill` or where the system has its
+    /// temporary files.
     pub(super) fn open(
         table: &'static TableInfo,
         file: W,
-        spill: &Path,
+        spill: Option<&Path>,
     ) -> Result<Self, ParquetError> {
         let schema = arrow_schema(table);
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
@@ -85,7 +86,7 @@ impl<W: Write + Send> ParquetWriter<W> {
             parquet_schema.root_schema_ptr(),
             properties,
         )?;
-        let spill = Arc::new(Spill::new(spill.to_owned()));
+        let spill = Arc::new(Spill::new(spill));
         let stores = PageStores::new(Arc::clone(&spill));
         let columns = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema))
             .with_page_store_factory(Arc::new(stores));
@@ -318,10 +319,8 @@ mod tests {
         #[test]
         fn how_rows_wait_changes_no_byte(waits in proptest::collection::vec(0..3, 6)) {
             let table = tables::find("rubrics").unwrap();
-            let directory = tempfile::tempdir().unwrap();
-            let spill = directory.path().join("spill");
             let write = |waits: &[i32]| {
-                let mut writer = ParquetWriter::open(table, Vec::new(), &spill).unwrap();
+                let mut writer = ParquetWriter::open(table, Vec::new(), None).unwrap();
                 for how in waits {
                     writer.write_rows(rubrics(21_000)).unwrap();
                     match how {

@@ -90,8 +90,7 @@ mod tests {
 
     #[test]
     fn pages_come_back_from_memory_and_from_the_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let stores = PageStores::new(Arc::new(Spill::new(directory.path().join("pages"))));
+        let stores = PageStores::new(Arc::new(Spill::new(None)));
         let mut pages = Pages {
             spill: Arc::clone(&stores.spill),
             resident: Arc::clone(&stores.resident),

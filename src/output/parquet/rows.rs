@@ -29,7 +29,7 @@ impl SpilledRows {
         }
     }
 
-    /// Are there none?
+    /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.regions.iter().all(Vec::is_empty)
     }
@@ -90,7 +90,7 @@ mod tests {
     fn pieces_come_back_column_by_column_as_they_were() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("rows");
-        let spill = Arc::new(Spill::new(path.clone()));
+        let spill = Arc::new(Spill::new(Some(&path)));
         let mut rows = SpilledRows::new(spill, 2);
         let field: FieldRef = Arc::new(Field::new("text", DataType::Utf8, true));
         let long = texts(&[Some("a"), None, Some(""), Some("bc")]);

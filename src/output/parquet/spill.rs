@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,16 +21,17 @@ pub(super) struct Region {
 /// A file for one row group, which begins when it is needed.
 #[derive(Debug)]
 pub(super) struct Spill {
-    path: PathBuf,
+    path: Option<PathBuf>,
     file: Mutex<Option<Arc<File>>>,
     end: AtomicU64,
 }
 
 impl Spill {
-    /// Nothing yet; the file will have its name, for a moment, at a path where no file is.
-    pub(super) fn new(path: PathBuf) -> Self {
+    /// Nothing yet. The file will have a name for a moment, at a path where no file is; without a path, it is where the
+    /// system has its temporary files.
+    pub(super) fn new(path: Option<&Path>) -> Self {
         Self {
-            path,
+            path: path.map(Path::to_owned),
             file: Mutex::new(None),
             end: AtomicU64::new(0),
         }
@@ -40,7 +41,11 @@ impl Spill {
     pub(super) fn put(&self, bytes: &[u8]) -> io::Result<Region> {
         let file = self.file()?;
         let offset = self.end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        disk::write_all_at(&file, &self.path, bytes, offset)?;
+        let path = self
+            .path
+            .as_deref()
+            .unwrap_or(Path::new("a temporary file"));
+        disk::write_all_at(&file, path, bytes, offset)?;
         Ok(Region {
             offset,
             bytes: bytes.len(),
@@ -66,8 +71,14 @@ impl Spill {
         if let Some(file) = &*file {
             return Ok(Arc::clone(file));
         }
-        let created = Arc::new(disk::create(&self.path, Access::Owner)?);
-        disk::remove(&self.path)?;
-        Ok(Arc::clone(file.insert(created)))
+        let created = match &self.path {
+            Some(path) => {
+                let created = disk::create(path, Access::Owner)?;
+                disk::remove(path)?;
+                created
+            }
+            None => tempfile::tempfile()?,
+        };
+        Ok(Arc::clone(file.insert(Arc::new(created))))
     }
 }

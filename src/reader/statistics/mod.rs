@@ -33,7 +33,7 @@ use pages::{Pages, unreadable};
 /// At the end of a file: the length of the footer, and the format's name.
 const LENGTH_AND_MAGIC: u64 = 8;
 
-/// Bytes of an index, at most. A row group has 32 MB of values unless one row is larger, and an index states two values
+/// Bytes of an index, at most. A row group has 128 MiB of values unless one row is larger, and an index states two values
 /// of each page, mostly shortened.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 

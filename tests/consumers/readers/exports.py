@@ -53,6 +53,13 @@ def sandbox(program):
         server.wait()
 
 
+def flatten(program, tasks, base):
+    """Exports of a file of tasks in both formats."""
+    for kind in ("parquet", "csv"):
+        if not (base / kind).exists():
+            run(program, "flatten", tasks, "--out", base / kind, "--format", kind)
+
+
 def make(program, base):
     """Makes `full/parquet`, `full/csv`, `empty/parquet` and `empty/csv` below `base`; gives these directories."""
     program = os.path.abspath(program)
@@ -69,6 +76,7 @@ def make(program, base):
         for kind in ("parquet", "csv"):
             out = base / name / kind
             run(program, "flatten", *sources, "--format", kind, "--out", out)
+            run(program, "verify", out)
             made.append(out)
     return made
 

@@ -182,11 +182,14 @@ def report(name, cells, seconds, differences):
         print(f"      and {len(differences) - MOST_DIFFERENCES} more", flush=True)
 
 
-def run_recipes(base, place, chosen):
-    """Runs the recipes of the document with the newest version of their readers; gives how many failed."""
+def run_recipes(base, source, chosen):
+    """Runs the recipes of the document over the exports below `source`, with the newest version of their readers; gives
+    how many failed."""
+    place = source / "recipes"
+    place.mkdir(exist_ok=True)
     for name, kind in (("export", "parquet"), ("export-csv", "csv")):
         with contextlib.suppress(FileExistsError):
-            (place / name).symlink_to(place.absolute() / "full" / kind)
+            (place / name).symlink_to(source.absolute() / kind)
     newest = {family["title"]: name for name, family, version in chosen if version is family["version"][-1]}
     failed = count = 0
     for title, language, code in document.recipes():
@@ -197,7 +200,7 @@ def run_recipes(base, place, chosen):
         if problem:
             print(f"FAIL  {problem}", flush=True)
             failed += 1
-    print(f"{count - failed} of {count} recipes of docs/readers.md run")
+    print(f"{count - failed} of {count} recipes of docs/readers.md run over {source.name}")
     return failed
 
 
@@ -210,6 +213,7 @@ def arguments():
     parser.add_argument("--only", action="append", help="only readers whose names begin so")
     parser.add_argument("--install", action="store_true", help="make the environments, then stop")
     parser.add_argument("--keep", type=pathlib.Path, help="make the exports here, or take those that are here")
+    parser.add_argument("--tasks", type=pathlib.Path, help="a file of tasks, over which the recipes run too")
     parser.add_argument("--write-document", action="store_true", help="write the table of docs/readers.md")
     return parser.parse_args()
 
@@ -231,7 +235,11 @@ def main():
         print(f"compared with pyarrow {expected.pyarrow.__version__}: reader versions: {len(chosen)}, failures: {failed}")
         if options.write_document and not failed:
             document.write(matrix)
-        failed += run_recipes(base, place, chosen)
+        sources = [place / "full"]
+        if options.tasks:
+            exports.flatten(options.program, options.tasks, place / "tasks")
+            sources.append(place / "tasks")
+        failed += sum(run_recipes(base, source, chosen) for source in sources)
         for difference in document.differences(matrix):
             print(f"FAIL  {difference}")
             failed += 1

@@ -17,8 +17,9 @@ const LONG: usize = 300;
 /// Bytes of text past which nothing more is added: lists of lists grow fast.
 const MAX_BYTES: usize = 64 << 10;
 
-const STRINGS: [&str; 28] = [
+const STRINGS: [&str; 29] = [
     r#""a""#,
+    r#""\\N""#,
     r#""""#,
     r#""007""#,
     r#""null""#,

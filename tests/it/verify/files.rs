@@ -167,7 +167,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
                 });
                 refresh(out, IDS);
             },
-            "bytes of these IDs",
+            "(tasks): expected a row, found none",
         ),
         kind(
             "the list of IDs named elsewhere",
