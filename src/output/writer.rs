@@ -61,7 +61,7 @@ impl<'o> Selection<'o> {
 
 /// Bytes of rows that wait in memory as they are, in all tables together, before the table that has most of them
 /// makes room: a large one encodes them, any other puts them into a file.
-const WAITING_BYTES: usize = 8 << 20;
+const WAITING_BYTES: usize = 4 << 20;
 
 /// A table is a large one while at least this part of all bytes are its own. What encodes takes some 200 kB a column:
 /// for the few large tables that is less than their rows would take in a file, written and read once more.
