@@ -1,6 +1,6 @@
 //! Parquet tables as this tool writes them.
 
-use std::io::Read;
+use std::io::{BufReader, Read};
 
 use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
@@ -16,10 +16,14 @@ use super::{BATCH_ROWS, Batches, Input, READ_BATCH_BYTES, ReadError, until_error
 use crate::tables::schema::{VERSION_KEY, arrow_schema, file_metadata};
 use crate::tables::{Rows, TableInfo};
 
+/// Bytes that are read at once where a page header begins: most are far shorter.
+const HEADER_BYTES: usize = 512;
+
 impl Length for Input {
     fn len(&self) -> u64 {
         match self {
             Self::File(file) => file.len(),
+            Self::Path(_) => self.length().unwrap_or_default(),
             Self::Bytes(bytes) => Length::len(bytes),
         }
     }
@@ -31,6 +35,10 @@ impl ChunkReader for Input {
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
         Ok(match self {
             Self::File(file) => Box::new(file.get_read(start)?),
+            Self::Path(input) => {
+                let read = Self::read_from(input, start);
+                Box::new(BufReader::with_capacity(HEADER_BYTES, read))
+            }
             Self::Bytes(bytes) => Box::new(ChunkReader::get_read(bytes, start)?),
         })
     }
@@ -38,6 +46,7 @@ impl ChunkReader for Input {
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
         match self {
             Self::File(file) => file.as_ref().get_bytes(start, length),
+            Self::Path(_) => Ok(self.read_at(start, length as u64)?),
             Self::Bytes(bytes) => ChunkReader::get_bytes(bytes, start, length),
         }
     }

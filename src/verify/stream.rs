@@ -5,14 +5,15 @@
 //! have been compared with what the tasks give. What lies before both is dropped.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::VerifyError;
 use super::finding::{Finding, Findings};
 use crate::ids::IdList;
 use crate::output::{Format, TableFiles, is_inside};
-use crate::reader::{self, CheckedBatches, Input, WrongStatistic};
+use crate::reader::{self, CheckedBatches, Input, ReadError, WrongStatistic};
 use crate::rebuild::TableRows;
 use crate::tables::{Rows, TableInfo};
 
@@ -28,6 +29,7 @@ type Taken = Vec<(usize, Range<usize>)>;
 /// A table's rows, as they go by.
 pub(super) struct Stream {
     table: &'static TableInfo,
+    directory: PathBuf,
     files: VecDeque<(String, CheckedBatches)>,
     queue: VecDeque<Rows>,
     /// Batch in the queue and row in it that no task has taken yet.
@@ -40,6 +42,8 @@ pub(super) struct Stream {
     /// Rows that belong to no task, or stand where another one's should.
     orphans: u64,
     is_whole: bool,
+    /// What the system refused, after which there are no more rows.
+    refused: Option<VerifyError>,
 }
 
 impl std::fmt::Debug for Stream {
@@ -58,39 +62,40 @@ pub(super) struct TakenRows {
 }
 
 impl Stream {
-    /// Opens a table's files; `None` and a finding when one cannot be read at all.
+    /// Looks into a table's files; `None` and a finding when one makes no sense at all. Each file is open only
+    /// while some of it is read.
     pub(super) fn open(
         directory: &Path,
         format: Format,
         table: &'static TableInfo,
         entry: &TableFiles,
         findings: &mut Findings,
-    ) -> Option<Self> {
+    ) -> Result<Option<Self>, VerifyError> {
         let mut files = VecDeque::new();
         for file in &entry.files {
             if !is_inside(&file.path) {
-                return None;
+                return Ok(None);
             }
-            // A file that is not there has been found missing already.
             let path = directory.join(&file.path);
-            if !path.is_file() {
-                return None;
-            }
-            let opened = File::open(&path).ok()?;
+            let Some(input) = input(&path)? else {
+                return Ok(None);
+            };
             let mut wrong = Vec::new();
-            let batches = reader::open_checked(format, table, Input::from(opened), &mut wrong);
+            let batches = reader::open_checked(format, table, input, &mut wrong);
             add_wrong(&file.path, table, wrong, findings);
             match batches {
                 Ok(batches) => files.push_back((file.path.clone(), batches)),
+                Err(ReadError::Io(source)) => return Err(VerifyError::Io { path, source }),
                 Err(error) => {
                     let expected = format!("table `{}`", table.name);
                     findings.add(Finding::of_file(&file.path, &expected, &error.to_string()));
-                    return None;
+                    return Ok(None);
                 }
             }
         }
-        Some(Self {
+        Ok(Some(Self {
             table,
+            directory: directory.to_owned(),
             files,
             queue: VecDeque::new(),
             taken: (0, 0),
@@ -99,7 +104,8 @@ impl Stream {
             rows: 0,
             orphans: 0,
             is_whole: true,
-        })
+            refused: None,
+        }))
     }
 
     pub(super) fn table(&self) -> &'static TableInfo {
@@ -116,6 +122,11 @@ impl Stream {
         self.is_whole
     }
 
+    /// What the system refused while rows were read: without them nothing can be said about the table.
+    pub(super) fn settle(&mut self) -> Result<(), VerifyError> {
+        self.refused.take().map_or(Ok(()), Err)
+    }
+
     /// Reads a batch more; false at the end.
     fn read(&mut self, findings: &mut Findings) -> bool {
         while let Some((path, batches)) = self.files.front_mut() {
@@ -127,6 +138,12 @@ impl Stream {
                     self.rows += rows.len() as u64;
                     self.queue.push_back(rows);
                     return true;
+                }
+                Some(Err(ReadError::Io(source))) => {
+                    let path = self.directory.join(path);
+                    self.refused = Some(VerifyError::Io { path, source });
+                    self.is_whole = false;
+                    self.files.clear();
                 }
                 Some(Err(error)) => {
                     findings.add(Finding::of_file(path, "whole rows", &error.to_string()));
@@ -299,6 +316,22 @@ impl Stream {
             // Rows that are no task's, like those of `projects`, are only compared.
             None => self.taken = (0, 0),
         }
+    }
+}
+
+/// A table's file to be read; `None` when it is not there, or no file, which has been found already.
+pub(super) fn input(path: &Path) -> Result<Option<Input>, VerifyError> {
+    let refused = |source| VerifyError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(metadata) if !metadata.is_file() => Ok(None),
+        found => found
+            .and_then(|_| Input::at(path))
+            .map(Some)
+            .map_err(refused),
     }
 }
 

@@ -2,6 +2,7 @@
 //! not the checksums that are tried here, but what they cannot tell.
 
 mod files;
+mod open_files;
 mod rows;
 mod statistics;
 
