@@ -8,6 +8,7 @@ mod error;
 mod guard;
 mod input;
 mod parquet;
+mod parquet_batch;
 mod statistics;
 mod text_column;
 

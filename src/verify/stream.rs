@@ -23,6 +23,13 @@ const TASK_ID: usize = 0;
 /// Rows out of place after which a table is given up: they wait in memory for others that may never come.
 const MAX_ORPHANS: u64 = 10_000;
 
+/// Bytes of rows that wait, after which a table is given up: no task is larger than the largest body, of which its
+/// rows in one table hold a part once, or a few parts twice.
+const MAX_WAITING_BYTES: usize = 1 << 30;
+
+/// Bytes of an ID or a path out of place that are kept, to be shown.
+const SHOWN_BYTES: usize = 256;
+
 /// Rows of one task: of a batch in the queue, some.
 type Taken = Vec<(usize, Range<usize>)>;
 
@@ -32,6 +39,8 @@ pub(super) struct Stream {
     directory: PathBuf,
     files: VecDeque<(String, CheckedBatches)>,
     queue: VecDeque<Rows>,
+    /// Bytes of these.
+    waiting: usize,
     /// Batch in the queue and row in it that no task has taken yet.
     taken: (usize, usize),
     /// Row of the first batch that has not been compared yet.
@@ -98,6 +107,7 @@ impl Stream {
             directory: directory.to_owned(),
             files,
             queue: VecDeque::new(),
+            waiting: 0,
             taken: (0, 0),
             compared: 0,
             next_position: None,
@@ -136,6 +146,7 @@ impl Stream {
             match next {
                 Some(Ok(rows)) => {
                     self.rows += rows.len() as u64;
+                    self.waiting += rows.batch().get_array_memory_size();
                     self.queue.push_back(rows);
                     return true;
                 }
@@ -177,6 +188,11 @@ impl Stream {
         self.next_position = None;
         loop {
             let (batch, from) = self.taken;
+            if self.waiting > MAX_WAITING_BYTES {
+                taken.rows.clear();
+                self.give_up("over 1 GiB of rows of one task", findings);
+                return taken;
+            }
             if batch == self.queue.len() && !self.read(findings) {
                 return taken;
             }
@@ -206,16 +222,16 @@ impl Stream {
                     self.orphans += 1;
                     if self.orphans > MAX_ORPHANS {
                         taken.rows.clear();
-                        self.give_up(findings);
+                        let found = format!("over {MAX_ORPHANS} rows of none, or out of order");
+                        self.give_up(&found, findings);
                         return taken;
                     }
                     let path = self
                         .table
                         .position("path")
                         .and_then(|path| rows.text(path, to));
-                    taken
-                        .orphans
-                        .push((other.to_owned(), path.unwrap_or_default().to_owned()));
+                    let path = path.unwrap_or_default();
+                    taken.orphans.push((start_of(other), start_of(path)));
                     self.taken = (batch, to + 1);
                 }
             }
@@ -241,13 +257,13 @@ impl Stream {
     }
 
     /// Looks no further: what is left cannot be told apart any more.
-    fn give_up(&mut self, findings: &mut Findings) {
-        let found = format!("over {MAX_ORPHANS} rows of none, or out of order");
-        let finding = Finding::of_file(self.table.name, "rows of tasks, in order", &found);
+    fn give_up(&mut self, found: &str, findings: &mut Findings) {
+        let finding = Finding::of_file(self.table.name, "rows of tasks, in order", found);
         findings.add(finding);
         self.is_whole = false;
         self.files.clear();
         self.queue.clear();
+        self.waiting = 0;
         self.taken = (0, 0);
         self.compared = 0;
     }
@@ -255,9 +271,11 @@ impl Stream {
     /// Reads all that is left, for its own sake.
     pub(super) fn drain(&mut self, findings: &mut Findings) {
         self.queue.clear();
+        self.waiting = 0;
         self.taken = (0, 0);
         while self.read(findings) {
             self.queue.clear();
+            self.waiting = 0;
         }
     }
 
@@ -309,7 +327,9 @@ impl Stream {
     }
 
     fn drop_front(&mut self) {
-        self.queue.pop_front();
+        if let Some(rows) = self.queue.pop_front() {
+            self.waiting -= rows.batch().get_array_memory_size();
+        }
         self.compared = 0;
         match self.taken.0.checked_sub(1) {
             Some(batch) => self.taken.0 = batch,
@@ -317,6 +337,12 @@ impl Stream {
             None => self.taken = (0, 0),
         }
     }
+}
+
+/// As much of a text as is shown.
+fn start_of(text: &str) -> String {
+    let end = text.floor_char_boundary(SHOWN_BYTES);
+    text.get(..end).unwrap_or_default().to_owned()
 }
 
 /// A table's file to be read; `None` when it is not there, or no file, which has been found already.
