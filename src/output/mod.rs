@@ -8,6 +8,7 @@ mod directory;
 mod error;
 mod export_readme;
 mod load_sql;
+mod lock;
 mod manifest;
 mod parquet;
 mod publication;
@@ -16,10 +17,11 @@ mod staging;
 mod writer;
 
 pub use csv::longest_record;
-pub use directory::{Lock, OutputDirectory, STATE_DIRECTORY, is_published_name};
+pub use directory::{OutputDirectory, STATE_DIRECTORY, is_published_name};
 pub use error::OutputError;
 pub use export_readme::export_readme;
 pub use load_sql::{Views, load_sql};
+pub use lock::Lock;
 pub use manifest::{
     ENCODING_VERSION, FileEntry, Ids, Manifest, ManifestOptions, RunCounters, TableFile,
     TableFiles, Tool, is_inside,
