@@ -10,10 +10,11 @@ use serde::Deserialize;
 use super::finding::{Finding, Findings};
 use super::positions::Positions;
 use super::{VerifyError, VerifyReport};
-use crate::failures::{missing, write_line};
+use crate::failures::{missing, unusable, write_line};
 use crate::ids::{IdList, IdsError, read_published};
 use crate::journal::format::{RecordKind, distinct};
 use crate::journal::{FailureNote, JournalError, JournalReader, Location, break_if};
+use crate::json::{Document, Parser};
 use crate::output::{FAILURES, IDS, JOURNAL, Manifest, STATE_DIRECTORY};
 
 /// The raw responses by the position of their ID.
@@ -162,7 +163,22 @@ impl RawResponses {
                     line
                 }))
             }
-            Held::Response(_) => Ok(Err("a response".to_owned())),
+            Held::Response(location) => {
+                if let Err(cause) = settle(self.reader.read(task_id, location, &mut body))? {
+                    return Ok(Err(cause));
+                }
+                let mut parser = Parser::default();
+                let text = str::from_utf8(&body).map_err(|error| error.to_string());
+                let document =
+                    text.and_then(|text| parser.parse(text).map_err(|error| error.to_string()));
+                let root = document.as_ref().map(Document::root).map_err(Clone::clone);
+                let Some(note) = unusable(task_id, root) else {
+                    return Ok(Err("a response".to_owned()));
+                };
+                let mut line = Vec::new();
+                write_line(task_id, &note, &mut line);
+                Ok(Ok(line))
+            }
             Held::Nothing => Ok(Err(String::new())),
         }
     }

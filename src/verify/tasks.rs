@@ -12,6 +12,7 @@ use super::raw::{RawResponses, check_failures, read_list};
 use super::stream::{Stream, input};
 use super::{VerifyError, VerifyReport, structure};
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
+use crate::failures::unusable;
 use crate::flatten::Flattener;
 use crate::ids::IdList;
 use crate::json::{Document, Parser, Value, differences, same};
@@ -328,7 +329,16 @@ impl<'p> Proof<'p> {
             None => None,
             Some(raw) => match raw.read(position, task_id, &mut self.body)? {
                 Ok(()) => match parse(one, &self.body) {
-                    Ok(document) => Some(document),
+                    Ok(document) => match unusable(task_id, Ok(document.root())) {
+                        None => Some(document),
+                        Some(note) => {
+                            is_told = true;
+                            let expected = "a raw response of this task";
+                            let finding = Finding::of_task(task_id, "", expected, &note.message);
+                            self.findings.add(finding);
+                            None
+                        }
+                    },
                     Err(cause) => {
                         is_told = true;
                         let finding =

@@ -1,11 +1,14 @@
 //! State that was damaged, and state that another user of the machine prepared.
 
 use std::fs::{self, Permissions};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use scale_export::journal::format::{FLAG_FINAL, Record, RecordKind};
+use scale_export::journal::{Journal, JournalReader};
 use scale_export::sandbox::{Sandbox, SandboxConfig};
 use serde_json::json;
 
@@ -337,4 +340,50 @@ fn without_its_lock_file_a_run_does_not_publish_and_keeps_others_out() {
     assert!(third.status.success(), "{}", said(&third));
     let verified = offline("verify", &good).output().unwrap();
     assert!(verified.status.success(), "{}", said(&verified));
+}
+
+#[test]
+fn a_whole_record_that_is_no_task_fails_its_id_and_ends_no_run() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let state = out.join(".scale-export");
+    let options = JournalReader::options(&state).unwrap();
+    let (mut journal, _) = Journal::open(&state, &options, |_| ControlFlow::Continue(())).unwrap();
+    let bodies = [
+        ("task_2", "not json"),
+        ("task_3", r#"{"task_id":"task_1"}"#),
+        ("task_4", "[]"),
+    ];
+    for (task_id, body) in bodies {
+        journal.append(&Record {
+            kind: RecordKind::Response,
+            flags: FLAG_FINAL,
+            attempts: 1,
+            time: 0,
+            task_id,
+            body: body.as_bytes(),
+        });
+    }
+    journal.sync().unwrap();
+    drop(journal);
+    for _ in 0..2 {
+        let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let failures = fs::read_to_string(out.join("failures.jsonl")).unwrap();
+        let kinds = failures.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            format!(
+                "{} {}",
+                line["task_id"].as_str().unwrap(),
+                line["kind"].as_str().unwrap()
+            )
+        });
+        let expected = ["task_2 bad_body", "task_3 wrong_task", "task_4 bad_body"];
+        assert_eq!(kinds.collect::<Vec<_>>(), expected);
+        let verified = offline("verify", &out).output().unwrap();
+        assert!(verified.status.success(), "{}", said(&verified));
+    }
+    let flattened = offline("flatten", &out).output().unwrap();
+    assert_eq!(flattened.status.code(), Some(3), "{}", said(&flattened));
 }
