@@ -41,6 +41,12 @@ impl From<Exit> for ExitCode {
 /// ENFILE and EMFILE, for which the standard library has no kind.
 const FILE_LIMITS: [i32; 2] = [23, 24];
 
+/// Are too many files open?
+pub(crate) fn is_file_limit(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code.is_some_and(|code| FILE_LIMITS.contains(&code))
+}
+
 /// What to do about a refusal of the file system.
 pub(crate) fn disk_hint(error: &io::Error) -> String {
     match error.kind() {
@@ -62,10 +68,7 @@ pub(crate) fn disk_hint(error: &io::Error) -> String {
         io::ErrorKind::NotFound => {
             "was the directory removed? What it held is lost; run the same command again"
         }
-        _ if error
-            .raw_os_error()
-            .is_some_and(|code| FILE_LIMITS.contains(&code)) =>
-        {
+        _ if is_file_limit(error) => {
             "too many files are open: raise the limit (`ulimit -n`); an export needs fewer with a lower --concurrency"
         }
         _ => "check the disk and run the same command again; what was fetched is kept",

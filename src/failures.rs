@@ -1,9 +1,10 @@
 //! `failures.jsonl`: one line for each ID that failed for good, in input order.
-//! Depends on `journal` for the note.
+//! Depends on `journal` for the note, and on `json`.
 
 use serde::Serialize;
 
 use crate::journal::FailureNote;
+use crate::json::Value;
 
 /// Stands for an ID that the sources of `flatten` have no response for.
 pub fn missing() -> FailureNote {
@@ -12,6 +13,28 @@ pub fn missing() -> FailureNote {
         http_status: None,
         attempts: 0,
         message: "there is no response for it in the sources".to_owned(),
+    }
+}
+
+/// What is wrong with a response that the journal has for an ID, if its checksum is right and it is all the same no
+/// task, or another one. It costs that ID only.
+pub fn unusable(task_id: &str, root: Result<Value<'_>, String>) -> Option<FailureNote> {
+    let note = |kind: &str, cause: &str| {
+        Some(FailureNote {
+            kind: kind.to_owned(),
+            http_status: None,
+            attempts: 0,
+            message: format!("the response in the journal {cause}"),
+        })
+    };
+    let root = match root {
+        Ok(root) => root,
+        Err(cause) => return note("bad_body", &format!("is not JSON: {cause}")),
+    };
+    match root.get("task_id").and_then(|id| id.text()) {
+        Some(found) if found == *task_id => None,
+        Some(_) => note("wrong_task", "is of another task"),
+        None => note("bad_body", "is no task: it has no task_id"),
     }
 }
 

@@ -6,13 +6,14 @@
 
 #[cfg(debug_assertions)]
 mod failpoint;
+mod guard;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{
-    DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
+
+pub(crate) use guard::{is_in_place, open_to_read, protect, read_small};
 
 /// Only its owner looks into state: it holds the raw responses.
 const STATE_MODE: u32 = 0o700;
@@ -72,16 +73,23 @@ impl Access {
     }
 }
 
-/// Begins a file, in place of what may be there.
+/// Begins a file, in place of what may be there: that loses this name and stays as it is under any other.
 pub(crate) fn create(path: &Path, access: Access) -> io::Result<File> {
+    remove(path)?;
     announce(Step::Create(path))?;
-    access.options().truncate(true).open(path)
+    guard::create_new(path, access)
 }
 
-/// Opens a file to change it; begins it if it is not there.
+/// Opens a file of this user's own to change it; begins it if it is not there.
 pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
     announce(Step::Open(path))?;
-    access.options().truncate(false).open(path)
+    guard::open_own(path, access)
+}
+
+/// Opens a directory of this user's own, to be locked.
+pub(crate) fn open_directory(path: &Path) -> io::Result<File> {
+    guard::refuse(&fs::symlink_metadata(path)?)?;
+    File::open(path)
 }
 
 /// Writes all bytes at an offset. After an error, any part of them may stand there.
@@ -161,20 +169,6 @@ fn make_directory(path: &Path, builder: &DirBuilder) -> io::Result<()> {
         created => created?,
     }
     sync_directory(above)
-}
-
-/// Lets nobody else look into a directory of the state.
-pub(crate) fn protect(path: &Path) -> io::Result<()> {
-    let metadata = fs::metadata(path)?;
-    let mode = if metadata.is_dir() {
-        STATE_MODE
-    } else {
-        STATE_FILE_MODE
-    };
-    if metadata.permissions().mode() & 0o777 == mode {
-        return Ok(());
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// Makes the names in a directory survive a power loss. Some network file systems cannot, and say that

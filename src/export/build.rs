@@ -11,10 +11,10 @@ use super::ExportError;
 use super::arrival::{Arrival, Arrived, Feed};
 use super::bundle::{self, Bundler, NobodyListens};
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
-use crate::failures::{missing, write_line};
+use crate::failures::{missing, unusable, write_line};
 use crate::flatten::Flattener;
 use crate::journal::FailureNote;
-use crate::json::Parser;
+use crate::json::{Document, Parser};
 use crate::output::{OutputError, Selection, Staging, TableWriters, WrittenTable};
 use crate::response::KEPT_BYTES;
 use crate::tables::{BatchSink, Drift, SinkError, TableInfo};
@@ -176,13 +176,21 @@ impl Build {
             }
             match arrival {
                 Arrival::Response(response) => {
-                    // What the journal holds was checked before it was written, and its checksum was right.
-                    let document = response
-                        .document(&mut self.parser)
-                        .map_err(ExportError::Tables)?;
-                    self.flattener
-                        .task(&task_id, &document, &mut self.encoder)?;
-                    self.exported += 1;
+                    let document = response.document(&mut self.parser);
+                    let root = document.as_ref().map(Document::root);
+                    let note = unusable(&task_id, root.map_err(ToString::to_string));
+                    match (document, note) {
+                        (Ok(document), None) => {
+                            self.flattener
+                                .task(&task_id, &document, &mut self.encoder)?;
+                            self.exported += 1;
+                        }
+                        // What arrives is checked before it is kept; the journal may be another version's, or was changed.
+                        (document, note) => {
+                            drop(document);
+                            self.failure(&task_id, note.unwrap_or_else(missing));
+                        }
+                    }
                     if response.body.len() > KEPT_BYTES {
                         self.parser = Parser::default();
                     }

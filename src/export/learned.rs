@@ -2,7 +2,6 @@
 //! and no more. Kept in the state directory, as a convenience: a file that cannot be read or written costs nothing but
 //! the few seconds of learning it again. Depends on `fetch` and `disk`.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -24,6 +23,9 @@ const VERSION: u32 = 1;
 
 /// Servers that are remembered; of more, the oldest is forgotten.
 const MAX_SERVERS: usize = 16;
+
+/// Bytes of the file, at most: it has a few numbers for each server.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Bytes of a checksum that tell one server and key from another. As few as this do not give the key away.
 const NAME_BYTES: usize = 8;
@@ -73,7 +75,8 @@ pub(super) fn remember(out: &Path, options: &FetchOptions, learned: Option<Learn
 }
 
 fn read(out: &Path) -> Option<Memory> {
-    let text = fs::read(out.join(STATE_DIRECTORY).join(FILE_NAME)).ok()?;
+    let path = out.join(STATE_DIRECTORY).join(FILE_NAME);
+    let text = disk::read_small(&path, MAX_BYTES).ok()?;
     let memory: Memory = serde_json::from_slice(&text).ok()?;
     (memory.version == VERSION).then_some(memory)
 }

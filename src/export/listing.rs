@@ -2,7 +2,7 @@
 //! gives the list of IDs in the order of first appearance. Where it stands is kept in a file beside the journal,
 //! so that a run which was cut short goes on from its last page. Depends on `fetch` and `journal`.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,6 +28,9 @@ const FILE_NAME: &str = "listing";
 
 /// Version of the file's format.
 const VERSION: u32 = 1;
+
+/// Bytes of the file, at most: it holds every ID once.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// Pages that may wait for the journal; the network waits when there are more.
 const WAITING_PAGES: usize = 4;
@@ -79,7 +82,8 @@ impl ListingFile {
     fn open(path: PathBuf, head: &Head, lists: usize) -> Result<(Self, Vec<Resume>), ExportError> {
         let mut resume: Vec<Resume> = (0..lists).map(|_| Resume::default()).collect();
         // One that cannot be read is begun anew: it only saves requests.
-        let text = fs::read_to_string(&path).unwrap_or_default();
+        let text = disk::read_small(&path, MAX_BYTES).unwrap_or_default();
+        let text = String::from_utf8(text).unwrap_or_default();
         let end = read(&text, head, &mut resume).unwrap_or(0);
         let opened = disk::open(&path, Access::Owner);
         let file = opened.map_err(|error| JournalError::io("open", &path)(error))?;

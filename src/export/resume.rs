@@ -112,6 +112,11 @@ pub(super) fn report_directory(directory: &OutputDirectory, events: &Events) {
             "left `{name}` alone: scale-export did not create it; the export is published without it"
         )));
     }
+    if let Some(cause) = directory.damage() {
+        events.send(Event::Warning(format!(
+            "manifest.json is damaged ({cause}); it is made again from the journal and the list of IDs"
+        )));
+    }
     let text = match directory.recovered() {
         None => return,
         Some(Recovered::Forward) => {

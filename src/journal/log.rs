@@ -2,6 +2,7 @@
 //! Depends on `format`.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -302,10 +303,17 @@ impl JournalReader {
         Ok(log.read_head()?.0)
     }
 
-    /// Is there a journal in this state directory, and may it be read?
+    /// Is there a journal in this state directory, and may it be read? Any other trouble with it is an error of
+    /// whoever opens it.
     pub fn is_there(state: &Path) -> bool {
         let path = state.join(FILE_NAME);
-        path.is_file() && File::open(path).is_ok()
+        let is_not = |error: std::io::Error| {
+            matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::PermissionDenied
+            )
+        };
+        path.is_file() && !File::open(path).is_err_and(is_not)
     }
 
     /// Frees the memory that one very large record left behind.

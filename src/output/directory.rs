@@ -1,18 +1,20 @@
 //! The output directory: whether it may be used, and who uses it now. Depends on `manifest`.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use memchr::memmem;
 
-use super::manifest::{Manifest, earlier_files};
+use super::lock::Lock;
+use super::manifest::{EarlierExport, Manifest, earlier_files};
 use super::publication::{Recovered, is_pending, recover};
 use super::writer::{Format, Selection};
 use super::{FAILURES, IDS, LOAD_SQL, MANIFEST, OutputError, README, remove_temporary_files};
-use crate::disk::{self, Access};
+use crate::disk;
 use crate::tables::definition::TABLES;
 
 /// Where state is kept, inside the output directory.
@@ -26,7 +28,9 @@ pub struct OutputDirectory {
     /// Of the names that an export can do without, those that a user's own file has.
     taken: Vec<&'static str>,
     recovered: Option<Recovered>,
-    _lock: Lock,
+    /// Why the manifest makes no sense, if it is there and makes none.
+    damage: Option<String>,
+    lock: Arc<Lock>,
 }
 
 impl OutputDirectory {
@@ -43,12 +47,16 @@ impl OutputDirectory {
         }
         let state = path.join(STATE_DIRECTORY);
         disk::create_state_directory(&state).map_err(OutputError::io("create", &state))?;
-        refuse_other_file_system(path, &state)?;
         protect(&state)?;
-        let lock = Lock::take(path, &state)?;
+        refuse_other_file_system(path, &state)?;
+        let lock = Arc::new(Lock::take(path, &state)?);
         let recovered = recover(path)?;
         remove_temporary_files(path)?;
-        let earlier = earlier_files(path)?;
+        let (earlier, damage) = match earlier_files(path)? {
+            EarlierExport::Nothing => (None, None),
+            EarlierExport::Files(files) => (Some(files), None),
+            EarlierExport::Damaged(cause) => (None, Some(cause)),
+        };
         let is_ours = |name: &str| match &earlier {
             Some(earlier) => earlier.contains(name),
             None => is_generated(path, name),
@@ -59,7 +67,8 @@ impl OutputDirectory {
             taken: DISPENSABLE.into_iter().filter(is_taken).collect(),
             earlier: earlier.unwrap_or_default(),
             recovered,
-            _lock: lock,
+            damage,
+            lock,
         })
     }
 
@@ -88,8 +97,21 @@ impl OutputDirectory {
         self.path.join(STATE_DIRECTORY)
     }
 
+    /// Why the manifest that is there makes no sense, if it makes none. The next publication replaces it.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
+    /// Who uses the directory.
+    pub(super) fn lock(&self) -> &Arc<Lock> {
+        &self.lock
+    }
+
     /// What is published, if this tool can read it.
     pub fn manifest(&self) -> Option<Manifest> {
+        if self.damage.is_some() {
+            return None;
+        }
         Manifest::read(&self.path).ok()??.ok()
     }
 
@@ -118,15 +140,20 @@ fn refuse_other_file_system(path: &Path, state: &Path) -> Result<(), OutputError
     ))
 }
 
-/// Closes the state and all files in it to others.
+/// Closes the state and all files in it to others, and refuses what others have put there.
 fn protect(state: &Path) -> Result<(), OutputError> {
-    disk::protect(state).map_err(OutputError::io("protect", state))?;
+    let refused = |path: &Path, source: std::io::Error| match source.kind() {
+        ErrorKind::InvalidInput => OutputError::Foreign {
+            path: path.to_owned(),
+            source,
+        },
+        _ => OutputError::io("protect", path)(source),
+    };
+    disk::protect(state).map_err(|error| refused(state, error))?;
     let entries = fs::read_dir(state).map_err(OutputError::io("list", state))?;
     for entry in entries {
         let path = entry.map_err(OutputError::io("list", state))?.path();
-        if path.exists() {
-            disk::protect(&path).map_err(OutputError::io("protect", &path))?;
-        }
+        disk::protect(&path).map_err(|error| refused(&path, error))?;
     }
     Ok(())
 }
@@ -141,18 +168,13 @@ fn exists(directory: &Path, name: &str) -> bool {
 
 fn refuse_taken_names(path: &Path, selection: Selection<'_>) -> Result<(), OutputError> {
     let was_published = path.join(IDS).is_file();
-    let ours = match earlier_files(path) {
-        // Without the state of a publication, a manifest that makes no sense is a file of the user's.
-        Err(_) if !was_published => BTreeSet::new(),
-        // With it, a manifest that is not there was lost, and the files under our names are ours.
-        Ok(None) if was_published => return Ok(()),
-        Ok(None) => BTreeSet::new(),
+    let ours = match earlier_files(path)? {
+        // With the state of a publication, a manifest that is damaged or not there was lost, and the files under our
+        // names are ours. Without it, one that makes no sense is a file of the user's.
+        EarlierExport::Nothing | EarlierExport::Damaged(_) if was_published => return Ok(()),
+        EarlierExport::Nothing | EarlierExport::Damaged(_) => BTreeSet::new(),
         // The manifest names the other files, not itself.
-        ours => ours?
-            .into_iter()
-            .flatten()
-            .chain([MANIFEST.to_owned()])
-            .collect(),
+        EarlierExport::Files(files) => files.into_iter().chain([MANIFEST.to_owned()]).collect(),
     };
     let tables = selection.tables();
     let tables = tables.map(|table| selection.format.file_name(table.name));
@@ -175,8 +197,12 @@ fn is_generated(directory: &Path, name: &str) -> bool {
         _ => super::export_readme::MARK,
     };
     let mut beginning = Vec::new();
-    let read = File::open(directory.join(name))
-        .and_then(|file| file.take(BEGINNING).read_to_end(&mut beginning));
+    let path = directory.join(name);
+    // Opening a pipe waits for a writer.
+    if !path.is_file() {
+        return false;
+    }
+    let read = File::open(path).and_then(|file| file.take(BEGINNING).read_to_end(&mut beginning));
     read.is_ok() && memmem::find(&beginning, mark.as_bytes()).is_some()
 }
 
@@ -191,77 +217,4 @@ pub fn is_published_name(name: &str) -> bool {
                 .iter()
                 .any(|format| format.file_name(table.name) == name)
         })
-}
-
-/// Its name in the state directory.
-const FILE_NAME: &str = "lock";
-
-/// Held by the process: it ends with it, however it ends.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
-impl Lock {
-    /// Takes part in a lock for reading: nobody writes while it is held. Nothing when nobody ever wrote
-    /// there.
-    pub fn share(directory: &Path) -> Result<Option<Self>, OutputError> {
-        let path = directory.join(STATE_DIRECTORY).join(FILE_NAME);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            // The state is for its owner only; what others may read there is what they need no lock for.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::NotFound | ErrorKind::PermissionDenied
-                ) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(OutputError::io("open", &path)(error)),
-        };
-        match file.try_lock_shared() {
-            Ok(()) => Ok(Some(Self { _file: file })),
-            Err(TryLockError::WouldBlock) => Err(locked(directory, file)),
-            Err(TryLockError::Error(source)) => Err(OutputError::Lock { path, source }),
-        }
-    }
-
-    fn take(directory: &Path, state: &Path) -> Result<Self, OutputError> {
-        let path = state.join(FILE_NAME);
-        let file = disk::open(&path, Access::Owner).map_err(OutputError::io("open", &path))?;
-        match disk::lock(&file, &path) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(locked(directory, file)),
-            Err(TryLockError::Error(source)) => return Err(OutputError::Lock { path, source }),
-        }
-        let holder = format!(
-            "pid {} on {}, since {}\n",
-            std::process::id(),
-            rustix::system::uname().nodename().to_string_lossy(),
-            jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-        );
-        // The words of a longer line must not be left behind it.
-        disk::set_length(&file, &path, 0)
-            .and_then(|()| disk::write_all_at(&file, &path, holder.as_bytes(), 0))
-            .map_err(OutputError::io("write", &path))?;
-        Ok(Self { _file: file })
-    }
-}
-
-/// Says who holds the lock, as far as the file tells.
-fn locked(directory: &Path, mut file: File) -> OutputError {
-    let mut holder = String::new();
-    if file.try_lock_shared().is_ok() {
-        // Someone who only reads writes no name; the one that stands there is of an earlier run.
-        "a reader, such as verify".clone_into(&mut holder);
-    } else {
-        // Whoever holds it may be just about to write this.
-        let _ = file.read_to_string(&mut holder);
-    }
-    let holder = Some(holder.trim()).filter(|holder| !holder.is_empty());
-    OutputError::Locked {
-        path: directory.to_owned(),
-        holder: holder.unwrap_or("unknown").to_owned(),
-    }
 }

@@ -46,6 +46,20 @@ pub enum OutputError {
         /// Who holds it, as far as known.
         holder: String,
     },
+    /// Something in the state is not this user's own.
+    #[error("could not use `{}`: {source}", path.display())]
+    Foreign {
+        /// What it is.
+        path: PathBuf,
+        /// Why it is refused.
+        source: io::Error,
+    },
+    /// The lock's file was removed or replaced while it was held, so that another run may be at work.
+    #[error("could not publish in `{}`: the lock file was removed or replaced during the run", path.display())]
+    LockLost {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The file system has no locks, or refuses this one.
     #[error("could not lock `{}`: {source}", path.display())]
     Lock {
@@ -54,7 +68,7 @@ pub enum OutputError {
         /// What the system said.
         source: io::Error,
     },
-    /// A manifest is there but cannot be understood.
+    /// A manifest of a newer version.
     #[error("could not read the manifest `{}`: {cause}", path.display())]
     Manifest {
         /// The manifest.
@@ -89,6 +103,12 @@ impl Explain for OutputError {
             Self::Locked { .. } => {
                 Some("wait for the other run to end, or export to another directory".into())
             }
+            Self::Foreign { .. } => Some(
+                "look at who made it; run as the owner of the export, give its state to this user (`chown -R`), or choose another directory with --out".into(),
+            ),
+            Self::LockLost { .. } => Some(
+                "what was fetched is kept; delete nothing in `.scale-export`, and run the same command again".into(),
+            ),
             Self::Lock { .. } => Some(
                 "the file system seems to have no locks, as some network shares; export to a local disk and copy".into(),
             ),
@@ -101,7 +121,11 @@ impl Explain for OutputError {
     fn exit(&self) -> Exit {
         match self {
             Self::Taken { .. } | Self::Locked { .. } | Self::Manifest { .. } => Exit::Usage,
-            Self::Io { .. } | Self::Lock { .. } | Self::Table { .. } => Exit::Output,
+            Self::Io { .. }
+            | Self::Foreign { .. }
+            | Self::LockLost { .. }
+            | Self::Lock { .. }
+            | Self::Table { .. } => Exit::Output,
         }
     }
 }

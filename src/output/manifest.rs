@@ -1,14 +1,14 @@
 //! `manifest.json`: what was published, and proof of it. Depends on `tables`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Format, OutputError, WrittenTable};
+use super::{FAILURES, Format, OutputError, WrittenTable, is_published_name};
+use crate::disk;
 use crate::tables::{DriftEntry, SCHEMA_VERSION};
 
 /// Its name in the output directory.
@@ -21,8 +21,11 @@ const FORMAT_VERSION: u32 = 1;
 /// run that finds nothing new write the tables once more. A test compares the bytes with those of this version.
 pub const ENCODING_VERSION: u32 = 1;
 
+/// Bytes of a manifest, at most: it names some twenty tables, and what drifted in their columns.
+const MAX_BYTES: u64 = 64 << 20;
+
 /// The tool that wrote the export.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// Its name.
     pub name: String,
@@ -248,9 +251,17 @@ impl Manifest {
 
     /// The manifest of an export: `None` when there is none, and what is wrong when it makes no sense.
     pub fn read(directory: &Path) -> io::Result<Option<Result<Self, String>>> {
-        let text = match fs::read(directory.join(FILE_NAME)) {
+        let text = match disk::read_small(&directory.join(FILE_NAME), MAX_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                return Ok(Some(Err(error.to_string())));
+            }
             Err(error) => return Err(error),
         };
         Ok(Some(
@@ -275,6 +286,8 @@ impl Manifest {
 struct Earlier {
     format_version: u32,
     #[serde(default)]
+    tool: Tool,
+    #[serde(default)]
     tables: BTreeMap<String, EarlierFiles>,
     #[serde(default)]
     files: Vec<EarlierFile>,
@@ -290,37 +303,57 @@ struct EarlierFile {
     path: String,
 }
 
-/// The files that an earlier export in this directory published; `None` when there is none.
+/// What is known of an earlier export by its manifest.
+#[derive(Debug)]
+pub(super) enum EarlierExport {
+    /// There is no manifest.
+    Nothing,
+    /// The files that it published.
+    Files(BTreeSet<String>),
+    /// The manifest makes no sense.
+    Damaged(String),
+}
+
+/// The files that an earlier export in this directory published.
 ///
-/// Paths that lead out of the directory are left out: a damaged manifest must not make this tool
-/// remove anything else.
-pub(super) fn earlier_files(directory: &Path) -> Result<Option<BTreeSet<String>>, OutputError> {
+/// Names that this tool gives to no file are left out: a damaged manifest, or one that somebody prepared, must not
+/// make this tool remove anything else.
+pub(super) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputError> {
     let path = directory.join(FILE_NAME);
-    let text = match fs::read(&path) {
+    let text = match disk::read_small(&path, MAX_BYTES) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(OutputError::io("read", &path)(error)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => return Ok(EarlierExport::Nothing),
+            io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput => {
+                return Ok(EarlierExport::Damaged(error.to_string()));
+            }
+            _ => return Err(OutputError::io("read", &path)(error)),
+        },
     };
-    let refused = |cause: String| OutputError::Manifest {
-        path: path.clone(),
-        cause,
+    let earlier: Earlier = match serde_json::from_slice(&text) {
+        Ok(earlier) => earlier,
+        Err(error) => return Ok(EarlierExport::Damaged(error.to_string())),
     };
-    let earlier: Earlier =
-        serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
-    if earlier.format_version > FORMAT_VERSION {
+    // A number that this version did not write, with this version's name, was damaged.
+    let this = Tool::this();
+    let is_ours = earlier.tool == this;
+    if earlier.format_version > FORMAT_VERSION && earlier.tool.name == this.name && !is_ours {
         let version = earlier.format_version;
-        return Err(refused(format!(
-            "its format version {version} is newer than this tool"
-        )));
+        return Err(OutputError::Manifest {
+            path,
+            cause: format!("its format version {version} is newer than this tool"),
+        });
     }
+    let has_tables = !earlier.tables.is_empty();
     let tables = earlier.tables.into_values().flat_map(|table| table.files);
-    Ok(Some(
-        tables
-            .chain(earlier.files)
-            .map(|file| file.path)
-            .filter(|path| is_inside(path))
-            .collect(),
-    ))
+    let files = tables.chain(earlier.files).map(|file| file.path);
+    let (files, others): (BTreeSet<String>, BTreeSet<String>) =
+        files.partition(|path| is_published_name(path));
+    if is_ours && !(others.is_empty() && has_tables && files.contains(FAILURES)) {
+        let text = "it does not name the files that this version publishes";
+        return Ok(EarlierExport::Damaged(text.to_owned()));
+    }
+    Ok(EarlierExport::Files(files))
 }
 
 /// Does a path of a manifest stay in its directory?

@@ -8,6 +8,7 @@ mod directory;
 mod error;
 mod export_readme;
 mod load_sql;
+mod lock;
 mod longest_record;
 mod manifest;
 mod parquet;
@@ -17,10 +18,11 @@ mod staging;
 mod writer;
 
 pub use csv::needs_quotes;
-pub use directory::{Lock, OutputDirectory, STATE_DIRECTORY, is_published_name};
+pub use directory::{OutputDirectory, STATE_DIRECTORY, is_published_name};
 pub use error::OutputError;
 pub use export_readme::export_readme;
 pub use load_sql::{Views, load_sql};
+pub use lock::Lock;
 pub use longest_record::{LongestRecord, longest_record};
 pub use manifest::{
     ENCODING_VERSION, FileEntry, Ids, Manifest, ManifestOptions, RunCounters, TableFile,

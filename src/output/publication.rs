@@ -17,9 +17,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::is_inside;
 use super::staging::temporary_name;
-use super::{OutputError, STATE_DIRECTORY};
+use super::{IDS, JOURNAL, OutputError, STATE_DIRECTORY, is_published_name};
 use crate::disk::{self, Access};
 
 /// The record, on the way forward and on the way back, in the state directory.
@@ -28,6 +27,9 @@ const BACK: &str = "publication.undo";
 
 /// The record while it is written.
 const NEW: &str = "publication.new";
+
+/// Bytes of the record, at most: it names some forty files.
+const MAX_RECORD_BYTES: u64 = 1 << 20;
 
 /// Second names of the previous files, in the state directory.
 const PREVIOUS: &str = "previous";
@@ -146,10 +148,12 @@ pub(super) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError
 }
 
 impl Record {
-    /// A record that names what does not belong to the directory is damaged.
+    /// A record that names what is never published is damaged, or somebody prepared it.
     fn is_sound(&self) -> bool {
-        let names = self.files.iter().map(|file| &file.name);
-        names.chain(&self.obsolete).all(|name| is_inside(name))
+        let is_state = |name: &str| name == IDS || name == JOURNAL;
+        let is_known = |name: &str| is_published_name(name) || is_state(name);
+        self.files.iter().all(|file| is_known(&file.name))
+            && self.obsolete.iter().all(|name| is_published_name(name))
     }
 }
 
@@ -227,11 +231,18 @@ impl Place {
 
     fn read(&self, name: &str) -> Result<Option<Record>, OutputError> {
         let path = self.state.join(name);
-        match fs::read(&path) {
+        match disk::read_small(&path, MAX_RECORD_BYTES) {
             // It got its name when it was whole. If it is damaged all the same, the tables that the run at
             // hand publishes take the place of all that it speaks of.
             Ok(text) => Ok(serde_json::from_slice(&text).ok().filter(Record::is_sound)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge
+                ) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(OutputError::io("read", &path)(error)),
         }
     }

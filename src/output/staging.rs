@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::{OutputDirectory, OutputError, STATE_DIRECTORY, publication};
+use super::{Lock, OutputDirectory, OutputError, STATE_DIRECTORY, publication};
 use crate::disk::{self, Access};
 
 /// Temporary files begin with this, so that readers' globs pass them over and a later run knows
@@ -132,6 +133,7 @@ pub(super) fn temporary_name(name: &str) -> String {
 #[derive(Debug)]
 pub struct Staging {
     directory: PathBuf,
+    lock: Arc<Lock>,
 }
 
 impl Staging {
@@ -139,6 +141,7 @@ impl Staging {
     pub fn begin(directory: &OutputDirectory) -> Self {
         Self {
             directory: directory.path().to_owned(),
+            lock: Arc::clone(directory.lock()),
         }
     }
 
@@ -189,6 +192,7 @@ impl Staging {
         manifest: &'n str,
         obsolete: &[String],
     ) -> Result<(), OutputError> {
+        self.lock.refuse_lost()?;
         publication::commit(&self.directory, names, manifest, obsolete)
     }
 }
@@ -197,7 +201,8 @@ impl Drop for Staging {
     /// A run that fails leaves no temporary files behind, but for those that the next run publishes first
     /// of all; after a kill the next run removes them.
     fn drop(&mut self) {
-        if !publication::is_pending(&self.directory) {
+        // Without the lock, they may be another run's.
+        if self.lock.is_in_place() && !publication::is_pending(&self.directory) {
             let _ = remove_temporary_files(&self.directory);
         }
     }

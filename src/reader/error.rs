@@ -1,9 +1,11 @@
 //! What can be wrong with a table's file. Depends on nothing.
 
+use std::io;
+
 use thiserror::Error;
 
 /// Why a table's file could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Error)]
 pub enum ReadError {
     /// Its columns are not those of the table.
     #[error("column {position} is {found}, not {expected}")]
@@ -35,6 +37,9 @@ pub enum ReadError {
         /// Why.
         cause: String,
     },
+    /// The system did not let it be read: this says nothing about its content.
+    #[error("could not read it: {0}")]
+    Io(io::Error),
     /// The file makes no sense.
     #[error("{0}")]
     Damaged(String),

@@ -6,19 +6,15 @@
 mod csv;
 mod error;
 mod guard;
+mod input;
 mod parquet;
+mod parquet_batch;
 mod statistics;
 mod text_column;
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
-
-use bytes::{Buf as _, Bytes};
-
 pub use error::ReadError;
 pub use guard::is_guarded;
+pub use input::{Input, PathInput};
 pub use statistics::WrongStatistic;
 pub use text_column::{ColumnError, UnusableType, each_text};
 
@@ -31,58 +27,6 @@ const READ_BATCH_BYTES: usize = 256 << 10;
 
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8_192;
-
-/// Where a table's bytes are.
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// In a file.
-    File(Arc<File>),
-    /// In memory.
-    Bytes(Bytes),
-}
-
-impl Input {
-    fn into_read(self) -> Box<dyn Read> {
-        match self {
-            Self::File(file) => Box::new(file),
-            Self::Bytes(bytes) => Box::new(bytes.reader()),
-        }
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        match self {
-            Self::File(file) => Ok(file.metadata()?.len()),
-            Self::Bytes(bytes) => Ok(bytes.len() as u64),
-        }
-    }
-
-    /// Some bytes, all of which must be there. Whoever else reads the file stays where it is.
-    fn read_at(&self, offset: u64, length: u64) -> io::Result<Bytes> {
-        let end = offset.checked_add(length);
-        if end.is_none_or(|end| self.length().is_ok_and(|length| end > length)) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let too_long = |_| io::Error::from(io::ErrorKind::OutOfMemory);
-        let length = usize::try_from(length).map_err(too_long)?;
-        match self {
-            Self::File(file) => {
-                let mut bytes = vec![0; length];
-                file.read_exact_at(&mut bytes, offset)?;
-                Ok(bytes.into())
-            }
-            Self::Bytes(bytes) => {
-                let offset = usize::try_from(offset).map_err(too_long)?;
-                Ok(bytes.slice(offset..offset + length))
-            }
-        }
-    }
-}
-
-impl From<File> for Input {
-    fn from(file: File) -> Self {
-        Self::File(Arc::new(file))
-    }
-}
 
 /// Batches of rows, until the end or the first error.
 pub type Batches = Box<dyn Iterator<Item = Result<Rows, ReadError>>>;
@@ -101,10 +45,13 @@ fn until_error(batches: impl Iterator<Item = Result<Rows, ReadError>> + 'static)
 
 /// Opens a table's file and checks its columns.
 pub fn open(format: Format, table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
-    match format {
+    let refused = input.clone();
+    let opened = match format {
         Format::Parquet => parquet::open(table, input),
         Format::Csv => csv::open(table, input.into_read()),
-    }
+    };
+    let batches = refused.settle(opened)?;
+    Ok(until_error(batches.map(move |next| refused.settle(next))))
 }
 
 /// Rows of a file together with what it states about them, which is compared with them on the way.
@@ -112,6 +59,7 @@ pub struct CheckedBatches {
     batches: Batches,
     /// None for a format that states nothing, and after an error.
     check: Option<StatisticsCheck>,
+    input: Input,
 }
 
 impl std::fmt::Debug for CheckedBatches {
@@ -127,6 +75,7 @@ impl CheckedBatches {
     /// The next rows. What turns out to be stated wrongly is added to `wrong`.
     pub fn next(&mut self, wrong: &mut Vec<WrongStatistic>) -> Option<Result<Rows, ReadError>> {
         let next = self.batches.next();
+        let known = wrong.len();
         match &next {
             Some(Ok(rows)) => {
                 let goes_on = self
@@ -145,6 +94,12 @@ impl CheckedBatches {
                 }
             }
         }
+        // What could not be read is not stated wrongly.
+        if let Err(error) = self.input.settle(Ok(())) {
+            wrong.truncate(known);
+            self.check = None;
+            return Some(Err(error));
+        }
         next
     }
 }
@@ -157,9 +112,18 @@ pub fn open_checked(
     wrong: &mut Vec<WrongStatistic>,
 ) -> Result<CheckedBatches, ReadError> {
     let batches = open(format, table, input.clone())?;
+    let known = wrong.len();
     let check = match format {
-        Format::Parquet => StatisticsCheck::open(table, input, wrong),
+        Format::Parquet => StatisticsCheck::open(table, input.clone(), wrong),
         Format::Csv => None,
     };
-    Ok(CheckedBatches { batches, check })
+    if let Err(error) = input.settle(Ok(())) {
+        wrong.truncate(known);
+        return Err(error);
+    }
+    Ok(CheckedBatches {
+        batches,
+        check,
+        input,
+    })
 }

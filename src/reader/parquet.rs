@@ -1,25 +1,33 @@
 //! Parquet tables as this tool writes them.
 
-use std::io::Read;
+use std::io::{BufReader, Read};
+use std::ops::Range;
 
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::ParquetStatisticsPolicy;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::guard::guarded;
-use super::{BATCH_ROWS, Batches, Input, READ_BATCH_BYTES, ReadError, until_error};
+use super::parquet_batch::batch_rows;
+use super::{Batches, Input, ReadError, until_error};
 use crate::tables::schema::{VERSION_KEY, arrow_schema, file_metadata};
 use crate::tables::{Rows, TableInfo};
+
+/// Bytes that are read at once where a page header begins: most are far shorter.
+const HEADER_BYTES: usize = 512;
 
 impl Length for Input {
     fn len(&self) -> u64 {
         match self {
             Self::File(file) => file.len(),
+            Self::Path(_) => self.length().unwrap_or_default(),
             Self::Bytes(bytes) => Length::len(bytes),
         }
     }
@@ -31,6 +39,10 @@ impl ChunkReader for Input {
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
         Ok(match self {
             Self::File(file) => Box::new(file.get_read(start)?),
+            Self::Path(input) => {
+                let read = Self::read_from(input, start);
+                Box::new(BufReader::with_capacity(HEADER_BYTES, read))
+            }
             Self::Bytes(bytes) => Box::new(ChunkReader::get_read(bytes, start)?),
         })
     }
@@ -38,6 +50,7 @@ impl ChunkReader for Input {
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
         match self {
             Self::File(file) => file.as_ref().get_bytes(start, length),
+            Self::Path(_) => Ok(self.read_at(start, length as u64)?),
             Self::Bytes(bytes) => ChunkReader::get_bytes(bytes, start, length),
         }
     }
@@ -59,13 +72,19 @@ fn open_unguarded(table: &'static TableInfo, input: Input) -> Result<Batches, Re
         .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
         .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
         .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(input, options);
-    let builder = builder.map_err(damaged)?;
+    let metadata = ArrowReaderMetadata::load(&input, options).map_err(damaged)?;
+    let builder =
+        ParquetRecordBatchReaderBuilder::new_with_metadata(input.clone(), metadata.clone());
     check_columns(table, &builder)?;
     check_metadata(table, &builder)?;
-    let rows = batch_rows(&builder);
-    let reader = builder.with_batch_size(rows).build().map_err(damaged)?;
-    Ok(until_error(Tables { table, reader }))
+    let groups = 0..metadata.metadata().num_row_groups();
+    Ok(until_error(Tables {
+        table,
+        input,
+        metadata,
+        groups,
+        reader: None,
+    }))
 }
 
 /// The file's columns must be those of the definition, logical types included.
@@ -125,33 +144,49 @@ fn check_metadata(
     Ok(())
 }
 
-/// Rows of a batch, so that a batch of rows of middle size has [`READ_BATCH_BYTES`].
-fn batch_rows(builder: &ParquetRecordBatchReaderBuilder<Input>) -> usize {
-    let groups = builder.metadata().row_groups().iter();
-    let sizes = groups.map(|group| {
-        let bytes = usize::try_from(group.total_byte_size()).unwrap_or_default();
-        let rows = usize::try_from(group.num_rows()).unwrap_or_default();
-        bytes / rows.max(1)
-    });
-    (READ_BATCH_BYTES / sizes.max().unwrap_or_default().max(1)).clamp(1, BATCH_ROWS)
-}
-
+/// The row groups, one after the other: each has rows of its own size.
 struct Tables {
     table: &'static TableInfo,
-    reader: ParquetRecordBatchReader,
+    input: Input,
+    metadata: ArrowReaderMetadata,
+    /// Those that have not been begun.
+    groups: Range<usize>,
+    reader: Option<ParquetRecordBatchReader>,
+}
+
+impl Tables {
+    fn batch(&mut self) -> Result<Option<RecordBatch>, ReadError> {
+        loop {
+            if let Some(reader) = &mut self.reader {
+                match reader.next() {
+                    Some(batch) => return batch.map(Some).map_err(damaged),
+                    None => self.reader = None,
+                }
+            }
+            let Some(group) = self.groups.next() else {
+                return Ok(None);
+            };
+            let rows = batch_rows(&self.input, self.metadata.metadata().row_group(group))?;
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+                self.input.clone(),
+                self.metadata.clone(),
+            );
+            let builder = builder.with_row_groups(vec![group]).with_batch_size(rows);
+            self.reader = Some(builder.build().map_err(damaged)?);
+        }
+    }
 }
 
 impl Iterator for Tables {
     type Item = Result<Rows, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = match guarded(|| self.reader.next()) {
-            Ok(next) => next?.map_err(damaged),
-            Err(cause) => Err(damaged(cause)),
+        let next = guarded(|| self.batch()).unwrap_or_else(|cause| Err(damaged(cause)));
+        let batch = match next.transpose()? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error)),
         };
-        Some(next.and_then(|batch| {
-            let wrong = |column| damaged(format!("column `{column}` is of another type"));
-            Rows::of(self.table, batch).map_err(wrong)
-        }))
+        let wrong = |column| damaged(format!("column `{column}` is of another type"));
+        Some(Rows::of(self.table, batch).map_err(wrong))
     }
 }

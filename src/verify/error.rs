@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::error::{Exit, Explain};
+use crate::error::{Exit, Explain, disk_hint, is_file_limit};
 use crate::journal::JournalError;
 use crate::output::OutputError;
 use crate::tables::{SCHEMA_VERSION, SinkError};
@@ -64,6 +64,7 @@ impl Explain for VerifyError {
                 "rebuild the tables with scale-export flatten, or run the export again".into(),
             ),
             Self::Changed { .. } => Some("run the same command again".into()),
+            Self::Io { source, .. } if is_file_limit(source) => Some(disk_hint(source)),
             Self::Io { .. } => Some("make the file readable, or check the disk".into()),
             Self::Output(error) => error.hint(),
             Self::Journal(error) => error.hint(),
@@ -77,8 +78,8 @@ impl Explain for VerifyError {
             | Self::Version { .. }
             | Self::Changed { .. }
             | Self::Io { .. }
+            | Self::Output(_)
             | Self::Journal(_) => Exit::Usage,
-            Self::Output(error) => error.exit(),
             Self::Tables(_) => Exit::Failure,
         }
     }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::finding::{Finding, Findings};
 use super::generated::{self, LongestRecords};
+use super::raw::is_missing;
 use super::{VerifyError, VerifyReport};
 use crate::output::{
     FAILURES, FileEntry, Format, IDS, LOAD_SQL, LongestRecord, Manifest, README, STATE_DIRECTORY,
@@ -36,8 +37,7 @@ pub(super) fn check(
             return Ok(());
         }
         let is_state = Path::new(&file.path).starts_with(STATE_DIRECTORY);
-        let state = directory.join(STATE_DIRECTORY);
-        if is_state && (!state.exists() || fs::read_dir(&state).is_err()) {
+        if is_state && !is_listable(&directory.join(STATE_DIRECTORY))? {
             // An export that was moved without its state, or one of somebody else: told where the list
             // would be needed.
             continue;
@@ -54,6 +54,17 @@ pub(super) fn check(
         findings,
         report,
     )
+}
+
+/// Is there a directory that this user may list?
+fn is_listable(state: &Path) -> Result<bool, VerifyError> {
+    match fs::read_dir(state) {
+        Err(error) if is_missing(&error) => Ok(false),
+        listed => listed.map(|_| true).map_err(|source| VerifyError::Io {
+            path: state.to_owned(),
+            source,
+        }),
+    }
 }
 
 /// All files that the manifest names.

@@ -86,8 +86,16 @@ pub fn verify(
         });
     }
     let lock = Lock::share(directory)?;
-    let bytes = || std::fs::read(directory.join(crate::output::MANIFEST)).ok();
-    let bytes_before = bytes();
+    let bytes = || {
+        let path = directory.join(crate::output::MANIFEST);
+        match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            read => read
+                .map(Some)
+                .map_err(|source| VerifyError::Io { path, source }),
+        }
+    };
+    let bytes_before = bytes()?;
     let manifest = read_manifest(directory)?;
     let mut findings = Findings::default();
     let mut report = VerifyReport {
@@ -132,7 +140,7 @@ pub fn verify(
     if is_over() {
         return Ok(Verified::Stopped);
     }
-    if lock.is_none() && bytes() != bytes_before {
+    if lock.is_none() && bytes()? != bytes_before {
         return Err(VerifyError::Changed {
             path: directory.to_owned(),
         });

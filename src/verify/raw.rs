@@ -2,6 +2,7 @@
 //! Depends on `ids`, `journal` and the files of this folder.
 
 use std::fs::{self, File};
+use std::io::{Error, ErrorKind};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -9,10 +10,11 @@ use serde::Deserialize;
 use super::finding::{Finding, Findings};
 use super::positions::Positions;
 use super::{VerifyError, VerifyReport};
-use crate::failures::{missing, write_line};
-use crate::ids::{IdList, read_published};
+use crate::failures::{missing, unusable, write_line};
+use crate::ids::{IdList, IdsError, read_published};
 use crate::journal::format::{RecordKind, distinct};
 use crate::journal::{FailureNote, JournalError, JournalReader, Location, break_if};
+use crate::json::{Document, Parser};
 use crate::output::{FAILURES, IDS, JOURNAL, Manifest, STATE_DIRECTORY};
 
 /// The raw responses by the position of their ID.
@@ -161,7 +163,22 @@ impl RawResponses {
                     line
                 }))
             }
-            Held::Response(_) => Ok(Err("a response".to_owned())),
+            Held::Response(location) => {
+                if let Err(cause) = settle(self.reader.read(task_id, location, &mut body))? {
+                    return Ok(Err(cause));
+                }
+                let mut parser = Parser::default();
+                let text = str::from_utf8(&body).map_err(|error| error.to_string());
+                let document =
+                    text.and_then(|text| parser.parse(text).map_err(|error| error.to_string()));
+                let root = document.as_ref().map(Document::root).map_err(Clone::clone);
+                let Some(note) = unusable(task_id, root) else {
+                    return Ok(Err("a response".to_owned()));
+                };
+                let mut line = Vec::new();
+                write_line(task_id, &note, &mut line);
+                Ok(Ok(line))
+            }
             Held::Nothing => Ok(Err(String::new())),
         }
     }
@@ -170,6 +187,14 @@ impl RawResponses {
 /// Does a record say what came of an ID?
 fn is_outcome(kind: RecordKind) -> bool {
     matches!(kind, RecordKind::Response | RecordKind::Failure)
+}
+
+/// Is a file of the state not there, or for its owner only?
+pub(super) fn is_missing(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::PermissionDenied
+    )
 }
 
 /// A damaged record is a finding; a disk that cannot be read is an error.
@@ -181,19 +206,32 @@ fn settle<T>(read: Result<T, JournalError>) -> Result<Result<T, String>, VerifyE
     }
 }
 
+/// Is there a file that this user may read? Opening a pipe waits for a writer.
+fn is_readable(path: &Path) -> Result<bool, VerifyError> {
+    let metadata = fs::metadata(path);
+    let opened = metadata.and_then(|found| Ok(found.is_file() && File::open(path).map(|_| true)?));
+    match opened {
+        Err(error) if is_missing(&error) => Ok(false),
+        opened => opened.map_err(|source| VerifyError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
 /// The list of IDs that the export was made for; `None` when it is not there.
 pub(super) fn read_list(
     directory: &Path,
     manifest: &Manifest,
     findings: &mut Findings,
     report: &mut VerifyReport,
-) -> Option<IdList> {
+) -> Result<Option<IdList>, VerifyError> {
     let list = directory.join(IDS);
     // A list that others may not read, and none at all.
-    if File::open(&list).is_err() {
+    if !is_readable(&list)? {
         let text = "that the rows stand in the order of the IDs, that none is missing, and how often the failed ones were tried: there is no .scale-export/ids.txt that can be read";
         report.unproven.push(text.to_owned());
-        return None;
+        return Ok(None);
     }
     let list_bytes = fs::metadata(&list).map(|metadata| metadata.len());
     match read_published(&list) {
@@ -209,11 +247,15 @@ pub(super) fn read_list(
                 let expected = format!("{bytes} bytes of these IDs");
                 findings.add(Finding::of_file(IDS, &expected, &found.to_string()));
             }
-            Some(ids)
+            Ok(Some(ids))
         }
+        Err(IdsError::Read { error, .. }) => Err(VerifyError::Io {
+            path: list,
+            source: error,
+        }),
         Err(error) => {
             findings.add(Finding::of_file(IDS, "a list of IDs", &error.to_string()));
-            None
+            Ok(None)
         }
     }
 }
@@ -245,11 +287,13 @@ pub(super) fn check_failures(
 ) -> Result<IdList, VerifyError> {
     let mut failed = IdList::default();
     let path = directory.join(FAILURES);
-    if !path.is_file() {
+    let text = match fs::metadata(&path) {
         // Told already.
-        return Ok(failed);
-    }
-    let text = fs::read(&path).map_err(|source| VerifyError::Io { path, source })?;
+        Ok(metadata) if !metadata.is_file() => return Ok(failed),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(failed),
+        found => found.and_then(|_| fs::read(&path)),
+    };
+    let text = text.map_err(|source| VerifyError::Io { path, source })?;
     let mut lines = 0;
     let mut before = None;
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {

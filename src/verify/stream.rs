@@ -5,14 +5,15 @@
 //! have been compared with what the tasks give. What lies before both is dropped.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::VerifyError;
 use super::finding::{Finding, Findings};
 use crate::ids::IdList;
 use crate::output::{Format, TableFiles, is_inside};
-use crate::reader::{self, CheckedBatches, Input, WrongStatistic};
+use crate::reader::{self, CheckedBatches, Input, ReadError, WrongStatistic};
 use crate::rebuild::TableRows;
 use crate::tables::{Rows, TableInfo};
 
@@ -22,14 +23,24 @@ const TASK_ID: usize = 0;
 /// Rows out of place after which a table is given up: they wait in memory for others that may never come.
 const MAX_ORPHANS: u64 = 10_000;
 
+/// Bytes of rows that wait, after which a table is given up: no task is larger than the largest body, of which its
+/// rows in one table hold a part once, or a few parts twice.
+const MAX_WAITING_BYTES: usize = 1 << 30;
+
+/// Bytes of an ID or a path out of place that are kept, to be shown.
+const SHOWN_BYTES: usize = 256;
+
 /// Rows of one task: of a batch in the queue, some.
 type Taken = Vec<(usize, Range<usize>)>;
 
 /// A table's rows, as they go by.
 pub(super) struct Stream {
     table: &'static TableInfo,
+    directory: PathBuf,
     files: VecDeque<(String, CheckedBatches)>,
     queue: VecDeque<Rows>,
+    /// Bytes of these.
+    waiting: usize,
     /// Batch in the queue and row in it that no task has taken yet.
     taken: (usize, usize),
     /// Row of the first batch that has not been compared yet.
@@ -40,6 +51,8 @@ pub(super) struct Stream {
     /// Rows that belong to no task, or stand where another one's should.
     orphans: u64,
     is_whole: bool,
+    /// What the system refused, after which there are no more rows.
+    refused: Option<VerifyError>,
 }
 
 impl std::fmt::Debug for Stream {
@@ -58,48 +71,51 @@ pub(super) struct TakenRows {
 }
 
 impl Stream {
-    /// Opens a table's files; `None` and a finding when one cannot be read at all.
+    /// Looks into a table's files; `None` and a finding when one makes no sense at all. Each file is open only
+    /// while some of it is read.
     pub(super) fn open(
         directory: &Path,
         format: Format,
         table: &'static TableInfo,
         entry: &TableFiles,
         findings: &mut Findings,
-    ) -> Option<Self> {
+    ) -> Result<Option<Self>, VerifyError> {
         let mut files = VecDeque::new();
         for file in &entry.files {
             if !is_inside(&file.path) {
-                return None;
+                return Ok(None);
             }
-            // A file that is not there has been found missing already.
             let path = directory.join(&file.path);
-            if !path.is_file() {
-                return None;
-            }
-            let opened = File::open(&path).ok()?;
+            let Some(input) = input(&path)? else {
+                return Ok(None);
+            };
             let mut wrong = Vec::new();
-            let batches = reader::open_checked(format, table, Input::from(opened), &mut wrong);
+            let batches = reader::open_checked(format, table, input, &mut wrong);
             add_wrong(&file.path, table, wrong, findings);
             match batches {
                 Ok(batches) => files.push_back((file.path.clone(), batches)),
+                Err(ReadError::Io(source)) => return Err(VerifyError::Io { path, source }),
                 Err(error) => {
                     let expected = format!("table `{}`", table.name);
                     findings.add(Finding::of_file(&file.path, &expected, &error.to_string()));
-                    return None;
+                    return Ok(None);
                 }
             }
         }
-        Some(Self {
+        Ok(Some(Self {
             table,
+            directory: directory.to_owned(),
             files,
             queue: VecDeque::new(),
+            waiting: 0,
             taken: (0, 0),
             compared: 0,
             next_position: None,
             rows: 0,
             orphans: 0,
             is_whole: true,
-        })
+            refused: None,
+        }))
     }
 
     pub(super) fn table(&self) -> &'static TableInfo {
@@ -116,6 +132,11 @@ impl Stream {
         self.is_whole
     }
 
+    /// What the system refused while rows were read: without them nothing can be said about the table.
+    pub(super) fn settle(&mut self) -> Result<(), VerifyError> {
+        self.refused.take().map_or(Ok(()), Err)
+    }
+
     /// Reads a batch more; false at the end.
     fn read(&mut self, findings: &mut Findings) -> bool {
         while let Some((path, batches)) = self.files.front_mut() {
@@ -125,8 +146,15 @@ impl Stream {
             match next {
                 Some(Ok(rows)) => {
                     self.rows += rows.len() as u64;
+                    self.waiting += rows.batch().get_array_memory_size();
                     self.queue.push_back(rows);
                     return true;
+                }
+                Some(Err(ReadError::Io(source))) => {
+                    let path = self.directory.join(path);
+                    self.refused = Some(VerifyError::Io { path, source });
+                    self.is_whole = false;
+                    self.files.clear();
                 }
                 Some(Err(error)) => {
                     findings.add(Finding::of_file(path, "whole rows", &error.to_string()));
@@ -160,6 +188,11 @@ impl Stream {
         self.next_position = None;
         loop {
             let (batch, from) = self.taken;
+            if self.waiting > MAX_WAITING_BYTES {
+                taken.rows.clear();
+                self.give_up("over 1 GiB of rows of one task", findings);
+                return taken;
+            }
             if batch == self.queue.len() && !self.read(findings) {
                 return taken;
             }
@@ -189,16 +222,16 @@ impl Stream {
                     self.orphans += 1;
                     if self.orphans > MAX_ORPHANS {
                         taken.rows.clear();
-                        self.give_up(findings);
+                        let found = format!("over {MAX_ORPHANS} rows of none, or out of order");
+                        self.give_up(&found, findings);
                         return taken;
                     }
                     let path = self
                         .table
                         .position("path")
                         .and_then(|path| rows.text(path, to));
-                    taken
-                        .orphans
-                        .push((other.to_owned(), path.unwrap_or_default().to_owned()));
+                    let path = path.unwrap_or_default();
+                    taken.orphans.push((start_of(other), start_of(path)));
                     self.taken = (batch, to + 1);
                 }
             }
@@ -224,13 +257,13 @@ impl Stream {
     }
 
     /// Looks no further: what is left cannot be told apart any more.
-    fn give_up(&mut self, findings: &mut Findings) {
-        let found = format!("over {MAX_ORPHANS} rows of none, or out of order");
-        let finding = Finding::of_file(self.table.name, "rows of tasks, in order", &found);
+    fn give_up(&mut self, found: &str, findings: &mut Findings) {
+        let finding = Finding::of_file(self.table.name, "rows of tasks, in order", found);
         findings.add(finding);
         self.is_whole = false;
         self.files.clear();
         self.queue.clear();
+        self.waiting = 0;
         self.taken = (0, 0);
         self.compared = 0;
     }
@@ -238,9 +271,11 @@ impl Stream {
     /// Reads all that is left, for its own sake.
     pub(super) fn drain(&mut self, findings: &mut Findings) {
         self.queue.clear();
+        self.waiting = 0;
         self.taken = (0, 0);
         while self.read(findings) {
             self.queue.clear();
+            self.waiting = 0;
         }
     }
 
@@ -292,13 +327,37 @@ impl Stream {
     }
 
     fn drop_front(&mut self) {
-        self.queue.pop_front();
+        if let Some(rows) = self.queue.pop_front() {
+            self.waiting -= rows.batch().get_array_memory_size();
+        }
         self.compared = 0;
         match self.taken.0.checked_sub(1) {
             Some(batch) => self.taken.0 = batch,
             // Rows that are no task's, like those of `projects`, are only compared.
             None => self.taken = (0, 0),
         }
+    }
+}
+
+/// As much of a text as is shown.
+fn start_of(text: &str) -> String {
+    let end = text.floor_char_boundary(SHOWN_BYTES);
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// A table's file to be read; `None` when it is not there, or no file, which has been found already.
+pub(super) fn input(path: &Path) -> Result<Option<Input>, VerifyError> {
+    let refused = |source| VerifyError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(metadata) if !metadata.is_file() => Ok(None),
+        found => found
+            .and_then(|_| Input::at(path))
+            .map(Some)
+            .map_err(refused),
     }
 }
 

@@ -2,7 +2,6 @@
 //! those that the response gives. Depends on the files of this folder, `flatten` and `rebuild`.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::Path;
 
 use super::compare::{Compare, Teller, leftovers};
@@ -10,14 +9,15 @@ use super::files::tables;
 use super::finding::{Finding, Findings};
 use super::positions::Positions;
 use super::raw::{RawResponses, check_failures, read_list};
-use super::stream::Stream;
+use super::stream::{Stream, input};
 use super::{VerifyError, VerifyReport, structure};
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
+use crate::failures::unusable;
 use crate::flatten::Flattener;
 use crate::ids::IdList;
 use crate::json::{Document, Parser, Value, differences, same};
 use crate::output::{Manifest, OutputError};
-use crate::reader::{self, Input};
+use crate::reader::{self, ReadError};
 use crate::rebuild::{Rebuilder, TableRows, TaskRows};
 use crate::response::KEPT_BYTES;
 use crate::tables::definition::TABLES;
@@ -40,18 +40,19 @@ pub(super) fn check(
     is_over: &dyn Fn() -> bool,
 ) -> Result<(), VerifyError> {
     events.send(Event::Phase("reading the journal"));
-    let list = read_list(directory, manifest, findings, report);
+    let list = read_list(directory, manifest, findings, report)?;
     let of_tasks = match &list {
         Some(_) => None,
-        None => list_of_tasks(directory, manifest, findings),
+        None => list_of_tasks(directory, manifest, findings)?,
     };
     let Some(ids) = list.as_ref().or(of_tasks.as_ref()) else {
         let text =
             "that rows belong to tasks: the export has no tasks, and there is no list of IDs";
         report.unproven.push(text.to_owned());
-        let mut streams = open_streams(directory, manifest, findings);
+        let mut streams = open_streams(directory, manifest, findings)?;
         for stream in &mut streams {
             stream.drain(findings);
+            stream.settle()?;
         }
         check_failures(directory, manifest, None, None, findings)?;
         check_row_counts(manifest, &streams, findings, report);
@@ -59,7 +60,7 @@ pub(super) fn check(
     };
     let mut raw = RawResponses::open(directory, manifest, ids, findings, report, is_over)?;
     let failed = check_failures(directory, manifest, list.as_ref(), raw.as_mut(), findings)?;
-    let mut streams = open_streams(directory, manifest, findings);
+    let mut streams = open_streams(directory, manifest, findings)?;
     let mut proof = Proof::new(&streams, ids, findings, report, raw);
     events.send(Event::Phase("rebuilding every task and comparing it"));
     let total = ids.len();
@@ -71,6 +72,7 @@ pub(super) fn check(
         if failed.position(task_id).is_none() {
             tasks += 1;
             proof.task(&mut streams, position, task_id)?;
+            streams.iter_mut().try_for_each(Stream::settle)?;
         }
         if (position + 1) % TASKS_BETWEEN_EVENTS == 0 {
             events.send(Event::Progress {
@@ -80,6 +82,7 @@ pub(super) fn check(
         }
     }
     proof.finish(&mut streams, manifest)?;
+    streams.iter_mut().try_for_each(Stream::settle)?;
     report.tasks = tasks;
     if tasks != manifest.ids.exported {
         let expected = format!("{} exported tasks", manifest.ids.exported);
@@ -118,27 +121,49 @@ fn check_row_counts(
 }
 
 /// Opens every table that can be read.
-fn open_streams(directory: &Path, manifest: &Manifest, findings: &mut Findings) -> Vec<Stream> {
+fn open_streams(
+    directory: &Path,
+    manifest: &Manifest,
+    findings: &mut Findings,
+) -> Result<Vec<Stream>, VerifyError> {
     let format = manifest.options.format;
-    let open = |table: &'static crate::tables::TableInfo| {
-        let (_, entry) = manifest
-            .tables
-            .iter()
-            .find(|(name, _)| name == table.name)?;
-        Stream::open(directory, format, table, entry, findings)
-    };
-    tables(manifest).filter_map(open).collect()
+    let mut streams = Vec::new();
+    for table in tables(manifest) {
+        let mut named = manifest.tables.iter();
+        if let Some((_, entry)) = named.find(|(name, _)| name == table.name) {
+            streams.extend(Stream::open(directory, format, table, entry, findings)?);
+        }
+    }
+    Ok(streams)
 }
 
 /// Without the list, the tasks' own table says which there are, if the export has it.
-fn list_of_tasks(directory: &Path, manifest: &Manifest, findings: &mut Findings) -> Option<IdList> {
+fn list_of_tasks(
+    directory: &Path,
+    manifest: &Manifest,
+    findings: &mut Findings,
+) -> Result<Option<IdList>, VerifyError> {
     let mut ids = IdList::default();
     let format = manifest.options.format;
-    let table = tables(manifest).find(|table| table.name == "tasks")?;
+    let Some(table) = tables(manifest).find(|table| table.name == "tasks") else {
+        return Ok(None);
+    };
     let path = directory.join(format.file_name(table.name));
-    let file = File::open(&path).ok().filter(|_| path.is_file())?;
-    let batches = reader::open(format, table, Input::from(file)).ok()?;
-    for rows in batches.map_while(Result::ok) {
+    let Some(input) = input(&path)? else {
+        return Ok(None);
+    };
+    let batches = match reader::open(format, table, input) {
+        Err(ReadError::Io(source)) => return Err(VerifyError::Io { path, source }),
+        // Told when its rows are compared.
+        Err(_) => return Ok(None),
+        Ok(batches) => batches,
+    };
+    for rows in batches {
+        let rows = match rows {
+            Err(ReadError::Io(source)) => return Err(VerifyError::Io { path, source }),
+            Err(_) => break,
+            Ok(rows) => rows,
+        };
         for row in 0..rows.len() {
             let task_id = rows.text(0, row).unwrap_or_default();
             let known = ids.len();
@@ -149,7 +174,7 @@ fn list_of_tasks(directory: &Path, manifest: &Manifest, findings: &mut Findings)
             }
         }
     }
-    Some(ids)
+    Ok(Some(ids))
 }
 
 /// What is carried from task to task.
@@ -304,7 +329,16 @@ impl<'p> Proof<'p> {
             None => None,
             Some(raw) => match raw.read(position, task_id, &mut self.body)? {
                 Ok(()) => match parse(one, &self.body) {
-                    Ok(document) => Some(document),
+                    Ok(document) => match unusable(task_id, Ok(document.root())) {
+                        None => Some(document),
+                        Some(note) => {
+                            is_told = true;
+                            let expected = "a raw response of this task";
+                            let finding = Finding::of_task(task_id, "", expected, &note.message);
+                            self.findings.add(finding);
+                            None
+                        }
+                    },
                     Err(cause) => {
                         is_told = true;
                         let finding =

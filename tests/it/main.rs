@@ -35,5 +35,6 @@ mod running;
 mod sandbox;
 mod scheduling;
 mod sql;
+mod state;
 mod support;
 mod verify;

@@ -26,7 +26,7 @@ mod kind {
 
 /// Why bytes are not the metadata that they should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Malformed(pub(super) String);
+pub(in crate::reader) struct Malformed(pub(super) String);
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

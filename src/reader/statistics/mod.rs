@@ -28,7 +28,8 @@ use compact::{Decode as _, Malformed, Span};
 use compare::{Chunk, Report, shown};
 use format::{ColumnChunk, ColumnIndex, ColumnOrder, FileMetaData, OffsetIndex, RowGroup};
 use observed::Observed;
-use pages::{Pages, unreadable};
+pub(super) use pages::Pages;
+use pages::unreadable;
 
 /// At the end of a file: the length of the footer, and the format's name.
 const LENGTH_AND_MAGIC: u64 = 8;

@@ -13,27 +13,27 @@ const MAX_HEADER_BYTES: u64 = 8 * 6 + 1 + 2;
 
 /// One page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Page {
+pub(in crate::reader) struct Page {
     pub(super) offset: u64,
     /// With its header.
     pub(super) bytes: u64,
     /// Before compression, with its header.
-    pub(super) uncompressed_bytes: u64,
+    pub(in crate::reader) uncompressed_bytes: u64,
     /// Null values and empty lists included; of a dictionary, its entries.
-    pub(super) values: u64,
+    pub(in crate::reader) values: u64,
     pub(super) encoding: i64,
 }
 
 /// All pages of a column chunk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Pages {
-    pub(super) dictionary: Option<Page>,
-    pub(super) data: Vec<Page>,
+pub(in crate::reader) struct Pages {
+    pub(in crate::reader) dictionary: Option<Page>,
+    pub(in crate::reader) data: Vec<Page>,
 }
 
 impl Pages {
     /// Reads the headers of a chunk's pages.
-    pub(super) fn read(input: &Input, chunk: Range<u64>) -> Result<Self, Malformed> {
+    pub(in crate::reader) fn read(input: &Input, chunk: Range<u64>) -> Result<Self, Malformed> {
         let mut pages = Self::default();
         let mut at = chunk.start;
         while at < chunk.end {

@@ -1,7 +1,9 @@
 //! `verify` finds every kind of damage, and nothing else. The manifest is made to fit each time: it is
 //! not the checksums that are tried here, but what they cannot tell.
 
+mod bombs;
 mod files;
+mod open_files;
 mod rows;
 mod statistics;
 

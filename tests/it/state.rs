@@ -1,0 +1,389 @@
+//! State that was damaged, and state that another user of the machine prepared.
+
+use std::fs::{self, Permissions};
+use std::ops::ControlFlow;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use scale_export::journal::format::{FLAG_FINAL, Record, RecordKind};
+use scale_export::journal::{Journal, JournalReader};
+use scale_export::sandbox::{Sandbox, SandboxConfig};
+use serde_json::json;
+
+use crate::support::table::{copy, edit_manifest};
+use crate::support::{KEY, export, program, published, sandbox, task_ids, tell};
+
+const TASKS: usize = 5;
+
+/// What is done to state: by name.
+type Attack = (&'static str, fn(&Path, &Path));
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn good(server: &Sandbox, base: &Path) -> PathBuf {
+    let (out, output) = export(server, base, "good", &task_ids(TASKS), &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    out
+}
+
+fn offline(command: &str, out: &Path) -> Command {
+    let mut program = program();
+    program.arg(command).arg(out);
+    if command == "flatten" {
+        program.arg("--out").arg(out);
+    }
+    program
+}
+
+/// Runs a command that must not wait for anybody.
+fn within_seconds(mut command: Command) -> Output {
+    const LIMIT: Duration = Duration::from_secs(20);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > LIMIT {
+            child.kill().unwrap();
+            panic!("{command:?} hangs");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_damaged_manifest_is_made_again() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let before = published(&out);
+    let manifest = out.join("manifest.json");
+    let whole = fs::read(&manifest).unwrap();
+    let place = |text: &str| {
+        let mut windows = whole.windows(text.len());
+        windows.position(|found| found == text.as_bytes()).unwrap()
+    };
+    let flipped = |at: usize, bit: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << bit;
+        bytes
+    };
+    let damages = [
+        Vec::new(),
+        whole[..whole.len() / 2].to_vec(),
+        vec![0; whole.len()],
+        flipped(0, 3),
+        flipped(place("format_version") + 2, 0),
+        // A number of a newer format, and other names.
+        flipped(place(": 1,") + 2, 1),
+        flipped(place("\"tables\": {") + 3, 0),
+        flipped(place("messages.parquet") + 1, 2),
+        flipped(place("failures.jsonl") + 1, 2),
+        flipped(place("\"rows\""), 4),
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        for way in ["run", "--force", "flatten"] {
+            fs::write(&manifest, damage).unwrap();
+            let output = match way {
+                "run" => export(&server, base.path(), "good", &task_ids(TASKS), &[]).1,
+                "--force" => export(&server, base.path(), "good", &task_ids(TASKS), &[way]).1,
+                _ => offline("flatten", &out).output().unwrap(),
+            };
+            let told = said(&output);
+            assert!(output.status.success(), "{number}, {way}: {told}");
+            assert!(published(&out) == before, "{number}, {way}");
+            let verified = offline("verify", &out).output().unwrap();
+            assert!(
+                verified.status.success(),
+                "{number}, {way}: {}",
+                said(&verified)
+            );
+            if number == 0 {
+                assert!(told.contains("manifest.json is damaged"), "{told}");
+            }
+        }
+    }
+    // One of a newer version is no damage.
+    edit_manifest(&out, |manifest| {
+        manifest["format_version"] = json!(99);
+        manifest["tool"]["version"] = json!("99.0.0");
+    });
+    for options in [&[][..], &["--force"]] {
+        let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), options);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said(&output).contains("is newer than this tool\nhint: use the version"));
+    }
+}
+
+#[test]
+fn a_prepared_manifest_or_record_makes_nobody_delete_a_file() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let thesis = out.join("thesis.doc");
+    fs::write(&thesis, "ten years").unwrap();
+    edit_manifest(&out, |manifest| {
+        manifest["tool"]["version"] = json!("0.0.1");
+        manifest["tables"]["messages"]["files"][0]["path"] = json!("thesis.doc");
+    });
+    let (_, output) = export(&server, base.path(), "good", &task_ids(3), &["--force"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(thesis.exists());
+    for record in [
+        json!({"files": [{"name": "thesis.doc", "before": "nothing"}], "obsolete": []}),
+        json!({"files": [{"name": "manifest.json", "before": "linked"}], "obsolete": ["thesis.doc"]}),
+    ] {
+        for name in ["publication", "publication.undo"] {
+            let path = out.join(".scale-export").join(name);
+            fs::write(path, record.to_string()).unwrap();
+            let (_, output) = export(&server, base.path(), "good", &task_ids(4), &[]);
+            assert!(output.status.success(), "{}", said(&output));
+            assert!(thesis.exists(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_others_prepared_in_the_state_is_refused_and_left_alone() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let good = good(&server, base.path());
+    let attacks: [Attack; 5] = [
+        ("the state as a link", |state, victim| {
+            fs::rename(state, victim.join("state")).unwrap();
+            symlink(victim.join("state"), state).unwrap();
+        }),
+        ("the lock as a link", |state, victim| {
+            fs::remove_file(state.join("lock")).unwrap();
+            symlink(victim.join("file"), state.join("lock")).unwrap();
+        }),
+        ("the next journal as a link", |state, victim| {
+            symlink(victim.join("file"), state.join("journal.new")).unwrap();
+        }),
+        ("kept files in a link to a directory", |state, victim| {
+            symlink(victim, state.join("previous")).unwrap();
+        }),
+        ("a link to nothing", |state, victim| {
+            symlink(victim.join("none"), state.join("pace.json.new")).unwrap();
+        }),
+    ];
+    for (name, attack) in attacks {
+        let (out, victim) = (base.path().join("bad"), base.path().join("victim"));
+        copy(&good, &out);
+        fs::create_dir(&victim).unwrap();
+        fs::write(victim.join("file"), "theirs").unwrap();
+        let open = Permissions::from_mode(0o755);
+        fs::set_permissions(&victim, open.clone()).unwrap();
+        fs::set_permissions(victim.join("file"), open).unwrap();
+        attack(&out.join(".scale-export"), &victim);
+        let (_, output) = export(&server, base.path(), "bad", &task_ids(2), &[]);
+        assert_eq!(output.status.code(), Some(6), "{name}: {}", said(&output));
+        let told = said(&output);
+        assert!(told.contains("it is a link\nhint: look"), "{name}: {told}");
+        assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "theirs");
+        for path in [victim.clone(), victim.join("file")] {
+            assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o755, "{name}");
+        }
+        assert!(!victim.join("none").exists(), "{name}");
+        fs::remove_dir_all(&out).unwrap();
+        fs::remove_dir_all(&victim).unwrap();
+    }
+}
+
+#[test]
+fn state_of_another_user_is_refused() {
+    const OTHER: u32 = 12_345;
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let good = good(&server, base.path());
+    for name in ["", "lock", "journal"] {
+        let out = base.path().join("bad");
+        copy(&good, &out);
+        let path = out.join(".scale-export").join(name);
+        if chown(&path, Some(OTHER), None).is_err() {
+            tell("skipped: only root can give a file to another user");
+            return;
+        }
+        let (_, output) = export(&server, base.path(), "bad", &task_ids(2), &[]);
+        let told = said(&output);
+        assert_eq!(output.status.code(), Some(6), "{name}: {told}");
+        assert!(told.contains("it belongs to another user"), "{told}");
+        fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+#[test]
+fn a_copy_made_of_hard_links_does_not_change_the_original() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let good = good(&server, base.path());
+    let journal = good.join(".scale-export/journal");
+    let before = (published(&good), fs::read(&journal).unwrap());
+    let linked = base.path().join("linked");
+    let done = Command::new("cp")
+        .arg("-al")
+        .arg(&good)
+        .arg(&linked)
+        .status();
+    assert!(done.unwrap().success());
+    let (_, output) = export(&server, base.path(), "linked", &task_ids(TASKS + 4), &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!((published(&good), fs::read(&journal).unwrap()) == before);
+    for out in [&good, &linked] {
+        let verified = offline("verify", out).output().unwrap();
+        assert!(verified.status.success(), "{}", said(&verified));
+    }
+}
+
+#[test]
+fn pipes_in_the_state_keep_nobody_waiting() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let good = good(&server, base.path());
+    let list = base.path().join("good.ids");
+    let names = [
+        ".scale-export/lock",
+        ".scale-export/ids.txt",
+        ".scale-export/pace.json",
+        ".scale-export/journal",
+        ".scale-export/publication",
+        "manifest.json",
+    ];
+    for name in names {
+        let out = base.path().join("bad");
+        copy(&good, &out);
+        let _ = fs::remove_file(out.join(name));
+        let made = Command::new("mkfifo").arg(out.join(name)).status();
+        assert!(made.unwrap().success());
+        let mut run = program();
+        run.env("SCALE_API_KEY", KEY)
+            .args(["--base-url", &server.base_url(), "--ids"])
+            .arg(&list)
+            .arg("--out")
+            .arg(&out);
+        let output = within_seconds(run);
+        if name.starts_with(".scale-export") {
+            let told = said(&output);
+            assert_eq!(output.status.code(), Some(6), "{name}: {told}");
+            assert!(told.contains("it is a pipe"), "{name}: {told}");
+        }
+        for command in ["verify", "flatten"] {
+            within_seconds(offline(command, &out));
+        }
+        fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+#[test]
+fn a_large_lock_file_is_neither_read_nor_printed_whole() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let good = good(&server, base.path());
+    let path = good.join(".scale-export/lock");
+    fs::write(&path, "\u{1b}[31mno\u{202e}body ".repeat(100_000)).unwrap();
+    let held = fs::File::open(&path).unwrap();
+    held.lock().unwrap();
+    let output = offline("verify", &good).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = said(&output);
+    assert!(told.len() < 500, "{} bytes", told.len());
+    assert!(told.contains("holds the lock ([31mnobody"), "{told}");
+}
+
+#[test]
+fn without_its_lock_file_a_run_does_not_publish_and_keeps_others_out() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig {
+        latency: Duration::from_millis(400),
+        ..SandboxConfig::default()
+    });
+    let good = good(&server, base.path());
+    let before = published(&good);
+    let list = base.path().join("more.ids");
+    fs::write(&list, task_ids(20).join("\n")).unwrap();
+    let run = || {
+        let mut run = program();
+        run.env("SCALE_API_KEY", KEY)
+            .args(["--base-url", &server.base_url(), "--rate", "max"])
+            .args(["--concurrency", "2", "--ids"])
+            .arg(&list)
+            .arg("--out")
+            .arg(&good)
+            .stderr(Stdio::piped());
+        run
+    };
+    let requests = server.requests();
+    let first = run().spawn().unwrap();
+    while server.requests() == requests {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    fs::remove_file(good.join(".scale-export/lock")).unwrap();
+    let second = run().output().unwrap();
+    assert_eq!(second.status.code(), Some(2), "{}", said(&second));
+    let first = first.wait_with_output().unwrap();
+    assert_eq!(first.status.code(), Some(6), "{}", said(&first));
+    let expected = "the lock file was removed or replaced during the run";
+    assert!(said(&first).contains(expected), "{}", said(&first));
+    let mut after = published(&good);
+    // What it made may be another run's that came in: the next one removes it.
+    after.retain(|name, _| !name.starts_with(".scale-export-tmp-"));
+    assert!(after == before);
+    let third = run().output().unwrap();
+    assert!(third.status.success(), "{}", said(&third));
+    let verified = offline("verify", &good).output().unwrap();
+    assert!(verified.status.success(), "{}", said(&verified));
+}
+
+#[test]
+fn a_whole_record_that_is_no_task_fails_its_id_and_ends_no_run() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let state = out.join(".scale-export");
+    let options = JournalReader::options(&state).unwrap();
+    let (mut journal, _) = Journal::open(&state, &options, |_| ControlFlow::Continue(())).unwrap();
+    let bodies = [
+        ("task_2", "not json"),
+        ("task_3", r#"{"task_id":"task_1"}"#),
+        ("task_4", "[]"),
+    ];
+    for (task_id, body) in bodies {
+        journal.append(&Record {
+            kind: RecordKind::Response,
+            flags: FLAG_FINAL,
+            attempts: 1,
+            time: 0,
+            task_id,
+            body: body.as_bytes(),
+        });
+    }
+    journal.sync().unwrap();
+    drop(journal);
+    for _ in 0..2 {
+        let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let failures = fs::read_to_string(out.join("failures.jsonl")).unwrap();
+        let kinds = failures.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            format!(
+                "{} {}",
+                line["task_id"].as_str().unwrap(),
+                line["kind"].as_str().unwrap()
+            )
+        });
+        let expected = ["task_2 bad_body", "task_3 wrong_task", "task_4 bad_body"];
+        assert_eq!(kinds.collect::<Vec<_>>(), expected);
+        let verified = offline("verify", &out).output().unwrap();
+        assert!(verified.status.success(), "{}", said(&verified));
+    }
+    let flattened = offline("flatten", &out).output().unwrap();
+    assert_eq!(flattened.status.code(), Some(3), "{}", said(&flattened));
+}

@@ -1,0 +1,64 @@
+//! Few open files: nothing is said about what could not be read.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::good_exports;
+use crate::support::program;
+
+/// Verifies with so many open files; gives exit code, summary and what was said.
+fn verified_with(files: u32, out: &Path, base: &Path) -> (Option<i32>, Value, String) {
+    let summary = base.join("summary.json");
+    let _ = fs::remove_file(&summary);
+    let verify = program();
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n \"$0\"; exec \"$@\""])
+        .arg(files.to_string())
+        .arg(verify.get_program())
+        .args(["verify", "--summary"])
+        .arg(&summary)
+        .arg(out)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = fs::read(&summary).unwrap_or_default();
+    (
+        output.status.code(),
+        serde_json::from_slice(&text).unwrap_or_default(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[test]
+fn few_open_files_neither_skip_a_table_nor_make_an_export_look_damaged() {
+    let base = tempfile::tempdir().unwrap();
+    for (format, out) in good_exports(base.path()) {
+        let (code, whole, said) = verified_with(1_000, &out, base.path());
+        assert_eq!(code, Some(0), "{said}");
+        let (mut proven, mut refused) = (0, 0);
+        for files in 8..40 {
+            let (code, summary, said) = verified_with(files, &out, base.path());
+            match code {
+                Some(0) => {
+                    proven += 1;
+                    for counted in ["rows", "cells", "files", "rebuilt"] {
+                        assert_eq!(summary[counted], whole[counted], "{files}: {said}");
+                    }
+                }
+                code => {
+                    refused += 1;
+                    assert!(matches!(code, Some(1 | 2)), "{format:?}, {files}: {said}");
+                    assert!(said.contains("error: could not"), "{files}: {said}");
+                }
+            }
+            let allowed = [(16, "csv"), (26, "parquet")];
+            if allowed.contains(&(files, format.extension())) {
+                assert_eq!(code, Some(0), "{files} are enough: {said}");
+            }
+        }
+        assert!(proven > 20 && refused > 0, "{proven}, {refused}");
+    }
+}
