@@ -10,7 +10,7 @@ use zstd::stream::raw::{DParameter, Decoder as ZstdContext, InBuffer, Operation 
 pub(super) const ACCEPTED: &str = "gzip, br, zstd";
 
 /// Bytes that a decoder gives at a time.
-const PIECE: usize = 32 * 1024;
+const PIECE: usize = 16 * 1024;
 
 /// The largest window of Zstandard over HTTP is 8 MiB, says RFC 9659.
 const ZSTD_WINDOW_LOG: u32 = 23;

@@ -29,7 +29,7 @@ const SOON: Duration = Duration::from_secs(100);
 
 /// What the first connection does after a few responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
+pub(crate) enum Then {
     /// Nothing at all: not even a ping is answered.
     Silence,
     /// Pings are answered, requests are not.
@@ -39,7 +39,7 @@ enum Then {
 }
 
 /// HTTPS for `localhost`; it ends when this is dropped.
-struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     certificate: String,
     connections: Arc<AtomicUsize>,
@@ -47,7 +47,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(then: Then) -> Self {
+    pub(crate) fn start(then: Then) -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let acceptor = acceptor(&made.cert, &made.signing_key);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -81,7 +81,7 @@ impl Server {
         }
     }
 
-    fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 }
@@ -143,7 +143,7 @@ async fn require_http1(stream: TcpStream, acceptor: TlsAcceptor) {
 }
 
 /// One request after the other, so that there is one connection. What the program said.
-fn export(server: &Server, options: &[&str]) -> String {
+pub(crate) fn export(server: &Server, options: &[&str]) -> String {
     let base = tempfile::tempdir().unwrap();
     let ca_file = base.path().join("ca.pem");
     std::fs::write(&ca_file, &server.certificate).unwrap();
