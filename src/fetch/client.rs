@@ -1,28 +1,29 @@
-//! One attempt: a request, its answer, the body within its limit. The only file that names
-//! `reqwest`. Depends on `list`, `retry` and `words`.
+//! One attempt: a request, its answer, the body within its limit. Depends on `connections`, `encoding`, `list`,
+//! `retry`, `tunnel` and `words`.
 
-use std::error::Error as _;
-use std::fs;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
+use bytes::Bytes;
+use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Response, StatusCode, Url};
 use secrecy::ExposeSecret as _;
 
+use super::connections::{Connections, MAX_REDIRECTS, Pool, cause, last_cause};
+use super::encoding::{Body, DecodeError};
 use super::headers::quotas;
 use super::list::{PageRequest, encode};
 use super::pace::{Learned, Quota};
 use super::retry::{Distrust, Trouble, retry_after};
+use super::tunnel::diagnose;
 use super::words::{self, MAX_ERROR_BODY};
 use super::{FetchError, FetchOptions};
 
 /// Bytes that are set aside for a body at first.
 const FIRST_CAPACITY: usize = 1 << 20;
 
-/// Redirects that are followed, within the origin.
-const MAX_REDIRECTS: usize = 5;
+/// The status of a proxy that wants a name and a password.
+const PROXY_AUTHENTICATION: u16 = 407;
 
 /// An attempt that gave no body.
 #[derive(Debug)]
@@ -40,8 +41,9 @@ pub(super) struct Failure {
 /// Asks one server for tasks.
 #[derive(Debug)]
 pub struct TaskClient {
-    client: Client,
+    connections: Connections,
     url: Url,
+    connect_timeout: Duration,
     /// What every query ends with.
     query: String,
     max_body: u64,
@@ -56,45 +58,7 @@ impl TaskClient {
     /// Checks the base URL, the key and the certificates; nothing is asked yet.
     pub fn new(options: &FetchOptions) -> Result<Self, FetchError> {
         let url = checked_url(&options.base_url)?;
-        let mut authorization =
-            HeaderValue::from_str(&format!("Bearer {}", options.api_key.expose_secret()))
-                .map_err(|_| FetchError::BadKey)?;
-        authorization.set_sensitive(true);
-        let headers = HeaderMap::from_iter([
-            (AUTHORIZATION, authorization),
-            (ACCEPT, HeaderValue::from_static("application/json")),
-        ]);
-        // A second call finds the provider in place, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .user_agent(concat!("scale-export/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .timeout(options.timeout)
-            .connect_timeout(options.connect_timeout)
-            .read_timeout(options.read_timeout)
-            .pool_max_idle_per_host(options.concurrency)
-            .redirect(redirect::Policy::custom(within_origin))
-            // Every attempt must pass the pacer and be counted: the client makes none by itself.
-            .retry(reqwest::retry::never());
-        if !options.proxy {
-            builder = builder.no_proxy();
-        }
-        if let Some(path) = &options.ca_file {
-            let failed = |cause: String| FetchError::CaFile {
-                path: path.clone(),
-                cause,
-            };
-            let pem = fs::read(path).map_err(|error| failed(error.to_string()))?;
-            let certificates =
-                Certificate::from_pem_bundle(&pem).map_err(|error| failed(chain(&error)))?;
-            if certificates.is_empty() {
-                return Err(failed("there is no certificate in it".into()));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let client = builder
-            .build()
-            .map_err(|error| FetchError::Client(chain(&error)))?;
+        let connections = Connections::new(&url, options)?;
         let repeated = |key: &'static str, values: &[String]| -> String {
             values
                 .iter()
@@ -103,8 +67,9 @@ impl TaskClient {
         };
         let query = repeated("expand", &options.expand) + &repeated("opts", &options.opts);
         Ok(Self {
-            client,
+            connections,
             url,
+            connect_timeout: options.connect_timeout,
             query,
             max_body: options.max_body,
             secret: options.api_key.clone(),
@@ -134,18 +99,24 @@ impl TaskClient {
 
     async fn get(&self, path: &str, query: &str) -> Result<Bytes, Failure> {
         let url = endpoint(&self.url, path, &format!("{query}{}", self.query));
-        let response = self
-            .client
-            .get(url)
-            .send()
-            .await
-            .map_err(|error| self.transport(&error, None, 0))?;
+        let pool = self.connections.pool();
+        let response = match pool.client.get(url).send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.transport(&pool, &error, None, 0).await),
+        };
         self.listen(response.headers());
-        if response.status() == StatusCode::OK {
-            self.body(response).await
+        let answer = if response.status() == StatusCode::OK {
+            self.body(&pool, response).await
         } else {
             Err(self.refusal(response).await)
+        };
+        let is_broken = answer
+            .as_ref()
+            .is_err_and(|failure| matches!(failure.trouble, Trouble::Network | Trouble::Timeout));
+        if !is_broken {
+            self.connections.worked(&pool);
         }
+        answer
     }
 
     fn listen(&self, headers: &HeaderMap) {
@@ -171,26 +142,57 @@ impl TaskClient {
         std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn body(&self, mut response: Response) -> Result<Bytes, Failure> {
+    async fn body(&self, pool: &Pool, mut response: Response) -> Result<Bytes, Failure> {
         let status = Some(response.status().as_u16());
         let expected = response.content_length().unwrap_or_default();
-        if expected > self.max_body {
-            return Err(self.too_large(status, 0));
-        }
         // A body has memory of its own: a piece of the connection's buffer would keep all of that from being used
         // again. Memory is set aside for what has come, not for what a header promises.
         let first = usize::try_from(expected).unwrap_or(FIRST_CAPACITY);
-        let mut body = BytesMut::with_capacity(first.min(FIRST_CAPACITY));
+        let mut body = Body::new(
+            &encoding(response.headers()),
+            self.max_body,
+            first.min(FIRST_CAPACITY),
+        )
+        .map_err(|error| self.undecodable(error, status, 0))?;
+        if body.is_identity() && expected > self.max_body {
+            return Err(self.too_large(status, 0));
+        }
         loop {
             let received = body.len() as u64;
-            match response.chunk().await {
-                Ok(Some(chunk)) if received + chunk.len() as u64 > self.max_body => {
-                    return Err(self.too_large(status, received));
-                }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(body.freeze()),
-                Err(error) => return Err(self.transport(&error, status, received)),
-            }
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => return Err(self.transport(pool, &error, status, received).await),
+            };
+            body.push(&chunk)
+                .map_err(|error| self.undecodable(error, status, received))?;
+        }
+        let (body, done) = body.finish();
+        match done {
+            Ok(()) => Ok(Bytes::from(body)),
+            Err(error) => Err(self.undecodable(error, status, body.len() as u64)),
+        }
+    }
+
+    fn undecodable(&self, error: DecodeError, status: Option<u16>, bytes: u64) -> Failure {
+        let (trouble, what) = match error {
+            DecodeError::TooLarge => return self.too_large(status, bytes),
+            DecodeError::Broken(error) => (
+                Trouble::Network,
+                format!("could not decompress the body: {error}"),
+            ),
+            DecodeError::Unknown(encoding) => (
+                Trouble::BadBody,
+                format!("could not decompress the body: its encoding is `{encoding}`"),
+            ),
+        };
+        Failure {
+            trouble,
+            status,
+            message: words::printable(&what, self.secret.expose_secret()),
+            retry_after: None,
+            bytes,
+            body: None,
         }
     }
 
@@ -217,21 +219,20 @@ impl TaskClient {
         };
         let retry_after = retry_after(header(RETRY_AFTER), header(DATE), SystemTime::now());
         let secret = self.secret.expose_secret();
-        let mut body = Vec::new();
-        while body.len() < MAX_ERROR_BODY
-            && let Ok(Some(chunk)) = response.chunk().await
-        {
-            body.extend_from_slice(&chunk);
-        }
+        let body = error_body(&mut response).await;
         let (trouble, message) = if response.status().is_redirection() {
             let why = unfollowed(response.url(), response.headers().get(LOCATION));
             let message = format!("status {status}: {why}");
             (Trouble::Redirect, words::printable(&message, secret))
         } else {
-            (
-                Trouble::Status(status),
-                words::of_body(status, &body, secret),
-            )
+            let message = words::of_body(status, &body, secret);
+            match self.connections.proxy() {
+                Some(proxy) if status == PROXY_AUTHENTICATION => {
+                    let message = format!("the proxy {}: {message}", proxy.shown());
+                    (Trouble::NoRoute, message)
+                }
+                _ => (Trouble::Status(status), message),
+            }
         };
         Failure {
             trouble,
@@ -244,9 +245,32 @@ impl TaskClient {
     }
 
     /// No answer, or only a part of it.
-    fn transport(&self, error: &reqwest::Error, status: Option<u16>, bytes: u64) -> Failure {
-        let trouble = if let Some(why) = tls_error(error).and_then(distrust) {
+    async fn transport(
+        &self,
+        pool: &Pool,
+        error: &reqwest::Error,
+        status: Option<u16>,
+        bytes: u64,
+    ) -> Failure {
+        let reason = cause::<h2::Error>(error).and_then(h2::Error::reason);
+        if reason == Some(h2::Reason::HTTP_1_1_REQUIRED) {
+            self.connections.use_http1(pool);
+        } else if !error.is_connect() {
+            self.connections.broke(pool);
+        }
+        let distrust = cause(error).and_then(distrust);
+        let proxy = match self.connections.proxy() {
+            Some(proxy) if error.is_connect() && distrust.is_none() => {
+                let is_tunnel = self.url.scheme() == "https";
+                let tunnel = is_tunnel.then(|| self.host_and_port());
+                diagnose(proxy, tunnel.as_deref(), self.connect_timeout).await
+            }
+            _ => None,
+        };
+        let trouble = if let Some(why) = distrust {
             Trouble::Certificate(why)
+        } else if proxy.is_some() || error.is_dns() {
+            Trouble::NoRoute
         } else if error.is_timeout() {
             Trouble::Timeout
         } else {
@@ -254,21 +278,57 @@ impl TaskClient {
         };
         let what = match trouble {
             Trouble::Timeout if error.is_connect() => "timed out while connecting".to_owned(),
+            Trouble::Timeout if is_unanswered_ping(error) => {
+                "timed out: the connection is silent, and a ping was not answered".to_owned()
+            }
             Trouble::Timeout => "timed out".to_owned(),
             _ if is_no_tls(error) => "the server does not answer in TLS".to_owned(),
-            _ if error.is_decode() => format!("could not decompress the body: {}", chain(error)),
-            _ => chain(error),
+            _ => last_cause(error),
         };
-        let message = words::printable(&what, self.secret.expose_secret());
+        let (status, what) = match (proxy, self.connections.proxy()) {
+            (Some(proxy), _) => (proxy.status, proxy.message),
+            (None, Some(proxy)) if error.is_connect() => (
+                status,
+                format!("through the proxy {}: {what}", proxy.shown()),
+            ),
+            _ => (status, what),
+        };
         Failure {
             trouble,
             status,
-            message,
+            message: words::printable(&what, self.secret.expose_secret()),
             retry_after: None,
             bytes,
             body: None,
         }
     }
+
+    fn host_and_port(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        format!("{host}:{port}")
+    }
+}
+
+/// How a body is encoded, as its headers say.
+fn encoding(headers: &HeaderMap) -> String {
+    let named = headers.get_all(CONTENT_ENCODING).iter();
+    let named: Vec<_> = named
+        .map(|name| String::from_utf8_lossy(name.as_bytes()))
+        .collect();
+    named.join(", ")
+}
+
+/// The beginning of an error's body, as far as it can be read.
+async fn error_body(response: &mut Response) -> Vec<u8> {
+    let Ok(mut body) = Body::new(&encoding(response.headers()), MAX_ERROR_BODY as u64, 0) else {
+        return Vec::new();
+    };
+    while body.len() < MAX_ERROR_BODY
+        && let Ok(Some(chunk)) = response.chunk().await
+        && body.push(&chunk).is_ok()
+    {}
+    body.finish().0
 }
 
 /// A base URL, whose path is kept.
@@ -308,19 +368,6 @@ fn showable(url: &str) -> String {
     }
 }
 
-/// Follows a redirect within the origin only: the key goes nowhere else.
-fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let same_origin = attempt
-        .previous()
-        .first()
-        .is_some_and(|first| first.origin() == attempt.url().origin());
-    if same_origin && attempt.previous().len() <= MAX_REDIRECTS {
-        attempt.follow()
-    } else {
-        attempt.stop()
-    }
-}
-
 /// Why a redirect was not followed. Of the place that it names only the origin is shown: what comes
 /// behind it may be a credential.
 fn unfollowed(from: &Url, location: Option<&HeaderValue>) -> String {
@@ -339,41 +386,16 @@ fn unfollowed(from: &Url, location: Option<&HeaderValue>) -> String {
     }
 }
 
-/// The causes of an error, outermost first, without the URL.
-fn chain(error: &reqwest::Error) -> String {
-    let mut causes = Vec::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
-    }
-    // Each layer tends to repeat the one below it.
-    causes.dedup();
-    causes
-        .last()
-        .cloned()
-        .unwrap_or_else(|| "the connection failed".to_owned())
-}
-
-/// What TLS has to say of an error. The layers in between hide it in I/O errors, one inside the other,
-/// whose `source` leaves out what they wrap.
-fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
-    if let Some(error) = error.downcast_ref() {
-        return Some(error);
-    }
-    let wrapped = error
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref);
-    wrapped
-        .and_then(|wrapped| tls_error(wrapped))
-        .or_else(|| error.source().and_then(tls_error))
+/// Has the connection been closed because its other side did not answer a ping of HTTP/2?
+fn is_unanswered_ping(error: &reqwest::Error) -> bool {
+    cause(error).is_some_and(hyper::Error::is_timeout)
 }
 
 /// Does something answer that speaks no TLS? What the client calls a corrupt message is mostly plain
 /// HTTP.
 fn is_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     matches!(
-        tls_error(error),
+        cause(error),
         Some(rustls::Error::InvalidMessage(
             rustls::InvalidMessage::InvalidContentType
         ))
@@ -435,7 +457,7 @@ mod tests {
             // As the client's layers do.
             let inner = std::io::Error::other(error);
             let outer = std::io::Error::other(inner);
-            tls_error(&outer).and_then(distrust)
+            cause(&outer).and_then(distrust)
         };
         for (bad, why) in [
             (Bad::UnknownIssuer, Distrust::Authority),
@@ -448,7 +470,7 @@ mod tests {
             assert_eq!(wrapped(error.clone()), Some(why), "{error}");
         }
         assert_eq!(wrapped(rustls::Error::HandshakeNotComplete), None);
-        assert!(tls_error(&std::io::Error::other("other")).is_none());
+        assert!(cause::<rustls::Error>(&std::io::Error::other("other")).is_none());
     }
 
     #[test]

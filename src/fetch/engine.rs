@@ -398,7 +398,7 @@ impl<'e> Engine<'e> {
         if is_exhausted && self.fails_alone(trials).await {
             return Ok(Some(kind.unwrap_or(FailureKind::HttpError)));
         }
-        self.give_up_in_an_outage(&message).await?;
+        self.give_up_in_an_outage(failure).await?;
         self.wait(asked, failure, trials, message).await;
         Ok(None)
     }
@@ -432,8 +432,7 @@ impl<'e> Engine<'e> {
             .filter(|_| !speaks_for_all(failure.status))
             .unwrap_or_default();
         let left = self
-            .options
-            .retry_timeout
+            .patience(failure)
             .saturating_sub(self.health().since_success(self.gate.now()));
         let delay = wait(trials.failures.max(1), random, least, left);
         self.events.send(Event::Retry {

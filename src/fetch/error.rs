@@ -78,6 +78,17 @@ pub enum FetchError {
         /// Why.
         cause: String,
     },
+    /// The proxy that a variable names cannot be used.
+    #[error("could not use the proxy of {variable}: {cause}")]
+    BadProxy {
+        /// The variable.
+        variable: String,
+        /// Why.
+        cause: String,
+    },
+    /// There are no CA certificates on this machine.
+    #[error("could not find CA certificates on this machine, which https needs")]
+    NoCertificates,
     /// The HTTP client could not be made.
     #[error("could not set up the HTTP client: {0}")]
     Client(String),
@@ -150,6 +161,13 @@ impl Explain for FetchError {
             Self::BadKey => "look for spaces or line breaks inside the key".into(),
             Self::BadUrl { .. } => "give a URL like https://api.scale.com".into(),
             Self::CaFile { .. } => "give a PEM file with one certificate or more".into(),
+            Self::BadProxy { variable, .. } => format!(
+                "set {variable} to a URL like http://host:port or socks5://host:port, or add the API's host to NO_PROXY"
+            ),
+            Self::NoCertificates => {
+                "install the system's CA certificates (often the package ca-certificates), or name a PEM file with --ca-file"
+                    .into()
+            }
             Self::Client(_) | Self::SinkClosed { .. } => return None,
         })
     }
@@ -158,9 +176,12 @@ impl Explain for FetchError {
         match self {
             Self::Refused { .. } => Exit::Refused,
             Self::GaveUp { .. } | Self::Untrusted { .. } | Self::ListFailed { .. } => Exit::GaveUp,
-            Self::NoSuchList { .. } | Self::BadKey | Self::BadUrl { .. } | Self::CaFile { .. } => {
-                Exit::Usage
-            }
+            Self::NoSuchList { .. }
+            | Self::BadKey
+            | Self::BadUrl { .. }
+            | Self::CaFile { .. }
+            | Self::BadProxy { .. }
+            | Self::NoCertificates => Exit::Usage,
             Self::SinkClosed { .. } => Exit::Output,
             Self::TooManyFailures { .. } | Self::Client(_) => Exit::Failure,
         }

@@ -6,6 +6,8 @@
 
 mod attempt;
 mod client;
+mod connections;
+mod encoding;
 mod engine;
 mod error;
 mod estimate;
@@ -17,11 +19,13 @@ mod listing;
 mod outage;
 pub mod pace;
 mod pages;
+mod proxy;
 mod retry;
 mod stats;
 mod substitute;
 mod survey;
 mod thrift;
+mod tunnel;
 mod walk;
 mod words;
 
@@ -103,7 +107,7 @@ pub struct FetchOptions {
     pub max_failures: Option<MaxFailures>,
     /// PEM file with further trusted certificates.
     pub ca_file: Option<PathBuf>,
-    /// Heed `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`?
+    /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.
     pub proxy: bool,
 }
 

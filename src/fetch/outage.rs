@@ -8,13 +8,28 @@ use super::FetchError;
 use super::attempt::Trials;
 use super::client::Failure;
 use super::engine::Engine;
+use super::retry::Trouble;
 use super::stats::get;
 use crate::event::Event;
 
 /// How long nothing must have succeeded before that is told: what is over at once is no news.
 const TOLD: Duration = Duration::from_secs(2);
 
+/// How long a run waits for the way to a server that it has never reached: a name that cannot be found, or a proxy
+/// that gives no connection, is rather a mistake than an outage.
+const NO_ROUTE: Duration = Duration::from_secs(10);
+
 impl Engine<'_> {
+    /// How long nothing may succeed, with this failure as the last one.
+    pub(super) fn patience(&self, failure: &Failure) -> Duration {
+        let limit = self.options.retry_timeout;
+        if failure.trouble == Trouble::NoRoute && self.health().successes() == 0 {
+            limit.min(NO_ROUTE)
+        } else {
+            limit
+        }
+    }
+
     /// The server works; `task_id` has come, if one has.
     pub(super) fn success(&self, task_id: Option<&str>, sent: Duration) {
         self.health().success(task_id, sent, self.gate.now());
@@ -36,7 +51,7 @@ impl Engine<'_> {
                 self.client.host(),
                 failure.message,
                 if is_outage { "asking once a second, " } else { "" },
-                self.options.retry_timeout.as_secs_f64()
+                self.patience(failure).as_secs_f64()
             )));
         }
     }
@@ -77,8 +92,8 @@ impl Engine<'_> {
 
     /// Ends the run when nothing has succeeded for too long, and an ID that could be had before cannot be had
     /// either: in all that time, nothing else may have been asked for but an ID that fails by itself.
-    pub(super) async fn give_up_in_an_outage(&self, message: &str) -> Result<(), FetchError> {
-        let limit = self.options.retry_timeout;
+    pub(super) async fn give_up_in_an_outage(&self, failure: &Failure) -> Result<(), FetchError> {
+        let limit = self.patience(failure);
         let elapsed = || self.health().since_success(self.gate.now());
         if elapsed() < limit {
             return Ok(());
@@ -97,7 +112,7 @@ impl Engine<'_> {
             elapsed,
             requests: get(&self.counters.requests),
             has_succeeded: self.health().successes() > 0,
-            message: message.to_owned(),
+            message: failure.message.clone(),
         })
     }
 }

@@ -65,6 +65,8 @@ pub(super) enum Trouble {
     Redirect,
     /// No connection, or it broke, or the body could not be decompressed.
     Network,
+    /// There is no way to the server: no such host, or a proxy that gives no connection.
+    NoRoute,
     /// Too slow.
     Timeout,
     /// The server's certificate is not trusted.
@@ -103,11 +105,12 @@ pub(super) fn decide(trouble: Trouble, has_succeeded: bool) -> Verdict {
         Trouble::Status(403) => Verdict::Fail(Forbidden),
         Trouble::Status(404) => Verdict::Fail(NotFound),
         Trouble::Status(429) => Verdict::SlowDown,
-        // 408 and 425 ask for another try; 520 to 530 are an edge proxy's words for the same troubles.
-        Trouble::Status(408 | 425 | 500 | 502..=504 | 520..=530) => Verdict::Retry(HttpError),
+        // Nobody asked for a part: 206 comes from a cache that is confused. 408 and 425 ask for another try; 520 to
+        // 530 are an edge proxy's words for the same troubles.
+        Trouble::Status(206 | 408 | 425 | 500 | 502..=504 | 520..=530) => Verdict::Retry(HttpError),
         Trouble::Status(_) => Verdict::Fail(HttpError),
         Trouble::Redirect => Verdict::Fail(Redirect),
-        Trouble::Network => Verdict::Retry(Network),
+        Trouble::Network | Trouble::NoRoute => Verdict::Retry(Network),
         Trouble::Timeout => Verdict::Retry(Timeout),
         Trouble::Certificate(why) => Verdict::Untrusted(why),
         Trouble::TooLarge => Verdict::Fail(TooLarge),
@@ -190,11 +193,11 @@ mod tests {
         assert_eq!(
             table,
             [
-                "Fail(HttpError): 478 others",
+                "Fail(HttpError): 477 others",
+                "Retry(HttpError): [206, 408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530]",
                 "Refused: [401, 402]",
                 "Fail(Forbidden): [403]",
                 "Fail(NotFound): [404]",
-                "Retry(HttpError): [408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 528, 529, 530]",
                 "SlowDown: [429]",
             ]
         );
@@ -207,6 +210,7 @@ mod tests {
         for (trouble, verdict) in [
             (Trouble::Redirect, Verdict::Fail(Redirect)),
             (Trouble::Network, Verdict::Retry(Network)),
+            (Trouble::NoRoute, Verdict::Retry(Network)),
             (Trouble::Timeout, Verdict::Retry(Timeout)),
             (
                 Trouble::Certificate(Distrust::Time),

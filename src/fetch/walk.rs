@@ -19,8 +19,9 @@ const MAX_PASSES: u32 = 3;
 /// How often a list is begun anew because its token was refused.
 const MAX_RESTARTS: u32 = 5;
 
-/// Empty pages in a row, each with another token, past which a list is taken for endless.
-const MAX_EMPTY_PAGES: u64 = 1_000;
+/// Pages in a row without a task that is new to this reading, each with another token, past which a list is taken for
+/// endless.
+const MAX_PAGES_WITHOUT_NEW: u64 = 1_000;
 
 /// A page that is too large or too slow is asked for again with so many times fewer tasks.
 const SMALLER: u32 = 4;
@@ -105,7 +106,9 @@ pub(super) struct Walk {
     is_empty_by_id: bool,
     /// The farthest page that has been reached, and the page of this pass.
     farthest: u64,
-    empty_in_a_row: u64,
+    /// Whether a task came in this pass, by its place in `ids`.
+    seen: Vec<bool>,
+    without_new_in_a_row: u64,
     is_unsettled: bool,
     /// Is the list read once only, and named by its ID?
     is_once: bool,
@@ -125,7 +128,8 @@ impl Walk {
             restarts: 0,
             is_empty_by_id: false,
             farthest: 0,
-            empty_in_a_row: 0,
+            seen: Vec::new(),
+            without_new_in_a_row: 0,
             is_unsettled: false,
             is_once: false,
             is_complete: true,
@@ -172,8 +176,10 @@ impl Walk {
         self.surprises.unfit_tasks += page.unfit as u64;
         self.is_complete &= page.unfit == 0;
         self.task_count = page.task_count.or(self.task_count);
+        let mut has_new = false;
         for task in &page.tasks {
-            if self.ids.position(&task.task_id).is_some() {
+            if let Some(position) = self.ids.position(&task.task_id) {
+                has_new |= self.see(position);
                 // A second reading gives all of them again, and so does one that began anew.
                 if self.pass == 1 && self.restarts == 0 {
                     self.surprises.repeated_tasks += 1;
@@ -187,6 +193,7 @@ impl Walk {
                 self.is_complete = false;
                 continue;
             }
+            has_new |= self.see(self.ids.len() - 1);
             if self.pass > 1 {
                 self.surprises.late_tasks += 1;
                 self.is_unsettled = true;
@@ -211,13 +218,15 @@ impl Walk {
         };
         if page.tasks.is_empty() && page.unfit == 0 {
             self.surprises.empty_pages += 1;
-            self.empty_in_a_row += 1;
+        }
+        if has_new {
+            self.without_new_in_a_row = 0;
         } else {
-            self.empty_in_a_row = 0;
+            self.without_new_in_a_row += 1;
         }
         let is_known =
             self.request.token.as_ref() == Some(token) || !self.tokens.insert(token.clone());
-        if is_known || self.empty_in_a_row > MAX_EMPTY_PAGES {
+        if is_known || self.without_new_in_a_row > MAX_PAGES_WITHOUT_NEW {
             self.surprises.loops += 1;
             self.is_complete = false;
             return Step::Done;
@@ -264,7 +273,18 @@ impl Walk {
         self.request.token = None;
         self.request.page = 0;
         self.tokens.clear();
-        self.empty_in_a_row = 0;
+        self.seen.clear();
+        self.without_new_in_a_row = 0;
+    }
+
+    /// Marks the task at a place in `ids` as seen in this pass; whether it is the first time.
+    fn see(&mut self, position: usize) -> bool {
+        if self.seen.len() <= position {
+            self.seen.resize(position + 1, false);
+        }
+        self.seen
+            .get_mut(position)
+            .is_some_and(|seen| !std::mem::replace(seen, true))
     }
 
     /// The page cannot be had, for this reason.
@@ -400,9 +420,39 @@ mod tests {
         let mut walk = Walk::new(source(ListKind::Batch));
         walk.take(&page(&["a"], Some("1")));
         assert_eq!(walk.take(&page(&["b"], Some("1"))), Step::Done);
+    }
+
+    #[test]
+    fn pages_without_new_tasks_under_ever_new_tokens_end_the_list() {
+        for repeated in [&[][..], &["a", "b"]] {
+            let mut walk = Walk::new(source(ListKind::Batch));
+            walk.take(&page(&["a", "b"], Some("first")));
+            let pages = (0..=MAX_PAGES_WITHOUT_NEW).map(|n| page(repeated, Some(&n.to_string())));
+            let steps: Vec<Step> = pages.map(|page| walk.take(&page)).collect();
+            let (last, before) = steps.split_last().unwrap();
+            assert_eq!(*last, Step::Done);
+            assert!(before.iter().all(|step| *step == Step::Next));
+            assert_eq!((walk.surprises.loops, walk.is_complete), (1, false));
+            assert_eq!(ids(&walk), ["a", "b"]);
+        }
+    }
+
+    /// In a second reading every task is known, but comes once more.
+    #[test]
+    fn a_long_list_can_be_read_twice() {
+        let count = MAX_PAGES_WITHOUT_NEW + 5;
         let mut walk = Walk::new(source(ListKind::Batch));
-        let endless = (0..=MAX_EMPTY_PAGES).map(|n| walk.take(&page(&[], Some(&n.to_string()))));
-        assert_eq!(endless.last(), Some(Step::Done));
+        for pass in 1..=2 {
+            for n in 1..=count {
+                let next = n.to_string();
+                // It is worked on, so it is read again.
+                let task = format!("p{n}");
+                let step = walk.take(&page(&[&task], (n < count).then_some(next.as_str())));
+                let is_end = n == count && pass == 2;
+                assert_eq!(step, if is_end { Step::Done } else { Step::Next });
+            }
+        }
+        assert!(walk.is_complete && walk.surprises.count() == 0);
     }
 
     #[test]

@@ -21,7 +21,11 @@ pub(super) fn of_body(status: u16, body: &[u8], secret: &str) -> String {
                 text.into_owned()
             }
         });
-    let said = printable(&said, secret);
+    let said = match status {
+        203 => "a proxy has changed the response".to_owned(),
+        206 => "only a part of the response came".to_owned(),
+        _ => printable(&said, secret),
+    };
     if said.is_empty() {
         format!("status {status}")
     } else {
@@ -106,6 +110,10 @@ mod tests {
         );
         assert_eq!(said(r#"{"data":"private"}"#), "status 500");
         assert_eq!(said(""), "status 500");
+        assert_eq!(
+            of_body(206, b"half a ta", "live_key"),
+            "status 206: only a part of the response came"
+        );
         assert_eq!(
             said("\u{202e}desrever\u{202c} and\u{200b}hidden \u{1b}[31mred"),
             "status 500: desrever andhidden [31mred"

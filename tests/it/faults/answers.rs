@@ -123,13 +123,22 @@ fn chunked(pieces: &[&[u8]]) -> Vec<u8> {
 }
 
 fn gzip(asked: &Asked) -> Vec<u8> {
+    member(&task(&asked.task_id))
+}
+
+/// One member of a gzip file.
+fn member(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(&task(&asked.task_id)).unwrap();
+    encoder.write_all(text).unwrap();
     encoder.finish().unwrap()
 }
 
 fn encoded(body: &[u8]) -> Vec<u8> {
-    let headers = [JSON, &[("content-encoding", "gzip")]].concat();
+    encoded_as("gzip", body)
+}
+
+fn encoded_as(encoding: &str, body: &[u8]) -> Vec<u8> {
+    let headers = [JSON, &[("content-encoding", encoding)]].concat();
     answer("200 OK", &headers, body)
 }
 
@@ -234,6 +243,27 @@ fn broken() -> Vec<Fault> {
 fn bodies() -> Vec<Fault> {
     vec![
         harmless("gzip", |asked| vec![Step::Send(encoded(&gzip(asked)))]),
+        Fault {
+            answers: ["GZIP", "x-gzip"]
+                .map(|encoding| -> Answer {
+                    Arc::new(move |asked| vec![Step::Send(encoded_as(encoding, &gzip(asked)))])
+                })
+                .to_vec(),
+            ..harmless("gzip that is called `GZIP` or `x-gzip`", |_| vec![])
+        },
+        harmless("gzip of several members", |asked| {
+            let body = task(&asked.task_id);
+            let (first, second) = body.split_at(body.len() / 2);
+            vec![Step::Send(encoded(
+                &[member(first), member(second)].concat(),
+            ))]
+        }),
+        retried(
+            "a `Content-Encoding` that is not known",
+            "bad_body",
+            "its encoding is `snappy`",
+            |asked| vec![Step::Send(encoded_as("snappy", &task(&asked.task_id)))],
+        ),
         retried(
             "gzip that is none",
             "network",
@@ -252,7 +282,7 @@ fn bodies() -> Vec<Fault> {
         retried(
             "gzip with a wrong checksum",
             "network",
-            "could not decompress the body: CRC",
+            "could not decompress the body: corrupt gzip stream",
             |asked| {
                 let mut body = gzip(asked);
                 let at = body.len() - 5;
@@ -305,6 +335,21 @@ fn bodies() -> Vec<Fault> {
                 },
             )
         },
+        harmless("200 with 150 headers", |asked| {
+            let names: Vec<String> = (0..150).map(|number| format!("x-{number}")).collect();
+            let more: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
+            let body = task(&asked.task_id);
+            vec![Step::Send(answer("200 OK", &[JSON, &more].concat(), &body))]
+        }),
+        fails("203", "http_error", "a proxy has changed", |asked| {
+            let body = task(&asked.task_id);
+            vec![Step::Send(answer("203 Changed", JSON, &body))]
+        }),
+        retried("206", "http_error", "only a part", |asked| {
+            let body = task(&asked.task_id);
+            let half = &body[..body.len() / 2];
+            vec![Step::Send(answer("206 Partial Content", JSON, half))]
+        }),
         fails("204", "http_error", "status 204", |_| {
             vec![Step::Send(head("204 No Content", &[]))]
         }),

@@ -6,8 +6,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 
 use super::Case;
 use super::measure::{NO_VIEW, Row, calm, command, ids, stderr};
+use crate::silence::{self, Then};
 use crate::support::published;
-use crate::support::raw_server::{RawServer, good};
+use crate::support::raw_server::{RawServer, Step, answer, good};
 use crate::support::server::{Server, task_answer};
 
 /// Long enough for a few attempts before anybody listens.
@@ -28,9 +29,15 @@ fn row(name: &str, once: &str, is_retried: bool) -> Row {
 
 /// One ID at a URL that leads nowhere: exit code 5, with what is said. How many requests it took.
 fn give_up(url: &str, says: &[&str]) -> u64 {
+    give_up_with(url, None, says)
+}
+
+/// The same with an environment variable.
+fn give_up_with(url: &str, variable: Option<(&str, &str)>, says: &[&str]) -> u64 {
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
     let output = command(url, &out, &ids()[..1], &["--retry-timeout", "1s"])
+        .envs(variable)
         .output()
         .unwrap();
     let said = stderr(&output);
@@ -65,6 +72,31 @@ fn no_such_host() -> Row {
     ];
     let requests = give_up("http://api.invalid", &says);
     row("no such host", NO_VIEW, requests > 1)
+}
+
+fn refusing_proxy() -> Row {
+    let refusal = answer("403 Forbidden", &[], b"");
+    let proxy = RawServer::start(move |_| vec![Step::Send(refusal.clone()), Step::Close]);
+    let url = proxy.url();
+    let says = format!("the proxy {url} did not connect to api.invalid:443: status 403");
+    let variable = Some(("https_proxy", url.as_str()));
+    let requests = give_up_with("https://api.invalid", variable, &[&says]);
+    row(
+        "a proxy that refuses to connect (403)",
+        NO_VIEW,
+        requests > 1,
+    )
+}
+
+fn silent(name: &str, then: Then) -> Row {
+    let server = silence::Server::start(then);
+    silence::export(&server, &["--timeout", "3s"]);
+    assert!(server.connections() > 1);
+    Row {
+        all: "0".to_owned(),
+        retried: "yes, over a new connection".to_owned(),
+        ..row(name, NO_VIEW, true)
+    }
 }
 
 fn no_tls() -> Row {
@@ -183,6 +215,16 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = vec![
         Box::new(refused),
         Box::new(no_such_host),
+        Box::new(refusing_proxy),
+        Box::new(|| {
+            let name = "an HTTP/2 connection that stays open and goes silent";
+            silent(name, Then::Silence)
+        }),
+        Box::new(|| {
+            let name = "an HTTP/2 connection that answers pings only";
+            silent(name, Then::OnlyPings)
+        }),
+        Box::new(|| silent("`HTTP_1_1_REQUIRED`", Then::Http1Required)),
         Box::new(no_tls),
         Box::new(only_tls),
     ];

@@ -191,6 +191,23 @@ fn a_token_that_leads_back_ends_the_list_and_is_told() {
     assert_eq!(api.asked().len(), 3);
 }
 
+/// The same page under ever new tokens was read without end: 20,000 requests in 15 s.
+#[test]
+fn a_list_that_repeats_known_tasks_under_new_tokens_ends() {
+    const MOST_PAGES: usize = 1_100;
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[3], |data, query| {
+        let page = tasks(1, 1..=3);
+        let page = page.iter().map(|id| data.task(id).unwrap());
+        let next = (query.offset() + 1).to_string();
+        Some(answer_page(page, Some(&next)))
+    });
+    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 3);
+    assert_eq!(ids(&out), tasks(1, 1..=3));
+    assert!(said.contains("1 of 1 lists may not be complete"), "{said}");
+    assert!(api.asked().len() <= MOST_PAGES);
+}
+
 #[test]
 fn an_empty_page_in_the_middle_is_no_end() {
     let base = tempfile::tempdir().unwrap();

@@ -1,0 +1,230 @@
+//! Proxies, the names of hosts, and machines without CA certificates. All servers are on loopback; the API that is
+//! asked for is not, for what is on this machine has no proxy.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use crate::support::raw_server::{RawServer, Step, answer, good};
+use crate::support::server::{Server, task_answer};
+use crate::support::{KEY, program};
+
+/// A name that never has an address.
+const API: &str = "http://api.invalid";
+
+/// Much less than `--retry-timeout`, which is five minutes.
+const SOON: Duration = Duration::from_mins(1);
+
+struct Run {
+    base: tempfile::TempDir,
+    command: Command,
+}
+
+impl Run {
+    fn new(base_url: &str) -> Self {
+        let base = tempfile::tempdir().unwrap();
+        let mut command = program();
+        command
+            .env("SCALE_API_KEY", KEY)
+            .args(["--id", "task_1", "--base-url", base_url, "--rate", "max"])
+            .arg("--out")
+            .arg(base.path().join("out"));
+        Self { base, command }
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    fn args(mut self, options: &[&str]) -> Self {
+        self.command.args(options);
+        self
+    }
+
+    /// Exits with a code; what it said.
+    fn exits(mut self, code: i32) -> String {
+        let output: Output = self.command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        drop(self.base);
+        said
+    }
+}
+
+/// A proxy of SOCKS 5 that leads every connection to one server; it serves one connection after the other.
+fn socks_to(target: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            std::thread::spawn(move || {
+                // Greeting: version, and one method or more; the answer takes "no authentication".
+                let mut head = [0; 2];
+                stream.read_exact(&mut head).unwrap();
+                let mut methods = vec![0; usize::from(head[1])];
+                stream.read_exact(&mut methods).unwrap();
+                stream.write_all(&[5, 0]).unwrap();
+                // Request: version, command, zero, kind of address; a name has its length before it.
+                let mut request = [0; 5];
+                stream.read_exact(&mut request).unwrap();
+                assert_eq!(request[3], 3, "the proxy resolves the name");
+                let mut rest = vec![0; usize::from(request[4]) + 2];
+                stream.read_exact(&mut rest).unwrap();
+                stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+                let mut server = TcpStream::connect(target).unwrap();
+                let (mut from, mut to) = (stream.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                let _ = std::io::copy(&mut server, &mut stream);
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_socks_proxy_is_used() {
+    let server = Server::start(task_answer);
+    let proxy = socks_to(server.address);
+    Run::new(API)
+        .env("ALL_PROXY", &format!("socks5h://{proxy}"))
+        .exits(0);
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[test]
+fn a_proxy_of_another_kind_is_refused_at_once() {
+    for (name, value) in [
+        ("ALL_PROXY", "ftp://user:secret@127.0.0.1:1"),
+        ("http_proxy", "http://127.0.0.1:port"),
+    ] {
+        let run = Run::new(API).env(name, value);
+        let out = run.base.path().join("out");
+        let said = run.exits(2);
+        assert!(
+            said.contains(&format!("could not use the proxy of {name}")),
+            "{said}"
+        );
+        assert!(
+            said.contains("\nhint: ") && !said.contains("secret"),
+            "{said}"
+        );
+        assert!(!out.exists());
+    }
+}
+
+/// It was "could not reach the API", after five minutes.
+#[test]
+fn a_proxy_that_gives_no_connection_is_named_with_its_status() {
+    let refusing =
+        RawServer::start(|_| vec![Step::Send(answer("403 Forbidden", &[], b"no")), Step::Close]);
+    let place = refusing.address;
+    let said = Run::new("https://api.invalid")
+        .env("HTTPS_PROXY", &format!("http://user:secret@{place}"))
+        .args(&["--retry-timeout", "1s"])
+        .exits(5);
+    let expected =
+        format!("the proxy http://{place} did not connect to api.invalid:443: status 403");
+    assert!(said.contains(&expected), "{said}");
+    assert!(!said.contains("secret"), "{said}");
+
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    for (variable, url) in [("HTTPS_PROXY", "https://api.invalid"), ("HTTP_PROXY", API)] {
+        let said = Run::new(url)
+            .env(variable, &format!("http://{nobody}"))
+            .args(&["--retry-timeout", "1s"])
+            .exits(5);
+        let expected = format!("could not connect to the proxy http://{nobody}: ");
+        assert!(
+            said.contains(&expected) && said.contains("refused"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_is_named_within_seconds() {
+    let proxy = RawServer::start(|_| {
+        vec![Step::Send(answer(
+            "407 Proxy Authentication Required",
+            &[],
+            b"",
+        ))]
+    });
+    let begin = Instant::now();
+    let said = Run::new(API).env("HTTP_PROXY", &proxy.url()).exits(5);
+    assert!(begin.elapsed() < SOON, "{said}");
+    let expected = format!("the proxy {}: status 407", proxy.url());
+    assert!(said.contains(&expected), "{said}");
+}
+
+#[test]
+fn a_host_name_that_does_not_exist_is_reported_within_seconds() {
+    let begin = Instant::now();
+    let said = Run::new(API).exits(5);
+    assert!(begin.elapsed() < SOON, "{said}");
+    assert!(said.contains("hint: check --base-url"), "{said}");
+}
+
+#[test]
+fn hosts_that_no_proxy_names_and_this_machine_go_without() {
+    let proxy = RawServer::start(|asked| good(&asked.task_id));
+    let server = Server::start(task_answer);
+    Run::new(&format!("http://{}", server.address))
+        .env("HTTP_PROXY", &proxy.url())
+        .exits(0);
+    assert_eq!((server.seen().len(), proxy.asked().len()), (1, 0));
+    for list in ["*", "other, .invalid:80", "*.invalid"] {
+        Run::new(API)
+            .env("ALL_PROXY", &proxy.url())
+            .env("no_proxy", list)
+            .args(&["--retry-timeout", "1s"])
+            .exits(5);
+    }
+    assert_eq!(proxy.asked().len(), 0);
+    Run::new(API)
+        .env("ALL_PROXY", &proxy.url())
+        .env("NO_PROXY", "api.invalid:443 10.0.0.0/8")
+        .exits(0);
+    assert_eq!(proxy.asked().len(), 1);
+}
+
+#[test]
+fn a_machine_without_ca_certificates_can_do_all_but_https() {
+    let without = |run: Run| {
+        run.env("SSL_CERT_FILE", "/nonexistent")
+            .env("SSL_CERT_DIR", "/nonexistent")
+    };
+    let (server, certificate) = Server::start_tls(task_answer);
+    let plain = Server::start(task_answer);
+    without(Run::new(&format!("http://{}", plain.address))).exits(0);
+    let mut sandbox = program();
+    let base = tempfile::tempdir().unwrap();
+    sandbox
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .env("SSL_CERT_DIR", "/nonexistent")
+        .args(["--sandbox", "--id", "task_1", "--out"])
+        .arg(base.path().join("out"));
+    let output = sandbox.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+
+    let url = format!("https://localhost:{}", server.address.port());
+    // Only there do the variables say where certificates are.
+    if cfg!(target_os = "linux") {
+        let said = without(Run::new(&url)).exits(2);
+        assert!(
+            said.contains("CA certificates") && said.contains("--ca-file"),
+            "{said}"
+        );
+    }
+    let ca_file = base.path().join("ca.pem");
+    std::fs::write(&ca_file, certificate).unwrap();
+    let ca_file = ca_file.display().to_string();
+    without(Run::new(&url).args(&["--ca-file", &ca_file])).exits(0);
+    assert_eq!(server.seen().len(), 1);
+}
