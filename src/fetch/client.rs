@@ -3,6 +3,7 @@
 
 use std::error::Error as _;
 use std::fs;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -56,6 +57,12 @@ impl TaskClient {
     /// Checks the base URL, the key and the certificates; nothing is asked yet.
     pub fn new(options: &FetchOptions) -> Result<Self, FetchError> {
         let url = checked_url(&options.base_url)?;
+        let is_local = is_loopback(&url);
+        if url.scheme() == "http" && !is_local && !options.allow_http {
+            return Err(FetchError::PlainHttp {
+                url: showable(&options.base_url),
+            });
+        }
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", options.api_key.expose_secret()))
                 .map_err(|_| FetchError::BadKey)?;
@@ -76,7 +83,8 @@ impl TaskClient {
             .redirect(redirect::Policy::custom(within_origin))
             // Every attempt must pass the pacer and be counted: the client makes none by itself.
             .retry(reqwest::retry::never());
-        if !options.proxy {
+        // Through a proxy the key would leave this machine in the clear.
+        if !options.proxy || is_local {
             builder = builder.no_proxy();
         }
         if let Some(path) = &options.ca_file {
@@ -291,6 +299,16 @@ fn checked_url(base_url: &str) -> Result<Url, FetchError> {
     Ok(url)
 }
 
+/// Whether a URL names this machine, so that nothing that is sent there leaves it.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return address.to_canonical().is_loopback();
+    }
+    let name = host.trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost")
+}
+
 /// An endpoint below the base URL.
 fn endpoint(base: &Url, path: &str, query: &str) -> Url {
     let mut url = base.clone();
@@ -425,6 +443,28 @@ mod tests {
         ] {
             let error = url(bad).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_is_this_machine() {
+        for (url, is_local) in [
+            ("http://127.0.0.1:1", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]:8080/a", true),
+            ("http://[::ffff:127.0.0.1]", true),
+            ("http://localhost:1", true),
+            ("http://LOCALHOST./", true),
+            ("http://api.localhost", true),
+            ("http://2130706433", true),
+            ("http://0.0.0.0", false),
+            ("http://api.scale.com", false),
+            ("http://localhost.example", false),
+            ("http://notlocalhost", false),
+            ("http://10.0.0.1", false),
+            ("http://[fe80::1]", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).unwrap()), is_local, "{url}");
         }
     }
 

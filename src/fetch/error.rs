@@ -70,6 +70,12 @@ pub enum FetchError {
         /// Why.
         cause: String,
     },
+    /// The key would be sent in the clear.
+    #[error("could not use the base URL `{url}`: it would send the API key without encryption")]
+    PlainHttp {
+        /// As given.
+        url: String,
+    },
     /// The certificates could not be read.
     #[error("could not read certificates from `{}`: {cause}", path.display())]
     CaFile {
@@ -149,6 +155,9 @@ impl Explain for FetchError {
             }
             Self::BadKey => "look for spaces or line breaks inside the key".into(),
             Self::BadUrl { .. } => "give a URL like https://api.scale.com".into(),
+            Self::PlainHttp { .. } => {
+                "use https://, or --allow-http to let everyone on the way to the server read the key".into()
+            }
             Self::CaFile { .. } => "give a PEM file with one certificate or more".into(),
             Self::Client(_) | Self::SinkClosed { .. } => return None,
         })
@@ -158,9 +167,11 @@ impl Explain for FetchError {
         match self {
             Self::Refused { .. } => Exit::Refused,
             Self::GaveUp { .. } | Self::Untrusted { .. } | Self::ListFailed { .. } => Exit::GaveUp,
-            Self::NoSuchList { .. } | Self::BadKey | Self::BadUrl { .. } | Self::CaFile { .. } => {
-                Exit::Usage
-            }
+            Self::NoSuchList { .. }
+            | Self::BadKey
+            | Self::BadUrl { .. }
+            | Self::PlainHttp { .. }
+            | Self::CaFile { .. } => Exit::Usage,
             Self::SinkClosed { .. } => Exit::Output,
             Self::TooManyFailures { .. } | Self::Client(_) => Exit::Failure,
         }

@@ -82,7 +82,7 @@ fn libraries_are_named_in_few_files() {
     for (library, allowed) in [
         ("reqwest", &["fetch/client.rs"][..]),
         ("indicatif", &["cli/display.rs"]),
-        ("clap", &["cli/args.rs", "cli/run.rs"]),
+        ("clap", &["cli/args.rs", "cli/command_line.rs"]),
         (
             "parquet::",
             &["output/parquet/", "reader/parquet", "reader/text_column.rs"],

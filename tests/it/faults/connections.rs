@@ -30,9 +30,14 @@ fn row(name: &str, once: &str, is_retried: bool) -> Row {
 fn give_up(url: &str, says: &[&str]) -> u64 {
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
-    let output = command(url, &out, &ids()[..1], &["--retry-timeout", "1s"])
-        .output()
-        .unwrap();
+    let output = command(
+        url,
+        &out,
+        &ids()[..1],
+        &["--allow-http", "--retry-timeout", "1s"],
+    )
+    .output()
+    .unwrap();
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(5), "{url}: {said}");
     for part in says {

@@ -145,7 +145,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
         ),
         (
             vec!["--status", "completed"],
-            "--project or --batch is missing",
+            "--status needs --project or --batch",
         ),
         (
             vec!["--delivery", "d", "--status", "x"],
