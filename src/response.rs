@@ -60,29 +60,6 @@ const KEPT_PARSE_BYTES: usize = 1 << 20;
 /// Memory for one response that buffers keep for the next; one huge task does not burden the rest.
 pub const KEPT_BYTES: usize = 4 << 20;
 
-/// Keys are longer than this. A shorter one, as for trying things out, may be a word of a task's text.
-const MIN_KEY_BYTES: usize = 16;
-
-/// The body without the API key, which a server or a proxy may repeat; nothing when it is not in there.
-pub fn without_key(body: &[u8], key: &str) -> Option<Vec<u8>> {
-    const IN_ITS_PLACE: &[u8] = b"[redacted]";
-    if key.len() < MIN_KEY_BYTES {
-        return None;
-    }
-    let finder = memchr::memmem::Finder::new(key);
-    finder.find(body)?;
-    let mut out = Vec::with_capacity(body.len());
-    let mut rest = body;
-    while let Some(at) = finder.find(rest) {
-        let (before, found) = rest.split_at(at);
-        out.extend_from_slice(before);
-        out.extend_from_slice(IN_ITS_PLACE);
-        rest = found.get(key.len()..).unwrap_or_default();
-    }
-    out.extend_from_slice(rest);
-    Some(out)
-}
-
 /// Checks a body; `task_id` is the one asked for, or `None` when any will do.
 pub fn check<'b>(
     body: &'b [u8],
@@ -429,17 +406,6 @@ mod tests {
         let expected = r#"{"task_id":"t1","a":[{"workspace_token":"[redacted]"}],"workspace_token":"[redacted]","b":{"workspace\u005ftoken":"[redacted]","c":"workspace_token: s4"},"d":{"workspace_token":null}}"#;
         assert_eq!(checked(body, false).unwrap().0, expected);
         assert_eq!(checked(body, true).unwrap().0, body);
-    }
-
-    #[test]
-    fn a_key_that_is_repeated_is_not_kept() {
-        let key = "live_0123456789abcdef";
-        let body = format!("{{\"a\":\"Bearer {key}\",\"b\":\"{key}{key}\"}}");
-        let kept = without_key(body.as_bytes(), key).unwrap();
-        let expected = "{\"a\":\"Bearer [redacted]\",\"b\":\"[redacted][redacted]\"}";
-        assert_eq!(String::from_utf8(kept).unwrap(), expected);
-        assert_eq!(without_key(b"nothing of it", key), None);
-        assert_eq!(without_key(b"a test_key of a sandbox", "test_key"), None);
     }
 
     #[test]

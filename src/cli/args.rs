@@ -1,11 +1,12 @@
-//! The options, as a person gives them. With `mod.rs` and `run.rs` the only files that name `clap`.
+//! The options, as a person gives them. With `command_line.rs` the only file that names `clap`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::command_line::Origins;
 use super::values;
 use crate::fetch::{MaxFailures, Rate};
 use crate::sandbox::limit::{Limit, OtherClient, Span};
@@ -45,6 +46,9 @@ pub(super) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the version, as --version does
+    #[command(hide = true)]
+    Version,
 }
 
 /// Takes the name of a dialect, and lists all of them.
@@ -79,6 +83,9 @@ pub(super) enum SchemaFormat {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Tasks")]
 pub(super) struct ExportArgs {
+    /// Which options have their values from the environment
+    #[arg(skip)]
+    pub(super) origins: Origins,
     /// File of task IDs, one per line; `-` is standard input; .csv, .tsv, .jsonl, .json and .parquet files are
     /// read from a column; .gz and .zst of each
     #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_IDS")]
@@ -110,13 +117,13 @@ pub(super) struct ExportArgs {
     #[arg(long, value_enum, default_value_t = PlanArg::Auto, env = "SCALE_EXPORT_PLAN")]
     pub(super) plan: PlanArg,
     /// Print what would be asked, after a few requests to find out, and write nothing
-    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_DRY_RUN")]
+    #[arg(long, value_parser = values::flag, env = "SCALE_EXPORT_DRY_RUN")]
     pub(super) dry_run: bool,
     /// Which tasks of an earlier run are fetched again
     #[arg(long, value_enum, default_value_t = RefreshArg::Pending, env = "SCALE_EXPORT_REFRESH")]
     pub(super) refresh: RefreshArg,
     /// Drop raw responses of tasks that are not listed any more
-    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_PRUNE")]
+    #[arg(long, value_parser = values::flag, env = "SCALE_EXPORT_PRUNE")]
     pub(super) prune: bool,
 
     #[command(flatten)]
@@ -130,6 +137,9 @@ pub(super) struct ExportArgs {
         help_heading = "API"
     )]
     pub(super) base_url: Option<String>,
+    /// Send the key over http:// to a host other than this machine, where others can read it
+    #[arg(long, value_parser = values::flag, env = "SCALE_EXPORT_ALLOW_HTTP", help_heading = "API")]
+    pub(super) allow_http: bool,
     /// File that holds the API key; without it, `SCALE_API_KEY` does
     #[arg(
         long,
@@ -146,6 +156,7 @@ pub(super) struct ExportArgs {
         long,
         value_name = "NAME",
         value_delimiter = ',',
+        value_parser = values::item,
         env = "SCALE_EXPORT_EXPAND",
         help_heading = "API"
     )]
@@ -155,17 +166,18 @@ pub(super) struct ExportArgs {
         long,
         value_name = "NAME",
         value_delimiter = ',',
+        value_parser = values::item,
         default_value = "annotation_details,attachment_details,model_parameters",
         env = "SCALE_EXPORT_OPTS",
         help_heading = "API"
     )]
     pub(super) opts: Vec<String>,
     /// Run against a sandbox inside this process; needs no key
-    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_SANDBOX", help_heading = "API")]
+    #[arg(long, value_parser = values::flag, env = "SCALE_EXPORT_SANDBOX", help_heading = "API")]
     pub(super) sandbox: bool,
 
     /// Requests in flight
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024), env = "SCALE_EXPORT_CONCURRENCY", help_heading = "Network")]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = values::whole::<u16>("number of requests", 1..=1024), env = "SCALE_EXPORT_CONCURRENCY", help_heading = "Network")]
     pub(super) concurrency: u16,
     /// Requests a second (or 600/m) that are never exceeded, or `max`; learned when left out
     #[arg(long, value_name = "N|max", value_parser = values::rate, env = "SCALE_EXPORT_RATE", help_heading = "Network")]
@@ -181,6 +193,7 @@ pub(super) struct ExportArgs {
         long,
         value_name = "N",
         default_value_t = 8,
+        value_parser = values::whole::<u32>("number of retries", 0..=u32::MAX.into()),
         env = "SCALE_EXPORT_MAX_RETRIES",
         help_heading = "Network"
     )]
@@ -194,7 +207,7 @@ pub(super) struct ExportArgs {
     /// Give up when one task fails: --max-failures 0
     #[arg(
         long,
-        value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_FAIL_FAST",
+        value_parser = values::flag, env = "SCALE_EXPORT_FAIL_FAST",
         help_heading = "Network"
     )]
     pub(super) fail_fast: bool,
@@ -241,15 +254,16 @@ pub(super) struct OutputArgs {
         long,
         value_name = "TABLE",
         value_delimiter = ',',
+        value_parser = values::item,
         env = "SCALE_EXPORT_TABLES",
         help_heading = "Output"
     )]
     pub(super) tables: Vec<String>,
     /// Overwrite files that scale-export did not create
-    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_FORCE", help_heading = "Output")]
+    #[arg(long, value_parser = values::flag, env = "SCALE_EXPORT_FORCE", help_heading = "Output")]
     pub(super) force: bool,
     /// Keep `workspace_token`s, which are live credentials
-    #[arg(long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_KEEP_SECRETS", help_heading = "Output")]
+    #[arg(long, value_parser = values::flag, env = "SCALE_EXPORT_KEEP_SECRETS", help_heading = "Output")]
     pub(super) keep_secrets: bool,
 }
 
@@ -263,12 +277,12 @@ pub(super) struct DisplayArgs {
     #[arg(
         short,
         long,
-        value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_QUIET",
+        value_parser = values::flag, env = "SCALE_EXPORT_QUIET",
         help_heading = "Display"
     )]
     pub(super) quiet: bool,
     /// Say more: retries and details
-    #[arg(short, long, value_parser = BoolishValueParser::new(), env = "SCALE_EXPORT_VERBOSE", help_heading = "Display")]
+    #[arg(short, long, value_parser = values::flag, env = "SCALE_EXPORT_VERBOSE", help_heading = "Display")]
     pub(super) verbose: bool,
     /// How log lines are written
     #[arg(long, value_enum, default_value_t = LogFormatArg::Text, env = "SCALE_EXPORT_LOG_FORMAT", help_heading = "Display")]
@@ -338,6 +352,9 @@ pub(super) struct VerifyArgs {
 /// Options of `flatten`.
 #[derive(Debug, Args)]
 pub(super) struct FlattenArgs {
+    /// Which options have their values from the environment
+    #[arg(skip)]
+    pub(super) origins: Origins,
     /// Directories of exports, and files with one task a line, plain, .gz or .zst; `-` is standard
     /// input. Of several responses for one task the last counts
     #[arg(value_name = "SOURCE", required = true)]
@@ -357,16 +374,16 @@ pub(super) struct FlattenArgs {
 #[derive(Debug, Args)]
 pub(super) struct SandboxArgs {
     /// Port on 127.0.0.1; 0 takes a free one
-    #[arg(long, default_value_t = 8080)]
+    #[arg(long, default_value_t = 8080, value_parser = values::whole::<u16>("port", 0..=u16::MAX.into()))]
     pub(super) port: u16,
     /// Number of the last task; any `task_<number>` exists when left out, but lists end at 1,000
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::whole::<u64>("number of tasks", 0..=u64::MAX))]
     pub(super) tasks: Option<u64>,
     /// Serve the tasks of this .jsonl or .jsonl.gz file instead
     #[arg(long, value_name = "FILE")]
     pub(super) from: Option<PathBuf>,
     /// Other tasks for other seeds
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::whole::<u64>("seed", 0..=u64::MAX))]
     pub(super) seed: u64,
     /// Mix in what the API's documentation does not have
     #[arg(long)]
@@ -375,17 +392,17 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "KEY", default_value = crate::sandbox::DEFAULT_KEY)]
     pub(super) key: String,
     /// Tasks of a batch, one after the other; batches are mixed when left out
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::whole::<u64>("number of tasks", 1..=u64::MAX))]
     pub(super) batch_size: Option<u64>,
     /// A limit that clients are not told of, as KIND=N; may be repeated: `token_bucket=100/s` or, with a burst,
     /// `token_bucket=100/s:20`, `fixed_window=6000/m`, `sliding_window=100/s`, `concurrency=8`, `queue=50/s`
     #[arg(long, value_name = "KIND=N")]
     pub(super) limit: Vec<Limit>,
     /// Short for --limit `token_bucket=N`
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::requests_per_second)]
     pub(super) rate_limit: Option<f64>,
     /// Requests that may come at once with --rate-limit; a tenth of a second's when left out
-    #[arg(long, value_name = "N", requires = "rate_limit")]
+    #[arg(long, value_name = "N", requires = "rate_limit", value_parser = values::burst)]
     pub(super) burst: Option<f64>,
     /// From a time on, all limits are so many times what they were: `30s=0.5`; may be repeated
     #[arg(long, value_name = "TIME=FACTOR", value_parser = values::limit_change)]

@@ -9,9 +9,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::fetch::{BadBody, CheckBody, CheckedBody};
 use crate::json::Parser;
-use crate::response::{
-    Belongs, Page, Unfit, belongs, check, fingerprint, may_be_kept, split, without_key,
-};
+use crate::redaction::without_key;
+use crate::response::{Belongs, Page, Unfit, belongs, check, fingerprint, may_be_kept, split};
 
 /// Lends parsers to the network side, so that their memory is used again.
 #[derive(Debug)]

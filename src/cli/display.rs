@@ -12,7 +12,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::args::{LogFormatArg, ProgressArg};
+use super::values::{rate_text, short_rate_text};
 use crate::event::{Event, bytes_text};
+use crate::printable::printable;
 
 /// The bar is drawn this often: steady to the eye, and no cost.
 const DRAW_INTERVAL: Duration = Duration::from_millis(100);
@@ -178,7 +180,7 @@ impl Counts {
             let seconds = wait.as_secs_f64().ceil();
             text += &format!(", told to slow down: waiting {seconds:.0} s");
         } else if let Some(rate) = self.rate {
-            text += &format!(", pace {rate:.1}/s");
+            text += &format!(", pace {}", short_rate_text(rate));
             if !matches!(self.state, "" | "steady") {
                 text += &format!(", {}", self.state);
             }
@@ -395,7 +397,7 @@ impl Screen {
                 );
             }
             Event::Pace { rate, cooling_down, state } if verbose && self.is_news(*rate, *cooling_down) => {
-                let pace = rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{rate:.1} requests a second"));
+                let pace = rate.map_or_else(|| "no limit".to_owned(), rate_text);
                 let text = match cooling_down {
                     Some(wait) if *wait >= TOLD_WAIT => {
                         format!("the server objects: {pace} after {:.1} s", wait.as_secs_f64())
@@ -425,8 +427,8 @@ impl Screen {
 
     fn log(&self, event: &str, text: &str, fields: &Value) {
         let line = match self.options.log_format {
-            LogFormatArg::Text if event == "warning" => format!("warning: {text}"),
-            LogFormatArg::Text => text.to_owned(),
+            LogFormatArg::Text if event == "warning" => printable(&format!("warning: {text}")),
+            LogFormatArg::Text => printable(text),
             LogFormatArg::Json => json_line(event, text, fields),
         };
         match &self.bar {
@@ -446,7 +448,7 @@ pub(super) fn json_line(event: &str, message: &str, fields: &Value) -> String {
     line.to_string()
 }
 
-/// Writes a line to stderr. When nobody can read it any more, the run goes on without.
+/// Writes a line to stderr: JSON, or text that passed through `printable`. When nobody can read it any more, the run goes on without.
 pub(super) fn write_stderr(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,6 +1,5 @@
 //! The main job: from options to a finished export. Depends on the files of this folder.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,8 +7,12 @@ use secrecy::SecretString;
 
 use super::args::{ExportArgs, FormatArg, OutputArgs, PlanArg, RefreshArg};
 use super::checker::Checker;
+use super::command_line::Origins;
+use super::core_dumps;
 use super::jobs::{run, tell_dry_run, tell_export, with_summary};
-use super::run::{Failure, KEY_VARIABLE, UsageError};
+use super::key::{Key, read_key};
+use super::run::{Failure, UsageError};
+use super::suggest::{did_you_mean, nearest_name};
 use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::export::{ExportOptions, Refresh, dry_run, export};
@@ -23,6 +26,16 @@ use crate::tables;
 
 /// Where the API is, when nobody says otherwise.
 const DEFAULT_BASE_URL: &str = "https://api.scale.com";
+
+/// Values of `--expand` that the API is known to have.
+const KNOWN_EXPAND: [&str; 2] = ["project", "batch"];
+
+/// Values of `--opts` that the API is known to have.
+const KNOWN_OPTS: [&str; 3] = [
+    "annotation_details",
+    "attachment_details",
+    "model_parameters",
+];
 
 /// An environment variable with a name of its own.
 const URL_VARIABLE: &str = "SCALE_API_URL";
@@ -38,12 +51,13 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
     let reads: Vec<_> = args.ids.iter().chain(&args.api_key_file).cloned().collect();
     with_summary(&args.display, &reads, args.output.out.as_deref(), || {
         let started = Instant::now();
+        core_dumps::forbid();
         let sandbox = args
             .sandbox
             .then(|| Sandbox::start(SandboxConfig::default()))
             .transpose()
             .map_err(|error| Box::new(error) as Failure)?;
-        let (options, skipped) = export_options(args, sandbox.as_ref())?;
+        let (options, warnings) = export_options(args, sandbox.as_ref())?;
         let checker: Arc<dyn CheckBody> = Arc::new(Checker::new(
             options.keep_secrets,
             options.fetch.api_key.clone(),
@@ -53,7 +67,7 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
                 &args.display,
                 false,
                 |events, stop| {
-                    warn_of_skipped(&skipped, events);
+                    warn(&warnings, events);
                     dry_run(&options, &checker, events, stop)
                 },
                 |done, signals| tell_dry_run(done, signals, &args.display),
@@ -63,7 +77,7 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
             &args.display,
             false,
             |events, stop| {
-                warn_of_skipped(&skipped, events);
+                warn(&warnings, events);
                 export(&options, &checker, events, stop)
             },
             |ended, signals| {
@@ -79,18 +93,23 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// Reports the cells of lists that hold no ID.
-pub(super) fn warn_of_skipped(skipped: &[SkippedCells], events: &Events) {
-    for cells in skipped {
-        events.send(Event::Warning(cells.to_string()));
+/// Reports what was found while the options were read.
+pub(super) fn warn(warnings: &[String], events: &Events) {
+    for warning in warnings {
+        events.send(Event::Warning(warning.clone()));
     }
 }
 
-/// The options of an export, and what was skipped in the lists of IDs.
+/// The cells of lists that hold no ID, as warnings.
+pub(super) fn warnings_of_skipped(skipped: &[SkippedCells]) -> Vec<String> {
+    skipped.iter().map(SkippedCells::to_string).collect()
+}
+
+/// The options of an export, and what a person should know of them.
 fn export_options(
     args: &ExportArgs,
     sandbox: Option<&Sandbox>,
-) -> Result<(ExportOptions, Vec<SkippedCells>), Failure> {
+) -> Result<(ExportOptions, Vec<String>), Failure> {
     let usage = |error: UsageError| Box::new(error) as Failure;
     if args.api_key.is_some() {
         return Err(usage(UsageError::KeyOnCommandLine));
@@ -106,34 +125,39 @@ fn export_options(
         out,
         format,
         tables,
-    } = output(&args.output)?;
+    } = output(&args.output, &args.origins)?;
     let ReadIds { ids, skipped } = if lists.is_empty() {
         read_ids(&args.ids, &args.id, &args.list.id_column)
             .map_err(|error| Box::new(error) as Failure)?
     } else {
         ReadIds::default()
     };
-    let (base_url, api_key) = match sandbox {
-        Some(sandbox) => (
-            sandbox.base_url(),
-            SecretString::from(sandbox.key().to_owned()),
-        ),
-        None => (
-            base_url(args),
-            read_key(args.api_key_file.as_deref()).map_err(usage)?,
-        ),
+    let mut warnings = warnings_of_skipped(&skipped);
+    let (base_url, api_key) = if let Some(sandbox) = sandbox {
+        let key = SecretString::from(sandbox.key().to_owned());
+        (sandbox.base_url(), key)
+    } else {
+        let base_url = base_url(args).map_err(usage)?;
+        let key = read_key(args.api_key_file.as_deref()).map_err(usage)?;
+        let Key { secret, warning } = key;
+        warnings.extend(warning);
+        (base_url, secret)
     };
+    let (expand, opts) = (given(&args.expand), given(&args.opts));
+    for (option, values, known) in [
+        ("--expand", &expand, &KNOWN_EXPAND[..]),
+        ("--opts", &opts, &KNOWN_OPTS[..]),
+    ] {
+        warnings.extend(warnings_of_unknown(
+            args.origins.name(option),
+            values,
+            known,
+        ));
+    }
     let implied_rate = if sandbox.is_some() {
         Rate::Max
     } else {
         Rate::Learned
-    };
-    let given = |values: &[String]| {
-        values
-            .iter()
-            .filter(|value| !value.is_empty())
-            .cloned()
-            .collect()
     };
     let options = ExportOptions {
         ids,
@@ -153,8 +177,8 @@ fn export_options(
         fetch: FetchOptions {
             base_url,
             api_key,
-            expand: given(&args.expand),
-            opts: given(&args.opts),
+            expand,
+            opts,
             concurrency: args.concurrency.into(),
             plan: match args.plan {
                 PlanArg::Auto => Plan::Auto,
@@ -176,16 +200,15 @@ fn export_options(
             },
             ca_file: args.ca_file.clone(),
             proxy: sandbox.is_none(),
+            allow_http: args.allow_http,
         },
     };
-    Ok((options, skipped))
+    Ok((options, warnings))
 }
 
 /// The lists that the tasks are taken from, if they are.
 fn lists(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {
-    let conflict = |one: &str, other: &str| {
-        UsageError::CommandLine(format!("{one} cannot be used with {other}"))
-    };
+    let conflict = |one: &str, other: &str| UsageError::conflict(&args.origins, one, other);
     let kinds = [
         (ListKind::Project, "--project", &args.project),
         (ListKind::Batch, "--batch", &args.batch),
@@ -197,28 +220,35 @@ fn lists(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {
         completed_after: args.completed_after.clone(),
         completed_before: args.completed_before.clone(),
     };
+    let filters = [
+        ("--status", &filter.status),
+        ("--completed-after", &filter.completed_after),
+        ("--completed-before", &filter.completed_before),
+    ];
+    let first_filter = filters.iter().find(|(_, value)| value.is_some());
     let Some((kind, option, names)) = given.next() else {
-        return if filter.is_empty() {
-            Ok(Vec::new())
-        } else {
-            Err(UsageError::Missing(
-                "--project or --batch",
-                "--status, --completed-after and --completed-before choose among their tasks",
-            ))
-        };
+        return first_filter.map_or(Ok(Vec::new()), |(filter, _)| {
+            let filter = args.origins.name(filter);
+            Err(UsageError::CommandLine {
+                place: "command line",
+                reason: format!("{filter} needs --project or --batch"),
+                hint: format!("{filter} chooses among the tasks of a project or batch"),
+            })
+        });
     };
     if let Some((_, other, _)) = given.next() {
         return Err(conflict(option, other));
     }
     if !args.ids.is_empty() || !args.id.is_empty() {
-        return Err(conflict(option, "--ids"));
+        let other = if args.ids.is_empty() { "--id" } else { "--ids" };
+        return Err(conflict(option, other));
     }
-    if *kind == ListKind::Delivery && !filter.is_empty() {
-        let filters = "--status, --completed-after or --completed-before";
-        return Err(conflict(option, filters));
+    if let (ListKind::Delivery, Some((filter, _))) = (kind, first_filter) {
+        return Err(conflict(option, filter));
     }
     if names.iter().any(|name| name.trim().is_empty()) {
-        return Err(UsageError::CommandLine(format!("{option} is empty")));
+        let reason = format!("{} is empty", args.origins.name(option));
+        return Err(UsageError::command_line(reason));
     }
     let mut lists: Vec<ListSource> = Vec::new();
     for name in *names {
@@ -242,7 +272,7 @@ pub(super) struct Output {
 }
 
 /// Checks the options of the output.
-pub(super) fn output(args: &OutputArgs) -> Result<Output, Failure> {
+pub(super) fn output(args: &OutputArgs, origins: &Origins) -> Result<Output, Failure> {
     let usage = |error: UsageError| Box::new(error) as Failure;
     let out = args.out.clone().ok_or_else(|| {
         usage(UsageError::Missing(
@@ -253,8 +283,18 @@ pub(super) fn output(args: &OutputArgs) -> Result<Output, Failure> {
     if out.to_string_lossy().contains("://") {
         return Err(usage(UsageError::ObjectStore(out)));
     }
-    if let Some(unknown) = args.tables.iter().find(|name| tables::find(name).is_none()) {
-        return Err(usage(UsageError::Table(unknown.clone())));
+    let option = origins.name("--tables");
+    let tables = given(&args.tables);
+    if tables.is_empty() && !args.tables.is_empty() {
+        return Err(usage(UsageError::command_line(format!(
+            "{option} is empty"
+        ))));
+    }
+    if let Some(unknown) = tables.iter().find(|name| tables::find(name).is_none()) {
+        return Err(usage(UsageError::Table {
+            name: unknown.clone(),
+            option: Some(option.to_owned()),
+        }));
     }
     let format = match args.format {
         FormatArg::Parquet => Format::Parquet,
@@ -263,36 +303,46 @@ pub(super) fn output(args: &OutputArgs) -> Result<Output, Failure> {
     Ok(Output {
         out,
         format,
-        tables: args.tables.clone(),
+        tables,
     })
 }
 
-fn base_url(args: &ExportArgs) -> String {
-    let url = args
-        .base_url
-        .clone()
-        .or_else(|| std::env::var(URL_VARIABLE).ok());
-    url.filter(|url| !url.is_empty()).map_or_else(
-        || DEFAULT_BASE_URL.to_owned(),
-        |url| url.trim_end_matches('/').to_owned(),
-    )
+fn base_url(args: &ExportArgs) -> Result<String, UsageError> {
+    let from_variable = || {
+        std::env::var(URL_VARIABLE)
+            .ok()
+            .filter(|url| !url.is_empty())
+    };
+    let Some(url) = args.base_url.clone().or_else(from_variable) else {
+        return Ok(DEFAULT_BASE_URL.to_owned());
+    };
+    let url = url.trim().trim_end_matches('/');
+    if url.is_empty() {
+        return Err(UsageError::CommandLine {
+            place: "command line",
+            reason: format!("{} is empty", args.origins.name("--base-url")),
+            hint: format!("leave it out for {DEFAULT_BASE_URL}"),
+        });
+    }
+    Ok(url.to_owned())
 }
 
-fn read_key(file: Option<&Path>) -> Result<SecretString, UsageError> {
-    let (key, from) = match file {
-        Some(path) => {
-            let key = std::fs::read_to_string(path)
-                .map_err(|error| UsageError::Key(format!("`{}`: {error}", path.display())))?;
-            (key, format!("`{}`", path.display()))
-        }
-        None => match std::env::var(KEY_VARIABLE) {
-            Ok(key) => (key, KEY_VARIABLE.to_owned()),
-            Err(_) => return Err(UsageError::Key(format!("{KEY_VARIABLE} is not set"))),
-        },
-    };
-    let key = key.trim();
-    if key.is_empty() {
-        return Err(UsageError::Key(format!("{from} is empty")));
-    }
-    Ok(SecretString::from(key.to_owned()))
+/// Items of a list that are not empty: the others are what is left of a comma too many.
+fn given(items: &[String]) -> Vec<String> {
+    let given = items.iter().filter(|item| !item.is_empty());
+    given.cloned().collect()
+}
+
+/// A warning for each value that the API is not known to have. It is sent nevertheless: the API may have learned it.
+fn warnings_of_unknown(option: &str, values: &[String], known: &[&str]) -> Vec<String> {
+    let unknown = values
+        .iter()
+        .filter(|value| !known.contains(&value.as_str()));
+    unknown
+        .map(|value| {
+            let rest = format!("known are {}", known.join(", "));
+            let hint = did_you_mean(nearest_name(value, known.iter().copied()), &rest);
+            format!("`{value}` of {option} is not a known value: {hint}")
+        })
+        .collect()
 }

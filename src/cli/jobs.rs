@@ -16,6 +16,7 @@ use crate::error::{Exit, Explain};
 use crate::event::Events;
 use crate::export::{DryRun, Ended, ExportReport};
 use crate::output::{STATE_DIRECTORY, is_published_name};
+use crate::printable::printable_lines;
 
 /// Runs a job with a display beside it; writes a summary at every end.
 pub(super) fn run<T, E: Explain + 'static>(
@@ -243,7 +244,7 @@ pub(super) fn say(
     for_programs: impl FnOnce() -> (String, Value),
 ) {
     match args.log_format {
-        LogFormatArg::Text => write_stderr(text),
+        LogFormatArg::Text => write_stderr(&printable_lines(text)),
         LogFormatArg::Json => {
             let (message, fields) = for_programs();
             write_stderr(&json_line(event, &message, &fields));

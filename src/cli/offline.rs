@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::args::{FlattenArgs, VerifyArgs};
-use super::export::{Output, output, warn_of_skipped};
+use super::export::{Output, output, warn, warnings_of_skipped};
 use super::jobs::{run, say, tell_export, tell_stopped, with_summary, write_summary};
 use super::run::Failure;
 use super::summary;
@@ -29,7 +29,7 @@ pub(super) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
             out,
             format,
             tables,
-        } = output(&args.output)?;
+        } = output(&args.output, &args.origins)?;
         let read = (!args.ids.is_empty())
             .then(|| read_ids(&args.ids, &[], &args.list.id_column))
             .transpose()
@@ -51,7 +51,7 @@ pub(super) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
             &args.display,
             true,
             |events, stop| {
-                warn_of_skipped(&skipped, events);
+                warn(&warnings_of_skipped(&skipped), events);
                 flatten(&options, events, stop)
             },
             |ended, signals| match ended {

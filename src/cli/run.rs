@@ -3,24 +3,23 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use serde_json::json;
 use thiserror::Error;
 
-use super::args::{Cli, Command, DisplayArgs, ExportArgs, LogFormatArg, SandboxArgs};
+use super::args::{Command, LogFormatArg, SandboxArgs};
+use super::command_line::{Origins, log_format, print_completions, read_command_line, version};
 use super::display::{json_line, write_stderr};
 use super::export::run_export;
+use super::key::KEY_VARIABLE;
 use super::offline::{run_flatten, run_verify};
 use super::schema::print_schema;
 use super::signals::Signals;
+use super::suggest::{did_you_mean, nearest_name};
 use crate::error::{Exit, Explain};
+use crate::printable::printable;
 use crate::sandbox::limit::{Limit, LimitPlan};
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::tables::definition::TABLES;
-
-/// The environment variable of the key, which has a name of its own.
-pub(super) const KEY_VARIABLE: &str = "SCALE_API_KEY";
 
 /// What a person can get wrong on the command line, beyond what `clap` sees.
 #[derive(Debug, Error)]
@@ -29,18 +28,52 @@ pub(super) enum UsageError {
     Missing(&'static str, &'static str),
     #[error("could not start: the key must not stand on the command line")]
     KeyOnCommandLine,
-    #[error("could not read the API key: {0}")]
-    Key(String),
+    #[error("could not read the API key: {cause}")]
+    Key { cause: String, hint: Option<String> },
     #[error("could not use `{}` as the output directory: object stores cannot be written to yet", .0.display())]
     ObjectStore(PathBuf),
     #[error("could not write to standard output: {0}")]
     Stdout(std::io::Error),
-    #[error("could not read the command line: {0}")]
-    CommandLine(String),
-    #[error("could not find table `{0}`")]
-    Table(String),
+    #[error("could not read the {place}: {reason}")]
+    CommandLine {
+        /// The command line, or the environment.
+        place: &'static str,
+        reason: String,
+        hint: String,
+    },
+    #[error("could not find table `{name}`{}", of_option(option.as_deref()))]
+    Table {
+        name: String,
+        /// The option or variable that names it.
+        option: Option<String>,
+    },
     #[error("could not write the summary to `{}`: {cause}", path.display())]
     Summary { path: PathBuf, cause: String },
+}
+
+fn of_option(option: Option<&str>) -> String {
+    option.map_or_else(String::new, |option| format!(" of {option}"))
+}
+
+impl UsageError {
+    /// Something is wrong with the command line that the help explains.
+    pub(super) fn command_line(reason: String) -> Self {
+        Self::CommandLine {
+            place: "command line",
+            reason,
+            hint: "see scale-export --help".to_owned(),
+        }
+    }
+
+    /// Two options exclude each other.
+    pub(super) fn conflict(origins: &Origins, one: &str, other: &str) -> Self {
+        let reason = format!(
+            "{} cannot be used with {}",
+            origins.name(one),
+            origins.name(other)
+        );
+        Self::command_line(reason)
+    }
 }
 
 impl Explain for UsageError {
@@ -52,16 +85,17 @@ impl Explain for UsageError {
                     "everyone on this machine can read it there; set {KEY_VARIABLE} or use --api-key-file"
                 )
             }
-            Self::Key(_) => {
+            Self::Key { hint, .. } => hint.clone().unwrap_or_else(|| {
                 format!(
                     "set {KEY_VARIABLE} or use --api-key-file; --sandbox tries the tool without a key"
                 )
-            }
-            Self::Table(_) => {
+            }),
+            Self::Table { name, .. } => {
                 let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
-                format!("the tables are {}", names.join(", "))
+                let all = format!("the tables are {}", names.join(", "));
+                did_you_mean(nearest_name(name, names), &all)
             }
-            Self::CommandLine(_) => "see scale-export --help".to_owned(),
+            Self::CommandLine { hint, .. } => hint.clone(),
             Self::ObjectStore(_) => "give a directory, and copy it there".to_owned(),
             Self::Stdout(_) => "make space, or send it elsewhere".to_owned(),
             Self::Summary { .. } => "choose a file that can be written with --summary".to_owned(),
@@ -91,7 +125,7 @@ pub fn main() -> Exit {
     let cli = match read_command_line() {
         Ok(cli) => cli,
         Err(error) => {
-            print_error(error.as_ref(), LogFormatArg::Text);
+            print_error(error.as_ref(), log_format());
             return error.exit();
         }
     };
@@ -107,121 +141,15 @@ pub fn main() -> Exit {
         Some(Command::Schema(args)) => print_schema(&args),
         Some(Command::Sandbox(args)) => run_sandbox(*args),
         Some(Command::Completions { shell }) => {
-            let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "scale-export", &mut std::io::stdout());
+            print_completions(shell);
             Ok(Exit::Success)
         }
+        Some(Command::Version) => print(&version()).map(|()| Exit::Success),
     };
     done.unwrap_or_else(|error| {
         print_error(error.as_ref(), log_format);
         error.exit()
     })
-}
-
-/// Reads the command line. An option that stands there wins over the environment's word for its
-/// opposite.
-fn read_command_line() -> Result<Cli, Failure> {
-    let wrong = |error: &clap::Error| -> Failure {
-        let text = error.render().to_string();
-        let text = text.trim_start_matches("error: ");
-        let reason: Vec<&str> = text
-            .lines()
-            .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect();
-        Box::new(UsageError::CommandLine(reason.join(" ")))
-    };
-    let mut matches = match Cli::command().try_get_matches() {
-        Err(error) if !error.use_stderr() => error.exit(),
-        matches => matches.map_err(|error| wrong(&error))?,
-    };
-    let weak = ["fail_fast", "max_failures"].map(|name| is_weak(&matches, name));
-    let weak_ids = ["ids", "id"].map(|name| is_weak(&matches, name));
-    let weak_lists = ["project", "batch", "delivery"].map(|name| is_weak(&matches, name));
-    let deepest = matches.subcommand_matches(matches.subcommand_name().unwrap_or_default());
-    let deepest = deepest.unwrap_or(&matches);
-    // Only jobs have these options.
-    let has_display = deepest.try_contains_id("quiet").is_ok();
-    let weak_display = ["quiet", "verbose"].map(|name| has_display && is_weak(deepest, name));
-    let mut cli = Cli::from_arg_matches_mut(&mut matches).map_err(|error| wrong(&error))?;
-    let display = match &mut cli.command {
-        None => Some(&mut cli.export.display),
-        Some(Command::Verify(args)) => Some(&mut args.display),
-        Some(Command::Flatten(args)) => Some(&mut args.display),
-        Some(_) => None,
-    };
-    if let Some(display) = display {
-        settle(display, weak_display)?;
-    }
-    let export = &mut cli.export;
-    let [weak_fast, weak_max] = weak;
-    if export.fail_fast && export.max_failures.is_some() {
-        match (weak_fast, weak_max) {
-            (true, false) => export.fail_fast = false,
-            (false, true) => export.max_failures = None,
-            _ => return Err(conflict("--fail-fast", "--max-failures")),
-        }
-    }
-    settle_sources(export, weak_ids, weak_lists);
-    Ok(cli)
-}
-
-/// Where tasks come from on the command line wins over where they come from in the environment.
-fn settle_sources(args: &mut ExportArgs, weak_ids: [bool; 2], weak_lists: [bool; 3]) {
-    let ExportArgs {
-        ids,
-        id,
-        project,
-        batch,
-        delivery,
-        ..
-    } = args;
-    let [weak_file, weak_id] = weak_ids;
-    let [weak_project, weak_batch, weak_delivery] = weak_lists;
-    let has_strong = (!ids.is_empty() && !weak_file)
-        || (!id.is_empty() && !weak_id)
-        || (!project.is_empty() && !weak_project)
-        || (!batch.is_empty() && !weak_batch)
-        || (!delivery.is_empty() && !weak_delivery);
-    if !has_strong {
-        return;
-    }
-    if weak_file {
-        ids.clear();
-    }
-    for (names, is_weak) in [
-        (id, weak_id),
-        (project, weak_project),
-        (batch, weak_batch),
-        (delivery, weak_delivery),
-    ] {
-        if is_weak {
-            names.clear();
-        }
-    }
-}
-
-/// Does an option come from the environment?
-fn is_weak(matches: &ArgMatches, name: &str) -> bool {
-    matches.value_source(name) == Some(ValueSource::EnvVariable)
-}
-
-/// Of two opposites, the one on the command line wins.
-fn settle(display: &mut DisplayArgs, [weak_quiet, weak_verbose]: [bool; 2]) -> Result<(), Failure> {
-    if display.quiet && display.verbose {
-        match (weak_quiet, weak_verbose) {
-            (true, false) => display.quiet = false,
-            (false, true) => display.verbose = false,
-            _ => return Err(conflict("--quiet", "--verbose")),
-        }
-    }
-    Ok(())
-}
-
-fn conflict(one: &str, other: &str) -> Failure {
-    let reason = format!("{one} cannot be used with {other}");
-    Box::new(UsageError::CommandLine(reason))
 }
 
 /// Says what went wrong.
@@ -232,9 +160,9 @@ pub(super) fn print_error(error: &dyn Explain, log_format: LogFormatArg) {
         write_stderr(&json_line("error", &error.to_string(), &fields));
         return;
     }
-    write_stderr(&format!("error: {error}"));
+    write_stderr(&printable(&format!("error: {error}")));
     if let Some(hint) = hint {
-        write_stderr(&format!("hint: {hint}"));
+        write_stderr(&printable(&format!("hint: {hint}")));
     }
 }
 
@@ -287,7 +215,7 @@ fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
     let signals = Signals::watch();
     write_stderr(&format!(
         "the sandbox is up; try it from another terminal:\n  {KEY_VARIABLE}={} scale-export --base-url {} --id task_1 --id task_2 --out dir/\nCtrl-C ends it",
-        sandbox.key(),
+        printable(sandbox.key()),
         sandbox.base_url()
     ));
     signals.wait();

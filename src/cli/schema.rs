@@ -58,10 +58,10 @@ fn fail<T>(error: SchemaError) -> Result<T, Failure> {
 pub(super) fn print_schema(args: &SchemaArgs) -> Result<Exit, Failure> {
     let wanted: Vec<&TableInfo> = match &args.table {
         Some(name) => {
-            vec![
-                tables::find(name)
-                    .ok_or_else(|| Box::new(UsageError::Table(name.clone())) as Failure)?,
-            ]
+            vec![tables::find(name).ok_or_else(|| {
+                let name = name.clone();
+                Box::new(UsageError::Table { name, option: None }) as Failure
+            })?]
         }
         None => TABLES.iter().collect(),
     };

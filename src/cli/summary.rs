@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::values::rate_text;
 use crate::event::bytes_text as bytes;
 use crate::export::{DryRun, ExportReport, Kept};
 use crate::fetch::pace::Learned;
+use crate::printable::printable;
 use crate::verify::VerifyReport;
 
 /// Share of answers that are 429 past which a fixed rate is worth a word.
@@ -33,12 +35,18 @@ pub(super) fn first_line(report: &ExportReport, out: &Path, elapsed: Duration) -
     )
 }
 
+/// Lines for people, each of which stays one.
+fn one_a_line(lines: &[String]) -> String {
+    let lines: Vec<String> = lines.iter().map(|line| printable(line)).collect();
+    lines.join("\n")
+}
+
 /// The summary as text.
 pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
     let mut lines = vec![first_line(report, out, elapsed)];
     if report.unchanged {
         lines.push("hint: --refresh all fetches them again".to_owned());
-        return lines.join("\n");
+        return one_a_line(&lines);
     }
     let name_width = report
         .rows
@@ -132,7 +140,7 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
             .into_iter()
             .map(|hint| format!("hint: {hint}")),
     );
-    lines.join("\n")
+    one_a_line(&lines)
 }
 
 /// The summary as JSON.
@@ -195,10 +203,13 @@ fn pace(learned: &Learned) -> String {
     } = learned;
     match (in_flight, is_limit) {
         (Some(in_flight), _) => {
-            format!("the API takes {in_flight:.0} requests at a time, {rate:.1} a second")
+            format!(
+                "the API takes {in_flight:.0} requests at a time, {}",
+                rate_text(*rate)
+            )
         }
-        (None, true) => format!("the API takes {rate:.1} requests a second"),
-        (None, false) => format!("the API took all of up to {rate:.1} requests a second"),
+        (None, true) => format!("the API takes {}", rate_text(*rate)),
+        (None, false) => format!("the API took all of up to {}", rate_text(*rate)),
     }
 }
 
@@ -271,7 +282,7 @@ pub(super) fn dry_run_text(plan: &DryRun) -> String {
             } else {
                 format!("{least} {seconds:.0} s")
             };
-            format!("time: {seconds} at {rate:.1} requests a second")
+            format!("time: {seconds} at {}", rate_text(rate))
         }
         _ => "time: not known, as no rate has been learned yet".to_owned(),
     });
@@ -290,7 +301,7 @@ pub(super) fn dry_run_text(plan: &DryRun) -> String {
             "{asked} requests were made to find this out; nothing was written"
         ));
     }
-    lines.join("\n")
+    one_a_line(&lines)
 }
 
 /// What a run that was stopped leaves, in one line.
@@ -341,7 +352,7 @@ pub(super) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
         1 => format!("{directory} is not as it should be: 1 finding ({read})"),
         count => format!("{directory} is not as it should be: {count} findings ({read})"),
     });
-    lines.join("\n")
+    one_a_line(&lines)
 }
 
 /// A proof as JSON.
@@ -398,7 +409,7 @@ mod tests {
           tasks      3 rows
           messages  12 rows
         9 requests, 4 retries, 2 rate-limited (22.2 %), 5.0 MB received
-        the API takes 98.5 requests a second
+        the API takes 98.5 requests per second
         1 tasks were here from an earlier run
         6 tasks are not listed any more and not in the tables; their raw responses are kept until --prune
         2 failed: 1 not_found, 1 timeout (see failures.jsonl)

@@ -1,5 +1,7 @@
 //! Values of options: durations, sizes, rates, shares. Pure.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::fetch::{MaxFailures, Rate};
@@ -7,6 +9,61 @@ use crate::sandbox::limit::{OtherClient, Span};
 
 /// The largest body that may be asked for: a text column of a batch holds 2 GiB.
 const MAX_BODY_LIMIT: u64 = 1 << 30;
+
+/// The smallest: no response with a task is shorter, and a bare number is mostly a forgotten unit.
+const MIN_MAX_BODY: u64 = 1 << 10;
+
+/// An item of a comma-separated list, without the white space around it.
+#[expect(clippy::unnecessary_wraps, reason = "the parser of an option may fail")]
+pub(super) fn item(text: &str) -> Result<String, String> {
+    Ok(text.trim().to_owned())
+}
+
+/// A whole number within a range; `what` says of what.
+pub(super) fn whole<T: TryFrom<u64>>(
+    what: &'static str,
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| match (range.start(), range.end()) {
+                (start, &u64::MAX) => expected_number(what, &format_args!("of at least {start}")),
+                (start, end) => expected_number(what, &format_args!("from {start} to {end}")),
+            })
+    }
+}
+
+fn expected_number(what: &str, range: &dyn Display) -> String {
+    format!("expected a {what} {range}")
+}
+
+/// `1`, `true`, `yes`, `on` and their opposites, in any case.
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "1" | "t" | "true" | "y" | "yes" | "on" => Ok(true),
+        "0" | "f" | "false" | "n" | "no" | "off" => Ok(false),
+        _ => Err("expected 1, true, yes or on, or 0, false, no or off".to_owned()),
+    }
+}
+
+/// `100`, `0.5`: requests per second of a sandbox.
+pub(super) fn requests_per_second(text: &str) -> Result<f64, String> {
+    positive(text).ok_or_else(|| "expected requests per second above 0, like 100 or 0.5".to_owned())
+}
+
+/// `20`: requests that may come at once.
+pub(super) fn burst(text: &str) -> Result<f64, String> {
+    positive(text)
+        .filter(|requests| *requests >= 1.0)
+        .ok_or_else(|| "expected a number of requests of at least 1, like 20".to_owned())
+}
+
+fn positive(text: &str) -> Option<f64> {
+    let number = text.parse().ok();
+    number.filter(|number: &f64| *number > 0.0 && number.is_finite())
+}
 
 fn split_unit(text: &str) -> Option<(f64, &str)> {
     let end = text
@@ -29,7 +86,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     split_unit(text)
         .and_then(|(number, unit)| Duration::try_from_secs_f64(number * scale(unit)?).ok())
         .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "expected a duration like 500ms, 60s, 2m or 1h".to_owned())
+        .ok_or_else(|| "expected a duration above 0 like 500ms, 60s, 2m or 1h".to_owned())
 }
 
 /// `256MiB`, `1GB`, `4096`.
@@ -49,8 +106,8 @@ pub(super) fn body_size(text: &str) -> Result<u64, String> {
         .unwrap_or(text.len());
     text.split_at_checked(end)
         .and_then(|(number, unit)| number.parse::<u64>().ok()?.checked_mul(scale(unit.trim())?))
-        .filter(|bytes| (1..=MAX_BODY_LIMIT).contains(bytes))
-        .ok_or_else(|| "expected a size like 256MiB, from 1 byte to 1GiB".to_owned())
+        .filter(|bytes| (MIN_MAX_BODY..=MAX_BODY_LIMIT).contains(bytes))
+        .ok_or_else(|| "expected a size like 256MiB, from 1KiB to 1GiB".to_owned())
 }
 
 /// `50`, `600/m`, `0.5/s`, `max`.
@@ -70,7 +127,34 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
     if (1.0 / 86_400.0..=1e6).contains(&rate) {
         Ok(Rate::Limit(rate))
     } else {
-        Err("expected requests a second like 50, a rate like 600/m, or max".to_owned())
+        Err(
+            "expected requests per second above 0 like 50, a rate like 600/m or 5/h, or max"
+                .to_owned(),
+        )
+    }
+}
+
+/// A rate with the unit in which it has a digit before the point: `98.5 requests per second`.
+pub(super) fn rate_text(per_second: f64) -> String {
+    let (rate, unit) = rate_and_unit(per_second);
+    format!("{rate:.1} requests per {unit}")
+}
+
+/// The same, short: `98.5/s`, `5.0/h`.
+pub(super) fn short_rate_text(per_second: f64) -> String {
+    let (rate, unit) = rate_and_unit(per_second);
+    format!("{rate:.1}/{}", unit.get(..1).unwrap_or_default())
+}
+
+fn rate_and_unit(per_second: f64) -> (f64, &'static str) {
+    let per_minute = per_second * 60.0;
+    // What a tenth per second is rounded to says too little.
+    if per_second >= 1.0 {
+        (per_second, "second")
+    } else if per_minute >= 1.0 {
+        (per_minute, "minute")
+    } else {
+        (per_minute * 60.0, "hour")
     }
 }
 
@@ -90,11 +174,8 @@ pub(super) fn limit_change(text: &str) -> Result<(Duration, f64), String> {
     let (time, factor) = text
         .split_once('=')
         .ok_or("expected TIME=FACTOR, like 30s=0.5")?;
-    let factor = factor
-        .parse()
-        .ok()
-        .filter(|factor: &f64| *factor > 0.0 && factor.is_finite());
-    Ok((duration(time)?, factor.ok_or("expected a factor above 0")?))
+    let factor = positive(factor).ok_or("expected a factor above 0, like 30s=0.5")?;
+    Ok((duration(time)?, factor))
 }
 
 /// `20s-50s`.
@@ -102,15 +183,18 @@ pub(super) fn span(text: &str) -> Result<Span, String> {
     let (from, until) = text
         .split_once('-')
         .ok_or("expected FROM-UNTIL, like 20s-50s")?;
-    let from = match from {
-        "0" | "0s" => Duration::ZERO,
-        from => duration(from)?,
+    let time = |text: &str| match text.trim() {
+        "0" | "0s" => Ok(Duration::ZERO),
+        text if text.ends_with(|last: char| last.is_ascii_digit()) => {
+            Err("expected times with their units, like 20s-50s")
+        }
+        text => duration(text).map_err(|_| "expected FROM-UNTIL, like 20s-50s"),
     };
-    let until = duration(until)?;
+    let (from, until) = (time(from)?, time(until)?);
     if from < until {
         Ok(Span { from, until })
     } else {
-        Err("expected a time that ends after it begins".to_owned())
+        Err("expected a time that ends after it begins, like 20s-50s".to_owned())
     }
 }
 
@@ -119,12 +203,8 @@ pub(super) fn other_client(text: &str) -> Result<OtherClient, String> {
     let (rate, time) = text
         .split_once('@')
         .ok_or("expected N@FROM-UNTIL, like 50@20s-40s")?;
-    let rate = rate
-        .parse()
-        .ok()
-        .filter(|rate: &f64| *rate > 0.0 && rate.is_finite());
     Ok(OtherClient {
-        rate: rate.ok_or("expected requests a second above 0")?,
+        rate: requests_per_second(rate)?,
         span: span(time)?,
     })
 }
@@ -140,7 +220,9 @@ pub(super) fn max_failures(text: &str) -> Result<MaxFailures, String> {
             .map(MaxFailures::Percent),
         None => text.parse().ok().map(MaxFailures::Count),
     };
-    parsed.ok_or_else(|| "expected a number like 10 or a share like 5%".to_owned())
+    parsed.ok_or_else(|| {
+        "expected a number of tasks like 10, or a share from 0% to 100% like 5%".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -162,7 +244,18 @@ mod tests {
         assert_eq!(body_size("256MiB"), Ok(256 << 20));
         assert_eq!(body_size("1 GiB"), Ok(1 << 30));
         assert_eq!(body_size("5kb"), Ok(5_000));
-        for bad in ["", "0", "2GiB", "-1", "1.5M", "99999999999999999999", "1TB"] {
+        assert_eq!(body_size("1KiB"), Ok(1 << 10));
+        for bad in [
+            "",
+            "0",
+            "5",
+            "1023",
+            "2GiB",
+            "-1",
+            "1.5M",
+            "99999999999999999999",
+            "1TB",
+        ] {
             assert!(body_size(bad).is_err(), "{bad}");
         }
     }
@@ -175,6 +268,39 @@ mod tests {
         for bad in ["", "0", "-1", "1/d", "inf", "NaN", "1e9"] {
             assert!(rate(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn rates_are_shown_with_a_unit_that_fits() {
+        for (rate, text, short) in [
+            (98.54, "98.5 requests per second", "98.5/s"),
+            (0.1, "6.0 requests per minute", "6.0/m"),
+            (5.0 / 3_600.0, "5.0 requests per hour", "5.0/h"),
+        ] {
+            assert_eq!(rate_text(rate), text);
+            assert_eq!(short_rate_text(rate), short);
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        let requests = whole::<u16>("number of requests", 1..=1024);
+        assert_eq!(requests("32"), Ok(32));
+        let expected = "expected a number of requests from 1 to 1024";
+        for bad in ["", "0", "-1", "many", "1025", "1.5", "99999999999999999999"] {
+            assert_eq!(requests(bad).unwrap_err(), expected, "{bad}");
+        }
+        assert_eq!(
+            whole::<u64>("number of tasks", 1..=u64::MAX)("0").unwrap_err(),
+            "expected a number of tasks of at least 1"
+        );
+        for bad in ["", "0", "-1", "inf", "NaN", "x"] {
+            assert!(
+                requests_per_second(bad).is_err() && burst(bad).is_err(),
+                "{bad}"
+            );
+        }
+        assert!(burst("0.5").is_err());
     }
 
     #[test]
@@ -213,7 +339,7 @@ mod tests {
         for bad in ["", "30s", "30s=0", "x=2"] {
             assert!(limit_change(bad).is_err(), "{bad}");
         }
-        for bad in ["", "5s", "5s-5s", "5s-1s"] {
+        for bad in ["", "5s", "5s-5s", "5s-1s", "20-50", "20s-50"] {
             assert!(span(bad).is_err(), "{bad}");
         }
         for bad in ["", "50", "0@1s-2s", "x@1s-2s"] {

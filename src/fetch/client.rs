@@ -14,6 +14,7 @@ use super::encoding::{Body, DecodeError};
 use super::headers::quotas;
 use super::list::{PageRequest, encode};
 use super::pace::{Learned, Quota};
+use super::proxy::is_loopback;
 use super::retry::{Distrust, Trouble, retry_after};
 use super::tunnel::diagnose;
 use super::words::{self, MAX_ERROR_BODY};
@@ -58,6 +59,14 @@ impl TaskClient {
     /// Checks the base URL, the key and the certificates; nothing is asked yet.
     pub fn new(options: &FetchOptions) -> Result<Self, FetchError> {
         let url = checked_url(&options.base_url)?;
+        if url.scheme() == "http"
+            && !is_loopback(url.host_str().unwrap_or_default())
+            && !options.allow_http
+        {
+            return Err(FetchError::PlainHttp {
+                url: showable(&options.base_url),
+            });
+        }
         let connections = Connections::new(&url, options)?;
         let repeated = |key: &'static str, values: &[String]| -> String {
             values
@@ -447,6 +456,29 @@ mod tests {
         ] {
             let error = url(bad).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_is_this_machine() {
+        for (url, is_local) in [
+            ("http://127.0.0.1:1", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]:8080/a", true),
+            ("http://[::ffff:127.0.0.1]", true),
+            ("http://localhost:1", true),
+            ("http://LOCALHOST./", true),
+            ("http://api.localhost", true),
+            ("http://2130706433", true),
+            ("http://0.0.0.0", false),
+            ("http://api.scale.com", false),
+            ("http://localhost.example", false),
+            ("http://notlocalhost", false),
+            ("http://10.0.0.1", false),
+            ("http://[fe80::1]", false),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(is_loopback(url.host_str().unwrap()), is_local, "{url}");
         }
     }
 

@@ -70,6 +70,12 @@ pub enum FetchError {
         /// Why.
         cause: String,
     },
+    /// The key would be sent in the clear.
+    #[error("could not use the base URL `{url}`: it would send the API key without encryption")]
+    PlainHttp {
+        /// As given.
+        url: String,
+    },
     /// The certificates could not be read.
     #[error("could not read certificates from `{}`: {cause}", path.display())]
     CaFile {
@@ -160,6 +166,9 @@ impl Explain for FetchError {
             }
             Self::BadKey => "look for spaces or line breaks inside the key".into(),
             Self::BadUrl { .. } => "give a URL like https://api.scale.com".into(),
+            Self::PlainHttp { .. } => {
+                "use https://, or --allow-http to let everyone on the way to the server read the key".into()
+            }
             Self::CaFile { .. } => "give a PEM file with one certificate or more".into(),
             Self::BadProxy { variable, .. } => format!(
                 "set {variable} to a URL like http://host:port or socks5://host:port, or add the API's host to NO_PROXY"
@@ -179,6 +188,7 @@ impl Explain for FetchError {
             Self::NoSuchList { .. }
             | Self::BadKey
             | Self::BadUrl { .. }
+            | Self::PlainHttp { .. }
             | Self::CaFile { .. }
             | Self::BadProxy { .. }
             | Self::NoCertificates => Exit::Usage,

@@ -109,6 +109,8 @@ pub struct FetchOptions {
     pub ca_file: Option<PathBuf>,
     /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.
     pub proxy: bool,
+    /// Whether the key may be sent over `http://` to a host other than loopback.
+    pub allow_http: bool,
 }
 
 /// A result on its way to whoever keeps it. Until that is done its request counts as in flight, so that a

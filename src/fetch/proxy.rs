@@ -136,7 +136,8 @@ pub(super) fn proxy_for(
     Proxy::parse(name, &value).map(Some)
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host is this machine, so that nothing that is sent there leaves it.
+pub(super) fn is_loopback(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let is_local = address(&host).is_some_and(|address| address.to_canonical().is_loopback());
     is_local || host == "localhost" || host.ends_with(".localhost")

@@ -1,6 +1,9 @@
 //! The server's words, made fit to be shown: short, printable, without secrets. Pure.
 //! Depends on `serde_json`.
 
+use crate::printable::is_invisible;
+use crate::redaction::without_key;
+
 /// Characters of a message.
 const MAX_CHARS: usize = 200;
 
@@ -52,7 +55,7 @@ fn page_title(text: &str) -> Option<String> {
 /// One line without control characters and without the secret.
 pub(super) fn printable(text: &str, secret: &str) -> String {
     // What cannot be seen goes first: it must not hide the secret from what looks for it.
-    let seen: String = text.chars().filter(|c| !is_unseen(*c)).collect();
+    let seen: String = text.chars().filter(|c| !is_invisible(*c)).collect();
     let words: Vec<&str> = seen
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
@@ -64,11 +67,14 @@ pub(super) fn printable(text: &str, secret: &str) -> String {
     }
 }
 
-/// Replaces a secret, in whatever case it stands there.
+/// Replaces a secret, in whatever case or spelling it stands there.
 fn redact(text: &str, secret: &str) -> String {
     if secret.is_empty() {
         return text.to_owned();
     }
+    let spelled = without_key(text.as_bytes(), secret);
+    let spelled = spelled.map(|text| String::from_utf8_lossy(&text).into_owned());
+    let text = spelled.as_deref().unwrap_or(text);
     // Lower-casing ASCII moves no byte.
     let lower = text.to_ascii_lowercase();
     let mut out = String::new();
@@ -79,14 +85,6 @@ fn redact(text: &str, secret: &str) -> String {
         kept = at + found.len();
     }
     out + text.get(kept..).unwrap_or_default()
-}
-
-/// Characters that cannot be seen, but turn or hide those around them on a terminal.
-fn is_unseen(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-    )
 }
 
 #[cfg(test)]
@@ -121,6 +119,10 @@ mod tests {
         assert_eq!(
             said(r#"{"error":"bad key live_key\u0007, LIVE_Key, live\u200b_key"}"#),
             "status 500: bad key [redacted] , [redacted], [redacted]"
+        );
+        assert_eq!(
+            said(r"no live\u005fkey or live\\u005Fkey here"),
+            "status 500: no [redacted] or [redacted] here"
         );
         assert_eq!(
             said(&"x".repeat(5_000)).chars().count(),

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::column::is_same_name;
-use super::shown::{is_invisible, shown};
+use super::shown::shown;
+use crate::printable::is_invisible;
 
 /// Names of a column of IDs, beside the one that the command line names.
 const HEADERS: [&str; 6] = ["task_id", "task_ids", "task", "tasks", "id", "ids"];

@@ -465,7 +465,7 @@ fn mistakes_are_explained() {
         ),
         (
             vec!["--id", "task_1", "--out", &out, "--rate", "fast"],
-            "expected requests a second",
+            "expected requests per second",
         ),
     ] {
         let output = program().args(&arguments).output().unwrap();

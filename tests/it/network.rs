@@ -163,7 +163,7 @@ fn a_proxy_is_used_unless_the_host_is_left_out() {
     let base = tempfile::tempdir().unwrap();
     let proxy = Server::start(task_answer);
     let proxy_url = format!("http://{}", proxy.address);
-    let output = command(base.path(), "http://api.invalid", &[])
+    let output = command(base.path(), "http://api.invalid", &["--allow-http"])
         .env("HTTP_PROXY", &proxy_url)
         .output()
         .unwrap();
@@ -176,7 +176,7 @@ fn a_proxy_is_used_unless_the_host_is_left_out() {
     let output = command(
         base.path(),
         "http://api.invalid",
-        &["--refresh", "all", "--retry-timeout", "1s"],
+        &["--allow-http", "--refresh", "all", "--retry-timeout", "1s"],
     )
     .env("HTTP_PROXY", &proxy_url)
     .env("NO_PROXY", "api.invalid")

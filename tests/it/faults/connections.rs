@@ -36,7 +36,8 @@ fn give_up(url: &str, says: &[&str]) -> u64 {
 fn give_up_with(url: &str, variable: Option<(&str, &str)>, says: &[&str]) -> u64 {
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
-    let output = command(url, &out, &ids()[..1], &["--retry-timeout", "1s"])
+    let options = ["--allow-http", "--retry-timeout", "1s"];
+    let output = command(url, &out, &ids()[..1], &options)
         .envs(variable)
         .output()
         .unwrap();

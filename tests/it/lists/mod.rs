@@ -137,7 +137,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     for (options, reason) in [
         (
             vec!["--batch", "b1", "--id", "x"],
-            "--batch cannot be used with --ids",
+            "--batch cannot be used with --id",
         ),
         (
             vec!["--batch", "b1", "--project", "p"],
@@ -145,7 +145,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
         ),
         (
             vec!["--status", "completed"],
-            "--project or --batch is missing",
+            "--status needs --project or --batch",
         ),
         (
             vec!["--delivery", "d", "--status", "x"],

@@ -1,0 +1,23 @@
+//! Keeps the memory of this process, which holds the API key, out of core dumps.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The largest core file, in bytes. On Linux 1 is smaller than any core and also stops the programs that cores are piped to,
+/// which a limit of 0 does not stop: see core(5) and `do_coredump` of the kernel.
+const MAX_CORE_BYTES: u64 = if cfg!(target_os = "linux") { 1 } else { 0 };
+
+/// Lets a crash write no core dump, for the rest of this process. Without permission to do that, the run goes on as it is.
+pub(super) fn forbid() {
+    let before = getrlimit(Resource::Core);
+    // A limit may only be lowered.
+    let limit = before
+        .maximum
+        .map_or(MAX_CORE_BYTES, |most| most.min(MAX_CORE_BYTES));
+    let _ = setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(limit),
+            maximum: Some(limit),
+        },
+    );
+}

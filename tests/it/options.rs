@@ -1,0 +1,380 @@
+//! Options: what is wrong with them is named, and what they mean does not depend on spaces or empty variables.
+
+use std::fs;
+use std::process::Output;
+
+use scale_export::sandbox::SandboxConfig;
+use serde_json::Value;
+
+use crate::support::server::{Server, task_answer};
+use crate::support::{KEY, manifest, program, sandbox};
+
+fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    program()
+        .envs(variables.iter().copied())
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn an_error_names_the_option_its_value_and_what_it_takes() {
+    for (arguments, reason, hint) in [
+        (
+            &["--timeout", "-5s"][..],
+            "invalid value `-5s` for --timeout: expected a duration above 0 like 500ms",
+            "",
+        ),
+        (
+            &["--timeout", "0"],
+            "invalid value `0` for --timeout: expected a duration above 0",
+            "",
+        ),
+        (&["--timeout", "--out", "d"], "--timeout needs a value", ""),
+        (
+            &["--concurrency", "many"],
+            "invalid value `many` for --concurrency: expected a number of requests from 1 to 1024",
+            "",
+        ),
+        (
+            &["--concurrency", "0"],
+            "invalid value `0` for --concurrency: expected a number",
+            "",
+        ),
+        (
+            &["--max-retries", "-1"],
+            "invalid value `-1` for --max-retries: expected a number of retries",
+            "",
+        ),
+        (
+            &["--max-body", "5"],
+            "invalid value `5` for --max-body: expected a size like 256MiB, from 1KiB to 1GiB",
+            "",
+        ),
+        (
+            &["--rate", "-1"],
+            "invalid value `-1` for --rate: expected requests per second above 0",
+            "",
+        ),
+        (
+            &["--max-failures", "-1%"],
+            "invalid value `-1%` for --max-failures: expected a number of tasks",
+            "",
+        ),
+        (
+            &["sandbox", "--rate-limit", "0"],
+            "invalid value `0` for --rate-limit: expected requests per second above 0",
+            "",
+        ),
+        (
+            &["sandbox", "--outage", "20-50"],
+            "invalid value `20-50` for --outage: expected times with their units",
+            "",
+        ),
+        (
+            &["sandbox", "--port", "70000"],
+            "invalid value `70000` for --port: expected a port from 0 to 65535",
+            "",
+        ),
+        (
+            &["--format", "parqet"],
+            "invalid value `parqet` for --format: expected parquet or csv",
+            "did you mean `parquet`?",
+        ),
+        (
+            &["--id-file", "x"],
+            "unknown option `--id-file`",
+            "did you mean `--ids`?",
+        ),
+        (
+            &["--output", "x"],
+            "unknown option `--output`",
+            "did you mean `--out`?",
+        ),
+        (
+            &["--tiemout", "5s"],
+            "unknown option `--tiemout`",
+            "did you mean `--timeout`?",
+        ),
+        (
+            &["--wibble"],
+            "unknown option `--wibble`",
+            "see scale-export --help",
+        ),
+        (
+            &["verfy", "x"],
+            "unknown command `verfy`",
+            "did you mean `verify`?",
+        ),
+        (&["verify", "x", "y"], "unexpected argument `y`", ""),
+        (
+            &["--ids", "x", "verify", "y"],
+            "the command `verify` does not come first",
+            "scale-export verify",
+        ),
+        (
+            &["--tables", "messages", "annotations"],
+            "unexpected argument `annotations`",
+            "separate values with commas: --tables messages,annotations",
+        ),
+        (
+            &["--tables", "messages,", "annotations"],
+            "unexpected argument `annotations`",
+            "separate values with commas: --tables messages,annotations",
+        ),
+        (
+            &["--id", "a", "--out", "d", "--tables", "messages,anotations"],
+            "could not find table `anotations` of --tables",
+            "did you mean `annotations`?",
+        ),
+        (
+            &["--id", "a", "--out", "d", "--tables", ","],
+            "--tables is empty",
+            "",
+        ),
+        (
+            &["--id", "a", "--out", "d", "--status", "completed"],
+            "--status needs --project or --batch",
+            "",
+        ),
+        (
+            &["--id", "a", "--batch", "b"],
+            "--batch cannot be used with --id",
+            "",
+        ),
+        (
+            &["schema", "mesages"],
+            "could not find table `mesages`",
+            "did you mean `messages`?",
+        ),
+    ] {
+        let output = run(&[("SCALE_API_KEY", KEY)], arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let (error, advice) = said.split_once("\nhint: ").unwrap();
+        assert!(
+            error.starts_with("error: could not ") && error.contains(reason),
+            "{said}"
+        );
+        assert!(advice.contains(hint), "{said}");
+    }
+}
+
+#[test]
+fn an_error_about_a_variable_names_the_variable() {
+    for (variables, arguments, reason) in [
+        (
+            &[("SCALE_EXPORT_RATE", "x")][..],
+            &["--id", "a"][..],
+            "could not read the environment: invalid value `x` for SCALE_EXPORT_RATE: expected",
+        ),
+        (
+            &[("SCALE_EXPORT_CONCURRENCY", "0")],
+            &["schema"],
+            "invalid value `0` for SCALE_EXPORT_CONCURRENCY: expected",
+        ),
+        (
+            &[("SCALE_EXPORT_QUIET", "maybe")],
+            &["verify", "d"],
+            "invalid value `maybe` for SCALE_EXPORT_QUIET: expected 1, true",
+        ),
+        (
+            &[("SCALE_EXPORT_TABLES", "tsks")],
+            &["--id", "a", "--out", "d"],
+            "could not find table `tsks` of SCALE_EXPORT_TABLES",
+        ),
+        (
+            &[("SCALE_EXPORT_TABLES", "tsks")],
+            &["flatten", "d", "--out", "d"],
+            "could not find table `tsks` of SCALE_EXPORT_TABLES",
+        ),
+        (
+            &[("SCALE_EXPORT_IDS", "a"), ("SCALE_EXPORT_BATCH", "b")],
+            &["--out", "d"],
+            "SCALE_EXPORT_BATCH cannot be used with SCALE_EXPORT_IDS",
+        ),
+        (
+            &[("SCALE_EXPORT_QUIET", "1"), ("SCALE_EXPORT_VERBOSE", "1")],
+            &["verify", "d"],
+            "SCALE_EXPORT_QUIET cannot be used with SCALE_EXPORT_VERBOSE",
+        ),
+        (
+            &[
+                ("SCALE_EXPORT_FAIL_FAST", "1"),
+                ("SCALE_EXPORT_MAX_FAILURES", "1"),
+            ],
+            &["--id", "a"],
+            "SCALE_EXPORT_FAIL_FAST cannot be used with SCALE_EXPORT_MAX_FAILURES",
+        ),
+        (
+            &[("SCALE_EXPORT_STATUS", "s")],
+            &["--id", "a", "--out", "d"],
+            "SCALE_EXPORT_STATUS needs --project or --batch",
+        ),
+        // The command line wins: the error is about what stands there.
+        (
+            &[("SCALE_EXPORT_RATE", "x")],
+            &["--id", "a", "--rate", "y"],
+            "could not read the command line: invalid value `y` for --rate: expected",
+        ),
+    ] {
+        let output = run(variables, arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let base = tempfile::tempdir().unwrap();
+    let help = run(&[], &["--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let names: Vec<&str> = help
+        .split("[env: ")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('=').map(|(name, _)| name))
+        .collect();
+    assert!(names.len() > 30, "{names:?}");
+    let server = sandbox(SandboxConfig::default());
+    let out = base.path().join("out");
+    let output = program()
+        .envs(names.iter().map(|name| (name, "")))
+        .env("SCALE_API_URL", "")
+        .env("SCALE_API_KEY", KEY)
+        .args([
+            "--base-url",
+            &server.base_url(),
+            "--id",
+            "task_1",
+            "--plan",
+            "ids",
+            "--out",
+        ])
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let opts = &manifest(&out)["options"]["opts"];
+    assert_eq!(opts.as_array().unwrap().len(), 3, "{opts}");
+    // On the command line an empty value is one.
+    let none = base.path().join("none");
+    let arguments = [
+        "--sandbox",
+        "--id",
+        "task_1",
+        "--opts",
+        "",
+        "--out",
+        none.to_str().unwrap(),
+    ];
+    assert!(run(&[], &arguments).status.success());
+    assert_eq!(manifest(&none)["options"]["opts"], serde_json::json!([]));
+    let output = run(
+        &[("SCALE_API_KEY", KEY)],
+        &["--id", "a", "--out", "d", "--base-url", ""],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("--base-url is empty"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_space_after_a_comma_drops_nothing_and_unknown_values_warn() {
+    let base = tempfile::tempdir().unwrap();
+    let server = Server::start(task_answer);
+    let out = base.path().join("out");
+    let output = program()
+        .env("SCALE_API_KEY", KEY)
+        .args([
+            "--base-url",
+            &format!("http://{}", server.address),
+            "--id",
+            "task_1",
+        ])
+        .args([
+            "--opts",
+            "attachment_details, annotation_detials",
+            "--expand",
+            " project ,batch,",
+        ])
+        .args(["--tables", "tasks, messages", "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    let options = &manifest(&out)["options"];
+    assert_eq!(
+        options["opts"],
+        serde_json::json!(["attachment_details", "annotation_detials"])
+    );
+    assert_eq!(options["expand"], serde_json::json!(["project", "batch"]));
+    assert!(out.join("messages.parquet").exists());
+    let warning = "warning: `annotation_detials` of --opts is not a known value: did you mean `annotation_details`?";
+    assert!(
+        said.contains(warning) && said.matches("warning: ").count() == 1,
+        "{said}"
+    );
+}
+
+#[test]
+fn under_json_logs_an_option_error_is_a_json_line() {
+    for (variables, arguments) in [
+        (&[][..], &["--log-format", "json", "--timeout", "x"][..]),
+        (&[], &["--log-format=json", "--wibble"]),
+        (&[("SCALE_EXPORT_LOG_FORMAT", "json")], &["verify"]),
+        (
+            &[
+                ("SCALE_EXPORT_LOG_FORMAT", "json"),
+                ("SCALE_EXPORT_RATE", "x"),
+            ],
+            &["--id", "a"],
+        ),
+    ] {
+        let output = run(variables, arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let line: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(
+            (&line["event"], &line["exit_code"]),
+            (&"error".into(), &2.into())
+        );
+    }
+    let text = [("SCALE_EXPORT_LOG_FORMAT", "json")];
+    let output = run(&text, &["--log-format", "text", "--wibble"]);
+    assert!(
+        stderr(&output).starts_with("error: "),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn what_people_try_works() {
+    let help = run(&[], &["help"]).stdout;
+    assert_eq!(run(&[], &["help", "--help"]).stdout, help);
+    let version = run(&[], &["--version"]).stdout;
+    assert_eq!(run(&[], &["version"]).stdout, version);
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let output = run(
+        &[],
+        &[
+            "--sandbox",
+            "-vv",
+            "--id",
+            "task_1",
+            "--out",
+            out.to_str().unwrap(),
+        ],
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(fs::exists(out.join("manifest.json")).unwrap());
+}
