@@ -62,7 +62,6 @@ impl Lock {
     /// Takes the lock for writing.
     pub(super) fn take(directory: &Path, state: &Path) -> Result<Self, OutputError> {
         let path = state.join(FILE_NAME);
-        let locked_state = lock_directory(directory, state)?;
         let opened = disk::open(&path, Access::Owner);
         let file = opened.map_err(|error| refused(&path, error))?;
         match disk::lock(&file, &path) {
@@ -70,6 +69,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Err(locked(directory, &file)),
             Err(TryLockError::Error(source)) => return Err(OutputError::Lock { path, source }),
         }
+        let locked_state = lock_directory(directory, state)?;
         let holder = format!(
             "pid {} on {}, since {}\n",
             std::process::id(),
