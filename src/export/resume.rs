@@ -83,7 +83,10 @@ pub(super) fn open_journal(
         .unwrap_or_default()
         .saturating_sub(journal.bytes());
     let is_other = index.forget_other_journal();
-    if lost_bytes > 0 {
+    if lost_bytes > 0 && done == 0 {
+        let text = "the saved responses of the published export are gone from `.scale-export`; all tasks are fetched again";
+        events.send(Event::Warning(text.to_owned()));
+    } else if lost_bytes > 0 {
         events.send(Event::Warning(format!(
             "the journal has lost {lost_bytes} bytes at its end of what the published export was made from; what stood there is fetched again"
         )));
@@ -146,7 +149,8 @@ pub(super) fn unchanged(
         && published.options == manifest_options(options)
         && ids.duplicates == options.ids.duplicates()
         && ids.sha256 == crate::hex::encode(&sha256())
-        && index.is_all_published();
+        && index.is_all_published()
+        && directory.is_complete(published);
     let mut files = published.files_with_bytes();
     let are_there = files.all(|(path, bytes)| {
         let found = fs::metadata(directory.path().join(path));

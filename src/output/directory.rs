@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memchr::memmem;
+use sha2::{Digest as _, Sha256};
 
 use super::lock::Lock;
 use super::manifest::{EarlierExport, Manifest, earlier_files};
@@ -36,9 +37,10 @@ pub struct OutputDirectory {
 impl OutputDirectory {
     /// Creates the directory if need be, takes its lock, and looks at what is there.
     ///
-    /// A file is ours when the manifest names it. Any other file under a name that this run publishes is an error,
-    /// unless `force`; except for `load.sql` and `README.md`, in whose place none is written. Files under other names
-    /// are left alone.
+    /// A file is ours when the manifest names it; where the state is gone, its checksum has to be right as well. Any
+    /// other file under a name that this run publishes is an error, unless `force`. The exceptions are `load.sql` and
+    /// `README.md`: they are ours only while their checksums are right, and what is not ours is left alone, like files
+    /// under other names.
     pub fn open(path: &Path, selection: Selection<'_>, force: bool) -> Result<Self, OutputError> {
         disk::create_directories(path).map_err(OutputError::io("create", path))?;
         // After a crash within the renames of a first publication, names are there that no manifest has yet.
@@ -58,14 +60,16 @@ impl OutputDirectory {
             EarlierExport::Damaged(cause) => (None, Some(cause)),
         };
         let is_ours = |name: &str| match &earlier {
-            Some(earlier) => earlier.contains(name),
+            Some(earlier) => earlier
+                .get(name)
+                .is_some_and(|sha256| has_sha256(path, name, sha256)),
             None => is_generated(path, name),
         };
         let is_taken = |name: &&str| !force && exists(path, name) && !is_ours(name);
         Ok(Self {
             path: path.to_owned(),
             taken: DISPENSABLE.into_iter().filter(is_taken).collect(),
-            earlier: earlier.unwrap_or_default(),
+            earlier: earlier.unwrap_or_default().into_keys().collect(),
             recovered,
             damage,
             lock,
@@ -75,6 +79,13 @@ impl OutputDirectory {
     /// Whether a user's own file has this name, and is left alone.
     pub fn is_taken(&self, name: &str) -> bool {
         self.taken.contains(&name)
+    }
+
+    /// Whether an export has all that it can have in this directory: nothing has become possible since.
+    pub fn is_complete(&self, manifest: &Manifest) -> bool {
+        let paths = manifest.paths();
+        let mut names = DISPENSABLE.into_iter();
+        names.all(|name| self.is_taken(name) || paths.contains(name))
     }
 
     /// The names under which nothing is published, since a user's own files have them.
@@ -122,7 +133,11 @@ impl OutputDirectory {
 
     /// Files of the previous export that a new one does not have.
     pub fn obsolete(&self, published: &BTreeSet<String>) -> Vec<String> {
-        self.earlier.difference(published).cloned().collect()
+        let obsolete = self.earlier.difference(published);
+        obsolete
+            .filter(|name| !self.is_taken(name))
+            .cloned()
+            .collect()
     }
 }
 
@@ -172,20 +187,54 @@ fn refuse_taken_names(path: &Path, selection: Selection<'_>) -> Result<(), Outpu
         // With the state of a publication, a manifest that is damaged or not there was lost, and the files under our
         // names are ours. Without it, one that makes no sense is a file of the user's.
         EarlierExport::Nothing | EarlierExport::Damaged(_) if was_published => return Ok(()),
-        EarlierExport::Nothing | EarlierExport::Damaged(_) => BTreeSet::new(),
+        EarlierExport::Nothing | EarlierExport::Damaged(_) => None,
+        EarlierExport::Files(files) => Some(files),
+    };
+    let has_state = path.join(STATE_DIRECTORY).is_dir();
+    let is_ours = |name: &str| {
+        let Some(ours) = &ours else {
+            return false;
+        };
         // The manifest names the other files, not itself.
-        EarlierExport::Files(files) => files.into_iter().chain([MANIFEST.to_owned()]).collect(),
+        let named = ours.get(name);
+        name == MANIFEST || named.is_some_and(|sha256| has_state || has_sha256(path, name, sha256))
     };
     let tables = selection.tables();
     let tables = tables.map(|table| selection.format.file_name(table.name));
     let mut names = tables.chain([FAILURES, MANIFEST].map(str::to_owned));
-    let taken = names.find(|name| exists(path, name) && !ours.contains(name));
+    let taken = names.find(|name| exists(path, name) && !is_ours(name));
     taken.map_or(Ok(()), |name| {
         Err(OutputError::Taken {
             path: path.to_owned(),
             name,
         })
     })
+}
+
+/// Bytes of a file that are hashed at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Whether a file has this checksum, in lower-case hexadecimal; a file that cannot be read has none.
+fn has_sha256(directory: &Path, name: &str, sha256: &str) -> bool {
+    let path = directory.join(name);
+    // Opening a pipe waits for a writer.
+    if !path.is_file() {
+        return false;
+    }
+    let hash = || -> std::io::Result<String> {
+        let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(&path)?);
+        let mut hash = Sha256::new();
+        loop {
+            let bytes = file.fill_buf()?;
+            if bytes.is_empty() {
+                return Ok(crate::hex::encode(&hash.finalize()));
+            }
+            hash.update(bytes);
+            let hashed = bytes.len();
+            file.consume(hashed);
+        }
+    };
+    hash().is_ok_and(|found| found == sha256)
 }
 
 /// Whether a file is one that scale-export writes, by its content. That decides where no manifest does.

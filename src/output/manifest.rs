@@ -301,6 +301,8 @@ struct EarlierFiles {
 #[derive(Debug, Deserialize)]
 struct EarlierFile {
     path: String,
+    #[serde(default)]
+    sha256: String,
 }
 
 /// What is known of an earlier export by its manifest.
@@ -308,8 +310,8 @@ struct EarlierFile {
 pub(super) enum EarlierExport {
     /// There is no manifest.
     Nothing,
-    /// The files that it published.
-    Files(BTreeSet<String>),
+    /// The files that it published, with their checksums.
+    Files(BTreeMap<String, String>),
     /// The manifest makes no sense.
     Damaged(String),
 }
@@ -346,10 +348,11 @@ pub(super) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputErr
     }
     let has_tables = !earlier.tables.is_empty();
     let tables = earlier.tables.into_values().flat_map(|table| table.files);
-    let files = tables.chain(earlier.files).map(|file| file.path);
-    let (files, others): (BTreeSet<String>, BTreeSet<String>) =
-        files.partition(|path| is_published_name(path));
-    if is_ours && !(others.is_empty() && has_tables && files.contains(FAILURES)) {
+    let files = tables.chain(earlier.files);
+    let files = files.map(|file| (file.path, file.sha256));
+    let (files, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        files.partition(|(path, _)| is_published_name(path));
+    if is_ours && !(others.is_empty() && has_tables && files.contains_key(FAILURES)) {
         let text = "it does not name the files that this version publishes";
         return Ok(EarlierExport::Damaged(text.to_owned()));
     }

@@ -109,6 +109,49 @@ fn a_file_under_a_published_name_that_is_not_ours_is_not_overwritten() {
 }
 
 #[test]
+fn what_a_user_wrote_into_our_readme_stays() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = base.path().join("out");
+    let run = |options: &[&str]| {
+        // Their numbers modulo 20 make all of these final.
+        let (_, output) = export(&server, base.path(), "out", &task_ids(12), options);
+        assert!(output.status.success(), "{}", said(&output));
+        said(&output)
+    };
+    run(&[]);
+    for name in ["README.md", "load.sql"] {
+        let theirs = fs::read_to_string(out.join(name)).unwrap() + "more\n";
+        fs::write(out.join(name), &theirs).unwrap();
+        assert!(run(&[]).contains(&format!("left `{name}` alone")));
+        assert_eq!(fs::read_to_string(out.join(name)).unwrap(), theirs);
+        assert_verified(&out);
+        assert!(run(&[]).contains("Nothing to do"));
+        // With theirs gone there is room for ours, though no task has changed.
+        fs::remove_file(out.join(name)).unwrap();
+        assert!(!run(&[]).contains("Nothing to do"));
+        assert!(listed_files(&out).iter().any(|file| file == name));
+    }
+}
+
+#[test]
+fn without_state_a_file_that_was_changed_is_not_ours() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let (out, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
+    assert!(output.status.success());
+    fs::remove_dir_all(out.join(".scale-export")).unwrap();
+    fs::write(out.join("tasks.parquet"), "theirs").unwrap();
+    let (_, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("it has a `tasks.parquet` that scale-export did not create"));
+    assert_eq!(
+        fs::read_to_string(out.join("tasks.parquet")).unwrap(),
+        "theirs"
+    );
+}
+
+#[test]
 fn an_export_whose_state_is_gone_is_known_by_its_manifest() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
@@ -118,6 +161,7 @@ fn an_export_whose_state_is_gone_is_known_by_its_manifest() {
     fs::remove_dir_all(out.join(".scale-export")).unwrap();
     let (_, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
     assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("are gone from `.scale-export`"));
     assert!(published(&out) == before);
     assert_verified(&out);
 }
