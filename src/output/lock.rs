@@ -4,6 +4,8 @@ use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::{OutputError, STATE_DIRECTORY};
 use crate::disk::{self, Access};
 
@@ -114,6 +116,15 @@ fn refused(path: &Path, source: std::io::Error) -> OutputError {
     }
 }
 
+/// Errors of network file systems that lock files but not directories.
+const NO_DIRECTORY_LOCKS: [Errno; 5] = [
+    Errno::BADF,
+    Errno::INVAL,
+    Errno::NOLCK,
+    Errno::NOSYS,
+    Errno::OPNOTSUPP,
+];
+
 /// Locks the state directory itself, where the file system can do that.
 fn lock_directory(directory: &Path, state: &Path) -> Result<Option<File>, OutputError> {
     let opened = disk::open_directory(state).map_err(|error| refused(state, error))?;
@@ -127,7 +138,16 @@ fn lock_directory(directory: &Path, state: &Path) -> Result<Option<File>, Output
                 holder,
             })
         }
-        Err(TryLockError::Error(_)) => Ok(None),
+        Err(TryLockError::Error(source)) => {
+            let errno = Errno::from_io_error(&source);
+            if errno.is_some_and(|errno| NO_DIRECTORY_LOCKS.contains(&errno)) {
+                return Ok(None);
+            }
+            Err(OutputError::Lock {
+                path: state.to_owned(),
+                source,
+            })
+        }
     }
 }
 
