@@ -448,7 +448,7 @@ pub(super) fn json_line(event: &str, message: &str, fields: &Value) -> String {
     line.to_string()
 }
 
-/// Writes a line to stderr: JSON, or text that passed through `printable`. When nobody can read it any more, the run goes on without.
+/// Writes a line to stderr: JSON, or text that passed through `printable`. When stderr is closed, the run continues without it.
 pub(super) fn write_stderr(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

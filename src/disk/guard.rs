@@ -15,7 +15,7 @@ use super::{Access, STATE_FILE_MODE, STATE_MODE, create, rename};
 /// Ends the name of a copy until it is whole.
 const COPY_SUFFIX: &str = ".copy";
 
-/// Open flags that follow no link and wait for nobody at the other end of a pipe.
+/// Open flags that follow no link and do not wait for the other end of a pipe.
 fn careful() -> i32 {
     flags(OFlags::NOFOLLOW | OFlags::NONBLOCK)
 }
@@ -137,7 +137,7 @@ pub(crate) fn read_small(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::FileTooLarge.into())
 }
 
-/// Lets nobody else look into a directory or a file of the state, neither of which may be a link, nor another user's.
+/// Closes a directory or a file of the state to other users. It must not be a link, nor belong to another user.
 pub(crate) fn protect(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     refuse(&metadata)?;

@@ -65,7 +65,7 @@ pub(super) enum Trouble {
     Redirect,
     /// No connection, or it broke, or the body could not be decompressed.
     Network,
-    /// There is no way to the server: no such host, or a proxy that gives no connection.
+    /// The server cannot be reached: its host does not exist, or the proxy gives no connection.
     NoRoute,
     /// Too slow.
     Timeout,
@@ -105,7 +105,7 @@ pub(super) fn decide(trouble: Trouble, has_succeeded: bool) -> Verdict {
         Trouble::Status(403) => Verdict::Fail(Forbidden),
         Trouble::Status(404) => Verdict::Fail(NotFound),
         Trouble::Status(429) => Verdict::SlowDown,
-        // Nobody asked for a part: 206 comes from a cache that is confused. 408 and 425 ask for another try; 520 to
+        // No request asks for a part: 206 comes from a cache that is confused. 408 and 425 ask for another try; 520 to
         // 530 are an edge proxy's words for the same troubles.
         Trouble::Status(206 | 408 | 425 | 500 | 502..=504 | 520..=530) => Verdict::Retry(HttpError),
         Trouble::Status(_) => Verdict::Fail(HttpError),
