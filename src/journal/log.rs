@@ -304,7 +304,7 @@ impl JournalReader {
     }
 
     /// Is there a journal in this state directory, and may it be read? Any other trouble with it is an error of
-    /// whoever opens it.
+    /// its reader.
     pub fn is_there(state: &Path) -> bool {
         let path = state.join(FILE_NAME);
         let is_not = |error: std::io::Error| {

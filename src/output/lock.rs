@@ -27,13 +27,12 @@ pub struct Lock {
     directory: PathBuf,
     path: PathBuf,
     file: File,
-    /// The state directory, locked as well: a lock file that somebody removes lets nobody else in.
+    /// The state directory, locked as well: it keeps other runs out when the lock file is removed.
     _state: Option<File>,
 }
 
 impl Lock {
-    /// Takes part in a lock for reading: nobody writes while it is held. Nothing when nobody ever wrote
-    /// there.
+    /// Shares the lock for reading: no run writes while it is held. `None` when no run ever wrote there.
     pub fn share(directory: &Path) -> Result<Option<Self>, OutputError> {
         let path = directory.join(STATE_DIRECTORY).join(FILE_NAME);
         let file = match disk::open_to_read(&path) {
@@ -90,7 +89,7 @@ impl Lock {
         })
     }
 
-    /// Is the lock's file still the one that is held? Another one keeps nobody out.
+    /// Whether the lock's file is still the one that is held. Another one would not keep other runs out.
     pub(super) fn is_in_place(&self) -> bool {
         disk::is_in_place(&self.file, &self.path)
     }
@@ -168,7 +167,7 @@ fn locked(directory: &Path, file: &File) -> OutputError {
 /// The words in the lock's file, as far as they can be shown.
 fn holder_of(file: &File) -> String {
     let mut text = Vec::new();
-    // Whoever holds it may be just about to write this.
+    // The holder may be about to write it.
     let _ = file.take(MAX_HOLDER_BYTES).read_to_end(&mut text);
     let text = String::from_utf8_lossy(&text);
     let is_shown = |c: &char| c.is_ascii_graphic() || *c == ' ';

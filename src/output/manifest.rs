@@ -308,7 +308,7 @@ struct EarlierFile {
 /// What is known of an earlier export by its manifest.
 #[derive(Debug)]
 pub(super) enum EarlierExport {
-    /// There is no manifest.
+    /// The manifest is missing.
     Nothing,
     /// The files that it published, with their checksums.
     Files(BTreeMap<String, String>),
