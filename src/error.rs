@@ -26,6 +26,8 @@ pub enum Exit {
     Output = 6,
     /// `verify` found a mismatch.
     Mismatch = 7,
+    /// Not published: the new export would be empty, or much smaller than the existing one.
+    NotPublished = 8,
     /// Interrupted by SIGINT (128 + 2).
     Interrupted = 130,
     /// Interrupted by SIGTERM (128 + 15).

@@ -1,4 +1,4 @@
-//! `failures.jsonl`: one line for each ID that failed for good, in input order.
+//! `failures.jsonl`: one line for each ID that failed for good or could not be refreshed, in input order.
 //! Depends on `journal` for the note, and on `json`.
 
 use serde::Serialize;
@@ -43,12 +43,25 @@ struct Line<'a> {
     task_id: &'a str,
     #[serde(flatten)]
     note: &'a FailureNote,
+    /// True when the last good response stands in the tables; left out otherwise.
+    #[serde(skip_serializing_if = "is_false")]
+    exported: bool,
 }
 
-/// Appends one line.
-pub fn write_line(task_id: &str, note: &FailureNote, out: &mut Vec<u8>) {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Appends one line; `exported` when an earlier response stands in the tables all the same.
+pub fn write_line(task_id: &str, note: &FailureNote, exported: bool, out: &mut Vec<u8>) {
+    let line = Line {
+        task_id,
+        note,
+        exported,
+    };
     // Strings and numbers: serialization cannot fail.
-    let line = serde_json::to_vec(&Line { task_id, note }).unwrap_or_default();
+    let line = serde_json::to_vec(&line).unwrap_or_default();
     out.extend_from_slice(&line);
     out.push(b'\n');
 }

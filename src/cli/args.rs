@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::command_line::Origins;
 use super::values;
-use crate::fetch::{MaxFailures, Rate};
+use crate::export::Allowance;
+use crate::fetch::Rate;
 use crate::sandbox::limit::{Limit, OtherClient, Span};
 use crate::tables::sql::Dialect;
 
@@ -201,16 +202,15 @@ pub(super) struct ExportArgs {
     /// How long a task, or the whole run, may go without any success
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::duration, env = "SCALE_EXPORT_RETRY_TIMEOUT", help_heading = "Network")]
     pub(super) retry_timeout: Duration,
-    /// Give up when more tasks fail, as a number or a share
-    #[arg(long, value_name = "N|P%", value_parser = values::max_failures, env = "SCALE_EXPORT_MAX_FAILURES", help_heading = "Network")]
-    pub(super) max_failures: Option<MaxFailures>,
-    /// Give up when one task fails: --max-failures 0
+    /// Stop at the first task that fails, and publish nothing
     #[arg(
         long,
         value_parser = values::flag, env = "SCALE_EXPORT_FAIL_FAST",
-        help_heading = "Network"
+        help_heading = "Publication"
     )]
     pub(super) fail_fast: bool,
+    #[command(flatten)]
+    pub(super) guard: GuardArgs,
     /// PEM file with one more trusted authority, or several
     #[arg(
         long,
@@ -225,6 +225,24 @@ pub(super) struct ExportArgs {
 
     #[command(flatten)]
     pub(super) display: DisplayArgs,
+}
+
+/// What an export must be like to be published.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Publication")]
+pub(super) struct GuardArgs {
+    /// Publish nothing (exit code 1) when more IDs failed
+    #[arg(long, value_name = "N|P%", value_parser = values::allowance, env = "SCALE_EXPORT_MAX_FAILURES")]
+    pub(super) max_failures: Option<Allowance>,
+    /// Exit with 0 in place of 3 when at most this many IDs failed
+    #[arg(long, value_name = "N|P%", default_value = "0", value_parser = values::allowance, env = "SCALE_EXPORT_TOLERATE")]
+    pub(super) tolerate: Allowance,
+    /// Publish nothing (exit code 8) when more of the tasks published before, and more than 10, would disappear
+    #[arg(long, value_name = "N|P%", default_value = "20%", value_parser = values::allowance, env = "SCALE_EXPORT_MAX_SHRINK")]
+    pub(super) max_shrink: Allowance,
+    /// Treat IDs that return 404 or 410 as deleted tasks: they leave the tables
+    #[arg(long, value_parser = values::flag, env = "SCALE_EXPORT_DROP_MISSING")]
+    pub(super) drop_missing: bool,
 }
 
 /// How lists of IDs are read.
@@ -366,6 +384,8 @@ pub(super) struct FlattenArgs {
     pub(super) list: ListArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) guard: GuardArgs,
     #[command(flatten)]
     pub(super) display: DisplayArgs,
 }

@@ -57,10 +57,10 @@ pub(super) fn read_command_line() -> Result<Cli, Failure> {
     }
     let export = &mut cli.export;
     let [weak_fast, weak_max] = weak;
-    if export.fail_fast && export.max_failures.is_some() {
+    if export.fail_fast && export.guard.max_failures.is_some() {
         match (weak_fast, weak_max) {
             (true, false) => export.fail_fast = false,
-            (false, true) => export.max_failures = None,
+            (false, true) => export.guard.max_failures = None,
             _ => return Err(conflict(&origins, "--fail-fast", "--max-failures")),
         }
     }

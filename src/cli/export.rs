@@ -5,20 +5,18 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
-use super::args::{ExportArgs, FormatArg, OutputArgs, PlanArg, RefreshArg};
+use super::args::{ExportArgs, FormatArg, GuardArgs, OutputArgs, PlanArg, RefreshArg};
 use super::checker::Checker;
 use super::command_line::Origins;
 use super::core_dumps;
-use super::jobs::{run, tell_dry_run, tell_export, with_summary};
+use super::jobs::{Job, error_json, run, tell_dry_run, tell_export, with_summary};
 use super::key::{Key, read_key};
 use super::run::{Failure, UsageError};
 use super::suggest::{did_you_mean, nearest_name};
 use crate::error::Exit;
 use crate::event::{Event, Events};
-use crate::export::{ExportOptions, Refresh, dry_run, export};
-use crate::fetch::{
-    CheckBody, FetchOptions, ListFilter, ListKind, ListSource, MaxFailures, Plan, Rate,
-};
+use crate::export::{Allowance, ExportOptions, GuardOptions, Refresh, dry_run, export};
+use crate::fetch::{CheckBody, FetchOptions, ListFilter, ListKind, ListSource, Plan, Rate};
 use crate::ids::{ReadIds, SkippedCells, read_ids};
 use crate::output::Format;
 use crate::sandbox::{Sandbox, SandboxConfig};
@@ -58,6 +56,11 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
             .transpose()
             .map_err(|error| Box::new(error) as Failure)?;
         let (options, warnings) = export_options(args, sandbox.as_ref())?;
+        let job = Job {
+            out: &options.out,
+            tolerate: options.guard.tolerate,
+            started,
+        };
         let checker: Arc<dyn CheckBody> = Arc::new(Checker::new(
             options.keep_secrets,
             options.fetch.api_key.clone(),
@@ -66,9 +69,9 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
             return run(
                 &args.display,
                 false,
-                |events, stop| {
+                |events, signals| {
                     warn(&warnings, events);
-                    dry_run(&options, &checker, events, stop)
+                    dry_run(&options, &checker, events, &signals.stop)
                 },
                 |done, signals| tell_dry_run(done, signals, &args.display),
             );
@@ -76,21 +79,38 @@ pub(super) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
         run(
             &args.display,
             false,
-            |events, stop| {
+            |events, signals| {
                 warn(&warnings, events);
-                export(&options, &checker, events, stop)
-            },
-            |ended, signals| {
-                tell_export(
-                    ended,
-                    signals,
-                    &args.display,
-                    &options.out,
-                    started.elapsed(),
+                export(
+                    &options,
+                    &checker,
+                    events,
+                    &signals.stop,
+                    |ended| match ended {
+                        Ok(ended) => job.end(ended, signals).1,
+                        Err(error) => error_json(error),
+                    },
                 )
             },
+            |ended, signals| tell_export(&ended, signals, &args.display, &job),
         )
     })
+}
+
+/// What an export must be like to be published.
+pub(super) fn guard_options(args: &GuardArgs) -> GuardOptions {
+    let GuardArgs {
+        max_failures,
+        tolerate,
+        max_shrink,
+        drop_missing,
+    } = *args;
+    GuardOptions {
+        max_failures,
+        tolerate,
+        max_shrink,
+        drop_missing,
+    }
 }
 
 /// Reports what was found while the options were read.
@@ -173,6 +193,14 @@ fn export_options(
         prune: args.prune,
         force: args.output.force,
         keep_secrets: args.output.keep_secrets,
+        guard: GuardOptions {
+            max_failures: if args.fail_fast {
+                Some(Allowance::Count(0))
+            } else {
+                args.guard.max_failures
+            },
+            ..guard_options(&args.guard)
+        },
         base_url_label: sandbox.map(|_| SANDBOX_LABEL.to_owned()),
         fetch: FetchOptions {
             base_url,
@@ -193,11 +221,7 @@ fn export_options(
             max_retries: args.max_retries,
             retry_timeout: args.retry_timeout,
             max_body: args.max_body,
-            max_failures: if args.fail_fast {
-                Some(MaxFailures::Count(0))
-            } else {
-                args.max_failures
-            },
+            fail_fast: args.fail_fast,
             ca_file: args.ca_file.clone(),
             proxy: sandbox.is_none(),
             allow_http: args.allow_http,

@@ -2,10 +2,9 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::args::{DisplayArgs, LogFormatArg};
 use super::display::{Display, DisplayOptions, json_line, write_stderr};
@@ -14,7 +13,7 @@ use super::signals::Signals;
 use super::summary;
 use crate::error::{Exit, Explain};
 use crate::event::Events;
-use crate::export::{DryRun, Ended, ExportReport};
+use crate::export::{Allowance, DryRun, Ended, ExportReport};
 use crate::output::{STATE_DIRECTORY, is_published_name};
 use crate::printable::printable_lines;
 
@@ -22,7 +21,7 @@ use crate::printable::printable_lines;
 pub(super) fn run<T, E: Explain + 'static>(
     args: &DisplayArgs,
     offline: bool,
-    job: impl FnOnce(&Events, &watch::Receiver<bool>) -> Result<T, E>,
+    job: impl FnOnce(&Events, &Signals) -> Result<T, E>,
     tell: impl FnOnce(T, &Signals) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     let signals = Signals::watch();
@@ -35,7 +34,7 @@ pub(super) fn run<T, E: Explain + 'static>(
         offline,
     };
     let display = Display::start(receiver, options);
-    let done = job(&events, &signals.stop);
+    let done = job(&events, &signals);
     drop(events);
     display.finish();
     tell(done.map_err(|error| Box::new(error) as Failure)?, &signals)
@@ -75,16 +74,12 @@ pub(super) fn with_summary(
     }
     let done = run();
     if let Err(error) = &done {
-        let end = json!({
-            "exit_code": error.exit() as u8,
-            "error": error.to_string(),
-            "hint": error.hint(),
-        });
+        let end = error_json(error.as_ref());
         // How the run ended matters more than a summary of it; that this one failed may be how.
         if let Err(second) = write_summary(args.summary.as_deref(), &end)
             && second.to_string() != error.to_string()
         {
-            print_error(second.as_ref(), args.log_format);
+            print_error(second.as_ref(), args.log_format, args.quiet);
         }
     }
     done
@@ -149,44 +144,93 @@ fn refuse_to_overwrite(path: &Path, reads: &[PathBuf], out: Option<&Path>) -> Re
     Ok(())
 }
 
-/// Tells how an export or a flattening ended.
+/// The summary of a run that ended with an error.
+pub(super) fn error_json(error: &dyn Explain) -> Value {
+    json!({
+        "exit_code": error.exit() as u8,
+        "error": error.to_string(),
+        "hint": error.hint(),
+    })
+}
+
+/// An export or a flattening, as its end is reported.
+pub(super) struct Job<'j> {
+    /// The output directory.
+    pub(super) out: &'j Path,
+    /// Failed IDs that are not worth exit code 3.
+    pub(super) tolerate: Allowance,
+    pub(super) started: Instant,
+}
+
+impl Job<'_> {
+    /// The exit code and the summary of a run without an error.
+    pub(super) fn end(&self, ended: &Ended, signals: &Signals) -> (Exit, Value) {
+        match ended {
+            Ended::Published(report) => {
+                let exit = self.exit_of(report);
+                let elapsed = self.started.elapsed();
+                (exit, summary::json(report, self.out, elapsed, exit as u8))
+            }
+            Ended::Stopped { kept } => {
+                let exit = signals.exit();
+                let summary = json!({
+                    "exit_code": exit as u8,
+                    "held": kept.map(|kept| kept.held),
+                    "requested": kept.map(|kept| kept.requested),
+                    "requests": kept.map(|kept| kept.requests),
+                    "rate_limited": kept.map(|kept| kept.rate_limited),
+                    "pace": kept.and_then(|kept| kept.learned),
+                    "hint": "run the same command again to go on",
+                });
+                (exit, summary)
+            }
+        }
+    }
+
+    fn exit_of(&self, report: &ExportReport) -> Exit {
+        let incomplete = report.lists.as_ref().map_or(0, |lists| lists.incomplete);
+        let has_failures = self
+            .tolerate
+            .is_exceeded(report.failures(), report.requested);
+        if has_failures || report.unreadable > 0 || incomplete > 0 {
+            Exit::SomeFailed
+        } else {
+            Exit::Success
+        }
+    }
+}
+
+/// Reports how an export or a flattening ended.
 pub(super) fn tell_export(
-    ended: Ended,
+    ended: &Ended,
     signals: &Signals,
     args: &DisplayArgs,
-    out: &Path,
-    elapsed: Duration,
+    job: &Job<'_>,
 ) -> Result<Exit, Failure> {
+    let (exit, json) = job.end(ended, signals);
     match ended {
         Ended::Published(report) => {
-            let exit = exit_of(&report);
-            let json = summary::json(&report, out, elapsed, exit as u8);
-            if !args.quiet {
-                let first_line = summary::first_line(&report, out, elapsed);
-                say(
-                    args,
-                    "summary",
-                    &summary::text(&report, out, elapsed),
-                    || (first_line, json!({"summary": &json})),
-                );
+            let elapsed = job.started.elapsed();
+            let first_line = summary::first_line(report, job.out, elapsed);
+            let text = if args.quiet {
+                first_line.clone()
+            } else {
+                summary::text(report, job.out, elapsed)
+            };
+            if !args.quiet || exit != Exit::Success {
+                say(args, "summary", &text, || {
+                    (first_line, json!({"summary": &json}))
+                });
             }
             write_summary(args.summary.as_deref(), &json)?;
             Ok(exit)
         }
         Ended::Stopped { kept } => {
             let message = match kept {
-                Some(kept) => summary::stopped_text(&kept),
+                Some(kept) => summary::stopped_text(kept),
                 None => "interrupted: nothing was changed".to_owned(),
             };
-            let fields = json!({
-                "held": kept.map(|kept| kept.held),
-                "requested": kept.map(|kept| kept.requested),
-                "requests": kept.map(|kept| kept.requests),
-                "rate_limited": kept.map(|kept| kept.rate_limited),
-                "pace": kept.and_then(|kept| kept.learned),
-                "hint": "run the same command again to go on",
-            });
-            Ok(tell_stopped(signals, args, &message, fields))
+            Ok(tell_stopped(signals, args, &message, json))
         }
     }
 }
@@ -220,6 +264,7 @@ pub(super) fn tell_stopped(
 ) -> Exit {
     let exit = signals.exit();
     let hint = fields.get("hint").and_then(Value::as_str);
+    let hint = hint.filter(|_| !args.quiet);
     let text = hint.map_or_else(
         || message.to_owned(),
         |hint| format!("{message}\nhint: {hint}"),
@@ -231,7 +276,7 @@ pub(super) fn tell_stopped(
         fields.insert("exit_code".to_owned(), (exit as u8).into());
     }
     if let Err(error) = write_summary(args.summary.as_deref(), &fields) {
-        print_error(error.as_ref(), args.log_format);
+        print_error(error.as_ref(), args.log_format, args.quiet);
     }
     exit
 }
@@ -249,15 +294,6 @@ pub(super) fn say(
             let (message, fields) = for_programs();
             write_stderr(&json_line(event, &message, &fields));
         }
-    }
-}
-
-fn exit_of(report: &ExportReport) -> Exit {
-    let incomplete = report.lists.as_ref().map_or(0, |lists| lists.incomplete);
-    if report.failed > 0 || report.unreadable > 0 || incomplete > 0 {
-        Exit::SomeFailed
-    } else {
-        Exit::Success
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::args::{FlattenArgs, VerifyArgs};
-use super::export::{Output, output, warn, warnings_of_skipped};
-use super::jobs::{run, say, tell_export, tell_stopped, with_summary, write_summary};
+use super::export::{Output, guard_options, output, warn, warnings_of_skipped};
+use super::jobs::{Job, run, say, tell_export, tell_stopped, with_summary, write_summary};
 use super::run::Failure;
 use super::summary;
 use crate::error::Exit;
@@ -46,23 +46,26 @@ pub(super) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
             tables,
             force: args.output.force,
             keep_secrets: args.output.keep_secrets,
+            guard: guard_options(&args.guard),
+        };
+        let job = Job {
+            out: &options.out,
+            tolerate: options.guard.tolerate,
+            started,
         };
         run(
             &args.display,
             true,
-            |events, stop| {
+            |events, signals| {
                 warn(&warnings_of_skipped(&skipped), events);
-                flatten(&options, events, stop)
+                flatten(&options, events, &signals.stop)
             },
             |ended, signals| match ended {
                 Ended::Stopped { .. } => {
                     let message = "interrupted: nothing was published";
                     Ok(tell_stopped(signals, &args.display, message, json!({})))
                 }
-                ended @ Ended::Published(_) => {
-                    let elapsed = started.elapsed();
-                    tell_export(ended, signals, &args.display, &options.out, elapsed)
-                }
+                ended @ Ended::Published(_) => tell_export(&ended, signals, &args.display, &job),
             },
         )
     })
@@ -76,7 +79,7 @@ pub(super) fn run_verify(args: &VerifyArgs) -> Result<Exit, Failure> {
         run(
             display,
             true,
-            |events, stop| verify(&args.directory, events, stop),
+            |events, signals| verify(&args.directory, events, &signals.stop),
             |verified, signals| match verified {
                 Verified::Stopped => {
                     let message = "interrupted: nothing is proven yet";

@@ -125,15 +125,16 @@ pub fn main() -> Exit {
     let cli = match read_command_line() {
         Ok(cli) => cli,
         Err(error) => {
-            print_error(error.as_ref(), log_format());
+            print_error(error.as_ref(), log_format(), false);
             return error.exit();
         }
     };
-    let log_format = match &cli.command {
-        Some(Command::Verify(args)) => args.display.log_format,
-        Some(Command::Flatten(args)) => args.display.log_format,
-        _ => cli.export.display.log_format,
+    let display = match &cli.command {
+        Some(Command::Verify(args)) => &args.display,
+        Some(Command::Flatten(args)) => &args.display,
+        _ => &cli.export.display,
     };
+    let (log_format, quiet) = (display.log_format, display.quiet);
     let done = match cli.command {
         None => run_export(&cli.export),
         Some(Command::Verify(args)) => run_verify(&args),
@@ -147,13 +148,13 @@ pub fn main() -> Exit {
         Some(Command::Version) => print(&version()).map(|()| Exit::Success),
     };
     done.unwrap_or_else(|error| {
-        print_error(error.as_ref(), log_format);
+        print_error(error.as_ref(), log_format, quiet);
         error.exit()
     })
 }
 
-/// Says what went wrong.
-pub(super) fn print_error(error: &dyn Explain, log_format: LogFormatArg) {
+/// Says what went wrong, and what to do about it unless `quiet`.
+pub(super) fn print_error(error: &dyn Explain, log_format: LogFormatArg, quiet: bool) {
     let hint = error.hint();
     if log_format == LogFormatArg::Json {
         let fields = json!({"hint": hint, "exit_code": error.exit() as u8});
@@ -161,7 +162,7 @@ pub(super) fn print_error(error: &dyn Explain, log_format: LogFormatArg) {
         return;
     }
     write_stderr(&printable(&format!("error: {error}")));
-    if let Some(hint) = hint {
+    if let Some(hint) = hint.filter(|_| !quiet) {
         write_stderr(&printable(&format!("hint: {hint}")));
     }
 }

@@ -17,7 +17,7 @@ const MANY_OBJECTIONS: f64 = 0.05;
 
 /// What was done, in one line.
 pub(super) fn first_line(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
-    if report.unchanged {
+    if report.is_idle {
         return format!(
             "Nothing to do: all {} tasks are in {} already ({:.1} s)",
             report.requested,
@@ -25,14 +25,27 @@ pub(super) fn first_line(report: &ExportReport, out: &Path, elapsed: Duration) -
             elapsed.as_secs_f64()
         );
     }
-    format!(
+    let mut line = format!(
         "Exported {} of {} tasks to {} in {:.1} s ({})",
         report.exported,
         report.requested,
         out.display(),
         elapsed.as_secs_f64(),
         bytes(report.bytes)
-    )
+    );
+    for (count, what) in [
+        (report.failed - report.dropped, "failed"),
+        (report.dropped, "deleted"),
+        (report.stale, "stale"),
+    ] {
+        if count > 0 {
+            line += &format!("; {count} {what}");
+        }
+    }
+    if report.unchanged {
+        line += "; nothing changed";
+    }
+    line
 }
 
 /// Lines for people, each of which stays one.
@@ -44,7 +57,7 @@ fn one_a_line(lines: &[String]) -> String {
 /// The summary as text.
 pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
     let mut lines = vec![first_line(report, out, elapsed)];
-    if report.unchanged {
+    if report.is_idle {
         lines.push("hint: --refresh all fetches them again".to_owned());
         return one_a_line(&lines);
     }
@@ -120,7 +133,7 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
             report.pruned
         ));
     }
-    if report.failed > 0 {
+    if report.failed + report.stale > 0 {
         let kinds: Vec<String> = report
             .failures
             .iter()
@@ -128,8 +141,20 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
             .collect();
         lines.push(format!(
             "{} failed: {} (see failures.jsonl)",
-            report.failed,
+            report.failed + report.stale,
             kinds.join(", ")
+        ));
+    }
+    if report.stale > 0 {
+        lines.push(format!(
+            "{} of these are exported by their last good response",
+            report.stale
+        ));
+    }
+    if report.dropped > 0 {
+        lines.push(format!(
+            "{} of these are treated as deleted tasks (--drop-missing)",
+            report.dropped
         ));
     }
     if report.duplicates > 0 {
@@ -157,6 +182,8 @@ pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_co
         "requested": report.requested,
         "exported": report.exported,
         "failed": report.failed,
+        "stale": report.stale,
+        "dropped": report.dropped,
         "reused": report.reused,
         "unreadable": report.unreadable,
         "unchanged": report.unchanged,
@@ -222,7 +249,7 @@ fn hints(report: &ExportReport) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if report.failures.contains_key("not_found") {
+    if report.failures.contains_key("not_found") && report.dropped == 0 {
         hints.push(
             "IDs that are not found may belong to another account, or to live instead of test"
                 .to_owned(),
@@ -380,10 +407,13 @@ mod tests {
             requested: 5,
             exported: 3,
             failed: 2,
+            stale: 0,
+            dropped: 0,
             duplicates: 1,
             reused: 1,
             unreadable: 0,
             asked: true,
+            is_idle: false,
             unchanged: false,
             unlisted: 6,
             pruned: 0,
@@ -405,7 +435,7 @@ mod tests {
             }),
         };
         insta::assert_snapshot!(text(&report, Path::new("out"), Duration::from_millis(1234)), @r"
-        Exported 3 of 5 tasks to out in 1.2 s (123.5 kB)
+        Exported 3 of 5 tasks to out in 1.2 s (123.5 kB); 2 failed
           tasks      3 rows
           messages  12 rows
         9 requests, 4 retries, 2 rate-limited (22.2 %), 5.0 MB received

@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::fetch::{MaxFailures, Rate};
+use crate::export::Allowance;
+use crate::fetch::Rate;
 use crate::sandbox::limit::{OtherClient, Span};
 
 /// The largest body that may be asked for: a text column of a batch holds 2 GiB.
@@ -210,15 +211,15 @@ pub(super) fn other_client(text: &str) -> Result<OtherClient, String> {
 }
 
 /// `10` or `5%`.
-pub(super) fn max_failures(text: &str) -> Result<MaxFailures, String> {
+pub(super) fn allowance(text: &str) -> Result<Allowance, String> {
     let parsed = match text.strip_suffix('%') {
         Some(percent) => percent
             .trim()
             .parse()
             .ok()
             .filter(|percent| (0.0..=100.0).contains(percent))
-            .map(MaxFailures::Percent),
-        None => text.parse().ok().map(MaxFailures::Count),
+            .map(Allowance::Percent),
+        None => text.parse().ok().map(Allowance::Count),
     };
     parsed.ok_or_else(|| {
         "expected a number of tasks like 10, or a share from 0% to 100% like 5%".to_owned()
@@ -349,10 +350,10 @@ mod tests {
 
     #[test]
     fn failures() {
-        assert_eq!(max_failures("10"), Ok(MaxFailures::Count(10)));
-        assert_eq!(max_failures("2.5%"), Ok(MaxFailures::Percent(2.5)));
+        assert_eq!(allowance("10"), Ok(Allowance::Count(10)));
+        assert_eq!(allowance("2.5%"), Ok(Allowance::Percent(2.5)));
         for bad in ["", "-1", "101%", "%", "x"] {
-            assert!(max_failures(bad).is_err(), "{bad}");
+            assert!(allowance(bad).is_err(), "{bad}");
         }
     }
 }

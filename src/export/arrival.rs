@@ -10,7 +10,9 @@ use crate::journal::FailureNote;
 pub(super) enum Arrival {
     /// A response.
     Response(Response),
-    /// A final failure.
+    /// The last response, and why it could not be refreshed.
+    Stale(Response, FailureNote),
+    /// A final failure, and no response.
     Failure(FailureNote),
     /// Nothing, and nothing will come.
     Missing,
@@ -33,7 +35,7 @@ pub(super) fn feed(
     arrival: Arrival,
 ) -> Result<(), NobodyListens> {
     let bytes = match &arrival {
-        Arrival::Response(response) => response.size(),
+        Arrival::Response(response) | Arrival::Stale(response, _) => response.size(),
         Arrival::Failure(_) | Arrival::Missing => 0,
     };
     feed.push(Arrived { task_id, arrival }, bytes)

@@ -30,10 +30,52 @@ pub(super) struct Built {
 #[derive(Debug)]
 pub(super) struct Flattened {
     pub(super) drift: Drift,
-    /// The content of `failures.jsonl`.
-    pub(super) failures: Vec<u8>,
-    pub(super) failures_by_kind: BTreeMap<String, u64>,
+    pub(super) failures: Failures,
     pub(super) exported: u64,
+}
+
+/// The IDs that failed, or whose response could not be refreshed.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    /// The content of `failures.jsonl`.
+    pub(super) lines: Vec<u8>,
+    /// Failed and stale IDs.
+    pub(super) by_kind: BTreeMap<String, u64>,
+    /// Exported all the same.
+    pub(super) stale: u64,
+    /// Not exported, of which the API says that there is no such task.
+    pub(super) gone: u64,
+    /// Positions of the IDs that are not exported, ascending.
+    pub(super) positions: Vec<usize>,
+}
+
+impl Failures {
+    pub(super) fn add(
+        &mut self,
+        position: usize,
+        task_id: &str,
+        note: FailureNote,
+        exported: bool,
+    ) {
+        write_line(task_id, &note, exported, &mut self.lines);
+        if exported {
+            self.stale += 1;
+        } else {
+            self.gone += u64::from(note.is_gone());
+            self.positions.push(position);
+        }
+        *self.by_kind.entry(note.kind).or_default() += 1;
+    }
+
+    /// IDs that are not exported.
+    pub(super) fn failed(&self) -> u64 {
+        self.positions.len() as u64
+    }
+
+    /// Is the ID at this position among those?
+    pub(super) fn has(&self, position: usize) -> bool {
+        self.positions.binary_search(&position).is_ok()
+    }
 }
 
 /// What a feeding thread leaves when it has ended.
@@ -145,8 +187,7 @@ struct Build {
     flattener: Flattener,
     encoder: Encoder,
     parser: Parser,
-    failures: Vec<u8>,
-    failures_by_kind: BTreeMap<String, u64>,
+    failures: Failures,
     exported: u64,
 }
 
@@ -156,8 +197,7 @@ impl Build {
             flattener,
             encoder,
             parser: Parser::default(),
-            failures: Vec::new(),
-            failures_by_kind: BTreeMap::new(),
+            failures: Failures::default(),
             exported: 0,
         }
     }
@@ -174,8 +214,15 @@ impl Build {
             if is_over() {
                 return Ok(false);
             }
-            match arrival {
-                Arrival::Response(response) => {
+            let position = usize::try_from(done).unwrap_or(usize::MAX);
+            let (response, failure) = match arrival {
+                Arrival::Response(response) => (Some(response), None),
+                Arrival::Stale(response, note) => (Some(response), Some(note)),
+                Arrival::Failure(note) => (None, Some(note)),
+                Arrival::Missing => (None, Some(missing())),
+            };
+            match response {
+                Some(response) => {
                     let document = response.document(&mut self.parser);
                     let root = document.as_ref().map(Document::root);
                     let note = unusable(&task_id, root.map_err(ToString::to_string));
@@ -184,19 +231,25 @@ impl Build {
                             self.flattener
                                 .task(&task_id, &document, &mut self.encoder)?;
                             self.exported += 1;
+                            if let Some(note) = failure {
+                                self.failures.add(position, &task_id, note, true);
+                            }
                         }
                         // What arrives is checked before it is kept; the journal may be another version's, or was changed.
                         (document, note) => {
                             drop(document);
-                            self.failure(&task_id, note.unwrap_or_else(missing));
+                            let note = note.unwrap_or_else(missing);
+                            self.failures.add(position, &task_id, note, false);
                         }
                     }
                     if response.body.len() > KEPT_BYTES {
                         self.parser = Parser::default();
                     }
                 }
-                Arrival::Failure(note) => self.failure(&task_id, note),
-                Arrival::Missing => self.failure(&task_id, missing()),
+                None => {
+                    let note = failure.unwrap_or_else(missing);
+                    self.failures.add(position, &task_id, note, false);
+                }
             }
             done += 1;
             if done % TASKS_BETWEEN_EVENTS == 0 {
@@ -204,11 +257,6 @@ impl Build {
             }
         }
         Ok(true)
-    }
-
-    fn failure(&mut self, task_id: &str, note: FailureNote) {
-        write_line(task_id, &note, &mut self.failures);
-        *self.failures_by_kind.entry(note.kind).or_default() += 1;
     }
 
     /// Hands over the last rows, if it goes on to the end, and lets the encoder go.
@@ -221,7 +269,6 @@ impl Build {
         Ok(Some(Flattened {
             drift,
             failures: self.failures,
-            failures_by_kind: self.failures_by_kind,
             exported: self.exported,
         }))
     }

@@ -3,11 +3,11 @@
 
 use super::ExportError;
 use super::found::Found;
-use super::index::{Index, Slot};
+use super::index::Index;
 use super::resources::free_space;
 use crate::event::{Event, Events};
 use crate::ids::IdList;
-use crate::journal::format::Options;
+use crate::journal::format::{Options, Version};
 use crate::journal::{Journal, Location};
 use crate::output::{JOURNAL, Staging};
 
@@ -25,14 +25,11 @@ pub(super) struct Live<'l> {
 }
 
 impl Live<'_> {
-    /// The responses of IDs that are not in the list. Nobody asks any more why one failed.
+    /// The responses of IDs that are not in the list. Their failures no longer matter.
     fn unlisted(&self) -> impl Iterator<Item = (Location, &str)> {
         self.unlisted.into_iter().flat_map(|found| {
-            let slots = found.ids.iter().zip(&found.slots);
-            slots.filter_map(|(task_id, slot)| match slot {
-                Slot::Response(location) => Some((*location, task_id)),
-                Slot::Failure(_) | Slot::Missing | Slot::Waiting => None,
-            })
+            let held = found.ids.iter().zip(found.journal.iter());
+            held.filter_map(|(task_id, held)| Some((held.response()?, task_id)))
         })
     }
 
@@ -64,8 +61,8 @@ impl Live<'_> {
         records
     }
 
-    /// Writes the journal anew if over half of it is stale, or if it `must` be; `None` when the old one stays, or
-    /// when `is_over` says that the run is.
+    /// Writes a new journal if over half of the old one is stale, if that has an earlier version, or if it `must` be;
+    /// `None` when the old one stays, or when `is_over` says that the run is.
     pub(super) fn compact(
         &self,
         journal: &Journal,
@@ -76,12 +73,19 @@ impl Live<'_> {
         is_over: impl Fn() -> bool,
     ) -> Result<Option<Journal>, ExportError> {
         let (live, all) = (self.bytes(), journal.bytes());
-        if !must && live >= all / 2 {
+        let is_latest = journal.version() == Version::LATEST;
+        if !must && live >= all / 2 && is_latest {
             return Ok(None);
         }
         if !must && free_space(staging.directory()).is_some_and(|free| free < live) {
-            let text = "over half of the journal is stale, but there is no space to write it anew";
-            events.send(Event::Warning(text.to_owned()));
+            let why = if is_latest {
+                "over half of the journal is stale"
+            } else {
+                "the journal has an earlier version"
+            };
+            events.send(Event::Warning(format!(
+                "{why}, but there is not enough space to write a new one"
+            )));
             return Ok(None);
         }
         events.send(Event::Phase("compacting the journal"));
@@ -103,7 +107,7 @@ impl Live<'_> {
         }
         new.sync()?;
         events.send(Event::Detail(format!(
-            "the journal shrank from {all} to {} bytes",
+            "the journal of {all} bytes was compacted to {} bytes",
             new.bytes()
         )));
         Ok(Some(new))

@@ -11,7 +11,7 @@ use super::pipeline::Waiting;
 use super::{ExportError, ExportOptions, fitting};
 use crate::event::Events;
 use crate::fetch::{CheckBody, PAGE_TASKS, Rate, Survey, TaskClient, survey_ids, survey_lists};
-use crate::journal::{JournalError, JournalReader, break_if};
+use crate::journal::{JournalError, JournalIndex, JournalReader, break_if};
 use crate::output::{Lock, Manifest, STATE_DIRECTORY};
 
 /// What an export would do.
@@ -108,24 +108,22 @@ fn look(
     let published = Manifest::read(&options.out).ok().flatten();
     let published = published.and_then(Result::ok);
     let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
-    let index = Index::new(options.ids.len(), published_bytes.unwrap_or_default());
+    let journal = JournalIndex::new(options.ids.len());
+    let index = Index::new(journal, published_bytes.unwrap_or_default());
     let state = options.out.join(STATE_DIRECTORY);
     if !JournalReader::is_there(&state) {
         return Ok(Some((index, Held::default())));
     }
     let _lock = Lock::share(&options.out)?;
     let opened = JournalReader::open(&state, None, |entry| {
-        index.pass(&entry);
-        if let Some(position) = options.ids.position(entry.task_id) {
-            index.see(position, &entry);
-        }
+        index.see(options.ids.position(entry.task_id), &entry);
         break_if(*stop.borrow())
     });
     let mut reader = match opened {
         Err(JournalError::Interrupted { .. }) => return Ok(None),
         opened => opened?.0,
     };
-    index.forget_other_journal();
+    index.settle();
     let records = index.records();
     let Work { wanted, .. } = index.plan(options.refresh);
     let (mut bytes, mut tasks, mut body) = (0, 0_u32, Vec::new());

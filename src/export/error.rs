@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use std::path::PathBuf;
 
+use super::guard::NotPublished;
 use crate::error::{Exit, Explain};
 use crate::fetch::FetchError;
 use crate::ids::IdsError;
@@ -25,6 +26,9 @@ pub enum ExportError {
     /// The list of IDs.
     #[error(transparent)]
     Ids(#[from] IdsError),
+    /// What was exported must not replace what is there.
+    #[error(transparent)]
+    NotPublished(#[from] NotPublished),
     /// A source of raw responses.
     #[error("could not read tasks from `{name}`: {cause}")]
     Source {
@@ -70,6 +74,18 @@ impl From<crate::tables::SinkError> for ExportError {
     }
 }
 
+impl ExportError {
+    /// Does the run end by decision, so that its failures count for no later one? After all other errors, the next
+    /// run goes on from what this one recorded.
+    pub(super) fn is_decision(&self) -> bool {
+        match self {
+            Self::NotPublished(_) => true,
+            Self::Fetch(error) => error.is_decision(),
+            _ => false,
+        }
+    }
+}
+
 impl Explain for ExportError {
     fn hint(&self) -> Option<String> {
         match self {
@@ -77,6 +93,7 @@ impl Explain for ExportError {
             Self::Journal(error) => error.hint(),
             Self::Output(error) => error.hint(),
             Self::Ids(error) => error.hint(),
+            Self::NotPublished(error) => error.hint(),
             Self::Source { .. } | Self::NoTasks => Some(
                 "give the directory of an export, or a file with one task a line (.jsonl, .gz, .zst)".into(),
             ),
@@ -97,6 +114,7 @@ impl Explain for ExportError {
             Self::Journal(error) => error.exit(),
             Self::Output(error) => error.exit(),
             Self::Ids(error) => error.exit(),
+            Self::NotPublished(error) => error.exit(),
             Self::Source { .. } | Self::NoTasks | Self::Fetched { .. } | Self::OpenFiles { .. } => {
                 Exit::Usage
             }

@@ -10,17 +10,18 @@ use super::arrival::Feed;
 use super::build::{Built, Site};
 use super::follow::Followed;
 use super::found::Found;
-use super::import::{Import, Imported, ReadJournal, is_export, read_journal};
+use super::guard::GuardOptions;
+use super::import::{Import, Imported, ReadJournal, is_export, list_of, read_journal};
 use super::publish::{Publication, now, publish};
 use super::recent::Recent;
 use super::resume::report_directory;
-use super::{Ended, ExportError, ExportReport, build};
+use super::{Ended, ExportError, ExportReport, build, guard};
 use crate::event::{Event, Events};
-use crate::ids::{IdList, read_published};
+use crate::ids::IdList;
 use crate::journal::format::Options;
 use crate::journal::{Journal, JournalError, JournalReader};
 use crate::output::{
-    Format, IDS, JOURNAL, Manifest, ManifestOptions, OutputDirectory, RunCounters, STATE_DIRECTORY,
+    Format, JOURNAL, Manifest, ManifestOptions, OutputDirectory, RunCounters, STATE_DIRECTORY,
     Selection, Staging,
 };
 
@@ -45,12 +46,16 @@ pub struct FlattenOptions {
     pub force: bool,
     /// Keep live credentials inside of responses from files.
     pub keep_secrets: bool,
+    /// What the tables must be like to be published. Sources that dropped missing tasks are flattened in the same way.
+    pub guard: GuardOptions,
 }
 
 /// What is known of the sources when their responses have been read.
 struct Sources {
     found: Found,
     options: Options,
+    /// The tasks in the order of the sources, where that is not the order in which their records came.
+    order: Option<IdList>,
     /// Is there a new journal, which is not the directory's own yet?
     is_new: bool,
     journal_bytes: u64,
@@ -68,6 +73,11 @@ pub fn flatten(
     stop: &watch::Receiver<bool>,
 ) -> Result<Ended, ExportError> {
     let started_at = now();
+    let guard_options = GuardOptions {
+        drop_missing: options.guard.drop_missing
+            || options.sources.iter().any(|source| drops_missing(source)),
+        ..options.guard
+    };
     for source in &options.sources {
         refuse_source(source, &options.out)?;
     }
@@ -96,15 +106,16 @@ pub fn flatten(
         }
         read => read?,
     };
-    let list = match &options.ids {
-        Some(ids) => Some(ids.clone()),
-        None => list_of(options)?,
-    };
+    let list = options.ids.clone().or(sources.order);
     // Of what was found only what the tables need stays in memory.
-    let index = built.is_none().then(|| sources.found.index(list.as_ref()));
-    let Found { ids: found, slots } = sources.found;
-    drop(slots);
-    let ids = list.unwrap_or(found);
+    let (ids, index) = match list {
+        Some(list) => {
+            let index = sources.found.index(&list);
+            (list, index)
+        }
+        None => sources.found.into_index(),
+    };
+    let index = built.is_none().then_some(index);
     if is_over() {
         return Ok(Ended::Stopped { kept: None });
     }
@@ -125,6 +136,7 @@ pub fn flatten(
             index: &index,
             reader,
             recent: &recent,
+            drop_missing: guard_options.drop_missing,
         };
         build::run(site, is_over, || {}, |feed| followed.feed(feed))?.1
     } else {
@@ -133,6 +145,14 @@ pub fn flatten(
     let Some(built) = built.filter(|_| !is_over()) else {
         return Ok(Ended::Stopped { kept: None });
     };
+    let published = directory.manifest();
+    guard(
+        &guard_options,
+        &directory,
+        published.as_ref(),
+        &ids,
+        &built.flattened,
+    )?;
     events.send(Event::Phase("publishing"));
     let duplicates = duplicates(options).unwrap_or(sources.duplicates);
     let publication = Publication {
@@ -145,6 +165,7 @@ pub fn flatten(
             format: options.format,
             tables: options.tables.clone(),
             keep_secrets: sources.options.keep_secrets,
+            drop_missing: guard_options.drop_missing,
             lists: Vec::new(),
         },
         duplicates,
@@ -225,6 +246,7 @@ fn in_place(out: &Path, events: &Events, is_over: impl Fn() -> bool) -> Result<R
     } = read_journal(out, events, is_over)?;
     let sources = Sources {
         found,
+        order: list_of(out)?,
         options,
         is_new: false,
         journal_bytes,
@@ -279,11 +301,13 @@ fn import(
     let Imported {
         journal,
         found,
+        order,
         duplicates,
         unreadable,
     } = imported;
     let sources = Sources {
         found,
+        order,
         options: journal_options,
         journal_bytes: journal.bytes(),
         is_new: true,
@@ -312,17 +336,13 @@ fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
     Ok(())
 }
 
-/// The list of the one source, if it is an export that has one: that has the order.
-fn list_of(options: &FlattenOptions) -> Result<Option<IdList>, ExportError> {
-    if let [source] = options.sources.as_slice()
-        && is_export(source)
-    {
-        let list = source.join(IDS);
-        if list.exists() {
-            return Ok(Some(read_published(&list)?));
-        }
-    }
-    Ok(None)
+/// Did the export treat IDs that the API does not know any more as deleted tasks?
+fn drops_missing(source: &Path) -> bool {
+    let manifest = is_export(source)
+        .then(|| Manifest::read(source).ok())
+        .flatten();
+    let manifest = manifest.flatten().and_then(Result::ok);
+    manifest.is_some_and(|manifest| manifest.options.drop_missing)
 }
 
 /// How often an ID came again: in the list that was given, or that the one export was made for.

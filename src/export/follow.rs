@@ -9,10 +9,10 @@ use bytes::Bytes;
 use super::ExportError;
 use super::arrival::{Arrival, Feed, feed};
 use super::build::Fed;
-use super::index::{Index, Slot};
+use super::index::Index;
 use super::recent::{Recent, Response};
 use crate::ids::IdList;
-use crate::journal::JournalReader;
+use crate::journal::{FailureNote, Held, JournalReader, Location};
 use crate::response::KEPT_BYTES;
 
 /// How long others may gather behind a response that has not come: waking a thread for each costs more than
@@ -25,6 +25,8 @@ pub(super) struct Followed<'f> {
     pub(super) index: &'f Index,
     pub(super) reader: JournalReader,
     pub(super) recent: &'f Recent,
+    /// Do IDs that the API does not know any more leave the tables?
+    pub(super) drop_missing: bool,
 }
 
 impl Followed<'_> {
@@ -37,44 +39,69 @@ impl Followed<'_> {
 
     fn all(mut self, to: &mut Feed) -> Result<bool, ExportError> {
         for (position, task_id) in self.ids.iter().enumerate() {
-            let slot = match self.index.look(position) {
-                Slot::Waiting => {
-                    if to.flush().is_err() {
-                        return Ok(false);
-                    }
-                    thread::sleep(GATHER);
-                    self.index.wait(position)
+            let held = if let Some(held) = self.index.look(position) {
+                Some(held)
+            } else {
+                if to.flush().is_err() {
+                    return Ok(false);
                 }
-                slot => slot,
+                thread::sleep(GATHER);
+                self.index.wait(position)
             };
-            let arrival = match slot {
-                Slot::Waiting => return Ok(false),
-                Slot::Response(location) => {
-                    let response = if let Some(response) = self.recent.take(position) {
-                        response
-                    } else {
-                        let mut body = Vec::new();
-                        self.reader.read(task_id, location, &mut body)?;
-                        if body.len() > KEPT_BYTES {
-                            self.reader.shrink();
-                        }
-                        Response {
-                            body: Bytes::from(body),
-                            nodes: None,
-                        }
-                    };
-                    Arrival::Response(response)
-                }
-                Slot::Failure(location) => {
-                    let mut body = Vec::new();
-                    Arrival::Failure(self.reader.read_failure(task_id, location, &mut body)?)
-                }
-                Slot::Missing => Arrival::Missing,
+            let Some(held) = held else {
+                return Ok(false);
             };
+            let arrival = self.arrival(position, task_id, held)?;
             if feed(to, task_id.to_owned(), arrival).is_err() {
                 return Ok(false);
             }
         }
         Ok(to.flush().is_ok())
+    }
+
+    /// Reads what there is for an ID.
+    fn arrival(
+        &mut self,
+        position: usize,
+        task_id: &str,
+        held: Held,
+    ) -> Result<Arrival, ExportError> {
+        let mut body = Vec::new();
+        let failure = match held.failure() {
+            Some(failure) => Some(self.reader.read_failure(task_id, failure, &mut body)?),
+            None => None,
+        };
+        let is_dropped = |note: &FailureNote| self.drop_missing && note.is_gone();
+        Ok(match (held.response(), failure) {
+            (Some(_), Some(note)) if is_dropped(&note) => Arrival::Failure(note),
+            (Some(response), Some(note)) => {
+                Arrival::Stale(self.response(position, task_id, response)?, note)
+            }
+            (Some(response), None) => {
+                Arrival::Response(self.response(position, task_id, response)?)
+            }
+            (None, Some(note)) => Arrival::Failure(note),
+            (None, None) => Arrival::Missing,
+        })
+    }
+
+    fn response(
+        &mut self,
+        position: usize,
+        task_id: &str,
+        location: Location,
+    ) -> Result<Response, ExportError> {
+        if let Some(response) = self.recent.take(position) {
+            return Ok(response);
+        }
+        let mut body = Vec::new();
+        self.reader.read(task_id, location, &mut body)?;
+        if body.len() > KEPT_BYTES {
+            self.reader.shrink();
+        }
+        Ok(Response {
+            body: Bytes::from(body),
+            nodes: None,
+        })
     }
 }

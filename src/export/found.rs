@@ -1,65 +1,52 @@
-//! What a journal holds for IDs that no list names in advance. Depends on `ids`.
+//! What a journal holds for IDs that no list names in advance. Depends on `ids` and `journal`.
 
-use super::index::{Index, Slot};
+use super::index::Index;
 use crate::ids::IdList;
-use crate::journal::Location;
+use crate::journal::format::RecordKind;
+use crate::journal::{Entry, JournalIndex};
 
 /// What a journal holds, by ID, in order of first appearance.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) ids: IdList,
-    pub(super) slots: Vec<Slot>,
+    pub(super) journal: JournalIndex,
 }
 
 impl Found {
-    /// Takes note of a record; of several for one ID the last counts.
-    /// Gives the ID's position.
-    pub(super) fn put(&mut self, task_id: &str, slot: Slot) -> Result<usize, String> {
-        let position = if let Some(position) = self.ids.position(task_id) {
-            position
-        } else {
-            self.ids.add(task_id).map_err(|cause| cause.to_string())?;
-            self.slots.push(Slot::Missing);
-            self.slots.len() - 1
-        };
-        if let Some(held) = self.slots.get_mut(position) {
-            *held = slot;
+    /// The position of an ID, which is added if it is new.
+    pub(super) fn position(&mut self, task_id: &str) -> Result<usize, String> {
+        if let Some(position) = self.ids.position(task_id) {
+            return Ok(position);
         }
-        Ok(position)
+        self.ids.add(task_id).map_err(|cause| cause.to_string())?;
+        self.journal.push();
+        Ok(self.journal.len() - 1)
     }
 
-    /// Says where the record at a position is, now that that is known.
-    pub(super) fn place(&mut self, position: usize, location: Location) {
-        if let Some(Slot::Response(place) | Slot::Failure(place)) = self.slots.get_mut(position) {
-            *place = location;
-        }
+    /// Takes note of a record in the order of the journal.
+    pub(super) fn see(&mut self, entry: &Entry<'_>) {
+        let is_of_id = matches!(entry.kind, RecordKind::Response | RecordKind::Failure);
+        // Every ID in a journal was in a list of IDs, and is a valid one.
+        let position = is_of_id
+            .then(|| self.position(entry.task_id).ok())
+            .flatten();
+        self.journal.see(position, entry);
     }
 
-    /// What there is for each ID of a list, or of its own, all of which has come.
-    pub(super) fn index(&self, list: Option<&IdList>) -> Index {
-        let index = Index::new(list.unwrap_or(&self.ids).len(), 0);
-        match list {
-            Some(list) => {
-                for (position, task_id) in list.iter().enumerate() {
-                    index.set(&[(position, self.get(task_id))]);
-                }
-            }
-            None => {
-                for (position, slot) in self.slots.iter().enumerate() {
-                    index.set(&[(position, *slot)]);
-                }
-            }
-        }
+    /// What there is for each ID of a list, all of which has come.
+    pub(super) fn index(self, list: &IdList) -> Index {
+        let places = list.iter().map(|task_id| self.ids.position(task_id));
+        Self::complete(self.journal.select(places))
+    }
+
+    /// The IDs in their own order, with what there is for each, all of which has come.
+    pub(super) fn into_index(self) -> (IdList, Index) {
+        (self.ids, Self::complete(self.journal))
+    }
+
+    fn complete(journal: JournalIndex) -> Index {
+        let index = Index::new(journal, 0);
         index.close();
         index
-    }
-
-    /// What there is for an ID.
-    pub(super) fn get(&self, task_id: &str) -> Slot {
-        let slot = self
-            .ids
-            .position(task_id)
-            .and_then(|place| self.slots.get(place));
-        slot.copied().unwrap_or(Slot::Missing)
     }
 }

@@ -15,14 +15,14 @@ use super::arrival::{Arrival, Feed, feed};
 use super::build::{Fed, join, spawn};
 use super::bundle::{self, Bundler};
 use super::found::Found;
-use super::index::Slot;
 use super::recent::Response;
-use super::store::{now, seen_as};
+use super::store::now;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
+use crate::ids::{IdList, read_published};
 use crate::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
 use crate::journal::{Journal, JournalReader, Location, break_if};
 use crate::json::Parser;
-use crate::output::{Lock, STATE_DIRECTORY};
+use crate::output::{IDS, Lock, STATE_DIRECTORY};
 use crate::response::{KEPT_BYTES, check};
 
 /// Standard input.
@@ -44,6 +44,14 @@ const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// Is this source an export?
 pub(super) fn is_export(source: &Path) -> bool {
     source.is_dir()
+}
+
+/// The list that an export was made for, if it has one.
+pub(super) fn list_of(export: &Path) -> Result<Option<IdList>, ExportError> {
+    let list = export.join(IDS);
+    list.exists()
+        .then(|| read_published(&list).map_err(ExportError::from))
+        .transpose()
 }
 
 /// The journal of an export.
@@ -73,12 +81,10 @@ pub(super) fn read_journal(
     }
     let mut found = Found::default();
     let (reader, options, opened) = JournalReader::open(&state, None, |entry| {
-        if let Some(slot) = seen_as(&entry) {
-            // Every ID in a journal was in a list of IDs, and is a valid one.
-            let _ = found.put(entry.task_id, slot);
-        }
+        found.see(&entry);
         break_if(is_over())
     })?;
+    found.journal.settle();
     if opened.damaged > 0 {
         events.send(Event::Warning(format!(
             "{} damaged places in the journal of `{}` were passed over; what stood there is left out",
@@ -99,7 +105,7 @@ pub(super) fn read_journal(
 /// What is brought into a journal.
 pub(super) struct Import<'i> {
     pub(super) journal: Journal,
-    /// Exports and files.
+    /// Exports, and files of tasks.
     pub(super) sources: &'i [PathBuf],
     pub(super) keep_secrets: bool,
     pub(super) events: &'i Events,
@@ -109,6 +115,9 @@ pub(super) struct Import<'i> {
 pub(super) struct Imported {
     pub(super) journal: Journal,
     pub(super) found: Found,
+    /// The tasks in the order of the sources, where exports among them have lists of their own; otherwise the order
+    /// is that of `found`.
+    pub(super) order: Option<IdList>,
     /// How often a task came again.
     pub(super) duplicates: u64,
     /// Lines that are no task.
@@ -134,6 +143,8 @@ impl Import<'_> {
                 keep_secrets: self.keep_secrets,
                 events: self.events,
                 found: Found::default(),
+                has_response: Vec::new(),
+                order: (self.sources.iter().any(|source| is_export(source))).then(IdList::default),
                 parser: Parser::default(),
                 feed,
                 duplicates: 0,
@@ -147,6 +158,7 @@ impl Import<'_> {
                 appends,
                 appended,
                 mut found,
+                order,
                 duplicates,
                 unreadable,
                 ..
@@ -155,14 +167,19 @@ impl Import<'_> {
             // Of two errors the one that caused the other is told.
             let (journal, locations) = join(appender)?;
             read?;
-            for (position, location) in appended.into_iter().zip(locations) {
-                found.place(position, location);
+            for ((position, kind), location) in appended.into_iter().zip(locations) {
+                // Nothing is fetched into this journal: what is final or the ID's own decides nothing.
+                match kind {
+                    RecordKind::Failure => found.journal.set_failure(position, location, true),
+                    _ => found.journal.set_response(position, location, true),
+                }
             }
             Ok(Fed {
                 is_whole: is_fed && !is_over(),
                 left: Imported {
                     journal,
                     found,
+                    order,
                     duplicates,
                     unreadable,
                 },
@@ -215,13 +232,17 @@ fn append_all(
 /// The reading thread.
 struct Reading<'e> {
     appends: Bundler<Append>,
-    /// The positions among `found` of what was appended.
-    appended: Vec<usize>,
+    /// What was appended: positions among `found`, and whether it is a response or a failure.
+    appended: Vec<(usize, RecordKind)>,
     /// Does the journal take no more, or are there no tables?
     has_stopped: bool,
     keep_secrets: bool,
     events: &'e Events,
+    /// The IDs that came, in order; their records are known when all has been appended.
     found: Found,
+    /// Of these, by position: has a response come?
+    has_response: Vec<bool>,
+    order: Option<IdList>,
     parser: Parser,
     feed: Option<Feed>,
     duplicates: u64,
@@ -245,12 +266,16 @@ impl Reading<'_> {
     fn append(
         &mut self,
         task_id: &str,
-        slot: Slot,
+        kind: RecordKind,
         append: Append,
         bytes: usize,
     ) -> Result<(), String> {
-        let position = self.found.put(task_id, slot)?;
-        self.appended.push(position);
+        let position = self.found.position(task_id)?;
+        self.has_response.resize(self.found.ids.len(), false);
+        if let Some(has_response) = self.has_response.get_mut(position) {
+            *has_response |= kind == RecordKind::Response;
+        }
+        self.appended.push((position, kind));
         self.has_stopped |= self.appends.push(append, bytes).is_err();
         let done = self.found.ids.len();
         if done.is_multiple_of(TASKS_BETWEEN_EVENTS) {
@@ -269,19 +294,28 @@ impl Reading<'_> {
             ..
         } = read_journal(directory, self.events, &is_over)?;
         self.unreadable += damaged;
-        for (task_id, slot) in found.ids.iter().zip(&found.slots) {
-            let location = match slot {
-                // What failed here and came elsewhere has come.
-                Slot::Failure(_) if matches!(self.found.get(task_id), Slot::Response(_)) => {
-                    continue;
-                }
-                Slot::Response(location) | Slot::Failure(location) => location,
-                Slot::Waiting | Slot::Missing => continue,
-            };
-            let record = reader.read_record(task_id, *location)?.to_owned();
-            let bytes = record.len();
-            // It was valid there.
-            let _ = self.append(task_id, *slot, Append::Record(record), bytes);
+        let list = list_of(directory)?;
+        if let Some(order) = &mut self.order {
+            // What stands there again keeps its place, and every ID was valid there.
+            for task_id in list.as_ref().unwrap_or(&found.ids).iter() {
+                let _ = order.add(task_id);
+            }
+        }
+        for (task_id, held) in found.ids.iter().zip(found.journal.iter()) {
+            let place = self.found.ids.position(task_id);
+            let has_come = place.and_then(|place| self.has_response.get(place));
+            // What failed here and came from an earlier source has come.
+            if held.response().is_none() && has_come.copied().unwrap_or_default() {
+                continue;
+            }
+            let response = held.response().map(|at| (RecordKind::Response, at));
+            let failure = held.failure().map(|at| (RecordKind::Failure, at));
+            for (kind, location) in response.into_iter().chain(failure) {
+                let record = reader.read_record(task_id, location)?.to_owned();
+                let bytes = record.len();
+                // It was valid there.
+                let _ = self.append(task_id, kind, Append::Record(record), bytes);
+            }
             if is_over() || self.has_stopped {
                 break;
             }
@@ -358,8 +392,11 @@ impl Reading<'_> {
             body: body.clone(),
             is_final: checked.is_final,
         };
-        let slot = Slot::Response(Location::NOWHERE);
-        self.append(&task_id, slot, append, body.len())?;
+        self.append(&task_id, RecordKind::Response, append, body.len())?;
+        if let Some(order) = &mut self.order {
+            // It is valid: it was appended.
+            let _ = order.add(&task_id);
+        }
         self.feed = self.feed.take().filter(|_| !is_known);
         if let Some(to) = &mut self.feed {
             let nodes = checked.nodes;

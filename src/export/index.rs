@@ -1,87 +1,34 @@
 //! What the journal holds for each ID, by its position in the list; shared by the threads of a run.
-//! Depends on `journal` for locations.
+//! Depends on `journal`.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Refresh;
-use super::store::seen_as;
 use crate::journal::format::RecordKind;
-use crate::journal::{Entry, Location};
+use crate::journal::{Entry, Held, JournalIndex, Location};
 
-/// What there is for one ID.
+/// News of one ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slot {
-    /// Nothing yet.
-    Waiting,
-    /// A response.
-    Response(Location),
-    /// A final failure.
-    Failure(Location),
-    /// Nothing, and nothing will come: `flatten` asks nobody.
-    Missing,
-}
-
-impl Slot {
-    /// Where its record is.
-    pub(super) fn location(self) -> Option<Location> {
-        match self {
-            Self::Response(location) | Self::Failure(location) => Some(location),
-            Self::Waiting | Self::Missing => None,
-        }
-    }
-}
-
-/// A slot as it was found in the journal. There is one for each ID, so its size counts.
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    location: Location,
-    kind: Kind,
-    /// Will it never change? Of a failure: was it the ID's own?
-    is_final: bool,
-    /// Is it part of what is published?
-    is_published: bool,
-}
-
-const _: () = assert!(size_of::<Held>() == 16, "the documentation says so");
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Nothing,
-    Response,
-    Failure,
-    Missing,
-}
-
-const NOTHING: Held = Held {
-    location: Location::NOWHERE,
-    kind: Kind::Nothing,
-    is_final: false,
-    is_published: false,
-};
-
-impl Held {
-    fn slot(&self) -> Slot {
-        match self.kind {
-            Kind::Nothing => Slot::Waiting,
-            Kind::Response => Slot::Response(self.location),
-            Kind::Failure => Slot::Failure(self.location),
-            Kind::Missing => Slot::Missing,
-        }
-    }
-
-    fn set(&mut self, slot: Slot) {
-        (self.kind, self.location) = match slot {
-            Slot::Waiting => (Kind::Nothing, Location::NOWHERE),
-            Slot::Response(location) => (Kind::Response, location),
-            Slot::Failure(location) => (Kind::Failure, location),
-            Slot::Missing => (Kind::Missing, Location::NOWHERE),
-        };
-    }
+pub(super) enum News {
+    /// A response came.
+    Response {
+        location: Location,
+        /// Is the task in a state that does not change any more?
+        is_final: bool,
+    },
+    /// The ID failed.
+    Failure {
+        location: Location,
+        /// Is the failure the ID's own, whatever the key?
+        is_own: bool,
+    },
 }
 
 #[derive(Debug)]
 struct State {
-    slots: Vec<Held>,
+    journal: JournalIndex,
+    /// IDs that are to be fetched, and have not been.
+    waiting: Vec<bool>,
     closed: bool,
     /// Where in the journal the last refresh of all tasks began.
     refresh: Option<u64>,
@@ -89,6 +36,17 @@ struct State {
     published_bytes: u64,
     /// Has their end been seen as the end of a record?
     has_boundary: bool,
+}
+
+impl State {
+    fn is_published(&self, location: Location) -> bool {
+        location.offset() < self.published_bytes
+    }
+
+    fn held(&self, position: usize) -> Option<Held> {
+        let is_waiting = self.waiting.get(position).copied().unwrap_or_default();
+        (!is_waiting).then(|| self.journal.get(position))
+    }
 }
 
 /// What is to be done.
@@ -108,10 +66,11 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// For so many IDs; `published_bytes` of the journal are what the published export was made from.
-    pub(super) fn new(ids: usize, published_bytes: u64) -> Self {
+    /// For the IDs of `journal`; `published_bytes` of it are what the published export was made from.
+    pub(super) fn new(journal: JournalIndex, published_bytes: u64) -> Self {
         let state = State {
-            slots: vec![NOTHING; ids],
+            waiting: vec![false; journal.len()],
+            journal,
             closed: false,
             refresh: None,
             published_bytes,
@@ -123,27 +82,13 @@ impl Index {
         }
     }
 
-    /// A thread that panicked has left the slots whole: each is written in one step.
+    /// A thread that panicked has left the state whole: each ID is changed in one step.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of a record of an earlier run; of several for one ID the last counts.
-    pub(super) fn see(&self, position: usize, entry: &Entry<'_>) {
-        let Some(slot) = seen_as(entry) else {
-            return;
-        };
-        let mut state = self.lock();
-        let is_published = entry.location.offset() < state.published_bytes;
-        if let Some(held) = state.slots.get_mut(position) {
-            held.set(slot);
-            held.is_final = entry.is_final;
-            held.is_published = is_published;
-        }
-    }
-
-    /// Takes note of any record: where it ends, and whether a refresh begins.
-    pub(super) fn pass(&self, entry: &Entry<'_>) {
+    /// Takes note of a record of an earlier run; `position` is that of its ID, if it is in the list.
+    pub(super) fn see(&self, position: Option<usize>, entry: &Entry<'_>) {
         let mut state = self.lock();
         let offset = entry.location.offset();
         if offset + entry.location.bytes() == state.published_bytes {
@@ -152,78 +97,92 @@ impl Index {
         if entry.kind == RecordKind::Refresh {
             state.refresh = Some(offset);
         }
+        state.journal.see(position, entry);
     }
 
-    /// Called when all records have been seen. A journal that does not have a record ending where the published
-    /// part ends is not the one that the export was made from: it was cut, and has grown again. Then nothing in
-    /// it counts as published. True if so.
-    pub(super) fn forget_other_journal(&self) -> bool {
+    /// All records were shown. Is this another journal than the one that the published export was made from? Then
+    /// nothing in it is part of what is published.
+    pub(super) fn settle(&self) -> bool {
         let mut state = self.lock();
+        state.journal.settle();
         let is_other = state.published_bytes > 0 && !state.has_boundary;
         if is_other {
             state.published_bytes = 0;
-            for held in &mut state.slots {
-                held.is_published = false;
-            }
         }
         is_other
     }
 
-    /// Is what there is for every ID part of what is published?
+    /// Where the records begin that are part of no publication.
+    pub(super) fn published_bytes(&self) -> u64 {
+        self.lock().published_bytes
+    }
+
+    /// Is everything that counts part of what is published?
     pub(super) fn is_all_published(&self) -> bool {
-        self.lock().slots.iter().all(|held| held.is_published)
+        let state = self.lock();
+        state.journal.iter().all(|held| {
+            held != Held::Nothing
+                && held
+                    .locations()
+                    .all(|location| state.is_published(location))
+        })
     }
 
     /// Bytes of the records that count.
     pub(super) fn bytes(&self) -> u64 {
         let state = self.lock();
-        let locations = state.slots.iter().filter_map(|held| held.slot().location());
+        let locations = state.journal.iter().flat_map(Held::locations);
         locations.map(|location| location.bytes()).sum()
     }
 
     /// Does the record of this ID's failure begin here?
     pub(super) fn fails_at(&self, position: usize, offset: u64) -> bool {
-        let state = self.lock();
-        let held = state.slots.get(position);
-        held.is_some_and(|held| held.kind == Kind::Failure && held.location.offset() == offset)
+        let failure = self.lock().journal.get(position).failure();
+        failure.is_some_and(|failure| failure.offset() == offset)
     }
 
     /// The records that count, with the positions of their IDs.
     pub(super) fn records(&self) -> Vec<(Location, usize)> {
         let state = self.lock();
-        let records = state.slots.iter().enumerate();
-        records
-            .filter_map(|(position, held)| Some((held.slot().location()?, position)))
+        let held = state.journal.iter().enumerate();
+        held.flat_map(|(position, held)| held.locations().map(move |location| (location, position)))
             .collect()
     }
 
-    /// Decides what is fetched, forgets what the journal holds for it, and counts it.
+    /// Decides what is fetched, and counts it.
     ///
     /// What a run that was cut short fetched counts as fetched by the one that goes on from it: failures too,
-    /// unless another key may do. A refresh of all tasks goes on from where it began, and from nothing else.
+    /// unless another key may help. A refresh of all tasks goes on from where it began, and from nothing else.
+    /// An ID that is fetched again keeps its response until another one comes.
     pub(super) fn plan(&self, refresh: Refresh) -> Work {
         let mut state = self.lock();
+        let state = &mut *state;
         // One that was published is over.
         let published_bytes = state.published_bytes;
         let begun = state.refresh.filter(|begun| *begun >= published_bytes);
+        let is_of_this_run = |location: Location| match refresh {
+            Refresh::All => begun.is_some_and(|begun| location.offset() > begun),
+            Refresh::Pending | Refresh::None => location.offset() >= published_bytes,
+        };
         let mut wanted = 0;
-        for held in &mut state.slots {
-            let is_of_this_run = match refresh {
-                Refresh::All => begun.is_some_and(|begun| held.location.offset() > begun),
-                Refresh::Pending | Refresh::None => !held.is_published,
-            };
-            let keep = match held.kind {
-                Kind::Response if is_of_this_run => true,
-                Kind::Response => match refresh {
-                    Refresh::Pending => held.is_final,
+        for (position, waiting) in state.waiting.iter_mut().enumerate() {
+            let held = state.journal.get(position);
+            let keep = match (held.failure(), held.response()) {
+                (Some(failure), _) => {
+                    is_of_this_run(failure) && state.journal.is_own_failure(position)
+                }
+                (None, Some(_)) if state.journal.is_due(position) => false,
+                (None, Some(response)) if is_of_this_run(response) => true,
+                (None, Some(_)) => match refresh {
+                    Refresh::Pending => state.journal.is_final(position),
                     Refresh::All => false,
                     Refresh::None => true,
                 },
-                Kind::Failure => is_of_this_run && held.is_final,
-                Kind::Nothing | Kind::Missing => false,
+                (None, None) => false,
             };
             if !keep {
-                *held = NOTHING;
+                state.journal.forget_failure(position);
+                *waiting = true;
                 wanted += 1;
             }
         }
@@ -235,25 +194,31 @@ impl Index {
 
     /// Some ID for which there is a response.
     pub(super) fn any_held(&self) -> Option<usize> {
-        let is_response = |held: &Held| held.kind == Kind::Response;
-        self.lock().slots.iter().position(is_response)
+        let state = self.lock();
+        let mut held = state.journal.iter();
+        held.position(|held| held.response().is_some())
     }
 
-    /// Is there nothing yet for this ID?
+    /// Is this ID to be fetched still?
     pub(super) fn is_waiting(&self, position: usize) -> bool {
         let state = self.lock();
-        state
-            .slots
-            .get(position)
-            .is_some_and(|held| held.kind == Kind::Nothing)
+        state.waiting.get(position).copied().unwrap_or_default()
     }
 
-    /// Says what there is now for some IDs.
-    pub(super) fn set(&self, slots: &[(usize, Slot)]) {
+    /// Says what came for some IDs.
+    pub(super) fn set(&self, news: &[(usize, News)]) {
         let mut state = self.lock();
-        for (position, slot) in slots {
-            if let Some(held) = state.slots.get_mut(*position) {
-                held.set(*slot);
+        for (position, news) in news {
+            match *news {
+                News::Response { location, is_final } => {
+                    state.journal.set_response(*position, location, is_final);
+                }
+                News::Failure { location, is_own } => {
+                    state.journal.set_failure(*position, location, is_own);
+                }
+            }
+            if let Some(waiting) = state.waiting.get_mut(*position) {
+                *waiting = false;
             }
         }
         drop(state);
@@ -266,19 +231,18 @@ impl Index {
         self.changed.notify_all();
     }
 
-    /// What there is now for an ID.
-    pub(super) fn look(&self, position: usize) -> Slot {
-        let state = self.lock();
-        state.slots.get(position).map_or(Slot::Waiting, Held::slot)
+    /// What there is for an ID; nothing while it is to be fetched.
+    pub(super) fn look(&self, position: usize) -> Option<Held> {
+        self.lock().held(position)
     }
 
-    /// Waits for what there is for an ID; [`Slot::Waiting`] when nothing will come.
-    pub(super) fn wait(&self, position: usize) -> Slot {
+    /// Waits for what there is for an ID; nothing when it was to be fetched and will not be.
+    pub(super) fn wait(&self, position: usize) -> Option<Held> {
         let mut state = self.lock();
         loop {
-            let slot = state.slots.get(position).map_or(Slot::Waiting, Held::slot);
-            if slot != Slot::Waiting || state.closed {
-                return slot;
+            let held = state.held(position);
+            if held.is_some() || state.closed {
+                return held;
             }
             state = self
                 .changed
@@ -287,9 +251,19 @@ impl Index {
         }
     }
 
-    /// IDs for which there is a response.
+    /// IDs that have been fetched, or were not to be, and have a response.
     pub(super) fn held(&self) -> usize {
-        let is_response = |held: &&Held| held.kind == Kind::Response;
-        self.lock().slots.iter().filter(is_response).count()
+        let state = self.lock();
+        let held = (0..state.journal.len()).filter_map(|position| state.held(position));
+        held.filter(|held| held.response().is_some()).count()
+    }
+
+    /// The failures that count, by the positions of their IDs.
+    pub(super) fn failures(&self) -> Vec<(usize, Held)> {
+        let state = self.lock();
+        let failed = state.journal.failed().into_iter();
+        failed
+            .map(|position| (position, state.journal.get(position)))
+            .collect()
     }
 }

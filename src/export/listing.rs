@@ -181,7 +181,7 @@ impl Held {
             }
             RecordKind::Response => self.set(entry.task_id, entry.is_final),
             RecordKind::Failure => self.put(entry.task_id, false),
-            RecordKind::Refresh | RecordKind::Refused => {}
+            RecordKind::Refresh | RecordKind::Refused | RecordKind::End => {}
         }
     }
 

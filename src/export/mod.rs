@@ -16,12 +16,15 @@ mod error;
 mod flatten;
 mod follow;
 mod found;
+mod guard;
 mod import;
 mod index;
+mod last_run;
 mod learned;
 mod listing;
 mod network;
 mod pipeline;
+mod previous;
 mod publish;
 mod recent;
 mod resources;
@@ -36,6 +39,7 @@ use tokio::sync::watch;
 pub use dry_run::{DryRun, dry_run};
 pub use error::ExportError;
 pub use flatten::{FlattenOptions, flatten};
+pub use guard::{Allowance, GuardOptions, NotPublished};
 pub use publish::{ExportReport, ListReport};
 
 use crate::event::{Event, Events};
@@ -43,8 +47,12 @@ use crate::fetch::pace::Learned;
 use crate::fetch::{CheckBody, FetchOptions, FetchStats, ListSource, Rate, TaskClient};
 use crate::ids::IdList;
 use crate::journal::JournalError;
-use crate::output::{Format, ManifestOptions, OutputDirectory, RunCounters, Selection, Staging};
+use crate::output::{
+    Format, Manifest, ManifestOptions, OutputDirectory, RunCounters, Selection, Staging,
+};
+use build::Flattened;
 use compact::Live;
+use guard::Candidate;
 use index::Work;
 use network::Network;
 use pipeline::{Done, Pipeline};
@@ -85,6 +93,8 @@ pub struct ExportOptions {
     pub force: bool,
     /// Keep live credentials inside of responses.
     pub keep_secrets: bool,
+    /// What an export must be like to be published.
+    pub guard: GuardOptions,
     /// Shown in the manifest and kept in the journal in place of the base URL that is asked, for a
     /// server whose port is another one each time.
     pub base_url_label: Option<String>,
@@ -141,20 +151,20 @@ const FILES_A_REQUEST: u64 = 1;
 const FILES_A_SANDBOXED_REQUEST: u64 = 3;
 
 /// Runs the whole job on this thread and two more, until it is published, stopped or has failed.
+///
+/// `summary` says how it ended, for `last_run.json`: that is written before another run may begin.
 pub fn export(
     options: &ExportOptions,
     check: &Arc<dyn CheckBody>,
     events: &Events,
     stop: &watch::Receiver<bool>,
+    summary: impl FnOnce(&Result<Ended, ExportError>) -> serde_json::Value,
 ) -> Result<Ended, ExportError> {
     let started_at = now();
     // What can be wrong with the options is found before anything is written.
     let fetch_options = fitting(options, events)?;
     let client = TaskClient::new(&fetch_options)?;
     let directory = OutputDirectory::open(&options.out, options.selection(), options.force)?;
-    report_directory(&directory, events);
-    let published = directory.manifest();
-    let is_over = || *stop.borrow();
     let network = Network {
         client: &client,
         options: &fetch_options,
@@ -163,163 +173,268 @@ pub fn export(
         stop,
         out: &options.out,
     };
-    let mut listed = FetchStats::default();
-    let mut lists = None;
-    let with_ids;
-    let options = if options.lists.is_empty() {
-        options
-    } else {
-        let Some(listing) = listing::list(options, &network, &directory, published.as_ref())?
-        else {
+    let mut failures = Vec::new();
+    let run = Run {
+        directory: &directory,
+        network: &network,
+        started_at,
+    };
+    let ended = run.to_end(options, &mut failures);
+    last_run::write(&directory, &summary(&ended), &failures, events);
+    ended
+}
+
+/// A run that has its directory.
+struct Run<'r> {
+    directory: &'r OutputDirectory,
+    network: &'r Network<'r>,
+    started_at: String,
+}
+
+impl Run<'_> {
+    /// Lists, fetches, builds and publishes; `failures` becomes what `failures.jsonl` would have.
+    fn to_end(self, options: &ExportOptions, failures: &mut Vec<u8>) -> Result<Ended, ExportError> {
+        let Self {
+            directory, network, ..
+        } = self;
+        let Network { events, stop, .. } = *network;
+        report_directory(directory, events);
+        let published = directory.manifest();
+        let published = published.as_ref();
+        if options.lists.is_empty() {
+            return self.tasks(options, None, published, failures);
+        }
+        let Some(listing) = listing::list(options, network, directory, published)? else {
             return Ok(Ended::Stopped { kept: None });
         };
-        with_ids = ExportOptions {
+        if *stop.borrow() {
+            return Ok(Ended::Stopped { kept: None });
+        }
+        let with_ids = ExportOptions {
             ids: listing.ids,
             ..options.clone()
         };
-        listed = listing.stats;
-        lists = Some(listing.report);
-        &with_ids
-    };
-    let resumed = open_journal(options, &directory, published.as_ref(), events, is_over);
-    let Resumed {
-        mut journal,
-        index,
-        unlisted,
-        refused: refused_before,
-        is_damaged,
-    } = match resumed {
-        Err(ExportError::Journal(JournalError::Interrupted { .. })) => {
-            return Ok(Ended::Stopped { kept: None });
-        }
-        resumed => resumed?,
-    };
-    let Work {
-        wanted,
-        begins_refresh,
-    } = index.plan(options.refresh);
-    let not_listed = unlisted.ids.len() as u64;
-    let must_prune = options.prune && !unlisted.ids.is_empty();
-    // Damage that was passed over must not stay for `verify` to find.
-    let must_compact = must_prune || is_damaged;
-    if wanted == 0
-        && !must_compact
-        && let Some(published) = &published
-        && let Some(report) = unchanged(options, &directory, published, &index, not_listed)
-    {
-        listing::forget(&directory)?;
-        return Ok(Ended::Published(Box::new(ExportReport {
-            requests: listed.requests,
-            retries: listed.retries,
-            rate_limited: listed.rate_limited,
-            bytes_received: listed.bytes_received,
-            lists,
-            ..report
-        })));
+        let listed = Some((listing.stats, listing.report));
+        self.tasks(&with_ids, listed, published, failures)
     }
-    if begins_refresh {
-        store::begin_refresh(&mut journal)?;
-    }
-    let held = options.ids.len() - wanted;
-    events.send(Event::Planned {
-        requested: options.ids.len(),
-        held,
-        duplicates: usize::try_from(options.ids.duplicates()).unwrap_or(usize::MAX),
-        listed: lists.is_some(),
-    });
-    let mut space = SpaceWatch::new(
-        directory.path(),
-        (wanted, held),
-        index.bytes(),
-        journal.bytes(),
-        options.format,
-        published.as_ref(),
-        events,
-    );
-    space.look(0, journal.bytes());
 
-    let staging = Staging::begin(&directory);
-    let pipeline = Pipeline {
-        options,
-        network: &network,
-        index: &index,
-        staging: &staging,
-    };
-    let Done {
-        stats,
-        stored: Stored { journal, refused },
-        built,
-    } = pipeline.run(journal, wanted, space)?;
-    let stats = listed.and(&stats);
-    let learned = client
-        .learned()
-        .filter(|_| options.fetch.rate == Rate::Learned);
-    let stopped = || {
-        Ok(Ended::Stopped {
-            kept: Some(Kept {
-                held: index.held(),
-                requested: options.ids.len(),
-                requests: stats.requests,
-                rate_limited: stats.rate_limited,
-                learned,
-            }),
-        })
-    };
-    let Some(built) = built.filter(|_| !is_over()) else {
-        return stopped();
-    };
-    let live = Live {
-        ids: &options.ids,
-        index: &index,
-        refused: &[refused_before, refused].concat(),
-        unlisted: Some(&unlisted).filter(|_| !options.prune),
-    };
-    let compacted = live.compact(
-        &journal,
-        &journal_options(options),
-        &staging,
-        must_compact,
-        events,
-        is_over,
-    )?;
-    if is_over() {
-        return stopped();
-    }
-    events.send(Event::Phase("publishing"));
-    let with_journal = compacted.is_some();
-    let publication = Publication {
-        ids: &options.ids,
-        selection: options.selection(),
-        options: manifest_options(options),
-        duplicates: options.ids.duplicates(),
-        run: RunCounters {
+    /// The same for a list of IDs.
+    fn tasks(
+        self,
+        options: &ExportOptions,
+        listed: Option<(FetchStats, ListReport)>,
+        published: Option<&Manifest>,
+        failures: &mut Vec<u8>,
+    ) -> Result<Ended, ExportError> {
+        let Self {
+            directory,
+            network,
             started_at,
-            finished_at: now(),
-            requests: stats.requests,
-            retries: stats.retries,
-            rate_limited: stats.rate_limited,
-            bytes_received: stats.bytes_received,
-            journal_bytes: Some(compacted.unwrap_or(journal).bytes()),
-        },
-        with_journal,
+        } = self;
+        let Network {
+            client,
+            events,
+            stop,
+            ..
+        } = *network;
+        let is_over = || *stop.borrow();
+        let (listed, lists) = listed.map_or_else(
+            || (FetchStats::default(), None),
+            |(stats, report)| (stats, Some(report)),
+        );
+        let resumed = open_journal(options, directory, published, events, is_over);
+        let Resumed {
+            mut journal,
+            index,
+            unlisted,
+            refused: refused_before,
+            is_damaged,
+        } = match resumed {
+            Err(ExportError::Journal(JournalError::Interrupted { .. })) => {
+                return Ok(Ended::Stopped { kept: None });
+            }
+            resumed => resumed?,
+        };
+        let Work {
+            wanted,
+            begins_refresh,
+        } = index.plan(options.refresh);
+        let not_listed = unlisted.ids.len() as u64;
+        let must_prune = options.prune && !unlisted.ids.is_empty();
+        // Damage that was passed over must not stay for `verify` to find.
+        let must_compact = must_prune || is_damaged;
+        if wanted == 0
+            && !must_compact
+            && let Some(published) = published
+            && let Some(report) = unchanged(options, directory, published, &index, not_listed)
+        {
+            listing::forget(directory)?;
+            return Ok(Ended::Published(Box::new(ExportReport {
+                requests: listed.requests,
+                retries: listed.retries,
+                rate_limited: listed.rate_limited,
+                bytes_received: listed.bytes_received,
+                lists,
+                ..report
+            })));
+        }
+        if begins_refresh {
+            store::begin_refresh(&mut journal)?;
+        }
+        let held = options.ids.len() - wanted;
+        events.send(Event::Planned {
+            requested: options.ids.len(),
+            held,
+            duplicates: usize::try_from(options.ids.duplicates()).unwrap_or(usize::MAX),
+            listed: lists.is_some(),
+        });
+        let mut space = SpaceWatch::new(
+            directory.path(),
+            (wanted, held),
+            index.bytes(),
+            journal.bytes(),
+            options.format,
+            published,
+            events,
+        );
+        space.look(0, journal.bytes());
+
+        let staging = Staging::begin(directory);
+        let pipeline = Pipeline {
+            options,
+            network,
+            index: &index,
+            staging: &staging,
+        };
+        let mut reader = journal.reader();
+        let done = pipeline.run(journal, wanted, space);
+        if !matches!(&done, Ok(Done { built: Some(_), .. })) {
+            *failures = last_run::failure_lines(&options.ids, &index, &mut reader);
+        }
+        let Done {
+            stats,
+            stored: Stored {
+                mut journal,
+                refused,
+            },
+            built,
+        } = done?;
+        let stats = listed.and(&stats);
+        let learned = client
+            .learned()
+            .filter(|_| options.fetch.rate == Rate::Learned);
+        let stopped = || {
+            Ok(Ended::Stopped {
+                kept: Some(Kept {
+                    held: index.held(),
+                    requested: options.ids.len(),
+                    requests: stats.requests,
+                    rate_limited: stats.rate_limited,
+                    learned,
+                }),
+            })
+        };
+        let Some(built) = built else {
+            return stopped();
+        };
+        failures.clone_from(&built.flattened.failures.lines);
+        if is_over() {
+            return stopped();
+        }
+        let guarded = guard(
+            &options.guard,
+            directory,
+            published,
+            &options.ids,
+            &built.flattened,
+        );
+        if let Err(refused) = guarded {
+            store::end_run(&mut journal, &index)?;
+            return Err(refused.into());
+        }
+        let live = Live {
+            ids: &options.ids,
+            index: &index,
+            refused: &[refused_before, refused].concat(),
+            unlisted: Some(&unlisted).filter(|_| !options.prune),
+        };
+        let compacted = live.compact(
+            &journal,
+            &journal_options(options),
+            &staging,
+            must_compact,
+            events,
+            is_over,
+        )?;
+        if is_over() {
+            return stopped();
+        }
+        events.send(Event::Phase("publishing"));
+        let with_journal = compacted.is_some();
+        let publication = Publication {
+            ids: &options.ids,
+            selection: options.selection(),
+            options: manifest_options(options),
+            duplicates: options.ids.duplicates(),
+            run: RunCounters {
+                started_at,
+                finished_at: now(),
+                requests: stats.requests,
+                retries: stats.retries,
+                rate_limited: stats.rate_limited,
+                bytes_received: stats.bytes_received,
+                journal_bytes: Some(compacted.unwrap_or(journal).bytes()),
+            },
+            with_journal,
+        };
+        let report = publish(publication, directory, staging, built)?;
+        listing::forget(directory)?;
+        let (pruned, unlisted) = if options.prune {
+            (not_listed, 0)
+        } else {
+            (0, not_listed)
+        };
+        Ok(Ended::Published(Box::new(ExportReport {
+            reused: report.exported.saturating_sub(stats.fetched),
+            unlisted,
+            pruned,
+            lists,
+            pages: stats.pages,
+            from_lists: stats.from_lists,
+            learned,
+            ..report
+        })))
+    }
+}
+
+/// May this be published?
+fn guard(
+    options: &GuardOptions,
+    directory: &OutputDirectory,
+    published: Option<&Manifest>,
+    ids: &IdList,
+    flattened: &Flattened,
+) -> Result<(), NotPublished> {
+    let Flattened {
+        failures, exported, ..
+    } = flattened;
+    let is_exported = |task_id: &str| {
+        let position = ids.position(task_id);
+        position.is_some_and(|position| !failures.has(position))
     };
-    let report = publish(publication, &directory, staging, built)?;
-    listing::forget(&directory)?;
-    let (pruned, unlisted) = if options.prune {
-        (not_listed, 0)
+    let dropped = if options.drop_missing {
+        failures.gone
     } else {
-        (0, not_listed)
+        0
     };
-    Ok(Ended::Published(Box::new(ExportReport {
-        reused: report.exported.saturating_sub(stats.fetched),
-        unlisted,
-        pruned,
-        lists,
-        pages: stats.pages,
-        from_lists: stats.from_lists,
-        learned,
-        ..report
-    })))
+    let candidate = Candidate {
+        requested: ids.len() as u64,
+        exported: *exported,
+        failures: (failures.failed() + failures.stale).saturating_sub(dropped),
+        by_kind: &failures.by_kind,
+        shrink: previous::compare(directory.path(), published, *exported, is_exported),
+    };
+    guard::check(options, &candidate)
 }
 
 /// The options of the network side, with no more requests in flight than there can be open files.
@@ -344,6 +459,7 @@ fn manifest_options(options: &ExportOptions) -> ManifestOptions {
         format: options.format,
         tables: options.tables.clone(),
         keep_secrets: options.keep_secrets,
+        drop_missing: options.guard.drop_missing,
         lists: options.lists.iter().map(listing::describe).collect(),
     }
 }

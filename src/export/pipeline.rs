@@ -130,6 +130,7 @@ impl Pipeline<'_> {
                     index,
                     reader,
                     recent: &recent,
+                    drop_missing: options.guard.drop_missing,
                 };
                 let site = Site {
                     selection: options.selection(),
@@ -164,8 +165,13 @@ impl Pipeline<'_> {
             }
             Ok((fetched, join(store), join(build)))
         })?;
-        // Of several errors the one that caused the others is told.
-        let stored = stored?;
+        // Of several errors the one that caused the others is reported.
+        let mut stored = stored?;
+        if let Err(error) = &fetched
+            && error.is_decision()
+        {
+            store::end_run(&mut stored.journal, index)?;
+        }
         let stats = match (fetched, built.as_ref()) {
             (Err(ExportError::Fetch(FetchError::SinkClosed { .. })), Err(_)) => {
                 FetchStats::default()

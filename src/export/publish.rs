@@ -35,19 +35,25 @@ pub struct ExportReport {
     pub requested: u64,
     /// In the tables.
     pub exported: u64,
-    /// In `failures.jsonl`.
+    /// Not in the tables.
     pub failed: u64,
+    /// In the tables by an earlier response, since the last request failed.
+    pub stale: u64,
+    /// Of the failed IDs, those that are treated as deleted tasks (`--drop-missing`).
+    pub dropped: u64,
     /// Exported from what an earlier run had fetched.
     pub reused: u64,
     /// Lines that repeated an ID.
     pub duplicates: u64,
-    /// Failed IDs by kind.
+    /// Failed and stale IDs by kind.
     pub failures: BTreeMap<String, u64>,
     /// Lines of the sources that are no task.
     pub unreadable: u64,
     /// Was a server to be asked?
     pub asked: bool,
-    /// Was all of it published already, so that nothing was done?
+    /// Was all of it published already, so that nothing was requested and nothing written?
+    pub is_idle: bool,
+    /// Is every published file the same as before, the manifest left out?
     pub unchanged: bool,
     /// Tasks in the journal that are not in the list.
     pub unlisted: u64,
@@ -89,6 +95,11 @@ pub struct ListReport {
 }
 
 impl ExportReport {
+    /// Failed and stale IDs, without those that are treated as deleted tasks.
+    pub fn failures(&self) -> u64 {
+        (self.failed + self.stale).saturating_sub(self.dropped)
+    }
+
     /// What a manifest says of it.
     pub(super) fn of(manifest: &Manifest) -> Self {
         let tables = manifest.tables.iter();
@@ -98,11 +109,14 @@ impl ExportReport {
             requested: manifest.ids.requested,
             exported: manifest.ids.exported,
             failed: manifest.ids.failed,
+            stale: manifest.ids.stale,
+            dropped: 0,
             reused: 0,
             duplicates: manifest.ids.duplicates,
             failures: BTreeMap::new(),
             unreadable: 0,
             asked: true,
+            is_idle: false,
             unchanged: false,
             unlisted: 0,
             pruned: 0,
@@ -142,9 +156,9 @@ pub(super) fn publish(
     let Flattened {
         drift,
         failures,
-        failures_by_kind,
         exported,
     } = flattened;
+    let drop_missing = options.drop_missing;
     let views = tables
         .iter()
         .map(|written| (written.table, written.longest_record));
@@ -152,7 +166,7 @@ pub(super) fn publish(
     let views = load_sql(&Views::new(selection.format, views));
     let readme = export_readme(selection.format, rows);
     let others = [
-        (FAILURES, failures.as_slice()),
+        (FAILURES, failures.lines.as_slice()),
         (LOAD_SQL, views.as_bytes()),
         (README, readme.as_bytes()),
     ];
@@ -170,13 +184,13 @@ pub(super) fn publish(
         let mut lines = task_ids.lines();
         lines.try_for_each(|piece| file.write_all(piece.as_bytes()))
     })?;
-    let failed = failures_by_kind.values().sum();
     let manifest = Manifest::new(
         options,
         Ids {
             requested: task_ids.len() as u64,
             exported,
-            failed,
+            failed: failures.failed(),
+            stale: failures.stale,
             duplicates,
             path: ids.path.clone(),
             bytes: ids.bytes,
@@ -187,17 +201,23 @@ pub(super) fn publish(
         drift.entries(),
         run,
     );
-    let report = ExportReport {
-        failures: failures_by_kind,
-        ..ExportReport::of(&manifest)
-    };
     let obsolete = directory.obsolete(&manifest.paths());
     staging.write(MANIFEST, manifest.to_json().as_bytes())?;
     let files = tables.iter().map(|written| &written.file);
-    let files = files.chain(&others).chain([&ids]);
-    let names = files
+    // What has not changed stays as it is, so that nobody copies or loads it again.
+    let changed: Vec<&str> = files
+        .chain(&others)
+        .filter(|file| !directory.has(&file.path, &file.sha256))
         .map(|file| file.path.as_str())
-        .chain(with_journal.then_some(JOURNAL));
+        .collect();
+    let report = ExportReport {
+        unchanged: changed.is_empty() && obsolete.is_empty(),
+        dropped: if drop_missing { failures.gone } else { 0 },
+        failures: failures.by_kind,
+        ..ExportReport::of(&manifest)
+    };
+    let names = changed.into_iter().chain([ids.path.as_str()]);
+    let names = names.chain(with_journal.then_some(JOURNAL));
     staging.publish(names, MANIFEST, &obsolete)?;
     Ok(report)
 }

@@ -7,11 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::found::Found;
 use super::index::Index;
-use super::store::seen_as;
 use super::{ExportError, ExportOptions, ExportReport, manifest_options};
 use crate::event::{Event, Events};
 use crate::journal::format::{Options as JournalOptions, RecordKind};
-use crate::journal::{Journal, Location, break_if};
+use crate::journal::{Journal, JournalIndex, Location, break_if};
 use crate::output::{Manifest, OutputDirectory, Recovered};
 
 /// Records between two events.
@@ -50,22 +49,22 @@ pub(super) fn open_journal(
     is_over: impl Fn() -> bool,
 ) -> Result<Resumed, ExportError> {
     let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
-    let index = Index::new(options.ids.len(), published_bytes.unwrap_or_default());
+    let journal = JournalIndex::new(options.ids.len());
+    let index = Index::new(journal, published_bytes.unwrap_or_default());
     let mut unlisted = Found::default();
     let mut refused = Vec::new();
     let mut done = 0;
     events.send(Event::Phase("reading the journal"));
     let (journal, opened) =
         Journal::open(&directory.state(), &journal_options(options), |entry| {
-            index.pass(&entry);
-            if let Some(position) = options.ids.position(entry.task_id) {
-                index.see(position, &entry);
-                if entry.kind == RecordKind::Refused {
+            let position = options.ids.position(entry.task_id);
+            index.see(position, &entry);
+            match position {
+                Some(position) if entry.kind == RecordKind::Refused => {
                     refused.push((entry.location, position));
                 }
-            } else if let Some(slot) = seen_as(&entry) {
-                // Every ID in a journal was in a list of IDs, and is a valid one.
-                let _ = unlisted.put(entry.task_id, slot);
+                Some(_) => {}
+                None => unlisted.see(&entry),
             }
             done += 1;
             if done % EVENT_RECORDS == 0 {
@@ -82,7 +81,8 @@ pub(super) fn open_journal(
     let lost_bytes = published_bytes
         .unwrap_or_default()
         .saturating_sub(journal.bytes());
-    let is_other = index.forget_other_journal();
+    let is_other = index.settle();
+    unlisted.journal.settle();
     if lost_bytes > 0 && done == 0 {
         let text = "the saved responses of the published export are gone from `.scale-export`; all tasks are fetched again";
         events.send(Event::Warning(text.to_owned()));
@@ -91,7 +91,7 @@ pub(super) fn open_journal(
             "the journal has lost {lost_bytes} bytes at its end of what the published export was made from; what stood there is fetched again"
         )));
     } else if is_other {
-        let text = "the journal is not the one that the published export was made from; the tables are made anew";
+        let text = "the journal is not the one that the published export was made from; the tables are built again";
         events.send(Event::Warning(text.to_owned()));
     } else if opened.torn_bytes > 0 {
         events.send(Event::Detail(format!(
@@ -158,6 +158,7 @@ pub(super) fn unchanged(
     });
     (is_same && are_there).then(|| ExportReport {
         reused: ids.exported,
+        is_idle: true,
         unchanged: true,
         unlisted,
         requests: 0,

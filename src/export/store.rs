@@ -8,11 +8,11 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
 use super::ExportError;
-use super::index::{Index, Slot};
+use super::index::{Index, News};
 use super::recent::{Recent, Response};
 use crate::fetch::{Delivery, FailureKind, Fetched, Outcome};
 use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
-use crate::journal::{Entry, FailureNote, Journal, Location};
+use crate::journal::{FailureNote, Held, Journal, Location};
 
 /// What arrived is safe from a power loss after this long.
 pub(super) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ pub(super) fn run(
         .build()
         .map_err(ExportError::Runtime)?;
     let mut refused = Vec::new();
-    let mut slots = Vec::new();
+    let mut news = Vec::new();
     let mut kept = Vec::new();
     let mut responses = Vec::new();
     let mut count = 0;
@@ -62,7 +62,7 @@ pub(super) fn run(
                 let mut next = Some(delivery);
                 while let Some(delivery) = next {
                     let position = delivery.fetched.position;
-                    slots.push(append(&mut journal, &delivery.fetched, &mut refused));
+                    news.push(append(&mut journal, &delivery.fetched, &mut refused));
                     kept.push(delivery.kept);
                     if let Outcome::Task { body, nodes, .. } = delivery.fetched.outcome {
                         responses.push((position, Response { body, nodes }));
@@ -77,9 +77,9 @@ pub(super) fn run(
                 for (position, response) in responses.drain(..) {
                     recent.keep(position, response);
                 }
-                index.set(&slots);
-                count += slots.len();
-                slots.clear();
+                index.set(&news);
+                count += news.len();
+                news.clear();
                 for kept in kept.drain(..) {
                     // Whoever asked may have been stopped meanwhile.
                     let _ = kept.send(());
@@ -114,7 +114,7 @@ fn append(
     journal: &mut Journal,
     fetched: &Fetched,
     refused: &mut Vec<(Location, usize)>,
-) -> (usize, Slot) {
+) -> (usize, News) {
     let Fetched {
         position,
         task_id,
@@ -129,10 +129,13 @@ fn append(
         task_id,
         body,
     };
-    let slot = match outcome {
+    let news = match outcome {
         Outcome::Task { body, is_final, .. } => {
             let flags = if *is_final { FLAG_FINAL } else { 0 };
-            Slot::Response(journal.append(&record(RecordKind::Response, flags, body)))
+            News::Response {
+                location: journal.append(&record(RecordKind::Response, flags, body)),
+                is_final: *is_final,
+            }
         }
         Outcome::Failed(failed) => {
             let note = FailureNote {
@@ -147,24 +150,16 @@ fn append(
                 let location = journal.append(&record(RecordKind::Refused, 0, body));
                 refused.push((location, *position));
             }
-            let flags = match failed.kind {
-                // Another key may do.
-                FailureKind::Forbidden => 0,
-                _ => FLAG_FINAL,
-            };
-            Slot::Failure(journal.append(&record(RecordKind::Failure, flags, &note)))
+            // Another key may help against a 403.
+            let is_own = failed.kind != FailureKind::Forbidden;
+            let flags = if is_own { FLAG_FINAL } else { 0 };
+            News::Failure {
+                location: journal.append(&record(RecordKind::Failure, flags, &note)),
+                is_own,
+            }
         }
     };
-    (*position, slot)
-}
-
-/// What a record is to the tables.
-pub(super) fn seen_as(entry: &Entry<'_>) -> Option<Slot> {
-    match entry.kind {
-        RecordKind::Response => Some(Slot::Response(entry.location)),
-        RecordKind::Failure => Some(Slot::Failure(entry.location)),
-        RecordKind::Refresh | RecordKind::Refused => None,
-    }
+    (*position, news)
 }
 
 /// Says in the journal that a refresh of all tasks begins.
@@ -178,6 +173,19 @@ pub(super) fn begin_refresh(journal: &mut Journal) -> Result<(), ExportError> {
         body: &[],
     });
     Ok(journal.flush()?)
+}
+
+/// Says in the journal that the run ends by decision: the failures that no publication has do not count any more.
+pub(super) fn end_run(journal: &mut Journal, index: &Index) -> Result<(), ExportError> {
+    let since = index.published_bytes();
+    let is_new = |held: &Held| {
+        let failure = held.failure();
+        failure.is_some_and(|failure| failure.offset() >= since)
+    };
+    if index.failures().iter().any(|(_, held)| is_new(held)) {
+        journal.end_run(since, now())?;
+    }
+    Ok(())
 }
 
 /// Milliseconds since 1970.

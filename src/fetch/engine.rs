@@ -21,7 +21,7 @@ use super::retry::{Trouble, Verdict, decide, speaks_for_all, wait};
 use super::stats::{Counters, FetchStats, add, get};
 use super::{
     BadBody, CheckBody, CheckedBody, Delivery, Failed, FailureKind, FetchError, FetchOptions,
-    Fetched, MaxFailures, Outcome,
+    Fetched, Outcome,
 };
 use crate::event::{Asked, Event, Events};
 
@@ -34,7 +34,6 @@ pub(super) struct Engine<'e> {
     pub(super) gate: Gate,
     pub(super) check: Arc<dyn CheckBody>,
     pub(super) events: &'e Events,
-    wanted: usize,
     pub(super) counters: Counters,
     health: Mutex<Health>,
     /// Has it been told that nothing succeeds?
@@ -80,14 +79,7 @@ pub async fn fetch_all(
     sink: mpsc::Sender<Delivery>,
     stop: watch::Receiver<bool>,
 ) -> Result<FetchStats, FetchError> {
-    let engine = Engine::new(
-        client,
-        options,
-        check,
-        events,
-        wanted.count(),
-        wanted.good_id(),
-    );
+    let engine = Engine::new(client, options, check, events, wanted.good_id());
     let all = async {
         engine.use_lists(wanted, &sink).await?;
         // What has arrived until its turn is not asked for again.
@@ -119,13 +111,12 @@ impl Drop for Engine<'_> {
 }
 
 impl<'e> Engine<'e> {
-    /// For so many IDs; `good_id` is one that could be had before.
+    /// `good_id` is an ID that was fetched before.
     pub(super) fn new(
         client: &'e TaskClient,
         options: &'e FetchOptions,
         check: Arc<dyn CheckBody>,
         events: &'e Events,
-        wanted: usize,
         good_id: Option<String>,
     ) -> Self {
         Self {
@@ -139,7 +130,6 @@ impl<'e> Engine<'e> {
             ),
             check,
             events,
-            wanted,
             counters: Counters::default(),
             health: Mutex::new(Health::new(good_id)),
             is_outage: AtomicBool::new(false),
@@ -468,33 +458,17 @@ impl<'e> Engine<'e> {
 
     fn count_failure(&self, task_id: String, failed: Failed) -> Result<(), FetchError> {
         let Failed { kind, message, .. } = failed;
-        let count: u64 = {
+        {
             let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
             *failures.entry(kind.as_str()).or_default() += 1;
-            failures.values().sum()
-        };
+        }
         self.events.send(Event::TaskFailed {
             task_id: task_id.clone(),
             kind: kind.as_str(),
             message: message.clone(),
         });
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "counts of IDs are far below 2^53"
-        )]
-        let is_too_many = match self.options.max_failures {
-            None => false,
-            Some(MaxFailures::Count(max)) => count > max,
-            Some(MaxFailures::Percent(max)) => count as f64 > self.wanted as f64 * max / 100.0,
-        };
-        if is_too_many {
-            let wanted = self.wanted;
-            return Err(FetchError::TooManyFailures {
-                failed: count,
-                wanted,
-                task_id,
-                message,
-            });
+        if self.options.fail_fast {
+            return Err(FetchError::FailFast { task_id, message });
         }
         Ok(())
     }

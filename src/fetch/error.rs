@@ -45,16 +45,10 @@ pub enum FetchError {
         /// Why, in words.
         message: String,
     },
-    /// More failures than `--max-failures` allows.
-    #[error(
-        "could not go on: {failed} of {wanted} IDs failed, more than --max-failures allows; the last was `{task_id}`: {message}"
-    )]
-    TooManyFailures {
-        /// Failed IDs.
-        failed: u64,
-        /// IDs to be fetched.
-        wanted: usize,
-        /// The last one.
+    /// An ID failed, and `--fail-fast` stops at the first one.
+    #[error("could not fetch `{task_id}`, and --fail-fast stops there: {message}")]
+    FailFast {
+        /// The ID.
         task_id: String,
         /// What went wrong with it.
         message: String,
@@ -128,6 +122,13 @@ fn seconds(duration: Duration) -> String {
     format!("{:.0} s", duration.as_secs_f64())
 }
 
+impl FetchError {
+    /// Does the run end by decision, rather than because it could not go on?
+    pub fn is_decision(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::FailFast { .. })
+    }
+}
+
 impl Explain for FetchError {
     fn hint(&self) -> Option<String> {
         Some(match self {
@@ -155,8 +156,8 @@ impl Explain for FetchError {
                 Distrust::Other => "check --base-url, and tell whoever runs the server or the proxy before it",
             }
             .into(),
-            Self::TooManyFailures { .. } => {
-                "what was fetched is kept; run the same command with a higher --max-failures to go on".into()
+            Self::FailFast { .. } => {
+                "what was fetched is kept; run the same command again, or without --fail-fast to export the other IDs".into()
             }
             Self::NoSuchList { .. } => {
                 "check the ID or the name, and that the key may read it".into()
@@ -193,7 +194,7 @@ impl Explain for FetchError {
             | Self::BadProxy { .. }
             | Self::NoCertificates => Exit::Usage,
             Self::SinkClosed { .. } => Exit::Output,
-            Self::TooManyFailures { .. } | Self::Client(_) => Exit::Failure,
+            Self::FailFast { .. } | Self::Client(_) => Exit::Failure,
         }
     }
 }

@@ -61,7 +61,7 @@ pub async fn list_all(
     sink: mpsc::Sender<PageDelivery>,
     stop: watch::Receiver<bool>,
 ) -> Result<(FetchStats, Option<Vec<ListedTasks>>), FetchError> {
-    let engine = Engine::new(client, options, check, events, 0, None);
+    let engine = Engine::new(client, options, check, events, None);
     let found = AtomicUsize::new(lists.iter().map(|(_, resume)| resume.ids.len()).sum());
     let lists = stream::iter(lists.into_iter().enumerate())
         .map(|(list, (source, resume))| engine.list(list, source, resume, &found, &sink))

@@ -63,15 +63,6 @@ pub enum Rate {
     Max,
 }
 
-/// When to give up early.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum MaxFailures {
-    /// Past this many failed IDs.
-    Count(u64),
-    /// Past this share of the IDs, in percent.
-    Percent(f64),
-}
-
 /// Everything the network side is told.
 #[derive(Debug, Clone)]
 pub struct FetchOptions {
@@ -103,8 +94,8 @@ pub struct FetchOptions {
     pub retry_timeout: Duration,
     /// Largest body that is read, in bytes after decompression.
     pub max_body: u64,
-    /// When to give up early.
-    pub max_failures: Option<MaxFailures>,
+    /// Does the first failed ID end the run?
+    pub fail_fast: bool,
     /// PEM file with further trusted certificates.
     pub ca_file: Option<PathBuf>,
     /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.

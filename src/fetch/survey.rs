@@ -57,14 +57,7 @@ pub async fn survey_ids(
     events: &Events,
     stop: watch::Receiver<bool>,
 ) -> Result<Option<Survey>, FetchError> {
-    let engine = Engine::new(
-        client,
-        options,
-        check,
-        events,
-        wanted.count(),
-        wanted.good_id(),
-    );
+    let engine = Engine::new(client, options, check, events, wanted.good_id());
     until_stopped(engine.survey_ids(wanted), stop).await
 }
 
@@ -77,7 +70,7 @@ pub async fn survey_lists(
     events: &Events,
     stop: watch::Receiver<bool>,
 ) -> Result<Option<Survey>, FetchError> {
-    let engine = Engine::new(client, options, check, events, 0, None);
+    let engine = Engine::new(client, options, check, events, None);
     until_stopped(engine.survey_lists(lists), stop).await
 }
 

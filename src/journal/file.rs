@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::JournalError;
 use super::codec::Compressor;
-use super::format::{self, Options, Record, distinct};
+use super::format::{self, End, Options, Record, RecordKind, Version, distinct};
 use super::log::{Entry, FILE_NAME, JournalReader, Location, Log, Opened};
 use crate::disk::{self, Access};
 
@@ -57,13 +57,14 @@ impl Journal {
             compressor: Compressor::default(),
             dirty: false,
         };
-        let len = journal.log.len()?;
         let (before, end) = journal.log.read_head()?;
-        if len == end && before != *options {
-            // Nothing was fetched with the options of before: they bind nobody.
+        if let Err(refused) = refuse_other(&journal.log.path, &before, options) {
+            if journal.log.has_response(end)? {
+                return Err(refused);
+            }
+            // Nothing was received with the earlier options: they bind no later run.
             return Ok((Self::begin(state, options)?, Opened::default()));
         }
-        journal.refuse_other(&before, options)?;
         journal.end = end;
         let opened = journal.index(&mut see)?;
         Ok((journal, opened))
@@ -79,44 +80,6 @@ impl Journal {
             .map_err(JournalError::io("begin", &path))?;
         journal.log.path = path;
         Ok(journal)
-    }
-
-    /// Responses that were asked for with other options do not mix with those of now.
-    fn refuse_other(&self, before: &Options, now: &Options) -> Result<(), JournalError> {
-        if before.copied {
-            return Err(JournalError::Copied {
-                path: self.log.path.clone(),
-            });
-        }
-        let list = |names: &[String]| {
-            let names: Vec<&str> = distinct(names).into_iter().collect();
-            if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(",")
-            }
-        };
-        let differs = |option: &str, before: String, now: String| {
-            let path = self.log.path.clone();
-            (before != now).then(|| JournalError::Options {
-                path,
-                option: option.into(),
-                before,
-                now,
-            })
-        };
-        let difference = differs("--base-url", before.base_url.clone(), now.base_url.clone())
-            .or_else(|| differs("--expand", list(&before.expand), list(&now.expand)))
-            .or_else(|| differs("--opts", list(&before.opts), list(&now.opts)))
-            .or_else(|| {
-                let text = |keep: bool| keep.to_string();
-                differs(
-                    "--keep-secrets",
-                    text(before.keep_secrets),
-                    text(now.keep_secrets),
-                )
-            });
-        difference.map_or(Ok(()), Err)
     }
 
     /// Shows all whole records, and cuts off what is torn at the end.
@@ -139,12 +102,38 @@ impl Journal {
     /// power loss after the next [`sync`](Self::sync).
     pub fn append(&mut self, record: &Record<'_>) -> Location {
         let before = self.buffer.len();
-        format::encode(record, &mut self.compressor, &mut self.buffer);
+        format::encode(
+            record,
+            self.log.version,
+            &mut self.compressor,
+            &mut self.buffer,
+        );
         let bytes = self.buffer.len() - before;
         Location::new(self.end + before as u64, bytes as u64)
     }
 
-    /// Appends a record of another journal as it stands there.
+    /// Says that the run ends here by decision and without a publication: failures at or behind `since` do not
+    /// count any more. It survives a power loss when this returns.
+    pub fn end_run(&mut self, since: u64, time: u64) -> Result<(), JournalError> {
+        // A number: serialization cannot fail.
+        let body = serde_json::to_vec(&End { since }).unwrap_or_default();
+        self.append(&Record {
+            kind: RecordKind::End,
+            flags: 0,
+            attempts: 0,
+            time,
+            task_id: "",
+            body: &body,
+        });
+        self.sync()
+    }
+
+    /// The version that it is written in: compaction brings it to the latest one.
+    pub fn version(&self) -> Version {
+        self.log.version
+    }
+
+    /// Appends a record of another journal, which [`JournalReader::read_record`] gives.
     pub fn append_record(&mut self, record: &[u8]) -> Location {
         let offset = self.end + self.buffer.len() as u64;
         self.buffer.extend_from_slice(record);
@@ -231,10 +220,50 @@ impl Journal {
     }
 }
 
+/// Refuses to mix responses to requests with other options.
+pub(super) fn refuse_other(
+    path: &Path,
+    before: &Options,
+    now: &Options,
+) -> Result<(), JournalError> {
+    if before.copied {
+        return Err(JournalError::Copied {
+            path: path.to_owned(),
+        });
+    }
+    let list = |names: &[String]| {
+        let names: Vec<&str> = distinct(names).into_iter().collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(",")
+        }
+    };
+    let differs = |option: &str, before: String, now: String| {
+        (before != now).then(|| JournalError::Options {
+            path: path.to_owned(),
+            option: option.into(),
+            before,
+            now,
+        })
+    };
+    let difference = differs("--base-url", before.base_url.clone(), now.base_url.clone())
+        .or_else(|| differs("--expand", list(&before.expand), list(&now.expand)))
+        .or_else(|| differs("--opts", list(&before.opts), list(&now.opts)))
+        .or_else(|| {
+            let text = |keep: bool| keep.to_string();
+            differs(
+                "--keep-secrets",
+                text(before.keep_secrets),
+                text(now.keep_secrets),
+            )
+        });
+    difference.map_or(Ok(()), Err)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::format::RecordKind;
 
     fn options() -> Options {
         Options {

@@ -1,30 +1,68 @@
 //! The journal's bytes: pure encoding and decoding. `docs/journal.md` says the same in prose.
-//! Depends on `codec` and `crc32fast`.
+//! Depends on `codec`, `crc32fast` and `sha2`.
 //!
 //! ```text
 //! file    = header record*
 //! header  = "scaleJNL" version:u32 length:u32 crc32:u32 options:JSON
 //! record  = mark:u32 kind:u8 codec:u8 flags:u16 attempts:u32
 //!           id_length:u32 stored_length:u32 raw_length:u32 time:u64
-//!           body_crc32:u32 head_crc32:u32
+//!           body_crc32:u32 sha256:[u8; 32] head_crc32:u32
 //!           id stored
 //! ```
 //!
-//! All numbers are little-endian. The head has a checksum of its own: damage to a record's body costs
+//! Version 1 has no `sha256`. All numbers are little-endian. The head has a checksum of its own: damage to a record's body costs
 //! that record only, since its length is still known; damage to a head is passed over by looking for
 //! the next mark with a valid head behind it.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::codec::{Codec, Compressor, Decompressor};
 
 /// First bytes of a journal.
 pub const MAGIC: &[u8; 8] = b"scaleJNL";
 
-/// Version of the format. A higher one is refused: its records may mean something else.
-pub const VERSION: u32 = 1;
+/// A version of the format. A higher one is refused: its records may mean something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// Records without a digest.
+    One = 1,
+    /// Records with a digest, and marks that end a run.
+    Two = 2,
+}
+
+impl Version {
+    /// What a new journal is written in.
+    pub const LATEST: Self = Self::Two;
+
+    fn from_number(number: u32) -> Option<Self> {
+        [Self::One, Self::Two]
+            .into_iter()
+            .find(|version| *version as u32 == number)
+    }
+
+    /// Bytes of a record before its ID.
+    pub fn head_bytes(self) -> usize {
+        CHECKED_BYTES + self.digest_bytes() + CRC_BYTES
+    }
+
+    /// The digest of a body, as this version has it.
+    fn digest(self, body: &[u8]) -> [u8; DIGEST_BYTES] {
+        match self {
+            Self::One => [0; DIGEST_BYTES],
+            Self::Two => Sha256::digest(body).into(),
+        }
+    }
+
+    fn digest_bytes(self) -> usize {
+        match self {
+            Self::One => 0,
+            Self::Two => DIGEST_BYTES,
+        }
+    }
+}
 
 /// Bytes of the file's header before its options.
 pub const FILE_HEAD_BYTES: usize = 20;
@@ -32,11 +70,17 @@ pub const FILE_HEAD_BYTES: usize = 20;
 /// Begins every record.
 const MARK: u32 = 0x4C4E_4A7E;
 
-/// Bytes of a record before its ID.
-pub const HEAD_BYTES: usize = 40;
+/// Bytes of a head before its digest.
+const CHECKED_BYTES: usize = 36;
 
-/// Bytes of a head that its checksum covers.
-const CHECKED_HEAD_BYTES: usize = 36;
+/// Bytes of a SHA-256.
+const DIGEST_BYTES: usize = 32;
+
+/// Bytes of a CRC-32.
+const CRC_BYTES: usize = 4;
+
+/// Bytes of the largest head.
+pub const MAX_HEAD_BYTES: usize = CHECKED_BYTES + DIGEST_BYTES + CRC_BYTES;
 
 /// IDs are at most 1 kB; a longer one in a head is damage.
 const MAX_ID_BYTES: u32 = 1 << 10;
@@ -77,15 +121,24 @@ pub enum RecordKind {
     Failure,
     /// A refresh of all tasks begins: what stands before is to be fetched again.
     Refresh,
-    /// The last answer for an ID that failed because of it: no task, kept for whoever looks into it.
+    /// The last answer for an ID that failed because of it: not a task, kept for a later look.
     Refused,
+    /// A run ended here by decision, without a publication: the failures that it recorded do not count. See
+    /// [`End`].
+    End,
 }
 
 impl RecordKind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Response, Self::Failure, Self::Refresh, Self::Refused]
-            .into_iter()
-            .find(|kind| kind.to_byte() == byte)
+        [
+            Self::Response,
+            Self::Failure,
+            Self::Refresh,
+            Self::Refused,
+            Self::End,
+        ]
+        .into_iter()
+        .find(|kind| kind.to_byte() == byte)
     }
 
     fn to_byte(self) -> u8 {
@@ -94,6 +147,7 @@ impl RecordKind {
             Self::Failure => 2,
             Self::Refresh => 3,
             Self::Refused => 4,
+            Self::End => 5,
         }
     }
 }
@@ -101,9 +155,17 @@ impl RecordKind {
 /// The task was in a state that does not change any more; the failure is the ID's own, and not the key's.
 pub const FLAG_FINAL: u16 = 1;
 
+/// The body of a record of kind [`RecordKind::End`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// Failures from this offset of the file up to the record do not count. Their IDs are requested again.
+    pub since: u64,
+}
+
 /// A record's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
+    version: Version,
     /// What it is.
     pub kind: RecordKind,
     codec: u8,
@@ -120,6 +182,8 @@ pub struct Head {
     /// When it was written, in milliseconds since 1970.
     pub time: u64,
     body_crc32: u32,
+    /// SHA-256 of the body, uncompressed; zeros in version 1.
+    pub sha256: [u8; DIGEST_BYTES],
 }
 
 /// A record to be written.
@@ -139,31 +203,42 @@ pub struct Record<'a> {
     pub body: &'a [u8],
 }
 
-/// The file's header.
+/// The file's header, in the latest version.
 pub fn encode_file_head(options: &Options) -> Vec<u8> {
     // Strings and lists of them: serialization cannot fail.
     let options = serde_json::to_vec(options).unwrap_or_default();
     let mut out = Vec::with_capacity(FILE_HEAD_BYTES + options.len());
     out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&(Version::LATEST as u32).to_le_bytes());
     out.extend_from_slice(&length(options.len()).to_le_bytes());
     out.extend_from_slice(&crc32fast::hash(&options).to_le_bytes());
     out.extend_from_slice(&options);
     out
 }
 
-/// Reads the file's header; gives the options and the bytes they take, or what is wrong.
-pub fn decode_file_head(bytes: &[u8]) -> Result<(Options, usize), String> {
+/// What the file's header says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileHead {
+    /// The version of all records.
+    pub version: Version,
+    /// What the responses mean.
+    pub options: Options,
+    /// Bytes of the header: the first record begins there.
+    pub bytes: usize,
+}
+
+/// Reads the file's header, or says what is wrong with it.
+pub fn decode_file_head(bytes: &[u8]) -> Result<FileHead, String> {
     if !bytes.starts_with(MAGIC) {
         return Err("it does not begin like a journal".into());
     }
     let word = |at| word(bytes, at).ok_or("its header is cut off");
-    let version = word(8)?;
-    if version > VERSION {
+    let number = word(8)?;
+    let Some(version) = Version::from_number(number) else {
         return Err(format!(
-            "its format version {version} is newer than this tool"
+            "its format version {number} is newer than this tool"
         ));
-    }
+    };
     let (len, crc32) = (word(12)? as usize, word(16)?);
     let end = FILE_HEAD_BYTES + len;
     let options = bytes
@@ -173,19 +248,29 @@ pub fn decode_file_head(bytes: &[u8]) -> Result<(Options, usize), String> {
         return Err("its header is damaged".into());
     }
     let options = serde_json::from_slice(options).map_err(|error| error.to_string())?;
-    Ok((options, end))
+    Ok(FileHead {
+        version,
+        options,
+        bytes: end,
+    })
 }
 
 /// Appends a record to a buffer.
-pub fn encode(record: &Record<'_>, compressor: &mut Compressor, out: &mut Vec<u8>) {
+pub fn encode(
+    record: &Record<'_>,
+    version: Version,
+    compressor: &mut Compressor,
+    out: &mut Vec<u8>,
+) {
     let start = out.len();
     // The head says what only the body behind it tells: it is written last.
-    out.extend_from_slice(&[0; HEAD_BYTES]);
+    out.resize(start + version.head_bytes(), 0);
     let behind = out.len();
     out.extend_from_slice(record.task_id.as_bytes());
     let codec = compressor.append(record.body, out);
     let id_and_stored = out.get(behind..).unwrap_or_default();
     let head = Head {
+        version,
         kind: record.kind,
         codec: codec as u8,
         flags: record.flags,
@@ -195,19 +280,47 @@ pub fn encode(record: &Record<'_>, compressor: &mut Compressor, out: &mut Vec<u8
         raw_bytes: length(record.body.len()),
         time: record.time,
         body_crc32: crc32fast::hash(id_and_stored),
+        sha256: version.digest(record.body),
     };
     if let Some(place) = out.get_mut(start..behind) {
-        place.copy_from_slice(&head.encode());
+        head.encode(place);
     }
 }
 
-/// Reads a head; nothing when it is damaged or no head at all.
-pub fn decode_head(bytes: &[u8]) -> Option<Head> {
-    let checked = bytes.get(..CHECKED_HEAD_BYTES)?;
-    if word(bytes, 0)? != MARK || crc32fast::hash(checked) != word(bytes, CHECKED_HEAD_BYTES)? {
+/// Appends a record of an earlier version to a buffer, in the latest one; or says what is wrong with it.
+pub fn upgrade(
+    head: &Head,
+    id_and_stored: &[u8],
+    decompressor: &mut Decompressor,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    let stored = id_and_stored.get(head.id_bytes as usize..);
+    let mut body = Vec::new();
+    head.decode_body(stored.unwrap_or_default(), decompressor, &mut body)?;
+    let version = Version::LATEST;
+    let head = Head {
+        version,
+        sha256: version.digest(&body),
+        ..*head
+    };
+    let start = out.len();
+    out.resize(start + version.head_bytes(), 0);
+    if let Some(place) = out.get_mut(start..) {
+        head.encode(place);
+    }
+    out.extend_from_slice(id_and_stored);
+    Ok(())
+}
+
+/// Reads a head; nothing when the bytes are not a whole one.
+pub fn decode_head(bytes: &[u8], version: Version) -> Option<Head> {
+    let checked = bytes.get(..version.head_bytes() - CRC_BYTES)?;
+    if word(bytes, 0)? != MARK || crc32fast::hash(checked) != word(bytes, checked.len())? {
         return None;
     }
+    let digest = checked.get(CHECKED_BYTES..)?.first_chunk();
     let head = Head {
+        version,
         kind: RecordKind::from_byte(*bytes.get(4)?)?,
         codec: *bytes.get(5)?,
         flags: u16::from_le_bytes(*bytes.get(6..)?.first_chunk()?),
@@ -217,14 +330,19 @@ pub fn decode_head(bytes: &[u8]) -> Option<Head> {
         raw_bytes: word(bytes, 20)?,
         time: u64::from_le_bytes(*bytes.get(24..)?.first_chunk()?),
         body_crc32: word(bytes, 32)?,
+        sha256: digest.copied().unwrap_or_default(),
     };
     (head.id_bytes <= MAX_ID_BYTES).then_some(head)
 }
 
 impl Head {
-    fn encode(&self) -> [u8; HEAD_BYTES] {
-        let mut head = [0; HEAD_BYTES];
-        let parts: [&[u8]; 9] = [
+    /// Writes the head into a place of its size.
+    fn encode(&self, place: &mut [u8]) {
+        let digest = self
+            .sha256
+            .get(..self.version.digest_bytes())
+            .unwrap_or_default();
+        let parts: [&[u8]; 10] = [
             &MARK.to_le_bytes(),
             &[self.kind.to_byte(), self.codec],
             &self.flags.to_le_bytes(),
@@ -234,22 +352,23 @@ impl Head {
             &self.raw_bytes.to_le_bytes(),
             &self.time.to_le_bytes(),
             &self.body_crc32.to_le_bytes(),
+            digest,
         ];
         let mut at = 0;
         for part in parts {
-            if let Some(place) = head.get_mut(at..at + part.len()) {
+            if let Some(place) = place.get_mut(at..at + part.len()) {
                 place.copy_from_slice(part);
             }
             at += part.len();
         }
-        let (checked, crc32) = head.split_at_mut(CHECKED_HEAD_BYTES);
-        crc32.copy_from_slice(&crc32fast::hash(checked).to_le_bytes());
-        head
+        let (checked, crc32) = place.split_at_mut(at.min(place.len()));
+        let sum = crc32fast::hash(checked).to_le_bytes();
+        crc32.iter_mut().zip(sum).for_each(|(to, from)| *to = from);
     }
 
     /// Bytes of the whole record.
     pub fn record_bytes(&self) -> u64 {
-        HEAD_BYTES as u64 + u64::from(self.id_bytes) + u64::from(self.stored_bytes)
+        self.version.head_bytes() as u64 + u64::from(self.id_bytes) + u64::from(self.stored_bytes)
     }
 
     /// Checks what follows the head and gives the ID; nothing when it is damaged.
@@ -259,6 +378,11 @@ impl Head {
         }
         let (id, stored) = id_and_body.split_at_checked(self.id_bytes as usize)?;
         Some((std::str::from_utf8(id).ok()?, stored))
+    }
+
+    /// Is this the body that the digest is of? In version 1 nothing says so.
+    pub fn is_digest_of(&self, body: &[u8]) -> bool {
+        self.version.digest(body) == self.sha256
     }
 
     /// Gives the body itself, in `out`; or what is wrong with it.
@@ -287,11 +411,14 @@ impl Head {
 }
 
 /// Where the next valid head begins in `bytes`, looking from `from` on.
-pub fn find_head(bytes: &[u8], from: usize) -> Option<usize> {
+pub fn find_head(bytes: &[u8], from: usize, version: Version) -> Option<usize> {
     let mark = MARK.to_le_bytes();
     memchr::memmem::find_iter(bytes.get(from..)?, &mark)
         .map(|at| from + at)
-        .find(|at| bytes.get(*at..).and_then(decode_head).is_some())
+        .find(|at| {
+            let head = bytes.get(*at..);
+            head.and_then(|head| decode_head(head, version)).is_some()
+        })
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
@@ -319,13 +446,14 @@ mod tests {
         }
     }
 
-    fn decode(bytes: &[u8]) -> Option<(String, Vec<u8>)> {
-        let head = decode_head(bytes)?;
-        let rest = bytes.get(HEAD_BYTES..usize::try_from(head.record_bytes()).ok()?)?;
+    fn decode(bytes: &[u8], version: Version) -> Option<(String, Vec<u8>)> {
+        let head = decode_head(bytes, version)?;
+        let rest = bytes.get(version.head_bytes()..usize::try_from(head.record_bytes()).ok()?)?;
         let (id, stored) = head.decode_id(rest)?;
         let mut body = Vec::new();
         head.decode_body(stored, &mut Decompressor::default(), &mut body)
             .ok()?;
+        assert!(head.is_digest_of(&body));
         Some((id.to_owned(), body))
     }
 
@@ -341,8 +469,19 @@ mod tests {
         let mut bytes = encode_file_head(&options);
         let len = bytes.len();
         bytes.extend_from_slice(b"more");
-        assert_eq!(decode_file_head(&bytes), Ok((options, len)));
-        bytes[8] += 1;
+        let head = FileHead {
+            version: Version::Two,
+            options,
+            bytes: len,
+        };
+        assert_eq!(decode_file_head(&bytes), Ok(head.clone()));
+        bytes[8] = 1;
+        let before = FileHead {
+            version: Version::One,
+            ..head
+        };
+        assert_eq!(decode_file_head(&bytes), Ok(before));
+        bytes[8] = 3;
         assert!(decode_file_head(&bytes).unwrap_err().contains("newer"));
         assert!(decode_file_head(b"scaleJ").is_err());
     }
@@ -351,35 +490,59 @@ mod tests {
     fn the_next_head_is_found_behind_damage() {
         let mut bytes = b"damage \x7E\x4A\x4E\x4C more damage".to_vec();
         let at = bytes.len();
-        encode(&record(b"{}"), &mut Compressor::default(), &mut bytes);
-        assert_eq!(find_head(&bytes, 0), Some(at));
-        assert_eq!(find_head(&bytes, at + 1), None);
+        let version = Version::LATEST;
+        let mut compressor = Compressor::default();
+        encode(&record(b"{}"), version, &mut compressor, &mut bytes);
+        assert_eq!(find_head(&bytes, 0, version), Some(at));
+        assert_eq!(find_head(&bytes, at + 1, version), None);
+    }
+
+    fn version() -> impl Strategy<Value = Version> {
+        prop::sample::select(vec![Version::One, Version::Two])
     }
 
     proptest! {
         #[test]
-        fn records_come_back(body: Vec<u8>, repeat in 1..50_usize) {
+        fn records_come_back(body: Vec<u8>, repeat in 1..50_usize, version in version()) {
             let body = body.repeat(repeat);
             let mut bytes = Vec::new();
-            encode(&record(&body), &mut Compressor::default(), &mut bytes);
-            prop_assert_eq!(decode_head(&bytes).unwrap().record_bytes(), bytes.len() as u64);
-            prop_assert_eq!(decode(&bytes), Some(("täsk_1".to_owned(), body)));
+            encode(&record(&body), version, &mut Compressor::default(), &mut bytes);
+            let head = decode_head(&bytes, version).unwrap();
+            prop_assert_eq!(head.record_bytes(), bytes.len() as u64);
+            prop_assert_eq!(decode(&bytes, version), Some(("täsk_1".to_owned(), body)));
         }
 
         #[test]
-        fn damage_is_seen(body: Vec<u8>, at: prop::sample::Index, flip in 1..=255_u8) {
+        fn an_upgraded_record_is_the_one_that_the_latest_version_writes(body: Vec<u8>) {
+            let mut compressor = Compressor::default();
+            let (mut before, mut upgraded, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+            encode(&record(&body), Version::One, &mut compressor, &mut before);
+            encode(&record(&body), Version::LATEST, &mut compressor, &mut expected);
+            let head = decode_head(&before, Version::One).unwrap();
+            let rest = &before[Version::One.head_bytes()..];
+            upgrade(&head, rest, &mut Decompressor::default(), &mut upgraded).unwrap();
+            prop_assert_eq!(upgraded, expected);
+        }
+
+        #[test]
+        fn damage_is_seen(
+            body: Vec<u8>,
+            at: prop::sample::Index,
+            flip in 1..=255_u8,
+            version in version(),
+        ) {
             let mut bytes = Vec::new();
-            encode(&record(&body), &mut Compressor::default(), &mut bytes);
+            encode(&record(&body), version, &mut Compressor::default(), &mut bytes);
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
-            prop_assert_eq!(decode(&bytes), None);
+            prop_assert_eq!(decode(&bytes, version), None);
         }
 
         #[test]
-        fn any_bytes_are_taken(bytes: Vec<u8>) {
-            let _ = decode(&bytes);
+        fn any_bytes_are_taken(bytes: Vec<u8>, version in version()) {
+            let _ = decode(&bytes, version);
             let _ = decode_file_head(&bytes);
-            let _ = find_head(&bytes, 0);
+            let _ = find_head(&bytes, 0, version);
         }
     }
 }

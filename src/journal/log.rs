@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::JournalError;
 use super::codec::Decompressor;
-use super::format::{self, FLAG_FINAL, HEAD_BYTES, Head, Options, RecordKind};
+use super::format::{
+    self, End, FLAG_FINAL, FileHead, Head, MAX_HEAD_BYTES, Options, RecordKind, Version,
+};
 
 /// Its name in the state directory.
 pub(super) const FILE_NAME: &str = "journal";
@@ -66,6 +68,13 @@ pub struct FailureNote {
     pub message: String,
 }
 
+impl FailureNote {
+    /// Does the API say that there is no such task: 404 or 410?
+    pub fn is_gone(&self) -> bool {
+        matches!(self.http_status, Some(404 | 410))
+    }
+}
+
 /// What opening an existing journal found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Opened {
@@ -86,8 +95,10 @@ pub struct Entry<'a> {
     pub task_id: &'a str,
     /// Where its body is.
     pub location: Location,
-    /// Was the task in a state that does not change any more?
+    /// Was the task in a state that does not change any more? Of a failure: is it the ID's own, and not the key's?
     pub is_final: bool,
+    /// Of a mark that ends a run: what it says.
+    pub end: Option<End>,
 }
 
 /// For whoever looks at records: breaks off if the user wants to stop.
@@ -104,6 +115,7 @@ pub fn break_if(is_over: bool) -> ControlFlow<()> {
 pub(super) struct Log {
     pub(super) path: PathBuf,
     pub(super) file: Arc<File>,
+    pub(super) version: Version,
 }
 
 impl Log {
@@ -117,6 +129,7 @@ impl Log {
         Self {
             path,
             file: Arc::new(file),
+            version: Version::LATEST,
         }
     }
 
@@ -128,12 +141,19 @@ impl Log {
     }
 
     /// Reads the header; gives its options and where the records begin.
-    pub(super) fn read_head(&self) -> Result<(Options, u64), JournalError> {
+    pub(super) fn read_head(&mut self) -> Result<(Options, u64), JournalError> {
         let mut head = vec![0; SCAN_BYTES];
         let filled = self.read_some(&mut head, 0)?;
         head.truncate(filled);
         match format::decode_file_head(&head) {
-            Ok((options, end)) => Ok((options, end as u64)),
+            Ok(FileHead {
+                version,
+                options,
+                bytes,
+            }) => {
+                self.version = version;
+                Ok((options, bytes as u64))
+            }
             Err(cause) => Err(JournalError::Header {
                 path: self.path.clone(),
                 cause,
@@ -154,13 +174,14 @@ impl Log {
         let mut record = Vec::new();
         while at < len {
             let next = match self.read_record(at, len, &mut record)? {
-                Some((head, task_id, location)) => {
+                Some((head, task_id, stored, location)) => {
                     opened.records += 1;
                     let entry = Entry {
                         kind: head.kind,
                         task_id,
                         location,
                         is_final: head.flags & FLAG_FINAL != 0,
+                        end: decode_end(&head, stored),
                     };
                     if see(entry).is_break() {
                         let path = self.path.clone();
@@ -182,28 +203,40 @@ impl Log {
         Ok((opened, at))
     }
 
+    /// Is there a response among the whole records from an offset on?
+    pub(super) fn has_response(&self, from: u64) -> Result<bool, JournalError> {
+        let mut has_response = false;
+        let scanned = self.scan(from, self.len()?, &mut |entry| {
+            has_response = entry.kind == RecordKind::Response;
+            break_if(has_response)
+        });
+        match scanned {
+            Err(JournalError::Interrupted { .. }) => {}
+            scanned => drop(scanned?),
+        }
+        Ok(has_response)
+    }
+
     /// Reads the record at an offset; nothing when there is no whole one.
     fn read_record<'b>(
         &self,
         at: u64,
         len: u64,
         record: &'b mut Vec<u8>,
-    ) -> Result<Option<(Head, &'b str, Location)>, JournalError> {
+    ) -> Result<Option<(Head, &'b str, &'b [u8], Location)>, JournalError> {
         let Some(head) = self.head(at)? else {
             return Ok(None);
         };
-        let bytes = head.record_bytes();
+        let (bytes, head_bytes) = (head.record_bytes(), self.version.head_bytes() as u64);
         if bytes > len - at {
             return Ok(None);
         }
-        let (Ok(total), Ok(body)) = (
-            u32::try_from(bytes),
-            usize::try_from(bytes - HEAD_BYTES as u64),
-        ) else {
+        let (Ok(total), Ok(body)) = (u32::try_from(bytes), usize::try_from(bytes - head_bytes))
+        else {
             return Ok(None);
         };
         record.resize(body, 0);
-        if self.read_some(record, at + HEAD_BYTES as u64)? < body {
+        if self.read_some(record, at + head_bytes)? < body {
             return Ok(None);
         }
         let location = Location {
@@ -212,7 +245,7 @@ impl Log {
         };
         Ok(head
             .decode_id(record)
-            .map(|(task_id, _)| (head, task_id, location)))
+            .map(|(task_id, stored)| (head, task_id, stored, location)))
     }
 
     /// Where the next record begins behind damage. If the head is whole, so is its length.
@@ -227,11 +260,13 @@ impl Log {
     }
 
     fn head(&self, at: u64) -> Result<Option<Head>, JournalError> {
-        let mut head = [0; HEAD_BYTES];
-        let filled = self.read_some(&mut head, at)?;
-        Ok(Some(head)
-            .filter(|_| filled == HEAD_BYTES)
-            .and_then(|head| format::decode_head(&head)))
+        let mut head = [0; MAX_HEAD_BYTES];
+        let head = head.get_mut(..self.version.head_bytes());
+        let head = head.unwrap_or_default();
+        let filled = self.read_some(head, at)?;
+        Ok((filled == head.len())
+            .then(|| format::decode_head(head, self.version))
+            .flatten())
     }
 
     /// Where the next record with a valid head begins.
@@ -241,14 +276,14 @@ impl Log {
         while at < len {
             let filled = self.read_some(&mut window, at)?;
             let bytes = window.get(..filled).unwrap_or_default();
-            if let Some(found) = format::find_head(bytes, 0) {
+            if let Some(found) = format::find_head(bytes, 0, self.version) {
                 return Ok(Some(at + found as u64));
             }
             if filled < window.len() {
                 return Ok(None);
             }
             // A head may lie across the windows' border.
-            at += (filled - HEAD_BYTES) as u64;
+            at += (filled - self.version.head_bytes()) as u64;
         }
         Ok(None)
     }
@@ -259,11 +294,23 @@ impl Log {
     }
 }
 
+/// What a mark says that ends a run; nothing for other records, or where it makes no sense.
+fn decode_end(head: &Head, stored: &[u8]) -> Option<End> {
+    if head.kind != RecordKind::End {
+        return None;
+    }
+    let mut body = Vec::new();
+    head.decode_body(stored, &mut Decompressor::default(), &mut body)
+        .ok()?;
+    serde_json::from_slice(&body).ok()
+}
+
 /// Reads single records.
 #[derive(Debug)]
 pub struct JournalReader {
     log: Log,
     record: Vec<u8>,
+    upgraded: Vec<u8>,
     decompressor: Decompressor,
 }
 
@@ -272,6 +319,7 @@ impl JournalReader {
         Self {
             log,
             record: Vec::new(),
+            upgraded: Vec::new(),
             decompressor: Decompressor::default(),
         }
     }
@@ -285,7 +333,7 @@ impl JournalReader {
         end: Option<u64>,
         mut see: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<(Self, Options, Opened), JournalError> {
-        let log = Log::open(state.join(FILE_NAME))?;
+        let mut log = Log::open(state.join(FILE_NAME))?;
         let (options, from) = log.read_head()?;
         let len = log.len()?;
         let (opened, _) = log.scan(from, end.unwrap_or(len).min(len), &mut see)?;
@@ -299,7 +347,7 @@ impl JournalReader {
 
     /// The options of a directory's journal.
     pub fn options(state: &Path) -> Result<Options, JournalError> {
-        let log = Log::open(state.join(FILE_NAME))?;
+        let mut log = Log::open(state.join(FILE_NAME))?;
         Ok(log.read_head()?.0)
     }
 
@@ -319,6 +367,7 @@ impl JournalReader {
     /// Frees the memory that one very large record left behind.
     pub fn shrink(&mut self) {
         self.record = Vec::new();
+        self.upgraded = Vec::new();
     }
 
     /// The error for a record whose content makes no sense.
@@ -341,27 +390,38 @@ impl JournalReader {
         serde_json::from_slice(body).map_err(|error| self.damaged(task_id, &error.to_string()))
     }
 
-    /// Reads a whole record as it stands in the file, checked.
+    /// Reads a whole record, checked, as a journal of the latest version has it.
     pub fn read_record(
         &mut self,
         task_id: &str,
         location: Location,
     ) -> Result<&[u8], JournalError> {
-        self.load(task_id, location)?;
-        Ok(&self.record)
+        let (head, _) = self.load(task_id, location)?;
+        if self.log.version == Version::LATEST {
+            return Ok(&self.record);
+        }
+        self.upgraded.clear();
+        let id_and_stored = self.record.get(self.log.version.head_bytes()..);
+        let id_and_stored = id_and_stored.unwrap_or_default();
+        let decompressor = &mut self.decompressor;
+        match format::upgrade(&head, id_and_stored, decompressor, &mut self.upgraded) {
+            Ok(()) => Ok(&self.upgraded),
+            Err(cause) => Err(self.damaged(task_id, &cause)),
+        }
     }
 
-    /// Reads the body of the record at a location into `body`.
+    /// Reads the body of the record at a location into `body`; gives its head.
     pub fn read(
         &mut self,
         task_id: &str,
         location: Location,
         body: &mut Vec<u8>,
-    ) -> Result<(), JournalError> {
+    ) -> Result<Head, JournalError> {
         let (head, start) = self.load(task_id, location)?;
         let stored = self.record.get(start..).unwrap_or_default();
         head.decode_body(stored, &mut self.decompressor, body)
-            .map_err(|cause| self.damaged(task_id, &cause))
+            .map_err(|cause| self.damaged(task_id, &cause))?;
+        Ok(head)
     }
 
     /// Loads a record and checks it; gives its head, and where its body begins.
@@ -375,9 +435,10 @@ impl JournalReader {
         }
         let (head, rest) = self
             .record
-            .split_at_checked(HEAD_BYTES)
+            .split_at_checked(self.log.version.head_bytes())
             .ok_or_else(|| damaged("it is cut off"))?;
-        let head = format::decode_head(head).ok_or_else(|| damaged("its head is damaged"))?;
+        let head = format::decode_head(head, self.log.version)
+            .ok_or_else(|| damaged("its head is damaged"))?;
         let (_, stored) = head
             .decode_id(rest)
             .filter(|(id, _)| *id == task_id)

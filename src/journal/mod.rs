@@ -8,9 +8,11 @@ mod codec;
 mod error;
 mod file;
 pub mod format;
+mod index;
 mod log;
 
 pub use codec::{Compressor, Decompressor};
 pub use error::JournalError;
 pub use file::Journal;
+pub use index::{Held, JournalIndex};
 pub use log::{Entry, FailureNote, JournalReader, Location, Opened, break_if};

@@ -1,6 +1,6 @@
 //! The output directory: whether it may be used, and who uses it now. Depends on `manifest`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -25,7 +25,8 @@ pub const STATE_DIRECTORY: &str = ".scale-export";
 #[derive(Debug)]
 pub struct OutputDirectory {
     path: PathBuf,
-    earlier: BTreeSet<String>,
+    /// Files that the previous export published, with their checksums.
+    earlier: BTreeMap<String, String>,
     /// Of the names that an export can do without, those that a user's own file has.
     taken: Vec<&'static str>,
     recovered: Option<Recovered>,
@@ -69,7 +70,7 @@ impl OutputDirectory {
         Ok(Self {
             path: path.to_owned(),
             taken: DISPENSABLE.into_iter().filter(is_taken).collect(),
-            earlier: earlier.unwrap_or_default().into_keys().collect(),
+            earlier: earlier.unwrap_or_default(),
             recovered,
             damage,
             lock,
@@ -131,11 +132,19 @@ impl OutputDirectory {
         !self.earlier.is_empty()
     }
 
+    /// Whether this file was published by the previous export, and still has its content.
+    pub fn has(&self, name: &str, sha256: &str) -> bool {
+        self.earlier
+            .get(name)
+            .is_some_and(|earlier| earlier == sha256)
+            && has_sha256(&self.path, name, sha256)
+    }
+
     /// Files of the previous export that a new one does not have.
     pub fn obsolete(&self, published: &BTreeSet<String>) -> Vec<String> {
-        let obsolete = self.earlier.difference(published);
-        obsolete
-            .filter(|name| !self.is_taken(name))
+        let earlier = self.earlier.keys();
+        earlier
+            .filter(|name| !published.contains(*name) && !self.is_taken(name))
             .cloned()
             .collect()
     }
@@ -215,7 +224,7 @@ fn refuse_taken_names(path: &Path, selection: Selection<'_>) -> Result<(), Outpu
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Whether a file has this checksum, in lower-case hexadecimal; a file that cannot be read has none.
-fn has_sha256(directory: &Path, name: &str, sha256: &str) -> bool {
+pub fn has_sha256(directory: &Path, name: &str, sha256: &str) -> bool {
     let path = directory.join(name);
     // Opening a pipe waits for a writer.
     if !path.is_file() {

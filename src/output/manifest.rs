@@ -57,9 +57,17 @@ pub struct ManifestOptions {
     pub tables: Vec<String>,
     /// Are live credentials inside of responses kept?
     pub keep_secrets: bool,
+    /// Are IDs that the API does not know any more treated as deleted tasks?
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drop_missing: bool,
     /// The lists that the tasks were taken from, in words, when they were.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Counts of IDs.
@@ -69,8 +77,11 @@ pub struct Ids {
     pub requested: u64,
     /// In the tables.
     pub exported: u64,
-    /// In `failures.jsonl`.
+    /// Not in the tables; each has a line in `failures.jsonl`.
     pub failed: u64,
+    /// Of the exported ones, IDs whose last request failed: the tables have their last good response.
+    #[serde(default)]
+    pub stale: u64,
     /// Lines that repeated an ID.
     pub duplicates: u64,
     /// The file of the distinct IDs in their order, one a line: what else the export was made of.

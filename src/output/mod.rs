@@ -18,7 +18,7 @@ mod staging;
 mod writer;
 
 pub use csv::needs_quotes;
-pub use directory::{OutputDirectory, STATE_DIRECTORY, is_published_name};
+pub use directory::{OutputDirectory, STATE_DIRECTORY, has_sha256, is_published_name};
 pub use error::OutputError;
 pub use export_readme::export_readme;
 pub use load_sql::{Views, load_sql};
@@ -33,10 +33,16 @@ use staging::remove_temporary_files;
 pub use staging::{Published, Staging};
 pub use writer::{Format, Selection, TableWriters, WrittenTable, encode};
 
+/// The table with a row for each exported task.
+pub const TASKS: &str = "tasks";
 /// The distinct IDs in their order, in the output directory.
 pub const IDS: &str = ".scale-export/ids.txt";
 /// The raw responses, in the output directory.
 pub const JOURNAL: &str = ".scale-export/journal";
+/// How the last run ended, published or not, in the output directory.
+pub const LAST_RUN: &str = ".scale-export/last_run.json";
+/// The failures that the last run knew of, in the output directory.
+pub const LAST_FAILURES: &str = ".scale-export/last_failures.jsonl";
 /// The failed IDs, in the output directory.
 pub const FAILURES: &str = "failures.jsonl";
 /// The views, in the output directory.

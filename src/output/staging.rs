@@ -163,6 +163,22 @@ impl Staging {
         temporary(&self.directory, name)
     }
 
+    /// Writes a small file that is part of no publication, at once and as a whole.
+    pub fn replace(
+        directory: &OutputDirectory,
+        name: &str,
+        content: &[u8],
+    ) -> Result<(), OutputError> {
+        directory.lock().refuse_lost()?;
+        let mut file = StagedFile::create(directory.path(), name)?;
+        let temporary = file.temporary.clone();
+        file.write_all(content)
+            .map_err(OutputError::io("write", &temporary))?;
+        file.finish()?;
+        let path = directory.path().join(name);
+        disk::rename(&temporary, &path).map_err(OutputError::io("write", &path))
+    }
+
     /// Begins a file.
     pub(super) fn create(&self, name: &str) -> Result<StagedFile, OutputError> {
         StagedFile::create(&self.directory, name)

@@ -98,6 +98,12 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
         findings.add(Finding::of_file("manifest.json", &expected, &found));
     };
     let ids = &manifest.ids;
+    if ids.stale > ids.exported {
+        differ(
+            "stale IDs to be exported ones".to_owned(),
+            format!("{} of {}", ids.stale, ids.exported),
+        );
+    }
     if ids.exported.checked_add(ids.failed) != Some(ids.requested) {
         differ(
             "exported and failed IDs to make the requested ones".to_owned(),

@@ -8,12 +8,11 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::finding::{Finding, Findings};
-use super::positions::Positions;
 use super::{VerifyError, VerifyReport};
 use crate::failures::{missing, unusable, write_line};
 use crate::ids::{IdList, IdsError, read_published};
-use crate::journal::format::{RecordKind, distinct};
-use crate::journal::{FailureNote, JournalError, JournalReader, Location, break_if};
+use crate::journal::format::distinct;
+use crate::journal::{FailureNote, JournalError, JournalIndex, JournalReader, break_if};
 use crate::json::{Document, Parser};
 use crate::output::{FAILURES, IDS, JOURNAL, Manifest, STATE_DIRECTORY};
 
@@ -21,20 +20,19 @@ use crate::output::{FAILURES, IDS, JOURNAL, Manifest, STATE_DIRECTORY};
 #[derive(Debug)]
 pub(super) struct RawResponses {
     reader: JournalReader,
-    /// Where the last record of each ID is; there is one for each ID, so its size counts.
-    held: Vec<Location>,
-    /// IDs of which that is a failure.
-    failed: Positions,
-    /// Did `flatten` make the export, in place (it asks nobody) or from copies? Only then can responses be
+    journal: JournalIndex,
+    /// Did `flatten` make the export, in place (it requests nothing) or from copies? Only then can responses be
     /// missing.
     is_flattened: bool,
+    /// Do IDs that the API does not know any more leave the tables?
+    drop_missing: bool,
 }
 
-/// What the journal holds for one ID.
-enum Held {
-    Nothing,
-    Response(Location),
-    Failure(Location),
+/// A line of `failures.jsonl`.
+fn failure_line(task_id: &str, note: &FailureNote, exported: bool) -> Vec<u8> {
+    let mut line = Vec::new();
+    write_line(task_id, note, exported, &mut line);
+    line
 }
 
 impl RawResponses {
@@ -53,17 +51,10 @@ impl RawResponses {
             report.unproven.push(text.to_owned());
             return Ok(None);
         }
-        let mut held = vec![Location::NOWHERE; ids.len()];
-        let mut failed = Positions::default();
+        let mut journal = JournalIndex::new(ids.len());
         let end = manifest.run.journal_bytes;
         let opened = JournalReader::open(&state, end, |entry| {
-            let position = ids.position(entry.task_id);
-            if let Some(position) = position.filter(|_| is_outcome(entry.kind))
-                && let Some(place) = held.get_mut(position)
-            {
-                *place = entry.location;
-                failed.set(position, entry.kind == RecordKind::Failure);
-            }
+            journal.see(ids.position(entry.task_id), &entry);
             break_if(is_over())
         });
         let (reader, options, opened) = match opened {
@@ -73,6 +64,7 @@ impl RawResponses {
             }
             opened => opened?,
         };
+        journal.settle();
         if opened.damaged > 0 {
             let found = match opened.damaged {
                 1 => "a damaged place".to_owned(),
@@ -119,18 +111,10 @@ impl RawResponses {
         }
         Ok(Some(Self {
             reader,
-            held,
-            failed,
+            journal,
             is_flattened: options.copied || manifest.run.requests == 0,
+            drop_missing: made_with.drop_missing,
         }))
-    }
-
-    fn held(&self, position: usize) -> Held {
-        match self.held.get(position).copied() {
-            None | Some(Location::NOWHERE) => Held::Nothing,
-            Some(location) if self.failed.has(position) => Held::Failure(location),
-            Some(location) => Held::Response(location),
-        }
     }
 
     /// Reads the response of an ID into `body`; or says what stands in its place.
@@ -140,53 +124,59 @@ impl RawResponses {
         task_id: &str,
         body: &mut Vec<u8>,
     ) -> Result<Result<(), String>, VerifyError> {
-        match self.held(position) {
-            Held::Response(location) => settle(self.reader.read(task_id, location, body)),
-            Held::Failure(_) => Ok(Err("a failure".to_owned())),
-            Held::Nothing => Ok(Err("none".to_owned())),
-        }
+        let held = self.journal.get(position);
+        let Some(response) = held.response() else {
+            let found = held.failure().map_or("none", |_| "a failure");
+            return Ok(Err(found.to_owned()));
+        };
+        let head = settle(self.reader.read(task_id, response, body))?;
+        Ok(head.and_then(|head| {
+            if head.is_digest_of(body) {
+                Ok(())
+            } else {
+                Err("a damaged record: its digest is of another body".to_owned())
+            }
+        }))
     }
 
-    /// The line of `failures.jsonl` that the journal has for an ID.
-    fn failure_line(
+    /// The line of `failures.jsonl` that the journal calls for at an ID; nothing when it holds nothing for it.
+    fn expected(
         &mut self,
         position: usize,
         task_id: &str,
-    ) -> Result<Result<Vec<u8>, String>, VerifyError> {
+    ) -> Result<Result<Option<Vec<u8>>, String>, VerifyError> {
+        let held = self.journal.get(position);
         let mut body = Vec::new();
-        match self.held(position) {
-            Held::Failure(location) => {
-                let note = settle(self.reader.read_failure(task_id, location, &mut body))?;
-                Ok(note.map(|note| {
-                    let mut line = Vec::new();
-                    write_line(task_id, &note, &mut line);
-                    line
-                }))
+        let note = match held.failure() {
+            None => None,
+            Some(failure) => match settle(self.reader.read_failure(task_id, failure, &mut body))? {
+                Ok(note) => Some(note),
+                Err(cause) => return Ok(Err(cause)),
+            },
+        };
+        let is_dropped = |note: &FailureNote| self.drop_missing && note.is_gone();
+        let response = match (held.response(), note) {
+            (None, None) => return Ok(Ok(None)),
+            (None, Some(note)) => return Ok(Ok(Some(failure_line(task_id, &note, false)))),
+            (Some(_), Some(note)) if is_dropped(&note) => {
+                return Ok(Ok(Some(failure_line(task_id, &note, false))));
             }
-            Held::Response(location) => {
-                if let Err(cause) = settle(self.reader.read(task_id, location, &mut body))? {
-                    return Ok(Err(cause));
-                }
-                let mut parser = Parser::default();
-                let text = str::from_utf8(&body).map_err(|error| error.to_string());
-                let document =
-                    text.and_then(|text| parser.parse(text).map_err(|error| error.to_string()));
-                let root = document.as_ref().map(Document::root).map_err(Clone::clone);
-                let Some(note) = unusable(task_id, root) else {
-                    return Ok(Err("a response".to_owned()));
-                };
-                let mut line = Vec::new();
-                write_line(task_id, &note, &mut line);
-                Ok(Ok(line))
-            }
-            Held::Nothing => Ok(Err(String::new())),
+            (Some(response), note) => (response, note),
+        };
+        let (response, note) = response;
+        if let Err(cause) = settle(self.reader.read(task_id, response, &mut body))? {
+            return Ok(Err(cause));
         }
+        let mut parser = Parser::default();
+        let text = str::from_utf8(&body).map_err(|error| error.to_string());
+        let document = text.and_then(|text| parser.parse(text).map_err(|error| error.to_string()));
+        let root = document.as_ref().map(Document::root).map_err(Clone::clone);
+        Ok(match (unusable(task_id, root), note) {
+            (Some(note), _) => Ok(Some(failure_line(task_id, &note, false))),
+            (None, Some(note)) => Ok(Some(failure_line(task_id, &note, true))),
+            (None, None) => Err("a response".to_owned()),
+        })
     }
-}
-
-/// Does a record say what came of an ID?
-fn is_outcome(kind: RecordKind) -> bool {
-    matches!(kind, RecordKind::Response | RecordKind::Failure)
 }
 
 /// Is a file of the state not there, or for its owner only?
@@ -274,10 +264,11 @@ struct Line {
     task_id: String,
     #[serde(flatten)]
     note: FailureNote,
+    #[serde(default)]
+    exported: bool,
 }
 
-/// Checks `failures.jsonl` against the list and the journal; gives the failed IDs, which stand there in
-/// the order of the list.
+/// Checks `failures.jsonl` against the list and the journal; gives the IDs there that are not exported.
 pub(super) fn check_failures(
     directory: &Path,
     manifest: &Manifest,
@@ -285,7 +276,7 @@ pub(super) fn check_failures(
     mut raw: Option<&mut RawResponses>,
     findings: &mut Findings,
 ) -> Result<IdList, VerifyError> {
-    let mut failed = IdList::default();
+    let (mut failed, mut seen) = (IdList::default(), IdList::default());
     let path = directory.join(FAILURES);
     let text = match fs::metadata(&path) {
         // Told already.
@@ -294,10 +285,9 @@ pub(super) fn check_failures(
         found => found.and_then(|_| fs::read(&path)),
     };
     let text = text.map_err(|source| VerifyError::Io { path, source })?;
-    let mut lines = 0;
+    let mut stale = 0;
     let mut before = None;
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        lines += 1;
         let mut differ = |expected: &str, found: &str| {
             let expected = format!("{expected} in line {}", index + 1);
             findings.add(Finding::of_file(FAILURES, &expected, found));
@@ -311,14 +301,20 @@ pub(super) fn check_failures(
         };
         let task_id = parsed.task_id.as_str();
         let mut canonical = Vec::new();
-        write_line(task_id, &parsed.note, &mut canonical);
+        write_line(task_id, &parsed.note, parsed.exported, &mut canonical);
         if canonical != line {
             differ("a line as this tool writes it", &text_of(line));
         }
-        let known = failed.len();
-        if failed.add(task_id).is_err() || failed.len() == known {
+        let known = seen.len();
+        if seen.add(task_id).is_err() || seen.len() == known {
             differ("another ID", &format!("`{task_id}`"));
             continue;
+        }
+        if parsed.exported {
+            stale += 1;
+        } else {
+            // It was added to the other list.
+            let _ = failed.add(task_id);
         }
         let Some(ids) = ids else {
             continue;
@@ -332,20 +328,32 @@ pub(super) fn check_failures(
         }
         before = Some(position);
         if let Some(raw) = raw.as_deref_mut() {
-            match raw.failure_line(position, task_id)? {
-                Ok(expected) if expected == canonical => {}
-                Ok(expected) => differ(&text_of(&expected), &text_of(line)),
-                Err(cause) if cause.is_empty() && raw.is_flattened && parsed.note == missing() => {}
-                Err(cause) if cause.is_empty() => {
-                    differ("a failure that the journal has", "one that it has not");
-                }
+            match raw.expected(position, task_id)? {
+                Ok(Some(expected)) if expected == canonical => {}
+                Ok(Some(expected)) => differ(&text_of(&expected), &text_of(line)),
+                Ok(None) if raw.is_flattened && parsed.note == missing() => {}
+                Ok(None) => differ("a failure that the journal has", "one that it has not"),
                 Err(cause) => differ("an ID that failed", &format!("{cause} in the journal")),
             }
         }
     }
-    if lines != manifest.ids.failed {
-        let expected = format!("{} failed IDs", manifest.ids.failed);
-        findings.add(Finding::of_file(FAILURES, &expected, &lines.to_string()));
+    if let (Some(raw), Some(ids)) = (raw, ids) {
+        for position in raw.journal.failed() {
+            let task_id = ids.get(position).unwrap_or_default();
+            if seen.position(task_id).is_none() {
+                let expected = format!("a line for `{task_id}`, whose last request failed");
+                findings.add(Finding::of_file(FAILURES, &expected, "none"));
+            }
+        }
+    }
+    for (name, expected, found) in [
+        ("failed", manifest.ids.failed, failed.len() as u64),
+        ("stale", manifest.ids.stale, stale),
+    ] {
+        if expected != found {
+            let expected = format!("{expected} {name} IDs");
+            findings.add(Finding::of_file(FAILURES, &expected, &found.to_string()));
+        }
     }
     Ok(failed)
 }

@@ -19,6 +19,7 @@ mod export_readme;
 mod faults;
 mod flatten;
 mod golden;
+mod guard;
 mod hard;
 mod id_lists;
 mod interrupt;

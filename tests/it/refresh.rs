@@ -203,7 +203,7 @@ fn a_journal_or_a_manifest_of_a_newer_version_is_refused() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     run(&server, base.path(), &task_ids(3), &[]);
-    let refused = |path: &Path, newer: Vec<u8>| {
+    let refused = |path: &Path, version: u8, newer: Vec<u8>| {
         let kept = fs::read(path).unwrap();
         fs::write(path, newer).unwrap();
         let (_, output) = export(
@@ -214,7 +214,8 @@ fn a_journal_or_a_manifest_of_a_newer_version_is_refused() {
             &["--refresh", "all"],
         );
         let said = assert_exit(&output, 2);
-        assert!(said.contains("version 2 is newer than this tool"), "{said}");
+        let newer = format!("version {version} is newer than this tool");
+        assert!(said.contains(&newer), "{said}");
         assert!(
             said.contains("hint: use the version of this tool that wrote it"),
             "{said}"
@@ -224,14 +225,14 @@ fn a_journal_or_a_manifest_of_a_newer_version_is_refused() {
     let journal = base.path().join("out/.scale-export/journal");
     let mut bytes = fs::read(&journal).unwrap();
     // The version follows the eight bytes that begin a journal.
-    bytes[8] = 2;
-    refused(&journal, bytes);
+    bytes[8] = 3;
+    refused(&journal, 3, bytes);
     let manifest = base.path().join("out/manifest.json");
     let text = fs::read_to_string(&manifest).unwrap();
     let newer = text.replace("\"format_version\": 1", "\"format_version\": 2");
     // Under this version's name it would be damage.
     let newer = newer.replace(env!("CARGO_PKG_VERSION"), "99.0.0");
-    refused(&manifest, newer.into_bytes());
+    refused(&manifest, 2, newer.into_bytes());
     run(&server, base.path(), &task_ids(3), &[]);
 }
 

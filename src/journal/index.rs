@@ -1,0 +1,304 @@
+//! What a journal holds for each ID of a list: the last response, and the last failure behind it.
+//! Pure. Depends on `format` and `log` for their types.
+//!
+//! A failure never hides a response: the response stays, and counts as stale. A response hides all failures before
+//! it. A mark that ends a run takes back the failures that it names; their IDs are due again.
+
+use std::collections::HashMap;
+
+use super::format::RecordKind;
+use super::{Entry, Location};
+
+/// What counts for one ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Neither a response nor a failure.
+    Nothing,
+    /// A response, with no failure behind it.
+    Response(Location),
+    /// A failure, and no response.
+    Failure(Location),
+    /// A response that a later request could not refresh.
+    Stale {
+        /// The last response.
+        response: Location,
+        /// The last failure.
+        failure: Location,
+    },
+}
+
+impl Held {
+    /// The response that counts.
+    pub fn response(self) -> Option<Location> {
+        match self {
+            Self::Response(response) | Self::Stale { response, .. } => Some(response),
+            Self::Nothing | Self::Failure(_) => None,
+        }
+    }
+
+    /// The failure that counts.
+    pub fn failure(self) -> Option<Location> {
+        match self {
+            Self::Failure(failure) | Self::Stale { failure, .. } => Some(failure),
+            Self::Nothing | Self::Response(_) => None,
+        }
+    }
+
+    /// Both, in the order of the journal.
+    pub fn locations(self) -> impl Iterator<Item = Location> {
+        self.response().into_iter().chain(self.failure())
+    }
+}
+
+/// The last response of an ID. There is one for each ID, so its size counts.
+#[derive(Debug, Clone, Copy)]
+struct Response {
+    /// [`Location::NOWHERE`] when there is none.
+    location: Location,
+    /// Will the task never change?
+    is_final: bool,
+    /// Did a failure behind it lose its meaning? The ID is requested again all the same.
+    is_due: bool,
+}
+
+const _: () = assert!(size_of::<Response>() == 16, "the documentation says so");
+
+const NO_RESPONSE: Response = Response {
+    location: Location::NOWHERE,
+    is_final: false,
+    is_due: false,
+};
+
+/// A failure.
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    location: Location,
+    /// Is it the ID's own, whatever the key?
+    is_own: bool,
+}
+
+/// What a journal holds for each ID of a list, by position.
+#[derive(Debug, Default)]
+pub struct JournalIndex {
+    responses: Vec<Response>,
+    /// The failure that counts, for the few IDs that have one.
+    failures: HashMap<usize, Failure>,
+    /// While records are shown: failures with the positions of their IDs, in the order of the journal. A mark takes
+    /// the last ones back.
+    shown: Vec<(usize, Failure)>,
+}
+
+impl JournalIndex {
+    /// For this number of IDs.
+    pub fn new(ids: usize) -> Self {
+        Self {
+            responses: vec![NO_RESPONSE; ids],
+            ..Self::default()
+        }
+    }
+
+    /// Number of IDs.
+    pub fn len(&self) -> usize {
+        self.responses.len()
+    }
+
+    /// Whether there are no IDs.
+    pub fn is_empty(&self) -> bool {
+        self.responses.is_empty()
+    }
+
+    /// Adds an ID with nothing.
+    pub fn push(&mut self) {
+        self.responses.push(NO_RESPONSE);
+    }
+
+    /// Takes note of a record in the order of the journal; `position` is that of its ID, if it has one.
+    /// [`settle`](Self::settle) ends this.
+    pub fn see(&mut self, position: Option<usize>, entry: &Entry<'_>) {
+        if let Some(end) = entry.end {
+            let cut = self
+                .shown
+                .partition_point(|(_, failure)| failure.location.offset() < end.since);
+            for (position, _) in self.shown.drain(cut..) {
+                if let Some(response) = self.responses.get_mut(position) {
+                    response.is_due = true;
+                }
+            }
+        }
+        let Some(position) = position else {
+            return;
+        };
+        match entry.kind {
+            RecordKind::Response => self.set_response(position, entry.location, entry.is_final),
+            RecordKind::Failure => self.shown.push((
+                position,
+                Failure {
+                    location: entry.location,
+                    is_own: entry.is_final,
+                },
+            )),
+            RecordKind::Refresh | RecordKind::Refused | RecordKind::End => {}
+        }
+    }
+
+    /// All records were shown.
+    pub fn settle(&mut self) {
+        for (position, failure) in std::mem::take(&mut self.shown) {
+            let response = self.responses.get(position);
+            let is_behind = response.is_some_and(|response| {
+                response.location == Location::NOWHERE
+                    || response.location.offset() < failure.location.offset()
+            });
+            if is_behind {
+                self.failures.insert(position, failure);
+            } else {
+                self.failures.remove(&position);
+            }
+        }
+    }
+
+    /// A response came: it hides every failure before it.
+    pub fn set_response(&mut self, position: usize, location: Location, is_final: bool) {
+        if let Some(response) = self.responses.get_mut(position) {
+            *response = Response {
+                location,
+                is_final,
+                is_due: false,
+            };
+        }
+        self.failures.remove(&position);
+    }
+
+    /// The ID failed; `is_own` whatever the key.
+    pub fn set_failure(&mut self, position: usize, location: Location, is_own: bool) {
+        self.failures.insert(position, Failure { location, is_own });
+    }
+
+    /// Takes back the failure of an ID, which is to be requested again.
+    pub fn forget_failure(&mut self, position: usize) {
+        self.failures.remove(&position);
+    }
+
+    /// What counts for an ID.
+    pub fn get(&self, position: usize) -> Held {
+        let response = self
+            .responses
+            .get(position)
+            .map(|response| response.location);
+        let response = response.filter(|location| *location != Location::NOWHERE);
+        let failure = self.failures.get(&position).map(|failure| failure.location);
+        match (response, failure) {
+            (Some(response), None) => Held::Response(response),
+            (None, Some(failure)) => Held::Failure(failure),
+            (Some(response), Some(failure)) => Held::Stale { response, failure },
+            (None, None) => Held::Nothing,
+        }
+    }
+
+    /// What counts for every ID, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Held> {
+        (0..self.len()).map(|position| self.get(position))
+    }
+
+    /// What it holds for some of its IDs, or for none of them, in a new order.
+    pub fn select(&self, positions: impl Iterator<Item = Option<usize>>) -> Self {
+        let mut selected = Self::default();
+        for (to, from) in positions.enumerate() {
+            let response = from.and_then(|from| self.responses.get(from));
+            selected
+                .responses
+                .push(response.copied().unwrap_or(NO_RESPONSE));
+            if let Some(failure) = from.and_then(|from| self.failures.get(&from)) {
+                selected.failures.insert(to, *failure);
+            }
+        }
+        selected
+    }
+
+    /// Will the task of the response never change?
+    pub fn is_final(&self, position: usize) -> bool {
+        let response = self.responses.get(position);
+        response.is_some_and(|response| response.is_final)
+    }
+
+    /// Is the ID requested again, since a failure of it was taken back?
+    pub fn is_due(&self, position: usize) -> bool {
+        let response = self.responses.get(position);
+        response.is_some_and(|response| response.is_due)
+    }
+
+    /// Is the failure of this ID its own, whatever the key?
+    pub fn is_own_failure(&self, position: usize) -> bool {
+        let failure = self.failures.get(&position);
+        failure.is_some_and(|failure| failure.is_own)
+    }
+
+    /// Positions of the IDs with a failure that counts, ascending.
+    pub fn failed(&self) -> Vec<usize> {
+        let mut positions: Vec<usize> = self.failures.keys().copied().collect();
+        positions.sort_unstable();
+        positions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::format::End;
+
+    /// Shows records to an index of one ID: their kinds, with what an end mark says.
+    fn seen(records: &[(RecordKind, Option<u64>)]) -> JournalIndex {
+        let mut index = JournalIndex::new(1);
+        for (offset, (kind, since)) in (1..).zip(records) {
+            let entry = Entry {
+                kind: *kind,
+                task_id: "",
+                location: Location::new(offset, 1),
+                is_final: true,
+                end: since.map(|since| End { since }),
+            };
+            index.see(Some(0), &entry);
+        }
+        index.settle();
+        index
+    }
+
+    #[test]
+    fn a_failure_never_hides_a_response() {
+        use RecordKind::{Failure, Response};
+        let at = |offset| Location::new(offset, 1);
+        let held = |records: &[RecordKind]| {
+            let records: Vec<_> = records.iter().map(|kind| (*kind, None)).collect();
+            seen(&records).get(0)
+        };
+        assert_eq!(held(&[]), Held::Nothing);
+        assert_eq!(held(&[Failure]), Held::Failure(at(1)));
+        assert_eq!(held(&[Failure, Response]), Held::Response(at(2)));
+        assert_eq!(
+            held(&[Response, Failure, Failure]),
+            Held::Stale {
+                response: at(1),
+                failure: at(3)
+            }
+        );
+        assert_eq!(held(&[Response, Failure, Response]), Held::Response(at(3)));
+    }
+
+    #[test]
+    fn a_mark_takes_back_the_failures_that_it_names_and_no_others() {
+        use RecordKind::{End, Failure, Response};
+        let at = |offset| Location::new(offset, 1);
+        let ended = seen(&[(Response, None), (Failure, None), (End, Some(2))]);
+        assert_eq!(ended.get(0), Held::Response(at(1)));
+        assert!(ended.is_due(0));
+        // The failure before is part of what was published.
+        let ended = seen(&[(Failure, None), (Failure, None), (End, Some(2))]);
+        assert_eq!(ended.get(0), Held::Failure(at(1)));
+        // What failed behind the mark counts, and a response ends the debt.
+        let again = seen(&[(Failure, None), (End, Some(0)), (Failure, None)]);
+        assert_eq!(again.get(0), Held::Failure(at(3)));
+        let well = seen(&[(Failure, None), (End, Some(0)), (Response, None)]);
+        assert_eq!(well.get(0), Held::Response(at(3)));
+        assert!(!well.is_due(0));
+    }
+}
