@@ -214,42 +214,38 @@ impl Build {
             if is_over() {
                 return Ok(false);
             }
-            let position = usize::try_from(done).unwrap_or(usize::MAX);
             let (response, failure) = match arrival {
                 Arrival::Response(response) => (Some(response), None),
                 Arrival::Stale(response, note) => (Some(response), Some(note)),
                 Arrival::Failure(note) => (None, Some(note)),
                 Arrival::Missing => (None, Some(missing())),
             };
-            match response {
-                Some(response) => {
-                    let document = response.document(&mut self.parser);
-                    let root = document.as_ref().map(Document::root);
-                    let note = unusable(&task_id, root.map_err(ToString::to_string));
-                    match (document, note) {
-                        (Ok(document), None) => {
-                            self.flattener
-                                .task(&task_id, &document, &mut self.encoder)?;
-                            self.exported += 1;
-                            if let Some(note) = failure {
-                                self.failures.add(position, &task_id, note, true);
-                            }
-                        }
-                        // What arrives is checked before it is kept; the journal may be another version's, or was changed.
-                        (document, note) => {
-                            drop(document);
-                            let note = note.unwrap_or_else(missing);
-                            self.failures.add(position, &task_id, note, false);
+            if let Some(response) = response {
+                let document = response.document(&mut self.parser);
+                let root = document.as_ref().map(Document::root);
+                let note = unusable(&task_id, root.map_err(ToString::to_string));
+                match (document, note) {
+                    (Ok(document), None) => {
+                        self.flattener
+                            .task(&task_id, &document, &mut self.encoder)?;
+                        self.exported += 1;
+                        if let Some(note) = failure {
+                            self.failures.add(done, &task_id, note, true);
                         }
                     }
-                    if response.body.len() > KEPT_BYTES {
-                        self.parser = Parser::default();
+                    // What arrives is checked before it is kept; the journal may be another version's, or was changed.
+                    (document, note) => {
+                        drop(document);
+                        let note = note.unwrap_or_else(missing);
+                        self.failures.add(done, &task_id, note, false);
                     }
                 }
-                None => {
-                    let note = failure.unwrap_or_else(missing);
-                    self.failures.add(position, &task_id, note, false);
+                if response.body.len() > KEPT_BYTES {
+                    self.parser = Parser::default();
                 }
+            } else {
+                let note = failure.unwrap_or_else(missing);
+                self.failures.add(done, &task_id, note, false);
             }
             done += 1;
             if done % TASKS_BETWEEN_EVENTS == 0 {

@@ -179,7 +179,7 @@ pub fn export(
         network: &network,
         started_at,
     };
-    let ended = run.to_end(options, &mut failures);
+    let ended = run.work(options, &mut failures);
     last_run::write(&directory, &summary(&ended), &failures, events);
     ended
 }
@@ -193,7 +193,7 @@ struct Run<'r> {
 
 impl Run<'_> {
     /// Lists, fetches, builds and publishes; `failures` becomes what `failures.jsonl` would have.
-    fn to_end(self, options: &ExportOptions, failures: &mut Vec<u8>) -> Result<Ended, ExportError> {
+    fn work(self, options: &ExportOptions, failures: &mut Vec<u8>) -> Result<Ended, ExportError> {
         let Self {
             directory, network, ..
         } = self;

@@ -201,6 +201,7 @@ impl JournalIndex {
     }
 
     /// What it holds for some of its IDs, or for none of them, in a new order.
+    #[must_use]
     pub fn select(&self, positions: impl Iterator<Item = Option<usize>>) -> Self {
         let mut selected = Self::default();
         for (to, from) in positions.enumerate() {

@@ -118,6 +118,14 @@ pub(super) struct Log {
     pub(super) version: Version,
 }
 
+/// A whole record, checked.
+struct Whole<'b> {
+    head: Head,
+    task_id: &'b str,
+    stored: &'b [u8],
+    location: Location,
+}
+
 impl Log {
     /// Opens the file to be read.
     fn open(path: PathBuf) -> Result<Self, JournalError> {
@@ -174,7 +182,12 @@ impl Log {
         let mut record = Vec::new();
         while at < len {
             let next = match self.read_record(at, len, &mut record)? {
-                Some((head, task_id, stored, location)) => {
+                Some(Whole {
+                    head,
+                    task_id,
+                    stored,
+                    location,
+                }) => {
                     opened.records += 1;
                     let entry = Entry {
                         kind: head.kind,
@@ -223,7 +236,7 @@ impl Log {
         at: u64,
         len: u64,
         record: &'b mut Vec<u8>,
-    ) -> Result<Option<(Head, &'b str, &'b [u8], Location)>, JournalError> {
+    ) -> Result<Option<Whole<'b>>, JournalError> {
         let Some(head) = self.head(at)? else {
             return Ok(None);
         };
@@ -243,9 +256,12 @@ impl Log {
             offset: at,
             bytes: total,
         };
-        Ok(head
-            .decode_id(record)
-            .map(|(task_id, stored)| (head, task_id, stored, location)))
+        Ok(head.decode_id(record).map(|(task_id, stored)| Whole {
+            head,
+            task_id,
+            stored,
+            location,
+        }))
     }
 
     /// Where the next record begins behind damage. If the head is whole, so is its length.

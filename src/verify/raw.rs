@@ -129,8 +129,8 @@ impl RawResponses {
             let found = held.failure().map_or("none", |_| "a failure");
             return Ok(Err(found.to_owned()));
         };
-        let head = settle(self.reader.read(task_id, response, body))?;
-        Ok(head.and_then(|head| {
+        let read = settle(self.reader.read(task_id, response, body))?;
+        Ok(read.and_then(|head| {
             if head.is_digest_of(body) {
                 Ok(())
             } else {

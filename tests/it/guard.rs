@@ -20,6 +20,8 @@ struct Api {
     answers: Arc<Mutex<Answers>>,
 }
 
+type MakeAnswer = Box<dyn Fn() -> Answer + Send>;
+
 /// Gives an answer in place of the task.
 type Answers = Box<dyn Fn(&str) -> Option<Answer> + Send>;
 
@@ -154,7 +156,7 @@ fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
     let before = tables(&out);
     let other = Server::start(|_| status(200));
     let login = format!("http://{}/login", other.address);
-    let nights: Vec<(&str, Box<dyn Fn() -> Answer + Send>)> = vec![
+    let nights: Vec<(&str, MakeAnswer)> = vec![
         ("not_found", Box::new(|| status(404))),
         ("http_error", Box::new(|| status(410))),
         ("http_error", Box::new(|| status(202))),
