@@ -17,6 +17,7 @@ use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::export::{Allowance, ExportOptions, GuardOptions, Refresh, dry_run, export};
 use crate::fetch::{CheckBody, FetchOptions, ListFilter, ListKind, ListSource, Plan, Rate};
+use crate::flatten::TASK_STATUSES;
 use crate::ids::{ReadIds, SkippedCells, read_ids};
 use crate::output::Format;
 use crate::sandbox::{Sandbox, SandboxConfig};
@@ -164,9 +165,11 @@ fn export_options(
         (base_url, secret)
     };
     let (expand, opts) = (given(&args.expand), given(&args.opts));
+    let status: Vec<String> = args.status.iter().cloned().collect();
     for (option, values, known) in [
         ("--expand", &expand, &KNOWN_EXPAND[..]),
         ("--opts", &opts, &KNOWN_OPTS[..]),
+        ("--status", &status, &TASK_STATUSES[..]),
     ] {
         warnings.extend(warnings_of_unknown(
             args.origins.name(option),
@@ -249,6 +252,7 @@ fn lists(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {
         ("--completed-after", &filter.completed_after),
         ("--completed-before", &filter.completed_before),
     ];
+    refuse_reversed(&filter, &args.origins)?;
     let first_filter = filters.iter().find(|(_, value)| value.is_some());
     let Some((kind, option, names)) = given.next() else {
         return first_filter.map_or(Ok(Vec::new()), |(filter, _)| {
@@ -286,6 +290,27 @@ fn lists(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {
         }
     }
     Ok(lists)
+}
+
+/// Refuses a range of times in which no task can be.
+fn refuse_reversed(filter: &ListFilter, origins: &Origins) -> Result<(), UsageError> {
+    let time = |text: &Option<String>| text.as_ref()?.parse::<jiff::Timestamp>().ok();
+    let (after, before) = (&filter.completed_after, &filter.completed_before);
+    let (Some(from), Some(until)) = (time(after), time(before)) else {
+        return Ok(());
+    };
+    if from < until {
+        return Ok(());
+    }
+    let (after, before) = (
+        origins.name("--completed-after"),
+        origins.name("--completed-before"),
+    );
+    Err(UsageError::CommandLine {
+        place: "command line",
+        reason: format!("{after} ({from}) is not before {before} ({until})"),
+        hint: format!("exchange the times of {after} and {before}, or leave one of them out"),
+    })
 }
 
 /// What the options of the output say, checked.

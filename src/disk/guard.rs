@@ -137,6 +137,16 @@ pub(crate) fn read_small(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::FileTooLarge.into())
 }
 
+/// Refuses what [`protect`] refuses; changes nothing.
+pub(crate) fn refuse_foreign(path: &Path) -> io::Result<()> {
+    refuse(&fs::symlink_metadata(path)?)
+}
+
+/// Refuses a directory in which no file can be made, by making one without a name.
+pub(crate) fn refuse_unwritable(directory: &Path) -> io::Result<()> {
+    tempfile::tempfile_in(directory).map(drop)
+}
+
 /// Closes a directory or a file of the state to other users. It must not be a link, nor belong to another user.
 pub(crate) fn protect(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;

@@ -13,7 +13,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-pub(crate) use guard::{is_in_place, open_to_read, protect, read_small};
+pub(crate) use guard::{
+    is_in_place, open_to_read, protect, read_small, refuse_foreign, refuse_unwritable,
+};
 
 /// Only its owner looks into state: it holds the raw responses.
 const STATE_MODE: u32 = 0o700;

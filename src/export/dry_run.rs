@@ -5,14 +5,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::guard::check_shrink;
 use super::index::{Index, Work};
 use super::network::block_on;
 use super::pipeline::Waiting;
-use super::{ExportError, ExportOptions, fitting};
+use super::resume::journal_options;
+use super::{ExportError, ExportOptions, fitting, previous};
 use crate::event::Events;
 use crate::fetch::{CheckBody, PAGE_TASKS, Rate, Survey, TaskClient, survey_ids, survey_lists};
 use crate::journal::{JournalError, JournalIndex, JournalReader, break_if};
-use crate::output::{Lock, Manifest, STATE_DIRECTORY};
+use crate::output::{Lock, Manifest, OutputDirectory, STATE_DIRECTORY};
 
 /// What an export would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,6 +52,7 @@ pub fn dry_run(
 ) -> Result<Option<DryRun>, ExportError> {
     let fetch_options = fitting(options, events)?;
     let client = TaskClient::new(&fetch_options)?;
+    OutputDirectory::check(&options.out, options.selection(), options.force)?;
     // However fast it asks, the server answers no faster than it did.
     let learned = fetch_options.remembered;
     let limit = learned
@@ -107,11 +110,17 @@ fn look(
     const SAMPLE: usize = 100;
     let published = Manifest::read(&options.out).ok().flatten();
     let published = published.and_then(Result::ok);
+    // What leaves the list would disappear, whatever the requests give.
+    let requested = options.ids.len() as u64;
+    let is_listed = |task_id: &str| options.ids.position(task_id).is_some();
+    let shrink = previous::compare(&options.out, published.as_ref(), requested, is_listed);
+    check_shrink(options.guard.max_shrink, requested, shrink)?;
     let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
     let journal = JournalIndex::new(options.ids.len());
     let index = Index::new(journal, published_bytes.unwrap_or_default());
     let state = options.out.join(STATE_DIRECTORY);
     if !JournalReader::is_there(&state) {
+        index.plan(options.refresh);
         return Ok(Some((index, Held::default())));
     }
     let _lock = Lock::share(&options.out)?;
@@ -123,6 +132,7 @@ fn look(
         Err(JournalError::Interrupted { .. }) => return Ok(None),
         opened => opened?.0,
     };
+    reader.refuse_other(&journal_options(options))?;
     index.settle();
     let records = index.records();
     let Work { wanted, .. } = index.plan(options.refresh);

@@ -82,6 +82,13 @@ impl Engine<'_> {
         let mut thrift = Thrift::new(self.options.plan, waiting.len());
         let mut seen = Seen::default();
         let Some(size) = thrift.next_sample(waiting.len()) else {
+            // Whether the key is accepted is known only when something was requested with it.
+            let first = waiting.first().and_then(|position| wanted.id(*position));
+            if let Some(task_id) = first
+                && let Outcome::Task { body, .. } = self.fetch(0, task_id.to_owned()).await?.outcome
+            {
+                seen.add(body.len());
+            }
             let estimate = estimate(waiting.len(), 0, &[], 0.0);
             return Ok(self.surveyed(estimate, &seen));
         };

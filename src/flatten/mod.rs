@@ -13,6 +13,8 @@ mod rubric;
 mod task;
 mod time;
 
+pub use task::TASK_STATUSES;
+
 use crate::json::{Document, Text};
 use crate::tables::definition::Buffers;
 use crate::tables::{BATCH_BYTES, BatchSink, Drift, Place, SinkError, TableSet};

@@ -9,7 +9,7 @@ use crate::tables::Place;
 use crate::tables::definition::{ErrorRow, ReportRow, SubmissionRow, TaskRow, ThreadRow, TurnRow};
 
 /// Documented values of `status`.
-const STATUSES: [&str; 5] = ["pending", "completed", "canceled", "error", "deleted"];
+pub const TASK_STATUSES: [&str; 5] = ["pending", "completed", "canceled", "error", "deleted"];
 
 impl Walk<'_> {
     /// A task and all that is in it. Its own row comes last, since it counts the others.
@@ -59,7 +59,7 @@ impl Walk<'_> {
                 self.entity(entity, table)?;
             }
         }
-        fit.unless_known(status, &STATUSES);
+        fit.unless_known(status, &TASK_STATUSES);
         let (project_id, project_name, project) = expandable(project, &mut fit);
         let (batch_id, batch_name, batch) = expandable(batch, &mut fit);
         let row = TaskRow {

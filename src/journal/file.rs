@@ -7,8 +7,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
+use super::binding::refuse_other;
 use super::codec::Compressor;
-use super::format::{self, End, Options, Record, RecordKind, Version, distinct};
+use super::format::{self, End, Options, Record, RecordKind, Version};
 use super::log::{Entry, FILE_NAME, JournalReader, Location, Log, Opened};
 use crate::disk::{self, Access};
 
@@ -218,47 +219,6 @@ impl Journal {
     pub fn bytes(&self) -> u64 {
         self.end
     }
-}
-
-/// Refuses to mix responses to requests with other options.
-pub(super) fn refuse_other(
-    path: &Path,
-    before: &Options,
-    now: &Options,
-) -> Result<(), JournalError> {
-    if before.copied {
-        return Err(JournalError::Copied {
-            path: path.to_owned(),
-        });
-    }
-    let list = |names: &[String]| {
-        let names: Vec<&str> = distinct(names).into_iter().collect();
-        if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(",")
-        }
-    };
-    let differs = |option: &str, before: String, now: String| {
-        (before != now).then(|| JournalError::Options {
-            path: path.to_owned(),
-            option: option.into(),
-            before,
-            now,
-        })
-    };
-    let difference = differs("--base-url", before.base_url.clone(), now.base_url.clone())
-        .or_else(|| differs("--expand", list(&before.expand), list(&now.expand)))
-        .or_else(|| differs("--opts", list(&before.opts), list(&now.opts)))
-        .or_else(|| {
-            let text = |keep: bool| keep.to_string();
-            differs(
-                "--keep-secrets",
-                text(before.keep_secrets),
-                text(now.keep_secrets),
-            )
-        });
-    difference.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::JournalError;
+use super::binding::refuse_other;
 use super::codec::Decompressor;
 use super::format::{
     self, End, FLAG_FINAL, FileHead, Head, MAX_HEAD_BYTES, Options, RecordKind, Version,
@@ -365,6 +366,16 @@ impl JournalReader {
     pub fn options(state: &Path) -> Result<Options, JournalError> {
         let mut log = Log::open(state.join(FILE_NAME))?;
         Ok(log.read_head()?.0)
+    }
+
+    /// Refuses options with which a run could not go on from this journal.
+    pub fn refuse_other(&self, options: &Options) -> Result<(), JournalError> {
+        let mut log = self.log.clone();
+        let (before, from) = log.read_head()?;
+        match refuse_other(&log.path, &before, options) {
+            Err(refused) if log.has_response(from)? => Err(refused),
+            _ => Ok(()),
+        }
     }
 
     /// Is there a journal in this state directory, and may it be read? Any other trouble with it is an error of

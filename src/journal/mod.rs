@@ -4,6 +4,7 @@
 //! [`format`] is pure and documented in `docs/journal.md`; [`Journal`] is the file. Depends on
 //! nothing but the file system.
 
+mod binding;
 mod codec;
 mod error;
 mod file;

@@ -50,7 +50,7 @@ impl OutputDirectory {
         }
         let state = path.join(STATE_DIRECTORY);
         disk::create_state_directory(&state).map_err(OutputError::io("create", &state))?;
-        protect(&state)?;
+        each_of_state(&state, "protect", disk::protect)?;
         refuse_other_file_system(path, &state)?;
         let lock = Arc::new(Lock::take(path, &state)?);
         let recovered = recover(path)?;
@@ -75,6 +75,24 @@ impl OutputDirectory {
             damage,
             lock,
         })
+    }
+
+    /// Refuses what [`open`](Self::open) refuses, without writing anything: names of others' files, a state that is not
+    /// ours, a manifest of a newer version, a place that cannot be written to, and a run that is at work.
+    pub fn check(path: &Path, selection: Selection<'_>, force: bool) -> Result<(), OutputError> {
+        let state = path.join(STATE_DIRECTORY);
+        for directory in [path, &state] {
+            refuse_unwritable(directory)?;
+        }
+        if !force && !is_pending(path) {
+            refuse_taken_names(path, selection)?;
+        }
+        if state.symlink_metadata().is_ok() {
+            each_of_state(&state, "use", disk::refuse_foreign)?;
+            refuse_other_file_system(path, &state)?;
+        }
+        earlier_files(path)?;
+        Lock::refuse_held(path)
     }
 
     /// Whether a user's own file has this name, and is left alone.
@@ -164,20 +182,34 @@ fn refuse_other_file_system(path: &Path, state: &Path) -> Result<(), OutputError
     ))
 }
 
-/// Closes the state and all files in it to others, and refuses what others have put there.
-fn protect(state: &Path) -> Result<(), OutputError> {
-    let refused = |path: &Path, source: std::io::Error| match source.kind() {
-        ErrorKind::InvalidInput => OutputError::Foreign {
-            path: path.to_owned(),
-            source,
-        },
-        _ => OutputError::io("protect", path)(source),
+/// Refuses a directory in which nothing can be written; one that is not there is made in the nearest one that is.
+fn refuse_unwritable(directory: &Path) -> Result<(), OutputError> {
+    let is_there = |above: &&Path| above.symlink_metadata().is_ok();
+    let nearest = directory.ancestors().find(is_there);
+    // A relative path stands in the current directory.
+    let nearest = nearest.unwrap_or(Path::new("."));
+    disk::refuse_unwritable(nearest).map_err(OutputError::io("write to", directory))
+}
+
+/// Does something with the state directory and everything in it; what others have put there is refused.
+fn each_of_state(
+    state: &Path,
+    operation: &'static str,
+    act: fn(&Path) -> std::io::Result<()>,
+) -> Result<(), OutputError> {
+    let act = |path: &Path| {
+        act(path).map_err(|source| match source.kind() {
+            ErrorKind::InvalidInput => OutputError::Foreign {
+                path: path.to_owned(),
+                source,
+            },
+            _ => OutputError::io(operation, path)(source),
+        })
     };
-    disk::protect(state).map_err(|error| refused(state, error))?;
+    act(state)?;
     let entries = fs::read_dir(state).map_err(OutputError::io("list", state))?;
     for entry in entries {
-        let path = entry.map_err(OutputError::io("list", state))?.path();
-        disk::protect(&path).map_err(|error| refused(&path, error))?;
+        act(&entry.map_err(OutputError::io("list", state))?.path())?;
     }
     Ok(())
 }

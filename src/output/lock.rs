@@ -60,6 +60,11 @@ impl Lock {
         }
     }
 
+    /// Refuses when a run is at work; takes nothing.
+    pub(super) fn refuse_held(directory: &Path) -> Result<(), OutputError> {
+        Self::share(directory).map(drop)
+    }
+
     /// Takes the lock for writing.
     pub(super) fn take(directory: &Path, state: &Path) -> Result<Self, OutputError> {
         let path = state.join(FILE_NAME);

@@ -13,6 +13,7 @@ mod corpus;
 #[cfg(debug_assertions)] // Only debug builds have numbered steps.
 mod crash;
 mod documents;
+mod dry_run;
 mod encoding;
 mod export;
 mod export_readme;

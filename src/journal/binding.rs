@@ -1,0 +1,47 @@
+//! A journal is bound to the options that its responses were requested with. Pure. Depends on `error` and `format`.
+
+use std::path::Path;
+
+use super::JournalError;
+use super::format::{Options, distinct};
+
+/// Refuses to mix responses to requests with other options.
+pub(super) fn refuse_other(
+    path: &Path,
+    before: &Options,
+    now: &Options,
+) -> Result<(), JournalError> {
+    if before.copied {
+        return Err(JournalError::Copied {
+            path: path.to_owned(),
+        });
+    }
+    let list = |names: &[String]| {
+        let names: Vec<&str> = distinct(names).into_iter().collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(",")
+        }
+    };
+    let differs = |option: &str, before: String, now: String| {
+        (before != now).then(|| JournalError::Options {
+            path: path.to_owned(),
+            option: option.into(),
+            before,
+            now,
+        })
+    };
+    let difference = differs("--base-url", before.base_url.clone(), now.base_url.clone())
+        .or_else(|| differs("--expand", list(&before.expand), list(&now.expand)))
+        .or_else(|| differs("--opts", list(&before.opts), list(&now.opts)))
+        .or_else(|| {
+            let text = |keep: bool| keep.to_string();
+            differs(
+                "--keep-secrets",
+                text(before.keep_secrets),
+                text(now.keep_secrets),
+            )
+        });
+    difference.map_or(Ok(()), Err)
+}

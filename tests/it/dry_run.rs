@@ -1,0 +1,192 @@
+//! `--dry-run` refuses what the run would refuse, with the same exit code, and writes nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use scale_export::sandbox::{Sandbox, SandboxConfig};
+
+use crate::support::{KEY, files_below, program, sandbox, task_ids};
+
+/// One way in which a run cannot go.
+struct Case {
+    name: &'static str,
+    code: i32,
+    /// Prepares a directory that holds an export of 20 tasks; gives what is to be kept alive.
+    prepare: fn(&Path) -> Option<fs::File>,
+    /// Tasks of the list.
+    tasks: usize,
+    options: &'static [&'static str],
+    key: &'static str,
+}
+
+const WELL: Case = Case {
+    name: "nothing is wrong",
+    code: 0,
+    prepare: |_| None,
+    tasks: 20,
+    options: &[],
+    key: KEY,
+};
+
+fn rewrite(path: &Path, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+    fs::write(path, change(fs::read(path).unwrap())).unwrap();
+}
+
+fn cases() -> Vec<Case> {
+    vec![
+        WELL,
+        Case {
+            name: "a wrong key",
+            code: 4,
+            options: &["--refresh", "all"],
+            key: "wrong_key",
+            ..WELL
+        },
+        Case {
+            name: "other options",
+            code: 2,
+            options: &["--expand", "project"],
+            ..WELL
+        },
+        Case {
+            name: "a list that lacks most tasks",
+            code: 8,
+            tasks: 5,
+            ..WELL
+        },
+        Case {
+            name: "a file of the user's",
+            code: 2,
+            prepare: |out| {
+                fs::write(out.join("tasks.csv"), "theirs").unwrap();
+                None
+            },
+            options: &["--format", "csv"],
+            ..WELL
+        },
+        Case {
+            name: "a newer manifest",
+            code: 2,
+            prepare: |out| {
+                rewrite(&out.join("manifest.json"), |text| {
+                    let text = String::from_utf8(text).unwrap();
+                    let text = text.replace("\"format_version\": 1", "\"format_version\": 9");
+                    text.replace(env!("CARGO_PKG_VERSION"), "99.0.0").into()
+                });
+                None
+            },
+            ..WELL
+        },
+        Case {
+            name: "a newer journal",
+            code: 2,
+            prepare: |out| {
+                rewrite(&out.join(".scale-export/journal"), |mut bytes| {
+                    bytes[8] = 99;
+                    bytes
+                });
+                None
+            },
+            ..WELL
+        },
+        Case {
+            name: "a link in the state",
+            code: 6,
+            prepare: |out| {
+                let lock = out.join(".scale-export/lock");
+                fs::remove_file(&lock).unwrap();
+                symlink("/dev/null", lock).unwrap();
+                None
+            },
+            ..WELL
+        },
+        Case {
+            name: "a run at work",
+            code: 2,
+            prepare: |out| {
+                let lock = fs::File::open(out.join(".scale-export/lock")).unwrap();
+                lock.lock().unwrap();
+                Some(lock)
+            },
+            ..WELL
+        },
+        Case {
+            name: "a file in place of the state",
+            code: 6,
+            prepare: |out| {
+                fs::remove_dir_all(out.join(".scale-export")).unwrap();
+                fs::write(out.join(".scale-export"), "").unwrap();
+                None
+            },
+            ..WELL
+        },
+    ]
+}
+
+fn run(server: &Sandbox, out: &Path, case: &Case, options: &[&str]) -> (Option<i32>, String) {
+    let output = program()
+        .env("SCALE_API_KEY", case.key)
+        .args(["--base-url", &server.base_url(), "--rate", "max", "--out"])
+        .arg(out)
+        .args(task_ids(case.tasks).iter().flat_map(|id| ["--id", id]))
+        .args(case.options)
+        .args(options)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), said)
+}
+
+/// Every file with its content and the time of its last change.
+fn snapshot(out: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64)> {
+    let files = files_below(out).into_iter();
+    files
+        .map(|path| {
+            let content = fs::read(&path).unwrap();
+            let changed = fs::symlink_metadata(&path).unwrap().mtime_nsec();
+            (path, (content, changed))
+        })
+        .collect()
+}
+
+#[test]
+fn a_dry_run_refuses_what_the_run_would_refuse() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    for case in cases() {
+        let out = base.path().join("out");
+        let _ = fs::remove_dir_all(&out);
+        assert_eq!(run(&server, &out, &WELL, &[]).0, Some(0));
+        let _held = (case.prepare)(&out);
+        let before = snapshot(&out);
+        let (dry, said) = run(&server, &out, &case, &["--dry-run"]);
+        assert!(snapshot(&out) == before, "{}", case.name);
+        assert_eq!(dry, Some(case.code), "{}: {said}", case.name);
+        let (code, said) = run(&server, &out, &case, &[]);
+        assert_eq!(code, Some(case.code), "{}: {said}", case.name);
+    }
+}
+
+#[test]
+fn a_dry_run_finds_a_wrong_key_and_a_place_that_cannot_be_written_to_before_the_first_export() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let fresh = base.path().join("new/out");
+    assert_eq!(run(&server, &fresh, &WELL, &["--dry-run"]).0, Some(0));
+    let wrong = Case {
+        key: "wrong_key",
+        ..WELL
+    };
+    assert_eq!(run(&server, &fresh, &wrong, &["--dry-run"]).0, Some(4));
+    let file = base.path().join("file");
+    fs::write(&file, "").unwrap();
+    for out in [file.join("out"), PathBuf::from("/proc/out")] {
+        for options in [&["--dry-run"][..], &[]] {
+            let (code, said) = run(&server, &out, &WELL, options);
+            assert_eq!(code, Some(6), "{}: {said}", out.display());
+        }
+    }
+    assert!(!base.path().join("new").exists());
+}
