@@ -8,13 +8,14 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use scale_export::journal::Compressor;
-use scale_export::journal::format::{Options, Record, RecordKind, encode, encode_file_head};
+use scale_export::journal::format::{Options, Record, RecordKind, Version, encode, encode_file_head};
 use scale_export::journal::{Journal, JournalReader};
 
-const KINDS: [RecordKind; 3] = [
+const KINDS: [RecordKind; 4] = [
     RecordKind::Response,
     RecordKind::Failure,
     RecordKind::Refresh,
+    RecordKind::End,
 ];
 
 fn options() -> Options {
@@ -44,7 +45,12 @@ fuzz_target!(|bytes: &[u8]| {
     let file = if first % 8 == 0 {
         rest.to_vec()
     } else {
-        damaged(usize::from(first % 8), rest, &mut written)
+        let version = if first & 8 == 0 {
+            Version::One
+        } else {
+            Version::Two
+        };
+        damaged(usize::from(first % 8), version, rest, &mut written)
     };
     STATE.with(|state| {
         let state = state.path();
@@ -75,9 +81,16 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// A journal of `count` records, whose bodies and damage come from `bytes`.
-fn damaged(count: usize, bytes: &[u8], written: &mut HashMap<String, Vec<Vec<u8>>>) -> Vec<u8> {
+fn damaged(
+    count: usize,
+    version: Version,
+    bytes: &[u8],
+    written: &mut HashMap<String, Vec<Vec<u8>>>,
+) -> Vec<u8> {
     let (bodies, damage) = bytes.split_at(bytes.len() / 2);
     let mut file = encode_file_head(&options());
+    // The version follows the eight bytes that begin a journal.
+    file[8] = version as u8;
     for (index, body) in bodies
         .chunks(bodies.len().div_ceil(count).max(1))
         .enumerate()
@@ -93,6 +106,7 @@ fn damaged(count: usize, bytes: &[u8], written: &mut HashMap<String, Vec<Vec<u8>
                 task_id: &task_id,
                 body: &body,
             },
+            version,
             &mut Compressor::default(),
             &mut file,
         );

@@ -594,3 +594,87 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
     assert!(published(&out) == before);
     assert!(reference(base.path(), &out) == before);
 }
+
+#[test]
+fn a_list_that_turns_out_empty_replaces_no_export() {
+    let base = tempfile::tempdir().unwrap();
+    let listed = Arc::new(Mutex::new(3));
+    let shared = Arc::clone(&listed);
+    let server = Server::start(move |request| {
+        if request.uri().path() == "/v2/task" {
+            return task_answer(request);
+        }
+        let tasks = task_ids(*shared.lock().unwrap());
+        let tasks: Vec<_> = tasks
+            .iter()
+            .map(|id| serde_json::json!({"task_id": id, "status": "completed", "threads": []}))
+            .collect();
+        let page = serde_json::json!({"tasks": tasks, "next_token": null});
+        Response::new(Full::new(Bytes::from(page.to_string())))
+    });
+    let out = base.path().join("out");
+    let run = |code: i32, options: &[&str]| {
+        let output = program()
+            .env("SCALE_API_KEY", KEY)
+            .args(["--base-url", &format!("http://{}", server.address)])
+            .args(["--batch", "b", "--rate", "max", "--out"])
+            .arg(&out)
+            .args(options)
+            .output()
+            .unwrap();
+        assert_exit(&output, code)
+    };
+    // On a first run there is nothing to lose.
+    *listed.lock().unwrap() = 0;
+    let said = run(0, &[]);
+    assert!(said.contains("warning: "), "{said}");
+    assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 0);
+    *listed.lock().unwrap() = 3;
+    run(0, &[]);
+    let before = published(&out);
+    *listed.lock().unwrap() = 0;
+    let said = run(8, &["--status", "complete"]);
+    assert!(
+        said.contains("`complete` of --status is not a known value: did you mean `completed`?"),
+        "{said}"
+    );
+    assert!(
+        said.contains("the 3 tasks exported before would disappear"),
+        "{said}"
+    );
+    assert!(said.contains("--max-shrink 100%"), "{said}");
+    assert!(published(&out) == before);
+    run(0, &["--max-shrink", "100%"]);
+    assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 0);
+}
+
+#[test]
+fn a_range_of_times_in_which_no_task_can_be_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let refused = |after: &str, before: &str| {
+        let output = program()
+            .env("SCALE_API_KEY", KEY)
+            .env("SCALE_EXPORT_COMPLETED_BEFORE", before)
+            .args(["--batch", "b", "--out"])
+            .arg(base.path().join("out"))
+            .args(["--completed-after", after])
+            .args(["--base-url", "http://127.0.0.1:1", "--retry-timeout", "1s"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    for (after, before) in [
+        ("2024-02-01", "2024-01-31"),
+        ("2024-02-01", "2024-02-01"),
+        ("2024-02-01T00:30:00Z", "2024-02-01T01:00:00+02:00"),
+    ] {
+        let (code, said) = refused(after, before);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.contains("is not before SCALE_EXPORT_COMPLETED_BEFORE ("),
+            "{said}"
+        );
+    }
+    assert_ne!(refused("2024-02-01", "2024-02-02").0, Some(2));
+}

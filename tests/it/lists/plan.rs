@@ -187,6 +187,7 @@ fn a_dry_run_says_what_would_be_asked_and_writes_nothing() {
         (&1_000.into(), &1.into())
     );
     assert!(plan["bytes"].as_f64().unwrap() > 1_000.0, "{plan}");
+    assert_eq!(api.asked().len(), 1);
     let plan = dry(&["--batch", "b2"]);
     assert_eq!(
         (&plan["requests"], &plan["is_least"]),
