@@ -255,6 +255,41 @@ fn the_same_command_over_too_many_failures_ends_the_same_way_every_time() {
 }
 
 #[test]
+fn a_run_that_goes_on_after_an_outage_asks_for_no_failed_id_again_and_the_one_after_it_does() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(9);
+    let out = base.path().join("out");
+    let answer = |is_away: bool| {
+        let answers = move |id: &str| {
+            let number: u32 = id.strip_prefix("task_").unwrap().parse().unwrap();
+            match number {
+                2 => Some(status(404)),
+                6.. if is_away => Some(status(503)),
+                _ => None,
+            }
+        };
+        *api.answers.lock().unwrap() = Box::new(answers);
+    };
+    answer(true);
+    let options = ["--concurrency", "1", "--max-retries", "2"];
+    let said = api.ends(5, &out, &ids, &options);
+    assert!(said.contains("could not reach the API"), "{said}");
+    assert_eq!(last_run(&out)["exit_code"], 5);
+    assert_eq!(
+        lines(&out.join(".scale-export/last_failures.jsonl")).len(),
+        1
+    );
+    answer(false);
+    let before = api.server.seen().len();
+    api.ends(3, &out, &ids, &[]);
+    assert_eq!(api.server.seen().len() - before, 4);
+    let before = api.server.seen().len();
+    api.ends(3, &out, &ids, &[]);
+    assert_eq!(api.server.seen().len() - before, 1);
+}
+
+#[test]
 fn tolerated_failures_end_with_0_and_are_still_listed() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();

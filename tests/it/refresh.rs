@@ -288,7 +288,7 @@ fn a_refresh_of_all_asks_for_all_though_a_run_before_it_was_cut_short() {
 }
 
 #[test]
-fn a_run_that_goes_on_asks_for_no_failed_id_again_and_the_one_after_it_does() {
+fn after_a_refused_key_failed_ids_are_requested_again() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {
         failed_ids: vec![
@@ -305,15 +305,15 @@ fn a_run_that_goes_on_asks_for_no_failed_id_again_and_the_one_after_it_does() {
         (output.status.code(), server.requests() - before)
     };
     assert_eq!(run(&task_ids(9)), (Some(4), 7));
-    // The forbidden ID is asked for again, for which the key may have been at fault, and to tell which it is one
-    // that could be had before.
+    // A refused key ends a run by decision: its failures are requested again, and for the forbidden ID one that
+    // succeeded before, which tells whether the key is at fault.
     let without = |id: &str| -> Vec<String> {
         task_ids(9)
             .into_iter()
             .filter(|other| other != id)
             .collect()
     };
-    assert_eq!(run(&without("task_7")), (Some(3), 4));
+    assert_eq!(run(&without("task_7")), (Some(3), 5));
     assert_eq!(run(&without("task_7")), (Some(3), 3));
 }
 

@@ -106,7 +106,10 @@ fn log_lines_are_json_when_asked_for() {
 
     let (_, output) = export(&server, base.path(), "quiet", &task_ids(20), &["-q"]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(output.stderr.is_empty() && output.stdout.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("Exported 19 of 20 tasks to "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(output.stdout.is_empty());
 }
 
 #[test]

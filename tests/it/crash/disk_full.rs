@@ -117,7 +117,7 @@ fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_i
     let out = small.join("out").display().to_string();
     let export = |count| {
         format!(
-            "{program} --base-url {} --rate max -q --refresh all --out {out}{}",
+            "{program} --base-url {} --rate max --progress never --refresh all --out {out}{}",
             server.base_url(),
             ids(count)
         )

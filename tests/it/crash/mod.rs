@@ -171,7 +171,7 @@ fn command(arguments: &[String], out: &Path) -> Command {
     command
         .env("SCALE_API_KEY", KEY)
         .args(arguments)
-        .args(["-q", "--out"])
+        .args(["--progress", "never", "--out"])
         .arg(out);
     command
 }
@@ -265,7 +265,9 @@ fn scenarios() -> Vec<Scenario> {
             fs::write(&path, tasks.collect::<String>()).unwrap();
             vec!["flatten".to_owned(), path.display().to_string()]
         };
-        let before = lines("before.jsonl", &["a", "b"]);
+        let mut before = lines("before.jsonl", &["a", "b"]);
+        // Files that stay the same are not renamed.
+        before.extend(words("--format csv"));
         let arguments = lines("after.jsonl", &["c", "a"]);
         Scenario::new("a flattening", None, Some(before), arguments, base)
     };
@@ -319,7 +321,7 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
             let number = numbers.entry(lane).or_insert(0);
             *number += 1;
             let accidents = accidents(step).into_iter();
-            cases.extend(accidents.map(|accident| (lane, *number, accident, step["step"].clone())));
+            cases.extend(accidents.map(|accident| (lane, *number, accident, step.clone())));
         }
         tell(&format!(
             "{}: {} steps, {} accidents",
@@ -329,8 +331,10 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
         ));
         in_parallel(cases, |(lane, number, accident, step)| {
             let what = format!(
-                "{}: {accident:?} at {lane} {number} ({step})",
-                scenario.name
+                "{}: {accident:?} at {lane} {number} ({} {})",
+                scenario.name,
+                step["step"],
+                path(&step)
             );
             let out = scenario.copy_of_before(&format!("{lane}_{number}_{accident:?}"));
             let action = match accident {
@@ -344,10 +348,18 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
                 .output()
                 .unwrap();
             let stderr = String::from_utf8_lossy(&output.stderr);
-            if let Accident::Error(_) = accident {
+            let is_error = matches!(accident, Accident::Error(_));
+            // How the run ended matters more than the record of it.
+            if is_error && path(&step).contains("scale-export-last_") {
+                assert_well(&output, &what);
+                assert!(stderr.contains("warning: could not "), "{what}: {stderr}");
+            } else if is_error {
                 assert_eq!(output.status.code(), Some(6), "{what}: {stderr}");
-                assert!(stderr.starts_with("error: could not "), "{what}: {stderr}");
-                assert!(stderr.contains("\nhint: "), "{what}: {stderr}");
+                let mut lines = stderr.lines();
+                let error = lines.find(|line| line.starts_with("error: could not "));
+                assert!(error.is_some(), "{what}: {stderr}");
+                let hint = lines.find(|line| line.starts_with("hint: "));
+                assert!(hint.is_some(), "{what}: {stderr}");
                 if scenario.base.path().join("before").exists() {
                     assert!(is_proven(&out), "{what}: the export before is harmed");
                 }

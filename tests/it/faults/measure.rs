@@ -2,6 +2,7 @@
 //! others, and on all attempts of all IDs.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, OnceLock};
@@ -140,11 +141,17 @@ pub(super) fn calm_of(ids: &[String]) -> BTreeMap<String, Vec<u8>> {
 
 /// Failed IDs by ID.
 pub(super) fn failures(out: &Path) -> BTreeMap<String, Value> {
-    let files = published(out);
-    let lines = std::str::from_utf8(&files["failures.jsonl"])
-        .unwrap()
-        .lines();
-    lines
+    failures_of(&out.join("failures.jsonl"))
+}
+
+/// The same of the last run, published or not.
+pub(super) fn last_failures(out: &Path) -> BTreeMap<String, Value> {
+    failures_of(&out.join(".scale-export/last_failures.jsonl"))
+}
+
+fn failures_of(path: &Path) -> BTreeMap<String, Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
         .map(|line| {
             let failure: Value = serde_json::from_str(line).unwrap();
             (failure["task_id"].as_str().unwrap().to_owned(), failure)
