@@ -11,7 +11,8 @@ use crate::fetch::pace::Learned;
 use crate::ids::IdList;
 use crate::output::{
     FAILURES, FileEntry, IDS, Ids, JOURNAL, LOAD_SQL, MANIFEST, Manifest, ManifestOptions,
-    OutputDirectory, README, RunCounters, Selection, Staging, Views, export_readme, load_sql,
+    OutputDirectory, Published, README, RunCounters, Selection, Staging, Views, export_readme,
+    load_sql,
 };
 
 /// What the manifest says beyond the files.
@@ -205,19 +206,22 @@ pub(super) fn publish(
     staging.write(MANIFEST, manifest.to_json().as_bytes())?;
     let files = tables.iter().map(|written| &written.file);
     // What has not changed stays as it is, so that nobody copies or loads it again.
-    let changed: Vec<&str> = files
+    let (same, changed): (Vec<&Published>, Vec<&Published>) = files
         .chain(&others)
-        .filter(|file| !directory.has(&file.path, &file.sha256))
-        .map(|file| file.path.as_str())
-        .collect();
+        .partition(|file| directory.has(&file.path, &file.sha256));
+    for file in same {
+        staging.discard(&file.path)?;
+    }
     let report = ExportReport {
         unchanged: changed.is_empty() && obsolete.is_empty(),
         dropped: if drop_missing { failures.gone } else { 0 },
         failures: failures.by_kind,
         ..ExportReport::of(&manifest)
     };
-    let names = changed.into_iter().chain([ids.path.as_str()]);
-    let names = names.chain(with_journal.then_some(JOURNAL));
+    let names = changed.into_iter().chain([&ids]);
+    let names = names
+        .map(|file| file.path.as_str())
+        .chain(with_journal.then_some(JOURNAL));
     staging.publish(names, MANIFEST, &obsolete)?;
     Ok(report)
 }

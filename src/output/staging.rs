@@ -200,6 +200,12 @@ impl Staging {
         file.finish()
     }
 
+    /// Removes a file that was written under its temporary name and need not be published.
+    pub fn discard(&self, name: &str) -> Result<(), OutputError> {
+        let path = self.place(name);
+        disk::remove(&path).map_err(OutputError::io("remove", &path))
+    }
+
     /// The commit point: all files, complete and synced, take their names, the manifest last; or none
     /// does. Then removes `obsolete`, files of the previous export that this one does not have.
     pub fn publish<'n>(
