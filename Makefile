@@ -1,5 +1,5 @@
 .PHONY: help test databases dialects readers demo lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
-	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz deny
+	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz deny attack
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -60,6 +60,13 @@ readers: .venv/ready ## Every table with all readers, old and new; the first tim
 lint: ## Format and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+
+ATTACKS = 100
+KILLS = 300
+
+attack: ## 100 exports from servers that mix all faults, and 300 kills at random moments; a quarter of an hour
+	SCALE_EXPORT_TEST_ATTACKS=$(ATTACKS) SCALE_EXPORT_TEST_KILLS=$(KILLS) \
+		cargo test --locked --test it -- --nocapture a_server_that_mixes_all_faults kills_at_random
 
 .cargo-deny/bin/cargo-deny:
 	cargo install --quiet --locked --root .cargo-deny --version 0.20.2 cargo-deny
