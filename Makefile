@@ -1,5 +1,5 @@
 .PHONY: help test databases dialects readers demo lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
-	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz
+	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz deny attack
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -60,6 +60,29 @@ readers: .venv/ready ## Every table with all readers, old and new; the first tim
 lint: ## Format and lints
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+
+ATTACKS = 100
+KILLS = 300
+
+attack: ## 100 exports from servers that mix all faults, and 300 kills at random moments; a quarter of an hour
+	SCALE_EXPORT_TEST_ATTACKS=$(ATTACKS) SCALE_EXPORT_TEST_KILLS=$(KILLS) \
+		cargo test --locked --test it -- --nocapture a_server_that_mixes_all_faults kills_at_random
+
+.cargo-deny/bin/cargo-deny:
+	cargo install --quiet --locked --root .cargo-deny --version 0.20.2 cargo-deny
+
+ADVISORY_DATABASE = https://github.com/RustSec/advisory-db
+
+# Crates of other platforms count too: these are fetched first. Without a connection to its database, cargo-deny cannot
+# check advisories, and that is said.
+deny: .cargo-deny/bin/cargo-deny ## Licenses, bans, sources and, where the database can be reached, advisories of all dependencies
+	cargo fetch --locked --quiet
+	.cargo-deny/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+	@if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --quiet $(ADVISORY_DATABASE) HEAD >/dev/null 2>&1; then \
+		.cargo-deny/bin/cargo-deny --locked check advisories; \
+	else \
+		echo "advisories: NOT checked, as $(ADVISORY_DATABASE) cannot be reached" >&2; \
+	fi
 
 bench: bench-stages bench-parsers bench-resume bench-runs ## All of the next four, a quarter of an hour
 

@@ -64,7 +64,11 @@ def cases():
         yield Case(f"nginx, burst of 20, Retry-After: 1, {rate}/s", constant(rate), nginx=(rate, 20))
         for kind in ("token_bucket", "fixed_window", "sliding_window"):
             words = kind.replace("_", " ")
-            yield Case(f"sandbox, {words}, {rate}/s", constant(rate), ["--limit", f"{kind}={rate}/s"])
+            limit = ["--limit", f"{kind}={rate}/s"]
+            yield Case(f"sandbox, {words}, {rate}/s", constant(rate), limit)
+            if "window" in kind and rate in (20, 100):
+                limit += ["--retry-after", "1"]
+                yield Case(f"sandbox, {words}, Retry-After: 1, {rate}/s", constant(rate), limit)
         seconds = max(60, round(2000 / rate))
         # When it changes is chance: three times of it are measured.
         for at in (round(seconds * share) for share in (0.5, 0.52, 0.54)):

@@ -1,11 +1,15 @@
 //! A response on its way to the journal: is it the task that was asked for, or a page of tasks, and without
 //! live credentials? Pure. Depends on `json`.
 
+mod look;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+
+use look::look;
 
 use crate::json::{Document, JsonError, Kind, Nodes, Parser, Value};
 
@@ -113,7 +117,7 @@ pub struct Page {
 }
 
 /// A task of a page.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Its ID.
     pub task_id: String,
@@ -121,6 +125,8 @@ pub struct Listed {
     pub body: String,
     /// Is it in a state that does not change any more?
     pub is_final: bool,
+    /// Equal for tasks with the same status and the same members, of which the same ones are empty.
+    pub look: u64,
 }
 
 /// Takes a page apart.
@@ -160,6 +166,7 @@ pub fn split(body: &[u8], keep_secrets: bool, parser: &mut Parser) -> Result<Pag
             task_id: task_id.to_string(),
             body: without_secrets(task, keep_secrets).unwrap_or_else(|| task.raw().to_owned()),
             is_final: is_final(task),
+            look: look(task),
         });
     }
     Ok(page)

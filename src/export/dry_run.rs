@@ -166,7 +166,7 @@ impl DryRun {
         let held = held.tasks as u64;
         // A page that stands in for single requests has other tasks too.
         let answers = if is_list {
-            estimate.tasks
+            estimate.tasks + estimate.single
         } else {
             estimate.single + estimate.pages * u64::from(PAGE_TASKS)
         };

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,9 @@ use super::store::{SYNC_INTERVAL, begin_refresh, now};
 use super::{ExportError, ExportOptions, Refresh};
 use crate::disk::{self, Access};
 use crate::event::Event;
-use crate::fetch::{FetchStats, ListSource, ListedTasks, PageDelivery, Place, Resume, list_all};
+use crate::fetch::{
+    FetchStats, ListSink, ListSource, ListedTasks, PageDelivery, Place, Resume, list_all,
+};
 use crate::ids::IdList;
 use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
 use crate::journal::{Entry, Journal, JournalError, break_if};
@@ -205,10 +207,18 @@ impl Held {
         }
     }
 
-    fn has(&self, task_id: &str) -> bool {
+    /// Whether the task of a page is to be kept.
+    fn needs(&self, task_id: &str) -> bool {
         let place = self.ids.position(task_id);
-        place.is_some_and(|place| self.counts.get(place).copied().unwrap_or_default())
+        let is_held =
+            place.is_some_and(|place| self.counts.get(place).copied().unwrap_or_default());
+        !is_held && !crate::ids::is_invalid(task_id)
     }
+}
+
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    // Whole whatever happened to a thread.
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads all lists; nothing when it was stopped.
@@ -252,9 +262,12 @@ pub(super) fn list(
     }
     events.send(Event::Phase("listing"));
     let seen: Vec<IdList> = resume.iter().map(|resume| resume.ids.clone()).collect();
+    let held = Mutex::new(held);
     let (kept, listed) = std::thread::scope(|scope| {
-        let (sink, arrived) = mpsc::channel(WAITING_PAGES);
-        let keep = scope.spawn(|| keep(journal, file, arrived, held, seen));
+        let (pages, arrived) = mpsc::channel(WAITING_PAGES);
+        let keep = scope.spawn(|| keep(journal, file, arrived, &held, seen));
+        let needs = |task_id: &str| lock(&held).needs(task_id);
+        let sink = ListSink { pages, needs };
         let listed = block_on(stop, None, |stop| {
             list_all(
                 sources.iter().cloned().zip(resume).collect(),
@@ -329,7 +342,7 @@ fn keep(
     mut journal: Journal,
     mut file: ListingFile,
     mut arrived: mpsc::Receiver<PageDelivery>,
-    mut held: Held,
+    held: &Mutex<Held>,
     mut seen: Vec<IdList>,
 ) -> Result<u64, ExportError> {
     let mut synced = Instant::now();
@@ -337,20 +350,19 @@ fn keep(
     while let Some(delivery) = arrived.blocking_recv() {
         let PageDelivery {
             list,
+            mut ids,
             tasks,
             place,
             done,
             kept,
         } = delivery;
-        let mut ids = Vec::new();
+        ids.retain(|task_id| {
+            seen.get_mut(list)
+                .is_some_and(|seen| seen.position(task_id).is_none() && seen.add(task_id).is_ok())
+        });
         for task in &tasks {
-            if let Some(seen) = seen.get_mut(list)
-                && seen.position(&task.task_id).is_none()
-                && seen.add(&task.task_id).is_ok()
-            {
-                ids.push(task.task_id.clone());
-            }
-            if held.has(&task.task_id) || crate::ids::is_invalid(&task.task_id) {
+            let mut held = lock(held);
+            if !held.needs(&task.task_id) {
                 continue;
             }
             journal.append(&Record {

@@ -44,7 +44,7 @@ pub use publish::{ExportReport, ListReport};
 
 use crate::event::{Event, Events};
 use crate::fetch::pace::Learned;
-use crate::fetch::{CheckBody, FetchOptions, FetchStats, ListSource, Rate, TaskClient};
+use crate::fetch::{CheckBody, FetchOptions, FetchStats, ListSource, Plan, Rate, TaskClient};
 use crate::ids::IdList;
 use crate::journal::JournalError;
 use crate::output::{
@@ -447,6 +447,12 @@ fn fitting(options: &ExportOptions, events: &Events) -> Result<FetchOptions, Exp
     Ok(FetchOptions {
         concurrency: fit_concurrency(options.fetch.concurrency, files_a_request, events)?,
         remembered: learned::recall(&options.out, &options.fetch),
+        // What the lists that are the source did not give is not sought in lists once more.
+        plan: if options.lists.is_empty() {
+            options.fetch.plan
+        } else {
+            Plan::Ids
+        },
         ..options.fetch.clone()
     })
 }

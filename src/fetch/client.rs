@@ -282,6 +282,9 @@ impl TaskClient {
             Trouble::NoRoute
         } else if error.is_timeout() {
             Trouble::Timeout
+        } else if self.is_behind_socks() && error.is_connect() && !is_no_tls(error) {
+            // The proxy is there, and does not let the connection through.
+            Trouble::NoRoute
         } else {
             Trouble::Network
         };
@@ -310,6 +313,11 @@ impl TaskClient {
             bytes,
             body: None,
         }
+    }
+
+    fn is_behind_socks(&self) -> bool {
+        let proxy = self.connections.proxy();
+        proxy.is_some_and(|proxy| proxy.scheme.starts_with("socks"))
     }
 
     fn host_and_port(&self) -> String {

@@ -1,15 +1,20 @@
-//! Lists as the source of tasks: all their pages, several lists side by side. Depends on `walk` and `pages`.
+//! Lists as the source of tasks: all their pages, several lists side by side. Depends on `walk`, `pages`
+//! and `compare`.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::client::Failure;
+use super::compare::Comparer;
 use super::engine::{Engine, until_stopped};
 use super::walk::{Place, Step, Surprises, Walk};
-use super::{CheckBody, FetchError, FetchOptions, FetchStats, ListKind, ListSource, TaskClient};
+use super::{
+    CheckBody, FetchError, FetchOptions, FetchStats, ListKind, ListSource, Outcome, TaskClient,
+};
 use crate::event::{Event, Events};
 use crate::ids::IdList;
 use crate::response::Listed;
@@ -30,7 +35,9 @@ pub struct Resume {
 pub struct PageDelivery {
     /// Which list, by its place among all.
     pub list: usize,
-    /// Its tasks.
+    /// IDs of its tasks.
+    pub ids: Vec<String>,
+    /// Those of its tasks that can be kept. The others are fetched singly.
     pub tasks: Vec<Listed>,
     /// Where the list goes on behind it.
     pub place: Place,
@@ -51,20 +58,52 @@ pub struct ListedTasks {
     pub is_complete: bool,
 }
 
+/// A page that has been compared with single requests.
+#[derive(Debug)]
+pub(super) struct ComparedPage {
+    /// Those of its tasks that can be kept.
+    pub(super) tasks: Vec<Listed>,
+    /// Tasks that were fetched both ways.
+    pub(super) pairs: u64,
+    /// Tasks that can be kept although no task like them could be compared.
+    pub(super) uncompared: u64,
+}
+
+/// Where the pages of all lists go.
+#[derive(Debug)]
+pub struct ListSink<N> {
+    /// Takes each page as it arrives.
+    pub pages: mpsc::Sender<PageDelivery>,
+    /// Whether a task is to be kept: one that is not needs no comparison.
+    pub needs: N,
+}
+
+/// What all lists of a run share.
+struct Shared<'s, N> {
+    sink: &'s ListSink<N>,
+    comparer: Comparer,
+    /// Tasks so far.
+    found: AtomicUsize,
+}
+
 /// Reads all lists to their ends; each page goes to the sink as it arrives. Nothing when it was stopped.
-pub async fn list_all(
+pub async fn list_all<N: Fn(&str) -> bool>(
     lists: Vec<(ListSource, Resume)>,
     client: &TaskClient,
     options: &FetchOptions,
     check: Arc<dyn CheckBody>,
     events: &Events,
-    sink: mpsc::Sender<PageDelivery>,
+    sink: ListSink<N>,
     stop: watch::Receiver<bool>,
 ) -> Result<(FetchStats, Option<Vec<ListedTasks>>), FetchError> {
     let engine = Engine::new(client, options, check, events, None);
-    let found = AtomicUsize::new(lists.iter().map(|(_, resume)| resume.ids.len()).sum());
+    let shared = Shared {
+        sink: &sink,
+        comparer: Comparer::default(),
+        found: AtomicUsize::new(lists.iter().map(|(_, resume)| resume.ids.len()).sum()),
+    };
     let lists = stream::iter(lists.into_iter().enumerate())
-        .map(|(list, (source, resume))| engine.list(list, source, resume, &found, &sink))
+        .map(|(list, (source, resume))| engine.list(list, source, resume, &shared))
         .buffered(options.concurrency.max(1))
         .try_collect();
     let listed = until_stopped(lists, stop).await?;
@@ -73,13 +112,12 @@ pub async fn list_all(
 
 impl Engine<'_> {
     /// Reads one list to its end.
-    async fn list(
+    async fn list<N: Fn(&str) -> bool>(
         &self,
         list: usize,
         source: ListSource,
         resume: Resume,
-        found: &AtomicUsize,
-        sink: &mpsc::Sender<PageDelivery>,
+        shared: &Shared<'_, N>,
     ) -> Result<ListedTasks, FetchError> {
         let Resume { place, ids, done } = resume;
         if let Some(is_complete) = done {
@@ -90,25 +128,36 @@ impl Engine<'_> {
             });
         }
         let mut walk = Walk::resume(source.clone(), place, ids);
+        let (mut is_compared, mut uncompared) = (false, 0);
         loop {
             let known = walk.ids.len();
-            let (step, tasks) = match self.page(walk.request()).await? {
+            let (step, page) = match self.page(walk.request()).await? {
                 Ok(page) => (walk.take(&page), page.tasks),
                 Err(failure) => (self.list_failed(&mut walk, failure)?, Vec::new()),
             };
+            let ids = page.iter().map(|task| task.task_id.clone()).collect();
+            let needs = |task: &Listed| (shared.sink.needs)(&task.task_id);
+            let compared = self
+                .compare_listed(&shared.comparer, page, !is_compared, needs)
+                .await?;
+            is_compared |= compared.pairs > 0;
+            uncompared += compared.uncompared;
+            let tasks = compared.tasks;
             let new = walk.ids.len() - known;
-            let done = found.fetch_add(new, Ordering::Relaxed) + new;
+            let done = shared.found.fetch_add(new, Ordering::Relaxed) + new;
             self.events.send(Event::Progress { done, total: None });
             let is_done = step == Step::Done;
             let (kept, is_kept) = oneshot::channel();
             let delivery = PageDelivery {
                 list,
+                ids,
                 tasks,
                 place: walk.place(),
                 done: is_done.then_some(walk.is_complete),
                 kept,
             };
-            if sink.send(delivery).await.is_err() || is_kept.await.is_err() {
+            let pages = &shared.sink.pages;
+            if pages.send(delivery).await.is_err() || is_kept.await.is_err() {
                 let what = walk.request().to_string();
                 return Err(FetchError::SinkClosed { what });
             }
@@ -116,7 +165,7 @@ impl Engine<'_> {
                 break;
             }
         }
-        self.tell(&source, &walk);
+        self.tell(&source, &walk, uncompared);
         Ok(ListedTasks {
             ids: walk.ids,
             surprises: walk.surprises,
@@ -156,8 +205,62 @@ impl Engine<'_> {
         }
     }
 
+    /// Compares a page with single requests, as far as it is needed, and keeps those of its tasks that may be kept.
+    pub(super) async fn compare_listed(
+        &self,
+        comparer: &Comparer,
+        page: Vec<Listed>,
+        any: bool,
+        needs: impl Fn(&Listed) -> bool,
+    ) -> Result<ComparedPage, FetchError> {
+        let younger: Mutex<HashMap<String, Listed>> = Mutex::default();
+        let single = async |task: &Listed| {
+            let fetched = self.fetch(0, task.task_id.clone()).await?;
+            let Outcome::Task { body, is_final, .. } = fetched.outcome else {
+                return Ok(None);
+            };
+            let fingerprint = self.check.fingerprint(&body);
+            // It is the younger of the two. A checked body is UTF-8.
+            let task = Listed {
+                body: String::from_utf8(body.into()).unwrap_or_default(),
+                is_final,
+                ..task.clone()
+            };
+            let mut younger = younger.lock().unwrap_or_else(PoisonError::into_inner);
+            younger.insert(fetched.task_id, task);
+            Ok(Some(fingerprint))
+        };
+        let pairs = self
+            .compare_page(comparer, &page, any, &needs, single)
+            .await?;
+        let younger = younger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let comparison = comparer.lock();
+        let mut uncompared = 0;
+        let kept = page.into_iter().filter_map(|task| {
+            if let Some(task) = younger.get(&task.task_id) {
+                return Some(task.clone());
+            }
+            let is_known = comparison.covers(&task);
+            // Where single requests fail, the list is all there is.
+            let is_kept = is_known || (comparison.has_same() && !comparison.differs());
+            uncompared += u64::from(is_kept && !is_known && needs(&task));
+            is_kept.then_some(task)
+        });
+        Ok(ComparedPage {
+            tasks: kept.collect(),
+            pairs,
+            uncompared,
+        })
+    }
+
     /// Tells what was odd about a list.
-    fn tell(&self, source: &ListSource, walk: &Walk) {
+    fn tell(&self, source: &ListSource, walk: &Walk, uncompared: u64) {
+        if uncompared > 0 {
+            self.events.send(Event::Warning(format!(
+                "{source}: could not compare {uncompared} {} with single requests; exporting what the list returned",
+                if uncompared == 1 { "task" } else { "tasks" }
+            )));
+        }
         let count = walk.ids.len();
         self.events
             .send(Event::Detail(format!("{source} has {count} tasks")));

@@ -6,6 +6,8 @@
 
 mod attempt;
 mod client;
+mod compare;
+mod comparison;
 mod connections;
 mod encoding;
 mod engine;
@@ -45,7 +47,7 @@ pub use engine::{Wanted, fetch_all};
 pub use error::FetchError;
 pub use estimate::Estimate;
 pub use list::{ListFilter, ListKind, ListSource, PAGE_TASKS};
-pub use listing::{ListedTasks, PageDelivery, Resume, list_all};
+pub use listing::{ListSink, ListedTasks, PageDelivery, Resume, list_all};
 pub use retry::{Distrust, FailureKind};
 pub use stats::FetchStats;
 pub use survey::{Survey, survey_ids, survey_lists};

@@ -1,5 +1,6 @@
 //! Lists in place of single requests, as `thrift` says: samples, lists, and what remains is asked for singly.
-//! Before pages are trusted, a task is got both ways and compared. Depends on `thrift`, `walk` and `pages`.
+//! Before pages are trusted, a task is got both ways and compared. Depends on `compare`, `thrift`,
+//! `walk` and `pages`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,6 +9,8 @@ use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
+use super::compare::Comparer;
+use super::comparison::Fingerprint;
 use super::engine::{Engine, Wanted};
 use super::list::PAGE_TASKS;
 use super::stats::add;
@@ -25,9 +28,8 @@ struct Lists<'l> {
     /// Positions that a list has given, also those that are not kept yet.
     taken: Mutex<HashSet<usize>>,
     /// Fingerprints of tasks that were asked for singly, by their positions.
-    known: Mutex<HashMap<usize, [u8; 32]>>,
-    /// Has a task been the same both ways?
-    is_trusted: tokio::sync::Mutex<bool>,
+    known: Mutex<HashMap<usize, Fingerprint>>,
+    comparer: Comparer,
 }
 
 /// Plain numbers and sets, whole whatever happened to a thread.
@@ -62,7 +64,7 @@ impl Engine<'_> {
             thrift: Mutex::new(Thrift::new(self.options.plan, wanted.count())),
             taken: Mutex::default(),
             known: Mutex::default(),
-            is_trusted: tokio::sync::Mutex::default(),
+            comparer: Comparer::default(),
         };
         if lists.thrift().is_over() {
             return Ok(());
@@ -105,7 +107,7 @@ impl Engine<'_> {
         &self,
         lists: &Lists<'_>,
         position: usize,
-    ) -> Result<(Option<Belongs>, Option<[u8; 32]>), FetchError> {
+    ) -> Result<(Option<Belongs>, Option<Fingerprint>), FetchError> {
         let Some(task_id) = lists.wanted.id(position) else {
             return Ok((None, None));
         };
@@ -182,7 +184,8 @@ impl Engine<'_> {
             add(&self.counters.pages, 1);
             pages += 1;
             let step = walk.take(&page);
-            if !self.is_like_single(lists, &page.tasks).await? {
+            self.compare_with_single(lists, &page.tasks).await?;
+            if lists.thrift().is_over() {
                 break "which is not used";
             }
             let gained = self.take_page(lists, page.tasks).await?;
@@ -199,72 +202,47 @@ impl Engine<'_> {
         Ok((pages, tasks))
     }
 
-    /// Are the tasks of a page what single requests give? Those that are known both ways are compared, and at
-    /// first one that is not is asked for singly.
-    async fn is_like_single(&self, lists: &Lists<'_>, page: &[Listed]) -> Result<bool, FetchError> {
-        // One page at a time, until one has been found to be right.
-        let mut is_trusted = lists.is_trusted.lock().await;
-        if lists.thrift().is_over() {
-            return Ok(false);
-        }
-        let mut has_compared = *is_trusted;
+    /// Compares tasks of a page with single requests: those that are known both ways, and one of each new look.
+    async fn compare_with_single(
+        &self,
+        lists: &Lists<'_>,
+        page: &[Listed],
+    ) -> Result<(), FetchError> {
         for task in page {
             let position = lists.wanted.position(&task.task_id);
             let known = position.and_then(|position| lock(&lists.known).get(&position).copied());
             if let Some(known) = known {
-                if self.differs(lists, task, known) {
-                    return Ok(false);
-                }
-                // One without content shows little.
-                has_compared |= task.is_final;
+                self.judge_listed(&lists.comparer, task, known);
             }
         }
-        if !has_compared {
-            let unknown = page.iter().filter_map(|task| {
-                let position = lists.wanted.position(&task.task_id)?;
-                lists
-                    .wanted
-                    .is_waiting(position)
-                    .then_some((task, position))
-            });
-            let Some((task, position)) =
-                unknown.max_by_key(|(task, _)| (task.is_final, task.body.len()))
-            else {
-                // Nothing on this page is wanted.
-                return Ok(true);
+        let may = |task: &Listed| {
+            let position = lists.wanted.position(&task.task_id);
+            position.is_some_and(|position| lists.wanted.is_waiting(position))
+                && lists.thrift().may_compare()
+        };
+        let single = async |task: &Listed| {
+            let Some(position) = lists.wanted.position(&task.task_id) else {
+                return Ok(None);
             };
             lists.thrift().compare();
-            let (_, known) = self.single(lists, position).await?;
-            if known.is_none_or(|known| self.differs(lists, task, known)) {
-                return Ok(false);
-            }
+            Ok(self.single(lists, position).await?.1)
+        };
+        self.compare_page(&lists.comparer, page, false, may, single)
+            .await?;
+        if lists.comparer.lock().differs() {
+            lists.thrift().distrust();
         }
-        *is_trusted = true;
-        Ok(true)
-    }
-
-    /// Does a task in a list differ from the same by itself? Then lists are over.
-    fn differs(&self, lists: &Lists<'_>, task: &Listed, single: [u8; 32]) -> bool {
-        let differs = self.check.fingerprint(task.body.as_bytes()) != single;
-        // One that is worked on may have changed in between.
-        if differs && task.is_final {
-            let mut thrift = lists.thrift();
-            if !thrift.is_over() {
-                thrift.distrust();
-                self.events.send(Event::Warning(format!(
-                    "task {} in a list is not what it is by itself; every task is asked for by itself",
-                    task.task_id
-                )));
-            }
-        }
-        differs && task.is_final
+        Ok(())
     }
 
     /// Hands over those tasks of a page that are wanted; how many.
     async fn take_page(&self, lists: &Lists<'_>, page: Vec<Listed>) -> Result<usize, FetchError> {
         let wanted = page.into_iter().filter_map(|task| {
             let position = lists.wanted.position(&task.task_id)?;
-            let is_new = lists.wanted.is_waiting(position) && lock(&lists.taken).insert(position);
+            // What was not compared is fetched singly in the end.
+            let is_new = lists.comparer.lock().covers(&task)
+                && lists.wanted.is_waiting(position)
+                && lock(&lists.taken).insert(position);
             is_new.then_some((position, task))
         });
         let wanted: Vec<(usize, Listed)> = wanted.collect();

@@ -1,11 +1,12 @@
 //! What a run would ask, found out with a few requests: a sample of the IDs, and the first pages of the lists that
-//! they belong to. Nothing is kept. Depends on `thrift` and `pages`.
+//! they belong to. Nothing is kept. Depends on `thrift`, `pages` and `compare`.
 
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::watch;
 
+use super::compare::Comparer;
 use super::engine::{Engine, Wanted, until_stopped};
 use super::estimate::{Estimate, FirstPage, estimate};
 use super::list::{ListSource, PAGE_TASKS, PageRequest};
@@ -139,6 +140,7 @@ impl Engine<'_> {
     async fn survey_lists(&self, lists: &[ListSource]) -> Result<Survey, FetchError> {
         let mut seen = Seen::default();
         let mut estimate = Estimate::default();
+        let comparer = Comparer::default();
         for source in lists {
             let first = self.first_page(source).await?;
             for task in &first.tasks {
@@ -161,6 +163,13 @@ impl Engine<'_> {
             estimate.tasks += tasks;
             estimate.pages += pages * readings;
             estimate.longest = estimate.longest.max(pages * readings);
+            let page = self
+                .compare_listed(&comparer, first.tasks, true, |_| true)
+                .await?;
+            estimate.single += page.pairs;
+        }
+        if comparer.lock().differs() {
+            estimate.single = estimate.tasks;
         }
         Ok(self.surveyed(estimate, &seen))
     }

@@ -237,6 +237,11 @@ impl Thrift {
         }
     }
 
+    /// Whether one more comparison is within the budget; without the first one no list could be used.
+    pub(super) fn may_compare(&self) -> bool {
+        self.plan == Plan::Lists || self.compared == 0.0 || self.lost() + 1.0 <= self.budget
+    }
+
     /// A task was got both ways.
     pub(super) fn compare(&mut self) {
         self.compared += 1.0;

@@ -339,6 +339,7 @@ mod tests {
             task_id: (*id).to_owned(),
             body: String::new(),
             is_final: !id.starts_with('p'),
+            look: 0,
         });
         Page {
             tasks: tasks.collect(),

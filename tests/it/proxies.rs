@@ -55,27 +55,31 @@ impl Run {
     }
 }
 
-/// A proxy of SOCKS 5 that leads every connection to one server; it serves one connection after the other.
-fn socks_to(target: SocketAddr) -> SocketAddr {
+/// What a SOCKS proxy does.
+#[derive(Debug, Clone, Copy)]
+enum Socks {
+    Connects,
+    /// With the user name `user` and the password `secret`.
+    WantsPassword,
+    Refuses,
+}
+
+/// A SOCKS proxy of version 4 or 5 that leads every connection to one server.
+fn socks_to(target: SocketAddr, socks: Socks) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             std::thread::spawn(move || {
-                // Greeting: version, and one method or more; the answer takes "no authentication".
-                let mut head = [0; 2];
-                stream.read_exact(&mut head).unwrap();
-                let mut methods = vec![0; usize::from(head[1])];
-                stream.read_exact(&mut methods).unwrap();
-                stream.write_all(&[5, 0]).unwrap();
-                // Request: version, command, zero, kind of address; a name has its length before it.
-                let mut request = [0; 5];
-                stream.read_exact(&mut request).unwrap();
-                assert_eq!(request[3], 3, "the proxy resolves the name");
-                let mut rest = vec![0; usize::from(request[4]) + 2];
-                stream.read_exact(&mut rest).unwrap();
-                stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+                let version = read(&mut stream, 1)[0];
+                let is_open = match version {
+                    4 => greet_4(&mut stream, socks),
+                    _ => greet_5(&mut stream, socks),
+                };
+                if !is_open {
+                    return;
+                }
                 let mut server = TcpStream::connect(target).unwrap();
                 let (mut from, mut to) = (stream.try_clone().unwrap(), server.try_clone().unwrap());
                 std::thread::spawn(move || std::io::copy(&mut from, &mut to));
@@ -86,20 +90,123 @@ fn socks_to(target: SocketAddr) -> SocketAddr {
     address
 }
 
+/// So many bytes; zeros when the other side leaves.
+fn read(stream: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    let _ = stream.read_exact(&mut bytes);
+    bytes
+}
+
+/// A text that ends with a zero.
+fn read_text(stream: &mut TcpStream) -> Vec<u8> {
+    let bytes = std::iter::repeat_with(|| read(stream, 1)[0]);
+    bytes.take_while(|byte| *byte != 0).collect()
+}
+
+/// Version 4, and 4a with a name in the end; whether the connection is open.
+fn greet_4(stream: &mut TcpStream, socks: Socks) -> bool {
+    // Command, port, address; then the user.
+    let request = read(stream, 7);
+    read_text(stream);
+    let is_name = request[3..6] == [0, 0, 0] && request[6] != 0;
+    if is_name {
+        assert_eq!(read_text(stream), b"api.invalid");
+    }
+    let is_open = !matches!(socks, Socks::Refuses);
+    stream
+        .write_all(&[0, if is_open { 90 } else { 91 }, 0, 0, 0, 0, 0, 0])
+        .unwrap();
+    is_open
+}
+
+/// Version 5; whether the connection is open.
+fn greet_5(stream: &mut TcpStream, socks: Socks) -> bool {
+    const PASSWORD: u8 = 2;
+    let count = read(stream, 1)[0];
+    let methods = read(stream, usize::from(count));
+    if matches!(socks, Socks::WantsPassword) {
+        assert!(methods.contains(&PASSWORD), "{methods:?}");
+        stream.write_all(&[5, PASSWORD]).unwrap();
+        assert_eq!(read(stream, 13), b"\x01\x04user\x06secret");
+        stream.write_all(&[1, 0]).unwrap();
+    } else {
+        stream.write_all(&[5, 0]).unwrap();
+    }
+    // Version, command, zero and the kind of address; a name has its length before it.
+    let length = match read(stream, 4)[3] {
+        1 => 4,
+        3 => usize::from(read(stream, 1)[0]),
+        kind => panic!("an address of kind {kind}"),
+    };
+    read(stream, length + 2);
+    let is_open = !matches!(socks, Socks::Refuses);
+    // "Connection not allowed by ruleset".
+    let reply = if is_open { 0 } else { 2 };
+    stream
+        .write_all(&[5, reply, 0, 1, 0, 0, 0, 0, 0, 0])
+        .unwrap();
+    is_open
+}
+
+/// An address for documentation, at which nobody is.
+const NOWHERE: &str = "http://192.0.2.1";
+
 #[test]
 fn a_socks_proxy_is_used() {
-    let server = Server::start(task_answer);
-    let proxy = socks_to(server.address);
-    Run::new(API)
-        .env("ALL_PROXY", &format!("socks5h://{proxy}"))
-        .exits(0);
-    assert_eq!(server.seen().len(), 1);
+    for (scheme, credentials, url, socks) in [
+        ("socks5h", "", API, Socks::Connects),
+        ("socks5h", "user:secret@", API, Socks::WantsPassword),
+        ("socks5", "", NOWHERE, Socks::Connects),
+        ("socks4a", "", API, Socks::Connects),
+        ("socks4", "", NOWHERE, Socks::Connects),
+    ] {
+        let server = Server::start(task_answer);
+        let proxy = socks_to(server.address, socks);
+        Run::new(url)
+            .env("ALL_PROXY", &format!("{scheme}://{credentials}{proxy}"))
+            .args(&["--retry-timeout", "5s"])
+            .exits(0);
+        assert_eq!(server.seen().len(), 1, "{scheme} {url}");
+    }
+}
+
+/// It took five minutes.
+#[test]
+fn a_socks_proxy_that_refuses_is_named_within_seconds() {
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let refused = |scheme: &str, credentials: &str| {
+        let proxy = socks_to(nobody, Socks::Refuses);
+        let begin = Instant::now();
+        let said = Run::new(API)
+            .env("ALL_PROXY", &format!("{scheme}://{credentials}{proxy}"))
+            .exits(5);
+        assert!(begin.elapsed() < SOON, "{said}");
+        let expected = format!("through the proxy {scheme}://{proxy}: ");
+        assert!(said.contains(&expected), "{said}");
+        assert!(
+            said.contains("\nhint: check --base-url, the network and the proxy"),
+            "{said}"
+        );
+        assert!(!said.contains("secret"), "{said}");
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| refused("socks5h", ""));
+        // One that takes no password does not understand it.
+        scope.spawn(|| refused("socks5h", "user:secret@"));
+        scope.spawn(|| refused("socks4a", ""));
+    });
 }
 
 #[test]
 fn a_proxy_of_another_kind_is_refused_at_once() {
     for (name, value) in [
         ("ALL_PROXY", "ftp://user:secret@127.0.0.1:1"),
+        ("all_proxy", "socks6://user:secret@127.0.0.1:1"),
+        ("http_proxy", "quic://127.0.0.1:1"),
+        ("http_proxy", "http://"),
         ("http_proxy", "http://127.0.0.1:port"),
     ] {
         let run = Run::new(API).env(name, value);
@@ -163,6 +270,34 @@ fn a_proxy_that_wants_a_password_is_named_within_seconds() {
     assert!(begin.elapsed() < SOON, "{said}");
     let expected = format!("the proxy {}: status 407", proxy.url());
     assert!(said.contains(&expected), "{said}");
+}
+
+/// For an API with TLS the password is wanted for the tunnel, before any request.
+#[test]
+fn a_proxy_that_wants_a_password_for_the_tunnel_is_named_within_seconds() {
+    let proxy = RawServer::start(|_| {
+        let headers = &[("proxy-authenticate", "Basic realm=\"office\"")];
+        vec![
+            Step::Send(answer("407 Proxy Authentication Required", headers, b"")),
+            Step::Close,
+        ]
+    });
+    let begin = Instant::now();
+    let said = Run::new("https://api.invalid")
+        .env("HTTPS_PROXY", &proxy.url())
+        .exits(5);
+    assert!(begin.elapsed() < SOON, "{said}");
+    let expected = format!(
+        "the proxy {} did not connect to api.invalid:443: status 407",
+        proxy.url()
+    );
+    assert!(said.contains(&expected), "{said}");
+    assert!(
+        said.contains("\nhint: check --base-url, the network and the proxy"),
+        "{said}"
+    );
+    // The key stays here: only a tunnel was asked for.
+    assert!(proxy.asked().iter().all(|asked| asked.key.is_empty()));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,8 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
+use crate::support::raw_server::{RawServer, Step, good};
 use crate::support::server::{acceptor, task_answer};
-use crate::support::{KEY, program, task_ids};
+use crate::support::{KEY, program, task_ids, tell};
 
 /// Responses on the first connection.
 const SERVED: usize = 10;
@@ -38,7 +41,10 @@ pub(crate) enum Then {
     Http1Required,
 }
 
-/// HTTPS for `localhost`; it ends when this is dropped.
+/// A host that no name server knows.
+const MOVING_HOST: &str = "api.test";
+
+/// HTTPS for `localhost` and for [`MOVING_HOST`]; it ends when this is dropped.
 pub(crate) struct Server {
     address: SocketAddr,
     certificate: String,
@@ -48,14 +54,24 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(then: Then) -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let names = ["localhost".to_owned(), MOVING_HOST.to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), Some(then), &made)
+    }
+
+    /// Without a fault where nothing is said of what comes then.
+    fn start_at(
+        place: SocketAddr,
+        then: Option<Then>,
+        made: &rcgen::CertifiedKey<rcgen::KeyPair>,
+    ) -> Self {
         let acceptor = acceptor(&made.cert, &made.signing_key);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = runtime.block_on(TcpListener::bind(place)).unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);
@@ -65,10 +81,8 @@ impl Server {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
                     match then {
-                        Then::Http1Required => require_http1(stream, acceptor).await,
-                        Then::Silence | Then::OnlyPings => {
-                            serve(stream, acceptor, is_first.then_some(then)).await;
-                        }
+                        Some(Then::Http1Required) => require_http1(stream, acceptor).await,
+                        then => serve(stream, acceptor, then.filter(|_| is_first)).await,
                     }
                 });
             }
@@ -145,24 +159,34 @@ async fn require_http1(stream: TcpStream, acceptor: TlsAcceptor) {
 /// One request after the other, so that there is one connection. What the program said.
 pub(crate) fn export(server: &Server, options: &[&str]) -> String {
     let base = tempfile::tempdir().unwrap();
-    let ca_file = base.path().join("ca.pem");
+    let url = format!("https://localhost:{}", server.address.port());
+    let command = &mut program();
+    finish(with_arguments(command, server, &url, base.path()).args(options))
+}
+
+/// What an export of one request after the other needs.
+fn with_arguments<'c>(
+    command: &'c mut Command,
+    server: &Server,
+    url: &str,
+    base: &Path,
+) -> &'c mut Command {
+    let ca_file = base.join("ca.pem");
     std::fs::write(&ca_file, &server.certificate).unwrap();
-    let mut command = program();
+    let ids = task_ids(IDS).into_iter();
     command
         .env("SCALE_API_KEY", KEY)
-        .args([
-            "--base-url",
-            &format!("https://localhost:{}", server.address.port()),
-        ])
+        .args(["--base-url", url])
         .args(["--rate", "max", "--concurrency", "1", "-v"])
-        .args(options)
         .arg("--ca-file")
         .arg(&ca_file)
         .arg("--out")
-        .arg(base.path().join("out"));
-    for id in task_ids(IDS) {
-        command.args(["--id", &id]);
-    }
+        .arg(base.join("out"))
+        .args(ids.flat_map(|id| ["--id".to_owned(), id]))
+}
+
+/// Runs to a good end, soon; what was said.
+fn finish(command: &mut Command) -> String {
     let begin = Instant::now();
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -197,4 +221,92 @@ fn a_server_that_requires_http1_gets_it() {
     let server = Server::start(Then::Http1Required);
     export(&server, &[]);
     assert!(server.connections() >= 2);
+}
+
+/// HTTP/1.1 has no pings.
+#[test]
+fn connections_of_http1_that_go_silent_are_replaced() {
+    const CONNECTIONS: usize = 4;
+    let server = RawServer::start(|asked| {
+        let is_old = asked.connection < CONNECTIONS;
+        if is_old && asked.number > CONNECTIONS {
+            return vec![Step::Hang];
+        }
+        // All of the first ones are under way at once, each on a connection of its own.
+        let mut steps = vec![Step::Pause(Duration::from_millis(300))];
+        steps.truncate(usize::from(is_old));
+        steps.extend(good(&asked.task_id));
+        steps
+    });
+    let base = tempfile::tempdir().unwrap();
+    let ids = task_ids(IDS).into_iter();
+    let mut command = program();
+    command
+        .env("SCALE_API_KEY", KEY)
+        .args(["--base-url", &server.url(), "--rate", "max", "-v"])
+        .args(["--concurrency", &CONNECTIONS.to_string(), "--timeout", "1s"])
+        .arg("--out")
+        .arg(base.path().join("out"))
+        .args(ids.flat_map(|id| ["--id".to_owned(), id]));
+    let said = finish(&mut command);
+    assert!(said.contains("timed out"), "{said}");
+    assert!(server.asked().len() <= IDS + CONNECTIONS, "{said}");
+}
+
+/// The program in a mount namespace of its own, where this file is `/etc/hosts`; nothing where that is not allowed.
+fn with_hosts(hosts: &Path) -> Option<Command> {
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c"]);
+        command.arg(r#"mount --bind "$0" /etc/hosts && exec "$@""#);
+        command.arg(hosts);
+        command
+    };
+    let works = unshare().arg("true").output();
+    works.ok().filter(|output| output.status.success())?;
+    let program = program();
+    let mut command = unshare();
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.envs(
+        program
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    command.arg(program.get_program());
+    Some(command)
+}
+
+#[test]
+fn a_host_whose_address_changes_is_found_again() {
+    let base = tempfile::tempdir().unwrap();
+    let hosts = base.path().join("hosts");
+    let point_to = |address: &str| {
+        let text = format!("127.0.0.1 localhost\n{address} {MOVING_HOST}\n");
+        std::fs::write(&hosts, text).unwrap();
+    };
+    point_to("127.0.0.1");
+    let Some(mut command) = with_hosts(&hosts) else {
+        tell("no mount namespaces here: not tested is a host whose address changes during a run");
+        return;
+    };
+    let made = rcgen::generate_simple_self_signed([MOVING_HOST.to_owned()]).unwrap();
+    let place = "127.0.0.1:0".parse().unwrap();
+    let old = Server::start_at(place, Some(Then::OnlyPings), &made);
+    let place = SocketAddr::from(([127, 0, 0, 2], old.address.port()));
+    let new = Server::start_at(place, None, &made);
+    let url = format!("https://{MOVING_HOST}:{}", old.address.port());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let begin = Instant::now();
+            while old.connections() == 0 && begin.elapsed() < SOON {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            point_to("127.0.0.2");
+        });
+        let command = with_arguments(&mut command, &old, &url, base.path());
+        finish(command.args(["--timeout", "1s"]));
+    });
+    assert_eq!((old.connections(), new.connections()), (1, 1));
 }

@@ -16,6 +16,7 @@ mod search;
 mod settings;
 mod told;
 mod types;
+mod window;
 
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use settings::{
     OUTAGE_FAILURES, OUTAGE_INTERVAL, PAUSE_REQUESTS, REMEMBERED, SEARCH, TOLERANCE,
 };
 use told::Told;
+use window::Windows;
 
 pub use types::{Answer, Learned, Quota, Sent, State, Take};
 
@@ -86,6 +88,7 @@ pub struct Pacer {
     /// How long the server last made all wait.
     waited: Duration,
     bursts: Bursts,
+    windows: Windows,
     /// Bursts of late that each followed another one quickly.
     quick_bursts: u32,
     /// What was sent before the last burst, and since; until when, and how many of that are still to be noted.
@@ -156,6 +159,7 @@ impl Pacer {
             pause: None,
             waited: Duration::ZERO,
             bursts: Bursts::default(),
+            windows: Windows::default(),
             quick_bursts: 0,
             before: None,
             since: Stretches::after(f64::INFINITY),
@@ -281,6 +285,7 @@ impl Pacer {
 
     fn send(&mut self, now: Duration, is_scout: bool) -> Sent {
         self.last_sent = Some(now);
+        self.windows.send(now);
         self.step.sent += 1;
         self.since_sent += 1;
         self.sent += 1;
@@ -334,6 +339,7 @@ impl Pacer {
                     // What is sent now says nothing of the limit.
                     self.begin_step(now);
                     self.bursts.forget();
+                    self.windows.forget();
                     self.before = None;
                     self.since = Stretches::after(f64::INFINITY);
                     self.since_until = now;
@@ -375,6 +381,7 @@ impl Pacer {
         self.pay(now);
         self.has_met_limit = true;
         self.bursts.rejected(sent.number);
+        self.windows.reject(sent.at);
         self.flight.note(sent.in_flight, true, now);
         let asked = retry_after.map(|wait| wait.max(MIN_RETRY_AFTER));
         let asked = asked.or(self.told.wait(now));

@@ -199,10 +199,10 @@ impl Pacer {
     }
 
     /// A trial has failed.
-    fn go_back(&mut self, from: f64, fitted: Option<(f64, f64)>, now: Duration) {
+    fn go_back(&mut self, from: f64, limit: Option<f64>, now: Duration) {
         self.excess = Some(self.excess.unwrap_or_default().max(self.beyond));
-        let rate = match fitted {
-            Some((limit, _)) => (limit * MARGIN).max(from),
+        let rate = match limit {
+            Some(limit) => (limit * MARGIN).max(from),
             // It comes a little closer each time.
             None if self.rate > from * FAR => self.bracket.closer(from, now),
             None => from,
@@ -231,12 +231,14 @@ impl Pacer {
             return;
         }
         let rate = self.rate_in_use(now);
+        self.windows.burst(sent.at, rate);
+        let window = self.makes_wait().then(|| self.windows.limit()).flatten();
         self.note_stretch(now);
         let since = std::mem::take(&mut self.since);
         let before = self.before.replace(since.clone());
         let fitted = before.and_then(|before| self.fitted(&before, &since, rate));
         if let Phase::Trying(from) = self.phase {
-            self.go_back(from, fitted, now);
+            self.go_back(from, window.or(fitted.map(|(limit, _)| limit)), now);
             return;
         }
         let is_quick = self.bursts.is_quick(sent.at, sent.number);
@@ -274,6 +276,12 @@ impl Pacer {
         let low = if let Some(most) = precise {
             self.bracket.high = Some(rate.min(most.max(least * NARROW)));
             least
+        } else if let Some(limit) = window
+            && fitted.is_none_or(|(fitted, _)| fitted <= limit)
+        {
+            self.bracket.high = None;
+            self.stay(limit * MARGIN, now);
+            return;
         } else if let Some((limit, bucket)) = fitted {
             self.excess = Some(bucket);
             // To be confirmed by a trial.

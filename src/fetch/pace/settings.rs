@@ -94,7 +94,7 @@ pub(super) const OBJECTIONS: f64 = 0.0075;
 pub(super) const MAX_BALANCE: f64 = 2.0;
 
 /// Time that trying more may cost, because the server asks to wait, as a share of all time.
-pub(super) const WAITING: f64 = 0.02;
+pub(super) const WAITING: f64 = 0.01;
 
 /// How long no trial is made after one.
 pub(super) const MIN_REST: Duration = Duration::from_secs(2);

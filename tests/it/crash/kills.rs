@@ -9,11 +9,13 @@ use scale_export::sandbox::SandboxConfig;
 
 use super::is_proven;
 use crate::corpus::shared_tasks;
-use crate::support::{KEY, program, published, sandbox, task_ids, tell};
+use crate::support::{KEY, number_from, program, published, sandbox, task_ids, tell};
 
-/// Kills while tasks are fetched, and while tables are built and published.
-const KILLS_FETCHING: usize = 150;
-const KILLS_PUBLISHING: usize = 50;
+/// How many kills; `make attack` asks for more.
+const KILLS: (&str, usize) = ("SCALE_EXPORT_TEST_KILLS", 200);
+
+/// One of so many comes while tables are built and published, the others while tasks are fetched.
+const PUBLISHING_SHARE: usize = 4;
 
 /// The exit code when all has been published that can be had.
 const SOME_FAILED: Option<i32> = Some(3);
@@ -33,7 +35,9 @@ fn up_to(longest: Duration) -> Duration {
 }
 
 #[test]
-fn two_hundred_kills_at_random_cost_no_more_requests_than_were_in_flight() {
+fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
+    let all_kills = number_from(KILLS.0, KILLS.1);
+    let kills_fetching = all_kills - all_kills / PUBLISHING_SHARE;
     let shared = shared_tasks();
     if shared.is_none() {
         tell("tasks with real text are not on this machine: killed are exports of generated ones");
@@ -81,13 +85,13 @@ fn two_hundred_kills_at_random_cost_no_more_requests_than_were_in_flight() {
     // After a publication the failed ones are asked for again.
     let manifest = || fs::read(out.join("manifest.json")).ok();
     let (mut known, mut asked_again) = (None, 0);
-    while kills < KILLS_FETCHING + KILLS_PUBLISHING {
+    while kills < all_kills {
         // Another format each time: there is always something to publish.
         let format = if kills % 2 == 0 { "parquet" } else { "csv" };
         let asked = server.requests();
         let mut child = command("killed", format).spawn().unwrap();
         let started = Instant::now();
-        let longest = if kills < KILLS_FETCHING {
+        let longest = if kills < kills_fetching {
             let is_begun = || server.requests() > asked || started.elapsed() > PUBLISHING;
             while !is_begun() {
                 std::thread::sleep(Duration::from_millis(1));

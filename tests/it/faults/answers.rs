@@ -475,9 +475,12 @@ fn refusals() -> Vec<Fault> {
     ]
 }
 
+pub(super) fn faults() -> impl Iterator<Item = Fault> {
+    broken().into_iter().chain(bodies()).chain(refusals())
+}
+
 pub(super) fn cases() -> Vec<Case> {
-    let faults = broken().into_iter().chain(bodies()).chain(refusals());
-    faults
+    faults()
         .map(|fault| -> Case { Box::new(move || fault.measure()) })
         .collect()
 }

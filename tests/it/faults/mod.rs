@@ -4,6 +4,7 @@
 mod answers;
 mod connections;
 mod measure;
+mod mixed;
 mod outages;
 mod retry_after;
 mod words;

@@ -173,6 +173,13 @@ impl Api {
         self.data.lock().unwrap()
     }
 
+    /// The pages that were requested since the last call.
+    pub(super) fn pages(&self) -> Vec<String> {
+        let mut asked = self.asked();
+        asked.retain(|asked| !asked.starts_with("/v2/task?"));
+        asked
+    }
+
     /// The requests since the last call.
     pub(super) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.data().asked)

@@ -1,6 +1,7 @@
 //! Lists of the API: as the source of tasks, and in place of single requests.
 
 mod api;
+mod compared;
 mod plan;
 
 use std::fs;
@@ -46,10 +47,12 @@ fn a_batch_is_exported_as_if_each_task_had_been_asked_for() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[250, 30], |_, _| None);
     let (out, said) = api.export(base.path(), "out", &["--batch", "b1", "--summary", "-"], 0);
+    // One task is compared with its single response.
     assert_eq!(
         api.asked(),
         [
             "/v2/tasks?batch_id=b1&limit=100",
+            "/v2/task?task_id=task_1_100",
             "/v2/tasks?batch_id=b1&limit=100&next_token=100",
             "/v2/tasks?batch_id=b1&limit=100&next_token=200",
         ]
@@ -58,7 +61,7 @@ fn a_batch_is_exported_as_if_each_task_had_been_asked_for() {
     assert_eq!(ids(&out), tasks(1, 1..=250));
     assert_eq!(raw_responses(&out).len(), 250);
     assert_eq!(manifest(&out)["options"]["lists"][0], "batch b1");
-    assert_eq!(manifest(&out)["run"]["requests"], 3);
+    assert_eq!(manifest(&out)["run"]["requests"], 4);
     assert!(!out.join(".scale-export/listing").exists());
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 
@@ -77,7 +80,7 @@ fn a_batch_is_exported_as_if_each_task_had_been_asked_for() {
         said.contains("250 tasks were here from an earlier run"),
         "{said}"
     );
-    assert_eq!(api.asked().len(), 3);
+    assert_eq!(api.asked().len(), 4);
     assert_eq!(ids(&out).last(), Some(&new));
 }
 
@@ -98,7 +101,7 @@ fn lists_go_by_name_and_several_come_in_their_order() {
     expected.extend(tasks(2, (1..=30).filter(|number| *number != 7)));
     expected.extend(tasks(1, 1..=120));
     assert_eq!(ids(&out), expected);
-    assert_eq!(api.asked().len(), 5);
+    assert_eq!(api.pages().len(), 5);
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 
     let (_, said) = api.export(base.path(), "none", &["--batch", "b9"], 2);
@@ -120,7 +123,7 @@ fn filters_go_to_the_api() {
     assert_eq!(ids(&out), tasks(1, 1..=3));
     let filter = "&status=completed&completed_after=2024-01-31T00%3A00%3A00Z";
     assert_eq!(
-        api.asked(),
+        api.pages(),
         [format!("/v2/tasks?batch_id=b1&limit=100{filter}")]
     );
     let lists = manifest(&out)["options"]["lists"][0].clone();
@@ -168,7 +171,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
         .env("SCALE_EXPORT_IDS", "no/such/file")
         .args(["--batch", "b1"]);
     api::exit(&command.output().unwrap(), 0);
-    assert_eq!(api.asked(), ["/v2/tasks?batch_id=b1&limit=100"]);
+    assert_eq!(api.pages(), ["/v2/tasks?batch_id=b1&limit=100"]);
 }
 
 #[test]
@@ -188,7 +191,7 @@ fn a_token_that_leads_back_ends_the_list_and_is_told() {
         "{said}"
     );
     assert!(said.contains("1 of 1 lists may not be complete"), "{said}");
-    assert_eq!(api.asked().len(), 3);
+    assert_eq!(api.pages().len(), 3);
 }
 
 /// The same page under ever new tokens was read without end: 20,000 requests in 15 s.
@@ -200,7 +203,7 @@ fn a_list_that_repeats_known_tasks_under_new_tokens_ends() {
         let page = tasks(1, 1..=3);
         let page = page.iter().map(|id| data.task(id).unwrap());
         let next = (query.offset() + 1).to_string();
-        Some(answer_page(page, Some(&next)))
+        (query.path == "/v2/tasks").then(|| answer_page(page, Some(&next)))
     });
     let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 3);
     assert_eq!(ids(&out), tasks(1, 1..=3));
@@ -302,7 +305,7 @@ fn a_token_that_has_expired_begins_the_list_anew() {
         "{said}"
     );
     // Final tasks that came twice are kept once.
-    assert_eq!(api.asked().len(), 7);
+    assert_eq!(api.pages().len(), 7);
     let kept = fs::metadata(out.join(".scale-export/journal"))
         .unwrap()
         .len();
@@ -343,7 +346,7 @@ fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
     let (_, said) = api.export(base.path(), "out", &[&lists[..], &["-v"]].concat(), 0);
     let token =
         |offset| format!("/v2/tasks?batch_name=Name%20of%20b1&limit=100&next_token={offset}");
-    assert_eq!(api.asked(), [token(300), token(400)]);
+    assert_eq!(api.pages(), [token(300), token(400)]);
     assert!(
         said.contains("320 tasks were listed by an earlier run"),
         "{said}"
@@ -356,7 +359,7 @@ fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
     api.export(base.path(), "other", &lists, 5);
     api.asked();
     let (other, _) = api.export(base.path(), "other", &["--batch", "b2"], 0);
-    assert_eq!(api.asked(), ["/v2/tasks?batch_id=b2&limit=100"]);
+    assert_eq!(api.pages(), ["/v2/tasks?batch_id=b2&limit=100"]);
     assert_eq!(ids(&other), tasks(2, 1..=20));
     is_away.store(true, Ordering::Relaxed);
     let all = [&lists[..], &["--refresh", "all"]].concat();
@@ -364,7 +367,7 @@ fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
     is_away.store(false, Ordering::Relaxed);
     api.asked();
     api.export(base.path(), "out", &all, 0);
-    assert_eq!(api.asked(), [token(300), token(400)]);
+    assert_eq!(api.pages(), [token(300), token(400)]);
 }
 
 #[test]
@@ -408,6 +411,9 @@ fn a_page_that_is_too_large_is_asked_for_in_pieces() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[60], |data, query| {
         // One task is as large as all others.
+        if query.path == "/v2/task" {
+            return None;
+        }
         let page = data.batches["b1"]
             .iter()
             .skip(query.offset())
@@ -427,7 +433,7 @@ fn a_page_that_is_too_large_is_asked_for_in_pieces() {
         "{said}"
     );
     let limits: Vec<String> = api
-        .asked()
+        .pages()
         .iter()
         .map(|asked| asked.split("limit=").nth(1).unwrap().to_owned())
         .collect();
@@ -445,7 +451,7 @@ fn a_page_that_is_too_large_is_asked_for_in_pieces() {
 #[test]
 fn what_is_no_task_is_left_out_and_told() {
     let base = tempfile::tempdir().unwrap();
-    let api = Api::new(&[3], |data, _| {
+    let api = Api::new(&[3], |data, query| {
         let task = |id: &str| data.task(id).unwrap();
         let mut blank = task("task_1_2");
         blank["task_id"] = "with space".into();
@@ -456,7 +462,7 @@ fn what_is_no_task_is_left_out_and_told() {
             serde_json::json!({"id": "x"}),
             task("task_1_3"),
         ];
-        Some(answer_page(page, None))
+        (query.path == "/v2/tasks").then(|| answer_page(page, None))
     });
     let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 3);
     assert_eq!(ids(&out), tasks(1, [1, 3]));

@@ -110,10 +110,12 @@ fn lists_that_give_other_json_are_not_used() {
     let ids = shuffled([tasks(1, 1..=200), tasks(2, 1..=200)].concat());
     let (said, asked) = run(&api, base.path(), &ids, &[]);
     assert!(
-        said.contains("in a list is not what it is by itself; every task is asked for by itself"),
+        said.contains(
+            "the list endpoint returns other JSON than GET /v2/task; fetching every task"
+        ),
         "{said}"
     );
-    assert_eq!(said.matches("in a list is not").count(), 1);
+    assert_eq!(said.matches("returns other JSON").count(), 1);
     assert!(pages(&asked) <= 2 && asked.len() <= 402, "{}", asked.len());
     assert_same_bytes(&api, base.path());
 }
@@ -191,9 +193,15 @@ fn a_dry_run_says_what_would_be_asked_and_writes_nothing() {
     let plan = dry(&["--batch", "b2"]);
     assert_eq!(
         (&plan["requests"], &plan["is_least"]),
-        (&2.into(), &true.into())
+        (&3.into(), &true.into())
     );
-    assert_eq!(api.asked(), ["/v2/tasks?batch_id=b2&limit=100"]);
+    assert_eq!(
+        api.asked(),
+        [
+            "/v2/tasks?batch_id=b2&limit=100",
+            "/v2/task?task_id=task_2_100"
+        ]
+    );
     // What is here is not fetched again.
     let (_, asked) = run(&api, base.path(), &ids, &[]);
     assert!(

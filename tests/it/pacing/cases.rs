@@ -31,6 +31,9 @@ const CHANGING: Want = Want {
     rejected: 0.02,
 };
 
+/// Fewer requests a second say too little, where each objection costs a second.
+const FEW: u32 = 20;
+
 /// A server, and what is asked of the pacer.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
@@ -111,11 +114,11 @@ fn rate_limits() -> Vec<Case> {
             cases.push(case("50 ms", Latency::Uniform(0.05)));
             let told = case("Retry-After: 1", Latency::Fixed(0.005));
             let told = told.with(|scene| scene.retry_after = Some(Duration::from_secs(1)));
-            // Each objection costs a second: what can be asked is less, but for the kind that web servers have.
+            // Each objection costs a second. A small bucket shows little, and so do five requests in a window.
             let want = match kind {
-                "token bucket of 20" => Some(STEADY),
                 "token bucket" => Some(CHANGING),
-                _ => None,
+                "token bucket of 20" => Some(STEADY),
+                _ => (rate >= FEW).then_some(STEADY),
             };
             cases.push(told.wants(want));
         }

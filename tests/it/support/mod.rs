@@ -38,6 +38,15 @@ pub(crate) fn python() -> Command {
     Command::new(python)
 }
 
+/// How often something is done: as a variable says, or as usual.
+pub(crate) fn number_from(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).map_or(usual, |number| {
+        number
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is not a number: {number}"))
+    })
+}
+
 /// A key that stands out wherever it leaks.
 pub(crate) const KEY: &str = "live_key_that_must_not_leak";
 

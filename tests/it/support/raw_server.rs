@@ -32,6 +32,9 @@ pub(crate) struct Asked {
     pub(crate) task_id: String,
     /// The path without the query.
     pub(crate) path: String,
+    pub(crate) query: String,
+    /// On which connection, from 0.
+    pub(crate) connection: usize,
     /// The key in the header.
     pub(crate) key: String,
     /// Requests for this ID and path so far, this one included.
@@ -184,7 +187,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<Script>) {
 fn serve(number: usize, mut stream: TcpStream, shared: &Shared, script: &Arc<Script>) {
     let _ = stream.set_nodelay(true);
     'connection: while let Some(head) = read_head(&mut stream) {
-        let asked = note(&head, shared);
+        let asked = note(number, &head, shared);
         for step in script(&asked) {
             let is_sent = match step {
                 Step::Send(bytes) => stream.write_all(&bytes).is_ok(),
@@ -233,8 +236,8 @@ fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8(head).unwrap())
 }
 
-/// Notes a request.
-fn note(head: &str, shared: &Shared) -> Asked {
+/// Notes a request on a connection.
+fn note(connection: usize, head: &str, shared: &Shared) -> Asked {
     let target = head.split(' ').nth(1).unwrap();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let task_id = query
@@ -259,6 +262,8 @@ fn note(head: &str, shared: &Shared) -> Asked {
         attempt: *attempt,
         number: state.asked.len() + 1,
         path: path.to_owned(),
+        query: query.to_owned(),
+        connection,
         task_id,
         key: key.unwrap_or_default(),
         at: Instant::now(),

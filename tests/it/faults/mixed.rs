@@ -1,0 +1,267 @@
+//! Servers that mix all faults. Each run goes on until it is complete; then the export is what a calm server gives.
+
+use std::path::Path;
+use std::process::Output;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::answers::faults;
+use super::measure::{Answer, Effect, MOVED_PATH, TASK_PATH, command, stderr};
+use crate::support::raw_server::{Asked, JSON, RawServer, Step, answer, good, task};
+use crate::support::{number_from, program, published, tell};
+
+/// How many exports are made, each against another server; `make attack` makes more.
+const ATTACKS: (&str, usize) = ("SCALE_EXPORT_TEST_ATTACKS", 6);
+
+/// What is random in the first of them; the next one has the next number.
+const SEED: &str = "SCALE_EXPORT_TEST_SEED";
+
+/// Exports at a time: most wait most of the time.
+const WORKERS: usize = 3;
+
+const TASKS: usize = 40;
+
+/// Tasks of a page.
+const PAGE: usize = 7;
+
+/// The share of requests with a fault in the first run of an export is at most this.
+const MOST_FAULTS: f64 = 0.8;
+
+/// In each further run it is this share of what it was, and after so many runs there are none.
+const FEWER: f64 = 0.75;
+const FAULTY_RUNS: i32 = 15;
+
+/// Of so many faults one may end the whole run.
+const STOPS: usize = 40;
+
+/// Every fault is over soon.
+const IMPATIENT: &[&str] = &[
+    "--timeout",
+    "800ms",
+    "--retry-timeout",
+    "2s",
+    "--max-retries",
+    "3",
+    "--concurrency",
+    "8",
+];
+
+/// What a run may end with: all is there, some failed, the key was refused, the API was away, or it would have
+/// replaced the export by a worse one.
+const EXIT_CODES: [i32; 5] = [0, 3, 4, 5, 8];
+
+/// A list that is refused is one that does not exist.
+const NO_SUCH_LIST: i32 = 2;
+
+/// Faults that a run survives, and those that end it.
+struct Faults {
+    usual: Vec<Answer>,
+    stopping: Vec<Answer>,
+}
+
+impl Faults {
+    fn new() -> Self {
+        let answers = |of_stops: bool| {
+            let faults = faults().filter(|fault| (fault.effect == Effect::Stops) == of_stops);
+            let mut answers: Vec<Answer> = faults.flat_map(|fault| fault.answers).collect();
+            if !of_stops {
+                // Others that have no row of their own.
+                for (status, headers) in [
+                    ("202 Accepted", JSON),
+                    ("203 Non-Authoritative Information", &[("via", "1.1 proxy")]),
+                    ("206 Partial Content", JSON),
+                    ("200 OK", &[("content-type", "text/html")]),
+                    (
+                        "200 OK",
+                        &[
+                            ("etag", "a"),
+                            ("etag", "b"),
+                            ("retry-after", "1"),
+                            ("retry-after", "x"),
+                        ],
+                    ),
+                ] {
+                    answers.push(Arc::new(move |asked: &Asked| {
+                        vec![Step::Send(answer(status, headers, &task(&asked.task_id)))]
+                    }));
+                }
+            }
+            answers
+        };
+        Self {
+            usual: answers(false),
+            stopping: answers(true),
+        }
+    }
+
+    fn any(&self, random: &mut fastrand::Rng) -> &Answer {
+        let faults = if random.usize(..STOPS) == 0 {
+            &self.stopping
+        } else {
+            &self.usual
+        };
+        &faults[random.usize(..faults.len())]
+    }
+}
+
+fn ids() -> Vec<String> {
+    (1..=TASKS).map(|number| format!("task_{number}")).collect()
+}
+
+/// A page of the only list; a token is where it goes on.
+fn page(query: &str) -> Vec<Step> {
+    let token = query
+        .split('&')
+        .find_map(|part| part.strip_prefix("next_token="));
+    let start: usize = token.map_or(0, |token| token.parse().unwrap());
+    let page: Vec<Vec<u8>> = ids()
+        .iter()
+        .skip(start)
+        .take(PAGE)
+        .map(|id| task(id))
+        .collect();
+    let next = if start + PAGE < TASKS {
+        format!(",\"next_token\":\"{}\"", start + PAGE)
+    } else {
+        String::new()
+    };
+    let body = [
+        b"{\"tasks\":[",
+        page.join(&b',').as_slice(),
+        b"]",
+        next.as_bytes(),
+        b"}",
+    ]
+    .concat();
+    vec![Step::Send(answer("200 OK", JSON, &body))]
+}
+
+fn answer_well(asked: &Asked) -> Vec<Step> {
+    if asked.path == TASK_PATH || asked.path == MOVED_PATH {
+        good(&asked.task_id)
+    } else {
+        page(&asked.query)
+    }
+}
+
+/// Exports by IDs or from a list.
+fn export(server: &RawServer, out: &Path, is_list: bool, options: &[&str]) -> Output {
+    let ids = if is_list { Vec::new() } else { ids() };
+    let mut command = command(&server.url(), out, &ids, options);
+    if is_list {
+        command.args(["--batch", "b"]);
+    }
+    command.output().unwrap()
+}
+
+fn assert_succeeds(arguments: &[&Path], job: &str, seed: u64) {
+    let output = program().arg(job).args(arguments).output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "seed {seed}: {job}: {}",
+        stderr(&output)
+    );
+}
+
+/// Makes one export; how many runs it took.
+fn attack(seed: u64) -> i32 {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let is_list = random.bool();
+    let faults = Faults::new();
+    let share = Arc::new(Mutex::new(random.f64() * MOST_FAULTS));
+    let (shared, dice) = (Arc::clone(&share), Mutex::new(random));
+    let server = RawServer::start(move |asked| {
+        if asked.path == "/circle" {
+            // It began with a fault.
+            return vec![Step::Send(answer(
+                "302 Found",
+                &[("location", "/circle")],
+                b"",
+            ))];
+        }
+        let fault = {
+            let mut dice = dice.lock().unwrap();
+            (dice.f64() < *shared.lock().unwrap()).then(|| Arc::clone(faults.any(&mut dice)))
+        };
+        fault.map_or_else(|| answer_well(asked), |fault| fault(asked))
+    });
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let mut runs = 0;
+    loop {
+        runs += 1;
+        assert!(runs <= FAULTY_RUNS + 2, "seed {seed}: it is never complete");
+        let output = export(&server, &out, is_list, IMPATIENT);
+        let said = stderr(&output);
+        let code = output.status.code().expect("it was not killed");
+        let is_no_list = is_list && code == NO_SUCH_LIST && said.contains("could not list");
+        assert!(
+            EXIT_CODES.contains(&code) || is_no_list,
+            "seed {seed}, run {runs}: exit code {code}: {said}"
+        );
+        if out.join("manifest.json").exists() {
+            assert_succeeds(&[&out], "verify", seed);
+        }
+        if code == 0 {
+            break;
+        }
+        let mut share = share.lock().unwrap();
+        *share = if runs < FAULTY_RUNS {
+            *share * FEWER
+        } else {
+            0.0
+        };
+    }
+    let calm = RawServer::start(answer_well);
+    let expected = base.path().join("calm");
+    let output = export(&calm, &expected, is_list, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        published(&out) == published(&expected),
+        "seed {seed}: other bytes"
+    );
+    let flattened = base.path().join("flattened");
+    let format: &[&Path] = &[
+        "--format".as_ref(),
+        "csv".as_ref(),
+        "--out".as_ref(),
+        &flattened,
+    ];
+    assert_succeeds(&[&[out.as_path()], format].concat(), "flatten", seed);
+    assert!(
+        published(&out) == published(&flattened),
+        "seed {seed}: other bytes of flatten"
+    );
+    runs
+}
+
+#[test]
+fn a_server_that_mixes_all_faults_costs_runs_but_no_task() {
+    let attacks = number_from(ATTACKS.0, ATTACKS.1);
+    let first = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
+    let first = first.unwrap_or_else(|| fastrand::u64(..u64::from(u32::MAX)));
+    let next = AtomicUsize::new(0);
+    let runs = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= attacks {
+                        return;
+                    }
+                    let took = attack(first + number as u64);
+                    runs.lock().unwrap().push(took);
+                }
+            });
+        }
+    });
+    let runs = runs.into_inner().unwrap();
+    assert_eq!(runs.len(), attacks);
+    tell(&format!(
+        "{attacks} exports from seed {first} on, against servers that mix all faults: {} runs, at most {} of one export",
+        runs.iter().sum::<i32>(),
+        runs.iter().max().unwrap()
+    ));
+}

@@ -1,0 +1,240 @@
+//! Lists as the source of tasks are compared with single requests before they are trusted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use super::api::{Api, Data, Query, answer, answer_page, error, exit};
+use super::{ids, one_by_one, pages, tasks};
+use crate::support::server::Answer;
+use crate::support::{manifest, published, raw_responses};
+
+/// A page of a batch whose tasks were changed.
+fn page_of(data: &Data, query: &Query, change: impl Fn(&str, &mut Value)) -> Answer {
+    let batch = &data.batches[query.get("batch_id").unwrap()];
+    let page = batch.iter().skip(query.offset()).take(query.limit());
+    let page = page.map(|id| {
+        let mut task = data.task(id).unwrap();
+        change(id, &mut task);
+        task
+    });
+    let end = query.offset() + query.limit();
+    let next = (end < batch.len()).then(|| end.to_string());
+    answer_page(page, next.as_deref())
+}
+
+fn remove(task: &mut Value, member: &str) {
+    task.as_object_mut().unwrap().remove(member);
+}
+
+fn singles(asked: &[String]) -> usize {
+    asked.len() - pages(asked)
+}
+
+const WARNING: &str = "the list endpoint returns other JSON than GET /v2/task; fetching every task";
+
+/// Tasks without `threads` were exported with 0 messages and exit code 0.
+#[test]
+fn a_list_that_omits_threads_is_not_believed() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[150, 40], |data, query| {
+        let is_page = query.path == "/v2/tasks";
+        is_page.then(|| page_of(data, query, |_, task| remove(task, "threads")))
+    });
+    let lists = ["--batch", "b1", "--batch", "b2"];
+    let (out, said) = api.export(base.path(), "out", &lists, 0);
+    assert_eq!(said.matches(WARNING).count(), 1, "{said}");
+    let asked = api.asked();
+    assert_eq!((pages(&asked), singles(&asked)), (3, 190));
+    assert_eq!(manifest(&out)["run"]["requests"], 193);
+    assert_eq!(ids(&out), [tasks(1, 1..=150), tasks(2, 1..=40)].concat());
+    assert!(published(&out) == one_by_one(&api, base.path(), &out));
+
+    // Everything is here, so nothing needs a comparison.
+    api.asked();
+    let (_, said) = api.export(base.path(), "out", &lists, 0);
+    assert!(said.starts_with("Nothing to do: all 190 tasks"), "{said}");
+    assert_eq!(singles(&api.asked()), 0);
+}
+
+/// The first tasks are whole; those with a status of their own, later ones and those with other members are not.
+#[test]
+fn a_list_that_omits_members_of_some_tasks_is_not_believed() {
+    let is_in = |id: &str, from: usize| {
+        let number: usize = id.rsplit('_').next().unwrap().parse().unwrap();
+        number >= from
+    };
+    for first_bad in [2, 90, 120] {
+        let base = tempfile::tempdir().unwrap();
+        let api = Api::new(&[150], move |data, query| {
+            let is_page = query.path == "/v2/tasks";
+            let change = |id: &str, task: &mut Value| {
+                if is_in(id, first_bad) {
+                    remove(task, "metadata");
+                }
+            };
+            is_page.then(|| page_of(data, query, change))
+        });
+        let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+        assert_eq!(said.matches(WARNING).count(), 1, "{first_bad}: {said}");
+        assert!(published(&out) == one_by_one(&api, base.path(), &out));
+        for (task_id, body) in raw_responses(&out) {
+            let task: Value = serde_json::from_slice(&body).unwrap();
+            assert!(task.get("metadata").is_some(), "{task_id}");
+        }
+    }
+}
+
+/// `--expand` and `--opts` mean nothing to it.
+#[test]
+fn a_list_that_ignores_what_single_requests_honor_is_not_believed() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[30], |data, query| {
+        let task = data.task(query.get("task_id")?);
+        (query.get("expand") == Some("batch")).then(|| {
+            let mut task = task.unwrap();
+            task["batch"] = json!({"id": task["batch"], "name": "Week 7"});
+            answer(200, &task)
+        })
+    });
+    let options = ["--batch", "b1", "--expand", "batch"];
+    let (_, said) = api.export(base.path(), "out", &options, 0);
+    assert!(said.contains(WARNING), "{said}");
+    let batches = said
+        .lines()
+        .find(|line| line.trim_start().starts_with("batches"));
+    let rows = batches.and_then(|line| line.split_whitespace().nth(1));
+    assert_eq!(rows, Some("1"), "{said}");
+}
+
+#[test]
+fn a_task_that_cannot_be_fetched_singly_says_nothing_about_the_list() {
+    let base = tempfile::tempdir().unwrap();
+    // The largest tasks cannot be fetched.
+    let api = Api::new(&[150], |_, query| {
+        let is_gone = ["task_1_100", "task_1_99"].contains(&query.get("task_id")?);
+        is_gone.then(|| error(404, "task not found"))
+    });
+    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    assert!(!said.contains("warning"), "{said}");
+    assert_eq!(singles(&api.asked()), 3);
+    assert_eq!(raw_responses(&out).len(), 150);
+}
+
+/// Deleted tasks are in the list only.
+#[test]
+fn tasks_that_only_the_list_has_are_exported_with_a_warning() {
+    let base = tempfile::tempdir().unwrap();
+    let deleted = |id: &str| id.ends_with('7');
+    let api = Api::new(&[150], move |data, query| match query.get("task_id") {
+        Some(id) => deleted(id).then(|| error(404, "task not found")),
+        None => Some(page_of(data, query, |id, task| {
+            if deleted(id) {
+                task["status"] = "deleted".into();
+            }
+        })),
+    });
+    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    let warning =
+        "could not compare 15 tasks with single requests; exporting what the list returned";
+    assert!(said.contains(warning), "{said}");
+    assert_eq!(raw_responses(&out).len(), 150);
+    // Three of them, and one of the others.
+    assert_eq!(singles(&api.asked()), 4);
+}
+
+/// Without a single task that is the same both ways, nothing speaks for the list.
+#[test]
+fn a_list_of_which_nothing_can_be_compared_is_not_believed() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[20], |_, query| {
+        query.get("task_id").map(|_| error(404, "task not found"))
+    });
+    let (out, _) = api.export(base.path(), "out", &["--batch", "b1"], 3);
+    assert_eq!(raw_responses(&out).len(), 0);
+}
+
+#[test]
+fn a_task_that_changes_between_its_page_and_its_single_response_is_no_difference() {
+    let base = tempfile::tempdir().unwrap();
+    let singles_so_far = AtomicUsize::new(0);
+    let api = Api::new(&[30], move |data, query| {
+        let id = query.get("task_id")?;
+        // The first one that is fetched singly was completed a moment ago.
+        (singles_so_far.fetch_add(1, Ordering::Relaxed) == 0).then(|| {
+            data.pending.retain(|pending| pending != id);
+            answer(200, &data.task(id).unwrap())
+        })
+    });
+    api.data().pending = tasks(1, 1..=30);
+    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    assert!(!said.contains("warning"), "{said}");
+    // It is exported as it is now.
+    let statuses: Vec<bool> = raw_responses(&out)
+        .values()
+        .map(|body| body.windows(9).any(|word| word == b"completed"))
+        .collect();
+    assert_eq!(
+        statuses
+            .iter()
+            .filter(|is_completed| **is_completed)
+            .count(),
+        1
+    );
+
+    // Two that differ are no chance.
+    let api = Api::new(&[30], |data, query| {
+        let is_page = query.path == "/v2/tasks";
+        is_page.then(|| page_of(data, query, |_, task| remove(task, "metadata")))
+    });
+    api.data().pending = tasks(1, 1..=30);
+    let (out, said) = api.export(base.path(), "pending", &["--batch", "b1"], 0);
+    assert_eq!(said.matches(WARNING).count(), 1, "{said}");
+    assert!(published(&out) == one_by_one(&api, base.path(), &out));
+}
+
+#[test]
+fn a_run_that_was_cut_short_after_a_difference_goes_on_singly() {
+    let base = tempfile::tempdir().unwrap();
+    let is_away = Arc::new(AtomicBool::new(true));
+    let away = Arc::clone(&is_away);
+    let api = Api::new(&[150], move |data, query| match query.get("task_id") {
+        // It is away from the sixtieth single task on.
+        Some(_) => {
+            let singles = data
+                .asked
+                .iter()
+                .filter(|asked| asked.starts_with("/v2/task?"));
+            let fails = away.load(Ordering::Relaxed) && singles.count() > 60;
+            fails.then(|| error(503, "away"))
+        }
+        None => Some(page_of(data, query, |_, task| remove(task, "threads"))),
+    });
+    let (out, _) = api.export(base.path(), "out", &["--batch", "b1"], 5);
+    assert!(out.join(".scale-export/listing").exists());
+    is_away.store(false, Ordering::Relaxed);
+    api.asked();
+    let (_, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    let asked = api.asked();
+    assert_eq!(pages(&asked), 0, "{asked:?}");
+    assert!((90..=120).contains(&asked.len()), "{}: {said}", asked.len());
+    assert!(published(&out) == one_by_one(&api, base.path(), &out));
+}
+
+#[test]
+fn a_dry_run_counts_the_single_requests_that_a_difference_costs() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[80], |data, query| {
+        let is_page = query.path == "/v2/tasks";
+        is_page.then(|| page_of(data, query, |_, task| remove(task, "threads")))
+    });
+    let mut command = api.command(&base.path().join("out"));
+    let command = command.args(["--batch", "b1", "--dry-run", "--summary", "-"]);
+    let output = command.output().unwrap();
+    let said = exit(&output, 0);
+    assert!(said.contains(WARNING), "{said}");
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let figures = ["requests", "single", "pages"].map(|name| plan[name].as_u64().unwrap());
+    assert_eq!(figures, [81, 80, 1]);
+}
