@@ -26,6 +26,8 @@ pub enum Exit {
     Output = 6,
     /// `verify` found a mismatch.
     Mismatch = 7,
+    /// Interrupted by SIGHUP (128 + 1).
+    HungUp = 129,
     /// Interrupted by SIGINT (128 + 2).
     Interrupted = 130,
     /// Interrupted by SIGTERM (128 + 15).
