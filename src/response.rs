@@ -7,7 +7,7 @@ use std::ops::Range;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::json::{Document, JsonError, Kind, Nodes, Parser, Value};
+use crate::json::{Document, JsonError, JsonErrorKind, Kind, Nodes, Parser, Value};
 
 /// The key whose value is a live credential, at any depth (rule 11).
 pub(crate) const SECRET_KEY: &str = "workspace_token";
@@ -26,13 +26,19 @@ pub enum Unfit {
     NotUtf8(usize),
     /// Not JSON.
     #[error("the body is not JSON: {0}")]
-    NotJson(#[from] JsonError),
+    NotJson(JsonError),
     /// JSON, but no object with a string for `task_id`.
     #[error("the body is no task: it has no task_id")]
     NoTask,
     /// Another task.
     #[error("the body is another task")]
     OtherTask,
+    /// JSON that is over a limit of the parser.
+    #[error("the body is too large to parse: {0}")]
+    TooLarge(JsonError),
+    /// The system refused memory that it takes.
+    #[error("there is not enough memory for the body")]
+    NoMemory,
     /// JSON, but no page of a list.
     #[error("the body is no page of tasks: {0}")]
     NoPage(&'static str),
@@ -231,13 +237,14 @@ fn parse<'d>(
     body: &[u8],
     is_escaped: bool,
 ) -> Result<Document<'d>, Unfit> {
-    parser.parse(text).map_err(|error| {
-        if is_escaped {
+    parser.parse(text).map_err(|error| match error.kind {
+        JsonErrorKind::Memory => Unfit::NoMemory,
+        JsonErrorKind::Limit => Unfit::TooLarge(error),
+        JsonErrorKind::Syntax if is_escaped => {
             let first = body.utf8_chunks().next();
             Unfit::NotUtf8(first.map_or(0, |chunk| chunk.valid().len()))
-        } else {
-            Unfit::NotJson(error)
         }
+        JsonErrorKind::Syntax => Unfit::NotJson(error),
     })
 }
 
@@ -381,7 +388,7 @@ mod tests {
     #[test]
     fn what_parsing_found_goes_along_only_with_the_text_that_was_parsed() {
         let mut parser = Parser::default();
-        let many = format!(r#"{{"task_id":"t1","a":[{}1]}}"#, "1,".repeat(100_000));
+        let many = format!(r#"{{"task_id":"t1","a":[{}1]}}"#, "1,".repeat(200_000));
         for (body, is_kept) in [
             (r#"{"task_id":"t1","a":["\u00e9",{}]}"#, true),
             (r#"{"task_id": "t1"}"#, false),

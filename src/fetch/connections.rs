@@ -35,6 +35,15 @@ const MAX_HEADERS: usize = 1_000;
 /// Bytes of a response's headers over HTTP/2 that are read, as much as over HTTP/1.1.
 const MAX_HEADER_BYTES: u32 = 400 * 1024;
 
+/// Bytes that wait on an HTTP/2 connection, of all its responses together, until they are read.
+const WAITING_BYTES: u32 = 32 << 20;
+
+/// The same of one response, at least: what HTTP/2 begins with.
+const MIN_WINDOW: u32 = 64 << 10;
+
+/// And at most: enough for 20 MB per second at 100 ms of latency.
+const MAX_WINDOW: u32 = 2 << 20;
+
 /// Redirects that are followed, within the origin.
 pub(super) const MAX_REDIRECTS: usize = 5;
 
@@ -70,6 +79,10 @@ pub(super) struct Connections {
 
 impl Recipe {
     fn client(&self, is_http1: bool) -> Result<Client, reqwest::Error> {
+        let streams = u32::try_from(self.concurrency.max(1)).unwrap_or(u32::MAX);
+        let window = (WAITING_BYTES / streams).clamp(MIN_WINDOW, MAX_WINDOW);
+        // With room for all, responses that wait for memory keep no other from coming.
+        let all_windows = window.saturating_mul(streams).min(i32::MAX.unsigned_abs());
         let ping = (self.read_timeout / PING_PARTS).clamp(MIN_PING, MAX_PING);
         let mut builder = Client::builder()
             .user_agent(concat!("scale-export/", env!("CARGO_PKG_VERSION")))
@@ -80,6 +93,8 @@ impl Recipe {
             .pool_max_idle_per_host(self.concurrency)
             .http1_max_headers(MAX_HEADERS)
             .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .http2_initial_stream_window_size(window)
+            .http2_initial_connection_window_size(all_windows)
             .http2_keep_alive_interval(ping)
             .http2_keep_alive_timeout(ping)
             .http2_keep_alive_while_idle(true)

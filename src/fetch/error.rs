@@ -45,6 +45,14 @@ pub enum FetchError {
         /// Why, in words.
         message: String,
     },
+    /// The system refused the memory that a body takes.
+    #[error("could not keep the response for {what} in memory: {message}")]
+    NoMemory {
+        /// What was requested.
+        what: String,
+        /// Why.
+        message: String,
+    },
     /// More failures than `--max-failures` allows.
     #[error(
         "could not go on: {failed} of {wanted} IDs failed, more than --max-failures allows; the last was `{task_id}`: {message}"
@@ -158,6 +166,9 @@ impl Explain for FetchError {
             Self::TooManyFailures { .. } => {
                 "what was fetched is kept; run the same command with a higher --max-failures to go on".into()
             }
+            Self::NoMemory { .. } => {
+                "raise the memory limit of the process, or refuse large responses with a lower --max-body; progress is saved".into()
+            }
             Self::NoSuchList { .. } => {
                 "check the ID or the name, and that the key may read it".into()
             }
@@ -193,7 +204,7 @@ impl Explain for FetchError {
             | Self::BadProxy { .. }
             | Self::NoCertificates => Exit::Usage,
             Self::SinkClosed { .. } => Exit::Output,
-            Self::TooManyFailures { .. } | Self::Client(_) => Exit::Failure,
+            Self::TooManyFailures { .. } | Self::Client(_) | Self::NoMemory { .. } => Exit::Failure,
         }
     }
 }

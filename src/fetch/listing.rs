@@ -92,9 +92,9 @@ impl Engine<'_> {
         let mut walk = Walk::resume(source.clone(), place, ids);
         loop {
             let known = walk.ids.len();
-            let (step, tasks) = match self.page(walk.request()).await? {
-                Ok(page) => (walk.take(&page), page.tasks),
-                Err(failure) => (self.list_failed(&mut walk, failure)?, Vec::new()),
+            let (step, tasks, _share) = match self.page(walk.request()).await? {
+                Ok((page, share)) => (walk.take(&page), page.tasks, Some(share)),
+                Err(failure) => (self.list_failed(&mut walk, failure)?, Vec::new(), None),
             };
             let new = walk.ids.len() - known;
             let done = found.fetch_add(new, Ordering::Relaxed) + new;

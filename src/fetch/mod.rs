@@ -5,8 +5,10 @@
 //! pages. Depends on `event`, `ids` and `response`.
 
 mod attempt;
+mod budget;
 mod client;
 mod connections;
+mod decoders;
 mod encoding;
 mod engine;
 mod error;
@@ -190,6 +192,13 @@ pub enum BadBody {
     },
     /// Another task.
     OtherTask,
+    /// It is over a limit of what can be parsed.
+    TooLarge {
+        /// Which.
+        why: String,
+    },
+    /// The system refused the memory that it takes.
+    NoMemory,
 }
 
 /// Decides whether a body is the task that was asked for. Bodies are parsed elsewhere: this side

@@ -97,7 +97,7 @@ impl Engine<'_> {
             .filter_map(|position| wanted.id(position))
             .collect();
         let fetched: Vec<Outcome> = stream::iter(&sample)
-            .map(async |task_id| Ok(self.fetch(0, (*task_id).to_owned()).await?.outcome))
+            .map(async |task_id| Ok(self.fetch(0, (*task_id).to_owned()).await?.0.outcome))
             .buffer_unordered(self.options.concurrency.max(1))
             .try_collect()
             .await?;
@@ -118,7 +118,7 @@ impl Engine<'_> {
                 continue;
             }
             let request = PageRequest::first(candidate.source);
-            let Ok(page) = self.page(&request).await? else {
+            let Ok((page, _share)) = self.page(&request).await? else {
                 continue;
             };
             let found = page.tasks.iter().filter(|task| {
@@ -170,8 +170,8 @@ impl Engine<'_> {
         let mut walk = Walk::new(source.clone());
         loop {
             match self.page(walk.request()).await? {
-                Ok(page) if !page.tasks.is_empty() || !walk.may_be_name() => return Ok(page),
-                Ok(page) => {
+                Ok((page, _)) if !page.tasks.is_empty() || !walk.may_be_name() => return Ok(page),
+                Ok((page, _)) => {
                     walk.take(&page);
                 }
                 Err(failure) => {
