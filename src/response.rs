@@ -2,12 +2,14 @@
 //! live credentials? Pure. Depends on `json`.
 
 use std::borrow::Cow;
+use std::collections::TryReserveError;
 use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::json::{Document, JsonError, JsonErrorKind, Kind, Nodes, Parser, Value};
+use crate::memory;
 
 /// The key whose value is a live credential, at any depth (rule 11).
 pub(crate) const SECRET_KEY: &str = "workspace_token";
@@ -42,6 +44,12 @@ pub enum Unfit {
     /// JSON, but no page of a list.
     #[error("the body is no page of tasks: {0}")]
     NoPage(&'static str),
+}
+
+impl From<TryReserveError> for Unfit {
+    fn from(_: TryReserveError) -> Self {
+        Self::NoMemory
+    }
 }
 
 /// A body that is the task.
@@ -85,7 +93,7 @@ pub fn check<'b>(
     }
     let found = task_id.is_none().then(|| found.to_string());
     let is_final = is_final(root);
-    let (body, nodes) = if let Some(redacted) = without_secrets(root, keep_secrets) {
+    let (body, nodes) = if let Some(redacted) = without_secrets(root, keep_secrets)? {
         (Cow::Owned(redacted), None)
     } else {
         // With white space in it, a compact copy was parsed in its place.
@@ -164,7 +172,10 @@ pub fn split(body: &[u8], keep_secrets: bool, parser: &mut Parser) -> Result<Pag
         };
         page.tasks.push(Listed {
             task_id: task_id.to_string(),
-            body: without_secrets(task, keep_secrets).unwrap_or_else(|| task.raw().to_owned()),
+            body: match without_secrets(task, keep_secrets)? {
+                Some(redacted) => redacted,
+                None => copied(task.raw())?,
+            },
             is_final: is_final(task),
         });
     }
@@ -224,7 +235,7 @@ fn as_text(body: &[u8]) -> Result<(Cow<'_, str>, Option<String>), Unfit> {
             let note = format!(
                 "the body is not UTF-8, first at byte {at}; such bytes are kept as \\udc80 to \\udcff"
             );
-            let text = escape_invalid(body).ok_or(Unfit::NotUtf8(at))?;
+            let text = escape_invalid(body)?.ok_or(Unfit::NotUtf8(at))?;
             Ok((Cow::Owned(text), Some(note)))
         }
     }
@@ -255,32 +266,45 @@ fn is_final(task: Value<'_>) -> bool {
 }
 
 /// The task's text with its secrets replaced; nothing when there are none.
-fn without_secrets(task: Value<'_>, keep_secrets: bool) -> Option<String> {
+fn without_secrets(task: Value<'_>, keep_secrets: bool) -> Result<Option<String>, TryReserveError> {
     let secrets = if keep_secrets {
         Vec::new()
     } else {
         secrets(task)
     };
-    (!secrets.is_empty()).then(|| replace(task.raw(), &secrets))
+    if secrets.is_empty() {
+        return Ok(None);
+    }
+    replace(task.raw(), &secrets).map(Some)
+}
+
+fn copied(text: &str) -> Result<String, TryReserveError> {
+    let mut copy = memory::text(text.len())?;
+    copy.push_str(text);
+    Ok(copy)
 }
 
 /// Writes each byte that is not UTF-8 as half a surrogate pair, `\udc80` to `\udcff`, as Python's
 /// `surrogateescape` does: the value is kept like any that no Unicode string can hold, and its bytes can
 /// be had back. Nothing when an escape would mean something else where it stands.
-fn escape_invalid(body: &[u8]) -> Option<String> {
+fn escape_invalid(body: &[u8]) -> Result<Option<String>, Unfit> {
     use std::fmt::Write as _;
-    let mut out = String::with_capacity(body.len() + body.len() / 8);
+    /// Bytes of `\udc80`.
+    const ESCAPE_BYTES: usize = 6;
+    let mut out = memory::text(body.len())?;
     for chunk in body.utf8_chunks() {
+        let bytes = chunk.valid().len() + ESCAPE_BYTES * chunk.invalid().len();
+        out.try_reserve(bytes)?;
         out.push_str(chunk.valid());
         for (index, byte) in chunk.invalid().iter().enumerate() {
             if index == 0 && changes_meaning(&out) {
-                return None;
+                return Ok(None);
             }
             // Writing to a String cannot fail.
             let _ = write!(out, "\\udc{byte:02x}");
         }
     }
-    Some(out)
+    Ok(Some(out))
 }
 
 /// Would an escape of a low surrogate change meaning behind this text? Behind a backslash it would be none,
@@ -355,8 +379,9 @@ fn secrets(task: Value<'_>) -> Vec<Range<usize>> {
     found
 }
 
-fn replace(text: &str, ranges: &[Range<usize>]) -> String {
-    let mut out = String::with_capacity(text.len());
+fn replace(text: &str, ranges: &[Range<usize>]) -> Result<String, TryReserveError> {
+    let replaced: usize = ranges.iter().map(|range| range.len()).sum();
+    let mut out = memory::text(text.len() - replaced + ranges.len() * REDACTED.len())?;
     let mut from = 0;
     for range in ranges {
         out.push_str(text.get(from..range.start).unwrap_or_default());
@@ -364,7 +389,7 @@ fn replace(text: &str, ranges: &[Range<usize>]) -> String {
         from = range.end;
     }
     out.push_str(text.get(from..).unwrap_or_default());
-    out
+    Ok(out)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::export::{ExportOptions, Refresh, dry_run, export};
 use crate::fetch::{
-    CheckBody, FetchOptions, ListFilter, ListKind, ListSource, MaxFailures, Plan, Rate,
+    CaFile, CheckBody, FetchOptions, ListFilter, ListKind, ListSource, MaxFailures, Plan, Rate,
 };
 use crate::ids::{ReadIds, SkippedCells, read_ids};
 use crate::output::Format;
@@ -133,6 +133,8 @@ fn export_options(
         ReadIds::default()
     };
     let mut warnings = warnings_of_skipped(&skipped);
+    let ca_file = args.ca_file.as_deref().map(CaFile::read).transpose();
+    let ca_file = ca_file.map_err(|error| Box::new(error) as Failure)?;
     let (base_url, api_key) = if let Some(sandbox) = sandbox {
         let key = SecretString::from(sandbox.key().to_owned());
         (sandbox.base_url(), key)
@@ -198,7 +200,7 @@ fn export_options(
             } else {
                 args.max_failures
             },
-            ca_file: args.ca_file.clone(),
+            ca_file,
             proxy: sandbox.is_none(),
             allow_http: args.allow_http,
         },

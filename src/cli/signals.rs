@@ -1,5 +1,6 @@
 //! SIGHUP, SIGINT and SIGTERM.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,11 +10,19 @@ use tokio::sync::watch;
 
 use crate::error::Exit;
 
+/// How often it is looked whether a job that was interrupted has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Time for the last output of a run that was interrupted.
+const OUTPUT_TIME: Duration = Duration::from_secs(2);
+
 /// The signals that end a run: the first one requests the end, a second one exits at once.
 pub(super) struct Signals {
     pub(super) stop: watch::Receiver<bool>,
     /// The exit code of the first signal.
     first: Arc<OnceLock<Exit>>,
+    /// Whether only output is left to write.
+    is_done: Arc<AtomicBool>,
     /// Keeps the channel open: without handlers nothing else holds this end, and a closed channel would
     /// be read as a request to stop.
     _stopper: watch::Sender<bool>,
@@ -53,6 +62,14 @@ impl Handlers {
     }
 }
 
+/// Returns when the job has ended and the process is still there some time later.
+async fn is_stuck(is_done: &AtomicBool) {
+    while !is_done.load(Ordering::Relaxed) {
+        tokio::time::sleep(LOOK).await;
+    }
+    tokio::time::sleep(OUTPUT_TIME).await;
+}
+
 /// Whether SIGHUP gets a handler. Where it is ignored, as under `nohup`, it stays ignored. Only Linux says without
 /// `unsafe` code what is ignored; elsewhere SIGHUP keeps its disposition: without `nohup` it ends the process, and the
 /// next run continues from the journal.
@@ -80,6 +97,8 @@ impl Signals {
         let (sender, stop) = watch::channel(false);
         let first = Arc::new(OnceLock::new());
         let (own, stopper) = (Arc::clone(&first), sender.clone());
+        let is_done = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&is_done);
         let (ready, is_ready) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -96,9 +115,14 @@ impl Signals {
                 // write returns it.
                 let _too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()));
                 let _ = ready.send(());
-                let _ = own.set(handlers.next().await);
+                let exit = handlers.next().await;
+                let _ = own.set(exit);
                 let _ = sender.send(true);
-                exit_at_once(handlers.next().await);
+                let exit = tokio::select! {
+                    exit = handlers.next() => exit,
+                    () = is_stuck(&is_over) => exit,
+                };
+                exit_at_once(exit);
             });
         });
         // Without handlers the other end is dropped, which ends this as well.
@@ -106,8 +130,15 @@ impl Signals {
         Self {
             stop,
             first,
+            is_done,
             _stopper: stopper,
         }
+    }
+
+    /// The job has ended, and only output is left to write. From now on one signal is enough to end a process whose
+    /// output nobody reads.
+    pub(super) fn job_is_done(&self) {
+        self.is_done.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn exit(&self) -> Exit {
@@ -117,7 +148,7 @@ impl Signals {
     /// Waits for the first signal.
     pub(super) fn wait(&self) {
         while !*self.stop.borrow() {
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(LOOK);
         }
     }
 }

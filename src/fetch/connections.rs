@@ -5,7 +5,9 @@
 //! the host name has a new address by now.
 
 use std::error::Error;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,6 +70,38 @@ struct Recipe {
     /// Whether any connection needs certificates: without, a machine may have none.
     is_tls: bool,
     proxy: Option<Proxy>,
+}
+
+/// Bytes of a file of certificates. The bundle of a whole system has some 200 kB.
+const MAX_CA_BYTES: u64 = 16 << 20;
+
+/// Certificates as PEM, and the file that they are from.
+#[derive(Debug, Clone)]
+pub struct CaFile {
+    path: PathBuf,
+    pem: Vec<u8>,
+}
+
+impl CaFile {
+    /// Reads a file, which may be a pipe.
+    pub fn read(path: &Path) -> Result<Self, FetchError> {
+        let read = File::open(path).and_then(|file| {
+            let mut pem = Vec::new();
+            file.take(MAX_CA_BYTES + 1).read_to_end(&mut pem)?;
+            if pem.len() as u64 > MAX_CA_BYTES {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            Ok(pem)
+        });
+        let path = path.to_owned();
+        match read {
+            Ok(pem) => Ok(Self { path, pem }),
+            Err(error) => Err(FetchError::CaFile {
+                path,
+                cause: error.to_string(),
+            }),
+        }
+    }
 }
 
 /// The pool of connections to one server.
@@ -148,8 +182,8 @@ impl Connections {
         let client = recipe.client(false).map_err(|error| {
             match (cause::<rustls::Error>(&error), &options.ca_file) {
                 (Some(_), None) => FetchError::NoCertificates,
-                (Some(cause), Some(path)) => FetchError::CaFile {
-                    path: path.clone(),
+                (Some(cause), Some(file)) => FetchError::CaFile {
+                    path: file.path.clone(),
                     cause: cause.to_string(),
                 },
                 (None, _) => FetchError::Client(last_cause(&error)),
@@ -239,16 +273,15 @@ fn headers(options: &FetchOptions) -> Result<HeaderMap, FetchError> {
 }
 
 fn certificates(options: &FetchOptions) -> Result<Vec<Certificate>, FetchError> {
-    let Some(path) = &options.ca_file else {
+    let Some(CaFile { path, pem }) = &options.ca_file else {
         return Ok(Vec::new());
     };
     let failed = |cause: String| FetchError::CaFile {
         path: path.clone(),
         cause,
     };
-    let pem = fs::read(path).map_err(|error| failed(error.to_string()))?;
     let certificates =
-        Certificate::from_pem_bundle(&pem).map_err(|error| failed(last_cause(&error)))?;
+        Certificate::from_pem_bundle(pem).map_err(|error| failed(last_cause(&error)))?;
     if certificates.is_empty() {
         return Err(failed("there is no certificate in it".into()));
     }

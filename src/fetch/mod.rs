@@ -31,7 +31,6 @@ mod tunnel;
 mod walk;
 mod words;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,6 +42,7 @@ use crate::response::{Belongs, Page};
 use pace::Learned;
 
 pub use client::TaskClient;
+pub use connections::CaFile;
 pub use engine::{Wanted, fetch_all};
 pub use error::FetchError;
 pub use estimate::Estimate;
@@ -107,8 +107,8 @@ pub struct FetchOptions {
     pub max_body: u64,
     /// When to give up early.
     pub max_failures: Option<MaxFailures>,
-    /// PEM file with further trusted certificates.
-    pub ca_file: Option<PathBuf>,
+    /// Additional trusted certificates.
+    pub ca_file: Option<CaFile>,
     /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.
     pub proxy: bool,
     /// Whether the key may be sent over `http://` to a host other than loopback.
