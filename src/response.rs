@@ -380,7 +380,7 @@ fn secrets(task: Value<'_>) -> Vec<Range<usize>> {
 }
 
 fn replace(text: &str, ranges: &[Range<usize>]) -> Result<String, TryReserveError> {
-    let replaced: usize = ranges.iter().map(|range| range.len()).sum();
+    let replaced: usize = ranges.iter().map(ExactSizeIterator::len).sum();
     let mut out = memory::text(text.len() - replaced + ranges.len() * REDACTED.len())?;
     let mut from = 0;
     for range in ranges {

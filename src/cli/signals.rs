@@ -84,7 +84,7 @@ fn may_handle_hangup() -> bool {
     })
 }
 
-/// The mask of ignored signals in `/proc/<pid>/status`, where bit 0 is signal 1: see proc_pid_status(5).
+/// The mask of ignored signals in `/proc/<pid>/status`, where bit 0 is signal 1: see proc(5).
 fn ignored_signals(status: &str) -> Option<u64> {
     let mask = status
         .lines()

@@ -178,13 +178,12 @@ impl Share<'_> {
         }
         let exceeds = self.exceeds;
         let now = self.budget.lock().grow(more, exceeds);
-        self.exceeds = match now {
-            Some(exceeds) => exceeds,
-            None => {
-                self.budget.lock().waiting += 1;
-                let _waiting = Waiting(self.budget);
-                self.budget.when(|state| state.grow(more, exceeds)).await
-            }
+        self.exceeds = if let Some(exceeds) = now {
+            exceeds
+        } else {
+            self.budget.lock().waiting += 1;
+            let _waiting = Waiting(self.budget);
+            self.budget.when(|state| state.grow(more, exceeds)).await
         };
         self.bytes = bytes;
     }

@@ -10,6 +10,9 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 /// Bytes that a step gives at most: what flate2 decodes at once.
 pub(super) const STEP_BYTES: usize = 32 * 1024;
 
+/// Bytes that the other decoders give at once.
+const PIECE_BYTES: usize = 16 * 1024;
+
 /// The largest window of Zstandard over HTTP is 8 MiB, says RFC 9659.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -27,7 +30,7 @@ pub(super) struct Step {
 /// A decoder.
 pub(super) enum Decoder {
     Identity,
-    Gzip(MultiGzDecoder<Vec<u8>>),
+    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
     Brotli(Box<Brotli>),
     Zstd(Box<Zstd>),
 }
@@ -54,7 +57,7 @@ fn cut_off(what: &str) -> io::Error {
 
 impl Decoder {
     pub(super) fn gzip() -> Self {
-        Self::Gzip(MultiGzDecoder::new(Vec::new()))
+        Self::Gzip(Box::new(MultiGzDecoder::new(Vec::new())))
     }
 
     pub(super) fn brotli() -> Self {
@@ -91,7 +94,6 @@ impl Decoder {
         input: &[u8],
         take: impl FnOnce(&[u8]) -> Result<(), E>,
     ) -> Result<Step, E> {
-        let mut decoded = [0; STEP_BYTES];
         match self {
             Self::Identity => {
                 let part = input.get(..STEP_BYTES).unwrap_or(input);
@@ -108,13 +110,15 @@ impl Decoder {
                 Ok(Step { used, has_more })
             }
             Self::Brotli(decoder) => {
-                let (step, bytes) = decoder.step(input, &mut decoded)?;
-                take(decoded.get(..bytes).unwrap_or_default())?;
+                let mut piece = [0; PIECE_BYTES];
+                let (step, bytes) = decoder.step(input, &mut piece)?;
+                take(piece.get(..bytes).unwrap_or_default())?;
                 Ok(step)
             }
             Self::Zstd(decoder) => {
-                let (step, bytes) = decoder.step(input, &mut decoded)?;
-                take(decoded.get(..bytes).unwrap_or_default())?;
+                let mut piece = [0; PIECE_BYTES];
+                let (step, bytes) = decoder.step(input, &mut piece)?;
+                take(piece.get(..bytes).unwrap_or_default())?;
                 Ok(step)
             }
         }

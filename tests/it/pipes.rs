@@ -175,6 +175,8 @@ fn signals_end_a_program_that_waits_for_the_other_end_of_a_pipe() {
 
 #[test]
 fn one_signal_ends_a_program_whose_summary_nobody_reads() {
+    /// What a pipe of Linux holds, if nobody changed that.
+    const PIPE_BYTES: usize = 64 << 10;
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let summary = pipe(base.path(), "summary");
@@ -192,8 +194,6 @@ fn one_signal_ends_a_program_whose_summary_nobody_reads() {
         .write(true)
         .open(&summary)
         .unwrap();
-    /// What a pipe of Linux holds, if nobody changed that.
-    const PIPE_BYTES: usize = 64 << 10;
     held.write_all(&vec![b' '; PIPE_BYTES]).unwrap();
     let child = start(&mut command);
     let status = ends_by(child, Signal::TERM, "a full pipe");
