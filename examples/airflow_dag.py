@@ -30,7 +30,7 @@ def what_to_do(code):
         return "some_failed"
     # The API was away, or the run was stopped; below zero is the signal that killed it. The same
     # command goes on where it was.
-    if code in (5, 130, 143) or code < 0:
+    if code in (5, 129, 130, 143) or code < 0:
         return "again"
     return "fail"  # does not heal by itself
 

@@ -28,6 +28,8 @@ pub enum Exit {
     Mismatch = 7,
     /// Not published: the new export would be empty, or much smaller than the existing one.
     NotPublished = 8,
+    /// Interrupted by SIGHUP (128 + 1).
+    HungUp = 129,
     /// Interrupted by SIGINT (128 + 2).
     Interrupted = 130,
     /// Interrupted by SIGTERM (128 + 15).

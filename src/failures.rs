@@ -29,7 +29,7 @@ pub fn unusable(task_id: &str, root: Result<Value<'_>, String>) -> Option<Failur
     };
     let root = match root {
         Ok(root) => root,
-        Err(cause) => return note("bad_body", &format!("is not JSON: {cause}")),
+        Err(cause) => return note("bad_body", &format!("cannot be read as JSON: {cause}")),
     };
     match root.get("task_id").and_then(|id| id.text()) {
         Some(found) if found == *task_id => None,

@@ -20,6 +20,7 @@ pub mod hex;
 pub mod ids;
 pub mod journal;
 pub mod json;
+mod memory;
 pub mod output;
 pub mod printable;
 pub mod reader;

@@ -4,6 +4,7 @@
 mod look;
 
 use std::borrow::Cow;
+use std::collections::TryReserveError;
 use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
@@ -11,7 +12,8 @@ use thiserror::Error;
 
 use look::look;
 
-use crate::json::{Document, JsonError, Kind, Nodes, Parser, Value};
+use crate::json::{Document, JsonError, JsonErrorKind, Kind, Nodes, Parser, Value};
+use crate::memory;
 
 /// The key whose value is a live credential, at any depth (rule 11).
 pub(crate) const SECRET_KEY: &str = "workspace_token";
@@ -30,16 +32,28 @@ pub enum Unfit {
     NotUtf8(usize),
     /// Not JSON.
     #[error("the body is not JSON: {0}")]
-    NotJson(#[from] JsonError),
+    NotJson(JsonError),
     /// JSON, but no object with a string for `task_id`.
     #[error("the body is no task: it has no task_id")]
     NoTask,
     /// Another task.
     #[error("the body is another task")]
     OtherTask,
+    /// JSON that is over a limit of the parser.
+    #[error("the body is too large to parse: {0}")]
+    TooLarge(JsonError),
+    /// The system refused memory that it takes.
+    #[error("there is not enough memory for the body")]
+    NoMemory,
     /// JSON, but no page of a list.
     #[error("the body is no page of tasks: {0}")]
     NoPage(&'static str),
+}
+
+impl From<TryReserveError> for Unfit {
+    fn from(_: TryReserveError) -> Self {
+        Self::NoMemory
+    }
 }
 
 /// A body that is the task.
@@ -83,7 +97,7 @@ pub fn check<'b>(
     }
     let found = task_id.is_none().then(|| found.to_string());
     let is_final = is_final(root);
-    let (body, nodes) = if let Some(redacted) = without_secrets(root, keep_secrets) {
+    let (body, nodes) = if let Some(redacted) = without_secrets(root, keep_secrets)? {
         (Cow::Owned(redacted), None)
     } else {
         // With white space in it, a compact copy was parsed in its place.
@@ -164,7 +178,10 @@ pub fn split(body: &[u8], keep_secrets: bool, parser: &mut Parser) -> Result<Pag
         };
         page.tasks.push(Listed {
             task_id: task_id.to_string(),
-            body: without_secrets(task, keep_secrets).unwrap_or_else(|| task.raw().to_owned()),
+            body: match without_secrets(task, keep_secrets)? {
+                Some(redacted) => redacted,
+                None => copied(task.raw())?,
+            },
             is_final: is_final(task),
             look: look(task),
         });
@@ -225,7 +242,7 @@ fn as_text(body: &[u8]) -> Result<(Cow<'_, str>, Option<String>), Unfit> {
             let note = format!(
                 "the body is not UTF-8, first at byte {at}; such bytes are kept as \\udc80 to \\udcff"
             );
-            let text = escape_invalid(body).ok_or(Unfit::NotUtf8(at))?;
+            let text = escape_invalid(body)?.ok_or(Unfit::NotUtf8(at))?;
             Ok((Cow::Owned(text), Some(note)))
         }
     }
@@ -238,13 +255,14 @@ fn parse<'d>(
     body: &[u8],
     is_escaped: bool,
 ) -> Result<Document<'d>, Unfit> {
-    parser.parse(text).map_err(|error| {
-        if is_escaped {
+    parser.parse(text).map_err(|error| match error.kind {
+        JsonErrorKind::Memory => Unfit::NoMemory,
+        JsonErrorKind::Limit => Unfit::TooLarge(error),
+        JsonErrorKind::Syntax if is_escaped => {
             let first = body.utf8_chunks().next();
             Unfit::NotUtf8(first.map_or(0, |chunk| chunk.valid().len()))
-        } else {
-            Unfit::NotJson(error)
         }
+        JsonErrorKind::Syntax => Unfit::NotJson(error),
     })
 }
 
@@ -255,32 +273,45 @@ fn is_final(task: Value<'_>) -> bool {
 }
 
 /// The task's text with its secrets replaced; nothing when there are none.
-fn without_secrets(task: Value<'_>, keep_secrets: bool) -> Option<String> {
+fn without_secrets(task: Value<'_>, keep_secrets: bool) -> Result<Option<String>, TryReserveError> {
     let secrets = if keep_secrets {
         Vec::new()
     } else {
         secrets(task)
     };
-    (!secrets.is_empty()).then(|| replace(task.raw(), &secrets))
+    if secrets.is_empty() {
+        return Ok(None);
+    }
+    replace(task.raw(), &secrets).map(Some)
+}
+
+fn copied(text: &str) -> Result<String, TryReserveError> {
+    let mut copy = memory::text(text.len())?;
+    copy.push_str(text);
+    Ok(copy)
 }
 
 /// Writes each byte that is not UTF-8 as half a surrogate pair, `\udc80` to `\udcff`, as Python's
 /// `surrogateescape` does: the value is kept like any that no Unicode string can hold, and its bytes can
 /// be had back. Nothing when an escape would mean something else where it stands.
-fn escape_invalid(body: &[u8]) -> Option<String> {
+fn escape_invalid(body: &[u8]) -> Result<Option<String>, Unfit> {
     use std::fmt::Write as _;
-    let mut out = String::with_capacity(body.len() + body.len() / 8);
+    /// Bytes of `\udc80`.
+    const ESCAPE_BYTES: usize = 6;
+    let mut out = memory::text(body.len())?;
     for chunk in body.utf8_chunks() {
+        let bytes = chunk.valid().len() + ESCAPE_BYTES * chunk.invalid().len();
+        out.try_reserve(bytes)?;
         out.push_str(chunk.valid());
         for (index, byte) in chunk.invalid().iter().enumerate() {
             if index == 0 && changes_meaning(&out) {
-                return None;
+                return Ok(None);
             }
             // Writing to a String cannot fail.
             let _ = write!(out, "\\udc{byte:02x}");
         }
     }
-    Some(out)
+    Ok(Some(out))
 }
 
 /// Would an escape of a low surrogate change meaning behind this text? Behind a backslash it would be none,
@@ -355,8 +386,9 @@ fn secrets(task: Value<'_>) -> Vec<Range<usize>> {
     found
 }
 
-fn replace(text: &str, ranges: &[Range<usize>]) -> String {
-    let mut out = String::with_capacity(text.len());
+fn replace(text: &str, ranges: &[Range<usize>]) -> Result<String, TryReserveError> {
+    let replaced: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+    let mut out = memory::text(text.len() - replaced + ranges.len() * REDACTED.len())?;
     let mut from = 0;
     for range in ranges {
         out.push_str(text.get(from..range.start).unwrap_or_default());
@@ -364,7 +396,7 @@ fn replace(text: &str, ranges: &[Range<usize>]) -> String {
         from = range.end;
     }
     out.push_str(text.get(from..).unwrap_or_default());
-    out
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -388,7 +420,7 @@ mod tests {
     #[test]
     fn what_parsing_found_goes_along_only_with_the_text_that_was_parsed() {
         let mut parser = Parser::default();
-        let many = format!(r#"{{"task_id":"t1","a":[{}1]}}"#, "1,".repeat(100_000));
+        let many = format!(r#"{{"task_id":"t1","a":[{}1]}}"#, "1,".repeat(200_000));
         for (body, is_kept) in [
             (r#"{"task_id":"t1","a":["\u00e9",{}]}"#, true),
             (r#"{"task_id": "t1"}"#, false),

@@ -1,6 +1,8 @@
 //! The options, as a person gives them. With `command_line.rs` the only file that names `clap`.
 
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -313,6 +315,10 @@ pub(super) struct DisplayArgs {
         help_heading = "Display"
     )]
     pub(super) summary: Option<PathBuf>,
+
+    /// The file of the summary where that is a pipe or a device: those are opened once.
+    #[arg(skip)]
+    pub(super) summary_pipe: OnceLock<File>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -53,6 +53,11 @@ impl Checker {
         match done {
             Ok(done) => Ok((body, done)),
             Err(Unfit::OtherTask) => Err(BadBody::OtherTask),
+            Err(Unfit::NoMemory) => Err(BadBody::NoMemory),
+            Err(unfit @ Unfit::TooLarge(_)) => {
+                let why = unfit.to_string();
+                Err(BadBody::TooLarge { why })
+            }
             Err(unfit) => Err(BadBody::NoTask {
                 why: unfit.to_string(),
                 body: may_be_kept(&body, self.keep_secrets).then_some(body),

@@ -16,7 +16,7 @@ use super::suggest::{did_you_mean, nearest_name};
 use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::export::{Allowance, ExportOptions, GuardOptions, Refresh, dry_run, export};
-use crate::fetch::{CheckBody, FetchOptions, ListFilter, ListKind, ListSource, Plan, Rate};
+use crate::fetch::{CaFile, CheckBody, FetchOptions, ListFilter, ListKind, ListSource, Plan, Rate};
 use crate::flatten::TASK_STATUSES;
 use crate::ids::{ReadIds, SkippedCells, read_ids};
 use crate::output::Format;
@@ -154,6 +154,8 @@ fn export_options(
         ReadIds::default()
     };
     let mut warnings = warnings_of_skipped(&skipped);
+    let ca_file = args.ca_file.as_deref().map(CaFile::read).transpose();
+    let ca_file = ca_file.map_err(|error| Box::new(error) as Failure)?;
     let (base_url, api_key) = if let Some(sandbox) = sandbox {
         let key = SecretString::from(sandbox.key().to_owned());
         (sandbox.base_url(), key)
@@ -225,7 +227,7 @@ fn export_options(
             retry_timeout: args.retry_timeout,
             max_body: args.max_body,
             fail_fast: args.fail_fast,
-            ca_file: args.ca_file.clone(),
+            ca_file,
             proxy: sandbox.is_none(),
             allow_http: args.allow_http,
         },

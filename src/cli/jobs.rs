@@ -1,5 +1,7 @@
 //! What the jobs share: display, summary, and how they end. Depends on the files of this folder.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -35,6 +37,7 @@ pub(super) fn run<T, E: Explain + 'static>(
     };
     let display = Display::start(receiver, options);
     let done = job(&events, &signals);
+    signals.job_is_done();
     drop(events);
     display.finish();
     tell(done.map_err(|error| Box::new(error) as Failure)?, &signals)
@@ -55,11 +58,12 @@ pub(super) fn with_summary(
         .filter(|path| path.as_os_str() != "-")
     {
         refuse_to_overwrite(path, reads, out)?;
+        open_summary_pipe(args, path)?;
         let was_there = path.exists();
-        let opened = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path);
+        let opened = match args.summary_pipe.get() {
+            Some(_) => Ok(()),
+            None => appendable().create(true).open(path).map(drop),
+        };
         // An empty one would be read as how a run ended.
         if opened.is_ok() && !was_there {
             let _ = std::fs::remove_file(path);
@@ -76,13 +80,34 @@ pub(super) fn with_summary(
     if let Err(error) = &done {
         let end = error_json(error.as_ref());
         // How the run ended matters more than a summary of it; that this one failed may be how.
-        if let Err(second) = write_summary(args.summary.as_deref(), &end)
+        if let Err(second) = write_summary(args, &end)
             && second.to_string() != error.to_string()
         {
             print_error(second.as_ref(), args.log_format, args.quiet);
         }
     }
     done
+}
+
+fn appendable() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.append(true);
+    options
+}
+
+/// Opens a pipe or a device for the summary, and keeps it open: its reader would take an end before the summary for the
+/// end. Opening a pipe waits for a reader, which a signal ends.
+fn open_summary_pipe(args: &DisplayArgs, path: &Path) -> Result<(), Failure> {
+    let is_pipe = path
+        .metadata()
+        .is_ok_and(|found| !found.is_file() && !found.is_dir());
+    if is_pipe {
+        let opened = appendable().open(path);
+        let _ = args
+            .summary_pipe
+            .set(opened.map_err(|error| summary_error(path, &error))?);
+    }
+    Ok(())
 }
 
 /// A summary must not take the place of what it is a summary of, through a link neither.
@@ -222,7 +247,7 @@ pub(super) fn tell_export(
                     (first_line, json!({"summary": &json}))
                 });
             }
-            write_summary(args.summary.as_deref(), &json)?;
+            write_summary(args, &json)?;
             Ok(exit)
         }
         Ended::Stopped { kept } => {
@@ -251,7 +276,7 @@ pub(super) fn tell_dry_run(
         fields.insert("exit_code".to_owned(), (Exit::Success as u8).into());
     }
     say(args, "plan", &text, || (text.clone(), fields.clone()));
-    write_summary(args.summary.as_deref(), &fields)?;
+    write_summary(args, &fields)?;
     Ok(Exit::Success)
 }
 
@@ -275,7 +300,7 @@ pub(super) fn tell_stopped(
     if let Some(fields) = fields.as_object_mut() {
         fields.insert("exit_code".to_owned(), (exit as u8).into());
     }
-    if let Err(error) = write_summary(args.summary.as_deref(), &fields) {
+    if let Err(error) = write_summary(args, &fields) {
         print_error(error.as_ref(), args.log_format, args.quiet);
     }
     exit
@@ -298,9 +323,13 @@ pub(super) fn say(
 }
 
 /// Writes the summary where it was asked for.
-pub(super) fn write_summary(path: Option<&Path>, json: &Value) -> Result<(), Failure> {
+pub(super) fn write_summary(args: &DisplayArgs, json: &Value) -> Result<(), Failure> {
     let text = format!("{json:#}\n");
-    match path {
+    if let (Some(mut pipe), Some(path)) = (args.summary_pipe.get(), &args.summary) {
+        let written = pipe.write_all(text.as_bytes());
+        return written.map_err(|error| summary_error(path, &error));
+    }
+    match args.summary.as_deref() {
         None => Ok(()),
         Some(path) if path.as_os_str() == "-" => print(&text),
         Some(path) => std::fs::write(path, text).map_err(|error| summary_error(path, &error)),

@@ -99,7 +99,7 @@ pub(super) fn run_verify(args: &VerifyArgs) -> Result<Exit, Failure> {
                             (last, json!({"summary": &json}))
                         });
                     }
-                    write_summary(display.summary.as_deref(), &json)?;
+                    write_summary(display, &json)?;
                     Ok(exit)
                 }
             },

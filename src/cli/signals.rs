@@ -1,30 +1,104 @@
-//! SIGINT and SIGTERM. Depends on `error`.
+//! SIGHUP, SIGINT and SIGTERM.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::error::Exit;
 
-/// SIGINT and SIGTERM: the first asks the run to stop, a second one leaves at once.
+/// How often it is looked whether a job that was interrupted has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Time for the last output of a run that was interrupted.
+const OUTPUT_TIME: Duration = Duration::from_secs(2);
+
+/// The signals that end a run: the first one requests the end, a second one exits at once.
 pub(super) struct Signals {
     pub(super) stop: watch::Receiver<bool>,
-    terminated: Arc<AtomicBool>,
-    /// Keeps the channel open: without handlers nobody else holds this end, and a closed channel would
+    /// The exit code of the first signal.
+    first: Arc<OnceLock<Exit>>,
+    /// Whether only output is left to write.
+    is_done: Arc<AtomicBool>,
+    /// Keeps the channel open: without handlers nothing else holds this end, and a closed channel would
     /// be read as a request to stop.
     _stopper: watch::Sender<bool>,
 }
 
+/// The handlers.
+struct Handlers {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    /// Nothing where the signal keeps what it does without a handler.
+    hangup: Option<tokio::signal::unix::Signal>,
+}
+
+impl Handlers {
+    fn install() -> std::io::Result<Self> {
+        let hangup = may_handle_hangup().then(|| signal(SignalKind::hangup()));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: hangup.transpose()?,
+        })
+    }
+
+    /// Waits for the next signal; gives the exit code that belongs to it.
+    async fn next(&mut self) -> Exit {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.terminate.recv() => Exit::Terminated,
+            _ = hangup => Exit::HungUp,
+        }
+    }
+}
+
+/// Returns when the job has ended and the process is still there some time later.
+async fn is_stuck(is_done: &AtomicBool) {
+    while !is_done.load(Ordering::Relaxed) {
+        tokio::time::sleep(LOOK).await;
+    }
+    tokio::time::sleep(OUTPUT_TIME).await;
+}
+
+/// Whether SIGHUP gets a handler. Where it is ignored, as under `nohup`, it stays ignored. Only Linux says without
+/// `unsafe` code what is ignored; elsewhere SIGHUP keeps its disposition: without `nohup` it ends the process, and the
+/// next run continues from the journal.
+fn may_handle_hangup() -> bool {
+    if !cfg!(target_os = "linux") {
+        return false;
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored_signals(&status).is_some_and(|ignored| {
+        let bit = Signal::HUP.as_raw() - 1;
+        ignored & (1 << bit) == 0
+    })
+}
+
+/// The mask of ignored signals in `/proc/<pid>/status`, where bit 0 is signal 1: see proc(5).
+fn ignored_signals(status: &str) -> Option<u64> {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
 impl Signals {
     pub(super) fn watch() -> Self {
-        use tokio::signal::unix::{SignalKind, signal};
         let (sender, stop) = watch::channel(false);
-        let terminated = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&terminated);
-        let stopper = sender.clone();
+        let first = Arc::new(OnceLock::new());
+        let (own, stopper) = (Arc::clone(&first), sender.clone());
+        let is_done = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&is_done);
         let (ready, is_ready) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -34,57 +108,68 @@ impl Signals {
             // goes on from the journal.
             let Ok(runtime) = runtime else { return };
             runtime.block_on(async {
-                let (Ok(mut interrupt), Ok(mut terminate)) = (
-                    signal(SignalKind::interrupt()),
-                    signal(SignalKind::terminate()),
-                ) else {
+                let Ok(mut handlers) = Handlers::install() else {
                     return;
                 };
-                // A file over the limit of its size is an error to be told, not a death: with a handler the
+                // A file over the limit of its size is an error to be reported, not a death: with a handler the
                 // write returns it.
                 let _too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()));
                 let _ = ready.send(());
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => flag.store(true, Ordering::Relaxed),
-                }
+                let exit = handlers.next().await;
+                let _ = own.set(exit);
                 let _ = sender.send(true);
                 let exit = tokio::select! {
-                    _ = interrupt.recv() => Exit::Interrupted,
-                    _ = terminate.recv() => Exit::Terminated,
+                    exit = handlers.next() => exit,
+                    () = is_stuck(&is_over) => exit,
                 };
-                leave_at_once(exit);
+                exit_at_once(exit);
             });
         });
         // Without handlers the other end is dropped, which ends this as well.
         let _ = is_ready.recv();
         Self {
             stop,
-            terminated,
+            first,
+            is_done,
             _stopper: stopper,
         }
     }
 
+    /// The job has ended, and only output is left to write. From now on one signal is enough to end a process whose
+    /// output nobody reads.
+    pub(super) fn job_is_done(&self) {
+        self.is_done.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn exit(&self) -> Exit {
-        if self.terminated.load(Ordering::Relaxed) {
-            Exit::Terminated
-        } else {
-            Exit::Interrupted
-        }
+        self.first.get().copied().unwrap_or(Exit::Interrupted)
     }
 
     /// Waits for the first signal.
     pub(super) fn wait(&self) {
         while !*self.stop.borrow() {
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(LOOK);
         }
     }
 }
 
 #[expect(
     clippy::exit,
-    reason = "the person has asked twice; what was synced is safe"
+    reason = "the user has requested it twice; what was synced is safe"
 )]
-fn leave_at_once(exit: Exit) {
+fn exit_at_once(exit: Exit) {
     std::process::exit(i32::from(exit as u8));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_hexadecimal() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n";
+        assert_eq!(ignored_signals(status), Some(0x1001));
+        assert_eq!(ignored_signals("SigIgn:\tx"), None);
+        assert_eq!(ignored_signals(""), None);
+    }
 }

@@ -10,6 +10,7 @@ use arrow::array::RecordBatch;
 use super::ExportError;
 use super::arrival::{Arrival, Arrived, Feed};
 use super::bundle::{self, Bundler, NobodyListens};
+use super::recent::Unreadable;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::failures::{missing, unusable, write_line};
 use crate::flatten::Flattener;
@@ -222,6 +223,9 @@ impl Build {
             };
             if let Some(response) = response {
                 let document = response.document(&mut self.parser);
+                if document.as_ref().is_err_and(Unreadable::is_memory) {
+                    return Err(ExportError::NoMemory { task_id });
+                }
                 let root = document.as_ref().map(Document::root);
                 let note = unusable(&task_id, root.map_err(ToString::to_string));
                 match (document, note) {

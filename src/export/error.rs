@@ -9,6 +9,7 @@ use crate::error::{Exit, Explain};
 use crate::fetch::FetchError;
 use crate::ids::IdsError;
 use crate::journal::JournalError;
+use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 use crate::output::OutputError;
 
 /// Why an export ended without being published.
@@ -36,6 +37,20 @@ pub enum ExportError {
         name: String,
         /// Why.
         cause: String,
+    },
+    /// The system refused the memory that a task takes.
+    #[error("could not parse task `{task_id}`: {NO_MEMORY}")]
+    NoMemory {
+        /// The task.
+        task_id: String,
+    },
+    /// The system refused the memory that a line takes.
+    #[error("could not read line {line} of `{name}`: {NO_MEMORY}")]
+    LineMemory {
+        /// The source, as given.
+        name: String,
+        /// Its number.
+        line: u64,
     },
     /// The sources hold no task.
     #[error("could not find any task in the sources")]
@@ -97,6 +112,7 @@ impl Explain for ExportError {
             Self::Source { .. } | Self::NoTasks => Some(
                 "give the directory of an export, or a file with one task a line (.jsonl, .gz, .zst)".into(),
             ),
+            Self::NoMemory { .. } | Self::LineMemory { .. } => Some(NO_MEMORY_HINT.into()),
             Self::Fetched { .. } => Some(
                 "choose another directory with --out, or flatten that export itself".into(),
             ),
@@ -118,7 +134,11 @@ impl Explain for ExportError {
             Self::Source { .. } | Self::NoTasks | Self::Fetched { .. } | Self::OpenFiles { .. } => {
                 Exit::Usage
             }
-            Self::Thread(_) | Self::Runtime(_) | Self::Tables(_) => Exit::Failure,
+            Self::Thread(_)
+            | Self::Runtime(_)
+            | Self::Tables(_)
+            | Self::NoMemory { .. }
+            | Self::LineMemory { .. } => Exit::Failure,
         }
     }
 }

@@ -1,14 +1,13 @@
 //! Raw responses from elsewhere into a journal of one's own: from the journals of other exports, and
 //! from files of JSON lines, plain or compressed. Depends on `ids`, `journal` and `response`.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::borrow::Cow;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::thread;
 
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
 
 use super::ExportError;
 use super::arrival::{Arrival, Feed, feed};
@@ -16,30 +15,22 @@ use super::build::{Fed, join, spawn};
 use super::bundle::{self, Bundler};
 use super::found::Found;
 use super::recent::Response;
+use super::source::open;
 use super::store::now;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::ids::{IdList, read_published};
 use crate::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
 use crate::journal::{Journal, JournalReader, Location, break_if};
 use crate::json::Parser;
+use crate::memory::{self, read_line};
 use crate::output::{IDS, Lock, STATE_DIRECTORY};
-use crate::response::{KEPT_BYTES, check};
-
-/// Standard input.
-const STDIN: &str = "-";
+use crate::response::{KEPT_BYTES, Unfit, check};
 
 /// Bytes of a line: a whole task, and no column of a batch holds more text.
 const MAX_LINE_BYTES: u64 = 1 << 30;
 
-/// Bytes that are read from a file at once.
-const READ_BYTES: usize = 1 << 20;
-
 /// Lines that are told one by one when they are no task.
 const TOLD_LINES: u64 = 10;
-
-/// First bytes of compressed files.
-const GZIP: [u8; 2] = [0x1F, 0x8B];
-const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
 /// Is this source an export?
 pub(super) fn is_export(source: &Path) -> bool {
@@ -229,6 +220,27 @@ fn append_all(
     Ok((journal, locations))
 }
 
+/// Why a line gives no task.
+enum BadLine {
+    NoMemory,
+    Unusable(String),
+}
+
+impl From<Unfit> for BadLine {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::NoMemory => Self::NoMemory,
+            unfit => Self::Unusable(unfit.to_string()),
+        }
+    }
+}
+
+impl From<String> for BadLine {
+    fn from(cause: String) -> Self {
+        Self::Unusable(cause)
+    }
+}
+
 /// The reading thread.
 struct Reading<'e> {
     appends: Bundler<Append>,
@@ -330,25 +342,35 @@ impl Reading<'_> {
             name: name.clone(),
             cause: error.to_string(),
         };
-        let mut reader = open(source).map_err(failed)?;
+        let mut reader = match open(source, &is_over) {
+            Err(_) if is_over() => return Ok(()),
+            opened => opened.map_err(failed)?,
+        };
         let mut line = Vec::new();
         for number in 1_u64.. {
-            line.clear();
             if line.capacity() > KEPT_BYTES {
                 line = Vec::new();
                 self.parser = Parser::default();
             }
-            let read = reader
-                .by_ref()
-                .take(MAX_LINE_BYTES + 1)
-                .read_until(b'\n', &mut line)
-                .map_err(failed)?;
+            let no_memory = || ExportError::LineMemory {
+                name: name.clone(),
+                line: number,
+            };
+            let read = read_line(&mut *reader, MAX_LINE_BYTES, &mut line);
+            let read = match read {
+                Err(_) if is_over() => break,
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => return Err(no_memory()),
+                read => read.map_err(failed)?,
+            };
             if read == 0 || is_over() || self.has_stopped {
                 break;
             }
             let is_too_long = read as u64 > MAX_LINE_BYTES;
             if is_too_long {
-                reader.skip_until(b'\n').map_err(failed)?;
+                match reader.skip_until(b'\n') {
+                    Err(_) if is_over() => break,
+                    skipped => skipped.map_err(failed)?,
+                };
                 line.clear();
             }
             let text = match number {
@@ -360,11 +382,14 @@ impl Reading<'_> {
                 continue;
             }
             let done = if is_too_long {
-                Err("it is over 1 GiB long".to_owned())
+                Err(BadLine::from("it is over 1 GiB long".to_owned()))
             } else {
                 self.task(text)
             };
-            if let Err(cause) = done {
+            if matches!(done, Err(BadLine::NoMemory)) {
+                return Err(no_memory());
+            }
+            if let Err(BadLine::Unusable(cause)) = done {
                 self.unreadable += 1;
                 if self.unreadable <= TOLD_LINES {
                     let text = format!("`{name}`, line {number}: {cause}; it is left out");
@@ -376,9 +401,8 @@ impl Reading<'_> {
     }
 
     /// Appends one task.
-    fn task(&mut self, body: &[u8]) -> Result<(), String> {
-        let checked = check(body, None, self.keep_secrets, &mut self.parser)
-            .map_err(|unfit| unfit.to_string())?;
+    fn task(&mut self, body: &[u8]) -> Result<(), BadLine> {
+        let checked = check(body, None, self.keep_secrets, &mut self.parser)?;
         let task_id = checked.task_id.unwrap_or_default();
         if let Some(note) = checked.note {
             self.events
@@ -386,7 +410,14 @@ impl Reading<'_> {
         }
         let is_known = self.found.ids.position(&task_id).is_some();
         self.duplicates += u64::from(is_known);
-        let body = Bytes::from(checked.body.into_owned());
+        let body = match checked.body {
+            Cow::Owned(text) => Bytes::from(text),
+            Cow::Borrowed(text) => {
+                let mut copy = memory::buffer(text.len()).map_err(|_| BadLine::NoMemory)?;
+                copy.extend_from_slice(text.as_bytes());
+                Bytes::from(copy)
+            }
+        };
         let append = Append::Task {
             task_id: task_id.clone(),
             body: body.clone(),
@@ -406,30 +437,4 @@ impl Reading<'_> {
         }
         Ok(())
     }
-}
-
-/// Opens a file of lines, decompressed if it is compressed, whatever its name.
-fn open(source: &Path) -> io::Result<Box<dyn BufRead>> {
-    let file: Box<dyn Read> = if source.as_os_str() == STDIN {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(source)?)
-    };
-    let mut start = Vec::new();
-    let mut file = file;
-    file.by_ref()
-        .take(ZSTD.len() as u64)
-        .read_to_end(&mut start)?;
-    let whole = io::Cursor::new(start.clone()).chain(file);
-    Ok(if start.starts_with(&GZIP) {
-        Box::new(BufReader::with_capacity(
-            READ_BYTES,
-            MultiGzDecoder::new(whole),
-        ))
-    } else if start.starts_with(&ZSTD) {
-        let decoder = zstd::stream::read::Decoder::new(whole)?;
-        Box::new(BufReader::with_capacity(READ_BYTES, decoder))
-    } else {
-        Box::new(BufReader::with_capacity(READ_BYTES, whole))
-    })
 }

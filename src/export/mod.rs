@@ -29,6 +29,7 @@ mod publish;
 mod recent;
 mod resources;
 mod resume;
+mod source;
 mod store;
 
 use std::path::PathBuf;

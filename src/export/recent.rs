@@ -1,11 +1,13 @@
 //! Responses that were just stored, so that the tables need not read them back. Depends on `json`.
 
 use std::collections::HashMap;
+use std::str::Utf8Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use thiserror::Error;
 
-use crate::json::{Document, JsonError, Nodes, Parser};
+use crate::json::{Document, JsonError, JsonErrorKind, Nodes, Parser};
 
 /// Bytes of memory that all of them may take. Past that they are read from the journal when their turn comes:
 /// those behind a slow response, mostly.
@@ -19,7 +21,20 @@ pub(super) struct Response {
 }
 
 /// Why a response that was kept cannot be read.
-pub(super) type Unreadable = Box<dyn std::error::Error + Send + Sync>;
+#[derive(Debug, Error)]
+pub(super) enum Unreadable {
+    #[error(transparent)]
+    NotUtf8(#[from] Utf8Error),
+    #[error(transparent)]
+    Json(#[from] JsonError),
+}
+
+impl Unreadable {
+    /// Whether only memory is missing.
+    pub(super) fn is_memory(&self) -> bool {
+        matches!(self, Self::Json(error) if error.kind == JsonErrorKind::Memory)
+    }
+}
 
 impl Response {
     /// Bytes of memory that it takes.
@@ -36,9 +51,7 @@ impl Response {
         let nodes = self.nodes.as_ref();
         match nodes.and_then(|nodes| Document::of(text, nodes)) {
             Some(document) => Ok(document),
-            None => parser
-                .parse(text)
-                .map_err(|error: JsonError| Unreadable::from(error)),
+            None => Ok(parser.parse(text)?),
         }
     }
 }

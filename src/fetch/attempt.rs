@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
+use super::budget::Share;
 use super::client::Failure;
 use super::pace::Answer;
 use super::retry::{FailureKind, Trouble, Verdict, decide, speaks_for_all};
 use crate::event::Asked;
 
 /// What came of all attempts.
-pub(super) enum Got<T> {
-    /// The answer, and when the request was sent that it belongs to.
-    Answer(T, Duration),
+pub(super) enum Got<'b, T> {
+    /// The answer, when the request was sent that it belongs to, and its share of memory.
+    Answer(T, Duration, Share<'b>),
     /// There is none.
     Nothing(Failure, FailureKind),
 }

@@ -9,7 +9,9 @@ use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, LOCATION, 
 use reqwest::{Response, StatusCode, Url};
 use secrecy::ExposeSecret as _;
 
+use super::budget::Share;
 use super::connections::{Connections, MAX_REDIRECTS, Pool, cause, last_cause};
+use super::decoders::STEP_BYTES;
 use super::encoding::{Body, DecodeError};
 use super::headers::quotas;
 use super::list::{PageRequest, encode};
@@ -20,8 +22,8 @@ use super::tunnel::diagnose;
 use super::words::{self, MAX_ERROR_BODY};
 use super::{FetchError, FetchOptions};
 
-/// Bytes that are set aside for a body at first.
-const FIRST_CAPACITY: usize = 1 << 20;
+/// Bytes of a page of several tasks. A larger one is requested again in smaller parts.
+const MAX_PAGE_BYTES: u64 = 32 << 20;
 
 /// The status of a proxy that wants a name and a password.
 const PROXY_AUTHENTICATION: u16 = 407;
@@ -96,17 +98,36 @@ impl TaskClient {
     }
 
     /// Asks for one task.
-    pub(super) async fn task(&self, task_id: &str) -> Result<Bytes, Failure> {
-        self.get("/v2/task", &format!("task_id={}", encode(task_id)))
-            .await
+    pub(super) async fn task(
+        &self,
+        task_id: &str,
+        share: &mut Share<'_>,
+    ) -> Result<Bytes, Failure> {
+        let query = format!("task_id={}", encode(task_id));
+        self.get("/v2/task", &query, self.max_body, share).await
     }
 
     /// Asks for a page of a list.
-    pub(super) async fn page(&self, request: &PageRequest) -> Result<Bytes, Failure> {
-        self.get(request.path(), &request.query()).await
+    pub(super) async fn page(
+        &self,
+        request: &PageRequest,
+        share: &mut Share<'_>,
+    ) -> Result<Bytes, Failure> {
+        let max_body = match request.limit {
+            1 => self.max_body,
+            _ => self.max_body.min(MAX_PAGE_BYTES),
+        };
+        self.get(request.path(), &request.query(), max_body, share)
+            .await
     }
 
-    async fn get(&self, path: &str, query: &str) -> Result<Bytes, Failure> {
+    async fn get(
+        &self,
+        path: &str,
+        query: &str,
+        max_body: u64,
+        share: &mut Share<'_>,
+    ) -> Result<Bytes, Failure> {
         let url = endpoint(&self.url, path, &format!("{query}{}", self.query));
         let pool = self.connections.pool();
         let response = match pool.client.get(url).send().await {
@@ -115,7 +136,7 @@ impl TaskClient {
         };
         self.listen(response.headers());
         let answer = if response.status() == StatusCode::OK {
-            self.body(&pool, response).await
+            self.body(&pool, response, max_body, share).await
         } else {
             Err(self.refusal(response).await)
         };
@@ -151,20 +172,22 @@ impl TaskClient {
         std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn body(&self, pool: &Pool, mut response: Response) -> Result<Bytes, Failure> {
+    async fn body(
+        &self,
+        pool: &Pool,
+        mut response: Response,
+        max_body: u64,
+        share: &mut Share<'_>,
+    ) -> Result<Bytes, Failure> {
         let status = Some(response.status().as_u16());
+        let failed = |error, bytes| self.undecodable(error, status, bytes, max_body);
         let expected = response.content_length().unwrap_or_default();
         // A body has memory of its own: a piece of the connection's buffer would keep all of that from being used
         // again. Memory is set aside for what has come, not for what a header promises.
-        let first = usize::try_from(expected).unwrap_or(FIRST_CAPACITY);
-        let mut body = Body::new(
-            &encoding(response.headers()),
-            self.max_body,
-            first.min(FIRST_CAPACITY),
-        )
-        .map_err(|error| self.undecodable(error, status, 0))?;
-        if body.is_identity() && expected > self.max_body {
-            return Err(self.too_large(status, 0));
+        let mut body =
+            Body::new(&encoding(response.headers()), max_body).map_err(|error| failed(error, 0))?;
+        if body.is_identity() && expected > max_body {
+            return Err(failed(DecodeError::TooLarge, 0));
         }
         loop {
             let received = body.len() as u64;
@@ -173,19 +196,43 @@ impl TaskClient {
                 Ok(None) => break,
                 Err(error) => return Err(self.transport(pool, &error, status, received).await),
             };
-            body.push(&chunk)
-                .map_err(|error| self.undecodable(error, status, received))?;
+            let mut rest = &chunk[..];
+            loop {
+                share.grow_to(body.size_after_step() as u64).await;
+                let step = body.step(rest).map_err(|error| failed(error, received))?;
+                rest = rest.get(step.used..).unwrap_or_default();
+                if rest.is_empty() && !step.has_more {
+                    break;
+                }
+            }
         }
-        let (body, done) = body.finish();
-        match done {
-            Ok(()) => Ok(Bytes::from(body)),
-            Err(error) => Err(self.undecodable(error, status, body.len() as u64)),
+        let (mut body, done) = body.finish();
+        if let Err(error) = done {
+            return Err(failed(error, body.len() as u64));
         }
+        if body.capacity() - body.len() > STEP_BYTES {
+            // Half of the memory may have been for what did not come.
+            body.shrink_to_fit();
+        }
+        Ok(Bytes::from(body))
     }
 
-    fn undecodable(&self, error: DecodeError, status: Option<u16>, bytes: u64) -> Failure {
+    fn undecodable(
+        &self,
+        error: DecodeError,
+        status: Option<u16>,
+        bytes: u64,
+        max_body: u64,
+    ) -> Failure {
         let (trouble, what) = match error {
-            DecodeError::TooLarge => return self.too_large(status, bytes),
+            DecodeError::TooLarge => (
+                Trouble::TooLarge,
+                format!("the body is over {max_body} bytes"),
+            ),
+            DecodeError::NoMemory => (
+                Trouble::NoMemory,
+                "the system refused more than it has so far".to_owned(),
+            ),
             DecodeError::Broken(error) => (
                 Trouble::Network,
                 format!("could not decompress the body: {error}"),
@@ -199,18 +246,6 @@ impl TaskClient {
             trouble,
             status,
             message: words::printable(&what, self.secret.expose_secret()),
-            retry_after: None,
-            bytes,
-            body: None,
-        }
-    }
-
-    fn too_large(&self, status: Option<u16>, bytes: u64) -> Failure {
-        let message = format!("the body is over {} bytes", self.max_body);
-        Failure {
-            trouble: Trouble::TooLarge,
-            status,
-            message,
             retry_after: None,
             bytes,
             body: None,
@@ -338,7 +373,7 @@ fn encoding(headers: &HeaderMap) -> String {
 
 /// The beginning of an error's body, as far as it can be read.
 async fn error_body(response: &mut Response) -> Vec<u8> {
-    let Ok(mut body) = Body::new(&encoding(response.headers()), MAX_ERROR_BODY as u64, 0) else {
+    let Ok(mut body) = Body::new(&encoding(response.headers()), MAX_ERROR_BODY as u64) else {
         return Vec::new();
     };
     while body.len() < MAX_ERROR_BODY

@@ -5,7 +5,9 @@
 //! the host name has a new address by now.
 
 use std::error::Error;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +37,15 @@ const MAX_HEADERS: usize = 1_000;
 /// Bytes of a response's headers over HTTP/2 that are read, as much as over HTTP/1.1.
 const MAX_HEADER_BYTES: u32 = 400 * 1024;
 
+/// Bytes that wait on an HTTP/2 connection, of all its responses together, until they are read.
+const WAITING_BYTES: u32 = 32 << 20;
+
+/// The same of one response, at least: what HTTP/2 begins with.
+const MIN_WINDOW: u32 = 64 << 10;
+
+/// And at most: enough for 20 MB per second at 100 ms of latency.
+const MAX_WINDOW: u32 = 2 << 20;
+
 /// Redirects that are followed, within the origin.
 pub(super) const MAX_REDIRECTS: usize = 5;
 
@@ -61,6 +72,38 @@ struct Recipe {
     proxy: Option<Proxy>,
 }
 
+/// Bytes of a file of certificates. The bundle of a whole system has some 200 kB.
+const MAX_CA_BYTES: u64 = 16 << 20;
+
+/// Certificates as PEM, and the file that they are from.
+#[derive(Debug, Clone)]
+pub struct CaFile {
+    path: PathBuf,
+    pem: Vec<u8>,
+}
+
+impl CaFile {
+    /// Reads a file, which may be a pipe.
+    pub fn read(path: &Path) -> Result<Self, FetchError> {
+        let read = File::open(path).and_then(|file| {
+            let mut pem = Vec::new();
+            file.take(MAX_CA_BYTES + 1).read_to_end(&mut pem)?;
+            if pem.len() as u64 > MAX_CA_BYTES {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            Ok(pem)
+        });
+        let path = path.to_owned();
+        match read {
+            Ok(pem) => Ok(Self { path, pem }),
+            Err(error) => Err(FetchError::CaFile {
+                path,
+                cause: error.to_string(),
+            }),
+        }
+    }
+}
+
 /// The pool of connections to one server.
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -70,6 +113,10 @@ pub(super) struct Connections {
 
 impl Recipe {
     fn client(&self, is_http1: bool) -> Result<Client, reqwest::Error> {
+        let streams = u32::try_from(self.concurrency.max(1)).unwrap_or(u32::MAX);
+        let window = (WAITING_BYTES / streams).clamp(MIN_WINDOW, MAX_WINDOW);
+        // With room for all, responses that wait for memory keep no other from coming.
+        let all_windows = window.saturating_mul(streams).min(i32::MAX.unsigned_abs());
         let ping = (self.read_timeout / PING_PARTS).clamp(MIN_PING, MAX_PING);
         let mut builder = Client::builder()
             .user_agent(concat!("scale-export/", env!("CARGO_PKG_VERSION")))
@@ -80,6 +127,8 @@ impl Recipe {
             .pool_max_idle_per_host(self.concurrency)
             .http1_max_headers(MAX_HEADERS)
             .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .http2_initial_stream_window_size(window)
+            .http2_initial_connection_window_size(all_windows)
             .http2_keep_alive_interval(ping)
             .http2_keep_alive_timeout(ping)
             .http2_keep_alive_while_idle(true)
@@ -133,8 +182,8 @@ impl Connections {
         let client = recipe.client(false).map_err(|error| {
             match (cause::<rustls::Error>(&error), &options.ca_file) {
                 (Some(_), None) => FetchError::NoCertificates,
-                (Some(cause), Some(path)) => FetchError::CaFile {
-                    path: path.clone(),
+                (Some(cause), Some(file)) => FetchError::CaFile {
+                    path: file.path.clone(),
                     cause: cause.to_string(),
                 },
                 (None, _) => FetchError::Client(last_cause(&error)),
@@ -224,16 +273,15 @@ fn headers(options: &FetchOptions) -> Result<HeaderMap, FetchError> {
 }
 
 fn certificates(options: &FetchOptions) -> Result<Vec<Certificate>, FetchError> {
-    let Some(path) = &options.ca_file else {
+    let Some(CaFile { path, pem }) = &options.ca_file else {
         return Ok(Vec::new());
     };
     let failed = |cause: String| FetchError::CaFile {
         path: path.clone(),
         cause,
     };
-    let pem = fs::read(path).map_err(|error| failed(error.to_string()))?;
     let certificates =
-        Certificate::from_pem_bundle(&pem).map_err(|error| failed(last_cause(&error)))?;
+        Certificate::from_pem_bundle(pem).map_err(|error| failed(last_cause(&error)))?;
     if certificates.is_empty() {
         return Err(failed("there is no certificate in it".into()));
     }

@@ -1,203 +1,149 @@
 //! Bodies as they were before they were compressed for the way: gzip, Brotli, Zstandard, and none. Whatever a body
-//! says of itself, it gets no larger than it may. Pure. Depends on nothing.
+//! says of itself, it gets no larger than it may. Pure.
 
-use std::io::{self, Write};
+use std::io;
 
-use flate2::write::MultiGzDecoder;
-use zstd::stream::raw::{DParameter, Decoder as ZstdContext, InBuffer, Operation as _, OutBuffer};
+use super::decoders::{Decoder, STEP_BYTES, Step};
 
 /// What requests say that they read.
 pub(super) const ACCEPTED: &str = "gzip, br, zstd";
-
-/// Bytes that a decoder gives at a time.
-const PIECE: usize = 16 * 1024;
-
-/// The largest window of Zstandard over HTTP is 8 MiB, says RFC 9659.
-const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Why a body cannot be decoded.
 #[derive(Debug)]
 pub(super) enum DecodeError {
     /// It is larger than it may be.
     TooLarge,
+    /// The system refused the memory for it.
+    NoMemory,
     /// It is not what its encoding says.
     Broken(io::Error),
     /// Nothing here knows its encoding.
     Unknown(String),
 }
 
-/// A body that grows, within a limit.
-#[derive(Debug)]
-struct Bounded {
-    bytes: Vec<u8>,
-    limit: u64,
-    is_over: bool,
-}
-
-impl Write for Bounded {
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        let left = self.limit.saturating_sub(self.bytes.len() as u64);
-        let left = usize::try_from(left).unwrap_or(usize::MAX);
-        if left == 0 && !piece.is_empty() {
-            self.is_over = true;
-            return Err(io::Error::other("the body is too large"));
-        }
-        let fits = piece.get(..left).unwrap_or(piece);
-        self.bytes.extend_from_slice(fits);
-        Ok(fits.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Zstandard frames, one behind the other.
-struct Zstd {
-    context: ZstdContext<'static>,
-    body: Bounded,
-    /// Whether the last frame has ended.
-    is_whole: bool,
-}
-
-impl Zstd {
-    fn new(body: Bounded) -> io::Result<Self> {
-        let mut context = ZstdContext::new()?;
-        context.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
-        Ok(Self {
-            context,
-            body,
-            is_whole: true,
-        })
-    }
-
-    fn push(&mut self, piece: &[u8]) -> io::Result<()> {
-        let mut input = InBuffer::around(piece);
-        let mut decoded = [0; PIECE];
-        loop {
-            let mut output = OutBuffer::around(&mut decoded[..]);
-            // Zero: a frame is complete, and all of it has been given.
-            let hint = self.context.run(&mut input, &mut output)?;
-            let is_full = output.pos() == PIECE;
-            self.body.write_all(output.as_slice())?;
-            self.is_whole = hint == 0;
-            // Once more without input would begin another frame.
-            if input.pos() == piece.len() && (self.is_whole || !is_full) {
-                return Ok(());
-            }
+impl From<io::Error> for DecodeError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::OutOfMemory {
+            Self::NoMemory
+        } else {
+            Self::Broken(error)
         }
     }
-}
-
-enum Decoder {
-    Identity(Bounded),
-    Gzip(MultiGzDecoder<Bounded>),
-    Brotli(Box<brotli_decompressor::DecompressorWriter<Bounded>>),
-    Zstd(Zstd),
 }
 
 /// A body on its way in.
 pub(super) struct Body {
     decoder: Decoder,
+    bytes: Vec<u8>,
+    limit: usize,
     /// Whether anything has come: an empty body is empty in every encoding.
     has_begun: bool,
 }
 
 impl Body {
-    /// Begins a body with an encoding as the header has it; `capacity` is set aside for one that is not compressed.
-    pub(super) fn new(encoding: &str, limit: u64, capacity: usize) -> Result<Self, DecodeError> {
-        let body = |capacity| Bounded {
-            bytes: Vec::with_capacity(capacity),
-            limit,
-            is_over: false,
-        };
+    /// Begins a body with an encoding as the header has it.
+    pub(super) fn new(encoding: &str, limit: u64) -> Result<Self, DecodeError> {
         let encoding = encoding.trim().to_ascii_lowercase();
         let decoder = match encoding.as_str() {
-            "" | "identity" => Decoder::Identity(body(capacity)),
-            "gzip" | "x-gzip" => Decoder::Gzip(MultiGzDecoder::new(body(0))),
-            "br" => {
-                let decoder = brotli_decompressor::DecompressorWriter::new(body(0), PIECE);
-                Decoder::Brotli(Box::new(decoder))
-            }
-            "zstd" => Decoder::Zstd(Zstd::new(body(0)).map_err(DecodeError::Broken)?),
+            "" | "identity" => Decoder::Identity,
+            "gzip" | "x-gzip" => Decoder::gzip(),
+            "br" => Decoder::brotli(),
+            "zstd" => Decoder::zstd()?,
             _ => return Err(DecodeError::Unknown(encoding)),
         };
         Ok(Self {
             decoder,
+            bytes: Vec::new(),
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
             has_begun: false,
         })
     }
 
     /// Whether its length on the way is its length.
     pub(super) fn is_identity(&self) -> bool {
-        matches!(self.decoder, Decoder::Identity(_))
-    }
-
-    fn bounded(&self) -> &Bounded {
-        match &self.decoder {
-            Decoder::Identity(body) => body,
-            Decoder::Gzip(decoder) => decoder.get_ref(),
-            Decoder::Brotli(decoder) => decoder.get_ref(),
-            Decoder::Zstd(decoder) => &decoder.body,
-        }
-    }
-
-    fn bounded_mut(&mut self) -> &mut Bounded {
-        match &mut self.decoder {
-            Decoder::Identity(body) => body,
-            Decoder::Gzip(decoder) => decoder.get_mut(),
-            Decoder::Brotli(decoder) => decoder.get_mut(),
-            Decoder::Zstd(decoder) => &mut decoder.body,
-        }
+        matches!(self.decoder, Decoder::Identity)
     }
 
     /// Decoded bytes so far.
     pub(super) fn len(&self) -> usize {
-        self.bounded().bytes.len()
+        self.bytes.len()
     }
 
-    /// Takes what has come.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), DecodeError> {
-        self.has_begun |= !piece.is_empty();
-        let done = match &mut self.decoder {
-            Decoder::Identity(body) => body.write_all(piece),
-            Decoder::Gzip(decoder) => decoder.write_all(piece),
-            Decoder::Brotli(decoder) => decoder.write_all(piece),
-            Decoder::Zstd(decoder) => decoder.push(piece),
-        };
-        self.checked(done)
+    /// Bytes of memory that it holds after the next step, at most.
+    pub(super) fn size_after_step(&self) -> usize {
+        capacity_for(&self.bytes, STEP_BYTES, self.limit) + self.decoder.size()
+    }
+
+    /// Takes a part of what has come.
+    pub(super) fn step(&mut self, input: &[u8]) -> Result<Step, DecodeError> {
+        self.has_begun |= !input.is_empty();
+        let Self {
+            decoder,
+            bytes,
+            limit,
+            ..
+        } = self;
+        decoder.step(input, |decoded| append(bytes, decoded, *limit))
+    }
+
+    /// Takes all of what has come.
+    pub(super) fn push(&mut self, mut input: &[u8]) -> Result<(), DecodeError> {
+        loop {
+            let step = self.step(input)?;
+            input = input.get(step.used..).unwrap_or_default();
+            if input.is_empty() && !step.has_more {
+                return Ok(());
+            }
+        }
     }
 
     /// Nothing more comes: what was decoded, and whether it is whole.
     pub(super) fn finish(mut self) -> (Vec<u8>, Result<(), DecodeError>) {
-        let done = match &mut self.decoder {
-            _ if !self.has_begun => Ok(()),
-            Decoder::Identity(_) => Ok(()),
-            Decoder::Gzip(decoder) => decoder.try_finish(),
-            Decoder::Brotli(decoder) => decoder.close(),
-            Decoder::Zstd(decoder) if decoder.is_whole => Ok(()),
-            Decoder::Zstd(_) => Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the frame is not complete",
-            )),
+        let Self {
+            decoder,
+            bytes,
+            limit,
+            has_begun,
+        } = &mut self;
+        let done = if *has_begun {
+            decoder.finish(|decoded| append(bytes, decoded, *limit))
+        } else {
+            Ok(())
         };
-        let done = self.checked(done);
-        (std::mem::take(&mut self.bounded_mut().bytes), done)
+        (self.bytes, done)
     }
+}
 
-    fn checked(&self, done: io::Result<()>) -> Result<(), DecodeError> {
-        done.map_err(|error| {
-            if self.bounded().is_over {
-                DecodeError::TooLarge
-            } else {
-                DecodeError::Broken(error)
-            }
-        })
+/// Room for more bytes: twice as much as before where there is none, within the limit.
+fn capacity_for(bytes: &Vec<u8>, more: usize, limit: usize) -> usize {
+    let needed = bytes.len().saturating_add(more);
+    if needed <= bytes.capacity() {
+        return bytes.capacity();
     }
+    let doubled = bytes.capacity().saturating_mul(2);
+    needed.max(doubled).min(limit)
+}
+
+/// Appends as much as the limit lets; more is an error.
+fn append(bytes: &mut Vec<u8>, decoded: &[u8], limit: usize) -> Result<(), DecodeError> {
+    let left = limit.saturating_sub(bytes.len());
+    let fits = decoded.get(..left).unwrap_or(decoded);
+    if bytes.capacity() - bytes.len() < fits.len() {
+        let more = capacity_for(bytes, fits.len(), limit) - bytes.len();
+        let reserved = bytes.try_reserve_exact(more);
+        reserved.map_err(|_| DecodeError::NoMemory)?;
+    }
+    bytes.extend_from_slice(fits);
+    if fits.len() < decoded.len() {
+        return Err(DecodeError::TooLarge);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -222,7 +168,7 @@ mod tests {
     }
 
     fn decode(encoding: &str, pieces: &[&[u8]], limit: u64) -> Result<Vec<u8>, DecodeError> {
-        let mut body = Body::new(encoding, limit, 0)?;
+        let mut body = Body::new(encoding, limit)?;
         for piece in pieces {
             body.push(piece)?;
         }
@@ -292,7 +238,7 @@ mod tests {
             ("br", brotli(&large)),
             ("zstd", zstd(&large)),
         ] {
-            let mut body = Body::new(encoding, LIMIT, 0).unwrap();
+            let mut body = Body::new(encoding, LIMIT).unwrap();
             let pushed = body.push(&bytes);
             let (decoded, done) = body.finish();
             assert!(
@@ -303,6 +249,43 @@ mod tests {
             let exact = decode(encoding, &[&bytes], large.len() as u64);
             assert_eq!(exact.unwrap().len(), large.len(), "{encoding}");
         }
+    }
+
+    #[test]
+    fn steps_are_small_and_memory_is_known_before_each() {
+        let large = vec![b'['; 20 << 20];
+        for (encoding, bytes) in [
+            ("", large.clone()),
+            ("gzip", gzip(&large)),
+            ("br", brotli(&large)),
+            ("zstd", zstd(&large)),
+        ] {
+            let mut body = Body::new(encoding, 64 << 20).unwrap();
+            let mut input = &bytes[..];
+            loop {
+                let (before, size) = (body.len(), body.size_after_step());
+                let step = body.step(input).unwrap();
+                input = &input[step.used..];
+                assert!(body.len() - before <= STEP_BYTES, "{encoding}");
+                assert!(body.bytes.capacity() <= size, "{encoding}");
+                if input.is_empty() && !step.has_more {
+                    break;
+                }
+            }
+            assert!(
+                body.bytes.capacity() <= 2 * large.len() + STEP_BYTES,
+                "{encoding}"
+            );
+            assert!(body.finish().0 == large, "{encoding}");
+        }
+    }
+
+    #[test]
+    fn large_windows_of_brotli_are_not_of_http() {
+        // RFC 7932 ends at 24 bits; 0x11 and 30 bits begin the extension, which would take 1 GiB.
+        let mut body = Body::new("br", LIMIT).unwrap();
+        let pushed = body.push(&[0x11, 0x1e, 0x03, 0x03]);
+        assert!(matches!(pushed, Err(DecodeError::Broken(_))), "{pushed:?}");
     }
 
     proptest! {

@@ -14,6 +14,7 @@ use futures::stream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::attempt::{Got, Trials, answer_of, most_timeouts};
+use super::budget::{Budget, Share, Size};
 use super::client::{Failure, TaskClient};
 use super::gate::{Gate, Pass};
 use super::health::Health;
@@ -24,6 +25,7 @@ use super::{
     Fetched, Outcome,
 };
 use crate::event::{Asked, Event, Events};
+use crate::json::{Nodes, parse_bytes_at_most};
 
 /// Larger bodies are checked on another thread, so that the others do not wait.
 const CHECKED_INLINE_BYTES: usize = 1 << 20;
@@ -32,6 +34,7 @@ pub(super) struct Engine<'e> {
     pub(super) options: &'e FetchOptions,
     pub(super) client: &'e TaskClient,
     pub(super) gate: Gate,
+    pub(super) budget: Budget,
     pub(super) check: Arc<dyn CheckBody>,
     pub(super) events: &'e Events,
     pub(super) counters: Counters,
@@ -101,6 +104,13 @@ pub(super) async fn until_stopped<T>(
     }
 }
 
+fn size_of_asked(asked: &Asked) -> Size {
+    match asked {
+        Asked::Task(_) => Size::Task,
+        Asked::Page(_) | Asked::LargePage(_) => Size::Page,
+    }
+}
+
 impl Drop for Engine<'_> {
     /// However it ends, what was learned is of use.
     fn drop(&mut self) {
@@ -128,6 +138,7 @@ impl<'e> Engine<'e> {
                 options.concurrency,
                 events.clone(),
             ),
+            budget: Budget::default(),
             check,
             events,
             counters: Counters::default(),
@@ -153,7 +164,8 @@ impl<'e> Engine<'e> {
         let ids = positions.filter_map(|position| Some((position, wanted.id(position)?)));
         stream::iter(ids)
             .map(async |(position, task_id)| {
-                let fetched = self.fetch(position, task_id.to_owned()).await?;
+                // Its memory is its share until it is stored.
+                let (fetched, _share) = self.fetch(position, task_id.to_owned()).await?;
                 self.hand_over(sink, fetched).await
             })
             .buffer_unordered(self.options.concurrency.max(1))
@@ -161,19 +173,21 @@ impl<'e> Engine<'e> {
             .await
     }
 
-    /// Fetches one ID until it has a result.
+    /// Fetches one ID until it has a result; gives the share of memory that this takes as well.
     pub(super) async fn fetch(
         &self,
         position: usize,
         task_id: String,
-    ) -> Result<Fetched, FetchError> {
+    ) -> Result<(Fetched, Option<Share<'_>>), FetchError> {
         let asked = Asked::Task(task_id.clone());
         let mut trials = Trials::default();
         let got = self
-            .ask(&asked, &mut trials, async || self.task(&task_id).await)
+            .ask(&asked, &mut trials, async |share: &mut Share<'_>| {
+                self.task(&task_id, share).await
+            })
             .await?;
-        let outcome = match got {
-            Got::Answer(checked, sent) => {
+        let (outcome, share) = match got {
+            Got::Answer(checked, sent, share) => {
                 let CheckedBody {
                     body,
                     nodes,
@@ -182,25 +196,30 @@ impl<'e> Engine<'e> {
                 } = checked;
                 self.success(Some(&task_id), sent);
                 self.count_task(&task_id, note.as_deref());
-                Outcome::Task {
+                let outcome = Outcome::Task {
                     body,
                     nodes,
                     is_final,
-                }
+                };
+                (outcome, Some(share))
             }
-            Got::Nothing(failure, kind) => Outcome::Failed(Failed {
-                kind,
-                http_status: failure.status,
-                message: failure.message,
-                body: failure.body,
-            }),
+            Got::Nothing(failure, kind) => {
+                let failed = Failed {
+                    kind,
+                    http_status: failure.status,
+                    message: failure.message,
+                    body: failure.body,
+                };
+                (Outcome::Failed(failed), None)
+            }
         };
-        Ok(Fetched {
+        let fetched = Fetched {
             position,
             task_id,
             attempts: trials.attempts,
             outcome,
-        })
+        };
+        Ok((fetched, share))
     }
 
     /// Takes note of a task that has come.
@@ -217,13 +236,14 @@ impl<'e> Engine<'e> {
         &self,
         asked: &Asked,
         trials: &mut Trials,
-        attempt: impl AsyncFn() -> Result<T, Failure>,
-    ) -> Result<Got<T>, FetchError> {
+        attempt: impl AsyncFn(&mut Share<'_>) -> Result<T, Failure>,
+    ) -> Result<Got<'_, T>, FetchError> {
         loop {
             if self.may_decide(trials) && !self.is_well_since_failure(trials) {
                 // Nobody else is asked for, or nobody can be had: an ID that could be had before tells.
                 self.good_id_succeeds().await;
             }
+            let mut share = self.budget.enter(size_of_asked(asked)).await;
             let pass = self.gate.pass().await;
             let sent = pass.at();
             trials.follows_success = self.is_well_since_failure(trials);
@@ -231,12 +251,13 @@ impl<'e> Engine<'e> {
             if trials.attempts > 1 {
                 add(&self.counters.retries, 1);
             }
-            let answer = attempt().await;
+            let answer = attempt(&mut share).await;
             self.end(pass, &answer);
             let failure = match answer {
-                Ok(answer) => return Ok(Got::Answer(answer, sent)),
+                Ok(answer) => return Ok(Got::Answer(answer, sent, share)),
                 Err(failure) => failure,
             };
+            drop(share);
             if let Some(kind) = self.judge(asked, sent, &failure, trials).await? {
                 return Ok(Got::Nothing(failure, kind));
             }
@@ -252,11 +273,18 @@ impl<'e> Engine<'e> {
     }
 
     /// One attempt for a task.
-    pub(super) async fn task(&self, task_id: &str) -> Result<CheckedBody, Failure> {
-        let body = self.counted(self.client.task(task_id)).await?;
+    pub(super) async fn task(
+        &self,
+        task_id: &str,
+        share: &mut Share<'_>,
+    ) -> Result<CheckedBody, Failure> {
+        let body = self.counted(self.client.task(task_id, share)).await?;
         let task_id = task_id.to_owned();
-        self.checked(body, move |check, body| check.check(&task_id, body))
-            .await
+        let check = move |check: &dyn CheckBody, body| check.check(&task_id, body);
+        let checked = self.checked(body, share, check).await?;
+        let nodes = checked.nodes.as_ref().map_or(0, Nodes::size);
+        share.settle((checked.body.len() + nodes) as u64);
+        Ok(checked)
     }
 
     /// One attempt, counted and shown.
@@ -277,15 +305,19 @@ impl<'e> Engine<'e> {
         answer
     }
 
-    /// Checks a body, on another thread if it is a large one.
+    /// Checks a body, on another thread if it is a large one, when there is memory for what that takes.
     pub(super) async fn checked<T: Send + 'static>(
         &self,
         body: Bytes,
+        share: &mut Share<'_>,
         check: impl FnOnce(&dyn CheckBody, Bytes) -> Result<T, BadBody> + Send + 'static,
     ) -> Result<T, Failure> {
         let checked = if body.len() <= CHECKED_INLINE_BYTES {
             check(&*self.check, body)
         } else {
+            // The body, a second one where something in it is replaced or taken apart, and its parse.
+            let most = 2 * body.len() + parse_bytes_at_most(&body);
+            share.grow_to(most as u64).await;
             let checker = Arc::clone(&self.check);
             tokio::task::spawn_blocking(move || check(&*checker, body))
                 .await
@@ -302,6 +334,11 @@ impl<'e> Engine<'e> {
                 BadBody::OtherTask => {
                     let why = "the answer is another task".to_owned();
                     (Trouble::WrongTask, why, None)
+                }
+                BadBody::TooLarge { why } => (Trouble::TooLarge, why, None),
+                BadBody::NoMemory => {
+                    let why = "the system refused the memory to parse it".to_owned();
+                    (Trouble::NoMemory, why, None)
                 }
             };
             Failure {
@@ -362,6 +399,10 @@ impl<'e> Engine<'e> {
                     why,
                     message,
                 });
+            }
+            Verdict::NoMemory => {
+                let what = asked.to_string();
+                return Err(FetchError::NoMemory { what, message });
             }
             Verdict::SlowDown => {
                 add(&self.counters.rate_limited, 1);

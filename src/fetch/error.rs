@@ -45,6 +45,14 @@ pub enum FetchError {
         /// Why, in words.
         message: String,
     },
+    /// The system refused the memory that a body takes.
+    #[error("could not keep the response for {what} in memory: {message}")]
+    NoMemory {
+        /// What was requested.
+        what: String,
+        /// Why.
+        message: String,
+    },
     /// An ID failed, and `--fail-fast` stops at the first one.
     #[error("could not fetch `{task_id}`, and --fail-fast stops there: {message}")]
     FailFast {
@@ -159,6 +167,9 @@ impl Explain for FetchError {
             Self::FailFast { .. } => {
                 "what was fetched is kept; run the same command again, or without --fail-fast to export the other IDs".into()
             }
+            Self::NoMemory { .. } => {
+                "raise the memory limit of the process, or refuse large responses with a lower --max-body; progress is saved".into()
+            }
             Self::NoSuchList { .. } => {
                 "check the ID or the name, and that the key may read it".into()
             }
@@ -194,7 +205,7 @@ impl Explain for FetchError {
             | Self::BadProxy { .. }
             | Self::NoCertificates => Exit::Usage,
             Self::SinkClosed { .. } => Exit::Output,
-            Self::FailFast { .. } | Self::Client(_) => Exit::Failure,
+            Self::FailFast { .. } | Self::Client(_) | Self::NoMemory { .. } => Exit::Failure,
         }
     }
 }

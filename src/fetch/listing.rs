@@ -131,9 +131,9 @@ impl Engine<'_> {
         let (mut is_compared, mut uncompared) = (false, 0);
         loop {
             let known = walk.ids.len();
-            let (step, page) = match self.page(walk.request()).await? {
-                Ok(page) => (walk.take(&page), page.tasks),
-                Err(failure) => (self.list_failed(&mut walk, failure)?, Vec::new()),
+            let (step, page, _share) = match self.page(walk.request()).await? {
+                Ok((page, share)) => (walk.take(&page), page.tasks, Some(share)),
+                Err(failure) => (self.list_failed(&mut walk, failure)?, Vec::new(), None),
             };
             let ids = page.iter().map(|task| task.task_id.clone()).collect();
             let needs = |task: &Listed| (shared.sink.needs)(&task.task_id);
@@ -215,7 +215,7 @@ impl Engine<'_> {
     ) -> Result<ComparedPage, FetchError> {
         let younger: Mutex<HashMap<String, Listed>> = Mutex::default();
         let single = async |task: &Listed| {
-            let fetched = self.fetch(0, task.task_id.clone()).await?;
+            let (fetched, _share) = self.fetch(0, task.task_id.clone()).await?;
             let Outcome::Task { body, is_final, .. } = fetched.outcome else {
                 return Ok(None);
             };

@@ -5,10 +5,12 @@
 //! pages. Depends on `event`, `ids` and `response`.
 
 mod attempt;
+mod budget;
 mod client;
 mod compare;
 mod comparison;
 mod connections;
+mod decoders;
 mod encoding;
 mod engine;
 mod error;
@@ -31,7 +33,6 @@ mod tunnel;
 mod walk;
 mod words;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,6 +44,7 @@ use crate::response::{Belongs, Page};
 use pace::Learned;
 
 pub use client::TaskClient;
+pub use connections::CaFile;
 pub use engine::{Wanted, fetch_all};
 pub use error::FetchError;
 pub use estimate::Estimate;
@@ -98,8 +100,8 @@ pub struct FetchOptions {
     pub max_body: u64,
     /// Does the first failed ID end the run?
     pub fail_fast: bool,
-    /// PEM file with further trusted certificates.
-    pub ca_file: Option<PathBuf>,
+    /// Additional trusted certificates.
+    pub ca_file: Option<CaFile>,
     /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.
     pub proxy: bool,
     /// Whether the key may be sent over `http://` to a host other than loopback.
@@ -183,6 +185,13 @@ pub enum BadBody {
     },
     /// Another task.
     OtherTask,
+    /// It is over a limit of what can be parsed.
+    TooLarge {
+        /// Which.
+        why: String,
+    },
+    /// The system refused the memory that it takes.
+    NoMemory,
 }
 
 /// Decides whether a body is the task that was asked for. Bodies are parsed elsewhere: this side

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::FetchError;
 use super::attempt::Trials;
+use super::budget::Size;
 use super::client::Failure;
 use super::engine::Engine;
 use super::retry::Trouble;
@@ -66,9 +67,10 @@ impl Engine<'_> {
         if let Some(is_well) = told {
             return is_well;
         }
+        let mut share = self.budget.enter(Size::Task).await;
         let pass = self.gate.pass_ahead().await;
         let sent = pass.at();
-        let answer = self.task(&good_id).await;
+        let answer = self.task(&good_id, &mut share).await;
         self.end(pass, &answer);
         let is_well = answer.is_ok();
         if is_well {

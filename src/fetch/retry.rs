@@ -77,6 +77,8 @@ pub(super) enum Trouble {
     BadBody,
     /// 200, but another task.
     WrongTask,
+    /// The system refused the memory that the body takes.
+    NoMemory,
 }
 
 /// What to do about it.
@@ -92,6 +94,8 @@ pub(super) enum Verdict {
     Refused,
     /// The server cannot be trusted: the run stops.
     Untrusted(Distrust),
+    /// This machine has no memory for the body: the run stops.
+    NoMemory,
 }
 
 /// Decides. `has_succeeded`: has any request of this run?
@@ -116,6 +120,7 @@ pub(super) fn decide(trouble: Trouble, has_succeeded: bool) -> Verdict {
         Trouble::TooLarge => Verdict::Fail(TooLarge),
         Trouble::BadBody => Verdict::Retry(BadBody),
         Trouble::WrongTask => Verdict::Retry(WrongTask),
+        Trouble::NoMemory => Verdict::NoMemory,
     }
 }
 

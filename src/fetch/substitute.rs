@@ -111,7 +111,7 @@ impl Engine<'_> {
         let Some(task_id) = lists.wanted.id(position) else {
             return Ok((None, None));
         };
-        let fetched = self.fetch(position, task_id.to_owned()).await?;
+        let (fetched, _share) = self.fetch(position, task_id.to_owned()).await?;
         let mut seen = (None, None);
         if let Outcome::Task { body, .. } = &fetched.outcome {
             let fingerprint = self.check.fingerprint(body);
@@ -162,7 +162,7 @@ impl Engine<'_> {
             if !lists.thrift().pay(&source) {
                 break "which does not pay";
             }
-            let page = match self.page(walk.request()).await {
+            let (page, _share) = match self.page(walk.request()).await {
                 Ok(Ok(page)) => page,
                 Ok(Err(failure)) => match walk.fail(failure.trouble) {
                     Step::Next => continue,

@@ -86,7 +86,7 @@ impl Engine<'_> {
             // Whether the key is accepted is known only when something was requested with it.
             let first = waiting.first().and_then(|position| wanted.id(*position));
             if let Some(task_id) = first
-                && let Outcome::Task { body, .. } = self.fetch(0, task_id.to_owned()).await?.outcome
+                && let Outcome::Task { body, .. } = self.fetch(0, task_id.to_owned()).await?.0.outcome
             {
                 seen.add(body.len());
             }
@@ -98,7 +98,7 @@ impl Engine<'_> {
             .filter_map(|position| wanted.id(position))
             .collect();
         let fetched: Vec<Outcome> = stream::iter(&sample)
-            .map(async |task_id| Ok(self.fetch(0, (*task_id).to_owned()).await?.outcome))
+            .map(async |task_id| Ok(self.fetch(0, (*task_id).to_owned()).await?.0.outcome))
             .buffer_unordered(self.options.concurrency.max(1))
             .try_collect()
             .await?;
@@ -119,7 +119,7 @@ impl Engine<'_> {
                 continue;
             }
             let request = PageRequest::first(candidate.source);
-            let Ok(page) = self.page(&request).await? else {
+            let Ok((page, _share)) = self.page(&request).await? else {
                 continue;
             };
             let found = page.tasks.iter().filter(|task| {
@@ -179,8 +179,8 @@ impl Engine<'_> {
         let mut walk = Walk::new(source.clone());
         loop {
             match self.page(walk.request()).await? {
-                Ok(page) if !page.tasks.is_empty() || !walk.may_be_name() => return Ok(page),
-                Ok(page) => {
+                Ok((page, _)) if !page.tasks.is_empty() || !walk.may_be_name() => return Ok(page),
+                Ok((page, _)) => {
                     walk.take(&page);
                 }
                 Err(failure) => {

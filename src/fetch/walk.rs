@@ -95,6 +95,8 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Walk {
     request: PageRequest,
+    /// Tasks of a page up to which they are doubled; from there on there is one more each time.
+    doubled_below: u32,
     /// Tasks in the order of first appearance.
     pub(super) ids: IdList,
     pub(super) surprises: Surprises,
@@ -121,6 +123,7 @@ impl Walk {
     pub(super) fn new(source: ListSource) -> Self {
         Self {
             request: PageRequest::first(source),
+            doubled_below: PAGE_TASKS,
             ids: IdList::default(),
             surprises: Surprises::default(),
             pass: 1,
@@ -205,7 +208,13 @@ impl Walk {
         }
         let is_first = self.farthest == 0;
         // Once it was too many, and may be again only where they are large.
-        self.request.limit = (self.request.limit * 2).min(PAGE_TASKS);
+        let limit = self.request.limit;
+        let more = if limit < self.doubled_below {
+            limit * 2
+        } else {
+            limit + 1
+        };
+        self.request.limit = more.min(PAGE_TASKS);
         self.request.page += 1;
         self.farthest = self.farthest.max(self.request.page);
         let Some(token) = &page.next_token else {
@@ -293,6 +302,7 @@ impl Walk {
         match trouble {
             Trouble::TooLarge | Trouble::Timeout if self.request.limit > 1 => {
                 self.surprises.large_pages += 1;
+                self.doubled_below = self.request.limit / 2;
                 self.request.limit = (self.request.limit / SMALLER).max(1);
                 Step::Next
             }
@@ -506,6 +516,27 @@ mod tests {
         assert_eq!(walk.fail(Trouble::Timeout), Step::Failed);
         walk.take(&page(&["a"], Some("1")));
         assert_eq!(walk.request().limit, 2);
+    }
+
+    #[test]
+    fn after_pages_that_are_too_large_few_others_are() {
+        let mut walk = Walk::new(source(ListKind::Batch));
+        let (mut failed, mut tasks) = (0, 0);
+        for number in 0..100 {
+            // Pages of more than eleven tasks are too large.
+            if walk.request().limit > 11 {
+                assert_eq!(walk.fail(Trouble::TooLarge), Step::Next);
+                failed += 1;
+            } else {
+                tasks += walk.request().limit;
+                let id = number.to_string();
+                walk.take(&page(&[&id], Some(&id)));
+            }
+        }
+        assert!(
+            failed <= 16 && tasks > 600,
+            "{failed} failed, {tasks} tasks"
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::{InvalidId, Place};
 use crate::error::{Exit, Explain};
 use crate::event::bytes_text;
 use crate::json::JsonError;
+use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 use crate::reader::UnusableType;
 
 /// Why the IDs could not be read. No request was sent then. Files are as given and printable; `-` is standard input.
@@ -58,6 +59,12 @@ pub enum IdsError {
         file: String,
         /// What it is.
         content: Content,
+    },
+    /// The system refused the memory that a line or value takes.
+    #[error("could not read IDs from `{file}`: {NO_MEMORY}")]
+    NoMemory {
+        /// The list.
+        file: String,
     },
     /// A line, row or element is not as it should be.
     #[error("could not read IDs from `{file}`, {place}: {cause}")]
@@ -205,6 +212,7 @@ impl Explain for IdsError {
             Self::Read { .. } => "give a readable file, or `-` for standard input".into(),
             Self::Decompress { .. } => "the file is damaged or cut short: write it again".into(),
             Self::Copy { .. } => "make space in the directory for temporary files (TMPDIR)".into(),
+            Self::NoMemory { .. } => NO_MEMORY_HINT.into(),
             Self::TooLarge { .. } => "decompress the file first".into(),
             Self::Content { content, .. } => content.hint(),
             Self::Record { cause, place, .. } => cause.hint(*place),
@@ -236,7 +244,10 @@ impl Explain for IdsError {
     }
 
     fn exit(&self) -> Exit {
-        Exit::Usage
+        match self {
+            Self::NoMemory { .. } => Exit::Failure,
+            _ => Exit::Usage,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::error::BadRecord;
 use super::lines::each_line;
 use super::list::{List, Place};
 use super::source::Stream;
-use crate::json::{Kind, Parser, Value};
+use crate::json::{JsonErrorKind, Kind, Parser, Value};
 
 /// Bytes of one JSON value: a whole task of the default `--max-body` may stand in it.
 const MAX_VALUE_BYTES: u64 = 256 << 20;
@@ -40,6 +40,9 @@ pub(super) fn read_json(list: &mut List<'_>, stream: &mut Stream) -> Result<(), 
         let bytes = stream.bytes()?;
         if bytes.is_empty() {
             break;
+        }
+        if array.element.try_reserve(bytes.len()).is_err() {
+            return Err(stream.no_memory());
         }
         let mut used = 0;
         let mut step = Step::More;
@@ -154,7 +157,12 @@ fn add_value(
 ) -> Result<(), IdsError> {
     let text = std::str::from_utf8(bytes).map_err(|_| list.bad(place, BadRecord::NotUtf8))?;
     let document = parser.parse(text);
-    let document = document.map_err(|error| list.bad(place, BadRecord::Json(error)))?;
+    let document = document.map_err(|error| match error.kind {
+        JsonErrorKind::Memory => IdsError::NoMemory {
+            file: list.name.clone(),
+        },
+        _ => list.bad(place, BadRecord::Json(error)),
+    })?;
     let mut value = document.root();
     if value.is_object() {
         value = match value.get(list.column) {

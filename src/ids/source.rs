@@ -10,6 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 use super::IdsError;
 use super::format::{Compression, Content, SIGNATURE_BYTES};
 use super::shown::shown_path;
+use crate::memory::read_line;
 use crate::reader::Input;
 
 /// Standard input.
@@ -47,6 +48,7 @@ impl Origin {
         let file = self.file.clone();
         match self.compression {
             // The operating system numbers its own errors; a decoder does not.
+            _ if error.kind() == io::ErrorKind::OutOfMemory => IdsError::NoMemory { file },
             Some(compression) if error.raw_os_error().is_none() => IdsError::Decompress {
                 file,
                 compression,
@@ -215,6 +217,11 @@ impl Stream {
             .map_err(|error| self.origin.failed(error))
     }
 
+    /// The error for a value that there is no memory for.
+    pub(super) fn no_memory(&self) -> IdsError {
+        self.origin.failed(io::ErrorKind::OutOfMemory.into())
+    }
+
     /// Goes on behind bytes that were at hand.
     pub(super) fn consume(&mut self, bytes: usize) {
         self.reader.consume(bytes);
@@ -222,9 +229,7 @@ impl Stream {
 
     /// Reads a line with its end into `line`, of a longer one than `max_bytes` the start; false at the end.
     pub(super) fn line(&mut self, max_bytes: u64, line: &mut Vec<u8>) -> Result<bool, IdsError> {
-        line.clear();
-        let mut start = self.reader.by_ref().take(max_bytes + 1);
-        let read = start.read_until(b'\n', line);
+        let read = read_line(&mut *self.reader, max_bytes, line);
         let read = read.map_err(|error| self.origin.failed(error))?;
         Ok(read > 0)
     }

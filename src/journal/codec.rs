@@ -87,7 +87,7 @@ impl Decompressor {
             none => none.insert(DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?),
         };
         let limit = expected.saturating_add(1);
-        out.reserve(limit.min(MAX_RESERVED_BYTES));
+        out.try_reserve(limit.min(MAX_RESERVED_BYTES))?;
         // What is left of a body that could not be read whole does not belong to this one.
         context
             .init()

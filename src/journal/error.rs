@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::error::{Exit, Explain, disk_hint};
+use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 
 /// Why the journal could not be used.
 #[derive(Debug, Error)]
@@ -52,6 +53,14 @@ pub enum JournalError {
         /// The journal.
         path: PathBuf,
     },
+    /// The system refused the memory that a record takes.
+    #[error("could not read task `{task_id}` from the journal `{}`: {NO_MEMORY}", path.display())]
+    NoMemory {
+        /// The journal.
+        path: PathBuf,
+        /// The task.
+        task_id: String,
+    },
     /// A record that was written cannot be read back.
     #[error("could not read task `{task_id}` from the journal `{}`: {cause}", path.display())]
     Record {
@@ -91,6 +100,7 @@ impl Explain for JournalError {
             }
             Self::Copied { .. } => "export to another directory".into(),
             Self::Interrupted { .. } => "run the same command again".into(),
+            Self::NoMemory { .. } => NO_MEMORY_HINT.into(),
             Self::Record { .. } => "fetch everything again with --refresh all".into(),
         })
     }
@@ -100,6 +110,7 @@ impl Explain for JournalError {
             Self::Io { .. } | Self::Record { .. } => Exit::Output,
             Self::Header { .. } | Self::Options { .. } | Self::Copied { .. } => Exit::Usage,
             Self::Interrupted { .. } => Exit::Interrupted,
+            Self::NoMemory { .. } => Exit::Failure,
         }
     }
 }

@@ -15,11 +15,13 @@
 //! the next mark with a valid head behind it.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::codec::{Codec, Compressor, Decompressor};
+use crate::memory;
 
 /// First bytes of a journal.
 pub const MAGIC: &[u8; 8] = b"scaleJNL";
@@ -84,6 +86,10 @@ pub const MAX_HEAD_BYTES: usize = CHECKED_BYTES + DIGEST_BYTES + CRC_BYTES;
 
 /// IDs are at most 1 kB; a longer one in a head is damage.
 const MAX_ID_BYTES: u32 = 1 << 10;
+
+/// Bytes of a body: the most that `--max-body` and `flatten` allow. A longer one in a head is damage, or a record that
+/// somebody made to fill the memory.
+const MAX_BODY_BYTES: u32 = 1 << 30;
 
 /// The options that decide what a response means. Records of different ones never mix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -293,7 +299,7 @@ pub fn upgrade(
     id_and_stored: &[u8],
     decompressor: &mut Decompressor,
     out: &mut Vec<u8>,
-) -> Result<(), String> {
+) -> io::Result<()> {
     let stored = id_and_stored.get(head.id_bytes as usize..);
     let mut body = Vec::new();
     head.decode_body(stored.unwrap_or_default(), decompressor, &mut body)?;
@@ -391,21 +397,23 @@ impl Head {
         stored: &[u8],
         decompressor: &mut Decompressor,
         out: &mut Vec<u8>,
-    ) -> Result<(), String> {
+    ) -> io::Result<()> {
         out.clear();
+        if self.raw_bytes > MAX_BODY_BYTES {
+            return Err(io::Error::other("its body is over 1 GiB"));
+        }
         if self.codec == Codec::Plain as u8 {
-            out.extend_from_slice(stored);
+            memory::append(out, stored)?;
         } else if self.codec == Codec::Zstd as u8 {
-            decompressor
-                .read(stored, self.raw_bytes as usize, out)
-                .map_err(|error| error.to_string())?;
+            decompressor.read(stored, self.raw_bytes as usize, out)?;
         } else {
-            return Err(format!("unknown codec {}", self.codec));
+            let cause = format!("unknown codec {}", self.codec);
+            return Err(io::Error::other(cause));
         }
         if out.len() == self.raw_bytes as usize {
             Ok(())
         } else {
-            Err("its size is not what its head says".into())
+            Err(io::Error::other("its size is not what its head says"))
         }
     }
 }

@@ -433,7 +433,7 @@ impl JournalReader {
         let decompressor = &mut self.decompressor;
         match format::upgrade(&head, id_and_stored, decompressor, &mut self.upgraded) {
             Ok(()) => Ok(&self.upgraded),
-            Err(cause) => Err(self.damaged(task_id, &cause)),
+            Err(error) => Err(self.undecoded(task_id, &error)),
         }
     }
 
@@ -447,13 +447,34 @@ impl JournalReader {
         let (head, start) = self.load(task_id, location)?;
         let stored = self.record.get(start..).unwrap_or_default();
         head.decode_body(stored, &mut self.decompressor, body)
-            .map_err(|cause| self.damaged(task_id, &cause))?;
+            .map_err(|error| self.undecoded(task_id, &error))?;
         Ok(head)
+    }
+
+    /// The error for a body that could not be decompressed.
+    fn undecoded(&self, task_id: &str, error: &std::io::Error) -> JournalError {
+        match error.kind() {
+            ErrorKind::OutOfMemory => self.no_memory(task_id),
+            _ => self.damaged(task_id, &error.to_string()),
+        }
+    }
+
+    /// The error for a record that there is no memory for.
+    fn no_memory(&self, task_id: &str) -> JournalError {
+        JournalError::NoMemory {
+            path: self.log.path.clone(),
+            task_id: task_id.to_owned(),
+        }
     }
 
     /// Loads a record and checks it; gives its head, and where its body begins.
     fn load(&mut self, task_id: &str, location: Location) -> Result<(Head, usize), JournalError> {
-        self.record.resize(location.bytes as usize, 0);
+        let bytes = location.bytes as usize;
+        let more = bytes.saturating_sub(self.record.len());
+        if self.record.try_reserve(more).is_err() {
+            return Err(self.no_memory(task_id));
+        }
+        self.record.resize(bytes, 0);
         let filled = read_some(&self.log.file, &mut self.record, location.offset)
             .map_err(JournalError::io("read", &self.log.path))?;
         let damaged = |cause: &str| self.damaged(task_id, cause);

@@ -1,9 +1,10 @@
-//! The tree: nodes in the order of the text, each with its slice and the index behind it.
+//! The tree: nodes in the order of the text, each with its slice and the index behind it. How they are kept is up to `node`.
 //!
 //! Parsing keeps its own stack, so depth costs memory and never the thread's stack.
 //! Depends on the other files of this folder only.
 
-use super::scan::{JsonError, Scanner, StringSpan};
+use super::node::{Node, Slot, add_child, close, position, slots_of};
+use super::scan::{JsonError, JsonErrorKind, Scanner, StringSpan};
 use super::value::Value;
 
 /// What a value is.
@@ -28,38 +29,65 @@ pub enum Kind {
     Object,
 }
 
-/// 20 bytes, mostly positions; texts are bounded to `u32` by [`Parser::parse`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Node {
-    /// First byte; of a string, behind the quote.
-    pub(super) start: u32,
-    /// Behind the last byte; of a string, the closing quote.
-    pub(super) end: u32,
-    /// Index of the node behind this one and all its children.
-    pub(super) next: u32,
-    /// Children: members of an object, elements of a list.
-    pub(super) len: u32,
-    pub(super) kind: Kind,
+/// Slots for the values of one text: 512 MiB. A text of one-digit numbers alone, the densest that there is, may have
+/// 134 MB; tasks have some 20 bytes for each value, so that 256 MiB of them have a fifth of this.
+const MAX_SLOTS: usize = 1 << 26;
+
+/// Lists and objects, one inside the other.
+const MAX_NESTING: usize = 1 << 20;
+
+/// Bytes of memory that parsing a text takes at most, as far as that can be seen without parsing it. Commas, colons and
+/// brackets inside of strings count as if they were outside.
+pub fn parse_bytes_at_most(text: &[u8]) -> usize {
+    let scalar = size_of::<Slot>();
+    // Of a list or object two slots more than of a scalar, and its place on the stack of open ones.
+    let container = 2 * size_of::<Slot>() + size_of::<u32>();
+    let (values, open) = text
+        .iter()
+        .fold((1, 0), |(values, open): (usize, usize), byte| {
+            let is_value = matches!(byte, b',' | b':' | b'[' | b'{');
+            let is_open = matches!(byte, b'[' | b'{');
+            (values + usize::from(is_value), open + usize::from(is_open))
+        });
+    (values * scalar + open * container).min(MAX_SLOTS * scalar)
 }
 
+/// Slots that are made room for at first.
+const FIRST_SLOTS: usize = 64;
+
+const NO_MEMORY: &str = "there is not enough memory for its values";
+
 /// Parses texts, reusing its memory from one to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Parser {
-    nodes: Vec<Node>,
+    slots: Vec<Slot>,
     open: Vec<u32>,
     compacted: String,
+    /// [`MAX_SLOTS`], or less in tests.
+    max_slots: usize,
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            open: Vec::new(),
+            compacted: String::new(),
+            max_slots: MAX_SLOTS,
+        }
+    }
 }
 
 /// A parsed text. All of its slices are compact: no white space between tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct Document<'d> {
     text: &'d str,
-    nodes: &'d [Node],
+    slots: &'d [Slot],
 }
 
 /// A document's nodes without its text: what parsing found, for whoever needs it later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nodes(Box<[Node]>);
+pub struct Nodes(Box<[Slot]>);
 
 impl Nodes {
     /// Bytes of memory.
@@ -77,6 +105,11 @@ impl Parser {
         if self.fill(text)? {
             let mut compacted = std::mem::take(&mut self.compacted);
             compacted.clear();
+            compacted.try_reserve(text.len()).map_err(|_| JsonError {
+                problem: NO_MEMORY,
+                offset: text.len(),
+                kind: JsonErrorKind::Memory,
+            })?;
             self.compact_into(text, &mut compacted);
             self.compacted = compacted;
             let compacted = std::mem::take(&mut self.compacted);
@@ -85,29 +118,30 @@ impl Parser {
             filled?;
             return Ok(Document {
                 text: &self.compacted,
-                nodes: &self.nodes,
+                slots: &self.slots,
             });
         }
         Ok(Document {
             text,
-            nodes: &self.nodes,
+            slots: &self.slots,
         })
     }
 
     /// Frees memory that one very large text left behind.
     pub fn shrink(&mut self, bytes: usize) {
-        self.nodes.shrink_to(bytes / size_of::<Node>());
+        self.slots.shrink_to(bytes / size_of::<Slot>());
         self.compacted = String::new();
     }
 
-    /// Fills `nodes`; true when there was white space between tokens.
+    /// Fills `slots`; true when there was white space between tokens.
     fn fill(&mut self, text: &str) -> Result<bool, JsonError> {
-        self.nodes.clear();
+        self.slots.clear();
         self.open.clear();
         if u32::try_from(text.len()).is_err() {
             return Err(JsonError {
                 problem: "the text is over 4 GiB",
                 offset: 0,
+                kind: JsonErrorKind::Limit,
             });
         }
         let mut scanner = Scanner::new(text);
@@ -127,17 +161,14 @@ impl Parser {
     /// Inside an open object or list: its end, or its next member or element.
     fn step(&mut self, scanner: &mut Scanner<'_>, parent: u32) -> Result<(), JsonError> {
         let index = parent as usize;
-        let next = position(self.nodes.len());
-        let Some(node) = self.nodes.get_mut(index) else {
-            return Ok(());
-        };
+        let node = Node::at(&self.slots, index);
         let is_object = node.kind == Kind::Object;
         let closing = if is_object { b'}' } else { b']' };
         match scanner.peek() {
             Some(byte) if byte == closing => {
                 scanner.at += 1;
-                node.end = position(scanner.at);
-                node.next = next;
+                let next = self.slots.len();
+                close(&mut self.slots, index, scanner.at, next);
                 self.open.pop();
                 return Ok(());
             }
@@ -148,13 +179,13 @@ impl Parser {
             _ if node.len > 0 => return scanner.unexpected("expected a comma or the end"),
             _ => {}
         }
-        node.len += 1;
+        add_child(&mut self.slots, index);
         if is_object {
             if scanner.peek() != Some(b'"') {
                 return scanner.unexpected("expected a key");
             }
             let key = scanner.string()?;
-            self.push_string(key);
+            self.push_string(key, scanner)?;
             scanner.skip_space();
             if scanner.peek() != Some(b':') {
                 return scanner.unexpected("expected a colon");
@@ -170,12 +201,11 @@ impl Parser {
         let kind = match scanner.peek() {
             Some(b'"') => {
                 let span = scanner.string()?;
-                self.push_string(span);
-                return Ok(());
+                return self.push_string(span, scanner);
             }
             Some(open @ (b'{' | b'[')) => {
                 scanner.at += 1;
-                self.open.push(position(self.nodes.len()));
+                self.open(scanner)?;
                 if open == b'{' {
                     Kind::Object
                 } else {
@@ -188,41 +218,72 @@ impl Parser {
             Some(b'-' | b'0'..=b'9') => scanner.number().map(|()| Kind::Number)?,
             _ => return scanner.unexpected("expected a value"),
         };
-        self.push(start, scanner.at, kind);
+        self.push(start, scanner.at, kind, scanner)
+    }
+
+    /// A list or an object begins, with the next slot.
+    fn open(&mut self, scanner: &Scanner<'_>) -> Result<(), JsonError> {
+        if self.open.len() == MAX_NESTING {
+            return scanner.fail(
+                JsonErrorKind::Limit,
+                "lists and objects are nested over 1,048,576 levels deep",
+            );
+        }
+        self.open.push(position(self.slots.len()));
         Ok(())
     }
 
-    fn push_string(&mut self, span: StringSpan) {
+    fn push_string(&mut self, span: StringSpan, scanner: &Scanner<'_>) -> Result<(), JsonError> {
         let kind = Kind::String {
             escaped: span.escaped,
             lone_surrogate: span.lone_surrogate,
         };
-        self.push(span.start, span.end, kind);
+        self.push(span.start, span.end, kind, scanner)
     }
 
-    fn push(&mut self, start: usize, end: usize, kind: Kind) {
-        let next = position(self.nodes.len() + 1);
-        self.nodes.push(Node {
-            start: position(start),
-            end: position(end),
-            next,
-            len: 0,
-            kind,
-        });
+    fn push(
+        &mut self,
+        start: usize,
+        end: usize,
+        kind: Kind,
+        scanner: &Scanner<'_>,
+    ) -> Result<(), JsonError> {
+        let at = self.slots.len();
+        let (slots, used) = slots_of(position(start), position(end), kind, at);
+        if at + used > self.slots.capacity() {
+            self.grow(used, scanner)?;
+        }
+        self.slots
+            .extend_from_slice(slots.get(..used).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Makes room for more slots: twice as many as before, within the limit.
+    #[cold]
+    fn grow(&mut self, used: usize, scanner: &Scanner<'_>) -> Result<(), JsonError> {
+        let before = self.slots.len();
+        if before + used > self.max_slots {
+            return scanner.fail(
+                JsonErrorKind::Limit,
+                "its values take over 512 MiB of memory",
+            );
+        }
+        let more = before.max(FIRST_SLOTS).min(self.max_slots - before);
+        let reserved = self.slots.try_reserve_exact(more.max(used));
+        reserved.or_else(|_| scanner.fail(JsonErrorKind::Memory, NO_MEMORY))
     }
 
     /// Writes the text without the white space between tokens.
     fn compact_into(&self, text: &str, out: &mut String) {
-        out.reserve(text.len());
         let mut rest = text;
         // Strings are copied whole; between them, white space is no part of any token.
-        let strings = self
-            .nodes
-            .iter()
-            .filter(|node| matches!(node.kind, Kind::String { .. }));
+        let root = Some(Node::at(&self.slots, 0));
+        let nodes = std::iter::successors(root, |node| {
+            (node.first < self.slots.len()).then(|| Node::at(&self.slots, node.first))
+        });
+        let strings = nodes.filter(|node| matches!(node.kind, Kind::String { .. }));
         let mut done = 0;
-        for node in strings {
-            let (start, end) = (node.start as usize, node.end as usize);
+        for Node { start, end, .. } in strings {
             out.extend(
                 text.get(done..start)
                     .unwrap_or_default()
@@ -241,18 +302,12 @@ fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\n' | '\r' | '\t')
 }
 
-/// A position as it is stored. `fill` has refused any text that is longer than `u32` counts, and
-/// there are no more nodes than bytes.
-fn position(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
-}
-
 impl<'d> Document<'d> {
     /// The outermost value.
     pub fn root(&self) -> Value<'d> {
         Value {
             text: self.text,
-            nodes: self.nodes,
+            slots: self.slots,
             at: 0,
         }
     }
@@ -264,21 +319,22 @@ impl<'d> Document<'d> {
 
     /// Its nodes, which can be put together with the same compact text again.
     pub fn nodes(&self) -> Nodes {
-        Nodes(self.nodes.into())
+        Nodes(self.slots.into())
     }
 
     /// Bytes that [`nodes`](Self::nodes) would take.
     pub fn nodes_size(&self) -> usize {
-        size_of_val(self.nodes)
+        size_of_val(self.slots)
     }
 
     /// Puts nodes together with the text that they were found in; nothing when it is not of the same length.
     pub fn of(text: &'d str, nodes: &'d Nodes) -> Option<Self> {
-        let root = nodes.0.first()?;
+        nodes.0.first()?;
+        let root = Node::at(&nodes.0, 0);
         let quote = usize::from(matches!(root.kind, Kind::String { .. }));
-        (root.end as usize + quote == text.len()).then_some(Self {
+        (root.end + quote == text.len()).then_some(Self {
             text,
-            nodes: &nodes.0,
+            slots: &nodes.0,
         })
     }
 }
@@ -351,6 +407,26 @@ mod tests {
     }
 
     #[test]
+    fn nesting_and_values_have_limits() {
+        let nested = |levels: usize| parse_error(&"[".repeat(levels)).unwrap();
+        assert_eq!(nested(MAX_NESTING).kind, JsonErrorKind::Syntax);
+        let error = nested(MAX_NESTING + 1);
+        assert_eq!(
+            (error.kind, error.offset),
+            (JsonErrorKind::Limit, MAX_NESTING + 1)
+        );
+        // A list takes three slots.
+        let mut parser = Parser {
+            max_slots: 1_000,
+            ..Parser::default()
+        };
+        let many = |values: usize| format!("[{}1]", "1,".repeat(values - 1));
+        assert_eq!(parser.parse(&many(997)).unwrap().root().len(), 997);
+        let error = parser.parse(&many(998)).unwrap_err();
+        assert_eq!(error.kind, JsonErrorKind::Limit);
+    }
+
+    #[test]
     fn what_is_not_json_is_refused() {
         for text in [
             "",
@@ -403,6 +479,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_bytes_of_a_parse_are_bounded_before_it(value in arbitrary_json()) {
+            let text = value.to_string();
+            let mut parser = Parser::default();
+            let size = parser.parse(&text).unwrap().nodes_size();
+            prop_assert!(size <= parse_bytes_at_most(text.as_bytes()));
+        }
+
         #[test]
         fn agrees_with_serde_json_on_valid_texts(value in arbitrary_json(), pretty: bool) {
             let compact = value.to_string();

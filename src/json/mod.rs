@@ -6,14 +6,15 @@
 
 mod compare;
 mod document;
+mod node;
 mod number;
 mod scan;
 mod text;
 mod value;
 
 pub use compare::{Difference, differences, same};
-pub use document::{Document, Kind, Nodes, Parser};
+pub use document::{Document, Kind, Nodes, Parser, parse_bytes_at_most};
 pub use number::Number;
-pub use scan::JsonError;
+pub use scan::{JsonError, JsonErrorKind};
 pub use text::{Text, push_pointer_token, write_json_string};
 pub use value::{Key, Members, TextList, Value};

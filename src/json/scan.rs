@@ -10,6 +10,19 @@ pub struct JsonError {
     pub problem: &'static str,
     /// Bytes from the start of the text.
     pub offset: usize,
+    /// What kind of problem it is.
+    pub kind: JsonErrorKind,
+}
+
+/// What kept a text from being parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonErrorKind {
+    /// It is not JSON.
+    Syntax,
+    /// It is over a limit of this tool: too long, too many values, nested too deep.
+    Limit,
+    /// The system refused the memory.
+    Memory,
 }
 
 /// A string's place between its quotes, and what reading it takes.
@@ -63,9 +76,18 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn error<T>(&self, problem: &'static str) -> Result<T, JsonError> {
+        self.fail(JsonErrorKind::Syntax, problem)
+    }
+
+    pub(super) fn fail<T>(
+        &self,
+        kind: JsonErrorKind,
+        problem: &'static str,
+    ) -> Result<T, JsonError> {
         Err(JsonError {
             problem,
             offset: self.at,
+            kind,
         })
     }
 

@@ -1,7 +1,8 @@
 //! Values, keys and lists: handles on the nodes of a document. Depends on the other files of this
 //! folder only.
 
-use super::document::{Kind, Node};
+use super::document::Kind;
+use super::node::{Node, Slot};
 use super::number::Number;
 use super::text::Text;
 
@@ -9,7 +10,7 @@ use super::text::Text;
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'d> {
     pub(super) text: &'d str,
-    pub(super) nodes: &'d [Node],
+    pub(super) slots: &'d [Slot],
     pub(super) at: usize,
 }
 
@@ -18,7 +19,7 @@ impl Default for Value<'_> {
     fn default() -> Self {
         Self {
             text: "",
-            nodes: &[],
+            slots: &[],
             at: 0,
         }
     }
@@ -26,15 +27,7 @@ impl Default for Value<'_> {
 
 impl<'d> Value<'d> {
     fn node(&self) -> Node {
-        // Values are made from nodes that exist; the default only spares a panic path.
-        const NOTHING: Node = Node {
-            start: 0,
-            end: 0,
-            next: 0,
-            len: 0,
-            kind: Kind::Null,
-        };
-        self.nodes.get(self.at).copied().unwrap_or(NOTHING)
+        Node::at(self.slots, self.at)
     }
 
     fn with(&self, at: usize) -> Self {
@@ -60,14 +53,14 @@ impl<'d> Value<'d> {
     pub fn raw(&self) -> &'d str {
         let node = self.node();
         let quote = usize::from(matches!(node.kind, Kind::String { .. }));
-        let range = (node.start as usize - quote)..(node.end as usize + quote);
+        let range = (node.start - quote)..(node.end + quote);
         self.text.get(range).unwrap_or_default()
     }
 
     /// Where its [`raw`](Self::raw) text begins in the document's text.
     pub fn offset(&self) -> usize {
         let node = self.node();
-        node.start as usize - usize::from(matches!(node.kind, Kind::String { .. }))
+        node.start - usize::from(matches!(node.kind, Kind::String { .. }))
     }
 
     /// The string, when it is one that Unicode can hold.
@@ -83,9 +76,7 @@ impl<'d> Value<'d> {
 
     fn inner(&self) -> &'d str {
         let node = self.node();
-        self.text
-            .get(node.start as usize..node.end as usize)
-            .unwrap_or_default()
+        self.text.get(node.start..node.end).unwrap_or_default()
     }
 
     /// The number, when it is one.
@@ -103,7 +94,7 @@ impl<'d> Value<'d> {
 
     /// Members of an object, or elements of a list; 0 for anything else.
     pub fn len(&self) -> usize {
-        self.node().len as usize
+        self.node().len
     }
 
     /// Has it no members and no elements?
@@ -114,13 +105,14 @@ impl<'d> Value<'d> {
     /// The elements of a list; nothing for anything else.
     pub fn elements(&self) -> impl Iterator<Item = Value<'d>> + Clone + use<'d> {
         let list = *self;
-        let end = if self.kind() == Kind::Array {
-            self.node().next as usize
+        let node = self.node();
+        let end = if node.kind == Kind::Array {
+            node.next
         } else {
             0
         };
-        std::iter::successors(Some(self.with(self.at + 1)), move |value| {
-            Some(list.with(value.node().next as usize))
+        std::iter::successors(Some(self.with(node.first)), move |value| {
+            Some(list.with(value.node().next))
         })
         .take_while(move |value| value.at < end)
     }
@@ -128,13 +120,14 @@ impl<'d> Value<'d> {
     /// The members of an object, in the order of the text, duplicates included; nothing for
     /// anything else.
     pub fn members(&self) -> Members<'d> {
-        let end = if self.is_object() {
-            self.node().next as usize
+        let node = self.node();
+        let end = if node.kind == Kind::Object {
+            node.next
         } else {
             0
         };
         Members {
-            at: self.with(self.at + 1),
+            at: self.with(node.first),
             end,
         }
     }
@@ -202,8 +195,8 @@ impl<'d> Iterator for Members<'d> {
             return None;
         }
         let key = Key(self.at);
-        let value = self.at.with(self.at.at + 1);
-        self.at = self.at.with(value.node().next as usize);
+        let value = self.at.with(self.at.node().next);
+        self.at = self.at.with(value.node().next);
         Some((key, value))
     }
 }

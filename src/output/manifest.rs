@@ -22,7 +22,7 @@ const FORMAT_VERSION: u32 = 1;
 pub const ENCODING_VERSION: u32 = 1;
 
 /// Bytes of a manifest, at most: it names some twenty tables, and what drifted in their columns.
-const MAX_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 /// The tool that wrote the export.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,7 +262,7 @@ impl Manifest {
 
     /// The manifest of an export: `None` when there is none, and what is wrong when it makes no sense.
     pub fn read(directory: &Path) -> io::Result<Option<Result<Self, String>>> {
-        let text = match disk::read_small(&directory.join(FILE_NAME), MAX_BYTES) {
+        let text = match disk::read_small(&directory.join(FILE_NAME), MAX_MANIFEST_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error)
@@ -333,7 +333,7 @@ pub(super) enum EarlierExport {
 /// make this tool remove anything else.
 pub(super) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputError> {
     let path = directory.join(FILE_NAME);
-    let text = match disk::read_small(&path, MAX_BYTES) {
+    let text = match disk::read_small(&path, MAX_MANIFEST_BYTES) {
         Ok(text) => text,
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound => return Ok(EarlierExport::Nothing),

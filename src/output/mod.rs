@@ -24,6 +24,7 @@ pub use export_readme::export_readme;
 pub use load_sql::{Views, load_sql};
 pub use lock::Lock;
 pub use longest_record::{LongestRecord, longest_record};
+pub(crate) use manifest::MAX_MANIFEST_BYTES;
 pub use manifest::{
     ENCODING_VERSION, FileEntry, Ids, Manifest, ManifestOptions, RunCounters, TableFile,
     TableFiles, Tool, is_inside,

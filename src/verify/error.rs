@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::error::{Exit, Explain, disk_hint, is_file_limit};
 use crate::journal::JournalError;
+use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 use crate::output::OutputError;
 use crate::tables::{SCHEMA_VERSION, SinkError};
 
@@ -49,6 +50,12 @@ pub enum VerifyError {
     /// The journal could not be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The system refused the memory that a task takes.
+    #[error("could not parse task `{task_id}`: {NO_MEMORY}")]
+    NoMemory {
+        /// The task.
+        task_id: String,
+    },
     /// Rows could not be made to compare with.
     #[error("could not flatten a task again: {0}")]
     Tables(SinkError),
@@ -68,19 +75,21 @@ impl Explain for VerifyError {
             Self::Io { .. } => Some("make the file readable, or check the disk".into()),
             Self::Output(error) => error.hint(),
             Self::Journal(error) => error.hint(),
+            Self::NoMemory { .. } => Some(NO_MEMORY_HINT.into()),
             Self::Tables(_) => None,
         }
     }
 
     fn exit(&self) -> Exit {
         match self {
+            Self::Journal(error @ JournalError::NoMemory { .. }) => error.exit(),
             Self::NoExport { .. }
             | Self::Version { .. }
             | Self::Changed { .. }
             | Self::Io { .. }
             | Self::Output(_)
             | Self::Journal(_) => Exit::Usage,
-            Self::Tables(_) => Exit::Failure,
+            Self::Tables(_) | Self::NoMemory { .. } => Exit::Failure,
         }
     }
 }

@@ -30,9 +30,10 @@ use tokio::sync::watch;
 pub use error::VerifyError;
 pub use finding::Finding;
 
+use crate::disk;
 use crate::event::{Event, Events};
 use crate::journal::JournalError;
-use crate::output::{Lock, Manifest, STATE_DIRECTORY, is_pending};
+use crate::output::{Lock, MANIFEST, MAX_MANIFEST_BYTES, Manifest, STATE_DIRECTORY, is_pending};
 use crate::tables::SCHEMA_VERSION;
 use finding::Findings;
 
@@ -87,8 +88,8 @@ pub fn verify(
     }
     let lock = Lock::share(directory)?;
     let bytes = || {
-        let path = directory.join(crate::output::MANIFEST);
-        match std::fs::read(&path) {
+        let path = directory.join(MANIFEST);
+        match disk::read_small(&path, MAX_MANIFEST_BYTES) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             read => read
                 .map(Some)
@@ -168,7 +169,7 @@ pub fn verify(
 fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyError> {
     let path = || PathBuf::from(directory);
     let read = Manifest::read(directory).map_err(|source| VerifyError::Io {
-        path: directory.join(crate::output::MANIFEST),
+        path: directory.join(MANIFEST),
         source,
     })?;
     let manifest = match read {

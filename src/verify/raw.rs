@@ -2,7 +2,7 @@
 //! Depends on `ids`, `journal` and the files of this folder.
 
 use std::fs::{self, File};
-use std::io::{Error, ErrorKind};
+use std::io::{BufReader, Error, ErrorKind};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -13,7 +13,8 @@ use crate::failures::{missing, unusable, write_line};
 use crate::ids::{IdList, IdsError, read_published};
 use crate::journal::format::distinct;
 use crate::journal::{FailureNote, JournalError, JournalIndex, JournalReader, break_if};
-use crate::json::{Document, Parser};
+use crate::json::{Document, JsonErrorKind, Parser};
+use crate::memory::read_line;
 use crate::output::{FAILURES, IDS, JOURNAL, Manifest, STATE_DIRECTORY};
 
 /// The raw responses by the position of their ID.
@@ -168,14 +169,31 @@ impl RawResponses {
             return Ok(Err(cause));
         }
         let mut parser = Parser::default();
-        let text = str::from_utf8(&body).map_err(|error| error.to_string());
-        let document = text.and_then(|text| parser.parse(text).map_err(|error| error.to_string()));
+        let document = parse(task_id, &mut parser, &body)?;
         let root = document.as_ref().map(Document::root).map_err(Clone::clone);
         Ok(match (unusable(task_id, root), note) {
             (Some(note), _) => Ok(Some(failure_line(task_id, &note, false))),
             (None, Some(note)) => Ok(Some(failure_line(task_id, &note, true))),
             (None, None) => Err("a response".to_owned()),
         })
+    }
+}
+
+/// Parses a task; or says what is wrong with it.
+pub(super) fn parse<'d>(
+    task_id: &str,
+    parser: &'d mut Parser,
+    body: &'d [u8],
+) -> Result<Result<Document<'d>, String>, VerifyError> {
+    let text = match str::from_utf8(body) {
+        Ok(text) => text,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    match parser.parse(text) {
+        Err(error) if error.kind == JsonErrorKind::Memory => Err(VerifyError::NoMemory {
+            task_id: task_id.to_owned(),
+        }),
+        parsed => Ok(parsed.map_err(|error| error.to_string())),
     }
 }
 
@@ -259,6 +277,9 @@ fn text_of(line: &[u8]) -> String {
     }
 }
 
+/// Bytes of a line of `failures.jsonl` that are read at once. One has an ID and a message, each 1 kB at most.
+const MAX_LINE_BYTES: u64 = 64 << 10;
+
 #[derive(Deserialize)]
 struct Line {
     task_id: String,
@@ -282,14 +303,21 @@ pub(super) fn check_failures(
         // Told already.
         Ok(metadata) if !metadata.is_file() => return Ok(failed),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(failed),
-        found => found.and_then(|_| fs::read(&path)),
+        found => found.and_then(|_| File::open(&path)),
     };
-    let text = text.map_err(|source| VerifyError::Io { path, source })?;
-    let mut stale = 0;
+    let io = |source| VerifyError::Io {
+        path: path.clone(),
+        source,
+    };
+    let mut text = BufReader::new(text.map_err(io)?);
+    let mut line = Vec::new();
+    let (mut lines, mut stale) = (0, 0);
     let mut before = None;
-    for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+    while read_line(&mut text, MAX_LINE_BYTES, &mut line).map_err(io)? > 0 {
+        lines += 1;
+        let line = line.as_slice();
         let mut differ = |expected: &str, found: &str| {
-            let expected = format!("{expected} in line {}", index + 1);
+            let expected = format!("{expected} in line {lines}");
             findings.add(Finding::of_file(FAILURES, &expected, found));
         };
         let parsed: Line = match serde_json::from_slice(line) {

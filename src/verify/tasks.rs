@@ -8,14 +8,14 @@ use super::compare::{Compare, Teller, leftovers};
 use super::files::tables;
 use super::finding::{Finding, Findings};
 use super::positions::Positions;
-use super::raw::{RawResponses, check_failures, read_list};
+use super::raw::{RawResponses, check_failures, parse, read_list};
 use super::stream::{Stream, input};
 use super::{VerifyError, VerifyReport, structure};
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::failures::unusable;
 use crate::flatten::Flattener;
 use crate::ids::IdList;
-use crate::json::{Document, Parser, Value, differences, same};
+use crate::json::{Parser, Value, differences, same};
 use crate::output::{Manifest, OutputError};
 use crate::reader::{self, ReadError};
 use crate::rebuild::{Rebuilder, TableRows, TaskRows};
@@ -328,7 +328,7 @@ impl<'p> Proof<'p> {
         let received = match &mut self.raw {
             None => None,
             Some(raw) => match raw.read(position, task_id, &mut self.body)? {
-                Ok(()) => match parse(one, &self.body) {
+                Ok(()) => match parse(task_id, one, &self.body)? {
                     Ok(document) => match unusable(task_id, Ok(document.root())) {
                         None => Some(document),
                         Some(note) => {
@@ -357,7 +357,7 @@ impl<'p> Proof<'p> {
             },
         };
         let rebuilt = if self.rebuilds {
-            match parse(other, self.rebuilt.as_bytes()) {
+            match parse(task_id, other, self.rebuilt.as_bytes())? {
                 Ok(document) => Some(document),
                 Err(cause) => {
                     is_told = true;
@@ -472,11 +472,6 @@ impl<'p> Proof<'p> {
 /// Do tasks take rows from this table? Those of `projects` and `batches` belong to many.
 fn is_of_task(stream: &Stream) -> bool {
     stream.table().depth != Depth::None || stream.table().name == "tasks"
-}
-
-fn parse<'d>(parser: &'d mut Parser, body: &'d [u8]) -> Result<Document<'d>, String> {
-    let text = str::from_utf8(body).map_err(|error| error.to_string())?;
-    parser.parse(text).map_err(|error| error.to_string())
 }
 
 fn tell_differences(

@@ -7,10 +7,11 @@ use crate::support::{files_below, root};
 
 /// The pipeline, from what depends on nothing to what depends on all: a module may import those
 /// before it.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "error",
     "event",
     "hex",
+    "memory",
     "printable",
     "redaction",
     "disk",

@@ -59,7 +59,7 @@ const PROMISED: Duration = Duration::from_secs(10);
 #[test]
 fn a_signal_ends_a_run_whose_server_is_stuck_and_keeps_what_arrived() {
     let base = tempfile::tempdir().unwrap();
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::HUP, 129), (Signal::INT, 130), (Signal::TERM, 143)] {
         let server = stuck_after(20);
         let out = base.path().join(code.to_string());
         let child = command(&server.base_url(), &out, 40).spawn().unwrap();
@@ -332,26 +332,64 @@ fn state_that_was_open_to_others_is_closed_again() {
 }
 
 #[test]
+fn under_nohup_a_hangup_ends_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig {
+        latency: Duration::from_millis(100),
+        ..SandboxConfig::default()
+    });
+    let out = base.path().join("out");
+    let mut inner = command(&server.base_url(), &out, 20);
+    inner.args(["--concurrency", "2"]);
+    let child = Command::new("nohup")
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env_clear()
+        .env("SCALE_API_KEY", KEY)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until("the first requests", || server.requests() > 4);
+    // `nohup` becomes the program: the process ID is the same.
+    send(&child, Signal::HUP);
+    let output = child.wait_with_output().unwrap();
+    assert_exit(&output, 0);
+    assert_eq!(server.requests(), 20);
+}
+
+/// Shell commands that mount another file system at the state directory, in a name space of their own, and then run a
+/// program.
+const MOUNT: &str = "mount -t tmpfs none \"$0\" && chmod 700 \"$0\" && exec \"$@\"";
+
+#[test]
 fn state_on_another_file_system_is_refused_before_anything_is_fetched() {
     let base = tempfile::tempdir().unwrap();
-    let other = Path::new("/dev/shm");
-    let device = |path: &Path| {
-        use std::os::unix::fs::MetadataExt as _;
-        fs::metadata(path).map(|metadata| metadata.dev()).ok()
-    };
-    if device(other).is_none() || device(other) == device(base.path()) {
-        return tell("left out: there is no second file system");
-    }
-    let state = tempfile::tempdir_in(other).unwrap();
-    let out = base.path().join("out");
-    fs::create_dir(&out).unwrap();
-    std::os::unix::fs::symlink(state.path(), out.join(".scale-export")).unwrap();
     let server = sandbox(SandboxConfig::default());
-    let output = command(&server.base_url(), &out, 3).output().unwrap();
+    let out = base.path().join("out");
+    let state = out.join(".scale-export");
+    fs::create_dir_all(&state).unwrap();
+    let mounted = |program: &Command| {
+        let mut unshare = Command::new("unshare");
+        unshare
+            .args(["--map-root-user", "--mount", "sh", "-c", MOUNT])
+            .arg(&state)
+            .arg(program.get_program())
+            .args(program.get_args())
+            .env("SCALE_API_KEY", KEY);
+        unshare.output()
+    };
+    if !mounted(&Command::new("true")).is_ok_and(|output| output.status.success()) {
+        return tell("left out: this system lets nobody mount a file system of their own");
+    }
+    let output = mounted(&command(&server.base_url(), &out, 3)).unwrap();
     let said = assert_exit(&output, 6);
-    // A link is the way there that needs no rights.
-    assert!(said.contains(".scale-export`: it is a link"), "{said}");
+    let expected =
+        "hint: `.scale-export` must be on the file system of the directory that it is in";
+    assert!(said.contains(expected), "{said}");
     assert_eq!(server.requests(), 0);
+    assert!(published(&out).is_empty());
 }
 
 #[test]

@@ -207,7 +207,7 @@ fn the_bar_is_drawn_into_a_file_only_when_forced() {
 #[test]
 fn a_signal_stops_at_once_and_the_same_command_goes_on() {
     let base = tempfile::tempdir().unwrap();
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::HUP, 129), (Signal::INT, 130), (Signal::TERM, 143)] {
         let server = sandbox(SandboxConfig {
             latency: Duration::from_millis(30),
             ..SandboxConfig::default()
@@ -248,7 +248,7 @@ fn a_signal_stops_at_once_and_the_same_command_goes_on() {
     }
     let calm = sandbox(SandboxConfig::default());
     let (whole, _) = export(&calm, base.path(), "whole", &task_ids(200), &[]);
-    for code in [130, 143] {
+    for code in [129, 130, 143] {
         assert!(published(&base.path().join(format!("out_{code}"))) == published(&whole));
     }
 }

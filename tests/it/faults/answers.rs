@@ -335,6 +335,12 @@ fn bodies() -> Vec<Fault> {
                 },
             )
         },
+        fails(
+            "200 with gzip that becomes two million `[`",
+            "too_large",
+            "too large to parse: lists and objects are nested over 1,048,576 levels deep",
+            |_| vec![Step::Send(encoded(&member(&[b'['; 2_000_000])))],
+        ),
         harmless("200 with 150 headers", |asked| {
             let names: Vec<String> = (0..150).map(|number| format!("x-{number}")).collect();
             let more: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();

@@ -1,0 +1,230 @@
+//! How a parsed text is kept: slots of 8 bytes, one for a string, a number or a literal and three for a list or an object.
+//! Depends on the other files of this folder only.
+//!
+//! ```text
+//! scalar     = start:u32 kind_and_length:u32
+//! long       = start:u32 kind:u32  end:u32 unused:u32
+//! container  = start:u32 kind:u32  end:u32 next:u32  len:u32 unused:u32
+//! ```
+//!
+//! A scalar that is too long for its length to share a word with its kind has two slots.
+
+use super::document::Kind;
+
+/// Bits of a word for the length of a scalar. The others are for its kind.
+const LENGTH_BITS: u32 = 28;
+
+/// Lengths from here on have a slot of their own.
+const LONG: u32 = 1 << LENGTH_BITS;
+
+/// Slots of a list or an object before its first child.
+const CONTAINER_SLOTS: usize = 3;
+
+const NULL: u32 = 0;
+const FALSE: u32 = 1;
+const TRUE: u32 = 2;
+const NUMBER: u32 = 3;
+const LONG_NUMBER: u32 = 4;
+const ARRAY: u32 = 5;
+const OBJECT: u32 = 6;
+/// A string, with the bits below.
+const STRING: u32 = 8;
+const ESCAPED: u32 = 1;
+const LONE_SURROGATE: u32 = 2;
+const LONG_STRING: u32 = 4;
+
+/// A slot: two numbers, whose meaning depends on the kind and on which of the slots it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot(u32, u32);
+
+/// What the slots say of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Node {
+    /// First byte; of a string, behind the quote.
+    pub(super) start: usize,
+    /// Behind the last byte; of a string, the closing quote.
+    pub(super) end: usize,
+    /// Index of the slot behind this one and all its children.
+    pub(super) next: usize,
+    /// Index of the slot of its first child.
+    pub(super) first: usize,
+    /// Children: members of an object, elements of a list.
+    pub(super) len: usize,
+    pub(super) kind: Kind,
+}
+
+impl Node {
+    /// Stands where there is no node, which only spares a panic path: values are made from nodes that exist.
+    const NOTHING: Self = Self {
+        start: 0,
+        end: 0,
+        next: 0,
+        first: 0,
+        len: 0,
+        kind: Kind::Null,
+    };
+
+    /// Reads the node at a slot.
+    pub(super) fn at(slots: &[Slot], at: usize) -> Self {
+        let Some(&Slot(start, word)) = slots.get(at) else {
+            return Self::NOTHING;
+        };
+        let (tag, length) = (word >> LENGTH_BITS, word & (LONG - 1));
+        let start = start as usize;
+        let scalar = |kind, end: usize, slots: usize| Self {
+            start,
+            end,
+            next: at + slots,
+            first: at + slots,
+            len: 0,
+            kind,
+        };
+        let short = |kind| scalar(kind, start + length as usize, 1);
+        let second = || slots.get(at + 1).copied().unwrap_or(Slot(0, 0));
+        let long = |kind| scalar(kind, second().0 as usize, 2);
+        let container = |kind| {
+            let Slot(end, next) = second();
+            let len = slots.get(at + 2).map_or(0, |slot| slot.0);
+            Self {
+                start,
+                end: end as usize,
+                next: next as usize,
+                first: at + CONTAINER_SLOTS,
+                len: len as usize,
+                kind,
+            }
+        };
+        match tag {
+            NULL => short(Kind::Null),
+            FALSE => short(Kind::Bool(false)),
+            TRUE => short(Kind::Bool(true)),
+            NUMBER => short(Kind::Number),
+            LONG_NUMBER => long(Kind::Number),
+            ARRAY => container(Kind::Array),
+            OBJECT => container(Kind::Object),
+            tag => {
+                let kind = Kind::String {
+                    escaped: tag & ESCAPED != 0,
+                    lone_surrogate: tag & LONE_SURROGATE != 0,
+                };
+                if tag & LONG_STRING == 0 {
+                    short(kind)
+                } else {
+                    long(kind)
+                }
+            }
+        }
+    }
+}
+
+/// The slots of one value; a list or an object has no children yet.
+pub(super) fn slots_of(
+    start: u32,
+    end: u32,
+    kind: Kind,
+    at: usize,
+) -> ([Slot; CONTAINER_SLOTS], usize) {
+    let length = end - start;
+    let tag = match kind {
+        Kind::Null => NULL,
+        Kind::Bool(false) => FALSE,
+        Kind::Bool(true) => TRUE,
+        Kind::Number if length < LONG => NUMBER,
+        Kind::Number => LONG_NUMBER,
+        Kind::Array => ARRAY,
+        Kind::Object => OBJECT,
+        Kind::String {
+            escaped,
+            lone_surrogate,
+        } => {
+            let bit = |is_set: bool, bit: u32| if is_set { bit } else { 0 };
+            STRING
+                | bit(escaped, ESCAPED)
+                | bit(lone_surrogate, LONE_SURROGATE)
+                | bit(length >= LONG, LONG_STRING)
+        }
+    };
+    let first = |length| Slot(start, tag << LENGTH_BITS | length);
+    match kind {
+        Kind::Array | Kind::Object => {
+            let next = position(at + CONTAINER_SLOTS);
+            ([first(0), Slot(end, next), Slot(0, 0)], CONTAINER_SLOTS)
+        }
+        _ if length < LONG => ([first(length), Slot(0, 0), Slot(0, 0)], 1),
+        _ => ([first(0), Slot(end, 0), Slot(0, 0)], 2),
+    }
+}
+
+/// Counts one more child of the list or object at a slot; gives how many there were.
+pub(super) fn add_child(slots: &mut [Slot], at: usize) -> u32 {
+    let Some(Slot(len, _)) = slots.get_mut(at + 2) else {
+        return 0;
+    };
+    *len += 1;
+    *len - 1
+}
+
+/// Ends the list or object at a slot: behind byte `end` of the text, and before slot `next`.
+pub(super) fn close(slots: &mut [Slot], at: usize, end: usize, next: usize) {
+    if let Some(slot) = slots.get_mut(at + 1) {
+        *slot = Slot(position(end), position(next));
+    }
+}
+
+/// A position as it is stored. The parser has refused any text that is longer than `u32` counts, and there are fewer slots.
+pub(super) fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_give_back_what_was_put_in() {
+        let string = |escaped, lone_surrogate| Kind::String {
+            escaped,
+            lone_surrogate,
+        };
+        let kinds = [
+            Kind::Null,
+            Kind::Bool(true),
+            Kind::Bool(false),
+            Kind::Number,
+            string(false, false),
+            string(true, false),
+            string(true, true),
+        ];
+        for kind in kinds {
+            let lengths = [0, 1, LONG - 1, LONG, u32::MAX - 7];
+            let is_literal = matches!(kind, Kind::Null | Kind::Bool(_));
+            for length in lengths
+                .into_iter()
+                .filter(|length| *length < LONG || !is_literal)
+            {
+                let (slots, used) = slots_of(7, 7 + length, kind, 0);
+                let node = Node::at(&slots, 0);
+                assert_eq!((node.kind, node.start, node.len), (kind, 7, 0));
+                assert_eq!(node.end - node.start, length as usize);
+                assert_eq!((node.first, node.next), (used, used));
+            }
+        }
+        for kind in [Kind::Array, Kind::Object] {
+            let (mut slots, used) = slots_of(7, 8, kind, 0);
+            assert_eq!(used, CONTAINER_SLOTS);
+            assert_eq!((add_child(&mut slots, 0), add_child(&mut slots, 0)), (0, 1));
+            close(&mut slots, 0, 12, 5);
+            let node = Node::at(&slots, 0);
+            let expected = Node {
+                start: 7,
+                end: 12,
+                next: 5,
+                first: CONTAINER_SLOTS,
+                len: 2,
+                kind,
+            };
+            assert_eq!(node, expected);
+        }
+        assert_eq!(Node::at(&[], 0), Node::NOTHING);
+    }
+}
