@@ -100,7 +100,7 @@ bench-runs: ## Whole runs beside what one would use instead; with nginx, wrk and
 	cargo build --release --locked
 	python3 benches/whole_runs.py --json target/bench/whole_runs.json
 
-bench-memory: ## Peak memory of one huge task, some of them, and many small ones
+bench-memory: ## Peak memory: fails when 100,000 tasks take more than 100 MB; then one huge task, and some of those
 	cargo build --release --locked
 	python3 benches/memory.py
 

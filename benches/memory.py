@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Peak memory of `scale-export flatten` where it could grow: one huge task, some of them, and many small ones.
+"""Peak memory where it could grow: many tasks, one huge task, and some of those.
 
     cargo build --release --locked && python3 benches/memory.py
 
-Needs 2 GB of disk below target/ for a while, and 3 GB of memory.
+Exports of 5,000 and of 100,000 tasks have a limit of 100 MB, and the script fails when one takes more. They come from
+`scale-export sandbox` on the same machine; `--lines FILE` adds tasks of your own, which are read as JSON lines. Needs
+3 GB of disk below target/ for a while, and 3 GB of memory.
 """
 
 import argparse
@@ -13,10 +15,14 @@ import shutil
 import subprocess
 import sys
 
-from machine import PROGRAM, ROOT, existing, measured
+from machine import KEY, PROGRAM, ROOT, existing, free_port, measured, process, wait_for
 
 PLACE = ROOT / "target/bench/memory"
 HUGE = 100_000_000
+COUNTS = (5_000, 100_000)
+
+LIMIT = 100
+"""MB that a run of so many tasks may take at its peak."""
 
 
 def task(task_id, content=None, **members):
@@ -55,15 +61,44 @@ def make(name, place):
         file.writelines(line + "\n" for line in CASES[name]())
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--program", default=PROGRAM, type=pathlib.Path)
-    # For the process that makes the tasks.
-    parser.add_argument("--make", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.make:
-        return make(*options.make)
-    program = existing(options.program)
+def many(program, lines):
+    """Exports of many tasks, their tables made again, and flattened lines; whether all kept the limit."""
+    kept = True
+
+    def show(name, *memories):
+        nonlocal kept
+        kept = kept and max(memories) <= LIMIT
+        cells = [f"{memory:.0f}" + ("" if memory <= LIMIT else " (over)") for memory in memories]
+        print("| " + " | ".join([name, *cells]) + " |", flush=True)
+
+    print("| tasks | Parquet, MB | made again, MB | CSV, MB | made again, MB |\n|---|--:|--:|--:|--:|")
+    port, log = free_port(), PLACE / "sandbox.log"
+    command = [program, "sandbox", "--port", str(port), "--key", KEY]
+    out = PLACE / "out"
+    with log.open("wb") as stderr, process(command, stdout=subprocess.DEVNULL, stderr=stderr) as sandbox:
+        wait_for(port, sandbox, log)
+        for count in COUNTS:
+            ids = PLACE / "ids.txt"
+            ids.write_text("".join(f"task_{number}\n" for number in range(1, count + 1)))
+            fetch = ["--ids", ids, "--plan", "ids", "--rate", "max", "--base-url", f"http://127.0.0.1:{port}"]
+            memories = []
+            for form in ("parquet", "csv"):
+                for source in (fetch, ["flatten", out]):
+                    memories.append(measured(program, *source, "--out", out, "--format", form)[2])
+                shutil.rmtree(out)
+            show(f"{count:,} of the sandbox", *memories)
+    for source in lines:
+        memories = []
+        for form in ("parquet", "csv"):
+            for place in (source, out):
+                memories.append(measured(program, "flatten", place, "--out", out, "--format", form)[2])
+            shutil.rmtree(out)
+        show(source.name, *memories)
+    print()
+    return kept
+
+
+def huge(program):
     print("| tasks | JSON, MB | peak memory from JSON lines, MB | in place, MB | seconds |\n|---|--:|--:|--:|--:|")
     for name in CASES:
         shutil.rmtree(PLACE, ignore_errors=True)
@@ -74,7 +109,27 @@ def main():
         seconds, _, read = measured(program, "flatten", source, "--out", out)
         _, _, again = measured(program, "flatten", out, "--out", out)
         print(f"| {name} | {source.stat().st_size / 1e6:,.0f} | {read:,.0f} | {again:,.0f} | {seconds:.1f} |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--program", default=PROGRAM, type=pathlib.Path)
+    parser.add_argument("--lines", action="append", default=[], type=pathlib.Path, help="a file of JSON lines")
+    parser.add_argument("--only-many", action="store_true", help="leave out the huge tasks")
+    # For the process that makes the tasks.
+    parser.add_argument("--make", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.make:
+        return make(*options.make)
+    program = existing(options.program)
+    shutil.rmtree(PLACE, ignore_errors=True)
+    PLACE.mkdir(parents=True)
+    kept = many(program, options.lines)
+    if not options.only_many:
+        huge(program)
     shutil.rmtree(PLACE)
+    if not kept:
+        raise SystemExit(f"more than {LIMIT} MB")
 
 
 main()

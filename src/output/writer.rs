@@ -60,16 +60,19 @@ impl<'o> Selection<'o> {
 }
 
 /// Bytes of rows that wait in memory as they are, in all tables together, before the table that has most of them
-/// makes room: a large one encodes them, any other puts them into a file.
+/// makes room: it encodes those of large columns, and puts all others into a file.
 const WAITING_BYTES: usize = 4 << 20;
 
-/// A table is a large one while at least this part of all bytes are its own. What encodes takes some 200 kB a column:
-/// for the few large tables that is less than their rows would take in a file, written and read once more.
-const LARGE_PART: u64 = 20;
+/// A column is a large one while at least this part of the bytes of all tables are its own; so no more than so many
+/// columns are large at a time, and mostly a dozen, which have half of all bytes. Those need not be written to a file and
+/// read once more. The encoder of a column takes 200 kB, and up to 10 MB with a large dictionary.
+const LARGE_PART: u64 = 50;
 
-/// Files that are completed and synced at once: enough that a disk syncs them together, few enough that of the last
-/// rows of all tables only some are being encoded.
-const FINISHING_THREADS: usize = 6;
+/// Tables whose last rows are encoded at once: what encoders hold is added up.
+const ENCODING_THREADS: usize = 2;
+
+/// Files that are synced at once: enough that a disk syncs them together.
+const SYNCING_THREADS: usize = 6;
 
 /// Encodes the batches of one table into its file.
 pub(super) trait TableWriter: Send {
@@ -83,16 +86,13 @@ pub(super) trait TableWriter: Send {
     fn bytes(&self) -> u64 {
         0
     }
-    /// Whether some rows of its row group are encoded, so that those that follow have to be.
-    fn is_encoding(&self) -> bool {
-        false
-    }
-    /// Encodes the rows that wait.
-    fn encode(&mut self) -> Result<(), OutputError> {
+    /// Lets no row wait in memory as it is: encodes those of columns with at least so many bytes, and puts the others into
+    /// a file until their row group is written.
+    fn make_room(&mut self, _large: u64) -> Result<(), OutputError> {
         Ok(())
     }
-    /// Puts the rows that wait into a file, until their row group is written.
-    fn spill(&mut self) -> Result<(), OutputError> {
+    /// Encodes all rows that wait: there are no more.
+    fn encode_rest(&mut self) -> Result<(), OutputError> {
         Ok(())
     }
     /// Completes and syncs the file.
@@ -222,50 +222,27 @@ impl TableWriters {
         }
         let tables = self.writers.iter_mut();
         match tables.max_by_key(|table| table.writer.waiting_bytes()) {
-            Some(Writing { writer, .. })
-                if writer.is_encoding() || writer.bytes() >= all / LARGE_PART =>
-            {
-                writer.encode()
-            }
-            Some(Writing { writer, .. }) => writer.spill(),
+            Some(Writing { writer, .. }) => writer.make_room(all / LARGE_PART),
             None => Ok(()),
         }
     }
 
-    /// Completes and syncs all files, some side by side: most of the time goes into waiting for the disk.
-    pub fn finish(self) -> Result<Vec<WrittenTable>, OutputError> {
-        let count = self.writers.len();
-        let left = Mutex::new(self.writers.into_iter().enumerate());
-        let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let work = || {
-            let mut finished = Vec::new();
-            while let Some((place, writing)) = next() {
-                finished.push((place, writing.table, writing.rows, writing.writer.finish()));
-            }
-            finished
-        };
-        let mut finished = thread::scope(|scope| {
-            let others = (1..FINISHING_THREADS.min(count)).filter_map(|_| {
-                // Where there are no more threads to be had, those that there are do it all.
-                thread::Builder::new().spawn_scoped(scope, work).ok()
-            });
-            let others: Vec<_> = others.collect();
-            let mut finished = work();
-            for other in others {
-                finished.extend(
-                    other
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                );
-            }
-            finished
+    /// Completes all files, a few side by side, and syncs them, more side by side: that waits for the disk.
+    pub fn finish(mut self) -> Result<Vec<WrittenTable>, OutputError> {
+        let encoded = side_by_side(ENCODING_THREADS, &mut self.writers, |writing| {
+            writing.writer.encode_rest()
         });
-        finished.sort_unstable_by_key(|(place, ..)| *place);
-        let written = finished.into_iter().map(|(_, table, rows, finished)| {
+        encoded.into_iter().collect::<Result<(), _>>()?;
+        let written = side_by_side(SYNCING_THREADS, self.writers, |writing| {
+            let Writing {
+                table,
+                rows,
+                writer,
+            } = writing;
             let FinishedFile {
                 file,
                 longest_record,
-            } = finished?;
+            } = writer.finish()?;
             Ok(WrittenTable {
                 table,
                 rows: rows as u64,
@@ -273,6 +250,58 @@ impl TableWriters {
                 longest_record,
             })
         });
-        written.collect()
+        written.into_iter().collect()
+    }
+}
+
+/// Does the same with all of them on some threads; the results are in their order.
+fn side_by_side<T, R: Send>(
+    threads: usize,
+    things: impl IntoIterator<Item = T, IntoIter: Send>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let left = Mutex::new(things.into_iter().enumerate());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((place, thing)) = next() {
+            done.push((place, work(thing)));
+        }
+        done
+    };
+    let mut done = thread::scope(|scope| {
+        let others = (1..threads).filter_map(|_| {
+            // Where there are no more threads to be had, those that there are do it all.
+            thread::Builder::new().spawn_scoped(scope, work).ok()
+        });
+        let others: Vec<_> = others.collect();
+        let mut done = work();
+        for other in others {
+            done.extend(
+                other
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            );
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_in_the_order_of_the_things() {
+        for threads in [1, 2, 6] {
+            let doubled = side_by_side(threads, 0..20, |number| {
+                thread::yield_now();
+                number * 2
+            });
+            assert!(doubled.into_iter().eq((0..20).map(|number| number * 2)));
+        }
+        assert!(side_by_side(2, Vec::<u8>::new(), |number| number).is_empty());
     }
 }

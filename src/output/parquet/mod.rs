@@ -32,26 +32,40 @@ use spill::Spill;
 /// Writes one table's Parquet file.
 ///
 /// Batches wait as they are until they make a row group, which is then encoded column by column. When there is no room
-/// to wait, the rows at hand are encoded and the row group continues, or they wait in a file. None of that changes a
-/// byte: when a row group ends does, and [`RowGroup`] decides that. The crate's own `ArrowWriter` encodes batches as they
-/// come and so keeps a page, a dictionary and a compressor for every column of every table: over 100 MB for the 239
-/// columns here.
+/// to wait, the rows at hand wait in a file; those of the few columns that hold the most bytes are encoded, and the row
+/// group continues. None of that changes a byte: when a row group ends does, and [`RowGroup`] decides that. The crate's
+/// own `ArrowWriter` encodes batches as they come and so keeps a page, a dictionary and a compressor for every column of
+/// every table: over 100 MB for the 239 columns here.
 pub(super) struct ParquetWriter<W: Write + Send> {
     table: &'static TableInfo,
     schema: SchemaRef,
     file: SerializedFileWriter<TypeDefinedOrder<W>>,
-    columns: ArrowRowGroupWriterFactory,
+    encoders: ArrowRowGroupWriterFactory,
     row_group: RowGroup,
-    /// Rows that wait as they are, column by column.
-    waiting: Vec<Vec<ArrayRef>>,
+    columns: Vec<Column>,
+    /// Bytes of rows that wait in memory.
     waiting_bytes: usize,
     /// Rows before them that wait in a file.
     spilled: SpilledRows,
     spill: Arc<Spill>,
-    /// Bytes of all rows of the table.
+}
+
+/// A column of the row group at hand.
+#[derive(Default)]
+struct Column {
+    /// Rows that wait in memory as they are.
+    waiting: Vec<ArrayRef>,
+    /// Bytes of all its rows, those of earlier row groups included.
     bytes: u64,
-    /// The row group's columns as far as they are encoded; none when nothing of it is.
-    encoded: Vec<ArrowColumnWriter>,
+    /// What its first rows are encoded in, when some are.
+    encoder: Option<ArrowColumnWriter>,
+}
+
+impl Column {
+    /// Whether its rows are encoded in place of waiting in a file: it is among the largest, or some are already.
+    fn is_encoded(&self, large: u64) -> bool {
+        self.encoder.is_some() || self.bytes >= large
+    }
 }
 
 impl ParquetWriter<StagedFile> {
@@ -88,20 +102,19 @@ impl<W: Write + Send> ParquetWriter<W> {
         )?;
         let spill = Arc::new(Spill::new(spill));
         let stores = PageStores::new(Arc::clone(&spill));
-        let columns = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema))
+        let encoders = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema))
             .with_page_store_factory(Arc::new(stores));
+        let columns = table.columns().map(|_| Column::default()).collect();
         Ok(Self {
             table,
             schema,
             file,
-            columns,
+            encoders,
             row_group: RowGroup::default(),
-            waiting: vec![Vec::new(); table.columns().count()],
+            columns,
             waiting_bytes: 0,
             spilled: SpilledRows::new(Arc::clone(&spill), table.columns().count()),
             spill,
-            bytes: 0,
-            encoded: Vec::new(),
         })
     }
 
@@ -123,46 +136,61 @@ impl<W: Write + Send> ParquetWriter<W> {
         if batch.num_rows() == 0 {
             return;
         }
-        let bytes = batch.get_array_memory_size();
-        self.waiting_bytes += bytes;
-        self.bytes += bytes as u64;
-        for (waiting, column) in self.waiting.iter_mut().zip(batch.columns()) {
-            waiting.push(Arc::clone(column));
+        for (column, rows) in self.columns.iter_mut().zip(batch.columns()) {
+            let bytes = rows.get_array_memory_size();
+            self.waiting_bytes += bytes;
+            column.bytes += bytes as u64;
+            column.waiting.push(Arc::clone(rows));
         }
     }
 
-    /// Puts the rows that wait in memory into a file.
-    fn spill_waiting(&mut self) -> Result<(), ParquetError> {
-        let columns = self.schema.fields().iter().zip(&mut self.waiting);
-        for (index, (field, waiting)) in columns.enumerate() {
-            self.spilled.put(index, field, waiting.drain(..))?;
+    /// Lets no row wait in memory: encodes those of columns with at least so many bytes and of columns that are being
+    /// encoded, and puts those of all others into a file. The row group continues.
+    fn clear_waiting(&mut self, large: u64) -> Result<(), ParquetError> {
+        let mut columns = self.columns.iter();
+        if columns.any(|column| column.encoder.is_none() && column.is_encoded(large)) {
+            let fresh = self.new_encoders()?;
+            for (column, fresh) in self.columns.iter_mut().zip(fresh) {
+                if column.is_encoded(large) {
+                    column.encoder.get_or_insert(fresh);
+                }
+            }
         }
-        self.waiting_bytes = 0;
-        Ok(())
-    }
-
-    /// Encodes the rows that wait; the row group continues.
-    fn encode_waiting(&mut self) -> Result<(), ParquetError> {
-        let mut columns = self.take_columns()?;
-        for (index, column) in columns.iter_mut().enumerate() {
-            self.encode_column(index, column)?;
+        for index in 0..self.columns.len() {
+            let open = |column: &mut Column| column.encoder.take();
+            if let Some(mut encoder) = self.columns.get_mut(index).and_then(open) {
+                self.encode_column(index, &mut encoder)?;
+                if let Some(column) = self.columns.get_mut(index) {
+                    column.encoder = Some(encoder);
+                }
+            }
         }
+        let columns = self.schema.fields().iter().zip(&mut self.columns);
+        let others = columns
+            .enumerate()
+            .filter(|(_, (_, column))| column.encoder.is_none())
+            .map(|(index, (field, column))| (index, field, column.waiting.drain(..)));
+        self.spilled.put(others)?;
         self.waiting_bytes = 0;
-        self.encoded = columns;
         Ok(())
     }
 
     /// Writes the row group, column by column: of each, the rows that wait are freed before the next is encoded.
     fn write_row_group(&mut self) -> Result<(), ParquetError> {
-        let mut waits = self.waiting.iter().map(Vec::is_empty);
-        if self.encoded.is_empty() && waits.all(|none| none) && self.spilled.is_empty() {
+        let mut columns = self.columns.iter();
+        if self.spilled.is_empty()
+            && columns.all(|column| column.encoder.is_none() && column.waiting.is_empty())
+        {
             return Ok(());
         }
-        let columns = self.take_columns()?;
         let mut chunks = Vec::new();
-        for (index, mut column) in columns.into_iter().enumerate() {
-            self.encode_column(index, &mut column)?;
-            let mut chunk = column.close()?;
+        for (index, fresh) in self.new_encoders()?.into_iter().enumerate() {
+            let begun = self.columns.get_mut(index);
+            let mut encoder = begun
+                .and_then(|column| column.encoder.take())
+                .unwrap_or(fresh);
+            self.encode_column(index, &mut encoder)?;
+            let mut chunk = encoder.close()?;
             column_order::correct_zeros(&mut chunk)?;
             chunks.push(chunk);
         }
@@ -176,30 +204,27 @@ impl<W: Write + Send> ParquetWriter<W> {
         Ok(())
     }
 
-    /// The columns of the row group at hand, which may begin with this. No column of ours has more than one leaf.
-    fn take_columns(&mut self) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
-        if self.encoded.is_empty() {
-            let number = self.file.flushed_row_groups().len();
-            return self.columns.create_column_writers(number);
-        }
-        Ok(std::mem::take(&mut self.encoded))
+    /// Encoders of all columns for the row group at hand. No column of ours has more than one leaf.
+    fn new_encoders(&self) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
+        let number = self.file.flushed_row_groups().len();
+        self.encoders.create_column_writers(number)
     }
 
     /// Encodes what waits of a column, and frees it.
     fn encode_column(
         &mut self,
         index: usize,
-        column: &mut ArrowColumnWriter,
+        encoder: &mut ArrowColumnWriter,
     ) -> Result<(), ParquetError> {
-        let (Some(field), Some(waiting)) =
-            (self.schema.fields().get(index), self.waiting.get_mut(index))
+        let (Some(field), Some(column)) =
+            (self.schema.fields().get(index), self.columns.get_mut(index))
         else {
             return Ok(());
         };
-        let spilled = self.spilled.take(index);
-        for array in spilled.chain(waiting.drain(..).map(Ok)) {
-            for leaf in compute_leaves(field, &array?)? {
-                column.write(&leaf)?;
+        let spilled = self.spilled.take(index, field);
+        for rows in spilled.chain(column.waiting.drain(..).map(Ok)) {
+            for leaf in compute_leaves(field, &rows?)? {
+                encoder.write(&leaf)?;
             }
         }
         Ok(())
@@ -226,19 +251,16 @@ impl TableWriter for ParquetWriter<StagedFile> {
     }
 
     fn bytes(&self) -> u64 {
-        self.bytes
+        self.columns.iter().map(|column| column.bytes).sum()
     }
 
-    fn is_encoding(&self) -> bool {
-        !self.encoded.is_empty()
+    fn make_room(&mut self, large: u64) -> Result<(), OutputError> {
+        self.clear_waiting(large)
+            .map_err(|error| self.failed(&error))
     }
 
-    fn encode(&mut self) -> Result<(), OutputError> {
-        self.encode_waiting().map_err(|error| self.failed(&error))
-    }
-
-    fn spill(&mut self) -> Result<(), OutputError> {
-        self.spill_waiting().map_err(|error| self.failed(&error))
+    fn encode_rest(&mut self) -> Result<(), OutputError> {
+        self.write_row_group().map_err(|error| self.failed(&error))
     }
 
     fn finish(self: Box<Self>) -> Result<FinishedFile, OutputError> {
@@ -313,11 +335,39 @@ mod tests {
         RecordBatch::try_new(Arc::clone(&schema), columns).unwrap()
     }
 
+    fn open_encoders(writer: &ParquetWriter<Vec<u8>>) -> usize {
+        let columns = writer.columns.iter();
+        columns.filter(|column| column.encoder.is_some()).count()
+    }
+
+    #[test]
+    fn only_large_columns_keep_an_encoder_open() {
+        let table = tables::find("rubrics").unwrap();
+        let mut writer = ParquetWriter::open(table, Vec::new(), None).unwrap();
+        for _ in 0..3 {
+            writer.write_rows(rubrics(1_000)).unwrap();
+            let all: u64 = writer.columns.iter().map(|column| column.bytes).sum();
+            writer.clear_waiting(all / 8).unwrap();
+            let open = open_encoders(&writer);
+            assert!((1..=8).contains(&open), "{open} open");
+            assert!(
+                writer
+                    .columns
+                    .iter()
+                    .all(|column| column.waiting.is_empty())
+            );
+            assert!(!writer.spilled.is_empty());
+        }
+        writer.write_row_group().unwrap();
+        assert_eq!(open_encoders(&writer), 0);
+        assert!(writer.spilled.is_empty());
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(8))]
         // How rows wait depends on other tables, of which nothing may show in this one.
         #[test]
-        fn how_rows_wait_changes_no_byte(waits in proptest::collection::vec(0..3, 6)) {
+        fn how_rows_wait_changes_no_byte(waits in proptest::collection::vec(0..4, 6)) {
             let table = tables::find("rubrics").unwrap();
             let write = |waits: &[i32]| {
                 let mut writer = ParquetWriter::open(table, Vec::new(), None).unwrap();
@@ -325,13 +375,21 @@ mod tests {
                     writer.write_rows(rubrics(21_000)).unwrap();
                     match how {
                         0 => {}
-                        1 => writer.encode_waiting().unwrap(),
-                        _ => writer.spill_waiting().unwrap(),
+                        1 => writer.clear_waiting(0).unwrap(),
+                        2 => writer.clear_waiting(u64::MAX).unwrap(),
+                        // Some columns in one way, some in the other.
+                        _ => {
+                            let mut bytes: Vec<_> = writer.columns.iter().map(|column| column.bytes).collect();
+                            bytes.sort_unstable();
+                            let median = bytes[bytes.len() / 2];
+                            writer.clear_waiting(median).unwrap();
+                            prop_assert!(open_encoders(&writer) > 0);
+                        }
                     }
                 }
-                writer.close().unwrap()
+                Ok(writer.close().unwrap())
             };
-            prop_assert!(write(&waits) == write(&[0; 6]));
+            prop_assert!(write(&waits)? == write(&[0; 6])?);
         }
     }
 }

@@ -1,58 +1,75 @@
 //! Rows that wait in a file until their row group is encoded, column by column.
 //!
-//! A table that is not among the largest has its rows encoded all at once, since an open encoder takes some 200 kB a
-//! column. What is read back is what was put in, piece by piece, so that waiting changes no byte of the table.
+//! A column that is not among the largest is encoded all at once, since an open encoder takes 200 kB and more. What is
+//! read back is what was put in, piece by piece, so that waiting changes no byte of the table.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array as _, ArrayRef, RecordBatch, new_null_array};
+use arrow::buffer::Buffer;
 use arrow::datatypes::{FieldRef, Schema};
-use arrow::ipc::reader::StreamReader;
+use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamWriter;
 use parquet::errors::ParquetError;
 
 use super::spill::{Region, Spill};
 
+/// Pieces of one column.
+#[derive(Debug, Clone, Copy)]
+enum Stored {
+    /// Some, in the file.
+    Pieces(Region),
+    /// One of so many nulls: what many columns of most tasks have need not be written.
+    Nulls(usize),
+}
+
 /// Where rows wait.
 #[derive(Debug)]
 pub(super) struct SpilledRows {
     spill: Arc<Spill>,
-    /// For each column.
-    regions: Vec<Vec<Region>>,
+    columns: Vec<Vec<Stored>>,
 }
 
 impl SpilledRows {
     pub(super) fn new(spill: Arc<Spill>, columns: usize) -> Self {
         Self {
             spill,
-            regions: vec![Vec::new(); columns],
+            columns: vec![Vec::new(); columns],
         }
     }
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.regions.iter().all(Vec::is_empty)
+        self.columns.iter().all(Vec::is_empty)
     }
 
-    /// Appends pieces of one column.
-    pub(super) fn put(
+    /// Appends pieces of some columns, each given by its place.
+    pub(super) fn put<'f, P: IntoIterator<Item = ArrayRef>>(
         &mut self,
-        column: usize,
-        field: &FieldRef,
-        pieces: impl IntoIterator<Item = ArrayRef>,
+        columns: impl IntoIterator<Item = (usize, &'f FieldRef, P)>,
     ) -> Result<(), ParquetError> {
-        let schema = Arc::new(Schema::new(vec![Arc::clone(field)]));
-        let mut bytes = Vec::new();
-        let mut stream = StreamWriter::try_new(&mut bytes, &schema)?;
-        for piece in pieces {
-            stream.write(&RecordBatch::try_new(Arc::clone(&schema), vec![piece])?)?;
+        let mut file = self.spill.append();
+        for (column, field, pieces) in columns {
+            let Some(stored) = self.columns.get_mut(column) else {
+                continue;
+            };
+            let pieces: Vec<ArrayRef> = pieces.into_iter().collect();
+            if pieces.iter().all(|piece| piece.null_count() == piece.len()) {
+                stored.extend(pieces.iter().map(|piece| Stored::Nulls(piece.len())));
+                continue;
+            }
+            let begin = file.position();
+            let schema = Arc::new(Schema::new(vec![Arc::clone(field)]));
+            let mut stream = StreamWriter::try_new(&mut file, &schema)?;
+            for piece in pieces {
+                stream.write(&RecordBatch::try_new(Arc::clone(&schema), vec![piece])?)?;
+            }
+            stream.finish()?;
+            drop(stream);
+            stored.push(Stored::Pieces(file.region_from(begin)));
         }
-        stream.finish()?;
-        drop(stream);
-        let region = self.spill.put(&bytes)?;
-        if let Some(regions) = self.regions.get_mut(column) {
-            regions.push(region);
-        }
+        file.flush()?;
         Ok(())
     }
 
@@ -60,24 +77,33 @@ impl SpilledRows {
     pub(super) fn take(
         &mut self,
         column: usize,
+        field: &FieldRef,
     ) -> impl Iterator<Item = Result<ArrayRef, ParquetError>> {
-        let regions = self.regions.get_mut(column).map(std::mem::take);
-        let regions = regions.into_iter().flatten();
-        regions.flat_map(|region| self.read(region).unwrap_or_else(|error| vec![Err(error)]))
+        let stored = self.columns.get_mut(column).map(std::mem::take);
+        let stored = stored.into_iter().flatten();
+        stored.flat_map(|stored| match stored {
+            Stored::Pieces(region) => self.read(region).unwrap_or_else(|error| vec![Err(error)]),
+            Stored::Nulls(rows) => vec![Ok(new_null_array(field.data_type(), rows))],
+        })
     }
 
     fn read(&self, region: Region) -> Result<Vec<Result<ArrayRef, ParquetError>>, ParquetError> {
-        let bytes = self.spill.get(region)?;
-        let batches = StreamReader::try_new(bytes.as_ref(), None)?;
-        Ok(batches
-            .map(|batch| Ok(Arc::clone(batch?.column(0))))
-            .collect())
+        // The pieces are parts of what was read.
+        let mut bytes = Buffer::from(self.spill.get(region)?);
+        let mut stream = StreamDecoder::new();
+        let mut pieces = Vec::new();
+        while !bytes.is_empty() {
+            let batch = stream.decode(&mut bytes)?;
+            pieces.extend(batch.map(|batch| Ok(Arc::clone(batch.column(0)))));
+        }
+        stream.finish()?;
+        Ok(pieces)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Array as _, StringArray};
+    use arrow::array::StringArray;
     use arrow::datatypes::{DataType, Field};
 
     use super::*;
@@ -99,13 +125,12 @@ mod tests {
             vec![texts(&[None])],
         ];
         for piece in &pieces {
-            for column in 0..2 {
-                rows.put(column, &field, piece.clone()).unwrap();
-            }
+            rows.put((0..2).map(|column| (column, &field, piece.clone())))
+                .unwrap();
         }
         assert!(!path.exists() && !rows.is_empty());
         for column in [1, 0] {
-            let taken: Result<Vec<_>, _> = rows.take(column).collect();
+            let taken: Result<Vec<_>, _> = rows.take(column, &field).collect();
             let taken = taken.unwrap();
             assert_eq!(taken.len(), 4);
             for (taken, put) in taken.iter().zip(pieces.concat()) {

@@ -1,15 +1,19 @@
 //! What waits for the end of a row group and has no room in memory: a file for each table.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 
 use crate::disk::{self, Access};
+
+/// Bytes of small things that are written to the file at once.
+const WRITTEN_BYTES: usize = 64 << 10;
 
 /// Part of a file.
 #[derive(Debug, Clone, Copy)]
@@ -54,9 +58,28 @@ impl Spill {
 
     /// Reads bytes that were written.
     pub(super) fn get(&self, region: Region) -> io::Result<Bytes> {
-        let mut bytes = vec![0; region.bytes];
-        self.file()?.read_exact_at(&mut bytes, region.offset)?;
+        let file = self.file()?;
+        let mut bytes = Vec::with_capacity(region.bytes);
+        while bytes.len() < region.bytes {
+            let offset = region.offset + bytes.len() as u64;
+            match pread(&file, spare_capacity(&mut bytes), offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // There may be room for more than was asked for.
+        bytes.truncate(region.bytes);
         Ok(bytes.into())
+    }
+
+    /// Writes small things one behind the other; nothing else may be written until that is finished.
+    pub(super) fn append(&self) -> Appender<'_> {
+        Appender {
+            spill: self,
+            begin: self.end.load(Ordering::Relaxed),
+            buffer: Vec::with_capacity(WRITTEN_BYTES),
+        }
     }
 
     /// Gives the space back: the row group is written.
@@ -80,5 +103,81 @@ impl Spill {
             None => tempfile::tempfile()?,
         };
         Ok(Arc::clone(file.insert(Arc::new(created))))
+    }
+}
+
+/// Small things on their way to the file, many with one call.
+#[derive(Debug)]
+pub(super) struct Appender<'s> {
+    spill: &'s Spill,
+    /// Where in the file the buffer's bytes will stand.
+    begin: u64,
+    buffer: Vec<u8>,
+}
+
+impl Appender<'_> {
+    /// Where in the file the next byte will stand.
+    pub(super) fn position(&self) -> u64 {
+        self.begin + self.buffer.len() as u64
+    }
+
+    /// What was written from a position on.
+    pub(super) fn region_from(&self, offset: u64) -> Region {
+        Region {
+            offset,
+            bytes: usize::try_from(self.position() - offset).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+impl Write for Appender<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() + bytes.len() > WRITTEN_BYTES {
+            self.flush()?;
+        }
+        if bytes.len() < WRITTEN_BYTES {
+            self.buffer.extend_from_slice(bytes);
+        } else {
+            self.spill.put(bytes)?;
+            self.begin += bytes.len() as u64;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            self.spill.put(&self.buffer)?;
+            self.begin += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_and_appended_comes_back() {
+        let spill = Spill::new(None);
+        let first = spill.put(b"first").unwrap();
+        let mut file = spill.append();
+        let mut regions = Vec::new();
+        let sizes = [0, 1, WRITTEN_BYTES - 2, WRITTEN_BYTES, 3 * WRITTEN_BYTES, 7];
+        for (number, size) in (0..).zip(sizes) {
+            let begin = file.position();
+            file.write_all(&vec![number; size]).unwrap();
+            regions.push(file.region_from(begin));
+        }
+        file.flush().unwrap();
+        let last = spill.put(b"last").unwrap();
+        assert_eq!(spill.get(first).unwrap(), "first");
+        assert_eq!(spill.get(last).unwrap(), "last");
+        for ((number, size), region) in (0..).zip(sizes).zip(regions) {
+            assert!(spill.get(region).unwrap() == vec![number; size]);
+        }
+        spill.clear();
+        assert!(spill.get(first).is_err());
     }
 }

@@ -151,7 +151,7 @@ fn a_list_of_which_nothing_can_be_compared_is_not_believed() {
     let api = Api::new(&[20], |_, query| {
         query.get("task_id").map(|_| error(404, "task not found"))
     });
-    let (out, _) = api.export(base.path(), "out", &["--batch", "b1"], 3);
+    let (out, _) = api.export(base.path(), "out", &["--batch", "b1"], 8);
     assert_eq!(raw_responses(&out).len(), 0);
 }
 
