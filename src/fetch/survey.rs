@@ -86,7 +86,8 @@ impl Engine<'_> {
             // Whether the key is accepted is known only when something was requested with it.
             let first = waiting.first().and_then(|position| wanted.id(*position));
             if let Some(task_id) = first
-                && let Outcome::Task { body, .. } = self.fetch(0, task_id.to_owned()).await?.0.outcome
+                && let Outcome::Task { body, .. } =
+                    self.fetch(0, task_id.to_owned()).await?.0.outcome
             {
                 seen.add(body.len());
             }

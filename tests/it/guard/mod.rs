@@ -1,0 +1,145 @@
+//! A good export is never replaced by a worse one: what is published after a bad night, and what is not.
+
+mod nights;
+mod refusals;
+mod reuse;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Response;
+use serde_json::Value;
+
+use crate::support::server::{Answer, Server, asked_id, task_answer};
+use crate::support::{KEY, program, published};
+
+/// An API that answers as it is told to, by ID.
+struct Api {
+    server: Server,
+    answers: Arc<Mutex<Answers>>,
+}
+
+type MakeAnswer = Box<dyn Fn() -> Answer + Send>;
+
+/// Gives an answer in place of the task.
+type Answers = Box<dyn Fn(&str) -> Option<Answer> + Send>;
+
+impl Api {
+    fn start() -> Self {
+        let answers: Arc<Mutex<Answers>> = Arc::new(Mutex::new(Box::new(|_| None)));
+        let shared = Arc::clone(&answers);
+        let server = Server::start(move |request| {
+            let special = shared.lock().unwrap()(asked_id(request));
+            special.unwrap_or_else(|| task_answer(request))
+        });
+        Self { server, answers }
+    }
+
+    /// From now on these IDs have this answer.
+    fn answers(
+        &self,
+        is_affected: impl Fn(&str) -> bool + Send + 'static,
+        answer: impl Fn() -> Answer + Send + 'static,
+    ) {
+        *self.answers.lock().unwrap() = Box::new(move |id| is_affected(id).then(&answer));
+    }
+
+    fn is_well(&self) {
+        self.answers(|_| false, || status(200));
+    }
+
+    fn run(&self, out: &Path, ids: &[String], options: &[&str]) -> Output {
+        program()
+            .env("SCALE_API_KEY", KEY)
+            .env("SCALE_EXPORT_MAX_RETRIES", "0")
+            .args(["--base-url", &format!("http://{}", self.server.address)])
+            .args(["--rate", "max", "--retry-timeout", "2s"])
+            .arg("--out")
+            .arg(out)
+            .args(ids.iter().flat_map(|id| ["--id", id]))
+            .args(options)
+            .output()
+            .unwrap()
+    }
+
+    /// Runs, and verifies what is published afterwards; gives what was said.
+    fn ends(&self, code: i32, out: &Path, ids: &[String], options: &[&str]) -> String {
+        let output = self.run(out, ids, options);
+        let said = assert_exit(&output, code);
+        if out.join("manifest.json").exists() {
+            assert_exit(&program().arg("verify").arg(out).output().unwrap(), 0);
+        }
+        said
+    }
+}
+
+fn status(code: u16) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from_static(b"{\"message\": \"no\"}")));
+    *answer.status_mut() = hyper::StatusCode::from_u16(code).unwrap();
+    answer
+}
+
+fn redirect(to: &str) -> Answer {
+    let mut answer = status(302);
+    let to = hyper::header::HeaderValue::from_str(to).unwrap();
+    answer.headers_mut().insert("location", to);
+    answer
+}
+
+fn assert_exit(output: &Output, code: i32) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    stderr
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn failures(out: &Path) -> Vec<Value> {
+    lines(&out.join("failures.jsonl"))
+}
+
+fn last_run(out: &Path) -> Value {
+    let text = fs::read(out.join(".scale-export/last_run.json")).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+/// What is published, without the failures.
+fn tables(out: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = published(out).into_iter();
+    files.filter(|(name, _)| name != "failures.jsonl").collect()
+}
+
+/// The tables that a flattening of the state into a new directory gives.
+fn reference(base: &Path, out: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let fresh = base.join("reference");
+    let _ = fs::remove_dir_all(&fresh);
+    let output = program()
+        .arg("flatten")
+        .arg(out)
+        .arg("--out")
+        .arg(&fresh)
+        .output()
+        .unwrap();
+    assert!(
+        matches!(output.status.code(), Some(0 | 3)),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    published(&fresh)
+}
+
+/// A good export of these tasks.
+fn exported(api: &Api, base: &Path, ids: &[String]) -> PathBuf {
+    let out = base.join("out");
+    api.ends(0, &out, ids, &[]);
+    out
+}

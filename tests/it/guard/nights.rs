@@ -1,0 +1,199 @@
+//! Nights on which tasks could not be refreshed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{
+    Api, MakeAnswer, assert_exit, exported, failures, last_run, lines, redirect, reference, status,
+    tables,
+};
+use crate::support::server::Server;
+use crate::support::{manifest, program, published, task_ids};
+
+#[test]
+fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
+    let base = tempfile::tempdir().unwrap();
+    let ids = task_ids(12);
+    let api = Api::start();
+    let out = exported(&api, base.path(), &ids);
+    let before = tables(&out);
+    let other = Server::start(|_| status(200));
+    let login = format!("http://{}/login", other.address);
+    let nights: Vec<(&str, MakeAnswer)> = vec![
+        ("not_found", Box::new(|| status(404))),
+        ("http_error", Box::new(|| status(410))),
+        ("http_error", Box::new(|| status(202))),
+        ("http_error", Box::new(|| status(203))),
+        ("http_error", Box::new(|| status(400))),
+        ("http_error", Box::new(|| status(407))),
+        ("redirect", Box::new(move || redirect(&login))),
+    ];
+    for (kind, answer) in nights {
+        let text = format!("{kind} {}", answer().status());
+        api.answers(|_| true, answer);
+        let said = api.ends(3, &out, &ids, &["--refresh", "all"]);
+        assert!(said.contains("12 stale"), "{text}: {said}");
+        assert!(tables(&out) == before, "{text}");
+        let made = manifest(&out)["ids"].clone();
+        assert_eq!(
+            (&made["exported"], &made["failed"], &made["stale"]),
+            (&12.into(), &0.into(), &12.into())
+        );
+        for line in failures(&out) {
+            assert_eq!(line["exported"], true, "{text}");
+            assert_eq!(line["kind"], kind, "{text}");
+        }
+        assert!(reference(base.path(), &out) == published(&out), "{text}");
+    }
+    // Every run requests them again, and one good night ends it.
+    api.is_well();
+    let before_requests = api.server.seen().len();
+    api.ends(0, &out, &ids, &[]);
+    assert_eq!(api.server.seen().len() - before_requests, 12);
+    assert!(failures(&out).is_empty());
+    assert!(tables(&out) == before);
+}
+
+#[test]
+fn the_same_command_over_too_many_failures_ends_the_same_way_every_time() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(20);
+    let out = base.path().join("out");
+    // Four of twenty, where a tenth is allowed.
+    api.answers(
+        |id| matches!(id, "task_3" | "task_7" | "task_8" | "task_20"),
+        || status(404),
+    );
+    for _ in 0..6 {
+        let said = api.ends(1, &out, &ids, &["--max-failures", "10%"]);
+        assert!(
+            said.contains("could not publish: 4 of 20 IDs failed (4 not_found), more than --max-failures 10% allows"),
+            "{said}"
+        );
+        assert!(!out.join("manifest.json").exists());
+    }
+    // The failures of runs that ended by decision are requested again, the responses are not.
+    let before = api.server.seen().len();
+    api.ends(3, &out, &ids, &["--max-failures", "20%"]);
+    assert_eq!(api.server.seen().len() - before, 4);
+    // One deleted task among 99 good ones, with and without a previous export.
+    for _ in 0..3 {
+        let said = api.ends(1, &out, &ids, &["--fail-fast"]);
+        assert!(said.contains("--fail-fast stops there"), "{said}");
+        api.ends(3, &out, &ids, &["--max-failures", "4"]);
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_after_an_outage_asks_for_no_failed_id_again_and_the_one_after_it_does() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(9);
+    let out = base.path().join("out");
+    // From the sixth ID on nothing succeeds; where that began, it goes on for all.
+    let answer = |is_ending: bool| {
+        let is_away = AtomicBool::new(false);
+        let answers = move |id: &str| {
+            let number: u32 = id.strip_prefix("task_").unwrap().parse().unwrap();
+            if is_ending && number >= 6 {
+                is_away.store(true, Ordering::Relaxed);
+            }
+            if is_away.load(Ordering::Relaxed) {
+                return Some(status(503));
+            }
+            (number == 2).then(|| status(404))
+        };
+        *api.answers.lock().unwrap() = Box::new(answers);
+    };
+    answer(true);
+    let options = ["--concurrency", "1", "--max-retries", "2"];
+    let said = api.ends(5, &out, &ids, &options);
+    assert!(said.contains("could not reach the API"), "{said}");
+    assert_eq!(last_run(&out)["exit_code"], 5);
+    assert_eq!(
+        lines(&out.join(".scale-export/last_failures.jsonl")).len(),
+        1
+    );
+    answer(false);
+    let before = api.server.seen().len();
+    api.ends(3, &out, &ids, &[]);
+    assert_eq!(api.server.seen().len() - before, 4);
+    let before = api.server.seen().len();
+    api.ends(3, &out, &ids, &[]);
+    assert_eq!(api.server.seen().len() - before, 1);
+}
+
+#[test]
+fn tolerated_failures_end_with_0_and_are_still_listed() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(20);
+    let out = base.path().join("out");
+    api.answers(|id| id == "task_3", || status(404));
+    api.ends(3, &out, &ids, &[]);
+    for (tolerated, code) in [("0", 3), ("1", 0), ("4.9%", 3), ("5%", 0)] {
+        api.ends(code, &out, &ids, &["--tolerate", tolerated]);
+        assert_eq!(failures(&out).len(), 1);
+    }
+    // Stale tasks count like failed ones.
+    api.is_well();
+    api.ends(0, &out, &ids, &[]);
+    api.answers(|id| matches!(id, "task_4" | "task_5"), || status(404));
+    api.ends(3, &out, &ids, &["--tolerate", "1", "--refresh", "all"]);
+    api.ends(0, &out, &ids, &["--tolerate", "2"]);
+    let said = assert_exit(&api.run(&out, &ids, &["--max-failures", "1"]), 1);
+    assert!(said.contains("2 of 20 IDs failed"), "{said}");
+}
+
+#[test]
+fn missing_tasks_leave_the_tables_only_where_that_is_asked_for() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(40);
+    let out = exported(&api, base.path(), &ids);
+    api.answers(|id| id == "task_3", || status(404));
+    api.ends(3, &out, &ids, &["--refresh", "all"]);
+    assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
+    let said = api.ends(0, &out, &ids, &["--drop-missing"]);
+    assert!(said.contains("1 deleted"), "{said}");
+    assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 39);
+    assert_eq!(manifest(&out)["ids"]["failed"], 1);
+    let listed = failures(&out);
+    assert_eq!(listed[0]["task_id"], "task_3");
+    assert_eq!(listed[0].get("exported"), None);
+    assert!(reference(base.path(), &out) == published(&out));
+    // Another failure is no deletion, and too many deletions are guarded.
+    api.answers(|id| id == "task_3", || status(400));
+    api.ends(3, &out, &ids, &["--drop-missing"]);
+    assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
+    api.answers(|id| id.len() == 7, || status(410));
+    let said = api.ends(8, &out, &ids, &["--drop-missing", "--refresh", "all"]);
+    assert!(said.contains("31 of the 40 tasks"), "{said}");
+    assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
+}
+
+#[test]
+fn a_night_that_was_not_published_changes_no_later_flattening() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(12);
+    api.answers(|id| id == "task_5", || status(404));
+    let out = base.path().join("out");
+    api.ends(3, &out, &ids, &[]);
+    let before = published(&out);
+    api.answers(|_| true, || status(404));
+    api.ends(1, &out, &ids, &["--fail-fast", "--refresh", "all"]);
+    api.ends(1, &out, &ids, &["--max-failures", "1", "--refresh", "all"]);
+    assert!(published(&out) == before);
+    assert!(reference(base.path(), &out) == before);
+    let output = program()
+        .arg("flatten")
+        .arg(&out)
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    let said = assert_exit(&output, 3);
+    assert!(said.contains("nothing changed"), "{said}");
+    assert!(published(&out) == before);
+}

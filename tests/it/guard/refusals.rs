@@ -1,0 +1,215 @@
+//! What is not published, and what is said of it.
+
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Response;
+
+use super::{Api, assert_exit, exported, last_run, lines, status};
+use crate::support::server::{Server, task_answer};
+use crate::support::{KEY, manifest, program, published, task_ids};
+
+#[test]
+fn an_export_in_which_every_id_failed_is_not_published_and_binds_nothing() {
+    let base = tempfile::tempdir().unwrap();
+    let ids = task_ids(5);
+    let out = base.path().join("out");
+    let wrong = Api::start();
+    wrong.answers(|_| true, || status(404));
+    for options in [&[][..], &["--max-shrink", "100%"], &["--max-failures", "0"]] {
+        let said = wrong.ends(8, &out, &ids, options);
+        assert!(
+            said.contains(
+                "error: could not publish: none of 5 IDs could be exported (5 not_found)"
+            ),
+            "{said}"
+        );
+        assert!(said.contains("--base-url and the list of IDs"), "{said}");
+        assert!(!out.join("manifest.json").exists());
+        assert!(!out.join("tasks.parquet").exists());
+    }
+    assert_eq!(last_run(&out)["exit_code"], 8);
+    let known = lines(&out.join(".scale-export/last_failures.jsonl"));
+    assert_eq!(known.len(), 5);
+    // Another server, another key, other options: nothing was received, so nothing is bound.
+    let right = Api::start();
+    right.ends(0, &out, &ids, &["--expand", "project"]);
+    assert_eq!(manifest(&out)["ids"]["exported"], 5);
+    assert_eq!(last_run(&out)["exit_code"], 0);
+    // Once something was, it is.
+    let said = right.ends(2, &out, &ids, &[]);
+    assert!(said.contains("--expand"), "{said}");
+}
+
+#[test]
+fn an_export_does_not_shrink_by_more_than_it_may() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(60);
+    let out = exported(&api, base.path(), &ids);
+    let before = published(&out);
+    // Thirteen of sixty are more than a fifth; twelve are not. Edits of the list count.
+    let said = api.ends(8, &out, &task_ids(47), &[]);
+    assert!(
+        said.contains(
+            "13 of the 60 tasks exported before would disappear, more than --max-shrink 20% allows"
+        ),
+        "{said}"
+    );
+    assert!(
+        said.contains("13 of 60 tasks with --max-shrink 13"),
+        "{said}"
+    );
+    assert!(published(&out) == before);
+    // So does another list of the same length.
+    let others: Vec<String> = (31..=90).map(|number| format!("task_{number}")).collect();
+    let said = api.ends(8, &out, &others, &[]);
+    assert!(said.contains("30 of the 60 tasks"), "{said}");
+    assert!(published(&out) == before);
+    api.ends(0, &out, &task_ids(48), &[]);
+    api.ends(0, &out, &task_ids(5), &["--max-shrink", "43"]);
+    // A few tasks are a large share of a small export.
+    api.ends(0, &out, &task_ids(2), &[]);
+    api.ends(8, &out, &task_ids(1), &["--max-shrink", "0"]);
+    assert_eq!(manifest(&out)["ids"]["exported"], 2);
+}
+
+#[test]
+fn damaged_state_does_not_disable_the_guard() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(40);
+    for format in ["parquet", "csv"] {
+        for lost in [
+            &[".scale-export/ids.txt"][..],
+            &["manifest.json"],
+            &["failures.jsonl"],
+            &[".scale-export/ids.txt", "manifest.json"],
+            &[".scale-export/ids.txt", "failures.jsonl"],
+            &[".scale-export/journal"],
+        ] {
+            let out = base.path().join("out");
+            let _ = fs::remove_dir_all(&out);
+            api.ends(0, &out, &ids, &["--format", format]);
+            let tasks = fs::read(out.join(format!("tasks.{format}"))).unwrap();
+            for name in lost {
+                let path = out.join(name);
+                let mut bytes = fs::read(&path).unwrap();
+                bytes.truncate(bytes.len() / 2);
+                fs::write(&path, bytes).unwrap();
+            }
+            let output = api.run(&out, &task_ids(10), &["--format", format]);
+            let said = assert_exit(&output, 8);
+            assert!(said.contains("30 of the 40 tasks"), "{lost:?}: {said}");
+            assert!(fs::read(out.join(format!("tasks.{format}"))).unwrap() == tasks);
+        }
+    }
+}
+
+#[test]
+fn a_quiet_run_says_one_line_and_only_when_it_does_not_end_with_0() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(12);
+    let out = base.path().join("out");
+    assert_eq!(api.ends(0, &out, &ids, &["-q"]), "");
+    api.answers(|id| id == "task_3", || status(404));
+    let said = api.ends(3, &out, &ids, &["-q", "--refresh", "all"]);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("Exported 12 of 12 tasks to "), "{said}");
+    assert!(said.contains("; 1 stale"), "{said}");
+    api.answers(|_| true, || status(404));
+    let said = api.ends(1, &out, &ids, &["-q", "--refresh", "all", "--fail-fast"]);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("error: could not "), "{said}");
+    let fresh = base.path().join("fresh");
+    let said = api.ends(8, &fresh, &ids, &["-q"]);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("error: could not publish"), "{said}");
+}
+
+#[test]
+fn a_list_that_turns_out_empty_replaces_no_export() {
+    let base = tempfile::tempdir().unwrap();
+    let listed = Arc::new(Mutex::new(3));
+    let shared = Arc::clone(&listed);
+    let server = Server::start(move |request| {
+        if request.uri().path() == "/v2/task" {
+            return task_answer(request);
+        }
+        let tasks = task_ids(*shared.lock().unwrap());
+        let tasks: Vec<_> = tasks
+            .iter()
+            .map(|id| serde_json::json!({"task_id": id, "status": "completed", "threads": []}))
+            .collect();
+        let page = serde_json::json!({"tasks": tasks, "next_token": null});
+        Response::new(Full::new(Bytes::from(page.to_string())))
+    });
+    let out = base.path().join("out");
+    let run = |code: i32, options: &[&str]| {
+        let output = program()
+            .env("SCALE_API_KEY", KEY)
+            .args(["--base-url", &format!("http://{}", server.address)])
+            .args(["--batch", "b", "--rate", "max", "--out"])
+            .arg(&out)
+            .args(options)
+            .output()
+            .unwrap();
+        assert_exit(&output, code)
+    };
+    // On a first run there is nothing to lose.
+    *listed.lock().unwrap() = 0;
+    let said = run(0, &[]);
+    assert!(said.contains("warning: "), "{said}");
+    assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 0);
+    *listed.lock().unwrap() = 3;
+    run(0, &[]);
+    let before = published(&out);
+    *listed.lock().unwrap() = 0;
+    let said = run(8, &["--status", "complete"]);
+    assert!(
+        said.contains("`complete` of --status is not a known value: did you mean `completed`?"),
+        "{said}"
+    );
+    assert!(
+        said.contains("the 3 tasks exported before would disappear"),
+        "{said}"
+    );
+    assert!(said.contains("--max-shrink 100%"), "{said}");
+    assert!(published(&out) == before);
+    run(0, &["--max-shrink", "100%"]);
+    assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 0);
+}
+
+#[test]
+fn a_range_of_times_in_which_no_task_can_be_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let refused = |after: &str, before: &str| {
+        let output = program()
+            .env("SCALE_API_KEY", KEY)
+            .env("SCALE_EXPORT_COMPLETED_BEFORE", before)
+            .args(["--batch", "b", "--out"])
+            .arg(base.path().join("out"))
+            .args(["--completed-after", after])
+            .args(["--base-url", "http://127.0.0.1:1", "--retry-timeout", "1s"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    for (after, before) in [
+        ("2024-02-01", "2024-01-31"),
+        ("2024-02-01", "2024-02-01"),
+        ("2024-02-01T00:30:00Z", "2024-02-01T01:00:00+02:00"),
+    ] {
+        let (code, said) = refused(after, before);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.contains("is not before SCALE_EXPORT_COMPLETED_BEFORE ("),
+            "{said}"
+        );
+    }
+    assert_ne!(refused("2024-02-01", "2024-02-02").0, Some(2));
+}

@@ -1,0 +1,189 @@
+//! What later runs and `flatten` make of what is kept.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Api, assert_exit, exported, reference, status};
+use crate::support::{manifest, program, published, task_ids};
+
+#[test]
+fn flattening_obeys_the_same_guard() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let flatten = |source: &Path, out: &Path, options: &[&str]| {
+        program()
+            .arg("flatten")
+            .arg(source)
+            .arg("--out")
+            .arg(out)
+            .args(options)
+            .output()
+            .unwrap()
+    };
+    let large = exported(&api, base.path(), &task_ids(40));
+    let small = base.path().join("small");
+    api.ends(0, &small, &task_ids(10), &[]);
+    let tables = base.path().join("tables");
+    assert_exit(&flatten(&large, &tables, &[]), 0);
+    let said = assert_exit(&flatten(&small, &tables, &[]), 8);
+    assert!(said.contains("30 of the 40 tasks"), "{said}");
+    assert_eq!(manifest(&tables)["ids"]["exported"], 40);
+    assert_exit(&flatten(&small, &tables, &["--max-shrink", "30"]), 0);
+    let list = base.path().join("other.txt");
+    fs::write(&list, "task_77\ntask_78\n").unwrap();
+    let list = list.to_str().unwrap();
+    let said = assert_exit(&flatten(&small, &tables, &["--ids", list]), 8);
+    assert!(said.contains("2 missing"), "{said}");
+    assert_eq!(manifest(&tables)["ids"]["exported"], 10);
+}
+
+#[test]
+fn a_run_that_changes_nothing_leaves_the_files_as_they_are() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(5);
+    let out = exported(&api, base.path(), &ids);
+    let identities = || {
+        let names = published(&out).into_keys();
+        let identity = |name: &String| {
+            let metadata = fs::metadata(out.join(name)).unwrap();
+            (metadata.ino(), metadata.mtime_nsec(), metadata.mtime())
+        };
+        names
+            .map(|name| (identity(&name), name))
+            .collect::<Vec<_>>()
+    };
+    let before = identities();
+    let summary = |options: &[&str]| -> Value {
+        let output = api.run(&out, &ids, &[options, &["--summary", "-"]].concat());
+        assert_exit(&output, 0);
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let made = fs::read(out.join("manifest.json")).unwrap();
+    let end = summary(&["--refresh", "all"]);
+    assert_eq!(end["unchanged"], true);
+    assert_eq!(end["requests"], 5);
+    assert!(identities() == before);
+    // After a request the manifest is written again, and without one it is not.
+    assert!(fs::read(out.join("manifest.json")).unwrap() != made);
+    let made = fs::read(out.join("manifest.json")).unwrap();
+    assert_eq!(summary(&[])["unchanged"], true);
+    assert!(fs::read(out.join("manifest.json")).unwrap() == made);
+    // A file that was changed is written again, whatever its size.
+    let mut bytes = fs::read(out.join("tasks.parquet")).unwrap();
+    bytes[10] ^= 1;
+    fs::write(out.join("tasks.parquet"), bytes).unwrap();
+    let end = summary(&["--refresh", "all"]);
+    assert_eq!(end["unchanged"], false);
+    assert_exit(&program().arg("verify").arg(&out).output().unwrap(), 0);
+}
+
+#[test]
+fn several_exports_are_flattened_in_the_order_of_their_lists() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = |numbers: &[u32]| -> Vec<String> {
+        numbers
+            .iter()
+            .map(|number| format!("task_{number}"))
+            .collect()
+    };
+    let (one, two) = (base.path().join("one"), base.path().join("two"));
+    // Arrival is in another order than the list.
+    let first = ids(&[9, 1, 5, 3]);
+    api.ends(0, &one, &ids(&[3, 5, 1, 9]), &[]);
+    api.ends(0, &one, &first, &[]);
+    api.answers(|id| id == "task_7", || status(404));
+    let second = ids(&[7, 5, 2, 1]);
+    api.ends(0, &two, &ids(&[2, 1]), &[]);
+    api.ends(3, &two, &second, &[]);
+    // What left a list does not come back.
+    api.is_well();
+    api.ends(0, &one, &ids(&[9, 1, 5, 3, 100]), &[]);
+    api.ends(0, &one, &first, &[]);
+    let out = base.path().join("both");
+    let output = program()
+        .arg("flatten")
+        .args([&one, &two])
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert_exit(&output, 3);
+    let list = fs::read_to_string(out.join(".scale-export/ids.txt")).unwrap();
+    assert_eq!(list, "task_9\ntask_1\ntask_5\ntask_3\ntask_7\ntask_2\n");
+    assert_exit(&program().arg("verify").arg(&out).output().unwrap(), 0);
+}
+
+#[test]
+fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
+    use scale_export::journal::format::{Version, encode};
+    use scale_export::journal::{Compressor, JournalReader};
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(12);
+    api.answers(|id| id == "task_4", || status(404));
+    let out = base.path().join("out");
+    api.ends(3, &out, &ids, &[]);
+    let before = published(&out);
+    let journal = out.join(".scale-export/journal");
+    let upgraded = fs::read(&journal).unwrap();
+    // The same journal as the version before wrote it.
+    let mut records = Vec::new();
+    let (mut reader, ..) = JournalReader::open(&out.join(".scale-export"), None, |entry| {
+        records.push((
+            entry.kind,
+            entry.is_final,
+            entry.task_id.to_owned(),
+            entry.location,
+        ));
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    let first = usize::try_from(records[0].3.offset()).unwrap();
+    let mut bytes = upgraded[..first].to_vec();
+    bytes[8] = 1;
+    for (kind, is_final, task_id, location) in &records {
+        let mut body = Vec::new();
+        let head = reader.read(task_id, *location, &mut body).unwrap();
+        let record = scale_export::journal::format::Record {
+            kind: *kind,
+            flags: u16::from(*is_final),
+            attempts: head.attempts,
+            time: head.time,
+            task_id,
+            body: &body,
+        };
+        encode(
+            &record,
+            Version::One,
+            &mut Compressor::default(),
+            &mut bytes,
+        );
+    }
+    let version_1 = bytes.len();
+    fs::write(&journal, &bytes).unwrap();
+    let path = out.join("manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let text = text.replace(
+        &format!("\"journal_bytes\": {}", upgraded.len()),
+        &format!("\"journal_bytes\": {version_1}"),
+    );
+    fs::write(&path, text).unwrap();
+
+    assert_exit(&program().arg("verify").arg(&out).output().unwrap(), 0);
+    assert!(reference(base.path(), &out) == before);
+    // A run that is not published leaves the version; its mark counts in it.
+    api.ends(1, &out, &ids, &["--fail-fast"]);
+    assert_eq!(fs::read(&journal).unwrap()[8], 1);
+    assert!(reference(base.path(), &out) == before);
+    let requests = api.server.seen().len();
+    api.ends(3, &out, &ids, &[]);
+    assert_eq!(api.server.seen().len() - requests, 1);
+    assert_eq!(fs::read(&journal).unwrap()[8], 2);
+    assert!(published(&out) == before);
+    assert!(reference(base.path(), &out) == before);
+}
