@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::settings::{CHANCE, CLOSER, MAX_HELD, REFUTED_FOR, SURE, TRUSTED};
+use super::settings::{CHANCE, CLOSER, MAX_HELD, REFUTED_FOR, SURE, SURE_OF_WINDOW, TRUSTED};
 
 /// Rates within this share of each other are the same.
 const SAME: f64 = 0.01;
@@ -59,6 +59,13 @@ impl Bracket {
         let least = if is_quick_again { SURE } else { TRUSTED };
         self.low
             .filter(|low| *low < rate * CHANCE && self.low_held >= least)
+    }
+
+    /// Whether the server took this rate for so long that it is hardly too high. A window that is too small for it
+    /// shows soon.
+    pub(super) fn is_sure(&self, rate: f64, is_of_window: bool) -> bool {
+        let is_same = self.low.is_some_and(|low| (rate / low - 1.0).abs() < SAME);
+        is_same && self.low_held >= if is_of_window { SURE_OF_WINDOW } else { SURE }
     }
 
     /// The rate was stayed at, and objected to.

@@ -89,6 +89,8 @@ pub struct Pacer {
     waited: Duration,
     bursts: Bursts,
     windows: Windows,
+    /// Does the rate rest on what these show?
+    is_of_window: bool,
     /// Bursts of late that each followed another one quickly.
     quick_bursts: u32,
     /// What was sent before the last burst, and since; until when, and how many of that are still to be noted.
@@ -160,6 +162,7 @@ impl Pacer {
             waited: Duration::ZERO,
             bursts: Bursts::default(),
             windows: Windows::default(),
+            is_of_window: false,
             quick_bursts: 0,
             before: None,
             since: Stretches::after(f64::INFINITY),

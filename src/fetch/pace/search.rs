@@ -7,7 +7,7 @@ use super::bracket::Bracket;
 use super::burst::Measured;
 use super::fit::{Stretches, fit};
 use super::settings::{
-    BEYOND, BEYOND_REQUESTS, CHANCE, CHANGED, CLIMB_STEP, CONFIRM, FAR, FIRST_EXCESS,
+    BEYOND, BEYOND_REQUESTS, CHANCE, CHANGED, CLIMB_STEP, CONFIRM, DRIFT, FAR, FIRST_EXCESS,
     FIRST_EXCESS_REQUESTS, FIRST_GROWTH, FIRST_RATE, FIRST_TRIAL, GROWTH, LAG, LONG_WAIT, MARGIN,
     MAX_BALANCE, MAX_OVERSHOOT, MAX_PAUSE, MAX_STEP, MAX_TRIAL, MIN_RATE, MIN_REST, NARROW,
     NARROW_WAITING, OBJECTIONS, OVERSHOOT, PRECISE, PRECISE_WAITED, SEARCH, SLOW, SLOW_GROWTH,
@@ -250,6 +250,16 @@ impl Pacer {
             self.free_until = self.search_until;
             self.bursts.forget_older();
         }
+        if self.phase == Phase::Steady
+            && self.makes_wait()
+            && self.bracket.is_sure(rate, self.is_of_window)
+        {
+            self.bracket.refute(rate, now);
+            self.bracket.high = None;
+            self.stay(rate * DRIFT, now);
+            return;
+        }
+        self.is_of_window = false;
         let measured = self.bursts.measure(sent.at, sent.number);
         let trusted = self.bracket.trusted_low(rate, self.quick_bursts > 1);
         let precise = measured.and_then(precise);
@@ -280,6 +290,7 @@ impl Pacer {
             && fitted.is_none_or(|(fitted, _)| fitted <= limit)
         {
             self.bracket.high = None;
+            self.is_of_window = true;
             self.stay(limit * MARGIN, now);
             return;
         } else if let Some((limit, bucket)) = fitted {

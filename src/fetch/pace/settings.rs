@@ -60,6 +60,9 @@ pub(super) const SEARCH: Duration = Duration::from_secs(9);
 pub(super) const TRUSTED: f64 = 0.7;
 pub(super) const SURE: f64 = 5.0;
 
+/// The same where the limit was found from windows of a second.
+pub(super) const SURE_OF_WINDOW: f64 = 1.5;
+
 /// So many rates that were taken are kept, to go back to.
 pub(super) const MAX_HELD: usize = 16;
 
@@ -75,6 +78,10 @@ pub(super) const MARGIN: f64 = 0.99;
 
 /// What is left of the rate after an objection out of the blue, at most.
 pub(super) const CHANCE: f64 = 0.99;
+
+/// And what is left of one that was taken for long, where the server makes all wait: it was a little too high, or some
+/// requests came late.
+pub(super) const DRIFT: f64 = 0.985;
 
 /// And what is left when no lower rate is known.
 pub(super) const OVERSHOOT: f64 = 0.9;

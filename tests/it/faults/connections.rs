@@ -1,5 +1,6 @@
 //! The faults that come before any answer: no connection, no such host, no trust.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
@@ -10,6 +11,7 @@ use crate::silence::{self, Then};
 use crate::support::published;
 use crate::support::raw_server::{RawServer, Step, answer, good};
 use crate::support::server::{Server, task_answer};
+use crate::support::socks::{Socks, socks_to};
 
 /// Long enough for a few attempts before anybody listens.
 const LATE: Duration = Duration::from_millis(700);
@@ -84,6 +86,22 @@ fn refusing_proxy() -> Row {
     let requests = give_up_with("https://api.invalid", variable, &[&says]);
     row(
         "a proxy that refuses to connect (403)",
+        NO_VIEW,
+        requests > 1,
+    )
+}
+
+fn refusing_socks_proxy() -> Row {
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let url = format!("socks5h://{}", socks_to(nobody, Socks::Refuses));
+    let says = format!("through the proxy {url}: ");
+    let variable = Some(("all_proxy", url.as_str()));
+    let requests = give_up_with("https://api.invalid", variable, &[&says]);
+    row(
+        "a SOCKS proxy that refuses to connect",
         NO_VIEW,
         requests > 1,
     )
@@ -217,6 +235,7 @@ pub(super) fn cases() -> Vec<Case> {
         Box::new(refused),
         Box::new(no_such_host),
         Box::new(refusing_proxy),
+        Box::new(refusing_socks_proxy),
         Box::new(|| {
             let name = "an HTTP/2 connection that stays open and goes silent";
             silent(name, Then::Silence)

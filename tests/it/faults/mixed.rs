@@ -164,13 +164,23 @@ fn assert_succeeds(arguments: &[&Path], job: &str, seed: u64) {
     );
 }
 
-/// Makes one export; how many runs it took.
-fn attack(seed: u64) -> i32 {
+/// What an export met.
+#[derive(Debug, Clone, Copy, Default)]
+struct Met {
+    runs: i32,
+    requests: usize,
+    faults: usize,
+}
+
+/// Makes one export, every second one from a list.
+fn attack(seed: u64) -> Met {
     let mut random = fastrand::Rng::with_seed(seed);
-    let is_list = random.bool();
+    let is_list = seed % 2 == 1;
     let faults = Faults::new();
     let share = Arc::new(Mutex::new(random.f64() * MOST_FAULTS));
     let (shared, dice) = (Arc::clone(&share), Mutex::new(random));
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
     let server = RawServer::start(move |asked| {
         if asked.path == "/circle" {
             // It began with a fault.
@@ -184,6 +194,7 @@ fn attack(seed: u64) -> i32 {
             let mut dice = dice.lock().unwrap();
             (dice.f64() < *shared.lock().unwrap()).then(|| Arc::clone(faults.any(&mut dice)))
         };
+        counter.fetch_add(usize::from(fault.is_some()), Ordering::Relaxed);
         fault.map_or_else(|| answer_well(asked), |fault| fault(asked))
     });
     let base = tempfile::tempdir().unwrap();
@@ -233,7 +244,11 @@ fn attack(seed: u64) -> i32 {
         published(&out) == published(&flattened),
         "seed {seed}: other bytes of flatten"
     );
-    runs
+    Met {
+        runs,
+        requests: server.asked().len(),
+        faults: count.load(Ordering::Relaxed),
+    }
 }
 
 #[test]
@@ -242,7 +257,7 @@ fn a_server_that_mixes_all_faults_costs_runs_but_no_task() {
     let first = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
     let first = first.unwrap_or_else(|| fastrand::u64(..u64::from(u32::MAX)));
     let next = AtomicUsize::new(0);
-    let runs = Mutex::new(Vec::new());
+    let all = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
@@ -251,17 +266,20 @@ fn a_server_that_mixes_all_faults_costs_runs_but_no_task() {
                     if number >= attacks {
                         return;
                     }
-                    let took = attack(first + number as u64);
-                    runs.lock().unwrap().push(took);
+                    let met = attack(first + number as u64);
+                    all.lock().unwrap().push(met);
                 }
             });
         }
     });
-    let runs = runs.into_inner().unwrap();
-    assert_eq!(runs.len(), attacks);
+    let all = all.into_inner().unwrap();
+    assert_eq!(all.len(), attacks);
+    let sum = |of: fn(&Met) -> usize| all.iter().map(of).sum::<usize>();
+    let (requests, faults) = (sum(|met| met.requests), sum(|met| met.faults));
+    assert!(faults > attacks, "{faults} faults");
     tell(&format!(
-        "{attacks} exports from seed {first} on, against servers that mix all faults: {} runs, at most {} of one export",
-        runs.iter().sum::<i32>(),
-        runs.iter().max().unwrap()
+        "{attacks} exports from seed {first} on, against servers that mix all faults: {faults} faults in {requests} requests, {} runs, at most {} of one export",
+        all.iter().map(|met| met.runs).sum::<i32>(),
+        all.iter().map(|met| met.runs).max().unwrap_or_default()
     ));
 }

@@ -4,6 +4,7 @@ pub(crate) mod footer;
 pub(crate) mod raw_server;
 pub(crate) mod round_trip;
 pub(crate) mod server;
+pub(crate) mod socks;
 pub(crate) mod table;
 pub(crate) mod tasks;
 

@@ -1,0 +1,100 @@
+//! A SOCKS proxy.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+/// The name that version 4a is to resolve.
+const NAME: &str = "api.invalid";
+
+/// What a SOCKS proxy does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Socks {
+    Connects,
+    /// With the user name `user` and the password `secret`.
+    WantsPassword,
+    Refuses,
+}
+
+/// A SOCKS proxy of version 4 or 5 that leads every connection to one server.
+pub(crate) fn socks_to(target: SocketAddr, socks: Socks) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            std::thread::spawn(move || {
+                let version = read(&mut stream, 1)[0];
+                let is_open = match version {
+                    4 => greet_4(&mut stream, socks),
+                    _ => greet_5(&mut stream, socks),
+                };
+                if !is_open {
+                    return;
+                }
+                let mut server = TcpStream::connect(target).unwrap();
+                let (mut from, mut to) = (stream.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                let _ = std::io::copy(&mut server, &mut stream);
+            });
+        }
+    });
+    address
+}
+
+/// So many bytes; zeros when the other side leaves.
+fn read(stream: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    let _ = stream.read_exact(&mut bytes);
+    bytes
+}
+
+/// A text that ends with a zero.
+fn read_text(stream: &mut TcpStream) -> Vec<u8> {
+    let bytes = std::iter::repeat_with(|| read(stream, 1)[0]);
+    bytes.take_while(|byte| *byte != 0).collect()
+}
+
+/// Version 4, and 4a with a name in the end; whether the connection is open.
+fn greet_4(stream: &mut TcpStream, socks: Socks) -> bool {
+    // Command, port, address; then the user.
+    let request = read(stream, 7);
+    read_text(stream);
+    let is_name = request[3..6] == [0, 0, 0] && request[6] != 0;
+    if is_name {
+        assert_eq!(read_text(stream), NAME.as_bytes());
+    }
+    let is_open = !matches!(socks, Socks::Refuses);
+    stream
+        .write_all(&[0, if is_open { 90 } else { 91 }, 0, 0, 0, 0, 0, 0])
+        .unwrap();
+    is_open
+}
+
+/// Version 5; whether the connection is open.
+fn greet_5(stream: &mut TcpStream, socks: Socks) -> bool {
+    const PASSWORD: u8 = 2;
+    let count = read(stream, 1)[0];
+    let methods = read(stream, usize::from(count));
+    if matches!(socks, Socks::WantsPassword) {
+        assert!(methods.contains(&PASSWORD), "{methods:?}");
+        stream.write_all(&[5, PASSWORD]).unwrap();
+        assert_eq!(read(stream, 13), b"\x01\x04user\x06secret");
+        stream.write_all(&[1, 0]).unwrap();
+    } else {
+        stream.write_all(&[5, 0]).unwrap();
+    }
+    // Version, command, zero and the kind of address; a name has its length before it.
+    let length = match read(stream, 4)[3] {
+        1 => 4,
+        3 => usize::from(read(stream, 1)[0]),
+        kind => panic!("an address of kind {kind}"),
+    };
+    read(stream, length + 2);
+    let is_open = !matches!(socks, Socks::Refuses);
+    // "Connection not allowed by ruleset".
+    let reply = if is_open { 0 } else { 2 };
+    stream
+        .write_all(&[5, reply, 0, 1, 0, 0, 0, 0, 0, 0])
+        .unwrap();
+    is_open
+}
