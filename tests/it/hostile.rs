@@ -160,7 +160,7 @@ fn without_memory_for_a_body_the_run_ends_with_an_error_and_its_progress() {
         if asked.task_id != "large" {
             return good(&asked.task_id);
         }
-        let text = "x".repeat(220_000_000);
+        let text = "x".repeat(150_000_000);
         let body = format!(r#"{{"task_id":"large","metadata":"{text}"}}"#);
         vec![Step::Send(answer("200 OK", JSON, body.as_bytes()))]
     });
@@ -169,7 +169,7 @@ fn without_memory_for_a_body_the_run_ends_with_an_error_and_its_progress() {
     ids.push("large".to_owned());
     let mut run = export(&server.url(), &out, &ids);
     run.args(["--concurrency", "1"]);
-    let output = limited(&run, 400_000).output().unwrap();
+    let output = limited(&run, 350_000).output().unwrap();
     let told = said(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
     let errors: Vec<&str> = told
