@@ -54,7 +54,7 @@ fn fails(
 ) -> Fault {
     Fault {
         effect: Effect::Fails(kind),
-        all: 3,
+        all: 8,
         ..retried(name, kind, says, answers)
     }
 }
