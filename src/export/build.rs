@@ -44,7 +44,7 @@ pub(super) struct Failures {
     pub(super) by_kind: BTreeMap<String, u64>,
     /// Exported all the same.
     pub(super) stale: u64,
-    /// Not exported, of which the API says that there is no such task.
+    /// Not exported, since the API returned 404 or 410.
     pub(super) gone: u64,
     /// Positions of the IDs that are not exported, ascending.
     pub(super) positions: Vec<usize>,

@@ -45,8 +45,7 @@ impl fmt::Display for Allowance {
     }
 }
 
-/// A share that would disappear is no reason to refuse while it is at most this many tasks: of a small export, a few
-/// tasks are a large share.
+/// A share is exceeded only by more than this many tasks: of a small export, a few tasks are a large share.
 const ALWAYS_ALLOWED: u64 = 10;
 
 /// What an export must be like to be published.

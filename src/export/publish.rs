@@ -205,7 +205,7 @@ pub(super) fn publish(
     let obsolete = directory.obsolete(&manifest.paths());
     staging.write(MANIFEST, manifest.to_json().as_bytes())?;
     let files = tables.iter().map(|written| &written.file);
-    // What has not changed stays as it is, so that nobody copies or loads it again.
+    // What has not changed stays as it is: tools that copy or load by modification time pass over it.
     let (same, changed): (Vec<&Published>, Vec<&Published>) = files
         .chain(&others)
         .partition(|file| directory.has(&file.path, &file.sha256));

@@ -70,7 +70,7 @@ pub struct FailureNote {
 }
 
 impl FailureNote {
-    /// Does the API say that there is no such task: 404 or 410?
+    /// Does the API report the task as missing: 404 or 410?
     pub fn is_gone(&self) -> bool {
         matches!(self.http_status, Some(404 | 410))
     }
