@@ -384,7 +384,7 @@ impl Screen {
                 &json!({"task_id": asked.task_id(), "asked": asked.to_string(), "attempts": attempts, "delay": delay.as_secs_f64(), "reason": reason}),
             ),
             Event::TaskFailed { .. } if !verbose && self.counts.failed == TOLD_FAILURES + 1 && !quiet => {
-                let text = "further failures are not told one by one: see failures.jsonl, or use -v";
+                let text = "further failures are not shown one by one; -v shows all";
                 self.log("failed", text, &json!({}));
             }
             Event::TaskFailed { task_id, kind, message }

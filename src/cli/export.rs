@@ -227,6 +227,7 @@ fn export_options(
             retry_timeout: args.retry_timeout,
             max_body: args.max_body,
             fail_fast: args.fail_fast,
+            drop_missing: args.guard.drop_missing,
             ca_file,
             proxy: sandbox.is_none(),
             allow_http: args.allow_http,
@@ -311,7 +312,7 @@ fn refuse_reversed(filter: &ListFilter, origins: &Origins) -> Result<(), UsageEr
     Err(UsageError::CommandLine {
         place: "command line",
         reason: format!("{after} ({from}) is not before {before} ({until})"),
-        hint: format!("exchange the times of {after} and {before}, or leave one of them out"),
+        hint: format!("give an earlier time with {after}, or a later one with {before}"),
     })
 }
 

@@ -262,9 +262,10 @@ fn hints(report: &ExportReport) -> Vec<String> {
         hints.push("the key may not read the IDs that are forbidden".to_owned());
     }
     let may_pass = ["network", "timeout", "http_error", "bad_body", "wrong_task"];
-    if may_pass
-        .iter()
-        .any(|kind| report.failures.contains_key(*kind))
+    if report.failures() > 0
+        && may_pass
+            .iter()
+            .any(|kind| report.failures.contains_key(*kind))
     {
         hints.push("run the same command again to try the failed IDs once more".to_owned());
     }

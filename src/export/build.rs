@@ -44,8 +44,8 @@ pub(super) struct Failures {
     pub(super) by_kind: BTreeMap<String, u64>,
     /// Exported all the same.
     pub(super) stale: u64,
-    /// Not exported, since the API returned 404 or 410.
-    pub(super) gone: u64,
+    /// Of these, IDs that are not exported, since the API returned 404 or 410.
+    gone_by_kind: BTreeMap<String, u64>,
     /// Positions of the IDs that are not exported, ascending.
     pub(super) positions: Vec<usize>,
 }
@@ -62,10 +62,31 @@ impl Failures {
         if exported {
             self.stale += 1;
         } else {
-            self.gone += u64::from(note.is_gone());
+            if note.is_gone() {
+                *self.gone_by_kind.entry(note.kind.clone()).or_default() += 1;
+            }
             self.positions.push(position);
         }
         *self.by_kind.entry(note.kind).or_default() += 1;
+    }
+
+    /// IDs that are not exported, since the API returned 404 or 410.
+    pub(super) fn gone(&self) -> u64 {
+        self.gone_by_kind.values().sum()
+    }
+
+    /// What counts as a failure, by kind: not what is treated as deleted tasks, if there are such.
+    pub(super) fn counted(&self, drop_missing: bool) -> BTreeMap<String, u64> {
+        let mut counted = self.by_kind.clone();
+        if drop_missing {
+            for (kind, gone) in &self.gone_by_kind {
+                if let Some(count) = counted.get_mut(kind) {
+                    *count -= gone;
+                }
+            }
+            counted.retain(|_, count| *count > 0);
+        }
+        counted
     }
 
     /// IDs that are not exported.

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::guard::check_shrink;
+use super::guard::{Origin, Shrink, check_shrink};
 use super::index::{Index, Work};
 use super::network::block_on;
 use super::pipeline::Waiting;
-use super::resume::journal_options;
+use super::resume::{journal_options, published_bytes};
 use super::{ExportError, ExportOptions, fitting, previous};
 use crate::event::Events;
 use crate::fetch::{CheckBody, PAGE_TASKS, Rate, Survey, TaskClient, survey_ids, survey_lists};
 use crate::journal::{JournalError, JournalIndex, JournalReader, break_if};
-use crate::output::{Lock, Manifest, OutputDirectory, STATE_DIRECTORY};
+use crate::output::{JOURNAL, Lock, Manifest, OutputDirectory, STATE_DIRECTORY};
 
 /// What an export would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -85,12 +85,39 @@ pub fn dry_run(
             )
         })?
     } else {
-        block_on(stop, None, |stop| {
+        let survey = block_on(stop, None, |stop| {
             let check = Arc::clone(check);
             survey_lists(&options.lists, &client, &fetch_options, check, events, stop)
-        })?
+        })?;
+        if let Some(survey) = &survey {
+            refuse_shrinking_lists(options, survey)?;
+        }
+        survey
     };
     Ok(survey.map(|survey| DryRun::of(&survey, &held, rate, !options.lists.is_empty())))
+}
+
+/// Refuses lists that have fewer tasks than the export before may lose, where their length is known.
+fn refuse_shrinking_lists(options: &ExportOptions, survey: &Survey) -> Result<(), ExportError> {
+    let estimate = survey.estimate;
+    if estimate.is_least {
+        return Ok(());
+    }
+    let listed = estimate.tasks;
+    let published = Manifest::read(&options.out).ok().flatten();
+    let published = published.and_then(Result::ok);
+    // Which tasks these are is not known: at least the difference would disappear.
+    let before = previous::compare(&options.out, published.as_ref(), listed, |_| true).before;
+    let shrink = Shrink {
+        before,
+        missing: before.saturating_sub(listed),
+    };
+    Ok(check_shrink(
+        options.guard.max_shrink,
+        Origin::Api,
+        listed,
+        shrink,
+    )?)
 }
 
 /// What the output directory has already.
@@ -114,12 +141,15 @@ fn look(
     let requested = options.ids.len() as u64;
     let is_listed = |task_id: &str| options.ids.position(task_id).is_some();
     let shrink = previous::compare(&options.out, published.as_ref(), requested, is_listed);
-    check_shrink(options.guard.max_shrink, requested, shrink)?;
-    let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
+    check_shrink(options.guard.max_shrink, Origin::Api, requested, shrink)?;
+    let published_bytes = published_bytes(&options.out, published.as_ref());
     let journal = JournalIndex::new(options.ids.len());
-    let index = Index::new(journal, published_bytes.unwrap_or_default());
+    let index = Index::new(journal, published_bytes);
     let state = options.out.join(STATE_DIRECTORY);
-    if !JournalReader::is_there(&state) {
+    let journal = options.out.join(JOURNAL);
+    // A run begins one of no bytes from the start.
+    let is_empty = journal.metadata().is_ok_and(|found| found.len() == 0);
+    if is_empty || !JournalReader::is_there(&state) {
         index.plan(options.refresh);
         return Ok(Some((index, Held::default())));
     }
@@ -133,7 +163,7 @@ fn look(
         opened => opened?.0,
     };
     reader.refuse_other(&journal_options(options))?;
-    index.settle();
+    index.settle(reader.bytes()?);
     let records = index.records();
     let Work { wanted, .. } = index.plan(options.refresh);
     let (mut bytes, mut tasks, mut body) = (0, 0_u32, Vec::new());

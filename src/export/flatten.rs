@@ -10,7 +10,7 @@ use super::arrival::Feed;
 use super::build::{Built, Site};
 use super::follow::Followed;
 use super::found::Found;
-use super::guard::GuardOptions;
+use super::guard::{GuardOptions, Origin};
 use super::import::{Import, Imported, ReadJournal, is_export, list_of, read_journal};
 use super::publish::{Publication, now, publish};
 use super::recent::Recent;
@@ -21,7 +21,7 @@ use crate::ids::IdList;
 use crate::journal::format::Options;
 use crate::journal::{Journal, JournalError, JournalReader};
 use crate::output::{
-    Format, JOURNAL, Manifest, ManifestOptions, OutputDirectory, RunCounters, STATE_DIRECTORY,
+    Format, IDS, JOURNAL, Manifest, ManifestOptions, OutputDirectory, RunCounters, STATE_DIRECTORY,
     Selection, Staging,
 };
 
@@ -107,6 +107,8 @@ pub fn flatten(
         read => read?,
     };
     let list = options.ids.clone().or(sources.order);
+    let mut exports = options.sources.iter().filter(|source| is_export(source));
+    let has_list = options.ids.is_some() || exports.any(|export| export.join(IDS).exists());
     // Of what was found only what the tables need stays in memory.
     let (ids, index) = match list {
         Some(list) => {
@@ -119,7 +121,8 @@ pub fn flatten(
     if is_over() {
         return Ok(Ended::Stopped { kept: None });
     }
-    if ids.is_empty() {
+    // The export of an empty list has no tasks, and is one all the same.
+    if ids.is_empty() && !has_list {
         return Err(ExportError::NoTasks);
     }
     events.send(Event::Planned {
@@ -148,6 +151,7 @@ pub fn flatten(
     let published = directory.manifest();
     guard(
         &guard_options,
+        Origin::Journal,
         &directory,
         published.as_ref(),
         &ids,

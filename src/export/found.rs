@@ -3,7 +3,7 @@
 use super::index::Index;
 use crate::ids::IdList;
 use crate::journal::format::RecordKind;
-use crate::journal::{Entry, JournalIndex};
+use crate::journal::{Entry, Held, JournalIndex};
 
 /// What a journal holds, by ID, in order of first appearance.
 #[derive(Debug, Default)]
@@ -33,6 +33,23 @@ impl Found {
         self.journal.see(position, entry);
     }
 
+    /// All records were shown: IDs are left out of which nothing counts, since a mark took back their failures.
+    pub(super) fn settle(&mut self) {
+        self.journal.settle();
+        if self.journal.iter().all(|held| held != Held::Nothing) {
+            return;
+        }
+        let all = std::mem::take(self);
+        for (task_id, held) in all.ids.iter().zip(all.journal.iter()) {
+            if held != Held::Nothing {
+                // It was valid before.
+                let _ = self.ids.add(task_id);
+            }
+        }
+        let places = self.ids.iter().map(|task_id| all.ids.position(task_id));
+        self.journal = all.journal.select(places);
+    }
+
     /// What there is for each ID of a list, all of which has come.
     pub(super) fn index(self, list: &IdList) -> Index {
         let places = list.iter().map(|task_id| self.ids.position(task_id));
@@ -45,7 +62,7 @@ impl Found {
     }
 
     fn complete(journal: JournalIndex) -> Index {
-        let index = Index::new(journal, 0);
+        let index = Index::new(journal, None);
         index.close();
         index
     }

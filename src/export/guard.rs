@@ -73,17 +73,25 @@ impl Default for GuardOptions {
     }
 }
 
+/// Where the responses of an export come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The API, in this run or an earlier one.
+    Api,
+    /// The journals and files of `flatten`.
+    Journal,
+}
+
 /// What is about to be published.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Candidate<'c> {
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) origin: Origin,
     /// Distinct IDs.
     pub(super) requested: u64,
     /// Of these, IDs with a row in `tasks`.
     pub(super) exported: u64,
-    /// Failed and stale IDs, but not those that are treated as deleted.
-    pub(super) failures: u64,
-    /// All that stand in `failures.jsonl`, by kind.
-    pub(super) by_kind: &'c BTreeMap<String, u64>,
+    /// Failed and stale IDs by kind, but not those that are treated as deleted.
+    pub(super) by_kind: BTreeMap<String, u64>,
     pub(super) shrink: Shrink,
 }
 
@@ -105,6 +113,8 @@ pub enum NotPublished {
         list(by_kind)
     )]
     Nothing {
+        /// Where the responses come from.
+        origin: Origin,
         /// Distinct IDs.
         requested: u64,
         /// Failed IDs by kind.
@@ -116,6 +126,8 @@ pub enum NotPublished {
         list(by_kind)
     )]
     TooManyFailures {
+        /// Where the responses come from.
+        origin: Origin,
         /// Failed and stale IDs.
         failures: u64,
         /// Distinct IDs.
@@ -130,6 +142,8 @@ pub enum NotPublished {
         "could not publish: {missing} of the {before} tasks exported before would disappear, more than --max-shrink {allowed} allows"
     )]
     Shrunk {
+        /// Where the responses come from.
+        origin: Origin,
         /// Tasks that would disappear.
         missing: u64,
         /// Tasks of the previous export.
@@ -164,31 +178,46 @@ fn likely_cause(by_kind: &BTreeMap<String, u64>) -> &'static str {
         }
         "forbidden" => "check that the key may read these tasks",
         "redirect" => "the API redirects to another host: check --base-url and the proxy",
-        "http_error" => {
-            "check --base-url and the proxy; failures.jsonl in .scale-export has the answers"
-        }
+        "http_error" => "check --base-url and the proxy",
         "bad_body" | "wrong_task" => "what answers is not the API: check --base-url and the proxy",
         "too_large" => "raise --max-body",
-        "missing" => "the sources have no response for these IDs: check the list",
         _ => "check the network, and run the same command again",
     }
 }
 
 impl Explain for NotPublished {
     fn hint(&self) -> Option<String> {
+        let of_api = |origin: &Origin| *origin == Origin::Api;
         Some(match self {
-            Self::Nothing { by_kind, .. } => {
-                format!("{}; the previous export, if any, is unchanged", likely_cause(by_kind))
+            Self::Nothing { origin, .. } if !of_api(origin) => {
+                "the sources have no response for these IDs: check the list and the sources".to_owned()
+            }
+            Self::Nothing { by_kind, .. } => format!(
+                "{}; .scale-export/last_failures.jsonl lists the failures",
+                likely_cause(by_kind)
+            ),
+            Self::TooManyFailures { origin, .. } if !of_api(origin) => {
+                "allow more with --max-failures, or leave these IDs out of the list".to_owned()
             }
             Self::TooManyFailures { .. } => {
-                "what was fetched is kept, and .scale-export/last_failures.jsonl lists the failures; run the same command again, or with a higher --max-failures"
+                "fetched responses are kept, and .scale-export/last_failures.jsonl lists the failures; run the same command again, or with a higher --max-failures"
                     .to_owned()
             }
             Self::Shrunk {
-                missing, before, ..
-            } => format!(
-                "what was fetched is kept; check the list of IDs and the key, or publish without {missing} of {before} tasks with --max-shrink {missing}"
-            ),
+                origin,
+                missing,
+                before,
+                ..
+            } => {
+                let kept = if of_api(origin) {
+                    "fetched responses are kept; check the list of IDs and the key"
+                } else {
+                    "check the list of IDs and the sources"
+                };
+                format!(
+                    "{kept}, or publish without {missing} of {before} tasks with --max-shrink {missing}"
+                )
+            }
             Self::Empty { before } => format!(
                 "check the list; --max-shrink 100% replaces the {before} tasks by empty tables"
             ),
@@ -204,16 +233,18 @@ impl Explain for NotPublished {
 }
 
 /// Decides, in the order in which the contract has it.
-pub(super) fn check(options: &GuardOptions, candidate: &Candidate<'_>) -> Result<(), NotPublished> {
+pub(super) fn check(options: &GuardOptions, candidate: &Candidate) -> Result<(), NotPublished> {
     let Candidate {
+        origin,
         requested,
         exported,
-        failures,
-        by_kind,
-        shrink: Shrink { before, missing },
+        ref by_kind,
+        shrink,
     } = *candidate;
+    let failures = by_kind.values().sum();
     if requested > 0 && exported == 0 {
         return Err(NotPublished::Nothing {
+            origin,
             requested,
             by_kind: by_kind.clone(),
         });
@@ -222,18 +253,20 @@ pub(super) fn check(options: &GuardOptions, candidate: &Candidate<'_>) -> Result
         && allowed.is_exceeded(failures, requested)
     {
         return Err(NotPublished::TooManyFailures {
+            origin,
             failures,
             requested,
             by_kind: by_kind.clone(),
             allowed,
         });
     }
-    check_shrink(options.max_shrink, requested, Shrink { before, missing })
+    check_shrink(options.max_shrink, origin, requested, shrink)
 }
 
 /// Decides about what would disappear alone, which is known before anything is fetched where it is for the list.
 pub(super) fn check_shrink(
     allowed: Allowance,
+    origin: Origin,
     requested: u64,
     shrink: Shrink,
 ) -> Result<(), NotPublished> {
@@ -247,6 +280,7 @@ pub(super) fn check_shrink(
     let is_small = matches!(allowed, Allowance::Percent(_)) && missing <= ALWAYS_ALLOWED;
     if !is_small && allowed.is_exceeded(missing, before) {
         return Err(NotPublished::Shrunk {
+            origin,
             missing,
             before,
             allowed,
@@ -266,10 +300,10 @@ mod tests {
     ) -> u8 {
         let by_kind = BTreeMap::from([("not_found".to_owned(), failures)]);
         let candidate = Candidate {
+            origin: Origin::Api,
             requested,
             exported,
-            failures,
-            by_kind: &by_kind,
+            by_kind,
             shrink: Shrink { before, missing },
         };
         check(&options, &candidate).map_or_else(|error| error.exit() as u8, |()| 0)

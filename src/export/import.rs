@@ -75,7 +75,7 @@ pub(super) fn read_journal(
         found.see(&entry);
         break_if(is_over())
     })?;
-    found.journal.settle();
+    found.settle();
     if opened.damaged > 0 {
         events.send(Event::Warning(format!(
             "{} damaged places in the journal of `{}` were passed over; what stood there is left out",

@@ -34,7 +34,9 @@ struct State {
     refresh: Option<u64>,
     /// Bytes of the journal that the published export was made from.
     published_bytes: u64,
-    /// Has their end been seen as the end of a record?
+    /// Is it known where they end? Otherwise every failure may be part of what was published.
+    has_publication: bool,
+    /// Has their end been seen where a record begins or ends?
     has_boundary: bool,
 }
 
@@ -66,14 +68,16 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// For the IDs of `journal`; `published_bytes` of it are what the published export was made from.
-    pub(super) fn new(journal: JournalIndex, published_bytes: u64) -> Self {
+    /// For the IDs of `journal`; `published_bytes` of it are what the published export was made from, if that is
+    /// known.
+    pub(super) fn new(journal: JournalIndex, published_bytes: Option<u64>) -> Self {
         let state = State {
             waiting: vec![false; journal.len()],
             journal,
             closed: false,
             refresh: None,
-            published_bytes,
+            published_bytes: published_bytes.unwrap_or_default(),
+            has_publication: published_bytes.is_some(),
             has_boundary: false,
         };
         Self {
@@ -91,9 +95,8 @@ impl Index {
     pub(super) fn see(&self, position: Option<usize>, entry: &Entry<'_>) {
         let mut state = self.lock();
         let offset = entry.location.offset();
-        if offset + entry.location.bytes() == state.published_bytes {
-            state.has_boundary = true;
-        }
+        let bounds = [offset, offset + entry.location.bytes()];
+        state.has_boundary |= bounds.contains(&state.published_bytes);
         if entry.kind == RecordKind::Refresh {
             state.refresh = Some(offset);
         }
@@ -102,12 +105,16 @@ impl Index {
 
     /// All records were shown. Is this another journal than the one that the published export was made from? Then
     /// nothing in it is part of what is published.
-    pub(super) fn settle(&self) -> bool {
+    /// The last record ends at `end`.
+    pub(super) fn settle(&self, end: u64) -> bool {
         let mut state = self.lock();
         state.journal.settle();
+        // The export of an empty list has no record.
+        state.has_boundary |= state.published_bytes == end;
         let is_other = state.published_bytes > 0 && !state.has_boundary;
         if is_other {
             state.published_bytes = 0;
+            state.has_publication = false;
         }
         is_other
     }
@@ -164,12 +171,16 @@ impl Index {
             Refresh::All => begun.is_some_and(|begun| location.offset() > begun),
             Refresh::Pending | Refresh::None => location.offset() >= published_bytes,
         };
+        // Failures of a publication are over; where none is known to end, any of them may be part of one.
+        let carries_failures = state.has_publication;
         let mut wanted = 0;
         for (position, waiting) in state.waiting.iter_mut().enumerate() {
             let held = state.journal.get(position);
             let keep = match (held.failure(), held.response()) {
                 (Some(failure), _) => {
-                    is_of_this_run(failure) && state.journal.is_own_failure(position)
+                    carries_failures
+                        && is_of_this_run(failure)
+                        && state.journal.is_own_failure(position)
                 }
                 (None, Some(_)) if state.journal.is_due(position) => false,
                 (None, Some(response)) if is_of_this_run(response) => true,
@@ -192,11 +203,25 @@ impl Index {
         }
     }
 
-    /// Some ID for which there is a response.
-    pub(super) fn any_held(&self) -> Option<usize> {
+    /// The `most` IDs whose requests are the most likely to succeed: those with a response that is not requested
+    /// again, the latest first, before those that are, and those whose last request failed.
+    pub(super) fn good(&self, most: usize) -> Vec<usize> {
         let state = self.lock();
-        let mut held = state.journal.iter();
-        held.position(|held| held.response().is_some())
+        let mut best: Vec<((bool, u64), usize)> = Vec::with_capacity(most + 1);
+        for (position, held) in state.journal.iter().enumerate() {
+            let Some(response) = held.response() else {
+                continue;
+            };
+            let is_stale = held.failure().is_some() || state.journal.is_due(position);
+            let is_waiting = state.waiting.get(position).copied().unwrap_or_default();
+            let rank = (!is_stale && !is_waiting, response.offset());
+            if best.len() < most || best.last().is_some_and(|(last, _)| rank > *last) {
+                let place = best.partition_point(|(other, _)| *other > rank);
+                best.insert(place, (rank, position));
+                best.truncate(most);
+            }
+        }
+        best.into_iter().map(|(_, position)| position).collect()
     }
 
     /// Is this ID to be fetched still?
@@ -249,6 +274,11 @@ impl Index {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Requests an ID again, whatever there is for it.
+    pub(super) fn request_again(&self, position: usize) {
+        self.lock().journal.request_again(position);
     }
 
     /// IDs that have been fetched, or were not to be, and have a response.

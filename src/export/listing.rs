@@ -312,7 +312,7 @@ pub(super) fn list(
     }
     all.shrink();
     if all.is_empty() {
-        let text = "there is no task in what was listed; the tables are empty";
+        let text = "the lists have no tasks";
         events.send(Event::Warning(text.to_owned()));
     }
     Ok(Some(Listing {

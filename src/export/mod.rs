@@ -53,7 +53,7 @@ use crate::output::{
 };
 use build::Flattened;
 use compact::Live;
-use guard::Candidate;
+use guard::{Candidate, Origin};
 use index::Work;
 use network::Network;
 use pipeline::{Done, Pipeline};
@@ -181,6 +181,10 @@ pub fn export(
         started_at,
     };
     let ended = run.work(options, &mut failures);
+    if ended.as_ref().is_err_and(ExportError::is_decision) {
+        // A list that led to nothing is read again: what it was then binds no later run.
+        listing::forget(&directory)?;
+    }
     last_run::write(&directory, &summary(&ended), &failures, events);
     ended
 }
@@ -269,6 +273,18 @@ impl Run<'_> {
             && let Some(published) = published
             && let Some(report) = unchanged(options, directory, published, &index, not_listed)
         {
+            if listed.requests > 0 {
+                let run = RunCounters {
+                    started_at,
+                    finished_at: now(),
+                    requests: listed.requests,
+                    retries: listed.retries,
+                    rate_limited: listed.rate_limited,
+                    bytes_received: listed.bytes_received,
+                    ..published.run.clone()
+                };
+                publish::counters(directory, published, run)?;
+            }
             listing::forget(directory)?;
             return Ok(Ended::Published(Box::new(ExportReport {
                 requests: listed.requests,
@@ -344,6 +360,7 @@ impl Run<'_> {
         }
         let guarded = guard(
             &options.guard,
+            Origin::Api,
             directory,
             published,
             &options.ids,
@@ -408,9 +425,10 @@ impl Run<'_> {
     }
 }
 
-/// May this be published?
+/// May this be published? `origin` is where its responses come from.
 fn guard(
     options: &GuardOptions,
+    origin: Origin,
     directory: &OutputDirectory,
     published: Option<&Manifest>,
     ids: &IdList,
@@ -423,16 +441,11 @@ fn guard(
         let position = ids.position(task_id);
         position.is_some_and(|position| !failures.has(position))
     };
-    let dropped = if options.drop_missing {
-        failures.gone
-    } else {
-        0
-    };
     let candidate = Candidate {
+        origin,
         requested: ids.len() as u64,
         exported: *exported,
-        failures: (failures.failed() + failures.stale).saturating_sub(dropped),
-        by_kind: &failures.by_kind,
+        by_kind: failures.counted(options.drop_missing),
         shrink: previous::compare(directory.path(), published, *exported, is_exported),
     };
     guard::check(options, &candidate)

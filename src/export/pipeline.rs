@@ -15,7 +15,7 @@ use super::recent::Recent;
 use super::resources::SpaceWatch;
 use super::store::{self, Stored};
 use super::{ExportError, ExportOptions};
-use crate::fetch::{FetchError, FetchStats, Wanted, fetch_all};
+use crate::fetch::{FetchError, FetchStats, GOOD_IDS, Wanted, fetch_all};
 use crate::ids::IdList;
 use crate::journal::Journal;
 use crate::output::Staging;
@@ -52,9 +52,11 @@ impl Wanted for Waiting<'_> {
         self.index.is_waiting(position)
     }
 
-    fn good_id(&self) -> Option<String> {
-        let held = self.index.any_held()?;
-        self.ids.get(held).map(str::to_owned)
+    fn good_ids(&self) -> Vec<String> {
+        let held = self.index.good(GOOD_IDS).into_iter();
+        held.filter_map(|position| self.ids.get(position))
+            .map(str::to_owned)
+            .collect()
     }
 }
 

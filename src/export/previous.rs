@@ -10,45 +10,64 @@ use super::guard::Shrink;
 use crate::ids::{DEFAULT_COLUMN, read_ids};
 use crate::output::{FAILURES, Format, IDS, Manifest, TASKS, has_sha256};
 
-/// Compares with the previous export: with its list of IDs without the failed ones; where that is lost, with the IDs
-/// in its `tasks`; where that is not there either, with the number in its manifest. Damaged state thus never
-/// looks like an empty export. `is_exported` says whether an ID would have a row now, and `exported` how many will.
+/// Takes one ID after the other.
+type See<'s> = &'s mut dyn FnMut(&str);
+
+/// Compares with the previous export. `is_exported` says whether an ID would have a row now, and `exported` how many
+/// will.
+///
+/// The previous export has the IDs of its list without the failed ones. Where one of these files is not the one that
+/// was published, the IDs in its `tasks` count, if that is as it was published, else the number in its manifest.
+/// Without a manifest the list or `tasks` counts, whichever has more: damaged state never looks like a small export.
 pub(super) fn compare(
     directory: &Path,
     manifest: Option<&Manifest>,
     exported: u64,
     is_exported: impl Fn(&str) -> bool,
 ) -> Shrink {
-    if let Some(manifest) = manifest {
+    let count = |show: &dyn Fn(See<'_>) -> io::Result<()>| {
         let mut shrink = Shrink::default();
-        let listed = each_listed(directory, manifest, &mut |task_id| {
+        let shown = show(&mut |task_id| {
             shrink.before += 1;
             shrink.missing += u64::from(!is_exported(task_id));
         });
-        if listed.is_ok() {
-            return shrink;
-        }
+        shown.ok().map(|()| shrink)
+    };
+    let Some(manifest) = manifest else {
+        let listed = count(&|see| each_listed(directory, see));
+        let in_tasks = [Format::Parquet, Format::Csv].into_iter().map(|format| {
+            count(&|see| each_in_tasks(&directory.join(format.file_name(TASKS)), see))
+        });
+        let found = in_tasks.chain([listed]).flatten();
+        return found.max_by_key(|shrink| shrink.before).unwrap_or_default();
+    };
+    if is_published(directory, manifest)
+        && let Some(shrink) = count(&|see| each_listed(directory, see))
+    {
+        return shrink;
     }
-    for format in [Format::Parquet, Format::Csv] {
-        let tasks = directory.join(format.file_name(TASKS));
-        let is_named = |manifest: &Manifest| manifest.options.format == format;
-        if !tasks.is_file() || !manifest.is_none_or(is_named) {
-            continue;
-        }
-        if let Ok(read) = read_ids(&[tasks], &[], DEFAULT_COLUMN) {
-            let ids = read.ids;
-            let missing = ids.iter().filter(|task_id| !is_exported(task_id));
-            return Shrink {
-                before: ids.len() as u64,
-                missing: missing.count() as u64,
-            };
-        }
+    let mut tables = manifest.tables.iter();
+    let tasks = tables.find(|(name, _)| name == TASKS);
+    let mut files = tasks.iter().flat_map(|(_, table)| &table.files);
+    if let Some(file) = files.next()
+        && has_sha256(directory, &file.path, &file.sha256)
+        && let Some(shrink) = count(&|see| each_in_tasks(&directory.join(&file.path), see))
+    {
+        return shrink;
     }
-    let before = manifest.map_or(0, |manifest| manifest.ids.exported);
+    let before = manifest.ids.exported;
     Shrink {
         before,
         missing: before.saturating_sub(exported),
     }
+}
+
+/// The IDs that the previous export lacks; an error when its list or its failures are not those that were published.
+pub(super) fn failed(directory: &Path, manifest: &Manifest) -> io::Result<Vec<String>> {
+    if !is_published(directory, manifest) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    failures(directory).collect()
 }
 
 /// A line of `failures.jsonl`.
@@ -59,35 +78,58 @@ struct Line {
     exported: bool,
 }
 
-/// Shows every ID that the previous export has in `tasks`, by its list and its failures, which stand in the order of
-/// the list; an error when one of the files is not the one that was published.
-fn each_listed(directory: &Path, manifest: &Manifest, see: &mut dyn FnMut(&str)) -> io::Result<()> {
+/// Are the list and the failures those that were published? One that was changed may be of any size, and hold lines
+/// of any length.
+fn is_published(directory: &Path, manifest: &Manifest) -> bool {
     let mut files = manifest.files.iter();
     let failures = files.find(|file| file.path == FAILURES);
-    let failures = failures.ok_or(io::ErrorKind::NotFound)?;
-    // One that was changed may be of any size, and hold lines of any length.
-    let is_ours = |name, sha256| has_sha256(directory, name, sha256);
-    if !is_ours(IDS, &manifest.ids.sha256) || !is_ours(FAILURES, &failures.sha256) {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut failures = BufReader::new(File::open(directory.join(FAILURES))?).lines();
-    let mut next_failed = || -> io::Result<Option<String>> {
-        for line in failures.by_ref() {
-            let line: Line = serde_json::from_str(&line?)?;
-            if !line.exported {
-                return Ok(Some(line.task_id));
-            }
-        }
-        Ok(None)
+    let is_ours = |name, sha256: &str| has_sha256(directory, name, sha256);
+    failures.is_some_and(|file| is_ours(FAILURES, &file.sha256))
+        && is_ours(IDS, &manifest.ids.sha256)
+}
+
+/// The IDs in `failures.jsonl` that are not exported, in the order of the list.
+fn failures(directory: &Path) -> impl Iterator<Item = io::Result<String>> {
+    let file = File::open(directory.join(FAILURES));
+    let (lines, error) = match file {
+        Ok(file) => (Some(BufReader::new(file).lines()), None),
+        Err(error) => (None, Some(Err(error))),
     };
-    let mut failed = next_failed()?;
+    let parsed = lines.into_iter().flatten().filter_map(|line| {
+        let parsed = line.and_then(|line| Ok(serde_json::from_str::<Line>(&line)?));
+        match parsed {
+            Ok(line) if line.exported => None,
+            parsed => Some(parsed.map(|line| line.task_id)),
+        }
+    });
+    error.into_iter().chain(parsed)
+}
+
+/// Shows every ID that the list and the failures of the previous export give a row in `tasks`.
+fn each_listed(directory: &Path, see: See<'_>) -> io::Result<()> {
+    let mut failures = failures(directory);
+    // They stand in the order of the list. Where they are lost, more counts than there was, not less.
+    let mut next_failed = || failures.next().and_then(Result::ok);
+    let mut failed = next_failed();
     for task_id in BufReader::new(File::open(directory.join(IDS))?).lines() {
         let task_id = task_id?;
         if failed.as_ref() == Some(&task_id) {
-            failed = next_failed()?;
+            failed = next_failed();
         } else {
             see(&task_id);
         }
     }
+    Ok(())
+}
+
+/// Shows every ID in a file of `tasks`.
+fn each_in_tasks(path: &Path, see: See<'_>) -> io::Result<()> {
+    // Opening a pipe waits for a writer.
+    if !path.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let read = read_ids(&[path.to_owned()], &[], DEFAULT_COLUMN);
+    let read = read.map_err(|error| io::Error::other(error.to_string()))?;
+    read.ids.iter().for_each(see);
     Ok(())
 }

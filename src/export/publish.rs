@@ -138,6 +138,19 @@ impl ExportReport {
     }
 }
 
+/// Writes the manifest again with the counters of a run that changed nothing else.
+pub(super) fn counters(
+    directory: &OutputDirectory,
+    published: &Manifest,
+    run: RunCounters,
+) -> Result<(), ExportError> {
+    let mut manifest = published.clone();
+    manifest.run = run;
+    let staging = Staging::begin(directory);
+    staging.write(MANIFEST, manifest.to_json().as_bytes())?;
+    Ok(staging.publish([], MANIFEST, &[])?)
+}
+
 /// Publishes tables that are complete.
 pub(super) fn publish(
     publication: Publication<'_>,
@@ -214,7 +227,7 @@ pub(super) fn publish(
     }
     let report = ExportReport {
         unchanged: changed.is_empty() && obsolete.is_empty(),
-        dropped: if drop_missing { failures.gone } else { 0 },
+        dropped: if drop_missing { failures.gone() } else { 0 },
         failures: failures.by_kind,
         ..ExportReport::of(&manifest)
     };

@@ -2,16 +2,17 @@
 //! Depends on `ids`, `journal` and `output`.
 
 use std::fs;
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
 use super::found::Found;
 use super::index::Index;
-use super::{ExportError, ExportOptions, ExportReport, manifest_options};
+use super::{ExportError, ExportOptions, ExportReport, manifest_options, previous};
 use crate::event::{Event, Events};
 use crate::journal::format::{Options as JournalOptions, RecordKind};
 use crate::journal::{Journal, JournalIndex, Location, break_if};
-use crate::output::{Manifest, OutputDirectory, Recovered};
+use crate::output::{IDS, Manifest, OutputDirectory, Recovered};
 
 /// Records between two events.
 const EVENT_RECORDS: usize = 10_000;
@@ -40,6 +41,23 @@ pub(super) fn journal_options(options: &ExportOptions) -> JournalOptions {
     }
 }
 
+/// Bytes of the journal that the published export was made from; none when the manifest that says so is lost, and 0
+/// before the first publication.
+pub(super) fn published_bytes(directory: &Path, published: Option<&Manifest>) -> Option<u64> {
+    match published {
+        Some(manifest) => manifest.run.journal_bytes,
+        None => (!directory.join(IDS).exists()).then_some(0),
+    }
+}
+
+/// The IDs that the published export lacks, as far as that is known.
+fn failed(directory: &OutputDirectory, published: &Manifest) -> Vec<String> {
+    if published.ids.failed == 0 {
+        return Vec::new();
+    }
+    previous::failed(directory.path(), published).unwrap_or_default()
+}
+
 /// Opens the journal and shows its records to the index.
 pub(super) fn open_journal(
     options: &ExportOptions,
@@ -48,9 +66,9 @@ pub(super) fn open_journal(
     events: &Events,
     is_over: impl Fn() -> bool,
 ) -> Result<Resumed, ExportError> {
-    let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
+    let published_bytes = published_bytes(directory.path(), published);
     let journal = JournalIndex::new(options.ids.len());
-    let index = Index::new(journal, published_bytes.unwrap_or_default());
+    let index = Index::new(journal, published_bytes);
     let mut unlisted = Found::default();
     let mut refused = Vec::new();
     let mut done = 0;
@@ -81,8 +99,8 @@ pub(super) fn open_journal(
     let lost_bytes = published_bytes
         .unwrap_or_default()
         .saturating_sub(journal.bytes());
-    let is_other = index.settle();
-    unlisted.journal.settle();
+    let is_other = index.settle(journal.bytes());
+    unlisted.settle();
     if lost_bytes > 0 && done == 0 {
         let text = "the saved responses of the published export are gone from `.scale-export`; all tasks are fetched again";
         events.send(Event::Warning(text.to_owned()));
@@ -98,6 +116,12 @@ pub(super) fn open_journal(
             "cut off {} bytes at the journal's end that an earlier run did not finish writing",
             opened.torn_bytes
         )));
+    }
+    for task_id in published.map_or_else(Vec::new, |manifest| failed(directory, manifest)) {
+        // What was received and could not be used stands there as a response still.
+        if let Some(position) = options.ids.position(&task_id) {
+            index.request_again(position);
+        }
     }
     Ok(Resumed {
         journal,

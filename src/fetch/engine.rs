@@ -64,9 +64,9 @@ pub trait Wanted: Sync + std::fmt::Debug {
     /// Is there nothing yet for the ID at a position?
     fn is_waiting(&self, position: usize) -> bool;
 
-    /// An ID whose task an earlier run had, if there is one: it tells a server that is away, or a key that is
-    /// refused, from an ID that cannot be had.
-    fn good_id(&self) -> Option<String>;
+    /// IDs whose tasks an earlier run received, those first that are the most likely to succeed: they tell a server
+    /// that is away, or a key that is refused, from an ID that fails.
+    fn good_ids(&self) -> Vec<String>;
 }
 
 /// Fetches all wanted IDs; each result goes to the sink as it arrives.
@@ -82,7 +82,7 @@ pub async fn fetch_all(
     sink: mpsc::Sender<Delivery>,
     stop: watch::Receiver<bool>,
 ) -> Result<FetchStats, FetchError> {
-    let engine = Engine::new(client, options, check, events, wanted.good_id());
+    let engine = Engine::new(client, options, check, events, wanted.good_ids());
     let all = async {
         engine.use_lists(wanted, &sink).await?;
         // What has arrived until its turn is not asked for again.
@@ -121,13 +121,13 @@ impl Drop for Engine<'_> {
 }
 
 impl<'e> Engine<'e> {
-    /// `good_id` is an ID that was fetched before.
+    /// `good_ids` were fetched before.
     pub(super) fn new(
         client: &'e TaskClient,
         options: &'e FetchOptions,
         check: Arc<dyn CheckBody>,
         events: &'e Events,
-        good_id: Option<String>,
+        good_ids: Vec<String>,
     ) -> Self {
         Self {
             options,
@@ -142,7 +142,7 @@ impl<'e> Engine<'e> {
             check,
             events,
             counters: Counters::default(),
-            health: Mutex::new(Health::new(good_id)),
+            health: Mutex::new(Health::new(good_ids)),
             is_outage: AtomicBool::new(false),
             probing: tokio::sync::Mutex::default(),
             failures: Mutex::default(),
@@ -498,7 +498,13 @@ impl<'e> Engine<'e> {
     }
 
     fn count_failure(&self, task_id: String, failed: Failed) -> Result<(), FetchError> {
-        let Failed { kind, message, .. } = failed;
+        let Failed {
+            kind,
+            message,
+            http_status,
+            ..
+        } = failed;
+        let is_dropped = self.options.drop_missing && crate::journal::is_gone(http_status);
         {
             let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
             *failures.entry(kind.as_str()).or_default() += 1;
@@ -508,7 +514,7 @@ impl<'e> Engine<'e> {
             kind: kind.as_str(),
             message: message.clone(),
         });
-        if self.options.fail_fast {
+        if self.options.fail_fast && !is_dropped {
             return Err(FetchError::FailFast { task_id, message });
         }
         Ok(())

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// IDs that are tried to find out whether the server works: one of them may be deleted meanwhile.
+pub const GOOD_IDS: usize = 3;
+
 /// What is known of the server's health.
 #[derive(Debug, Default)]
 pub(super) struct Health {
@@ -12,16 +15,17 @@ pub(super) struct Health {
     last_success: Option<Duration>,
     /// When the youngest of the requests that succeeded was sent.
     last_sent: Option<Duration>,
-    last_good_id: Option<String>,
+    /// The latest first.
+    good_ids: Vec<String>,
     /// When an ID that could be had before was asked for last without success, and when that was known.
     good_id_failed: Option<(Duration, Duration)>,
 }
 
 impl Health {
-    /// Begins, with an ID whose task an earlier run had, if there is one.
-    pub(super) fn new(good_id: Option<String>) -> Self {
+    /// Begins, with IDs whose tasks an earlier run received.
+    pub(super) fn new(good_ids: Vec<String>) -> Self {
         Self {
-            last_good_id: good_id,
+            good_ids,
             ..Self::default()
         }
     }
@@ -34,7 +38,10 @@ impl Health {
         self.last_sent = self.last_sent.max(Some(sent));
         if let Some(task_id) = task_id {
             self.tasks += 1;
-            self.last_good_id = Some(task_id.to_owned());
+            if self.good_ids.first().is_none_or(|first| first != task_id) {
+                self.good_ids.insert(0, task_id.to_owned());
+                self.good_ids.truncate(GOOD_IDS);
+            }
         }
     }
 
@@ -80,9 +87,9 @@ impl Health {
         self.good_id_failed.is_some_and(|(_, known)| known >= due)
     }
 
-    /// An ID whose task could be had.
-    pub(super) fn good_id(&self) -> Option<String> {
-        self.last_good_id.clone()
+    /// IDs whose tasks were received, the latest first.
+    pub(super) fn good_ids(&self) -> Vec<String> {
+        self.good_ids.clone()
     }
 }
 
@@ -93,7 +100,7 @@ mod tests {
     #[test]
     fn what_was_sent_before_an_outage_does_not_show_that_it_is_over() {
         let second = Duration::from_secs(1);
-        let mut health = Health::new(None);
+        let mut health = Health::new(Vec::new());
         assert!(!health.was_well_after(Duration::ZERO));
         // Sent first, failed first; and one that was under way meanwhile succeeds.
         health.success(Some("task_1"), second, second * 4);
@@ -108,7 +115,7 @@ mod tests {
     #[test]
     fn a_good_id_tells_of_what_was_asked_before_it_and_of_a_long_silence() {
         let second = Duration::from_secs(1);
-        let mut health = Health::new(Some("task_1".to_owned()));
+        let mut health = Health::new(vec!["task_1".to_owned()]);
         health.success(None, second, second * 2);
         health.good_id_failed(second * 4, second * 5);
         // Who wanted to know when it was under way already asks anew.

@@ -96,7 +96,7 @@ pub async fn list_all<N: Fn(&str) -> bool>(
     sink: ListSink<N>,
     stop: watch::Receiver<bool>,
 ) -> Result<(FetchStats, Option<Vec<ListedTasks>>), FetchError> {
-    let engine = Engine::new(client, options, check, events, None);
+    let engine = Engine::new(client, options, check, events, Vec::new());
     let shared = Shared {
         sink: &sink,
         comparer: Comparer::default(),

@@ -48,6 +48,7 @@ pub use connections::CaFile;
 pub use engine::{Wanted, fetch_all};
 pub use error::FetchError;
 pub use estimate::Estimate;
+pub use health::GOOD_IDS;
 pub use list::{ListFilter, ListKind, ListSource, PAGE_TASKS};
 pub use listing::{ListSink, ListedTasks, PageDelivery, Resume, list_all};
 pub use retry::{Distrust, FailureKind};
@@ -100,6 +101,8 @@ pub struct FetchOptions {
     pub max_body: u64,
     /// Does the first failed ID end the run?
     pub fail_fast: bool,
+    /// Are 404 and 410 no failures?
+    pub drop_missing: bool,
     /// Additional trusted certificates.
     pub ca_file: Option<CaFile>,
     /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.

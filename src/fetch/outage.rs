@@ -60,25 +60,37 @@ impl Engine<'_> {
     /// Can an ID be had that could be had before? Asked ahead of all that wait, and once for all who want to know.
     pub(super) async fn good_id_succeeds(&self) -> bool {
         let wanted = self.gate.now();
-        let good_id = self.health().good_id();
-        let Some(good_id) = good_id else { return false };
+        let good_ids = self.health().good_ids();
+        if good_ids.is_empty() {
+            return false;
+        }
         let _turn = self.probing.lock().await;
         let told = self.health().told_after(wanted);
         if let Some(is_well) = told {
             return is_well;
         }
-        let mut share = self.budget.enter(Size::Task).await;
-        let pass = self.gate.pass_ahead().await;
-        let sent = pass.at();
-        let answer = self.task(&good_id, &mut share).await;
-        self.end(pass, &answer);
-        let is_well = answer.is_ok();
-        if is_well {
-            self.success(Some(&good_id), sent);
-        } else {
-            self.health().good_id_failed(sent, self.gate.now());
+        for good_id in good_ids {
+            let mut share = self.budget.enter(Size::Task).await;
+            let pass = self.gate.pass_ahead().await;
+            let sent = pass.at();
+            let answer = self.task(&good_id, &mut share).await;
+            self.end(pass, &answer);
+            match answer {
+                Ok(_) => {
+                    self.success(Some(&good_id), sent);
+                    return true;
+                }
+                // The task may be deleted, or broken by itself: another one tells.
+                Err(failure) if failure.status.is_some() => {
+                    self.health().good_id_failed(sent, self.gate.now());
+                }
+                Err(_) => {
+                    self.health().good_id_failed(sent, self.gate.now());
+                    return false;
+                }
+            }
         }
-        is_well
+        false
     }
 
     /// Is it this ID that fails, and not the server?

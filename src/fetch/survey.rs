@@ -58,7 +58,7 @@ pub async fn survey_ids(
     events: &Events,
     stop: watch::Receiver<bool>,
 ) -> Result<Option<Survey>, FetchError> {
-    let engine = Engine::new(client, options, check, events, wanted.good_id());
+    let engine = Engine::new(client, options, check, events, wanted.good_ids());
     until_stopped(engine.survey_ids(wanted), stop).await
 }
 
@@ -71,7 +71,7 @@ pub async fn survey_lists(
     events: &Events,
     stop: watch::Receiver<bool>,
 ) -> Result<Option<Survey>, FetchError> {
-    let engine = Engine::new(client, options, check, events, None);
+    let engine = Engine::new(client, options, check, events, Vec::new());
     until_stopped(engine.survey_lists(lists), stop).await
 }
 

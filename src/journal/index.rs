@@ -179,6 +179,13 @@ impl JournalIndex {
         self.failures.remove(&position);
     }
 
+    /// Makes an ID due, whose response cannot be used.
+    pub fn request_again(&mut self, position: usize) {
+        if let Some(response) = self.responses.get_mut(position) {
+            response.is_due = true;
+        }
+    }
+
     /// What counts for an ID.
     pub fn get(&self, position: usize) -> Held {
         let response = self

@@ -70,10 +70,15 @@ pub struct FailureNote {
 }
 
 impl FailureNote {
-    /// Does the API report the task as missing: 404 or 410?
+    /// Does the API report the task as missing?
     pub fn is_gone(&self) -> bool {
-        matches!(self.http_status, Some(404 | 410))
+        is_gone(self.http_status)
     }
+}
+
+/// Is this a status with which the API reports a task as missing?
+pub fn is_gone(http_status: Option<u16>) -> bool {
+    matches!(http_status, Some(404 | 410))
 }
 
 /// What opening an existing journal found.

@@ -16,4 +16,4 @@ pub use codec::{Compressor, Decompressor};
 pub use error::JournalError;
 pub use file::Journal;
 pub use index::{Held, JournalIndex};
-pub use log::{Entry, FailureNote, JournalReader, Location, Opened, break_if};
+pub use log::{Entry, FailureNote, JournalReader, Location, Opened, break_if, is_gone};
