@@ -124,6 +124,28 @@ fn a_run_that_goes_on_after_an_outage_asks_for_no_failed_id_again_and_the_one_af
 }
 
 #[test]
+fn a_list_that_begins_with_broken_ids_ends_with_3_every_time() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(20);
+    let out = exported(&api, base.path(), &ids);
+    // One that was had before is no longer there, and two answer with an error for good.
+    let answers = |id: &str| match id {
+        "task_1" => Some(status(404)),
+        "task_2" | "task_3" => Some(status(500)),
+        _ => None,
+    };
+    *api.answers.lock().unwrap() = Box::new(answers);
+    api.ends(3, &out, &ids, &["--refresh", "all"]);
+    for _ in 0..3 {
+        let before = api.server.seen().len();
+        api.ends(3, &out, &ids, &[]);
+        assert!(api.server.seen().len() - before < 20);
+        assert_eq!(manifest(&out)["ids"]["stale"], 3);
+    }
+}
+
+#[test]
 fn tolerated_failures_end_with_0_and_are_still_listed() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
@@ -162,6 +184,8 @@ fn missing_tasks_leave_the_tables_only_where_that_is_asked_for() {
     assert_eq!(listed[0]["task_id"], "task_3");
     assert_eq!(listed[0].get("exported"), None);
     assert!(reference(base.path(), &out) == published(&out));
+    api.ends(0, &out, &ids, &["--drop-missing", "--fail-fast"]);
+    api.ends(1, &out, &ids, &["--fail-fast"]);
     // Another failure is no deletion, and too many deletions are guarded.
     api.answers(|id| id == "task_3", || status(400));
     api.ends(3, &out, &ids, &["--drop-missing"]);
@@ -186,6 +210,19 @@ fn a_night_that_was_not_published_changes_no_later_flattening() {
     api.ends(1, &out, &ids, &["--max-failures", "1", "--refresh", "all"]);
     assert!(published(&out) == before);
     assert!(reference(base.path(), &out) == before);
+    // Nor does a first run that was not.
+    let first = base.path().join("first");
+    api.answers(|id| id == "task_5", || status(404));
+    api.ends(1, &first, &ids, &["--max-failures", "0"]);
+    let rebuilt = base.path().join("rebuilt");
+    let output = program()
+        .arg("flatten")
+        .arg(&first)
+        .arg("--out")
+        .arg(&rebuilt)
+        .output();
+    assert_exit(&output.unwrap(), 0);
+    assert_eq!(manifest(&rebuilt)["ids"]["requested"], 11);
     let output = program()
         .arg("flatten")
         .arg(&out)

@@ -100,6 +100,10 @@ fn damaged_state_does_not_disable_the_guard() {
                 bytes.truncate(bytes.len() / 2);
                 fs::write(&path, bytes).unwrap();
             }
+            let dry = ["--format", format, "--dry-run"];
+            if *lost != [".scale-export/journal"] {
+                assert_exit(&api.run(&out, &task_ids(10), &dry), 8);
+            }
             let output = api.run(&out, &task_ids(10), &["--format", format]);
             let said = assert_exit(&output, 8);
             assert!(said.contains("30 of the 40 tasks"), "{lost:?}: {said}");
@@ -128,6 +132,26 @@ fn a_quiet_run_says_one_line_and_only_when_it_does_not_end_with_0() {
     let said = api.ends(8, &fresh, &ids, &["-q"]);
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.starts_with("error: could not publish"), "{said}");
+}
+
+#[test]
+fn a_lost_manifest_does_not_disable_the_guard_where_tasks_are_not_exported() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let out = base.path().join("out");
+    let options = ["--tables", "messages"];
+    for lost in [0, 1] {
+        let _ = fs::remove_dir_all(&out);
+        api.ends(0, &out, &task_ids(40), &options);
+        if lost == 0 {
+            fs::write(out.join("manifest.json"), "{").unwrap();
+        } else {
+            fs::remove_file(out.join("manifest.json")).unwrap();
+        }
+        let said = assert_exit(&api.run(&out, &task_ids(10), &options), 8);
+        assert!(said.contains("30 of the 40 tasks"), "{said}");
+        api.ends(0, &out, &task_ids(40), &options);
+    }
 }
 
 #[test]
@@ -164,10 +188,39 @@ fn a_list_that_turns_out_empty_replaces_no_export() {
     let said = run(0, &[]);
     assert!(said.contains("warning: "), "{said}");
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 0);
+    // It is an export as any other.
+    let said = run(0, &[]);
+    assert!(!said.contains("journal"), "{said}");
+    let copy = base.path().join("copy");
+    for to in [&copy, &out] {
+        let output = program()
+            .arg("flatten")
+            .arg(&out)
+            .arg("--out")
+            .arg(to)
+            .output();
+        assert_exit(&output.unwrap(), 0);
+    }
+    assert!(published(&copy) == published(&out));
+    *listed.lock().unwrap() = 3;
+    run(0, &[]);
+    *listed.lock().unwrap() = 0;
+    // Read again each time: a list that was refused binds no later run.
+    run(8, &[]);
+    *listed.lock().unwrap() = 4;
+    run(0, &[]);
+    assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 4);
     *listed.lock().unwrap() = 3;
     run(0, &[]);
     let before = published(&out);
+    // A run with nothing to do made a request all the same: its counters are written.
+    let made = fs::read(out.join("manifest.json")).unwrap();
+    run(0, &[]);
+    assert!(fs::read(out.join("manifest.json")).unwrap() != made);
+    assert!(published(&out) == before);
     *listed.lock().unwrap() = 0;
+    let dry = run(8, &["--dry-run"]);
+    assert!(dry.contains("there are no tasks to export"), "{dry}");
     let said = run(8, &["--status", "complete"]);
     assert!(
         said.contains("`complete` of --status is not a known value: did you mean `completed`?"),

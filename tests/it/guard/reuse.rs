@@ -82,6 +82,28 @@ fn a_run_that_changes_nothing_leaves_the_files_as_they_are() {
 }
 
 #[test]
+fn failed_ids_are_requested_again_when_the_manifest_is_lost() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::start();
+    let ids = task_ids(20);
+    let out = base.path().join("out");
+    api.answers(|id| id == "task_4", || status(404));
+    for manifest in [None, Some("{")] {
+        let _ = fs::remove_dir_all(&out);
+        api.answers(|id| id == "task_4", || status(404));
+        api.ends(3, &out, &ids, &[]);
+        match manifest {
+            Some(text) => fs::write(out.join("manifest.json"), text).unwrap(),
+            None => fs::remove_file(out.join("manifest.json")).unwrap(),
+        }
+        api.is_well();
+        let before = api.server.seen().len();
+        api.ends(0, &out, &ids, &[]);
+        assert_eq!(api.server.seen().len() - before, 1);
+    }
+}
+
+#[test]
 fn several_exports_are_flattened_in_the_order_of_their_lists() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
