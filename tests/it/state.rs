@@ -370,7 +370,8 @@ fn a_whole_record_that_is_no_task_fails_its_id_and_ends_no_run() {
     let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     let failures = || fs::read_to_string(out.join("failures.jsonl")).unwrap();
-    let kinds = failures().lines().map(|line| {
+    let listed = failures();
+    let kinds = listed.lines().map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         format!(
             "{} {}",
