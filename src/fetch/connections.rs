@@ -163,10 +163,13 @@ impl Connections {
                 host: url.host_str().unwrap_or_default(),
                 port: url.port_or_known_default().unwrap_or_default(),
             };
-            proxy_for(target, |name| std::env::var(name).ok())?
+            proxy_for(target, |name| std::env::var_os(name))?
         } else {
             None
         };
+        if let Some(proxy) = &proxy {
+            reqwest::Proxy::all(proxy.url()).map_err(|error| proxy.bad(last_cause(&error)))?;
+        }
         let is_tls =
             url.scheme() == "https" || proxy.as_ref().is_some_and(|proxy| proxy.scheme == "https");
         let recipe = Recipe {

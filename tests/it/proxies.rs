@@ -115,6 +115,8 @@ fn a_proxy_of_another_kind_is_refused_at_once() {
         ("http_proxy", "quic://127.0.0.1:1"),
         ("http_proxy", "http://"),
         ("http_proxy", "http://127.0.0.1:port"),
+        ("http_proxy", "http://[::1"),
+        ("http_proxy", "http://1.2.3.999:80"),
     ] {
         let run = Run::new(API).env(name, value);
         let out = run.base.path().join("out");
