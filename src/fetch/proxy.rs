@@ -156,11 +156,11 @@ pub(super) fn proxy_for(
     Proxy::parse(name, &value).map(Some)
 }
 
-/// Whether a host is this machine, so that nothing that is sent there leaves it.
+/// Whether a host is this machine, so that nothing that is sent there leaves it. Names below `.localhost`, and
+/// `localhost.`, may be resolved by DNS, which can give any address.
 pub(super) fn is_loopback(host: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let is_local = address(&host).is_some_and(|address| address.to_canonical().is_loopback());
-    is_local || host == "localhost" || host.ends_with(".localhost")
+    let is_local = address(host).is_some_and(|address| address.to_canonical().is_loopback());
+    is_local || host.eq_ignore_ascii_case("localhost")
 }
 
 /// An address, with or without brackets.
@@ -277,7 +277,17 @@ mod tests {
                 "{host}"
             );
         }
-        assert!(shown(at("localhost.example"), &[("ALL_PROXY", "http://p")]).is_some());
+        for host in [
+            "localhost.example",
+            "api.localhost",
+            "api.localhost.",
+            "localhost.",
+        ] {
+            assert!(
+                shown(at(host), &[("ALL_PROXY", "http://p")]).is_some(),
+                "{host}"
+            );
+        }
     }
 
     #[test]

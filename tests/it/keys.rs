@@ -53,6 +53,8 @@ fn the_key_is_not_sent_in_the_clear_without_permission() {
         "http://api.scale.com",
         "http://10.0.0.1:8080/a",
         "http://localhost.example",
+        "http://foo.localhost./",
+        "http://api.localhost",
     ] {
         for options in [&[][..], &["--dry-run"]] {
             let output = run(url, options);
