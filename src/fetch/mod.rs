@@ -25,6 +25,7 @@ pub mod pace;
 mod pages;
 mod proxy;
 mod retry;
+mod spelling;
 mod stats;
 mod substitute;
 mod survey;

@@ -262,7 +262,8 @@ mod tests {
         assert_eq!(read(" 7 "), Some(Duration::from_secs(7)));
         assert_eq!(read("1.5"), Some(Duration::from_millis(1500)));
         assert_eq!(read("86400"), Some(MAX_RETRY_AFTER));
-        for too_large in ["99999999999999999999999999", &"9".repeat(400)] {
+        let beyond_floats = "9".repeat(400);
+        for too_large in ["99999999999999999999999999", &beyond_floats] {
             assert_eq!(read(too_large), Some(MAX_RETRY_AFTER));
         }
         for other in [
