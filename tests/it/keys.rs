@@ -215,6 +215,59 @@ fn a_key_in_place_of_the_name_of_its_file_is_not_printed() {
     }
 }
 
+/// Each of these printed it.
+#[test]
+fn a_key_in_place_of_the_value_of_any_option_is_not_printed() {
+    const TYPED: &str = "live_sekret0123456789abcdef";
+    let base = tempfile::tempdir().unwrap();
+    let with = |text: &str| text.replace('K', TYPED);
+    for arguments in [
+        &["--base-url", "K"][..],
+        &["--ids", "K"],
+        &["--ids", "K.parquet"],
+        &["--ca-file", "K"],
+        &["--summary", "K/x"],
+        &["--out", "/dev/null/K"],
+        &["--tables", "K"],
+        &["--opts", "K", "--dry-run"],
+        &["--expand", "K", "--dry-run"],
+        &["--status", "K", "--dry-run", "--project", "p"],
+        &["--api-key-file", "./K"],
+        &["--api-key-file", "K.txt"],
+        &["schema", "K"],
+        &["verify", "K"],
+        &["flatten", "K", "--out", "d"],
+    ] {
+        for format in ["text", "json"] {
+            let mut command = program();
+            command
+                .current_dir(base.path())
+                .env("SCALE_API_KEY", KEY)
+                .env("SCALE_EXPORT_LOG_FORMAT", format)
+                .args(arguments.iter().map(|argument| with(argument)));
+            if arguments[0].starts_with("--") {
+                let has = |option: &str| arguments.contains(&option);
+                if !has("--project") && !has("--ids") {
+                    command.args(["--id", "task_1"]);
+                }
+                if !has("--out") {
+                    command.args(["--out", "out"]);
+                }
+                if !has("--base-url") && !has("--api-key-file") {
+                    command.arg("--sandbox");
+                }
+                if !has("--summary") {
+                    command.args(["--summary", "-"]);
+                }
+            }
+            let output = command.output().unwrap();
+            let printed = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+            assert!(printed.contains("[redacted]"), "{arguments:?}: {printed}");
+            assert!(!printed.contains("sekret"), "{arguments:?}: {printed}");
+        }
+    }
+}
+
 #[test]
 fn a_key_file_that_others_can_read_gives_a_warning() {
     let base = tempfile::tempdir().unwrap();
