@@ -16,7 +16,9 @@ use super::suggest::{did_you_mean, nearest_name};
 use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::export::{Allowance, ExportOptions, GuardOptions, Refresh, dry_run, export};
-use crate::fetch::{CaFile, CheckBody, FetchOptions, ListFilter, ListKind, ListSource, Plan, Rate};
+use crate::fetch::{
+    Authorities, CaFile, CheckBody, FetchOptions, ListFilter, ListKind, ListSource, Plan, Rate,
+};
 use crate::flatten::TASK_STATUSES;
 use crate::ids::{ReadIds, SkippedCells, read_ids};
 use crate::output::Format;
@@ -229,6 +231,11 @@ fn export_options(
             fail_fast: args.fail_fast,
             drop_missing: args.guard.drop_missing,
             ca_file,
+            authorities: if sandbox.is_some() {
+                Authorities::System
+            } else {
+                Authorities::read()
+            },
             proxy: sandbox.is_none(),
             allow_http: args.allow_http,
         },

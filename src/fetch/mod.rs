@@ -6,6 +6,7 @@
 
 mod attempt;
 mod budget;
+mod certificates;
 mod client;
 mod compare;
 mod comparison;
@@ -44,8 +45,8 @@ use crate::json::Nodes;
 use crate::response::{Belongs, Page};
 use pace::Learned;
 
+pub use certificates::{Authorities, CaFile};
 pub use client::TaskClient;
-pub use connections::CaFile;
 pub use engine::{Wanted, fetch_all};
 pub use error::FetchError;
 pub use estimate::Estimate;
@@ -106,6 +107,8 @@ pub struct FetchOptions {
     pub drop_missing: bool,
     /// Additional trusted certificates.
     pub ca_file: Option<CaFile>,
+    /// The other trusted certificates.
+    pub authorities: Authorities,
     /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.
     pub proxy: bool,
     /// Whether the key may be sent over `http://` to a host other than loopback.
