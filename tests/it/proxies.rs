@@ -183,6 +183,23 @@ fn a_proxy_that_wants_a_password_is_named_within_seconds() {
     assert!(said.contains(&expected), "{said}");
 }
 
+/// It was the server that did not answer in TLS.
+#[test]
+fn a_proxy_without_tls_under_https_is_named_within_seconds() {
+    let proxy = RawServer::start(|_| vec![Step::Send(answer("200 OK", &[], b"")), Step::Close]);
+    let place = proxy.address;
+    for url in [API, "https://api.invalid"] {
+        let begin = Instant::now();
+        let said = Run::new(url)
+            .env("ALL_PROXY", &format!("https://user:secret@{place}"))
+            .exits(5);
+        assert!(begin.elapsed() < SOON, "{said}");
+        let expected = format!("the proxy https://{place} does not answer in TLS");
+        assert!(said.contains(&expected), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
 /// For an API with TLS the password is wanted for the tunnel, before any request.
 #[test]
 fn a_proxy_that_wants_a_password_for_the_tunnel_is_named_within_seconds() {
