@@ -220,6 +220,17 @@ fn explain(error: &clap::Error, command: &clap::Command, arguments: &[OsString])
         (ErrorKind::InvalidSubcommand | ErrorKind::ArgumentConflict, Some(word)) => {
             explain_word(word, command, given)
         }
+        (ErrorKind::InvalidUtf8, _) => {
+            let not_utf8 = [active, command]
+                .iter()
+                .find_map(|command| not_utf8_variable(command, given));
+            match not_utf8 {
+                Some(variable) => {
+                    UsageError::not_utf8(&variable, format!("set {variable} again, or unset it"))
+                }
+                None => wrong(&rendered(error), SEE_HELP.to_owned()),
+            }
+        }
         _ => wrong(&rendered(error), SEE_HELP.to_owned()),
     }
 }
@@ -326,6 +337,19 @@ fn variable_of(command: &clap::Command, option: &str, given: &[OsString]) -> Opt
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
     });
     (!is_given && std::env::var_os(variable).is_some()).then(|| variable.to_owned())
+}
+
+/// The first variable in place of an option whose value is not UTF-8 although it is not a path.
+fn not_utf8_variable(command: &clap::Command, given: &[OsString]) -> Option<String> {
+    let path = clap::builder::ValueParser::path_buf().type_id();
+    let texts = command
+        .get_arguments()
+        .filter(|argument| argument.get_value_parser().type_id() != path);
+    texts
+        .filter_map(|argument| variable_of(command, &format!("--{}", argument.get_long()?), given))
+        .find(|variable| {
+            std::env::var_os(variable).is_some_and(|value| value.into_string().is_err())
+        })
 }
 
 /// Options to suggest. `--id-file` means `--ids`, which takes a file.

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::args::{LogFormatArg, ProgressArg};
+use super::key::{json_without_keys, without_certain_keys};
 use super::values::{rate_text, short_rate_text};
 use crate::event::{Event, bytes_text};
 use crate::printable::printable;
@@ -445,12 +446,13 @@ pub(super) fn json_line(event: &str, message: &str, fields: &Value) -> String {
     if let (Some(line), Some(fields)) = (line.as_object_mut(), fields.as_object()) {
         line.extend(fields.clone());
     }
-    line.to_string()
+    json_without_keys(line).to_string()
 }
 
-/// Writes a line to stderr: JSON, or text that passed through `printable`. When stderr is closed, the run continues without it.
+/// Writes a line to stderr: JSON, or text that passed through `printable`. Keys are left out of both. When stderr is closed, the
+/// run continues without it.
 pub(super) fn write_stderr(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", without_certain_keys(line));
 }
 
 #[cfg(test)]

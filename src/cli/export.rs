@@ -16,7 +16,9 @@ use super::suggest::{did_you_mean, nearest_name};
 use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::export::{Allowance, ExportOptions, GuardOptions, Refresh, dry_run, export};
-use crate::fetch::{CaFile, CheckBody, FetchOptions, ListFilter, ListKind, ListSource, Plan, Rate};
+use crate::fetch::{
+    Authorities, CaFile, CheckBody, FetchOptions, ListFilter, ListKind, ListSource, Plan, Rate,
+};
 use crate::flatten::TASK_STATUSES;
 use crate::ids::{ReadIds, SkippedCells, read_ids};
 use crate::output::Format;
@@ -229,6 +231,11 @@ fn export_options(
             fail_fast: args.fail_fast,
             drop_missing: args.guard.drop_missing,
             ca_file,
+            authorities: if sandbox.is_some() {
+                Authorities::System
+            } else {
+                Authorities::read()
+            },
             proxy: sandbox.is_none(),
             allow_http: args.allow_http,
         },
@@ -360,20 +367,24 @@ pub(super) fn output(args: &OutputArgs, origins: &Origins) -> Result<Output, Fai
 }
 
 fn base_url(args: &ExportArgs) -> Result<String, UsageError> {
-    let from_variable = || {
-        std::env::var(URL_VARIABLE)
-            .ok()
-            .filter(|url| !url.is_empty())
-    };
-    let Some(url) = args.base_url.clone().or_else(from_variable) else {
-        return Ok(DEFAULT_BASE_URL.to_owned());
+    let hint = format!("leave it out for {DEFAULT_BASE_URL}");
+    let (name, url) = match &args.base_url {
+        Some(url) => (args.origins.name("--base-url"), url.clone()),
+        None => match std::env::var_os(URL_VARIABLE) {
+            Some(url) if !url.is_empty() => match url.into_string() {
+                Ok(url) => (URL_VARIABLE, url),
+                // The default in its place would send the key where nobody meant it to go.
+                Err(_) => return Err(UsageError::not_utf8(URL_VARIABLE, hint)),
+            },
+            _ => return Ok(DEFAULT_BASE_URL.to_owned()),
+        },
     };
     let url = url.trim().trim_end_matches('/');
     if url.is_empty() {
         return Err(UsageError::CommandLine {
             place: "command line",
-            reason: format!("{} is empty", args.origins.name("--base-url")),
-            hint: format!("leave it out for {DEFAULT_BASE_URL}"),
+            reason: format!("{name} is empty"),
+            hint,
         });
     }
     Ok(url.to_owned())

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::args::{DisplayArgs, LogFormatArg};
 use super::display::{Display, DisplayOptions, json_line, write_stderr};
+use super::key::json_without_keys;
 use super::run::{Failure, UsageError, print, print_error};
 use super::signals::Signals;
 use super::summary;
@@ -171,11 +172,11 @@ fn refuse_to_overwrite(path: &Path, reads: &[PathBuf], out: Option<&Path>) -> Re
 
 /// The summary of a run that ended with an error.
 pub(super) fn error_json(error: &dyn Explain) -> Value {
-    json!({
+    json_without_keys(json!({
         "exit_code": error.exit() as u8,
         "error": error.to_string(),
         "hint": error.hint(),
-    })
+    }))
 }
 
 /// An export or a flattening, as its end is reported.
@@ -324,7 +325,7 @@ pub(super) fn say(
 
 /// Writes the summary where it was asked for.
 pub(super) fn write_summary(args: &DisplayArgs, json: &Value) -> Result<(), Failure> {
-    let text = format!("{json:#}\n");
+    let text = format!("{:#}\n", json_without_keys(json.clone()));
     if let (Some(mut pipe), Some(path)) = (args.summary_pipe.get(), &args.summary) {
         let written = pipe.write_all(text.as_bytes());
         return written.map_err(|error| summary_error(path, &error));

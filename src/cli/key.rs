@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use secrecy::SecretString;
+use serde_json::Value;
 
 use super::run::UsageError;
 
@@ -20,6 +21,9 @@ const KEY_PREFIXES: [&str; 2] = ["live_", "test_"];
 
 /// Characters after the prefix from which on a word is taken for a key.
 const MIN_KEY_CHARACTERS: usize = 8;
+
+/// The same in what is printed otherwise: names of files and IDs may begin with a prefix of keys, too.
+const MIN_PRINTED_KEY: usize = 20;
 
 /// Characters from which on the name of a file that is a single word with digits is taken for a key.
 const MIN_KEY_WORD: usize = 24;
@@ -174,8 +178,15 @@ impl Mistake {
     }
 }
 
-/// Whether a text is probably a key where a path was expected.
+/// Whether a text is probably a key where a path was expected, also with a directory or an extension beside it.
 fn looks_like_key(text: &str) -> bool {
+    let stem = Path::new(text).file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy();
+    let is_plain = stem.chars().all(|letter| letter.is_ascii_alphanumeric());
+    is_key_or_word(text) || is_key(&stem) || (is_plain && is_key_or_word(&stem))
+}
+
+fn is_key_or_word(text: &str) -> bool {
     let is_word = text.chars().all(is_key_character);
     is_key(text)
         || has_word(text, "bearer")
@@ -223,6 +234,60 @@ pub(super) fn without_keys(text: &str) -> String {
         rest = after;
     }
     out
+}
+
+/// A text without what is certainly a key, for all that is printed: the user may have given the key to an option that
+/// takes something else.
+pub(super) fn without_certain_keys(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((start, end)) = certain_key(rest) {
+        out += rest.get(..start).unwrap_or_default();
+        out += "[redacted]";
+        rest = rest.get(end..).unwrap_or_default();
+    }
+    out + rest
+}
+
+/// Where the first key begins and ends: a prefix, and letters and digits that are too many for a name.
+fn certain_key(text: &str) -> Option<(usize, usize)> {
+    let mut from = 0;
+    loop {
+        let rest = text.get(from..)?;
+        let (at, prefix) = KEY_PREFIXES
+            .iter()
+            .filter_map(|prefix| Some((rest.find(prefix)?, prefix)))
+            .min()?;
+        let start = from + at;
+        let begin = start + prefix.len();
+        let after = text.get(begin..)?;
+        let length = after
+            .find(|letter: char| !letter.is_ascii_alphanumeric())
+            .unwrap_or(after.len());
+        let is_inside = text
+            .get(..start)?
+            .ends_with(|before: char| before.is_ascii_alphanumeric());
+        let has_digit = after
+            .get(..length)?
+            .contains(|letter: char| letter.is_ascii_digit());
+        if !is_inside && has_digit && length >= MIN_PRINTED_KEY {
+            return Some((start, begin + length));
+        }
+        from = begin;
+    }
+}
+
+/// JSON whose texts are without what is certainly a key.
+pub(super) fn json_without_keys(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(without_certain_keys(&text)),
+        Value::Array(items) => items.into_iter().map(json_without_keys).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| (name, json_without_keys(value)))
+            .collect(),
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -282,6 +347,31 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_certainly_a_key_is_left_out_of_all_that_is_printed() {
+        let key = "live_sekret0123456789abcdef";
+        for (text, printed) in [
+            (
+                format!("`{key}` {key}.parquet =test_{key}"),
+                "`[redacted]` [redacted].parquet =test_[redacted]",
+            ),
+            (format!("/a/{key}/live_view"), "/a/[redacted]/live_view"),
+            (format!("live_{key}é{key}"), "live_[redacted]é[redacted]"),
+        ] {
+            assert_eq!(without_certain_keys(&text), printed);
+        }
+        for text in [
+            "",
+            "live_",
+            "/out/test_20240131T120000Z/live_0123456789",
+            "latest_0123456789abcdef0123456789",
+            "test_of_a_long_name_0123456789abcdef",
+            "live_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+        ] {
+            assert_eq!(without_certain_keys(text), text);
+        }
+    }
+
+    #[test]
     fn words_that_look_like_keys_are_not_printed() {
         assert_eq!(
             without_keys(&format!("`--a={KEY}`, {KEY}! `test_abcdefgh`")),
@@ -300,7 +390,11 @@ mod tests {
             (KEY, true),
             ("0123456789abcdef0123456789abcdef", true),
             ("Bearer x", true),
+            ("./live_0123456789abcdef", true),
+            ("/keys/live_0123456789abcdef.txt", true),
+            ("./0123456789abcdef0123456789abcdef.key", true),
             ("key.txt", false),
+            ("scale-api-key-production-2024.txt", false),
             ("/run/secrets/scale_api_key_2024_production", false),
             ("production_api_key_for_scale", false),
         ] {

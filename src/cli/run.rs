@@ -65,6 +65,15 @@ impl UsageError {
         }
     }
 
+    /// The value of an environment variable is no text.
+    pub(super) fn not_utf8(variable: &str, hint: String) -> Self {
+        Self::CommandLine {
+            place: "environment",
+            reason: format!("the value of {variable} is not UTF-8"),
+            hint,
+        }
+    }
+
     /// Two options exclude each other.
     pub(super) fn conflict(origins: &Origins, one: &str, other: &str) -> Self {
         let reason = format!(

@@ -1,13 +1,11 @@
-//! The HTTP client with its pool of connections, and when it is replaced by a fresh one. Depends on `proxy`.
+//! The HTTP client with its pool of connections, and when it is replaced by a fresh one. Depends on `proxy` and
+//! `certificates`.
 //!
 //! A connection can go silent and stay open. HTTP/2 sends all requests over one connection, so none would succeed any
 //! more. Pings find this out where the other side is gone, and a fresh pool helps where it only looks alive, or where
 //! the host name has a new address by now.
 
 use std::error::Error;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +13,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderV
 use reqwest::{Certificate, Client, Url, redirect};
 use secrecy::ExposeSecret as _;
 
+use super::certificates::CaFile;
 use super::encoding;
 use super::proxy::{Proxy, Target, proxy_for};
 use super::{FetchError, FetchOptions};
@@ -67,41 +66,11 @@ struct Recipe {
     read_timeout: Duration,
     concurrency: usize,
     certificates: Vec<Certificate>,
+    /// Whether these are all, and those of the system do not count.
+    is_all: bool,
     /// Whether any connection needs certificates: without, a machine may have none.
     is_tls: bool,
     proxy: Option<Proxy>,
-}
-
-/// Bytes of a file of certificates. The bundle of a whole system has some 200 kB.
-const MAX_CA_BYTES: u64 = 16 << 20;
-
-/// Certificates as PEM, and the file that they are from.
-#[derive(Debug, Clone)]
-pub struct CaFile {
-    path: PathBuf,
-    pem: Vec<u8>,
-}
-
-impl CaFile {
-    /// Reads a file, which may be a pipe.
-    pub fn read(path: &Path) -> Result<Self, FetchError> {
-        let read = File::open(path).and_then(|file| {
-            let mut pem = Vec::new();
-            file.take(MAX_CA_BYTES + 1).read_to_end(&mut pem)?;
-            if pem.len() as u64 > MAX_CA_BYTES {
-                return Err(io::ErrorKind::FileTooLarge.into());
-            }
-            Ok(pem)
-        });
-        let path = path.to_owned();
-        match read {
-            Ok(pem) => Ok(Self { path, pem }),
-            Err(error) => Err(FetchError::CaFile {
-                path,
-                cause: error.to_string(),
-            }),
-        }
-    }
 }
 
 /// The pool of connections to one server.
@@ -145,6 +114,8 @@ impl Recipe {
         }
         if !self.is_tls {
             builder = builder.tls_certs_only([]);
+        } else if self.is_all {
+            builder = builder.tls_certs_only(self.certificates.clone());
         } else if !self.certificates.is_empty() {
             builder = builder.tls_certs_merge(self.certificates.clone());
         }
@@ -163,19 +134,36 @@ impl Connections {
                 host: url.host_str().unwrap_or_default(),
                 port: url.port_or_known_default().unwrap_or_default(),
             };
-            proxy_for(target, |name| std::env::var(name).ok())?
+            proxy_for(target, |name| std::env::var_os(name))?
         } else {
             None
         };
+        if let Some(proxy) = &proxy {
+            reqwest::Proxy::all(proxy.url()).map_err(|error| proxy.bad(last_cause(&error)))?;
+        }
         let is_tls =
             url.scheme() == "https" || proxy.as_ref().is_some_and(|proxy| proxy.scheme == "https");
+        let mut certificates = certificates(options)?;
+        let named = if is_tls {
+            options.authorities.named()?
+        } else {
+            None
+        };
+        for der in named.into_iter().flatten() {
+            let certificate = Certificate::from_der(der);
+            certificates.push(certificate.map_err(|error| FetchError::Client(last_cause(&error)))?);
+        }
+        if named.is_some() && certificates.is_empty() {
+            return Err(FetchError::NoCertificates);
+        }
         let recipe = Recipe {
             headers: headers(options)?,
             timeout: options.timeout,
             connect_timeout: options.connect_timeout,
             read_timeout: options.read_timeout,
             concurrency: options.concurrency,
-            certificates: certificates(options)?,
+            certificates,
+            is_all: named.is_some(),
             is_tls,
             proxy,
         };

@@ -90,9 +90,15 @@ pub enum FetchError {
     #[error("could not use the proxy of {variable}: {cause}")]
     BadProxy {
         /// The variable.
-        variable: String,
+        variable: &'static str,
         /// Why.
         cause: String,
+    },
+    /// A variable cannot be read.
+    #[error("could not read the environment: the value of {name} is not UTF-8")]
+    Variable {
+        /// The variable.
+        name: &'static str,
     },
     /// There are no CA certificates on this machine.
     #[error("could not find CA certificates on this machine, which https needs")]
@@ -185,6 +191,7 @@ impl Explain for FetchError {
             Self::BadProxy { variable, .. } => format!(
                 "set {variable} to a URL like http://host:port or socks5://host:port, or add the API's host to NO_PROXY"
             ),
+            Self::Variable { name } => format!("set {name} again, or unset it"),
             Self::NoCertificates => {
                 "install the system's CA certificates (often the package ca-certificates), or name a PEM file with --ca-file"
                     .into()
@@ -203,6 +210,7 @@ impl Explain for FetchError {
             | Self::PlainHttp { .. }
             | Self::CaFile { .. }
             | Self::BadProxy { .. }
+            | Self::Variable { .. }
             | Self::NoCertificates => Exit::Usage,
             Self::SinkClosed { .. } => Exit::Output,
             Self::FailFast { .. } | Self::Client(_) | Self::NoMemory { .. } => Exit::Failure,

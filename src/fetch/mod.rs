@@ -6,6 +6,7 @@
 
 mod attempt;
 mod budget;
+mod certificates;
 mod client;
 mod compare;
 mod comparison;
@@ -25,6 +26,7 @@ pub mod pace;
 mod pages;
 mod proxy;
 mod retry;
+mod spelling;
 mod stats;
 mod substitute;
 mod survey;
@@ -43,8 +45,8 @@ use crate::json::Nodes;
 use crate::response::{Belongs, Page};
 use pace::Learned;
 
+pub use certificates::{Authorities, CaFile};
 pub use client::TaskClient;
-pub use connections::CaFile;
 pub use engine::{Wanted, fetch_all};
 pub use error::FetchError;
 pub use estimate::Estimate;
@@ -105,6 +107,8 @@ pub struct FetchOptions {
     pub drop_missing: bool,
     /// Additional trusted certificates.
     pub ca_file: Option<CaFile>,
+    /// The other trusted certificates.
+    pub authorities: Authorities,
     /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.
     pub proxy: bool,
     /// Whether the key may be sent over `http://` to a host other than loopback.

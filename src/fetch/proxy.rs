@@ -1,6 +1,7 @@
 //! Which proxy stands before the API, from the variables that curl reads, and which hosts go without. Pure.
 //! Depends on `error`.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 
 use super::FetchError;
@@ -32,6 +33,8 @@ pub(super) struct Proxy {
     pub(super) port: u16,
     /// User name and password as they stand in the URL.
     pub(super) credentials: Option<String>,
+    /// The variable that names it.
+    variable: &'static str,
 }
 
 impl std::fmt::Debug for Proxy {
@@ -57,17 +60,19 @@ impl Proxy {
         }
     }
 
-    fn parse(variable: &str, value: &str) -> Result<Self, FetchError> {
+    /// What is wrong with it.
+    pub(super) fn bad(&self, cause: String) -> FetchError {
+        bad(self.variable, cause)
+    }
+
+    fn parse(variable: &'static str, value: &str) -> Result<Self, FetchError> {
         let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (credentials, place) = match authority.rsplit_once('@') {
             Some((credentials, place)) => (Some(credentials), place),
             None => (None, authority),
         };
-        let bad = |cause: String| FetchError::BadProxy {
-            variable: variable.to_owned(),
-            cause,
-        };
+        let bad = |cause: String| bad(variable, cause);
         let known = SCHEMES
             .iter()
             .find(|(name, _)| scheme.eq_ignore_ascii_case(name));
@@ -96,37 +101,52 @@ impl Proxy {
             },
             port,
             credentials: credentials.map(str::to_owned),
+            variable,
         })
     }
+}
+
+fn bad(variable: &'static str, cause: String) -> FetchError {
+    FetchError::BadProxy { variable, cause }
 }
 
 /// The proxy for a target, if there is one. `variable` gives the value of an environment variable.
 pub(super) fn proxy_for(
     target: Target<'_>,
-    variable: impl Fn(&str) -> Option<String>,
+    variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Option<Proxy>, FetchError> {
     // What is on this machine is not behind a proxy.
     if is_loopback(target.host) {
         return Ok(None);
     }
     let first = |names: &[&'static str]| {
-        names.iter().find_map(|name| {
-            let value = variable(name)?.trim().to_owned();
-            (!value.is_empty()).then_some((*name, value))
-        })
+        for &name in names {
+            let Some(value) = variable(name) else {
+                continue;
+            };
+            // A value that cannot be read must not count as none: the key would take another way than it says.
+            let value = value.to_str().ok_or(FetchError::Variable { name })?.trim();
+            if !value.is_empty() {
+                return Ok(Some((name, value.to_owned())));
+            }
+        }
+        Ok(None)
     };
-    let of_scheme = if target.is_https {
-        first(&["https_proxy", "HTTPS_PROXY"])
+    let mut found = if target.is_https {
+        first(&["https_proxy", "HTTPS_PROXY"])?
     } else if variable("REQUEST_METHOD").is_some() {
         // Under CGI, HTTP_PROXY is what a client sent in a header `Proxy`.
-        first(&["http_proxy"])
+        first(&["http_proxy"])?
     } else {
-        first(&["http_proxy", "HTTP_PROXY"])
+        first(&["http_proxy", "HTTP_PROXY"])?
     };
-    let Some((name, value)) = of_scheme.or_else(|| first(&["all_proxy", "ALL_PROXY"])) else {
+    if found.is_none() {
+        found = first(&["all_proxy", "ALL_PROXY"])?;
+    }
+    let Some((name, value)) = found else {
         return Ok(None);
     };
-    let is_direct = first(&["no_proxy", "NO_PROXY"]).is_some_and(|(_, list)| {
+    let is_direct = first(&["no_proxy", "NO_PROXY"])?.is_some_and(|(_, list)| {
         list.split(|c: char| c == ',' || c.is_whitespace())
             .any(|entry| covers(entry, target))
     });
@@ -136,11 +156,11 @@ pub(super) fn proxy_for(
     Proxy::parse(name, &value).map(Some)
 }
 
-/// Whether a host is this machine, so that nothing that is sent there leaves it.
+/// Whether a host is this machine, so that nothing that is sent there leaves it. Names below `.localhost`, and
+/// `localhost.`, may be resolved by DNS, which can give any address.
 pub(super) fn is_loopback(host: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let is_local = address(&host).is_some_and(|address| address.to_canonical().is_loopback());
-    is_local || host == "localhost" || host.ends_with(".localhost")
+    let is_local = address(host).is_some_and(|address| address.to_canonical().is_loopback());
+    is_local || host.eq_ignore_ascii_case("localhost")
 }
 
 /// An address, with or without brackets.
@@ -215,7 +235,7 @@ mod tests {
     fn find(target: Target<'_>, variables: &[(&str, &str)]) -> Result<Option<Proxy>, FetchError> {
         proxy_for(target, |name| {
             let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
+            found.map(|(_, value)| OsString::from(value))
         })
     }
 
@@ -250,20 +270,24 @@ mod tests {
 
     #[test]
     fn what_is_on_this_machine_has_no_proxy() {
-        for host in [
-            "localhost",
-            "api.localhost.",
-            "127.0.0.9",
-            "[::1]",
-            "LOCALHOST",
-        ] {
+        for host in ["localhost", "127.0.0.9", "[::1]", "LOCALHOST"] {
             assert_eq!(
                 shown(at(host), &[("ALL_PROXY", "http://p")]),
                 None,
                 "{host}"
             );
         }
-        assert!(shown(at("localhost.example"), &[("ALL_PROXY", "http://p")]).is_some());
+        for host in [
+            "localhost.example",
+            "api.localhost",
+            "api.localhost.",
+            "localhost.",
+        ] {
+            assert!(
+                shown(at(host), &[("ALL_PROXY", "http://p")]).is_some(),
+                "{host}"
+            );
+        }
     }
 
     #[test]

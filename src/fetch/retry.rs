@@ -160,8 +160,14 @@ pub(super) fn retry_after(
     now: std::time::SystemTime,
 ) -> Option<Duration> {
     let value = value?.trim();
-    let wait = if let Ok(seconds) = value.parse::<f64>() {
-        Duration::try_from_secs_f64(seconds).ok()?
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
+    let is_number = [whole, fraction]
+        .iter()
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let wait = if is_number {
+        // What a span of time cannot hold is longer than all that is believed.
+        let seconds = value.parse().ok().map(Duration::try_from_secs_f64);
+        seconds.and_then(Result::ok).unwrap_or(MAX_RETRY_AFTER)
     } else {
         let until = httpdate::parse_http_date(value).ok()?;
         let now = server_date
@@ -256,10 +262,15 @@ mod tests {
         assert_eq!(read(" 7 "), Some(Duration::from_secs(7)));
         assert_eq!(read("1.5"), Some(Duration::from_millis(1500)));
         assert_eq!(read("86400"), Some(MAX_RETRY_AFTER));
-        assert_eq!(read("99999999999999999999999999"), None);
-        assert_eq!(read("-1"), None);
-        assert_eq!(read("soon"), None);
-        assert_eq!(read("NaN"), None);
+        let beyond_floats = "9".repeat(400);
+        for too_large in ["99999999999999999999999999", &beyond_floats] {
+            assert_eq!(read(too_large), Some(MAX_RETRY_AFTER));
+        }
+        for other in [
+            "-1", "soon", "NaN", "1e5", "1e-5", "+5", "inf", "1.", ".5", "1.5.5", "",
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
         assert_eq!(
             read("Tue, 14 Nov 2023 22:13:25 GMT"),
             Some(Duration::from_secs(5))

@@ -2,10 +2,14 @@
 //! which side failed nor with which status. Depends on `proxy` and `words`.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -16,6 +20,9 @@ const MAX_HEAD: u64 = 8 * 1024;
 
 /// What a proxy says that lets a connection through.
 const CONNECTED: u16 = 200;
+
+/// What a record of TLS begins with.
+const TLS_RECORDS: RangeInclusive<u8> = 20..=23;
 
 /// What is wrong with a proxy, and the status of its response, if it gave one.
 #[derive(Debug)]
@@ -45,6 +52,14 @@ pub(super) async fn diagnose(
         Ok(Err(error)) => return trouble(error.to_string()),
         Err(_) => return trouble("timed out".to_owned()),
     };
+    if proxy.scheme == "https" {
+        let speaks_tls = tokio::time::timeout(patience, speaks_tls(host, stream)).await;
+        let message = format!("the proxy {shown} does not answer in TLS");
+        return matches!(speaks_tls, Ok(Some(false))).then_some(ProxyTrouble {
+            status: None,
+            message,
+        });
+    }
     // Other schemes have handshakes of their own, whose errors the client passes on.
     let tunnel = tunnel.filter(|_| proxy.scheme == "http")?;
     match tokio::time::timeout(patience, ask(proxy, tunnel, stream)).await {
@@ -57,6 +72,25 @@ pub(super) async fn diagnose(
         Ok(Err(error)) => trouble(error.to_string()),
         Err(_) => trouble("it did not respond in time".to_owned()),
     }
+}
+
+/// Whether a proxy answers the begin of a handshake with TLS; nothing if it does not answer.
+async fn speaks_tls(host: &str, mut stream: TcpStream) -> Option<bool> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    // The handshake goes no further than its first message: no certificate is looked at.
+    let config = versions
+        .ok()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).ok()?;
+    let mut handshake = ClientConnection::new(Arc::new(config), name).ok()?;
+    let mut hello = Vec::new();
+    handshake.write_tls(&mut hello).ok()?;
+    stream.write_all(&hello).await.ok()?;
+    let first = stream.read_u8().await.ok()?;
+    Some(TLS_RECORDS.contains(&first))
 }
 
 /// Asks a proxy for a connection; the status of its response.

@@ -1,8 +1,8 @@
 //! The server's words, made fit to be shown: short, printable, without secrets. Pure.
-//! Depends on `serde_json`.
+//! Depends on `serde_json` and `spelling`.
 
+use super::spelling::without_spellings;
 use crate::printable::is_invisible;
-use crate::redaction::without_key;
 
 /// Characters of a message.
 const MAX_CHARS: usize = 200;
@@ -54,37 +54,18 @@ fn page_title(text: &str) -> Option<String> {
 
 /// One line without control characters and without the secret.
 pub(super) fn printable(text: &str, secret: &str) -> String {
-    // What cannot be seen goes first: it must not hide the secret from what looks for it.
-    let seen: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+    // The secret goes first: what is taken out or replaced after it could hide it.
+    let redacted = without_spellings(text, secret);
+    let seen: String = redacted.chars().filter(|c| !is_invisible(*c)).collect();
     let words: Vec<&str> = seen
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
         .collect();
-    let line = redact(&words.join(" "), secret);
+    let line = words.join(" ");
     match line.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => line,
     }
-}
-
-/// Replaces a secret, in whatever case or spelling it stands there.
-fn redact(text: &str, secret: &str) -> String {
-    if secret.is_empty() {
-        return text.to_owned();
-    }
-    let spelled = without_key(text.as_bytes(), secret);
-    let spelled = spelled.map(|text| String::from_utf8_lossy(&text).into_owned());
-    let text = spelled.as_deref().unwrap_or(text);
-    // Lower-casing ASCII moves no byte.
-    let lower = text.to_ascii_lowercase();
-    let mut out = String::new();
-    let mut kept = 0;
-    for (at, found) in lower.match_indices(&secret.to_ascii_lowercase()) {
-        out += text.get(kept..at).unwrap_or_default();
-        out += "[redacted]";
-        kept = at + found.len();
-    }
-    out + text.get(kept..).unwrap_or_default()
 }
 
 #[cfg(test)]

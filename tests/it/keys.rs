@@ -1,6 +1,8 @@
 //! The API key: where it goes, and where it does not; and what reaches a terminal.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -51,6 +53,8 @@ fn the_key_is_not_sent_in_the_clear_without_permission() {
         "http://api.scale.com",
         "http://10.0.0.1:8080/a",
         "http://localhost.example",
+        "http://foo.localhost./",
+        "http://api.localhost",
     ] {
         for options in [&[][..], &["--dry-run"]] {
             let output = run(url, options);
@@ -67,6 +71,52 @@ fn the_key_is_not_sent_in_the_clear_without_permission() {
     let output = run("http://api.scale.com", &["--allow-http"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(proxy.seen().len(), 1);
+}
+
+/// Such a value counted as unset: the key went to the default server, or around the proxy.
+#[test]
+fn a_variable_that_is_not_utf8_is_named_and_no_default_takes_its_place() {
+    let base = tempfile::tempdir().unwrap();
+    let value = OsStr::from_bytes(b"http://127.0.0.1:1/\xff");
+    for variable in [
+        "SCALE_API_URL",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "no_proxy",
+        "SCALE_API_KEY",
+        "SCALE_EXPORT_PROJECT",
+        "SCALE_EXPORT_TIMEOUT",
+    ] {
+        let mut command = program();
+        command.env("SCALE_API_KEY", KEY).args(["--id", "task_1"]);
+        if variable != "SCALE_API_URL" {
+            command.args(["--base-url", "https://api.invalid"]);
+        }
+        if variable == "no_proxy" {
+            command.env("ALL_PROXY", "http://127.0.0.1:1");
+        }
+        command.env(variable, value);
+        command.arg("--out").arg(base.path().join("out"));
+        let output = command.args(["--retry-timeout", "1s"]).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{variable}: {said}");
+        let expected = format!("{variable} is not UTF-8\nhint: ");
+        assert!(said.contains(&expected), "{variable}: {said}");
+    }
+    // What is not used need not be text, and paths need not be either.
+    let server = Server::start(task_answer);
+    let output = command(base.path(), &format!("http://{}", server.address))
+        .env("SCALE_API_KEY", KEY)
+        .env("SCALE_API_URL", value)
+        .env("https_proxy", value)
+        .env(
+            "SCALE_EXPORT_SUMMARY",
+            base.path().join(OsStr::from_bytes(b"\xff")),
+        )
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
 }
 
 #[test]
@@ -162,6 +212,59 @@ fn a_key_in_place_of_the_name_of_its_file_is_not_printed() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("[redacted]") && !said.contains(KEY), "{said}");
         assert!(said.contains(hint), "{said}");
+    }
+}
+
+/// Each of these printed it.
+#[test]
+fn a_key_in_place_of_the_value_of_any_option_is_not_printed() {
+    const TYPED: &str = "live_sekret0123456789abcdef";
+    let base = tempfile::tempdir().unwrap();
+    let with = |text: &str| text.replace('K', TYPED);
+    for arguments in [
+        &["--base-url", "K"][..],
+        &["--ids", "K"],
+        &["--ids", "K.parquet"],
+        &["--ca-file", "K"],
+        &["--summary", "K/x"],
+        &["--out", "/dev/null/K"],
+        &["--tables", "K"],
+        &["--opts", "K", "--dry-run"],
+        &["--expand", "K", "--dry-run"],
+        &["--status", "K", "--dry-run", "--project", "p"],
+        &["--api-key-file", "./K"],
+        &["--api-key-file", "K.txt"],
+        &["schema", "K"],
+        &["verify", "K"],
+        &["flatten", "K", "--out", "d"],
+    ] {
+        for format in ["text", "json"] {
+            let mut command = program();
+            command
+                .current_dir(base.path())
+                .env("SCALE_API_KEY", KEY)
+                .env("SCALE_EXPORT_LOG_FORMAT", format)
+                .args(arguments.iter().map(|argument| with(argument)));
+            if arguments[0].starts_with("--") {
+                let has = |option: &str| arguments.contains(&option);
+                if !has("--project") && !has("--ids") {
+                    command.args(["--id", "task_1"]);
+                }
+                if !has("--out") {
+                    command.args(["--out", "out"]);
+                }
+                if !has("--base-url") && !has("--api-key-file") {
+                    command.arg("--sandbox");
+                }
+                if !has("--summary") {
+                    command.args(["--summary", "-"]);
+                }
+            }
+            let output = command.output().unwrap();
+            let printed = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+            assert!(printed.contains("[redacted]"), "{arguments:?}: {printed}");
+            assert!(!printed.contains("sekret"), "{arguments:?}: {printed}");
+        }
     }
 }
 

@@ -5,10 +5,12 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::raw_server::{RawServer, Step, answer, good};
 use crate::support::server::{Server, task_answer};
 use crate::support::socks::{Socks, socks_to};
-use crate::support::{KEY, program};
+use crate::support::{KEY, program, tell};
 
 /// The API, under a name that never has an address.
 const API: &str = "http://api.invalid";
@@ -115,6 +117,8 @@ fn a_proxy_of_another_kind_is_refused_at_once() {
         ("http_proxy", "quic://127.0.0.1:1"),
         ("http_proxy", "http://"),
         ("http_proxy", "http://127.0.0.1:port"),
+        ("http_proxy", "http://[::1"),
+        ("http_proxy", "http://1.2.3.999:80"),
     ] {
         let run = Run::new(API).env(name, value);
         let out = run.base.path().join("out");
@@ -179,6 +183,23 @@ fn a_proxy_that_wants_a_password_is_named_within_seconds() {
     assert!(said.contains(&expected), "{said}");
 }
 
+/// It was the server that did not answer in TLS.
+#[test]
+fn a_proxy_without_tls_under_https_is_named_within_seconds() {
+    let proxy = RawServer::start(|_| vec![Step::Send(answer("200 OK", &[], b"")), Step::Close]);
+    let place = proxy.address;
+    for url in [API, "https://api.invalid"] {
+        let begin = Instant::now();
+        let said = Run::new(url)
+            .env("ALL_PROXY", &format!("https://user:secret@{place}"))
+            .exits(5);
+        assert!(begin.elapsed() < SOON, "{said}");
+        let expected = format!("the proxy https://{place} does not answer in TLS");
+        assert!(said.contains(&expected), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
 /// For an API with TLS the password is wanted for the tunnel, before any request.
 #[test]
 fn a_proxy_that_wants_a_password_for_the_tunnel_is_named_within_seconds() {
@@ -236,6 +257,63 @@ fn hosts_that_no_proxy_names_and_this_machine_go_without() {
         .env("NO_PROXY", "api.invalid:443 10.0.0.0/8")
         .exits(0);
     assert_eq!(proxy.asked().len(), 1);
+}
+
+/// The file was read without an end, and no signal ended that.
+#[test]
+fn certificates_that_variables_name_are_read_to_a_limit() {
+    // Only there do the variables say where certificates are.
+    if !cfg!(target_os = "linux") {
+        tell("skipped: SSL_CERT_FILE counts on Linux only");
+        return;
+    }
+    let (server, certificate) = Server::start_tls(task_answer);
+    let url = format!("https://localhost:{}", server.address.port());
+    let begin = Instant::now();
+    let said = Run::new(&url).env("SSL_CERT_FILE", "/dev/zero").exits(2);
+    assert!(
+        said.contains("`/dev/zero`: SSL_CERT_FILE names more than 16 MiB"),
+        "{said}"
+    );
+    assert!(begin.elapsed() < SOON);
+    let base = tempfile::tempdir().unwrap();
+    let directory = base.path().join("certificates");
+    std::fs::create_dir(&directory).unwrap();
+    let (file, large) = (directory.join("a.pem"), directory.join("b.pem"));
+    std::fs::write(&file, format!("{certificate}garbage")).unwrap();
+    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    Run::new(&url).env("SSL_CERT_FILE", &path(&file)).exits(0);
+    Run::new(&url)
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .env(
+            "SSL_CERT_DIR",
+            &format!("/nonexistent:{}", path(&directory)),
+        )
+        .exits(0);
+    std::fs::File::create(&large)
+        .unwrap()
+        .set_len(17 << 20)
+        .unwrap();
+    let said = Run::new(&url)
+        .env("SSL_CERT_DIR", &path(&directory))
+        .exits(2);
+    assert!(said.contains("SSL_CERT_DIR names more"), "{said}");
+}
+
+#[test]
+fn a_certificate_variable_that_names_a_pipe_is_ended_by_a_signal() {
+    let base = tempfile::tempdir().unwrap();
+    let pipe = base.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let mut run = Run::new("https://api.invalid").env("SSL_CERT_FILE", pipe.to_str().unwrap());
+    let mut child = run.command.spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let begin = Instant::now();
+    child.wait().unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

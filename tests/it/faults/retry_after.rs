@@ -45,7 +45,7 @@ fn date(at: SystemTime) -> String {
     httpdate::fmt_http_date(at)
 }
 
-static FORMS: [Form; 9] = [
+static FORMS: [Form; 10] = [
     Form {
         name: "429 without `Retry-After`",
         headers: |_| vec![],
@@ -95,6 +95,11 @@ static FORMS: [Form; 9] = [
     Form {
         name: "429 with `Retry-After: -5`",
         headers: |_| vec![("retry-after", "-5".to_owned())],
+        wait: FIRST_PAUSE,
+    },
+    Form {
+        name: "429 with `Retry-After: 1e5`",
+        headers: |_| vec![("retry-after", "1e5".to_owned())],
         wait: FIRST_PAUSE,
     },
 ];
@@ -158,12 +163,11 @@ fn measure(form: &'static Form) -> Row {
     row(form.name, "0", form.wait)
 }
 
-/// A day is more than is believed. Nobody waits for the five minutes here: the log says so, and the
+/// More than is believed: a day, and a number that no span of time holds. Nobody waits for the five minutes here: the log says so, and the
 /// same command goes on at once.
-fn absurd() -> Row {
-    const NAME: &str = "429 with `Retry-After: 86400`";
+fn absurd(value: &'static str) -> Row {
     let server = RawServer::start(|asked| match (asked.task_id.as_str(), asked.number) {
-        (OBJECTED, 1) => too_many(&[("retry-after", "86400".to_owned())]),
+        (OBJECTED, 1) => too_many(&[("retry-after", value.to_owned())]),
         (task_id, _) => good(task_id),
     });
     let base = tempfile::tempdir().unwrap();
@@ -184,12 +188,15 @@ fn absurd() -> Row {
     assert_eq!(server.asked().len(), 1);
     let output = run.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    row(NAME, NO_VIEW, Duration::from_secs_f64(wait))
+    let name = format!("429 with `Retry-After: {value}`");
+    row(&name, NO_VIEW, Duration::from_secs_f64(wait))
 }
 
 pub(super) fn cases() -> Vec<Case> {
     let forms = FORMS
         .iter()
         .map(|form| -> Case { Box::new(|| measure(form)) });
-    forms.chain([Box::new(absurd) as Case]).collect()
+    let absurd = ["86400", "99999999999999999999999999"]
+        .map(|value| -> Case { Box::new(move || absurd(value)) });
+    forms.chain(absurd).collect()
 }

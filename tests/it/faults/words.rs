@@ -32,6 +32,30 @@ fn bodies() -> Vec<(Vec<u8>, String)> {
             "key=[redacted]&key=[redacted]",
         ),
         text(&format!("<title>{KEY}</title>"), "[redacted]"),
+        text(
+            &format!("<title>{}</title>", KEY.replace('_', "&#95;")),
+            "[redacted]",
+        ),
+        text(
+            &format!("no {} here", KEY.replace('_', "&#x5f;")),
+            "no [redacted] here",
+        ),
+        text(
+            &format!("no {} here", KEY.replace('_', "&amp;lowbar;")),
+            "no [redacted] here",
+        ),
+        text(
+            &format!("/?key={}&x", KEY.replace('_', "%5F")),
+            "/?key=[redacted]&x",
+        ),
+        text(
+            &format!(r#"{{"error": "no {}"}}"#, KEY.replace('_', r"_\u0007")),
+            "no [redacted]",
+        ),
+        text(
+            &format!("no {} here", KEY.replace('_', "\r\n_\u{1b}")),
+            "no [redacted] here",
+        ),
         (
             br#"{"data": "somebody's"}"#.to_vec(),
             "status 400".to_owned(),
