@@ -12,7 +12,7 @@ use super::{ExportError, ExportOptions, ExportReport, manifest_options, previous
 use crate::event::{Event, Events};
 use crate::journal::format::{Options as JournalOptions, RecordKind};
 use crate::journal::{Journal, JournalIndex, Location, break_if};
-use crate::output::{IDS, Manifest, OutputDirectory, Recovered};
+use crate::output::{IDS, Manifest, OutputDirectory, Recovered, has_sha256};
 
 /// Records between two events.
 const EVENT_RECORDS: usize = 10_000;
@@ -174,7 +174,8 @@ pub(super) fn unchanged(
         && ids.duplicates == options.ids.duplicates()
         && ids.sha256 == crate::hex::encode(&sha256())
         && index.is_all_published()
-        && directory.is_complete(published);
+        && directory.is_complete(published)
+        && has_sha256(directory.path(), IDS, &ids.sha256);
     let mut files = published.files_with_bytes();
     let are_there = files.all(|(path, bytes)| {
         let found = fs::metadata(directory.path().join(path));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use scale_export::journal::format::{FLAG_FINAL, Record, RecordKind};
 use scale_export::journal::{Journal, JournalReader};
 use scale_export::sandbox::{Sandbox, SandboxConfig};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::table::{copy, edit_manifest};
 use crate::support::{KEY, export, program, published, sandbox, task_ids, tell};
@@ -121,6 +121,99 @@ fn a_damaged_manifest_is_made_again() {
         assert_eq!(output.status.code(), Some(2));
         assert!(said(&output).contains("is newer than this tool\nhint: use the version"));
     }
+}
+
+/// What a run, `--force` and `flatten` in place do with damage: all mend it, with `warning` if that is given.
+fn is_mended_by_all(base: &Path, server: &Sandbox, damage: &dyn Fn(&Path), warning: &str) {
+    let out = base.join("good");
+    let before = published(&out);
+    for way in ["run", "--force", "flatten"] {
+        damage(&out);
+        let output = match way {
+            "run" => export(server, base, "good", &task_ids(TASKS), &[]).1,
+            "--force" => export(server, base, "good", &task_ids(TASKS), &[way]).1,
+            _ => offline("flatten", &out).output().unwrap(),
+        };
+        let told = said(&output);
+        assert!(output.status.success(), "{way}: {told}");
+        assert!(told.contains(warning), "{way}: {told}");
+        assert!(published(&out) == before, "{way}");
+        let verified = offline("verify", &out).output().unwrap();
+        assert!(verified.status.success(), "{way}: {}", said(&verified));
+    }
+}
+
+#[test]
+fn a_damaged_manifest_that_still_parses_is_made_again() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let damages: [fn(&mut Value); 15] = [
+        |manifest| manifest["tables"]["tasks"]["files"] = json!([]),
+        |manifest| manifest["tables"]["tasks"]["files"][0]["path"] = json!("manifest.json"),
+        |manifest| manifest["tables"]["tasks"]["files"][0]["path"] = json!("tasks.csv"),
+        |manifest| {
+            manifest["ids"]["requested"] = json!(10_u64.pow(18));
+            manifest["ids"]["exported"] = json!(0);
+        },
+        |manifest| {
+            manifest["ids"]["exported"] = json!(0);
+            manifest["ids"]["failed"] = json!(TASKS);
+        },
+        |manifest| manifest["ids"]["stale"] = json!(TASKS + 1),
+        |manifest| manifest["tables"]["bogus"] = manifest["tables"]["tasks"].clone(),
+        |manifest| {
+            let files = &mut manifest["tables"]["messages"]["files"];
+            *files = json!([files[0], files[0]]);
+        },
+        |manifest| {
+            let file = manifest["files"][0].clone();
+            manifest["files"].as_array_mut().unwrap().push(file);
+        },
+        |manifest| {
+            manifest["tables"].as_object_mut().unwrap().remove("turns");
+        },
+        // These did not parse, and were mended without a word.
+        |manifest| manifest["tables"]["tasks"]["rows"] = json!(-1),
+        |manifest| manifest["options"]["format"] = json!("xml"),
+        |manifest| manifest["run"] = json!(null),
+        |manifest| manifest["drift"] = json!("x"),
+        |manifest| manifest["format_version"] = json!(99),
+    ];
+    for damage in damages {
+        let damage = |out: &Path| edit_manifest(out, damage);
+        is_mended_by_all(base.path(), &server, &damage, "manifest.json is damaged");
+    }
+    let twice = |out: &Path| {
+        let path = out.join("manifest.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let tables = "\"tables\": {";
+        let doubled = format!("{tables}\"tasks\": {{\"rows\": 0, \"files\": []}},");
+        fs::write(&path, text.replacen(tables, &doubled, 1)).unwrap();
+    };
+    is_mended_by_all(base.path(), &server, &twice, "manifest.json is damaged");
+    let requests = server.requests();
+    assert_eq!(requests, TASKS as u64, "{}", out.display());
+}
+
+#[test]
+fn a_damaged_list_of_ids_is_written_again_where_nothing_is_to_be_done() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let list = out.join(".scale-export/ids.txt");
+    let whole = fs::read(&list).unwrap();
+    for options in [&[][..], &["--force"]] {
+        let mut damaged = whole.clone();
+        damaged[2] ^= 1;
+        fs::write(&list, damaged).unwrap();
+        let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), options);
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(fs::read(&list).unwrap() == whole);
+        let verified = offline("verify", &out).output().unwrap();
+        assert!(verified.status.success(), "{}", said(&verified));
+    }
+    assert_eq!(server.requests(), TASKS as u64);
 }
 
 #[test]
@@ -372,7 +465,7 @@ fn a_whole_record_that_is_no_task_fails_its_id_and_ends_no_run() {
         assert_eq!(output.status.code(), Some(3), "{}", said(&output));
         let failures = fs::read_to_string(out.join("failures.jsonl")).unwrap();
         let kinds = failures.lines().map(|line| {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let line: Value = serde_json::from_str(line).unwrap();
             format!(
                 "{} {}",
                 line["task_id"].as_str().unwrap(),
