@@ -26,7 +26,7 @@ pub(super) fn run<T, E: Explain + 'static>(
     job: impl FnOnce(&Events, &Signals) -> Result<T, E>,
     tell: impl FnOnce(T, &Signals) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
-    let signals = Signals::watch();
+    let signals = Signals::watch().map_err(|error| Box::new(error) as Failure)?;
     let (events, receiver) = Events::channel();
     let options = DisplayOptions {
         progress: args.progress,
@@ -35,7 +35,8 @@ pub(super) fn run<T, E: Explain + 'static>(
         log_format: args.log_format,
         offline,
     };
-    let display = Display::start(receiver, options);
+    let display =
+        Display::start(receiver, options).map_err(|error| Box::new(error) as Failure)?;
     let done = job(&events, &signals);
     signals.job_is_done();
     drop(events);
