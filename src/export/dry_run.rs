@@ -147,7 +147,7 @@ fn look(
     let journal = options.out.join(JOURNAL);
     // A run begins one of no bytes from the start.
     let is_empty = journal.metadata().is_ok_and(|found| found.len() == 0);
-    if is_empty || !JournalReader::is_there(&state) {
+    if is_empty || !JournalReader::is_there(&state)? {
         index.plan(options.refresh);
         return Ok(Some((index, Held::default())));
     }

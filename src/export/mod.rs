@@ -59,7 +59,9 @@ use network::Network;
 use pipeline::{Done, Pipeline};
 use publish::{Publication, now, publish};
 use resources::{SpaceWatch, fit_concurrency};
-use resume::{Resumed, journal_options, open_journal, report_directory, unchanged};
+use resume::{
+    Resumed, journal_options, mend_journal, open_journal, report_directory, unchanged,
+};
 use store::Stored;
 
 /// Which tasks of an earlier run are fetched again.
@@ -206,6 +208,7 @@ impl Run<'_> {
         report_directory(directory, events);
         let published = directory.manifest();
         let published = published.as_ref();
+        mend_journal(directory, published, events)?;
         if options.lists.is_empty() {
             return self.tasks(options, None, published, failures);
         }

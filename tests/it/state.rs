@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -214,6 +215,101 @@ fn a_damaged_list_of_ids_is_written_again_where_nothing_is_to_be_done() {
         assert!(verified.status.success(), "{}", said(&verified));
     }
     assert_eq!(server.requests(), TASKS as u64);
+}
+
+#[test]
+fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let journal = out.join(".scale-export/journal");
+    let whole = fs::read(&journal).unwrap();
+    // In the mark, the version (damage in two ways), the length, the checksum and the options.
+    for (at, byte) in [
+        (0, 0),
+        (8, 0),
+        (8, 1),
+        (9, 4),
+        (12, 0),
+        (16, 0),
+        (17, 0),
+        (25, 0),
+    ] {
+        for way in ["run", "flatten"] {
+            let mut damaged = whole.clone();
+            damaged[at] = if damaged[at] == byte { 255 } else { byte };
+            fs::write(&journal, damaged).unwrap();
+            let output = match way {
+                "run" => export(&server, base.path(), "good", &task_ids(TASKS), &[]).1,
+                _ => offline("flatten", &out).output().unwrap(),
+            };
+            let told = said(&output);
+            assert!(output.status.success(), "{at}, {way}: {told}");
+            assert!(
+                told.contains("the header of the journal was damaged"),
+                "{told}"
+            );
+            assert!(fs::read(&journal).unwrap() == whole, "{at}, {way}");
+        }
+    }
+    let verified = offline("verify", &out).output().unwrap();
+    assert!(verified.status.success(), "{}", said(&verified));
+    assert_eq!(server.requests(), TASKS as u64);
+    // Where nothing says what it was, the hint does say what helps.
+    let mut damaged = whole;
+    damaged[25] = 0;
+    fs::write(&journal, damaged).unwrap();
+    fs::remove_file(out.join("manifest.json")).unwrap();
+    let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
+    let told = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("move it away and export again"), "{told}");
+    fs::remove_file(&journal).unwrap();
+    let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(server.requests(), 2 * TASKS as u64);
+}
+
+#[test]
+fn what_is_no_file_in_place_of_the_journal_is_not_taken_for_none() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let journal = out.join(".scale-export/journal");
+    let whole = fs::read(&journal).unwrap();
+    let prepare: [fn(&Path); 4] = [
+        |path| fs::create_dir(path).unwrap(),
+        |path| symlink("nowhere", path).unwrap(),
+        |path| drop(UnixListener::bind(path).unwrap()),
+        |path| {
+            let made = Command::new("mkfifo").arg(path).status();
+            assert!(made.unwrap().success());
+        },
+    ];
+    for prepare in prepare {
+        fs::remove_file(&journal)
+            .or_else(|_| fs::remove_dir(&journal))
+            .unwrap();
+        prepare(&journal);
+        for command in ["verify", "flatten"] {
+            let mut program = program();
+            program.arg(command).arg(&out);
+            if command == "flatten" {
+                program.arg("--out").arg(base.path().join("other"));
+            }
+            let output = within_seconds(program);
+            let told = said(&output);
+            assert_eq!(output.status.code(), Some(2), "{command}: {told}");
+            assert!(
+                told.contains("it is not a regular file"),
+                "{command}: {told}"
+            );
+        }
+    }
+    fs::remove_file(&journal).unwrap();
+    let verified = offline("verify", &out).output().unwrap();
+    assert!(verified.status.success(), "{}", said(&verified));
+    fs::write(&journal, whole).unwrap();
 }
 
 #[test]
