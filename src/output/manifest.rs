@@ -311,6 +311,11 @@ impl Manifest {
         read.fault().is_none().then_some(read)
     }
 
+    /// Refuses the manifest of a directory if a newer version of this tool wrote it.
+    pub fn refuse_newer(directory: &Path) -> Result<(), OutputError> {
+        earlier_files(directory).map(drop)
+    }
+
     /// Is it of a format that this tool knows?
     pub fn is_known(&self) -> bool {
         self.format_version <= FORMAT_VERSION
@@ -351,7 +356,9 @@ impl Manifest {
                 [file] if file.path == selection.format.file_name(name) && file.rows == *rows
             );
             if !is_whole || (name == TASKS && *rows != exported) {
-                return Some(format!("it does not name the file of `{name}` as it is written"));
+                return Some(format!(
+                    "it does not name the file of `{name}` as it is written"
+                ));
             }
         }
         let names: BTreeSet<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
