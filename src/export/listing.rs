@@ -48,7 +48,7 @@ pub(super) struct Listing {
 /// How listing ended.
 pub(super) enum Listed {
     /// All lists were read.
-    Whole(Listing),
+    Whole(Box<Listing>),
     /// The user stopped it.
     Stopped {
         /// Tasks that are known already, and kept.
@@ -326,11 +326,11 @@ pub(super) fn list(
         let text = "the lists have no tasks";
         events.send(Event::Warning(text.to_owned()));
     }
-    Ok(Listed::Whole(Listing {
+    Ok(Listed::Whole(Box::new(Listing {
         ids: all,
         stats: FetchStats { fetched, ..stats },
         report,
-    }))
+    })))
 }
 
 /// Forgets where a listing stood: what came of it is published.

@@ -217,7 +217,7 @@ impl Run<'_> {
             return self.tasks(options, None, published, failures);
         }
         let listing = match listing::list(options, network, directory, published)? {
-            Listed::Whole(listing) => listing,
+            Listed::Whole(listing) => *listing,
             Listed::Stopped { tasks } => return Ok(Ended::StoppedListing { listed: tasks }),
         };
         if *stop.borrow() {
