@@ -29,4 +29,5 @@ pub mod redaction;
 pub mod response;
 pub mod sandbox;
 pub mod tables;
+mod threads;
 pub mod verify;

@@ -73,10 +73,11 @@ pub(super) fn read_command_line() -> Result<Cli, Failure> {
     Ok(cli)
 }
 
-/// Prints a completion script.
-pub(super) fn print_completions(shell: clap_complete::Shell) {
-    let mut command = Cli::command();
-    clap_complete::generate(shell, &mut command, "scale-export", &mut std::io::stdout());
+/// A completion script.
+pub(super) fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "scale-export", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 /// The program's name and version, as `--version` prints them.

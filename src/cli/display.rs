@@ -15,7 +15,9 @@ use super::args::{LogFormatArg, ProgressArg};
 use super::key::{json_without_keys, without_certain_keys};
 use super::values::{rate_text, short_rate_text};
 use crate::event::{Event, bytes_text};
+use crate::export::ExportError;
 use crate::printable::printable;
+use crate::threads;
 
 /// The bar is drawn this often: steady to the eye, and no cost.
 const DRAW_INTERVAL: Duration = Duration::from_millis(100);
@@ -233,10 +235,14 @@ pub(super) struct Display {
 }
 
 impl Display {
-    pub(super) fn start(events: Receiver<Event>, options: DisplayOptions) -> Self {
-        Self {
-            thread: std::thread::spawn(move || Screen::new(options).run(&events)),
-        }
+    pub(super) fn start(
+        events: Receiver<Event>,
+        options: DisplayOptions,
+    ) -> Result<Self, ExportError> {
+        let show = move || Screen::new(options).run(&events);
+        let thread = threads::builder().spawn(show);
+        let thread = thread.map_err(ExportError::Thread)?;
+        Ok(Self { thread })
     }
 
     /// Waits until everything is shown. All senders of events must be gone by then.

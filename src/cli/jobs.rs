@@ -27,7 +27,7 @@ pub(super) fn run<T, E: Explain + 'static>(
     job: impl FnOnce(&Events, &Signals) -> Result<T, E>,
     tell: impl FnOnce(T, &Signals) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
-    let signals = Signals::watch();
+    let signals = Signals::watch().map_err(|error| Box::new(error) as Failure)?;
     let (events, receiver) = Events::channel();
     let options = DisplayOptions {
         progress: args.progress,
@@ -36,7 +36,7 @@ pub(super) fn run<T, E: Explain + 'static>(
         log_format: args.log_format,
         offline,
     };
-    let display = Display::start(receiver, options);
+    let display = Display::start(receiver, options).map_err(|error| Box::new(error) as Failure)?;
     let done = job(&events, &signals);
     signals.job_is_done();
     drop(events);
@@ -197,10 +197,16 @@ impl Job<'_> {
                 let elapsed = self.started.elapsed();
                 (exit, summary::json(report, self.out, elapsed, exit as u8))
             }
-            Ended::Stopped { kept } => {
+            Ended::Stopped { .. } | Ended::StoppedListing { .. } => {
                 let exit = signals.exit();
+                let (kept, listed) = match ended {
+                    Ended::Stopped { kept } => (*kept, None),
+                    Ended::StoppedListing { listed } => (None, Some(*listed)),
+                    Ended::Published(_) => (None, None),
+                };
                 let summary = json!({
                     "exit_code": exit as u8,
+                    "listed": listed,
                     "held": kept.map(|kept| kept.held),
                     "requested": kept.map(|kept| kept.requested),
                     "requests": kept.map(|kept| kept.requests),
@@ -225,6 +231,9 @@ impl Job<'_> {
         }
     }
 }
+
+/// What there is to say of a job that was stopped before it did anything.
+const UNCHANGED: &str = "interrupted: nothing was changed";
 
 /// Reports how an export or a flattening ended.
 pub(super) fn tell_export(
@@ -254,7 +263,14 @@ pub(super) fn tell_export(
         Ended::Stopped { kept } => {
             let message = match kept {
                 Some(kept) => summary::stopped_text(kept),
-                None => "interrupted: nothing was changed".to_owned(),
+                None => UNCHANGED.to_owned(),
+            };
+            Ok(tell_stopped(signals, args, &message, json))
+        }
+        Ended::StoppedListing { listed } => {
+            let message = match listed {
+                0 => UNCHANGED.to_owned(),
+                _ => format!("interrupted: {listed} tasks were listed, and are kept"),
             };
             Ok(tell_stopped(signals, args, &message, json))
         }

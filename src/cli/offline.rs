@@ -61,7 +61,7 @@ pub(super) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
                 flatten(&options, events, &signals.stop)
             },
             |ended, signals| match ended {
-                Ended::Stopped { .. } => {
+                Ended::Stopped { .. } | Ended::StoppedListing { .. } => {
                     let message = "interrupted: nothing was published";
                     Ok(tell_stopped(signals, &args.display, message, json!({})))
                 }

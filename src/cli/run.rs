@@ -7,7 +7,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::args::{Command, LogFormatArg, SandboxArgs};
-use super::command_line::{Origins, log_format, print_completions, read_command_line, version};
+use super::command_line::{Origins, completions, log_format, read_command_line, version};
 use super::display::{json_line, write_stderr};
 use super::export::run_export;
 use super::key::KEY_VARIABLE;
@@ -150,10 +150,7 @@ pub fn main() -> Exit {
         Some(Command::Flatten(args)) => run_flatten(&args),
         Some(Command::Schema(args)) => print_schema(&args),
         Some(Command::Sandbox(args)) => run_sandbox(*args),
-        Some(Command::Completions { shell }) => {
-            print_completions(shell);
-            Ok(Exit::Success)
-        }
+        Some(Command::Completions { shell }) => print(&completions(shell)).map(|()| Exit::Success),
         Some(Command::Version) => print(&version()).map(|()| Exit::Success),
     };
     done.unwrap_or_else(|error| {
@@ -222,7 +219,7 @@ fn run_sandbox(args: SandboxArgs) -> Result<Exit, Failure> {
     };
     let sandbox = Sandbox::start(config).map_err(|error| Box::new(error) as Failure)?;
     print(&format!("{}\n", sandbox.base_url()))?;
-    let signals = Signals::watch();
+    let signals = Signals::watch().map_err(|error| Box::new(error) as Failure)?;
     write_stderr(&format!(
         "the sandbox is up; try it from another terminal:\n  {KEY_VARIABLE}={} scale-export --base-url {} --id task_1 --id task_2 --out dir/\nCtrl-C ends it",
         printable(sandbox.key()),

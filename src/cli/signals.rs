@@ -9,6 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::error::Exit;
+use crate::export::ExportError;
+use crate::threads;
 
 /// How often it is looked whether a job that was interrupted has ended.
 const LOOK: Duration = Duration::from_millis(50);
@@ -93,20 +95,20 @@ fn ignored_signals(status: &str) -> Option<u64> {
 }
 
 impl Signals {
-    pub(super) fn watch() -> Self {
+    /// Installs the handlers, where the files for them can be had.
+    pub(super) fn watch() -> Result<Self, ExportError> {
         let (sender, stop) = watch::channel(false);
         let first = Arc::new(OnceLock::new());
         let (own, stopper) = (Arc::clone(&first), sender.clone());
         let is_done = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&is_done);
         let (ready, is_ready) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
+        let handle = move || {
             // Without a handler, signals do what they always do: end the process, and the next run
             // goes on from the journal.
-            let Ok(runtime) = runtime else { return };
+            let Ok(runtime) = threads::runtime() else {
+                return;
+            };
             runtime.block_on(async {
                 let Ok(mut handlers) = Handlers::install() else {
                     return;
@@ -124,15 +126,17 @@ impl Signals {
                 };
                 exit_at_once(exit);
             });
-        });
+        };
+        let started = threads::builder().spawn(handle);
+        started.map_err(ExportError::Thread)?;
         // Without handlers the other end is dropped, which ends this as well.
         let _ = is_ready.recv();
-        Self {
+        Ok(Self {
             stop,
             first,
             is_done,
             _stopper: stopper,
-        }
+        })
     }
 
     /// The job has ended, and only output is left to write. From now on one signal is enough to end a process whose

@@ -19,6 +19,7 @@ use crate::json::{Document, Parser};
 use crate::output::{OutputError, Selection, Staging, TableWriters, WrittenTable};
 use crate::response::KEPT_BYTES;
 use crate::tables::{BatchSink, Drift, SinkError, TableInfo};
+use crate::threads;
 
 /// Complete tables under temporary names, and what goes beside them.
 #[derive(Debug)]
@@ -163,7 +164,7 @@ pub(super) fn spawn<'s, T: Send + 's>(
     scope: &'s Scope<'s, '_>,
     work: impl FnOnce() -> T + Send + 's,
 ) -> Result<ScopedJoinHandle<'s, T>, ExportError> {
-    thread::Builder::new()
+    threads::builder()
         .spawn_scoped(scope, work)
         .map_err(ExportError::Thread)
 }

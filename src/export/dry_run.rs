@@ -104,8 +104,7 @@ fn refuse_shrinking_lists(options: &ExportOptions, survey: &Survey) -> Result<()
         return Ok(());
     }
     let listed = estimate.tasks;
-    let published = Manifest::read(&options.out).ok().flatten();
-    let published = published.and_then(Result::ok);
+    let published = Manifest::sound(&options.out);
     // Which tasks these are is not known: at least the difference would disappear.
     let before = previous::compare(&options.out, published.as_ref(), listed, |_| true).before;
     let shrink = Shrink {
@@ -135,8 +134,7 @@ fn look(
 ) -> Result<Option<(Index, Held)>, ExportError> {
     /// Records that are read to know how large tasks are.
     const SAMPLE: usize = 100;
-    let published = Manifest::read(&options.out).ok().flatten();
-    let published = published.and_then(Result::ok);
+    let published = Manifest::sound(&options.out);
     // What leaves the list would disappear, whatever the requests give.
     let requested = options.ids.len() as u64;
     let is_listed = |task_id: &str| options.ids.position(task_id).is_some();
@@ -149,7 +147,7 @@ fn look(
     let journal = options.out.join(JOURNAL);
     // A run begins one of no bytes from the start.
     let is_empty = journal.metadata().is_ok_and(|found| found.len() == 0);
-    if is_empty || !JournalReader::is_there(&state) {
+    if is_empty || !JournalReader::is_there(&state)? {
         index.plan(options.refresh);
         return Ok(Some((index, Held::default())));
     }

@@ -11,6 +11,7 @@ use crate::ids::IdsError;
 use crate::journal::JournalError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 use crate::output::OutputError;
+use crate::threads::THREAD_HINT;
 
 /// Why an export ended without being published.
 #[derive(Debug, Error)]
@@ -116,7 +117,7 @@ impl Explain for ExportError {
             Self::Fetched { .. } => Some(
                 "choose another directory with --out, or flatten that export itself".into(),
             ),
-            Self::Thread(_) => Some("allow more processes (`ulimit -u`, `pids.max`), and run the same command again".into()),
+            Self::Thread(_) => Some(THREAD_HINT.into()),
             Self::OpenFiles { .. } => Some("raise the hard limit (`ulimit -Hn`)".into()),
             Self::Runtime(_) | Self::Tables(_) => Some(
                 "run the same command again; if it happens again, report it with the text above".into(),

@@ -14,7 +14,7 @@ use super::guard::{GuardOptions, Origin};
 use super::import::{Import, Imported, ReadJournal, is_export, list_of, read_journal};
 use super::publish::{Publication, now, publish};
 use super::recent::Recent;
-use super::resume::report_directory;
+use super::resume::{mend_journal, report_directory};
 use super::{Ended, ExportError, ExportReport, build, guard};
 use crate::event::{Event, Events};
 use crate::ids::IdList;
@@ -96,6 +96,7 @@ pub fn flatten(
     };
     events.send(Event::Phase("reading raw responses"));
     let read = if is_in_place(options) {
+        mend_journal(&directory, directory.manifest().as_ref(), events)?;
         in_place(&options.out, events, is_over)
     } else {
         import(options, &directory, site, is_over)
@@ -209,7 +210,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
     if !is_export(source) {
         return Ok(());
     }
-    if !JournalReader::is_there(&source.join(STATE_DIRECTORY)) {
+    if !JournalReader::is_there(&source.join(STATE_DIRECTORY))? {
         return wrong(
             "the directory holds no raw responses that can be read (.scale-export/journal)",
         );
@@ -323,7 +324,7 @@ fn import(
 
 /// Responses that were fetched are not thrown away for others.
 fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
-    if !JournalReader::is_there(&directory.state()) {
+    if !JournalReader::is_there(&directory.state())? {
         return Ok(());
     }
     let mut records = 0_u64;

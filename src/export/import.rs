@@ -63,7 +63,7 @@ pub(super) fn read_journal(
     is_over: impl Fn() -> bool,
 ) -> Result<ReadJournal, ExportError> {
     let state = directory.join(STATE_DIRECTORY);
-    if !JournalReader::is_there(&state) {
+    if !JournalReader::is_there(&state)? {
         return Err(ExportError::Source {
             name: directory.display().to_string(),
             cause: "the directory holds no raw responses that can be read (.scale-export/journal)"

@@ -45,6 +45,17 @@ pub(super) struct Listing {
     pub(super) report: ListReport,
 }
 
+/// How listing ended.
+pub(super) enum Listed {
+    /// All lists were read.
+    Whole(Box<Listing>),
+    /// The user stopped it.
+    Stopped {
+        /// Tasks that are known already, and kept.
+        tasks: usize,
+    },
+}
+
 /// The first line of the file: what it is about.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
@@ -221,13 +232,13 @@ fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads all lists; nothing when it was stopped.
+/// Reads all lists, unless it is stopped.
 pub(super) fn list(
     options: &ExportOptions,
     network: &Network<'_>,
     directory: &OutputDirectory,
     published: Option<&Manifest>,
-) -> Result<Option<Listing>, ExportError> {
+) -> Result<Listed, ExportError> {
     let Network { events, stop, .. } = *network;
     let sources = &options.lists;
     let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
@@ -238,7 +249,7 @@ pub(super) fn list(
         break_if(*stop.borrow())
     });
     let (mut journal, _) = match opened {
-        Err(JournalError::Interrupted { .. }) => return Ok(None),
+        Err(JournalError::Interrupted { .. }) => return Ok(Listed::Stopped { tasks: 0 }),
         opened => opened?,
     };
     let path = directory.state().join(FILE_NAME);
@@ -263,9 +274,9 @@ pub(super) fn list(
     events.send(Event::Phase("listing"));
     let seen: Vec<IdList> = resume.iter().map(|resume| resume.ids.clone()).collect();
     let held = Mutex::new(held);
-    let (kept, listed) = std::thread::scope(|scope| {
+    let (kept, listed) = std::thread::scope(|scope| -> Result<_, ExportError> {
         let (pages, arrived) = mpsc::channel(WAITING_PAGES);
-        let keep = scope.spawn(|| keep(journal, file, arrived, &held, seen));
+        let keep = super::build::spawn(scope, || keep(journal, file, arrived, &held, seen))?;
         let needs = |task_id: &str| lock(&held).needs(task_id);
         let sink = ListSink { pages, needs };
         let listed = block_on(stop, None, |stop| {
@@ -279,12 +290,12 @@ pub(super) fn list(
                 stop,
             )
         });
-        (super::build::join(keep), listed)
-    });
+        Ok((super::build::join(keep), listed))
+    })?;
     // Of two errors the one that caused the other is told.
-    let fetched = kept?;
+    let (fetched, tasks) = kept?;
     let (stats, Some(lists)) = listed? else {
-        return Ok(None);
+        return Ok(Listed::Stopped { tasks });
     };
     let mut all = IdList::default();
     let mut report = ListReport {
@@ -315,11 +326,11 @@ pub(super) fn list(
         let text = "the lists have no tasks";
         events.send(Event::Warning(text.to_owned()));
     }
-    Ok(Some(Listing {
+    Ok(Listed::Whole(Box::new(Listing {
         ids: all,
         stats: FetchStats { fetched, ..stats },
         report,
-    }))
+    })))
 }
 
 /// Forgets where a listing stood: what came of it is published.
@@ -337,14 +348,14 @@ pub(super) fn describe(source: &ListSource) -> String {
     text
 }
 
-/// Appends the tasks of pages to the journal until the channel closes; how many.
+/// Appends the tasks of pages to the journal until the channel closes; how many, and how many tasks are listed then.
 fn keep(
     mut journal: Journal,
     mut file: ListingFile,
     mut arrived: mpsc::Receiver<PageDelivery>,
     held: &Mutex<Held>,
     mut seen: Vec<IdList>,
-) -> Result<u64, ExportError> {
+) -> Result<(u64, usize), ExportError> {
     let mut synced = Instant::now();
     let mut appended = 0;
     while let Some(delivery) = arrived.blocking_recv() {
@@ -397,5 +408,5 @@ fn keep(
     }
     journal.sync()?;
     file.sync()?;
-    Ok(appended)
+    Ok((appended, seen.iter().map(IdList::len).sum()))
 }

@@ -55,11 +55,12 @@ use build::Flattened;
 use compact::Live;
 use guard::{Candidate, Origin};
 use index::Work;
+use listing::Listed;
 use network::Network;
 use pipeline::{Done, Pipeline};
 use publish::{Publication, now, publish};
 use resources::{SpaceWatch, fit_concurrency};
-use resume::{Resumed, journal_options, open_journal, report_directory, unchanged};
+use resume::{Resumed, journal_options, mend_journal, open_journal, report_directory, unchanged};
 use store::Stored;
 
 /// Which tasks of an earlier run are fetched again.
@@ -144,6 +145,11 @@ pub enum Ended {
         /// What the journal holds, if that is known already.
         kept: Option<Kept>,
     },
+    /// Stopped by the user while the tasks were listed; what was listed is kept.
+    StoppedListing {
+        /// Tasks that were listed.
+        listed: usize,
+    },
 }
 
 /// Open files that a request takes; with a sandbox in the process, both ends of the connection are ours, and
@@ -206,14 +212,17 @@ impl Run<'_> {
         report_directory(directory, events);
         let published = directory.manifest();
         let published = published.as_ref();
+        mend_journal(directory, published, events)?;
         if options.lists.is_empty() {
             return self.tasks(options, None, published, failures);
         }
-        let Some(listing) = listing::list(options, network, directory, published)? else {
-            return Ok(Ended::Stopped { kept: None });
+        let listing = match listing::list(options, network, directory, published)? {
+            Listed::Whole(listing) => *listing,
+            Listed::Stopped { tasks } => return Ok(Ended::StoppedListing { listed: tasks }),
         };
         if *stop.borrow() {
-            return Ok(Ended::Stopped { kept: None });
+            let listed = listing.ids.len();
+            return Ok(Ended::StoppedListing { listed });
         }
         let with_ids = ExportOptions {
             ids: listing.ids,
@@ -256,7 +265,11 @@ impl Run<'_> {
             is_damaged,
         } = match resumed {
             Err(ExportError::Journal(JournalError::Interrupted { .. })) => {
-                return Ok(Ended::Stopped { kept: None });
+                let listed = options.ids.len();
+                return Ok(match lists {
+                    Some(_) => Ended::StoppedListing { listed },
+                    None => Ended::Stopped { kept: None },
+                });
             }
             resumed => resumed?,
         };

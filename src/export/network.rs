@@ -42,10 +42,7 @@ where
     F: Future<Output = Result<T, FetchError>>,
 {
     let mut stop = stop.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(ExportError::Runtime)?;
+    let runtime = crate::threads::runtime().map_err(ExportError::Runtime)?;
     let (merged_sender, merged) = watch::channel(false);
     let merge = async move {
         let halted = async {

@@ -11,8 +11,8 @@ use super::index::Index;
 use super::{ExportError, ExportOptions, ExportReport, manifest_options, previous};
 use crate::event::{Event, Events};
 use crate::journal::format::{Options as JournalOptions, RecordKind};
-use crate::journal::{Journal, JournalIndex, Location, break_if};
-use crate::output::{IDS, Manifest, OutputDirectory, Recovered};
+use crate::journal::{Journal, JournalIndex, Location, break_if, mend_header};
+use crate::output::{IDS, Manifest, OutputDirectory, Recovered, has_sha256};
 
 /// Records between two events.
 const EVENT_RECORDS: usize = 10_000;
@@ -132,6 +132,29 @@ pub(super) fn open_journal(
     })
 }
 
+/// Writes a damaged header of the journal again where it is known what stood there.
+pub(super) fn mend_journal(
+    directory: &OutputDirectory,
+    published: Option<&Manifest>,
+    events: &Events,
+) -> Result<(), ExportError> {
+    let options = published.map(|manifest| {
+        let options = manifest.options.clone();
+        JournalOptions {
+            base_url: options.base_url,
+            expand: options.expand,
+            opts: options.opts,
+            keep_secrets: options.keep_secrets,
+            copied: false,
+        }
+    });
+    if mend_header(&directory.state(), options.as_ref())? {
+        let text = "the header of the journal was damaged; it is written again, and the responses behind it are kept";
+        events.send(Event::Warning(text.to_owned()));
+    }
+    Ok(())
+}
+
 /// Reports a user's own files that are left alone, and a publication that an earlier run began.
 pub(super) fn report_directory(directory: &OutputDirectory, events: &Events) {
     for name in directory.taken() {
@@ -174,7 +197,8 @@ pub(super) fn unchanged(
         && ids.duplicates == options.ids.duplicates()
         && ids.sha256 == crate::hex::encode(&sha256())
         && index.is_all_published()
-        && directory.is_complete(published);
+        && directory.is_complete(published)
+        && has_sha256(directory.path(), IDS, &ids.sha256);
     let mut files = published.files_with_bytes();
     let are_there = files.all(|(path, bytes)| {
         let found = fs::metadata(directory.path().join(path));

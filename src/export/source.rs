@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
+
+use crate::threads;
 
 /// Standard input.
 const STDIN: &str = "-";
@@ -72,7 +73,7 @@ impl<'o> Pipe<'o> {
         is_over: &'o dyn Fn() -> bool,
     ) -> io::Result<Self> {
         let (sender, pieces) = sync_channel(WAITING_PIECES);
-        thread::Builder::new().spawn(move || {
+        threads::builder().spawn(move || {
             if let Err(error) = open().and_then(|file| send_all(file, &sender)) {
                 let _ = sender.send(Err(error));
             }

@@ -21,7 +21,21 @@ pub enum JournalError {
         /// What the system said.
         source: io::Error,
     },
-    /// It is not a journal, or one of a newer version.
+    /// Something else has its name.
+    #[error("could not read the journal `{}`: it is not a regular file", path.display())]
+    NoFile {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// It is of a newer version.
+    #[error("could not read the journal `{}`: its format version {version} is newer than this tool", path.display())]
+    Newer {
+        /// The journal.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// It is not a journal, or its header is damaged.
     #[error("could not read the journal `{}`: {cause}", path.display())]
     Header {
         /// The journal.
@@ -89,11 +103,12 @@ impl Explain for JournalError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Io { source, .. } => disk_hint(source),
-            Self::Header { cause, .. } if cause.contains("newer") => {
-                "use the version of this tool that wrote it, or export to an empty directory".into()
+            Self::NoFile { .. } => "look at what stands there, and move it away".into(),
+            Self::Newer { .. } => {
+                "use the version of this tool that wrote it, or export to an empty directory; if none was newer, the file is damaged: bring it back from a copy".into()
             }
             Self::Header { .. } => {
-                "export to an empty directory, or bring the journal back from a copy".into()
+                "bring it back from a copy, or move it away and export again, which fetches everything again".into()
             }
             Self::Options { .. } => {
                 "use the same options as before, or export to an empty directory".into()
@@ -108,7 +123,11 @@ impl Explain for JournalError {
     fn exit(&self) -> Exit {
         match self {
             Self::Io { .. } | Self::Record { .. } => Exit::Output,
-            Self::Header { .. } | Self::Options { .. } | Self::Copied { .. } => Exit::Usage,
+            Self::NoFile { .. }
+            | Self::Newer { .. }
+            | Self::Header { .. }
+            | Self::Options { .. }
+            | Self::Copied { .. } => Exit::Usage,
             Self::Interrupted { .. } => Exit::Interrupted,
             Self::NoMemory { .. } => Exit::Failure,
         }

@@ -149,7 +149,7 @@ impl Journal {
         let mut journal = Self {
             log: Log::new(path, file),
             end: 0,
-            buffer: format::encode_file_head(options),
+            buffer: format::encode_file_head(&format::encode_options(options), Version::LATEST),
             compressor: Compressor::default(),
             dirty: false,
         };

@@ -39,10 +39,12 @@ impl Version {
     /// What a new journal is written in.
     pub const LATEST: Self = Self::Two;
 
+    /// All that this tool reads.
+    pub(super) const ALL: [Self; 2] = [Self::One, Self::Two];
+
     fn from_number(number: u32) -> Option<Self> {
-        [Self::One, Self::Two]
-            .into_iter()
-            .find(|version| *version as u32 == number)
+        let mut versions = Self::ALL.into_iter();
+        versions.find(|version| *version as u32 == number)
     }
 
     /// Bytes of a record before its ID.
@@ -209,16 +211,20 @@ pub struct Record<'a> {
     pub body: &'a [u8],
 }
 
-/// The file's header, in the latest version.
-pub fn encode_file_head(options: &Options) -> Vec<u8> {
+/// Options as the file's header has them.
+pub(super) fn encode_options(options: &Options) -> Vec<u8> {
     // Strings and lists of them: serialization cannot fail.
-    let options = serde_json::to_vec(options).unwrap_or_default();
+    serde_json::to_vec(options).unwrap_or_default()
+}
+
+/// The file's header, with options as they are encoded.
+pub(super) fn encode_file_head(options: &[u8], version: Version) -> Vec<u8> {
     let mut out = Vec::with_capacity(FILE_HEAD_BYTES + options.len());
     out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&(Version::LATEST as u32).to_le_bytes());
+    out.extend_from_slice(&(version as u32).to_le_bytes());
     out.extend_from_slice(&length(options.len()).to_le_bytes());
-    out.extend_from_slice(&crc32fast::hash(&options).to_le_bytes());
-    out.extend_from_slice(&options);
+    out.extend_from_slice(&crc32fast::hash(options).to_le_bytes());
+    out.extend_from_slice(options);
     out
 }
 
@@ -233,27 +239,44 @@ pub struct FileHead {
     pub bytes: usize,
 }
 
+/// What is wrong with the file's header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeadFault {
+    /// A newer version of this tool may have written it.
+    Newer(u32),
+    /// It makes no sense.
+    Damaged(String),
+}
+
+impl HeadFault {
+    fn damaged(cause: &str) -> Self {
+        Self::Damaged(cause.to_owned())
+    }
+}
+
+/// Versions are given out one by one: a number from here on is damage, like 0.
+const TOO_NEW: u32 = 1000;
+
 /// Reads the file's header, or says what is wrong with it.
-pub fn decode_file_head(bytes: &[u8]) -> Result<FileHead, String> {
+pub fn decode_file_head(bytes: &[u8]) -> Result<FileHead, HeadFault> {
     if !bytes.starts_with(MAGIC) {
-        return Err("it does not begin like a journal".into());
+        return Err(HeadFault::damaged("it does not begin like a journal"));
     }
-    let word = |at| word(bytes, at).ok_or("its header is cut off");
+    let cut_off = || HeadFault::damaged("its header is cut off");
+    let word = |at| word(bytes, at).ok_or_else(cut_off);
     let number = word(8)?;
-    let Some(version) = Version::from_number(number) else {
-        return Err(format!(
-            "its format version {number} is newer than this tool"
-        ));
-    };
+    let version = Version::from_number(number).ok_or_else(|| match number {
+        0 | TOO_NEW.. => HeadFault::damaged("its header is damaged"),
+        _ => HeadFault::Newer(number),
+    })?;
     let (len, crc32) = (word(12)? as usize, word(16)?);
-    let end = FILE_HEAD_BYTES + len;
-    let options = bytes
-        .get(FILE_HEAD_BYTES..end)
-        .ok_or("its header is cut off")?;
+    let end = FILE_HEAD_BYTES.saturating_add(len);
+    let options = bytes.get(FILE_HEAD_BYTES..end).ok_or_else(cut_off)?;
     if crc32fast::hash(options) != crc32 {
-        return Err("its header is damaged".into());
+        return Err(HeadFault::damaged("its header is damaged"));
     }
-    let options = serde_json::from_slice(options).map_err(|error| error.to_string())?;
+    let options =
+        serde_json::from_slice(options).map_err(|error| HeadFault::Damaged(error.to_string()))?;
     Ok(FileHead {
         version,
         options,
@@ -429,7 +452,7 @@ pub fn find_head(bytes: &[u8], from: usize, version: Version) -> Option<usize> {
         })
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
@@ -474,7 +497,7 @@ mod tests {
             keep_secrets: false,
             copied: false,
         };
-        let mut bytes = encode_file_head(&options);
+        let mut bytes = encode_file_head(&encode_options(&options), Version::LATEST);
         let len = bytes.len();
         bytes.extend_from_slice(b"more");
         let head = FileHead {
@@ -490,7 +513,12 @@ mod tests {
         };
         assert_eq!(decode_file_head(&bytes), Ok(before));
         bytes[8] = 3;
-        assert!(decode_file_head(&bytes).unwrap_err().contains("newer"));
+        assert_eq!(decode_file_head(&bytes), Err(HeadFault::Newer(3)));
+        for damage in [[0; 4], [0, 0, 1, 0], [2, 4, 0, 0]] {
+            bytes[8..12].copy_from_slice(&damage);
+            let fault = decode_file_head(&bytes).unwrap_err();
+            assert!(matches!(fault, HeadFault::Damaged(_)), "{fault:?}");
+        }
         assert!(decode_file_head(b"scaleJ").is_err());
     }
 

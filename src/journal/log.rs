@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::JournalError;
 use super::binding::refuse_other;
 use super::codec::Decompressor;
 use super::format::{
-    self, End, FLAG_FINAL, FileHead, Head, MAX_HEAD_BYTES, Options, RecordKind, Version,
+    self, End, FLAG_FINAL, FileHead, Head, HeadFault, MAX_HEAD_BYTES, Options, RecordKind, Version,
 };
 
 /// Its name in the state directory.
@@ -134,7 +134,7 @@ struct Whole<'b> {
 
 impl Log {
     /// Opens the file to be read.
-    fn open(path: PathBuf) -> Result<Self, JournalError> {
+    pub(super) fn open(path: PathBuf) -> Result<Self, JournalError> {
         let file = File::open(&path).map_err(JournalError::io("open", &path))?;
         Ok(Self::new(path, file))
     }
@@ -156,10 +156,7 @@ impl Log {
 
     /// Reads the header; gives its options and where the records begin.
     pub(super) fn read_head(&mut self) -> Result<(Options, u64), JournalError> {
-        let mut head = vec![0; SCAN_BYTES];
-        let filled = self.read_some(&mut head, 0)?;
-        head.truncate(filled);
-        match format::decode_file_head(&head) {
+        match format::decode_file_head(&self.beginning()?) {
             Ok(FileHead {
                 version,
                 options,
@@ -168,11 +165,23 @@ impl Log {
                 self.version = version;
                 Ok((options, bytes as u64))
             }
-            Err(cause) => Err(JournalError::Header {
+            Err(HeadFault::Newer(version)) => Err(JournalError::Newer {
+                path: self.path.clone(),
+                version,
+            }),
+            Err(HeadFault::Damaged(cause)) => Err(JournalError::Header {
                 path: self.path.clone(),
                 cause,
             }),
         }
+    }
+
+    /// The first bytes of the file: the header, and more.
+    pub(super) fn beginning(&self) -> Result<Vec<u8>, JournalError> {
+        let mut bytes = vec![0; SCAN_BYTES];
+        let filled = self.read_some(&mut bytes, 0)?;
+        bytes.truncate(filled);
+        Ok(bytes)
     }
 
     /// Shows all whole records from an offset on, until `see` breaks off; gives what was found, and where
@@ -316,6 +325,12 @@ impl Log {
     }
 }
 
+/// Does a directory belong to another user?
+fn is_of_other(directory: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::metadata(directory).is_ok_and(|found| found.uid() != own)
+}
+
 /// What a mark says that ends a run; nothing for other records, or where it makes no sense.
 fn decode_end(head: &Head, stored: &[u8]) -> Option<End> {
     if head.kind != RecordKind::End {
@@ -383,17 +398,26 @@ impl JournalReader {
         }
     }
 
-    /// Is there a journal in this state directory, and may it be read? Any other trouble with it is an error of
-    /// its reader.
-    pub fn is_there(state: &Path) -> bool {
+    /// Is there a journal in this state directory? One in the state of another user, who lets nobody in, counts as
+    /// none. Whatever else keeps it from being read is an error.
+    pub fn is_there(state: &Path) -> Result<bool, JournalError> {
         let path = state.join(FILE_NAME);
-        let is_not = |error: std::io::Error| {
-            matches!(
-                error.kind(),
-                ErrorKind::NotFound | ErrorKind::PermissionDenied
-            )
+        let refused = match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            // A link to nothing is there.
+            Ok(_) if !std::fs::metadata(&path).is_ok_and(|found| found.is_file()) => {
+                return Err(JournalError::NoFile { path });
+            }
+            Ok(_) => File::open(&path).err(),
+            Err(error) => Some(error),
         };
-        path.is_file() && !File::open(path).is_err_and(is_not)
+        match refused {
+            None => Ok(true),
+            Some(error) if error.kind() == ErrorKind::PermissionDenied && is_of_other(state) => {
+                Ok(false)
+            }
+            Some(error) => Err(JournalError::io("open", &path)(error)),
+        }
     }
 
     /// Frees the memory that one very large record left behind.

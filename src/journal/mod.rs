@@ -11,9 +11,11 @@ mod file;
 pub mod format;
 mod index;
 mod log;
+mod mend;
 
 pub use codec::{Compressor, Decompressor};
 pub use error::JournalError;
 pub use file::Journal;
 pub use index::{Held, JournalIndex};
 pub use log::{Entry, FailureNote, JournalReader, Location, Opened, break_if, is_gone};
+pub use mend::mend_header;

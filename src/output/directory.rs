@@ -57,7 +57,7 @@ impl OutputDirectory {
         remove_temporary_files(path)?;
         let (earlier, damage) = match earlier_files(path)? {
             EarlierExport::Nothing => (None, None),
-            EarlierExport::Files(files) => (Some(files), None),
+            EarlierExport::Files { files, damage } => (Some(files), damage),
             EarlierExport::Damaged(cause) => (None, Some(cause)),
         };
         let is_ours = |name: &str| match &earlier {
@@ -142,7 +142,7 @@ impl OutputDirectory {
         if self.damage.is_some() {
             return None;
         }
-        Manifest::read(&self.path).ok()??.ok()
+        Manifest::sound(&self.path)
     }
 
     /// Is there a complete export?
@@ -229,7 +229,7 @@ fn refuse_taken_names(path: &Path, selection: Selection<'_>) -> Result<(), Outpu
         // names are ours. Without it, one that makes no sense is a file of the user's.
         EarlierExport::Nothing | EarlierExport::Damaged(_) if was_published => return Ok(()),
         EarlierExport::Nothing | EarlierExport::Damaged(_) => None,
-        EarlierExport::Files(files) => Some(files),
+        EarlierExport::Files { files, .. } => Some(files),
     };
     let has_state = path.join(STATE_DIRECTORY).is_dir();
     let is_ours = |name: &str| {

@@ -1,13 +1,18 @@
 //! `manifest.json`: what was published, and proof of it. Depends on `tables`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
 use std::path::Path;
 
+use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{FAILURES, Format, OutputError, WrittenTable, is_published_name};
+use super::{
+    FAILURES, Format, IDS, LOAD_SQL, OutputError, README, Selection, TASKS, WrittenTable,
+    is_published_name,
+};
 use crate::disk;
 use crate::tables::{DriftEntry, SCHEMA_VERSION};
 
@@ -187,11 +192,31 @@ pub struct Manifest {
     pub run: RunCounters,
 }
 
+/// In the order of their names. A name that stands twice is kept, so that [`Manifest::fault`] sees it.
 fn by_name<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<(String, TableFiles)>, D::Error> {
-    let tables = BTreeMap::<String, TableFiles>::deserialize(deserializer)?;
-    Ok(tables.into_iter().collect())
+    struct Tables;
+
+    impl<'de> Visitor<'de> for Tables {
+        type Value = Vec<(String, TableFiles)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("tables by name")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut tables = Vec::new();
+            while let Some(table) = map.next_entry()? {
+                tables.push(table);
+            }
+            Ok(tables)
+        }
+    }
+
+    let mut tables = deserializer.deserialize_map(Tables)?;
+    tables.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(tables)
 }
 
 fn in_order<S: Serializer>(
@@ -280,9 +305,71 @@ impl Manifest {
         ))
     }
 
+    /// The manifest of an export, when this tool can read it and it makes sense.
+    pub fn sound(directory: &Path) -> Option<Self> {
+        let read = Self::read(directory).ok()??.ok()?;
+        read.fault().is_none().then_some(read)
+    }
+
+    /// Refuses the manifest of a directory if a newer version of this tool wrote it.
+    pub fn refuse_newer(directory: &Path) -> Result<(), OutputError> {
+        earlier_files(directory).map(drop)
+    }
+
     /// Is it of a format that this tool knows?
     pub fn is_known(&self) -> bool {
         self.format_version <= FORMAT_VERSION
+    }
+
+    /// What cannot be in a manifest that this version wrote; nothing when another one wrote it, or it makes sense.
+    fn fault(&self) -> Option<String> {
+        if self.tool != Tool::this() {
+            return None;
+        }
+        if self.format_version != FORMAT_VERSION {
+            return Some("its format version is not that of this version".to_owned());
+        }
+        let Ids {
+            requested,
+            exported,
+            failed,
+            stale,
+            ref path,
+            ..
+        } = self.ids;
+        if path != IDS || exported.checked_add(failed) != Some(requested) || stale > exported {
+            return Some("its numbers of IDs do not fit together".to_owned());
+        }
+        let selection = Selection {
+            format: self.options.format,
+            names: &self.options.tables,
+        };
+        let expected: BTreeSet<&str> = selection.tables().map(|table| table.name).collect();
+        let found: BTreeSet<&str> = self.tables.iter().map(|(name, _)| name.as_str()).collect();
+        if found != expected || found.len() != self.tables.len() {
+            return Some("it does not name the tables that its options select".to_owned());
+        }
+        for (name, table) in &self.tables {
+            let TableFiles { rows, files } = table;
+            let is_whole = matches!(
+                files.as_slice(),
+                [file] if file.path == selection.format.file_name(name) && file.rows == *rows
+            );
+            if !is_whole || (name == TASKS && *rows != exported) {
+                return Some(format!(
+                    "it does not name the file of `{name}` as it is written"
+                ));
+            }
+        }
+        let names: BTreeSet<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
+        let mut known = names.iter();
+        if !known.all(|name| [FAILURES, LOAD_SQL, README].contains(name))
+            || !names.contains(FAILURES)
+            || names.len() != self.files.len()
+        {
+            return Some("it does not name the files that this version publishes".to_owned());
+        }
+        None
     }
 
     /// As it is written.
@@ -321,8 +408,13 @@ struct EarlierFile {
 pub(super) enum EarlierExport {
     /// The manifest is missing.
     Nothing,
-    /// The files that it published, with their checksums.
-    Files(BTreeMap<String, String>),
+    /// The manifest tells which files are ours.
+    Files {
+        /// What was published, with the checksums.
+        files: BTreeMap<String, String>,
+        /// Why the rest of the manifest cannot be read, if it cannot.
+        damage: Option<String>,
+    },
     /// The manifest makes no sense.
     Damaged(String),
 }
@@ -357,17 +449,23 @@ pub(super) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputErr
             cause: format!("its format version {version} is newer than this tool"),
         });
     }
-    let has_tables = !earlier.tables.is_empty();
+    let whole = serde_json::from_slice::<Manifest>(&text);
+    let damage = match &whole {
+        Ok(manifest) => manifest.fault(),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(cause) = damage.clone().filter(|_| is_ours) {
+        return Ok(EarlierExport::Damaged(cause));
+    }
     let tables = earlier.tables.into_values().flat_map(|table| table.files);
     let files = tables.chain(earlier.files);
     let files = files.map(|file| (file.path, file.sha256));
-    let (files, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        files.partition(|(path, _)| is_published_name(path));
-    if is_ours && !(others.is_empty() && has_tables && files.contains_key(FAILURES)) {
-        let text = "it does not name the files that this version publishes";
-        return Ok(EarlierExport::Damaged(text.to_owned()));
-    }
-    Ok(EarlierExport::Files(files))
+    // It names the other files, not itself.
+    let files = files.filter(|(path, _)| path != FILE_NAME && is_published_name(path));
+    Ok(EarlierExport::Files {
+        files: files.collect(),
+        damage,
+    })
 }
 
 /// Does a path of a manifest stay in its directory?

@@ -12,6 +12,7 @@ use super::parquet::ParquetWriter;
 use super::staging::{Published, Staging};
 use crate::tables::definition::TABLES;
 use crate::tables::{SinkError, TableInfo};
+use crate::threads;
 
 /// File format of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -272,7 +273,7 @@ fn side_by_side<T, R: Send>(
     let mut done = thread::scope(|scope| {
         let others = (1..threads).filter_map(|_| {
             // Where there are no more threads to be had, those that there are do it all.
-            thread::Builder::new().spawn_scoped(scope, work).ok()
+            threads::builder().spawn_scoped(scope, work).ok()
         });
         let others: Vec<_> = others.collect();
         let mut done = work();

@@ -23,6 +23,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::error::{Exit, Explain};
+use crate::threads::THREAD_HINT;
 use limit::LimitPlan;
 
 pub use answers::{QuotaHeaders, RetryAfter};
@@ -102,6 +103,9 @@ pub enum SandboxError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Its thread could not be started.
+    #[error("could not start a thread: {0}")]
+    Thread(std::io::Error),
     /// The file of tasks could not be read.
     #[error("could not read tasks from `{}`: {cause}", path.display())]
     Source {
@@ -116,6 +120,7 @@ impl Explain for SandboxError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Listen { .. } => "choose another port with --port, or 0 for any".into(),
+            Self::Thread(_) => THREAD_HINT.into(),
             Self::Source { .. } => {
                 "give a .jsonl or .jsonl.gz file with a task on each line".into()
             }
@@ -123,6 +128,9 @@ impl Explain for SandboxError {
     }
 
     fn exit(&self) -> Exit {
-        Exit::Usage
+        match self {
+            Self::Thread(_) => Exit::Failure,
+            Self::Listen { .. } | Self::Source { .. } => Exit::Usage,
+        }
     }
 }

@@ -22,6 +22,7 @@ use super::faults::{FaultKind, fault};
 use super::limit::{Admission, Limiter};
 use super::text::Random;
 use super::{SandboxConfig, SandboxError};
+use crate::threads;
 
 /// Requests whose times are kept.
 pub(super) const KEPT_ARRIVALS: usize = 10_000;
@@ -70,10 +71,7 @@ impl Sandbox {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed)?;
+        let runtime = threads::runtime().map_err(failed)?;
         let api = Api::new(&config)?;
         let state = Arc::new(State {
             api,
@@ -87,10 +85,12 @@ impl Sandbox {
         });
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::clone(&state);
-        let thread = std::thread::spawn(move || {
+        let serve = move || {
             runtime.block_on(serve(listener, shared, stopped));
             runtime.shutdown_background();
-        });
+        };
+        let thread = threads::builder().spawn(serve);
+        let thread = thread.map_err(SandboxError::Thread)?;
         Ok(Self {
             address,
             state,

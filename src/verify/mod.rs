@@ -33,7 +33,9 @@ pub use finding::Finding;
 use crate::disk;
 use crate::event::{Event, Events};
 use crate::journal::JournalError;
-use crate::output::{Lock, MANIFEST, MAX_MANIFEST_BYTES, Manifest, STATE_DIRECTORY, is_pending};
+use crate::output::{
+    Lock, MANIFEST, MAX_MANIFEST_BYTES, Manifest, OutputError, STATE_DIRECTORY, is_pending,
+};
 use crate::tables::SCHEMA_VERSION;
 use finding::Findings;
 
@@ -168,6 +170,9 @@ pub fn verify(
 /// The manifest; or why it makes no sense.
 fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyError> {
     let path = || PathBuf::from(directory);
+    if let Err(newer @ OutputError::Manifest { .. }) = Manifest::refuse_newer(directory) {
+        return Err(newer.into());
+    }
     let read = Manifest::read(directory).map_err(|source| VerifyError::Io {
         path: directory.join(MANIFEST),
         source,
@@ -183,7 +188,9 @@ fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyErr
         Some(Ok(manifest)) => manifest,
     };
     if !manifest.is_known() {
-        return Ok(Err("one of a newer format than this tool knows".to_owned()));
+        return Ok(Err(
+            "one with a format version that this version does not write".to_owned(),
+        ));
     }
     if manifest.schema_version != SCHEMA_VERSION {
         return Err(VerifyError::Version {

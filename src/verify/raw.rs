@@ -47,7 +47,7 @@ impl RawResponses {
         is_over: &dyn Fn() -> bool,
     ) -> Result<Option<Self>, VerifyError> {
         let state = directory.join(STATE_DIRECTORY);
-        if !JournalReader::is_there(&state) {
+        if !JournalReader::is_there(&state)? {
             let text = "that the tasks are as they were received: there is no .scale-export/journal that can be read, with the raw responses";
             report.unproven.push(text.to_owned());
             return Ok(None);

@@ -7,13 +7,14 @@ use crate::support::{files_below, root};
 
 /// The pipeline, from what depends on nothing to what depends on all: a module may import those
 /// before it.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "error",
     "event",
     "hex",
     "memory",
     "printable",
     "redaction",
+    "threads",
     "disk",
     "json",
     "tables",

@@ -220,6 +220,13 @@ fn a_journal_or_a_manifest_of_a_newer_version_is_refused() {
             said.contains("hint: use the version of this tool that wrote it"),
             "{said}"
         );
+        let mut verify = program();
+        let output = verify.arg("verify").arg(base.path().join("out")).output();
+        let said = assert_exit(&output.unwrap(), 2);
+        assert!(
+            said.contains(&newer) && said.contains("hint: use the version"),
+            "{said}"
+        );
         fs::write(path, kept).unwrap();
     };
     let journal = base.path().join("out/.scale-export/journal");

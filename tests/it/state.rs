@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use scale_export::journal::format::{FLAG_FINAL, Record, RecordKind};
 use scale_export::journal::{Journal, JournalReader};
 use scale_export::sandbox::{Sandbox, SandboxConfig};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::table::{copy, edit_manifest};
 use crate::support::{KEY, export, program, published, sandbox, task_ids, tell};
@@ -121,6 +122,194 @@ fn a_damaged_manifest_is_made_again() {
         assert_eq!(output.status.code(), Some(2));
         assert!(said(&output).contains("is newer than this tool\nhint: use the version"));
     }
+}
+
+/// What a run, `--force` and `flatten` in place do with damage: all mend it, with `warning` if that is given.
+fn is_mended_by_all(base: &Path, server: &Sandbox, damage: &dyn Fn(&Path), warning: &str) {
+    let out = base.join("good");
+    let before = published(&out);
+    for way in ["run", "--force", "flatten"] {
+        damage(&out);
+        let output = match way {
+            "run" => export(server, base, "good", &task_ids(TASKS), &[]).1,
+            "--force" => export(server, base, "good", &task_ids(TASKS), &[way]).1,
+            _ => offline("flatten", &out).output().unwrap(),
+        };
+        let told = said(&output);
+        assert!(output.status.success(), "{way}: {told}");
+        assert!(told.contains(warning), "{way}: {told}");
+        assert!(published(&out) == before, "{way}");
+        let verified = offline("verify", &out).output().unwrap();
+        assert!(verified.status.success(), "{way}: {}", said(&verified));
+    }
+}
+
+#[test]
+fn a_damaged_manifest_that_still_parses_is_made_again() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let damages: [fn(&mut Value); 15] = [
+        |manifest| manifest["tables"]["tasks"]["files"] = json!([]),
+        |manifest| manifest["tables"]["tasks"]["files"][0]["path"] = json!("manifest.json"),
+        |manifest| manifest["tables"]["tasks"]["files"][0]["path"] = json!("tasks.csv"),
+        |manifest| {
+            manifest["ids"]["requested"] = json!(10_u64.pow(18));
+            manifest["ids"]["exported"] = json!(0);
+        },
+        |manifest| {
+            manifest["ids"]["exported"] = json!(0);
+            manifest["ids"]["failed"] = json!(TASKS);
+        },
+        |manifest| manifest["ids"]["stale"] = json!(TASKS + 1),
+        |manifest| manifest["tables"]["bogus"] = manifest["tables"]["tasks"].clone(),
+        |manifest| {
+            let files = &mut manifest["tables"]["messages"]["files"];
+            *files = json!([files[0], files[0]]);
+        },
+        |manifest| {
+            let file = manifest["files"][0].clone();
+            manifest["files"].as_array_mut().unwrap().push(file);
+        },
+        |manifest| {
+            manifest["tables"].as_object_mut().unwrap().remove("turns");
+        },
+        // These did not parse, and were mended without a word.
+        |manifest| manifest["tables"]["tasks"]["rows"] = json!(-1),
+        |manifest| manifest["options"]["format"] = json!("xml"),
+        |manifest| manifest["run"] = json!(null),
+        |manifest| manifest["drift"] = json!("x"),
+        |manifest| manifest["format_version"] = json!(99),
+    ];
+    for damage in damages {
+        let damage = |out: &Path| edit_manifest(out, damage);
+        is_mended_by_all(base.path(), &server, &damage, "manifest.json is damaged");
+    }
+    let twice = |out: &Path| {
+        let path = out.join("manifest.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let tables = "\"tables\": {";
+        let doubled = format!("{tables}\"tasks\": {{\"rows\": 0, \"files\": []}},");
+        fs::write(&path, text.replacen(tables, &doubled, 1)).unwrap();
+    };
+    is_mended_by_all(base.path(), &server, &twice, "manifest.json is damaged");
+    let requests = server.requests();
+    assert_eq!(requests, TASKS as u64, "{}", out.display());
+}
+
+#[test]
+fn a_damaged_list_of_ids_is_written_again_where_nothing_is_to_be_done() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let list = out.join(".scale-export/ids.txt");
+    let whole = fs::read(&list).unwrap();
+    for options in [&[][..], &["--force"]] {
+        let mut damaged = whole.clone();
+        damaged[2] ^= 1;
+        fs::write(&list, damaged).unwrap();
+        let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), options);
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(fs::read(&list).unwrap() == whole);
+        let verified = offline("verify", &out).output().unwrap();
+        assert!(verified.status.success(), "{}", said(&verified));
+    }
+    assert_eq!(server.requests(), TASKS as u64);
+}
+
+#[test]
+fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let journal = out.join(".scale-export/journal");
+    let whole = fs::read(&journal).unwrap();
+    // In the mark, the version (damage in two ways), the length, the checksum and the options.
+    for (at, byte) in [
+        (0, 0),
+        (8, 0),
+        (8, 1),
+        (9, 4),
+        (12, 0),
+        (16, 0),
+        (17, 0),
+        (25, 0),
+    ] {
+        for way in ["run", "flatten"] {
+            let mut damaged = whole.clone();
+            damaged[at] = if damaged[at] == byte { 255 } else { byte };
+            fs::write(&journal, damaged).unwrap();
+            let output = match way {
+                "run" => export(&server, base.path(), "good", &task_ids(TASKS), &[]).1,
+                _ => offline("flatten", &out).output().unwrap(),
+            };
+            let told = said(&output);
+            assert!(output.status.success(), "{at}, {way}: {told}");
+            assert!(
+                told.contains("the header of the journal was damaged"),
+                "{told}"
+            );
+            assert!(fs::read(&journal).unwrap() == whole, "{at}, {way}");
+        }
+    }
+    let verified = offline("verify", &out).output().unwrap();
+    assert!(verified.status.success(), "{}", said(&verified));
+    assert_eq!(server.requests(), TASKS as u64);
+    // Where nothing says what it was, the hint does say what helps.
+    let mut damaged = whole;
+    damaged[25] = 0;
+    fs::write(&journal, damaged).unwrap();
+    fs::remove_file(out.join("manifest.json")).unwrap();
+    let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
+    let told = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("move it away and export again"), "{told}");
+    fs::remove_file(&journal).unwrap();
+    let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(server.requests(), 2 * TASKS as u64);
+}
+
+#[test]
+fn what_is_no_file_in_place_of_the_journal_is_not_taken_for_none() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let out = good(&server, base.path());
+    let journal = out.join(".scale-export/journal");
+    let whole = fs::read(&journal).unwrap();
+    let prepare: [fn(&Path); 4] = [
+        |path| fs::create_dir(path).unwrap(),
+        |path| symlink("nowhere", path).unwrap(),
+        |path| drop(UnixListener::bind(path).unwrap()),
+        |path| {
+            let made = Command::new("mkfifo").arg(path).status();
+            assert!(made.unwrap().success());
+        },
+    ];
+    for prepare in prepare {
+        fs::remove_file(&journal)
+            .or_else(|_| fs::remove_dir(&journal))
+            .unwrap();
+        prepare(&journal);
+        for command in ["verify", "flatten"] {
+            let mut program = program();
+            program.arg(command).arg(&out);
+            if command == "flatten" {
+                program.arg("--out").arg(base.path().join("other"));
+            }
+            let output = within_seconds(program);
+            let told = said(&output);
+            assert_eq!(output.status.code(), Some(2), "{command}: {told}");
+            assert!(
+                told.contains("it is not a regular file"),
+                "{command}: {told}"
+            );
+        }
+    }
+    fs::remove_file(&journal).unwrap();
+    let verified = offline("verify", &out).output().unwrap();
+    assert!(verified.status.success(), "{}", said(&verified));
+    fs::write(&journal, whole).unwrap();
 }
 
 #[test]
@@ -372,7 +561,7 @@ fn a_whole_record_that_is_no_task_fails_its_id_and_ends_no_run() {
     let failures = || fs::read_to_string(out.join("failures.jsonl")).unwrap();
     let listed = failures();
     let kinds = listed.lines().map(|line| {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let line: Value = serde_json::from_str(line).unwrap();
         format!(
             "{} {}",
             line["task_id"].as_str().unwrap(),

@@ -6,12 +6,15 @@ mod plan;
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{manifest, published, raw_responses};
-use api::{Api, answer, answer_page, error};
+use api::{Api, answer, answer_page, error, exit};
 
 /// The IDs of an export in their order.
 fn ids(out: &Path) -> Vec<String> {
@@ -368,6 +371,39 @@ fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
     api.asked();
     api.export(base.path(), "out", &all, 0);
     assert_eq!(api.pages(), [token(300), token(400)]);
+}
+
+#[test]
+fn a_listing_that_is_interrupted_says_what_is_kept() {
+    let base = tempfile::tempdir().unwrap();
+    let api = Api::new(&[450], |_, query| {
+        (query.offset() == 300).then(|| error(503, "away"))
+    });
+    let out = base.path().join("out");
+    let mut command = api.command(&out);
+    command.args(["--batch", "b1"]).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let listing = out.join(".scale-export/listing");
+    // Its first line, and three pages.
+    while fs::read_to_string(&listing)
+        .unwrap_or_default()
+        .lines()
+        .count()
+        < 4
+    {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let said = exit(&child.wait_with_output().unwrap(), 130);
+    assert!(
+        said.contains(
+            "interrupted: 300 tasks were listed, and are kept\nhint: run the same command"
+        ),
+        "{said}"
+    );
+    assert_eq!(raw_responses(&out).len(), 300);
 }
 
 #[test]
