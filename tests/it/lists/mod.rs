@@ -511,7 +511,7 @@ fn an_empty_list_gives_empty_tables() {
     let api = Api::new(&[0], |_, _| None);
     let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
     assert!(
-        said.contains("warning: there is no task in what was listed; the tables are empty"),
+        said.contains("warning: the lists have no tasks"),
         "{said}"
     );
     assert_eq!(manifest(&out)["ids"]["requested"], 0);
