@@ -510,10 +510,7 @@ fn an_empty_list_gives_empty_tables() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[0], |_, _| None);
     let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
-    assert!(
-        said.contains("warning: the lists have no tasks"),
-        "{said}"
-    );
+    assert!(said.contains("warning: the lists have no tasks"), "{said}");
     assert_eq!(manifest(&out)["ids"]["requested"], 0);
 }
 
