@@ -9,7 +9,7 @@ use super::attempt::Trials;
 use super::budget::Size;
 use super::client::Failure;
 use super::engine::Engine;
-use super::retry::Trouble;
+use super::retry::{Trouble, Verdict, decide};
 use super::stats::get;
 use crate::event::Event;
 
@@ -80,13 +80,12 @@ impl Engine<'_> {
                     self.success(Some(&good_id), sent);
                     return true;
                 }
-                // The task may be deleted, or broken by itself: another one tells.
-                Err(failure) if failure.status.is_some() => {
+                Err(failure) => {
                     self.health().good_id_failed(sent, self.gate.now());
-                }
-                Err(_) => {
-                    self.health().good_id_failed(sent, self.gate.now());
-                    return false;
+                    // The task may be deleted: another one tells. In an outage none would, and each takes its time.
+                    if !matches!(decide(failure.trouble, true), Verdict::Fail(_)) {
+                        return false;
+                    }
                 }
             }
         }
