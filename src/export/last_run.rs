@@ -4,19 +4,25 @@
 use serde_json::Value;
 
 use super::index::Index;
+use super::publish::now;
 use crate::event::{Event, Events};
 use crate::failures::write_line;
 use crate::ids::IdList;
 use crate::journal::{Held, JournalReader};
 use crate::output::{LAST_FAILURES, LAST_RUN, OutputDirectory, Staging};
 
-/// Writes both. That one of them cannot be written is a warning: how the run ended matters more.
+/// Writes both, the first with the times of the run. That one of them cannot be written is a warning: how the run ended matters more.
 pub(super) fn write(
     directory: &OutputDirectory,
-    summary: &Value,
+    started_at: String,
+    mut summary: Value,
     failures: &[u8],
     events: &Events,
 ) {
+    if let Some(fields) = summary.as_object_mut() {
+        fields.insert("started_at".to_owned(), started_at.into());
+        fields.insert("finished_at".to_owned(), now().into());
+    }
     let summary = format!("{summary:#}\n");
     for (name, content) in [(LAST_FAILURES, failures), (LAST_RUN, summary.as_bytes())] {
         if let Err(error) = Staging::replace(directory, name, content) {

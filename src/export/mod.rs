@@ -184,14 +184,14 @@ pub fn export(
     let run = Run {
         directory: &directory,
         network: &network,
-        started_at,
+        started_at: started_at.clone(),
     };
     let ended = run.work(options, &mut failures);
     if ended.as_ref().is_err_and(ExportError::is_decision) {
         // A list that led to nothing is read again: what it was then binds no later run.
         listing::forget(&directory)?;
     }
-    last_run::write(&directory, &summary(&ended), &failures, events);
+    last_run::write(&directory, started_at, summary(&ended), &failures, events);
     ended
 }
 

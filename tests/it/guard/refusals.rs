@@ -31,6 +31,8 @@ fn an_export_in_which_every_id_failed_is_not_published_and_binds_nothing() {
         assert!(!out.join("tasks.parquet").exists());
     }
     assert_eq!(last_run(&out)["exit_code"], 8);
+    let time = |name: &str| last_run(&out)[name].as_str().unwrap().to_owned();
+    assert!(time("started_at") <= time("finished_at"));
     let known = lines(&out.join(".scale-export/last_failures.jsonl"));
     assert_eq!(known.len(), 5);
     // Another server, another key, other options: nothing was received, so nothing is bound.
