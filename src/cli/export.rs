@@ -373,7 +373,7 @@ fn base_url(args: &ExportArgs) -> Result<String, UsageError> {
         None => match std::env::var_os(URL_VARIABLE) {
             Some(url) if !url.is_empty() => match url.into_string() {
                 Ok(url) => (URL_VARIABLE, url),
-                // The default in its place would send the key where nobody meant it to go.
+                // The default in its place would send the key to a host that the user did not name.
                 Err(_) => return Err(UsageError::not_utf8(URL_VARIABLE, hint)),
             },
             _ => return Ok(DEFAULT_BASE_URL.to_owned()),

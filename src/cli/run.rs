@@ -65,7 +65,7 @@ impl UsageError {
         }
     }
 
-    /// The value of an environment variable is no text.
+    /// The value of an environment variable is not valid UTF-8.
     pub(super) fn not_utf8(variable: &str, hint: String) -> Self {
         Self::CommandLine {
             place: "environment",

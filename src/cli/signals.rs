@@ -140,7 +140,7 @@ impl Signals {
     }
 
     /// The job has ended, and only output is left to write. From now on one signal is enough to end a process whose
-    /// output nobody reads.
+    /// output is stuck.
     pub(super) fn job_is_done(&self) {
         self.is_done.store(true, Ordering::Relaxed);
     }

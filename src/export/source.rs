@@ -86,7 +86,7 @@ impl<'o> Pipe<'o> {
     }
 }
 
-/// Sends what a reader has, as it comes, until there is no more or nothing is wanted any more.
+/// Sends what a reader gives as it arrives, until the end, or until the receiver is closed.
 fn send_all(mut file: impl Read, pieces: &SyncSender<io::Result<Vec<u8>>>) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     loop {

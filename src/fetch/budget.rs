@@ -234,7 +234,7 @@ mod tests {
         first.grow_to(8 * MIB).await;
         second.grow_to(8 * MIB).await;
         assert!(third.grow_to(8 * MIB).now_or_never().is_none());
-        // Nobody begins meanwhile, and the one that exceeds the budget goes on.
+        // Meanwhile no response begins, and the one that exceeds the budget continues.
         second.grow_to(100 * MIB).await;
         assert!(budget.enter(Size::Task).now_or_never().is_none());
         second.settle(MIB);

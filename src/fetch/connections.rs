@@ -271,7 +271,7 @@ fn certificates(options: &FetchOptions) -> Result<Vec<Certificate>, FetchError> 
     let certificates =
         Certificate::from_pem_bundle(pem).map_err(|error| failed(last_cause(&error)))?;
     if certificates.is_empty() {
-        return Err(failed("there is no certificate in it".into()));
+        return Err(failed("it contains no certificate".into()));
     }
     Ok(certificates)
 }

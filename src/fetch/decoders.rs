@@ -124,7 +124,7 @@ impl Decoder {
         }
     }
 
-    /// There is no more input: shows the rest, or says that it is not whole.
+    /// Ends the input: gives the rest, or says that the body is not whole.
     pub(super) fn finish<E: From<io::Error>>(
         &mut self,
         take: impl FnOnce(&[u8]) -> Result<(), E>,

@@ -229,15 +229,19 @@ mod tests {
         }
     }
 
+    fn in_every_encoding(body: &[u8]) -> [(&'static str, Vec<u8>); 4] {
+        [
+            ("", body.to_vec()),
+            ("gzip", gzip(body)),
+            ("br", brotli(body)),
+            ("zstd", zstd(body)),
+        ]
+    }
+
     #[test]
     fn a_small_body_that_gets_large_ends_at_the_limit() {
         let large = vec![b'['; 20 << 20];
-        for (encoding, bytes) in [
-            ("", large.clone()),
-            ("gzip", gzip(&large)),
-            ("br", brotli(&large)),
-            ("zstd", zstd(&large)),
-        ] {
+        for (encoding, bytes) in in_every_encoding(&large) {
             let mut body = Body::new(encoding, LIMIT).unwrap();
             let pushed = body.push(&bytes);
             let (decoded, done) = body.finish();
@@ -254,12 +258,7 @@ mod tests {
     #[test]
     fn steps_are_small_and_memory_is_known_before_each() {
         let large = vec![b'['; 20 << 20];
-        for (encoding, bytes) in [
-            ("", large.clone()),
-            ("gzip", gzip(&large)),
-            ("br", brotli(&large)),
-            ("zstd", zstd(&large)),
-        ] {
+        for (encoding, bytes) in in_every_encoding(&large) {
             let mut body = Body::new(encoding, 64 << 20).unwrap();
             let mut input = &bytes[..];
             loop {
