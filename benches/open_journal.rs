@@ -19,9 +19,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use scale_export::journal::Journal;
 use scale_export::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
-use scale_export::sandbox::sample_task;
+use scale_export::journal::writer::Journal;
+use scale_export::sandbox::generate::sample_task;
 
 /// Different bodies; records are more than these.
 const BODIES: u64 = 1_000;

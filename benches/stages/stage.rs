@@ -4,15 +4,20 @@
 use std::hint::black_box;
 
 use arrow::array::RecordBatch;
-use scale_export::flatten::Flattener;
+use scale_export::api::body_check;
+use scale_export::encode::table_writers::{Format, encode};
+use scale_export::flatten::flattener::Flattener;
 use scale_export::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
-use scale_export::journal::{Journal, Location};
-use scale_export::json::{self, Document, Parser};
-use scale_export::output::{Format, encode};
-use scale_export::rebuild::{Rebuilder, TableRows, TaskRows};
-use scale_export::response;
+use scale_export::journal::reader::Location;
+use scale_export::journal::writer::Journal;
+use scale_export::json;
+use scale_export::json::document::{Document, Parser};
+use scale_export::rebuild::rebuilder::Rebuilder;
+use scale_export::rebuild::row_cursor::{TableRows, TaskRows};
+use scale_export::tables::batch_builder::{BatchSink, SinkError};
 use scale_export::tables::definition::TABLES;
-use scale_export::tables::{BatchSink, Rows, SinkError, TableInfo};
+use scale_export::tables::row_reader::Rows;
+use scale_export::tables::table::TableInfo;
 
 /// Takes the work of a stage, and runs it as often as it likes.
 pub(crate) type Measure<'m> = &'m mut dyn FnMut(&mut dyn FnMut());
@@ -48,7 +53,7 @@ fn check(tasks: &[String], measure: Measure<'_>) {
     let mut parser = Parser::default();
     measure(&mut || {
         for (task, id) in tasks.iter().zip(&ids) {
-            let checked = response::check(task.as_bytes(), Some(id), false, &mut parser);
+            let checked = body_check::check(task.as_bytes(), Some(id), false, &mut parser);
             black_box(checked.unwrap());
         }
     });
@@ -135,7 +140,10 @@ fn rebuild(tasks: &[String], measure: Measure<'_>) {
         assert_eq!(rebuilder.task(rows, &mut out), []);
         let (mut left, mut right) = (Parser::default(), Parser::default());
         let (left, right) = (left.parse(task).unwrap(), right.parse(&out).unwrap());
-        assert!(json::same(left.root(), right.root()), "{task}\n{out}");
+        assert!(
+            json::compare::same(left.root(), right.root()),
+            "{task}\n{out}"
+        );
     }
     measure(&mut || {
         for rows in &tasks_rows {

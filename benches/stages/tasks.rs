@@ -1,8 +1,9 @@
 //! The tasks that are measured with: those of the sandbox, the same with long texts, or your own. The same
 //! arguments always give the same bytes. Depends on the library's `sandbox` and `json`.
 
-use scale_export::json::{Parser, Value};
-use scale_export::sandbox::sample_task;
+use scale_export::json::document::Parser;
+use scale_export::json::value::Value;
+use scale_export::sandbox::generate::sample_task;
 
 /// Words of the long texts; a few with escapes, quotes and letters of more than one byte.
 const WORDS: [&str; 40] = [

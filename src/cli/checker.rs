@@ -7,21 +7,23 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::fetch::{BadBody, CheckBody, CheckedBody};
-use crate::json::Parser;
-use crate::redaction::without_key;
-use crate::response::{Belongs, Page, Unfit, belongs, check, fingerprint, may_be_kept, split};
+use crate::api::body_check::{
+    Belongs, Page, Unfit, belongs, check, fingerprint, may_be_kept, split,
+};
+use crate::api::redaction::without_key;
+use crate::fetch::options::{BadBody, CheckBody, CheckedBody};
+use crate::json::document::Parser;
 
 /// Lends parsers to the network side, so that their memory is used again.
 #[derive(Debug)]
-pub(super) struct Checker {
+pub(crate) struct Checker {
     keep_secrets: bool,
     key: SecretString,
     parsers: Mutex<Vec<Parser>>,
 }
 
 impl Checker {
-    pub(super) fn new(keep_secrets: bool, key: SecretString) -> Self {
+    pub(crate) fn new(keep_secrets: bool, key: SecretString) -> Self {
         Self {
             keep_secrets,
             key,

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::error::Exit;
-use crate::export::ExportError;
+use crate::jobs::error::ExportError;
 use crate::threads;
 
 /// How often it is looked whether a job that was interrupted has ended.
@@ -19,8 +19,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const OUTPUT_TIME: Duration = Duration::from_secs(2);
 
 /// The signals that end a run: the first one requests the end, a second one exits at once.
-pub(super) struct Signals {
-    pub(super) stop: watch::Receiver<bool>,
+pub(crate) struct Signals {
+    pub(crate) stop: watch::Receiver<bool>,
     /// The exit code of the first signal.
     first: Arc<OnceLock<Exit>>,
     /// Whether only output is left to write.
@@ -96,7 +96,7 @@ fn ignored_signals(status: &str) -> Option<u64> {
 
 impl Signals {
     /// Installs the handlers, where the files for them can be had.
-    pub(super) fn watch() -> Result<Self, ExportError> {
+    pub(crate) fn watch() -> Result<Self, ExportError> {
         let (sender, stop) = watch::channel(false);
         let first = Arc::new(OnceLock::new());
         let (own, stopper) = (Arc::clone(&first), sender.clone());
@@ -141,16 +141,16 @@ impl Signals {
 
     /// The job has ended, and only output is left to write. From now on one signal is enough to end a process whose
     /// output is stuck.
-    pub(super) fn job_is_done(&self) {
+    pub(crate) fn job_is_done(&self) {
         self.is_done.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         self.first.get().copied().unwrap_or(Exit::Interrupted)
     }
 
     /// Waits for the first signal.
-    pub(super) fn wait(&self) {
+    pub(crate) fn wait(&self) {
         while !*self.stop.borrow() {
             std::thread::sleep(LOOK);
         }

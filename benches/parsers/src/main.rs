@@ -15,9 +15,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use scale_export::flatten::Flattener;
-use scale_export::json::Parser;
-use scale_export::tables::{BatchSink, SinkError, TableInfo};
+use scale_export::flatten::flattener::Flattener;
+use scale_export::json::document::Parser;
+use scale_export::tables::batch_builder::{BatchSink, SinkError};
+use scale_export::tables::table::TableInfo;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 

@@ -1,7 +1,7 @@
 //! Crashes: at every step that changes the file system, by a kill, an error or a power loss, the same
 //! command goes on to the same bytes, and the export before stays whole.
 //!
-//! Steps are known by their numbers (`src/disk/failpoint.rs`). The order within each of the two lanes is
+//! Steps are known by their numbers (`src/durable_fs/failpoint.rs`). The order within each of the two lanes is
 //! the same in every run, since one request is in flight at a time.
 
 mod disk_full;
@@ -16,10 +16,13 @@ use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use scale_export::encode::table_writers::{Format, Selection};
 use scale_export::event::Events;
-use scale_export::output::{Format, OutputDirectory, Selection, is_pending};
-use scale_export::sandbox::{Sandbox, SandboxConfig};
-use scale_export::verify::{Verified, verify};
+use scale_export::jobs::verify::verify::{Verified, verify};
+use scale_export::publish::commit::is_pending;
+use scale_export::publish::output_dir::OutputDirectory;
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::server::Sandbox;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 

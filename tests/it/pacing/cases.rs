@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scale_export::sandbox::limit::{LimitPlan, Limiter, OtherClient, Span};
+use scale_export::sandbox::limit_models::{LimitPlan, Limiter, OtherClient, Span};
 
 use super::simulator::{Latency, Scene};
 

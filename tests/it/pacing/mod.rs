@@ -8,9 +8,10 @@ mod simulator;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use scale_export::fetch::Rate;
-use scale_export::fetch::pace::{Answer, Learned, Pacer, Quota, State, Take};
-use scale_export::sandbox::limit::LimitPlan;
+use scale_export::fetch::options::Rate;
+use scale_export::pacer::controller::Pacer;
+use scale_export::pacer::types::{Answer, Learned, Quota, State, Take};
+use scale_export::sandbox::limit_models::LimitPlan;
 
 use cases::{Case, cases};
 use simulator::{Latency, Scene, Second, run};
