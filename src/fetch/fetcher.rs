@@ -11,7 +11,8 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::TryStreamExt as _;
 use futures::stream;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::api::client::{Failure, TaskClient};
 use crate::api::error::FetchError;
@@ -72,7 +73,7 @@ pub trait Wanted: Sync + std::fmt::Debug {
 
 /// Fetches all wanted IDs; each result goes to the sink as it arrives.
 ///
-/// When `stop` turns true, nothing more is asked, what is under way is dropped, and everything that
+/// When `cancel` turns true, nothing more is asked, what is under way is dropped, and everything that
 /// arrived has been handed over.
 pub async fn fetch_all(
     wanted: &dyn Wanted,
@@ -81,7 +82,7 @@ pub async fn fetch_all(
     check: Arc<dyn CheckBody>,
     events: &Events,
     sink: mpsc::Sender<Delivery>,
-    stop: watch::Receiver<bool>,
+    cancel: &CancellationToken,
 ) -> Result<FetchStats, FetchError> {
     let engine = Engine::new(client, options, check, events, wanted.good_ids());
     let all = async {
@@ -90,18 +91,18 @@ pub async fn fetch_all(
         let waiting = (0..wanted.ids()).filter(|position| wanted.is_waiting(*position));
         engine.fetch_each(wanted, waiting, &sink).await
     };
-    let stopped = until_stopped(all, stop).await?.is_none();
+    let stopped = until_stopped(all, cancel).await?.is_none();
     Ok(engine.stats(stopped))
 }
 
 /// Runs until it is done, or stopped: then nothing.
 pub(crate) async fn until_stopped<T>(
     work: impl Future<Output = Result<T, FetchError>>,
-    mut stop: watch::Receiver<bool>,
+    cancel: &CancellationToken,
 ) -> Result<Option<T>, FetchError> {
     tokio::select! {
         done = work => done.map(Some),
-        _ = stop.wait_for(|stopped| *stopped) => Ok(None),
+        () = cancel.cancelled() => Ok(None),
     }
 }
 

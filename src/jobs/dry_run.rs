@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::client::TaskClient;
 use crate::api::list_request::PAGE_TASKS;
@@ -58,7 +58,7 @@ pub fn dry_run(
     options: &ExportOptions,
     check: &Arc<dyn CheckBody>,
     events: &Events,
-    stop: &watch::Receiver<bool>,
+    cancel: &CancellationToken,
 ) -> Result<Option<DryRun>, ExportError> {
     let fetch_options = fitting(options, events)?;
     let client = TaskClient::new(&fetch_options)?;
@@ -75,7 +75,7 @@ pub fn dry_run(
     };
     let mut held = Held::default();
     let survey = if options.lists.is_empty() {
-        let Some((index, found)) = look(options, stop)? else {
+        let Some((index, found)) = look(options, cancel)? else {
             return Ok(None);
         };
         held = found;
@@ -84,21 +84,24 @@ pub fn dry_run(
             index: &index,
             count: options.ids.len() - held.tasks,
         };
-        block_on(stop, None, |stop| {
-            survey_ids(
-                &wanted,
-                &client,
-                &fetch_options,
-                Arc::clone(check),
-                events,
-                stop,
-            )
-        })?
+        block_on(survey_ids(
+            &wanted,
+            &client,
+            &fetch_options,
+            Arc::clone(check),
+            events,
+            cancel,
+        ))?
     } else {
-        let survey = block_on(stop, None, |stop| {
-            let check = Arc::clone(check);
-            survey_lists(&options.lists, &client, &fetch_options, check, events, stop)
-        })?;
+        let check = Arc::clone(check);
+        let survey = block_on(survey_lists(
+            &options.lists,
+            &client,
+            &fetch_options,
+            check,
+            events,
+            cancel,
+        ))?;
         if let Some(survey) = &survey {
             refuse_shrinking_lists(options, survey)?;
         }
@@ -141,7 +144,7 @@ struct Held {
 /// Looks at what earlier runs left, as a run does; nothing when it was stopped.
 fn look(
     options: &ExportOptions,
-    stop: &watch::Receiver<bool>,
+    cancel: &CancellationToken,
 ) -> Result<Option<(Index, Held)>, ExportError> {
     /// Records that are read to know how large tasks are.
     const SAMPLE: usize = 100;
@@ -165,7 +168,7 @@ fn look(
     let _lock = Lock::share(&options.out)?;
     let opened = JournalReader::open(&state, None, |entry| {
         index.see(options.ids.position(entry.task_id), &entry);
-        break_if(*stop.borrow())
+        break_if(cancel.is_cancelled())
     });
     let mut reader = match opened {
         Err(JournalError::Interrupted { .. }) => return Ok(None),

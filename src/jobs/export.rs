@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::client::TaskClient;
 use crate::api::list_request::ListSource;
@@ -144,7 +144,7 @@ pub fn export(
     options: &ExportOptions,
     check: &Arc<dyn CheckBody>,
     events: &Events,
-    stop: &watch::Receiver<bool>,
+    cancel: &CancellationToken,
     summary: impl FnOnce(&Result<Ended, ExportError>) -> serde_json::Value,
 ) -> Result<Ended, ExportError> {
     let started_at = now();
@@ -157,7 +157,7 @@ pub fn export(
         options: &fetch_options,
         check,
         events,
-        stop,
+        cancel,
         out: &options.out,
     };
     let mut failures = Vec::new();
@@ -188,7 +188,7 @@ impl Run<'_> {
         let Self {
             directory, network, ..
         } = self;
-        let Network { events, stop, .. } = *network;
+        let Network { events, cancel, .. } = *network;
         report_directory(directory, events);
         let published = directory.manifest();
         let published = published.as_ref();
@@ -200,7 +200,7 @@ impl Run<'_> {
             Listed::Whole(listing) => *listing,
             Listed::Stopped { tasks } => return Ok(Ended::StoppedListing { listed: tasks }),
         };
-        if *stop.borrow() {
+        if cancel.is_cancelled() {
             let listed = listing.ids.len();
             return Ok(Ended::StoppedListing { listed });
         }
@@ -228,10 +228,10 @@ impl Run<'_> {
         let Network {
             client,
             events,
-            stop,
+            cancel,
             ..
         } = *network;
-        let is_over = || *stop.borrow();
+        let is_over = || cancel.is_cancelled();
         let (listed, lists) = listed.map_or_else(
             || (FetchStats::default(), None),
             |(stats, report)| (stats, Some(report)),

@@ -245,14 +245,14 @@ pub(crate) fn list(
     directory: &OutputDirectory,
     published: Option<&Manifest>,
 ) -> Result<Listed, ExportError> {
-    let Network { events, stop, .. } = *network;
+    let Network { events, cancel, .. } = *network;
     let sources = &options.lists;
     let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
     let mut held = Held::new(options.refresh, published_bytes.unwrap_or_default());
     events.send(Event::Phase("reading the journal"));
     let opened = Journal::open(&directory.state(), &journal_options(options), |entry| {
         held.see(&entry);
-        break_if(*stop.borrow())
+        break_if(cancel.is_cancelled())
     });
     let (mut journal, _) = match opened {
         Err(JournalError::Interrupted { .. }) => return Ok(Listed::Stopped { tasks: 0 }),
@@ -286,17 +286,15 @@ pub(crate) fn list(
             crate::jobs::table_builder::spawn(scope, || keep(journal, file, arrived, &held, seen))?;
         let needs = |task_id: &str| lock(&held).needs(task_id);
         let sink = ListSink { pages, needs };
-        let listed = block_on(stop, None, |stop| {
-            list_all(
-                sources.iter().cloned().zip(resume).collect(),
-                network.client,
-                network.options,
-                Arc::clone(network.check),
-                events,
-                sink,
-                stop,
-            )
-        });
+        let listed = block_on(list_all(
+            sources.iter().cloned().zip(resume).collect(),
+            network.client,
+            network.options,
+            Arc::clone(network.check),
+            events,
+            sink,
+            cancel,
+        ));
         Ok((crate::jobs::table_builder::join(keep), listed))
     })?;
     // Of two errors the one that caused the other is told.

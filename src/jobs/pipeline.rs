@@ -2,10 +2,9 @@
 //! their own. Depends on `fetch` and the files of this folder.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::api::error::FetchError;
 use crate::fetch::fetcher::{Wanted, fetch_all};
@@ -104,10 +103,10 @@ impl Pipeline<'_> {
             index,
             staging,
         } = *self;
-        let Network { events, stop, .. } = *network;
+        let Network { events, cancel, .. } = *network;
         let reader = journal.reader();
-        let (halt_sender, halt) = watch::channel(false);
-        let abandoned = AtomicBool::new(false);
+        // Cancelled by the user, and when one part of the run cannot go on: the others need not finish then.
+        let run = cancel.child_token();
         let recent = Recent::default();
         let in_flight = network.options.concurrency;
         let (fetched, stored, built) = thread::scope(|scope| -> Result<_, ExportError> {
@@ -127,11 +126,9 @@ impl Pipeline<'_> {
                 )
             })?;
             let build = spawn(scope, || {
-                let is_over = || *stop.borrow() || abandoned.load(Ordering::Relaxed);
+                let is_over = || run.is_cancelled();
                 // The rest need not be fetched for tables that cannot be written now.
-                let give_up = || {
-                    let _ = halt_sender.send(true);
-                };
+                let give_up = || run.cancel();
                 let followed = Followed {
                     ids: &options.ids,
                     index,
@@ -155,20 +152,18 @@ impl Pipeline<'_> {
                 index,
                 count: wanted,
             };
-            let fetched = block_on(stop, Some(halt), |stop| {
-                fetch_all(
-                    &wanted,
-                    network.client,
-                    network.options,
-                    Arc::clone(network.check),
-                    events,
-                    sink,
-                    stop,
-                )
-            });
+            let fetched = block_on(fetch_all(
+                &wanted,
+                network.client,
+                network.options,
+                Arc::clone(network.check),
+                events,
+                sink,
+                &run,
+            ));
             if !matches!(&fetched, Ok(stats) if !stats.stopped) {
                 // Tables without the rest would not be published: they need not be built.
-                abandoned.store(true, Ordering::Relaxed);
+                run.cancel();
             }
             Ok((fetched, join(store), join(build)))
         })?;

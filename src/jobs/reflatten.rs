@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::encode::table_writers::{Format, Selection};
 use crate::event::{Event, Events};
@@ -75,7 +75,7 @@ type Read = (Sources, JournalReader, Option<Built>);
 pub fn flatten(
     options: &FlattenOptions,
     events: &Events,
-    stop: &watch::Receiver<bool>,
+    cancel: &CancellationToken,
 ) -> Result<Ended, ExportError> {
     let started_at = now();
     let guard_options = GuardOptions {
@@ -91,7 +91,7 @@ pub fn flatten(
         names: &options.tables,
     };
     let directory = OutputDirectory::open(&options.out, selection, options.force)?;
-    let is_over = || *stop.borrow();
+    let is_over = || cancel.is_cancelled();
     report_directory(&directory, events);
     let staging = Staging::begin(&directory);
     let site = Site {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::client::TaskClient;
 use crate::api::error::FetchError;
@@ -23,7 +23,7 @@ pub(crate) struct Network<'r> {
     pub(crate) options: &'r FetchOptions,
     pub(crate) check: &'r Arc<dyn CheckBody>,
     pub(crate) events: &'r Events,
-    pub(crate) stop: &'r watch::Receiver<bool>,
+    pub(crate) cancel: &'r CancellationToken,
     /// The output directory, where what is learned of the server is kept.
     pub(crate) out: &'r Path,
 }
@@ -35,41 +35,12 @@ impl Drop for Network<'_> {
     }
 }
 
-/// Runs the work, which is told when to stop: by the user, or because `halt` says so.
-pub(crate) fn block_on<T, F>(
-    stop: &watch::Receiver<bool>,
-    halt: Option<watch::Receiver<bool>>,
-    work: impl FnOnce(watch::Receiver<bool>) -> F,
-) -> Result<T, ExportError>
-where
-    F: Future<Output = Result<T, FetchError>>,
-{
-    let mut stop = stop.clone();
+/// Runs asynchronous work on this thread. Work that watches a cancellation token ends by itself.
+pub(crate) fn block_on<T>(
+    work: impl Future<Output = Result<T, FetchError>>,
+) -> Result<T, ExportError> {
     let runtime = crate::threads::runtime().map_err(ExportError::Runtime)?;
-    let (merged_sender, merged) = watch::channel(false);
-    let merge = async move {
-        let halted = async {
-            match halt {
-                Some(mut halt) => drop(halt.wait_for(|halted| *halted).await),
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = stop.wait_for(|stopped| *stopped) => {}
-            () = halted => {}
-        }
-        let _ = merged_sender.send(true);
-    };
-    let done = runtime.block_on(async {
-        let work = work(merged);
-        tokio::pin!(work);
-        tokio::select! {
-            done = &mut work => return done,
-            () = merge => {}
-        }
-        // It has been told, and ends by itself.
-        work.await
-    });
+    let done = runtime.block_on(work);
     runtime.shutdown_timeout(SHUTDOWN);
     Ok(done?)
 }

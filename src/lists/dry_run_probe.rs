@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::Page;
 use crate::api::client::TaskClient;
@@ -58,10 +58,10 @@ pub async fn survey_ids(
     options: &FetchOptions,
     check: Arc<dyn CheckBody>,
     events: &Events,
-    stop: watch::Receiver<bool>,
+    cancel: &CancellationToken,
 ) -> Result<Option<Survey>, FetchError> {
     let engine = Engine::new(client, options, check, events, wanted.good_ids());
-    until_stopped(engine.survey_ids(wanted), stop).await
+    until_stopped(engine.survey_ids(wanted), cancel).await
 }
 
 /// Finds out what reading these lists would take. Nothing when it was stopped.
@@ -71,10 +71,10 @@ pub async fn survey_lists(
     options: &FetchOptions,
     check: Arc<dyn CheckBody>,
     events: &Events,
-    stop: watch::Receiver<bool>,
+    cancel: &CancellationToken,
 ) -> Result<Option<Survey>, FetchError> {
     let engine = Engine::new(client, options, check, events, Vec::new());
-    until_stopped(engine.survey_lists(lists), stop).await
+    until_stopped(engine.survey_lists(lists), cancel).await
 }
 
 impl Engine<'_> {

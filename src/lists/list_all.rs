@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::Listed;
 use crate::api::client::{Failure, TaskClient};
@@ -95,7 +96,7 @@ pub async fn list_all<N: Fn(&str) -> bool>(
     check: Arc<dyn CheckBody>,
     events: &Events,
     sink: ListSink<N>,
-    stop: watch::Receiver<bool>,
+    cancel: &CancellationToken,
 ) -> Result<(FetchStats, Option<Vec<ListedTasks>>), FetchError> {
     let engine = Engine::new(client, options, check, events, Vec::new());
     let shared = Shared {
@@ -107,7 +108,7 @@ pub async fn list_all<N: Fn(&str) -> bool>(
         .map(|(list, (source, resume))| engine.list(list, source, resume, &shared))
         .buffered(options.concurrency.max(1))
         .try_collect();
-    let listed = until_stopped(lists, stop).await?;
+    let listed = until_stopped(lists, cancel).await?;
     Ok((engine.stats(listed.is_none()), listed))
 }
 

@@ -79,7 +79,7 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
                 false,
                 |events, signals| {
                     warn(&warnings, events);
-                    dry_run(&options, &checker, events, &signals.stop)
+                    dry_run(&options, &checker, events, &signals.cancel)
                 },
                 |done, signals| tell_dry_run(done, signals, &args.display),
             );
@@ -93,7 +93,7 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
                     &options,
                     &checker,
                     events,
-                    &signals.stop,
+                    &signals.cancel,
                     |ended| match ended {
                         Ok(ended) => job.end(ended, signals).1,
                         Err(error) => error_json(error),

@@ -61,7 +61,7 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
             true,
             |events, signals| {
                 warn(&warnings_of_skipped(&skipped), events);
-                flatten(&options, events, &signals.stop)
+                flatten(&options, events, &signals.cancel)
             },
             |ended, signals| match ended {
                 Ended::Stopped { .. } | Ended::StoppedListing { .. } => {
@@ -82,7 +82,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, Failure> {
         run(
             display,
             true,
-            |events, signals| verify(&args.directory, events, &signals.stop),
+            |events, signals| verify(&args.directory, events, &signals.cancel),
             |verified, signals| match verified {
                 Verified::Stopped => {
                     let message = "interrupted: nothing is proven yet";

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::durable_fs;
 use crate::event::{Event, Events};
@@ -70,7 +70,7 @@ pub enum Verified {
 pub fn verify(
     directory: &Path,
     events: &Events,
-    stop: &watch::Receiver<bool>,
+    cancel: &CancellationToken,
 ) -> Result<Verified, VerifyError> {
     let started = Instant::now();
     if !directory.is_dir() {
@@ -105,7 +105,7 @@ pub fn verify(
         unproven: Vec::new(),
         seconds: 0.0,
     };
-    let is_over = || *stop.borrow();
+    let is_over = || cancel.is_cancelled();
     match manifest {
         Err(cause) => {
             findings.add(Finding::of_file("manifest.json", "a manifest", &cause));

@@ -207,9 +207,9 @@ fn state(out: &Path) -> Vec<String> {
 
 /// Does `verify` find nothing?
 fn is_proven(out: &Path) -> bool {
-    let (_stop, is_stopped) = tokio::sync::watch::channel(false);
+    let cancel = tokio_util::sync::CancellationToken::new();
     loop {
-        match verify(out, &Events::none(), &is_stopped) {
+        match verify(out, &Events::none(), &cancel) {
             Ok(Verified::Done(report)) => return report.findings == 0,
             Ok(Verified::Stopped) => return false,
             Err(error) if error.to_string().contains(LOCKED) => {

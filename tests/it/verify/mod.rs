@@ -65,8 +65,8 @@ fn good_exports(base: &Path) -> Vec<(Format, PathBuf)> {
 }
 
 fn verified(out: &Path) -> VerifyReport {
-    let (_sender, stop) = tokio::sync::watch::channel(false);
-    match verify(out, &Events::none(), &stop).unwrap() {
+    let cancel = tokio_util::sync::CancellationToken::new();
+    match verify(out, &Events::none(), &cancel).unwrap() {
         Verified::Done(report) => report,
         Verified::Stopped => panic!("nobody stopped it"),
     }
