@@ -1,7 +1,7 @@
 //! One attempt: a request, its answer, the body within its limit. Depends on `connections`, `encoding`, `list`,
 //! `retry`, `tunnel` and `words`.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use crate::api::tunnel::diagnose;
 use crate::fetch::options::FetchOptions;
 use crate::fetch::retry::{Distrust, Trouble, retry_after};
 use crate::pacer::types::{Learned, Quota};
+use crate::threads;
 
 /// Bytes of a page of several tasks. A larger one is requested again in smaller parts.
 const MAX_PAGE_BYTES: u64 = 32 << 20;
@@ -155,23 +156,23 @@ impl TaskClient {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let quotas = quotas(header, SystemTime::now());
         if !quotas.is_empty() {
-            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = quotas;
+            *threads::lock(&self.told) = quotas;
         }
     }
 
     /// What has been learned of the server's limit, by all that was asked with this client.
     pub fn learned(&self) -> Option<Learned> {
-        *self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+        *threads::lock(&self.learned)
     }
 
     /// Keeps what was learned, for what is asked next.
     pub(crate) fn learn(&self, learned: Learned) {
-        *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = Some(learned);
+        *threads::lock(&self.learned) = Some(learned);
     }
 
     /// What the server told of its limits since this was last called.
     pub(crate) fn take_quotas(&self) -> Vec<Quota> {
-        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *threads::lock(&self.told))
     }
 
     async fn body(

@@ -6,7 +6,7 @@
 //! the host name has a new address by now.
 
 use std::error::Error;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue};
@@ -18,6 +18,7 @@ use crate::api::content_encoding;
 use crate::api::error::FetchError;
 use crate::api::proxy::{Proxy, Target, proxy_for};
 use crate::fetch::options::FetchOptions;
+use crate::threads;
 
 /// Attempts on one pool that break or time out in a row, past which a fresh one is tried.
 const MOST_BROKEN: u32 = 3;
@@ -196,7 +197,7 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pool> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+        threads::lock(&self.pool)
     }
 
     /// The pool for an attempt.

@@ -4,9 +4,11 @@
 //! larger takes more while it is decoded, or waits until there is room. Waiting cannot go on forever: one response at
 //! a time may exceed the budget. So memory is bounded by the budget and one response.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
+
+use crate::threads;
 
 /// Bytes for all responses from the first byte of their bodies until they are in the journal. Tasks of 3 MB take
 /// some 7 MB each with what parsing them takes: eight of them keep two cores busy.
@@ -83,7 +85,7 @@ impl Budget {
 
     /// A thread that panicked has left at worst a wrong number of bytes.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        threads::lock(&self.state)
     }
 
     /// Waits until there is room for one more response.

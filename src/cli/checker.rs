@@ -2,7 +2,7 @@
 //! `response`.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -13,6 +13,7 @@ use crate::api::body_check::{
 use crate::api::redaction::without_key;
 use crate::fetch::options::{BadBody, CheckBody, CheckedBody};
 use crate::json::document::Parser;
+use crate::threads;
 
 /// Lends parsers to the network side, so that their memory is used again.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Checker {
             Some(body) => Bytes::from(body),
             None => body,
         };
-        let lend = || self.parsers.lock().unwrap_or_else(PoisonError::into_inner);
+        let lend = || threads::lock(&self.parsers);
         let mut parser = lend().pop().unwrap_or_default();
         let done = read(&body, &mut parser);
         if body.len() <= KEPT_BODY_BYTES {

@@ -19,7 +19,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -27,6 +27,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::durable_fs::step::Step;
+use crate::threads;
 
 const FAILPOINT: &str = "SCALE_EXPORT_FAILPOINT";
 const TRACE: &str = "SCALE_EXPORT_TRACE";
@@ -128,7 +129,7 @@ pub(crate) fn reach(step: Step<'_>) -> io::Result<()> {
     let plan = state.plans.iter().find(here);
     if let Some(trace) = &state.trace {
         let text = format!("{}\n", as_json(lane, step));
-        let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trace = threads::lock(&trace);
         trace.write_all(text.as_bytes())?;
     }
     plan.map_or(Ok(()), |plan| act(plan.action, step))

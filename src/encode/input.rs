@@ -4,11 +4,12 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::{Buf as _, Bytes};
 
 use crate::encode::read_error::ReadError;
+use crate::threads;
 
 /// Where a table's bytes are.
 #[derive(Debug, Clone)]
@@ -64,7 +65,7 @@ impl PathInput {
                 return error;
             }
             let text = error.to_string();
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut refused = threads::lock(&self.refused);
             refused.get_or_insert(error);
             io::Error::new(kind, text)
         })
@@ -158,7 +159,7 @@ impl Input {
         let Self::Path(input) = self else {
             return read;
         };
-        let mut refused = input.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = threads::lock(&input.refused);
         match refused.take() {
             Some(error) => Err(ReadError::Io(error)),
             None => read,

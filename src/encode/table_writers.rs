@@ -1,6 +1,6 @@
 //! One file for each table, whatever the format. Depends on `csv`, `parquet` and `staging`.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread;
 
 use arrow::array::RecordBatch;
@@ -263,7 +263,7 @@ fn side_by_side<T, R: Send>(
     work: impl Fn(T) -> R + Sync,
 ) -> Vec<R> {
     let left = Mutex::new(things.into_iter().enumerate());
-    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let next = || threads::lock(&left).next();
     let work = || {
         let mut done = Vec::new();
         while let Some((place, thing)) = next() {

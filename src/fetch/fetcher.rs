@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +28,7 @@ use crate::fetch::retry::{Trouble, Verdict, decide, speaks_for_all, wait};
 use crate::fetch::stats::{Counters, FetchStats, add, get};
 use crate::fetch::throttle::{Gate, Pass};
 use crate::json::document::{Nodes, parse_bytes_at_most};
+use crate::threads;
 
 /// Larger bodies are checked on another thread, so that the others do not wait.
 const CHECKED_INLINE_BYTES: usize = 1 << 20;
@@ -153,7 +154,7 @@ impl<'e> Engine<'e> {
     }
 
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        threads::lock(&self.health)
     }
 
     /// Fetches IDs by their positions, several at once, and hands them over.
@@ -508,7 +509,7 @@ impl<'e> Engine<'e> {
         } = failed;
         let is_dropped = self.options.drop_missing && crate::journal::reader::is_gone(http_status);
         {
-            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut failures = threads::lock(&self.failures);
             *failures.entry(kind.as_str()).or_default() += 1;
         }
         self.events.send(Event::TaskFailed {
@@ -524,11 +525,7 @@ impl<'e> Engine<'e> {
 
     /// What was done.
     pub(crate) fn stats(&self, stopped: bool) -> FetchStats {
-        let failures_by_kind = self
-            .failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let failures_by_kind = threads::lock(&self.failures).clone();
         FetchStats {
             requests: get(&self.counters.requests),
             retries: get(&self.counters.retries),

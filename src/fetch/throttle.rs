@@ -3,7 +3,7 @@
 //! Depends on `pace` and `event`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -12,6 +12,7 @@ use crate::event::{Event, Events};
 use crate::fetch::options::Rate;
 use crate::pacer::controller::Pacer;
 use crate::pacer::types::{Answer, Learned, Quota, Sent, State, Take};
+use crate::threads;
 
 /// Changes of the rate are shown when they are at least this large.
 const SHOWN_CHANGE: f64 = 0.05;
@@ -103,7 +104,7 @@ impl Gate {
 
     /// A thread that panicked has left the pacer whole: it is plain numbers.
     fn pacer(&self) -> MutexGuard<'_, Pacer> {
-        self.pacer.lock().unwrap_or_else(PoisonError::into_inner)
+        threads::lock(&self.pacer)
     }
 
     /// Time since the start.
@@ -173,7 +174,7 @@ impl Gate {
         drop(pacer);
         self.ended.notify_waiters();
         if has_changed {
-            let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shown = threads::lock(&self.shown);
             *shown = rate.map(|rate| (rate, state));
             drop(shown);
             self.events.send(Event::Pace {
@@ -198,7 +199,7 @@ impl Gate {
 
     fn show(&self, rate: Option<f64>, state: State) {
         let Some(now) = rate else { return };
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = threads::lock(&self.shown);
         let is_news = shown.is_none_or(|(before, before_state)| {
             before_state != state || (now - before).abs() > before * SHOWN_CHANGE
         });

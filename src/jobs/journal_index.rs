@@ -7,6 +7,7 @@ use crate::jobs::export::Refresh;
 use crate::journal::format::RecordKind;
 use crate::journal::index::{Held, JournalIndex};
 use crate::journal::reader::{Entry, Location};
+use crate::threads;
 
 /// News of one ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl Index {
 
     /// A thread that panicked has left the state whole: each ID is changed in one step.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        threads::lock(&self.state)
     }
 
     /// Takes note of a record of an earlier run; `position` is that of its ID, if it is in the list.

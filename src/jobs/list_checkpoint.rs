@@ -4,14 +4,13 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::api::list_request::ListSource;
-use crate::durable_fs;
 use crate::durable_fs::Access;
 use crate::event::Event;
 use crate::fetch::stats::FetchStats;
@@ -30,6 +29,7 @@ use crate::lists::list_all::{ListSink, ListedTasks, PageDelivery, Resume, list_a
 use crate::lists::page_cursor::Place;
 use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
+use crate::{durable_fs, threads};
 
 /// Its name in the state directory.
 const FILE_NAME: &str = "listing";
@@ -235,7 +235,7 @@ impl Held {
 
 fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
     // Whole whatever happened to a thread.
-    held.lock().unwrap_or_else(PoisonError::into_inner)
+    threads::lock(&held)
 }
 
 /// Reads all lists, unless it is stopped.

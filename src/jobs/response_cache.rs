@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::str::Utf8Error;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use thiserror::Error;
 
 use crate::json::document::{Document, Nodes, Parser};
 use crate::json::lexer::{JsonError, JsonErrorKind};
+use crate::threads;
 
 /// Bytes of memory that all of them may take. Past that they are read from the journal when their turn comes:
 /// those behind a slow response, mostly.
@@ -72,7 +73,7 @@ struct State {
 impl Recent {
     /// A thread that panicked has left at worst a wrong number of bytes.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        threads::lock(&self.state)
     }
 
     /// Keeps a response, if there is room.

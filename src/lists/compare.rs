@@ -2,13 +2,14 @@
 //! tasks, and by `substitute`, where they replace single requests.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::api::body_check::Listed;
 use crate::api::error::FetchError;
 use crate::event::Event;
 use crate::fetch::fetcher::Engine;
 use crate::lists::comparison::{Comparison, Fingerprint, Verdict};
+use crate::threads;
 
 /// The comparisons of one run.
 #[derive(Debug, Default)]
@@ -21,9 +22,7 @@ pub(crate) struct Comparer {
 impl Comparer {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Comparison> {
         // Plain sets and numbers, whole whatever happened to a thread.
-        self.comparison
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        threads::lock(&self.comparison)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::fetch::stats::FetchStats;
 use crate::ids::task_ids::IdList;
 use crate::lists::compare::Comparer;
 use crate::lists::page_cursor::{Place, Step, Surprises, Walk};
+use crate::threads;
 
 /// Where an earlier run stopped in a list.
 #[derive(Debug, Default)]
@@ -228,7 +229,7 @@ impl Engine<'_> {
                 is_final,
                 ..task.clone()
             };
-            let mut younger = younger.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut younger = threads::lock(&younger);
             younger.insert(fetched.task_id, task);
             Ok(Some(fingerprint))
         };

@@ -3,7 +3,7 @@
 //! `walk` and `pages`.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
@@ -20,6 +20,7 @@ use crate::lists::compare::Comparer;
 use crate::lists::comparison::Fingerprint;
 use crate::lists::list_planner::{Candidate, Thrift, spread};
 use crate::lists::page_cursor::{Step, Walk};
+use crate::threads;
 
 /// What the lists of one run share.
 struct Lists<'l> {
@@ -35,7 +36,7 @@ struct Lists<'l> {
 
 /// Plain numbers and sets, whole whatever happened to a thread.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    threads::lock(&mutex)
 }
 
 impl Lists<'_> {

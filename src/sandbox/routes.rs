@@ -1,7 +1,7 @@
 //! The API's endpoints: what a request asks for, and what it gets. Depends on `catalog` and `pages`.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use hyper::{StatusCode, Uri};
@@ -12,6 +12,7 @@ use crate::sandbox::config::{SandboxConfig, SandboxError};
 use crate::sandbox::fixture;
 use crate::sandbox::naming::{Details, Recipe};
 use crate::sandbox::pagination::{MAX_TASKS, Pages, Wanted};
+use crate::threads;
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -171,7 +172,7 @@ impl Api {
             token: asked.get("next_token"),
             details: asked.details,
         };
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pages = threads::lock(&self.pages);
         let (tasks, next) = pages.page(&self.catalog, &wanted, number).map_err(bad)?;
         let mut body = format!("{{{first}\"tasks\":[").into_bytes();
         for (index, task) in tasks.iter().enumerate() {

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, pread};
 
-use crate::durable_fs;
 use crate::durable_fs::Access;
+use crate::{durable_fs, threads};
 
 /// Bytes of small things that are written to the file at once.
 const WRITTEN_BYTES: usize = 64 << 10;
@@ -85,13 +85,13 @@ impl Spill {
 
     /// Gives the space back: the row group is written.
     pub(crate) fn clear(&self) {
-        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *threads::lock(&self.file) = None;
         self.end.store(0, Ordering::Relaxed);
     }
 
     /// The file, which has no name: whatever happens to the process, it is gone with it.
     fn file(&self) -> io::Result<Arc<File>> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = threads::lock(&self.file);
         if let Some(file) = &*file {
             return Ok(Arc::clone(file));
         }
