@@ -18,11 +18,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::durable_fs;
-use crate::durable_fs::Access;
+use crate::durable_fs::{Access, temporary_name};
 use crate::output_error::OutputError;
-use crate::publish::file_names::{IDS, JOURNAL};
-use crate::publish::output_dir::{STATE_DIRECTORY, is_published_name};
-use crate::publish::staged_file::temporary_name;
+use crate::publish::file_names::{IDS, JOURNAL, is_published_name};
+use crate::state::lock::STATE_DIRECTORY;
 
 /// The record, on the way forward and on the way back, in the state directory.
 const FORWARD: &str = "publication";

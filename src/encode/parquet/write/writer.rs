@@ -11,15 +11,15 @@ use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata}
 use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedFileWriter;
 
+use crate::durable_fs::StagedFile;
 use crate::encode::parquet::write::column_order::TypeDefinedOrder;
 use crate::encode::parquet::write::pages::PageStores;
 use crate::encode::parquet::write::row_groups::RowGroup;
 use crate::encode::parquet::write::rows::SpilledRows;
 use crate::encode::parquet::write::spill::Spill;
 use crate::encode::parquet::write::{column_order, properties};
-use crate::encode::table_writers::{FinishedFile, TableWriter};
+use crate::encode::table_writer::{FinishedFile, TableWriter};
 use crate::output_error::OutputError;
-use crate::publish::staged_file::StagedFile;
 use crate::tables::schema::{arrow_schema, file_metadata};
 use crate::tables::table::TableInfo;
 
