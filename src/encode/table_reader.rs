@@ -6,7 +6,8 @@
 use crate::encode::batches::{Batches, until_error};
 use crate::encode::format::Format;
 use crate::encode::input::Input;
-use crate::encode::parquet::statistics::check::{StatisticsCheck, WrongStatistic};
+use crate::encode::parquet::statistics::check::StatisticsCheck;
+use crate::encode::parquet::statistics::wrong_statistic::WrongStatistic;
 use crate::encode::read_error::ReadError;
 use crate::encode::{csv, parquet};
 use crate::tables::row_reader::Rows;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::encode::format::Format;
 use crate::encode::input::Input;
-use crate::encode::parquet::statistics::check::WrongStatistic;
+use crate::encode::parquet::statistics::wrong_statistic::WrongStatistic;
 use crate::encode::read_error::ReadError;
 use crate::encode::table_reader;
 use crate::encode::table_reader::CheckedBatches;
