@@ -38,7 +38,10 @@ const AVOIDED: &[(&str, &str)] = &[
     ("told", "reported, logged, printed"),
     ("is|are said", "reported, logged, printed"),
     ("prove|proves|proved|proven|proof|proofs", "verify"),
-    ("foreign file|files", "files that scale-export did not create"),
+    (
+        "foreign file|files",
+        "files that scale-export did not create",
+    ),
     ("lists of the api", "list endpoints"),
     ("stand-in|stand-ins", "mock server"),
     ("trusted authority|authorities", "CA certificates"),
@@ -52,7 +55,10 @@ const AVOIDED: &[(&str, &str)] = &[
         "requests|responses|tasks|rows|bytes|mb|times|one a second|minute|line",
         "per second, per line",
     ),
-    ("instructions|bytes|kilobyte a byte|column|record|table|task", "per byte"),
+    (
+        "instructions|bytes|kilobyte a byte|column|record|table|task",
+        "per byte",
+    ),
     ("whoever|nobody", "name the subject"),
     ("in place of", "instead of, for"),
     ("in the place of", "instead of, for"),
@@ -135,7 +141,7 @@ fn pieces_of_rust(code: &str) -> Vec<(usize, String)> {
     let mut pieces: Vec<(usize, String)> = Vec::new();
     let mut comment_until = 0;
     let mut string: Option<(usize, String)> = None;
-    for (number, line) in (1..).zip(code.lines()) {
+    for (number, line) in (1..).zip(code.split_inclusive('\n')) {
         let mut rest = line;
         while !rest.is_empty() {
             if let Some((begin, mut text)) = string.take() {
@@ -150,13 +156,13 @@ fn pieces_of_rust(code: &str) -> Vec<(usize, String)> {
                     rest = &rest[end + 1..];
                     pieces.push((begin, text));
                 } else {
-                    text.push_str(rest.trim_end_matches('\\'));
+                    text.push_str(rest.trim_end().trim_end_matches('\\'));
                     text.push('\n');
                     string = Some((begin, text));
                     break;
                 }
             } else if let Some(comment) = rest.strip_prefix("//") {
-                let comment = comment.trim_start_matches(['/', '!']);
+                let comment = comment.trim_start_matches(['/', '!']).trim_end();
                 if comment_until == number && line.trim_start().starts_with("//") {
                     let (_, text) = pieces.last_mut().unwrap();
                     text.push('\n');
@@ -215,7 +221,9 @@ fn search(name: &str, text: &str) -> Vec<String> {
         for (line, text) in (line..).zip(piece.lines()) {
             let mut percents = text.match_indices(" %").map(|(at, _)| &text[..at]);
             if percents.any(|before| before.ends_with(|c: char| c.is_ascii_digit() || c == '}')) {
-                found.push(format!("{name}:{line}: ` %`: no space before a percent sign"));
+                found.push(format!(
+                    "{name}:{line}: ` %`: no space before a percent sign"
+                ));
             }
         }
     }
@@ -271,8 +279,10 @@ fn the_search_reads_prose_only() {
         assert_eq!(search("a.md", text), Vec::<String>::new(), "{text}");
     }
     let code = "let told = '\"'; // was\n// told\nlet a = \"b\\\"is \\\n no task\"; /// c\n";
-    let found = search("a.rs", code);
-    assert_eq!(found.len(), 2, "{found:?}");
+    let code = format!("{code}\nlet c = \"\n\n3 %\";");
+    let found = search("a.rs", &code);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[2].starts_with("a.rs:8: ` %`"), "{found:?}");
     assert!(found[0].starts_with("a.rs:2: `told`"), "{found:?}");
     assert!(found[1].starts_with("a.rs:3: `is no`"), "{found:?}");
 }
