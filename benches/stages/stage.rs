@@ -68,7 +68,7 @@ fn flatten(tasks: &[String], measure: Measure<'_>) {
         .map(|(parser, task)| (task_id(task), parser.parse(task).unwrap()))
         .collect();
     measure(&mut || {
-        let mut flattener = Flattener::new(|_| true);
+        let mut flattener = Flattener::new(scale_export::tables::selection::TableSelection::all());
         for (id, document) in &parsed {
             flattener.task(id, document, &mut Nowhere).unwrap();
         }
@@ -235,7 +235,7 @@ struct Batches(Vec<Vec<RecordBatch>>);
 impl Batches {
     fn of(tasks: &[String]) -> Self {
         let mut batches = Self(TABLES.iter().map(|_| Vec::new()).collect());
-        let mut flattener = Flattener::new(|_| true);
+        let mut flattener = Flattener::new(scale_export::tables::selection::TableSelection::all());
         let mut parser = Parser::default();
         for task in tasks {
             let document = parser.parse(task).unwrap();

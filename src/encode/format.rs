@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::tables::definition::TABLES;
-use crate::tables::table::TableInfo;
+use crate::tables::selection::TableSelection;
 
 /// File format of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,22 +30,18 @@ impl Format {
 }
 
 /// Which tables are written, and as what.
-#[derive(Debug, Clone, Copy)]
-pub struct Selection<'o> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selection {
     /// File format.
     pub format: Format,
-    /// Names of the tables to write; all when empty.
-    pub names: &'o [String],
+    /// The tables.
+    pub tables: TableSelection,
 }
 
-impl<'o> Selection<'o> {
-    /// Whether this table is to be written.
-    pub fn wants(self, table: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|wanted| wanted == table)
-    }
-
-    /// The tables to write, in the order of their documentation.
-    pub fn tables(self) -> impl Iterator<Item = &'static TableInfo> + use<'o> {
-        TABLES.iter().filter(move |table| self.wants(table.name))
+impl Selection {
+    /// Names of the selected tables' files.
+    pub fn file_names(self) -> impl Iterator<Item = String> {
+        let tables = self.tables.tables();
+        tables.map(move |table| self.format.file_name(table.name))
     }
 }

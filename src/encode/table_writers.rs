@@ -95,10 +95,11 @@ impl std::fmt::Debug for TableWriters {
 impl TableWriters {
     /// Begins a file for each selected table, by its name in the output directory. A table without rows is written too.
     pub(crate) fn begin(
-        selection: Selection<'_>,
+        selection: Selection,
         create: impl Fn(&str) -> Result<StagedFile, OutputError>,
     ) -> Result<Self, OutputError> {
         let writers = selection
+            .tables
             .tables()
             .map(|table| {
                 let file = create(&selection.format.file_name(table.name))?;
@@ -129,7 +130,7 @@ impl TableWriters {
         let known = self.writers.iter_mut();
         if let Some(writing) = known
             .into_iter()
-            .find(|known| known.table.name == table.name)
+            .find(|known| known.table.table == table.table)
         {
             writing.rows += batch.num_rows();
             writing.writer.write(batch)?;

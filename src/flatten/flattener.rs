@@ -8,6 +8,7 @@ use crate::flatten::task_flattener::{Counts, TaskFlattener};
 use crate::json::document::Document;
 use crate::tables::batch_builder::{BATCH_BYTES, BatchSink, SinkError, TableSet};
 use crate::tables::schema_drift::Drift;
+use crate::tables::selection::TableSelection;
 
 /// Flattens tasks, one after the other.
 #[derive(Debug)]
@@ -19,15 +20,15 @@ pub struct Flattener {
 }
 
 impl Flattener {
-    /// Begins with empty tables; rows of tables that `wanted` refuses by name are dropped.
-    pub fn new(wanted: impl Fn(&str) -> bool) -> Self {
-        Self::with_batches(wanted, BATCH_BYTES)
+    /// Begins with empty tables; rows of tables that are not selected are dropped.
+    pub fn new(selection: TableSelection) -> Self {
+        Self::with_batches(selection, BATCH_BYTES)
     }
 
     /// The same, with batches of so many bytes, about.
-    pub fn with_batches(wanted: impl Fn(&str) -> bool, batch_bytes: usize) -> Self {
+    pub fn with_batches(selection: TableSelection, batch_bytes: usize) -> Self {
         Self {
-            tables: TableSet::new(wanted, batch_bytes),
+            tables: TableSet::new(selection, batch_bytes),
             drift: Drift::default(),
             entities: EntityVersions::default(),
             path: String::new(),

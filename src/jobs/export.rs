@@ -41,6 +41,7 @@ use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
 use crate::publish::{guard, previous_export};
 use crate::state::pace_memory;
+use crate::tables::selection::TableSelection;
 
 /// Which tasks of an earlier run are fetched again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +65,8 @@ pub struct ExportOptions {
     pub out: PathBuf,
     /// File format.
     pub format: Format,
-    /// Tables to write; all when empty.
-    pub tables: Vec<String>,
+    /// Tables to write.
+    pub tables: TableSelection,
     /// Which tasks are fetched again.
     pub refresh: Refresh,
     /// Drop raw responses of IDs that are not in the list.
@@ -91,10 +92,10 @@ impl ExportOptions {
             .unwrap_or_else(|| self.fetch.base_url.clone())
     }
 
-    pub(super) fn selection(&self) -> Selection<'_> {
+    pub(super) fn selection(&self) -> Selection {
         Selection {
             format: self.format,
-            names: &self.tables,
+            tables: self.tables,
         }
     }
 }
@@ -473,7 +474,7 @@ pub(super) fn manifest_options(options: &ExportOptions) -> ManifestOptions {
         expand: options.fetch.expand.clone(),
         opts: options.fetch.opts.clone(),
         format: options.format,
-        tables: options.tables.clone(),
+        tables: options.tables.names(),
         keep_secrets: options.keep_secrets,
         drop_missing: options.guard.drop_missing,
         lists: options

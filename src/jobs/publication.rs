@@ -23,7 +23,7 @@ use crate::publish::staging::Staging;
 pub(crate) struct Publication<'o> {
     /// The tasks, in their order.
     pub(crate) ids: &'o IdList,
-    pub(crate) selection: Selection<'o>,
+    pub(crate) selection: Selection,
     pub(crate) options: ManifestOptions,
     /// How often an ID came again.
     pub(crate) duplicates: u64,

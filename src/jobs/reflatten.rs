@@ -29,6 +29,7 @@ use crate::publish::guard::{GuardOptions, Origin};
 use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
 use crate::state::lock::STATE_DIRECTORY;
+use crate::tables::selection::TableSelection;
 
 /// Stands for the base URL where responses come from files.
 const FILES: &str = "files";
@@ -45,8 +46,8 @@ pub struct FlattenOptions {
     pub out: PathBuf,
     /// File format.
     pub format: Format,
-    /// Tables to write; all when empty.
-    pub tables: Vec<String>,
+    /// Tables to write.
+    pub tables: TableSelection,
     /// Overwrite files that scale-export did not create.
     pub force: bool,
     /// Keep live credentials inside of responses from files.
@@ -69,10 +70,10 @@ struct Sources {
 }
 
 impl FlattenOptions {
-    fn selection(&self) -> Selection<'_> {
+    fn selection(&self) -> Selection {
         Selection {
             format: self.format,
-            names: &self.tables,
+            tables: self.tables,
         }
     }
 }
@@ -192,7 +193,7 @@ fn flatten_into(
             expand: sources.options.expand,
             opts: sources.options.opts,
             format: options.format,
-            tables: options.tables.clone(),
+            tables: options.tables.names(),
             keep_secrets: sources.options.keep_secrets,
             drop_missing: guard_options.drop_missing,
             lists: Vec::new(),

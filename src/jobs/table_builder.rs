@@ -117,7 +117,7 @@ pub(crate) struct Fed<T> {
 /// What is built, and where.
 #[derive(Clone, Copy)]
 pub(crate) struct Site<'s> {
-    pub(crate) selection: Selection<'s>,
+    pub(crate) selection: Selection,
     pub(crate) staging: &'s Staging,
     pub(crate) events: &'s Events,
 }
@@ -136,7 +136,6 @@ pub(crate) fn run<T: Send>(
         staging,
         events,
     } = site;
-    let wanted = |name: &str| selection.wants(name);
     let writers = TableWriters::begin(selection, |name| staging.create(name))?;
     thread::scope(|scope| {
         let (sender, arrived) = batch_channel::channel();
@@ -146,7 +145,7 @@ pub(crate) fn run<T: Send>(
         let encoder = spawn(scope, move || {
             encode(writers, &given).inspect_err(|_| give_up())
         })?;
-        let mut build = Build::new(Flattener::new(wanted), Encoder(batches));
+        let mut build = Build::new(Flattener::new(selection.tables), Encoder(batches));
         let flattened = build.tasks(arrived, events, is_over);
         // Both ends are closed by now, so that neither thread waits for this one.
         let finished = flattened.and_then(|goes_on| build.finish(goes_on));

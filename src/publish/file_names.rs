@@ -3,8 +3,6 @@
 use crate::encode::format::Format;
 use crate::tables::definition::TABLES;
 
-/// The table with a row for each exported task.
-pub const TASKS: &str = "tasks";
 /// The distinct IDs in their order, in the output directory.
 pub const IDS: &str = ".scale-export/ids.txt";
 /// The raw responses, in the output directory.

@@ -11,11 +11,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::durable_fs;
 use crate::durable_fs::FileRef;
-use crate::encode::format::{Format, Selection};
+use crate::encode::format::Format;
 use crate::encode::table_writers::WrittenTable;
-use crate::publish::file_names::{FAILURES, IDS, LOAD_SQL, MANIFEST, README, TASKS};
+use crate::publish::file_names::{FAILURES, IDS, LOAD_SQL, MANIFEST, README};
 use crate::tables::schema_drift::DriftEntry;
-use crate::tables::table::SCHEMA_VERSION;
+use crate::tables::selection::TableSelection;
+use crate::tables::table::{SCHEMA_VERSION, Table};
 
 /// Version of the manifest's own format.
 pub(super) const FORMAT_VERSION: u32 = 1;
@@ -66,6 +67,13 @@ pub struct ManifestOptions {
     /// The lists that the tasks were taken from, in words, when they were.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<String>,
+}
+
+impl ManifestOptions {
+    /// The tables written.
+    pub fn table_selection(&self) -> TableSelection {
+        TableSelection::of_names(self.tables.iter().map(String::as_str))
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -321,11 +329,8 @@ impl Manifest {
         if file.path != IDS || exported.checked_add(failed) != Some(requested) || stale > exported {
             return Some("its numbers of IDs do not fit together".to_owned());
         }
-        let selection = Selection {
-            format: self.options.format,
-            names: &self.options.tables,
-        };
-        let expected: BTreeSet<&str> = selection.tables().map(|table| table.name).collect();
+        let tables = self.options.table_selection().tables();
+        let expected: BTreeSet<&str> = tables.map(|table| table.name).collect();
         let found: BTreeSet<&str> = self.tables.iter().map(|(name, _)| name.as_str()).collect();
         if found != expected || found.len() != self.tables.len() {
             return Some("it does not name the tables that its options select".to_owned());
@@ -334,9 +339,9 @@ impl Manifest {
             let TableFiles { rows, files } = table;
             let is_whole = matches!(
                 files.as_slice(),
-                [only] if only.file.path == selection.format.file_name(name) && only.rows == *rows
+                [only] if only.file.path == self.options.format.file_name(name) && only.rows == *rows
             );
-            if !is_whole || (name == TASKS && *rows != exported) {
+            if !is_whole || (name == Table::Tasks.name() && *rows != exported) {
                 return Some(format!(
                     "it does not name the file of `{name}` as it is written"
                 ));

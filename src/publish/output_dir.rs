@@ -42,7 +42,7 @@ impl OutputDirectory {
     /// other file under a name that this run publishes is an error, unless `force`. The exceptions are `load.sql` and
     /// `README.md`: they are ours only while their checksums are right, and what is not ours is left alone, like files
     /// under other names.
-    pub fn open(path: &Path, selection: Selection<'_>, force: bool) -> Result<Self, OutputError> {
+    pub fn open(path: &Path, selection: Selection, force: bool) -> Result<Self, OutputError> {
         durable_fs::create_directories(path).map_err(OutputError::io("create", path))?;
         // After a crash within the renames of a first publication, names are there that no manifest has yet.
         if !force && !is_pending(path) {
@@ -79,7 +79,7 @@ impl OutputDirectory {
 
     /// Refuses what [`open`](Self::open) refuses, without writing anything: names of others' files, a state that is not
     /// ours, a manifest of a newer version, a place that cannot be written to, and a run that is at work.
-    pub fn check(path: &Path, selection: Selection<'_>, force: bool) -> Result<(), OutputError> {
+    pub fn check(path: &Path, selection: Selection, force: bool) -> Result<(), OutputError> {
         let state = path.join(STATE_DIRECTORY);
         for directory in [path, &state] {
             refuse_unwritable(directory)?;
@@ -240,7 +240,7 @@ fn exists(directory: &Path, name: &str) -> bool {
     directory.join(name).symlink_metadata().is_ok()
 }
 
-fn refuse_taken_names(path: &Path, selection: Selection<'_>) -> Result<(), OutputError> {
+fn refuse_taken_names(path: &Path, selection: Selection) -> Result<(), OutputError> {
     let was_published = path.join(IDS).is_file();
     let ours = match earlier_files(path)? {
         // With the state of a publication, a manifest that is damaged or not there was lost, and the files under our
@@ -258,9 +258,9 @@ fn refuse_taken_names(path: &Path, selection: Selection<'_>) -> Result<(), Outpu
         let named = ours.get(name);
         name == MANIFEST || named.is_some_and(|sha256| has_state || has_sha256(path, name, sha256))
     };
-    let tables = selection.tables();
-    let tables = tables.map(|table| selection.format.file_name(table.name));
-    let mut names = tables.chain([FAILURES, MANIFEST].map(str::to_owned));
+    let mut names = selection
+        .file_names()
+        .chain([FAILURES, MANIFEST].map(str::to_owned));
     let taken = names.find(|name| exists(path, name) && !is_ours(name));
     taken.map_or(Ok(()), |name| {
         Err(OutputError::Taken {

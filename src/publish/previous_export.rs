@@ -10,9 +10,10 @@ use crate::encode::format::Format;
 use crate::ids::read::read_ids;
 use crate::ids::task_ids::DEFAULT_COLUMN;
 use crate::publish::checksum::has_sha256;
-use crate::publish::file_names::{FAILURES, IDS, TASKS};
+use crate::publish::file_names::{FAILURES, IDS};
 use crate::publish::guard::Shrink;
 use crate::publish::manifest::{Manifest, TableFile};
+use crate::tables::table::Table;
 
 /// Takes one ID after the other.
 type See<'s> = &'s mut dyn FnMut(&str);
@@ -40,7 +41,7 @@ pub(crate) fn compare(
     let Some(manifest) = manifest else {
         let listed = count(&|see| each_listed(directory, see));
         let in_tasks = [Format::Parquet, Format::Csv].into_iter().map(|format| {
-            count(&|see| each_in_tasks(&directory.join(format.file_name(TASKS)), see))
+            count(&|see| each_in_tasks(&directory.join(format.file_name(Table::Tasks.name())), see))
         });
         let found = in_tasks.chain([listed]).flatten();
         return found.max_by_key(|shrink| shrink.before).unwrap_or_default();
@@ -51,7 +52,7 @@ pub(crate) fn compare(
         return shrink;
     }
     let mut tables = manifest.tables.iter();
-    let tasks = tables.find(|(name, _)| name == TASKS);
+    let tasks = tables.find(|(name, _)| name == Table::Tasks.name());
     let mut files = tasks.iter().flat_map(|(_, table)| &table.files);
     if let Some(TableFile { file, .. }) = files.next()
         && has_sha256(directory, &file.path, &file.sha256)

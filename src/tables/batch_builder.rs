@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::tables::definition::Buffers;
 use crate::tables::schema::arrow_schema;
+use crate::tables::selection::TableSelection;
 use crate::tables::table::TableInfo;
 
 /// Rows of a batch at most: enough to make the cost of a batch vanish, few enough to keep eighteen
@@ -99,11 +100,11 @@ pub struct TableSet {
 }
 
 impl TableSet {
-    /// Empty tables; rows of tables that `wanted` refuses by name are dropped, and batches are handed over when they
+    /// Empty tables; rows of other tables than the selected ones are dropped, and batches are handed over when they
     /// have so many bytes, about.
-    pub fn new(wanted: impl Fn(&str) -> bool, batch_bytes: usize) -> Self {
+    pub fn new(selection: TableSelection, batch_bytes: usize) -> Self {
         Self {
-            buffers: Buffers::new(&wanted, batch_bytes),
+            buffers: Buffers::new(selection, batch_bytes),
         }
     }
 

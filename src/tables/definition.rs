@@ -13,11 +13,51 @@ use crate::tables::column::{
 };
 use crate::tables::macros::{column_name, tables};
 use crate::tables::row_key::{Depth, Place, PlaceColumns};
-use crate::tables::table::TableInfo;
+use crate::tables::selection::TableSelection;
+use crate::tables::table::{Table, TableInfo};
+
+impl Table {
+    /// What is known of the table without any rows.
+    pub fn info(self) -> &'static TableInfo {
+        match self {
+            Self::Tasks => const { &TABLES[Self::Tasks as usize] },
+            Self::Threads => const { &TABLES[Self::Threads as usize] },
+            Self::Submissions => const { &TABLES[Self::Submissions as usize] },
+            Self::Turns => const { &TABLES[Self::Turns as usize] },
+            Self::Messages => const { &TABLES[Self::Messages as usize] },
+            Self::Chunks => const { &TABLES[Self::Chunks as usize] },
+            Self::ReferenceTexts => const { &TABLES[Self::ReferenceTexts as usize] },
+            Self::Reasoning => const { &TABLES[Self::Reasoning as usize] },
+            Self::Attachments => const { &TABLES[Self::Attachments as usize] },
+            Self::Annotations => const { &TABLES[Self::Annotations as usize] },
+            Self::Rubrics => const { &TABLES[Self::Rubrics as usize] },
+            Self::RubricCriteria => const { &TABLES[Self::RubricCriteria as usize] },
+            Self::RubricEvaluations => const { &TABLES[Self::RubricEvaluations as usize] },
+            Self::CriterionEvaluations => const { &TABLES[Self::CriterionEvaluations as usize] },
+            Self::Errors => const { &TABLES[Self::Errors as usize] },
+            Self::SensitiveContentReports => {
+                const { &TABLES[Self::SensitiveContentReports as usize] }
+            }
+            Self::Projects => const { &TABLES[Self::Projects as usize] },
+            Self::Batches => const { &TABLES[Self::Batches as usize] },
+        }
+    }
+
+    /// Its name, also that of its file.
+    pub fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    /// The table of this name.
+    pub fn find(name: &str) -> Option<Self> {
+        let mut tables = TABLES.iter();
+        tables.find(|info| info.name == name).map(|info| info.table)
+    }
+}
 
 tables! {
     /// One row for each exported task
-    tasks / TaskRow / TaskColumns at None {
+    tasks / Tasks / TaskRow / TaskColumns at None {
         /// The task's ID
         task_id: Required<UniqueStr>,
         /// The project's ID, from `project` or `project.id`
@@ -57,7 +97,7 @@ tables! {
     }
 
     /// One row for each thread: a conversation, or one path through a branching one
-    threads / ThreadRow / ThreadColumns at Task {
+    threads / Threads / ThreadRow / ThreadColumns at Task {
         /// The thread's own ID
         thread_id: Optional<Str>,
         /// Place in `threads`, from 0
@@ -71,7 +111,7 @@ tables! {
     }
 
     /// One row for each submission of a thread by a contributor
-    submissions / SubmissionRow / SubmissionColumns at Thread {
+    submissions / Submissions / SubmissionRow / SubmissionColumns at Thread {
         /// Place in `submissions`, from 0
         submission_index: Required<Int32>,
         /// When it was submitted
@@ -81,7 +121,7 @@ tables! {
     }
 
     /// One row for each turn of a thread
-    turns / TurnRow / TurnColumns at Thread {
+    turns / Turns / TurnRow / TurnColumns at Thread {
         /// The turn's own ID
         turn_id: Optional<Str>,
         /// Place in `turns`, from 0
@@ -95,7 +135,7 @@ tables! {
     }
 
     /// One row for each message of a turn
-    messages / MessageRow / MessageColumns at Turn {
+    messages / Messages / MessageRow / MessageColumns at Turn {
         /// Made by this tool: `{task_id}:{thread_index}.{turn_index}.{message_index}`
         message_id: Required<UniqueStr>,
         /// Place in `messages`, from 0
@@ -131,7 +171,7 @@ tables! {
     }
 
     /// One row for each chunk of a message, from `content.chunks`
-    chunks / ChunkRow / ChunkColumns at Message {
+    chunks / Chunks / ChunkRow / ChunkColumns at Message {
         /// Place in `chunks`, from 0
         chunk_index: Required<Int32>,
         /// The kind of chunk
@@ -143,7 +183,7 @@ tables! {
     }
 
     /// One row for each reference text of a message, from `content.reference_texts`
-    reference_texts / ReferenceTextRow / ReferenceTextColumns at Message {
+    reference_texts / ReferenceTexts / ReferenceTextRow / ReferenceTextColumns at Message {
         /// Place in `reference_texts`, from 0
         reference_text_index: Required<Int32>,
         /// The text
@@ -155,7 +195,7 @@ tables! {
     }
 
     /// One row for each reasoning block of a message, from `content.reasoning`
-    reasoning / ReasoningRow / ReasoningColumns at Message {
+    reasoning / Reasoning / ReasoningRow / ReasoningColumns at Message {
         /// Place in `reasoning`, from 0
         reasoning_index: Required<Int32>,
         /// The text
@@ -163,7 +203,7 @@ tables! {
     }
 
     /// One row for each file: of a message, of an annotation's value, or of a workspace
-    attachments / AttachmentRow / AttachmentColumns at Message {
+    attachments / Attachments / AttachmentRow / AttachmentColumns at Message {
         /// The annotation whose value the file is; null for a message's own file
         annotation_id: Optional<Str>,
         /// `message`, `annotation` or `workspace`
@@ -199,7 +239,7 @@ tables! {
     }
 
     /// One row for each annotation, at every level of a task
-    annotations / AnnotationRow / AnnotationColumns at Message {
+    annotations / Annotations / AnnotationRow / AnnotationColumns at Message {
         /// Place of the chunk, for an annotation of a chunk
         chunk_index: Optional<Int32>,
         /// `thread`, `turn`, `message`, `chunk`, `rubric_criterion`, `rubric_evaluation` or `criterion_evaluation`
@@ -247,7 +287,7 @@ tables! {
     }
 
     /// One row for each rubric of a turn
-    rubrics / RubricRow / RubricColumns at Turn {
+    rubrics / Rubrics / RubricRow / RubricColumns at Turn {
         /// Place in `rubrics`, from 0
         rubric_index: Required<Int32>,
         /// The highest score that the rubric can give
@@ -257,7 +297,7 @@ tables! {
     }
 
     /// One row for each criterion of a rubric, from `criteria_definitions`
-    rubric_criteria / RubricCriterionRow / RubricCriterionColumns at Turn {
+    rubric_criteria / RubricCriteria / RubricCriterionRow / RubricCriterionColumns at Turn {
         /// Place of the rubric in `rubrics`, from 0
         rubric_index: Required<Int32>,
         /// Place in `criteria_definitions`, from 0
@@ -273,7 +313,7 @@ tables! {
     }
 
     /// One row for each grading of a message by a rubric
-    rubric_evaluations / RubricEvaluationRow / RubricEvaluationColumns at Message {
+    rubric_evaluations / RubricEvaluations / RubricEvaluationRow / RubricEvaluationColumns at Message {
         /// Place in `rubric_evaluations`, from 0
         rubric_evaluation_index: Required<Int32>,
         /// The score
@@ -287,7 +327,7 @@ tables! {
     }
 
     /// One row for each criterion of a grading, from `criteria_evaluations`
-    criterion_evaluations / CriterionEvaluationRow / CriterionEvaluationColumns at Message {
+    criterion_evaluations / CriterionEvaluations / CriterionEvaluationRow / CriterionEvaluationColumns at Message {
         /// Place of the grading in `rubric_evaluations`, from 0
         rubric_evaluation_index: Required<Int32>,
         /// Place in `criteria_evaluations`, from 0
@@ -301,7 +341,7 @@ tables! {
     }
 
     /// One row for each error of a task
-    errors / ErrorRow / ErrorColumns at Task {
+    errors / Errors / ErrorRow / ErrorColumns at Task {
         /// Place in `errors`, from 0
         error_index: Required<Int32>,
         /// The kind of error
@@ -311,7 +351,7 @@ tables! {
     }
 
     /// One row for each report of sensitive content in a task
-    sensitive_content_reports / ReportRow / ReportColumns at Task {
+    sensitive_content_reports / SensitiveContentReports / ReportRow / ReportColumns at Task {
         /// Place in `sensitive_content_reports`, from 0
         report_index: Required<Int32>,
         /// The kind of content
@@ -321,7 +361,7 @@ tables! {
     }
 
     /// One row for each distinct version of an expanded project, in order of first appearance
-    projects / ProjectRow / ProjectColumns at None {
+    projects / Projects / ProjectRow / ProjectColumns at None {
         /// The project's ID
         project_id: Required<Str>,
         /// Its name
@@ -335,7 +375,7 @@ tables! {
     }
 
     /// One row for each distinct version of an expanded batch, in order of first appearance
-    batches / BatchRow / BatchColumns at None {
+    batches / Batches / BatchRow / BatchColumns at None {
         /// The batch's ID
         batch_id: Required<Str>,
         /// Its name

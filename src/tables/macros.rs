@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /// One row for each error.
-//! errors / ErrorRow / ErrorColumns at Task {
+//! errors / Errors / ErrorRow / ErrorColumns at Task {
 //!     /// The kind of error.
 //!     kind as "type": Optional<Str>,
 //! }
@@ -27,7 +27,7 @@ macro_rules! column_name {
 macro_rules! tables {
     ($(
         $(#[doc = $doc:literal])+
-        $table:ident / $row:ident / $columns:ident at $depth:ident {
+        $table:ident / $variant:ident / $row:ident / $columns:ident at $depth:ident {
             $(
                 $(#[doc = $column_doc:literal])+
                 $column:ident $(as $name:literal)?: $null:ident<$type:ident>,
@@ -36,6 +36,7 @@ macro_rules! tables {
     )+) => {
         /// All tables, in the order of their documentation.
         pub const TABLES: &[TableInfo] = &[$(TableInfo {
+            table: Table::$variant,
             name: stringify!($table),
             doc: concat!($($doc),+).trim_ascii_start(),
             depth: Depth::$depth,
@@ -89,10 +90,10 @@ macro_rules! tables {
         }
 
         impl Buffers {
-            /// Empty buffers; tables that are not wanted drop their rows, and batches have so many bytes, about.
-            pub(crate) fn new(wanted: &dyn Fn(&str) -> bool, batch_bytes: usize) -> Self {
+            /// Empty buffers; tables that are not selected drop their rows, and batches have so many bytes, about.
+            pub(crate) fn new(selection: TableSelection, batch_bytes: usize) -> Self {
                 let mut tables = TABLES.iter();
-                Self { $($table: Buffer::new(tables.next(), wanted(stringify!($table)), batch_bytes),)+ }
+                Self { $($table: Buffer::new(tables.next(), selection.contains(Table::$variant), batch_bytes),)+ }
             }
 
             /// Hands over what is left.

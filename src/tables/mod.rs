@@ -8,5 +8,6 @@ pub mod row_key;
 pub mod row_reader;
 pub mod schema;
 pub mod schema_drift;
+pub mod selection;
 pub mod sql;
 pub mod table;

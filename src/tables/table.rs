@@ -5,15 +5,40 @@
 //! `arrow` for arrays.
 
 use crate::tables::column::{ColumnInfo, ColumnType};
-use crate::tables::definition;
 use crate::tables::row_key::Depth;
 
 /// Version of the table contract: a column added is a minor step, a change or removal a major one.
 pub const SCHEMA_VERSION: &str = "2.0.0";
 
+/// A table, in the order of their documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "`TableInfo::doc` describes each")]
+pub enum Table {
+    Tasks,
+    Threads,
+    Submissions,
+    Turns,
+    Messages,
+    Chunks,
+    ReferenceTexts,
+    Reasoning,
+    Attachments,
+    Annotations,
+    Rubrics,
+    RubricCriteria,
+    RubricEvaluations,
+    CriterionEvaluations,
+    Errors,
+    SensitiveContentReports,
+    Projects,
+    Batches,
+}
+
 /// What is known of a table without any rows.
 #[derive(Debug, Clone, Copy)]
 pub struct TableInfo {
+    /// The table.
+    pub table: Table,
     /// Its name, also that of its file.
     pub name: &'static str,
     /// What one row is.
@@ -44,9 +69,9 @@ impl TableInfo {
 
     /// The columns that tell its rows apart; none where the same row may stand twice.
     pub fn primary_key(&self) -> &'static [&'static str] {
-        match self.name {
-            "tasks" => &["task_id"],
-            "projects" | "batches" => &[],
+        match self.table {
+            Table::Tasks => &["task_id"],
+            Table::Projects | Table::Batches => &[],
             _ => &["task_id", "path"],
         }
     }
@@ -55,9 +80,4 @@ impl TableInfo {
     pub fn position(&self, column: &str) -> Option<usize> {
         self.columns().position(|known| known.name == column)
     }
-}
-
-/// The table of this name.
-pub fn find(name: &str) -> Option<&'static TableInfo> {
-    definition::TABLES.iter().find(|table| table.name == name)
 }

@@ -148,7 +148,7 @@ impl BatchSink for Nowhere {
 }
 
 fn all_columns(tasks: &[String], parser: &mut Parser) {
-    let mut flattener = Flattener::new(|_| true);
+    let mut flattener = Flattener::new(scale_export::tables::selection::TableSelection::all());
     for task in tasks {
         let document = parser.parse(task).unwrap();
         flattener.task("task", &document, &mut Nowhere).unwrap();

@@ -28,7 +28,8 @@ use crate::lists::list_planner::Plan;
 use crate::publish::guard::{Allowance, GuardOptions};
 use crate::sandbox::config::SandboxConfig;
 use crate::sandbox::server::Sandbox;
-use crate::tables::table;
+use crate::tables::selection::TableSelection;
+use crate::tables::table::Table;
 
 /// Where the API is, when nobody says otherwise.
 const DEFAULT_BASE_URL: &str = "https://api.scale.com";
@@ -332,7 +333,7 @@ fn refuse_reversed(filter: &ListFilter, origins: &Origins) -> Result<(), UsageEr
 pub(crate) struct Output {
     pub(crate) out: std::path::PathBuf,
     pub(crate) format: Format,
-    pub(crate) tables: Vec<String>,
+    pub(crate) tables: TableSelection,
 }
 
 /// Checks the options of the output.
@@ -348,13 +349,13 @@ pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<Output, Fai
         return Err(usage(UsageError::ObjectStore(out)));
     }
     let option = origins.name("--tables");
-    let tables = given(&args.tables);
-    if tables.is_empty() && !args.tables.is_empty() {
+    let names = given(&args.tables);
+    if names.is_empty() && !args.tables.is_empty() {
         return Err(usage(UsageError::command_line(format!(
             "{option} is empty"
         ))));
     }
-    if let Some(unknown) = tables.iter().find(|name| table::find(name).is_none()) {
+    if let Some(unknown) = names.iter().find(|name| Table::find(name).is_none()) {
         return Err(usage(UsageError::Table {
             name: unknown.clone(),
             option: Some(option.to_owned()),
@@ -367,7 +368,7 @@ pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<Output, Fai
     Ok(Output {
         out,
         format,
-        tables,
+        tables: TableSelection::of_names(names.iter().map(String::as_str)),
     })
 }
 

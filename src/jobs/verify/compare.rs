@@ -48,7 +48,7 @@ impl BatchSink for Compare<'_> {
     fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
         let expected = Rows::of(table, batch)?;
         let mut streams = self.streams.iter_mut();
-        let Some(stream) = streams.find(|stream| stream.table().name == table.name) else {
+        let Some(stream) = streams.find(|stream| stream.table().table == table.table) else {
             return Ok(());
         };
         *self.cells += expected.len() as u64 * table.columns().count() as u64;

@@ -21,7 +21,7 @@ use crate::publish::file_names::{FAILURES, IDS, LOAD_SQL, README};
 use crate::publish::manifest::{Manifest, TableFile, is_inside};
 use crate::state::lock::STATE_DIRECTORY;
 use crate::tables::definition::TABLES;
-use crate::tables::table::TableInfo;
+use crate::tables::table::{Table, TableInfo};
 
 /// Bytes that are read and hashed at once.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -73,10 +73,7 @@ fn is_listable(state: &Path) -> Result<bool, VerifyError> {
 
 /// The tables of an export, by what its options say.
 pub(crate) fn tables(manifest: &Manifest) -> impl Iterator<Item = &'static TableInfo> {
-    let wanted = &manifest.options.tables;
-    TABLES
-        .iter()
-        .filter(move |table| wanted.is_empty() || wanted.iter().any(|name| name == table.name))
+    manifest.options.table_selection().tables()
 }
 
 /// Does the manifest agree with itself?
@@ -154,7 +151,7 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
         );
     }
     for table in &manifest.options.tables {
-        if crate::tables::table::find(table).is_none() {
+        if Table::find(table).is_none() {
             differ("tables that there are".to_owned(), format!("`{table}`"));
         }
     }

@@ -1,7 +1,6 @@
 //! Every task: its rows together, rebuilt, compared with its raw response, and its rows compared with
 //! those that the response gives. Depends on the files of this folder, `flatten` and `rebuild`.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::api::body_check::KEPT_BYTES;
@@ -31,6 +30,8 @@ use crate::tables::batch_builder::SinkError;
 use crate::tables::definition::TABLES;
 use crate::tables::row_key::Depth;
 use crate::tables::schema_drift::DriftEntry;
+use crate::tables::selection::TableSelection;
+use crate::tables::table::Table;
 
 /// Differences of one task that are told one by one.
 const TOLD_DIFFERENCES: usize = 5;
@@ -214,15 +215,15 @@ impl<'p> Proof<'p> {
         report: &'p mut VerifyReport,
         raw: Option<RawResponses>,
     ) -> Self {
-        let names: BTreeSet<&str> = streams.iter().map(|stream| stream.table().name).collect();
+        let tables: TableSelection = streams.iter().map(|stream| stream.table().table).collect();
         let is_part = |table: &&crate::tables::table::TableInfo| {
-            table.depth != Depth::None || table.name == "tasks"
+            table.depth != Depth::None || table.table == Table::Tasks
         };
         let missing: Vec<&str> = TABLES
             .iter()
             .filter(is_part)
+            .filter(|table| !tables.contains(table.table))
             .map(|table| table.name)
-            .filter(|name| !names.contains(name))
             .collect();
         if !missing.is_empty() {
             let tables = missing.join(", ");
@@ -238,10 +239,10 @@ impl<'p> Proof<'p> {
             rebuilds: missing.is_empty(),
             present: TABLES
                 .iter()
-                .map(|table| names.contains(table.name))
+                .map(|table| tables.contains(table.table))
                 .collect(),
             told: Positions::default(),
-            flattener: Flattener::with_batches(|name| names.contains(name), COMPARED_BYTES),
+            flattener: Flattener::with_batches(tables, COMPARED_BYTES),
             rebuilder: Rebuilder::default(),
             rebuilt: String::new(),
             body: Vec::new(),

@@ -194,7 +194,7 @@ pub fn push_comments(out: &mut String, object: &str, table: &TableInfo) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tables::table::find;
+    use crate::tables::table::Table;
 
     #[test]
     fn strings_end_where_they_should() {
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_table_without_a_key_has_no_key() {
-        let batches = find("batches").unwrap();
+        let batches = Table::Batches.info();
         for dialect in Dialect::ALL {
             let script = script(dialect, [batches]);
             assert!(

@@ -135,7 +135,7 @@ impl Scenario {
             copy(out, &copied);
             let all = Selection {
                 format: Format::Parquet,
-                names: &[],
+                tables: scale_export::tables::selection::TableSelection::all(),
             };
             let recovered = OutputDirectory::open(&copied, all, false);
             assert!(recovered.unwrap().recovered().is_some(), "{what}");

@@ -36,7 +36,7 @@ pub(crate) fn flatten(task_id: &str, json: &str) -> Vec<Vec<RecordBatch>> {
     let mut parser = Parser::default();
     let document = parser.parse(json).unwrap();
     let mut collect = Collect(vec![Vec::new(); TABLES.len()]);
-    let mut flattener = Flattener::new(|_| true);
+    let mut flattener = Flattener::new(scale_export::tables::selection::TableSelection::all());
     flattener.task(task_id, &document, &mut collect).unwrap();
     flattener.finish(&mut collect).unwrap();
     collect.0

@@ -7,7 +7,6 @@ use scale_export::encode::format::Format;
 use scale_export::encode::input::Input;
 use scale_export::encode::table_reader;
 use scale_export::encode::table_writers::encode;
-use scale_export::tables::table;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -25,7 +24,9 @@ pub(crate) struct Table {
 }
 
 fn read(format: Format, name: &str, content: Vec<u8>) -> Vec<arrow::array::RecordBatch> {
-    let table = table::find(name).unwrap();
+    let table = scale_export::tables::table::Table::find(name)
+        .unwrap()
+        .info();
     let rows = table_reader::open(format, table, Input::Bytes(content.into())).unwrap();
     rows.map(|rows| rows.unwrap().batch().clone()).collect()
 }
@@ -33,7 +34,9 @@ fn read(format: Format, name: &str, content: Vec<u8>) -> Vec<arrow::array::Recor
 impl Table {
     pub(crate) fn load(out: &Path, format: Format, name: &str) -> Self {
         let content = fs::read(out.join(format.file_name(name))).unwrap();
-        let table = table::find(name).unwrap();
+        let table = scale_export::tables::table::Table::find(name)
+            .unwrap()
+            .info();
         let csv = encode(Format::Csv, table, read(format, name, content)).unwrap();
         let mut records = records(&String::from_utf8(csv).unwrap()).into_iter();
         let columns = records.next().unwrap().into_iter().flatten().collect();
@@ -52,7 +55,9 @@ impl Table {
         let content = match self.format {
             Format::Csv => csv,
             Format::Parquet => {
-                let table = table::find(&self.name).unwrap();
+                let table = scale_export::tables::table::Table::find(&self.name)
+                    .unwrap()
+                    .info();
                 encode(Format::Parquet, table, read(Format::Csv, &self.name, csv)).unwrap()
             }
         };

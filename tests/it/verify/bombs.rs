@@ -13,7 +13,7 @@ use scale_export::encode::input::Input;
 use scale_export::encode::table_reader;
 use scale_export::encode::table_writers::encode;
 use scale_export::tables::definition::TABLES;
-use scale_export::tables::table;
+use scale_export::tables::table::{Table, TableInfo};
 
 use crate::support::round_trip;
 
@@ -27,8 +27,8 @@ const WRITTEN: usize = 40;
 const ROWS: usize = 250;
 
 /// A file of one row group, in which a dictionary stands for the long value.
-fn bomb(column: &str) -> (&'static table::TableInfo, Vec<u8>) {
-    let table = table::find("threads").unwrap();
+fn bomb(column: &str) -> (&'static TableInfo, Vec<u8>) {
+    let table = Table::Threads.info();
     let at = TABLES.iter().position(|known| known.name == table.name);
     let long = "a".repeat(VALUE_BYTES);
     let task = format!(r#"{{"task_id":"task","threads":[{{"{column}":"{long}"}}]}}"#);
