@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::encode::table_writers::Selection;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::table_builder::{Built, Flattened};
 use crate::pacer::types::Learned;
@@ -21,7 +21,7 @@ use crate::publish::staged_file::{Published, Staging};
 #[derive(Debug)]
 pub(crate) struct Publication<'o> {
     /// The tasks, in their order.
-    pub(crate) ids: &'o IdList,
+    pub(crate) ids: &'o TaskIds,
     pub(crate) selection: Selection<'o>,
     pub(crate) options: ManifestOptions,
     /// How often an ID came again.
