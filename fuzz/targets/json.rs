@@ -3,8 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scale_export::json::value::{Key, Value};
-use scale_export::json::document::{Kind, Parser};
+use scale_export::json::value::{JsonKey, Value};
+use scale_export::json::document::Parser;
+use scale_export::json::kind::JsonKind;
 use scale_export::json::compare::{differences, same};
 use scale_export::api::body_check::check;
 
@@ -78,10 +79,10 @@ fn compare(root: Value<'_>, text: &str) {
 /// stands twice.
 fn turn(value: Value<'_>, out: &mut String) -> bool {
     match value.kind() {
-        Kind::Object => {
+        JsonKind::Object => {
             let mut members: Vec<_> = value.members().collect();
             members.reverse();
-            let name = |key: &Key<'_>| {
+            let name = |key: &JsonKey<'_>| {
                 key.text()
                     .map_or_else(|| key.raw().to_owned(), |text| text.to_string())
             };
@@ -99,7 +100,7 @@ fn turn(value: Value<'_>, out: &mut String) -> bool {
             out.push('}');
             written
         }
-        Kind::Array => {
+        JsonKind::Array => {
             out.push('[');
             let written = value.elements().enumerate().all(|(index, element)| {
                 if index > 0 {

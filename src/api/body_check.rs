@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::api::json_shape::look;
-use crate::json::document::{Document, Kind, Nodes, Parser};
+use crate::json::document::{Document, Nodes, Parser};
+use crate::json::kind::JsonKind;
 use crate::json::lexer::{JsonError, JsonErrorKind};
 use crate::json::value::Value;
 use crate::memory;
@@ -149,7 +150,7 @@ pub fn split(body: &[u8], keep_secrets: bool, parser: &mut Parser) -> Result<Pag
     let root = document.root();
     let tasks = root
         .get("tasks")
-        .filter(|tasks| tasks.kind() == Kind::Array)
+        .filter(|tasks| tasks.kind() == JsonKind::Array)
         .ok_or(Unfit::NoPage("it has no list `tasks`"))?;
     let next_token = match root.get("next_token") {
         Some(token) if !token.is_null() => {

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
-use crate::json::document::Kind;
+use crate::json::kind::JsonKind;
 use crate::json::value::Value;
 
 fn hash(value: &impl Hash) -> u64 {
@@ -13,8 +13,8 @@ fn hash(value: &impl Hash) -> u64 {
 
 fn is_empty(value: Value<'_>) -> bool {
     match value.kind() {
-        Kind::Object => value.members().next().is_none(),
-        Kind::Array => value.elements().next().is_none(),
+        JsonKind::Object => value.members().next().is_none(),
+        JsonKind::Array => value.elements().next().is_none(),
         _ => value.is_null() || value.text().is_some_and(|text| text == *""),
     }
 }

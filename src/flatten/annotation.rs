@@ -4,7 +4,7 @@
 use crate::flatten::label::value_label;
 use crate::flatten::members::{Objects, sort};
 use crate::flatten::task_flattener::{Flow, TaskFlattener};
-use crate::json::document::Kind;
+use crate::json::kind::JsonKind;
 use crate::json::text::Text;
 use crate::json::value::{TextList, Value};
 use crate::tables::definition::AnnotationRow;
@@ -77,13 +77,13 @@ impl<'d> Typed<'d> {
     fn of(value: Value<'d>, kind: Option<Text<'_>>) -> Self {
         let json = Some(value.raw());
         match value.kind() {
-            Kind::Null => Self::default(),
-            Kind::Bool(boolean) => Self {
+            JsonKind::Null => Self::default(),
+            JsonKind::Bool(boolean) => Self {
                 boolean: Some(boolean),
                 ..Self::default()
             },
-            Kind::Number => Self::number(value),
-            Kind::String { .. } => match value.text() {
+            JsonKind::Number => Self::number(value),
+            JsonKind::String { .. } => match value.text() {
                 text @ Some(_) => Self {
                     text,
                     ..Self::default()
@@ -93,7 +93,7 @@ impl<'d> Typed<'d> {
                     ..Self::default()
                 },
             },
-            Kind::Array => match value.text_list() {
+            JsonKind::Array => match value.text_list() {
                 list @ Some(_) => Self {
                     list,
                     ..Self::default()
@@ -103,7 +103,7 @@ impl<'d> Typed<'d> {
                     ..Self::default()
                 },
             },
-            Kind::Object => {
+            JsonKind::Object => {
                 let is = |name: &str| kind.is_some_and(|kind| kind == *name);
                 let key = if is("rubric_rating") {
                     Some("score")

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::json::document::Kind;
+use crate::json::kind::JsonKind;
 use crate::json::text::write_json_string;
 use crate::json::value::Value;
 
@@ -40,7 +40,7 @@ fn write_canonical(value: Value<'_>, out: &mut String) {
     const MAX_LEVELS: usize = 64;
     fn write(value: Value<'_>, levels: usize, out: &mut String) {
         match value.kind() {
-            Kind::Object if levels > 0 => {
+            JsonKind::Object if levels > 0 => {
                 let members: BTreeMap<String, Value<'_>> = value
                     .members()
                     .map(|(key, value)| {
@@ -61,7 +61,7 @@ fn write_canonical(value: Value<'_>, out: &mut String) {
                 }
                 out.push('}');
             }
-            Kind::Array if levels > 0 => {
+            JsonKind::Array if levels > 0 => {
                 out.push('[');
                 for element in value.elements() {
                     write(element, levels - 1, out);
@@ -69,14 +69,14 @@ fn write_canonical(value: Value<'_>, out: &mut String) {
                 }
                 out.push(']');
             }
-            Kind::String {
+            JsonKind::String {
                 lone_surrogate: false,
                 ..
             } => {
                 let text = value.text().map(|text| text.decode()).unwrap_or_default();
                 write_json_string(&text, out);
             }
-            Kind::Number => {
+            JsonKind::Number => {
                 out.push_str(
                     &value
                         .number()

@@ -1,7 +1,7 @@
 //! The label of a value: what `labels` has where the value stands in `possible_values`.
 //! Depends on `json`.
 
-use crate::json::document::Kind;
+use crate::json::kind::JsonKind;
 use crate::json::text::Text;
 use crate::json::value::{TextList, Value};
 
@@ -14,10 +14,10 @@ pub(crate) fn value_label<'d>(
     possible_values: Option<Value<'_>>,
 ) -> Option<Text<'d>> {
     let (value, labels, possible_values) = (value?, labels?, possible_values?);
-    if matches!(value.kind(), Kind::Array | Kind::Object) {
+    if matches!(value.kind(), JsonKind::Array | JsonKind::Object) {
         return None;
     }
-    let is_list = |value: &Value<'_>| value.kind() == Kind::Array;
+    let is_list = |value: &Value<'_>| value.kind() == JsonKind::Array;
     let list = match possible_values.elements().next() {
         Some(inner) if possible_values.len() == 1 && is_list(&inner) => inner,
         _ => possible_values,
@@ -32,16 +32,16 @@ pub(crate) fn value_label<'d>(
 /// Are two scalars equal? Numbers by value; a string never equals a number.
 fn same(left: Value<'_>, right: Value<'_>) -> bool {
     match (left.kind(), right.kind()) {
-        (Kind::Number, Kind::Number) => match (left.number(), right.number()) {
+        (JsonKind::Number, JsonKind::Number) => match (left.number(), right.number()) {
             (Some(left), Some(right)) => left.equals(right.lexeme()),
             _ => false,
         },
-        (Kind::String { .. }, Kind::String { .. }) => match (left.text(), right.text()) {
+        (JsonKind::String { .. }, JsonKind::String { .. }) => match (left.text(), right.text()) {
             (Some(left), Some(right)) => left == right,
             // Half a surrogate pair: equal when it is written the same.
             _ => left.raw() == right.raw(),
         },
-        (Kind::Bool(left), Kind::Bool(right)) => left == right,
+        (JsonKind::Bool(left), JsonKind::Bool(right)) => left == right,
         _ => false,
     }
 }

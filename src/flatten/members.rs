@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use crate::flatten::time;
 use crate::json::text::{Text, write_json_string};
-use crate::json::value::{Key, TextList, Value};
+use crate::json::value::{JsonKey, TextList, Value};
 use crate::tables::schema_drift::{Drift, DriftKind};
 
 /// A key that the tables know, and its column.
@@ -71,7 +71,7 @@ pub(crate) fn sort<'d, const N: usize>(
 #[derive(Debug)]
 enum Member<'d> {
     /// A key that has no column; `None` when a later duplicate is null.
-    Unknown(Key<'d>, Option<Value<'d>>),
+    Unknown(JsonKey<'d>, Option<Value<'d>>),
     /// A known key, with its value as received.
     Known(&'static str, Value<'d>),
     /// A known key, with an object made of what is left of its value.
@@ -87,7 +87,7 @@ pub(crate) struct Fit<'d> {
 }
 
 impl<'d> Fit<'d> {
-    fn unknown(&mut self, key: Key<'d>, value: Option<Value<'d>>) {
+    fn unknown(&mut self, key: JsonKey<'d>, value: Option<Value<'d>>) {
         self.members.push(Member::Unknown(key, value));
     }
 
@@ -259,7 +259,7 @@ fn drop_duplicates(members: &mut Vec<Member<'_>>) {
 
 /// The value, when it is a list of objects.
 pub(crate) fn objects(value: Value<'_>) -> Option<Value<'_>> {
-    (value.kind() == crate::json::document::Kind::Array
+    (value.kind() == crate::json::kind::JsonKind::Array
         && value.elements().all(|element| element.is_object()))
     .then_some(value)
 }

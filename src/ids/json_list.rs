@@ -4,7 +4,8 @@ use crate::ids::error::{BadRecord, IdsError};
 use crate::ids::lines::each_line;
 use crate::ids::list::{List, Place};
 use crate::ids::source::Stream;
-use crate::json::document::{Kind, Parser};
+use crate::json::document::Parser;
+use crate::json::kind::JsonKind;
 use crate::json::lexer::JsonErrorKind;
 use crate::json::value::Value;
 
@@ -173,12 +174,12 @@ fn add_value(
     }
     let wrong_type = |found| Err(list.bad(place, BadRecord::JsonType(found)));
     match value.kind() {
-        Kind::Null => list.add(None, place),
-        Kind::String { .. } => match value.text() {
+        JsonKind::Null => list.add(None, place),
+        JsonKind::String { .. } => match value.text() {
             Some(id) => list.add(Some(&id.decode()), place),
             None => Err(list.bad(place, BadRecord::LoneSurrogate)),
         },
-        Kind::Number => {
+        JsonKind::Number => {
             let digits = value.raw().strip_prefix('-').unwrap_or(value.raw());
             if digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 list.add(Some(value.raw()), place)
@@ -186,9 +187,9 @@ fn add_value(
                 wrong_type("a number with a fraction or an exponent")
             }
         }
-        Kind::Bool(_) => wrong_type("true or false"),
-        Kind::Array => wrong_type("an array"),
-        Kind::Object => wrong_type("an object"),
+        JsonKind::Bool(_) => wrong_type("true or false"),
+        JsonKind::Array => wrong_type("an array"),
+        JsonKind::Object => wrong_type("an object"),
     }
 }
 

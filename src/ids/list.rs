@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::ids::column::{NoColumn, find_column};
 use crate::ids::error::{BadRecord, IdsError};
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 
 /// Where in a list something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(crate) struct List<'l> {
     pub(crate) name: String,
     /// The column that holds the IDs.
     pub(crate) column: &'l str,
-    pub(crate) ids: &'l mut IdList,
+    pub(crate) ids: &'l mut TaskIds,
     /// Cells that hold no ID.
     pub(crate) skipped: u64,
 }
@@ -64,8 +64,9 @@ impl List<'_> {
             self.skipped += 1;
             return Ok(());
         }
-        let added = self.ids.add(id);
-        added.map_err(|cause| self.bad(place, BadRecord::Id(cause)))
+        let inserted = self.ids.insert(id);
+        inserted.map_err(|cause| self.bad(place, BadRecord::Id(cause)))?;
+        Ok(())
     }
 
     /// The same for bytes that should be UTF-8.

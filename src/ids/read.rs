@@ -9,14 +9,14 @@ use crate::ids::format::ListFormat;
 use crate::ids::list::{List, SkippedCells};
 use crate::ids::shown::shown_path;
 use crate::ids::source::Source;
-use crate::ids::task_ids::{DEFAULT_COLUMN, IdList};
+use crate::ids::task_ids::{DEFAULT_COLUMN, TaskIds};
 use crate::ids::{json_list, parquet_list, separated, text};
 
 /// IDs, and what was skipped on the way.
 #[derive(Debug, Default)]
 pub struct ReadIds {
     /// The IDs.
-    pub ids: IdList,
+    pub ids: TaskIds,
     /// The lists with cells that hold no ID.
     pub skipped: Vec<SkippedCells>,
 }
@@ -46,8 +46,8 @@ pub fn read_ids(files: &[PathBuf], single: &[String], column: &str) -> Result<Re
         }
     }
     for id in single {
-        let added = read.ids.add(id.trim());
-        added.map_err(|cause| IdsError::Id { cause })?;
+        let inserted = read.ids.insert(id.trim());
+        inserted.map_err(|cause| IdsError::Id { cause })?;
     }
     if read.ids.is_empty() {
         let names = files.iter().map(|file| format!("`{}`", shown_path(file)));
@@ -60,19 +60,19 @@ pub fn read_ids(files: &[PathBuf], single: &[String], column: &str) -> Result<Re
     Ok(read)
 }
 
-/// Reads a list as this tool publishes it ([`IdList::lines`]).
-pub fn read_published(path: &Path) -> Result<IdList, IdsError> {
+/// Reads a list as this tool publishes it ([`TaskIds::lines`]).
+pub fn read_published(path: &Path) -> Result<TaskIds, IdsError> {
     let source = Source::open(path)?;
     read_alone(shown_path(path), ListFormat::Published, source)
 }
 
 /// Reads a list that is in memory. It may have no IDs.
-pub fn read_bytes(format: ListFormat, content: Bytes) -> Result<IdList, IdsError> {
+pub fn read_bytes(format: ListFormat, content: Bytes) -> Result<TaskIds, IdsError> {
     read_alone("memory".to_owned(), format, Source::Bytes(content))
 }
 
-fn read_alone(name: String, format: ListFormat, source: Source) -> Result<IdList, IdsError> {
-    let mut ids = IdList::default();
+fn read_alone(name: String, format: ListFormat, source: Source) -> Result<TaskIds, IdsError> {
+    let mut ids = TaskIds::default();
     let mut list = List {
         name,
         column: DEFAULT_COLUMN,

@@ -1,8 +1,8 @@
-//! The list of task IDs, in the order of first appearance, and its readers: `read` opens a list, and one file for
-//! each format reads it.
+//! A list of distinct task IDs, and which texts are valid IDs.
 
 use std::hash::BuildHasher as _;
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// The column of a list that holds the IDs, unless another one is named.
@@ -13,7 +13,7 @@ pub const MAX_ID_BYTES: usize = 1024;
 
 /// Distinct IDs, in a few flat allocations: a million of them cost some 20 MB beyond their text.
 #[derive(Debug, Default, Clone)]
-pub struct IdList {
+pub struct TaskIds {
     /// All IDs, one after the other.
     text: String,
     /// Where each ends in `text`.
@@ -22,6 +22,15 @@ pub struct IdList {
     positions: HashTable<u32>,
     hasher: DefaultHashBuilder,
     duplicates: u64,
+}
+
+/// Where [`TaskIds::insert`] put an ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InsertedId {
+    /// The position of the ID in the list.
+    pub(crate) position: usize,
+    /// Whether the ID was not in the list before.
+    pub(crate) is_new: bool,
 }
 
 /// Why a text cannot be used as an ID.
@@ -71,17 +80,11 @@ pub(crate) fn is_invalid(id: &str) -> bool {
     validate(id).is_err()
 }
 
-impl IdList {
-    /// Adds an ID, or counts it as a duplicate.
-    pub(crate) fn add(&mut self, id: &str) -> Result<(), InvalidId> {
+impl TaskIds {
+    /// Adds an ID at the end unless it is in the list, and returns its position. An ID that is in the list already
+    /// counts as a duplicate.
+    pub(crate) fn insert(&mut self, id: &str) -> Result<InsertedId, InvalidId> {
         validate(id)?;
-        if self.position(id).is_some() {
-            self.duplicates += 1;
-            return Ok(());
-        }
-        let position = u32::try_from(self.ends.len()).map_err(|_| InvalidId::TooMany)?;
-        self.text.push_str(id);
-        self.ends.push(self.text.len());
         let Self {
             text,
             ends,
@@ -89,10 +92,31 @@ impl IdList {
             hasher,
             ..
         } = self;
-        positions.insert_unique(hasher.hash_one(id), position, |&other| {
-            hasher.hash_one(nth(text, ends, other as usize).unwrap_or_default())
-        });
-        Ok(())
+        let entry = positions.entry(
+            hasher.hash_one(id),
+            |&position| nth(text, ends, position as usize) == Some(id),
+            |&position| hasher.hash_one(nth(text, ends, position as usize).unwrap_or_default()),
+        );
+        let position = match entry {
+            Entry::Occupied(entry) => {
+                self.duplicates += 1;
+                return Ok(InsertedId {
+                    position: *entry.get() as usize,
+                    is_new: false,
+                });
+            }
+            Entry::Vacant(entry) => {
+                let position = u32::try_from(ends.len()).map_err(|_| InvalidId::TooMany)?;
+                entry.insert(position);
+                position
+            }
+        };
+        self.text.push_str(id);
+        self.ends.push(self.text.len());
+        Ok(InsertedId {
+            position: position as usize,
+            is_new: true,
+        })
     }
 
     /// Gives back the memory that only a growing list needs.
@@ -106,7 +130,7 @@ impl IdList {
         self.ends.len()
     }
 
-    /// Not a single one?
+    /// Whether the list has no IDs.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }

@@ -44,7 +44,7 @@ pub(crate) fn read_text(list: &mut List<'_>, stream: &mut Stream) -> Result<(), 
     })
 }
 
-/// Reads a list as this tool publishes it ([`IdList::lines`](super::IdList::lines)): exactly one ID per line and no
+/// Reads a list as this tool publishes it ([`TaskIds::lines`](super::TaskIds::lines)): exactly one ID per line and no
 /// comments, since an ID may begin with `#`.
 pub(crate) fn read_published_text(
     list: &mut List<'_>,
@@ -55,7 +55,8 @@ pub(crate) fn read_published_text(
         let id = std::str::from_utf8(line.bytes);
         let id = id.map_err(|_| list.bad(place, BadRecord::NotUtf8))?;
         let id = id.strip_suffix('\n').unwrap_or(id);
-        let added = list.ids.add(id);
-        added.map_err(|cause| list.bad(place, BadRecord::Id(cause)))
+        let inserted = list.ids.insert(id);
+        inserted.map_err(|cause| list.bad(place, BadRecord::Id(cause)))?;
+        Ok(())
     })
 }

@@ -2,7 +2,7 @@
 //! tables, so that a crash leaves the one or the other. Depends on `journal` and `output`.
 
 use crate::event::{Event, Events};
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::Index;
 use crate::jobs::limits::free_space;
@@ -18,7 +18,7 @@ const SYNC_BYTES: u64 = 64 << 20;
 
 /// What the journal holds that counts.
 pub(crate) struct Live<'l> {
-    pub(crate) ids: &'l IdList,
+    pub(crate) ids: &'l TaskIds,
     pub(crate) index: &'l Index,
     /// Answers beside failures.
     pub(crate) refused: &'l [(Location, usize)],

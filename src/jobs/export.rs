@@ -18,7 +18,7 @@ use crate::encode::format::{Format, Selection};
 use crate::event::{Event, Events};
 use crate::fetch::options::{CheckBody, FetchOptions, Rate};
 use crate::fetch::stats::FetchStats;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::compaction::Live;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::Work;
@@ -58,7 +58,7 @@ pub enum Refresh {
 #[derive(Debug, Clone)]
 pub struct ExportOptions {
     /// The tasks, unless they are listed.
-    pub ids: IdList,
+    pub ids: TaskIds,
     /// Lists of the API that the tasks are taken from instead.
     pub lists: Vec<ListSource>,
     /// The output directory.
@@ -425,7 +425,7 @@ pub(super) fn guard(
     origin: Origin,
     directory: &OutputDirectory,
     published: Option<&Manifest>,
-    ids: &IdList,
+    ids: &TaskIds,
     flattened: &Flattened,
 ) -> Result<(), NotPublished> {
     let Flattened {

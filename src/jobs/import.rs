@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::api::body_check::{KEPT_BYTES, Unfit, check};
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::ids::read::read_published;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::batch_channel;
 use crate::jobs::batch_channel::Bundler;
 use crate::jobs::error::ExportError;
@@ -43,7 +43,7 @@ pub(crate) fn is_export(source: &Path) -> bool {
 }
 
 /// The list that an export was made for, if it has one.
-pub(crate) fn list_of(export: &Path) -> Result<Option<IdList>, ExportError> {
+pub(crate) fn list_of(export: &Path) -> Result<Option<TaskIds>, ExportError> {
     let list = export.join(IDS);
     list.exists()
         .then(|| read_published(&list).map_err(ExportError::from))
@@ -113,7 +113,7 @@ pub(crate) struct Imported {
     pub(crate) found: Found,
     /// The tasks in the order of the sources, where exports among them have lists of their own; otherwise the order
     /// is that of `found`.
-    pub(crate) order: Option<IdList>,
+    pub(crate) order: Option<TaskIds>,
     /// How often a task came again.
     pub(crate) duplicates: u64,
     /// Lines that are no task.
@@ -140,7 +140,7 @@ impl Import<'_> {
                 events: self.events,
                 found: Found::default(),
                 has_response: Vec::new(),
-                order: (self.sources.iter().any(|source| is_export(source))).then(IdList::default),
+                order: (self.sources.iter().any(|source| is_export(source))).then(TaskIds::default),
                 parser: Parser::default(),
                 feed,
                 duplicates: 0,
@@ -259,7 +259,7 @@ struct Reading<'e> {
     found: Found,
     /// Of these, by position: has a response come?
     has_response: Vec<bool>,
-    order: Option<IdList>,
+    order: Option<TaskIds>,
     parser: Parser,
     feed: Option<Feed>,
     duplicates: u64,
@@ -315,7 +315,7 @@ impl Reading<'_> {
         if let Some(order) = &mut self.order {
             // What stands there again keeps its place, and every ID was valid there.
             for task_id in list.as_ref().unwrap_or(&found.ids).iter() {
-                let _ = order.add(task_id);
+                let _ = order.insert(task_id);
             }
         }
         for (task_id, held) in found.ids.iter().zip(found.journal.iter()) {
@@ -431,7 +431,7 @@ impl Reading<'_> {
         self.append(&task_id, RecordKind::Response, append, body.len())?;
         if let Some(order) = &mut self.order {
             // It is valid: it was appended.
-            let _ = order.add(&task_id);
+            let _ = order.insert(&task_id);
         }
         self.feed = self.feed.take().filter(|_| !is_known);
         if let Some(to) = &mut self.feed {

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::event::{Event, Events};
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::journal_index::Index;
 use crate::jobs::publication::now;
 use crate::journal::index::Held;
@@ -35,7 +35,7 @@ pub(crate) fn write(
 
 /// The failures that the journal has, in the order of the list, as lines of `failures.jsonl`. One that cannot be
 /// read is left out.
-pub(crate) fn failure_lines(ids: &IdList, index: &Index, reader: &mut JournalReader) -> Vec<u8> {
+pub(crate) fn failure_lines(ids: &TaskIds, index: &Index, reader: &mut JournalReader) -> Vec<u8> {
     let mut lines = Vec::new();
     let mut body = Vec::new();
     for (position, held) in index.failures() {

@@ -14,7 +14,7 @@ use crate::api::list_request::ListSource;
 use crate::durable_fs::Access;
 use crate::event::Event;
 use crate::fetch::stats::FetchStats;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::{InsertedId, TaskIds};
 use crate::jobs::error::ExportError;
 use crate::jobs::export::{ExportOptions, Refresh};
 use crate::jobs::journal_writer::{SYNC_INTERVAL, begin_refresh, now};
@@ -46,7 +46,7 @@ const WAITING_PAGES: usize = 4;
 /// What was listed.
 pub(crate) struct Listing {
     /// All tasks in the order of first appearance.
-    pub(crate) ids: IdList,
+    pub(crate) ids: TaskIds,
     pub(crate) stats: FetchStats,
     pub(crate) report: ListReport,
 }
@@ -154,7 +154,7 @@ fn read(text: &str, head: &Head, resume: &mut [Resume]) -> Option<usize> {
         };
         for task_id in &line.ids {
             // It was valid when it was written.
-            let _ = list.ids.add(task_id);
+            let _ = list.ids.insert(task_id);
         }
         list.done = line.done;
         list.place = Place {
@@ -174,7 +174,7 @@ struct Held {
     published_bytes: u64,
     /// Has a refresh of all tasks begun, and not been published?
     has_begun: bool,
-    ids: IdList,
+    ids: TaskIds,
     /// By the places of the IDs.
     counts: Vec<bool>,
 }
@@ -185,7 +185,7 @@ impl Held {
             refresh,
             published_bytes,
             has_begun: false,
-            ids: IdList::default(),
+            ids: TaskIds::default(),
             counts: Vec::new(),
         }
     }
@@ -215,11 +215,12 @@ impl Held {
     }
 
     fn put(&mut self, task_id: &str, counts: bool) {
-        if self.ids.position(task_id).is_none() && self.ids.add(task_id).is_ok() {
+        let Ok(InsertedId { position, is_new }) = self.ids.insert(task_id) else {
+            return;
+        };
+        if is_new {
             self.counts.push(counts);
-        }
-        let place = self.ids.position(task_id);
-        if let Some(held) = place.and_then(|place| self.counts.get_mut(place)) {
+        } else if let Some(held) = self.counts.get_mut(position) {
             *held = counts;
         }
     }
@@ -278,7 +279,7 @@ pub(crate) fn list(
         events.send(Event::Detail(text));
     }
     events.send(Event::Phase("listing"));
-    let seen: Vec<IdList> = resume.iter().map(|resume| resume.ids.clone()).collect();
+    let seen: Vec<TaskIds> = resume.iter().map(|resume| resume.ids.clone()).collect();
     let held = Mutex::new(held);
     let (kept, listed) = std::thread::scope(|scope| -> Result<_, ExportError> {
         let (pages, arrived) = mpsc::channel(WAITING_PAGES);
@@ -302,7 +303,7 @@ pub(crate) fn list(
     let (stats, Some(lists)) = listed? else {
         return Ok(Listed::Stopped { tasks });
     };
-    let mut all = IdList::default();
+    let mut all = TaskIds::default();
     let mut report = ListReport {
         lists: lists.len() as u64,
         ..ListReport::default()
@@ -316,7 +317,7 @@ pub(crate) fn list(
         for task_id in ids.iter() {
             // What stands in two lists is no duplicate, and what stands in one is valid.
             if all.position(task_id).is_none() {
-                let _ = all.add(task_id);
+                let _ = all.insert(task_id);
             }
         }
         report.incomplete += u64::from(!is_complete);
@@ -359,7 +360,7 @@ fn keep(
     mut file: ListingFile,
     mut arrived: mpsc::Receiver<PageDelivery>,
     held: &Mutex<Held>,
-    mut seen: Vec<IdList>,
+    mut seen: Vec<TaskIds>,
 ) -> Result<(u64, usize), ExportError> {
     let mut synced = Instant::now();
     let mut appended = 0;
@@ -373,8 +374,8 @@ fn keep(
             kept,
         } = delivery;
         ids.retain(|task_id| {
-            seen.get_mut(list)
-                .is_some_and(|seen| seen.position(task_id).is_none() && seen.add(task_id).is_ok())
+            let inserted = seen.get_mut(list).map(|seen| seen.insert(task_id));
+            inserted.is_some_and(|inserted| inserted.is_ok_and(|inserted| inserted.is_new))
         });
         for task in &tasks {
             let mut held = lock(held);
@@ -413,5 +414,5 @@ fn keep(
     }
     journal.sync()?;
     file.sync()?;
-    Ok((appended, seen.iter().map(IdList::len).sum()))
+    Ok((appended, seen.iter().map(TaskIds::len).sum()))
 }

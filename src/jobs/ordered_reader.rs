@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::api::body_check::KEPT_BYTES;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::Index;
 use crate::jobs::response_cache::{Recent, Response};
@@ -22,7 +22,7 @@ const GATHER: Duration = Duration::from_millis(5);
 
 /// Where the responses are that the tables are built from.
 pub(crate) struct Followed<'f> {
-    pub(crate) ids: &'f IdList,
+    pub(crate) ids: &'f TaskIds,
     pub(crate) index: &'f Index,
     pub(crate) reader: JournalReader,
     pub(crate) recent: &'f Recent,

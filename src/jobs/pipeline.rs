@@ -10,7 +10,7 @@ use crate::api::error::FetchError;
 use crate::fetch::fetcher::{Wanted, fetch_all};
 use crate::fetch::liveness::GOOD_IDS;
 use crate::fetch::stats::FetchStats;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::export::ExportOptions;
 use crate::jobs::journal_index::Index;
@@ -30,7 +30,7 @@ const WAITING_RESPONSES: usize = 64;
 /// The IDs that the journal has nothing for.
 #[derive(Debug)]
 pub(crate) struct Waiting<'r> {
-    pub(crate) ids: &'r IdList,
+    pub(crate) ids: &'r TaskIds,
     pub(crate) index: &'r Index,
     pub(crate) count: usize,
 }

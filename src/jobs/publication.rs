@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::durable_fs::FileRef;
 use crate::encode::format::Selection;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::table_builder::{Built, Flattened};
 use crate::pacer::types::Learned;
@@ -22,7 +22,7 @@ use crate::publish::staging::Staging;
 #[derive(Debug)]
 pub(crate) struct Publication<'o> {
     /// The tasks, in their order.
-    pub(crate) ids: &'o IdList,
+    pub(crate) ids: &'o TaskIds,
     pub(crate) selection: Selection,
     pub(crate) options: ManifestOptions,
     /// How often an ID came again.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::encode::format::{Format, Selection};
 use crate::event::{Event, Events};
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::export::{Ended, guard};
 use crate::jobs::import::{Import, Imported, ReadJournal, is_export, list_of, read_journal};
@@ -41,7 +41,7 @@ pub struct FlattenOptions {
     /// responses for one task the last counts.
     pub sources: Vec<PathBuf>,
     /// The tasks and their order; when `None`, those of the sources in theirs.
-    pub ids: Option<IdList>,
+    pub ids: Option<TaskIds>,
     /// The output directory; it may be the one source.
     pub out: PathBuf,
     /// File format.
@@ -61,7 +61,7 @@ struct Sources {
     found: Found,
     options: Options,
     /// The tasks in the order of the sources, where that is not the order in which their records came.
-    order: Option<IdList>,
+    order: Option<TaskIds>,
     /// Is there a new journal, which is not the directory's own yet?
     is_new: bool,
     journal_bytes: u64,

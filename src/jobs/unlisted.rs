@@ -1,6 +1,6 @@
 //! What a journal holds for IDs that no list names in advance. Depends on `ids` and `journal`.
 
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::journal_index::Index;
 use crate::journal::format::RecordKind;
 use crate::journal::index::{Held, JournalIndex};
@@ -9,19 +9,19 @@ use crate::journal::reader::Entry;
 /// What a journal holds, by ID, in order of first appearance.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) ids: IdList,
+    pub(crate) ids: TaskIds,
     pub(crate) journal: JournalIndex,
 }
 
 impl Found {
     /// The position of an ID, which is added if it is new.
     pub(crate) fn position(&mut self, task_id: &str) -> Result<usize, String> {
-        if let Some(position) = self.ids.position(task_id) {
-            return Ok(position);
+        let inserted = self.ids.insert(task_id);
+        let inserted = inserted.map_err(|cause| cause.to_string())?;
+        if inserted.is_new {
+            self.journal.push();
         }
-        self.ids.add(task_id).map_err(|cause| cause.to_string())?;
-        self.journal.push();
-        Ok(self.journal.len() - 1)
+        Ok(inserted.position)
     }
 
     /// Takes note of a record in the order of the journal.
@@ -44,7 +44,7 @@ impl Found {
         for (task_id, held) in all.ids.iter().zip(all.journal.iter()) {
             if held != Held::Nothing {
                 // It was valid before.
-                let _ = self.ids.add(task_id);
+                let _ = self.ids.insert(task_id);
             }
         }
         let places = self.ids.iter().map(|task_id| all.ids.position(task_id));
@@ -52,13 +52,13 @@ impl Found {
     }
 
     /// What there is for each ID of a list, all of which has come.
-    pub(crate) fn index(self, list: &IdList) -> Index {
+    pub(crate) fn index(self, list: &TaskIds) -> Index {
         let places = list.iter().map(|task_id| self.ids.position(task_id));
         Self::complete(self.journal.select(places))
     }
 
     /// The IDs in their own order, with what there is for each, all of which has come.
-    pub(crate) fn into_index(self) -> (IdList, Index) {
+    pub(crate) fn into_index(self) -> (TaskIds, Index) {
         (self.ids, Self::complete(self.journal))
     }
 

@@ -8,9 +8,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::json::document::Kind;
+use crate::json::kind::JsonKind;
 use crate::json::text::push_pointer_token;
-use crate::json::value::{Key, Value};
+use crate::json::value::{JsonKey, ObjectMembers, Value};
 
 /// Bytes of a pointer past which no deeper place is told apart.
 const MAX_POINTER_BYTES: usize = 16 << 10;
@@ -32,14 +32,14 @@ pub fn same(left: Value<'_>, right: Value<'_>) -> bool {
             continue;
         }
         let agree = match (left.kind(), right.kind()) {
-            (Kind::Object, Kind::Object) => {
+            (JsonKind::Object, JsonKind::Object) => {
                 let mark = open.len();
                 match_in_order(left, right, level + 1, &mut open) || {
                     open.truncate(mark);
                     match_by_key(left, right, level + 1, &mut open)
                 }
             }
-            (Kind::Array, Kind::Array) => {
+            (JsonKind::Array, JsonKind::Array) => {
                 let pairs = left.elements().zip(right.elements());
                 open.extend(pairs.map(|(left, right)| (left, right, level + 1)));
                 left.len() == right.len()
@@ -57,12 +57,12 @@ pub fn same(left: Value<'_>, right: Value<'_>) -> bool {
 /// level would take a time that grows with the square of the depth.
 fn same_text(left: Value<'_>, right: Value<'_>, level: usize) -> bool {
     const LEVELS: usize = 64;
-    let is_nested = matches!(left.kind(), Kind::Object | Kind::Array) && !left.is_empty();
+    let is_nested = matches!(left.kind(), JsonKind::Object | JsonKind::Array) && !left.is_empty();
     (level < LEVELS || !is_nested) && left.raw() == right.raw()
 }
 
 /// Pairs of values that are to be compared, with their level.
-type Open<'l, 'r> = Vec<(Value<'l>, Value<'r>, usize)>;
+type ValuePairs<'l, 'r> = Vec<(Value<'l>, Value<'r>, usize)>;
 
 /// Shows the places where the two differ, with their JSON Pointers, in no particular order, until
 /// `see` says that it has seen enough.
@@ -91,7 +91,7 @@ pub fn differences<'l, 'r>(
             continue;
         }
         match (one.kind(), other.kind()) {
-            (Kind::Object, Kind::Object) => {
+            (JsonKind::Object, JsonKind::Object) => {
                 let mut others = by_key(other);
                 for (name, value) in by_key(one) {
                     let other = others.remove(&name);
@@ -102,7 +102,7 @@ pub fn differences<'l, 'r>(
                     rest.map(|(name, value)| (below(&pointer, &name.1), None, Some(value), level)),
                 );
             }
-            (Kind::Array, Kind::Array) => {
+            (JsonKind::Array, JsonKind::Array) => {
                 let (mut ones, mut others) = (one.elements(), other.elements());
                 for index in 0..one.len().max(other.len()) {
                     let pointer = below(&pointer, &index.to_string());
@@ -125,7 +125,7 @@ fn below(pointer: &str, token: &str) -> String {
     pointer
 }
 
-/// Members that one word of bits can mark.
+/// ObjectMembers that one word of bits can mark.
 const MAX_MARKED: usize = 64;
 
 /// The quick way: keys stand in nearly the same order, and once each. Queues the pairs of values;
@@ -134,7 +134,7 @@ fn match_in_order<'l, 'r>(
     left: Value<'l>,
     right: Value<'r>,
     level: usize,
-    open: &mut Open<'l, 'r>,
+    open: &mut ValuePairs<'l, 'r>,
 ) -> bool {
     let count = right.len();
     if count > MAX_MARKED {
@@ -163,13 +163,14 @@ fn match_in_order<'l, 'r>(
     marked.count_ones() as usize == count
 }
 
-type Found<'r> = (usize, Value<'r>, crate::json::value::Members<'r>);
+/// The index of a member, its value, and the members after it.
+type FoundMember<'r> = (usize, Value<'r>, ObjectMembers<'r>);
 
 fn find<'r>(
-    mut members: crate::json::value::Members<'r>,
+    mut members: ObjectMembers<'r>,
     from: usize,
-    key: Key<'_>,
-) -> Option<Found<'r>> {
+    key: JsonKey<'_>,
+) -> Option<FoundMember<'r>> {
     let mut index = from;
     while let Some((other, value)) = members.next() {
         if other.same(&key) {
@@ -185,7 +186,7 @@ fn match_by_key<'l, 'r>(
     left: Value<'l>,
     right: Value<'r>,
     level: usize,
-    open: &mut Open<'l, 'r>,
+    open: &mut ValuePairs<'l, 'r>,
 ) -> bool {
     let (left, right) = (by_key(left), by_key(right));
     let agree = left.len() == right.len() && left.keys().eq(right.keys());
@@ -198,10 +199,10 @@ fn match_by_key<'l, 'r>(
 
 /// A key's name, and before it whether Unicode can hold it: one that it cannot is taken as it is
 /// written, and equals no other.
-type Name<'d> = (bool, Cow<'d, str>);
+type KeyName<'d> = (bool, Cow<'d, str>);
 
 /// The members that count: of duplicates the last, and none that is null.
-fn by_key(object: Value<'_>) -> BTreeMap<Name<'_>, Value<'_>> {
+fn by_key(object: Value<'_>) -> BTreeMap<KeyName<'_>, Value<'_>> {
     let mut members: BTreeMap<_, _> = object
         .members()
         .map(|(key, value)| (name(key), value))
@@ -210,7 +211,7 @@ fn by_key(object: Value<'_>) -> BTreeMap<Name<'_>, Value<'_>> {
     members
 }
 
-fn name(key: Key<'_>) -> Name<'_> {
+fn name(key: JsonKey<'_>) -> KeyName<'_> {
     match key.text() {
         Some(text) => (true, text.decode()),
         None => (false, Cow::Borrowed(key.raw())),
@@ -219,13 +220,13 @@ fn name(key: Key<'_>) -> Name<'_> {
 
 fn same_scalar(left: Value<'_>, right: Value<'_>) -> bool {
     match (left.kind(), right.kind()) {
-        (Kind::Null, Kind::Null) => true,
-        (Kind::Bool(left), Kind::Bool(right)) => left == right,
-        (Kind::Number, Kind::Number) => match (left.number(), right.number()) {
+        (JsonKind::Null, JsonKind::Null) => true,
+        (JsonKind::Bool(left), JsonKind::Bool(right)) => left == right,
+        (JsonKind::Number, JsonKind::Number) => match (left.number(), right.number()) {
             (Some(left), Some(right)) => left.equals(right.lexeme()),
             _ => false,
         },
-        (Kind::String { .. }, Kind::String { .. }) => match (left.text(), right.text()) {
+        (JsonKind::String { .. }, JsonKind::String { .. }) => match (left.text(), right.text()) {
             (Some(left), Some(right)) => left == right,
             // Half a surrogate pair is kept as it is written, which has been compared already.
             _ => false,

@@ -3,31 +3,10 @@
 //! Parsing keeps its own stack, so depth costs memory and never the thread's stack.
 //! Depends on the other files of this folder only.
 
+use crate::json::kind::JsonKind;
 use crate::json::lexer::{JsonError, JsonErrorKind, Scanner, StringSpan};
 use crate::json::node::{Node, Slot, add_child, close, position, slots_of};
 use crate::json::value::Value;
-
-/// What a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `null`
-    Null,
-    /// `true` or `false`
-    Bool(bool),
-    /// A number, as its lexeme.
-    Number,
-    /// A string.
-    String {
-        /// Does it have escapes?
-        escaped: bool,
-        /// Does it have half a surrogate pair, which no Unicode string can hold?
-        lone_surrogate: bool,
-    },
-    /// A list.
-    Array,
-    /// An object.
-    Object,
-}
 
 /// Slots for the values of one text: 512 MiB. A text of one-digit numbers alone, the densest that there is, may have
 /// 134 MB; tasks have some 20 bytes for each value, so that 256 MiB of them have a fifth of this.
@@ -162,7 +141,7 @@ impl Parser {
     fn step(&mut self, scanner: &mut Scanner<'_>, parent: u32) -> Result<(), JsonError> {
         let index = parent as usize;
         let node = Node::at(&self.slots, index);
-        let is_object = node.kind == Kind::Object;
+        let is_object = node.kind == JsonKind::Object;
         let closing = if is_object { b'}' } else { b']' };
         match scanner.peek() {
             Some(byte) if byte == closing => {
@@ -207,15 +186,15 @@ impl Parser {
                 scanner.at += 1;
                 self.open(scanner)?;
                 if open == b'{' {
-                    Kind::Object
+                    JsonKind::Object
                 } else {
-                    Kind::Array
+                    JsonKind::Array
                 }
             }
-            Some(b't') => scanner.literal("true").map(|()| Kind::Bool(true))?,
-            Some(b'f') => scanner.literal("false").map(|()| Kind::Bool(false))?,
-            Some(b'n') => scanner.literal("null").map(|()| Kind::Null)?,
-            Some(b'-' | b'0'..=b'9') => scanner.number().map(|()| Kind::Number)?,
+            Some(b't') => scanner.literal("true").map(|()| JsonKind::Bool(true))?,
+            Some(b'f') => scanner.literal("false").map(|()| JsonKind::Bool(false))?,
+            Some(b'n') => scanner.literal("null").map(|()| JsonKind::Null)?,
+            Some(b'-' | b'0'..=b'9') => scanner.number().map(|()| JsonKind::Number)?,
             _ => return scanner.unexpected("expected a value"),
         };
         self.push(start, scanner.at, kind, scanner)
@@ -234,7 +213,7 @@ impl Parser {
     }
 
     fn push_string(&mut self, span: StringSpan, scanner: &Scanner<'_>) -> Result<(), JsonError> {
-        let kind = Kind::String {
+        let kind = JsonKind::String {
             escaped: span.escaped,
             lone_surrogate: span.lone_surrogate,
         };
@@ -245,7 +224,7 @@ impl Parser {
         &mut self,
         start: usize,
         end: usize,
-        kind: Kind,
+        kind: JsonKind,
         scanner: &Scanner<'_>,
     ) -> Result<(), JsonError> {
         let at = self.slots.len();
@@ -281,7 +260,7 @@ impl Parser {
         let nodes = std::iter::successors(root, |node| {
             (node.first < self.slots.len()).then(|| Node::at(&self.slots, node.first))
         });
-        let strings = nodes.filter(|node| matches!(node.kind, Kind::String { .. }));
+        let strings = nodes.filter(|node| matches!(node.kind, JsonKind::String { .. }));
         let mut done = 0;
         for Node { start, end, .. } in strings {
             out.extend(
@@ -331,7 +310,7 @@ impl<'d> Document<'d> {
     pub fn of(text: &'d str, nodes: &'d Nodes) -> Option<Self> {
         nodes.0.first()?;
         let root = Node::at(&nodes.0, 0);
-        let quote = usize::from(matches!(root.kind, Kind::String { .. }));
+        let quote = usize::from(matches!(root.kind, JsonKind::String { .. }));
         (root.end + quote == text.len()).then_some(Self {
             text,
             slots: &nodes.0,

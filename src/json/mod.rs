@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod document;
+pub mod kind;
 pub mod lexer;
 pub mod node;
 pub mod number;

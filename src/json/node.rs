@@ -9,7 +9,7 @@
 //!
 //! A scalar that is too long for its length to share a word with its kind has two slots.
 
-use crate::json::document::Kind;
+use crate::json::kind::JsonKind;
 
 /// Bits of a word for the length of a scalar. The others are for its kind.
 const LENGTH_BITS: u32 = 28;
@@ -50,7 +50,7 @@ pub(crate) struct Node {
     pub(crate) first: usize,
     /// Children: members of an object, elements of a list.
     pub(crate) len: usize,
-    pub(crate) kind: Kind,
+    pub(crate) kind: JsonKind,
 }
 
 impl Node {
@@ -61,7 +61,7 @@ impl Node {
         next: 0,
         first: 0,
         len: 0,
-        kind: Kind::Null,
+        kind: JsonKind::Null,
     };
 
     /// Reads the node at a slot.
@@ -95,15 +95,15 @@ impl Node {
             }
         };
         match tag {
-            NULL => short(Kind::Null),
-            FALSE => short(Kind::Bool(false)),
-            TRUE => short(Kind::Bool(true)),
-            NUMBER => short(Kind::Number),
-            LONG_NUMBER => long(Kind::Number),
-            ARRAY => container(Kind::Array),
-            OBJECT => container(Kind::Object),
+            NULL => short(JsonKind::Null),
+            FALSE => short(JsonKind::Bool(false)),
+            TRUE => short(JsonKind::Bool(true)),
+            NUMBER => short(JsonKind::Number),
+            LONG_NUMBER => long(JsonKind::Number),
+            ARRAY => container(JsonKind::Array),
+            OBJECT => container(JsonKind::Object),
             tag => {
-                let kind = Kind::String {
+                let kind = JsonKind::String {
                     escaped: tag & ESCAPED != 0,
                     lone_surrogate: tag & LONE_SURROGATE != 0,
                 };
@@ -121,19 +121,19 @@ impl Node {
 pub(crate) fn slots_of(
     start: u32,
     end: u32,
-    kind: Kind,
+    kind: JsonKind,
     at: usize,
 ) -> ([Slot; CONTAINER_SLOTS], usize) {
     let length = end - start;
     let tag = match kind {
-        Kind::Null => NULL,
-        Kind::Bool(false) => FALSE,
-        Kind::Bool(true) => TRUE,
-        Kind::Number if length < LONG => NUMBER,
-        Kind::Number => LONG_NUMBER,
-        Kind::Array => ARRAY,
-        Kind::Object => OBJECT,
-        Kind::String {
+        JsonKind::Null => NULL,
+        JsonKind::Bool(false) => FALSE,
+        JsonKind::Bool(true) => TRUE,
+        JsonKind::Number if length < LONG => NUMBER,
+        JsonKind::Number => LONG_NUMBER,
+        JsonKind::Array => ARRAY,
+        JsonKind::Object => OBJECT,
+        JsonKind::String {
             escaped,
             lone_surrogate,
         } => {
@@ -146,7 +146,7 @@ pub(crate) fn slots_of(
     };
     let first = |length| Slot(start, tag << LENGTH_BITS | length);
     match kind {
-        Kind::Array | Kind::Object => {
+        JsonKind::Array | JsonKind::Object => {
             let next = position(at + CONTAINER_SLOTS);
             ([first(0), Slot(end, next), Slot(0, 0)], CONTAINER_SLOTS)
         }
@@ -182,22 +182,22 @@ mod tests {
 
     #[test]
     fn slots_give_back_what_was_put_in() {
-        let string = |escaped, lone_surrogate| Kind::String {
+        let string = |escaped, lone_surrogate| JsonKind::String {
             escaped,
             lone_surrogate,
         };
         let kinds = [
-            Kind::Null,
-            Kind::Bool(true),
-            Kind::Bool(false),
-            Kind::Number,
+            JsonKind::Null,
+            JsonKind::Bool(true),
+            JsonKind::Bool(false),
+            JsonKind::Number,
             string(false, false),
             string(true, false),
             string(true, true),
         ];
         for kind in kinds {
             let lengths = [0, 1, LONG - 1, LONG, u32::MAX - 7];
-            let is_literal = matches!(kind, Kind::Null | Kind::Bool(_));
+            let is_literal = matches!(kind, JsonKind::Null | JsonKind::Bool(_));
             for length in lengths
                 .into_iter()
                 .filter(|length| *length < LONG || !is_literal)
@@ -209,7 +209,7 @@ mod tests {
                 assert_eq!((node.first, node.next), (used, used));
             }
         }
-        for kind in [Kind::Array, Kind::Object] {
+        for kind in [JsonKind::Array, JsonKind::Object] {
             let (mut slots, used) = slots_of(7, 8, kind, 0);
             assert_eq!(used, CONTAINER_SLOTS);
             assert_eq!((add_child(&mut slots, 0), add_child(&mut slots, 0)), (0, 1));

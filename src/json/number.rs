@@ -55,7 +55,7 @@ impl<'a> Number<'a> {
     /// A number with an exponent beyond `i64` keeps its lexeme.
     pub fn canonical(&self) -> String {
         match self.normal() {
-            Some(Normal {
+            Some(NormalNumber {
                 negative,
                 digits,
                 exponent,
@@ -66,7 +66,7 @@ impl<'a> Number<'a> {
         }
     }
 
-    fn normal(&self) -> Option<Normal<'a>> {
+    fn normal(&self) -> Option<NormalNumber<'a>> {
         let (negative, unsigned) = self
             .0
             .strip_prefix('-')
@@ -87,7 +87,7 @@ impl<'a> Number<'a> {
         let dropped = digits.len() - without_zeros.len();
         let significant = without_zeros.trim_start_matches('0');
         if significant.is_empty() {
-            return Some(Normal {
+            return Some(NormalNumber {
                 negative: false,
                 digits: Cow::Borrowed("0"),
                 exponent: 0,
@@ -96,7 +96,7 @@ impl<'a> Number<'a> {
         let exponent = written_exponent
             .checked_sub(i64::try_from(fraction_len).ok()?)?
             .checked_add(i64::try_from(dropped).ok()?)?;
-        Some(Normal {
+        Some(NormalNumber {
             negative,
             digits: Cow::Owned(significant.to_owned()),
             exponent,
@@ -106,7 +106,7 @@ impl<'a> Number<'a> {
 
 /// Digits times ten to the exponent; the first and the last digit are not zero.
 #[derive(Debug, PartialEq, Eq)]
-struct Normal<'a> {
+struct NormalNumber<'a> {
     negative: bool,
     digits: Cow<'a, str>,
     exponent: i64,

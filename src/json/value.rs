@@ -1,7 +1,7 @@
 //! Values, keys and lists: handles on the nodes of a document. Depends on the other files of this
 //! folder only.
 
-use crate::json::document::Kind;
+use crate::json::kind::JsonKind;
 use crate::json::node::{Node, Slot};
 use crate::json::number::Number;
 use crate::json::text::Text;
@@ -35,24 +35,24 @@ impl<'d> Value<'d> {
     }
 
     /// What it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> JsonKind {
         self.node().kind
     }
 
     /// Is it `null`?
     pub fn is_null(&self) -> bool {
-        self.kind() == Kind::Null
+        self.kind() == JsonKind::Null
     }
 
     /// Is it an object?
     pub fn is_object(&self) -> bool {
-        self.kind() == Kind::Object
+        self.kind() == JsonKind::Object
     }
 
     /// Its text, compact, exactly as received otherwise; a string with its quotes.
     pub fn raw(&self) -> &'d str {
         let node = self.node();
-        let quote = usize::from(matches!(node.kind, Kind::String { .. }));
+        let quote = usize::from(matches!(node.kind, JsonKind::String { .. }));
         let range = (node.start - quote)..(node.end + quote);
         self.text.get(range).unwrap_or_default()
     }
@@ -60,13 +60,13 @@ impl<'d> Value<'d> {
     /// Where its [`raw`](Self::raw) text begins in the document's text.
     pub fn offset(&self) -> usize {
         let node = self.node();
-        node.start - usize::from(matches!(node.kind, Kind::String { .. }))
+        node.start - usize::from(matches!(node.kind, JsonKind::String { .. }))
     }
 
     /// The string, when it is one that Unicode can hold.
     pub fn text(&self) -> Option<Text<'d>> {
         match self.kind() {
-            Kind::String {
+            JsonKind::String {
                 escaped,
                 lone_surrogate: false,
             } => Some(Text::from_json(self.inner(), escaped)),
@@ -81,18 +81,18 @@ impl<'d> Value<'d> {
 
     /// The number, when it is one.
     pub fn number(&self) -> Option<Number<'d>> {
-        (self.kind() == Kind::Number).then(|| Number::new(self.inner()))
+        (self.kind() == JsonKind::Number).then(|| Number::new(self.inner()))
     }
 
     /// The boolean, when it is one.
     pub fn boolean(&self) -> Option<bool> {
         match self.kind() {
-            Kind::Bool(value) => Some(value),
+            JsonKind::Bool(value) => Some(value),
             _ => None,
         }
     }
 
-    /// Members of an object, or elements of a list; 0 for anything else.
+    /// ObjectMembers of an object, or elements of a list; 0 for anything else.
     pub fn len(&self) -> usize {
         self.node().len
     }
@@ -106,7 +106,7 @@ impl<'d> Value<'d> {
     pub fn elements(&self) -> impl Iterator<Item = Value<'d>> + Clone + use<'d> {
         let list = *self;
         let node = self.node();
-        let end = if node.kind == Kind::Array {
+        let end = if node.kind == JsonKind::Array {
             node.next
         } else {
             0
@@ -119,14 +119,14 @@ impl<'d> Value<'d> {
 
     /// The members of an object, in the order of the text, duplicates included; nothing for
     /// anything else.
-    pub fn members(&self) -> Members<'d> {
+    pub fn members(&self) -> ObjectMembers<'d> {
         let node = self.node();
-        let end = if node.kind == Kind::Object {
+        let end = if node.kind == JsonKind::Object {
             node.next
         } else {
             0
         };
-        Members {
+        ObjectMembers {
             at: self.with(node.first),
             end,
         }
@@ -142,26 +142,26 @@ impl<'d> Value<'d> {
 
     /// The list of strings, when it is one that Unicode can hold.
     pub fn text_list(&self) -> Option<TextList<'d>> {
-        (self.kind() == Kind::Array && self.elements().all(|element| element.text().is_some()))
+        (self.kind() == JsonKind::Array && self.elements().all(|element| element.text().is_some()))
             .then_some(TextList(*self))
     }
 }
 
 /// A key, which may be one that Unicode cannot hold.
 #[derive(Debug, Clone, Copy)]
-pub struct Key<'d>(Value<'d>);
+pub struct JsonKey<'d>(Value<'d>);
 
-impl<'d> Key<'d> {
+impl<'d> JsonKey<'d> {
     /// Is it this text?
     pub fn is(&self, key: &str) -> bool {
         match self.0.kind() {
-            Kind::String { escaped: false, .. } => self.0.inner() == key,
+            JsonKind::String { escaped: false, .. } => self.0.inner() == key,
             _ => self.0.text().is_some_and(|text| text == *key),
         }
     }
 
     /// Is it the same key? One that Unicode cannot hold equals only what is written the same.
-    pub fn same(&self, other: &Key<'_>) -> bool {
+    pub fn same(&self, other: &JsonKey<'_>) -> bool {
         self.raw() == other.raw()
             || match (self.text(), other.text()) {
                 (Some(one), Some(other)) => one == other,
@@ -182,19 +182,19 @@ impl<'d> Key<'d> {
 
 /// Iterates over an object's members.
 #[derive(Debug, Clone)]
-pub struct Members<'d> {
+pub struct ObjectMembers<'d> {
     at: Value<'d>,
     end: usize,
 }
 
-impl<'d> Iterator for Members<'d> {
-    type Item = (Key<'d>, Value<'d>);
+impl<'d> Iterator for ObjectMembers<'d> {
+    type Item = (JsonKey<'d>, Value<'d>);
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.at.at >= self.end {
             return None;
         }
-        let key = Key(self.at);
+        let key = JsonKey(self.at);
         let value = self.at.with(self.at.node().next);
         self.at = self.at.with(value.node().next);
         Some((key, value))

@@ -17,7 +17,7 @@ use crate::event::{Event, Events};
 use crate::fetch::fetcher::{Engine, until_stopped};
 use crate::fetch::options::{CheckBody, FetchOptions, Outcome};
 use crate::fetch::stats::FetchStats;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::lists::compare::Comparer;
 use crate::lists::page_cursor::{Place, Step, Surprises, Walk};
 use crate::threads;
@@ -28,7 +28,7 @@ pub struct Resume {
     /// The place.
     pub place: Place,
     /// The tasks that it saw.
-    pub ids: IdList,
+    pub ids: TaskIds,
     /// Had it come to the end? Then whether all was there.
     pub done: Option<bool>,
 }
@@ -54,7 +54,7 @@ pub struct PageDelivery {
 #[derive(Debug)]
 pub struct ListedTasks {
     /// Its tasks in the order of first appearance.
-    pub ids: IdList,
+    pub ids: TaskIds,
     /// What was odd about it.
     pub surprises: Surprises,
     /// Did all of it come, as far as can be known?

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use crate::api::body_check::Page;
 use crate::api::list_request::{ListKind, ListSource, PAGE_TASKS, PageRequest};
 use crate::fetch::retry::Trouble;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::{InsertedId, TaskIds};
 
 /// How often a list is read at most, until nothing new comes.
 const MAX_PASSES: u32 = 3;
@@ -98,7 +98,7 @@ pub(crate) struct Walk {
     /// Tasks of a page up to which they are doubled; from there on there is one more each time.
     doubled_below: u32,
     /// Tasks in the order of first appearance.
-    pub(crate) ids: IdList,
+    pub(crate) ids: TaskIds,
     pub(crate) surprises: Surprises,
     pass: u32,
     /// Tokens of this pass.
@@ -124,7 +124,7 @@ impl Walk {
         Self {
             request: PageRequest::first(source),
             doubled_below: PAGE_TASKS,
-            ids: IdList::default(),
+            ids: TaskIds::default(),
             surprises: Surprises::default(),
             pass: 1,
             tokens: HashSet::new(),
@@ -149,7 +149,7 @@ impl Walk {
     }
 
     /// Goes on where an earlier run stopped, with the tasks that it saw.
-    pub(crate) fn resume(source: ListSource, place: Place, ids: IdList) -> Self {
+    pub(crate) fn resume(source: ListSource, place: Place, ids: TaskIds) -> Self {
         let mut walk = Self::new(source);
         walk.request.by_id = !place.by_name;
         walk.request.token = place.token;
@@ -181,8 +181,14 @@ impl Walk {
         self.task_count = page.task_count.or(self.task_count);
         let mut has_new = false;
         for task in &page.tasks {
-            if let Some(position) = self.ids.position(&task.task_id) {
-                has_new |= self.see(position);
+            let Ok(InsertedId { position, is_new }) = self.ids.insert(&task.task_id) else {
+                // It cannot be an ID.
+                self.surprises.unfit_tasks += 1;
+                self.is_complete = false;
+                continue;
+            };
+            has_new |= self.see(position);
+            if !is_new {
                 // A second reading gives all of them again, and so does one that began anew.
                 if self.pass == 1 && self.restarts == 0 {
                     self.surprises.repeated_tasks += 1;
@@ -190,13 +196,6 @@ impl Walk {
                 }
                 continue;
             }
-            if self.ids.add(&task.task_id).is_err() {
-                // It cannot be an ID.
-                self.surprises.unfit_tasks += 1;
-                self.is_complete = false;
-                continue;
-            }
-            has_new |= self.see(self.ids.len() - 1);
             if self.pass > 1 {
                 self.surprises.late_tasks += 1;
                 self.is_unsettled = true;

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use arrow::array::RecordBatch;
 
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::verify::findings::{Finding, Findings, shown};
 use crate::jobs::verify::id_bitset::Positions;
 use crate::jobs::verify::table_cursor::Stream;
@@ -21,7 +21,7 @@ const TOLD_CELLS: usize = 3;
 
 /// Tells what differs, but of no task twice.
 pub(crate) struct Teller<'c> {
-    pub(crate) ids: &'c IdList,
+    pub(crate) ids: &'c TaskIds,
     pub(crate) findings: &'c mut Findings,
     /// Tasks that are known to differ, or that could not be flattened: nothing more is said of them.
     pub(crate) told: &'c Positions,

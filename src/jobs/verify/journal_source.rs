@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::ids::error::IdsError;
 use crate::ids::read::read_published;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::{Finding, Findings};
 use crate::jobs::verify::verify::VerifyReport;
@@ -49,7 +49,7 @@ impl RawResponses {
     pub(crate) fn open(
         directory: &Path,
         manifest: &Manifest,
-        ids: &IdList,
+        ids: &TaskIds,
         findings: &mut Findings,
         report: &mut VerifyReport,
         is_over: &dyn Fn() -> bool,
@@ -241,7 +241,7 @@ pub(crate) fn read_list(
     manifest: &Manifest,
     findings: &mut Findings,
     report: &mut VerifyReport,
-) -> Result<Option<IdList>, VerifyError> {
+) -> Result<Option<TaskIds>, VerifyError> {
     let list = directory.join(IDS);
     // A list that others may not read, and none at all.
     if !is_readable(&list)? {
@@ -301,11 +301,11 @@ struct Line {
 pub(crate) fn check_failures(
     directory: &Path,
     manifest: &Manifest,
-    ids: Option<&IdList>,
+    ids: Option<&TaskIds>,
     mut raw: Option<&mut RawResponses>,
     findings: &mut Findings,
-) -> Result<IdList, VerifyError> {
-    let (mut failed, mut seen) = (IdList::default(), IdList::default());
+) -> Result<TaskIds, VerifyError> {
+    let (mut failed, mut seen) = (TaskIds::default(), TaskIds::default());
     let path = directory.join(FAILURES);
     let text = match fs::metadata(&path) {
         // Told already.
@@ -341,8 +341,7 @@ pub(crate) fn check_failures(
         if canonical != line {
             differ("a line as this tool writes it", &text_of(line));
         }
-        let known = seen.len();
-        if seen.add(task_id).is_err() || seen.len() == known {
+        if !seen.insert(task_id).is_ok_and(|inserted| inserted.is_new) {
             differ("another ID", &format!("`{task_id}`"));
             continue;
         }
@@ -350,7 +349,7 @@ pub(crate) fn check_failures(
             stale += 1;
         } else {
             // It was added to the other list.
-            let _ = failed.add(task_id);
+            let _ = failed.insert(task_id);
         }
         let Some(ids) = ids else {
             continue;

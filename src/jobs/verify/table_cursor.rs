@@ -15,7 +15,7 @@ use crate::encode::parquet::statistics::wrong_statistic::WrongStatistic;
 use crate::encode::read_error::ReadError;
 use crate::encode::table_reader;
 use crate::encode::table_reader::CheckedBatches;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::{Finding, Findings};
 use crate::publish::manifest::{TableFile, TableFiles, is_inside};
@@ -179,7 +179,7 @@ impl Stream {
     /// passed over.
     pub(crate) fn take(
         &mut self,
-        ids: &IdList,
+        ids: &TaskIds,
         position: usize,
         task_id: &str,
         findings: &mut Findings,
@@ -246,7 +246,7 @@ impl Stream {
 
     /// Do rows of an earlier task follow those that come next, which are of the task at `next`? Then these
     /// do not belong here, and must not keep the others waiting.
-    fn is_misplaced(&self, ids: &IdList, next: usize, task_id: &str) -> bool {
+    fn is_misplaced(&self, ids: &TaskIds, next: usize, task_id: &str) -> bool {
         let (batch, from) = self.taken;
         let ahead = self
             .queue

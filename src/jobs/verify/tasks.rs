@@ -8,7 +8,7 @@ use crate::encode::read_error::ReadError;
 use crate::encode::table_reader;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::flatten::flattener::Flattener;
-use crate::ids::task_ids::IdList;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::verify::compare::{Compare, Teller, leftovers};
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::files::tables;
@@ -152,8 +152,8 @@ fn list_of_tasks(
     directory: &Path,
     manifest: &Manifest,
     findings: &mut Findings,
-) -> Result<Option<IdList>, VerifyError> {
-    let mut ids = IdList::default();
+) -> Result<Option<TaskIds>, VerifyError> {
+    let mut ids = TaskIds::default();
     let format = manifest.options.format;
     let Some(table) = tables(manifest).find(|table| table.name == "tasks") else {
         return Ok(None);
@@ -176,8 +176,7 @@ fn list_of_tasks(
         };
         for row in 0..rows.len() {
             let task_id = rows.text(0, row).unwrap_or_default();
-            let known = ids.len();
-            if ids.add(task_id).is_err() || ids.len() == known {
+            if !ids.insert(task_id).is_ok_and(|inserted| inserted.is_new) {
                 let finding =
                     Finding::of_task(task_id, "", "an ID of its own", "one that is there already");
                 findings.add(finding.in_column("tasks.task_id"));
@@ -189,7 +188,7 @@ fn list_of_tasks(
 
 /// What is carried from task to task.
 struct Proof<'p> {
-    ids: &'p IdList,
+    ids: &'p TaskIds,
     findings: &'p mut Findings,
     report: &'p mut VerifyReport,
     raw: Option<RawResponses>,
@@ -210,7 +209,7 @@ struct Proof<'p> {
 impl<'p> Proof<'p> {
     fn new(
         streams: &[Stream],
-        ids: &'p IdList,
+        ids: &'p TaskIds,
         findings: &'p mut Findings,
         report: &'p mut VerifyReport,
         raw: Option<RawResponses>,
