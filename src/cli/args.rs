@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::command_line::Origins;
+use crate::cli::environment::Origins;
 use crate::cli::value_parsers;
 use crate::fetch::options::Rate;
 use crate::publish::guard::Allowance;

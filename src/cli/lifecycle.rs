@@ -1,37 +1,34 @@
-//! What the jobs share: display, summary, and how they end. Depends on the files of this folder.
+//! The life of a job: display, signals, the summary, and how each end is reported.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::cli::api_key::json_without_keys;
 use crate::cli::args::{DisplayArgs, LogFormatArg};
-use crate::cli::dispatch::{Failure, UsageError, print, print_error};
-use crate::cli::progress::{Display, DisplayOptions, json_line, write_stderr};
+use crate::cli::error::{CommandError, UsageError};
+use crate::cli::key_redaction::json_without_keys;
+use crate::cli::messages::{json_line, print_error, write_stderr};
+use crate::cli::progress::{Display, DisplayOptions};
 use crate::cli::signals::Signals;
 use crate::cli::summary;
+use crate::cli::summary_file::{prepare_summary, write_summary};
 use crate::error::{Exit, Explain};
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::jobs::dry_run::DryRun;
 use crate::jobs::export::Ended;
 use crate::jobs::publication::ExportReport;
 use crate::printable::printable_lines;
-use crate::publish::file_names::is_published_name;
 use crate::publish::guard::Allowance;
-use crate::state::lock::STATE_DIRECTORY;
 
 /// Runs a job with a display beside it; writes a summary at every end.
-pub(crate) fn run<T, E: Explain + 'static>(
+pub(crate) fn run<T, E: Into<CommandError>>(
     args: &DisplayArgs,
     offline: bool,
     job: impl FnOnce(&Events, &Signals) -> Result<T, E>,
-    tell: impl FnOnce(T, &Signals) -> Result<Exit, Failure>,
-) -> Result<Exit, Failure> {
-    let signals = Signals::watch().map_err(|error| Box::new(error) as Failure)?;
+    tell: impl FnOnce(T, &Signals) -> Result<Exit, CommandError>,
+) -> Result<Exit, CommandError> {
+    let signals = Signals::watch()?;
     let (events, receiver) = Events::channel();
     let options = DisplayOptions {
         progress: args.progress,
@@ -40,138 +37,34 @@ pub(crate) fn run<T, E: Explain + 'static>(
         log_format: args.log_format,
         offline,
     };
-    let display = Display::start(receiver, options).map_err(|error| Box::new(error) as Failure)?;
+    let display = Display::start(receiver, options)?;
     let done = job(&events, &signals);
     signals.job_is_done();
     drop(events);
     display.finish();
-    tell(done.map_err(|error| Box::new(error) as Failure)?, &signals)
+    tell(done.map_err(Into::into)?, &signals)
 }
 
-/// Makes sure that the summary can be written, runs, and writes how it ended if that was an error.
+/// Checks that the summary can be written, runs, and writes a summary of the error if the run ends with one.
 /// `reads` are files and directories that the job reads, and `out` the directory that it writes.
 pub(crate) fn with_summary(
     args: &DisplayArgs,
     reads: &[PathBuf],
     out: Option<&Path>,
-    run: impl FnOnce() -> Result<Exit, Failure>,
-) -> Result<Exit, Failure> {
-    // A summary that cannot be written is better known before the run than after it.
-    if let Some(path) = args
-        .summary
-        .as_deref()
-        .filter(|path| path.as_os_str() != "-")
-    {
-        refuse_to_overwrite(path, reads, out)?;
-        open_summary_pipe(args, path)?;
-        let was_there = path.exists();
-        let opened = match args.summary_pipe.get() {
-            Some(_) => Ok(()),
-            None => appendable().create(true).open(path).map(drop),
-        };
-        // An empty one would be read as how a run ended.
-        if opened.is_ok() && !was_there {
-            let _ = std::fs::remove_file(path);
-        }
-        // Its directory may be the output's, which is made later.
-        let will_be_made = path.parent().is_some_and(|parent| Some(parent) == out);
-        if let Err(error) = opened
-            && !(error.kind() == std::io::ErrorKind::NotFound && will_be_made)
-        {
-            return Err(summary_error(path, &error));
-        }
-    }
+    run: impl FnOnce() -> Result<Exit, CommandError>,
+) -> Result<Exit, CommandError> {
+    prepare_summary(args, reads, out)?;
     let done = run();
     if let Err(error) = &done {
-        let end = error_json(error.as_ref());
-        // How the run ended matters more than a summary of it; that this one failed may be how.
-        if let Err(second) = write_summary(args, &end)
-            && second.to_string() != error.to_string()
+        // The error of the run matters more than a summary that cannot be written, and may be just that.
+        let is_about_summary = matches!(error, CommandError::Usage(UsageError::Summary { .. }));
+        if let Err(second) = write_summary(args, &error_json(error))
+            && !is_about_summary
         {
-            print_error(second.as_ref(), args.log_format, args.quiet);
+            print_error(&second, args.log_format, args.quiet);
         }
     }
     done
-}
-
-fn appendable() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.append(true);
-    options
-}
-
-/// Opens a pipe or a device for the summary, and keeps it open: its reader would take an end before the summary for the
-/// end. Opening a pipe waits for a reader, which a signal ends.
-fn open_summary_pipe(args: &DisplayArgs, path: &Path) -> Result<(), Failure> {
-    let is_pipe = path
-        .metadata()
-        .is_ok_and(|found| !found.is_file() && !found.is_dir());
-    if is_pipe {
-        let opened = appendable().open(path);
-        let _ = args
-            .summary_pipe
-            .set(opened.map_err(|error| summary_error(path, &error))?);
-    }
-    Ok(())
-}
-
-/// A summary must not take the place of what it is a summary of, through a link neither.
-fn refuse_to_overwrite(path: &Path, reads: &[PathBuf], out: Option<&Path>) -> Result<(), Failure> {
-    let refused = |cause: &str| -> Result<(), Failure> {
-        Err(Box::new(UsageError::Summary {
-            path: path.to_owned(),
-            cause: cause.to_owned(),
-        }))
-    };
-    if path.is_symlink() && !path.exists() {
-        return refused("it is a link to nothing");
-    }
-    // The file may not exist yet; the directory that it stands in may.
-    let name = path.file_name().unwrap_or_default();
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let Ok(parent) = parent.canonicalize() else {
-        return Ok(());
-    };
-    let place = parent.join(name);
-    for read in reads.iter().filter_map(|read| read.canonicalize().ok()) {
-        if place == read || (read.is_dir() && place.starts_with(&read)) {
-            return refused("it is, or stands in, what is read");
-        }
-    }
-    if let Some(out) = out.and_then(|out| out.canonicalize().ok())
-        && (place.starts_with(out.join(STATE_DIRECTORY))
-            || (parent == out && is_published_name(&name.to_string_lossy())))
-    {
-        return refused("it is a name of the export's own files");
-    }
-    let directories = reads.iter().map(PathBuf::as_path).chain(out);
-    let files = directories.flat_map(|read| {
-        let inside = [read.to_owned(), read.join(STATE_DIRECTORY)];
-        let inside = inside
-            .into_iter()
-            .filter_map(|directory| directory.read_dir().ok());
-        let inside = inside
-            .flatten()
-            .filter_map(|entry| Some(entry.ok()?.path()));
-        // Another file beside the tables may be an earlier summary.
-        let is_ours = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            is_published_name(&name) || path.starts_with(read.join(STATE_DIRECTORY))
-        };
-        std::iter::once(read.to_owned()).chain(inside.filter(is_ours))
-    });
-    let identity = |path: &Path| {
-        let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        Some((metadata.dev(), metadata.ino()))
-    };
-    let own = identity(path);
-    if own.is_some() && files.into_iter().any(|file| identity(&file) == own) {
-        return refused("it is a link to a file that is read, or of the export");
-    }
-    Ok(())
 }
 
 /// The summary of a run that ended with an error.
@@ -245,7 +138,7 @@ pub(crate) fn tell_export(
     signals: &Signals,
     args: &DisplayArgs,
     job: &Job<'_>,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandError> {
     let (exit, json) = job.end(ended, signals);
     match ended {
         Ended::Published(report) => {
@@ -286,7 +179,7 @@ pub(crate) fn tell_dry_run(
     done: Option<DryRun>,
     signals: &Signals,
     args: &DisplayArgs,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandError> {
     let Some(plan) = done else {
         return Ok(tell_stopped(signals, args, "Stopped.", json!({})));
     };
@@ -322,7 +215,7 @@ pub(crate) fn tell_stopped(
         fields.insert("exit_code".to_owned(), (exit as u8).into());
     }
     if let Err(error) = write_summary(args, &fields) {
-        print_error(error.as_ref(), args.log_format, args.quiet);
+        print_error(&error, args.log_format, args.quiet);
     }
     exit
 }
@@ -343,23 +236,9 @@ pub(crate) fn say(
     }
 }
 
-/// Writes the summary where it was asked for.
-pub(crate) fn write_summary(args: &DisplayArgs, json: &Value) -> Result<(), Failure> {
-    let text = format!("{:#}\n", json_without_keys(json.clone()));
-    if let (Some(mut pipe), Some(path)) = (args.summary_pipe.get(), &args.summary) {
-        let written = pipe.write_all(text.as_bytes());
-        return written.map_err(|error| summary_error(path, &error));
+/// Reports what was found while the options were read.
+pub(crate) fn warn(warnings: &[String], events: &Events) {
+    for warning in warnings {
+        events.send(Event::Warning(warning.clone()));
     }
-    match args.summary.as_deref() {
-        None => Ok(()),
-        Some(path) if path.as_os_str() == "-" => print(&text),
-        Some(path) => std::fs::write(path, text).map_err(|error| summary_error(path, &error)),
-    }
-}
-
-fn summary_error(path: &Path, error: &std::io::Error) -> Failure {
-    Box::new(UsageError::Summary {
-        path: path.to_owned(),
-        cause: error.to_string(),
-    })
 }

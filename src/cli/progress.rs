@@ -2,7 +2,7 @@
 //! One consumer of the stream of events. The only file that names `indicatif`.
 
 use std::collections::VecDeque;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::cli::api_key::{json_without_keys, without_certain_keys};
 use crate::cli::args::{LogFormatArg, ProgressArg};
+use crate::cli::messages::{json_line, write_stderr};
 use crate::cli::value_parsers::{rate_text, short_rate_text};
 use crate::event::{Event, bytes_text};
 use crate::jobs::error::ExportError;
@@ -443,22 +443,6 @@ impl Screen {
             None => write_stderr(&line),
         }
     }
-}
-
-/// A log line for a program: when, what, in words, and the fields by themselves.
-pub(crate) fn json_line(event: &str, message: &str, fields: &Value) -> String {
-    let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
-    let mut line = json!({"time": time.to_string(), "event": event, "message": message});
-    if let (Some(line), Some(fields)) = (line.as_object_mut(), fields.as_object()) {
-        line.extend(fields.clone());
-    }
-    json_without_keys(line).to_string()
-}
-
-/// Writes a line to stderr: JSON, or text that passed through `printable`. Keys are left out of both. When stderr is closed, the
-/// run continues without it.
-pub(crate) fn write_stderr(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", without_certain_keys(line));
 }
 
 #[cfg(test)]

@@ -42,7 +42,10 @@ const MAX_LINES: usize = 600;
 const LIBRARIES: [(&str, &[&str]); 4] = [
     ("reqwest", &["api/client.rs", "api/connections.rs"]),
     ("indicatif", &["cli/progress.rs"]),
-    ("clap", &["cli/args.rs", "cli/command_line.rs"]),
+    (
+        "clap",
+        &["cli/args.rs", "cli/command_line.rs", "cli/usage_errors.rs"],
+    ),
     ("parquet", &["encode/parquet/"]),
 ];
 

@@ -1,5 +1,8 @@
 //! The commands, one file each.
 
+pub mod completions;
 pub mod export;
-pub mod offline;
+pub mod flatten;
+pub mod sandbox;
 pub mod schema;
+pub mod verify;

@@ -1,14 +1,13 @@
 //! `schema`: what the tables look like, and the SQL that creates and loads them.
 
-use std::path::{Path, PathBuf};
-
-use thiserror::Error;
+use std::path::Path;
 
 use crate::cli::args::{SchemaArgs, SchemaFormat};
-use crate::cli::dispatch::{Failure, UsageError, print};
+use crate::cli::error::{CommandError, SchemaError, UsageError};
+use crate::cli::messages::print;
 use crate::encode::csv::longest_record::longest_record;
 use crate::encode::format::Format;
-use crate::error::{Exit, Explain};
+use crate::error::Exit;
 use crate::publish::load_sql::{Views, load_sql};
 use crate::publish::manifest::Manifest;
 use crate::tables::definition::TABLES;
@@ -17,56 +16,13 @@ use crate::tables::sql::dialect::Dialect;
 use crate::tables::sql::script;
 use crate::tables::table::{SCHEMA_VERSION, Table, TableInfo};
 
-/// Why a schema could not be printed.
-#[derive(Debug, Error)]
-enum SchemaError {
-    #[error("could not print the schema: {option} is for --format sql")]
-    NotSql { option: &'static str },
-    #[error("could not print views for {dialect}: --dir is for DuckDB")]
-    NotDuckDb { dialect: &'static str },
-    #[error("could not read the export in `{}`: {cause}", directory.display())]
-    Export {
-        directory: PathBuf,
-        cause: String,
-        hint: &'static str,
-    },
-    #[error("could not find table `{table}` in the export in `{}`", directory.display())]
-    NotExported { table: String, directory: PathBuf },
-    #[error("could not write `{}` into SQL: the path is not UTF-8", .0.display())]
-    Path(PathBuf),
-}
-
-impl Explain for SchemaError {
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::NotSql { option } => format!("leave out --format, or {option}"),
-            Self::NotDuckDb { .. } => {
-                "leave out --dir, and run the script in the directory of the export".to_owned()
-            }
-            Self::Export { hint, .. } => (*hint).to_owned(),
-            Self::NotExported { .. } => {
-                "the tables of an export are chosen with --tables".to_owned()
-            }
-            Self::Path(_) => "rename the directory, or link to it".to_owned(),
-        })
-    }
-
-    fn exit(&self) -> Exit {
-        Exit::Usage
-    }
-}
-
-fn fail<T>(error: SchemaError) -> Result<T, Failure> {
-    Err(Box::new(error))
-}
-
 /// Prints the tables in the format that the options say.
-pub(crate) fn print_schema(args: &SchemaArgs) -> Result<Exit, Failure> {
+pub(crate) fn print_schema(args: &SchemaArgs) -> Result<Exit, CommandError> {
     let wanted: Vec<&TableInfo> = match &args.table {
         Some(name) => {
             vec![Table::find(name).map(Table::info).ok_or_else(|| {
                 let name = name.clone();
-                Box::new(UsageError::Table { name, option: None }) as Failure
+                UsageError::Table { name, option: None }
             })?]
         }
         None => TABLES.iter().collect(),
@@ -78,7 +34,7 @@ pub(crate) fn print_schema(args: &SchemaArgs) -> Result<Exit, Failure> {
     };
     let text = match (args.format, sql_option) {
         (Some(SchemaFormat::Md | SchemaFormat::Json), Some(option)) => {
-            return fail(SchemaError::NotSql { option });
+            return Err(SchemaError::NotSql { option }.into());
         }
         (Some(SchemaFormat::Sql), _) | (None, Some(_)) => sql_text(args, &wanted)?,
         (Some(SchemaFormat::Md) | None, None) => wanted
@@ -97,13 +53,14 @@ pub(crate) fn print_schema(args: &SchemaArgs) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn sql_text(args: &SchemaArgs, wanted: &[&TableInfo]) -> Result<String, Failure> {
+fn sql_text(args: &SchemaArgs, wanted: &[&TableInfo]) -> Result<String, CommandError> {
     let dialect = args.dialect.unwrap_or(Dialect::DuckDb);
     match &args.dir {
         None => Ok(script::script(dialect, wanted.iter().copied())),
-        Some(_) if dialect != Dialect::DuckDb => fail(SchemaError::NotDuckDb {
+        Some(_) if dialect != Dialect::DuckDb => Err(SchemaError::NotDuckDb {
             dialect: dialect.name(),
-        }),
+        }
+        .into()),
         Some(directory) => views(directory, args.table.as_deref()),
     }
 }
@@ -115,7 +72,7 @@ SET TimeZone = 'UTC';
 ";
 
 /// The export's DuckDB views with absolute paths: of one table, or of all that the export has.
-fn views(directory: &Path, table: Option<&str>) -> Result<String, Failure> {
+fn views(directory: &Path, table: Option<&str>) -> Result<String, CommandError> {
     let manifest = read_manifest(directory)?;
     let exported = TABLES.iter().filter(|known| {
         manifest.tables.iter().any(|(name, _)| name == known.name)
@@ -123,22 +80,22 @@ fn views(directory: &Path, table: Option<&str>) -> Result<String, Failure> {
     });
     let exported: Vec<&TableInfo> = exported.collect();
     if let (Some(table), true) = (table, exported.is_empty()) {
-        return fail(SchemaError::NotExported {
+        return Err(SchemaError::NotExported {
             table: table.to_owned(),
             directory: directory.to_owned(),
-        });
+        }
+        .into());
     }
     let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let Some(absolute) = absolute.to_str() else {
-        return fail(SchemaError::Path(absolute));
+        return Err(SchemaError::Path(absolute).into());
     };
     let format = manifest.options.format;
     let mut tables = Vec::new();
     for table in exported {
         let longest_record = match format {
             Format::Parquet => 0,
-            Format::Csv => longest_record(&directory.join(format.file_name(table.name)))
-                .map_err(|error| Box::new(error) as Failure)?,
+            Format::Csv => longest_record(&directory.join(format.file_name(table.name)))?,
         };
         tables.push((table, longest_record));
     }
@@ -149,13 +106,13 @@ fn views(directory: &Path, table: Option<&str>) -> Result<String, Failure> {
 }
 
 /// The manifest of an export whose tables are those of this version.
-fn read_manifest(directory: &Path) -> Result<Manifest, Failure> {
+fn read_manifest(directory: &Path) -> Result<Manifest, CommandError> {
     let error = |cause: String, hint| {
-        Box::new(SchemaError::Export {
+        CommandError::from(SchemaError::Export {
             directory: directory.to_owned(),
             cause,
             hint,
-        }) as Failure
+        })
     };
     let is_export = "name a directory that an export was written to";
     let manifest = Manifest::read(directory)

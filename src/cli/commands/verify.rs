@@ -1,0 +1,47 @@
+//! `verify`: whether an export is complete and correct, offline.
+
+use serde_json::json;
+
+use crate::cli::args::VerifyArgs;
+use crate::cli::error::CommandError;
+use crate::cli::lifecycle::{run, say, tell_stopped, with_summary};
+use crate::cli::summary;
+use crate::cli::summary_file::write_summary;
+use crate::error::Exit;
+use crate::jobs::verify::verify::{Verified, verify};
+
+/// Proves an export.
+pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
+    let display = &args.display;
+    let reads = std::slice::from_ref(&args.directory);
+    with_summary(display, reads, None, || {
+        run(
+            display,
+            true,
+            |events, signals| verify(&args.directory, events, &signals.cancel),
+            |verified, signals| match verified {
+                Verified::Stopped => {
+                    let message = "interrupted: nothing is proven yet";
+                    Ok(tell_stopped(signals, display, message, json!({})))
+                }
+                Verified::Done(report) => {
+                    let exit = if report.findings > 0 {
+                        Exit::Mismatch
+                    } else {
+                        Exit::Success
+                    };
+                    let json = summary::verified_json(&report, &args.directory, exit as u8);
+                    if !display.quiet || report.findings > 0 {
+                        let text = summary::verified_text(&report, &args.directory);
+                        let last = text.lines().last().unwrap_or_default().to_owned();
+                        say(display, "verified", &text, || {
+                            (last, json!({"summary": &json}))
+                        });
+                    }
+                    write_summary(display, &json)?;
+                    Ok(exit)
+                }
+            },
+        )
+    })
+}

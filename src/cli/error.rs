@@ -1,0 +1,202 @@
+//! The errors of the command line, and one type for every way in which a command fails.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::api::error::FetchError;
+use crate::cli::environment::{KEY_VARIABLE, Origins};
+use crate::cli::suggest::{did_you_mean, nearest_name};
+use crate::error::{Exit, Explain};
+use crate::ids::error::IdsError;
+use crate::jobs::error::ExportError;
+use crate::jobs::verify::error::VerifyError;
+use crate::output_error::OutputError;
+use crate::sandbox::config::SandboxError;
+use crate::tables::definition::TABLES;
+
+/// Where the options are listed.
+pub(crate) const SEE_HELP: &str = "see scale-export --help";
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    #[error(transparent)]
+    Ids(#[from] IdsError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+}
+
+impl CommandError {
+    fn explained(&self) -> &dyn Explain {
+        match self {
+            Self::Usage(error) => error,
+            Self::Schema(error) => error,
+            Self::Ids(error) => error,
+            Self::Fetch(error) => error,
+            Self::Output(error) => error,
+            Self::Export(error) => error,
+            Self::Verify(error) => error,
+            Self::Sandbox(error) => error,
+        }
+    }
+}
+
+impl Explain for CommandError {
+    fn hint(&self) -> Option<String> {
+        self.explained().hint()
+    }
+
+    fn exit(&self) -> Exit {
+        self.explained().exit()
+    }
+}
+
+/// A mistake on the command line or in the environment that `clap` does not see, and output that cannot be written.
+#[derive(Debug, Error)]
+pub(crate) enum UsageError {
+    #[error("could not start: {0} is missing")]
+    Missing(&'static str, &'static str),
+    #[error("could not start: the key must not stand on the command line")]
+    KeyOnCommandLine,
+    #[error("could not read the API key: {cause}")]
+    Key { cause: String, hint: Option<String> },
+    #[error("could not use `{}` as the output directory: object stores cannot be written to yet", .0.display())]
+    ObjectStore(PathBuf),
+    #[error("could not write to standard output: {0}")]
+    Stdout(std::io::Error),
+    #[error("could not read the {place}: {reason}")]
+    CommandLine {
+        /// The command line, or the environment.
+        place: &'static str,
+        reason: String,
+        hint: String,
+    },
+    #[error("could not find table `{name}`{}", of_option(option.as_deref()))]
+    Table {
+        name: String,
+        /// The option or variable that names it.
+        option: Option<String>,
+    },
+    #[error("could not write the summary to `{}`: {cause}", path.display())]
+    Summary { path: PathBuf, cause: String },
+}
+
+fn of_option(option: Option<&str>) -> String {
+    option.map_or_else(String::new, |option| format!(" of {option}"))
+}
+
+impl UsageError {
+    /// A mistake on the command line that the help explains.
+    pub(crate) fn command_line(reason: String) -> Self {
+        Self::CommandLine {
+            place: "command line",
+            reason,
+            hint: SEE_HELP.to_owned(),
+        }
+    }
+
+    /// The value of an environment variable is not valid UTF-8.
+    pub(crate) fn not_utf8(variable: &str, hint: String) -> Self {
+        Self::CommandLine {
+            place: "environment",
+            reason: format!("the value of {variable} is not UTF-8"),
+            hint,
+        }
+    }
+
+    /// Two options exclude each other.
+    pub(crate) fn conflict(origins: &Origins, one: &str, other: &str) -> Self {
+        let reason = format!(
+            "{} cannot be used with {}",
+            origins.name(one),
+            origins.name(other)
+        );
+        Self::command_line(reason)
+    }
+}
+
+impl Explain for UsageError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing(_, hint) => (*hint).to_owned(),
+            Self::KeyOnCommandLine => {
+                format!(
+                    "everyone on this machine can read it there; set {KEY_VARIABLE} or use --api-key-file"
+                )
+            }
+            Self::Key { hint, .. } => hint.clone().unwrap_or_else(|| {
+                format!(
+                    "set {KEY_VARIABLE} or use --api-key-file; --sandbox tries the tool without a key"
+                )
+            }),
+            Self::Table { name, .. } => {
+                let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+                let all = format!("the tables are {}", names.join(", "));
+                did_you_mean(nearest_name(name, names), &all)
+            }
+            Self::CommandLine { hint, .. } => hint.clone(),
+            Self::ObjectStore(_) => "give a directory, and copy it there".to_owned(),
+            Self::Stdout(_) => "make space, or send it elsewhere".to_owned(),
+            Self::Summary { .. } => "choose a file that can be written with --summary".to_owned(),
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Summary { .. } | Self::Stdout(_) => Exit::Output,
+            _ => Exit::Usage,
+        }
+    }
+}
+
+/// Why a schema could not be printed.
+#[derive(Debug, Error)]
+pub(crate) enum SchemaError {
+    #[error("could not print the schema: {option} is for --format sql")]
+    NotSql { option: &'static str },
+    #[error("could not print views for {dialect}: --dir is for DuckDB")]
+    NotDuckDb { dialect: &'static str },
+    #[error("could not read the export in `{}`: {cause}", directory.display())]
+    Export {
+        directory: PathBuf,
+        cause: String,
+        hint: &'static str,
+    },
+    #[error("could not find table `{table}` in the export in `{}`", directory.display())]
+    NotExported { table: String, directory: PathBuf },
+    #[error("could not write `{}` into SQL: the path is not UTF-8", .0.display())]
+    Path(PathBuf),
+}
+
+impl Explain for SchemaError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotSql { option } => format!("leave out --format, or {option}"),
+            Self::NotDuckDb { .. } => {
+                "leave out --dir, and run the script in the directory of the export".to_owned()
+            }
+            Self::Export { hint, .. } => (*hint).to_owned(),
+            Self::NotExported { .. } => {
+                "the tables of an export are chosen with --tables".to_owned()
+            }
+            Self::Path(_) => "rename the directory, or link to it".to_owned(),
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}

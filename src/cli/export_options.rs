@@ -1,0 +1,223 @@
+//! From the options of the command line to those of an export: checks, defaults, the API key, warnings.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::api::certificates::{Authorities, CaFile};
+use crate::cli::api_key::{ApiKey, read_key};
+use crate::cli::args::{ExportArgs, PlanArg, RefreshArg};
+use crate::cli::environment::URL_VARIABLE;
+use crate::cli::error::{CommandError, UsageError};
+use crate::cli::list_sources::list_sources;
+use crate::cli::output_options::{Output, guard_options, non_empty, output, warnings_of_skipped};
+use crate::cli::suggest::{did_you_mean, nearest_name};
+use crate::fetch::options::{FetchOptions, Rate};
+use crate::flatten::task::TASK_STATUSES;
+use crate::ids::read::{ReadIds, read_ids};
+use crate::jobs::export::{ExportOptions, Refresh};
+use crate::lists::list_planner::Plan;
+use crate::publish::guard::{Allowance, GuardOptions};
+use crate::sandbox::server::Sandbox;
+
+/// The base URL without an option or a variable.
+const DEFAULT_BASE_URL: &str = "https://api.scale.com";
+
+/// Values of `--expand` that the API is known to have.
+const KNOWN_EXPAND: [&str; 2] = ["project", "batch"];
+
+/// Values of `--opts` that the API is known to have.
+const KNOWN_OPTS: [&str; 3] = [
+    "annotation_details",
+    "attachment_details",
+    "model_parameters",
+];
+
+/// A response that delivers no byte for this long is given up.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Stored instead of the sandbox's address, whose port differs between runs.
+const SANDBOX_LABEL: &str = "sandbox";
+
+/// The server of an export, and what a request to it carries.
+struct Endpoint {
+    base_url: String,
+    api_key: SecretString,
+    expand: Vec<String>,
+    opts: Vec<String>,
+    ca_file: Option<CaFile>,
+    /// Whether it is the sandbox in this process.
+    is_sandbox: bool,
+}
+
+/// The options of an export, and warnings about them.
+pub(crate) fn export_options(
+    args: &ExportArgs,
+    sandbox: Option<&Sandbox>,
+) -> Result<(ExportOptions, Vec<String>), CommandError> {
+    if args.api_key.is_some() {
+        return Err(UsageError::KeyOnCommandLine.into());
+    }
+    let lists = list_sources(args)?;
+    if args.ids.is_empty() && args.id.is_empty() && lists.is_empty() {
+        return Err(UsageError::Missing(
+            "--ids",
+            "try: scale-export --ids ids.txt --out dir/, or --project, --batch or --delivery in place of --ids",
+        )
+        .into());
+    }
+    let Output {
+        out,
+        format,
+        tables,
+    } = output(&args.output, &args.origins)?;
+    let ReadIds { ids, skipped } = if lists.is_empty() {
+        read_ids(&args.ids, &args.id, &args.list.id_column)?
+    } else {
+        ReadIds::default()
+    };
+    let mut warnings = warnings_of_skipped(&skipped);
+    let endpoint = endpoint(args, sandbox, &mut warnings)?;
+    let options = ExportOptions {
+        ids,
+        lists,
+        out,
+        format,
+        tables,
+        refresh: match args.refresh {
+            RefreshArg::Pending => Refresh::Pending,
+            RefreshArg::All => Refresh::All,
+            RefreshArg::None => Refresh::None,
+        },
+        prune: args.prune,
+        force: args.output.force,
+        keep_secrets: args.output.keep_secrets,
+        guard: GuardOptions {
+            max_failures: if args.fail_fast {
+                Some(Allowance::Count(0))
+            } else {
+                args.guard.max_failures
+            },
+            ..guard_options(&args.guard)
+        },
+        base_url_label: endpoint.is_sandbox.then(|| SANDBOX_LABEL.to_owned()),
+        fetch: fetch_options(args, endpoint),
+    };
+    Ok((options, warnings))
+}
+
+/// Reads the key and the CA certificates, and warns about values that the API is not known to have.
+fn endpoint(
+    args: &ExportArgs,
+    sandbox: Option<&Sandbox>,
+    warnings: &mut Vec<String>,
+) -> Result<Endpoint, CommandError> {
+    let ca_file = args.ca_file.as_deref().map(CaFile::read).transpose()?;
+    let (base_url, api_key) = if let Some(sandbox) = sandbox {
+        let key = SecretString::from(sandbox.key().to_owned());
+        (sandbox.base_url(), key)
+    } else {
+        let base_url = base_url(args)?;
+        let ApiKey { secret, warning } = read_key(args.api_key_file.as_deref())?;
+        warnings.extend(warning);
+        (base_url, secret)
+    };
+    let (expand, opts) = (non_empty(&args.expand), non_empty(&args.opts));
+    let status: Vec<String> = args.status.iter().cloned().collect();
+    for (option, values, known) in [
+        ("--expand", &expand, &KNOWN_EXPAND[..]),
+        ("--opts", &opts, &KNOWN_OPTS[..]),
+        ("--status", &status, &TASK_STATUSES[..]),
+    ] {
+        let option = args.origins.name(option);
+        warnings.extend(warnings_of_unknown(option, values, known));
+    }
+    Ok(Endpoint {
+        base_url,
+        api_key,
+        expand,
+        opts,
+        ca_file,
+        is_sandbox: sandbox.is_some(),
+    })
+}
+
+fn fetch_options(args: &ExportArgs, endpoint: Endpoint) -> FetchOptions {
+    let Endpoint {
+        base_url,
+        api_key,
+        expand,
+        opts,
+        ca_file,
+        is_sandbox,
+    } = endpoint;
+    let (implied_rate, authorities) = if is_sandbox {
+        (Rate::Max, Authorities::System)
+    } else {
+        (Rate::Learned, Authorities::read())
+    };
+    FetchOptions {
+        base_url,
+        api_key,
+        expand,
+        opts,
+        concurrency: args.concurrency.into(),
+        plan: match args.plan {
+            PlanArg::Auto => Plan::Auto,
+            PlanArg::Ids => Plan::Ids,
+            PlanArg::Lists => Plan::Lists,
+        },
+        rate: args.rate.unwrap_or(implied_rate),
+        remembered: None,
+        timeout: args.timeout,
+        connect_timeout: args.connect_timeout,
+        read_timeout: args.timeout.min(READ_TIMEOUT),
+        max_retries: args.max_retries,
+        retry_timeout: args.retry_timeout,
+        max_body: args.max_body,
+        fail_fast: args.fail_fast,
+        drop_missing: args.guard.drop_missing,
+        ca_file,
+        authorities,
+        proxy: !is_sandbox,
+        allow_http: args.allow_http,
+    }
+}
+
+fn base_url(args: &ExportArgs) -> Result<String, UsageError> {
+    let hint = format!("leave it out for {DEFAULT_BASE_URL}");
+    let (name, url) = match &args.base_url {
+        Some(url) => (args.origins.name("--base-url"), url.clone()),
+        None => match std::env::var_os(URL_VARIABLE) {
+            Some(url) if !url.is_empty() => match url.into_string() {
+                Ok(url) => (URL_VARIABLE, url),
+                // The default in its place would send the key to a host that the user did not name.
+                Err(_) => return Err(UsageError::not_utf8(URL_VARIABLE, hint)),
+            },
+            _ => return Ok(DEFAULT_BASE_URL.to_owned()),
+        },
+    };
+    let url = url.trim().trim_end_matches('/');
+    if url.is_empty() {
+        return Err(UsageError::CommandLine {
+            place: "command line",
+            reason: format!("{name} is empty"),
+            hint,
+        });
+    }
+    Ok(url.to_owned())
+}
+
+/// A warning for each value that the API is not known to have. It is sent nevertheless: the API may have learned it.
+fn warnings_of_unknown(option: &str, values: &[String], known: &[&str]) -> Vec<String> {
+    let unknown = values
+        .iter()
+        .filter(|value| !known.contains(&value.as_str()));
+    unknown
+        .map(|value| {
+            let rest = format!("known are {}", known.join(", "));
+            let hint = did_you_mean(nearest_name(value, known.iter().copied()), &rest);
+            format!("`{value}` of {option} is not a known value: {hint}")
+        })
+        .collect()
+}

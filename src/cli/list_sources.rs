@@ -1,0 +1,86 @@
+//! The lists of the API that tasks are taken from: a project, a batch or a delivery, with filters.
+
+use crate::api::list_request::{ListFilter, ListKind, ListSource};
+use crate::cli::args::ExportArgs;
+use crate::cli::environment::Origins;
+use crate::cli::error::UsageError;
+
+/// The lists that the tasks are taken from, if they are.
+pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {
+    let conflict = |one: &str, other: &str| UsageError::conflict(&args.origins, one, other);
+    let kinds = [
+        (ListKind::Project, "--project", &args.project),
+        (ListKind::Batch, "--batch", &args.batch),
+        (ListKind::Delivery, "--delivery", &args.delivery),
+    ];
+    let mut given = kinds.iter().filter(|(_, _, names)| !names.is_empty());
+    let filter = ListFilter {
+        status: args.status.clone(),
+        completed_after: args.completed_after.clone(),
+        completed_before: args.completed_before.clone(),
+    };
+    let filters = [
+        ("--status", &filter.status),
+        ("--completed-after", &filter.completed_after),
+        ("--completed-before", &filter.completed_before),
+    ];
+    refuse_reversed(&filter, &args.origins)?;
+    let first_filter = filters.iter().find(|(_, value)| value.is_some());
+    let Some((kind, option, names)) = given.next() else {
+        return first_filter.map_or(Ok(Vec::new()), |(filter, _)| {
+            let filter = args.origins.name(filter);
+            Err(UsageError::CommandLine {
+                place: "command line",
+                reason: format!("{filter} needs --project or --batch"),
+                hint: format!("{filter} chooses among the tasks of a project or batch"),
+            })
+        });
+    };
+    if let Some((_, other, _)) = given.next() {
+        return Err(conflict(option, other));
+    }
+    if !args.ids.is_empty() || !args.id.is_empty() {
+        let other = if args.ids.is_empty() { "--id" } else { "--ids" };
+        return Err(conflict(option, other));
+    }
+    if let (ListKind::Delivery, Some((filter, _))) = (kind, first_filter) {
+        return Err(conflict(option, filter));
+    }
+    if names.iter().any(|name| name.trim().is_empty()) {
+        let reason = format!("{} is empty", args.origins.name(option));
+        return Err(UsageError::command_line(reason));
+    }
+    let mut lists: Vec<ListSource> = Vec::new();
+    for name in *names {
+        let list = ListSource {
+            kind: *kind,
+            name: name.trim().to_owned(),
+            filter: filter.clone(),
+        };
+        if !lists.contains(&list) {
+            lists.push(list);
+        }
+    }
+    Ok(lists)
+}
+
+/// Refuses a range of times in which no task can be.
+fn refuse_reversed(filter: &ListFilter, origins: &Origins) -> Result<(), UsageError> {
+    let time = |text: &Option<String>| text.as_ref()?.parse::<jiff::Timestamp>().ok();
+    let (after, before) = (&filter.completed_after, &filter.completed_before);
+    let (Some(from), Some(until)) = (time(after), time(before)) else {
+        return Ok(());
+    };
+    if from < until {
+        return Ok(());
+    }
+    let (after, before) = (
+        origins.name("--completed-after"),
+        origins.name("--completed-before"),
+    );
+    Err(UsageError::CommandLine {
+        place: "command line",
+        reason: format!("{after} ({from}) is not before {before} ({until})"),
+        hint: format!("give an earlier time with {after}, or a later one with {before}"),
+    })
+}

@@ -1,0 +1,76 @@
+//! The options that `export` and `flatten` share: the output directory, its tables, and the guards of a publication.
+
+use std::path::PathBuf;
+
+use crate::cli::args::{FormatArg, GuardArgs, OutputArgs};
+use crate::cli::environment::Origins;
+use crate::cli::error::UsageError;
+use crate::encode::format::Format;
+use crate::ids::list::SkippedCells;
+use crate::publish::guard::GuardOptions;
+use crate::tables::selection::TableSelection;
+use crate::tables::table::Table;
+
+/// What an export must be like to be published.
+pub(crate) fn guard_options(args: &GuardArgs) -> GuardOptions {
+    let GuardArgs {
+        max_failures,
+        tolerate,
+        max_shrink,
+        drop_missing,
+    } = *args;
+    GuardOptions {
+        max_failures,
+        tolerate,
+        max_shrink,
+        drop_missing,
+    }
+}
+
+/// The cells of lists that hold no ID, as warnings.
+pub(crate) fn warnings_of_skipped(skipped: &[SkippedCells]) -> Vec<String> {
+    skipped.iter().map(SkippedCells::to_string).collect()
+}
+
+/// What the options of the output say, checked.
+pub(crate) struct Output {
+    pub(crate) out: PathBuf,
+    pub(crate) format: Format,
+    pub(crate) tables: TableSelection,
+}
+
+/// Checks the options of the output.
+pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<Output, UsageError> {
+    let out = args.out.clone().ok_or_else(|| {
+        UsageError::Missing("--out", "name a directory for the tables: --out dir/")
+    })?;
+    if out.to_string_lossy().contains("://") {
+        return Err(UsageError::ObjectStore(out));
+    }
+    let option = origins.name("--tables");
+    let names = non_empty(&args.tables);
+    if names.is_empty() && !args.tables.is_empty() {
+        return Err(UsageError::command_line(format!("{option} is empty")));
+    }
+    if let Some(unknown) = names.iter().find(|name| Table::find(name).is_none()) {
+        return Err(UsageError::Table {
+            name: unknown.clone(),
+            option: Some(option.to_owned()),
+        });
+    }
+    let format = match args.format {
+        FormatArg::Parquet => Format::Parquet,
+        FormatArg::Csv => Format::Csv,
+    };
+    Ok(Output {
+        out,
+        format,
+        tables: TableSelection::of_names(names.iter().map(String::as_str)),
+    })
+}
+
+/// Items of a list that are not empty: the others are what is left of a comma too many.
+pub(crate) fn non_empty(items: &[String]) -> Vec<String> {
+    let given = items.iter().filter(|item| !item.is_empty());
+    given.cloned().collect()
+}

@@ -1,0 +1,236 @@
+//! What is wrong with the command line or the environment, and what was probably meant.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::cli::error::{SEE_HELP, UsageError};
+use crate::cli::key_redaction::without_keys;
+use crate::cli::suggest::{Candidate, did_you_mean, nearest, nearest_name};
+
+/// Says what is wrong, with the option or variable that it is wrong with.
+pub(crate) fn explain(
+    error: &clap::Error,
+    command: &clap::Command,
+    arguments: &[OsString],
+) -> UsageError {
+    let given = arguments.get(1..).unwrap_or_default();
+    let subject = context(error, ContextKind::InvalidArg).unwrap_or_default();
+    let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
+    let word = context(error, ContextKind::InvalidSubcommand);
+    let active = active(command, given);
+    match (error.kind(), word) {
+        (ErrorKind::InvalidValue, _) if value.is_empty() => {
+            let reason = format!("{} needs a value", option_of(subject));
+            wrong(&reason, SEE_HELP.to_owned())
+        }
+        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, _) => {
+            let option = option_of(subject);
+            let variable = [active, command]
+                .iter()
+                .find_map(|command| variable_of(command, &option, given));
+            explain_value(error, value, variable.as_deref(), &option)
+        }
+        (ErrorKind::UnknownArgument, _) if subject.starts_with('-') => {
+            let near = nearest(subject.trim_start_matches('-'), options_of(active));
+            let near = near.filter(|_| subject.starts_with("--"));
+            let near = near.map(|name| format!("--{name}"));
+            let reason = format!("unknown option `{subject}`");
+            wrong(&reason, did_you_mean(near, SEE_HELP))
+        }
+        (ErrorKind::UnknownArgument, _) => {
+            let reason = format!("unexpected argument `{subject}`");
+            wrong(&reason, extra_hint(active, given, subject))
+        }
+        (ErrorKind::InvalidSubcommand | ErrorKind::ArgumentConflict, Some(word)) => {
+            explain_word(word, command, given)
+        }
+        (ErrorKind::InvalidUtf8, _) => {
+            let not_utf8 = [active, command]
+                .iter()
+                .find_map(|command| not_utf8_variable(command, given));
+            match not_utf8 {
+                Some(variable) => {
+                    UsageError::not_utf8(&variable, format!("set {variable} again, or unset it"))
+                }
+                None => wrong(&rendered(error), SEE_HELP.to_owned()),
+            }
+        }
+        _ => wrong(&rendered(error), SEE_HELP.to_owned()),
+    }
+}
+
+/// Something is wrong with the command line. Words that look like keys are not repeated.
+fn wrong(reason: &str, hint: String) -> UsageError {
+    UsageError::CommandLine {
+        place: "command line",
+        reason: without_keys(reason),
+        hint,
+    }
+}
+
+/// What an error says of its context.
+fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// The command whose options are given.
+fn active<'c>(command: &'c clap::Command, given: &[OsString]) -> &'c clap::Command {
+    let words = given.iter().filter_map(|word| word.to_str());
+    let mut commands = words.filter_map(|word| command.find_subcommand(word));
+    commands.next().unwrap_or(command)
+}
+
+/// A value that an option, or the variable in its place, does not take.
+fn explain_value(
+    error: &clap::Error,
+    value: &str,
+    variable: Option<&str>,
+    option: &str,
+) -> UsageError {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    let mut expected = cause.unwrap_or_else(|| "it cannot be read".to_owned());
+    let mut near = None;
+    if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue) {
+        expected = format!("expected {}", one_of(values));
+        near = nearest_name(value, values.iter().map(String::as_str));
+    }
+    let name = variable.unwrap_or(option);
+    UsageError::CommandLine {
+        place: match variable {
+            Some(_) => "environment",
+            None => "command line",
+        },
+        reason: without_keys(&format!("invalid value `{value}` for {name}: {expected}")),
+        hint: did_you_mean(near, SEE_HELP),
+    }
+}
+
+/// A word where a command may stand.
+fn explain_word(word: &str, command: &clap::Command, given: &[OsString]) -> UsageError {
+    if command.find_subcommand(word).is_some() {
+        let reason = format!("the command `{word}` does not come first");
+        return wrong(&reason, format!("try: scale-export {word} --help"));
+    }
+    if given.first().is_some_and(|first| *first != *word) {
+        let reason = format!("unexpected argument `{word}`");
+        return wrong(&reason, extra_hint(command, given, word));
+    }
+    let commands = command
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    let near = nearest_name(word, commands.map(clap::Command::get_name));
+    let reason = format!("unknown command `{word}`");
+    wrong(&reason, did_you_mean(near, SEE_HELP))
+}
+
+/// The error in the words of `clap`, as one line.
+fn rendered(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.trim_start_matches("error: ");
+    let is_reason = |line: &&str| {
+        !["Usage:", "For more", "tip:"]
+            .iter()
+            .any(|other| line.starts_with(other))
+    };
+    let reason: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(is_reason)
+        .filter(|line| !line.is_empty())
+        .collect();
+    reason.join(" ")
+}
+
+/// `--out` of `--out <DIR>`.
+fn option_of(subject: &str) -> String {
+    subject.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// The variable that an option has its value from, where the option does not stand on the command line.
+fn variable_of(command: &clap::Command, option: &str, given: &[OsString]) -> Option<String> {
+    let long = option.strip_prefix("--")?;
+    let argument = command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(long))?;
+    let variable = argument.get_env()?.to_str()?;
+    let is_given = given.iter().filter_map(|word| word.to_str()).any(|word| {
+        word.strip_prefix(option)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    });
+    (!is_given && std::env::var_os(variable).is_some()).then(|| variable.to_owned())
+}
+
+/// The first variable in place of an option whose value is not UTF-8 although it is not a path.
+fn not_utf8_variable(command: &clap::Command, given: &[OsString]) -> Option<String> {
+    let path = clap::builder::ValueParser::path_buf().type_id();
+    let texts = command
+        .get_arguments()
+        .filter(|argument| argument.get_value_parser().type_id() != path);
+    texts
+        .filter_map(|argument| variable_of(command, &format!("--{}", argument.get_long()?), given))
+        .find(|variable| {
+            std::env::var_os(variable).is_some_and(|value| value.into_string().is_err())
+        })
+}
+
+/// Options to suggest. `--id-file` means `--ids`, which takes a file.
+fn options_of(command: &clap::Command) -> Vec<Candidate> {
+    let shown = command
+        .get_arguments()
+        .filter(|argument| !argument.is_hide_set());
+    shown
+        .filter_map(|argument| {
+            let name = argument.get_long()?.to_owned();
+            let values = argument.get_value_names().unwrap_or_default();
+            let also = values
+                .iter()
+                .map(|value| format!("{name}-{value}"))
+                .collect();
+            Some(Candidate { name, also })
+        })
+        .collect()
+}
+
+/// What an argument that no option takes may have been meant for.
+fn extra_hint(command: &clap::Command, given: &[OsString], extra: &str) -> String {
+    let before: Vec<&str> = given
+        .iter()
+        .filter_map(|word| word.to_str())
+        .take_while(|word| *word != extra)
+        .collect();
+    let list = before
+        .iter()
+        .rposition(|word| word.starts_with('-'))
+        .and_then(|at| {
+            let (option, values) = before.get(at..)?.split_first()?;
+            let long = option.strip_prefix("--")?;
+            let argument = command
+                .get_arguments()
+                .find(|argument| argument.get_long() == Some(long))?;
+            (argument.get_value_delimiter().is_some() && !values.is_empty())
+                .then_some((option, values))
+        });
+    match list {
+        Some((option, values)) => {
+            let values = values.join(",");
+            let values = values.trim_end_matches(',');
+            without_keys(&format!(
+                "separate values with commas: {option} {values},{extra}"
+            ))
+        }
+        None => SEE_HELP.to_owned(),
+    }
+}
+
+/// `a, b or c`.
+fn one_of(values: &[String]) -> String {
+    match values.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
