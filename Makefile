@@ -1,4 +1,4 @@
-.PHONY: help test databases dialects readers demo lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
+.PHONY: help test databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
 	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz deny attack
 
 help: ## This list
@@ -6,6 +6,10 @@ help: ## This list
 
 demo: ## Export 1,000 tasks of the sandbox into demo/
 	cargo run --release --quiet -- --ids examples/ids.txt --out demo/ --sandbox
+
+picture: ## docs/run.svg, recorded from a run against the sandbox; needs bash and Python 3.11
+	cargo build --release --locked
+	python3 docs/picture.py target/release/scale-export docs/run.svg
 
 .venv/ready: tests/consumers/requirements.txt
 	python3 -m venv .venv
