@@ -123,7 +123,7 @@ bench-pacing: ## The pace against real servers with hidden limits; needs nginx, 
 	python3 benches/pacing.py
 
 bless: .venv/ready ## Write generated files anew
-	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden readme the_table_of_faults pacing_report
+	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden documented_queries the_table_of_faults pacing_report
 
 pacing-report: ## What the pacer does against models of servers, into docs/pacing.md and docs/pacing.svg
 	BLESS=1 cargo test --locked --test it -- pacing_report
