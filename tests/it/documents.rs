@@ -33,8 +33,8 @@ fn the_committed_schemas_are_those_of_the_program() {
 }
 
 /// Options of the help text with their defaults, where it names one.
-fn options_of_help() -> BTreeMap<String, Option<String>> {
-    let output = program().arg("--help").output().unwrap();
+fn options_of_help(command: &[&str]) -> BTreeMap<String, Option<String>> {
+    let output = program().args(command).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     let mut options = BTreeMap::new();
     let mut last = String::new();
@@ -72,7 +72,7 @@ fn options_of_page(page: &str) -> BTreeMap<String, String> {
 #[test]
 fn the_documented_options_and_defaults_are_those_of_the_help() {
     let page = fs::read_to_string(root().join("docs/options.md")).unwrap();
-    let (help, page) = (options_of_help(), options_of_page(&page));
+    let (help, page) = (options_of_help(&[]), options_of_page(&page));
     assert!(help.len() > 25, "{help:?}");
     assert_eq!(
         help.keys().collect::<Vec<_>>(),
@@ -82,6 +82,17 @@ fn the_documented_options_and_defaults_are_those_of_the_help() {
         if let Some(default) = default {
             assert_eq!(page[&option], default, "the default of {option}");
         }
+    }
+}
+
+#[test]
+fn the_options_of_the_sandbox_are_documented() {
+    let page = fs::read_to_string(root().join("docs/sandbox.md")).unwrap();
+    let options = options_of_help(&["sandbox"]);
+    assert!(options.len() > 15, "{options:?}");
+    for option in options.keys().filter(|option| *option != "--help") {
+        let is_there = |end| page.contains(&format!("`{option}{end}"));
+        assert!([' ', '`'].into_iter().any(is_there), "{option}");
     }
 }
 
