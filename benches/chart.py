@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes docs/performance.svg and the results in docs/performance.md from what was measured:
+"""Writes docs/performance.svg and the results in docs/performance.md from measurements:
 
     make bench-runs bench-stages bench-instructions
     python3 benches/chart.py
 
-Reads what `whole_runs.py --json` and `instructions.py --json` wrote, and where Criterion keeps the results of
-`stages.rs`. Results of only some of the cases or stages give a document of these.
+Reads the output of `whole_runs.py --json` and `instructions.py --json`, and Criterion's results of `stages.rs`. If only
+some cases or stages were measured, the document has only these.
 """
 
 import argparse
@@ -27,11 +27,11 @@ def read(path, what):
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise SystemExit(f"{path}: cannot be read: {error}; {what} writes it")
+        raise SystemExit(f"{path}: cannot be read: {error}; run `{what}` to write it")
 
 
 def stage_speeds(place):
-    """Bytes a second by set and stage, as Criterion has them."""
+    """Bytes per second by set and stage, from the results of Criterion."""
     out = {}
     for estimates in sorted(place.glob("*/*/new/estimates.json")):
         benchmark = read(estimates.with_name("benchmark.json"), "make bench-stages")
@@ -47,7 +47,7 @@ def stage_table(speeds, instructions):
     counted = instructions["instructions_per_byte"] if instructions else {}
     sets = [name for name in names if name in speeds]
     counted_sets = [name for name in names if any(name in stage for stage in counted.values())]
-    heads = [f"{name}, MB/s" for name in sets] + [f"{name}, instructions a byte" for name in counted_sets]
+    heads = [f"{name}, MB/s" for name in sets] + [f"{name}, instructions per byte" for name in counted_sets]
     lines = ["| stage | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
     for stage in STAGES:
         cells = [f"{speeds[name][stage] / 1e6:,.0f}" if stage in speeds[name] else "" for name in sets]
@@ -60,19 +60,19 @@ def stage_table(speeds, instructions):
 
 
 def panels(results):
-    """What is drawn: a title, and columns of named bars with their texts."""
+    """The panels of the chart: a title, and columns of named bars with their texts."""
     for result in results.values():
         if is_timed(result):
             who = result["who"]
             columns = [
                 (words, [(name, took[key], f"{took[key]:.2f} s") for name, took in who.items()])
-                for key, words in (("wall", "wall time"), ("cpu", "processor time"))
+                for key, words in (("wall", "wall time"), ("cpu", "CPU time"))
             ]
             yield f"{result['title']} ({described(result)})", columns
         elif "who" in result:
             rates = [(name, took["requests_per_second"]) for name, took in result["who"].items()]
             bars = [(name, rate, f"{rate:,.0f}") for name, rate in rates]
-            yield f"{result['title']} ({described(result)})", [("requests a second", bars)]
+            yield f"{result['title']} ({described(result)})", [("requests per second", bars)]
         elif "total" in result:
             total = result["total"]
             bars = [
@@ -114,7 +114,7 @@ def document(report, speeds, instructions):
     ]
     busy = report.get("busy_with_others") or 0
     if busy > BUSY:
-        lines += [f"The machine was busy with other things, {busy:.1f} processors at the start.", ""]
+        lines += [f"The machine was busy with other work: {busy:.1f} CPUs at the start.", ""]
     lines += [line for what in report["left_out"] for line in (f"Left out: {what}.", "")]
     for result in report["results"].values():
         lines += [f"**{result['title']}**, {described(result)}", "", *tables(result), ""]
@@ -122,7 +122,7 @@ def document(report, speeds, instructions):
         if not found:
             lines += [f"Left out: what `{what}` measures.", ""]
     if speeds or instructions:
-        lines += ["**Each stage by itself**, in bytes of the tasks' JSON", "", *stage_table(speeds, instructions), ""]
+        lines += ["**Each stage**, in bytes of the tasks' JSON", "", *stage_table(speeds, instructions), ""]
     return lines
 
 
@@ -141,7 +141,7 @@ def main():
     except OSError as error:
         raise SystemExit(f"{page}: cannot be read: {error}")
     if BEGIN not in text or END not in text:
-        raise SystemExit(f"{page} has not both of {BEGIN} and {END}")
+        raise SystemExit(f"{page}: does not contain both {BEGIN} and {END}")
     before, rest = text.split(BEGIN, 1)
     lines = document(report, stage_speeds(options.stages), instructions)
     page.write_text("\n".join([before + BEGIN, "", *lines, END]) + rest.split(END, 1)[1])

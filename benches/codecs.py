@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What a codec and the size of its blocks cost a journal: processor time and size, for JSON lines of your own.
+"""CPU time and size of a journal by codec and block size, for a file of JSON lines.
 
     python3 -m venv target/codecs && target/codecs/bin/pip install zstandard lz4
     target/codecs/bin/python benches/codecs.py tasks.jsonl
 
-The contexts are kept from one block to the next, as the program keeps them. Fastest of five rounds.
+Contexts are reused between blocks, as in the program. Fastest of five rounds.
 """
 
 import argparse
@@ -20,7 +20,7 @@ SAMPLES, DICTIONARY_BYTES = 600, 64 << 10
 
 
 def blocks(lines, size):
-    """Lines, gathered until they have so many bytes."""
+    """Groups of lines with at least this many bytes."""
     block, held = [], 0
     for line in lines:
         block.append(line)
@@ -33,7 +33,7 @@ def blocks(lines, size):
 
 
 def fastest(work, things):
-    """What it gives, and the processor time it takes."""
+    """The results of the work, and the CPU time of the fastest round."""
     taken = []
     for _ in range(ROUNDS):
         begin = time.process_time()
@@ -44,7 +44,7 @@ def fastest(work, things):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("lines", help="tasks, one a line")
+    parser.add_argument("lines", help="tasks, one per line")
     with open(parser.parse_args().lines, "rb") as file:
         lines = file.read().splitlines()
     size = sum(map(len, lines))
@@ -53,14 +53,14 @@ def main():
         compressor = zstandard.ZstdCompressor(level=level, write_checksum=False)
         codecs[f"zstd {level}"] = (compressor.compress, zstandard.ZstdDecompressor().decompress)
     if len(lines) >= 2 * SAMPLES:
-        # Of the tasks themselves: more than a journal can know beforehand.
+        # Trained on the tasks themselves, which a journal does not know in advance.
         samples = lines[:: len(lines) // SAMPLES][:SAMPLES]
         trained = zstandard.train_dictionary(DICTIONARY_BYTES, samples, level=1)
         trained.precompute_compress(level=1)
         compressor = zstandard.ZstdCompressor(level=1, write_checksum=False, dict_data=trained)
         decompressor = zstandard.ZstdDecompressor(dict_data=trained)
         codecs["zstd 1 with a dictionary"] = (compressor.compress, decompressor.decompress)
-    print("| codec | a block is | smaller by | written, MB/s | read, MB/s |\n|---|---|--:|--:|--:|")
+    print("| codec | block | ratio | written, MB/s | read, MB/s |\n|---|---|--:|--:|--:|")
     for name, (compress, decompress) in codecs.items():
         for block, bytes_ in BLOCKS.items():
             packed, writing = fastest(compress, list(blocks(lines, bytes_)))

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Instructions that each stage takes per byte of JSON, counted by callgrind: the same from run to run within a tenth of
-a percent, whatever else the machine does. Needs valgrind.
+"""Instructions of each stage per byte of JSON, counted by callgrind. Runs differ by less than a tenth of a percent, even on a
+busy machine. Needs valgrind.
 
     python3 benches/instructions.py --json target/bench/before.json
     python3 benches/instructions.py --baseline target/bench/before.json
 
-The work is that of `benches/stages.rs`; what a stage needs is made before and not counted. valgrind shows the program
-a processor without AVX-512; instructions say nothing of the caches and of how many go at a time, so a change that
-counts is measured in time too.
+The work is that of `benches/stages.rs`; the input of a stage is prepared first and not counted. valgrind emulates a CPU without
+AVX-512. Instruction counts do not include caches and parallel execution, so measure the time of an important change too.
 """
 
 import argparse
@@ -27,7 +26,7 @@ TIMES = 2
 
 
 def build():
-    """Builds the stages; gives the program."""
+    """Builds the stages; returns the program."""
     command = ["cargo", "bench", "--locked", "--bench", "stages", "--no-run", "--message-format=json"]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if built.returncode != 0:
@@ -36,18 +35,18 @@ def build():
         message = json.loads(line)
         if message.get("executable") and message["target"]["name"] == "stages":
             return message["executable"]
-    raise SystemExit("cargo does not say where the stages are")
+    raise SystemExit("cargo did not report the path of the stages")
 
 
 def count(program, stage, tasks_of, tasks):
     """Instructions per byte.
 
-    Name, arguments and environment lie on the stack; when they are longer, what stands behind them is aligned in
-    another way, which makes up to two percent. So they are always the same.
+    Name, arguments and environment are on the stack. Their length changes the alignment of what follows, which changes the
+    count by up to two percent. So they are always the same.
     """
     with tempfile.TemporaryDirectory(dir="/tmp") as place:
         (pathlib.Path(place) / "stages").symlink_to(pathlib.Path(program).resolve())
-        # Only within the function of this name, and what it calls.
+        # Counts only the function with this name, and what it calls.
         command = [shutil.which("valgrind"), "--tool=callgrind", "--callgrind-out-file=out", "--collect-atstart=no"]
         command += ["--toggle-collect=*stages*counted*", "./stages", "count", stage, tasks_of, str(tasks), str(TIMES)]
         ended = subprocess.run(command, cwd=place, env={}, capture_output=True, text=True)
@@ -62,17 +61,17 @@ def count(program, stage, tasks_of, tasks):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--program", help="the stages, when they are built already")
+    parser.add_argument("--program", help="a built program with the stages")
     parser.add_argument("--tasks", type=int, default=300, help="tasks of the sandbox (default: %(default)s)")
     parser.add_argument("--only", default="", help="stages whose name matches this expression")
-    parser.add_argument("--json", type=pathlib.Path, help="write the results to this file too")
+    parser.add_argument("--json", type=pathlib.Path, help="also write the results to this file")
     parser.add_argument("--baseline", type=pathlib.Path, help="results to compare with")
     options = parser.parse_args()
     if not shutil.which("valgrind"):
-        raise SystemExit("valgrind is not there, which counts the instructions (Debian: apt install valgrind)")
+        raise SystemExit("valgrind is not installed; it counts the instructions (Debian: apt install valgrind)")
     stages = [stage for stage in STAGES if re.search(options.only, stage)]
     if not stages:
-        parser.error(f"no stage matches {options.only!r}; there are {', '.join(STAGES)}")
+        parser.error(f"no stage matches {options.only!r}; the stages are {', '.join(STAGES)}")
     before = {}
     if options.baseline:
         try:
@@ -80,7 +79,7 @@ def main():
         except (OSError, ValueError) as error:
             raise SystemExit(f"the baseline cannot be read: {error}")
         if baseline["tasks"] != options.tasks:
-            raise SystemExit(f"the baseline is of {baseline['tasks']} tasks: --tasks {baseline['tasks']}")
+            raise SystemExit(f"the baseline has {baseline['tasks']} tasks: use --tasks {baseline['tasks']}")
         before = baseline["instructions_per_byte"]
     program = options.program or build()
     header = "| stage | " + " | ".join(f"{name}" + (" | change" if before else "") for name in SETS) + " |"
@@ -96,7 +95,7 @@ def main():
             line += f" {value:.3f} |"
             if before:
                 old = before.get(stage, {}).get(tasks_of)
-                line += f" {100 * (value / old - 1):+.2f} % |" if old else " new |"
+                line += f" {100 * (value / old - 1):+.2f}% |" if old else " new |"
         print(line, flush=True)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Programs that are started and ended, free ports, and what machine this is: for the other scripts here."""
+"""Starts and ends programs, finds free ports and describes the machine, for the other scripts here."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ PROGRAM = ROOT / "target/release/scale-export"
 KEY = "test_key"
 
 BUSY = 0.2
-"""Processors that may be busy with something else."""
+"""CPUs that may be busy with other work."""
 
 
 @contextlib.contextmanager
@@ -32,15 +32,15 @@ def process(command, kill=False, **how):
 
 
 def existing(program):
-    """The path of the program that is to be measured."""
+    """The path of the program to measure."""
     if not program.is_file():
-        raise SystemExit(f"{program}: is not there; cargo build --release --locked makes it")
+        raise SystemExit(f"{program}: not found; run cargo build --release --locked")
     return program.resolve()
 
 
 def timed(command, path=None, **how):
-    """Runs it; its exit code, seconds on the wall and of the processors, and peak memory in bytes."""
-    # What was written before is not this one's to wait for.
+    """Runs the command; returns its exit code, wall and CPU time in seconds, and peak memory in bytes."""
+    # So that the command does not wait for earlier writes.
     os.sync()
     environment = {"SCALE_API_KEY": KEY, "PATH": path or os.environ["PATH"]}
     begin = time.perf_counter()
@@ -52,10 +52,10 @@ def timed(command, path=None, **how):
 
 
 def measured(program, *arguments):
-    """Runs the program quietly; seconds on the wall and of the processors, and peak memory in MB."""
+    """Runs the program quietly; returns wall and CPU time in seconds, and peak memory in MB."""
     code, wall, cpu, memory = timed([program, *arguments, "--quiet"])
     if code != 0:
-        raise SystemExit(f"{' '.join(map(str, arguments))}: ended with {code}")
+        raise SystemExit(f"{' '.join(map(str, arguments))}: exited with {code}")
     return wall, cpu, memory / 1e6
 
 
@@ -78,7 +78,7 @@ def wait_for(port, server, log):
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         if server.poll() is not None:
-            raise SystemExit(f"the server ended with {server.returncode}:\n{log.read_text(errors='replace')}")
+            raise SystemExit(f"the server exited with {server.returncode}:\n{log.read_text(errors='replace')}")
         time.sleep(0.02)
     raise SystemExit(f"nothing listens on port {port}")
 
@@ -93,7 +93,7 @@ def first_line(command):
 
 
 def busy_with_others(seconds=1.0):
-    """How many processors are at work although this script only waits; nothing where that is not told."""
+    """How many CPUs are busy while this script waits; None where the system does not report it."""
 
     def at_work():
         numbers = [int(number) for number in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:]]

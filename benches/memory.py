@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Peak memory where it could grow: many tasks, one huge task, and some of those.
+"""Peak memory of exports that could need much: many tasks, one huge task, and several huge tasks.
 
     cargo build --release --locked && python3 benches/memory.py
 
-Exports of 5,000 and of 100,000 tasks have a limit of 100 MB, and the script fails when one takes more. They come from
-`scale-export sandbox` on the same machine; `--lines FILE` adds tasks of your own, which are read as JSON lines. Needs
-3 GB of disk below target/ for a while, and 3 GB of memory.
+Exports of 5,000 and of 100,000 tasks have a limit of 100 MB, and the script fails when one takes more. The tasks come from
+`scale-export sandbox` on the same machine; `--lines FILE` adds tasks from a file of JSON lines. Needs 3 GB of temporary
+disk space below target/, and 3 GB of memory.
 """
 
 import argparse
@@ -22,7 +22,7 @@ HUGE = 100_000_000
 COUNTS = (5_000, 100_000)
 
 LIMIT = 100
-"""MB that a run of so many tasks may take at its peak."""
+"""Maximum peak memory of these runs, in MB."""
 
 
 def task(task_id, content=None, **members):
@@ -49,7 +49,7 @@ CASES = {
     "ten tasks of 30 MB, one text each": lambda: (
         task(f"task_{number}", {"content": {"text": long_text(30_000_000)}}) for number in range(10)
     ),
-    "a million tasks with nothing but an ID of 12 bytes": lambda: (
+    "a million tasks with only an ID of 12 bytes": lambda: (
         f'{{"task_id":"task_{number:07}"}}' for number in range(1_000_000)
     ),
 }
@@ -62,7 +62,7 @@ def make(name, place):
 
 
 def many(program, lines):
-    """Exports of many tasks, their tables made again, and flattened lines; whether all kept the limit."""
+    """Measures exports of many tasks, rebuilt tables, and flattened lines; returns whether all kept the limit."""
     kept = True
 
     def show(name, *memories):
@@ -71,7 +71,7 @@ def many(program, lines):
         cells = [f"{memory:.0f}" + ("" if memory <= LIMIT else " (over)") for memory in memories]
         print("| " + " | ".join([name, *cells]) + " |", flush=True)
 
-    print("| tasks | Parquet, MB | made again, MB | CSV, MB | made again, MB |\n|---|--:|--:|--:|--:|")
+    print("| tasks | Parquet, MB | rebuilt, MB | CSV, MB | rebuilt, MB |\n|---|--:|--:|--:|--:|")
     port, log = free_port(), PLACE / "sandbox.log"
     command = [program, "sandbox", "--port", str(port), "--key", KEY]
     out = PLACE / "out"
@@ -104,7 +104,7 @@ def huge(program):
         shutil.rmtree(PLACE, ignore_errors=True)
         PLACE.mkdir(parents=True)
         source, out = PLACE / "tasks.jsonl", PLACE / "out"
-        # In a process of its own: a child's peak memory is never less than that of its parent.
+        # In a separate process: a child's peak memory is never less than that of its parent.
         subprocess.run([sys.executable, __file__, "--make", name, source], check=True)
         seconds, _, read = measured(program, "flatten", source, "--out", out)
         _, _, again = measured(program, "flatten", out, "--out", out)
@@ -115,8 +115,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default=PROGRAM, type=pathlib.Path)
     parser.add_argument("--lines", action="append", default=[], type=pathlib.Path, help="a file of JSON lines")
-    parser.add_argument("--only-many", action="store_true", help="leave out the huge tasks")
-    # For the process that makes the tasks.
+    parser.add_argument("--only-many", action="store_true", help="skip the huge tasks")
+    # For the process that generates the tasks.
     parser.add_argument("--make", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.make:
@@ -129,7 +129,7 @@ def main():
         huge(program)
     shutil.rmtree(PLACE)
     if not kept:
-        raise SystemExit(f"more than {LIMIT} MB")
+        raise SystemExit(f"a run took more than {LIMIT} MB")
 
 
 main()

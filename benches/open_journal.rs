@@ -1,6 +1,5 @@
-//! How long the program takes to find out what earlier runs left, and how much memory: journals of growing
-//! size are written, and the program is run on each until it says what it found. docs/journal.md has the
-//! figures.
+//! Time and memory to read the journal of earlier runs: writes journals of growing size, and runs the program on
+//! each until it reports what the journal holds. `docs/journal.md` has the figures.
 //!
 //! `make bench-resume`, or `BENCH_RECORDS=5000000 make bench-resume` for another size.
 
@@ -19,17 +18,17 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use scale_export::journal::Journal;
 use scale_export::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
-use scale_export::sandbox::sample_task;
+use scale_export::journal::writer::Journal;
+use scale_export::sandbox::generate::sample_task;
 
-/// Different bodies; records are more than these.
+/// Number of different bodies; the records repeat them.
 const BODIES: u64 = 1_000;
 
 /// Records that are written together.
 const WRITTEN_TOGETHER: u64 = 1_000;
 
-/// Nothing listens there, and nothing is asked.
+/// Nothing listens at this address: the benchmark ends before the first request.
 const BASE_URL: &str = "http://127.0.0.1:9";
 
 fn main() {
@@ -38,7 +37,7 @@ fn main() {
         || vec![10_000, 100_000, 1_000_000],
         |size| vec![size.parse().unwrap()],
     );
-    println!("   records    journal   found in   records/s   memory, peak   a record");
+    println!("   records    journal    read in   records/s    peak memory  per record");
     let base = tempfile::tempdir().unwrap();
     let smallest = measure(base.path(), 1);
     for size in sizes {
@@ -57,7 +56,7 @@ fn main() {
 struct Found {
     journal_bytes: u64,
     seconds: f64,
-    /// Peak of the resident memory, in bytes.
+    /// Peak resident memory, in bytes.
     memory: u64,
 }
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The pace for real: `scale-export` against servers with hidden limits, measured by neither of them.
+"""The pacer in real time: `scale-export` against servers with hidden limits, measured independently.
 
-Between the program and the sandbox stands an nginx that writes down when which answer was given; in the cases called
-`nginx` it is also what limits. Prints a table in Markdown. Needs nginx (Debian: nginx-light) and a release build:
+An nginx between the program and the sandbox logs the time and status of every response. In the cases called `nginx` it also
+sets the limit. Prints a table in Markdown. Needs nginx (Debian: nginx-light) and a release build:
 
     cargo build --release && python3 benches/pacing.py --jobs 6
 
-Each case takes a minute or 2,000 tasks, whichever is longer; all of them together about a quarter of an hour.
+Each case takes a minute or 2,000 tasks, whichever is longer. All cases together take about a quarter of an hour.
 """
 
 import argparse
@@ -21,13 +21,13 @@ import tempfile
 import time
 
 FOUND = 10
-"""Seconds after which the pace must have been found."""
+"""Seconds after which the limit must be found."""
 
 CONF = """
 daemon off; pid {run}/pid; error_log {run}/error.log warn; worker_processes 1; worker_rlimit_nofile 8192;
 events {{ worker_connections 4096; }}
 http {{
-  log_format answers '$msec $status'; access_log {run}/access.log answers;
+  log_format responses '$msec $status'; access_log {run}/access.log responses;
   client_body_temp_path {run}/1; proxy_temp_path {run}/2; fastcgi_temp_path {run}/3; uwsgi_temp_path {run}/4;
   scgi_temp_path {run}/5; keepalive_requests 10000000; keepalive_timeout 300s;
   upstream sandbox {{ server 127.0.0.1:{behind}; keepalive 256; }}
@@ -46,7 +46,7 @@ http {{
 
 
 class Case:
-    """A server, and what it allows from second to second."""
+    """A server, and the requests that it allows in each second."""
 
     def __init__(self, name, allowed, sandbox=(), nginx=None, want=(95, 1), seconds=None):
         self.name, self.sandbox, self.nginx, self.want = name, list(sandbox), nginx, want
@@ -70,7 +70,7 @@ def cases():
                 limit += ["--retry-after", "1"]
                 yield Case(f"sandbox, {words}, Retry-After: 1, {rate}/s", constant(rate), limit)
         seconds = max(60, round(2000 / rate))
-        # When it changes is chance: three times of it are measured.
+        # The result depends on when the limit changes, so three times are measured.
         for at in (round(seconds * share) for share in (0.5, 0.52, 0.54)):
             for what, factor in (("halves", 0.5), ("triples", 3)):
                 changed = lambda second, rate=rate, at=at, factor=factor: rate * (factor if second >= at else 1)
@@ -82,7 +82,7 @@ def cases():
         yield Case(f"sandbox, {count} at a time, {latency} ms", constant(rate), options, want=(90, 2))
     away = lambda second: 0 if 20 <= second < 50 else 100
     yield Case(
-        "sandbox, 100/s, away from 20 s to 50 s",
+        "sandbox, 100/s, outage from 20 s to 50 s",
         away,
         ["--limit", "token_bucket=100/s", "--outage", "20s-50s"],
         want=(90, 2),
@@ -115,7 +115,7 @@ def measure(case, program):
             limit = f"limit_req zone=one burst={burst} nodelay; limit_req_status 429;"
         conf = CONF.format(run=run, port=port, behind=behind, zone=zone, limit=limit)
         (run / "nginx.conf").write_text(conf)
-        # More than can be fetched in the time: the run is stopped.
+        # More IDs than can be fetched in the time: the run is stopped.
         count = round(sum(case.allowed(second) for second in range(case.seconds)) * 1.5) + 1000
         (run / "ids.txt").write_text("".join(f"task_{number}\n" for number in range(1, count + 1)))
         started = []
@@ -134,7 +134,7 @@ def measure(case, program):
             begin = time.time() if case.nginx else begin
             time.sleep(case.seconds + 1 - (time.time() - begin))
             if client.poll() is not None:
-                raise SystemExit(f"{case.name}: ended early: {client.stderr.read().decode()}")
+                raise SystemExit(f"{case.name}: exited early: {client.stderr.read().decode()}")
             client.send_signal(signal.SIGINT)
             client.wait()
         finally:
@@ -146,10 +146,10 @@ def measure(case, program):
 
 
 def judge(case, log):
-    answers = [(float(at), int(status)) for at, status in (line.split() for line in log.splitlines())]
-    first = min(at for at, _ in answers)
+    responses = [(float(at), int(status)) for at, status in (line.split() for line in log.splitlines())]
+    first = min(at for at, _ in responses)
     seconds = [{200: 0, 429: 0, 503: 0} for _ in range(case.seconds)]
-    for at, status in answers:
+    for at, status in responses:
         second = int(at - first)
         if second < case.seconds:
             seconds[second][status] = seconds[second].get(status, 0) + 1
@@ -159,7 +159,7 @@ def judge(case, log):
     rejected = 100 * sum(second[429] for second in late) / max(1, sum(sum(second.values()) for second in late))
     early = sum(second[429] for second in seconds[:FOUND])
     early_all = sum(sum(second.values()) for second in seconds[:FOUND])
-    # It has to be found out first.
+    # The first second of an outage does not count: it must be detected.
     away = max([second[503] for second in late if second[503]][1:], default=0)
     return used, rejected, early, away, early <= max(20, 0.05 * early_all)
 
@@ -167,7 +167,7 @@ def judge(case, log):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default="target/release/scale-export")
-    parser.add_argument("--jobs", type=int, default=6, help="cases at a time")
+    parser.add_argument("--jobs", type=int, default=6, help="cases that run at the same time")
     parser.add_argument("--only", default="", help="cases whose name matches this expression")
     options = parser.parse_args()
     program = pathlib.Path(options.program).resolve()
@@ -176,7 +176,7 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         order = sorted(chosen, key=lambda case: -case.seconds)
         results = dict(zip(order, pool.map(lambda case: measure(case, program), order)))
-    print("| server | used | 429 | 429 at first | asked |\n|---|--:|--:|--:|--:|")
+    print("| server | used | 429 | first 429s | required |\n|---|--:|--:|--:|--:|")
     missed = 0
     names = list(dict.fromkeys(case.name for case in chosen))
     for name in names:
@@ -190,10 +190,11 @@ def main():
         missed += not ok
         note = "" if ok else " (missed)"
         if away:
-            note += f", at most {away} requests a second while away, after the first one"
-        want = f"{case.want[0]} %, {case.want[1]} %"
-        share = f"{used:.1f} %" + (f" ({least:.1f})" if len(runs) > 1 else "")
-        print(f"| {name} | {share} | {rejected:.2f} % | {early} | {want}{note} |")
+            requests = "request" if away == 1 else "requests"
+            note += f", at most {away} {requests} per second during the outage, after its first second"
+        want = f"{case.want[0]}%, {case.want[1]}%"
+        share = f"{used:.1f}%" + (f" ({least:.1f})" if len(runs) > 1 else "")
+        print(f"| {name} | {share} | {rejected:.2f}% | {early} | {want}{note} |")
     sys.exit(missed > 0)
 
 

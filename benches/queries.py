@@ -1,8 +1,8 @@
-"""DuckDB over our Parquet files and over copies that it writes itself; `whole_runs.py` calls this with a Python that
+"""DuckDB over our Parquet files and over copies that DuckDB writes; `whole_runs.py` calls this with a Python that
 has DuckDB. Arguments: the directory of an export, a directory for the copies, rounds. Prints JSON.
 
-A copy has the same columns and rows, in DuckDB's own Parquet with zstd. Each round runs every query several times over
-either, alternating; the median counts.
+A copy has the same columns and rows, in Parquet that DuckDB writes with zstd. Each round runs every query several times over
+both, alternating; the median counts.
 """
 
 import json
@@ -42,9 +42,9 @@ def main():
             who: query.format(**{table: f"'{place}/{table}.parquet'" for table in tables})
             for who, place in (("ours", ours), ("duckdb", copies))
         }
-        answers = {who: connection.execute(text).fetchall() for who, text in texts.items()}
-        if answers["ours"] != answers["duckdb"]:
-            sys.exit(f"{name}: the answers differ")
+        results = {who: connection.execute(text).fetchall() for who, text in texts.items()}
+        if results["ours"] != results["duckdb"]:
+            sys.exit(f"{name}: the results differ")
         seconds = {who: [] for who in texts}
         for number in range(rounds * REPEATS):
             for who in list(texts) if number % 2 == 0 else reversed(texts):

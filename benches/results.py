@@ -1,13 +1,13 @@
-"""What `whole_runs.py` measured, as tables in Markdown: for its own output and for `chart.py`."""
+"""Tables in Markdown of what `whole_runs.py` measured, for its output and for `chart.py`."""
 
 OURS = "scale-export"
 
 STAGES = ("parse", "check", "flatten", "parquet", "csv", "journal append", "journal read", "rebuild")
-"""Of an export, as `stages/stage.rs` has them."""
+"""Stages of an export, as in `stages/stage.rs`."""
 
 
 def described(result):
-    """With what was measured."""
+    """The input of a measurement."""
     of = result["input"]
     server = f", served by {of['server']}" if "server" in of else ""
     return f"{of['tasks']:,} {of['kind']}, {of['bytes'] / 1e6:.1f} MB{server}"
@@ -18,14 +18,14 @@ def is_timed(result):
 
 
 def tables(result):
-    """A case's lines: what was measured, and beside which goals."""
+    """The lines of a case: results and goals."""
     lines = []
     if is_timed(result):
-        lines += ["| | wall time | processor time | memory, peak |", "|---|--:|--:|--:|"]
+        lines += ["| | wall time | CPU time | peak memory |", "|---|--:|--:|--:|"]
         for name, took in result["who"].items():
             lines.append(f"| {name} | {took['wall']:.2f} s | {took['cpu']:.2f} s | {took['memory'] / 1e6:.0f} MB |")
     elif "who" in result:
-        lines += ["| | requests a second |", "|---|--:|"]
+        lines += ["| | requests per second |", "|---|--:|"]
         lines += [f"| {name} | {took['requests_per_second']:,.0f} |" for name, took in result["who"].items()]
     elif "tables" in result:
         lines += ["| table | ours, bytes | DuckDB's | ratio |", "|---|--:|--:|--:|"]
@@ -33,7 +33,7 @@ def tables(result):
             ratio = size["ours"] / size["duckdb"]
             lines.append(f"| {name} | {size['ours']:,} | {size['duckdb']:,} | {ratio:.2f} |")
     elif "queries" in result:
-        lines += ["| query | over our files | over its own | ratio |", "|---|--:|--:|--:|"]
+        lines += ["| query | our files | DuckDB's files | ratio |", "|---|--:|--:|--:|"]
         for name, times in result["queries"].items():
             ours, theirs = times["ours"] * 1000, times["duckdb"] * 1000
             lines.append(f"| {name} | {ours:.2f} ms | {theirs:.2f} ms | {ours / theirs:.2f} |")

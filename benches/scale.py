@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What a task costs when there are a million of them, beside what it costs of ten thousand; tasks of the sandbox.
+"""Cost of a task in an export of a million, compared with an export of ten thousand; tasks of the sandbox.
 
     cargo build --release --locked && python3 benches/scale.py
 
-`scale-export sandbox` makes and serves the tasks on the same machine. Of the small export there are rounds before the
-large one and as many after it: a machine whose clock changes meanwhile shows in how far these are apart. The tables are
-also made again in place, from the journal alone. Times, processor time and peak memory are the kernel's.
+`scale-export sandbox` generates and serves the tasks on the same machine. The small export runs several times before the
+large one and as often after it: the differences show whether the clock speed of the machine changed. The tables are also
+rebuilt in place, from the journal alone. Wall time, CPU time and peak memory are the kernel's figures.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def size(directory):
 
 
 class Scale:
-    """Exports into one place, one after the other."""
+    """Exports to one directory, one after the other."""
 
     def __init__(self, program, port):
         self.program, self.port = program, port
@@ -50,7 +50,7 @@ class Scale:
         print("| " + " | ".join([name, *cells]) + " |", flush=True)
 
     def median(self, tasks):
-        """A task's share of the wall and of the processors, exported and made again."""
+        """Wall and CPU time per task, exported and rebuilt."""
         parts = [lambda t: t[0][0], lambda t: t[0][1], lambda t: t[1][0], lambda t: t[1][1]]
         return [statistics.median(map(part, self.taken[tasks])) / tasks for part in parts]
 
@@ -60,26 +60,26 @@ def main():
     parser.add_argument("--program", default=PROGRAM, type=pathlib.Path)
     parser.add_argument("--tasks", default=1_000_000, type=int)
     parser.add_argument("--few", default=10_000, type=int)
-    parser.add_argument("--rounds", default=3, type=int, help="of the small export, before and after the large one")
+    parser.add_argument("--rounds", default=3, type=int, help="rounds of the small export, before and after the large one")
     options = parser.parse_args()
     if options.few > options.tasks:
-        raise SystemExit("--few is more than --tasks")
+        raise SystemExit("--few is greater than --tasks")
     program = existing(options.program)
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir(parents=True)
     port, log = free_port(), PLACE / "sandbox.log"
     command = [program, "sandbox", "--port", str(port), "--tasks", str(options.tasks), "--key", KEY]
     print(f"on {machine()}\n")
-    heads = ["tasks", "export", "processor", "a task", "memory", "journal and tables"]
-    heads += ["made again", "processor", "memory"]
+    heads = ["tasks", "export", "CPU time", "CPU time per task", "peak memory", "journal and tables"]
+    heads += ["rebuilt", "CPU time", "peak memory"]
     print("| " + " | ".join(heads) + " |\n|" + "--:|" * len(heads), flush=True)
     with log.open("wb") as stderr, process(command, stdout=subprocess.DEVNULL, stderr=stderr) as sandbox:
         wait_for(port, sandbox, log)
         scale = Scale(program, port)
         for tasks in [options.few] * options.rounds + [options.tasks] + [options.few] * options.rounds:
             scale.measure(tasks)
-    names = ("exported, wall time", "exported, processor time", "made again, wall time", "made again, processor time")
-    print(f"\nwhat one of {options.tasks:,} takes / what one of {options.few:,} takes (median)")
+    names = ("exported, wall time", "exported, CPU time", "rebuilt, wall time", "rebuilt, CPU time")
+    print(f"\ntime per task of {options.tasks:,} / time per task of {options.few:,} (median)")
     for name, many, few in zip(names, scale.median(options.tasks), scale.median(options.few), strict=True):
         print(f"{name}: {many / few:.2f}")
     shutil.rmtree(PLACE)

@@ -1,22 +1,22 @@
-//! The stages of an export, each by itself, in bytes of the tasks' JSON a second: whatever a stage reads, the
-//! figures of all stages are of the same bytes and can be added up. Depends on `stages/`.
+//! Measures each stage of an export in bytes of the tasks' JSON per second. All figures are about the same bytes, whatever
+//! a stage reads, so they can be added.
 //!
-//! `make bench`, or to see what a change does, before and after it:
+//! Run `make bench`, or to see the effect of a change, run before and after it:
 //!
 //! ```sh
 //! cargo bench --bench stages -- --save-baseline before
 //! cargo bench --bench stages -- --baseline before
 //! ```
 //!
-//! `BENCH_TASKS=tasks.jsonl` measures with tasks of your own, one a line. `benches/instructions.py` counts
+//! `BENCH_TASKS=tasks.jsonl` measures the tasks of a file, one per line. `benches/instructions.py` counts
 //! instructions instead, which shows a change of one percent: it calls this program as
-//! `stages count STAGE SET TASKS TIMES` and has the processor's work counted within [`counted`] only.
+//! `stages count STAGE SET TASKS TIMES` and counts instructions within [`counted`] only.
 //!
-//! It is Criterion that measures, without its default features (no plots, no threads). It and Divan have the
-//! same licences (MIT or Apache-2.0), and Divan brings four crates where Criterion brings some fifteen small ones,
-//! which only those who measure have to build. But Criterion keeps what it measured, says how sure it is of a
-//! difference, and writes JSON that `benches/chart.py` reads, none of which Divan does; and it was released this
-//! year (0.8.2 in February 2026), which Divan was not (0.1.21).
+//! Criterion measures, without its default features (no plots, no threads). Divan has the same licenses (MIT or
+//! Apache-2.0) and brings four crates instead of about fifteen small ones, which only benchmarks build. But
+//! Criterion saves its measurements, reports the confidence of a difference, and writes JSON for
+//! `benches/chart.py`; Divan does not. Criterion's last release is from February 2026 (0.8.2); Divan (0.1.21) has no
+//! release of that year.
 
 #![expect(
     clippy::unwrap_used,
@@ -37,10 +37,10 @@ use criterion::{Criterion, Throughput};
 use stage::STAGES;
 use tasks::Tasks;
 
-/// Tasks of the sandbox that are measured with.
+/// Number of tasks of the sandbox.
 const TASKS: u64 = 2_000;
 
-/// The program's own.
+/// The allocator of the program.
 #[cfg(all(unix, target_pointer_width = "64"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -73,7 +73,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// One stage, so many times, and what it read, as JSON.
+/// Runs one stage so many times, and prints the bytes that it read as JSON.
 fn count(arguments: &[String]) {
     let [stage, set, tasks, times] = arguments else {
         println!("usage: stages count STAGE SET TASKS TIMES");
@@ -88,14 +88,14 @@ fn count(arguments: &[String]) {
         Tasks::long_texts(number)
     };
     stage(&tasks.tasks, &mut |work| {
-        // What is grown or filled once is no part of it.
+        // Buffers grow and caches fill in the first run, which is not counted.
         work();
         (0..times).for_each(|_| counted(work));
     });
     println!("{{\"bytes\":{}}}", tasks.bytes() * times);
 }
 
-/// Named to the tool that counts.
+/// The function that callgrind counts, by name.
 #[inline(never)]
 fn counted(work: &mut dyn FnMut()) {
     work();

@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
-"""Whole runs of `scale-export` beside what one would use instead, in one go on one machine.
+"""Whole runs of `scale-export` compared with alternatives, on one machine.
 
     export    tasks over nginx to tables, against an aiohttp script and, with --slow, curl and DuckDB
     flatten   JSON lines to tables, against DuckDB
-    fetch     60,000 answers of under 1 kB, against wrk on the same server and URLs
+    fetch     60,000 responses of under 1 kB, against wrk on the same server and URLs
     size      the four core tables, against DuckDB's own Parquet with zstd of the same columns
-    queries   DuckDB over our files, against DuckDB over its own
+    queries   DuckDB over our files, against DuckDB over the files that it writes
     start     from the start of the process to the arrival of the first request
 
-All runs of a round follow each other, each into a directory of its own, the next round in the other order; medians
-of the rounds count. Wall time, processor time of the process without the server, and peak memory are the kernel's.
+All runs of a round follow each other, each to a separate directory, and the next round has the reverse order. Results are
+medians of the rounds. Wall time, CPU time and peak memory of the process, without the server, are the kernel's figures.
 
     cargo build --release --locked && python3 benches/whole_runs.py --json target/bench/whole_runs.json
 
-The scripts that are run against are no part of this repository: a directory with `peer_aiohttp.py`, `duck_flatten.py`,
-`peer_curl_duckdb.sh` and `expand_corpus.py` is looked for where --peers or SCALE_EXPORT_BENCH_PEERS says, or in
-`../shared/bench`. Without it, or without nginx, wrk or DuckDB, what can be measured is, with the sandbox for a server
-and tasks that it makes, and what was left out is said. Without --python, an environment with what the scripts import is
-made below target/. A child's peak memory is never less than this script's own, some 20 MB.
+The scripts to compare with are not in this repository. Give the directory of `peer_aiohttp.py`, `duck_flatten.py`,
+`peer_curl_duckdb.sh` and `expand_corpus.py` with --peers or SCALE_EXPORT_BENCH_PEERS (default: `../shared/bench`). Without
+it, or without nginx, wrk or DuckDB, the script measures what it can, with the sandbox as server and its tasks, and lists what
+it left out. Without --python, it creates an environment with the required packages below target/. A child's peak memory is
+never less than that of this script, about 20 MB.
 """
 
 import argparse
@@ -63,13 +63,13 @@ CONNECTIONS = 32
 WRK_SECONDS = 3
 
 OPEN_FILES = 65_536
-"""Files that nginx may have open: one for each task, so that none is opened twice."""
+"""Files that nginx may have open: one for each task, so that it opens none twice."""
 
 OTHER_FILES = 1_200
-"""Of these, for up to 512 connections, a file being sent on each, and nginx itself."""
+"""Part of these for up to 512 connections, a file in transit on each, and nginx."""
 
 FILE_NAME = "[A-Za-z0-9_-]+"
-"""What the ID of a task looks like that is served as a file."""
+"""Pattern of the IDs of tasks that can be served as files."""
 
 CONF = """
 daemon off; {user} pid {run}/pid; error_log {run}/error.log warn; worker_processes 1; worker_rlimit_nofile {open_files};
@@ -105,11 +105,11 @@ end
 
 
 class LeftOut(Exception):
-    """Something is not there to be measured with."""
+    """A case cannot be measured, since a tool is missing."""
 
 
 class Bench:
-    """What all cases share."""
+    """State that all cases share."""
 
     def __init__(self, options):
         self.options = options
@@ -134,16 +134,16 @@ class Bench:
         if (place / "peer_aiohttp.py").is_file() and (place / "duck_flatten.py").is_file():
             self.peers = place.resolve()
         elif given:
-            raise SystemExit(f"{place} has no peer_aiohttp.py and duck_flatten.py")
+            raise SystemExit(f"{place} does not contain peer_aiohttp.py and duck_flatten.py")
         else:
-            self.leave_out("the scripts that are run against: give their directory with --peers")
+            self.leave_out("the scripts to compare with: give their directory with --peers")
 
     def find_python(self):
-        """An interpreter with what the scripts import."""
+        """An interpreter that has the packages of the scripts."""
         given = self.options.python
         if given:
             if not runs([given, "-c", "import " + ", ".join(PACKAGES)]):
-                raise SystemExit(f"{given} does not import all of {', '.join(PACKAGES)}")
+                raise SystemExit(f"{given} cannot import all of {', '.join(PACKAGES)}")
             self.python = given
             return
         place = self.work / "venv"
@@ -154,12 +154,12 @@ class Bench:
                 [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES]
             )
             if not made:
-                self.leave_out(f"all that needs Python packages: {', '.join(PACKAGES)} could not be installed")
+                self.leave_out(f"all cases with Python packages: {', '.join(PACKAGES)} could not be installed")
                 return
         self.python = str(python)
 
     def input(self):
-        """The tasks that are exported and flattened, made when they are first asked for."""
+        """The tasks to export and flatten, generated on first use."""
         if self.made is None:
             self.made = self.make_tasks()
         return self.made
@@ -187,7 +187,7 @@ class Bench:
         return Input(lines, self.work / "tasks", kind)
 
     def tiny_tasks(self):
-        """Tasks of under 1 kB, as of a question with a short answer."""
+        """Tasks of under 1 kB, like a question with a short text."""
         lines = self.work / "tiny.jsonl"
         with lines.open("w") as out:
             for number in range(TINY_TASKS):
@@ -196,7 +196,7 @@ class Bench:
 
     @contextlib.contextmanager
     def serve(self, tasks):
-        """A server of these tasks: nginx, or else the sandbox. Gives its port and its name."""
+        """Serves these tasks with nginx, or with the sandbox. Yields the port and name of the server."""
         if not shutil.which("nginx"):
             self.leave_out("nginx as the server: the sandbox serves instead, and is slower (Debian: nginx-light)")
             with self.sandbox(["--from", str(tasks.lines)]) as port:
@@ -205,9 +205,9 @@ class Bench:
         run, port = self.work / "nginx", free_port()
         shutil.rmtree(run, ignore_errors=True)
         run.mkdir()
-        # Else the workers are nobody, who may not read here.
+        # Otherwise the workers run as a user that cannot read these files.
         user = f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.geteuid() == 0 else ""
-        # As many files as may be are kept open, with room for the connections.
+        # Keeps as many files open as possible, with room for the connections.
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         open_files = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
         limits = {"open_files": open_files, "cached_files": max(1, open_files - OTHER_FILES)}
@@ -232,7 +232,7 @@ class Bench:
         return [*command, "--base-url", f"http://127.0.0.1:{port}"]
 
     def alternate(self, contenders):
-        """Rounds of all contenders; gives what each took."""
+        """Runs all contenders in rounds; returns the measurements of each."""
         took = {name: [] for name, _ in contenders}
         for number in range(self.rounds):
             for name, command in contenders if number % 2 == 0 else reversed(contenders):
@@ -256,7 +256,7 @@ class Bench:
         if code != 0:
             with contextlib.suppress(OSError):
                 text += "".join((out / "failures.jsonl").read_text().splitlines(keepends=True)[:3])
-            raise SystemExit(f"{name} ended with {code}:\n{text}")
+            raise SystemExit(f"{name} exited with {code}:\n{text}")
         return {"wall": wall, "cpu": cpu, "memory": memory, "rows": rows(out, name, text)}
 
 
@@ -300,7 +300,7 @@ def tiny_task(number):
 
 
 def rows(out, name, text):
-    """Tasks and messages that came out, to see that all did the same."""
+    """Numbers of tasks and messages in the output, to check that all did the same work."""
     if name == OURS:
         tables = json.loads((out / "manifest.json").read_text())["tables"]
         return [tables[table]["rows"] for table in ("tasks", "messages")]
@@ -313,7 +313,7 @@ def medians(runs):
 
 
 def judged(what, value, least=None, most=None):
-    """A figure beside its goal, if there is one."""
+    """A figure with its goal, if there is one."""
     if least is not None:
         return {"what": what, "value": value, "goal": f"≥ {least}", "met": value >= least}
     if most is not None:
@@ -322,7 +322,7 @@ def judged(what, value, least=None, most=None):
 
 
 def compared(took, rival, wall, cpu):
-    """How many times what ours takes the others take; the goals are of one of them."""
+    """Ratios of the others to ours; the goals apply to one of them."""
     ours = took[OURS]
     out = []
     for name, other in took.items():
@@ -331,7 +331,7 @@ def compared(took, rival, wall, cpu):
         seen, wanted = other["rounds"][0]["rows"], ours["rounds"][0]["rows"]
         if seen != wanted:
             raise SystemExit(f"{name} has {seen} tasks and messages, {OURS} {wanted}")
-        figures = (("wall", "wall time", wall), ("cpu", "processor time", cpu), ("memory", "memory", None))
+        figures = (("wall", "wall time", wall), ("cpu", "CPU time", cpu), ("memory", "memory", None))
         for key, words, goal in figures:
             goal = goal if name == rival else None
             out.append(judged(f"{words} of {name} / ours", other[key] / ours[key], least=goal))
@@ -351,7 +351,7 @@ def case_export(bench):
                 slow = bench.peers / "peer_curl_duckdb.sh"
                 command = lambda out: ["sh", slow, *arguments, out, str(CONNECTIONS)]
                 contenders.append(("curl and DuckDB", command))
-        # Not counted: it fills the caches.
+        # Warms up the caches; not counted.
         bench.run(*contenders[0])
         took = bench.alternate(contenders)
     goals = compared(took, "aiohttp", 5, 3)
@@ -377,7 +377,7 @@ def case_flatten(bench):
 
 def case_fetch(bench):
     tasks = bench.tiny_tasks()
-    # The same kind of URL: what the program asks for, with the other IDs.
+    # The URL of the program's requests, with the IDs of these tasks.
     _, path = first_request(bench, tasks)
     took = {OURS: [], "wrk": []}
     has_wrk = shutil.which("wrk") is not None
@@ -402,11 +402,11 @@ def case_fetch(bench):
     goals = []
     if has_wrk:
         value = who[OURS]["requests_per_second"] / who["wrk"]["requests_per_second"]
-        goals.append(judged("our requests a second / wrk's", value, least=0.5))
+        goals.append(judged("our requests per second / wrk's", value, least=0.5))
     else:
         bench.leave_out("wrk")
     return {
-        "title": "Small answers, as fast as they come",
+        "title": "Small responses at full speed",
         "input": tasks.described(server=server),
         "who": who,
         "goals": goals,
@@ -416,14 +416,14 @@ def case_fetch(bench):
 def wrk(command):
     ended = subprocess.run(command, check=True, capture_output=True, text=True)
     if "Non-2xx" in ended.stdout or "Socket errors" in ended.stdout:
-        raise SystemExit(f"wrk was not answered well:\n{ended.stdout}")
+        raise SystemExit(f"wrk reported failed requests:\n{ended.stdout}")
     return float(re.search(r"Requests/sec:\s*([\d.]+)", ended.stdout)[1])
 
 
 def over_duckdb(bench):
     """Sizes and queries, measured by `queries.py` in one process; once for both cases."""
     if not bench.python:
-        raise LeftOut("sizes and queries: DuckDB for Python is not there")
+        raise LeftOut("sizes and queries: DuckDB for Python is not installed")
     if bench.duckdb is None:
         tasks = bench.input()
         bench.run(OURS, lambda out: [bench.program, "flatten", tasks.lines, "--out", out, "--quiet"])
@@ -433,7 +433,7 @@ def over_duckdb(bench):
         command = [bench.python, ROOT / "benches" / "queries.py", ours, copies, str(bench.rounds)]
         ended = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         if ended.returncode != 0:
-            raise SystemExit(f"queries.py ended with {ended.returncode}")
+            raise SystemExit(f"queries.py exited with {ended.returncode}")
         bench.duckdb = {"input": tasks.described(), **json.loads(ended.stdout)}
     return bench.duckdb
 
@@ -454,7 +454,7 @@ def case_size(bench):
 def case_queries(bench):
     found = over_duckdb(bench)
     goals = [
-        judged(f"{name}: time over our files / its own", times["ours"] / times["duckdb"], most=1)
+        judged(f"{name}: time over our files / DuckDB's", times["ours"] / times["duckdb"], most=1)
         for name, times in found["queries"].items()
     ]
     return {
@@ -471,16 +471,16 @@ def case_start(bench):
     seconds = [first_request(bench, tasks)[0] for _ in range(bench.rounds)]
     value = statistics.median(seconds)
     return {
-        "title": "From the start to the first request",
+        "title": "Time to the first request",
         "input": tasks.described(),
         "seconds": value,
         "rounds": seconds,
-        "goals": [judged("time until it arrived, ms", value * 1000, most=50)],
+        "goals": [judged("time until it arrives, ms", value * 1000, most=50)],
     }
 
 
 def first_request(bench, tasks):
-    """Seconds until the first request came, and what it asked for."""
+    """Seconds until the first request arrives, and its path."""
     out = bench.work / "out" / "start"
     shutil.rmtree(out, ignore_errors=True)
     out.parent.mkdir(exist_ok=True)
@@ -497,7 +497,7 @@ def first_request(bench, tasks):
 
 
 def number(text):
-    """The version in what a program says of itself."""
+    """The version in the output of a program."""
     found = re.search(r"\d+(\.\d+)+", text or "")
     return found and found[0]
 
@@ -525,30 +525,30 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default=PROGRAM)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tasks", type=int, default=5000, help="how many tasks are exported and flattened")
-    parser.add_argument("--lines", help="tasks of your own instead, as JSON lines")
-    parser.add_argument("--only", default=",".join(CASES), help="cases, with commas between (all: %(default)s)")
-    parser.add_argument("--peers", help="directory of the scripts that are run against")
+    parser.add_argument("--tasks", type=int, default=5000, help="number of tasks to export and flatten")
+    parser.add_argument("--lines", help="a file of JSON lines with the tasks to use instead")
+    parser.add_argument("--only", default=",".join(CASES), help="cases, separated by commas (all: %(default)s)")
+    parser.add_argument("--peers", help="directory of the scripts to compare with")
     parser.add_argument("--python", help="Python that has " + ", ".join(PACKAGES))
-    parser.add_argument("--slow", action="store_true", help="run curl and DuckDB too")
-    parser.add_argument("--work", default=ROOT / "target/bench", help="directory for all that is written")
-    parser.add_argument("--json", type=pathlib.Path, help="write the results to this file too")
+    parser.add_argument("--slow", action="store_true", help="also run curl and DuckDB")
+    parser.add_argument("--work", default=ROOT / "target/bench", help="directory for all output")
+    parser.add_argument("--json", type=pathlib.Path, help="also write the results to this file")
     options = parser.parse_args()
     chosen = options.only.split(",")
     if unknown := [case for case in chosen if case not in CASES]:
-        parser.error(f"there is no case {unknown[0]!r}, only {', '.join(CASES)}")
+        parser.error(f"unknown case {unknown[0]!r}; the cases are {', '.join(CASES)}")
     if options.rounds < 1 or options.tasks < 1:
         parser.error("rounds and tasks must be at least 1")
     bench = Bench(options)
     if not os.access(bench.program, os.X_OK):
-        raise SystemExit(f"{bench.program} is not there: cargo build --release --locked")
+        raise SystemExit(f"{bench.program}: not found; run cargo build --release --locked")
     bench.work.mkdir(parents=True, exist_ok=True)
     bench.find_peers()
     if {"export", "flatten", "size", "queries"} & set(chosen):
         bench.find_python()
     busy = busy_with_others()
     if busy is not None and busy > BUSY:
-        what = f"{busy:.1f} processors are busy with other things: seconds will not mean much"
+        what = f"{busy:.1f} CPUs are busy with other work: times are unreliable"
         print(what, file=sys.stderr)
     for name in chosen:
         try:

@@ -1,7 +1,7 @@
 """Nightly export of Scale tasks, for Airflow 3; runs with 2.10 as well.
 
-`export` is green when tables were published, so that what follows may use them. IDs that failed turn
-`failed_ids` red and with it the whole run, while `verify` and whatever follows it go on.
+`export` succeeds when tables were published, so downstream tasks can use them. If IDs failed, `failed_ids` fails and with
+it the whole run, while `verify` and the tasks after it continue.
 """
 import json
 import subprocess
@@ -18,25 +18,25 @@ except ImportError:  # Airflow 2, and the first releases of 3
 
 PROGRAM = "/usr/local/bin/scale-export"
 OUT = "/srv/scale/export"
-# No option takes the key itself: Airflow shows commands in its pages and logs.
+# The key is in a file: Airflow shows commands in its pages and logs.
 EXPORT = [PROGRAM, "--ids", "/srv/scale/ids.txt", "--out", OUT, "--api-key-file", "/srv/scale/key"]
 
 
 def what_to_do(code):
-    """What an exit code asks for: "done", "some_failed", "again" or "fail"."""
+    """The action for an exit code: "done", "some_failed", "again" or "fail"."""
     if code == 0:
         return "done"
-    if code == 3:  # published, but some IDs failed; asking again at once seldom helps
+    if code == 3:  # published, but some IDs failed; an immediate retry seldom helps
         return "some_failed"
-    # The API was away, or the run was stopped; below zero is the signal that killed it. The same
-    # command goes on where it was.
+    # The API was unavailable, or the run was stopped. A negative code is the signal that killed it. The same
+    # command resumes.
     if code in (5, 129, 130, 143) or code < 0:
         return "again"
-    return "fail"  # does not heal by itself
+    return "fail"  # a retry does not help
 
 
 def run(command):
-    """Runs it with its log in the task's log; gives its exit code and the summary that it wrote."""
+    """Runs the command with its log in the task's log; returns its exit code and summary."""
     with tempfile.TemporaryDirectory() as directory:
         summary = Path(directory, "summary.json")
         command = [*command, "--progress", "never", "--summary", str(summary)]
@@ -45,8 +45,8 @@ def run(command):
                 for line in process.stderr:
                     print(line, end="")
             except BaseException:
-                # Airflow ends the task, not what it started. The program keeps its state and ends
-                # within seconds; the next try would else find the directory locked.
+                # Airflow ends the task, not its child process. The program saves its state and ends
+                # within seconds. Otherwise the next try finds the directory locked.
                 process.terminate()
                 raise
         text = summary.read_text() if summary.exists() else ""
@@ -56,12 +56,12 @@ def run(command):
 @dag(
     schedule="15 2 * * *",
     start_date=datetime(2026, 1, 1),
-    catchup=False,  # a run always exports what is there now
-    max_active_runs=1,  # a second run in the same directory would end with exit code 2
+    catchup=False,  # a run always exports the current tasks
+    max_active_runs=1,  # a second run in the same directory ends with exit code 2
     tags=["scale"],
 )
 def scale_export():
-    # Two hours and more for an API that is away: each try waits five minutes for it, too.
+    # Waits over two hours for an API that is unavailable: each try waits five minutes for it, too.
     @task(retries=6, retry_delay=timedelta(minutes=15), execution_timeout=timedelta(hours=6))
     def export():
         code, summary = run(EXPORT)
@@ -87,7 +87,7 @@ def scale_export():
 
     summary = export()
     failed_ids(summary)
-    summary >> verify()  # and then your own tasks
+    summary >> verify()  # your tasks follow here
 
 
 scale_export()

@@ -1,4 +1,4 @@
-"""Questions to an export, in SQL: those of examples/sql/. Argument: the export's directory."""
+"""Runs the queries of examples/sql/ over an export with DuckDB. Argument: the directory of the export."""
 import os
 import sys
 from pathlib import Path

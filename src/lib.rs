@@ -8,26 +8,28 @@
     allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+pub mod api;
 pub mod cli;
-mod disk;
+pub mod durable_fs;
+pub mod encode;
 pub mod error;
 pub mod event;
-pub mod export;
-pub mod failures;
+pub mod failure_kind;
 pub mod fetch;
 pub mod flatten;
 pub mod hex;
 pub mod ids;
+pub mod jobs;
 pub mod journal;
 pub mod json;
-mod memory;
-pub mod output;
+pub mod lists;
+pub mod memory;
+pub mod output_error;
+pub mod pacer;
 pub mod printable;
-pub mod reader;
+pub mod publish;
 pub mod rebuild;
-pub mod redaction;
-pub mod response;
 pub mod sandbox;
+pub mod state;
 pub mod tables;
-mod threads;
-pub mod verify;
+pub mod threads;

@@ -29,5 +29,5 @@ fn free_soon() {
 fn main() -> ExitCode {
     #[cfg(all(unix, target_pointer_width = "64"))]
     free_soon();
-    scale_export::cli::main().into()
+    scale_export::cli::dispatch::main().into()
 }

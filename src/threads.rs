@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::runtime::{self, Runtime};
@@ -15,6 +16,11 @@ const FREE_PAIRS: usize = 4;
 /// What to do about a thread that could not be started.
 pub(crate) const THREAD_HINT: &str =
     "allow more processes (`ulimit -u`, `pids.max`), and run the same command again";
+
+/// Locks data that stays valid when a thread panics while it holds the lock: single values, sets and counters.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Starts threads with a stack of a fixed size; a refusal is an error.
 pub(crate) fn builder() -> thread::Builder {

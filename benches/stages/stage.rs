@@ -1,26 +1,30 @@
-//! The stages, each by itself: what it needs is made before, and what it makes is dropped. Depends on the
-//! library and on nothing else.
+//! The stages of an export. The input of a stage is prepared first, and its output is dropped.
 
 use std::hint::black_box;
 
 use arrow::array::RecordBatch;
-use scale_export::flatten::Flattener;
+use scale_export::api::body_check;
+use scale_export::encode::table_writers::{Format, encode};
+use scale_export::flatten::flattener::Flattener;
 use scale_export::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
-use scale_export::journal::{Journal, Location};
-use scale_export::json::{self, Document, Parser};
-use scale_export::output::{Format, encode};
-use scale_export::rebuild::{Rebuilder, TableRows, TaskRows};
-use scale_export::response;
+use scale_export::journal::reader::Location;
+use scale_export::journal::writer::Journal;
+use scale_export::json;
+use scale_export::json::document::{Document, Parser};
+use scale_export::rebuild::rebuilder::Rebuilder;
+use scale_export::rebuild::row_cursor::{TableRows, TaskRows};
+use scale_export::tables::batch_builder::{BatchSink, SinkError};
 use scale_export::tables::definition::TABLES;
-use scale_export::tables::{BatchSink, Rows, SinkError, TableInfo};
+use scale_export::tables::row_reader::Rows;
+use scale_export::tables::table::TableInfo;
 
-/// Takes the work of a stage, and runs it as often as it likes.
+/// Takes the work of a stage, and runs it any number of times.
 pub(crate) type Measure<'m> = &'m mut dyn FnMut(&mut dyn FnMut());
 
-/// A stage: makes ready what it needs, and hands over its work on all tasks.
+/// A stage: prepares its input, and passes its work on all tasks to [`Measure`].
 pub(crate) type Stage = fn(&[String], Measure<'_>);
 
-/// All of them by name, in the order in which a task meets them.
+/// All stages by name, in the order of an export.
 pub(crate) const STAGES: [(&str, Stage); 8] = [
     ("parse", parse),
     ("check", check),
@@ -42,13 +46,13 @@ fn parse(tasks: &[String], measure: Measure<'_>) {
     });
 }
 
-/// A body as it is received: is it UTF-8, JSON, the task that was asked for, final, without secrets? Parses.
+/// The check of a received body: UTF-8, JSON, the requested task, final state, secrets. Includes parsing.
 fn check(tasks: &[String], measure: Measure<'_>) {
     let ids: Vec<String> = tasks.iter().map(|task| task_id(task)).collect();
     let mut parser = Parser::default();
     measure(&mut || {
         for (task, id) in tasks.iter().zip(&ids) {
-            let checked = response::check(task.as_bytes(), Some(id), false, &mut parser);
+            let checked = body_check::check(task.as_bytes(), Some(id), false, &mut parser);
             black_box(checked.unwrap());
         }
     });
@@ -89,7 +93,7 @@ fn csv(tasks: &[String], measure: Measure<'_>) {
     encode_all(Format::Csv, tasks, measure);
 }
 
-/// Bodies to the journal: compressed, summed and written, but not synced, which is the disk's speed.
+/// Bodies to the journal: compressed, with checksums and written. Not synced, which would measure the disk.
 fn journal_append(tasks: &[String], measure: Measure<'_>) {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("journal");
@@ -135,7 +139,10 @@ fn rebuild(tasks: &[String], measure: Measure<'_>) {
         assert_eq!(rebuilder.task(rows, &mut out), []);
         let (mut left, mut right) = (Parser::default(), Parser::default());
         let (left, right) = (left.parse(task).unwrap(), right.parse(&out).unwrap());
-        assert!(json::same(left.root(), right.root()), "{task}\n{out}");
+        assert!(
+            json::compare::same(left.root(), right.root()),
+            "{task}\n{out}"
+        );
     }
     measure(&mut || {
         for rows in &tasks_rows {
@@ -145,7 +152,7 @@ fn rebuild(tasks: &[String], measure: Measure<'_>) {
     });
 }
 
-/// The rows of each task: in every table they stand together, in the order of the tasks.
+/// The rows of each task. In every table they are adjacent, in the order of the tasks.
 fn by_task<'r>(tasks: &[String], tables: &'r [Vec<Rows>]) -> Vec<TaskRows<'r>> {
     let mut at = vec![(0, 0); tables.len()];
     let ids = tasks.iter().map(|task| task_id(task));
@@ -153,7 +160,7 @@ fn by_task<'r>(tasks: &[String], tables: &'r [Vec<Rows>]) -> Vec<TaskRows<'r>> {
         let tables = TABLES.iter().zip(tables).zip(&mut at);
         let rows = tables.map(|((table, batches), (batch, from))| {
             let mut rows = TableRows::default();
-            // `projects` and `batches` are no part of a task.
+            // Rows of `projects` and `batches` do not belong to a task.
             let Some(column) = table.position("task_id") else {
                 return rows;
             };

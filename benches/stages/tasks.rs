@@ -1,8 +1,9 @@
-//! The tasks that are measured with: those of the sandbox, the same with long texts, or your own. The same
-//! arguments always give the same bytes. Depends on the library's `sandbox` and `json`.
+//! The input of the benchmarks: tasks of the sandbox, the same with long texts, or tasks from a file. The same
+//! arguments always give the same bytes.
 
-use scale_export::json::{Parser, Value};
-use scale_export::sandbox::sample_task;
+use scale_export::json::document::Parser;
+use scale_export::json::value::Value;
+use scale_export::sandbox::generate::sample_task;
 
 /// Words of the long texts; a few with escapes, quotes and letters of more than one byte.
 const WORDS: [&str; 40] = [
@@ -48,20 +49,20 @@ const WORDS: [&str; 40] = [
     "\\u2014",
 ];
 
-/// Bytes of a long text: at least, and how much it may be longer.
+/// Minimum bytes of a long text, and maximum bytes in addition.
 const LONG: (u64, u64) = (2_000, 8_000);
 
 /// Tasks as they come over the network, one string each.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    /// Names the set in results.
+    /// Name of the set in results.
     pub(crate) name: &'static str,
     /// Their JSON.
     pub(crate) tasks: Vec<String>,
 }
 
 impl Tasks {
-    /// As the sandbox makes them.
+    /// Tasks of the sandbox, unchanged.
     pub(crate) fn sandbox(count: u64) -> Self {
         Self {
             name: "sandbox",
@@ -69,7 +70,7 @@ impl Tasks {
         }
     }
 
-    /// A fifth as many, whose texts are long.
+    /// A fifth as many tasks, with long texts.
     pub(crate) fn long_texts(count: u64) -> Self {
         Self {
             name: "long texts",
@@ -77,7 +78,7 @@ impl Tasks {
         }
     }
 
-    /// Those of a file, one a line.
+    /// Tasks of a file, one per line.
     pub(crate) fn of_lines(text: &str) -> Self {
         Self {
             name: "given",
@@ -85,7 +86,7 @@ impl Tasks {
         }
     }
 
-    /// Bytes of all.
+    /// Total bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.tasks.iter().map(|task| task.len() as u64).sum()
     }
@@ -94,7 +95,7 @@ impl Tasks {
 fn long_task(number: u64) -> String {
     let task = sample_task(number);
     let mut parser = Parser::default();
-    // The sandbox's own tasks are JSON, and without white space.
+    // Tasks of the sandbox are JSON without white space.
     let Ok(document) = parser.parse(&task) else {
         return task;
     };
@@ -120,7 +121,7 @@ fn long_task(number: u64) -> String {
     out
 }
 
-/// Where the strings under the key `text` end: before the closing quote.
+/// The ends of the strings under the key `text`: positions before the closing quote.
 fn ends_of_texts(value: Value<'_>, ends: &mut Vec<usize>) {
     for (key, member) in value.members() {
         if key.is("text") && member.raw().starts_with('"') {
@@ -134,7 +135,7 @@ fn ends_of_texts(value: Value<'_>, ends: &mut Vec<usize>) {
     }
 }
 
-/// Knuth's generator: enough to pick words.
+/// Knuth's generator, which is good enough to pick words.
 fn random(state: &mut u64) -> u64 {
     *state = state
         .wrapping_mul(6_364_136_223_846_793_005)

@@ -1,4 +1,4 @@
--- The first conversation in which a model answers, as one text.
+-- The first conversation with a message of a model, as text.
 SELECT string_agg(role || ': ' || text, chr(10) ORDER BY turn_index, message_index) AS conversation
 FROM messages
 WHERE (task_id, thread_index) = (

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use scale_export::ids::{ListFormat, read_bytes};
+use scale_export::ids::format::ListFormat;
+use scale_export::ids::read::read_bytes;
 
 const FORMATS: [ListFormat; 6] = [
     ListFormat::Text,
@@ -19,7 +20,7 @@ fn let_guarded_panics_be_caught() {
     ONCE.call_once(|| {
         let abort = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if !scale_export::reader::is_guarded() {
+            if !scale_export::encode::catch_panic::is_guarded() {
                 abort(panic);
             }
         }));

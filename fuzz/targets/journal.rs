@@ -7,9 +7,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use scale_export::journal::Compressor;
+use scale_export::journal::codec::Compressor;
 use scale_export::journal::format::{Options, Record, RecordKind, Version, encode, encode_file_head};
-use scale_export::journal::{Journal, JournalReader};
+use scale_export::journal::writer::Journal;
+use scale_export::journal::reader::JournalReader;
 
 const KINDS: [RecordKind; 4] = [
     RecordKind::Response,

@@ -3,8 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scale_export::json::{Key, Kind, Parser, Value, differences, same};
-use scale_export::response::check;
+use scale_export::json::value::{Key, Value};
+use scale_export::json::document::{Kind, Parser};
+use scale_export::json::compare::{differences, same};
+use scale_export::api::body_check::check;
 
 /// `serde_json` reads deeper values only with another option, which takes the thread's stack.
 const LEVELS_THAT_SERDE_READS: usize = 100;

@@ -3,9 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scale_export::json::Parser;
-use scale_export::output::{Format, encode};
-use scale_export::reader::{self, Input};
+use scale_export::json::document::Parser;
+use scale_export::encode::table_writers::{Format, encode};
+use scale_export::encode::table_reader;
+use scale_export::encode::input::Input;
 use scale_export::tables::definition::TABLES;
 
 #[path = "../../tests/it/support/round_trip.rs"]
@@ -41,7 +42,7 @@ fuzz_target!(|bytes: &[u8]| {
                 }
             }
         }
-        let read = reader::open(Format::Csv, table, Input::Bytes(csv.into()));
+        let read = table_reader::open(Format::Csv, table, Input::Bytes(csv.into()));
         let batches = read.map(|batches| batches.map_while(Result::ok).collect());
         batches.unwrap_or_default()
     });

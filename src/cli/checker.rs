@@ -2,26 +2,29 @@
 //! `response`.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::fetch::{BadBody, CheckBody, CheckedBody};
-use crate::json::Parser;
-use crate::redaction::without_key;
-use crate::response::{Belongs, Page, Unfit, belongs, check, fingerprint, may_be_kept, split};
+use crate::api::body_check::{
+    Belongs, Page, Unfit, belongs, check, fingerprint, may_be_kept, split,
+};
+use crate::api::redaction::without_key;
+use crate::fetch::options::{BadBody, CheckBody, CheckedBody};
+use crate::json::document::Parser;
+use crate::threads;
 
 /// Lends parsers to the network side, so that their memory is used again.
 #[derive(Debug)]
-pub(super) struct Checker {
+pub(crate) struct Checker {
     keep_secrets: bool,
     key: SecretString,
     parsers: Mutex<Vec<Parser>>,
 }
 
 impl Checker {
-    pub(super) fn new(keep_secrets: bool, key: SecretString) -> Self {
+    pub(crate) fn new(keep_secrets: bool, key: SecretString) -> Self {
         Self {
             keep_secrets,
             key,
@@ -44,7 +47,7 @@ impl Checker {
             Some(body) => Bytes::from(body),
             None => body,
         };
-        let lend = || self.parsers.lock().unwrap_or_else(PoisonError::into_inner);
+        let lend = || threads::lock(&self.parsers);
         let mut parser = lend().pop().unwrap_or_default();
         let done = read(&body, &mut parser);
         if body.len() <= KEPT_BODY_BYTES {

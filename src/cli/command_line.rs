@@ -8,27 +8,27 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use super::args::{Cli, Command, DisplayArgs, ExportArgs, LogFormatArg};
-use super::key::without_keys;
-use super::run::{Failure, UsageError};
-use super::suggest::{Candidate, did_you_mean, nearest, nearest_name};
+use crate::cli::api_key::without_keys;
+use crate::cli::args::{Cli, Command, DisplayArgs, ExportArgs, LogFormatArg};
+use crate::cli::dispatch::{Failure, UsageError};
+use crate::cli::suggest::{Candidate, did_you_mean, nearest, nearest_name};
 
 /// Where the options are listed.
 const SEE_HELP: &str = "see scale-export --help";
 
 /// Options that have their value from an environment variable: the variable of each.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Origins(BTreeMap<String, String>);
+pub(crate) struct Origins(BTreeMap<String, String>);
 
 impl Origins {
     /// What the user gave: the variable, or the option itself.
-    pub(super) fn name<'o>(&'o self, option: &'o str) -> &'o str {
+    pub(crate) fn name<'o>(&'o self, option: &'o str) -> &'o str {
         self.0.get(option).map_or(option, String::as_str)
     }
 }
 
 /// Reads the command line. An option that stands there wins over the environment's word for its opposite.
-pub(super) fn read_command_line() -> Result<Cli, Failure> {
+pub(crate) fn read_command_line() -> Result<Cli, Failure> {
     let command = command();
     let arguments = arguments(&command);
     let explained = |error: &clap::Error| Box::new(explain(error, &command, &arguments)) as Failure;
@@ -74,19 +74,19 @@ pub(super) fn read_command_line() -> Result<Cli, Failure> {
 }
 
 /// A completion script.
-pub(super) fn completions(shell: clap_complete::Shell) -> String {
+pub(crate) fn completions(shell: clap_complete::Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "scale-export", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
 /// The program's name and version, as `--version` prints them.
-pub(super) fn version() -> String {
+pub(crate) fn version() -> String {
     Cli::command().render_version()
 }
 
 /// The format of log lines that the arguments or the environment choose; needed where they cannot be read otherwise.
-pub(super) fn log_format() -> LogFormatArg {
+pub(crate) fn log_format() -> LogFormatArg {
     let mut chosen = std::env::var_os("SCALE_EXPORT_LOG_FORMAT");
     let mut arguments = std::env::args_os().take_while(|argument| argument != "--");
     while let Some(argument) = arguments.next() {

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const MAX_CORE_BYTES: u64 = if cfg!(target_os = "linux") { 1 } else { 0 };
 
 /// Lets a crash write no core dump, for the rest of this process. Without permission to do that, the run goes on as it is.
-pub(super) fn forbid() {
+pub(crate) fn forbid() {
     let before = getrlimit(Resource::Core);
     // A limit may only be lowered.
     let limit = before

@@ -1,20 +1,16 @@
 //! The command line: options, the display, and what is printed. Depends on everything; nothing
 //! depends on it.
 
-mod args;
-mod checker;
-mod command_line;
-mod core_dumps;
-mod display;
-mod export;
-mod jobs;
-mod key;
-mod offline;
-mod run;
-mod schema;
-mod signals;
-mod suggest;
-mod summary;
-mod values;
-
-pub use run::main;
+pub mod api_key;
+pub mod args;
+pub mod checker;
+pub mod command_line;
+pub mod commands;
+pub mod core_dumps;
+pub mod dispatch;
+pub mod lifecycle;
+pub mod progress;
+pub mod signals;
+pub mod suggest;
+pub mod summary;
+pub mod value_parsers;

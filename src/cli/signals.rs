@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Exit;
-use crate::export::ExportError;
+use crate::jobs::error::ExportError;
 use crate::threads;
 
 /// How often it is looked whether a job that was interrupted has ended.
@@ -19,15 +19,12 @@ const LOOK: Duration = Duration::from_millis(50);
 const OUTPUT_TIME: Duration = Duration::from_secs(2);
 
 /// The signals that end a run: the first one requests the end, a second one exits at once.
-pub(super) struct Signals {
-    pub(super) stop: watch::Receiver<bool>,
+pub(crate) struct Signals {
+    pub(crate) cancel: CancellationToken,
     /// The exit code of the first signal.
     first: Arc<OnceLock<Exit>>,
     /// Whether only output is left to write.
     is_done: Arc<AtomicBool>,
-    /// Keeps the channel open: without handlers nothing else holds this end, and a closed channel would
-    /// be read as a request to stop.
-    _stopper: watch::Sender<bool>,
 }
 
 /// The handlers.
@@ -96,10 +93,10 @@ fn ignored_signals(status: &str) -> Option<u64> {
 
 impl Signals {
     /// Installs the handlers, where the files for them can be had.
-    pub(super) fn watch() -> Result<Self, ExportError> {
-        let (sender, stop) = watch::channel(false);
+    pub(crate) fn watch() -> Result<Self, ExportError> {
+        let cancel = CancellationToken::new();
         let first = Arc::new(OnceLock::new());
-        let (own, stopper) = (Arc::clone(&first), sender.clone());
+        let (own, cancelled) = (Arc::clone(&first), cancel.clone());
         let is_done = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&is_done);
         let (ready, is_ready) = std::sync::mpsc::channel();
@@ -119,7 +116,7 @@ impl Signals {
                 let _ = ready.send(());
                 let exit = handlers.next().await;
                 let _ = own.set(exit);
-                let _ = sender.send(true);
+                cancelled.cancel();
                 let exit = tokio::select! {
                     exit = handlers.next() => exit,
                     () = is_stuck(&is_over) => exit,
@@ -132,26 +129,25 @@ impl Signals {
         // Without handlers the other end is dropped, which ends this as well.
         let _ = is_ready.recv();
         Ok(Self {
-            stop,
+            cancel,
             first,
             is_done,
-            _stopper: stopper,
         })
     }
 
     /// The job has ended, and only output is left to write. From now on one signal is enough to end a process whose
     /// output is stuck.
-    pub(super) fn job_is_done(&self) {
+    pub(crate) fn job_is_done(&self) {
         self.is_done.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         self.first.get().copied().unwrap_or(Exit::Interrupted)
     }
 
     /// Waits for the first signal.
-    pub(super) fn wait(&self) {
-        while !*self.stop.borrow() {
+    pub(crate) fn wait(&self) {
+        while !self.cancel.is_cancelled() {
             std::thread::sleep(LOOK);
         }
     }

@@ -8,11 +8,11 @@ const MIN_PREFIX: usize = 3;
 
 /// A name that can be suggested, and other spellings that mean it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     /// What is suggested.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Spellings that lead to it too.
-    pub(super) also: Vec<String>,
+    pub(crate) also: Vec<String>,
 }
 
 impl From<&str> for Candidate {
@@ -25,7 +25,7 @@ impl From<&str> for Candidate {
 }
 
 /// The nearest candidate, if any is near. Case and `-` or `_` do not matter.
-pub(super) fn nearest(
+pub(crate) fn nearest(
     typed: &str,
     candidates: impl IntoIterator<Item = Candidate>,
 ) -> Option<String> {
@@ -42,7 +42,7 @@ pub(super) fn nearest(
 }
 
 /// The nearest of some plain names.
-pub(super) fn nearest_name<'n>(
+pub(crate) fn nearest_name<'n>(
     typed: &str,
     names: impl IntoIterator<Item = &'n str>,
 ) -> Option<String> {
@@ -50,7 +50,7 @@ pub(super) fn nearest_name<'n>(
 }
 
 /// A hint that names the nearest candidate before it says the rest.
-pub(super) fn did_you_mean(nearest: Option<String>, rest: &str) -> String {
+pub(crate) fn did_you_mean(nearest: Option<String>, rest: &str) -> String {
     match nearest {
         Some(name) => format!("did you mean `{name}`? {rest}"),
         None => rest.to_owned(),

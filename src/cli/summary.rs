@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::values::rate_text;
+use crate::cli::value_parsers::rate_text;
 use crate::event::bytes_text as bytes;
-use crate::export::{DryRun, ExportReport, Kept};
-use crate::fetch::pace::Learned;
+use crate::jobs::dry_run::DryRun;
+use crate::jobs::export::Kept;
+use crate::jobs::publication::ExportReport;
+use crate::jobs::verify::verify::VerifyReport;
+use crate::pacer::types::Learned;
 use crate::printable::printable;
-use crate::verify::VerifyReport;
 
 /// Share of answers that are 429 past which a fixed rate is worth a word.
 const MANY_OBJECTIONS: f64 = 0.05;
 
 /// What was done, in one line.
-pub(super) fn first_line(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
+pub(crate) fn first_line(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
     if report.is_idle {
         return format!(
             "Nothing to do: all {} tasks are in {} already ({:.1} s)",
@@ -55,7 +57,7 @@ fn one_a_line(lines: &[String]) -> String {
 }
 
 /// The summary as text.
-pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
+pub(crate) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
     let mut lines = vec![first_line(report, out, elapsed)];
     if report.is_idle {
         lines.push("hint: --refresh all fetches them again".to_owned());
@@ -169,7 +171,7 @@ pub(super) fn text(report: &ExportReport, out: &Path, elapsed: Duration) -> Stri
 }
 
 /// The summary as JSON.
-pub(super) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_code: u8) -> Value {
+pub(crate) fn json(report: &ExportReport, out: &Path, elapsed: Duration, exit_code: u8) -> Value {
     let rows: serde_json::Map<String, Value> = report
         .rows
         .iter()
@@ -285,7 +287,7 @@ fn hints(report: &ExportReport) -> Vec<String> {
 }
 
 /// What an export would do, as text.
-pub(super) fn dry_run_text(plan: &DryRun) -> String {
+pub(crate) fn dry_run_text(plan: &DryRun) -> String {
     let least = if plan.is_least { "at least" } else { "about" };
     let mut lines = vec![match plan.held {
         0 => format!("{least} {} tasks would be fetched", plan.requested),
@@ -333,7 +335,7 @@ pub(super) fn dry_run_text(plan: &DryRun) -> String {
 }
 
 /// What a run that was stopped leaves, in one line.
-pub(super) fn stopped_text(kept: &Kept) -> String {
+pub(crate) fn stopped_text(kept: &Kept) -> String {
     let Kept {
         held, requested, ..
     } = kept;
@@ -345,7 +347,7 @@ pub(super) fn stopped_text(kept: &Kept) -> String {
 }
 
 /// A proof as text: its findings, then what it came to.
-pub(super) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
+pub(crate) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
     let mut lines: Vec<String> = report
         .first_findings
         .iter()
@@ -384,7 +386,7 @@ pub(super) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
 }
 
 /// A proof as JSON.
-pub(super) fn verified_json(report: &VerifyReport, directory: &Path, exit_code: u8) -> Value {
+pub(crate) fn verified_json(report: &VerifyReport, directory: &Path, exit_code: u8) -> Value {
     // Plain values: serialization cannot fail.
     let mut json = serde_json::to_value(report).unwrap_or_default();
     if let Some(fields) = json.as_object_mut() {

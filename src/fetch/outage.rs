@@ -4,14 +4,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::FetchError;
-use super::attempt::Trials;
-use super::budget::Size;
-use super::client::Failure;
-use super::engine::Engine;
-use super::retry::{Trouble, Verdict, decide};
-use super::stats::get;
+use crate::api::client::Failure;
+use crate::api::error::FetchError;
+use crate::api::memory_budget::Size;
 use crate::event::Event;
+use crate::fetch::attempts::Trials;
+use crate::fetch::fetcher::Engine;
+use crate::fetch::retry::{Trouble, Verdict, decide};
+use crate::fetch::stats::get;
 
 /// How long nothing must have succeeded before that is told: what is over at once is no news.
 const TOLD: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ const NO_ROUTE: Duration = Duration::from_secs(10);
 
 impl Engine<'_> {
     /// How long nothing may succeed, with this failure as the last one.
-    pub(super) fn patience(&self, failure: &Failure) -> Duration {
+    pub(crate) fn patience(&self, failure: &Failure) -> Duration {
         let limit = self.options.retry_timeout;
         if failure.trouble == Trouble::NoRoute && self.health().successes() == 0 {
             limit.min(NO_ROUTE)
@@ -32,7 +32,7 @@ impl Engine<'_> {
     }
 
     /// The server works; `task_id` has come, if one has.
-    pub(super) fn success(&self, task_id: Option<&str>, sent: Duration) {
+    pub(crate) fn success(&self, task_id: Option<&str>, sent: Duration) {
         self.health().success(task_id, sent, self.gate.now());
         if self.is_outage.swap(false, Ordering::Relaxed) {
             let text = "the API answers again".to_owned();
@@ -41,7 +41,7 @@ impl Engine<'_> {
     }
 
     /// Tells once that nothing succeeds.
-    pub(super) fn tell_outage(&self, failure: &Failure) {
+    pub(crate) fn tell_outage(&self, failure: &Failure) {
         let silence = self.health().since_success(self.gate.now());
         let is_outage = self.gate.is_outage();
         // One that asks to wait may be away for as long as one that says nothing.
@@ -58,7 +58,7 @@ impl Engine<'_> {
     }
 
     /// Can an ID be had that could be had before? Asked ahead of all that wait, and once for all who want to know.
-    pub(super) async fn good_id_succeeds(&self) -> bool {
+    pub(crate) async fn good_id_succeeds(&self) -> bool {
         let wanted = self.gate.now();
         let good_ids = self.health().good_ids();
         if good_ids.is_empty() {
@@ -93,7 +93,7 @@ impl Engine<'_> {
     }
 
     /// Is it this ID that fails, and not the server?
-    pub(super) async fn fails_alone(&self, trials: &Trials) -> bool {
+    pub(crate) async fn fails_alone(&self, trials: &Trials) -> bool {
         // What succeeded before its last attempt says nothing when nothing has since; and before the only attempt
         // nothing can have.
         if self.gate.is_outage() || trials.attempts == 1 {
@@ -105,7 +105,7 @@ impl Engine<'_> {
 
     /// Ends the run when nothing has succeeded for too long, and an ID that could be had before cannot be had
     /// either: in all that time, nothing else may have been asked for but an ID that fails by itself.
-    pub(super) async fn give_up_in_an_outage(&self, failure: &Failure) -> Result<(), FetchError> {
+    pub(crate) async fn give_up_in_an_outage(&self, failure: &Failure) -> Result<(), FetchError> {
         let limit = self.patience(failure);
         let elapsed = || self.health().since_success(self.gate.now());
         if elapsed() < limit {

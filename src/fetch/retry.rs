@@ -3,45 +3,7 @@
 
 use std::time::Duration;
 
-/// Why an ID failed, as `failures.jsonl` says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FailureKind {
-    /// 404.
-    NotFound,
-    /// 403, while other tasks can be had.
-    Forbidden,
-    /// Any other status that is no success.
-    HttpError,
-    /// A redirect to another origin.
-    Redirect,
-    /// No answer: refused, reset, cut off.
-    Network,
-    /// No answer in time.
-    Timeout,
-    /// The body is larger than the limit.
-    TooLarge,
-    /// 200, but the body is no task.
-    BadBody,
-    /// 200, but another task.
-    WrongTask,
-}
-
-impl FailureKind {
-    /// The word in `failures.jsonl`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NotFound => "not_found",
-            Self::Forbidden => "forbidden",
-            Self::HttpError => "http_error",
-            Self::Redirect => "redirect",
-            Self::Network => "network",
-            Self::Timeout => "timeout",
-            Self::TooLarge => "too_large",
-            Self::BadBody => "bad_body",
-            Self::WrongTask => "wrong_task",
-        }
-    }
-}
+use crate::failure_kind::FailureKind;
 
 /// Why a server's certificate is not trusted: each calls for something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +20,7 @@ pub enum Distrust {
 
 /// How an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// A status other than 200.
     Status(u16),
     /// A redirect that is not followed.
@@ -83,7 +45,7 @@ pub(super) enum Trouble {
 
 /// What to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Try again; the kind is for when that does not help.
     Retry(FailureKind),
     /// The server wants fewer requests: try again, and do not hold it against the ID.
@@ -99,7 +61,7 @@ pub(super) enum Verdict {
 }
 
 /// Decides. `has_succeeded`: has any request of this run?
-pub(super) fn decide(trouble: Trouble, has_succeeded: bool) -> Verdict {
+pub(crate) fn decide(trouble: Trouble, has_succeeded: bool) -> Verdict {
     use FailureKind::{
         BadBody, Forbidden, HttpError, Network, NotFound, Redirect, Timeout, TooLarge, WrongTask,
     };
@@ -126,7 +88,7 @@ pub(super) fn decide(trouble: Trouble, has_succeeded: bool) -> Verdict {
 
 /// Does a `Retry-After` beside this status speak for the whole server, so that all requests wait?
 /// Beside others it is taken as meant for the one ID.
-pub(super) fn speaks_for_all(status: Option<u16>) -> bool {
+pub(crate) fn speaks_for_all(status: Option<u16>) -> bool {
     matches!(status, Some(429 | 503))
 }
 
@@ -137,7 +99,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// The longest `Retry-After` that is believed.
-pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
 /// How long an ID waits before its next attempt: full jitter, so that those that failed together do
 /// not come back together. `random` is uniform in 0..1.
@@ -148,13 +110,13 @@ fn backoff(failures: u32, random: f64) -> Duration {
 
 /// The wait before the next attempt: what the server `asked` for at least; else it grows, but the last
 /// attempt comes when the run is due to give up, which is `left` from now, and not half a minute later.
-pub(super) fn wait(failures: u32, random: f64, asked: Duration, left: Duration) -> Duration {
+pub(crate) fn wait(failures: u32, random: f64, asked: Duration, left: Duration) -> Duration {
     backoff(failures, random).min(left).max(asked)
 }
 
 /// Reads a `Retry-After`: seconds, or a date that is compared with the server's own clock when it
 /// sent one, else with ours. What makes no sense counts as absent.
-pub(super) fn retry_after(
+pub(crate) fn retry_after(
     value: Option<&str>,
     server_date: Option<&str>,
     now: std::time::SystemTime,

@@ -51,24 +51,24 @@ impl FetchStats {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) requests: AtomicU64,
-    pub(super) retries: AtomicU64,
-    pub(super) rate_limited: AtomicU64,
-    pub(super) bytes_received: AtomicU64,
-    pub(super) fetched: AtomicU64,
-    pub(super) from_lists: AtomicU64,
-    pub(super) pages: AtomicU64,
+pub(crate) struct Counters {
+    pub(crate) requests: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) rate_limited: AtomicU64,
+    pub(crate) bytes_received: AtomicU64,
+    pub(crate) fetched: AtomicU64,
+    pub(crate) from_lists: AtomicU64,
+    pub(crate) pages: AtomicU64,
     /// Tasks with something to tell of them.
-    pub(super) noted: AtomicU64,
+    pub(crate) noted: AtomicU64,
 }
 
 /// Counts.
-pub(super) fn add(counter: &AtomicU64, count: u64) {
+pub(crate) fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
 }
 
 /// The count so far.
-pub(super) fn get(counter: &AtomicU64) -> u64 {
+pub(crate) fn get(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }

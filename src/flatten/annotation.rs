@@ -1,12 +1,14 @@
 //! Annotations of every level, and the typed columns of their values.
 //! Depends on the files of this folder.
 
-use super::fields::{Objects, sort};
-use super::label::value_label;
-use super::{Flow, Walk};
-use crate::json::{Kind, Text, TextList, Value};
-use crate::tables::Place;
+use crate::flatten::label::value_label;
+use crate::flatten::members::{Objects, sort};
+use crate::flatten::task_flattener::{Flow, TaskFlattener};
+use crate::json::document::Kind;
+use crate::json::text::Text;
+use crate::json::value::{TextList, Value};
 use crate::tables::definition::AnnotationRow;
+use crate::tables::row_key::Place;
 
 /// Documented values of an annotation's `type`.
 const TYPES: [&str; 12] = [
@@ -26,7 +28,7 @@ const TYPES: [&str; 12] = [
 
 /// What an annotation is about.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Level {
+pub(crate) enum Level {
     Thread,
     Turn,
     Message,
@@ -144,16 +146,16 @@ fn nearest(int: i64) -> f64 {
     int as f64
 }
 
-impl Walk<'_> {
+impl TaskFlattener<'_> {
     /// The annotations of one object, whose path is set.
-    pub(super) fn annotations(
+    pub(crate) fn annotations(
         &mut self,
         annotations: Objects<'_>,
         level: Level,
         place: &Place<'_>,
     ) -> Flow {
-        self.each("annotations", annotations, |walk, object, index| {
-            walk.annotation(object, index, level, place)
+        self.each("annotations", annotations, |flattener, object, index| {
+            flattener.annotation(object, index, level, place)
         })
     }
 

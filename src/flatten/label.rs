@@ -1,12 +1,14 @@
 //! The label of a value: what `labels` has where the value stands in `possible_values`.
 //! Depends on `json`.
 
-use crate::json::{Kind, Text, TextList, Value};
+use crate::json::document::Kind;
+use crate::json::text::Text;
+use crate::json::value::{TextList, Value};
 
 /// The label, when the two lists match and the value is one of the possible ones.
 ///
 /// `possible_values` may be one list inside a list, as the API's page shows it.
-pub(super) fn value_label<'d>(
+pub(crate) fn value_label<'d>(
     value: Option<Value<'_>>,
     labels: Option<TextList<'d>>,
     possible_values: Option<Value<'_>>,
@@ -47,7 +49,7 @@ fn same(left: Value<'_>, right: Value<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Parser;
+    use crate::json::document::Parser;
 
     fn label(annotation: &str) -> Option<String> {
         let mut parser = Parser::default();

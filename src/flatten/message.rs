@@ -1,19 +1,20 @@
 //! Messages and what hangs below their content. Depends on the files of this folder.
 
-use super::annotation::Level;
-use super::fields::{Fit, sort};
-use super::file::Source;
-use super::{Flow, Walk};
-use crate::json::{Text, Value};
-use crate::tables::Place;
+use crate::flatten::annotation::Level;
+use crate::flatten::attachment::Source;
+use crate::flatten::members::{Fit, sort};
+use crate::flatten::task_flattener::{Flow, TaskFlattener};
+use crate::json::text::Text;
+use crate::json::value::Value;
 use crate::tables::definition::{ChunkRow, MessageRow, ReasoningRow, ReferenceTextRow};
+use crate::tables::row_key::Place;
 
 /// Documented values of `role`.
 const ROLES: [&str; 4] = ["system", "user", "assistant", "function"];
 
-impl Walk<'_> {
+impl TaskFlattener<'_> {
     /// A message and all that is in it.
-    pub(super) fn message(
+    pub(crate) fn message(
         &mut self,
         object: Value<'_>,
         message_index: i32,
@@ -130,20 +131,26 @@ impl Walk<'_> {
         self.each(
             "content/reference_texts",
             reference_texts,
-            |walk, object, index| walk.reference_text(object, index, &place),
+            |flattener, object, index| flattener.reference_text(object, index, &place),
         )?;
-        self.each("content/attachments", attachments, |walk, object, index| {
-            walk.file(object, index, Source::Message, None, &place)
+        self.each(
+            "content/attachments",
+            attachments,
+            |flattener, object, index| flattener.file(object, index, Source::Message, None, &place),
+        )?;
+        self.each("content/chunks", chunks, |flattener, object, index| {
+            flattener.chunk(object, index, &place)
         })?;
-        self.each("content/chunks", chunks, |walk, object, index| {
-            walk.chunk(object, index, &place)
-        })?;
-        self.each("content/reasoning", reasoning, |walk, object, index| {
-            walk.reasoning(object, index, &place)
-        })?;
-        self.each("rubric_evaluations", evaluations, |walk, object, index| {
-            walk.rubric_evaluation(object, index, &place)
-        })
+        self.each(
+            "content/reasoning",
+            reasoning,
+            |flattener, object, index| flattener.reasoning(object, index, &place),
+        )?;
+        self.each(
+            "rubric_evaluations",
+            evaluations,
+            |flattener, object, index| flattener.rubric_evaluation(object, index, &place),
+        )
     }
 
     fn reference_text(&mut self, object: Value<'_>, index: i32, message: &Place<'_>) -> Flow {
@@ -225,7 +232,7 @@ fn nested(value: Option<Value<'_>>) -> Value<'_> {
 /// Accounts for a nested object in the row's `extra`, or for what stands in its place.
 fn put_nested<'d>(
     fit: &mut Fit<'d>,
-    field: super::fields::Field<'d>,
+    field: crate::flatten::members::Field<'d>,
     has_columns: bool,
     rest: Fit<'d>,
 ) {

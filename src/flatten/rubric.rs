@@ -1,17 +1,17 @@
 //! Rubrics with their criteria, and gradings by them. Depends on the files of this folder.
 
-use super::annotation::Level;
-use super::fields::sort;
-use super::{Flow, Walk};
-use crate::json::Value;
-use crate::tables::Place;
+use crate::flatten::annotation::Level;
+use crate::flatten::members::sort;
+use crate::flatten::task_flattener::{Flow, TaskFlattener};
+use crate::json::value::Value;
 use crate::tables::definition::{
     CriterionEvaluationRow, RubricCriterionRow, RubricEvaluationRow, RubricRow,
 };
+use crate::tables::row_key::Place;
 
-impl Walk<'_> {
+impl TaskFlattener<'_> {
     /// A rubric of a turn, its criteria and their annotations.
-    pub(super) fn rubric(
+    pub(crate) fn rubric(
         &mut self,
         object: Value<'_>,
         rubric_index: i32,
@@ -39,9 +39,13 @@ impl Walk<'_> {
             extra: extra.as_deref(),
         };
         self.buffers.rubrics.push(&row, self.sink)?;
-        self.each("criteria_definitions", criteria, |walk, object, index| {
-            walk.rubric_criterion(object, [rubric_index, index], turn)
-        })
+        self.each(
+            "criteria_definitions",
+            criteria,
+            |flattener, object, index| {
+                flattener.rubric_criterion(object, [rubric_index, index], turn)
+            },
+        )
     }
 
     fn rubric_criterion(
@@ -82,7 +86,7 @@ impl Walk<'_> {
     }
 
     /// A grading of a message: its own annotations, then those of its criteria.
-    pub(super) fn rubric_evaluation(
+    pub(crate) fn rubric_evaluation(
         &mut self,
         object: Value<'_>,
         rubric_evaluation_index: i32,
@@ -116,9 +120,13 @@ impl Walk<'_> {
         };
         self.buffers.rubric_evaluations.push(&row, self.sink)?;
         self.annotations(annotations, Level::RubricEvaluation, message)?;
-        self.each("criteria_evaluations", criteria, |walk, object, index| {
-            walk.criterion_evaluation(object, [rubric_evaluation_index, index], message)
-        })
+        self.each(
+            "criteria_evaluations",
+            criteria,
+            |flattener, object, index| {
+                flattener.criterion_evaluation(object, [rubric_evaluation_index, index], message)
+            },
+        )
     }
 
     fn criterion_evaluation(

@@ -1,19 +1,20 @@
 //! Tasks, threads, submissions, turns, errors and reports. Depends on the files of this folder.
 
-use super::annotation::Level;
-use super::entity::{BATCH, PROJECT};
-use super::fields::{Field, Fit, sort};
-use super::{Flow, Walk, task_place};
-use crate::json::{Text, Value};
-use crate::tables::Place;
+use crate::flatten::annotation::Level;
+use crate::flatten::entity::{BATCH, PROJECT};
+use crate::flatten::members::{Field, Fit, sort};
+use crate::flatten::task_flattener::{Flow, TaskFlattener, task_place};
+use crate::json::text::Text;
+use crate::json::value::Value;
 use crate::tables::definition::{ErrorRow, ReportRow, SubmissionRow, TaskRow, ThreadRow, TurnRow};
+use crate::tables::row_key::Place;
 
 /// Documented values of `status`.
 pub const TASK_STATUSES: [&str; 5] = ["pending", "completed", "canceled", "error", "deleted"];
 
-impl Walk<'_> {
+impl TaskFlattener<'_> {
     /// A task and all that is in it. Its own row comes last, since it counts the others.
-    pub(super) fn task(&mut self, object: Value<'_>) -> Flow {
+    pub(crate) fn task(&mut self, object: Value<'_>) -> Flow {
         let (fields, mut fit) = sort(
             object,
             "tasks",
@@ -51,8 +52,8 @@ impl Walk<'_> {
         let place = task_place(self.task_id);
         self.each("errors", errors, Self::error)?;
         self.each("sensitive_content_reports", reports, Self::report)?;
-        self.each("threads", threads, |walk, thread, index| {
-            walk.thread(thread, index, &place)
+        self.each("threads", threads, |flattener, thread, index| {
+            flattener.thread(thread, index, &place)
         })?;
         for (field, table) in [(project, PROJECT), (batch, BATCH)] {
             if let Some(entity) = field.value.filter(Value::is_object) {
@@ -172,11 +173,11 @@ impl Walk<'_> {
         };
         self.buffers.threads.push(&row, self.sink)?;
         self.annotations(annotations, Level::Thread, &place)?;
-        self.each("submissions", submissions, |walk, object, index| {
-            walk.submission(object, index, &place)
+        self.each("submissions", submissions, |flattener, object, index| {
+            flattener.submission(object, index, &place)
         })?;
-        self.each("turns", turns, |walk, object, index| {
-            walk.turn(object, index, &place)
+        self.each("turns", turns, |flattener, object, index| {
+            flattener.turn(object, index, &place)
         })
     }
 
@@ -239,11 +240,11 @@ impl Walk<'_> {
         self.counts.turns += 1;
         self.buffers.turns.push(&row, self.sink)?;
         self.annotations(annotations, Level::Turn, &place)?;
-        self.each("rubrics", rubrics, |walk, object, index| {
-            walk.rubric(object, index, &place)
+        self.each("rubrics", rubrics, |flattener, object, index| {
+            flattener.rubric(object, index, &place)
         })?;
-        self.each("messages", messages, |walk, object, index| {
-            walk.message(object, index, &place)
+        self.each("messages", messages, |flattener, object, index| {
+            flattener.message(object, index, &place)
         })
     }
 }

@@ -3,11 +3,11 @@
 
 /// A time as its column holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Time {
+pub(crate) struct Time {
     /// Microseconds since 1970 in UTC, floored.
-    pub(super) micros: i64,
+    pub(crate) micros: i64,
     /// Is the text the one that the column gives back?
-    pub(super) canonical: bool,
+    pub(crate) canonical: bool,
 }
 
 const MICROS: i64 = 1_000_000;
@@ -38,7 +38,7 @@ impl Cursor<'_> {
 
 /// Parses an RFC 3339 time. Nothing for what is not one, a leap second, or an instant outside the
 /// years 0001 to 9999 in UTC.
-pub(super) fn parse(text: &str) -> Option<Time> {
+pub(crate) fn parse(text: &str) -> Option<Time> {
     let mut cursor = Cursor(text.as_bytes());
     let year = cursor.digits(4)?;
     cursor.one_of(b"-")?;

@@ -2,7 +2,7 @@
 
 /// Why no column could be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoColumn {
+pub(crate) enum NoColumn {
     /// No name matches.
     Missing,
     /// The names at these two positions match equally well.
@@ -10,7 +10,7 @@ pub(super) enum NoColumn {
 }
 
 /// The position of the column with a name. An exact match wins over one that differs in case, `_`, `-` and spaces.
-pub(super) fn find_column<'n, N: Iterator<Item = &'n str>>(
+pub(crate) fn find_column<'n, N: Iterator<Item = &'n str>>(
     wanted: &str,
     names: impl Fn() -> N,
 ) -> Result<usize, NoColumn> {
@@ -32,7 +32,7 @@ pub(super) fn find_column<'n, N: Iterator<Item = &'n str>>(
 }
 
 /// Whether two names differ in case, `_`, `-` and white space only.
-pub(super) fn is_same_name(one: &str, other: &str) -> bool {
+pub(crate) fn is_same_name(one: &str, other: &str) -> bool {
     letters(one).eq(letters(other))
 }
 

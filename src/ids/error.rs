@@ -5,15 +5,16 @@ use std::io;
 
 use thiserror::Error;
 
-use super::format::{Compression, Content};
-use super::mistake::{Mistake, MistakeKind};
-use super::shown::{shown, shown_columns};
-use super::{InvalidId, Place};
+use crate::encode::parquet::text_column::UnusableType;
 use crate::error::{Exit, Explain};
 use crate::event::bytes_text;
-use crate::json::JsonError;
+use crate::ids::format::{Compression, Content};
+use crate::ids::list::Place;
+use crate::ids::mistake::{Mistake, MistakeKind};
+use crate::ids::shown::{shown, shown_columns};
+use crate::ids::task_ids::InvalidId;
+use crate::json::lexer::JsonError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
-use crate::reader::UnusableType;
 
 /// Why the IDs could not be read. No request was sent then. Files are as given and printable; `-` is standard input.
 #[derive(Debug, Error)]

@@ -25,7 +25,7 @@ pub enum ListFormat {
 
 impl ListFormat {
     /// The format by the ending of the file's name, before `.gz` or `.zst`.
-    pub(super) fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         let extension = |path: &Path| {
             let extension = path.extension().and_then(OsStr::to_str);
             extension.unwrap_or_default().to_ascii_lowercase()
@@ -55,7 +55,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    pub(super) fn of(head: &[u8]) -> Option<Self> {
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
         match Content::of(head) {
             Some(Content::Compressed(compression)) => Some(compression),
             _ => None,
@@ -103,10 +103,10 @@ const SIGNATURES: [(&[u8], Content); 9] = [
 ];
 
 /// Bytes of the longest signature.
-pub(super) const SIGNATURE_BYTES: usize = 6;
+pub(crate) const SIGNATURE_BYTES: usize = 6;
 
 impl Content {
-    pub(super) fn of(head: &[u8]) -> Option<Self> {
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
         let mut signatures = SIGNATURES.iter();
         signatures
             .find(|(signature, _)| head.starts_with(signature))
@@ -114,7 +114,7 @@ impl Content {
     }
 
     /// What to do with such a file.
-    pub(super) fn hint(self) -> String {
+    pub(crate) fn hint(self) -> String {
         match self {
             Self::Compressed(Compression::Gzip) => {
                 "decompress it first: `gunzip -c ids.gz | scale-export --ids - …`".into()

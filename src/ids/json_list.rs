@@ -1,17 +1,18 @@
 //! JSON lines, and one JSON array.
 
-use super::IdsError;
-use super::error::BadRecord;
-use super::lines::each_line;
-use super::list::{List, Place};
-use super::source::Stream;
-use crate::json::{JsonErrorKind, Kind, Parser, Value};
+use crate::ids::error::{BadRecord, IdsError};
+use crate::ids::lines::each_line;
+use crate::ids::list::{List, Place};
+use crate::ids::source::Stream;
+use crate::json::document::{Kind, Parser};
+use crate::json::lexer::JsonErrorKind;
+use crate::json::value::Value;
 
 /// Bytes of one JSON value: a whole task of the default `--max-body` may stand in it.
 const MAX_VALUE_BYTES: u64 = 256 << 20;
 
 /// Reads one value per line.
-pub(super) fn read_json_lines(list: &mut List<'_>, stream: &mut Stream) -> Result<(), IdsError> {
+pub(crate) fn read_json_lines(list: &mut List<'_>, stream: &mut Stream) -> Result<(), IdsError> {
     let mut parser = Parser::default();
     each_line(stream, MAX_VALUE_BYTES, |line| {
         let place = Place::Line(line.number);
@@ -28,7 +29,7 @@ pub(super) fn read_json_lines(list: &mut List<'_>, stream: &mut Stream) -> Resul
 
 /// Reads one array, element by element. A file that does not begin with an array has one value per line: DuckDB,
 /// among others, names such files `.json` too.
-pub(super) fn read_json(list: &mut List<'_>, stream: &mut Stream) -> Result<(), IdsError> {
+pub(crate) fn read_json(list: &mut List<'_>, stream: &mut Stream) -> Result<(), IdsError> {
     let bytes = stream.bytes()?;
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first.is_some_and(|byte| *byte != b'[') {
@@ -206,7 +207,8 @@ fn find_member<'d>(list: &List<'_>, object: Value<'d>) -> Result<Value<'d>, IdsE
 
 #[cfg(test)]
 mod tests {
-    use crate::ids::{ListFormat, read_bytes};
+    use crate::ids::format::ListFormat;
+    use crate::ids::read::read_bytes;
 
     fn ids(format: ListFormat, text: &str) -> Result<Vec<String>, String> {
         let list = read_bytes(format, text.to_owned().into());

@@ -1,18 +1,18 @@
 //! A list line by line.
 
-use super::IdsError;
-use super::source::Stream;
+use crate::ids::error::IdsError;
+use crate::ids::source::Stream;
 
 /// A line with its number, from 1, and its end.
-pub(super) struct ListLine<'l> {
-    pub(super) number: u64,
-    pub(super) bytes: &'l [u8],
+pub(crate) struct ListLine<'l> {
+    pub(crate) number: u64,
+    pub(crate) bytes: &'l [u8],
     /// Whether the line is longer than what is read of it.
-    pub(super) is_cut: bool,
+    pub(crate) is_cut: bool,
 }
 
 /// Shows every line; of one that is too long its start, and nothing after it.
-pub(super) fn each_line(
+pub(crate) fn each_line(
     stream: &mut Stream,
     max_bytes: u64,
     mut see: impl FnMut(&ListLine<'_>) -> Result<(), IdsError>,

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::IdList;
-use super::column::{NoColumn, find_column};
-use super::error::{BadRecord, IdsError};
+use crate::ids::column::{NoColumn, find_column};
+use crate::ids::error::{BadRecord, IdsError};
+use crate::ids::task_ids::IdList;
 
 /// Where in a list something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,19 +46,19 @@ impl fmt::Display for SkippedCells {
 
 /// A list while it is read.
 #[derive(Debug)]
-pub(super) struct List<'l> {
+pub(crate) struct List<'l> {
     /// The file, printable.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The column that holds the IDs.
-    pub(super) column: &'l str,
-    pub(super) ids: &'l mut IdList,
+    pub(crate) column: &'l str,
+    pub(crate) ids: &'l mut IdList,
     /// Cells that hold no ID.
-    pub(super) skipped: u64,
+    pub(crate) skipped: u64,
 }
 
 impl List<'_> {
     /// Adds the ID of a cell; counts a cell without one.
-    pub(super) fn add(&mut self, cell: Option<&str>, place: Place) -> Result<(), IdsError> {
+    pub(crate) fn add(&mut self, cell: Option<&str>, place: Place) -> Result<(), IdsError> {
         let id = cell.map(str::trim).unwrap_or_default();
         if id.is_empty() {
             self.skipped += 1;
@@ -69,13 +69,13 @@ impl List<'_> {
     }
 
     /// The same for bytes that should be UTF-8.
-    pub(super) fn add_bytes(&mut self, cell: Option<&[u8]>, place: Place) -> Result<(), IdsError> {
+    pub(crate) fn add_bytes(&mut self, cell: Option<&[u8]>, place: Place) -> Result<(), IdsError> {
         let cell = cell.map(std::str::from_utf8).transpose();
         let cell = cell.map_err(|_| self.bad(place, BadRecord::NotUtf8))?;
         self.add(cell, place)
     }
 
-    pub(super) fn bad(&self, place: Place, cause: BadRecord) -> IdsError {
+    pub(crate) fn bad(&self, place: Place, cause: BadRecord) -> IdsError {
         IdsError::Record {
             file: self.name.clone(),
             place,
@@ -84,7 +84,7 @@ impl List<'_> {
     }
 
     /// The position of the column of IDs.
-    pub(super) fn find_column(&self, columns: &[String]) -> Result<usize, IdsError> {
+    pub(crate) fn find_column(&self, columns: &[String]) -> Result<usize, IdsError> {
         let found = find_column(self.column, || columns.iter().map(String::as_str));
         let name = |position: usize| columns.get(position).cloned().unwrap_or_default();
         let file = self.name.clone();

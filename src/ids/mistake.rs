@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::column::is_same_name;
-use super::shown::shown;
+use crate::ids::column::is_same_name;
+use crate::ids::shown::shown;
 use crate::printable::is_invisible;
 
 /// Names of a column of IDs, beside the one that the command line names.
@@ -79,7 +79,7 @@ pub enum MistakeKind {
 }
 
 /// Looks for a mistake in a line, which has no white space around it. `column` is the name of the column of IDs.
-pub(super) fn find_mistake(line: &str, column: &str) -> Option<Mistake> {
+pub(crate) fn find_mistake(line: &str, column: &str) -> Option<Mistake> {
     let kind = mistake_kind(line, column)?;
     Some(Mistake {
         line: shown(line),
@@ -185,7 +185,7 @@ impl fmt::Display for Mistake {
 
 impl Mistake {
     /// How to correct the line.
-    pub(super) fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         let fix = match self.kind {
             MistakeKind::Header => "remove the line, or save the list as .csv".to_owned(),
             MistakeKind::Null => "remove the line".to_owned(),

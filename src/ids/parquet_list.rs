@@ -1,11 +1,12 @@
 //! One column of a Parquet file.
 
-use super::IdsError;
-use super::list::{List, Place};
-use crate::reader::{ColumnError, Input, each_text};
+use crate::encode::input::Input;
+use crate::encode::parquet::text_column::{ColumnError, each_text};
+use crate::ids::error::IdsError;
+use crate::ids::list::{List, Place};
 
 /// Reads the column of IDs.
-pub(super) fn read_parquet(list: &mut List<'_>, input: Input) -> Result<(), IdsError> {
+pub(crate) fn read_parquet(list: &mut List<'_>, input: Input) -> Result<(), IdsError> {
     let mut column = String::new();
     // Both closures need the list, one after the other.
     let shared = std::cell::RefCell::new(&mut *list);

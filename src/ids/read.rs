@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::list::List;
-use super::shown::shown_path;
-use super::source::Source;
-use super::{DEFAULT_COLUMN, IdList, IdsError, ListFormat, SkippedCells};
-use super::{json_list, parquet_list, separated, text};
+use crate::ids::error::IdsError;
+use crate::ids::format::ListFormat;
+use crate::ids::list::{List, SkippedCells};
+use crate::ids::shown::shown_path;
+use crate::ids::source::Source;
+use crate::ids::task_ids::{DEFAULT_COLUMN, IdList};
+use crate::ids::{json_list, parquet_list, separated, text};
 
 /// IDs, and what was skipped on the way.
 #[derive(Debug, Default)]
@@ -105,7 +107,8 @@ mod tests {
 
     use super::*;
     use crate::error::Explain as _;
-    use crate::ids::{MistakeKind, validate};
+    use crate::ids::mistake::MistakeKind;
+    use crate::ids::task_ids::validate;
 
     fn read(name: &str, content: &[u8]) -> Result<ReadIds, IdsError> {
         let directory = tempfile::tempdir().unwrap();
@@ -171,7 +174,7 @@ mod tests {
         assert_eq!(read.ids.len(), 3);
         let skipped: Vec<u64> = read.skipped.iter().map(|list| list.cells).collect();
         assert_eq!(skipped, [2, 1]);
-        let none = self::read("a.csv", b"task_id,x\n,1\n").unwrap_err();
+        let none = self::tests::read("a.csv", b"task_id,x\n,1\n").unwrap_err();
         assert!(none.hint().unwrap().contains("only null or empty cells"));
         let text = read.skipped[1].to_string();
         assert!(

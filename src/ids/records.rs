@@ -1,17 +1,17 @@
 //! Splits text with separators into records. The `csv` crate would hold a whole record in memory, however long, and
 //! take a quote that is never closed for the rest of the file.
 
-use super::error::BadRecord;
-use super::list::Place;
-use super::source::Stream;
-use super::{IdsError, MAX_ID_BYTES};
+use crate::ids::error::{BadRecord, IdsError};
+use crate::ids::list::Place;
+use crate::ids::source::Stream;
+use crate::ids::task_ids::MAX_ID_BYTES;
 
 /// Bytes of a cell that are kept: an ID with room for white space around it. A longer one cannot be used.
 const MAX_CELL_BYTES: usize = 16 * MAX_ID_BYTES;
 
 /// Which cells of a record are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keep {
+pub(crate) enum Keep {
     All,
     /// The one at a position.
     One(usize),
@@ -19,13 +19,13 @@ pub(super) enum Keep {
 
 /// A record: the first line of it, and the cells that are kept.
 #[derive(Debug, Default)]
-pub(super) struct Record {
-    pub(super) line: u64,
-    pub(super) cells: Vec<Vec<u8>>,
+pub(crate) struct Record {
+    pub(crate) line: u64,
+    pub(crate) cells: Vec<Vec<u8>>,
 }
 
 impl Record {
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         Place::Line(self.line)
     }
 }
@@ -58,12 +58,12 @@ impl LineCount {
     }
 }
 
-pub(super) fn is_line_end(byte: u8) -> bool {
+pub(crate) fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
 /// Reads records.
-pub(super) struct Records<'s> {
+pub(crate) struct Records<'s> {
     stream: &'s mut Stream,
     separator: u8,
     keep: Keep,
@@ -72,7 +72,7 @@ pub(super) struct Records<'s> {
 
 impl<'s> Records<'s> {
     /// `line` is the number of the stream's first line.
-    pub(super) fn new(stream: &'s mut Stream, separator: u8, keep: Keep, line: u64) -> Self {
+    pub(crate) fn new(stream: &'s mut Stream, separator: u8, keep: Keep, line: u64) -> Self {
         Self {
             stream,
             separator,
@@ -85,7 +85,7 @@ impl<'s> Records<'s> {
     }
 
     /// Reads the next record; false at the end of the file. Empty lines are not records.
-    pub(super) fn next(&mut self, record: &mut Record) -> Result<bool, RecordError> {
+    pub(crate) fn next(&mut self, record: &mut Record) -> Result<bool, RecordError> {
         let mut cells = Cells {
             record,
             keep: self.keep,
@@ -165,7 +165,7 @@ impl<'s> Records<'s> {
 }
 
 /// Why a record could not be read.
-pub(super) enum RecordError {
+pub(crate) enum RecordError {
     /// The file could not be read.
     List(IdsError),
     /// The record is not as it should be.

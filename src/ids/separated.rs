@@ -1,19 +1,18 @@
 //! CSV, and the same with other separators.
 
-use super::IdsError;
-use super::error::BadRecord;
-use super::list::{List, Place};
-use super::records::{Keep, Record, RecordError, Records, is_line_end};
-use super::source::{Source, Stream};
+use crate::ids::error::{BadRecord, IdsError};
+use crate::ids::list::{List, Place};
+use crate::ids::records::{Keep, Record, RecordError, Records, is_line_end};
+use crate::ids::source::{Source, Stream};
 
 /// Bytes of a header: thousands of columns.
 const MAX_HEADER_BYTES: usize = 1 << 20;
 
 /// What separates cells, the most usual first.
-pub(super) const CSV_SEPARATORS: &[u8] = b",;\t|";
+pub(crate) const CSV_SEPARATORS: &[u8] = b",;\t|";
 
 /// The same for a file that is named `.tsv`.
-pub(super) const TSV_SEPARATORS: &[u8] = b"\t,;|";
+pub(crate) const TSV_SEPARATORS: &[u8] = b"\t,;|";
 
 /// How spreadsheets name the separator in a line before the header: `sep=;`.
 const SEPARATOR_LINE: &[u8] = b"sep=";
@@ -26,7 +25,7 @@ struct Header {
 }
 
 /// Reads the column of IDs. The separator is the first one with which the header has such a column.
-pub(super) fn read_separated(
+pub(crate) fn read_separated(
     list: &mut List<'_>,
     stream: &mut Stream,
     separators: &[u8],
@@ -162,7 +161,8 @@ fn read_header(
 
 #[cfg(test)]
 mod tests {
-    use crate::ids::{ListFormat, read_bytes};
+    use crate::ids::format::ListFormat;
+    use crate::ids::read::read_bytes;
 
     fn ids(text: &str) -> Result<Vec<String>, String> {
         let list = read_bytes(ListFormat::Csv, text.to_owned().into());

@@ -12,17 +12,17 @@ const SHOWN_PATH_CHARACTERS: usize = 4_096;
 const SHOWN_COLUMNS: usize = 20;
 
 /// The start of a text, without characters that a terminal obeys or does not show.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     printable_start(text, SHOWN_CHARACTERS)
 }
 
 /// A path, likewise.
-pub(super) fn shown_path(path: &std::path::Path) -> String {
+pub(crate) fn shown_path(path: &std::path::Path) -> String {
     printable_start(&path.to_string_lossy(), SHOWN_PATH_CHARACTERS)
 }
 
 /// The first columns of a list.
-pub(super) fn shown_columns(columns: &[String]) -> String {
+pub(crate) fn shown_columns(columns: &[String]) -> String {
     if columns.is_empty() {
         return "nothing".to_owned();
     }

@@ -7,11 +7,11 @@ use std::path::Path;
 use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 
-use super::IdsError;
-use super::format::{Compression, Content, SIGNATURE_BYTES};
-use super::shown::shown_path;
+use crate::encode::input::Input;
+use crate::ids::error::IdsError;
+use crate::ids::format::{Compression, Content, SIGNATURE_BYTES};
+use crate::ids::shown::shown_path;
 use crate::memory::read_line;
-use crate::reader::Input;
 
 /// Standard input.
 const STDIN: &str = "-";
@@ -25,15 +25,15 @@ const MAX_COPY_BYTES: u64 = 4 << 30;
 const COPY_BYTES: usize = 64 << 10;
 
 /// Where a list's bytes are.
-pub(super) enum Source {
+pub(crate) enum Source {
     File(File),
     Stdin,
     Bytes(Bytes),
 }
 
 /// A list's text.
-pub(super) struct Stream {
-    pub(super) reader: Box<dyn BufRead>,
+pub(crate) struct Stream {
+    pub(crate) reader: Box<dyn BufRead>,
     origin: Origin,
 }
 
@@ -61,7 +61,7 @@ impl Origin {
 
 impl Source {
     /// Opens a file, or standard input.
-    pub(super) fn open(path: &Path) -> Result<Self, IdsError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, IdsError> {
         if path.as_os_str() == STDIN {
             return Ok(Self::Stdin);
         }
@@ -85,7 +85,7 @@ impl Source {
     }
 
     /// The bytes as they are.
-    pub(super) fn raw(self, file: String) -> Stream {
+    pub(crate) fn raw(self, file: String) -> Stream {
         Stream {
             reader: Box::new(BufReader::new(self.into_read())),
             origin: Origin {
@@ -96,7 +96,7 @@ impl Source {
     }
 
     /// The text, decompressed, without a byte order mark. Standard input is not decompressed.
-    pub(super) fn text(self, file: String) -> Result<Stream, IdsError> {
+    pub(crate) fn text(self, file: String) -> Result<Stream, IdsError> {
         let is_plain = matches!(self, Self::Stdin);
         let mut origin = Origin {
             file,
@@ -123,7 +123,7 @@ impl Source {
     }
 
     /// A Parquet file, which is read out of order: what is compressed or comes through a pipe is copied first.
-    pub(super) fn parquet(self, file: String) -> Result<Input, IdsError> {
+    pub(crate) fn parquet(self, file: String) -> Result<Input, IdsError> {
         let mut origin = Origin {
             file,
             compression: None,
@@ -203,7 +203,7 @@ fn copy(mut reader: Box<dyn Read>, origin: &Origin) -> Result<Input, IdsError> {
 
 impl Stream {
     /// The bytes at hand; none at the end.
-    pub(super) fn bytes(&mut self) -> Result<&[u8], IdsError> {
+    pub(crate) fn bytes(&mut self) -> Result<&[u8], IdsError> {
         loop {
             match self.reader.fill_buf() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -218,17 +218,17 @@ impl Stream {
     }
 
     /// The error for a value that there is no memory for.
-    pub(super) fn no_memory(&self) -> IdsError {
+    pub(crate) fn no_memory(&self) -> IdsError {
         self.origin.failed(io::ErrorKind::OutOfMemory.into())
     }
 
     /// Goes on behind bytes that were at hand.
-    pub(super) fn consume(&mut self, bytes: usize) {
+    pub(crate) fn consume(&mut self, bytes: usize) {
         self.reader.consume(bytes);
     }
 
     /// Reads a line with its end into `line`, of a longer one than `max_bytes` the start; false at the end.
-    pub(super) fn line(&mut self, max_bytes: u64, line: &mut Vec<u8>) -> Result<bool, IdsError> {
+    pub(crate) fn line(&mut self, max_bytes: u64, line: &mut Vec<u8>) -> Result<bool, IdsError> {
         let read = read_line(&mut *self.reader, max_bytes, line);
         let read = read.map_err(|error| self.origin.failed(error))?;
         Ok(read > 0)

@@ -1,11 +1,11 @@
 //! Plain text: one ID per line.
 
-use super::error::BadRecord;
-use super::lines::each_line;
-use super::list::{List, Place};
-use super::mistake::find_mistake;
-use super::source::Stream;
-use super::{IdsError, InvalidId, MAX_ID_BYTES};
+use crate::ids::error::{BadRecord, IdsError};
+use crate::ids::lines::each_line;
+use crate::ids::list::{List, Place};
+use crate::ids::mistake::find_mistake;
+use crate::ids::source::Stream;
+use crate::ids::task_ids::{InvalidId, MAX_ID_BYTES};
 
 /// Bytes of a line that are read: an ID with room for white space around it. A longer line is not an ID, and need
 /// not be held in memory.
@@ -15,7 +15,7 @@ const MAX_LINE_BYTES: u64 = 16 * MAX_ID_BYTES as u64;
 const COMMENT: char = '#';
 
 /// Reads a list that people write: with comments, blank lines and mistakes.
-pub(super) fn read_text(list: &mut List<'_>, stream: &mut Stream) -> Result<(), IdsError> {
+pub(crate) fn read_text(list: &mut List<'_>, stream: &mut Stream) -> Result<(), IdsError> {
     each_line(stream, MAX_LINE_BYTES, |line| {
         let place = Place::Line(line.number);
         let text = match std::str::from_utf8(line.bytes) {
@@ -46,7 +46,7 @@ pub(super) fn read_text(list: &mut List<'_>, stream: &mut Stream) -> Result<(), 
 
 /// Reads a list as this tool publishes it ([`IdList::lines`](super::IdList::lines)): exactly one ID per line and no
 /// comments, since an ID may begin with `#`.
-pub(super) fn read_published_text(
+pub(crate) fn read_published_text(
     list: &mut List<'_>,
     stream: &mut Stream,
 ) -> Result<(), IdsError> {

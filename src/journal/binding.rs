@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::JournalError;
-use super::format::{Options, distinct};
+use crate::journal::error::JournalError;
+use crate::journal::format::{Options, distinct};
 
 /// Refuses to mix responses to requests with other options.
-pub(super) fn refuse_other(
+pub(crate) fn refuse_other(
     path: &Path,
     before: &Options,
     now: &Options,

@@ -21,7 +21,7 @@ const MAX_RESERVED_BYTES: usize = 4 << 20;
 
 /// How a record's body is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Codec {
+pub(crate) enum Codec {
     Plain = 0,
     Zstd = 1,
 }
@@ -34,7 +34,7 @@ pub struct Compressor {
 
 impl Compressor {
     /// Appends a body: compressed, or as it is where that is shorter.
-    pub(super) fn append(&mut self, body: &[u8], out: &mut Vec<u8>) -> Codec {
+    pub(crate) fn append(&mut self, body: &[u8], out: &mut Vec<u8>) -> Codec {
         let start = out.len();
         if body.len() >= MIN_COMPRESSED_BYTES
             && self.compress(body, out).is_ok()
@@ -76,7 +76,7 @@ pub struct Decompressor {
 impl Decompressor {
     /// Decompresses into an empty buffer. It reads no further than one byte past the size that is expected, so
     /// that a damaged record cannot ask for more memory.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         stored: &[u8],
         expected: usize,

@@ -20,7 +20,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::codec::{Codec, Compressor, Decompressor};
+use crate::journal::codec::{Codec, Compressor, Decompressor};
 use crate::memory;
 
 /// First bytes of a journal.
@@ -40,7 +40,7 @@ impl Version {
     pub const LATEST: Self = Self::Two;
 
     /// All that this tool reads.
-    pub(super) const ALL: [Self; 2] = [Self::One, Self::Two];
+    pub(crate) const ALL: [Self; 2] = [Self::One, Self::Two];
 
     fn from_number(number: u32) -> Option<Self> {
         let mut versions = Self::ALL.into_iter();
@@ -212,13 +212,13 @@ pub struct Record<'a> {
 }
 
 /// Options as the file's header has them.
-pub(super) fn encode_options(options: &Options) -> Vec<u8> {
+pub(crate) fn encode_options(options: &Options) -> Vec<u8> {
     // Strings and lists of them: serialization cannot fail.
     serde_json::to_vec(options).unwrap_or_default()
 }
 
 /// The file's header, with options as they are encoded.
-pub(super) fn encode_file_head(options: &[u8], version: Version) -> Vec<u8> {
+pub(crate) fn encode_file_head(options: &[u8], version: Version) -> Vec<u8> {
     let mut out = Vec::with_capacity(FILE_HEAD_BYTES + options.len());
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&(version as u32).to_le_bytes());
@@ -452,7 +452,7 @@ pub fn find_head(bytes: &[u8], from: usize, version: Version) -> Option<usize> {
         })
 }
 
-pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::format::RecordKind;
-use super::{Entry, Location};
+use crate::journal::format::RecordKind;
+use crate::journal::reader::{Entry, Location};
 
 /// What counts for one ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

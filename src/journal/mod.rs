@@ -1,21 +1,10 @@
-//! The journal: every raw response and every final failure, append-only, checksummed, compressed.
-//!
-//! It is the queue between the network and the tables, and what a later run goes on from.
-//! [`format`] is pure and documented in `docs/journal.md`; [`Journal`] is the file. Depends on
-//! nothing but the file system.
+//! The journal of raw responses and final failures: append-only, checksummed, compressed (docs/journal.md).
 
-mod binding;
-mod codec;
-mod error;
-mod file;
+pub mod binding;
+pub mod codec;
+pub mod error;
 pub mod format;
-mod index;
-mod log;
-mod mend;
-
-pub use codec::{Compressor, Decompressor};
-pub use error::JournalError;
-pub use file::Journal;
-pub use index::{Held, JournalIndex};
-pub use log::{Entry, FailureNote, JournalReader, Location, Opened, break_if, is_gone};
-pub use mend::mend_header;
+pub mod index;
+pub mod reader;
+pub mod repair;
+pub mod writer;

@@ -8,9 +8,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::document::Kind;
-use super::text::push_pointer_token;
-use super::value::{Key, Value};
+use crate::json::document::Kind;
+use crate::json::text::push_pointer_token;
+use crate::json::value::{Key, Value};
 
 /// Bytes of a pointer past which no deeper place is told apart.
 const MAX_POINTER_BYTES: usize = 16 << 10;
@@ -163,10 +163,10 @@ fn match_in_order<'l, 'r>(
     marked.count_ones() as usize == count
 }
 
-type Found<'r> = (usize, Value<'r>, super::value::Members<'r>);
+type Found<'r> = (usize, Value<'r>, crate::json::value::Members<'r>);
 
 fn find<'r>(
-    mut members: super::value::Members<'r>,
+    mut members: crate::json::value::Members<'r>,
     from: usize,
     key: Key<'_>,
 ) -> Option<Found<'r>> {
@@ -237,7 +237,7 @@ fn same_scalar(left: Value<'_>, right: Value<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Parser;
+    use crate::json::document::Parser;
 
     fn compared(left: &str, right: &str) -> (bool, Vec<String>) {
         let (mut one, mut other) = (Parser::default(), Parser::default());

@@ -3,9 +3,9 @@
 //! Parsing keeps its own stack, so depth costs memory and never the thread's stack.
 //! Depends on the other files of this folder only.
 
-use super::node::{Node, Slot, add_child, close, position, slots_of};
-use super::scan::{JsonError, JsonErrorKind, Scanner, StringSpan};
-use super::value::Value;
+use crate::json::lexer::{JsonError, JsonErrorKind, Scanner, StringSpan};
+use crate::json::node::{Node, Slot, add_child, close, position, slots_of};
+use crate::json::value::Value;
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

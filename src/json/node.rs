@@ -9,7 +9,7 @@
 //!
 //! A scalar that is too long for its length to share a word with its kind has two slots.
 
-use super::document::Kind;
+use crate::json::document::Kind;
 
 /// Bits of a word for the length of a scalar. The others are for its kind.
 const LENGTH_BITS: u32 = 28;
@@ -35,22 +35,22 @@ const LONG_STRING: u32 = 4;
 
 /// A slot: two numbers, whose meaning depends on the kind and on which of the slots it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Slot(u32, u32);
+pub(crate) struct Slot(u32, u32);
 
 /// What the slots say of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// First byte; of a string, behind the quote.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// Behind the last byte; of a string, the closing quote.
-    pub(super) end: usize,
+    pub(crate) end: usize,
     /// Index of the slot behind this one and all its children.
-    pub(super) next: usize,
+    pub(crate) next: usize,
     /// Index of the slot of its first child.
-    pub(super) first: usize,
+    pub(crate) first: usize,
     /// Children: members of an object, elements of a list.
-    pub(super) len: usize,
-    pub(super) kind: Kind,
+    pub(crate) len: usize,
+    pub(crate) kind: Kind,
 }
 
 impl Node {
@@ -65,7 +65,7 @@ impl Node {
     };
 
     /// Reads the node at a slot.
-    pub(super) fn at(slots: &[Slot], at: usize) -> Self {
+    pub(crate) fn at(slots: &[Slot], at: usize) -> Self {
         let Some(&Slot(start, word)) = slots.get(at) else {
             return Self::NOTHING;
         };
@@ -118,7 +118,7 @@ impl Node {
 }
 
 /// The slots of one value; a list or an object has no children yet.
-pub(super) fn slots_of(
+pub(crate) fn slots_of(
     start: u32,
     end: u32,
     kind: Kind,
@@ -156,7 +156,7 @@ pub(super) fn slots_of(
 }
 
 /// Counts one more child of the list or object at a slot; gives how many there were.
-pub(super) fn add_child(slots: &mut [Slot], at: usize) -> u32 {
+pub(crate) fn add_child(slots: &mut [Slot], at: usize) -> u32 {
     let Some(Slot(len, _)) = slots.get_mut(at + 2) else {
         return 0;
     };
@@ -165,14 +165,14 @@ pub(super) fn add_child(slots: &mut [Slot], at: usize) -> u32 {
 }
 
 /// Ends the list or object at a slot: behind byte `end` of the text, and before slot `next`.
-pub(super) fn close(slots: &mut [Slot], at: usize, end: usize, next: usize) {
+pub(crate) fn close(slots: &mut [Slot], at: usize, end: usize, next: usize) {
     if let Some(slot) = slots.get_mut(at + 1) {
         *slot = Slot(position(end), position(next));
     }
 }
 
 /// A position as it is stored. The parser has refused any text that is longer than `u32` counts, and there are fewer slots.
-pub(super) fn position(at: usize) -> u32 {
+pub(crate) fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 

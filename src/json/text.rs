@@ -24,7 +24,7 @@ impl<'a> Text<'a> {
     }
 
     /// The inside of a valid JSON string.
-    pub(super) fn from_json(raw: &'a str, escaped: bool) -> Self {
+    pub(crate) fn from_json(raw: &'a str, escaped: bool) -> Self {
         Self { raw, escaped }
     }
 

@@ -1,17 +1,17 @@
 //! Values, keys and lists: handles on the nodes of a document. Depends on the other files of this
 //! folder only.
 
-use super::document::Kind;
-use super::node::{Node, Slot};
-use super::number::Number;
-use super::text::Text;
+use crate::json::document::Kind;
+use crate::json::node::{Node, Slot};
+use crate::json::number::Number;
+use crate::json::text::Text;
 
 /// One value inside a document.
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'d> {
-    pub(super) text: &'d str,
-    pub(super) slots: &'d [Slot],
-    pub(super) at: usize,
+    pub(crate) text: &'d str,
+    pub(crate) slots: &'d [Slot],
+    pub(crate) at: usize,
 }
 
 /// `null`, which has no members and no elements.

@@ -3,11 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::json::write_json_string;
-use crate::tables::{Cell, date_time};
+use crate::json::text::write_json_string;
+use crate::tables::column::date_time;
+use crate::tables::row_reader::Cell;
 
 /// Writes a cell; or says what should stand there, and writes `null`.
-pub(super) fn write(is_json: bool, cell: &Cell<'_>, out: &mut String) -> Result<(), &'static str> {
+pub(crate) fn write(is_json: bool, cell: &Cell<'_>, out: &mut String) -> Result<(), &'static str> {
     use std::fmt::Write as _;
     // Writing to a String cannot fail.
     match cell {

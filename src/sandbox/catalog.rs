@@ -2,19 +2,19 @@
 
 use bytes::Bytes;
 
-use super::generate::{batch_object, project_object};
-use super::recipe::{
+use crate::json::document::{Document, Parser};
+use crate::sandbox::fixture::{Group, Source};
+use crate::sandbox::generate::{batch_object, project_object};
+use crate::sandbox::naming::{
     Details, MIXED_BATCHES, PROJECTS, Recipe, batch_name, id_of, number_of, project_name,
 };
-use super::source::{Group, Source};
-use crate::json::{Document, Parser};
 
 /// The last task of lists when there is no last one.
 const LISTED_TASKS: u64 = 1_000;
 
 /// The tasks.
 #[derive(Debug)]
-pub(super) enum Catalog {
+pub(crate) enum Catalog {
     /// Those of a file.
     Given(Source),
     /// Generated ones.
@@ -23,7 +23,7 @@ pub(super) enum Catalog {
 
 /// What a list is a list of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Project,
     Batch,
     Delivery,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 
 /// Which tasks stand in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Members {
+pub(crate) enum Members {
     Project(u64),
     Batch(u64),
     /// By the ID or the name, in a file.
@@ -43,7 +43,7 @@ pub(super) enum Members {
 
 impl Catalog {
     /// A task by its ID.
-    pub(super) fn task(&self, task_id: &str, details: Details) -> Option<Bytes> {
+    pub(crate) fn task(&self, task_id: &str, details: Details) -> Option<Bytes> {
         match self {
             Self::Given(source) => Some(source.get(task_id)?.body.clone()),
             Self::Generated { last, .. } => {
@@ -55,7 +55,7 @@ impl Catalog {
     }
 
     /// A task of a list, by its number.
-    pub(super) fn listed(&self, number: u64, details: Details) -> Option<Bytes> {
+    pub(crate) fn listed(&self, number: u64, details: Details) -> Option<Bytes> {
         match self {
             Self::Given(source) => {
                 let place = usize::try_from(number.checked_sub(1)?).ok()?;
@@ -83,7 +83,7 @@ impl Catalog {
     }
 
     /// Finds a list by its ID or name.
-    pub(super) fn find(&self, kind: Kind, by_id: bool, wanted: &str) -> Option<Members> {
+    pub(crate) fn find(&self, kind: Kind, by_id: bool, wanted: &str) -> Option<Members> {
         match self {
             Self::Given(_) => {
                 let group = self.groups(kind).into_iter();
@@ -143,7 +143,7 @@ impl Catalog {
     }
 
     /// The numbers of a list's tasks behind this one, in order.
-    pub(super) fn behind<'c>(
+    pub(crate) fn behind<'c>(
         &'c self,
         members: &'c Members,
         number: u64,
@@ -185,7 +185,7 @@ impl Catalog {
     }
 
     /// All projects or batches, as JSON, with the ID of the project of each.
-    pub(super) fn objects(&self, kind: Kind) -> Vec<(String, String)> {
+    pub(crate) fn objects(&self, kind: Kind) -> Vec<(String, String)> {
         match self {
             Self::Given(_) => {
                 let groups = self.groups(kind).into_iter();
@@ -212,7 +212,7 @@ impl Catalog {
     }
 
     /// A delivery, as JSON: the completed tasks of a project.
-    pub(super) fn delivery(&self, members: &Members) -> String {
+    pub(crate) fn delivery(&self, members: &Members) -> String {
         let (id, project) = match members {
             Members::Project(number) | Members::Batch(number) => {
                 (id_of("delivery", *number), id_of("project", *number))
@@ -230,7 +230,7 @@ impl Catalog {
     }
 
     /// All deliveries, as JSON.
-    pub(super) fn deliveries(&self) -> Vec<String> {
+    pub(crate) fn deliveries(&self) -> Vec<String> {
         let members: Vec<Members> = match self {
             Self::Given(_) => {
                 let groups = self.groups(Kind::Delivery).into_iter();

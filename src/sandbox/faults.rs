@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::text::Random;
+use crate::sandbox::random::Random;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl FromStr for FailedId {
 }
 
 /// The fault of a task's attempt (from 1), if it has one. The shares of several rules add up.
-pub(super) fn fault(
+pub(crate) fn fault(
     rules: &[FaultRule],
     failed_ids: &[FailedId],
     seed: u64,

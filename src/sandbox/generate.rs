@@ -1,9 +1,9 @@
 //! Tasks out of nothing: each follows from the seed and its number alone, and a few hundred of them
 //! show everything that the API's documentation has. Depends on `recipe`, `text` and `writer`.
 
-use super::recipe::{Details, PROJECTS, Recipe, batch_name, id_of, project_name};
-use super::text::{Random, sentences};
-use super::writer::Writer;
+use crate::sandbox::json_writer::Writer;
+use crate::sandbox::naming::{Details, PROJECTS, Recipe, batch_name, id_of, project_name};
+use crate::sandbox::random::{Random, sentences};
 
 const MODELS: [&str; 4] = ["north-1-large", "north-1-small", "quill-7b", "ember-2"];
 const ANNOTATION_TYPES: [&str; 12] = [
@@ -44,7 +44,7 @@ impl Recipe {
     }
 
     /// The body of `task_<number>`.
-    pub(super) fn task(&self, task_id: &str, number: u64, details: Details) -> String {
+    pub(crate) fn task(&self, task_id: &str, number: u64, details: Details) -> String {
         let mut writer = self.writer(number, details);
         writer.task(task_id, number);
         writer.out
@@ -52,14 +52,14 @@ impl Recipe {
 }
 
 /// A batch, as it is where it is expanded.
-pub(super) fn batch_object(number: u64) -> String {
+pub(crate) fn batch_object(number: u64) -> String {
     let mut writer = Recipe::default().writer(0, Details::default());
     writer.batch_object(number);
     writer.out
 }
 
 /// A project.
-pub(super) fn project_object(number: u64) -> String {
+pub(crate) fn project_object(number: u64) -> String {
     let mut writer = Recipe::default().writer(0, Details::default());
     writer.project_object(number);
     writer.out
@@ -540,7 +540,7 @@ mod tests {
 
     #[test]
     fn tasks_are_valid_json() {
-        let mut parser = crate::json::Parser::default();
+        let mut parser = crate::json::document::Parser::default();
         for number in 0..1_000 {
             let task = Recipe::default().task("task_1", number, all_details());
             serde_json::from_str::<serde_json::Value>(&task).unwrap();

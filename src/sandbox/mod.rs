@@ -1,136 +1,15 @@
-//! A local stand-in of the API: a real HTTP server on loopback that checks the key, serves generated
-//! or given tasks, limits the rate, and misbehaves on demand.
-//!
-//! `generate` makes tasks, `catalog` and `pages` put them into lists, `limit` and `faults` decide who suffers,
-//! `server` answers. Depends on `json` and `error`.
+//! The mock API: a real HTTP server on loopback with generated or given tasks, rate limits and faults.
 
-mod answers;
-mod catalog;
-mod endpoints;
-mod faults;
-mod generate;
-pub mod limit;
-mod pages;
-mod recipe;
-mod server;
-mod source;
-mod text;
-mod writer;
-
-use std::path::PathBuf;
-use std::time::Duration;
-
-use thiserror::Error;
-
-use crate::error::{Exit, Explain};
-use crate::threads::THREAD_HINT;
-use limit::LimitPlan;
-
-pub use answers::{QuotaHeaders, RetryAfter};
-pub use faults::{FailedId, FaultKind, FaultRule};
-pub use generate::sample_task;
-pub use pages::ListFault;
-pub use server::{Arrival, Sandbox};
-
-/// The key that a sandbox accepts unless told otherwise.
-pub const DEFAULT_KEY: &str = "test_key";
-
-/// How a sandbox behaves.
-#[derive(Debug, Clone)]
-pub struct SandboxConfig {
-    /// Port on 127.0.0.1; 0 takes a free one.
-    pub port: u16,
-    /// The key that is accepted.
-    pub key: String,
-    /// Number of the last generated task; `None` for no end.
-    pub tasks: Option<u64>,
-    /// A `.jsonl` or `.jsonl.gz` file of tasks that are served instead, byte for byte.
-    pub from: Option<PathBuf>,
-    /// Other tasks for other seeds.
-    pub seed: u64,
-    /// Mix in what the API's documentation does not have?
-    pub drift: bool,
-    /// Tasks of a batch, one after the other; without, batches are mixed and some tasks have none.
-    pub batch_size: Option<u64>,
-    /// What limits requests, and when the server is away.
-    pub limits: LimitPlan,
-    /// How long a 429 asks to wait.
-    pub retry_after: Option<RetryAfter>,
-    /// Headers that tell what is left of the first limit.
-    pub quota_headers: Option<QuotaHeaders>,
-    /// Time that an answer takes.
-    pub latency: Duration,
-    /// Time that it takes at most beyond that, differing from request to request.
-    pub latency_jitter: Duration,
-    /// What is odd about lists.
-    pub list_faults: Vec<ListFault>,
-    /// Faults by share.
-    pub faults: Vec<FaultRule>,
-    /// Tasks that always have a fault.
-    pub failed_ids: Vec<FailedId>,
-}
-
-impl Default for SandboxConfig {
-    fn default() -> Self {
-        Self {
-            port: 0,
-            key: DEFAULT_KEY.to_owned(),
-            tasks: None,
-            from: None,
-            seed: 0,
-            drift: false,
-            batch_size: None,
-            limits: LimitPlan::default(),
-            retry_after: None,
-            quota_headers: None,
-            latency: Duration::ZERO,
-            latency_jitter: Duration::ZERO,
-            list_faults: Vec::new(),
-            faults: Vec::new(),
-            failed_ids: Vec::new(),
-        }
-    }
-}
-
-/// Why a sandbox could not start.
-#[derive(Debug, Error)]
-pub enum SandboxError {
-    /// The port could not be had.
-    #[error("could not listen on 127.0.0.1:{port}: {source}")]
-    Listen {
-        /// The port.
-        port: u16,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Its thread could not be started.
-    #[error("could not start a thread: {0}")]
-    Thread(std::io::Error),
-    /// The file of tasks could not be read.
-    #[error("could not read tasks from `{}`: {cause}", path.display())]
-    Source {
-        /// As given.
-        path: PathBuf,
-        /// Why.
-        cause: String,
-    },
-}
-
-impl Explain for SandboxError {
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Listen { .. } => "choose another port with --port, or 0 for any".into(),
-            Self::Thread(_) => THREAD_HINT.into(),
-            Self::Source { .. } => {
-                "give a .jsonl or .jsonl.gz file with a task on each line".into()
-            }
-        })
-    }
-
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Thread(_) => Exit::Failure,
-            Self::Listen { .. } | Self::Source { .. } => Exit::Usage,
-        }
-    }
-}
+pub mod catalog;
+pub mod config;
+pub mod faults;
+pub mod fixture;
+pub mod generate;
+pub mod json_writer;
+pub mod limit_models;
+pub mod naming;
+pub mod pagination;
+pub mod random;
+pub mod responses;
+pub mod routes;
+pub mod server;

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,16 +16,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::sync::watch;
 
-use super::answers::{Body, error, faulty, json_response};
-use super::endpoints::{Api, Asked, Found};
-use super::faults::{FaultKind, fault};
-use super::limit::{Admission, Limiter};
-use super::text::Random;
-use super::{SandboxConfig, SandboxError};
+use crate::sandbox::config::{SandboxConfig, SandboxError};
+use crate::sandbox::faults::{FaultKind, fault};
+use crate::sandbox::limit_models::{Admission, Limiter};
+use crate::sandbox::random::Random;
+use crate::sandbox::responses::{Body, error, faulty, json_response};
+use crate::sandbox::routes::{Api, Asked, Found};
 use crate::threads;
 
 /// Requests whose times are kept.
-pub(super) const KEPT_ARRIVALS: usize = 10_000;
+pub(crate) const KEPT_ARRIVALS: usize = 10_000;
 
 /// A running sandbox; it ends when this is dropped.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub struct Arrival {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    threads::lock(&mutex)
 }
 
 impl Sandbox {

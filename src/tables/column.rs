@@ -11,7 +11,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
-use crate::json::{Text, TextList};
+use crate::json::text::Text;
+use crate::json::value::TextList;
 
 /// The contract's types, and what the values of a column are like, which decides their encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,14 +6,14 @@
 
 use arrow::array::ArrayRef;
 
-use super::TableInfo;
-use super::column::{
+use crate::tables::batch_builder::{BatchSink, Buffer, Columns, SinkError};
+use crate::tables::column::{
     Bool, Bytes, Column, ColumnInfo, Float64, Int32, Int64, Json, Optional, RepeatedStr, Required,
     Str, StrList, Timestamp, UniqueStr,
 };
-use super::macros::{column_name, tables};
-use super::place::{Depth, Place, PlaceColumns};
-use super::set::{BatchSink, Buffer, Columns, SinkError};
+use crate::tables::macros::{column_name, tables};
+use crate::tables::row_key::{Depth, Place, PlaceColumns};
+use crate::tables::table::TableInfo;
 
 tables! {
     /// One row for each exported task

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde_json::{Value, json};
 
-pub use super::sql::{push_comments, sql_string, sql_type};
-use super::{ColumnInfo, SCHEMA_VERSION, TableInfo};
+use crate::tables::column::ColumnInfo;
+use crate::tables::table::{SCHEMA_VERSION, TableInfo};
 
 /// The Arrow schema of a table.
 pub fn arrow_schema(table: &TableInfo) -> SchemaRef {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use scale_export::sandbox::SandboxConfig;
+use scale_export::sandbox::config::SandboxConfig;
 
 use crate::support::{export, program, python, raw_responses, root, sandbox, task_ids, to_lines};
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use scale_export::sandbox::SandboxConfig;
+use scale_export::sandbox::config::SandboxConfig;
 
 use crate::support::{KEY, export, program, published, python, root, sandbox, tell};
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use scale_export::tables::{definition::TABLES, schema};
+use scale_export::tables::definition::TABLES;
+use scale_export::tables::schema;
 
 use crate::support::{files_below, program, root};
 

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use scale_export::sandbox::{Sandbox, SandboxConfig};
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::server::Sandbox;
 
 use crate::support::{KEY, files_below, program, sandbox, task_ids};
 

@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use scale_export::output::{ENCODING_VERSION, Format};
-use scale_export::sandbox::SandboxConfig;
-use scale_export::tables::{SCHEMA_VERSION, definition::TABLES};
+use scale_export::encode::table_writers::Format;
+use scale_export::publish::manifest::ENCODING_VERSION;
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::tables::definition::TABLES;
+use scale_export::tables::table::SCHEMA_VERSION;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -146,7 +148,7 @@ fn published_bytes_change_only_with_a_version() {
             .collect();
         assert!(
             versions(recorded) != versions(&found),
-            "other bytes in {changed:?}: raise ENCODING_VERSION in src/output/manifest.rs, then run `make bless`"
+            "other bytes in {changed:?}: raise ENCODING_VERSION in src/publish/manifest.rs, then run `make bless`"
         );
     }
     assert!(

@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use scale_export::sandbox::limit::{Limit, LimitPlan};
-use scale_export::sandbox::{RetryAfter, SandboxConfig};
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::limit_models::{Limit, LimitPlan};
+use scale_export::sandbox::responses::RetryAfter;
 
 use crate::support::{
     KEY, export, export_at, files_below, manifest, program, published, sandbox, task_ids,
@@ -189,7 +190,7 @@ fn a_second_run_asks_only_for_what_is_missing() {
 #[test]
 fn a_refused_key_stops_the_run() {
     let base = tempfile::tempdir().unwrap();
-    let server = scale_export::sandbox::Sandbox::start(SandboxConfig::default()).unwrap();
+    let server = scale_export::sandbox::server::Sandbox::start(SandboxConfig::default()).unwrap();
     let (out, output) = export(&server, base.path(), "out", &task_ids(50), &[]);
     assert_exit(&output, 4);
     assert!(!out.join("manifest.json").exists());

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use scale_export::sandbox::SandboxConfig;
+use scale_export::sandbox::config::SandboxConfig;
 
 use crate::corpus::shared_tasks;
 use crate::support::{export, program, python, root, sandbox, task_ids, tell};

@@ -242,7 +242,7 @@ fn the_limits_hold_on_every_way_in() {
 #[test]
 fn endless_devices_are_read_to_a_limit_only() {
     let base = tempfile::tempdir().unwrap();
-    let server = sandbox(scale_export::sandbox::SandboxConfig::default());
+    let server = sandbox(scale_export::sandbox::config::SandboxConfig::default());
     let out = base.path().join("out");
     for option in ["--api-key-file", "--ca-file", "--ids"] {
         let mut run = export(&server.base_url(), &out, &task_ids(1));
@@ -258,7 +258,7 @@ fn endless_devices_are_read_to_a_limit_only() {
 #[test]
 fn state_files_that_somebody_made_huge_are_not_read_whole() {
     let base = tempfile::tempdir().unwrap();
-    let server = sandbox(scale_export::sandbox::SandboxConfig::default());
+    let server = sandbox(scale_export::sandbox::config::SandboxConfig::default());
     let out = base.path().join("out");
     let run = || export(&server.base_url(), &out, &task_ids(3));
     assert!(run().output().unwrap().status.success());

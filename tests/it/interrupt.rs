@@ -6,7 +6,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use scale_export::sandbox::{Sandbox, SandboxConfig};
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::server::Sandbox;
 
 use crate::support::server::{Server, asked_id, task_answer};
 use crate::support::{KEY, export, program, published, raw_responses, sandbox, task_ids, tell};

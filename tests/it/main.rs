@@ -44,5 +44,6 @@ mod scheduling;
 mod silence;
 mod sql;
 mod state;
+mod style;
 mod support;
 mod verify;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use scale_export::sandbox::SandboxConfig;
+use scale_export::sandbox::config::SandboxConfig;
 use serde_json::Value;
 
 use crate::support::server::{Server, task_answer};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use scale_export::sandbox::SandboxConfig;
+use scale_export::sandbox::config::SandboxConfig;
 
 use crate::support::table::edit_manifest;
 use crate::support::{export, manifest, program, published, sandbox, task_ids};

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use scale_export::sandbox::SandboxConfig;
+use scale_export::sandbox::config::SandboxConfig;
 
 use crate::support::raw_server::task;
 use crate::support::{KEY, manifest, program, sandbox, task_ids, to_lines};

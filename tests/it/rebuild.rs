@@ -3,8 +3,9 @@
 use arrow::array::Array as _;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use scale_export::output::Format;
-use scale_export::rebuild::{Rebuilder, TableRows, TaskRows};
+use scale_export::encode::table_writers::Format;
+use scale_export::rebuild::rebuilder::Rebuilder;
+use scale_export::rebuild::row_cursor::{TableRows, TaskRows};
 use scale_export::tables::definition::TABLES;
 
 use crate::support::round_trip::{as_rows, check, flatten};

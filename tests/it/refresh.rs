@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 
-use scale_export::journal::JournalReader;
-use scale_export::sandbox::{Sandbox, SandboxConfig};
+use scale_export::journal::reader::JournalReader;
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::server::Sandbox;
 
 use crate::support::server::{Server, asked_id, task_answer};
 use crate::support::{KEY, export, manifest, program, published, raw_responses, sandbox, task_ids};

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use scale_export::sandbox::{Sandbox, SandboxConfig};
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::server::Sandbox;
 use serde_json::Value;
 
 use crate::support::{KEY, export, program, published, sandbox, task_ids};

@@ -4,8 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use scale_export::sandbox::limit::{Limit, LimitPlan, Span};
-use scale_export::sandbox::{QuotaHeaders, RetryAfter, Sandbox, SandboxConfig};
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::limit_models::{Limit, LimitPlan, Span};
+use scale_export::sandbox::responses::{QuotaHeaders, RetryAfter};
+use scale_export::sandbox::server::Sandbox;
 use serde_json::Value;
 
 use crate::support::{KEY, sandbox};

@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use scale_export::sandbox::{Sandbox, SandboxConfig};
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::server::Sandbox;
 use serde_json::Value;
 
 use crate::support::{KEY, manifest, program, python, root, sandbox, tell};

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use scale_export::sandbox::SandboxConfig;
-use scale_export::tables::ColumnInfo;
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::tables::column::ColumnInfo;
 use scale_export::tables::definition::TABLES;
-use scale_export::tables::sql::Dialect;
+use scale_export::tables::sql::dialect::Dialect;
 
 use crate::support::{export, program, python, root, sandbox, task_ids, tell};
 

@@ -9,8 +9,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use scale_export::journal::format::{FLAG_FINAL, Record, RecordKind};
-use scale_export::journal::{Journal, JournalReader};
-use scale_export::sandbox::{Sandbox, SandboxConfig};
+use scale_export::journal::reader::JournalReader;
+use scale_export::journal::writer::Journal;
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::server::Sandbox;
 use serde_json::{Value, json};
 
 use crate::support::table::{copy, edit_manifest};

@@ -1,8 +1,7 @@
-//! JSON parsers side by side on the same tasks, in one run: how fast they are, and what of a task they lose.
-//! Ratios count, seconds do not. `docs/parsing.md` says what follows from them. Depends on the library, on
-//! `typed`, and on the generated tasks of `benches/stages`.
+//! Compares JSON parsers on the same tasks in one run: their speed, and what they lose of a task. Ratios are
+//! meaningful, absolute times are not. `docs/parsing.md` has the conclusions.
 //!
-//! `make bench-parsers`, or `BENCH_TASKS=tasks.jsonl make bench-parsers` for tasks of your own, one a line.
+//! `make bench-parsers`, or `BENCH_TASKS=tasks.jsonl make bench-parsers` for the tasks of a file, one per line.
 
 #![forbid(unsafe_code)]
 
@@ -15,30 +14,31 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use scale_export::flatten::Flattener;
-use scale_export::json::Parser;
-use scale_export::tables::{BatchSink, SinkError, TableInfo};
+use scale_export::flatten::flattener::Flattener;
+use scale_export::json::document::Parser;
+use scale_export::tables::batch_builder::{BatchSink, SinkError};
+use scale_export::tables::table::TableInfo;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use tasks::Tasks;
 use typed::Task;
 
-/// The program's own.
+/// The allocator of the program.
 #[cfg(all(unix, target_pointer_width = "64"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Rounds of which the fastest counts: what disturbs a round only makes it slower.
+/// Number of rounds. The fastest counts, since disturbances only make a round slower.
 const ROUNDS: usize = 9;
 
-/// Tasks of the sandbox that are measured with.
+/// Number of tasks of the sandbox.
 const TASKS: u64 = 2_000;
 
-/// What a parser does with one task.
+/// The work of a parser on one task.
 type Work<'w> = Box<dyn FnMut(&str) + 'w>;
 
-/// Takes a value apart level by level, keeping raw slices: each level is scanned again.
+/// Splits a value level by level into raw slices. Each level is scanned again.
 fn level_by_level(raw: &RawValue) -> usize {
     let text = raw.get();
     if text.starts_with('{') {
@@ -52,8 +52,7 @@ fn level_by_level(raw: &RawValue) -> usize {
     }
 }
 
-/// All ways to parse. simd-json writes into what it reads, so it gets a copy: the body itself goes to the
-/// journal as it came.
+/// All parsers. simd-json writes into its input, so it gets a copy: the journal keeps the body as received.
 fn ways() -> Vec<(&'static str, Work<'static>)> {
     let mut parser = Parser::default();
     let [mut for_tape, mut for_value, mut for_typed] = [const { Vec::new() }; 3];
@@ -66,7 +65,7 @@ fn ways() -> Vec<(&'static str, Work<'static>)> {
             }),
         ),
         (
-            "serde_json, checked and thrown away",
+            "serde_json, checked and discarded",
             Box::new(|task| {
                 black_box(serde_json::from_str::<IgnoredAny>(task).unwrap());
             }),
@@ -90,7 +89,7 @@ fn ways() -> Vec<(&'static str, Work<'static>)> {
             }),
         ),
         (
-            "sonic-rs, checked and thrown away",
+            "sonic-rs, checked and discarded",
             Box::new(|task| {
                 black_box(sonic_rs::from_str::<IgnoredAny>(task).unwrap());
             }),
@@ -157,7 +156,7 @@ fn all_columns(tasks: &[String], parser: &mut Parser) {
     black_box(flattener.finish(&mut Nowhere).unwrap());
 }
 
-/// Seconds of the fastest round of each; the rounds of all of them take turns.
+/// Seconds of the fastest round of each parser. The rounds of all parsers alternate.
 fn fastest(set: &Tasks) -> Vec<(&'static str, f64)> {
     let mut ways = ways();
     let mut parser = Parser::default();
@@ -180,7 +179,7 @@ fn fastest(set: &Tasks) -> Vec<(&'static str, f64)> {
     names.zip(seconds).collect()
 }
 
-/// What a parser makes of a value, and whether that says the same.
+/// The output of a parser for a value, or whether it kept or refused the value.
 fn fate(name: &str, json: &str) -> String {
     let back = match name {
         "our scan" => Parser::default()
@@ -222,7 +221,7 @@ fn main() {
     }
     let names: Vec<&str> = sets.iter().map(|set| set.name).collect();
     println!(
-        "\n| MB/s, and times of our scan's | {} |",
+        "\n| MB/s (time / time of our scan) | {} |",
         names.join(" | ")
     );
     println!("| --- |{}", " --: |".repeat(sets.len()));

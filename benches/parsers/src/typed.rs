@@ -1,8 +1,7 @@
-//! A task as the API's documentation has it, in structs that borrow what they can: what a program would declare
-//! that trusts the documentation. Depends on `serde` only.
+//! A task as in the API's documentation, in structs that borrow what they can: the declarations of a program that
+//! trusts the documentation.
 //!
-//! What has no fixed type (`value`, `metadata`) is skipped, which no program could that keeps it: these structs do
-//! less than an export needs.
+//! Members without a fixed type (`value`, `metadata`) are skipped, so these structs do less than an export needs.
 
 #![allow(dead_code, reason = "filled to be measured, never read")]
 
@@ -11,7 +10,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// A string without escapes is borrowed. serde does not borrow within an `Option` by itself.
+/// A string without escapes is borrowed. serde does not borrow within an `Option` automatically.
 #[derive(Deserialize)]
 pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -1,6 +1,6 @@
 //! What differs between SQL databases, as one table of facts.
 
-use super::super::ColumnType;
+use crate::tables::column::ColumnType;
 
 /// A SQL database that the tables can be created in and loaded into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,28 +23,28 @@ pub enum Dialect {
 
 /// The name of a type, and what a column's comment says about it beyond the column's own documentation.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SqlType {
-    pub(super) name: &'static str,
-    pub(super) note: &'static str,
+pub(crate) struct SqlType {
+    pub(crate) name: &'static str,
+    pub(crate) note: &'static str,
 }
 
 /// One SQL type for each type of the tables.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Types {
-    pub(super) text: SqlType,
-    pub(super) int32: SqlType,
-    pub(super) int64: SqlType,
-    pub(super) float64: SqlType,
-    pub(super) boolean: SqlType,
-    pub(super) timestamp: SqlType,
-    pub(super) json: SqlType,
-    pub(super) text_list: SqlType,
-    pub(super) bytes: SqlType,
+pub(crate) struct Types {
+    pub(crate) text: SqlType,
+    pub(crate) int32: SqlType,
+    pub(crate) int64: SqlType,
+    pub(crate) float64: SqlType,
+    pub(crate) boolean: SqlType,
+    pub(crate) timestamp: SqlType,
+    pub(crate) json: SqlType,
+    pub(crate) text_list: SqlType,
+    pub(crate) bytes: SqlType,
 }
 
 /// How a string literal keeps the characters that would end or change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Escapes {
+pub(crate) enum Escapes {
     /// A quote is written twice.
     DoubledQuote,
     /// A quote and a backslash are written behind a backslash.
@@ -53,7 +53,7 @@ pub(super) enum Escapes {
 
 /// How a column says whether it takes null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nulls {
+pub(crate) enum Nulls {
     /// Columns take null unless they say `NOT NULL`.
     NotNull,
     /// Columns take null when their type stands inside `Nullable( )`, which arrays cannot.
@@ -62,7 +62,7 @@ pub(super) enum Nulls {
 
 /// Where the documentation of tables and columns goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comments {
+pub(crate) enum Comments {
     /// Into `COMMENT ON` statements.
     Statements,
     /// Behind each column and behind the table: what stands before the text, and what after it.
@@ -73,7 +73,7 @@ pub(super) enum Comments {
 
 /// What becomes of the primary key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
+pub(crate) enum Key {
     /// A constraint, with what stands behind it.
     Constraint(&'static str),
     /// The order of the rows on disk; the database has no unique keys.
@@ -84,43 +84,43 @@ pub(super) enum Key {
 
 /// A table of text that a CSV file is read into, where a file cannot be read into the final types.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Staging {
+pub(crate) struct Staging {
     /// What begins the statement that creates it.
-    pub(super) create: &'static str,
+    pub(crate) create: &'static str,
     /// Whether its reader makes an empty text of a null.
-    pub(super) null_is_empty: bool,
+    pub(crate) null_is_empty: bool,
     /// How the text becomes a boolean; `{}` is the column.
-    pub(super) boolean: Option<&'static str>,
+    pub(crate) boolean: Option<&'static str>,
     /// How the text becomes bytes.
-    pub(super) bytes: Option<&'static str>,
+    pub(crate) bytes: Option<&'static str>,
 }
 
 /// How a file gets into its table.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Load {
+pub(crate) struct Load {
     /// The statement: `{into}` is the table as an identifier, `{name}` the table's name.
-    pub(super) statement: &'static str,
+    pub(crate) statement: &'static str,
     /// The table in between, for those columns that need one.
-    pub(super) staging: Option<Staging>,
+    pub(crate) staging: Option<Staging>,
 }
 
 /// All that is known of a dialect.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// Its name on the command line.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// How to run the script, as the lines of a comment.
-    pub(super) usage: &'static [&'static str],
+    pub(crate) usage: &'static [&'static str],
     /// What stands around an identifier.
-    pub(super) quote: &'static str,
-    pub(super) escapes: Escapes,
-    pub(super) types: Types,
-    pub(super) nulls: Nulls,
-    pub(super) comments: Comments,
-    pub(super) key: Key,
+    pub(crate) quote: &'static str,
+    pub(crate) escapes: Escapes,
+    pub(crate) types: Types,
+    pub(crate) nulls: Nulls,
+    pub(crate) comments: Comments,
+    pub(crate) key: Key,
     /// What stands behind the list of columns.
-    pub(super) table_options: &'static str,
-    pub(super) load: Load,
+    pub(crate) table_options: &'static str,
+    pub(crate) load: Load,
 }
 
 const fn sql(name: &'static str) -> SqlType {
@@ -377,7 +377,7 @@ impl Dialect {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 
-    pub(super) fn facts(self) -> &'static Facts {
+    pub(crate) fn facts(self) -> &'static Facts {
         match self {
             Self::DuckDb => &DUCKDB,
             Self::Postgres => &POSTGRES,
@@ -392,7 +392,7 @@ impl Dialect {
 
 impl Facts {
     /// The SQL type of a column.
-    pub(super) fn sql_type(&self, column_type: ColumnType) -> SqlType {
+    pub(crate) fn sql_type(&self, column_type: ColumnType) -> SqlType {
         let types = &self.types;
         match column_type {
             ColumnType::Str
@@ -411,12 +411,12 @@ impl Facts {
     }
 
     /// A name of a table or column.
-    pub(super) fn identifier(&self, name: &str) -> String {
+    pub(crate) fn identifier(&self, name: &str) -> String {
         format!("{0}{name}{0}", self.quote)
     }
 
     /// A text as a string literal.
-    pub(super) fn string(&self, text: &str) -> String {
+    pub(crate) fn string(&self, text: &str) -> String {
         let escaped = match self.escapes {
             Escapes::DoubledQuote => text.replace('\'', "''"),
             Escapes::Backslash => text.replace('\\', "\\\\").replace('\'', "\\'"),

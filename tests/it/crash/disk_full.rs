@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use scale_export::sandbox::{Sandbox, SandboxConfig};
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::server::Sandbox;
 
 use super::{in_parallel, is_proven, run_unlocked};
 use crate::support::table::copy;

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use scale_export::output::is_pending;
-use scale_export::sandbox::SandboxConfig;
+use scale_export::publish::commit::is_pending;
+use scale_export::sandbox::config::SandboxConfig;
 
 use super::is_proven;
 use crate::corpus::shared_tasks;

@@ -1,7 +1,7 @@
 //! Crashes: at every step that changes the file system, by a kill, an error or a power loss, the same
 //! command goes on to the same bytes, and the export before stays whole.
 //!
-//! Steps are known by their numbers (`src/disk/failpoint.rs`). The order within each of the two lanes is
+//! Steps are known by their numbers (`src/durable_fs/failpoint.rs`). The order within each of the two lanes is
 //! the same in every run, since one request is in flight at a time.
 
 mod disk_full;
@@ -16,10 +16,13 @@ use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use scale_export::encode::table_writers::{Format, Selection};
 use scale_export::event::Events;
-use scale_export::output::{Format, OutputDirectory, Selection, is_pending};
-use scale_export::sandbox::{Sandbox, SandboxConfig};
-use scale_export::verify::{Verified, verify};
+use scale_export::jobs::verify::verify::{Verified, verify};
+use scale_export::publish::commit::is_pending;
+use scale_export::publish::output_dir::OutputDirectory;
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::server::Sandbox;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -204,9 +207,9 @@ fn state(out: &Path) -> Vec<String> {
 
 /// Does `verify` find nothing?
 fn is_proven(out: &Path) -> bool {
-    let (_stop, is_stopped) = tokio::sync::watch::channel(false);
+    let cancel = tokio_util::sync::CancellationToken::new();
     loop {
-        match verify(out, &Events::none(), &is_stopped) {
+        match verify(out, &Events::none(), &cancel) {
             Ok(Verified::Done(report)) => return report.findings == 0,
             Ok(Verified::Stopped) => return false,
             Err(error) if error.to_string().contains(LOCKED) => {

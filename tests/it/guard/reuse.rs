@@ -142,8 +142,9 @@ fn several_exports_are_flattened_in_the_order_of_their_lists() {
 
 #[test]
 fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
+    use scale_export::journal::codec::Compressor;
     use scale_export::journal::format::{Version, encode};
-    use scale_export::journal::{Compressor, JournalReader};
+    use scale_export::journal::reader::JournalReader;
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(12);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scale_export::sandbox::limit::{LimitPlan, Limiter, OtherClient, Span};
+use scale_export::sandbox::limit_models::{LimitPlan, Limiter, OtherClient, Span};
 
 use super::simulator::{Latency, Scene};
 
@@ -139,7 +139,7 @@ fn slow_answers() -> Vec<Case> {
     ] {
         let name = format!("token bucket, {rate}/s, {} ms", mean * 1000.0);
         let limit = format!("token_bucket={rate}/s");
-        let case = Case::new("Slow answers", &name, &[&limit], Latency::Uniform(mean));
+        let case = Case::new("Slow responses", &name, &[&limit], Latency::Uniform(mean));
         let case = case.with(|scene| scene.concurrency = 512);
         // With answers so late, so are lessons.
         // Lessons come as late as the answers do: nobody can ask for much within a minute.
@@ -160,7 +160,7 @@ fn concurrency_limits() -> Vec<Case> {
         ] {
             let name = format!("{count} at a time, {shape} {} ms", mean * 1000.0);
             let limit = format!("concurrency={count}");
-            let group = "A limit on requests under way";
+            let group = "A limit on concurrent requests";
             let mut case = Case::new(group, &name, &[&limit], latency);
             case.allowed = Some(f64::from(count) / mean);
             cases.push(case.wants(Some(CHANGING)));
@@ -194,7 +194,7 @@ fn changes() -> Vec<Case> {
         }];
     });
     cases.push(other.wants(Some(CHANGING)));
-    let outage = case("100/s, away from 20 s to 50 s").with(|scene| {
+    let outage = case("100/s, outage from 20 s to 50 s").with(|scene| {
         scene.plan.outages = vec![Span {
             from: second * 20,
             until: second * 50,
@@ -209,7 +209,7 @@ fn others() -> Vec<Case> {
     let group = "Others";
     let mut cases = Vec::new();
     for rate in [20, 100, 500] {
-        let name = format!("a queue that serves {rate}/s and does not object");
+        let name = format!("a queue that serves {rate}/s, without 429s");
         let limit = format!("queue={rate}/s");
         cases.push(Case::new(group, &name, &[&limit], Latency::Uniform(0.02)));
     }
@@ -217,14 +217,14 @@ fn others() -> Vec<Case> {
         let case = Case::new(group, name, limits, Latency::Uniform(0.02));
         case.with(|scene| scene.time = Duration::from_mins(5))
     };
-    cases.push(minute("600 a minute", &["fixed_window=600/m"]).wants(None));
-    let told = minute("600 a minute, told in headers", &["fixed_window=600/m"]);
+    cases.push(minute("600 per minute", &["fixed_window=600/m"]).wants(None));
+    let told = minute("600 per minute, with headers", &["fixed_window=600/m"]);
     cases.push(told.with(|scene| scene.tells_quota = true));
     let both = ["fixed_window=600/m", "token_bucket=50/s"];
-    cases.push(minute("600 a minute and 50/s", &both).wants(None));
+    cases.push(minute("600 per minute and 50/s", &both).wants(None));
     let told = Case::new(
         group,
-        "fixed window, 100/s, told in headers",
+        "fixed window, 100/s, with headers",
         &["fixed_window=100/s"],
         Latency::Uniform(0.02),
     );

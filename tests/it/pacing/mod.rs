@@ -8,9 +8,10 @@ mod simulator;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use scale_export::fetch::Rate;
-use scale_export::fetch::pace::{Answer, Learned, Pacer, Quota, State, Take};
-use scale_export::sandbox::limit::LimitPlan;
+use scale_export::fetch::options::Rate;
+use scale_export::pacer::controller::Pacer;
+use scale_export::pacer::types::{Answer, Learned, Quota, State, Take};
+use scale_export::sandbox::limit_models::LimitPlan;
 
 use cases::{Case, cases};
 use simulator::{Latency, Scene, Second, run};
@@ -87,7 +88,7 @@ fn misses(case: &Case, results: &[Result]) -> Vec<String> {
     let mut misses = Vec::new();
     for result in results {
         if result.early > EARLY && result.early_share > EARLY_SHARE {
-            misses.push(format!("{} objections at first", result.early));
+            misses.push(format!("{} times 429 at first", result.early));
         }
     }
     let Some(want) = case.want else {
@@ -100,10 +101,10 @@ fn misses(case: &Case, results: &[Result]) -> Vec<String> {
             .iter()
             .any(|result| result.used < want.used - SPREAD)
     {
-        misses.push(format!("used {:.1} %", used * 100.0));
+        misses.push(format!("used {:.1}%", used * 100.0));
     }
     if rejected > want.rejected {
-        misses.push(format!("{:.2} % answered 429", rejected * 100.0));
+        misses.push(format!("{:.2}% rejected with 429", rejected * 100.0));
     }
     misses
 }
@@ -151,7 +152,7 @@ fn scene(limit: &str, latency: f64) -> Scene {
 fn an_outage_costs_one_request_a_second() {
     let case = cases()
         .into_iter()
-        .find(|case| case.name.contains("away"))
+        .find(|case| case.name.contains("outage"))
         .unwrap();
     let Result { seconds, .. } = measure(&case, 0);
     // What was under way when it began, and the failures that show it.

@@ -7,8 +7,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use scale_export::sandbox::limit::LimitPlan;
-use scale_export::sandbox::{QuotaHeaders, Sandbox, SandboxConfig};
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::limit_models::LimitPlan;
+use scale_export::sandbox::responses::QuotaHeaders;
+use scale_export::sandbox::server::Sandbox;
 use serde_json::Value;
 
 use crate::support::{KEY, program, sandbox, task_ids};

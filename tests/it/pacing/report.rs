@@ -52,13 +52,13 @@ fn table(results: &[(Case, Vec<Result>)]) -> String {
             group = case.group;
             let _ = write!(
                 text,
-                "\n**{group}**\n\n| server | used | 429 | 429 at first | asked |\n|---|--:|--:|--:|--:|\n"
+                "\n**{group}**\n\n| server | used | 429 | first 429s | required |\n|---|--:|--:|--:|--:|\n"
             );
         }
         let used = if case.allowed_at(Duration::ZERO).is_finite() {
             let least = results.iter().map(|result| result.used);
             format!(
-                "{:.1} % ({:.1})",
+                "{:.1}% ({:.1})",
                 mean(results, |result| result.used) * 100.0,
                 least.fold(f64::INFINITY, f64::min) * 100.0
             )
@@ -66,11 +66,11 @@ fn table(results: &[(Case, Vec<Result>)]) -> String {
             "no limit".to_owned()
         };
         let want = case.want.map_or_else(String::new, |want| {
-            format!("{:.0} %, {:.0} %", want.used * 100.0, want.rejected * 100.0)
+            format!("{:.0}%, {:.0}%", want.used * 100.0, want.rejected * 100.0)
         });
         let _ = writeln!(
             text,
-            "| {} | {used} | {:.2} % | {:.1} | {want} |",
+            "| {} | {used} | {:.2}% | {:.1} | {want} |",
             case.name,
             mean(results, |result| result.rejected) * 100.0,
             mean(results, |result| result.early)
@@ -90,9 +90,9 @@ const DRAWN: [&str; 12] = [
     "token bucket, 100/s, halves in the middle",
     "token bucket, 100/s, triples in the middle",
     "another client takes half of 100/s from 20 s to 40 s",
-    "100/s, away from 20 s to 50 s",
-    "a queue that serves 100/s and does not object",
-    "600 a minute, told in headers",
+    "100/s, outage from 20 s to 50 s",
+    "a queue that serves 100/s, without 429s",
+    "600 per minute, with headers",
 ];
 
 /// A panel, in pixels, and how many stand side by side.
@@ -121,9 +121,9 @@ fn plot(results: &[(Case, Vec<Result>)]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {all_width:.0} {all_height:.0}\" \
          font-family=\"sans-serif\" font-size=\"10\" fill=\"#444\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"{MARGIN}\" y=\"16\">requests a second: \
+         <text x=\"{MARGIN}\" y=\"16\">requests per second: \
          <tspan fill=\"#999\">allowed</tspan>, <tspan fill=\"#1769aa\">sent</tspan>, \
-         <tspan fill=\"#c62828\">answered 429</tspan></text>\n"
+         <tspan fill=\"#c62828\">rejected with 429</tspan></text>\n"
     );
     for (index, (case, results)) in drawn.iter().enumerate() {
         #[expect(clippy::cast_precision_loss, reason = "a dozen")]

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use scale_export::fetch::pace::{Answer, Pacer, Quota, Sent, Take};
-use scale_export::sandbox::limit::{Admission, LimitPlan, Limiter};
+use scale_export::pacer::controller::Pacer;
+use scale_export::pacer::types::{Answer, Quota, Sent, Take};
+use scale_export::sandbox::limit_models::{Admission, LimitPlan, Limiter};
 
 /// A timer wakes this late at most, as those of a busy machine do.
 const LATENESS: f64 = 0.002;

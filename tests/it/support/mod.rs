@@ -15,9 +15,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use scale_export::journal::JournalReader;
 use scale_export::journal::format::RecordKind;
-use scale_export::sandbox::{Sandbox, SandboxConfig};
+use scale_export::journal::reader::JournalReader;
+use scale_export::sandbox::config::SandboxConfig;
+use scale_export::sandbox::server::Sandbox;
 
 /// The root of the project.
 pub(crate) fn root() -> &'static Path {

@@ -1,14 +1,19 @@
 //! A task's way into the tables and back: flattened, written, read, rebuilt. Nothing but the library;
 //! property tests and fuzzing share this file.
 
-use scale_export::flatten::Flattener;
-use scale_export::json::{Parser, differences, same};
-use scale_export::output::{Format, encode};
-use scale_export::reader::{self, Input};
-use scale_export::rebuild::{Rebuilder, TableRows, TaskRows};
+use scale_export::encode::input::Input;
+use scale_export::encode::table_reader;
+use scale_export::encode::table_writers::{Format, encode};
+use scale_export::flatten::flattener::Flattener;
+use scale_export::json::compare::{differences, same};
+use scale_export::json::document::Parser;
+use scale_export::rebuild::rebuilder::Rebuilder;
+use scale_export::rebuild::row_cursor::{TableRows, TaskRows};
+use scale_export::tables::batch_builder::{BatchSink, SinkError};
 use scale_export::tables::definition::TABLES;
+use scale_export::tables::row_reader::Rows;
 use scale_export::tables::schema::arrow_schema;
-use scale_export::tables::{BatchSink, Rows, SinkError, TableInfo};
+use scale_export::tables::table::TableInfo;
 
 use arrow::array::RecordBatch;
 
@@ -47,7 +52,7 @@ pub(crate) fn write_and_read(format: Format, batches: Vec<Vec<RecordBatch>>) -> 
             let bytes = encode(format, table, batches).unwrap();
             let input = Input::Bytes(bytes.into());
             let mut wrong = Vec::new();
-            let mut batches = reader::open_checked(format, table, input, &mut wrong).unwrap();
+            let mut batches = table_reader::open_checked(format, table, input, &mut wrong).unwrap();
             let rows = std::iter::from_fn(|| batches.next(&mut wrong));
             let rows = rows.map(|rows| rows.unwrap()).collect();
             assert!(wrong.is_empty(), "{}: {wrong:?}", table.name);

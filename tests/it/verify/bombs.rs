@@ -8,10 +8,11 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
-use scale_export::output::{Format, encode};
-use scale_export::reader::{self, Input};
-use scale_export::tables;
+use scale_export::encode::input::Input;
+use scale_export::encode::table_reader;
+use scale_export::encode::table_writers::{Format, encode};
 use scale_export::tables::definition::TABLES;
+use scale_export::tables::table;
 
 use crate::support::round_trip;
 
@@ -25,8 +26,8 @@ const WRITTEN: usize = 40;
 const ROWS: usize = 250;
 
 /// A file of one row group, in which a dictionary stands for the long value.
-fn bomb(column: &str) -> (&'static tables::TableInfo, Vec<u8>) {
-    let table = tables::find("threads").unwrap();
+fn bomb(column: &str) -> (&'static table::TableInfo, Vec<u8>) {
+    let table = table::find("threads").unwrap();
     let at = TABLES.iter().position(|known| known.name == table.name);
     let long = "a".repeat(VALUE_BYTES);
     let task = format!(r#"{{"task_id":"task","threads":[{{"{column}":"{long}"}}]}}"#);
@@ -66,7 +67,7 @@ fn a_long_value_that_a_dictionary_repeats_is_decoded_in_small_batches() {
         Input::at(&path).unwrap(),
     ] {
         let mut seen = 0;
-        for rows in reader::open(Format::Parquet, table, input).unwrap() {
+        for rows in table_reader::open(Format::Parquet, table, input).unwrap() {
             let rows = rows.unwrap();
             seen += rows.len();
             let bytes = rows.batch().get_array_memory_size();

@@ -10,10 +10,10 @@ mod statistics;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use scale_export::encode::table_writers::Format;
 use scale_export::event::Events;
-use scale_export::output::Format;
-use scale_export::sandbox::SandboxConfig;
-use scale_export::verify::{Verified, VerifyReport, verify};
+use scale_export::jobs::verify::verify::{Verified, VerifyReport, verify};
+use scale_export::sandbox::config::SandboxConfig;
 
 use crate::support::table::{Table, copy};
 use crate::support::{export, raw_responses, sandbox, task_ids, to_lines};
@@ -65,8 +65,8 @@ fn good_exports(base: &Path) -> Vec<(Format, PathBuf)> {
 }
 
 fn verified(out: &Path) -> VerifyReport {
-    let (_sender, stop) = tokio::sync::watch::channel(false);
-    match verify(out, &Events::none(), &stop).unwrap() {
+    let cancel = tokio_util::sync::CancellationToken::new();
+    match verify(out, &Events::none(), &cancel).unwrap() {
         Verified::Done(report) => report,
         Verified::Stopped => panic!("nobody stopped it"),
     }

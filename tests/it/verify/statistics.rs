@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use proptest::prelude::*;
-use scale_export::output::{Format, encode};
-use scale_export::reader::{self, Input};
-use scale_export::tables::TableInfo;
+use scale_export::encode::input::Input;
+use scale_export::encode::table_reader;
+use scale_export::encode::table_writers::{Format, encode};
 use scale_export::tables::definition::TABLES;
+use scale_export::tables::table::TableInfo;
 
 use super::{good_exports, lines, verified};
 use crate::flatten::{flatten, run, stderr};
@@ -347,7 +348,7 @@ fn falsified_statistics_make_readers_count_wrongly() {
 /// Whatever is done to a byte is found or harmless, and never ends the program.
 #[test]
 fn damaged_metadata_never_panics() {
-    let table = scale_export::tables::find("threads").unwrap();
+    let table = scale_export::tables::table::find("threads").unwrap();
     let at = TABLES.iter().position(|known| known.name == table.name);
     let task = r#"{"task_id":"task","threads":[{"id":"a"},{"id":"b"},{}]}"#;
     let batches = round_trip::flatten("task", task).swap_remove(at.unwrap());
@@ -366,7 +367,7 @@ fn damaged_metadata_never_panics() {
 fn wrong_statistics(table: &'static TableInfo, file: Vec<u8>) -> Result<Vec<String>, String> {
     let mut wrong = vec![];
     let input = Input::Bytes(file.into());
-    let opened = reader::open_checked(Format::Parquet, table, input, &mut wrong);
+    let opened = table_reader::open_checked(Format::Parquet, table, input, &mut wrong);
     let mut batches = opened.map_err(|error| error.to_string())?;
     while let Some(rows) = batches.next(&mut wrong) {
         rows.map_err(|error| error.to_string())?;

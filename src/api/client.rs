@@ -1,0 +1,581 @@
+//! One attempt: a request, its answer, the body within its limit. Depends on `connections`, `encoding`, `list`,
+//! `retry`, `tunnel` and `words`.
+
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Response, StatusCode, Url};
+use secrecy::ExposeSecret as _;
+
+use crate::api::connections::{Connections, MAX_REDIRECTS, Pool, cause, last_cause};
+use crate::api::content_encoding::{Body, DecodeError};
+use crate::api::decoders::STEP_BYTES;
+use crate::api::error::FetchError;
+use crate::api::error_text;
+use crate::api::error_text::MAX_ERROR_BODY;
+use crate::api::list_request::{PageRequest, encode};
+use crate::api::memory_budget::Share;
+use crate::api::proxy::is_loopback;
+use crate::api::rate_limit_headers::quotas;
+use crate::api::tunnel::diagnose;
+use crate::fetch::options::FetchOptions;
+use crate::fetch::retry::{Distrust, Trouble, retry_after};
+use crate::pacer::types::{Learned, Quota};
+use crate::threads;
+
+/// Bytes of a page of several tasks. A larger one is requested again in smaller parts.
+const MAX_PAGE_BYTES: u64 = 32 << 20;
+
+/// The status of a proxy that wants a name and a password.
+const PROXY_AUTHENTICATION: u16 = 407;
+
+/// An attempt that gave no body.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) trouble: Trouble,
+    pub(crate) status: Option<u16>,
+    pub(crate) message: String,
+    pub(crate) retry_after: Option<Duration>,
+    /// Bytes of body that came nevertheless.
+    pub(crate) bytes: u64,
+    /// The body, where it is what was wrong and may be kept.
+    pub(crate) body: Option<Bytes>,
+}
+
+/// Asks one server for tasks.
+#[derive(Debug)]
+pub struct TaskClient {
+    connections: Connections,
+    url: Url,
+    connect_timeout: Duration,
+    /// What every query ends with.
+    query: String,
+    max_body: u64,
+    secret: secrecy::SecretString,
+    /// What the last answer told of the server's limits.
+    told: Mutex<Vec<Quota>>,
+    /// What has been learned of them.
+    learned: Mutex<Option<Learned>>,
+}
+
+impl TaskClient {
+    /// Checks the base URL, the key and the certificates; nothing is asked yet.
+    pub fn new(options: &FetchOptions) -> Result<Self, FetchError> {
+        let url = checked_url(&options.base_url)?;
+        if url.scheme() == "http"
+            && !is_loopback(url.host_str().unwrap_or_default())
+            && !options.allow_http
+        {
+            return Err(FetchError::PlainHttp {
+                url: showable(&options.base_url),
+            });
+        }
+        let connections = Connections::new(&url, options)?;
+        let repeated = |key: &'static str, values: &[String]| -> String {
+            values
+                .iter()
+                .map(|value| format!("&{key}={}", encode(value)))
+                .collect()
+        };
+        let query = repeated("expand", &options.expand) + &repeated("opts", &options.opts);
+        Ok(Self {
+            connections,
+            url,
+            connect_timeout: options.connect_timeout,
+            query,
+            max_body: options.max_body,
+            secret: options.api_key.clone(),
+            told: Mutex::default(),
+            learned: Mutex::default(),
+        })
+    }
+
+    /// Host and port, for messages.
+    pub(crate) fn host(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        self.url
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// Asks for one task.
+    pub(crate) async fn task(
+        &self,
+        task_id: &str,
+        share: &mut Share<'_>,
+    ) -> Result<Bytes, Failure> {
+        let query = format!("task_id={}", encode(task_id));
+        self.get("/v2/task", &query, self.max_body, share).await
+    }
+
+    /// Asks for a page of a list.
+    pub(crate) async fn page(
+        &self,
+        request: &PageRequest,
+        share: &mut Share<'_>,
+    ) -> Result<Bytes, Failure> {
+        let max_body = match request.limit {
+            1 => self.max_body,
+            _ => self.max_body.min(MAX_PAGE_BYTES),
+        };
+        self.get(request.path(), &request.query(), max_body, share)
+            .await
+    }
+
+    async fn get(
+        &self,
+        path: &str,
+        query: &str,
+        max_body: u64,
+        share: &mut Share<'_>,
+    ) -> Result<Bytes, Failure> {
+        let url = endpoint(&self.url, path, &format!("{query}{}", self.query));
+        let pool = self.connections.pool();
+        let response = match pool.client.get(url).send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.transport(&pool, &error, None, 0).await),
+        };
+        self.listen(response.headers());
+        let answer = if response.status() == StatusCode::OK {
+            self.body(&pool, response, max_body, share).await
+        } else {
+            Err(self.refusal(response).await)
+        };
+        let is_broken = answer
+            .as_ref()
+            .is_err_and(|failure| matches!(failure.trouble, Trouble::Network | Trouble::Timeout));
+        if !is_broken {
+            self.connections.worked(&pool);
+        }
+        answer
+    }
+
+    fn listen(&self, headers: &HeaderMap) {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let quotas = quotas(header, SystemTime::now());
+        if !quotas.is_empty() {
+            *threads::lock(&self.told) = quotas;
+        }
+    }
+
+    /// What has been learned of the server's limit, by all that was asked with this client.
+    pub fn learned(&self) -> Option<Learned> {
+        *threads::lock(&self.learned)
+    }
+
+    /// Keeps what was learned, for what is asked next.
+    pub(crate) fn learn(&self, learned: Learned) {
+        *threads::lock(&self.learned) = Some(learned);
+    }
+
+    /// What the server told of its limits since this was last called.
+    pub(crate) fn take_quotas(&self) -> Vec<Quota> {
+        std::mem::take(&mut *threads::lock(&self.told))
+    }
+
+    async fn body(
+        &self,
+        pool: &Pool,
+        mut response: Response,
+        max_body: u64,
+        share: &mut Share<'_>,
+    ) -> Result<Bytes, Failure> {
+        let status = Some(response.status().as_u16());
+        let failed = |error, bytes| self.undecodable(error, status, bytes, max_body);
+        let expected = response.content_length().unwrap_or_default();
+        // A body has memory of its own: a piece of the connection's buffer would keep all of that from being used
+        // again. Memory is set aside for what has come, not for what a header promises.
+        let mut body =
+            Body::new(&encoding(response.headers()), max_body).map_err(|error| failed(error, 0))?;
+        if body.is_identity() && expected > max_body {
+            return Err(failed(DecodeError::TooLarge, 0));
+        }
+        loop {
+            let received = body.len() as u64;
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => return Err(self.transport(pool, &error, status, received).await),
+            };
+            let mut rest = &chunk[..];
+            loop {
+                share.grow_to(body.size_after_step() as u64).await;
+                let step = body.step(rest).map_err(|error| failed(error, received))?;
+                rest = rest.get(step.used..).unwrap_or_default();
+                if rest.is_empty() && !step.has_more {
+                    break;
+                }
+            }
+        }
+        let (mut body, done) = body.finish();
+        if let Err(error) = done {
+            return Err(failed(error, body.len() as u64));
+        }
+        if body.capacity() - body.len() > STEP_BYTES {
+            // Half of the memory may have been for what did not come.
+            body.shrink_to_fit();
+        }
+        Ok(Bytes::from(body))
+    }
+
+    fn undecodable(
+        &self,
+        error: DecodeError,
+        status: Option<u16>,
+        bytes: u64,
+        max_body: u64,
+    ) -> Failure {
+        let (trouble, what) = match error {
+            DecodeError::TooLarge => (
+                Trouble::TooLarge,
+                format!("the body is over {max_body} bytes"),
+            ),
+            DecodeError::NoMemory => (
+                Trouble::NoMemory,
+                "the system refused more than it has so far".to_owned(),
+            ),
+            DecodeError::Broken(error) => (
+                Trouble::Network,
+                format!("could not decompress the body: {error}"),
+            ),
+            DecodeError::Unknown(encoding) => (
+                Trouble::BadBody,
+                format!("could not decompress the body: its encoding is `{encoding}`"),
+            ),
+        };
+        Failure {
+            trouble,
+            status,
+            message: error_text::printable(&what, self.secret.expose_secret()),
+            retry_after: None,
+            bytes,
+            body: None,
+        }
+    }
+
+    /// An answer that is no task.
+    async fn refusal(&self, mut response: Response) -> Failure {
+        let status = response.status().as_u16();
+        let header = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let retry_after = retry_after(header(RETRY_AFTER), header(DATE), SystemTime::now());
+        let secret = self.secret.expose_secret();
+        let body = error_body(&mut response).await;
+        let (trouble, message) = if response.status().is_redirection() {
+            let why = unfollowed(response.url(), response.headers().get(LOCATION));
+            let message = format!("status {status}: {why}");
+            (Trouble::Redirect, error_text::printable(&message, secret))
+        } else {
+            let message = error_text::of_body(status, &body, secret);
+            match self.connections.proxy() {
+                Some(proxy) if status == PROXY_AUTHENTICATION => {
+                    let message = format!("the proxy {}: {message}", proxy.shown());
+                    (Trouble::NoRoute, message)
+                }
+                _ => (Trouble::Status(status), message),
+            }
+        };
+        Failure {
+            trouble,
+            status: Some(status),
+            message,
+            retry_after,
+            bytes: body.len() as u64,
+            body: None,
+        }
+    }
+
+    /// No answer, or only a part of it.
+    async fn transport(
+        &self,
+        pool: &Pool,
+        error: &reqwest::Error,
+        status: Option<u16>,
+        bytes: u64,
+    ) -> Failure {
+        let reason = cause::<h2::Error>(error).and_then(h2::Error::reason);
+        if reason == Some(h2::Reason::HTTP_1_1_REQUIRED) {
+            self.connections.use_http1(pool);
+        } else if !error.is_connect() {
+            self.connections.broke(pool);
+        }
+        let distrust = cause(error).and_then(distrust);
+        let proxy = match self.connections.proxy() {
+            Some(proxy) if error.is_connect() && distrust.is_none() => {
+                let is_tunnel = self.url.scheme() == "https";
+                let tunnel = is_tunnel.then(|| self.host_and_port());
+                diagnose(proxy, tunnel.as_deref(), self.connect_timeout).await
+            }
+            _ => None,
+        };
+        let trouble = if let Some(why) = distrust {
+            Trouble::Certificate(why)
+        } else if proxy.is_some() || error.is_dns() {
+            Trouble::NoRoute
+        } else if error.is_timeout() {
+            Trouble::Timeout
+        } else if self.is_behind_socks() && error.is_connect() && !is_no_tls(error) {
+            // The proxy is there, and does not let the connection through.
+            Trouble::NoRoute
+        } else {
+            Trouble::Network
+        };
+        let what = match trouble {
+            Trouble::Timeout if error.is_connect() => "timed out while connecting".to_owned(),
+            Trouble::Timeout if is_unanswered_ping(error) => {
+                "timed out: the connection is silent, and a ping was not answered".to_owned()
+            }
+            Trouble::Timeout => "timed out".to_owned(),
+            _ if is_no_tls(error) => "the server does not answer in TLS".to_owned(),
+            _ => last_cause(error),
+        };
+        let (status, what) = match (proxy, self.connections.proxy()) {
+            (Some(proxy), _) => (proxy.status, proxy.message),
+            (None, Some(proxy)) if error.is_connect() => (
+                status,
+                format!("through the proxy {}: {what}", proxy.shown()),
+            ),
+            _ => (status, what),
+        };
+        Failure {
+            trouble,
+            status,
+            message: error_text::printable(&what, self.secret.expose_secret()),
+            retry_after: None,
+            bytes,
+            body: None,
+        }
+    }
+
+    fn is_behind_socks(&self) -> bool {
+        let proxy = self.connections.proxy();
+        proxy.is_some_and(|proxy| proxy.scheme.starts_with("socks"))
+    }
+
+    fn host_and_port(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        format!("{host}:{port}")
+    }
+}
+
+/// How a body is encoded, as its headers say.
+fn encoding(headers: &HeaderMap) -> String {
+    let named = headers.get_all(CONTENT_ENCODING).iter();
+    let named: Vec<_> = named
+        .map(|name| String::from_utf8_lossy(name.as_bytes()))
+        .collect();
+    named.join(", ")
+}
+
+/// The beginning of an error's body, as far as it can be read.
+async fn error_body(response: &mut Response) -> Vec<u8> {
+    let Ok(mut body) = Body::new(&encoding(response.headers()), MAX_ERROR_BODY as u64) else {
+        return Vec::new();
+    };
+    while body.len() < MAX_ERROR_BODY
+        && let Ok(Some(chunk)) = response.chunk().await
+        && body.push(&chunk).is_ok()
+    {}
+    body.finish().0
+}
+
+/// A base URL, whose path is kept.
+fn checked_url(base_url: &str) -> Result<Url, FetchError> {
+    let failed = |cause: &str| FetchError::BadUrl {
+        url: showable(base_url),
+        cause: cause.into(),
+    };
+    let url =
+        Url::parse(base_url.trim_end_matches('/')).map_err(|error| failed(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(failed("it must begin with https:// or http://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(failed("it must not carry a user name or password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(failed("it must not have a query or a fragment"));
+    }
+    Ok(url)
+}
+
+/// An endpoint below the base URL.
+fn endpoint(base: &Url, path: &str, query: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url.set_query(Some(query));
+    url
+}
+
+/// A URL as it may be shown: without what may be a credential.
+fn showable(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://[redacted]@{rest}"),
+        _ => url.to_owned(),
+    }
+}
+
+/// Why a redirect was not followed. Of the place that it names only the origin is shown: what comes
+/// behind it may be a credential.
+fn unfollowed(from: &Url, location: Option<&HeaderValue>) -> String {
+    let to = location
+        .and_then(|location| location.to_str().ok())
+        .and_then(|location| from.join(location).ok());
+    match to.map(|to| to.origin()) {
+        None => "a redirect that does not say where to".to_owned(),
+        Some(origin) if origin == from.origin() => {
+            format!("more than {MAX_REDIRECTS} redirects, one after the other")
+        }
+        Some(origin) => format!(
+            "a redirect to {}, which is not followed: the key goes to no other origin",
+            origin.ascii_serialization()
+        ),
+    }
+}
+
+/// Has the connection been closed because its other side did not answer a ping of HTTP/2?
+fn is_unanswered_ping(error: &reqwest::Error) -> bool {
+    cause(error).is_some_and(hyper::Error::is_timeout)
+}
+
+/// Does something answer that speaks no TLS? What the client calls a corrupt message is mostly plain
+/// HTTP.
+fn is_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(
+        cause(error),
+        Some(rustls::Error::InvalidMessage(
+            rustls::InvalidMessage::InvalidContentType
+        ))
+    )
+}
+
+/// Is the server's certificate the trouble, and what about it?
+fn distrust(error: &rustls::Error) -> Option<Distrust> {
+    use rustls::CertificateError as Bad;
+    Some(match error {
+        rustls::Error::InvalidCertificate(bad) => match bad {
+            Bad::UnknownIssuer | Bad::BadSignature => Distrust::Authority,
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. } => Distrust::Time,
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Distrust::Name,
+            _ => Distrust::Other,
+        },
+        rustls::Error::NoCertificatesPresented => Distrust::Other,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_url_keeps_its_path() {
+        let url = |base: &str| {
+            checked_url(base).map(|base| endpoint(&base, "/v2/task", "a=1").to_string())
+        };
+        assert_eq!(
+            url("https://api.scale.com").unwrap(),
+            "https://api.scale.com/v2/task?a=1"
+        );
+        assert_eq!(
+            url("http://localhost:1/proxy/").unwrap(),
+            "http://localhost:1/proxy/v2/task?a=1"
+        );
+        for bad in [
+            "api.scale.com",
+            "ftp://a",
+            "",
+            "https://u:secret@a",
+            "https://a?api_key=secret",
+            "https://a#secret",
+        ] {
+            let error = url(bad).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_is_this_machine() {
+        for (url, is_local) in [
+            ("http://127.0.0.1:1", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]:8080/a", true),
+            ("http://[::ffff:127.0.0.1]", true),
+            ("http://localhost:1", true),
+            ("http://LOCALHOST/", true),
+            ("http://localhost./", false),
+            ("http://api.localhost", false),
+            ("http://api.localhost./", false),
+            ("http://2130706433", true),
+            ("http://0.0.0.0", false),
+            ("http://api.scale.com", false),
+            ("http://localhost.example", false),
+            ("http://notlocalhost", false),
+            ("http://10.0.0.1", false),
+            ("http://[fe80::1]", false),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(is_loopback(url.host_str().unwrap()), is_local, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_told_from_other_trouble_and_by_what_is_wrong_with_it() {
+        use rustls::CertificateError as Bad;
+        let wrapped = |error: rustls::Error| {
+            // As the client's layers do.
+            let inner = std::io::Error::other(error);
+            let outer = std::io::Error::other(inner);
+            cause(&outer).and_then(distrust)
+        };
+        for (bad, why) in [
+            (Bad::UnknownIssuer, Distrust::Authority),
+            (Bad::Expired, Distrust::Time),
+            (Bad::NotValidYet, Distrust::Time),
+            (Bad::NotValidForName, Distrust::Name),
+            (Bad::Revoked, Distrust::Other),
+        ] {
+            let error = rustls::Error::InvalidCertificate(bad);
+            assert_eq!(wrapped(error.clone()), Some(why), "{error}");
+        }
+        assert_eq!(wrapped(rustls::Error::HandshakeNotComplete), None);
+        assert!(cause::<rustls::Error>(&std::io::Error::other("other")).is_none());
+    }
+
+    #[test]
+    fn a_redirect_that_is_not_followed_is_explained_without_what_may_be_secret() {
+        let from = Url::parse("https://api.scale.com/v2/task?task_id=1").unwrap();
+        let why = |location: &str| {
+            let location = HeaderValue::from_str(location).unwrap();
+            unfollowed(&from, Some(&location))
+        };
+        let elsewhere = why("https://login.example:8443/sso?token=secret#secret");
+        assert!(
+            elsewhere.starts_with("a redirect to https://login.example:8443, which"),
+            "{elsewhere}"
+        );
+        assert!(!elsewhere.contains("secret"));
+        assert!(why("http://api.scale.com/v2/task").starts_with("a redirect to http://api."));
+        assert!(why("/again").starts_with("more than 5 redirects"));
+        assert_eq!(
+            unfollowed(&from, None),
+            "a redirect that does not say where to"
+        );
+    }
+
+    #[test]
+    fn ids_are_encoded_whole() {
+        assert_eq!(encode("a/b c&d=é~1"), "a%2Fb%20c%26d%3D%C3%A9~1");
+    }
+}

@@ -1,0 +1,317 @@
+//! The HTTP client with its pool of connections, and when it is replaced by a fresh one. Depends on `proxy` and
+//! `certificates`.
+//!
+//! A connection can go silent and stay open. HTTP/2 sends all requests over one connection, so none would succeed any
+//! more. Pings find this out where the other side is gone, and a fresh pool helps where it only looks alive, or where
+//! the host name has a new address by now.
+
+use std::error::Error;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Certificate, Client, Url, redirect};
+use secrecy::ExposeSecret as _;
+
+use crate::api::certificates::CaFile;
+use crate::api::content_encoding;
+use crate::api::error::FetchError;
+use crate::api::proxy::{Proxy, Target, proxy_for};
+use crate::fetch::options::FetchOptions;
+use crate::threads;
+
+/// Attempts on one pool that break or time out in a row, past which a fresh one is tried.
+const MOST_BROKEN: u32 = 3;
+
+/// A ping goes out when nothing has come for so long at most, and its answer may take as long.
+const MAX_PING: Duration = Duration::from_secs(10);
+
+/// The same at least: a busy machine is not a silent one.
+const MIN_PING: Duration = Duration::from_secs(1);
+
+/// Parts of `--timeout`'s silence: one until the ping, one for its answer, and one to spare.
+const PING_PARTS: u32 = 3;
+
+/// Headers of a response over HTTP/1.1 that are read.
+const MAX_HEADERS: usize = 1_000;
+
+/// Bytes of a response's headers over HTTP/2 that are read, as much as over HTTP/1.1.
+const MAX_HEADER_BYTES: u32 = 400 * 1024;
+
+/// Bytes that wait on an HTTP/2 connection, of all its responses together, until they are read.
+const WAITING_BYTES: u32 = 32 << 20;
+
+/// The same of one response, at least: what HTTP/2 begins with.
+const MIN_WINDOW: u32 = 64 << 10;
+
+/// And at most: enough for 20 MB per second at 100 ms of latency.
+const MAX_WINDOW: u32 = 2 << 20;
+
+/// Redirects that are followed, within the origin.
+pub(crate) const MAX_REDIRECTS: usize = 5;
+
+/// A client, and which one it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    pub(crate) client: Client,
+    number: u64,
+    broken: u32,
+    is_http1: bool,
+}
+
+/// What a client is made of.
+#[derive(Debug)]
+struct Recipe {
+    headers: HeaderMap,
+    timeout: Duration,
+    connect_timeout: Duration,
+    read_timeout: Duration,
+    concurrency: usize,
+    certificates: Vec<Certificate>,
+    /// Whether these are all, and those of the system do not count.
+    is_all: bool,
+    /// Whether any connection needs certificates: without, a machine may have none.
+    is_tls: bool,
+    proxy: Option<Proxy>,
+}
+
+/// The pool of connections to one server.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    recipe: Recipe,
+    pool: Mutex<Pool>,
+}
+
+impl Recipe {
+    fn client(&self, is_http1: bool) -> Result<Client, reqwest::Error> {
+        let streams = u32::try_from(self.concurrency.max(1)).unwrap_or(u32::MAX);
+        let window = (WAITING_BYTES / streams).clamp(MIN_WINDOW, MAX_WINDOW);
+        // With room for all, responses that wait for memory keep no other from coming.
+        let all_windows = window.saturating_mul(streams).min(i32::MAX.unsigned_abs());
+        let ping = (self.read_timeout / PING_PARTS).clamp(MIN_PING, MAX_PING);
+        let mut builder = Client::builder()
+            .user_agent(concat!("scale-export/", env!("CARGO_PKG_VERSION")))
+            .default_headers(self.headers.clone())
+            .timeout(self.timeout)
+            .connect_timeout(self.connect_timeout)
+            .read_timeout(self.read_timeout)
+            .pool_max_idle_per_host(self.concurrency)
+            .http1_max_headers(MAX_HEADERS)
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .http2_initial_stream_window_size(window)
+            .http2_initial_connection_window_size(all_windows)
+            .http2_keep_alive_interval(ping)
+            .http2_keep_alive_timeout(ping)
+            .http2_keep_alive_while_idle(true)
+            .redirect(redirect::Policy::custom(within_origin))
+            // Every attempt must pass the pacer and be counted: the client makes none by itself.
+            .retry(reqwest::retry::never())
+            // The proxy has been chosen, by more rules than the client knows.
+            .no_proxy();
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy.url())?);
+        }
+        if is_http1 {
+            builder = builder.http1_only();
+        }
+        if !self.is_tls {
+            builder = builder.tls_certs_only([]);
+        } else if self.is_all {
+            builder = builder.tls_certs_only(self.certificates.clone());
+        } else if !self.certificates.is_empty() {
+            builder = builder.tls_certs_merge(self.certificates.clone());
+        }
+        builder.build()
+    }
+}
+
+impl Connections {
+    /// Checks the key, the certificates and the proxy; no connection is made yet.
+    pub(crate) fn new(url: &Url, options: &FetchOptions) -> Result<Self, FetchError> {
+        // A second call finds the provider in place, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let proxy = if options.proxy {
+            let target = Target {
+                is_https: url.scheme() == "https",
+                host: url.host_str().unwrap_or_default(),
+                port: url.port_or_known_default().unwrap_or_default(),
+            };
+            proxy_for(target, |name| std::env::var_os(name))?
+        } else {
+            None
+        };
+        if let Some(proxy) = &proxy {
+            reqwest::Proxy::all(proxy.url()).map_err(|error| proxy.bad(last_cause(&error)))?;
+        }
+        let is_tls =
+            url.scheme() == "https" || proxy.as_ref().is_some_and(|proxy| proxy.scheme == "https");
+        let mut certificates = certificates(options)?;
+        let named = if is_tls {
+            options.authorities.named()?
+        } else {
+            None
+        };
+        for der in named.into_iter().flatten() {
+            let certificate = Certificate::from_der(der);
+            certificates.push(certificate.map_err(|error| FetchError::Client(last_cause(&error)))?);
+        }
+        if named.is_some() && certificates.is_empty() {
+            return Err(FetchError::NoCertificates);
+        }
+        let recipe = Recipe {
+            headers: headers(options)?,
+            timeout: options.timeout,
+            connect_timeout: options.connect_timeout,
+            read_timeout: options.read_timeout,
+            concurrency: options.concurrency,
+            certificates,
+            is_all: named.is_some(),
+            is_tls,
+            proxy,
+        };
+        let client = recipe.client(false).map_err(|error| {
+            match (cause::<rustls::Error>(&error), &options.ca_file) {
+                (Some(_), None) => FetchError::NoCertificates,
+                (Some(cause), Some(file)) => FetchError::CaFile {
+                    path: file.path.clone(),
+                    cause: cause.to_string(),
+                },
+                (None, _) => FetchError::Client(last_cause(&error)),
+            }
+        })?;
+        let pool = Pool {
+            client,
+            number: 0,
+            broken: 0,
+            is_http1: false,
+        };
+        Ok(Self {
+            recipe,
+            pool: Mutex::new(pool),
+        })
+    }
+
+    /// The proxy before the server.
+    pub(crate) fn proxy(&self) -> Option<&Proxy> {
+        self.recipe.proxy.as_ref()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pool> {
+        threads::lock(&self.pool)
+    }
+
+    /// The pool for an attempt.
+    pub(crate) fn pool(&self) -> Pool {
+        self.lock().clone()
+    }
+
+    /// An attempt with a pool got a response.
+    pub(crate) fn worked(&self, used: &Pool) {
+        let mut pool = self.lock();
+        if pool.number == used.number {
+            pool.broken = 0;
+        }
+    }
+
+    /// An attempt with a pool broke or timed out on a connection.
+    pub(crate) fn broke(&self, used: &Pool) {
+        self.replace(used, |pool| {
+            pool.broken += 1;
+            (pool.broken >= MOST_BROKEN).then_some(pool.is_http1)
+        });
+    }
+
+    /// The server wants HTTP/1.1.
+    pub(crate) fn use_http1(&self, used: &Pool) {
+        self.replace(used, |_| Some(true));
+    }
+
+    /// Replaces a pool that is still in use by a fresh one, if it is to be: with HTTP/1.1 only, or not.
+    fn replace(&self, used: &Pool, is_due: impl FnOnce(&mut Pool) -> Option<bool>) {
+        let mut pool = self.lock();
+        if pool.number != used.number {
+            return;
+        }
+        let Some(is_http1) = is_due(&mut pool) else {
+            return;
+        };
+        // What cannot be made now may be made after the next few failures; the old one is all there is.
+        if let Ok(client) = self.recipe.client(is_http1) {
+            *pool = Pool {
+                client,
+                number: pool.number + 1,
+                broken: 0,
+                is_http1,
+            };
+        }
+    }
+}
+
+fn headers(options: &FetchOptions) -> Result<HeaderMap, FetchError> {
+    let key = options.api_key.expose_secret();
+    let mut authorization =
+        HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| FetchError::BadKey)?;
+    authorization.set_sensitive(true);
+    Ok(HeaderMap::from_iter([
+        (AUTHORIZATION, authorization),
+        (ACCEPT, HeaderValue::from_static("application/json")),
+        (
+            ACCEPT_ENCODING,
+            HeaderValue::from_static(content_encoding::ACCEPTED),
+        ),
+    ]))
+}
+
+fn certificates(options: &FetchOptions) -> Result<Vec<Certificate>, FetchError> {
+    let Some(CaFile { path, pem }) = &options.ca_file else {
+        return Ok(Vec::new());
+    };
+    let failed = |cause: String| FetchError::CaFile {
+        path: path.clone(),
+        cause,
+    };
+    let certificates =
+        Certificate::from_pem_bundle(pem).map_err(|error| failed(last_cause(&error)))?;
+    if certificates.is_empty() {
+        return Err(failed("it contains no certificate".into()));
+    }
+    Ok(certificates)
+}
+
+/// Follows a redirect within the origin only: the key goes nowhere else.
+fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let same_origin = attempt
+        .previous()
+        .first()
+        .is_some_and(|first| first.origin() == attempt.url().origin());
+    if same_origin && attempt.previous().len() <= MAX_REDIRECTS {
+        attempt.follow()
+    } else {
+        attempt.stop()
+    }
+}
+
+/// The innermost cause of an error, without the URL.
+pub(crate) fn last_cause(error: &reqwest::Error) -> String {
+    let mut last = None;
+    let mut source = error.source();
+    while let Some(cause) = source {
+        last = Some(cause.to_string());
+        source = cause.source();
+    }
+    last.unwrap_or_else(|| "the connection failed".to_owned())
+}
+
+/// An error of one type among the causes. The layers in between hide some in I/O errors, one inside the other, whose
+/// `source` leaves out what they wrap.
+pub(crate) fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
+    if let Some(error) = error.downcast_ref() {
+        return Some(error);
+    }
+    let wrapped = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    wrapped
+        .and_then(|wrapped| cause(wrapped))
+        .or_else(|| error.source().and_then(cause))
+}

@@ -1,0 +1,307 @@
+//! Bodies as they were before they were compressed for the way: gzip, Brotli, Zstandard, and none. Whatever a body
+//! says of itself, it gets no larger than it may. Pure.
+
+use std::io;
+
+use crate::api::decoders::{Decoder, STEP_BYTES, Step};
+
+/// What requests say that they read.
+pub(crate) const ACCEPTED: &str = "gzip, br, zstd";
+
+/// Why a body cannot be decoded.
+#[derive(Debug)]
+pub(crate) enum DecodeError {
+    /// It is larger than it may be.
+    TooLarge,
+    /// The system refused the memory for it.
+    NoMemory,
+    /// It is not what its encoding says.
+    Broken(io::Error),
+    /// Nothing here knows its encoding.
+    Unknown(String),
+}
+
+impl From<io::Error> for DecodeError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::OutOfMemory {
+            Self::NoMemory
+        } else {
+            Self::Broken(error)
+        }
+    }
+}
+
+/// A body on its way in.
+pub(crate) struct Body {
+    decoder: Decoder,
+    bytes: Vec<u8>,
+    limit: usize,
+    /// Whether anything has come: an empty body is empty in every encoding.
+    has_begun: bool,
+}
+
+impl Body {
+    /// Begins a body with an encoding as the header has it.
+    pub(crate) fn new(encoding: &str, limit: u64) -> Result<Self, DecodeError> {
+        let encoding = encoding.trim().to_ascii_lowercase();
+        let decoder = match encoding.as_str() {
+            "" | "identity" => Decoder::Identity,
+            "gzip" | "x-gzip" => Decoder::gzip(),
+            "br" => Decoder::brotli(),
+            "zstd" => Decoder::zstd()?,
+            _ => return Err(DecodeError::Unknown(encoding)),
+        };
+        Ok(Self {
+            decoder,
+            bytes: Vec::new(),
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            has_begun: false,
+        })
+    }
+
+    /// Whether its length on the way is its length.
+    pub(crate) fn is_identity(&self) -> bool {
+        matches!(self.decoder, Decoder::Identity)
+    }
+
+    /// Decoded bytes so far.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Bytes of memory that it holds after the next step, at most.
+    pub(crate) fn size_after_step(&self) -> usize {
+        capacity_for(&self.bytes, STEP_BYTES, self.limit) + self.decoder.size()
+    }
+
+    /// Takes a part of what has come.
+    pub(crate) fn step(&mut self, input: &[u8]) -> Result<Step, DecodeError> {
+        self.has_begun |= !input.is_empty();
+        let Self {
+            decoder,
+            bytes,
+            limit,
+            ..
+        } = self;
+        decoder.step(input, |decoded| append(bytes, decoded, *limit))
+    }
+
+    /// Takes all of what has come.
+    pub(crate) fn push(&mut self, mut input: &[u8]) -> Result<(), DecodeError> {
+        loop {
+            let step = self.step(input)?;
+            input = input.get(step.used..).unwrap_or_default();
+            if input.is_empty() && !step.has_more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Nothing more comes: what was decoded, and whether it is whole.
+    pub(crate) fn finish(mut self) -> (Vec<u8>, Result<(), DecodeError>) {
+        let Self {
+            decoder,
+            bytes,
+            limit,
+            has_begun,
+        } = &mut self;
+        let done = if *has_begun {
+            decoder.finish(|decoded| append(bytes, decoded, *limit))
+        } else {
+            Ok(())
+        };
+        (self.bytes, done)
+    }
+}
+
+/// Room for more bytes: twice as much as before where there is none, within the limit.
+fn capacity_for(bytes: &Vec<u8>, more: usize, limit: usize) -> usize {
+    let needed = bytes.len().saturating_add(more);
+    if needed <= bytes.capacity() {
+        return bytes.capacity();
+    }
+    let doubled = bytes.capacity().saturating_mul(2);
+    needed.max(doubled).min(limit)
+}
+
+/// Appends as much as the limit lets; more is an error.
+fn append(bytes: &mut Vec<u8>, decoded: &[u8], limit: usize) -> Result<(), DecodeError> {
+    let left = limit.saturating_sub(bytes.len());
+    let fits = decoded.get(..left).unwrap_or(decoded);
+    if bytes.capacity() - bytes.len() < fits.len() {
+        let more = capacity_for(bytes, fits.len(), limit) - bytes.len();
+        let reserved = bytes.try_reserve_exact(more);
+        reserved.map_err(|_| DecodeError::NoMemory)?;
+    }
+    bytes.extend_from_slice(fits);
+    if fits.len() < decoded.len() {
+        return Err(DecodeError::TooLarge);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    const LIMIT: u64 = 1 << 20;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn brotli(text: &[u8]) -> Vec<u8> {
+        let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4_096, 1, 20);
+        encoder.write_all(text).unwrap();
+        encoder.into_inner()
+    }
+
+    fn zstd(text: &[u8]) -> Vec<u8> {
+        zstd::bulk::compress(text, 1).unwrap()
+    }
+
+    fn decode(encoding: &str, pieces: &[&[u8]], limit: u64) -> Result<Vec<u8>, DecodeError> {
+        let mut body = Body::new(encoding, limit)?;
+        for piece in pieces {
+            body.push(piece)?;
+        }
+        let (bytes, done) = body.finish();
+        done.map(|()| bytes)
+    }
+
+    #[test]
+    fn names_are_read_in_any_case_and_members_one_after_the_other() {
+        let members = [gzip(b"one "), gzip(b""), gzip(b"two")].concat();
+        let frames = [zstd(b"one "), zstd(b"two")].concat();
+        for (encoding, bytes) in [
+            ("gzip", &members),
+            ("GZIP", &members),
+            (" x-gzip", &members),
+            ("Zstd", &frames),
+            ("BR", &brotli(b"one two")),
+            ("", &b"one two".to_vec()),
+            ("Identity", &b"one two".to_vec()),
+        ] {
+            for at in 0..bytes.len() {
+                let (first, second) = bytes.split_at(at);
+                let decoded = decode(encoding, &[first, second], LIMIT).unwrap();
+                assert_eq!(decoded, b"one two", "{encoding}, {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_body_is_empty_in_every_encoding() {
+        for encoding in ["", "gzip", "br", "zstd"] {
+            assert_eq!(decode(encoding, &[], LIMIT).unwrap(), b"", "{encoding}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        for encoding in ["deflate", "gzip, br", "compress"] {
+            let error = decode(encoding, &[], LIMIT).unwrap_err();
+            assert!(matches!(error, DecodeError::Unknown(name) if name == encoding));
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_cut_off_is_not_taken_for_a_whole_one() {
+        for (encoding, bytes) in [
+            ("gzip", gzip(b"some text")),
+            ("br", brotli(b"some text")),
+            ("zstd", zstd(b"some text")),
+        ] {
+            for length in 1..bytes.len() {
+                let cut = decode(encoding, &[&bytes[..length]], LIMIT);
+                assert!(
+                    matches!(cut, Err(DecodeError::Broken(_))),
+                    "{encoding}, {length}"
+                );
+            }
+        }
+    }
+
+    fn in_every_encoding(body: &[u8]) -> [(&'static str, Vec<u8>); 4] {
+        [
+            ("", body.to_vec()),
+            ("gzip", gzip(body)),
+            ("br", brotli(body)),
+            ("zstd", zstd(body)),
+        ]
+    }
+
+    #[test]
+    fn a_small_body_that_gets_large_ends_at_the_limit() {
+        let large = vec![b'['; 20 << 20];
+        for (encoding, bytes) in in_every_encoding(&large) {
+            let mut body = Body::new(encoding, LIMIT).unwrap();
+            let pushed = body.push(&bytes);
+            let (decoded, done) = body.finish();
+            assert!(
+                matches!(pushed.and(done), Err(DecodeError::TooLarge)),
+                "{encoding}"
+            );
+            assert!(decoded.len() as u64 <= LIMIT, "{encoding}");
+            let exact = decode(encoding, &[&bytes], large.len() as u64);
+            assert_eq!(exact.unwrap().len(), large.len(), "{encoding}");
+        }
+    }
+
+    #[test]
+    fn steps_are_small_and_memory_is_known_before_each() {
+        let large = vec![b'['; 20 << 20];
+        for (encoding, bytes) in in_every_encoding(&large) {
+            let mut body = Body::new(encoding, 64 << 20).unwrap();
+            let mut input = &bytes[..];
+            loop {
+                let (before, size) = (body.len(), body.size_after_step());
+                let step = body.step(input).unwrap();
+                input = &input[step.used..];
+                assert!(body.len() - before <= STEP_BYTES, "{encoding}");
+                assert!(body.bytes.capacity() <= size, "{encoding}");
+                if input.is_empty() && !step.has_more {
+                    break;
+                }
+            }
+            assert!(
+                body.bytes.capacity() <= 2 * large.len() + STEP_BYTES,
+                "{encoding}"
+            );
+            assert!(body.finish().0 == large, "{encoding}");
+        }
+    }
+
+    #[test]
+    fn large_windows_of_brotli_are_not_of_http() {
+        // RFC 7932 ends at 24 bits; 0x11 and 30 bits begin the extension, which would take 1 GiB.
+        let mut body = Body::new("br", LIMIT).unwrap();
+        let pushed = body.push(&[0x11, 0x1e, 0x03, 0x03]);
+        assert!(matches!(pushed, Err(DecodeError::Broken(_))), "{pushed:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_a_body_or_an_error(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            flip in any::<usize>(),
+        ) {
+            for (encoding, mut encoded) in [
+                ("gzip", gzip(&bytes)), ("br", brotli(&bytes)), ("zstd", zstd(&bytes)),
+            ] {
+                prop_assert_eq!(&decode(encoding, &[&encoded], LIMIT).unwrap(), &bytes);
+                let _ = decode(encoding, &[&bytes], LIMIT);
+                let at = flip % encoded.len();
+                encoded[at] ^= 1;
+                let _ = decode(encoding, &[&encoded], LIMIT);
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Decoders of compressed bodies that give what they decode in small steps, so that memory can be had in between, and
+//! that say how much they hold themselves. Pure.
+
+use std::io::{self, Write as _};
+
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+use flate2::write::MultiGzDecoder;
+use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
+
+/// Bytes that a step gives at most: what flate2 decodes at once.
+pub(crate) const STEP_BYTES: usize = 32 * 1024;
+
+/// Bytes that the other decoders give at once.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// The largest window of Zstandard over HTTP is 8 MiB, says RFC 9659.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// What a decoder of gzip holds, about: its window, its tables, and the output of a step.
+const GZIP_BYTES: usize = 128 * 1024;
+
+/// What a step did.
+pub(crate) struct Step {
+    /// Bytes of the input that were used up.
+    pub(crate) used: usize,
+    /// Whether there is output left that needs no more input.
+    pub(crate) has_more: bool,
+}
+
+/// A decoder.
+pub(crate) enum Decoder {
+    Identity,
+    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
+    Brotli(Box<Brotli>),
+    Zstd(Box<Zstd>),
+}
+
+/// A stream of Brotli.
+pub(crate) struct Brotli {
+    state: BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
+    is_whole: bool,
+}
+
+/// Zstandard frames, one behind the other.
+pub(crate) struct Zstd {
+    context: DCtx<'static>,
+    is_whole: bool,
+}
+
+fn zstd_error(code: usize) -> io::Error {
+    io::Error::other(get_error_name(code))
+}
+
+fn cut_off(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, what)
+}
+
+impl Decoder {
+    pub(crate) fn gzip() -> Self {
+        Self::Gzip(Box::new(MultiGzDecoder::new(Vec::new())))
+    }
+
+    pub(crate) fn brotli() -> Self {
+        let alloc = StandardAlloc::default;
+        Self::Brotli(Box::new(Brotli {
+            // Without large windows, which HTTP does not have: they are up to 1 GiB.
+            state: BrotliState::<_, _, _>::new_strict(alloc(), alloc(), alloc()),
+            is_whole: false,
+        }))
+    }
+
+    pub(crate) fn zstd() -> io::Result<Self> {
+        let mut context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
+        context
+            .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))
+            .map_err(zstd_error)?;
+        let is_whole = true;
+        Ok(Self::Zstd(Box::new(Zstd { context, is_whole })))
+    }
+
+    /// Bytes of memory that it holds itself, about.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Identity => 0,
+            Self::Gzip(_) => GZIP_BYTES,
+            Self::Brotli(brotli) => usize::try_from(brotli.state.ringbuffer_size).unwrap_or(0),
+            Self::Zstd(zstd) => zstd.context.sizeof(),
+        }
+    }
+
+    /// Decodes a part of the input and shows what comes out, [`STEP_BYTES`] at most.
+    pub(crate) fn step<E: From<io::Error>>(
+        &mut self,
+        input: &[u8],
+        take: impl FnOnce(&[u8]) -> Result<(), E>,
+    ) -> Result<Step, E> {
+        match self {
+            Self::Identity => {
+                let part = input.get(..STEP_BYTES).unwrap_or(input);
+                take(part)?;
+                let used = part.len();
+                let has_more = false;
+                Ok(Step { used, has_more })
+            }
+            Self::Gzip(decoder) => {
+                let used = decoder.write(input)?;
+                take(decoder.get_ref())?;
+                decoder.get_mut().clear();
+                let has_more = false;
+                Ok(Step { used, has_more })
+            }
+            Self::Brotli(decoder) => {
+                let mut piece = [0; PIECE_BYTES];
+                let (step, bytes) = decoder.step(input, &mut piece)?;
+                take(piece.get(..bytes).unwrap_or_default())?;
+                Ok(step)
+            }
+            Self::Zstd(decoder) => {
+                let mut piece = [0; PIECE_BYTES];
+                let (step, bytes) = decoder.step(input, &mut piece)?;
+                take(piece.get(..bytes).unwrap_or_default())?;
+                Ok(step)
+            }
+        }
+    }
+
+    /// Ends the input: gives the rest, or says that the body is not whole.
+    pub(crate) fn finish<E: From<io::Error>>(
+        &mut self,
+        take: impl FnOnce(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self {
+            Self::Identity => Ok(()),
+            Self::Gzip(decoder) => {
+                let done = decoder.try_finish();
+                take(decoder.get_ref())?;
+                Ok(done?)
+            }
+            Self::Brotli(decoder) if decoder.is_whole => Ok(()),
+            Self::Brotli(_) => Err(cut_off("the stream is not complete").into()),
+            Self::Zstd(decoder) if decoder.is_whole => Ok(()),
+            Self::Zstd(_) => Err(cut_off("the frame is not complete").into()),
+        }
+    }
+}
+
+impl Brotli {
+    fn step(&mut self, input: &[u8], decoded: &mut [u8]) -> io::Result<(Step, usize)> {
+        if self.is_whole {
+            return match input.len() {
+                0 => Ok((
+                    Step {
+                        used: 0,
+                        has_more: false,
+                    },
+                    0,
+                )),
+                _ => Err(io::Error::other(
+                    "there is more behind the end of the stream",
+                )),
+            };
+        }
+        let (mut in_left, mut used) = (input.len(), 0);
+        let (mut out_left, mut given, mut total) = (decoded.len(), 0, 0);
+        let result = BrotliDecompressStream(
+            &mut in_left,
+            &mut used,
+            input,
+            &mut out_left,
+            &mut given,
+            decoded,
+            &mut total,
+            &mut self.state,
+        );
+        match result {
+            BrotliResult::ResultFailure => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "invalid Brotli"));
+            }
+            BrotliResult::ResultSuccess => self.is_whole = true,
+            BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
+        }
+        let has_more = matches!(result, BrotliResult::NeedsMoreOutput);
+        Ok((Step { used, has_more }, given))
+    }
+}
+
+impl Zstd {
+    fn step(&mut self, input: &[u8], decoded: &mut [u8]) -> io::Result<(Step, usize)> {
+        let mut input = InBuffer::around(input);
+        let mut output = OutBuffer::around(decoded);
+        // Zero: a frame is complete, and all of it has been given.
+        let hint = self.context.decompress_stream(&mut output, &mut input);
+        self.is_whole = hint.map_err(zstd_error)? == 0;
+        let used = input.pos();
+        // Once more without input would begin another frame.
+        let has_more = !self.is_whole && output.pos() == output.capacity();
+        Ok((Step { used, has_more }, output.pos()))
+    }
+}
+
+/// Names the types that the decoders are made of.
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Identity => "Identity",
+            Self::Gzip(_) => "Gzip",
+            Self::Brotli(_) => "Brotli",
+            Self::Zstd(_) => "Zstd",
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! The server's words, made fit to be shown: short, printable, without secrets. Pure.
+//! Depends on `serde_json` and `spelling`.
+
+use crate::api::key_spellings::without_spellings;
+use crate::printable::is_invisible;
+
+/// Characters of a message.
+const MAX_CHARS: usize = 200;
+
+/// Bytes of an error's body that are looked at.
+pub(crate) const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// What an error's body says: `error` of the API's own shape, the title of a page, or the text.
+pub(crate) fn of_body(status: u16, body: &[u8], secret: &str) -> String {
+    let text = String::from_utf8_lossy(body);
+    let said = json_error(&text)
+        .or_else(|| page_title(&text))
+        .unwrap_or_else(|| {
+            // A JSON body of another shape may be anything; its text is no message.
+            let is_data = text.trim_start().starts_with(['{', '[', '<']);
+            if is_data {
+                String::new()
+            } else {
+                text.into_owned()
+            }
+        });
+    let said = match status {
+        203 => "a proxy has changed the response".to_owned(),
+        206 => "only a part of the response came".to_owned(),
+        _ => printable(&said, secret),
+    };
+    if said.is_empty() {
+        format!("status {status}")
+    } else {
+        format!("status {status}: {said}")
+    }
+}
+
+fn json_error(text: &str) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_str(text).ok()?;
+    body.get("error")
+        .or_else(|| body.get("message"))?
+        .as_str()
+        .map(str::to_owned)
+}
+
+fn page_title(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let start = lower.find("<title")?;
+    let start = start + lower.get(start..)?.find('>')? + 1;
+    let end = start + lower.get(start..)?.find("</title")?;
+    text.get(start..end).map(str::to_owned)
+}
+
+/// One line without control characters and without the secret.
+pub(crate) fn printable(text: &str, secret: &str) -> String {
+    // The secret goes first: what is taken out or replaced after it could hide it.
+    let redacted = without_spellings(text, secret);
+    let seen: String = redacted.chars().filter(|c| !is_invisible(*c)).collect();
+    let words: Vec<&str> = seen
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_part_that_says_something() {
+        let said = |body: &str| of_body(500, body.as_bytes(), "live_key");
+        assert_eq!(
+            said(r#"{"status_code":500,"error":"out\nof luck"}"#),
+            "status 500: out of luck"
+        );
+        assert_eq!(
+            said("<html><Title>520: web server</TITLE><p>…"),
+            "status 500: 520: web server"
+        );
+        assert_eq!(
+            said("upstream connect error"),
+            "status 500: upstream connect error"
+        );
+        assert_eq!(said(r#"{"data":"private"}"#), "status 500");
+        assert_eq!(said(""), "status 500");
+        assert_eq!(
+            of_body(206, b"half a ta", "live_key"),
+            "status 206: only a part of the response came"
+        );
+        assert_eq!(
+            said("\u{202e}desrever\u{202c} and\u{200b}hidden \u{1b}[31mred"),
+            "status 500: desrever andhidden [31mred"
+        );
+        assert_eq!(
+            said(r#"{"error":"bad key live_key\u0007, LIVE_Key, live\u200b_key"}"#),
+            "status 500: bad key [redacted] , [redacted], [redacted]"
+        );
+        assert_eq!(
+            said(r"no live\u005fkey or live\\u005Fkey here"),
+            "status 500: no [redacted] or [redacted] here"
+        );
+        assert_eq!(
+            said(&"x".repeat(5_000)).chars().count(),
+            MAX_CHARS + "status 500: …".chars().count()
+        );
+    }
+}

@@ -1,0 +1,19 @@
+//! One request to the API: the HTTP client, request URLs, the check of a body, rate-limit headers and error
+//! text.
+
+pub mod body_check;
+pub mod certificates;
+pub mod client;
+pub mod connections;
+pub mod content_encoding;
+pub mod decoders;
+pub mod error;
+pub mod error_text;
+pub mod json_shape;
+pub mod key_spellings;
+pub mod list_request;
+pub mod memory_budget;
+pub mod proxy;
+pub mod rate_limit_headers;
+pub mod redaction;
+pub mod tunnel;

@@ -1,0 +1,360 @@
+//! Which proxy stands before the API, from the variables that curl reads, and which hosts go without. Pure.
+//! Depends on `error`.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+
+use crate::api::error::FetchError;
+
+/// Schemes of proxies, with their ports.
+const SCHEMES: [(&str, u16); 6] = [
+    ("http", 80),
+    ("https", 443),
+    ("socks4", 1080),
+    ("socks4a", 1080),
+    ("socks5", 1080),
+    ("socks5h", 1080),
+];
+
+/// Where requests go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'t> {
+    pub(crate) is_https: bool,
+    /// A name, or an address; that of IPv6 in brackets.
+    pub(crate) host: &'t str,
+    pub(crate) port: u16,
+}
+
+/// A proxy.
+#[derive(Clone)]
+pub(crate) struct Proxy {
+    pub(crate) scheme: &'static str,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// User name and password as they stand in the URL.
+    pub(crate) credentials: Option<String>,
+    /// The variable that names it.
+    variable: &'static str,
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl Proxy {
+    /// Its URL, without what may be secret.
+    pub(crate) fn shown(&self) -> String {
+        format!("{}://{}:{}", self.scheme, self.host, self.port)
+    }
+
+    /// Its URL.
+    pub(crate) fn url(&self) -> String {
+        let Self {
+            scheme, host, port, ..
+        } = self;
+        match &self.credentials {
+            Some(credentials) => format!("{scheme}://{credentials}@{host}:{port}"),
+            None => self.shown(),
+        }
+    }
+
+    /// What is wrong with it.
+    pub(crate) fn bad(&self, cause: String) -> FetchError {
+        bad(self.variable, cause)
+    }
+
+    fn parse(variable: &'static str, value: &str) -> Result<Self, FetchError> {
+        let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (credentials, place) = match authority.rsplit_once('@') {
+            Some((credentials, place)) => (Some(credentials), place),
+            None => (None, authority),
+        };
+        let bad = |cause: String| bad(variable, cause);
+        let known = SCHEMES
+            .iter()
+            .find(|(name, _)| scheme.eq_ignore_ascii_case(name));
+        let Some(&(scheme, default_port)) = known else {
+            return Err(bad(format!("`{scheme}` is not a scheme of proxies")));
+        };
+        let (host, port) = split_port(place);
+        let port = match port {
+            None => default_port,
+            Some(port) => port
+                .parse()
+                .map_err(|_| bad(format!("`{port}` is not a port")))?,
+        };
+        let is_host = |c: char| c.is_ascii_alphanumeric() || "-._[]:".contains(c);
+        if host.is_empty() || !host.chars().all(is_host) {
+            return Err(bad("there is no host in it".to_owned()));
+        }
+        // An address of IPv6 has brackets in a URL.
+        let is_bare = host.contains(':') && !host.starts_with('[');
+        Ok(Self {
+            scheme,
+            host: if is_bare {
+                format!("[{host}]")
+            } else {
+                host.to_owned()
+            },
+            port,
+            credentials: credentials.map(str::to_owned),
+            variable,
+        })
+    }
+}
+
+fn bad(variable: &'static str, cause: String) -> FetchError {
+    FetchError::BadProxy { variable, cause }
+}
+
+/// The proxy for a target, if there is one. `variable` gives the value of an environment variable.
+pub(crate) fn proxy_for(
+    target: Target<'_>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<Proxy>, FetchError> {
+    // What is on this machine is not behind a proxy.
+    if is_loopback(target.host) {
+        return Ok(None);
+    }
+    let first = |names: &[&'static str]| {
+        for &name in names {
+            let Some(value) = variable(name) else {
+                continue;
+            };
+            // A value that cannot be read must not count as none: the key would take another way than it says.
+            let value = value.to_str().ok_or(FetchError::Variable { name })?.trim();
+            if !value.is_empty() {
+                return Ok(Some((name, value.to_owned())));
+            }
+        }
+        Ok(None)
+    };
+    let mut found = if target.is_https {
+        first(&["https_proxy", "HTTPS_PROXY"])?
+    } else if variable("REQUEST_METHOD").is_some() {
+        // Under CGI, HTTP_PROXY is what a client sent in a header `Proxy`.
+        first(&["http_proxy"])?
+    } else {
+        first(&["http_proxy", "HTTP_PROXY"])?
+    };
+    if found.is_none() {
+        found = first(&["all_proxy", "ALL_PROXY"])?;
+    }
+    let Some((name, value)) = found else {
+        return Ok(None);
+    };
+    let is_direct = first(&["no_proxy", "NO_PROXY"])?.is_some_and(|(_, list)| {
+        list.split(|c: char| c == ',' || c.is_whitespace())
+            .any(|entry| covers(entry, target))
+    });
+    if is_direct {
+        return Ok(None);
+    }
+    Proxy::parse(name, &value).map(Some)
+}
+
+/// Whether a host is this machine, so that nothing that is sent there leaves it. Names below `.localhost`, and
+/// `localhost.`, may be resolved by DNS, which can give any address.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let is_local = address(host).is_some_and(|address| address.to_canonical().is_loopback());
+    is_local || host.eq_ignore_ascii_case("localhost")
+}
+
+/// An address, with or without brackets.
+fn address(host: &str) -> Option<IpAddr> {
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    inner.unwrap_or(host).parse().ok()
+}
+
+/// Splits a port off. An address of IPv6 has one only behind brackets.
+fn split_port(entry: &str) -> (&str, Option<&str>) {
+    match entry.rsplit_once(':') {
+        Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, Some(port)),
+        _ => (entry, None),
+    }
+}
+
+/// Whether an entry of `NO_PROXY` is for a target: `*`, a domain with all below it, an address or a network, each
+/// with a port or without.
+fn covers(entry: &str, target: Target<'_>) -> bool {
+    let (entry, port) = split_port(entry);
+    if port.is_some_and(|port| port.parse() != Ok(target.port)) {
+        return false;
+    }
+    match address(target.host) {
+        _ if entry == "*" => true,
+        Some(address) => is_in_network(address, entry),
+        None => is_in_domain(target.host, entry),
+    }
+}
+
+fn is_in_domain(host: &str, entry: &str) -> bool {
+    let entry = entry.strip_prefix('*').unwrap_or(entry);
+    let domain = entry.trim_matches('.').to_ascii_lowercase();
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    !domain.is_empty()
+        && host
+            .strip_suffix(&domain)
+            .is_some_and(|above| above.is_empty() || above.ends_with('.'))
+}
+
+fn is_in_network(host: IpAddr, entry: &str) -> bool {
+    let (base, prefix) = match entry.split_once('/') {
+        Some((base, prefix)) => (base, Some(prefix)),
+        None => (entry, None),
+    };
+    let Some(base) = address(base) else {
+        return false;
+    };
+    let (differing, width) = match (host, base) {
+        (IpAddr::V4(host), IpAddr::V4(base)) => {
+            (u128::from(host.to_bits() ^ base.to_bits()), u32::BITS)
+        }
+        (IpAddr::V6(host), IpAddr::V6(base)) => (host.to_bits() ^ base.to_bits(), u128::BITS),
+        _ => return false,
+    };
+    let prefix = match prefix.map(str::parse::<u32>) {
+        None => width,
+        Some(Ok(prefix)) if prefix <= width => prefix,
+        Some(_) => return false,
+    };
+    // A shift by all bits leaves nothing that could differ.
+    differing.checked_shr(width - prefix).unwrap_or_default() == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Explain as _;
+
+    fn find(target: Target<'_>, variables: &[(&str, &str)]) -> Result<Option<Proxy>, FetchError> {
+        proxy_for(target, |name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    fn at(host: &str) -> Target<'_> {
+        Target {
+            is_https: true,
+            host,
+            port: 443,
+        }
+    }
+
+    fn shown(target: Target<'_>, variables: &[(&str, &str)]) -> Option<String> {
+        find(target, variables).unwrap().map(|proxy| proxy.shown())
+    }
+
+    #[test]
+    fn variables_are_read_in_their_order() {
+        let http = Target {
+            is_https: false,
+            ..at("api.example")
+        };
+        let https = at("api.example");
+        let both = [("https_proxy", "https://s"), ("http_proxy", "h:8080")];
+        assert_eq!(shown(https, &both).as_deref(), Some("https://s:443"));
+        assert_eq!(shown(http, &both).as_deref(), Some("http://h:8080"));
+        let all = [("HTTPS_PROXY", " "), ("ALL_PROXY", "socks5://a")];
+        assert_eq!(shown(https, &all).as_deref(), Some("socks5://a:1080"));
+        assert_eq!(shown(http, &[("HTTPS_PROXY", "h")]), None);
+        let cgi = [("REQUEST_METHOD", "GET"), ("HTTP_PROXY", "evil")];
+        assert_eq!(shown(http, &cgi), None);
+    }
+
+    #[test]
+    fn what_is_on_this_machine_has_no_proxy() {
+        for host in ["localhost", "127.0.0.9", "[::1]", "LOCALHOST"] {
+            assert_eq!(
+                shown(at(host), &[("ALL_PROXY", "http://p")]),
+                None,
+                "{host}"
+            );
+        }
+        for host in [
+            "localhost.example",
+            "api.localhost",
+            "api.localhost.",
+            "localhost.",
+        ] {
+            assert!(
+                shown(at(host), &[("ALL_PROXY", "http://p")]).is_some(),
+                "{host}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_form_of_no_proxy_is_read() {
+        let is_direct = |list: &str, host: &str| {
+            shown(at(host), &[("ALL_PROXY", "http://p"), ("NO_PROXY", list)]).is_none()
+        };
+        for (list, host) in [
+            ("*", "api.example"),
+            ("*", "10.1.2.3"),
+            ("api.example", "API.example."),
+            ("example", "api.example"),
+            (".example", "api.example"),
+            (".example", "example"),
+            ("*.example", "api.example"),
+            ("other, api.example:443", "api.example"),
+            ("other api.example", "api.example"),
+            ("10.1.2.3", "10.1.2.3"),
+            ("10.1.2.3:443", "10.1.2.3"),
+            ("10.0.0.0/8", "10.1.2.3"),
+            ("0.0.0.0/0", "10.1.2.3"),
+            ("fd00::1", "[fd00::1]"),
+            ("[fd00::1]:443", "[fd00::1]"),
+            ("fd00::/8", "[fd12::1]"),
+        ] {
+            assert!(is_direct(list, host), "{list}: {host}");
+        }
+        for (list, host) in [
+            ("", "api.example"),
+            (".", "api.example"),
+            ("api.example:80", "api.example"),
+            ("*:80", "api.example"),
+            ("pi.example", "api.example"),
+            ("api.example.org", "api.example"),
+            ("10.0.0.0/16", "10.1.2.3"),
+            ("10.0.0.0/40", "10.1.2.3"),
+            ("10.0.0.0/x", "10.1.2.3"),
+            ("1.2.3", "10.1.2.3"),
+            ("::/0", "10.1.2.3"),
+        ] {
+            assert!(!is_direct(list, host), "{list}: {host}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_refused_without_showing_its_password() {
+        let proxy = |url: &str| find(at("api.example"), &[("HTTPS_PROXY", url)]);
+        for bad in [
+            "ftp://user:secret@p",
+            "quic://p",
+            "http://",
+            "http://user:secret@:80",
+            "http://user:secret@p:port",
+            "http://p q",
+        ] {
+            let error = proxy(bad).unwrap_err();
+            let text = format!("{error} {}", error.hint().unwrap());
+            assert!(
+                text.contains("HTTPS_PROXY") && text.contains("NO_PROXY"),
+                "{text}"
+            );
+            assert!(!text.contains("secret"), "{text}");
+        }
+        let proxy = proxy("http://user:secret@[::1]:3128/path")
+            .unwrap()
+            .unwrap();
+        assert_eq!(proxy.url(), "http://user:secret@[::1]:3128");
+        assert_eq!(format!("{proxy:?}"), "http://[::1]:3128");
+    }
+}

@@ -1,0 +1,142 @@
+//! What is wrong with a proxy that gives no connection: it is asked once more by hand, for the client tells neither
+//! which side failed nor with which status. Depends on `proxy` and `words`.
+
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::api::proxy::Proxy;
+
+/// Bytes of a proxy's response that are read: its status is in the first line.
+const MAX_HEAD: u64 = 8 * 1024;
+
+/// What a proxy says that lets a connection through.
+const CONNECTED: u16 = 200;
+
+/// What a record of TLS begins with.
+const TLS_RECORDS: RangeInclusive<u8> = 20..=23;
+
+/// What is wrong with a proxy, and the status of its response, if it gave one.
+#[derive(Debug)]
+pub(crate) struct ProxyTrouble {
+    pub(crate) status: Option<u16>,
+    pub(crate) message: String,
+}
+
+/// Looks for what is wrong; nothing when the proxy works, or cannot be asked. `tunnel` is the host and port that it
+/// should connect to.
+pub(crate) async fn diagnose(
+    proxy: &Proxy,
+    tunnel: Option<&str>,
+    patience: Duration,
+) -> Option<ProxyTrouble> {
+    let shown = proxy.shown();
+    let trouble = |what: String| {
+        Some(ProxyTrouble {
+            status: None,
+            message: format!("could not connect to the proxy {shown}: {what}"),
+        })
+    };
+    let host = proxy.host.trim_matches(['[', ']']);
+    let connected = TcpStream::connect((host, proxy.port));
+    let stream = match tokio::time::timeout(patience, connected).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return trouble(error.to_string()),
+        Err(_) => return trouble("timed out".to_owned()),
+    };
+    if proxy.scheme == "https" {
+        let speaks_tls = tokio::time::timeout(patience, speaks_tls(host, stream)).await;
+        let message = format!("the proxy {shown} does not answer in TLS");
+        return matches!(speaks_tls, Ok(Some(false))).then_some(ProxyTrouble {
+            status: None,
+            message,
+        });
+    }
+    // Other schemes have handshakes of their own, whose errors the client passes on.
+    let tunnel = tunnel.filter(|_| proxy.scheme == "http")?;
+    match tokio::time::timeout(patience, ask(proxy, tunnel, stream)).await {
+        Ok(Ok(Some(CONNECTED))) => None,
+        Ok(Ok(Some(status))) => Some(ProxyTrouble {
+            status: Some(status),
+            message: format!("the proxy {shown} did not connect to {tunnel}: status {status}"),
+        }),
+        Ok(Ok(None)) => trouble("its response is not HTTP".to_owned()),
+        Ok(Err(error)) => trouble(error.to_string()),
+        Err(_) => trouble("it did not respond in time".to_owned()),
+    }
+}
+
+/// Whether a proxy answers the begin of a handshake with TLS; nothing if it does not answer.
+async fn speaks_tls(host: &str, mut stream: TcpStream) -> Option<bool> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    // The handshake goes no further than its first message: no certificate is looked at.
+    let config = versions
+        .ok()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).ok()?;
+    let mut handshake = ClientConnection::new(Arc::new(config), name).ok()?;
+    let mut hello = Vec::new();
+    handshake.write_tls(&mut hello).ok()?;
+    stream.write_all(&hello).await.ok()?;
+    let first = stream.read_u8().await.ok()?;
+    Some(TLS_RECORDS.contains(&first))
+}
+
+/// Asks a proxy for a connection; the status of its response.
+async fn ask(proxy: &Proxy, tunnel: &str, mut stream: TcpStream) -> std::io::Result<Option<u16>> {
+    let mut request = format!("CONNECT {tunnel} HTTP/1.1\r\nHost: {tunnel}\r\n");
+    if let Some(credentials) = &proxy.credentials {
+        let decoded = percent_encoding::percent_decode_str(credentials);
+        let encoded = STANDARD.encode(decoded.collect::<Vec<u8>>());
+        // Writing to a string cannot fail.
+        let _ = write!(request, "Proxy-Authorization: Basic {encoded}\r\n");
+    }
+    stream.write_all((request + "\r\n").as_bytes()).await?;
+    let mut head = Vec::new();
+    let mut stream = stream.take(MAX_HEAD);
+    while !head.contains(&b'\n') {
+        if stream.read_buf(&mut head).await? == 0 {
+            break;
+        }
+    }
+    Ok(status(&head))
+}
+
+/// The status in the first line of a response.
+fn status(head: &[u8]) -> Option<u16> {
+    let head = head.strip_prefix(b"HTTP/1.")?;
+    let line = head.split(|byte| *byte == b'\r' || *byte == b'\n').next()?;
+    let line = std::str::from_utf8(line).ok()?;
+    line.split(' ').nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_from_a_first_line() {
+        assert_eq!(status(b"HTTP/1.1 403 Forbidden\r\nServer: x"), Some(403));
+        assert_eq!(status(b"HTTP/1.0 200\n"), Some(200));
+        for other in [
+            &b""[..],
+            b"SSH-2.0-x",
+            b"HTTP/1.1",
+            b"HTTP/1.1 \xff",
+            b"HTTP/1.1 x",
+        ] {
+            assert_eq!(status(other), None);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Every step that changes the file system: create, write, sync, rename, remove. Tests can fail each step.
+
+mod access;
+#[cfg(debug_assertions)]
+mod failpoint;
+mod ownership;
+mod step;
+mod steps;
+
+pub(crate) use access::Access;
+pub(crate) use ownership::{
+    is_in_place, open_to_read, protect, read_small, refuse_foreign, refuse_unwritable,
+};
+pub(crate) use steps::{
+    create, create_directories, create_state_directory, link, lock, open, open_directory, remove,
+    remove_directory, rename, set_length, sync, sync_directory, write_all_at,
+};

@@ -1,0 +1,49 @@
+//! The one place where a panic is caught: the `parquet` crate panics on some damaged files, and a damaged
+//! file is no reason for the program to end. Depends on nothing.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Is this thread inside of code whose panics are caught? A panic hook need not print those.
+pub fn is_guarded() -> bool {
+    GUARDED.get()
+}
+
+/// Runs code that may panic on damaged files; gives the panic's message. What the code was changing must
+/// not be used again after that.
+pub(crate) fn guarded<T>(read: impl FnOnce() -> T) -> Result<T, String> {
+    let before = GUARDED.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(read));
+    GUARDED.set(before);
+    done.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        format!(
+            "the file is damaged: {}",
+            text.unwrap_or("it makes no sense")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        assert_eq!(guarded(|| 1), Ok(1));
+        let caught: Result<(), _> = guarded(|| {
+            assert!(is_guarded());
+            panic!("no such column")
+        });
+        assert_eq!(
+            caught,
+            Err("the file is damaged: no such column".to_owned())
+        );
+        assert!(!is_guarded());
+    }
+}

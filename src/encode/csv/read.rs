@@ -1,0 +1,537 @@
+//! CSV as this tool writes it: null apart from the empty string, which general readers do not tell
+//! apart, and every value in the one spelling that is written.
+//! Depends on the files of this folder, `json` and `tables`.
+
+use std::io::{BufRead, BufReader, Read};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder,
+    ListBuilder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::DataType;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::encode::batches::{BATCH_ROWS, Batches, READ_BATCH_BYTES, until_error};
+use crate::encode::csv::write::needs_quotes;
+use crate::encode::read_error::ReadError;
+use crate::json::document::Parser;
+use crate::json::text::write_json_string;
+use crate::tables::column::{ColumnInfo, ColumnType};
+use crate::tables::row_reader::Rows;
+use crate::tables::schema::arrow_schema;
+use crate::tables::table::TableInfo;
+
+/// Bytes that are read at once.
+const BUFFER_BYTES: usize = 128 << 10;
+
+/// Bytes of a record's text at most: no task is larger than the largest body, of which a row holds a part
+/// once, or a few parts twice. A quote that is never closed must not read a whole file into memory.
+const MAX_RECORD_BYTES: usize = 2 << 30;
+
+/// Fields of a record at most, far more than any table has columns.
+const MAX_FIELDS: usize = 1_000;
+
+/// Opens a table and checks its header.
+pub(crate) fn open(table: &'static TableInfo, read: Box<dyn Read>) -> Result<Batches, ReadError> {
+    let mut records = Records::new(read);
+    if !records.next()? {
+        return Err(ReadError::Damaged("the file is empty".to_owned()));
+    }
+    let columns: Vec<&'static ColumnInfo> = table.columns().collect();
+    for position in 0..columns.len().max(records.fields.len()) {
+        let expected = columns.get(position).map(|column| column.name);
+        let found = records
+            .field(position)
+            .filter(|field| !field.quoted)
+            .and_then(|field| str::from_utf8(field.bytes).ok());
+        if expected != found {
+            let name = |name: Option<&str>| {
+                name.map_or("no column".to_owned(), |name| format!("`{name}`"))
+            };
+            return Err(ReadError::Column {
+                position: position + 1,
+                expected: name(expected),
+                found: name(found),
+            });
+        }
+    }
+    records.row = 0;
+    Ok(until_error(Tables {
+        table,
+        columns,
+        records,
+        parser: Parser::default(),
+    }))
+}
+
+struct Tables {
+    table: &'static TableInfo,
+    columns: Vec<&'static ColumnInfo>,
+    records: Records,
+    parser: Parser,
+}
+
+impl Iterator for Tables {
+    type Item = Result<Rows, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batch().transpose()
+    }
+}
+
+impl Tables {
+    fn batch(&mut self) -> Result<Option<Rows>, ReadError> {
+        let mut builders: Vec<Builder> = self
+            .columns
+            .iter()
+            .map(|column| Builder::of(column.column_type))
+            .collect();
+        let (mut rows, mut bytes) = (0, 0);
+        while rows < BATCH_ROWS && bytes < READ_BATCH_BYTES && self.records.next()? {
+            rows += 1;
+            bytes += self.records.text.len();
+            let fields = self.records.fields.len();
+            if fields != self.columns.len() {
+                return Err(self.records.wrong(format!(
+                    "it has {fields} fields, not {}",
+                    self.columns.len()
+                )));
+            }
+            for (index, (column, builder)) in self.columns.iter().zip(&mut builders).enumerate() {
+                let Some(field) = self.records.field(index) else {
+                    continue;
+                };
+                let expected = if field.is_null() {
+                    builder.append_null();
+                    column.required.then_some("a value")
+                } else {
+                    builder
+                        .append(column.column_type, field, &mut self.parser)
+                        .err()
+                };
+                if let Some(expected) = expected {
+                    return Err(ReadError::Cell {
+                        row: self.records.row,
+                        column: column.name,
+                        expected,
+                        found: field.shown(),
+                    });
+                }
+            }
+        }
+        if rows == 0 {
+            return Ok(None);
+        }
+        let arrays = builders.iter_mut().map(Builder::finish).collect();
+        let batch = RecordBatch::try_new(arrow_schema(self.table), arrays)
+            .map_err(|error| ReadError::Damaged(error.to_string()))?;
+        let wrong = |column| ReadError::Damaged(format!("column `{column}` is of another type"));
+        Rows::of(self.table, batch).map(Some).map_err(wrong)
+    }
+}
+
+/// One field of a record.
+#[derive(Clone, Copy)]
+struct Field<'r> {
+    bytes: &'r [u8],
+    quoted: bool,
+}
+
+impl Field<'_> {
+    /// An empty field without quotes.
+    fn is_null(&self) -> bool {
+        self.bytes.is_empty() && !self.quoted
+    }
+
+    /// The start of it, for an error.
+    fn shown(&self) -> String {
+        const SHOWN: usize = 40;
+        let text = String::from_utf8_lossy(self.bytes);
+        let end = text.floor_char_boundary(SHOWN);
+        format!("{:?}", text.get(..end).unwrap_or_default())
+    }
+}
+
+/// Splits a file into records.
+struct Records {
+    reader: BufReader<Box<dyn Read>>,
+    /// The fields' text, without quotes around them.
+    text: Vec<u8>,
+    /// Where each field ends in `text`, and whether it was quoted.
+    fields: Vec<(usize, bool)>,
+    row: u64,
+}
+
+/// What to do after looking at a stretch of bytes.
+enum Step {
+    More,
+    RecordEnds,
+}
+
+impl Records {
+    fn new(read: Box<dyn Read>) -> Self {
+        Self {
+            reader: BufReader::with_capacity(BUFFER_BYTES, read),
+            text: Vec::new(),
+            fields: Vec::new(),
+            row: 0,
+        }
+    }
+
+    fn wrong(&self, cause: impl Into<String>) -> ReadError {
+        ReadError::Record {
+            row: self.row,
+            cause: cause.into(),
+        }
+    }
+
+    fn field(&self, index: usize) -> Option<Field<'_>> {
+        let (end, quoted) = *self.fields.get(index)?;
+        let start = match index.checked_sub(1) {
+            Some(before) => self.fields.get(before)?.0,
+            None => 0,
+        };
+        let bytes = self.text.get(start..end)?;
+        Some(Field { bytes, quoted })
+    }
+
+    /// Reads the next record; false at the end of the file.
+    fn next(&mut self) -> Result<bool, ReadError> {
+        self.text.clear();
+        self.fields.clear();
+        self.row += 1;
+        let mut state = State::FieldStarts;
+        let mut is_first = true;
+        loop {
+            let bytes = match self.reader.fill_buf() {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(ReadError::Damaged(error.to_string())),
+            };
+            if bytes.is_empty() {
+                return if is_first {
+                    Ok(false)
+                } else {
+                    Err(self.wrong("the file ends inside it"))
+                };
+            }
+            is_first = false;
+            let (used, step) = state.take(bytes, &mut self.text, &mut self.fields);
+            self.reader.consume(used);
+            match step {
+                Ok(Step::RecordEnds) => return Ok(true),
+                Ok(Step::More) => {}
+                Err(cause) => return Err(self.wrong(cause)),
+            }
+            if self.fields.len() > MAX_FIELDS {
+                return Err(self.wrong("it has over 1,000 fields"));
+            }
+            if self.text.len() > MAX_RECORD_BYTES {
+                return Err(self.wrong("it is over 2 GiB long"));
+            }
+        }
+    }
+}
+
+/// Where in a record the reader is.
+enum State {
+    FieldStarts,
+    Plain,
+    Quoted,
+    /// Behind a quote inside quotes: its end, or the first of two.
+    QuoteSeen,
+}
+
+impl State {
+    /// Takes bytes as far as one state reaches; gives their number.
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        text: &mut Vec<u8>,
+        fields: &mut Vec<(usize, bool)>,
+    ) -> (usize, Result<Step, &'static str>) {
+        let first = bytes.first().copied();
+        let mut end_field = |state: &mut Self, quoted, byte, text: &Vec<u8>| {
+            fields.push((text.len(), quoted));
+            *state = Self::FieldStarts;
+            if byte == b'\n' {
+                Step::RecordEnds
+            } else {
+                Step::More
+            }
+        };
+        match (&self, first) {
+            (Self::FieldStarts, Some(b'"')) => {
+                *self = Self::Quoted;
+                (1, Ok(Step::More))
+            }
+            (Self::FieldStarts | Self::Plain, _) => {
+                let plain = memchr::memchr3(b',', b'\n', b'"', bytes).unwrap_or(bytes.len());
+                text.extend_from_slice(bytes.get(..plain).unwrap_or_default());
+                match bytes.get(plain) {
+                    None => {
+                        *self = Self::Plain;
+                        (plain, Ok(Step::More))
+                    }
+                    Some(b'"') => (plain, Err("a quote stands inside a field without quotes")),
+                    Some(&byte) => (plain + 1, Ok(end_field(self, false, byte, text))),
+                }
+            }
+            (Self::Quoted, _) => {
+                let inside = memchr::memchr(b'"', bytes).unwrap_or(bytes.len());
+                text.extend_from_slice(bytes.get(..inside).unwrap_or_default());
+                if inside == bytes.len() {
+                    return (inside, Ok(Step::More));
+                }
+                *self = Self::QuoteSeen;
+                (inside + 1, Ok(Step::More))
+            }
+            (Self::QuoteSeen, Some(b'"')) => {
+                text.push(b'"');
+                *self = Self::Quoted;
+                (1, Ok(Step::More))
+            }
+            (Self::QuoteSeen, Some(byte @ (b',' | b'\n'))) => {
+                (1, Ok(end_field(self, true, byte, text)))
+            }
+            (Self::QuoteSeen, _) => (0, Err("text stands behind a closing quote")),
+        }
+    }
+}
+
+/// A column while fields are appended to it.
+enum Builder {
+    Text(StringBuilder),
+    Int32(Int32Builder),
+    Int64(Int64Builder),
+    Float64(Float64Builder),
+    Bool(BooleanBuilder),
+    Time(TimestampMicrosecondBuilder),
+    Texts(ListBuilder<StringBuilder>),
+    Bytes(BinaryBuilder),
+}
+
+/// Calls the same method of whichever builder it is.
+macro_rules! each_builder {
+    ($self:expr, $builder:ident => $call:expr) => {
+        match $self {
+            Builder::Text($builder) => $call,
+            Builder::Int32($builder) => $call,
+            Builder::Int64($builder) => $call,
+            Builder::Float64($builder) => $call,
+            Builder::Bool($builder) => $call,
+            Builder::Time($builder) => $call,
+            Builder::Texts($builder) => $call,
+            Builder::Bytes($builder) => $call,
+        }
+    };
+}
+
+impl Builder {
+    fn of(column_type: ColumnType) -> Self {
+        match column_type {
+            ColumnType::Str
+            | ColumnType::UniqueStr
+            | ColumnType::RepeatedStr
+            | ColumnType::Path
+            | ColumnType::Json => Self::Text(StringBuilder::new()),
+            ColumnType::Int32 => Self::Int32(Int32Builder::new()),
+            ColumnType::Int64 => Self::Int64(Int64Builder::new()),
+            ColumnType::Float64 => Self::Float64(Float64Builder::new()),
+            ColumnType::Bool => Self::Bool(BooleanBuilder::new()),
+            ColumnType::Timestamp => Self::Time(
+                TimestampMicrosecondBuilder::new().with_data_type(column_type.data_type()),
+            ),
+            ColumnType::StrList => {
+                let lists = ListBuilder::new(StringBuilder::new());
+                Self::Texts(match column_type.data_type() {
+                    DataType::List(element) => lists.with_field(element),
+                    _ => lists,
+                })
+            }
+            ColumnType::Bytes => Self::Bytes(BinaryBuilder::new()),
+        }
+    }
+
+    fn append_null(&mut self) {
+        each_builder!(self, builder => builder.append_null());
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        each_builder!(self, builder => Arc::new(builder.finish()))
+    }
+
+    /// Appends a field that is not null; or says what should stand there.
+    fn append(
+        &mut self,
+        column_type: ColumnType,
+        field: Field<'_>,
+        parser: &mut Parser,
+    ) -> Result<(), &'static str> {
+        let text = str::from_utf8(field.bytes).map_err(|_| "UTF-8")?;
+        // Only text needs quotes, and only where the writer puts them.
+        let is_quoted = needs_quotes(text);
+        if field.quoted != is_quoted {
+            return Err(if is_quoted {
+                "in quotes"
+            } else {
+                "without quotes"
+            });
+        }
+        match self {
+            Self::Text(builder) => {
+                if column_type == ColumnType::Json {
+                    let document = parser.parse(text).map_err(|_| "JSON")?;
+                    if document.text() != text {
+                        return Err("compact JSON");
+                    }
+                }
+                builder.append_value(text);
+            }
+            Self::Int32(builder) => {
+                builder.append_value(canonical(text).ok_or("a 32-bit integer")?);
+            }
+            Self::Int64(builder) => {
+                builder.append_value(canonical(text).ok_or("a 64-bit integer")?);
+            }
+            Self::Float64(builder) => {
+                let number = text.parse().ok();
+                let is_ours = |number: &f64| format!("{number:?}") == text;
+                builder.append_value(number.filter(is_ours).ok_or("a double")?);
+            }
+            Self::Bool(builder) => builder.append_value(match text {
+                "true" => true,
+                "false" => false,
+                _ => return Err("true or false"),
+            }),
+            Self::Time(builder) => builder.append_value(time(text).ok_or("a time")?),
+            Self::Texts(builder) => {
+                let document = parser.parse(text).map_err(|_| "a list of strings")?;
+                let texts = document.root().text_list().ok_or("a list of strings")?;
+                let mut spelled = String::from("[");
+                for text in texts.iter() {
+                    if spelled.len() > 1 {
+                        spelled.push(',');
+                    }
+                    let text = text.decode();
+                    write_json_string(&text, &mut spelled);
+                    builder.values().append_value(text);
+                }
+                builder.append(true);
+                spelled.push(']');
+                if spelled != text {
+                    return Err("a list in its one spelling");
+                }
+            }
+            Self::Bytes(builder) => {
+                builder.append_value(STANDARD.decode(text).map_err(|_| "base64")?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An integer in its one spelling.
+fn canonical<T: std::str::FromStr + ToString>(text: &str) -> Option<T> {
+    let number: T = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+/// A time in its one spelling, `2026-01-31T00:00:00.000000Z`, in microseconds since 1970.
+fn time(text: &str) -> Option<i64> {
+    const LENGTH: usize = "2026-01-31T00:00:00.000000Z".len();
+    let is_ours = text.len() == LENGTH && text.ends_with('Z');
+    let time: jiff::civil::DateTime = text.strip_suffix('Z').filter(|_| is_ours)?.parse().ok()?;
+    let since = time.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0));
+    let micros = i64::try_from(since.as_micros()).ok()?;
+    let printed = crate::tables::column::date_time(micros)?.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
+    (printed.to_string() == text).then_some(micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fields(text: &str) -> Result<Vec<Vec<Option<String>>>, String> {
+        let mut records = Records::new(Box::new(std::io::Cursor::new(text.to_owned())));
+        let mut all = Vec::new();
+        while records.next().map_err(|error| error.to_string())? {
+            let record = (0..records.fields.len()).map(|index| {
+                let field = records.field(index).unwrap();
+                (!field.is_null()).then(|| String::from_utf8_lossy(field.bytes).into_owned())
+            });
+            all.push(record.collect());
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn null_and_empty_are_told_apart() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            fields("a,,\"\"\n\"b,\"\"c\"\"\r\n\",x,\n"),
+            Ok(vec![
+                vec![some("a"), None, some("")],
+                vec![some("b,\"c\"\r\n"), some("x"), None],
+            ])
+        );
+        assert_eq!(fields(""), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_this_tool_does_not_write_is_refused() {
+        for (text, expected) in [
+            ("a\nb", "row 2: the file ends inside it"),
+            ("\"a", "row 1: the file ends inside it"),
+            ("a\"b\n", "row 1: a quote stands inside"),
+            ("\"a\"b\n", "row 1: text stands behind"),
+        ] {
+            let error = fields(text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_commas_takes_no_more_memory_than_a_record() {
+        let error = fields(&",".repeat(10_000_000)).unwrap_err();
+        assert_eq!(error, "row 1: it has over 1,000 fields");
+    }
+
+    #[test]
+    fn times_have_one_spelling() {
+        assert_eq!(time("1970-01-01T00:00:00.000001Z"), Some(1));
+        assert_eq!(
+            time("0001-01-01T00:00:00.000000Z"),
+            Some(-62_135_596_800_000_000)
+        );
+        assert_eq!(
+            time("9999-12-31T23:59:59.999999Z"),
+            Some(253_402_300_799_999_999)
+        );
+        for other in [
+            "1970-01-01T00:00:00Z",
+            "1970-01-01 00:00:00.000000Z",
+            "1970-01-01T00:00:00.0000001",
+            "1970-02-30T00:00:00.000000Z",
+            "",
+        ] {
+            assert_eq!(time(other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken(bytes: Vec<u8>) {
+            for table in crate::tables::definition::TABLES.iter().take(2) {
+                let names: Vec<_> = table.columns().map(|column| column.name).collect();
+                let text = [names.join(",").as_bytes(), b"\n", &bytes].concat();
+                if let Ok(batches) = open(table, Box::new(std::io::Cursor::new(text))) {
+                    batches.for_each(drop);
+                }
+            }
+        }
+    }
+}

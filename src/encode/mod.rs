@@ -1,0 +1,10 @@
+//! Rows to bytes and bytes to rows, as Parquet and as CSV.
+
+pub mod batches;
+pub mod catch_panic;
+pub mod csv;
+pub mod input;
+pub mod parquet;
+pub mod read_error;
+pub mod table_reader;
+pub mod table_writers;

@@ -1,0 +1,195 @@
+//! Parquet tables as this tool writes them.
+
+use std::io::{BufReader, Read};
+use std::ops::Range;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::ParquetStatisticsPolicy;
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::encode::batches::{Batches, until_error};
+use crate::encode::catch_panic::guarded;
+use crate::encode::input::Input;
+use crate::encode::parquet::read_batch::batch_rows;
+use crate::encode::read_error::ReadError;
+use crate::tables::row_reader::Rows;
+use crate::tables::schema::{VERSION_KEY, arrow_schema, file_metadata};
+use crate::tables::table::TableInfo;
+
+/// Bytes that are read at once where a page header begins: most are far shorter.
+const HEADER_BYTES: usize = 512;
+
+impl Length for Input {
+    fn len(&self) -> u64 {
+        match self {
+            Self::File(file) => file.len(),
+            Self::Path(_) => self.length().unwrap_or_default(),
+            Self::Bytes(bytes) => Length::len(bytes),
+        }
+    }
+}
+
+impl ChunkReader for Input {
+    type T = Box<dyn Read>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(match self {
+            Self::File(file) => Box::new(file.get_read(start)?),
+            Self::Path(input) => {
+                let read = Self::read_from(input, start);
+                Box::new(BufReader::with_capacity(HEADER_BYTES, read))
+            }
+            Self::Bytes(bytes) => Box::new(ChunkReader::get_read(bytes, start)?),
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        match self {
+            Self::File(file) => file.as_ref().get_bytes(start, length),
+            Self::Path(_) => Ok(self.read_at(start, length as u64)?),
+            Self::Bytes(bytes) => ChunkReader::get_bytes(bytes, start, length),
+        }
+    }
+}
+
+fn damaged(error: impl std::fmt::Display) -> ReadError {
+    ReadError::Damaged(error.to_string())
+}
+
+/// Opens a table.
+pub(crate) fn open(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
+    guarded(|| open_unguarded(table, input)).unwrap_or_else(|cause| Err(damaged(cause)))
+}
+
+fn open_unguarded(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
+    // What the footer says of each column chunk, beyond where it is, is for readers that skip rows; it
+    // would stay in memory, for all row groups.
+    let options = ArrowReaderOptions::new()
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    let metadata = ArrowReaderMetadata::load(&input, options).map_err(damaged)?;
+    let builder =
+        ParquetRecordBatchReaderBuilder::new_with_metadata(input.clone(), metadata.clone());
+    check_columns(table, &builder)?;
+    check_metadata(table, &builder)?;
+    let groups = 0..metadata.metadata().num_row_groups();
+    Ok(until_error(Tables {
+        table,
+        input,
+        metadata,
+        groups,
+        reader: None,
+    }))
+}
+
+/// The file's columns must be those of the definition, logical types included.
+fn check_columns(
+    table: &'static TableInfo,
+    builder: &ParquetRecordBatchReaderBuilder<Input>,
+) -> Result<(), ReadError> {
+    let expected = ArrowSchemaConverter::new()
+        .convert(&arrow_schema(table))
+        .map_err(damaged)?;
+    let found = builder.parquet_schema();
+    let (expected, found) = (
+        expected.root_schema().get_fields(),
+        found.root_schema().get_fields(),
+    );
+    let name = |column: Option<&parquet::schema::types::TypePtr>| {
+        column.map_or_else(
+            || "no column".to_owned(),
+            |column| {
+                let mut text = Vec::new();
+                parquet::schema::printer::print_schema(&mut text, column);
+                let text = String::from_utf8_lossy(&text);
+                let words: Vec<&str> = text.split_whitespace().collect();
+                words.join(" ")
+            },
+        )
+    };
+    let differs = (0..expected.len().max(found.len()))
+        .find(|&position| expected.get(position) != found.get(position));
+    differs.map_or(Ok(()), |position| {
+        Err(ReadError::Column {
+            position: position + 1,
+            expected: name(expected.get(position)),
+            found: name(found.get(position)),
+        })
+    })
+}
+
+/// The file must say of itself what it is: its table, the version of the tables, what the columns hold. Only
+/// the tool's own version may be another.
+fn check_metadata(
+    table: &'static TableInfo,
+    builder: &ParquetRecordBatchReaderBuilder<Input>,
+) -> Result<(), ReadError> {
+    let said = builder.metadata().file_metadata().key_value_metadata();
+    let said = |key: &str| {
+        let mut entries = said.into_iter().flatten();
+        entries.find(|entry| entry.key == key)?.value.as_deref()
+    };
+    for (key, value) in file_metadata(table) {
+        if key != VERSION_KEY && said(&key) != Some(&value) {
+            return Err(damaged(format!(
+                "its metadata has another `{key}`, or none"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The row groups, one after the other: each has rows of its own size.
+struct Tables {
+    table: &'static TableInfo,
+    input: Input,
+    metadata: ArrowReaderMetadata,
+    /// Those that have not been begun.
+    groups: Range<usize>,
+    reader: Option<ParquetRecordBatchReader>,
+}
+
+impl Tables {
+    fn batch(&mut self) -> Result<Option<RecordBatch>, ReadError> {
+        loop {
+            if let Some(reader) = &mut self.reader {
+                match reader.next() {
+                    Some(batch) => return batch.map(Some).map_err(damaged),
+                    None => self.reader = None,
+                }
+            }
+            let Some(group) = self.groups.next() else {
+                return Ok(None);
+            };
+            let rows = batch_rows(&self.input, self.metadata.metadata().row_group(group))?;
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+                self.input.clone(),
+                self.metadata.clone(),
+            );
+            let builder = builder.with_row_groups(vec![group]).with_batch_size(rows);
+            self.reader = Some(builder.build().map_err(damaged)?);
+        }
+    }
+}
+
+impl Iterator for Tables {
+    type Item = Result<Rows, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = guarded(|| self.batch()).unwrap_or_else(|cause| Err(damaged(cause)));
+        let batch = match next.transpose()? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error)),
+        };
+        let wrong = |column| damaged(format!("column `{column}` is of another type"));
+        Some(Rows::of(self.table, batch).map_err(wrong))
+    }
+}

@@ -1,0 +1,355 @@
+//! What a Parquet file states about its rows, beside them: sizes, counts, minima and maxima in the footer and in the page
+//! indexes. Readers skip rows by these, so that a wrong one loses rows without an error.
+//!
+//! ```text
+//! a row group begins   page headers ──► how many values each page has
+//! its rows go by       observed: counts and bounds of each page and chunk
+//! it ends              footer and indexes are read and compared with that
+//! ```
+//!
+//! Memory holds the counts of one row group, and where the others are in the footer. The footer is read here once more,
+//! since the `parquet` crate hides fields; see [`compact`].
+
+use std::ops::Range;
+
+use arrow::array::RecordBatch;
+
+use crate::encode::input::Input;
+use crate::encode::parquet::statistics::compact::{Decode as _, Malformed, Span};
+use crate::encode::parquet::statistics::compare::{Chunk, Report, shown};
+use crate::encode::parquet::statistics::format::{
+    ColumnChunk, ColumnIndex, ColumnOrder, FileMetaData, OffsetIndex, RowGroup,
+};
+use crate::encode::parquet::statistics::observed::Observed;
+use crate::encode::parquet::statistics::pages::{Pages, unreadable};
+use crate::encode::parquet::statistics::{compact, compare, observed, page_index};
+use crate::tables::column::ColumnInfo;
+use crate::tables::table::TableInfo;
+
+/// At the end of a file: the length of the footer, and the format's name.
+const LENGTH_AND_MAGIC: u64 = 8;
+
+/// Bytes of an index, at most. A row group has 128 MiB of values unless one row is larger, and an index states two values
+/// of each page, mostly shortened.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
+
+/// Levels of a column, at most: an index counts each for every page.
+const MAX_LEVELS: usize = 3;
+
+/// Something that a file states about its rows and that is not so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongStatistic {
+    /// The column, if it is about one.
+    pub column: Option<&'static str>,
+    /// What should be stated, and in which row group, counted from 0.
+    pub expected: String,
+    /// What is stated.
+    pub found: String,
+}
+
+/// Compares what a file states with its rows, as they go by.
+#[derive(Debug)]
+pub(crate) struct StatisticsCheck {
+    table: &'static TableInfo,
+    input: Input,
+    /// Where the footer begins.
+    footer: u64,
+    /// What is left of the row groups, in the footer.
+    row_groups: std::iter::Enumerate<std::vec::IntoIter<Span>>,
+    num_rows: Option<i64>,
+    current: Option<CurrentGroup>,
+    rows: u64,
+}
+
+/// The row group whose rows go by.
+#[derive(Debug)]
+struct CurrentGroup {
+    number: usize,
+    footer: Span,
+    columns: Vec<CurrentColumn>,
+    /// Rows, by the page headers.
+    rows: u64,
+    /// Rows that went by.
+    seen: u64,
+}
+
+/// A column of it.
+#[derive(Debug)]
+struct CurrentColumn {
+    info: &'static ColumnInfo,
+    footer: Span,
+    pages: Result<Pages, Malformed>,
+    observed: Observed,
+}
+
+impl StatisticsCheck {
+    /// Reads the footer; none when that makes no sense.
+    pub(crate) fn open(
+        table: &'static TableInfo,
+        input: Input,
+        wrong: &mut Vec<WrongStatistic>,
+    ) -> Option<Self> {
+        let opened = read_footer(&input);
+        let mut report = Report::new(wrong, None, None);
+        match opened {
+            Err(error) => {
+                report.wrong("a footer", "as scale-export writes it", error);
+                None
+            }
+            Ok((footer, metadata)) => {
+                // The version of the format that every reader knows.
+                report.number("version", 1, metadata.version);
+                check_orders(table, metadata.column_orders.as_deref(), wrong);
+                let row_groups = metadata.row_groups.unwrap_or_default();
+                Some(Self {
+                    table,
+                    input,
+                    footer,
+                    row_groups: row_groups.into_iter().enumerate(),
+                    num_rows: metadata.num_rows,
+                    current: None,
+                    rows: 0,
+                })
+            }
+        }
+    }
+
+    /// Takes in the next rows, which have the table's columns; false when no more can be compared.
+    pub(crate) fn rows(&mut self, batch: &RecordBatch, wrong: &mut Vec<WrongStatistic>) -> bool {
+        let mut from = 0;
+        self.rows += batch.num_rows() as u64;
+        while from < batch.num_rows() {
+            let Some(mut group) = self.current.take() else {
+                if !self.begin(wrong) {
+                    return false;
+                }
+                continue;
+            };
+            let left = batch.num_rows() - from;
+            let rows = usize::try_from(group.rows - group.seen).map_or(left, |rows| rows.min(left));
+            for (column, array) in group.columns.iter_mut().zip(batch.columns()) {
+                column.observed.add(&array.slice(from, rows));
+            }
+            from += rows;
+            group.seen += rows as u64;
+            if group.seen == group.rows {
+                self.end(group, wrong);
+            } else {
+                self.current = Some(group);
+            }
+        }
+        true
+    }
+
+    /// Compares what is left when all rows have gone by.
+    pub(crate) fn finish(mut self, wrong: &mut Vec<WrongStatistic>) {
+        if let Some(group) = self.current.take() {
+            self.end(group, wrong);
+        }
+        while self.row_groups.len() > 0 {
+            if !self.begin(wrong) {
+                return;
+            }
+            if let Some(group) = self.current.take() {
+                self.end(group, wrong);
+            }
+        }
+        Report::new(wrong, None, None).number("num_rows", self.rows, self.num_rows);
+    }
+
+    /// Begins the next row group; false when there is none, or when nothing says which rows it has.
+    fn begin(&mut self, wrong: &mut Vec<WrongStatistic>) -> bool {
+        let Some((number, footer)) = self.row_groups.next() else {
+            let mut report = Report::new(wrong, None, None);
+            report.wrong("rows in row groups,", "all", "more rows");
+            return false;
+        };
+        let mut report = Report::new(wrong, Some(number), None);
+        let columns: Vec<&'static ColumnInfo> = self.table.columns().collect();
+        let spans = self
+            .structure::<RowGroup>(&footer)
+            .map(|group| group.columns.unwrap_or_default());
+        let spans = match spans {
+            Ok(spans) if spans.len() == columns.len() => spans,
+            Ok(spans) => {
+                report.wrong("columns,", columns.len(), spans.len());
+                return false;
+            }
+            Err(error) => {
+                report.wrong("a row group", "as scale-export writes it", error);
+                return false;
+            }
+        };
+        let columns: Vec<CurrentColumn> = columns
+            .into_iter()
+            .zip(spans)
+            .map(|(info, span)| self.column(info, span.within(&footer)))
+            .collect();
+        let flat = columns.iter().find_map(|column| {
+            let pages = column.pages.as_ref().ok()?;
+            (!observed::Levels::of(column.info).is_list).then(|| pages.values())
+        });
+        let group = CurrentGroup {
+            number,
+            footer,
+            columns,
+            rows: flat.unwrap_or_default(),
+            seen: 0,
+        };
+        if group.rows == 0 {
+            self.end(group, wrong);
+            return flat.is_some();
+        }
+        self.current = Some(group);
+        true
+    }
+
+    fn column(&self, info: &'static ColumnInfo, footer: Span) -> CurrentColumn {
+        let stated = self.structure::<ColumnChunk>(&footer);
+        let keeps_bounds = stated
+            .as_ref()
+            .is_ok_and(|chunk| chunk.column_index_offset.is_some());
+        let pages = stated.and_then(|chunk| self.pages(&chunk));
+        let sizes = pages.iter().flat_map(|pages| &pages.data);
+        let sizes = sizes.map(|page| page.values).collect();
+        CurrentColumn {
+            info,
+            footer,
+            pages,
+            observed: Observed::new(sizes, keeps_bounds),
+        }
+    }
+
+    fn pages(&self, chunk: &ColumnChunk) -> Result<Pages, Malformed> {
+        let range = chunk.meta_data.as_ref().and_then(|meta| {
+            let start = meta.dictionary_page_offset.or(meta.data_page_offset)?;
+            let start = u64::try_from(start).ok()?;
+            let length = u64::try_from(meta.total_compressed_size?).ok()?;
+            Some(start..start.checked_add(length)?)
+        });
+        let range = range.filter(|range| range.end <= self.footer);
+        let Some(range) = range else {
+            return Err(Malformed("a column chunk outside of the file".to_owned()));
+        };
+        Pages::read(&self.input, range)
+    }
+
+    /// Compares a row group whose rows have gone by.
+    fn end(&self, mut group: CurrentGroup, wrong: &mut Vec<WrongStatistic>) {
+        if group.seen < group.rows {
+            let mut report = Report::new(wrong, Some(group.number), None);
+            report.wrong("rows of pages,", group.rows, group.seen);
+        }
+        for column in &mut group.columns {
+            column.observed.finish();
+            let mut report = Report::new(wrong, Some(group.number), Some(column.info));
+            if let Err(error) = self.compare(column, &mut report) {
+                report.wrong("a column chunk", "as scale-export writes it", error);
+            }
+        }
+        let pages = group.columns.iter();
+        let pages: Option<Vec<&Pages>> = pages.map(|column| column.pages.as_ref().ok()).collect();
+        let stated = self.structure::<RowGroup>(&group.footer);
+        // Without one of the two, the cause has been reported.
+        if let (Some(pages), Ok(stated)) = (pages, stated) {
+            let mut report = Report::new(wrong, Some(group.number), None);
+            compare::row_group(&stated, group.number, group.rows, &pages, &mut report);
+        }
+    }
+
+    fn compare(&self, column: &CurrentColumn, report: &mut Report<'_>) -> Result<(), Malformed> {
+        let chunk = Chunk {
+            column: column.info,
+            pages: column.pages.as_ref().map_err(Clone::clone)?,
+            observed: &column.observed,
+        };
+        let stated: ColumnChunk = self.structure(&column.footer)?;
+        compare::chunk(&stated, &chunk, report);
+        let pages = chunk.pages.data.len();
+        let place = (stated.offset_index_offset, stated.offset_index_length);
+        if let Some(index) = self.index::<OffsetIndex>("offset index", place, pages)? {
+            page_index::offset_index(&index, &chunk, report);
+        }
+        let place = (stated.column_index_offset, stated.column_index_length);
+        if let Some(index) = self.index::<ColumnIndex>("column index", place, pages)? {
+            page_index::column_index(&index, &chunk, report);
+        }
+        Ok(())
+    }
+
+    /// A structure of the footer.
+    fn structure<T: compact::Decode>(&self, place: &Span) -> Result<T, Malformed> {
+        let Range { start, end } = place.0;
+        let bytes = self
+            .input
+            .read_at(self.footer + start as u64, (end - start) as u64)
+            .map_err(unreadable)?;
+        T::decode(&bytes, bytes.len())
+    }
+
+    /// An index of so many pages, if there is one.
+    fn index<T: compact::Decode>(
+        &self,
+        name: &str,
+        place: (Option<i64>, Option<i64>),
+        pages: usize,
+    ) -> Result<Option<T>, Malformed> {
+        let refused = |cause: String| Malformed(format!("{name}: {cause}"));
+        let (Some(offset), Some(length)) = place else {
+            return match place {
+                (None, None) => Ok(None),
+                _ => Err(refused("a place without offset or length".to_owned())),
+            };
+        };
+        let (Ok(offset), Ok(length)) = (u64::try_from(offset), u64::try_from(length)) else {
+            return Err(refused("a place outside of the file".to_owned()));
+        };
+        if length > MAX_INDEX_BYTES {
+            return Err(refused(format!("{length} bytes")));
+        }
+        let bytes = self.input.read_at(offset, length);
+        let bytes = bytes.map_err(|error| refused(unreadable(error).0))?;
+        let max_elements = pages.saturating_mul(MAX_LEVELS);
+        let index = T::decode(&bytes, max_elements);
+        index.map(Some).map_err(|error| refused(error.0))
+    }
+}
+
+/// The footer's place and content.
+fn read_footer(input: &Input) -> Result<(u64, FileMetaData), Malformed> {
+    let cut_off = || Malformed("a file that is cut off".to_owned());
+    let length = input.length().map_err(unreadable)?;
+    let end = length.checked_sub(LENGTH_AND_MAGIC).ok_or_else(cut_off)?;
+    let tail = input.read_at(end, LENGTH_AND_MAGIC).map_err(unreadable)?;
+    let footer_length = tail.first_chunk().copied().ok_or_else(cut_off)?;
+    let footer_length = u64::from(u32::from_le_bytes(footer_length));
+    let start = end.checked_sub(footer_length).ok_or_else(cut_off)?;
+    let bytes = input.read_at(start, footer_length).map_err(unreadable)?;
+    Ok((start, FileMetaData::decode(&bytes, bytes.len())?))
+}
+
+/// Every column must have the order that every reader knows.
+fn check_orders(
+    table: &'static TableInfo,
+    orders: Option<&[ColumnOrder]>,
+    wrong: &mut Vec<WrongStatistic>,
+) {
+    let name = |order: &ColumnOrder| match (&order.type_defined, &order.ieee_754_total) {
+        (Some(_), None) => "TypeDefinedOrder",
+        (None, Some(_)) => "IEEE754TotalOrder",
+        _ => "an unknown order",
+    };
+    let orders = orders.unwrap_or_default();
+    let columns = table.columns().count();
+    if orders.len() != columns {
+        let mut report = Report::new(wrong, None, None);
+        report.wrong("column orders:", columns, orders.len());
+    }
+    for (column, order) in table.columns().zip(orders) {
+        let found = name(order);
+        if found != "TypeDefinedOrder" {
+            let mut report = Report::new(wrong, None, Some(column));
+            report.wrong("column order", "TypeDefinedOrder", shown(Some(found)));
+        }
+    }
+}

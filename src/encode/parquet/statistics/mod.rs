@@ -1,0 +1,10 @@
+//! Compares the statistics of a Parquet file with its values.
+
+pub mod bounds;
+pub mod check;
+pub mod compact;
+pub mod compare;
+pub mod format;
+pub mod observed;
+pub mod page_index;
+pub mod pages;

@@ -1,0 +1,178 @@
+//! The order that a file's minima and maxima follow: `TypeDefinedOrder` for every column.
+//!
+//! Since version 60 the `parquet` crate declares `IEEE_754_TOTAL_ORDER` for float64 columns, and has no setting for it.
+//! Polars before 1.43, `DataFusion` before 51, deltalake before 1.3 and Daft before 0.7.5 then cannot open the file, and
+//! pyarrow ignores minima and maxima. The two orders differ in two ways for the values that JSON has: in the footer's
+//! last field, and in the sign of a zero that is a minimum or maximum. NaN, the third difference, is not a JSON value.
+
+use std::io::{self, Write};
+
+use parquet::arrow::arrow_writer::ArrowColumnChunk;
+use parquet::errors::ParquetError;
+use parquet::file::statistics::{Statistics, ValueStatistics};
+
+/// Bytes after the footer's last field: the stop byte of its struct, its length, the magic number.
+const STOP_LENGTH_MAGIC: usize = 9;
+
+/// A column's order, as Thrift's compact protocol writes the union `ColumnOrder`: the field's header, an empty struct,
+/// the end of the union.
+const TYPE_DEFINED_ORDER: [u8; 3] = [0x1C, 0, 0];
+const IEEE_754_TOTAL_ORDER: [u8; 3] = [0x2C, 0, 0];
+
+/// The header of the footer's field 7, after field 6: a list.
+const COLUMN_ORDERS_FIELD: u8 = 0x19;
+
+/// The type of the list's elements, in the lower half of the byte that has their number in the upper one.
+const STRUCT_ELEMENTS: u8 = 0x0C;
+
+/// In place of the number: it follows, seven bits a byte.
+const NUMBER_FOLLOWS: u8 = 0xF0;
+
+/// Passes a file through, except for its end, which it keeps to correct the column orders before they are written.
+pub(crate) struct TypeDefinedOrder<W> {
+    file: W,
+    /// What is kept, from the end of the last row group on.
+    end: Option<Vec<u8>>,
+}
+
+impl<W: Write> TypeDefinedOrder<W> {
+    pub(crate) fn new(file: W) -> Self {
+        Self { file, end: None }
+    }
+
+    pub(crate) fn file(&self) -> &W {
+        &self.file
+    }
+
+    /// Keeps what is written from here on.
+    pub(crate) fn keep_end(&mut self) {
+        self.end = Some(Vec::new());
+    }
+
+    /// Writes the end that was kept, with corrected orders.
+    pub(crate) fn finish(mut self, columns: usize) -> Result<W, ParquetError> {
+        let mut end = self.end.take().unwrap_or_default();
+        correct_orders(&mut end, columns).ok_or_else(|| {
+            ParquetError::General("its footer does not end with the column orders".to_owned())
+        })?;
+        self.file.write_all(&end)?;
+        Ok(self.file)
+    }
+}
+
+impl<W: Write> Write for TypeDefinedOrder<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        match &mut self.end {
+            Some(end) => end.write(data),
+            None => self.file.write(data),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Replaces each column order at the end of a file. `None` when the bytes are not those of a footer as expected, which
+/// a new version of the crate could write: better no file than a wrong one.
+fn correct_orders(file: &mut [u8], columns: usize) -> Option<()> {
+    let (before, end) = file.split_at_mut_checked(file.len().checked_sub(STOP_LENGTH_MAGIC)?)?;
+    let orders = TYPE_DEFINED_ORDER.len() * columns;
+    let (before, orders) = before.split_at_mut_checked(before.len().checked_sub(orders)?)?;
+    if !before.ends_with(&list_header(columns)?)
+        || end.first() != Some(&0)
+        || !end.ends_with(b"PAR1")
+    {
+        return None;
+    }
+    for order in orders.chunks_exact_mut(TYPE_DEFINED_ORDER.len()) {
+        if order == IEEE_754_TOTAL_ORDER {
+            order.copy_from_slice(&TYPE_DEFINED_ORDER);
+        } else if order != TYPE_DEFINED_ORDER {
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// How a list of so many column orders begins; `None` for more than a table has.
+fn list_header(columns: usize) -> Option<Vec<u8>> {
+    let number = u8::try_from(columns).ok()?;
+    match number {
+        0..15 => Some(vec![COLUMN_ORDERS_FIELD, number << 4 | STRUCT_ELEMENTS]),
+        15..0x80 => Some(vec![
+            COLUMN_ORDERS_FIELD,
+            NUMBER_FOLLOWS | STRUCT_ELEMENTS,
+            number,
+        ]),
+        _ => None,
+    }
+}
+
+/// Gives the statistics of a float64 column the zeros that `TypeDefinedOrder` asks for: a minimum of zero is -0.0 and a
+/// maximum +0.0, since readers that compare by value do not tell the two apart.
+pub(crate) fn correct_zeros(chunk: &mut ArrowColumnChunk) -> Result<(), ParquetError> {
+    let metadata = &mut chunk.close_mut().metadata;
+    let Some(Statistics::Double(found)) = metadata.statistics() else {
+        return Ok(());
+    };
+    let signed = |value: Option<&f64>, zero: f64| {
+        value.map(|value| if *value == 0.0 { zero } else { *value })
+    };
+    let (min, max) = (signed(found.min_opt(), -0.0), signed(found.max_opt(), 0.0));
+    let (distinct, nulls) = (found.distinct_count(), found.null_count_opt());
+    // The deprecated fields say the same beside the others, as for integers: the oldest readers know no others.
+    let corrected = ValueStatistics::new(min, max, distinct, nulls, false)
+        .with_backwards_compatible_min_max(true)
+        .with_min_is_exact(found.min_is_exact())
+        .with_max_is_exact(found.max_is_exact());
+    let builder = metadata.clone().into_builder();
+    *metadata = builder
+        .set_statistics(Statistics::Double(corrected))
+        .build()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A footer's end with so many orders.
+    fn end(orders: &[[u8; 3]]) -> Vec<u8> {
+        let mut end = b"footer".to_vec();
+        end.extend(list_header(orders.len()).unwrap());
+        end.extend(orders.concat());
+        end.extend([0, 9, 9, 9, 9]);
+        end.extend(b"PAR1");
+        end
+    }
+
+    #[test]
+    fn every_order_becomes_the_one_by_type() {
+        for columns in [1, 14, 15, 40] {
+            let mut orders = vec![IEEE_754_TOTAL_ORDER; columns];
+            orders[columns / 2] = TYPE_DEFINED_ORDER;
+            let mut file = end(&orders);
+            assert_eq!(correct_orders(&mut file, columns), Some(()));
+            assert_eq!(file, end(&vec![TYPE_DEFINED_ORDER; columns]));
+        }
+    }
+
+    #[test]
+    fn a_footer_of_another_kind_is_refused() {
+        let good = end(&[IEEE_754_TOTAL_ORDER; 3]);
+        assert_eq!(correct_orders(&mut good.clone(), 2), None);
+        assert_eq!(correct_orders(&mut good.clone(), 4), None);
+        assert_eq!(correct_orders(&mut [], 0), None);
+        let unknown_order = end(&[[0x3C, 0, 0]; 3]);
+        assert_eq!(correct_orders(&mut unknown_order.clone(), 3), None);
+        let mut no_stop = good.clone();
+        let stop = no_stop.len() - STOP_LENGTH_MAGIC;
+        no_stop[stop] = 1;
+        assert_eq!(correct_orders(&mut no_stop, 3), None);
+        let mut no_magic = good;
+        no_magic.pop();
+        no_magic.push(b'2');
+        assert_eq!(correct_orders(&mut no_magic, 3), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! Writes Parquet files: column order, pages, row groups, and rows that wait in a file.
+
+pub mod column_order;
+pub mod pages;
+pub mod properties;
+pub mod row_groups;
+pub mod rows;
+pub mod spill;
+pub mod writer;

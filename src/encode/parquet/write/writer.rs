@@ -1,0 +1,389 @@
+//! Parquet files, one for each table. With `reader::parquet` the only place that names the `parquet` crate.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
+use parquet::errors::ParquetError;
+use parquet::file::writer::SerializedFileWriter;
+
+use crate::encode::parquet::write::column_order::TypeDefinedOrder;
+use crate::encode::parquet::write::pages::PageStores;
+use crate::encode::parquet::write::row_groups::RowGroup;
+use crate::encode::parquet::write::rows::SpilledRows;
+use crate::encode::parquet::write::spill::Spill;
+use crate::encode::parquet::write::{column_order, properties};
+use crate::encode::table_writers::{FinishedFile, TableWriter};
+use crate::output_error::OutputError;
+use crate::publish::staged_file::StagedFile;
+use crate::tables::schema::{arrow_schema, file_metadata};
+use crate::tables::table::TableInfo;
+
+/// Writes one table's Parquet file.
+///
+/// Batches wait as they are until they make a row group, which is then encoded column by column. When there is no room
+/// to wait, the rows at hand wait in a file; those of the few columns that hold the most bytes are encoded, and the row
+/// group continues. None of that changes a byte: when a row group ends does, and [`RowGroup`] decides that. The crate's
+/// own `ArrowWriter` encodes batches as they come and so keeps a page, a dictionary and a compressor for every column of
+/// every table: over 100 MB for the 239 columns here.
+pub(crate) struct ParquetWriter<W: Write + Send> {
+    table: &'static TableInfo,
+    schema: SchemaRef,
+    file: SerializedFileWriter<TypeDefinedOrder<W>>,
+    encoders: ArrowRowGroupWriterFactory,
+    row_group: RowGroup,
+    columns: Vec<Column>,
+    /// Bytes of rows that wait in memory.
+    waiting_bytes: usize,
+    /// Rows before them that wait in a file.
+    spilled: SpilledRows,
+    spill: Arc<Spill>,
+}
+
+/// A column of the row group at hand.
+#[derive(Default)]
+struct Column {
+    /// Rows that wait in memory as they are.
+    waiting: Vec<ArrayRef>,
+    /// Bytes of all its rows, those of earlier row groups included.
+    bytes: u64,
+    /// What its first rows are encoded in, when some are.
+    encoder: Option<ArrowColumnWriter>,
+}
+
+impl Column {
+    /// Whether its rows are encoded in place of waiting in a file: it is among the largest, or some are already.
+    fn is_encoded(&self, large: u64) -> bool {
+        self.encoder.is_some() || self.bytes >= large
+    }
+}
+
+impl ParquetWriter<StagedFile> {
+    pub(crate) fn begin(table: &'static TableInfo, file: StagedFile) -> Result<Self, OutputError> {
+        let path = file.path().to_owned();
+        let spill = path.with_extension("spill");
+        Self::open(table, file, Some(&spill)).map_err(|error| failed(table, &path, &error))
+    }
+
+    fn failed(&self, error: &ParquetError) -> OutputError {
+        failed(self.table, self.file.inner().file().path(), error)
+    }
+}
+
+impl<W: Write + Send> ParquetWriter<W> {
+    /// Begins a file. What has no room in memory waits in another one, at the path `spill` or where the system has its
+    /// temporary files.
+    pub(crate) fn open(
+        table: &'static TableInfo,
+        file: W,
+        spill: Option<&Path>,
+    ) -> Result<Self, ParquetError> {
+        let schema = arrow_schema(table);
+        let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
+        let mut properties = properties::properties(table)?;
+        // pyarrow shows the metadata of the Arrow schema in place of the file's.
+        let described = Schema::clone(&schema).with_metadata(file_metadata(table));
+        add_encoded_arrow_schema_to_metadata(&described, &mut properties);
+        let properties = Arc::new(properties);
+        let file = SerializedFileWriter::new(
+            TypeDefinedOrder::new(file),
+            parquet_schema.root_schema_ptr(),
+            properties,
+        )?;
+        let spill = Arc::new(Spill::new(spill));
+        let stores = PageStores::new(Arc::clone(&spill));
+        let encoders = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema))
+            .with_page_store_factory(Arc::new(stores));
+        let columns = table.columns().map(|_| Column::default()).collect();
+        Ok(Self {
+            table,
+            schema,
+            file,
+            encoders,
+            row_group: RowGroup::default(),
+            columns,
+            waiting_bytes: 0,
+            spilled: SpilledRows::new(Arc::clone(&spill), table.columns().count()),
+            spill,
+        })
+    }
+
+    /// Appends rows; they wait until they make a row group.
+    pub(crate) fn write_rows(&mut self, mut batch: RecordBatch) -> Result<(), ParquetError> {
+        loop {
+            let fitting = self.row_group.add(&batch);
+            if fitting == batch.num_rows() {
+                self.wait(&batch);
+                return Ok(());
+            }
+            self.wait(&batch.slice(0, fitting));
+            self.write_row_group()?;
+            batch = batch.slice(fitting, batch.num_rows() - fitting);
+        }
+    }
+
+    fn wait(&mut self, batch: &RecordBatch) {
+        if batch.num_rows() == 0 {
+            return;
+        }
+        for (column, rows) in self.columns.iter_mut().zip(batch.columns()) {
+            let bytes = rows.get_array_memory_size();
+            self.waiting_bytes += bytes;
+            column.bytes += bytes as u64;
+            column.waiting.push(Arc::clone(rows));
+        }
+    }
+
+    /// Lets no row wait in memory: encodes those of columns with at least so many bytes and of columns that are being
+    /// encoded, and puts those of all others into a file. The row group continues.
+    fn clear_waiting(&mut self, large: u64) -> Result<(), ParquetError> {
+        let mut columns = self.columns.iter();
+        if columns.any(|column| column.encoder.is_none() && column.is_encoded(large)) {
+            let fresh = self.new_encoders()?;
+            for (column, fresh) in self.columns.iter_mut().zip(fresh) {
+                if column.is_encoded(large) {
+                    column.encoder.get_or_insert(fresh);
+                }
+            }
+        }
+        for index in 0..self.columns.len() {
+            let open = |column: &mut Column| column.encoder.take();
+            if let Some(mut encoder) = self.columns.get_mut(index).and_then(open) {
+                self.encode_column(index, &mut encoder)?;
+                if let Some(column) = self.columns.get_mut(index) {
+                    column.encoder = Some(encoder);
+                }
+            }
+        }
+        let columns = self.schema.fields().iter().zip(&mut self.columns);
+        let others = columns
+            .enumerate()
+            .filter(|(_, (_, column))| column.encoder.is_none())
+            .map(|(index, (field, column))| (index, field, column.waiting.drain(..)));
+        self.spilled.put(others)?;
+        self.waiting_bytes = 0;
+        Ok(())
+    }
+
+    /// Writes the row group, column by column: of each, the rows that wait are freed before the next is encoded.
+    fn write_row_group(&mut self) -> Result<(), ParquetError> {
+        let mut columns = self.columns.iter();
+        if self.spilled.is_empty()
+            && columns.all(|column| column.encoder.is_none() && column.waiting.is_empty())
+        {
+            return Ok(());
+        }
+        let mut chunks = Vec::new();
+        for (index, fresh) in self.new_encoders()?.into_iter().enumerate() {
+            let begun = self.columns.get_mut(index);
+            let mut encoder = begun
+                .and_then(|column| column.encoder.take())
+                .unwrap_or(fresh);
+            self.encode_column(index, &mut encoder)?;
+            let mut chunk = encoder.close()?;
+            column_order::correct_zeros(&mut chunk)?;
+            chunks.push(chunk);
+        }
+        let mut row_group = self.file.next_row_group()?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut row_group)?;
+        }
+        row_group.close()?;
+        self.waiting_bytes = 0;
+        self.spill.clear();
+        Ok(())
+    }
+
+    /// Encoders of all columns for the row group at hand. No column of ours has more than one leaf.
+    fn new_encoders(&self) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
+        let number = self.file.flushed_row_groups().len();
+        self.encoders.create_column_writers(number)
+    }
+
+    /// Encodes what waits of a column, and frees it.
+    fn encode_column(
+        &mut self,
+        index: usize,
+        encoder: &mut ArrowColumnWriter,
+    ) -> Result<(), ParquetError> {
+        let (Some(field), Some(column)) =
+            (self.schema.fields().get(index), self.columns.get_mut(index))
+        else {
+            return Ok(());
+        };
+        let spilled = self.spilled.take(index, field);
+        for rows in spilled.chain(column.waiting.drain(..).map(Ok)) {
+            for leaf in compute_leaves(field, &rows?)? {
+                encoder.write(&leaf)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what waits and the file's end; returns where it was written to.
+    pub(crate) fn close(mut self) -> Result<W, ParquetError> {
+        self.write_row_group()?;
+        let columns = self.file.schema_descr().num_columns();
+        // The crate buffers writes: without this, the end would begin before the last row group is out.
+        self.file.flush()?;
+        self.file.inner_mut().keep_end();
+        self.file.into_inner()?.finish(columns)
+    }
+}
+
+impl TableWriter for ParquetWriter<StagedFile> {
+    fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError> {
+        self.write_rows(batch).map_err(|error| self.failed(&error))
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    fn bytes(&self) -> u64 {
+        self.columns.iter().map(|column| column.bytes).sum()
+    }
+
+    fn make_room(&mut self, large: u64) -> Result<(), OutputError> {
+        self.clear_waiting(large)
+            .map_err(|error| self.failed(&error))
+    }
+
+    fn encode_rest(&mut self) -> Result<(), OutputError> {
+        self.write_row_group().map_err(|error| self.failed(&error))
+    }
+
+    fn finish(self: Box<Self>) -> Result<FinishedFile, OutputError> {
+        let table = self.table;
+        let path = self.file.inner().file().path().to_owned();
+        let mut file = self.close().map_err(|error| failed(table, &path, &error))?;
+        file.flush().map_err(OutputError::io("write", &path))?;
+        Ok(FinishedFile {
+            file: file.finish()?,
+            longest_record: 0,
+        })
+    }
+}
+
+fn failed(table: &'static TableInfo, path: &Path, error: &ParquetError) -> OutputError {
+    if let ParquetError::External(cause) = error
+        && let Some(cause) = cause.downcast_ref::<io::Error>()
+    {
+        let source = cause.raw_os_error().map_or_else(
+            || io::Error::new(cause.kind(), cause.to_string()),
+            io::Error::from_raw_os_error,
+        );
+        return OutputError::io("write", path)(source);
+    }
+    OutputError::Table {
+        table: table.name,
+        path: path.to_owned(),
+        cause: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Float64Array, Int32Array, StringArray, new_null_array};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::error::Explain as _;
+    use crate::tables::table;
+
+    #[test]
+    fn a_full_disk_within_a_row_group_is_reported_as_one() {
+        const ENOSPC: i32 = 28;
+        let error = ParquetError::from(io::Error::from_raw_os_error(ENOSPC));
+        let table = table::find("tasks").unwrap();
+        let error = failed(table, Path::new("out/tasks.parquet"), &error);
+        assert!(
+            error
+                .to_string()
+                .starts_with("could not write `out/tasks.parquet`: No space")
+        );
+        assert!(error.hint().unwrap().starts_with("make space"));
+    }
+
+    /// Rows of `rubrics`, which has texts, integers and doubles.
+    fn rubrics(rows: usize) -> RecordBatch {
+        let schema = arrow_schema(table::find("rubrics").unwrap());
+        let columns = schema.fields().iter().map(|field| -> ArrayRef {
+            let numbers = 0..i32::try_from(rows).unwrap();
+            match (field.name().as_str(), field.is_nullable()) {
+                ("max_total_score", _) => Arc::new(Float64Array::from_iter_values(
+                    numbers.map(|number| f64::from(number) / 8.0),
+                )),
+                ("task_id" | "path" | "turn_id", _) => Arc::new(StringArray::from_iter_values(
+                    numbers.map(|number| format!("{}/{}", field.name(), number / 3)),
+                )),
+                (_, false) => Arc::new(Int32Array::from_iter_values(numbers)),
+                (_, true) => new_null_array(field.data_type(), rows),
+            }
+        });
+        let columns = columns.collect();
+        RecordBatch::try_new(Arc::clone(&schema), columns).unwrap()
+    }
+
+    fn open_encoders(writer: &ParquetWriter<Vec<u8>>) -> usize {
+        let columns = writer.columns.iter();
+        columns.filter(|column| column.encoder.is_some()).count()
+    }
+
+    #[test]
+    fn only_large_columns_keep_an_encoder_open() {
+        let table = table::find("rubrics").unwrap();
+        let mut writer = ParquetWriter::open(table, Vec::new(), None).unwrap();
+        for _ in 0..3 {
+            writer.write_rows(rubrics(1_000)).unwrap();
+            let all: u64 = writer.columns.iter().map(|column| column.bytes).sum();
+            writer.clear_waiting(all / 8).unwrap();
+            let open = open_encoders(&writer);
+            assert!((1..=8).contains(&open), "{open} open");
+            assert!(
+                writer
+                    .columns
+                    .iter()
+                    .all(|column| column.waiting.is_empty())
+            );
+            assert!(!writer.spilled.is_empty());
+        }
+        writer.write_row_group().unwrap();
+        assert_eq!(open_encoders(&writer), 0);
+        assert!(writer.spilled.is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+        // How rows wait depends on other tables, of which nothing may show in this one.
+        #[test]
+        fn how_rows_wait_changes_no_byte(waits in proptest::collection::vec(0..4, 6)) {
+            let table = table::find("rubrics").unwrap();
+            let write = |waits: &[i32]| {
+                let mut writer = ParquetWriter::open(table, Vec::new(), None).unwrap();
+                for how in waits {
+                    writer.write_rows(rubrics(21_000)).unwrap();
+                    match how {
+                        0 => {}
+                        1 => writer.clear_waiting(0).unwrap(),
+                        2 => writer.clear_waiting(u64::MAX).unwrap(),
+                        // Some columns in one way, some in the other.
+                        _ => {
+                            let mut bytes: Vec<_> = writer.columns.iter().map(|column| column.bytes).collect();
+                            bytes.sort_unstable();
+                            let median = bytes[bytes.len() / 2];
+                            writer.clear_waiting(median).unwrap();
+                            prop_assert!(open_encoders(&writer) > 0);
+                        }
+                    }
+                }
+                Ok(writer.close().unwrap())
+            };
+            prop_assert!(write(&waits)? == write(&[0; 6])?);
+        }
+    }
+}

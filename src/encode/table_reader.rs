@@ -1,0 +1,98 @@
+//! Reads tables back, as they were published: batch by batch, in memory that does not grow with the
+//! file. What is not exactly as this tool writes it is an error with its place.
+//! `text_column` reads one column of any Parquet file.
+//! Depends on `tables` and `output` for the formats.
+
+use crate::encode::batches::{Batches, until_error};
+use crate::encode::input::Input;
+use crate::encode::parquet::statistics::check::{StatisticsCheck, WrongStatistic};
+use crate::encode::read_error::ReadError;
+use crate::encode::table_writers::Format;
+use crate::encode::{csv, parquet};
+use crate::tables::row_reader::Rows;
+use crate::tables::table::TableInfo;
+
+/// Opens a table's file and checks its columns.
+pub fn open(format: Format, table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
+    let refused = input.clone();
+    let opened = match format {
+        Format::Parquet => parquet::read::open(table, input),
+        Format::Csv => csv::read::open(table, input.into_read()),
+    };
+    let batches = refused.settle(opened)?;
+    Ok(until_error(batches.map(move |next| refused.settle(next))))
+}
+
+/// Rows of a file together with what it states about them, which is compared with them on the way.
+pub struct CheckedBatches {
+    batches: Batches,
+    /// None for a format that states nothing, and after an error.
+    check: Option<StatisticsCheck>,
+    input: Input,
+}
+
+impl std::fmt::Debug for CheckedBatches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let check = &self.check;
+        f.debug_struct("CheckedBatches")
+            .field("check", check)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CheckedBatches {
+    /// The next rows. What turns out to be stated wrongly is added to `wrong`.
+    pub fn next(&mut self, wrong: &mut Vec<WrongStatistic>) -> Option<Result<Rows, ReadError>> {
+        let next = self.batches.next();
+        let known = wrong.len();
+        match &next {
+            Some(Ok(rows)) => {
+                let goes_on = self
+                    .check
+                    .as_mut()
+                    .is_some_and(|check| check.rows(rows.batch(), wrong));
+                if !goes_on {
+                    self.check = None;
+                }
+            }
+            // Which rows are missing is unknown, and so is what should be stated.
+            Some(Err(_)) => self.check = None,
+            None => {
+                if let Some(check) = self.check.take() {
+                    check.finish(wrong);
+                }
+            }
+        }
+        // What could not be read is not stated wrongly.
+        if let Err(error) = self.input.settle(Ok(())) {
+            wrong.truncate(known);
+            self.check = None;
+            return Some(Err(error));
+        }
+        next
+    }
+}
+
+/// Opens a table's file like [`open`]. What is stated wrongly about the file as a whole is added to `wrong`.
+pub fn open_checked(
+    format: Format,
+    table: &'static TableInfo,
+    input: Input,
+    wrong: &mut Vec<WrongStatistic>,
+) -> Result<CheckedBatches, ReadError> {
+    let batches = open(format, table, input.clone())?;
+    let known = wrong.len();
+    let check = match format {
+        Format::Parquet => StatisticsCheck::open(table, input.clone(), wrong),
+        Format::Csv => None,
+    };
+    if let Err(error) = input.settle(Ok(())) {
+        wrong.truncate(known);
+        return Err(error);
+    }
+    Ok(CheckedBatches {
+        batches,
+        check,
+        input,
+    })
+}

@@ -1,0 +1,117 @@
+//! The journal without what no longer counts: written anew beside the old one, and published with the
+//! tables, so that a crash leaves the one or the other. Depends on `journal` and `output`.
+
+use crate::event::{Event, Events};
+use crate::ids::task_ids::IdList;
+use crate::jobs::error::ExportError;
+use crate::jobs::journal_index::Index;
+use crate::jobs::limits::free_space;
+use crate::jobs::unlisted::Found;
+use crate::journal::format::{Options, Version};
+use crate::journal::reader::Location;
+use crate::journal::writer::Journal;
+use crate::publish::file_names::JOURNAL;
+use crate::publish::staged_file::Staging;
+
+/// Bytes between two syncs: one of all at the end would keep whoever wants to stop waiting.
+const SYNC_BYTES: u64 = 64 << 20;
+
+/// What the journal holds that counts.
+pub(crate) struct Live<'l> {
+    pub(crate) ids: &'l IdList,
+    pub(crate) index: &'l Index,
+    /// Answers beside failures.
+    pub(crate) refused: &'l [(Location, usize)],
+    /// IDs that are not in the list; nothing when they are to be dropped.
+    pub(crate) unlisted: Option<&'l Found>,
+}
+
+impl Live<'_> {
+    /// The responses of IDs that are not in the list. Their failures no longer matter.
+    fn unlisted(&self) -> impl Iterator<Item = (Location, &str)> {
+        self.unlisted.into_iter().flat_map(|found| {
+            let held = found.ids.iter().zip(found.journal.iter());
+            held.filter_map(|(task_id, held)| Some((held.response()?, task_id)))
+        })
+    }
+
+    /// The answers whose failures count, which stand right behind them.
+    fn refused(&self) -> impl Iterator<Item = &(Location, usize)> {
+        self.refused.iter().filter(|(location, position)| {
+            let end = location.offset() + location.bytes();
+            self.index.fails_at(*position, end)
+        })
+    }
+
+    /// Bytes of all records that count.
+    fn bytes(&self) -> u64 {
+        let refused = self.refused().map(|(location, _)| *location);
+        let unlisted = self.unlisted().map(|(location, _)| location);
+        let others = refused.chain(unlisted);
+        self.index.bytes() + others.map(|location| location.bytes()).sum::<u64>()
+    }
+
+    /// Every record that counts, with its ID, in the order of the journal.
+    fn records(&self) -> Vec<(Location, &str)> {
+        let listed = self.index.records();
+        let listed = listed
+            .iter()
+            .chain(self.refused())
+            .filter_map(|(location, position)| Some((*location, self.ids.get(*position)?)));
+        let mut records: Vec<(Location, &str)> = listed.chain(self.unlisted()).collect();
+        records.sort_unstable_by_key(|(location, _)| location.offset());
+        records
+    }
+
+    /// Writes a new journal if over half of the old one is stale, if that has an earlier version, or if it `must` be;
+    /// `None` when the old one stays, or when `is_over` says that the run is.
+    pub(crate) fn compact(
+        &self,
+        journal: &Journal,
+        options: &Options,
+        staging: &Staging,
+        must: bool,
+        events: &Events,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Option<Journal>, ExportError> {
+        let (live, all) = (self.bytes(), journal.bytes());
+        let is_latest = journal.version() == Version::LATEST;
+        if !must && live >= all / 2 && is_latest {
+            return Ok(None);
+        }
+        if !must && free_space(staging.directory()).is_some_and(|free| free < live) {
+            let why = if is_latest {
+                "over half of the journal is stale"
+            } else {
+                "the journal has an earlier version"
+            };
+            events.send(Event::Warning(format!(
+                "{why}, but there is not enough space to write a new one"
+            )));
+            return Ok(None);
+        }
+        events.send(Event::Phase("compacting the journal"));
+        let mut new = Journal::create(staging.place(JOURNAL), options)?;
+        let mut reader = journal.reader();
+        let mut synced = 0;
+        for (location, task_id) in self.records() {
+            new.append_record(reader.read_record(task_id, location)?);
+            if new.is_full() {
+                new.flush()?;
+            }
+            if new.bytes() - synced >= SYNC_BYTES {
+                new.sync()?;
+                synced = new.bytes();
+            }
+            if is_over() {
+                return Ok(None);
+            }
+        }
+        new.sync()?;
+        events.send(Event::Detail(format!(
+            "the journal of {all} bytes was compacted to {} bytes",
+            new.bytes()
+        )));
+        Ok(Some(new))
+    }
+}

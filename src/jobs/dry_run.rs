@@ -1,0 +1,229 @@
+//! What an export would do, without doing it: nothing is written. Depends on `journal` and `fetch`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::client::TaskClient;
+use crate::api::list_request::PAGE_TASKS;
+use crate::event::Events;
+use crate::fetch::options::{CheckBody, Rate};
+use crate::jobs::error::ExportError;
+use crate::jobs::export::{ExportOptions, fitting};
+use crate::jobs::journal_index::{Index, Work};
+use crate::jobs::pipeline::Waiting;
+use crate::jobs::resume::{journal_options, published_bytes};
+use crate::jobs::runtime::block_on;
+use crate::journal::error::JournalError;
+use crate::journal::index::JournalIndex;
+use crate::journal::reader::{JournalReader, break_if};
+use crate::lists::dry_run_probe::{Survey, survey_ids, survey_lists};
+use crate::publish::file_names::JOURNAL;
+use crate::publish::guard::{Origin, Shrink, check_shrink};
+use crate::publish::manifest::Manifest;
+use crate::publish::output_dir::{OutputDirectory, STATE_DIRECTORY};
+use crate::publish::previous_export;
+use crate::state::lock::Lock;
+
+/// What an export would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DryRun {
+    /// Distinct IDs; of lists, the tasks that they are known to have.
+    pub requested: u64,
+    /// Of these, IDs whose response is here and would not be fetched again.
+    pub held: u64,
+    /// Requests in all.
+    pub requests: u64,
+    /// Of these, for single tasks.
+    pub single: u64,
+    /// Of these, for pages of lists.
+    pub pages: u64,
+    /// How many lists these belong to.
+    pub lists: u64,
+    /// Are these figures the least, because nobody says how long a list is?
+    pub is_least: bool,
+    /// Requests a second, where that is known: as `--rate` has it, or as an earlier run learned it.
+    pub rate: Option<f64>,
+    /// What they would take at this rate, in seconds.
+    pub seconds: Option<f64>,
+    /// Bytes of the answers, where any are known.
+    pub bytes: Option<f64>,
+    /// Requests that were made to find this out.
+    pub asked: u64,
+}
+
+/// Finds out what an export would do; nothing when it was stopped.
+pub fn dry_run(
+    options: &ExportOptions,
+    check: &Arc<dyn CheckBody>,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<Option<DryRun>, ExportError> {
+    let fetch_options = fitting(options, events)?;
+    let client = TaskClient::new(&fetch_options)?;
+    OutputDirectory::check(&options.out, options.selection(), options.force)?;
+    // However fast it asks, the server answers no faster than it did.
+    let learned = fetch_options.remembered;
+    let limit = learned
+        .filter(|learned| learned.is_limit)
+        .map(|learned| learned.rate);
+    let rate = match fetch_options.rate {
+        Rate::Limit(rate) => Some(limit.map_or(rate, |limit| limit.min(rate))),
+        Rate::Learned => learned.map(|learned| learned.rate),
+        Rate::Max => limit,
+    };
+    let mut held = Held::default();
+    let survey = if options.lists.is_empty() {
+        let Some((index, found)) = look(options, cancel)? else {
+            return Ok(None);
+        };
+        held = found;
+        let wanted = Waiting {
+            ids: &options.ids,
+            index: &index,
+            count: options.ids.len() - held.tasks,
+        };
+        block_on(survey_ids(
+            &wanted,
+            &client,
+            &fetch_options,
+            Arc::clone(check),
+            events,
+            cancel,
+        ))?
+    } else {
+        let check = Arc::clone(check);
+        let survey = block_on(survey_lists(
+            &options.lists,
+            &client,
+            &fetch_options,
+            check,
+            events,
+            cancel,
+        ))?;
+        if let Some(survey) = &survey {
+            refuse_shrinking_lists(options, survey)?;
+        }
+        survey
+    };
+    Ok(survey.map(|survey| DryRun::of(&survey, &held, rate, !options.lists.is_empty())))
+}
+
+/// Refuses lists that have fewer tasks than the export before may lose, where their length is known.
+fn refuse_shrinking_lists(options: &ExportOptions, survey: &Survey) -> Result<(), ExportError> {
+    let estimate = survey.estimate;
+    if estimate.is_least {
+        return Ok(());
+    }
+    let listed = estimate.tasks;
+    let published = Manifest::sound(&options.out);
+    // Which tasks these are is not known: at least the difference would disappear.
+    let before =
+        previous_export::compare(&options.out, published.as_ref(), listed, |_| true).before;
+    let shrink = Shrink {
+        before,
+        missing: before.saturating_sub(listed),
+    };
+    Ok(check_shrink(
+        options.guard.max_shrink,
+        Origin::Api,
+        listed,
+        shrink,
+    )?)
+}
+
+/// What the output directory has already.
+#[derive(Debug, Default)]
+struct Held {
+    tasks: usize,
+    /// Bytes of a task, on average, where there are any.
+    task_bytes: Option<f64>,
+}
+
+/// Looks at what earlier runs left, as a run does; nothing when it was stopped.
+fn look(
+    options: &ExportOptions,
+    cancel: &CancellationToken,
+) -> Result<Option<(Index, Held)>, ExportError> {
+    /// Records that are read to know how large tasks are.
+    const SAMPLE: usize = 100;
+    let published = Manifest::sound(&options.out);
+    // What leaves the list would disappear, whatever the requests give.
+    let requested = options.ids.len() as u64;
+    let is_listed = |task_id: &str| options.ids.position(task_id).is_some();
+    let shrink = previous_export::compare(&options.out, published.as_ref(), requested, is_listed);
+    check_shrink(options.guard.max_shrink, Origin::Api, requested, shrink)?;
+    let published_bytes = published_bytes(&options.out, published.as_ref());
+    let journal = JournalIndex::new(options.ids.len());
+    let index = Index::new(journal, published_bytes);
+    let state = options.out.join(STATE_DIRECTORY);
+    let journal = options.out.join(JOURNAL);
+    // A run begins one of no bytes from the start.
+    let is_empty = journal.metadata().is_ok_and(|found| found.len() == 0);
+    if is_empty || !JournalReader::is_there(&state)? {
+        index.plan(options.refresh);
+        return Ok(Some((index, Held::default())));
+    }
+    let _lock = Lock::share(&options.out)?;
+    let opened = JournalReader::open(&state, None, |entry| {
+        index.see(options.ids.position(entry.task_id), &entry);
+        break_if(cancel.is_cancelled())
+    });
+    let mut reader = match opened {
+        Err(JournalError::Interrupted { .. }) => return Ok(None),
+        opened => opened?.0,
+    };
+    reader.refuse_other(&journal_options(options))?;
+    index.settle(reader.bytes()?);
+    let records = index.records();
+    let Work { wanted, .. } = index.plan(options.refresh);
+    let (mut bytes, mut tasks, mut body) = (0, 0_u32, Vec::new());
+    for (location, position) in records
+        .iter()
+        .step_by(records.len().div_ceil(SAMPLE).max(1))
+    {
+        let task_id = options.ids.get(*position).unwrap_or_default();
+        // One that cannot be read is what a run would find out.
+        if reader.read(task_id, *location, &mut body).is_ok() {
+            bytes += body.len();
+            tasks += 1;
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "an average for the eye")]
+    let task_bytes = (tasks > 0).then(|| bytes as f64 / f64::from(tasks));
+    let held = Held {
+        tasks: options.ids.len() - wanted,
+        task_bytes,
+    };
+    Ok(Some((index, held)))
+}
+
+impl DryRun {
+    #[expect(clippy::cast_precision_loss, reason = "for the eye")]
+    fn of(survey: &Survey, held: &Held, rate: Option<f64>, is_list: bool) -> Self {
+        let estimate = survey.estimate;
+        let requests = estimate.requests();
+        let task_bytes = survey.task_bytes.or(held.task_bytes);
+        let held = held.tasks as u64;
+        // A page that stands in for single requests has other tasks too.
+        let answers = if is_list {
+            estimate.tasks + estimate.single
+        } else {
+            estimate.single + estimate.pages * u64::from(PAGE_TASKS)
+        };
+        Self {
+            requested: estimate.tasks + held,
+            held,
+            requests,
+            single: estimate.single,
+            pages: estimate.pages,
+            lists: estimate.lists,
+            is_least: estimate.is_least,
+            rate,
+            seconds: rate.map(|rate| requests as f64 / rate),
+            bytes: task_bytes.map(|bytes| bytes * answers as f64),
+            asked: survey.requests,
+        }
+    }
+}

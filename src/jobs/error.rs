@@ -1,0 +1,145 @@
+//! What can end an export: the errors of its parts. Depends on `error`.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::api::error::FetchError;
+use crate::error::{Exit, Explain};
+use crate::ids::error::IdsError;
+use crate::journal::error::JournalError;
+use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
+use crate::output_error::OutputError;
+use crate::publish::guard::NotPublished;
+use crate::threads::THREAD_HINT;
+
+/// Why an export ended without being published.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// The network side.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The output.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The list of IDs.
+    #[error(transparent)]
+    Ids(#[from] IdsError),
+    /// What was exported must not replace what is there.
+    #[error(transparent)]
+    NotPublished(#[from] NotPublished),
+    /// A source of raw responses.
+    #[error("could not read tasks from `{name}`: {cause}")]
+    Source {
+        /// As given; `-` is standard input.
+        name: String,
+        /// Why.
+        cause: String,
+    },
+    /// The system refused the memory that a task takes.
+    #[error("could not parse task `{task_id}`: {NO_MEMORY}")]
+    NoMemory {
+        /// The task.
+        task_id: String,
+    },
+    /// The system refused the memory that a line takes.
+    #[error("could not read line {line} of `{name}`: {NO_MEMORY}")]
+    LineMemory {
+        /// The source, as given.
+        name: String,
+        /// Its number.
+        line: u64,
+    },
+    /// The sources hold no task.
+    #[error("could not find any task in the sources")]
+    NoTasks,
+    /// The output directory holds responses that were fetched for it.
+    #[error("could not write to `{}`: it holds raw responses of an export, which would be lost", out.display())]
+    Fetched {
+        /// The directory.
+        out: PathBuf,
+    },
+    /// The limit of open files is too low for any run.
+    #[error("could not start: only {allowed} files may be open at once, and {least} are needed")]
+    OpenFiles {
+        /// The hard limit.
+        allowed: u64,
+        /// Files with one request in flight.
+        least: u64,
+    },
+    /// A thread could not be started.
+    #[error("could not start a thread: {0}")]
+    Thread(std::io::Error),
+    /// The network runtime could not be made.
+    #[error("could not start the network runtime: {0}")]
+    Runtime(std::io::Error),
+    /// A batch could not be made or written for a reason that is none of the above.
+    #[error("could not build the tables: {0}")]
+    Tables(crate::tables::batch_builder::SinkError),
+}
+
+impl From<crate::tables::batch_builder::SinkError> for ExportError {
+    fn from(error: crate::tables::batch_builder::SinkError) -> Self {
+        match error.downcast::<OutputError>() {
+            Ok(error) => Self::Output(*error),
+            Err(error) => Self::Tables(error),
+        }
+    }
+}
+
+impl ExportError {
+    /// Does the run end by decision, so that its failures count for no later one? After all other errors, the next
+    /// run goes on from what this one recorded.
+    pub(crate) fn is_decision(&self) -> bool {
+        match self {
+            Self::NotPublished(_) => true,
+            Self::Fetch(error) => error.is_decision(),
+            _ => false,
+        }
+    }
+}
+
+impl Explain for ExportError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Fetch(error) => error.hint(),
+            Self::Journal(error) => error.hint(),
+            Self::Output(error) => error.hint(),
+            Self::Ids(error) => error.hint(),
+            Self::NotPublished(error) => error.hint(),
+            Self::Source { .. } | Self::NoTasks => Some(
+                "give the directory of an export, or a file with one task a line (.jsonl, .gz, .zst)".into(),
+            ),
+            Self::NoMemory { .. } | Self::LineMemory { .. } => Some(NO_MEMORY_HINT.into()),
+            Self::Fetched { .. } => Some(
+                "choose another directory with --out, or flatten that export itself".into(),
+            ),
+            Self::Thread(_) => Some(THREAD_HINT.into()),
+            Self::OpenFiles { .. } => Some("raise the hard limit (`ulimit -Hn`)".into()),
+            Self::Runtime(_) | Self::Tables(_) => Some(
+                "run the same command again; if it happens again, report it with the text above".into(),
+            ),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Fetch(error) => error.exit(),
+            Self::Journal(error) => error.exit(),
+            Self::Output(error) => error.exit(),
+            Self::Ids(error) => error.exit(),
+            Self::NotPublished(error) => error.exit(),
+            Self::Source { .. } | Self::NoTasks | Self::Fetched { .. } | Self::OpenFiles { .. } => {
+                Exit::Usage
+            }
+            Self::Thread(_)
+            | Self::Runtime(_)
+            | Self::Tables(_)
+            | Self::NoMemory { .. }
+            | Self::LineMemory { .. } => Exit::Failure,
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! Raw responses from elsewhere into a journal of one's own: from the journals of other exports, and
+//! from files of JSON lines, plain or compressed. Depends on `ids`, `journal` and `response`.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+use std::thread;
+
+use bytes::Bytes;
+
+use crate::api::body_check::{KEPT_BYTES, Unfit, check};
+use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
+use crate::ids::read::read_published;
+use crate::ids::task_ids::IdList;
+use crate::jobs::batch_channel;
+use crate::jobs::batch_channel::Bundler;
+use crate::jobs::error::ExportError;
+use crate::jobs::journal_writer::now;
+use crate::jobs::read_ahead::open;
+use crate::jobs::response_cache::Response;
+use crate::jobs::table_builder::{Fed, join, spawn};
+use crate::jobs::task_input::{Arrival, Feed, feed};
+use crate::jobs::unlisted::Found;
+use crate::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
+use crate::journal::reader::{JournalReader, Location, break_if};
+use crate::journal::writer::Journal;
+use crate::json::document::Parser;
+use crate::memory;
+use crate::memory::read_line;
+use crate::publish::file_names::IDS;
+use crate::publish::output_dir::STATE_DIRECTORY;
+use crate::state::lock::Lock;
+
+/// Bytes of a line: a whole task, and no column of a batch holds more text.
+const MAX_LINE_BYTES: u64 = 1 << 30;
+
+/// Lines that are told one by one when they are no task.
+const TOLD_LINES: u64 = 10;
+
+/// Is this source an export?
+pub(crate) fn is_export(source: &Path) -> bool {
+    source.is_dir()
+}
+
+/// The list that an export was made for, if it has one.
+pub(crate) fn list_of(export: &Path) -> Result<Option<IdList>, ExportError> {
+    let list = export.join(IDS);
+    list.exists()
+        .then(|| read_published(&list).map_err(ExportError::from))
+        .transpose()
+}
+
+/// The journal of an export.
+pub(crate) struct ReadJournal {
+    pub(crate) found: Found,
+    pub(crate) reader: JournalReader,
+    pub(crate) options: Options,
+    /// Places that could not be read; what stood there is lost.
+    pub(crate) damaged: u64,
+    /// Where its last whole record ends.
+    pub(crate) bytes: u64,
+}
+
+/// Reads what the journal of an export holds.
+pub(crate) fn read_journal(
+    directory: &Path,
+    events: &Events,
+    is_over: impl Fn() -> bool,
+) -> Result<ReadJournal, ExportError> {
+    let state = directory.join(STATE_DIRECTORY);
+    if !JournalReader::is_there(&state)? {
+        return Err(ExportError::Source {
+            name: directory.display().to_string(),
+            cause: "the directory holds no raw responses that can be read (.scale-export/journal)"
+                .to_owned(),
+        });
+    }
+    let mut found = Found::default();
+    let (reader, options, opened) = JournalReader::open(&state, None, |entry| {
+        found.see(&entry);
+        break_if(is_over())
+    })?;
+    found.settle();
+    if opened.damaged > 0 {
+        events.send(Event::Warning(format!(
+            "{} damaged places in the journal of `{}` were passed over; what stood there is left out",
+            opened.damaged,
+            directory.display()
+        )));
+    }
+    let bytes = reader.bytes()?.saturating_sub(opened.torn_bytes);
+    Ok(ReadJournal {
+        found,
+        bytes,
+        reader,
+        options,
+        damaged: opened.damaged,
+    })
+}
+
+/// What is brought into a journal.
+pub(crate) struct Import<'i> {
+    pub(crate) journal: Journal,
+    /// Exports, and files of tasks.
+    pub(crate) sources: &'i [PathBuf],
+    pub(crate) keep_secrets: bool,
+    pub(crate) events: &'i Events,
+}
+
+/// What an import gave.
+pub(crate) struct Imported {
+    pub(crate) journal: Journal,
+    pub(crate) found: Found,
+    /// The tasks in the order of the sources, where exports among them have lists of their own; otherwise the order
+    /// is that of `found`.
+    pub(crate) order: Option<IdList>,
+    /// How often a task came again.
+    pub(crate) duplicates: u64,
+    /// Lines that are no task.
+    pub(crate) unreadable: u64,
+}
+
+impl Import<'_> {
+    /// Brings all sources into the journal, which has a thread of its own, and makes it durable. What comes is fed at
+    /// the same time, as long as no task comes twice: of several responses the last counts.
+    pub(crate) fn run(
+        self,
+        feed: Option<Feed>,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Fed<Imported>, ExportError> {
+        let journal = self.journal;
+        thread::scope(|scope| {
+            let (appends, given) = batch_channel::channel();
+            let appender = spawn(scope, move || append_all(journal, &given))?;
+            let mut reading = Reading {
+                appends,
+                appended: Vec::new(),
+                has_stopped: false,
+                keep_secrets: self.keep_secrets,
+                events: self.events,
+                found: Found::default(),
+                has_response: Vec::new(),
+                order: (self.sources.iter().any(|source| is_export(source))).then(IdList::default),
+                parser: Parser::default(),
+                feed,
+                duplicates: 0,
+                unreadable: 0,
+            };
+            let read = reading.all(self.sources, &is_over);
+            // The tables need not wait until the journal is synced.
+            let feed = reading.feed.take();
+            let is_fed = feed.is_some_and(|mut feed| feed.flush().is_ok());
+            let Reading {
+                appends,
+                appended,
+                mut found,
+                order,
+                duplicates,
+                unreadable,
+                ..
+            } = reading;
+            drop(appends);
+            // Of two errors the one that caused the other is told.
+            let (journal, locations) = join(appender)?;
+            read?;
+            for ((position, kind), location) in appended.into_iter().zip(locations) {
+                // Nothing is fetched into this journal: what is final or the ID's own decides nothing.
+                match kind {
+                    RecordKind::Failure => found.journal.set_failure(position, location, true),
+                    _ => found.journal.set_response(position, location, true),
+                }
+            }
+            Ok(Fed {
+                is_whole: is_fed && !is_over(),
+                left: Imported {
+                    journal,
+                    found,
+                    order,
+                    duplicates,
+                    unreadable,
+                },
+            })
+        })
+    }
+}
+
+/// Something for the journal.
+enum Append {
+    Task {
+        task_id: String,
+        body: Bytes,
+        is_final: bool,
+    },
+    /// A record of another journal, as it stands there.
+    Record(Vec<u8>),
+}
+
+/// The journal's thread: appends what it is given, syncs all of it; gives the places, in order.
+fn append_all(
+    mut journal: Journal,
+    given: &Receiver<Vec<Append>>,
+) -> Result<(Journal, Vec<Location>), ExportError> {
+    let mut locations = Vec::new();
+    for append in given.iter().flatten() {
+        locations.push(match append {
+            Append::Task {
+                task_id,
+                body,
+                is_final,
+            } => journal.append(&Record {
+                kind: RecordKind::Response,
+                flags: if is_final { FLAG_FINAL } else { 0 },
+                attempts: 0,
+                time: now(),
+                task_id: &task_id,
+                body: &body,
+            }),
+            Append::Record(record) => journal.append_record(&record),
+        });
+        if journal.is_full() {
+            journal.flush()?;
+        }
+    }
+    journal.sync()?;
+    Ok((journal, locations))
+}
+
+/// Why a line gives no task.
+enum BadLine {
+    NoMemory,
+    Unusable(String),
+}
+
+impl From<Unfit> for BadLine {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::NoMemory => Self::NoMemory,
+            unfit => Self::Unusable(unfit.to_string()),
+        }
+    }
+}
+
+impl From<String> for BadLine {
+    fn from(cause: String) -> Self {
+        Self::Unusable(cause)
+    }
+}
+
+/// The reading thread.
+struct Reading<'e> {
+    appends: Bundler<Append>,
+    /// What was appended: positions among `found`, and whether it is a response or a failure.
+    appended: Vec<(usize, RecordKind)>,
+    /// Does the journal take no more, or are there no tables?
+    has_stopped: bool,
+    keep_secrets: bool,
+    events: &'e Events,
+    /// The IDs that came, in order; their records are known when all has been appended.
+    found: Found,
+    /// Of these, by position: has a response come?
+    has_response: Vec<bool>,
+    order: Option<IdList>,
+    parser: Parser,
+    feed: Option<Feed>,
+    duplicates: u64,
+    unreadable: u64,
+}
+
+impl Reading<'_> {
+    fn all(&mut self, sources: &[PathBuf], is_over: impl Fn() -> bool) -> Result<(), ExportError> {
+        for source in sources {
+            if is_export(source) {
+                self.journal(source, &is_over)?;
+            } else {
+                self.lines(source, &is_over)?;
+            }
+        }
+        self.has_stopped |= self.appends.flush().is_err();
+        Ok(())
+    }
+
+    /// Hands something to the journal's thread. It counts for this ID, unless more comes.
+    fn append(
+        &mut self,
+        task_id: &str,
+        kind: RecordKind,
+        append: Append,
+        bytes: usize,
+    ) -> Result<(), String> {
+        let position = self.found.position(task_id)?;
+        self.has_response.resize(self.found.ids.len(), false);
+        if let Some(has_response) = self.has_response.get_mut(position) {
+            *has_response |= kind == RecordKind::Response;
+        }
+        self.appended.push((position, kind));
+        self.has_stopped |= self.appends.push(append, bytes).is_err();
+        let done = self.found.ids.len();
+        if done.is_multiple_of(TASKS_BETWEEN_EVENTS) {
+            self.events.send(Event::Progress { done, total: None });
+        }
+        Ok(())
+    }
+
+    /// Copies what counts from the journal of another export.
+    fn journal(&mut self, directory: &Path, is_over: impl Fn() -> bool) -> Result<(), ExportError> {
+        let _lock = Lock::share(directory)?;
+        let ReadJournal {
+            found,
+            mut reader,
+            damaged,
+            ..
+        } = read_journal(directory, self.events, &is_over)?;
+        self.unreadable += damaged;
+        let list = list_of(directory)?;
+        if let Some(order) = &mut self.order {
+            // What stands there again keeps its place, and every ID was valid there.
+            for task_id in list.as_ref().unwrap_or(&found.ids).iter() {
+                let _ = order.add(task_id);
+            }
+        }
+        for (task_id, held) in found.ids.iter().zip(found.journal.iter()) {
+            let place = self.found.ids.position(task_id);
+            let has_come = place.and_then(|place| self.has_response.get(place));
+            // What failed here and came from an earlier source has come.
+            if held.response().is_none() && has_come.copied().unwrap_or_default() {
+                continue;
+            }
+            let response = held.response().map(|at| (RecordKind::Response, at));
+            let failure = held.failure().map(|at| (RecordKind::Failure, at));
+            for (kind, location) in response.into_iter().chain(failure) {
+                let record = reader.read_record(task_id, location)?.to_owned();
+                let bytes = record.len();
+                // It was valid there.
+                let _ = self.append(task_id, kind, Append::Record(record), bytes);
+            }
+            if is_over() || self.has_stopped {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads tasks, one a line. A line that is no task is told and passed over.
+    fn lines(&mut self, source: &Path, is_over: impl Fn() -> bool) -> Result<(), ExportError> {
+        let name = source.display().to_string();
+        let failed = |error: io::Error| ExportError::Source {
+            name: name.clone(),
+            cause: error.to_string(),
+        };
+        let mut reader = match open(source, &is_over) {
+            Err(_) if is_over() => return Ok(()),
+            opened => opened.map_err(failed)?,
+        };
+        let mut line = Vec::new();
+        for number in 1_u64.. {
+            if line.capacity() > KEPT_BYTES {
+                line = Vec::new();
+                self.parser = Parser::default();
+            }
+            let no_memory = || ExportError::LineMemory {
+                name: name.clone(),
+                line: number,
+            };
+            let read = read_line(&mut *reader, MAX_LINE_BYTES, &mut line);
+            let read = match read {
+                Err(_) if is_over() => break,
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => return Err(no_memory()),
+                read => read.map_err(failed)?,
+            };
+            if read == 0 || is_over() || self.has_stopped {
+                break;
+            }
+            let is_too_long = read as u64 > MAX_LINE_BYTES;
+            if is_too_long {
+                match reader.skip_until(b'\n') {
+                    Err(_) if is_over() => break,
+                    skipped => skipped.map_err(failed)?,
+                };
+                line.clear();
+            }
+            let text = match number {
+                1 => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line),
+                _ => &line,
+            };
+            let text = text.trim_ascii();
+            if text.is_empty() && !is_too_long {
+                continue;
+            }
+            let done = if is_too_long {
+                Err(BadLine::from("it is over 1 GiB long".to_owned()))
+            } else {
+                self.task(text)
+            };
+            if matches!(done, Err(BadLine::NoMemory)) {
+                return Err(no_memory());
+            }
+            if let Err(BadLine::Unusable(cause)) = done {
+                self.unreadable += 1;
+                if self.unreadable <= TOLD_LINES {
+                    let text = format!("`{name}`, line {number}: {cause}; it is left out");
+                    self.events.send(Event::Warning(text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends one task.
+    fn task(&mut self, body: &[u8]) -> Result<(), BadLine> {
+        let checked = check(body, None, self.keep_secrets, &mut self.parser)?;
+        let task_id = checked.task_id.unwrap_or_default();
+        if let Some(note) = checked.note {
+            self.events
+                .send(Event::Warning(format!("task {task_id}: {note}")));
+        }
+        let is_known = self.found.ids.position(&task_id).is_some();
+        self.duplicates += u64::from(is_known);
+        let body = match checked.body {
+            Cow::Owned(text) => Bytes::from(text),
+            Cow::Borrowed(text) => {
+                let mut copy = memory::buffer(text.len()).map_err(|_| BadLine::NoMemory)?;
+                copy.extend_from_slice(text.as_bytes());
+                Bytes::from(copy)
+            }
+        };
+        let append = Append::Task {
+            task_id: task_id.clone(),
+            body: body.clone(),
+            is_final: checked.is_final,
+        };
+        self.append(&task_id, RecordKind::Response, append, body.len())?;
+        if let Some(order) = &mut self.order {
+            // It is valid: it was appended.
+            let _ = order.add(&task_id);
+        }
+        self.feed = self.feed.take().filter(|_| !is_known);
+        if let Some(to) = &mut self.feed {
+            let nodes = checked.nodes;
+            let response = Arrival::Response(Response { body, nodes });
+            // The tables cannot be written: what else there is need not be read.
+            self.has_stopped |= feed(to, task_id, response).is_err();
+        }
+        Ok(())
+    }
+}

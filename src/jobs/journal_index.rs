@@ -1,0 +1,301 @@
+//! What the journal holds for each ID, by its position in the list; shared by the threads of a run.
+//! Depends on `journal`.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::jobs::export::Refresh;
+use crate::journal::format::RecordKind;
+use crate::journal::index::{Held, JournalIndex};
+use crate::journal::reader::{Entry, Location};
+use crate::threads;
+
+/// News of one ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// A response came.
+    Response {
+        location: Location,
+        /// Is the task in a state that does not change any more?
+        is_final: bool,
+    },
+    /// The ID failed.
+    Failure {
+        location: Location,
+        /// Is the failure the ID's own, whatever the key?
+        is_own: bool,
+    },
+}
+
+#[derive(Debug)]
+struct State {
+    journal: JournalIndex,
+    /// IDs that are to be fetched, and have not been.
+    waiting: Vec<bool>,
+    closed: bool,
+    /// Where in the journal the last refresh of all tasks began.
+    refresh: Option<u64>,
+    /// Bytes of the journal that the published export was made from.
+    published_bytes: u64,
+    /// Is it known where they end? Otherwise every failure may be part of what was published.
+    has_publication: bool,
+    /// Has their end been seen where a record begins or ends?
+    has_boundary: bool,
+}
+
+impl State {
+    fn is_published(&self, location: Location) -> bool {
+        location.offset() < self.published_bytes
+    }
+
+    fn held(&self, position: usize) -> Option<Held> {
+        let is_waiting = self.waiting.get(position).copied().unwrap_or_default();
+        (!is_waiting).then(|| self.journal.get(position))
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Work {
+    /// IDs to be fetched.
+    pub(crate) wanted: usize,
+    /// Does a refresh of all tasks begin with this run?
+    pub(crate) begins_refresh: bool,
+}
+
+/// The index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Index {
+    /// For the IDs of `journal`; `published_bytes` of it are what the published export was made from, if that is
+    /// known.
+    pub(crate) fn new(journal: JournalIndex, published_bytes: Option<u64>) -> Self {
+        let state = State {
+            waiting: vec![false; journal.len()],
+            journal,
+            closed: false,
+            refresh: None,
+            published_bytes: published_bytes.unwrap_or_default(),
+            has_publication: published_bytes.is_some(),
+            has_boundary: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// A thread that panicked has left the state whole: each ID is changed in one step.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        threads::lock(&self.state)
+    }
+
+    /// Takes note of a record of an earlier run; `position` is that of its ID, if it is in the list.
+    pub(crate) fn see(&self, position: Option<usize>, entry: &Entry<'_>) {
+        let mut state = self.lock();
+        let offset = entry.location.offset();
+        let bounds = [offset, offset + entry.location.bytes()];
+        state.has_boundary |= bounds.contains(&state.published_bytes);
+        if entry.kind == RecordKind::Refresh {
+            state.refresh = Some(offset);
+        }
+        state.journal.see(position, entry);
+    }
+
+    /// All records were shown. Is this another journal than the one that the published export was made from? Then
+    /// nothing in it is part of what is published.
+    /// The last record ends at `end`.
+    pub(crate) fn settle(&self, end: u64) -> bool {
+        let mut state = self.lock();
+        state.journal.settle();
+        // The export of an empty list has no record.
+        state.has_boundary |= state.published_bytes == end;
+        let is_other = state.published_bytes > 0 && !state.has_boundary;
+        if is_other {
+            state.published_bytes = 0;
+            state.has_publication = false;
+        }
+        is_other
+    }
+
+    /// Where the records begin that are part of no publication.
+    pub(crate) fn published_bytes(&self) -> u64 {
+        self.lock().published_bytes
+    }
+
+    /// Is everything that counts part of what is published?
+    pub(crate) fn is_all_published(&self) -> bool {
+        let state = self.lock();
+        state.journal.iter().all(|held| {
+            held != Held::Nothing
+                && held
+                    .locations()
+                    .all(|location| state.is_published(location))
+        })
+    }
+
+    /// Bytes of the records that count.
+    pub(crate) fn bytes(&self) -> u64 {
+        let state = self.lock();
+        let locations = state.journal.iter().flat_map(Held::locations);
+        locations.map(|location| location.bytes()).sum()
+    }
+
+    /// Does the record of this ID's failure begin here?
+    pub(crate) fn fails_at(&self, position: usize, offset: u64) -> bool {
+        let failure = self.lock().journal.get(position).failure();
+        failure.is_some_and(|failure| failure.offset() == offset)
+    }
+
+    /// The records that count, with the positions of their IDs.
+    pub(crate) fn records(&self) -> Vec<(Location, usize)> {
+        let state = self.lock();
+        let held = state.journal.iter().enumerate();
+        held.flat_map(|(position, held)| held.locations().map(move |location| (location, position)))
+            .collect()
+    }
+
+    /// Decides what is fetched, and counts it.
+    ///
+    /// What a run that was cut short fetched counts as fetched by the one that goes on from it: failures too,
+    /// unless another key may help. A refresh of all tasks goes on from where it began, and from nothing else.
+    /// An ID that is fetched again keeps its response until another one comes.
+    pub(crate) fn plan(&self, refresh: Refresh) -> Work {
+        let mut state = self.lock();
+        let state = &mut *state;
+        // One that was published is over.
+        let published_bytes = state.published_bytes;
+        let begun = state.refresh.filter(|begun| *begun >= published_bytes);
+        let is_of_this_run = |location: Location| match refresh {
+            Refresh::All => begun.is_some_and(|begun| location.offset() > begun),
+            Refresh::Pending | Refresh::None => location.offset() >= published_bytes,
+        };
+        // Failures of a publication are over; where none is known to end, any of them may be part of one.
+        let carries_failures = state.has_publication;
+        let mut wanted = 0;
+        for (position, waiting) in state.waiting.iter_mut().enumerate() {
+            let held = state.journal.get(position);
+            let keep = match (held.failure(), held.response()) {
+                (Some(failure), _) => {
+                    carries_failures
+                        && is_of_this_run(failure)
+                        && state.journal.is_own_failure(position)
+                }
+                (None, Some(_)) if state.journal.is_due(position) => false,
+                (None, Some(response)) if is_of_this_run(response) => true,
+                (None, Some(_)) => match refresh {
+                    Refresh::Pending => state.journal.is_final(position),
+                    Refresh::All => false,
+                    Refresh::None => true,
+                },
+                (None, None) => false,
+            };
+            if !keep {
+                state.journal.forget_failure(position);
+                *waiting = true;
+                wanted += 1;
+            }
+        }
+        Work {
+            wanted,
+            begins_refresh: refresh == Refresh::All && begun.is_none(),
+        }
+    }
+
+    /// The `most` IDs whose requests are the most likely to succeed: those with a response that is not requested
+    /// again, the latest first, before those that are, and those whose last request failed.
+    pub(crate) fn good(&self, most: usize) -> Vec<usize> {
+        let state = self.lock();
+        let mut best: Vec<((bool, u64), usize)> = Vec::with_capacity(most + 1);
+        for (position, held) in state.journal.iter().enumerate() {
+            let Some(response) = held.response() else {
+                continue;
+            };
+            let is_stale = held.failure().is_some() || state.journal.is_due(position);
+            let is_waiting = state.waiting.get(position).copied().unwrap_or_default();
+            let rank = (!is_stale && !is_waiting, response.offset());
+            if best.len() < most || best.last().is_some_and(|(last, _)| rank > *last) {
+                let place = best.partition_point(|(other, _)| *other > rank);
+                best.insert(place, (rank, position));
+                best.truncate(most);
+            }
+        }
+        best.into_iter().map(|(_, position)| position).collect()
+    }
+
+    /// Is this ID to be fetched still?
+    pub(crate) fn is_waiting(&self, position: usize) -> bool {
+        let state = self.lock();
+        state.waiting.get(position).copied().unwrap_or_default()
+    }
+
+    /// Says what came for some IDs.
+    pub(crate) fn set(&self, news: &[(usize, News)]) {
+        let mut state = self.lock();
+        for (position, news) in news {
+            match *news {
+                News::Response { location, is_final } => {
+                    state.journal.set_response(*position, location, is_final);
+                }
+                News::Failure { location, is_own } => {
+                    state.journal.set_failure(*position, location, is_own);
+                }
+            }
+            if let Some(waiting) = state.waiting.get_mut(*position) {
+                *waiting = false;
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Says that nothing more will come.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// What there is for an ID; nothing while it is to be fetched.
+    pub(crate) fn look(&self, position: usize) -> Option<Held> {
+        self.lock().held(position)
+    }
+
+    /// Waits for what there is for an ID; nothing when it was to be fetched and will not be.
+    pub(crate) fn wait(&self, position: usize) -> Option<Held> {
+        let mut state = self.lock();
+        loop {
+            let held = state.held(position);
+            if held.is_some() || state.closed {
+                return held;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Requests an ID again, whatever there is for it.
+    pub(crate) fn request_again(&self, position: usize) {
+        self.lock().journal.request_again(position);
+    }
+
+    /// IDs that have been fetched, or were not to be, and have a response.
+    pub(crate) fn held(&self) -> usize {
+        let state = self.lock();
+        let held = (0..state.journal.len()).filter_map(|position| state.held(position));
+        held.filter(|held| held.response().is_some()).count()
+    }
+
+    /// The failures that count, by the positions of their IDs.
+    pub(crate) fn failures(&self) -> Vec<(usize, Held)> {
+        let state = self.lock();
+        let failed = state.journal.failed().into_iter();
+        failed
+            .map(|position| (position, state.journal.get(position)))
+            .collect()
+    }
+}

@@ -1,0 +1,211 @@
+//! What the machine has to give: open files, and space on the disk. Depends on `event` and `output`.
+
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::encode::table_writers::Format;
+use crate::event::{Event, Events, bytes_text};
+use crate::jobs::error::ExportError;
+use crate::publish::manifest::Manifest;
+use crate::publish::staged_file::Staging;
+
+/// Open files beside connections: tables under way, the journal twice, the lock, standard streams, the
+/// event loops' own, name lookups, certificates.
+const OTHER_FILES: u64 = 64;
+
+/// Raises the soft limit of open files as far as it is needed and allowed; gives the number of requests
+/// that may be in flight with what there is.
+pub(crate) fn fit_concurrency(
+    wanted: usize,
+    files_a_request: u64,
+    events: &Events,
+) -> Result<usize, ExportError> {
+    let needed = OTHER_FILES + wanted as u64 * files_a_request;
+    let mut limit = getrlimit(Resource::Nofile);
+    let soft = limit.current.unwrap_or(u64::MAX);
+    if soft >= needed {
+        return Ok(wanted);
+    }
+    limit.current = Some(needed.min(limit.maximum.unwrap_or(u64::MAX)));
+    let raised = limit.current.unwrap_or(soft);
+    let allowed = match setrlimit(Resource::Nofile, limit) {
+        Ok(()) => raised,
+        Err(_) => soft,
+    };
+    let least = OTHER_FILES + files_a_request;
+    if allowed < least {
+        return Err(ExportError::OpenFiles { allowed, least });
+    }
+    let fitting = allowed.saturating_sub(OTHER_FILES) / files_a_request;
+    let fitting = usize::try_from(fitting).unwrap_or(wanted).clamp(1, wanted);
+    if fitting < wanted {
+        events.send(Event::Warning(format!(
+            "only {allowed} files may be open at once: {fitting} requests are in flight instead of {wanted} (see `ulimit -n`)"
+        )));
+    }
+    Ok(fitting)
+}
+
+/// Bytes that this user may still write to the file system of a directory; nothing when it does not tell.
+pub(crate) fn free_space(directory: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(directory).ok()?;
+    // Some network shares answer with zeros.
+    (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Bytes of a record, while nothing is known of the tasks at hand: a conversation of a few messages.
+const RECORD_BYTES: f64 = 3_000.0;
+
+/// Bytes of tables for each byte of compressed responses, while nothing is known of the tasks at hand;
+/// docs/operations.md has the measurements.
+const PARQUET_SHARE: f64 = 1.0;
+const CSV_SHARE: f64 = 6.0;
+
+/// Fetched tasks before their sizes are believed.
+const BELIEVED_TASKS: usize = 20;
+
+/// Keeps an eye on the space: whether what is still to be written will fit.
+#[derive(Debug)]
+pub(crate) struct SpaceWatch {
+    directory: PathBuf,
+    events: Events,
+    /// IDs to be fetched.
+    wanted: usize,
+    /// Bytes of the journal's records that count, at the start.
+    held_bytes: f64,
+    record_bytes: f64,
+    /// Bytes of tables for each byte of records.
+    table_share: f64,
+    journal_bytes: u64,
+    is_short: bool,
+}
+
+impl SpaceWatch {
+    /// Begins with what an earlier export of this directory shows.
+    pub(crate) fn new(
+        directory: &Path,
+        (wanted, held): (usize, usize),
+        held_bytes: u64,
+        journal_bytes: u64,
+        format: Format,
+        published: Option<&Manifest>,
+        events: &Events,
+    ) -> Self {
+        let held_bytes = as_f64(held_bytes);
+        let published = published.filter(|manifest| manifest.options.format == format);
+        let published_bytes = published.map(|manifest| {
+            let files = manifest.files_with_bytes();
+            as_f64(files.map(|(_, bytes)| bytes).sum())
+        });
+        let usual_share = match format {
+            Format::Parquet => PARQUET_SHARE,
+            Format::Csv => CSV_SHARE,
+        };
+        let table_share = published_bytes
+            .filter(|_| held_bytes > 0.0)
+            .map_or(usual_share, |bytes| bytes / held_bytes);
+        let record_bytes = if held > 0 {
+            held_bytes / as_f64(held as u64)
+        } else {
+            RECORD_BYTES
+        };
+        Self {
+            directory: directory.to_owned(),
+            events: events.clone(),
+            wanted,
+            held_bytes,
+            record_bytes,
+            table_share,
+            journal_bytes,
+            is_short: false,
+        }
+    }
+
+    /// Looks again, when so many have been fetched and the journal has grown to so many bytes.
+    pub(crate) fn look(&mut self, fetched: usize, journal_bytes: u64) {
+        if fetched >= BELIEVED_TASKS {
+            let grown = as_f64(journal_bytes.saturating_sub(self.journal_bytes));
+            self.record_bytes = grown / as_f64(fetched as u64);
+        }
+        let Some(free) = free_space(&self.directory) else {
+            return;
+        };
+        let needed = self.needed(fetched, Staging::bytes(&self.directory));
+        let is_short = needed > free;
+        if is_short || self.is_short {
+            self.events.send(Event::Space {
+                needed: is_short.then_some(needed),
+                free,
+            });
+        }
+        if is_short && !self.is_short {
+            self.events.send(Event::Warning(format!(
+                "about {} are still to be written to `{}`, and {} are free; when the disk is full, make space and run the same command again",
+                bytes_text(needed),
+                self.directory.display(),
+                bytes_text(free),
+            )));
+        }
+        self.is_short = is_short;
+    }
+
+    /// Bytes that are still to be written.
+    fn needed(&self, fetched: usize, staged: u64) -> u64 {
+        let wanted = as_f64(self.wanted as u64);
+        let left = as_f64(self.wanted.saturating_sub(fetched) as u64) * self.record_bytes;
+        let tables = (self.held_bytes + wanted * self.record_bytes) * self.table_share;
+        let needed = left + (tables - as_f64(staged)).max(0.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate, never negative"
+        )]
+        let needed = needed as u64;
+        needed
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for an estimate")]
+fn as_f64(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(wanted: usize, held: (usize, u64)) -> SpaceWatch {
+        let (held, bytes) = held;
+        let directory = Path::new(".");
+        let events = Events::none();
+        SpaceWatch::new(
+            directory,
+            (wanted, held),
+            bytes,
+            bytes,
+            Format::Parquet,
+            None,
+            &events,
+        )
+    }
+
+    #[test]
+    fn what_is_still_to_be_written_follows_the_tasks_at_hand() {
+        // Nothing is known: records and tables of the usual size.
+        assert_eq!(watch(1_000, (0, 0)).needed(0, 0), 6_000_000);
+        // What was held shows the size of what comes.
+        let mut known = watch(100, (100, 100_000));
+        assert_eq!(known.needed(0, 0), 100_000 + 200_000);
+        // Half of the rest is here, and was twice as large; a part of the tables stands already.
+        known.look(50, 100_000 + 100_000);
+        assert_eq!(known.needed(50, 60_000), 100_000 + 300_000 - 60_000);
+        assert_eq!(known.needed(100, 10_000_000), 0);
+    }
+
+    #[test]
+    fn the_space_of_a_file_system_can_be_had() {
+        assert!(free_space(Path::new(".")).unwrap() > 0);
+        assert_eq!(free_space(Path::new("/no/such/directory")), None);
+    }
+}

@@ -1,0 +1,25 @@
+//! What a command does: export, flatten, verify, dry run. Options in, report out.
+
+pub mod batch_channel;
+pub mod compaction;
+pub mod dry_run;
+pub mod error;
+pub mod export;
+pub mod import;
+pub mod journal_index;
+pub mod journal_writer;
+pub mod last_run;
+pub mod limits;
+pub mod list_checkpoint;
+pub mod ordered_reader;
+pub mod pipeline;
+pub mod publication;
+pub mod read_ahead;
+pub mod reflatten;
+pub mod response_cache;
+pub mod resume;
+pub mod runtime;
+pub mod table_builder;
+pub mod task_input;
+pub mod unlisted;
+pub mod verify;

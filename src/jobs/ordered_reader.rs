@@ -1,0 +1,108 @@
+//! Follows the journal in the order of the IDs, while it is being written, and reads ahead of the tables.
+//! Depends on `journal` and the files of this folder.
+
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::api::body_check::KEPT_BYTES;
+use crate::ids::task_ids::IdList;
+use crate::jobs::error::ExportError;
+use crate::jobs::journal_index::Index;
+use crate::jobs::response_cache::{Recent, Response};
+use crate::jobs::table_builder::Fed;
+use crate::jobs::task_input::{Arrival, Feed, feed};
+use crate::journal::index::Held;
+use crate::journal::reader::{FailureNote, JournalReader, Location};
+
+/// How long others may gather behind a response that has not come: waking a thread for each costs more than
+/// flattening it.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Where the responses are that the tables are built from.
+pub(crate) struct Followed<'f> {
+    pub(crate) ids: &'f IdList,
+    pub(crate) index: &'f Index,
+    pub(crate) reader: JournalReader,
+    pub(crate) recent: &'f Recent,
+    /// Do IDs that the API does not know any more leave the tables?
+    pub(crate) drop_missing: bool,
+}
+
+impl Followed<'_> {
+    /// Hands over what there is for every ID, one after the other. It is not whole when the run ended before every
+    /// ID had come, or when nobody listens any more.
+    pub(crate) fn feed(self, mut to: Feed) -> Result<Fed<()>, ExportError> {
+        let is_whole = self.all(&mut to)?;
+        Ok(Fed { is_whole, left: () })
+    }
+
+    fn all(mut self, to: &mut Feed) -> Result<bool, ExportError> {
+        for (position, task_id) in self.ids.iter().enumerate() {
+            let held = if let Some(held) = self.index.look(position) {
+                Some(held)
+            } else {
+                if to.flush().is_err() {
+                    return Ok(false);
+                }
+                thread::sleep(GATHER);
+                self.index.wait(position)
+            };
+            let Some(held) = held else {
+                return Ok(false);
+            };
+            let arrival = self.arrival(position, task_id, held)?;
+            if feed(to, task_id.to_owned(), arrival).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(to.flush().is_ok())
+    }
+
+    /// Reads what there is for an ID.
+    fn arrival(
+        &mut self,
+        position: usize,
+        task_id: &str,
+        held: Held,
+    ) -> Result<Arrival, ExportError> {
+        let mut body = Vec::new();
+        let failure = match held.failure() {
+            Some(failure) => Some(self.reader.read_failure(task_id, failure, &mut body)?),
+            None => None,
+        };
+        let is_dropped = |note: &FailureNote| self.drop_missing && note.is_gone();
+        Ok(match (held.response(), failure) {
+            (Some(_), Some(note)) if is_dropped(&note) => Arrival::Failure(note),
+            (Some(response), Some(note)) => {
+                Arrival::Stale(self.response(position, task_id, response)?, note)
+            }
+            (Some(response), None) => {
+                Arrival::Response(self.response(position, task_id, response)?)
+            }
+            (None, Some(note)) => Arrival::Failure(note),
+            (None, None) => Arrival::Missing,
+        })
+    }
+
+    fn response(
+        &mut self,
+        position: usize,
+        task_id: &str,
+        location: Location,
+    ) -> Result<Response, ExportError> {
+        if let Some(response) = self.recent.take(position) {
+            return Ok(response);
+        }
+        let mut body = Vec::new();
+        self.reader.read(task_id, location, &mut body)?;
+        if body.len() > KEPT_BYTES {
+            self.reader.shrink();
+        }
+        Ok(Response {
+            body: Bytes::from(body),
+            nodes: None,
+        })
+    }
+}

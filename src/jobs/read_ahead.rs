@@ -1,0 +1,121 @@
+//! Files of raw responses, opened: decompressed if they are compressed, and without waiting forever for a pipe.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use flate2::read::MultiGzDecoder;
+
+use crate::threads;
+
+/// Standard input.
+const STDIN: &str = "-";
+
+/// Bytes that are read from a file at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// Pieces of a pipe that are read ahead.
+const WAITING_PIECES: usize = 2;
+
+/// How often a reader of a pipe that has nothing looks whether the run is over.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// First bytes of compressed files.
+const GZIP: [u8; 2] = [0x1F, 0x8B];
+const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+
+/// Opens a file of lines, decompressed if it is compressed, whatever its name. Reading from it ends with an error when
+/// the run is over.
+pub(crate) fn open<'o>(
+    source: &Path,
+    is_over: &'o dyn Fn() -> bool,
+) -> io::Result<Box<dyn BufRead + 'o>> {
+    let mut file: Box<dyn Read + 'o> = if source.as_os_str() == STDIN {
+        Box::new(Pipe::read(|| Ok(io::stdin()), is_over)?)
+    } else if source.metadata()?.is_file() {
+        Box::new(File::open(source)?)
+    } else {
+        let path = source.to_owned();
+        // Opening a pipe waits for its writer.
+        Box::new(Pipe::read(move || File::open(path), is_over)?)
+    };
+    let mut start = Vec::new();
+    file.by_ref()
+        .take(ZSTD.len() as u64)
+        .read_to_end(&mut start)?;
+    let whole = Cursor::new(start.clone()).chain(file);
+    Ok(if start.starts_with(&GZIP) {
+        Box::new(BufReader::with_capacity(
+            READ_BYTES,
+            MultiGzDecoder::new(whole),
+        ))
+    } else if start.starts_with(&ZSTD) {
+        let decoder = zstd::stream::read::Decoder::new(whole)?;
+        Box::new(BufReader::with_capacity(READ_BYTES, decoder))
+    } else {
+        Box::new(BufReader::with_capacity(READ_BYTES, whole))
+    })
+}
+
+/// Something that may keep a reader waiting, read on a thread of its own. That thread waits as long as it must, and
+/// ends with the process.
+struct Pipe<'o> {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    piece: Cursor<Vec<u8>>,
+    is_over: &'o dyn Fn() -> bool,
+}
+
+impl<'o> Pipe<'o> {
+    fn read<R: Read>(
+        open: impl FnOnce() -> io::Result<R> + Send + 'static,
+        is_over: &'o dyn Fn() -> bool,
+    ) -> io::Result<Self> {
+        let (sender, pieces) = sync_channel(WAITING_PIECES);
+        threads::builder().spawn(move || {
+            if let Err(error) = open().and_then(|file| send_all(file, &sender)) {
+                let _ = sender.send(Err(error));
+            }
+        })?;
+        Ok(Self {
+            pieces,
+            piece: Cursor::default(),
+            is_over,
+        })
+    }
+}
+
+/// Sends what a reader gives as it arrives, until the end, or until the receiver is closed.
+fn send_all(mut file: impl Read, pieces: &SyncSender<io::Result<Vec<u8>>>) -> io::Result<()> {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = match file.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let piece = buffer.get(..read).unwrap_or_default().to_owned();
+        if read == 0 || pieces.send(Ok(piece)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+impl Read for Pipe<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.piece.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            match self.pieces.recv_timeout(LOOK) {
+                Ok(piece) => self.piece = Cursor::new(piece?),
+                Err(RecvTimeoutError::Disconnected) => return Ok(0),
+                Err(RecvTimeoutError::Timeout) if (self.is_over)() => {
+                    return Err(io::Error::other("the run is over"));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}

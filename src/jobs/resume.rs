@@ -1,0 +1,227 @@
+//! What earlier runs left: the journal's records by ID, and whether anything is to be done at all.
+//! Depends on `ids`, `journal` and `output`.
+
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::event::{Event, Events};
+use crate::jobs::error::ExportError;
+use crate::jobs::export::{ExportOptions, manifest_options};
+use crate::jobs::journal_index::Index;
+use crate::jobs::publication::ExportReport;
+use crate::jobs::unlisted::Found;
+use crate::journal::format::{Options as JournalOptions, RecordKind};
+use crate::journal::index::JournalIndex;
+use crate::journal::reader::{Location, break_if};
+use crate::journal::repair::mend_header;
+use crate::journal::writer::Journal;
+use crate::publish::commit::Recovered;
+use crate::publish::file_names::IDS;
+use crate::publish::manifest::Manifest;
+use crate::publish::output_dir::{OutputDirectory, has_sha256};
+use crate::publish::previous_export;
+
+/// Records between two events.
+const EVENT_RECORDS: usize = 10_000;
+
+/// What the journal holds.
+pub(crate) struct Resumed {
+    pub(crate) journal: Journal,
+    /// For the IDs of the list.
+    pub(crate) index: Index,
+    /// For other IDs.
+    pub(crate) unlisted: Found,
+    /// Answers that are kept beside the failures of their IDs.
+    pub(crate) refused: Vec<(Location, usize)>,
+    /// Does it hold something that cannot be read?
+    pub(crate) is_damaged: bool,
+}
+
+/// The options that responses depend on.
+pub(crate) fn journal_options(options: &ExportOptions) -> JournalOptions {
+    JournalOptions {
+        base_url: options.base_url(),
+        expand: options.fetch.expand.clone(),
+        opts: options.fetch.opts.clone(),
+        keep_secrets: options.keep_secrets,
+        copied: false,
+    }
+}
+
+/// Bytes of the journal that the published export was made from; none when the manifest that says so is lost, and 0
+/// before the first publication.
+pub(crate) fn published_bytes(directory: &Path, published: Option<&Manifest>) -> Option<u64> {
+    match published {
+        Some(manifest) => manifest.run.journal_bytes,
+        None => (!directory.join(IDS).exists()).then_some(0),
+    }
+}
+
+/// The IDs that the published export lacks, as far as that is known.
+fn failed(directory: &OutputDirectory, published: &Manifest) -> Vec<String> {
+    if published.ids.failed == 0 {
+        return Vec::new();
+    }
+    previous_export::failed(directory.path(), published).unwrap_or_default()
+}
+
+/// Opens the journal and shows its records to the index.
+pub(crate) fn open_journal(
+    options: &ExportOptions,
+    directory: &OutputDirectory,
+    published: Option<&Manifest>,
+    events: &Events,
+    is_over: impl Fn() -> bool,
+) -> Result<Resumed, ExportError> {
+    let published_bytes = published_bytes(directory.path(), published);
+    let journal = JournalIndex::new(options.ids.len());
+    let index = Index::new(journal, published_bytes);
+    let mut unlisted = Found::default();
+    let mut refused = Vec::new();
+    let mut done = 0;
+    events.send(Event::Phase("reading the journal"));
+    let (journal, opened) =
+        Journal::open(&directory.state(), &journal_options(options), |entry| {
+            let position = options.ids.position(entry.task_id);
+            index.see(position, &entry);
+            match position {
+                Some(position) if entry.kind == RecordKind::Refused => {
+                    refused.push((entry.location, position));
+                }
+                Some(_) => {}
+                None => unlisted.see(&entry),
+            }
+            done += 1;
+            if done % EVENT_RECORDS == 0 {
+                events.send(Event::Progress { done, total: None });
+            }
+            break_if(is_over())
+        })?;
+    if opened.damaged > 0 {
+        events.send(Event::Warning(format!(
+            "{} damaged places in the journal were passed over; what stood there is fetched again",
+            opened.damaged
+        )));
+    }
+    let lost_bytes = published_bytes
+        .unwrap_or_default()
+        .saturating_sub(journal.bytes());
+    let is_other = index.settle(journal.bytes());
+    unlisted.settle();
+    if lost_bytes > 0 && done == 0 {
+        let text = "the saved responses of the published export are gone from `.scale-export`; all tasks are fetched again";
+        events.send(Event::Warning(text.to_owned()));
+    } else if lost_bytes > 0 {
+        events.send(Event::Warning(format!(
+            "the journal has lost {lost_bytes} bytes at its end of what the published export was made from; what stood there is fetched again"
+        )));
+    } else if is_other {
+        let text = "the journal is not the one that the published export was made from; the tables are built again";
+        events.send(Event::Warning(text.to_owned()));
+    } else if opened.torn_bytes > 0 {
+        events.send(Event::Detail(format!(
+            "cut off {} bytes at the journal's end that an earlier run did not finish writing",
+            opened.torn_bytes
+        )));
+    }
+    for task_id in published.map_or_else(Vec::new, |manifest| failed(directory, manifest)) {
+        // What was received and could not be used stands there as a response still.
+        if let Some(position) = options.ids.position(&task_id) {
+            index.request_again(position);
+        }
+    }
+    Ok(Resumed {
+        journal,
+        index,
+        unlisted,
+        refused,
+        is_damaged: opened.damaged > 0,
+    })
+}
+
+/// Writes a damaged header of the journal again where it is known what stood there.
+pub(crate) fn mend_journal(
+    directory: &OutputDirectory,
+    published: Option<&Manifest>,
+    events: &Events,
+) -> Result<(), ExportError> {
+    let options = published.map(|manifest| {
+        let options = manifest.options.clone();
+        JournalOptions {
+            base_url: options.base_url,
+            expand: options.expand,
+            opts: options.opts,
+            keep_secrets: options.keep_secrets,
+            copied: false,
+        }
+    });
+    if mend_header(&directory.state(), options.as_ref())? {
+        let text = "the header of the journal was damaged; it is written again, and the responses behind it are kept";
+        events.send(Event::Warning(text.to_owned()));
+    }
+    Ok(())
+}
+
+/// Reports a user's own files that are left alone, and a publication that an earlier run began.
+pub(crate) fn report_directory(directory: &OutputDirectory, events: &Events) {
+    for name in directory.taken() {
+        events.send(Event::Warning(format!(
+            "left `{name}` alone: scale-export did not create it; the export is published without it"
+        )));
+    }
+    if let Some(cause) = directory.damage() {
+        events.send(Event::Warning(format!(
+            "manifest.json is damaged ({cause}); it is made again from the journal and the list of IDs"
+        )));
+    }
+    let text = match directory.recovered() {
+        None => return,
+        Some(Recovered::Forward) => {
+            "an earlier run was cut short while it published; what it had made is published now"
+        }
+        Some(Recovered::Back) => {
+            "an earlier run failed while it published; the export before it is restored"
+        }
+    };
+    events.send(Event::Warning(text.to_owned()));
+}
+
+/// What a run that fetches nothing would publish again, if all of that is published already.
+pub(crate) fn unchanged(
+    options: &ExportOptions,
+    directory: &OutputDirectory,
+    published: &Manifest,
+    index: &Index,
+    unlisted: u64,
+) -> Option<ExportReport> {
+    let ids = &published.ids;
+    let sha256 = || {
+        let lines = options.ids.lines();
+        lines.fold(Sha256::new(), Sha256::chain_update).finalize()
+    };
+    let is_same = published.is_of_this_version()
+        && published.options == manifest_options(options)
+        && ids.duplicates == options.ids.duplicates()
+        && ids.sha256 == crate::hex::encode(&sha256())
+        && index.is_all_published()
+        && directory.is_complete(published)
+        && has_sha256(directory.path(), IDS, &ids.sha256);
+    let mut files = published.files_with_bytes();
+    let are_there = files.all(|(path, bytes)| {
+        let found = fs::metadata(directory.path().join(path));
+        found.is_ok_and(|found| found.is_file() && found.len() == bytes)
+    });
+    (is_same && are_there).then(|| ExportReport {
+        reused: ids.exported,
+        is_idle: true,
+        unchanged: true,
+        unlisted,
+        requests: 0,
+        retries: 0,
+        rate_limited: 0,
+        bytes_received: 0,
+        ..ExportReport::of(published)
+    })
+}

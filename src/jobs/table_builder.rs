@@ -1,0 +1,302 @@
+//! The tables: flattened on the caller's thread, from what another one feeds, and encoded on a third.
+//! Depends on `flatten`, `output` and the files of this folder.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::Receiver;
+use std::thread::{self, Scope, ScopedJoinHandle};
+
+use arrow::array::RecordBatch;
+
+use crate::api::body_check::KEPT_BYTES;
+use crate::encode::table_writers::{Selection, TableWriters, WrittenTable};
+use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
+use crate::flatten::flattener::Flattener;
+use crate::jobs::batch_channel;
+use crate::jobs::batch_channel::{Bundler, NobodyListens};
+use crate::jobs::error::ExportError;
+use crate::jobs::response_cache::Unreadable;
+use crate::jobs::task_input::{Arrival, Arrived, Feed};
+use crate::journal::reader::FailureNote;
+use crate::json::document::{Document, Parser};
+use crate::output_error::OutputError;
+use crate::publish::failure_lines::{missing, unusable, write_line};
+use crate::publish::staged_file::Staging;
+use crate::tables::batch_builder::{BatchSink, SinkError};
+use crate::tables::schema_drift::Drift;
+use crate::tables::table::TableInfo;
+use crate::threads;
+
+/// Complete tables under temporary names, and what goes beside them.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) tables: Vec<WrittenTable>,
+    pub(crate) flattened: Flattened,
+}
+
+/// What flattening found that is in no table.
+#[derive(Debug)]
+pub(crate) struct Flattened {
+    pub(crate) drift: Drift,
+    pub(crate) failures: Failures,
+    pub(crate) exported: u64,
+}
+
+/// The IDs that failed, or whose response could not be refreshed.
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    /// The content of `failures.jsonl`.
+    pub(crate) lines: Vec<u8>,
+    /// Failed and stale IDs.
+    pub(crate) by_kind: BTreeMap<String, u64>,
+    /// Exported all the same.
+    pub(crate) stale: u64,
+    /// Of these, IDs that are not exported, since the API returned 404 or 410.
+    gone_by_kind: BTreeMap<String, u64>,
+    /// Positions of the IDs that are not exported, ascending.
+    pub(crate) positions: Vec<usize>,
+}
+
+impl Failures {
+    pub(crate) fn add(
+        &mut self,
+        position: usize,
+        task_id: &str,
+        note: FailureNote,
+        exported: bool,
+    ) {
+        write_line(task_id, &note, exported, &mut self.lines);
+        if exported {
+            self.stale += 1;
+        } else {
+            if note.is_gone() {
+                *self.gone_by_kind.entry(note.kind.clone()).or_default() += 1;
+            }
+            self.positions.push(position);
+        }
+        *self.by_kind.entry(note.kind).or_default() += 1;
+    }
+
+    /// IDs that are not exported, since the API returned 404 or 410.
+    pub(crate) fn gone(&self) -> u64 {
+        self.gone_by_kind.values().sum()
+    }
+
+    /// What counts as a failure, by kind: not what is treated as deleted tasks, if there are such.
+    pub(crate) fn counted(&self, drop_missing: bool) -> BTreeMap<String, u64> {
+        let mut counted = self.by_kind.clone();
+        if drop_missing {
+            for (kind, gone) in &self.gone_by_kind {
+                if let Some(count) = counted.get_mut(kind) {
+                    *count -= gone;
+                }
+            }
+            counted.retain(|_, count| *count > 0);
+        }
+        counted
+    }
+
+    /// IDs that are not exported.
+    pub(crate) fn failed(&self) -> u64 {
+        self.positions.len() as u64
+    }
+
+    /// Is the ID at this position among those?
+    pub(crate) fn has(&self, position: usize) -> bool {
+        self.positions.binary_search(&position).is_ok()
+    }
+}
+
+/// What a feeding thread leaves when it has ended.
+pub(crate) struct Fed<T> {
+    /// Were all tasks fed? Otherwise there are no tables.
+    pub(crate) is_whole: bool,
+    pub(crate) left: T,
+}
+
+/// What is built, and where.
+#[derive(Clone, Copy)]
+pub(crate) struct Site<'s> {
+    pub(crate) selection: Selection<'s>,
+    pub(crate) staging: &'s Staging,
+    pub(crate) events: &'s Events,
+}
+
+/// Builds all tables from what `feed` hands over, on a thread of its own; no tables when that is not whole, or when
+/// `is_over` says that the run is. `give_up` is called when they cannot be written, before the feeding thread has
+/// noticed.
+pub(crate) fn run<T: Send>(
+    site: Site<'_>,
+    is_over: impl Fn() -> bool,
+    give_up: impl Fn() + Sync,
+    feed: impl FnOnce(Feed) -> Result<Fed<T>, ExportError> + Send,
+) -> Result<(T, Option<Built>), ExportError> {
+    let Site {
+        selection,
+        staging,
+        events,
+    } = site;
+    let wanted = |name: &str| selection.wants(name);
+    let writers = TableWriters::begin(staging, selection)?;
+    thread::scope(|scope| {
+        let (sender, arrived) = batch_channel::channel();
+        let feeder = spawn(scope, move || feed(sender))?;
+        let (batches, given) = batch_channel::channel();
+        let give_up = &give_up;
+        let encoder = spawn(scope, move || {
+            encode(writers, &given).inspect_err(|_| give_up())
+        })?;
+        let mut build = Build::new(Flattener::new(wanted), Encoder(batches));
+        let flattened = build.tasks(arrived, events, is_over);
+        // Both ends are closed by now, so that neither thread waits for this one.
+        let finished = flattened.and_then(|goes_on| build.finish(goes_on));
+        if finished.is_err() {
+            give_up();
+        }
+        let (feeder, encoder) = (join(feeder), join(encoder));
+        // Of several errors the one that caused the others is told.
+        let writers = encoder?;
+        let Fed { is_whole, left } = feeder?;
+        let Some(flattened) = finished?.filter(|_| is_whole) else {
+            return Ok((left, None));
+        };
+        let tables = writers.finish()?;
+        Ok((left, Some(Built { tables, flattened })))
+    })
+}
+
+/// Starts a thread; a system that has no more of them is told as an error.
+pub(crate) fn spawn<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    work: impl FnOnce() -> T + Send + 's,
+) -> Result<ScopedJoinHandle<'s, T>, ExportError> {
+    threads::builder()
+        .spawn_scoped(scope, work)
+        .map_err(ExportError::Thread)
+}
+
+/// The result of a thread; a panic in it goes on here.
+pub(crate) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// A batch of rows, on its way to its file.
+type Given = (&'static TableInfo, RecordBatch);
+
+/// The encoder's thread: writes what comes, in that order.
+fn encode(
+    mut writers: TableWriters,
+    given: &Receiver<Vec<Given>>,
+) -> Result<TableWriters, OutputError> {
+    for (table, batch) in given.iter().flatten() {
+        writers.write(table, batch)?;
+    }
+    Ok(writers)
+}
+
+/// Hands batches to the encoder.
+struct Encoder(Bundler<Given>);
+
+impl BatchSink for Encoder {
+    fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
+        let bytes = batch.get_array_memory_size();
+        told_elsewhere(self.0.push((table, batch), bytes))
+    }
+}
+
+/// The encoder has ended because of an error, which is told in place of this one.
+fn told_elsewhere(pushed: Result<(), NobodyListens>) -> Result<(), SinkError> {
+    pushed.map_err(|NobodyListens| SinkError::from("the encoder has stopped"))
+}
+
+/// The flattening thread.
+struct Build {
+    flattener: Flattener,
+    encoder: Encoder,
+    parser: Parser,
+    failures: Failures,
+    exported: u64,
+}
+
+impl Build {
+    fn new(flattener: Flattener, encoder: Encoder) -> Self {
+        Self {
+            flattener,
+            encoder,
+            parser: Parser::default(),
+            failures: Failures::default(),
+            exported: 0,
+        }
+    }
+
+    /// Flattens what arrives; false when the run is over before.
+    fn tasks(
+        &mut self,
+        arrived: Receiver<Vec<Arrived>>,
+        events: &Events,
+        is_over: impl Fn() -> bool,
+    ) -> Result<bool, ExportError> {
+        let mut done = 0;
+        for Arrived { task_id, arrival } in arrived.into_iter().flatten() {
+            if is_over() {
+                return Ok(false);
+            }
+            let (response, failure) = match arrival {
+                Arrival::Response(response) => (Some(response), None),
+                Arrival::Stale(response, note) => (Some(response), Some(note)),
+                Arrival::Failure(note) => (None, Some(note)),
+                Arrival::Missing => (None, Some(missing())),
+            };
+            if let Some(response) = response {
+                let document = response.document(&mut self.parser);
+                if document.as_ref().is_err_and(Unreadable::is_memory) {
+                    return Err(ExportError::NoMemory { task_id });
+                }
+                let root = document.as_ref().map(Document::root);
+                let note = unusable(&task_id, root.map_err(ToString::to_string));
+                match (document, note) {
+                    (Ok(document), None) => {
+                        self.flattener
+                            .task(&task_id, &document, &mut self.encoder)?;
+                        self.exported += 1;
+                        if let Some(note) = failure {
+                            self.failures.add(done, &task_id, note, true);
+                        }
+                    }
+                    // What arrives is checked before it is kept; the journal may be another version's, or was changed.
+                    (document, note) => {
+                        drop(document);
+                        let note = note.unwrap_or_else(missing);
+                        self.failures.add(done, &task_id, note, false);
+                    }
+                }
+                if response.body.len() > KEPT_BYTES {
+                    self.parser = Parser::default();
+                }
+            } else {
+                let note = failure.unwrap_or_else(missing);
+                self.failures.add(done, &task_id, note, false);
+            }
+            done += 1;
+            if done % TASKS_BETWEEN_EVENTS == 0 {
+                events.send(Event::TasksFlattened(done));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Hands over the last rows, if it goes on to the end, and lets the encoder go.
+    fn finish(mut self, goes_on: bool) -> Result<Option<Flattened>, ExportError> {
+        if !goes_on {
+            return Ok(None);
+        }
+        let drift = self.flattener.finish(&mut self.encoder)?;
+        told_elsewhere(self.encoder.0.flush())?;
+        Ok(Some(Flattened {
+            drift,
+            failures: self.failures,
+            exported: self.exported,
+        }))
+    }
+}

@@ -1,0 +1,96 @@
+//! What can keep an export from being proven, apart from what is wrong with it. Depends on `error`.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::error::{Exit, Explain, disk_hint, is_file_limit};
+use crate::journal::error::JournalError;
+use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
+use crate::output_error::OutputError;
+use crate::tables::batch_builder::SinkError;
+use crate::tables::table::SCHEMA_VERSION;
+
+/// Why nothing can be said about an export.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// There is no export.
+    #[error("could not verify `{}`: {cause}", path.display())]
+    NoExport {
+        /// The directory.
+        path: PathBuf,
+        /// What is missing.
+        cause: &'static str,
+    },
+    /// Another version made it.
+    #[error("could not verify `{}`: it was made by version {theirs}, this is {} (schema {SCHEMA_VERSION})", path.display(), env!("CARGO_PKG_VERSION"))]
+    Version {
+        /// The directory.
+        path: PathBuf,
+        /// The version that made it.
+        theirs: String,
+    },
+    /// A run published while it was being read.
+    #[error("could not verify `{}`: a run published in it meanwhile", path.display())]
+    Changed {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file could not be read.
+    #[error("could not read `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The lock.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The system refused the memory that a task takes.
+    #[error("could not parse task `{task_id}`: {NO_MEMORY}")]
+    NoMemory {
+        /// The task.
+        task_id: String,
+    },
+    /// Rows could not be made to compare with.
+    #[error("could not flatten a task again: {0}")]
+    Tables(SinkError),
+}
+
+impl Explain for VerifyError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoExport { .. } => {
+                Some("name the directory that was given to --out; an export that was never published has no manifest yet".into())
+            }
+            Self::Version { .. } => Some(
+                "rebuild the tables with scale-export flatten, or run the export again".into(),
+            ),
+            Self::Changed { .. } => Some("run the same command again".into()),
+            Self::Io { source, .. } if is_file_limit(source) => Some(disk_hint(source)),
+            Self::Io { .. } => Some("make the file readable, or check the disk".into()),
+            Self::Output(error) => error.hint(),
+            Self::Journal(error) => error.hint(),
+            Self::NoMemory { .. } => Some(NO_MEMORY_HINT.into()),
+            Self::Tables(_) => None,
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Journal(error @ JournalError::NoMemory { .. }) => error.exit(),
+            Self::NoExport { .. }
+            | Self::Version { .. }
+            | Self::Changed { .. }
+            | Self::Io { .. }
+            | Self::Output(_)
+            | Self::Journal(_) => Exit::Usage,
+            Self::Tables(_) | Self::NoMemory { .. } => Exit::Failure,
+        }
+    }
+}

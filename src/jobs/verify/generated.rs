@@ -1,0 +1,74 @@
+//! The files of an export that follow from its tables: `load.sql` and `README.md`.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use crate::durable_fs;
+use crate::jobs::verify::error::VerifyError;
+use crate::jobs::verify::findings::{Finding, Findings};
+use crate::jobs::verify::verify::VerifyReport;
+use crate::publish::export_readme::export_readme;
+use crate::publish::file_names::{LOAD_SQL, README};
+use crate::publish::load_sql::{Views, load_sql};
+use crate::publish::manifest::{ENCODING_VERSION, Manifest};
+use crate::tables::table::TableInfo;
+
+/// Bytes of the longest record by file, of CSV.
+pub(crate) type LongestRecords = BTreeMap<String, usize>;
+
+/// Compares the content of both files with what this version writes for these tables. A manifest that does not name one
+/// is right: a user's own file has its name.
+pub(crate) fn check(
+    directory: &Path,
+    manifest: &Manifest,
+    tables: impl Iterator<Item = &'static TableInfo>,
+    records: &LongestRecords,
+    findings: &mut Findings,
+    report: &mut VerifyReport,
+) -> Result<(), VerifyError> {
+    if !manifest.is_of_this_version() {
+        report.unproven.push(format!(
+            "that {LOAD_SQL} and {README} are what version {} (encoding {}) writes: this is version {} (encoding {ENCODING_VERSION})",
+            manifest.tool.version,
+            manifest.encoding_version,
+            env!("CARGO_PKG_VERSION"),
+        ));
+        return Ok(());
+    }
+    let tables: Vec<_> = tables.collect();
+    let format = manifest.options.format;
+    let views = tables.iter().map(|table| {
+        let longest = records.get(&format.file_name(table.name));
+        (*table, longest.copied().unwrap_or_default())
+    });
+    let rows = |table: &TableInfo| {
+        let mut named = manifest.tables.iter();
+        let entry = named.find(|(name, _)| name == table.name);
+        entry.map_or(0, |(_, entry)| entry.rows)
+    };
+    let expected = [
+        (LOAD_SQL, load_sql(&Views::new(format, views))),
+        (
+            README,
+            export_readme(format, tables.iter().map(|table| (*table, rows(table)))),
+        ),
+    ];
+    for (name, expected) in expected {
+        let path = directory.join(name);
+        let is_ours = manifest.files.iter().any(|file| file.path == name);
+        // That a file is missing was found already.
+        if !is_ours || !path.is_file() {
+            continue;
+        }
+        let found = match durable_fs::read_small(&path, expected.len() as u64) {
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => Vec::new(),
+            found => found.map_err(|source| VerifyError::Io { path, source })?,
+        };
+        if found != expected.as_bytes() {
+            let expected = "what these tables give";
+            findings.add(Finding::of_file(name, expected, "something else"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! What a task's rows must agree on where the task cannot be rebuilt from them, since tables were left
+//! out and the raw responses are not there. Depends on `rebuild` for rows.
+
+use std::collections::HashSet;
+
+use crate::jobs::verify::findings::{Finding, Findings};
+use crate::rebuild::row_cursor::TaskRows;
+use crate::tables::definition::TABLES;
+use crate::tables::row_reader::Cell;
+
+/// Tables that rows of other tables point to, and the columns that do.
+const PARENTS: [(&str, &[&str]); 3] = [
+    ("threads", &["thread_index"]),
+    ("turns", &["thread_index", "turn_index"]),
+    ("messages", &["thread_index", "turn_index", "message_index"]),
+];
+
+/// Checks that keys are unique, and that the thread, turn and message of every row are there.
+pub(crate) fn check(task_id: &str, rows: &TaskRows<'_>, present: &[bool], findings: &mut Findings) {
+    for (table, of_table) in TABLES.iter().zip(rows.tables()) {
+        let Some(path) = table.position("path") else {
+            continue;
+        };
+        let mut seen = HashSet::new();
+        for row in of_table.iter() {
+            let path = row.text(path).unwrap_or_default();
+            if !seen.insert(path) {
+                let finding =
+                    Finding::of_task(task_id, path, "one row with this key", "another one");
+                findings.add(finding.in_column(table.name));
+            }
+        }
+    }
+    for (parent, columns) in PARENTS {
+        let at = TABLES.iter().position(|table| table.name == parent);
+        let is_present = at
+            .and_then(|at| present.get(at))
+            .copied()
+            .unwrap_or_default();
+        if is_present {
+            check_parent(task_id, rows, (parent, columns), findings);
+        }
+    }
+}
+
+fn check_parent(
+    task_id: &str,
+    rows: &TaskRows<'_>,
+    (parent, columns): (&str, &[&str]),
+    findings: &mut Findings,
+) {
+    let mut places = HashSet::new();
+    let tables = || TABLES.iter().zip(rows.tables());
+    let positions = |table: &crate::tables::table::TableInfo| {
+        columns
+            .iter()
+            .map(|column| table.position(column))
+            .collect::<Option<Vec<_>>>()
+    };
+    let place = |row: &crate::rebuild::row_cursor::RowRef<'_>, positions: &[usize]| {
+        let index = |column: &usize| match row.cell(*column) {
+            Some(Cell::Int32(index)) => Some(index),
+            _ => None,
+        };
+        positions.iter().map(index).collect::<Option<Vec<i32>>>()
+    };
+    for (table, rows) in tables().filter(|(table, _)| table.name == parent) {
+        if let Some(positions) = positions(table) {
+            places.extend(rows.iter().filter_map(|row| place(&row, &positions)));
+        }
+    }
+    for (table, rows) in tables().filter(|(table, _)| table.name != parent) {
+        let (Some(positions), Some(path)) = (positions(table), table.position("path")) else {
+            continue;
+        };
+        for row in rows.iter() {
+            let is_orphan = place(&row, &positions).is_some_and(|place| !places.contains(&place));
+            if is_orphan {
+                let path = row.text(path).unwrap_or_default();
+                let expected = format!("a row of `{parent}` that it belongs to");
+                let finding = Finding::of_task(task_id, path, &expected, "none");
+                findings.add(finding.in_column(table.name));
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Verifies an export: files, keys, and the reconstruction of every task.
+
+pub mod compare;
+pub mod error;
+pub mod files;
+pub mod findings;
+pub mod generated;
+pub mod id_bitset;
+pub mod journal_source;
+pub mod key_checks;
+pub mod table_cursor;
+pub mod tasks;
+pub mod verify;

@@ -1,0 +1,384 @@
+//! One table, read from its files while tasks take their rows from it. Depends on `reader` and
+//! `rebuild`.
+//!
+//! Two places move through the rows: up to `taken` they have been given to tasks, up to `compared` they
+//! have been compared with what the tasks give. What lies before both is dropped.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::encode::input::Input;
+use crate::encode::parquet::statistics::check::WrongStatistic;
+use crate::encode::read_error::ReadError;
+use crate::encode::table_reader;
+use crate::encode::table_reader::CheckedBatches;
+use crate::encode::table_writers::Format;
+use crate::ids::task_ids::IdList;
+use crate::jobs::verify::error::VerifyError;
+use crate::jobs::verify::findings::{Finding, Findings};
+use crate::publish::manifest::{TableFiles, is_inside};
+use crate::rebuild::row_cursor::TableRows;
+use crate::tables::row_reader::Rows;
+use crate::tables::table::TableInfo;
+
+/// Every table that tasks take rows from begins with `task_id`.
+const TASK_ID: usize = 0;
+
+/// Rows out of place after which a table is given up: they wait in memory for others that may never come.
+const MAX_ORPHANS: u64 = 10_000;
+
+/// Bytes of rows that wait, after which a table is given up: no task is larger than the largest body, of which its
+/// rows in one table hold a part once, or a few parts twice.
+const MAX_WAITING_BYTES: usize = 1 << 30;
+
+/// Bytes of an ID or a path out of place that are kept, to be shown.
+const SHOWN_BYTES: usize = 256;
+
+/// Rows of one task: of a batch in the queue, some.
+type Taken = Vec<(usize, Range<usize>)>;
+
+/// A table's rows, as they go by.
+pub(crate) struct Stream {
+    table: &'static TableInfo,
+    directory: PathBuf,
+    files: VecDeque<(String, CheckedBatches)>,
+    queue: VecDeque<Rows>,
+    /// Bytes of these.
+    waiting: usize,
+    /// Batch in the queue and row in it that no task has taken yet.
+    taken: (usize, usize),
+    /// Row of the first batch that has not been compared yet.
+    compared: usize,
+    /// The task whose rows come next, when it has not had its turn yet.
+    next_position: Option<usize>,
+    rows: u64,
+    /// Rows that belong to no task, or stand where another one's should.
+    orphans: u64,
+    is_whole: bool,
+    /// What the system refused, after which there are no more rows.
+    refused: Option<VerifyError>,
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream")
+            .field("table", &self.table.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a task takes from a table.
+pub(crate) struct TakenRows {
+    rows: Taken,
+    /// Rows before them that belong to no task, or to one that has had its turn.
+    pub(crate) orphans: Vec<(String, String)>,
+}
+
+impl Stream {
+    /// Looks into a table's files; `None` and a finding when one makes no sense at all. Each file is open only
+    /// while some of it is read.
+    pub(crate) fn open(
+        directory: &Path,
+        format: Format,
+        table: &'static TableInfo,
+        entry: &TableFiles,
+        findings: &mut Findings,
+    ) -> Result<Option<Self>, VerifyError> {
+        let mut files = VecDeque::new();
+        for file in &entry.files {
+            if !is_inside(&file.path) {
+                return Ok(None);
+            }
+            let path = directory.join(&file.path);
+            let Some(input) = input(&path)? else {
+                return Ok(None);
+            };
+            let mut wrong = Vec::new();
+            let batches = table_reader::open_checked(format, table, input, &mut wrong);
+            add_wrong(&file.path, table, wrong, findings);
+            match batches {
+                Ok(batches) => files.push_back((file.path.clone(), batches)),
+                Err(ReadError::Io(source)) => return Err(VerifyError::Io { path, source }),
+                Err(error) => {
+                    let expected = format!("table `{}`", table.name);
+                    findings.add(Finding::of_file(&file.path, &expected, &error.to_string()));
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(Self {
+            table,
+            directory: directory.to_owned(),
+            files,
+            queue: VecDeque::new(),
+            waiting: 0,
+            taken: (0, 0),
+            compared: 0,
+            next_position: None,
+            rows: 0,
+            orphans: 0,
+            is_whole: true,
+            refused: None,
+        }))
+    }
+
+    pub(crate) fn table(&self) -> &'static TableInfo {
+        self.table
+    }
+
+    /// Rows read so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Did every batch so far make sense? Rows behind one that did not are unknown, not missing.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// What the system refused while rows were read: without them nothing can be said about the table.
+    pub(crate) fn settle(&mut self) -> Result<(), VerifyError> {
+        self.refused.take().map_or(Ok(()), Err)
+    }
+
+    /// Reads a batch more; false at the end.
+    fn read(&mut self, findings: &mut Findings) -> bool {
+        while let Some((path, batches)) = self.files.front_mut() {
+            let mut wrong = Vec::new();
+            let next = batches.next(&mut wrong);
+            add_wrong(path, self.table, wrong, findings);
+            match next {
+                Some(Ok(rows)) => {
+                    self.rows += rows.len() as u64;
+                    self.waiting += rows.batch().get_array_memory_size();
+                    self.queue.push_back(rows);
+                    return true;
+                }
+                Some(Err(ReadError::Io(source))) => {
+                    let path = self.directory.join(path);
+                    self.refused = Some(VerifyError::Io { path, source });
+                    self.is_whole = false;
+                    self.files.clear();
+                }
+                Some(Err(error)) => {
+                    findings.add(Finding::of_file(path, "whole rows", &error.to_string()));
+                    self.is_whole = false;
+                    self.files.clear();
+                }
+                None => {
+                    self.files.pop_front();
+                }
+            }
+        }
+        false
+    }
+
+    /// Takes the rows of the task at a position of the list; those of earlier tasks and of none are
+    /// passed over.
+    pub(crate) fn take(
+        &mut self,
+        ids: &IdList,
+        position: usize,
+        task_id: &str,
+        findings: &mut Findings,
+    ) -> TakenRows {
+        let mut taken = TakenRows {
+            rows: Vec::new(),
+            orphans: Vec::new(),
+        };
+        if self.next_position.is_some_and(|next| next > position) {
+            return taken;
+        }
+        self.next_position = None;
+        loop {
+            let (batch, from) = self.taken;
+            if self.waiting > MAX_WAITING_BYTES {
+                taken.rows.clear();
+                self.give_up("over 1 GiB of rows of one task", findings);
+                return taken;
+            }
+            if batch == self.queue.len() && !self.read(findings) {
+                return taken;
+            }
+            let Some(rows) = self.queue.get(batch) else {
+                return taken;
+            };
+            let of_task = |row: &usize| rows.text(TASK_ID, *row) == Some(task_id);
+            let to = (from..rows.len())
+                .take_while(of_task)
+                .last()
+                .map_or(from, |last| last + 1);
+            if to > from {
+                taken.rows.push((batch, from..to));
+            }
+            if to == rows.len() {
+                self.taken = (batch + 1, 0);
+                continue;
+            }
+            self.taken = (batch, to);
+            let other = rows.text(TASK_ID, to).unwrap_or_default();
+            match ids.position(other) {
+                Some(next) if next > position && !self.is_misplaced(ids, next, other) => {
+                    self.next_position = Some(next);
+                    return taken;
+                }
+                _ => {
+                    self.orphans += 1;
+                    if self.orphans > MAX_ORPHANS {
+                        taken.rows.clear();
+                        let found = format!("over {MAX_ORPHANS} rows of none, or out of order");
+                        self.give_up(&found, findings);
+                        return taken;
+                    }
+                    let path = self
+                        .table
+                        .position("path")
+                        .and_then(|path| rows.text(path, to));
+                    let path = path.unwrap_or_default();
+                    taken.orphans.push((start_of(other), start_of(path)));
+                    self.taken = (batch, to + 1);
+                }
+            }
+        }
+    }
+
+    /// Do rows of an earlier task follow those that come next, which are of the task at `next`? Then these
+    /// do not belong here, and must not keep the others waiting.
+    fn is_misplaced(&self, ids: &IdList, next: usize, task_id: &str) -> bool {
+        let (batch, from) = self.taken;
+        let ahead = self
+            .queue
+            .iter()
+            .enumerate()
+            .skip(batch)
+            .flat_map(|(index, rows)| {
+                let from = if index == batch { from } else { 0 };
+                (from..rows.len()).map(move |row| rows.text(TASK_ID, row).unwrap_or_default())
+            });
+        let mut others = ahead.skip_while(|other| *other == task_id);
+        let following = others.next().and_then(|other| ids.position(other));
+        following.is_some_and(|following| following < next)
+    }
+
+    /// Looks no further: what is left cannot be told apart any more.
+    fn give_up(&mut self, found: &str, findings: &mut Findings) {
+        let finding = Finding::of_file(self.table.name, "rows of tasks, in order", found);
+        findings.add(finding);
+        self.is_whole = false;
+        self.files.clear();
+        self.queue.clear();
+        self.waiting = 0;
+        self.taken = (0, 0);
+        self.compared = 0;
+    }
+
+    /// Reads all that is left, for its own sake.
+    pub(crate) fn drain(&mut self, findings: &mut Findings) {
+        self.queue.clear();
+        self.waiting = 0;
+        self.taken = (0, 0);
+        while self.read(findings) {
+            self.queue.clear();
+            self.waiting = 0;
+        }
+    }
+
+    /// The rows that were taken, to be looked at.
+    pub(crate) fn taken<'s>(&'s self, taken: &TakenRows) -> TableRows<'s> {
+        let mut rows = TableRows::default();
+        for (batch, range) in &taken.rows {
+            if let Some(batch) = self.queue.get(*batch) {
+                rows.add(batch, range.start, range.end);
+            }
+        }
+        rows
+    }
+
+    /// The batch that is compared next, and from which row on.
+    pub(crate) fn uncompared(&mut self, findings: &mut Findings) -> Option<(&Rows, usize)> {
+        while self
+            .queue
+            .front()
+            .is_some_and(|front| self.compared >= front.len())
+        {
+            self.drop_front();
+        }
+        if self.queue.is_empty() && !self.read(findings) {
+            return None;
+        }
+        self.queue.front().map(|front| (front, self.compared))
+    }
+
+    /// Rows that are in memory and not compared, in order; no more is read.
+    pub(crate) fn ahead(&self) -> impl Iterator<Item = (&Rows, usize)> {
+        let batches = self.queue.iter().enumerate();
+        batches.flat_map(|(index, rows)| {
+            let from = if index == 0 { self.compared } else { 0 };
+            (from..rows.len()).map(move |row| (rows, row))
+        })
+    }
+
+    /// Says that rows have been compared.
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.compared += count;
+    }
+
+    /// Forgets rows that tasks have taken, when nothing is compared with them.
+    pub(crate) fn drop_taken(&mut self) {
+        while self.taken.0 > 0 {
+            self.drop_front();
+        }
+    }
+
+    fn drop_front(&mut self) {
+        if let Some(rows) = self.queue.pop_front() {
+            self.waiting -= rows.batch().get_array_memory_size();
+        }
+        self.compared = 0;
+        match self.taken.0.checked_sub(1) {
+            Some(batch) => self.taken.0 = batch,
+            // Rows that are no task's, like those of `projects`, are only compared.
+            None => self.taken = (0, 0),
+        }
+    }
+}
+
+/// As much of a text as is shown.
+fn start_of(text: &str) -> String {
+    let end = text.floor_char_boundary(SHOWN_BYTES);
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// A table's file to be read; `None` when it is not there, or no file, which has been found already.
+pub(crate) fn input(path: &Path) -> Result<Option<Input>, VerifyError> {
+    let refused = |source| VerifyError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(metadata) if !metadata.is_file() => Ok(None),
+        found => found
+            .and_then(|_| Input::at(path))
+            .map(Some)
+            .map_err(refused),
+    }
+}
+
+/// Reports what a file states wrongly about its rows.
+fn add_wrong(
+    path: &str,
+    table: &'static TableInfo,
+    wrong: Vec<WrongStatistic>,
+    findings: &mut Findings,
+) {
+    for statistic in wrong {
+        let finding = Finding::of_excerpts(path, &statistic.expected, &statistic.found);
+        findings.add(match statistic.column {
+            Some(column) => finding.in_column(format!("{}.{column}", table.name)),
+            None => finding,
+        });
+    }
+}

@@ -1,0 +1,539 @@
+//! The journal as it is read: its header, all of its records in order, and single ones.
+//! Depends on `format`.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::journal::binding::refuse_other;
+use crate::journal::codec::Decompressor;
+use crate::journal::error::JournalError;
+use crate::journal::format;
+use crate::journal::format::{
+    End, FLAG_FINAL, FileHead, Head, HeadFault, MAX_HEAD_BYTES, Options, RecordKind, Version,
+};
+
+/// Its name in the state directory.
+pub(crate) const FILE_NAME: &str = "journal";
+
+/// Bytes that are read at once while the file is indexed.
+const SCAN_BYTES: usize = 1 << 20;
+
+/// Where a record is. There is one for each ID, so its size counts: 12 bytes, not 16.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(Rust, packed(4))]
+pub struct Location {
+    offset: u64,
+    bytes: u32,
+}
+
+impl Location {
+    /// A record's first byte, and its size.
+    pub(crate) fn new(offset: u64, bytes: u64) -> Self {
+        // Bodies are bounded to 1 GiB.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self { offset, bytes }
+    }
+
+    /// Bytes of the file before the record.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Bytes of the record.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.into()
+    }
+
+    /// Stands where there is no record.
+    pub(crate) const NOWHERE: Self = Self {
+        offset: 0,
+        bytes: 0,
+    };
+}
+
+/// A final failure, as the journal and `failures.jsonl` have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureNote {
+    /// `not_found`, `timeout`, …
+    pub kind: String,
+    /// Status of the last response, if there was one.
+    pub http_status: Option<u16>,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// What went wrong last, printable and free of secrets.
+    pub message: String,
+}
+
+impl FailureNote {
+    /// Does the API report the task as missing?
+    pub fn is_gone(&self) -> bool {
+        is_gone(self.http_status)
+    }
+}
+
+/// Is this a status with which the API reports a task as missing?
+pub fn is_gone(http_status: Option<u16>) -> bool {
+    matches!(http_status, Some(404 | 410))
+}
+
+/// What opening an existing journal found.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// Whole records.
+    pub records: u64,
+    /// Stretches that could not be read and were passed over.
+    pub damaged: u64,
+    /// Bytes of a torn tail that were cut off.
+    pub torn_bytes: u64,
+}
+
+/// One record as the index sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// What it is.
+    pub kind: RecordKind,
+    /// The task.
+    pub task_id: &'a str,
+    /// Where its body is.
+    pub location: Location,
+    /// Was the task in a state that does not change any more? Of a failure: is it the ID's own, and not the key's?
+    pub is_final: bool,
+    /// Of a mark that ends a run: what it says.
+    pub end: Option<End>,
+}
+
+/// For whoever looks at records: breaks off if the user wants to stop.
+pub fn break_if(is_over: bool) -> ControlFlow<()> {
+    if is_over {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}
+
+/// The file, open.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<File>,
+    pub(crate) version: Version,
+}
+
+/// A whole record, checked.
+struct Whole<'b> {
+    head: Head,
+    task_id: &'b str,
+    stored: &'b [u8],
+    location: Location,
+}
+
+impl Log {
+    /// Opens the file to be read.
+    pub(crate) fn open(path: PathBuf) -> Result<Self, JournalError> {
+        let file = File::open(&path).map_err(JournalError::io("open", &path))?;
+        Ok(Self::new(path, file))
+    }
+
+    pub(crate) fn new(path: PathBuf, file: File) -> Self {
+        Self {
+            path,
+            file: Arc::new(file),
+            version: Version::LATEST,
+        }
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn len(&self) -> Result<u64, JournalError> {
+        let metadata = self.file.metadata();
+        let metadata = metadata.map_err(JournalError::io("look at", &self.path))?;
+        Ok(metadata.len())
+    }
+
+    /// Reads the header; gives its options and where the records begin.
+    pub(crate) fn read_head(&mut self) -> Result<(Options, u64), JournalError> {
+        match format::decode_file_head(&self.beginning()?) {
+            Ok(FileHead {
+                version,
+                options,
+                bytes,
+            }) => {
+                self.version = version;
+                Ok((options, bytes as u64))
+            }
+            Err(HeadFault::Newer(version)) => Err(JournalError::Newer {
+                path: self.path.clone(),
+                version,
+            }),
+            Err(HeadFault::Damaged(cause)) => Err(JournalError::Header {
+                path: self.path.clone(),
+                cause,
+            }),
+        }
+    }
+
+    /// The first bytes of the file: the header, and more.
+    pub(crate) fn beginning(&self) -> Result<Vec<u8>, JournalError> {
+        let mut bytes = vec![0; SCAN_BYTES];
+        let filled = self.read_some(&mut bytes, 0)?;
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    /// Shows all whole records from an offset on, until `see` breaks off; gives what was found, and where
+    /// the last one ends.
+    pub(crate) fn scan(
+        &self,
+        from: u64,
+        len: u64,
+        see: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<(Opened, u64), JournalError> {
+        let mut opened = Opened::default();
+        let mut at = from;
+        let mut record = Vec::new();
+        while at < len {
+            let next = match self.read_record(at, len, &mut record)? {
+                Some(Whole {
+                    head,
+                    task_id,
+                    stored,
+                    location,
+                }) => {
+                    opened.records += 1;
+                    let entry = Entry {
+                        kind: head.kind,
+                        task_id,
+                        location,
+                        is_final: head.flags & FLAG_FINAL != 0,
+                        end: decode_end(&head, stored),
+                    };
+                    if see(entry).is_break() {
+                        let path = self.path.clone();
+                        return Err(JournalError::Interrupted { path });
+                    }
+                    at + head.record_bytes()
+                }
+                None => match self.after_damage(at, len)? {
+                    Some(next) => {
+                        opened.damaged += 1;
+                        next
+                    }
+                    None => break,
+                },
+            };
+            at = next;
+        }
+        opened.torn_bytes = len.saturating_sub(at);
+        Ok((opened, at))
+    }
+
+    /// Is there a response among the whole records from an offset on?
+    pub(crate) fn has_response(&self, from: u64) -> Result<bool, JournalError> {
+        let mut has_response = false;
+        let scanned = self.scan(from, self.len()?, &mut |entry| {
+            has_response = entry.kind == RecordKind::Response;
+            break_if(has_response)
+        });
+        match scanned {
+            Err(JournalError::Interrupted { .. }) => {}
+            scanned => drop(scanned?),
+        }
+        Ok(has_response)
+    }
+
+    /// Reads the record at an offset; nothing when there is no whole one.
+    fn read_record<'b>(
+        &self,
+        at: u64,
+        len: u64,
+        record: &'b mut Vec<u8>,
+    ) -> Result<Option<Whole<'b>>, JournalError> {
+        let Some(head) = self.head(at)? else {
+            return Ok(None);
+        };
+        let (bytes, head_bytes) = (head.record_bytes(), self.version.head_bytes() as u64);
+        if bytes > len - at {
+            return Ok(None);
+        }
+        let (Ok(total), Ok(body)) = (u32::try_from(bytes), usize::try_from(bytes - head_bytes))
+        else {
+            return Ok(None);
+        };
+        record.resize(body, 0);
+        if self.read_some(record, at + head_bytes)? < body {
+            return Ok(None);
+        }
+        let location = Location {
+            offset: at,
+            bytes: total,
+        };
+        Ok(head.decode_id(record).map(|(task_id, stored)| Whole {
+            head,
+            task_id,
+            stored,
+            location,
+        }))
+    }
+
+    /// Where the next record begins behind damage. If the head is whole, so is its length.
+    fn after_damage(&self, at: u64, len: u64) -> Result<Option<u64>, JournalError> {
+        if let Some(head) = self.head(at)? {
+            let next = at.saturating_add(head.record_bytes());
+            if next < len && self.head(next)?.is_some() {
+                return Ok(Some(next));
+            }
+        }
+        self.find_record(at + 1, len)
+    }
+
+    fn head(&self, at: u64) -> Result<Option<Head>, JournalError> {
+        let mut head = [0; MAX_HEAD_BYTES];
+        let head = head.get_mut(..self.version.head_bytes());
+        let head = head.unwrap_or_default();
+        let filled = self.read_some(head, at)?;
+        Ok((filled == head.len())
+            .then(|| format::decode_head(head, self.version))
+            .flatten())
+    }
+
+    /// Where the next record with a valid head begins.
+    fn find_record(&self, from: u64, len: u64) -> Result<Option<u64>, JournalError> {
+        let mut window = vec![0; SCAN_BYTES];
+        let mut at = from;
+        while at < len {
+            let filled = self.read_some(&mut window, at)?;
+            let bytes = window.get(..filled).unwrap_or_default();
+            if let Some(found) = format::find_head(bytes, 0, self.version) {
+                return Ok(Some(at + found as u64));
+            }
+            if filled < window.len() {
+                return Ok(None);
+            }
+            // A head may lie across the windows' border.
+            at += (filled - self.version.head_bytes()) as u64;
+        }
+        Ok(None)
+    }
+
+    /// Reads up to a full buffer; less only at the end of the file.
+    fn read_some(&self, buffer: &mut [u8], at: u64) -> Result<usize, JournalError> {
+        read_some(&self.file, buffer, at).map_err(JournalError::io("read", &self.path))
+    }
+}
+
+/// Does a directory belong to another user?
+fn is_of_other(directory: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::metadata(directory).is_ok_and(|found| found.uid() != own)
+}
+
+/// What a mark says that ends a run; nothing for other records, or where it makes no sense.
+fn decode_end(head: &Head, stored: &[u8]) -> Option<End> {
+    if head.kind != RecordKind::End {
+        return None;
+    }
+    let mut body = Vec::new();
+    head.decode_body(stored, &mut Decompressor::default(), &mut body)
+        .ok()?;
+    serde_json::from_slice(&body).ok()
+}
+
+/// Reads single records.
+#[derive(Debug)]
+pub struct JournalReader {
+    log: Log,
+    record: Vec<u8>,
+    upgraded: Vec<u8>,
+    decompressor: Decompressor,
+}
+
+impl JournalReader {
+    pub(crate) fn new(log: Log) -> Self {
+        Self {
+            log,
+            record: Vec::new(),
+            upgraded: Vec::new(),
+            decompressor: Decompressor::default(),
+        }
+    }
+
+    /// Opens the journal of a state directory to be read only, and shows its whole records up to
+    /// `end` (all of them when it is `None`) to `see`, in the order of writing, until it breaks off.
+    /// Nothing is changed.
+    /// The directory need not be ours to write to.
+    pub fn open(
+        state: &Path,
+        end: Option<u64>,
+        mut see: impl FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<(Self, Options, Opened), JournalError> {
+        let mut log = Log::open(state.join(FILE_NAME))?;
+        let (options, from) = log.read_head()?;
+        let len = log.len()?;
+        let (opened, _) = log.scan(from, end.unwrap_or(len).min(len), &mut see)?;
+        Ok((Self::new(log), options, opened))
+    }
+
+    /// Bytes of the file.
+    pub fn bytes(&self) -> Result<u64, JournalError> {
+        self.log.len()
+    }
+
+    /// The options of a directory's journal.
+    pub fn options(state: &Path) -> Result<Options, JournalError> {
+        let mut log = Log::open(state.join(FILE_NAME))?;
+        Ok(log.read_head()?.0)
+    }
+
+    /// Refuses options with which a run could not go on from this journal.
+    pub fn refuse_other(&self, options: &Options) -> Result<(), JournalError> {
+        let mut log = self.log.clone();
+        let (before, from) = log.read_head()?;
+        match refuse_other(&log.path, &before, options) {
+            Err(refused) if log.has_response(from)? => Err(refused),
+            _ => Ok(()),
+        }
+    }
+
+    /// Is there a journal in this state directory? One in the state of another user, who lets nobody in, counts as
+    /// none. Whatever else keeps it from being read is an error.
+    pub fn is_there(state: &Path) -> Result<bool, JournalError> {
+        let path = state.join(FILE_NAME);
+        let refused = match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            // A link to nothing is there.
+            Ok(_) if !std::fs::metadata(&path).is_ok_and(|found| found.is_file()) => {
+                return Err(JournalError::NoFile { path });
+            }
+            Ok(_) => File::open(&path).err(),
+            Err(error) => Some(error),
+        };
+        match refused {
+            None => Ok(true),
+            Some(error) if error.kind() == ErrorKind::PermissionDenied && is_of_other(state) => {
+                Ok(false)
+            }
+            Some(error) => Err(JournalError::io("open", &path)(error)),
+        }
+    }
+
+    /// Frees the memory that one very large record left behind.
+    pub fn shrink(&mut self) {
+        self.record = Vec::new();
+        self.upgraded = Vec::new();
+    }
+
+    /// The error for a record whose content makes no sense.
+    pub fn damaged(&self, task_id: &str, cause: &str) -> JournalError {
+        JournalError::Record {
+            path: self.log.path.clone(),
+            task_id: task_id.to_owned(),
+            cause: cause.to_owned(),
+        }
+    }
+
+    /// Reads the failure at a location; `body` is for its text.
+    pub fn read_failure(
+        &mut self,
+        task_id: &str,
+        location: Location,
+        body: &mut Vec<u8>,
+    ) -> Result<FailureNote, JournalError> {
+        self.read(task_id, location, body)?;
+        serde_json::from_slice(body).map_err(|error| self.damaged(task_id, &error.to_string()))
+    }
+
+    /// Reads a whole record, checked, as a journal of the latest version has it.
+    pub fn read_record(
+        &mut self,
+        task_id: &str,
+        location: Location,
+    ) -> Result<&[u8], JournalError> {
+        let (head, _) = self.load(task_id, location)?;
+        if self.log.version == Version::LATEST {
+            return Ok(&self.record);
+        }
+        self.upgraded.clear();
+        let id_and_stored = self.record.get(self.log.version.head_bytes()..);
+        let id_and_stored = id_and_stored.unwrap_or_default();
+        let decompressor = &mut self.decompressor;
+        match format::upgrade(&head, id_and_stored, decompressor, &mut self.upgraded) {
+            Ok(()) => Ok(&self.upgraded),
+            Err(error) => Err(self.undecoded(task_id, &error)),
+        }
+    }
+
+    /// Reads the body of the record at a location into `body`; gives its head.
+    pub fn read(
+        &mut self,
+        task_id: &str,
+        location: Location,
+        body: &mut Vec<u8>,
+    ) -> Result<Head, JournalError> {
+        let (head, start) = self.load(task_id, location)?;
+        let stored = self.record.get(start..).unwrap_or_default();
+        head.decode_body(stored, &mut self.decompressor, body)
+            .map_err(|error| self.undecoded(task_id, &error))?;
+        Ok(head)
+    }
+
+    /// The error for a body that could not be decompressed.
+    fn undecoded(&self, task_id: &str, error: &std::io::Error) -> JournalError {
+        match error.kind() {
+            ErrorKind::OutOfMemory => self.no_memory(task_id),
+            _ => self.damaged(task_id, &error.to_string()),
+        }
+    }
+
+    /// The error for a record that there is no memory for.
+    fn no_memory(&self, task_id: &str) -> JournalError {
+        JournalError::NoMemory {
+            path: self.log.path.clone(),
+            task_id: task_id.to_owned(),
+        }
+    }
+
+    /// Loads a record and checks it; gives its head, and where its body begins.
+    fn load(&mut self, task_id: &str, location: Location) -> Result<(Head, usize), JournalError> {
+        let bytes = location.bytes as usize;
+        let more = bytes.saturating_sub(self.record.len());
+        if self.record.try_reserve(more).is_err() {
+            return Err(self.no_memory(task_id));
+        }
+        self.record.resize(bytes, 0);
+        let filled = read_some(&self.log.file, &mut self.record, location.offset)
+            .map_err(JournalError::io("read", &self.log.path))?;
+        let damaged = |cause: &str| self.damaged(task_id, cause);
+        if filled < self.record.len() {
+            return Err(damaged("it is cut off"));
+        }
+        let (head, rest) = self
+            .record
+            .split_at_checked(self.log.version.head_bytes())
+            .ok_or_else(|| damaged("it is cut off"))?;
+        let head = format::decode_head(head, self.log.version)
+            .ok_or_else(|| damaged("its head is damaged"))?;
+        let (_, stored) = head
+            .decode_id(rest)
+            .filter(|(id, _)| *id == task_id)
+            .ok_or_else(|| damaged("its checksum does not match"))?;
+        Ok((head, self.record.len() - stored.len()))
+    }
+}
+
+fn read_some(file: &File, buffer: &mut [u8], at: u64) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, at + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

@@ -1,0 +1,151 @@
+//! A damaged header of the journal is written again where it is known what stood there. Depends on `format` and `log`.
+
+use std::path::Path;
+
+use crate::durable_fs;
+use crate::durable_fs::Access;
+use crate::journal::error::JournalError;
+use crate::journal::format::{
+    FILE_HEAD_BYTES, HeadFault, Options, Version, decode_file_head, decode_head, encode_file_head,
+    encode_options, find_head, word,
+};
+use crate::journal::reader::{FILE_NAME, JournalReader, Log};
+
+/// Where the header has the checksum of its options.
+const CRC32_AT: usize = 16;
+
+/// Writes the header of a directory's journal again if it is damaged: from what is left of it, or for the options of
+/// the published export. Says whether it did; otherwise the journal is as it was.
+pub fn mend_header(state: &Path, published: Option<&Options>) -> Result<bool, JournalError> {
+    if !JournalReader::is_there(state)? {
+        return Ok(false);
+    }
+    let path = state.join(FILE_NAME);
+    let beginning = Log::open(path.clone())?.beginning()?;
+    let Some(header) = mended(&beginning, published) else {
+        return Ok(false);
+    };
+    let file = durable_fs::open(&path, Access::Owner).map_err(JournalError::io("open", &path))?;
+    durable_fs::write_all_at(&file, &path, &header, 0)
+        .and_then(|()| durable_fs::sync(&file, &path))
+        .map_err(JournalError::io("mend", &path))?;
+    Ok(true)
+}
+
+/// The header that belongs before the records, if another one stands there. It is as long as that one.
+fn mended(bytes: &[u8], published: Option<&Options>) -> Option<Vec<u8>> {
+    let decoded = decode_file_head(bytes);
+    let (version, first) = first_record(bytes)?;
+    match &decoded {
+        Err(HeadFault::Newer(_)) => return None,
+        // Where the first record is damaged, another one is found, which says nothing.
+        Ok(head) if head.bytes != first || head.version == version => return None,
+        _ => {}
+    }
+    let there = bytes.get(FILE_HEAD_BYTES..first)?;
+    let is_whole = word(bytes, CRC32_AT) == Some(crc32fast::hash(there))
+        && serde_json::from_slice::<Options>(there).is_ok();
+    let options = if is_whole {
+        there.to_vec()
+    } else {
+        // Of the two, the length tells which one it was.
+        let mut known = [false, true].into_iter().filter_map(|copied| {
+            let published = published.cloned()?;
+            Some(encode_options(&Options {
+                copied,
+                ..published
+            }))
+        });
+        known.find(|options| options.len() == there.len())?
+    };
+    Some(encode_file_head(&options, version))
+}
+
+/// The first record that has a valid head, and the version that it is of.
+fn first_record(bytes: &[u8]) -> Option<(Version, usize)> {
+    let found = Version::ALL.into_iter().filter_map(|version| {
+        let at = find_head(bytes, FILE_HEAD_BYTES, version)?;
+        decode_head(bytes.get(at..)?, version)?;
+        Some((version, at))
+    });
+    found.min_by_key(|(_, at)| *at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::codec::Compressor;
+    use crate::journal::format::{Record, RecordKind, encode};
+
+    fn journal(options: &Options, version: Version) -> (Vec<u8>, usize) {
+        let mut bytes = encode_file_head(&encode_options(options), version);
+        let header = bytes.len();
+        for task_id in ["task_1", "task_2"] {
+            let record = Record {
+                kind: RecordKind::Response,
+                flags: 0,
+                attempts: 1,
+                time: 0,
+                task_id,
+                body: b"{}",
+            };
+            encode(&record, version, &mut Compressor::default(), &mut bytes);
+        }
+        (bytes, header)
+    }
+
+    fn options(copied: bool) -> Options {
+        Options {
+            base_url: "https://api.example.com".into(),
+            expand: vec!["project".into()],
+            opts: vec![],
+            keep_secrets: false,
+            copied,
+        }
+    }
+
+    #[test]
+    fn any_damaged_byte_of_a_header_is_mended_unless_it_looks_like_a_newer_version() {
+        for (copied, version) in [
+            (false, Version::One),
+            (false, Version::Two),
+            (true, Version::Two),
+        ] {
+            let (whole, header) = journal(&options(copied), version);
+            assert_eq!(mended(&whole, None), None);
+            for at in 0..header {
+                for flip in [1, 0x55, 0xFF] {
+                    let mut damaged = whole.clone();
+                    damaged[at] ^= flip;
+                    let is_newer = matches!(decode_file_head(&damaged), Err(HeadFault::Newer(_)));
+                    let expected = (!is_newer).then(|| whole[..header].to_vec());
+                    let published = Some(&options(false));
+                    assert_eq!(mended(&damaged, published), expected, "{at} {flip}");
+                    // The checksum tells what it was where the damage is elsewhere.
+                    if at < 16 {
+                        assert_eq!(mended(&damaged, None), expected, "{at} {flip}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_for_other_options_is_not_put_before_records() {
+        let (mut damaged, _) = journal(&options(false), Version::LATEST);
+        damaged[25] ^= 1;
+        let other = Options {
+            opts: vec!["annotation_details".into()],
+            ..options(false)
+        };
+        assert_eq!(mended(&damaged, Some(&other)), None);
+        assert_eq!(mended(&damaged, None), None);
+    }
+
+    #[test]
+    fn a_damaged_first_record_is_no_damage_of_the_header() {
+        let (mut damaged, header) = journal(&options(false), Version::LATEST);
+        damaged[header + 9] ^= 1;
+        assert_eq!(mended(&damaged, Some(&options(false))), None);
+    }
+}

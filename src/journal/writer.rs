@@ -1,0 +1,375 @@
+//! The journal while it is written: opening what is there, appending, syncing.
+//! Depends on `format` and `log`.
+
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::durable_fs;
+use crate::durable_fs::Access;
+use crate::journal::binding::refuse_other;
+use crate::journal::codec::Compressor;
+use crate::journal::error::JournalError;
+use crate::journal::format;
+use crate::journal::format::{End, Options, Record, RecordKind, Version};
+use crate::journal::reader::{Entry, FILE_NAME, JournalReader, Location, Log, Opened};
+
+/// Its name while its header is being written.
+const NEW_NAME: &str = "journal.new";
+
+/// Bytes that wait before the journal is full: one write of them costs little for each response.
+const FULL_BYTES: usize = 1 << 20;
+
+/// Memory that is kept from one write to the next; one huge response does not burden the rest.
+const KEPT_BYTES: usize = 4 << 20;
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    log: Log,
+    end: u64,
+    buffer: Vec<u8>,
+    compressor: Compressor,
+    dirty: bool,
+}
+
+impl Journal {
+    /// Opens the journal of a state directory, or begins one. Every whole record is shown to `see`,
+    /// in the order of writing, until it breaks off; a torn tail is cut off.
+    pub fn open(
+        state: &Path,
+        options: &Options,
+        mut see: impl FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<(Self, Opened), JournalError> {
+        let path = state.join(FILE_NAME);
+        let name = std::fs::symlink_metadata(&path);
+        if name.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Ok((Self::begin(state, options)?, Opened::default()));
+        }
+        // A link to nothing is no invitation to begin anew.
+        let found = std::fs::metadata(&path).map_err(JournalError::io("look at", &path))?;
+        if found.len() == 0 {
+            return Ok((Self::begin(state, options)?, Opened::default()));
+        }
+        let file =
+            durable_fs::open(&path, Access::Owner).map_err(JournalError::io("open", &path))?;
+        let mut journal = Self {
+            log: Log::new(path, file),
+            end: 0,
+            buffer: Vec::new(),
+            compressor: Compressor::default(),
+            dirty: false,
+        };
+        let (before, end) = journal.log.read_head()?;
+        if let Err(refused) = refuse_other(&journal.log.path, &before, options) {
+            if journal.log.has_response(end)? {
+                return Err(refused);
+            }
+            // Nothing was received with the earlier options: they bind no later run.
+            return Ok((Self::begin(state, options)?, Opened::default()));
+        }
+        journal.end = end;
+        let opened = journal.index(&mut see)?;
+        Ok((journal, opened))
+    }
+
+    /// Begins the directory's journal, under its name only when its header is whole.
+    fn begin(state: &Path, options: &Options) -> Result<Self, JournalError> {
+        let (new, path) = (state.join(NEW_NAME), state.join(FILE_NAME));
+        let mut journal = Self::create(new.clone(), options)?;
+        journal.sync()?;
+        durable_fs::rename(&new, &path)
+            .and_then(|()| durable_fs::sync_directory(state))
+            .map_err(JournalError::io("begin", &path))?;
+        journal.log.path = path;
+        Ok(journal)
+    }
+
+    /// Shows all whole records, and cuts off what is torn at the end.
+    fn index(
+        &mut self,
+        see: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<Opened, JournalError> {
+        let len = self.log.len()?;
+        let (opened, end) = self.log.scan(self.end, len, see)?;
+        if opened.torn_bytes > 0 {
+            durable_fs::set_length(&self.log.file, &self.log.path, end)
+                .map_err(JournalError::io("cut the torn tail of", &self.log.path))?;
+            self.sync_now()?;
+        }
+        self.end = end;
+        Ok(opened)
+    }
+
+    /// Appends a record. It is in the file after the next [`flush`](Self::flush), and survives a
+    /// power loss after the next [`sync`](Self::sync).
+    pub fn append(&mut self, record: &Record<'_>) -> Location {
+        let before = self.buffer.len();
+        format::encode(
+            record,
+            self.log.version,
+            &mut self.compressor,
+            &mut self.buffer,
+        );
+        let bytes = self.buffer.len() - before;
+        Location::new(self.end + before as u64, bytes as u64)
+    }
+
+    /// Says that the run ends here by decision and without a publication: failures at or behind `since` do not
+    /// count any more. It survives a power loss when this returns.
+    pub fn end_run(&mut self, since: u64, time: u64) -> Result<(), JournalError> {
+        // A number: serialization cannot fail.
+        let body = serde_json::to_vec(&End { since }).unwrap_or_default();
+        self.append(&Record {
+            kind: RecordKind::End,
+            flags: 0,
+            attempts: 0,
+            time,
+            task_id: "",
+            body: &body,
+        });
+        self.sync()
+    }
+
+    /// The version that it is written in: compaction brings it to the latest one.
+    pub fn version(&self) -> Version {
+        self.log.version
+    }
+
+    /// Appends a record of another journal, which [`JournalReader::read_record`] gives.
+    pub fn append_record(&mut self, record: &[u8]) -> Location {
+        let offset = self.end + self.buffer.len() as u64;
+        self.buffer.extend_from_slice(record);
+        Location::new(offset, record.len() as u64)
+    }
+
+    /// Begins a journal under another name. It is the directory's own once it is
+    /// [synced](Self::sync) and has been renamed.
+    pub fn create(path: PathBuf, options: &Options) -> Result<Self, JournalError> {
+        let created = durable_fs::create(&path, Access::Owner);
+        let file = created.map_err(JournalError::io("create", &path))?;
+        let mut journal = Self {
+            log: Log::new(path, file),
+            end: 0,
+            buffer: format::encode_file_head(&format::encode_options(options), Version::LATEST),
+            compressor: Compressor::default(),
+            dirty: false,
+        };
+        journal.flush()?;
+        Ok(journal)
+    }
+
+    /// Has enough been appended to be worth a [`flush`](Self::flush)?
+    pub fn is_full(&self) -> bool {
+        self.buffer.len() >= FULL_BYTES
+    }
+
+    /// Writes what was appended.
+    pub fn flush(&mut self) -> Result<(), JournalError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        // At a known offset: after a write that failed half-way, the next one begins anew.
+        durable_fs::write_all_at(&self.log.file, &self.log.path, &self.buffer, self.end)
+            .map_err(JournalError::io("write", &self.log.path))?;
+        self.end += self.buffer.len() as u64;
+        self.buffer.clear();
+        if self.buffer.capacity() > KEPT_BYTES {
+            self.buffer = Vec::new();
+        }
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Makes what was written survive a power loss.
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        self.flush()?;
+        if self.dirty {
+            self.sync_now()?;
+        }
+        self.is_in_place()
+    }
+
+    /// What is written to a file that was removed meanwhile would be lost, and nobody would tell.
+    fn is_in_place(&self) -> Result<(), JournalError> {
+        let path = &self.log.path;
+        let here = self.log.file.metadata();
+        let there = std::fs::metadata(path);
+        let (here, there) = here
+            .and_then(|here| Ok((here, there?)))
+            .map_err(JournalError::io("find", path))?;
+        if (here.dev(), here.ino()) == (there.dev(), there.ino()) {
+            return Ok(());
+        }
+        let replaced = std::io::Error::other("another file stands in its place");
+        Err(JournalError::io("find", path)(replaced))
+    }
+
+    fn sync_now(&mut self) -> Result<(), JournalError> {
+        durable_fs::sync(&self.log.file, &self.log.path)
+            .map_err(JournalError::io("sync", &self.log.path))?;
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// A reader of single records, which may be used while this one appends.
+    pub fn reader(&self) -> JournalReader {
+        JournalReader::new(self.log.clone())
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        Options {
+            base_url: "https://api.example.com".into(),
+            expand: vec![],
+            opts: vec!["annotation_details".into()],
+            keep_secrets: false,
+            copied: false,
+        }
+    }
+
+    fn response<'a>(task_id: &'a str, body: &'a [u8]) -> Record<'a> {
+        Record {
+            kind: RecordKind::Response,
+            flags: 0,
+            attempts: 1,
+            time: 0,
+            task_id,
+            body,
+        }
+    }
+
+    fn seen(state: &Path) -> (Vec<(String, Location)>, Opened) {
+        let mut seen = Vec::new();
+        let (_, opened) = Journal::open(state, &options(), |entry| {
+            seen.push((entry.task_id.to_owned(), entry.location));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        (seen, opened)
+    }
+
+    fn written(count: usize) -> (tempfile::TempDir, Vec<Location>) {
+        let state = tempfile::tempdir().unwrap();
+        let (mut journal, _) =
+            Journal::open(state.path(), &options(), |_| ControlFlow::Continue(())).unwrap();
+        let locations = (0..count)
+            .map(|index| {
+                journal.append(&response(
+                    &format!("task_{index}"),
+                    format!("{{\"a\":{index}}}").repeat(20).as_bytes(),
+                ))
+            })
+            .collect();
+        journal.sync().unwrap();
+        (state, locations)
+    }
+
+    #[test]
+    fn records_are_found_again() {
+        let (state, locations) = written(5);
+        let (found, opened) = seen(state.path());
+        assert_eq!(
+            opened,
+            Opened {
+                records: 5,
+                damaged: 0,
+                torn_bytes: 0
+            }
+        );
+        assert_eq!(
+            found
+                .iter()
+                .map(|(_, location)| *location)
+                .collect::<Vec<_>>(),
+            locations
+        );
+        let (journal, _) =
+            Journal::open(state.path(), &options(), |_| ControlFlow::Continue(())).unwrap();
+        let mut body = Vec::new();
+        journal
+            .reader()
+            .read("task_3", locations[3], &mut body)
+            .unwrap();
+        assert_eq!(body, "{\"a\":3}".repeat(20).as_bytes());
+        assert!(
+            journal
+                .reader()
+                .read("task_4", locations[3], &mut body)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_off_at_every_length() {
+        let (state, locations) = written(2);
+        let path = state.path().join(FILE_NAME);
+        let whole = std::fs::read(&path).unwrap();
+        let second = usize::try_from(locations[1].offset()).unwrap();
+        for len in second..whole.len() {
+            std::fs::write(&path, &whole[..len]).unwrap();
+            let (found, opened) = seen(state.path());
+            assert_eq!(
+                (found.len(), opened.torn_bytes),
+                (1, (len - second) as u64),
+                "{len}"
+            );
+            assert_eq!(std::fs::metadata(&path).unwrap().len(), second as u64);
+        }
+    }
+
+    #[test]
+    fn whoever_breaks_off_leaves_the_file_as_it_was() {
+        let (state, _) = written(3);
+        let path = state.path().join(FILE_NAME);
+        let mut torn = std::fs::read(&path).unwrap();
+        torn.truncate(torn.len() - 1);
+        std::fs::write(&path, &torn).unwrap();
+        let mut seen = 0;
+        let opened = Journal::open(state.path(), &options(), |_| {
+            seen += 1;
+            crate::journal::reader::break_if(seen == 2)
+        });
+        assert!(matches!(opened, Err(JournalError::Interrupted { .. })));
+        assert_eq!(seen, 2);
+        assert!(std::fs::read(&path).unwrap() == torn);
+    }
+
+    #[test]
+    fn damage_in_the_middle_costs_one_record() {
+        let (state, locations) = written(3);
+        let path = state.path().join(FILE_NAME);
+        let whole = std::fs::read(&path).unwrap();
+        let second = usize::try_from(locations[1].offset()).unwrap();
+        for at in second..usize::try_from(locations[2].offset()).unwrap() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x55;
+            std::fs::write(&path, &damaged).unwrap();
+            let (found, opened) = seen(state.path());
+            let ids: Vec<_> = found.iter().map(|(id, _)| id.as_str()).collect();
+            assert_eq!(ids, ["task_0", "task_2"], "byte {at}");
+            assert_eq!(opened.damaged, 1);
+        }
+    }
+
+    #[test]
+    fn other_options_are_refused_by_name() {
+        let (state, _) = written(1);
+        let other = Options {
+            expand: vec!["project".into()],
+            ..options()
+        };
+        let error = Journal::open(state.path(), &other, |_| ControlFlow::Continue(())).unwrap_err();
+        assert!(error.to_string().contains("--expand"), "{error}");
+    }
+}

@@ -1,0 +1,255 @@
+//! The lexical level: strings, numbers, literals and white space of RFC 8259. Depends on nothing.
+
+use thiserror::Error;
+
+/// Why a text is not JSON that this tool takes, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{problem} at byte {offset}")]
+pub struct JsonError {
+    /// What is wrong.
+    pub problem: &'static str,
+    /// Bytes from the start of the text.
+    pub offset: usize,
+    /// What kind of problem it is.
+    pub kind: JsonErrorKind,
+}
+
+/// What kept a text from being parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonErrorKind {
+    /// It is not JSON.
+    Syntax,
+    /// It is over a limit of this tool: too long, too many values, nested too deep.
+    Limit,
+    /// The system refused the memory.
+    Memory,
+}
+
+/// A string's place between its quotes, and what reading it takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StringSpan {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) escaped: bool,
+    pub(crate) lone_surrogate: bool,
+}
+
+/// Walks over a text, byte by byte.
+pub(crate) struct Scanner<'a> {
+    bytes: &'a [u8],
+    pub(crate) at: usize,
+    /// Has there been white space between tokens?
+    pub(crate) spaced: bool,
+}
+
+/// A word with this value in every byte: eight bytes are compared at once.
+const fn every_byte(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Is there a quote, a backslash or a control character among these eight bytes?
+///
+/// Classic zero-in-word tests; a false positive is possible only beside a true one, and the caller
+/// looks at each byte then anyway.
+fn may_end_run(word: u64) -> bool {
+    const LOW: u64 = every_byte(0x01);
+    const HIGH: u64 = every_byte(0x80);
+    let quote = word ^ every_byte(b'"');
+    let backslash = word ^ every_byte(b'\\');
+    let has_quote = quote.wrapping_sub(LOW) & !quote;
+    let has_backslash = backslash.wrapping_sub(LOW) & !backslash;
+    let has_control = word.wrapping_sub(every_byte(0x20)) & !word;
+    (has_quote | has_backslash | has_control) & HIGH != 0
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self {
+            bytes: text.as_bytes(),
+            at: 0,
+            spaced: false,
+        }
+    }
+
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    pub(crate) fn error<T>(&self, problem: &'static str) -> Result<T, JsonError> {
+        self.fail(JsonErrorKind::Syntax, problem)
+    }
+
+    pub(crate) fn fail<T>(
+        &self,
+        kind: JsonErrorKind,
+        problem: &'static str,
+    ) -> Result<T, JsonError> {
+        Err(JsonError {
+            problem,
+            offset: self.at,
+            kind,
+        })
+    }
+
+    /// What is wrong where `expected` should stand.
+    pub(crate) fn unexpected<T>(&self, expected: &'static str) -> Result<T, JsonError> {
+        self.error(if self.at >= self.bytes.len() {
+            "the text ends too early"
+        } else {
+            expected
+        })
+    }
+
+    pub(crate) fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+            self.spaced = true;
+        }
+    }
+
+    pub(crate) fn literal(&mut self, word: &'static str) -> Result<(), JsonError> {
+        if self
+            .bytes
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(word.as_bytes()))
+        {
+            self.at += word.len();
+            Ok(())
+        } else {
+            self.unexpected("expected a value")
+        }
+    }
+
+    /// Reads a number; `at` is on its first byte.
+    pub(crate) fn number(&mut self) -> Result<(), JsonError> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits(),
+            _ => return self.unexpected("expected a digit"),
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.some_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.some_digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) {
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn some_digits(&mut self) -> Result<(), JsonError> {
+        let before = self.at;
+        self.digits();
+        if self.at == before {
+            self.unexpected("expected a digit")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Reads a string; `at` is on its opening quote.
+    pub(crate) fn string(&mut self) -> Result<StringSpan, JsonError> {
+        self.at += 1;
+        let mut span = StringSpan {
+            start: self.at,
+            end: self.at,
+            escaped: false,
+            lone_surrogate: false,
+        };
+        loop {
+            self.skip_plain_run();
+            match self.peek() {
+                Some(b'"') => {
+                    span.end = self.at;
+                    self.at += 1;
+                    return Ok(span);
+                }
+                Some(b'\\') => {
+                    span.escaped = true;
+                    span.lone_surrogate |= self.escape()?;
+                }
+                Some(0..0x20) => return self.error("a control character stands in a string"),
+                Some(_) => self.at += 1,
+                None => return self.error("the text ends inside a string"),
+            }
+        }
+    }
+
+    /// Skips bytes that need no attention, eight at a time.
+    fn skip_plain_run(&mut self) {
+        while let Some(chunk) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+            if may_end_run(u64::from_ne_bytes(*chunk)) {
+                break;
+            }
+            self.at += chunk.len();
+        }
+        while let Some(byte) = self.peek() {
+            if byte == b'"' || byte == b'\\' || byte < 0x20 {
+                break;
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Reads one escape, or a surrogate pair of two. True when it is half a pair.
+    fn escape(&mut self) -> Result<bool, JsonError> {
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 1;
+                Ok(false)
+            }
+            Some(b'u') => {
+                self.at += 1;
+                match self.hex4()? {
+                    0xD800..=0xDBFF => self.low_surrogate().map(|found| !found),
+                    0xDC00..=0xDFFF => Ok(true),
+                    _ => Ok(false),
+                }
+            }
+            _ => self.unexpected("unknown escape"),
+        }
+    }
+
+    /// After a high surrogate: takes a low one if it follows.
+    fn low_surrogate(&mut self) -> Result<bool, JsonError> {
+        let before = self.at;
+        if self.bytes.get(before..before + 2) == Some(b"\\u") {
+            self.at += 2;
+            if let 0xDC00..=0xDFFF = self.hex4()? {
+                return Ok(true);
+            }
+            // Some other escape: it is read again, as itself.
+            self.at = before;
+        }
+        Ok(false)
+    }
+
+    fn hex4(&mut self) -> Result<u16, JsonError> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            let digit = match self.peek() {
+                Some(byte @ b'0'..=b'9') => byte - b'0',
+                Some(byte @ b'a'..=b'f') => byte - b'a' + 10,
+                Some(byte @ b'A'..=b'F') => byte - b'A' + 10,
+                _ => return self.unexpected("expected four hexadecimal digits"),
+            };
+            unit = unit << 4 | u16::from(digit);
+            self.at += 1;
+        }
+        Ok(unit)
+    }
+}

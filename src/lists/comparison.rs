@@ -1,0 +1,184 @@
+//! Whether list endpoints return the tasks that `GET /v2/task` returns: which task of a page to fetch both ways, and
+//! what a difference means. Pure.
+//!
+//! A list may omit members from some tasks only, such as the completed ones. So one task of each *look* is compared:
+//! its status, the names of its members, and which of these are empty.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::api::body_check::Listed;
+
+/// Looks after which no other one is compared. Tasks that differ in more ways than this have member names of their
+/// own, and each task would be a look.
+const MAX_LOOKS: usize = 24;
+
+/// Tasks that are not final and differ, in a row. One may have changed after its page was sent.
+const MAX_CHANGED: u32 = 2;
+
+/// Tasks of one look whose single requests fail; then the look stays unknown.
+const MAX_FAILED: u32 = 3;
+
+/// Checksum of a checked body.
+pub(crate) type Fingerprint = [u8; 32];
+
+/// What a task that was fetched both ways shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The list returned the same JSON.
+    Same,
+    /// It may have changed after the page was sent.
+    Changed,
+    /// The list returned other JSON.
+    Differs,
+}
+
+/// What the comparisons of one run have shown.
+#[derive(Debug, Default)]
+pub(crate) struct Comparison {
+    /// Looks of tasks that were the same both ways.
+    looks: HashSet<u64>,
+    /// How often a task of a look could not be fetched singly.
+    failed: HashMap<u64, u32>,
+    changed: u32,
+    differs: bool,
+}
+
+impl Comparison {
+    /// Whether a list has returned other JSON.
+    pub(crate) fn differs(&self) -> bool {
+        self.differs
+    }
+
+    /// Whether any task was the same both ways.
+    pub(crate) fn has_same(&self) -> bool {
+        !self.looks.is_empty()
+    }
+
+    /// Whether the list's version of a task may be kept.
+    pub(crate) fn covers(&self, task: &Listed) -> bool {
+        !self.differs && (self.looks.len() >= MAX_LOOKS || self.looks.contains(&task.look))
+    }
+
+    /// The task of a page to compare next: the largest whose look is new, a final one if there is any. With `any`,
+    /// also one whose look is known.
+    pub(crate) fn next<'p>(
+        &self,
+        page: &'p [Listed],
+        any: bool,
+        may: impl Fn(&Listed) -> bool,
+    ) -> Option<&'p Listed> {
+        let can = |task: &Listed| {
+            let failed = self.failed.get(&task.look).copied().unwrap_or_default();
+            !self.differs && failed < MAX_FAILED
+        };
+        let candidates = page.iter().filter(|task| can(task) && may(task));
+        let (known, new): (Vec<_>, Vec<_>) = candidates.partition(|task| self.covers(task));
+        let best = |tasks: Vec<&'p Listed>| {
+            let key = |task: &&Listed| (task.is_final, task.body.len());
+            tasks.into_iter().max_by_key(key)
+        };
+        best(new).or_else(|| best(known).filter(|_| any))
+    }
+
+    /// Takes note of a task that could not be fetched singly.
+    pub(crate) fn fail(&mut self, task: &Listed) {
+        *self.failed.entry(task.look).or_default() += 1;
+    }
+
+    /// Takes note of a task that was fetched both ways.
+    pub(crate) fn see(
+        &mut self,
+        task: &Listed,
+        listed: Fingerprint,
+        single: Fingerprint,
+    ) -> Verdict {
+        if listed == single {
+            self.changed = 0;
+            self.looks.insert(task.look);
+            return Verdict::Same;
+        }
+        self.changed += 1;
+        if task.is_final || self.changed >= MAX_CHANGED {
+            self.differs = true;
+            return Verdict::Differs;
+        }
+        Verdict::Changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(id: &str, look: u64, size: usize, is_final: bool) -> Listed {
+        Listed {
+            task_id: id.to_owned(),
+            body: "x".repeat(size),
+            is_final,
+            look,
+        }
+    }
+
+    #[test]
+    fn one_task_of_each_look_is_compared_the_most_telling_first() {
+        let page = [
+            task("pending", 1, 90, false),
+            task("small", 2, 10, true),
+            task("large", 2, 80, true),
+        ];
+        let mut comparison = Comparison::default();
+        let next = |comparison: &Comparison, any| {
+            let next = comparison.next(&page, any, |_| true);
+            next.map(|task| task.task_id.clone())
+        };
+        assert_eq!(next(&comparison, false).as_deref(), Some("large"));
+        assert!(!comparison.covers(&page[1]) && !comparison.has_same());
+        assert_eq!(comparison.see(&page[2], [1; 32], [1; 32]), Verdict::Same);
+        assert!(comparison.covers(&page[1]) && comparison.has_same());
+        assert_eq!(next(&comparison, false).as_deref(), Some("pending"));
+        comparison.see(&page[0], [1; 32], [1; 32]);
+        assert_eq!(next(&comparison, false), None);
+        assert_eq!(next(&comparison, true).as_deref(), Some("large"));
+    }
+
+    #[test]
+    fn a_final_task_that_differs_ends_the_trust_at_once_and_others_soon() {
+        let mut comparison = Comparison::default();
+        let pending = task("p", 1, 1, false);
+        let differ = |comparison: &mut Comparison, task| comparison.see(task, [1; 32], [2; 32]);
+        assert_eq!(differ(&mut comparison, &pending), Verdict::Changed);
+        comparison.see(&pending, [1; 32], [1; 32]);
+        assert_eq!(differ(&mut comparison, &pending), Verdict::Changed);
+        assert!(comparison.covers(&pending));
+        assert_eq!(differ(&mut comparison, &pending), Verdict::Differs);
+        assert!(comparison.differs() && !comparison.covers(&pending));
+        let page = [task("f", 2, 1, true)];
+        assert_eq!(comparison.next(&page, true, |_| true), None);
+        let mut comparison = Comparison::default();
+        assert_eq!(differ(&mut comparison, &page[0]), Verdict::Differs);
+    }
+
+    #[test]
+    fn a_look_that_cannot_be_fetched_singly_is_given_up() {
+        let mut comparison = Comparison::default();
+        let page = [task("gone", 1, 9, true), task("there", 2, 1, true)];
+        for _ in 0..MAX_FAILED {
+            let next = comparison.next(&page, true, |_| true);
+            assert_eq!(next, Some(&page[0]));
+            comparison.fail(&page[0]);
+        }
+        assert_eq!(comparison.next(&page, true, |_| true), Some(&page[1]));
+        assert!(!comparison.covers(&page[0]));
+    }
+
+    #[test]
+    fn tasks_that_all_look_different_are_not_all_compared() {
+        let mut comparison = Comparison::default();
+        for look in 0..MAX_LOOKS as u64 {
+            comparison.see(&task("t", look, 1, true), [1; 32], [1; 32]);
+        }
+        let page = [task("new", 999, 1, true)];
+        assert_eq!(comparison.next(&page, false, |_| true), None);
+        assert!(comparison.covers(&page[0]));
+    }
+}

@@ -1,0 +1,458 @@
+//! Lists in place of single requests: which are worth a try, and when to stop. Pure. Depends on `list`.
+//!
+//! A page costs one request and gives up to a hundred tasks, but nobody knows how many of them are wanted, nor how
+//! long a list is. So some IDs are asked for singly first, which says where the others may belong; the lists of
+//! these are read as long as they gain more than they cost. Each list may lose a little before it pays, and all
+//! together a fixed share of the IDs: that is the most that a run can cost more than without lists.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::api::body_check::Belongs;
+use crate::api::list_request::{ListFilter, ListKind, ListSource};
+
+/// Whether lists may stand in for single requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// Where they are expected to need fewer requests.
+    Auto,
+    /// Never.
+    Ids,
+    /// Wherever there is a list, whatever it costs.
+    Lists,
+}
+
+/// Requests that may be lost on lists, as a share of the IDs. The contract is 5 %; what is sent side by side may
+/// come on top.
+pub(crate) const LOSS: f64 = 0.04;
+
+/// IDs that are asked for singly, to see where they belong: as a share of all, at least and at most.
+const SAMPLE_SHARE: usize = 100;
+const MIN_SAMPLE: usize = 3;
+const MAX_FIRST_SAMPLE: usize = 24;
+
+/// At most in later rounds, while lists pay.
+const MAX_SAMPLE: usize = 512;
+
+/// Rounds of sampling and listing.
+const MAX_ROUNDS: u32 = 100;
+
+/// A list pays when it gives this many times more tasks than it costs requests.
+pub(crate) const PAYS: f64 = 2.0;
+
+/// Lists that do not pay, with none that does, past which no further one is tried.
+const MAX_FAILURES: usize = 2;
+
+/// Lists at once before the first one has paid.
+const UNPROVEN_AT_ONCE: usize = 2;
+
+/// Tasks for each request below which the lists of batches are poor, so that a project's may be better.
+const POOR: f64 = 8.0;
+
+/// Samples of a project that say something about its batches.
+const MIN_PROJECT_SAMPLE: usize = 3;
+
+/// Share of a project's samples that lie in a batch of their own when its batches are small.
+const SCATTERED: f64 = 0.7;
+
+/// A list that may be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) source: ListSource,
+    /// Wanted tasks that it is expected to have.
+    pub(crate) expected: f64,
+}
+
+/// What a list has cost and gained.
+#[derive(Debug, Clone, Default)]
+struct Account {
+    /// How much more than it gains it may cost.
+    patience: f64,
+    pages: f64,
+    gained: f64,
+    is_over: bool,
+}
+
+impl Account {
+    fn pays(&self) -> bool {
+        self.gained >= self.pages * PAYS && self.gained > 0.0
+    }
+}
+
+/// Keeps the books.
+#[derive(Debug)]
+pub(crate) struct Thrift {
+    plan: Plan,
+    /// Requests that may be lost in all.
+    budget: f64,
+    /// Requests that compared a task got both ways, beyond what the task needs.
+    compared: f64,
+    lists: HashMap<ListSource, Account>,
+    round: u32,
+    sample: usize,
+    /// Tasks for each request, pages and samples, in the last round.
+    yield_of_round: f64,
+    is_over: bool,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+impl Thrift {
+    pub(crate) fn new(plan: Plan, wanted: usize) -> Self {
+        Self {
+            plan,
+            budget: wanted as f64 * LOSS,
+            compared: 0.0,
+            lists: HashMap::new(),
+            round: 0,
+            sample: 0,
+            yield_of_round: f64::INFINITY,
+            is_over: plan == Plan::Ids,
+        }
+    }
+
+    /// How many of the IDs that wait are asked for singly now, to see where they belong; nothing when lists are
+    /// over.
+    pub(crate) fn next_sample(&mut self, waiting: usize) -> Option<usize> {
+        // Not one page could be lost.
+        let is_few = waiting as f64 * LOSS < 1.0;
+        let is_too_few = match self.plan {
+            Plan::Auto => is_few,
+            // A page instead of one request is no gain for anybody.
+            Plan::Lists => waiting < MIN_SAMPLE,
+            Plan::Ids => true,
+        };
+        if self.is_over || is_too_few || self.round >= MAX_ROUNDS {
+            return None;
+        }
+        self.round += 1;
+        let (least, most) = match self.sample {
+            0 => (MIN_SAMPLE, MAX_FIRST_SAMPLE),
+            sample => (MIN_SAMPLE, sample),
+        };
+        self.sample = (waiting / SAMPLE_SHARE).clamp(least, most.max(least));
+        Some(self.sample)
+    }
+
+    /// The lists to try next, the most promising first, now that it is known where a sample of those that wait
+    /// belongs.
+    pub(crate) fn candidates(&mut self, sample: &[Belongs], waiting: usize) -> Vec<Candidate> {
+        let mut counts: BTreeMap<(ListKind, &str), usize> = BTreeMap::new();
+        let mut batches: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for belongs in sample {
+            match (&belongs.project, &belongs.batch) {
+                (Some(project), None) => {
+                    *counts.entry((ListKind::Project, project)).or_default() += 1;
+                }
+                (_, Some(batch)) => *counts.entry((ListKind::Batch, batch)).or_default() += 1,
+                (None, None) => {}
+            }
+            if let (Some(project), Some(batch)) = (&belongs.project, &belongs.batch) {
+                batches.entry(project).or_default().push(batch);
+            }
+        }
+        if self.yield_of_round < POOR {
+            // Small batches: their project may be of the right size.
+            for (project, mut batches) in batches {
+                let count = batches.len();
+                batches.sort_unstable();
+                batches.dedup();
+                if count >= MIN_PROJECT_SAMPLE && batches.len() as f64 >= count as f64 * SCATTERED {
+                    counts.insert((ListKind::Project, project), count);
+                }
+            }
+        }
+        let share = |count: usize| count as f64 / sample.len().max(1) as f64;
+        let mut candidates: Vec<Candidate> = counts
+            .into_iter()
+            .map(|((kind, name), count)| Candidate {
+                source: ListSource {
+                    kind,
+                    name: name.to_owned(),
+                    filter: ListFilter::default(),
+                },
+                expected: waiting as f64 * share(count),
+            })
+            .filter(|candidate| !self.lists.contains_key(&candidate.source))
+            .collect();
+        candidates.sort_by(|one, other| other.expected.total_cmp(&one.expected));
+        if candidates.is_empty() {
+            self.is_over = true;
+        }
+        let distinct = candidates.len() as f64 >= sample.len() as f64 * SCATTERED;
+        if distinct && self.round > 1 {
+            // Many lists: it takes many to find them.
+            self.sample = (self.sample * 2).min(MAX_SAMPLE);
+        }
+        candidates
+    }
+
+    /// Begins to read a list.
+    pub(crate) fn begin(&mut self, candidate: &Candidate) {
+        let patience = (candidate.expected * LOSS).max(1.0);
+        let account = Account {
+            patience,
+            ..Account::default()
+        };
+        self.lists.insert(candidate.source.clone(), account);
+    }
+
+    /// How many lists may be read at once.
+    pub(crate) fn at_once(&self, concurrency: usize) -> usize {
+        if self.is_over {
+            0
+        } else if self.plan == Plan::Lists || self.lists.values().any(Account::pays) {
+            concurrency
+        } else {
+            UNPROVEN_AT_ONCE.min(concurrency)
+        }
+    }
+
+    /// May one more page of a list be asked for? Then it is paid for.
+    pub(crate) fn pay(&mut self, source: &ListSource) -> bool {
+        let lost = self.lost();
+        let failed = self
+            .lists
+            .values()
+            .filter(|list| list.is_over && !list.pays());
+        let is_hopeless = failed.count() >= MAX_FAILURES && !self.lists.values().any(Account::pays);
+        let Some(account) = self.lists.get_mut(source) else {
+            return false;
+        };
+        let may = self.plan == Plan::Lists
+            || (!self.is_over
+                && !is_hopeless
+                && lost + 1.0 <= self.budget
+                && account.pages + 1.0 - account.gained <= account.patience);
+        if may {
+            account.pages += 1.0;
+        } else {
+            account.is_over = true;
+        }
+        may
+    }
+
+    /// A page gave so many wanted tasks.
+    pub(crate) fn gain(&mut self, source: &ListSource, tasks: usize) {
+        if let Some(account) = self.lists.get_mut(source) {
+            account.gained += tasks as f64;
+        }
+    }
+
+    /// Whether one more comparison is within the budget; without the first one no list could be used.
+    pub(crate) fn may_compare(&self) -> bool {
+        self.plan == Plan::Lists || self.compared == 0.0 || self.lost() + 1.0 <= self.budget
+    }
+
+    /// A task was got both ways.
+    pub(crate) fn compare(&mut self) {
+        self.compared += 1.0;
+    }
+
+    /// The list has been read, or cannot be.
+    pub(crate) fn end(&mut self, source: &ListSource) {
+        if let Some(account) = self.lists.get_mut(source) {
+            account.is_over = true;
+        }
+    }
+
+    /// The lists do not give what single requests give.
+    pub(crate) fn distrust(&mut self) {
+        self.is_over = true;
+    }
+
+    /// Is it over with lists?
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// A round is over: its sample, its pages and the tasks that these gave.
+    pub(crate) fn end_round(&mut self, sample: usize, pages: usize, tasks: usize) {
+        self.yield_of_round = tasks as f64 / (sample + pages).max(1) as f64;
+        if tasks <= pages && self.plan == Plan::Auto {
+            self.is_over = true;
+        }
+    }
+
+    /// What lists have cost beyond what they gained.
+    fn lost(&self) -> f64 {
+        let lists = self.lists.values();
+        self.compared + lists.map(|list| list.pages - list.gained).sum::<f64>()
+    }
+}
+
+/// So many places, evenly spread over a list.
+pub(crate) fn spread<T: Copy>(all: &[T], count: usize) -> Vec<T> {
+    let count = count.min(all.len());
+    let places = (0..count).map(|index| index * all.len() / count);
+    places.filter_map(|place| all.get(place).copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// A server: for each batch, which of its tasks are wanted, in the order of its list.
+    struct Server {
+        batches: Vec<Vec<bool>>,
+        batches_a_project: usize,
+    }
+
+    /// Requests that a run needs, by itself with everything else left out.
+    fn run(plan: Plan, server: &Server) -> usize {
+        let mut waiting: Vec<(usize, usize)> = Vec::new();
+        for (batch, tasks) in server.batches.iter().enumerate() {
+            let wanted = tasks.iter().enumerate().filter(|(_, wanted)| **wanted);
+            waiting.extend(wanted.map(|(task, _)| (batch, task)));
+        }
+        // In no order that the batches know.
+        waiting.sort_by_key(|(batch, task)| (batch * 7_919 + task * 104_729) % 999_983);
+        let mut thrift = Thrift::new(plan, waiting.len());
+        let mut requests = 0;
+        let mut left: HashSet<(usize, usize)> = waiting.iter().copied().collect();
+        while let Some(size) = thrift.next_sample(waiting.len()) {
+            let sample = spread(&waiting, size);
+            requests += sample.len();
+            left.retain(|task| !sample.contains(task));
+            let belongs: Vec<Belongs> = sample
+                .iter()
+                .map(|(batch, _)| Belongs {
+                    project: Some((batch / server.batches_a_project).to_string()),
+                    batch: Some(batch.to_string()),
+                })
+                .collect();
+            let (mut pages, mut tasks) = (0, 0);
+            for candidate in thrift.candidates(&belongs, left.len()) {
+                if thrift.at_once(8) == 0 {
+                    break;
+                }
+                thrift.begin(&candidate);
+                let number: usize = candidate.source.name.parse().unwrap();
+                let batches = match candidate.source.kind {
+                    ListKind::Batch => number..number + 1,
+                    _ => number * server.batches_a_project..(number + 1) * server.batches_a_project,
+                };
+                let mut listed = batches.flat_map(|batch| {
+                    (0..server.batches[batch].len()).map(move |task| (batch, task))
+                });
+                loop {
+                    let page: Vec<_> = listed.by_ref().take(100).collect();
+                    if page.is_empty() {
+                        break;
+                    }
+                    if !thrift.pay(&candidate.source) {
+                        break;
+                    }
+                    pages += 1;
+                    let gained = page.iter().filter(|task| left.remove(task)).count();
+                    thrift.gain(&candidate.source, gained);
+                    tasks += gained;
+                }
+                thrift.end(&candidate.source);
+            }
+            requests += pages;
+            thrift.end_round(sample.len(), pages, tasks);
+            waiting.retain(|task| left.contains(task));
+        }
+        requests + left.len()
+    }
+
+    /// So many batches of a size, of each of which every so-manyth task is wanted.
+    fn batches(count: usize, size: usize, every: usize) -> Server {
+        let batch: Vec<bool> = (0..size).map(|task| task % every == 0).collect();
+        Server {
+            batches: vec![batch; count],
+            batches_a_project: count,
+        }
+    }
+
+    #[test]
+    fn whole_batches_are_listed() {
+        // Three batches, and 100, and a thousand small ones in one project.
+        for (count, size, most) in [(3, 3_334, 130), (100, 100, 400), (1_000, 10, 400)] {
+            let requests = run(Plan::Auto, &batches(count, size, 1));
+            assert!(requests <= most, "{count} batches of {size}: {requests}");
+        }
+        // Half of each is still far better than one by one.
+        let requests = run(Plan::Auto, &batches(3, 6_668, 2));
+        assert!(requests <= 250, "{requests}");
+        let requests = run(Plan::Auto, &batches(1, 100, 1));
+        assert!(requests <= 5, "{requests}");
+    }
+
+    #[test]
+    fn scattered_ids_cost_little_more_than_one_by_one() {
+        for (count, size, every) in [
+            (100, 10_000, 100),
+            (20, 10_000, 20),
+            (10, 100_000, 1_000),
+            (5, 20_000, 50),
+            (10_000, 100, 100),
+            (1, 2_000, 80),
+        ] {
+            let server = batches(count, size, every);
+            let wanted = count * size.div_ceil(every);
+            let requests = run(Plan::Auto, &server);
+            assert!(
+                requests * 100 <= wanted * 105,
+                "{count} batches of {size}, one in {every}: {requests} for {wanted}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_lies_at_the_end_of_a_list_is_waited_for_within_reason() {
+        // The 10,000 newest of 30,000: 200 pages give nothing first.
+        let batch: Vec<bool> = (0..30_000).map(|task| task >= 20_000).collect();
+        let server = Server {
+            batches: vec![batch],
+            batches_a_project: 1,
+        };
+        let requests = run(Plan::Auto, &server);
+        assert!(requests <= 330, "{requests}");
+        let server = Server {
+            batches: vec![(0..300_000).map(|task| task >= 290_000).collect()],
+            batches_a_project: 1,
+        };
+        let requests = run(Plan::Auto, &server);
+        assert!((10_000..=10_500).contains(&requests), "{requests}");
+        assert!(run(Plan::Lists, &server) < 3_100);
+    }
+
+    #[test]
+    fn few_ids_are_asked_for_one_by_one() {
+        assert_eq!(Thrift::new(Plan::Auto, 20).next_sample(20), None);
+        assert_eq!(
+            Thrift::new(Plan::Auto, 25).next_sample(25),
+            Some(MIN_SAMPLE)
+        );
+        assert_eq!(
+            Thrift::new(Plan::Lists, 20).next_sample(20),
+            Some(MIN_SAMPLE)
+        );
+        assert_eq!(Thrift::new(Plan::Ids, 10_000).next_sample(10_000), None);
+    }
+
+    #[test]
+    fn tasks_without_a_batch_are_looked_for_in_their_project() {
+        let mut thrift = Thrift::new(Plan::Auto, 1_000);
+        thrift.next_sample(1_000);
+        let belongs = Belongs {
+            project: Some("p".into()),
+            batch: None,
+        };
+        let candidates = thrift.candidates(&[belongs, Belongs::default()], 1_000);
+        let kinds: Vec<_> = candidates
+            .iter()
+            .map(|candidate| (candidate.source.kind, candidate.expected))
+            .collect();
+        assert_eq!(kinds, [(ListKind::Project, 500.0)]);
+    }
+
+    #[test]
+    fn a_sample_is_spread_evenly() {
+        let all: Vec<usize> = (0..100).collect();
+        assert_eq!(spread(&all, 4), [0, 25, 50, 75]);
+        assert_eq!(spread(&all[..2], 4), [0, 1]);
+        assert_eq!(spread::<usize>(&[], 4), Vec::<usize>::new());
+    }
+}

@@ -1,0 +1,433 @@
+//! When the next request may go: one controller for all requests, whose controlled quantity is the rate. Pure: time
+//! passes in, as the time since the start of the run. `docs/pacing.md` explains it, with what it does against every
+//! kind of server.
+//!
+//! What it knows is a bracket: the highest rate that the server took for a while, and the lowest that it objected to.
+//! It doubles the rate until there is an objection, then halves the bracket until it is narrow, and stays at its lower
+//! end. Now and then it tries more, so gently that what that costs stays within a budget. A burst of objections that
+//! belong together counts once. Between two bursts the server was at its limit at both ends, so what it accepted in
+//! between is what it allows.
+
+use std::time::Duration;
+
+use crate::fetch::options::Rate;
+use crate::pacer::bracket::Bracket;
+use crate::pacer::bucket_fit::Stretches;
+use crate::pacer::in_flight_limit::Flight;
+use crate::pacer::rejection_bursts::Bursts;
+use crate::pacer::server_quota::Told;
+use crate::pacer::settings::{
+    FIRST_RATE, GROWTH, MAX_FIRST_PAUSE, MAX_PAUSE, MIN_PAUSE, MIN_RATE, MIN_RETRY_AFTER, NARROW,
+    OUTAGE_FAILURES, OUTAGE_INTERVAL, PAUSE_REQUESTS, REMEMBERED, SEARCH, TOLERANCE,
+};
+use crate::pacer::types::{Answer, Learned, Quota, Sent, State, Take};
+use crate::pacer::window::Windows;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Phase {
+    Climbing,
+    Searching,
+    Steady,
+    /// From this rate on.
+    Trying(f64),
+}
+
+/// All requests wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pause {
+    until: Duration,
+    /// How long it is, as far as the server did not say.
+    length: Duration,
+    /// When a request was sent that is to show whether it is over, if one is under way.
+    scouted: Option<Duration>,
+}
+
+/// What came of a rate, since it is looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Step {
+    pub(super) since: Duration,
+    pub(super) sent: u32,
+    pub(super) accepted: u32,
+}
+
+/// The controller.
+#[derive(Debug)]
+pub struct Pacer {
+    /// Requests a second; infinite while nothing is held back.
+    pub(super) rate: f64,
+    pub(super) cap: f64,
+    pub(super) phase: Phase,
+    /// Does it rest on what an earlier run learned, and nothing since?
+    pub(super) is_remembered: bool,
+    pub(super) remembered: Option<Learned>,
+    pub(super) bracket: Bracket,
+    pub(super) flight: Flight,
+    pub(super) step: Step,
+    /// Requests that were sent.
+    pub(super) sent: u64,
+    pub(super) last_sent: Option<Duration>,
+    /// When the next request is due.
+    pub(super) next: Duration,
+    pub(super) failures: u32,
+    pub(super) told: Told,
+
+    /// Objections to what was sent before this belong to bursts of before.
+    pub(super) reacted: Duration,
+    pub(super) pause: Option<Pause>,
+    /// How long the server last made all wait.
+    pub(super) waited: Duration,
+    pub(super) bursts: Bursts,
+    pub(super) windows: Windows,
+    /// Does the rate rest on what these show?
+    pub(super) is_of_window: bool,
+    /// Bursts of late that each followed another one quickly.
+    pub(super) quick_bursts: u32,
+    /// What was sent before the last burst, and since; until when, and how many of that are still to be noted.
+    pub(super) before: Option<Stretches>,
+    pub(super) since: Stretches,
+    pub(super) since_until: Duration,
+    pub(super) since_sent: u32,
+    /// Two bursts did not show the limit.
+    pub(super) is_no_bucket: bool,
+
+    /// By how much the next step of a climb raises the rate.
+    pub(super) growth: f64,
+    /// Until when it looks for the limit as fast as it can, and until when objections cost nothing.
+    pub(super) search_until: Duration,
+    pub(super) free_until: Duration,
+    /// Objections that trying more may cost.
+    pub(super) balance: f64,
+    pub(super) next_trial: Duration,
+    /// Requests beyond the limit that a trial has sent, and until when they are counted.
+    pub(super) beyond: f64,
+    pub(super) tried: Duration,
+    /// What the server lets pass beyond its limit before it objects, in requests.
+    pub(super) excess: Option<f64>,
+
+    pub(super) has_met_limit: bool,
+    /// The highest rate that was used to the full.
+    pub(super) used: f64,
+}
+
+impl Pacer {
+    /// At the beginning of a run, of which so many requests may be under way at a time.
+    pub fn new(rate: Rate, remembered: Option<Learned>, concurrency: usize) -> Self {
+        let remembered = remembered
+            .filter(|learned| learned.rate.is_finite() && learned.rate >= MIN_RATE)
+            .filter(|_| rate == Rate::Learned);
+        let mut bracket = Bracket::default();
+        let (first, cap, phase) = match (rate, remembered) {
+            (Rate::Limit(limit), _) => (limit, limit, Phase::Steady),
+            (Rate::Max, _) => (f64::INFINITY, f64::INFINITY, Phase::Steady),
+            (Rate::Learned, Some(learned)) => {
+                let rate = learned.rate;
+                let phase = if learned.is_limit {
+                    bracket.high = Some(rate * NARROW);
+                    Phase::Searching
+                } else {
+                    Phase::Climbing
+                };
+                (rate * REMEMBERED, f64::INFINITY, phase)
+            }
+            (Rate::Learned, None) => (FIRST_RATE, f64::INFINITY, Phase::Climbing),
+        };
+        let counted = remembered.and_then(|learned| learned.in_flight);
+        Self {
+            rate: first,
+            cap,
+            phase,
+            is_remembered: remembered.is_some(),
+            remembered,
+            bracket,
+            flight: Flight::new(concurrency, counted),
+            step: Step::default(),
+            sent: 0,
+            last_sent: None,
+            next: Duration::ZERO,
+            failures: 0,
+            told: Told::default(),
+            reacted: Duration::ZERO,
+            pause: None,
+            waited: Duration::ZERO,
+            bursts: Bursts::default(),
+            windows: Windows::default(),
+            is_of_window: false,
+            quick_bursts: 0,
+            before: None,
+            since: Stretches::after(f64::INFINITY),
+            since_until: Duration::ZERO,
+            since_sent: 0,
+            is_no_bucket: false,
+            growth: GROWTH,
+            search_until: SEARCH,
+            free_until: SEARCH,
+            balance: 0.0,
+            next_trial: Duration::ZERO,
+            beyond: 0.0,
+            tried: Duration::ZERO,
+            excess: None,
+            has_met_limit: false,
+            used: 0.0,
+        }
+    }
+
+    /// The rate, unless nothing is held back; where something else than it is the bound, what that allows.
+    pub fn rate(&self, now: Duration) -> Option<f64> {
+        let rate = if self.flight.counted().is_some() && self.used > 0.0 {
+            self.used
+        } else {
+            self.rate
+        };
+        let rate = self.told.rate(now).map_or(rate, |told| told.min(rate));
+        rate.is_finite().then_some(rate)
+    }
+
+    /// What it is doing.
+    pub fn state(&self, now: Duration) -> State {
+        if self.is_outage() {
+            return State::Outage;
+        }
+        if self.pause.is_none() && self.told.rate(now).is_some_and(|told| told < self.rate) {
+            return State::Told;
+        }
+        if self.pause.is_none() && self.flight.counted().is_some() {
+            return State::Counted;
+        }
+        match (self.pause, self.phase) {
+            (Some(_), _) => State::Waiting,
+            (None, Phase::Climbing) => State::Climbing,
+            (None, Phase::Searching) => State::Searching,
+            (None, Phase::Steady) => State::Steady,
+            (None, Phase::Trying(_)) => State::Trying,
+        }
+    }
+
+    /// How much longer all requests wait because the server objected.
+    pub fn waits(&self, now: Duration) -> Option<Duration> {
+        let left = self.pause?.until.checked_sub(now)?;
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// What there is to remember, when something has been learned.
+    pub fn learned(&self) -> Option<Learned> {
+        if let Some(remembered) = self.remembered
+            && !self.has_met_limit
+            && self.used < remembered.rate
+        {
+            // Nothing has shown that it is not so any more.
+            return Some(remembered);
+        }
+        let rate = match self.phase {
+            _ if self.flight.counted().is_some() => self.used,
+            Phase::Trying(from) => from,
+            _ if self.has_met_limit && self.rate.is_finite() => {
+                self.bracket.low().unwrap_or(self.rate).min(self.rate)
+            }
+            _ => self.used,
+        };
+        (rate > 0.0).then_some(Learned {
+            rate,
+            is_limit: self.has_met_limit,
+            in_flight: self.flight.counted(),
+        })
+    }
+
+    fn is_outage(&self) -> bool {
+        self.failures >= OUTAGE_FAILURES
+    }
+
+    /// Takes leave to send if there is any. Every attempt takes it.
+    pub fn take(&mut self, now: Duration) -> Take {
+        if self.is_outage() {
+            let next = self.last_sent.map(|sent| sent + OUTAGE_INTERVAL);
+            let next = next.max(self.pause.map(|pause| pause.until));
+            return match next.filter(|next| *next > now) {
+                Some(next) => Take::At(next),
+                None => Take::Now(self.send(now, true)),
+            };
+        }
+        if let Some(pause) = &mut self.pause {
+            if now < pause.until {
+                return Take::At(pause.until);
+            }
+            // One that hangs must not hold up all others.
+            if let Some(again) = pause.scouted.map(|at| at + MAX_PAUSE)
+                && now < again
+            {
+                return Take::At(again);
+            }
+            pause.scouted = Some(now);
+            return Take::Now(self.send(now, true));
+        }
+        if let Phase::Trying(from) = self.phase {
+            self.try_farther(from, now);
+        }
+        self.step(now);
+        if !self.flight.has_room(self.rate) {
+            return Take::WhenAnswered;
+        }
+        // Time that nobody used is lost, so that no burst ever follows a quiet moment.
+        let due = self.next.max(now.saturating_sub(TOLERANCE));
+        if due > now {
+            return Take::At(due);
+        }
+        self.next = due + self.gap(now);
+        Take::Now(self.send(now, false))
+    }
+
+    fn send(&mut self, now: Duration, is_scout: bool) -> Sent {
+        self.last_sent = Some(now);
+        self.windows.send(now);
+        self.step.sent += 1;
+        self.since_sent += 1;
+        self.sent += 1;
+        Sent {
+            at: now,
+            number: self.sent,
+            in_flight: self.flight.send(),
+            is_scout,
+        }
+    }
+
+    /// Time between two requests.
+    fn gap(&self, now: Duration) -> Duration {
+        let rate = self
+            .told
+            .rate(now)
+            .map_or(self.rate, |told| told.min(self.rate));
+        if rate.is_finite() {
+            Duration::try_from_secs_f64(1.0 / rate).unwrap_or(OUTAGE_INTERVAL)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Begins to look at what the rate brings.
+    pub(super) fn begin_step(&mut self, now: Duration) {
+        self.step = Step {
+            since: now,
+            ..Step::default()
+        };
+    }
+
+    /// A request has ended. True when that changed the controller's mind.
+    pub fn end(&mut self, sent: Sent, now: Duration, answer: Answer) -> bool {
+        self.flight.end();
+        match answer {
+            Answer::Accepted => {
+                self.failures = 0;
+                self.earn();
+                self.accepted(sent, now);
+                false
+            }
+            Answer::Objected(retry_after) => {
+                self.failures = 0;
+                self.objected(sent, now, retry_after)
+            }
+            Answer::Failed => {
+                self.failures = self.failures.saturating_add(1);
+                self.scout_returns(sent);
+                if self.is_outage() {
+                    // What is sent now says nothing of the limit.
+                    self.begin_step(now);
+                    self.bursts.forget();
+                    self.windows.forget();
+                    self.before = None;
+                    self.since = Stretches::after(f64::INFINITY);
+                    self.since_until = now;
+                    self.since_sent = 0;
+                }
+                self.failures == OUTAGE_FAILURES
+            }
+        }
+    }
+
+    fn scout_returns(&mut self, sent: Sent) {
+        if let Some(pause) = &mut self.pause
+            && sent.is_scout
+        {
+            pause.scouted = None;
+        }
+    }
+
+    fn accepted(&mut self, sent: Sent, now: Duration) {
+        self.flight.note(sent.in_flight, false, now);
+        self.told.accepted(sent.at, now);
+        self.flight.latency(now.saturating_sub(sent.at));
+        if sent.is_scout {
+            if self.pause.take().is_some() {
+                self.bursts.resume(sent.at);
+                let pause = sent.at.saturating_sub(self.reacted).as_secs_f64();
+                self.since = Stretches::after(pause);
+                self.since_until = sent.at;
+                self.since_sent = 1;
+                self.waited = now.saturating_sub(self.reacted);
+                self.begin_step(now);
+            }
+            self.next = sent.at + self.gap(now);
+        }
+        self.step.accepted += 1;
+    }
+
+    fn objected(&mut self, sent: Sent, now: Duration, retry_after: Option<Duration>) -> bool {
+        self.pay(now);
+        self.has_met_limit = true;
+        self.bursts.rejected(sent.number);
+        self.windows.reject(sent.at);
+        self.flight.note(sent.in_flight, true, now);
+        let asked = retry_after.map(|wait| wait.max(MIN_RETRY_AFTER));
+        let asked = asked.or(self.told.wait(now));
+        if sent.is_scout && self.pause.is_some() {
+            // It is not over yet.
+            let length = self
+                .pause
+                .map_or(MIN_PAUSE, |pause| pause.length * 2)
+                .min(MAX_PAUSE);
+            // Who says so again and again without meaning it is not asked any sooner.
+            self.pause(now, asked.unwrap_or_default().max(length), length);
+            return false;
+        }
+        if sent.at < self.reacted {
+            if let (Some(asked), Some(pause)) = (asked, &mut self.pause) {
+                pause.until = pause.until.max(now + asked);
+            }
+            return false;
+        }
+        // A new burst.
+        self.waited = asked.unwrap_or_default();
+        // Was it that too many were under way? Then that is what becomes less.
+        let is_flight = self.flight.objected(sent.in_flight, !self.makes_wait());
+        if !is_flight {
+            self.slow_down(sent, now);
+        }
+        self.reacted = now;
+        if is_flight && asked.is_none() {
+            self.begin_step(now);
+            return true;
+        }
+        let length = Duration::try_from_secs_f64(PAUSE_REQUESTS / self.rate);
+        let length = length
+            .unwrap_or(MAX_FIRST_PAUSE)
+            .clamp(MIN_PAUSE, MAX_FIRST_PAUSE);
+        self.bursts.begin(now, self.sent, self.rate);
+        let length = length.max(asked.unwrap_or_default().min(MAX_PAUSE / 2));
+        self.pause(now, asked.unwrap_or(length), length);
+        true
+    }
+
+    fn pause(&mut self, now: Duration, wait: Duration, length: Duration) {
+        self.pause = Some(Pause {
+            until: now + wait,
+            length,
+            scouted: None,
+        });
+        self.next = self.next.max(now + wait);
+    }
+
+    /// What the server told of its limits, beside any answer.
+    pub fn told(&mut self, quotas: &[Quota], now: Duration) {
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
+        let under_way = self.flight.active() as f64;
+        self.told.hear(quotas, under_way, now);
+    }
+}

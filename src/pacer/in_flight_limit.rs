@@ -1,0 +1,452 @@
+//! How many requests may be under way: no more than rate and latency need, and no more than a server takes that
+//! counts them. Pure: time passes in. Depends on nothing.
+//!
+//! Little's law: at a rate `r` and a latency `l`, `r * l` requests are under way. More of them mean that answers
+//! come more slowly than they did, because the server makes requests wait. Then the bound holds the rate down to what
+//! is answered, and the wait short. Whether slower answers are a queue, or just slower answers, shows when the bound
+//! is raised: if more are answered, it was no queue.
+
+use std::time::Duration;
+
+/// How many times more requests may be under way than the shortest latency of late asks for.
+const SLACK: f64 = 2.0;
+
+/// And so many more, for small numbers.
+const EXTRA: f64 = 2.0;
+
+/// Answers of which the latency is looked at together: their median counts.
+const LATENCIES: usize = 32;
+
+/// Answers over which the typical latency is smoothed.
+const SMOOTHED: u32 = 8;
+
+/// How fast the shortest latency is forgotten: as a share, for each group of answers.
+const FORGOTTEN: f64 = 0.01;
+
+/// How long a trial with a higher bound lasts, at least.
+const TRIAL: Duration = Duration::from_secs(1);
+
+/// Answers that a trial needs to say something.
+const TRIAL_ANSWERS: u32 = 64;
+
+/// By how much the bound is raised for a trial.
+const RAISE: f64 = 1.5;
+
+/// Share of that by which answers a second must rise, so that it was no queue.
+const NO_QUEUE: f64 = 0.4;
+
+/// How long no further trial is made after one that found a queue; twice as long each time.
+const FIRST_REST: Duration = Duration::from_secs(10);
+const MAX_REST: Duration = Duration::from_mins(5);
+
+/// After this long, requests count half for finding out whether the server counts what is under way.
+const HALF_LIFE: Duration = Duration::from_secs(30);
+
+/// Rejected requests that show a bound, at least.
+const SHOWN: f64 = 3.0;
+
+/// Of the requests sent with so many under way, this share at most was accepted where the server counts them.
+const ACCEPTED_ABOVE: f64 = 0.6;
+
+/// Share of the rejected requests that had so many under way.
+const REJECTED_ABOVE: f64 = 0.6;
+
+/// Accepted requests with fewer under way, for each that was rejected, where the server counts them.
+const ACCEPTED_BELOW: f64 = 10.0;
+
+/// The same, when many were rejected: of these, and of the accepted ones, so large a share had so many under way.
+const CLEARLY_SHOWN: f64 = 8.0;
+const CLEARLY_REJECTED_ABOVE: f64 = 0.9;
+const CLEARLY_ACCEPTED_ABOVE: f64 = 0.02;
+
+/// Fewer under way are no reason to guess that they are counted, and so many accepted ones with more are chance.
+const LEAST_GUESSED: usize = 4;
+const ACCEPTED_BY_CHANCE: f64 = 4.0;
+
+/// How often a bound may be lowered after it was guessed, and after it was raised, before it must have been the rate.
+const GUESS_LOWERED: u32 = 2;
+const MOST_LOWERED: u32 = 3;
+
+/// A trial of a higher bound.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
+    since: Duration,
+    answers: u32,
+    /// Answers a second before, and their latency.
+    before: f64,
+    latency: f64,
+}
+
+/// The bound on requests under way.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    /// Requests under way.
+    active: usize,
+    concurrency: usize,
+    recent: Vec<Duration>,
+    /// How long answers take, of late.
+    typical: Option<Duration>,
+    /// The shortest latency of late.
+    base: Option<f64>,
+    /// That of the last group.
+    latest: f64,
+    /// What the server takes at once, where that has been found out.
+    counted: Option<f64>,
+    trial: Option<Trial>,
+    rest: Duration,
+    rests_until: Duration,
+    /// Did the bound hold a request back since the last look?
+    was_full: bool,
+    /// By how many were under way: requests of late that were accepted, and rejected.
+    history: Vec<(f64, f64)>,
+    /// When these were halved, to forget what is past.
+    halved: Duration,
+    /// How often the bound may be lowered before it must have been the rate.
+    lowerings_left: u32,
+    /// Has a bound been found that was none?
+    is_refuted: bool,
+}
+
+impl Flight {
+    pub(crate) fn new(concurrency: usize, counted: Option<f64>) -> Self {
+        Self {
+            active: 0,
+            concurrency: concurrency.max(1),
+            recent: Vec::with_capacity(LATENCIES),
+            typical: None,
+            base: None,
+            latest: 0.0,
+            counted,
+            trial: None,
+            rest: FIRST_REST,
+            rests_until: Duration::ZERO,
+            was_full: false,
+            history: Vec::new(),
+            lowerings_left: MOST_LOWERED,
+            is_refuted: false,
+            halved: Duration::ZERO,
+        }
+    }
+
+    /// Requests under way.
+    pub(crate) fn active(&self) -> usize {
+        self.active
+    }
+
+    /// The bound that the server has, if it has been found.
+    pub(crate) fn counted(&self) -> Option<f64> {
+        self.counted
+    }
+
+    /// Is there room for one more at this rate?
+    pub(crate) fn has_room(&mut self, rate: f64) -> bool {
+        let has_room = self.active < self.bound(rate);
+        self.was_full |= !has_room && self.active < self.concurrency;
+        has_room
+    }
+
+    /// Requests that may be under way.
+    pub(crate) fn bound(&self, rate: f64) -> usize {
+        let mut bound = self.counted.unwrap_or(f64::INFINITY);
+        if rate.is_finite()
+            && self.counted.is_none()
+            && let Some(base) = self.base
+        {
+            let latency = if self.trial.is_some() {
+                base * RAISE
+            } else {
+                base
+            };
+            // Where latencies differ, so does the number that is under way: by its square root.
+            let needed = rate * latency * SLACK;
+            bound = bound.min((needed + needed.sqrt() + EXTRA).ceil());
+        }
+        // Fewer than one would be none for ever.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "capped, and positive"
+        )]
+        let bound = bound.clamp(1.0, 1e9) as usize;
+        bound.min(self.concurrency)
+    }
+
+    /// One is sent; how many are under way with it.
+    pub(crate) fn send(&mut self) -> usize {
+        self.active += 1;
+        self.active
+    }
+
+    /// One has ended.
+    pub(crate) fn end(&mut self) {
+        self.active = self.active.saturating_sub(1);
+    }
+
+    /// One that was sent with so many under way has been accepted, or rejected.
+    pub(crate) fn note(&mut self, in_flight: usize, is_rejected: bool, now: Duration) {
+        if now.saturating_sub(self.halved) >= HALF_LIFE {
+            self.halved = now;
+            for (accepted, rejected) in &mut self.history {
+                *accepted /= 2.0;
+                *rejected /= 2.0;
+            }
+        }
+        if self.history.len() <= in_flight {
+            self.history.resize(in_flight + 1, (0.0, 0.0));
+        }
+        if let Some((accepted, rejected)) = self.history.get_mut(in_flight) {
+            *(if is_rejected { rejected } else { accepted }) += 1.0;
+        }
+    }
+
+    /// How long answers take, as far as is known.
+    pub(crate) fn typical_latency(&self) -> Duration {
+        self.typical.unwrap_or_default()
+    }
+
+    /// An accepted answer took this long.
+    pub(crate) fn latency(&mut self, latency: Duration) {
+        self.typical = Some(match self.typical {
+            Some(typical) => (typical * (SMOOTHED - 1) + latency) / SMOOTHED,
+            None => latency,
+        });
+        if let Some(trial) = &mut self.trial {
+            trial.answers += 1;
+        }
+        self.recent.push(latency);
+        if self.recent.len() < LATENCIES {
+            return;
+        }
+        self.recent.sort_unstable();
+        let median = self.recent.get(LATENCIES / 2).copied();
+        self.recent.clear();
+        let median = median.unwrap_or_default().as_secs_f64();
+        self.latest = median;
+        self.base = Some(match self.base {
+            Some(base) => median.min(base * (1.0 + FORGOTTEN)),
+            None => median,
+        });
+    }
+
+    /// Looks whether the bound holds the rate back; `answered` is what was answered a second of late. When that is all
+    /// that the server gives: this many a second.
+    pub(crate) fn look(&mut self, now: Duration, answered: f64) -> Option<f64> {
+        let was_full = std::mem::take(&mut self.was_full);
+        if self.counted.is_some() || self.base.is_none() {
+            return None;
+        }
+        if let Some(trial) = self.trial {
+            let elapsed = now.saturating_sub(trial.since);
+            if elapsed < TRIAL || trial.answers < TRIAL_ANSWERS {
+                return None;
+            }
+            self.trial = None;
+            let now_answered = f64::from(trial.answers) / elapsed.as_secs_f64();
+            if now_answered >= trial.before * (1.0 + (RAISE - 1.0) * NO_QUEUE) {
+                // It was not the queue: answers are slower now.
+                self.base = Some(self.latest.max(self.base.unwrap_or_default() * RAISE));
+                self.rest = FIRST_REST;
+                return None;
+            }
+            self.rests_until = now + self.rest;
+            if self.latest < trial.latency * (1.0 + (RAISE - 1.0) * NO_QUEUE) {
+                // Nothing has changed: it was something else.
+                return None;
+            }
+            self.rest = (self.rest * 2).min(MAX_REST);
+            return Some(now_answered.max(trial.before));
+        }
+        if was_full && now >= self.rests_until {
+            self.trial = Some(Trial {
+                since: now,
+                answers: 0,
+                before: answered,
+                latency: self.latest,
+            });
+        }
+        None
+    }
+
+    /// The server has rejected one that was sent with so many under way: true when the bound was lowered because of
+    /// that, false when it must have been the rate. May it be tried what it was?
+    pub(crate) fn objected(&mut self, in_flight: usize, may_try: bool) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
+        let under_way = in_flight as f64;
+        match self.counted {
+            Some(counted) if under_way > counted => true,
+            Some(counted) if under_way >= counted && self.lowerings_left > 0 => {
+                // Answers that are on their way count here, but not there.
+                self.lowerings_left -= 1;
+                self.lower();
+                true
+            }
+            Some(_) => {
+                self.counted = None;
+                self.is_refuted = true;
+                false
+            }
+            None if may_try && !self.is_refuted && self.is_highest(in_flight) => {
+                self.counted = Some(under_way - 1.0);
+                self.lowerings_left = GUESS_LOWERED;
+                true
+            }
+            None => self.is_counted(),
+        }
+    }
+
+    /// Has nearly nothing been accepted with so many under way?
+    fn is_highest(&self, in_flight: usize) -> bool {
+        let accepted = |counts: &[(f64, f64)]| counts.iter().map(|(accepted, _)| accepted).sum();
+        let (below, above) = self.history.split_at(in_flight.min(self.history.len()));
+        let (below, above): (f64, f64) = (accepted(below), accepted(above));
+        in_flight >= LEAST_GUESSED && below >= ACCEPTED_BELOW && above <= ACCEPTED_BY_CHANCE
+    }
+
+    /// Does what was rejected of late show a bound? Then that is the bound.
+    fn is_counted(&mut self) -> bool {
+        let all: f64 = self.history.iter().map(|(_, rejected)| rejected).sum();
+        let sum = |counts: &[(f64, f64)]| {
+            let add = |(one, other): (f64, f64), (more, another): &(f64, f64)| {
+                (one + more, other + another)
+            };
+            counts.iter().fold((0.0, 0.0), add)
+        };
+        // The fewest under way from which on most were rejected, and nearly none with fewer.
+        let bound = (2..self.history.len()).find(|least| {
+            let (below, above) = self.history.split_at(*least);
+            let ((below, _), (accepted, rejected)) = (sum(below), sum(above));
+            let is_mostly = rejected >= SHOWN
+                && rejected >= all * REJECTED_ABOVE
+                && accepted <= (accepted + rejected) * ACCEPTED_ABOVE;
+            // Where answers that are on their way blur it, more of them show it.
+            let is_clearly = !self.is_refuted
+                && rejected >= CLEARLY_SHOWN
+                && rejected >= all * CLEARLY_REJECTED_ABOVE
+                && accepted <= below * CLEARLY_ACCEPTED_ABOVE;
+            (is_mostly || is_clearly) && below >= rejected * ACCEPTED_BELOW
+        });
+        let is_counted = bound.is_some();
+        let least = bound.unwrap_or_default();
+        if is_counted {
+            #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
+            let bound = least.saturating_sub(1) as f64;
+            self.counted = Some(self.counted.unwrap_or(f64::INFINITY).min(bound));
+            self.lowerings_left = MOST_LOWERED;
+            self.history.clear();
+        }
+        is_counted
+    }
+
+    /// Lets one more be under way, to see whether the server takes it.
+    pub(crate) fn raise(&mut self) {
+        self.lowerings_left = MOST_LOWERED;
+        self.counted = self.counted.map(|counted| counted + 1.0);
+    }
+
+    /// And takes that back.
+    pub(crate) fn lower(&mut self) {
+        self.counted = self.counted.map(|counted| (counted - 1.0).max(1.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn with_latency(milliseconds: u64) -> Flight {
+        let mut flight = Flight::new(64, None);
+        for _ in 0..LATENCIES {
+            flight.latency(Duration::from_millis(milliseconds));
+        }
+        flight
+    }
+
+    #[test]
+    fn no_more_are_under_way_than_rate_and_latency_need() {
+        let flight = with_latency(50);
+        // 100 a second for 50 ms are five; twice that, and some.
+        assert!(
+            (10..=18).contains(&flight.bound(100.0)),
+            "{}",
+            flight.bound(100.0)
+        );
+        assert_eq!(flight.bound(1e6), 64, "and never more than was allowed");
+        assert_eq!(flight.bound(0.01), 3);
+        assert_eq!(flight.bound(f64::INFINITY), 64);
+        assert_eq!(
+            Flight::new(64, None).bound(10.0),
+            64,
+            "nothing is known yet"
+        );
+        assert_eq!(
+            Flight::new(0, Some(0.0)).bound(10.0),
+            1,
+            "none would be for ever"
+        );
+    }
+
+    #[test]
+    fn an_objection_to_more_than_ever_is_tried_as_a_bound() {
+        let accepted = || {
+            let mut flight = Flight::new(64, None);
+            for _ in 0..10 {
+                for in_flight in 1..=8 {
+                    flight.note(in_flight, false, SECOND);
+                }
+            }
+            flight
+        };
+        let mut flight = accepted();
+        assert!(flight.objected(9, true));
+        assert_eq!(flight.counted(), Some(8.0));
+        // Fewer under way, and still an objection: it was the rate.
+        assert!(!flight.objected(6, true));
+        assert_eq!(flight.counted(), None);
+        assert!(!flight.objected(9, true), "that was tried");
+        // What was accepted often is no bound.
+        assert!(!accepted().objected(7, true));
+        assert!(!accepted().objected(9, false), "it may not be tried");
+    }
+
+    #[test]
+    fn a_bound_that_is_lowered_again_and_again_is_none() {
+        let mut flight = Flight::new(64, Some(8.0));
+        flight.raise();
+        for _ in 0..MOST_LOWERED {
+            let counted = flight.counted();
+            assert!(flight.objected(20, false), "sent before it was lowered");
+            assert_eq!(flight.counted(), counted);
+            assert!(flight.objected(flight.bound(f64::INFINITY), false));
+            assert!(flight.counted() < counted);
+        }
+        assert!(!flight.objected(flight.bound(f64::INFINITY), false));
+        assert_eq!(flight.counted(), None);
+    }
+
+    #[test]
+    fn answers_that_come_later_when_more_is_asked_are_a_queue() {
+        let mut flight = with_latency(20);
+        for _ in 0..64 {
+            if !flight.has_room(100.0) {
+                break;
+            }
+            flight.send();
+        }
+        assert_eq!(
+            flight.look(SECOND, 100.0),
+            None,
+            "it tries a higher bound first"
+        );
+        // Answers are as many as before, and later.
+        for _ in 0..TRIAL_ANSWERS + 36 {
+            flight.latency(Duration::from_millis(40));
+        }
+        let answered = flight.look(SECOND * 2, 100.0);
+        assert!(
+            answered.is_some_and(|rate| (99.0..=101.0).contains(&rate)),
+            "{answered:?}"
+        );
+    }
+}

@@ -1,0 +1,365 @@
+//! How the pacer finds the limit: what a rate that was held means, and what an objection means. Depends on the other
+//! files of this folder.
+
+use std::time::Duration;
+
+use crate::pacer::bracket::Bracket;
+use crate::pacer::bucket_fit::{Stretches, fit};
+use crate::pacer::controller::{Pacer, Phase};
+use crate::pacer::rejection_bursts::Measured;
+use crate::pacer::settings::{
+    BEYOND, BEYOND_REQUESTS, CHANCE, CHANGED, CLIMB_STEP, CONFIRM, DRIFT, FAR, FIRST_EXCESS,
+    FIRST_EXCESS_REQUESTS, FIRST_GROWTH, FIRST_RATE, FIRST_TRIAL, GROWTH, LAG, LONG_WAIT, MARGIN,
+    MAX_BALANCE, MAX_OVERSHOOT, MAX_PAUSE, MAX_STEP, MAX_TRIAL, MIN_RATE, MIN_REST, NARROW,
+    NARROW_WAITING, OBJECTIONS, OVERSHOOT, PRECISE, PRECISE_WAITED, SEARCH, SLOW, SLOW_GROWTH,
+    STEP, STEP_REQUESTS, TRIAL_RISE, TRIAL_STEP, USED, WAITING, WIDE,
+};
+use crate::pacer::types::Sent;
+
+impl Pacer {
+    /// Judges the rate, when it has been held for long enough.
+    pub(crate) fn step(&mut self, now: Duration) {
+        let elapsed = now.saturating_sub(self.step.since);
+        if elapsed < self.step_length() {
+            return;
+        }
+        self.note_stretch(now);
+        let seconds = elapsed.as_secs_f64();
+        let sent = f64::from(self.step.sent) / seconds;
+        let accepted = f64::from(self.step.accepted) / seconds;
+        self.begin_step(now);
+        if let Some(answered) = self.flight.look(now, accepted)
+            && self.rate.is_finite()
+        {
+            // More is not answered, however much is asked.
+            self.has_met_limit = true;
+            self.bracket.high = None;
+            self.stay(answered, now);
+            return;
+        }
+        if !self.rate.is_finite() || accepted <= 0.0 {
+            return;
+        }
+        if self.flight.counted().is_some() {
+            self.raise_flight(now, accepted);
+            return;
+        }
+        if sent < self.rate * USED {
+            // Something else holds requests back.
+            if let Phase::Trying(from) = self.phase {
+                self.set_rate(from);
+                self.phase = Phase::Steady;
+            }
+            return;
+        }
+        self.used = self.used.max(self.rate.min(sent));
+        self.is_remembered = false;
+        if !matches!(self.phase, Phase::Trying(_)) {
+            self.bracket.take(self.rate, seconds);
+        }
+        match self.phase {
+            Phase::Climbing => self.climb(),
+            Phase::Searching => {
+                // It has cost nothing until now.
+                self.narrow(now, NARROW);
+                let is_narrow = self.phase == Phase::Steady;
+                if is_narrow && self.bracket.is_doubtful && !self.makes_wait() {
+                    self.bracket.high = None;
+                    self.next_trial = now;
+                }
+            }
+            Phase::Steady if self.may_try(now) && self.rate < self.cap => self.try_more(now),
+            Phase::Steady | Phase::Trying(_) => {}
+        }
+    }
+
+    /// How long the rate is held before it is judged.
+    fn step_length(&self) -> Duration {
+        let step = if self.phase == Phase::Climbing {
+            CLIMB_STEP
+        } else {
+            STEP
+        };
+        let requests = Duration::try_from_secs_f64(STEP_REQUESTS / self.rate);
+        // What is sent now shows only when its answers have come.
+        let lag = self.flight.typical_latency().mul_f64(LAG);
+        let step = (step.max(requests.unwrap_or(STEP)) + lag).min(MAX_STEP);
+        if self.makes_wait() && self.phase == Phase::Searching {
+            // What a full bucket hides, time shows.
+            step * 2
+        } else {
+            step
+        }
+    }
+
+    /// Does the server make all wait after an objection?
+    pub(crate) fn makes_wait(&self) -> bool {
+        self.waited > LONG_WAIT
+    }
+
+    fn climb(&mut self) {
+        let is_slow = self.flight.typical_latency() > SLOW;
+        let most = if is_slow { SLOW_GROWTH } else { GROWTH };
+        self.set_rate(self.rate * self.growth.min(most));
+        self.growth = (self.growth * self.growth).min(GROWTH);
+        if self.rate >= self.cap {
+            self.phase = Phase::Steady;
+        }
+    }
+
+    /// Goes to the middle of the bracket, or stays at its lower end when it is narrow.
+    fn narrow(&mut self, now: Duration, narrow: f64) {
+        if let Some(middle) = self.bracket.middle(narrow) {
+            self.set_rate(middle);
+            self.phase = Phase::Searching;
+        } else {
+            self.stay(self.bracket.low().unwrap_or(self.rate), now);
+        }
+    }
+
+    /// Stays at a rate until it is time to try more.
+    fn stay(&mut self, rate: f64, now: Duration) {
+        self.bracket.guess_low(rate);
+        self.set_rate(rate);
+        self.phase = Phase::Steady;
+        let waiting = if self.makes_wait() {
+            self.waited.as_secs_f64() / WAITING
+        } else {
+            0.0
+        };
+        let rest = Duration::try_from_secs_f64(waiting).unwrap_or(MAX_PAUSE);
+        self.next_trial = now + rest.max(MIN_REST);
+    }
+
+    /// Goes on looking after a while at a rate that is no chance.
+    fn rest(&mut self, rate: f64, now: Duration) {
+        self.set_rate(rate);
+        self.phase = Phase::Steady;
+        self.next_trial = now;
+    }
+
+    /// What the server lets pass beyond its limit, as far as is known.
+    fn excess(&self, rate: f64) -> f64 {
+        self.excess
+            .unwrap_or((rate * FIRST_EXCESS).max(FIRST_EXCESS_REQUESTS))
+    }
+
+    /// May more be tried?
+    fn may_try(&self, now: Duration) -> bool {
+        now >= self.next_trial && self.balance >= 0.0
+    }
+
+    /// What trying more may cost: accepted requests earn it.
+    pub(crate) fn earn(&mut self) {
+        self.balance = (self.balance + OBJECTIONS).min(MAX_BALANCE);
+    }
+
+    /// And objections use it up, but not while the limit is looked for.
+    pub(crate) fn pay(&mut self, now: Duration) {
+        if now >= self.free_until {
+            self.balance -= 1.0;
+        }
+    }
+
+    fn try_more(&mut self, now: Duration) {
+        if let Some(middle) = self.bracket.middle(NARROW) {
+            // Not so much as what it objected to.
+            self.set_rate(middle);
+            self.phase = Phase::Searching;
+            return;
+        }
+        self.phase = Phase::Trying(self.rate);
+        self.beyond = 0.0;
+        self.tried = now;
+        self.set_rate(self.rate * FIRST_TRIAL);
+    }
+
+    /// A trial goes a little farther, or has shown that the server allows more than it did.
+    pub(crate) fn try_farther(&mut self, from: f64, now: Duration) {
+        let elapsed = now.saturating_sub(self.tried).as_secs_f64();
+        if elapsed < TRIAL_STEP {
+            return;
+        }
+        self.tried = now;
+        self.note_stretch(now);
+        self.beyond += (self.rate - from / MARGIN).max(0.0) * elapsed;
+        if self.beyond <= self.excess(from) * BEYOND + BEYOND_REQUESTS {
+            self.set_rate((self.rate + from * TRIAL_RISE).min(from * MAX_TRIAL));
+            return;
+        }
+        // It may still have been what the server lets pass: the next trial will have to go farther.
+        self.excess = Some(self.excess.unwrap_or_default().max(self.beyond));
+        self.bracket.reopen(from);
+        self.bursts.forget();
+        self.is_no_bucket = self.makes_wait();
+        self.search_until = now + SEARCH;
+        self.phase = Phase::Climbing;
+        self.growth = FIRST_GROWTH;
+        self.climb();
+        self.begin_step(now);
+    }
+
+    /// A trial has failed.
+    fn go_back(&mut self, from: f64, limit: Option<f64>, now: Duration) {
+        self.excess = Some(self.excess.unwrap_or_default().max(self.beyond));
+        let rate = match limit {
+            Some(limit) => (limit * MARGIN).max(from),
+            // It comes a little closer each time.
+            None if self.rate > from * FAR => self.bracket.closer(from, now),
+            None => from,
+        };
+        self.stay(rate, now);
+    }
+
+    /// Lets one more be under way now and then, where the server counts them.
+    fn raise_flight(&mut self, now: Duration, accepted: f64) {
+        self.used = accepted;
+        // The bound holds requests back, and not the rate.
+        self.set_rate(self.rate.max(accepted * 2.0));
+        if self.may_try(now) {
+            self.flight.raise();
+            self.next_trial = now + STEP;
+        }
+    }
+
+    /// The server objected to the rate: what it is now, and what is known from that.
+    pub(crate) fn slow_down(&mut self, sent: Sent, now: Duration) {
+        if std::mem::take(&mut self.is_remembered) {
+            // It is not what it was: nothing is known.
+            self.bracket = Bracket::default();
+            self.phase = Phase::Climbing;
+            self.set_rate(FIRST_RATE);
+            return;
+        }
+        let rate = self.rate_in_use(now);
+        self.windows.burst(sent.at, rate);
+        let window = self.makes_wait().then(|| self.windows.limit()).flatten();
+        self.note_stretch(now);
+        let since = std::mem::take(&mut self.since);
+        let before = self.before.replace(since.clone());
+        let fitted = before.and_then(|before| self.fitted(&before, &since, rate));
+        if let Phase::Trying(from) = self.phase {
+            self.go_back(from, window.or(fitted.map(|(limit, _)| limit)), now);
+            return;
+        }
+        let is_quick = self.bursts.is_quick(sent.at, sent.number);
+        self.quick_bursts = if is_quick { self.quick_bursts + 1 } else { 0 };
+        // Where each costs a wait, one fewer must do.
+        let has_changed = self.quick_bursts >= CHANGED - u32::from(self.makes_wait());
+        if has_changed && self.phase == Phase::Steady {
+            self.search_until = now + SEARCH;
+            self.free_until = self.search_until;
+            self.bursts.forget_older();
+        }
+        if self.phase == Phase::Steady
+            && self.makes_wait()
+            && self.bracket.is_sure(rate, self.is_of_window)
+        {
+            self.bracket.refute(rate, now);
+            self.bracket.high = None;
+            self.stay(rate * DRIFT, now);
+            return;
+        }
+        self.is_of_window = false;
+        let measured = self.bursts.measure(sent.at, sent.number);
+        let trusted = self.bracket.trusted_low(rate, self.quick_bursts > 1);
+        let precise = measured.and_then(precise);
+        if let Some(low) = trusted
+            && is_quick
+            && self.phase == Phase::Searching
+            && precise.is_none()
+            && !self.makes_wait()
+        {
+            // That may be because of what was sent before.
+            self.rest(low, now);
+            return;
+        }
+        if self.phase == Phase::Steady {
+            self.bracket.refute(rate, now);
+        }
+        if has_changed && trusted.is_none() {
+            self.bracket.forget_held();
+        }
+        self.bracket.is_doubtful = is_quick;
+        self.bracket.high = Some(rate);
+        let held = self.bracket.held_below(rate);
+        let least = measured.map_or(0.0, |measured| measured.least * MARGIN);
+        let low = if let Some(most) = precise {
+            self.bracket.high = Some(rate.min(most.max(least * NARROW)));
+            least
+        } else if let Some(limit) = window
+            && fitted.is_none_or(|(fitted, _)| fitted <= limit)
+        {
+            self.bracket.high = None;
+            self.is_of_window = true;
+            self.stay(limit * MARGIN, now);
+            return;
+        } else if let Some((limit, bucket)) = fitted {
+            self.excess = Some(bucket);
+            // To be confirmed by a trial.
+            self.bracket.high = None;
+            limit * MARGIN
+        } else if let Some(low) = trusted {
+            low.max(least)
+        } else if has_changed || self.bracket.low().is_none() {
+            least.max(rate * MAX_OVERSHOOT)
+        } else {
+            least.max(held.unwrap_or(rate * OVERSHOOT))
+        };
+        let low = low.max(MIN_RATE).min(rate * CHANCE);
+        self.bracket.guess_low(low);
+        self.narrow(now, self.narrow_enough(now));
+        if self.bracket.high.is_none() {
+            self.next_trial = now + CONFIRM;
+        }
+    }
+
+    /// The rate, or what it is where nothing is held back.
+    fn rate_in_use(&self, now: Duration) -> f64 {
+        if self.rate.is_finite() {
+            return self.rate;
+        }
+        let seconds = now.saturating_sub(self.step.since).max(STEP / 4);
+        f64::from(self.step.sent) / seconds.as_secs_f64()
+    }
+
+    /// How many times its lower end the upper end of a bracket is that is not looked into any farther.
+    fn narrow_enough(&self, now: Duration) -> f64 {
+        if now >= self.search_until && self.balance < 0.0 {
+            WIDE
+        } else if self.makes_wait() {
+            NARROW_WAITING
+        } else {
+            NARROW
+        }
+    }
+
+    /// The limit and what is let pass beyond it, where the server makes all wait: its bucket is full again each time,
+    /// and two bursts show how large it is.
+    fn fitted(&self, before: &Stretches, since: &Stretches, rate: f64) -> Option<(f64, f64)> {
+        if !self.makes_wait() || self.is_no_bucket {
+            return None;
+        }
+        fit(before, since, rate)
+    }
+
+    /// Takes note of what was sent at the rate of until now.
+    fn note_stretch(&mut self, now: Duration) {
+        let seconds = now.saturating_sub(self.since_until).as_secs_f64();
+        self.since.add(f64::from(self.since_sent), seconds);
+        self.since_until = now;
+        self.since_sent = 0;
+    }
+
+    fn set_rate(&mut self, rate: f64) {
+        self.rate = rate.clamp(MIN_RATE.min(self.cap), self.cap);
+        self.bursts.rate_is(self.rate);
+    }
+}
+
+/// What the limit is at most, when what was accepted between two bursts says it precisely.
+fn precise(measured: Measured) -> Option<f64> {
+    let most = measured.most?;
+    let is_precise = measured.accepted >= PRECISE && most <= measured.least * PRECISE_WAITED;
+    is_precise.then_some(most)
+}

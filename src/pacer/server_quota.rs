@@ -1,0 +1,117 @@
+//! What the server told of its limits in headers, and how far that is believed. Pure: time passes in. Depends on
+//! `settings` and `types`.
+
+use std::time::Duration;
+
+use crate::pacer::settings::{MAX_PAUSE, MAX_SPREAD, MAX_TOLD_WAIT, MIN_SPREAD};
+use crate::pacer::types::Quota;
+
+/// What was told last.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Until when no more than this rate is left.
+    spread: Option<(Duration, f64)>,
+    /// From when to when there is nothing left.
+    empty: Option<(Duration, Duration)>,
+    /// Has it been seen to be wrong?
+    is_wrong: bool,
+}
+
+impl Told {
+    /// The headers of an answer; the tightest counts. So many requests are under way.
+    pub(crate) fn hear(&mut self, quotas: &[Quota], under_way: f64, now: Duration) {
+        if self.is_wrong {
+            return;
+        }
+        // Most count in whole seconds: what is told of a second or two is too coarse to go by.
+        let exact = quotas.iter().filter(|quota| quota.reset >= MIN_SPREAD);
+        let spread = exact.clone().filter(|quota| quota.reset <= MAX_SPREAD);
+        let rates = spread.map(|quota| {
+            // Those under way will be counted too; and one at the end of it may always go.
+            let rate = (quota.left - under_way).max(1.0) / quota.reset.as_secs_f64();
+            (now + quota.reset, rate)
+        });
+        self.spread = rates.min_by(|(_, one), (_, other)| one.total_cmp(other));
+        let empty = exact.filter(|quota| quota.left < 1.0);
+        let until = empty
+            .map(|quota| now + quota.reset.min(MAX_TOLD_WAIT))
+            .max();
+        self.empty = until.map(|until| match self.empty {
+            Some((since, _)) => (since, until),
+            None => (now, until),
+        });
+    }
+
+    /// The rate that what is left allows.
+    pub(crate) fn rate(&self, now: Duration) -> Option<f64> {
+        let (_, rate) = self.spread.filter(|(until, _)| now < *until)?;
+        // Now and then one request shows whether it is true.
+        Some(rate.max(1.0 / MAX_PAUSE.as_secs_f64()))
+    }
+
+    /// How long there is nothing left.
+    pub(crate) fn wait(&self, now: Duration) -> Option<Duration> {
+        let (_, until) = self.empty?;
+        until.checked_sub(now)
+    }
+
+    /// A request was accepted: if it was sent when nothing was left, the headers are wrong.
+    pub(crate) fn accepted(&mut self, sent: Duration, now: Duration) {
+        if let Some((since, until)) = self.empty
+            && sent > since
+            && now + MIN_SPREAD < until
+        {
+            *self = Self {
+                is_wrong: true,
+                ..Self::default()
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn quota(left: f64, seconds: u32) -> Quota {
+        Quota {
+            left,
+            reset: SECOND * seconds,
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_spread_over_the_time() {
+        let mut told = Told::default();
+        told.hear(&[quota(310.0, 30), quota(9_000.0, 60)], 10.0, SECOND);
+        assert_eq!(told.rate(SECOND), Some(10.0));
+        assert_eq!(told.rate(SECOND * 31), None, "by then there is more");
+        told.hear(&[], 0.0, SECOND * 2);
+        assert_eq!(told.rate(SECOND * 2), None);
+    }
+
+    #[test]
+    fn what_is_too_coarse_or_for_a_day_is_not_spread() {
+        let mut told = Told::default();
+        told.hear(&[quota(50.0, 1), quota(100_000.0, 86_400)], 10.0, SECOND);
+        assert_eq!((told.rate(SECOND), told.wait(SECOND)), (None, None));
+        told.hear(&[quota(0.0, 86_400)], 10.0, SECOND);
+        assert_eq!(told.rate(SECOND), None);
+        assert_eq!(told.wait(SECOND), Some(MAX_TOLD_WAIT));
+    }
+
+    #[test]
+    fn headers_that_are_wrong_are_not_heeded_any_more() {
+        let mut told = Told::default();
+        told.hear(&[quota(0.0, 60)], 0.0, SECOND);
+        // One that was under way says nothing.
+        told.accepted(SECOND / 2, SECOND * 2);
+        assert!(told.wait(SECOND * 2).is_some());
+        told.accepted(SECOND * 2, SECOND * 3);
+        assert_eq!(told.wait(SECOND * 3), None);
+        told.hear(&[quota(0.0, 60)], 0.0, SECOND * 4);
+        assert_eq!((told.rate(SECOND * 4), told.wait(SECOND * 4)), (None, None));
+    }
+}

@@ -1,0 +1,343 @@
+//! The commit: many files take their names as if at once, whatever happens in between.
+//!
+//! ```text
+//! link previous files   .scale-export/previous/      what there was, to go back to
+//! write the record      .scale-export/publication    from here on, a crash is followed by going forward
+//! rename all files, the manifest last; move obsolete files to the previous ones
+//! remove previous files, the record
+//! ```
+//!
+//! A crash within the renames leaves the record: the next run goes forward from it before anything else.
+//! An error within them turns the record around by giving it another name (which needs no space), and
+//! goes back: the previous export is whole again. Every step may be done twice. Depends on `disk`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::durable_fs;
+use crate::durable_fs::Access;
+use crate::output_error::OutputError;
+use crate::publish::file_names::{IDS, JOURNAL};
+use crate::publish::output_dir::{STATE_DIRECTORY, is_published_name};
+use crate::publish::staged_file::temporary_name;
+
+/// The record, on the way forward and on the way back, in the state directory.
+const FORWARD: &str = "publication";
+const BACK: &str = "publication.undo";
+
+/// The record while it is written.
+const NEW: &str = "publication.new";
+
+/// Bytes of the record, at most: it names some forty files.
+const MAX_RECORD_BYTES: u64 = 1 << 20;
+
+/// Second names of the previous files, in the state directory.
+const PREVIOUS: &str = "previous";
+
+/// What is to be done, in the order in which it is done.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    /// The manifest is the last.
+    files: Vec<Renaming>,
+    /// Files of the previous export that the new one does not have.
+    obsolete: Vec<String>,
+}
+
+/// One file that takes its name.
+#[derive(Debug, Serialize, Deserialize)]
+struct Renaming {
+    /// Its name in the output directory, and thereby its temporary one.
+    name: String,
+    before: Before,
+}
+
+/// What had the name before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Before {
+    Nothing,
+    /// A file that has a second name in `previous`, by its place in the record.
+    Linked,
+    /// A file that may have no second name, by its file system or its owner: it is moved to `previous` just
+    /// before its name is given away.
+    Moved,
+}
+
+/// Are the renames done for the first time, or again after a crash?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Time {
+    First,
+    Again,
+}
+
+/// How an interrupted publication ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovered {
+    /// The new export is complete.
+    Forward,
+    /// The previous export is whole again.
+    Back,
+}
+
+/// Is there a publication that was cut short?
+pub fn is_pending(directory: &Path) -> bool {
+    let state = directory.join(STATE_DIRECTORY);
+    [FORWARD, BACK].iter().any(|name| state.join(name).exists())
+}
+
+/// Publishes files that are complete and synced under their temporary names. After an error the previous
+/// export is as it was, unless the way back failed too.
+pub(crate) fn commit<'n>(
+    directory: &Path,
+    names: impl IntoIterator<Item = &'n str>,
+    manifest: &'n str,
+    obsolete: &[String],
+) -> Result<(), OutputError> {
+    let place = Place::of(directory);
+    place.remove_previous()?;
+    durable_fs::create_state_directory(&place.previous)
+        .map_err(OutputError::io("create", &place.previous))?;
+    let mut files = Vec::new();
+    for name in names.into_iter().chain([manifest]) {
+        files.push(Renaming {
+            name: name.to_owned(),
+            before: place.keep(files.len(), name)?,
+        });
+    }
+    let record = Record {
+        files,
+        obsolete: obsolete.to_vec(),
+    };
+    sync(&place.previous)?;
+    sync(&place.directory)?;
+    place.write(&record)?;
+    match place.rename_all(&record, Time::First) {
+        Ok(()) => place.finish(FORWARD),
+        Err(error) => {
+            // The first error says what was wrong. If the way back fails too, its record stays, and the next
+            // run goes it to its end.
+            let _ = place.turn_back(&record);
+            Err(error)
+        }
+    }
+}
+
+/// Brings a publication that was cut short to its end; tells which, if there was one.
+pub(crate) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError> {
+    let place = Place::of(directory);
+    if let Some(record) = place.read(BACK)? {
+        place.go_back(&record)?;
+        return Ok(Some(Recovered::Back));
+    }
+    if let Some(record) = place.read(FORWARD)? {
+        if let Err(error) = place.rename_all(&record, Time::Again) {
+            // What cannot be completed must not stand in the way of every run to come.
+            return match place.turn_back(&record) {
+                Ok(()) => Ok(Some(Recovered::Back)),
+                Err(_) => Err(error),
+            };
+        }
+        place.finish(FORWARD)?;
+        return Ok(Some(Recovered::Forward));
+    }
+    for left in [NEW, FORWARD, BACK] {
+        remove(&place.state.join(left))?;
+    }
+    place.remove_previous()?;
+    Ok(None)
+}
+
+impl Record {
+    /// A record that names what is never published is damaged, or somebody prepared it.
+    fn is_sound(&self) -> bool {
+        let is_state = |name: &str| name == IDS || name == JOURNAL;
+        let is_known = |name: &str| is_published_name(name) || is_state(name);
+        self.files.iter().all(|file| is_known(&file.name))
+            && self.obsolete.iter().all(|name| is_published_name(name))
+    }
+}
+
+fn sync(directory: &Path) -> Result<(), OutputError> {
+    durable_fs::sync_directory(directory).map_err(OutputError::io("sync", directory))
+}
+
+fn remove(path: &Path) -> Result<(), OutputError> {
+    durable_fs::remove(path).map_err(OutputError::io("remove", path))
+}
+
+/// Without the file there is nothing to be done: it was done before.
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match durable_fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
+}
+
+/// The directories that take part.
+struct Place {
+    directory: PathBuf,
+    state: PathBuf,
+    previous: PathBuf,
+}
+
+impl Place {
+    fn of(directory: &Path) -> Self {
+        let state = directory.join(STATE_DIRECTORY);
+        Self {
+            directory: directory.to_owned(),
+            previous: state.join(PREVIOUS),
+            state,
+        }
+    }
+
+    fn previous_file(&self, index: usize) -> PathBuf {
+        self.previous.join(index.to_string())
+    }
+
+    /// Gives what has this name now a second one.
+    fn keep(&self, index: usize, name: &str) -> Result<Before, OutputError> {
+        let target = self.directory.join(name);
+        if target.is_dir() {
+            return Err(OutputError::io("replace", &target)(
+                io::ErrorKind::IsADirectory.into(),
+            ));
+        }
+        match durable_fs::link(&target, &self.previous_file(index)) {
+            Ok(()) => Ok(Before::Linked),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound => Ok(Before::Nothing),
+                // What is said where there are no second names, or not for another user's file.
+                io::ErrorKind::PermissionDenied
+                | io::ErrorKind::Unsupported
+                | io::ErrorKind::TooManyLinks => Ok(Before::Moved),
+                _ => Err(OutputError::io("keep", &target)(error)),
+            },
+        }
+    }
+
+    fn write(&self, record: &Record) -> Result<(), OutputError> {
+        let (new, path) = (self.state.join(NEW), self.state.join(FORWARD));
+        // Names and plain values: serialization cannot fail.
+        let text = serde_json::to_vec(record).unwrap_or_default();
+        let written = durable_fs::create(&new, Access::Owner).and_then(|file| {
+            durable_fs::write_all_at(&file, &new, &text, 0)?;
+            durable_fs::sync(&file, &new)
+        });
+        written
+            .and_then(|()| durable_fs::rename(&new, &path))
+            .map_err(OutputError::io("write", &path))?;
+        sync(&self.state)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Record>, OutputError> {
+        let path = self.state.join(name);
+        match durable_fs::read_small(&path, MAX_RECORD_BYTES) {
+            // It got its name when it was whole. If it is damaged all the same, the tables that the run at
+            // hand publishes take the place of all that it speaks of.
+            Ok(text) => Ok(serde_json::from_slice(&text).ok().filter(Record::is_sound)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(OutputError::io("read", &path)(error)),
+        }
+    }
+
+    /// Up to the moment at which there is nothing left of the previous export.
+    fn rename_all(&self, record: &Record, time: Time) -> Result<(), OutputError> {
+        let Some((manifest, others)) = record.files.split_last() else {
+            return Ok(());
+        };
+        for (index, file) in others.iter().enumerate() {
+            self.rename(index, file, time)?;
+        }
+        sync(&self.state)?;
+        sync(&self.directory)?;
+        self.rename(others.len(), manifest, time)?;
+        sync(&self.directory)?;
+        for (name, kept) in self.obsolete(record) {
+            rename_if_there(&name, &kept).map_err(OutputError::io("remove", &name))?;
+        }
+        sync(&self.directory)
+    }
+
+    fn rename(&self, index: usize, file: &Renaming, time: Time) -> Result<(), OutputError> {
+        let target = self.directory.join(&file.name);
+        let temporary = self.directory.join(temporary_name(&file.name));
+        if file.before == Before::Moved && temporary.exists() {
+            rename_if_there(&target, &self.previous_file(index))
+                .map_err(OutputError::io("keep", &target))?;
+        }
+        let renamed = match time {
+            Time::First => durable_fs::rename(&temporary, &target),
+            // Without a temporary file it was done before the crash.
+            Time::Again => rename_if_there(&temporary, &target),
+        };
+        renamed.map_err(OutputError::io("publish", &target))
+    }
+
+    /// Obsolete files, and where they are kept as long as there is a way back.
+    fn obsolete(&self, record: &Record) -> Vec<(PathBuf, PathBuf)> {
+        let names = record.obsolete.iter().enumerate();
+        names
+            .map(|(index, name)| {
+                let kept = self.previous_file(record.files.len() + index);
+                (self.directory.join(name), kept)
+            })
+            .collect()
+    }
+
+    /// Removes what is needed no longer, the record last.
+    fn finish(&self, record: &str) -> Result<(), OutputError> {
+        self.remove_previous()?;
+        remove(&self.state.join(record))?;
+        sync(&self.state)
+    }
+
+    fn turn_back(&self, record: &Record) -> Result<(), OutputError> {
+        let (forward, back) = (self.state.join(FORWARD), self.state.join(BACK));
+        durable_fs::rename(&forward, &back).map_err(OutputError::io("turn back", &forward))?;
+        sync(&self.state)?;
+        self.go_back(record)
+    }
+
+    fn go_back(&self, record: &Record) -> Result<(), OutputError> {
+        // The manifest first: the new one must not outlive what it speaks of.
+        for (index, file) in record.files.iter().enumerate().rev() {
+            let target = self.directory.join(&file.name);
+            match file.before {
+                Before::Linked | Before::Moved => {
+                    rename_if_there(&self.previous_file(index), &target)
+                        .map_err(OutputError::io("restore", &target))?;
+                }
+                Before::Nothing => remove(&target)?,
+            }
+        }
+        for (name, kept) in self.obsolete(record) {
+            rename_if_there(&kept, &name).map_err(OutputError::io("restore", &name))?;
+        }
+        sync(&self.state)?;
+        sync(&self.directory)?;
+        self.finish(BACK)
+    }
+
+    /// Removes the second names.
+    fn remove_previous(&self) -> Result<(), OutputError> {
+        let failed = |error| OutputError::io("remove", &self.previous)(error);
+        let entries = match fs::read_dir(&self.previous) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            remove(&entry.map_err(failed)?.path())?;
+        }
+        durable_fs::remove_directory(&self.previous).map_err(failed)
+    }
+}

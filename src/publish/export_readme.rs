@@ -1,0 +1,202 @@
+//! `README.md` of an export: what it is, what is in it, and how to load it, for a person who only got the directory.
+//! It follows from the tables alone, so that the same export has the same bytes.
+
+use std::fmt::Write as _;
+
+use crate::encode::table_writers::Format;
+use crate::publish::file_names::LOAD_SQL;
+use crate::publish::load_sql::ANNOTATED_MESSAGES;
+use crate::publish::queries::FIRST;
+use crate::tables::table::TableInfo;
+
+/// Its name in the output directory.
+pub(crate) const FILE_NAME: &str = "README.md";
+
+/// A sentence by which the file is recognized.
+pub(crate) const MARK: &str =
+    "An export of annotation tasks from the Scale API, made by scale-export.";
+
+const INTRODUCTION: &str = "\
+# Annotation tasks as tables
+
+An export of annotation tasks from the Scale API, made by scale-export. Each kind of object in a task is one table, each
+object one row. Nothing is left out: what has no column of its own stands in the column `extra`.
+";
+
+/// What connects rows, with the tables of which one has to be there.
+const KEYS: [(&[&str], &str); 5] = [
+    (
+        &[],
+        "`task_id` connects all tables except `projects` and `batches`, whose IDs stand in `tasks`. `(task_id, path)`\n  \
+         identifies a row of every other table; `path` is the JSON Pointer of the row's object in its task.",
+    ),
+    (
+        &["messages"],
+        "`(task_id, message_id)` connects a message with its annotations, attachments, chunks and evaluations.",
+    ),
+    (
+        &["threads", "turns"],
+        "`(task_id, thread_index)` and `(task_id, thread_index, turn_index)` do the same for threads and turns.",
+    ),
+    (
+        &[],
+        "Rows stand in the order of the requested IDs, and within a task in the order of the conversation.",
+    ),
+    (
+        &[],
+        "JSON columns (`metadata`, `extra`, `value_json` and others) are text. In DuckDB, take a key from one with\n  \
+         `TRY_CAST(extra AS JSON) ->> 'key'`.",
+    ),
+];
+
+const OTHER_FILES: &str = "
+`load.sql` has the documentation of every column. IDs that could not be exported are in `failures.jsonl`;
+`manifest.json` has rows and checksums of every file.
+";
+
+/// The tables that examples show, the first one that is there.
+const SHOWN: [&str; 3] = ["messages", "tasks", "annotations"];
+
+/// The whole file, for tables with their numbers of rows.
+pub fn export_readme<'t>(
+    format: Format,
+    tables: impl Iterator<Item = (&'t TableInfo, u64)>,
+) -> String {
+    let tables: Vec<_> = tables.collect();
+    let mut out = String::new();
+    // load_dataset takes CSV apart into chunks and guesses the types of each: only Parquet has its own.
+    if format == Format::Parquet {
+        push_configurations(&mut out, &tables);
+    }
+    out.push_str(INTRODUCTION);
+    out.push_str("\n## Tables\n\n| table | rows | one row for |\n| --- | ---: | --- |\n");
+    for (table, rows) in &tables {
+        let doc = table.doc.strip_prefix("One row for ").unwrap_or(table.doc);
+        let _ = writeln!(out, "| `{}` | {rows} | {doc} |", table.name);
+    }
+    let tables: Vec<_> = tables.iter().map(|(table, _)| *table).collect();
+    push_keys(&mut out, &tables);
+    push_queries(&mut out, &tables);
+    push_loading(&mut out, format, &tables);
+    out
+}
+
+/// The header by which Hugging Face's `load_dataset` knows the tables apart.
+fn push_configurations(out: &mut String, tables: &[(&TableInfo, u64)]) {
+    out.push_str("---\nconfigs:\n");
+    for (table, _) in tables {
+        let (name, file) = (table.name, Format::Parquet.file_name(table.name));
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "- config_name: {name}\n  data_files: {file}");
+    }
+    out.push_str("---\n\n");
+}
+
+fn has_table(tables: &[&TableInfo], name: &str) -> bool {
+    tables.iter().any(|table| table.name == name)
+}
+
+fn push_keys(out: &mut String, tables: &[&TableInfo]) {
+    out.push_str("\n## Keys and joins\n\n");
+    for (needed, text) in KEYS {
+        if needed.is_empty() || needed.iter().any(|name| has_table(tables, name)) {
+            let _ = writeln!(out, "- {text}");
+        }
+    }
+    out.push_str(OTHER_FILES);
+}
+
+fn push_queries(out: &mut String, tables: &[&TableInfo]) {
+    let queries = FIRST.iter().filter(|query| query.has_tables(tables));
+    let mut queries = queries.peekable();
+    if queries.peek().is_none() {
+        return;
+    }
+    out.push_str(
+        "\n## First queries\n\nIn this directory, `duckdb -init load.sql` opens DuckDB with a view for each table.\n",
+    );
+    if ANNOTATED_MESSAGES
+        .iter()
+        .all(|name| has_table(tables, name))
+    {
+        out.push_str(
+            "One more view, `annotated_messages`, has each annotation beside the message that it is about.\n",
+        );
+    }
+    for query in queries {
+        let _ = write!(out, "\n{}:\n\n```sql\n{}\n```\n", query.title, query.sql);
+    }
+}
+
+/// How each reader takes a file; `{file}` and `{table}` stand for those of the table that is shown.
+struct Loading {
+    reader: &'static str,
+    language: &'static str,
+    parquet: &'static str,
+    csv: &'static str,
+}
+
+const LOADING: [Loading; 4] = [
+    Loading {
+        reader: "DuckDB",
+        language: "sql",
+        parquet: "SELECT * FROM '{file}';",
+        csv: ".read load.sql\nSELECT * FROM {table};",
+    },
+    Loading {
+        reader: "pandas",
+        language: "python",
+        parquet: "import pandas as pd\n\n{table} = pd.read_parquet(\"{file}\", dtype_backend=\"pyarrow\")",
+        csv: "import pandas as pd\n\n{table} = pd.read_csv(\"{file}\", dtype=str, keep_default_na=False)",
+    },
+    Loading {
+        reader: "polars",
+        language: "python",
+        parquet: "import polars as pl\n\n{table} = pl.read_parquet(\"{file}\")",
+        csv: "import polars as pl\n\n{table} = pl.read_csv(\"{file}\", infer_schema_length=0)",
+    },
+    Loading {
+        reader: "Spark",
+        language: "python",
+        parquet: "{table} = spark.read.option(\"datetimeRebaseMode\", \"CORRECTED\").parquet(\"{file}\")",
+        csv: "{table} = spark.read.csv(\"{file}\", header=True, multiLine=True, escape='\"', nullValue=\"\\0\")",
+    },
+];
+
+fn push_loading(out: &mut String, format: Format, tables: &[&TableInfo]) {
+    let Some(shown) = SHOWN
+        .iter()
+        .find(|name| has_table(tables, name))
+        .copied()
+        .or(tables.first().map(|table| table.name))
+    else {
+        return;
+    };
+    out.push_str("\n## Loading a table\n");
+    if format == Format::Csv {
+        let _ = write!(
+            out,
+            "\nAn empty field is null, `\"\"` is an empty string. `{LOAD_SQL}` tells them apart and gives every column its \
+             type.\n"
+        );
+    }
+    for loading in &LOADING {
+        let code = match format {
+            Format::Parquet => loading.parquet,
+            Format::Csv => loading.csv,
+        };
+        let code = code.replace("{table}", shown);
+        let code = code.replace("{file}", &format.file_name(shown));
+        let Loading {
+            reader, language, ..
+        } = loading;
+        let _ = write!(out, "\n{reader}:\n\n```{language}\n{code}\n```\n");
+    }
+    if format == Format::Parquet {
+        let _ = write!(
+            out,
+            "\nHugging Face datasets, with the path of this directory:\n\n```python\nfrom datasets import load_dataset\n\n\
+             {shown} = load_dataset(\"path/to/export\", \"{shown}\")\n```\n"
+        );
+    }
+}

@@ -1,0 +1,373 @@
+//! Whether a finished export is published: never one that is empty, has too many failures, or lacks too much of what
+//! the one before had. Pure. Depends on `error`. `docs/publication.md` has the rules.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::error::{Exit, Explain};
+
+/// How many of some IDs may be affected.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Allowance {
+    /// At most this many.
+    Count(u64),
+    /// At most this share, in percent.
+    Percent(f64),
+}
+
+impl Allowance {
+    /// Are `affected` of `all` more than is allowed?
+    pub fn is_exceeded(self, affected: u64, all: u64) -> bool {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "counts of IDs are far below 2^53"
+        )]
+        match self {
+            Self::Count(most) => affected > most,
+            Self::Percent(most) => affected as f64 * 100.0 > all as f64 * most,
+        }
+    }
+
+    /// Is all of it allowed, whatever there is?
+    fn is_everything(self) -> bool {
+        matches!(self, Self::Percent(most) if most >= 100.0)
+    }
+}
+
+impl fmt::Display for Allowance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(most) => write!(f, "{most}"),
+            Self::Percent(most) => write!(f, "{most}%"),
+        }
+    }
+}
+
+/// A share is exceeded only by more than this many tasks: of a small export, a few tasks are a large share.
+const ALWAYS_ALLOWED: u64 = 10;
+
+/// What an export must be like to be published.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GuardOptions {
+    /// Failed and stale IDs, among those requested.
+    pub max_failures: Option<Allowance>,
+    /// Failed and stale IDs that are not worth exit code 3.
+    pub tolerate: Allowance,
+    /// Tasks of the previous export that may disappear.
+    pub max_shrink: Allowance,
+    /// Treat IDs that the API does not know any more (404, 410) as deleted tasks, which leave the tables and are not
+    /// failures.
+    pub drop_missing: bool,
+}
+
+impl Default for GuardOptions {
+    fn default() -> Self {
+        Self {
+            max_failures: None,
+            tolerate: Allowance::Count(0),
+            max_shrink: Allowance::Percent(20.0),
+            drop_missing: false,
+        }
+    }
+}
+
+/// Where the responses of an export come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The API, in this run or an earlier one.
+    Api,
+    /// The journals and files of `flatten`.
+    Journal,
+}
+
+/// What is about to be published.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) origin: Origin,
+    /// Distinct IDs.
+    pub(crate) requested: u64,
+    /// Of these, IDs with a row in `tasks`.
+    pub(crate) exported: u64,
+    /// Failed and stale IDs by kind, but not those that are treated as deleted.
+    pub(crate) by_kind: BTreeMap<String, u64>,
+    pub(crate) shrink: Shrink,
+}
+
+/// What the previous export has, and the next one would not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Shrink {
+    /// IDs with a row in `tasks` before.
+    pub(crate) before: u64,
+    /// Of these, IDs that would have none.
+    pub(crate) missing: u64,
+}
+
+/// Why a finished export is not published.
+#[derive(Debug, Error)]
+pub enum NotPublished {
+    /// No ID has a response.
+    #[error(
+        "could not publish: none of {requested} IDs could be exported ({})",
+        list(by_kind)
+    )]
+    Nothing {
+        /// Where the responses come from.
+        origin: Origin,
+        /// Distinct IDs.
+        requested: u64,
+        /// Failed IDs by kind.
+        by_kind: BTreeMap<String, u64>,
+    },
+    /// More failures than `--max-failures` allows.
+    #[error(
+        "could not publish: {failures} of {requested} IDs failed ({}), more than --max-failures {allowed} allows",
+        list(by_kind)
+    )]
+    TooManyFailures {
+        /// Where the responses come from.
+        origin: Origin,
+        /// Failed and stale IDs.
+        failures: u64,
+        /// Distinct IDs.
+        requested: u64,
+        /// These by kind.
+        by_kind: BTreeMap<String, u64>,
+        /// As given.
+        allowed: Allowance,
+    },
+    /// More tasks of the previous export would disappear than `--max-shrink` allows.
+    #[error(
+        "could not publish: {missing} of the {before} tasks exported before would disappear, more than --max-shrink {allowed} allows"
+    )]
+    Shrunk {
+        /// Where the responses come from.
+        origin: Origin,
+        /// Tasks that would disappear.
+        missing: u64,
+        /// Tasks of the previous export.
+        before: u64,
+        /// As given.
+        allowed: Allowance,
+    },
+    /// The list of IDs is empty, and the previous export is not.
+    #[error(
+        "could not publish: there are no tasks to export, and the {before} tasks exported before would disappear"
+    )]
+    Empty {
+        /// Tasks of the previous export.
+        before: u64,
+    },
+}
+
+/// `15 not_found, 1 timeout`.
+fn list(by_kind: &BTreeMap<String, u64>) -> String {
+    let kinds = by_kind
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"));
+    kinds.collect::<Vec<_>>().join(", ")
+}
+
+/// What to check when most IDs failed in this way.
+fn likely_cause(by_kind: &BTreeMap<String, u64>) -> &'static str {
+    let most = by_kind.iter().max_by_key(|(_, count)| **count);
+    match most.map_or("", |(kind, _)| kind.as_str()) {
+        "not_found" => {
+            "check the key (another account, or live in place of test), --base-url and the list of IDs"
+        }
+        "forbidden" => "check that the key may read these tasks",
+        "redirect" => "the API redirects to another host: check --base-url and the proxy",
+        "http_error" => "check --base-url and the proxy",
+        "bad_body" | "wrong_task" => "what answers is not the API: check --base-url and the proxy",
+        "too_large" => "raise --max-body",
+        _ => "check the network, and run the same command again",
+    }
+}
+
+impl Explain for NotPublished {
+    fn hint(&self) -> Option<String> {
+        let of_api = |origin: &Origin| *origin == Origin::Api;
+        Some(match self {
+            Self::Nothing { origin, .. } if !of_api(origin) => {
+                "the sources have no response for these IDs: check the list and the sources".to_owned()
+            }
+            Self::Nothing { by_kind, .. } => format!(
+                "{}; .scale-export/last_failures.jsonl lists the failures",
+                likely_cause(by_kind)
+            ),
+            Self::TooManyFailures { origin, .. } if !of_api(origin) => {
+                "allow more with --max-failures, or leave these IDs out of the list".to_owned()
+            }
+            Self::TooManyFailures { .. } => {
+                "fetched responses are kept, and .scale-export/last_failures.jsonl lists the failures; run the same command again, or with a higher --max-failures"
+                    .to_owned()
+            }
+            Self::Shrunk {
+                origin,
+                missing,
+                before,
+                ..
+            } => {
+                let kept = if of_api(origin) {
+                    "fetched responses are kept; check the list of IDs and the key"
+                } else {
+                    "check the list of IDs and the sources"
+                };
+                format!(
+                    "{kept}, or publish without {missing} of {before} tasks with --max-shrink {missing}"
+                )
+            }
+            Self::Empty { before } => format!(
+                "check the list; --max-shrink 100% replaces the {before} tasks by empty tables"
+            ),
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::TooManyFailures { .. } => Exit::Failure,
+            Self::Nothing { .. } | Self::Shrunk { .. } | Self::Empty { .. } => Exit::NotPublished,
+        }
+    }
+}
+
+/// Decides, in the order in which the contract has it.
+pub(crate) fn check(options: &GuardOptions, candidate: &Candidate) -> Result<(), NotPublished> {
+    let Candidate {
+        origin,
+        requested,
+        exported,
+        ref by_kind,
+        shrink,
+    } = *candidate;
+    let failures = by_kind.values().sum();
+    if requested > 0 && exported == 0 {
+        return Err(NotPublished::Nothing {
+            origin,
+            requested,
+            by_kind: by_kind.clone(),
+        });
+    }
+    if let Some(allowed) = options.max_failures
+        && allowed.is_exceeded(failures, requested)
+    {
+        return Err(NotPublished::TooManyFailures {
+            origin,
+            failures,
+            requested,
+            by_kind: by_kind.clone(),
+            allowed,
+        });
+    }
+    check_shrink(options.max_shrink, origin, requested, shrink)
+}
+
+/// Decides about what would disappear alone, which is known before anything is fetched where it is for the list.
+pub(crate) fn check_shrink(
+    allowed: Allowance,
+    origin: Origin,
+    requested: u64,
+    shrink: Shrink,
+) -> Result<(), NotPublished> {
+    let Shrink { before, missing } = shrink;
+    if allowed.is_everything() {
+        return Ok(());
+    }
+    if requested == 0 && before > 0 {
+        return Err(NotPublished::Empty { before });
+    }
+    let is_small = matches!(allowed, Allowance::Percent(_)) && missing <= ALWAYS_ALLOWED;
+    if !is_small && allowed.is_exceeded(missing, before) {
+        return Err(NotPublished::Shrunk {
+            origin,
+            missing,
+            before,
+            allowed,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decide(
+        options: GuardOptions,
+        (requested, exported, failures): (u64, u64, u64),
+        (before, missing): (u64, u64),
+    ) -> u8 {
+        let by_kind = BTreeMap::from([("not_found".to_owned(), failures)]);
+        let candidate = Candidate {
+            origin: Origin::Api,
+            requested,
+            exported,
+            by_kind,
+            shrink: Shrink { before, missing },
+        };
+        check(&options, &candidate).map_or_else(|error| error.exit() as u8, |()| 0)
+    }
+
+    #[test]
+    fn an_export_in_which_every_id_failed_is_never_published() {
+        let everything = GuardOptions {
+            max_shrink: Allowance::Percent(100.0),
+            max_failures: Some(Allowance::Count(0)),
+            ..GuardOptions::default()
+        };
+        // Before --max-failures, and whatever may shrink.
+        assert_eq!(decide(everything, (20, 0, 20), (0, 0)), 8);
+        assert_eq!(decide(everything, (20, 1, 19), (0, 0)), 1);
+    }
+
+    #[test]
+    fn failures_are_compared_with_all_ids() {
+        let options = |max| GuardOptions {
+            max_failures: Some(max),
+            ..GuardOptions::default()
+        };
+        let tenth = options(Allowance::Percent(10.0));
+        assert_eq!(decide(tenth, (20, 18, 2), (0, 0)), 0);
+        assert_eq!(decide(tenth, (20, 17, 3), (0, 0)), 1);
+        assert_eq!(decide(options(Allowance::Count(3)), (20, 17, 3), (0, 0)), 0);
+        assert_eq!(decide(options(Allowance::Count(2)), (20, 17, 3), (0, 0)), 1);
+    }
+
+    #[test]
+    fn a_shrinking_export_needs_more_than_a_fifth_and_more_than_ten_tasks_to_be_refused() {
+        let default = GuardOptions::default();
+        assert_eq!(decide(default, (9, 9, 0), (19, 10)), 0);
+        assert_eq!(decide(default, (9, 9, 0), (20, 11)), 8);
+        assert_eq!(decide(default, (80, 80, 0), (100, 20)), 0);
+        assert_eq!(decide(default, (79, 79, 0), (100, 21)), 8);
+        let shrink = |max_shrink| GuardOptions {
+            max_shrink,
+            ..default
+        };
+        // A number is taken as it is.
+        assert_eq!(decide(shrink(Allowance::Count(3)), (6, 6, 0), (10, 4)), 8);
+        assert_eq!(decide(shrink(Allowance::Count(4)), (6, 6, 0), (10, 4)), 0);
+        assert_eq!(
+            decide(shrink(Allowance::Percent(100.0)), (1, 1, 0), (100, 99)),
+            0
+        );
+    }
+
+    #[test]
+    fn an_empty_list_replaces_an_export_only_where_all_of_it_may_disappear() {
+        let default = GuardOptions::default();
+        let count = GuardOptions {
+            max_shrink: Allowance::Count(1_000),
+            ..default
+        };
+        let everything = GuardOptions {
+            max_shrink: Allowance::Percent(100.0),
+            ..default
+        };
+        assert_eq!(decide(default, (0, 0, 0), (0, 0)), 0);
+        assert_eq!(decide(default, (0, 0, 0), (3, 3)), 8);
+        assert_eq!(decide(count, (0, 0, 0), (3, 3)), 8);
+        assert_eq!(decide(everything, (0, 0, 0), (3, 3)), 0);
+    }
+}

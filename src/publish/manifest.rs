@@ -1,0 +1,476 @@
+//! `manifest.json`: what was published, and proof of it. Depends on `tables`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::durable_fs;
+use crate::encode::table_writers::{Format, Selection, WrittenTable};
+use crate::output_error::OutputError;
+use crate::publish::file_names::{FAILURES, IDS, LOAD_SQL, README, TASKS};
+use crate::publish::output_dir::is_published_name;
+use crate::tables::schema_drift::DriftEntry;
+use crate::tables::table::SCHEMA_VERSION;
+
+/// Its name in the output directory.
+pub(crate) const FILE_NAME: &str = "manifest.json";
+
+/// Version of the manifest's own format.
+const FORMAT_VERSION: u32 = 1;
+
+/// Version of the bytes of published files. It is raised whenever the same rows give other bytes: only then does a
+/// run that finds nothing new write the tables once more. A test compares the bytes with those of this version.
+pub const ENCODING_VERSION: u32 = 1;
+
+/// Bytes of a manifest, at most: it names some twenty tables, and what drifted in their columns.
+pub(crate) const MAX_MANIFEST_BYTES: u64 = 64 << 20;
+
+/// The tool that wrote the export.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+impl Tool {
+    fn this() -> Self {
+        Self {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// The options that shape what is published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestOptions {
+    /// Where the API is, without credentials.
+    pub base_url: String,
+    /// Expanded entities.
+    pub expand: Vec<String>,
+    /// Requested details.
+    pub opts: Vec<String>,
+    /// File format.
+    pub format: Format,
+    /// Tables written, when not all of them.
+    pub tables: Vec<String>,
+    /// Are live credentials inside of responses kept?
+    pub keep_secrets: bool,
+    /// Are IDs that the API does not know any more treated as deleted tasks?
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drop_missing: bool,
+    /// The lists that the tasks were taken from, in words, when they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Counts of IDs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ids {
+    /// Distinct IDs.
+    pub requested: u64,
+    /// In the tables.
+    pub exported: u64,
+    /// Not in the tables; each has a line in `failures.jsonl`.
+    pub failed: u64,
+    /// Of the exported ones, IDs whose last request failed: the tables have their last good response.
+    #[serde(default)]
+    pub stale: u64,
+    /// Lines that repeated an ID.
+    pub duplicates: u64,
+    /// The file of the distinct IDs in their order, one a line: what else the export was made of.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Of that file.
+    pub sha256: String,
+}
+
+/// A file of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableFile {
+    /// Path in the output directory.
+    pub path: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// A table's files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableFiles {
+    /// Rows in all of them.
+    pub rows: u64,
+    /// In the order of their rows.
+    pub files: Vec<TableFile>,
+}
+
+impl TableFiles {
+    fn entry(written: &WrittenTable) -> (String, Self) {
+        let file = TableFile {
+            path: written.file.path.clone(),
+            rows: written.rows,
+            bytes: written.file.bytes,
+            sha256: written.file.sha256.clone(),
+        };
+        let files = Self {
+            rows: written.rows,
+            files: vec![file],
+        };
+        (written.table.name.to_owned(), files)
+    }
+}
+
+/// A file that is no table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Path in the output directory.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// What the run did; nothing else in an export depends on when and how it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunCounters {
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339.
+    pub finished_at: String,
+    /// Attempts sent.
+    pub requests: u64,
+    /// Attempts beyond the first of their ID.
+    pub retries: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+    /// Bytes of answers, decompressed.
+    pub bytes_received: u64,
+    /// Bytes of the journal at the time of publication: what is behind them is of a later run.
+    #[serde(default)]
+    pub journal_bytes: Option<u64>,
+}
+
+/// The whole manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    format_version: u32,
+    /// The tool.
+    pub tool: Tool,
+    /// Version of the tables.
+    pub schema_version: String,
+    /// Version of the files' bytes; 0 before there was one.
+    #[serde(default)]
+    pub encoding_version: u32,
+    /// The options.
+    pub options: ManifestOptions,
+    /// The IDs.
+    pub ids: Ids,
+    /// The tables, in the order of their documentation.
+    #[serde(serialize_with = "in_order", deserialize_with = "by_name")]
+    pub tables: Vec<(String, TableFiles)>,
+    /// The other files.
+    pub files: Vec<FileEntry>,
+    /// What differs from the documented shape.
+    pub drift: Vec<DriftEntry>,
+    /// The run.
+    pub run: RunCounters,
+}
+
+/// In the order of their names. A name that stands twice is kept, so that [`Manifest::fault`] sees it.
+fn by_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(String, TableFiles)>, D::Error> {
+    struct Tables;
+
+    impl<'de> Visitor<'de> for Tables {
+        type Value = Vec<(String, TableFiles)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("tables by name")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut tables = Vec::new();
+            while let Some(table) = map.next_entry()? {
+                tables.push(table);
+            }
+            Ok(tables)
+        }
+    }
+
+    let mut tables = deserializer.deserialize_map(Tables)?;
+    tables.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(tables)
+}
+
+fn in_order<S: Serializer>(
+    tables: &[(String, TableFiles)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(tables.len()))?;
+    for (name, files) in tables {
+        map.serialize_entry(name, files)?;
+    }
+    map.end()
+}
+
+impl Manifest {
+    /// Puts a manifest together.
+    pub fn new(
+        options: ManifestOptions,
+        ids: Ids,
+        tables: &[WrittenTable],
+        files: Vec<FileEntry>,
+        drift: Vec<DriftEntry>,
+        run: RunCounters,
+    ) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            tool: Tool::this(),
+            schema_version: SCHEMA_VERSION.to_owned(),
+            encoding_version: ENCODING_VERSION,
+            options,
+            ids,
+            tables: tables.iter().map(TableFiles::entry).collect(),
+            files,
+            drift,
+            run,
+        }
+    }
+
+    /// All published files, this one left out.
+    pub fn paths(&self) -> BTreeSet<String> {
+        let tables = self
+            .tables
+            .iter()
+            .flat_map(|(_, table)| &table.files)
+            .map(|file| &file.path);
+        tables
+            .chain(self.files.iter().map(|file| &file.path))
+            .cloned()
+            .collect()
+    }
+
+    /// All files that it names with their sizes, the list of IDs among them.
+    pub fn files_with_bytes(&self) -> impl Iterator<Item = (&str, u64)> {
+        let tables = self.tables.iter().flat_map(|(_, table)| &table.files);
+        let tables = tables.map(|file| (file.path.as_str(), file.bytes));
+        let others = self.files.iter();
+        let others = others.map(|file| (file.path.as_str(), file.bytes));
+        let ids = (self.ids.path.as_str(), self.ids.bytes);
+        tables.chain(others).chain([ids])
+    }
+
+    /// Would this version of the tool write the same?
+    pub fn is_of_this_version(&self) -> bool {
+        self.format_version == FORMAT_VERSION
+            && self.schema_version == SCHEMA_VERSION
+            && self.encoding_version == ENCODING_VERSION
+            && self.tool == Tool::this()
+    }
+
+    /// The manifest of an export: `None` when there is none, and what is wrong when it makes no sense.
+    pub fn read(directory: &Path) -> io::Result<Option<Result<Self, String>>> {
+        let text = match durable_fs::read_small(&directory.join(FILE_NAME), MAX_MANIFEST_BYTES) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                return Ok(Some(Err(error.to_string())));
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Some(
+            serde_json::from_slice(&text).map_err(|error| error.to_string()),
+        ))
+    }
+
+    /// The manifest of an export, when this tool can read it and it makes sense.
+    pub fn sound(directory: &Path) -> Option<Self> {
+        let read = Self::read(directory).ok()??.ok()?;
+        read.fault().is_none().then_some(read)
+    }
+
+    /// Refuses the manifest of a directory if a newer version of this tool wrote it.
+    pub fn refuse_newer(directory: &Path) -> Result<(), OutputError> {
+        earlier_files(directory).map(drop)
+    }
+
+    /// Is it of a format that this tool knows?
+    pub fn is_known(&self) -> bool {
+        self.format_version <= FORMAT_VERSION
+    }
+
+    /// What cannot be in a manifest that this version wrote; nothing when another one wrote it, or it makes sense.
+    fn fault(&self) -> Option<String> {
+        if self.tool != Tool::this() {
+            return None;
+        }
+        if self.format_version != FORMAT_VERSION {
+            return Some("its format version is not that of this version".to_owned());
+        }
+        let Ids {
+            requested,
+            exported,
+            failed,
+            stale,
+            ref path,
+            ..
+        } = self.ids;
+        if path != IDS || exported.checked_add(failed) != Some(requested) || stale > exported {
+            return Some("its numbers of IDs do not fit together".to_owned());
+        }
+        let selection = Selection {
+            format: self.options.format,
+            names: &self.options.tables,
+        };
+        let expected: BTreeSet<&str> = selection.tables().map(|table| table.name).collect();
+        let found: BTreeSet<&str> = self.tables.iter().map(|(name, _)| name.as_str()).collect();
+        if found != expected || found.len() != self.tables.len() {
+            return Some("it does not name the tables that its options select".to_owned());
+        }
+        for (name, table) in &self.tables {
+            let TableFiles { rows, files } = table;
+            let is_whole = matches!(
+                files.as_slice(),
+                [file] if file.path == selection.format.file_name(name) && file.rows == *rows
+            );
+            if !is_whole || (name == TASKS && *rows != exported) {
+                return Some(format!(
+                    "it does not name the file of `{name}` as it is written"
+                ));
+            }
+        }
+        let names: BTreeSet<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
+        let mut known = names.iter();
+        if !known.all(|name| [FAILURES, LOAD_SQL, README].contains(name))
+            || !names.contains(FAILURES)
+            || names.len() != self.files.len()
+        {
+            return Some("it does not name the files that this version publishes".to_owned());
+        }
+        None
+    }
+
+    /// As it is written.
+    pub fn to_json(&self) -> String {
+        // Every part is a plain value: serialization cannot fail.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
+/// What a later run needs of an earlier manifest.
+#[derive(Debug, Deserialize)]
+struct Earlier {
+    format_version: u32,
+    #[serde(default)]
+    tool: Tool,
+    #[serde(default)]
+    tables: BTreeMap<String, EarlierFiles>,
+    #[serde(default)]
+    files: Vec<EarlierFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EarlierFiles {
+    files: Vec<EarlierFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EarlierFile {
+    path: String,
+    #[serde(default)]
+    sha256: String,
+}
+
+/// What is known of an earlier export by its manifest.
+#[derive(Debug)]
+pub(crate) enum EarlierExport {
+    /// The manifest is missing.
+    Nothing,
+    /// The manifest tells which files are ours.
+    Files {
+        /// What was published, with the checksums.
+        files: BTreeMap<String, String>,
+        /// Why the rest of the manifest cannot be read, if it cannot.
+        damage: Option<String>,
+    },
+    /// The manifest makes no sense.
+    Damaged(String),
+}
+
+/// The files that an earlier export in this directory published.
+///
+/// Names that this tool gives to no file are left out: a damaged manifest, or one that somebody prepared, must not
+/// make this tool remove anything else.
+pub(crate) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputError> {
+    let path = directory.join(FILE_NAME);
+    let text = match durable_fs::read_small(&path, MAX_MANIFEST_BYTES) {
+        Ok(text) => text,
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => return Ok(EarlierExport::Nothing),
+            io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput => {
+                return Ok(EarlierExport::Damaged(error.to_string()));
+            }
+            _ => return Err(OutputError::io("read", &path)(error)),
+        },
+    };
+    let earlier: Earlier = match serde_json::from_slice(&text) {
+        Ok(earlier) => earlier,
+        Err(error) => return Ok(EarlierExport::Damaged(error.to_string())),
+    };
+    // A number that this version did not write, with this version's name, was damaged.
+    let this = Tool::this();
+    let is_ours = earlier.tool == this;
+    if earlier.format_version > FORMAT_VERSION && earlier.tool.name == this.name && !is_ours {
+        let version = earlier.format_version;
+        return Err(OutputError::Manifest {
+            path,
+            cause: format!("its format version {version} is newer than this tool"),
+        });
+    }
+    let whole = serde_json::from_slice::<Manifest>(&text);
+    let damage = match &whole {
+        Ok(manifest) => manifest.fault(),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(cause) = damage.clone().filter(|_| is_ours) {
+        return Ok(EarlierExport::Damaged(cause));
+    }
+    let tables = earlier.tables.into_values().flat_map(|table| table.files);
+    let files = tables.chain(earlier.files);
+    let files = files.map(|file| (file.path, file.sha256));
+    // It names the other files, not itself.
+    let files = files.filter(|(path, _)| path != FILE_NAME && is_published_name(path));
+    Ok(EarlierExport::Files {
+        files: files.collect(),
+        damage,
+    })
+}
+
+/// Does a path of a manifest stay in its directory?
+pub fn is_inside(path: &str) -> bool {
+    let mut parts = Path::new(path).components();
+    !path.is_empty() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))
+}

@@ -1,0 +1,13 @@
+//! Published files: names, manifest, commit (all or nothing), guard, load.sql, README.
+
+pub mod commit;
+pub mod export_readme;
+pub mod failure_lines;
+pub mod file_names;
+pub mod guard;
+pub mod load_sql;
+pub mod manifest;
+pub mod output_dir;
+pub mod previous_export;
+pub mod queries;
+pub mod staged_file;

@@ -1,0 +1,139 @@
+//! What the previous export has and the next one would not. Depends on `ids` and `output`.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::encode::table_writers::Format;
+use crate::ids::read::read_ids;
+use crate::ids::task_ids::DEFAULT_COLUMN;
+use crate::publish::file_names::{FAILURES, IDS, TASKS};
+use crate::publish::guard::Shrink;
+use crate::publish::manifest::Manifest;
+use crate::publish::output_dir::has_sha256;
+
+/// Takes one ID after the other.
+type See<'s> = &'s mut dyn FnMut(&str);
+
+/// Compares with the previous export. `is_exported` says whether an ID would have a row now, and `exported` how many
+/// will.
+///
+/// The previous export has the IDs of its list without the failed ones. Where one of these files is not the one that
+/// was published, the IDs in its `tasks` count, if that is as it was published, else the number in its manifest.
+/// Without a manifest the list or `tasks` counts, whichever has more: damaged state never looks like a small export.
+pub(crate) fn compare(
+    directory: &Path,
+    manifest: Option<&Manifest>,
+    exported: u64,
+    is_exported: impl Fn(&str) -> bool,
+) -> Shrink {
+    let count = |show: &dyn Fn(See<'_>) -> io::Result<()>| {
+        let mut shrink = Shrink::default();
+        let shown = show(&mut |task_id| {
+            shrink.before += 1;
+            shrink.missing += u64::from(!is_exported(task_id));
+        });
+        shown.ok().map(|()| shrink)
+    };
+    let Some(manifest) = manifest else {
+        let listed = count(&|see| each_listed(directory, see));
+        let in_tasks = [Format::Parquet, Format::Csv].into_iter().map(|format| {
+            count(&|see| each_in_tasks(&directory.join(format.file_name(TASKS)), see))
+        });
+        let found = in_tasks.chain([listed]).flatten();
+        return found.max_by_key(|shrink| shrink.before).unwrap_or_default();
+    };
+    if is_published(directory, manifest)
+        && let Some(shrink) = count(&|see| each_listed(directory, see))
+    {
+        return shrink;
+    }
+    let mut tables = manifest.tables.iter();
+    let tasks = tables.find(|(name, _)| name == TASKS);
+    let mut files = tasks.iter().flat_map(|(_, table)| &table.files);
+    if let Some(file) = files.next()
+        && has_sha256(directory, &file.path, &file.sha256)
+        && let Some(shrink) = count(&|see| each_in_tasks(&directory.join(&file.path), see))
+    {
+        return shrink;
+    }
+    let before = manifest.ids.exported;
+    Shrink {
+        before,
+        missing: before.saturating_sub(exported),
+    }
+}
+
+/// The IDs that the previous export lacks; an error when its list or its failures are not those that were published.
+pub(crate) fn failed(directory: &Path, manifest: &Manifest) -> io::Result<Vec<String>> {
+    if !is_published(directory, manifest) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    failures(directory).collect()
+}
+
+/// A line of `failures.jsonl`.
+#[derive(Debug, Deserialize)]
+struct Line {
+    task_id: String,
+    #[serde(default)]
+    exported: bool,
+}
+
+/// Are the list and the failures those that were published? One that was changed may be of any size, and hold lines
+/// of any length.
+fn is_published(directory: &Path, manifest: &Manifest) -> bool {
+    let mut files = manifest.files.iter();
+    let failures = files.find(|file| file.path == FAILURES);
+    let is_ours = |name, sha256: &str| has_sha256(directory, name, sha256);
+    failures.is_some_and(|file| is_ours(FAILURES, &file.sha256))
+        && is_ours(IDS, &manifest.ids.sha256)
+}
+
+/// The IDs in `failures.jsonl` that are not exported, in the order of the list.
+fn failures(directory: &Path) -> impl Iterator<Item = io::Result<String>> {
+    let file = File::open(directory.join(FAILURES));
+    let (lines, error) = match file {
+        Ok(file) => (Some(BufReader::new(file).lines()), None),
+        Err(error) => (None, Some(Err(error))),
+    };
+    let parsed = lines.into_iter().flatten().filter_map(|line| {
+        let parsed = line.and_then(|line| Ok(serde_json::from_str::<Line>(&line)?));
+        match parsed {
+            Ok(line) if line.exported => None,
+            parsed => Some(parsed.map(|line| line.task_id)),
+        }
+    });
+    error.into_iter().chain(parsed)
+}
+
+/// Shows every ID that the list and the failures of the previous export give a row in `tasks`.
+fn each_listed(directory: &Path, see: See<'_>) -> io::Result<()> {
+    let mut failures = failures(directory);
+    // They stand in the order of the list. Where they are lost, more counts than there was, not less.
+    let mut next_failed = || failures.next().and_then(Result::ok);
+    let mut failed = next_failed();
+    for task_id in BufReader::new(File::open(directory.join(IDS))?).lines() {
+        let task_id = task_id?;
+        if failed.as_ref() == Some(&task_id) {
+            failed = next_failed();
+        } else {
+            see(&task_id);
+        }
+    }
+    Ok(())
+}
+
+/// Shows every ID in a file of `tasks`.
+fn each_in_tasks(path: &Path, see: See<'_>) -> io::Result<()> {
+    // Opening a pipe waits for a writer.
+    if !path.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let read = read_ids(&[path.to_owned()], &[], DEFAULT_COLUMN);
+    let read = read.map_err(|error| io::Error::other(error.to_string()))?;
+    read.ids.iter().for_each(see);
+    Ok(())
+}

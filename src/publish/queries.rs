@@ -1,0 +1,97 @@
+//! Queries to start from, in DuckDB's SQL over the views of `load.sql`.
+
+use crate::publish::load_sql::ANNOTATED_MESSAGES;
+use crate::tables::table::TableInfo;
+
+/// A query, and the tables that it reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Query {
+    /// What it answers.
+    pub(crate) title: &'static str,
+    tables: &'static [&'static str],
+    pub(crate) sql: &'static str,
+}
+
+/// The first queries of a stranger. Each returns rows for any export of all tables in which one task is annotated.
+pub(crate) const FIRST: [Query; 5] = [
+    Query {
+        title: "The kinds of annotations",
+        tables: &["annotations"],
+        sql: "\
+SELECT level, key, type, count(*) AS annotations
+FROM annotations
+GROUP BY ALL ORDER BY annotations DESC LIMIT 20;",
+    },
+    Query {
+        title: "Tasks by status",
+        tables: &["tasks"],
+        sql: "\
+SELECT status, count(*) AS tasks, min(created_at) AS first_created, max(completed_at) AS last_completed
+FROM tasks
+GROUP BY ALL ORDER BY tasks DESC;",
+    },
+    Query {
+        title: "Who wrote the messages",
+        tables: &["messages"],
+        sql: "\
+SELECT role, model, count(*) AS messages, round(avg(length(text))) AS mean_characters
+FROM messages
+GROUP BY ALL ORDER BY messages DESC;",
+    },
+    Query {
+        title: "One conversation, in order",
+        tables: &["messages"],
+        sql: "\
+SELECT thread_index, turn_index, message_index, role, left(text, 60) AS begins
+FROM messages
+WHERE task_id = (SELECT min(task_id) FROM messages)
+ORDER BY thread_index, turn_index, message_index;",
+    },
+    Query {
+        title: "The tasks with the most annotations",
+        tables: &["tasks"],
+        sql: "\
+SELECT task_id, project_id, batch_id, message_count, annotation_count, attachment_count
+FROM tasks
+ORDER BY annotation_count DESC, task_id LIMIT 10;",
+    },
+];
+
+/// Joins that people ask for next.
+pub(crate) const JOINS: [Query; 3] = [
+    Query {
+        title: "Answers about messages, by model",
+        tables: ANNOTATED_MESSAGES,
+        sql: "\
+SELECT model, key, coalesce(value_label, value) AS answer, count(*) AS answers
+FROM annotated_messages
+GROUP BY ALL ORDER BY answers DESC, model, key, answer;",
+    },
+    Query {
+        title: "A conversation as one text",
+        tables: &["messages"],
+        sql: "\
+SELECT task_id, thread_index, string_agg(role || ': ' || text, chr(10) ORDER BY turn_index, message_index) AS conversation
+FROM messages
+GROUP BY ALL;",
+    },
+    Query {
+        title: "Scores by model, criterion by criterion",
+        tables: &["criterion_evaluations", "messages", "rubric_criteria"],
+        sql: "\
+SELECT m.model, c.criterion, avg(e.score) AS mean_score
+FROM criterion_evaluations e
+JOIN messages m USING (task_id, message_id)
+JOIN rubric_criteria c ON c.criterion_id = e.criterion_definition_id
+    AND (c.task_id, c.thread_index, c.turn_index) = (e.task_id, e.thread_index, e.turn_index)
+GROUP BY ALL;",
+    },
+];
+
+impl Query {
+    /// Whether all tables that it reads are there.
+    pub(crate) fn has_tables(&self, tables: &[&TableInfo]) -> bool {
+        let has = |name: &&str| tables.iter().any(|table| table.name == *name);
+        self.tables.iter().all(has)
+    }
+}

@@ -1,0 +1,256 @@
+//! From a task's rows back to its JSON.
+//!
+//! Pure. It knows the tables' definition and the shape of a task ([`shape`]), and nothing of how
+//! flattening does its work: what both agree on is the contract, not code. Parents say by their counts
+//! how many children there are, and a child is found by its path; rows that are missing, that stand at
+//! another place than the fixed order gives them, or that no parent knows are told as [`Problem`]s.
+//! Depends on `json` and `tables`.
+
+use crate::json::document::Parser;
+use crate::json::text::write_json_string;
+use crate::json::value::Value;
+use crate::rebuild::row_cursor::{Cursor, Found, RowRef, TaskRows};
+use crate::rebuild::task_shape::{Plan, Step};
+use crate::rebuild::value;
+use crate::tables::column::push_index;
+use crate::tables::definition::TABLES;
+
+/// Something about a task's rows that no task can give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The table.
+    pub table: &'static str,
+    /// JSON Pointer to the row's object.
+    pub path: String,
+    /// What the other rows ask for.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+}
+
+/// Rebuilds tasks, one after the other.
+#[derive(Debug)]
+pub struct Rebuilder {
+    plan: Plan,
+    path: String,
+}
+
+impl Default for Rebuilder {
+    fn default() -> Self {
+        Self {
+            plan: Plan::task(),
+            path: String::new(),
+        }
+    }
+}
+
+impl Rebuilder {
+    /// Writes the JSON of the task that these rows are of into `json`; gives what is wrong with them.
+    /// When something is, the JSON holds what could be rebuilt.
+    pub fn task(&mut self, rows: &TaskRows<'_>, json: &mut String) -> Vec<Problem> {
+        json.clear();
+        self.path.clear();
+        let mut walk = Walk {
+            cursors: rows.tables().iter().map(Cursor::new).collect(),
+            path: &mut self.path,
+            json,
+            problems: Vec::new(),
+        };
+        match walk.take(self.plan.table) {
+            Some(row) => walk.object(&self.plan, row),
+            None => walk.json.push_str("null"),
+        }
+        walk.strays();
+        walk.problems
+    }
+}
+
+/// The way through one task.
+struct Walk<'w, 't> {
+    /// One for each table, in the order of `TABLES`.
+    cursors: Vec<Cursor<'w, 't>>,
+    path: &'w mut String,
+    json: &'w mut String,
+    problems: Vec<Problem>,
+}
+
+impl<'t> Walk<'_, 't> {
+    /// The row at the path.
+    fn take(&mut self, table: usize) -> Option<RowRef<'t>> {
+        let found = self
+            .cursors
+            .get_mut(table)
+            .map(|cursor| cursor.take(self.path));
+        match found {
+            Some(Found::InOrder(row)) => Some(row),
+            Some(Found::Elsewhere(row)) => {
+                self.problem(
+                    table,
+                    "the row behind those of earlier objects",
+                    "it stands before them",
+                );
+                Some(row)
+            }
+            Some(Found::Nothing) | None => {
+                self.problem(table, "a row", "none");
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, table: usize, expected: &str, found: &str) {
+        self.problems.push(Problem {
+            table: TABLES.get(table).map_or("", |table| table.name),
+            path: self.path.clone(),
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+        });
+    }
+
+    /// Rows that nobody asked for.
+    fn strays(&mut self) {
+        for (table, cursor) in TABLES.iter().zip(&self.cursors) {
+            for (path, is_double) in cursor.strays() {
+                let (expected, found) = if is_double {
+                    ("one row with this key", "another one")
+                } else {
+                    (
+                        "no row: its parent is not there, or does not count it",
+                        "one",
+                    )
+                };
+                self.problems.push(Problem {
+                    table: table.name,
+                    path: path.to_owned(),
+                    expected: expected.to_owned(),
+                    found: found.to_owned(),
+                });
+            }
+        }
+    }
+
+    /// The object of a row: its columns, the rows below it, and what stands in `extra`.
+    fn object(&mut self, plan: &Plan, row: RowRef<'t>) {
+        let mut parser = Parser::default();
+        let extra = match plan.extra.and_then(|column| row.text(column)) {
+            None => Value::default(),
+            Some(text) => match parser.parse(text) {
+                Ok(document) if document.root().is_object() && !document.root().is_empty() => {
+                    document.root()
+                }
+                _ => {
+                    self.problem(plan.table, "a JSON object in `extra`, or null", text);
+                    Value::default()
+                }
+            },
+        };
+        self.json.push('{');
+        let mark = self.json.len();
+        self.members(&plan.steps, plan, row, extra);
+        self.rest(&plan.steps, extra, mark);
+        self.json.push('}');
+    }
+
+    /// The members that have columns or rows. What stands in `extra` under their keys counts more:
+    /// the column is null then, or a time whose text it would not give back.
+    fn members(&mut self, steps: &[Step], plan: &Plan, row: RowRef<'t>, extra: Value<'_>) {
+        let mark = self.json.len();
+        for step in steps {
+            let in_extra = extra.get(step.key());
+            match step {
+                Step::Field { key, columns } => {
+                    let cell = columns
+                        .iter()
+                        .find_map(|column| Some((*column, row.cell(*column)?)));
+                    if let Some((column, cell)) = cell.filter(|_| in_extra.is_none()) {
+                        self.key(key, mark);
+                        let written = value::write(plan.is_json(column), &cell, self.json);
+                        if let Err(expected) = written {
+                            self.problem(plan.table, expected, &cell.to_string());
+                        }
+                    }
+                }
+                Step::List { key, count, of } => {
+                    if in_extra.is_none()
+                        && let Some(count) = row.count(*count)
+                    {
+                        self.key(key, mark);
+                        self.list(key, count, of);
+                    }
+                }
+                Step::Part { key, steps } => {
+                    let before = self.json.len();
+                    let rest = in_extra.filter(Value::is_object);
+                    if in_extra.is_some() && rest.is_none() {
+                        // Something else stands in the part's place.
+                        continue;
+                    }
+                    self.key(key, mark);
+                    self.json.push('{');
+                    let inside = self.json.len();
+                    let path = self.path.len();
+                    self.path.push('/');
+                    self.path.push_str(key);
+                    let rest_or_none = rest.unwrap_or_default();
+                    self.members(steps, plan, row, rest_or_none);
+                    self.rest(steps, rest_or_none, inside);
+                    self.path.truncate(path);
+                    if self.json.len() == inside && rest.is_none() {
+                        self.json.truncate(before);
+                    } else {
+                        self.json.push('}');
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rows of a list. The number of rows there are bounds the work, whatever the count says.
+    fn list(&mut self, key: &str, count: i32, of: &Plan) {
+        let mark = self.path.len();
+        self.path.push('/');
+        self.path.push_str(key);
+        let count = usize::try_from(count).unwrap_or_default();
+        let there_are = self.cursors.get(of.table).map_or(0, Cursor::len);
+        self.json.push('[');
+        let inside = self.json.len();
+        let list = self.path.len();
+        for index in 0..count.min(2 * there_are + 1) {
+            push_index(self.path, index);
+            if let Some(row) = self.take(of.table) {
+                if self.json.len() > inside {
+                    self.json.push(',');
+                }
+                self.object(of, row);
+            }
+            self.path.truncate(list);
+        }
+        self.path.truncate(mark);
+        self.json.push(']');
+    }
+
+    /// What of `extra` is not written yet: all but what went into a part.
+    fn rest(&mut self, steps: &[Step], extra: Value<'_>, mark: usize) {
+        for (key, member) in extra.members() {
+            let is_part =
+                |step: &Step| matches!(step, Step::Part { key: part, .. } if key.is(part));
+            if member.is_object() && steps.iter().any(is_part) {
+                continue;
+            }
+            if self.json.len() > mark {
+                self.json.push(',');
+            }
+            self.json.push_str(key.raw());
+            self.json.push(':');
+            self.json.push_str(member.raw());
+        }
+    }
+
+    fn key(&mut self, key: &str, mark: usize) {
+        if self.json.len() > mark {
+            self.json.push(',');
+        }
+        write_json_string(key, self.json);
+        self.json.push(':');
+    }
+}

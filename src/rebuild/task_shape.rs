@@ -1,0 +1,393 @@
+//! The shape of a task: which column, list or part stands under which key, in the fixed order of rows
+//! (rule 7). Depends on `tables`.
+
+use crate::rebuild::row_cursor::table_position;
+use crate::tables::column::ColumnType;
+use crate::tables::definition::TABLES;
+use crate::tables::table::{EXTRA, TableInfo};
+
+/// An object that has a row.
+struct Shape {
+    table: &'static str,
+    members: &'static [Member],
+}
+
+/// A member of an object, by its key.
+enum Member {
+    /// A value in a column; of several columns, the first that is not null.
+    Field(&'static str, &'static [&'static str]),
+    /// A list of objects with rows of their own, and the column that counts them.
+    List(&'static str, &'static str, &'static Shape),
+    /// An object without a row, whose members stand in this row's columns.
+    Part(&'static str, &'static [Member]),
+}
+
+use Member::{Field, List, Part};
+
+const TASK: Shape = Shape {
+    table: "tasks",
+    members: &[
+        Field("task_id", &["task_id"]),
+        Field("project", &["project", "project_id"]),
+        Field("batch", &["batch", "batch_id"]),
+        Field("status", &["status"]),
+        Field("created_at", &["created_at"]),
+        Field("completed_at", &["completed_at"]),
+        Field("metadata", &["metadata"]),
+        List("errors", "error_count", &ERROR),
+        List(
+            "sensitive_content_reports",
+            "sensitive_content_report_count",
+            &REPORT,
+        ),
+        List("threads", "thread_count", &THREAD),
+    ],
+};
+
+const ERROR: Shape = Shape {
+    table: "errors",
+    members: &[Field("type", &["type"]), Field("message", &["message"])],
+};
+
+const REPORT: Shape = Shape {
+    table: "sensitive_content_reports",
+    members: &[Field("type", &["type"]), Field("message", &["message"])],
+};
+
+const THREAD: Shape = Shape {
+    table: "threads",
+    members: &[
+        Field("id", &["thread_id"]),
+        List("annotations", "annotation_count", &ANNOTATION),
+        List("submissions", "submission_count", &SUBMISSION),
+        List("turns", "turn_count", &TURN),
+    ],
+};
+
+const SUBMISSION: Shape = Shape {
+    table: "submissions",
+    members: &[
+        Field("submitted_at", &["submitted_at"]),
+        Field("contributor_id", &["contributor_id"]),
+    ],
+};
+
+const TURN: Shape = Shape {
+    table: "turns",
+    members: &[
+        Field("id", &["turn_id"]),
+        List("annotations", "annotation_count", &ANNOTATION),
+        List("rubrics", "rubric_count", &RUBRIC),
+        List("messages", "message_count", &MESSAGE),
+    ],
+};
+
+const MESSAGE: Shape = Shape {
+    table: "messages",
+    members: &[
+        Field("role", &["role"]),
+        Field("source_id", &["source_id"]),
+        List("annotations", "annotation_count", &ANNOTATION),
+        Part(
+            "content",
+            &[
+                Field("text", &["text"]),
+                List("reference_texts", "reference_text_count", &REFERENCE_TEXT),
+                List("attachments", "attachment_count", &ATTACHMENT),
+                List("chunks", "chunk_count", &CHUNK),
+                List("reasoning", "reasoning_count", &REASONING),
+            ],
+        ),
+        Part(
+            "model_parameters",
+            &[
+                Field("model", &["model"]),
+                Field("temperature", &["temperature"]),
+                Field("max_completion_tokens", &["max_completion_tokens"]),
+                Field("top_p", &["top_p"]),
+                Field("top_k", &["top_k"]),
+            ],
+        ),
+        List(
+            "rubric_evaluations",
+            "rubric_evaluation_count",
+            &RUBRIC_EVALUATION,
+        ),
+    ],
+};
+
+const REFERENCE_TEXT: Shape = Shape {
+    table: "reference_texts",
+    members: &[
+        Field("content", &["content"]),
+        Field("category", &["category"]),
+        Field("url", &["url"]),
+    ],
+};
+
+const ATTACHMENT: Shape = Shape {
+    table: "attachments",
+    members: &[
+        Field("name", &["name"]),
+        Field("mime_type", &["mime_type"]),
+        Field("url", &["url"]),
+        Field("scale_url", &["scale_url"]),
+        Field("content", &["content"]),
+        Field("file_size_in_bytes", &["file_size_in_bytes"]),
+        Field("duration", &["duration"]),
+        Field("transcript_start", &["transcript_start"]),
+        Field("transcript_end", &["transcript_end"]),
+        Field("transcript", &["transcript"]),
+        Field("transcript_url", &["transcript_url"]),
+    ],
+};
+
+const CHUNK: Shape = Shape {
+    table: "chunks",
+    members: &[
+        Field("type", &["type"]),
+        Field("text", &["text"]),
+        List("annotations", "annotation_count", &ANNOTATION),
+    ],
+};
+
+const REASONING: Shape = Shape {
+    table: "reasoning",
+    members: &[Field("content", &["content"])],
+};
+
+const RUBRIC: Shape = Shape {
+    table: "rubrics",
+    members: &[
+        Field("max_total_score", &["max_total_score"]),
+        List("criteria_definitions", "criterion_count", &RUBRIC_CRITERION),
+    ],
+};
+
+const RUBRIC_CRITERION: Shape = Shape {
+    table: "rubric_criteria",
+    members: &[
+        Field("id", &["criterion_id"]),
+        Field("criterion", &["criterion"]),
+        Field("weight", &["weight"]),
+        List("annotations", "annotation_count", &ANNOTATION),
+    ],
+};
+
+const RUBRIC_EVALUATION: Shape = Shape {
+    table: "rubric_evaluations",
+    members: &[
+        Field("total_score", &["total_score"]),
+        Field("percentage", &["percentage"]),
+        List("annotations", "annotation_count", &ANNOTATION),
+        List(
+            "criteria_evaluations",
+            "criterion_evaluation_count",
+            &CRITERION_EVALUATION,
+        ),
+    ],
+};
+
+const CRITERION_EVALUATION: Shape = Shape {
+    table: "criterion_evaluations",
+    members: &[
+        Field("criterion_definition_id", &["criterion_definition_id"]),
+        Field("score", &["score"]),
+        List("annotations", "annotation_count", &ANNOTATION),
+    ],
+};
+
+const ANNOTATION: Shape = Shape {
+    table: "annotations",
+    members: &[
+        Field("id", &["annotation_id"]),
+        Field("key", &["key"]),
+        Field("type", &["type"]),
+        Field("title", &["title"]),
+        Field("description", &["description"]),
+        Field("labels", &["labels"]),
+        Field("not_applicable", &["not_applicable"]),
+        Field("cannot_assess", &["cannot_assess"]),
+        Field("metadata", &["metadata"]),
+        Field("justification", &["justification"]),
+        Field("possible_values", &["possible_values"]),
+        Field(
+            "value",
+            &[
+                "value_json",
+                "value_text",
+                "value_bool",
+                "value_list",
+                "value_int",
+                "value_number",
+            ],
+        ),
+    ],
+};
+
+/// A shape with its columns found.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Place in `TABLES`.
+    pub(crate) table: usize,
+    pub(crate) steps: Vec<Step>,
+    /// Where `extra` stands.
+    pub(crate) extra: Option<usize>,
+    /// Columns of JSON, by position.
+    json: Vec<bool>,
+}
+
+/// A [`Member`] with its columns found.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Field {
+        key: &'static str,
+        columns: Vec<usize>,
+    },
+    List {
+        key: &'static str,
+        count: usize,
+        of: Plan,
+    },
+    Part {
+        key: &'static str,
+        steps: Vec<Step>,
+    },
+}
+
+impl Step {
+    pub(crate) fn key(&self) -> &'static str {
+        match self {
+            Self::Field { key, .. } | Self::List { key, .. } | Self::Part { key, .. } => key,
+        }
+    }
+}
+
+impl Plan {
+    /// The plan of a task.
+    pub(crate) fn task() -> Self {
+        Self::of(&TASK)
+    }
+
+    fn of(shape: &'static Shape) -> Self {
+        let table = table_position(shape.table);
+        let columns = || TABLES.get(table).into_iter().flat_map(TableInfo::columns);
+        // A test makes sure that every name is that of a column.
+        let find = |name: &str| columns().position(|column| column.name == name);
+        Self {
+            table,
+            steps: steps(shape.members, &find),
+            extra: find(EXTRA.name),
+            json: columns()
+                .map(|column| column.column_type == ColumnType::Json)
+                .collect(),
+        }
+    }
+
+    /// Does a column hold JSON?
+    pub(crate) fn is_json(&self, column: usize) -> bool {
+        self.json.get(column).copied().unwrap_or_default()
+    }
+}
+
+fn steps(members: &'static [Member], find: &dyn Fn(&str) -> Option<usize>) -> Vec<Step> {
+    let step = |member: &'static Member| match member {
+        Field(key, columns) => Some(Step::Field {
+            key,
+            columns: columns.iter().filter_map(|column| find(column)).collect(),
+        }),
+        List(key, count, shape) => Some(Step::List {
+            key,
+            count: find(count)?,
+            of: Plan::of(shape),
+        }),
+        Part(key, members) => Some(Step::Part {
+            key,
+            steps: steps(members, find),
+        }),
+    };
+    members.iter().filter_map(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Tables whose rows say again what others have.
+    const CONVENIENT: [&str; 2] = ["projects", "batches"];
+
+    /// Columns that say again what others have: places, sums and lookups.
+    const DERIVED: [&str; 29] = [
+        "tasks.project_name",
+        "tasks.batch_name",
+        "tasks.turn_count",
+        "tasks.message_count",
+        "tasks.annotation_count",
+        "tasks.attachment_count",
+        "threads.thread_index",
+        "submissions.submission_index",
+        "turns.turn_index",
+        "messages.message_id",
+        "messages.message_index",
+        "chunks.chunk_index",
+        "reference_texts.reference_text_index",
+        "reasoning.reasoning_index",
+        "attachments.annotation_id",
+        "attachments.source",
+        "attachments.attachment_index",
+        "attachments.content_size",
+        "attachments.content_sha256",
+        "annotations.chunk_index",
+        "annotations.level",
+        "annotations.annotation_index",
+        "annotations.criteria",
+        "annotations.value_label",
+        "rubrics.rubric_index",
+        "rubric_criteria.rubric_index",
+        "rubric_criteria.criterion_index",
+        "rubric_evaluations.rubric_evaluation_index",
+        "criterion_evaluations.rubric_evaluation_index",
+    ];
+
+    fn used(table: &str, members: &'static [Member], found: &mut BTreeSet<String>) {
+        for member in members {
+            match member {
+                Field(_, columns) => {
+                    found.extend(columns.iter().map(|column| format!("{table}.{column}")));
+                }
+                List(_, count, shape) => {
+                    found.insert(format!("{table}.{count}"));
+                    used(shape.table, shape.members, found);
+                }
+                Part(_, members) => used(table, members, found),
+            }
+        }
+    }
+
+    /// A column that the tables gain and the shape does not know would be lost in silence.
+    #[test]
+    fn every_column_is_rebuilt_from_or_derived() {
+        let mut expected: BTreeSet<String> = TABLES
+            .iter()
+            .filter(|table| !CONVENIENT.contains(&table.name))
+            .flat_map(|table| {
+                let name = table.name;
+                table
+                    .own_columns
+                    .iter()
+                    .map(move |column| format!("{name}.{}", column.name))
+            })
+            .collect();
+        let mut found = BTreeSet::new();
+        used(TASK.table, TASK.members, &mut found);
+        let mut derived: BTreeSet<String> = DERIVED.iter().map(|&name| name.to_owned()).collect();
+        derived.insert("criterion_evaluations.criterion_evaluation_index".to_owned());
+        derived.insert("errors.error_index".to_owned());
+        derived.insert("sensitive_content_reports.report_index".to_owned());
+        assert!(found.is_disjoint(&derived));
+        found.extend(derived);
+        expected.extend([]);
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,118 @@
+//! Tasks from a file, served byte for byte. Depends on `json`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::Path;
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+
+use crate::json::document::Parser;
+use crate::json::value::Value;
+use crate::sandbox::config::SandboxError;
+
+/// A project or batch that a task names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+    /// The object, where the task has one.
+    pub(crate) object: Option<String>,
+}
+
+impl Group {
+    fn of(value: Value<'_>) -> Option<Self> {
+        let text = |value: Option<Value<'_>>| Some(value?.text()?.to_string());
+        if value.is_object() {
+            return Some(Self {
+                id: text(value.get("id"))?,
+                name: text(value.get("name")),
+                object: Some(value.raw().to_owned()),
+            });
+        }
+        Some(Self {
+            id: text(Some(value))?,
+            name: None,
+            object: None,
+        })
+    }
+
+    /// Is this its ID, or its name?
+    pub(crate) fn is(&self, by_id: bool, wanted: &str) -> bool {
+        if by_id {
+            self.id == wanted
+        } else {
+            self.name.as_deref() == Some(wanted)
+        }
+    }
+}
+
+/// A task of the file.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) task_id: String,
+    pub(crate) body: Bytes,
+    pub(crate) project: Option<Group>,
+    pub(crate) batch: Option<Group>,
+}
+
+/// The tasks of a file in its order.
+#[derive(Debug, Default)]
+pub(crate) struct Source {
+    pub(crate) tasks: Vec<Given>,
+    places: HashMap<String, usize>,
+}
+
+impl Source {
+    /// A task by its ID.
+    pub(crate) fn get(&self, task_id: &str) -> Option<&Given> {
+        self.tasks.get(*self.places.get(task_id)?)
+    }
+}
+
+/// Reads all tasks of a `.jsonl` or `.jsonl.gz` file; of several with one ID the last counts.
+pub(crate) fn read(path: &Path) -> Result<Source, SandboxError> {
+    let failed = |cause: String| SandboxError::Source {
+        path: path.to_owned(),
+        cause,
+    };
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let reader: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
+        Box::new(MultiGzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
+    let mut source = Source::default();
+    let mut parser = Parser::default();
+    for (index, line) in BufReader::new(reader).split(b'\n').enumerate() {
+        let line = line.map_err(|error| failed(error.to_string()))?;
+        let text = line.trim_ascii();
+        if text.is_empty() {
+            continue;
+        }
+        let bad = |cause: &str| failed(format!("line {}: {cause}", index + 1));
+        let json = std::str::from_utf8(text).map_err(|_| bad("it is not UTF-8"))?;
+        let document = parser
+            .parse(json)
+            .map_err(|error| bad(&error.to_string()))?;
+        let root = document.root();
+        let id = root.get("task_id").and_then(|id| id.text());
+        let id = id.ok_or_else(|| bad("it has no `task_id`"))?;
+        let given = Given {
+            task_id: id.to_string(),
+            body: Bytes::copy_from_slice(text),
+            project: root.get("project").and_then(Group::of),
+            batch: root.get("batch").and_then(Group::of),
+        };
+        let place = source.places.get(&given.task_id).copied();
+        if let Some(before) = place.and_then(|place| source.tasks.get_mut(place)) {
+            *before = given;
+        } else {
+            let place = source.tasks.len();
+            source.places.insert(given.task_id.clone(), place);
+            source.tasks.push(given);
+        }
+    }
+    Ok(source)
+}

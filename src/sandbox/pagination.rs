@@ -1,0 +1,402 @@
+//! Pages of lists, and what can be odd about them. Depends on `catalog`.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use bytes::Bytes;
+
+use crate::json::document::Parser;
+use crate::sandbox::catalog::{Catalog, Members};
+use crate::sandbox::naming::Details;
+
+/// Tasks of a page at most, and unless asked otherwise.
+pub(crate) const MAX_TASKS: usize = 100;
+
+/// A page that is short has so many times fewer tasks than were asked for.
+const SHORTER: usize = 3;
+
+/// What is odd about lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListFault {
+    /// From the third page on, the next one is the second.
+    Loop,
+    /// The second page is empty, and has more behind it.
+    EmptyPage,
+    /// While a list is read for the first time, each page but the first begins with the last task of the page before
+    /// it, and its own last task moves to the beginning of the list.
+    Moving,
+    /// A token is refused after so many further requests.
+    Expire(u64),
+    /// Tasks lack their `metadata`.
+    Differs,
+    /// Pages are a third as long as asked.
+    ShortPages,
+    /// Each page has two elements that are no task.
+    BadTask,
+}
+
+impl FromStr for ListFault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "loop" => Self::Loop,
+            "empty_page" => Self::EmptyPage,
+            "moving" => Self::Moving,
+            "differs" => Self::Differs,
+            "short_pages" => Self::ShortPages,
+            "bad_task" => Self::BadTask,
+            _ => {
+                let requests = text.strip_prefix("expire=");
+                Self::Expire(requests.and_then(|text| text.parse().ok()).ok_or(
+                    "expected loop, empty_page, moving, expire=N, differs, short_pages or bad_task",
+                )?)
+            }
+        })
+    }
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Token {
+    /// How many pages come before it.
+    page: u64,
+    /// The task that it comes after.
+    after: u64,
+    /// The request that it was given for.
+    issued: u64,
+}
+
+impl Token {
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text
+            .split('-')
+            .map(|part| u64::from_str_radix(part, 16).ok());
+        let token = Self {
+            page: parts.next()??,
+            after: parts.next()??,
+            issued: parts.next()??,
+        };
+        parts.next().is_none().then_some(token)
+    }
+
+    fn write(self) -> String {
+        format!("{:x}-{:x}-{:x}", self.page, self.after, self.issued)
+    }
+}
+
+/// What a request wants of a list.
+#[derive(Debug)]
+pub(crate) struct Wanted<'w> {
+    /// The list, in words.
+    pub(crate) list: &'w str,
+    pub(crate) members: &'w Members,
+    pub(crate) status: Option<&'w str>,
+    pub(crate) completed_after: Option<&'w str>,
+    pub(crate) completed_before: Option<&'w str>,
+    pub(crate) limit: usize,
+    pub(crate) token: Option<&'w str>,
+    pub(crate) details: Details,
+}
+
+/// Makes pages, and remembers what has moved.
+#[derive(Debug, Default)]
+pub(crate) struct Pages {
+    faults: Vec<ListFault>,
+    /// Of each list, the tasks that have moved to its beginning.
+    moved: HashMap<String, Vec<u64>>,
+    /// The page of each list at which tasks move next.
+    moves_at: HashMap<String, u64>,
+}
+
+impl Pages {
+    pub(crate) fn new(faults: Vec<ListFault>) -> Self {
+        Self {
+            faults,
+            ..Self::default()
+        }
+    }
+
+    fn has(&self, fault: ListFault) -> bool {
+        self.faults.contains(&fault)
+    }
+
+    /// The page's tasks and the token of the next one; why not, when the token is refused. `request` is the
+    /// number of the request.
+    pub(crate) fn page(
+        &mut self,
+        catalog: &Catalog,
+        wanted: &Wanted<'_>,
+        request: u64,
+    ) -> Result<(Vec<Bytes>, Option<String>), &'static str> {
+        let token = match wanted.token {
+            None => Token::default(),
+            Some(text) => Token::read(text).ok_or("next_token is not valid")?,
+        };
+        let has_expired = self.faults.iter().any(|fault| {
+            matches!(fault, ListFault::Expire(requests) if wanted.token.is_some() && request > token.issued + requests)
+        });
+        if has_expired {
+            return Err("next_token has expired");
+        }
+        let next = |after| Token {
+            page: token.page + 1,
+            after,
+            issued: request,
+        };
+        if self.has(ListFault::EmptyPage) && token.page == 1 {
+            return Ok((Vec::new(), Some(next(token.after).write())));
+        }
+        let limit = if self.has(ListFault::ShortPages) {
+            wanted.limit.div_ceil(SHORTER)
+        } else {
+            wanted.limit
+        };
+        let moved = self.moved.get(wanted.list).cloned().unwrap_or_default();
+        let first: &[u64] = if token.page == 0 { &moved } else { &[] };
+        let rest = catalog.behind(wanted.members, token.after);
+        let rest = rest.filter(|number| !moved.contains(number));
+        let mut parser = Parser::default();
+        // One more than fits tells whether there is a next page.
+        let mut found: Vec<(u64, Bytes)> = first
+            .iter()
+            .copied()
+            .chain(rest)
+            .filter_map(|number| Some((number, catalog.listed(number, wanted.details)?)))
+            .filter(|(_, task)| is_wanted(wanted, task, &mut parser))
+            .take(limit + first.len() + 1)
+            .collect();
+        let has_more = found.len() > limit + first.len();
+        found.truncate(limit + first.len());
+        if self.has(ListFault::Moving) && token.page > 0 {
+            self.shift(catalog, wanted, token, &mut found);
+        }
+        let after = found
+            .iter()
+            .map(|(number, _)| *number)
+            .filter(|number| !moved.contains(number));
+        let after = after.max().unwrap_or(token.after);
+        let mut tasks: Vec<Bytes> = found.into_iter().map(|(_, task)| task).collect();
+        if self.has(ListFault::Differs) {
+            tasks = tasks.iter().map(without_metadata).collect();
+        }
+        if self.has(ListFault::BadTask) {
+            tasks.push(Bytes::from_static(b"null"));
+            tasks.push(Bytes::from_static(br#"{"id":"no task"}"#));
+        }
+        let mut next = has_more.then(|| next(after));
+        if self.has(ListFault::Loop) && token.page >= 2 {
+            let list = catalog.behind(wanted.members, 0);
+            let second = list.take(limit).last().unwrap_or_default();
+            next = Some(Token {
+                page: 1,
+                after: second,
+                issued: 0,
+            });
+        }
+        Ok((tasks, next.map(Token::write)))
+    }
+
+    /// Lets tasks of a page move: once for each page, so that a list comes to rest.
+    fn shift(
+        &mut self,
+        catalog: &Catalog,
+        wanted: &Wanted<'_>,
+        token: Token,
+        found: &mut Vec<(u64, Bytes)>,
+    ) {
+        let list = wanted.list.to_owned();
+        let at = self.moves_at.entry(list.clone()).or_insert(1);
+        if token.page < *at {
+            return;
+        }
+        *at = token.page + 1;
+        if let Some((number, _)) = found.pop() {
+            self.moved.entry(list).or_default().push(number);
+        }
+        if let Some(task) = catalog.listed(token.after, wanted.details) {
+            found.insert(0, (token.after, task));
+        }
+    }
+}
+
+/// Does a task pass the filters? Times are compared as text, which is right for those in UTC.
+fn is_wanted(wanted: &Wanted<'_>, task: &Bytes, parser: &mut Parser) -> bool {
+    if wanted
+        .status
+        .or(wanted.completed_after)
+        .or(wanted.completed_before)
+        .is_none()
+    {
+        return true;
+    }
+    let text = std::str::from_utf8(task).unwrap_or_default();
+    let Ok(document) = parser.parse(text) else {
+        return false;
+    };
+    let text = |key| Some(document.root().get(key)?.text()?.to_string());
+    let completed = text("completed_at");
+    wanted
+        .status
+        .is_none_or(|status| text("status").as_deref() == Some(status))
+        && wanted
+            .completed_after
+            .is_none_or(|time| completed.as_deref().is_some_and(|at| at > time))
+        && wanted
+            .completed_before
+            .is_none_or(|time| completed.as_deref().is_some_and(|at| at < time))
+}
+
+/// A task as a list has it that leaves something out.
+fn without_metadata(task: &Bytes) -> Bytes {
+    let Ok(serde_json::Value::Object(mut members)) = serde_json::from_slice(task) else {
+        return task.clone();
+    };
+    members.remove("metadata");
+    Bytes::from(serde_json::Value::Object(members).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::catalog::Kind;
+    use crate::sandbox::naming::{Recipe, id_of};
+
+    fn catalog(batch_size: Option<u64>, last: u64) -> Catalog {
+        Catalog::Generated {
+            recipe: Recipe {
+                batch_size,
+                ..Recipe::default()
+            },
+            last: Some(last),
+        }
+    }
+
+    /// Reads a list of `catalog` to its end, or until 20 pages have come: the numbers of its tasks.
+    fn read(catalog: &Catalog, pages: &mut Pages, kind: Kind, limit: usize) -> Vec<Vec<u64>> {
+        let word = if kind == Kind::Batch {
+            "batch"
+        } else {
+            "project"
+        };
+        let members = catalog.find(kind, true, &id_of(word, 1)).unwrap();
+        let mut token = None;
+        let mut read = Vec::new();
+        while read.len() < 20 {
+            let wanted = Wanted {
+                list: word,
+                members: &members,
+                status: None,
+                completed_after: None,
+                completed_before: None,
+                limit,
+                token: token.as_deref(),
+                details: Details::default(),
+            };
+            let request = read.len() as u64;
+            let (tasks, next) = pages.page(catalog, &wanted, request).unwrap();
+            let number = |task: &Bytes| {
+                let task: serde_json::Value = serde_json::from_slice(task).ok()?;
+                task["task_id"]
+                    .as_str()?
+                    .strip_prefix("task_")?
+                    .parse()
+                    .ok()
+            };
+            read.push(tasks.iter().filter_map(number).collect());
+            token = next;
+            if token.is_none() {
+                break;
+            }
+        }
+        read
+    }
+
+    #[test]
+    fn a_list_has_each_of_its_tasks_once_in_order() {
+        let mut pages = Pages::default();
+        let sized = catalog(Some(250), 600);
+        let read_batch = read(&sized, &mut pages, Kind::Batch, 100);
+        assert_eq!(
+            read_batch.iter().map(Vec::len).collect::<Vec<_>>(),
+            [100, 100, 50]
+        );
+        assert_eq!(read_batch.concat(), (251..=500).collect::<Vec<_>>());
+        let mixed = catalog(None, 600);
+        let read_batch = read(&mixed, &mut pages, Kind::Batch, 100).concat();
+        let expected: Vec<u64> = (1..=600).filter(|n| n % 30 == 1 && n % 7 > 1).collect();
+        assert_eq!(read_batch, expected);
+        let project = read(&mixed, &mut pages, Kind::Project, 100).concat();
+        assert_eq!(
+            project,
+            (1..=600).filter(|n| n % 5 == 1).collect::<Vec<_>>()
+        );
+        let project = read(&sized, &mut pages, Kind::Project, 100).concat();
+        assert_eq!(project, (251..=500).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn lists_do_what_one_would_not_expect() {
+        let sized = catalog(Some(250), 600);
+        let whole: Vec<u64> = (251..=500).collect();
+        let odd = |fault| read(&sized, &mut Pages::new(vec![fault]), Kind::Batch, 50);
+        let loops = odd(ListFault::Loop);
+        assert_eq!((loops.len(), &loops[3]), (20, &loops[1]));
+        let empty = odd(ListFault::EmptyPage);
+        assert_eq!((empty[1].len(), empty.concat()), (0, whole.clone()));
+        let short = odd(ListFault::ShortPages);
+        assert_eq!((short[0].len(), short.concat()), (17, whole.clone()));
+        assert_eq!(odd(ListFault::Differs).concat(), whole);
+        assert_eq!(odd(ListFault::BadTask).concat(), whole);
+        // What moves comes twice or not at all, until the list has come to rest.
+        let mut moving = Pages::new(vec![ListFault::Moving]);
+        let first = read(&sized, &mut moving, Kind::Batch, 50).concat();
+        let mut distinct = first.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!((first.len(), distinct.len()), (250, 246));
+        let mut second = read(&sized, &mut moving, Kind::Batch, 50).concat();
+        second.sort_unstable();
+        assert_eq!(second, whole);
+    }
+
+    #[test]
+    fn a_token_that_is_old_or_no_token_is_refused() {
+        let sized = catalog(Some(250), 600);
+        let members = sized.find(Kind::Batch, true, &id_of("batch", 1)).unwrap();
+        let mut pages = Pages::new(vec![ListFault::Expire(2)]);
+        let mut ask = |token: Option<&str>, request| {
+            let wanted = Wanted {
+                list: "batch",
+                members: &members,
+                status: Some("completed"),
+                completed_after: None,
+                completed_before: None,
+                limit: 10,
+                token,
+                details: Details::default(),
+            };
+            pages.page(&sized, &wanted, request)
+        };
+        let (tasks, next) = ask(None, 7).unwrap();
+        assert_eq!(tasks.len(), 10);
+        assert!(
+            tasks
+                .iter()
+                .all(|task| String::from_utf8_lossy(task).contains("\"completed\""))
+        );
+        assert!(ask(next.as_deref(), 9).is_ok());
+        assert_eq!(
+            ask(next.as_deref(), 10).unwrap_err(),
+            "next_token has expired"
+        );
+        for bad in ["", "x", "1-2", "1-2-3-4"] {
+            assert!(ask(Some(bad), 9).is_err(), "{bad}");
+        }
+        assert!(
+            ["loops", "expire", "expire=x"]
+                .iter()
+                .all(|bad| bad.parse::<ListFault>().is_err())
+        );
+    }
+}

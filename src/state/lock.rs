@@ -1,0 +1,208 @@
+//! The lock: who uses an output directory now. Depends on `disk`.
+
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::durable_fs;
+use crate::durable_fs::Access;
+use crate::output_error::OutputError;
+use crate::publish::output_dir::STATE_DIRECTORY;
+
+/// Its name in the state directory.
+const FILE_NAME: &str = "lock";
+
+/// Bytes of the file that are read: its one line is far shorter.
+const MAX_HOLDER_BYTES: u64 = 4 << 10;
+
+/// Characters of it that are shown: of a process, a host name of 64 characters, and a time.
+const SHOWN_CHARS: usize = 120;
+
+/// Stands for a holder that has not written its name.
+const UNKNOWN: &str = "unknown";
+
+/// Held by the process: it ends with it, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    directory: PathBuf,
+    path: PathBuf,
+    file: File,
+    /// The state directory, locked as well: it keeps other runs out when the lock file is removed.
+    _state: Option<File>,
+}
+
+impl Lock {
+    /// Shares the lock for reading: no run writes while it is held. `None` when no run ever wrote there.
+    pub fn share(directory: &Path) -> Result<Option<Self>, OutputError> {
+        let path = directory.join(STATE_DIRECTORY).join(FILE_NAME);
+        let file = match durable_fs::open_to_read(&path) {
+            Ok(file) => file,
+            // The state is for its owner only; what others may read there is what they need no lock for.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::PermissionDenied
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(refused(&path, error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Self {
+                directory: directory.to_owned(),
+                path,
+                file,
+                _state: None,
+            })),
+            Err(TryLockError::WouldBlock) => Err(locked(directory, &file)),
+            Err(TryLockError::Error(source)) => Err(OutputError::Lock { path, source }),
+        }
+    }
+
+    /// Refuses when a run is at work; takes nothing.
+    pub(crate) fn refuse_held(directory: &Path) -> Result<(), OutputError> {
+        Self::share(directory).map(drop)
+    }
+
+    /// Takes the lock for writing.
+    pub(crate) fn take(directory: &Path, state: &Path) -> Result<Self, OutputError> {
+        let path = state.join(FILE_NAME);
+        let opened = durable_fs::open(&path, Access::Owner);
+        let file = opened.map_err(|error| refused(&path, error))?;
+        match durable_fs::lock(&file, &path) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(locked(directory, &file)),
+            Err(TryLockError::Error(source)) => return Err(OutputError::Lock { path, source }),
+        }
+        let locked_state = lock_directory(directory, state)?;
+        let holder = format!(
+            "pid {} on {}, since {}\n",
+            std::process::id(),
+            rustix::system::uname().nodename().to_string_lossy(),
+            jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        );
+        // The words of a longer line must not be left behind it.
+        durable_fs::set_length(&file, &path, 0)
+            .and_then(|()| durable_fs::write_all_at(&file, &path, holder.as_bytes(), 0))
+            .map_err(OutputError::io("write", &path))?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            path,
+            file,
+            _state: locked_state,
+        })
+    }
+
+    /// Whether the lock's file is still the one that is held. Another one would not keep other runs out.
+    pub(crate) fn is_in_place(&self) -> bool {
+        durable_fs::is_in_place(&self.file, &self.path)
+    }
+
+    /// Refuses to go on when another run may be at work.
+    pub(crate) fn refuse_lost(&self) -> Result<(), OutputError> {
+        if self.is_in_place() {
+            return Ok(());
+        }
+        Err(OutputError::LockLost {
+            path: self.directory.clone(),
+        })
+    }
+}
+
+fn refused(path: &Path, source: std::io::Error) -> OutputError {
+    match source.kind() {
+        ErrorKind::InvalidInput => OutputError::Foreign {
+            path: path.to_owned(),
+            source,
+        },
+        _ => OutputError::io("open", path)(source),
+    }
+}
+
+/// Errors of network file systems that lock files but not directories.
+const NO_DIRECTORY_LOCKS: [Errno; 5] = [
+    Errno::BADF,
+    Errno::INVAL,
+    Errno::NOLCK,
+    Errno::NOSYS,
+    Errno::OPNOTSUPP,
+];
+
+/// Locks the state directory itself, where the file system can do that.
+fn lock_directory(directory: &Path, state: &Path) -> Result<Option<File>, OutputError> {
+    let opened = durable_fs::open_directory(state).map_err(|error| refused(state, error))?;
+    match durable_fs::lock(&opened, state) {
+        Ok(()) => Ok(Some(opened)),
+        Err(TryLockError::WouldBlock) => {
+            let holder = durable_fs::open_to_read(&state.join(FILE_NAME));
+            let holder = holder.map_or_else(|_| UNKNOWN.to_owned(), |file| holder_of(&file));
+            Err(OutputError::Locked {
+                path: directory.to_owned(),
+                holder,
+            })
+        }
+        Err(TryLockError::Error(source)) => {
+            let errno = Errno::from_io_error(&source);
+            if errno.is_some_and(|errno| NO_DIRECTORY_LOCKS.contains(&errno)) {
+                return Ok(None);
+            }
+            Err(OutputError::Lock {
+                path: state.to_owned(),
+                source,
+            })
+        }
+    }
+}
+
+/// Says who holds the lock, as far as the file tells.
+fn locked(directory: &Path, file: &File) -> OutputError {
+    let holder = if file.try_lock_shared().is_ok() {
+        // Someone who only reads writes no name; the one that stands there is of an earlier run.
+        "a reader, such as verify".to_owned()
+    } else {
+        holder_of(file)
+    };
+    OutputError::Locked {
+        path: directory.to_owned(),
+        holder,
+    }
+}
+
+/// The words in the lock's file, as far as they can be shown.
+fn holder_of(file: &File) -> String {
+    let mut text = Vec::new();
+    // The holder may be about to write it.
+    let _ = file.take(MAX_HOLDER_BYTES).read_to_end(&mut text);
+    let text = String::from_utf8_lossy(&text);
+    let is_shown = |c: &char| c.is_ascii_graphic() || *c == ' ';
+    let line = text.lines().next().unwrap_or_default();
+    let shown: String = line.chars().filter(is_shown).take(SHOWN_CHARS).collect();
+    let shown = shown.trim();
+    if shown.is_empty() {
+        UNKNOWN.to_owned()
+    } else {
+        shown.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_is_shown_in_a_few_printable_words() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("lock");
+        let shown = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            holder_of(&File::open(&path).unwrap())
+        };
+        assert_eq!(shown("pid 1 on host\n"), "pid 1 on host");
+        assert_eq!(shown("pid \u{1b}[31m1\u{202e} on\nhost"), "pid [31m1 on");
+        assert_eq!(shown(" \n"), "unknown");
+        assert_eq!(shown(&"x".repeat(1 << 20)).len(), SHOWN_CHARS);
+    }
+}

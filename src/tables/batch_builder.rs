@@ -1,0 +1,114 @@
+//! Rows gathered into batches, bounded in rows and bytes. Depends on `column` and `definition`.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+
+use crate::tables::definition::Buffers;
+use crate::tables::schema::arrow_schema;
+use crate::tables::table::TableInfo;
+
+/// Rows of a batch at most: enough to make the cost of a batch vanish, few enough to keep eighteen
+/// of them small.
+const BATCH_ROWS: usize = 8_192;
+
+/// Bytes of a batch after which it is handed over. With bodies of 1 GiB at most, no text column of
+/// a batch comes near the 2 GiB that its 32-bit offsets can address.
+pub const BATCH_BYTES: usize = 128 << 10;
+
+/// Why a batch was not taken.
+pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Takes batches of rows, table by table, in the order of the rows.
+pub trait BatchSink {
+    /// Takes one batch.
+    fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError>;
+}
+
+/// The columns of one table.
+pub(crate) trait Columns: std::fmt::Debug + Default {
+    /// One row.
+    type Row<'a>;
+    /// Appends a row; gives the bytes that it takes, about.
+    fn append(&mut self, row: &Self::Row<'_>) -> usize;
+    /// Takes out all columns, in the order of the schema.
+    fn finish(&mut self) -> Vec<ArrayRef>;
+}
+
+/// The rows of one table that have not been handed over.
+#[derive(Debug)]
+pub(crate) struct Buffer<C> {
+    table: Option<&'static TableInfo>,
+    schema: SchemaRef,
+    columns: C,
+    rows: usize,
+    bytes: usize,
+    batch_bytes: usize,
+}
+
+impl<C: Columns> Buffer<C> {
+    pub(crate) fn new(table: Option<&'static TableInfo>, wanted: bool, batch_bytes: usize) -> Self {
+        let table = table.filter(|_| wanted);
+        let schema =
+            table.map_or_else(|| Arc::new(arrow::datatypes::Schema::empty()), arrow_schema);
+        Self {
+            table,
+            schema,
+            columns: C::default(),
+            rows: 0,
+            bytes: 0,
+            batch_bytes,
+        }
+    }
+
+    /// Appends a row; hands the batch over when it is full.
+    pub(crate) fn push(
+        &mut self,
+        row: &C::Row<'_>,
+        sink: &mut dyn BatchSink,
+    ) -> Result<(), SinkError> {
+        if self.table.is_none() {
+            return Ok(());
+        }
+        self.bytes += self.columns.append(row);
+        self.rows += 1;
+        if self.rows >= BATCH_ROWS || self.bytes >= self.batch_bytes {
+            self.flush(sink)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Hands over what is there.
+    pub(crate) fn flush(&mut self, sink: &mut dyn BatchSink) -> Result<(), SinkError> {
+        let Some(table) = self.table.filter(|_| self.rows > 0) else {
+            return Ok(());
+        };
+        self.rows = 0;
+        self.bytes = 0;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), self.columns.finish())?;
+        sink.batch(table, batch)
+    }
+}
+
+/// The buffers of all tables.
+#[derive(Debug)]
+pub struct TableSet {
+    pub(crate) buffers: Buffers,
+}
+
+impl TableSet {
+    /// Empty tables; rows of tables that `wanted` refuses by name are dropped, and batches are handed over when they
+    /// have so many bytes, about.
+    pub fn new(wanted: impl Fn(&str) -> bool, batch_bytes: usize) -> Self {
+        Self {
+            buffers: Buffers::new(&wanted, batch_bytes),
+        }
+    }
+
+    /// Hands over all rows that are left.
+    pub fn finish(&mut self, sink: &mut dyn BatchSink) -> Result<(), SinkError> {
+        self.buffers.flush(sink)
+    }
+}

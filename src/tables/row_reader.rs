@@ -1,0 +1,238 @@
+//! Rows as they are read: columns downcast once, then cell by cell. Depends on `column` and `arrow`.
+
+use std::fmt;
+use std::ops::Range;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array,
+    ListArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+
+use crate::tables::column::{ColumnType, date_time};
+use crate::tables::table::TableInfo;
+
+/// The value of one cell that is not null.
+#[derive(Debug, Clone)]
+pub enum Cell<'a> {
+    /// Text, paths and JSON.
+    Text(&'a str),
+    /// 32-bit integer.
+    Int32(i32),
+    /// 64-bit integer.
+    Int64(i64),
+    /// Double.
+    Float64(f64),
+    /// Boolean.
+    Bool(bool),
+    /// Microseconds since 1970 in UTC.
+    Time(i64),
+    /// List of strings.
+    Texts(Texts<'a>),
+    /// Bytes.
+    Bytes(&'a [u8]),
+}
+
+impl PartialEq for Cell<'_> {
+    /// Doubles are equal when all of their bits are.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(one), Self::Text(other)) => one == other,
+            (Self::Int32(one), Self::Int32(other)) => one == other,
+            (Self::Int64(one), Self::Int64(other)) | (Self::Time(one), Self::Time(other)) => {
+                one == other
+            }
+            (Self::Float64(one), Self::Float64(other)) => one.to_bits() == other.to_bits(),
+            (Self::Bool(one), Self::Bool(other)) => one == other,
+            (Self::Texts(one), Self::Texts(other)) => one.iter().eq(other.iter()),
+            (Self::Bytes(one), Self::Bytes(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Cell<'_> {
+    /// For people: text as it is, bytes in hexadecimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Int32(number) => write!(f, "{number}"),
+            Self::Int64(number) => write!(f, "{number}"),
+            Self::Float64(number) => write!(f, "{number:?}"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Time(micros) => match date_time(*micros) {
+                Some(time) => write!(f, "{}", time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")),
+                None => write!(f, "{micros} µs since 1970"),
+            },
+            Self::Texts(texts) => write!(f, "{:?}", texts.iter().collect::<Vec<_>>()),
+            Self::Bytes(bytes) => f.write_str(&crate::hex::encode(bytes)),
+        }
+    }
+}
+
+/// The strings of one list.
+#[derive(Debug, Clone)]
+pub struct Texts<'a> {
+    values: &'a StringArray,
+    range: Range<usize>,
+}
+
+impl<'a> Texts<'a> {
+    /// The strings in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let values = self.values;
+        self.range.clone().map(move |index| values.value(index))
+    }
+}
+
+/// One column of a batch, downcast.
+#[derive(Debug, Clone)]
+enum Cells {
+    Text(StringArray),
+    Int32(Int32Array),
+    Int64(Int64Array),
+    Float64(Float64Array),
+    Bool(BooleanArray),
+    Time(TimestampMicrosecondArray),
+    Texts(ListArray, StringArray),
+    Bytes(BinaryArray),
+}
+
+impl Cells {
+    /// Nothing when the array is not of the column's type.
+    fn of(column_type: ColumnType, array: &ArrayRef) -> Option<Self> {
+        if *array.data_type() != column_type.data_type() {
+            return None;
+        }
+        Some(match column_type {
+            ColumnType::Str
+            | ColumnType::UniqueStr
+            | ColumnType::RepeatedStr
+            | ColumnType::Path
+            | ColumnType::Json => Self::Text(array.as_string_opt()?.clone()),
+            ColumnType::Int32 => Self::Int32(array.as_primitive_opt()?.clone()),
+            ColumnType::Int64 => Self::Int64(array.as_primitive_opt()?.clone()),
+            ColumnType::Float64 => Self::Float64(array.as_primitive_opt()?.clone()),
+            ColumnType::Bool => Self::Bool(array.as_boolean_opt()?.clone()),
+            ColumnType::Timestamp => Self::Time(array.as_primitive_opt()?.clone()),
+            ColumnType::StrList => {
+                let lists = array.as_list_opt()?;
+                Self::Texts(lists.clone(), lists.values().as_string_opt()?.clone())
+            }
+            ColumnType::Bytes => Self::Bytes(array.as_binary_opt()?.clone()),
+        })
+    }
+
+    fn array(&self) -> &dyn Array {
+        match self {
+            Self::Text(array) => array,
+            Self::Int32(array) => array,
+            Self::Int64(array) => array,
+            Self::Float64(array) => array,
+            Self::Bool(array) => array,
+            Self::Time(array) => array,
+            Self::Texts(array, _) => array,
+            Self::Bytes(array) => array,
+        }
+    }
+
+    fn cell(&self, row: usize) -> Option<Cell<'_>> {
+        let array = self.array();
+        if row >= array.len() || array.is_null(row) {
+            return None;
+        }
+        Some(match self {
+            Self::Text(array) => Cell::Text(array.value(row)),
+            Self::Int32(array) => Cell::Int32(array.value(row)),
+            Self::Int64(array) => Cell::Int64(array.value(row)),
+            Self::Float64(array) => Cell::Float64(array.value(row)),
+            Self::Bool(array) => Cell::Bool(array.value(row)),
+            Self::Time(array) => Cell::Time(array.value(row)),
+            Self::Texts(lists, values) => {
+                let offset = |at: usize| {
+                    let offset = lists.value_offsets().get(at).copied();
+                    usize::try_from(offset.unwrap_or_default()).unwrap_or_default()
+                };
+                Cell::Texts(Texts {
+                    values,
+                    range: offset(row)..offset(row + 1),
+                })
+            }
+            Self::Bytes(array) => Cell::Bytes(array.value(row)),
+        })
+    }
+}
+
+/// Rows of one table, cell by cell.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    table: &'static TableInfo,
+    batch: RecordBatch,
+    cells: Vec<Cells>,
+}
+
+impl Rows {
+    /// Takes a batch that has the table's columns; else gives the name of the first that differs.
+    pub fn of(table: &'static TableInfo, batch: RecordBatch) -> Result<Self, &'static str> {
+        let cells = table
+            .columns()
+            .enumerate()
+            .map(|(index, column)| {
+                let array = batch.columns().get(index);
+                array
+                    .and_then(|array| Cells::of(column.column_type, array))
+                    .ok_or(column.name)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            table,
+            batch,
+            cells,
+        })
+    }
+
+    /// The table.
+    pub fn table(&self) -> &'static TableInfo {
+        self.table
+    }
+
+    /// The batch.
+    pub fn batch(&self) -> &RecordBatch {
+        &self.batch
+    }
+
+    /// Their number.
+    pub fn len(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// None at all?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The cell of a column, by the column's position; nothing when it is null.
+    pub fn cell(&self, column: usize, row: usize) -> Option<Cell<'_>> {
+        self.cells.get(column)?.cell(row)
+    }
+
+    /// The text of a cell.
+    pub fn text(&self, column: usize, row: usize) -> Option<&str> {
+        match self.cells.get(column)? {
+            Cells::Text(array) if row < array.len() && !array.is_null(row) => {
+                Some(array.value(row))
+            }
+            _ => None,
+        }
+    }
+
+    /// Are these rows, from `row` on, the same as those of the other, from `other_row` on? Doubles
+    /// are the same when all of their bits are.
+    pub fn same(&self, row: usize, other: &Self, other_row: usize, count: usize) -> bool {
+        let columns = self.batch.columns().iter().zip(other.batch.columns());
+        row + count <= self.len()
+            && other_row + count <= other.len()
+            && columns
+                .into_iter()
+                .all(|(left, right)| left.slice(row, count) == right.slice(other_row, count))
+    }
+}

@@ -1,0 +1,63 @@
+//! The tables: one definition of every column, and everything that follows from it.
+//!
+//! [`definition`] lists the tables; from it come the row types, the Arrow schema, the CSV header,
+//! `schemas/*.json`, `load.sql` and the documentation. Depends on `json` for borrowed values and on
+//! `arrow` for arrays.
+
+use crate::tables::column::{ColumnInfo, ColumnType};
+use crate::tables::definition;
+use crate::tables::row_key::Depth;
+
+/// Version of the table contract: a column added is a minor step, a change or removal a major one.
+pub const SCHEMA_VERSION: &str = "2.0.0";
+
+/// What is known of a table without any rows.
+#[derive(Debug, Clone, Copy)]
+pub struct TableInfo {
+    /// Its name, also that of its file.
+    pub name: &'static str,
+    /// What one row is.
+    pub doc: &'static str,
+    /// How far down its rows reach, which decides the columns it begins with.
+    pub depth: Depth,
+    /// Its own columns, after those of its depth, without `extra`.
+    pub own_columns: &'static [ColumnInfo],
+}
+
+/// The column that ends every table.
+pub const EXTRA: ColumnInfo = ColumnInfo {
+    name: "extra",
+    column_type: ColumnType::Json,
+    required: false,
+    doc: "What has no column or does not fit its column: a JSON object, or null",
+};
+
+impl TableInfo {
+    /// All columns in their order.
+    pub fn columns(&self) -> impl Iterator<Item = &'static ColumnInfo> + use<> {
+        self.depth
+            .columns()
+            .iter()
+            .chain(self.own_columns)
+            .chain(std::iter::once(&EXTRA))
+    }
+
+    /// The columns that tell its rows apart; none where the same row may stand twice.
+    pub fn primary_key(&self) -> &'static [&'static str] {
+        match self.name {
+            "tasks" => &["task_id"],
+            "projects" | "batches" => &[],
+            _ => &["task_id", "path"],
+        }
+    }
+
+    /// The position of a column among [`columns`](Self::columns).
+    pub fn position(&self, column: &str) -> Option<usize> {
+        self.columns().position(|known| known.name == column)
+    }
+}
+
+/// The table of this name.
+pub fn find(name: &str) -> Option<&'static TableInfo> {
+    definition::TABLES.iter().find(|table| table.name == name)
+}
