@@ -38,8 +38,10 @@ fn every_reader_takes_every_table_of_both_formats() {
 }
 
 /// Pages with queries, and the languages of these.
-const PAGES_WITH_QUERIES: &[(&str, &str)] =
-    &[("README.md", "sql"), ("docs/get_started.md", "sql,sql,python")];
+const PAGES_WITH_QUERIES: &[(&str, &str)] = &[
+    ("README.md", "sql"),
+    ("docs/get_started.md", "sql,sql,python"),
+];
 
 #[test]
 fn documented_queries_print_the_documented_output() {

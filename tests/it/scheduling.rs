@@ -384,7 +384,9 @@ fn the_dag_runs_in_airflow() {
 
 #[test]
 fn the_commands_for_operators_run() {
-    let pages = ["docs/schedule.md", "docs/operations.md"].map(read).concat();
+    let pages = ["docs/schedule.md", "docs/operations.md"]
+        .map(read)
+        .concat();
     let blocks: Vec<&str> = pages
         .split("```sh\n")
         .skip(1)
@@ -392,7 +394,9 @@ fn the_commands_for_operators_run() {
         .collect();
     assert!(blocks.len() >= 5, "{blocks:?}");
     if Command::new("jq").arg("--version").output().is_err() {
-        return leave_out("the commands of docs/schedule.md and docs/operations.md: jq is not on this machine");
+        return leave_out(
+            "the commands of docs/schedule.md and docs/operations.md: jq is not on this machine",
+        );
     }
     let base = tempfile::tempdir().unwrap();
     prepare(base.path());
