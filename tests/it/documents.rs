@@ -227,6 +227,21 @@ fn pages_that_code_refers_to_exist() {
 }
 
 #[test]
+fn the_documented_error_is_that_of_the_program() {
+    let base = tempfile::tempdir().unwrap();
+    fs::write(base.path().join("ids.txt"), "task_0\ntask_1,task_2\n").unwrap();
+    let output = program()
+        .current_dir(base.path())
+        .args(["--ids", "ids.txt", "--out", "export", "--sandbox"])
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    let page = fs::read_to_string(root().join("docs/ids.md")).unwrap();
+    let block = format!("```text\n{error}```");
+    assert!(page.contains(&block), "docs/ids.md does not have\n{block}");
+}
+
+#[test]
 fn columns_are_documented_and_in_order() {
     for table in TABLES {
         let names: Vec<&str> = table.columns().map(|column| column.name).collect();
