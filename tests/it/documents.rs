@@ -121,9 +121,10 @@ fn the_documented_tables_are_those_of_the_program() {
 fn pages() -> Vec<String> {
     let names = |directory: &str| {
         let entries = fs::read_dir(root().join(directory)).unwrap();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let pages = names.filter(|name| name.ends_with(".md"));
-        pages.collect::<Vec<String>>()
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let pages = paths.filter(|path| path.extension().is_some_and(|end| end == "md"));
+        let names = pages.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+        names.collect::<Vec<String>>()
     };
     let docs = names("docs");
     assert!(docs.len() > 20, "{docs:?}");
