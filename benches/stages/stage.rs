@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use arrow::array::RecordBatch;
 use scale_export::api::body_check;
-use scale_export::encode::table_writers::{Format, encode};
+use scale_export::encode::format::Format;
+use scale_export::encode::table_writers::encode;
 use scale_export::flatten::flattener::Flattener;
 use scale_export::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
 use scale_export::journal::reader::Location;

@@ -20,8 +20,9 @@ use crate::jobs::dry_run::DryRun;
 use crate::jobs::export::Ended;
 use crate::jobs::publication::ExportReport;
 use crate::printable::printable_lines;
+use crate::publish::file_names::is_published_name;
 use crate::publish::guard::Allowance;
-use crate::publish::output_dir::{STATE_DIRECTORY, is_published_name};
+use crate::state::lock::STATE_DIRECTORY;
 
 /// Runs a job with a display beside it; writes a summary at every end.
 pub(crate) fn run<T, E: Explain + 'static>(

@@ -3,8 +3,10 @@
 pub mod batches;
 pub mod catch_panic;
 pub mod csv;
+pub mod format;
 pub mod input;
 pub mod parquet;
 pub mod read_error;
 pub mod table_reader;
+pub mod table_writer;
 pub mod table_writers;

@@ -4,10 +4,11 @@
 //! Depends on `tables` and `output` for the formats.
 
 use crate::encode::batches::{Batches, until_error};
+use crate::encode::format::Format;
 use crate::encode::input::Input;
-use crate::encode::parquet::statistics::check::{StatisticsCheck, WrongStatistic};
+use crate::encode::parquet::statistics::check::StatisticsCheck;
+use crate::encode::parquet::statistics::wrong_statistic::WrongStatistic;
 use crate::encode::read_error::ReadError;
-use crate::encode::table_writers::Format;
 use crate::encode::{csv, parquet};
 use crate::tables::row_reader::Rows;
 use crate::tables::table::TableInfo;

@@ -4,62 +4,16 @@ use std::sync::Mutex;
 use std::thread;
 
 use arrow::array::RecordBatch;
-use serde::{Deserialize, Serialize};
 
+use crate::durable_fs::{FileRef, StagedFile};
 use crate::encode::csv::write::CsvWriter;
+use crate::encode::format::{Format, Selection};
 use crate::encode::parquet::write::writer::ParquetWriter;
+use crate::encode::table_writer::{FinishedFile, TableWriter};
 use crate::output_error::OutputError;
-use crate::publish::staged_file::{Published, Staging};
 use crate::tables::batch_builder::SinkError;
-use crate::tables::definition::TABLES;
 use crate::tables::table::TableInfo;
 use crate::threads;
-
-/// File format of the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Apache Parquet.
-    Parquet,
-    /// RFC 4180.
-    Csv,
-}
-
-impl Format {
-    /// Ending of the file names.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Parquet => "parquet",
-            Self::Csv => "csv",
-        }
-    }
-
-    /// The file of a table.
-    pub fn file_name(self, table: &str) -> String {
-        format!("{table}.{}", self.extension())
-    }
-}
-
-/// Which tables are written, and as what.
-#[derive(Debug, Clone, Copy)]
-pub struct Selection<'o> {
-    /// File format.
-    pub format: Format,
-    /// Names of the tables to write; all when empty.
-    pub names: &'o [String],
-}
-
-impl<'o> Selection<'o> {
-    /// Whether this table is to be written.
-    pub fn wants(self, table: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|wanted| wanted == table)
-    }
-
-    /// The tables to write, in the order of their documentation.
-    pub fn tables(self) -> impl Iterator<Item = &'static TableInfo> + use<'o> {
-        TABLES.iter().filter(move |table| self.wants(table.name))
-    }
-}
 
 /// Bytes of rows that wait in memory as they are, in all tables together, before the table that has most of them
 /// makes room: it encodes those of large columns, and puts all others into a file.
@@ -76,38 +30,6 @@ const ENCODING_THREADS: usize = 2;
 /// Files that are synced at once: enough that a disk syncs them together.
 const SYNCING_THREADS: usize = 6;
 
-/// Encodes the batches of one table into its file.
-pub(crate) trait TableWriter: Send {
-    /// Appends rows.
-    fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError>;
-    /// Bytes of rows that wait in memory as they are.
-    fn waiting_bytes(&self) -> usize {
-        0
-    }
-    /// Bytes of all rows that it was given.
-    fn bytes(&self) -> u64 {
-        0
-    }
-    /// Lets no row wait in memory as it is: encodes those of columns with at least so many bytes, and puts the others into
-    /// a file until their row group is written.
-    fn make_room(&mut self, _large: u64) -> Result<(), OutputError> {
-        Ok(())
-    }
-    /// Encodes all rows that wait: there are no more.
-    fn encode_rest(&mut self) -> Result<(), OutputError> {
-        Ok(())
-    }
-    /// Completes and syncs the file.
-    fn finish(self: Box<Self>) -> Result<FinishedFile, OutputError>;
-}
-
-/// A table's file, complete and synced.
-pub(crate) struct FinishedFile {
-    pub(crate) file: Published,
-    /// See [`WrittenTable::longest_record`].
-    pub(crate) longest_record: usize,
-}
-
 /// A table that was written.
 #[derive(Debug)]
 pub struct WrittenTable {
@@ -116,7 +38,7 @@ pub struct WrittenTable {
     /// Its rows.
     pub rows: u64,
     /// Its file.
-    pub file: Published,
+    pub file: FileRef,
     /// Bytes of the longest CSV record, its end included; 0 in Parquet, where nothing depends on it.
     pub longest_record: usize,
 }
@@ -171,12 +93,15 @@ impl std::fmt::Debug for TableWriters {
 }
 
 impl TableWriters {
-    /// Begins a file for each selected table: a table without rows is written too.
-    pub fn begin(staging: &Staging, selection: Selection<'_>) -> Result<Self, OutputError> {
+    /// Begins a file for each selected table, by its name in the output directory. A table without rows is written too.
+    pub(crate) fn begin(
+        selection: Selection<'_>,
+        create: impl Fn(&str) -> Result<StagedFile, OutputError>,
+    ) -> Result<Self, OutputError> {
         let writers = selection
             .tables()
             .map(|table| {
-                let file = staging.create(&selection.format.file_name(table.name))?;
+                let file = create(&selection.format.file_name(table.name))?;
                 let writer: Box<dyn TableWriter> = match selection.format {
                     Format::Parquet => Box::new(ParquetWriter::begin(table, file)?),
                     Format::Csv => {

@@ -11,7 +11,7 @@ use crate::journal::format::{Options, Version};
 use crate::journal::reader::Location;
 use crate::journal::writer::Journal;
 use crate::publish::file_names::JOURNAL;
-use crate::publish::staged_file::Staging;
+use crate::publish::staging::Staging;
 
 /// Bytes between two syncs: one of all at the end would keep whoever wants to stop waiting.
 const SYNC_BYTES: u64 = 64 << 20;

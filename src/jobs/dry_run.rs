@@ -22,9 +22,9 @@ use crate::lists::dry_run_probe::{Survey, survey_ids, survey_lists};
 use crate::publish::file_names::JOURNAL;
 use crate::publish::guard::{Origin, Shrink, check_shrink};
 use crate::publish::manifest::Manifest;
-use crate::publish::output_dir::{OutputDirectory, STATE_DIRECTORY};
+use crate::publish::output_dir::OutputDirectory;
 use crate::publish::previous_export;
-use crate::state::lock::Lock;
+use crate::state::lock::{Lock, STATE_DIRECTORY};
 
 /// What an export would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::client::TaskClient;
 use crate::api::list_request::ListSource;
-use crate::encode::table_writers::{Format, Selection};
+use crate::encode::format::{Format, Selection};
 use crate::event::{Event, Events};
 use crate::fetch::options::{CheckBody, FetchOptions, Rate};
 use crate::fetch::stats::FetchStats;
@@ -39,7 +39,6 @@ use crate::pacer::types::Learned;
 use crate::publish::guard::{Candidate, GuardOptions, NotPublished, Origin};
 use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
-use crate::publish::staged_file::Staging;
 use crate::publish::{guard, previous_export};
 use crate::state::pace_memory;
 
@@ -167,6 +166,7 @@ pub fn export(
         started_at: started_at.clone(),
     };
     let ended = run.work(options, &mut failures);
+    directory.remove_temporary_files();
     if ended.as_ref().is_err_and(ExportError::is_decision) {
         // A list that led to nothing is read again: what it was then binds no later run.
         list_checkpoint::forget(&directory)?;
@@ -309,7 +309,7 @@ impl Run<'_> {
         );
         space.look(0, journal.bytes());
 
-        let staging = Staging::begin(directory);
+        let staging = directory.stage();
         let pipeline = Pipeline {
             options,
             network,

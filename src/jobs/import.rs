@@ -29,8 +29,7 @@ use crate::json::document::Parser;
 use crate::memory;
 use crate::memory::read_line;
 use crate::publish::file_names::IDS;
-use crate::publish::output_dir::STATE_DIRECTORY;
-use crate::state::lock::Lock;
+use crate::state::lock::{Lock, STATE_DIRECTORY};
 
 /// Bytes of a line: a whole task, and no column of a batch holds more text.
 const MAX_LINE_BYTES: u64 = 1 << 30;

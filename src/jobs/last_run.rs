@@ -12,7 +12,6 @@ use crate::journal::reader::JournalReader;
 use crate::publish::failure_lines::write_line;
 use crate::publish::file_names::{LAST_FAILURES, LAST_RUN};
 use crate::publish::output_dir::OutputDirectory;
-use crate::publish::staged_file::Staging;
 
 /// Writes both, the first with the times of the run. That one of them cannot be written is a warning: how the run ended matters more.
 pub(crate) fn write(
@@ -28,7 +27,7 @@ pub(crate) fn write(
     }
     let summary = format!("{summary:#}\n");
     for (name, content) in [(LAST_FAILURES, failures), (LAST_RUN, summary.as_bytes())] {
-        if let Err(error) = Staging::replace(directory, name, content) {
+        if let Err(error) = directory.replace_file(name, content) {
             events.send(Event::Warning(error.to_string()));
         }
     }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::encode::table_writers::Format;
+use crate::encode::format::Format;
 use crate::event::{Event, Events, bytes_text};
 use crate::jobs::error::ExportError;
 use crate::publish::manifest::Manifest;
-use crate::publish::staged_file::Staging;
+use crate::publish::staging::Staging;
 
 /// Open files beside connections: tables under way, the journal twice, the lock, standard streams, the
 /// event loops' own, name lookups, certificates.
@@ -95,8 +95,8 @@ impl SpaceWatch {
         let held_bytes = as_f64(held_bytes);
         let published = published.filter(|manifest| manifest.options.format == format);
         let published_bytes = published.map(|manifest| {
-            let files = manifest.files_with_bytes();
-            as_f64(files.map(|(_, bytes)| bytes).sum())
+            let files = manifest.all_files();
+            as_f64(files.map(|file| file.bytes).sum())
         });
         let usual_share = match format {
             Format::Parquet => PARQUET_SHARE,

@@ -22,7 +22,7 @@ use crate::jobs::runtime::{Network, block_on};
 use crate::jobs::table_builder::{Built, Site, join, spawn};
 use crate::jobs::{journal_writer, table_builder};
 use crate::journal::writer::Journal;
-use crate::publish::staged_file::Staging;
+use crate::publish::staging::Staging;
 
 /// Responses that may wait for the journal; the network waits when there are more.
 const WAITING_RESPONSES: usize = 64;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::encode::table_writers::Selection;
+use crate::durable_fs::FileRef;
+use crate::encode::format::Selection;
 use crate::ids::task_ids::IdList;
 use crate::jobs::error::ExportError;
 use crate::jobs::table_builder::{Built, Flattened};
@@ -13,9 +14,9 @@ use crate::pacer::types::Learned;
 use crate::publish::export_readme::export_readme;
 use crate::publish::file_names::{FAILURES, IDS, JOURNAL, LOAD_SQL, MANIFEST, README};
 use crate::publish::load_sql::{Views, load_sql};
-use crate::publish::manifest::{FileEntry, Ids, Manifest, ManifestOptions, RunCounters};
+use crate::publish::manifest::{Ids, Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
-use crate::publish::staged_file::{Published, Staging};
+use crate::publish::staging::Staging;
 
 /// What the manifest says beyond the files.
 #[derive(Debug)]
@@ -106,8 +107,7 @@ impl ExportReport {
     /// What a manifest says of it.
     pub(crate) fn of(manifest: &Manifest) -> Self {
         let tables = manifest.tables.iter();
-        let files = manifest.files_with_bytes();
-        let is_listed = |(path, _): &(&str, u64)| *path != IDS;
+        let files = manifest.published_files();
         Self {
             requested: manifest.ids.requested,
             exported: manifest.ids.exported,
@@ -127,7 +127,7 @@ impl ExportReport {
             rows: tables
                 .map(|(name, table)| (name.clone(), table.rows))
                 .collect(),
-            bytes: files.filter(is_listed).map(|(_, bytes)| bytes).sum(),
+            bytes: files.map(|file| file.bytes).sum(),
             drift: manifest.drift.iter().map(|entry| entry.count).sum(),
             requests: manifest.run.requests,
             retries: manifest.run.retries,
@@ -148,7 +148,7 @@ pub(crate) fn counters(
 ) -> Result<(), ExportError> {
     let mut manifest = published.clone();
     manifest.run = run;
-    let staging = Staging::begin(directory);
+    let staging = directory.stage();
     staging.write(MANIFEST, manifest.to_json().as_bytes())?;
     Ok(staging.publish([], MANIFEST, &[])?)
 }
@@ -191,11 +191,6 @@ pub(crate) fn publish(
         .filter(|(name, _)| !directory.is_taken(name))
         .map(|(name, content)| staging.write(name, content))
         .collect::<Result<Vec<_>, _>>()?;
-    let entries = others.iter().map(|file| FileEntry {
-        path: file.path.clone(),
-        bytes: file.bytes,
-        sha256: file.sha256.clone(),
-    });
     let ids = staging.write_with(IDS, |file| {
         let mut lines = task_ids.lines();
         lines.try_for_each(|piece| file.write_all(piece.as_bytes()))
@@ -208,12 +203,10 @@ pub(crate) fn publish(
             failed: failures.failed(),
             stale: failures.stale,
             duplicates,
-            path: ids.path.clone(),
-            bytes: ids.bytes,
-            sha256: ids.sha256.clone(),
+            file: ids.clone(),
         },
         &tables,
-        entries.collect(),
+        others.clone(),
         drift.entries(),
         run,
     );
@@ -221,7 +214,7 @@ pub(crate) fn publish(
     staging.write(MANIFEST, manifest.to_json().as_bytes())?;
     let files = tables.iter().map(|written| &written.file);
     // What has not changed stays as it is: tools that copy or load by modification time pass over it.
-    let (same, changed): (Vec<&Published>, Vec<&Published>) = files
+    let (same, changed): (Vec<&FileRef>, Vec<&FileRef>) = files
         .chain(&others)
         .partition(|file| directory.has(&file.path, &file.sha256));
     for file in same {

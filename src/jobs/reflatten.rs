@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::encode::table_writers::{Format, Selection};
+use crate::encode::format::{Format, Selection};
 use crate::event::{Event, Events};
 use crate::ids::task_ids::IdList;
 use crate::jobs::error::ExportError;
@@ -27,8 +27,8 @@ use crate::journal::writer::Journal;
 use crate::publish::file_names::{IDS, JOURNAL};
 use crate::publish::guard::{GuardOptions, Origin};
 use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
-use crate::publish::output_dir::{OutputDirectory, STATE_DIRECTORY};
-use crate::publish::staged_file::Staging;
+use crate::publish::output_dir::OutputDirectory;
+use crate::state::lock::STATE_DIRECTORY;
 
 /// Stands for the base URL where responses come from files.
 const FILES: &str = "files";
@@ -68,6 +68,15 @@ struct Sources {
     unreadable: u64,
 }
 
+impl FlattenOptions {
+    fn selection(&self) -> Selection<'_> {
+        Selection {
+            format: self.format,
+            names: &self.tables,
+        }
+    }
+}
+
 /// That, where the responses are, and the tables if they have been built meanwhile.
 type Read = (Sources, JournalReader, Option<Built>);
 
@@ -78,22 +87,32 @@ pub fn flatten(
     cancel: &CancellationToken,
 ) -> Result<Ended, ExportError> {
     let started_at = now();
+    for source in &options.sources {
+        refuse_source(source, &options.out)?;
+    }
+    let directory = OutputDirectory::open(&options.out, options.selection(), options.force)?;
+    let ended = flatten_into(&directory, options, started_at, events, cancel);
+    directory.remove_temporary_files();
+    ended
+}
+
+/// The job, in its directory.
+fn flatten_into(
+    directory: &OutputDirectory,
+    options: &FlattenOptions,
+    started_at: String,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<Ended, ExportError> {
     let guard_options = GuardOptions {
         drop_missing: options.guard.drop_missing
             || options.sources.iter().any(|source| drops_missing(source)),
         ..options.guard
     };
-    for source in &options.sources {
-        refuse_source(source, &options.out)?;
-    }
-    let selection = Selection {
-        format: options.format,
-        names: &options.tables,
-    };
-    let directory = OutputDirectory::open(&options.out, selection, options.force)?;
+    let selection = options.selection();
     let is_over = || cancel.is_cancelled();
-    report_directory(&directory, events);
-    let staging = Staging::begin(&directory);
+    report_directory(directory, events);
+    let staging = directory.stage();
     let site = Site {
         selection,
         staging: &staging,
@@ -101,10 +120,10 @@ pub fn flatten(
     };
     events.send(Event::Phase("reading raw responses"));
     let read = if is_in_place(options) {
-        mend_journal(&directory, directory.manifest().as_ref(), events)?;
+        mend_journal(directory, directory.manifest().as_ref(), events)?;
         in_place(&options.out, events, is_over)
     } else {
-        import(options, &directory, site, is_over)
+        import(options, directory, site, is_over)
     };
     let (sources, reader, built) = match read {
         Err(ExportError::Journal(JournalError::Interrupted { .. })) => {
@@ -158,7 +177,7 @@ pub fn flatten(
     guard(
         &guard_options,
         Origin::Journal,
-        &directory,
+        directory,
         published.as_ref(),
         &ids,
         &built.flattened,
@@ -190,7 +209,7 @@ pub fn flatten(
         },
         with_journal: sources.is_new,
     };
-    let report = publish(publication, &directory, staging, built)?;
+    let report = publish(publication, directory, staging, built)?;
     Ok(Ended::Published(Box::new(ExportReport {
         unreadable: sources.unreadable,
         asked: false,

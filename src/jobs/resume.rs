@@ -17,10 +17,11 @@ use crate::journal::index::JournalIndex;
 use crate::journal::reader::{Location, break_if};
 use crate::journal::repair::mend_header;
 use crate::journal::writer::Journal;
+use crate::publish::checksum::has_sha256;
 use crate::publish::commit::Recovered;
 use crate::publish::file_names::IDS;
 use crate::publish::manifest::Manifest;
-use crate::publish::output_dir::{OutputDirectory, has_sha256};
+use crate::publish::output_dir::OutputDirectory;
 use crate::publish::previous_export;
 
 /// Records between two events.
@@ -204,14 +205,13 @@ pub(crate) fn unchanged(
     let is_same = published.is_of_this_version()
         && published.options == manifest_options(options)
         && ids.duplicates == options.ids.duplicates()
-        && ids.sha256 == crate::hex::encode(&sha256())
+        && ids.file.sha256 == crate::hex::encode(&sha256())
         && index.is_all_published()
         && directory.is_complete(published)
-        && has_sha256(directory.path(), IDS, &ids.sha256);
-    let mut files = published.files_with_bytes();
-    let are_there = files.all(|(path, bytes)| {
-        let found = fs::metadata(directory.path().join(path));
-        found.is_ok_and(|found| found.is_file() && found.len() == bytes)
+        && has_sha256(directory.path(), IDS, &ids.file.sha256);
+    let are_there = published.all_files().all(|file| {
+        let found = fs::metadata(directory.path().join(&file.path));
+        found.is_ok_and(|found| found.is_file() && found.len() == file.bytes)
     });
     (is_same && are_there).then(|| ExportReport {
         reused: ids.exported,

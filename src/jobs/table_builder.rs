@@ -8,7 +8,8 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use arrow::array::RecordBatch;
 
 use crate::api::body_check::KEPT_BYTES;
-use crate::encode::table_writers::{Selection, TableWriters, WrittenTable};
+use crate::encode::format::Selection;
+use crate::encode::table_writers::{TableWriters, WrittenTable};
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::flatten::flattener::Flattener;
 use crate::jobs::batch_channel;
@@ -20,7 +21,7 @@ use crate::journal::reader::FailureNote;
 use crate::json::document::{Document, Parser};
 use crate::output_error::OutputError;
 use crate::publish::failure_lines::{missing, unusable, write_line};
-use crate::publish::staged_file::Staging;
+use crate::publish::staging::Staging;
 use crate::tables::batch_builder::{BatchSink, SinkError};
 use crate::tables::schema_drift::Drift;
 use crate::tables::table::TableInfo;
@@ -136,7 +137,7 @@ pub(crate) fn run<T: Send>(
         events,
     } = site;
     let wanted = |name: &str| selection.wants(name);
-    let writers = TableWriters::begin(staging, selection)?;
+    let writers = TableWriters::begin(selection, |name| staging.create(name))?;
     thread::scope(|scope| {
         let (sender, arrived) = batch_channel::channel();
         let feeder = spawn(scope, move || feed(sender))?;

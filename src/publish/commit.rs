@@ -18,11 +18,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::durable_fs;
-use crate::durable_fs::Access;
+use crate::durable_fs::{Access, temporary_name};
 use crate::output_error::OutputError;
-use crate::publish::file_names::{IDS, JOURNAL};
-use crate::publish::output_dir::{STATE_DIRECTORY, is_published_name};
-use crate::publish::staged_file::temporary_name;
+use crate::publish::file_names::{IDS, JOURNAL, is_published_name};
+use crate::state::lock::STATE_DIRECTORY;
 
 /// The record, on the way forward and on the way back, in the state directory.
 const FORWARD: &str = "publication";
@@ -39,7 +38,7 @@ const PREVIOUS: &str = "previous";
 
 /// What is to be done, in the order in which it is done.
 #[derive(Debug, Serialize, Deserialize)]
-struct Record {
+struct CommitRecord {
     /// The manifest is the last.
     files: Vec<Renaming>,
     /// Files of the previous export that the new one does not have.
@@ -68,7 +67,7 @@ enum Before {
 
 /// Are the renames done for the first time, or again after a crash?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Time {
+enum RenamePass {
     First,
     Again,
 }
@@ -96,7 +95,7 @@ pub(crate) fn commit<'n>(
     manifest: &'n str,
     obsolete: &[String],
 ) -> Result<(), OutputError> {
-    let place = Place::of(directory);
+    let place = CommitPaths::of(directory);
     place.remove_previous()?;
     durable_fs::create_state_directory(&place.previous)
         .map_err(OutputError::io("create", &place.previous))?;
@@ -107,14 +106,14 @@ pub(crate) fn commit<'n>(
             before: place.keep(files.len(), name)?,
         });
     }
-    let record = Record {
+    let record = CommitRecord {
         files,
         obsolete: obsolete.to_vec(),
     };
     sync(&place.previous)?;
     sync(&place.directory)?;
     place.write(&record)?;
-    match place.rename_all(&record, Time::First) {
+    match place.rename_all(&record, RenamePass::First) {
         Ok(()) => place.finish(FORWARD),
         Err(error) => {
             // The first error says what was wrong. If the way back fails too, its record stays, and the next
@@ -127,13 +126,13 @@ pub(crate) fn commit<'n>(
 
 /// Brings a publication that was cut short to its end; tells which, if there was one.
 pub(crate) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError> {
-    let place = Place::of(directory);
+    let place = CommitPaths::of(directory);
     if let Some(record) = place.read(BACK)? {
         place.go_back(&record)?;
         return Ok(Some(Recovered::Back));
     }
     if let Some(record) = place.read(FORWARD)? {
-        if let Err(error) = place.rename_all(&record, Time::Again) {
+        if let Err(error) = place.rename_all(&record, RenamePass::Again) {
             // What cannot be completed must not stand in the way of every run to come.
             return match place.turn_back(&record) {
                 Ok(()) => Ok(Some(Recovered::Back)),
@@ -150,7 +149,7 @@ pub(crate) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError
     Ok(None)
 }
 
-impl Record {
+impl CommitRecord {
     /// A record that names what is never published is damaged, or somebody prepared it.
     fn is_sound(&self) -> bool {
         let is_state = |name: &str| name == IDS || name == JOURNAL;
@@ -177,13 +176,13 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// The directories that take part.
-struct Place {
+struct CommitPaths {
     directory: PathBuf,
     state: PathBuf,
     previous: PathBuf,
 }
 
-impl Place {
+impl CommitPaths {
     fn of(directory: &Path) -> Self {
         let state = directory.join(STATE_DIRECTORY);
         Self {
@@ -218,7 +217,7 @@ impl Place {
         }
     }
 
-    fn write(&self, record: &Record) -> Result<(), OutputError> {
+    fn write(&self, record: &CommitRecord) -> Result<(), OutputError> {
         let (new, path) = (self.state.join(NEW), self.state.join(FORWARD));
         // Names and plain values: serialization cannot fail.
         let text = serde_json::to_vec(record).unwrap_or_default();
@@ -232,12 +231,14 @@ impl Place {
         sync(&self.state)
     }
 
-    fn read(&self, name: &str) -> Result<Option<Record>, OutputError> {
+    fn read(&self, name: &str) -> Result<Option<CommitRecord>, OutputError> {
         let path = self.state.join(name);
         match durable_fs::read_small(&path, MAX_RECORD_BYTES) {
             // It got its name when it was whole. If it is damaged all the same, the tables that the run at
             // hand publishes take the place of all that it speaks of.
-            Ok(text) => Ok(serde_json::from_slice(&text).ok().filter(Record::is_sound)),
+            Ok(text) => Ok(serde_json::from_slice(&text)
+                .ok()
+                .filter(CommitRecord::is_sound)),
             Err(error)
                 if matches!(
                     error.kind(),
@@ -251,7 +252,7 @@ impl Place {
     }
 
     /// Up to the moment at which there is nothing left of the previous export.
-    fn rename_all(&self, record: &Record, time: Time) -> Result<(), OutputError> {
+    fn rename_all(&self, record: &CommitRecord, time: RenamePass) -> Result<(), OutputError> {
         let Some((manifest, others)) = record.files.split_last() else {
             return Ok(());
         };
@@ -268,7 +269,7 @@ impl Place {
         sync(&self.directory)
     }
 
-    fn rename(&self, index: usize, file: &Renaming, time: Time) -> Result<(), OutputError> {
+    fn rename(&self, index: usize, file: &Renaming, time: RenamePass) -> Result<(), OutputError> {
         let target = self.directory.join(&file.name);
         let temporary = self.directory.join(temporary_name(&file.name));
         if file.before == Before::Moved && temporary.exists() {
@@ -276,15 +277,15 @@ impl Place {
                 .map_err(OutputError::io("keep", &target))?;
         }
         let renamed = match time {
-            Time::First => durable_fs::rename(&temporary, &target),
+            RenamePass::First => durable_fs::rename(&temporary, &target),
             // Without a temporary file it was done before the crash.
-            Time::Again => rename_if_there(&temporary, &target),
+            RenamePass::Again => rename_if_there(&temporary, &target),
         };
         renamed.map_err(OutputError::io("publish", &target))
     }
 
     /// Obsolete files, and where they are kept as long as there is a way back.
-    fn obsolete(&self, record: &Record) -> Vec<(PathBuf, PathBuf)> {
+    fn obsolete(&self, record: &CommitRecord) -> Vec<(PathBuf, PathBuf)> {
         let names = record.obsolete.iter().enumerate();
         names
             .map(|(index, name)| {
@@ -301,14 +302,14 @@ impl Place {
         sync(&self.state)
     }
 
-    fn turn_back(&self, record: &Record) -> Result<(), OutputError> {
+    fn turn_back(&self, record: &CommitRecord) -> Result<(), OutputError> {
         let (forward, back) = (self.state.join(FORWARD), self.state.join(BACK));
         durable_fs::rename(&forward, &back).map_err(OutputError::io("turn back", &forward))?;
         sync(&self.state)?;
         self.go_back(record)
     }
 
-    fn go_back(&self, record: &Record) -> Result<(), OutputError> {
+    fn go_back(&self, record: &CommitRecord) -> Result<(), OutputError> {
         // The manifest first: the new one must not outlive what it speaks of.
         for (index, file) in record.files.iter().enumerate().rev() {
             let target = self.directory.join(&file.name);

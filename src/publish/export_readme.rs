@@ -3,14 +3,10 @@
 
 use std::fmt::Write as _;
 
-use crate::encode::table_writers::Format;
+use crate::encode::format::Format;
 use crate::publish::file_names::LOAD_SQL;
-use crate::publish::load_sql::ANNOTATED_MESSAGES;
-use crate::publish::queries::FIRST;
+use crate::publish::queries::{ANNOTATED_MESSAGES, FIRST};
 use crate::tables::table::TableInfo;
-
-/// Its name in the output directory.
-pub(crate) const FILE_NAME: &str = "README.md";
 
 /// A sentence by which the file is recognized.
 pub(crate) const MARK: &str =

@@ -2,14 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::encode::table_writers::Format;
-use crate::publish::queries::JOINS;
+use crate::encode::format::Format;
+use crate::publish::queries::{ANNOTATED_MESSAGES, JOINS};
 use crate::tables::column::ColumnType;
 use crate::tables::sql::script::{push_comments, sql_string, sql_type};
 use crate::tables::table::TableInfo;
-
-/// Its name in the output directory.
-pub(crate) const FILE_NAME: &str = "load.sql";
 
 /// A line by which the file is recognized.
 pub(crate) const MARK: &str = "-- DuckDB views over this export, one for each table.";
@@ -31,9 +28,6 @@ const HEADER: &str = "\
 -- Times are in UTC. DuckDB shows them in the session's time zone, so set it:
 SET TimeZone = 'UTC';
 ";
-
-/// The tables that the view `annotated_messages` joins.
-pub(crate) const ANNOTATED_MESSAGES: &[&str] = &["annotations", "messages"];
 
 /// What people ask first: an annotation beside the message that it is about.
 const ANNOTATED_MESSAGES_VIEW: &str = r#"

@@ -1,27 +1,24 @@
 //! `manifest.json`: what was published, and proof of it. Depends on `tables`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
 
 use serde::de::{MapAccess, Visitor};
-use serde::ser::SerializeMap;
+use serde::ser::{SerializeMap as _, SerializeStruct as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::durable_fs;
-use crate::encode::table_writers::{Format, Selection, WrittenTable};
-use crate::output_error::OutputError;
-use crate::publish::file_names::{FAILURES, IDS, LOAD_SQL, README, TASKS};
-use crate::publish::output_dir::is_published_name;
+use crate::durable_fs::FileRef;
+use crate::encode::format::{Format, Selection};
+use crate::encode::table_writers::WrittenTable;
+use crate::publish::file_names::{FAILURES, IDS, LOAD_SQL, MANIFEST, README, TASKS};
 use crate::tables::schema_drift::DriftEntry;
 use crate::tables::table::SCHEMA_VERSION;
 
-/// Its name in the output directory.
-pub(crate) const FILE_NAME: &str = "manifest.json";
-
 /// Version of the manifest's own format.
-const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 1;
 
 /// Version of the bytes of published files. It is raised whenever the same rows give other bytes: only then does a
 /// run that finds nothing new write the tables once more. A test compares the bytes with those of this version.
@@ -40,7 +37,7 @@ pub struct Tool {
 }
 
 impl Tool {
-    fn this() -> Self {
+    pub(super) fn this() -> Self {
         Self {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -90,25 +87,31 @@ pub struct Ids {
     pub stale: u64,
     /// Lines that repeated an ID.
     pub duplicates: u64,
-    /// The file of the distinct IDs in their order, one a line: what else the export was made of.
-    pub path: String,
-    /// Its size.
-    pub bytes: u64,
-    /// Of that file.
-    pub sha256: String,
+    /// The file of the distinct IDs in their order, one per line.
+    #[serde(flatten)]
+    pub file: FileRef,
 }
 
 /// A file of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TableFile {
-    /// Path in the output directory.
-    pub path: String,
     /// Rows in it.
     pub rows: u64,
-    /// Its size.
-    pub bytes: u64,
-    /// Lower-case hexadecimal.
-    pub sha256: String,
+    /// The file.
+    #[serde(flatten)]
+    pub file: FileRef,
+}
+
+/// The number of rows stands behind the path, for people who read the file.
+impl Serialize for TableFile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("TableFile", 4)?;
+        fields.serialize_field("path", &self.file.path)?;
+        fields.serialize_field("rows", &self.rows)?;
+        fields.serialize_field("bytes", &self.file.bytes)?;
+        fields.serialize_field("sha256", &self.file.sha256)?;
+        fields.end()
+    }
 }
 
 /// A table's files.
@@ -123,10 +126,8 @@ pub struct TableFiles {
 impl TableFiles {
     fn entry(written: &WrittenTable) -> (String, Self) {
         let file = TableFile {
-            path: written.file.path.clone(),
             rows: written.rows,
-            bytes: written.file.bytes,
-            sha256: written.file.sha256.clone(),
+            file: written.file.clone(),
         };
         let files = Self {
             rows: written.rows,
@@ -134,17 +135,6 @@ impl TableFiles {
         };
         (written.table.name.to_owned(), files)
     }
-}
-
-/// A file that is no table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileEntry {
-    /// Path in the output directory.
-    pub path: String,
-    /// Its size.
-    pub bytes: u64,
-    /// Lower-case hexadecimal.
-    pub sha256: String,
 }
 
 /// What the run did; nothing else in an export depends on when and how it was made.
@@ -186,7 +176,7 @@ pub struct Manifest {
     #[serde(serialize_with = "in_order", deserialize_with = "by_name")]
     pub tables: Vec<(String, TableFiles)>,
     /// The other files.
-    pub files: Vec<FileEntry>,
+    pub files: Vec<FileRef>,
     /// What differs from the documented shape.
     pub drift: Vec<DriftEntry>,
     /// The run.
@@ -237,7 +227,7 @@ impl Manifest {
         options: ManifestOptions,
         ids: Ids,
         tables: &[WrittenTable],
-        files: Vec<FileEntry>,
+        files: Vec<FileRef>,
         drift: Vec<DriftEntry>,
         run: RunCounters,
     ) -> Self {
@@ -255,27 +245,22 @@ impl Manifest {
         }
     }
 
-    /// All published files, this one left out.
-    pub fn paths(&self) -> BTreeSet<String> {
-        let tables = self
-            .tables
-            .iter()
-            .flat_map(|(_, table)| &table.files)
-            .map(|file| &file.path);
-        tables
-            .chain(self.files.iter().map(|file| &file.path))
-            .cloned()
-            .collect()
+    /// All files that it names, the list of IDs among them: the tables first.
+    pub fn all_files(&self) -> impl Iterator<Item = &FileRef> {
+        self.published_files().chain([&self.ids.file])
     }
 
-    /// All files that it names with their sizes, the list of IDs among them.
-    pub fn files_with_bytes(&self) -> impl Iterator<Item = (&str, u64)> {
+    /// The files that it publishes beside itself.
+    pub fn published_files(&self) -> impl Iterator<Item = &FileRef> {
         let tables = self.tables.iter().flat_map(|(_, table)| &table.files);
-        let tables = tables.map(|file| (file.path.as_str(), file.bytes));
-        let others = self.files.iter();
-        let others = others.map(|file| (file.path.as_str(), file.bytes));
-        let ids = (self.ids.path.as_str(), self.ids.bytes);
-        tables.chain(others).chain([ids])
+        tables.map(|table| &table.file).chain(&self.files)
+    }
+
+    /// Paths of the files that it publishes beside itself.
+    pub fn paths(&self) -> BTreeSet<String> {
+        self.published_files()
+            .map(|file| file.path.clone())
+            .collect()
     }
 
     /// Would this version of the tool write the same?
@@ -288,7 +273,7 @@ impl Manifest {
 
     /// The manifest of an export: `None` when there is none, and what is wrong when it makes no sense.
     pub fn read(directory: &Path) -> io::Result<Option<Result<Self, String>>> {
-        let text = match durable_fs::read_small(&directory.join(FILE_NAME), MAX_MANIFEST_BYTES) {
+        let text = match durable_fs::read_small(&directory.join(MANIFEST), MAX_MANIFEST_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error)
@@ -312,18 +297,13 @@ impl Manifest {
         read.fault().is_none().then_some(read)
     }
 
-    /// Refuses the manifest of a directory if a newer version of this tool wrote it.
-    pub fn refuse_newer(directory: &Path) -> Result<(), OutputError> {
-        earlier_files(directory).map(drop)
-    }
-
     /// Is it of a format that this tool knows?
     pub fn is_known(&self) -> bool {
         self.format_version <= FORMAT_VERSION
     }
 
     /// What cannot be in a manifest that this version wrote; nothing when another one wrote it, or it makes sense.
-    fn fault(&self) -> Option<String> {
+    pub(super) fn fault(&self) -> Option<String> {
         if self.tool != Tool::this() {
             return None;
         }
@@ -335,10 +315,10 @@ impl Manifest {
             exported,
             failed,
             stale,
-            ref path,
+            ref file,
             ..
         } = self.ids;
-        if path != IDS || exported.checked_add(failed) != Some(requested) || stale > exported {
+        if file.path != IDS || exported.checked_add(failed) != Some(requested) || stale > exported {
             return Some("its numbers of IDs do not fit together".to_owned());
         }
         let selection = Selection {
@@ -354,7 +334,7 @@ impl Manifest {
             let TableFiles { rows, files } = table;
             let is_whole = matches!(
                 files.as_slice(),
-                [file] if file.path == selection.format.file_name(name) && file.rows == *rows
+                [only] if only.file.path == selection.format.file_name(name) && only.rows == *rows
             );
             if !is_whole || (name == TASKS && *rows != exported) {
                 return Some(format!(
@@ -378,95 +358,6 @@ impl Manifest {
         // Every part is a plain value: serialization cannot fail.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
-}
-
-/// What a later run needs of an earlier manifest.
-#[derive(Debug, Deserialize)]
-struct Earlier {
-    format_version: u32,
-    #[serde(default)]
-    tool: Tool,
-    #[serde(default)]
-    tables: BTreeMap<String, EarlierFiles>,
-    #[serde(default)]
-    files: Vec<EarlierFile>,
-}
-
-#[derive(Debug, Deserialize)]
-struct EarlierFiles {
-    files: Vec<EarlierFile>,
-}
-
-#[derive(Debug, Deserialize)]
-struct EarlierFile {
-    path: String,
-    #[serde(default)]
-    sha256: String,
-}
-
-/// What is known of an earlier export by its manifest.
-#[derive(Debug)]
-pub(crate) enum EarlierExport {
-    /// The manifest is missing.
-    Nothing,
-    /// The manifest tells which files are ours.
-    Files {
-        /// What was published, with the checksums.
-        files: BTreeMap<String, String>,
-        /// Why the rest of the manifest cannot be read, if it cannot.
-        damage: Option<String>,
-    },
-    /// The manifest makes no sense.
-    Damaged(String),
-}
-
-/// The files that an earlier export in this directory published.
-///
-/// Names that this tool gives to no file are left out: a damaged manifest, or one that somebody prepared, must not
-/// make this tool remove anything else.
-pub(crate) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputError> {
-    let path = directory.join(FILE_NAME);
-    let text = match durable_fs::read_small(&path, MAX_MANIFEST_BYTES) {
-        Ok(text) => text,
-        Err(error) => match error.kind() {
-            io::ErrorKind::NotFound => return Ok(EarlierExport::Nothing),
-            io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput => {
-                return Ok(EarlierExport::Damaged(error.to_string()));
-            }
-            _ => return Err(OutputError::io("read", &path)(error)),
-        },
-    };
-    let earlier: Earlier = match serde_json::from_slice(&text) {
-        Ok(earlier) => earlier,
-        Err(error) => return Ok(EarlierExport::Damaged(error.to_string())),
-    };
-    // A number that this version did not write, with this version's name, was damaged.
-    let this = Tool::this();
-    let is_ours = earlier.tool == this;
-    if earlier.format_version > FORMAT_VERSION && earlier.tool.name == this.name && !is_ours {
-        let version = earlier.format_version;
-        return Err(OutputError::Manifest {
-            path,
-            cause: format!("its format version {version} is newer than this tool"),
-        });
-    }
-    let whole = serde_json::from_slice::<Manifest>(&text);
-    let damage = match &whole {
-        Ok(manifest) => manifest.fault(),
-        Err(error) => Some(error.to_string()),
-    };
-    if let Some(cause) = damage.clone().filter(|_| is_ours) {
-        return Ok(EarlierExport::Damaged(cause));
-    }
-    let tables = earlier.tables.into_values().flat_map(|table| table.files);
-    let files = tables.chain(earlier.files);
-    let files = files.map(|file| (file.path, file.sha256));
-    // It names the other files, not itself.
-    let files = files.filter(|(path, _)| path != FILE_NAME && is_published_name(path));
-    Ok(EarlierExport::Files {
-        files: files.collect(),
-        damage,
-    })
 }
 
 /// Does a path of a manifest stay in its directory?

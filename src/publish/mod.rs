@@ -1,6 +1,8 @@
 //! Published files: names, manifest, commit (all or nothing), guard, load.sql, README.
 
+pub mod checksum;
 pub mod commit;
+pub mod earlier_files;
 pub mod export_readme;
 pub mod failure_lines;
 pub mod file_names;
@@ -10,4 +12,4 @@ pub mod manifest;
 pub mod output_dir;
 pub mod previous_export;
 pub mod queries;
-pub mod staged_file;
+pub mod staging;

@@ -2,26 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memchr::memmem;
-use sha2::{Digest as _, Sha256};
 
 use crate::durable_fs;
-use crate::encode::table_writers::{Format, Selection};
+use crate::durable_fs::{StagedFile, remove_temporary_files};
+use crate::encode::format::Selection;
 use crate::output_error::OutputError;
+use crate::publish::checksum::has_sha256;
 use crate::publish::commit::{Recovered, is_pending, recover};
-use crate::publish::file_names::{FAILURES, IDS, LOAD_SQL, MANIFEST, README};
-use crate::publish::manifest::{EarlierExport, Manifest, earlier_files};
-use crate::publish::staged_file::remove_temporary_files;
-use crate::state::lock::Lock;
-use crate::tables::definition::TABLES;
-
-/// Where state is kept, inside the output directory.
-pub const STATE_DIRECTORY: &str = ".scale-export";
+use crate::publish::earlier_files::{EarlierExport, earlier_files};
+use crate::publish::file_names::{DISPENSABLE, FAILURES, IDS, LOAD_SQL, MANIFEST};
+use crate::publish::manifest::Manifest;
+use crate::publish::staging::{Staging, access_of};
+use crate::state::lock::{Lock, STATE_DIRECTORY};
 
 /// An output directory that is ours to write to.
 #[derive(Debug)]
@@ -134,9 +132,30 @@ impl OutputDirectory {
         self.damage.as_deref()
     }
 
-    /// Who uses the directory.
-    pub(crate) fn lock(&self) -> &Arc<Lock> {
-        &self.lock
+    /// Begins a publication.
+    pub fn stage(&self) -> Staging {
+        Staging::begin(&self.path, &self.lock)
+    }
+
+    /// Removes temporary files that a run has left, except those that the next run publishes first of all.
+    pub fn remove_temporary_files(&self) {
+        // Without the lock, they may be another run's.
+        if self.lock.is_in_place() && !is_pending(&self.path) {
+            // The next run removes what cannot be removed now.
+            let _ = remove_temporary_files(&self.path);
+        }
+    }
+
+    /// Replaces a small file that is part of no publication, at once and as a whole.
+    pub fn replace_file(&self, name: &str, content: &[u8]) -> Result<(), OutputError> {
+        self.lock.refuse_lost()?;
+        let mut file = StagedFile::create(&self.path, name, access_of(name))?;
+        let temporary = file.path().to_owned();
+        file.write_all(content)
+            .map_err(OutputError::io("write", &temporary))?;
+        file.finish()?;
+        let path = self.path.join(name);
+        durable_fs::rename(&temporary, &path).map_err(OutputError::io("write", &path))
     }
 
     /// What is published, if this tool can read it.
@@ -216,9 +235,6 @@ fn each_of_state(
     Ok(())
 }
 
-/// Names that an export can do without.
-const DISPENSABLE: [&str; 2] = [LOAD_SQL, README];
-
 /// Whether anything has this name, a broken link included.
 fn exists(directory: &Path, name: &str) -> bool {
     directory.join(name).symlink_metadata().is_ok()
@@ -254,32 +270,6 @@ fn refuse_taken_names(path: &Path, selection: Selection<'_>) -> Result<(), Outpu
     })
 }
 
-/// Bytes of a file that are hashed at once.
-const BUFFER_BYTES: usize = 256 << 10;
-
-/// Whether a file has this checksum, in lower-case hexadecimal; a file that cannot be read has none.
-pub fn has_sha256(directory: &Path, name: &str, sha256: &str) -> bool {
-    let path = directory.join(name);
-    // Opening a pipe waits for a writer.
-    if !path.is_file() {
-        return false;
-    }
-    let hash = || -> std::io::Result<String> {
-        let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(&path)?);
-        let mut hash = Sha256::new();
-        loop {
-            let bytes = file.fill_buf()?;
-            if bytes.is_empty() {
-                return Ok(crate::hex::encode(&hash.finalize()));
-            }
-            hash.update(bytes);
-            let hashed = bytes.len();
-            file.consume(hashed);
-        }
-    };
-    hash().is_ok_and(|found| found == sha256)
-}
-
 /// Whether a file is one that scale-export writes, by its content. That decides where no manifest does.
 fn is_generated(directory: &Path, name: &str) -> bool {
     /// Bytes within which it says so.
@@ -296,17 +286,4 @@ fn is_generated(directory: &Path, name: &str) -> bool {
     }
     let read = File::open(path).and_then(|file| file.take(BEGINNING).read_to_end(&mut beginning));
     read.is_ok() && memmem::find(&beginning, mark.as_bytes()).is_some()
-}
-
-/// Is this a name that this tool gives to a published file?
-pub fn is_published_name(name: &str) -> bool {
-    let formats = [Format::Parquet, Format::Csv];
-    name == MANIFEST
-        || DISPENSABLE.contains(&name)
-        || name == FAILURES
-        || TABLES.iter().any(|table| {
-            formats
-                .iter()
-                .any(|format| format.file_name(table.name) == name)
-        })
 }

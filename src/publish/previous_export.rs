@@ -6,13 +6,13 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::encode::table_writers::Format;
+use crate::encode::format::Format;
 use crate::ids::read::read_ids;
 use crate::ids::task_ids::DEFAULT_COLUMN;
+use crate::publish::checksum::has_sha256;
 use crate::publish::file_names::{FAILURES, IDS, TASKS};
 use crate::publish::guard::Shrink;
-use crate::publish::manifest::Manifest;
-use crate::publish::output_dir::has_sha256;
+use crate::publish::manifest::{Manifest, TableFile};
 
 /// Takes one ID after the other.
 type See<'s> = &'s mut dyn FnMut(&str);
@@ -53,7 +53,7 @@ pub(crate) fn compare(
     let mut tables = manifest.tables.iter();
     let tasks = tables.find(|(name, _)| name == TASKS);
     let mut files = tasks.iter().flat_map(|(_, table)| &table.files);
-    if let Some(file) = files.next()
+    if let Some(TableFile { file, .. }) = files.next()
         && has_sha256(directory, &file.path, &file.sha256)
         && let Some(shrink) = count(&|see| each_in_tasks(&directory.join(&file.path), see))
     {
@@ -89,7 +89,7 @@ fn is_published(directory: &Path, manifest: &Manifest) -> bool {
     let failures = files.find(|file| file.path == FAILURES);
     let is_ours = |name, sha256: &str| has_sha256(directory, name, sha256);
     failures.is_some_and(|file| is_ours(FAILURES, &file.sha256))
-        && is_ours(IDS, &manifest.ids.sha256)
+        && is_ours(IDS, &manifest.ids.file.sha256)
 }
 
 /// The IDs in `failures.jsonl` that are not exported, in the order of the list.

@@ -1,7 +1,9 @@
 //! Queries to start from, in DuckDB's SQL over the views of `load.sql`.
 
-use crate::publish::load_sql::ANNOTATED_MESSAGES;
 use crate::tables::table::TableInfo;
+
+/// The tables that the view `annotated_messages` joins.
+pub(crate) const ANNOTATED_MESSAGES: &[&str] = &["annotations", "messages"];
 
 /// A query, and the tables that it reads.
 #[derive(Debug, Clone, Copy)]

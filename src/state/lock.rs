@@ -9,7 +9,9 @@ use rustix::io::Errno;
 use crate::durable_fs;
 use crate::durable_fs::Access;
 use crate::output_error::OutputError;
-use crate::publish::output_dir::STATE_DIRECTORY;
+
+/// The state directory, in the output directory.
+pub const STATE_DIRECTORY: &str = ".scale-export";
 
 /// Its name in the state directory.
 const FILE_NAME: &str = "lock";

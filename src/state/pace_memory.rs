@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::durable_fs::Access;
 use crate::fetch::options::{FetchOptions, Rate};
 use crate::pacer::types::Learned;
-use crate::publish::output_dir::STATE_DIRECTORY;
+use crate::state::lock::STATE_DIRECTORY;
 use crate::{durable_fs, hex};
 
 /// Its name in the state directory.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use scale_export::encode::table_writers::Format;
+use scale_export::encode::format::Format;
 use scale_export::publish::manifest::ENCODING_VERSION;
 use scale_export::sandbox::config::SandboxConfig;
 use scale_export::tables::definition::TABLES;

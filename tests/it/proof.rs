@@ -42,7 +42,7 @@ fn an_export_without_its_state_is_verified_as_far_as_it_goes() {
         (&0.into(), &0.into())
     );
     // What the tables say twice is still compared.
-    let format = scale_export::encode::table_writers::Format::Parquet;
+    let format = scale_export::encode::format::Format::Parquet;
     let mut table = Table::load(&moved, format, "annotations");
     table.change("value_label", |cell| {
         cell.map(|_| Some("another".to_owned()))
@@ -64,7 +64,7 @@ fn parts_of_an_export_without_its_state_are_checked_for_keys() {
         base.path(),
         &["--format", "csv", "--tables", "messages,turns"],
     );
-    let format = scale_export::encode::table_writers::Format::Csv;
+    let format = scale_export::encode::format::Format::Csv;
     let kept = base.path().join("kept");
     copy(&out, &kept);
     fs::remove_file(kept.join(".scale-export/journal")).unwrap();
@@ -109,7 +109,7 @@ fn parts_of_an_export_without_its_state_are_checked_for_keys() {
 fn findings_are_told_the_first_twenty_and_counted() {
     let base = tempfile::tempdir().unwrap();
     let out = exported(base.path(), &["--format", "csv"]);
-    let format = scale_export::encode::table_writers::Format::Csv;
+    let format = scale_export::encode::format::Format::Csv;
     let mut table = Table::load(&out, format, "tasks");
     for row in 0..table.rows.len() {
         table.set(row, "status", Some("damaged".to_owned()));

@@ -3,7 +3,7 @@
 use arrow::array::Array as _;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use scale_export::encode::table_writers::Format;
+use scale_export::encode::format::Format;
 use scale_export::rebuild::rebuilder::Rebuilder;
 use scale_export::rebuild::row_cursor::{TableRows, TaskRows};
 use scale_export::tables::definition::TABLES;

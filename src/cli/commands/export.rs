@@ -15,7 +15,7 @@ use crate::cli::core_dumps;
 use crate::cli::dispatch::{Failure, UsageError};
 use crate::cli::lifecycle::{Job, error_json, run, tell_dry_run, tell_export, with_summary};
 use crate::cli::suggest::{did_you_mean, nearest_name};
-use crate::encode::table_writers::Format;
+use crate::encode::format::Format;
 use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::fetch::options::{CheckBody, FetchOptions, Rate};

@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::cli::args::{SchemaArgs, SchemaFormat};
 use crate::cli::dispatch::{Failure, UsageError, print};
 use crate::encode::csv::longest_record::longest_record;
-use crate::encode::table_writers::Format;
+use crate::encode::format::Format;
 use crate::error::{Exit, Explain};
 use crate::publish::load_sql::{Views, load_sql};
 use crate::publish::manifest::Manifest;

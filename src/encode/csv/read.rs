@@ -35,7 +35,7 @@ const MAX_FIELDS: usize = 1_000;
 
 /// Opens a table and checks its header.
 pub(crate) fn open(table: &'static TableInfo, read: Box<dyn Read>) -> Result<Batches, ReadError> {
-    let mut records = Records::new(read);
+    let mut records = CsvRecords::new(read);
     if !records.next()? {
         return Err(ReadError::Damaged("the file is empty".to_owned()));
     }
@@ -58,7 +58,7 @@ pub(crate) fn open(table: &'static TableInfo, read: Box<dyn Read>) -> Result<Bat
         }
     }
     records.row = 0;
-    Ok(until_error(Tables {
+    Ok(until_error(CsvBatches {
         table,
         columns,
         records,
@@ -66,14 +66,14 @@ pub(crate) fn open(table: &'static TableInfo, read: Box<dyn Read>) -> Result<Bat
     }))
 }
 
-struct Tables {
+struct CsvBatches {
     table: &'static TableInfo,
     columns: Vec<&'static ColumnInfo>,
-    records: Records,
+    records: CsvRecords,
     parser: Parser,
 }
 
-impl Iterator for Tables {
+impl Iterator for CsvBatches {
     type Item = Result<Rows, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -81,12 +81,12 @@ impl Iterator for Tables {
     }
 }
 
-impl Tables {
+impl CsvBatches {
     fn batch(&mut self) -> Result<Option<Rows>, ReadError> {
-        let mut builders: Vec<Builder> = self
+        let mut builders: Vec<CellBuilder> = self
             .columns
             .iter()
-            .map(|column| Builder::of(column.column_type))
+            .map(|column| CellBuilder::of(column.column_type))
             .collect();
         let (mut rows, mut bytes) = (0, 0);
         while rows < BATCH_ROWS && bytes < READ_BATCH_BYTES && self.records.next()? {
@@ -124,7 +124,7 @@ impl Tables {
         if rows == 0 {
             return Ok(None);
         }
-        let arrays = builders.iter_mut().map(Builder::finish).collect();
+        let arrays = builders.iter_mut().map(CellBuilder::finish).collect();
         let batch = RecordBatch::try_new(arrow_schema(self.table), arrays)
             .map_err(|error| ReadError::Damaged(error.to_string()))?;
         let wrong = |column| ReadError::Damaged(format!("column `{column}` is of another type"));
@@ -134,12 +134,12 @@ impl Tables {
 
 /// One field of a record.
 #[derive(Clone, Copy)]
-struct Field<'r> {
+struct CsvField<'r> {
     bytes: &'r [u8],
     quoted: bool,
 }
 
-impl Field<'_> {
+impl CsvField<'_> {
     /// An empty field without quotes.
     fn is_null(&self) -> bool {
         self.bytes.is_empty() && !self.quoted
@@ -155,7 +155,7 @@ impl Field<'_> {
 }
 
 /// Splits a file into records.
-struct Records {
+struct CsvRecords {
     reader: BufReader<Box<dyn Read>>,
     /// The fields' text, without quotes around them.
     text: Vec<u8>,
@@ -165,12 +165,12 @@ struct Records {
 }
 
 /// What to do after looking at a stretch of bytes.
-enum Step {
+enum AfterBytes {
     More,
     RecordEnds,
 }
 
-impl Records {
+impl CsvRecords {
     fn new(read: Box<dyn Read>) -> Self {
         Self {
             reader: BufReader::with_capacity(BUFFER_BYTES, read),
@@ -187,14 +187,14 @@ impl Records {
         }
     }
 
-    fn field(&self, index: usize) -> Option<Field<'_>> {
+    fn field(&self, index: usize) -> Option<CsvField<'_>> {
         let (end, quoted) = *self.fields.get(index)?;
         let start = match index.checked_sub(1) {
             Some(before) => self.fields.get(before)?.0,
             None => 0,
         };
         let bytes = self.text.get(start..end)?;
-        Some(Field { bytes, quoted })
+        Some(CsvField { bytes, quoted })
     }
 
     /// Reads the next record; false at the end of the file.
@@ -202,7 +202,7 @@ impl Records {
         self.text.clear();
         self.fields.clear();
         self.row += 1;
-        let mut state = State::FieldStarts;
+        let mut state = ParseState::FieldStarts;
         let mut is_first = true;
         loop {
             let bytes = match self.reader.fill_buf() {
@@ -221,8 +221,8 @@ impl Records {
             let (used, step) = state.take(bytes, &mut self.text, &mut self.fields);
             self.reader.consume(used);
             match step {
-                Ok(Step::RecordEnds) => return Ok(true),
-                Ok(Step::More) => {}
+                Ok(AfterBytes::RecordEnds) => return Ok(true),
+                Ok(AfterBytes::More) => {}
                 Err(cause) => return Err(self.wrong(cause)),
             }
             if self.fields.len() > MAX_FIELDS {
@@ -236,7 +236,7 @@ impl Records {
 }
 
 /// Where in a record the reader is.
-enum State {
+enum ParseState {
     FieldStarts,
     Plain,
     Quoted,
@@ -244,28 +244,28 @@ enum State {
     QuoteSeen,
 }
 
-impl State {
+impl ParseState {
     /// Takes bytes as far as one state reaches; gives their number.
     fn take(
         &mut self,
         bytes: &[u8],
         text: &mut Vec<u8>,
         fields: &mut Vec<(usize, bool)>,
-    ) -> (usize, Result<Step, &'static str>) {
+    ) -> (usize, Result<AfterBytes, &'static str>) {
         let first = bytes.first().copied();
         let mut end_field = |state: &mut Self, quoted, byte, text: &Vec<u8>| {
             fields.push((text.len(), quoted));
             *state = Self::FieldStarts;
             if byte == b'\n' {
-                Step::RecordEnds
+                AfterBytes::RecordEnds
             } else {
-                Step::More
+                AfterBytes::More
             }
         };
         match (&self, first) {
             (Self::FieldStarts, Some(b'"')) => {
                 *self = Self::Quoted;
-                (1, Ok(Step::More))
+                (1, Ok(AfterBytes::More))
             }
             (Self::FieldStarts | Self::Plain, _) => {
                 let plain = memchr::memchr3(b',', b'\n', b'"', bytes).unwrap_or(bytes.len());
@@ -273,7 +273,7 @@ impl State {
                 match bytes.get(plain) {
                     None => {
                         *self = Self::Plain;
-                        (plain, Ok(Step::More))
+                        (plain, Ok(AfterBytes::More))
                     }
                     Some(b'"') => (plain, Err("a quote stands inside a field without quotes")),
                     Some(&byte) => (plain + 1, Ok(end_field(self, false, byte, text))),
@@ -283,15 +283,15 @@ impl State {
                 let inside = memchr::memchr(b'"', bytes).unwrap_or(bytes.len());
                 text.extend_from_slice(bytes.get(..inside).unwrap_or_default());
                 if inside == bytes.len() {
-                    return (inside, Ok(Step::More));
+                    return (inside, Ok(AfterBytes::More));
                 }
                 *self = Self::QuoteSeen;
-                (inside + 1, Ok(Step::More))
+                (inside + 1, Ok(AfterBytes::More))
             }
             (Self::QuoteSeen, Some(b'"')) => {
                 text.push(b'"');
                 *self = Self::Quoted;
-                (1, Ok(Step::More))
+                (1, Ok(AfterBytes::More))
             }
             (Self::QuoteSeen, Some(byte @ (b',' | b'\n'))) => {
                 (1, Ok(end_field(self, true, byte, text)))
@@ -302,7 +302,7 @@ impl State {
 }
 
 /// A column while fields are appended to it.
-enum Builder {
+enum CellBuilder {
     Text(StringBuilder),
     Int32(Int32Builder),
     Int64(Int64Builder),
@@ -317,19 +317,19 @@ enum Builder {
 macro_rules! each_builder {
     ($self:expr, $builder:ident => $call:expr) => {
         match $self {
-            Builder::Text($builder) => $call,
-            Builder::Int32($builder) => $call,
-            Builder::Int64($builder) => $call,
-            Builder::Float64($builder) => $call,
-            Builder::Bool($builder) => $call,
-            Builder::Time($builder) => $call,
-            Builder::Texts($builder) => $call,
-            Builder::Bytes($builder) => $call,
+            CellBuilder::Text($builder) => $call,
+            CellBuilder::Int32($builder) => $call,
+            CellBuilder::Int64($builder) => $call,
+            CellBuilder::Float64($builder) => $call,
+            CellBuilder::Bool($builder) => $call,
+            CellBuilder::Time($builder) => $call,
+            CellBuilder::Texts($builder) => $call,
+            CellBuilder::Bytes($builder) => $call,
         }
     };
 }
 
-impl Builder {
+impl CellBuilder {
     fn of(column_type: ColumnType) -> Self {
         match column_type {
             ColumnType::Str
@@ -367,7 +367,7 @@ impl Builder {
     fn append(
         &mut self,
         column_type: ColumnType,
-        field: Field<'_>,
+        field: CsvField<'_>,
         parser: &mut Parser,
     ) -> Result<(), &'static str> {
         let text = str::from_utf8(field.bytes).map_err(|_| "UTF-8")?;
@@ -456,7 +456,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn fields(text: &str) -> Result<Vec<Vec<Option<String>>>, String> {
-        let mut records = Records::new(Box::new(std::io::Cursor::new(text.to_owned())));
+        let mut records = CsvRecords::new(Box::new(std::io::Cursor::new(text.to_owned())));
         let mut all = Vec::new();
         while records.next().map_err(|error| error.to_string())? {
             let record = (0..records.fields.len()).map(|index| {

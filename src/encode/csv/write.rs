@@ -8,10 +8,10 @@ use arrow::array::RecordBatch;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::encode::table_writers::{FinishedFile, TableWriter};
+use crate::durable_fs::StagedFile;
+use crate::encode::table_writer::{FinishedFile, TableWriter};
 use crate::json::text::write_json_string;
 use crate::output_error::OutputError;
-use crate::publish::staged_file::StagedFile;
 use crate::tables::column::date_time;
 use crate::tables::row_reader::{Cell, Rows};
 use crate::tables::table::TableInfo;

@@ -81,7 +81,7 @@ fn open_unguarded(table: &'static TableInfo, input: Input) -> Result<Batches, Re
     check_columns(table, &builder)?;
     check_metadata(table, &builder)?;
     let groups = 0..metadata.metadata().num_row_groups();
-    Ok(until_error(Tables {
+    Ok(until_error(ParquetBatches {
         table,
         input,
         metadata,
@@ -148,7 +148,7 @@ fn check_metadata(
 }
 
 /// The row groups, one after the other: each has rows of its own size.
-struct Tables {
+struct ParquetBatches {
     table: &'static TableInfo,
     input: Input,
     metadata: ArrowReaderMetadata,
@@ -157,7 +157,7 @@ struct Tables {
     reader: Option<ParquetRecordBatchReader>,
 }
 
-impl Tables {
+impl ParquetBatches {
     fn batch(&mut self) -> Result<Option<RecordBatch>, ReadError> {
         loop {
             if let Some(reader) = &mut self.reader {
@@ -180,7 +180,7 @@ impl Tables {
     }
 }
 
-impl Iterator for Tables {
+impl Iterator for ParquetBatches {
     type Item = Result<Rows, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {

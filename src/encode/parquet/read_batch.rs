@@ -11,7 +11,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::encode::batches::{BATCH_ROWS, READ_BATCH_BYTES};
 use crate::encode::input::Input;
-use crate::encode::parquet::statistics::pages::Pages;
+use crate::encode::parquet::statistics::pages::ChunkPages;
 use crate::encode::read_error::ReadError;
 
 /// Bytes of rows that are decoded at once, at most, unless one row has more.
@@ -61,7 +61,7 @@ fn add_column(
     sizes: &mut Sizes,
 ) -> Result<(), ReadError> {
     let (start, length) = column.byte_range();
-    let pages = Pages::read(input, start..start.saturating_add(length));
+    let pages = ChunkPages::read(input, start..start.saturating_add(length));
     let pages = pages.map_err(|error| ReadError::Damaged(error.to_string()))?;
     let dictionary = pages.dictionary.as_ref();
     let dictionary_bytes = dictionary.map_or(0, |page| page.uncompressed_bytes);

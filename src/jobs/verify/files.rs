@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::durable_fs::FileRef;
 use crate::encode::csv::longest_record::LongestRecord;
-use crate::encode::table_writers::Format;
+use crate::encode::format::Format;
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::{Finding, Findings};
 use crate::jobs::verify::generated;
@@ -17,8 +18,8 @@ use crate::jobs::verify::generated::LongestRecords;
 use crate::jobs::verify::journal_source::is_missing;
 use crate::jobs::verify::verify::VerifyReport;
 use crate::publish::file_names::{FAILURES, IDS, LOAD_SQL, README};
-use crate::publish::manifest::{FileEntry, Manifest, is_inside};
-use crate::publish::output_dir::STATE_DIRECTORY;
+use crate::publish::manifest::{Manifest, TableFile, is_inside};
+use crate::state::lock::STATE_DIRECTORY;
 use crate::tables::definition::TABLES;
 use crate::tables::table::TableInfo;
 
@@ -35,7 +36,7 @@ pub(crate) fn check(
 ) -> Result<(), VerifyError> {
     check_manifest(manifest, findings);
     let mut records = LongestRecords::default();
-    for file in entries(manifest) {
+    for file in manifest.all_files() {
         if is_over() {
             return Ok(());
         }
@@ -45,8 +46,8 @@ pub(crate) fn check(
             // would be needed.
             continue;
         }
-        let longest = check_file(directory, &file, findings, report, is_over)?;
-        records.insert(file.path, longest);
+        let longest = check_file(directory, file, findings, report, is_over)?;
+        records.insert(file.path.clone(), longest);
     }
     check_strays(directory, manifest, findings);
     generated::check(
@@ -68,23 +69,6 @@ fn is_listable(state: &Path) -> Result<bool, VerifyError> {
             source,
         }),
     }
-}
-
-/// All files that the manifest names.
-fn entries(manifest: &Manifest) -> Vec<FileEntry> {
-    let tables = manifest.tables.iter().flat_map(|(_, table)| &table.files);
-    let tables = tables.map(|file| FileEntry {
-        path: file.path.clone(),
-        bytes: file.bytes,
-        sha256: file.sha256.clone(),
-    });
-    let ids = FileEntry {
-        path: manifest.ids.path.clone(),
-        bytes: manifest.ids.bytes,
-        sha256: manifest.ids.sha256.clone(),
-    };
-    let others = manifest.files.iter().cloned();
-    tables.chain(others).chain([ids]).collect()
 }
 
 /// The tables of an export, by what its options say.
@@ -140,7 +124,7 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
             );
         }
         let path = manifest.options.format.file_name(name);
-        for file in &table.files {
+        for TableFile { file, .. } in &table.files {
             if file.path != path {
                 differ(
                     format!("table `{name}` in {path}"),
@@ -163,10 +147,10 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
         let expected = format!("in `files`: {FAILURES}, {LOAD_SQL}, {README}");
         differ(expected, files.join(", "));
     }
-    if ids.path != IDS {
+    if ids.file.path != IDS {
         differ(
             format!("the list of IDs in {IDS}"),
-            format!("`{}`", ids.path),
+            format!("`{}`", ids.file.path),
         );
     }
     for table in &manifest.options.tables {
@@ -179,7 +163,7 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
 /// Compares a file with its entry in the manifest; returns the bytes of its longest record if it is CSV.
 fn check_file(
     directory: &Path,
-    file: &FileEntry,
+    file: &FileRef,
     findings: &mut Findings,
     report: &mut VerifyReport,
     is_over: &dyn Fn() -> bool,
@@ -258,9 +242,9 @@ fn sha256(
 
 /// Files and directories with the names of tables that are none of this export's.
 fn check_strays(directory: &Path, manifest: &Manifest, findings: &mut Findings) {
-    let named: BTreeSet<PathBuf> = entries(manifest)
-        .into_iter()
-        .map(|file| PathBuf::from(file.path))
+    let named: BTreeSet<&Path> = manifest
+        .all_files()
+        .map(|file| Path::new(&file.path))
         .collect();
     for table in TABLES {
         let files = [Format::Parquet, Format::Csv].map(|format| format.file_name(table.name));

@@ -23,7 +23,7 @@ use crate::memory::read_line;
 use crate::publish::failure_lines::{missing, unusable, write_line};
 use crate::publish::file_names::{FAILURES, IDS, JOURNAL};
 use crate::publish::manifest::Manifest;
-use crate::publish::output_dir::STATE_DIRECTORY;
+use crate::state::lock::STATE_DIRECTORY;
 
 /// The raw responses by the position of their ID.
 #[derive(Debug)]

@@ -9,16 +9,16 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::encode::format::Format;
 use crate::encode::input::Input;
-use crate::encode::parquet::statistics::check::WrongStatistic;
+use crate::encode::parquet::statistics::wrong_statistic::WrongStatistic;
 use crate::encode::read_error::ReadError;
 use crate::encode::table_reader;
 use crate::encode::table_reader::CheckedBatches;
-use crate::encode::table_writers::Format;
 use crate::ids::task_ids::IdList;
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::{Finding, Findings};
-use crate::publish::manifest::{TableFiles, is_inside};
+use crate::publish::manifest::{TableFile, TableFiles, is_inside};
 use crate::rebuild::row_cursor::TableRows;
 use crate::tables::row_reader::Rows;
 use crate::tables::table::TableInfo;
@@ -87,7 +87,7 @@ impl Stream {
         findings: &mut Findings,
     ) -> Result<Option<Self>, VerifyError> {
         let mut files = VecDeque::new();
-        for file in &entry.files {
+        for TableFile { file, .. } in &entry.files {
             if !is_inside(&file.path) {
                 return Ok(None);
             }

@@ -24,10 +24,10 @@ use crate::jobs::verify::{files, tasks};
 use crate::journal::error::JournalError;
 use crate::output_error::OutputError;
 use crate::publish::commit::is_pending;
+use crate::publish::earlier_files::refuse_newer;
 use crate::publish::file_names::MANIFEST;
 use crate::publish::manifest::{MAX_MANIFEST_BYTES, Manifest};
-use crate::publish::output_dir::STATE_DIRECTORY;
-use crate::state::lock::Lock;
+use crate::state::lock::{Lock, STATE_DIRECTORY};
 use crate::tables::table::SCHEMA_VERSION;
 
 /// What a proof came to.
@@ -161,7 +161,7 @@ pub fn verify(
 /// The manifest; or why it makes no sense.
 fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyError> {
     let path = || PathBuf::from(directory);
-    if let Err(newer @ OutputError::Manifest { .. }) = Manifest::refuse_newer(directory) {
+    if let Err(newer @ OutputError::Manifest { .. }) = refuse_newer(directory) {
         return Err(newer.into());
     }
     let read = Manifest::read(directory).map_err(|source| VerifyError::Io {

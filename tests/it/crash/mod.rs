@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use scale_export::encode::table_writers::{Format, Selection};
+use scale_export::encode::format::{Format, Selection};
 use scale_export::event::Events;
 use scale_export::jobs::verify::verify::{Verified, verify};
 use scale_export::publish::commit::is_pending;

@@ -1,9 +1,10 @@
 //! A task's way into the tables and back: flattened, written, read, rebuilt. Nothing but the library;
 //! property tests and fuzzing share this file.
 
+use scale_export::encode::format::Format;
 use scale_export::encode::input::Input;
 use scale_export::encode::table_reader;
-use scale_export::encode::table_writers::{Format, encode};
+use scale_export::encode::table_writers::encode;
 use scale_export::flatten::flattener::Flattener;
 use scale_export::json::compare::{differences, same};
 use scale_export::json::document::Parser;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scale_export::encode::table_writers::Format;
+use scale_export::encode::format::Format;
 use serde_json::json;
 
 use super::FORMATS;

@@ -10,7 +10,7 @@ mod statistics;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scale_export::encode::table_writers::Format;
+use scale_export::encode::format::Format;
 use scale_export::event::Events;
 use scale_export::jobs::verify::verify::{Verified, VerifyReport, verify};
 use scale_export::sandbox::config::SandboxConfig;

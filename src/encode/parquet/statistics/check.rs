@@ -15,13 +15,14 @@ use std::ops::Range;
 use arrow::array::RecordBatch;
 
 use crate::encode::input::Input;
-use crate::encode::parquet::statistics::compact::{Decode as _, Malformed, Span};
+use crate::encode::parquet::statistics::compact::{ByteSpan, Decode as _, Malformed};
 use crate::encode::parquet::statistics::compare::{Chunk, Report, shown};
 use crate::encode::parquet::statistics::format::{
     ColumnChunk, ColumnIndex, ColumnOrder, FileMetaData, OffsetIndex, RowGroup,
 };
 use crate::encode::parquet::statistics::observed::Observed;
-use crate::encode::parquet::statistics::pages::{Pages, unreadable};
+use crate::encode::parquet::statistics::pages::{ChunkPages, unreadable};
+use crate::encode::parquet::statistics::wrong_statistic::WrongStatistic;
 use crate::encode::parquet::statistics::{compact, compare, observed, page_index};
 use crate::tables::column::ColumnInfo;
 use crate::tables::table::TableInfo;
@@ -36,17 +37,6 @@ const MAX_INDEX_BYTES: u64 = 64 << 20;
 /// Levels of a column, at most: an index counts each for every page.
 const MAX_LEVELS: usize = 3;
 
-/// Something that a file states about its rows and that is not so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrongStatistic {
-    /// The column, if it is about one.
-    pub column: Option<&'static str>,
-    /// What should be stated, and in which row group, counted from 0.
-    pub expected: String,
-    /// What is stated.
-    pub found: String,
-}
-
 /// Compares what a file states with its rows, as they go by.
 #[derive(Debug)]
 pub(crate) struct StatisticsCheck {
@@ -55,7 +45,7 @@ pub(crate) struct StatisticsCheck {
     /// Where the footer begins.
     footer: u64,
     /// What is left of the row groups, in the footer.
-    row_groups: std::iter::Enumerate<std::vec::IntoIter<Span>>,
+    row_groups: std::iter::Enumerate<std::vec::IntoIter<ByteSpan>>,
     num_rows: Option<i64>,
     current: Option<CurrentGroup>,
     rows: u64,
@@ -65,7 +55,7 @@ pub(crate) struct StatisticsCheck {
 #[derive(Debug)]
 struct CurrentGroup {
     number: usize,
-    footer: Span,
+    footer: ByteSpan,
     columns: Vec<CurrentColumn>,
     /// Rows, by the page headers.
     rows: u64,
@@ -77,8 +67,8 @@ struct CurrentGroup {
 #[derive(Debug)]
 struct CurrentColumn {
     info: &'static ColumnInfo,
-    footer: Span,
-    pages: Result<Pages, Malformed>,
+    footer: ByteSpan,
+    pages: Result<ChunkPages, Malformed>,
     observed: Observed,
 }
 
@@ -204,7 +194,7 @@ impl StatisticsCheck {
         true
     }
 
-    fn column(&self, info: &'static ColumnInfo, footer: Span) -> CurrentColumn {
+    fn column(&self, info: &'static ColumnInfo, footer: ByteSpan) -> CurrentColumn {
         let stated = self.structure::<ColumnChunk>(&footer);
         let keeps_bounds = stated
             .as_ref()
@@ -220,7 +210,7 @@ impl StatisticsCheck {
         }
     }
 
-    fn pages(&self, chunk: &ColumnChunk) -> Result<Pages, Malformed> {
+    fn pages(&self, chunk: &ColumnChunk) -> Result<ChunkPages, Malformed> {
         let range = chunk.meta_data.as_ref().and_then(|meta| {
             let start = meta.dictionary_page_offset.or(meta.data_page_offset)?;
             let start = u64::try_from(start).ok()?;
@@ -231,7 +221,7 @@ impl StatisticsCheck {
         let Some(range) = range else {
             return Err(Malformed("a column chunk outside of the file".to_owned()));
         };
-        Pages::read(&self.input, range)
+        ChunkPages::read(&self.input, range)
     }
 
     /// Compares a row group whose rows have gone by.
@@ -248,7 +238,8 @@ impl StatisticsCheck {
             }
         }
         let pages = group.columns.iter();
-        let pages: Option<Vec<&Pages>> = pages.map(|column| column.pages.as_ref().ok()).collect();
+        let pages: Option<Vec<&ChunkPages>> =
+            pages.map(|column| column.pages.as_ref().ok()).collect();
         let stated = self.structure::<RowGroup>(&group.footer);
         // Without one of the two, the cause has been reported.
         if let (Some(pages), Ok(stated)) = (pages, stated) {
@@ -278,7 +269,7 @@ impl StatisticsCheck {
     }
 
     /// A structure of the footer.
-    fn structure<T: compact::Decode>(&self, place: &Span) -> Result<T, Malformed> {
+    fn structure<T: compact::Decode>(&self, place: &ByteSpan) -> Result<T, Malformed> {
         let Range { start, end } = place.0;
         let bytes = self
             .input

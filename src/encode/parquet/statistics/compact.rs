@@ -262,16 +262,16 @@ impl Decode for Skipped {
 
 /// Where a structure is, to be decoded later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Span(pub(crate) Range<usize>);
+pub(crate) struct ByteSpan(pub(crate) Range<usize>);
 
-impl Span {
+impl ByteSpan {
     /// The same place, counted from where the bytes begin that `outer` is a part of.
     pub(crate) fn within(&self, outer: &Self) -> Self {
         Self(outer.0.start + self.0.start..outer.0.start + self.0.end)
     }
 }
 
-impl Decode for Span {
+impl Decode for ByteSpan {
     fn field(input: &mut Compact<'_>, kind: u8) -> Result<Self, Malformed> {
         if kind != kind::STRUCT {
             return malformed("a field that is not a structure");
@@ -337,7 +337,7 @@ mod tests {
             2 flag: bool,
             3 flags: Vec<bool>,
             5 text: Binary,
-            20 inner: Span,
+            20 inner: ByteSpan,
         }
     }
 
@@ -359,7 +359,7 @@ mod tests {
             flag: Some(true),
             flags: Some(vec![true, false]),
             text: Some(Binary(b"hi".to_vec())),
-            inner: Some(Span(13..18)),
+            inner: Some(ByteSpan(13..18)),
         };
         assert_eq!(sample, expected);
     }

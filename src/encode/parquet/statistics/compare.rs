@@ -8,13 +8,13 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::encode::parquet::statistics::bounds::{Bound, Bounds, Side, fits};
-use crate::encode::parquet::statistics::check::WrongStatistic;
 use crate::encode::parquet::statistics::compact::Binary;
 use crate::encode::parquet::statistics::format::{
     ColumnChunk, ColumnMetaData, RowGroup, Statistics, number,
 };
 use crate::encode::parquet::statistics::observed::{Levels, Observed};
-use crate::encode::parquet::statistics::pages::{Page, Pages};
+use crate::encode::parquet::statistics::pages::{ChunkPages, PageFacts};
+use crate::encode::parquet::statistics::wrong_statistic::WrongStatistic;
 use crate::hex;
 use crate::json::text::write_json_string;
 use crate::tables::column::{ColumnInfo, ColumnType};
@@ -102,7 +102,7 @@ pub(crate) fn shown(value: Option<impl Display>) -> String {
 /// A column chunk: what its pages and its rows are.
 pub(crate) struct Chunk<'c> {
     pub(crate) column: &'static ColumnInfo,
-    pub(crate) pages: &'c Pages,
+    pub(crate) pages: &'c ChunkPages,
     pub(crate) observed: &'c Observed,
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn row_group(
     stated: &RowGroup,
     number: usize,
     rows: u64,
-    chunks: &[&Pages],
+    chunks: &[&ChunkPages],
     report: &mut Report<'_>,
 ) {
     let pages = || chunks.iter().flat_map(|pages| pages.iter());
@@ -151,7 +151,7 @@ pub(crate) fn chunk(stated: &ColumnChunk, chunk: &Chunk<'_>, report: &mut Report
     report.number("number of values of all pages", summary.num_values(), {
         i64::try_from(pages.values()).ok()
     });
-    let sum = |size: fn(&Page) -> u64| pages.iter().map(size).sum();
+    let sum = |size: fn(&PageFacts) -> u64| pages.iter().map(size).sum();
     let uncompressed = sum(|page| page.uncompressed_bytes);
     report.number(
         "total_uncompressed_size",
@@ -215,7 +215,7 @@ fn path(meta: &ColumnMetaData, chunk: &Chunk<'_>, report: &mut Report<'_>) {
 }
 
 /// The encodings must be those of the pages and of their levels.
-fn encodings(meta: &ColumnMetaData, pages: &Pages, report: &mut Report<'_>) {
+fn encodings(meta: &ColumnMetaData, pages: &ChunkPages, report: &mut Report<'_>) {
     let used = pages.iter().map(|page| page.encoding);
     let used: BTreeSet<i64> = used.chain([number::RLE]).collect();
     let found: BTreeSet<i64> = meta.encodings.iter().flatten().copied().collect();

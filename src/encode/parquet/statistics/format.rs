@@ -2,7 +2,7 @@
 
 use crate::encode::parquet::statistics::compact;
 use crate::encode::parquet::statistics::compact::{
-    Binary, Compact, Decode, Malformed, Skipped, Span, compact_structs,
+    Binary, ByteSpan, Compact, Decode, Malformed, Skipped, compact_structs,
 };
 
 /// Numbers of the format's enumerations.
@@ -33,7 +33,7 @@ compact_structs! {
         1 version: i64,
         2 schema: Skipped,
         3 num_rows: i64,
-        4 row_groups: Vec<Span>,
+        4 row_groups: Vec<ByteSpan>,
         5 key_value_metadata: Skipped,
         6 created_by: Skipped,
         7 column_orders: Vec<ColumnOrder>,
@@ -46,7 +46,7 @@ compact_structs! {
     }
 
     RowGroup {
-        1 columns: Vec<Span>,
+        1 columns: Vec<ByteSpan>,
         2 total_byte_size: i64,
         3 num_rows: i64,
         5 file_offset: i64,

@@ -8,3 +8,4 @@ pub mod format;
 pub mod observed;
 pub mod page_index;
 pub mod pages;
+pub mod wrong_statistic;

@@ -15,7 +15,7 @@ const MAX_HEADER_BYTES: u64 = 8 * 6 + 1 + 2;
 
 /// One page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Page {
+pub(crate) struct PageFacts {
     pub(crate) offset: u64,
     /// With its header.
     pub(crate) bytes: u64,
@@ -28,12 +28,12 @@ pub(crate) struct Page {
 
 /// All pages of a column chunk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Pages {
-    pub(crate) dictionary: Option<Page>,
-    pub(crate) data: Vec<Page>,
+pub(crate) struct ChunkPages {
+    pub(crate) dictionary: Option<PageFacts>,
+    pub(crate) data: Vec<PageFacts>,
 }
 
-impl Pages {
+impl ChunkPages {
     /// Reads the headers of a chunk's pages.
     pub(crate) fn read(input: &Input, chunk: Range<u64>) -> Result<Self, Malformed> {
         let mut pages = Self::default();
@@ -59,7 +59,7 @@ impl Pages {
     }
 
     /// All of them, in the order of the file.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Page> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PageFacts> {
         self.dictionary.iter().chain(&self.data)
     }
 
@@ -75,7 +75,7 @@ pub(crate) fn unreadable(error: impl std::fmt::Display) -> Malformed {
 }
 
 /// A page by its header, and whether it is a dictionary.
-fn page(offset: u64, length: u64, header: &PageHeader) -> Result<(bool, Page), Malformed> {
+fn page(offset: u64, length: u64, header: &PageHeader) -> Result<(bool, PageFacts), Malformed> {
     let refused = |what: &str| Malformed(format!("a page with {what}"));
     let size = |size: Option<i64>| {
         let size = size.and_then(|size| u64::try_from(size).ok());
@@ -121,7 +121,7 @@ fn page(offset: u64, length: u64, header: &PageHeader) -> Result<(bool, Page), M
     if values == 0 && !is_dictionary {
         return Err(refused("0 values"));
     }
-    let page = Page {
+    let page = PageFacts {
         offset,
         bytes: length + size(header.compressed_page_size)?,
         uncompressed_bytes: length + size(header.uncompressed_page_size)?,

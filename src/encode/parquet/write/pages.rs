@@ -31,7 +31,7 @@ impl PageStores {
 
 impl PageStoreFactory for PageStores {
     fn create(&self, _: &PageStoreArgs<'_>) -> Result<Box<dyn PageStore>> {
-        Ok(Box::new(Pages {
+        Ok(Box::new(ColumnPages {
             spill: Arc::clone(&self.spill),
             resident: Arc::clone(&self.resident),
             stored: Vec::new(),
@@ -40,29 +40,29 @@ impl PageStoreFactory for PageStores {
 }
 
 /// Where a page is.
-enum Page {
+enum StoredPage {
     Memory(Bytes),
     File(Region),
     Taken,
 }
 
 /// The pages of one column.
-struct Pages {
+struct ColumnPages {
     spill: Arc<Spill>,
     resident: Arc<AtomicUsize>,
-    stored: Vec<Page>,
+    stored: Vec<StoredPage>,
 }
 
-impl PageStore for Pages {
+impl PageStore for ColumnPages {
     fn put(&mut self, page: Bytes) -> Result<PageKey> {
         let key = PageKey::new(self.stored.len() as u64);
         // The columns of a table are encoded one after the other: nothing comes between these two.
         let resident = self.resident.load(Ordering::Relaxed) + page.len();
         self.stored.push(if resident <= RESIDENT_BYTES {
             self.resident.store(resident, Ordering::Relaxed);
-            Page::Memory(page)
+            StoredPage::Memory(page)
         } else {
-            Page::File(self.spill.put(&page)?)
+            StoredPage::File(self.spill.put(&page)?)
         });
         Ok(key)
     }
@@ -70,13 +70,13 @@ impl PageStore for Pages {
     fn take(&mut self, key: PageKey) -> Result<Bytes> {
         let page = usize::try_from(key.get());
         let page = page.ok().and_then(|index| self.stored.get_mut(index));
-        match page.map(|page| std::mem::replace(page, Page::Taken)) {
-            Some(Page::Memory(page)) => {
+        match page.map(|page| std::mem::replace(page, StoredPage::Taken)) {
+            Some(StoredPage::Memory(page)) => {
                 self.resident.fetch_sub(page.len(), Ordering::Relaxed);
                 Ok(page)
             }
-            Some(Page::File(region)) => Ok(self.spill.get(region)?),
-            Some(Page::Taken) | None => Err(ParquetError::General(format!(
+            Some(StoredPage::File(region)) => Ok(self.spill.get(region)?),
+            Some(StoredPage::Taken) | None => Err(ParquetError::General(format!(
                 "page {} is not stored",
                 key.get()
             ))),
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn pages_come_back_from_memory_and_from_the_file() {
         let stores = PageStores::new(Arc::new(Spill::new(None)));
-        let mut pages = Pages {
+        let mut pages = ColumnPages {
             spill: Arc::clone(&stores.spill),
             resident: Arc::clone(&stores.resident),
             stored: Vec::new(),
@@ -103,8 +103,8 @@ mod tests {
             .iter()
             .map(|page| pages.put(page.clone()).unwrap())
             .collect();
-        assert!(matches!(pages.stored.get(2), Some(Page::Memory(_))));
-        assert!(matches!(pages.stored.get(3), Some(Page::File(_))));
+        assert!(matches!(pages.stored.get(2), Some(StoredPage::Memory(_))));
+        assert!(matches!(pages.stored.get(3), Some(StoredPage::File(_))));
         for (key, page) in keys.into_iter().zip(put).rev() {
             assert!(pages.take(key).unwrap() == page);
             assert!(pages.take(key).is_err());

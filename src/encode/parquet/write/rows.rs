@@ -17,7 +17,7 @@ use crate::encode::parquet::write::spill::{Region, Spill};
 
 /// Pieces of one column.
 #[derive(Debug, Clone, Copy)]
-enum Stored {
+enum SpilledPiece {
     /// Some, in the file.
     Pieces(Region),
     /// One of so many nulls: what many columns of most tasks have need not be written.
@@ -28,7 +28,7 @@ enum Stored {
 #[derive(Debug)]
 pub(crate) struct SpilledRows {
     spill: Arc<Spill>,
-    columns: Vec<Vec<Stored>>,
+    columns: Vec<Vec<SpilledPiece>>,
 }
 
 impl SpilledRows {
@@ -56,7 +56,7 @@ impl SpilledRows {
             };
             let pieces: Vec<ArrayRef> = pieces.into_iter().collect();
             if pieces.iter().all(|piece| piece.null_count() == piece.len()) {
-                stored.extend(pieces.iter().map(|piece| Stored::Nulls(piece.len())));
+                stored.extend(pieces.iter().map(|piece| SpilledPiece::Nulls(piece.len())));
                 continue;
             }
             let begin = file.position();
@@ -67,7 +67,7 @@ impl SpilledRows {
             }
             stream.finish()?;
             drop(stream);
-            stored.push(Stored::Pieces(file.region_from(begin)));
+            stored.push(SpilledPiece::Pieces(file.region_from(begin)));
         }
         file.flush()?;
         Ok(())
@@ -82,8 +82,10 @@ impl SpilledRows {
         let stored = self.columns.get_mut(column).map(std::mem::take);
         let stored = stored.into_iter().flatten();
         stored.flat_map(|stored| match stored {
-            Stored::Pieces(region) => self.read(region).unwrap_or_else(|error| vec![Err(error)]),
-            Stored::Nulls(rows) => vec![Ok(new_null_array(field.data_type(), rows))],
+            SpilledPiece::Pieces(region) => {
+                self.read(region).unwrap_or_else(|error| vec![Err(error)])
+            }
+            SpilledPiece::Nulls(rows) => vec![Ok(new_null_array(field.data_type(), rows))],
         })
     }
 

@@ -11,15 +11,15 @@ use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata}
 use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedFileWriter;
 
+use crate::durable_fs::StagedFile;
 use crate::encode::parquet::write::column_order::TypeDefinedOrder;
 use crate::encode::parquet::write::pages::PageStores;
 use crate::encode::parquet::write::row_groups::RowGroup;
 use crate::encode::parquet::write::rows::SpilledRows;
 use crate::encode::parquet::write::spill::Spill;
 use crate::encode::parquet::write::{column_order, properties};
-use crate::encode::table_writers::{FinishedFile, TableWriter};
+use crate::encode::table_writer::{FinishedFile, TableWriter};
 use crate::output_error::OutputError;
-use crate::publish::staged_file::StagedFile;
 use crate::tables::schema::{arrow_schema, file_metadata};
 use crate::tables::table::TableInfo;
 
@@ -36,7 +36,7 @@ pub(crate) struct ParquetWriter<W: Write + Send> {
     file: SerializedFileWriter<TypeDefinedOrder<W>>,
     encoders: ArrowRowGroupWriterFactory,
     row_group: RowGroup,
-    columns: Vec<Column>,
+    columns: Vec<OpenColumn>,
     /// Bytes of rows that wait in memory.
     waiting_bytes: usize,
     /// Rows before them that wait in a file.
@@ -46,7 +46,7 @@ pub(crate) struct ParquetWriter<W: Write + Send> {
 
 /// A column of the row group at hand.
 #[derive(Default)]
-struct Column {
+struct OpenColumn {
     /// Rows that wait in memory as they are.
     waiting: Vec<ArrayRef>,
     /// Bytes of all its rows, those of earlier row groups included.
@@ -55,7 +55,7 @@ struct Column {
     encoder: Option<ArrowColumnWriter>,
 }
 
-impl Column {
+impl OpenColumn {
     /// Whether its rows are encoded in place of waiting in a file: it is among the largest, or some are already.
     fn is_encoded(&self, large: u64) -> bool {
         self.encoder.is_some() || self.bytes >= large
@@ -98,7 +98,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         let stores = PageStores::new(Arc::clone(&spill));
         let encoders = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema))
             .with_page_store_factory(Arc::new(stores));
-        let columns = table.columns().map(|_| Column::default()).collect();
+        let columns = table.columns().map(|_| OpenColumn::default()).collect();
         Ok(Self {
             table,
             schema,
@@ -151,7 +151,7 @@ impl<W: Write + Send> ParquetWriter<W> {
             }
         }
         for index in 0..self.columns.len() {
-            let open = |column: &mut Column| column.encoder.take();
+            let open = |column: &mut OpenColumn| column.encoder.take();
             if let Some(mut encoder) = self.columns.get_mut(index).and_then(open) {
                 self.encode_column(index, &mut encoder)?;
                 if let Some(column) = self.columns.get_mut(index) {

@@ -1,0 +1,106 @@
+//! Which files of a directory an earlier export published, by its manifest.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::durable_fs;
+use crate::output_error::OutputError;
+use crate::publish::file_names::{MANIFEST, is_published_name};
+use crate::publish::manifest::{FORMAT_VERSION, MAX_MANIFEST_BYTES, Manifest, Tool};
+
+/// What a later run needs of an earlier manifest.
+#[derive(Debug, Deserialize)]
+struct Earlier {
+    format_version: u32,
+    #[serde(default)]
+    tool: Tool,
+    #[serde(default)]
+    tables: BTreeMap<String, EarlierFiles>,
+    #[serde(default)]
+    files: Vec<EarlierFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EarlierFiles {
+    files: Vec<EarlierFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EarlierFile {
+    path: String,
+    #[serde(default)]
+    sha256: String,
+}
+
+/// What is known of an earlier export by its manifest.
+#[derive(Debug)]
+pub(crate) enum EarlierExport {
+    /// The manifest is missing.
+    Nothing,
+    /// The manifest tells which files are ours.
+    Files {
+        /// What was published, with the checksums.
+        files: BTreeMap<String, String>,
+        /// Why the rest of the manifest cannot be read, if it cannot.
+        damage: Option<String>,
+    },
+    /// The manifest makes no sense.
+    Damaged(String),
+}
+
+/// The files that an earlier export in this directory published.
+///
+/// Names that this tool gives to no file are left out: a damaged manifest, or one that somebody prepared, must not
+/// make this tool remove anything else.
+pub(crate) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputError> {
+    let path = directory.join(MANIFEST);
+    let text = match durable_fs::read_small(&path, MAX_MANIFEST_BYTES) {
+        Ok(text) => text,
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => return Ok(EarlierExport::Nothing),
+            io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput => {
+                return Ok(EarlierExport::Damaged(error.to_string()));
+            }
+            _ => return Err(OutputError::io("read", &path)(error)),
+        },
+    };
+    let earlier: Earlier = match serde_json::from_slice(&text) {
+        Ok(earlier) => earlier,
+        Err(error) => return Ok(EarlierExport::Damaged(error.to_string())),
+    };
+    // A number that this version did not write, with this version's name, was damaged.
+    let this = Tool::this();
+    let is_ours = earlier.tool == this;
+    if earlier.format_version > FORMAT_VERSION && earlier.tool.name == this.name && !is_ours {
+        let version = earlier.format_version;
+        return Err(OutputError::Manifest {
+            path,
+            cause: format!("its format version {version} is newer than this tool"),
+        });
+    }
+    let whole = serde_json::from_slice::<Manifest>(&text);
+    let damage = match &whole {
+        Ok(manifest) => manifest.fault(),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(cause) = damage.clone().filter(|_| is_ours) {
+        return Ok(EarlierExport::Damaged(cause));
+    }
+    let tables = earlier.tables.into_values().flat_map(|table| table.files);
+    let files = tables.chain(earlier.files);
+    let files = files.map(|file| (file.path, file.sha256));
+    // It names the other files, not itself.
+    let files = files.filter(|(path, _)| path != MANIFEST && is_published_name(path));
+    Ok(EarlierExport::Files {
+        files: files.collect(),
+        damage,
+    })
+}
+
+/// Refuses the manifest of a directory if a newer version of this tool wrote it.
+pub(crate) fn refuse_newer(directory: &Path) -> Result<(), OutputError> {
+    earlier_files(directory).map(drop)
+}

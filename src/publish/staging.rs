@@ -1,0 +1,96 @@
+//! The files of one publication, under temporary names until the commit.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::durable_fs;
+use crate::durable_fs::{Access, FileRef, StagedFile, is_temporary, temporary_path};
+use crate::output_error::OutputError;
+use crate::publish::commit;
+use crate::state::lock::{Lock, STATE_DIRECTORY};
+
+/// Who may read a file of an export: the state is for its owner only, also under its temporary name.
+pub(crate) fn access_of(name: &str) -> Access {
+    if Path::new(name).starts_with(STATE_DIRECTORY) {
+        Access::Owner
+    } else {
+        Access::Everyone
+    }
+}
+
+/// The files of one publication.
+#[derive(Debug)]
+pub struct Staging {
+    directory: PathBuf,
+    lock: Arc<Lock>,
+}
+
+impl Staging {
+    /// Begins, in a directory without temporary files.
+    pub(crate) fn begin(directory: &Path, lock: &Arc<Lock>) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            lock: Arc::clone(lock),
+        }
+    }
+
+    /// The output directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Bytes under temporary names in a directory.
+    pub fn bytes(directory: &Path) -> u64 {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let temporary = entries.filter(|entry| is_temporary(&entry.file_name()));
+        let sizes = temporary.filter_map(|entry| Some(entry.metadata().ok()?.len()));
+        sizes.sum()
+    }
+
+    /// Where a file that is written by others stands until it is published under `name`.
+    pub fn place(&self, name: &str) -> PathBuf {
+        temporary_path(&self.directory, name)
+    }
+
+    /// Begins a file.
+    pub(crate) fn create(&self, name: &str) -> Result<StagedFile, OutputError> {
+        StagedFile::create(&self.directory, name, access_of(name))
+    }
+
+    /// Writes a whole small file.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<FileRef, OutputError> {
+        self.write_with(name, |file| file.write_all(content))
+    }
+
+    /// Writes a whole file, which need not be in memory as one; it is buffered.
+    pub fn write_with(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<FileRef, OutputError> {
+        let mut file = self.create(name)?;
+        let path = file.path().to_owned();
+        write(&mut file).map_err(OutputError::io("write", &path))?;
+        file.finish()
+    }
+
+    /// Removes a file that was written under its temporary name and need not be published.
+    pub fn discard(&self, name: &str) -> Result<(), OutputError> {
+        let path = self.place(name);
+        durable_fs::remove(&path).map_err(OutputError::io("remove", &path))
+    }
+
+    /// The commit point: all files, complete and synced, take their names, the manifest last; or none
+    /// does. Then removes `obsolete`, files of the previous export that this one does not have.
+    pub fn publish<'n>(
+        self,
+        names: impl IntoIterator<Item = &'n str>,
+        manifest: &'n str,
+        obsolete: &[String],
+    ) -> Result<(), OutputError> {
+        self.lock.refuse_lost()?;
+        commit::commit(&self.directory, names, manifest, obsolete)
+    }
+}
