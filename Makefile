@@ -1,4 +1,4 @@
-.PHONY: help test databases dialects readers demo lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
+.PHONY: help test databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
 	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz deny attack
 
 help: ## List the targets
@@ -6,6 +6,10 @@ help: ## List the targets
 
 demo: ## Export 1,000 tasks of the sandbox to demo/
 	cargo run --release --quiet -- --ids examples/ids.txt --out demo/ --sandbox
+
+picture: ## Record a run against the sandbox into docs/run.svg; needs bash and Python 3.11
+	cargo build --release --locked
+	python3 docs/picture.py target/release/scale-export docs/run.svg
 
 .venv/ready: tests/consumers/requirements.txt
 	python3 -m venv .venv
@@ -119,7 +123,7 @@ bench-pacing: ## Measure the pacer against real servers with hidden limits; need
 	python3 benches/pacing.py
 
 bless: .venv/ready ## Regenerate the generated files
-	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden readme the_table_of_faults pacing_report
+	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden documented_queries the_table_of_faults pacing_report
 
 pacing-report: ## Simulate the pacer against models of servers, into docs/pacing.md and docs/pacing.svg
 	BLESS=1 cargo test --locked --test it -- pacing_report

@@ -37,10 +37,16 @@ fn every_reader_takes_every_table_of_both_formats() {
     );
 }
 
+/// Pages with queries, and the languages of these.
+const PAGES_WITH_QUERIES: &[(&str, &str)] = &[
+    ("README.md", "sql"),
+    ("docs/get_started.md", "sql,sql,python"),
+];
+
 #[test]
-fn the_queries_of_the_readme_give_what_stands_under_them() {
+fn documented_queries_print_the_documented_output() {
     let base = tempfile::tempdir().unwrap();
-    // The README's first command, but for the directory.
+    // The first command of the README, except for the directory.
     let output = program()
         .current_dir(base.path())
         .arg("--ids")
@@ -49,20 +55,31 @@ fn the_queries_of_the_readme_give_what_stands_under_them() {
         .output()
         .unwrap();
     assert!(output.status.success());
-    let mut check = python();
-    check
-        .arg(root().join("tests/consumers/readme.py"))
-        .arg(root().join("README.md"))
-        .arg(base.path());
-    if std::env::var_os("BLESS").is_some() {
-        check.arg("bless");
+    for (page, languages) in PAGES_WITH_QUERIES {
+        let mut check = python();
+        check
+            .arg(root().join("tests/consumers/documented_queries.py"))
+            .arg(root().join(page))
+            .arg(base.path())
+            .arg(languages);
+        if std::env::var_os("BLESS").is_some() {
+            check.arg("bless");
+        }
+        let output = check.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{page}: {stderr}");
     }
-    let output = check.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let verified = program()
+        .current_dir(base.path())
+        .args(["verify", "demo/"])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&verified.stderr);
+    let line = stderr.lines().last().unwrap();
+    // Everything except the time.
+    let (line, _) = line.rsplit_once(", ").unwrap();
+    let page = fs::read_to_string(root().join("docs/get_started.md")).unwrap();
+    assert!(page.contains(line), "docs/get_started.md: {line}");
 }
 
 #[test]

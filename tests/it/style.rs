@@ -12,13 +12,8 @@ const SEARCHED: &[&str] = &[
     "CONTRIBUTING.md",
     "Makefile",
     "benches",
-    "docs/crash_safety.md",
-    "docs/journal.md",
-    "docs/memory.md",
-    "docs/pacing.md",
-    "docs/parsing.md",
-    "docs/performance.md",
-    "docs/verify.md",
+    "README.md",
+    "docs",
     "examples",
 ];
 

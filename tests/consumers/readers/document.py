@@ -103,10 +103,11 @@ def run(interpreter, title, language, code, base):
     """Runs a recipe from a directory with `export` and `export-csv`; gives what went wrong, if anything did."""
     if language == "sql":
         code = SQL[title].format(query=code)
-    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
-        script.write(code)
-        script.flush()
-        command = [pathlib.Path(interpreter).absolute(), script.name]
+    # Python searches the directory of a script for modules: that has nothing else in it.
+    with tempfile.TemporaryDirectory() as directory:
+        script = pathlib.Path(directory, "recipe.py")
+        script.write_text(code)
+        command = [pathlib.Path(interpreter).absolute(), script]
         done = subprocess.run(command, cwd=base, capture_output=True, text=True)
     if done.returncode != 0:
         return f"a recipe of {title} fails:\n{code}\n{done.stderr[-2000:]}"

@@ -159,10 +159,10 @@ fn statuses(mut fault: Fault, statuses: &[u16], body: &'static [u8]) -> Fault {
 
 fn broken() -> Vec<Fault> {
     vec![
-        retried("reset before the answer", "network", "reset", |_| {
+        retried("reset before the response", "network", "reset", |_| {
             vec![Step::Reset]
         }),
-        retried("closed before the answer", "network", "closed", |_| {
+        retried("closed before the response", "network", "closed", |_| {
             vec![Step::Close]
         }),
         retried("reset in the headers", "network", "reset", |_| {
@@ -208,7 +208,7 @@ fn broken() -> Vec<Fault> {
             vec![Step::Send(chunked(&[&body[..10]])), Step::Close]
         }),
         retried(
-            "chunked, with sizes that are none",
+            "chunked, with invalid sizes",
             "network",
             "chunk size",
             |_| {
@@ -216,14 +216,14 @@ fn broken() -> Vec<Fault> {
                 vec![Step::Send(bytes), Step::Close]
             },
         ),
-        retried("an answer that is no HTTP", "network", "HTTP", |_| {
+        retried("a response that is not HTTP", "network", "HTTP", |_| {
             vec![
                 Step::Send(b"220 mail.example ESMTP\r\n\r\n".to_vec()),
                 Step::Close,
             ]
         }),
         impatient(retried(
-            "a body that trickles",
+            "a body that arrives too slowly",
             "timeout",
             "timed out",
             |asked| {
@@ -234,7 +234,7 @@ fn broken() -> Vec<Fault> {
                 ]
             },
         )),
-        impatient(retried("no answer at all", "timeout", "timed out", |_| {
+        impatient(retried("no response", "timeout", "timed out", |_| {
             vec![Step::Hang]
         })),
     ]
@@ -249,7 +249,7 @@ fn bodies() -> Vec<Fault> {
                     Arc::new(move |asked| vec![Step::Send(encoded_as(encoding, &gzip(asked)))])
                 })
                 .to_vec(),
-            ..harmless("gzip that is called `GZIP` or `x-gzip`", |_| vec![])
+            ..harmless("gzip with the name `GZIP` or `x-gzip`", |_| vec![])
         },
         harmless("gzip of several members", |asked| {
             let body = task(&asked.task_id);
@@ -259,13 +259,13 @@ fn bodies() -> Vec<Fault> {
             ))]
         }),
         retried(
-            "a `Content-Encoding` that is not known",
+            "an unknown `Content-Encoding`",
             "bad_body",
             "its encoding is `snappy`",
             |asked| vec![Step::Send(encoded_as("snappy", &task(&asked.task_id)))],
         ),
         retried(
-            "gzip that is none",
+            "`gzip` that is not gzip",
             "network",
             "could not decompress the body: ",
             |asked| vec![Step::Send(encoded(&task(&asked.task_id)))],
@@ -312,7 +312,7 @@ fn bodies() -> Vec<Fault> {
             },
         ),
         retried(
-            "200 with JSON that is no task",
+            "200 with JSON that is not a task",
             "bad_body",
             "no task_id",
             status("200 OK", b"{}"),
@@ -380,13 +380,13 @@ fn refusals() -> Vec<Fault> {
             },
         ),
         fails(
-            "redirects in a circle",
+            "redirects in a loop",
             "redirect",
             "more than 5 redirects",
             |asked| redirect(&format!("/circle?task_id={}", asked.task_id)),
         ),
         fails(
-            "redirect without a place",
+            "redirect without a target",
             "redirect",
             "does not say where",
             |_| vec![Step::Send(answer("302 Found", &[], b""))],
@@ -413,7 +413,7 @@ fn refusals() -> Vec<Fault> {
         Fault {
             all: 4,
             ..fails(
-                "403 (with nothing that succeeded before: exit code 4)",
+                "403 (before anything succeeded: exit code 4)",
                 "forbidden",
                 "status 403",
                 status("403 Forbidden", b""),

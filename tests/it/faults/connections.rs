@@ -160,7 +160,7 @@ const FAR_YEAR: i32 = 4000;
 
 static CERTIFICATES: [Certificate; 3] = [
     Certificate {
-        name: "TLS: unknown authority",
+        name: "TLS: unknown CA",
         hosts: HOST,
         until: FAR_YEAR,
         is_named: false,
@@ -241,7 +241,7 @@ pub(super) fn cases() -> Vec<Case> {
             silent(name, Then::Silence)
         }),
         Box::new(|| {
-            let name = "an HTTP/2 connection that answers pings only";
+            let name = "an HTTP/2 connection that responds only to pings";
             silent(name, Then::OnlyPings)
         }),
         Box::new(|| silent("`HTTP_1_1_REQUIRED`", Then::Http1Required)),

@@ -102,9 +102,9 @@ fn for_good() -> Row {
     assert_only_the_rest(&server.asked()[asked.len()..], &before);
     assert!(published(&out) == calm_of(&task_ids(IDS)));
     row(
-        "an outage in the middle of a run (30 of 60 tasks are there)",
+        "an outage in the middle of a run (after 30 of 60 tasks)",
         "5",
-        "yes, once a second in all",
+        "yes, once per second in total",
     )
 }
 
@@ -238,7 +238,7 @@ fn for_a_while() -> Row {
     row(
         "an outage that ends within `--retry-timeout`",
         "0",
-        "yes, once a second in all",
+        "yes, once per second in total",
     )
 }
 
@@ -314,7 +314,7 @@ fn refused_key() -> Row {
     assert_only_the_rest(&server.asked()[first..], &before);
     assert!(published(&out) == calm_of(&task_ids(IDS)));
     row(
-        "401 in the middle of a run (30 of 60 tasks are there)",
+        "401 in the middle of a run (after 30 of 60 tasks)",
         "4",
         "no; with a new key, the rest only",
     )

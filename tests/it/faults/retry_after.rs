@@ -110,7 +110,7 @@ fn row(name: &str, once: &str, wait: Duration) -> Row {
         once: once.to_owned(),
         one: NO_VIEW.to_owned(),
         all: NO_VIEW.to_owned(),
-        retried: format!("yes, after {} s at least", wait.as_secs_f64()),
+        retried: format!("yes, after at least {} s", wait.as_secs_f64()),
     }
 }
 
