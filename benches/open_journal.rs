@@ -5,6 +5,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::cast_precision_loss,
     reason = "a benchmark speaks to the person who runs it"

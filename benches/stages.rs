@@ -20,6 +20,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::indexing_slicing,
     reason = "a benchmark speaks to the person who runs it"

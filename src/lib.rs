@@ -5,7 +5,13 @@
 //! [`verify`]. `tests/it/architecture.rs` says who may import whom.
 #![cfg_attr(
     test,
-    allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)
+    allow(
+        missing_docs,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::disallowed_methods
+    )
 )]
 
 pub mod api;

@@ -1,4 +1,8 @@
 //! How threads and runtimes are started: what the system refuses becomes an error. Depends on nothing.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the safe form of these calls is here"
+)]
 
 use std::io;
 use std::os::unix::net::UnixStream;

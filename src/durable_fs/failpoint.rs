@@ -129,7 +129,7 @@ pub(crate) fn reach(step: Step<'_>) -> io::Result<()> {
     let plan = state.plans.iter().find(here);
     if let Some(trace) = &state.trace {
         let text = format!("{}\n", as_json(lane, step));
-        let mut trace = threads::lock(&trace);
+        let mut trace = threads::lock(trace);
         trace.write_all(text.as_bytes())?;
     }
     plan.map_or(Ok(()), |plan| act(plan.action, step))

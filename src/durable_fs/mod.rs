@@ -1,4 +1,8 @@
 //! Every step that changes the file system: create, write, sync, rename, remove. Tests can fail each step.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is where the steps are made"
+)]
 
 mod access;
 #[cfg(debug_assertions)]

@@ -236,7 +236,7 @@ impl Held {
 
 fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
     // Whole whatever happened to a thread.
-    threads::lock(&held)
+    threads::lock(held)
 }
 
 /// Reads all lists, unless it is stopped.

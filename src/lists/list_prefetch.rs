@@ -36,7 +36,7 @@ struct Lists<'l> {
 
 /// Plain numbers and sets, whole whatever happened to a thread.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    threads::lock(&mutex)
+    threads::lock(mutex)
 }
 
 impl Lists<'_> {

@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::config::{SandboxConfig, SandboxError};
 use crate::sandbox::faults::{FaultKind, fault};
@@ -32,7 +32,7 @@ pub(crate) const KEPT_ARRIVALS: usize = 10_000;
 pub struct Sandbox {
     address: SocketAddr,
     state: Arc<State>,
-    stop: watch::Sender<bool>,
+    stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -58,7 +58,7 @@ pub struct Arrival {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    threads::lock(&mutex)
+    threads::lock(mutex)
 }
 
 impl Sandbox {
@@ -83,7 +83,8 @@ impl Sandbox {
             start: Instant::now(),
             config,
         });
-        let (stop, stopped) = watch::channel(false);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
         let shared = Arc::clone(&state);
         let serve = move || {
             runtime.block_on(serve(listener, shared, stopped));
@@ -127,21 +128,21 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        let _ = self.stop.send(true);
+        self.stop.cancel();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: watch::Receiver<bool>) {
+async fn serve(listener: TcpListener, state: Arc<State>, stopped: CancellationToken) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
         return;
     };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = stopped.cancelled() => return,
         };
         // A connection that broke before it began, or too many of them: the next may be well.
         let Ok((stream, _)) = accepted else { continue };

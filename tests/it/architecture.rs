@@ -129,14 +129,14 @@ fn named_paths(source: &Source) -> Vec<Vec<String>> {
         let is_statement = code[..start]
             .chars()
             .next_back()
-            .is_none_or(|before| before.is_whitespace());
+            .is_none_or(char::is_whitespace);
         let end = code[start..].find(';').map(|end| start + end);
         if let (true, Some(end)) = (is_statement, end) {
             rest.push_str(&code[..start]);
             named.extend(paths_of(&code[start + "use ".len()..end]));
             code = &code[end..];
         } else {
-            rest.push_str(&code[..start + 1]);
+            rest.push_str(&code[..=start]);
             code = &code[start + 1..];
         }
     }
