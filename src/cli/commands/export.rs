@@ -28,7 +28,7 @@ use crate::lists::list_planner::Plan;
 use crate::publish::guard::{Allowance, GuardOptions};
 use crate::sandbox::config::SandboxConfig;
 use crate::sandbox::server::Sandbox;
-use crate::tables::table;
+use crate::tables::definition;
 
 /// Where the API is, when nobody says otherwise.
 const DEFAULT_BASE_URL: &str = "https://api.scale.com";
@@ -354,7 +354,7 @@ pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<Output, Fai
             "{option} is empty"
         ))));
     }
-    if let Some(unknown) = tables.iter().find(|name| table::find(name).is_none()) {
+    if let Some(unknown) = tables.iter().find(|name| definition::find(name).is_none()) {
         return Err(usage(UsageError::Table {
             name: unknown.clone(),
             option: Some(option.to_owned()),

@@ -11,11 +11,11 @@ use crate::encode::table_writers::Format;
 use crate::error::{Exit, Explain};
 use crate::publish::load_sql::{Views, load_sql};
 use crate::publish::manifest::Manifest;
-use crate::tables::definition::TABLES;
+use crate::tables::definition::{self, TABLES};
+use crate::tables::schema;
 use crate::tables::sql::dialect::Dialect;
 use crate::tables::sql::script;
 use crate::tables::table::{SCHEMA_VERSION, TableInfo};
-use crate::tables::{schema, table};
 
 /// Why a schema could not be printed.
 #[derive(Debug, Error)]
@@ -64,7 +64,7 @@ fn fail<T>(error: SchemaError) -> Result<T, Failure> {
 pub(crate) fn print_schema(args: &SchemaArgs) -> Result<Exit, Failure> {
     let wanted: Vec<&TableInfo> = match &args.table {
         Some(name) => {
-            vec![table::find(name).ok_or_else(|| {
+            vec![definition::find(name).ok_or_else(|| {
                 let name = name.clone();
                 Box::new(UsageError::Table { name, option: None }) as Failure
             })?]

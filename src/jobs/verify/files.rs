@@ -19,7 +19,7 @@ use crate::jobs::verify::verify::VerifyReport;
 use crate::publish::file_names::{FAILURES, IDS, LOAD_SQL, README};
 use crate::publish::manifest::{FileEntry, Manifest, is_inside};
 use crate::publish::output_dir::STATE_DIRECTORY;
-use crate::tables::definition::TABLES;
+use crate::tables::definition::{self, TABLES};
 use crate::tables::table::TableInfo;
 
 /// Bytes that are read and hashed at once.
@@ -170,7 +170,7 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
         );
     }
     for table in &manifest.options.tables {
-        if crate::tables::table::find(table).is_none() {
+        if definition::find(table).is_none() {
             differ("tables that there are".to_owned(), format!("`{table}`"));
         }
     }

@@ -29,7 +29,7 @@ use crate::rebuild::rebuilder::Rebuilder;
 use crate::rebuild::row_cursor::{TableRows, TaskRows};
 use crate::tables::batch_builder::SinkError;
 use crate::tables::definition::TABLES;
-use crate::tables::row_key::Depth;
+use crate::tables::row_key::RowKind;
 use crate::tables::schema_drift::DriftEntry;
 
 /// Differences of one task that are told one by one.
@@ -214,9 +214,7 @@ impl<'p> Proof<'p> {
         raw: Option<RawResponses>,
     ) -> Self {
         let names: BTreeSet<&str> = streams.iter().map(|stream| stream.table().name).collect();
-        let is_part = |table: &&crate::tables::table::TableInfo| {
-            table.depth != Depth::None || table.name == "tasks"
-        };
+        let is_part = |table: &&crate::tables::table::TableInfo| table.row_kind != RowKind::Entity;
         let missing: Vec<&str> = TABLES
             .iter()
             .filter(is_part)
@@ -480,7 +478,7 @@ impl<'p> Proof<'p> {
 
 /// Do tasks take rows from this table? Those of `projects` and `batches` belong to many.
 fn is_of_task(stream: &Stream) -> bool {
-    stream.table().depth != Depth::None || stream.table().name == "tasks"
+    stream.table().row_kind != RowKind::Entity
 }
 
 fn tell_differences(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use scale_export::encode::input::Input;
 use scale_export::encode::table_reader;
 use scale_export::encode::table_writers::{Format, encode};
-use scale_export::tables::table;
+use scale_export::tables::definition;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -24,7 +24,7 @@ pub(crate) struct Table {
 }
 
 fn read(format: Format, name: &str, content: Vec<u8>) -> Vec<arrow::array::RecordBatch> {
-    let table = table::find(name).unwrap();
+    let table = definition::find(name).unwrap();
     let rows = table_reader::open(format, table, Input::Bytes(content.into())).unwrap();
     rows.map(|rows| rows.unwrap().batch().clone()).collect()
 }
@@ -32,7 +32,7 @@ fn read(format: Format, name: &str, content: Vec<u8>) -> Vec<arrow::array::Recor
 impl Table {
     pub(crate) fn load(out: &Path, format: Format, name: &str) -> Self {
         let content = fs::read(out.join(format.file_name(name))).unwrap();
-        let table = table::find(name).unwrap();
+        let table = definition::find(name).unwrap();
         let csv = encode(Format::Csv, table, read(format, name, content)).unwrap();
         let mut records = records(&String::from_utf8(csv).unwrap()).into_iter();
         let columns = records.next().unwrap().into_iter().flatten().collect();
@@ -51,7 +51,7 @@ impl Table {
         let content = match self.format {
             Format::Csv => csv,
             Format::Parquet => {
-                let table = table::find(&self.name).unwrap();
+                let table = definition::find(&self.name).unwrap();
                 encode(Format::Parquet, table, read(Format::Csv, &self.name, csv)).unwrap()
             }
         };

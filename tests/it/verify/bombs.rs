@@ -11,8 +11,8 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use scale_export::encode::input::Input;
 use scale_export::encode::table_reader;
 use scale_export::encode::table_writers::{Format, encode};
-use scale_export::tables::definition::TABLES;
-use scale_export::tables::table;
+use scale_export::tables::definition::{self, TABLES};
+use scale_export::tables::table::TableInfo;
 
 use crate::support::round_trip;
 
@@ -26,8 +26,8 @@ const WRITTEN: usize = 40;
 const ROWS: usize = 250;
 
 /// A file of one row group, in which a dictionary stands for the long value.
-fn bomb(column: &str) -> (&'static table::TableInfo, Vec<u8>) {
-    let table = table::find("threads").unwrap();
+fn bomb(column: &str) -> (&'static TableInfo, Vec<u8>) {
+    let table = definition::find("threads").unwrap();
     let at = TABLES.iter().position(|known| known.name == table.name);
     let long = "a".repeat(VALUE_BYTES);
     let task = format!(r#"{{"task_id":"task","threads":[{{"{column}":"{long}"}}]}}"#);

@@ -348,7 +348,7 @@ fn falsified_statistics_make_readers_count_wrongly() {
 /// Whatever is done to a byte is found or harmless, and never ends the program.
 #[test]
 fn damaged_metadata_never_panics() {
-    let table = scale_export::tables::table::find("threads").unwrap();
+    let table = scale_export::tables::definition::find("threads").unwrap();
     let at = TABLES.iter().position(|known| known.name == table.name);
     let task = r#"{"task_id":"task","threads":[{"id":"a"},{"id":"b"},{}]}"#;
     let batches = round_trip::flatten("task", task).swap_remove(at.unwrap());

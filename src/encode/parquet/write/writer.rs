@@ -293,13 +293,13 @@ mod tests {
 
     use super::*;
     use crate::error::Explain as _;
-    use crate::tables::table;
+    use crate::tables::definition;
 
     #[test]
     fn a_full_disk_within_a_row_group_is_reported_as_one() {
         const ENOSPC: i32 = 28;
         let error = ParquetError::from(io::Error::from_raw_os_error(ENOSPC));
-        let table = table::find("tasks").unwrap();
+        let table = definition::find("tasks").unwrap();
         let error = failed(table, Path::new("out/tasks.parquet"), &error);
         assert!(
             error
@@ -311,7 +311,7 @@ mod tests {
 
     /// Rows of `rubrics`, which has texts, integers and doubles.
     fn rubrics(rows: usize) -> RecordBatch {
-        let schema = arrow_schema(table::find("rubrics").unwrap());
+        let schema = arrow_schema(definition::find("rubrics").unwrap());
         let columns = schema.fields().iter().map(|field| -> ArrayRef {
             let numbers = 0..i32::try_from(rows).unwrap();
             match (field.name().as_str(), field.is_nullable()) {
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn only_large_columns_keep_an_encoder_open() {
-        let table = table::find("rubrics").unwrap();
+        let table = definition::find("rubrics").unwrap();
         let mut writer = ParquetWriter::open(table, Vec::new(), None).unwrap();
         for _ in 0..3 {
             writer.write_rows(rubrics(1_000)).unwrap();
@@ -362,7 +362,7 @@ mod tests {
         // How rows wait depends on other tables, of which nothing may show in this one.
         #[test]
         fn how_rows_wait_changes_no_byte(waits in proptest::collection::vec(0..4, 6)) {
-            let table = table::find("rubrics").unwrap();
+            let table = definition::find("rubrics").unwrap();
             let write = |waits: &[i32]| {
                 let mut writer = ParquetWriter::open(table, Vec::new(), None).unwrap();
                 for how in waits {
