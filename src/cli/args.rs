@@ -12,7 +12,7 @@ use crate::cli::environment::Origins;
 use crate::cli::value_parsers;
 use crate::fetch::options::Rate;
 use crate::publish::guard::Allowance;
-use crate::sandbox::limit_models::{Limit, OtherClient, Span};
+use crate::sandbox::limit_models::{Limit, OtherClient, TimeSpan};
 use crate::tables::sql::dialect::Dialect;
 
 /// Export Scale annotation tasks as Parquet or CSV tables.
@@ -438,7 +438,7 @@ pub(crate) struct SandboxArgs {
     pub(crate) other_client: Vec<OtherClient>,
     /// A time in which every answer is 503: `20s-50s`; may be repeated
     #[arg(long, value_name = "FROM-UNTIL", value_parser = value_parsers::span)]
-    pub(crate) outage: Vec<Span>,
+    pub(crate) outage: Vec<TimeSpan>,
     /// How long a 429 asks to wait: seconds, `date:SECONDS`, or `date:SECONDS+SKEW` by a clock that is fast; none
     /// when left out
     #[arg(long, value_name = "SECONDS")]

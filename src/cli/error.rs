@@ -12,7 +12,7 @@ use crate::ids::error::IdsError;
 use crate::jobs::error::ExportError;
 use crate::jobs::verify::error::VerifyError;
 use crate::output_error::OutputError;
-use crate::sandbox::config::SandboxError;
+use crate::sandbox::error::SandboxError;
 use crate::tables::definition::TABLES;
 
 /// Where the options are listed.

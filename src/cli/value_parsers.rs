@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::fetch::options::Rate;
 use crate::publish::guard::Allowance;
-use crate::sandbox::limit_models::{OtherClient, Span};
+use crate::sandbox::limit_models::{OtherClient, TimeSpan};
 
 /// The largest body that may be asked for: a text column of a batch holds 2 GiB.
 const MAX_BODY_LIMIT: u64 = 1 << 30;
@@ -180,7 +180,7 @@ pub(crate) fn limit_change(text: &str) -> Result<(Duration, f64), String> {
 }
 
 /// `20s-50s`.
-pub(crate) fn span(text: &str) -> Result<Span, String> {
+pub(crate) fn span(text: &str) -> Result<TimeSpan, String> {
     let (from, until) = text
         .split_once('-')
         .ok_or("expected FROM-UNTIL, like 20s-50s")?;
@@ -193,7 +193,7 @@ pub(crate) fn span(text: &str) -> Result<Span, String> {
     };
     let (from, until) = (time(from)?, time(until)?);
     if from < until {
-        Ok(Span { from, until })
+        Ok(TimeSpan { from, until })
     } else {
         Err("expected a time that ends after it begins, like 20s-50s".to_owned())
     }
@@ -327,7 +327,7 @@ mod tests {
     fn what_happens_to_a_sandbox_when() {
         let second = Duration::from_secs(1);
         assert_eq!(limit_change("30s=0.5"), Ok((second * 30, 0.5)));
-        let span_of = |from, until| Span {
+        let span_of = |from, until| TimeSpan {
             from: second * from,
             until: second * until,
         };

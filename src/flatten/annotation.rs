@@ -1,14 +1,13 @@
 //! Annotations of every level, and the typed columns of their values.
-//! Depends on the files of this folder.
 
 use crate::flatten::label::value_label;
-use crate::flatten::members::{Objects, sort};
-use crate::flatten::task_flattener::{Flow, TaskFlattener};
+use crate::flatten::members::{Objects, bind_members};
+use crate::flatten::task_flattener::{FlattenResult, TaskFlattener};
 use crate::json::kind::JsonKind;
 use crate::json::text::Text;
 use crate::json::value::{TextList, Value};
 use crate::tables::definition::AnnotationRow;
-use crate::tables::row_key::Place;
+use crate::tables::row_key::RowKey;
 
 /// Documented values of an annotation's `type`.
 const TYPES: [&str; 12] = [
@@ -28,7 +27,7 @@ const TYPES: [&str; 12] = [
 
 /// What an annotation is about.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Level {
+pub(crate) enum AnnotationLevel {
     Thread,
     Turn,
     Message,
@@ -39,7 +38,7 @@ pub(crate) enum Level {
     CriterionEvaluation,
 }
 
-impl Level {
+impl AnnotationLevel {
     fn name(self) -> &'static str {
         match self {
             Self::Thread => "thread",
@@ -62,7 +61,7 @@ impl Level {
 
 /// The `value_` columns of one value.
 #[derive(Debug, Default)]
-struct Typed<'d> {
+struct TypedValue<'d> {
     text: Option<Text<'d>>,
     int: Option<i64>,
     number: Option<f64>,
@@ -71,9 +70,9 @@ struct Typed<'d> {
     json: Option<&'d str>,
 }
 
-impl<'d> Typed<'d> {
-    /// By the value's own JSON type, never by the annotation's `type`, which may disagree; that
-    /// decides only which key of an object is its number.
+impl<'d> TypedValue<'d> {
+    /// Goes by the value's own JSON type, not by the annotation's `type`, which may disagree. That `type` only decides
+    /// which key of an object is its number.
     fn of(value: Value<'d>, kind: Option<Text<'_>>) -> Self {
         let json = Some(value.raw());
         match value.kind() {
@@ -130,7 +129,7 @@ impl<'d> Typed<'d> {
         let exact = int.is_some() || number.exact_f64().is_some();
         Self {
             int,
-            // Of `-0`, the double follows from the integer, which has no sign there.
+            // The integer of `-0` has no sign, and the float64 follows from the integer.
             number: int.map_or_else(|| number.nearest_f64(), |int| Some(nearest(int))),
             json: (!exact).then(|| value.raw()),
             ..Self::default()
@@ -140,22 +139,22 @@ impl<'d> Typed<'d> {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "the nearest double is what is asked for"
+    reason = "`value_number` is the nearest float64"
 )]
 fn nearest(int: i64) -> f64 {
     int as f64
 }
 
 impl TaskFlattener<'_> {
-    /// The annotations of one object, whose path is set.
+    /// Adds the rows of the annotations of one object. The path is that of the object.
     pub(crate) fn annotations(
         &mut self,
         annotations: Objects<'_>,
-        level: Level,
-        place: &Place<'_>,
-    ) -> Flow {
+        level: AnnotationLevel,
+        row_key: &RowKey<'_>,
+    ) -> FlattenResult {
         self.each("annotations", annotations, |flattener, object, index| {
-            flattener.annotation(object, index, level, place)
+            flattener.annotation(object, index, level, row_key)
         })
     }
 
@@ -163,63 +162,45 @@ impl TaskFlattener<'_> {
         &mut self,
         object: Value<'_>,
         annotation_index: i32,
-        level: Level,
-        place: &Place<'_>,
-    ) -> Flow {
-        let (fields, mut fit) = sort(
-            object,
-            "annotations",
-            &[
-                ("id", "annotation_id"),
-                ("key", "key"),
-                ("type", "type"),
-                ("title", "title"),
-                ("description", "description"),
-                ("labels", "labels"),
-                ("metadata", "metadata"),
-                ("value", "value"),
-                ("possible_values", "possible_values"),
-                ("justification", "justification"),
-                ("not_applicable", "not_applicable"),
-                ("cannot_assess", "cannot_assess"),
-            ],
-        );
-        let [
-            id,
-            key,
-            kind,
-            title,
-            description,
-            labels,
-            metadata,
-            value,
-            possible_values,
-            justification,
-            not_applicable,
-            cannot_assess,
-        ] = fields;
-        fit.unless_known(kind, &TYPES);
-        let annotation_id = fit.text(id);
-        let kind = fit.text(kind);
-        let labels = fit.text_list(labels);
+        level: AnnotationLevel,
+        row_key: &RowKey<'_>,
+    ) -> FlattenResult {
+        bind_members!(object, "annotations", extra, {
+            id: "id" => "annotation_id",
+            key: "key",
+            kind: "type",
+            title: "title",
+            description: "description",
+            labels: "labels",
+            metadata: "metadata",
+            value: "value",
+            possible_values: "possible_values",
+            justification: "justification",
+            not_applicable: "not_applicable",
+            cannot_assess: "cannot_assess",
+        });
+        extra.check_documented(kind, &TYPES);
+        let annotation_id = extra.text(id);
+        let kind = extra.text(kind);
+        let labels = extra.text_list(labels);
         let typed = value
             .value
-            .map(|value| Typed::of(value, kind))
+            .map(|value| TypedValue::of(value, kind))
             .unwrap_or_default();
         let row = AnnotationRow {
-            place: Place { path: "", ..*place },
+            row_key: row_key.at(self.path),
             chunk_index: level.chunk_index(),
             level: Text::plain(level.name()),
             annotation_index,
             annotation_id,
-            key: fit.text(key),
+            key: extra.text(key),
             kind,
-            title: fit.text(title),
-            description: fit.text(description),
-            justification: fit.text(justification),
+            title: extra.text(title),
+            description: extra.text(description),
+            justification: extra.text(justification),
             labels,
-            not_applicable: fit.boolean(not_applicable),
-            cannot_assess: fit.boolean(cannot_assess),
+            not_applicable: extra.boolean(not_applicable),
+            cannot_assess: extra.boolean(cannot_assess),
             metadata: metadata.value.map(|value| value.raw()),
             criteria: metadata.value.and_then(criteria),
             possible_values: possible_values.value.map(|value| value.raw()),
@@ -230,21 +211,12 @@ impl TaskFlattener<'_> {
             value_list: typed.list,
             value_json: typed.json,
             value_label: value_label(value.value, labels, possible_values.value),
-            extra: None,
-        };
-        let extra = fit.finish(self.drift, self.task_id);
-        let row = AnnotationRow {
-            place: Place {
-                path: self.path,
-                ..*place
-            },
-            extra: extra.as_deref(),
-            ..row
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.counts.annotations += 1;
         self.buffers.annotations.push(&row, self.sink)?;
         match (kind, value.value) {
-            (Some(kind), Some(value)) => self.value_files(value, kind, annotation_id, place),
+            (Some(kind), Some(value)) => self.value_files(value, kind, annotation_id, row_key),
             _ => Ok(()),
         }
     }

@@ -1,44 +1,45 @@
-//! From a task's JSON to rows of all tables.
+//! Flattens the JSON of tasks into rows of all tables.
 //!
-//! Pure: the same responses in the same order give the same rows, whatever happened around them.
-//! A task never fails here; what does not fit goes to `extra`. Depends on `json` and `tables`.
+//! Pure: the same responses in the same order give the same rows. A task never fails here: what does not fit goes to
+//! `extra`.
 
 use crate::flatten::entity_versions::EntityVersions;
-use crate::flatten::task_flattener::{Counts, TaskFlattener};
+use crate::flatten::task_flattener::{RowCounts, TaskFlattener};
 use crate::json::document::Document;
-use crate::tables::batch_builder::{BATCH_BYTES, BatchSink, SinkError, TableSet};
+use crate::tables::batch_builder::{BATCH_BYTES, BatchSink, SinkError};
+use crate::tables::definition::TableBuffers;
 use crate::tables::schema_drift::Drift;
 use crate::tables::selection::TableSelection;
 
 /// Flattens tasks, one after the other.
 #[derive(Debug)]
 pub struct Flattener {
-    tables: TableSet,
+    buffers: TableBuffers,
     drift: Drift,
     entities: EntityVersions,
     path: String,
 }
 
 impl Flattener {
-    /// Begins with empty tables; rows of tables that are not selected are dropped.
+    /// Starts with empty tables. Rows of other tables than the selected ones are dropped.
     pub fn new(selection: TableSelection) -> Self {
         Self::with_batches(selection, BATCH_BYTES)
     }
 
-    /// The same, with batches of so many bytes, about.
+    /// Like [`new`](Self::new), with batches of about `batch_bytes`.
     pub fn with_batches(selection: TableSelection, batch_bytes: usize) -> Self {
         Self {
-            tables: TableSet::new(selection, batch_bytes),
+            buffers: TableBuffers::new(selection, batch_bytes),
             drift: Drift::default(),
             entities: EntityVersions::default(),
             path: String::new(),
         }
     }
 
-    /// Adds one task, the value of `document`, under the ID by which it was asked for.
+    /// Adds one task, the value of `document`, under the ID by which it was requested.
     ///
-    /// A document that is not an object gives a row of `tasks` without any values: bodies are
-    /// checked before they come here.
+    /// A document that is not an object gives a row of `tasks` without values. Bodies are checked before they come
+    /// here.
     pub fn task(
         &mut self,
         task_id: &str,
@@ -47,20 +48,20 @@ impl Flattener {
     ) -> Result<(), SinkError> {
         self.path.clear();
         let mut flattener = TaskFlattener {
-            buffers: &mut self.tables.buffers,
+            buffers: &mut self.buffers,
             drift: &mut self.drift,
             entities: &mut self.entities,
             sink,
             task_id,
             path: &mut self.path,
-            counts: Counts::default(),
+            counts: RowCounts::default(),
         };
         flattener.task(document.root())
     }
 
-    /// Hands over the rows that are left, and gives the drift report.
+    /// Hands over the rows that are left, and returns the drift.
     pub fn finish(mut self, sink: &mut dyn BatchSink) -> Result<Drift, SinkError> {
-        self.tables.finish(sink)?;
+        self.buffers.flush(sink)?;
         Ok(self.drift)
     }
 }

@@ -1,213 +1,255 @@
-//! An object's members, sorted into those that have a column and the rest.
+//! The members of an object: those that have a column, and the others, which go to `extra`.
 //!
-//! [`Fields`] looks at every member once. [`Fit`] then takes each known member into its column's
-//! type; what does not fit, and what nobody knows, ends in the row's `extra` (rules 3, 4 and 12).
-//! Depends on `json` and `tables::Drift`.
+//! The rules that comments name are those of `docs/tables.md`.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::flatten::time;
+use crate::json::kind::JsonKind;
 use crate::json::text::{Text, write_json_string};
 use crate::json::value::{JsonKey, TextList, Value};
 use crate::tables::schema_drift::{Drift, DriftKind};
 
 /// A key that the tables know, and its column.
-pub(crate) type Known = (&'static str, &'static str);
+pub(crate) type KeyColumn = (&'static str, &'static str);
 
-/// Stands where objects of some sources have no such key. It has no column, and matches no key, not
-/// even the empty one.
-pub(crate) const NO_KEY: Known = ("", "");
+/// For a member that objects of some sources do not have. It matches no key, not even the empty one.
+pub(crate) const NO_KEY: KeyColumn = ("", "");
 
 /// The value of one known key.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Field<'d> {
+pub(crate) struct KnownMember<'d> {
     key: &'static str,
     column: &'static str,
-    /// `None` when the key is absent or null, which count as equal (rule 2).
+    /// `None` when the key is absent or its value is null, which count as equal (rule 2).
     pub(crate) value: Option<Value<'d>>,
 }
 
-/// Sorts an object's members: the known ones in the order of `known`, the rest into a [`Fit`].
+/// Binds the known members of an object to names, and the builder of the row's `extra` to another name.
 ///
-/// Of a duplicate key the last one counts.
-pub(crate) fn sort<'d, const N: usize>(
+/// ```text
+/// bind_members!(object, "threads", extra, {
+///     id: "id" => "thread_id",      // key "id", column `thread_id`
+///     status: "status",             // key and column have the same name
+///     name: (NAME),                 // a `KeyColumn`
+/// });
+/// ```
+///
+/// Keys in the order in which the API writes them are found fastest.
+macro_rules! bind_members {
+    (@known $key:literal) => {
+        ($key, $key)
+    };
+    (@known $key:literal => $column:literal) => {
+        ($key, $column)
+    };
+    (@known ($known:expr)) => {
+        $known
+    };
+    ($object:expr, $table:expr, $extra:ident, {
+        $($name:ident: $key:tt $(=> $column:literal)?),+ $(,)?
+    }) => {
+        let ([$($name),+], mut $extra) = $crate::flatten::members::match_members(
+            $object,
+            $table,
+            &[$($crate::flatten::members::bind_members!(@known $key $(=> $column)?)),+],
+        );
+    };
+}
+
+pub(crate) use bind_members;
+
+/// Finds the known members of an object, in the order of `known`, and gives the others to an [`ExtraBuilder`]. Of a
+/// duplicate key the last one counts.
+pub(crate) fn match_members<'d, const N: usize>(
     object: Value<'d>,
     table: &'static str,
-    known: &'static [Known; N],
-) -> ([Field<'d>; N], Fit<'d>) {
-    let mut fields = known.map(|(key, column)| Field {
+    known: &[KeyColumn; N],
+) -> ([KnownMember<'d>; N], ExtraBuilder<'d>) {
+    let mut members = known.map(|(key, column)| KnownMember {
         key,
         column,
         value: None,
     });
-    let mut fit = Fit {
+    let mut extra = ExtraBuilder {
         table,
         members: Vec::new(),
         drifts: Vec::new(),
+        text: String::new(),
     };
-    // The API writes keys in one order, nearly always that of `known`: the search begins behind the
-    // last hit, and finds at once.
+    // The API writes keys in one order, nearly always that of `known`. The search starts after the last hit, and
+    // nearly always ends there.
     let mut expected = 0;
     for (key, value) in object.members() {
-        let found = (expected..N).chain(0..expected).find(|at| {
-            fields
-                .get(*at)
-                .is_some_and(|field| key.is(field.key) && field.column != NO_KEY.1)
+        let position = (expected..N).chain(0..expected).find(|position| {
+            members
+                .get(*position)
+                .is_some_and(|member| key.is(member.key) && member.column != NO_KEY.1)
         });
         let value = Some(value).filter(|value| !value.is_null());
-        match found.and_then(|at| fields.get_mut(at).map(|field| (at, field))) {
-            Some((at, field)) => {
-                field.value = value;
-                expected = at + 1;
+        match position.and_then(|at| members.get_mut(at).map(|member| (at, member))) {
+            Some((position, member)) => {
+                member.value = value;
+                expected = position + 1;
             }
-            None => fit.unknown(key, value),
+            None => extra.members.push(ExtraMember::Unknown(key, value)),
         }
     }
-    (fields, fit)
+    (members, extra)
 }
 
-/// What goes to `extra`.
+/// A member of `extra`.
 #[derive(Debug)]
-enum Member<'d> {
-    /// A key that has no column; `None` when a later duplicate is null.
+enum ExtraMember<'d> {
+    /// A key that has no column. The value is `None` when a later duplicate is null.
     Unknown(JsonKey<'d>, Option<Value<'d>>),
-    /// A known key, with its value as received.
+    /// A known key with its value as received.
     Known(&'static str, Value<'d>),
-    /// A known key, with an object made of what is left of its value.
+    /// A known key with an object of those members of its value that have no column.
     Rest(&'static str, String),
 }
 
-/// Takes fields into columns and gathers what does not fit. Nothing is allocated while all fits.
+/// Takes members into columns, and builds `extra` from what does not fit. Allocates nothing while everything fits.
 #[derive(Debug)]
-pub(crate) struct Fit<'d> {
+pub(crate) struct ExtraBuilder<'d> {
     table: &'static str,
-    members: Vec<Member<'d>>,
+    members: Vec<ExtraMember<'d>>,
     drifts: Vec<(Cow<'static, str>, DriftKind)>,
+    /// The text of `extra`, once it is written.
+    text: String,
 }
 
-impl<'d> Fit<'d> {
-    fn unknown(&mut self, key: JsonKey<'d>, value: Option<Value<'d>>) {
-        self.members.push(Member::Unknown(key, value));
-    }
-
-    /// Sends a known key to `extra` because its value does not fit.
-    pub(crate) fn misfit(&mut self, field: Field<'d>) {
-        if let Some(value) = field.value {
-            self.members.push(Member::Known(field.key, value));
+impl<'d> ExtraBuilder<'d> {
+    /// Puts a known key into `extra` because its value does not have the column's type.
+    pub(crate) fn put_mismatch(&mut self, member: KnownMember<'d>) {
+        if let Some(value) = member.value {
+            self.members.push(ExtraMember::Known(member.key, value));
             self.drifts
-                .push((Cow::Borrowed(field.column), DriftKind::Misfit));
+                .push((Cow::Borrowed(member.column), DriftKind::Misfit));
         }
     }
 
-    /// Keeps a known key in `extra`, as the contract wants it, without calling it drift.
-    pub(crate) fn keep(&mut self, field: Field<'d>) {
-        if let Some(value) = field.value {
-            self.members.push(Member::Known(field.key, value));
+    /// Puts a known key into `extra` where the rules want it there. That is not drift.
+    pub(crate) fn keep(&mut self, member: KnownMember<'d>) {
+        if let Some(value) = member.value {
+            self.members.push(ExtraMember::Known(member.key, value));
         }
     }
 
-    /// Notes a documented column with an undocumented value.
-    pub(crate) fn unless_known(&mut self, field: Field<'d>, documented: &[&str]) {
-        if let Some(text) = field.value.and_then(|value| value.text())
+    /// Counts a text that is not one of the documented values of its column as drift.
+    pub(crate) fn check_documented(&mut self, member: KnownMember<'d>, documented: &[&str]) {
+        if let Some(text) = member.value.and_then(|value| value.text())
             && !documented.iter().any(|known| text == **known)
         {
             self.drifts
-                .push((Cow::Borrowed(field.column), DriftKind::UnknownValue));
+                .push((Cow::Borrowed(member.column), DriftKind::UnknownValue));
         }
     }
 
-    fn fitting<T>(&mut self, field: Field<'d>, take: impl Fn(Value<'d>) -> Option<T>) -> Option<T> {
-        let taken = field.value.and_then(take);
+    fn take<T>(
+        &mut self,
+        member: KnownMember<'d>,
+        convert: impl Fn(Value<'d>) -> Option<T>,
+    ) -> Option<T> {
+        let taken = member.value.and_then(convert);
         if taken.is_none() {
-            self.misfit(field);
+            self.put_mismatch(member);
         }
         taken
     }
 
-    /// A string column.
-    pub(crate) fn text(&mut self, field: Field<'d>) -> Option<Text<'d>> {
-        self.fitting(field, |value| value.text())
+    /// The value of a string column.
+    pub(crate) fn text(&mut self, member: KnownMember<'d>) -> Option<Text<'d>> {
+        self.take(member, |value| value.text())
     }
 
-    /// A 64-bit integer column.
-    pub(crate) fn int64(&mut self, field: Field<'d>) -> Option<i64> {
-        self.fitting(field, |value| value.number()?.to_i64())
+    /// The value of a 64-bit integer column.
+    pub(crate) fn int64(&mut self, member: KnownMember<'d>) -> Option<i64> {
+        self.take(member, |value| value.number()?.to_i64())
     }
 
-    /// A column of doubles (rule 13).
-    pub(crate) fn float64(&mut self, field: Field<'d>) -> Option<f64> {
-        self.fitting(field, |value| value.number()?.exact_f64())
+    /// The value of a float64 column (rule 13).
+    pub(crate) fn float64(&mut self, member: KnownMember<'d>) -> Option<f64> {
+        self.take(member, |value| value.number()?.exact_f64())
     }
 
-    /// A boolean column.
-    pub(crate) fn boolean(&mut self, field: Field<'d>) -> Option<bool> {
-        self.fitting(field, |value| value.boolean())
+    /// The value of a boolean column.
+    pub(crate) fn boolean(&mut self, member: KnownMember<'d>) -> Option<bool> {
+        self.take(member, |value| value.boolean())
     }
 
-    /// A column of lists of strings.
-    pub(crate) fn text_list(&mut self, field: Field<'d>) -> Option<TextList<'d>> {
-        self.fitting(field, |value| value.text_list())
+    /// The value of a column of string lists.
+    pub(crate) fn text_list(&mut self, member: KnownMember<'d>) -> Option<TextList<'d>> {
+        self.take(member, |value| value.text_list())
     }
 
-    /// A time. A text that the column would not give back is kept in `extra` beside it (rule 9).
-    pub(crate) fn time(&mut self, field: Field<'d>) -> Option<i64> {
-        let time = self.fitting(field, |value| time::parse(&value.text()?.decode()))?;
-        if !time.canonical {
-            self.keep(field);
+    /// The value of a timestamp column, in microseconds since 1970. A text that cannot be rebuilt from the column is
+    /// kept in `extra` too (rule 9).
+    pub(crate) fn time(&mut self, member: KnownMember<'d>) -> Option<i64> {
+        let time = self.take(member, |value| time::parse(&value.text()?.decode()))?;
+        if !time.is_canonical {
+            self.keep(member);
         }
         Some(time.micros)
     }
 
-    /// A list of objects, which are rows of a child table: their number and themselves.
-    pub(crate) fn objects(&mut self, field: Field<'d>) -> Objects<'d> {
-        let list = self.fitting(field, objects);
+    /// A list of objects, which are rows of a child table.
+    pub(crate) fn objects(&mut self, member: KnownMember<'d>) -> Objects<'d> {
+        let list = self.take(member, objects);
         Objects {
             list,
             count: list.map(|list| count(list.len())),
         }
     }
 
-    /// Puts what is left of a nested object that has no row of its own: nothing when the object is
-    /// absent or all of it has columns (rule 12).
-    pub(crate) fn nested(&mut self, field: Field<'d>, has_columns: bool, mut rest: Self) {
-        let present = field.value.is_some_and(|value| value.is_object());
-        let written = rest.write();
+    /// Puts those members of a nested object without a row that have no column into `extra`: nothing when the object is
+    /// absent or all of its members have columns (rule 12). A value that is not an object is a type mismatch.
+    pub(crate) fn put_nested(
+        &mut self,
+        member: KnownMember<'d>,
+        has_columns: bool,
+        mut rest: Self,
+    ) {
+        if member.value.is_some_and(|value| !value.is_object()) {
+            self.put_mismatch(member);
+            return;
+        }
+        rest.write();
         self.drifts
             .extend(rest.drifts.into_iter().map(|(name, kind)| match kind {
-                // Of a misfit the column is named, which is one of the row's own.
-                DriftKind::UnknownKey => (Cow::Owned(format!("{}.{name}", field.key)), kind),
+                // A type mismatch is reported under its column, which is one of the row's own.
+                DriftKind::UnknownKey => (Cow::Owned(format!("{}.{name}", member.key)), kind),
                 _ => (name, kind),
             }));
-        match written {
-            Some(text) => self.members.push(Member::Rest(field.key, text)),
-            None if present && !has_columns => {
-                self.members.push(Member::Rest(field.key, "{}".to_owned()));
-            }
-            None => {}
+        if !rest.text.is_empty() {
+            self.members.push(ExtraMember::Rest(member.key, rest.text));
+        } else if member.value.is_some() && !has_columns {
+            self.members
+                .push(ExtraMember::Rest(member.key, "{}".to_owned()));
         }
     }
 
-    /// The text of `extra`, or null; counts the drift.
-    pub(crate) fn finish(mut self, drift: &mut Drift, task_id: &str) -> Option<String> {
+    /// The text of `extra`, or `None` where everything has a column. Counts the drift.
+    pub(crate) fn finish(&mut self, drift: &mut Drift, task_id: &str) -> Option<&str> {
         if self.members.is_empty() && self.drifts.is_empty() {
             return None;
         }
-        let text = self.write();
-        for (column, kind) in self.drifts {
-            drift.count(self.table, &column, kind, task_id);
+        self.write();
+        for (column, kind) in &self.drifts {
+            drift.count(self.table, column, *kind, task_id);
         }
-        text
+        Some(self.text.as_str()).filter(|text| !text.is_empty())
     }
 
-    /// Writes the members as an object and notes the unknown ones as drift.
-    fn write(&mut self) -> Option<String> {
+    /// Writes the members as an object into `text`, which stays empty without any, and notes the unknown ones as drift.
+    fn write(&mut self) {
         drop_duplicates(&mut self.members);
-        let mut text = String::new();
+        let text = &mut self.text;
         for member in &self.members {
             text.push(if text.is_empty() { '{' } else { ',' });
             match member {
-                Member::Unknown(key, value) => {
+                ExtraMember::Unknown(key, value) => {
                     text.push_str(key.raw());
                     text.push(':');
                     text.push_str(value.map_or("null", |value| value.raw()));
@@ -216,39 +258,36 @@ impl<'d> Fit<'d> {
                         .map_or_else(|| key.raw().to_owned(), |text| text.to_string());
                     self.drifts.push((Cow::Owned(name), DriftKind::UnknownKey));
                 }
-                Member::Known(key, value) => {
-                    write_json_string(key, &mut text);
+                ExtraMember::Known(key, value) => {
+                    write_json_string(key, text);
                     text.push(':');
                     text.push_str(value.raw());
                 }
-                Member::Rest(key, rest) => {
-                    write_json_string(key, &mut text);
+                ExtraMember::Rest(key, rest) => {
+                    write_json_string(key, text);
                     text.push(':');
                     text.push_str(rest);
                 }
             }
         }
-        if text.is_empty() {
-            return None;
+        if !text.is_empty() {
+            text.push('}');
         }
-        text.push('}');
-        Some(text)
     }
 }
 
-/// Of unknown keys that occur twice keeps the last, and none whose last value is null.
-fn drop_duplicates(members: &mut Vec<Member<'_>>) {
+/// Keeps the last of unknown keys that occur twice, and none whose last value is null.
+fn drop_duplicates(members: &mut Vec<ExtraMember<'_>>) {
     let mut seen = HashSet::new();
     let mut keep: Vec<bool> = members
         .iter()
         .rev()
         .map(|member| match member {
-            Member::Unknown(key, value) => {
+            ExtraMember::Unknown(key, value) => {
                 let name = key
                     .text()
                     .map_or(Cow::Borrowed(key.raw()), |text| text.decode());
-                // A key with a lone surrogate is compared as it is written, quotes included, so that
-                // it equals no other.
+                // A key with a lone surrogate is compared as it is written, quotes included, so that it equals no other.
                 seen.insert((key.text().is_some(), name)) && value.is_some()
             }
             _ => true,
@@ -259,16 +298,15 @@ fn drop_duplicates(members: &mut Vec<Member<'_>>) {
 
 /// The value, when it is a list of objects.
 pub(crate) fn objects(value: Value<'_>) -> Option<Value<'_>> {
-    (value.kind() == crate::json::kind::JsonKind::Array
-        && value.elements().all(|element| element.is_object()))
-    .then_some(value)
+    (value.kind() == JsonKind::Array && value.elements().all(|element| element.is_object()))
+        .then_some(value)
 }
 
 /// A list of objects, or nothing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Objects<'d> {
     list: Option<Value<'d>>,
-    /// Their number; null when the key is absent or is no list of objects (rule 6).
+    /// The number of objects; null when the key is absent or its value is not a list of objects (rule 6).
     pub(crate) count: Option<i32>,
 }
 
@@ -279,7 +317,7 @@ impl<'d> Objects<'d> {
     }
 }
 
-/// A count or an index as its column holds it. Bodies are bounded to 1 GiB, so no list is longer.
+/// A count or an index as its column holds it. Bodies have at most 1 GiB, so no list is longer.
 pub(crate) fn count(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }

@@ -1,47 +1,33 @@
-//! Messages and what hangs below their content. Depends on the files of this folder.
+//! Messages, and the parts of their content.
 
-use crate::flatten::annotation::Level;
-use crate::flatten::attachment::Source;
-use crate::flatten::members::{Fit, sort};
-use crate::flatten::task_flattener::{Flow, TaskFlattener};
+use crate::flatten::annotation::AnnotationLevel;
+use crate::flatten::attachment::FileOrigin;
+use crate::flatten::members::{ExtraBuilder, KnownMember, Objects, bind_members};
+use crate::flatten::task_flattener::{FlattenResult, TaskFlattener};
 use crate::json::text::Text;
 use crate::json::value::Value;
 use crate::tables::definition::{ChunkRow, MessageRow, ReasoningRow, ReferenceTextRow};
-use crate::tables::row_key::Place;
+use crate::tables::row_key::RowKey;
 
 /// Documented values of `role`.
 const ROLES: [&str; 4] = ["system", "user", "assistant", "function"];
 
 impl TaskFlattener<'_> {
-    /// A message and all that is in it.
+    /// Adds the rows of a message.
     pub(crate) fn message(
         &mut self,
         object: Value<'_>,
         message_index: i32,
-        turn: &Place<'_>,
-    ) -> Flow {
-        let (
-            [
-                role,
-                content,
-                source_id,
-                parameters,
-                annotations,
-                evaluations,
-            ],
-            mut fit,
-        ) = sort(
-            object,
-            "messages",
-            &[
-                ("role", "role"),
-                ("content", "content"),
-                ("source_id", "source_id"),
-                ("model_parameters", "model_parameters"),
-                ("annotations", "annotation_count"),
-                ("rubric_evaluations", "rubric_evaluation_count"),
-            ],
-        );
+        turn: &RowKey<'_>,
+    ) -> FlattenResult {
+        bind_members!(object, "messages", extra, {
+            role: "role",
+            content: "content",
+            source_id: "source_id",
+            parameters: "model_parameters",
+            annotations: "annotations" => "annotation_count",
+            evaluations: "rubric_evaluations" => "rubric_evaluation_count",
+        });
         let message_id = format!(
             "{}:{}.{}.{message_index}",
             self.task_id,
@@ -49,195 +35,199 @@ impl TaskFlattener<'_> {
             turn.turn_index.unwrap_or_default()
         );
         let message_id = Text::plain(&message_id);
-        let place = Place {
+        let message = RowKey {
             message_id: Some(message_id),
             message_index: Some(message_index),
             ..*turn
         };
-
-        let ([text, reference_texts, attachments, chunks, reasoning], mut content_fit) = sort(
-            nested(content.value),
-            "messages",
-            &[
-                ("text", "text"),
-                ("reference_texts", "reference_text_count"),
-                ("attachments", "attachment_count"),
-                ("chunks", "chunk_count"),
-                ("reasoning", "reasoning_count"),
-            ],
-        );
-        let has_content = [text, reference_texts, attachments, chunks, reasoning]
-            .iter()
-            .any(|field| field.value.is_some());
-        let text = content_fit.text(text);
-        let reference_texts = content_fit.objects(reference_texts);
-        let attachments = content_fit.objects(attachments);
-        let chunks = content_fit.objects(chunks);
-        let reasoning = content_fit.objects(reasoning);
-        put_nested(&mut fit, content, has_content, content_fit);
-
-        let ([model, temperature, max_completion_tokens, top_p, top_k], mut parameter_fit) = sort(
-            nested(parameters.value),
-            "messages",
-            &[
-                ("model", "model"),
-                ("temperature", "temperature"),
-                ("max_completion_tokens", "max_completion_tokens"),
-                ("top_p", "top_p"),
-                ("top_k", "top_k"),
-            ],
-        );
-        let has_parameters = [model, temperature, max_completion_tokens, top_p, top_k]
-            .iter()
-            .any(|field| field.value.is_some());
-        let annotations = fit.objects(annotations);
-        let evaluations = fit.objects(evaluations);
-        fit.unless_known(role, &ROLES);
+        let content = MessageContent::take(content, &mut extra);
+        let annotations = extra.objects(annotations);
+        let evaluations = extra.objects(evaluations);
+        extra.check_documented(role, &ROLES);
+        let (role, source_id) = (extra.text(role), extra.text(source_id));
+        let parameters = ModelParameters::take(parameters, &mut extra);
         let row = MessageRow {
-            place: Place { path: "", ..place },
+            row_key: message.at(self.path),
             message_id,
             message_index,
-            role: fit.text(role),
-            source_id: fit.text(source_id),
-            text,
-            model: parameter_fit.text(model),
-            temperature: parameter_fit.float64(temperature),
-            top_p: parameter_fit.float64(top_p),
-            max_completion_tokens: parameter_fit.int64(max_completion_tokens),
-            top_k: parameter_fit.int64(top_k),
-            reference_text_count: reference_texts.count,
-            attachment_count: attachments.count,
-            chunk_count: chunks.count,
-            reasoning_count: reasoning.count,
+            role,
+            source_id,
+            text: content.text,
+            model: parameters.model,
+            temperature: parameters.temperature,
+            top_p: parameters.top_p,
+            max_completion_tokens: parameters.max_completion_tokens,
+            top_k: parameters.top_k,
+            reference_text_count: content.reference_texts.count,
+            attachment_count: content.attachments.count,
+            chunk_count: content.chunks.count,
+            reasoning_count: content.reasoning.count,
             annotation_count: annotations.count,
             rubric_evaluation_count: evaluations.count,
-            extra: None,
-        };
-        put_nested(&mut fit, parameters, has_parameters, parameter_fit);
-        let extra = fit.finish(self.drift, self.task_id);
-        let place_here = Place {
-            path: self.path,
-            ..place
-        };
-        let row = MessageRow {
-            place: place_here,
-            extra: extra.as_deref(),
-            ..row
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.counts.messages += 1;
         self.buffers.messages.push(&row, self.sink)?;
-
-        self.annotations(annotations, Level::Message, &place)?;
-        self.each(
-            "content/reference_texts",
-            reference_texts,
-            |flattener, object, index| flattener.reference_text(object, index, &place),
-        )?;
-        self.each(
-            "content/attachments",
-            attachments,
-            |flattener, object, index| flattener.file(object, index, Source::Message, None, &place),
-        )?;
-        self.each("content/chunks", chunks, |flattener, object, index| {
-            flattener.chunk(object, index, &place)
-        })?;
-        self.each(
-            "content/reasoning",
-            reasoning,
-            |flattener, object, index| flattener.reasoning(object, index, &place),
-        )?;
+        self.annotations(annotations, AnnotationLevel::Message, &message)?;
+        self.content(&content, &message)?;
         self.each(
             "rubric_evaluations",
             evaluations,
-            |flattener, object, index| flattener.rubric_evaluation(object, index, &place),
+            |flattener, object, index| flattener.rubric_evaluation(object, index, &message),
         )
     }
 
-    fn reference_text(&mut self, object: Value<'_>, index: i32, message: &Place<'_>) -> Flow {
-        let ([content, category, url], mut fit) = sort(
-            object,
-            "reference_texts",
-            &[
-                ("content", "content"),
-                ("category", "category"),
-                ("url", "url"),
-            ],
-        );
-        let (content, category, url) = (fit.text(content), fit.text(category), fit.text(url));
-        let extra = fit.finish(self.drift, self.task_id);
-        let row = ReferenceTextRow {
-            place: Place {
-                path: self.path,
-                ..*message
+    /// Adds the rows of a message's content.
+    fn content(&mut self, content: &MessageContent<'_>, message: &RowKey<'_>) -> FlattenResult {
+        self.each(
+            "content/reference_texts",
+            content.reference_texts,
+            |flattener, object, index| flattener.reference_text(object, index, message),
+        )?;
+        self.each(
+            "content/attachments",
+            content.attachments,
+            |flattener, object, index| {
+                flattener.file(object, index, FileOrigin::of_message(), message)
             },
-            reference_text_index: index,
-            content,
-            category,
-            url,
-            extra: extra.as_deref(),
+        )?;
+        self.each(
+            "content/chunks",
+            content.chunks,
+            |flattener, object, index| flattener.chunk(object, index, message),
+        )?;
+        self.each(
+            "content/reasoning",
+            content.reasoning,
+            |flattener, object, index| flattener.reasoning(object, index, message),
+        )
+    }
+
+    fn reference_text(
+        &mut self,
+        object: Value<'_>,
+        reference_text_index: i32,
+        message: &RowKey<'_>,
+    ) -> FlattenResult {
+        bind_members!(object, "reference_texts", extra, {
+            content: "content",
+            category: "category",
+            url: "url",
+        });
+        let row = ReferenceTextRow {
+            row_key: message.at(self.path),
+            reference_text_index,
+            content: extra.text(content),
+            category: extra.text(category),
+            url: extra.text(url),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.buffers.reference_texts.push(&row, self.sink)
     }
 
-    fn chunk(&mut self, object: Value<'_>, chunk_index: i32, message: &Place<'_>) -> Flow {
-        let ([kind, annotations, text], mut fit) = sort(
-            object,
-            "chunks",
-            &[
-                ("type", "type"),
-                ("annotations", "annotation_count"),
-                ("text", "text"),
-            ],
-        );
-        let annotations = fit.objects(annotations);
-        let (kind, text) = (fit.text(kind), fit.text(text));
-        let extra = fit.finish(self.drift, self.task_id);
+    fn chunk(
+        &mut self,
+        object: Value<'_>,
+        chunk_index: i32,
+        message: &RowKey<'_>,
+    ) -> FlattenResult {
+        bind_members!(object, "chunks", extra, {
+            kind: "type",
+            annotations: "annotations" => "annotation_count",
+            text: "text",
+        });
+        let annotations = extra.objects(annotations);
         let row = ChunkRow {
-            place: Place {
-                path: self.path,
-                ..*message
-            },
+            row_key: message.at(self.path),
             chunk_index,
-            kind,
-            text,
+            kind: extra.text(kind),
+            text: extra.text(text),
             annotation_count: annotations.count,
-            extra: extra.as_deref(),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.buffers.chunks.push(&row, self.sink)?;
-        self.annotations(annotations, Level::Chunk(chunk_index), message)
+        self.annotations(annotations, AnnotationLevel::Chunk(chunk_index), message)
     }
 
-    fn reasoning(&mut self, object: Value<'_>, reasoning_index: i32, message: &Place<'_>) -> Flow {
-        let ([content], mut fit) = sort(object, "reasoning", &[("content", "content")]);
-        let content = fit.text(content);
-        let extra = fit.finish(self.drift, self.task_id);
+    fn reasoning(
+        &mut self,
+        object: Value<'_>,
+        reasoning_index: i32,
+        message: &RowKey<'_>,
+    ) -> FlattenResult {
+        bind_members!(object, "reasoning", extra, { content: "content" });
         let row = ReasoningRow {
-            place: Place {
-                path: self.path,
-                ..*message
-            },
+            row_key: message.at(self.path),
             reasoning_index,
-            content,
-            extra: extra.as_deref(),
+            content: extra.text(content),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.buffers.reasoning.push(&row, self.sink)
     }
 }
 
-/// The nested object itself, or a value without members when there is none.
-fn nested(value: Option<Value<'_>>) -> Value<'_> {
-    value.unwrap_or_default()
+/// A message's `content`, which has no row of its own.
+struct MessageContent<'d> {
+    text: Option<Text<'d>>,
+    reference_texts: Objects<'d>,
+    attachments: Objects<'d>,
+    chunks: Objects<'d>,
+    reasoning: Objects<'d>,
 }
 
-/// Accounts for a nested object in the row's `extra`, or for what stands in its place.
-fn put_nested<'d>(
-    fit: &mut Fit<'d>,
-    field: crate::flatten::members::Field<'d>,
-    has_columns: bool,
-    rest: Fit<'d>,
-) {
-    match field.value {
-        Some(value) if !value.is_object() => fit.misfit(field),
-        _ => fit.nested(field, has_columns, rest),
+impl<'d> MessageContent<'d> {
+    fn take(member: KnownMember<'d>, extra: &mut ExtraBuilder<'d>) -> Self {
+        bind_members!(member.value.unwrap_or_default(), "messages", rest, {
+            text: "text",
+            reference_texts: "reference_texts" => "reference_text_count",
+            attachments: "attachments" => "attachment_count",
+            chunks: "chunks" => "chunk_count",
+            reasoning: "reasoning" => "reasoning_count",
+        });
+        let has_columns = [text, reference_texts, attachments, chunks, reasoning]
+            .iter()
+            .any(|member| member.value.is_some());
+        let content = Self {
+            text: rest.text(text),
+            reference_texts: rest.objects(reference_texts),
+            attachments: rest.objects(attachments),
+            chunks: rest.objects(chunks),
+            reasoning: rest.objects(reasoning),
+        };
+        extra.put_nested(member, has_columns, rest);
+        content
+    }
+}
+
+/// A message's `model_parameters`, which have no row of their own.
+struct ModelParameters<'d> {
+    model: Option<Text<'d>>,
+    temperature: Option<f64>,
+    top_p: Option<f64>,
+    max_completion_tokens: Option<i64>,
+    top_k: Option<i64>,
+}
+
+impl<'d> ModelParameters<'d> {
+    fn take(member: KnownMember<'d>, extra: &mut ExtraBuilder<'d>) -> Self {
+        bind_members!(member.value.unwrap_or_default(), "messages", rest, {
+            model: "model",
+            temperature: "temperature",
+            max_completion_tokens: "max_completion_tokens",
+            top_p: "top_p",
+            top_k: "top_k",
+        });
+        let has_columns = [model, temperature, max_completion_tokens, top_p, top_k]
+            .iter()
+            .any(|member| member.value.is_some());
+        let parameters = Self {
+            model: rest.text(model),
+            temperature: rest.float64(temperature),
+            top_p: rest.float64(top_p),
+            max_completion_tokens: rest.int64(max_completion_tokens),
+            top_k: rest.int64(top_k),
+        };
+        extra.put_nested(member, has_columns, rest);
+        parameters
     }
 }

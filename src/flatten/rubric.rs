@@ -1,42 +1,33 @@
-//! Rubrics with their criteria, and gradings by them. Depends on the files of this folder.
+//! Rubrics with their criteria, and the evaluations of messages by them.
 
-use crate::flatten::annotation::Level;
-use crate::flatten::members::sort;
-use crate::flatten::task_flattener::{Flow, TaskFlattener};
+use crate::flatten::annotation::AnnotationLevel;
+use crate::flatten::members::bind_members;
+use crate::flatten::task_flattener::{FlattenResult, TaskFlattener};
 use crate::json::value::Value;
 use crate::tables::definition::{
     CriterionEvaluationRow, RubricCriterionRow, RubricEvaluationRow, RubricRow,
 };
-use crate::tables::row_key::Place;
+use crate::tables::row_key::RowKey;
 
 impl TaskFlattener<'_> {
-    /// A rubric of a turn, its criteria and their annotations.
+    /// Adds the rows of a rubric of a turn.
     pub(crate) fn rubric(
         &mut self,
         object: Value<'_>,
         rubric_index: i32,
-        turn: &Place<'_>,
-    ) -> Flow {
-        let ([criteria, max_total_score], mut fit) = sort(
-            object,
-            "rubrics",
-            &[
-                ("criteria_definitions", "criterion_count"),
-                ("max_total_score", "max_total_score"),
-            ],
-        );
-        let criteria = fit.objects(criteria);
-        let max_total_score = fit.float64(max_total_score);
-        let extra = fit.finish(self.drift, self.task_id);
+        turn: &RowKey<'_>,
+    ) -> FlattenResult {
+        bind_members!(object, "rubrics", extra, {
+            criteria: "criteria_definitions" => "criterion_count",
+            max_total_score: "max_total_score",
+        });
+        let criteria = extra.objects(criteria);
         let row = RubricRow {
-            place: Place {
-                path: self.path,
-                ..*turn
-            },
+            row_key: turn.at(self.path),
             rubric_index,
-            max_total_score,
+            max_total_score: extra.float64(max_total_score),
             criterion_count: criteria.count,
-            extra: extra.as_deref(),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.buffers.rubrics.push(&row, self.sink)?;
         self.each(
@@ -52,74 +43,57 @@ impl TaskFlattener<'_> {
         &mut self,
         object: Value<'_>,
         [rubric_index, criterion_index]: [i32; 2],
-        turn: &Place<'_>,
-    ) -> Flow {
-        let ([id, criterion, weight, annotations], mut fit) = sort(
-            object,
-            "rubric_criteria",
-            &[
-                ("id", "criterion_id"),
-                ("criterion", "criterion"),
-                ("weight", "weight"),
-                ("annotations", "annotation_count"),
-            ],
-        );
-        let (criterion_id, criterion) = (fit.text(id), fit.text(criterion));
-        let weight = fit.float64(weight);
-        let annotations = fit.objects(annotations);
-        let extra = fit.finish(self.drift, self.task_id);
+        turn: &RowKey<'_>,
+    ) -> FlattenResult {
+        bind_members!(object, "rubric_criteria", extra, {
+            id: "id" => "criterion_id",
+            criterion: "criterion",
+            weight: "weight",
+            annotations: "annotations" => "annotation_count",
+        });
+        let (criterion_id, criterion) = (extra.text(id), extra.text(criterion));
+        let weight = extra.float64(weight);
+        let annotations = extra.objects(annotations);
         let row = RubricCriterionRow {
-            place: Place {
-                path: self.path,
-                ..*turn
-            },
+            row_key: turn.at(self.path),
             rubric_index,
             criterion_index,
             criterion_id,
             criterion,
             weight,
             annotation_count: annotations.count,
-            extra: extra.as_deref(),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.buffers.rubric_criteria.push(&row, self.sink)?;
-        self.annotations(annotations, Level::RubricCriterion, turn)
+        self.annotations(annotations, AnnotationLevel::RubricCriterion, turn)
     }
 
-    /// A grading of a message: its own annotations, then those of its criteria.
+    /// Adds the rows of the evaluation of a message by a rubric: its own annotations come before those of its criteria.
     pub(crate) fn rubric_evaluation(
         &mut self,
         object: Value<'_>,
         rubric_evaluation_index: i32,
-        message: &Place<'_>,
-    ) -> Flow {
-        let ([criteria, annotations, total_score, percentage], mut fit) = sort(
-            object,
-            "rubric_evaluations",
-            &[
-                ("criteria_evaluations", "criterion_evaluation_count"),
-                ("annotations", "annotation_count"),
-                ("total_score", "total_score"),
-                ("percentage", "percentage"),
-            ],
-        );
-        let criteria = fit.objects(criteria);
-        let annotations = fit.objects(annotations);
-        let (total_score, percentage) = (fit.float64(total_score), fit.float64(percentage));
-        let extra = fit.finish(self.drift, self.task_id);
+        message: &RowKey<'_>,
+    ) -> FlattenResult {
+        bind_members!(object, "rubric_evaluations", extra, {
+            criteria: "criteria_evaluations" => "criterion_evaluation_count",
+            annotations: "annotations" => "annotation_count",
+            total_score: "total_score",
+            percentage: "percentage",
+        });
+        let criteria = extra.objects(criteria);
+        let annotations = extra.objects(annotations);
         let row = RubricEvaluationRow {
-            place: Place {
-                path: self.path,
-                ..*message
-            },
+            row_key: message.at(self.path),
             rubric_evaluation_index,
-            total_score,
-            percentage,
+            total_score: extra.float64(total_score),
+            percentage: extra.float64(percentage),
             criterion_evaluation_count: criteria.count,
             annotation_count: annotations.count,
-            extra: extra.as_deref(),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.buffers.rubric_evaluations.push(&row, self.sink)?;
-        self.annotations(annotations, Level::RubricEvaluation, message)?;
+        self.annotations(annotations, AnnotationLevel::RubricEvaluation, message)?;
         self.each(
             "criteria_evaluations",
             criteria,
@@ -133,34 +107,26 @@ impl TaskFlattener<'_> {
         &mut self,
         object: Value<'_>,
         [rubric_evaluation_index, criterion_evaluation_index]: [i32; 2],
-        message: &Place<'_>,
-    ) -> Flow {
-        let ([definition_id, score, annotations], mut fit) = sort(
-            object,
-            "criterion_evaluations",
-            &[
-                ("criterion_definition_id", "criterion_definition_id"),
-                ("score", "score"),
-                ("annotations", "annotation_count"),
-            ],
-        );
-        let criterion_definition_id = fit.text(definition_id);
-        let score = fit.float64(score);
-        let annotations = fit.objects(annotations);
-        let extra = fit.finish(self.drift, self.task_id);
+        message: &RowKey<'_>,
+    ) -> FlattenResult {
+        bind_members!(object, "criterion_evaluations", extra, {
+            definition_id: "criterion_definition_id",
+            score: "score",
+            annotations: "annotations" => "annotation_count",
+        });
+        let criterion_definition_id = extra.text(definition_id);
+        let score = extra.float64(score);
+        let annotations = extra.objects(annotations);
         let row = CriterionEvaluationRow {
-            place: Place {
-                path: self.path,
-                ..*message
-            },
+            row_key: message.at(self.path),
             rubric_evaluation_index,
             criterion_evaluation_index,
             criterion_definition_id,
             score,
             annotation_count: annotations.count,
-            extra: extra.as_deref(),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.buffers.criterion_evaluations.push(&row, self.sink)?;
-        self.annotations(annotations, Level::CriterionEvaluation, message)
+        self.annotations(annotations, AnnotationLevel::CriterionEvaluation, message)
     }
 }

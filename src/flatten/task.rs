@@ -1,80 +1,61 @@
-//! Tasks, threads, submissions, turns, errors and reports. Depends on the files of this folder.
+//! Tasks, threads, submissions, turns, errors and reports.
 
-use crate::flatten::annotation::Level;
+use crate::flatten::annotation::AnnotationLevel;
 use crate::flatten::entity::{BATCH, PROJECT};
-use crate::flatten::members::{Field, Fit, sort};
-use crate::flatten::task_flattener::{Flow, TaskFlattener, task_place};
+use crate::flatten::members::{ExtraBuilder, KnownMember, bind_members};
+use crate::flatten::task_flattener::{FlattenResult, TaskFlattener};
 use crate::json::text::Text;
 use crate::json::value::Value;
 use crate::tables::definition::{ErrorRow, ReportRow, SubmissionRow, TaskRow, ThreadRow, TurnRow};
-use crate::tables::row_key::Place;
+use crate::tables::row_key::RowKey;
 
 /// Documented values of `status`.
 pub const TASK_STATUSES: [&str; 5] = ["pending", "completed", "canceled", "error", "deleted"];
 
 impl TaskFlattener<'_> {
-    /// A task and all that is in it. Its own row comes last, since it counts the others.
-    pub(crate) fn task(&mut self, object: Value<'_>) -> Flow {
-        let (fields, mut fit) = sort(
-            object,
-            "tasks",
-            &[
-                ("task_id", "task_id"),
-                ("project", "project"),
-                ("batch", "batch"),
-                ("status", "status"),
-                ("created_at", "created_at"),
-                ("completed_at", "completed_at"),
-                ("metadata", "metadata"),
-                ("threads", "thread_count"),
-                ("errors", "error_count"),
-                (
-                    "sensitive_content_reports",
-                    "sensitive_content_report_count",
-                ),
-            ],
-        );
-        let [
-            _,
-            project,
-            batch,
-            status,
-            created_at,
-            completed_at,
-            metadata,
-            threads,
-            errors,
-            reports,
-        ] = fields;
-        let errors = fit.objects(errors);
-        let reports = fit.objects(reports);
-        let threads = fit.objects(threads);
-        let place = task_place(self.task_id);
+    /// Adds the rows of a task. Its own row comes last, since it counts the others.
+    pub(crate) fn task(&mut self, object: Value<'_>) -> FlattenResult {
+        bind_members!(object, "tasks", extra, {
+            _task_id: "task_id",
+            project: "project",
+            batch: "batch",
+            status: "status",
+            created_at: "created_at",
+            completed_at: "completed_at",
+            metadata: "metadata",
+            threads: "threads" => "thread_count",
+            errors: "errors" => "error_count",
+            reports: "sensitive_content_reports" => "sensitive_content_report_count",
+        });
+        let errors = extra.objects(errors);
+        let reports = extra.objects(reports);
+        let threads = extra.objects(threads);
+        let task = RowKey::of_task(self.task_id);
         self.each("errors", errors, Self::error)?;
         self.each("sensitive_content_reports", reports, Self::report)?;
         self.each("threads", threads, |flattener, thread, index| {
-            flattener.thread(thread, index, &place)
+            flattener.thread(thread, index, &task)
         })?;
-        for (field, table) in [(project, PROJECT), (batch, BATCH)] {
-            if let Some(entity) = field.value.filter(Value::is_object) {
+        for (member, table) in [(project, PROJECT), (batch, BATCH)] {
+            if let Some(entity) = member.value.filter(Value::is_object) {
                 self.entity(entity, table)?;
             }
         }
-        fit.unless_known(status, &TASK_STATUSES);
-        let (project_id, project_name, project) = expandable(project, &mut fit);
-        let (batch_id, batch_name, batch) = expandable(batch, &mut fit);
+        extra.check_documented(status, &TASK_STATUSES);
+        let project = EntityColumns::take(project, &mut extra);
+        let batch = EntityColumns::take(batch, &mut extra);
         let row = TaskRow {
-            place,
+            row_key: task,
             task_id: Text::plain(self.task_id),
-            project_id,
-            project_name,
-            batch_id,
-            batch_name,
-            project,
-            batch,
-            status: fit.text(status),
-            created_at: fit.time(created_at),
-            completed_at: fit.time(completed_at),
+            project_id: project.id,
+            project_name: project.name,
+            batch_id: batch.id,
+            batch_name: batch.name,
+            project: project.object,
+            batch: batch.object,
+            status: extra.text(status),
+            created_at: extra.time(created_at),
+            completed_at: extra.time(completed_at),
             metadata: metadata.value.map(|value| value.raw()),
             thread_count: threads.count,
             error_count: errors.count,
@@ -83,183 +64,155 @@ impl TaskFlattener<'_> {
             message_count: self.counts.messages,
             annotation_count: self.counts.annotations,
             attachment_count: self.counts.attachments,
-            extra: None,
+            extra: extra.finish(self.drift, self.task_id),
         };
-        let extra = fit.finish(self.drift, self.task_id);
-        self.buffers.tasks.push(
-            &TaskRow {
-                extra: extra.as_deref(),
-                ..row
-            },
-            self.sink,
-        )
+        self.buffers.tasks.push(&row, self.sink)
     }
 
-    fn error(&mut self, object: Value<'_>, error_index: i32) -> Flow {
-        let ([kind, message], mut fit) = sort(
-            object,
-            "errors",
-            &[("type", "type"), ("message", "message")],
-        );
-        let (kind, message) = (fit.text(kind), fit.text(message));
-        let extra = fit.finish(self.drift, self.task_id);
-        let place = Place {
-            path: self.path,
-            ..task_place(self.task_id)
-        };
+    fn error(&mut self, object: Value<'_>, error_index: i32) -> FlattenResult {
+        bind_members!(object, "errors", extra, {
+            kind: "type",
+            message: "message",
+        });
         let row = ErrorRow {
-            place,
+            row_key: RowKey::of_task(self.task_id).at(self.path),
             error_index,
-            kind,
-            message,
-            extra: extra.as_deref(),
+            kind: extra.text(kind),
+            message: extra.text(message),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.buffers.errors.push(&row, self.sink)
     }
 
-    fn report(&mut self, object: Value<'_>, report_index: i32) -> Flow {
-        let ([kind, message], mut fit) = sort(
-            object,
-            "sensitive_content_reports",
-            &[("type", "type"), ("message", "message")],
-        );
-        let (kind, message) = (fit.text(kind), fit.text(message));
-        let extra = fit.finish(self.drift, self.task_id);
-        let place = Place {
-            path: self.path,
-            ..task_place(self.task_id)
-        };
+    fn report(&mut self, object: Value<'_>, report_index: i32) -> FlattenResult {
+        bind_members!(object, "sensitive_content_reports", extra, {
+            kind: "type",
+            message: "message",
+        });
         let row = ReportRow {
-            place,
+            row_key: RowKey::of_task(self.task_id).at(self.path),
             report_index,
-            kind,
-            message,
-            extra: extra.as_deref(),
+            kind: extra.text(kind),
+            message: extra.text(message),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.buffers.sensitive_content_reports.push(&row, self.sink)
     }
 
-    fn thread(&mut self, object: Value<'_>, thread_index: i32, task: &Place<'_>) -> Flow {
-        let ([id, turns, submissions, annotations], mut fit) = sort(
-            object,
-            "threads",
-            &[
-                ("id", "thread_id"),
-                ("turns", "turn_count"),
-                ("submissions", "submission_count"),
-                ("annotations", "annotation_count"),
-            ],
-        );
-        let place = Place {
-            thread_id: fit.text(id),
+    fn thread(&mut self, object: Value<'_>, thread_index: i32, task: &RowKey<'_>) -> FlattenResult {
+        bind_members!(object, "threads", extra, {
+            id: "id" => "thread_id",
+            turns: "turns" => "turn_count",
+            submissions: "submissions" => "submission_count",
+            annotations: "annotations" => "annotation_count",
+        });
+        let thread = RowKey {
+            thread_id: extra.text(id),
             thread_index: Some(thread_index),
             ..*task
         };
-        let turns = fit.objects(turns);
-        let submissions = fit.objects(submissions);
-        let annotations = fit.objects(annotations);
-        let extra = fit.finish(self.drift, self.task_id);
+        let turns = extra.objects(turns);
+        let submissions = extra.objects(submissions);
+        let annotations = extra.objects(annotations);
         let row = ThreadRow {
-            place: Place {
-                path: self.path,
-                ..place
-            },
-            thread_id: place.thread_id,
+            row_key: thread.at(self.path),
+            thread_id: thread.thread_id,
             thread_index,
             turn_count: turns.count,
             submission_count: submissions.count,
             annotation_count: annotations.count,
-            extra: extra.as_deref(),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.buffers.threads.push(&row, self.sink)?;
-        self.annotations(annotations, Level::Thread, &place)?;
+        self.annotations(annotations, AnnotationLevel::Thread, &thread)?;
         self.each("submissions", submissions, |flattener, object, index| {
-            flattener.submission(object, index, &place)
+            flattener.submission(object, index, &thread)
         })?;
         self.each("turns", turns, |flattener, object, index| {
-            flattener.turn(object, index, &place)
+            flattener.turn(object, index, &thread)
         })
     }
 
-    fn submission(&mut self, object: Value<'_>, index: i32, thread: &Place<'_>) -> Flow {
-        let ([submitted_at, contributor_id], mut fit) = sort(
-            object,
-            "submissions",
-            &[
-                ("submitted_at", "submitted_at"),
-                ("contributor_id", "contributor_id"),
-            ],
-        );
-        let (submitted_at, contributor_id) = (fit.time(submitted_at), fit.text(contributor_id));
-        let extra = fit.finish(self.drift, self.task_id);
+    fn submission(
+        &mut self,
+        object: Value<'_>,
+        submission_index: i32,
+        thread: &RowKey<'_>,
+    ) -> FlattenResult {
+        bind_members!(object, "submissions", extra, {
+            submitted_at: "submitted_at",
+            contributor_id: "contributor_id",
+        });
         let row = SubmissionRow {
-            place: Place {
-                path: self.path,
-                ..*thread
-            },
-            submission_index: index,
-            submitted_at,
-            contributor_id,
-            extra: extra.as_deref(),
+            row_key: thread.at(self.path),
+            submission_index,
+            submitted_at: extra.time(submitted_at),
+            contributor_id: extra.text(contributor_id),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.buffers.submissions.push(&row, self.sink)
     }
 
-    fn turn(&mut self, object: Value<'_>, turn_index: i32, thread: &Place<'_>) -> Flow {
-        let ([id, messages, annotations, rubrics], mut fit) = sort(
-            object,
-            "turns",
-            &[
-                ("id", "turn_id"),
-                ("messages", "message_count"),
-                ("annotations", "annotation_count"),
-                ("rubrics", "rubric_count"),
-            ],
-        );
-        let place = Place {
-            turn_id: fit.text(id),
+    fn turn(&mut self, object: Value<'_>, turn_index: i32, thread: &RowKey<'_>) -> FlattenResult {
+        bind_members!(object, "turns", extra, {
+            id: "id" => "turn_id",
+            messages: "messages" => "message_count",
+            annotations: "annotations" => "annotation_count",
+            rubrics: "rubrics" => "rubric_count",
+        });
+        let turn = RowKey {
+            turn_id: extra.text(id),
             turn_index: Some(turn_index),
             ..*thread
         };
-        let messages = fit.objects(messages);
-        let annotations = fit.objects(annotations);
-        let rubrics = fit.objects(rubrics);
-        let extra = fit.finish(self.drift, self.task_id);
+        let messages = extra.objects(messages);
+        let annotations = extra.objects(annotations);
+        let rubrics = extra.objects(rubrics);
         let row = TurnRow {
-            place: Place {
-                path: self.path,
-                ..place
-            },
-            turn_id: place.turn_id,
+            row_key: turn.at(self.path),
+            turn_id: turn.turn_id,
             turn_index,
             message_count: messages.count,
             annotation_count: annotations.count,
             rubric_count: rubrics.count,
-            extra: extra.as_deref(),
+            extra: extra.finish(self.drift, self.task_id),
         };
         self.counts.turns += 1;
         self.buffers.turns.push(&row, self.sink)?;
-        self.annotations(annotations, Level::Turn, &place)?;
+        self.annotations(annotations, AnnotationLevel::Turn, &turn)?;
         self.each("rubrics", rubrics, |flattener, object, index| {
-            flattener.rubric(object, index, &place)
+            flattener.rubric(object, index, &turn)
         })?;
         self.each("messages", messages, |flattener, object, index| {
-            flattener.message(object, index, &place)
+            flattener.message(object, index, &turn)
         })
     }
 }
 
-/// The ID, the name and the object of a project or batch: a string gives the first, an object all
-/// that it has, anything else is a misfit.
-fn expandable<'d>(
-    field: Field<'d>,
-    fit: &mut Fit<'d>,
-) -> (Option<Text<'d>>, Option<Text<'d>>, Option<&'d str>) {
-    match field.value.filter(Value::is_object) {
-        Some(object) => {
-            let text = |key| object.get(key).and_then(|value| value.text());
-            (text("id"), text("name"), Some(object.raw()))
+/// The columns of a task's project or batch.
+struct EntityColumns<'d> {
+    id: Option<Text<'d>>,
+    name: Option<Text<'d>>,
+    object: Option<&'d str>,
+}
+
+impl<'d> EntityColumns<'d> {
+    /// A string is an ID; an object is expanded. Anything else is a type mismatch.
+    fn take(member: KnownMember<'d>, extra: &mut ExtraBuilder<'d>) -> Self {
+        match member.value.filter(Value::is_object) {
+            Some(object) => {
+                let text = |key| object.get(key).and_then(|value| value.text());
+                Self {
+                    id: text("id"),
+                    name: text("name"),
+                    object: Some(object.raw()),
+                }
+            }
+            None => Self {
+                id: extra.text(member),
+                name: None,
+                object: None,
+            },
         }
-        None => (fit.text(field), None, None),
     }
 }

@@ -1,46 +1,45 @@
-//! What flattening one task shares: where its rows go, the path of the object at hand, and the counts of its rows.
+//! What all functions that flatten a task share: where rows go, the path of the current object, and counts of rows.
 
 use crate::flatten::entity_versions::EntityVersions;
 use crate::flatten::members::{Objects, count};
-use crate::json::text::Text;
 use crate::json::value::Value;
 use crate::tables::batch_builder::{BatchSink, SinkError};
 use crate::tables::column::push_index;
-use crate::tables::definition::Buffers;
-use crate::tables::row_key::Place;
+use crate::tables::definition::TableBuffers;
 use crate::tables::schema_drift::Drift;
 
 /// Rows of one task that its row in `tasks` counts.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct RowCounts {
     pub(super) turns: i32,
     pub(super) messages: i32,
     pub(super) annotations: i32,
     pub(super) attachments: i32,
 }
 
-/// The way through one task.
+/// Flattens one task.
 pub(super) struct TaskFlattener<'w> {
-    pub(super) buffers: &'w mut Buffers,
+    pub(super) buffers: &'w mut TableBuffers,
     pub(super) drift: &'w mut Drift,
     pub(super) entities: &'w mut EntityVersions,
     pub(super) sink: &'w mut dyn BatchSink,
     pub(super) task_id: &'w str,
-    /// JSON Pointer to the object at hand.
+    /// JSON Pointer to the current object.
     pub(super) path: &'w mut String,
-    pub(super) counts: Counts,
+    pub(super) counts: RowCounts,
 }
 
-pub(super) type Flow = Result<(), SinkError>;
+/// A sink may refuse a batch.
+pub(super) type FlattenResult = Result<(), SinkError>;
 
 impl TaskFlattener<'_> {
-    /// Visits the objects of a list, with the path set to each.
+    /// Visits the objects of a list. The path is that of the object.
     pub(super) fn each<'d>(
         &mut self,
         key: &str,
         objects: Objects<'d>,
-        mut visit: impl FnMut(&mut Self, Value<'d>, i32) -> Flow,
-    ) -> Flow {
+        mut visit: impl FnMut(&mut Self, Value<'d>, i32) -> FlattenResult,
+    ) -> FlattenResult {
         for (index, object) in objects.iter().enumerate() {
             self.at(key, Some(index), |flattener| {
                 visit(flattener, object, count(index))
@@ -49,35 +48,21 @@ impl TaskFlattener<'_> {
         Ok(())
     }
 
-    /// Visits a part, with the path set to it.
+    /// Visits a part of the current object. The path is that of the part.
     pub(super) fn at(
         &mut self,
         key: &str,
         index: Option<usize>,
-        visit: impl FnOnce(&mut Self) -> Flow,
-    ) -> Flow {
-        let mark = self.path.len();
+        visit: impl FnOnce(&mut Self) -> FlattenResult,
+    ) -> FlattenResult {
+        let path_len = self.path.len();
         self.path.push('/');
         self.path.push_str(key);
         if let Some(index) = index {
             push_index(self.path, index);
         }
-        let flow = visit(self);
-        self.path.truncate(mark);
-        flow
-    }
-}
-
-/// The place of a task itself: no path, no thread.
-pub(super) fn task_place(task_id: &str) -> Place<'_> {
-    Place {
-        task_id: Text::plain(task_id),
-        path: "",
-        thread_id: None,
-        thread_index: None,
-        turn_id: None,
-        turn_index: None,
-        message_id: None,
-        message_index: None,
+        let result = visit(self);
+        self.path.truncate(path_len);
+        result
     }
 }

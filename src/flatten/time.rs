@@ -1,13 +1,12 @@
-//! RFC 3339 times: to microseconds, and whether the column gives the text back (rule 9).
-//! Depends on nothing.
+//! Parses RFC 3339 times into microseconds, and says whether the text can be rebuilt from them (rule 9).
 
 /// A time as its column holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Time {
+pub(crate) struct ParsedTime {
     /// Microseconds since 1970 in UTC, floored.
     pub(crate) micros: i64,
-    /// Is the text the one that the column gives back?
-    pub(crate) canonical: bool,
+    /// Whether rebuilding gives the same text.
+    pub(crate) is_canonical: bool,
 }
 
 const MICROS: i64 = 1_000_000;
@@ -15,10 +14,10 @@ const MICROS: i64 = 1_000_000;
 const FIRST: i64 = -62_135_596_800 * MICROS;
 const BEHIND_LAST: i64 = 253_402_300_800 * MICROS;
 
-/// Takes a text apart.
-struct Cursor<'a>(&'a [u8]);
+/// Reads a text from its start.
+struct TimeScanner<'a>(&'a [u8]);
 
-impl Cursor<'_> {
+impl TimeScanner<'_> {
     fn digits(&mut self, count: usize) -> Option<i64> {
         let (digits, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
@@ -36,54 +35,56 @@ impl Cursor<'_> {
     }
 }
 
-/// Parses an RFC 3339 time. Nothing for what is not one, a leap second, or an instant outside the
-/// years 0001 to 9999 in UTC.
-pub(crate) fn parse(text: &str) -> Option<Time> {
-    let mut cursor = Cursor(text.as_bytes());
-    let year = cursor.digits(4)?;
-    cursor.one_of(b"-")?;
-    let month = cursor.digits(2)?;
-    cursor.one_of(b"-")?;
-    let day = cursor.digits(2)?;
-    let separator = cursor.one_of(b"Tt")?;
-    let hour = cursor.digits(2)?;
-    cursor.one_of(b":")?;
-    let minute = cursor.digits(2)?;
-    cursor.one_of(b":")?;
-    let second = cursor.digits(2)?;
-    let (fraction, canonical_fraction) = fraction(&mut cursor)?;
-    let zone = cursor.one_of(b"Zz+-")?;
+/// Parses an RFC 3339 time. Returns nothing for other texts, for leap seconds, and for instants outside the years 0001
+/// to 9999 in UTC.
+pub(crate) fn parse(text: &str) -> Option<ParsedTime> {
+    let mut scanner = TimeScanner(text.as_bytes());
+    let year = scanner.digits(4)?;
+    scanner.one_of(b"-")?;
+    let month = scanner.digits(2)?;
+    scanner.one_of(b"-")?;
+    let day = scanner.digits(2)?;
+    let separator = scanner.one_of(b"Tt")?;
+    let hour = scanner.digits(2)?;
+    scanner.one_of(b":")?;
+    let minute = scanner.digits(2)?;
+    scanner.one_of(b":")?;
+    let second = scanner.digits(2)?;
+    let (fraction, canonical_fraction) = fraction(&mut scanner)?;
+    let zone = scanner.one_of(b"Zz+-")?;
     let offset = if zone.eq_ignore_ascii_case(&b'Z') {
         0
     } else {
-        offset(&mut cursor, zone)?
+        offset(&mut scanner, zone)?
     };
     let in_range = (1..=12).contains(&month)
         && (1..=days_in_month(year, month)).contains(&day)
         && hour < 24
         && minute < 60
         && second < 60
-        && cursor.0.is_empty();
+        && scanner.0.is_empty();
     if !in_range {
         return None;
     }
     let minutes = (days_since_1970(year, month, day) * 24 + hour) * 60 + minute - offset;
     let micros = (minutes * 60 + second) * MICROS + fraction;
-    (FIRST..BEHIND_LAST).contains(&micros).then_some(Time {
-        micros,
-        canonical: canonical_fraction && separator == b'T' && zone == b'Z',
-    })
+    (FIRST..BEHIND_LAST)
+        .contains(&micros)
+        .then_some(ParsedTime {
+            micros,
+            is_canonical: canonical_fraction && separator == b'T' && zone == b'Z',
+        })
 }
 
-/// Microseconds of a fraction, floored, and whether it is written as the column would.
-fn fraction(cursor: &mut Cursor<'_>) -> Option<(i64, bool)> {
-    if cursor.0.first() != Some(&b'.') {
+/// Microseconds of a fraction, floored, and whether rebuilding gives the same digits.
+fn fraction(scanner: &mut TimeScanner<'_>) -> Option<(i64, bool)> {
+    if scanner.0.first() != Some(&b'.') {
         return Some((0, true));
     }
-    let rest = cursor.0.get(1..)?;
+    let rest = scanner.0.get(1..)?;
     let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, behind) = rest.split_at_checked(len).filter(|_| len > 0)?;
-    cursor.0 = behind;
+    scanner.0 = behind;
     let micros = digits
         .iter()
         .chain(std::iter::repeat(&b'0'))
@@ -97,11 +98,11 @@ fn fraction(cursor: &mut Cursor<'_>) -> Option<(i64, bool)> {
     Some((micros, len == fewest))
 }
 
-/// Minutes of `+hh:mm`, behind its sign.
-fn offset(cursor: &mut Cursor<'_>, sign: u8) -> Option<i64> {
-    let hours = cursor.digits(2)?;
-    cursor.one_of(b":")?;
-    let minutes = cursor.digits(2)?;
+/// Minutes of the `hh:mm` after a sign.
+fn offset(scanner: &mut TimeScanner<'_>, sign: u8) -> Option<i64> {
+    let hours = scanner.digits(2)?;
+    scanner.one_of(b":")?;
+    let minutes = scanner.digits(2)?;
     let offset = hours * 60 + minutes;
     (hours < 24 && minutes < 60).then_some(if sign == b'-' { -offset } else { offset })
 }
@@ -134,7 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn micros(text: &str) -> Option<(i64, bool)> {
-        parse(text).map(|time| (time.micros, time.canonical))
+        parse(text).map(|time| (time.micros, time.is_canonical))
     }
 
     #[test]

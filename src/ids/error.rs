@@ -8,9 +8,9 @@ use thiserror::Error;
 use crate::encode::parquet::text_column::UnusableType;
 use crate::error::{Exit, Explain};
 use crate::event::bytes_text;
-use crate::ids::format::{Compression, Content};
-use crate::ids::list::Place;
-use crate::ids::mistake::{Mistake, MistakeKind};
+use crate::ids::format::{Compression, FileContent};
+use crate::ids::mistake::{LineMistake, MistakeKind};
+use crate::ids::position::ListPosition;
 use crate::ids::shown::{shown, shown_columns};
 use crate::ids::task_ids::InvalidId;
 use crate::json::lexer::JsonError;
@@ -59,7 +59,7 @@ pub enum IdsError {
         /// The list.
         file: String,
         /// What it is.
-        content: Content,
+        content: FileContent,
     },
     /// The system refused the memory that a line or value takes.
     #[error("could not read IDs from `{file}`: {NO_MEMORY}")]
@@ -68,12 +68,12 @@ pub enum IdsError {
         file: String,
     },
     /// A line, row or element is not as it should be.
-    #[error("could not read IDs from `{file}`, {place}: {cause}")]
+    #[error("could not read IDs from `{file}`, {position}: {cause}")]
     Record {
         /// The list.
         file: String,
-        /// Where.
-        place: Place,
+        /// The position of the record.
+        position: ListPosition,
         /// What is wrong with it.
         cause: BadRecord,
     },
@@ -139,7 +139,7 @@ pub enum BadRecord {
     /// The text cannot be used as an ID.
     Id(InvalidId),
     /// The line of a plain-text list is more likely a mistake than an ID.
-    Mistake(Mistake),
+    Mistake(LineMistake),
     /// It is not UTF-8.
     NotUtf8,
     /// It has more bytes than are read at once.
@@ -179,12 +179,12 @@ impl fmt::Display for BadRecord {
 }
 
 impl BadRecord {
-    fn hint(&self, place: Place) -> String {
+    fn hint(&self, position: ListPosition) -> String {
         match self {
             Self::Mistake(mistake) => mistake.hint(),
             Self::NotUtf8 => "save the file as UTF-8".into(),
             Self::UnclosedQuote => "close the quotation marks, or double those inside a cell".into(),
-            Self::Json(_) | Self::AfterArray if matches!(place, Place::Line(_)) => {
+            Self::Json(_) | Self::AfterArray if matches!(position, ListPosition::Line(_)) => {
                 "a .jsonl file has one JSON value per line; a .json file may have one array instead"
                     .into()
             }
@@ -196,12 +196,12 @@ impl BadRecord {
                     .into()
             }
             Self::LoneSurrogate => "write the list again; UTF-8 cannot hold this text".into(),
-            Self::Id(_) | Self::TooLong { .. } => match place {
-                Place::Line(_) | Place::Element(_) => {
+            Self::Id(_) | Self::TooLong { .. } => match position {
+                ListPosition::Line(_) | ListPosition::Element(_) => {
                     "give one ID per line, or a .csv, .jsonl or .parquet file with a column of IDs"
                         .into()
                 }
-                Place::Row(_) => "choose the column of IDs with --id-column".into(),
+                ListPosition::Row(_) => "choose the column of IDs with --id-column".into(),
             },
         }
     }
@@ -216,7 +216,7 @@ impl Explain for IdsError {
             Self::NoMemory { .. } => NO_MEMORY_HINT.into(),
             Self::TooLarge { .. } => "decompress the file first".into(),
             Self::Content { content, .. } => content.hint(),
-            Self::Record { cause, place, .. } => cause.hint(*place),
+            Self::Record { cause, position, .. } => cause.hint(*position),
             Self::Column { columns, .. } => {
                 let choose = "choose the column of IDs with --id-column";
                 if columns.len() > 1 {

@@ -56,8 +56,8 @@ pub enum Compression {
 
 impl Compression {
     pub(crate) fn of(head: &[u8]) -> Option<Self> {
-        match Content::of(head) {
-            Some(Content::Compressed(compression)) => Some(compression),
+        match FileContent::of(head) {
+            Some(FileContent::Compressed(compression)) => Some(compression),
             _ => None,
         }
     }
@@ -74,7 +74,7 @@ impl fmt::Display for Compression {
 
 /// What the first bytes of a file show that is not UTF-8 text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
+pub enum FileContent {
     /// Compressed in a way that is read.
     Compressed(Compression),
     /// UTF-16.
@@ -90,22 +90,25 @@ pub enum Content {
 }
 
 /// First bytes of files. None of them can begin a list in UTF-8, except `BZh` and `PAR1`, which no ID begins with.
-const SIGNATURES: [(&[u8], Content); 9] = [
-    (b"\x1f\x8b", Content::Compressed(Compression::Gzip)),
-    (b"\x28\xb5\x2f\xfd", Content::Compressed(Compression::Zstd)),
-    (b"\xff\xfe", Content::Utf16),
-    (b"\xfe\xff", Content::Utf16),
-    (b"PAR1", Content::Parquet),
-    (b"PK\x03\x04", Content::Zip),
-    (b"\xd0\xcf\x11\xe0", Content::Excel),
-    (b"\xfd7zXZ\0", Content::OtherCompression),
-    (b"BZh", Content::OtherCompression),
+const SIGNATURES: [(&[u8], FileContent); 9] = [
+    (b"\x1f\x8b", FileContent::Compressed(Compression::Gzip)),
+    (
+        b"\x28\xb5\x2f\xfd",
+        FileContent::Compressed(Compression::Zstd),
+    ),
+    (b"\xff\xfe", FileContent::Utf16),
+    (b"\xfe\xff", FileContent::Utf16),
+    (b"PAR1", FileContent::Parquet),
+    (b"PK\x03\x04", FileContent::Zip),
+    (b"\xd0\xcf\x11\xe0", FileContent::Excel),
+    (b"\xfd7zXZ\0", FileContent::OtherCompression),
+    (b"BZh", FileContent::OtherCompression),
 ];
 
 /// Bytes of the longest signature.
 pub(crate) const SIGNATURE_BYTES: usize = 6;
 
-impl Content {
+impl FileContent {
     pub(crate) fn of(head: &[u8]) -> Option<Self> {
         let mut signatures = SIGNATURES.iter();
         signatures
@@ -132,7 +135,7 @@ impl Content {
     }
 }
 
-impl fmt::Display for Content {
+impl fmt::Display for FileContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Compressed(compression) => {

@@ -2,8 +2,9 @@
 
 use crate::ids::error::{BadRecord, IdsError};
 use crate::ids::lines::each_line;
-use crate::ids::list::{List, Place};
-use crate::ids::source::Stream;
+use crate::ids::list::ListReader;
+use crate::ids::position::ListPosition;
+use crate::ids::source::ListStream;
 use crate::json::document::Parser;
 use crate::json::kind::JsonKind;
 use crate::json::lexer::JsonErrorKind;
@@ -13,31 +14,37 @@ use crate::json::value::Value;
 const MAX_VALUE_BYTES: u64 = 256 << 20;
 
 /// Reads one value per line.
-pub(crate) fn read_json_lines(list: &mut List<'_>, stream: &mut Stream) -> Result<(), IdsError> {
+pub(crate) fn read_json_lines(
+    list: &mut ListReader<'_>,
+    stream: &mut ListStream,
+) -> Result<(), IdsError> {
     let mut parser = Parser::default();
     each_line(stream, MAX_VALUE_BYTES, |line| {
-        let place = Place::Line(line.number);
+        let position = ListPosition::Line(line.number);
         if line.is_cut {
             let limit = MAX_VALUE_BYTES;
-            return Err(list.bad(place, BadRecord::TooLong { limit }));
+            return Err(list.bad(position, BadRecord::TooLong { limit }));
         }
         if line.bytes.trim_ascii().is_empty() {
             return Ok(());
         }
-        add_value(list, &mut parser, line.bytes, place)
+        add_value(list, &mut parser, line.bytes, position)
     })
 }
 
 /// Reads one array, element by element. A file that does not begin with an array has one value per line: DuckDB,
 /// among others, names such files `.json` too.
-pub(crate) fn read_json(list: &mut List<'_>, stream: &mut Stream) -> Result<(), IdsError> {
+pub(crate) fn read_json(
+    list: &mut ListReader<'_>,
+    stream: &mut ListStream,
+) -> Result<(), IdsError> {
     let bytes = stream.bytes()?;
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first.is_some_and(|byte| *byte != b'[') {
         return read_json_lines(list, stream);
     }
     let mut parser = Parser::default();
-    let mut array = Array::default();
+    let mut array = ArraySplitter::default();
     loop {
         let bytes = stream.bytes()?;
         if bytes.is_empty() {
@@ -47,40 +54,43 @@ pub(crate) fn read_json(list: &mut List<'_>, stream: &mut Stream) -> Result<(), 
             return Err(stream.no_memory());
         }
         let mut used = 0;
-        let mut step = Step::More;
+        let mut step = ArrayEvent::More;
         for &byte in bytes {
             used += 1;
             step = array.take(byte);
-            if step != Step::More {
+            if step != ArrayEvent::More {
                 break;
             }
         }
         stream.consume(used);
-        let place = Place::Element(array.number);
+        let position = ListPosition::Element(array.number);
         match step {
-            Step::More if array.element.len() as u64 > MAX_VALUE_BYTES => {
+            ArrayEvent::More if array.element.len() as u64 > MAX_VALUE_BYTES => {
                 let limit = MAX_VALUE_BYTES;
-                return Err(list.bad(place, BadRecord::TooLong { limit }));
+                return Err(list.bad(position, BadRecord::TooLong { limit }));
             }
-            Step::More => {}
-            Step::Element => {
-                add_value(list, &mut parser, &array.element, place)?;
+            ArrayEvent::More => {}
+            ArrayEvent::Element => {
+                add_value(list, &mut parser, &array.element, position)?;
                 array.element.clear();
                 array.number += 1;
             }
-            Step::After => return Err(list.bad(place, BadRecord::AfterArray)),
+            ArrayEvent::After => return Err(list.bad(position, BadRecord::AfterArray)),
         }
     }
-    match array.position {
-        Position::Inside => Err(list.bad(Place::Element(array.number), BadRecord::UnclosedArray)),
-        Position::Before | Position::After => Ok(()),
+    match array.part {
+        ArrayPart::Inside => Err(list.bad(
+            ListPosition::Element(array.number),
+            BadRecord::UnclosedArray,
+        )),
+        ArrayPart::Before | ArrayPart::After => Ok(()),
     }
 }
 
 /// Splits an array into its elements. Whether these are valid is for the parser to say.
 #[derive(Default)]
-struct Array {
-    position: Position,
+struct ArraySplitter {
+    part: ArrayPart,
     element: Vec<u8>,
     /// The number of the element, from 1.
     number: u64,
@@ -91,7 +101,7 @@ struct Array {
 }
 
 #[derive(Default)]
-enum Position {
+enum ArrayPart {
     #[default]
     Before,
     Inside,
@@ -100,7 +110,7 @@ enum Position {
 
 /// What a byte of an array means.
 #[derive(PartialEq, Eq)]
-enum Step {
+enum ArrayEvent {
     More,
     /// The element has ended.
     Element,
@@ -108,21 +118,21 @@ enum Step {
     After,
 }
 
-impl Array {
-    fn take(&mut self, byte: u8) -> Step {
-        match self.position {
-            Position::Inside => return self.take_inside(byte),
+impl ArraySplitter {
+    fn take(&mut self, byte: u8) -> ArrayEvent {
+        match self.part {
+            ArrayPart::Inside => return self.take_inside(byte),
             _ if byte.is_ascii_whitespace() => {}
-            Position::Before if byte == b'[' => {
-                self.position = Position::Inside;
+            ArrayPart::Before if byte == b'[' => {
+                self.part = ArrayPart::Inside;
                 self.number = 1;
             }
-            Position::Before | Position::After => return Step::After,
+            ArrayPart::Before | ArrayPart::After => return ArrayEvent::After,
         }
-        Step::More
+        ArrayEvent::More
     }
 
-    fn take_inside(&mut self, byte: u8) -> Step {
+    fn take_inside(&mut self, byte: u8) -> ArrayEvent {
         if self.is_string {
             let was_escaped = std::mem::take(&mut self.is_escaped);
             match byte {
@@ -136,34 +146,38 @@ impl Array {
                 b'"' => self.is_string = true,
                 b'[' | b'{' => self.depth += 1,
                 b']' if self.depth == 0 => {
-                    self.position = Position::After;
+                    self.part = ArrayPart::After;
                     let is_empty = self.number == 1 && self.element.trim_ascii().is_empty();
-                    return if is_empty { Step::More } else { Step::Element };
+                    return if is_empty {
+                        ArrayEvent::More
+                    } else {
+                        ArrayEvent::Element
+                    };
                 }
                 b']' | b'}' => self.depth = self.depth.saturating_sub(1),
-                b',' if self.depth == 0 => return Step::Element,
+                b',' if self.depth == 0 => return ArrayEvent::Element,
                 _ => {}
             }
         }
         self.element.push(byte);
-        Step::More
+        ArrayEvent::More
     }
 }
 
 /// Adds the ID of a JSON value: of an object the member that is named as the column, else the value itself.
 fn add_value(
-    list: &mut List<'_>,
+    list: &mut ListReader<'_>,
     parser: &mut Parser,
     bytes: &[u8],
-    place: Place,
+    position: ListPosition,
 ) -> Result<(), IdsError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| list.bad(place, BadRecord::NotUtf8))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| list.bad(position, BadRecord::NotUtf8))?;
     let document = parser.parse(text);
     let document = document.map_err(|error| match error.kind {
         JsonErrorKind::Memory => IdsError::NoMemory {
             file: list.name.clone(),
         },
-        _ => list.bad(place, BadRecord::Json(error)),
+        _ => list.bad(position, BadRecord::Json(error)),
     })?;
     let mut value = document.root();
     if value.is_object() {
@@ -172,17 +186,17 @@ fn add_value(
             None => find_member(list, value)?,
         };
     }
-    let wrong_type = |found| Err(list.bad(place, BadRecord::JsonType(found)));
+    let wrong_type = |found| Err(list.bad(position, BadRecord::JsonType(found)));
     match value.kind() {
-        JsonKind::Null => list.add(None, place),
+        JsonKind::Null => list.add(None, position),
         JsonKind::String { .. } => match value.text() {
-            Some(id) => list.add(Some(&id.decode()), place),
-            None => Err(list.bad(place, BadRecord::LoneSurrogate)),
+            Some(id) => list.add(Some(&id.decode()), position),
+            None => Err(list.bad(position, BadRecord::LoneSurrogate)),
         },
         JsonKind::Number => {
             let digits = value.raw().strip_prefix('-').unwrap_or(value.raw());
             if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                list.add(Some(value.raw()), place)
+                list.add(Some(value.raw()), position)
             } else {
                 wrong_type("a number with a fraction or an exponent")
             }
@@ -194,7 +208,7 @@ fn add_value(
 }
 
 /// The member whose name matches the column's.
-fn find_member<'d>(list: &List<'_>, object: Value<'d>) -> Result<Value<'d>, IdsError> {
+fn find_member<'d>(list: &ListReader<'_>, object: Value<'d>) -> Result<Value<'d>, IdsError> {
     let names = object.members().map(|(key, _)| match key.text() {
         Some(name) => name.decode().into_owned(),
         None => key.raw().to_owned(),

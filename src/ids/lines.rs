@@ -1,7 +1,7 @@
 //! A list line by line.
 
 use crate::ids::error::IdsError;
-use crate::ids::source::Stream;
+use crate::ids::source::ListStream;
 
 /// A line with its number, from 1, and its end.
 pub(crate) struct ListLine<'l> {
@@ -13,7 +13,7 @@ pub(crate) struct ListLine<'l> {
 
 /// Shows every line; of one that is too long its start, and nothing after it.
 pub(crate) fn each_line(
-    stream: &mut Stream,
+    stream: &mut ListStream,
     max_bytes: u64,
     mut see: impl FnMut(&ListLine<'_>) -> Result<(), IdsError>,
 ) -> Result<(), IdsError> {

@@ -4,28 +4,8 @@ use std::fmt;
 
 use crate::ids::column::{NoColumn, find_column};
 use crate::ids::error::{BadRecord, IdsError};
+use crate::ids::position::ListPosition;
 use crate::ids::task_ids::TaskIds;
-
-/// Where in a list something stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// A line of text, from 1.
-    Line(u64),
-    /// A row of a Parquet file, from 1.
-    Row(u64),
-    /// An element of a JSON array, from 1.
-    Element(u64),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Line(number) => write!(f, "line {number}"),
-            Self::Row(number) => write!(f, "row {number}"),
-            Self::Element(number) => write!(f, "element {number}"),
-        }
-    }
-}
 
 /// How many cells of a list hold no ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +26,7 @@ impl fmt::Display for SkippedCells {
 
 /// A list while it is read.
 #[derive(Debug)]
-pub(crate) struct List<'l> {
+pub(crate) struct ListReader<'l> {
     /// The file, printable.
     pub(crate) name: String,
     /// The column that holds the IDs.
@@ -56,30 +36,38 @@ pub(crate) struct List<'l> {
     pub(crate) skipped: u64,
 }
 
-impl List<'_> {
+impl ListReader<'_> {
     /// Adds the ID of a cell; counts a cell without one.
-    pub(crate) fn add(&mut self, cell: Option<&str>, place: Place) -> Result<(), IdsError> {
+    pub(crate) fn add(
+        &mut self,
+        cell: Option<&str>,
+        position: ListPosition,
+    ) -> Result<(), IdsError> {
         let id = cell.map(str::trim).unwrap_or_default();
         if id.is_empty() {
             self.skipped += 1;
             return Ok(());
         }
         let inserted = self.ids.insert(id);
-        inserted.map_err(|cause| self.bad(place, BadRecord::Id(cause)))?;
+        inserted.map_err(|cause| self.bad(position, BadRecord::Id(cause)))?;
         Ok(())
     }
 
     /// The same for bytes that should be UTF-8.
-    pub(crate) fn add_bytes(&mut self, cell: Option<&[u8]>, place: Place) -> Result<(), IdsError> {
+    pub(crate) fn add_bytes(
+        &mut self,
+        cell: Option<&[u8]>,
+        position: ListPosition,
+    ) -> Result<(), IdsError> {
         let cell = cell.map(std::str::from_utf8).transpose();
-        let cell = cell.map_err(|_| self.bad(place, BadRecord::NotUtf8))?;
-        self.add(cell, place)
+        let cell = cell.map_err(|_| self.bad(position, BadRecord::NotUtf8))?;
+        self.add(cell, position)
     }
 
-    pub(crate) fn bad(&self, place: Place, cause: BadRecord) -> IdsError {
+    pub(crate) fn bad(&self, position: ListPosition, cause: BadRecord) -> IdsError {
         IdsError::Record {
             file: self.name.clone(),
-            place,
+            position,
             cause,
         }
     }

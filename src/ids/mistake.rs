@@ -42,7 +42,7 @@ const NAMED: [(char, &str); 6] = [
 
 /// A line that is more likely a mistake than an ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct LineMistake {
     /// The start of the line, printable.
     pub line: String,
     /// What is wrong with it.
@@ -79,9 +79,9 @@ pub enum MistakeKind {
 }
 
 /// Looks for a mistake in a line, which has no white space around it. `column` is the name of the column of IDs.
-pub(crate) fn find_mistake(line: &str, column: &str) -> Option<Mistake> {
+pub(crate) fn find_mistake(line: &str, column: &str) -> Option<LineMistake> {
     let kind = mistake_kind(line, column)?;
-    Some(Mistake {
+    Some(LineMistake {
         line: shown(line),
         kind,
     })
@@ -141,7 +141,7 @@ fn is_rounded(line: &str) -> bool {
     is_digits(whole) && is_digits(fraction) && is_digits(exponent)
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for LineMistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, kind } = self;
         match kind {
@@ -183,7 +183,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-impl Mistake {
+impl LineMistake {
     /// How to correct the line.
     pub(crate) fn hint(&self) -> String {
         let fix = match self.kind {

@@ -8,6 +8,7 @@ pub mod lines;
 pub mod list;
 pub mod mistake;
 pub mod parquet_list;
+pub mod position;
 pub mod read;
 pub mod records;
 pub mod separated;

@@ -3,10 +3,11 @@
 use crate::encode::input::Input;
 use crate::encode::parquet::text_column::{ColumnError, each_text};
 use crate::ids::error::IdsError;
-use crate::ids::list::{List, Place};
+use crate::ids::list::ListReader;
+use crate::ids::position::ListPosition;
 
 /// Reads the column of IDs.
-pub(crate) fn read_parquet(list: &mut List<'_>, input: Input) -> Result<(), IdsError> {
+pub(crate) fn read_parquet(list: &mut ListReader<'_>, input: Input) -> Result<(), IdsError> {
     let mut column = String::new();
     // Both closures need the list, one after the other.
     let shared = std::cell::RefCell::new(&mut *list);
@@ -17,7 +18,7 @@ pub(crate) fn read_parquet(list: &mut List<'_>, input: Input) -> Result<(), IdsE
             column = names.get(position).cloned().unwrap_or_default();
             Ok(position)
         },
-        |row, id| shared.borrow_mut().add_bytes(id, Place::Row(row)),
+        |row, id| shared.borrow_mut().add_bytes(id, ListPosition::Row(row)),
     );
     let file = list.name.clone();
     read.map_err(|error| match error {

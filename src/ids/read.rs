@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use crate::ids::error::IdsError;
 use crate::ids::format::ListFormat;
-use crate::ids::list::{List, SkippedCells};
+use crate::ids::list::{ListReader, SkippedCells};
 use crate::ids::shown::shown_path;
-use crate::ids::source::Source;
+use crate::ids::source::IdSource;
 use crate::ids::task_ids::{DEFAULT_COLUMN, TaskIds};
 use crate::ids::{json_list, parquet_list, separated, text};
 
@@ -31,13 +31,13 @@ pub fn read_ids(files: &[PathBuf], single: &[String], column: &str) -> Result<Re
     };
     let mut read = ReadIds::default();
     for file in files {
-        let mut list = List {
+        let mut list = ListReader {
             name: shown_path(file),
             column,
             ids: &mut read.ids,
             skipped: 0,
         };
-        read_source(&mut list, ListFormat::of(file), Source::open(file)?)?;
+        read_source(&mut list, ListFormat::of(file), IdSource::open(file)?)?;
         if list.skipped > 0 {
             read.skipped.push(SkippedCells {
                 file: list.name,
@@ -62,18 +62,18 @@ pub fn read_ids(files: &[PathBuf], single: &[String], column: &str) -> Result<Re
 
 /// Reads a list as this tool publishes it ([`TaskIds::lines`]).
 pub fn read_published(path: &Path) -> Result<TaskIds, IdsError> {
-    let source = Source::open(path)?;
+    let source = IdSource::open(path)?;
     read_alone(shown_path(path), ListFormat::Published, source)
 }
 
 /// Reads a list that is in memory. It may have no IDs.
 pub fn read_bytes(format: ListFormat, content: Bytes) -> Result<TaskIds, IdsError> {
-    read_alone("memory".to_owned(), format, Source::Bytes(content))
+    read_alone("memory".to_owned(), format, IdSource::Bytes(content))
 }
 
-fn read_alone(name: String, format: ListFormat, source: Source) -> Result<TaskIds, IdsError> {
+fn read_alone(name: String, format: ListFormat, source: IdSource) -> Result<TaskIds, IdsError> {
     let mut ids = TaskIds::default();
-    let mut list = List {
+    let mut list = ListReader {
         name,
         column: DEFAULT_COLUMN,
         ids: &mut ids,
@@ -84,7 +84,11 @@ fn read_alone(name: String, format: ListFormat, source: Source) -> Result<TaskId
     Ok(ids)
 }
 
-fn read_source(list: &mut List<'_>, format: ListFormat, source: Source) -> Result<(), IdsError> {
+fn read_source(
+    list: &mut ListReader<'_>,
+    format: ListFormat,
+    source: IdSource,
+) -> Result<(), IdsError> {
     let name = list.name.clone();
     match format {
         ListFormat::Published => text::read_published_text(list, &mut source.raw(name)),

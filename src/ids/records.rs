@@ -2,8 +2,8 @@
 //! take a quote that is never closed for the rest of the file.
 
 use crate::ids::error::{BadRecord, IdsError};
-use crate::ids::list::Place;
-use crate::ids::source::Stream;
+use crate::ids::position::ListPosition;
+use crate::ids::source::ListStream;
 use crate::ids::task_ids::MAX_ID_BYTES;
 
 /// Bytes of a cell that are kept: an ID with room for white space around it. A longer one cannot be used.
@@ -11,7 +11,7 @@ const MAX_CELL_BYTES: usize = 16 * MAX_ID_BYTES;
 
 /// Which cells of a record are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
+pub(crate) enum KeptCells {
     All,
     /// The one at a position.
     One(usize),
@@ -19,20 +19,20 @@ pub(crate) enum Keep {
 
 /// A record: the first line of it, and the cells that are kept.
 #[derive(Debug, Default)]
-pub(crate) struct Record {
+pub(crate) struct ListRecord {
     pub(crate) line: u64,
     pub(crate) cells: Vec<Vec<u8>>,
 }
 
-impl Record {
-    pub(crate) fn place(&self) -> Place {
-        Place::Line(self.line)
+impl ListRecord {
+    pub(crate) fn position(&self) -> ListPosition {
+        ListPosition::Line(self.line)
     }
 }
 
 /// Where in a cell the reader is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum CellState {
     /// Behind nothing, or spaces.
     Blank,
     Plain,
@@ -43,12 +43,12 @@ enum State {
 
 /// Counts lines that end with `\n`, `\r\n` or `\r`.
 #[derive(Debug, Clone, Copy)]
-struct LineCount {
+struct LineCounter {
     line: u64,
     follows_return: bool,
 }
 
-impl LineCount {
+impl LineCounter {
     fn see(&mut self, byte: u8) {
         let is_second = byte == b'\n' && self.follows_return;
         if is_line_end(byte) && !is_second {
@@ -63,21 +63,26 @@ pub(crate) fn is_line_end(byte: u8) -> bool {
 }
 
 /// Reads records.
-pub(crate) struct Records<'s> {
-    stream: &'s mut Stream,
+pub(crate) struct RecordReader<'s> {
+    stream: &'s mut ListStream,
     separator: u8,
-    keep: Keep,
-    lines: LineCount,
+    keep: KeptCells,
+    lines: LineCounter,
 }
 
-impl<'s> Records<'s> {
+impl<'s> RecordReader<'s> {
     /// `line` is the number of the stream's first line.
-    pub(crate) fn new(stream: &'s mut Stream, separator: u8, keep: Keep, line: u64) -> Self {
+    pub(crate) fn new(
+        stream: &'s mut ListStream,
+        separator: u8,
+        keep: KeptCells,
+        line: u64,
+    ) -> Self {
         Self {
             stream,
             separator,
             keep,
-            lines: LineCount {
+            lines: LineCounter {
                 line,
                 follows_return: false,
             },
@@ -85,8 +90,8 @@ impl<'s> Records<'s> {
     }
 
     /// Reads the next record; false at the end of the file. Empty lines are not records.
-    pub(crate) fn next(&mut self, record: &mut Record) -> Result<bool, RecordError> {
-        let mut cells = Cells {
+    pub(crate) fn next(&mut self, record: &mut ListRecord) -> Result<bool, RecordError> {
+        let mut cells = RecordCells {
             record,
             keep: self.keep,
             position: 0,
@@ -94,14 +99,14 @@ impl<'s> Records<'s> {
         };
         cells.record.cells.clear();
         cells.record.line = 0;
-        let mut state = State::Blank;
+        let mut state = CellState::Blank;
         let mut quote_line = 0;
         loop {
             let bytes = self.stream.bytes().map_err(RecordError::List)?;
             if bytes.is_empty() {
-                if state == State::Quoted {
+                if state == CellState::Quoted {
                     return Err(RecordError::Bad(
-                        Place::Line(quote_line),
+                        ListPosition::Line(quote_line),
                         BadRecord::UnclosedQuote,
                     ));
                 }
@@ -121,20 +126,20 @@ impl<'s> Records<'s> {
                     cells.begin();
                 }
                 match (state, byte) {
-                    (State::Quoted, b'"') => state = State::QuoteSeen,
-                    (State::Quoted, _) => cells.push(byte),
-                    (State::QuoteSeen, b'"') => {
+                    (CellState::Quoted, b'"') => state = CellState::QuoteSeen,
+                    (CellState::Quoted, _) => cells.push(byte),
+                    (CellState::QuoteSeen, b'"') => {
                         cells.push(byte);
-                        state = State::Quoted;
+                        state = CellState::Quoted;
                     }
-                    (State::Blank, b'"') => {
+                    (CellState::Blank, b'"') => {
                         cells.clear();
                         quote_line = line;
-                        state = State::Quoted;
+                        state = CellState::Quoted;
                     }
                     _ if byte == self.separator => {
                         cells.next();
-                        state = State::Blank;
+                        state = CellState::Blank;
                     }
                     _ if is_line_end(byte) => {
                         has_ended = true;
@@ -142,8 +147,8 @@ impl<'s> Records<'s> {
                     }
                     (_, _) => {
                         cells.push(byte);
-                        if state != State::Blank || byte != b' ' {
-                            state = State::Plain;
+                        if state != CellState::Blank || byte != b' ' {
+                            state = CellState::Plain;
                         }
                     }
                 }
@@ -151,7 +156,7 @@ impl<'s> Records<'s> {
             self.stream.consume(used);
             if cells.is_too_long {
                 return Err(RecordError::Bad(
-                    cells.record.place(),
+                    cells.record.position(),
                     BadRecord::TooLong {
                         limit: MAX_CELL_BYTES as u64,
                     },
@@ -169,28 +174,28 @@ pub(crate) enum RecordError {
     /// The file could not be read.
     List(IdsError),
     /// The record is not as it should be.
-    Bad(Place, BadRecord),
+    Bad(ListPosition, BadRecord),
 }
 
 /// The cells of a record while they are read.
-struct Cells<'r> {
-    record: &'r mut Record,
-    keep: Keep,
+struct RecordCells<'r> {
+    record: &'r mut ListRecord,
+    keep: KeptCells,
     position: usize,
     is_too_long: bool,
 }
 
-impl Cells<'_> {
+impl RecordCells<'_> {
     /// The cell that is read, if it is kept.
     fn kept(&mut self) -> Option<&mut Vec<u8>> {
         match self.keep {
-            Keep::One(position) if position != self.position => None,
+            KeptCells::One(position) if position != self.position => None,
             _ => self.record.cells.last_mut(),
         }
     }
 
     fn begin(&mut self) {
-        if self.keep == Keep::All || self.keep == Keep::One(self.position) {
+        if self.keep == KeptCells::All || self.keep == KeptCells::One(self.position) {
             self.record.cells.push(Vec::new());
         }
     }

@@ -1,9 +1,10 @@
 //! CSV, and the same with other separators.
 
 use crate::ids::error::{BadRecord, IdsError};
-use crate::ids::list::{List, Place};
-use crate::ids::records::{Keep, Record, RecordError, Records, is_line_end};
-use crate::ids::source::{Source, Stream};
+use crate::ids::list::ListReader;
+use crate::ids::position::ListPosition;
+use crate::ids::records::{KeptCells, ListRecord, RecordError, RecordReader, is_line_end};
+use crate::ids::source::{IdSource, ListStream};
 
 /// Bytes of a header: thousands of columns.
 const MAX_HEADER_BYTES: usize = 1 << 20;
@@ -18,7 +19,7 @@ pub(crate) const TSV_SEPARATORS: &[u8] = b"\t,;|";
 const SEPARATOR_LINE: &[u8] = b"sep=";
 
 /// A header as it stands in the file, and where.
-struct Header {
+struct ListHeader {
     text: Vec<u8>,
     line: u64,
     next_line: u64,
@@ -26,8 +27,8 @@ struct Header {
 
 /// Reads the column of IDs. The separator is the first one with which the header has such a column.
 pub(crate) fn read_separated(
-    list: &mut List<'_>,
-    stream: &mut Stream,
+    list: &mut ListReader<'_>,
+    stream: &mut ListStream,
     separators: &[u8],
 ) -> Result<(), IdsError> {
     let Some(mut header) = read_header(list, stream, 1)? else {
@@ -45,38 +46,39 @@ pub(crate) fn read_separated(
     }
     let (separator, column) =
         find_separator(list, &header, named.as_deref().unwrap_or(separators))?;
-    let mut records = Records::new(stream, separator, Keep::One(column), header.next_line);
-    let mut record = Record::default();
+    let mut records =
+        RecordReader::new(stream, separator, KeptCells::One(column), header.next_line);
+    let mut record = ListRecord::default();
     while records
         .next(&mut record)
         .map_err(|error| record_error(list, error))?
     {
         let cell = record.cells.first().map(Vec::as_slice);
-        list.add_bytes(cell, record.place())?;
+        list.add_bytes(cell, record.position())?;
     }
     Ok(())
 }
 
-fn record_error(list: &List<'_>, error: RecordError) -> IdsError {
+fn record_error(list: &ListReader<'_>, error: RecordError) -> IdsError {
     match error {
         RecordError::List(error) => error,
-        RecordError::Bad(place, cause) => list.bad(place, cause),
+        RecordError::Bad(position, cause) => list.bad(position, cause),
     }
 }
 
 /// The separator, and the position of the column of IDs. When no separator shows such a column, the error names the
 /// columns of the one that shows most.
 fn find_separator(
-    list: &List<'_>,
-    header: &Header,
+    list: &ListReader<'_>,
+    header: &ListHeader,
     separators: &[u8],
 ) -> Result<(u8, usize), IdsError> {
     let mut most: Option<(usize, IdsError)> = None;
     for &separator in separators {
-        let text = Source::Bytes(header.text.clone().into());
+        let text = IdSource::Bytes(header.text.clone().into());
         let mut stream = text.raw(list.name.clone());
-        let mut record = Record::default();
-        Records::new(&mut stream, separator, Keep::All, header.line)
+        let mut record = ListRecord::default();
+        RecordReader::new(&mut stream, separator, KeptCells::All, header.line)
             .next(&mut record)
             .map_err(|error| record_error(list, error))?;
         let names = record
@@ -108,17 +110,17 @@ fn find_separator(
 /// The first line that is not empty, line ends inside quotes included: whatever the separator is, the quotes up to
 /// the end of a record are even in number.
 fn read_header(
-    list: &List<'_>,
-    stream: &mut Stream,
+    list: &ListReader<'_>,
+    stream: &mut ListStream,
     first_line: u64,
-) -> Result<Option<Header>, IdsError> {
+) -> Result<Option<ListHeader>, IdsError> {
     let mut text = Vec::new();
     let (mut line, mut next_line) = (first_line, first_line);
     let (mut is_quoted, mut has_ended, mut follows_return) = (false, false, false);
     loop {
         let bytes = stream.bytes()?;
         if bytes.is_empty() {
-            return Ok((!text.is_empty()).then_some(Header {
+            return Ok((!text.is_empty()).then_some(ListHeader {
                 text,
                 line,
                 next_line,
@@ -129,7 +131,7 @@ fn read_header(
             let is_second = byte == b'\n' && follows_return;
             if has_ended && !is_second {
                 stream.consume(used);
-                return Ok(Some(Header {
+                return Ok(Some(ListHeader {
                     text,
                     line,
                     next_line,
@@ -152,7 +154,7 @@ fn read_header(
             text.push(byte);
             if text.len() > MAX_HEADER_BYTES {
                 let limit = MAX_HEADER_BYTES as u64;
-                return Err(list.bad(Place::Line(line), BadRecord::TooLong { limit }));
+                return Err(list.bad(ListPosition::Line(line), BadRecord::TooLong { limit }));
             }
         }
         stream.consume(used);

@@ -9,7 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::encode::input::Input;
 use crate::ids::error::IdsError;
-use crate::ids::format::{Compression, Content, SIGNATURE_BYTES};
+use crate::ids::format::{Compression, FileContent, SIGNATURE_BYTES};
 use crate::ids::shown::shown_path;
 use crate::memory::read_line;
 
@@ -25,25 +25,25 @@ const MAX_COPY_BYTES: u64 = 4 << 30;
 const COPY_BYTES: usize = 64 << 10;
 
 /// Where a list's bytes are.
-pub(crate) enum Source {
+pub(crate) enum IdSource {
     File(File),
     Stdin,
     Bytes(Bytes),
 }
 
 /// A list's text.
-pub(crate) struct Stream {
+pub(crate) struct ListStream {
     pub(crate) reader: Box<dyn BufRead>,
-    origin: Origin,
+    origin: StreamOrigin,
 }
 
 /// What an error says of a list.
-struct Origin {
+struct StreamOrigin {
     file: String,
     compression: Option<Compression>,
 }
 
-impl Origin {
+impl StreamOrigin {
     fn failed(&self, error: io::Error) -> IdsError {
         let file = self.file.clone();
         match self.compression {
@@ -59,7 +59,7 @@ impl Origin {
     }
 }
 
-impl Source {
+impl IdSource {
     /// Opens a file, or standard input.
     pub(crate) fn open(path: &Path) -> Result<Self, IdsError> {
         if path.as_os_str() == STDIN {
@@ -85,10 +85,10 @@ impl Source {
     }
 
     /// The bytes as they are.
-    pub(crate) fn raw(self, file: String) -> Stream {
-        Stream {
+    pub(crate) fn raw(self, file: String) -> ListStream {
+        ListStream {
             reader: Box::new(BufReader::new(self.into_read())),
-            origin: Origin {
+            origin: StreamOrigin {
                 file,
                 compression: None,
             },
@@ -96,9 +96,9 @@ impl Source {
     }
 
     /// The text, decompressed, without a byte order mark. Standard input is not decompressed.
-    pub(crate) fn text(self, file: String) -> Result<Stream, IdsError> {
+    pub(crate) fn text(self, file: String) -> Result<ListStream, IdsError> {
         let is_plain = matches!(self, Self::Stdin);
-        let mut origin = Origin {
+        let mut origin = StreamOrigin {
             file,
             compression: None,
         };
@@ -109,14 +109,14 @@ impl Source {
             let decoder = decoder.map_err(|error| origin.failed(error))?;
             (head, reader) = peek(decoder, &origin)?;
         }
-        if let Some(content) = Content::of(&head) {
+        if let Some(content) = FileContent::of(&head) {
             let file = origin.file;
             return Err(IdsError::Content { file, content });
         }
         if head.starts_with(BYTE_ORDER_MARK) {
             head.drain(..BYTE_ORDER_MARK.len());
         }
-        Ok(Stream {
+        Ok(ListStream {
             reader: Box::new(BufReader::new(Cursor::new(head).chain(reader))),
             origin,
         })
@@ -124,7 +124,7 @@ impl Source {
 
     /// A Parquet file, which is read out of order: what is compressed or comes through a pipe is copied first.
     pub(crate) fn parquet(self, file: String) -> Result<Input, IdsError> {
-        let mut origin = Origin {
+        let mut origin = StreamOrigin {
             file,
             compression: None,
         };
@@ -155,7 +155,7 @@ impl Source {
 /// The first bytes, and the rest.
 fn peek<'r>(
     mut reader: Box<dyn Read + 'r>,
-    origin: &Origin,
+    origin: &StreamOrigin,
 ) -> Result<(Vec<u8>, Box<dyn Read + 'r>), IdsError> {
     let mut head = Vec::new();
     let mut start = reader.by_ref().take(SIGNATURE_BYTES as u64);
@@ -172,7 +172,7 @@ fn decoder(compression: Compression, reader: Box<dyn Read>) -> io::Result<Box<dy
 }
 
 /// Copies into a temporary file without a name.
-fn copy(mut reader: Box<dyn Read>, origin: &Origin) -> Result<Input, IdsError> {
+fn copy(mut reader: Box<dyn Read>, origin: &StreamOrigin) -> Result<Input, IdsError> {
     let failed = |error| IdsError::Copy {
         file: origin.file.clone(),
         error,
@@ -201,7 +201,7 @@ fn copy(mut reader: Box<dyn Read>, origin: &Origin) -> Result<Input, IdsError> {
     Ok(Input::from(file))
 }
 
-impl Stream {
+impl ListStream {
     /// The bytes at hand; none at the end.
     pub(crate) fn bytes(&mut self) -> Result<&[u8], IdsError> {
         loop {

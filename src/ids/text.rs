@@ -2,9 +2,10 @@
 
 use crate::ids::error::{BadRecord, IdsError};
 use crate::ids::lines::each_line;
-use crate::ids::list::{List, Place};
+use crate::ids::list::ListReader;
 use crate::ids::mistake::find_mistake;
-use crate::ids::source::Stream;
+use crate::ids::position::ListPosition;
+use crate::ids::source::ListStream;
 use crate::ids::task_ids::{InvalidId, MAX_ID_BYTES};
 
 /// Bytes of a line that are read: an ID with room for white space around it. A longer line is not an ID, and need
@@ -15,9 +16,12 @@ const MAX_LINE_BYTES: u64 = 16 * MAX_ID_BYTES as u64;
 const COMMENT: char = '#';
 
 /// Reads a list that people write: with comments, blank lines and mistakes.
-pub(crate) fn read_text(list: &mut List<'_>, stream: &mut Stream) -> Result<(), IdsError> {
+pub(crate) fn read_text(
+    list: &mut ListReader<'_>,
+    stream: &mut ListStream,
+) -> Result<(), IdsError> {
     each_line(stream, MAX_LINE_BYTES, |line| {
-        let place = Place::Line(line.number);
+        let position = ListPosition::Line(line.number);
         let text = match std::str::from_utf8(line.bytes) {
             Ok(text) => text,
             // The cut may be inside a character.
@@ -25,38 +29,38 @@ pub(crate) fn read_text(list: &mut List<'_>, stream: &mut Stream) -> Result<(), 
                 let (valid, _) = line.bytes.split_at(error.valid_up_to());
                 std::str::from_utf8(valid).unwrap_or_default()
             }
-            Err(_) => return Err(list.bad(place, BadRecord::NotUtf8)),
+            Err(_) => return Err(list.bad(position, BadRecord::NotUtf8)),
         };
         let text = text.trim();
         if text.starts_with(COMMENT) && !line.is_cut {
             return Ok(());
         }
         if let Some(mistake) = find_mistake(text, list.column) {
-            return Err(list.bad(place, BadRecord::Mistake(mistake)));
+            return Err(list.bad(position, BadRecord::Mistake(mistake)));
         }
         if line.is_cut {
-            return Err(list.bad(place, BadRecord::Id(InvalidId::TooLong)));
+            return Err(list.bad(position, BadRecord::Id(InvalidId::TooLong)));
         }
         if text.is_empty() {
             return Ok(());
         }
-        list.add(Some(text), place)
+        list.add(Some(text), position)
     })
 }
 
 /// Reads a list as this tool publishes it ([`TaskIds::lines`](super::TaskIds::lines)): exactly one ID per line and no
 /// comments, since an ID may begin with `#`.
 pub(crate) fn read_published_text(
-    list: &mut List<'_>,
-    stream: &mut Stream,
+    list: &mut ListReader<'_>,
+    stream: &mut ListStream,
 ) -> Result<(), IdsError> {
     each_line(stream, MAX_LINE_BYTES, |line| {
-        let place = Place::Line(line.number);
+        let position = ListPosition::Line(line.number);
         let id = std::str::from_utf8(line.bytes);
-        let id = id.map_err(|_| list.bad(place, BadRecord::NotUtf8))?;
+        let id = id.map_err(|_| list.bad(position, BadRecord::NotUtf8))?;
         let id = id.strip_suffix('\n').unwrap_or(id);
         let inserted = list.ids.insert(id);
-        inserted.map_err(|cause| list.bad(place, BadRecord::Id(cause)))?;
+        inserted.map_err(|cause| list.bad(position, BadRecord::Id(cause)))?;
         Ok(())
     })
 }

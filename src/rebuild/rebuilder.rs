@@ -3,21 +3,21 @@
 //! Pure. It knows the tables' definition and the shape of a task ([`shape`]), and nothing of how
 //! flattening does its work: what both agree on is the contract, not code. Parents say by their counts
 //! how many children there are, and a child is found by its path; rows that are missing, that stand at
-//! another place than the fixed order gives them, or that no parent knows are told as [`Problem`]s.
+//! another place than the fixed order gives them, or that no parent knows are told as [`RowProblem`]s.
 //! Depends on `json` and `tables`.
 
 use crate::json::document::Parser;
 use crate::json::text::write_json_string;
 use crate::json::value::Value;
-use crate::rebuild::row_cursor::{Cursor, Found, RowRef, TaskRows};
-use crate::rebuild::task_shape::{Plan, Step};
+use crate::rebuild::row_cursor::{FoundRow, RowCursor, RowRef, TaskRows};
+use crate::rebuild::task_shape::{RebuildPlan, RebuildStep};
 use crate::rebuild::value;
 use crate::tables::column::push_index;
 use crate::tables::definition::TABLES;
 
 /// Something about a task's rows that no task can give.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct RowProblem {
     /// The table.
     pub table: &'static str,
     /// JSON Pointer to the row's object.
@@ -31,14 +31,14 @@ pub struct Problem {
 /// Rebuilds tasks, one after the other.
 #[derive(Debug)]
 pub struct Rebuilder {
-    plan: Plan,
+    plan: RebuildPlan,
     path: String,
 }
 
 impl Default for Rebuilder {
     fn default() -> Self {
         Self {
-            plan: Plan::task(),
+            plan: RebuildPlan::task(),
             path: String::new(),
         }
     }
@@ -47,34 +47,34 @@ impl Default for Rebuilder {
 impl Rebuilder {
     /// Writes the JSON of the task that these rows are of into `json`; gives what is wrong with them.
     /// When something is, the JSON holds what could be rebuilt.
-    pub fn task(&mut self, rows: &TaskRows<'_>, json: &mut String) -> Vec<Problem> {
+    pub fn task(&mut self, rows: &TaskRows<'_>, json: &mut String) -> Vec<RowProblem> {
         json.clear();
         self.path.clear();
-        let mut walk = Walk {
-            cursors: rows.tables().iter().map(Cursor::new).collect(),
+        let mut task = TaskRebuilder {
+            cursors: rows.tables().iter().map(RowCursor::new).collect(),
             path: &mut self.path,
             json,
             problems: Vec::new(),
         };
-        match walk.take(self.plan.table) {
-            Some(row) => walk.object(&self.plan, row),
-            None => walk.json.push_str("null"),
+        match task.take(self.plan.table) {
+            Some(row) => task.object(&self.plan, row),
+            None => task.json.push_str("null"),
         }
-        walk.strays();
-        walk.problems
+        task.strays();
+        task.problems
     }
 }
 
 /// The way through one task.
-struct Walk<'w, 't> {
+struct TaskRebuilder<'w, 't> {
     /// One for each table, in the order of `TABLES`.
-    cursors: Vec<Cursor<'w, 't>>,
+    cursors: Vec<RowCursor<'w, 't>>,
     path: &'w mut String,
     json: &'w mut String,
-    problems: Vec<Problem>,
+    problems: Vec<RowProblem>,
 }
 
-impl<'t> Walk<'_, 't> {
+impl<'t> TaskRebuilder<'_, 't> {
     /// The row at the path.
     fn take(&mut self, table: usize) -> Option<RowRef<'t>> {
         let found = self
@@ -82,8 +82,8 @@ impl<'t> Walk<'_, 't> {
             .get_mut(table)
             .map(|cursor| cursor.take(self.path));
         match found {
-            Some(Found::InOrder(row)) => Some(row),
-            Some(Found::Elsewhere(row)) => {
+            Some(FoundRow::InOrder(row)) => Some(row),
+            Some(FoundRow::Elsewhere(row)) => {
                 self.problem(
                     table,
                     "the row behind those of earlier objects",
@@ -91,7 +91,7 @@ impl<'t> Walk<'_, 't> {
                 );
                 Some(row)
             }
-            Some(Found::Nothing) | None => {
+            Some(FoundRow::Nothing) | None => {
                 self.problem(table, "a row", "none");
                 None
             }
@@ -99,7 +99,7 @@ impl<'t> Walk<'_, 't> {
     }
 
     fn problem(&mut self, table: usize, expected: &str, found: &str) {
-        self.problems.push(Problem {
+        self.problems.push(RowProblem {
             table: TABLES.get(table).map_or("", |table| table.name),
             path: self.path.clone(),
             expected: expected.to_owned(),
@@ -119,7 +119,7 @@ impl<'t> Walk<'_, 't> {
                         "one",
                     )
                 };
-                self.problems.push(Problem {
+                self.problems.push(RowProblem {
                     table: table.name,
                     path: path.to_owned(),
                     expected: expected.to_owned(),
@@ -130,7 +130,7 @@ impl<'t> Walk<'_, 't> {
     }
 
     /// The object of a row: its columns, the rows below it, and what stands in `extra`.
-    fn object(&mut self, plan: &Plan, row: RowRef<'t>) {
+    fn object(&mut self, plan: &RebuildPlan, row: RowRef<'t>) {
         let mut parser = Parser::default();
         let extra = match plan.extra.and_then(|column| row.text(column)) {
             None => Value::default(),
@@ -153,12 +153,18 @@ impl<'t> Walk<'_, 't> {
 
     /// The members that have columns or rows. What stands in `extra` under their keys counts more:
     /// the column is null then, or a time whose text it would not give back.
-    fn members(&mut self, steps: &[Step], plan: &Plan, row: RowRef<'t>, extra: Value<'_>) {
+    fn members(
+        &mut self,
+        steps: &[RebuildStep],
+        plan: &RebuildPlan,
+        row: RowRef<'t>,
+        extra: Value<'_>,
+    ) {
         let mark = self.json.len();
         for step in steps {
             let in_extra = extra.get(step.key());
             match step {
-                Step::Field { key, columns } => {
+                RebuildStep::Field { key, columns } => {
                     let cell = columns
                         .iter()
                         .find_map(|column| Some((*column, row.cell(*column)?)));
@@ -170,7 +176,7 @@ impl<'t> Walk<'_, 't> {
                         }
                     }
                 }
-                Step::List { key, count, of } => {
+                RebuildStep::List { key, count, of } => {
                     if in_extra.is_none()
                         && let Some(count) = row.count(*count)
                     {
@@ -178,7 +184,7 @@ impl<'t> Walk<'_, 't> {
                         self.list(key, count, of);
                     }
                 }
-                Step::Part { key, steps } => {
+                RebuildStep::Part { key, steps } => {
                     let before = self.json.len();
                     let rest = in_extra.filter(Value::is_object);
                     if in_extra.is_some() && rest.is_none() {
@@ -206,12 +212,12 @@ impl<'t> Walk<'_, 't> {
     }
 
     /// The rows of a list. The number of rows there are bounds the work, whatever the count says.
-    fn list(&mut self, key: &str, count: i32, of: &Plan) {
+    fn list(&mut self, key: &str, count: i32, of: &RebuildPlan) {
         let mark = self.path.len();
         self.path.push('/');
         self.path.push_str(key);
         let count = usize::try_from(count).unwrap_or_default();
-        let there_are = self.cursors.get(of.table).map_or(0, Cursor::len);
+        let there_are = self.cursors.get(of.table).map_or(0, RowCursor::len);
         self.json.push('[');
         let inside = self.json.len();
         let list = self.path.len();
@@ -230,10 +236,9 @@ impl<'t> Walk<'_, 't> {
     }
 
     /// What of `extra` is not written yet: all but what went into a part.
-    fn rest(&mut self, steps: &[Step], extra: Value<'_>, mark: usize) {
+    fn rest(&mut self, steps: &[RebuildStep], extra: Value<'_>, mark: usize) {
         for (key, member) in extra.members() {
-            let is_part =
-                |step: &Step| matches!(step, Step::Part { key: part, .. } if key.is(part));
+            let is_part = |step: &RebuildStep| matches!(step, RebuildStep::Part { key: part, .. } if key.is(part));
             if member.is_object() && steps.iter().any(is_part) {
                 continue;
             }

@@ -105,14 +105,14 @@ impl<'t> TaskRows<'t> {
     }
 }
 
-/// What is known of a table for the walk.
-struct Columns {
+/// What is known of a table for the task.
+struct CursorColumns {
     path: Option<usize>,
     /// The column that says whether a row is only a convenience, and the value that says it is not.
     only: Option<(usize, &'static str)>,
 }
 
-impl Columns {
+impl CursorColumns {
     fn of(table: &Rows) -> Self {
         let table = table.table();
         let source = table.name == "attachments";
@@ -133,7 +133,7 @@ impl Columns {
 }
 
 /// Where the row of a path was.
-pub(crate) enum Found<'t> {
+pub(crate) enum FoundRow<'t> {
     /// Behind all that were found before.
     InOrder(RowRef<'t>),
     /// Before one of those.
@@ -143,20 +143,20 @@ pub(crate) enum Found<'t> {
 }
 
 /// Goes through one table's rows of the task.
-pub(crate) struct Cursor<'w, 't> {
+pub(crate) struct RowCursor<'w, 't> {
     rows: &'w TableRows<'t>,
-    columns: Option<Columns>,
+    columns: Option<CursorColumns>,
     next: usize,
     taken: Vec<bool>,
     /// Rows that were not next, by path; made when the first one is looked for.
     by_path: Option<HashMap<&'t str, Vec<usize>>>,
 }
 
-impl<'w, 't> Cursor<'w, 't> {
+impl<'w, 't> RowCursor<'w, 't> {
     pub(crate) fn new(rows: &'w TableRows<'t>) -> Self {
         Self {
             rows,
-            columns: rows.get(0).map(|row| Columns::of(row.rows)),
+            columns: rows.get(0).map(|row| CursorColumns::of(row.rows)),
             next: 0,
             taken: vec![false; rows.len()],
             by_path: None,
@@ -178,7 +178,7 @@ impl<'w, 't> Cursor<'w, 't> {
     }
 
     /// Takes the row of a path.
-    pub(crate) fn take(&mut self, path: &str) -> Found<'t> {
+    pub(crate) fn take(&mut self, path: &str) -> FoundRow<'t> {
         while let Some(row) = self.rows.get(self.next) {
             let is_passed = self.taken.get(self.next).copied().unwrap_or_default();
             if !is_passed && self.counts(&row) {
@@ -191,12 +191,12 @@ impl<'w, 't> Cursor<'w, 't> {
         {
             self.mark(self.next);
             self.next += 1;
-            return Found::InOrder(row);
+            return FoundRow::InOrder(row);
         }
         self.take_elsewhere(path)
     }
 
-    fn take_elsewhere(&mut self, path: &str) -> Found<'t> {
+    fn take_elsewhere(&mut self, path: &str) -> FoundRow<'t> {
         if self.by_path.is_none() {
             let mut by_path: HashMap<&str, Vec<usize>> = HashMap::new();
             for (index, row) in self.rows.iter().enumerate() {
@@ -215,13 +215,13 @@ impl<'w, 't> Cursor<'w, 't> {
             Some((place, row)) => {
                 self.mark(place);
                 if place < self.next {
-                    return Found::Elsewhere(row);
+                    return FoundRow::Elsewhere(row);
                 }
                 // Rows that were passed over are found later, out of their order, or by nobody.
                 self.next = place + 1;
-                Found::InOrder(row)
+                FoundRow::InOrder(row)
             }
-            None => Found::Nothing,
+            None => FoundRow::Nothing,
         }
     }
 

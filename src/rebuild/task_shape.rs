@@ -7,24 +7,24 @@ use crate::tables::definition::TABLES;
 use crate::tables::table::{EXTRA, TableInfo};
 
 /// An object that has a row.
-struct Shape {
+struct ObjectShape {
     table: &'static str,
-    members: &'static [Member],
+    members: &'static [ShapeMember],
 }
 
 /// A member of an object, by its key.
-enum Member {
+enum ShapeMember {
     /// A value in a column; of several columns, the first that is not null.
     Field(&'static str, &'static [&'static str]),
     /// A list of objects with rows of their own, and the column that counts them.
-    List(&'static str, &'static str, &'static Shape),
+    List(&'static str, &'static str, &'static ObjectShape),
     /// An object without a row, whose members stand in this row's columns.
-    Part(&'static str, &'static [Member]),
+    Part(&'static str, &'static [ShapeMember]),
 }
 
-use Member::{Field, List, Part};
+use ShapeMember::{Field, List, Part};
 
-const TASK: Shape = Shape {
+const TASK: ObjectShape = ObjectShape {
     table: "tasks",
     members: &[
         Field("task_id", &["task_id"]),
@@ -44,17 +44,17 @@ const TASK: Shape = Shape {
     ],
 };
 
-const ERROR: Shape = Shape {
+const ERROR: ObjectShape = ObjectShape {
     table: "errors",
     members: &[Field("type", &["type"]), Field("message", &["message"])],
 };
 
-const REPORT: Shape = Shape {
+const REPORT: ObjectShape = ObjectShape {
     table: "sensitive_content_reports",
     members: &[Field("type", &["type"]), Field("message", &["message"])],
 };
 
-const THREAD: Shape = Shape {
+const THREAD: ObjectShape = ObjectShape {
     table: "threads",
     members: &[
         Field("id", &["thread_id"]),
@@ -64,7 +64,7 @@ const THREAD: Shape = Shape {
     ],
 };
 
-const SUBMISSION: Shape = Shape {
+const SUBMISSION: ObjectShape = ObjectShape {
     table: "submissions",
     members: &[
         Field("submitted_at", &["submitted_at"]),
@@ -72,7 +72,7 @@ const SUBMISSION: Shape = Shape {
     ],
 };
 
-const TURN: Shape = Shape {
+const TURN: ObjectShape = ObjectShape {
     table: "turns",
     members: &[
         Field("id", &["turn_id"]),
@@ -82,7 +82,7 @@ const TURN: Shape = Shape {
     ],
 };
 
-const MESSAGE: Shape = Shape {
+const MESSAGE: ObjectShape = ObjectShape {
     table: "messages",
     members: &[
         Field("role", &["role"]),
@@ -116,7 +116,7 @@ const MESSAGE: Shape = Shape {
     ],
 };
 
-const REFERENCE_TEXT: Shape = Shape {
+const REFERENCE_TEXT: ObjectShape = ObjectShape {
     table: "reference_texts",
     members: &[
         Field("content", &["content"]),
@@ -125,7 +125,7 @@ const REFERENCE_TEXT: Shape = Shape {
     ],
 };
 
-const ATTACHMENT: Shape = Shape {
+const ATTACHMENT: ObjectShape = ObjectShape {
     table: "attachments",
     members: &[
         Field("name", &["name"]),
@@ -142,7 +142,7 @@ const ATTACHMENT: Shape = Shape {
     ],
 };
 
-const CHUNK: Shape = Shape {
+const CHUNK: ObjectShape = ObjectShape {
     table: "chunks",
     members: &[
         Field("type", &["type"]),
@@ -151,12 +151,12 @@ const CHUNK: Shape = Shape {
     ],
 };
 
-const REASONING: Shape = Shape {
+const REASONING: ObjectShape = ObjectShape {
     table: "reasoning",
     members: &[Field("content", &["content"])],
 };
 
-const RUBRIC: Shape = Shape {
+const RUBRIC: ObjectShape = ObjectShape {
     table: "rubrics",
     members: &[
         Field("max_total_score", &["max_total_score"]),
@@ -164,7 +164,7 @@ const RUBRIC: Shape = Shape {
     ],
 };
 
-const RUBRIC_CRITERION: Shape = Shape {
+const RUBRIC_CRITERION: ObjectShape = ObjectShape {
     table: "rubric_criteria",
     members: &[
         Field("id", &["criterion_id"]),
@@ -174,7 +174,7 @@ const RUBRIC_CRITERION: Shape = Shape {
     ],
 };
 
-const RUBRIC_EVALUATION: Shape = Shape {
+const RUBRIC_EVALUATION: ObjectShape = ObjectShape {
     table: "rubric_evaluations",
     members: &[
         Field("total_score", &["total_score"]),
@@ -188,7 +188,7 @@ const RUBRIC_EVALUATION: Shape = Shape {
     ],
 };
 
-const CRITERION_EVALUATION: Shape = Shape {
+const CRITERION_EVALUATION: ObjectShape = ObjectShape {
     table: "criterion_evaluations",
     members: &[
         Field("criterion_definition_id", &["criterion_definition_id"]),
@@ -197,7 +197,7 @@ const CRITERION_EVALUATION: Shape = Shape {
     ],
 };
 
-const ANNOTATION: Shape = Shape {
+const ANNOTATION: ObjectShape = ObjectShape {
     table: "annotations",
     members: &[
         Field("id", &["annotation_id"]),
@@ -227,19 +227,19 @@ const ANNOTATION: Shape = Shape {
 
 /// A shape with its columns found.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct RebuildPlan {
     /// Place in `TABLES`.
     pub(crate) table: usize,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<RebuildStep>,
     /// Where `extra` stands.
     pub(crate) extra: Option<usize>,
-    /// Columns of JSON, by position.
+    /// CursorColumns of JSON, by position.
     json: Vec<bool>,
 }
 
-/// A [`Member`] with its columns found.
+/// A [`ShapeMember`] with its columns found.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(crate) enum RebuildStep {
     Field {
         key: &'static str,
         columns: Vec<usize>,
@@ -247,15 +247,15 @@ pub(crate) enum Step {
     List {
         key: &'static str,
         count: usize,
-        of: Plan,
+        of: RebuildPlan,
     },
     Part {
         key: &'static str,
-        steps: Vec<Step>,
+        steps: Vec<RebuildStep>,
     },
 }
 
-impl Step {
+impl RebuildStep {
     pub(crate) fn key(&self) -> &'static str {
         match self {
             Self::Field { key, .. } | Self::List { key, .. } | Self::Part { key, .. } => key,
@@ -263,13 +263,13 @@ impl Step {
     }
 }
 
-impl Plan {
+impl RebuildPlan {
     /// The plan of a task.
     pub(crate) fn task() -> Self {
         Self::of(&TASK)
     }
 
-    fn of(shape: &'static Shape) -> Self {
+    fn of(shape: &'static ObjectShape) -> Self {
         let table = table_position(shape.table);
         let columns = || TABLES.get(table).into_iter().flat_map(TableInfo::columns);
         // A test makes sure that every name is that of a column.
@@ -290,18 +290,21 @@ impl Plan {
     }
 }
 
-fn steps(members: &'static [Member], find: &dyn Fn(&str) -> Option<usize>) -> Vec<Step> {
-    let step = |member: &'static Member| match member {
-        Field(key, columns) => Some(Step::Field {
+fn steps(
+    members: &'static [ShapeMember],
+    find: &dyn Fn(&str) -> Option<usize>,
+) -> Vec<RebuildStep> {
+    let step = |member: &'static ShapeMember| match member {
+        Field(key, columns) => Some(RebuildStep::Field {
             key,
             columns: columns.iter().filter_map(|column| find(column)).collect(),
         }),
-        List(key, count, shape) => Some(Step::List {
+        List(key, count, shape) => Some(RebuildStep::List {
             key,
             count: find(count)?,
-            of: Plan::of(shape),
+            of: RebuildPlan::of(shape),
         }),
-        Part(key, members) => Some(Step::Part {
+        Part(key, members) => Some(RebuildStep::Part {
             key,
             steps: steps(members, find),
         }),
@@ -317,7 +320,7 @@ mod tests {
     /// Tables whose rows say again what others have.
     const CONVENIENT: [&str; 2] = ["projects", "batches"];
 
-    /// Columns that say again what others have: places, sums and lookups.
+    /// CursorColumns that say again what others have: places, sums and lookups.
     const DERIVED: [&str; 29] = [
         "tasks.project_name",
         "tasks.batch_name",
@@ -350,7 +353,7 @@ mod tests {
         "criterion_evaluations.rubric_evaluation_index",
     ];
 
-    fn used(table: &str, members: &'static [Member], found: &mut BTreeSet<String>) {
+    fn used(table: &str, members: &'static [ShapeMember], found: &mut BTreeSet<String>) {
         for member in members {
             match member {
                 Field(_, columns) => {

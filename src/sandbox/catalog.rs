@@ -3,10 +3,11 @@
 use bytes::Bytes;
 
 use crate::json::document::{Document, Parser};
-use crate::sandbox::fixture::{Group, Source};
+use crate::sandbox::fixture::{Fixture, TaskGroup};
 use crate::sandbox::generate::{batch_object, project_object};
 use crate::sandbox::naming::{
-    Details, MIXED_BATCHES, PROJECTS, Recipe, batch_name, id_of, number_of, project_name,
+    DetailOptions, GeneratorOptions, MIXED_BATCHES, PROJECTS, batch_name, id_of, number_of,
+    project_name,
 };
 
 /// The last task of lists when there is no last one.
@@ -16,14 +17,17 @@ const LISTED_TASKS: u64 = 1_000;
 #[derive(Debug)]
 pub(crate) enum Catalog {
     /// Those of a file.
-    Given(Source),
+    Fixture(Fixture),
     /// Generated ones.
-    Generated { recipe: Recipe, last: Option<u64> },
+    Generated {
+        recipe: GeneratorOptions,
+        last: Option<u64>,
+    },
 }
 
 /// What a list is a list of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum GroupKind {
     Project,
     Batch,
     Delivery,
@@ -31,21 +35,21 @@ pub(crate) enum Kind {
 
 /// Which tasks stand in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Members {
+pub(crate) enum ListMembers {
     Project(u64),
     Batch(u64),
     /// By the ID or the name, in a file.
     Named {
-        kind: Kind,
+        kind: GroupKind,
         id: String,
     },
 }
 
 impl Catalog {
     /// A task by its ID.
-    pub(crate) fn task(&self, task_id: &str, details: Details) -> Option<Bytes> {
+    pub(crate) fn task(&self, task_id: &str, details: DetailOptions) -> Option<Bytes> {
         match self {
-            Self::Given(source) => Some(source.get(task_id)?.body.clone()),
+            Self::Fixture(source) => Some(source.get(task_id)?.body.clone()),
             Self::Generated { last, .. } => {
                 let number: u64 = task_id.strip_prefix("task_")?.parse().ok()?;
                 let exists = last.is_none_or(|last| number <= last);
@@ -55,9 +59,9 @@ impl Catalog {
     }
 
     /// A task of a list, by its number.
-    pub(crate) fn listed(&self, number: u64, details: Details) -> Option<Bytes> {
+    pub(crate) fn listed(&self, number: u64, details: DetailOptions) -> Option<Bytes> {
         match self {
-            Self::Given(source) => {
+            Self::Fixture(source) => {
                 let place = usize::try_from(number.checked_sub(1)?).ok()?;
                 Some(source.tasks.get(place)?.body.clone())
             }
@@ -67,7 +71,7 @@ impl Catalog {
         }
     }
 
-    fn generate(&self, task_id: &str, number: u64, details: Details) -> Bytes {
+    fn generate(&self, task_id: &str, number: u64, details: DetailOptions) -> Bytes {
         let Self::Generated { recipe, .. } = self else {
             return Bytes::new();
         };
@@ -77,30 +81,30 @@ impl Catalog {
     /// Number of the last task in any list.
     fn last(&self) -> u64 {
         match self {
-            Self::Given(source) => source.tasks.len() as u64,
+            Self::Fixture(source) => source.tasks.len() as u64,
             Self::Generated { last, .. } => last.unwrap_or(LISTED_TASKS),
         }
     }
 
     /// Finds a list by its ID or name.
-    pub(crate) fn find(&self, kind: Kind, by_id: bool, wanted: &str) -> Option<Members> {
+    pub(crate) fn find(&self, kind: GroupKind, by_id: bool, wanted: &str) -> Option<ListMembers> {
         match self {
-            Self::Given(_) => {
+            Self::Fixture(_) => {
                 let group = self.groups(kind).into_iter();
                 let mut found = group.filter(|group| group.is(by_id, wanted));
                 let id = found.next()?.id.clone();
-                Some(Members::Named { kind, id })
+                Some(ListMembers::Named { kind, id })
             }
             Self::Generated { recipe, .. } => {
                 let (count, word): (u64, _) = match kind {
-                    Kind::Batch => (self.batches(recipe), "batch"),
-                    Kind::Project => (PROJECTS, "project"),
-                    Kind::Delivery => (PROJECTS, "delivery"),
+                    GroupKind::Batch => (self.batches(recipe), "batch"),
+                    GroupKind::Project => (PROJECTS, "project"),
+                    GroupKind::Delivery => (PROJECTS, "delivery"),
                 };
                 let number = if by_id {
                     number_of(word, wanted).filter(|number| *number < count)?
                 } else {
-                    let name = if kind == Kind::Batch {
+                    let name = if kind == GroupKind::Batch {
                         batch_name
                     } else {
                         project_name
@@ -108,14 +112,14 @@ impl Catalog {
                     (0..count).find(|number| name(*number) == wanted)?
                 };
                 Some(match kind {
-                    Kind::Batch => Members::Batch(number),
-                    Kind::Project | Kind::Delivery => Members::Project(number),
+                    GroupKind::Batch => ListMembers::Batch(number),
+                    GroupKind::Project | GroupKind::Delivery => ListMembers::Project(number),
                 })
             }
         }
     }
 
-    fn batches(&self, recipe: &Recipe) -> u64 {
+    fn batches(&self, recipe: &GeneratorOptions) -> u64 {
         match recipe.batch_size {
             Some(size) => self.last().div_ceil(size.max(1)),
             None => MIXED_BATCHES,
@@ -123,15 +127,15 @@ impl Catalog {
     }
 
     /// Projects, batches or, named as the projects, deliveries of a file.
-    fn groups(&self, kind: Kind) -> Vec<&Group> {
-        let Self::Given(source) = self else {
+    fn groups(&self, kind: GroupKind) -> Vec<&TaskGroup> {
+        let Self::Fixture(source) = self else {
             return Vec::new();
         };
-        let mut groups: Vec<&Group> = Vec::new();
+        let mut groups: Vec<&TaskGroup> = Vec::new();
         for task in &source.tasks {
             let group = match kind {
-                Kind::Batch => &task.batch,
-                Kind::Project | Kind::Delivery => &task.project,
+                GroupKind::Batch => &task.batch,
+                GroupKind::Project | GroupKind::Delivery => &task.project,
             };
             if let Some(group) = group
                 && groups.iter().all(|known| known.id != group.id)
@@ -145,7 +149,7 @@ impl Catalog {
     /// The numbers of a list's tasks behind this one, in order.
     pub(crate) fn behind<'c>(
         &'c self,
-        members: &'c Members,
+        members: &'c ListMembers,
         number: u64,
     ) -> Box<dyn Iterator<Item = u64> + 'c> {
         let last = self.last();
@@ -155,7 +159,7 @@ impl Catalog {
         };
         match (members, recipe.batch_size) {
             // One after the other: no task of another batch need be looked at.
-            (Members::Batch(batch), Some(size)) => {
+            (ListMembers::Batch(batch), Some(size)) => {
                 let first = batch.saturating_mul(size) + 1;
                 let end = batch.saturating_add(1).saturating_mul(size).min(last);
                 Box::new(first.max(number + 1)..=end)
@@ -164,20 +168,20 @@ impl Catalog {
         }
     }
 
-    fn is_member(&self, members: &Members, number: u64) -> bool {
+    fn is_member(&self, members: &ListMembers, number: u64) -> bool {
         match (self, members) {
-            (Self::Given(source), Members::Named { kind, id }) => {
+            (Self::Fixture(source), ListMembers::Named { kind, id }) => {
                 let place = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
                 let group = source.tasks.get(place).and_then(|task| match kind {
-                    Kind::Batch => task.batch.as_ref(),
-                    Kind::Project | Kind::Delivery => task.project.as_ref(),
+                    GroupKind::Batch => task.batch.as_ref(),
+                    GroupKind::Project | GroupKind::Delivery => task.project.as_ref(),
                 });
                 group.is_some_and(|group| group.id == *id)
             }
-            (Self::Generated { recipe, .. }, Members::Batch(batch)) => {
+            (Self::Generated { recipe, .. }, ListMembers::Batch(batch)) => {
                 recipe.batch(number) == Some(*batch)
             }
-            (Self::Generated { recipe, .. }, Members::Project(project)) => {
+            (Self::Generated { recipe, .. }, ListMembers::Project(project)) => {
                 recipe.project(number) == *project
             }
             _ => false,
@@ -185,11 +189,11 @@ impl Catalog {
     }
 
     /// All projects or batches, as JSON, with the ID of the project of each.
-    pub(crate) fn objects(&self, kind: Kind) -> Vec<(String, String)> {
+    pub(crate) fn objects(&self, kind: GroupKind) -> Vec<(String, String)> {
         match self {
-            Self::Given(_) => {
+            Self::Fixture(_) => {
                 let groups = self.groups(kind).into_iter();
-                let object = |group: &Group| {
+                let object = |group: &TaskGroup| {
                     let id = serde_json::Value::from(group.id.as_str());
                     format!(r#"{{"id":{id},"name":{id}}}"#)
                 };
@@ -201,10 +205,10 @@ impl Catalog {
                     .collect()
             }
             Self::Generated { recipe, .. } => match kind {
-                Kind::Batch => (0..self.batches(recipe))
+                GroupKind::Batch => (0..self.batches(recipe))
                     .map(|batch| (id_of("project", batch % PROJECTS), batch_object(batch)))
                     .collect(),
-                Kind::Project | Kind::Delivery => (0..PROJECTS)
+                GroupKind::Project | GroupKind::Delivery => (0..PROJECTS)
                     .map(|project| (id_of("project", project), project_object(project)))
                     .collect(),
             },
@@ -212,12 +216,12 @@ impl Catalog {
     }
 
     /// A delivery, as JSON: the completed tasks of a project.
-    pub(crate) fn delivery(&self, members: &Members) -> String {
+    pub(crate) fn delivery(&self, members: &ListMembers) -> String {
         let (id, project) = match members {
-            Members::Project(number) | Members::Batch(number) => {
+            ListMembers::Project(number) | ListMembers::Batch(number) => {
                 (id_of("delivery", *number), id_of("project", *number))
             }
-            Members::Named { id, .. } => (id.clone(), id.clone()),
+            ListMembers::Named { id, .. } => (id.clone(), id.clone()),
         };
         let tasks = self
             .behind(members, 0)
@@ -231,16 +235,16 @@ impl Catalog {
 
     /// All deliveries, as JSON.
     pub(crate) fn deliveries(&self) -> Vec<String> {
-        let members: Vec<Members> = match self {
-            Self::Given(_) => {
-                let groups = self.groups(Kind::Delivery).into_iter();
-                let named = |group: &Group| Members::Named {
-                    kind: Kind::Delivery,
+        let members: Vec<ListMembers> = match self {
+            Self::Fixture(_) => {
+                let groups = self.groups(GroupKind::Delivery).into_iter();
+                let named = |group: &TaskGroup| ListMembers::Named {
+                    kind: GroupKind::Delivery,
                     id: group.id.clone(),
                 };
                 groups.map(named).collect()
             }
-            Self::Generated { .. } => (0..PROJECTS).map(Members::Project).collect(),
+            Self::Generated { .. } => (0..PROJECTS).map(ListMembers::Project).collect(),
         };
         members
             .iter()
@@ -249,7 +253,7 @@ impl Catalog {
     }
 
     fn is_completed(&self, number: u64) -> bool {
-        let Some(task) = self.listed(number, Details::default()) else {
+        let Some(task) = self.listed(number, DetailOptions::default()) else {
             return false;
         };
         let mut parser = Parser::default();

@@ -7,14 +7,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use thiserror::Error;
-
-use crate::error::{Exit, Explain};
 use crate::sandbox::faults::{FailedId, FaultRule};
 use crate::sandbox::limit_models::LimitPlan;
 use crate::sandbox::pagination::ListFault;
 use crate::sandbox::responses::{QuotaHeaders, RetryAfter};
-use crate::threads::THREAD_HINT;
 
 /// The key that a sandbox accepts unless told otherwise.
 pub const DEFAULT_KEY: &str = "test_key";
@@ -72,49 +68,6 @@ impl Default for SandboxConfig {
             list_faults: Vec::new(),
             faults: Vec::new(),
             failed_ids: Vec::new(),
-        }
-    }
-}
-
-/// Why a sandbox could not start.
-#[derive(Debug, Error)]
-pub enum SandboxError {
-    /// The port could not be had.
-    #[error("could not listen on 127.0.0.1:{port}: {source}")]
-    Listen {
-        /// The port.
-        port: u16,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Its thread could not be started.
-    #[error("could not start a thread: {0}")]
-    Thread(std::io::Error),
-    /// The file of tasks could not be read.
-    #[error("could not read tasks from `{}`: {cause}", path.display())]
-    Source {
-        /// As given.
-        path: PathBuf,
-        /// Why.
-        cause: String,
-    },
-}
-
-impl Explain for SandboxError {
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Listen { .. } => "choose another port with --port, or 0 for any".into(),
-            Self::Thread(_) => THREAD_HINT.into(),
-            Self::Source { .. } => {
-                "give a .jsonl or .jsonl.gz file with a task on each line".into()
-            }
-        })
-    }
-
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Thread(_) => Exit::Failure,
-            Self::Listen { .. } | Self::Source { .. } => Exit::Usage,
         }
     }
 }

@@ -10,18 +10,18 @@ use flate2::read::MultiGzDecoder;
 
 use crate::json::document::Parser;
 use crate::json::value::Value;
-use crate::sandbox::config::SandboxError;
+use crate::sandbox::error::SandboxError;
 
 /// A project or batch that a task names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Group {
+pub(crate) struct TaskGroup {
     pub(crate) id: String,
     pub(crate) name: Option<String>,
     /// The object, where the task has one.
     pub(crate) object: Option<String>,
 }
 
-impl Group {
+impl TaskGroup {
     fn of(value: Value<'_>) -> Option<Self> {
         let text = |value: Option<Value<'_>>| Some(value?.text()?.to_string());
         if value.is_object() {
@@ -50,29 +50,29 @@ impl Group {
 
 /// A task of the file.
 #[derive(Debug)]
-pub(crate) struct Given {
+pub(crate) struct FixtureTask {
     pub(crate) task_id: String,
     pub(crate) body: Bytes,
-    pub(crate) project: Option<Group>,
-    pub(crate) batch: Option<Group>,
+    pub(crate) project: Option<TaskGroup>,
+    pub(crate) batch: Option<TaskGroup>,
 }
 
 /// The tasks of a file in its order.
 #[derive(Debug, Default)]
-pub(crate) struct Source {
-    pub(crate) tasks: Vec<Given>,
+pub(crate) struct Fixture {
+    pub(crate) tasks: Vec<FixtureTask>,
     places: HashMap<String, usize>,
 }
 
-impl Source {
+impl Fixture {
     /// A task by its ID.
-    pub(crate) fn get(&self, task_id: &str) -> Option<&Given> {
+    pub(crate) fn get(&self, task_id: &str) -> Option<&FixtureTask> {
         self.tasks.get(*self.places.get(task_id)?)
     }
 }
 
 /// Reads all tasks of a `.jsonl` or `.jsonl.gz` file; of several with one ID the last counts.
-pub(crate) fn read(path: &Path) -> Result<Source, SandboxError> {
+pub(crate) fn read(path: &Path) -> Result<Fixture, SandboxError> {
     let failed = |cause: String| SandboxError::Source {
         path: path.to_owned(),
         cause,
@@ -83,7 +83,7 @@ pub(crate) fn read(path: &Path) -> Result<Source, SandboxError> {
     } else {
         Box::new(file)
     };
-    let mut source = Source::default();
+    let mut source = Fixture::default();
     let mut parser = Parser::default();
     for (index, line) in BufReader::new(reader).split(b'\n').enumerate() {
         let line = line.map_err(|error| failed(error.to_string()))?;
@@ -99,11 +99,11 @@ pub(crate) fn read(path: &Path) -> Result<Source, SandboxError> {
         let root = document.root();
         let id = root.get("task_id").and_then(|id| id.text());
         let id = id.ok_or_else(|| bad("it has no `task_id`"))?;
-        let given = Given {
+        let given = FixtureTask {
             task_id: id.to_string(),
             body: Bytes::copy_from_slice(text),
-            project: root.get("project").and_then(Group::of),
-            batch: root.get("batch").and_then(Group::of),
+            project: root.get("project").and_then(TaskGroup::of),
+            batch: root.get("batch").and_then(TaskGroup::of),
         };
         let place = source.places.get(&given.task_id).copied();
         if let Some(before) = place.and_then(|place| source.tasks.get_mut(place)) {

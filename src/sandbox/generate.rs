@@ -1,8 +1,10 @@
 //! Tasks out of nothing: each follows from the seed and its number alone, and a few hundred of them
 //! show everything that the API's documentation has. Depends on `recipe`, `text` and `writer`.
 
-use crate::sandbox::json_writer::Writer;
-use crate::sandbox::naming::{Details, PROJECTS, Recipe, batch_name, id_of, project_name};
+use crate::sandbox::json_writer::TaskWriter;
+use crate::sandbox::naming::{
+    DetailOptions, GeneratorOptions, PROJECTS, batch_name, id_of, project_name,
+};
 use crate::sandbox::random::{Random, sentences};
 
 const MODELS: [&str; 4] = ["north-1-large", "north-1-small", "quill-7b", "ember-2"];
@@ -24,18 +26,18 @@ const ANNOTATION_TYPES: [&str; 12] = [
 /// The body of `task_<number>` as the documentation has it, with all details: something to measure
 /// with.
 pub fn sample_task(number: u64) -> String {
-    let details = Details {
+    let details = DetailOptions {
         annotation_info: true,
         attachment_info: true,
         model_parameters: true,
-        ..Details::default()
+        ..DetailOptions::default()
     };
-    Recipe::default().task(&format!("task_{number}"), number, details)
+    GeneratorOptions::default().task(&format!("task_{number}"), number, details)
 }
 
-impl Recipe {
-    fn writer(&self, number: u64, details: Details) -> Writer {
-        Writer {
+impl GeneratorOptions {
+    fn writer(&self, number: u64, details: DetailOptions) -> TaskWriter {
+        TaskWriter {
             out: String::with_capacity(8_192),
             random: Random::of(self.seed, &number.to_le_bytes()),
             details,
@@ -44,7 +46,7 @@ impl Recipe {
     }
 
     /// The body of `task_<number>`.
-    pub(crate) fn task(&self, task_id: &str, number: u64, details: Details) -> String {
+    pub(crate) fn task(&self, task_id: &str, number: u64, details: DetailOptions) -> String {
         let mut writer = self.writer(number, details);
         writer.task(task_id, number);
         writer.out
@@ -53,19 +55,19 @@ impl Recipe {
 
 /// A batch, as it is where it is expanded.
 pub(crate) fn batch_object(number: u64) -> String {
-    let mut writer = Recipe::default().writer(0, Details::default());
+    let mut writer = GeneratorOptions::default().writer(0, DetailOptions::default());
     writer.batch_object(number);
     writer.out
 }
 
 /// A project.
 pub(crate) fn project_object(number: u64) -> String {
-    let mut writer = Recipe::default().writer(0, Details::default());
+    let mut writer = GeneratorOptions::default().writer(0, DetailOptions::default());
     writer.project_object(number);
     writer.out
 }
 
-impl Writer {
+impl TaskWriter {
     fn task(&mut self, task_id: &str, number: u64) {
         let status = match number % 20 {
             0..13 => "completed",
@@ -236,7 +238,7 @@ impl Writer {
         self.object(|w| {
             w.string("role", role);
             w.key("content");
-            w.object(Writer::content);
+            w.object(TaskWriter::content);
             w.out.push(',');
             w.id("source_id", "source");
             if role == "assistant" {
@@ -518,8 +520,8 @@ impl Writer {
 mod tests {
     use super::*;
 
-    fn all_details() -> Details {
-        Details::of_query(
+    fn all_details() -> DetailOptions {
+        DetailOptions::of_query(
             "expand=project&expand=batch&opts=annotation_details&opts=attachment_details&opts=model_parameters",
         )
     }
@@ -527,7 +529,7 @@ mod tests {
     #[test]
     fn the_same_number_gives_the_same_task() {
         let make = |seed| {
-            let recipe = Recipe {
+            let recipe = GeneratorOptions {
                 seed,
                 drift: true,
                 batch_size: None,
@@ -542,11 +544,11 @@ mod tests {
     fn tasks_are_valid_json() {
         let mut parser = crate::json::document::Parser::default();
         for number in 0..1_000 {
-            let task = Recipe::default().task("task_1", number, all_details());
+            let task = GeneratorOptions::default().task("task_1", number, all_details());
             serde_json::from_str::<serde_json::Value>(&task).unwrap();
-            let drifting = Recipe {
+            let drifting = GeneratorOptions {
                 drift: true,
-                ..Recipe::default()
+                ..GeneratorOptions::default()
             };
             let task = drifting.task("task_1", number, all_details());
             parser.parse(&task).unwrap();
@@ -556,7 +558,7 @@ mod tests {
     #[test]
     fn five_hundred_tasks_show_everything() {
         let all: String = (0..500)
-            .map(|number| Recipe::default().task("task_1", number, all_details()))
+            .map(|number| GeneratorOptions::default().task("task_1", number, all_details()))
             .collect();
         for kind in ANNOTATION_TYPES {
             assert!(all.contains(&format!("\"type\":\"{kind}\"")), "{kind}");

@@ -1,18 +1,18 @@
 //! Writes JSON member by member, with an oddity now and then. Depends on `text`.
 
 use crate::json::text::write_json_string;
-use crate::sandbox::naming::{Details, Recipe};
+use crate::sandbox::naming::{DetailOptions, GeneratorOptions};
 use crate::sandbox::random::{Random, sentences};
 
 /// Writes one task.
-pub(crate) struct Writer {
+pub(crate) struct TaskWriter {
     pub(crate) out: String,
     pub(crate) random: Random,
-    pub(crate) details: Details,
-    pub(crate) recipe: Recipe,
+    pub(crate) details: DetailOptions,
+    pub(crate) recipe: GeneratorOptions,
 }
 
-impl Writer {
+impl TaskWriter {
     /// Writes an object around its members.
     pub(crate) fn object(&mut self, members: impl FnOnce(&mut Self)) {
         self.out.push('{');

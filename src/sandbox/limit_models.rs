@@ -143,14 +143,14 @@ impl FromStr for Limit {
 
 /// A time with a beginning and an end, since the start of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct TimeSpan {
     /// When it begins.
     pub from: Duration,
     /// When it is over.
     pub until: Duration,
 }
 
-impl Span {
+impl TimeSpan {
     fn contains(&self, time: Duration) -> bool {
         (self.from..self.until).contains(&time)
     }
@@ -162,7 +162,7 @@ pub struct OtherClient {
     /// Requests a second.
     pub rate: f64,
     /// When it asks.
-    pub span: Span,
+    pub span: TimeSpan,
 }
 
 /// All that limits the clients of a server, and when that changes.
@@ -175,7 +175,7 @@ pub struct LimitPlan {
     /// Somebody else who uses them up too.
     pub other_clients: Vec<OtherClient>,
     /// When the server is away.
-    pub outages: Vec<Span>,
+    pub outages: Vec<TimeSpan>,
 }
 
 /// What a server does with a request.
@@ -191,7 +191,7 @@ pub enum Admission {
 
 /// What a server may tell of a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quota {
+pub struct LimitQuota {
     /// Requests in all.
     pub limit: f64,
     /// How long these are meant to last.
@@ -272,7 +272,7 @@ impl Limiter {
 
     /// What clients may be told of the first limit that has something to tell: requests in all, requests that are
     /// left, and when there are as many as can be again.
-    pub fn quota(&self, now: Duration) -> Option<Quota> {
+    pub fn quota(&self, now: Duration) -> Option<LimitQuota> {
         let factor = self.factor(now);
         let mut pairs = self.plan.limits.iter().zip(&self.meters);
         pairs.find_map(|(limit, meter)| meter.quota(limit, factor, now))
@@ -360,11 +360,11 @@ impl Meter {
         }
     }
 
-    fn quota(&self, limit: &Limit, factor: f64, now: Duration) -> Option<Quota> {
+    fn quota(&self, limit: &Limit, factor: f64, now: Duration) -> Option<LimitQuota> {
         match (self, limit) {
             (Self::Tokens { level, .. }, Limit::TokenBucket { rate, burst }) => {
                 let until_full = (burst - level).max(0.0) / (rate * factor);
-                Some(Quota {
+                Some(LimitQuota {
                     limit: *burst,
                     window: Duration::try_from_secs_f64(burst / (rate * factor)).ok()?,
                     left: level.max(0.0).floor(),
@@ -375,7 +375,7 @@ impl Meter {
                 let all = (requests * factor).floor();
                 let into = now.as_nanos() % window.as_nanos().max(1);
                 let into = Duration::from_nanos(u64::try_from(into).ok()?);
-                Some(Quota {
+                Some(LimitQuota {
                     limit: all,
                     window: *window,
                     left: (all - count).max(0.0),
@@ -387,7 +387,7 @@ impl Meter {
                 let last = times.back().map_or(now, |time| *time + *window);
                 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53")]
                 let used = times.len() as f64;
-                Some(Quota {
+                Some(LimitQuota {
                     limit: all,
                     window: *window,
                     left: (all - used).max(0.0),
@@ -499,7 +499,7 @@ mod tests {
 
     #[test]
     fn limits_change_others_ask_and_the_server_goes_away() {
-        let span = |from, until| Span {
+        let span = |from, until| TimeSpan {
             from: SECOND * from,
             until: SECOND * until,
         };

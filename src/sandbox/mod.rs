@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod config;
+pub mod error;
 pub mod faults;
 pub mod fixture;
 pub mod generate;

@@ -2,7 +2,7 @@
 
 /// What tasks follow from, beside their numbers.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Recipe {
+pub(crate) struct GeneratorOptions {
     pub(crate) seed: u64,
     pub(crate) drift: bool,
     /// Tasks of a batch, one after the other; without, batches are mixed and some tasks have none.
@@ -15,7 +15,7 @@ pub(crate) const PROJECTS: u64 = 5;
 /// Batches that there are when they are mixed.
 pub(crate) const MIXED_BATCHES: u64 = 30;
 
-impl Recipe {
+impl GeneratorOptions {
     /// The number of the batch that a task belongs to, if it does.
     pub(crate) fn batch(&self, number: u64) -> Option<u64> {
         match self.batch_size {
@@ -57,7 +57,7 @@ pub(crate) fn project_name(number: u64) -> String {
 
 /// What the request asked to see.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Details {
+pub(crate) struct DetailOptions {
     pub(crate) expand_project: bool,
     pub(crate) expand_batch: bool,
     pub(crate) annotation_info: bool,
@@ -65,7 +65,7 @@ pub(crate) struct Details {
     pub(crate) model_parameters: bool,
 }
 
-impl Details {
+impl DetailOptions {
     /// Reads the repeated keys `expand` and `opts`.
     pub(crate) fn of_query(query: &str) -> Self {
         let has = |pair: &str| query.split('&').any(|given| given == pair);

@@ -1,4 +1,4 @@
-//! Pages of lists, and what can be odd about them. Depends on `catalog`.
+//! Paginator of lists, and what can be odd about them. Depends on `catalog`.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -6,8 +6,8 @@ use std::str::FromStr;
 use bytes::Bytes;
 
 use crate::json::document::Parser;
-use crate::sandbox::catalog::{Catalog, Members};
-use crate::sandbox::naming::Details;
+use crate::sandbox::catalog::{Catalog, ListMembers};
+use crate::sandbox::naming::DetailOptions;
 
 /// Tasks of a page at most, and unless asked otherwise.
 pub(crate) const MAX_TASKS: usize = 100;
@@ -29,7 +29,7 @@ pub enum ListFault {
     Expire(u64),
     /// Tasks lack their `metadata`.
     Differs,
-    /// Pages are a third as long as asked.
+    /// Paginator are a third as long as request.
     ShortPages,
     /// Each page has two elements that are no task.
     BadTask,
@@ -58,7 +58,7 @@ impl FromStr for ListFault {
 
 /// Where a page begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Token {
+struct PageToken {
     /// How many pages come before it.
     page: u64,
     /// The task that it comes after.
@@ -67,7 +67,7 @@ struct Token {
     issued: u64,
 }
 
-impl Token {
+impl PageToken {
     fn read(text: &str) -> Option<Self> {
         let mut parts = text
             .split('-')
@@ -87,21 +87,21 @@ impl Token {
 
 /// What a request wants of a list.
 #[derive(Debug)]
-pub(crate) struct Wanted<'w> {
+pub(crate) struct ListQuery<'w> {
     /// The list, in words.
     pub(crate) list: &'w str,
-    pub(crate) members: &'w Members,
+    pub(crate) members: &'w ListMembers,
     pub(crate) status: Option<&'w str>,
     pub(crate) completed_after: Option<&'w str>,
     pub(crate) completed_before: Option<&'w str>,
     pub(crate) limit: usize,
     pub(crate) token: Option<&'w str>,
-    pub(crate) details: Details,
+    pub(crate) details: DetailOptions,
 }
 
 /// Makes pages, and remembers what has moved.
 #[derive(Debug, Default)]
-pub(crate) struct Pages {
+pub(crate) struct Paginator {
     faults: Vec<ListFault>,
     /// Of each list, the tasks that have moved to its beginning.
     moved: HashMap<String, Vec<u64>>,
@@ -109,7 +109,7 @@ pub(crate) struct Pages {
     moves_at: HashMap<String, u64>,
 }
 
-impl Pages {
+impl Paginator {
     pub(crate) fn new(faults: Vec<ListFault>) -> Self {
         Self {
             faults,
@@ -126,12 +126,12 @@ impl Pages {
     pub(crate) fn page(
         &mut self,
         catalog: &Catalog,
-        wanted: &Wanted<'_>,
+        wanted: &ListQuery<'_>,
         request: u64,
     ) -> Result<(Vec<Bytes>, Option<String>), &'static str> {
         let token = match wanted.token {
-            None => Token::default(),
-            Some(text) => Token::read(text).ok_or("next_token is not valid")?,
+            None => PageToken::default(),
+            Some(text) => PageToken::read(text).ok_or("next_token is not valid")?,
         };
         let has_expired = self.faults.iter().any(|fault| {
             matches!(fault, ListFault::Expire(requests) if wanted.token.is_some() && request > token.issued + requests)
@@ -139,7 +139,7 @@ impl Pages {
         if has_expired {
             return Err("next_token has expired");
         }
-        let next = |after| Token {
+        let next = |after| PageToken {
             page: token.page + 1,
             after,
             issued: request,
@@ -188,21 +188,21 @@ impl Pages {
         if self.has(ListFault::Loop) && token.page >= 2 {
             let list = catalog.behind(wanted.members, 0);
             let second = list.take(limit).last().unwrap_or_default();
-            next = Some(Token {
+            next = Some(PageToken {
                 page: 1,
                 after: second,
                 issued: 0,
             });
         }
-        Ok((tasks, next.map(Token::write)))
+        Ok((tasks, next.map(PageToken::write)))
     }
 
     /// Lets tasks of a page move: once for each page, so that a list comes to rest.
     fn shift(
         &mut self,
         catalog: &Catalog,
-        wanted: &Wanted<'_>,
-        token: Token,
+        wanted: &ListQuery<'_>,
+        token: PageToken,
         found: &mut Vec<(u64, Bytes)>,
     ) {
         let list = wanted.list.to_owned();
@@ -221,7 +221,7 @@ impl Pages {
 }
 
 /// Does a task pass the filters? Times are compared as text, which is right for those in UTC.
-fn is_wanted(wanted: &Wanted<'_>, task: &Bytes, parser: &mut Parser) -> bool {
+fn is_wanted(wanted: &ListQuery<'_>, task: &Bytes, parser: &mut Parser) -> bool {
     if wanted
         .status
         .or(wanted.completed_after)
@@ -259,22 +259,27 @@ fn without_metadata(task: &Bytes) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::catalog::Kind;
-    use crate::sandbox::naming::{Recipe, id_of};
+    use crate::sandbox::catalog::GroupKind;
+    use crate::sandbox::naming::{GeneratorOptions, id_of};
 
     fn catalog(batch_size: Option<u64>, last: u64) -> Catalog {
         Catalog::Generated {
-            recipe: Recipe {
+            recipe: GeneratorOptions {
                 batch_size,
-                ..Recipe::default()
+                ..GeneratorOptions::default()
             },
             last: Some(last),
         }
     }
 
     /// Reads a list of `catalog` to its end, or until 20 pages have come: the numbers of its tasks.
-    fn read(catalog: &Catalog, pages: &mut Pages, kind: Kind, limit: usize) -> Vec<Vec<u64>> {
-        let word = if kind == Kind::Batch {
+    fn read(
+        catalog: &Catalog,
+        pages: &mut Paginator,
+        kind: GroupKind,
+        limit: usize,
+    ) -> Vec<Vec<u64>> {
+        let word = if kind == GroupKind::Batch {
             "batch"
         } else {
             "project"
@@ -283,7 +288,7 @@ mod tests {
         let mut token = None;
         let mut read = Vec::new();
         while read.len() < 20 {
-            let wanted = Wanted {
+            let wanted = ListQuery {
                 list: word,
                 members: &members,
                 status: None,
@@ -291,7 +296,7 @@ mod tests {
                 completed_before: None,
                 limit,
                 token: token.as_deref(),
-                details: Details::default(),
+                details: DetailOptions::default(),
             };
             let request = read.len() as u64;
             let (tasks, next) = pages.page(catalog, &wanted, request).unwrap();
@@ -314,24 +319,24 @@ mod tests {
 
     #[test]
     fn a_list_has_each_of_its_tasks_once_in_order() {
-        let mut pages = Pages::default();
+        let mut pages = Paginator::default();
         let sized = catalog(Some(250), 600);
-        let read_batch = read(&sized, &mut pages, Kind::Batch, 100);
+        let read_batch = read(&sized, &mut pages, GroupKind::Batch, 100);
         assert_eq!(
             read_batch.iter().map(Vec::len).collect::<Vec<_>>(),
             [100, 100, 50]
         );
         assert_eq!(read_batch.concat(), (251..=500).collect::<Vec<_>>());
         let mixed = catalog(None, 600);
-        let read_batch = read(&mixed, &mut pages, Kind::Batch, 100).concat();
+        let read_batch = read(&mixed, &mut pages, GroupKind::Batch, 100).concat();
         let expected: Vec<u64> = (1..=600).filter(|n| n % 30 == 1 && n % 7 > 1).collect();
         assert_eq!(read_batch, expected);
-        let project = read(&mixed, &mut pages, Kind::Project, 100).concat();
+        let project = read(&mixed, &mut pages, GroupKind::Project, 100).concat();
         assert_eq!(
             project,
             (1..=600).filter(|n| n % 5 == 1).collect::<Vec<_>>()
         );
-        let project = read(&sized, &mut pages, Kind::Project, 100).concat();
+        let project = read(&sized, &mut pages, GroupKind::Project, 100).concat();
         assert_eq!(project, (251..=500).collect::<Vec<_>>());
     }
 
@@ -339,7 +344,14 @@ mod tests {
     fn lists_do_what_one_would_not_expect() {
         let sized = catalog(Some(250), 600);
         let whole: Vec<u64> = (251..=500).collect();
-        let odd = |fault| read(&sized, &mut Pages::new(vec![fault]), Kind::Batch, 50);
+        let odd = |fault| {
+            read(
+                &sized,
+                &mut Paginator::new(vec![fault]),
+                GroupKind::Batch,
+                50,
+            )
+        };
         let loops = odd(ListFault::Loop);
         assert_eq!((loops.len(), &loops[3]), (20, &loops[1]));
         let empty = odd(ListFault::EmptyPage);
@@ -349,13 +361,13 @@ mod tests {
         assert_eq!(odd(ListFault::Differs).concat(), whole);
         assert_eq!(odd(ListFault::BadTask).concat(), whole);
         // What moves comes twice or not at all, until the list has come to rest.
-        let mut moving = Pages::new(vec![ListFault::Moving]);
-        let first = read(&sized, &mut moving, Kind::Batch, 50).concat();
+        let mut moving = Paginator::new(vec![ListFault::Moving]);
+        let first = read(&sized, &mut moving, GroupKind::Batch, 50).concat();
         let mut distinct = first.clone();
         distinct.sort_unstable();
         distinct.dedup();
         assert_eq!((first.len(), distinct.len()), (250, 246));
-        let mut second = read(&sized, &mut moving, Kind::Batch, 50).concat();
+        let mut second = read(&sized, &mut moving, GroupKind::Batch, 50).concat();
         second.sort_unstable();
         assert_eq!(second, whole);
     }
@@ -363,10 +375,12 @@ mod tests {
     #[test]
     fn a_token_that_is_old_or_no_token_is_refused() {
         let sized = catalog(Some(250), 600);
-        let members = sized.find(Kind::Batch, true, &id_of("batch", 1)).unwrap();
-        let mut pages = Pages::new(vec![ListFault::Expire(2)]);
+        let members = sized
+            .find(GroupKind::Batch, true, &id_of("batch", 1))
+            .unwrap();
+        let mut pages = Paginator::new(vec![ListFault::Expire(2)]);
         let mut ask = |token: Option<&str>, request| {
-            let wanted = Wanted {
+            let wanted = ListQuery {
                 list: "batch",
                 members: &members,
                 status: Some("completed"),
@@ -374,7 +388,7 @@ mod tests {
                 completed_before: None,
                 limit: 10,
                 token,
-                details: Details::default(),
+                details: DetailOptions::default(),
             };
             pages.page(&sized, &wanted, request)
         };

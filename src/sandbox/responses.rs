@@ -17,16 +17,16 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 
 use crate::sandbox::faults::FaultKind;
-use crate::sandbox::limit_models::Quota;
+use crate::sandbox::limit_models::LimitQuota;
 
-pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
+pub(crate) type ResponseBody = BoxBody<Bytes, std::io::Error>;
 
 /// Pieces of a trickling body, and the time between them.
 const TRICKLE_BYTES: usize = 512;
 const TRICKLE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The answer of a fault that does answer.
-pub(crate) fn faulty(kind: FaultKind, task: Bytes) -> Response<Body> {
+pub(crate) fn faulty(kind: FaultKind, task: Bytes) -> Response<ResponseBody> {
     const PAGE: &str = "<!DOCTYPE html><html><head><title>The origin is unreachable</title></head><body>…</body></html>";
     let half = task.slice(..task.len() / 2);
     match kind {
@@ -88,7 +88,7 @@ pub(crate) fn response(
     status: StatusCode,
     content_type: &'static str,
     body: Bytes,
-) -> Response<Body> {
+) -> Response<ResponseBody> {
     let body = Full::new(body)
         .map_err(|never: Infallible| match never {})
         .boxed();
@@ -100,12 +100,12 @@ pub(crate) fn response(
     response
 }
 
-pub(crate) fn error(status: StatusCode, text: &str) -> Response<Body> {
+pub(crate) fn error(status: StatusCode, text: &str) -> Response<ResponseBody> {
     let body = serde_json::json!({"status_code": status.as_u16(), "error": text}).to_string();
     response(status, JSON, Bytes::from(body))
 }
 
-pub(crate) fn json_response(body: Bytes, gzip: bool) -> Response<Body> {
+pub(crate) fn json_response(body: Bytes, gzip: bool) -> Response<ResponseBody> {
     if !gzip {
         return response(StatusCode::OK, JSON, body);
     }
@@ -202,7 +202,7 @@ impl FromStr for QuotaHeaders {
 }
 
 impl QuotaHeaders {
-    pub(crate) fn write(self, quota: Quota, headers: &mut HeaderMap) {
+    pub(crate) fn write(self, quota: LimitQuota, headers: &mut HeaderMap) {
         let reset = quota.reset.as_secs_f64().ceil();
         let mut put = |name: &'static str, value: String| {
             if let Ok(value) = HeaderValue::from_str(&value) {

@@ -7,23 +7,24 @@ use bytes::Bytes;
 use hyper::{StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 
-use crate::sandbox::catalog::{Catalog, Kind, Members};
-use crate::sandbox::config::{SandboxConfig, SandboxError};
+use crate::sandbox::catalog::{Catalog, GroupKind, ListMembers};
+use crate::sandbox::config::SandboxConfig;
+use crate::sandbox::error::SandboxError;
 use crate::sandbox::fixture;
-use crate::sandbox::naming::{Details, Recipe};
-use crate::sandbox::pagination::{MAX_TASKS, Pages, Wanted};
+use crate::sandbox::naming::{DetailOptions, GeneratorOptions};
+use crate::sandbox::pagination::{ListQuery, MAX_TASKS, Paginator};
 use crate::threads;
 
 /// What a request asks for.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct SandboxRequest {
     path: String,
     /// Without the repeated keys, which are the details.
     query: BTreeMap<String, String>,
-    details: Details,
+    details: DetailOptions,
 }
 
-impl Asked {
+impl SandboxRequest {
     pub(crate) fn of(uri: &Uri) -> Self {
         let query = uri.query().unwrap_or_default();
         let parts = query.split('&').filter_map(|part| part.split_once('='));
@@ -34,7 +35,7 @@ impl Asked {
                 .map(|(name, value)| (name.to_owned(), decode(value)))
                 .filter(|(_, value)| !value.is_empty())
                 .collect(),
-            details: Details::of_query(query),
+            details: DetailOptions::of_query(query),
         }
     }
 
@@ -50,27 +51,27 @@ impl Asked {
 
 /// What it gets.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum RouteResult {
     Body(Bytes),
     Error(StatusCode, &'static str),
 }
 
 /// Why it gets nothing.
-type Refusal = (StatusCode, &'static str);
+type RouteError = (StatusCode, &'static str);
 
 /// All endpoints.
 #[derive(Debug)]
-pub(crate) struct Api {
+pub(crate) struct Routes {
     catalog: Catalog,
-    pages: Mutex<Pages>,
+    pages: Mutex<Paginator>,
 }
 
-impl Api {
+impl Routes {
     pub(crate) fn new(config: &SandboxConfig) -> Result<Self, SandboxError> {
         let catalog = match &config.from {
-            Some(path) => Catalog::Given(fixture::read(path)?),
+            Some(path) => Catalog::Fixture(fixture::read(path)?),
             None => Catalog::Generated {
-                recipe: Recipe {
+                recipe: GeneratorOptions {
                     seed: config.seed,
                     drift: config.drift,
                     batch_size: config.batch_size,
@@ -80,63 +81,66 @@ impl Api {
         };
         Ok(Self {
             catalog,
-            pages: Mutex::new(Pages::new(config.list_faults.clone())),
+            pages: Mutex::new(Paginator::new(config.list_faults.clone())),
         })
     }
 
     /// Answers a request, which is the `number`th.
-    pub(crate) fn find(&self, asked: &Asked, number: u64) -> Found {
-        let found = match asked.path.as_str() {
-            "/v2/task" => self.task(asked),
-            "/v2/tasks" => self.tasks(asked, number),
-            "/v2/delivery" => self.delivery(asked, number),
-            "/v2/batches" => self.batches(asked),
-            "/v2/projects" => Ok(self.objects("projects", Kind::Project)),
+    pub(crate) fn respond(&self, request: &SandboxRequest, number: u64) -> RouteResult {
+        let found = match request.path.as_str() {
+            "/v2/task" => self.task(request),
+            "/v2/tasks" => self.tasks(request, number),
+            "/v2/delivery" => self.delivery(request, number),
+            "/v2/batches" => self.batches(request),
+            "/v2/projects" => Ok(self.objects("projects", GroupKind::Project)),
             "/v2/deliveries" => Ok(self.deliveries()),
             _ => Err((StatusCode::NOT_FOUND, "no such endpoint")),
         };
-        found.map_or_else(|(status, text)| Found::Error(status, text), Found::Body)
+        found.map_or_else(
+            |(status, text)| RouteResult::Error(status, text),
+            RouteResult::Body,
+        )
     }
 
-    fn task(&self, asked: &Asked) -> Result<Bytes, Refusal> {
+    fn task(&self, request: &SandboxRequest) -> Result<Bytes, RouteError> {
         let required = (StatusCode::BAD_REQUEST, "task_id is required");
-        let task_id = asked.get("task_id").ok_or(required)?;
+        let task_id = request.get("task_id").ok_or(required)?;
         self.catalog
-            .task(task_id, asked.details)
+            .task(task_id, request.details)
             .ok_or((StatusCode::NOT_FOUND, "task not found"))
     }
 
-    fn tasks(&self, asked: &Asked, number: u64) -> Result<Bytes, Refusal> {
+    fn tasks(&self, request: &SandboxRequest, number: u64) -> Result<Bytes, RouteError> {
         let names = [
-            ("batch_id", Kind::Batch, true),
-            ("batch_name", Kind::Batch, false),
-            ("project_id", Kind::Project, true),
-            ("project_name", Kind::Project, false),
+            ("batch_id", GroupKind::Batch, true),
+            ("batch_name", GroupKind::Batch, false),
+            ("project_id", GroupKind::Project, true),
+            ("project_name", GroupKind::Project, false),
         ];
         let mut given = names
             .into_iter()
-            .filter_map(|(name, kind, by_id)| Some((kind, by_id, asked.get(name)?)));
+            .filter_map(|(name, kind, by_id)| Some((kind, by_id, request.get(name)?)));
         let (Some((kind, by_id, name)), None) = (given.next(), given.next()) else {
             let text = "one of project_id, project_name, batch_id and batch_name is required";
             return Err((StatusCode::BAD_REQUEST, text));
         };
         let unknown = match kind {
-            Kind::Batch => "batch not found",
-            Kind::Project | Kind::Delivery => "project not found",
+            GroupKind::Batch => "batch not found",
+            GroupKind::Project | GroupKind::Delivery => "project not found",
         };
         let members = self.catalog.find(kind, by_id, name);
         let members = members.ok_or((StatusCode::NOT_FOUND, unknown))?;
-        self.page(asked, &members, number, "")
+        self.page(request, &members, number, "")
     }
 
-    fn delivery(&self, asked: &Asked, number: u64) -> Result<Bytes, Refusal> {
+    fn delivery(&self, request: &SandboxRequest, number: u64) -> Result<Bytes, RouteError> {
         let required = (StatusCode::BAD_REQUEST, "delivery_id is required");
-        let id = asked.get("delivery_id").ok_or(required)?;
-        let members = self.catalog.find(Kind::Delivery, true, id);
+        let id = request.get("delivery_id").ok_or(required)?;
+        let members = self.catalog.find(GroupKind::Delivery, true, id);
         let members = members.ok_or((StatusCode::NOT_FOUND, "delivery not found"))?;
         let delivery = self.catalog.delivery(&members);
         self.page(
-            asked,
+            request,
             &members,
             number,
             &format!("\"delivery\":{delivery},"),
@@ -145,13 +149,13 @@ impl Api {
 
     fn page(
         &self,
-        asked: &Asked,
-        members: &Members,
+        request: &SandboxRequest,
+        members: &ListMembers,
         number: u64,
         first: &str,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, RouteError> {
         let bad = |text| (StatusCode::BAD_REQUEST, text);
-        let limit = match asked.get("limit") {
+        let limit = match request.get("limit") {
             None => MAX_TASKS,
             Some(text) => text
                 .parse()
@@ -161,16 +165,16 @@ impl Api {
         };
         let is_delivery = !first.is_empty();
         let list = format!("{is_delivery} {members:?}");
-        let wanted = Wanted {
+        let wanted = ListQuery {
             list: &list,
             members,
             // What has been delivered is complete.
-            status: asked.get("status").or(is_delivery.then_some("completed")),
-            completed_after: asked.get("completed_after"),
-            completed_before: asked.get("completed_before"),
+            status: request.get("status").or(is_delivery.then_some("completed")),
+            completed_after: request.get("completed_after"),
+            completed_before: request.get("completed_before"),
             limit,
-            token: asked.get("next_token"),
-            details: asked.details,
+            token: request.get("next_token"),
+            details: request.details,
         };
         let mut pages = threads::lock(&self.pages);
         let (tasks, next) = pages.page(&self.catalog, &wanted, number).map_err(bad)?;
@@ -189,13 +193,13 @@ impl Api {
         Ok(Bytes::from(body))
     }
 
-    fn batches(&self, asked: &Asked) -> Result<Bytes, Refusal> {
-        let mut batches = self.catalog.objects(Kind::Batch);
-        if let Some(project) = asked.get("project_id") {
+    fn batches(&self, request: &SandboxRequest) -> Result<Bytes, RouteError> {
+        let mut batches = self.catalog.objects(GroupKind::Batch);
+        if let Some(project) = request.get("project_id") {
             batches.retain(|(of, _)| of == project);
         }
         let bad = (StatusCode::BAD_REQUEST, "next_token is not valid");
-        let from = match asked.get("next_token") {
+        let from = match request.get("next_token") {
             None => 0,
             Some(token) => token.parse().map_err(|_| bad)?,
         };
@@ -213,7 +217,7 @@ impl Api {
         )))
     }
 
-    fn objects(&self, name: &str, kind: Kind) -> Bytes {
+    fn objects(&self, name: &str, kind: GroupKind) -> Bytes {
         let objects = self.catalog.objects(kind).into_iter();
         let objects: Vec<String> = objects.map(|(_, object)| object).collect();
         Bytes::from(format!("{{\"{name}\":[{}]}}", objects.join(",")))

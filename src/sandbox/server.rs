@@ -16,12 +16,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio_util::sync::CancellationToken;
 
-use crate::sandbox::config::{SandboxConfig, SandboxError};
+use crate::sandbox::config::SandboxConfig;
+use crate::sandbox::error::SandboxError;
 use crate::sandbox::faults::{FaultKind, fault};
 use crate::sandbox::limit_models::{Admission, Limiter};
 use crate::sandbox::random::Random;
-use crate::sandbox::responses::{Body, error, faulty, json_response};
-use crate::sandbox::routes::{Api, Asked, Found};
+use crate::sandbox::responses::{ResponseBody, error, faulty, json_response};
+use crate::sandbox::routes::{RouteResult, Routes, SandboxRequest};
 use crate::threads;
 
 /// Requests whose times are kept.
@@ -31,26 +32,26 @@ pub(crate) const KEPT_ARRIVALS: usize = 10_000;
 #[derive(Debug)]
 pub struct Sandbox {
     address: SocketAddr,
-    state: Arc<State>,
+    state: Arc<SandboxState>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct SandboxState {
     config: SandboxConfig,
-    api: Api,
+    routes: Routes,
     requests: AtomicU64,
     rejected: AtomicU64,
     attempts: Mutex<HashMap<String, u32>>,
     limiter: Mutex<Limiter>,
-    arrivals: Mutex<VecDeque<Arrival>>,
+    arrivals: Mutex<VecDeque<RequestArrival>>,
     start: Instant,
 }
 
 /// A request, as the limits saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arrival {
+pub struct RequestArrival {
     /// Since the start of the sandbox.
     pub at: Duration,
     /// What the limits made of it.
@@ -72,9 +73,9 @@ impl Sandbox {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let runtime = threads::runtime().map_err(failed)?;
-        let api = Api::new(&config)?;
-        let state = Arc::new(State {
-            api,
+        let routes = Routes::new(&config)?;
+        let state = Arc::new(SandboxState {
+            routes,
             requests: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             attempts: Mutex::default(),
@@ -121,7 +122,7 @@ impl Sandbox {
     }
 
     /// The last [`KEPT_ARRIVALS`] requests.
-    pub fn arrivals(&self) -> Vec<Arrival> {
+    pub fn arrivals(&self) -> Vec<RequestArrival> {
         lock(&self.state.arrivals).iter().copied().collect()
     }
 }
@@ -135,7 +136,7 @@ impl Drop for Sandbox {
     }
 }
 
-async fn serve(listener: TcpListener, state: Arc<State>, stopped: CancellationToken) {
+async fn serve(listener: TcpListener, state: Arc<SandboxState>, stopped: CancellationToken) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
         return;
     };
@@ -176,7 +177,7 @@ async fn serve(listener: TcpListener, state: Arc<State>, stopped: CancellationTo
 struct ResetOnPurpose;
 
 /// Lets a request that was admitted leave when its answer is made, or nobody waits for it any more.
-struct Admitted<'s>(&'s State);
+struct Admitted<'s>(&'s SandboxState);
 
 impl Drop for Admitted<'_> {
     fn drop(&mut self) {
@@ -185,10 +186,10 @@ impl Drop for Admitted<'_> {
 }
 
 async fn answer(
-    state: Arc<State>,
+    state: Arc<SandboxState>,
     handle: Arc<std::net::TcpStream>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, ResetOnPurpose> {
+) -> Result<Response<ResponseBody>, ResetOnPurpose> {
     let number = state.requests.fetch_add(1, Ordering::Relaxed);
     let config = &state.config;
     if let Err(refusal) = state.authorize(&request) {
@@ -198,7 +199,7 @@ async fn answer(
         let mut limiter = lock(&state.limiter);
         let now = state.start.elapsed();
         let admission = limiter.arrive(now);
-        state.note(Arrival { at: now, admission });
+        state.note(RequestArrival { at: now, admission });
         (admission, limiter.quota(now))
     };
     let latency = config.latency + state.jitter(number);
@@ -229,8 +230,8 @@ async fn answer(
     Ok(response)
 }
 
-impl State {
-    fn note(&self, arrival: Arrival) {
+impl SandboxState {
+    fn note(&self, arrival: RequestArrival) {
         let mut arrivals = lock(&self.arrivals);
         if arrivals.len() == KEPT_ARRIVALS {
             arrivals.pop_front();
@@ -248,7 +249,7 @@ impl State {
     }
 
     /// Checks what comes before any limit: the key and the method.
-    fn authorize(&self, request: &Request<Incoming>) -> Result<(), Box<Response<Body>>> {
+    fn authorize(&self, request: &Request<Incoming>) -> Result<(), Box<Response<ResponseBody>>> {
         let key = request
             .headers()
             .get(AUTHORIZATION)
@@ -270,18 +271,18 @@ impl State {
         request: &Request<Incoming>,
         handle: &std::net::TcpStream,
         number: u64,
-    ) -> Result<Response<Body>, ResetOnPurpose> {
+    ) -> Result<Response<ResponseBody>, ResetOnPurpose> {
         let gzip = request
             .headers()
             .get(ACCEPT_ENCODING)
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.contains("gzip"));
-        let asked = Asked::of(request.uri());
-        let found = self.api.find(&asked, number);
-        let Some(task_id) = asked.task_id() else {
-            return Ok(match found {
-                Found::Body(body) => json_response(body, gzip),
-                Found::Error(status, text) => error(status, text),
+        let api_request = SandboxRequest::of(request.uri());
+        let result = self.routes.respond(&api_request, number);
+        let Some(task_id) = api_request.task_id() else {
+            return Ok(match result {
+                RouteResult::Body(body) => json_response(body, gzip),
+                RouteResult::Error(status, text) => error(status, text),
             });
         };
         let config = &self.config;
@@ -301,17 +302,17 @@ impl State {
             task_id,
             attempt,
         );
-        match (fault, found) {
-            (None, Found::Body(body)) => Ok(json_response(body, gzip)),
-            (None, Found::Error(status, text)) => Ok(error(status, text)),
+        match (fault, result) {
+            (None, RouteResult::Body(body)) => Ok(json_response(body, gzip)),
+            (None, RouteResult::Error(status, text)) => Ok(error(status, text)),
             (Some(FaultKind::Reset), _) => {
                 // With no time to linger, closing the socket sends a reset.
                 let _ = socket2::SockRef::from(handle).set_linger(Some(Duration::ZERO));
                 Err(ResetOnPurpose)
             }
             (Some(FaultKind::Hang), _) => std::future::pending().await,
-            (Some(kind), Found::Body(body)) => Ok(faulty(kind, body)),
-            (Some(kind), Found::Error(..)) => Ok(faulty(kind, bytes::Bytes::new())),
+            (Some(kind), RouteResult::Body(body)) => Ok(faulty(kind, body)),
+            (Some(kind), RouteResult::Error(..)) => Ok(faulty(kind, bytes::Bytes::new())),
         }
     }
 }

@@ -1,13 +1,11 @@
-//! Rows gathered into batches, bounded in rows and bytes. Depends on `column` and `definition`.
+//! Gathers rows into batches that are bounded in rows and bytes.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 
-use crate::tables::definition::Buffers;
 use crate::tables::schema::arrow_schema;
-use crate::tables::selection::TableSelection;
 use crate::tables::table::TableInfo;
 
 /// Rows of a batch at most: enough to make the cost of a batch vanish, few enough to keep eighteen
@@ -28,7 +26,7 @@ pub trait BatchSink {
 }
 
 /// The columns of one table.
-pub(crate) trait Columns: std::fmt::Debug + Default {
+pub(crate) trait TableColumns: std::fmt::Debug + Default {
     /// One row.
     type Row<'a>;
     /// Appends a row; gives the bytes that it takes, about.
@@ -39,7 +37,7 @@ pub(crate) trait Columns: std::fmt::Debug + Default {
 
 /// The rows of one table that have not been handed over.
 #[derive(Debug)]
-pub(crate) struct Buffer<C> {
+pub(crate) struct TableBuffer<C> {
     table: Option<&'static TableInfo>,
     schema: SchemaRef,
     columns: C,
@@ -48,7 +46,7 @@ pub(crate) struct Buffer<C> {
     batch_bytes: usize,
 }
 
-impl<C: Columns> Buffer<C> {
+impl<C: TableColumns> TableBuffer<C> {
     pub(crate) fn new(table: Option<&'static TableInfo>, wanted: bool, batch_bytes: usize) -> Self {
         let table = table.filter(|_| wanted);
         let schema =
@@ -90,26 +88,5 @@ impl<C: Columns> Buffer<C> {
         self.bytes = 0;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), self.columns.finish())?;
         sink.batch(table, batch)
-    }
-}
-
-/// The buffers of all tables.
-#[derive(Debug)]
-pub struct TableSet {
-    pub(crate) buffers: Buffers,
-}
-
-impl TableSet {
-    /// Empty tables; rows of other tables than the selected ones are dropped, and batches are handed over when they
-    /// have so many bytes, about.
-    pub fn new(selection: TableSelection, batch_bytes: usize) -> Self {
-        Self {
-            buffers: Buffers::new(selection, batch_bytes),
-        }
-    }
-
-    /// Hands over all rows that are left.
-    pub fn finish(&mut self, sink: &mut dyn BatchSink) -> Result<(), SinkError> {
-        self.buffers.flush(sink)
     }
 }

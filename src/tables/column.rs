@@ -108,7 +108,7 @@ impl ColumnInfo {
 }
 
 /// A column while rows are appended to it.
-pub(crate) trait Column: Debug + Default {
+pub(crate) trait ColumnBuffer: Debug + Default {
     /// One value, borrowed for as long as the append lasts; `Option` when the column may be null.
     type Value<'a>: Copy + Debug;
     /// Its type.
@@ -123,7 +123,7 @@ pub(crate) trait Column: Debug + Default {
 }
 
 /// A type of values, to be wrapped in [`Required`] or [`Optional`].
-pub(crate) trait Type: Debug {
+pub(crate) trait ValueType: Debug {
     type Value<'a>: Copy + Debug;
     type Builder: Debug + Default;
     const TYPE: ColumnType;
@@ -135,13 +135,13 @@ pub(crate) trait Type: Debug {
 
 /// A column that is never null.
 #[derive(Debug, Default)]
-pub(crate) struct Required<T: Type>(T::Builder);
+pub(crate) struct Required<T: ValueType>(T::Builder);
 
 /// A column that may be null.
 #[derive(Debug, Default)]
-pub(crate) struct Optional<T: Type>(T::Builder);
+pub(crate) struct Optional<T: ValueType>(T::Builder);
 
-impl<T: Type + Default> Column for Required<T> {
+impl<T: ValueType + Default> ColumnBuffer for Required<T> {
     type Value<'a> = T::Value<'a>;
     const TYPE: ColumnType = T::TYPE;
     const REQUIRED: bool = true;
@@ -155,7 +155,7 @@ impl<T: Type + Default> Column for Required<T> {
     }
 }
 
-impl<T: Type + Default> Column for Optional<T> {
+impl<T: ValueType + Default> ColumnBuffer for Optional<T> {
     type Value<'a> = Option<T::Value<'a>>;
     const TYPE: ColumnType = T::TYPE;
     const REQUIRED: bool = false;
@@ -174,14 +174,14 @@ impl<T: Type + Default> Column for Optional<T> {
     }
 }
 
-/// Implements [`Type`] for types whose builder takes a value directly.
+/// Implements [`ValueType`] for types whose builder takes a value directly.
 macro_rules! direct_types {
     ($($(#[$doc:meta])* $name:ident: $value:ty, $builder:ty, |$given:ident| $size:expr, |$array:ident| $room:expr;)+) => {$(
         $(#[$doc])*
         #[derive(Debug, Default)]
         pub(crate) struct $name;
 
-        impl Type for $name {
+        impl ValueType for $name {
             type Value<'a> = $value;
             type Builder = $builder;
             const TYPE: ColumnType = ColumnType::$name;
@@ -245,14 +245,14 @@ fn room_for_texts(before: &StringArray) -> StringBuilder {
     StringBuilder::with_capacity(room(before.len()), room_for_bytes(before.value_data()))
 }
 
-/// Implements [`Type`] for text that is decoded as it is written into the column.
+/// Implements [`ValueType`] for text that is decoded as it is written into the column.
 macro_rules! text_types {
     ($($name:ident)+) => {$(
         #[doc = concat!("See [`ColumnType::", stringify!($name), "`].")]
         #[derive(Debug, Default)]
         pub(crate) struct $name;
 
-        impl Type for $name {
+        impl ValueType for $name {
             type Value<'a> = Text<'a>;
             type Builder = StringBuilder;
             const TYPE: ColumnType = ColumnType::$name;
@@ -307,7 +307,7 @@ impl Default for UtcBuilder {
     }
 }
 
-impl Type for Timestamp {
+impl ValueType for Timestamp {
     type Value<'a> = i64;
     type Builder = UtcBuilder;
     const TYPE: ColumnType = ColumnType::Timestamp;
@@ -343,7 +343,7 @@ impl Default for TextListBuilder {
     }
 }
 
-impl Type for StrList {
+impl ValueType for StrList {
     type Value<'a> = TextList<'a>;
     type Builder = TextListBuilder;
     const TYPE: ColumnType = ColumnType::StrList;

@@ -1,18 +1,17 @@
-//! The eighteen tables: every column's name, type and documentation, once.
+//! The eighteen tables: the name, type and documentation of every column.
 //!
-//! The doc comments here are the published documentation. A table's common columns (`task_id`,
-//! `path`, …) follow from its depth, and every table ends with `extra`. Depends on `column`,
-//! `place` and `set`.
+//! The doc comments here are the published documentation. A table's common columns (`task_id`, `path`, …) follow from
+//! the kind of its rows, and every table ends with `extra`.
 
 use arrow::array::ArrayRef;
 
-use crate::tables::batch_builder::{BatchSink, Buffer, Columns, SinkError};
+use crate::tables::batch_builder::{BatchSink, SinkError, TableBuffer, TableColumns};
 use crate::tables::column::{
-    Bool, Bytes, Column, ColumnInfo, Float64, Int32, Int64, Json, Optional, RepeatedStr, Required,
-    Str, StrList, Timestamp, UniqueStr,
+    Bool, Bytes, ColumnBuffer, ColumnInfo, Float64, Int32, Int64, Json, Optional, RepeatedStr,
+    Required, Str, StrList, Timestamp, UniqueStr,
 };
 use crate::tables::macros::{column_name, tables};
-use crate::tables::row_key::{Depth, Place, PlaceColumns};
+use crate::tables::row_key::{Depth, RowKey, RowKeyColumns, RowKind};
 use crate::tables::selection::TableSelection;
 use crate::tables::table::{Table, TableInfo};
 
@@ -57,7 +56,7 @@ impl Table {
 
 tables! {
     /// One row for each exported task
-    tasks / Tasks / TaskRow / TaskColumns at None {
+    tasks / Tasks / TaskRow / TaskColumns at Task {
         /// The task's ID
         task_id: Required<UniqueStr>,
         /// The project's ID, from `project` or `project.id`
@@ -97,7 +96,7 @@ tables! {
     }
 
     /// One row for each thread: a conversation, or one path through a branching one
-    threads / Threads / ThreadRow / ThreadColumns at Task {
+    threads / Threads / ThreadRow / ThreadColumns at Part(Task) {
         /// The thread's own ID
         thread_id: Optional<Str>,
         /// Place in `threads`, from 0
@@ -111,7 +110,7 @@ tables! {
     }
 
     /// One row for each submission of a thread by a contributor
-    submissions / Submissions / SubmissionRow / SubmissionColumns at Thread {
+    submissions / Submissions / SubmissionRow / SubmissionColumns at Part(Thread) {
         /// Place in `submissions`, from 0
         submission_index: Required<Int32>,
         /// When it was submitted
@@ -121,7 +120,7 @@ tables! {
     }
 
     /// One row for each turn of a thread
-    turns / Turns / TurnRow / TurnColumns at Thread {
+    turns / Turns / TurnRow / TurnColumns at Part(Thread) {
         /// The turn's own ID
         turn_id: Optional<Str>,
         /// Place in `turns`, from 0
@@ -135,7 +134,7 @@ tables! {
     }
 
     /// One row for each message of a turn
-    messages / Messages / MessageRow / MessageColumns at Turn {
+    messages / Messages / MessageRow / MessageColumns at Part(Turn) {
         /// Made by this tool: `{task_id}:{thread_index}.{turn_index}.{message_index}`
         message_id: Required<UniqueStr>,
         /// Place in `messages`, from 0
@@ -171,7 +170,7 @@ tables! {
     }
 
     /// One row for each chunk of a message, from `content.chunks`
-    chunks / Chunks / ChunkRow / ChunkColumns at Message {
+    chunks / Chunks / ChunkRow / ChunkColumns at Part(Message) {
         /// Place in `chunks`, from 0
         chunk_index: Required<Int32>,
         /// The kind of chunk
@@ -183,7 +182,7 @@ tables! {
     }
 
     /// One row for each reference text of a message, from `content.reference_texts`
-    reference_texts / ReferenceTexts / ReferenceTextRow / ReferenceTextColumns at Message {
+    reference_texts / ReferenceTexts / ReferenceTextRow / ReferenceTextColumns at Part(Message) {
         /// Place in `reference_texts`, from 0
         reference_text_index: Required<Int32>,
         /// The text
@@ -195,7 +194,7 @@ tables! {
     }
 
     /// One row for each reasoning block of a message, from `content.reasoning`
-    reasoning / Reasoning / ReasoningRow / ReasoningColumns at Message {
+    reasoning / Reasoning / ReasoningRow / ReasoningColumns at Part(Message) {
         /// Place in `reasoning`, from 0
         reasoning_index: Required<Int32>,
         /// The text
@@ -203,7 +202,7 @@ tables! {
     }
 
     /// One row for each file: of a message, of an annotation's value, or of a workspace
-    attachments / Attachments / AttachmentRow / AttachmentColumns at Message {
+    attachments / Attachments / AttachmentRow / AttachmentColumns at Part(Message) {
         /// The annotation whose value the file is; null for a message's own file
         annotation_id: Optional<Str>,
         /// `message`, `annotation` or `workspace`
@@ -239,7 +238,7 @@ tables! {
     }
 
     /// One row for each annotation, at every level of a task
-    annotations / Annotations / AnnotationRow / AnnotationColumns at Message {
+    annotations / Annotations / AnnotationRow / AnnotationColumns at Part(Message) {
         /// Place of the chunk, for an annotation of a chunk
         chunk_index: Optional<Int32>,
         /// `thread`, `turn`, `message`, `chunk`, `rubric_criterion`, `rubric_evaluation` or `criterion_evaluation`
@@ -287,7 +286,7 @@ tables! {
     }
 
     /// One row for each rubric of a turn
-    rubrics / Rubrics / RubricRow / RubricColumns at Turn {
+    rubrics / Rubrics / RubricRow / RubricColumns at Part(Turn) {
         /// Place in `rubrics`, from 0
         rubric_index: Required<Int32>,
         /// The highest score that the rubric can give
@@ -297,7 +296,7 @@ tables! {
     }
 
     /// One row for each criterion of a rubric, from `criteria_definitions`
-    rubric_criteria / RubricCriteria / RubricCriterionRow / RubricCriterionColumns at Turn {
+    rubric_criteria / RubricCriteria / RubricCriterionRow / RubricCriterionColumns at Part(Turn) {
         /// Place of the rubric in `rubrics`, from 0
         rubric_index: Required<Int32>,
         /// Place in `criteria_definitions`, from 0
@@ -313,7 +312,7 @@ tables! {
     }
 
     /// One row for each grading of a message by a rubric
-    rubric_evaluations / RubricEvaluations / RubricEvaluationRow / RubricEvaluationColumns at Message {
+    rubric_evaluations / RubricEvaluations / RubricEvaluationRow / RubricEvaluationColumns at Part(Message) {
         /// Place in `rubric_evaluations`, from 0
         rubric_evaluation_index: Required<Int32>,
         /// The score
@@ -327,7 +326,7 @@ tables! {
     }
 
     /// One row for each criterion of a grading, from `criteria_evaluations`
-    criterion_evaluations / CriterionEvaluations / CriterionEvaluationRow / CriterionEvaluationColumns at Message {
+    criterion_evaluations / CriterionEvaluations / CriterionEvaluationRow / CriterionEvaluationColumns at Part(Message) {
         /// Place of the grading in `rubric_evaluations`, from 0
         rubric_evaluation_index: Required<Int32>,
         /// Place in `criteria_evaluations`, from 0
@@ -341,7 +340,7 @@ tables! {
     }
 
     /// One row for each error of a task
-    errors / Errors / ErrorRow / ErrorColumns at Task {
+    errors / Errors / ErrorRow / ErrorColumns at Part(Task) {
         /// Place in `errors`, from 0
         error_index: Required<Int32>,
         /// The kind of error
@@ -351,7 +350,7 @@ tables! {
     }
 
     /// One row for each report of sensitive content in a task
-    sensitive_content_reports / SensitiveContentReports / ReportRow / ReportColumns at Task {
+    sensitive_content_reports / SensitiveContentReports / ReportRow / ReportColumns at Part(Task) {
         /// Place in `sensitive_content_reports`, from 0
         report_index: Required<Int32>,
         /// The kind of content
@@ -361,7 +360,7 @@ tables! {
     }
 
     /// One row for each distinct version of an expanded project, in order of first appearance
-    projects / Projects / ProjectRow / ProjectColumns at None {
+    projects / Projects / ProjectRow / ProjectColumns at Entity {
         /// The project's ID
         project_id: Required<Str>,
         /// Its name
@@ -375,7 +374,7 @@ tables! {
     }
 
     /// One row for each distinct version of an expanded batch, in order of first appearance
-    batches / Batches / BatchRow / BatchColumns at None {
+    batches / Batches / BatchRow / BatchColumns at Entity {
         /// The batch's ID
         batch_id: Required<Str>,
         /// Its name

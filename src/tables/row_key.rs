@@ -1,4 +1,4 @@
-//! Where a row stands in its task: the columns that most tables begin with. Depends on `column`.
+//! The key of a row: where the row is in its task, and the columns that most tables begin with.
 
 use std::fmt::Debug;
 
@@ -6,14 +6,23 @@ use arrow::array::ArrayRef;
 
 use crate::json::text::Text;
 use crate::tables::column::{
-    Column, ColumnInfo, ColumnType, Int32, Optional, Path, Required, Str, UniqueStr,
+    ColumnBuffer, ColumnInfo, ColumnType, Int32, Optional, Path, Required, Str, UniqueStr,
 };
 
-/// How far down the rows of a table reach.
+/// What a row of a table stands for, which decides the columns that the table begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKind {
+    /// A task: the table has its own `task_id`.
+    Task,
+    /// A part of a task, whose key has columns down to this depth.
+    Part(Depth),
+    /// A project or batch, which tasks name: no common columns.
+    Entity,
+}
+
+/// How deep in a task the rows of a table are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
-    /// Not inside a task: no common columns.
-    None,
     /// `task_id` and `path`.
     Task,
     /// Those and the thread.
@@ -76,23 +85,23 @@ const COLUMNS: [ColumnInfo; 8] = [
     },
 ];
 
-impl Depth {
-    /// The common columns of a table of this depth.
+impl RowKind {
+    /// The common columns that a table of such rows begins with.
     pub fn columns(self) -> &'static [ColumnInfo] {
         let count = match self {
-            Self::None => 0,
-            Self::Task => 2,
-            Self::Thread => 4,
-            Self::Turn => 6,
-            Self::Message => 8,
+            Self::Task | Self::Entity => 0,
+            Self::Part(Depth::Task) => 2,
+            Self::Part(Depth::Thread) => 4,
+            Self::Part(Depth::Turn) => 6,
+            Self::Part(Depth::Message) => 8,
         };
         COLUMNS.get(..count).unwrap_or(&COLUMNS)
     }
 }
 
-/// The values of the common columns; what lies below the row's place is `None`.
+/// The values of the common columns. What is deeper than the row is `None`.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct RowKey<'a> {
     /// The task.
     pub task_id: Text<'a>,
     /// JSON Pointer to the row's object.
@@ -111,9 +120,30 @@ pub struct Place<'a> {
     pub message_index: Option<i32>,
 }
 
+impl<'a> RowKey<'a> {
+    /// The key of a task, which has no path.
+    pub(crate) fn of_task(task_id: &'a str) -> Self {
+        Self {
+            task_id: Text::plain(task_id),
+            path: "",
+            thread_id: None,
+            thread_index: None,
+            turn_id: None,
+            turn_index: None,
+            message_id: None,
+            message_index: None,
+        }
+    }
+
+    /// The same key with the path of a row's object.
+    pub(crate) fn at(self, path: &'a str) -> Self {
+        Self { path, ..self }
+    }
+}
+
 /// The common columns while rows are appended.
 #[derive(Debug, Default)]
-pub(crate) struct PlaceColumns {
+pub(crate) struct RowKeyColumns {
     task_id: Required<Str>,
     path: Required<Path>,
     thread_id: Optional<Str>,
@@ -124,30 +154,30 @@ pub(crate) struct PlaceColumns {
     message_index: Optional<Int32>,
 }
 
-impl PlaceColumns {
-    /// Appends the columns of a depth; gives the bytes they take, about.
-    pub(crate) fn append(&mut self, depth: Depth, place: &Place<'_>) -> usize {
-        let mut size = 0;
-        if depth >= Depth::Task {
-            size += self.task_id.append(place.task_id) + self.path.append(place.path);
-        }
+impl RowKeyColumns {
+    /// Appends the columns that a kind of rows has, and returns about how many bytes they take.
+    pub(crate) fn append(&mut self, kind: RowKind, key: &RowKey<'_>) -> usize {
+        let RowKind::Part(depth) = kind else {
+            return 0;
+        };
+        let mut size = self.task_id.append(key.task_id) + self.path.append(key.path);
         if depth >= Depth::Thread {
-            size += self.thread_id.append(place.thread_id);
-            size += self.thread_index.append(place.thread_index);
+            size += self.thread_id.append(key.thread_id);
+            size += self.thread_index.append(key.thread_index);
         }
         if depth >= Depth::Turn {
-            size += self.turn_id.append(place.turn_id);
-            size += self.turn_index.append(place.turn_index);
+            size += self.turn_id.append(key.turn_id);
+            size += self.turn_index.append(key.turn_index);
         }
         if depth >= Depth::Message {
-            size += self.message_id.append(place.message_id);
-            size += self.message_index.append(place.message_index);
+            size += self.message_id.append(key.message_id);
+            size += self.message_index.append(key.message_index);
         }
         size
     }
 
-    /// Takes out the columns of a depth.
-    pub(crate) fn finish(&mut self, depth: Depth, arrays: &mut Vec<ArrayRef>) {
+    /// Takes out the columns that a kind of rows has.
+    pub(crate) fn finish(&mut self, kind: RowKind, arrays: &mut Vec<ArrayRef>) {
         let all: [&mut dyn FnMut() -> ArrayRef; 8] = [
             &mut || self.task_id.finish(),
             &mut || self.path.finish(),
@@ -160,7 +190,7 @@ impl PlaceColumns {
         ];
         arrays.extend(
             all.into_iter()
-                .take(depth.columns().len())
+                .take(kind.columns().len())
                 .map(|finish| finish()),
         );
     }

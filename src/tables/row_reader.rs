@@ -86,7 +86,7 @@ impl<'a> Texts<'a> {
 
 /// One column of a batch, downcast.
 #[derive(Debug, Clone)]
-enum Cells {
+enum ColumnCells {
     Text(StringArray),
     Int32(Int32Array),
     Int64(Int64Array),
@@ -97,7 +97,7 @@ enum Cells {
     Bytes(BinaryArray),
 }
 
-impl Cells {
+impl ColumnCells {
     /// Nothing when the array is not of the column's type.
     fn of(column_type: ColumnType, array: &ArrayRef) -> Option<Self> {
         if *array.data_type() != column_type.data_type() {
@@ -167,7 +167,7 @@ impl Cells {
 pub struct Rows {
     table: &'static TableInfo,
     batch: RecordBatch,
-    cells: Vec<Cells>,
+    cells: Vec<ColumnCells>,
 }
 
 impl Rows {
@@ -179,7 +179,7 @@ impl Rows {
             .map(|(index, column)| {
                 let array = batch.columns().get(index);
                 array
-                    .and_then(|array| Cells::of(column.column_type, array))
+                    .and_then(|array| ColumnCells::of(column.column_type, array))
                     .ok_or(column.name)
             })
             .collect::<Result<_, _>>()?;
@@ -218,7 +218,7 @@ impl Rows {
     /// The text of a cell.
     pub fn text(&self, column: usize, row: usize) -> Option<&str> {
         match self.cells.get(column)? {
-            Cells::Text(array) if row < array.len() && !array.is_null(row) => {
+            ColumnCells::Text(array) if row < array.len() && !array.is_null(row) => {
                 Some(array.value(row))
             }
             _ => None,

@@ -5,7 +5,7 @@
 //! `arrow` for arrays.
 
 use crate::tables::column::{ColumnInfo, ColumnType};
-use crate::tables::row_key::Depth;
+use crate::tables::row_key::RowKind;
 
 /// Version of the table contract: a column added is a minor step, a change or removal a major one.
 pub const SCHEMA_VERSION: &str = "2.0.0";
@@ -43,9 +43,9 @@ pub struct TableInfo {
     pub name: &'static str,
     /// What one row is.
     pub doc: &'static str,
-    /// How far down its rows reach, which decides the columns it begins with.
-    pub depth: Depth,
-    /// Its own columns, after those of its depth, without `extra`.
+    /// What a row stands for, which decides the columns that the table begins with.
+    pub row_kind: RowKind,
+    /// The table's own columns: without the common columns before them and `extra` after them.
     pub own_columns: &'static [ColumnInfo],
 }
 
@@ -60,7 +60,7 @@ pub const EXTRA: ColumnInfo = ColumnInfo {
 impl TableInfo {
     /// All columns in their order.
     pub fn columns(&self) -> impl Iterator<Item = &'static ColumnInfo> + use<> {
-        self.depth
+        self.row_kind
             .columns()
             .iter()
             .chain(self.own_columns)
@@ -69,10 +69,10 @@ impl TableInfo {
 
     /// The columns that tell its rows apart; none where the same row may stand twice.
     pub fn primary_key(&self) -> &'static [&'static str] {
-        match self.table {
-            Table::Tasks => &["task_id"],
-            Table::Projects | Table::Batches => &[],
-            _ => &["task_id", "path"],
+        match self.row_kind {
+            RowKind::Task => &["task_id"],
+            RowKind::Part(_) => &["task_id", "path"],
+            RowKind::Entity => &[],
         }
     }
 

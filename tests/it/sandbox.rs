@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use scale_export::sandbox::config::SandboxConfig;
-use scale_export::sandbox::limit_models::{Limit, LimitPlan, Span};
+use scale_export::sandbox::limit_models::{Limit, LimitPlan, TimeSpan};
 use scale_export::sandbox::responses::{QuotaHeaders, RetryAfter};
 use scale_export::sandbox::server::Sandbox;
 use serde_json::Value;
@@ -124,7 +124,7 @@ fn a_queue_makes_one_wait() {
 fn the_server_goes_away_and_comes_back() {
     let server = sandbox(SandboxConfig {
         limits: LimitPlan {
-            outages: vec![Span {
+            outages: vec![TimeSpan {
                 from: Duration::ZERO,
                 until: Duration::from_millis(400),
             }],

@@ -28,10 +28,9 @@ use crate::rebuild::rebuilder::Rebuilder;
 use crate::rebuild::row_cursor::{TableRows, TaskRows};
 use crate::tables::batch_builder::SinkError;
 use crate::tables::definition::TABLES;
-use crate::tables::row_key::Depth;
+use crate::tables::row_key::RowKind;
 use crate::tables::schema_drift::DriftEntry;
 use crate::tables::selection::TableSelection;
-use crate::tables::table::Table;
 
 /// Differences of one task that are told one by one.
 const TOLD_DIFFERENCES: usize = 5;
@@ -215,9 +214,7 @@ impl<'p> Proof<'p> {
         raw: Option<RawResponses>,
     ) -> Self {
         let tables: TableSelection = streams.iter().map(|stream| stream.table().table).collect();
-        let is_part = |table: &&crate::tables::table::TableInfo| {
-            table.depth != Depth::None || table.table == Table::Tasks
-        };
+        let is_part = |table: &&crate::tables::table::TableInfo| table.row_kind != RowKind::Entity;
         let missing: Vec<&str> = TABLES
             .iter()
             .filter(is_part)
@@ -481,7 +478,7 @@ impl<'p> Proof<'p> {
 
 /// Do tasks take rows from this table? Those of `projects` and `batches` belong to many.
 fn is_of_task(stream: &Stream) -> bool {
-    stream.table().depth != Depth::None || stream.table().name == "tasks"
+    stream.table().row_kind != RowKind::Entity
 }
 
 fn tell_differences(

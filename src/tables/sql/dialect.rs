@@ -30,7 +30,7 @@ pub(crate) struct SqlType {
 
 /// One SQL type for each type of the tables.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Types {
+pub(crate) struct SqlTypes {
     pub(crate) text: SqlType,
     pub(crate) int32: SqlType,
     pub(crate) int64: SqlType,
@@ -73,7 +73,7 @@ pub(crate) enum Comments {
 
 /// What becomes of the primary key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Key {
+pub(crate) enum KeySupport {
     /// A constraint, with what stands behind it.
     Constraint(&'static str),
     /// The order of the rows on disk; the database has no unique keys.
@@ -84,7 +84,7 @@ pub(crate) enum Key {
 
 /// A table of text that a CSV file is read into, where a file cannot be read into the final types.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Staging {
+pub(crate) struct StagingTable {
     /// What begins the statement that creates it.
     pub(crate) create: &'static str,
     /// Whether its reader makes an empty text of a null.
@@ -97,16 +97,16 @@ pub(crate) struct Staging {
 
 /// How a file gets into its table.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Load {
+pub(crate) struct LoadStatement {
     /// The statement: `{into}` is the table as an identifier, `{name}` the table's name.
     pub(crate) statement: &'static str,
     /// The table in between, for those columns that need one.
-    pub(crate) staging: Option<Staging>,
+    pub(crate) staging: Option<StagingTable>,
 }
 
 /// All that is known of a dialect.
 #[derive(Debug)]
-pub(crate) struct Facts {
+pub(crate) struct DialectFacts {
     /// Its name on the command line.
     pub(crate) name: &'static str,
     /// How to run the script, as the lines of a comment.
@@ -114,13 +114,13 @@ pub(crate) struct Facts {
     /// What stands around an identifier.
     pub(crate) quote: &'static str,
     pub(crate) escapes: Escapes,
-    pub(crate) types: Types,
+    pub(crate) types: SqlTypes,
     pub(crate) nulls: Nulls,
     pub(crate) comments: Comments,
-    pub(crate) key: Key,
+    pub(crate) key: KeySupport,
     /// What stands behind the list of columns.
     pub(crate) table_options: &'static str,
-    pub(crate) load: Load,
+    pub(crate) load: LoadStatement,
 }
 
 const fn sql(name: &'static str) -> SqlType {
@@ -131,14 +131,14 @@ const fn noted(name: &'static str, note: &'static str) -> SqlType {
     SqlType { name, note }
 }
 
-const fn parquet(statement: &'static str) -> Load {
-    Load {
+const fn parquet(statement: &'static str) -> LoadStatement {
+    LoadStatement {
         statement,
         staging: None,
     }
 }
 
-const DUCKDB: Facts = Facts {
+const DUCKDB: DialectFacts = DialectFacts {
     name: "duckdb",
     usage: &[
         "DuckDB tables. Run in the directory of a Parquet export:",
@@ -147,7 +147,7 @@ const DUCKDB: Facts = Facts {
     ],
     quote: "\"",
     escapes: Escapes::DoubledQuote,
-    types: Types {
+    types: SqlTypes {
         text: sql("VARCHAR"),
         int32: sql("INTEGER"),
         int64: sql("BIGINT"),
@@ -160,12 +160,12 @@ const DUCKDB: Facts = Facts {
     },
     nulls: Nulls::NotNull,
     comments: Comments::Statements,
-    key: Key::Constraint(""),
+    key: KeySupport::Constraint(""),
     table_options: "",
     load: parquet("INSERT INTO {into} BY NAME SELECT * FROM read_parquet('{name}.parquet');"),
 };
 
-const POSTGRES: Facts = Facts {
+const POSTGRES: DialectFacts = DialectFacts {
     name: "postgres",
     usage: &[
         "Postgres tables (15 or later). Run in the directory of a CSV export:",
@@ -174,7 +174,7 @@ const POSTGRES: Facts = Facts {
     ],
     quote: "\"",
     escapes: Escapes::DoubledQuote,
-    types: Types {
+    types: SqlTypes {
         text: sql("TEXT"),
         int32: sql("INTEGER"),
         int64: sql("BIGINT"),
@@ -189,12 +189,12 @@ const POSTGRES: Facts = Facts {
     },
     nulls: Nulls::NotNull,
     comments: Comments::Statements,
-    key: Key::Constraint(""),
+    key: KeySupport::Constraint(""),
     table_options: "",
-    load: Load {
+    load: LoadStatement {
         // psql takes all of it from one line.
         statement: "\\copy {into} FROM '{name}.csv' WITH (FORMAT csv, HEADER MATCH, ENCODING 'UTF8')",
-        staging: Some(Staging {
+        staging: Some(StagingTable {
             create: "CREATE TEMPORARY TABLE",
             null_is_empty: false,
             boolean: None,
@@ -203,7 +203,7 @@ const POSTGRES: Facts = Facts {
     },
 };
 
-const SQLITE: Facts = Facts {
+const SQLITE: DialectFacts = DialectFacts {
     name: "sqlite",
     usage: &[
         "SQLite tables (3.32 or later). Run in the directory of a CSV export:",
@@ -213,7 +213,7 @@ const SQLITE: Facts = Facts {
     ],
     quote: "\"",
     escapes: Escapes::DoubledQuote,
-    types: Types {
+    types: SqlTypes {
         text: sql("TEXT"),
         int32: sql("INTEGER"),
         int64: sql("INTEGER"),
@@ -227,11 +227,11 @@ const SQLITE: Facts = Facts {
     },
     nulls: Nulls::NotNull,
     comments: Comments::InStatement,
-    key: Key::Constraint(""),
+    key: KeySupport::Constraint(""),
     table_options: "",
-    load: Load {
+    load: LoadStatement {
         statement: ".import --csv --skip 1 {name}.csv {into}",
-        staging: Some(Staging {
+        staging: Some(StagingTable {
             create: "CREATE TABLE",
             null_is_empty: true,
             boolean: Some("{} = 'true'"),
@@ -240,7 +240,7 @@ const SQLITE: Facts = Facts {
     },
 };
 
-const CLICKHOUSE: Facts = Facts {
+const CLICKHOUSE: DialectFacts = DialectFacts {
     name: "clickhouse",
     usage: &[
         "ClickHouse tables. Run in the directory of a Parquet export:",
@@ -249,7 +249,7 @@ const CLICKHOUSE: Facts = Facts {
     ],
     quote: "`",
     escapes: Escapes::Backslash,
-    types: Types {
+    types: SqlTypes {
         text: sql("String"),
         int32: sql("Int32"),
         int64: sql("Int64"),
@@ -262,12 +262,12 @@ const CLICKHOUSE: Facts = Facts {
     },
     nulls: Nulls::NullableType,
     comments: Comments::Inline(" COMMENT ", ""),
-    key: Key::OrderBy,
+    key: KeySupport::OrderBy,
     table_options: "\nENGINE = MergeTree",
     load: parquet("INSERT INTO {into} FROM INFILE '{name}.parquet' FORMAT Parquet;"),
 };
 
-const SPARK: Facts = Facts {
+const SPARK: DialectFacts = DialectFacts {
     name: "spark",
     usage: &[
         "Spark tables. Run in the directory of a Parquet export:",
@@ -276,7 +276,7 @@ const SPARK: Facts = Facts {
     ],
     quote: "`",
     escapes: Escapes::Backslash,
-    types: Types {
+    types: SqlTypes {
         text: sql("STRING"),
         int32: sql("INT"),
         int64: sql("BIGINT"),
@@ -289,12 +289,12 @@ const SPARK: Facts = Facts {
     },
     nulls: Nulls::NotNull,
     comments: Comments::Inline(" COMMENT ", ""),
-    key: Key::Comment,
+    key: KeySupport::Comment,
     table_options: "\nUSING PARQUET",
     load: parquet("INSERT INTO {into} BY NAME SELECT * FROM parquet.`{name}.parquet`;"),
 };
 
-const BIGQUERY: Facts = Facts {
+const BIGQUERY: DialectFacts = DialectFacts {
     name: "bigquery",
     usage: &[
         "BigQuery tables. Copy the files of a Parquet export to a bucket, and put its address for gs://BUCKET:",
@@ -303,7 +303,7 @@ const BIGQUERY: Facts = Facts {
     ],
     quote: "`",
     escapes: Escapes::Backslash,
-    types: Types {
+    types: SqlTypes {
         text: sql("STRING"),
         int32: sql("INT64"),
         int64: sql("INT64"),
@@ -316,14 +316,14 @@ const BIGQUERY: Facts = Facts {
     },
     nulls: Nulls::NotNull,
     comments: Comments::Inline(" OPTIONS (description = ", ")"),
-    key: Key::Constraint(" NOT ENFORCED"),
+    key: KeySupport::Constraint(" NOT ENFORCED"),
     table_options: "",
     load: parquet(
         "LOAD DATA INTO {into} FROM FILES (format = 'PARQUET', enable_list_inference = true, uris = ['gs://BUCKET/{name}.parquet']);",
     ),
 };
 
-const SNOWFLAKE: Facts = Facts {
+const SNOWFLAKE: DialectFacts = DialectFacts {
     name: "snowflake",
     usage: &[
         "Snowflake tables. Put the absolute path of a Parquet export for /path/to/export:",
@@ -333,7 +333,7 @@ const SNOWFLAKE: Facts = Facts {
     // Quoted names would be in lower case for good, and every query would have to quote them.
     quote: "",
     escapes: Escapes::Backslash,
-    types: Types {
+    types: SqlTypes {
         text: sql("VARCHAR"),
         int32: sql("INTEGER"),
         int64: sql("BIGINT"),
@@ -346,7 +346,7 @@ const SNOWFLAKE: Facts = Facts {
     },
     nulls: Nulls::NotNull,
     comments: Comments::Inline(" COMMENT ", ""),
-    key: Key::Constraint(" NOT ENFORCED"),
+    key: KeySupport::Constraint(" NOT ENFORCED"),
     table_options: "",
     load: parquet(
         "PUT 'file:///path/to/export/{name}.parquet' @%{into} AUTO_COMPRESS = FALSE;\n\
@@ -377,7 +377,7 @@ impl Dialect {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 
-    pub(crate) fn facts(self) -> &'static Facts {
+    pub(crate) fn facts(self) -> &'static DialectFacts {
         match self {
             Self::DuckDb => &DUCKDB,
             Self::Postgres => &POSTGRES,
@@ -390,7 +390,7 @@ impl Dialect {
     }
 }
 
-impl Facts {
+impl DialectFacts {
     /// The SQL type of a column.
     pub(crate) fn sql_type(&self, column_type: ColumnType) -> SqlType {
         let types = &self.types;

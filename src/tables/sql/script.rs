@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::tables::column::{ColumnInfo, ColumnType};
-use crate::tables::sql::dialect::{Comments, Dialect, Facts, Key, Nulls, Staging};
+use crate::tables::sql::dialect::{
+    Comments, Dialect, DialectFacts, KeySupport, Nulls, StagingTable,
+};
 use crate::tables::table::TableInfo;
 
 /// What the staging table of a table is called, after the table.
@@ -29,23 +31,25 @@ pub fn script<'t>(dialect: Dialect, tables: impl IntoIterator<Item = &'t TableIn
 }
 
 /// `CREATE TABLE`, with whatever comments belong into it.
-fn push_table(out: &mut String, facts: &Facts, table: &TableInfo) {
+fn push_table(out: &mut String, facts: &DialectFacts, table: &TableInfo) {
     let mut lines: Vec<String> = table
         .columns()
         .map(|column| column_line(facts, column))
         .collect();
     let key = table.primary_key();
     let key_columns = identifiers(facts, key.iter().copied());
-    if let (Key::Constraint(suffix), false) = (facts.key, key.is_empty()) {
+    if let (KeySupport::Constraint(suffix), false) = (facts.key, key.is_empty()) {
         lines.push(format!("    PRIMARY KEY ({key_columns}){suffix}"));
     }
     let order = match facts.key {
-        Key::OrderBy if key.is_empty() => "\nORDER BY tuple()".to_owned(),
-        Key::OrderBy => format!("\nORDER BY ({key_columns})"),
-        Key::Constraint(_) | Key::Comment => String::new(),
+        KeySupport::OrderBy if key.is_empty() => "\nORDER BY tuple()".to_owned(),
+        KeySupport::OrderBy => format!("\nORDER BY ({key_columns})"),
+        KeySupport::Constraint(_) | KeySupport::Comment => String::new(),
     };
     let doc = match facts.key {
-        Key::Comment if !key.is_empty() => format!("{} (key: {})", table.doc, key.join(", ")),
+        KeySupport::Comment if !key.is_empty() => {
+            format!("{} (key: {})", table.doc, key.join(", "))
+        }
         _ => table.doc.to_owned(),
     };
     let (before, behind) = match facts.comments {
@@ -66,7 +70,7 @@ fn push_table(out: &mut String, facts: &Facts, table: &TableInfo) {
     );
 }
 
-fn column_line(facts: &Facts, column: &ColumnInfo) -> String {
+fn column_line(facts: &DialectFacts, column: &ColumnInfo) -> String {
     let name = facts.identifier(column.name);
     let sql_type = facts.sql_type(column.column_type).name;
     let typed = match facts.nulls {
@@ -87,7 +91,7 @@ fn column_line(facts: &Facts, column: &ColumnInfo) -> String {
 }
 
 /// What a column holds, and how, where its type does not say so.
-fn documentation(facts: &Facts, column: &ColumnInfo) -> String {
+fn documentation(facts: &DialectFacts, column: &ColumnInfo) -> String {
     let documentation = column.documentation();
     match facts.sql_type(column.column_type).note {
         "" => documentation,
@@ -95,13 +99,13 @@ fn documentation(facts: &Facts, column: &ColumnInfo) -> String {
     }
 }
 
-fn identifiers<'n>(facts: &Facts, names: impl Iterator<Item = &'n str>) -> String {
+fn identifiers<'n>(facts: &DialectFacts, names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<String> = names.map(|name| facts.identifier(name)).collect();
     names.join(", ")
 }
 
 /// The statement that loads the table's file, by way of a table of text where a column needs that.
-fn push_load(out: &mut String, facts: &Facts, table: &TableInfo) {
+fn push_load(out: &mut String, facts: &DialectFacts, table: &TableInfo) {
     let load = |into: &str| {
         facts
             .load
@@ -144,7 +148,7 @@ fn push_load(out: &mut String, facts: &Facts, table: &TableInfo) {
 }
 
 /// How a column becomes what it is from the text in a staging table; nothing where it is read as what it is.
-fn from_text(facts: &Facts, staging: &Staging, column: &ColumnInfo) -> Option<String> {
+fn from_text(facts: &DialectFacts, staging: &StagingTable, column: &ColumnInfo) -> Option<String> {
     let name = facts.identifier(column.name);
     let null = (staging.null_is_empty && !column.required).then(|| format!("NULLIF({name}, '')"));
     let conversion = match column.column_type {
@@ -158,7 +162,12 @@ fn from_text(facts: &Facts, staging: &Staging, column: &ColumnInfo) -> Option<St
     }
 }
 
-fn push_comment_statements(out: &mut String, facts: &Facts, object: &str, table: &TableInfo) {
+fn push_comment_statements(
+    out: &mut String,
+    facts: &DialectFacts,
+    object: &str,
+    table: &TableInfo,
+) {
     let name = facts.identifier(table.name);
     // Writing to a String cannot fail.
     let _ = writeln!(

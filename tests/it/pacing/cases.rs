@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scale_export::sandbox::limit_models::{LimitPlan, Limiter, OtherClient, Span};
+use scale_export::sandbox::limit_models::{LimitPlan, Limiter, OtherClient, TimeSpan};
 
 use super::simulator::{Latency, Scene};
 
@@ -84,7 +84,7 @@ impl Case {
     /// What is allowed at a time, in requests a second.
     pub(super) fn allowed_at(&self, at: Duration) -> f64 {
         let plan = &self.scene.plan;
-        let is_in = |span: &Span| (span.from..span.until).contains(&at);
+        let is_in = |span: &TimeSpan| (span.from..span.until).contains(&at);
         if plan.outages.iter().any(is_in) {
             return 0.0;
         }
@@ -187,7 +187,7 @@ fn changes() -> Vec<Case> {
     let other = case("another client takes half of 100/s from 20 s to 40 s").with(|scene| {
         scene.plan.other_clients = vec![OtherClient {
             rate: 50.0,
-            span: Span {
+            span: TimeSpan {
                 from: second * 20,
                 until: second * 40,
             },
@@ -195,7 +195,7 @@ fn changes() -> Vec<Case> {
     });
     cases.push(other.wants(Some(CHANGING)));
     let outage = case("100/s, outage from 20 s to 50 s").with(|scene| {
-        scene.plan.outages = vec![Span {
+        scene.plan.outages = vec![TimeSpan {
             from: second * 20,
             until: second * 50,
         }];
