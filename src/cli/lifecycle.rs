@@ -17,12 +17,11 @@ use crate::cli::summary;
 use crate::error::{Exit, Explain};
 use crate::event::Events;
 use crate::jobs::dry_run::DryRun;
-use crate::jobs::export::Ended;
-use crate::jobs::publication::ExportReport;
+use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::printable::printable_lines;
 use crate::publish::file_names::is_published_name;
 use crate::publish::guard::Allowance;
-use crate::state::lock::STATE_DIRECTORY;
+use crate::state::paths::StateDir;
 
 /// Runs a job with a display beside it; writes a summary at every end.
 pub(crate) fn run<T, E: Explain + 'static>(
@@ -142,14 +141,15 @@ fn refuse_to_overwrite(path: &Path, reads: &[PathBuf], out: Option<&Path>) -> Re
         }
     }
     if let Some(out) = out.and_then(|out| out.canonicalize().ok())
-        && (place.starts_with(out.join(STATE_DIRECTORY))
+        && (place.starts_with(StateDir::of_output(&out).path())
             || (parent == out && is_published_name(&name.to_string_lossy())))
     {
         return refused("it is a name of the export's own files");
     }
     let directories = reads.iter().map(PathBuf::as_path).chain(out);
     let files = directories.flat_map(|read| {
-        let inside = [read.to_owned(), read.join(STATE_DIRECTORY)];
+        let state = StateDir::of_output(read).path().to_owned();
+        let inside = [read.to_owned(), state.clone()];
         let inside = inside
             .into_iter()
             .filter_map(|directory| directory.read_dir().ok());
@@ -157,9 +157,9 @@ fn refuse_to_overwrite(path: &Path, reads: &[PathBuf], out: Option<&Path>) -> Re
             .flatten()
             .filter_map(|entry| Some(entry.ok()?.path()));
         // Another file beside the tables may be an earlier summary.
-        let is_ours = |path: &PathBuf| {
+        let is_ours = move |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            is_published_name(&name) || path.starts_with(read.join(STATE_DIRECTORY))
+            is_published_name(&name) || path.starts_with(&state)
         };
         std::iter::once(read.to_owned()).chain(inside.filter(is_ours))
     });
@@ -194,19 +194,19 @@ pub(crate) struct Job<'j> {
 
 impl Job<'_> {
     /// The exit code and the summary of a run without an error.
-    pub(crate) fn end(&self, ended: &Ended, signals: &Signals) -> (Exit, Value) {
-        match ended {
-            Ended::Published(report) => {
+    pub(crate) fn end(&self, end: &JobEnd<Box<ExportReport>>, signals: &Signals) -> (Exit, Value) {
+        match end {
+            JobEnd::Done(report) => {
                 let exit = self.exit_of(report);
                 let elapsed = self.started.elapsed();
                 (exit, summary::json(report, self.out, elapsed, exit as u8))
             }
-            Ended::Stopped { .. } | Ended::StoppedListing { .. } => {
+            JobEnd::Stopped(saved) => {
                 let exit = signals.exit();
-                let (kept, listed) = match ended {
-                    Ended::Stopped { kept } => (*kept, None),
-                    Ended::StoppedListing { listed } => (None, Some(*listed)),
-                    Ended::Published(_) => (None, None),
+                let (kept, listed) = match saved {
+                    SavedWork::Nothing => (None, None),
+                    SavedWork::Listed { tasks } => (None, Some(*tasks)),
+                    SavedWork::Fetched(kept) => (Some(*kept), None),
                 };
                 let summary = json!({
                     "exit_code": exit as u8,
@@ -241,14 +241,14 @@ const UNCHANGED: &str = "interrupted: nothing was changed";
 
 /// Reports how an export or a flattening ended.
 pub(crate) fn tell_export(
-    ended: &Ended,
+    end: &JobEnd<Box<ExportReport>>,
     signals: &Signals,
     args: &DisplayArgs,
     job: &Job<'_>,
 ) -> Result<Exit, Failure> {
-    let (exit, json) = job.end(ended, signals);
-    match ended {
-        Ended::Published(report) => {
+    let (exit, json) = job.end(end, signals);
+    match end {
+        JobEnd::Done(report) => {
             let elapsed = job.started.elapsed();
             let first_line = summary::first_line(report, job.out, elapsed);
             let text = if args.quiet {
@@ -264,17 +264,13 @@ pub(crate) fn tell_export(
             write_summary(args, &json)?;
             Ok(exit)
         }
-        Ended::Stopped { kept } => {
-            let message = match kept {
-                Some(kept) => summary::stopped_text(kept),
-                None => UNCHANGED.to_owned(),
-            };
-            Ok(tell_stopped(signals, args, &message, json))
-        }
-        Ended::StoppedListing { listed } => {
-            let message = match listed {
-                0 => UNCHANGED.to_owned(),
-                _ => format!("interrupted: {listed} tasks were listed, and are kept"),
+        JobEnd::Stopped(saved) => {
+            let message = match saved {
+                SavedWork::Fetched(kept) => summary::stopped_text(kept),
+                SavedWork::Nothing | SavedWork::Listed { tasks: 0 } => UNCHANGED.to_owned(),
+                SavedWork::Listed { tasks } => {
+                    format!("interrupted: {tasks} tasks were listed, and are kept")
+                }
             };
             Ok(tell_stopped(signals, args, &message, json))
         }
@@ -283,11 +279,11 @@ pub(crate) fn tell_export(
 
 /// Tells what an export would do.
 pub(crate) fn tell_dry_run(
-    done: Option<DryRun>,
+    end: JobEnd<DryRun>,
     signals: &Signals,
     args: &DisplayArgs,
 ) -> Result<Exit, Failure> {
-    let Some(plan) = done else {
+    let JobEnd::Done(plan) = end else {
         return Ok(tell_stopped(signals, args, "Stopped.", json!({})));
     };
     let text = summary::dry_run_text(&plan);

@@ -13,9 +13,9 @@ use crate::cli::lifecycle::{
 use crate::cli::summary;
 use crate::error::Exit;
 use crate::ids::read::{ReadIds, read_ids};
-use crate::jobs::export::Ended;
 use crate::jobs::reflatten::{FlattenOptions, flatten};
-use crate::jobs::verify::verify::{Verified, verify};
+use crate::jobs::report::JobEnd;
+use crate::jobs::verify::verification::verify;
 
 /// Makes tables from raw responses.
 pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
@@ -63,12 +63,12 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, Failure> {
                 warn(&warnings_of_skipped(&skipped), events);
                 flatten(&options, events, &signals.cancel)
             },
-            |ended, signals| match ended {
-                Ended::Stopped { .. } | Ended::StoppedListing { .. } => {
+            |end, signals| match end {
+                JobEnd::Stopped(_) => {
                     let message = "interrupted: nothing was published";
                     Ok(tell_stopped(signals, &args.display, message, json!({})))
                 }
-                ended @ Ended::Published(_) => tell_export(&ended, signals, &args.display, &job),
+                end @ JobEnd::Done(_) => tell_export(&end, signals, &args.display, &job),
             },
         )
     })
@@ -83,12 +83,12 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, Failure> {
             display,
             true,
             |events, signals| verify(&args.directory, events, &signals.cancel),
-            |verified, signals| match verified {
-                Verified::Stopped => {
+            |end, signals| match end {
+                JobEnd::Stopped(_) => {
                     let message = "interrupted: nothing is proven yet";
                     Ok(tell_stopped(signals, display, message, json!({})))
                 }
-                Verified::Done(report) => {
+                JobEnd::Done(report) => {
                     let exit = if report.findings > 0 {
                         Exit::Mismatch
                     } else {
