@@ -66,7 +66,7 @@ fn measure(base: &Path, size: u64) -> Found {
     let state = out.join(".scale-export");
     let mut builder = fs::DirBuilder::new();
     builder.mode(0o700).recursive(true).create(&state).unwrap();
-    let journal_bytes = write_journal(&state, size);
+    let journal_bytes = write_journal(&state.join("journal"), size);
     let list: String = (0..size).map(|number| format!("task_{number}\n")).collect();
     let ids = base.join("ids.txt");
     fs::write(&ids, list).unwrap();
@@ -101,7 +101,7 @@ fn measure(base: &Path, size: u64) -> Found {
     }
 }
 
-fn write_journal(state: &Path, size: u64) -> u64 {
+fn write_journal(path: &Path, size: u64) -> u64 {
     let options = Options {
         base_url: BASE_URL.to_owned(),
         expand: vec![],
@@ -110,7 +110,7 @@ fn write_journal(state: &Path, size: u64) -> u64 {
         copied: false,
     };
     let bodies: Vec<String> = (0..BODIES).map(sample_task).collect();
-    let (mut journal, _) = Journal::open(state, &options, |_| ControlFlow::Continue(())).unwrap();
+    let (mut journal, _) = Journal::open(path, &options, |_| ControlFlow::Continue(())).unwrap();
     for (number, body) in (0..size).zip(bodies.iter().cycle()) {
         journal.append(&Record {
             kind: RecordKind::Response,

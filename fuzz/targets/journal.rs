@@ -8,9 +8,11 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use scale_export::journal::codec::Compressor;
-use scale_export::journal::format::{Options, Record, RecordKind, Version, encode, encode_file_head};
-use scale_export::journal::writer::Journal;
+use scale_export::journal::format::{
+    Options, Record, RecordKind, Version, encode, encode_file_head,
+};
 use scale_export::journal::reader::JournalReader;
+use scale_export::journal::writer::Journal;
 
 const KINDS: [RecordKind; 4] = [
     RecordKind::Response,
@@ -54,10 +56,10 @@ fuzz_target!(|bytes: &[u8]| {
         damaged(usize::from(first % 8), version, rest, &mut written)
     };
     STATE.with(|state| {
-        let state = state.path();
-        std::fs::write(state.join("journal"), file).expect("the file can be written");
+        let path = state.path().join("journal");
+        std::fs::write(&path, file).expect("the file can be written");
         let mut seen = Vec::new();
-        let read = JournalReader::open(state, None, |entry| {
+        let read = JournalReader::open(&path, None, |entry| {
             seen.push((entry.task_id.to_owned(), entry.location));
             ControlFlow::Continue(())
         });
@@ -70,7 +72,7 @@ fuzz_target!(|bytes: &[u8]| {
             }
             // The one that writes cuts off what is torn, and must find the same.
             let mut again = Vec::new();
-            let opened = Journal::open(state, &options(), |entry| {
+            let opened = Journal::open(&path, &options(), |entry| {
                 again.push((entry.task_id.to_owned(), entry.location));
                 ControlFlow::Continue(())
             });

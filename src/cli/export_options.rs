@@ -15,7 +15,7 @@ use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::fetch::options::{FetchOptions, Rate};
 use crate::flatten::task::TASK_STATUSES;
 use crate::ids::read::{ReadIds, read_ids};
-use crate::jobs::export::{ExportOptions, Refresh};
+use crate::jobs::export_options::{ExportOptions, Refresh};
 use crate::lists::list_planner::Plan;
 use crate::publish::guard::{Allowance, GuardOptions};
 use crate::sandbox::server::Sandbox;

@@ -16,8 +16,7 @@ use crate::cli::summary_file::{prepare_summary, write_summary};
 use crate::error::{Exit, Explain};
 use crate::event::{Event, Events};
 use crate::jobs::dry_run::DryRun;
-use crate::jobs::export::Ended;
-use crate::jobs::publication::ExportReport;
+use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::printable::printable_lines;
 use crate::publish::guard::Allowance;
 
@@ -87,19 +86,19 @@ pub(crate) struct Job<'j> {
 
 impl Job<'_> {
     /// The exit code and the summary of a run without an error.
-    pub(crate) fn end(&self, ended: &Ended, signals: &Signals) -> (Exit, Value) {
-        match ended {
-            Ended::Published(report) => {
+    pub(crate) fn end(&self, end: &JobEnd<Box<ExportReport>>, signals: &Signals) -> (Exit, Value) {
+        match end {
+            JobEnd::Done(report) => {
                 let exit = self.exit_of(report);
                 let elapsed = self.started.elapsed();
                 (exit, summary::json(report, self.out, elapsed, exit as u8))
             }
-            Ended::Stopped { .. } | Ended::StoppedListing { .. } => {
+            JobEnd::Stopped(saved) => {
                 let exit = signals.exit();
-                let (kept, listed) = match ended {
-                    Ended::Stopped { kept } => (*kept, None),
-                    Ended::StoppedListing { listed } => (None, Some(*listed)),
-                    Ended::Published(_) => (None, None),
+                let (kept, listed) = match saved {
+                    SavedWork::Nothing => (None, None),
+                    SavedWork::Listed { tasks } => (None, Some(*tasks)),
+                    SavedWork::Fetched(kept) => (Some(*kept), None),
                 };
                 let summary = json!({
                     "exit_code": exit as u8,
@@ -134,14 +133,14 @@ const UNCHANGED: &str = "interrupted: nothing was changed";
 
 /// Reports how an export or a flattening ended.
 pub(crate) fn tell_export(
-    ended: &Ended,
+    end: &JobEnd<Box<ExportReport>>,
     signals: &Signals,
     args: &DisplayArgs,
     job: &Job<'_>,
 ) -> Result<Exit, CommandError> {
-    let (exit, json) = job.end(ended, signals);
-    match ended {
-        Ended::Published(report) => {
+    let (exit, json) = job.end(end, signals);
+    match end {
+        JobEnd::Done(report) => {
             let elapsed = job.started.elapsed();
             let first_line = summary::first_line(report, job.out, elapsed);
             let text = if args.quiet {
@@ -157,17 +156,13 @@ pub(crate) fn tell_export(
             write_summary(args, &json)?;
             Ok(exit)
         }
-        Ended::Stopped { kept } => {
-            let message = match kept {
-                Some(kept) => summary::stopped_text(kept),
-                None => UNCHANGED.to_owned(),
-            };
-            Ok(tell_stopped(signals, args, &message, json))
-        }
-        Ended::StoppedListing { listed } => {
-            let message = match listed {
-                0 => UNCHANGED.to_owned(),
-                _ => format!("interrupted: {listed} tasks were listed, and are kept"),
+        JobEnd::Stopped(saved) => {
+            let message = match saved {
+                SavedWork::Fetched(kept) => summary::stopped_text(kept),
+                SavedWork::Nothing | SavedWork::Listed { tasks: 0 } => UNCHANGED.to_owned(),
+                SavedWork::Listed { tasks } => {
+                    format!("interrupted: {tasks} tasks were listed, and are kept")
+                }
             };
             Ok(tell_stopped(signals, args, &message, json))
         }
@@ -176,11 +171,11 @@ pub(crate) fn tell_export(
 
 /// Tells what an export would do.
 pub(crate) fn tell_dry_run(
-    done: Option<DryRun>,
+    end: JobEnd<DryRun>,
     signals: &Signals,
     args: &DisplayArgs,
 ) -> Result<Exit, CommandError> {
-    let Some(plan) = done else {
+    let JobEnd::Done(plan) = end else {
         return Ok(tell_stopped(signals, args, "Stopped.", json!({})));
     };
     let text = summary::dry_run_text(&plan);

@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use crate::cli::value_parsers::rate_text;
 use crate::event::bytes_text as bytes;
 use crate::jobs::dry_run::DryRun;
-use crate::jobs::export::Kept;
-use crate::jobs::publication::ExportReport;
-use crate::jobs::verify::verify::VerifyReport;
+use crate::jobs::report::{ExportReport, SavedResponses};
+use crate::jobs::verify::report::VerifyReport;
 use crate::pacer::types::Learned;
 use crate::printable::printable;
 
@@ -335,8 +334,8 @@ pub(crate) fn dry_run_text(plan: &DryRun) -> String {
 }
 
 /// What a run that was stopped leaves, in one line.
-pub(crate) fn stopped_text(kept: &Kept) -> String {
-    let Kept {
+pub(crate) fn stopped_text(kept: &SavedResponses) -> String {
+    let SavedResponses {
         held, requested, ..
     } = kept;
     let learned = kept.learned.map(|learned| format!("; {}", pace(&learned)));

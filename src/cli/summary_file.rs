@@ -16,7 +16,7 @@ use crate::cli::error::UsageError;
 use crate::cli::key_redaction::json_without_keys;
 use crate::cli::messages::print;
 use crate::publish::file_names::is_published_name;
-use crate::state::lock::STATE_DIRECTORY;
+use crate::state::paths::StateDir;
 
 /// Checks before the run that the summary can be written and overwrites nothing else. `reads` are files and directories
 /// that the job reads, and `out` the directory that it writes.
@@ -102,14 +102,14 @@ fn refuse_to_overwrite(
         }
     }
     if let Some(out) = out.and_then(|out| out.canonicalize().ok())
-        && (place.starts_with(out.join(STATE_DIRECTORY))
+        && (place.starts_with(StateDir::of_output(&out).path())
             || (parent == out && is_published_name(&name.to_string_lossy())))
     {
         return refused("it is a name of the export's own files");
     }
     let directories = reads.iter().map(PathBuf::as_path).chain(out);
     let files = directories.flat_map(|read| {
-        let inside = [read.to_owned(), read.join(STATE_DIRECTORY)];
+        let inside = [read.to_owned(), StateDir::of_output(read).path().to_owned()];
         let inside = inside
             .into_iter()
             .filter_map(|directory| directory.read_dir().ok());
@@ -119,7 +119,7 @@ fn refuse_to_overwrite(
         // Another file beside the tables may be an earlier summary.
         let is_ours = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            is_published_name(&name) || path.starts_with(read.join(STATE_DIRECTORY))
+            is_published_name(&name) || path.starts_with(StateDir::of_output(read).path())
         };
         std::iter::once(read.to_owned()).chain(inside.filter(is_ours))
     });

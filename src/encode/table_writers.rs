@@ -11,7 +11,6 @@ use crate::encode::format::{Format, Selection};
 use crate::encode::parquet::write::writer::ParquetWriter;
 use crate::encode::table_writer::{FinishedFile, TableWriter};
 use crate::output_error::OutputError;
-use crate::tables::batch_builder::SinkError;
 use crate::tables::table::TableInfo;
 use crate::threads;
 
@@ -49,7 +48,7 @@ pub fn encode(
     format: Format,
     table: &'static TableInfo,
     batches: impl IntoIterator<Item = RecordBatch>,
-) -> Result<Vec<u8>, SinkError> {
+) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     match format {
         Format::Parquet => {
             let mut writer = ParquetWriter::open(table, Vec::new(), None)?;

@@ -1,32 +1,38 @@
 //! The journal without what no longer counts: written anew beside the old one, and published with the
 //! tables, so that a crash leaves the one or the other. Depends on `journal` and `output`.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::event::{Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::Index;
 use crate::jobs::limits::free_space;
+use crate::jobs::report::SavedWork;
 use crate::jobs::unlisted::Found;
 use crate::journal::format::{Options, Version};
 use crate::journal::reader::Location;
 use crate::journal::writer::Journal;
-use crate::publish::file_names::JOURNAL;
 use crate::publish::staging::Staging;
+use crate::state::paths::JOURNAL;
 
 /// Bytes between two syncs: one of all at the end would keep whoever wants to stop waiting.
 const SYNC_BYTES: u64 = 64 << 20;
 
-/// What the journal holds that counts.
-pub(crate) struct Live<'l> {
+/// The journal of a run, and what of it counts.
+pub(crate) struct Compaction<'l> {
+    pub(crate) journal: &'l Journal,
     pub(crate) ids: &'l TaskIds,
     pub(crate) index: &'l Index,
     /// Answers beside failures.
     pub(crate) refused: &'l [(Location, usize)],
     /// IDs that are not in the list; nothing when they are to be dropped.
     pub(crate) unlisted: Option<&'l Found>,
+    /// Whether a new journal is written whatever the size of the old one.
+    pub(crate) must: bool,
 }
 
-impl Live<'_> {
+impl Compaction<'_> {
     /// The responses of IDs that are not in the list. Their failures no longer matter.
     fn unlisted(&self) -> impl Iterator<Item = (Location, &str)> {
         self.unlisted.into_iter().flat_map(|found| {
@@ -63,23 +69,22 @@ impl Live<'_> {
         records
     }
 
-    /// Writes a new journal if over half of the old one is stale, if that has an earlier version, or if it `must` be;
-    /// `None` when the old one stays, or when `is_over` says that the run is.
-    pub(crate) fn compact(
+    /// Stages a new journal if over half of the old one is stale, if that has an earlier version, or if it `must` be;
+    /// `None` when the old one stays.
+    pub(crate) fn run(
         &self,
-        journal: &Journal,
         options: &Options,
         staging: &Staging,
-        must: bool,
         events: &Events,
-        is_over: impl Fn() -> bool,
+        cancel: &CancellationToken,
     ) -> Result<Option<Journal>, ExportError> {
+        let journal = self.journal;
         let (live, all) = (self.bytes(), journal.bytes());
         let is_latest = journal.version() == Version::LATEST;
-        if !must && live >= all / 2 && is_latest {
+        if !self.must && live >= all / 2 && is_latest {
             return Ok(None);
         }
-        if !must && free_space(staging.directory()).is_some_and(|free| free < live) {
+        if !self.must && free_space(staging.directory()).is_some_and(|free| free < live) {
             let why = if is_latest {
                 "over half of the journal is stale"
             } else {
@@ -103,8 +108,8 @@ impl Live<'_> {
                 new.sync()?;
                 synced = new.bytes();
             }
-            if is_over() {
-                return Ok(None);
+            if cancel.is_cancelled() {
+                return Err(ExportError::Interrupted(SavedWork::Nothing));
             }
         }
         new.sync()?;

@@ -10,21 +10,21 @@ use crate::api::list_request::PAGE_TASKS;
 use crate::event::Events;
 use crate::fetch::options::{CheckBody, Rate};
 use crate::jobs::error::ExportError;
-use crate::jobs::export::{ExportOptions, fitting};
+use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_index::{Index, Work};
 use crate::jobs::pipeline::Waiting;
-use crate::jobs::resume::{journal_options, published_bytes};
+use crate::jobs::report::{JobEnd, SavedWork};
+use crate::jobs::resume::published_bytes;
 use crate::jobs::runtime::block_on;
-use crate::journal::error::JournalError;
 use crate::journal::index::JournalIndex;
 use crate::journal::reader::{JournalReader, break_if};
 use crate::lists::dry_run_probe::{Survey, survey_ids, survey_lists};
-use crate::publish::file_names::JOURNAL;
 use crate::publish::guard::{Origin, Shrink, check_shrink};
 use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::publish::previous_export;
-use crate::state::lock::{Lock, STATE_DIRECTORY};
+use crate::state::lock::Lock;
+use crate::state::paths::StateDir;
 
 /// What an export would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,14 +53,27 @@ pub struct DryRun {
     pub asked: u64,
 }
 
-/// Finds out what an export would do; nothing when it was stopped.
+/// Finds out what an export would do.
 pub fn dry_run(
     options: &ExportOptions,
     check: &Arc<dyn CheckBody>,
     events: &Events,
     cancel: &CancellationToken,
-) -> Result<Option<DryRun>, ExportError> {
-    let fetch_options = fitting(options, events)?;
+) -> Result<JobEnd<DryRun>, ExportError> {
+    match plan(options, check, events, cancel) {
+        Ok(plan) => Ok(JobEnd::Done(plan)),
+        Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
+        Err(error) => Err(error),
+    }
+}
+
+fn plan(
+    options: &ExportOptions,
+    check: &Arc<dyn CheckBody>,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<DryRun, ExportError> {
+    let fetch_options = options.fetch_options(events)?;
     let client = TaskClient::new(&fetch_options)?;
     OutputDirectory::check(&options.out, options.selection(), options.force)?;
     // However fast it asks, the server answers no faster than it did.
@@ -75,9 +88,7 @@ pub fn dry_run(
     };
     let mut held = Held::default();
     let survey = if options.lists.is_empty() {
-        let Some((index, found)) = look(options, cancel)? else {
-            return Ok(None);
-        };
+        let (index, found) = look(options, cancel)?;
         held = found;
         let wanted = Waiting {
             ids: &options.ids,
@@ -107,7 +118,8 @@ pub fn dry_run(
         }
         survey
     };
-    Ok(survey.map(|survey| DryRun::of(&survey, &held, rate, !options.lists.is_empty())))
+    let survey = survey.ok_or(ExportError::Interrupted(SavedWork::Nothing))?;
+    Ok(DryRun::of(&survey, &held, rate, !options.lists.is_empty()))
 }
 
 /// Refuses lists that have fewer tasks than the export before may lose, where their length is known.
@@ -141,11 +153,8 @@ struct Held {
     task_bytes: Option<f64>,
 }
 
-/// Looks at what earlier runs left, as a run does; nothing when it was stopped.
-fn look(
-    options: &ExportOptions,
-    cancel: &CancellationToken,
-) -> Result<Option<(Index, Held)>, ExportError> {
+/// Looks at what earlier runs left, as a run does.
+fn look(options: &ExportOptions, cancel: &CancellationToken) -> Result<(Index, Held), ExportError> {
     /// Records that are read to know how large tasks are.
     const SAMPLE: usize = 100;
     let published = Manifest::sound(&options.out);
@@ -157,24 +166,20 @@ fn look(
     let published_bytes = published_bytes(&options.out, published.as_ref());
     let journal = JournalIndex::new(options.ids.len());
     let index = Index::new(journal, published_bytes);
-    let state = options.out.join(STATE_DIRECTORY);
-    let journal = options.out.join(JOURNAL);
+    let state = StateDir::of_output(&options.out);
+    let journal = state.journal();
     // A run begins one of no bytes from the start.
     let is_empty = journal.metadata().is_ok_and(|found| found.len() == 0);
-    if is_empty || !JournalReader::is_there(&state)? {
+    if is_empty || !JournalReader::is_there(&journal)? {
         index.plan(options.refresh);
-        return Ok(Some((index, Held::default())));
+        return Ok((index, Held::default()));
     }
-    let _lock = Lock::share(&options.out)?;
-    let opened = JournalReader::open(&state, None, |entry| {
+    let _lock = Lock::share(&options.out, &state)?;
+    let (mut reader, ..) = JournalReader::open(&journal, None, |entry| {
         index.see(options.ids.position(entry.task_id), &entry);
         break_if(cancel.is_cancelled())
-    });
-    let mut reader = match opened {
-        Err(JournalError::Interrupted { .. }) => return Ok(None),
-        opened => opened?.0,
-    };
-    reader.refuse_other(&journal_options(options))?;
+    })?;
+    reader.refuse_other(&options.journal_options())?;
     index.settle(reader.bytes()?);
     let records = index.records();
     let Work { wanted, .. } = index.plan(options.refresh);
@@ -196,7 +201,7 @@ fn look(
         tasks: options.ids.len() - wanted,
         task_bytes,
     };
-    Ok(Some((index, held)))
+    Ok((index, held))
 }
 
 impl DryRun {

@@ -7,10 +7,12 @@ use thiserror::Error;
 use crate::api::error::FetchError;
 use crate::error::{Exit, Explain};
 use crate::ids::error::IdsError;
+use crate::jobs::report::SavedWork;
 use crate::journal::error::JournalError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 use crate::output_error::OutputError;
 use crate::publish::guard::NotPublished;
+use crate::tables::batch_builder::SinkError;
 use crate::threads::THREAD_HINT;
 
 /// Why an export ended without being published.
@@ -21,7 +23,10 @@ pub enum ExportError {
     Fetch(#[from] FetchError),
     /// The journal.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Journal(JournalError),
+    /// The user stopped the job. It ends with what it saved, and not with this error.
+    #[error("could not run to the end: interrupted")]
+    Interrupted(SavedWork),
     /// The output.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -78,19 +83,27 @@ pub enum ExportError {
     Runtime(std::io::Error),
     /// A batch could not be made or written for a reason that is none of the above.
     #[error("could not build the tables: {0}")]
-    Tables(crate::tables::batch_builder::SinkError),
+    Tables(#[from] SinkError),
 }
 
-impl From<crate::tables::batch_builder::SinkError> for ExportError {
-    fn from(error: crate::tables::batch_builder::SinkError) -> Self {
-        match error.downcast::<OutputError>() {
-            Ok(error) => Self::Output(*error),
-            Err(error) => Self::Tables(error),
+impl From<JournalError> for ExportError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Interrupted { .. } => Self::Interrupted(SavedWork::Nothing),
+            error => Self::Journal(error),
         }
     }
 }
 
 impl ExportError {
+    /// For a job that was stopped: what it saved.
+    pub(crate) fn with_saved(self, saved: SavedWork) -> Self {
+        match self {
+            Self::Interrupted(_) => Self::Interrupted(saved),
+            error => error,
+        }
+    }
+
     /// Does the run end by decision, so that its failures count for no later one? After all other errors, the next
     /// run goes on from what this one recorded.
     pub(crate) fn is_decision(&self) -> bool {
@@ -119,6 +132,7 @@ impl Explain for ExportError {
             ),
             Self::Thread(_) => Some(THREAD_HINT.into()),
             Self::OpenFiles { .. } => Some("raise the hard limit (`ulimit -Hn`)".into()),
+            Self::Interrupted(_) => Some("run the same command again".into()),
             Self::Runtime(_) | Self::Tables(_) => Some(
                 "run the same command again; if it happens again, report it with the text above".into(),
             ),
@@ -135,6 +149,7 @@ impl Explain for ExportError {
             Self::Source { .. } | Self::NoTasks | Self::Fetched { .. } | Self::OpenFiles { .. } => {
                 Exit::Usage
             }
+            Self::Interrupted(_) => Exit::Interrupted,
             Self::Thread(_)
             | Self::Runtime(_)
             | Self::Tables(_)

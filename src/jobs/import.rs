@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::{KEPT_BYTES, Unfit, check};
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
@@ -18,6 +19,7 @@ use crate::jobs::batch_channel::Bundler;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_writer::now;
 use crate::jobs::read_ahead::open;
+use crate::jobs::report::SavedWork;
 use crate::jobs::response_cache::Response;
 use crate::jobs::table_builder::{Fed, join, spawn};
 use crate::jobs::task_input::{Arrival, Feed, feed};
@@ -28,8 +30,8 @@ use crate::journal::writer::Journal;
 use crate::json::document::Parser;
 use crate::memory;
 use crate::memory::read_line;
-use crate::publish::file_names::IDS;
-use crate::state::lock::{Lock, STATE_DIRECTORY};
+use crate::state::lock::Lock;
+use crate::state::paths::StateDir;
 
 /// Bytes of a line: a whole task, and no column of a batch holds more text.
 const MAX_LINE_BYTES: u64 = 1 << 30;
@@ -44,7 +46,7 @@ pub(crate) fn is_export(source: &Path) -> bool {
 
 /// The list that an export was made for, if it has one.
 pub(crate) fn list_of(export: &Path) -> Result<Option<TaskIds>, ExportError> {
-    let list = export.join(IDS);
+    let list = StateDir::of_output(export).ids();
     list.exists()
         .then(|| read_published(&list).map_err(ExportError::from))
         .transpose()
@@ -65,10 +67,10 @@ pub(crate) struct ReadJournal {
 pub(crate) fn read_journal(
     directory: &Path,
     events: &Events,
-    is_over: impl Fn() -> bool,
+    cancel: &CancellationToken,
 ) -> Result<ReadJournal, ExportError> {
-    let state = directory.join(STATE_DIRECTORY);
-    if !JournalReader::is_there(&state)? {
+    let journal = StateDir::of_output(directory).journal();
+    if !JournalReader::is_there(&journal)? {
         return Err(ExportError::Source {
             name: directory.display().to_string(),
             cause: "the directory holds no raw responses that can be read (.scale-export/journal)"
@@ -76,9 +78,9 @@ pub(crate) fn read_journal(
         });
     }
     let mut found = Found::default();
-    let (reader, options, opened) = JournalReader::open(&state, None, |entry| {
+    let (reader, options, opened) = JournalReader::open(&journal, None, |entry| {
         found.see(&entry);
-        break_if(is_over())
+        break_if(cancel.is_cancelled())
     })?;
     found.settle();
     if opened.damaged > 0 {
@@ -126,7 +128,7 @@ impl Import<'_> {
     pub(crate) fn run(
         self,
         feed: Option<Feed>,
-        is_over: impl Fn() -> bool,
+        cancel: &CancellationToken,
     ) -> Result<Fed<Imported>, ExportError> {
         let journal = self.journal;
         thread::scope(|scope| {
@@ -146,7 +148,7 @@ impl Import<'_> {
                 duplicates: 0,
                 unreadable: 0,
             };
-            let read = reading.all(self.sources, &is_over);
+            let read = reading.all(self.sources, cancel);
             // The tables need not wait until the journal is synced.
             let feed = reading.feed.take();
             let is_fed = feed.is_some_and(|mut feed| feed.flush().is_ok());
@@ -171,7 +173,7 @@ impl Import<'_> {
                 }
             }
             Ok(Fed {
-                is_whole: is_fed && !is_over(),
+                is_whole: is_fed && !cancel.is_cancelled(),
                 left: Imported {
                     journal,
                     found,
@@ -267,12 +269,12 @@ struct Reading<'e> {
 }
 
 impl Reading<'_> {
-    fn all(&mut self, sources: &[PathBuf], is_over: impl Fn() -> bool) -> Result<(), ExportError> {
+    fn all(&mut self, sources: &[PathBuf], cancel: &CancellationToken) -> Result<(), ExportError> {
         for source in sources {
             if is_export(source) {
-                self.journal(source, &is_over)?;
+                self.journal(source, cancel)?;
             } else {
-                self.lines(source, &is_over)?;
+                self.lines(source, cancel)?;
             }
         }
         self.has_stopped |= self.appends.flush().is_err();
@@ -302,14 +304,14 @@ impl Reading<'_> {
     }
 
     /// Copies what counts from the journal of another export.
-    fn journal(&mut self, directory: &Path, is_over: impl Fn() -> bool) -> Result<(), ExportError> {
-        let _lock = Lock::share(directory)?;
+    fn journal(&mut self, directory: &Path, cancel: &CancellationToken) -> Result<(), ExportError> {
+        let _lock = Lock::share(directory, &StateDir::of_output(directory))?;
         let ReadJournal {
             found,
             mut reader,
             damaged,
             ..
-        } = read_journal(directory, self.events, &is_over)?;
+        } = read_journal(directory, self.events, cancel)?;
         self.unreadable += damaged;
         let list = list_of(directory)?;
         if let Some(order) = &mut self.order {
@@ -333,7 +335,7 @@ impl Reading<'_> {
                 // It was valid there.
                 let _ = self.append(task_id, kind, Append::Record(record), bytes);
             }
-            if is_over() || self.has_stopped {
+            if cancel.is_cancelled() || self.has_stopped {
                 break;
             }
         }
@@ -341,16 +343,18 @@ impl Reading<'_> {
     }
 
     /// Reads tasks, one a line. A line that is no task is told and passed over.
-    fn lines(&mut self, source: &Path, is_over: impl Fn() -> bool) -> Result<(), ExportError> {
+    fn lines(&mut self, source: &Path, cancel: &CancellationToken) -> Result<(), ExportError> {
         let name = source.display().to_string();
-        let failed = |error: io::Error| ExportError::Source {
-            name: name.clone(),
-            cause: error.to_string(),
+        let failed = |error: io::Error| {
+            if cancel.is_cancelled() {
+                return ExportError::Interrupted(SavedWork::Nothing);
+            }
+            ExportError::Source {
+                name: name.clone(),
+                cause: error.to_string(),
+            }
         };
-        let mut reader = match open(source, &is_over) {
-            Err(_) if is_over() => return Ok(()),
-            opened => opened.map_err(failed)?,
-        };
+        let mut reader = open(source, cancel).map_err(failed)?;
         let mut line = Vec::new();
         for number in 1_u64.. {
             if line.capacity() > KEPT_BYTES {
@@ -363,19 +367,15 @@ impl Reading<'_> {
             };
             let read = read_line(&mut *reader, MAX_LINE_BYTES, &mut line);
             let read = match read {
-                Err(_) if is_over() => break,
                 Err(error) if error.kind() == io::ErrorKind::OutOfMemory => return Err(no_memory()),
                 read => read.map_err(failed)?,
             };
-            if read == 0 || is_over() || self.has_stopped {
+            if read == 0 || cancel.is_cancelled() || self.has_stopped {
                 break;
             }
             let is_too_long = read as u64 > MAX_LINE_BYTES;
             if is_too_long {
-                match reader.skip_until(b'\n') {
-                    Err(_) if is_over() => break,
-                    skipped => skipped.map_err(failed)?,
-                };
+                reader.skip_until(b'\n').map_err(failed)?;
                 line.clear();
             }
             let text = match number {

@@ -3,7 +3,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::jobs::export::Refresh;
+use crate::jobs::export_options::Refresh;
 use crate::journal::format::RecordKind;
 use crate::journal::index::{Held, JournalIndex};
 use crate::journal::reader::{Entry, Location};

@@ -1,5 +1,4 @@
-//! How the last run ended, published or not, in the state directory: `last_run.json`, and the failures that it knew
-//! of in `last_failures.jsonl`. Depends on `journal` and `output`.
+//! What a run leaves of its end in the state directory, published or not.
 
 use serde_json::Value;
 
@@ -10,10 +9,12 @@ use crate::jobs::publication::now;
 use crate::journal::index::Held;
 use crate::journal::reader::JournalReader;
 use crate::publish::failure_lines::write_line;
-use crate::publish::file_names::{LAST_FAILURES, LAST_RUN};
 use crate::publish::output_dir::OutputDirectory;
+use crate::state::last_run;
+use crate::state::last_run::LastRun;
 
-/// Writes both, the first with the times of the run. That one of them cannot be written is a warning: how the run ended matters more.
+/// Writes `last_run.json`, which is `summary` with the times of the run, and `last_failures.jsonl`. An error is a
+/// warning only: how the run ended matters more.
 pub(crate) fn write(
     directory: &OutputDirectory,
     started_at: String,
@@ -25,15 +26,16 @@ pub(crate) fn write(
         fields.insert("started_at".to_owned(), started_at.into());
         fields.insert("finished_at".to_owned(), now().into());
     }
-    let summary = format!("{summary:#}\n");
-    for (name, content) in [(LAST_FAILURES, failures), (LAST_RUN, summary.as_bytes())] {
-        if let Err(error) = directory.replace_file(name, content) {
-            events.send(Event::Warning(error.to_string()));
-        }
+    let last = LastRun {
+        summary: &format!("{summary:#}\n"),
+        failures,
+    };
+    for error in last_run::write(directory.state(), directory.lock(), &last) {
+        events.send(Event::Warning(error.to_string()));
     }
 }
 
-/// The failures that the journal has, in the order of the list, as lines of `failures.jsonl`. One that cannot be
+/// The failures that the journal has, in the order of the list, as lines of `failures.jsonl`. A failure that cannot be
 /// read is left out.
 pub(crate) fn failure_lines(ids: &TaskIds, index: &Index, reader: &mut JournalReader) -> Vec<u8> {
     let mut lines = Vec::new();

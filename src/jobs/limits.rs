@@ -65,7 +65,20 @@ const CSV_SHARE: f64 = 6.0;
 /// Fetched tasks before their sizes are believed.
 const BELIEVED_TASKS: usize = 20;
 
-/// Keeps an eye on the space: whether what is still to be written will fit.
+/// How much an export has and still needs, at the start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ExportSize {
+    /// IDs to be fetched.
+    pub(crate) wanted: usize,
+    /// IDs with a response in the journal.
+    pub(crate) held: usize,
+    /// Bytes of their records.
+    pub(crate) held_bytes: u64,
+    /// Bytes of the whole journal.
+    pub(crate) journal_bytes: u64,
+}
+
+/// Watches whether what is still to be written will fit on the disk.
 #[derive(Debug)]
 pub(crate) struct SpaceWatch {
     directory: PathBuf,
@@ -85,14 +98,18 @@ impl SpaceWatch {
     /// Begins with what an earlier export of this directory shows.
     pub(crate) fn new(
         directory: &Path,
-        (wanted, held): (usize, usize),
-        held_bytes: u64,
-        journal_bytes: u64,
+        size: ExportSize,
         format: Format,
         published: Option<&Manifest>,
         events: &Events,
     ) -> Self {
-        let held_bytes = as_f64(held_bytes);
+        let ExportSize {
+            wanted,
+            held,
+            journal_bytes,
+            ..
+        } = size;
+        let held_bytes = as_f64(size.held_bytes);
         let published = published.filter(|manifest| manifest.options.format == format);
         let published_bytes = published.map(|manifest| {
             let files = manifest.all_files();
@@ -179,15 +196,13 @@ mod tests {
         let (held, bytes) = held;
         let directory = Path::new(".");
         let events = Events::none();
-        SpaceWatch::new(
-            directory,
-            (wanted, held),
-            bytes,
-            bytes,
-            Format::Parquet,
-            None,
-            &events,
-        )
+        let size = ExportSize {
+            wanted,
+            held,
+            held_bytes: bytes,
+            journal_bytes: bytes,
+        };
+        SpaceWatch::new(directory, size, Format::Parquet, None, &events)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::fetch::liveness::GOOD_IDS;
 use crate::fetch::stats::FetchStats;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
-use crate::jobs::export::ExportOptions;
+use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_index::Index;
 use crate::jobs::journal_writer::Stored;
 use crate::jobs::limits::SpaceWatch;
@@ -126,9 +126,6 @@ impl Pipeline<'_> {
                 )
             })?;
             let build = spawn(scope, || {
-                let is_over = || run.is_cancelled();
-                // The rest need not be fetched for tables that cannot be written now.
-                let give_up = || run.cancel();
                 let followed = Followed {
                     ids: &options.ids,
                     index,
@@ -141,10 +138,7 @@ impl Pipeline<'_> {
                     staging,
                     events,
                 };
-                let built = table_builder::run(site, is_over, give_up, |feed| followed.feed(feed));
-                if built.is_err() {
-                    give_up();
-                }
+                let built = table_builder::run(site, &run, |feed| followed.feed(feed));
                 built.map(|((), built)| built)
             })?;
             let wanted = Waiting {

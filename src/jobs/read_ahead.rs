@@ -7,6 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
 use crate::threads;
 
@@ -26,20 +28,25 @@ const LOOK: Duration = Duration::from_millis(50);
 const GZIP: [u8; 2] = [0x1F, 0x8B];
 const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
-/// Opens a file of lines, decompressed if it is compressed, whatever its name. Reading from it ends with an error when
-/// the run is over.
+/// Why a read ended early: the user stopped the job.
+#[derive(Debug, Error)]
+#[error("interrupted")]
+struct Interrupted;
+
+/// Opens a file of lines, decompressed if it is compressed, whatever its name. Reading from a pipe that has nothing
+/// ends with an error when the job is cancelled.
 pub(crate) fn open<'o>(
     source: &Path,
-    is_over: &'o dyn Fn() -> bool,
+    cancel: &'o CancellationToken,
 ) -> io::Result<Box<dyn BufRead + 'o>> {
     let mut file: Box<dyn Read + 'o> = if source.as_os_str() == STDIN {
-        Box::new(Pipe::read(|| Ok(io::stdin()), is_over)?)
+        Box::new(Pipe::read(|| Ok(io::stdin()), cancel)?)
     } else if source.metadata()?.is_file() {
         Box::new(File::open(source)?)
     } else {
         let path = source.to_owned();
         // Opening a pipe waits for its writer.
-        Box::new(Pipe::read(move || File::open(path), is_over)?)
+        Box::new(Pipe::read(move || File::open(path), cancel)?)
     };
     let mut start = Vec::new();
     file.by_ref()
@@ -64,13 +71,13 @@ pub(crate) fn open<'o>(
 struct Pipe<'o> {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: Cursor<Vec<u8>>,
-    is_over: &'o dyn Fn() -> bool,
+    cancel: &'o CancellationToken,
 }
 
 impl<'o> Pipe<'o> {
     fn read<R: Read>(
         open: impl FnOnce() -> io::Result<R> + Send + 'static,
-        is_over: &'o dyn Fn() -> bool,
+        cancel: &'o CancellationToken,
     ) -> io::Result<Self> {
         let (sender, pieces) = sync_channel(WAITING_PIECES);
         threads::builder().spawn(move || {
@@ -81,7 +88,7 @@ impl<'o> Pipe<'o> {
         Ok(Self {
             pieces,
             piece: Cursor::default(),
-            is_over,
+            cancel,
         })
     }
 }
@@ -111,8 +118,8 @@ impl Read for Pipe<'_> {
             match self.pieces.recv_timeout(LOOK) {
                 Ok(piece) => self.piece = Cursor::new(piece?),
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),
-                Err(RecvTimeoutError::Timeout) if (self.is_over)() => {
-                    return Err(io::Error::other("the run is over"));
+                Err(RecvTimeoutError::Timeout) if self.cancel.is_cancelled() => {
+                    return Err(io::Error::other(Interrupted));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }

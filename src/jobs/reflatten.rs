@@ -1,5 +1,5 @@
-//! Tables again from raw responses, without network or key: the same bytes as an export of the same
-//! responses and IDs gives. Depends on the files of this folder.
+//! The flatten job: rebuilds tables from raw responses, without network or key. The tables have the same bytes as those
+//! of an export of the same responses and IDs.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -10,25 +10,23 @@ use crate::encode::format::{Format, Selection};
 use crate::event::{Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
-use crate::jobs::export::{Ended, guard};
 use crate::jobs::import::{Import, Imported, ReadJournal, is_export, list_of, read_journal};
 use crate::jobs::ordered_reader::Followed;
-use crate::jobs::publication::{ExportReport, Publication, now, publish};
+use crate::jobs::publication::{NextExport, Publication, now};
+use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::jobs::response_cache::Recent;
 use crate::jobs::resume::{mend_journal, report_directory};
 use crate::jobs::table_builder;
 use crate::jobs::table_builder::{Built, Site};
 use crate::jobs::task_input::Feed;
 use crate::jobs::unlisted::Found;
-use crate::journal::error::JournalError;
 use crate::journal::format::Options;
 use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
-use crate::publish::file_names::{IDS, JOURNAL};
 use crate::publish::guard::{GuardOptions, Origin};
 use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
-use crate::state::lock::STATE_DIRECTORY;
+use crate::state::paths::{JOURNAL, StateDir};
 use crate::tables::selection::TableSelection;
 
 /// Stands for the base URL where responses come from files.
@@ -56,19 +54,6 @@ pub struct FlattenOptions {
     pub guard: GuardOptions,
 }
 
-/// What is known of the sources when their responses have been read.
-struct Sources {
-    found: Found,
-    options: Options,
-    /// The tasks in the order of the sources, where that is not the order in which their records came.
-    order: Option<TaskIds>,
-    /// Is there a new journal, which is not the directory's own yet?
-    is_new: bool,
-    journal_bytes: u64,
-    duplicates: u64,
-    unreadable: u64,
-}
-
 impl FlattenOptions {
     fn selection(&self) -> Selection {
         Selection {
@@ -78,40 +63,61 @@ impl FlattenOptions {
     }
 }
 
-/// That, where the responses are, and the tables if they have been built meanwhile.
-type Read = (Sources, JournalReader, Option<Built>);
+/// The sources, read into a journal.
+struct ReadSources {
+    found: Found,
+    /// The tasks in the order of the sources, where that is not the order in which their records came.
+    order: Option<TaskIds>,
+    reader: JournalReader,
+    /// The tables, if they have been built meanwhile.
+    built: Option<Built>,
+    facts: SourceFacts,
+}
+
+/// What the manifest and the report say of the sources.
+struct SourceFacts {
+    options: Options,
+    /// Whether there is a staged journal, which is not the directory's own yet.
+    has_new_journal: bool,
+    journal_bytes: u64,
+    duplicates: u64,
+    unreadable: u64,
+}
 
 /// Runs the whole job.
 pub fn flatten(
     options: &FlattenOptions,
     events: &Events,
     cancel: &CancellationToken,
-) -> Result<Ended, ExportError> {
+) -> Result<JobEnd<Box<ExportReport>>, ExportError> {
     let started_at = now();
     for source in &options.sources {
         refuse_source(source, &options.out)?;
     }
     let directory = OutputDirectory::open(&options.out, options.selection(), options.force)?;
-    let ended = flatten_into(&directory, options, started_at, events, cancel);
+    let flattened = flatten_into(&directory, options, started_at, events, cancel);
     directory.remove_temporary_files();
-    ended
+    match flattened {
+        Ok(report) => Ok(JobEnd::Done(Box::new(report))),
+        Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
+        Err(error) => Err(error),
+    }
 }
 
-/// The job, in its directory.
+/// The job, in its output directory.
 fn flatten_into(
     directory: &OutputDirectory,
     options: &FlattenOptions,
     started_at: String,
     events: &Events,
     cancel: &CancellationToken,
-) -> Result<Ended, ExportError> {
+) -> Result<ExportReport, ExportError> {
     let guard_options = GuardOptions {
         drop_missing: options.guard.drop_missing
             || options.sources.iter().any(|source| drops_missing(source)),
         ..options.guard
     };
     let selection = options.selection();
-    let is_over = || cancel.is_cancelled();
     report_directory(directory, events);
     let staging = directory.stage();
     let site = Site {
@@ -120,102 +126,136 @@ fn flatten_into(
         events,
     };
     events.send(Event::Phase("reading raw responses"));
-    let read = if is_in_place(options) {
+    let sources = if is_in_place(options) {
         mend_journal(directory, directory.manifest().as_ref(), events)?;
-        in_place(&options.out, events, is_over)
+        in_place(directory, events, cancel)?
     } else {
-        import(options, directory, site, is_over)
+        import(options, directory, site, cancel)?
     };
-    let (sources, reader, built) = match read {
-        Err(ExportError::Journal(JournalError::Interrupted { .. })) => {
-            return Ok(Ended::Stopped { kept: None });
-        }
-        read => read?,
-    };
-    let list = options.ids.clone().or(sources.order);
-    let mut exports = options.sources.iter().filter(|source| is_export(source));
-    let has_list = options.ids.is_some() || exports.any(|export| export.join(IDS).exists());
-    // Of what was found only what the tables need stays in memory.
-    let (ids, index) = match list {
-        Some(list) => {
-            let index = sources.found.index(&list);
-            (list, index)
-        }
-        None => sources.found.into_index(),
-    };
-    let index = built.is_none().then_some(index);
-    if is_over() {
-        return Ok(Ended::Stopped { kept: None });
-    }
-    // The export of an empty list has no tasks, and is one all the same.
-    if ids.is_empty() && !has_list {
-        return Err(ExportError::NoTasks);
-    }
-    events.send(Event::Planned {
-        requested: ids.len(),
-        held: 0,
-        duplicates: 0,
-        listed: false,
-    });
-    let built = if let Some(index) = index {
-        events.send(Event::Phase("building tables"));
-        let recent = Recent::default();
-        let followed = Followed {
-            ids: &ids,
-            index: &index,
-            reader,
-            recent: &recent,
-            drop_missing: guard_options.drop_missing,
-        };
-        table_builder::run(site, is_over, || {}, |feed| followed.feed(feed))?.1
-    } else {
-        built
-    };
-    let Some(built) = built.filter(|_| !is_over()) else {
-        return Ok(Ended::Stopped { kept: None });
-    };
+    let (tables, facts) = sources.build(options, &guard_options, site, cancel)?;
+    let Tables { ids, built } = tables;
+    stop_if_cancelled(cancel)?;
     let published = directory.manifest();
-    guard(
-        &guard_options,
-        Origin::Journal,
+    let next = NextExport {
+        origin: Origin::Journal,
         directory,
-        published.as_ref(),
-        &ids,
-        &built.flattened,
-    )?;
+        published: published.as_ref(),
+        ids: &ids,
+        flattened: &built.flattened,
+    };
+    next.check(&guard_options)?;
     events.send(Event::Phase("publishing"));
-    let duplicates = duplicates(options).unwrap_or(sources.duplicates);
+    let unreadable = facts.unreadable;
     let publication = Publication {
         ids: &ids,
         selection,
-        options: ManifestOptions {
-            base_url: sources.options.base_url,
-            expand: sources.options.expand,
-            opts: sources.options.opts,
-            format: options.format,
-            tables: options.tables.names(),
-            keep_secrets: sources.options.keep_secrets,
-            drop_missing: guard_options.drop_missing,
-            lists: Vec::new(),
-        },
-        duplicates,
-        run: RunCounters {
-            started_at,
-            finished_at: now(),
-            requests: 0,
-            retries: 0,
-            rate_limited: 0,
-            bytes_received: 0,
-            journal_bytes: Some(sources.journal_bytes),
-        },
-        with_journal: sources.is_new,
+        duplicates: duplicates(options).unwrap_or(facts.duplicates),
+        run: counters(started_at, facts.journal_bytes),
+        with_journal: facts.has_new_journal,
+        options: manifest_options(options, facts.options, guard_options.drop_missing),
     };
-    let report = publish(publication, directory, staging, built)?;
-    Ok(Ended::Published(Box::new(ExportReport {
-        unreadable: sources.unreadable,
+    let report = publication.publish(directory, staging, built)?;
+    Ok(ExportReport {
+        unreadable,
         asked: false,
         ..report
-    })))
+    })
+}
+
+fn stop_if_cancelled(cancel: &CancellationToken) -> Result<(), ExportError> {
+    if cancel.is_cancelled() {
+        return Err(ExportError::Interrupted(SavedWork::Nothing));
+    }
+    Ok(())
+}
+
+/// The tables, and the tasks in them.
+struct Tables {
+    ids: TaskIds,
+    built: Built,
+}
+
+impl ReadSources {
+    /// Builds the tables, unless they have been built while the sources were read.
+    fn build(
+        self,
+        options: &FlattenOptions,
+        guard_options: &GuardOptions,
+        site: Site<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(Tables, SourceFacts), ExportError> {
+        // Of what was found only what the tables need stays in memory.
+        let (ids, index) = match options.ids.clone().or(self.order) {
+            Some(list) => {
+                let index = self.found.index(&list);
+                (list, index)
+            }
+            None => self.found.into_index(),
+        };
+        stop_if_cancelled(cancel)?;
+        // The export of an empty list has no tasks, and is valid all the same.
+        if ids.is_empty() && !has_list(options) {
+            return Err(ExportError::NoTasks);
+        }
+        site.events.send(Event::Planned {
+            requested: ids.len(),
+            held: 0,
+            duplicates: 0,
+            listed: false,
+        });
+        let built = if let Some(built) = self.built {
+            built
+        } else {
+            site.events.send(Event::Phase("building tables"));
+            let followed = Followed {
+                ids: &ids,
+                index: &index,
+                reader: self.reader,
+                recent: &Recent::default(),
+                drop_missing: guard_options.drop_missing,
+            };
+            let run = cancel.child_token();
+            let ((), built) = table_builder::run(site, &run, |feed| followed.feed(feed))?;
+            built.ok_or(ExportError::Interrupted(SavedWork::Nothing))?
+        };
+        Ok((Tables { ids, built }, self.facts))
+    }
+}
+
+/// The counters of a run that requests nothing.
+fn counters(started_at: String, journal_bytes: u64) -> RunCounters {
+    RunCounters {
+        started_at,
+        finished_at: now(),
+        requests: 0,
+        retries: 0,
+        rate_limited: 0,
+        bytes_received: 0,
+        journal_bytes: Some(journal_bytes),
+    }
+}
+
+fn manifest_options(
+    options: &FlattenOptions,
+    sources: Options,
+    drop_missing: bool,
+) -> ManifestOptions {
+    ManifestOptions {
+        base_url: sources.base_url,
+        expand: sources.expand,
+        opts: sources.opts,
+        format: options.format,
+        tables: options.tables.names(),
+        keep_secrets: sources.keep_secrets,
+        drop_missing,
+        lists: Vec::new(),
+    }
+}
+
+/// Whether a list of IDs says which tasks are exported: the one that was given, or that of a source.
+fn has_list(options: &FlattenOptions) -> bool {
+    let mut exports = options.sources.iter().filter(|source| is_export(source));
+    options.ids.is_some() || exports.any(|export| StateDir::of_output(export).ids().exists())
 }
 
 /// Refuses what cannot be a source, before anything is made.
@@ -235,7 +275,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
     if !is_export(source) {
         return Ok(());
     }
-    if !JournalReader::is_there(&source.join(STATE_DIRECTORY))? {
+    if !JournalReader::is_there(&StateDir::of_output(source).journal())? {
         return wrong(
             "the directory holds no raw responses that can be read (.scale-export/journal)",
         );
@@ -266,52 +306,43 @@ fn is_in_place(options: &FlattenOptions) -> bool {
 }
 
 /// The directory's own journal, which stays as it is.
-fn in_place(out: &Path, events: &Events, is_over: impl Fn() -> bool) -> Result<Read, ExportError> {
+fn in_place(
+    directory: &OutputDirectory,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<ReadSources, ExportError> {
     let ReadJournal {
         found,
         reader,
         options,
         damaged,
         bytes: journal_bytes,
-    } = read_journal(out, events, is_over)?;
-    let sources = Sources {
+    } = read_journal(directory.path(), events, cancel)?;
+    Ok(ReadSources {
         found,
-        order: list_of(out)?,
-        options,
-        is_new: false,
-        journal_bytes,
-        duplicates: 0,
-        unreadable: damaged,
-    };
-    Ok((sources, reader, None))
+        order: list_of(directory.path())?,
+        reader,
+        built: None,
+        facts: SourceFacts {
+            options,
+            has_new_journal: false,
+            journal_bytes,
+            duplicates: 0,
+            unreadable: damaged,
+        },
+    })
 }
 
-/// Brings all sources into a journal of the output's own. The tables are built at the same time where the order
-/// in which tasks come is their order in the tables, as long as none comes twice.
+/// Brings all sources into a new journal. The tables are built at the same time where the order in which tasks come is
+/// their order in the tables, as long as none comes twice.
 fn import(
     options: &FlattenOptions,
     directory: &OutputDirectory,
     site: Site<'_>,
-    is_over: impl Fn() -> bool + Sync,
-) -> Result<Read, ExportError> {
+    cancel: &CancellationToken,
+) -> Result<ReadSources, ExportError> {
     refuse_fetched(directory)?;
-    let mut journal_options = Options {
-        base_url: FILES.to_owned(),
-        expand: Vec::new(),
-        opts: Vec::new(),
-        keep_secrets: options.keep_secrets,
-        copied: true,
-    };
-    for source in options.sources.iter().filter(|source| is_export(source)) {
-        let theirs = JournalReader::options(&source.join(STATE_DIRECTORY))?;
-        journal_options.keep_secrets |= theirs.keep_secrets;
-        if options.sources.len() == 1 {
-            journal_options = Options {
-                copied: true,
-                ..theirs
-            };
-        }
-    }
+    let journal_options = copied_options(options)?;
     let journal = Journal::create(site.staging.place(JOURNAL), &journal_options)?;
     let import = Import {
         journal,
@@ -319,12 +350,13 @@ fn import(
         keep_secrets: options.keep_secrets,
         events: site.events,
     };
-    let read = |feed: Option<Feed>| import.run(feed, &is_over);
+    let read = |feed: Option<Feed>| import.run(feed, cancel);
     // One export has an order of its own.
     let is_in_order =
         options.ids.is_none() && !options.sources.iter().any(|source| is_export(source));
     let (imported, built) = if is_in_order {
-        table_builder::run(site, &is_over, || {}, |feed| read(Some(feed)))?
+        let run = cancel.child_token();
+        table_builder::run(site, &run, |feed| read(Some(feed)))?
     } else {
         (read(None)?.left, None)
     };
@@ -335,25 +367,51 @@ fn import(
         duplicates,
         unreadable,
     } = imported;
-    let sources = Sources {
+    Ok(ReadSources {
         found,
         order,
-        options: journal_options,
-        journal_bytes: journal.bytes(),
-        is_new: true,
-        duplicates,
-        unreadable,
+        reader: journal.reader(),
+        built,
+        facts: SourceFacts {
+            options: journal_options,
+            has_new_journal: true,
+            journal_bytes: journal.bytes(),
+            duplicates,
+            unreadable,
+        },
+    })
+}
+
+/// The options of a journal of copies: those of a single source, or the base URL of files.
+fn copied_options(options: &FlattenOptions) -> Result<Options, ExportError> {
+    let mut copied = Options {
+        base_url: FILES.to_owned(),
+        expand: Vec::new(),
+        opts: Vec::new(),
+        keep_secrets: options.keep_secrets,
+        copied: true,
     };
-    Ok((sources, journal.reader(), built))
+    for source in options.sources.iter().filter(|source| is_export(source)) {
+        let theirs = JournalReader::options(&StateDir::of_output(source).journal())?;
+        copied.keep_secrets |= theirs.keep_secrets;
+        if options.sources.len() == 1 {
+            copied = Options {
+                copied: true,
+                ..theirs
+            };
+        }
+    }
+    Ok(copied)
 }
 
 /// Responses that were fetched are not thrown away for others.
 fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
-    if !JournalReader::is_there(&directory.state())? {
+    let journal = directory.state().journal();
+    if !JournalReader::is_there(&journal)? {
         return Ok(());
     }
     let mut records = 0_u64;
-    let (_, options, _) = JournalReader::open(&directory.state(), None, |_| {
+    let (_, options, _) = JournalReader::open(&journal, None, |_| {
         records += 1;
         // One is enough to know.
         ControlFlow::Continue(())

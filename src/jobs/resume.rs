@@ -8,9 +8,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::event::{Event, Events};
 use crate::jobs::error::ExportError;
-use crate::jobs::export::{ExportOptions, manifest_options};
+use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_index::Index;
-use crate::jobs::publication::ExportReport;
+use crate::jobs::report::ExportReport;
+use crate::jobs::runtime::Network;
 use crate::jobs::unlisted::Found;
 use crate::journal::format::{Options as JournalOptions, RecordKind};
 use crate::journal::index::JournalIndex;
@@ -19,17 +20,16 @@ use crate::journal::repair::mend_header;
 use crate::journal::writer::Journal;
 use crate::publish::checksum::has_sha256;
 use crate::publish::commit::Recovered;
-use crate::publish::file_names::IDS;
 use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::publish::previous_export;
+use crate::state::paths::{IDS, StateDir};
 
 /// Records between two events.
 const EVENT_RECORDS: usize = 10_000;
 
 /// What the journal holds.
 pub(crate) struct Resumed {
-    pub(crate) journal: Journal,
     /// For the IDs of the list.
     pub(crate) index: Index,
     /// For other IDs.
@@ -40,23 +40,12 @@ pub(crate) struct Resumed {
     pub(crate) is_damaged: bool,
 }
 
-/// The options that responses depend on.
-pub(crate) fn journal_options(options: &ExportOptions) -> JournalOptions {
-    JournalOptions {
-        base_url: options.base_url(),
-        expand: options.fetch.expand.clone(),
-        opts: options.fetch.opts.clone(),
-        keep_secrets: options.keep_secrets,
-        copied: false,
-    }
-}
-
 /// Bytes of the journal that the published export was made from; none when the manifest that says so is lost, and 0
 /// before the first publication.
 pub(crate) fn published_bytes(directory: &Path, published: Option<&Manifest>) -> Option<u64> {
     match published {
         Some(manifest) => manifest.run.journal_bytes,
-        None => (!directory.join(IDS).exists()).then_some(0),
+        None => (!StateDir::of_output(directory).ids().exists()).then_some(0),
     }
 }
 
@@ -73,9 +62,9 @@ pub(crate) fn open_journal(
     options: &ExportOptions,
     directory: &OutputDirectory,
     published: Option<&Manifest>,
-    events: &Events,
-    is_over: impl Fn() -> bool,
-) -> Result<Resumed, ExportError> {
+    network: &Network<'_>,
+) -> Result<(Journal, Resumed), ExportError> {
+    let Network { events, cancel, .. } = *network;
     let published_bytes = published_bytes(directory.path(), published);
     let journal = JournalIndex::new(options.ids.len());
     let index = Index::new(journal, published_bytes);
@@ -83,23 +72,23 @@ pub(crate) fn open_journal(
     let mut refused = Vec::new();
     let mut done = 0;
     events.send(Event::Phase("reading the journal"));
-    let (journal, opened) =
-        Journal::open(&directory.state(), &journal_options(options), |entry| {
-            let position = options.ids.position(entry.task_id);
-            index.see(position, &entry);
-            match position {
-                Some(position) if entry.kind == RecordKind::Refused => {
-                    refused.push((entry.location, position));
-                }
-                Some(_) => {}
-                None => unlisted.see(&entry),
+    let path = directory.state().journal();
+    let (journal, opened) = Journal::open(&path, &options.journal_options(), |entry| {
+        let position = options.ids.position(entry.task_id);
+        index.see(position, &entry);
+        match position {
+            Some(position) if entry.kind == RecordKind::Refused => {
+                refused.push((entry.location, position));
             }
-            done += 1;
-            if done % EVENT_RECORDS == 0 {
-                events.send(Event::Progress { done, total: None });
-            }
-            break_if(is_over())
-        })?;
+            Some(_) => {}
+            None => unlisted.see(&entry),
+        }
+        done += 1;
+        if done % EVENT_RECORDS == 0 {
+            events.send(Event::Progress { done, total: None });
+        }
+        break_if(cancel.is_cancelled())
+    })?;
     if opened.damaged > 0 {
         events.send(Event::Warning(format!(
             "{} damaged places in the journal were passed over; what stood there is fetched again",
@@ -133,13 +122,13 @@ pub(crate) fn open_journal(
             index.request_again(position);
         }
     }
-    Ok(Resumed {
-        journal,
+    let resumed = Resumed {
         index,
         unlisted,
         refused,
         is_damaged: opened.damaged > 0,
-    })
+    };
+    Ok((journal, resumed))
 }
 
 /// Writes a damaged header of the journal again where it is known what stood there.
@@ -158,7 +147,7 @@ pub(crate) fn mend_journal(
             copied: false,
         }
     });
-    if mend_header(&directory.state(), options.as_ref())? {
+    if mend_header(&directory.state().journal(), options.as_ref())? {
         let text = "the header of the journal was damaged; it is written again, and the responses behind it are kept";
         events.send(Event::Warning(text.to_owned()));
     }
@@ -195,7 +184,6 @@ pub(crate) fn unchanged(
     directory: &OutputDirectory,
     published: &Manifest,
     index: &Index,
-    unlisted: u64,
 ) -> Option<ExportReport> {
     let ids = &published.ids;
     let sha256 = || {
@@ -203,7 +191,7 @@ pub(crate) fn unchanged(
         lines.fold(Sha256::new(), Sha256::chain_update).finalize()
     };
     let is_same = published.is_of_this_version()
-        && published.options == manifest_options(options)
+        && published.options == options.manifest_options()
         && ids.duplicates == options.ids.duplicates()
         && ids.file.sha256 == crate::hex::encode(&sha256())
         && index.is_all_published()
@@ -217,7 +205,6 @@ pub(crate) fn unchanged(
         reused: ids.exported,
         is_idle: true,
         unchanged: true,
-        unlisted,
         requests: 0,
         retries: 0,
         rate_limited: 0,

@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use arrow::array::RecordBatch;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::KEPT_BYTES;
 use crate::encode::format::Selection;
@@ -122,13 +123,19 @@ pub(crate) struct Site<'s> {
     pub(crate) events: &'s Events,
 }
 
-/// Builds all tables from what `feed` hands over, on a thread of its own; no tables when that is not whole, or when
-/// `is_over` says that the run is. `give_up` is called when they cannot be written, before the feeding thread has
-/// noticed.
+/// Builds all tables from what `feed` hands over, on a thread of its own; no tables when that is not whole, or when the
+/// run is cancelled. Cancels the run when they cannot be written: the rest need not be fetched then.
 pub(crate) fn run<T: Send>(
     site: Site<'_>,
-    is_over: impl Fn() -> bool,
-    give_up: impl Fn() + Sync,
+    run: &CancellationToken,
+    feed: impl FnOnce(Feed) -> Result<Fed<T>, ExportError> + Send,
+) -> Result<(T, Option<Built>), ExportError> {
+    build(site, run, feed).inspect_err(|_| run.cancel())
+}
+
+fn build<T: Send>(
+    site: Site<'_>,
+    run: &CancellationToken,
     feed: impl FnOnce(Feed) -> Result<Fed<T>, ExportError> + Send,
 ) -> Result<(T, Option<Built>), ExportError> {
     let Site {
@@ -141,16 +148,16 @@ pub(crate) fn run<T: Send>(
         let (sender, arrived) = batch_channel::channel();
         let feeder = spawn(scope, move || feed(sender))?;
         let (batches, given) = batch_channel::channel();
-        let give_up = &give_up;
         let encoder = spawn(scope, move || {
-            encode(writers, &given).inspect_err(|_| give_up())
+            // Before the thread that feeds has noticed.
+            encode(writers, &given).inspect_err(|_| run.cancel())
         })?;
         let mut build = Build::new(Flattener::new(selection.tables), Encoder(batches));
-        let flattened = build.tasks(arrived, events, is_over);
+        let flattened = build.tasks(arrived, events, run);
         // Both ends are closed by now, so that neither thread waits for this one.
         let finished = flattened.and_then(|goes_on| build.finish(goes_on));
         if finished.is_err() {
-            give_up();
+            run.cancel();
         }
         let (feeder, encoder) = (join(feeder), join(encoder));
         // Of several errors the one that caused the others is told.
@@ -201,13 +208,14 @@ struct Encoder(Bundler<Given>);
 impl BatchSink for Encoder {
     fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
         let bytes = batch.get_array_memory_size();
-        told_elsewhere(self.0.push((table, batch), bytes))
+        Ok(self.0.push((table, batch), bytes)?)
     }
 }
 
-/// The encoder has ended because of an error, which is told in place of this one.
-fn told_elsewhere(pushed: Result<(), NobodyListens>) -> Result<(), SinkError> {
-    pushed.map_err(|NobodyListens| SinkError::from("the encoder has stopped"))
+impl From<NobodyListens> for SinkError {
+    fn from(_: NobodyListens) -> Self {
+        Self::Closed
+    }
 }
 
 /// The flattening thread.
@@ -235,11 +243,11 @@ impl Build {
         &mut self,
         arrived: Receiver<Vec<Arrived>>,
         events: &Events,
-        is_over: impl Fn() -> bool,
+        run: &CancellationToken,
     ) -> Result<bool, ExportError> {
         let mut done = 0;
         for Arrived { task_id, arrival } in arrived.into_iter().flatten() {
-            if is_over() {
+            if run.is_cancelled() {
                 return Ok(false);
             }
             let (response, failure) = match arrival {
@@ -292,7 +300,7 @@ impl Build {
             return Ok(None);
         }
         let drift = self.flattener.finish(&mut self.encoder)?;
-        told_elsewhere(self.encoder.0.flush())?;
+        self.encoder.0.flush().map_err(SinkError::from)?;
         Ok(Some(Flattened {
             drift,
             failures: self.failures,

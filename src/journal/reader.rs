@@ -18,9 +18,6 @@ use crate::journal::format::{
     End, FLAG_FINAL, FileHead, Head, HeadFault, MAX_HEAD_BYTES, Options, RecordKind, Version,
 };
 
-/// Its name in the state directory.
-pub(crate) const FILE_NAME: &str = "journal";
-
 /// Bytes that are read at once while the file is indexed.
 const SCAN_BYTES: usize = 1 << 20;
 
@@ -326,8 +323,9 @@ impl Log {
     }
 }
 
-/// Does a directory belong to another user?
-fn is_of_other(directory: &Path) -> bool {
+/// Whether the directory that a file is in belongs to another user.
+fn is_in_directory_of_other(path: &Path) -> bool {
+    let directory = path.parent().unwrap_or(Path::new("."));
     let own = rustix::process::geteuid().as_raw();
     std::fs::metadata(directory).is_ok_and(|found| found.uid() != own)
 }
@@ -362,16 +360,16 @@ impl JournalReader {
         }
     }
 
-    /// Opens the journal of a state directory to be read only, and shows its whole records up to
+    /// Opens the journal at a path to be read only, and shows its whole records up to
     /// `end` (all of them when it is `None`) to `see`, in the order of writing, until it breaks off.
     /// Nothing is changed.
     /// The directory need not be ours to write to.
     pub fn open(
-        state: &Path,
+        path: &Path,
         end: Option<u64>,
         mut see: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<(Self, Options, Opened), JournalError> {
-        let mut log = Log::open(state.join(FILE_NAME))?;
+        let mut log = Log::open(path.to_owned())?;
         let (options, from) = log.read_head()?;
         let len = log.len()?;
         let (opened, _) = log.scan(from, end.unwrap_or(len).min(len), &mut see)?;
@@ -383,9 +381,9 @@ impl JournalReader {
         self.log.len()
     }
 
-    /// The options of a directory's journal.
-    pub fn options(state: &Path) -> Result<Options, JournalError> {
-        let mut log = Log::open(state.join(FILE_NAME))?;
+    /// The options of the journal at a path.
+    pub fn options(path: &Path) -> Result<Options, JournalError> {
+        let mut log = Log::open(path.to_owned())?;
         Ok(log.read_head()?.0)
     }
 
@@ -399,25 +397,29 @@ impl JournalReader {
         }
     }
 
-    /// Is there a journal in this state directory? One in the state of another user, who lets nobody in, counts as
-    /// none. Whatever else keeps it from being read is an error.
-    pub fn is_there(state: &Path) -> Result<bool, JournalError> {
-        let path = state.join(FILE_NAME);
-        let refused = match std::fs::symlink_metadata(&path) {
+    /// Whether there is a journal at a path. One in a directory of another user who denies access counts as none. Any
+    /// other failure to read it is an error.
+    pub fn is_there(path: &Path) -> Result<bool, JournalError> {
+        let refused = match std::fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             // A link to nothing is there.
-            Ok(_) if !std::fs::metadata(&path).is_ok_and(|found| found.is_file()) => {
-                return Err(JournalError::NoFile { path });
+            Ok(_) if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) => {
+                return Err(JournalError::NoFile {
+                    path: path.to_owned(),
+                });
             }
-            Ok(_) => File::open(&path).err(),
+            Ok(_) => File::open(path).err(),
             Err(error) => Some(error),
         };
         match refused {
             None => Ok(true),
-            Some(error) if error.kind() == ErrorKind::PermissionDenied && is_of_other(state) => {
+            Some(error)
+                if error.kind() == ErrorKind::PermissionDenied
+                    && is_in_directory_of_other(path) =>
+            {
                 Ok(false)
             }
-            Some(error) => Err(JournalError::io("open", &path)(error)),
+            Some(error) => Err(JournalError::io("open", path)(error)),
         }
     }
 

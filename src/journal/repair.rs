@@ -9,26 +9,25 @@ use crate::journal::format::{
     FILE_HEAD_BYTES, HeadFault, Options, Version, decode_file_head, decode_head, encode_file_head,
     encode_options, find_head, word,
 };
-use crate::journal::reader::{FILE_NAME, JournalReader, Log};
+use crate::journal::reader::{JournalReader, Log};
 
 /// Where the header has the checksum of its options.
 const CRC32_AT: usize = 16;
 
-/// Writes the header of a directory's journal again if it is damaged: from what is left of it, or for the options of
+/// Writes the header of the journal at a path again if it is damaged: from what is left of it, or for the options of
 /// the published export. Says whether it did; otherwise the journal is as it was.
-pub fn mend_header(state: &Path, published: Option<&Options>) -> Result<bool, JournalError> {
-    if !JournalReader::is_there(state)? {
+pub fn mend_header(path: &Path, published: Option<&Options>) -> Result<bool, JournalError> {
+    if !JournalReader::is_there(path)? {
         return Ok(false);
     }
-    let path = state.join(FILE_NAME);
-    let beginning = Log::open(path.clone())?.beginning()?;
+    let beginning = Log::open(path.to_owned())?.beginning()?;
     let Some(header) = mended(&beginning, published) else {
         return Ok(false);
     };
-    let file = durable_fs::open(&path, Access::Owner).map_err(JournalError::io("open", &path))?;
-    durable_fs::write_all_at(&file, &path, &header, 0)
-        .and_then(|()| durable_fs::sync(&file, &path))
-        .map_err(JournalError::io("mend", &path))?;
+    let file = durable_fs::open(path, Access::Owner).map_err(JournalError::io("open", path))?;
+    durable_fs::write_all_at(&file, path, &header, 0)
+        .and_then(|()| durable_fs::sync(&file, path))
+        .map_err(JournalError::io("mend", path))?;
     Ok(true)
 }
 

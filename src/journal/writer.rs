@@ -13,10 +13,10 @@ use crate::journal::codec::Compressor;
 use crate::journal::error::JournalError;
 use crate::journal::format;
 use crate::journal::format::{End, Options, Record, RecordKind, Version};
-use crate::journal::reader::{Entry, FILE_NAME, JournalReader, Location, Log, Opened};
+use crate::journal::reader::{Entry, JournalReader, Location, Log, Opened};
 
-/// Its name while its header is being written.
-const NEW_NAME: &str = "journal.new";
+/// The extension of its name while its header is being written.
+const NEW_EXTENSION: &str = "new";
 
 /// Bytes that wait before the journal is full: one write of them costs little for each response.
 const FULL_BYTES: usize = 1 << 20;
@@ -35,27 +35,25 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a state directory, or begins one. Every whole record is shown to `see`,
+    /// Opens the journal at a path, or begins one. Every whole record is shown to `see`,
     /// in the order of writing, until it breaks off; a torn tail is cut off.
     pub fn open(
-        state: &Path,
+        path: &Path,
         options: &Options,
         mut see: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<(Self, Opened), JournalError> {
-        let path = state.join(FILE_NAME);
-        let name = std::fs::symlink_metadata(&path);
+        let name = std::fs::symlink_metadata(path);
         if name.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            return Ok((Self::begin(state, options)?, Opened::default()));
+            return Ok((Self::begin(path, options)?, Opened::default()));
         }
         // A link to nothing is no invitation to begin anew.
-        let found = std::fs::metadata(&path).map_err(JournalError::io("look at", &path))?;
+        let found = std::fs::metadata(path).map_err(JournalError::io("look at", path))?;
         if found.len() == 0 {
-            return Ok((Self::begin(state, options)?, Opened::default()));
+            return Ok((Self::begin(path, options)?, Opened::default()));
         }
-        let file =
-            durable_fs::open(&path, Access::Owner).map_err(JournalError::io("open", &path))?;
+        let file = durable_fs::open(path, Access::Owner).map_err(JournalError::io("open", path))?;
         let mut journal = Self {
-            log: Log::new(path, file),
+            log: Log::new(path.to_owned(), file),
             end: 0,
             buffer: Vec::new(),
             compressor: Compressor::default(),
@@ -67,7 +65,7 @@ impl Journal {
                 return Err(refused);
             }
             // Nothing was received with the earlier options: they bind no later run.
-            return Ok((Self::begin(state, options)?, Opened::default()));
+            return Ok((Self::begin(path, options)?, Opened::default()));
         }
         journal.end = end;
         let opened = journal.index(&mut see)?;
@@ -75,14 +73,14 @@ impl Journal {
     }
 
     /// Begins the directory's journal, under its name only when its header is whole.
-    fn begin(state: &Path, options: &Options) -> Result<Self, JournalError> {
-        let (new, path) = (state.join(NEW_NAME), state.join(FILE_NAME));
+    fn begin(path: &Path, options: &Options) -> Result<Self, JournalError> {
+        let new = path.with_extension(NEW_EXTENSION);
         let mut journal = Self::create(new.clone(), options)?;
         journal.sync()?;
-        durable_fs::rename(&new, &path)
-            .and_then(|()| durable_fs::sync_directory(state))
-            .map_err(JournalError::io("begin", &path))?;
-        journal.log.path = path;
+        durable_fs::rename(&new, path)
+            .and_then(|()| durable_fs::sync_directory(directory_of(path)))
+            .map_err(JournalError::io("begin", path))?;
+        path.clone_into(&mut journal.log.path);
         Ok(journal)
     }
 
@@ -224,9 +222,17 @@ impl Journal {
     }
 }
 
+/// The directory that a journal is in.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The journal's name in the directories of these tests.
+    const FILE_NAME: &str = "journal";
 
     fn options() -> Options {
         Options {
@@ -251,7 +257,7 @@ mod tests {
 
     fn seen(state: &Path) -> (Vec<(String, Location)>, Opened) {
         let mut seen = Vec::new();
-        let (_, opened) = Journal::open(state, &options(), |entry| {
+        let (_, opened) = Journal::open(&state.join(FILE_NAME), &options(), |entry| {
             seen.push((entry.task_id.to_owned(), entry.location));
             ControlFlow::Continue(())
         })
@@ -261,8 +267,10 @@ mod tests {
 
     fn written(count: usize) -> (tempfile::TempDir, Vec<Location>) {
         let state = tempfile::tempdir().unwrap();
-        let (mut journal, _) =
-            Journal::open(state.path(), &options(), |_| ControlFlow::Continue(())).unwrap();
+        let (mut journal, _) = Journal::open(&state.path().join(FILE_NAME), &options(), |_| {
+            ControlFlow::Continue(())
+        })
+        .unwrap();
         let locations = (0..count)
             .map(|index| {
                 journal.append(&response(
@@ -294,8 +302,10 @@ mod tests {
                 .collect::<Vec<_>>(),
             locations
         );
-        let (journal, _) =
-            Journal::open(state.path(), &options(), |_| ControlFlow::Continue(())).unwrap();
+        let (journal, _) = Journal::open(&state.path().join(FILE_NAME), &options(), |_| {
+            ControlFlow::Continue(())
+        })
+        .unwrap();
         let mut body = Vec::new();
         journal
             .reader()
@@ -336,7 +346,7 @@ mod tests {
         torn.truncate(torn.len() - 1);
         std::fs::write(&path, &torn).unwrap();
         let mut seen = 0;
-        let opened = Journal::open(state.path(), &options(), |_| {
+        let opened = Journal::open(&state.path().join(FILE_NAME), &options(), |_| {
             seen += 1;
             crate::journal::reader::break_if(seen == 2)
         });
@@ -369,7 +379,10 @@ mod tests {
             expand: vec!["project".into()],
             ..options()
         };
-        let error = Journal::open(state.path(), &other, |_| ControlFlow::Continue(())).unwrap_err();
+        let error = Journal::open(&state.path().join(FILE_NAME), &other, |_| {
+            ControlFlow::Continue(())
+        })
+        .unwrap_err();
         assert!(error.to_string().contains("--expand"), "{error}");
     }
 }

@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::durable_fs;
 use crate::durable_fs::{Access, temporary_name};
 use crate::output_error::OutputError;
-use crate::publish::file_names::{IDS, JOURNAL, is_published_name};
-use crate::state::lock::STATE_DIRECTORY;
+use crate::publish::file_names::is_published_name;
+use crate::state::paths::{IDS, JOURNAL, StateDir};
 
 /// The record, on the way forward and on the way back, in the state directory.
 const FORWARD: &str = "publication";
@@ -83,8 +83,10 @@ pub enum Recovered {
 
 /// Is there a publication that was cut short?
 pub fn is_pending(directory: &Path) -> bool {
-    let state = directory.join(STATE_DIRECTORY);
-    [FORWARD, BACK].iter().any(|name| state.join(name).exists())
+    let state = StateDir::of_output(directory);
+    [FORWARD, BACK]
+        .iter()
+        .any(|name| state.path().join(name).exists())
 }
 
 /// Publishes files that are complete and synced under their temporary names. After an error the previous
@@ -184,7 +186,7 @@ struct CommitPaths {
 
 impl CommitPaths {
     fn of(directory: &Path) -> Self {
-        let state = directory.join(STATE_DIRECTORY);
+        let state = StateDir::of_output(directory).path().to_owned();
         Self {
             directory: directory.to_owned(),
             previous: state.join(PREVIOUS),

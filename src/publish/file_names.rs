@@ -3,14 +3,6 @@
 use crate::encode::format::Format;
 use crate::tables::definition::TABLES;
 
-/// The distinct IDs in their order, in the output directory.
-pub const IDS: &str = ".scale-export/ids.txt";
-/// The raw responses, in the output directory.
-pub const JOURNAL: &str = ".scale-export/journal";
-/// How the last run ended, published or not, in the output directory.
-pub const LAST_RUN: &str = ".scale-export/last_run.json";
-/// The failures that the last run knew of, in the output directory.
-pub const LAST_FAILURES: &str = ".scale-export/last_failures.jsonl";
 /// The failed IDs, in the output directory.
 pub const FAILURES: &str = "failures.jsonl";
 /// The views, in the output directory.

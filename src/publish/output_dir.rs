@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,21 +10,23 @@ use std::sync::Arc;
 use memchr::memmem;
 
 use crate::durable_fs;
-use crate::durable_fs::{StagedFile, remove_temporary_files};
+use crate::durable_fs::remove_temporary_files;
 use crate::encode::format::Selection;
 use crate::output_error::OutputError;
 use crate::publish::checksum::has_sha256;
 use crate::publish::commit::{Recovered, is_pending, recover};
 use crate::publish::earlier_files::{EarlierExport, earlier_files};
-use crate::publish::file_names::{DISPENSABLE, FAILURES, IDS, LOAD_SQL, MANIFEST};
+use crate::publish::file_names::{DISPENSABLE, FAILURES, LOAD_SQL, MANIFEST};
 use crate::publish::manifest::Manifest;
-use crate::publish::staging::{Staging, access_of};
-use crate::state::lock::{Lock, STATE_DIRECTORY};
+use crate::publish::staging::Staging;
+use crate::state::lock::Lock;
+use crate::state::paths::StateDir;
 
 /// An output directory that is ours to write to.
 #[derive(Debug)]
 pub struct OutputDirectory {
     path: PathBuf,
+    state: StateDir,
     /// Files that the previous export published, with their checksums.
     earlier: BTreeMap<String, String>,
     /// Of the names that an export can do without, those that a user's own file has.
@@ -48,10 +50,11 @@ impl OutputDirectory {
         if !force && !is_pending(path) {
             refuse_taken_names(path, selection)?;
         }
-        let state = path.join(STATE_DIRECTORY);
-        durable_fs::create_state_directory(&state).map_err(OutputError::io("create", &state))?;
-        each_of_state(&state, "protect", durable_fs::protect)?;
-        refuse_other_file_system(path, &state)?;
+        let state = StateDir::of_output(path);
+        durable_fs::create_state_directory(state.path())
+            .map_err(OutputError::io("create", state.path()))?;
+        each_of_state(state.path(), "protect", durable_fs::protect)?;
+        refuse_other_file_system(path, state.path())?;
         let lock = Arc::new(Lock::take(path, &state)?);
         let recovered = recover(path)?;
         remove_temporary_files(path)?;
@@ -69,6 +72,7 @@ impl OutputDirectory {
         let is_taken = |name: &&str| !force && exists(path, name) && !is_ours(name);
         Ok(Self {
             path: path.to_owned(),
+            state,
             taken: DISPENSABLE.into_iter().filter(is_taken).collect(),
             earlier: earlier.unwrap_or_default(),
             recovered,
@@ -80,19 +84,19 @@ impl OutputDirectory {
     /// Refuses what [`open`](Self::open) refuses, without writing anything: names of others' files, a state that is not
     /// ours, a manifest of a newer version, a place that cannot be written to, and a run that is at work.
     pub fn check(path: &Path, selection: Selection, force: bool) -> Result<(), OutputError> {
-        let state = path.join(STATE_DIRECTORY);
-        for directory in [path, &state] {
+        let state = StateDir::of_output(path);
+        for directory in [path, state.path()] {
             refuse_unwritable(directory)?;
         }
         if !force && !is_pending(path) {
             refuse_taken_names(path, selection)?;
         }
-        if state.symlink_metadata().is_ok() {
-            each_of_state(&state, "use", durable_fs::refuse_foreign)?;
-            refuse_other_file_system(path, &state)?;
+        if state.path().symlink_metadata().is_ok() {
+            each_of_state(state.path(), "use", durable_fs::refuse_foreign)?;
+            refuse_other_file_system(path, state.path())?;
         }
         earlier_files(path)?;
-        Lock::refuse_held(path)
+        Lock::refuse_held(path, &state)
     }
 
     /// Whether a user's own file has this name, and is left alone.
@@ -123,8 +127,13 @@ impl OutputDirectory {
     }
 
     /// Where state is kept.
-    pub fn state(&self) -> PathBuf {
-        self.path.join(STATE_DIRECTORY)
+    pub fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    /// The lock that is held.
+    pub(crate) fn lock(&self) -> &Lock {
+        &self.lock
     }
 
     /// Why the manifest that is there makes no sense, if it makes none. The next publication replaces it.
@@ -144,18 +153,6 @@ impl OutputDirectory {
             // The next run removes what cannot be removed now.
             let _ = remove_temporary_files(&self.path);
         }
-    }
-
-    /// Replaces a small file that is part of no publication, at once and as a whole.
-    pub fn replace_file(&self, name: &str, content: &[u8]) -> Result<(), OutputError> {
-        self.lock.refuse_lost()?;
-        let mut file = StagedFile::create(&self.path, name, access_of(name))?;
-        let temporary = file.path().to_owned();
-        file.write_all(content)
-            .map_err(OutputError::io("write", &temporary))?;
-        file.finish()?;
-        let path = self.path.join(name);
-        durable_fs::rename(&temporary, &path).map_err(OutputError::io("write", &path))
     }
 
     /// What is published, if this tool can read it.
@@ -241,7 +238,8 @@ fn exists(directory: &Path, name: &str) -> bool {
 }
 
 fn refuse_taken_names(path: &Path, selection: Selection) -> Result<(), OutputError> {
-    let was_published = path.join(IDS).is_file();
+    let state = StateDir::of_output(path);
+    let was_published = state.ids().is_file();
     let ours = match earlier_files(path)? {
         // With the state of a publication, a manifest that is damaged or not there was lost, and the files under our
         // names are ours. Without it, one that makes no sense is a file of the user's.
@@ -249,7 +247,7 @@ fn refuse_taken_names(path: &Path, selection: Selection) -> Result<(), OutputErr
         EarlierExport::Nothing | EarlierExport::Damaged(_) => None,
         EarlierExport::Files { files, .. } => Some(files),
     };
-    let has_state = path.join(STATE_DIRECTORY).is_dir();
+    let has_state = state.path().is_dir();
     let is_ours = |name: &str| {
         let Some(ours) = &ours else {
             return false;

@@ -10,9 +10,10 @@ use crate::encode::format::Format;
 use crate::ids::read::read_ids;
 use crate::ids::task_ids::DEFAULT_COLUMN;
 use crate::publish::checksum::has_sha256;
-use crate::publish::file_names::{FAILURES, IDS};
+use crate::publish::file_names::FAILURES;
 use crate::publish::guard::Shrink;
 use crate::publish::manifest::{Manifest, TableFile};
+use crate::state::paths::{IDS, StateDir};
 use crate::tables::table::Table;
 
 /// Takes one ID after the other.
@@ -116,7 +117,7 @@ fn each_listed(directory: &Path, see: See<'_>) -> io::Result<()> {
     // They stand in the order of the list. Where they are lost, more counts than there was, not less.
     let mut next_failed = || failures.next().and_then(Result::ok);
     let mut failed = next_failed();
-    for task_id in BufReader::new(File::open(directory.join(IDS))?).lines() {
+    for task_id in BufReader::new(File::open(StateDir::of_output(directory).ids())?).lines() {
         let task_id = task_id?;
         if failed.as_ref() == Some(&task_id) {
             failed = next_failed();

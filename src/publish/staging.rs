@@ -9,11 +9,12 @@ use crate::durable_fs;
 use crate::durable_fs::{Access, FileRef, StagedFile, is_temporary, temporary_path};
 use crate::output_error::OutputError;
 use crate::publish::commit;
-use crate::state::lock::{Lock, STATE_DIRECTORY};
+use crate::state::lock::Lock;
+use crate::state::paths::is_in_state;
 
 /// Who may read a file of an export: the state is for its owner only, also under its temporary name.
 pub(crate) fn access_of(name: &str) -> Access {
-    if Path::new(name).starts_with(STATE_DIRECTORY) {
+    if is_in_state(Path::new(name)) {
         Access::Owner
     } else {
         Access::Everyone

@@ -9,12 +9,7 @@ use rustix::io::Errno;
 use crate::durable_fs;
 use crate::durable_fs::Access;
 use crate::output_error::OutputError;
-
-/// The state directory, in the output directory.
-pub const STATE_DIRECTORY: &str = ".scale-export";
-
-/// Its name in the state directory.
-const FILE_NAME: &str = "lock";
+use crate::state::paths::StateDir;
 
 /// Bytes of the file that are read: its one line is far shorter.
 const MAX_HOLDER_BYTES: u64 = 4 << 10;
@@ -37,8 +32,8 @@ pub struct Lock {
 
 impl Lock {
     /// Shares the lock for reading: no run writes while it is held. `None` when no run ever wrote there.
-    pub fn share(directory: &Path) -> Result<Option<Self>, OutputError> {
-        let path = directory.join(STATE_DIRECTORY).join(FILE_NAME);
+    pub fn share(directory: &Path, state: &StateDir) -> Result<Option<Self>, OutputError> {
+        let path = state.lock();
         let file = match durable_fs::open_to_read(&path) {
             Ok(file) => file,
             // The state is for its owner only; what others may read there is what they need no lock for.
@@ -65,13 +60,13 @@ impl Lock {
     }
 
     /// Refuses when a run is at work; takes nothing.
-    pub(crate) fn refuse_held(directory: &Path) -> Result<(), OutputError> {
-        Self::share(directory).map(drop)
+    pub(crate) fn refuse_held(directory: &Path, state: &StateDir) -> Result<(), OutputError> {
+        Self::share(directory, state).map(drop)
     }
 
     /// Takes the lock for writing.
-    pub(crate) fn take(directory: &Path, state: &Path) -> Result<Self, OutputError> {
-        let path = state.join(FILE_NAME);
+    pub(crate) fn take(directory: &Path, state: &StateDir) -> Result<Self, OutputError> {
+        let path = state.lock();
         let opened = durable_fs::open(&path, Access::Owner);
         let file = opened.map_err(|error| refused(&path, error))?;
         match durable_fs::lock(&file, &path) {
@@ -134,12 +129,13 @@ const NO_DIRECTORY_LOCKS: [Errno; 5] = [
 ];
 
 /// Locks the state directory itself, where the file system can do that.
-fn lock_directory(directory: &Path, state: &Path) -> Result<Option<File>, OutputError> {
-    let opened = durable_fs::open_directory(state).map_err(|error| refused(state, error))?;
-    match durable_fs::lock(&opened, state) {
+fn lock_directory(directory: &Path, state: &StateDir) -> Result<Option<File>, OutputError> {
+    let path = state.path();
+    let opened = durable_fs::open_directory(path).map_err(|error| refused(path, error))?;
+    match durable_fs::lock(&opened, path) {
         Ok(()) => Ok(Some(opened)),
         Err(TryLockError::WouldBlock) => {
-            let holder = durable_fs::open_to_read(&state.join(FILE_NAME));
+            let holder = durable_fs::open_to_read(&state.lock());
             let holder = holder.map_or_else(|_| UNKNOWN.to_owned(), |file| holder_of(&file));
             Err(OutputError::Locked {
                 path: directory.to_owned(),
@@ -152,7 +148,7 @@ fn lock_directory(directory: &Path, state: &Path) -> Result<Option<File>, Output
                 return Ok(None);
             }
             Err(OutputError::Lock {
-                path: state.to_owned(),
+                path: path.to_owned(),
                 source,
             })
         }

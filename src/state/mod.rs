@@ -1,4 +1,7 @@
-//! The state directory `.scale-export`: lock, paths, what was learned of the rate.
+//! The state directory `.scale-export`: its paths and its files apart from the journal.
 
+pub mod last_run;
+pub mod list_checkpoint;
 pub mod lock;
 pub mod pace_memory;
+pub mod paths;

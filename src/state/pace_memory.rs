@@ -12,11 +12,8 @@ use sha2::{Digest as _, Sha256};
 use crate::durable_fs::Access;
 use crate::fetch::options::{FetchOptions, Rate};
 use crate::pacer::types::Learned;
-use crate::state::lock::STATE_DIRECTORY;
+use crate::state::paths::StateDir;
 use crate::{durable_fs, hex};
-
-/// Its name in the state directory.
-const FILE_NAME: &str = "pace.json";
 
 /// Version of the file's format.
 const VERSION: u32 = 1;
@@ -75,14 +72,14 @@ pub(crate) fn remember(out: &Path, options: &FetchOptions, learned: Option<Learn
 }
 
 fn read(out: &Path) -> Option<Memory> {
-    let path = out.join(STATE_DIRECTORY).join(FILE_NAME);
+    let path = StateDir::of_output(out).pace();
     let text = durable_fs::read_small(&path, MAX_BYTES).ok()?;
     let memory: Memory = serde_json::from_slice(&text).ok()?;
     (memory.version == VERSION).then_some(memory)
 }
 
 fn write(out: &Path, memory: &Memory) -> io::Result<()> {
-    let path = out.join(STATE_DIRECTORY).join(FILE_NAME);
+    let path = StateDir::of_output(out).pace();
     let new = path.with_extension("json.new");
     let file = durable_fs::create(&new, Access::Owner)?;
     durable_fs::write_all_at(&file, &new, &serde_json::to_vec(memory)?, 0)?;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use thiserror::Error;
 
 use crate::tables::schema::arrow_schema;
 use crate::tables::table::TableInfo;
@@ -17,7 +19,18 @@ const BATCH_ROWS: usize = 8_192;
 pub const BATCH_BYTES: usize = 128 << 10;
 
 /// Why a batch was not taken.
-pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
+#[derive(Debug, Error)]
+pub enum SinkError {
+    /// The rows are not a valid batch.
+    #[error(transparent)]
+    Batch(#[from] ArrowError),
+    /// A column does not have the type of its table.
+    #[error("column `{0}` has another type")]
+    Column(&'static str),
+    /// The sink has ended, and reports its own error.
+    #[error("the sink takes no more batches")]
+    Closed,
+}
 
 /// Takes batches of rows, table by table, in the order of the rows.
 pub trait BatchSink {

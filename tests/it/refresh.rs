@@ -179,7 +179,7 @@ fn damage_in_the_journal_costs_its_task_only_and_is_told() {
     let before = published(&out);
     let path = out.join(".scale-export/journal");
     let mut places = Vec::new();
-    JournalReader::open(&out.join(".scale-export"), None, |entry| {
+    JournalReader::open(&out.join(".scale-export/journal"), None, |entry| {
         places.push((entry.task_id.to_owned(), entry.location));
         ControlFlow::Continue(())
     })

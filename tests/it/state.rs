@@ -538,9 +538,9 @@ fn a_whole_record_that_is_no_task_fails_its_id_and_ends_no_run() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = good(&server, base.path());
-    let state = out.join(".scale-export");
-    let options = JournalReader::options(&state).unwrap();
-    let (mut journal, _) = Journal::open(&state, &options, |_| ControlFlow::Continue(())).unwrap();
+    let path = out.join(".scale-export/journal");
+    let options = JournalReader::options(&path).unwrap();
+    let (mut journal, _) = Journal::open(&path, &options, |_| ControlFlow::Continue(())).unwrap();
     let bodies = [
         ("task_2", "not json"),
         ("task_3", r#"{"task_id":"task_1"}"#),

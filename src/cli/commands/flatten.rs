@@ -10,8 +10,8 @@ use crate::cli::lifecycle::{Job, run, tell_export, tell_stopped, warn, with_summ
 use crate::cli::output_options::{Output, guard_options, output, warnings_of_skipped};
 use crate::error::Exit;
 use crate::ids::read::{ReadIds, read_ids};
-use crate::jobs::export::Ended;
 use crate::jobs::reflatten::{FlattenOptions, flatten};
+use crate::jobs::report::JobEnd;
 
 /// Makes tables from raw responses.
 pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
@@ -58,12 +58,12 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
                 warn(&warnings_of_skipped(&skipped), events);
                 flatten(&options, events, &signals.cancel)
             },
-            |ended, signals| match ended {
-                Ended::Stopped { .. } | Ended::StoppedListing { .. } => {
+            |end, signals| match end {
+                JobEnd::Stopped(_) => {
                     let message = "interrupted: nothing was published";
                     Ok(tell_stopped(signals, &args.display, message, json!({})))
                 }
-                ended @ Ended::Published(_) => tell_export(&ended, signals, &args.display, &job),
+                end @ JobEnd::Done(_) => tell_export(&end, signals, &args.display, &job),
             },
         )
     })

@@ -8,7 +8,8 @@ use crate::cli::lifecycle::{run, say, tell_stopped, with_summary};
 use crate::cli::summary;
 use crate::cli::summary_file::write_summary;
 use crate::error::Exit;
-use crate::jobs::verify::verify::{Verified, verify};
+use crate::jobs::report::JobEnd;
+use crate::jobs::verify::verification::verify;
 
 /// Proves an export.
 pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
@@ -19,12 +20,12 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
             display,
             true,
             |events, signals| verify(&args.directory, events, &signals.cancel),
-            |verified, signals| match verified {
-                Verified::Stopped => {
+            |end, signals| match end {
+                JobEnd::Stopped(_) => {
                     let message = "interrupted: nothing is proven yet";
                     Ok(tell_stopped(signals, display, message, json!({})))
                 }
-                Verified::Done(report) => {
+                JobEnd::Done(report) => {
                     let exit = if report.findings > 0 {
                         Exit::Mismatch
                     } else {

@@ -46,7 +46,7 @@ pub(crate) struct Compare<'c> {
 
 impl BatchSink for Compare<'_> {
     fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
-        let expected = Rows::of(table, batch)?;
+        let expected = Rows::of(table, batch).map_err(SinkError::Column)?;
         let mut streams = self.streams.iter_mut();
         let Some(stream) = streams.find(|stream| stream.table().table == table.table) else {
             return Ok(());

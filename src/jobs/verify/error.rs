@@ -50,7 +50,10 @@ pub enum VerifyError {
     Output(#[from] OutputError),
     /// The journal could not be read.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Journal(JournalError),
+    /// The user stopped it.
+    #[error("could not verify to the end: interrupted")]
+    Interrupted,
     /// The system refused the memory that a task takes.
     #[error("could not parse task `{task_id}`: {NO_MEMORY}")]
     NoMemory {
@@ -59,7 +62,16 @@ pub enum VerifyError {
     },
     /// Rows could not be made to compare with.
     #[error("could not flatten a task again: {0}")]
-    Tables(SinkError),
+    Tables(#[from] SinkError),
+}
+
+impl From<JournalError> for VerifyError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Interrupted { .. } => Self::Interrupted,
+            error => Self::Journal(error),
+        }
+    }
 }
 
 impl Explain for VerifyError {
@@ -71,7 +83,7 @@ impl Explain for VerifyError {
             Self::Version { .. } => Some(
                 "rebuild the tables with scale-export flatten, or run the export again".into(),
             ),
-            Self::Changed { .. } => Some("run the same command again".into()),
+            Self::Changed { .. } | Self::Interrupted => Some("run the same command again".into()),
             Self::Io { source, .. } if is_file_limit(source) => Some(disk_hint(source)),
             Self::Io { .. } => Some("make the file readable, or check the disk".into()),
             Self::Output(error) => error.hint(),
@@ -91,6 +103,7 @@ impl Explain for VerifyError {
             | Self::Output(_)
             | Self::Journal(_) => Exit::Usage,
             Self::Tables(_) | Self::NoMemory { .. } => Exit::Failure,
+            Self::Interrupted => Exit::Interrupted,
         }
     }
 }

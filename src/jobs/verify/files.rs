@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use crate::durable_fs::FileRef;
 use crate::encode::csv::longest_record::LongestRecord;
@@ -16,10 +17,11 @@ use crate::jobs::verify::findings::{Finding, Findings};
 use crate::jobs::verify::generated;
 use crate::jobs::verify::generated::LongestRecords;
 use crate::jobs::verify::journal_source::is_missing;
-use crate::jobs::verify::verify::VerifyReport;
-use crate::publish::file_names::{FAILURES, IDS, LOAD_SQL, README};
+use crate::jobs::verify::report::VerifyResults;
+use crate::jobs::verify::verified_export::VerifiedExport;
+use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
 use crate::publish::manifest::{Manifest, TableFile, is_inside};
-use crate::state::lock::STATE_DIRECTORY;
+use crate::state::paths::{IDS, is_in_state};
 use crate::tables::definition::TABLES;
 use crate::tables::table::{Table, TableInfo};
 
@@ -28,36 +30,28 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// Checks all files that the manifest names, and that it names all that it should.
 pub(crate) fn check(
-    directory: &Path,
-    manifest: &Manifest,
-    findings: &mut Findings,
-    report: &mut VerifyReport,
-    is_over: &dyn Fn() -> bool,
+    export: VerifiedExport<'_>,
+    results: &mut VerifyResults,
 ) -> Result<(), VerifyError> {
-    check_manifest(manifest, findings);
-    let mut records = LongestRecords::default();
-    for file in manifest.all_files() {
-        if is_over() {
-            return Ok(());
-        }
-        let is_state = Path::new(&file.path).starts_with(STATE_DIRECTORY);
-        if is_state && !is_listable(&directory.join(STATE_DIRECTORY))? {
-            // An export that was moved without its state, or one of somebody else: told where the list
-            // would be needed.
-            continue;
-        }
-        let longest = check_file(directory, file, findings, report, is_over)?;
-        records.insert(file.path.clone(), longest);
-    }
-    check_strays(directory, manifest, findings);
-    generated::check(
+    let VerifiedExport {
         directory,
         manifest,
-        tables(manifest),
-        &records,
-        findings,
-        report,
-    )
+        ..
+    } = export;
+    check_manifest(manifest, &mut results.findings);
+    let mut records = LongestRecords::default();
+    for file in manifest.all_files() {
+        export.stop_if_cancelled()?;
+        if is_in_state(Path::new(&file.path)) && !is_listable(export.state.path())? {
+            // An export that was moved without its state, or one of another user: reported where the list would be
+            // needed.
+            continue;
+        }
+        let longest = check_file(export, file, results)?;
+        records.insert(file.path.clone(), longest);
+    }
+    check_strays(directory, manifest, &mut results.findings);
+    generated::check(export, tables(manifest), &records, results)
 }
 
 /// Is there a directory that this user may list?
@@ -76,10 +70,10 @@ pub(crate) fn tables(manifest: &Manifest) -> impl Iterator<Item = &'static Table
     manifest.options.table_selection().tables()
 }
 
-/// Does the manifest agree with itself?
+/// Checks that the manifest agrees with itself.
 fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
     let mut differ = |expected: String, found: String| {
-        findings.add(Finding::of_file("manifest.json", &expected, &found));
+        findings.add(Finding::of_file(MANIFEST, &expected, &found));
     };
     let ids = &manifest.ids;
     if ids.stale > ids.exported {
@@ -94,48 +88,10 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
             format!("{} and {} of {}", ids.exported, ids.failed, ids.requested),
         );
     }
-    let named: BTreeSet<&str> = manifest
-        .tables
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
-    let wanted: BTreeSet<&str> = tables(manifest).map(|table| table.name).collect();
-    for table in wanted.symmetric_difference(&named) {
-        let (expected, found) = if wanted.contains(table) {
-            ("table", "none")
-        } else {
-            ("no table", "one")
-        };
-        differ(format!("{expected} `{table}`"), found.to_owned());
-    }
-    for (name, table) in &manifest.tables {
-        let rows: u64 = table
-            .files
-            .iter()
-            .map(|file| file.rows)
-            .fold(0, u64::saturating_add);
-        if rows != table.rows {
-            differ(
-                format!("{} rows in the files of `{name}`", table.rows),
-                rows.to_string(),
-            );
-        }
-        let path = manifest.options.format.file_name(name);
-        for TableFile { file, .. } in &table.files {
-            if file.path != path {
-                differ(
-                    format!("table `{name}` in {path}"),
-                    format!("`{}`", file.path),
-                );
-            }
-        }
-    }
-    let files: Vec<&str> = manifest
-        .files
-        .iter()
-        .map(|file| file.path.as_str())
-        .collect();
-    // The two others are not there when a user's own files have their names.
+    check_table_entries(manifest, &mut differ);
+    let files = manifest.files.iter().map(|file| file.path.as_str());
+    let files: Vec<&str> = files.collect();
+    // The two others are missing when a user's own files have their names.
     let mut others = [LOAD_SQL, README].into_iter();
     let is_right = files.split_first().is_some_and(|(first, rest)| {
         *first == FAILURES && rest.iter().all(|name| others.any(|other| other == *name))
@@ -157,24 +113,56 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
     }
 }
 
+/// Checks that the manifest has the tables of its options, each with its rows in its file.
+fn check_table_entries(manifest: &Manifest, differ: &mut impl FnMut(String, String)) {
+    let named = manifest.tables.iter().map(|(name, _)| name.as_str());
+    let named: BTreeSet<&str> = named.collect();
+    let wanted: BTreeSet<&str> = tables(manifest).map(|table| table.name).collect();
+    for table in wanted.symmetric_difference(&named) {
+        let (expected, found) = if wanted.contains(table) {
+            ("table", "none")
+        } else {
+            ("no table", "one")
+        };
+        differ(format!("{expected} `{table}`"), found.to_owned());
+    }
+    for (name, table) in &manifest.tables {
+        let rows = table.files.iter().map(|file| file.rows);
+        let rows: u64 = rows.fold(0, u64::saturating_add);
+        if rows != table.rows {
+            differ(
+                format!("{} rows in the files of `{name}`", table.rows),
+                rows.to_string(),
+            );
+        }
+        let path = manifest.options.format.file_name(name);
+        let files = table.files.iter().map(|TableFile { file, .. }| file);
+        for file in files.filter(|file| file.path != path) {
+            differ(
+                format!("table `{name}` in {path}"),
+                format!("`{}`", file.path),
+            );
+        }
+    }
+}
+
 /// Compares a file with its entry in the manifest; returns the bytes of its longest record if it is CSV.
 fn check_file(
-    directory: &Path,
+    export: VerifiedExport<'_>,
     file: &FileRef,
-    findings: &mut Findings,
-    report: &mut VerifyReport,
-    is_over: &dyn Fn() -> bool,
+    results: &mut VerifyResults,
 ) -> Result<usize, VerifyError> {
+    let VerifyResults { findings, report } = results;
     if !is_inside(&file.path) {
         let expected = "paths inside the directory";
         findings.add(Finding::of_file(
-            "manifest.json",
+            MANIFEST,
             expected,
             &format!("`{}`", file.path),
         ));
         return Ok(0);
     }
-    let path = directory.join(&file.path);
+    let path = export.directory.join(&file.path);
     let differs = |expected: &str, found: &str| Finding::of_file(&file.path, expected, found);
     let io = |source| VerifyError::Io {
         path: path.clone(),
@@ -207,8 +195,9 @@ fn check_file(
             records.see(read);
         }
     };
-    let sha256 = sha256(opened, see, is_over).map_err(io)?;
-    if sha256 != file.sha256 && !is_over() {
+    let sha256 = sha256(opened, see, export.cancel).map_err(io)?;
+    export.stop_if_cancelled()?;
+    if sha256 != file.sha256 {
         findings.add(differs(&format!("SHA-256 {}", file.sha256), &sha256));
     }
     Ok(records.bytes())
@@ -218,11 +207,11 @@ fn check_file(
 fn sha256(
     mut file: File,
     mut see: impl FnMut(&[u8]),
-    is_over: &dyn Fn() -> bool,
+    cancel: &CancellationToken,
 ) -> io::Result<String> {
     let mut sha256 = Sha256::new();
     let mut buffer = vec![0; BUFFER_BYTES];
-    while !is_over() {
+    while !cancel.is_cancelled() {
         match file.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => {

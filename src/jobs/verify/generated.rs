@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::Path;
 
 use crate::durable_fs;
 use crate::jobs::verify::error::VerifyError;
-use crate::jobs::verify::findings::{Finding, Findings};
-use crate::jobs::verify::verify::VerifyReport;
+use crate::jobs::verify::findings::Finding;
+use crate::jobs::verify::report::VerifyResults;
+use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::publish::export_readme::export_readme;
 use crate::publish::file_names::{LOAD_SQL, README};
 use crate::publish::load_sql::{Views, load_sql};
-use crate::publish::manifest::{ENCODING_VERSION, Manifest};
+use crate::publish::manifest::ENCODING_VERSION;
 use crate::tables::table::TableInfo;
 
 /// Bytes of the longest record by file, of CSV.
@@ -20,15 +20,14 @@ pub(crate) type LongestRecords = BTreeMap<String, usize>;
 /// Compares the content of both files with what this version writes for these tables. A manifest that does not name one
 /// is right: a user's own file has its name.
 pub(crate) fn check(
-    directory: &Path,
-    manifest: &Manifest,
+    export: VerifiedExport<'_>,
     tables: impl Iterator<Item = &'static TableInfo>,
     records: &LongestRecords,
-    findings: &mut Findings,
-    report: &mut VerifyReport,
+    results: &mut VerifyResults,
 ) -> Result<(), VerifyError> {
+    let manifest = export.manifest;
     if !manifest.is_of_this_version() {
-        report.unproven.push(format!(
+        results.add_unproven(format!(
             "that {LOAD_SQL} and {README} are what version {} (encoding {}) writes: this is version {} (encoding {ENCODING_VERSION})",
             manifest.tool.version,
             manifest.encoding_version,
@@ -55,7 +54,7 @@ pub(crate) fn check(
         ),
     ];
     for (name, expected) in expected {
-        let path = directory.join(name);
+        let path = export.directory.join(name);
         let is_ours = manifest.files.iter().any(|file| file.path == name);
         // That a file is missing was found already.
         if !is_ours || !path.is_file() {
@@ -67,7 +66,7 @@ pub(crate) fn check(
         };
         if found != expected.as_bytes() {
             let expected = "what these tables give";
-            findings.add(Finding::of_file(name, expected, "something else"));
+            results.add(Finding::of_file(name, expected, "something else"));
         }
     }
     Ok(())

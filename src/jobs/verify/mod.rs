@@ -2,12 +2,15 @@
 
 pub mod compare;
 pub mod error;
+pub mod failure_list;
 pub mod files;
 pub mod findings;
 pub mod generated;
 pub mod id_bitset;
 pub mod journal_source;
 pub mod key_checks;
+pub mod report;
 pub mod table_cursor;
 pub mod tasks;
-pub mod verify;
+pub mod verification;
+pub mod verified_export;

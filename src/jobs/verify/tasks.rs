@@ -1,8 +1,6 @@
 //! Every task: its rows together, rebuilt, compared with its raw response, and its rows compared with
 //! those that the response gives. Depends on the files of this folder, `flatten` and `rebuild`.
 
-use std::path::Path;
-
 use crate::api::body_check::KEPT_BYTES;
 use crate::encode::read_error::ReadError;
 use crate::encode::table_reader;
@@ -11,22 +9,23 @@ use crate::flatten::flattener::Flattener;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::verify::compare::{Compare, Teller, leftovers};
 use crate::jobs::verify::error::VerifyError;
+use crate::jobs::verify::failure_list::check_failures;
 use crate::jobs::verify::files::tables;
 use crate::jobs::verify::findings::{Finding, Findings};
 use crate::jobs::verify::id_bitset::Positions;
-use crate::jobs::verify::journal_source::{RawResponses, check_failures, parse, read_list};
+use crate::jobs::verify::journal_source::{RawResponses, parse, read_list};
 use crate::jobs::verify::key_checks;
+use crate::jobs::verify::report::VerifyResults;
 use crate::jobs::verify::table_cursor::{Stream, input};
-use crate::jobs::verify::verify::VerifyReport;
+use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::json::compare::{differences, same};
 use crate::json::document::Parser;
 use crate::json::value::Value;
-use crate::output_error::OutputError;
 use crate::publish::failure_lines::unusable;
+use crate::publish::file_names::MANIFEST;
 use crate::publish::manifest::Manifest;
 use crate::rebuild::rebuilder::Rebuilder;
 use crate::rebuild::row_cursor::{TableRows, TaskRows};
-use crate::tables::batch_builder::SinkError;
 use crate::tables::definition::TABLES;
 use crate::tables::row_key::RowKind;
 use crate::tables::schema_drift::DriftEntry;
@@ -41,43 +40,29 @@ const COMPARED_BYTES: usize = 256 << 10;
 
 /// Checks all rows.
 pub(crate) fn check(
-    directory: &Path,
-    manifest: &Manifest,
-    findings: &mut Findings,
-    report: &mut VerifyReport,
+    export: VerifiedExport<'_>,
+    results: &mut VerifyResults,
     events: &Events,
-    is_over: &dyn Fn() -> bool,
 ) -> Result<(), VerifyError> {
     events.send(Event::Phase("reading the journal"));
-    let list = read_list(directory, manifest, findings, report)?;
+    let list = read_list(export, results)?;
     let of_tasks = match &list {
         Some(_) => None,
-        None => list_of_tasks(directory, manifest, findings)?,
+        None => list_of_tasks(export, &mut results.findings)?,
     };
     let Some(ids) = list.as_ref().or(of_tasks.as_ref()) else {
-        let text =
-            "that rows belong to tasks: the export has no tasks, and there is no list of IDs";
-        report.unproven.push(text.to_owned());
-        let mut streams = open_streams(directory, manifest, findings)?;
-        for stream in &mut streams {
-            stream.drain(findings);
-            stream.settle()?;
-        }
-        check_failures(directory, manifest, None, None, findings)?;
-        check_row_counts(manifest, &streams, findings, report);
-        return Ok(());
+        return check_without_ids(export, results);
     };
-    let mut raw = RawResponses::open(directory, manifest, ids, findings, report, is_over)?;
-    let failed = check_failures(directory, manifest, list.as_ref(), raw.as_mut(), findings)?;
-    let mut streams = open_streams(directory, manifest, findings)?;
-    let mut proof = Proof::new(&streams, ids, findings, report, raw);
+    let mut raw = RawResponses::open(export, ids, results)?;
+    let findings = &mut results.findings;
+    let failed = check_failures(export, list.as_ref(), raw.as_mut(), findings)?;
+    let mut streams = open_streams(export, findings)?;
+    let mut proof = Proof::new(&streams, ids, results, raw);
     events.send(Event::Phase("rebuilding every task and comparing it"));
     let total = ids.len();
     let mut tasks = 0;
     for (position, task_id) in ids.iter().enumerate() {
-        if is_over() {
-            return Ok(());
-        }
+        export.stop_if_cancelled()?;
         if failed.position(task_id).is_none() {
             tasks += 1;
             proof.task(&mut streams, position, task_id)?;
@@ -90,28 +75,40 @@ pub(crate) fn check(
             });
         }
     }
-    proof.finish(&mut streams, manifest)?;
+    proof.finish(&mut streams, export.manifest)?;
     streams.iter_mut().try_for_each(Stream::settle)?;
-    report.tasks = tasks;
-    if tasks != manifest.ids.exported {
-        let expected = format!("{} exported tasks", manifest.ids.exported);
-        findings.add(Finding::of_file(
-            "manifest.json",
-            &expected,
-            &tasks.to_string(),
-        ));
+    results.report.tasks = tasks;
+    let exported = export.manifest.ids.exported;
+    if tasks != exported {
+        let expected = format!("{exported} exported tasks");
+        results.add(Finding::of_file(MANIFEST, &expected, &tasks.to_string()));
     }
-    check_row_counts(manifest, &streams, findings, report);
+    check_row_counts(export.manifest, &streams, results);
+    Ok(())
+}
+
+/// Checks what can be checked where nothing says which tasks there are.
+fn check_without_ids(
+    export: VerifiedExport<'_>,
+    results: &mut VerifyResults,
+) -> Result<(), VerifyError> {
+    results.add_unproven(
+        "that rows belong to tasks: the export has no tasks, and there is no list of IDs",
+    );
+    let findings = &mut results.findings;
+    let mut streams = open_streams(export, findings)?;
+    for stream in &mut streams {
+        stream.drain(findings);
+        stream.settle()?;
+    }
+    check_failures(export, None, None, findings)?;
+    check_row_counts(export.manifest, &streams, results);
     Ok(())
 }
 
 /// Has every table the rows that the manifest says?
-fn check_row_counts(
-    manifest: &Manifest,
-    streams: &[Stream],
-    findings: &mut Findings,
-    report: &mut VerifyReport,
-) {
+fn check_row_counts(manifest: &Manifest, streams: &[Stream], results: &mut VerifyResults) {
+    let VerifyResults { findings, report } = results;
     for stream in streams {
         report.rows += stream.rows();
         let name = stream.table().name;
@@ -131,10 +128,14 @@ fn check_row_counts(
 
 /// Opens every table that can be read.
 fn open_streams(
-    directory: &Path,
-    manifest: &Manifest,
+    export: VerifiedExport<'_>,
     findings: &mut Findings,
 ) -> Result<Vec<Stream>, VerifyError> {
+    let VerifiedExport {
+        directory,
+        manifest,
+        ..
+    } = export;
     let format = manifest.options.format;
     let mut streams = Vec::new();
     for table in tables(manifest) {
@@ -148,16 +149,16 @@ fn open_streams(
 
 /// Without the list, the tasks' own table says which there are, if the export has it.
 fn list_of_tasks(
-    directory: &Path,
-    manifest: &Manifest,
+    export: VerifiedExport<'_>,
     findings: &mut Findings,
 ) -> Result<Option<TaskIds>, VerifyError> {
+    let manifest = export.manifest;
     let mut ids = TaskIds::default();
     let format = manifest.options.format;
     let Some(table) = tables(manifest).find(|table| table.name == "tasks") else {
         return Ok(None);
     };
-    let path = directory.join(format.file_name(table.name));
+    let path = export.directory.join(format.file_name(table.name));
     let Some(input) = input(&path)? else {
         return Ok(None);
     };
@@ -188,8 +189,7 @@ fn list_of_tasks(
 /// What is carried from task to task.
 struct Proof<'p> {
     ids: &'p TaskIds,
-    findings: &'p mut Findings,
-    report: &'p mut VerifyReport,
+    results: &'p mut VerifyResults,
     raw: Option<RawResponses>,
     /// Are all tables there that a task is rebuilt from?
     rebuilds: bool,
@@ -209,8 +209,7 @@ impl<'p> Proof<'p> {
     fn new(
         streams: &[Stream],
         ids: &'p TaskIds,
-        findings: &'p mut Findings,
-        report: &'p mut VerifyReport,
+        results: &'p mut VerifyResults,
         raw: Option<RawResponses>,
     ) -> Self {
         let tables: TableSelection = streams.iter().map(|stream| stream.table().table).collect();
@@ -223,14 +222,13 @@ impl<'p> Proof<'p> {
             .collect();
         if !missing.is_empty() {
             let tables = missing.join(", ");
-            report.unproven.push(format!(
+            results.add_unproven(format!(
                 "that tasks can be rebuilt: the export has no {tables}"
             ));
         }
         Self {
             ids,
-            findings,
-            report,
+            results,
             raw,
             rebuilds: missing.is_empty(),
             present: TABLES
@@ -251,7 +249,7 @@ impl<'p> Proof<'p> {
     fn teller(&mut self) -> Teller<'_> {
         Teller {
             ids: self.ids,
-            findings: self.findings,
+            findings: &mut self.results.findings,
             told: &self.told,
         }
     }
@@ -269,11 +267,11 @@ impl<'p> Proof<'p> {
     ) -> Result<(), VerifyError> {
         let mut taken = Vec::new();
         for stream in streams.iter_mut().filter(|stream| is_of_task(stream)) {
-            let rows = stream.take(self.ids, position, task_id, self.findings);
+            let rows = stream.take(self.ids, position, task_id, &mut self.results.findings);
             if !self.compares() {
                 for (other, path) in &rows.orphans {
                     let finding = Finding::of_task(other, path, "no row here", "one");
-                    self.findings.add(finding.in_column(stream.table().name));
+                    self.results.add(finding.in_column(stream.table().name));
                 }
             }
             taken.push(rows);
@@ -299,21 +297,21 @@ impl<'p> Proof<'p> {
             let text = format!(
                 "that tasks from {task_id} on can be rebuilt: a table cannot be read further"
             );
-            self.report.unproven.push(text);
+            self.results.add_unproven(text);
         }
         if self.rebuilds {
             for problem in self.rebuilder.task(&rows, &mut self.rebuilt) {
                 is_told = true;
                 let finding =
                     Finding::of_task(task_id, &problem.path, &problem.expected, &problem.found);
-                self.findings.add(finding.in_column(problem.table));
+                self.results.add(finding.in_column(problem.table));
             }
         } else if self.raw.is_none() {
-            key_checks::check(task_id, &rows, &self.present, self.findings);
+            key_checks::check(task_id, &rows, &self.present, &mut self.results.findings);
         }
         drop(rows);
         if self.raw.is_some() {
-            self.report.raw += 1;
+            self.results.report.raw += 1;
         }
         if self.compares() {
             self.documents(streams, (position, task_id), is_told)?;
@@ -342,7 +340,7 @@ impl<'p> Proof<'p> {
                             is_told = true;
                             let expected = "a raw response of this task";
                             let finding = Finding::of_task(task_id, "", expected, &note.message);
-                            self.findings.add(finding);
+                            self.results.add(finding);
                             None
                         }
                     },
@@ -350,7 +348,7 @@ impl<'p> Proof<'p> {
                         is_told = true;
                         let finding =
                             Finding::of_task(task_id, "", "a raw response that is JSON", &cause);
-                        self.findings.add(finding);
+                        self.results.add(finding);
                         None
                     }
                 },
@@ -358,7 +356,7 @@ impl<'p> Proof<'p> {
                     is_told = true;
                     let finding =
                         Finding::of_task(task_id, "", "a raw response in the journal", &instead);
-                    self.findings.add(finding);
+                    self.results.add(finding);
                     None
                 }
             },
@@ -369,7 +367,7 @@ impl<'p> Proof<'p> {
                 Err(cause) => {
                     is_told = true;
                     let finding = Finding::of_task(task_id, "", "JSON in its JSON columns", &cause);
-                    self.findings.add(finding);
+                    self.results.add(finding);
                     None
                 }
             }
@@ -377,11 +375,11 @@ impl<'p> Proof<'p> {
             None
         };
         if let (Some(received), Some(rebuilt)) = (&received, &rebuilt) {
-            self.report.rebuilt += 1;
+            self.results.report.rebuilt += 1;
             let (received, rebuilt) = (received.root(), rebuilt.root());
             if !is_told && !same(received, rebuilt) {
                 is_told = true;
-                tell_differences(task_id, received, rebuilt, self.findings);
+                tell_differences(task_id, received, rebuilt, &mut self.results.findings);
             }
         }
         if is_told {
@@ -396,14 +394,12 @@ impl<'p> Proof<'p> {
             streams,
             teller: Teller {
                 ids: self.ids,
-                findings: self.findings,
+                findings: &mut self.results.findings,
                 told: &self.told,
             },
             cells: &mut self.cells,
         };
-        self.flattener
-            .task(task_id, &document, &mut compare)
-            .map_err(failed)
+        Ok(self.flattener.task(task_id, &document, &mut compare)?)
     }
 
     /// The rows that are left, and the drift report.
@@ -414,9 +410,9 @@ impl<'p> Proof<'p> {
                     stream.drop_taken();
                     leftovers(stream, &mut self.teller());
                 } else {
-                    stream.drain(self.findings);
+                    stream.drain(&mut self.results.findings);
                     let name = stream.table().name;
-                    self.report.unproven.push(format!(
+                    self.results.add_unproven(format!(
                         "that `{name}` follows from the tasks: neither they nor the raw responses are there"
                     ));
                 }
@@ -427,25 +423,21 @@ impl<'p> Proof<'p> {
             streams: &mut *streams,
             teller: Teller {
                 ids: self.ids,
-                findings: self.findings,
+                findings: &mut self.results.findings,
                 told: &self.told,
             },
             cells: &mut self.cells,
         };
-        let drift = self
-            .flattener
-            .finish(&mut compare)
-            .map_err(failed)?
-            .entries();
+        let drift = self.flattener.finish(&mut compare)?.entries();
         let mut teller = Teller {
             ids: self.ids,
-            findings: self.findings,
+            findings: &mut self.results.findings,
             told: &self.told,
         };
         for stream in streams {
             leftovers(stream, &mut teller);
         }
-        self.report.cells = self.cells;
+        self.results.report.cells = self.cells;
         if self.all_flattened && drift != manifest.drift {
             let at = drift
                 .iter()
@@ -461,8 +453,8 @@ impl<'p> Proof<'p> {
             };
             let expected = format!("at {at} in `drift` {}", entry(&drift));
             let found = entry(&manifest.drift);
-            self.findings
-                .add(Finding::of_file("manifest.json", &expected, &found));
+            self.results
+                .add(Finding::of_file(MANIFEST, &expected, &found));
         }
         Ok(())
     }
@@ -496,11 +488,4 @@ fn tell_differences(
         told += 1;
         told < TOLD_DIFFERENCES
     });
-}
-
-fn failed(error: SinkError) -> VerifyError {
-    match error.downcast::<OutputError>() {
-        Ok(error) => VerifyError::Output(*error),
-        Err(error) => VerifyError::Tables(error),
-    }
 }

@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use scale_export::encode::format::{Format, Selection};
 use scale_export::event::Events;
-use scale_export::jobs::verify::verify::{Verified, verify};
+use scale_export::jobs::report::JobEnd;
+use scale_export::jobs::verify::verification::verify;
 use scale_export::publish::commit::is_pending;
 use scale_export::publish::output_dir::OutputDirectory;
 use scale_export::sandbox::config::SandboxConfig;
@@ -210,8 +211,8 @@ fn is_proven(out: &Path) -> bool {
     let cancel = tokio_util::sync::CancellationToken::new();
     loop {
         match verify(out, &Events::none(), &cancel) {
-            Ok(Verified::Done(report)) => return report.findings == 0,
-            Ok(Verified::Stopped) => return false,
+            Ok(JobEnd::Done(report)) => return report.findings == 0,
+            Ok(JobEnd::Stopped(_)) => return false,
             Err(error) if error.to_string().contains(LOCKED) => {
                 std::thread::sleep(Duration::from_millis(10));
             }

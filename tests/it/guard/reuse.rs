@@ -156,7 +156,7 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
     let upgraded = fs::read(&journal).unwrap();
     // The same journal as the version before wrote it.
     let mut records = Vec::new();
-    let (mut reader, ..) = JournalReader::open(&out.join(".scale-export"), None, |entry| {
+    let (mut reader, ..) = JournalReader::open(&journal, None, |entry| {
         records.push((
             entry.kind,
             entry.is_final,

@@ -145,8 +145,8 @@ pub(crate) fn manifest(out: &Path) -> serde_json::Value {
 /// The raw responses that the journal of an export holds, by ID.
 pub(crate) fn raw_responses(out: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut seen = Vec::new();
-    let state = out.join(".scale-export");
-    let (mut reader, ..) = JournalReader::open(&state, None, |entry| {
+    let journal = out.join(".scale-export/journal");
+    let (mut reader, ..) = JournalReader::open(&journal, None, |entry| {
         if entry.kind == RecordKind::Response {
             seen.push((entry.task_id.to_owned(), entry.location));
         }

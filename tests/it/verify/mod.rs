@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use scale_export::encode::format::Format;
 use scale_export::event::Events;
-use scale_export::jobs::verify::verify::{Verified, VerifyReport, verify};
+use scale_export::jobs::report::JobEnd;
+use scale_export::jobs::verify::report::VerifyReport;
+use scale_export::jobs::verify::verification::verify;
 use scale_export::sandbox::config::SandboxConfig;
 
 use crate::support::table::{Table, copy};
@@ -67,8 +69,8 @@ fn good_exports(base: &Path) -> Vec<(Format, PathBuf)> {
 fn verified(out: &Path) -> VerifyReport {
     let cancel = tokio_util::sync::CancellationToken::new();
     match verify(out, &Events::none(), &cancel).unwrap() {
-        Verified::Done(report) => report,
-        Verified::Stopped => panic!("nobody stopped it"),
+        JobEnd::Done(report) => report,
+        JobEnd::Stopped(_) => panic!("nobody stopped it"),
     }
 }
 

@@ -1,0 +1,138 @@
+//! What to export, and how.
+
+use std::path::PathBuf;
+
+use crate::api::list_request::ListSource;
+use crate::encode::format::{Format, Selection};
+use crate::event::Events;
+use crate::fetch::options::FetchOptions;
+use crate::ids::task_ids::TaskIds;
+use crate::jobs::error::ExportError;
+use crate::jobs::limits::fit_concurrency;
+use crate::journal::format::Options as JournalOptions;
+use crate::lists::list_planner::Plan;
+use crate::publish::guard::GuardOptions;
+use crate::publish::manifest::ManifestOptions;
+use crate::state::pace_memory;
+use crate::tables::selection::TableSelection;
+
+/// Which tasks of an earlier run are fetched again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// Those that were not in a final state, or failed.
+    Pending,
+    /// All.
+    All,
+    /// Only those that failed.
+    None,
+}
+
+/// What to export, and how.
+#[derive(Debug, Clone)]
+pub struct ExportOptions {
+    /// The tasks, unless they come from lists.
+    pub ids: TaskIds,
+    /// List endpoints that the tasks are taken from instead.
+    pub lists: Vec<ListSource>,
+    /// The output directory.
+    pub out: PathBuf,
+    /// File format.
+    pub format: Format,
+    /// Tables to write.
+    pub tables: TableSelection,
+    /// Which tasks are fetched again.
+    pub refresh: Refresh,
+    /// Whether raw responses of IDs that are not in the list are dropped.
+    pub prune: bool,
+    /// Whether files that scale-export did not create are overwritten.
+    pub force: bool,
+    /// Whether live credentials in responses are kept.
+    pub keep_secrets: bool,
+    /// What an export must be like to be published.
+    pub guard: GuardOptions,
+    /// Replaces the base URL in the manifest and the journal, for a server whose port changes from run to run.
+    pub base_url_label: Option<String>,
+    /// The network side.
+    pub fetch: FetchOptions,
+}
+
+/// Open files of a request.
+const FILES_PER_REQUEST: u64 = 1;
+
+/// Open files of a request to a server in this process, which has both ends of the connection, one of them twice.
+const FILES_PER_SANDBOX_REQUEST: u64 = 3;
+
+impl ExportOptions {
+    /// The base URL, as the manifest and the journal have it.
+    fn base_url(&self) -> String {
+        self.base_url_label
+            .clone()
+            .unwrap_or_else(|| self.fetch.base_url.clone())
+    }
+
+    /// The tables to write, and their format.
+    pub(crate) fn selection(&self) -> Selection {
+        Selection {
+            format: self.format,
+            tables: self.tables,
+        }
+    }
+
+    /// The options that decide what a response means.
+    pub(crate) fn journal_options(&self) -> JournalOptions {
+        JournalOptions {
+            base_url: self.base_url(),
+            expand: self.fetch.expand.clone(),
+            opts: self.fetch.opts.clone(),
+            keep_secrets: self.keep_secrets,
+            copied: false,
+        }
+    }
+
+    /// The options that the manifest names.
+    pub(crate) fn manifest_options(&self) -> ManifestOptions {
+        ManifestOptions {
+            base_url: self.base_url(),
+            expand: self.fetch.expand.clone(),
+            opts: self.fetch.opts.clone(),
+            format: self.format,
+            tables: self.tables.names(),
+            keep_secrets: self.keep_secrets,
+            drop_missing: self.guard.drop_missing,
+            lists: self.list_texts(),
+        }
+    }
+
+    /// Each list with its filter, as the manifest and the list checkpoint have it.
+    pub(crate) fn list_texts(&self) -> Vec<String> {
+        self.lists.iter().map(list_text).collect()
+    }
+
+    /// The options of the network side, with no more requests in flight than files may be open.
+    pub(crate) fn fetch_options(&self, events: &Events) -> Result<FetchOptions, ExportError> {
+        let files_per_request = if self.base_url_label.is_some() {
+            FILES_PER_SANDBOX_REQUEST
+        } else {
+            FILES_PER_REQUEST
+        };
+        Ok(FetchOptions {
+            concurrency: fit_concurrency(self.fetch.concurrency, files_per_request, events)?,
+            remembered: pace_memory::recall(&self.out, &self.fetch),
+            // A task that the source lists did not have is not looked for in lists again.
+            plan: if self.lists.is_empty() {
+                self.fetch.plan
+            } else {
+                Plan::Ids
+            },
+            ..self.fetch.clone()
+        })
+    }
+}
+
+fn list_text(source: &ListSource) -> String {
+    let mut text = format!("{} {}", source.kind.as_str(), source.name);
+    for (name, value) in source.filter.parts() {
+        text += &format!(", {name} {value}");
+    }
+    text
+}

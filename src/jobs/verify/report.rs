@@ -1,0 +1,51 @@
+//! What verifying an export reports.
+
+use serde::Serialize;
+
+use crate::jobs::verify::findings::{Finding, Findings};
+
+/// What verifying an export came to.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct VerifyReport {
+    /// Tasks in the tables.
+    pub tasks: u64,
+    /// Of those, tasks that were rebuilt and compared with their raw response.
+    pub rebuilt: u64,
+    /// Of those, tasks that should have a raw response.
+    pub raw: u64,
+    /// Files whose size and checksum were compared with the manifest.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+    /// Rows that were read.
+    pub rows: u64,
+    /// Cells that were compared with what the tasks give.
+    pub cells: u64,
+    /// Number of findings.
+    pub findings: u64,
+    /// The first findings.
+    pub first_findings: Vec<Finding>,
+    /// What could not be verified, and why.
+    pub unproven: Vec<String>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+/// What was found so far.
+#[derive(Debug, Default)]
+pub(crate) struct VerifyResults {
+    pub(crate) findings: Findings,
+    pub(crate) report: VerifyReport,
+}
+
+impl VerifyResults {
+    /// Adds something that is not as it should be.
+    pub(crate) fn add(&mut self, finding: Finding) {
+        self.findings.add(finding);
+    }
+
+    /// Adds something that could not be verified.
+    pub(crate) fn add_unproven(&mut self, text: impl Into<String>) {
+        self.report.unproven.push(text.into());
+    }
+}

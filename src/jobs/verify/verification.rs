@@ -1,0 +1,162 @@
+//! Proof that an export is whole and right: by anyone, offline.
+//!
+//! ```text
+//! files    the manifest against what is there: names, sizes, checksums
+//! tasks    every task's rows, in their order ──► rebuild ──► the same as the raw response?
+//! compare  every cell against those that the raw response gives
+//! ```
+//!
+//! All of it streams: tables are read side by side, one task at a time. Where the raw responses are not
+//! there, the rebuilt tasks stand in for them in `compare`, which proves that the tables agree with each
+//! other; what was not proven is said. Depends on everything of the pipeline but `fetch` and `export`.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::durable_fs;
+use crate::event::{Event, Events};
+use crate::jobs::report::{JobEnd, SavedWork};
+use crate::jobs::verify::error::VerifyError;
+use crate::jobs::verify::findings::Finding;
+use crate::jobs::verify::report::{VerifyReport, VerifyResults};
+use crate::jobs::verify::verified_export::VerifiedExport;
+use crate::jobs::verify::{files, tasks};
+use crate::output_error::OutputError;
+use crate::publish::commit::is_pending;
+use crate::publish::earlier_files::refuse_newer;
+use crate::publish::file_names::MANIFEST;
+use crate::publish::manifest::{MAX_MANIFEST_BYTES, Manifest};
+use crate::state::lock::Lock;
+use crate::state::paths::{STATE_DIRECTORY, StateDir};
+use crate::tables::table::SCHEMA_VERSION;
+
+/// Verifies the export in a directory.
+pub fn verify(
+    directory: &Path,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<JobEnd<VerifyReport>, VerifyError> {
+    match run(directory, events, cancel) {
+        Ok(report) => Ok(JobEnd::Done(report)),
+        Err(VerifyError::Interrupted) => Ok(JobEnd::Stopped(SavedWork::Nothing)),
+        Err(error) => Err(error),
+    }
+}
+
+fn run(
+    directory: &Path,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<VerifyReport, VerifyError> {
+    let started = Instant::now();
+    if !directory.is_dir() {
+        return Err(VerifyError::NoExport {
+            path: directory.to_owned(),
+            cause: "there is no such directory",
+        });
+    }
+    let state = StateDir::of_output(directory);
+    let lock = Lock::share(directory, &state)?;
+    let bytes_before = manifest_bytes(directory)?;
+    let mut results = VerifyResults::default();
+    match read_manifest(directory)? {
+        Err(cause) => {
+            results.add(Finding::of_file(MANIFEST, "a manifest", &cause));
+            results.add_unproven("everything: the manifest cannot be read");
+        }
+        Ok(manifest) => {
+            let export = VerifiedExport {
+                directory,
+                state: &state,
+                manifest: &manifest,
+                cancel,
+            };
+            events.send(Event::Phase("comparing checksums"));
+            files::check(export, &mut results)?;
+            tasks::check(export, &mut results, events)?;
+            export.stop_if_cancelled()?;
+        }
+    }
+    if lock.is_none() && manifest_bytes(directory)? != bytes_before {
+        return Err(VerifyError::Changed {
+            path: directory.to_owned(),
+        });
+    }
+    let has_state = state.path().exists();
+    if lock.is_none() && has_state && results.findings.count() > 0 {
+        results.add_unproven(
+            "that no run was at work meanwhile: its lock is for the owner of the export only",
+        );
+    }
+    let mut report = finish(directory, results);
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// The report with all findings, and one that explains the others where a publication was cut short.
+fn finish(directory: &Path, results: VerifyResults) -> VerifyReport {
+    let VerifyResults {
+        findings,
+        mut report,
+    } = results;
+    report.findings = findings.count();
+    report.first_findings = findings.into_first();
+    if report.findings > 0 && is_pending(directory) {
+        report.findings += 1;
+        let text = "one that was cut short; the next run in this directory brings it to its end";
+        let finding = Finding::of_file(STATE_DIRECTORY, "no publication under way", text);
+        report.first_findings.insert(0, finding);
+    }
+    report
+}
+
+/// The manifest as it is on the disk; `None` when there is none.
+fn manifest_bytes(directory: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
+    let path = directory.join(MANIFEST);
+    match durable_fs::read_small(&path, MAX_MANIFEST_BYTES) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => read
+            .map(Some)
+            .map_err(|source| VerifyError::Io { path, source }),
+    }
+}
+
+/// The manifest; or why it makes no sense.
+fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyError> {
+    let path = || PathBuf::from(directory);
+    if let Err(newer @ OutputError::Manifest { .. }) = refuse_newer(directory) {
+        return Err(newer.into());
+    }
+    let read = Manifest::read(directory).map_err(|source| VerifyError::Io {
+        path: directory.join(MANIFEST),
+        source,
+    })?;
+    let manifest = match read {
+        None => {
+            return Err(VerifyError::NoExport {
+                path: path(),
+                cause: "it holds no manifest.json",
+            });
+        }
+        Some(Err(cause)) => return Ok(Err(cause)),
+        Some(Ok(manifest)) => manifest,
+    };
+    if !manifest.is_known() {
+        return Ok(Err(
+            "one with a format version that this version does not write".to_owned(),
+        ));
+    }
+    if manifest.schema_version != SCHEMA_VERSION {
+        return Err(VerifyError::Version {
+            path: path(),
+            theirs: format!(
+                "{} (schema {})",
+                manifest.tool.version, manifest.schema_version
+            ),
+        });
+    }
+    Ok(Ok(manifest))
+}

@@ -1,0 +1,84 @@
+//! Where the state of an output directory is: the one owner of all paths in the state directory.
+
+use std::path::{Path, PathBuf};
+
+/// The state directory's name in the output directory.
+pub const STATE_DIRECTORY: &str = ".scale-export";
+/// The distinct IDs in their order, as a path in the output directory.
+pub const IDS: &str = ".scale-export/ids.txt";
+/// The raw responses, as a path in the output directory.
+pub const JOURNAL: &str = ".scale-export/journal";
+
+/// A state directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDir {
+    path: PathBuf,
+}
+
+impl StateDir {
+    /// The state directory of an output directory.
+    pub fn of_output(output: &Path) -> Self {
+        Self {
+            path: output.join(STATE_DIRECTORY),
+        }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The raw responses.
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    /// The distinct IDs in their order.
+    pub fn ids(&self) -> PathBuf {
+        self.path.join("ids.txt")
+    }
+
+    /// The lock of the run that writes.
+    pub fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    /// The rate limits that earlier runs learned, by server.
+    pub fn pace(&self) -> PathBuf {
+        self.path.join("pace.json")
+    }
+
+    /// The page that each list was read up to.
+    pub fn list_checkpoint(&self) -> PathBuf {
+        self.path.join("listing")
+    }
+
+    /// How the last run ended, published or not.
+    pub fn last_run(&self) -> PathBuf {
+        self.path.join("last_run.json")
+    }
+
+    /// The failures that the last run knew of.
+    pub fn last_failures(&self) -> PathBuf {
+        self.path.join("last_failures.jsonl")
+    }
+}
+
+/// Whether a path in the output directory is part of its state.
+pub fn is_in_state(path: &Path) -> bool {
+    path.starts_with(STATE_DIRECTORY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_names_are_paths_of_the_state() {
+        let output = Path::new("out");
+        let state = StateDir::of_output(output);
+        assert_eq!(state.ids(), output.join(IDS));
+        assert_eq!(state.journal(), output.join(JOURNAL));
+        assert!(is_in_state(Path::new(IDS)) && !is_in_state(Path::new("tasks.parquet")));
+    }
+}
