@@ -11,13 +11,12 @@ use crate::jobs::table_builder::{Built, Flattened};
 use crate::output_error::OutputError;
 use crate::publish::export_readme::export_readme;
 use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
-use crate::publish::guard;
 use crate::publish::guard::{Candidate, GuardOptions, NotPublished, Origin};
 use crate::publish::load_sql::{Views, load_sql};
 use crate::publish::manifest::{Ids, Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
-use crate::publish::previous_export;
 use crate::publish::staging::Staging;
+use crate::publish::{guard, previous_export};
 use crate::state::paths::{IDS, JOURNAL};
 
 /// What is about to be published, and what it replaces.

@@ -15,45 +15,6 @@ use crate::tables::row_key::{Depth, RowKey, RowKeyColumns, RowKind};
 use crate::tables::selection::TableSelection;
 use crate::tables::table::{Table, TableInfo};
 
-impl Table {
-    /// What is known of the table without any rows.
-    pub fn info(self) -> &'static TableInfo {
-        match self {
-            Self::Tasks => const { &TABLES[Self::Tasks as usize] },
-            Self::Threads => const { &TABLES[Self::Threads as usize] },
-            Self::Submissions => const { &TABLES[Self::Submissions as usize] },
-            Self::Turns => const { &TABLES[Self::Turns as usize] },
-            Self::Messages => const { &TABLES[Self::Messages as usize] },
-            Self::Chunks => const { &TABLES[Self::Chunks as usize] },
-            Self::ReferenceTexts => const { &TABLES[Self::ReferenceTexts as usize] },
-            Self::Reasoning => const { &TABLES[Self::Reasoning as usize] },
-            Self::Attachments => const { &TABLES[Self::Attachments as usize] },
-            Self::Annotations => const { &TABLES[Self::Annotations as usize] },
-            Self::Rubrics => const { &TABLES[Self::Rubrics as usize] },
-            Self::RubricCriteria => const { &TABLES[Self::RubricCriteria as usize] },
-            Self::RubricEvaluations => const { &TABLES[Self::RubricEvaluations as usize] },
-            Self::CriterionEvaluations => const { &TABLES[Self::CriterionEvaluations as usize] },
-            Self::Errors => const { &TABLES[Self::Errors as usize] },
-            Self::SensitiveContentReports => {
-                const { &TABLES[Self::SensitiveContentReports as usize] }
-            }
-            Self::Projects => const { &TABLES[Self::Projects as usize] },
-            Self::Batches => const { &TABLES[Self::Batches as usize] },
-        }
-    }
-
-    /// Its name, also that of its file.
-    pub fn name(self) -> &'static str {
-        self.info().name
-    }
-
-    /// The table of this name.
-    pub fn find(name: &str) -> Option<Self> {
-        let mut tables = TABLES.iter();
-        tables.find(|info| info.name == name).map(|info| info.table)
-    }
-}
-
 tables! {
     /// One row for each exported task
     tasks / Tasks / TaskRow / TaskColumns at Task {

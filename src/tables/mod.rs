@@ -1,6 +1,7 @@
 //! What a table is: columns, row types, schemas, SQL. One definition of every column.
 
 pub mod batch_builder;
+pub mod catalog;
 pub mod column;
 pub mod definition;
 pub mod macros;
