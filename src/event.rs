@@ -7,12 +7,14 @@ use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::failure_kind::FailureKind;
+
 /// Tasks between two events of a step that has no other reason to send one: often enough for a bar that moves.
 pub const TASKS_BETWEEN_EVENTS: usize = 100;
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Asked {
+pub enum RequestTarget {
     /// A task, by its ID.
     Task(String),
     /// A page of a list, in words.
@@ -21,7 +23,7 @@ pub enum Asked {
     LargePage(String),
 }
 
-impl Asked {
+impl RequestTarget {
     /// The ID, when it is a task.
     pub fn task_id(&self) -> Option<&str> {
         match self {
@@ -31,7 +33,7 @@ impl Asked {
     }
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for RequestTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Task(task_id) => write!(f, "task `{task_id}`"),
@@ -66,7 +68,7 @@ pub enum Event {
     /// An attempt failed and another one follows.
     Retry {
         /// What was asked for.
-        asked: Asked,
+        target: RequestTarget,
         /// Attempts so far.
         attempts: u32,
         /// How long it waits at least.
@@ -89,8 +91,8 @@ pub enum Event {
     TaskFailed {
         /// The ID.
         task_id: String,
-        /// `kind` of `failures.jsonl`.
-        kind: &'static str,
+        /// Why it failed.
+        kind: FailureKind,
         /// What went wrong, printable and free of secrets.
         message: String,
     },

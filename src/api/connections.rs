@@ -16,8 +16,8 @@ use secrecy::ExposeSecret as _;
 use crate::api::certificates::CaFile;
 use crate::api::content_encoding;
 use crate::api::error::FetchError;
-use crate::api::proxy::{Proxy, Target, proxy_for};
-use crate::fetch::options::FetchOptions;
+use crate::api::options::ClientOptions;
+use crate::api::proxy::{Proxy, ProxyTarget, proxy_for};
 use crate::threads;
 
 /// Attempts on one pool that break or time out in a row, past which a fresh one is tried.
@@ -52,7 +52,7 @@ pub(crate) const MAX_REDIRECTS: usize = 5;
 
 /// A client, and which one it is.
 #[derive(Debug, Clone)]
-pub(crate) struct Pool {
+pub(crate) struct ConnectionPool {
     pub(crate) client: Client,
     number: u64,
     broken: u32,
@@ -61,7 +61,7 @@ pub(crate) struct Pool {
 
 /// What a client is made of.
 #[derive(Debug)]
-struct Recipe {
+struct ClientSettings {
     headers: HeaderMap,
     timeout: Duration,
     connect_timeout: Duration,
@@ -78,11 +78,11 @@ struct Recipe {
 /// The pool of connections to one server.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    recipe: Recipe,
-    pool: Mutex<Pool>,
+    recipe: ClientSettings,
+    pool: Mutex<ConnectionPool>,
 }
 
-impl Recipe {
+impl ClientSettings {
     fn client(&self, is_http1: bool) -> Result<Client, reqwest::Error> {
         let streams = u32::try_from(self.concurrency.max(1)).unwrap_or(u32::MAX);
         let window = (WAITING_BYTES / streams).clamp(MIN_WINDOW, MAX_WINDOW);
@@ -127,11 +127,11 @@ impl Recipe {
 
 impl Connections {
     /// Checks the key, the certificates and the proxy; no connection is made yet.
-    pub(crate) fn new(url: &Url, options: &FetchOptions) -> Result<Self, FetchError> {
+    pub(crate) fn new(url: &Url, options: &ClientOptions) -> Result<Self, FetchError> {
         // A second call finds the provider in place, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let proxy = if options.proxy {
-            let target = Target {
+            let target = ProxyTarget {
                 is_https: url.scheme() == "https",
                 host: url.host_str().unwrap_or_default(),
                 port: url.port_or_known_default().unwrap_or_default(),
@@ -158,7 +158,7 @@ impl Connections {
         if named.is_some() && certificates.is_empty() {
             return Err(FetchError::NoCertificates);
         }
-        let recipe = Recipe {
+        let recipe = ClientSettings {
             headers: headers(options)?,
             timeout: options.timeout,
             connect_timeout: options.connect_timeout,
@@ -179,7 +179,7 @@ impl Connections {
                 (None, _) => FetchError::Client(last_cause(&error)),
             }
         })?;
-        let pool = Pool {
+        let pool = ConnectionPool {
             client,
             number: 0,
             broken: 0,
@@ -196,17 +196,17 @@ impl Connections {
         self.recipe.proxy.as_ref()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pool> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionPool> {
         threads::lock(&self.pool)
     }
 
     /// The pool for an attempt.
-    pub(crate) fn pool(&self) -> Pool {
+    pub(crate) fn pool(&self) -> ConnectionPool {
         self.lock().clone()
     }
 
     /// An attempt with a pool got a response.
-    pub(crate) fn worked(&self, used: &Pool) {
+    pub(crate) fn worked(&self, used: &ConnectionPool) {
         let mut pool = self.lock();
         if pool.number == used.number {
             pool.broken = 0;
@@ -214,7 +214,7 @@ impl Connections {
     }
 
     /// An attempt with a pool broke or timed out on a connection.
-    pub(crate) fn broke(&self, used: &Pool) {
+    pub(crate) fn broke(&self, used: &ConnectionPool) {
         self.replace(used, |pool| {
             pool.broken += 1;
             (pool.broken >= MOST_BROKEN).then_some(pool.is_http1)
@@ -222,12 +222,16 @@ impl Connections {
     }
 
     /// The server wants HTTP/1.1.
-    pub(crate) fn use_http1(&self, used: &Pool) {
+    pub(crate) fn use_http1(&self, used: &ConnectionPool) {
         self.replace(used, |_| Some(true));
     }
 
     /// Replaces a pool that is still in use by a fresh one, if it is to be: with HTTP/1.1 only, or not.
-    fn replace(&self, used: &Pool, is_due: impl FnOnce(&mut Pool) -> Option<bool>) {
+    fn replace(
+        &self,
+        used: &ConnectionPool,
+        is_due: impl FnOnce(&mut ConnectionPool) -> Option<bool>,
+    ) {
         let mut pool = self.lock();
         if pool.number != used.number {
             return;
@@ -237,7 +241,7 @@ impl Connections {
         };
         // What cannot be made now may be made after the next few failures; the old one is all there is.
         if let Ok(client) = self.recipe.client(is_http1) {
-            *pool = Pool {
+            *pool = ConnectionPool {
                 client,
                 number: pool.number + 1,
                 broken: 0,
@@ -247,7 +251,7 @@ impl Connections {
     }
 }
 
-fn headers(options: &FetchOptions) -> Result<HeaderMap, FetchError> {
+fn headers(options: &ClientOptions) -> Result<HeaderMap, FetchError> {
     let key = options.api_key.expose_secret();
     let mut authorization =
         HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| FetchError::BadKey)?;
@@ -262,7 +266,7 @@ fn headers(options: &FetchOptions) -> Result<HeaderMap, FetchError> {
     ]))
 }
 
-fn certificates(options: &FetchOptions) -> Result<Vec<Certificate>, FetchError> {
+fn certificates(options: &ClientOptions) -> Result<Vec<Certificate>, FetchError> {
     let Some(CaFile { path, pem }) = &options.ca_file else {
         return Ok(Vec::new());
     };

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::api::decoders::{Decoder, STEP_BYTES, Step};
+use crate::api::decoders::{DecodeStep, Decoder, STEP_BYTES};
 
 /// What requests say that they read.
 pub(crate) const ACCEPTED: &str = "gzip, br, zstd";
@@ -32,7 +32,7 @@ impl From<io::Error> for DecodeError {
 }
 
 /// A body on its way in.
-pub(crate) struct Body {
+pub(crate) struct DecodedBody {
     decoder: Decoder,
     bytes: Vec<u8>,
     limit: usize,
@@ -40,7 +40,7 @@ pub(crate) struct Body {
     has_begun: bool,
 }
 
-impl Body {
+impl DecodedBody {
     /// Begins a body with an encoding as the header has it.
     pub(crate) fn new(encoding: &str, limit: u64) -> Result<Self, DecodeError> {
         let encoding = encoding.trim().to_ascii_lowercase();
@@ -75,7 +75,7 @@ impl Body {
     }
 
     /// Takes a part of what has come.
-    pub(crate) fn step(&mut self, input: &[u8]) -> Result<Step, DecodeError> {
+    pub(crate) fn step(&mut self, input: &[u8]) -> Result<DecodeStep, DecodeError> {
         self.has_begun |= !input.is_empty();
         let Self {
             decoder,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn decode(encoding: &str, pieces: &[&[u8]], limit: u64) -> Result<Vec<u8>, DecodeError> {
-        let mut body = Body::new(encoding, limit)?;
+        let mut body = DecodedBody::new(encoding, limit)?;
         for piece in pieces {
             body.push(piece)?;
         }
@@ -242,7 +242,7 @@ mod tests {
     fn a_small_body_that_gets_large_ends_at_the_limit() {
         let large = vec![b'['; 20 << 20];
         for (encoding, bytes) in in_every_encoding(&large) {
-            let mut body = Body::new(encoding, LIMIT).unwrap();
+            let mut body = DecodedBody::new(encoding, LIMIT).unwrap();
             let pushed = body.push(&bytes);
             let (decoded, done) = body.finish();
             assert!(
@@ -259,7 +259,7 @@ mod tests {
     fn steps_are_small_and_memory_is_known_before_each() {
         let large = vec![b'['; 20 << 20];
         for (encoding, bytes) in in_every_encoding(&large) {
-            let mut body = Body::new(encoding, 64 << 20).unwrap();
+            let mut body = DecodedBody::new(encoding, 64 << 20).unwrap();
             let mut input = &bytes[..];
             loop {
                 let (before, size) = (body.len(), body.size_after_step());
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn large_windows_of_brotli_are_not_of_http() {
         // RFC 7932 ends at 24 bits; 0x11 and 30 bits begin the extension, which would take 1 GiB.
-        let mut body = Body::new("br", LIMIT).unwrap();
+        let mut body = DecodedBody::new("br", LIMIT).unwrap();
         let pushed = body.push(&[0x11, 0x1e, 0x03, 0x03]);
         assert!(matches!(pushed, Err(DecodeError::Broken(_))), "{pushed:?}");
     }

@@ -20,7 +20,7 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 const GZIP_BYTES: usize = 128 * 1024;
 
 /// What a step did.
-pub(crate) struct Step {
+pub(crate) struct DecodeStep {
     /// Bytes of the input that were used up.
     pub(crate) used: usize,
     /// Whether there is output left that needs no more input.
@@ -31,18 +31,18 @@ pub(crate) struct Step {
 pub(crate) enum Decoder {
     Identity,
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
-    Brotli(Box<Brotli>),
-    Zstd(Box<Zstd>),
+    Brotli(Box<BrotliDecoder>),
+    Zstd(Box<ZstdDecoder>),
 }
 
 /// A stream of Brotli.
-pub(crate) struct Brotli {
+pub(crate) struct BrotliDecoder {
     state: BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
     is_whole: bool,
 }
 
 /// Zstandard frames, one behind the other.
-pub(crate) struct Zstd {
+pub(crate) struct ZstdDecoder {
     context: DCtx<'static>,
     is_whole: bool,
 }
@@ -62,7 +62,7 @@ impl Decoder {
 
     pub(crate) fn brotli() -> Self {
         let alloc = StandardAlloc::default;
-        Self::Brotli(Box::new(Brotli {
+        Self::Brotli(Box::new(BrotliDecoder {
             // Without large windows, which HTTP does not have: they are up to 1 GiB.
             state: BrotliState::<_, _, _>::new_strict(alloc(), alloc(), alloc()),
             is_whole: false,
@@ -75,7 +75,7 @@ impl Decoder {
             .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))
             .map_err(zstd_error)?;
         let is_whole = true;
-        Ok(Self::Zstd(Box::new(Zstd { context, is_whole })))
+        Ok(Self::Zstd(Box::new(ZstdDecoder { context, is_whole })))
     }
 
     /// Bytes of memory that it holds itself, about.
@@ -93,21 +93,21 @@ impl Decoder {
         &mut self,
         input: &[u8],
         take: impl FnOnce(&[u8]) -> Result<(), E>,
-    ) -> Result<Step, E> {
+    ) -> Result<DecodeStep, E> {
         match self {
             Self::Identity => {
                 let part = input.get(..STEP_BYTES).unwrap_or(input);
                 take(part)?;
                 let used = part.len();
                 let has_more = false;
-                Ok(Step { used, has_more })
+                Ok(DecodeStep { used, has_more })
             }
             Self::Gzip(decoder) => {
                 let used = decoder.write(input)?;
                 take(decoder.get_ref())?;
                 decoder.get_mut().clear();
                 let has_more = false;
-                Ok(Step { used, has_more })
+                Ok(DecodeStep { used, has_more })
             }
             Self::Brotli(decoder) => {
                 let mut piece = [0; PIECE_BYTES];
@@ -144,12 +144,12 @@ impl Decoder {
     }
 }
 
-impl Brotli {
-    fn step(&mut self, input: &[u8], decoded: &mut [u8]) -> io::Result<(Step, usize)> {
+impl BrotliDecoder {
+    fn step(&mut self, input: &[u8], decoded: &mut [u8]) -> io::Result<(DecodeStep, usize)> {
         if self.is_whole {
             return match input.len() {
                 0 => Ok((
-                    Step {
+                    DecodeStep {
                         used: 0,
                         has_more: false,
                     },
@@ -180,12 +180,12 @@ impl Brotli {
             BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
         }
         let has_more = matches!(result, BrotliResult::NeedsMoreOutput);
-        Ok((Step { used, has_more }, given))
+        Ok((DecodeStep { used, has_more }, given))
     }
 }
 
-impl Zstd {
-    fn step(&mut self, input: &[u8], decoded: &mut [u8]) -> io::Result<(Step, usize)> {
+impl ZstdDecoder {
+    fn step(&mut self, input: &[u8], decoded: &mut [u8]) -> io::Result<(DecodeStep, usize)> {
         let mut input = InBuffer::around(input);
         let mut output = OutBuffer::around(decoded);
         // Zero: a frame is complete, and all of it has been given.
@@ -194,7 +194,7 @@ impl Zstd {
         let used = input.pos();
         // Once more without input would begin another frame.
         let has_more = !self.is_whole && output.pos() == output.capacity();
-        Ok((Step { used, has_more }, output.pos()))
+        Ok((DecodeStep { used, has_more }, output.pos()))
     }
 }
 

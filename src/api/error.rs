@@ -1,12 +1,12 @@
-//! What ends the network side. Depends on `error`.
+//! The errors that end a run on the network side.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::api::reply::Distrust;
 use crate::error::{Exit, Explain};
-use crate::fetch::retry::Distrust;
 
 /// Why fetching ended before every ID had its result.
 #[derive(Debug, Error)]

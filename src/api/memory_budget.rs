@@ -22,21 +22,21 @@ const LATEST: f64 = 0.125;
 
 /// What is requested: tasks and pages of them differ in size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Size {
+pub(crate) enum ResponseClass {
     Task,
     Page,
 }
 
 /// The budget.
 #[derive(Debug)]
-pub(crate) struct Budget {
-    state: Mutex<State>,
+pub(crate) struct MemoryBudget {
+    state: Mutex<BudgetState>,
     /// Something was given back.
     freed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+struct BudgetState {
     /// Bytes that are left; fewer than none while one response exceeds the budget.
     free: i64,
     /// Shares of responses that are still to come or to be checked.
@@ -51,9 +51,9 @@ struct State {
 
 /// The bytes of one response. They are given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Share<'b> {
-    budget: &'b Budget,
-    size: Size,
+pub(crate) struct MemoryShare<'b> {
+    budget: &'b MemoryBudget,
+    size: ResponseClass,
     bytes: u64,
     is_active: bool,
     exceeds: bool,
@@ -63,16 +63,16 @@ fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-impl Default for Budget {
+impl Default for MemoryBudget {
     fn default() -> Self {
         Self::new(BUDGET_BYTES)
     }
 }
 
-impl Budget {
+impl MemoryBudget {
     fn new(bytes: u64) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(BudgetState {
                 free: signed(bytes),
                 active: 0,
                 is_exceeded: false,
@@ -84,18 +84,18 @@ impl Budget {
     }
 
     /// A thread that panicked has left at worst a wrong number of bytes.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BudgetState> {
         threads::lock(&self.state)
     }
 
     /// Waits until there is room for one more response.
-    pub(crate) async fn enter(&self, size: Size) -> Share<'_> {
+    pub(crate) async fn enter(&self, size: ResponseClass) -> MemoryShare<'_> {
         self.when(|state| state.enter(size).map(|bytes| self.share(size, bytes)))
             .await
     }
 
-    fn share(&self, size: Size, bytes: u64) -> Share<'_> {
-        Share {
+    fn share(&self, size: ResponseClass, bytes: u64) -> MemoryShare<'_> {
+        MemoryShare {
             budget: self,
             size,
             bytes,
@@ -105,7 +105,7 @@ impl Budget {
     }
 
     /// Tries, and tries again when something was given back.
-    async fn when<T>(&self, mut attempt: impl FnMut(&mut State) -> Option<T>) -> T {
+    async fn when<T>(&self, mut attempt: impl FnMut(&mut BudgetState) -> Option<T>) -> T {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -119,9 +119,9 @@ impl Budget {
     }
 }
 
-impl State {
+impl BudgetState {
     /// Takes what a response is expected to need. Those that have begun go first.
-    fn enter(&mut self, size: Size) -> Option<u64> {
+    fn enter(&mut self, size: ResponseClass) -> Option<u64> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -153,7 +153,7 @@ impl State {
         Some(exceeds)
     }
 
-    fn learn(&mut self, size: Size, bytes: u64) {
+    fn learn(&mut self, size: ResponseClass, bytes: u64) {
         #[expect(clippy::cast_precision_loss, reason = "a mean of sizes")]
         let bytes = bytes as f64;
         if let Some(expected) = self.expected.get_mut(size as usize) {
@@ -163,15 +163,15 @@ impl State {
 }
 
 /// Counts a response that waits, also when the waiting is given up.
-struct Waiting<'b>(&'b Budget);
+struct WaitingCount<'b>(&'b MemoryBudget);
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCount<'_> {
     fn drop(&mut self) {
         self.0.lock().waiting -= 1;
     }
 }
 
-impl Share<'_> {
+impl MemoryShare<'_> {
     /// Waits until the response may take so many bytes in all.
     pub(crate) async fn grow_to(&mut self, bytes: u64) {
         let more = bytes.saturating_sub(self.bytes);
@@ -184,7 +184,7 @@ impl Share<'_> {
             exceeds
         } else {
             self.budget.lock().waiting += 1;
-            let _waiting = Waiting(self.budget);
+            let _waiting = WaitingCount(self.budget);
             self.budget.when(|state| state.grow(more, exceeds)).await
         };
         self.bytes = bytes;
@@ -211,7 +211,7 @@ impl Share<'_> {
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for MemoryShare<'_> {
     fn drop(&mut self) {
         self.give_back(0);
     }
@@ -229,16 +229,16 @@ mod tests {
 
     #[tokio::test]
     async fn responses_beyond_the_budget_wait_and_one_at_a_time_may_exceed_it() {
-        let budget = Budget::new(10 * MIB);
-        let mut first = budget.enter(Size::Task).await;
-        let mut second = budget.enter(Size::Task).await;
-        let mut third = budget.enter(Size::Page).await;
+        let budget = MemoryBudget::new(10 * MIB);
+        let mut first = budget.enter(ResponseClass::Task).await;
+        let mut second = budget.enter(ResponseClass::Task).await;
+        let mut third = budget.enter(ResponseClass::Page).await;
         first.grow_to(8 * MIB).await;
         second.grow_to(8 * MIB).await;
         assert!(third.grow_to(8 * MIB).now_or_never().is_none());
         // Meanwhile no response begins, and the one that exceeds the budget continues.
         second.grow_to(100 * MIB).await;
-        assert!(budget.enter(Size::Task).now_or_never().is_none());
+        assert!(budget.enter(ResponseClass::Task).now_or_never().is_none());
         second.settle(MIB);
         third.grow_to(8 * MIB).await;
         drop((first, second, third));
@@ -249,22 +249,22 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_kept_while_others_are_waited_for_stops_nobody() {
-        let budget = Budget::new(MIB);
-        let mut page = budget.enter(Size::Page).await;
+        let budget = MemoryBudget::new(MIB);
+        let mut page = budget.enter(ResponseClass::Page).await;
         page.grow_to(50 * MIB).await;
         page.settle(40 * MIB);
-        let mut single = budget.enter(Size::Task).await;
+        let mut single = budget.enter(ResponseClass::Task).await;
         single.grow_to(MIB).await;
-        assert!(budget.enter(Size::Task).now_or_never().is_none());
+        assert!(budget.enter(ResponseClass::Task).now_or_never().is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn large_responses_are_fewer_at_a_time() {
-        let budget = Budget::new(64 * MIB);
+        let budget = MemoryBudget::new(64 * MIB);
         let most = Mutex::new((0_usize, 0_usize, 0_u64));
         let done: Vec<()> = stream::iter(0..400)
             .map(async |number| {
-                let mut share = budget.enter(Size::Task).await;
+                let mut share = budget.enter(ResponseClass::Task).await;
                 {
                     let mut most = most.lock().unwrap();
                     most.0 += 1;

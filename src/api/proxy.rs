@@ -18,7 +18,7 @@ const SCHEMES: [(&str, u16); 6] = [
 
 /// Where requests go.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Target<'t> {
+pub(crate) struct ProxyTarget<'t> {
     pub(crate) is_https: bool,
     /// A name, or an address; that of IPv6 in brackets.
     pub(crate) host: &'t str,
@@ -112,7 +112,7 @@ fn bad(variable: &'static str, cause: String) -> FetchError {
 
 /// The proxy for a target, if there is one. `variable` gives the value of an environment variable.
 pub(crate) fn proxy_for(
-    target: Target<'_>,
+    target: ProxyTarget<'_>,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Option<Proxy>, FetchError> {
     // What is on this machine is not behind a proxy.
@@ -181,7 +181,7 @@ fn split_port(entry: &str) -> (&str, Option<&str>) {
 
 /// Whether an entry of `NO_PROXY` is for a target: `*`, a domain with all below it, an address or a network, each
 /// with a port or without.
-fn covers(entry: &str, target: Target<'_>) -> bool {
+fn covers(entry: &str, target: ProxyTarget<'_>) -> bool {
     let (entry, port) = split_port(entry);
     if port.is_some_and(|port| port.parse() != Ok(target.port)) {
         return false;
@@ -232,28 +232,31 @@ mod tests {
     use super::*;
     use crate::error::Explain as _;
 
-    fn find(target: Target<'_>, variables: &[(&str, &str)]) -> Result<Option<Proxy>, FetchError> {
+    fn find(
+        target: ProxyTarget<'_>,
+        variables: &[(&str, &str)],
+    ) -> Result<Option<Proxy>, FetchError> {
         proxy_for(target, |name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
         })
     }
 
-    fn at(host: &str) -> Target<'_> {
-        Target {
+    fn at(host: &str) -> ProxyTarget<'_> {
+        ProxyTarget {
             is_https: true,
             host,
             port: 443,
         }
     }
 
-    fn shown(target: Target<'_>, variables: &[(&str, &str)]) -> Option<String> {
+    fn shown(target: ProxyTarget<'_>, variables: &[(&str, &str)]) -> Option<String> {
         find(target, variables).unwrap().map(|proxy| proxy.shown())
     }
 
     #[test]
     fn variables_are_read_in_their_order() {
-        let http = Target {
+        let http = ProxyTarget {
             is_https: false,
             ..at("api.example")
         };

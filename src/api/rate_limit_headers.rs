@@ -4,7 +4,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::pacer::types::Quota;
+use crate::pacer::types::ServerQuota;
 
 /// Pairs of headers that say how many requests are left, and when there are more again.
 const PAIRS: [(&str, &str); 4] = [
@@ -25,14 +25,17 @@ const MILLISECONDS_FROM: f64 = 1e12;
 
 /// All that the headers of an answer say; nothing that makes no sense. Times are compared with the server's own clock
 /// when it sent a `Date`, else with ours.
-pub(crate) fn quotas<'h>(header: impl Fn(&str) -> Option<&'h str>, now: SystemTime) -> Vec<Quota> {
+pub(crate) fn quotas<'h>(
+    header: impl Fn(&str) -> Option<&'h str>,
+    now: SystemTime,
+) -> Vec<ServerQuota> {
     let now = header("date")
         .and_then(|date| httpdate::parse_http_date(date).ok())
         .unwrap_or(now);
     let quota = |left: &str, reset: &str| {
         let left = left.trim().parse::<f64>().ok()?;
         let is_sound = left.is_finite() && left >= 0.0;
-        Some(Quota {
+        Some(ServerQuota {
             left: is_sound.then_some(left)?,
             reset: span(reset.trim(), now)?,
         })

@@ -1,7 +1,9 @@
-//! What the network side did, counted. Depends on nothing.
+//! What fetching did, counted.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::failure_kind::FailureKind;
 
 /// What was done.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +27,7 @@ pub struct FetchStats {
     /// Was it stopped?
     pub stopped: bool,
     /// Failed IDs by kind.
-    pub failures_by_kind: BTreeMap<&'static str, u64>,
+    pub failures_by_kind: BTreeMap<FailureKind, u64>,
 }
 
 impl FetchStats {
@@ -33,7 +35,7 @@ impl FetchStats {
     #[must_use]
     pub fn and(mut self, later: &Self) -> Self {
         for (kind, count) in &later.failures_by_kind {
-            *self.failures_by_kind.entry(kind).or_default() += count;
+            *self.failures_by_kind.entry(*kind).or_default() += count;
         }
         Self {
             requests: self.requests + later.requests,

@@ -12,20 +12,23 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::api::body_check::BodyCheck;
 use crate::api::client::TaskClient;
 use crate::api::list_request::ListSource;
+use crate::api::options::ClientOptions;
 use crate::encode::table_writers::{Format, Selection};
 use crate::event::{Event, Events};
-use crate::fetch::options::{CheckBody, FetchOptions, Rate};
+use crate::fetch::fetcher::FetchContext;
+use crate::fetch::options::FetchOptions;
 use crate::fetch::stats::FetchStats;
 use crate::ids::task_ids::IdList;
 use crate::jobs::compaction::Live;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::Work;
-use crate::jobs::journal_writer::Stored;
+use crate::jobs::journal_writer::StoredResults;
 use crate::jobs::limits::{SpaceWatch, fit_concurrency};
 use crate::jobs::list_checkpoint::Listed;
-use crate::jobs::pipeline::{Done, Pipeline};
+use crate::jobs::pipeline::{Pipeline, PipelineResult};
 use crate::jobs::publication::{ExportReport, ListReport, Publication, now, publish};
 use crate::jobs::resume::{
     Resumed, journal_options, mend_journal, open_journal, report_directory, unchanged,
@@ -34,14 +37,13 @@ use crate::jobs::runtime::Network;
 use crate::jobs::table_builder::Flattened;
 use crate::jobs::{journal_writer, last_run, list_checkpoint, publication};
 use crate::journal::error::JournalError;
-use crate::lists::list_planner::Plan;
-use crate::pacer::types::Learned;
+use crate::lists::list_planner::ListPlan;
+use crate::pacer::types::LearnedRate;
 use crate::publish::guard::{Candidate, GuardOptions, NotPublished, Origin};
 use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
 use crate::publish::staged_file::Staging;
 use crate::publish::{guard, previous_export};
-use crate::state::pace_memory;
 
 /// Which tasks of an earlier run are fetched again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +82,10 @@ pub struct ExportOptions {
     /// Shown in the manifest and kept in the journal in place of the base URL that is asked, for a
     /// server whose port is another one each time.
     pub base_url_label: Option<String>,
-    /// The network side.
+    /// How tasks are fetched.
     pub fetch: FetchOptions,
+    /// Whether lists replace single requests.
+    pub plan: ListPlan,
 }
 
 impl ExportOptions {
@@ -89,7 +93,23 @@ impl ExportOptions {
     pub(super) fn base_url(&self) -> String {
         self.base_url_label
             .clone()
-            .unwrap_or_else(|| self.fetch.base_url.clone())
+            .unwrap_or_else(|| self.fetch.client.base_url.clone())
+    }
+
+    /// Whether lists replace single requests. What the lists that are the source did not return is not sought in lists a
+    /// second time.
+    pub(super) fn list_plan(&self) -> ListPlan {
+        if self.lists.is_empty() {
+            self.plan
+        } else {
+            ListPlan::Ids
+        }
+    }
+
+    /// The check of bodies that these options ask for.
+    pub(super) fn body_check(&self) -> Arc<BodyCheck> {
+        let key = self.fetch.client.api_key.clone();
+        Arc::new(BodyCheck::new(self.keep_secrets, key))
     }
 
     pub(super) fn selection(&self) -> Selection<'_> {
@@ -112,7 +132,7 @@ pub struct Kept {
     /// Of these, answered 429.
     pub rate_limited: u64,
     /// What was learned of the server's limit, where that was looked for.
-    pub learned: Option<Learned>,
+    pub learned: Option<LearnedRate>,
 }
 
 /// How an export ended.
@@ -142,7 +162,6 @@ const FILES_A_SANDBOXED_REQUEST: u64 = 3;
 /// `summary` says how it ended, for `last_run.json`: that is written before another run may begin.
 pub fn export(
     options: &ExportOptions,
-    check: &Arc<dyn CheckBody>,
     events: &Events,
     cancel: &CancellationToken,
     summary: impl FnOnce(&Result<Ended, ExportError>) -> serde_json::Value,
@@ -150,13 +169,16 @@ pub fn export(
     let started_at = now();
     // What can be wrong with the options is found before anything is written.
     let fetch_options = fitting(options, events)?;
-    let client = TaskClient::new(&fetch_options)?;
+    let client = TaskClient::new(&fetch_options.client)?;
     let directory = OutputDirectory::open(&options.out, options.selection(), options.force)?;
+    let body_check = options.body_check();
     let network = Network {
-        client: &client,
-        options: &fetch_options,
-        check,
-        events,
+        context: FetchContext {
+            client: &client,
+            options: &fetch_options,
+            body_check: &body_check,
+            events,
+        },
         cancel,
         out: &options.out,
     };
@@ -188,7 +210,11 @@ impl Run<'_> {
         let Self {
             directory, network, ..
         } = self;
-        let Network { events, cancel, .. } = *network;
+        let Network {
+            context: FetchContext { events, .. },
+            cancel,
+            ..
+        } = *network;
         report_directory(directory, events);
         let published = directory.manifest();
         let published = published.as_ref();
@@ -208,7 +234,7 @@ impl Run<'_> {
             ids: listing.ids,
             ..options.clone()
         };
-        let listed = Some((listing.stats, listing.report));
+        let listed = Some((listing.stats, listing.learned, listing.report));
         self.tasks(&with_ids, listed, published, failures)
     }
 
@@ -216,7 +242,7 @@ impl Run<'_> {
     fn tasks(
         self,
         options: &ExportOptions,
-        listed: Option<(FetchStats, ListReport)>,
+        listed: Option<(FetchStats, Option<LearnedRate>, ListReport)>,
         published: Option<&Manifest>,
         failures: &mut Vec<u8>,
     ) -> Result<Ended, ExportError> {
@@ -226,15 +252,14 @@ impl Run<'_> {
             started_at,
         } = self;
         let Network {
-            client,
-            events,
+            context: FetchContext { events, .. },
             cancel,
             ..
         } = *network;
         let is_over = || cancel.is_cancelled();
-        let (listed, lists) = listed.map_or_else(
-            || (FetchStats::default(), None),
-            |(stats, report)| (stats, Some(report)),
+        let (listed, learned, lists) = listed.map_or_else(
+            || (FetchStats::default(), None, None),
+            |(stats, learned, report)| (stats, learned, Some(report)),
         );
         let resumed = open_journal(options, directory, published, events, is_over);
         let Resumed {
@@ -315,24 +340,24 @@ impl Run<'_> {
             network,
             index: &index,
             staging: &staging,
+            learned,
         };
         let mut reader = journal.reader();
         let done = pipeline.run(journal, wanted, space);
-        if !matches!(&done, Ok(Done { built: Some(_), .. })) {
+        if !matches!(&done, Ok(PipelineResult { built: Some(_), .. })) {
             *failures = last_run::failure_lines(&options.ids, &index, &mut reader);
         }
-        let Done {
+        let PipelineResult {
             stats,
-            stored: Stored {
-                mut journal,
-                refused,
-            },
+            learned,
+            stored:
+                StoredResults {
+                    mut journal,
+                    refused,
+                },
             built,
         } = done?;
         let stats = listed.and(&stats);
-        let learned = client
-            .learned()
-            .filter(|_| options.fetch.rate == Rate::Learned);
         let stopped = || {
             Ok(Ended::Stopped {
                 kept: Some(Kept {
@@ -454,14 +479,11 @@ pub(super) fn fitting(
     } else {
         FILES_A_REQUEST
     };
+    let client = &options.fetch.client;
     Ok(FetchOptions {
-        concurrency: fit_concurrency(options.fetch.concurrency, files_a_request, events)?,
-        remembered: pace_memory::recall(&options.out, &options.fetch),
-        // What the lists that are the source did not give is not sought in lists once more.
-        plan: if options.lists.is_empty() {
-            options.fetch.plan
-        } else {
-            Plan::Ids
+        client: ClientOptions {
+            concurrency: fit_concurrency(client.concurrency, files_a_request, events)?,
+            ..client.clone()
         },
         ..options.fetch.clone()
     })
@@ -470,8 +492,8 @@ pub(super) fn fitting(
 pub(super) fn manifest_options(options: &ExportOptions) -> ManifestOptions {
     ManifestOptions {
         base_url: options.base_url(),
-        expand: options.fetch.expand.clone(),
-        opts: options.fetch.opts.clone(),
+        expand: options.fetch.client.expand.clone(),
+        opts: options.fetch.client.opts.clone(),
         format: options.format,
         tables: options.tables.clone(),
         keep_secrets: options.keep_secrets,

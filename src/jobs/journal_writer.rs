@@ -1,5 +1,4 @@
-//! The journal's thread: appends what arrives, syncs it within a second, tells the index.
-//! Depends on `journal` and `fetch` for the type of what arrives.
+//! The journal's thread: appends what arrives, syncs it within a second, and updates the index.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,11 +6,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
+use crate::api::task_response::TaskResponse;
 use crate::failure_kind::FailureKind;
-use crate::fetch::options::{Delivery, Fetched, Outcome};
+use crate::fetch::task_result::{FetchedTask, TaskFailure};
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::{Index, News};
-use crate::jobs::response_cache::{Recent, Response};
+use crate::jobs::response_cache::ResponseCache;
 use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
 use crate::journal::index::Held;
 use crate::journal::reader::{FailureNote, Location};
@@ -30,79 +30,86 @@ const GATHER_STEP: Duration = Duration::from_micros(100);
 const MAX_GATHERED: usize = 16;
 
 /// What is left when everything has arrived.
-pub(crate) struct Stored {
+pub(crate) struct StoredResults {
     /// The journal, synced.
     pub(crate) journal: Journal,
     /// Answers that were kept beside the failures of their IDs.
     pub(crate) refused: Vec<(Location, usize)>,
 }
 
-/// Appends what comes of at most `in_flight` requests at once, until the channel closes; now and then tells `watch` how
-/// many have arrived.
-pub(crate) fn run(
-    mut journal: Journal,
-    mut arrived: Receiver<Delivery>,
-    in_flight: usize,
-    index: &Index,
-    recent: &Recent,
-    mut watch: impl FnMut(usize, &Journal),
-) -> Result<Stored, ExportError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(ExportError::Runtime)?;
-    let mut refused = Vec::new();
-    let mut news = Vec::new();
-    let mut kept = Vec::new();
-    let mut responses = Vec::new();
-    let mut count = 0;
-    let mut synced = Instant::now();
-    loop {
-        let next = runtime.block_on(async { timeout(SYNC_INTERVAL, arrived.recv()).await });
-        match next {
-            Ok(Some(delivery)) => {
-                gather(&arrived, in_flight);
-                let mut next = Some(delivery);
-                while let Some(delivery) = next {
-                    let position = delivery.fetched.position;
-                    news.push(append(&mut journal, &delivery.fetched, &mut refused));
-                    kept.push(delivery.kept);
-                    if let Outcome::Task { body, nodes, .. } = delivery.fetched.outcome {
-                        responses.push((position, Response { body, nodes }));
+/// The journal's thread.
+pub(crate) struct JournalWriter<'w> {
+    pub(crate) index: &'w Index,
+    pub(crate) cache: &'w ResponseCache,
+    /// The maximum number of requests in flight.
+    pub(crate) in_flight: usize,
+}
+
+impl JournalWriter<'_> {
+    /// Appends what arrives until the channel closes. Calls `watch` once per sync interval with how many results have
+    /// arrived.
+    pub(crate) fn run(
+        &self,
+        mut journal: Journal,
+        mut arrived: Receiver<FetchedTask>,
+        mut watch: impl FnMut(usize, &Journal),
+    ) -> Result<StoredResults, ExportError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(ExportError::Runtime)?;
+        let mut refused = Vec::new();
+        let mut news = Vec::new();
+        let mut stored = Vec::new();
+        let mut responses = Vec::new();
+        let mut count = 0;
+        let mut synced = Instant::now();
+        loop {
+            let next = runtime.block_on(async { timeout(SYNC_INTERVAL, arrived.recv()).await });
+            match next {
+                Ok(Some(task)) => {
+                    gather(&arrived, self.in_flight);
+                    let mut next = Some(task);
+                    while let Some(task) = next {
+                        news.push(append(&mut journal, &task, &mut refused));
+                        stored.push(task.stored);
+                        if let Ok(response) = task.result {
+                            responses.push((task.position, response));
+                        }
+                        next = if journal.is_full() {
+                            None
+                        } else {
+                            arrived.try_recv().ok()
+                        };
                     }
-                    next = if journal.is_full() {
-                        None
-                    } else {
-                        arrived.try_recv().ok()
-                    };
+                    journal.flush()?;
+                    for (position, response) in responses.drain(..) {
+                        self.cache.keep(position, response);
+                    }
+                    self.index.set(&news);
+                    count += news.len();
+                    news.clear();
+                    for stored in stored.drain(..) {
+                        // The fetcher may have been cancelled meanwhile.
+                        let _ = stored.send(());
+                    }
                 }
-                journal.flush()?;
-                for (position, response) in responses.drain(..) {
-                    recent.keep(position, response);
-                }
-                index.set(&news);
-                count += news.len();
-                news.clear();
-                for kept in kept.drain(..) {
-                    // Whoever asked may have been stopped meanwhile.
-                    let _ = kept.send(());
-                }
+                Ok(None) => break,
+                Err(_) => {}
             }
-            Ok(None) => break,
-            Err(_) => {}
+            if synced.elapsed() >= SYNC_INTERVAL {
+                journal.sync()?;
+                synced = Instant::now();
+                watch(count, &journal);
+            }
         }
-        if synced.elapsed() >= SYNC_INTERVAL {
-            journal.sync()?;
-            synced = Instant::now();
-            watch(count, &journal);
-        }
+        journal.sync()?;
+        Ok(StoredResults { journal, refused })
     }
-    journal.sync()?;
-    Ok(Stored { journal, refused })
 }
 
 /// Waits for others, a moment.
-fn gather(arrived: &Receiver<Delivery>, in_flight: usize) {
+fn gather(arrived: &Receiver<FetchedTask>, in_flight: usize) {
     let enough = (in_flight / 2).min(MAX_GATHERED);
     for _ in 0..GATHER_STEPS {
         // The first is not in there any more.
@@ -115,54 +122,72 @@ fn gather(arrived: &Receiver<Delivery>, in_flight: usize) {
 
 fn append(
     journal: &mut Journal,
-    fetched: &Fetched,
+    task: &FetchedTask,
     refused: &mut Vec<(Location, usize)>,
 ) -> (usize, News) {
-    let Fetched {
-        position,
+    let (position, attempts) = (task.position, task.attempts);
+    let news = match &task.result {
+        Ok(response) => append_response(journal, response, attempts),
+        Err(failure) => {
+            if let Some(body) = &failure.body {
+                let kind = RecordKind::Refused;
+                let location = journal.append(&record(kind, &failure.task_id, body, attempts));
+                refused.push((location, position));
+            }
+            append_failure(journal, failure, attempts)
+        }
+    };
+    (position, news)
+}
+
+fn append_response(journal: &mut Journal, response: &TaskResponse, attempts: u32) -> News {
+    let TaskResponse {
         task_id,
+        body,
+        is_final,
+        ..
+    } = response;
+    let flags = if *is_final { FLAG_FINAL } else { 0 };
+    News::Response {
+        location: journal.append(&Record {
+            flags,
+            ..record(RecordKind::Response, task_id, body, attempts)
+        }),
+        is_final: *is_final,
+    }
+}
+
+fn append_failure(journal: &mut Journal, failure: &TaskFailure, attempts: u32) -> News {
+    let note = FailureNote {
+        kind: failure.kind.as_str().to_owned(),
+        http_status: failure.http_status,
         attempts,
-        outcome,
-    } = fetched;
-    let record = |kind, flags, body| Record {
+        message: failure.message.clone(),
+    };
+    // Strings and numbers: serialization cannot fail.
+    let note = serde_json::to_vec(&note).unwrap_or_default();
+    // Another key may help against a 403.
+    let is_own = failure.kind != FailureKind::Forbidden;
+    let flags = if is_own { FLAG_FINAL } else { 0 };
+    News::Failure {
+        location: journal.append(&Record {
+            flags,
+            ..record(RecordKind::Failure, &failure.task_id, &note, attempts)
+        }),
+        is_own,
+    }
+}
+
+/// A record of this moment, without flags.
+fn record<'r>(kind: RecordKind, task_id: &'r str, body: &'r [u8], attempts: u32) -> Record<'r> {
+    Record {
         kind,
-        flags,
-        attempts: *attempts,
+        flags: 0,
+        attempts,
         time: now(),
         task_id,
         body,
-    };
-    let news = match outcome {
-        Outcome::Task { body, is_final, .. } => {
-            let flags = if *is_final { FLAG_FINAL } else { 0 };
-            News::Response {
-                location: journal.append(&record(RecordKind::Response, flags, body)),
-                is_final: *is_final,
-            }
-        }
-        Outcome::Failed(failed) => {
-            let note = FailureNote {
-                kind: failed.kind.as_str().to_owned(),
-                http_status: failed.http_status,
-                attempts: *attempts,
-                message: failed.message.clone(),
-            };
-            // Strings and numbers: serialization cannot fail.
-            let note = serde_json::to_vec(&note).unwrap_or_default();
-            if let Some(body) = &failed.body {
-                let location = journal.append(&record(RecordKind::Refused, 0, body));
-                refused.push((location, *position));
-            }
-            // Another key may help against a 403.
-            let is_own = failed.kind != FailureKind::Forbidden;
-            let flags = if is_own { FLAG_FINAL } else { 0 };
-            News::Failure {
-                location: journal.append(&record(RecordKind::Failure, flags, &note)),
-                is_own,
-            }
-        }
-    };
-    (*position, news)
+    }
 }
 
 /// Says in the journal that a refresh of all tasks begins.

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -25,8 +25,9 @@ use crate::journal::error::JournalError;
 use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
 use crate::journal::reader::{Entry, break_if};
 use crate::journal::writer::Journal;
-use crate::lists::list_all::{ListSink, ListedTasks, PageDelivery, Resume, list_all};
-use crate::lists::page_cursor::Place;
+use crate::lists::list_all::{ListResume, ListSink, ListedTasks, PageDelivery, list_all};
+use crate::lists::page_cursor::CursorPosition;
+use crate::pacer::types::LearnedRate;
 use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::{durable_fs, threads};
@@ -48,6 +49,7 @@ pub(crate) struct Listing {
     /// All tasks in the order of first appearance.
     pub(crate) ids: IdList,
     pub(crate) stats: FetchStats,
+    pub(crate) learned: Option<LearnedRate>,
     pub(crate) report: ListReport,
 }
 
@@ -98,8 +100,12 @@ impl ListingFile {
     }
 
     /// Opens what an earlier run left of the same lists, or begins anew.
-    fn open(path: PathBuf, head: &Head, lists: usize) -> Result<(Self, Vec<Resume>), ExportError> {
-        let mut resume: Vec<Resume> = (0..lists).map(|_| Resume::default()).collect();
+    fn open(
+        path: PathBuf,
+        head: &Head,
+        lists: usize,
+    ) -> Result<(Self, Vec<ListResume>), ExportError> {
+        let mut resume: Vec<ListResume> = (0..lists).map(|_| ListResume::default()).collect();
         // One that cannot be read is begun anew: it only saves requests.
         let text = durable_fs::read_small(&path, MAX_BYTES).unwrap_or_default();
         let text = String::from_utf8(text).unwrap_or_default();
@@ -136,7 +142,7 @@ impl ListingFile {
 }
 
 /// Reads the whole lines of a file; where they end. Nothing when it is about something else.
-fn read(text: &str, head: &Head, resume: &mut [Resume]) -> Option<usize> {
+fn read(text: &str, head: &Head, resume: &mut [ListResume]) -> Option<usize> {
     let mut lines = text
         .split_inclusive('\n')
         .take_while(|line| line.ends_with('\n'));
@@ -157,7 +163,7 @@ fn read(text: &str, head: &Head, resume: &mut [Resume]) -> Option<usize> {
             let _ = list.ids.add(task_id);
         }
         list.done = line.done;
-        list.place = Place {
+        list.position = CursorPosition {
             by_name: line.by_name,
             pass: line.pass,
             token: line.token,
@@ -245,7 +251,7 @@ pub(crate) fn list(
     directory: &OutputDirectory,
     published: Option<&Manifest>,
 ) -> Result<Listed, ExportError> {
-    let Network { events, cancel, .. } = *network;
+    let (events, cancel) = (network.context.events, network.cancel);
     let sources = &options.lists;
     let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
     let mut held = Held::new(options.refresh, published_bytes.unwrap_or_default());
@@ -280,26 +286,23 @@ pub(crate) fn list(
     events.send(Event::Phase("listing"));
     let seen: Vec<IdList> = resume.iter().map(|resume| resume.ids.clone()).collect();
     let held = Mutex::new(held);
+    let fetcher = network.fetcher(None, Vec::new());
     let (kept, listed) = std::thread::scope(|scope| -> Result<_, ExportError> {
         let (pages, arrived) = mpsc::channel(WAITING_PAGES);
         let keep =
             crate::jobs::table_builder::spawn(scope, || keep(journal, file, arrived, &held, seen))?;
         let needs = |task_id: &str| lock(&held).needs(task_id);
         let sink = ListSink { pages, needs };
-        let listed = block_on(list_all(
-            sources.iter().cloned().zip(resume).collect(),
-            network.client,
-            network.options,
-            Arc::clone(network.check),
-            events,
-            sink,
-            cancel,
-        ));
+        let lists = sources.iter().cloned().zip(resume).collect();
+        let listed = block_on(list_all(&fetcher, lists, &sink), cancel);
+        // Without the sink, the journal's thread ends.
+        drop(sink);
         Ok((crate::jobs::table_builder::join(keep), listed))
     })?;
+    let learned = network.remember(&fetcher);
     // Of two errors the one that caused the other is told.
     let (fetched, tasks) = kept?;
-    let (stats, Some(lists)) = listed? else {
+    let Some(lists) = listed? else {
         return Ok(Listed::Stopped { tasks });
     };
     let mut all = IdList::default();
@@ -309,7 +312,7 @@ pub(crate) fn list(
     };
     for ListedTasks {
         ids,
-        surprises,
+        anomalies,
         is_complete,
     } in lists
     {
@@ -320,7 +323,7 @@ pub(crate) fn list(
             }
         }
         report.incomplete += u64::from(!is_complete);
-        for (what, count) in surprises.parts() {
+        for (what, count) in anomalies.parts() {
             if count > 0 {
                 *report.surprises.entry(what).or_default() += count;
             }
@@ -333,7 +336,11 @@ pub(crate) fn list(
     }
     Ok(Listed::Whole(Box::new(Listing {
         ids: all,
-        stats: FetchStats { fetched, ..stats },
+        stats: FetchStats {
+            fetched,
+            ..fetcher.stats(false)
+        },
+        learned,
         report,
     })))
 }
@@ -368,9 +375,9 @@ fn keep(
             list,
             mut ids,
             tasks,
-            place,
+            position,
             done,
-            kept,
+            stored,
         } = delivery;
         ids.retain(|task_id| {
             seen.get_mut(list)
@@ -387,7 +394,7 @@ fn keep(
                 attempts: 1,
                 time: now(),
                 task_id: &task.task_id,
-                body: task.body.as_bytes(),
+                body: &task.body,
             });
             held.set(&task.task_id, task.is_final);
             appended += 1;
@@ -396,15 +403,15 @@ fn keep(
         journal.flush()?;
         file.write(&Line {
             list,
-            by_name: place.by_name,
-            pass: place.pass,
-            token: place.token,
-            is_unsettled: place.is_unsettled,
+            by_name: position.by_name,
+            pass: position.pass,
+            token: position.token,
+            is_unsettled: position.is_unsettled,
             done,
             ids,
         })?;
         // Whoever asked may have been stopped meanwhile.
-        let _ = kept.send(());
+        let _ = stored.send(());
         if synced.elapsed() >= SYNC_INTERVAL {
             journal.sync()?;
             file.sync()?;

@@ -9,7 +9,7 @@ use crate::encode::table_writers::Selection;
 use crate::ids::task_ids::IdList;
 use crate::jobs::error::ExportError;
 use crate::jobs::table_builder::{Built, Flattened};
-use crate::pacer::types::Learned;
+use crate::pacer::types::LearnedRate;
 use crate::publish::export_readme::export_readme;
 use crate::publish::file_names::{FAILURES, IDS, JOURNAL, LOAD_SQL, MANIFEST, README};
 use crate::publish::load_sql::{Views, load_sql};
@@ -83,7 +83,7 @@ pub struct ExportReport {
     /// Tasks that these gave.
     pub from_lists: u64,
     /// What was learned of the server's limit, where that was looked for.
-    pub learned: Option<Learned>,
+    pub learned: Option<LearnedRate>,
 }
 
 /// What came of lists.

@@ -12,9 +12,9 @@ use crate::ids::task_ids::IdList;
 use crate::jobs::error::ExportError;
 use crate::jobs::export::{Ended, guard};
 use crate::jobs::import::{Import, Imported, ReadJournal, is_export, list_of, read_journal};
-use crate::jobs::ordered_reader::Followed;
+use crate::jobs::ordered_reader::OrderedReader;
 use crate::jobs::publication::{ExportReport, Publication, now, publish};
-use crate::jobs::response_cache::Recent;
+use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::resume::{mend_journal, report_directory};
 use crate::jobs::table_builder;
 use crate::jobs::table_builder::{Built, Site};
@@ -139,12 +139,12 @@ pub fn flatten(
     });
     let built = if let Some(index) = index {
         events.send(Event::Phase("building tables"));
-        let recent = Recent::default();
-        let followed = Followed {
+        let cache = ResponseCache::default();
+        let followed = OrderedReader {
             ids: &ids,
             index: &index,
             reader,
-            recent: &recent,
+            cache: &cache,
             drop_missing: guard_options.drop_missing,
         };
         table_builder::run(site, is_over, || {}, |feed| followed.feed(feed))?.1

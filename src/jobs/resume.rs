@@ -43,8 +43,8 @@ pub(crate) struct Resumed {
 pub(crate) fn journal_options(options: &ExportOptions) -> JournalOptions {
     JournalOptions {
         base_url: options.base_url(),
-        expand: options.fetch.expand.clone(),
-        opts: options.fetch.opts.clone(),
+        expand: options.fetch.client.expand.clone(),
+        opts: options.fetch.client.opts.clone(),
         keep_secrets: options.keep_secrets,
         copied: false,
     }

@@ -6,7 +6,7 @@ use crate::lists::list_planner::{LOSS, PAYS};
 
 /// What a run would ask.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Estimate {
+pub struct RequestEstimate {
     /// Tasks to come.
     pub tasks: u64,
     /// Requests of single tasks.
@@ -21,7 +21,7 @@ pub struct Estimate {
     pub is_least: bool,
 }
 
-impl Estimate {
+impl RequestEstimate {
     /// All requests.
     pub fn requests(&self) -> u64 {
         self.single + self.pages
@@ -47,7 +47,12 @@ pub(crate) struct FirstPage {
     clippy::cast_sign_loss,
     reason = "positive, and far below 2^53"
 )]
-pub(crate) fn estimate(waiting: usize, sample: usize, first: &[FirstPage], rest: f64) -> Estimate {
+pub(crate) fn estimate(
+    waiting: usize,
+    sample: usize,
+    first: &[FirstPage],
+    rest: f64,
+) -> RequestEstimate {
     let (mut pages, mut gained, mut used, mut longest) = (0.0, 0.0, 0.0, 0.0_f64);
     let mut expected = 0.0;
     for list in first {
@@ -76,7 +81,7 @@ pub(crate) fn estimate(waiting: usize, sample: usize, first: &[FirstPage], rest:
     }
     let left = (waiting - sample.min(waiting)) as f64;
     let single = sample as f64 + (left - gained).max(0.0);
-    Estimate {
+    RequestEstimate {
         tasks: waiting as u64,
         single: single.round() as u64,
         pages: pages.round() as u64,

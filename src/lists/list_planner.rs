@@ -7,12 +7,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::api::body_check::Belongs;
+use crate::api::body_check::TaskLists;
 use crate::api::list_request::{ListFilter, ListKind, ListSource};
 
 /// Whether lists may stand in for single requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plan {
+pub enum ListPlan {
     /// Where they are expected to need fewer requests.
     Auto,
     /// Never.
@@ -56,7 +56,7 @@ const SCATTERED: f64 = 0.7;
 
 /// A list that may be read.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Candidate {
+pub(crate) struct ListCandidate {
     pub(crate) source: ListSource,
     /// Wanted tasks that it is expected to have.
     pub(crate) expected: f64,
@@ -64,7 +64,7 @@ pub(crate) struct Candidate {
 
 /// What a list has cost and gained.
 #[derive(Debug, Clone, Default)]
-struct Account {
+struct ListAccount {
     /// How much more than it gains it may cost.
     patience: f64,
     pages: f64,
@@ -72,7 +72,7 @@ struct Account {
     is_over: bool,
 }
 
-impl Account {
+impl ListAccount {
     fn pays(&self) -> bool {
         self.gained >= self.pages * PAYS && self.gained > 0.0
     }
@@ -80,13 +80,13 @@ impl Account {
 
 /// Keeps the books.
 #[derive(Debug)]
-pub(crate) struct Thrift {
-    plan: Plan,
+pub(crate) struct ListPlanner {
+    plan: ListPlan,
     /// Requests that may be lost in all.
     budget: f64,
     /// Requests that compared a task got both ways, beyond what the task needs.
     compared: f64,
-    lists: HashMap<ListSource, Account>,
+    lists: HashMap<ListSource, ListAccount>,
     round: u32,
     sample: usize,
     /// Tasks for each request, pages and samples, in the last round.
@@ -95,8 +95,8 @@ pub(crate) struct Thrift {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-impl Thrift {
-    pub(crate) fn new(plan: Plan, wanted: usize) -> Self {
+impl ListPlanner {
+    pub(crate) fn new(plan: ListPlan, wanted: usize) -> Self {
         Self {
             plan,
             budget: wanted as f64 * LOSS,
@@ -105,7 +105,7 @@ impl Thrift {
             round: 0,
             sample: 0,
             yield_of_round: f64::INFINITY,
-            is_over: plan == Plan::Ids,
+            is_over: plan == ListPlan::Ids,
         }
     }
 
@@ -115,10 +115,10 @@ impl Thrift {
         // Not one page could be lost.
         let is_few = waiting as f64 * LOSS < 1.0;
         let is_too_few = match self.plan {
-            Plan::Auto => is_few,
+            ListPlan::Auto => is_few,
             // A page instead of one request is no gain for anybody.
-            Plan::Lists => waiting < MIN_SAMPLE,
-            Plan::Ids => true,
+            ListPlan::Lists => waiting < MIN_SAMPLE,
+            ListPlan::Ids => true,
         };
         if self.is_over || is_too_few || self.round >= MAX_ROUNDS {
             return None;
@@ -134,7 +134,11 @@ impl Thrift {
 
     /// The lists to try next, the most promising first, now that it is known where a sample of those that wait
     /// belongs.
-    pub(crate) fn candidates(&mut self, sample: &[Belongs], waiting: usize) -> Vec<Candidate> {
+    pub(crate) fn candidates(
+        &mut self,
+        sample: &[TaskLists],
+        waiting: usize,
+    ) -> Vec<ListCandidate> {
         let mut counts: BTreeMap<(ListKind, &str), usize> = BTreeMap::new();
         let mut batches: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for belongs in sample {
@@ -161,9 +165,9 @@ impl Thrift {
             }
         }
         let share = |count: usize| count as f64 / sample.len().max(1) as f64;
-        let mut candidates: Vec<Candidate> = counts
+        let mut candidates: Vec<ListCandidate> = counts
             .into_iter()
-            .map(|((kind, name), count)| Candidate {
+            .map(|((kind, name), count)| ListCandidate {
                 source: ListSource {
                     kind,
                     name: name.to_owned(),
@@ -186,11 +190,11 @@ impl Thrift {
     }
 
     /// Begins to read a list.
-    pub(crate) fn begin(&mut self, candidate: &Candidate) {
+    pub(crate) fn begin(&mut self, candidate: &ListCandidate) {
         let patience = (candidate.expected * LOSS).max(1.0);
-        let account = Account {
+        let account = ListAccount {
             patience,
-            ..Account::default()
+            ..ListAccount::default()
         };
         self.lists.insert(candidate.source.clone(), account);
     }
@@ -199,7 +203,7 @@ impl Thrift {
     pub(crate) fn at_once(&self, concurrency: usize) -> usize {
         if self.is_over {
             0
-        } else if self.plan == Plan::Lists || self.lists.values().any(Account::pays) {
+        } else if self.plan == ListPlan::Lists || self.lists.values().any(ListAccount::pays) {
             concurrency
         } else {
             UNPROVEN_AT_ONCE.min(concurrency)
@@ -213,11 +217,12 @@ impl Thrift {
             .lists
             .values()
             .filter(|list| list.is_over && !list.pays());
-        let is_hopeless = failed.count() >= MAX_FAILURES && !self.lists.values().any(Account::pays);
+        let is_hopeless =
+            failed.count() >= MAX_FAILURES && !self.lists.values().any(ListAccount::pays);
         let Some(account) = self.lists.get_mut(source) else {
             return false;
         };
-        let may = self.plan == Plan::Lists
+        let may = self.plan == ListPlan::Lists
             || (!self.is_over
                 && !is_hopeless
                 && lost + 1.0 <= self.budget
@@ -239,7 +244,7 @@ impl Thrift {
 
     /// Whether one more comparison is within the budget; without the first one no list could be used.
     pub(crate) fn may_compare(&self) -> bool {
-        self.plan == Plan::Lists || self.compared == 0.0 || self.lost() + 1.0 <= self.budget
+        self.plan == ListPlan::Lists || self.compared == 0.0 || self.lost() + 1.0 <= self.budget
     }
 
     /// A task was got both ways.
@@ -267,7 +272,7 @@ impl Thrift {
     /// A round is over: its sample, its pages and the tasks that these gave.
     pub(crate) fn end_round(&mut self, sample: usize, pages: usize, tasks: usize) {
         self.yield_of_round = tasks as f64 / (sample + pages).max(1) as f64;
-        if tasks <= pages && self.plan == Plan::Auto {
+        if tasks <= pages && self.plan == ListPlan::Auto {
             self.is_over = true;
         }
     }
@@ -298,7 +303,7 @@ mod tests {
     }
 
     /// Requests that a run needs, by itself with everything else left out.
-    fn run(plan: Plan, server: &Server) -> usize {
+    fn run(plan: ListPlan, server: &Server) -> usize {
         let mut waiting: Vec<(usize, usize)> = Vec::new();
         for (batch, tasks) in server.batches.iter().enumerate() {
             let wanted = tasks.iter().enumerate().filter(|(_, wanted)| **wanted);
@@ -306,16 +311,16 @@ mod tests {
         }
         // In no order that the batches know.
         waiting.sort_by_key(|(batch, task)| (batch * 7_919 + task * 104_729) % 999_983);
-        let mut thrift = Thrift::new(plan, waiting.len());
+        let mut thrift = ListPlanner::new(plan, waiting.len());
         let mut requests = 0;
         let mut left: HashSet<(usize, usize)> = waiting.iter().copied().collect();
         while let Some(size) = thrift.next_sample(waiting.len()) {
             let sample = spread(&waiting, size);
             requests += sample.len();
             left.retain(|task| !sample.contains(task));
-            let belongs: Vec<Belongs> = sample
+            let belongs: Vec<TaskLists> = sample
                 .iter()
-                .map(|(batch, _)| Belongs {
+                .map(|(batch, _)| TaskLists {
                     project: Some((batch / server.batches_a_project).to_string()),
                     batch: Some(batch.to_string()),
                 })
@@ -369,13 +374,13 @@ mod tests {
     fn whole_batches_are_listed() {
         // Three batches, and 100, and a thousand small ones in one project.
         for (count, size, most) in [(3, 3_334, 130), (100, 100, 400), (1_000, 10, 400)] {
-            let requests = run(Plan::Auto, &batches(count, size, 1));
+            let requests = run(ListPlan::Auto, &batches(count, size, 1));
             assert!(requests <= most, "{count} batches of {size}: {requests}");
         }
         // Half of each is still far better than one by one.
-        let requests = run(Plan::Auto, &batches(3, 6_668, 2));
+        let requests = run(ListPlan::Auto, &batches(3, 6_668, 2));
         assert!(requests <= 250, "{requests}");
-        let requests = run(Plan::Auto, &batches(1, 100, 1));
+        let requests = run(ListPlan::Auto, &batches(1, 100, 1));
         assert!(requests <= 5, "{requests}");
     }
 
@@ -391,7 +396,7 @@ mod tests {
         ] {
             let server = batches(count, size, every);
             let wanted = count * size.div_ceil(every);
-            let requests = run(Plan::Auto, &server);
+            let requests = run(ListPlan::Auto, &server);
             assert!(
                 requests * 100 <= wanted * 105,
                 "{count} batches of {size}, one in {every}: {requests} for {wanted}"
@@ -407,40 +412,43 @@ mod tests {
             batches: vec![batch],
             batches_a_project: 1,
         };
-        let requests = run(Plan::Auto, &server);
+        let requests = run(ListPlan::Auto, &server);
         assert!(requests <= 330, "{requests}");
         let server = Server {
             batches: vec![(0..300_000).map(|task| task >= 290_000).collect()],
             batches_a_project: 1,
         };
-        let requests = run(Plan::Auto, &server);
+        let requests = run(ListPlan::Auto, &server);
         assert!((10_000..=10_500).contains(&requests), "{requests}");
-        assert!(run(Plan::Lists, &server) < 3_100);
+        assert!(run(ListPlan::Lists, &server) < 3_100);
     }
 
     #[test]
     fn few_ids_are_asked_for_one_by_one() {
-        assert_eq!(Thrift::new(Plan::Auto, 20).next_sample(20), None);
+        assert_eq!(ListPlanner::new(ListPlan::Auto, 20).next_sample(20), None);
         assert_eq!(
-            Thrift::new(Plan::Auto, 25).next_sample(25),
+            ListPlanner::new(ListPlan::Auto, 25).next_sample(25),
             Some(MIN_SAMPLE)
         );
         assert_eq!(
-            Thrift::new(Plan::Lists, 20).next_sample(20),
+            ListPlanner::new(ListPlan::Lists, 20).next_sample(20),
             Some(MIN_SAMPLE)
         );
-        assert_eq!(Thrift::new(Plan::Ids, 10_000).next_sample(10_000), None);
+        assert_eq!(
+            ListPlanner::new(ListPlan::Ids, 10_000).next_sample(10_000),
+            None
+        );
     }
 
     #[test]
     fn tasks_without_a_batch_are_looked_for_in_their_project() {
-        let mut thrift = Thrift::new(Plan::Auto, 1_000);
+        let mut thrift = ListPlanner::new(ListPlan::Auto, 1_000);
         thrift.next_sample(1_000);
-        let belongs = Belongs {
+        let belongs = TaskLists {
             project: Some("p".into()),
             batch: None,
         };
-        let candidates = thrift.candidates(&[belongs, Belongs::default()], 1_000);
+        let candidates = thrift.candidates(&[belongs, TaskLists::default()], 1_000);
         let kinds: Vec<_> = candidates
             .iter()
             .map(|candidate| (candidate.source.kind, candidate.expected))

@@ -8,9 +8,10 @@
 
 use std::collections::HashSet;
 
-use crate::api::body_check::Page;
+use crate::api::body_check::TaskPage;
 use crate::api::list_request::{ListKind, ListSource, PAGE_TASKS, PageRequest};
-use crate::fetch::retry::Trouble;
+use crate::api::reply::AttemptFault;
+use crate::fetch::classify::{PageVerdict, classify_page};
 use crate::ids::task_ids::IdList;
 
 /// How often a list is read at most, until nothing new comes.
@@ -28,7 +29,7 @@ const SMALLER: u32 = 4;
 
 /// What was not as one would expect of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Surprises {
+pub struct ListAnomalies {
     /// Tasks that came twice while the list was read once.
     pub repeated_tasks: u64,
     /// Tasks that only came when it was read once more.
@@ -45,7 +46,7 @@ pub struct Surprises {
     pub large_pages: u64,
 }
 
-impl Surprises {
+impl ListAnomalies {
     /// All of them, with their names.
     pub fn parts(&self) -> [(&'static str, u64); 7] {
         [
@@ -65,9 +66,9 @@ impl Surprises {
     }
 }
 
-/// Where a walk stands, after a page.
+/// Where a cursor stands, after a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct CursorPosition {
     /// Is the list named by its name, and not its ID?
     pub by_name: bool,
     /// How often it is read, from 1.
@@ -80,7 +81,7 @@ pub struct Place {
 
 /// What comes of an answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum CursorStep {
     /// Go on.
     Next,
     /// The list has been read.
@@ -93,13 +94,13 @@ pub(crate) enum Step {
 
 /// The way through one list.
 #[derive(Debug)]
-pub(crate) struct Walk {
+pub(crate) struct PageCursor {
     request: PageRequest,
     /// Tasks of a page up to which they are doubled; from there on there is one more each time.
     doubled_below: u32,
     /// Tasks in the order of first appearance.
     pub(crate) ids: IdList,
-    pub(crate) surprises: Surprises,
+    pub(crate) anomalies: ListAnomalies,
     pass: u32,
     /// Tokens of this pass.
     tokens: HashSet<String>,
@@ -119,13 +120,13 @@ pub(crate) struct Walk {
     task_count: Option<u64>,
 }
 
-impl Walk {
+impl PageCursor {
     pub(crate) fn new(source: ListSource) -> Self {
         Self {
             request: PageRequest::first(source),
             doubled_below: PAGE_TASKS,
             ids: IdList::default(),
-            surprises: Surprises::default(),
+            anomalies: ListAnomalies::default(),
             pass: 1,
             tokens: HashSet::new(),
             restarts: 0,
@@ -149,14 +150,14 @@ impl Walk {
     }
 
     /// Goes on where an earlier run stopped, with the tasks that it saw.
-    pub(crate) fn resume(source: ListSource, place: Place, ids: IdList) -> Self {
-        let mut walk = Self::new(source);
-        walk.request.by_id = !place.by_name;
-        walk.request.token = place.token;
-        walk.pass = place.pass.max(1);
-        walk.is_unsettled = place.is_unsettled;
-        walk.ids = ids;
-        walk
+    pub(crate) fn resume(source: ListSource, position: CursorPosition, ids: IdList) -> Self {
+        let mut cursor = Self::new(source);
+        cursor.request.by_id = !position.by_name;
+        cursor.request.token = position.token;
+        cursor.pass = position.pass.max(1);
+        cursor.is_unsettled = position.is_unsettled;
+        cursor.ids = ids;
+        cursor
     }
 
     /// The page to ask for.
@@ -165,8 +166,8 @@ impl Walk {
     }
 
     /// Where it stands.
-    pub(crate) fn place(&self) -> Place {
-        Place {
+    pub(crate) fn position(&self) -> CursorPosition {
+        CursorPosition {
             by_name: !self.request.by_id,
             pass: self.pass,
             token: self.request.token.clone(),
@@ -175,33 +176,33 @@ impl Walk {
     }
 
     /// Takes a page: its tasks are to be kept whatever comes next.
-    pub(crate) fn take(&mut self, page: &Page) -> Step {
-        self.surprises.unfit_tasks += page.unfit as u64;
+    pub(crate) fn take(&mut self, page: &TaskPage) -> CursorStep {
+        self.anomalies.unfit_tasks += page.unfit as u64;
         self.is_complete &= page.unfit == 0;
         self.task_count = page.task_count.or(self.task_count);
         let mut has_new = false;
         for task in &page.tasks {
-            if let Some(position) = self.ids.position(&task.task_id) {
+            if let Some(position) = self.ids.position(&task.response.task_id) {
                 has_new |= self.see(position);
                 // A second reading gives all of them again, and so does one that began anew.
                 if self.pass == 1 && self.restarts == 0 {
-                    self.surprises.repeated_tasks += 1;
+                    self.anomalies.repeated_tasks += 1;
                     self.is_unsettled = true;
                 }
                 continue;
             }
-            if self.ids.add(&task.task_id).is_err() {
+            if self.ids.add(&task.response.task_id).is_err() {
                 // It cannot be an ID.
-                self.surprises.unfit_tasks += 1;
+                self.anomalies.unfit_tasks += 1;
                 self.is_complete = false;
                 continue;
             }
             has_new |= self.see(self.ids.len() - 1);
             if self.pass > 1 {
-                self.surprises.late_tasks += 1;
+                self.anomalies.late_tasks += 1;
                 self.is_unsettled = true;
             }
-            if self.pass == 1 && !task.is_final {
+            if self.pass == 1 && !task.response.is_final {
                 // Whoever works on it may move it.
                 self.is_unsettled = true;
             }
@@ -221,12 +222,12 @@ impl Walk {
             if is_first && page.tasks.is_empty() && self.may_be_name() {
                 self.is_empty_by_id = true;
                 self.try_name();
-                return Step::Next;
+                return CursorStep::Next;
             }
             return self.end();
         };
         if page.tasks.is_empty() && page.unfit == 0 {
-            self.surprises.empty_pages += 1;
+            self.anomalies.empty_pages += 1;
         }
         if has_new {
             self.without_new_in_a_row = 0;
@@ -236,16 +237,16 @@ impl Walk {
         let is_known =
             self.request.token.as_ref() == Some(token) || !self.tokens.insert(token.clone());
         if is_known || self.without_new_in_a_row > MAX_PAGES_WITHOUT_NEW {
-            self.surprises.loops += 1;
+            self.anomalies.loops += 1;
             self.is_complete = false;
-            return Step::Done;
+            return CursorStep::Done;
         }
         self.request.token = Some(token.clone());
-        Step::Next
+        CursorStep::Next
     }
 
     /// The last page has come: once more, or is it done?
-    fn end(&mut self) -> Step {
+    fn end(&mut self) -> CursorStep {
         let has_fewer = self
             .task_count
             .is_some_and(|count| count > self.ids.len() as u64);
@@ -256,10 +257,10 @@ impl Walk {
             self.pass += 1;
             self.is_unsettled = false;
             self.begin_anew();
-            return Step::Next;
+            return CursorStep::Next;
         }
         self.is_complete &= !has_fewer;
-        Step::Done
+        CursorStep::Done
     }
 
     fn is_filtered(&self) -> bool {
@@ -296,37 +297,37 @@ impl Walk {
             .is_some_and(|seen| !std::mem::replace(seen, true))
     }
 
-    /// The page cannot be had, for this reason.
-    pub(crate) fn fail(&mut self, trouble: Trouble) -> Step {
+    /// The page cannot be fetched, for this reason.
+    pub(crate) fn fail(&mut self, fault: AttemptFault) -> CursorStep {
         let is_first = self.request.token.is_none();
-        match trouble {
-            Trouble::TooLarge | Trouble::Timeout if self.request.limit > 1 => {
-                self.surprises.large_pages += 1;
+        match classify_page(fault) {
+            PageVerdict::TooLarge if self.request.limit > 1 => {
+                self.anomalies.large_pages += 1;
                 self.doubled_below = self.request.limit / 2;
                 self.request.limit = (self.request.limit / SMALLER).max(1);
-                Step::Next
+                CursorStep::Next
             }
             // The API may not know it by its ID, but by its name.
-            Trouble::Status(400 | 404 | 422) if is_first && self.farthest == 0 => {
+            PageVerdict::Rejected if is_first && self.farthest == 0 => {
                 if self.may_be_name() {
                     self.try_name();
-                    Step::Next
+                    CursorStep::Next
                 } else if self.is_empty_by_id {
-                    Step::Done
+                    CursorStep::Done
                 } else {
-                    Step::NoSuchList
+                    CursorStep::NoSuchList
                 }
             }
-            Trouble::Status(400 | 404 | 410 | 422) if !is_first => {
-                self.surprises.refused_tokens += 1;
+            PageVerdict::Rejected | PageVerdict::Gone if !is_first => {
+                self.anomalies.refused_tokens += 1;
                 if self.restarts >= MAX_RESTARTS {
-                    return Step::Failed;
+                    return CursorStep::Failed;
                 }
                 self.restarts += 1;
                 self.begin_anew();
-                Step::Next
+                CursorStep::Next
             }
-            _ => Step::Failed,
+            _ => CursorStep::Failed,
         }
     }
 }
@@ -334,7 +335,8 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::body_check::Listed;
+    use crate::api::body_check::ListedTask;
+    use crate::api::task_response::TaskResponse;
 
     fn source(kind: ListKind) -> ListSource {
         ListSource {
@@ -344,57 +346,55 @@ mod tests {
         }
     }
 
-    fn page(ids: &[&str], next: Option<&str>) -> Page {
-        let tasks = ids.iter().map(|id| Listed {
-            task_id: (*id).to_owned(),
-            body: String::new(),
-            is_final: !id.starts_with('p'),
-            look: 0,
+    fn page(ids: &[&str], next: Option<&str>) -> TaskPage {
+        let tasks = ids.iter().map(|id| ListedTask {
+            response: TaskResponse::stored(id, Vec::new(), !id.starts_with('p')),
+            shape: 0,
         });
-        Page {
+        TaskPage {
             tasks: tasks.collect(),
             next_token: next.map(str::to_owned),
-            ..Page::default()
+            ..TaskPage::default()
         }
     }
 
-    fn ids(walk: &Walk) -> Vec<&str> {
-        walk.ids.iter().collect()
+    fn ids(cursor: &PageCursor) -> Vec<&str> {
+        cursor.ids.iter().collect()
     }
 
     #[test]
     fn a_list_that_rests_is_read_once() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        assert_eq!(walk.take(&page(&["a", "b"], Some("1"))), Step::Next);
-        assert_eq!(walk.request().token.as_deref(), Some("1"));
-        assert_eq!(walk.take(&page(&["c"], None)), Step::Done);
-        assert_eq!(ids(&walk), ["a", "b", "c"]);
-        assert!(walk.is_complete && walk.surprises.count() == 0);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        assert_eq!(cursor.take(&page(&["a", "b"], Some("1"))), CursorStep::Next);
+        assert_eq!(cursor.request().token.as_deref(), Some("1"));
+        assert_eq!(cursor.take(&page(&["c"], None)), CursorStep::Done);
+        assert_eq!(ids(&cursor), ["a", "b", "c"]);
+        assert!(cursor.is_complete && cursor.anomalies.count() == 0);
     }
 
     #[test]
     fn a_list_that_moves_is_read_until_nothing_new_comes() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        walk.take(&page(&["a", "b"], Some("1")));
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        cursor.take(&page(&["a", "b"], Some("1")));
         // `a` has moved behind, and `c` before what has been read.
-        assert_eq!(walk.take(&page(&["a", "d"], None)), Step::Next);
-        assert_eq!(walk.request().token, None);
-        walk.take(&page(&["c", "b"], Some("1")));
-        assert_eq!(walk.take(&page(&["a", "d"], None)), Step::Next);
-        walk.take(&page(&["c", "b"], Some("1")));
-        assert_eq!(walk.take(&page(&["a", "d"], None)), Step::Done);
-        assert_eq!(ids(&walk), ["a", "b", "d", "c"]);
-        let surprises = walk.surprises;
-        assert_eq!((surprises.repeated_tasks, surprises.late_tasks), (1, 1));
-        assert!(walk.is_complete);
+        assert_eq!(cursor.take(&page(&["a", "d"], None)), CursorStep::Next);
+        assert_eq!(cursor.request().token, None);
+        cursor.take(&page(&["c", "b"], Some("1")));
+        assert_eq!(cursor.take(&page(&["a", "d"], None)), CursorStep::Next);
+        cursor.take(&page(&["c", "b"], Some("1")));
+        assert_eq!(cursor.take(&page(&["a", "d"], None)), CursorStep::Done);
+        assert_eq!(ids(&cursor), ["a", "b", "d", "c"]);
+        let anomalies = cursor.anomalies;
+        assert_eq!((anomalies.repeated_tasks, anomalies.late_tasks), (1, 1));
+        assert!(cursor.is_complete);
     }
 
     #[test]
     fn a_list_that_is_worked_on_is_read_twice() {
-        let mut walk = Walk::new(source(ListKind::Project));
-        assert_eq!(walk.take(&page(&["a", "p1"], None)), Step::Next);
-        assert_eq!(walk.take(&page(&["a", "p1"], None)), Step::Done);
-        assert_eq!(walk.surprises.count(), 0);
+        let mut cursor = PageCursor::new(source(ListKind::Project));
+        assert_eq!(cursor.take(&page(&["a", "p1"], None)), CursorStep::Next);
+        assert_eq!(cursor.take(&page(&["a", "p1"], None)), CursorStep::Done);
+        assert_eq!(cursor.anomalies.count(), 0);
     }
 
     #[test]
@@ -406,45 +406,45 @@ mod tests {
             },
             ..source(ListKind::Batch)
         };
-        let mut walk = Walk::new(filtered());
-        assert_eq!(walk.take(&page(&["a"], None)), Step::Done);
-        let mut walk = Walk::new(filtered());
-        walk.take(&page(&["a", "b"], Some("1")));
+        let mut cursor = PageCursor::new(filtered());
+        assert_eq!(cursor.take(&page(&["a"], None)), CursorStep::Done);
+        let mut cursor = PageCursor::new(filtered());
+        cursor.take(&page(&["a", "b"], Some("1")));
         // `b` has left, and `c` stands where it stood.
-        assert_eq!(walk.take(&page(&["d"], None)), Step::Next);
-        walk.take(&page(&["a", "c"], Some("1")));
-        assert_eq!(walk.take(&page(&["d"], None)), Step::Next);
-        walk.take(&page(&["a", "c"], Some("1")));
-        assert_eq!(walk.take(&page(&["d"], None)), Step::Done);
-        assert_eq!(ids(&walk), ["a", "b", "d", "c"]);
-        assert_eq!(walk.surprises.late_tasks, 1);
+        assert_eq!(cursor.take(&page(&["d"], None)), CursorStep::Next);
+        cursor.take(&page(&["a", "c"], Some("1")));
+        assert_eq!(cursor.take(&page(&["d"], None)), CursorStep::Next);
+        cursor.take(&page(&["a", "c"], Some("1")));
+        assert_eq!(cursor.take(&page(&["d"], None)), CursorStep::Done);
+        assert_eq!(ids(&cursor), ["a", "b", "d", "c"]);
+        assert_eq!(cursor.anomalies.late_tasks, 1);
     }
 
     #[test]
     fn a_list_that_leads_back_ends_and_says_so() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        walk.take(&page(&["a"], Some("1")));
-        walk.take(&page(&["b"], Some("2")));
-        assert_eq!(walk.take(&page(&["c"], Some("1"))), Step::Done);
-        assert_eq!((walk.surprises.loops, walk.is_complete), (1, false));
-        assert_eq!(ids(&walk), ["a", "b", "c"]);
-        let mut walk = Walk::new(source(ListKind::Batch));
-        walk.take(&page(&["a"], Some("1")));
-        assert_eq!(walk.take(&page(&["b"], Some("1"))), Step::Done);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        cursor.take(&page(&["a"], Some("1")));
+        cursor.take(&page(&["b"], Some("2")));
+        assert_eq!(cursor.take(&page(&["c"], Some("1"))), CursorStep::Done);
+        assert_eq!((cursor.anomalies.loops, cursor.is_complete), (1, false));
+        assert_eq!(ids(&cursor), ["a", "b", "c"]);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        cursor.take(&page(&["a"], Some("1")));
+        assert_eq!(cursor.take(&page(&["b"], Some("1"))), CursorStep::Done);
     }
 
     #[test]
     fn pages_without_new_tasks_under_ever_new_tokens_end_the_list() {
         for repeated in [&[][..], &["a", "b"]] {
-            let mut walk = Walk::new(source(ListKind::Batch));
-            walk.take(&page(&["a", "b"], Some("first")));
+            let mut cursor = PageCursor::new(source(ListKind::Batch));
+            cursor.take(&page(&["a", "b"], Some("first")));
             let pages = (0..=MAX_PAGES_WITHOUT_NEW).map(|n| page(repeated, Some(&n.to_string())));
-            let steps: Vec<Step> = pages.map(|page| walk.take(&page)).collect();
+            let steps: Vec<CursorStep> = pages.map(|page| cursor.take(&page)).collect();
             let (last, before) = steps.split_last().unwrap();
-            assert_eq!(*last, Step::Done);
-            assert!(before.iter().all(|step| *step == Step::Next));
-            assert_eq!((walk.surprises.loops, walk.is_complete), (1, false));
-            assert_eq!(ids(&walk), ["a", "b"]);
+            assert_eq!(*last, CursorStep::Done);
+            assert!(before.iter().all(|step| *step == CursorStep::Next));
+            assert_eq!((cursor.anomalies.loops, cursor.is_complete), (1, false));
+            assert_eq!(ids(&cursor), ["a", "b"]);
         }
     }
 
@@ -452,85 +452,101 @@ mod tests {
     #[test]
     fn a_long_list_can_be_read_twice() {
         let count = MAX_PAGES_WITHOUT_NEW + 5;
-        let mut walk = Walk::new(source(ListKind::Batch));
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
         for pass in 1..=2 {
             for n in 1..=count {
                 let next = n.to_string();
                 // It is worked on, so it is read again.
                 let task = format!("p{n}");
-                let step = walk.take(&page(&[&task], (n < count).then_some(next.as_str())));
+                let step = cursor.take(&page(&[&task], (n < count).then_some(next.as_str())));
                 let is_end = n == count && pass == 2;
-                assert_eq!(step, if is_end { Step::Done } else { Step::Next });
+                assert_eq!(
+                    step,
+                    if is_end {
+                        CursorStep::Done
+                    } else {
+                        CursorStep::Next
+                    }
+                );
             }
         }
-        assert!(walk.is_complete && walk.surprises.count() == 0);
+        assert!(cursor.is_complete && cursor.anomalies.count() == 0);
     }
 
     #[test]
     fn an_empty_page_with_more_behind_it_is_no_end() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        walk.take(&page(&["a"], Some("1")));
-        assert_eq!(walk.take(&page(&[], Some("2"))), Step::Next);
-        assert_eq!(walk.take(&page(&["b"], None)), Step::Done);
-        assert_eq!((walk.surprises.empty_pages, walk.is_complete), (1, true));
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        cursor.take(&page(&["a"], Some("1")));
+        assert_eq!(cursor.take(&page(&[], Some("2"))), CursorStep::Next);
+        assert_eq!(cursor.take(&page(&["b"], None)), CursorStep::Done);
+        assert_eq!(
+            (cursor.anomalies.empty_pages, cursor.is_complete),
+            (1, true)
+        );
     }
 
     #[test]
     fn a_token_that_is_refused_begins_the_list_anew_a_few_times() {
-        let mut walk = Walk::new(source(ListKind::Batch));
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
         for _ in 0..MAX_RESTARTS {
-            walk.take(&page(&["a"], Some("1")));
-            assert_eq!(walk.fail(Trouble::Status(400)), Step::Next);
-            assert_eq!(walk.request().token, None);
+            cursor.take(&page(&["a"], Some("1")));
+            assert_eq!(cursor.fail(AttemptFault::Status(400)), CursorStep::Next);
+            assert_eq!(cursor.request().token, None);
         }
-        walk.take(&page(&["a"], Some("1")));
-        assert_eq!(walk.fail(Trouble::Status(410)), Step::Failed);
+        cursor.take(&page(&["a"], Some("1")));
+        assert_eq!(cursor.fail(AttemptFault::Status(410)), CursorStep::Failed);
         // What came again because of it is no surprise of its own.
-        assert_eq!(walk.surprises.repeated_tasks, 0);
-        assert_eq!(ids(&walk), ["a"]);
+        assert_eq!(cursor.anomalies.repeated_tasks, 0);
+        assert_eq!(ids(&cursor), ["a"]);
     }
 
     #[test]
     fn an_unknown_id_may_be_a_name() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        assert_eq!(walk.fail(Trouble::Status(404)), Step::Next);
-        assert!(walk.request().query().starts_with("batch_name=b&"));
-        assert_eq!(walk.fail(Trouble::Status(404)), Step::NoSuchList);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        assert_eq!(cursor.fail(AttemptFault::Status(404)), CursorStep::Next);
+        assert!(cursor.request().query().starts_with("batch_name=b&"));
+        assert_eq!(
+            cursor.fail(AttemptFault::Status(404)),
+            CursorStep::NoSuchList
+        );
         // Some servers know no difference between none and an empty one.
-        let mut walk = Walk::new(source(ListKind::Batch));
-        assert_eq!(walk.take(&page(&[], None)), Step::Next);
-        assert!(walk.request().query().starts_with("batch_name=b&"));
-        assert_eq!(walk.fail(Trouble::Status(404)), Step::Done);
-        let mut walk = Walk::new(source(ListKind::Delivery));
-        assert_eq!(walk.fail(Trouble::Status(400)), Step::NoSuchList);
-        assert_eq!(walk.fail(Trouble::Status(500)), Step::Failed);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        assert_eq!(cursor.take(&page(&[], None)), CursorStep::Next);
+        assert!(cursor.request().query().starts_with("batch_name=b&"));
+        assert_eq!(cursor.fail(AttemptFault::Status(404)), CursorStep::Done);
+        let mut cursor = PageCursor::new(source(ListKind::Delivery));
+        assert_eq!(
+            cursor.fail(AttemptFault::Status(400)),
+            CursorStep::NoSuchList
+        );
+        assert_eq!(cursor.fail(AttemptFault::Status(500)), CursorStep::Failed);
     }
 
     #[test]
     fn pages_that_are_too_large_get_smaller() {
-        let mut walk = Walk::new(source(ListKind::Batch));
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
         for limit in [25, 6, 1] {
-            assert_eq!(walk.fail(Trouble::TooLarge), Step::Next);
-            assert_eq!(walk.request().limit, limit);
+            assert_eq!(cursor.fail(AttemptFault::TooLarge), CursorStep::Next);
+            assert_eq!(cursor.request().limit, limit);
         }
-        assert_eq!(walk.fail(Trouble::Timeout), Step::Failed);
-        walk.take(&page(&["a"], Some("1")));
-        assert_eq!(walk.request().limit, 2);
+        assert_eq!(cursor.fail(AttemptFault::Timeout), CursorStep::Failed);
+        cursor.take(&page(&["a"], Some("1")));
+        assert_eq!(cursor.request().limit, 2);
     }
 
     #[test]
     fn after_pages_that_are_too_large_few_others_are() {
-        let mut walk = Walk::new(source(ListKind::Batch));
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
         let (mut failed, mut tasks) = (0, 0);
         for number in 0..100 {
             // Pages of more than eleven tasks are too large.
-            if walk.request().limit > 11 {
-                assert_eq!(walk.fail(Trouble::TooLarge), Step::Next);
+            if cursor.request().limit > 11 {
+                assert_eq!(cursor.fail(AttemptFault::TooLarge), CursorStep::Next);
                 failed += 1;
             } else {
-                tasks += walk.request().limit;
+                tasks += cursor.request().limit;
                 let id = number.to_string();
-                walk.take(&page(&[&id], Some(&id)));
+                cursor.take(&page(&[&id], Some(&id)));
             }
         }
         assert!(
@@ -541,29 +557,36 @@ mod tests {
 
     #[test]
     fn a_delivery_says_how_many_tasks_it_has() {
-        let counted = |ids: &[&str]| Page {
+        let counted = |ids: &[&str]| TaskPage {
             task_count: Some(2),
             ..page(ids, None)
         };
-        let mut walk = Walk::new(source(ListKind::Delivery));
-        assert_eq!(walk.take(&counted(&["a"])), Step::Next);
-        assert_eq!(walk.take(&counted(&["b"])), Step::Next);
-        assert_eq!(walk.take(&counted(&["a", "b"])), Step::Done);
-        assert!(walk.is_complete);
-        let mut walk = Walk::new(source(ListKind::Delivery));
-        let steps = [0; 3].map(|_| walk.take(&counted(&["a"])));
-        assert_eq!(steps, [Step::Next, Step::Next, Step::Done]);
-        assert!(!walk.is_complete);
+        let mut cursor = PageCursor::new(source(ListKind::Delivery));
+        assert_eq!(cursor.take(&counted(&["a"])), CursorStep::Next);
+        assert_eq!(cursor.take(&counted(&["b"])), CursorStep::Next);
+        assert_eq!(cursor.take(&counted(&["a", "b"])), CursorStep::Done);
+        assert!(cursor.is_complete);
+        let mut cursor = PageCursor::new(source(ListKind::Delivery));
+        let steps = [0; 3].map(|_| cursor.take(&counted(&["a"])));
+        assert_eq!(
+            steps,
+            [CursorStep::Next, CursorStep::Next, CursorStep::Done]
+        );
+        assert!(!cursor.is_complete);
     }
 
     #[test]
     fn what_stopped_goes_on_where_it_stopped() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        walk.fail(Trouble::Status(404));
-        walk.take(&page(&["a"], Some("1")));
-        let mut next = Walk::resume(source(ListKind::Batch), walk.place(), walk.ids.clone());
-        assert_eq!(next.request().query(), walk.request().query());
-        assert_eq!(next.take(&page(&["b"], None)), Step::Done);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        cursor.fail(AttemptFault::Status(404));
+        cursor.take(&page(&["a"], Some("1")));
+        let mut next = PageCursor::resume(
+            source(ListKind::Batch),
+            cursor.position(),
+            cursor.ids.clone(),
+        );
+        assert_eq!(next.request().query(), cursor.request().query());
+        assert_eq!(next.take(&page(&["b"], None)), CursorStep::Done);
         assert_eq!(ids(&next), ["a", "b"]);
     }
 }

@@ -11,7 +11,7 @@ const SAME: f64 = 0.01;
 
 /// The bracket.
 #[derive(Debug, Default)]
-pub(crate) struct Bracket {
+pub(crate) struct RateBracket {
     /// The highest rate that the server took for a while.
     low: Option<f64>,
     /// For how many seconds.
@@ -26,7 +26,7 @@ pub(crate) struct Bracket {
     refuted: Option<(f64, Duration)>,
 }
 
-impl Bracket {
+impl RateBracket {
     /// The lower end.
     pub(crate) fn low(&self) -> Option<f64> {
         self.low
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_for_long_is_trusted_even_when_bursts_are_quick() {
-        let mut bracket = Bracket::default();
+        let mut bracket = RateBracket::default();
         assert_eq!(bracket.trusted_low(100.0, false), None);
         bracket.take(80.0, 1.0);
         assert_eq!(bracket.trusted_low(100.0, false), Some(80.0));
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn it_goes_back_to_what_was_taken_before() {
-        let mut bracket = Bracket::default();
+        let mut bracket = RateBracket::default();
         for rate in [10.0, 20.0, 40.0, 30.0, 36.0] {
             bracket.take(rate, 1.0);
         }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_middle_of_a_narrow_bracket_is_not_looked_for() {
-        let mut bracket = Bracket::default();
+        let mut bracket = RateBracket::default();
         assert_eq!(bracket.middle(1.0), None);
         bracket.take(90.0, 1.0);
         bracket.high = Some(160.0);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn it_comes_closer_but_not_to_what_was_refuted() {
-        let mut bracket = Bracket::default();
+        let mut bracket = RateBracket::default();
         assert!(bracket.closer(100.0, SECOND) > 100.5);
         bracket.refute(101.0, SECOND);
         assert!(bracket.closer(100.0, SECOND * 2) < 100.01);

@@ -10,21 +10,22 @@
 
 use std::time::Duration;
 
-use crate::fetch::options::Rate;
-use crate::pacer::bracket::Bracket;
+use crate::pacer::bracket::RateBracket;
 use crate::pacer::bucket_fit::Stretches;
-use crate::pacer::in_flight_limit::Flight;
-use crate::pacer::rejection_bursts::Bursts;
-use crate::pacer::server_quota::Told;
+use crate::pacer::in_flight_limit::InFlightLimit;
+use crate::pacer::rejection_bursts::RejectionBursts;
+use crate::pacer::server_quota::QuotaTracker;
 use crate::pacer::settings::{
     FIRST_RATE, GROWTH, MAX_FIRST_PAUSE, MAX_PAUSE, MIN_PAUSE, MIN_RATE, MIN_RETRY_AFTER, NARROW,
     OUTAGE_FAILURES, OUTAGE_INTERVAL, PAUSE_REQUESTS, REMEMBERED, SEARCH, TOLERANCE,
 };
-use crate::pacer::types::{Answer, Learned, Quota, Sent, State, Take};
-use crate::pacer::window::Windows;
+use crate::pacer::types::{
+    LearnedRate, PacerState, Rate, RequestEnd, SendDecision, SentRequest, ServerQuota,
+};
+use crate::pacer::window::RateWindows;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Phase {
+pub(super) enum PacerPhase {
     Climbing,
     Searching,
     Steady,
@@ -34,7 +35,7 @@ pub(super) enum Phase {
 
 /// All requests wait.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pause {
+pub(super) struct PacerPause {
     until: Duration,
     /// How long it is, as far as the server did not say.
     length: Duration,
@@ -44,7 +45,7 @@ pub(super) struct Pause {
 
 /// What came of a rate, since it is looked at.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Step {
+pub(super) struct RateStep {
     pub(super) since: Duration,
     pub(super) sent: u32,
     pub(super) accepted: u32,
@@ -56,28 +57,28 @@ pub struct Pacer {
     /// Requests a second; infinite while nothing is held back.
     pub(super) rate: f64,
     pub(super) cap: f64,
-    pub(super) phase: Phase,
+    pub(super) phase: PacerPhase,
     /// Does it rest on what an earlier run learned, and nothing since?
     pub(super) is_remembered: bool,
-    pub(super) remembered: Option<Learned>,
-    pub(super) bracket: Bracket,
-    pub(super) flight: Flight,
-    pub(super) step: Step,
+    pub(super) remembered: Option<LearnedRate>,
+    pub(super) bracket: RateBracket,
+    pub(super) flight: InFlightLimit,
+    pub(super) step: RateStep,
     /// Requests that were sent.
     pub(super) sent: u64,
     pub(super) last_sent: Option<Duration>,
     /// When the next request is due.
     pub(super) next: Duration,
     pub(super) failures: u32,
-    pub(super) told: Told,
+    pub(super) told: QuotaTracker,
 
     /// Objections to what was sent before this belong to bursts of before.
     pub(super) reacted: Duration,
-    pub(super) pause: Option<Pause>,
+    pub(super) pause: Option<PacerPause>,
     /// How long the server last made all wait.
     pub(super) waited: Duration,
-    pub(super) bursts: Bursts,
-    pub(super) windows: Windows,
+    pub(super) bursts: RejectionBursts,
+    pub(super) windows: RateWindows,
     /// Does the rate rest on what these show?
     pub(super) is_of_window: bool,
     /// Bursts of late that each followed another one quickly.
@@ -111,25 +112,25 @@ pub struct Pacer {
 
 impl Pacer {
     /// At the beginning of a run, of which so many requests may be under way at a time.
-    pub fn new(rate: Rate, remembered: Option<Learned>, concurrency: usize) -> Self {
+    pub fn new(rate: Rate, remembered: Option<LearnedRate>, concurrency: usize) -> Self {
         let remembered = remembered
             .filter(|learned| learned.rate.is_finite() && learned.rate >= MIN_RATE)
             .filter(|_| rate == Rate::Learned);
-        let mut bracket = Bracket::default();
+        let mut bracket = RateBracket::default();
         let (first, cap, phase) = match (rate, remembered) {
-            (Rate::Limit(limit), _) => (limit, limit, Phase::Steady),
-            (Rate::Max, _) => (f64::INFINITY, f64::INFINITY, Phase::Steady),
+            (Rate::Limit(limit), _) => (limit, limit, PacerPhase::Steady),
+            (Rate::Max, _) => (f64::INFINITY, f64::INFINITY, PacerPhase::Steady),
             (Rate::Learned, Some(learned)) => {
                 let rate = learned.rate;
                 let phase = if learned.is_limit {
                     bracket.high = Some(rate * NARROW);
-                    Phase::Searching
+                    PacerPhase::Searching
                 } else {
-                    Phase::Climbing
+                    PacerPhase::Climbing
                 };
                 (rate * REMEMBERED, f64::INFINITY, phase)
             }
-            (Rate::Learned, None) => (FIRST_RATE, f64::INFINITY, Phase::Climbing),
+            (Rate::Learned, None) => (FIRST_RATE, f64::INFINITY, PacerPhase::Climbing),
         };
         let counted = remembered.and_then(|learned| learned.in_flight);
         Self {
@@ -139,18 +140,18 @@ impl Pacer {
             is_remembered: remembered.is_some(),
             remembered,
             bracket,
-            flight: Flight::new(concurrency, counted),
-            step: Step::default(),
+            flight: InFlightLimit::new(concurrency, counted),
+            step: RateStep::default(),
             sent: 0,
             last_sent: None,
             next: Duration::ZERO,
             failures: 0,
-            told: Told::default(),
+            told: QuotaTracker::default(),
             reacted: Duration::ZERO,
             pause: None,
             waited: Duration::ZERO,
-            bursts: Bursts::default(),
-            windows: Windows::default(),
+            bursts: RejectionBursts::default(),
+            windows: RateWindows::default(),
             is_of_window: false,
             quick_bursts: 0,
             before: None,
@@ -183,22 +184,22 @@ impl Pacer {
     }
 
     /// What it is doing.
-    pub fn state(&self, now: Duration) -> State {
+    pub fn state(&self, now: Duration) -> PacerState {
         if self.is_outage() {
-            return State::Outage;
+            return PacerState::Outage;
         }
         if self.pause.is_none() && self.told.rate(now).is_some_and(|told| told < self.rate) {
-            return State::Told;
+            return PacerState::FollowingQuota;
         }
         if self.pause.is_none() && self.flight.counted().is_some() {
-            return State::Counted;
+            return PacerState::ConcurrencyLimited;
         }
         match (self.pause, self.phase) {
-            (Some(_), _) => State::Waiting,
-            (None, Phase::Climbing) => State::Climbing,
-            (None, Phase::Searching) => State::Searching,
-            (None, Phase::Steady) => State::Steady,
-            (None, Phase::Trying(_)) => State::Trying,
+            (Some(_), _) => PacerState::Waiting,
+            (None, PacerPhase::Climbing) => PacerState::Climbing,
+            (None, PacerPhase::Searching) => PacerState::Searching,
+            (None, PacerPhase::Steady) => PacerState::Steady,
+            (None, PacerPhase::Trying(_)) => PacerState::Trying,
         }
     }
 
@@ -209,7 +210,7 @@ impl Pacer {
     }
 
     /// What there is to remember, when something has been learned.
-    pub fn learned(&self) -> Option<Learned> {
+    pub fn learned(&self) -> Option<LearnedRate> {
         if let Some(remembered) = self.remembered
             && !self.has_met_limit
             && self.used < remembered.rate
@@ -219,13 +220,13 @@ impl Pacer {
         }
         let rate = match self.phase {
             _ if self.flight.counted().is_some() => self.used,
-            Phase::Trying(from) => from,
+            PacerPhase::Trying(from) => from,
             _ if self.has_met_limit && self.rate.is_finite() => {
                 self.bracket.low().unwrap_or(self.rate).min(self.rate)
             }
             _ => self.used,
         };
-        (rate > 0.0).then_some(Learned {
+        (rate > 0.0).then_some(LearnedRate {
             rate,
             is_limit: self.has_met_limit,
             in_flight: self.flight.counted(),
@@ -237,51 +238,51 @@ impl Pacer {
     }
 
     /// Takes leave to send if there is any. Every attempt takes it.
-    pub fn take(&mut self, now: Duration) -> Take {
+    pub fn take(&mut self, now: Duration) -> SendDecision {
         if self.is_outage() {
             let next = self.last_sent.map(|sent| sent + OUTAGE_INTERVAL);
             let next = next.max(self.pause.map(|pause| pause.until));
             return match next.filter(|next| *next > now) {
-                Some(next) => Take::At(next),
-                None => Take::Now(self.send(now, true)),
+                Some(next) => SendDecision::At(next),
+                None => SendDecision::Now(self.send(now, true)),
             };
         }
         if let Some(pause) = &mut self.pause {
             if now < pause.until {
-                return Take::At(pause.until);
+                return SendDecision::At(pause.until);
             }
             // One that hangs must not hold up all others.
             if let Some(again) = pause.scouted.map(|at| at + MAX_PAUSE)
                 && now < again
             {
-                return Take::At(again);
+                return SendDecision::At(again);
             }
             pause.scouted = Some(now);
-            return Take::Now(self.send(now, true));
+            return SendDecision::Now(self.send(now, true));
         }
-        if let Phase::Trying(from) = self.phase {
+        if let PacerPhase::Trying(from) = self.phase {
             self.try_farther(from, now);
         }
         self.step(now);
         if !self.flight.has_room(self.rate) {
-            return Take::WhenAnswered;
+            return SendDecision::AfterResponse;
         }
         // Time that nobody used is lost, so that no burst ever follows a quiet moment.
         let due = self.next.max(now.saturating_sub(TOLERANCE));
         if due > now {
-            return Take::At(due);
+            return SendDecision::At(due);
         }
         self.next = due + self.gap(now);
-        Take::Now(self.send(now, false))
+        SendDecision::Now(self.send(now, false))
     }
 
-    fn send(&mut self, now: Duration, is_scout: bool) -> Sent {
+    fn send(&mut self, now: Duration, is_scout: bool) -> SentRequest {
         self.last_sent = Some(now);
         self.windows.send(now);
         self.step.sent += 1;
         self.since_sent += 1;
         self.sent += 1;
-        Sent {
+        SentRequest {
             at: now,
             number: self.sent,
             in_flight: self.flight.send(),
@@ -304,27 +305,27 @@ impl Pacer {
 
     /// Begins to look at what the rate brings.
     pub(super) fn begin_step(&mut self, now: Duration) {
-        self.step = Step {
+        self.step = RateStep {
             since: now,
-            ..Step::default()
+            ..RateStep::default()
         };
     }
 
     /// A request has ended. True when that changed the controller's mind.
-    pub fn end(&mut self, sent: Sent, now: Duration, answer: Answer) -> bool {
+    pub fn end(&mut self, sent: SentRequest, now: Duration, answer: RequestEnd) -> bool {
         self.flight.end();
         match answer {
-            Answer::Accepted => {
+            RequestEnd::Accepted => {
                 self.failures = 0;
                 self.earn();
                 self.accepted(sent, now);
                 false
             }
-            Answer::Objected(retry_after) => {
+            RequestEnd::RateLimited(retry_after) => {
                 self.failures = 0;
                 self.objected(sent, now, retry_after)
             }
-            Answer::Failed => {
+            RequestEnd::Failed => {
                 self.failures = self.failures.saturating_add(1);
                 self.scout_returns(sent);
                 if self.is_outage() {
@@ -342,7 +343,13 @@ impl Pacer {
         }
     }
 
-    fn scout_returns(&mut self, sent: Sent) {
+    /// A request is not waited for any more. How it would have ended is unknown, so only its place is released.
+    pub fn release(&mut self, sent: SentRequest) {
+        self.flight.end();
+        self.scout_returns(sent);
+    }
+
+    fn scout_returns(&mut self, sent: SentRequest) {
         if let Some(pause) = &mut self.pause
             && sent.is_scout
         {
@@ -350,7 +357,7 @@ impl Pacer {
         }
     }
 
-    fn accepted(&mut self, sent: Sent, now: Duration) {
+    fn accepted(&mut self, sent: SentRequest, now: Duration) {
         self.flight.note(sent.in_flight, false, now);
         self.told.accepted(sent.at, now);
         self.flight.latency(now.saturating_sub(sent.at));
@@ -369,7 +376,12 @@ impl Pacer {
         self.step.accepted += 1;
     }
 
-    fn objected(&mut self, sent: Sent, now: Duration, retry_after: Option<Duration>) -> bool {
+    fn objected(
+        &mut self,
+        sent: SentRequest,
+        now: Duration,
+        retry_after: Option<Duration>,
+    ) -> bool {
         self.pay(now);
         self.has_met_limit = true;
         self.bursts.rejected(sent.number);
@@ -416,7 +428,7 @@ impl Pacer {
     }
 
     fn pause(&mut self, now: Duration, wait: Duration, length: Duration) {
-        self.pause = Some(Pause {
+        self.pause = Some(PacerPause {
             until: now + wait,
             length,
             scouted: None,
@@ -424,8 +436,8 @@ impl Pacer {
         self.next = self.next.max(now + wait);
     }
 
-    /// What the server told of its limits, beside any answer.
-    pub fn told(&mut self, quotas: &[Quota], now: Duration) {
+    /// Takes note of the quotas that a response had in its headers.
+    pub fn note_quotas(&mut self, quotas: &[ServerQuota], now: Duration) {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         let under_way = self.flight.active() as f64;
         self.told.hear(quotas, under_way, now);

@@ -69,7 +69,7 @@ const MOST_LOWERED: u32 = 3;
 
 /// A trial of a higher bound.
 #[derive(Debug, Clone, Copy)]
-struct Trial {
+struct LimitTrial {
     since: Duration,
     answers: u32,
     /// Answers a second before, and their latency.
@@ -79,7 +79,7 @@ struct Trial {
 
 /// The bound on requests under way.
 #[derive(Debug)]
-pub(crate) struct Flight {
+pub(crate) struct InFlightLimit {
     /// Requests under way.
     active: usize,
     concurrency: usize,
@@ -92,7 +92,7 @@ pub(crate) struct Flight {
     latest: f64,
     /// What the server takes at once, where that has been found out.
     counted: Option<f64>,
-    trial: Option<Trial>,
+    trial: Option<LimitTrial>,
     rest: Duration,
     rests_until: Duration,
     /// Did the bound hold a request back since the last look?
@@ -107,7 +107,7 @@ pub(crate) struct Flight {
     is_refuted: bool,
 }
 
-impl Flight {
+impl InFlightLimit {
     pub(crate) fn new(concurrency: usize, counted: Option<f64>) -> Self {
         Self {
             active: 0,
@@ -257,7 +257,7 @@ impl Flight {
             return Some(now_answered.max(trial.before));
         }
         if was_full && now >= self.rests_until {
-            self.trial = Some(Trial {
+            self.trial = Some(LimitTrial {
                 since: now,
                 answers: 0,
                 before: answered,
@@ -355,8 +355,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn with_latency(milliseconds: u64) -> Flight {
-        let mut flight = Flight::new(64, None);
+    fn with_latency(milliseconds: u64) -> InFlightLimit {
+        let mut flight = InFlightLimit::new(64, None);
         for _ in 0..LATENCIES {
             flight.latency(Duration::from_millis(milliseconds));
         }
@@ -376,12 +376,12 @@ mod tests {
         assert_eq!(flight.bound(0.01), 3);
         assert_eq!(flight.bound(f64::INFINITY), 64);
         assert_eq!(
-            Flight::new(64, None).bound(10.0),
+            InFlightLimit::new(64, None).bound(10.0),
             64,
             "nothing is known yet"
         );
         assert_eq!(
-            Flight::new(0, Some(0.0)).bound(10.0),
+            InFlightLimit::new(0, Some(0.0)).bound(10.0),
             1,
             "none would be for ever"
         );
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn an_objection_to_more_than_ever_is_tried_as_a_bound() {
         let accepted = || {
-            let mut flight = Flight::new(64, None);
+            let mut flight = InFlightLimit::new(64, None);
             for _ in 0..10 {
                 for in_flight in 1..=8 {
                     flight.note(in_flight, false, SECOND);
@@ -412,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_bound_that_is_lowered_again_and_again_is_none() {
-        let mut flight = Flight::new(64, Some(8.0));
+        let mut flight = InFlightLimit::new(64, Some(8.0));
         flight.raise();
         for _ in 0..MOST_LOWERED {
             let counted = flight.counted();

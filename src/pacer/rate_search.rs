@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use crate::pacer::bracket::Bracket;
+use crate::pacer::bracket::RateBracket;
 use crate::pacer::bucket_fit::{Stretches, fit};
-use crate::pacer::controller::{Pacer, Phase};
-use crate::pacer::rejection_bursts::Measured;
+use crate::pacer::controller::{Pacer, PacerPhase};
+use crate::pacer::rejection_bursts::MeasuredLimit;
 use crate::pacer::settings::{
     BEYOND, BEYOND_REQUESTS, CHANCE, CHANGED, CLIMB_STEP, CONFIRM, DRIFT, FAR, FIRST_EXCESS,
     FIRST_EXCESS_REQUESTS, FIRST_GROWTH, FIRST_RATE, FIRST_TRIAL, GROWTH, LAG, LONG_WAIT, MARGIN,
@@ -14,7 +14,7 @@ use crate::pacer::settings::{
     NARROW_WAITING, OBJECTIONS, OVERSHOOT, PRECISE, PRECISE_WAITED, SEARCH, SLOW, SLOW_GROWTH,
     STEP, STEP_REQUESTS, TRIAL_RISE, TRIAL_STEP, USED, WAITING, WIDE,
 };
-use crate::pacer::types::Sent;
+use crate::pacer::types::SentRequest;
 
 impl Pacer {
     /// Judges the rate, when it has been held for long enough.
@@ -46,36 +46,36 @@ impl Pacer {
         }
         if sent < self.rate * USED {
             // Something else holds requests back.
-            if let Phase::Trying(from) = self.phase {
+            if let PacerPhase::Trying(from) = self.phase {
                 self.set_rate(from);
-                self.phase = Phase::Steady;
+                self.phase = PacerPhase::Steady;
             }
             return;
         }
         self.used = self.used.max(self.rate.min(sent));
         self.is_remembered = false;
-        if !matches!(self.phase, Phase::Trying(_)) {
+        if !matches!(self.phase, PacerPhase::Trying(_)) {
             self.bracket.take(self.rate, seconds);
         }
         match self.phase {
-            Phase::Climbing => self.climb(),
-            Phase::Searching => {
+            PacerPhase::Climbing => self.climb(),
+            PacerPhase::Searching => {
                 // It has cost nothing until now.
                 self.narrow(now, NARROW);
-                let is_narrow = self.phase == Phase::Steady;
+                let is_narrow = self.phase == PacerPhase::Steady;
                 if is_narrow && self.bracket.is_doubtful && !self.makes_wait() {
                     self.bracket.high = None;
                     self.next_trial = now;
                 }
             }
-            Phase::Steady if self.may_try(now) && self.rate < self.cap => self.try_more(now),
-            Phase::Steady | Phase::Trying(_) => {}
+            PacerPhase::Steady if self.may_try(now) && self.rate < self.cap => self.try_more(now),
+            PacerPhase::Steady | PacerPhase::Trying(_) => {}
         }
     }
 
     /// How long the rate is held before it is judged.
     fn step_length(&self) -> Duration {
-        let step = if self.phase == Phase::Climbing {
+        let step = if self.phase == PacerPhase::Climbing {
             CLIMB_STEP
         } else {
             STEP
@@ -84,7 +84,7 @@ impl Pacer {
         // What is sent now shows only when its answers have come.
         let lag = self.flight.typical_latency().mul_f64(LAG);
         let step = (step.max(requests.unwrap_or(STEP)) + lag).min(MAX_STEP);
-        if self.makes_wait() && self.phase == Phase::Searching {
+        if self.makes_wait() && self.phase == PacerPhase::Searching {
             // What a full bucket hides, time shows.
             step * 2
         } else {
@@ -103,7 +103,7 @@ impl Pacer {
         self.set_rate(self.rate * self.growth.min(most));
         self.growth = (self.growth * self.growth).min(GROWTH);
         if self.rate >= self.cap {
-            self.phase = Phase::Steady;
+            self.phase = PacerPhase::Steady;
         }
     }
 
@@ -111,7 +111,7 @@ impl Pacer {
     fn narrow(&mut self, now: Duration, narrow: f64) {
         if let Some(middle) = self.bracket.middle(narrow) {
             self.set_rate(middle);
-            self.phase = Phase::Searching;
+            self.phase = PacerPhase::Searching;
         } else {
             self.stay(self.bracket.low().unwrap_or(self.rate), now);
         }
@@ -121,7 +121,7 @@ impl Pacer {
     fn stay(&mut self, rate: f64, now: Duration) {
         self.bracket.guess_low(rate);
         self.set_rate(rate);
-        self.phase = Phase::Steady;
+        self.phase = PacerPhase::Steady;
         let waiting = if self.makes_wait() {
             self.waited.as_secs_f64() / WAITING
         } else {
@@ -134,7 +134,7 @@ impl Pacer {
     /// Goes on looking after a while at a rate that is no chance.
     fn rest(&mut self, rate: f64, now: Duration) {
         self.set_rate(rate);
-        self.phase = Phase::Steady;
+        self.phase = PacerPhase::Steady;
         self.next_trial = now;
     }
 
@@ -165,10 +165,10 @@ impl Pacer {
         if let Some(middle) = self.bracket.middle(NARROW) {
             // Not so much as what it objected to.
             self.set_rate(middle);
-            self.phase = Phase::Searching;
+            self.phase = PacerPhase::Searching;
             return;
         }
-        self.phase = Phase::Trying(self.rate);
+        self.phase = PacerPhase::Trying(self.rate);
         self.beyond = 0.0;
         self.tried = now;
         self.set_rate(self.rate * FIRST_TRIAL);
@@ -193,7 +193,7 @@ impl Pacer {
         self.bursts.forget();
         self.is_no_bucket = self.makes_wait();
         self.search_until = now + SEARCH;
-        self.phase = Phase::Climbing;
+        self.phase = PacerPhase::Climbing;
         self.growth = FIRST_GROWTH;
         self.climb();
         self.begin_step(now);
@@ -223,11 +223,11 @@ impl Pacer {
     }
 
     /// The server objected to the rate: what it is now, and what is known from that.
-    pub(crate) fn slow_down(&mut self, sent: Sent, now: Duration) {
+    pub(crate) fn slow_down(&mut self, sent: SentRequest, now: Duration) {
         if std::mem::take(&mut self.is_remembered) {
             // It is not what it was: nothing is known.
-            self.bracket = Bracket::default();
-            self.phase = Phase::Climbing;
+            self.bracket = RateBracket::default();
+            self.phase = PacerPhase::Climbing;
             self.set_rate(FIRST_RATE);
             return;
         }
@@ -238,20 +238,12 @@ impl Pacer {
         let since = std::mem::take(&mut self.since);
         let before = self.before.replace(since.clone());
         let fitted = before.and_then(|before| self.fitted(&before, &since, rate));
-        if let Phase::Trying(from) = self.phase {
+        if let PacerPhase::Trying(from) = self.phase {
             self.go_back(from, window.or(fitted.map(|(limit, _)| limit)), now);
             return;
         }
-        let is_quick = self.bursts.is_quick(sent.at, sent.number);
-        self.quick_bursts = if is_quick { self.quick_bursts + 1 } else { 0 };
-        // Where each costs a wait, one fewer must do.
-        let has_changed = self.quick_bursts >= CHANGED - u32::from(self.makes_wait());
-        if has_changed && self.phase == Phase::Steady {
-            self.search_until = now + SEARCH;
-            self.free_until = self.search_until;
-            self.bursts.forget_older();
-        }
-        if self.phase == Phase::Steady
+        let (is_quick, has_changed) = self.note_quick_burst(sent, now);
+        if self.phase == PacerPhase::Steady
             && self.makes_wait()
             && self.bracket.is_sure(rate, self.is_of_window)
         {
@@ -266,7 +258,7 @@ impl Pacer {
         let precise = measured.and_then(precise);
         if let Some(low) = trusted
             && is_quick
-            && self.phase == Phase::Searching
+            && self.phase == PacerPhase::Searching
             && precise.is_none()
             && !self.makes_wait()
         {
@@ -274,7 +266,7 @@ impl Pacer {
             self.rest(low, now);
             return;
         }
-        if self.phase == Phase::Steady {
+        if self.phase == PacerPhase::Steady {
             self.bracket.refute(rate, now);
         }
         if has_changed && trusted.is_none() {
@@ -312,6 +304,21 @@ impl Pacer {
         if self.bracket.high.is_none() {
             self.next_trial = now + CONFIRM;
         }
+    }
+
+    /// Counts bursts that follow each other quickly; whether this one does, and whether they show that the limit has
+    /// changed.
+    fn note_quick_burst(&mut self, sent: SentRequest, now: Duration) -> (bool, bool) {
+        let is_quick = self.bursts.is_quick(sent.at, sent.number);
+        self.quick_bursts = if is_quick { self.quick_bursts + 1 } else { 0 };
+        // Where each costs a wait, one fewer must do.
+        let has_changed = self.quick_bursts >= CHANGED - u32::from(self.makes_wait());
+        if has_changed && self.phase == PacerPhase::Steady {
+            self.search_until = now + SEARCH;
+            self.free_until = self.search_until;
+            self.bursts.forget_older();
+        }
+        (is_quick, has_changed)
     }
 
     /// The rate, or what it is where nothing is held back.
@@ -358,7 +365,7 @@ impl Pacer {
 }
 
 /// What the limit is at most, when what was accepted between two bursts says it precisely.
-fn precise(measured: Measured) -> Option<f64> {
+fn precise(measured: MeasuredLimit) -> Option<f64> {
     let most = measured.most?;
     let is_precise = measured.accepted >= PRECISE && most <= measured.least * PRECISE_WAITED;
     is_precise.then_some(most)

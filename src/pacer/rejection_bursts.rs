@@ -23,7 +23,7 @@ const CLEARLY: f64 = 1.02;
 
 /// Where one starts.
 #[derive(Debug, Clone, Copy)]
-struct Start {
+struct BurstStart {
     at: Duration,
     /// Requests that had been sent, and of these rejected; and seconds that had been waited.
     sent: u64,
@@ -35,7 +35,7 @@ struct Start {
 
 /// What was accepted between two bursts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Measured {
+pub(crate) struct MeasuredLimit {
     /// Requests.
     pub(crate) accepted: f64,
     /// Requests a second, of the whole time. The limit is no less.
@@ -47,15 +47,15 @@ pub(crate) struct Measured {
 
 /// The bursts of late.
 #[derive(Debug, Default)]
-pub(crate) struct Bursts {
-    starts: VecDeque<Start>,
+pub(crate) struct RejectionBursts {
+    starts: VecDeque<BurstStart>,
     rejected: u64,
     waited: f64,
     /// When requests were sent again after the last one.
     resumed: Duration,
 }
 
-impl Bursts {
+impl RejectionBursts {
     /// Requests go at this rate from now on.
     pub(crate) fn rate_is(&mut self, rate: f64) {
         for start in &mut self.starts {
@@ -75,7 +75,7 @@ impl Bursts {
         if self.starts.len() == MAX_BURSTS {
             self.starts.pop_front();
         }
-        self.starts.push_back(Start {
+        self.starts.push_back(BurstStart {
             at: now,
             sent,
             rejected: self.rejected,
@@ -104,7 +104,7 @@ impl Bursts {
         }
     }
 
-    fn between(&self, start: &Start, at: Duration, number: u64) -> Option<Measured> {
+    fn between(&self, start: &BurstStart, at: Duration, number: u64) -> Option<MeasuredLimit> {
         let seconds = at.saturating_sub(start.at).as_secs_f64();
         let active = seconds - (self.waited - start.waited);
         let sent = number.saturating_sub(start.sent + 1);
@@ -112,7 +112,7 @@ impl Bursts {
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53")]
         let accepted = accepted as f64;
         let most = accepted / active;
-        (active > 0.0).then(|| Measured {
+        (active > 0.0).then(|| MeasuredLimit {
             accepted,
             least: accepted / seconds,
             most: (most * CLEARLY <= start.lowest && seconds >= LONG).then_some(most),
@@ -121,13 +121,13 @@ impl Bursts {
 
     /// What was accepted until another burst, whose first rejected request has this number and was sent at this time.
     /// Of the bursts of late, the one that says most.
-    pub(crate) fn measure(&self, at: Duration, number: u64) -> Option<Measured> {
-        let long_ago = |start: &&Start| at.saturating_sub(start.at) >= QUICK;
+    pub(crate) fn measure(&self, at: Duration, number: u64) -> Option<MeasuredLimit> {
+        let long_ago = |start: &&BurstStart| at.saturating_sub(start.at) >= QUICK;
         let all = self.starts.iter().filter(long_ago);
         let measured = all.filter_map(|start| self.between(start, at, number));
         let measured = measured.filter(|measured| measured.accepted >= ENOUGH);
         measured.max_by(|one, other| {
-            let key = |measured: &Measured| match measured.most {
+            let key = |measured: &MeasuredLimit| match measured.most {
                 Some(_) => (1.0, measured.accepted),
                 None => (0.0, measured.least),
             };
@@ -153,8 +153,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// A server that takes 100 a second is asked for 120, with a burst every second and 20 ms of waiting after each.
-    fn saturated(seconds: u32) -> Bursts {
-        let mut bursts = Bursts::default();
+    fn saturated(seconds: u32) -> RejectionBursts {
+        let mut bursts = RejectionBursts::default();
         let mut sent = 0;
         for second in 0..seconds {
             bursts.begin(SECOND * second, sent, 120.0);
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn bursts_that_come_soon_are_told_from_others() {
-        let mut bursts = Bursts::default();
+        let mut bursts = RejectionBursts::default();
         assert!(!bursts.is_quick(SECOND, 10), "there was none before");
         bursts.begin(SECOND, 10, 100.0);
         bursts.resume(SECOND);

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use crate::pacer::settings::{MAX_PAUSE, MAX_SPREAD, MAX_TOLD_WAIT, MIN_SPREAD};
-use crate::pacer::types::Quota;
+use crate::pacer::types::ServerQuota;
 
 /// What was told last.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct QuotaTracker {
     /// Until when no more than this rate is left.
     spread: Option<(Duration, f64)>,
     /// From when to when there is nothing left.
@@ -17,9 +17,9 @@ pub(crate) struct Told {
     is_wrong: bool,
 }
 
-impl Told {
+impl QuotaTracker {
     /// The headers of an answer; the tightest counts. So many requests are under way.
-    pub(crate) fn hear(&mut self, quotas: &[Quota], under_way: f64, now: Duration) {
+    pub(crate) fn hear(&mut self, quotas: &[ServerQuota], under_way: f64, now: Duration) {
         if self.is_wrong {
             return;
         }
@@ -75,8 +75,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn quota(left: f64, seconds: u32) -> Quota {
-        Quota {
+    fn quota(left: f64, seconds: u32) -> ServerQuota {
+        ServerQuota {
             left,
             reset: SECOND * seconds,
         }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_spread_over_the_time() {
-        let mut told = Told::default();
+        let mut told = QuotaTracker::default();
         told.hear(&[quota(310.0, 30), quota(9_000.0, 60)], 10.0, SECOND);
         assert_eq!(told.rate(SECOND), Some(10.0));
         assert_eq!(told.rate(SECOND * 31), None, "by then there is more");
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_too_coarse_or_for_a_day_is_not_spread() {
-        let mut told = Told::default();
+        let mut told = QuotaTracker::default();
         told.hear(&[quota(50.0, 1), quota(100_000.0, 86_400)], 10.0, SECOND);
         assert_eq!((told.rate(SECOND), told.wait(SECOND)), (None, None));
         told.hear(&[quota(0.0, 86_400)], 10.0, SECOND);
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn headers_that_are_wrong_are_not_heeded_any_more() {
-        let mut told = Told::default();
+        let mut told = QuotaTracker::default();
         told.hear(&[quota(0.0, 60)], 0.0, SECOND);
         // One that was under way says nothing.
         told.accepted(SECOND / 2, SECOND * 2);

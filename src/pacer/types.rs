@@ -4,20 +4,31 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// How fast requests are sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// At the rate that the server accepts, which is measured.
+    Learned,
+    /// From the start at this many requests per second, and never faster.
+    Limit(f64),
+    /// Without pacing until the server responds with 429.
+    Max,
+}
+
 /// May a request go?
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Take {
+pub enum SendDecision {
     /// Now.
-    Now(Sent),
+    Now(SentRequest),
     /// Not before this time; ask again then.
     At(Duration),
     /// Not before another one has ended; ask again then.
-    WhenAnswered,
+    AfterResponse,
 }
 
 /// A request that went.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sent {
+pub struct SentRequest {
     /// When.
     pub at: Duration,
     /// Requests under way, with it.
@@ -30,18 +41,18 @@ pub struct Sent {
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum RequestEnd {
     /// The server has dealt with it, whatever it said.
     Accepted,
     /// 429, with the `Retry-After` that came with it.
-    Objected(Option<Duration>),
+    RateLimited(Option<Duration>),
     /// Without an answer that shows a working server.
     Failed,
 }
 
 /// What a server tells of its limit in headers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quota {
+pub struct ServerQuota {
     /// Requests that are left.
     pub left: f64,
     /// Until when, from now.
@@ -50,7 +61,7 @@ pub struct Quota {
 
 /// What a run learned, for the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Learned {
+pub struct LearnedRate {
     /// Requests a second.
     pub rate: f64,
     /// Did the server object to more? Else nobody asked for more.
@@ -63,7 +74,7 @@ pub struct Learned {
 
 /// What the pacer is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum PacerState {
     /// Doubling the rate.
     Climbing,
     /// Halving the bracket.
@@ -73,16 +84,16 @@ pub enum State {
     /// Trying more.
     Trying,
     /// As fast as headers allow.
-    Told,
+    FollowingQuota,
     /// As many at a time as the server takes.
-    Counted,
+    ConcurrencyLimited,
     /// Waiting, because the server objected.
     Waiting,
     /// Asking once a second, because nothing succeeds.
     Outage,
 }
 
-impl State {
+impl PacerState {
     /// In a few words.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -90,8 +101,8 @@ impl State {
             Self::Searching => "searching",
             Self::Steady => "steady",
             Self::Trying => "trying more",
-            Self::Told => "as headers allow",
-            Self::Counted => "limited at a time",
+            Self::FollowingQuota => "as headers allow",
+            Self::ConcurrencyLimited => "limited at a time",
             Self::Waiting => "told to slow down",
             Self::Outage => "no answer",
         }

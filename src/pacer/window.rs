@@ -30,16 +30,16 @@ const BELOW: f64 = 0.98;
 
 /// Requests that were sent and not rejected, and the bursts of late.
 #[derive(Debug, Default)]
-pub(crate) struct Windows {
+pub(crate) struct RateWindows {
     /// For each part of a window since `first`.
     counts: VecDeque<u32>,
     first: u64,
-    bursts: VecDeque<Burst>,
+    bursts: VecDeque<WindowBurst>,
 }
 
 /// The first rejected request of a burst.
 #[derive(Debug, Clone, Copy)]
-struct Burst {
+struct WindowBurst {
     /// The part of a window in which it was sent.
     at: u64,
     rate: f64,
@@ -50,7 +50,7 @@ fn part(at: Duration) -> u64 {
     u64::try_from(parts).unwrap_or(u64::MAX)
 }
 
-impl Windows {
+impl RateWindows {
     /// A request is sent.
     pub(crate) fn send(&mut self, at: Duration) {
         let part = part(at);
@@ -89,7 +89,7 @@ impl Windows {
         if self.bursts.len() == MAX_BURSTS {
             self.bursts.pop_front();
         }
-        self.bursts.push_back(Burst { at: part(at), rate });
+        self.bursts.push_back(WindowBurst { at: part(at), rate });
     }
 
     /// The bursts until now say nothing any more.
@@ -101,8 +101,8 @@ impl Windows {
     /// highest.
     pub(crate) fn limit(&self) -> Option<f64> {
         // Of a burst long ago the window is not known any more.
-        let known = |burst: &&Burst| self.first == 0 || burst.at >= self.first + PARTS;
-        let bursts: Vec<Burst> = self.bursts.iter().filter(known).copied().collect();
+        let known = |burst: &&WindowBurst| self.first == 0 || burst.at >= self.first + PARTS;
+        let bursts: Vec<WindowBurst> = self.bursts.iter().filter(known).copied().collect();
         if bursts.len() < MIN_BURSTS {
             return None;
         }
@@ -177,7 +177,7 @@ mod tests {
 
     /// A client that waits for a second after each rejected request.
     struct Client {
-        windows: Windows,
+        windows: RateWindows,
         now: Duration,
         accepted: Vec<Duration>,
     }
@@ -185,7 +185,7 @@ mod tests {
     impl Client {
         fn new() -> Self {
             Self {
-                windows: Windows::default(),
+                windows: RateWindows::default(),
                 now: MILLISECOND * 40,
                 accepted: Vec::new(),
             }
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_long_silence_keeps_little() {
-        let mut windows = Windows::default();
+        let mut windows = RateWindows::default();
         for second in [0, 1, 900, 901, 40_000] {
             windows.send(Duration::from_secs(second));
             windows.reject(Duration::from_secs(second / 2));

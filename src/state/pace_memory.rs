@@ -1,6 +1,6 @@
-//! What a run learned of a server's limit, for the next run with the same key against the same host: a starting point,
-//! and no more. Kept in the state directory, as a convenience: a file that cannot be read or written costs nothing but
-//! the few seconds of learning it again. Depends on `fetch` and `disk`.
+//! What a run learned of a server's limit, as a starting point for the next run with the same key against the same base
+//! URL. It is kept in the state directory. A file that cannot be read or written costs only the few seconds of learning
+//! it again, so errors are ignored.
 
 use std::io;
 use std::path::Path;
@@ -9,9 +9,9 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::api::options::ClientOptions;
 use crate::durable_fs::Access;
-use crate::fetch::options::{FetchOptions, Rate};
-use crate::pacer::types::Learned;
+use crate::pacer::types::LearnedRate;
 use crate::publish::output_dir::STATE_DIRECTORY;
 use crate::{durable_fs, hex};
 
@@ -31,21 +31,21 @@ const MAX_BYTES: u64 = 1 << 20;
 const NAME_BYTES: usize = 8;
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Memory {
+struct PaceFile {
     version: u32,
     /// The latest last.
-    servers: Vec<Server>,
+    servers: Vec<RememberedServer>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Server {
+struct RememberedServer {
     server: String,
     #[serde(flatten)]
-    learned: Learned,
+    learned: LearnedRate,
 }
 
 /// What an earlier run into this directory learned.
-pub(crate) fn recall(out: &Path, options: &FetchOptions) -> Option<Learned> {
+pub(crate) fn recall(out: &Path, options: &ClientOptions) -> Option<LearnedRate> {
     let name = name(options);
     let servers = read(out)?.servers.into_iter();
     let mut servers = servers.filter(|server| server.server == name);
@@ -53,20 +53,17 @@ pub(crate) fn recall(out: &Path, options: &FetchOptions) -> Option<Learned> {
 }
 
 /// Keeps what was learned for later runs.
-pub(crate) fn remember(out: &Path, options: &FetchOptions, learned: Option<Learned>) {
-    let Some(learned) = learned.filter(|_| options.rate == Rate::Learned) else {
-        return;
-    };
+pub(crate) fn remember(out: &Path, options: &ClientOptions, learned: LearnedRate) {
     let name = name(options);
     let mut servers = read(out).map_or_else(Vec::new, |memory| memory.servers);
     servers.retain(|server| server.server != name);
-    servers.push(Server {
+    servers.push(RememberedServer {
         server: name,
         learned,
     });
     let too_many = servers.len().saturating_sub(MAX_SERVERS);
     servers.drain(..too_many);
-    let memory = Memory {
+    let memory = PaceFile {
         version: VERSION,
         servers,
     };
@@ -74,14 +71,14 @@ pub(crate) fn remember(out: &Path, options: &FetchOptions, learned: Option<Learn
     let _ = write(out, &memory);
 }
 
-fn read(out: &Path) -> Option<Memory> {
+fn read(out: &Path) -> Option<PaceFile> {
     let path = out.join(STATE_DIRECTORY).join(FILE_NAME);
     let text = durable_fs::read_small(&path, MAX_BYTES).ok()?;
-    let memory: Memory = serde_json::from_slice(&text).ok()?;
+    let memory: PaceFile = serde_json::from_slice(&text).ok()?;
     (memory.version == VERSION).then_some(memory)
 }
 
-fn write(out: &Path, memory: &Memory) -> io::Result<()> {
+fn write(out: &Path, memory: &PaceFile) -> io::Result<()> {
     let path = out.join(STATE_DIRECTORY).join(FILE_NAME);
     let new = path.with_extension("json.new");
     let file = durable_fs::create(&new, Access::Owner)?;
@@ -90,7 +87,7 @@ fn write(out: &Path, memory: &Memory) -> io::Result<()> {
 }
 
 /// What a server and a key are called in the file.
-fn name(options: &FetchOptions) -> String {
+fn name(options: &ClientOptions) -> String {
     let mut hash = Sha256::new();
     hash.update(options.base_url.as_bytes());
     hash.update([0]);

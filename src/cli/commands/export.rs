@@ -1,15 +1,14 @@
 //! The main job: from options to a finished export. Depends on the files of this folder.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
 use crate::api::certificates::{Authorities, CaFile};
 use crate::api::list_request::{ListFilter, ListKind, ListSource};
+use crate::api::options::ClientOptions;
 use crate::cli::api_key::{Key, read_key};
 use crate::cli::args::{ExportArgs, FormatArg, GuardArgs, OutputArgs, PlanArg, RefreshArg};
-use crate::cli::checker::Checker;
 use crate::cli::command_line::Origins;
 use crate::cli::core_dumps;
 use crate::cli::dispatch::{Failure, UsageError};
@@ -18,13 +17,14 @@ use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::encode::table_writers::Format;
 use crate::error::Exit;
 use crate::event::{Event, Events};
-use crate::fetch::options::{CheckBody, FetchOptions, Rate};
+use crate::fetch::options::FetchOptions;
 use crate::flatten::task::TASK_STATUSES;
 use crate::ids::list::SkippedCells;
 use crate::ids::read::{ReadIds, read_ids};
 use crate::jobs::dry_run::dry_run;
 use crate::jobs::export::{ExportOptions, Refresh, export};
-use crate::lists::list_planner::Plan;
+use crate::lists::list_planner::ListPlan;
+use crate::pacer::types::Rate;
 use crate::publish::guard::{Allowance, GuardOptions};
 use crate::sandbox::config::SandboxConfig;
 use crate::sandbox::server::Sandbox;
@@ -69,17 +69,13 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
             tolerate: options.guard.tolerate,
             started,
         };
-        let checker: Arc<dyn CheckBody> = Arc::new(Checker::new(
-            options.keep_secrets,
-            options.fetch.api_key.clone(),
-        ));
         if args.dry_run {
             return run(
                 &args.display,
                 false,
                 |events, signals| {
                     warn(&warnings, events);
-                    dry_run(&options, &checker, events, &signals.cancel)
+                    dry_run(&options, events, &signals.cancel)
                 },
                 |done, signals| tell_dry_run(done, signals, &args.display),
             );
@@ -89,16 +85,10 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, Failure> {
             false,
             |events, signals| {
                 warn(&warnings, events);
-                export(
-                    &options,
-                    &checker,
-                    events,
-                    &signals.cancel,
-                    |ended| match ended {
-                        Ok(ended) => job.end(ended, signals).1,
-                        Err(error) => error_json(error),
-                    },
-                )
+                export(&options, events, &signals.cancel, |ended| match ended {
+                    Ok(ended) => job.end(ended, signals).1,
+                    Err(error) => error_json(error),
+                })
             },
             |ended, signals| tell_export(&ended, signals, &args.display, &job),
         )
@@ -214,35 +204,36 @@ fn export_options(
             ..guard_options(&args.guard)
         },
         base_url_label: sandbox.map(|_| SANDBOX_LABEL.to_owned()),
+        plan: match args.plan {
+            PlanArg::Auto => ListPlan::Auto,
+            PlanArg::Ids => ListPlan::Ids,
+            PlanArg::Lists => ListPlan::Lists,
+        },
         fetch: FetchOptions {
-            base_url,
-            api_key,
-            expand,
-            opts,
-            concurrency: args.concurrency.into(),
-            plan: match args.plan {
-                PlanArg::Auto => Plan::Auto,
-                PlanArg::Ids => Plan::Ids,
-                PlanArg::Lists => Plan::Lists,
+            client: ClientOptions {
+                base_url,
+                api_key,
+                expand,
+                opts,
+                concurrency: args.concurrency.into(),
+                timeout: args.timeout,
+                connect_timeout: args.connect_timeout,
+                read_timeout: args.timeout.min(READ_TIMEOUT),
+                max_body: args.max_body,
+                ca_file,
+                authorities: if sandbox.is_some() {
+                    Authorities::System
+                } else {
+                    Authorities::read()
+                },
+                proxy: sandbox.is_none(),
+                allow_http: args.allow_http,
             },
             rate: args.rate.unwrap_or(implied_rate),
-            remembered: None,
-            timeout: args.timeout,
-            connect_timeout: args.connect_timeout,
-            read_timeout: args.timeout.min(READ_TIMEOUT),
             max_retries: args.max_retries,
             retry_timeout: args.retry_timeout,
-            max_body: args.max_body,
             fail_fast: args.fail_fast,
             drop_missing: args.guard.drop_missing,
-            ca_file,
-            authorities: if sandbox.is_some() {
-                Authorities::System
-            } else {
-                Authorities::read()
-            },
-            proxy: sandbox.is_none(),
-            allow_http: args.allow_http,
         },
     };
     Ok((options, warnings))
