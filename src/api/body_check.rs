@@ -26,14 +26,15 @@ const FINAL_STATUSES: [&str; 4] = ["completed", "canceled", "error", "deleted"];
 /// A parser that has read a larger body is not kept.
 const MAX_KEPT_PARSER_BYTES: usize = 1 << 20;
 
-/// Where parsing finds more than this many bytes, the body is parsed again when its turn comes: that may be ten times
-/// its size.
+/// If parsing a body takes more than this many bytes of nodes, they are not kept, and the body is parsed again for the
+/// tables. Nodes can take ten times the size of the body.
 const MAX_KEPT_NODES_BYTES: usize = 1 << 20;
 
-/// Memory for one response that buffers keep for the next; one huge task does not burden the rest.
+/// Bytes of memory that buffers keep for the next response, so that one huge task does not raise the memory of the
+/// rest.
 pub const KEPT_BYTES: usize = 4 << 20;
 
-/// Checks the bodies of responses. Parsers are used again, and with them their memory.
+/// Checks the bodies of responses. It reuses parsers, and with them their memory.
 #[derive(Debug)]
 pub struct BodyCheck {
     keep_secrets: bool,
@@ -65,7 +66,7 @@ impl BodyCheck {
         })
     }
 
-    /// Reads a body, with the key redacted first.
+    /// Reads a body after the key in it is redacted.
     fn read<T>(
         &self,
         body: Bytes,
@@ -107,7 +108,7 @@ pub fn check_task(
     let task_id = found.to_string();
     let is_final = is_final(root);
     let redacted = without_secrets(root, keep_secrets)?;
-    // If there is white space in the text, a compact copy was parsed in its place.
+    // If the text has white space, the parser parsed a compact copy of it instead.
     let is_parsed = redacted.is_none() && document.text().len() == text.len();
     let is_kept = is_parsed && document.nodes_size() <= MAX_KEPT_NODES_BYTES;
     let nodes = is_kept.then(|| document.nodes());
@@ -127,15 +128,15 @@ pub fn check_task(
 /// A page of a list.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TaskPage {
-    /// Its tasks, each as if it had been asked for by itself.
+    /// Its tasks, each as if it had been requested alone.
     pub tasks: Vec<ListedTask>,
-    /// Elements that are no task.
+    /// The number of elements that are not tasks.
     pub unfit: usize,
-    /// Asks for the next page; nothing on the last one.
+    /// The token of the next page; `None` on the last page.
     pub next_token: Option<String>,
-    /// How many tasks the whole list has, where the answer says that.
+    /// The number of tasks of the whole list, if the response says that.
     pub task_count: Option<u64>,
-    /// Something that a person should know of it.
+    /// What to report about the body, if anything.
     pub note: Option<String>,
 }
 
@@ -203,16 +204,16 @@ pub fn split_page(
     Ok(page)
 }
 
-/// Where a task belongs.
+/// The lists that a task belongs to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct TaskLists {
-    /// ID of its project.
+    /// The ID of its project.
     pub project: Option<String>,
-    /// ID of its batch.
+    /// The ID of its batch.
     pub batch: Option<String>,
 }
 
-/// Reads where a task belongs, from a body that was checked.
+/// Reads which lists a task belongs to, from a checked body.
 pub(crate) fn lists_of(body: &[u8]) -> TaskLists {
     let mut parser = Parser::default();
     let text = std::str::from_utf8(body).unwrap_or_default();
@@ -235,7 +236,7 @@ pub(crate) fn lists_of(body: &[u8]) -> TaskLists {
     }
 }
 
-/// A checksum of a checked body without its white space: two that have the same give the same tables.
+/// A checksum of a checked body without its white space. Two bodies with the same checksum give the same tables.
 pub(crate) fn fingerprint(body: &[u8]) -> [u8; 32] {
     let mut parser = Parser::default();
     let text = std::str::from_utf8(body).unwrap_or_default();
@@ -245,7 +246,7 @@ pub(crate) fn fingerprint(body: &[u8]) -> [u8; 32] {
     }
 }
 
-/// Parses; where bytes had to be escaped, they are what is wrong.
+/// Parses a text. If bytes had to be escaped, a syntax error is their fault.
 fn parse<'d>(
     parser: &'d mut Parser,
     text: &'d str,
@@ -263,7 +264,7 @@ fn parse<'d>(
     })
 }
 
-/// Is the task in a state that does not change any more?
+/// Whether the task is in a status that no longer changes.
 fn is_final(task: Value<'_>) -> bool {
     let status = task.get("status").and_then(|status| status.text());
     status.is_some_and(|status| FINAL_STATUSES.iter().any(|known| status == **known))

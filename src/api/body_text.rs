@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use crate::api::body_error::BodyError;
 use crate::memory;
 
-/// The body as text, and what a person should know of that.
+/// The body as text, with what to report about it.
 pub(crate) fn as_text(body: &[u8]) -> Result<(Cow<'_, str>, Option<String>), BodyError> {
     match std::str::from_utf8(body) {
-        // A byte order mark is no part of JSON, and nobody's data.
+        // A byte order mark is part of neither JSON nor the task.
         Ok(text) => Ok(match text.strip_prefix('\u{feff}') {
             Some(text) => (Cow::Owned(text.to_owned()), None),
             None => (Cow::Borrowed(text), None),
@@ -24,9 +24,9 @@ pub(crate) fn as_text(body: &[u8]) -> Result<(Cow<'_, str>, Option<String>), Bod
     }
 }
 
-/// Writes each byte that is not UTF-8 as half a surrogate pair, `\udc80` to `\udcff`, as Python's
-/// `surrogateescape` does: the value is kept like any that no Unicode string can hold, and its bytes can
-/// be had back. Nothing when an escape would mean something else where it stands.
+/// Writes each byte that is not UTF-8 as half a surrogate pair, `\udc80` to `\udcff`, as Python's `surrogateescape`
+/// does. The value is then kept like any other that is not a Unicode string, and its bytes can be restored. `None` if
+/// an escape would mean something else in its place.
 fn escape_invalid(body: &[u8]) -> Result<Option<String>, BodyError> {
     use std::fmt::Write as _;
     /// Bytes of `\udc80`.
@@ -47,8 +47,8 @@ fn escape_invalid(body: &[u8]) -> Result<Option<String>, BodyError> {
     Ok(Some(out))
 }
 
-/// Would an escape of a low surrogate change meaning behind this text? Behind a backslash it would be none,
-/// and behind a high surrogate the other half of a pair.
+/// Whether an escape of a low surrogate would change its meaning after this text: after a backslash it is not an
+/// escape, and after a high surrogate it completes a pair.
 fn changes_meaning(before: &str) -> bool {
     /// Bytes of `ud83d`.
     const DIGITS_OF_ESCAPE: usize = 5;
@@ -56,7 +56,7 @@ fn changes_meaning(before: &str) -> bool {
         let backslashes = text.bytes().rev().take_while(|byte| *byte == b'\\');
         backslashes.count() % 2 == 1
     };
-    // What stands before `ud83d`, if that is what stands last.
+    // The characters where `ud83d` would be.
     let split = before
         .len()
         .checked_sub(DIGITS_OF_ESCAPE)

@@ -22,13 +22,13 @@ use crate::api::reply::{AttemptError, AttemptFault, Distrust, Reply};
 use crate::api::retry_after::retry_after;
 use crate::api::tunnel::diagnose;
 
-/// Bytes of a page of several tasks. A larger one is requested again in smaller parts.
+/// The maximum size in bytes of a page of several tasks. A larger page is requested again in smaller parts.
 const MAX_PAGE_BYTES: u64 = 32 << 20;
 
-/// The status of a proxy that wants a name and a password.
+/// The status of a proxy that requires a user name and a password.
 const PROXY_AUTHENTICATION: u16 = 407;
 
-/// Asks one server for tasks.
+/// Requests tasks from one server.
 #[derive(Debug)]
 pub struct TaskClient {
     connections: Connections,
@@ -41,7 +41,7 @@ pub struct TaskClient {
 }
 
 impl TaskClient {
-    /// Checks the base URL, the key and the certificates; nothing is asked yet.
+    /// Checks the base URL, the key and the certificates. It sends no request.
     pub fn new(options: &ClientOptions) -> Result<Self, FetchError> {
         let url = checked_url(&options.base_url)?;
         if url.scheme() == "http"
@@ -78,13 +78,13 @@ impl TaskClient {
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
-    /// Asks for one task.
+    /// Requests one task.
     pub(crate) async fn task(&self, task_id: &str, share: &mut MemoryShare<'_>) -> Reply<Bytes> {
         let query = format!("task_id={}", encode(task_id));
         self.get("/v2/task", &query, self.max_body, share).await
     }
 
-    /// Asks for a page of a list.
+    /// Requests a page of a list.
     pub(crate) async fn page(
         &self,
         request: &PageRequest,
@@ -122,7 +122,7 @@ impl TaskClient {
             let (bytes, body) = self.body(&pool, &mut response, max_body, share).await;
             (bytes, None, body)
         } else {
-            // Read now: the body follows, and may take its time.
+            // The wait counts from the headers; the body may take a while.
             let wait = retry_after(
                 header(RETRY_AFTER.as_str()),
                 header(DATE.as_str()),
@@ -147,7 +147,7 @@ impl TaskClient {
         }
     }
 
-    /// Reads and decodes a body; how many bytes came, and what they are.
+    /// Reads and decodes a body. Returns the number of bytes received, and the body.
     async fn body(
         &self,
         pool: &ConnectionPool,
@@ -155,8 +155,8 @@ impl TaskClient {
         max_body: u64,
         share: &mut MemoryShare<'_>,
     ) -> (u64, Result<Bytes, AttemptError>) {
-        // A body has memory of its own: a piece of the connection's buffer would keep all of that from being used
-        // again. Memory is set aside for what has come, not for what a header promises.
+        // A body gets memory of its own, because a piece of the connection's buffer would keep the whole buffer from
+        // being reused. Memory is reserved for what has arrived, not for what a header promises.
         let mut body = match DecodedBody::new(&encoding(response.headers()), max_body) {
             Ok(body) => body,
             Err(error) => return (0, Err(self.undecodable(error, max_body))),
@@ -178,7 +178,7 @@ impl TaskClient {
             return (bytes, Err(self.undecodable(error, max_body)));
         }
         if body.capacity() - body.len() > STEP_BYTES {
-            // Half of the memory may have been for what did not come.
+            // Up to half of the memory may be unused.
             body.shrink_to_fit();
         }
         (bytes, Ok(Bytes::from(body)))
@@ -224,7 +224,7 @@ impl TaskClient {
         }
     }
 
-    /// Describes an attempt without a whole response, with the status of a proxy that does not connect.
+    /// Describes an attempt without a whole response. Returns the status of the proxy if the proxy refused to connect.
     async fn transport(
         &self,
         pool: &ConnectionPool,
@@ -253,7 +253,7 @@ impl TaskClient {
         } else if error.is_timeout() {
             AttemptFault::Timeout
         } else if self.is_behind_socks() && error.is_connect() && !is_no_tls(error) {
-            // The proxy is there, and does not let the connection through.
+            // The proxy responds, but does not connect to the server.
             AttemptFault::NoRoute
         } else {
             AttemptFault::Network
@@ -287,13 +287,13 @@ impl TaskClient {
     }
 }
 
-/// Why a body did not come whole.
+/// Why a body was not received to its end.
 enum ReceiveError {
     Transport(reqwest::Error),
     Decode(DecodeError),
 }
 
-/// Receives and decodes a body to its end, as far as there is memory for it.
+/// Receives and decodes a body to its end, as memory becomes available.
 async fn receive(
     response: &mut Response,
     body: &mut DecodedBody,
@@ -313,7 +313,7 @@ async fn receive(
     Ok(())
 }
 
-/// What went wrong on the way, in words.
+/// What went wrong in transport, as a message.
 fn transport_text(fault: AttemptFault, error: &reqwest::Error) -> String {
     match fault {
         AttemptFault::Timeout if error.is_connect() => "timed out while connecting".to_owned(),
@@ -326,7 +326,7 @@ fn transport_text(fault: AttemptFault, error: &reqwest::Error) -> String {
     }
 }
 
-/// How a body is encoded, as its headers say.
+/// The encoding of a body, from its headers.
 fn encoding(headers: &HeaderMap) -> String {
     let named = headers.get_all(CONTENT_ENCODING).iter();
     let named: Vec<_> = named
@@ -348,7 +348,7 @@ async fn error_body(response: &mut Response) -> Vec<u8> {
     body.finish().0
 }
 
-/// A base URL, whose path is kept.
+/// Checks a base URL. Its path is kept.
 fn checked_url(base_url: &str) -> Result<Url, FetchError> {
     let failed = |cause: &str| FetchError::BadUrl {
         url: showable(base_url),
@@ -368,7 +368,7 @@ fn checked_url(base_url: &str) -> Result<Url, FetchError> {
     Ok(url)
 }
 
-/// An endpoint below the base URL.
+/// The URL of an endpoint below the base URL.
 fn endpoint(base: &Url, path: &str, query: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
@@ -376,7 +376,7 @@ fn endpoint(base: &Url, path: &str, query: &str) -> Url {
     url
 }
 
-/// A URL as it may be shown: without what may be a credential.
+/// A URL without the parts that may be a credential.
 fn showable(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     match (url.split_once("://"), url.rsplit_once('@')) {
@@ -385,8 +385,7 @@ fn showable(url: &str) -> String {
     }
 }
 
-/// Why a redirect was not followed. Of the place that it names only the origin is shown: what comes
-/// behind it may be a credential.
+/// Why a redirect was not followed. Only the origin of its target is shown, because the rest may contain a credential.
 fn unfollowed(from: &Url, location: Option<&HeaderValue>) -> String {
     let to = location
         .and_then(|location| location.to_str().ok())
@@ -403,13 +402,12 @@ fn unfollowed(from: &Url, location: Option<&HeaderValue>) -> String {
     }
 }
 
-/// Has the connection been closed because its other side did not answer a ping of HTTP/2?
+/// Whether the connection was closed because the server did not respond to an HTTP/2 ping.
 fn is_unanswered_ping(error: &reqwest::Error) -> bool {
     cause(error).is_some_and(hyper::Error::is_timeout)
 }
 
-/// Does something answer that speaks no TLS? What the client calls a corrupt message is mostly plain
-/// HTTP.
+/// Whether the server does not speak TLS. What the client reports as a corrupt message is usually plain HTTP.
 fn is_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     matches!(
         cause(error),
@@ -419,7 +417,7 @@ fn is_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     )
 }
 
-/// Is the server's certificate the trouble, and what about it?
+/// What is wrong with the server's certificate, if that is why the handshake failed.
 fn distrust(error: &rustls::Error) -> Option<Distrust> {
     use rustls::CertificateError as Bad;
     Some(match error {
@@ -496,7 +494,7 @@ mod tests {
     fn a_certificate_is_told_from_other_trouble_and_by_what_is_wrong_with_it() {
         use rustls::CertificateError as Bad;
         let wrapped = |error: rustls::Error| {
-            // As the client's layers do.
+            // As the layers of the HTTP client wrap it.
             let inner = std::io::Error::other(error);
             let outer = std::io::Error::other(inner);
             cause(&outer).and_then(distrust)

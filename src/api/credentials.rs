@@ -1,4 +1,4 @@
-//! Takes live credentials out of a task, and finds bodies that may hold some.
+//! Redacts live credentials in a task, and finds bodies that may contain some.
 
 use std::collections::TryReserveError;
 use std::ops::Range;
@@ -9,10 +9,10 @@ use crate::memory;
 /// The key whose value is a live credential, at any depth (rule 11).
 pub(crate) const SECRET_KEY: &str = "workspace_token";
 
-/// What stands in its place.
+/// What replaces the value.
 const REDACTED: &str = "\"[redacted]\"";
 
-/// The task's text with its secrets replaced; nothing when there are none.
+/// The task's text with its credentials redacted; `None` if there are none.
 pub(crate) fn without_secrets(
     task: Value<'_>,
     keep_secrets: bool,
@@ -28,13 +28,13 @@ pub(crate) fn without_secrets(
     replace(task.raw(), &secrets).map(Some)
 }
 
-/// May a body that is no task be kept as it is? Not if a live credential may stand in it, which cannot be
-/// replaced where nobody knows where it ends.
+/// Whether a body that is not a task may be kept as it is. It may not if it can contain a live credential, because
+/// without valid JSON the end of the value is unknown.
 pub(crate) fn may_be_kept(body: &[u8], keep_secrets: bool) -> bool {
     if keep_secrets {
         return true;
     }
-    // In another encoding it would not be seen, and JSON has no such bytes in UTF-8.
+    // In another encoding the key would not be found. JSON in UTF-8 has no such bytes.
     if body.contains(&0) {
         return false;
     }
@@ -51,10 +51,10 @@ pub(crate) fn may_be_kept(body: &[u8], keep_secrets: bool) -> bool {
     !plain.contains(SECRET_KEY)
 }
 
-/// Where secrets stand in the task's text.
+/// The ranges of credentials in the task's text.
 fn secrets(task: Value<'_>) -> Vec<Range<usize>> {
     let text = task.raw();
-    // A key may be written with escapes; without any, and without the word, there is nothing.
+    // The key may be written with escapes. Without escapes and without the plain key, there is no credential.
     if memchr::memmem::find(text.as_bytes(), SECRET_KEY.as_bytes()).is_none()
         && !text.contains("\\u")
     {

@@ -8,29 +8,29 @@ use thiserror::Error;
 use crate::api::reply::Distrust;
 use crate::error::{Exit, Explain};
 
-/// Why fetching ended before every ID had its result.
+/// Why fetching ended before every ID had a result.
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// The API refused the key.
     #[error("could not fetch {what}: the API refused the key ({message})")]
     Refused {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// 401, 402 or 403.
         status: u16,
-        /// The server's words.
+        /// The message of the server.
         message: String,
     },
     /// Nothing succeeded for as long as the run allows.
     #[error("could not reach the API at `{host}`: nothing succeeded for {}, after {requests} requests; the last was: {message}", seconds(*.elapsed))]
     GaveUp {
-        /// Host of the base URL.
+        /// The host of the base URL.
         host: String,
-        /// How long.
+        /// How long nothing succeeded.
         elapsed: Duration,
-        /// Attempts in all.
+        /// All attempts of the run.
         requests: u64,
-        /// Did anything succeed before, in this run?
+        /// Whether anything succeeded before, in this run.
         has_succeeded: bool,
         /// What went wrong last.
         message: String,
@@ -38,19 +38,19 @@ pub enum FetchError {
     /// The server's certificate is not trusted.
     #[error("could not trust the API at `{host}`: {message}")]
     Untrusted {
-        /// Host of the base URL.
+        /// The host of the base URL.
         host: String,
-        /// What about it.
+        /// What is wrong with the certificate.
         why: Distrust,
-        /// Why, in words.
+        /// The message of the TLS library.
         message: String,
     },
-    /// The system refused the memory that a body takes.
+    /// The system refused the memory that a body needs.
     #[error("could not keep the response for {what} in memory: {message}")]
     NoMemory {
         /// What was requested.
         what: String,
-        /// Why.
+        /// The reason.
         message: String,
     },
     /// An ID failed, and `--fail-fast` stops at the first one.
@@ -58,21 +58,21 @@ pub enum FetchError {
     FailFast {
         /// The ID.
         task_id: String,
-        /// What went wrong with it.
+        /// What went wrong.
         message: String,
     },
     /// The key has characters that a header cannot carry.
     #[error("could not use the API key: it has characters that a header cannot carry")]
     BadKey,
-    /// The base URL is none.
+    /// The base URL is not valid.
     #[error("could not use the base URL `{url}`: {cause}")]
     BadUrl {
         /// As given.
         url: String,
-        /// Why.
+        /// The reason.
         cause: String,
     },
-    /// The key would be sent in the clear.
+    /// The key would be sent without encryption.
     #[error("could not use the base URL `{url}`: it would send the API key without encryption")]
     PlainHttp {
         /// As given.
@@ -83,7 +83,7 @@ pub enum FetchError {
     CaFile {
         /// As given.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         cause: String,
     },
     /// The proxy that a variable names cannot be used.
@@ -91,7 +91,7 @@ pub enum FetchError {
     BadProxy {
         /// The variable.
         variable: &'static str,
-        /// Why.
+        /// The reason.
         cause: String,
     },
     /// A variable cannot be read.
@@ -103,21 +103,21 @@ pub enum FetchError {
     /// There are no CA certificates on this machine.
     #[error("could not find CA certificates on this machine, which https needs")]
     NoCertificates,
-    /// The HTTP client could not be made.
+    /// The HTTP client could not be built.
     #[error("could not set up the HTTP client: {0}")]
     Client(String),
-    /// Whoever takes the results is gone.
+    /// The receiver of the results has stopped.
     #[error("could not hand over {what}: the journal has stopped")]
     SinkClosed {
-        /// What had come.
+        /// The result that could not be handed over.
         what: String,
     },
-    /// There is no such list.
+    /// The list does not exist.
     #[error("could not list {list}: the API does not know it ({message})")]
     NoSuchList {
         /// The list.
         list: String,
-        /// The server's words.
+        /// The message of the server.
         message: String,
     },
     /// A list cannot be read to its end.
@@ -125,7 +125,7 @@ pub enum FetchError {
     ListFailed {
         /// The list.
         list: String,
-        /// Which page, from 1.
+        /// The number of the page, from 1.
         page: u64,
         /// What went wrong last.
         message: String,
@@ -137,7 +137,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 impl FetchError {
-    /// Does the run end by decision, rather than because it could not go on?
+    /// Whether the run ended by decision, and not because it could not go on.
     pub fn is_decision(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::FailFast { .. })
     }

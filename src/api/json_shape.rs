@@ -19,7 +19,7 @@ fn is_empty(value: Value<'_>) -> bool {
     }
 }
 
-/// A hash of a task's status, the names of its members, and which of these are empty, whatever their order.
+/// A hash of a task's status, the names of its members, and which of these are empty, regardless of their order.
 pub(crate) fn shape(task: Value<'_>) -> u64 {
     let status = task.get("status").and_then(|status| status.text());
     let status = status.map(|status| status.to_string());

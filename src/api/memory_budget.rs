@@ -1,8 +1,9 @@
-//! Memory for the responses in flight, which all of them share: with large ones fewer requests are sent at a time.
+//! The memory for the responses in flight, which share one budget: with large responses, fewer requests are sent at a
+//! time.
 //!
-//! A request takes its share before it is sent: as much as the responses before it took. A response that turns out
-//! larger takes more while it is decoded, or waits until there is room. Waiting cannot go on forever: one response at
-//! a time may exceed the budget. So memory is bounded by the budget and one response.
+//! A request takes its share before it is sent: as much as the responses before it took. A response that is larger
+//! takes more while it is decoded, or waits until there is room. One response at a time may exceed the budget, so no
+//! response waits forever, and memory is bounded by the budget and one response.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -10,17 +11,17 @@ use tokio::sync::Notify;
 
 use crate::threads;
 
-/// Bytes for all responses from the first byte of their bodies until they are in the journal. Tasks of 3 MB take
-/// some 7 MB each with what parsing them takes: eight of them keep two cores busy.
+/// Bytes for all responses, from the first byte of their bodies until they are in the journal. A task of 3 MB takes
+/// about 7 MB with its parse. Eight of these keep two cores busy.
 const BUDGET_BYTES: u64 = 64 << 20;
 
-/// What a response is taken to need before the first one has come.
+/// What a response is expected to need before the first one has arrived.
 const FIRST_EXPECTED: f64 = 64.0 * 1024.0;
 
-/// The share of the latest response in what the next one is expected to need.
+/// The weight of the latest response in what the next one is expected to need.
 const LATEST: f64 = 0.125;
 
-/// What is requested: tasks and pages of them differ in size.
+/// What is requested. Tasks and pages differ in size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResponseClass {
     Task,
@@ -31,15 +32,15 @@ pub(crate) enum ResponseClass {
 #[derive(Debug)]
 pub(crate) struct MemoryBudget {
     state: Mutex<BudgetState>,
-    /// Something was given back.
+    /// Notified when something is given back.
     freed: Notify,
 }
 
 #[derive(Debug)]
 struct BudgetState {
-    /// Bytes that are left; fewer than none while one response exceeds the budget.
+    /// Bytes that are left; negative while one response exceeds the budget.
     free: i64,
-    /// Shares of responses that are still to come or to be checked.
+    /// Shares of responses that are not yet received and checked.
     active: usize,
     /// Whether a response exceeds the budget.
     is_exceeded: bool,
@@ -83,7 +84,7 @@ impl MemoryBudget {
         }
     }
 
-    /// A thread that panicked has left at worst a wrong number of bytes.
+    /// After a panic, at worst a number of bytes is wrong.
     fn lock(&self) -> MutexGuard<'_, BudgetState> {
         threads::lock(&self.state)
     }
@@ -104,12 +105,12 @@ impl MemoryBudget {
         }
     }
 
-    /// Tries, and tries again when something was given back.
+    /// Tries, and tries again each time something is given back.
     async fn when<T>(&self, mut attempt: impl FnMut(&mut BudgetState) -> Option<T>) -> T {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
-            // From here on nothing that is given back is missed.
+            // From here on, no notification is missed.
             freed.as_mut().enable();
             if let Some(done) = attempt(&mut self.lock()) {
                 return done;
@@ -120,7 +121,7 @@ impl MemoryBudget {
 }
 
 impl BudgetState {
-    /// Takes what a response is expected to need. Those that have begun go first.
+    /// Takes what a response is expected to need. Responses that have begun go first.
     fn enter(&mut self, size: ResponseClass) -> Option<u64> {
         #[expect(
             clippy::cast_possible_truncation,
@@ -141,7 +142,7 @@ impl BudgetState {
         Some(bytes)
     }
 
-    /// Takes more; whether the response exceeds the budget now.
+    /// Takes more bytes. Returns whether the response now exceeds the budget.
     fn grow(&mut self, more: u64, exceeds: bool) -> Option<bool> {
         let has_room = self.free >= signed(more);
         if !has_room && !exceeds && self.is_exceeded {
@@ -162,7 +163,7 @@ impl BudgetState {
     }
 }
 
-/// Counts a response that waits, also when the waiting is given up.
+/// Counts a response that waits, until the wait ends or is cancelled.
 struct WaitingCount<'b>(&'b MemoryBudget);
 
 impl Drop for WaitingCount<'_> {
@@ -172,7 +173,7 @@ impl Drop for WaitingCount<'_> {
 }
 
 impl MemoryShare<'_> {
-    /// Waits until the response may take so many bytes in all.
+    /// Waits until the response may take this many bytes in all.
     pub(crate) async fn grow_to(&mut self, bytes: u64) {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {
@@ -190,13 +191,13 @@ impl MemoryShare<'_> {
         self.bytes = bytes;
     }
 
-    /// The response has come, was checked, and takes so many bytes from now on.
+    /// The response was received and checked, and takes this many bytes from now on.
     pub(crate) fn settle(&mut self, bytes: u64) {
         self.budget.lock().learn(self.size, self.bytes.max(bytes));
         self.give_back(bytes);
     }
 
-    /// Keeps so many bytes, and lets others begin.
+    /// Keeps this many bytes, and lets other responses begin.
     fn give_back(&mut self, kept: u64) {
         {
             let mut state = self.budget.lock();

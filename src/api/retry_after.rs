@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// The longest `Retry-After` that is believed.
+/// The maximum wait. A longer `Retry-After` counts as this.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
-/// Reads a `Retry-After`: seconds, or a date that is compared with the server's own clock when it
-/// sent one, else with ours. What makes no sense counts as absent.
+/// Reads a `Retry-After`: seconds, or a date, which is compared with the `Date` of the server, or with the local clock
+/// if there is none. A value that makes no sense counts as absent.
 pub(crate) fn retry_after(
     value: Option<&str>,
     server_date: Option<&str>,
@@ -18,7 +18,7 @@ pub(crate) fn retry_after(
         .iter()
         .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
     let wait = if is_number {
-        // What a span of time cannot hold is longer than all that is believed.
+        // A number that a duration cannot hold is longer than the maximum.
         let seconds = value.parse().ok().map(Duration::try_from_secs_f64);
         seconds.and_then(Result::ok).unwrap_or(MAX_RETRY_AFTER)
     } else {
@@ -58,7 +58,7 @@ mod tests {
             Some(Duration::from_secs(5))
         );
         assert_eq!(read("Tue, 14 Nov 2023 22:13:15 GMT"), Some(Duration::ZERO));
-        // The server's clock is an hour ahead of ours, and its date says so.
+        // The server's clock is an hour ahead, and its date says so.
         let skewed = retry_after(
             Some("Tue, 14 Nov 2023 23:13:25 GMT"),
             Some("Tue, 14 Nov 2023 23:13:20 GMT"),

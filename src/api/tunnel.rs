@@ -1,5 +1,5 @@
-//! What is wrong with a proxy that gives no connection: it is asked once more by hand, for the client tells neither
-//! which side failed nor with which status. Depends on `proxy` and `words`.
+//! Finds out why a proxy does not connect, by a request of its own: the HTTP client reports neither which side failed
+//! nor with which status.
 
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
@@ -15,24 +15,24 @@ use tokio::net::TcpStream;
 
 use crate::api::proxy::Proxy;
 
-/// Bytes of a proxy's response that are read: its status is in the first line.
+/// Bytes of a proxy's response that are read. Its status is in the first line.
 const MAX_HEAD: u64 = 8 * 1024;
 
-/// What a proxy says that lets a connection through.
+/// The status of a proxy that connects.
 const CONNECTED: u16 = 200;
 
-/// What a record of TLS begins with.
+/// The first byte of TLS records.
 const TLS_RECORDS: RangeInclusive<u8> = 20..=23;
 
-/// What is wrong with a proxy, and the status of its response, if it gave one.
+/// What is wrong with a proxy, and the status of its response, if there was one.
 #[derive(Debug)]
 pub(crate) struct ProxyTrouble {
     pub(crate) status: Option<u16>,
     pub(crate) message: String,
 }
 
-/// Looks for what is wrong; nothing when the proxy works, or cannot be asked. `tunnel` is the host and port that it
-/// should connect to.
+/// Finds out what is wrong with a proxy; `None` if the proxy works, or cannot be tested. `tunnel` is the host and port
+/// that it should connect to.
 pub(crate) async fn diagnose(
     proxy: &Proxy,
     tunnel: Option<&str>,
@@ -74,12 +74,12 @@ pub(crate) async fn diagnose(
     }
 }
 
-/// Whether a proxy answers the begin of a handshake with TLS; nothing if it does not answer.
+/// Whether a proxy responds in TLS to the start of a handshake; `None` if it does not respond.
 async fn speaks_tls(host: &str, mut stream: TcpStream) -> Option<bool> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    // The handshake goes no further than its first message: no certificate is looked at.
+    // The handshake stops after its first message, so no certificate is checked.
     let config = versions
         .ok()?
         .with_root_certificates(RootCertStore::empty())
@@ -93,7 +93,7 @@ async fn speaks_tls(host: &str, mut stream: TcpStream) -> Option<bool> {
     Some(TLS_RECORDS.contains(&first))
 }
 
-/// Asks a proxy for a connection; the status of its response.
+/// Requests a connection from a proxy. Returns the status of the response.
 async fn ask(proxy: &Proxy, tunnel: &str, mut stream: TcpStream) -> std::io::Result<Option<u16>> {
     let mut request = format!("CONNECT {tunnel} HTTP/1.1\r\nHost: {tunnel}\r\n");
     if let Some(credentials) = &proxy.credentials {

@@ -13,15 +13,15 @@ use crate::fetch::classify::Verdict;
 use crate::fetch::fetcher::Fetcher;
 use crate::fetch::stats::get;
 
-/// How long nothing must have succeeded before that is told: what is over at once is no news.
+/// How long nothing must succeed before an outage is reported, so that short ones are not.
 const TOLD: Duration = Duration::from_secs(2);
 
-/// How long a run waits for the way to a server that it has never reached: a name that cannot be found, or a proxy
-/// that gives no connection, is rather a mistake than an outage.
+/// How long a run waits to reach a server that it has never reached. A host that does not exist, or a proxy that does
+/// not connect, is more likely a mistake than an outage.
 const NO_ROUTE: Duration = Duration::from_secs(10);
 
 impl Fetcher<'_> {
-    /// How long nothing may succeed, with this failure as the last one.
+    /// How long the run goes on without a success, if this is the last error.
     pub(crate) fn patience(&self, error: &AttemptError) -> Duration {
         let limit = self.options.retry_timeout;
         if error.fault == AttemptFault::NoRoute && self.liveness().successes() == 0 {
@@ -44,7 +44,7 @@ impl Fetcher<'_> {
     pub(crate) fn report_outage(&self, verdict: Verdict, error: &AttemptError) {
         let silence = self.liveness().since_success(self.throttle.now());
         let is_outage = self.throttle.is_outage();
-        // One that asks to wait may be away for as long as one that says nothing.
+        // A server that asks for a wait may be unavailable for as long as one that does not respond.
         let is_away = is_outage || verdict.is_unavailable();
         if is_away && silence >= TOLD && !self.is_outage.swap(true, Ordering::Relaxed) {
             self.events.send(Event::Warning(format!(
@@ -57,7 +57,8 @@ impl Fetcher<'_> {
         }
     }
 
-    /// Can an ID be had that could be had before? Asked ahead of all that wait, and once for all who want to know.
+    /// Whether a known good ID can be fetched. It is requested ahead of all requests that wait, and once for all
+    /// callers that want to know.
     pub(crate) async fn good_id_succeeds(&self) -> bool {
         let wanted = self.throttle.now();
         let good_ids = self.liveness().good_ids();
@@ -89,10 +90,10 @@ impl Fetcher<'_> {
         false
     }
 
-    /// Is it this ID that fails, and not the server?
+    /// Whether this ID fails, and not the server.
     pub(crate) async fn fails_alone(&self, attempts: &Attempts) -> bool {
-        // What succeeded before its last attempt says nothing when nothing has since; and before the only attempt
-        // nothing can have.
+        // A success before the last attempt says nothing if nothing has succeeded since, and the only attempt has none
+        // before it.
         if self.throttle.is_outage() || attempts.count == 1 {
             self.good_id_succeeds().await
         } else {
@@ -100,8 +101,8 @@ impl Fetcher<'_> {
         }
     }
 
-    /// Ends the run when nothing has succeeded for too long, and an ID that could be had before cannot be had
-    /// either: in all that time, nothing else may have been asked for but an ID that fails by itself.
+    /// Ends the run when nothing has succeeded for too long, and a known good ID fails too. Without that test, the only
+    /// requests in all that time may have been for an ID that fails by itself.
     pub(crate) async fn give_up_in_an_outage(
         &self,
         error: &AttemptError,
@@ -115,7 +116,7 @@ impl Fetcher<'_> {
         if !is_known && self.good_id_succeeds().await {
             return Ok(());
         }
-        // Something else may have succeeded meanwhile.
+        // Another request may have succeeded meanwhile.
         let elapsed = elapsed();
         if elapsed < limit {
             return Ok(());

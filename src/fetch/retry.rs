@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-/// The first wait is at most this long; each further one twice as long.
+/// The maximum of the first wait. It doubles with each failure.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 
-/// No wait is longer, unless the server asks for it.
+/// The maximum of every wait, unless the server asks for a longer one.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// How long an ID waits before its next attempt: full jitter, so that those that failed together do
-/// not come back together. `random` is uniform in 0..1.
+/// The wait before the next attempt, with full jitter, so that requests that failed together are not retried together.
+/// `random` is uniform in 0..1.
 fn backoff(failures: u32, random: f64) -> Duration {
     let doubled = FIRST_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(MAX_BACKOFF).mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// The wait before the next attempt: what the server `asked` for at least; else it grows, but the last
-/// attempt comes when the run is due to give up, which is `left` from now, and not half a minute later.
+/// The wait before the next attempt: at least what the server `asked` for. Otherwise it grows, but the last attempt is
+/// made when the run is due to give up, which is `left` from now, and not up to half a minute later.
 pub(crate) fn wait(failures: u32, random: f64, asked: Duration, left: Duration) -> Duration {
     backoff(failures, random).min(left).max(asked)
 }

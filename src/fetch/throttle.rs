@@ -1,6 +1,5 @@
-//! The pacer in real time: requests wait here for leave to go, first come, first served, but for one that tells
-//! whether the others are worth sending.
-//! Depends on `pace` and `event`.
+//! The pacer in real time. Requests wait here for permission to be sent, first come, first served, except for one
+//! request that tests whether the server works.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -15,24 +14,24 @@ use crate::pacer::types::{
 };
 use crate::threads;
 
-/// Changes of the rate are shown when they are at least this large.
+/// The smallest relative change of the rate that is reported.
 const SHOWN_CHANGE: f64 = 0.05;
 
-/// The gate.
+/// The throttle.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     start: Instant,
     pacer: Mutex<Pacer>,
-    /// Held by whoever is next, also while waiting: so a change of the rate applies at once, and
-    /// nobody overtakes.
+    /// Held by the request that is next, also while it waits. So a change of the rate applies at once, and no request
+    /// overtakes another.
     turn: tokio::sync::Mutex<()>,
-    /// Does somebody go ahead of whoever is next?
+    /// Whether a request goes ahead of the one that is next.
     goes_ahead: AtomicBool,
-    /// That has gone.
+    /// Notified when that request was sent.
     went_ahead: Notify,
-    /// What was shown last.
+    /// What was reported last.
     shown: Mutex<Option<(f64, PacerState)>>,
-    /// A request has ended.
+    /// Notified when a request has ended.
     ended: Notify,
     events: Events,
 }
@@ -67,7 +66,7 @@ impl Drop for RequestPermit<'_> {
     }
 }
 
-/// As long as it lives, somebody goes ahead.
+/// While this exists, a request goes ahead of all others.
 struct PriorityTurn<'g>(&'g Throttle);
 
 impl<'g> PriorityTurn<'g> {
@@ -103,7 +102,7 @@ impl Throttle {
         }
     }
 
-    /// A thread that panicked has left the pacer whole: it is plain numbers.
+    /// The pacer is plain numbers, which stay valid after a panic.
     fn pacer(&self) -> MutexGuard<'_, Pacer> {
         threads::lock(&self.pacer)
     }
@@ -113,11 +112,11 @@ impl Throttle {
         self.start.elapsed()
     }
 
-    /// Waits for leave to send.
+    /// Waits for permission to send.
     pub(crate) async fn permit(&self) -> RequestPermit<'_> {
         let _turn = self.turn.lock().await;
         loop {
-            // Whoever has gone from here on is not missed.
+            // From here on, no notification is missed.
             let went_ahead = self.went_ahead.notified();
             if self.goes_ahead.load(Ordering::Acquire) {
                 went_ahead.await;
@@ -127,7 +126,7 @@ impl Throttle {
         }
     }
 
-    /// Waits for leave to send, ahead of all others. One at a time.
+    /// Waits for permission to send ahead of all others. Only one request at a time may do this.
     pub(crate) async fn permit_ahead(&self) -> RequestPermit<'_> {
         let _ahead = PriorityTurn::of(self);
         loop {
@@ -137,9 +136,9 @@ impl Throttle {
         }
     }
 
-    /// Leave to send, or none after a wait.
+    /// Permission to send, or `None` after a wait.
     async fn try_permit(&self) -> Option<RequestPermit<'_>> {
-        // Whoever ends from here on is not missed.
+        // From here on, no notification is missed.
         let ended = self.ended.notified();
         let now = self.now();
         let (take, rate, state) = {
@@ -156,7 +155,7 @@ impl Throttle {
                 });
             }
             SendDecision::At(due) => {
-                // What ends meanwhile may change when it is due.
+                // A request that ends meanwhile may change when the next one is due.
                 tokio::select! {
                     () = tokio::time::sleep(due.saturating_sub(now)) => {}
                     () = ended, if state != PacerState::Steady => {}
@@ -191,7 +190,7 @@ impl Throttle {
         self.ended.notify_waiters();
     }
 
-    /// Does nothing succeed?
+    /// Whether nothing succeeds.
     pub(crate) fn is_outage(&self) -> bool {
         self.pacer().state(self.now()) == PacerState::Outage
     }
@@ -219,7 +218,7 @@ impl Throttle {
         }
     }
 
-    /// What there is to remember.
+    /// What was learned of the rate, if anything.
     pub(crate) fn learned(&self) -> Option<LearnedRate> {
         self.pacer().learned()
     }

@@ -17,23 +17,23 @@ use crate::journal::index::Held;
 use crate::journal::reader::{FailureNote, Location};
 use crate::journal::writer::Journal;
 
-/// What arrived is safe from a power loss after this long.
+/// After this long, a result that arrived survives a power loss.
 pub(crate) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A response waits for others, to be written together with them: waking this thread, and then whoever asked, once
-/// for each costs more than compressing it. Its request is in flight meanwhile, so the wait ends when half of all
-/// that may be in flight have come, and soon in any case.
+/// A result waits briefly for others, to be written together with them: waking this thread and then the fetcher for
+/// each result costs more than compressing it. The request is in flight meanwhile, so the wait ends when half of the
+/// requests in flight have arrived, and soon in any case.
 const GATHER_STEPS: u32 = 5;
 const GATHER_STEP: Duration = Duration::from_micros(100);
 
-/// More than this many are not waited for.
+/// The maximum number of results to wait for.
 const MAX_GATHERED: usize = 16;
 
 /// What is left when everything has arrived.
 pub(crate) struct StoredResults {
     /// The journal, synced.
     pub(crate) journal: Journal,
-    /// Answers that were kept beside the failures of their IDs.
+    /// Responses that were kept with the failures of their IDs, and the positions of the IDs.
     pub(crate) refused: Vec<(Location, usize)>,
 }
 
@@ -108,11 +108,11 @@ impl JournalWriter<'_> {
     }
 }
 
-/// Waits for others, a moment.
+/// Waits a moment for other results.
 fn gather(arrived: &Receiver<FetchedTask>, in_flight: usize) {
     let enough = (in_flight / 2).min(MAX_GATHERED);
     for _ in 0..GATHER_STEPS {
-        // The first is not in there any more.
+        // The first result is no longer in the channel.
         if arrived.len() + 1 >= enough {
             break;
         }
@@ -166,7 +166,7 @@ fn append_failure(journal: &mut Journal, failure: &TaskFailure, attempts: u32) -
     };
     // Strings and numbers: serialization cannot fail.
     let note = serde_json::to_vec(&note).unwrap_or_default();
-    // Another key may help against a 403.
+    // Another key may be allowed to read the task.
     let is_own = failure.kind != FailureKind::Forbidden;
     let flags = if is_own { FLAG_FINAL } else { 0 };
     News::Failure {
@@ -178,7 +178,7 @@ fn append_failure(journal: &mut Journal, failure: &TaskFailure, attempts: u32) -
     }
 }
 
-/// A record of this moment, without flags.
+/// A record with the current time and no flags.
 fn record<'r>(kind: RecordKind, task_id: &'r str, body: &'r [u8], attempts: u32) -> Record<'r> {
     Record {
         kind,
@@ -190,7 +190,7 @@ fn record<'r>(kind: RecordKind, task_id: &'r str, body: &'r [u8], attempts: u32)
     }
 }
 
-/// Says in the journal that a refresh of all tasks begins.
+/// Marks in the journal that a refresh of all tasks begins.
 pub(crate) fn begin_refresh(journal: &mut Journal) -> Result<(), ExportError> {
     journal.append(&Record {
         kind: RecordKind::Refresh,
@@ -203,7 +203,7 @@ pub(crate) fn begin_refresh(journal: &mut Journal) -> Result<(), ExportError> {
     Ok(journal.flush()?)
 }
 
-/// Says in the journal that the run ends by decision: the failures that no publication has do not count any more.
+/// Marks in the journal that the run ends by decision: failures that are not published no longer count.
 pub(crate) fn end_run(journal: &mut Journal, index: &Index) -> Result<(), ExportError> {
     let since = index.published_bytes();
     let is_new = |held: &Held| {

@@ -15,23 +15,23 @@ use crate::journal::format::FLAG_FINAL;
 use crate::journal::index::Held;
 use crate::journal::reader::{FailureNote, JournalReader, Location};
 
-/// How long others may gather behind a response that has not come: waking a thread for each costs more than
+/// How long to wait for results to gather behind one that has not arrived: waking a thread for each costs more than
 /// flattening it.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// Where the responses are that the tables are built from.
+/// Where the responses for the tables come from.
 pub(crate) struct OrderedReader<'f> {
     pub(crate) ids: &'f IdList,
     pub(crate) index: &'f Index,
     pub(crate) reader: JournalReader,
     pub(crate) cache: &'f ResponseCache,
-    /// Do IDs that the API does not know any more leave the tables?
+    /// Whether tasks that the API reports as deleted leave the tables.
     pub(crate) drop_missing: bool,
 }
 
 impl OrderedReader<'_> {
-    /// Hands over what there is for every ID, one after the other. It is not whole when the run ended before every
-    /// ID had come, or when nobody listens any more.
+    /// Hands over what there is for every ID, in order. The result is not whole if the run ended before every ID had a
+    /// result, or if the receiver has stopped.
     pub(crate) fn feed(self, mut to: Feed) -> Result<Fed<()>, ExportError> {
         let is_whole = self.all(&mut to)?;
         Ok(Fed { is_whole, left: () })

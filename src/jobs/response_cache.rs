@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard};
 use crate::api::task_response::TaskResponse;
 use crate::threads;
 
-/// Bytes of memory that all of them may take. Later ones are read from the journal when their turn comes: mostly those
-/// behind a slow response.
+/// The maximum memory in bytes of all cached responses. Responses beyond it, mostly those behind a slow one, are read
+/// from the journal when their turn comes.
 const MAX_CACHED_BYTES: usize = 4 << 20;
 
-/// The responses, by the positions of their IDs.
+/// Cached responses by the positions of their IDs.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseCache {
     state: Mutex<CachedResponses>,
@@ -23,12 +23,12 @@ struct CachedResponses {
 }
 
 impl ResponseCache {
-    /// A thread that panicked has left at worst a wrong number of bytes.
+    /// After a panic, at worst the number of bytes is wrong.
     fn lock(&self) -> MutexGuard<'_, CachedResponses> {
         threads::lock(&self.state)
     }
 
-    /// Keeps a response, if there is room.
+    /// Keeps a response if there is room.
     pub(crate) fn keep(&self, position: usize, response: TaskResponse) {
         let mut state = self.lock();
         if let Some(before) = state.responses.remove(&position) {

@@ -8,36 +8,36 @@ use std::collections::{HashMap, HashSet};
 
 use crate::api::body_check::ListedTask;
 
-/// Shapes after which no other one is compared. Tasks that differ in more ways than this have member names of their
-/// own, and each task would be a shape.
+/// The number of shapes after which no other one is compared. Tasks that differ in more ways than this have member
+/// names of their own, so that each task would be a shape.
 const MAX_SHAPES: usize = 24;
 
-/// Tasks that are not final and differ, in a row. One may have changed after its page was sent.
+/// Tasks in a row that are not final and differ. A single one may have changed after its page was sent.
 const MAX_CHANGED: u32 = 2;
 
-/// Tasks of one shape whose single requests fail; then the shape stays unknown.
+/// Tasks of one shape whose single requests fail, after which the shape stays unknown.
 const MAX_FAILED: u32 = 3;
 
-/// Checksum of a checked body.
+/// The checksum of a checked body.
 pub(crate) type Fingerprint = [u8; 32];
 
-/// What a task that was fetched both ways shows.
+/// The result of comparing a task that was fetched both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ComparisonResult {
     /// The list returned the same JSON.
     Same,
-    /// It may have changed after the page was sent.
+    /// The task may have changed after the page was sent.
     Changed,
     /// The list returned other JSON.
     Differs,
 }
 
-/// What the comparisons of one run have shown.
+/// The results of all comparisons of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     /// Shapes of tasks that were the same both ways.
     shapes: HashSet<u64>,
-    /// How often a task of a shape could not be fetched singly.
+    /// How often a task of a shape could not be fetched with a single request.
     failed: HashMap<u64, u32>,
     changed: u32,
     differs: bool,
@@ -59,8 +59,8 @@ impl Comparison {
         !self.differs && (self.shapes.len() >= MAX_SHAPES || self.shapes.contains(&task.shape))
     }
 
-    /// The task of a page to compare next: the largest whose shape is new, a final one if there is any. With `any`,
-    /// also one whose shape is known.
+    /// The task of a page to compare next: the largest whose shape is new, and a final one if there is any. With `any`,
+    /// a task whose shape is known will do too.
     pub(crate) fn next<'p>(
         &self,
         page: &'p [ListedTask],
@@ -80,12 +80,12 @@ impl Comparison {
         best(new).or_else(|| best(known).filter(|_| any))
     }
 
-    /// Takes note of a task that could not be fetched singly.
+    /// Notes that a task could not be fetched with a single request.
     pub(crate) fn fail(&mut self, task: &ListedTask) {
         *self.failed.entry(task.shape).or_default() += 1;
     }
 
-    /// Takes note of a task that was fetched both ways.
+    /// Notes the two versions of a task that was fetched both ways.
     pub(crate) fn see(
         &mut self,
         task: &ListedTask,

@@ -16,17 +16,17 @@ use crate::lists::list_planner::{ListCandidate, ListPlan, ListPlanner, spread};
 use crate::lists::page_cursor::PageCursor;
 use crate::lists::page_fetch::fetch_page;
 
-/// Lists whose first page is looked at; the others are taken to be like them.
+/// Lists whose first page is fetched. The others are taken to be like them.
 const MAX_LISTS: usize = 8;
 
-/// What was found out.
+/// What the probe found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProbeResult {
-    /// What a run would ask.
+    /// What a run would request.
     pub estimate: RequestEstimate,
-    /// Bytes of a task, on average; nothing when none was seen.
+    /// The mean size of a task in bytes; `None` if no task was seen.
     pub task_bytes: Option<f64>,
-    /// Requests that were made to find this out.
+    /// Requests that the probe made.
     pub requests: u64,
 }
 
@@ -49,7 +49,7 @@ impl SeenBodies {
     }
 }
 
-/// Finds out what fetching these IDs would take.
+/// Estimates what fetching these IDs would take.
 pub async fn probe_ids(
     fetcher: &Fetcher<'_>,
     plan: ListPlan,
@@ -59,7 +59,7 @@ pub async fn probe_ids(
     let mut planner = ListPlanner::new(plan, waiting.len());
     let mut seen = SeenBodies::default();
     let Some(size) = planner.next_sample(waiting.len()) else {
-        // Whether the key is accepted is known only when something was requested with it.
+        // Only a request shows whether the key is accepted.
         let first = waiting
             .first()
             .and_then(|position| wanted.ids.get(*position));
@@ -124,7 +124,7 @@ async fn first_pages(
     Ok((pages, rest))
 }
 
-/// Finds out what reading these lists would take.
+/// Estimates what reading these lists would take.
 pub async fn probe_lists(
     fetcher: &Fetcher<'_>,
     lists: &[ListSource],

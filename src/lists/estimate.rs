@@ -1,23 +1,22 @@
-//! What a run would ask, estimated from a sample of its IDs and the first pages of lists. Pure. Depends on
-//! `list` and `thrift`.
+//! Estimates what a run would request, from a sample of its IDs and the first pages of lists. Pure.
 
 use crate::api::list_request::PAGE_TASKS;
 use crate::lists::list_planner::{LOSS, PAYS};
 
-/// What a run would ask.
+/// What a run would request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RequestEstimate {
-    /// Tasks to come.
+    /// Tasks that the run would fetch.
     pub tasks: u64,
-    /// Requests of single tasks.
+    /// Single requests.
     pub single: u64,
     /// Pages of lists.
     pub pages: u64,
-    /// How many lists these belong to.
+    /// The number of lists that these belong to.
     pub lists: u64,
-    /// Pages of the longest of these lists, which come one after the other.
+    /// Pages of the longest of these lists, which are requested one after the other.
     pub longest: u64,
-    /// Is this the least, because nobody says how long a list is?
+    /// Whether this is a lower bound, because the length of a list is unknown.
     pub is_least: bool,
 }
 
@@ -34,13 +33,13 @@ pub(crate) struct FirstPage {
     /// Wanted tasks that the list is expected to have.
     pub(crate) expected: f64,
     pub(crate) tasks: usize,
-    /// Of these, wanted.
+    /// Of these, wanted tasks.
     pub(crate) wanted: usize,
     pub(crate) has_more: bool,
 }
 
-/// Estimates a run, from a sample, the first pages of some lists, and how many tasks further lists are expected to
-/// have.
+/// Estimates a run, from a sample, the first pages of some lists, and the number of wanted tasks that the other lists
+/// are expected to have.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 #[expect(
     clippy::cast_possible_truncation,
@@ -70,12 +69,12 @@ pub(crate) fn estimate(
             longest = longest.max(needed);
             used += 1.0;
         } else {
-            // It is given up as soon as its patience is at an end.
+            // The list is given up once its loss reaches its patience.
             pages += (list.expected * LOSS).max(1.0);
         }
     }
     if expected > 0.0 {
-        // The others are like these.
+        // The other lists are like these.
         let others = 1.0 + rest / expected;
         (pages, gained, used) = (pages * others, gained * others, used * others);
     }
@@ -111,7 +110,7 @@ mod tests {
         assert_eq!(of(&[whole; 3], 0.0), (24, 102, 3));
         let half = list(9_976.0, 100, 50, true);
         assert_eq!(of(&[half], 0.0), (24, 200, 1));
-        // Short lists, of which there are more than were looked at.
+        // Short lists, and more of them than were fetched.
         assert_eq!(
             of(&[list(498.8, 99, 99, false); 2], 8_978.4),
             (8_020, 20, 20)

@@ -24,59 +24,59 @@ use crate::threads::lock;
 /// Where an earlier run stopped in a list.
 #[derive(Debug, Default)]
 pub struct ListResume {
-    /// The place.
+    /// The position.
     pub position: CursorPosition,
     /// The tasks that it saw.
     pub ids: IdList,
-    /// Had it come to the end? Then whether all was there.
+    /// If it came to the end, whether the list was complete.
     pub done: Option<bool>,
 }
 
 /// A page on its way to the journal.
 #[derive(Debug)]
 pub struct PageDelivery {
-    /// Which list, by its place among all.
+    /// The index of the list.
     pub list: usize,
-    /// IDs of its tasks.
+    /// The IDs of its tasks.
     pub ids: Vec<String>,
-    /// Those of its tasks that can be kept. The others are fetched singly.
+    /// Those of its tasks that can be kept. The others are fetched with single requests.
     pub tasks: Vec<TaskResponse>,
-    /// Where the list goes on behind it.
+    /// The position in the list after this page.
     pub position: CursorPosition,
-    /// Is it the end of the list? Then whether all was there.
+    /// At the end of the list, whether the list is complete.
     pub done: Option<bool>,
     /// To be notified when the page is stored.
     pub stored: oneshot::Sender<()>,
 }
 
-/// A list that has been read.
+/// A list that was read.
 #[derive(Debug)]
 pub struct ListedTasks {
     /// Its tasks in the order of first appearance.
     pub ids: IdList,
-    /// What was odd about it.
+    /// What was unexpected.
     pub anomalies: ListAnomalies,
-    /// Did all of it come, as far as can be known?
+    /// Whether all of it was read, as far as that can be known.
     pub is_complete: bool,
 }
 
-/// A page that has been compared with single requests.
+/// A page that was compared with single requests.
 #[derive(Debug)]
 pub(crate) struct ComparedPage {
     /// Those of its tasks that can be kept.
     pub(crate) tasks: Vec<TaskResponse>,
     /// Tasks that were fetched both ways.
     pub(crate) pairs: u64,
-    /// Tasks that can be kept although no task like them could be compared.
+    /// Tasks that can be kept although no task of their shape could be compared.
     pub(crate) uncompared: u64,
 }
 
 /// Where the pages of all lists go.
 #[derive(Debug)]
 pub struct ListSink<N> {
-    /// Takes each page as it arrives.
+    /// Receives each page as it arrives.
     pub pages: mpsc::Sender<PageDelivery>,
-    /// Whether a task is to be kept: one that is not needs no comparison.
+    /// Whether a task is to be kept. A task that is not needs no comparison.
     pub needs: N,
 }
 
@@ -178,7 +178,7 @@ impl<N: Fn(&str) -> bool> ListReader<'_, N> {
         })
     }
 
-    /// Tells what was odd about a list.
+    /// Reports what was unexpected in a list.
     fn report(&self, source: &ListSource, cursor: &PageCursor, uncompared: u64) {
         if uncompared > 0 {
             self.fetcher.events.send(Event::Warning(format!(
@@ -213,7 +213,7 @@ impl<N: Fn(&str) -> bool> ListReader<'_, N> {
     }
 }
 
-/// What it means for a list that one of its pages cannot be fetched.
+/// What a failed page means for its list: the next step, or the end of the run.
 pub(crate) fn list_failed(
     fetcher: &Fetcher<'_>,
     cursor: &mut PageCursor,
@@ -245,7 +245,7 @@ pub(crate) fn list_failed(
     }
 }
 
-/// Compares a page with single requests, as far as needed, and keeps those of its tasks that may be kept. `any`: at
+/// Compares a page with single requests as far as needed, and keeps those of its tasks that may be kept. With `any`, at
 /// least one task of the page is compared.
 pub(crate) async fn compare_listed(
     fetcher: &Fetcher<'_>,
@@ -274,7 +274,7 @@ pub(crate) async fn compare_listed(
             return Some(response.clone());
         }
         let is_known = comparison.covers(&task);
-        // If single requests fail, what the list returned is all there is.
+        // If single requests fail, only the list's version is available.
         let is_kept = is_known || (comparison.has_same() && !comparison.differs());
         uncompared += u64::from(is_kept && !is_known && needs(&task));
         is_kept.then_some(task.response)

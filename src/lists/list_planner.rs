@@ -1,16 +1,16 @@
-//! Lists in place of single requests: which are worth a try, and when to stop. Pure. Depends on `list`.
+//! Which lists are worth reading instead of single requests, and when to stop. Pure.
 //!
-//! A page costs one request and gives up to a hundred tasks, but nobody knows how many of them are wanted, nor how
-//! long a list is. So some IDs are asked for singly first, which says where the others may belong; the lists of
-//! these are read as long as they gain more than they cost. Each list may lose a little before it pays, and all
-//! together a fixed share of the IDs: that is the most that a run can cost more than without lists.
+//! A page costs one request and gives up to a hundred tasks, but it is unknown how many of them are wanted, and how
+//! long the list is. So a sample of the IDs is fetched with single requests first. It shows which lists the other tasks
+//! may be in. Those lists are read as long as they gain more than they cost. Each list may lose a little before it pays
+//! off, and all lists together a fixed share of the IDs: that is the most that a run can cost more than without lists.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::api::body_check::TaskLists;
 use crate::api::list_request::{ListFilter, ListKind, ListSource};
 
-/// Whether lists may stand in for single requests.
+/// Whether lists may replace single requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListPlan {
     /// Where they are expected to need fewer requests.
@@ -21,37 +21,38 @@ pub enum ListPlan {
     Lists,
 }
 
-/// Requests that may be lost on lists, as a share of the IDs. The contract is 5 %; what is sent side by side may
-/// come on top.
+/// Requests that may be lost on lists, as a share of the IDs. The documented limit is 5 %; requests that are in flight
+/// at the same time may add to it.
 pub(crate) const LOSS: f64 = 0.04;
 
-/// IDs that are asked for singly, to see where they belong: as a share of all, at least and at most.
+/// IDs that are fetched with single requests as a sample: the share of all (one in this many), the minimum, and the
+/// maximum of the first sample.
 const SAMPLE_SHARE: usize = 100;
 const MIN_SAMPLE: usize = 3;
 const MAX_FIRST_SAMPLE: usize = 24;
 
-/// At most in later rounds, while lists pay.
+/// The maximum of later samples, while lists pay off.
 const MAX_SAMPLE: usize = 512;
 
-/// Rounds of sampling and listing.
+/// The maximum number of rounds of sampling and listing.
 const MAX_ROUNDS: u32 = 100;
 
-/// A list pays when it gives this many times more tasks than it costs requests.
+/// A list pays off if it gives this many times more tasks than it costs requests.
 pub(crate) const PAYS: f64 = 2.0;
 
-/// Lists that do not pay, with none that does, past which no further one is tried.
+/// Lists that do not pay off, after which no further list is tried unless another one pays off.
 const MAX_FAILURES: usize = 2;
 
-/// Lists at once before the first one has paid.
+/// Lists that are read at once before the first one has paid off.
 const UNPROVEN_AT_ONCE: usize = 2;
 
-/// Tasks for each request below which the lists of batches are poor, so that a project's may be better.
+/// Tasks per request below which the lists of batches give little, so that the list of a project may give more.
 const POOR: f64 = 8.0;
 
-/// Samples of a project that say something about its batches.
+/// The minimum sample of a project that says something about its batches.
 const MIN_PROJECT_SAMPLE: usize = 3;
 
-/// Share of a project's samples that lie in a batch of their own when its batches are small.
+/// The share of a project's samples that are in different batches if its batches are small.
 const SCATTERED: f64 = 0.7;
 
 /// A list that may be read.
@@ -78,18 +79,18 @@ impl ListAccount {
     }
 }
 
-/// Keeps the books.
+/// Keeps account of what lists cost and gain.
 #[derive(Debug)]
 pub(crate) struct ListPlanner {
     plan: ListPlan,
     /// Requests that may be lost in all.
     budget: f64,
-    /// Requests that compared a task got both ways, beyond what the task needs.
+    /// Requests for comparisons, beyond what fetching the task needs.
     compared: f64,
     lists: HashMap<ListSource, ListAccount>,
     round: u32,
     sample: usize,
-    /// Tasks for each request, pages and samples, in the last round.
+    /// Tasks per request in the last round, with pages and samples counted.
     yield_of_round: f64,
     is_over: bool,
 }
@@ -109,14 +110,14 @@ impl ListPlanner {
         }
     }
 
-    /// How many of the IDs that wait are asked for singly now, to see where they belong; nothing when lists are
-    /// over.
+    /// How many of the waiting IDs to fetch with single requests as the next sample; `None` if no more lists are to be
+    /// read.
     pub(crate) fn next_sample(&mut self, waiting: usize) -> Option<usize> {
-        // Not one page could be lost.
+        // The loss that is allowed is less than one page.
         let is_few = waiting as f64 * LOSS < 1.0;
         let is_too_few = match self.plan {
             ListPlan::Auto => is_few,
-            // A page instead of one request is no gain for anybody.
+            // A page in place of one request gains nothing.
             ListPlan::Lists => waiting < MIN_SAMPLE,
             ListPlan::Ids => true,
         };
@@ -132,8 +133,7 @@ impl ListPlanner {
         Some(self.sample)
     }
 
-    /// The lists to try next, the most promising first, now that it is known where a sample of those that wait
-    /// belongs.
+    /// The lists to try next, the most promising first, from the lists that a sample of the waiting tasks belongs to.
     pub(crate) fn candidates(
         &mut self,
         sample: &[TaskLists],
@@ -154,7 +154,7 @@ impl ListPlanner {
             }
         }
         if self.yield_of_round < POOR {
-            // Small batches: their project may be of the right size.
+            // If batches are small, their project may have the right size.
             for (project, mut batches) in batches {
                 let count = batches.len();
                 batches.sort_unstable();
@@ -183,13 +183,13 @@ impl ListPlanner {
         }
         let distinct = candidates.len() as f64 >= sample.len() as f64 * SCATTERED;
         if distinct && self.round > 1 {
-            // Many lists: it takes many to find them.
+            // With many lists, it takes a larger sample to find them.
             self.sample = (self.sample * 2).min(MAX_SAMPLE);
         }
         candidates
     }
 
-    /// Begins to read a list.
+    /// Starts the account of a list.
     pub(crate) fn begin(&mut self, candidate: &ListCandidate) {
         let patience = (candidate.expected * LOSS).max(1.0);
         let account = ListAccount {
@@ -210,7 +210,7 @@ impl ListPlanner {
         }
     }
 
-    /// May one more page of a list be asked for? Then it is paid for.
+    /// Whether one more page of a list may be requested. If so, its cost is booked.
     pub(crate) fn pay(&mut self, source: &ListSource) -> bool {
         let lost = self.lost();
         let failed = self
@@ -235,41 +235,41 @@ impl ListPlanner {
         may
     }
 
-    /// A page gave so many wanted tasks.
+    /// Books the wanted tasks that a page gave.
     pub(crate) fn gain(&mut self, source: &ListSource, tasks: usize) {
         if let Some(account) = self.lists.get_mut(source) {
             account.gained += tasks as f64;
         }
     }
 
-    /// Whether one more comparison is within the budget; without the first one no list could be used.
+    /// Whether one more comparison is within the budget. Without the first one, no list could be used.
     pub(crate) fn may_compare(&self) -> bool {
         self.plan == ListPlan::Lists || self.compared == 0.0 || self.lost() + 1.0 <= self.budget
     }
 
-    /// A task was got both ways.
+    /// Books a comparison.
     pub(crate) fn compare(&mut self) {
         self.compared += 1.0;
     }
 
-    /// The list has been read, or cannot be.
+    /// The list was read, or cannot be read.
     pub(crate) fn end(&mut self, source: &ListSource) {
         if let Some(account) = self.lists.get_mut(source) {
             account.is_over = true;
         }
     }
 
-    /// The lists do not give what single requests give.
+    /// The lists do not return what single requests return.
     pub(crate) fn distrust(&mut self) {
         self.is_over = true;
     }
 
-    /// Is it over with lists?
+    /// Whether no more lists are to be read.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// A round is over: its sample, its pages and the tasks that these gave.
+    /// Ends a round: with the size of its sample, its pages, and the tasks that these gave.
     pub(crate) fn end_round(&mut self, sample: usize, pages: usize, tasks: usize) {
         self.yield_of_round = tasks as f64 / (sample + pages).max(1) as f64;
         if tasks <= pages && self.plan == ListPlan::Auto {
@@ -284,7 +284,7 @@ impl ListPlanner {
     }
 }
 
-/// So many places, evenly spread over a list.
+/// This many items, evenly spread over a slice.
 pub(crate) fn spread<T: Copy>(all: &[T], count: usize) -> Vec<T> {
     let count = count.min(all.len());
     let places = (0..count).map(|index| index * all.len() / count);
@@ -302,14 +302,14 @@ mod tests {
         batches_a_project: usize,
     }
 
-    /// Requests that a run needs, by itself with everything else left out.
+    /// The requests that a run needs, with everything else left out.
     fn run(plan: ListPlan, server: &Server) -> usize {
         let mut waiting: Vec<(usize, usize)> = Vec::new();
         for (batch, tasks) in server.batches.iter().enumerate() {
             let wanted = tasks.iter().enumerate().filter(|(_, wanted)| **wanted);
             waiting.extend(wanted.map(|(task, _)| (batch, task)));
         }
-        // In no order that the batches know.
+        // In an order that is unrelated to the batches.
         waiting.sort_by_key(|(batch, task)| (batch * 7_919 + task * 104_729) % 999_983);
         let mut thrift = ListPlanner::new(plan, waiting.len());
         let mut requests = 0;
@@ -361,7 +361,7 @@ mod tests {
         requests + left.len()
     }
 
-    /// So many batches of a size, of each of which every so-manyth task is wanted.
+    /// This many batches of one size, with every so-manyth task wanted.
     fn batches(count: usize, size: usize, every: usize) -> Server {
         let batch: Vec<bool> = (0..size).map(|task| task % every == 0).collect();
         Server {
@@ -372,12 +372,12 @@ mod tests {
 
     #[test]
     fn whole_batches_are_listed() {
-        // Three batches, and 100, and a thousand small ones in one project.
+        // Three batches, then 100, then a thousand small ones in one project.
         for (count, size, most) in [(3, 3_334, 130), (100, 100, 400), (1_000, 10, 400)] {
             let requests = run(ListPlan::Auto, &batches(count, size, 1));
             assert!(requests <= most, "{count} batches of {size}: {requests}");
         }
-        // Half of each is still far better than one by one.
+        // Half of each is still far better than single requests.
         let requests = run(ListPlan::Auto, &batches(3, 6_668, 2));
         assert!(requests <= 250, "{requests}");
         let requests = run(ListPlan::Auto, &batches(1, 100, 1));
@@ -406,7 +406,7 @@ mod tests {
 
     #[test]
     fn what_lies_at_the_end_of_a_list_is_waited_for_within_reason() {
-        // The 10,000 newest of 30,000: 200 pages give nothing first.
+        // The 10,000 newest of 30,000: the first 200 pages give nothing.
         let batch: Vec<bool> = (0..30_000).map(|task| task >= 20_000).collect();
         let server = Server {
             batches: vec![batch],

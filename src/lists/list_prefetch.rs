@@ -37,16 +37,16 @@ struct Prefetch<'l> {
     comparer: PageComparer<'l>,
 }
 
-/// What a request for the next page of a list gives.
+/// The result of requesting the next page of a list.
 enum NextPage<'b> {
     Page(TaskPage, MemoryShare<'b>),
     /// Another request for the page is worth trying.
     Retry,
-    /// The list is not read any farther, for this reason.
+    /// The list is not read any further, for this reason.
     End(&'static str),
 }
 
-/// Fetches from lists what takes fewer requests that way, and hands it over. The rest still waits.
+/// Fetches from lists what takes fewer requests that way, and hands it over. The other tasks still wait.
 pub async fn prefetch(
     fetcher: &Fetcher<'_>,
     plan: ListPlan,
@@ -100,8 +100,8 @@ impl Prefetch<'_> {
         Ok(lists.into_iter().flatten().collect())
     }
 
-    /// Fetches one ID with a single request and hands the result over; the lists of its task, and its fingerprint, if
-    /// there is a task.
+    /// Fetches one ID with a single request and hands the result over. Returns the lists of its task, and its
+    /// fingerprint, if there is a task.
     async fn single(
         &self,
         position: usize,
@@ -123,7 +123,7 @@ impl Prefetch<'_> {
         Ok(seen)
     }
 
-    /// Reads lists side by side, few until one has paid; their pages, and the tasks that these gave.
+    /// Reads lists side by side, few until one has paid off. Returns their pages, and the tasks that these gave.
     async fn read_lists(
         &self,
         candidates: Vec<ListCandidate>,
@@ -148,7 +148,7 @@ impl Prefetch<'_> {
         }
     }
 
-    /// Reads one list as long as it pays; its pages, and the tasks that these gave.
+    /// Reads one list as long as it pays off. Returns its pages, and the tasks that these gave.
     async fn read_list(&self, candidate: ListCandidate) -> Result<(usize, usize), FetchError> {
         let source = candidate.source;
         let mut cursor = PageCursor::once(source.clone());
@@ -183,7 +183,7 @@ impl Prefetch<'_> {
         Ok((pages, tasks))
     }
 
-    /// Fetches the next page of a list, if it can be fetched.
+    /// Fetches the next page of a list.
     async fn next_page(
         &self,
         cursor: &mut PageCursor,
@@ -202,7 +202,7 @@ impl Prefetch<'_> {
                     Ok(NextPage::End("which cannot be read farther"))
                 }
             },
-            // A key that may not list may still read single tasks; if not, those requests show it.
+            // A key that may not list may still read single tasks. If not, those requests show it.
             Err(FetchError::Refused { message, .. }) => {
                 self.planner().distrust();
                 report(&message);
@@ -240,10 +240,10 @@ impl Prefetch<'_> {
         Ok(())
     }
 
-    /// Hands over those tasks of a page that are wanted; how many.
+    /// Hands over those tasks of a page that are wanted. Returns how many.
     async fn take_page(&self, page: Vec<ListedTask>) -> Result<usize, FetchError> {
         let wanted = page.into_iter().filter_map(|task| {
-            // What was not compared is fetched with a single request in the end.
+            // A task that was not compared is fetched with a single request in the end.
             let is_covered = self.comparer.lock().covers(&task);
             let position = self.wanted.waiting_position(&task.response.task_id)?;
             let is_new = is_covered && lock(&self.taken).insert(position);

@@ -1,10 +1,10 @@
-//! The way through a list, page by page, to its end: what to ask next, what an answer means, and whether all has
-//! been seen. Pure. Depends on `list` and `ids`.
+//! Finds the way through a list, page by page: what to request next, what a response means, and whether the list is
+//! complete. Pure.
 //!
-//! Lists are no snapshots. Tasks move between pages while they are read, tokens expire or lead back to where one
-//! has been, pages are empty in the middle. So: a token that is refused begins the list anew, and one that comes
-//! again ends it; a list that moved, or that has tasks which still change, or that is filtered, is read a second time, and
-//! a third, until nothing new comes.
+//! Lists are not snapshots. Tasks move between pages while they are read, page tokens expire or lead back, and pages in
+//! the middle are empty. So a token that is refused restarts the list, and a token that is repeated ends it. A list
+//! that moved, that has tasks which may still change, or that is filtered, is read a second and a third time, until
+//! nothing new appears.
 
 use std::collections::HashSet;
 
@@ -14,40 +14,40 @@ use crate::api::reply::AttemptFault;
 use crate::fetch::classify::{PageVerdict, classify_page};
 use crate::ids::task_ids::IdList;
 
-/// How often a list is read at most, until nothing new comes.
+/// How often a list is read at most, until nothing new appears.
 const MAX_PASSES: u32 = 3;
 
-/// How often a list is begun anew because its token was refused.
+/// How often a list is restarted because its token was refused.
 const MAX_RESTARTS: u32 = 5;
 
-/// Pages in a row without a task that is new to this reading, each with another token, past which a list is taken for
+/// Pages in a row without a task that is new to this pass, each with another token, after which a list counts as
 /// endless.
 const MAX_PAGES_WITHOUT_NEW: u64 = 1_000;
 
-/// A page that is too large or too slow is asked for again with so many times fewer tasks.
+/// A page that is too large or too slow is requested again with this many times fewer tasks.
 const SMALLER: u32 = 4;
 
-/// What was not as one would expect of a list.
+/// What was unexpected in a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ListAnomalies {
-    /// Tasks that came twice while the list was read once.
+    /// Tasks that appeared twice in one pass.
     pub repeated_tasks: u64,
-    /// Tasks that only came when it was read once more.
+    /// Tasks that appeared only in a later pass.
     pub late_tasks: u64,
-    /// Empty pages with more behind them.
+    /// Empty pages with more pages after them.
     pub empty_pages: u64,
     /// Tokens that the API refused.
     pub refused_tokens: u64,
     /// Tokens that led back.
     pub loops: u64,
-    /// Elements that are no task.
+    /// Elements that are not tasks.
     pub unfit_tasks: u64,
     /// Pages that were too large or too slow.
     pub large_pages: u64,
 }
 
 impl ListAnomalies {
-    /// All of them, with their names.
+    /// All counts, with their names.
     pub fn parts(&self) -> [(&'static str, u64); 7] {
         [
             ("repeated tasks", self.repeated_tasks),
@@ -60,35 +60,35 @@ impl ListAnomalies {
         ]
     }
 
-    /// How many.
+    /// The sum of all counts.
     pub fn count(&self) -> u64 {
         self.parts().iter().map(|(_, count)| count).sum()
     }
 }
 
-/// Where a cursor stands, after a page.
+/// A position in a list, after a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CursorPosition {
-    /// Is the list named by its name, and not its ID?
+    /// Whether the list is given by its name, not its ID.
     pub by_name: bool,
-    /// How often it is read, from 1.
+    /// The number of the pass, from 1.
     pub pass: u32,
-    /// Where to go on; at the end of the list, nothing.
+    /// The token of the next page; `None` at the end of the list.
     pub token: Option<String>,
-    /// Must it be read once more?
+    /// Whether the list must be read once more.
     pub is_unsettled: bool,
 }
 
-/// What comes of an answer.
+/// What to do after a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CursorStep {
-    /// Go on.
+    /// Request the next page.
     Next,
-    /// The list has been read.
+    /// The list was read.
     Done,
-    /// There is no such list.
+    /// The list does not exist.
     NoSuchList,
-    /// It cannot be read.
+    /// The list cannot be read.
     Failed,
 }
 
@@ -96,7 +96,7 @@ pub(crate) enum CursorStep {
 #[derive(Debug)]
 pub(crate) struct PageCursor {
     request: PageRequest,
-    /// Tasks of a page up to which they are doubled; from there on there is one more each time.
+    /// The page size up to which it is doubled after a success. From there on it grows by one.
     doubled_below: u32,
     /// Tasks in the order of first appearance.
     pub(crate) ids: IdList,
@@ -105,17 +105,17 @@ pub(crate) struct PageCursor {
     /// Tokens of this pass.
     tokens: HashSet<String>,
     restarts: u32,
-    /// Is there a list of this ID, but with nothing in it?
+    /// Whether there is an empty list with this ID.
     is_empty_by_id: bool,
-    /// The farthest page that has been reached, and the page of this pass.
+    /// The number of the farthest page that was reached.
     farthest: u64,
-    /// Whether a task came in this pass, by its place in `ids`.
+    /// Whether a task appeared in this pass, by its position in `ids`.
     seen: Vec<bool>,
     without_new_in_a_row: u64,
     is_unsettled: bool,
-    /// Is the list read once only, and named by its ID?
+    /// Whether the list is read only once, and given by its ID.
     is_once: bool,
-    /// Did all of it come, as far as can be known?
+    /// Whether all of it was read, as far as that can be known.
     pub(crate) is_complete: bool,
     task_count: Option<u64>,
 }
@@ -141,7 +141,7 @@ impl PageCursor {
         }
     }
 
-    /// Reads a list once, of which the ID is known.
+    /// Reads a list once. Its ID is known.
     pub(crate) fn once(source: ListSource) -> Self {
         Self {
             is_once: true,
@@ -149,7 +149,7 @@ impl PageCursor {
         }
     }
 
-    /// Goes on where an earlier run stopped, with the tasks that it saw.
+    /// Continues where an earlier run stopped, with the tasks that it saw.
     pub(crate) fn resume(source: ListSource, position: CursorPosition, ids: IdList) -> Self {
         let mut cursor = Self::new(source);
         cursor.request.by_id = !position.by_name;
@@ -160,12 +160,12 @@ impl PageCursor {
         cursor
     }
 
-    /// The page to ask for.
+    /// The page to request.
     pub(crate) fn request(&self) -> &PageRequest {
         &self.request
     }
 
-    /// Where it stands.
+    /// The position for a later run.
     pub(crate) fn position(&self) -> CursorPosition {
         CursorPosition {
             by_name: !self.request.by_id,
@@ -175,7 +175,7 @@ impl PageCursor {
         }
     }
 
-    /// Takes a page: its tasks are to be kept whatever comes next.
+    /// Takes a page. Its tasks are kept, whatever the next step is.
     pub(crate) fn take(&mut self, page: &TaskPage) -> CursorStep {
         self.anomalies.unfit_tasks += page.unfit as u64;
         self.is_complete &= page.unfit == 0;
@@ -184,7 +184,7 @@ impl PageCursor {
         for task in &page.tasks {
             if let Some(position) = self.ids.position(&task.response.task_id) {
                 has_new |= self.see(position);
-                // A second reading gives all of them again, and so does one that began anew.
+                // Later passes and restarts return the same tasks again.
                 if self.pass == 1 && self.restarts == 0 {
                     self.anomalies.repeated_tasks += 1;
                     self.is_unsettled = true;
@@ -192,7 +192,7 @@ impl PageCursor {
                 continue;
             }
             if self.ids.add(&task.response.task_id).is_err() {
-                // It cannot be an ID.
+                // It is not a valid ID.
                 self.anomalies.unfit_tasks += 1;
                 self.is_complete = false;
                 continue;
@@ -203,12 +203,12 @@ impl PageCursor {
                 self.is_unsettled = true;
             }
             if self.pass == 1 && !task.response.is_final {
-                // Whoever works on it may move it.
+                // Its position may change with it.
                 self.is_unsettled = true;
             }
         }
         let is_first = self.farthest == 0;
-        // Once it was too many, and may be again only where they are large.
+        // A page size that was too large once may be too large again only where tasks are large.
         let limit = self.request.limit;
         let more = if limit < self.doubled_below {
             limit * 2
@@ -245,13 +245,13 @@ impl PageCursor {
         CursorStep::Next
     }
 
-    /// The last page has come: once more, or is it done?
+    /// The last page was read: decides whether the list is read once more.
     fn end(&mut self) -> CursorStep {
         let has_fewer = self
             .task_count
             .is_some_and(|count| count > self.ids.len() as u64);
-        // What a filter lets through may leave the list at any time, and what stands behind it moves up: nobody would
-        // notice. One page cannot move.
+        // A task may leave a filtered list at any time. The tasks after it then move up, unnoticed. A single page
+        // cannot move.
         let may_lose = self.pass == 1 && self.farthest > 1 && self.is_filtered();
         if (self.is_unsettled || has_fewer || may_lose) && self.pass < MAX_PASSES && !self.is_once {
             self.pass += 1;
@@ -267,7 +267,7 @@ impl PageCursor {
         !self.request.source.filter.is_empty()
     }
 
-    /// Deliveries have names only within a project.
+    /// Whether the list may be given by its name. Deliveries have names only within a project.
     pub(crate) fn may_be_name(&self) -> bool {
         let is_delivery = self.request.source.kind == ListKind::Delivery;
         self.request.by_id && !is_delivery && !self.is_once
@@ -287,7 +287,7 @@ impl PageCursor {
         self.without_new_in_a_row = 0;
     }
 
-    /// Marks the task at a place in `ids` as seen in this pass; whether it is the first time.
+    /// Marks the task at a position in `ids` as seen in this pass. Returns whether it is the first time.
     fn see(&mut self, position: usize) -> bool {
         if self.seen.len() <= position {
             self.seen.resize(position + 1, false);
@@ -307,7 +307,7 @@ impl PageCursor {
                 self.request.limit = (self.request.limit / SMALLER).max(1);
                 CursorStep::Next
             }
-            // The API may not know it by its ID, but by its name.
+            // The API may know the list by its name, not its ID.
             PageVerdict::Rejected if is_first && self.farthest == 0 => {
                 if self.may_be_name() {
                     self.try_name();
@@ -376,7 +376,7 @@ mod tests {
     fn a_list_that_moves_is_read_until_nothing_new_comes() {
         let mut cursor = PageCursor::new(source(ListKind::Batch));
         cursor.take(&page(&["a", "b"], Some("1")));
-        // `a` has moved behind, and `c` before what has been read.
+        // `a` has moved to the next page, and `c` before the pages that were read.
         assert_eq!(cursor.take(&page(&["a", "d"], None)), CursorStep::Next);
         assert_eq!(cursor.request().token, None);
         cursor.take(&page(&["c", "b"], Some("1")));
@@ -410,7 +410,7 @@ mod tests {
         assert_eq!(cursor.take(&page(&["a"], None)), CursorStep::Done);
         let mut cursor = PageCursor::new(filtered());
         cursor.take(&page(&["a", "b"], Some("1")));
-        // `b` has left, and `c` stands where it stood.
+        // `b` has left, and `c` is in its place.
         assert_eq!(cursor.take(&page(&["d"], None)), CursorStep::Next);
         cursor.take(&page(&["a", "c"], Some("1")));
         assert_eq!(cursor.take(&page(&["d"], None)), CursorStep::Next);
@@ -448,7 +448,7 @@ mod tests {
         }
     }
 
-    /// In a second reading every task is known, but comes once more.
+    /// In a second pass every task is known, but appears once more.
     #[test]
     fn a_long_list_can_be_read_twice() {
         let count = MAX_PAGES_WITHOUT_NEW + 5;
@@ -456,7 +456,7 @@ mod tests {
         for pass in 1..=2 {
             for n in 1..=count {
                 let next = n.to_string();
-                // It is worked on, so it is read again.
+                // It may still change, so the list is read again.
                 let task = format!("p{n}");
                 let step = cursor.take(&page(&[&task], (n < count).then_some(next.as_str())));
                 let is_end = n == count && pass == 2;
@@ -495,7 +495,7 @@ mod tests {
         }
         cursor.take(&page(&["a"], Some("1")));
         assert_eq!(cursor.fail(AttemptFault::Status(410)), CursorStep::Failed);
-        // What came again because of it is no surprise of its own.
+        // Repeated tasks after a restart are not unexpected.
         assert_eq!(cursor.anomalies.repeated_tasks, 0);
         assert_eq!(ids(&cursor), ["a"]);
     }
@@ -509,7 +509,7 @@ mod tests {
             cursor.fail(AttemptFault::Status(404)),
             CursorStep::NoSuchList
         );
-        // Some servers know no difference between none and an empty one.
+        // Some servers return an empty list for one that does not exist.
         let mut cursor = PageCursor::new(source(ListKind::Batch));
         assert_eq!(cursor.take(&page(&[], None)), CursorStep::Next);
         assert!(cursor.request().query().starts_with("batch_name=b&"));

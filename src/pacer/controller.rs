@@ -1,12 +1,11 @@
-//! When the next request may go: one controller for all requests, whose controlled quantity is the rate. Pure: time
-//! passes in, as the time since the start of the run. `docs/pacing.md` explains it, with what it does against every
-//! kind of server.
+//! Decides when the next request may be sent: one controller of the rate of all requests. Pure: time is passed in, as
+//! the time since the start of the run. `docs/pacing.md` explains it, with its results against every kind of server.
 //!
-//! What it knows is a bracket: the highest rate that the server took for a while, and the lowest that it objected to.
-//! It doubles the rate until there is an objection, then halves the bracket until it is narrow, and stays at its lower
-//! end. Now and then it tries more, so gently that what that costs stays within a budget. A burst of objections that
-//! belong together counts once. Between two bursts the server was at its limit at both ends, so what it accepted in
-//! between is what it allows.
+//! The pacer keeps a bracket: the highest rate that the server accepted for a while, and the lowest that it rejected
+//! with 429. It doubles the rate until there is a rejection, then halves the bracket until it is narrow, and stays at
+//! its lower end. From time to time it tries a higher rate, so carefully that the cost stays within a budget. A burst
+//! of rejections that belong together counts once. Before each of two bursts the server was at its limit, so what it
+//! accepted between them is its limit.
 
 use std::time::Duration;
 
@@ -29,21 +28,21 @@ pub(super) enum PacerPhase {
     Climbing,
     Searching,
     Steady,
-    /// From this rate on.
+    /// A higher rate than this one is tried.
     Trying(f64),
 }
 
-/// All requests wait.
+/// A time in which no request is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PacerPause {
     until: Duration,
-    /// How long it is, as far as the server did not say.
+    /// How long it is, without a wait that the server asked for.
     length: Duration,
-    /// When a request was sent that is to show whether it is over, if one is under way.
+    /// When the request was sent that tests whether the pause is over, if it is in flight.
     scouted: Option<Duration>,
 }
 
-/// What came of a rate, since it is looked at.
+/// The requests at one rate, since it is measured.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RateStep {
     pub(super) since: Duration,
@@ -54,11 +53,11 @@ pub(super) struct RateStep {
 /// The controller.
 #[derive(Debug)]
 pub struct Pacer {
-    /// Requests a second; infinite while nothing is held back.
+    /// Requests per second; infinite while requests are not paced.
     pub(super) rate: f64,
     pub(super) cap: f64,
     pub(super) phase: PacerPhase,
-    /// Does it rest on what an earlier run learned, and nothing since?
+    /// Whether the rate rests only on what an earlier run learned.
     pub(super) is_remembered: bool,
     pub(super) remembered: Option<LearnedRate>,
     pub(super) bracket: RateBracket,
@@ -72,46 +71,47 @@ pub struct Pacer {
     pub(super) failures: u32,
     pub(super) told: QuotaTracker,
 
-    /// Objections to what was sent before this belong to bursts of before.
+    /// Rejections of requests that were sent before this time belong to earlier bursts.
     pub(super) reacted: Duration,
     pub(super) pause: Option<PacerPause>,
-    /// How long the server last made all wait.
+    /// The length of the last pause that the server asked for.
     pub(super) waited: Duration,
     pub(super) bursts: RejectionBursts,
     pub(super) windows: RateWindows,
-    /// Does the rate rest on what these show?
+    /// Whether the rate rests on the windows.
     pub(super) is_of_window: bool,
-    /// Bursts of late that each followed another one quickly.
+    /// Recent bursts that each followed another one quickly.
     pub(super) quick_bursts: u32,
-    /// What was sent before the last burst, and since; until when, and how many of that are still to be noted.
+    /// What was sent before the last burst, and since; until when, and how many of these requests are still to be
+    /// noted.
     pub(super) before: Option<Stretches>,
     pub(super) since: Stretches,
     pub(super) since_until: Duration,
     pub(super) since_sent: u32,
-    /// Two bursts did not show the limit.
+    /// Whether two bursts did not show the limit.
     pub(super) is_no_bucket: bool,
 
-    /// By how much the next step of a climb raises the rate.
+    /// The factor of the next step of a climb.
     pub(super) growth: f64,
-    /// Until when it looks for the limit as fast as it can, and until when objections cost nothing.
+    /// Until when the limit is searched as fast as possible, and until when rejections cost nothing.
     pub(super) search_until: Duration,
     pub(super) free_until: Duration,
-    /// Objections that trying more may cost.
+    /// Rejections that trials may cost.
     pub(super) balance: f64,
     pub(super) next_trial: Duration,
     /// Requests beyond the limit that a trial has sent, and until when they are counted.
     pub(super) beyond: f64,
     pub(super) tried: Duration,
-    /// What the server lets pass beyond its limit before it objects, in requests.
+    /// Requests that the server accepts beyond its limit before it rejects any.
     pub(super) excess: Option<f64>,
 
     pub(super) has_met_limit: bool,
-    /// The highest rate that was used to the full.
+    /// The highest rate that was fully used.
     pub(super) used: f64,
 }
 
 impl Pacer {
-    /// At the beginning of a run, of which so many requests may be under way at a time.
+    /// The state at the start of a run with this maximum number of requests in flight.
     pub fn new(rate: Rate, remembered: Option<LearnedRate>, concurrency: usize) -> Self {
         let remembered = remembered
             .filter(|learned| learned.rate.is_finite() && learned.rate >= MIN_RATE)
@@ -172,7 +172,7 @@ impl Pacer {
         }
     }
 
-    /// The rate, unless nothing is held back; where something else than it is the bound, what that allows.
+    /// The rate, if requests are paced. If something other than the rate is the limit, the rate that results from it.
     pub fn rate(&self, now: Duration) -> Option<f64> {
         let rate = if self.flight.counted().is_some() && self.used > 0.0 {
             self.used
@@ -183,7 +183,7 @@ impl Pacer {
         rate.is_finite().then_some(rate)
     }
 
-    /// What it is doing.
+    /// What the pacer is doing.
     pub fn state(&self, now: Duration) -> PacerState {
         if self.is_outage() {
             return PacerState::Outage;
@@ -203,19 +203,19 @@ impl Pacer {
         }
     }
 
-    /// How much longer all requests wait because the server objected.
+    /// How much longer all requests wait because of a rejection.
     pub fn waits(&self, now: Duration) -> Option<Duration> {
         let left = self.pause?.until.checked_sub(now)?;
         (!left.is_zero()).then_some(left)
     }
 
-    /// What there is to remember, when something has been learned.
+    /// What to remember, if anything was learned.
     pub fn learned(&self) -> Option<LearnedRate> {
         if let Some(remembered) = self.remembered
             && !self.has_met_limit
             && self.used < remembered.rate
         {
-            // Nothing has shown that it is not so any more.
+            // Nothing has contradicted it.
             return Some(remembered);
         }
         let rate = match self.phase {
@@ -237,7 +237,7 @@ impl Pacer {
         self.failures >= OUTAGE_FAILURES
     }
 
-    /// Takes leave to send if there is any. Every attempt takes it.
+    /// Takes permission to send, if it is available now. Every attempt needs it.
     pub fn take(&mut self, now: Duration) -> SendDecision {
         if self.is_outage() {
             let next = self.last_sent.map(|sent| sent + OUTAGE_INTERVAL);
@@ -251,7 +251,7 @@ impl Pacer {
             if now < pause.until {
                 return SendDecision::At(pause.until);
             }
-            // One that hangs must not hold up all others.
+            // A request that hangs must not hold up all others.
             if let Some(again) = pause.scouted.map(|at| at + MAX_PAUSE)
                 && now < again
             {
@@ -267,7 +267,7 @@ impl Pacer {
         if !self.flight.has_room(self.rate) {
             return SendDecision::AfterResponse;
         }
-        // Time that nobody used is lost, so that no burst ever follows a quiet moment.
+        // Unused time is lost, so that no burst follows a quiet moment.
         let due = self.next.max(now.saturating_sub(TOLERANCE));
         if due > now {
             return SendDecision::At(due);
@@ -290,7 +290,7 @@ impl Pacer {
         }
     }
 
-    /// Time between two requests.
+    /// The time between two requests.
     fn gap(&self, now: Duration) -> Duration {
         let rate = self
             .told
@@ -303,7 +303,7 @@ impl Pacer {
         }
     }
 
-    /// Begins to look at what the rate brings.
+    /// Starts to measure the rate.
     pub(super) fn begin_step(&mut self, now: Duration) {
         self.step = RateStep {
             since: now,
@@ -311,7 +311,7 @@ impl Pacer {
         };
     }
 
-    /// A request has ended. True when that changed the controller's mind.
+    /// Notes the end of a request. Returns whether the pacer changed its state.
     pub fn end(&mut self, sent: SentRequest, now: Duration, answer: RequestEnd) -> bool {
         self.flight.end();
         match answer {
@@ -329,7 +329,7 @@ impl Pacer {
                 self.failures = self.failures.saturating_add(1);
                 self.scout_returns(sent);
                 if self.is_outage() {
-                    // What is sent now says nothing of the limit.
+                    // Requests that are sent now say nothing about the limit.
                     self.begin_step(now);
                     self.bursts.forget();
                     self.windows.forget();
@@ -343,7 +343,7 @@ impl Pacer {
         }
     }
 
-    /// A request is not waited for any more. How it would have ended is unknown, so only its place is released.
+    /// Notes that a request is no longer waited for. How it would have ended is unknown, so only its place is released.
     pub fn release(&mut self, sent: SentRequest) {
         self.flight.end();
         self.scout_returns(sent);
@@ -390,12 +390,12 @@ impl Pacer {
         let asked = retry_after.map(|wait| wait.max(MIN_RETRY_AFTER));
         let asked = asked.or(self.told.wait(now));
         if sent.is_scout && self.pause.is_some() {
-            // It is not over yet.
+            // The pause is not over.
             let length = self
                 .pause
                 .map_or(MIN_PAUSE, |pause| pause.length * 2)
                 .min(MAX_PAUSE);
-            // Who says so again and again without meaning it is not asked any sooner.
+            // A server that repeats a short `Retry-After` without meaning it is not asked any sooner.
             self.pause(now, asked.unwrap_or_default().max(length), length);
             return false;
         }
@@ -407,7 +407,7 @@ impl Pacer {
         }
         // A new burst.
         self.waited = asked.unwrap_or_default();
-        // Was it that too many were under way? Then that is what becomes less.
+        // If the server rejects because of the number of requests in flight, that number is lowered.
         let is_flight = self.flight.objected(sent.in_flight, !self.makes_wait());
         if !is_flight {
             self.slow_down(sent, now);
@@ -436,7 +436,7 @@ impl Pacer {
         self.next = self.next.max(now + wait);
     }
 
-    /// Takes note of the quotas that a response had in its headers.
+    /// Notes the quotas in the headers of a response.
     pub fn note_quotas(&mut self, quotas: &[ServerQuota], now: Duration) {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         let under_way = self.flight.active() as f64;

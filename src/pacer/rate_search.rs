@@ -1,5 +1,4 @@
-//! How the pacer finds the limit: what a rate that was held means, and what an objection means. Depends on the other
-//! files of this folder.
+//! How the pacer searches for the limit: what a rate that was held means, and what a rejection means.
 
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::pacer::settings::{
 use crate::pacer::types::SentRequest;
 
 impl Pacer {
-    /// Judges the rate, when it has been held for long enough.
+    /// Judges the rate if it has been held for long enough.
     pub(crate) fn step(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.step.since);
         if elapsed < self.step_length() {
@@ -31,7 +30,7 @@ impl Pacer {
         if let Some(answered) = self.flight.look(now, accepted)
             && self.rate.is_finite()
         {
-            // More is not answered, however much is asked.
+            // The server responds to no more, however much is sent.
             self.has_met_limit = true;
             self.bracket.high = None;
             self.stay(answered, now);
@@ -45,7 +44,7 @@ impl Pacer {
             return;
         }
         if sent < self.rate * USED {
-            // Something else holds requests back.
+            // Something other than the rate holds requests back.
             if let PacerPhase::Trying(from) = self.phase {
                 self.set_rate(from);
                 self.phase = PacerPhase::Steady;
@@ -60,7 +59,7 @@ impl Pacer {
         match self.phase {
             PacerPhase::Climbing => self.climb(),
             PacerPhase::Searching => {
-                // It has cost nothing until now.
+                // It has cost nothing so far.
                 self.narrow(now, NARROW);
                 let is_narrow = self.phase == PacerPhase::Steady;
                 if is_narrow && self.bracket.is_doubtful && !self.makes_wait() {
@@ -81,18 +80,18 @@ impl Pacer {
             STEP
         };
         let requests = Duration::try_from_secs_f64(STEP_REQUESTS / self.rate);
-        // What is sent now shows only when its answers have come.
+        // Requests that are sent now show their effect only when their responses come.
         let lag = self.flight.typical_latency().mul_f64(LAG);
         let step = (step.max(requests.unwrap_or(STEP)) + lag).min(MAX_STEP);
         if self.makes_wait() && self.phase == PacerPhase::Searching {
-            // What a full bucket hides, time shows.
+            // A full bucket hides the limit for a while.
             step * 2
         } else {
             step
         }
     }
 
-    /// Does the server make all wait after an objection?
+    /// Whether the server makes all requests wait after a rejection.
     pub(crate) fn makes_wait(&self) -> bool {
         self.waited > LONG_WAIT
     }
@@ -107,7 +106,7 @@ impl Pacer {
         }
     }
 
-    /// Goes to the middle of the bracket, or stays at its lower end when it is narrow.
+    /// Goes to the middle of the bracket, or stays at its lower end if the bracket is narrow.
     fn narrow(&mut self, now: Duration, narrow: f64) {
         if let Some(middle) = self.bracket.middle(narrow) {
             self.set_rate(middle);
@@ -117,7 +116,7 @@ impl Pacer {
         }
     }
 
-    /// Stays at a rate until it is time to try more.
+    /// Stays at a rate until it is time to try a higher one.
     fn stay(&mut self, rate: f64, now: Duration) {
         self.bracket.guess_low(rate);
         self.set_rate(rate);
@@ -131,30 +130,30 @@ impl Pacer {
         self.next_trial = now + rest.max(MIN_REST);
     }
 
-    /// Goes on looking after a while at a rate that is no chance.
+    /// Continues the search after a while at a rate that was not accepted by chance.
     fn rest(&mut self, rate: f64, now: Duration) {
         self.set_rate(rate);
         self.phase = PacerPhase::Steady;
         self.next_trial = now;
     }
 
-    /// What the server lets pass beyond its limit, as far as is known.
+    /// Requests that the server accepts beyond its limit, as far as that is known.
     fn excess(&self, rate: f64) -> f64 {
         self.excess
             .unwrap_or((rate * FIRST_EXCESS).max(FIRST_EXCESS_REQUESTS))
     }
 
-    /// May more be tried?
+    /// Whether a higher rate may be tried.
     fn may_try(&self, now: Duration) -> bool {
         now >= self.next_trial && self.balance >= 0.0
     }
 
-    /// What trying more may cost: accepted requests earn it.
+    /// Adds to the budget of trials: accepted requests earn it.
     pub(crate) fn earn(&mut self) {
         self.balance = (self.balance + OBJECTIONS).min(MAX_BALANCE);
     }
 
-    /// And objections use it up, but not while the limit is looked for.
+    /// Charges a rejection to the budget, except while the limit is searched.
     pub(crate) fn pay(&mut self, now: Duration) {
         if now >= self.free_until {
             self.balance -= 1.0;
@@ -163,7 +162,7 @@ impl Pacer {
 
     fn try_more(&mut self, now: Duration) {
         if let Some(middle) = self.bracket.middle(NARROW) {
-            // Not so much as what it objected to.
+            // Stays below the rate that was rejected.
             self.set_rate(middle);
             self.phase = PacerPhase::Searching;
             return;
@@ -174,7 +173,7 @@ impl Pacer {
         self.set_rate(self.rate * FIRST_TRIAL);
     }
 
-    /// A trial goes a little farther, or has shown that the server allows more than it did.
+    /// Raises the rate of a trial, or ends the trial because the server accepts more than before.
     pub(crate) fn try_farther(&mut self, from: f64, now: Duration) {
         let elapsed = now.saturating_sub(self.tried).as_secs_f64();
         if elapsed < TRIAL_STEP {
@@ -187,7 +186,7 @@ impl Pacer {
             self.set_rate((self.rate + from * TRIAL_RISE).min(from * MAX_TRIAL));
             return;
         }
-        // It may still have been what the server lets pass: the next trial will have to go farther.
+        // It may still have been within the server's excess: the next trial must go further.
         self.excess = Some(self.excess.unwrap_or_default().max(self.beyond));
         self.bracket.reopen(from);
         self.bursts.forget();
@@ -204,17 +203,17 @@ impl Pacer {
         self.excess = Some(self.excess.unwrap_or_default().max(self.beyond));
         let rate = match limit {
             Some(limit) => (limit * MARGIN).max(from),
-            // It comes a little closer each time.
+            // The rate comes a little closer each time.
             None if self.rate > from * FAR => self.bracket.closer(from, now),
             None => from,
         };
         self.stay(rate, now);
     }
 
-    /// Lets one more be under way now and then, where the server counts them.
+    /// Allows one more request in flight from time to time, if the server limits concurrency.
     fn raise_flight(&mut self, now: Duration, accepted: f64) {
         self.used = accepted;
-        // The bound holds requests back, and not the rate.
+        // The bound holds requests back, not the rate.
         self.set_rate(self.rate.max(accepted * 2.0));
         if self.may_try(now) {
             self.flight.raise();
@@ -222,10 +221,10 @@ impl Pacer {
         }
     }
 
-    /// The server objected to the rate: what it is now, and what is known from that.
+    /// Reacts to a rejection that is due to the rate: sets the new rate and the bracket.
     pub(crate) fn slow_down(&mut self, sent: SentRequest, now: Duration) {
         if std::mem::take(&mut self.is_remembered) {
-            // It is not what it was: nothing is known.
+            // The remembered limit is wrong: nothing is known.
             self.bracket = RateBracket::default();
             self.phase = PacerPhase::Climbing;
             self.set_rate(FIRST_RATE);
@@ -262,7 +261,7 @@ impl Pacer {
             && precise.is_none()
             && !self.makes_wait()
         {
-            // That may be because of what was sent before.
+            // The rejection may be due to requests that were sent before.
             self.rest(low, now);
             return;
         }
@@ -288,7 +287,7 @@ impl Pacer {
             return;
         } else if let Some((limit, bucket)) = fitted {
             self.excess = Some(bucket);
-            // To be confirmed by a trial.
+            // A trial is to confirm it.
             self.bracket.high = None;
             limit * MARGIN
         } else if let Some(low) = trusted {
@@ -306,12 +305,12 @@ impl Pacer {
         }
     }
 
-    /// Counts bursts that follow each other quickly; whether this one does, and whether they show that the limit has
-    /// changed.
+    /// Counts bursts that follow each other quickly. Returns whether this one does, and whether they show that the
+    /// limit has changed.
     fn note_quick_burst(&mut self, sent: SentRequest, now: Duration) -> (bool, bool) {
         let is_quick = self.bursts.is_quick(sent.at, sent.number);
         self.quick_bursts = if is_quick { self.quick_bursts + 1 } else { 0 };
-        // Where each costs a wait, one fewer must do.
+        // If each burst costs a wait, one fewer must be enough.
         let has_changed = self.quick_bursts >= CHANGED - u32::from(self.makes_wait());
         if has_changed && self.phase == PacerPhase::Steady {
             self.search_until = now + SEARCH;
@@ -321,7 +320,7 @@ impl Pacer {
         (is_quick, has_changed)
     }
 
-    /// The rate, or what it is where nothing is held back.
+    /// The rate; if requests are not paced, the rate that results.
     fn rate_in_use(&self, now: Duration) -> f64 {
         if self.rate.is_finite() {
             return self.rate;
@@ -330,7 +329,7 @@ impl Pacer {
         f64::from(self.step.sent) / seconds.as_secs_f64()
     }
 
-    /// How many times its lower end the upper end of a bracket is that is not looked into any farther.
+    /// A bracket whose upper end is at most this many times its lower end is not narrowed further.
     fn narrow_enough(&self, now: Duration) -> f64 {
         if now >= self.search_until && self.balance < 0.0 {
             WIDE
@@ -341,8 +340,8 @@ impl Pacer {
         }
     }
 
-    /// The limit and what is let pass beyond it, where the server makes all wait: its bucket is full again each time,
-    /// and two bursts show how large it is.
+    /// The limit and the excess, if the server makes all requests wait: its bucket is full again each time, and two
+    /// bursts show how large it is.
     fn fitted(&self, before: &Stretches, since: &Stretches, rate: f64) -> Option<(f64, f64)> {
         if !self.makes_wait() || self.is_no_bucket {
             return None;
@@ -350,7 +349,7 @@ impl Pacer {
         fit(before, since, rate)
     }
 
-    /// Takes note of what was sent at the rate of until now.
+    /// Notes the requests that were sent at the rate until now.
     fn note_stretch(&mut self, now: Duration) {
         let seconds = now.saturating_sub(self.since_until).as_secs_f64();
         self.since.add(f64::from(self.since_sent), seconds);
@@ -364,7 +363,7 @@ impl Pacer {
     }
 }
 
-/// What the limit is at most, when what was accepted between two bursts says it precisely.
+/// The maximum of the limit, if what was accepted between two bursts is precise.
 fn precise(measured: MeasuredLimit) -> Option<f64> {
     let most = measured.most?;
     let is_precise = measured.accepted >= PRECISE && most <= measured.least * PRECISE_WAITED;

@@ -1,33 +1,32 @@
-//! What the server told of its limits in headers, and how far that is believed. Pure: time passes in. Depends on
-//! `settings` and `types`.
+//! The quotas that a server reports in headers, and how far they are trusted. Pure: time is passed in.
 
 use std::time::Duration;
 
 use crate::pacer::settings::{MAX_PAUSE, MAX_SPREAD, MAX_TOLD_WAIT, MIN_SPREAD};
 use crate::pacer::types::ServerQuota;
 
-/// What was told last.
+/// The quota that was reported last.
 #[derive(Debug, Default)]
 pub(crate) struct QuotaTracker {
     /// Until when no more than this rate is left.
     spread: Option<(Duration, f64)>,
-    /// From when to when there is nothing left.
+    /// From when to when nothing is left.
     empty: Option<(Duration, Duration)>,
-    /// Has it been seen to be wrong?
+    /// Whether the quotas proved wrong.
     is_wrong: bool,
 }
 
 impl QuotaTracker {
-    /// The headers of an answer; the tightest counts. So many requests are under way.
+    /// Takes the quotas of a response; the tightest counts. `under_way` is the number of requests in flight.
     pub(crate) fn hear(&mut self, quotas: &[ServerQuota], under_way: f64, now: Duration) {
         if self.is_wrong {
             return;
         }
-        // Most count in whole seconds: what is told of a second or two is too coarse to go by.
+        // Most servers count in whole seconds: a quota for a second or two is too coarse.
         let exact = quotas.iter().filter(|quota| quota.reset >= MIN_SPREAD);
         let spread = exact.clone().filter(|quota| quota.reset <= MAX_SPREAD);
         let rates = spread.map(|quota| {
-            // Those under way will be counted too; and one at the end of it may always go.
+            // Requests in flight will be counted too, and one request at the end of the time is always allowed.
             let rate = (quota.left - under_way).max(1.0) / quota.reset.as_secs_f64();
             (now + quota.reset, rate)
         });
@@ -42,20 +41,20 @@ impl QuotaTracker {
         });
     }
 
-    /// The rate that what is left allows.
+    /// The rate that the rest of the quota allows.
     pub(crate) fn rate(&self, now: Duration) -> Option<f64> {
         let (_, rate) = self.spread.filter(|(until, _)| now < *until)?;
-        // Now and then one request shows whether it is true.
+        // From time to time one request shows whether the quota is true.
         Some(rate.max(1.0 / MAX_PAUSE.as_secs_f64()))
     }
 
-    /// How long there is nothing left.
+    /// How long nothing is left.
     pub(crate) fn wait(&self, now: Duration) -> Option<Duration> {
         let (_, until) = self.empty?;
         until.checked_sub(now)
     }
 
-    /// A request was accepted: if it was sent when nothing was left, the headers are wrong.
+    /// Notes an accepted request. If it was sent when nothing was left, the headers are wrong.
     pub(crate) fn accepted(&mut self, sent: Duration, now: Duration) {
         if let Some((since, until)) = self.empty
             && sent > since
@@ -106,7 +105,7 @@ mod tests {
     fn headers_that_are_wrong_are_not_heeded_any_more() {
         let mut told = QuotaTracker::default();
         told.hear(&[quota(0.0, 60)], 0.0, SECOND);
-        // One that was under way says nothing.
+        // A request that was in flight before says nothing.
         told.accepted(SECOND / 2, SECOND * 2);
         assert!(told.wait(SECOND * 2).is_some());
         told.accepted(SECOND * 2, SECOND * 3);

@@ -1,4 +1,4 @@
-//! What the pacer is asked and told, and what it says. Depends on nothing.
+//! The inputs and outputs of the pacer.
 
 use std::time::Duration;
 
@@ -15,59 +15,59 @@ pub enum Rate {
     Max,
 }
 
-/// May a request go?
+/// Whether a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SendDecision {
     /// Now.
     Now(SentRequest),
-    /// Not before this time; ask again then.
+    /// Not before this time. Ask again then.
     At(Duration),
-    /// Not before another one has ended; ask again then.
+    /// Not before another request has ended. Ask again then.
     AfterResponse,
 }
 
-/// A request that went.
+/// A request that was sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SentRequest {
     /// When.
     pub at: Duration,
-    /// Requests under way, with it.
+    /// Requests in flight, including this one.
     pub in_flight: usize,
-    /// How many had been sent, with it.
+    /// How many requests had been sent, including this one.
     pub(crate) number: u64,
-    /// Does everything else wait for what comes of it?
+    /// Whether all other requests wait for the result of this one.
     pub(crate) is_scout: bool,
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestEnd {
-    /// The server has dealt with it, whatever it said.
+    /// The server has handled the request, whatever its response.
     Accepted,
-    /// 429, with the `Retry-After` that came with it.
+    /// 429, with the `Retry-After` of the response.
     RateLimited(Option<Duration>),
-    /// Without an answer that shows a working server.
+    /// Without a response that shows a working server.
     Failed,
 }
 
-/// What a server tells of its limit in headers.
+/// A quota that a server reports in headers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ServerQuota {
     /// Requests that are left.
     pub left: f64,
-    /// Until when, from now.
+    /// The time until the reset.
     pub reset: Duration,
 }
 
 /// What a run learned, for the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LearnedRate {
-    /// Requests a second.
+    /// Requests per second.
     pub rate: f64,
-    /// Did the server object to more? Else nobody asked for more.
+    /// Whether the server rejected more. If not, more was never sent.
     #[serde(default)]
     pub is_limit: bool,
-    /// Requests under way, where the server counts them.
+    /// Requests in flight, if the server limits concurrency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<f64>,
 }
@@ -75,26 +75,26 @@ pub struct LearnedRate {
 /// What the pacer is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PacerState {
-    /// Doubling the rate.
+    /// It doubles the rate.
     Climbing,
-    /// Halving the bracket.
+    /// It halves the bracket.
     Searching,
-    /// Staying.
+    /// It stays at a rate.
     Steady,
-    /// Trying more.
+    /// It tries a higher rate.
     Trying,
-    /// As fast as headers allow.
+    /// It sends as fast as the quotas in headers allow.
     FollowingQuota,
-    /// As many at a time as the server takes.
+    /// It sends as many requests at a time as the server accepts.
     ConcurrencyLimited,
-    /// Waiting, because the server objected.
+    /// It waits because of a 429.
     Waiting,
-    /// Asking once a second, because nothing succeeds.
+    /// It sends one request per second, because nothing succeeds.
     Outage,
 }
 
 impl PacerState {
-    /// In a few words.
+    /// The state in a few words.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Climbing => "climbing",

@@ -15,19 +15,19 @@ use crate::pacer::types::LearnedRate;
 use crate::publish::output_dir::STATE_DIRECTORY;
 use crate::{durable_fs, hex};
 
-/// Its name in the state directory.
+/// The name of the file in the state directory.
 const FILE_NAME: &str = "pace.json";
 
-/// Version of the file's format.
+/// The version of the file's format.
 const VERSION: u32 = 1;
 
-/// Servers that are remembered; of more, the oldest is forgotten.
+/// The maximum number of servers. Beyond it, the oldest is forgotten.
 const MAX_SERVERS: usize = 16;
 
-/// Bytes of the file, at most: it has a few numbers for each server.
+/// The maximum size of the file in bytes. It has a few numbers for each server.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Bytes of a checksum that tell one server and key from another. As few as this do not give the key away.
+/// Bytes of the checksum that tells one server and key from another. So few bytes do not reveal the key.
 const NAME_BYTES: usize = 8;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub(crate) fn recall(out: &Path, options: &ClientOptions) -> Option<LearnedRate>
     servers.next_back().map(|server| server.learned)
 }
 
-/// Keeps what was learned for later runs.
+/// Writes what was learned, for later runs.
 pub(crate) fn remember(out: &Path, options: &ClientOptions, learned: LearnedRate) {
     let name = name(options);
     let mut servers = read(out).map_or_else(Vec::new, |memory| memory.servers);
@@ -67,7 +67,7 @@ pub(crate) fn remember(out: &Path, options: &ClientOptions, learned: LearnedRate
         version: VERSION,
         servers,
     };
-    // The next run learns it again.
+    // An error costs the next run only the time to learn it again.
     let _ = write(out, &memory);
 }
 
@@ -86,7 +86,7 @@ fn write(out: &Path, memory: &PaceFile) -> io::Result<()> {
     durable_fs::rename(&new, &path)
 }
 
-/// What a server and a key are called in the file.
+/// The name of a server and key in the file.
 fn name(options: &ClientOptions) -> String {
     let mut hash = Sha256::new();
     hash.update(options.base_url.as_bytes());
