@@ -238,7 +238,7 @@ impl TaskClient {
         }
         let distrust = cause(error).and_then(distrust);
         let proxy = self.connections.proxy().filter(|_| error.is_connect());
-        let proxy_trouble = match proxy {
+        let proxy_failure = match proxy {
             Some(proxy) if distrust.is_none() => {
                 let is_tunnel = self.url.scheme() == "https";
                 let tunnel = is_tunnel.then(|| self.host_and_port());
@@ -248,7 +248,7 @@ impl TaskClient {
         };
         let fault = if let Some(why) = distrust {
             AttemptFault::Certificate(why)
-        } else if proxy_trouble.is_some() || error.is_dns() {
+        } else if proxy_failure.is_some() || error.is_dns() {
             AttemptFault::NoRoute
         } else if error.is_timeout() {
             AttemptFault::Timeout
@@ -258,8 +258,8 @@ impl TaskClient {
         } else {
             AttemptFault::Network
         };
-        let (status, what) = match (proxy_trouble, proxy) {
-            (Some(trouble), _) => (trouble.status, trouble.message),
+        let (status, what) = match (proxy_failure, proxy) {
+            (Some(failure), _) => (failure.status, failure.message),
             (None, Some(proxy)) => {
                 let what = transport_text(fault, error);
                 let what = format!("through the proxy {}: {what}", proxy.shown());
@@ -317,7 +317,7 @@ async fn receive(
 fn transport_text(fault: AttemptFault, error: &reqwest::Error) -> String {
     match fault {
         AttemptFault::Timeout if error.is_connect() => "timed out while connecting".to_owned(),
-        AttemptFault::Timeout if is_unanswered_ping(error) => {
+        AttemptFault::Timeout if is_ping_timeout(error) => {
             "timed out: the connection is silent, and a ping was not answered".to_owned()
         }
         AttemptFault::Timeout => "timed out".to_owned(),
@@ -403,7 +403,7 @@ fn unfollowed(from: &Url, location: Option<&HeaderValue>) -> String {
 }
 
 /// Whether the connection was closed because the server did not respond to an HTTP/2 ping.
-fn is_unanswered_ping(error: &reqwest::Error) -> bool {
+fn is_ping_timeout(error: &reqwest::Error) -> bool {
     cause(error).is_some_and(hyper::Error::is_timeout)
 }
 

@@ -26,7 +26,7 @@ const TLS_RECORDS: RangeInclusive<u8> = 20..=23;
 
 /// What is wrong with a proxy, and the status of its response, if there was one.
 #[derive(Debug)]
-pub(crate) struct ProxyTrouble {
+pub(crate) struct ProxyFailure {
     pub(crate) status: Option<u16>,
     pub(crate) message: String,
 }
@@ -37,10 +37,10 @@ pub(crate) async fn diagnose(
     proxy: &Proxy,
     tunnel: Option<&str>,
     patience: Duration,
-) -> Option<ProxyTrouble> {
+) -> Option<ProxyFailure> {
     let shown = proxy.shown();
-    let trouble = |what: String| {
-        Some(ProxyTrouble {
+    let failed = |what: String| {
+        Some(ProxyFailure {
             status: None,
             message: format!("could not connect to the proxy {shown}: {what}"),
         })
@@ -49,13 +49,13 @@ pub(crate) async fn diagnose(
     let connected = TcpStream::connect((host, proxy.port));
     let stream = match tokio::time::timeout(patience, connected).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return trouble(error.to_string()),
-        Err(_) => return trouble("timed out".to_owned()),
+        Ok(Err(error)) => return failed(error.to_string()),
+        Err(_) => return failed("timed out".to_owned()),
     };
     if proxy.scheme == "https" {
         let speaks_tls = tokio::time::timeout(patience, speaks_tls(host, stream)).await;
         let message = format!("the proxy {shown} does not answer in TLS");
-        return matches!(speaks_tls, Ok(Some(false))).then_some(ProxyTrouble {
+        return matches!(speaks_tls, Ok(Some(false))).then_some(ProxyFailure {
             status: None,
             message,
         });
@@ -64,13 +64,13 @@ pub(crate) async fn diagnose(
     let tunnel = tunnel.filter(|_| proxy.scheme == "http")?;
     match tokio::time::timeout(patience, ask(proxy, tunnel, stream)).await {
         Ok(Ok(Some(CONNECTED))) => None,
-        Ok(Ok(Some(status))) => Some(ProxyTrouble {
+        Ok(Ok(Some(status))) => Some(ProxyFailure {
             status: Some(status),
             message: format!("the proxy {shown} did not connect to {tunnel}: status {status}"),
         }),
-        Ok(Ok(None)) => trouble("its response is not HTTP".to_owned()),
-        Ok(Err(error)) => trouble(error.to_string()),
-        Err(_) => trouble("it did not respond in time".to_owned()),
+        Ok(Ok(None)) => failed("its response is not HTTP".to_owned()),
+        Ok(Err(error)) => failed(error.to_string()),
+        Err(_) => failed("it did not respond in time".to_owned()),
     }
 }
 

@@ -72,7 +72,7 @@ impl Liveness {
     }
 
     /// Whether the server works, from requests that were sent after this time; `None` if there is no such request.
-    pub(crate) fn told_after(&self, time: Duration) -> Option<bool> {
+    pub(crate) fn works_after(&self, time: Duration) -> Option<bool> {
         let has_failed = self.good_id_failed.is_some_and(|(sent, _)| sent > time);
         if self.was_well_after(time) {
             Some(true)
@@ -119,13 +119,13 @@ mod tests {
         liveness.add_success(second, second * 2);
         liveness.good_id_failed(second * 4, second * 5);
         // A caller that asks after that request was sent needs a new one.
-        assert_eq!(liveness.told_after(second * 4), None);
-        assert_eq!(liveness.told_after(second * 3), Some(false));
+        assert_eq!(liveness.works_after(second * 4), None);
+        assert_eq!(liveness.works_after(second * 3), Some(false));
         assert!(liveness.has_good_id_failed_after(second * 3));
         assert!(!liveness.has_good_id_failed_after(second * 4));
         // Of two responses, the success counts.
         liveness.add_success(second * 4, second * 6);
-        assert_eq!(liveness.told_after(second * 3), Some(true));
+        assert_eq!(liveness.works_after(second * 3), Some(true));
         assert!(!liveness.has_good_id_failed_after(second));
     }
 }

@@ -66,8 +66,8 @@ impl Fetcher<'_> {
             return false;
         }
         let _turn = self.probing.lock().await;
-        let told = self.liveness().told_after(wanted);
-        if let Some(is_well) = told {
+        let is_known = self.liveness().works_after(wanted);
+        if let Some(is_well) = is_known {
             return is_well;
         }
         for good_id in good_ids {

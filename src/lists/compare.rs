@@ -58,7 +58,7 @@ impl<'e> PageComparer<'e> {
                     pairs += 1;
                     self.judge(task, single);
                 }
-                None => self.lock().fail(task),
+                None => self.lock().record_failure(task),
             }
         }
     }
@@ -68,7 +68,7 @@ impl<'e> PageComparer<'e> {
         let listed = fingerprint(&task.response.body);
         let mut comparison = self.lock();
         let is_first = !comparison.differs();
-        if comparison.see(task, listed, single) == ComparisonResult::Differs && is_first {
+        if comparison.record(task, listed, single) == ComparisonResult::Differs && is_first {
             self.events.send(Event::Warning(format!(
                 "task {}: the list endpoint returns other JSON than GET /v2/task; \
                  fetching every task with a request of its own",

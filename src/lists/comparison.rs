@@ -81,12 +81,12 @@ impl Comparison {
     }
 
     /// Notes that a task could not be fetched with a single request.
-    pub(crate) fn fail(&mut self, task: &ListedTask) {
+    pub(crate) fn record_failure(&mut self, task: &ListedTask) {
         *self.failed.entry(task.shape).or_default() += 1;
     }
 
     /// Notes the two versions of a task that was fetched both ways.
-    pub(crate) fn see(
+    pub(crate) fn record(
         &mut self,
         task: &ListedTask,
         listed: Fingerprint,
@@ -133,12 +133,12 @@ mod tests {
         assert_eq!(next(&comparison, false).as_deref(), Some("large"));
         assert!(!comparison.covers(&page[1]) && !comparison.has_same());
         assert_eq!(
-            comparison.see(&page[2], [1; 32], [1; 32]),
+            comparison.record(&page[2], [1; 32], [1; 32]),
             ComparisonResult::Same
         );
         assert!(comparison.covers(&page[1]) && comparison.has_same());
         assert_eq!(next(&comparison, false).as_deref(), Some("pending"));
-        comparison.see(&page[0], [1; 32], [1; 32]);
+        comparison.record(&page[0], [1; 32], [1; 32]);
         assert_eq!(next(&comparison, false), None);
         assert_eq!(next(&comparison, true).as_deref(), Some("large"));
     }
@@ -147,9 +147,9 @@ mod tests {
     fn a_final_task_that_differs_ends_the_trust_at_once_and_others_soon() {
         let mut comparison = Comparison::default();
         let pending = task("p", 1, 1, false);
-        let differ = |comparison: &mut Comparison, task| comparison.see(task, [1; 32], [2; 32]);
+        let differ = |comparison: &mut Comparison, task| comparison.record(task, [1; 32], [2; 32]);
         assert_eq!(differ(&mut comparison, &pending), ComparisonResult::Changed);
-        comparison.see(&pending, [1; 32], [1; 32]);
+        comparison.record(&pending, [1; 32], [1; 32]);
         assert_eq!(differ(&mut comparison, &pending), ComparisonResult::Changed);
         assert!(comparison.covers(&pending));
         assert_eq!(differ(&mut comparison, &pending), ComparisonResult::Differs);
@@ -167,7 +167,7 @@ mod tests {
         for _ in 0..MAX_FAILED {
             let next = comparison.next(&page, true, |_| true);
             assert_eq!(next, Some(&page[0]));
-            comparison.fail(&page[0]);
+            comparison.record_failure(&page[0]);
         }
         assert_eq!(comparison.next(&page, true, |_| true), Some(&page[1]));
         assert!(!comparison.covers(&page[0]));
@@ -177,7 +177,7 @@ mod tests {
     fn tasks_that_all_look_different_are_not_all_compared() {
         let mut comparison = Comparison::default();
         for shape in 0..MAX_SHAPES as u64 {
-            comparison.see(&task("t", shape, 1, true), [1; 32], [1; 32]);
+            comparison.record(&task("t", shape, 1, true), [1; 32], [1; 32]);
         }
         let page = [task("new", 999, 1, true)];
         assert_eq!(comparison.next(&page, false, |_| true), None);

@@ -200,7 +200,7 @@ impl ListPlanner {
     }
 
     /// How many lists may be read at once.
-    pub(crate) fn at_once(&self, concurrency: usize) -> usize {
+    pub(crate) fn max_parallel(&self, concurrency: usize) -> usize {
         if self.is_over {
             0
         } else if self.plan == ListPlan::Lists || self.lists.values().any(ListAccount::pays) {
@@ -211,7 +211,7 @@ impl ListPlanner {
     }
 
     /// Whether one more page of a list may be requested. If so, its cost is booked.
-    pub(crate) fn pay(&mut self, source: &ListSource) -> bool {
+    pub(crate) fn book_page(&mut self, source: &ListSource) -> bool {
         let lost = self.lost();
         let failed = self
             .lists
@@ -236,7 +236,7 @@ impl ListPlanner {
     }
 
     /// Books the wanted tasks that a page gave.
-    pub(crate) fn gain(&mut self, source: &ListSource, tasks: usize) {
+    pub(crate) fn book_gain(&mut self, source: &ListSource, tasks: usize) {
         if let Some(account) = self.lists.get_mut(source) {
             account.gained += tasks as f64;
         }
@@ -248,7 +248,7 @@ impl ListPlanner {
     }
 
     /// Books a comparison.
-    pub(crate) fn compare(&mut self) {
+    pub(crate) fn book_comparison(&mut self) {
         self.compared += 1.0;
     }
 
@@ -260,7 +260,7 @@ impl ListPlanner {
     }
 
     /// The lists do not return what single requests return.
-    pub(crate) fn distrust(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.is_over = true;
     }
 
@@ -311,10 +311,10 @@ mod tests {
         }
         // In an order that is unrelated to the batches.
         waiting.sort_by_key(|(batch, task)| (batch * 7_919 + task * 104_729) % 999_983);
-        let mut thrift = ListPlanner::new(plan, waiting.len());
+        let mut planner = ListPlanner::new(plan, waiting.len());
         let mut requests = 0;
         let mut left: HashSet<(usize, usize)> = waiting.iter().copied().collect();
-        while let Some(size) = thrift.next_sample(waiting.len()) {
+        while let Some(size) = planner.next_sample(waiting.len()) {
             let sample = spread(&waiting, size);
             requests += sample.len();
             left.retain(|task| !sample.contains(task));
@@ -326,11 +326,11 @@ mod tests {
                 })
                 .collect();
             let (mut pages, mut tasks) = (0, 0);
-            for candidate in thrift.candidates(&belongs, left.len()) {
-                if thrift.at_once(8) == 0 {
+            for candidate in planner.candidates(&belongs, left.len()) {
+                if planner.max_parallel(8) == 0 {
                     break;
                 }
-                thrift.begin(&candidate);
+                planner.begin(&candidate);
                 let number: usize = candidate.source.name.parse().unwrap();
                 let batches = match candidate.source.kind {
                     ListKind::Batch => number..number + 1,
@@ -344,18 +344,18 @@ mod tests {
                     if page.is_empty() {
                         break;
                     }
-                    if !thrift.pay(&candidate.source) {
+                    if !planner.book_page(&candidate.source) {
                         break;
                     }
                     pages += 1;
                     let gained = page.iter().filter(|task| left.remove(task)).count();
-                    thrift.gain(&candidate.source, gained);
+                    planner.book_gain(&candidate.source, gained);
                     tasks += gained;
                 }
-                thrift.end(&candidate.source);
+                planner.end(&candidate.source);
             }
             requests += pages;
-            thrift.end_round(sample.len(), pages, tasks);
+            planner.end_round(sample.len(), pages, tasks);
             waiting.retain(|task| left.contains(task));
         }
         requests + left.len()
@@ -442,13 +442,13 @@ mod tests {
 
     #[test]
     fn tasks_without_a_batch_are_looked_for_in_their_project() {
-        let mut thrift = ListPlanner::new(ListPlan::Auto, 1_000);
-        thrift.next_sample(1_000);
+        let mut planner = ListPlanner::new(ListPlan::Auto, 1_000);
+        planner.next_sample(1_000);
         let belongs = TaskLists {
             project: Some("p".into()),
             batch: None,
         };
-        let candidates = thrift.candidates(&[belongs, TaskLists::default()], 1_000);
+        let candidates = planner.candidates(&[belongs, TaskLists::default()], 1_000);
         let kinds: Vec<_> = candidates
             .iter()
             .map(|candidate| (candidate.source.kind, candidate.expected))

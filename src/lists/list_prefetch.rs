@@ -132,7 +132,7 @@ impl Prefetch<'_> {
         let mut running = stream::FuturesUnordered::new();
         let mut all = (0, 0);
         loop {
-            while running.len() < self.planner().at_once(self.fetcher.concurrency())
+            while running.len() < self.planner().max_parallel(self.fetcher.concurrency())
                 && let Some(candidate) = candidates.next()
             {
                 self.planner().begin(&candidate);
@@ -154,7 +154,7 @@ impl Prefetch<'_> {
         let mut cursor = PageCursor::once(source.clone());
         let (mut pages, mut tasks) = (0, 0);
         let why = loop {
-            if !self.planner().pay(&source) {
+            if !self.planner().book_page(&source) {
                 break "which does not pay";
             }
             let (page, _share) = match self.next_page(&mut cursor, &source).await? {
@@ -170,7 +170,7 @@ impl Prefetch<'_> {
                 break "which is not used";
             }
             let gained = self.take_page(page.tasks).await?;
-            self.planner().gain(&source, gained);
+            self.planner().book_gain(&source, gained);
             tasks += gained;
             if step != CursorStep::Next {
                 break "to its end";
@@ -204,7 +204,7 @@ impl Prefetch<'_> {
             },
             // A key that may not list may still read single tasks. If not, those requests show it.
             Err(FetchError::Refused { message, .. }) => {
-                self.planner().distrust();
+                self.planner().stop();
                 report(&message);
                 Ok(NextPage::End("which the key may not read"))
             }
@@ -230,12 +230,12 @@ impl Prefetch<'_> {
             let Some(position) = ids.position(&task.response.task_id) else {
                 return Ok(None);
             };
-            self.planner().compare();
+            self.planner().book_comparison();
             Ok(self.single(position).await?.1)
         };
         self.comparer.compare_page(page, false, may, single).await?;
         if self.comparer.lock().differs() {
-            self.planner().distrust();
+            self.planner().stop();
         }
         Ok(())
     }

@@ -183,7 +183,7 @@ impl PageCursor {
         let mut has_new = false;
         for task in &page.tasks {
             if let Some(position) = self.ids.position(&task.response.task_id) {
-                has_new |= self.see(position);
+                has_new |= self.mark_seen(position);
                 // Later passes and restarts return the same tasks again.
                 if self.pass == 1 && self.restarts == 0 {
                     self.anomalies.repeated_tasks += 1;
@@ -197,7 +197,7 @@ impl PageCursor {
                 self.is_complete = false;
                 continue;
             }
-            has_new |= self.see(self.ids.len() - 1);
+            has_new |= self.mark_seen(self.ids.len() - 1);
             if self.pass > 1 {
                 self.anomalies.late_tasks += 1;
                 self.is_unsettled = true;
@@ -256,7 +256,7 @@ impl PageCursor {
         if (self.is_unsettled || has_fewer || may_lose) && self.pass < MAX_PASSES && !self.is_once {
             self.pass += 1;
             self.is_unsettled = false;
-            self.begin_anew();
+            self.restart();
             return CursorStep::Next;
         }
         self.is_complete &= !has_fewer;
@@ -279,7 +279,7 @@ impl PageCursor {
         self.farthest = 0;
     }
 
-    fn begin_anew(&mut self) {
+    fn restart(&mut self) {
         self.request.token = None;
         self.request.page = 0;
         self.tokens.clear();
@@ -288,7 +288,7 @@ impl PageCursor {
     }
 
     /// Marks the task at a position in `ids` as seen in this pass. Returns whether it is the first time.
-    fn see(&mut self, position: usize) -> bool {
+    fn mark_seen(&mut self, position: usize) -> bool {
         if self.seen.len() <= position {
             self.seen.resize(position + 1, false);
         }
@@ -324,7 +324,7 @@ impl PageCursor {
                     return CursorStep::Failed;
                 }
                 self.restarts += 1;
-                self.begin_anew();
+                self.restart();
                 CursorStep::Next
             }
             _ => CursorStep::Failed,

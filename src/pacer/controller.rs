@@ -69,7 +69,7 @@ pub struct Pacer {
     /// When the next request is due.
     pub(super) next: Duration,
     pub(super) failures: u32,
-    pub(super) told: QuotaTracker,
+    pub(super) quotas: QuotaTracker,
 
     /// Rejections of requests that were sent before this time belong to earlier bursts.
     pub(super) reacted: Duration,
@@ -146,7 +146,7 @@ impl Pacer {
             last_sent: None,
             next: Duration::ZERO,
             failures: 0,
-            told: QuotaTracker::default(),
+            quotas: QuotaTracker::default(),
             reacted: Duration::ZERO,
             pause: None,
             waited: Duration::ZERO,
@@ -179,7 +179,7 @@ impl Pacer {
         } else {
             self.rate
         };
-        let rate = self.told.rate(now).map_or(rate, |told| told.min(rate));
+        let rate = self.quotas.rate(now).map_or(rate, |quota| quota.min(rate));
         rate.is_finite().then_some(rate)
     }
 
@@ -188,7 +188,7 @@ impl Pacer {
         if self.is_outage() {
             return PacerState::Outage;
         }
-        if self.pause.is_none() && self.told.rate(now).is_some_and(|told| told < self.rate) {
+        if self.pause.is_none() && self.quotas.rate(now).is_some_and(|quota| quota < self.rate) {
             return PacerState::FollowingQuota;
         }
         if self.pause.is_none() && self.flight.counted().is_some() {
@@ -261,7 +261,7 @@ impl Pacer {
             return SendDecision::Now(self.send(now, true));
         }
         if let PacerPhase::Trying(from) = self.phase {
-            self.try_farther(from, now);
+            self.raise_trial(from, now);
         }
         self.step(now);
         if !self.flight.has_room(self.rate) {
@@ -293,9 +293,9 @@ impl Pacer {
     /// The time between two requests.
     fn gap(&self, now: Duration) -> Duration {
         let rate = self
-            .told
+            .quotas
             .rate(now)
-            .map_or(self.rate, |told| told.min(self.rate));
+            .map_or(self.rate, |quota| quota.min(self.rate));
         if rate.is_finite() {
             Duration::try_from_secs_f64(1.0 / rate).unwrap_or(OUTAGE_INTERVAL)
         } else {
@@ -323,7 +323,7 @@ impl Pacer {
             }
             RequestEnd::RateLimited(retry_after) => {
                 self.failures = 0;
-                self.objected(sent, now, retry_after)
+                self.rejected(sent, now, retry_after)
             }
             RequestEnd::Failed => {
                 self.failures = self.failures.saturating_add(1);
@@ -359,7 +359,7 @@ impl Pacer {
 
     fn accepted(&mut self, sent: SentRequest, now: Duration) {
         self.flight.note(sent.in_flight, false, now);
-        self.told.accepted(sent.at, now);
+        self.quotas.accepted(sent.at, now);
         self.flight.latency(now.saturating_sub(sent.at));
         if sent.is_scout {
             if self.pause.take().is_some() {
@@ -376,7 +376,7 @@ impl Pacer {
         self.step.accepted += 1;
     }
 
-    fn objected(
+    fn rejected(
         &mut self,
         sent: SentRequest,
         now: Duration,
@@ -388,7 +388,7 @@ impl Pacer {
         self.windows.reject(sent.at);
         self.flight.note(sent.in_flight, true, now);
         let asked = retry_after.map(|wait| wait.max(MIN_RETRY_AFTER));
-        let asked = asked.or(self.told.wait(now));
+        let asked = asked.or(self.quotas.wait(now));
         if sent.is_scout && self.pause.is_some() {
             // The pause is not over.
             let length = self
@@ -408,7 +408,7 @@ impl Pacer {
         // A new burst.
         self.waited = asked.unwrap_or_default();
         // If the server rejects because of the number of requests in flight, that number is lowered.
-        let is_flight = self.flight.objected(sent.in_flight, !self.makes_wait());
+        let is_flight = self.flight.rejected(sent.in_flight, !self.makes_wait());
         if !is_flight {
             self.slow_down(sent, now);
         }
@@ -440,6 +440,6 @@ impl Pacer {
     pub fn note_quotas(&mut self, quotas: &[ServerQuota], now: Duration) {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         let under_way = self.flight.active() as f64;
-        self.told.hear(quotas, under_way, now);
+        self.quotas.update(quotas, under_way, now);
     }
 }

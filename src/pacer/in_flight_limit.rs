@@ -271,7 +271,7 @@ impl InFlightLimit {
 
     /// Notes that the server rejected a request with this many in flight. Returns true if the bound was lowered because
     /// of that, and false if the cause must have been the rate. `may_try`: whether a bound may be guessed to find out.
-    pub(crate) fn objected(&mut self, in_flight: usize, may_try: bool) -> bool {
+    pub(crate) fn rejected(&mut self, in_flight: usize, may_try: bool) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         let under_way = in_flight as f64;
         match self.counted {
@@ -401,15 +401,15 @@ mod tests {
             flight
         };
         let mut flight = accepted();
-        assert!(flight.objected(9, true));
+        assert!(flight.rejected(9, true));
         assert_eq!(flight.counted(), Some(8.0));
         // Fewer in flight and still a rejection: the cause was the rate.
-        assert!(!flight.objected(6, true));
+        assert!(!flight.rejected(6, true));
         assert_eq!(flight.counted(), None);
-        assert!(!flight.objected(9, true), "that was tried");
+        assert!(!flight.rejected(9, true), "that was tried");
         // A number in flight that was accepted often is not a bound.
-        assert!(!accepted().objected(7, true));
-        assert!(!accepted().objected(9, false), "it may not be tried");
+        assert!(!accepted().rejected(7, true));
+        assert!(!accepted().rejected(9, false), "it may not be tried");
     }
 
     #[test]
@@ -418,12 +418,12 @@ mod tests {
         flight.raise();
         for _ in 0..MOST_LOWERED {
             let counted = flight.counted();
-            assert!(flight.objected(20, false), "sent before it was lowered");
+            assert!(flight.rejected(20, false), "sent before it was lowered");
             assert_eq!(flight.counted(), counted);
-            assert!(flight.objected(flight.bound(f64::INFINITY), false));
+            assert!(flight.rejected(flight.bound(f64::INFINITY), false));
             assert!(flight.counted() < counted);
         }
-        assert!(!flight.objected(flight.bound(f64::INFINITY), false));
+        assert!(!flight.rejected(flight.bound(f64::INFINITY), false));
         assert_eq!(flight.counted(), None);
     }
 

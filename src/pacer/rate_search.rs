@@ -174,7 +174,7 @@ impl Pacer {
     }
 
     /// Raises the rate of a trial, or ends the trial because the server accepts more than before.
-    pub(crate) fn try_farther(&mut self, from: f64, now: Duration) {
+    pub(crate) fn raise_trial(&mut self, from: f64, now: Duration) {
         let elapsed = now.saturating_sub(self.tried).as_secs_f64();
         if elapsed < TRIAL_STEP {
             return;

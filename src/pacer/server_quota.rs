@@ -18,7 +18,7 @@ pub(crate) struct QuotaTracker {
 
 impl QuotaTracker {
     /// Takes the quotas of a response; the tightest counts. `under_way` is the number of requests in flight.
-    pub(crate) fn hear(&mut self, quotas: &[ServerQuota], under_way: f64, now: Duration) {
+    pub(crate) fn update(&mut self, quotas: &[ServerQuota], under_way: f64, now: Duration) {
         if self.is_wrong {
             return;
         }
@@ -83,34 +83,34 @@ mod tests {
 
     #[test]
     fn what_is_left_is_spread_over_the_time() {
-        let mut told = QuotaTracker::default();
-        told.hear(&[quota(310.0, 30), quota(9_000.0, 60)], 10.0, SECOND);
-        assert_eq!(told.rate(SECOND), Some(10.0));
-        assert_eq!(told.rate(SECOND * 31), None, "by then there is more");
-        told.hear(&[], 0.0, SECOND * 2);
-        assert_eq!(told.rate(SECOND * 2), None);
+        let mut quotas = QuotaTracker::default();
+        quotas.update(&[quota(310.0, 30), quota(9_000.0, 60)], 10.0, SECOND);
+        assert_eq!(quotas.rate(SECOND), Some(10.0));
+        assert_eq!(quotas.rate(SECOND * 31), None, "by then there is more");
+        quotas.update(&[], 0.0, SECOND * 2);
+        assert_eq!(quotas.rate(SECOND * 2), None);
     }
 
     #[test]
     fn what_is_too_coarse_or_for_a_day_is_not_spread() {
-        let mut told = QuotaTracker::default();
-        told.hear(&[quota(50.0, 1), quota(100_000.0, 86_400)], 10.0, SECOND);
-        assert_eq!((told.rate(SECOND), told.wait(SECOND)), (None, None));
-        told.hear(&[quota(0.0, 86_400)], 10.0, SECOND);
-        assert_eq!(told.rate(SECOND), None);
-        assert_eq!(told.wait(SECOND), Some(MAX_TOLD_WAIT));
+        let mut quotas = QuotaTracker::default();
+        quotas.update(&[quota(50.0, 1), quota(100_000.0, 86_400)], 10.0, SECOND);
+        assert_eq!((quotas.rate(SECOND), quotas.wait(SECOND)), (None, None));
+        quotas.update(&[quota(0.0, 86_400)], 10.0, SECOND);
+        assert_eq!(quotas.rate(SECOND), None);
+        assert_eq!(quotas.wait(SECOND), Some(MAX_TOLD_WAIT));
     }
 
     #[test]
     fn headers_that_are_wrong_are_not_heeded_any_more() {
-        let mut told = QuotaTracker::default();
-        told.hear(&[quota(0.0, 60)], 0.0, SECOND);
+        let mut quotas = QuotaTracker::default();
+        quotas.update(&[quota(0.0, 60)], 0.0, SECOND);
         // A request that was in flight before says nothing.
-        told.accepted(SECOND / 2, SECOND * 2);
-        assert!(told.wait(SECOND * 2).is_some());
-        told.accepted(SECOND * 2, SECOND * 3);
-        assert_eq!(told.wait(SECOND * 3), None);
-        told.hear(&[quota(0.0, 60)], 0.0, SECOND * 4);
-        assert_eq!((told.rate(SECOND * 4), told.wait(SECOND * 4)), (None, None));
+        quotas.accepted(SECOND / 2, SECOND * 2);
+        assert!(quotas.wait(SECOND * 2).is_some());
+        quotas.accepted(SECOND * 2, SECOND * 3);
+        assert_eq!(quotas.wait(SECOND * 3), None);
+        quotas.update(&[quota(0.0, 60)], 0.0, SECOND * 4);
+        assert_eq!((quotas.rate(SECOND * 4), quotas.wait(SECOND * 4)), (None, None));
     }
 }
