@@ -64,7 +64,7 @@ pub fn dry_run(
     let client = TaskClient::new(&fetch_options.client)?;
     OutputDirectory::check(&options.out, options.selection(), options.force)?;
     // However fast it asks, the server answers no faster than it did.
-    let learned = pace_memory::recall(&options.out, &fetch_options.client);
+    let learned = pace_memory::recall(&options.out.join(STATE_DIRECTORY), &fetch_options.client);
     let limit = learned
         .filter(|learned| learned.is_limit)
         .map(|learned| learned.rate);

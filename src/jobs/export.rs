@@ -180,7 +180,7 @@ pub fn export(
             events,
         },
         cancel,
-        out: &options.out,
+        state: &directory.state(),
     };
     let mut failures = Vec::new();
     let run = Run {

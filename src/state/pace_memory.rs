@@ -12,7 +12,6 @@ use sha2::{Digest as _, Sha256};
 use crate::api::options::ClientOptions;
 use crate::durable_fs::Access;
 use crate::pacer::types::LearnedRate;
-use crate::publish::output_dir::STATE_DIRECTORY;
 use crate::{durable_fs, hex};
 
 /// The name of the file in the state directory.
@@ -44,18 +43,18 @@ struct RememberedServer {
     learned: LearnedRate,
 }
 
-/// What an earlier run into this directory learned.
-pub(crate) fn recall(out: &Path, options: &ClientOptions) -> Option<LearnedRate> {
+/// What an earlier run with this state directory learned.
+pub(crate) fn recall(state: &Path, options: &ClientOptions) -> Option<LearnedRate> {
     let name = name(options);
-    let servers = read(out)?.servers.into_iter();
+    let servers = read(state)?.servers.into_iter();
     let mut servers = servers.filter(|server| server.server == name);
     servers.next_back().map(|server| server.learned)
 }
 
 /// Writes what was learned, for later runs.
-pub(crate) fn remember(out: &Path, options: &ClientOptions, learned: LearnedRate) {
+pub(crate) fn remember(state: &Path, options: &ClientOptions, learned: LearnedRate) {
     let name = name(options);
-    let mut servers = read(out).map_or_else(Vec::new, |memory| memory.servers);
+    let mut servers = read(state).map_or_else(Vec::new, |memory| memory.servers);
     servers.retain(|server| server.server != name);
     servers.push(RememberedServer {
         server: name,
@@ -68,18 +67,18 @@ pub(crate) fn remember(out: &Path, options: &ClientOptions, learned: LearnedRate
         servers,
     };
     // An error costs the next run only the time to learn it again.
-    let _ = write(out, &memory);
+    let _ = write(state, &memory);
 }
 
-fn read(out: &Path) -> Option<PaceFile> {
-    let path = out.join(STATE_DIRECTORY).join(FILE_NAME);
+fn read(state: &Path) -> Option<PaceFile> {
+    let path = state.join(FILE_NAME);
     let text = durable_fs::read_small(&path, MAX_BYTES).ok()?;
     let memory: PaceFile = serde_json::from_slice(&text).ok()?;
     (memory.version == VERSION).then_some(memory)
 }
 
-fn write(out: &Path, memory: &PaceFile) -> io::Result<()> {
-    let path = out.join(STATE_DIRECTORY).join(FILE_NAME);
+fn write(state: &Path, memory: &PaceFile) -> io::Result<()> {
+    let path = state.join(FILE_NAME);
     let new = path.with_extension("json.new");
     let file = durable_fs::create(&new, Access::Owner)?;
     durable_fs::write_all_at(&file, &new, &serde_json::to_vec(memory)?, 0)?;
