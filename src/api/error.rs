@@ -22,7 +22,7 @@ pub enum FetchError {
         message: String,
     },
     /// Nothing succeeded for as long as the run allows.
-    #[error("could not reach the API at `{host}`: nothing succeeded for {}, after {requests} requests; the last was: {message}", seconds(*.elapsed))]
+    #[error("could not reach the API at `{host}`: no request succeeded for {}, after {requests} requests; the last error was: {message}", seconds(*.elapsed))]
     GaveUp {
         /// The host of the base URL.
         host: String,
@@ -107,13 +107,13 @@ pub enum FetchError {
     #[error("could not set up the HTTP client: {0}")]
     Client(String),
     /// The receiver of the results has stopped.
-    #[error("could not hand over {what}: the journal has stopped")]
+    #[error("could not store {what}: the journal has stopped")]
     SinkClosed {
         /// The result that could not be handed over.
         what: String,
     },
     /// The list does not exist.
-    #[error("could not list {list}: the API does not know it ({message})")]
+    #[error("could not list {list}: the API did not find it ({message})")]
     NoSuchList {
         /// The list.
         list: String,
@@ -121,7 +121,7 @@ pub enum FetchError {
         message: String,
     },
     /// A list cannot be read to its end.
-    #[error("could not list {list}: page {page} cannot be had: {message}")]
+    #[error("could not list {list}: could not fetch page {page}: {message}")]
     ListFailed {
         /// The list.
         list: String,
@@ -154,24 +154,24 @@ impl Explain for FetchError {
                 has_succeeded: false,
                 ..
             } => {
-                "check --base-url, the network and the proxy; nothing is lost, and the same command goes on".into()
+                "check --base-url, the network and the proxy; progress is saved, and the same command continues".into()
             }
             Self::GaveUp { .. } => {
-                "nothing is lost; run the same command again when the API answers".into()
+                "progress is saved; run the same command again when the API responds".into()
             }
             Self::Untrusted { why, .. } => match why {
                 Distrust::Authority => {
-                    "if a proxy or a private server signs with its own authority, name it with --ca-file"
+                    "if a proxy or a private server uses its own CA, give the CA certificate with --ca-file"
                 }
                 Distrust::Time => {
                     "check this machine's clock; if it is right, the server needs a new certificate"
                 }
-                Distrust::Name => "check --base-url: the certificate is for other hosts than the one it names",
-                Distrust::Other => "check --base-url, and tell whoever runs the server or the proxy before it",
+                Distrust::Name => "check --base-url: the certificate is not valid for its host",
+                Distrust::Other => "check --base-url, and contact the operator of the server or the proxy",
             }
             .into(),
             Self::FailFast { .. } => {
-                "what was fetched is kept; run the same command again, or without --fail-fast to export the other IDs".into()
+                "progress is saved; run the same command again, or without --fail-fast to export the other IDs".into()
             }
             Self::NoMemory { .. } => {
                 "raise the memory limit of the process, or refuse large responses with a lower --max-body; progress is saved".into()
@@ -180,20 +180,20 @@ impl Explain for FetchError {
                 "check the ID or the name, and that the key may read it".into()
             }
             Self::ListFailed { .. } => {
-                "what was listed is kept; run the same command again, and it goes on from there".into()
+                "progress is saved; run the same command again to continue".into()
             }
             Self::BadKey => "look for spaces or line breaks inside the key".into(),
             Self::BadUrl { .. } => "give a URL like https://api.scale.com".into(),
             Self::PlainHttp { .. } => {
-                "use https://, or --allow-http to let everyone on the way to the server read the key".into()
+                "use https://, or --allow-http to send the key unencrypted".into()
             }
-            Self::CaFile { .. } => "give a PEM file with one certificate or more".into(),
+            Self::CaFile { .. } => "give a PEM file with at least one certificate".into(),
             Self::BadProxy { variable, .. } => format!(
                 "set {variable} to a URL like http://host:port or socks5://host:port, or add the API's host to NO_PROXY"
             ),
             Self::Variable { name } => format!("set {name} again, or unset it"),
             Self::NoCertificates => {
-                "install the system's CA certificates (often the package ca-certificates), or name a PEM file with --ca-file"
+                "install the system's CA certificates (often the package ca-certificates), or give a PEM file with --ca-file"
                     .into()
             }
             Self::Client(_) | Self::SinkClosed { .. } => return None,
@@ -236,6 +236,8 @@ mod tests {
         };
         assert!(hint(false).contains("--base-url"));
         assert!(!hint(true).contains("--base-url"));
-        assert!(hint(true).contains("nothing is lost") && hint(false).contains("nothing is lost"));
+        assert!(
+            hint(true).contains("progress is saved") && hint(false).contains("progress is saved")
+        );
     }
 }

@@ -35,7 +35,7 @@ impl Fetcher<'_> {
     pub(crate) fn note_success(&self, sent: Duration) {
         self.liveness().add_success(sent, self.throttle.now());
         if self.is_outage.swap(false, Ordering::Relaxed) {
-            let text = "the API answers again".to_owned();
+            let text = "the API responds again".to_owned();
             self.events.send(Event::Warning(text));
         }
     }
@@ -48,10 +48,10 @@ impl Fetcher<'_> {
         let is_away = is_outage || verdict.is_unavailable();
         if is_away && silence >= TOLD && !self.is_outage.swap(true, Ordering::Relaxed) {
             self.events.send(Event::Warning(format!(
-                "the API at `{}` does not answer ({}); {}giving up when nothing succeeds for {:.0} s",
+                "the API at `{}` does not respond ({}); {}the run ends if no request succeeds for {:.0} s",
                 self.client.host(),
                 error.message,
-                if is_outage { "asking once a second, " } else { "" },
+                if is_outage { "sending one request per second; " } else { "" },
                 self.patience(error).as_secs_f64()
             )));
         }

@@ -194,11 +194,11 @@ impl<N: Fn(&str) -> bool> ListReader<'_, N> {
             let parts = cursor.anomalies.parts();
             let parts_text = parts.iter().filter(|(_, count)| *count > 0);
             let parts_text: Vec<String> = parts_text
-                .map(|(what, count)| format!("{count} {what}"))
+                .map(|(what, count)| format!("{what} ({count})"))
                 .collect();
             let parts_text = parts_text.join(", ");
             self.fetcher.events.send(Event::Warning(format!(
-                "{source} surprised with {parts_text}"
+                "{source} is irregular: {parts_text}"
             )));
         }
         if !cursor.is_complete {
@@ -207,7 +207,7 @@ impl<N: Fn(&str) -> bool> ListReader<'_, N> {
                 ListKind::Project | ListKind::Batch => "list",
             };
             self.fetcher.events.send(Event::Warning(format!(
-                "{source}: not all of the {what} could be read; what has come is exported"
+                "{source}: could not read all of the {what}; exporting what was read"
             )));
         }
     }

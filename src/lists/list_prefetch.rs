@@ -155,7 +155,7 @@ impl Prefetch<'_> {
         let (mut pages, mut tasks) = (0, 0);
         let why = loop {
             if !self.planner().book_page(&source) {
-                break "which does not pay";
+                break "more pages are not worth their requests";
             }
             let (page, _share) = match self.next_page(&mut cursor, &source).await? {
                 NextPage::Page(page, share) => (page, share),
@@ -167,18 +167,18 @@ impl Prefetch<'_> {
             let step = cursor.take(&page);
             self.compare_with_single(&page.tasks).await?;
             if self.planner().is_over() {
-                break "which is not used";
+                break "lists are no longer used";
             }
             let gained = self.take_page(page.tasks).await?;
             self.planner().book_gain(&source, gained);
             tasks += gained;
             if step != CursorStep::Next {
-                break "to its end";
+                break "read to its end";
             }
         };
         self.planner().end(&source);
         self.fetcher.events.send(Event::Detail(format!(
-            "{source}, {why}: {pages} pages gave {tasks} tasks"
+            "{source}: {tasks} tasks from {pages} pages; {why}"
         )));
         Ok((pages, tasks))
     }
@@ -190,7 +190,7 @@ impl Prefetch<'_> {
         source: &ListSource,
     ) -> Result<NextPage<'_>, FetchError> {
         let report = |message: &str| {
-            let text = format!("{source} cannot be listed: {message}");
+            let text = format!("could not list {source}: {message}");
             self.fetcher.events.send(Event::Detail(text));
         };
         match fetch_page(self.fetcher, cursor.request()).await {
@@ -199,14 +199,14 @@ impl Prefetch<'_> {
                 CursorStep::Next => Ok(NextPage::Retry),
                 CursorStep::Done | CursorStep::NoSuchList | CursorStep::Failed => {
                     report(&failed.error.message);
-                    Ok(NextPage::End("which cannot be read farther"))
+                    Ok(NextPage::End("the next page could not be fetched"))
                 }
             },
             // A key that may not list may still read single tasks. If not, those requests show it.
             Err(FetchError::Refused { message, .. }) => {
                 self.planner().stop();
                 report(&message);
-                Ok(NextPage::End("which the key may not read"))
+                Ok(NextPage::End("the key may not read it"))
             }
             Err(error) => Err(error),
         }

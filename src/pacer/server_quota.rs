@@ -111,6 +111,9 @@ mod tests {
         quotas.accepted(SECOND * 2, SECOND * 3);
         assert_eq!(quotas.wait(SECOND * 3), None);
         quotas.update(&[quota(0.0, 60)], 0.0, SECOND * 4);
-        assert_eq!((quotas.rate(SECOND * 4), quotas.wait(SECOND * 4)), (None, None));
+        assert_eq!(
+            (quotas.rate(SECOND * 4), quotas.wait(SECOND * 4)),
+            (None, None)
+        );
     }
 }

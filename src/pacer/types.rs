@@ -100,11 +100,11 @@ impl PacerState {
             Self::Climbing => "climbing",
             Self::Searching => "searching",
             Self::Steady => "steady",
-            Self::Trying => "trying more",
-            Self::FollowingQuota => "as headers allow",
-            Self::ConcurrencyLimited => "limited at a time",
-            Self::Waiting => "told to slow down",
-            Self::Outage => "no answer",
+            Self::Trying => "trying a higher rate",
+            Self::FollowingQuota => "limited by headers",
+            Self::ConcurrencyLimited => "limited concurrency",
+            Self::Waiting => "rate-limited",
+            Self::Outage => "no response",
         }
     }
 }
