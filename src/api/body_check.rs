@@ -166,7 +166,7 @@ pub fn split_page(
         Some(token) if !token.is_null() => {
             let token = token
                 .text()
-                .ok_or(BodyError::NoPage("its `next_token` is no text"))?;
+                .ok_or(BodyError::NoPage("its `next_token` is not text"))?;
             Some(token.to_string()).filter(|token| !token.is_empty())
         }
         _ => None,

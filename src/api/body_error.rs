@@ -18,7 +18,7 @@ pub enum BodyError {
     #[error("the body is not JSON: {0}")]
     NotJson(JsonError),
     /// It is JSON, but not an object with a string for `task_id`.
-    #[error("the body is no task: it has no task_id")]
+    #[error("the body is not a task: it has no task_id")]
     NoTask,
     /// It is another task.
     #[error("the body is another task")]
@@ -30,7 +30,7 @@ pub enum BodyError {
     #[error("there is not enough memory for the body")]
     NoMemory,
     /// It is JSON, but not a page of a list.
-    #[error("the body is no page of tasks: {0}")]
+    #[error("the body is not a page of tasks: {0}")]
     NoPage(&'static str),
 }
 
@@ -46,7 +46,7 @@ impl BodyError {
         let (fault, message) = match self {
             Self::OtherTask => (
                 AttemptFault::WrongTask,
-                "the answer is another task".to_owned(),
+                "the response is another task".to_owned(),
             ),
             Self::NoMemory => (
                 AttemptFault::NoMemory,

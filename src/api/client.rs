@@ -318,10 +318,11 @@ fn transport_text(fault: AttemptFault, error: &reqwest::Error) -> String {
     match fault {
         AttemptFault::Timeout if error.is_connect() => "timed out while connecting".to_owned(),
         AttemptFault::Timeout if is_ping_timeout(error) => {
-            "timed out: the connection is silent, and a ping was not answered".to_owned()
+            "timed out: the connection is silent, and the server did not respond to a ping"
+                .to_owned()
         }
         AttemptFault::Timeout => "timed out".to_owned(),
-        _ if is_no_tls(error) => "the server does not answer in TLS".to_owned(),
+        _ if is_no_tls(error) => "the server does not respond in TLS".to_owned(),
         _ => last_cause(error),
     }
 }
@@ -391,12 +392,12 @@ fn unfollowed(from: &Url, location: Option<&HeaderValue>) -> String {
         .and_then(|location| location.to_str().ok())
         .and_then(|location| from.join(location).ok());
     match to.map(|to| to.origin()) {
-        None => "a redirect that does not say where to".to_owned(),
+        None => "a redirect without a valid location".to_owned(),
         Some(origin) if origin == from.origin() => {
-            format!("more than {MAX_REDIRECTS} redirects, one after the other")
+            format!("more than {MAX_REDIRECTS} redirects in a row")
         }
         Some(origin) => format!(
-            "a redirect to {}, which is not followed: the key goes to no other origin",
+            "a redirect to {}, which is not followed: the key is sent to no other origin",
             origin.ascii_serialization()
         ),
     }
@@ -530,7 +531,7 @@ mod tests {
         assert!(why("/again").starts_with("more than 5 redirects"));
         assert_eq!(
             unfollowed(&from, None),
-            "a redirect that does not say where to"
+            "a redirect without a valid location"
         );
     }
 

@@ -54,7 +54,7 @@ pub(crate) async fn diagnose(
     };
     if proxy.scheme == "https" {
         let speaks_tls = tokio::time::timeout(patience, speaks_tls(host, stream)).await;
-        let message = format!("the proxy {shown} does not answer in TLS");
+        let message = format!("the proxy {shown} does not respond in TLS");
         return matches!(speaks_tls, Ok(Some(false))).then_some(ProxyFailure {
             status: None,
             message,
