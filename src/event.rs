@@ -1,28 +1,29 @@
-//! The one stream of events between the pipeline and whoever watches it.
+//! The stream of events from the jobs to the display.
 //!
-//! Nothing in the pipeline prints: it sends events, and progress display, log lines and the summary
-//! are consumers of the same stream. Depends on nothing.
+//! Jobs print nothing: they send events. The progress display, log lines and the summary all read this stream.
 
 use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Tasks between two events of a step that has no other reason to send one: often enough for a bar that moves.
+use crate::failure_kind::FailureKind;
+
+/// Tasks between two events of a step that has no other reason to send one. A progress bar then moves often enough.
 pub const TASKS_BETWEEN_EVENTS: usize = 100;
 
-/// What was asked for.
+/// What is requested.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Asked {
+pub enum RequestTarget {
     /// A task, by its ID.
     Task(String),
-    /// A page of a list, in words.
+    /// A page of a list, as shown in messages.
     Page(String),
-    /// A page that may be asked for in smaller pieces, in words.
+    /// A page that can be requested in smaller parts, as shown in messages.
     LargePage(String),
 }
 
-impl Asked {
-    /// The ID, when it is a task.
+impl RequestTarget {
+    /// The ID, if this is a task.
     pub fn task_id(&self) -> Option<&str> {
         match self {
             Self::Task(task_id) => Some(task_id),
@@ -31,7 +32,7 @@ impl Asked {
     }
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for RequestTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Task(task_id) => write!(f, "task `{task_id}`"),
@@ -40,85 +41,85 @@ impl fmt::Display for Asked {
     }
 }
 
-/// Something that happened in the pipeline.
+/// Something that happened in a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// The list of IDs was read and compared with the journal.
     Planned {
-        /// Distinct IDs asked for.
+        /// Distinct IDs in the list.
         requested: usize,
-        /// Of those, IDs whose response the journal holds already.
+        /// Of those, IDs whose response is in the journal already.
         held: usize,
         /// Lines that repeated an earlier ID.
         duplicates: usize,
-        /// Did the IDs, and the responses of most, come from lists just now?
+        /// Whether the IDs, and the responses of most, were just read from lists.
         listed: bool,
     },
     /// An attempt was sent.
     RequestSent,
-    /// An attempt ended, with or without an answer.
+    /// An attempt ended, with or without a response.
     RequestDone {
-        /// HTTP status, if there was a response.
+        /// The HTTP status, if there was a response.
         status: Option<u16>,
         /// Bytes of body received, after decompression.
         bytes: u64,
     },
-    /// An attempt failed and another one follows.
+    /// An attempt failed and is retried.
     Retry {
-        /// What was asked for.
-        asked: Asked,
+        /// What is requested.
+        target: RequestTarget,
         /// Attempts so far.
         attempts: u32,
-        /// How long it waits at least.
+        /// The minimum wait before the next attempt.
         delay: Duration,
-        /// What went wrong, printable and free of secrets.
+        /// What went wrong, printable and without secrets.
         reason: String,
     },
-    /// The pacer's state changed.
+    /// The state of the pacer changed.
     Pace {
-        /// Requests a second; `None` while nothing is held back.
+        /// Requests per second; `None` while requests are not paced.
         rate: Option<f64>,
-        /// All requests wait this long because the server objected.
+        /// How long all requests wait because the server responded with 429.
         cooling_down: Option<Duration>,
-        /// What the pacer is doing, in a word.
+        /// What the pacer is doing, in a few words.
         state: &'static str,
     },
-    /// A task was fetched and found valid.
+    /// A task was fetched and passed its check.
     TaskFetched,
     /// An ID failed for good.
     TaskFailed {
         /// The ID.
         task_id: String,
-        /// `kind` of `failures.jsonl`.
-        kind: &'static str,
-        /// What went wrong, printable and free of secrets.
+        /// Why it failed.
+        kind: FailureKind,
+        /// What went wrong, printable and without secrets.
         message: String,
     },
-    /// This many tasks stand in the tables so far.
+    /// This many tasks are in the tables so far.
     TasksFlattened(usize),
-    /// How far a job without a network is.
+    /// The progress of a job without network.
     Progress {
-        /// Tasks.
+        /// Tasks that are done.
         done: usize,
-        /// Of how many, when that is known.
+        /// Tasks in all, if that is known.
         total: Option<usize>,
     },
-    /// The disk will not hold what is still to be written, or will again.
+    /// The disk does not have enough space for what is still to be written, or has enough again.
     Space {
-        /// About how many bytes are still to be written; nothing when they fit.
+        /// About how many bytes are still to be written; `None` if they fit.
         needed: Option<u64>,
         /// Bytes that are free.
         free: u64,
     },
-    /// A phase that is not fetching began, for example "publishing".
+    /// A phase other than fetching began, for example "publishing".
     Phase(&'static str),
-    /// Something a person should know that is no failure.
+    /// Something that a user should know and that is not a failure.
     Warning(String),
-    /// Detail for `-v`.
+    /// A detail for `-v`.
     Detail(String),
 }
 
-/// A number of bytes, for people.
+/// A number of bytes for messages.
 #[expect(clippy::cast_precision_loss, reason = "for the eye")]
 pub fn bytes_text(bytes: u64) -> String {
     match bytes {
@@ -129,7 +130,7 @@ pub fn bytes_text(bytes: u64) -> String {
     }
 }
 
-/// The sending side. Cheap to clone; never blocks; events after the receiver is gone are dropped.
+/// The sending side. It is cheap to clone and never blocks. Events are dropped once the receiver is gone.
 #[derive(Debug, Clone)]
 pub struct Events(Option<mpsc::Sender<Event>>);
 
@@ -140,7 +141,7 @@ impl Events {
         (Self(Some(sender)), receiver)
     }
 
-    /// A stream nobody watches.
+    /// A stream without a receiver.
     pub fn none() -> Self {
         Self(None)
     }
@@ -148,7 +149,7 @@ impl Events {
     /// Sends one event.
     pub fn send(&self, event: Event) {
         if let Some(sender) = &self.0 {
-            // A receiver that is gone means that the program is ending: nobody wants the event.
+            // Without a receiver, the program is ending, and the event is not needed.
             let _ = sender.send(event);
         }
     }

@@ -1,6 +1,5 @@
-//! Certificates of authorities: those of `--ca-file`, and those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name in place of
-//! the system's. They are read to a limit, and before signals are caught, so that a signal ends a wait for a pipe.
-//! Depends on `error`.
+//! CA certificates: those of `--ca-file`, and those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name instead of the
+//! system's. They are read up to a limit, and before signals are caught, so that a signal ends the wait for a pipe.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,17 +11,18 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::api::error::FetchError;
 
-/// Bytes of a file of certificates, or of all files of a directory. The bundle of a whole system has some 200 kB.
+/// The maximum size in bytes of a certificate file, or of all files of a directory together. The bundle of a whole
+/// system has about 200 kB.
 const MAX_CA_BYTES: u64 = 16 << 20;
 
-/// Whether the system keeps its certificates in files, so that the variables count.
+/// Whether the system keeps its certificates in files, so that the variables are read.
 const IS_FILES: bool = cfg!(all(
     unix,
     not(target_vendor = "apple"),
     not(target_os = "android")
 ));
 
-/// Certificates as PEM, and the file that they are from.
+/// Certificates in PEM, and the file that they come from.
 #[derive(Debug, Clone)]
 pub struct CaFile {
     pub(crate) path: PathBuf,
@@ -30,7 +30,7 @@ pub struct CaFile {
 }
 
 impl CaFile {
-    /// Reads a file, which may be a pipe.
+    /// Reads a file. It may be a pipe.
     pub fn read(path: &Path) -> Result<Self, FetchError> {
         let path = path.to_owned();
         match read_up_to(&path, MAX_CA_BYTES) {
@@ -43,19 +43,20 @@ impl CaFile {
     }
 }
 
-/// The authorities that are trusted beside those of `--ca-file`.
+/// The CA certificates that are trusted in addition to those of `--ca-file`.
 #[derive(Debug, Clone, Default)]
 pub enum Authorities {
-    /// Those of the system.
+    /// The system's certificates.
     #[default]
     System,
-    /// Those that variables name: certificates in DER. Files that cannot be read or are no certificates are left out.
+    /// The certificates that the variables name, in DER. Files that cannot be read or are not certificates are left
+    /// out.
     Named(Vec<Vec<u8>>),
-    /// A variable names what is too large.
+    /// A variable names a file that is too large, or a directory that is.
     TooLarge {
         /// The variable.
         variable: &'static str,
-        /// What it names.
+        /// The file or directory.
         path: PathBuf,
     },
 }
@@ -89,7 +90,7 @@ impl Authorities {
         Self::Named(found)
     }
 
-    /// The certificates that variables name, if they do.
+    /// The certificates that the variables name, if any variable is set.
     pub(crate) fn named(&self) -> Result<Option<&[Vec<u8>]>, FetchError> {
         match self {
             Self::System => Ok(None),
@@ -106,7 +107,7 @@ fn is_too_large(taken: io::Result<u64>) -> bool {
     taken.is_err_and(|error| error.kind() == io::ErrorKind::FileTooLarge)
 }
 
-/// Takes the certificates of all files of a directory; links to one file are one certificate in the end.
+/// Reads the certificates of all files of a directory. Several links to one file add its certificate only once.
 fn take_directory(directory: &Path, found: &mut Vec<Vec<u8>>) -> io::Result<u64> {
     let mut left = MAX_CA_BYTES;
     for entry in directory.read_dir()? {
@@ -124,10 +125,10 @@ fn take_directory(directory: &Path, found: &mut Vec<Vec<u8>>) -> io::Result<u64>
     Ok(MAX_CA_BYTES - left)
 }
 
-/// Takes the certificates of a file; its bytes.
+/// Reads the certificates of a file, and returns the file's size in bytes.
 fn take_file(path: &Path, limit: u64, found: &mut Vec<Vec<u8>>) -> io::Result<u64> {
     let pem = read_up_to(path, limit)?;
-    // Bundles of systems hold some that the TLS library cannot use.
+    // The bundles of systems contain some certificates that the TLS library cannot use.
     let certificates = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
     let usable =
         certificates.filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
@@ -135,7 +136,7 @@ fn take_file(path: &Path, limit: u64, found: &mut Vec<Vec<u8>>) -> io::Result<u6
     Ok(pem.len() as u64)
 }
 
-/// Reads a file that has at most so many bytes.
+/// Reads a file of at most this many bytes.
 fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;

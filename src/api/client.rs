@@ -1,7 +1,5 @@
-//! One attempt: a request, its answer, the body within its limit. Depends on `connections`, `encoding`, `list`,
-//! `retry`, `tunnel` and `words`.
+//! One attempt: a request, its response, and the body within its limit.
 
-use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -9,42 +7,28 @@ use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, LOCATION, 
 use reqwest::{Response, StatusCode, Url};
 use secrecy::ExposeSecret as _;
 
-use crate::api::connections::{Connections, MAX_REDIRECTS, Pool, cause, last_cause};
-use crate::api::content_encoding::{Body, DecodeError};
+use crate::api::connections::{ConnectionPool, Connections, MAX_REDIRECTS, cause, last_cause};
+use crate::api::content_encoding::{DecodeError, DecodedBody};
 use crate::api::decoders::STEP_BYTES;
 use crate::api::error::FetchError;
 use crate::api::error_text;
 use crate::api::error_text::MAX_ERROR_BODY;
 use crate::api::list_request::{PageRequest, encode};
-use crate::api::memory_budget::Share;
+use crate::api::memory_budget::MemoryShare;
+use crate::api::options::ClientOptions;
 use crate::api::proxy::is_loopback;
 use crate::api::rate_limit_headers::quotas;
+use crate::api::reply::{AttemptError, AttemptFault, Distrust, Reply};
+use crate::api::retry_after::retry_after;
 use crate::api::tunnel::diagnose;
-use crate::fetch::options::FetchOptions;
-use crate::fetch::retry::{Distrust, Trouble, retry_after};
-use crate::pacer::types::{Learned, Quota};
-use crate::threads;
 
-/// Bytes of a page of several tasks. A larger one is requested again in smaller parts.
+/// The maximum size in bytes of a page of several tasks. A larger page is requested again in smaller parts.
 const MAX_PAGE_BYTES: u64 = 32 << 20;
 
-/// The status of a proxy that wants a name and a password.
+/// The status of a proxy that requires a user name and a password.
 const PROXY_AUTHENTICATION: u16 = 407;
 
-/// An attempt that gave no body.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) trouble: Trouble,
-    pub(crate) status: Option<u16>,
-    pub(crate) message: String,
-    pub(crate) retry_after: Option<Duration>,
-    /// Bytes of body that came nevertheless.
-    pub(crate) bytes: u64,
-    /// The body, where it is what was wrong and may be kept.
-    pub(crate) body: Option<Bytes>,
-}
-
-/// Asks one server for tasks.
+/// Requests tasks from one server.
 #[derive(Debug)]
 pub struct TaskClient {
     connections: Connections,
@@ -54,15 +38,11 @@ pub struct TaskClient {
     query: String,
     max_body: u64,
     secret: secrecy::SecretString,
-    /// What the last answer told of the server's limits.
-    told: Mutex<Vec<Quota>>,
-    /// What has been learned of them.
-    learned: Mutex<Option<Learned>>,
 }
 
 impl TaskClient {
-    /// Checks the base URL, the key and the certificates; nothing is asked yet.
-    pub fn new(options: &FetchOptions) -> Result<Self, FetchError> {
+    /// Checks the base URL, the key and the certificates. It sends no request.
+    pub fn new(options: &ClientOptions) -> Result<Self, FetchError> {
         let url = checked_url(&options.base_url)?;
         if url.scheme() == "http"
             && !is_loopback(url.host_str().unwrap_or_default())
@@ -87,8 +67,6 @@ impl TaskClient {
             query,
             max_body: options.max_body,
             secret: options.api_key.clone(),
-            told: Mutex::default(),
-            learned: Mutex::default(),
         })
     }
 
@@ -100,22 +78,18 @@ impl TaskClient {
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
-    /// Asks for one task.
-    pub(crate) async fn task(
-        &self,
-        task_id: &str,
-        share: &mut Share<'_>,
-    ) -> Result<Bytes, Failure> {
+    /// Requests one task.
+    pub(crate) async fn task(&self, task_id: &str, share: &mut MemoryShare<'_>) -> Reply<Bytes> {
         let query = format!("task_id={}", encode(task_id));
         self.get("/v2/task", &query, self.max_body, share).await
     }
 
-    /// Asks for a page of a list.
+    /// Requests a page of a list.
     pub(crate) async fn page(
         &self,
         request: &PageRequest,
-        share: &mut Share<'_>,
-    ) -> Result<Bytes, Failure> {
+        share: &mut MemoryShare<'_>,
+    ) -> Reply<Bytes> {
         let max_body = match request.limit {
             1 => self.max_body,
             _ => self.max_body.min(MAX_PAGE_BYTES),
@@ -129,176 +103,133 @@ impl TaskClient {
         path: &str,
         query: &str,
         max_body: u64,
-        share: &mut Share<'_>,
-    ) -> Result<Bytes, Failure> {
+        share: &mut MemoryShare<'_>,
+    ) -> Reply<Bytes> {
         let url = endpoint(&self.url, path, &format!("{query}{}", self.query));
         let pool = self.connections.pool();
-        let response = match pool.client.get(url).send().await {
+        let mut response = match pool.client.get(url).send().await {
             Ok(response) => response,
-            Err(error) => return Err(self.transport(&pool, &error, None, 0).await),
+            Err(error) => {
+                let (status, error) = self.transport(&pool, &error).await;
+                return Reply::without_response(status, error);
+            }
         };
-        self.listen(response.headers());
-        let answer = if response.status() == StatusCode::OK {
-            self.body(&pool, response, max_body, share).await
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        let quotas = quotas(header, SystemTime::now());
+        let is_success = response.status() == StatusCode::OK;
+        let status = response.status().as_u16();
+        let (bytes, retry_after, body) = if is_success {
+            let (bytes, body) = self.body(&pool, &mut response, max_body, share).await;
+            (bytes, None, body)
         } else {
-            Err(self.refusal(response).await)
+            // The wait counts from the headers; the body may take a while.
+            let wait = retry_after(
+                header(RETRY_AFTER.as_str()),
+                header(DATE.as_str()),
+                SystemTime::now(),
+            );
+            let body = error_body(&mut response).await;
+            let error = self.refusal(&response, &body);
+            (body.len() as u64, wait, Err(error))
         };
-        let is_broken = answer
-            .as_ref()
-            .is_err_and(|failure| matches!(failure.trouble, Trouble::Network | Trouble::Timeout));
+        let is_broken = body.as_ref().is_err_and(|error| {
+            matches!(error.fault, AttemptFault::Network | AttemptFault::Timeout)
+        });
         if !is_broken {
             self.connections.worked(&pool);
         }
-        answer
-    }
-
-    fn listen(&self, headers: &HeaderMap) {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let quotas = quotas(header, SystemTime::now());
-        if !quotas.is_empty() {
-            *threads::lock(&self.told) = quotas;
+        Reply {
+            status: Some(status),
+            quotas,
+            retry_after,
+            bytes,
+            body,
         }
     }
 
-    /// What has been learned of the server's limit, by all that was asked with this client.
-    pub fn learned(&self) -> Option<Learned> {
-        *threads::lock(&self.learned)
-    }
-
-    /// Keeps what was learned, for what is asked next.
-    pub(crate) fn learn(&self, learned: Learned) {
-        *threads::lock(&self.learned) = Some(learned);
-    }
-
-    /// What the server told of its limits since this was last called.
-    pub(crate) fn take_quotas(&self) -> Vec<Quota> {
-        std::mem::take(&mut *threads::lock(&self.told))
-    }
-
+    /// Reads and decodes a body. Returns the number of bytes received, and the body.
     async fn body(
         &self,
-        pool: &Pool,
-        mut response: Response,
+        pool: &ConnectionPool,
+        response: &mut Response,
         max_body: u64,
-        share: &mut Share<'_>,
-    ) -> Result<Bytes, Failure> {
-        let status = Some(response.status().as_u16());
-        let failed = |error, bytes| self.undecodable(error, status, bytes, max_body);
+        share: &mut MemoryShare<'_>,
+    ) -> (u64, Result<Bytes, AttemptError>) {
+        // A body gets memory of its own, because a piece of the connection's buffer would keep the whole buffer from
+        // being reused. Memory is reserved for what has arrived, not for what a header promises.
+        let mut body = match DecodedBody::new(&encoding(response.headers()), max_body) {
+            Ok(body) => body,
+            Err(error) => return (0, Err(self.undecodable(error, max_body))),
+        };
         let expected = response.content_length().unwrap_or_default();
-        // A body has memory of its own: a piece of the connection's buffer would keep all of that from being used
-        // again. Memory is set aside for what has come, not for what a header promises.
-        let mut body =
-            Body::new(&encoding(response.headers()), max_body).map_err(|error| failed(error, 0))?;
         if body.is_identity() && expected > max_body {
-            return Err(failed(DecodeError::TooLarge, 0));
+            return (0, Err(self.undecodable(DecodeError::TooLarge, max_body)));
         }
-        loop {
-            let received = body.len() as u64;
-            let chunk = match response.chunk().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                Err(error) => return Err(self.transport(pool, &error, status, received).await),
+        if let Err(error) = receive(response, &mut body, share).await {
+            let error = match error {
+                ReceiveError::Transport(error) => self.transport(pool, &error).await.1,
+                ReceiveError::Decode(error) => self.undecodable(error, max_body),
             };
-            let mut rest = &chunk[..];
-            loop {
-                share.grow_to(body.size_after_step() as u64).await;
-                let step = body.step(rest).map_err(|error| failed(error, received))?;
-                rest = rest.get(step.used..).unwrap_or_default();
-                if rest.is_empty() && !step.has_more {
-                    break;
-                }
-            }
+            return (body.len() as u64, Err(error));
         }
         let (mut body, done) = body.finish();
+        let bytes = body.len() as u64;
         if let Err(error) = done {
-            return Err(failed(error, body.len() as u64));
+            return (bytes, Err(self.undecodable(error, max_body)));
         }
         if body.capacity() - body.len() > STEP_BYTES {
-            // Half of the memory may have been for what did not come.
+            // Up to half of the memory may be unused.
             body.shrink_to_fit();
         }
-        Ok(Bytes::from(body))
+        (bytes, Ok(Bytes::from(body)))
     }
 
-    fn undecodable(
-        &self,
-        error: DecodeError,
-        status: Option<u16>,
-        bytes: u64,
-        max_body: u64,
-    ) -> Failure {
-        let (trouble, what) = match error {
+    fn undecodable(&self, error: DecodeError, max_body: u64) -> AttemptError {
+        let (fault, what) = match error {
             DecodeError::TooLarge => (
-                Trouble::TooLarge,
+                AttemptFault::TooLarge,
                 format!("the body is over {max_body} bytes"),
             ),
             DecodeError::NoMemory => (
-                Trouble::NoMemory,
+                AttemptFault::NoMemory,
                 "the system refused more than it has so far".to_owned(),
             ),
             DecodeError::Broken(error) => (
-                Trouble::Network,
+                AttemptFault::Network,
                 format!("could not decompress the body: {error}"),
             ),
             DecodeError::Unknown(encoding) => (
-                Trouble::BadBody,
+                AttemptFault::BadBody,
                 format!("could not decompress the body: its encoding is `{encoding}`"),
             ),
         };
-        Failure {
-            trouble,
-            status,
-            message: error_text::printable(&what, self.secret.expose_secret()),
-            retry_after: None,
-            bytes,
-            body: None,
-        }
+        AttemptError::new(fault, self.printable(&what))
     }
 
-    /// An answer that is no task.
-    async fn refusal(&self, mut response: Response) -> Failure {
+    /// Describes a response that is not a success.
+    fn refusal(&self, response: &Response, body: &[u8]) -> AttemptError {
         let status = response.status().as_u16();
-        let header = |name| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let retry_after = retry_after(header(RETRY_AFTER), header(DATE), SystemTime::now());
-        let secret = self.secret.expose_secret();
-        let body = error_body(&mut response).await;
-        let (trouble, message) = if response.status().is_redirection() {
+        if response.status().is_redirection() {
             let why = unfollowed(response.url(), response.headers().get(LOCATION));
-            let message = format!("status {status}: {why}");
-            (Trouble::Redirect, error_text::printable(&message, secret))
-        } else {
-            let message = error_text::of_body(status, &body, secret);
-            match self.connections.proxy() {
-                Some(proxy) if status == PROXY_AUTHENTICATION => {
-                    let message = format!("the proxy {}: {message}", proxy.shown());
-                    (Trouble::NoRoute, message)
-                }
-                _ => (Trouble::Status(status), message),
+            let message = self.printable(&format!("status {status}: {why}"));
+            return AttemptError::new(AttemptFault::Redirect, message);
+        }
+        let message = error_text::of_body(status, body, self.secret.expose_secret());
+        match self.connections.proxy() {
+            Some(proxy) if status == PROXY_AUTHENTICATION => {
+                let message = format!("the proxy {}: {message}", proxy.shown());
+                AttemptError::new(AttemptFault::NoRoute, message)
             }
-        };
-        Failure {
-            trouble,
-            status: Some(status),
-            message,
-            retry_after,
-            bytes: body.len() as u64,
-            body: None,
+            _ => AttemptError::new(AttemptFault::Status(status), message),
         }
     }
 
-    /// No answer, or only a part of it.
+    /// Describes an attempt without a whole response. Returns the status of the proxy if the proxy refused to connect.
     async fn transport(
         &self,
-        pool: &Pool,
+        pool: &ConnectionPool,
         error: &reqwest::Error,
-        status: Option<u16>,
-        bytes: u64,
-    ) -> Failure {
+    ) -> (Option<u16>, AttemptError) {
         let reason = cause::<h2::Error>(error).and_then(h2::Error::reason);
         if reason == Some(h2::Reason::HTTP_1_1_REQUIRED) {
             self.connections.use_http1(pool);
@@ -306,51 +237,42 @@ impl TaskClient {
             self.connections.broke(pool);
         }
         let distrust = cause(error).and_then(distrust);
-        let proxy = match self.connections.proxy() {
-            Some(proxy) if error.is_connect() && distrust.is_none() => {
+        let proxy = self.connections.proxy().filter(|_| error.is_connect());
+        let proxy_failure = match proxy {
+            Some(proxy) if distrust.is_none() => {
                 let is_tunnel = self.url.scheme() == "https";
                 let tunnel = is_tunnel.then(|| self.host_and_port());
                 diagnose(proxy, tunnel.as_deref(), self.connect_timeout).await
             }
             _ => None,
         };
-        let trouble = if let Some(why) = distrust {
-            Trouble::Certificate(why)
-        } else if proxy.is_some() || error.is_dns() {
-            Trouble::NoRoute
+        let fault = if let Some(why) = distrust {
+            AttemptFault::Certificate(why)
+        } else if proxy_failure.is_some() || error.is_dns() {
+            AttemptFault::NoRoute
         } else if error.is_timeout() {
-            Trouble::Timeout
+            AttemptFault::Timeout
         } else if self.is_behind_socks() && error.is_connect() && !is_no_tls(error) {
-            // The proxy is there, and does not let the connection through.
-            Trouble::NoRoute
+            // The proxy responds, but does not connect to the server.
+            AttemptFault::NoRoute
         } else {
-            Trouble::Network
+            AttemptFault::Network
         };
-        let what = match trouble {
-            Trouble::Timeout if error.is_connect() => "timed out while connecting".to_owned(),
-            Trouble::Timeout if is_unanswered_ping(error) => {
-                "timed out: the connection is silent, and a ping was not answered".to_owned()
+        let (status, what) = match (proxy_failure, proxy) {
+            (Some(failure), _) => (failure.status, failure.message),
+            (None, Some(proxy)) => {
+                let what = transport_text(fault, error);
+                let what = format!("through the proxy {}: {what}", proxy.shown());
+                (None, what)
             }
-            Trouble::Timeout => "timed out".to_owned(),
-            _ if is_no_tls(error) => "the server does not answer in TLS".to_owned(),
-            _ => last_cause(error),
+            (None, None) => (None, transport_text(fault, error)),
         };
-        let (status, what) = match (proxy, self.connections.proxy()) {
-            (Some(proxy), _) => (proxy.status, proxy.message),
-            (None, Some(proxy)) if error.is_connect() => (
-                status,
-                format!("through the proxy {}: {what}", proxy.shown()),
-            ),
-            _ => (status, what),
-        };
-        Failure {
-            trouble,
-            status,
-            message: error_text::printable(&what, self.secret.expose_secret()),
-            retry_after: None,
-            bytes,
-            body: None,
-        }
+        (status, AttemptError::new(fault, self.printable(&what)))
+    }
+
+    /// Text that may be shown: printable, and without the key.
+    fn printable(&self, text: &str) -> String {
+        error_text::printable(text, self.secret.expose_secret())
     }
 
     fn is_behind_socks(&self) -> bool {
@@ -365,7 +287,47 @@ impl TaskClient {
     }
 }
 
-/// How a body is encoded, as its headers say.
+/// Why a body was not received to its end.
+enum ReceiveError {
+    Transport(reqwest::Error),
+    Decode(DecodeError),
+}
+
+/// Receives and decodes a body to its end, as memory becomes available.
+async fn receive(
+    response: &mut Response,
+    body: &mut DecodedBody,
+    share: &mut MemoryShare<'_>,
+) -> Result<(), ReceiveError> {
+    while let Some(chunk) = response.chunk().await.map_err(ReceiveError::Transport)? {
+        let mut rest = &chunk[..];
+        loop {
+            share.grow_to(body.size_after_step() as u64).await;
+            let step = body.step(rest).map_err(ReceiveError::Decode)?;
+            rest = rest.get(step.used..).unwrap_or_default();
+            if rest.is_empty() && !step.has_more {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What went wrong in transport, as a message.
+fn transport_text(fault: AttemptFault, error: &reqwest::Error) -> String {
+    match fault {
+        AttemptFault::Timeout if error.is_connect() => "timed out while connecting".to_owned(),
+        AttemptFault::Timeout if is_ping_timeout(error) => {
+            "timed out: the connection is silent, and the server did not respond to a ping"
+                .to_owned()
+        }
+        AttemptFault::Timeout => "timed out".to_owned(),
+        _ if is_no_tls(error) => "the server does not respond in TLS".to_owned(),
+        _ => last_cause(error),
+    }
+}
+
+/// The encoding of a body, from its headers.
 fn encoding(headers: &HeaderMap) -> String {
     let named = headers.get_all(CONTENT_ENCODING).iter();
     let named: Vec<_> = named
@@ -376,7 +338,8 @@ fn encoding(headers: &HeaderMap) -> String {
 
 /// The beginning of an error's body, as far as it can be read.
 async fn error_body(response: &mut Response) -> Vec<u8> {
-    let Ok(mut body) = Body::new(&encoding(response.headers()), MAX_ERROR_BODY as u64) else {
+    let Ok(mut body) = DecodedBody::new(&encoding(response.headers()), MAX_ERROR_BODY as u64)
+    else {
         return Vec::new();
     };
     while body.len() < MAX_ERROR_BODY
@@ -386,7 +349,7 @@ async fn error_body(response: &mut Response) -> Vec<u8> {
     body.finish().0
 }
 
-/// A base URL, whose path is kept.
+/// Checks a base URL. Its path is kept.
 fn checked_url(base_url: &str) -> Result<Url, FetchError> {
     let failed = |cause: &str| FetchError::BadUrl {
         url: showable(base_url),
@@ -406,7 +369,7 @@ fn checked_url(base_url: &str) -> Result<Url, FetchError> {
     Ok(url)
 }
 
-/// An endpoint below the base URL.
+/// The URL of an endpoint below the base URL.
 fn endpoint(base: &Url, path: &str, query: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
@@ -414,7 +377,7 @@ fn endpoint(base: &Url, path: &str, query: &str) -> Url {
     url
 }
 
-/// A URL as it may be shown: without what may be a credential.
+/// A URL without the parts that may be a credential.
 fn showable(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     match (url.split_once("://"), url.rsplit_once('@')) {
@@ -423,31 +386,29 @@ fn showable(url: &str) -> String {
     }
 }
 
-/// Why a redirect was not followed. Of the place that it names only the origin is shown: what comes
-/// behind it may be a credential.
+/// Why a redirect was not followed. Only the origin of its target is shown, because the rest may contain a credential.
 fn unfollowed(from: &Url, location: Option<&HeaderValue>) -> String {
     let to = location
         .and_then(|location| location.to_str().ok())
         .and_then(|location| from.join(location).ok());
     match to.map(|to| to.origin()) {
-        None => "a redirect that does not say where to".to_owned(),
+        None => "a redirect without a valid location".to_owned(),
         Some(origin) if origin == from.origin() => {
-            format!("more than {MAX_REDIRECTS} redirects, one after the other")
+            format!("more than {MAX_REDIRECTS} redirects in a row")
         }
         Some(origin) => format!(
-            "a redirect to {}, which is not followed: the key goes to no other origin",
+            "a redirect to {}, which is not followed: the key is sent to no other origin",
             origin.ascii_serialization()
         ),
     }
 }
 
-/// Has the connection been closed because its other side did not answer a ping of HTTP/2?
-fn is_unanswered_ping(error: &reqwest::Error) -> bool {
+/// Whether the connection was closed because the server did not respond to an HTTP/2 ping.
+fn is_ping_timeout(error: &reqwest::Error) -> bool {
     cause(error).is_some_and(hyper::Error::is_timeout)
 }
 
-/// Does something answer that speaks no TLS? What the client calls a corrupt message is mostly plain
-/// HTTP.
+/// Whether the server does not speak TLS. What the client reports as a corrupt message is usually plain HTTP.
 fn is_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     matches!(
         cause(error),
@@ -457,7 +418,7 @@ fn is_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     )
 }
 
-/// Is the server's certificate the trouble, and what about it?
+/// What is wrong with the server's certificate, if that is why the handshake failed.
 fn distrust(error: &rustls::Error) -> Option<Distrust> {
     use rustls::CertificateError as Bad;
     Some(match error {
@@ -534,7 +495,7 @@ mod tests {
     fn a_certificate_is_told_from_other_trouble_and_by_what_is_wrong_with_it() {
         use rustls::CertificateError as Bad;
         let wrapped = |error: rustls::Error| {
-            // As the client's layers do.
+            // As the layers of the HTTP client wrap it.
             let inner = std::io::Error::other(error);
             let outer = std::io::Error::other(inner);
             cause(&outer).and_then(distrust)
@@ -570,7 +531,7 @@ mod tests {
         assert!(why("/again").starts_with("more than 5 redirects"));
         assert_eq!(
             unfollowed(&from, None),
-            "a redirect that does not say where to"
+            "a redirect without a valid location"
         );
     }
 

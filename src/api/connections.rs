@@ -1,9 +1,8 @@
-//! The HTTP client with its pool of connections, and when it is replaced by a fresh one. Depends on `proxy` and
-//! `certificates`.
+//! The HTTP client with its pool of connections, and when the pool is replaced.
 //!
 //! A connection can go silent and stay open. HTTP/2 sends all requests over one connection, so none would succeed any
-//! more. Pings find this out where the other side is gone, and a fresh pool helps where it only looks alive, or where
-//! the host name has a new address by now.
+//! more. Pings detect this if the other side is gone. A new pool helps if the connection only looks alive, or if the
+//! host name has a new address.
 
 use std::error::Error;
 use std::sync::{Mutex, MutexGuard};
@@ -16,61 +15,61 @@ use secrecy::ExposeSecret as _;
 use crate::api::certificates::CaFile;
 use crate::api::content_encoding;
 use crate::api::error::FetchError;
-use crate::api::proxy::{Proxy, Target, proxy_for};
-use crate::fetch::options::FetchOptions;
+use crate::api::options::ClientOptions;
+use crate::api::proxy::{Proxy, ProxyTarget, proxy_for};
 use crate::threads;
 
-/// Attempts on one pool that break or time out in a row, past which a fresh one is tried.
+/// Attempts on one pool that break or time out in a row, after which the pool is replaced.
 const MOST_BROKEN: u32 = 3;
 
-/// A ping goes out when nothing has come for so long at most, and its answer may take as long.
+/// The maximum time without data before a ping is sent, and for its response.
 const MAX_PING: Duration = Duration::from_secs(10);
 
-/// The same at least: a busy machine is not a silent one.
+/// The minimum of the same time: a busy machine is not a silent one.
 const MIN_PING: Duration = Duration::from_secs(1);
 
-/// Parts of `--timeout`'s silence: one until the ping, one for its answer, and one to spare.
+/// Parts of the read timeout: one until the ping, one for its response, and one to spare.
 const PING_PARTS: u32 = 3;
 
-/// Headers of a response over HTTP/1.1 that are read.
+/// The maximum number of headers of a response over HTTP/1.1.
 const MAX_HEADERS: usize = 1_000;
 
-/// Bytes of a response's headers over HTTP/2 that are read, as much as over HTTP/1.1.
+/// The maximum size in bytes of the headers of a response over HTTP/2, as much as over HTTP/1.1.
 const MAX_HEADER_BYTES: u32 = 400 * 1024;
 
-/// Bytes that wait on an HTTP/2 connection, of all its responses together, until they are read.
+/// Bytes that may wait on an HTTP/2 connection until they are read, for all its responses together.
 const WAITING_BYTES: u32 = 32 << 20;
 
-/// The same of one response, at least: what HTTP/2 begins with.
+/// The minimum window in bytes of one response: the initial window of HTTP/2.
 const MIN_WINDOW: u32 = 64 << 10;
 
-/// And at most: enough for 20 MB per second at 100 ms of latency.
+/// The maximum window in bytes of one response: enough for 20 MB per second at 100 ms of latency.
 const MAX_WINDOW: u32 = 2 << 20;
 
 /// Redirects that are followed, within the origin.
 pub(crate) const MAX_REDIRECTS: usize = 5;
 
-/// A client, and which one it is.
+/// A client, and its number.
 #[derive(Debug, Clone)]
-pub(crate) struct Pool {
+pub(crate) struct ConnectionPool {
     pub(crate) client: Client,
     number: u64,
     broken: u32,
     is_http1: bool,
 }
 
-/// What a client is made of.
+/// What a client is built from.
 #[derive(Debug)]
-struct Recipe {
+struct ClientSettings {
     headers: HeaderMap,
     timeout: Duration,
     connect_timeout: Duration,
     read_timeout: Duration,
     concurrency: usize,
     certificates: Vec<Certificate>,
-    /// Whether these are all, and those of the system do not count.
+    /// Whether these are all certificates, so that the system's are not used.
     is_all: bool,
-    /// Whether any connection needs certificates: without, a machine may have none.
+    /// Whether any connection needs certificates. Without one, the machine need not have any.
     is_tls: bool,
     proxy: Option<Proxy>,
 }
@@ -78,15 +77,15 @@ struct Recipe {
 /// The pool of connections to one server.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    recipe: Recipe,
-    pool: Mutex<Pool>,
+    recipe: ClientSettings,
+    pool: Mutex<ConnectionPool>,
 }
 
-impl Recipe {
+impl ClientSettings {
     fn client(&self, is_http1: bool) -> Result<Client, reqwest::Error> {
         let streams = u32::try_from(self.concurrency.max(1)).unwrap_or(u32::MAX);
         let window = (WAITING_BYTES / streams).clamp(MIN_WINDOW, MAX_WINDOW);
-        // With room for all, responses that wait for memory keep no other from coming.
+        // With room for the windows of all responses, those that wait for memory do not block the others.
         let all_windows = window.saturating_mul(streams).min(i32::MAX.unsigned_abs());
         let ping = (self.read_timeout / PING_PARTS).clamp(MIN_PING, MAX_PING);
         let mut builder = Client::builder()
@@ -104,9 +103,9 @@ impl Recipe {
             .http2_keep_alive_timeout(ping)
             .http2_keep_alive_while_idle(true)
             .redirect(redirect::Policy::custom(within_origin))
-            // Every attempt must pass the pacer and be counted: the client makes none by itself.
+            // Every attempt must pass the pacer and be counted, so the client must not retry.
             .retry(reqwest::retry::never())
-            // The proxy has been chosen, by more rules than the client knows.
+            // The proxy is already chosen, by more rules than the client knows.
             .no_proxy();
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(reqwest::Proxy::all(proxy.url())?);
@@ -126,12 +125,12 @@ impl Recipe {
 }
 
 impl Connections {
-    /// Checks the key, the certificates and the proxy; no connection is made yet.
-    pub(crate) fn new(url: &Url, options: &FetchOptions) -> Result<Self, FetchError> {
-        // A second call finds the provider in place, which is as good.
+    /// Checks the key, the certificates and the proxy. It opens no connection.
+    pub(crate) fn new(url: &Url, options: &ClientOptions) -> Result<Self, FetchError> {
+        // A second call fails because the provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let proxy = if options.proxy {
-            let target = Target {
+            let target = ProxyTarget {
                 is_https: url.scheme() == "https",
                 host: url.host_str().unwrap_or_default(),
                 port: url.port_or_known_default().unwrap_or_default(),
@@ -158,7 +157,7 @@ impl Connections {
         if named.is_some() && certificates.is_empty() {
             return Err(FetchError::NoCertificates);
         }
-        let recipe = Recipe {
+        let recipe = ClientSettings {
             headers: headers(options)?,
             timeout: options.timeout,
             connect_timeout: options.connect_timeout,
@@ -179,7 +178,7 @@ impl Connections {
                 (None, _) => FetchError::Client(last_cause(&error)),
             }
         })?;
-        let pool = Pool {
+        let pool = ConnectionPool {
             client,
             number: 0,
             broken: 0,
@@ -191,22 +190,22 @@ impl Connections {
         })
     }
 
-    /// The proxy before the server.
+    /// The proxy in front of the server.
     pub(crate) fn proxy(&self) -> Option<&Proxy> {
         self.recipe.proxy.as_ref()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pool> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionPool> {
         threads::lock(&self.pool)
     }
 
     /// The pool for an attempt.
-    pub(crate) fn pool(&self) -> Pool {
+    pub(crate) fn pool(&self) -> ConnectionPool {
         self.lock().clone()
     }
 
-    /// An attempt with a pool got a response.
-    pub(crate) fn worked(&self, used: &Pool) {
+    /// An attempt with a pool received a response.
+    pub(crate) fn worked(&self, used: &ConnectionPool) {
         let mut pool = self.lock();
         if pool.number == used.number {
             pool.broken = 0;
@@ -214,20 +213,24 @@ impl Connections {
     }
 
     /// An attempt with a pool broke or timed out on a connection.
-    pub(crate) fn broke(&self, used: &Pool) {
+    pub(crate) fn broke(&self, used: &ConnectionPool) {
         self.replace(used, |pool| {
             pool.broken += 1;
             (pool.broken >= MOST_BROKEN).then_some(pool.is_http1)
         });
     }
 
-    /// The server wants HTTP/1.1.
-    pub(crate) fn use_http1(&self, used: &Pool) {
+    /// The server requires HTTP/1.1.
+    pub(crate) fn use_http1(&self, used: &ConnectionPool) {
         self.replace(used, |_| Some(true));
     }
 
-    /// Replaces a pool that is still in use by a fresh one, if it is to be: with HTTP/1.1 only, or not.
-    fn replace(&self, used: &Pool, is_due: impl FnOnce(&mut Pool) -> Option<bool>) {
+    /// Replaces a pool that is still in use, if `is_due` says so, and with HTTP/1.1 only if it says that too.
+    fn replace(
+        &self,
+        used: &ConnectionPool,
+        is_due: impl FnOnce(&mut ConnectionPool) -> Option<bool>,
+    ) {
         let mut pool = self.lock();
         if pool.number != used.number {
             return;
@@ -235,9 +238,9 @@ impl Connections {
         let Some(is_http1) = is_due(&mut pool) else {
             return;
         };
-        // What cannot be made now may be made after the next few failures; the old one is all there is.
+        // If no client can be built now, the old one stays, and the next failures try again.
         if let Ok(client) = self.recipe.client(is_http1) {
-            *pool = Pool {
+            *pool = ConnectionPool {
                 client,
                 number: pool.number + 1,
                 broken: 0,
@@ -247,7 +250,7 @@ impl Connections {
     }
 }
 
-fn headers(options: &FetchOptions) -> Result<HeaderMap, FetchError> {
+fn headers(options: &ClientOptions) -> Result<HeaderMap, FetchError> {
     let key = options.api_key.expose_secret();
     let mut authorization =
         HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| FetchError::BadKey)?;
@@ -262,7 +265,7 @@ fn headers(options: &FetchOptions) -> Result<HeaderMap, FetchError> {
     ]))
 }
 
-fn certificates(options: &FetchOptions) -> Result<Vec<Certificate>, FetchError> {
+fn certificates(options: &ClientOptions) -> Result<Vec<Certificate>, FetchError> {
     let Some(CaFile { path, pem }) = &options.ca_file else {
         return Ok(Vec::new());
     };
@@ -278,7 +281,7 @@ fn certificates(options: &FetchOptions) -> Result<Vec<Certificate>, FetchError> 
     Ok(certificates)
 }
 
-/// Follows a redirect within the origin only: the key goes nowhere else.
+/// Follows a redirect within the origin only: the key is sent to no other origin.
 fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let same_origin = attempt
         .previous()
@@ -302,8 +305,8 @@ pub(crate) fn last_cause(error: &reqwest::Error) -> String {
     last.unwrap_or_else(|| "the connection failed".to_owned())
 }
 
-/// An error of one type among the causes. The layers in between hide some in I/O errors, one inside the other, whose
-/// `source` leaves out what they wrap.
+/// The error of one type among the causes. Some layers wrap errors in I/O errors, whose `source` leaves out what they
+/// wrap.
 pub(crate) fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
     if let Some(error) = error.downcast_ref() {
         return Some(error);

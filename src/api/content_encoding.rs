@@ -1,23 +1,22 @@
-//! Bodies as they were before they were compressed for the way: gzip, Brotli, Zstandard, and none. Whatever a body
-//! says of itself, it gets no larger than it may. Pure.
+//! Decodes bodies: gzip, Brotli, Zstandard and identity. No body grows beyond its limit.
 
 use std::io;
 
-use crate::api::decoders::{Decoder, STEP_BYTES, Step};
+use crate::api::decoders::{DecodeStep, Decoder, STEP_BYTES};
 
-/// What requests say that they read.
+/// The value of `Accept-Encoding`.
 pub(crate) const ACCEPTED: &str = "gzip, br, zstd";
 
 /// Why a body cannot be decoded.
 #[derive(Debug)]
 pub(crate) enum DecodeError {
-    /// It is larger than it may be.
+    /// It is larger than the limit.
     TooLarge,
     /// The system refused the memory for it.
     NoMemory,
-    /// It is not what its encoding says.
+    /// It is not valid in its encoding.
     Broken(io::Error),
-    /// Nothing here knows its encoding.
+    /// Its encoding is unknown.
     Unknown(String),
 }
 
@@ -31,17 +30,17 @@ impl From<io::Error> for DecodeError {
     }
 }
 
-/// A body on its way in.
-pub(crate) struct Body {
+/// A body that is being received.
+pub(crate) struct DecodedBody {
     decoder: Decoder,
     bytes: Vec<u8>,
     limit: usize,
-    /// Whether anything has come: an empty body is empty in every encoding.
+    /// Whether any byte has arrived. An empty body is empty in every encoding.
     has_begun: bool,
 }
 
-impl Body {
-    /// Begins a body with an encoding as the header has it.
+impl DecodedBody {
+    /// Starts a body with this value of `Content-Encoding`.
     pub(crate) fn new(encoding: &str, limit: u64) -> Result<Self, DecodeError> {
         let encoding = encoding.trim().to_ascii_lowercase();
         let decoder = match encoding.as_str() {
@@ -59,23 +58,23 @@ impl Body {
         })
     }
 
-    /// Whether its length on the way is its length.
+    /// Whether the body is not encoded, so that `Content-Length` is its size.
     pub(crate) fn is_identity(&self) -> bool {
         matches!(self.decoder, Decoder::Identity)
     }
 
-    /// Decoded bytes so far.
+    /// Bytes that are decoded so far.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Bytes of memory that it holds after the next step, at most.
+    /// The maximum number of bytes of memory that it takes after the next step.
     pub(crate) fn size_after_step(&self) -> usize {
         capacity_for(&self.bytes, STEP_BYTES, self.limit) + self.decoder.size()
     }
 
-    /// Takes a part of what has come.
-    pub(crate) fn step(&mut self, input: &[u8]) -> Result<Step, DecodeError> {
+    /// Decodes a part of what has arrived.
+    pub(crate) fn step(&mut self, input: &[u8]) -> Result<DecodeStep, DecodeError> {
         self.has_begun |= !input.is_empty();
         let Self {
             decoder,
@@ -86,7 +85,7 @@ impl Body {
         decoder.step(input, |decoded| append(bytes, decoded, *limit))
     }
 
-    /// Takes all of what has come.
+    /// Decodes all of what has arrived.
     pub(crate) fn push(&mut self, mut input: &[u8]) -> Result<(), DecodeError> {
         loop {
             let step = self.step(input)?;
@@ -97,7 +96,7 @@ impl Body {
         }
     }
 
-    /// Nothing more comes: what was decoded, and whether it is whole.
+    /// Ends the body. Returns what was decoded, and whether it is whole.
     pub(crate) fn finish(mut self) -> (Vec<u8>, Result<(), DecodeError>) {
         let Self {
             decoder,
@@ -114,7 +113,7 @@ impl Body {
     }
 }
 
-/// Room for more bytes: twice as much as before where there is none, within the limit.
+/// Makes room for more bytes: doubles the buffer if it is full, within the limit.
 fn capacity_for(bytes: &Vec<u8>, more: usize, limit: usize) -> usize {
     let needed = bytes.len().saturating_add(more);
     if needed <= bytes.capacity() {
@@ -124,7 +123,7 @@ fn capacity_for(bytes: &Vec<u8>, more: usize, limit: usize) -> usize {
     needed.max(doubled).min(limit)
 }
 
-/// Appends as much as the limit lets; more is an error.
+/// Appends up to the limit. More is an error.
 fn append(bytes: &mut Vec<u8>, decoded: &[u8], limit: usize) -> Result<(), DecodeError> {
     let left = limit.saturating_sub(bytes.len());
     let fits = decoded.get(..left).unwrap_or(decoded);
@@ -168,7 +167,7 @@ mod tests {
     }
 
     fn decode(encoding: &str, pieces: &[&[u8]], limit: u64) -> Result<Vec<u8>, DecodeError> {
-        let mut body = Body::new(encoding, limit)?;
+        let mut body = DecodedBody::new(encoding, limit)?;
         for piece in pieces {
             body.push(piece)?;
         }
@@ -242,7 +241,7 @@ mod tests {
     fn a_small_body_that_gets_large_ends_at_the_limit() {
         let large = vec![b'['; 20 << 20];
         for (encoding, bytes) in in_every_encoding(&large) {
-            let mut body = Body::new(encoding, LIMIT).unwrap();
+            let mut body = DecodedBody::new(encoding, LIMIT).unwrap();
             let pushed = body.push(&bytes);
             let (decoded, done) = body.finish();
             assert!(
@@ -259,7 +258,7 @@ mod tests {
     fn steps_are_small_and_memory_is_known_before_each() {
         let large = vec![b'['; 20 << 20];
         for (encoding, bytes) in in_every_encoding(&large) {
-            let mut body = Body::new(encoding, 64 << 20).unwrap();
+            let mut body = DecodedBody::new(encoding, 64 << 20).unwrap();
             let mut input = &bytes[..];
             loop {
                 let (before, size) = (body.len(), body.size_after_step());
@@ -282,7 +281,7 @@ mod tests {
     #[test]
     fn large_windows_of_brotli_are_not_of_http() {
         // RFC 7932 ends at 24 bits; 0x11 and 30 bits begin the extension, which would take 1 GiB.
-        let mut body = Body::new("br", LIMIT).unwrap();
+        let mut body = DecodedBody::new("br", LIMIT).unwrap();
         let pushed = body.push(&[0x11, 0x1e, 0x03, 0x03]);
         assert!(matches!(pushed, Err(DecodeError::Broken(_))), "{pushed:?}");
     }

@@ -1,5 +1,5 @@
-//! Decoders of compressed bodies that give what they decode in small steps, so that memory can be had in between, and
-//! that say how much they hold themselves. Pure.
+//! Decoders of compressed bodies. They decode in small steps, so that memory can be reserved between the steps, and
+//! report how much memory they take themselves.
 
 use std::io::{self, Write as _};
 
@@ -7,23 +7,23 @@ use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, Sta
 use flate2::write::MultiGzDecoder;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
-/// Bytes that a step gives at most: what flate2 decodes at once.
+/// The maximum number of bytes that a step gives: what flate2 decodes at once.
 pub(crate) const STEP_BYTES: usize = 32 * 1024;
 
 /// Bytes that the other decoders give at once.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// The largest window of Zstandard over HTTP is 8 MiB, says RFC 9659.
+/// RFC 9659 limits the window of Zstandard over HTTP to 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// What a decoder of gzip holds, about: its window, its tables, and the output of a step.
+/// The memory of a gzip decoder, approximately: its window, its tables, and the output of a step.
 const GZIP_BYTES: usize = 128 * 1024;
 
-/// What a step did.
-pub(crate) struct Step {
-    /// Bytes of the input that were used up.
+/// The result of a step.
+pub(crate) struct DecodeStep {
+    /// Bytes of the input that were consumed.
     pub(crate) used: usize,
-    /// Whether there is output left that needs no more input.
+    /// Whether more output is left that needs no more input.
     pub(crate) has_more: bool,
 }
 
@@ -31,18 +31,18 @@ pub(crate) struct Step {
 pub(crate) enum Decoder {
     Identity,
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
-    Brotli(Box<Brotli>),
-    Zstd(Box<Zstd>),
+    Brotli(Box<BrotliDecoder>),
+    Zstd(Box<ZstdDecoder>),
 }
 
-/// A stream of Brotli.
-pub(crate) struct Brotli {
+/// A Brotli stream.
+pub(crate) struct BrotliDecoder {
     state: BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
     is_whole: bool,
 }
 
-/// Zstandard frames, one behind the other.
-pub(crate) struct Zstd {
+/// Zstandard frames in a row.
+pub(crate) struct ZstdDecoder {
     context: DCtx<'static>,
     is_whole: bool,
 }
@@ -62,8 +62,8 @@ impl Decoder {
 
     pub(crate) fn brotli() -> Self {
         let alloc = StandardAlloc::default;
-        Self::Brotli(Box::new(Brotli {
-            // Without large windows, which HTTP does not have: they are up to 1 GiB.
+        Self::Brotli(Box::new(BrotliDecoder {
+            // Large windows, of up to 1 GiB, are not part of Brotli over HTTP.
             state: BrotliState::<_, _, _>::new_strict(alloc(), alloc(), alloc()),
             is_whole: false,
         }))
@@ -75,10 +75,10 @@ impl Decoder {
             .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))
             .map_err(zstd_error)?;
         let is_whole = true;
-        Ok(Self::Zstd(Box::new(Zstd { context, is_whole })))
+        Ok(Self::Zstd(Box::new(ZstdDecoder { context, is_whole })))
     }
 
-    /// Bytes of memory that it holds itself, about.
+    /// Bytes of memory that the decoder takes itself, approximately.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Identity => 0,
@@ -88,26 +88,26 @@ impl Decoder {
         }
     }
 
-    /// Decodes a part of the input and shows what comes out, [`STEP_BYTES`] at most.
+    /// Decodes a part of the input and passes on the output, at most [`STEP_BYTES`].
     pub(crate) fn step<E: From<io::Error>>(
         &mut self,
         input: &[u8],
         take: impl FnOnce(&[u8]) -> Result<(), E>,
-    ) -> Result<Step, E> {
+    ) -> Result<DecodeStep, E> {
         match self {
             Self::Identity => {
                 let part = input.get(..STEP_BYTES).unwrap_or(input);
                 take(part)?;
                 let used = part.len();
                 let has_more = false;
-                Ok(Step { used, has_more })
+                Ok(DecodeStep { used, has_more })
             }
             Self::Gzip(decoder) => {
                 let used = decoder.write(input)?;
                 take(decoder.get_ref())?;
                 decoder.get_mut().clear();
                 let has_more = false;
-                Ok(Step { used, has_more })
+                Ok(DecodeStep { used, has_more })
             }
             Self::Brotli(decoder) => {
                 let mut piece = [0; PIECE_BYTES];
@@ -124,7 +124,7 @@ impl Decoder {
         }
     }
 
-    /// Ends the input: gives the rest, or says that the body is not whole.
+    /// Ends the input. Returns the rest, or an error if the body is not whole.
     pub(crate) fn finish<E: From<io::Error>>(
         &mut self,
         take: impl FnOnce(&[u8]) -> Result<(), E>,
@@ -144,12 +144,12 @@ impl Decoder {
     }
 }
 
-impl Brotli {
-    fn step(&mut self, input: &[u8], decoded: &mut [u8]) -> io::Result<(Step, usize)> {
+impl BrotliDecoder {
+    fn step(&mut self, input: &[u8], decoded: &mut [u8]) -> io::Result<(DecodeStep, usize)> {
         if self.is_whole {
             return match input.len() {
                 0 => Ok((
-                    Step {
+                    DecodeStep {
                         used: 0,
                         has_more: false,
                     },
@@ -180,25 +180,25 @@ impl Brotli {
             BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
         }
         let has_more = matches!(result, BrotliResult::NeedsMoreOutput);
-        Ok((Step { used, has_more }, given))
+        Ok((DecodeStep { used, has_more }, given))
     }
 }
 
-impl Zstd {
-    fn step(&mut self, input: &[u8], decoded: &mut [u8]) -> io::Result<(Step, usize)> {
+impl ZstdDecoder {
+    fn step(&mut self, input: &[u8], decoded: &mut [u8]) -> io::Result<(DecodeStep, usize)> {
         let mut input = InBuffer::around(input);
         let mut output = OutBuffer::around(decoded);
-        // Zero: a frame is complete, and all of it has been given.
+        // Zero: a frame is complete, and all of its output was given.
         let hint = self.context.decompress_stream(&mut output, &mut input);
         self.is_whole = hint.map_err(zstd_error)? == 0;
         let used = input.pos();
-        // Once more without input would begin another frame.
+        // Another call without input would begin a new frame.
         let has_more = !self.is_whole && output.pos() == output.capacity();
-        Ok((Step { used, has_more }, output.pos()))
+        Ok((DecodeStep { used, has_more }, output.pos()))
     }
 }
 
-/// Names the types that the decoders are made of.
+/// Names the types that the decoders are built from.
 impl std::fmt::Debug for Decoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

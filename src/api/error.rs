@@ -1,36 +1,36 @@
-//! What ends the network side. Depends on `error`.
+//! The errors that end a run on the network side.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::api::reply::Distrust;
 use crate::error::{Exit, Explain};
-use crate::fetch::retry::Distrust;
 
-/// Why fetching ended before every ID had its result.
+/// Why fetching ended before every ID had a result.
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// The API refused the key.
     #[error("could not fetch {what}: the API refused the key ({message})")]
     Refused {
-        /// What was asked for.
+        /// What was requested.
         what: String,
         /// 401, 402 or 403.
         status: u16,
-        /// The server's words.
+        /// The message of the server.
         message: String,
     },
     /// Nothing succeeded for as long as the run allows.
-    #[error("could not reach the API at `{host}`: nothing succeeded for {}, after {requests} requests; the last was: {message}", seconds(*.elapsed))]
+    #[error("could not reach the API at `{host}`: no request succeeded for {}, after {requests} requests; the last error was: {message}", seconds(*.elapsed))]
     GaveUp {
-        /// Host of the base URL.
+        /// The host of the base URL.
         host: String,
-        /// How long.
+        /// How long nothing succeeded.
         elapsed: Duration,
-        /// Attempts in all.
+        /// All attempts of the run.
         requests: u64,
-        /// Did anything succeed before, in this run?
+        /// Whether anything succeeded before, in this run.
         has_succeeded: bool,
         /// What went wrong last.
         message: String,
@@ -38,19 +38,19 @@ pub enum FetchError {
     /// The server's certificate is not trusted.
     #[error("could not trust the API at `{host}`: {message}")]
     Untrusted {
-        /// Host of the base URL.
+        /// The host of the base URL.
         host: String,
-        /// What about it.
+        /// What is wrong with the certificate.
         why: Distrust,
-        /// Why, in words.
+        /// The message of the TLS library.
         message: String,
     },
-    /// The system refused the memory that a body takes.
+    /// The system refused the memory that a body needs.
     #[error("could not keep the response for {what} in memory: {message}")]
     NoMemory {
         /// What was requested.
         what: String,
-        /// Why.
+        /// The reason.
         message: String,
     },
     /// An ID failed, and `--fail-fast` stops at the first one.
@@ -58,21 +58,21 @@ pub enum FetchError {
     FailFast {
         /// The ID.
         task_id: String,
-        /// What went wrong with it.
+        /// What went wrong.
         message: String,
     },
     /// The key has characters that a header cannot carry.
     #[error("could not use the API key: it has characters that a header cannot carry")]
     BadKey,
-    /// The base URL is none.
+    /// The base URL is not valid.
     #[error("could not use the base URL `{url}`: {cause}")]
     BadUrl {
         /// As given.
         url: String,
-        /// Why.
+        /// The reason.
         cause: String,
     },
-    /// The key would be sent in the clear.
+    /// The key would be sent without encryption.
     #[error("could not use the base URL `{url}`: it would send the API key without encryption")]
     PlainHttp {
         /// As given.
@@ -83,7 +83,7 @@ pub enum FetchError {
     CaFile {
         /// As given.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         cause: String,
     },
     /// The proxy that a variable names cannot be used.
@@ -91,7 +91,7 @@ pub enum FetchError {
     BadProxy {
         /// The variable.
         variable: &'static str,
-        /// Why.
+        /// The reason.
         cause: String,
     },
     /// A variable cannot be read.
@@ -103,29 +103,29 @@ pub enum FetchError {
     /// There are no CA certificates on this machine.
     #[error("could not find CA certificates on this machine, which https needs")]
     NoCertificates,
-    /// The HTTP client could not be made.
+    /// The HTTP client could not be built.
     #[error("could not set up the HTTP client: {0}")]
     Client(String),
-    /// Whoever takes the results is gone.
-    #[error("could not hand over {what}: the journal has stopped")]
+    /// The receiver of the results has stopped.
+    #[error("could not store {what}: the journal has stopped")]
     SinkClosed {
-        /// What had come.
+        /// The result that could not be handed over.
         what: String,
     },
-    /// There is no such list.
-    #[error("could not list {list}: the API does not know it ({message})")]
+    /// The list does not exist.
+    #[error("could not list {list}: the API did not find it ({message})")]
     NoSuchList {
         /// The list.
         list: String,
-        /// The server's words.
+        /// The message of the server.
         message: String,
     },
     /// A list cannot be read to its end.
-    #[error("could not list {list}: page {page} cannot be had: {message}")]
+    #[error("could not list {list}: could not fetch page {page}: {message}")]
     ListFailed {
         /// The list.
         list: String,
-        /// Which page, from 1.
+        /// The number of the page, from 1.
         page: u64,
         /// What went wrong last.
         message: String,
@@ -137,7 +137,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 impl FetchError {
-    /// Does the run end by decision, rather than because it could not go on?
+    /// Whether the run ended by decision, and not because it could not go on.
     pub fn is_decision(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::FailFast { .. })
     }
@@ -154,24 +154,24 @@ impl Explain for FetchError {
                 has_succeeded: false,
                 ..
             } => {
-                "check --base-url, the network and the proxy; nothing is lost, and the same command goes on".into()
+                "check --base-url, the network and the proxy; progress is saved, and the same command continues".into()
             }
             Self::GaveUp { .. } => {
-                "nothing is lost; run the same command again when the API answers".into()
+                "progress is saved; run the same command again when the API responds".into()
             }
             Self::Untrusted { why, .. } => match why {
                 Distrust::Authority => {
-                    "if a proxy or a private server signs with its own authority, name it with --ca-file"
+                    "if a proxy or a private server uses its own CA, give the CA certificate with --ca-file"
                 }
                 Distrust::Time => {
                     "check this machine's clock; if it is right, the server needs a new certificate"
                 }
-                Distrust::Name => "check --base-url: the certificate is for other hosts than the one it names",
-                Distrust::Other => "check --base-url, and tell whoever runs the server or the proxy before it",
+                Distrust::Name => "check --base-url: the certificate is not valid for its host",
+                Distrust::Other => "check --base-url, and contact the operator of the server or the proxy",
             }
             .into(),
             Self::FailFast { .. } => {
-                "what was fetched is kept; run the same command again, or without --fail-fast to export the other IDs".into()
+                "progress is saved; run the same command again, or without --fail-fast to export the other IDs".into()
             }
             Self::NoMemory { .. } => {
                 "raise the memory limit of the process, or refuse large responses with a lower --max-body; progress is saved".into()
@@ -180,20 +180,20 @@ impl Explain for FetchError {
                 "check the ID or the name, and that the key may read it".into()
             }
             Self::ListFailed { .. } => {
-                "what was listed is kept; run the same command again, and it goes on from there".into()
+                "progress is saved; run the same command again to continue".into()
             }
             Self::BadKey => "look for spaces or line breaks inside the key".into(),
             Self::BadUrl { .. } => "give a URL like https://api.scale.com".into(),
             Self::PlainHttp { .. } => {
-                "use https://, or --allow-http to let everyone on the way to the server read the key".into()
+                "use https://, or --allow-http to send the key unencrypted".into()
             }
-            Self::CaFile { .. } => "give a PEM file with one certificate or more".into(),
+            Self::CaFile { .. } => "give a PEM file with at least one certificate".into(),
             Self::BadProxy { variable, .. } => format!(
                 "set {variable} to a URL like http://host:port or socks5://host:port, or add the API's host to NO_PROXY"
             ),
             Self::Variable { name } => format!("set {name} again, or unset it"),
             Self::NoCertificates => {
-                "install the system's CA certificates (often the package ca-certificates), or name a PEM file with --ca-file"
+                "install the system's CA certificates (often the package ca-certificates), or give a PEM file with --ca-file"
                     .into()
             }
             Self::Client(_) | Self::SinkClosed { .. } => return None,
@@ -236,6 +236,8 @@ mod tests {
         };
         assert!(hint(false).contains("--base-url"));
         assert!(!hint(true).contains("--base-url"));
-        assert!(hint(true).contains("nothing is lost") && hint(false).contains("nothing is lost"));
+        assert!(
+            hint(true).contains("progress is saved") && hint(false).contains("progress is saved")
+        );
     }
 }

@@ -1,22 +1,21 @@
-//! The server's words, made fit to be shown: short, printable, without secrets. Pure.
-//! Depends on `serde_json` and `spelling`.
+//! Makes messages of the server fit to be shown: short, printable, and without secrets.
 
 use crate::api::key_spellings::without_spellings;
 use crate::printable::is_invisible;
 
-/// Characters of a message.
+/// The maximum number of characters of a message.
 const MAX_CHARS: usize = 200;
 
-/// Bytes of an error's body that are looked at.
+/// Bytes of an error's body that are read.
 pub(crate) const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// What an error's body says: `error` of the API's own shape, the title of a page, or the text.
+/// The message in an error's body: `error` in the API's own format, the title of an HTML page, or the text.
 pub(crate) fn of_body(status: u16, body: &[u8], secret: &str) -> String {
     let text = String::from_utf8_lossy(body);
     let said = json_error(&text)
         .or_else(|| page_title(&text))
         .unwrap_or_else(|| {
-            // A JSON body of another shape may be anything; its text is no message.
+            // A JSON body in another format may contain anything, so its text is not used.
             let is_data = text.trim_start().starts_with(['{', '[', '<']);
             if is_data {
                 String::new()
@@ -54,7 +53,7 @@ fn page_title(text: &str) -> Option<String> {
 
 /// One line without control characters and without the secret.
 pub(crate) fn printable(text: &str, secret: &str) -> String {
-    // The secret goes first: what is taken out or replaced after it could hide it.
+    // The secret is removed first, because later replacements could hide it.
     let redacted = without_spellings(text, secret);
     let seen: String = redacted.chars().filter(|c| !is_invisible(*c)).collect();
     let words: Vec<&str> = seen

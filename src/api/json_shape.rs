@@ -1,4 +1,4 @@
-//! What a task looks like, apart from its values.
+//! The shape of a task: its members, apart from their values.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
@@ -19,8 +19,8 @@ fn is_empty(value: Value<'_>) -> bool {
     }
 }
 
-/// A hash of a task's status, the names of its members, and which of these are empty, whatever their order.
-pub(crate) fn look(task: Value<'_>) -> u64 {
+/// A hash of a task's status, the names of its members, and which of these are empty, regardless of their order.
+pub(crate) fn shape(task: Value<'_>) -> u64 {
     let status = task.get("status").and_then(|status| status.text());
     let status = status.map(|status| status.to_string());
     let members = task
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn tasks_look_alike_whatever_their_values_and_order_are() {
-        let look_of = |text: &str| look(Parser::default().parse(text).unwrap().root());
+        let look_of = |text: &str| shape(Parser::default().parse(text).unwrap().root());
         let one = look_of(r#"{"task_id":"a","status":"completed","threads":[1],"note":null}"#);
         for (other, is_alike) in [
             (

@@ -1,9 +1,9 @@
-//! Takes the key out of a server's words, however they spell it: with the escapes of HTML, URLs or JSON, one inside the
-//! other too, in any case, and with characters in between that are not seen. Pure. Depends on `printable`.
+//! Removes the key from messages of the server in every spelling: with escapes of HTML, URLs or JSON, also nested, in
+//! any case, and with invisible characters in between.
 
 use crate::printable::is_invisible;
 
-/// What stands in place of the key.
+/// What replaces the key.
 const REDACTED: &str = "[redacted]";
 
 /// Characters of the longest escape: a number may begin with zeros.
@@ -12,7 +12,7 @@ const MAX_ESCAPE: usize = 32;
 /// Characters of `\u005f`, without the backslash.
 const UNICODE_ESCAPE: usize = 5;
 
-/// Names that HTML has for characters of a key, and for what is not seen inside of one.
+/// HTML names of characters of a key, and of invisible characters.
 const NAMED: [(&str, char); 21] = [
     ("amp", '&'),
     ("lowbar", '_'),
@@ -48,7 +48,7 @@ struct Letter {
 /// The text with `[redacted]` in place of every spelling of the key.
 pub(crate) fn without_spellings(text: &str, key: &str) -> String {
     let (plain, plain_key) = (letters(text), letters(key));
-    // A key may itself look like an escape, so that the text is searched as it is as well.
+    // A key may itself look like an escape, so the text is also searched as it is.
     let mut places = places(&plain, &plain_key);
     places.extend(self::places(&decoded(&plain), &decoded(&plain_key)));
     places.sort_unstable();
@@ -74,8 +74,8 @@ fn letters(text: &str) -> Vec<Letter> {
     text.char_indices().map(letter).collect()
 }
 
-/// Where the letters of the key stand one after the other, but for what is not seen: a part of the text from the first
-/// to the last of them, in bytes.
+/// Where the letters of the key follow each other, except for invisible characters: a range of bytes of the text from
+/// the first to the last letter.
 fn places(text: &[Letter], key: &[Letter]) -> Vec<(usize, usize)> {
     let (text, key) = (seen(text), seen(key));
     if key.is_empty() {
@@ -91,7 +91,7 @@ fn places(text: &[Letter], key: &[Letter]) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// The letters that can be seen. Backslashes count as escapes of what comes after them.
+/// The visible letters. A backslash is an escape of what follows it.
 fn seen(letters: &[Letter]) -> Vec<Letter> {
     let is_seen = |letter: &&Letter| {
         let character = letter.character;
@@ -103,7 +103,7 @@ fn seen(letters: &[Letter]) -> Vec<Letter> {
     letters.iter().filter(is_seen).copied().collect()
 }
 
-/// The letters with what stands for others replaced by these. What such a replacement makes may be part of a further one.
+/// The letters with escapes replaced by what they stand for. Such a replacement may be a part of another escape.
 fn decoded(letters: &[Letter]) -> Vec<Letter> {
     let mut out: Vec<Letter> = Vec::with_capacity(letters.len());
     for (at, letter) in letters.iter().enumerate() {
@@ -122,7 +122,7 @@ fn decoded(letters: &[Letter]) -> Vec<Letter> {
     out
 }
 
-/// Where the escape begins that letters end with, and what it stands for. `next` is the character after them.
+/// Where the escape begins that the letters end with, and what it stands for. `next` is the character after them.
 fn escape_at_end(letters: &[Letter], next: Option<char>) -> Option<(usize, char)> {
     let earliest = letters.len().saturating_sub(MAX_ESCAPE);
     let tail = letters.get(earliest..)?;
@@ -163,9 +163,9 @@ fn entity(body: &str, next: Option<char>) -> Option<char> {
     Some(*character)
 }
 
-/// The character of a number.
+/// The character with a number.
 fn number(digits: &str, radix: u32) -> Option<char> {
-    // A sign is no digit.
+    // `parse` accepts a sign, which is not a digit.
     let is_number = digits.chars().all(|digit| digit.is_digit(radix));
     let code = u32::from_str_radix(digits, radix).ok()?;
     char::from_u32(code).filter(|_| is_number)

@@ -1,11 +1,10 @@
-//! Lists of the API that give whole tasks, page by page: which there are, and how a page is asked for. Pure.
-//! Depends on nothing.
+//! List endpoints, which return whole tasks page by page, and how a page is requested.
 
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What a query keeps as it is: RFC 3986's unreserved characters.
+/// What a query keeps as it is: the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -17,7 +16,7 @@ pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
 }
 
-/// Tasks of a page at most, which is what the API allows.
+/// The maximum number of tasks of a page, which is the limit of the API.
 pub const PAGE_TASKS: u32 = 100;
 
 /// What a list is a list of.
@@ -32,7 +31,7 @@ pub enum ListKind {
 }
 
 impl ListKind {
-    /// Its word, as the options have it.
+    /// Its name, as in the options.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Project => "project",
@@ -49,19 +48,19 @@ impl ListKind {
     }
 }
 
-/// Which of a list's tasks are wanted. The words go to the API as they are.
+/// Which tasks of a list are wanted. The values are sent to the API as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ListFilter {
-    /// Only those with this status.
+    /// Only tasks with this status.
     pub status: Option<String>,
-    /// Only those completed after this time.
+    /// Only tasks that were completed after this time.
     pub completed_after: Option<String>,
-    /// Only those completed before this time.
+    /// Only tasks that were completed before this time.
     pub completed_before: Option<String>,
 }
 
 impl ListFilter {
-    /// Its parts, by their names in a query.
+    /// Its parts with their names in a query.
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let parts = [
             ("status", &self.status),
@@ -73,7 +72,7 @@ impl ListFilter {
             .filter_map(|(name, value)| Some((name, value.as_deref()?)))
     }
 
-    /// Does it let every task through?
+    /// Whether every task passes.
     pub fn is_empty(&self) -> bool {
         self.parts().next().is_none()
     }
@@ -96,22 +95,22 @@ impl fmt::Display for ListSource {
     }
 }
 
-/// One page.
+/// A request for one page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PageRequest {
     pub(crate) source: ListSource,
-    /// Is its name an ID?
+    /// Whether the name of the list is its ID.
     pub(crate) by_id: bool,
-    /// Tasks at most.
+    /// The maximum number of tasks of the page.
     pub(crate) limit: u32,
-    /// Where to go on; at the beginning without.
+    /// The page token; `None` for the first page.
     pub(crate) token: Option<String>,
-    /// How many pages of it have come, for people.
+    /// How many pages were received before, for messages.
     pub(crate) page: u64,
 }
 
 impl PageRequest {
-    /// The first page of a list that is named by its ID.
+    /// The first page of a list that is given by its ID.
     pub(crate) fn first(source: ListSource) -> Self {
         Self {
             source,

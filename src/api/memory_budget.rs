@@ -1,8 +1,9 @@
-//! Memory for the responses in flight, which all of them share: with large ones fewer requests are sent at a time.
+//! The memory for the responses in flight, which share one budget: with large responses, fewer requests are sent at a
+//! time.
 //!
-//! A request takes its share before it is sent: as much as the responses before it took. A response that turns out
-//! larger takes more while it is decoded, or waits until there is room. Waiting cannot go on forever: one response at
-//! a time may exceed the budget. So memory is bounded by the budget and one response.
+//! A request takes its share before it is sent: as much as the responses before it took. A response that is larger
+//! takes more while it is decoded, or waits until there is room. One response at a time may exceed the budget, so no
+//! response waits forever, and memory is bounded by the budget and one response.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -10,36 +11,36 @@ use tokio::sync::Notify;
 
 use crate::threads;
 
-/// Bytes for all responses from the first byte of their bodies until they are in the journal. Tasks of 3 MB take
-/// some 7 MB each with what parsing them takes: eight of them keep two cores busy.
+/// Bytes for all responses, from the first byte of their bodies until they are in the journal. A task of 3 MB takes
+/// about 7 MB with its parse. Eight of these keep two cores busy.
 const BUDGET_BYTES: u64 = 64 << 20;
 
-/// What a response is taken to need before the first one has come.
+/// What a response is expected to need before the first one has arrived.
 const FIRST_EXPECTED: f64 = 64.0 * 1024.0;
 
-/// The share of the latest response in what the next one is expected to need.
+/// The weight of the latest response in what the next one is expected to need.
 const LATEST: f64 = 0.125;
 
-/// What is requested: tasks and pages of them differ in size.
+/// What is requested. Tasks and pages differ in size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Size {
+pub(crate) enum ResponseClass {
     Task,
     Page,
 }
 
 /// The budget.
 #[derive(Debug)]
-pub(crate) struct Budget {
-    state: Mutex<State>,
-    /// Something was given back.
+pub(crate) struct MemoryBudget {
+    state: Mutex<BudgetState>,
+    /// Notified when something is given back.
     freed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
-    /// Bytes that are left; fewer than none while one response exceeds the budget.
+struct BudgetState {
+    /// Bytes that are left; negative while one response exceeds the budget.
     free: i64,
-    /// Shares of responses that are still to come or to be checked.
+    /// Shares of responses that are not yet received and checked.
     active: usize,
     /// Whether a response exceeds the budget.
     is_exceeded: bool,
@@ -51,9 +52,9 @@ struct State {
 
 /// The bytes of one response. They are given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Share<'b> {
-    budget: &'b Budget,
-    size: Size,
+pub(crate) struct MemoryShare<'b> {
+    budget: &'b MemoryBudget,
+    size: ResponseClass,
     bytes: u64,
     is_active: bool,
     exceeds: bool,
@@ -63,16 +64,16 @@ fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-impl Default for Budget {
+impl Default for MemoryBudget {
     fn default() -> Self {
         Self::new(BUDGET_BYTES)
     }
 }
 
-impl Budget {
+impl MemoryBudget {
     fn new(bytes: u64) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(BudgetState {
                 free: signed(bytes),
                 active: 0,
                 is_exceeded: false,
@@ -83,19 +84,19 @@ impl Budget {
         }
     }
 
-    /// A thread that panicked has left at worst a wrong number of bytes.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// After a panic, at worst a number of bytes is wrong.
+    fn lock(&self) -> MutexGuard<'_, BudgetState> {
         threads::lock(&self.state)
     }
 
     /// Waits until there is room for one more response.
-    pub(crate) async fn enter(&self, size: Size) -> Share<'_> {
+    pub(crate) async fn enter(&self, size: ResponseClass) -> MemoryShare<'_> {
         self.when(|state| state.enter(size).map(|bytes| self.share(size, bytes)))
             .await
     }
 
-    fn share(&self, size: Size, bytes: u64) -> Share<'_> {
-        Share {
+    fn share(&self, size: ResponseClass, bytes: u64) -> MemoryShare<'_> {
+        MemoryShare {
             budget: self,
             size,
             bytes,
@@ -104,12 +105,12 @@ impl Budget {
         }
     }
 
-    /// Tries, and tries again when something was given back.
-    async fn when<T>(&self, mut attempt: impl FnMut(&mut State) -> Option<T>) -> T {
+    /// Tries, and tries again each time something is given back.
+    async fn when<T>(&self, mut attempt: impl FnMut(&mut BudgetState) -> Option<T>) -> T {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
-            // From here on nothing that is given back is missed.
+            // From here on, no notification is missed.
             freed.as_mut().enable();
             if let Some(done) = attempt(&mut self.lock()) {
                 return done;
@@ -119,9 +120,9 @@ impl Budget {
     }
 }
 
-impl State {
-    /// Takes what a response is expected to need. Those that have begun go first.
-    fn enter(&mut self, size: Size) -> Option<u64> {
+impl BudgetState {
+    /// Takes what a response is expected to need. Responses that have begun go first.
+    fn enter(&mut self, size: ResponseClass) -> Option<u64> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -141,7 +142,7 @@ impl State {
         Some(bytes)
     }
 
-    /// Takes more; whether the response exceeds the budget now.
+    /// Takes more bytes. Returns whether the response now exceeds the budget.
     fn grow(&mut self, more: u64, exceeds: bool) -> Option<bool> {
         let has_room = self.free >= signed(more);
         if !has_room && !exceeds && self.is_exceeded {
@@ -153,7 +154,7 @@ impl State {
         Some(exceeds)
     }
 
-    fn learn(&mut self, size: Size, bytes: u64) {
+    fn learn(&mut self, size: ResponseClass, bytes: u64) {
         #[expect(clippy::cast_precision_loss, reason = "a mean of sizes")]
         let bytes = bytes as f64;
         if let Some(expected) = self.expected.get_mut(size as usize) {
@@ -162,17 +163,17 @@ impl State {
     }
 }
 
-/// Counts a response that waits, also when the waiting is given up.
-struct Waiting<'b>(&'b Budget);
+/// Counts a response that waits, until the wait ends or is cancelled.
+struct WaitingCount<'b>(&'b MemoryBudget);
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCount<'_> {
     fn drop(&mut self) {
         self.0.lock().waiting -= 1;
     }
 }
 
-impl Share<'_> {
-    /// Waits until the response may take so many bytes in all.
+impl MemoryShare<'_> {
+    /// Waits until the response may take this many bytes in all.
     pub(crate) async fn grow_to(&mut self, bytes: u64) {
         let more = bytes.saturating_sub(self.bytes);
         if more == 0 {
@@ -184,19 +185,19 @@ impl Share<'_> {
             exceeds
         } else {
             self.budget.lock().waiting += 1;
-            let _waiting = Waiting(self.budget);
+            let _waiting = WaitingCount(self.budget);
             self.budget.when(|state| state.grow(more, exceeds)).await
         };
         self.bytes = bytes;
     }
 
-    /// The response has come, was checked, and takes so many bytes from now on.
+    /// The response was received and checked, and takes this many bytes from now on.
     pub(crate) fn settle(&mut self, bytes: u64) {
         self.budget.lock().learn(self.size, self.bytes.max(bytes));
         self.give_back(bytes);
     }
 
-    /// Keeps so many bytes, and lets others begin.
+    /// Keeps this many bytes, and lets other responses begin.
     fn give_back(&mut self, kept: u64) {
         {
             let mut state = self.budget.lock();
@@ -211,7 +212,7 @@ impl Share<'_> {
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for MemoryShare<'_> {
     fn drop(&mut self) {
         self.give_back(0);
     }
@@ -229,16 +230,16 @@ mod tests {
 
     #[tokio::test]
     async fn responses_beyond_the_budget_wait_and_one_at_a_time_may_exceed_it() {
-        let budget = Budget::new(10 * MIB);
-        let mut first = budget.enter(Size::Task).await;
-        let mut second = budget.enter(Size::Task).await;
-        let mut third = budget.enter(Size::Page).await;
+        let budget = MemoryBudget::new(10 * MIB);
+        let mut first = budget.enter(ResponseClass::Task).await;
+        let mut second = budget.enter(ResponseClass::Task).await;
+        let mut third = budget.enter(ResponseClass::Page).await;
         first.grow_to(8 * MIB).await;
         second.grow_to(8 * MIB).await;
         assert!(third.grow_to(8 * MIB).now_or_never().is_none());
         // Meanwhile no response begins, and the one that exceeds the budget continues.
         second.grow_to(100 * MIB).await;
-        assert!(budget.enter(Size::Task).now_or_never().is_none());
+        assert!(budget.enter(ResponseClass::Task).now_or_never().is_none());
         second.settle(MIB);
         third.grow_to(8 * MIB).await;
         drop((first, second, third));
@@ -249,22 +250,22 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_kept_while_others_are_waited_for_stops_nobody() {
-        let budget = Budget::new(MIB);
-        let mut page = budget.enter(Size::Page).await;
+        let budget = MemoryBudget::new(MIB);
+        let mut page = budget.enter(ResponseClass::Page).await;
         page.grow_to(50 * MIB).await;
         page.settle(40 * MIB);
-        let mut single = budget.enter(Size::Task).await;
+        let mut single = budget.enter(ResponseClass::Task).await;
         single.grow_to(MIB).await;
-        assert!(budget.enter(Size::Task).now_or_never().is_none());
+        assert!(budget.enter(ResponseClass::Task).now_or_never().is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn large_responses_are_fewer_at_a_time() {
-        let budget = Budget::new(64 * MIB);
+        let budget = MemoryBudget::new(64 * MIB);
         let most = Mutex::new((0_usize, 0_usize, 0_u64));
         let done: Vec<()> = stream::iter(0..400)
             .map(async |number| {
-                let mut share = budget.enter(Size::Task).await;
+                let mut share = budget.enter(ResponseClass::Task).await;
                 {
                     let mut most = most.lock().unwrap();
                     most.0 += 1;

@@ -1,12 +1,11 @@
-//! Which proxy stands before the API, from the variables that curl reads, and which hosts go without. Pure.
-//! Depends on `error`.
+//! Which proxy is in front of the API, from the variables that curl reads, and which hosts are reached without one.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
 
 use crate::api::error::FetchError;
 
-/// Schemes of proxies, with their ports.
+/// The schemes of proxies, with their default ports.
 const SCHEMES: [(&str, u16); 6] = [
     ("http", 80),
     ("https", 443),
@@ -18,9 +17,9 @@ const SCHEMES: [(&str, u16); 6] = [
 
 /// Where requests go.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Target<'t> {
+pub(crate) struct ProxyTarget<'t> {
     pub(crate) is_https: bool,
-    /// A name, or an address; that of IPv6 in brackets.
+    /// A name or an address. An IPv6 address has brackets.
     pub(crate) host: &'t str,
     pub(crate) port: u16,
 }
@@ -31,7 +30,7 @@ pub(crate) struct Proxy {
     pub(crate) scheme: &'static str,
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// User name and password as they stand in the URL.
+    /// User name and password as in the URL.
     pub(crate) credentials: Option<String>,
     /// The variable that names it.
     variable: &'static str,
@@ -44,7 +43,7 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// Its URL, without what may be secret.
+    /// Its URL without credentials.
     pub(crate) fn shown(&self) -> String {
         format!("{}://{}:{}", self.scheme, self.host, self.port)
     }
@@ -60,7 +59,7 @@ impl Proxy {
         }
     }
 
-    /// What is wrong with it.
+    /// The error of a value that cannot be used.
     pub(crate) fn bad(&self, cause: String) -> FetchError {
         bad(self.variable, cause)
     }
@@ -90,7 +89,7 @@ impl Proxy {
         if host.is_empty() || !host.chars().all(is_host) {
             return Err(bad("there is no host in it".to_owned()));
         }
-        // An address of IPv6 has brackets in a URL.
+        // An IPv6 address has brackets in a URL.
         let is_bare = host.contains(':') && !host.starts_with('[');
         Ok(Self {
             scheme,
@@ -110,12 +109,12 @@ fn bad(variable: &'static str, cause: String) -> FetchError {
     FetchError::BadProxy { variable, cause }
 }
 
-/// The proxy for a target, if there is one. `variable` gives the value of an environment variable.
+/// The proxy for a target, if there is one. `variable` returns the value of an environment variable.
 pub(crate) fn proxy_for(
-    target: Target<'_>,
+    target: ProxyTarget<'_>,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Option<Proxy>, FetchError> {
-    // What is on this machine is not behind a proxy.
+    // This machine is not behind a proxy.
     if is_loopback(target.host) {
         return Ok(None);
     }
@@ -124,7 +123,7 @@ pub(crate) fn proxy_for(
             let Some(value) = variable(name) else {
                 continue;
             };
-            // A value that cannot be read must not count as none: the key would take another way than it says.
+            // A value that cannot be read must not count as unset: requests would bypass the proxy.
             let value = value.to_str().ok_or(FetchError::Variable { name })?.trim();
             if !value.is_empty() {
                 return Ok(Some((name, value.to_owned())));
@@ -156,8 +155,8 @@ pub(crate) fn proxy_for(
     Proxy::parse(name, &value).map(Some)
 }
 
-/// Whether a host is this machine, so that nothing that is sent there leaves it. Names below `.localhost`, and
-/// `localhost.`, may be resolved by DNS, which can give any address.
+/// Whether a host is this machine, so that what is sent there never leaves it. Names below `.localhost`, and
+/// `localhost.`, may be resolved by DNS to any address.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let is_local = address(host).is_some_and(|address| address.to_canonical().is_loopback());
     is_local || host.eq_ignore_ascii_case("localhost")
@@ -171,7 +170,7 @@ fn address(host: &str) -> Option<IpAddr> {
     inner.unwrap_or(host).parse().ok()
 }
 
-/// Splits a port off. An address of IPv6 has one only behind brackets.
+/// Splits off a port. An IPv6 address has one only after brackets.
 fn split_port(entry: &str) -> (&str, Option<&str>) {
     match entry.rsplit_once(':') {
         Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, Some(port)),
@@ -179,9 +178,9 @@ fn split_port(entry: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether an entry of `NO_PROXY` is for a target: `*`, a domain with all below it, an address or a network, each
-/// with a port or without.
-fn covers(entry: &str, target: Target<'_>) -> bool {
+/// Whether an entry of `NO_PROXY` matches a target: `*`, a domain with all its subdomains, an address or a network,
+/// each with or without a port.
+fn covers(entry: &str, target: ProxyTarget<'_>) -> bool {
     let (entry, port) = split_port(entry);
     if port.is_some_and(|port| port.parse() != Ok(target.port)) {
         return false;
@@ -232,28 +231,31 @@ mod tests {
     use super::*;
     use crate::error::Explain as _;
 
-    fn find(target: Target<'_>, variables: &[(&str, &str)]) -> Result<Option<Proxy>, FetchError> {
+    fn find(
+        target: ProxyTarget<'_>,
+        variables: &[(&str, &str)],
+    ) -> Result<Option<Proxy>, FetchError> {
         proxy_for(target, |name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
         })
     }
 
-    fn at(host: &str) -> Target<'_> {
-        Target {
+    fn at(host: &str) -> ProxyTarget<'_> {
+        ProxyTarget {
             is_https: true,
             host,
             port: 443,
         }
     }
 
-    fn shown(target: Target<'_>, variables: &[(&str, &str)]) -> Option<String> {
+    fn shown(target: ProxyTarget<'_>, variables: &[(&str, &str)]) -> Option<String> {
         find(target, variables).unwrap().map(|proxy| proxy.shown())
     }
 
     #[test]
     fn variables_are_read_in_their_order() {
-        let http = Target {
+        let http = ProxyTarget {
             is_https: false,
             ..at("api.example")
         };

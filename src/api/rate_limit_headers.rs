@@ -1,12 +1,11 @@
-//! What headers say of a server's limit: `RateLimit` in its present and its earlier form, `RateLimit-Remaining` and
-//! `RateLimit-Reset`, and the same with an `X-` in all the spellings that are in use. Pure. Depends on `pace` for what
-//! it gives.
+//! Reads rate-limit headers: `RateLimit` in its current and its earlier form, `RateLimit-Remaining` and
+//! `RateLimit-Reset`, and the same with `X-` in all spellings that are in use.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::pacer::types::Quota;
+use crate::pacer::types::ServerQuota;
 
-/// Pairs of headers that say how many requests are left, and when there are more again.
+/// Pairs of headers for how many requests are left, and when the quota is reset.
 const PAIRS: [(&str, &str); 4] = [
     ("ratelimit-remaining", "ratelimit-reset"),
     ("x-ratelimit-remaining", "x-ratelimit-reset"),
@@ -17,22 +16,25 @@ const PAIRS: [(&str, &str); 4] = [
     ),
 ];
 
-/// A reset that is no less is a time, in seconds since 1970, and no span.
+/// A reset of at least this many seconds is a Unix time, not a duration.
 const TIMES_FROM: f64 = 1e9;
 
-/// And one that is no less is one in milliseconds.
+/// A reset of at least this is a Unix time in milliseconds.
 const MILLISECONDS_FROM: f64 = 1e12;
 
-/// All that the headers of an answer say; nothing that makes no sense. Times are compared with the server's own clock
-/// when it sent a `Date`, else with ours.
-pub(crate) fn quotas<'h>(header: impl Fn(&str) -> Option<&'h str>, now: SystemTime) -> Vec<Quota> {
+/// All quotas in the headers of a response; values that make no sense are left out. Times are compared with the `Date`
+/// of the server, or with the local clock if there is none.
+pub(crate) fn quotas<'h>(
+    header: impl Fn(&str) -> Option<&'h str>,
+    now: SystemTime,
+) -> Vec<ServerQuota> {
     let now = header("date")
         .and_then(|date| httpdate::parse_http_date(date).ok())
         .unwrap_or(now);
     let quota = |left: &str, reset: &str| {
         let left = left.trim().parse::<f64>().ok()?;
         let is_sound = left.is_finite() && left >= 0.0;
-        Some(Quota {
+        Some(ServerQuota {
             left: is_sound.then_some(left)?,
             reset: span(reset.trim(), now)?,
         })
@@ -69,7 +71,7 @@ fn span(value: &str, now: SystemTime) -> Option<Duration> {
     let span = Duration::try_from_secs_f64(seconds).ok()?;
     if number >= TIMES_FROM {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        // What is over by now is over.
+        // A time in the past is a duration of zero.
         Some(span.saturating_sub(now))
     } else {
         Some(span)
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_time_is_compared_with_the_clock_of_the_server() {
-        // An hour ahead of ours.
+        // The server's clock is an hour ahead.
         let read = |reset| {
             read(&[
                 ("x-ratelimit-remaining", "0"),

@@ -1,21 +1,20 @@
-//! Takes the API key out of text that a server or a proxy sent, however JSON spells it. Pure.
-//! Depends on nothing.
+//! Removes the API key from bodies, however JSON escapes it.
 
 use memchr::{memchr_iter, memchr2_iter, memmem};
 
-/// Keys have at least this many bytes. A shorter one, as for trying things out, may be a word of a task's text.
+/// The minimum length of a key in bytes. A shorter key, used for tests, may be a word in the text of a task.
 const MIN_KEY_BYTES: usize = 8;
 
-/// What stands in place of the key.
+/// What replaces the key.
 const REDACTED: &[u8] = b"[redacted]";
 
 /// Hexadecimal digits of `\u005f`.
 const DIGITS: usize = 4;
 
-/// Characters that JSON may escape with a backslash alone, and that stand for themselves then.
+/// Characters that JSON may escape with only a backslash, and that then stand for themselves.
 const ESCAPED_ALONE: [u8; 2] = *b"/\"";
 
-/// The text without the key; nothing when it is not in there. JSON inside of a JSON string, which escapes backslashes once
+/// The text without the key; `None` if the key is not in it. JSON inside a JSON string, which escapes backslashes once
 /// more, is covered as well.
 pub fn without_key(text: &[u8], key: &str) -> Option<Vec<u8>> {
     let key = key.as_bytes();
@@ -48,8 +47,8 @@ pub fn without_key(text: &[u8], key: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Whether any character of the key is escaped in the text. Most texts have no such escape, and then the key is only
-/// looked for as it is.
+/// Whether any character of the key is escaped in the text. Most texts have no such escape, and then only the plain key
+/// is searched for.
 fn has_escapes_of(text: &[u8], key: &[u8]) -> bool {
     memchr_iter(b'\\', text).any(|at| {
         let after = text.get(at + 1..).unwrap_or_default();
@@ -64,7 +63,7 @@ fn has_escapes_of(text: &[u8], key: &[u8]) -> bool {
 /// The byte that `u005f` stands for, if it is ASCII.
 fn escaped_byte(text: &[u8]) -> Option<u8> {
     let digits = text.strip_prefix(b"u")?.get(..DIGITS)?;
-    // A sign is no digit.
+    // `from_str_radix` accepts a sign, which is not a digit.
     if !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
@@ -72,7 +71,7 @@ fn escaped_byte(text: &[u8]) -> Option<u8> {
     u8::try_from(code).ok().filter(u8::is_ascii)
 }
 
-/// Bytes of the text that spell the key, if it begins with that.
+/// The number of bytes of the text that spell the key, if the text begins with the key.
 fn spelled_at(text: &[u8], key: &[u8]) -> Option<usize> {
     let mut text_at = 0;
     let mut key_at = 0;

@@ -1,5 +1,5 @@
-//! What is wrong with a proxy that gives no connection: it is asked once more by hand, for the client tells neither
-//! which side failed nor with which status. Depends on `proxy` and `words`.
+//! Finds out why a proxy does not connect, by a request of its own: the HTTP client reports neither which side failed
+//! nor with which status.
 
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
@@ -15,32 +15,32 @@ use tokio::net::TcpStream;
 
 use crate::api::proxy::Proxy;
 
-/// Bytes of a proxy's response that are read: its status is in the first line.
+/// Bytes of a proxy's response that are read. Its status is in the first line.
 const MAX_HEAD: u64 = 8 * 1024;
 
-/// What a proxy says that lets a connection through.
+/// The status of a proxy that connects.
 const CONNECTED: u16 = 200;
 
-/// What a record of TLS begins with.
+/// The first byte of TLS records.
 const TLS_RECORDS: RangeInclusive<u8> = 20..=23;
 
-/// What is wrong with a proxy, and the status of its response, if it gave one.
+/// What is wrong with a proxy, and the status of its response, if there was one.
 #[derive(Debug)]
-pub(crate) struct ProxyTrouble {
+pub(crate) struct ProxyFailure {
     pub(crate) status: Option<u16>,
     pub(crate) message: String,
 }
 
-/// Looks for what is wrong; nothing when the proxy works, or cannot be asked. `tunnel` is the host and port that it
-/// should connect to.
+/// Finds out what is wrong with a proxy; `None` if the proxy works, or cannot be tested. `tunnel` is the host and port
+/// that it should connect to.
 pub(crate) async fn diagnose(
     proxy: &Proxy,
     tunnel: Option<&str>,
     patience: Duration,
-) -> Option<ProxyTrouble> {
+) -> Option<ProxyFailure> {
     let shown = proxy.shown();
-    let trouble = |what: String| {
-        Some(ProxyTrouble {
+    let failed = |what: String| {
+        Some(ProxyFailure {
             status: None,
             message: format!("could not connect to the proxy {shown}: {what}"),
         })
@@ -49,13 +49,13 @@ pub(crate) async fn diagnose(
     let connected = TcpStream::connect((host, proxy.port));
     let stream = match tokio::time::timeout(patience, connected).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return trouble(error.to_string()),
-        Err(_) => return trouble("timed out".to_owned()),
+        Ok(Err(error)) => return failed(error.to_string()),
+        Err(_) => return failed("timed out".to_owned()),
     };
     if proxy.scheme == "https" {
         let speaks_tls = tokio::time::timeout(patience, speaks_tls(host, stream)).await;
-        let message = format!("the proxy {shown} does not answer in TLS");
-        return matches!(speaks_tls, Ok(Some(false))).then_some(ProxyTrouble {
+        let message = format!("the proxy {shown} does not respond in TLS");
+        return matches!(speaks_tls, Ok(Some(false))).then_some(ProxyFailure {
             status: None,
             message,
         });
@@ -64,22 +64,22 @@ pub(crate) async fn diagnose(
     let tunnel = tunnel.filter(|_| proxy.scheme == "http")?;
     match tokio::time::timeout(patience, ask(proxy, tunnel, stream)).await {
         Ok(Ok(Some(CONNECTED))) => None,
-        Ok(Ok(Some(status))) => Some(ProxyTrouble {
+        Ok(Ok(Some(status))) => Some(ProxyFailure {
             status: Some(status),
             message: format!("the proxy {shown} did not connect to {tunnel}: status {status}"),
         }),
-        Ok(Ok(None)) => trouble("its response is not HTTP".to_owned()),
-        Ok(Err(error)) => trouble(error.to_string()),
-        Err(_) => trouble("it did not respond in time".to_owned()),
+        Ok(Ok(None)) => failed("its response is not HTTP".to_owned()),
+        Ok(Err(error)) => failed(error.to_string()),
+        Err(_) => failed("it did not respond in time".to_owned()),
     }
 }
 
-/// Whether a proxy answers the begin of a handshake with TLS; nothing if it does not answer.
+/// Whether a proxy responds in TLS to the start of a handshake; `None` if it does not respond.
 async fn speaks_tls(host: &str, mut stream: TcpStream) -> Option<bool> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    // The handshake goes no further than its first message: no certificate is looked at.
+    // The handshake stops after its first message, so no certificate is checked.
     let config = versions
         .ok()?
         .with_root_certificates(RootCertStore::empty())
@@ -93,7 +93,7 @@ async fn speaks_tls(host: &str, mut stream: TcpStream) -> Option<bool> {
     Some(TLS_RECORDS.contains(&first))
 }
 
-/// Asks a proxy for a connection; the status of its response.
+/// Requests a connection from a proxy. Returns the status of the response.
 async fn ask(proxy: &Proxy, tunnel: &str, mut stream: TcpStream) -> std::io::Result<Option<u16>> {
     let mut request = format!("CONNECT {tunnel} HTTP/1.1\r\nHost: {tunnel}\r\n");
     if let Some(credentials) = &proxy.credentials {

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::environment::Origins;
 use crate::cli::value_parsers;
-use crate::fetch::options::Rate;
+use crate::pacer::types::Rate;
 use crate::publish::guard::Allowance;
 use crate::sandbox::limit_models::{Limit, OtherClient, TimeSpan};
 use crate::tables::sql::dialect::Dialect;

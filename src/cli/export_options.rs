@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::api::certificates::{Authorities, CaFile};
+use crate::api::options::ClientOptions;
 use crate::cli::api_key::{ApiKey, read_key};
 use crate::cli::args::{ExportArgs, PlanArg, RefreshArg};
 use crate::cli::environment::URL_VARIABLE;
@@ -12,11 +13,12 @@ use crate::cli::error::{CommandError, UsageError};
 use crate::cli::list_sources::list_sources;
 use crate::cli::output_options::{Output, guard_options, non_empty, output, warnings_of_skipped};
 use crate::cli::suggest::{did_you_mean, nearest_name};
-use crate::fetch::options::{FetchOptions, Rate};
+use crate::fetch::options::FetchOptions;
 use crate::flatten::task::TASK_STATUSES;
 use crate::ids::read::{ReadIds, read_ids};
 use crate::jobs::export_options::{ExportOptions, Refresh};
-use crate::lists::list_planner::Plan;
+use crate::lists::list_planner::ListPlan;
+use crate::pacer::types::Rate;
 use crate::publish::guard::{Allowance, GuardOptions};
 use crate::sandbox::server::Sandbox;
 
@@ -101,6 +103,11 @@ pub(crate) fn export_options(
             ..guard_options(&args.guard)
         },
         base_url_label: endpoint.is_sandbox.then(|| SANDBOX_LABEL.to_owned()),
+        plan: match args.plan {
+            PlanArg::Auto => ListPlan::Auto,
+            PlanArg::Ids => ListPlan::Ids,
+            PlanArg::Lists => ListPlan::Lists,
+        },
         fetch: fetch_options(args, endpoint),
     };
     Ok((options, warnings))
@@ -157,30 +164,26 @@ fn fetch_options(args: &ExportArgs, endpoint: Endpoint) -> FetchOptions {
         (Rate::Learned, Authorities::read())
     };
     FetchOptions {
-        base_url,
-        api_key,
-        expand,
-        opts,
-        concurrency: args.concurrency.into(),
-        plan: match args.plan {
-            PlanArg::Auto => Plan::Auto,
-            PlanArg::Ids => Plan::Ids,
-            PlanArg::Lists => Plan::Lists,
+        client: ClientOptions {
+            base_url,
+            api_key,
+            expand,
+            opts,
+            concurrency: args.concurrency.into(),
+            timeout: args.timeout,
+            connect_timeout: args.connect_timeout,
+            read_timeout: args.timeout.min(READ_TIMEOUT),
+            max_body: args.max_body,
+            ca_file,
+            authorities,
+            proxy: !is_sandbox,
+            allow_http: args.allow_http,
         },
         rate: args.rate.unwrap_or(implied_rate),
-        remembered: None,
-        timeout: args.timeout,
-        connect_timeout: args.connect_timeout,
-        read_timeout: args.timeout.min(READ_TIMEOUT),
         max_retries: args.max_retries,
         retry_timeout: args.retry_timeout,
-        max_body: args.max_body,
         fail_fast: args.fail_fast,
         drop_missing: args.guard.drop_missing,
-        ca_file,
-        authorities,
-        proxy: !is_sandbox,
-        allow_http: args.allow_http,
     }
 }
 

@@ -2,7 +2,6 @@
 
 pub mod api_key;
 pub mod args;
-pub mod checker;
 pub mod command_line;
 pub mod commands;
 pub mod core_dumps;

@@ -385,10 +385,10 @@ impl Screen {
             }
             Event::Warning(text) if !quiet => self.log("warning", text, &json!({})),
             Event::Detail(text) if verbose => self.log("detail", text, &json!({})),
-            Event::Retry { asked, attempts, delay, reason } if verbose => self.log(
+            Event::Retry { target, attempts, delay, reason } if verbose => self.log(
                 "retry",
-                &format!("{asked}: {reason}; attempt {attempts}, again in {:.1} s", delay.as_secs_f64()),
-                &json!({"task_id": asked.task_id(), "asked": asked.to_string(), "attempts": attempts, "delay": delay.as_secs_f64(), "reason": reason}),
+                &format!("{target}: {reason}; attempt {attempts}, again in {:.1} s", delay.as_secs_f64()),
+                &json!({"task_id": target.task_id(), "asked": target.to_string(), "attempts": attempts, "delay": delay.as_secs_f64(), "reason": reason}),
             ),
             Event::TaskFailed { .. } if !verbose && self.counts.failed == TOLD_FAILURES + 1 && !quiet => {
                 let text = "further failures are not shown one by one; -v shows all";
@@ -400,7 +400,7 @@ impl Screen {
                 self.log(
                     "failed",
                     &format!("task {task_id} failed ({kind}): {message}"),
-                    &json!({"task_id": task_id, "kind": kind, "reason": message}),
+                    &json!({"task_id": task_id, "kind": kind.as_str(), "reason": message}),
                 );
             }
             Event::Pace { rate, cooling_down, state } if verbose && self.is_news(*rate, *cooling_down) => {
@@ -448,7 +448,8 @@ impl Screen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pacer::types::State;
+    use crate::failure_kind::FailureKind;
+    use crate::pacer::types::PacerState;
 
     #[test]
     fn a_line_says_what_goes_on() {
@@ -485,7 +486,7 @@ mod tests {
         }
         counts.take(&Event::TaskFailed {
             task_id: "task_1".into(),
-            kind: "not_found",
+            kind: FailureKind::NotFound,
             message: String::new(),
         });
         assert_eq!(
@@ -527,7 +528,7 @@ mod tests {
             failed: 1_234,
             cooling_until: Some(Instant::now() + Duration::from_mins(5)),
             rate: Some(12_345.6),
-            state: State::Trying.as_str(),
+            state: PacerState::Trying.as_str(),
             ..Counts::default()
         };
         let far = counts.how_far(Duration::from_secs(10));
@@ -542,13 +543,13 @@ mod tests {
             ..counts
         };
         for state in [
-            State::Climbing,
-            State::Searching,
-            State::Trying,
-            State::Told,
-            State::Counted,
-            State::Waiting,
-            State::Outage,
+            PacerState::Climbing,
+            PacerState::Searching,
+            PacerState::Trying,
+            PacerState::FollowingQuota,
+            PacerState::ConcurrencyLimited,
+            PacerState::Waiting,
+            PacerState::Outage,
         ] {
             counts.state = state.as_str();
             let goes = counts.how_it_goes();

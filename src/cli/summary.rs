@@ -10,7 +10,7 @@ use crate::event::bytes_text as bytes;
 use crate::jobs::dry_run::DryRun;
 use crate::jobs::report::{ExportReport, SavedResponses};
 use crate::jobs::verify::report::VerifyReport;
-use crate::pacer::types::Learned;
+use crate::pacer::types::LearnedRate;
 use crate::printable::printable;
 
 /// Share of answers that are 429 past which a fixed rate is worth a word.
@@ -223,8 +223,8 @@ fn share(report: &ExportReport) -> String {
 }
 
 /// What was learned of the server's limit.
-fn pace(learned: &Learned) -> String {
-    let Learned {
+fn pace(learned: &LearnedRate) -> String {
+    let LearnedRate {
         rate,
         is_limit,
         in_flight,
@@ -430,7 +430,7 @@ mod tests {
             bytes_received: 5_000_000,
             pages: 0,
             from_lists: 0,
-            learned: Some(Learned {
+            learned: Some(LearnedRate {
                 rate: 98.52,
                 is_limit: true,
                 in_flight: None,

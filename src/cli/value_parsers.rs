@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::fetch::options::Rate;
+use crate::pacer::types::Rate;
 use crate::publish::guard::Allowance;
 use crate::sandbox::limit_models::{OtherClient, TimeSpan};
 

@@ -1,61 +1,65 @@
-//! What is known of the attempts for one ID or page, and what an attempt's end is to the pace. Depends on `client`,
-//! `pace` and `retry`.
+//! The attempts for one ID or page, and what is known of those that failed.
 
 use std::time::Duration;
 
-use crate::api::client::Failure;
-use crate::api::memory_budget::Share;
-use crate::event::Asked;
+use crate::api::reply::AttemptError;
+use crate::event::RequestTarget;
 use crate::failure_kind::FailureKind;
-use crate::fetch::retry::{Trouble, Verdict, decide, speaks_for_all};
-use crate::pacer::types::Answer;
+use crate::fetch::classify::Verdict;
 
-/// What came of all attempts.
-pub(crate) enum Got<'b, T> {
-    /// The answer, when the request was sent that it belongs to, and its share of memory.
-    Answer(T, Duration, Share<'b>),
-    /// There is none.
-    Nothing(Failure, FailureKind),
-}
-
-/// What is known of one ID's failed attempts.
-#[derive(Debug, Default)]
-pub(crate) struct Trials {
-    pub(crate) attempts: u32,
+/// The attempts for one ID or page.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    pub(crate) target: RequestTarget,
+    pub(crate) count: u32,
     /// Failures that count against the ID.
     pub(crate) failures: u32,
     pub(crate) first_failure: Option<Duration>,
     pub(crate) last_failure: Option<Duration>,
-    /// Was the last attempt sent after others had been asked for, with success, since the failure before?
-    /// Then it is the ID that fails, and not the server: an attempt from within an outage is not held
-    /// against its ID because the outage has not been noticed yet, or ends.
+    /// Whether other requests succeeded between the failure before and the last attempt. Then it is the ID that fails,
+    /// not the server: an attempt during an outage does not count against its ID only because the outage has not been
+    /// noticed yet, or ends.
     pub(crate) follows_success: bool,
 }
 
-/// What an attempt's end is to the pace.
-pub(crate) fn answer_of<T>(answer: &Result<T, Failure>) -> Answer {
-    let Err(failure) = answer else {
-        return Answer::Accepted;
-    };
-    match failure.trouble {
-        Trouble::Status(429) => Answer::Objected(failure.retry_after),
-        Trouble::Status(_) if speaks_for_all(failure.status) && failure.retry_after.is_some() => {
-            Answer::Objected(failure.retry_after)
-        }
-        trouble => match decide(trouble, true) {
-            Verdict::Retry(_) => Answer::Failed,
-            _ => Answer::Accepted,
-        },
-    }
+/// One attempt that failed.
+#[derive(Debug)]
+pub(crate) struct FailedAttempt {
+    /// When it was sent.
+    pub(crate) sent: Duration,
+    pub(crate) status: Option<u16>,
+    pub(crate) verdict: Verdict,
+    pub(crate) error: AttemptError,
 }
 
-/// Timeouts of a page that may be asked for in smaller pieces: the first may be chance.
-const MOST_TIMEOUTS: u32 = 2;
+/// A request that failed for good, with its last attempt.
+#[derive(Debug)]
+pub(crate) struct FailedRequest {
+    pub(crate) kind: FailureKind,
+    pub(crate) last: FailedAttempt,
+}
 
-/// After how many timeouts something else is worth trying.
-pub(crate) fn most_timeouts(asked: &Asked) -> u32 {
-    match asked {
-        Asked::LargePage(_) => MOST_TIMEOUTS,
-        Asked::Task(_) | Asked::Page(_) => u32::MAX,
+/// Timeouts of a page that can be requested in smaller pieces: the first may be chance.
+const MAX_PAGE_TIMEOUTS: u32 = 2;
+
+impl Attempts {
+    /// No attempt yet.
+    pub(crate) fn new(target: RequestTarget) -> Self {
+        Self {
+            target,
+            count: 0,
+            failures: 0,
+            first_failure: None,
+            last_failure: None,
+            follows_success: false,
+        }
+    }
+
+    /// The number of timeouts after which another request is worth trying.
+    pub(crate) fn max_timeouts(&self) -> u32 {
+        match self.target {
+            RequestTarget::LargePage(_) => MAX_PAGE_TIMEOUTS,
+            RequestTarget::Task(_) | RequestTarget::Page(_) => u32::MAX,
+        }
     }
 }

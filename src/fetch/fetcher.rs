@@ -1,5 +1,4 @@
-//! All attempts for all IDs: concurrency, retries, and when an ID has failed. When the run has: `outage`.
-//! Depends on `client`, `gate`, `health` and `retry`.
+//! All attempts for all IDs: concurrency, retries, and when an ID has failed for good. When the run ends: `outage`.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -8,96 +7,72 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
-use futures::TryStreamExt as _;
-use futures::stream;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::client::{Failure, TaskClient};
+use crate::api::body_check::BodyCheck;
+use crate::api::client::TaskClient;
 use crate::api::error::FetchError;
-use crate::api::memory_budget::{Budget, Share, Size};
-use crate::event::{Asked, Event, Events};
-use crate::failure_kind::FailureKind;
-use crate::fetch::attempts::{Got, Trials, answer_of, most_timeouts};
-use crate::fetch::liveness::Health;
-use crate::fetch::options::{
-    BadBody, CheckBody, CheckedBody, Delivery, Failed, FetchOptions, Fetched, Outcome,
-};
-use crate::fetch::retry::{Trouble, Verdict, decide, speaks_for_all, wait};
+use crate::api::memory_budget::{MemoryBudget, MemoryShare, ResponseClass};
+use crate::api::reply::{AttemptError, AttemptFault, Reply};
+use crate::api::task_response::TaskResponse;
+use crate::event::{Event, Events, RequestTarget};
+use crate::failure_kind::{FailureKind, is_gone};
+use crate::fetch::attempts::{Attempts, FailedAttempt, FailedRequest};
+use crate::fetch::classify::{Verdict, classify};
+use crate::fetch::liveness::Liveness;
+use crate::fetch::options::FetchOptions;
+use crate::fetch::retry::wait;
 use crate::fetch::stats::{Counters, FetchStats, add, get};
-use crate::fetch::throttle::{Gate, Pass};
-use crate::json::document::{Nodes, parse_bytes_at_most};
+use crate::fetch::task_result::{FetchedTask, TaskFailure, TaskResult};
+use crate::fetch::throttle::{RequestPermit, Throttle};
+use crate::fetch::wanted::WantedTasks;
+use crate::json::document::parse_bytes_at_most;
+use crate::pacer::types::LearnedRate;
 use crate::threads;
 
-/// Larger bodies are checked on another thread, so that the others do not wait.
-const CHECKED_INLINE_BYTES: usize = 1 << 20;
+/// Larger bodies are checked on another thread, so that other responses do not wait.
+const MAX_INLINE_CHECK_BYTES: usize = 1 << 20;
 
-pub(crate) struct Engine<'e> {
-    pub(crate) options: &'e FetchOptions,
-    pub(crate) client: &'e TaskClient,
-    pub(crate) gate: Gate,
-    pub(crate) budget: Budget,
-    pub(crate) check: Arc<dyn CheckBody>,
-    pub(crate) events: &'e Events,
+/// Tasks whose note is a warning. The notes of later tasks are details, which `-v` shows.
+const MAX_WARNED_TASKS: u64 = 10;
+
+/// What all fetchers of a job share.
+#[derive(Debug, Clone, Copy)]
+pub struct FetchContext<'f> {
+    /// Sends the requests.
+    pub client: &'f TaskClient,
+    /// How tasks are fetched.
+    pub options: &'f FetchOptions,
+    /// Checks the bodies of responses.
+    pub body_check: &'f Arc<BodyCheck>,
+    /// Receives what happens.
+    pub events: &'f Events,
+}
+
+/// Fetches tasks and pages, and knows what came of it: what the server allows, whether it works, and counts.
+#[derive(Debug)]
+pub struct Fetcher<'f> {
+    pub(crate) client: &'f TaskClient,
+    pub(crate) options: &'f FetchOptions,
+    pub(crate) body_check: &'f Arc<BodyCheck>,
+    pub(crate) events: &'f Events,
+    pub(crate) throttle: Throttle,
+    pub(crate) budget: MemoryBudget,
     pub(crate) counters: Counters,
-    health: Mutex<Health>,
-    /// Has it been told that nothing succeeds?
+    liveness: Mutex<Liveness>,
+    /// Whether it was reported that nothing succeeds.
     pub(crate) is_outage: AtomicBool,
-    /// Held by whoever asks for an ID that could be had before.
+    /// Held while a known good ID is requested.
     pub(crate) probing: tokio::sync::Mutex<()>,
-    failures: Mutex<BTreeMap<&'static str, u64>>,
+    failures: Mutex<BTreeMap<FailureKind, u64>>,
     random: RandomState,
 }
 
-/// What is to be fetched, by positions in the list of IDs.
-pub trait Wanted: Sync + std::fmt::Debug {
-    /// IDs in the list.
-    fn ids(&self) -> usize;
-
-    /// Of these, IDs to fetch.
-    fn count(&self) -> usize;
-
-    /// The ID at a position.
-    fn id(&self, position: usize) -> Option<&str>;
-
-    /// The position of an ID.
-    fn position(&self, task_id: &str) -> Option<usize>;
-
-    /// Is there nothing yet for the ID at a position?
-    fn is_waiting(&self, position: usize) -> bool;
-
-    /// IDs whose tasks an earlier run received, those first that are the most likely to succeed: they tell a server
-    /// that is away, or a key that is refused, from an ID that fails.
-    fn good_ids(&self) -> Vec<String>;
-}
-
-/// Fetches all wanted IDs; each result goes to the sink as it arrives.
-///
-/// When `cancel` turns true, nothing more is asked, what is under way is dropped, and everything that
-/// arrived has been handed over.
-pub async fn fetch_all(
-    wanted: &dyn Wanted,
-    client: &TaskClient,
-    options: &FetchOptions,
-    check: Arc<dyn CheckBody>,
-    events: &Events,
-    sink: mpsc::Sender<Delivery>,
-    cancel: &CancellationToken,
-) -> Result<FetchStats, FetchError> {
-    let engine = Engine::new(client, options, check, events, wanted.good_ids());
-    let all = async {
-        engine.use_lists(wanted, &sink).await?;
-        // What has arrived until its turn is not asked for again.
-        let waiting = (0..wanted.ids()).filter(|position| wanted.is_waiting(*position));
-        engine.fetch_each(wanted, waiting, &sink).await
-    };
-    let stopped = until_stopped(all, cancel).await?.is_none();
-    Ok(engine.stats(stopped))
-}
-
-/// Runs until it is done, or stopped: then nothing.
-pub(crate) async fn until_stopped<T>(
+/// Runs to the end, or until `cancel` is cancelled. `None` if it was cancelled: what is in flight is dropped, and
+/// everything that arrived before has been handed over.
+pub async fn until_cancelled<T>(
     work: impl Future<Output = Result<T, FetchError>>,
     cancel: &CancellationToken,
 ) -> Result<Option<T>, FetchError> {
@@ -107,45 +82,36 @@ pub(crate) async fn until_stopped<T>(
     }
 }
 
-fn size_of_asked(asked: &Asked) -> Size {
-    match asked {
-        Asked::Task(_) => Size::Task,
-        Asked::Page(_) | Asked::LargePage(_) => Size::Page,
+fn class_of(target: &RequestTarget) -> ResponseClass {
+    match target {
+        RequestTarget::Task(_) => ResponseClass::Task,
+        RequestTarget::Page(_) | RequestTarget::LargePage(_) => ResponseClass::Page,
     }
 }
 
-impl Drop for Engine<'_> {
-    /// However it ends, what was learned is of use.
-    fn drop(&mut self) {
-        if let Some(learned) = self.gate.learned() {
-            self.client.learn(learned);
-        }
-    }
-}
-
-impl<'e> Engine<'e> {
-    /// `good_ids` were fetched before.
-    pub(crate) fn new(
-        client: &'e TaskClient,
-        options: &'e FetchOptions,
-        check: Arc<dyn CheckBody>,
-        events: &'e Events,
+impl<'f> Fetcher<'f> {
+    /// `learned` is what an earlier run or fetcher learned of the rate. The tasks of `good_ids` were fetched before.
+    pub fn new(
+        context: FetchContext<'f>,
+        learned: Option<LearnedRate>,
         good_ids: Vec<String>,
     ) -> Self {
-        Self {
-            options,
+        let FetchContext {
             client,
-            gate: Gate::new(
-                options.rate,
-                client.learned().or(options.remembered),
-                options.concurrency,
-                events.clone(),
-            ),
-            budget: Budget::default(),
-            check,
+            options,
+            body_check,
             events,
+        } = context;
+        let concurrency = options.client.concurrency;
+        Self {
+            client,
+            options,
+            body_check,
+            events,
+            throttle: Throttle::new(options.rate, learned, concurrency, events.clone()),
+            budget: MemoryBudget::default(),
             counters: Counters::default(),
-            health: Mutex::new(Health::new(good_ids)),
+            liveness: Mutex::new(Liveness::new(good_ids)),
             is_outage: AtomicBool::new(false),
             probing: tokio::sync::Mutex::default(),
             failures: Mutex::default(),
@@ -153,378 +119,357 @@ impl<'e> Engine<'e> {
         }
     }
 
-    pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
-        threads::lock(&self.health)
+    pub(crate) fn liveness(&self) -> MutexGuard<'_, Liveness> {
+        threads::lock(&self.liveness)
     }
 
-    /// Fetches IDs by their positions, several at once, and hands them over.
-    pub(crate) async fn fetch_each(
+    /// The maximum number of requests in flight.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.options.client.concurrency.max(1)
+    }
+
+    /// Fetches all tasks that wait, several at once, and hands each result over as it arrives.
+    pub async fn fetch_all(
         &self,
-        wanted: &dyn Wanted,
-        positions: impl Iterator<Item = usize>,
-        sink: &mpsc::Sender<Delivery>,
+        wanted: &WantedTasks<'_>,
+        sink: &mpsc::Sender<FetchedTask>,
     ) -> Result<(), FetchError> {
-        let ids = positions.filter_map(|position| Some((position, wanted.id(position)?)));
+        let ids = wanted.waiting();
+        let ids = ids.filter_map(|position| Some((position, wanted.ids.get(position)?)));
         stream::iter(ids)
             .map(async |(position, task_id)| {
-                // Its memory is its share until it is stored.
-                let (fetched, _share) = self.fetch(position, task_id.to_owned()).await?;
-                self.hand_over(sink, fetched).await
+                // The share of memory is held until the result is stored.
+                let (result, attempts, _share) = self.fetch(task_id).await?;
+                self.hand_over(sink, position, attempts, result).await
             })
-            .buffer_unordered(self.options.concurrency.max(1))
+            .buffer_unordered(self.concurrency())
             .try_for_each(async |()| Ok(()))
             .await
     }
 
-    /// Fetches one ID until it has a result; gives the share of memory that this takes as well.
+    /// Fetches one task until there is a result: that, the number of attempts, and the share of memory that the
+    /// response takes.
     pub(crate) async fn fetch(
         &self,
-        position: usize,
-        task_id: String,
-    ) -> Result<(Fetched, Option<Share<'_>>), FetchError> {
-        let asked = Asked::Task(task_id.clone());
-        let mut trials = Trials::default();
-        let got = self
-            .ask(&asked, &mut trials, async |share: &mut Share<'_>| {
-                self.task(&task_id, share).await
-            })
-            .await?;
-        let (outcome, share) = match got {
-            Got::Answer(checked, sent, share) => {
-                let CheckedBody {
-                    body,
-                    nodes,
-                    is_final,
-                    note,
-                } = checked;
-                self.success(Some(&task_id), sent);
-                self.count_task(&task_id, note.as_deref());
-                let outcome = Outcome::Task {
-                    body,
-                    nodes,
-                    is_final,
-                };
-                (outcome, Some(share))
+        task_id: &str,
+    ) -> Result<(TaskResult, u32, Option<MemoryShare<'_>>), FetchError> {
+        let mut attempts = Attempts::new(RequestTarget::Task(task_id.to_owned()));
+        let attempt = async |share: &mut MemoryShare<'_>| self.attempt_task(task_id, share).await;
+        let (result, share) = match self.request(&mut attempts, attempt).await? {
+            Ok((response, share)) => {
+                self.liveness().add_good_id(task_id);
+                self.count_task(&response);
+                (Ok(response), Some(share))
             }
-            Got::Nothing(failure, kind) => {
-                let failed = Failed {
+            Err(FailedRequest { kind, last }) => {
+                let failure = TaskFailure {
+                    task_id: task_id.to_owned(),
                     kind,
-                    http_status: failure.status,
-                    message: failure.message,
-                    body: failure.body,
+                    http_status: last.status,
+                    message: last.error.message,
+                    body: last.error.body,
                 };
-                (Outcome::Failed(failed), None)
+                (Err(failure), None)
             }
         };
-        let fetched = Fetched {
-            position,
-            task_id,
-            attempts: trials.attempts,
-            outcome,
-        };
-        Ok((fetched, share))
+        Ok((result, attempts.count, share))
     }
 
-    /// Takes note of a task that has come.
-    pub(crate) fn count_task(&self, task_id: &str, note: Option<&str>) {
+    /// Counts a task that has arrived, and reports its note.
+    pub(crate) fn count_task(&self, response: &TaskResponse) {
         add(&self.counters.fetched, 1);
-        if let Some(note) = note {
-            self.note(&format!("task {task_id}: {note}"));
+        if let Some(note) = &response.note {
+            self.note(format!("task {}: {note}", response.task_id));
         }
         self.events.send(Event::TaskFetched);
     }
 
-    /// Asks until there is an answer, or none will come.
-    pub(crate) async fn ask<T>(
+    /// Makes attempts until one succeeds or the request has failed for good. Gives the share of memory that the
+    /// response takes as well.
+    pub(crate) async fn request<T>(
         &self,
-        asked: &Asked,
-        trials: &mut Trials,
-        attempt: impl AsyncFn(&mut Share<'_>) -> Result<T, Failure>,
-    ) -> Result<Got<'_, T>, FetchError> {
+        attempts: &mut Attempts,
+        attempt: impl AsyncFn(&mut MemoryShare<'_>) -> Reply<T>,
+    ) -> Result<Result<(T, MemoryShare<'_>), FailedRequest>, FetchError> {
         loop {
-            if self.may_decide(trials) && !self.is_well_since_failure(trials) {
-                // Nobody else is asked for, or nobody can be had: an ID that could be had before tells.
+            if self.next_failure_may_be_final(attempts) && !self.has_succeeded_since(attempts) {
+                // No other request is made, or none succeeds: a known good ID tells the server from the ID.
                 self.good_id_succeeds().await;
             }
-            let mut share = self.budget.enter(size_of_asked(asked)).await;
-            let pass = self.gate.pass().await;
-            let sent = pass.at();
-            trials.follows_success = self.is_well_since_failure(trials);
-            trials.attempts += 1;
-            if trials.attempts > 1 {
+            let mut share = self.budget.enter(class_of(&attempts.target)).await;
+            let permit = self.throttle.permit().await;
+            let sent = permit.sent_at();
+            attempts.follows_success = self.has_succeeded_since(attempts);
+            attempts.count += 1;
+            if attempts.count > 1 {
                 add(&self.counters.retries, 1);
             }
-            let answer = attempt(&mut share).await;
-            self.end(pass, &answer);
-            let failure = match answer {
-                Ok(answer) => return Ok(Got::Answer(answer, sent, share)),
-                Err(failure) => failure,
+            let reply = attempt(&mut share).await;
+            let verdict = self.end(permit, &reply);
+            let failed = match reply.body {
+                Ok(value) => {
+                    self.note_success(sent);
+                    return Ok(Ok((value, share)));
+                }
+                Err(error) => FailedAttempt {
+                    sent,
+                    status: reply.status,
+                    verdict,
+                    error,
+                },
             };
             drop(share);
-            if let Some(kind) = self.judge(asked, sent, &failure, trials).await? {
-                return Ok(Got::Nothing(failure, kind));
+            if let Some(kind) = self.judge(attempts, &failed).await? {
+                return Ok(Err(FailedRequest { kind, last: failed }));
             }
         }
     }
 
-    /// An attempt has ended.
-    pub(crate) fn end<T>(&self, pass: Pass<'_>, answer: &Result<T, Failure>) {
-        pass.end(answer_of(answer));
-        if let Err(failure) = answer {
-            self.tell_outage(failure);
+    /// Ends an attempt: what it means to the pacer, the outage and the request.
+    pub(crate) fn end<T>(&self, permit: RequestPermit<'_>, reply: &Reply<T>) -> Verdict {
+        let verdict = classify(reply);
+        permit.end(verdict.request_end());
+        if let Err(error) = &reply.body {
+            self.report_outage(verdict, error);
         }
+        verdict
     }
 
-    /// One attempt for a task.
-    pub(crate) async fn task(
+    /// Makes one attempt for a task.
+    pub(crate) async fn attempt_task(
         &self,
         task_id: &str,
-        share: &mut Share<'_>,
-    ) -> Result<CheckedBody, Failure> {
-        let body = self.counted(self.client.task(task_id, share)).await?;
-        let task_id = task_id.to_owned();
-        let check = move |check: &dyn CheckBody, body| check.check(&task_id, body);
-        let checked = self.checked(body, share, check).await?;
-        let nodes = checked.nodes.as_ref().map_or(0, Nodes::size);
-        share.settle((checked.body.len() + nodes) as u64);
-        Ok(checked)
+        share: &mut MemoryShare<'_>,
+    ) -> Reply<TaskResponse> {
+        let reply = self.counted(self.client.task(task_id, share)).await;
+        let read = async |body| {
+            let task_id = task_id.to_owned();
+            let check = move |check: &BodyCheck, body| check.task(&task_id, body);
+            let response = self.checked(body, share, check).await?;
+            share.settle(response.size() as u64);
+            Ok(response)
+        };
+        reply.and_then(read).await
     }
 
-    /// One attempt, counted and shown.
+    /// Makes one attempt, with its counts, events and quotas.
     pub(crate) async fn counted(
         &self,
-        answer: impl Future<Output = Result<Bytes, Failure>>,
-    ) -> Result<Bytes, Failure> {
+        attempt: impl Future<Output = Reply<Bytes>>,
+    ) -> Reply<Bytes> {
         add(&self.counters.requests, 1);
         self.events.send(Event::RequestSent);
-        let answer = answer.await;
-        self.gate.told(&self.client.take_quotas());
-        let (status, bytes) = match &answer {
-            Ok(body) => (Some(200), body.len() as u64),
-            Err(failure) => (failure.status, failure.bytes),
-        };
-        add(&self.counters.bytes_received, bytes);
-        self.events.send(Event::RequestDone { status, bytes });
-        answer
+        let reply = attempt.await;
+        self.throttle.note_quotas(&reply.quotas);
+        add(&self.counters.bytes_received, reply.bytes);
+        self.events.send(Event::RequestDone {
+            status: reply.status,
+            bytes: reply.bytes,
+        });
+        reply
     }
 
-    /// Checks a body, on another thread if it is a large one, when there is memory for what that takes.
+    /// Checks a body. A large one is checked on another thread, once there is memory for that.
     pub(crate) async fn checked<T: Send + 'static>(
         &self,
         body: Bytes,
-        share: &mut Share<'_>,
-        check: impl FnOnce(&dyn CheckBody, Bytes) -> Result<T, BadBody> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let checked = if body.len() <= CHECKED_INLINE_BYTES {
-            check(&*self.check, body)
-        } else {
-            // The body, a second one where something in it is replaced or taken apart, and its parse.
-            let most = 2 * body.len() + parse_bytes_at_most(&body);
-            share.grow_to(most as u64).await;
-            let checker = Arc::clone(&self.check);
-            tokio::task::spawn_blocking(move || check(&*checker, body))
-                .await
-                .unwrap_or_else(|error| {
-                    Err(BadBody::NoTask {
-                        why: error.to_string(),
-                        body: None,
-                    })
-                })
-        };
-        checked.map_err(|bad| {
-            let (trouble, message, body) = match bad {
-                BadBody::NoTask { why, body } => (Trouble::BadBody, why, body),
-                BadBody::OtherTask => {
-                    let why = "the answer is another task".to_owned();
-                    (Trouble::WrongTask, why, None)
-                }
-                BadBody::TooLarge { why } => (Trouble::TooLarge, why, None),
-                BadBody::NoMemory => {
-                    let why = "the system refused the memory to parse it".to_owned();
-                    (Trouble::NoMemory, why, None)
-                }
-            };
-            Failure {
-                trouble,
-                status: Some(200),
-                message,
-                retry_after: None,
-                bytes: 0,
-                body,
-            }
-        })
+        share: &mut MemoryShare<'_>,
+        check: impl FnOnce(&BodyCheck, Bytes) -> Result<T, AttemptError> + Send + 'static,
+    ) -> Result<T, AttemptError> {
+        if body.len() <= MAX_INLINE_CHECK_BYTES {
+            return check(self.body_check, body);
+        }
+        // The body, a second one where something in it is replaced or taken apart, and its parse.
+        let most = 2 * body.len() + parse_bytes_at_most(&body);
+        share.grow_to(most as u64).await;
+        let body_check = Arc::clone(self.body_check);
+        tokio::task::spawn_blocking(move || check(&body_check, body))
+            .await
+            .unwrap_or_else(|error| {
+                let message = error.to_string();
+                Err(AttemptError::new(AttemptFault::BadBody, message))
+            })
     }
 
-    /// Tells something about a task that was fetched; after the first few, with `-v` only.
-    pub(crate) fn note(&self, text: &str) {
-        const TOLD: u64 = 10;
-        let text = text.to_owned();
-        let told = self.counters.noted.fetch_add(1, Ordering::Relaxed);
-        self.events.send(if told < TOLD {
+    /// Reports something about a task or page that was fetched: the first few times as a warning.
+    pub(crate) fn note(&self, text: String) {
+        let reported = self.counters.noted.fetch_add(1, Ordering::Relaxed);
+        self.events.send(if reported < MAX_WARNED_TASKS {
             Event::Warning(text)
         } else {
             Event::Detail(text)
         });
     }
 
-    /// Decides what a failed attempt means, and waits if there is to be another. The kind of
-    /// failure when there is not.
+    /// Acts on a failed attempt: ends the run, fails the request (with this kind), or waits for the next attempt.
     async fn judge(
         &self,
-        asked: &Asked,
-        sent: Duration,
-        failure: &Failure,
-        trials: &mut Trials,
+        attempts: &mut Attempts,
+        failed: &FailedAttempt,
     ) -> Result<Option<FailureKind>, FetchError> {
-        let message = failure.message.clone();
-        let has_task = self.health().has_task();
-        let kind = match decide(failure.trouble, has_task) {
+        let kind = match failed.verdict {
             Verdict::Fail(kind) => {
-                // The server works, and has spoken about this ID.
-                self.success(None, sent);
+                self.note_success(failed.sent);
                 return Ok(Some(kind));
             }
-            Verdict::Refused => {
-                // No request of this run has succeeded, but one of an earlier run did: is it the key?
-                if failure.status == Some(403) && self.good_id_succeeds().await {
-                    return Ok(Some(FailureKind::Forbidden));
-                }
-                let status = failure.status.unwrap_or_default();
-                return Err(FetchError::Refused {
-                    what: asked.to_string(),
-                    status,
-                    message,
-                });
-            }
+            Verdict::Forbidden => return self.judge_forbidden(attempts, failed).await.map(Some),
+            Verdict::KeyRefused => return Err(refused(attempts, failed)),
             Verdict::Untrusted(why) => {
                 return Err(FetchError::Untrusted {
                     host: self.client.host(),
                     why,
-                    message,
+                    message: failed.error.message.clone(),
                 });
             }
             Verdict::NoMemory => {
-                let what = asked.to_string();
-                return Err(FetchError::NoMemory { what, message });
+                return Err(FetchError::NoMemory {
+                    what: attempts.target.to_string(),
+                    message: failed.error.message.clone(),
+                });
             }
-            Verdict::SlowDown => {
+            Verdict::RateLimited { .. } | Verdict::Success => {
                 add(&self.counters.rate_limited, 1);
                 None
             }
-            Verdict::Retry(kind) => {
-                trials.failures += 1;
-                if kind == FailureKind::Timeout && trials.failures >= most_timeouts(asked) {
-                    return Ok(Some(kind));
-                }
-                Some(kind)
+            Verdict::Retry { kind, .. } => Some(kind),
+            Verdict::Unavailable { .. } => Some(FailureKind::HttpError),
+        };
+        if let Some(kind) = kind {
+            attempts.failures += 1;
+            if kind == FailureKind::Timeout && attempts.failures >= attempts.max_timeouts() {
+                return Ok(Some(kind));
             }
-        };
-        let now = self.gate.now();
-        trials.first_failure.get_or_insert(now);
-        trials.last_failure = Some(now);
-        let is_late = self.is_late(trials, now);
-        let is_exhausted = if kind.is_some() {
-            trials.failures > self.options.max_retries || is_late
-        } else {
-            // A rate limit is no fault of the ID, unless it alone meets one, again and again.
-            trials.attempts > self.options.max_retries && is_late
-        };
-        if is_exhausted && self.fails_alone(trials).await {
+        }
+        if self.is_exhausted(attempts, kind.is_some()) && self.fails_alone(attempts).await {
             return Ok(Some(kind.unwrap_or(FailureKind::HttpError)));
         }
-        self.give_up_in_an_outage(failure).await?;
-        self.wait(asked, failure, trials, message).await;
+        self.give_up_in_an_outage(&failed.error).await?;
+        self.wait(attempts, failed).await;
         Ok(None)
     }
 
-    /// Has this ID failed for as long as is allowed?
-    fn is_late(&self, trials: &Trials, now: Duration) -> bool {
-        trials
+    /// Finds out whether a 403 is about the ID or about the key.
+    async fn judge_forbidden(
+        &self,
+        attempts: &Attempts,
+        failed: &FailedAttempt,
+    ) -> Result<FailureKind, FetchError> {
+        let has_task = self.liveness().has_task();
+        if has_task {
+            self.note_success(failed.sent);
+        } else if !self.good_id_succeeds().await {
+            // No task was fetched by this run, and no task of an earlier run can be fetched now.
+            return Err(refused(attempts, failed));
+        }
+        Ok(FailureKind::Forbidden)
+    }
+
+    /// Takes note of the time of a failure; whether the request has failed as often, or for as long, as is allowed.
+    fn is_exhausted(&self, attempts: &mut Attempts, is_counted: bool) -> bool {
+        let now = self.throttle.now();
+        attempts.first_failure.get_or_insert(now);
+        attempts.last_failure = Some(now);
+        let is_late = self.is_late(attempts, now);
+        if is_counted {
+            attempts.failures > self.options.max_retries || is_late
+        } else {
+            // A rate limit is not the ID's fault, unless this ID alone is limited again and again.
+            attempts.count > self.options.max_retries && is_late
+        }
+    }
+
+    /// Whether the request has failed for as long as is allowed.
+    fn is_late(&self, attempts: &Attempts, now: Duration) -> bool {
+        attempts
             .first_failure
             .is_some_and(|first| now.saturating_sub(first) >= self.options.retry_timeout)
     }
 
-    /// May the next failure be the last?
-    fn may_decide(&self, trials: &Trials) -> bool {
-        (trials.failures > 0 && trials.failures >= self.options.max_retries)
-            || self.is_late(trials, self.gate.now())
+    /// Whether the next failure can be the last.
+    fn next_failure_may_be_final(&self, attempts: &Attempts) -> bool {
+        (attempts.failures > 0 && attempts.failures >= self.options.max_retries)
+            || self.is_late(attempts, self.throttle.now())
     }
 
-    /// Has anybody been asked for, with success, since this ID failed last?
-    fn is_well_since_failure(&self, trials: &Trials) -> bool {
-        let last_failure = trials.last_failure;
-        last_failure.is_some_and(|failure| self.health().was_well_after(failure))
+    /// Whether a request that was sent after the last failure has succeeded.
+    fn has_succeeded_since(&self, attempts: &Attempts) -> bool {
+        let last_failure = attempts.last_failure;
+        last_failure.is_some_and(|failure| self.liveness().was_well_after(failure))
     }
 
-    async fn wait(&self, asked: &Asked, failure: &Failure, trials: &Trials, reason: String) {
-        let random = self.random.hash_one((asked, trials.attempts));
-        // The upper 53 bits make a double that is uniform in 0..1.
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+    async fn wait(&self, attempts: &Attempts, failed: &FailedAttempt) {
+        let random = self.random.hash_one((&attempts.target, attempts.count));
+        // The upper 53 bits make a float64 that is uniform in 0..1.
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a float64 exactly")]
         let random = (random >> 11) as f64 / (1_u64 << 53) as f64;
-        let least = failure
-            .retry_after
-            .filter(|_| !speaks_for_all(failure.status))
-            .unwrap_or_default();
         let left = self
-            .patience(failure)
-            .saturating_sub(self.health().since_success(self.gate.now()));
-        let delay = wait(trials.failures.max(1), random, least, left);
+            .patience(&failed.error)
+            .saturating_sub(self.liveness().since_success(self.throttle.now()));
+        let least = failed.verdict.own_wait();
+        let delay = wait(attempts.failures.max(1), random, least, left);
         self.events.send(Event::Retry {
-            asked: asked.clone(),
-            attempts: trials.attempts,
+            target: attempts.target.clone(),
+            attempts: attempts.count,
             delay,
-            reason,
+            reason: failed.error.message.clone(),
         });
         tokio::time::sleep(delay).await;
     }
 
-    /// Hands a result over, and waits until it is kept.
+    /// Hands a result over, and waits until it is stored.
     pub(crate) async fn hand_over(
         &self,
-        sink: &mpsc::Sender<Delivery>,
-        fetched: Fetched,
+        sink: &mpsc::Sender<FetchedTask>,
+        position: usize,
+        attempts: u32,
+        result: TaskResult,
     ) -> Result<(), FetchError> {
-        let task_id = fetched.task_id.clone();
-        let failed = match &fetched.outcome {
-            Outcome::Failed(failed) => Some(failed.clone()),
-            Outcome::Task { .. } => None,
+        let (task_id, failure) = match &result {
+            Ok(response) => (response.task_id.clone(), None),
+            Err(failure) => (failure.task_id.clone(), Some(failure.clone())),
         };
-        let (kept, is_kept) = oneshot::channel();
-        if sink.send(Delivery { fetched, kept }).await.is_err() || is_kept.await.is_err() {
-            let what = Asked::Task(task_id).to_string();
+        let (stored, is_stored) = oneshot::channel();
+        let task = FetchedTask {
+            position,
+            attempts,
+            result,
+            stored,
+        };
+        if sink.send(task).await.is_err() || is_stored.await.is_err() {
+            let what = RequestTarget::Task(task_id).to_string();
             return Err(FetchError::SinkClosed { what });
         }
-        match failed {
-            Some(failed) => self.count_failure(task_id, failed),
-            None => Ok(()),
-        }
+        failure.map_or(Ok(()), |failure| self.count_failure(failure))
     }
 
-    fn count_failure(&self, task_id: String, failed: Failed) -> Result<(), FetchError> {
-        let Failed {
+    fn count_failure(&self, failure: TaskFailure) -> Result<(), FetchError> {
+        let TaskFailure {
+            task_id,
             kind,
-            message,
             http_status,
+            message,
             ..
-        } = failed;
-        let is_dropped = self.options.drop_missing && crate::journal::reader::is_gone(http_status);
-        {
-            let mut failures = threads::lock(&self.failures);
-            *failures.entry(kind.as_str()).or_default() += 1;
-        }
+        } = failure;
+        *threads::lock(&self.failures).entry(kind).or_default() += 1;
         self.events.send(Event::TaskFailed {
             task_id: task_id.clone(),
-            kind: kind.as_str(),
+            kind,
             message: message.clone(),
         });
+        let is_dropped = self.options.drop_missing && is_gone(http_status);
         if self.options.fail_fast && !is_dropped {
             return Err(FetchError::FailFast { task_id, message });
         }
         Ok(())
     }
 
-    /// What was done.
-    pub(crate) fn stats(&self, stopped: bool) -> FetchStats {
+    /// What was learned of the rate that the server allows.
+    pub fn learned(&self) -> Option<LearnedRate> {
+        self.throttle.learned()
+    }
+
+    /// What was done so far. `stopped`: whether the run was cancelled.
+    pub fn stats(&self, stopped: bool) -> FetchStats {
         let failures_by_kind = threads::lock(&self.failures).clone();
         FetchStats {
             requests: get(&self.counters.requests),
@@ -538,5 +483,13 @@ impl<'e> Engine<'e> {
             stopped,
             failures_by_kind,
         }
+    }
+}
+
+fn refused(attempts: &Attempts, failed: &FailedAttempt) -> FetchError {
+    FetchError::Refused {
+        what: attempts.target.to_string(),
+        status: failed.status.unwrap_or_default(),
+        message: failed.error.message.clone(),
     }
 }

@@ -1,121 +1,122 @@
-//! Is it one ID that fails, or does nothing succeed any more? An ID whose task could be had before tells; and when
-//! nothing has succeeded for long enough, the run ends. Depends on `engine`, `gate` and `health`.
+//! Tells an ID that fails from a server that fails, by requesting a known good ID, and ends the run when nothing has
+//! succeeded for long enough.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::api::client::Failure;
 use crate::api::error::FetchError;
-use crate::api::memory_budget::Size;
+use crate::api::memory_budget::ResponseClass;
+use crate::api::reply::{AttemptError, AttemptFault};
 use crate::event::Event;
-use crate::fetch::attempts::Trials;
-use crate::fetch::fetcher::Engine;
-use crate::fetch::retry::{Trouble, Verdict, decide};
+use crate::fetch::attempts::Attempts;
+use crate::fetch::classify::Verdict;
+use crate::fetch::fetcher::Fetcher;
 use crate::fetch::stats::get;
 
-/// How long nothing must have succeeded before that is told: what is over at once is no news.
+/// How long nothing must succeed before an outage is reported, so that short ones are not.
 const TOLD: Duration = Duration::from_secs(2);
 
-/// How long a run waits for the way to a server that it has never reached: a name that cannot be found, or a proxy
-/// that gives no connection, is rather a mistake than an outage.
+/// How long a run waits to reach a server that it has never reached. A host that does not exist, or a proxy that does
+/// not connect, is more likely a mistake than an outage.
 const NO_ROUTE: Duration = Duration::from_secs(10);
 
-impl Engine<'_> {
-    /// How long nothing may succeed, with this failure as the last one.
-    pub(crate) fn patience(&self, failure: &Failure) -> Duration {
+impl Fetcher<'_> {
+    /// How long the run goes on without a success, if this is the last error.
+    pub(crate) fn patience(&self, error: &AttemptError) -> Duration {
         let limit = self.options.retry_timeout;
-        if failure.trouble == Trouble::NoRoute && self.health().successes() == 0 {
+        if error.fault == AttemptFault::NoRoute && self.liveness().successes() == 0 {
             limit.min(NO_ROUTE)
         } else {
             limit
         }
     }
 
-    /// The server works; `task_id` has come, if one has.
-    pub(crate) fn success(&self, task_id: Option<&str>, sent: Duration) {
-        self.health().success(task_id, sent, self.gate.now());
+    /// Takes note of a response that shows that the server works, to a request that was sent at `sent`.
+    pub(crate) fn note_success(&self, sent: Duration) {
+        self.liveness().add_success(sent, self.throttle.now());
         if self.is_outage.swap(false, Ordering::Relaxed) {
-            let text = "the API answers again".to_owned();
+            let text = "the API responds again".to_owned();
             self.events.send(Event::Warning(text));
         }
     }
 
-    /// Tells once that nothing succeeds.
-    pub(crate) fn tell_outage(&self, failure: &Failure) {
-        let silence = self.health().since_success(self.gate.now());
-        let is_outage = self.gate.is_outage();
-        // One that asks to wait may be away for as long as one that says nothing.
-        let is_away = is_outage || failure.status == Some(503);
+    /// Reports once that nothing succeeds.
+    pub(crate) fn report_outage(&self, verdict: Verdict, error: &AttemptError) {
+        let silence = self.liveness().since_success(self.throttle.now());
+        let is_outage = self.throttle.is_outage();
+        // A server that asks for a wait may be unavailable for as long as one that does not respond.
+        let is_away = is_outage || verdict.is_unavailable();
         if is_away && silence >= TOLD && !self.is_outage.swap(true, Ordering::Relaxed) {
             self.events.send(Event::Warning(format!(
-                "the API at `{}` does not answer ({}); {}giving up when nothing succeeds for {:.0} s",
+                "the API at `{}` does not respond ({}); {}the run ends if no request succeeds for {:.0} s",
                 self.client.host(),
-                failure.message,
-                if is_outage { "asking once a second, " } else { "" },
-                self.patience(failure).as_secs_f64()
+                error.message,
+                if is_outage { "sending one request per second; " } else { "" },
+                self.patience(error).as_secs_f64()
             )));
         }
     }
 
-    /// Can an ID be had that could be had before? Asked ahead of all that wait, and once for all who want to know.
+    /// Whether a known good ID can be fetched. It is requested ahead of all requests that wait, and once for all
+    /// callers that want to know.
     pub(crate) async fn good_id_succeeds(&self) -> bool {
-        let wanted = self.gate.now();
-        let good_ids = self.health().good_ids();
+        let wanted = self.throttle.now();
+        let good_ids = self.liveness().good_ids();
         if good_ids.is_empty() {
             return false;
         }
         let _turn = self.probing.lock().await;
-        let told = self.health().told_after(wanted);
-        if let Some(is_well) = told {
+        let is_known = self.liveness().works_after(wanted);
+        if let Some(is_well) = is_known {
             return is_well;
         }
         for good_id in good_ids {
-            let mut share = self.budget.enter(Size::Task).await;
-            let pass = self.gate.pass_ahead().await;
-            let sent = pass.at();
-            let answer = self.task(&good_id, &mut share).await;
-            self.end(pass, &answer);
-            match answer {
-                Ok(_) => {
-                    self.success(Some(&good_id), sent);
-                    return true;
-                }
-                Err(failure) => {
-                    self.health().good_id_failed(sent, self.gate.now());
-                    // The task may be deleted: another one tells. In an outage none would, and each takes its time.
-                    if !matches!(decide(failure.trouble, true), Verdict::Fail(_)) {
-                        return false;
-                    }
-                }
+            let mut share = self.budget.enter(ResponseClass::Task).await;
+            let permit = self.throttle.permit_ahead().await;
+            let sent = permit.sent_at();
+            let reply = self.attempt_task(&good_id, &mut share).await;
+            let verdict = self.end(permit, &reply);
+            if reply.body.is_ok() {
+                self.note_success(sent);
+                self.liveness().add_good_id(&good_id);
+                return true;
+            }
+            self.liveness().good_id_failed(sent, self.throttle.now());
+            // The task may have been deleted: another ID tells. In an outage none would, and each takes its time.
+            if !verdict.is_about_the_id() {
+                return false;
             }
         }
         false
     }
 
-    /// Is it this ID that fails, and not the server?
-    pub(crate) async fn fails_alone(&self, trials: &Trials) -> bool {
-        // What succeeded before its last attempt says nothing when nothing has since; and before the only attempt
-        // nothing can have.
-        if self.gate.is_outage() || trials.attempts == 1 {
+    /// Whether this ID fails, and not the server.
+    pub(crate) async fn fails_alone(&self, attempts: &Attempts) -> bool {
+        // A success before the last attempt says nothing if nothing has succeeded since, and the only attempt has none
+        // before it.
+        if self.throttle.is_outage() || attempts.count == 1 {
             self.good_id_succeeds().await
         } else {
-            trials.follows_success
+            attempts.follows_success
         }
     }
 
-    /// Ends the run when nothing has succeeded for too long, and an ID that could be had before cannot be had
-    /// either: in all that time, nothing else may have been asked for but an ID that fails by itself.
-    pub(crate) async fn give_up_in_an_outage(&self, failure: &Failure) -> Result<(), FetchError> {
-        let limit = self.patience(failure);
-        let elapsed = || self.health().since_success(self.gate.now());
+    /// Ends the run when nothing has succeeded for too long, and a known good ID fails too. Without that test, the only
+    /// requests in all that time may have been for an ID that fails by itself.
+    pub(crate) async fn give_up_in_an_outage(
+        &self,
+        error: &AttemptError,
+    ) -> Result<(), FetchError> {
+        let limit = self.patience(error);
+        let elapsed = || self.liveness().since_success(self.throttle.now());
         if elapsed() < limit {
             return Ok(());
         }
-        let is_known = self.health().has_good_id_failed_after(limit);
+        let is_known = self.liveness().has_good_id_failed_after(limit);
         if !is_known && self.good_id_succeeds().await {
             return Ok(());
         }
-        // Something else may have succeeded meanwhile.
+        // Another request may have succeeded meanwhile.
         let elapsed = elapsed();
         if elapsed < limit {
             return Ok(());
@@ -124,8 +125,8 @@ impl Engine<'_> {
             host: self.client.host(),
             elapsed,
             requests: get(&self.counters.requests),
-            has_succeeded: self.health().successes() > 0,
-            message: failure.message.clone(),
+            has_succeeded: self.liveness().successes() > 0,
+            message: error.message.clone(),
         })
     }
 }

@@ -1,39 +1,41 @@
-//! What the network side did, counted. Depends on nothing.
+//! What fetching did, counted.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::failure_kind::FailureKind;
+
 /// What was done.
 #[derive(Debug, Clone, Default)]
 pub struct FetchStats {
-    /// Attempts sent.
+    /// Attempts that were sent.
     pub requests: u64,
-    /// Attempts beyond the first of their ID.
+    /// Attempts after the first one of their ID.
     pub retries: u64,
-    /// Answers with status 429.
+    /// Responses with status 429.
     pub rate_limited: u64,
-    /// Bytes of answers, decompressed.
+    /// Bytes of responses after decompression.
     pub bytes_received: u64,
-    /// Tasks fetched.
+    /// Tasks that were fetched.
     pub fetched: u64,
-    /// Of these, in pages of lists that stood in for single requests.
+    /// Of these, tasks from pages of lists that replaced single requests.
     pub from_lists: u64,
     /// Such pages.
     pub pages: u64,
     /// IDs that failed for good.
     pub failed: u64,
-    /// Was it stopped?
+    /// Whether the run was stopped.
     pub stopped: bool,
     /// Failed IDs by kind.
-    pub failures_by_kind: BTreeMap<&'static str, u64>,
+    pub failures_by_kind: BTreeMap<FailureKind, u64>,
 }
 
 impl FetchStats {
-    /// Of two parts of a run, one after the other.
+    /// Adds the statistics of a later part of the run.
     #[must_use]
     pub fn and(mut self, later: &Self) -> Self {
         for (kind, count) in &later.failures_by_kind {
-            *self.failures_by_kind.entry(kind).or_default() += count;
+            *self.failures_by_kind.entry(*kind).or_default() += count;
         }
         Self {
             requests: self.requests + later.requests,
@@ -59,16 +61,16 @@ pub(crate) struct Counters {
     pub(crate) fetched: AtomicU64,
     pub(crate) from_lists: AtomicU64,
     pub(crate) pages: AtomicU64,
-    /// Tasks with something to tell of them.
+    /// Tasks with a note.
     pub(crate) noted: AtomicU64,
 }
 
-/// Counts.
+/// Adds to a counter.
 pub(crate) fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
 }
 
-/// The count so far.
+/// The value of a counter.
 pub(crate) fn get(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }

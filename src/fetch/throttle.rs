@@ -1,6 +1,5 @@
-//! The pacer in real time: requests wait here for leave to go, first come, first served, but for one that tells
-//! whether the others are worth sending.
-//! Depends on `pace` and `event`.
+//! The pacer in real time. Requests wait here for permission to be sent, first come, first served, except for one
+//! request that tests whether the server works.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -9,84 +8,85 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::event::{Event, Events};
-use crate::fetch::options::Rate;
 use crate::pacer::controller::Pacer;
-use crate::pacer::types::{Answer, Learned, Quota, Sent, State, Take};
+use crate::pacer::types::{
+    LearnedRate, PacerState, Rate, RequestEnd, SendDecision, SentRequest, ServerQuota,
+};
 use crate::threads;
 
-/// Changes of the rate are shown when they are at least this large.
+/// The smallest relative change of the rate that is reported.
 const SHOWN_CHANGE: f64 = 0.05;
 
-/// The gate.
+/// The throttle.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct Throttle {
     start: Instant,
     pacer: Mutex<Pacer>,
-    /// Held by whoever is next, also while waiting: so a change of the rate applies at once, and
-    /// nobody overtakes.
+    /// Held by the request that is next, also while it waits. So a change of the rate applies at once, and no request
+    /// overtakes another.
     turn: tokio::sync::Mutex<()>,
-    /// Does somebody go ahead of whoever is next?
+    /// Whether a request goes ahead of the one that is next.
     goes_ahead: AtomicBool,
-    /// That has gone.
+    /// Notified when that request was sent.
     went_ahead: Notify,
-    /// What was shown last.
-    shown: Mutex<Option<(f64, State)>>,
-    /// A request has ended.
+    /// What was reported last.
+    shown: Mutex<Option<(f64, PacerState)>>,
+    /// Notified when a request has ended.
     ended: Notify,
     events: Events,
 }
 
-/// Leave to send one request. When it is dropped without having [ended](Pass::end), the request counts as one that
-/// nobody waits for any more.
+/// Permission to send one request. If it is dropped before its request has [ended](RequestPermit::end), such as when the
+/// run is cancelled, its place is released, and the pacer learns nothing from it.
 #[derive(Debug)]
-pub(crate) struct Pass<'g> {
-    gate: &'g Gate,
-    sent: Sent,
+pub(crate) struct RequestPermit<'g> {
+    throttle: &'g Throttle,
+    sent: SentRequest,
     has_ended: bool,
 }
 
-impl Pass<'_> {
-    /// When it was had.
-    pub(crate) fn at(&self) -> Duration {
+impl RequestPermit<'_> {
+    /// When the permission was given, and the request sent.
+    pub(crate) fn sent_at(&self) -> Duration {
         self.sent.at
     }
 
     /// The request has ended.
-    pub(crate) fn end(mut self, answer: Answer) {
+    pub(crate) fn end(mut self, end: RequestEnd) {
         self.has_ended = true;
-        self.gate.end(self.sent, answer);
+        self.throttle.end(self.sent, end);
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for RequestPermit<'_> {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.gate.end(self.sent, Answer::Accepted);
+            self.throttle.release(self.sent);
         }
     }
 }
 
-/// As long as it lives, somebody goes ahead.
-struct GoesAhead<'g>(&'g Gate);
+/// While this exists, a request goes ahead of all others.
+struct PriorityTurn<'g>(&'g Throttle);
 
-impl<'g> GoesAhead<'g> {
-    fn of(gate: &'g Gate) -> Self {
+impl<'g> PriorityTurn<'g> {
+    fn of(gate: &'g Throttle) -> Self {
         gate.goes_ahead.store(true, Ordering::Release);
         Self(gate)
     }
 }
 
-impl Drop for GoesAhead<'_> {
+impl Drop for PriorityTurn<'_> {
     fn drop(&mut self) {
         self.0.goes_ahead.store(false, Ordering::Release);
         self.0.went_ahead.notify_waiters();
     }
 }
 
-impl Gate {
+impl Throttle {
     pub(crate) fn new(
         rate: Rate,
-        remembered: Option<Learned>,
+        remembered: Option<LearnedRate>,
         concurrency: usize,
         events: Events,
     ) -> Self {
@@ -102,7 +102,7 @@ impl Gate {
         }
     }
 
-    /// A thread that panicked has left the pacer whole: it is plain numbers.
+    /// The pacer is plain numbers, which stay valid after a panic.
     fn pacer(&self) -> MutexGuard<'_, Pacer> {
         threads::lock(&self.pacer)
     }
@@ -112,33 +112,33 @@ impl Gate {
         self.start.elapsed()
     }
 
-    /// Waits for leave to send.
-    pub(crate) async fn pass(&self) -> Pass<'_> {
+    /// Waits for permission to send.
+    pub(crate) async fn permit(&self) -> RequestPermit<'_> {
         let _turn = self.turn.lock().await;
         loop {
-            // Whoever has gone from here on is not missed.
+            // From here on, no notification is missed.
             let went_ahead = self.went_ahead.notified();
             if self.goes_ahead.load(Ordering::Acquire) {
                 went_ahead.await;
-            } else if let Some(pass) = self.try_pass().await {
-                return pass;
+            } else if let Some(permit) = self.try_permit().await {
+                return permit;
             }
         }
     }
 
-    /// Waits for leave to send, ahead of all others. One at a time.
-    pub(crate) async fn pass_ahead(&self) -> Pass<'_> {
-        let _ahead = GoesAhead::of(self);
+    /// Waits for permission to send ahead of all others. Only one request at a time may do this.
+    pub(crate) async fn permit_ahead(&self) -> RequestPermit<'_> {
+        let _ahead = PriorityTurn::of(self);
         loop {
-            if let Some(pass) = self.try_pass().await {
-                return pass;
+            if let Some(permit) = self.try_permit().await {
+                return permit;
             }
         }
     }
 
-    /// Leave to send, or none after a wait.
-    async fn try_pass(&self) -> Option<Pass<'_>> {
-        // Whoever ends from here on is not missed.
+    /// Permission to send, or `None` after a wait.
+    async fn try_permit(&self) -> Option<RequestPermit<'_>> {
+        // From here on, no notification is missed.
         let ended = self.ended.notified();
         let now = self.now();
         let (take, rate, state) = {
@@ -146,30 +146,30 @@ impl Gate {
             (pacer.take(now), pacer.rate(now), pacer.state(now))
         };
         match take {
-            Take::Now(sent) => {
+            SendDecision::Now(sent) => {
                 self.show(rate, state);
-                return Some(Pass {
-                    gate: self,
+                return Some(RequestPermit {
+                    throttle: self,
                     sent,
                     has_ended: false,
                 });
             }
-            Take::At(due) => {
-                // What ends meanwhile may change when it is due.
+            SendDecision::At(due) => {
+                // A request that ends meanwhile may change when the next one is due.
                 tokio::select! {
                     () = tokio::time::sleep(due.saturating_sub(now)) => {}
-                    () = ended, if state != State::Steady => {}
+                    () = ended, if state != PacerState::Steady => {}
                 }
             }
-            Take::WhenAnswered => ended.await,
+            SendDecision::AfterResponse => ended.await,
         }
         None
     }
 
-    fn end(&self, sent: Sent, answer: Answer) {
+    fn end(&self, sent: SentRequest, end: RequestEnd) {
         let now = self.now();
         let mut pacer = self.pacer();
-        let has_changed = pacer.end(sent, now, answer);
+        let has_changed = pacer.end(sent, now, end);
         let (rate, waits, state) = (pacer.rate(now), pacer.waits(now), pacer.state(now));
         drop(pacer);
         self.ended.notify_waiters();
@@ -185,19 +185,24 @@ impl Gate {
         }
     }
 
-    /// Does nothing succeed?
-    pub(crate) fn is_outage(&self) -> bool {
-        self.pacer().state(self.now()) == State::Outage
+    fn release(&self, sent: SentRequest) {
+        self.pacer().release(sent);
+        self.ended.notify_waiters();
     }
 
-    /// What the server told of its limit.
-    pub(crate) fn told(&self, quotas: &[Quota]) {
+    /// Whether nothing succeeds.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.pacer().state(self.now()) == PacerState::Outage
+    }
+
+    /// Takes note of the quotas in the headers of a response.
+    pub(crate) fn note_quotas(&self, quotas: &[ServerQuota]) {
         if !quotas.is_empty() {
-            self.pacer().told(quotas, self.now());
+            self.pacer().note_quotas(quotas, self.now());
         }
     }
 
-    fn show(&self, rate: Option<f64>, state: State) {
+    fn show(&self, rate: Option<f64>, state: PacerState) {
         let Some(now) = rate else { return };
         let mut shown = threads::lock(&self.shown);
         let is_news = shown.is_none_or(|(before, before_state)| {
@@ -213,8 +218,8 @@ impl Gate {
         }
     }
 
-    /// What there is to remember.
-    pub(crate) fn learned(&self) -> Option<Learned> {
+    /// What was learned of the rate, if anything.
+    pub(crate) fn learned(&self) -> Option<LearnedRate> {
         self.pacer().learned()
     }
 }

@@ -1,29 +1,30 @@
 //! What an export would do, without doing it: nothing is written. Depends on `journal` and `fetch`.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::client::TaskClient;
 use crate::api::list_request::PAGE_TASKS;
 use crate::event::Events;
-use crate::fetch::options::{CheckBody, Rate};
+use crate::fetch::fetcher::{FetchContext, Fetcher};
+use crate::fetch::wanted::WantedTasks;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_index::{Index, Work};
-use crate::jobs::pipeline::Waiting;
+use crate::jobs::pipeline::good_ids;
 use crate::jobs::report::{JobEnd, SavedWork};
 use crate::jobs::resume::published_bytes;
 use crate::jobs::runtime::block_on;
 use crate::journal::index::JournalIndex;
 use crate::journal::reader::{JournalReader, break_if};
-use crate::lists::dry_run_probe::{Survey, survey_ids, survey_lists};
+use crate::lists::dry_run_probe::{ProbeResult, probe_ids, probe_lists};
+use crate::pacer::types::Rate;
 use crate::publish::guard::{Origin, Shrink, check_shrink};
 use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::publish::previous_export;
 use crate::state::lock::Lock;
+use crate::state::pace_memory;
 use crate::state::paths::StateDir;
 
 /// What an export would do.
@@ -56,11 +57,10 @@ pub struct DryRun {
 /// Finds out what an export would do.
 pub fn dry_run(
     options: &ExportOptions,
-    check: &Arc<dyn CheckBody>,
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<JobEnd<DryRun>, ExportError> {
-    match plan(options, check, events, cancel) {
+    match plan(options, events, cancel) {
         Ok(plan) => Ok(JobEnd::Done(plan)),
         Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
         Err(error) => Err(error),
@@ -69,15 +69,15 @@ pub fn dry_run(
 
 fn plan(
     options: &ExportOptions,
-    check: &Arc<dyn CheckBody>,
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<DryRun, ExportError> {
     let fetch_options = options.fetch_options(events)?;
-    let client = TaskClient::new(&fetch_options)?;
+    let client = TaskClient::new(&fetch_options.client)?;
     OutputDirectory::check(&options.out, options.selection(), options.force)?;
     // However fast it asks, the server answers no faster than it did.
-    let learned = fetch_options.remembered;
+    let state = StateDir::of_output(&options.out);
+    let learned = pace_memory::recall(&state, &fetch_options.client);
     let limit = learned
         .filter(|learned| learned.is_limit)
         .map(|learned| learned.rate);
@@ -86,33 +86,28 @@ fn plan(
         Rate::Learned => learned.map(|learned| learned.rate),
         Rate::Max => limit,
     };
+    let body_check = options.body_check();
+    let context = FetchContext {
+        client: &client,
+        options: &fetch_options,
+        body_check: &body_check,
+        events,
+    };
     let mut held = Held::default();
     let survey = if options.lists.is_empty() {
         let (index, found) = look(options, cancel)?;
         held = found;
-        let wanted = Waiting {
+        let wanted = WantedTasks {
             ids: &options.ids,
-            index: &index,
             count: options.ids.len() - held.tasks,
+            is_waiting: &|position| index.is_waiting(position),
         };
-        block_on(survey_ids(
-            &wanted,
-            &client,
-            &fetch_options,
-            Arc::clone(check),
-            events,
-            cancel,
-        ))?
+        let good_ids = good_ids(&options.ids, &index);
+        let fetcher = Fetcher::new(context, learned, good_ids);
+        block_on(probe_ids(&fetcher, options.list_plan(), &wanted), cancel)?
     } else {
-        let check = Arc::clone(check);
-        let survey = block_on(survey_lists(
-            &options.lists,
-            &client,
-            &fetch_options,
-            check,
-            events,
-            cancel,
-        ))?;
+        let fetcher = Fetcher::new(context, learned, Vec::new());
+        let survey = block_on(probe_lists(&fetcher, &options.lists), cancel)?;
         if let Some(survey) = &survey {
             refuse_shrinking_lists(options, survey)?;
         }
@@ -123,7 +118,10 @@ fn plan(
 }
 
 /// Refuses lists that have fewer tasks than the export before may lose, where their length is known.
-fn refuse_shrinking_lists(options: &ExportOptions, survey: &Survey) -> Result<(), ExportError> {
+fn refuse_shrinking_lists(
+    options: &ExportOptions,
+    survey: &ProbeResult,
+) -> Result<(), ExportError> {
     let estimate = survey.estimate;
     if estimate.is_least {
         return Ok(());
@@ -206,7 +204,7 @@ fn look(options: &ExportOptions, cancel: &CancellationToken) -> Result<(Index, H
 
 impl DryRun {
     #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-    fn of(survey: &Survey, held: &Held, rate: Option<f64>, is_list: bool) -> Self {
+    fn of(survey: &ProbeResult, held: &Held, rate: Option<f64>, is_list: bool) -> Self {
         let estimate = survey.estimate;
         let requests = estimate.requests();
         let task_bytes = survey.task_bytes.or(held.task_bytes);

@@ -7,29 +7,28 @@
 //! Fetching, storing and building run side by side ([`pipeline`](crate::jobs::pipeline)), and share the
 //! [`index`](crate::jobs::journal_index), which says for each ID what the journal holds.
 
-use std::sync::Arc;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::api::client::TaskClient;
 use crate::event::{Event, Events};
-use crate::fetch::options::{CheckBody, Rate};
+use crate::fetch::fetcher::FetchContext;
 use crate::fetch::stats::FetchStats;
 use crate::jobs::compaction::Compaction;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_index::Work;
-use crate::jobs::journal_writer::{Stored, begin_refresh, end_run};
+use crate::jobs::journal_writer::{StoredResults, begin_refresh, end_run};
 use crate::jobs::last_run;
 use crate::jobs::limits::{ExportSize, SpaceWatch};
 use crate::jobs::list_tasks::{Listing, list_tasks};
-use crate::jobs::pipeline::{Done, Pipeline};
+use crate::jobs::pipeline::{Pipeline, PipelineResult};
 use crate::jobs::publication::{NextExport, Publication, now, publish_counters};
 use crate::jobs::report::{ExportReport, JobEnd, ListReport, SavedResponses, SavedWork};
 use crate::jobs::resume::{Resumed, mend_journal, open_journal, report_directory, unchanged};
 use crate::jobs::runtime::Network;
 use crate::jobs::table_builder::Built;
 use crate::journal::writer::Journal;
+use crate::pacer::types::LearnedRate;
 use crate::publish::guard::Origin;
 use crate::publish::manifest::{Manifest, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
@@ -41,7 +40,6 @@ use crate::state::list_checkpoint;
 /// `summary` describes the end for `last_run.json`, which is written before another run may begin.
 pub fn export(
     options: &ExportOptions,
-    check: &Arc<dyn CheckBody>,
     events: &Events,
     cancel: &CancellationToken,
     summary: impl FnOnce(&Result<JobEnd<Box<ExportReport>>, ExportError>) -> serde_json::Value,
@@ -49,15 +47,19 @@ pub fn export(
     let started_at = now();
     // What can be wrong with the options is found before anything is written.
     let fetch_options = options.fetch_options(events)?;
-    let client = TaskClient::new(&fetch_options)?;
+    let client = TaskClient::new(&fetch_options.client)?;
     let directory = OutputDirectory::open(&options.out, options.selection(), options.force)?;
+    let body_check = options.body_check();
+    let state = directory.state();
     let network = Network {
-        client: &client,
-        options: &fetch_options,
-        check,
-        events,
+        context: FetchContext {
+            client: &client,
+            options: &fetch_options,
+            body_check: &body_check,
+            events,
+        },
         cancel,
-        out: &options.out,
+        state: &state,
     };
     let run = Run {
         directory: &directory,
@@ -96,15 +98,20 @@ impl Run<'_> {
         let Self {
             directory, network, ..
         } = self;
-        report_directory(directory, network.events);
+        report_directory(directory, network.context.events);
         let published = directory.manifest();
         let published = published.as_ref();
-        mend_journal(directory, published, network.events)?;
+        mend_journal(directory, published, network.context.events)?;
         if options.lists.is_empty() {
             let (tasks, journal) = TaskExport::open(self, options, published, Listed::default())?;
             return tasks.export(journal, failures);
         }
-        let Listing { ids, stats, report } = list_tasks(options, network, directory, published)?;
+        let Listing {
+            ids,
+            stats,
+            learned,
+            report,
+        } = list_tasks(options, network, directory, published)?;
         let saved = SavedWork::Listed { tasks: ids.len() };
         if network.cancel.is_cancelled() {
             return Err(ExportError::Interrupted(saved));
@@ -115,6 +122,7 @@ impl Run<'_> {
         };
         let listed = Listed {
             stats,
+            learned,
             report: Some(report),
         };
         let opened = TaskExport::open(self, &with_ids, published, listed);
@@ -127,6 +135,8 @@ impl Run<'_> {
 #[derive(Default)]
 struct Listed {
     stats: FetchStats,
+    /// What listing learned of the rate limit.
+    learned: Option<LearnedRate>,
     report: Option<ListReport>,
 }
 
@@ -143,7 +153,9 @@ struct TaskExport<'r> {
 struct Fetched {
     /// Of the whole run, listing included.
     stats: FetchStats,
-    stored: Stored,
+    /// What the run learned of the rate limit.
+    learned: Option<LearnedRate>,
+    stored: StoredResults,
     built: Built,
 }
 
@@ -183,7 +195,7 @@ impl<'r> TaskExport<'r> {
         let mut fetched = self.fetch(journal, &work, &staging, failures)?;
         self.check(&mut fetched)?;
         let compacted = self.compact(&fetched, &staging)?;
-        self.stop_if_cancelled(&fetched.stats)?;
+        self.stop_if_cancelled(&fetched.stats, fetched.learned)?;
         self.publish(fetched, compacted, staging)
     }
 
@@ -231,7 +243,7 @@ impl<'r> TaskExport<'r> {
     ) -> Result<Fetched, ExportError> {
         let index = &self.resumed.index;
         let ids = &self.options.ids;
-        let events = self.run.network.events;
+        let events = self.run.network.context.events;
         let held = ids.len() - work.wanted;
         events.send(Event::Planned {
             requested: ids.len(),
@@ -254,25 +266,28 @@ impl<'r> TaskExport<'r> {
             network: self.run.network,
             index,
             staging,
+            learned: self.listed.learned,
         };
         let mut reader = journal.reader();
         let done = pipeline.run(journal, work.wanted, space);
-        if !matches!(&done, Ok(Done { built: Some(_), .. })) {
+        if !matches!(&done, Ok(PipelineResult { built: Some(_), .. })) {
             *failures = last_run::failure_lines(ids, index, &mut reader);
         }
-        let Done {
+        let PipelineResult {
             stats,
+            learned,
             stored,
             built,
         } = done?;
         let stats = self.listed.stats.clone().and(&stats);
         let Some(built) = built else {
-            return Err(ExportError::Interrupted(self.saved(&stats)));
+            return Err(ExportError::Interrupted(self.saved(&stats, learned)));
         };
         failures.clone_from(&built.flattened.failures.lines);
-        self.stop_if_cancelled(&stats)?;
+        self.stop_if_cancelled(&stats, learned)?;
         Ok(Fetched {
             stats,
+            learned,
             stored,
             built,
         })
@@ -314,10 +329,10 @@ impl<'r> TaskExport<'r> {
             unlisted: Some(unlisted).filter(|_| !self.options.prune),
             must: self.must_compact(),
         };
-        let Network { events, cancel, .. } = *self.run.network;
+        let (events, cancel) = (self.run.network.context.events, self.run.network.cancel);
         compaction
             .run(&self.options.journal_options(), staging, events, cancel)
-            .map_err(|error| error.with_saved(self.saved(&fetched.stats)))
+            .map_err(|error| error.with_saved(self.saved(&fetched.stats, fetched.learned)))
     }
 
     /// Publishes the tables, with the new journal if there is one.
@@ -329,11 +344,16 @@ impl<'r> TaskExport<'r> {
     ) -> Result<ExportReport, ExportError> {
         let Fetched {
             stats,
+            learned,
             stored,
             built,
         } = fetched;
         let directory = self.run.directory;
-        self.run.network.events.send(Event::Phase("publishing"));
+        self.run
+            .network
+            .context
+            .events
+            .send(Event::Phase("publishing"));
         let with_journal = compacted.is_some();
         let journal = compacted.unwrap_or(stored.journal);
         let publication = Publication {
@@ -361,7 +381,7 @@ impl<'r> TaskExport<'r> {
             lists: self.listed.report.clone(),
             pages: stats.pages,
             from_lists: stats.from_lists,
-            learned: self.learned(),
+            learned,
             ..report
         })
     }
@@ -390,26 +410,25 @@ impl<'r> TaskExport<'r> {
         self.resumed.is_damaged || (self.options.prune && self.not_listed() > 0)
     }
 
-    fn stop_if_cancelled(&self, stats: &FetchStats) -> Result<(), ExportError> {
+    fn stop_if_cancelled(
+        &self,
+        stats: &FetchStats,
+        learned: Option<LearnedRate>,
+    ) -> Result<(), ExportError> {
         if self.run.network.cancel.is_cancelled() {
-            return Err(ExportError::Interrupted(self.saved(stats)));
+            return Err(ExportError::Interrupted(self.saved(stats, learned)));
         }
         Ok(())
     }
 
     /// What a stopped run saved.
-    fn saved(&self, stats: &FetchStats) -> SavedWork {
+    fn saved(&self, stats: &FetchStats, learned: Option<LearnedRate>) -> SavedWork {
         SavedWork::Fetched(SavedResponses {
             held: self.resumed.index.held(),
             requested: self.options.ids.len(),
             requests: stats.requests,
             rate_limited: stats.rate_limited,
-            learned: self.learned(),
+            learned,
         })
-    }
-
-    fn learned(&self) -> Option<crate::pacer::types::Learned> {
-        let learned = self.run.network.client.learned();
-        learned.filter(|_| self.options.fetch.rate == Rate::Learned)
     }
 }

@@ -1,8 +1,11 @@
 //! What to export, and how.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::api::body_check::BodyCheck;
 use crate::api::list_request::ListSource;
+use crate::api::options::ClientOptions;
 use crate::encode::format::{Format, Selection};
 use crate::event::Events;
 use crate::fetch::options::FetchOptions;
@@ -10,10 +13,9 @@ use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::limits::fit_concurrency;
 use crate::journal::format::Options as JournalOptions;
-use crate::lists::list_planner::Plan;
+use crate::lists::list_planner::ListPlan;
 use crate::publish::guard::GuardOptions;
 use crate::publish::manifest::ManifestOptions;
-use crate::state::pace_memory;
 use crate::tables::selection::TableSelection;
 
 /// Which tasks of an earlier run are fetched again.
@@ -52,6 +54,8 @@ pub struct ExportOptions {
     pub guard: GuardOptions,
     /// Replaces the base URL in the manifest and the journal, for a server whose port changes from run to run.
     pub base_url_label: Option<String>,
+    /// Whether tasks are fetched from lists.
+    pub plan: ListPlan,
     /// The network side.
     pub fetch: FetchOptions,
 }
@@ -67,7 +71,7 @@ impl ExportOptions {
     fn base_url(&self) -> String {
         self.base_url_label
             .clone()
-            .unwrap_or_else(|| self.fetch.base_url.clone())
+            .unwrap_or_else(|| self.fetch.client.base_url.clone())
     }
 
     /// The tables to write, and their format.
@@ -82,8 +86,8 @@ impl ExportOptions {
     pub(crate) fn journal_options(&self) -> JournalOptions {
         JournalOptions {
             base_url: self.base_url(),
-            expand: self.fetch.expand.clone(),
-            opts: self.fetch.opts.clone(),
+            expand: self.fetch.client.expand.clone(),
+            opts: self.fetch.client.opts.clone(),
             keep_secrets: self.keep_secrets,
             copied: false,
         }
@@ -93,14 +97,29 @@ impl ExportOptions {
     pub(crate) fn manifest_options(&self) -> ManifestOptions {
         ManifestOptions {
             base_url: self.base_url(),
-            expand: self.fetch.expand.clone(),
-            opts: self.fetch.opts.clone(),
+            expand: self.fetch.client.expand.clone(),
+            opts: self.fetch.client.opts.clone(),
             format: self.format,
             tables: self.tables.names(),
             keep_secrets: self.keep_secrets,
             drop_missing: self.guard.drop_missing,
             lists: self.list_texts(),
         }
+    }
+
+    /// Whether tasks are fetched from lists. A task that the source lists did not have is not looked for in lists again.
+    pub(crate) fn list_plan(&self) -> ListPlan {
+        if self.lists.is_empty() {
+            self.plan
+        } else {
+            ListPlan::Ids
+        }
+    }
+
+    /// The check of bodies that these options ask for.
+    pub(crate) fn body_check(&self) -> Arc<BodyCheck> {
+        let key = self.fetch.client.api_key.clone();
+        Arc::new(BodyCheck::new(self.keep_secrets, key))
     }
 
     /// Each list with its filter, as the manifest and the list checkpoint have it.
@@ -115,14 +134,11 @@ impl ExportOptions {
         } else {
             FILES_PER_REQUEST
         };
+        let client = &self.fetch.client;
         Ok(FetchOptions {
-            concurrency: fit_concurrency(self.fetch.concurrency, files_per_request, events)?,
-            remembered: pace_memory::recall(&self.out, &self.fetch),
-            // A task that the source lists did not have is not looked for in lists again.
-            plan: if self.lists.is_empty() {
-                self.fetch.plan
-            } else {
-                Plan::Ids
+            client: ClientOptions {
+                concurrency: fit_concurrency(client.concurrency, files_per_request, events)?,
+                ..client.clone()
             },
             ..self.fetch.clone()
         })

@@ -1,7 +1,6 @@
 //! Raw responses from elsewhere into a journal of one's own: from the journals of other exports, and
 //! from files of JSON lines, plain or compressed. Depends on `ids`, `journal` and `response`.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
@@ -10,7 +9,8 @@ use std::thread;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::body_check::{KEPT_BYTES, Unfit, check};
+use crate::api::body_check::{KEPT_BYTES, check_task};
+use crate::api::body_error::BodyError;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::ids::read::read_published;
 use crate::ids::task_ids::TaskIds;
@@ -20,9 +20,8 @@ use crate::jobs::error::ExportError;
 use crate::jobs::journal_writer::now;
 use crate::jobs::read_ahead::open;
 use crate::jobs::report::SavedWork;
-use crate::jobs::response_cache::Response;
 use crate::jobs::table_builder::{Fed, join, spawn};
-use crate::jobs::task_input::{Arrival, Feed, feed};
+use crate::jobs::task_input::{Feed, TaskInput, feed};
 use crate::jobs::unlisted::Found;
 use crate::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
 use crate::journal::reader::{JournalReader, Location, break_if};
@@ -233,11 +232,11 @@ enum BadLine {
     Unusable(String),
 }
 
-impl From<Unfit> for BadLine {
-    fn from(unfit: Unfit) -> Self {
-        match unfit {
-            Unfit::NoMemory => Self::NoMemory,
-            unfit => Self::Unusable(unfit.to_string()),
+impl From<BodyError> for BadLine {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::NoMemory => Self::NoMemory,
+            error => Self::Unusable(error.to_string()),
         }
     }
 }
@@ -407,38 +406,33 @@ impl Reading<'_> {
 
     /// Appends one task.
     fn task(&mut self, body: &[u8]) -> Result<(), BadLine> {
-        let checked = check(body, None, self.keep_secrets, &mut self.parser)?;
-        let task_id = checked.task_id.unwrap_or_default();
-        if let Some(note) = checked.note {
+        // A copy, since the line's buffer is used again.
+        let mut copy = memory::buffer(body.len()).map_err(|_| BadLine::NoMemory)?;
+        copy.extend_from_slice(body);
+        let body = Bytes::from(copy);
+        let response = check_task(&body, None, self.keep_secrets, &mut self.parser)?;
+        let task_id = response.task_id.clone();
+        if let Some(note) = &response.note {
             self.events
                 .send(Event::Warning(format!("task {task_id}: {note}")));
         }
         let is_known = self.found.ids.position(&task_id).is_some();
         self.duplicates += u64::from(is_known);
-        let body = match checked.body {
-            Cow::Owned(text) => Bytes::from(text),
-            Cow::Borrowed(text) => {
-                let mut copy = memory::buffer(text.len()).map_err(|_| BadLine::NoMemory)?;
-                copy.extend_from_slice(text.as_bytes());
-                Bytes::from(copy)
-            }
-        };
         let append = Append::Task {
             task_id: task_id.clone(),
-            body: body.clone(),
-            is_final: checked.is_final,
+            body: response.body.clone(),
+            is_final: response.is_final,
         };
-        self.append(&task_id, RecordKind::Response, append, body.len())?;
+        let bytes = response.body.len();
+        self.append(&task_id, RecordKind::Response, append, bytes)?;
         if let Some(order) = &mut self.order {
             // It is valid: it was appended.
             let _ = order.insert(&task_id);
         }
         self.feed = self.feed.take().filter(|_| !is_known);
         if let Some(to) = &mut self.feed {
-            let nodes = checked.nodes;
-            let response = Arrival::Response(Response { body, nodes });
             // The tables cannot be written: what else there is need not be read.
-            self.has_stopped |= feed(to, task_id, response).is_err();
+            self.has_stopped |= feed(to, TaskInput::Response(response)).is_err();
         }
         Ok(())
     }

@@ -1,5 +1,4 @@
-//! The journal's thread: appends what arrives, syncs it within a second, tells the index.
-//! Depends on `journal` and `fetch` for the type of what arrives.
+//! The journal's thread: appends what arrives, syncs it within a second, and updates the index.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,105 +6,113 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
+use crate::api::task_response::TaskResponse;
 use crate::failure_kind::FailureKind;
-use crate::fetch::options::{Delivery, Fetched, Outcome};
+use crate::fetch::task_result::{FetchedTask, TaskFailure};
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::{Index, News};
-use crate::jobs::response_cache::{Recent, Response};
+use crate::jobs::response_cache::ResponseCache;
 use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
 use crate::journal::index::Held;
 use crate::journal::reader::{FailureNote, Location};
 use crate::journal::writer::Journal;
 
-/// What arrived is safe from a power loss after this long.
+/// After this long, a result that arrived survives a power loss.
 pub(crate) const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A response waits for others, to be written together with them: waking this thread, and then whoever asked, once
-/// for each costs more than compressing it. Its request is in flight meanwhile, so the wait ends when half of all
-/// that may be in flight have come, and soon in any case.
+/// A result waits briefly for others, to be written together with them: waking this thread and then the fetcher for
+/// each result costs more than compressing it. The request is in flight meanwhile, so the wait ends when half of the
+/// requests in flight have arrived, and soon in any case.
 const GATHER_STEPS: u32 = 5;
 const GATHER_STEP: Duration = Duration::from_micros(100);
 
-/// More than this many are not waited for.
+/// The maximum number of results to wait for.
 const MAX_GATHERED: usize = 16;
 
 /// What is left when everything has arrived.
-pub(crate) struct Stored {
+pub(crate) struct StoredResults {
     /// The journal, synced.
     pub(crate) journal: Journal,
-    /// Answers that were kept beside the failures of their IDs.
+    /// Responses that were kept with the failures of their IDs, and the positions of the IDs.
     pub(crate) refused: Vec<(Location, usize)>,
 }
 
-/// Appends what comes of at most `in_flight` requests at once, until the channel closes; now and then tells `watch` how
-/// many have arrived.
-pub(crate) fn run(
-    mut journal: Journal,
-    mut arrived: Receiver<Delivery>,
-    in_flight: usize,
-    index: &Index,
-    recent: &Recent,
-    mut watch: impl FnMut(usize, &Journal),
-) -> Result<Stored, ExportError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(ExportError::Runtime)?;
-    let mut refused = Vec::new();
-    let mut news = Vec::new();
-    let mut kept = Vec::new();
-    let mut responses = Vec::new();
-    let mut count = 0;
-    let mut synced = Instant::now();
-    loop {
-        let next = runtime.block_on(async { timeout(SYNC_INTERVAL, arrived.recv()).await });
-        match next {
-            Ok(Some(delivery)) => {
-                gather(&arrived, in_flight);
-                let mut next = Some(delivery);
-                while let Some(delivery) = next {
-                    let position = delivery.fetched.position;
-                    news.push(append(&mut journal, &delivery.fetched, &mut refused));
-                    kept.push(delivery.kept);
-                    if let Outcome::Task { body, nodes, .. } = delivery.fetched.outcome {
-                        responses.push((position, Response { body, nodes }));
-                    }
-                    next = if journal.is_full() {
-                        None
-                    } else {
-                        arrived.try_recv().ok()
-                    };
-                }
-                journal.flush()?;
-                for (position, response) in responses.drain(..) {
-                    recent.keep(position, response);
-                }
-                index.set(&news);
-                count += news.len();
-                news.clear();
-                for kept in kept.drain(..) {
-                    // Whoever asked may have been stopped meanwhile.
-                    let _ = kept.send(());
-                }
-            }
-            Ok(None) => break,
-            Err(_) => {}
-        }
-        if synced.elapsed() >= SYNC_INTERVAL {
-            journal.sync()?;
-            synced = Instant::now();
-            watch(count, &journal);
-        }
-    }
-    journal.sync()?;
-    Ok(Stored { journal, refused })
+/// The journal's thread.
+pub(crate) struct JournalWriter<'w> {
+    pub(crate) index: &'w Index,
+    pub(crate) cache: &'w ResponseCache,
+    /// The maximum number of requests in flight.
+    pub(crate) in_flight: usize,
 }
 
-/// Waits for others, a moment.
-fn gather(arrived: &Receiver<Delivery>, in_flight: usize) {
+impl JournalWriter<'_> {
+    /// Appends what arrives until the channel closes. Calls `watch` once per sync interval with how many results have
+    /// arrived.
+    pub(crate) fn run(
+        &self,
+        mut journal: Journal,
+        mut arrived: Receiver<FetchedTask>,
+        mut watch: impl FnMut(usize, &Journal),
+    ) -> Result<StoredResults, ExportError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(ExportError::Runtime)?;
+        let mut refused = Vec::new();
+        let mut news = Vec::new();
+        let mut stored = Vec::new();
+        let mut responses = Vec::new();
+        let mut count = 0;
+        let mut synced = Instant::now();
+        loop {
+            let next = runtime.block_on(async { timeout(SYNC_INTERVAL, arrived.recv()).await });
+            match next {
+                Ok(Some(task)) => {
+                    gather(&arrived, self.in_flight);
+                    let mut next = Some(task);
+                    while let Some(task) = next {
+                        news.push(append(&mut journal, &task, &mut refused));
+                        stored.push(task.stored);
+                        if let Ok(response) = task.result {
+                            responses.push((task.position, response));
+                        }
+                        next = if journal.is_full() {
+                            None
+                        } else {
+                            arrived.try_recv().ok()
+                        };
+                    }
+                    journal.flush()?;
+                    for (position, response) in responses.drain(..) {
+                        self.cache.keep(position, response);
+                    }
+                    self.index.set(&news);
+                    count += news.len();
+                    news.clear();
+                    for stored in stored.drain(..) {
+                        // The fetcher may have been cancelled meanwhile.
+                        let _ = stored.send(());
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => {}
+            }
+            if synced.elapsed() >= SYNC_INTERVAL {
+                journal.sync()?;
+                synced = Instant::now();
+                watch(count, &journal);
+            }
+        }
+        journal.sync()?;
+        Ok(StoredResults { journal, refused })
+    }
+}
+
+/// Waits a moment for other results.
+fn gather(arrived: &Receiver<FetchedTask>, in_flight: usize) {
     let enough = (in_flight / 2).min(MAX_GATHERED);
     for _ in 0..GATHER_STEPS {
-        // The first is not in there any more.
+        // The first result is no longer in the channel.
         if arrived.len() + 1 >= enough {
             break;
         }
@@ -115,57 +122,75 @@ fn gather(arrived: &Receiver<Delivery>, in_flight: usize) {
 
 fn append(
     journal: &mut Journal,
-    fetched: &Fetched,
+    task: &FetchedTask,
     refused: &mut Vec<(Location, usize)>,
 ) -> (usize, News) {
-    let Fetched {
-        position,
+    let (position, attempts) = (task.position, task.attempts);
+    let news = match &task.result {
+        Ok(response) => append_response(journal, response, attempts),
+        Err(failure) => {
+            if let Some(body) = &failure.body {
+                let kind = RecordKind::Refused;
+                let location = journal.append(&record(kind, &failure.task_id, body, attempts));
+                refused.push((location, position));
+            }
+            append_failure(journal, failure, attempts)
+        }
+    };
+    (position, news)
+}
+
+fn append_response(journal: &mut Journal, response: &TaskResponse, attempts: u32) -> News {
+    let TaskResponse {
         task_id,
+        body,
+        is_final,
+        ..
+    } = response;
+    let flags = if *is_final { FLAG_FINAL } else { 0 };
+    News::Response {
+        location: journal.append(&Record {
+            flags,
+            ..record(RecordKind::Response, task_id, body, attempts)
+        }),
+        is_final: *is_final,
+    }
+}
+
+fn append_failure(journal: &mut Journal, failure: &TaskFailure, attempts: u32) -> News {
+    let note = FailureNote {
+        kind: failure.kind.as_str().to_owned(),
+        http_status: failure.http_status,
         attempts,
-        outcome,
-    } = fetched;
-    let record = |kind, flags, body| Record {
+        message: failure.message.clone(),
+    };
+    // Strings and numbers: serialization cannot fail.
+    let note = serde_json::to_vec(&note).unwrap_or_default();
+    // Another key may be allowed to read the task.
+    let is_own = failure.kind != FailureKind::Forbidden;
+    let flags = if is_own { FLAG_FINAL } else { 0 };
+    News::Failure {
+        location: journal.append(&Record {
+            flags,
+            ..record(RecordKind::Failure, &failure.task_id, &note, attempts)
+        }),
+        is_own,
+    }
+}
+
+/// A record with the current time and no flags.
+fn record<'r>(kind: RecordKind, task_id: &'r str, body: &'r [u8], attempts: u32) -> Record<'r> {
+    Record {
         kind,
-        flags,
-        attempts: *attempts,
+        flags: 0,
+        attempts,
         time: now(),
         task_id,
         body,
-    };
-    let news = match outcome {
-        Outcome::Task { body, is_final, .. } => {
-            let flags = if *is_final { FLAG_FINAL } else { 0 };
-            News::Response {
-                location: journal.append(&record(RecordKind::Response, flags, body)),
-                is_final: *is_final,
-            }
-        }
-        Outcome::Failed(failed) => {
-            let note = FailureNote {
-                kind: failed.kind.as_str().to_owned(),
-                http_status: failed.http_status,
-                attempts: *attempts,
-                message: failed.message.clone(),
-            };
-            // Strings and numbers: serialization cannot fail.
-            let note = serde_json::to_vec(&note).unwrap_or_default();
-            if let Some(body) = &failed.body {
-                let location = journal.append(&record(RecordKind::Refused, 0, body));
-                refused.push((location, *position));
-            }
-            // Another key may help against a 403.
-            let is_own = failed.kind != FailureKind::Forbidden;
-            let flags = if is_own { FLAG_FINAL } else { 0 };
-            News::Failure {
-                location: journal.append(&record(RecordKind::Failure, flags, &note)),
-                is_own,
-            }
-        }
-    };
-    (*position, news)
+    }
 }
 
-/// Says in the journal that a refresh of all tasks begins.
+/// Marks in the journal that a refresh of all tasks begins.
 pub(crate) fn begin_refresh(journal: &mut Journal) -> Result<(), ExportError> {
     journal.append(&Record {
         kind: RecordKind::Refresh,
@@ -178,7 +203,7 @@ pub(crate) fn begin_refresh(journal: &mut Journal) -> Result<(), ExportError> {
     Ok(journal.flush()?)
 }
 
-/// Says in the journal that the run ends by decision: the failures that no publication has do not count any more.
+/// Marks in the journal that the run ends by decision: failures that are not published no longer count.
 pub(crate) fn end_run(journal: &mut Journal, index: &Index) -> Result<(), ExportError> {
     let since = index.published_bytes();
     let is_new = |held: &Held| {

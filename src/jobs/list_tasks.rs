@@ -1,13 +1,13 @@
 //! Lists as the source of tasks: reads them into the journal, as if each task had been fetched singly, and returns the
 //! list of IDs in the order of first appearance. The list checkpoint lets an interrupted run resume at its last page.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use crate::api::body_check::Listed as ListedTask;
+use crate::api::task_response::TaskResponse;
 use crate::event::Event;
 use crate::fetch::stats::FetchStats;
 use crate::ids::task_ids::{InsertedId, TaskIds};
@@ -21,6 +21,7 @@ use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
 use crate::journal::reader::{Entry, break_if};
 use crate::journal::writer::Journal;
 use crate::lists::list_all::{ListSink, ListedTasks, PageDelivery, list_all};
+use crate::pacer::types::LearnedRate;
 use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::state::list_checkpoint;
@@ -35,6 +36,7 @@ pub(crate) struct Listing {
     /// All tasks in the order of first appearance.
     pub(crate) ids: TaskIds,
     pub(crate) stats: FetchStats,
+    pub(crate) learned: Option<LearnedRate>,
     pub(crate) report: ListReport,
 }
 
@@ -111,7 +113,7 @@ pub(crate) fn list_tasks(
     directory: &OutputDirectory,
     published: Option<&Manifest>,
 ) -> Result<Listing, ExportError> {
-    let Network { events, cancel, .. } = *network;
+    let events = network.context.events;
     let (journal, kept) = open_journal(options, network, directory, published)?;
     let head = CheckpointHead::new(
         options.list_texts(),
@@ -132,24 +134,22 @@ pub(crate) fn list_tasks(
         seen: resume.iter().map(|resume| resume.ids.clone()).collect(),
     };
     let kept = keeper.kept;
+    let fetcher = network.fetcher(None, Vec::new());
     let (stored, listed) = thread::scope(|scope| -> Result<_, ExportError> {
         let (pages, arrived) = mpsc::channel(WAITING_PAGES);
         let keep = spawn(scope, || keeper.run(arrived))?;
         let needs = |task_id: &str| threads::lock(kept).needs(task_id);
-        let listed = block_on(list_all(
-            options.lists.iter().cloned().zip(resume).collect(),
-            network.client,
-            network.options,
-            Arc::clone(network.check),
-            events,
-            ListSink { pages, needs },
-            cancel,
-        ));
+        let sink = ListSink { pages, needs };
+        let lists = options.lists.iter().cloned().zip(resume).collect();
+        let listed = block_on(list_all(&fetcher, lists, &sink), network.cancel);
+        // Without the sink, the journal's thread ends.
+        drop(sink);
         Ok((join(keep), listed))
     })?;
+    let learned = network.remember(&fetcher);
     // Of two errors, the one that caused the other is reported.
     let Stored { fetched, tasks } = stored?;
-    let (stats, Some(lists)) = listed? else {
+    let Some(lists) = listed? else {
         return Err(ExportError::Interrupted(SavedWork::Listed { tasks }));
     };
     let (ids, report) = merge(lists);
@@ -157,8 +157,15 @@ pub(crate) fn list_tasks(
         let text = "the lists have no tasks";
         events.send(Event::Warning(text.to_owned()));
     }
-    let stats = FetchStats { fetched, ..stats };
-    Ok(Listing { ids, stats, report })
+    Ok(Listing {
+        ids,
+        stats: FetchStats {
+            fetched,
+            ..fetcher.stats(false)
+        },
+        learned,
+        report,
+    })
 }
 
 /// Opens the journal and sees which of its responses count. Begins a refresh of all tasks if one is to begin.
@@ -168,7 +175,7 @@ fn open_journal(
     directory: &OutputDirectory,
     published: Option<&Manifest>,
 ) -> Result<(Journal, KeptResponses), ExportError> {
-    let Network { events, cancel, .. } = *network;
+    let (events, cancel) = (network.context.events, network.cancel);
     let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
     let mut kept = KeptResponses::new(options.refresh, published_bytes.unwrap_or_default());
     events.send(Event::Phase("reading the journal"));
@@ -195,7 +202,7 @@ fn merge(lists: Vec<ListedTasks>) -> (TaskIds, ListReport) {
     };
     for ListedTasks {
         ids,
-        surprises,
+        anomalies,
         is_complete,
     } in lists
     {
@@ -206,7 +213,7 @@ fn merge(lists: Vec<ListedTasks>) -> (TaskIds, ListReport) {
             }
         }
         report.incomplete += u64::from(!is_complete);
-        for (what, count) in surprises.parts() {
+        for (what, count) in anomalies.parts() {
             if count > 0 {
                 *report.surprises.entry(what).or_default() += count;
             }
@@ -243,9 +250,9 @@ impl PageKeeper<'_> {
                 list,
                 mut ids,
                 tasks,
-                place,
+                position,
                 done,
-                kept,
+                stored,
             } = delivery;
             ids.retain(|task_id| {
                 let inserted = self.seen.get_mut(list).map(|seen| seen.insert(task_id));
@@ -257,9 +264,9 @@ impl PageKeeper<'_> {
             // The tasks come first: a page that is not in the checkpoint is only requested again.
             self.journal.flush()?;
             self.checkpoint
-                .append(&CheckpointPage::new(list, place, done, ids))?;
+                .append(&CheckpointPage::new(list, position, done, ids))?;
             // The receiver may have been stopped meanwhile.
-            let _ = kept.send(());
+            let _ = stored.send(());
             if synced.elapsed() >= SYNC_INTERVAL {
                 self.sync()?;
                 synced = Instant::now();
@@ -273,7 +280,7 @@ impl PageKeeper<'_> {
     }
 
     /// Appends a task to the journal if it is needed; returns whether it was.
-    fn append(&mut self, task: &ListedTask) -> bool {
+    fn append(&mut self, task: &TaskResponse) -> bool {
         let mut kept = threads::lock(self.kept);
         if !kept.needs(&task.task_id) {
             return false;
@@ -284,7 +291,7 @@ impl PageKeeper<'_> {
             attempts: 1,
             time: now(),
             task_id: &task.task_id,
-            body: task.body.as_bytes(),
+            body: &task.body,
         });
         kept.set(&task.task_id, task.is_final);
         true

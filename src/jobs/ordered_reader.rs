@@ -1,38 +1,37 @@
-//! Follows the journal in the order of the IDs, while it is being written, and reads ahead of the tables.
-//! Depends on `journal` and the files of this folder.
+//! Reads the journal in the order of the IDs, while it is being written, and ahead of the tables.
 
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::api::body_check::KEPT_BYTES;
+use crate::api::task_response::TaskResponse;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::Index;
-use crate::jobs::response_cache::{Recent, Response};
+use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::table_builder::Fed;
-use crate::jobs::task_input::{Arrival, Feed, feed};
+use crate::jobs::task_input::{Feed, TaskInput, feed};
+use crate::journal::format::FLAG_FINAL;
 use crate::journal::index::Held;
 use crate::journal::reader::{FailureNote, JournalReader, Location};
 
-/// How long others may gather behind a response that has not come: waking a thread for each costs more than
+/// How long to wait for results to gather behind one that has not arrived: waking a thread for each costs more than
 /// flattening it.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// Where the responses are that the tables are built from.
-pub(crate) struct Followed<'f> {
+/// Where the responses for the tables come from.
+pub(crate) struct OrderedReader<'f> {
     pub(crate) ids: &'f TaskIds,
     pub(crate) index: &'f Index,
     pub(crate) reader: JournalReader,
-    pub(crate) recent: &'f Recent,
-    /// Do IDs that the API does not know any more leave the tables?
+    pub(crate) cache: &'f ResponseCache,
+    /// Whether tasks that the API reports as deleted leave the tables.
     pub(crate) drop_missing: bool,
 }
 
-impl Followed<'_> {
-    /// Hands over what there is for every ID, one after the other. It is not whole when the run ended before every
-    /// ID had come, or when nobody listens any more.
+impl OrderedReader<'_> {
+    /// Hands over what there is for every ID, in order. The result is not whole if the run ended before every ID had a
+    /// result, or if the receiver has stopped.
     pub(crate) fn feed(self, mut to: Feed) -> Result<Fed<()>, ExportError> {
         let is_whole = self.all(&mut to)?;
         Ok(Fed { is_whole, left: () })
@@ -52,8 +51,8 @@ impl Followed<'_> {
             let Some(held) = held else {
                 return Ok(false);
             };
-            let arrival = self.arrival(position, task_id, held)?;
-            if feed(to, task_id.to_owned(), arrival).is_err() {
+            let input = self.input(position, task_id, held)?;
+            if feed(to, input).is_err() {
                 return Ok(false);
             }
         }
@@ -61,12 +60,12 @@ impl Followed<'_> {
     }
 
     /// Reads what there is for an ID.
-    fn arrival(
+    fn input(
         &mut self,
         position: usize,
         task_id: &str,
         held: Held,
-    ) -> Result<Arrival, ExportError> {
+    ) -> Result<TaskInput, ExportError> {
         let mut body = Vec::new();
         let failure = match held.failure() {
             Some(failure) => Some(self.reader.read_failure(task_id, failure, &mut body)?),
@@ -74,15 +73,17 @@ impl Followed<'_> {
         };
         let is_dropped = |note: &FailureNote| self.drop_missing && note.is_gone();
         Ok(match (held.response(), failure) {
-            (Some(_), Some(note)) if is_dropped(&note) => Arrival::Failure(note),
+            (Some(_), Some(note)) if is_dropped(&note) => {
+                TaskInput::Failure(task_id.to_owned(), note)
+            }
             (Some(response), Some(note)) => {
-                Arrival::Stale(self.response(position, task_id, response)?, note)
+                TaskInput::Stale(self.response(position, task_id, response)?, note)
             }
             (Some(response), None) => {
-                Arrival::Response(self.response(position, task_id, response)?)
+                TaskInput::Response(self.response(position, task_id, response)?)
             }
-            (None, Some(note)) => Arrival::Failure(note),
-            (None, None) => Arrival::Missing,
+            (None, Some(note)) => TaskInput::Failure(task_id.to_owned(), note),
+            (None, None) => TaskInput::Missing(task_id.to_owned()),
         })
     }
 
@@ -91,18 +92,16 @@ impl Followed<'_> {
         position: usize,
         task_id: &str,
         location: Location,
-    ) -> Result<Response, ExportError> {
-        if let Some(response) = self.recent.take(position) {
+    ) -> Result<TaskResponse, ExportError> {
+        if let Some(response) = self.cache.take(position) {
             return Ok(response);
         }
         let mut body = Vec::new();
-        self.reader.read(task_id, location, &mut body)?;
+        let head = self.reader.read(task_id, location, &mut body)?;
         if body.len() > KEPT_BYTES {
             self.reader.shrink();
         }
-        Ok(Response {
-            body: Bytes::from(body),
-            nodes: None,
-        })
+        let is_final = head.flags & FLAG_FINAL != 0;
+        Ok(TaskResponse::stored(task_id, body, is_final))
     }
 }

@@ -1,70 +1,38 @@
-//! Fetching, the journal and the tables side by side: the first on the caller's thread, the others on
-//! their own. Depends on `fetch` and the files of this folder.
+//! Fetching, the journal and the tables side by side: the first on the caller's thread, the others on threads of their
+//! own.
 
-use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::error::FetchError;
-use crate::fetch::fetcher::{Wanted, fetch_all};
+use crate::fetch::fetcher::Fetcher;
 use crate::fetch::liveness::GOOD_IDS;
 use crate::fetch::stats::FetchStats;
+use crate::fetch::task_result::FetchedTask;
+use crate::fetch::wanted::WantedTasks;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_index::Index;
-use crate::jobs::journal_writer::Stored;
+use crate::jobs::journal_writer::{JournalWriter, StoredResults};
 use crate::jobs::limits::SpaceWatch;
-use crate::jobs::ordered_reader::Followed;
-use crate::jobs::response_cache::Recent;
+use crate::jobs::ordered_reader::OrderedReader;
+use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::runtime::{Network, block_on};
 use crate::jobs::table_builder::{Built, Site, join, spawn};
 use crate::jobs::{journal_writer, table_builder};
+use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
+use crate::lists::list_prefetch::prefetch;
+use crate::pacer::types::LearnedRate;
 use crate::publish::staging::Staging;
 
 /// Responses that may wait for the journal; the network waits when there are more.
 const WAITING_RESPONSES: usize = 64;
 
-/// The IDs that the journal has nothing for.
-#[derive(Debug)]
-pub(crate) struct Waiting<'r> {
-    pub(crate) ids: &'r TaskIds,
-    pub(crate) index: &'r Index,
-    pub(crate) count: usize,
-}
-
-impl Wanted for Waiting<'_> {
-    fn count(&self) -> usize {
-        self.count
-    }
-
-    fn ids(&self) -> usize {
-        self.ids.len()
-    }
-
-    fn id(&self, position: usize) -> Option<&str> {
-        self.ids.get(position)
-    }
-
-    fn position(&self, task_id: &str) -> Option<usize> {
-        self.ids.position(task_id)
-    }
-
-    fn is_waiting(&self, position: usize) -> bool {
-        self.index.is_waiting(position)
-    }
-
-    fn good_ids(&self) -> Vec<String> {
-        let held = self.index.good(GOOD_IDS).into_iter();
-        held.filter_map(|position| self.ids.get(position))
-            .map(str::to_owned)
-            .collect()
-    }
-}
-
-/// Says that nothing more will come, when it goes.
+/// Closes the index when the journal's thread ends, however it ends: a thread that waits for more would wait forever.
 struct ClosesIndex<'i>(&'i Index);
 
 impl Drop for ClosesIndex<'_> {
@@ -79,13 +47,17 @@ pub(crate) struct Pipeline<'r> {
     pub(crate) network: &'r Network<'r>,
     pub(crate) index: &'r Index,
     pub(crate) staging: &'r Staging,
+    /// What this run has learned of the rate before, from lists.
+    pub(crate) learned: Option<LearnedRate>,
 }
 
-/// What they leave.
-pub(crate) struct Done {
+/// What the threads leave.
+pub(crate) struct PipelineResult {
     pub(crate) stats: FetchStats,
-    pub(crate) stored: Stored,
-    /// Nothing when the run was stopped.
+    /// What was learned of the rate, where that was to be learned.
+    pub(crate) learned: Option<LearnedRate>,
+    pub(crate) stored: StoredResults,
+    /// `None` when the run was stopped.
     pub(crate) built: Option<Built>,
 }
 
@@ -96,71 +68,35 @@ impl Pipeline<'_> {
         journal: Journal,
         wanted: usize,
         mut space: SpaceWatch,
-    ) -> Result<Done, ExportError> {
-        let Self {
-            options,
-            network,
-            index,
-            staging,
-        } = *self;
-        let Network { events, cancel, .. } = *network;
+    ) -> Result<PipelineResult, ExportError> {
+        let Self { network, index, .. } = *self;
         let reader = journal.reader();
+        let fetcher = network.fetcher(self.learned, good_ids(&self.options.ids, index));
         // Cancelled by the user, and when one part of the run cannot go on: the others need not finish then.
-        let run = cancel.child_token();
-        let recent = Recent::default();
-        let in_flight = network.options.concurrency;
+        let run = network.cancel.child_token();
+        let cache = ResponseCache::default();
+        let in_flight = fetcher.concurrency();
         let (fetched, stored, built) = thread::scope(|scope| -> Result<_, ExportError> {
             let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
-            let store = spawn(scope, || {
-                // However it ends: whoever waits for more would wait for ever.
+            let writer_thread = spawn(scope, || {
                 let _closes = ClosesIndex(index);
-                journal_writer::run(
-                    journal,
-                    arrived,
+                let watch = |fetched, journal: &Journal| space.look(fetched, journal.bytes());
+                let writer = JournalWriter {
+                    index,
+                    cache: &cache,
                     in_flight,
-                    index,
-                    &recent,
-                    |fetched, journal| {
-                        space.look(fetched, journal.bytes());
-                    },
-                )
-            })?;
-            let build = spawn(scope, || {
-                let followed = Followed {
-                    ids: &options.ids,
-                    index,
-                    reader,
-                    recent: &recent,
-                    drop_missing: options.guard.drop_missing,
                 };
-                let site = Site {
-                    selection: options.selection(),
-                    staging,
-                    events,
-                };
-                let built = table_builder::run(site, &run, |feed| followed.feed(feed));
-                built.map(|((), built)| built)
+                writer.run(journal, arrived, watch)
             })?;
-            let wanted = Waiting {
-                ids: &options.ids,
-                index,
-                count: wanted,
-            };
-            let fetched = block_on(fetch_all(
-                &wanted,
-                network.client,
-                network.options,
-                Arc::clone(network.check),
-                events,
-                sink,
-                &run,
-            ));
-            if !matches!(&fetched, Ok(stats) if !stats.stopped) {
+            let builder_thread = spawn(scope, || self.build(reader, &cache, &run))?;
+            let fetched = block_on(self.fetch(&fetcher, wanted, sink), &run);
+            if !matches!(&fetched, Ok(Some(()))) {
                 // Tables without the rest would not be published: they need not be built.
                 run.cancel();
             }
-            Ok((fetched, join(store), join(build)))
+            Ok((fetched, join(writer_thread), join(builder_thread)))
         })?;
+        let learned = network.remember(&fetcher);
         // Of several errors the one that caused the others is reported.
         let mut stored = stored?;
         if let Err(error) = &fetched
@@ -172,13 +108,62 @@ impl Pipeline<'_> {
             (Err(ExportError::Fetch(FetchError::SinkClosed { .. })), Err(_)) => {
                 FetchStats::default()
             }
-            (fetched, _) => fetched?,
+            (fetched, _) => fetcher.stats(fetched?.is_none()),
         };
         let built = built?;
-        Ok(Done {
+        Ok(PipelineResult {
             stats,
+            learned,
             stored,
             built,
         })
     }
+
+    /// Fetches all tasks that wait: from lists where that takes fewer requests, then with single requests.
+    async fn fetch(
+        &self,
+        fetcher: &Fetcher<'_>,
+        count: usize,
+        sink: mpsc::Sender<FetchedTask>,
+    ) -> Result<(), FetchError> {
+        let wanted = WantedTasks {
+            ids: &self.options.ids,
+            count,
+            is_waiting: &|position| self.index.is_waiting(position),
+        };
+        prefetch(fetcher, self.options.list_plan(), &wanted, &sink).await?;
+        fetcher.fetch_all(&wanted, &sink).await
+    }
+
+    /// Builds the tables from what the journal has, as it arrives.
+    fn build(
+        &self,
+        reader: JournalReader,
+        cache: &ResponseCache,
+        run: &CancellationToken,
+    ) -> Result<Option<Built>, ExportError> {
+        let input = OrderedReader {
+            ids: &self.options.ids,
+            index: self.index,
+            reader,
+            cache,
+            drop_missing: self.options.guard.drop_missing,
+        };
+        let site = Site {
+            selection: self.options.selection(),
+            staging: self.staging,
+            events: self.network.context.events,
+        };
+        let built = table_builder::run(site, run, |feed| input.feed(feed));
+        built.map(|((), built)| built)
+    }
+}
+
+/// IDs whose tasks an earlier run received, the most likely to succeed first: they tell a server that is down, or a key
+/// that is refused, from an ID that fails.
+pub(crate) fn good_ids(ids: &TaskIds, index: &Index) -> Vec<String> {
+    let held = index.good(GOOD_IDS).into_iter();
+    held.filter_map(|position| ids.get(position))
+        .map(str::to_owned)
+        .collect()
 }

@@ -11,10 +11,10 @@ use crate::event::{Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::import::{Import, Imported, ReadJournal, is_export, list_of, read_journal};
-use crate::jobs::ordered_reader::Followed;
+use crate::jobs::ordered_reader::OrderedReader;
 use crate::jobs::publication::{NextExport, Publication, now};
 use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
-use crate::jobs::response_cache::Recent;
+use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::resume::{mend_journal, report_directory};
 use crate::jobs::table_builder;
 use crate::jobs::table_builder::{Built, Site};
@@ -207,11 +207,11 @@ impl ReadSources {
             built
         } else {
             site.events.send(Event::Phase("building tables"));
-            let followed = Followed {
+            let followed = OrderedReader {
                 ids: &ids,
                 index: &index,
                 reader: self.reader,
-                recent: &Recent::default(),
+                cache: &ResponseCache::default(),
                 drop_missing: guard_options.drop_missing,
             };
             let run = cancel.child_token();

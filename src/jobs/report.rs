@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::pacer::types::Learned;
+use crate::pacer::types::LearnedRate;
 use crate::publish::manifest::Manifest;
 
 /// How a job ended that did not fail.
@@ -42,7 +42,7 @@ pub struct SavedResponses {
     /// Of these, rate-limited with 429.
     pub rate_limited: u64,
     /// What was learned of the rate limit; nothing with `--rate`.
-    pub learned: Option<Learned>,
+    pub learned: Option<LearnedRate>,
 }
 
 /// What an export published.
@@ -97,7 +97,7 @@ pub struct ExportReport {
     /// Tasks from these pages.
     pub from_lists: u64,
     /// What was learned of the rate limit; nothing with `--rate`.
-    pub learned: Option<Learned>,
+    pub learned: Option<LearnedRate>,
 }
 
 /// What lists gave.

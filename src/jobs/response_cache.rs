@@ -1,96 +1,48 @@
-//! Responses that were just stored, so that the tables need not read them back. Depends on `json`.
+//! Responses that were just stored, so that the tables need not read them back from the journal.
 
 use std::collections::HashMap;
-use std::str::Utf8Error;
 use std::sync::{Mutex, MutexGuard};
 
-use bytes::Bytes;
-use thiserror::Error;
-
-use crate::json::document::{Document, Nodes, Parser};
-use crate::json::lexer::{JsonError, JsonErrorKind};
+use crate::api::task_response::TaskResponse;
 use crate::threads;
 
-/// Bytes of memory that all of them may take. Past that they are read from the journal when their turn comes:
-/// those behind a slow response, mostly.
-const RECENT_BYTES: usize = 4 << 20;
+/// The maximum memory in bytes of all cached responses. Responses beyond it, mostly those behind a slow one, are read
+/// from the journal when their turn comes.
+const MAX_CACHED_BYTES: usize = 4 << 20;
 
-/// A response, checked, with what the check found in it.
-#[derive(Debug, Clone)]
-pub(crate) struct Response {
-    pub(crate) body: Bytes,
-    pub(crate) nodes: Option<Nodes>,
-}
-
-/// Why a response that was kept cannot be read.
-#[derive(Debug, Error)]
-pub(crate) enum Unreadable {
-    #[error(transparent)]
-    NotUtf8(#[from] Utf8Error),
-    #[error(transparent)]
-    Json(#[from] JsonError),
-}
-
-impl Unreadable {
-    /// Whether only memory is missing.
-    pub(crate) fn is_memory(&self) -> bool {
-        matches!(self, Self::Json(error) if error.kind == JsonErrorKind::Memory)
-    }
-}
-
-impl Response {
-    /// Bytes of memory that it takes.
-    pub(crate) fn size(&self) -> usize {
-        self.body.len() + self.nodes.as_ref().map_or(0, Nodes::size)
-    }
-
-    /// The parsed text.
-    pub(crate) fn document<'d>(
-        &'d self,
-        parser: &'d mut Parser,
-    ) -> Result<Document<'d>, Unreadable> {
-        let text = std::str::from_utf8(&self.body)?;
-        let nodes = self.nodes.as_ref();
-        match nodes.and_then(|nodes| Document::of(text, nodes)) {
-            Some(document) => Ok(document),
-            None => Ok(parser.parse(text)?),
-        }
-    }
-}
-
-/// The responses, by the positions of their IDs.
+/// Cached responses by the positions of their IDs.
 #[derive(Debug, Default)]
-pub(crate) struct Recent {
-    state: Mutex<State>,
+pub(crate) struct ResponseCache {
+    state: Mutex<CachedResponses>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    responses: HashMap<usize, Response>,
+struct CachedResponses {
+    responses: HashMap<usize, TaskResponse>,
     bytes: usize,
 }
 
-impl Recent {
-    /// A thread that panicked has left at worst a wrong number of bytes.
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl ResponseCache {
+    /// After a panic, at worst the number of bytes is wrong.
+    fn lock(&self) -> MutexGuard<'_, CachedResponses> {
         threads::lock(&self.state)
     }
 
-    /// Keeps a response, if there is room.
-    pub(crate) fn keep(&self, position: usize, response: Response) {
+    /// Keeps a response if there is room.
+    pub(crate) fn keep(&self, position: usize, response: TaskResponse) {
         let mut state = self.lock();
         if let Some(before) = state.responses.remove(&position) {
             state.bytes -= before.size();
         }
         let size = response.size();
-        if state.bytes + size <= RECENT_BYTES {
+        if state.bytes + size <= MAX_CACHED_BYTES {
             state.bytes += size;
             state.responses.insert(position, response);
         }
     }
 
     /// Takes a response out, if it was kept.
-    pub(crate) fn take(&self, position: usize) -> Option<Response> {
+    pub(crate) fn take(&self, position: usize) -> Option<TaskResponse> {
         let mut state = self.lock();
         let response = state.responses.remove(&position)?;
         state.bytes -= response.size();
@@ -102,22 +54,19 @@ impl Recent {
 mod tests {
     use super::*;
 
-    fn response(bytes: usize) -> Response {
-        Response {
-            body: Bytes::from(vec![b' '; bytes]),
-            nodes: None,
-        }
+    fn response(bytes: usize) -> TaskResponse {
+        TaskResponse::stored("task_1", vec![b' '; bytes], true)
     }
 
     #[test]
     fn there_is_room_for_so_much_and_no_more() {
-        let recent = Recent::default();
-        recent.keep(0, response(RECENT_BYTES));
-        recent.keep(1, response(1));
-        assert!(recent.take(1).is_none());
-        assert!(recent.take(0).is_some());
-        assert!(recent.take(0).is_none());
-        recent.keep(1, response(1));
-        assert!(recent.take(1).is_some());
+        let cache = ResponseCache::default();
+        cache.keep(0, response(MAX_CACHED_BYTES));
+        cache.keep(1, response(1));
+        assert!(cache.take(1).is_none());
+        assert!(cache.take(0).is_some());
+        assert!(cache.take(0).is_none());
+        cache.keep(1, response(1));
+        assert!(cache.take(1).is_some());
     }
 }

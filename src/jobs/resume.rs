@@ -64,7 +64,7 @@ pub(crate) fn open_journal(
     published: Option<&Manifest>,
     network: &Network<'_>,
 ) -> Result<(Journal, Resumed), ExportError> {
-    let Network { events, cancel, .. } = *network;
+    let (events, cancel) = (network.context.events, network.cancel);
     let published_bytes = published_bytes(directory.path(), published);
     let journal = JournalIndex::new(options.ids.len());
     let index = Index::new(journal, published_bytes);

@@ -1,46 +1,57 @@
-//! The network's runtime, on the thread that calls: it lives as long as its work, and ends when the user or another
-//! part of the run says so. Depends on `fetch` and `learned`.
+//! What every part of a job that uses the network needs, and the runtime on the thread that calls.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::api::client::TaskClient;
 use crate::api::error::FetchError;
-use crate::event::Events;
-use crate::fetch::options::{CheckBody, FetchOptions};
+use crate::fetch::fetcher::{FetchContext, Fetcher, until_cancelled};
 use crate::jobs::error::ExportError;
+use crate::pacer::types::{LearnedRate, Rate};
 use crate::state::pace_memory;
+use crate::state::paths::StateDir;
 
 /// Connections that hang are not worth waiting for.
 const SHUTDOWN: Duration = Duration::from_millis(100);
 
-/// What everything that asks the API needs.
+/// What every part of a job that uses the network needs.
 pub(crate) struct Network<'r> {
-    pub(crate) client: &'r TaskClient,
-    pub(crate) options: &'r FetchOptions,
-    pub(crate) check: &'r Arc<dyn CheckBody>,
-    pub(crate) events: &'r Events,
+    pub(crate) context: FetchContext<'r>,
     pub(crate) cancel: &'r CancellationToken,
-    /// The output directory, where what is learned of the server is kept.
-    pub(crate) out: &'r Path,
+    /// The state directory, where what is learned of the rate is kept.
+    pub(crate) state: &'r StateDir,
 }
 
-impl Drop for Network<'_> {
-    /// However the run ends, what it learned of the server is of use to the next one.
-    fn drop(&mut self) {
-        pace_memory::remember(self.out, self.options, self.client.learned());
+impl<'r> Network<'r> {
+    /// A fetcher that begins with what was learned of the rate before, by this run or an earlier one.
+    pub(crate) fn fetcher(
+        &self,
+        learned: Option<LearnedRate>,
+        good_ids: Vec<String>,
+    ) -> Fetcher<'r> {
+        let client = &self.context.options.client;
+        let learned = learned.or_else(|| pace_memory::recall(self.state, client));
+        Fetcher::new(self.context, learned, good_ids)
+    }
+
+    /// Writes what a fetcher has learned of the rate, for later runs, and returns it. Nothing where the rate was given.
+    pub(crate) fn remember(&self, fetcher: &Fetcher<'_>) -> Option<LearnedRate> {
+        let options = self.context.options;
+        let learned = fetcher
+            .learned()
+            .filter(|_| options.rate == Rate::Learned)?;
+        pace_memory::remember(self.state, &options.client, learned);
+        Some(learned)
     }
 }
 
-/// Runs asynchronous work on this thread. Work that watches a cancellation token ends by itself.
+/// Runs asynchronous work on this thread, until it is done or `cancel` is cancelled: then `None`.
 pub(crate) fn block_on<T>(
     work: impl Future<Output = Result<T, FetchError>>,
-) -> Result<T, ExportError> {
+    cancel: &CancellationToken,
+) -> Result<Option<T>, ExportError> {
     let runtime = crate::threads::runtime().map_err(ExportError::Runtime)?;
-    let done = runtime.block_on(work);
+    let done = runtime.block_on(until_cancelled(work, cancel));
     runtime.shutdown_timeout(SHUTDOWN);
     Ok(done?)
 }

@@ -9,6 +9,7 @@ use arrow::array::RecordBatch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::KEPT_BYTES;
+use crate::api::task_response::{TaskResponse, UnreadableBody};
 use crate::encode::format::Selection;
 use crate::encode::table_writers::{TableWriters, WrittenTable};
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
@@ -16,8 +17,7 @@ use crate::flatten::flattener::Flattener;
 use crate::jobs::batch_channel;
 use crate::jobs::batch_channel::{Bundler, NobodyListens};
 use crate::jobs::error::ExportError;
-use crate::jobs::response_cache::Unreadable;
-use crate::jobs::task_input::{Arrival, Arrived, Feed};
+use crate::jobs::task_input::{Feed, TaskInput};
 use crate::journal::reader::FailureNote;
 use crate::json::document::{Document, Parser};
 use crate::output_error::OutputError;
@@ -241,50 +241,24 @@ impl Build {
     /// Flattens what arrives; false when the run is over before.
     fn tasks(
         &mut self,
-        arrived: Receiver<Vec<Arrived>>,
+        arrived: Receiver<Vec<TaskInput>>,
         events: &Events,
         run: &CancellationToken,
     ) -> Result<bool, ExportError> {
         let mut done = 0;
-        for Arrived { task_id, arrival } in arrived.into_iter().flatten() {
+        for input in arrived.into_iter().flatten() {
             if run.is_cancelled() {
                 return Ok(false);
             }
-            let (response, failure) = match arrival {
-                Arrival::Response(response) => (Some(response), None),
-                Arrival::Stale(response, note) => (Some(response), Some(note)),
-                Arrival::Failure(note) => (None, Some(note)),
-                Arrival::Missing => (None, Some(missing())),
-            };
-            if let Some(response) = response {
-                let document = response.document(&mut self.parser);
-                if document.as_ref().is_err_and(Unreadable::is_memory) {
-                    return Err(ExportError::NoMemory { task_id });
+            match input {
+                TaskInput::Response(response) => self.response(done, &response, None)?,
+                TaskInput::Stale(response, note) => self.response(done, &response, Some(note))?,
+                TaskInput::Failure(task_id, note) => {
+                    self.failures.add(done, &task_id, note, false);
                 }
-                let root = document.as_ref().map(Document::root);
-                let note = unusable(&task_id, root.map_err(ToString::to_string));
-                match (document, note) {
-                    (Ok(document), None) => {
-                        self.flattener
-                            .task(&task_id, &document, &mut self.encoder)?;
-                        self.exported += 1;
-                        if let Some(note) = failure {
-                            self.failures.add(done, &task_id, note, true);
-                        }
-                    }
-                    // What arrives is checked before it is kept; the journal may be another version's, or was changed.
-                    (document, note) => {
-                        drop(document);
-                        let note = note.unwrap_or_else(missing);
-                        self.failures.add(done, &task_id, note, false);
-                    }
+                TaskInput::Missing(task_id) => {
+                    self.failures.add(done, &task_id, missing(), false);
                 }
-                if response.body.len() > KEPT_BYTES {
-                    self.parser = Parser::default();
-                }
-            } else {
-                let note = failure.unwrap_or_else(missing);
-                self.failures.add(done, &task_id, note, false);
             }
             done += 1;
             if done % TASKS_BETWEEN_EVENTS == 0 {
@@ -292,6 +266,42 @@ impl Build {
             }
         }
         Ok(true)
+    }
+
+    /// Flattens a response; `failure` says why it could not be refreshed, if it could not.
+    fn response(
+        &mut self,
+        position: usize,
+        response: &TaskResponse,
+        failure: Option<FailureNote>,
+    ) -> Result<(), ExportError> {
+        let task_id = response.task_id.as_str();
+        let document = response.document(&mut self.parser);
+        if document.as_ref().is_err_and(UnreadableBody::is_memory) {
+            let task_id = task_id.to_owned();
+            return Err(ExportError::NoMemory { task_id });
+        }
+        let root = document.as_ref().map(Document::root);
+        let note = unusable(task_id, root.map_err(ToString::to_string));
+        match (document, note) {
+            (Ok(document), None) => {
+                self.flattener.task(task_id, &document, &mut self.encoder)?;
+                self.exported += 1;
+                if let Some(note) = failure {
+                    self.failures.add(position, task_id, note, true);
+                }
+            }
+            // What arrives is checked before it is kept; the journal may be another version's, or was changed.
+            (document, note) => {
+                drop(document);
+                let note = note.unwrap_or_else(missing);
+                self.failures.add(position, task_id, note, false);
+            }
+        }
+        if response.body.len() > KEPT_BYTES {
+            self.parser = Parser::default();
+        }
+        Ok(())
     }
 
     /// Hands over the last rows, if it goes on to the end, and lets the encoder go.

@@ -1,42 +1,30 @@
-//! What comes for each ID, on its way to the tables: in the order of the rows. Depends on `bundle`, `journal` and
-//! `recent`.
+//! What there is for each ID, on its way to the tables in the order of the rows.
 
+use crate::api::task_response::TaskResponse;
 use crate::jobs::batch_channel::{Bundler, NobodyListens};
-use crate::jobs::response_cache::Response;
 use crate::journal::reader::FailureNote;
 
 /// What there is for an ID.
 #[derive(Debug)]
-pub(crate) enum Arrival {
+pub(crate) enum TaskInput {
     /// A response.
-    Response(Response),
+    Response(TaskResponse),
     /// The last response, and why it could not be refreshed.
-    Stale(Response, FailureNote),
-    /// A final failure, and no response.
-    Failure(FailureNote),
-    /// Nothing, and nothing will come.
-    Missing,
+    Stale(TaskResponse, FailureNote),
+    /// A final failure of this ID, and no response.
+    Failure(String, FailureNote),
+    /// Nothing for this ID, and nothing will come.
+    Missing(String),
 }
 
-/// An ID with what there is for it.
-#[derive(Debug)]
-pub(crate) struct Arrived {
-    pub(crate) task_id: String,
-    pub(crate) arrival: Arrival,
-}
-
-/// Hands over what comes, in order.
-pub(crate) type Feed = Bundler<Arrived>;
+/// Hands over what there is, in order.
+pub(crate) type Feed = Bundler<TaskInput>;
 
 /// Hands one over, now or with the next ones.
-pub(crate) fn feed(
-    feed: &mut Feed,
-    task_id: String,
-    arrival: Arrival,
-) -> Result<(), NobodyListens> {
-    let bytes = match &arrival {
-        Arrival::Response(response) | Arrival::Stale(response, _) => response.size(),
-        Arrival::Failure(_) | Arrival::Missing => 0,
+pub(crate) fn feed(feed: &mut Feed, input: TaskInput) -> Result<(), NobodyListens> {
+    let bytes = match &input {
+        TaskInput::Response(response) | TaskInput::Stale(response, _) => response.size(),
+        TaskInput::Failure(..) | TaskInput::Missing(_) => 0,
     };
-    feed.push(Arrived { task_id, arrival }, bytes)
+    feed.push(input, bytes)
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::failure_kind::is_gone;
 use crate::journal::binding::refuse_other;
 use crate::journal::codec::Decompressor;
 use crate::journal::error::JournalError;
@@ -72,11 +73,6 @@ impl FailureNote {
     pub fn is_gone(&self) -> bool {
         is_gone(self.http_status)
     }
-}
-
-/// Is this a status with which the API reports a task as missing?
-pub fn is_gone(http_status: Option<u16>) -> bool {
-    matches!(http_status, Some(404 | 410))
 }
 
 /// What opening an existing journal found.

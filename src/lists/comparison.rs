@@ -1,43 +1,43 @@
 //! Whether list endpoints return the tasks that `GET /v2/task` returns: which task of a page to fetch both ways, and
 //! what a difference means. Pure.
 //!
-//! A list may omit members from some tasks only, such as the completed ones. So one task of each *look* is compared:
+//! A list may omit members from some tasks only, such as the completed ones. So one task of each *shape* is compared:
 //! its status, the names of its members, and which of these are empty.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::api::body_check::Listed;
+use crate::api::body_check::ListedTask;
 
-/// Looks after which no other one is compared. Tasks that differ in more ways than this have member names of their
-/// own, and each task would be a look.
-const MAX_LOOKS: usize = 24;
+/// The number of shapes after which no other one is compared. Tasks that differ in more ways than this have member
+/// names of their own, so that each task would be a shape.
+const MAX_SHAPES: usize = 24;
 
-/// Tasks that are not final and differ, in a row. One may have changed after its page was sent.
+/// Tasks in a row that are not final and differ. A single one may have changed after its page was sent.
 const MAX_CHANGED: u32 = 2;
 
-/// Tasks of one look whose single requests fail; then the look stays unknown.
+/// Tasks of one shape whose single requests fail, after which the shape stays unknown.
 const MAX_FAILED: u32 = 3;
 
-/// Checksum of a checked body.
+/// The checksum of a checked body.
 pub(crate) type Fingerprint = [u8; 32];
 
-/// What a task that was fetched both ways shows.
+/// The result of comparing a task that was fetched both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ComparisonResult {
     /// The list returned the same JSON.
     Same,
-    /// It may have changed after the page was sent.
+    /// The task may have changed after the page was sent.
     Changed,
     /// The list returned other JSON.
     Differs,
 }
 
-/// What the comparisons of one run have shown.
+/// The results of all comparisons of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
-    /// Looks of tasks that were the same both ways.
-    looks: HashSet<u64>,
-    /// How often a task of a look could not be fetched singly.
+    /// Shapes of tasks that were the same both ways.
+    shapes: HashSet<u64>,
+    /// How often a task of a shape could not be fetched with a single request.
     failed: HashMap<u64, u32>,
     changed: u32,
     differs: bool,
@@ -51,71 +51,70 @@ impl Comparison {
 
     /// Whether any task was the same both ways.
     pub(crate) fn has_same(&self) -> bool {
-        !self.looks.is_empty()
+        !self.shapes.is_empty()
     }
 
     /// Whether the list's version of a task may be kept.
-    pub(crate) fn covers(&self, task: &Listed) -> bool {
-        !self.differs && (self.looks.len() >= MAX_LOOKS || self.looks.contains(&task.look))
+    pub(crate) fn covers(&self, task: &ListedTask) -> bool {
+        !self.differs && (self.shapes.len() >= MAX_SHAPES || self.shapes.contains(&task.shape))
     }
 
-    /// The task of a page to compare next: the largest whose look is new, a final one if there is any. With `any`,
-    /// also one whose look is known.
+    /// The task of a page to compare next: the largest whose shape is new, and a final one if there is any. With `any`,
+    /// a task whose shape is known will do too.
     pub(crate) fn next<'p>(
         &self,
-        page: &'p [Listed],
+        page: &'p [ListedTask],
         any: bool,
-        may: impl Fn(&Listed) -> bool,
-    ) -> Option<&'p Listed> {
-        let can = |task: &Listed| {
-            let failed = self.failed.get(&task.look).copied().unwrap_or_default();
+        may: impl Fn(&ListedTask) -> bool,
+    ) -> Option<&'p ListedTask> {
+        let can = |task: &ListedTask| {
+            let failed = self.failed.get(&task.shape).copied().unwrap_or_default();
             !self.differs && failed < MAX_FAILED
         };
         let candidates = page.iter().filter(|task| can(task) && may(task));
         let (known, new): (Vec<_>, Vec<_>) = candidates.partition(|task| self.covers(task));
-        let best = |tasks: Vec<&'p Listed>| {
-            let key = |task: &&Listed| (task.is_final, task.body.len());
+        let best = |tasks: Vec<&'p ListedTask>| {
+            let key = |task: &&ListedTask| (task.response.is_final, task.response.body.len());
             tasks.into_iter().max_by_key(key)
         };
         best(new).or_else(|| best(known).filter(|_| any))
     }
 
-    /// Takes note of a task that could not be fetched singly.
-    pub(crate) fn fail(&mut self, task: &Listed) {
-        *self.failed.entry(task.look).or_default() += 1;
+    /// Notes that a task could not be fetched with a single request.
+    pub(crate) fn record_failure(&mut self, task: &ListedTask) {
+        *self.failed.entry(task.shape).or_default() += 1;
     }
 
-    /// Takes note of a task that was fetched both ways.
-    pub(crate) fn see(
+    /// Notes the two versions of a task that was fetched both ways.
+    pub(crate) fn record(
         &mut self,
-        task: &Listed,
+        task: &ListedTask,
         listed: Fingerprint,
         single: Fingerprint,
-    ) -> Verdict {
+    ) -> ComparisonResult {
         if listed == single {
             self.changed = 0;
-            self.looks.insert(task.look);
-            return Verdict::Same;
+            self.shapes.insert(task.shape);
+            return ComparisonResult::Same;
         }
         self.changed += 1;
-        if task.is_final || self.changed >= MAX_CHANGED {
+        if task.response.is_final || self.changed >= MAX_CHANGED {
             self.differs = true;
-            return Verdict::Differs;
+            return ComparisonResult::Differs;
         }
-        Verdict::Changed
+        ComparisonResult::Changed
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::task_response::TaskResponse;
 
-    fn task(id: &str, look: u64, size: usize, is_final: bool) -> Listed {
-        Listed {
-            task_id: id.to_owned(),
-            body: "x".repeat(size),
-            is_final,
-            look,
+    fn task(id: &str, shape: u64, size: usize, is_final: bool) -> ListedTask {
+        ListedTask {
+            response: TaskResponse::stored(id, vec![b'x'; size], is_final),
+            shape,
         }
     }
 
@@ -129,14 +128,17 @@ mod tests {
         let mut comparison = Comparison::default();
         let next = |comparison: &Comparison, any| {
             let next = comparison.next(&page, any, |_| true);
-            next.map(|task| task.task_id.clone())
+            next.map(|task| task.response.task_id.clone())
         };
         assert_eq!(next(&comparison, false).as_deref(), Some("large"));
         assert!(!comparison.covers(&page[1]) && !comparison.has_same());
-        assert_eq!(comparison.see(&page[2], [1; 32], [1; 32]), Verdict::Same);
+        assert_eq!(
+            comparison.record(&page[2], [1; 32], [1; 32]),
+            ComparisonResult::Same
+        );
         assert!(comparison.covers(&page[1]) && comparison.has_same());
         assert_eq!(next(&comparison, false).as_deref(), Some("pending"));
-        comparison.see(&page[0], [1; 32], [1; 32]);
+        comparison.record(&page[0], [1; 32], [1; 32]);
         assert_eq!(next(&comparison, false), None);
         assert_eq!(next(&comparison, true).as_deref(), Some("large"));
     }
@@ -145,17 +147,17 @@ mod tests {
     fn a_final_task_that_differs_ends_the_trust_at_once_and_others_soon() {
         let mut comparison = Comparison::default();
         let pending = task("p", 1, 1, false);
-        let differ = |comparison: &mut Comparison, task| comparison.see(task, [1; 32], [2; 32]);
-        assert_eq!(differ(&mut comparison, &pending), Verdict::Changed);
-        comparison.see(&pending, [1; 32], [1; 32]);
-        assert_eq!(differ(&mut comparison, &pending), Verdict::Changed);
+        let differ = |comparison: &mut Comparison, task| comparison.record(task, [1; 32], [2; 32]);
+        assert_eq!(differ(&mut comparison, &pending), ComparisonResult::Changed);
+        comparison.record(&pending, [1; 32], [1; 32]);
+        assert_eq!(differ(&mut comparison, &pending), ComparisonResult::Changed);
         assert!(comparison.covers(&pending));
-        assert_eq!(differ(&mut comparison, &pending), Verdict::Differs);
+        assert_eq!(differ(&mut comparison, &pending), ComparisonResult::Differs);
         assert!(comparison.differs() && !comparison.covers(&pending));
         let page = [task("f", 2, 1, true)];
         assert_eq!(comparison.next(&page, true, |_| true), None);
         let mut comparison = Comparison::default();
-        assert_eq!(differ(&mut comparison, &page[0]), Verdict::Differs);
+        assert_eq!(differ(&mut comparison, &page[0]), ComparisonResult::Differs);
     }
 
     #[test]
@@ -165,7 +167,7 @@ mod tests {
         for _ in 0..MAX_FAILED {
             let next = comparison.next(&page, true, |_| true);
             assert_eq!(next, Some(&page[0]));
-            comparison.fail(&page[0]);
+            comparison.record_failure(&page[0]);
         }
         assert_eq!(comparison.next(&page, true, |_| true), Some(&page[1]));
         assert!(!comparison.covers(&page[0]));
@@ -174,8 +176,8 @@ mod tests {
     #[test]
     fn tasks_that_all_look_different_are_not_all_compared() {
         let mut comparison = Comparison::default();
-        for look in 0..MAX_LOOKS as u64 {
-            comparison.see(&task("t", look, 1, true), [1; 32], [1; 32]);
+        for shape in 0..MAX_SHAPES as u64 {
+            comparison.record(&task("t", shape, 1, true), [1; 32], [1; 32]);
         }
         let page = [task("new", 999, 1, true)];
         assert_eq!(comparison.next(&page, false, |_| true), None);

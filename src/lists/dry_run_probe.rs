@@ -1,45 +1,43 @@
-//! What a run would ask, found out with a few requests: a sample of the IDs, and the first pages of the lists that
-//! they belong to. Nothing is kept. Depends on `thrift`, `pages` and `compare`.
-
-use std::sync::Arc;
+//! What a run would request, found out with a few requests: a sample of the IDs, and the first pages of the lists that
+//! they belong to. Nothing is stored.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tokio_util::sync::CancellationToken;
 
-use crate::api::body_check::Page;
-use crate::api::client::TaskClient;
+use crate::api::body_check::{TaskLists, TaskPage, lists_of};
 use crate::api::error::FetchError;
 use crate::api::list_request::{ListSource, PAGE_TASKS, PageRequest};
-use crate::event::Events;
-use crate::fetch::fetcher::{Engine, Wanted, until_stopped};
-use crate::fetch::options::{CheckBody, FetchOptions, Outcome};
-use crate::lists::compare::Comparer;
-use crate::lists::estimate::{Estimate, FirstPage, estimate};
-use crate::lists::list_planner::{Thrift, spread};
-use crate::lists::page_cursor::Walk;
+use crate::fetch::fetcher::Fetcher;
+use crate::fetch::task_result::TaskResult;
+use crate::fetch::wanted::WantedTasks;
+use crate::lists::compare::PageComparer;
+use crate::lists::estimate::{FirstPage, RequestEstimate, estimate};
+use crate::lists::list_all::{compare_listed, list_failed};
+use crate::lists::list_planner::{ListCandidate, ListPlan, ListPlanner, spread};
+use crate::lists::page_cursor::PageCursor;
+use crate::lists::page_fetch::fetch_page;
 
-/// Lists whose first page is looked at; the others are taken to be like them.
+/// Lists whose first page is fetched. The others are taken to be like them.
 const MAX_LISTS: usize = 8;
 
-/// What was found out.
+/// What the probe found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Survey {
-    /// What a run would ask.
-    pub estimate: Estimate,
-    /// Bytes of a task, on average; nothing when none was seen.
+pub struct ProbeResult {
+    /// What a run would request.
+    pub estimate: RequestEstimate,
+    /// The mean size of a task in bytes; `None` if no task was seen.
     pub task_bytes: Option<f64>,
-    /// Requests that were made to find this out.
+    /// Requests that the probe made.
     pub requests: u64,
 }
 
 /// Bytes and tasks that were seen.
 #[derive(Debug, Default)]
-struct Seen {
+struct SeenBodies {
     bytes: usize,
     tasks: usize,
 }
 
-impl Seen {
+impl SeenBodies {
     fn add(&mut self, bytes: usize) {
         self.bytes += bytes;
         self.tasks += 1;
@@ -51,154 +49,140 @@ impl Seen {
     }
 }
 
-/// Finds out what fetching these IDs would take. Nothing when it was stopped.
-pub async fn survey_ids(
-    wanted: &dyn Wanted,
-    client: &TaskClient,
-    options: &FetchOptions,
-    check: Arc<dyn CheckBody>,
-    events: &Events,
-    cancel: &CancellationToken,
-) -> Result<Option<Survey>, FetchError> {
-    let engine = Engine::new(client, options, check, events, wanted.good_ids());
-    until_stopped(engine.survey_ids(wanted), cancel).await
+/// Estimates what fetching these IDs would take.
+pub async fn probe_ids(
+    fetcher: &Fetcher<'_>,
+    plan: ListPlan,
+    wanted: &WantedTasks<'_>,
+) -> Result<ProbeResult, FetchError> {
+    let waiting: Vec<usize> = wanted.waiting().collect();
+    let mut planner = ListPlanner::new(plan, waiting.len());
+    let mut seen = SeenBodies::default();
+    let Some(size) = planner.next_sample(waiting.len()) else {
+        // Only a request shows whether the key is accepted.
+        let first = waiting
+            .first()
+            .and_then(|position| wanted.ids.get(*position));
+        if let Some(task_id) = first
+            && let (Ok(response), ..) = fetcher.fetch(task_id).await?
+        {
+            seen.add(response.body.len());
+        }
+        let estimate = estimate(waiting.len(), 0, &[], 0.0);
+        return Ok(probed(fetcher, estimate, &seen));
+    };
+    let sample: Vec<&str> = spread(&waiting, size)
+        .into_iter()
+        .filter_map(|position| wanted.ids.get(position))
+        .collect();
+    let results: Vec<TaskResult> = stream::iter(&sample)
+        .map(async |task_id| Ok(fetcher.fetch(task_id).await?.0))
+        .buffer_unordered(fetcher.concurrency())
+        .try_collect()
+        .await?;
+    let mut lists: Vec<TaskLists> = Vec::new();
+    for response in results.iter().flatten() {
+        seen.add(response.body.len());
+        lists.push(lists_of(&response.body));
+    }
+    let left = waiting.len() - sample.len();
+    let candidates = planner.candidates(&lists, left);
+    let (pages, rest) = first_pages(fetcher, wanted, candidates).await?;
+    let estimate = estimate(waiting.len(), sample.len(), &pages, rest);
+    Ok(probed(fetcher, estimate, &seen))
 }
 
-/// Finds out what reading these lists would take. Nothing when it was stopped.
-pub async fn survey_lists(
-    lists: &[ListSource],
-    client: &TaskClient,
-    options: &FetchOptions,
-    check: Arc<dyn CheckBody>,
-    events: &Events,
-    cancel: &CancellationToken,
-) -> Result<Option<Survey>, FetchError> {
-    let engine = Engine::new(client, options, check, events, Vec::new());
-    until_stopped(engine.survey_lists(lists), cancel).await
-}
-
-impl Engine<'_> {
-    async fn survey_ids(&self, wanted: &dyn Wanted) -> Result<Survey, FetchError> {
-        let waiting: Vec<usize> = (0..wanted.ids())
-            .filter(|position| wanted.is_waiting(*position))
-            .collect();
-        let mut thrift = Thrift::new(self.options.plan, waiting.len());
-        let mut seen = Seen::default();
-        let Some(size) = thrift.next_sample(waiting.len()) else {
-            // Whether the key is accepted is known only when something was requested with it.
-            let first = waiting.first().and_then(|position| wanted.id(*position));
-            if let Some(task_id) = first
-                && let Outcome::Task { body, .. } =
-                    self.fetch(0, task_id.to_owned()).await?.0.outcome
-            {
-                seen.add(body.len());
-            }
-            let estimate = estimate(waiting.len(), 0, &[], 0.0);
-            return Ok(self.surveyed(estimate, &seen));
+/// Fetches the first pages of the most promising lists. Returns those, and how many wanted tasks the other lists are
+/// expected to have.
+async fn first_pages(
+    fetcher: &Fetcher<'_>,
+    wanted: &WantedTasks<'_>,
+    candidates: Vec<ListCandidate>,
+) -> Result<(Vec<FirstPage>, f64), FetchError> {
+    let mut pages = Vec::new();
+    let mut rest = 0.0;
+    for candidate in candidates {
+        if pages.len() >= MAX_LISTS {
+            rest += candidate.expected;
+            continue;
+        }
+        let request = PageRequest::first(candidate.source);
+        let Ok((page, _share)) = fetch_page(fetcher, &request).await? else {
+            continue;
         };
-        let sample: Vec<&str> = spread(&waiting, size)
-            .into_iter()
-            .filter_map(|position| wanted.id(position))
-            .collect();
-        let fetched: Vec<Outcome> = stream::iter(&sample)
-            .map(async |task_id| Ok(self.fetch(0, (*task_id).to_owned()).await?.0.outcome))
-            .buffer_unordered(self.options.concurrency.max(1))
-            .try_collect()
-            .await?;
-        let mut belongs = Vec::new();
-        for outcome in &fetched {
-            if let Outcome::Task { body, .. } = outcome {
-                seen.add(body.len());
-                belongs.push(self.check.belongs(body));
-            }
-        }
-        let left = waiting.len() - sample.len();
-        let candidates = thrift.candidates(&belongs, left);
-        let mut pages = Vec::new();
-        let mut rest = 0.0;
-        for candidate in candidates {
-            if pages.len() >= MAX_LISTS {
-                rest += candidate.expected;
-                continue;
-            }
-            let request = PageRequest::first(candidate.source);
-            let Ok((page, _share)) = self.page(&request).await? else {
-                continue;
-            };
-            let found = page.tasks.iter().filter(|task| {
-                let position = wanted.position(&task.task_id);
-                position.is_some_and(|position| wanted.is_waiting(position))
-            });
-            pages.push(FirstPage {
-                expected: candidate.expected,
-                tasks: page.tasks.len(),
-                wanted: found.count(),
-                has_more: page.next_token.is_some(),
-            });
-        }
-        let estimate = estimate(waiting.len(), sample.len(), &pages, rest);
-        Ok(self.surveyed(estimate, &seen))
+        let found = page
+            .tasks
+            .iter()
+            .filter(|task| wanted.waiting_position(&task.response.task_id).is_some());
+        pages.push(FirstPage {
+            expected: candidate.expected,
+            tasks: page.tasks.len(),
+            wanted: found.count(),
+            has_more: page.next_token.is_some(),
+        });
     }
+    Ok((pages, rest))
+}
 
-    async fn survey_lists(&self, lists: &[ListSource]) -> Result<Survey, FetchError> {
-        let mut seen = Seen::default();
-        let mut estimate = Estimate::default();
-        let comparer = Comparer::default();
-        for source in lists {
-            let first = self.first_page(source).await?;
-            for task in &first.tasks {
-                seen.add(task.body.len());
+/// Estimates what reading these lists would take.
+pub async fn probe_lists(
+    fetcher: &Fetcher<'_>,
+    lists: &[ListSource],
+) -> Result<ProbeResult, FetchError> {
+    let mut seen = SeenBodies::default();
+    let mut estimate = RequestEstimate::default();
+    let comparer = PageComparer::new(fetcher.events);
+    for source in lists {
+        let first = first_page(fetcher, source).await?;
+        for task in &first.tasks {
+            seen.add(task.response.body.len());
+        }
+        let listed = first.tasks.len() as u64;
+        estimate.lists += 1;
+        let tasks = match (&first.next_token, first.task_count) {
+            (None, _) => listed,
+            (Some(_), Some(count)) => count.max(listed),
+            (Some(_), None) => {
+                estimate.is_least = true;
+                listed + 1
             }
-            let listed = first.tasks.len() as u64;
-            estimate.lists += 1;
-            let tasks = match (&first.next_token, first.task_count) {
-                (None, _) => listed,
-                (Some(_), Some(count)) => count.max(listed),
-                (Some(_), None) => {
-                    estimate.is_least = true;
-                    listed + 1
-                }
-            };
-            let pages = tasks.div_ceil(u64::from(PAGE_TASKS)).max(1);
-            // A list that is worked on is read once more.
-            let is_living = first.tasks.iter().any(|task| !task.is_final);
-            let readings = 1 + u64::from(is_living);
-            estimate.tasks += tasks;
-            estimate.pages += pages * readings;
-            estimate.longest = estimate.longest.max(pages * readings);
-            let page = self
-                .compare_listed(&comparer, first.tasks, true, |_| true)
-                .await?;
-            estimate.single += page.pairs;
-        }
-        if comparer.lock().differs() {
-            estimate.single = estimate.tasks;
-        }
-        Ok(self.surveyed(estimate, &seen))
+        };
+        let pages = tasks.div_ceil(u64::from(PAGE_TASKS)).max(1);
+        // A list with tasks that may still change is read a second time.
+        let is_changing = first.tasks.iter().any(|task| !task.response.is_final);
+        let readings = 1 + u64::from(is_changing);
+        estimate.tasks += tasks;
+        estimate.pages += pages * readings;
+        estimate.longest = estimate.longest.max(pages * readings);
+        let page = compare_listed(fetcher, &comparer, first.tasks, true, |_| true).await?;
+        estimate.single += page.pairs;
     }
+    if comparer.lock().differs() {
+        estimate.single = estimate.tasks;
+    }
+    Ok(probed(fetcher, estimate, &seen))
+}
 
-    /// The first page of a list that is named by its ID or its name.
-    async fn first_page(&self, source: &ListSource) -> Result<Page, FetchError> {
-        let mut walk = Walk::new(source.clone());
-        loop {
-            match self.page(walk.request()).await? {
-                Ok((page, _)) if !page.tasks.is_empty() || !walk.may_be_name() => return Ok(page),
-                Ok((page, _)) => {
-                    walk.take(&page);
-                }
-                Err(failure) => {
-                    self.list_failed(&mut walk, failure)?;
-                }
+/// The first page of a list that is given by its ID or its name.
+async fn first_page(fetcher: &Fetcher<'_>, source: &ListSource) -> Result<TaskPage, FetchError> {
+    let mut cursor = PageCursor::new(source.clone());
+    loop {
+        match fetch_page(fetcher, cursor.request()).await? {
+            Ok((page, _)) if !page.tasks.is_empty() || !cursor.may_be_name() => return Ok(page),
+            Ok((page, _)) => {
+                cursor.take(&page);
+            }
+            Err(failed) => {
+                list_failed(fetcher, &mut cursor, failed)?;
             }
         }
     }
+}
 
-    fn surveyed(&self, estimate: Estimate, seen: &Seen) -> Survey {
-        let requests = self.stats(false).requests;
-        Survey {
-            estimate,
-            task_bytes: seen.mean(),
-            requests,
-        }
+fn probed(fetcher: &Fetcher<'_>, estimate: RequestEstimate, seen: &SeenBodies) -> ProbeResult {
+    ProbeResult {
+        estimate,
+        task_bytes: seen.mean(),
+        requests: fetcher.stats(false).requests,
     }
 }

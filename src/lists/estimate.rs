@@ -1,27 +1,26 @@
-//! What a run would ask, estimated from a sample of its IDs and the first pages of lists. Pure. Depends on
-//! `list` and `thrift`.
+//! Estimates what a run would request, from a sample of its IDs and the first pages of lists. Pure.
 
 use crate::api::list_request::PAGE_TASKS;
 use crate::lists::list_planner::{LOSS, PAYS};
 
-/// What a run would ask.
+/// What a run would request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Estimate {
-    /// Tasks to come.
+pub struct RequestEstimate {
+    /// Tasks that the run would fetch.
     pub tasks: u64,
-    /// Requests of single tasks.
+    /// Single requests.
     pub single: u64,
     /// Pages of lists.
     pub pages: u64,
-    /// How many lists these belong to.
+    /// The number of lists that these belong to.
     pub lists: u64,
-    /// Pages of the longest of these lists, which come one after the other.
+    /// Pages of the longest of these lists, which are requested one after the other.
     pub longest: u64,
-    /// Is this the least, because nobody says how long a list is?
+    /// Whether this is a lower bound, because the length of a list is unknown.
     pub is_least: bool,
 }
 
-impl Estimate {
+impl RequestEstimate {
     /// All requests.
     pub fn requests(&self) -> u64 {
         self.single + self.pages
@@ -34,20 +33,25 @@ pub(crate) struct FirstPage {
     /// Wanted tasks that the list is expected to have.
     pub(crate) expected: f64,
     pub(crate) tasks: usize,
-    /// Of these, wanted.
+    /// Of these, wanted tasks.
     pub(crate) wanted: usize,
     pub(crate) has_more: bool,
 }
 
-/// Estimates a run, from a sample, the first pages of some lists, and how many tasks further lists are expected to
-/// have.
+/// Estimates a run, from a sample, the first pages of some lists, and the number of wanted tasks that the other lists
+/// are expected to have.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "positive, and far below 2^53"
 )]
-pub(crate) fn estimate(waiting: usize, sample: usize, first: &[FirstPage], rest: f64) -> Estimate {
+pub(crate) fn estimate(
+    waiting: usize,
+    sample: usize,
+    first: &[FirstPage],
+    rest: f64,
+) -> RequestEstimate {
     let (mut pages, mut gained, mut used, mut longest) = (0.0, 0.0, 0.0, 0.0_f64);
     let mut expected = 0.0;
     for list in first {
@@ -65,18 +69,18 @@ pub(crate) fn estimate(waiting: usize, sample: usize, first: &[FirstPage], rest:
             longest = longest.max(needed);
             used += 1.0;
         } else {
-            // It is given up as soon as its patience is at an end.
+            // The list is given up once its loss reaches its patience.
             pages += (list.expected * LOSS).max(1.0);
         }
     }
     if expected > 0.0 {
-        // The others are like these.
+        // The other lists are like these.
         let others = 1.0 + rest / expected;
         (pages, gained, used) = (pages * others, gained * others, used * others);
     }
     let left = (waiting - sample.min(waiting)) as f64;
     let single = sample as f64 + (left - gained).max(0.0);
-    Estimate {
+    RequestEstimate {
         tasks: waiting as u64,
         single: single.round() as u64,
         pages: pages.round() as u64,
@@ -106,7 +110,7 @@ mod tests {
         assert_eq!(of(&[whole; 3], 0.0), (24, 102, 3));
         let half = list(9_976.0, 100, 50, true);
         assert_eq!(of(&[half], 0.0), (24, 200, 1));
-        // Short lists, of which there are more than were looked at.
+        // Short lists, and more of them than were fetched.
         assert_eq!(
             of(&[list(498.8, 99, 99, false); 2], 8_978.4),
             (8_020, 20, 20)

@@ -1,18 +1,18 @@
-//! Lists in place of single requests: which are worth a try, and when to stop. Pure. Depends on `list`.
+//! Which lists are worth reading instead of single requests, and when to stop. Pure.
 //!
-//! A page costs one request and gives up to a hundred tasks, but nobody knows how many of them are wanted, nor how
-//! long a list is. So some IDs are asked for singly first, which says where the others may belong; the lists of
-//! these are read as long as they gain more than they cost. Each list may lose a little before it pays, and all
-//! together a fixed share of the IDs: that is the most that a run can cost more than without lists.
+//! A page costs one request and gives up to a hundred tasks, but it is unknown how many of them are wanted, and how
+//! long the list is. So a sample of the IDs is fetched with single requests first. It shows which lists the other tasks
+//! may be in. Those lists are read as long as they gain more than they cost. Each list may lose a little before it pays
+//! off, and all lists together a fixed share of the IDs: that is the most that a run can cost more than without lists.
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::api::body_check::Belongs;
+use crate::api::body_check::TaskLists;
 use crate::api::list_request::{ListFilter, ListKind, ListSource};
 
-/// Whether lists may stand in for single requests.
+/// Whether lists may replace single requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plan {
+pub enum ListPlan {
     /// Where they are expected to need fewer requests.
     Auto,
     /// Never.
@@ -21,42 +21,43 @@ pub enum Plan {
     Lists,
 }
 
-/// Requests that may be lost on lists, as a share of the IDs. The contract is 5 %; what is sent side by side may
-/// come on top.
+/// Requests that may be lost on lists, as a share of the IDs. The documented limit is 5 %; requests that are in flight
+/// at the same time may add to it.
 pub(crate) const LOSS: f64 = 0.04;
 
-/// IDs that are asked for singly, to see where they belong: as a share of all, at least and at most.
+/// IDs that are fetched with single requests as a sample: the share of all (one in this many), the minimum, and the
+/// maximum of the first sample.
 const SAMPLE_SHARE: usize = 100;
 const MIN_SAMPLE: usize = 3;
 const MAX_FIRST_SAMPLE: usize = 24;
 
-/// At most in later rounds, while lists pay.
+/// The maximum of later samples, while lists pay off.
 const MAX_SAMPLE: usize = 512;
 
-/// Rounds of sampling and listing.
+/// The maximum number of rounds of sampling and listing.
 const MAX_ROUNDS: u32 = 100;
 
-/// A list pays when it gives this many times more tasks than it costs requests.
+/// A list pays off if it gives this many times more tasks than it costs requests.
 pub(crate) const PAYS: f64 = 2.0;
 
-/// Lists that do not pay, with none that does, past which no further one is tried.
+/// Lists that do not pay off, after which no further list is tried unless another one pays off.
 const MAX_FAILURES: usize = 2;
 
-/// Lists at once before the first one has paid.
+/// Lists that are read at once before the first one has paid off.
 const UNPROVEN_AT_ONCE: usize = 2;
 
-/// Tasks for each request below which the lists of batches are poor, so that a project's may be better.
+/// Tasks per request below which the lists of batches give little, so that the list of a project may give more.
 const POOR: f64 = 8.0;
 
-/// Samples of a project that say something about its batches.
+/// The minimum sample of a project that says something about its batches.
 const MIN_PROJECT_SAMPLE: usize = 3;
 
-/// Share of a project's samples that lie in a batch of their own when its batches are small.
+/// The share of a project's samples that are in different batches if its batches are small.
 const SCATTERED: f64 = 0.7;
 
 /// A list that may be read.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Candidate {
+pub(crate) struct ListCandidate {
     pub(crate) source: ListSource,
     /// Wanted tasks that it is expected to have.
     pub(crate) expected: f64,
@@ -64,7 +65,7 @@ pub(crate) struct Candidate {
 
 /// What a list has cost and gained.
 #[derive(Debug, Clone, Default)]
-struct Account {
+struct ListAccount {
     /// How much more than it gains it may cost.
     patience: f64,
     pages: f64,
@@ -72,31 +73,31 @@ struct Account {
     is_over: bool,
 }
 
-impl Account {
+impl ListAccount {
     fn pays(&self) -> bool {
         self.gained >= self.pages * PAYS && self.gained > 0.0
     }
 }
 
-/// Keeps the books.
+/// Keeps account of what lists cost and gain.
 #[derive(Debug)]
-pub(crate) struct Thrift {
-    plan: Plan,
+pub(crate) struct ListPlanner {
+    plan: ListPlan,
     /// Requests that may be lost in all.
     budget: f64,
-    /// Requests that compared a task got both ways, beyond what the task needs.
+    /// Requests for comparisons, beyond what fetching the task needs.
     compared: f64,
-    lists: HashMap<ListSource, Account>,
+    lists: HashMap<ListSource, ListAccount>,
     round: u32,
     sample: usize,
-    /// Tasks for each request, pages and samples, in the last round.
+    /// Tasks per request in the last round, with pages and samples counted.
     yield_of_round: f64,
     is_over: bool,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-impl Thrift {
-    pub(crate) fn new(plan: Plan, wanted: usize) -> Self {
+impl ListPlanner {
+    pub(crate) fn new(plan: ListPlan, wanted: usize) -> Self {
         Self {
             plan,
             budget: wanted as f64 * LOSS,
@@ -105,20 +106,20 @@ impl Thrift {
             round: 0,
             sample: 0,
             yield_of_round: f64::INFINITY,
-            is_over: plan == Plan::Ids,
+            is_over: plan == ListPlan::Ids,
         }
     }
 
-    /// How many of the IDs that wait are asked for singly now, to see where they belong; nothing when lists are
-    /// over.
+    /// How many of the waiting IDs to fetch with single requests as the next sample; `None` if no more lists are to be
+    /// read.
     pub(crate) fn next_sample(&mut self, waiting: usize) -> Option<usize> {
-        // Not one page could be lost.
+        // The loss that is allowed is less than one page.
         let is_few = waiting as f64 * LOSS < 1.0;
         let is_too_few = match self.plan {
-            Plan::Auto => is_few,
-            // A page instead of one request is no gain for anybody.
-            Plan::Lists => waiting < MIN_SAMPLE,
-            Plan::Ids => true,
+            ListPlan::Auto => is_few,
+            // A page in place of one request gains nothing.
+            ListPlan::Lists => waiting < MIN_SAMPLE,
+            ListPlan::Ids => true,
         };
         if self.is_over || is_too_few || self.round >= MAX_ROUNDS {
             return None;
@@ -132,9 +133,12 @@ impl Thrift {
         Some(self.sample)
     }
 
-    /// The lists to try next, the most promising first, now that it is known where a sample of those that wait
-    /// belongs.
-    pub(crate) fn candidates(&mut self, sample: &[Belongs], waiting: usize) -> Vec<Candidate> {
+    /// The lists to try next, the most promising first, from the lists that a sample of the waiting tasks belongs to.
+    pub(crate) fn candidates(
+        &mut self,
+        sample: &[TaskLists],
+        waiting: usize,
+    ) -> Vec<ListCandidate> {
         let mut counts: BTreeMap<(ListKind, &str), usize> = BTreeMap::new();
         let mut batches: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for belongs in sample {
@@ -150,7 +154,7 @@ impl Thrift {
             }
         }
         if self.yield_of_round < POOR {
-            // Small batches: their project may be of the right size.
+            // If batches are small, their project may have the right size.
             for (project, mut batches) in batches {
                 let count = batches.len();
                 batches.sort_unstable();
@@ -161,9 +165,9 @@ impl Thrift {
             }
         }
         let share = |count: usize| count as f64 / sample.len().max(1) as f64;
-        let mut candidates: Vec<Candidate> = counts
+        let mut candidates: Vec<ListCandidate> = counts
             .into_iter()
-            .map(|((kind, name), count)| Candidate {
+            .map(|((kind, name), count)| ListCandidate {
                 source: ListSource {
                     kind,
                     name: name.to_owned(),
@@ -179,45 +183,46 @@ impl Thrift {
         }
         let distinct = candidates.len() as f64 >= sample.len() as f64 * SCATTERED;
         if distinct && self.round > 1 {
-            // Many lists: it takes many to find them.
+            // With many lists, it takes a larger sample to find them.
             self.sample = (self.sample * 2).min(MAX_SAMPLE);
         }
         candidates
     }
 
-    /// Begins to read a list.
-    pub(crate) fn begin(&mut self, candidate: &Candidate) {
+    /// Starts the account of a list.
+    pub(crate) fn begin(&mut self, candidate: &ListCandidate) {
         let patience = (candidate.expected * LOSS).max(1.0);
-        let account = Account {
+        let account = ListAccount {
             patience,
-            ..Account::default()
+            ..ListAccount::default()
         };
         self.lists.insert(candidate.source.clone(), account);
     }
 
     /// How many lists may be read at once.
-    pub(crate) fn at_once(&self, concurrency: usize) -> usize {
+    pub(crate) fn max_parallel(&self, concurrency: usize) -> usize {
         if self.is_over {
             0
-        } else if self.plan == Plan::Lists || self.lists.values().any(Account::pays) {
+        } else if self.plan == ListPlan::Lists || self.lists.values().any(ListAccount::pays) {
             concurrency
         } else {
             UNPROVEN_AT_ONCE.min(concurrency)
         }
     }
 
-    /// May one more page of a list be asked for? Then it is paid for.
-    pub(crate) fn pay(&mut self, source: &ListSource) -> bool {
+    /// Whether one more page of a list may be requested. If so, its cost is booked.
+    pub(crate) fn book_page(&mut self, source: &ListSource) -> bool {
         let lost = self.lost();
         let failed = self
             .lists
             .values()
             .filter(|list| list.is_over && !list.pays());
-        let is_hopeless = failed.count() >= MAX_FAILURES && !self.lists.values().any(Account::pays);
+        let is_hopeless =
+            failed.count() >= MAX_FAILURES && !self.lists.values().any(ListAccount::pays);
         let Some(account) = self.lists.get_mut(source) else {
             return false;
         };
-        let may = self.plan == Plan::Lists
+        let may = self.plan == ListPlan::Lists
             || (!self.is_over
                 && !is_hopeless
                 && lost + 1.0 <= self.budget
@@ -230,44 +235,44 @@ impl Thrift {
         may
     }
 
-    /// A page gave so many wanted tasks.
-    pub(crate) fn gain(&mut self, source: &ListSource, tasks: usize) {
+    /// Books the wanted tasks that a page gave.
+    pub(crate) fn book_gain(&mut self, source: &ListSource, tasks: usize) {
         if let Some(account) = self.lists.get_mut(source) {
             account.gained += tasks as f64;
         }
     }
 
-    /// Whether one more comparison is within the budget; without the first one no list could be used.
+    /// Whether one more comparison is within the budget. Without the first one, no list could be used.
     pub(crate) fn may_compare(&self) -> bool {
-        self.plan == Plan::Lists || self.compared == 0.0 || self.lost() + 1.0 <= self.budget
+        self.plan == ListPlan::Lists || self.compared == 0.0 || self.lost() + 1.0 <= self.budget
     }
 
-    /// A task was got both ways.
-    pub(crate) fn compare(&mut self) {
+    /// Books a comparison.
+    pub(crate) fn book_comparison(&mut self) {
         self.compared += 1.0;
     }
 
-    /// The list has been read, or cannot be.
+    /// The list was read, or cannot be read.
     pub(crate) fn end(&mut self, source: &ListSource) {
         if let Some(account) = self.lists.get_mut(source) {
             account.is_over = true;
         }
     }
 
-    /// The lists do not give what single requests give.
-    pub(crate) fn distrust(&mut self) {
+    /// The lists do not return what single requests return.
+    pub(crate) fn stop(&mut self) {
         self.is_over = true;
     }
 
-    /// Is it over with lists?
+    /// Whether no more lists are to be read.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// A round is over: its sample, its pages and the tasks that these gave.
+    /// Ends a round: with the size of its sample, its pages, and the tasks that these gave.
     pub(crate) fn end_round(&mut self, sample: usize, pages: usize, tasks: usize) {
         self.yield_of_round = tasks as f64 / (sample + pages).max(1) as f64;
-        if tasks <= pages && self.plan == Plan::Auto {
+        if tasks <= pages && self.plan == ListPlan::Auto {
             self.is_over = true;
         }
     }
@@ -279,7 +284,7 @@ impl Thrift {
     }
 }
 
-/// So many places, evenly spread over a list.
+/// This many items, evenly spread over a slice.
 pub(crate) fn spread<T: Copy>(all: &[T], count: usize) -> Vec<T> {
     let count = count.min(all.len());
     let places = (0..count).map(|index| index * all.len() / count);
@@ -297,35 +302,35 @@ mod tests {
         batches_a_project: usize,
     }
 
-    /// Requests that a run needs, by itself with everything else left out.
-    fn run(plan: Plan, server: &Server) -> usize {
+    /// The requests that a run needs, with everything else left out.
+    fn run(plan: ListPlan, server: &Server) -> usize {
         let mut waiting: Vec<(usize, usize)> = Vec::new();
         for (batch, tasks) in server.batches.iter().enumerate() {
             let wanted = tasks.iter().enumerate().filter(|(_, wanted)| **wanted);
             waiting.extend(wanted.map(|(task, _)| (batch, task)));
         }
-        // In no order that the batches know.
+        // In an order that is unrelated to the batches.
         waiting.sort_by_key(|(batch, task)| (batch * 7_919 + task * 104_729) % 999_983);
-        let mut thrift = Thrift::new(plan, waiting.len());
+        let mut planner = ListPlanner::new(plan, waiting.len());
         let mut requests = 0;
         let mut left: HashSet<(usize, usize)> = waiting.iter().copied().collect();
-        while let Some(size) = thrift.next_sample(waiting.len()) {
+        while let Some(size) = planner.next_sample(waiting.len()) {
             let sample = spread(&waiting, size);
             requests += sample.len();
             left.retain(|task| !sample.contains(task));
-            let belongs: Vec<Belongs> = sample
+            let belongs: Vec<TaskLists> = sample
                 .iter()
-                .map(|(batch, _)| Belongs {
+                .map(|(batch, _)| TaskLists {
                     project: Some((batch / server.batches_a_project).to_string()),
                     batch: Some(batch.to_string()),
                 })
                 .collect();
             let (mut pages, mut tasks) = (0, 0);
-            for candidate in thrift.candidates(&belongs, left.len()) {
-                if thrift.at_once(8) == 0 {
+            for candidate in planner.candidates(&belongs, left.len()) {
+                if planner.max_parallel(8) == 0 {
                     break;
                 }
-                thrift.begin(&candidate);
+                planner.begin(&candidate);
                 let number: usize = candidate.source.name.parse().unwrap();
                 let batches = match candidate.source.kind {
                     ListKind::Batch => number..number + 1,
@@ -339,24 +344,24 @@ mod tests {
                     if page.is_empty() {
                         break;
                     }
-                    if !thrift.pay(&candidate.source) {
+                    if !planner.book_page(&candidate.source) {
                         break;
                     }
                     pages += 1;
                     let gained = page.iter().filter(|task| left.remove(task)).count();
-                    thrift.gain(&candidate.source, gained);
+                    planner.book_gain(&candidate.source, gained);
                     tasks += gained;
                 }
-                thrift.end(&candidate.source);
+                planner.end(&candidate.source);
             }
             requests += pages;
-            thrift.end_round(sample.len(), pages, tasks);
+            planner.end_round(sample.len(), pages, tasks);
             waiting.retain(|task| left.contains(task));
         }
         requests + left.len()
     }
 
-    /// So many batches of a size, of each of which every so-manyth task is wanted.
+    /// This many batches of one size, with every so-manyth task wanted.
     fn batches(count: usize, size: usize, every: usize) -> Server {
         let batch: Vec<bool> = (0..size).map(|task| task % every == 0).collect();
         Server {
@@ -367,15 +372,15 @@ mod tests {
 
     #[test]
     fn whole_batches_are_listed() {
-        // Three batches, and 100, and a thousand small ones in one project.
+        // Three batches, then 100, then a thousand small ones in one project.
         for (count, size, most) in [(3, 3_334, 130), (100, 100, 400), (1_000, 10, 400)] {
-            let requests = run(Plan::Auto, &batches(count, size, 1));
+            let requests = run(ListPlan::Auto, &batches(count, size, 1));
             assert!(requests <= most, "{count} batches of {size}: {requests}");
         }
-        // Half of each is still far better than one by one.
-        let requests = run(Plan::Auto, &batches(3, 6_668, 2));
+        // Half of each is still far better than single requests.
+        let requests = run(ListPlan::Auto, &batches(3, 6_668, 2));
         assert!(requests <= 250, "{requests}");
-        let requests = run(Plan::Auto, &batches(1, 100, 1));
+        let requests = run(ListPlan::Auto, &batches(1, 100, 1));
         assert!(requests <= 5, "{requests}");
     }
 
@@ -391,7 +396,7 @@ mod tests {
         ] {
             let server = batches(count, size, every);
             let wanted = count * size.div_ceil(every);
-            let requests = run(Plan::Auto, &server);
+            let requests = run(ListPlan::Auto, &server);
             assert!(
                 requests * 100 <= wanted * 105,
                 "{count} batches of {size}, one in {every}: {requests} for {wanted}"
@@ -401,46 +406,49 @@ mod tests {
 
     #[test]
     fn what_lies_at_the_end_of_a_list_is_waited_for_within_reason() {
-        // The 10,000 newest of 30,000: 200 pages give nothing first.
+        // The 10,000 newest of 30,000: the first 200 pages give nothing.
         let batch: Vec<bool> = (0..30_000).map(|task| task >= 20_000).collect();
         let server = Server {
             batches: vec![batch],
             batches_a_project: 1,
         };
-        let requests = run(Plan::Auto, &server);
+        let requests = run(ListPlan::Auto, &server);
         assert!(requests <= 330, "{requests}");
         let server = Server {
             batches: vec![(0..300_000).map(|task| task >= 290_000).collect()],
             batches_a_project: 1,
         };
-        let requests = run(Plan::Auto, &server);
+        let requests = run(ListPlan::Auto, &server);
         assert!((10_000..=10_500).contains(&requests), "{requests}");
-        assert!(run(Plan::Lists, &server) < 3_100);
+        assert!(run(ListPlan::Lists, &server) < 3_100);
     }
 
     #[test]
     fn few_ids_are_asked_for_one_by_one() {
-        assert_eq!(Thrift::new(Plan::Auto, 20).next_sample(20), None);
+        assert_eq!(ListPlanner::new(ListPlan::Auto, 20).next_sample(20), None);
         assert_eq!(
-            Thrift::new(Plan::Auto, 25).next_sample(25),
+            ListPlanner::new(ListPlan::Auto, 25).next_sample(25),
             Some(MIN_SAMPLE)
         );
         assert_eq!(
-            Thrift::new(Plan::Lists, 20).next_sample(20),
+            ListPlanner::new(ListPlan::Lists, 20).next_sample(20),
             Some(MIN_SAMPLE)
         );
-        assert_eq!(Thrift::new(Plan::Ids, 10_000).next_sample(10_000), None);
+        assert_eq!(
+            ListPlanner::new(ListPlan::Ids, 10_000).next_sample(10_000),
+            None
+        );
     }
 
     #[test]
     fn tasks_without_a_batch_are_looked_for_in_their_project() {
-        let mut thrift = Thrift::new(Plan::Auto, 1_000);
-        thrift.next_sample(1_000);
-        let belongs = Belongs {
+        let mut planner = ListPlanner::new(ListPlan::Auto, 1_000);
+        planner.next_sample(1_000);
+        let belongs = TaskLists {
             project: Some("p".into()),
             batch: None,
         };
-        let candidates = thrift.candidates(&[belongs, Belongs::default()], 1_000);
+        let candidates = planner.candidates(&[belongs, TaskLists::default()], 1_000);
         let kinds: Vec<_> = candidates
             .iter()
             .map(|candidate| (candidate.source.kind, candidate.expected))

@@ -1,145 +1,142 @@
-//! Lists in place of single requests, as `thrift` says: samples, lists, and what remains is asked for singly.
-//! Before pages are trusted, a task is got both ways and compared. Depends on `compare`, `thrift`,
-//! `walk` and `pages`.
+//! Lists in place of single requests, as the planner says: samples, then lists; what remains is fetched with single
+//! requests. Before pages are trusted, a task is fetched both ways and compared.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
-use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
-use crate::api::body_check::{Belongs, Listed};
+use crate::api::body_check::{ListedTask, TaskLists, TaskPage, fingerprint, lists_of};
 use crate::api::error::FetchError;
-use crate::api::list_request::PAGE_TASKS;
+use crate::api::list_request::{ListSource, PAGE_TASKS};
+use crate::api::memory_budget::MemoryShare;
+use crate::api::task_response::TaskResponse;
 use crate::event::Event;
-use crate::fetch::fetcher::{Engine, Wanted};
-use crate::fetch::options::{Delivery, Fetched, Outcome};
+use crate::fetch::fetcher::Fetcher;
 use crate::fetch::stats::add;
-use crate::lists::compare::Comparer;
+use crate::fetch::task_result::FetchedTask;
+use crate::fetch::wanted::WantedTasks;
+use crate::lists::compare::PageComparer;
 use crate::lists::comparison::Fingerprint;
-use crate::lists::list_planner::{Candidate, Thrift, spread};
-use crate::lists::page_cursor::{Step, Walk};
-use crate::threads;
+use crate::lists::list_planner::{ListCandidate, ListPlan, ListPlanner, spread};
+use crate::lists::page_cursor::{CursorStep, PageCursor};
+use crate::lists::page_fetch::fetch_page;
+use crate::threads::lock;
 
 /// What the lists of one run share.
-struct Lists<'l> {
-    wanted: &'l dyn Wanted,
-    sink: &'l mpsc::Sender<Delivery>,
-    thrift: Mutex<Thrift>,
-    /// Positions that a list has given, also those that are not kept yet.
+struct Prefetch<'l> {
+    fetcher: &'l Fetcher<'l>,
+    wanted: &'l WantedTasks<'l>,
+    sink: &'l mpsc::Sender<FetchedTask>,
+    planner: Mutex<ListPlanner>,
+    /// Positions that a list has given, including those that are not stored yet.
     taken: Mutex<HashSet<usize>>,
-    /// Fingerprints of tasks that were asked for singly, by their positions.
+    /// Fingerprints of tasks that were fetched with single requests, by their positions.
     known: Mutex<HashMap<usize, Fingerprint>>,
-    comparer: Comparer,
+    comparer: PageComparer<'l>,
 }
 
-/// Plain numbers and sets, whole whatever happened to a thread.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    threads::lock(mutex)
+/// The result of requesting the next page of a list.
+enum NextPage<'b> {
+    Page(TaskPage, MemoryShare<'b>),
+    /// Another request for the page is worth trying.
+    Retry,
+    /// The list is not read any further, for this reason.
+    End(&'static str),
 }
 
-impl Lists<'_> {
-    fn thrift(&self) -> MutexGuard<'_, Thrift> {
-        lock(&self.thrift)
+/// Fetches from lists what takes fewer requests that way, and hands it over. The other tasks still wait.
+pub async fn prefetch(
+    fetcher: &Fetcher<'_>,
+    plan: ListPlan,
+    wanted: &WantedTasks<'_>,
+    sink: &mpsc::Sender<FetchedTask>,
+) -> Result<(), FetchError> {
+    let prefetch = Prefetch {
+        fetcher,
+        wanted,
+        sink,
+        planner: Mutex::new(ListPlanner::new(plan, wanted.count)),
+        taken: Mutex::default(),
+        known: Mutex::default(),
+        comparer: PageComparer::new(fetcher.events),
+    };
+    if prefetch.planner().is_over() {
+        return Ok(());
+    }
+    prefetch.run().await
+}
+
+impl Prefetch<'_> {
+    fn planner(&self) -> MutexGuard<'_, ListPlanner> {
+        lock(&self.planner)
     }
 
-    /// Positions of the IDs that wait.
-    fn waiting(&self) -> Vec<usize> {
-        let positions = 0..self.wanted.ids();
-        positions
-            .filter(|position| self.wanted.is_waiting(*position))
-            .collect()
-    }
-}
-
-impl Engine<'_> {
-    /// Gets by lists what they give for less; leaves the rest.
-    pub(crate) async fn use_lists(
-        &self,
-        wanted: &dyn Wanted,
-        sink: &mpsc::Sender<Delivery>,
-    ) -> Result<(), FetchError> {
-        let lists = Lists {
-            wanted,
-            sink,
-            thrift: Mutex::new(Thrift::new(self.options.plan, wanted.count())),
-            taken: Mutex::default(),
-            known: Mutex::default(),
-            comparer: Comparer::default(),
-        };
-        if lists.thrift().is_over() {
-            return Ok(());
-        }
+    async fn run(&self) -> Result<(), FetchError> {
         loop {
-            let waiting = lists.waiting();
-            let Some(size) = lists.thrift().next_sample(waiting.len()) else {
+            let waiting: Vec<usize> = self.wanted.waiting().collect();
+            let Some(size) = self.planner().next_sample(waiting.len()) else {
                 return Ok(());
             };
             let sample = spread(&waiting, size);
             let size = sample.len();
-            let belongs = self.sample(&lists, sample).await?;
+            let lists = self.sample(sample).await?;
             let left = waiting.len() - size;
-            let candidates = lists.thrift().candidates(&belongs, left);
-            let (pages, tasks) = self.read_lists(&lists, candidates).await?;
-            lists.thrift().end_round(size, pages, tasks);
-            lock(&lists.known).clear();
+            let candidates = self.planner().candidates(&lists, left);
+            let (pages, tasks) = self.read_lists(candidates).await?;
+            self.planner().end_round(size, pages, tasks);
+            lock(&self.known).clear();
         }
     }
 
-    /// Asks for some IDs singly; where their tasks belong.
-    async fn sample(
-        &self,
-        lists: &Lists<'_>,
-        positions: Vec<usize>,
-    ) -> Result<Vec<Belongs>, FetchError> {
-        let belongs: Vec<Option<Belongs>> = stream::iter(positions)
-            .map(|position| {
-                self.single(lists, position)
-                    .map(|got| got.map(|(at, _)| at))
-            })
-            .buffer_unordered(self.options.concurrency.max(1))
+    /// Fetches some IDs with single requests, and reads which lists their tasks belong to.
+    async fn sample(&self, positions: Vec<usize>) -> Result<Vec<TaskLists>, FetchError> {
+        let lists: Vec<Option<TaskLists>> = stream::iter(positions)
+            .map(|position| self.single(position).map(|got| got.map(|(lists, _)| lists)))
+            .buffer_unordered(self.fetcher.concurrency())
             .try_collect()
             .await?;
-        Ok(belongs.into_iter().flatten().collect())
+        Ok(lists.into_iter().flatten().collect())
     }
 
-    /// Asks for one ID singly and hands it over; where it belongs, and its fingerprint, if there is a task.
+    /// Fetches one ID with a single request and hands the result over. Returns the lists of its task, and its
+    /// fingerprint, if there is a task.
     async fn single(
         &self,
-        lists: &Lists<'_>,
         position: usize,
-    ) -> Result<(Option<Belongs>, Option<Fingerprint>), FetchError> {
-        let Some(task_id) = lists.wanted.id(position) else {
+    ) -> Result<(Option<TaskLists>, Option<Fingerprint>), FetchError> {
+        let Some(task_id) = self.wanted.ids.get(position) else {
             return Ok((None, None));
         };
-        let (fetched, _share) = self.fetch(position, task_id.to_owned()).await?;
+        let (result, attempts, _share) = self.fetcher.fetch(task_id).await?;
         let mut seen = (None, None);
-        if let Outcome::Task { body, .. } = &fetched.outcome {
-            let fingerprint = self.check.fingerprint(body);
-            lock(&lists.known).insert(position, fingerprint);
-            seen = (Some(self.check.belongs(body)), Some(fingerprint));
+        if let Ok(TaskResponse { body, .. }) = &result {
+            let fingerprint = fingerprint(body);
+            lock(&self.known).insert(position, fingerprint);
+            seen = (Some(lists_of(body)), Some(fingerprint));
         }
-        lock(&lists.taken).insert(position);
-        self.hand_over(lists.sink, fetched).await?;
+        lock(&self.taken).insert(position);
+        self.fetcher
+            .hand_over(self.sink, position, attempts, result)
+            .await?;
         Ok(seen)
     }
 
-    /// Reads lists side by side, few until one has paid; their pages, and the tasks that these gave.
+    /// Reads lists side by side, few until one has paid off. Returns their pages, and the tasks that these gave.
     async fn read_lists(
         &self,
-        lists: &Lists<'_>,
-        candidates: Vec<Candidate>,
+        candidates: Vec<ListCandidate>,
     ) -> Result<(usize, usize), FetchError> {
         let mut candidates = candidates.into_iter();
         let mut running = stream::FuturesUnordered::new();
         let mut all = (0, 0);
         loop {
-            while running.len() < lists.thrift().at_once(self.options.concurrency)
+            while running.len() < self.planner().max_parallel(self.fetcher.concurrency())
                 && let Some(candidate) = candidates.next()
             {
-                lists.thrift().begin(&candidate);
-                running.push(self.read_list(lists, candidate));
+                self.planner().begin(&candidate);
+                running.push(self.read_list(candidate));
             }
             match running.next().await {
                 Some(read) => {
@@ -151,119 +148,116 @@ impl Engine<'_> {
         }
     }
 
-    /// Reads one list as long as it pays; its pages, and the tasks that these gave.
-    async fn read_list(
-        &self,
-        lists: &Lists<'_>,
-        candidate: Candidate,
-    ) -> Result<(usize, usize), FetchError> {
+    /// Reads one list as long as it pays off. Returns its pages, and the tasks that these gave.
+    async fn read_list(&self, candidate: ListCandidate) -> Result<(usize, usize), FetchError> {
         let source = candidate.source;
-        let mut walk = Walk::once(source.clone());
+        let mut cursor = PageCursor::once(source.clone());
         let (mut pages, mut tasks) = (0, 0);
         let why = loop {
-            if !lists.thrift().pay(&source) {
-                break "which does not pay";
+            if !self.planner().book_page(&source) {
+                break "more pages are not worth their requests";
             }
-            let (page, _share) = match self.page(walk.request()).await {
-                Ok(Ok(page)) => page,
-                Ok(Err(failure)) => match walk.fail(failure.trouble) {
-                    Step::Next => continue,
-                    Step::Done | Step::NoSuchList | Step::Failed => {
-                        let text = format!("{source} cannot be listed: {}", failure.message);
-                        self.events.send(Event::Detail(text));
-                        break "which cannot be read farther";
-                    }
-                },
-                // A key that may not list may still ask for single tasks; if not, they tell.
-                Err(FetchError::Refused { message, .. }) => {
-                    lists.thrift().distrust();
-                    let text = format!("{source} cannot be listed: {message}");
-                    self.events.send(Event::Detail(text));
-                    break "which the key may not read";
-                }
-                Err(error) => return Err(error),
+            let (page, _share) = match self.next_page(&mut cursor, &source).await? {
+                NextPage::Page(page, share) => (page, share),
+                NextPage::Retry => continue,
+                NextPage::End(why) => break why,
             };
-            add(&self.counters.pages, 1);
+            add(&self.fetcher.counters.pages, 1);
             pages += 1;
-            let step = walk.take(&page);
-            self.compare_with_single(lists, &page.tasks).await?;
-            if lists.thrift().is_over() {
-                break "which is not used";
+            let step = cursor.take(&page);
+            self.compare_with_single(&page.tasks).await?;
+            if self.planner().is_over() {
+                break "lists are no longer used";
             }
-            let gained = self.take_page(lists, page.tasks).await?;
-            lists.thrift().gain(&source, gained);
+            let gained = self.take_page(page.tasks).await?;
+            self.planner().book_gain(&source, gained);
             tasks += gained;
-            if step != Step::Next {
-                break "to its end";
+            if step != CursorStep::Next {
+                break "read to its end";
             }
         };
-        lists.thrift().end(&source);
-        self.events.send(Event::Detail(format!(
-            "{source}, {why}: {pages} pages gave {tasks} tasks"
+        self.planner().end(&source);
+        self.fetcher.events.send(Event::Detail(format!(
+            "{source}: {tasks} tasks from {pages} pages; {why}"
         )));
         Ok((pages, tasks))
     }
 
-    /// Compares tasks of a page with single requests: those that are known both ways, and one of each new look.
-    async fn compare_with_single(
+    /// Fetches the next page of a list.
+    async fn next_page(
         &self,
-        lists: &Lists<'_>,
-        page: &[Listed],
-    ) -> Result<(), FetchError> {
+        cursor: &mut PageCursor,
+        source: &ListSource,
+    ) -> Result<NextPage<'_>, FetchError> {
+        let report = |message: &str| {
+            let text = format!("could not list {source}: {message}");
+            self.fetcher.events.send(Event::Detail(text));
+        };
+        match fetch_page(self.fetcher, cursor.request()).await {
+            Ok(Ok((page, share))) => Ok(NextPage::Page(page, share)),
+            Ok(Err(failed)) => match cursor.fail(failed.error.fault) {
+                CursorStep::Next => Ok(NextPage::Retry),
+                CursorStep::Done | CursorStep::NoSuchList | CursorStep::Failed => {
+                    report(&failed.error.message);
+                    Ok(NextPage::End("the next page could not be fetched"))
+                }
+            },
+            // A key that may not list may still read single tasks. If not, those requests show it.
+            Err(FetchError::Refused { message, .. }) => {
+                self.planner().stop();
+                report(&message);
+                Ok(NextPage::End("the key may not read it"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Compares tasks of a page with single requests: those that are known both ways, and one of each new shape.
+    async fn compare_with_single(&self, page: &[ListedTask]) -> Result<(), FetchError> {
+        let ids = self.wanted.ids;
         for task in page {
-            let position = lists.wanted.position(&task.task_id);
-            let known = position.and_then(|position| lock(&lists.known).get(&position).copied());
+            let position = ids.position(&task.response.task_id);
+            let known = position.and_then(|position| lock(&self.known).get(&position).copied());
             if let Some(known) = known {
-                self.judge_listed(&lists.comparer, task, known);
+                self.comparer.judge(task, known);
             }
         }
-        let may = |task: &Listed| {
-            let position = lists.wanted.position(&task.task_id);
-            position.is_some_and(|position| lists.wanted.is_waiting(position))
-                && lists.thrift().may_compare()
+        let may = |task: &ListedTask| {
+            let position = self.wanted.waiting_position(&task.response.task_id);
+            position.is_some() && self.planner().may_compare()
         };
-        let single = async |task: &Listed| {
-            let Some(position) = lists.wanted.position(&task.task_id) else {
+        let single = async |task: &ListedTask| {
+            let Some(position) = ids.position(&task.response.task_id) else {
                 return Ok(None);
             };
-            lists.thrift().compare();
-            Ok(self.single(lists, position).await?.1)
+            self.planner().book_comparison();
+            Ok(self.single(position).await?.1)
         };
-        self.compare_page(&lists.comparer, page, false, may, single)
-            .await?;
-        if lists.comparer.lock().differs() {
-            lists.thrift().distrust();
+        self.comparer.compare_page(page, false, may, single).await?;
+        if self.comparer.lock().differs() {
+            self.planner().stop();
         }
         Ok(())
     }
 
-    /// Hands over those tasks of a page that are wanted; how many.
-    async fn take_page(&self, lists: &Lists<'_>, page: Vec<Listed>) -> Result<usize, FetchError> {
+    /// Hands over those tasks of a page that are wanted. Returns how many.
+    async fn take_page(&self, page: Vec<ListedTask>) -> Result<usize, FetchError> {
         let wanted = page.into_iter().filter_map(|task| {
-            let position = lists.wanted.position(&task.task_id)?;
-            // What was not compared is fetched singly in the end.
-            let is_new = lists.comparer.lock().covers(&task)
-                && lists.wanted.is_waiting(position)
-                && lock(&lists.taken).insert(position);
-            is_new.then_some((position, task))
+            // A task that was not compared is fetched with a single request in the end.
+            let is_covered = self.comparer.lock().covers(&task);
+            let position = self.wanted.waiting_position(&task.response.task_id)?;
+            let is_new = is_covered && lock(&self.taken).insert(position);
+            is_new.then_some((position, task.response))
         });
-        let wanted: Vec<(usize, Listed)> = wanted.collect();
+        let wanted: Vec<(usize, TaskResponse)> = wanted.collect();
         let count = wanted.len();
         stream::iter(wanted)
-            .map(async |(position, task)| {
-                self.count_task(&task.task_id, None);
-                add(&self.counters.from_lists, 1);
-                let fetched = Fetched {
-                    position,
-                    task_id: task.task_id,
-                    attempts: 1,
-                    outcome: Outcome::Task {
-                        body: Bytes::from(task.body),
-                        nodes: None,
-                        is_final: task.is_final,
-                    },
-                };
-                self.hand_over(lists.sink, fetched).await
+            .map(async |(position, response)| {
+                self.fetcher.count_task(&response);
+                add(&self.fetcher.counters.from_lists, 1);
+                self.fetcher
+                    .hand_over(self.sink, position, 1, Ok(response))
+                    .await
             })
             .buffer_unordered(PAGE_TASKS as usize)
             .try_for_each(async |()| Ok(()))

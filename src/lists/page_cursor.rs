@@ -1,52 +1,53 @@
-//! The way through a list, page by page, to its end: what to ask next, what an answer means, and whether all has
-//! been seen. Pure. Depends on `list` and `ids`.
+//! Finds the way through a list, page by page: what to request next, what a response means, and whether the list is
+//! complete. Pure.
 //!
-//! Lists are no snapshots. Tasks move between pages while they are read, tokens expire or lead back to where one
-//! has been, pages are empty in the middle. So: a token that is refused begins the list anew, and one that comes
-//! again ends it; a list that moved, or that has tasks which still change, or that is filtered, is read a second time, and
-//! a third, until nothing new comes.
+//! Lists are not snapshots. Tasks move between pages while they are read, page tokens expire or lead back, and pages in
+//! the middle are empty. So a token that is refused restarts the list, and a token that is repeated ends it. A list
+//! that moved, that has tasks which may still change, or that is filtered, is read a second and a third time, until
+//! nothing new appears.
 
 use std::collections::HashSet;
 
-use crate::api::body_check::Page;
+use crate::api::body_check::TaskPage;
 use crate::api::list_request::{ListKind, ListSource, PAGE_TASKS, PageRequest};
-use crate::fetch::retry::Trouble;
+use crate::api::reply::AttemptFault;
+use crate::fetch::classify::{PageVerdict, classify_page};
 use crate::ids::task_ids::{InsertedId, TaskIds};
 
-/// How often a list is read at most, until nothing new comes.
+/// How often a list is read at most, until nothing new appears.
 const MAX_PASSES: u32 = 3;
 
-/// How often a list is begun anew because its token was refused.
+/// How often a list is restarted because its token was refused.
 const MAX_RESTARTS: u32 = 5;
 
-/// Pages in a row without a task that is new to this reading, each with another token, past which a list is taken for
+/// Pages in a row without a task that is new to this pass, each with another token, after which a list counts as
 /// endless.
 const MAX_PAGES_WITHOUT_NEW: u64 = 1_000;
 
-/// A page that is too large or too slow is asked for again with so many times fewer tasks.
+/// A page that is too large or too slow is requested again with this many times fewer tasks.
 const SMALLER: u32 = 4;
 
-/// What was not as one would expect of a list.
+/// What was unexpected in a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Surprises {
-    /// Tasks that came twice while the list was read once.
+pub struct ListAnomalies {
+    /// Tasks that appeared twice in one pass.
     pub repeated_tasks: u64,
-    /// Tasks that only came when it was read once more.
+    /// Tasks that appeared only in a later pass.
     pub late_tasks: u64,
-    /// Empty pages with more behind them.
+    /// Empty pages with more pages after them.
     pub empty_pages: u64,
     /// Tokens that the API refused.
     pub refused_tokens: u64,
     /// Tokens that led back.
     pub loops: u64,
-    /// Elements that are no task.
+    /// Elements that are not tasks.
     pub unfit_tasks: u64,
     /// Pages that were too large or too slow.
     pub large_pages: u64,
 }
 
-impl Surprises {
-    /// All of them, with their names.
+impl ListAnomalies {
+    /// All counts, with their names.
     pub fn parts(&self) -> [(&'static str, u64); 7] {
         [
             ("repeated tasks", self.repeated_tasks),
@@ -59,73 +60,73 @@ impl Surprises {
         ]
     }
 
-    /// How many.
+    /// The sum of all counts.
     pub fn count(&self) -> u64 {
         self.parts().iter().map(|(_, count)| count).sum()
     }
 }
 
-/// Where a walk stands, after a page.
+/// A position in a list, after a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
-    /// Is the list named by its name, and not its ID?
+pub struct CursorPosition {
+    /// Whether the list is given by its name, not its ID.
     pub by_name: bool,
-    /// How often it is read, from 1.
+    /// The number of the pass, from 1.
     pub pass: u32,
-    /// Where to go on; at the end of the list, nothing.
+    /// The token of the next page; `None` at the end of the list.
     pub token: Option<String>,
-    /// Must it be read once more?
+    /// Whether the list must be read once more.
     pub is_unsettled: bool,
 }
 
-/// What comes of an answer.
+/// What to do after a response.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Go on.
+pub(crate) enum CursorStep {
+    /// Request the next page.
     Next,
-    /// The list has been read.
+    /// The list was read.
     Done,
-    /// There is no such list.
+    /// The list does not exist.
     NoSuchList,
-    /// It cannot be read.
+    /// The list cannot be read.
     Failed,
 }
 
 /// The way through one list.
 #[derive(Debug)]
-pub(crate) struct Walk {
+pub(crate) struct PageCursor {
     request: PageRequest,
-    /// Tasks of a page up to which they are doubled; from there on there is one more each time.
+    /// The page size up to which it is doubled after a success. From there on it grows by one.
     doubled_below: u32,
     /// Tasks in the order of first appearance.
     pub(crate) ids: TaskIds,
-    pub(crate) surprises: Surprises,
+    pub(crate) anomalies: ListAnomalies,
     pass: u32,
     /// Tokens of this pass.
     tokens: HashSet<String>,
     restarts: u32,
-    /// Is there a list of this ID, but with nothing in it?
+    /// Whether there is an empty list with this ID.
     is_empty_by_id: bool,
-    /// The farthest page that has been reached, and the page of this pass.
+    /// The number of the farthest page that was reached.
     farthest: u64,
-    /// Whether a task came in this pass, by its place in `ids`.
+    /// Whether a task appeared in this pass, by its position in `ids`.
     seen: Vec<bool>,
     without_new_in_a_row: u64,
     is_unsettled: bool,
-    /// Is the list read once only, and named by its ID?
+    /// Whether the list is read only once, and given by its ID.
     is_once: bool,
-    /// Did all of it come, as far as can be known?
+    /// Whether all of it was read, as far as that can be known.
     pub(crate) is_complete: bool,
     task_count: Option<u64>,
 }
 
-impl Walk {
+impl PageCursor {
     pub(crate) fn new(source: ListSource) -> Self {
         Self {
             request: PageRequest::first(source),
             doubled_below: PAGE_TASKS,
             ids: TaskIds::default(),
-            surprises: Surprises::default(),
+            anomalies: ListAnomalies::default(),
             pass: 1,
             tokens: HashSet::new(),
             restarts: 0,
@@ -140,7 +141,7 @@ impl Walk {
         }
     }
 
-    /// Reads a list once, of which the ID is known.
+    /// Reads a list once. Its ID is known.
     pub(crate) fn once(source: ListSource) -> Self {
         Self {
             is_once: true,
@@ -148,25 +149,25 @@ impl Walk {
         }
     }
 
-    /// Goes on where an earlier run stopped, with the tasks that it saw.
-    pub(crate) fn resume(source: ListSource, place: Place, ids: TaskIds) -> Self {
-        let mut walk = Self::new(source);
-        walk.request.by_id = !place.by_name;
-        walk.request.token = place.token;
-        walk.pass = place.pass.max(1);
-        walk.is_unsettled = place.is_unsettled;
-        walk.ids = ids;
-        walk
+    /// Continues where an earlier run stopped, with the tasks that it saw.
+    pub(crate) fn resume(source: ListSource, position: CursorPosition, ids: TaskIds) -> Self {
+        let mut cursor = Self::new(source);
+        cursor.request.by_id = !position.by_name;
+        cursor.request.token = position.token;
+        cursor.pass = position.pass.max(1);
+        cursor.is_unsettled = position.is_unsettled;
+        cursor.ids = ids;
+        cursor
     }
 
-    /// The page to ask for.
+    /// The page to request.
     pub(crate) fn request(&self) -> &PageRequest {
         &self.request
     }
 
-    /// Where it stands.
-    pub(crate) fn place(&self) -> Place {
-        Place {
+    /// The position for a later run.
+    pub(crate) fn position(&self) -> CursorPosition {
+        CursorPosition {
             by_name: !self.request.by_id,
             pass: self.pass,
             token: self.request.token.clone(),
@@ -174,39 +175,40 @@ impl Walk {
         }
     }
 
-    /// Takes a page: its tasks are to be kept whatever comes next.
-    pub(crate) fn take(&mut self, page: &Page) -> Step {
-        self.surprises.unfit_tasks += page.unfit as u64;
+    /// Takes a page. Its tasks are kept, whatever the next step is.
+    pub(crate) fn take(&mut self, page: &TaskPage) -> CursorStep {
+        self.anomalies.unfit_tasks += page.unfit as u64;
         self.is_complete &= page.unfit == 0;
         self.task_count = page.task_count.or(self.task_count);
         let mut has_new = false;
         for task in &page.tasks {
-            let Ok(InsertedId { position, is_new }) = self.ids.insert(&task.task_id) else {
-                // It cannot be an ID.
-                self.surprises.unfit_tasks += 1;
+            let Ok(InsertedId { position, is_new }) = self.ids.insert(&task.response.task_id)
+            else {
+                // It is not a valid ID.
+                self.anomalies.unfit_tasks += 1;
                 self.is_complete = false;
                 continue;
             };
-            has_new |= self.see(position);
+            has_new |= self.mark_seen(position);
             if !is_new {
-                // A second reading gives all of them again, and so does one that began anew.
+                // Later passes and restarts return the same tasks again.
                 if self.pass == 1 && self.restarts == 0 {
-                    self.surprises.repeated_tasks += 1;
+                    self.anomalies.repeated_tasks += 1;
                     self.is_unsettled = true;
                 }
                 continue;
             }
             if self.pass > 1 {
-                self.surprises.late_tasks += 1;
+                self.anomalies.late_tasks += 1;
                 self.is_unsettled = true;
             }
-            if self.pass == 1 && !task.is_final {
-                // Whoever works on it may move it.
+            if self.pass == 1 && !task.response.is_final {
+                // Its position may change with it.
                 self.is_unsettled = true;
             }
         }
         let is_first = self.farthest == 0;
-        // Once it was too many, and may be again only where they are large.
+        // A page size that was too large once may be too large again only where tasks are large.
         let limit = self.request.limit;
         let more = if limit < self.doubled_below {
             limit * 2
@@ -220,12 +222,12 @@ impl Walk {
             if is_first && page.tasks.is_empty() && self.may_be_name() {
                 self.is_empty_by_id = true;
                 self.try_name();
-                return Step::Next;
+                return CursorStep::Next;
             }
             return self.end();
         };
         if page.tasks.is_empty() && page.unfit == 0 {
-            self.surprises.empty_pages += 1;
+            self.anomalies.empty_pages += 1;
         }
         if has_new {
             self.without_new_in_a_row = 0;
@@ -235,37 +237,37 @@ impl Walk {
         let is_known =
             self.request.token.as_ref() == Some(token) || !self.tokens.insert(token.clone());
         if is_known || self.without_new_in_a_row > MAX_PAGES_WITHOUT_NEW {
-            self.surprises.loops += 1;
+            self.anomalies.loops += 1;
             self.is_complete = false;
-            return Step::Done;
+            return CursorStep::Done;
         }
         self.request.token = Some(token.clone());
-        Step::Next
+        CursorStep::Next
     }
 
-    /// The last page has come: once more, or is it done?
-    fn end(&mut self) -> Step {
+    /// The last page was read: decides whether the list is read once more.
+    fn end(&mut self) -> CursorStep {
         let has_fewer = self
             .task_count
             .is_some_and(|count| count > self.ids.len() as u64);
-        // What a filter lets through may leave the list at any time, and what stands behind it moves up: nobody would
-        // notice. One page cannot move.
+        // A task may leave a filtered list at any time. The tasks after it then move up, unnoticed. A single page
+        // cannot move.
         let may_lose = self.pass == 1 && self.farthest > 1 && self.is_filtered();
         if (self.is_unsettled || has_fewer || may_lose) && self.pass < MAX_PASSES && !self.is_once {
             self.pass += 1;
             self.is_unsettled = false;
-            self.begin_anew();
-            return Step::Next;
+            self.restart();
+            return CursorStep::Next;
         }
         self.is_complete &= !has_fewer;
-        Step::Done
+        CursorStep::Done
     }
 
     fn is_filtered(&self) -> bool {
         !self.request.source.filter.is_empty()
     }
 
-    /// Deliveries have names only within a project.
+    /// Whether the list may be given by its name. Deliveries have names only within a project.
     pub(crate) fn may_be_name(&self) -> bool {
         let is_delivery = self.request.source.kind == ListKind::Delivery;
         self.request.by_id && !is_delivery && !self.is_once
@@ -277,7 +279,7 @@ impl Walk {
         self.farthest = 0;
     }
 
-    fn begin_anew(&mut self) {
+    fn restart(&mut self) {
         self.request.token = None;
         self.request.page = 0;
         self.tokens.clear();
@@ -285,8 +287,8 @@ impl Walk {
         self.without_new_in_a_row = 0;
     }
 
-    /// Marks the task at a place in `ids` as seen in this pass; whether it is the first time.
-    fn see(&mut self, position: usize) -> bool {
+    /// Marks the task at a position in `ids` as seen in this pass. Returns whether it is the first time.
+    fn mark_seen(&mut self, position: usize) -> bool {
         if self.seen.len() <= position {
             self.seen.resize(position + 1, false);
         }
@@ -295,37 +297,37 @@ impl Walk {
             .is_some_and(|seen| !std::mem::replace(seen, true))
     }
 
-    /// The page cannot be had, for this reason.
-    pub(crate) fn fail(&mut self, trouble: Trouble) -> Step {
+    /// The page cannot be fetched, for this reason.
+    pub(crate) fn fail(&mut self, fault: AttemptFault) -> CursorStep {
         let is_first = self.request.token.is_none();
-        match trouble {
-            Trouble::TooLarge | Trouble::Timeout if self.request.limit > 1 => {
-                self.surprises.large_pages += 1;
+        match classify_page(fault) {
+            PageVerdict::TooLarge if self.request.limit > 1 => {
+                self.anomalies.large_pages += 1;
                 self.doubled_below = self.request.limit / 2;
                 self.request.limit = (self.request.limit / SMALLER).max(1);
-                Step::Next
+                CursorStep::Next
             }
-            // The API may not know it by its ID, but by its name.
-            Trouble::Status(400 | 404 | 422) if is_first && self.farthest == 0 => {
+            // The API may know the list by its name, not its ID.
+            PageVerdict::Rejected if is_first && self.farthest == 0 => {
                 if self.may_be_name() {
                     self.try_name();
-                    Step::Next
+                    CursorStep::Next
                 } else if self.is_empty_by_id {
-                    Step::Done
+                    CursorStep::Done
                 } else {
-                    Step::NoSuchList
+                    CursorStep::NoSuchList
                 }
             }
-            Trouble::Status(400 | 404 | 410 | 422) if !is_first => {
-                self.surprises.refused_tokens += 1;
+            PageVerdict::Rejected | PageVerdict::Gone if !is_first => {
+                self.anomalies.refused_tokens += 1;
                 if self.restarts >= MAX_RESTARTS {
-                    return Step::Failed;
+                    return CursorStep::Failed;
                 }
                 self.restarts += 1;
-                self.begin_anew();
-                Step::Next
+                self.restart();
+                CursorStep::Next
             }
-            _ => Step::Failed,
+            _ => CursorStep::Failed,
         }
     }
 }
@@ -333,7 +335,8 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::body_check::Listed;
+    use crate::api::body_check::ListedTask;
+    use crate::api::task_response::TaskResponse;
 
     fn source(kind: ListKind) -> ListSource {
         ListSource {
@@ -343,57 +346,55 @@ mod tests {
         }
     }
 
-    fn page(ids: &[&str], next: Option<&str>) -> Page {
-        let tasks = ids.iter().map(|id| Listed {
-            task_id: (*id).to_owned(),
-            body: String::new(),
-            is_final: !id.starts_with('p'),
-            look: 0,
+    fn page(ids: &[&str], next: Option<&str>) -> TaskPage {
+        let tasks = ids.iter().map(|id| ListedTask {
+            response: TaskResponse::stored(id, Vec::new(), !id.starts_with('p')),
+            shape: 0,
         });
-        Page {
+        TaskPage {
             tasks: tasks.collect(),
             next_token: next.map(str::to_owned),
-            ..Page::default()
+            ..TaskPage::default()
         }
     }
 
-    fn ids(walk: &Walk) -> Vec<&str> {
-        walk.ids.iter().collect()
+    fn ids(cursor: &PageCursor) -> Vec<&str> {
+        cursor.ids.iter().collect()
     }
 
     #[test]
     fn a_list_that_rests_is_read_once() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        assert_eq!(walk.take(&page(&["a", "b"], Some("1"))), Step::Next);
-        assert_eq!(walk.request().token.as_deref(), Some("1"));
-        assert_eq!(walk.take(&page(&["c"], None)), Step::Done);
-        assert_eq!(ids(&walk), ["a", "b", "c"]);
-        assert!(walk.is_complete && walk.surprises.count() == 0);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        assert_eq!(cursor.take(&page(&["a", "b"], Some("1"))), CursorStep::Next);
+        assert_eq!(cursor.request().token.as_deref(), Some("1"));
+        assert_eq!(cursor.take(&page(&["c"], None)), CursorStep::Done);
+        assert_eq!(ids(&cursor), ["a", "b", "c"]);
+        assert!(cursor.is_complete && cursor.anomalies.count() == 0);
     }
 
     #[test]
     fn a_list_that_moves_is_read_until_nothing_new_comes() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        walk.take(&page(&["a", "b"], Some("1")));
-        // `a` has moved behind, and `c` before what has been read.
-        assert_eq!(walk.take(&page(&["a", "d"], None)), Step::Next);
-        assert_eq!(walk.request().token, None);
-        walk.take(&page(&["c", "b"], Some("1")));
-        assert_eq!(walk.take(&page(&["a", "d"], None)), Step::Next);
-        walk.take(&page(&["c", "b"], Some("1")));
-        assert_eq!(walk.take(&page(&["a", "d"], None)), Step::Done);
-        assert_eq!(ids(&walk), ["a", "b", "d", "c"]);
-        let surprises = walk.surprises;
-        assert_eq!((surprises.repeated_tasks, surprises.late_tasks), (1, 1));
-        assert!(walk.is_complete);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        cursor.take(&page(&["a", "b"], Some("1")));
+        // `a` has moved to the next page, and `c` before the pages that were read.
+        assert_eq!(cursor.take(&page(&["a", "d"], None)), CursorStep::Next);
+        assert_eq!(cursor.request().token, None);
+        cursor.take(&page(&["c", "b"], Some("1")));
+        assert_eq!(cursor.take(&page(&["a", "d"], None)), CursorStep::Next);
+        cursor.take(&page(&["c", "b"], Some("1")));
+        assert_eq!(cursor.take(&page(&["a", "d"], None)), CursorStep::Done);
+        assert_eq!(ids(&cursor), ["a", "b", "d", "c"]);
+        let anomalies = cursor.anomalies;
+        assert_eq!((anomalies.repeated_tasks, anomalies.late_tasks), (1, 1));
+        assert!(cursor.is_complete);
     }
 
     #[test]
     fn a_list_that_is_worked_on_is_read_twice() {
-        let mut walk = Walk::new(source(ListKind::Project));
-        assert_eq!(walk.take(&page(&["a", "p1"], None)), Step::Next);
-        assert_eq!(walk.take(&page(&["a", "p1"], None)), Step::Done);
-        assert_eq!(walk.surprises.count(), 0);
+        let mut cursor = PageCursor::new(source(ListKind::Project));
+        assert_eq!(cursor.take(&page(&["a", "p1"], None)), CursorStep::Next);
+        assert_eq!(cursor.take(&page(&["a", "p1"], None)), CursorStep::Done);
+        assert_eq!(cursor.anomalies.count(), 0);
     }
 
     #[test]
@@ -405,131 +406,147 @@ mod tests {
             },
             ..source(ListKind::Batch)
         };
-        let mut walk = Walk::new(filtered());
-        assert_eq!(walk.take(&page(&["a"], None)), Step::Done);
-        let mut walk = Walk::new(filtered());
-        walk.take(&page(&["a", "b"], Some("1")));
-        // `b` has left, and `c` stands where it stood.
-        assert_eq!(walk.take(&page(&["d"], None)), Step::Next);
-        walk.take(&page(&["a", "c"], Some("1")));
-        assert_eq!(walk.take(&page(&["d"], None)), Step::Next);
-        walk.take(&page(&["a", "c"], Some("1")));
-        assert_eq!(walk.take(&page(&["d"], None)), Step::Done);
-        assert_eq!(ids(&walk), ["a", "b", "d", "c"]);
-        assert_eq!(walk.surprises.late_tasks, 1);
+        let mut cursor = PageCursor::new(filtered());
+        assert_eq!(cursor.take(&page(&["a"], None)), CursorStep::Done);
+        let mut cursor = PageCursor::new(filtered());
+        cursor.take(&page(&["a", "b"], Some("1")));
+        // `b` has left, and `c` is in its place.
+        assert_eq!(cursor.take(&page(&["d"], None)), CursorStep::Next);
+        cursor.take(&page(&["a", "c"], Some("1")));
+        assert_eq!(cursor.take(&page(&["d"], None)), CursorStep::Next);
+        cursor.take(&page(&["a", "c"], Some("1")));
+        assert_eq!(cursor.take(&page(&["d"], None)), CursorStep::Done);
+        assert_eq!(ids(&cursor), ["a", "b", "d", "c"]);
+        assert_eq!(cursor.anomalies.late_tasks, 1);
     }
 
     #[test]
     fn a_list_that_leads_back_ends_and_says_so() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        walk.take(&page(&["a"], Some("1")));
-        walk.take(&page(&["b"], Some("2")));
-        assert_eq!(walk.take(&page(&["c"], Some("1"))), Step::Done);
-        assert_eq!((walk.surprises.loops, walk.is_complete), (1, false));
-        assert_eq!(ids(&walk), ["a", "b", "c"]);
-        let mut walk = Walk::new(source(ListKind::Batch));
-        walk.take(&page(&["a"], Some("1")));
-        assert_eq!(walk.take(&page(&["b"], Some("1"))), Step::Done);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        cursor.take(&page(&["a"], Some("1")));
+        cursor.take(&page(&["b"], Some("2")));
+        assert_eq!(cursor.take(&page(&["c"], Some("1"))), CursorStep::Done);
+        assert_eq!((cursor.anomalies.loops, cursor.is_complete), (1, false));
+        assert_eq!(ids(&cursor), ["a", "b", "c"]);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        cursor.take(&page(&["a"], Some("1")));
+        assert_eq!(cursor.take(&page(&["b"], Some("1"))), CursorStep::Done);
     }
 
     #[test]
     fn pages_without_new_tasks_under_ever_new_tokens_end_the_list() {
         for repeated in [&[][..], &["a", "b"]] {
-            let mut walk = Walk::new(source(ListKind::Batch));
-            walk.take(&page(&["a", "b"], Some("first")));
+            let mut cursor = PageCursor::new(source(ListKind::Batch));
+            cursor.take(&page(&["a", "b"], Some("first")));
             let pages = (0..=MAX_PAGES_WITHOUT_NEW).map(|n| page(repeated, Some(&n.to_string())));
-            let steps: Vec<Step> = pages.map(|page| walk.take(&page)).collect();
+            let steps: Vec<CursorStep> = pages.map(|page| cursor.take(&page)).collect();
             let (last, before) = steps.split_last().unwrap();
-            assert_eq!(*last, Step::Done);
-            assert!(before.iter().all(|step| *step == Step::Next));
-            assert_eq!((walk.surprises.loops, walk.is_complete), (1, false));
-            assert_eq!(ids(&walk), ["a", "b"]);
+            assert_eq!(*last, CursorStep::Done);
+            assert!(before.iter().all(|step| *step == CursorStep::Next));
+            assert_eq!((cursor.anomalies.loops, cursor.is_complete), (1, false));
+            assert_eq!(ids(&cursor), ["a", "b"]);
         }
     }
 
-    /// In a second reading every task is known, but comes once more.
+    /// In a second pass every task is known, but appears once more.
     #[test]
     fn a_long_list_can_be_read_twice() {
         let count = MAX_PAGES_WITHOUT_NEW + 5;
-        let mut walk = Walk::new(source(ListKind::Batch));
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
         for pass in 1..=2 {
             for n in 1..=count {
                 let next = n.to_string();
-                // It is worked on, so it is read again.
+                // It may still change, so the list is read again.
                 let task = format!("p{n}");
-                let step = walk.take(&page(&[&task], (n < count).then_some(next.as_str())));
+                let step = cursor.take(&page(&[&task], (n < count).then_some(next.as_str())));
                 let is_end = n == count && pass == 2;
-                assert_eq!(step, if is_end { Step::Done } else { Step::Next });
+                assert_eq!(
+                    step,
+                    if is_end {
+                        CursorStep::Done
+                    } else {
+                        CursorStep::Next
+                    }
+                );
             }
         }
-        assert!(walk.is_complete && walk.surprises.count() == 0);
+        assert!(cursor.is_complete && cursor.anomalies.count() == 0);
     }
 
     #[test]
     fn an_empty_page_with_more_behind_it_is_no_end() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        walk.take(&page(&["a"], Some("1")));
-        assert_eq!(walk.take(&page(&[], Some("2"))), Step::Next);
-        assert_eq!(walk.take(&page(&["b"], None)), Step::Done);
-        assert_eq!((walk.surprises.empty_pages, walk.is_complete), (1, true));
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        cursor.take(&page(&["a"], Some("1")));
+        assert_eq!(cursor.take(&page(&[], Some("2"))), CursorStep::Next);
+        assert_eq!(cursor.take(&page(&["b"], None)), CursorStep::Done);
+        assert_eq!(
+            (cursor.anomalies.empty_pages, cursor.is_complete),
+            (1, true)
+        );
     }
 
     #[test]
     fn a_token_that_is_refused_begins_the_list_anew_a_few_times() {
-        let mut walk = Walk::new(source(ListKind::Batch));
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
         for _ in 0..MAX_RESTARTS {
-            walk.take(&page(&["a"], Some("1")));
-            assert_eq!(walk.fail(Trouble::Status(400)), Step::Next);
-            assert_eq!(walk.request().token, None);
+            cursor.take(&page(&["a"], Some("1")));
+            assert_eq!(cursor.fail(AttemptFault::Status(400)), CursorStep::Next);
+            assert_eq!(cursor.request().token, None);
         }
-        walk.take(&page(&["a"], Some("1")));
-        assert_eq!(walk.fail(Trouble::Status(410)), Step::Failed);
-        // What came again because of it is no surprise of its own.
-        assert_eq!(walk.surprises.repeated_tasks, 0);
-        assert_eq!(ids(&walk), ["a"]);
+        cursor.take(&page(&["a"], Some("1")));
+        assert_eq!(cursor.fail(AttemptFault::Status(410)), CursorStep::Failed);
+        // Repeated tasks after a restart are not unexpected.
+        assert_eq!(cursor.anomalies.repeated_tasks, 0);
+        assert_eq!(ids(&cursor), ["a"]);
     }
 
     #[test]
     fn an_unknown_id_may_be_a_name() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        assert_eq!(walk.fail(Trouble::Status(404)), Step::Next);
-        assert!(walk.request().query().starts_with("batch_name=b&"));
-        assert_eq!(walk.fail(Trouble::Status(404)), Step::NoSuchList);
-        // Some servers know no difference between none and an empty one.
-        let mut walk = Walk::new(source(ListKind::Batch));
-        assert_eq!(walk.take(&page(&[], None)), Step::Next);
-        assert!(walk.request().query().starts_with("batch_name=b&"));
-        assert_eq!(walk.fail(Trouble::Status(404)), Step::Done);
-        let mut walk = Walk::new(source(ListKind::Delivery));
-        assert_eq!(walk.fail(Trouble::Status(400)), Step::NoSuchList);
-        assert_eq!(walk.fail(Trouble::Status(500)), Step::Failed);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        assert_eq!(cursor.fail(AttemptFault::Status(404)), CursorStep::Next);
+        assert!(cursor.request().query().starts_with("batch_name=b&"));
+        assert_eq!(
+            cursor.fail(AttemptFault::Status(404)),
+            CursorStep::NoSuchList
+        );
+        // Some servers return an empty list for one that does not exist.
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        assert_eq!(cursor.take(&page(&[], None)), CursorStep::Next);
+        assert!(cursor.request().query().starts_with("batch_name=b&"));
+        assert_eq!(cursor.fail(AttemptFault::Status(404)), CursorStep::Done);
+        let mut cursor = PageCursor::new(source(ListKind::Delivery));
+        assert_eq!(
+            cursor.fail(AttemptFault::Status(400)),
+            CursorStep::NoSuchList
+        );
+        assert_eq!(cursor.fail(AttemptFault::Status(500)), CursorStep::Failed);
     }
 
     #[test]
     fn pages_that_are_too_large_get_smaller() {
-        let mut walk = Walk::new(source(ListKind::Batch));
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
         for limit in [25, 6, 1] {
-            assert_eq!(walk.fail(Trouble::TooLarge), Step::Next);
-            assert_eq!(walk.request().limit, limit);
+            assert_eq!(cursor.fail(AttemptFault::TooLarge), CursorStep::Next);
+            assert_eq!(cursor.request().limit, limit);
         }
-        assert_eq!(walk.fail(Trouble::Timeout), Step::Failed);
-        walk.take(&page(&["a"], Some("1")));
-        assert_eq!(walk.request().limit, 2);
+        assert_eq!(cursor.fail(AttemptFault::Timeout), CursorStep::Failed);
+        cursor.take(&page(&["a"], Some("1")));
+        assert_eq!(cursor.request().limit, 2);
     }
 
     #[test]
     fn after_pages_that_are_too_large_few_others_are() {
-        let mut walk = Walk::new(source(ListKind::Batch));
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
         let (mut failed, mut tasks) = (0, 0);
         for number in 0..100 {
             // Pages of more than eleven tasks are too large.
-            if walk.request().limit > 11 {
-                assert_eq!(walk.fail(Trouble::TooLarge), Step::Next);
+            if cursor.request().limit > 11 {
+                assert_eq!(cursor.fail(AttemptFault::TooLarge), CursorStep::Next);
                 failed += 1;
             } else {
-                tasks += walk.request().limit;
+                tasks += cursor.request().limit;
                 let id = number.to_string();
-                walk.take(&page(&[&id], Some(&id)));
+                cursor.take(&page(&[&id], Some(&id)));
             }
         }
         assert!(
@@ -540,29 +557,36 @@ mod tests {
 
     #[test]
     fn a_delivery_says_how_many_tasks_it_has() {
-        let counted = |ids: &[&str]| Page {
+        let counted = |ids: &[&str]| TaskPage {
             task_count: Some(2),
             ..page(ids, None)
         };
-        let mut walk = Walk::new(source(ListKind::Delivery));
-        assert_eq!(walk.take(&counted(&["a"])), Step::Next);
-        assert_eq!(walk.take(&counted(&["b"])), Step::Next);
-        assert_eq!(walk.take(&counted(&["a", "b"])), Step::Done);
-        assert!(walk.is_complete);
-        let mut walk = Walk::new(source(ListKind::Delivery));
-        let steps = [0; 3].map(|_| walk.take(&counted(&["a"])));
-        assert_eq!(steps, [Step::Next, Step::Next, Step::Done]);
-        assert!(!walk.is_complete);
+        let mut cursor = PageCursor::new(source(ListKind::Delivery));
+        assert_eq!(cursor.take(&counted(&["a"])), CursorStep::Next);
+        assert_eq!(cursor.take(&counted(&["b"])), CursorStep::Next);
+        assert_eq!(cursor.take(&counted(&["a", "b"])), CursorStep::Done);
+        assert!(cursor.is_complete);
+        let mut cursor = PageCursor::new(source(ListKind::Delivery));
+        let steps = [0; 3].map(|_| cursor.take(&counted(&["a"])));
+        assert_eq!(
+            steps,
+            [CursorStep::Next, CursorStep::Next, CursorStep::Done]
+        );
+        assert!(!cursor.is_complete);
     }
 
     #[test]
     fn what_stopped_goes_on_where_it_stopped() {
-        let mut walk = Walk::new(source(ListKind::Batch));
-        walk.fail(Trouble::Status(404));
-        walk.take(&page(&["a"], Some("1")));
-        let mut next = Walk::resume(source(ListKind::Batch), walk.place(), walk.ids.clone());
-        assert_eq!(next.request().query(), walk.request().query());
-        assert_eq!(next.take(&page(&["b"], None)), Step::Done);
+        let mut cursor = PageCursor::new(source(ListKind::Batch));
+        cursor.fail(AttemptFault::Status(404));
+        cursor.take(&page(&["a"], Some("1")));
+        let mut next = PageCursor::resume(
+            source(ListKind::Batch),
+            cursor.position(),
+            cursor.ids.clone(),
+        );
+        assert_eq!(next.request().query(), cursor.request().query());
+        assert_eq!(next.take(&page(&["b"], None)), CursorStep::Done);
         assert_eq!(ids(&next), ["a", "b"]);
     }
 }

@@ -1,44 +1,44 @@
-//! One page of a list, however many attempts it takes. Depends on `engine` and `list`.
+//! One page of a list, with as many attempts as it takes.
 
-use crate::api::body_check::Page;
-use crate::api::client::Failure;
+use crate::api::body_check::{BodyCheck, TaskPage};
 use crate::api::error::FetchError;
 use crate::api::list_request::PageRequest;
-use crate::api::memory_budget::Share;
-use crate::event::Asked;
-use crate::fetch::attempts::{Got, Trials};
-use crate::fetch::fetcher::Engine;
-use crate::fetch::options::CheckBody;
+use crate::api::memory_budget::MemoryShare;
+use crate::event::RequestTarget;
+use crate::fetch::attempts::{Attempts, FailedAttempt};
+use crate::fetch::fetcher::Fetcher;
 
-impl Engine<'_> {
-    /// Asks for a page until it has come, or no attempt will give it; with its share of memory.
-    pub(crate) async fn page(
-        &self,
-        request: &PageRequest,
-    ) -> Result<Result<(Page, Share<'_>), Failure>, FetchError> {
-        let asked = match request.limit {
-            1 => Asked::Page(request.to_string()),
-            _ => Asked::LargePage(request.to_string()),
-        };
-        let attempt = async |share: &mut Share<'_>| {
-            let body = self.counted(self.client.page(request, share)).await?;
-            let split = |check: &dyn CheckBody, body| check.split(body);
-            let page = self.checked(body, share, split).await?;
-            let bytes: usize = page.tasks.iter().map(|task| task.body.len()).sum();
+/// Requests a page until there is one, or no attempt will give one. Gives the share of memory that the page takes as
+/// well.
+pub(crate) async fn fetch_page<'f>(
+    fetcher: &'f Fetcher<'_>,
+    request: &PageRequest,
+) -> Result<Result<(TaskPage, MemoryShare<'f>), FailedAttempt>, FetchError> {
+    let mut attempts = Attempts::new(match request.limit {
+        1 => RequestTarget::Page(request.to_string()),
+        _ => RequestTarget::LargePage(request.to_string()),
+    });
+    let attempt = async |share: &mut MemoryShare<'_>| {
+        let reply = fetcher.counted(fetcher.client.page(request, share)).await;
+        let read = async |body| {
+            let check = |check: &BodyCheck, body| check.page(body);
+            let page = fetcher.checked(body, share, check).await?;
+            let bytes: usize = page.tasks.iter().map(|task| task.response.size()).sum();
             share.settle(bytes as u64);
             Ok(page)
         };
-        let got = self.ask(&asked, &mut Trials::default(), attempt).await?;
-        Ok(match got {
-            Got::Answer(page, sent, share) => {
-                let task_id = page.tasks.first().map(|task| task.task_id.as_str());
-                self.success(task_id, sent);
-                if let Some(note) = &page.note {
-                    self.note(&format!("{request}: {note}"));
-                }
-                Ok((page, share))
+        reply.and_then(read).await
+    };
+    Ok(match fetcher.request(&mut attempts, attempt).await? {
+        Ok((page, share)) => {
+            if let Some(task) = page.tasks.first() {
+                fetcher.liveness().add_good_id(&task.response.task_id);
             }
-            Got::Nothing(failure, _) => Err(failure),
-        })
-    }
+            if let Some(note) = &page.note {
+                fetcher.note(format!("{request}: {note}"));
+            }
+            Ok((page, share))
+        }
+        Err(failed) => Err(failed.last),
+    })
 }

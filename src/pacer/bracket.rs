@@ -1,4 +1,4 @@
-//! Between which rates the limit is: what the server took, and what it objected to. Pure. Depends on `settings`.
+//! The rates between which the limit is: the highest that the server accepted, and the lowest that it rejected. Pure.
 
 use std::time::Duration;
 
@@ -6,33 +6,33 @@ use crate::pacer::settings::{
     CHANCE, CLOSER, MAX_HELD, REFUTED_FOR, SURE, SURE_OF_WINDOW, TRUSTED,
 };
 
-/// Rates within this share of each other are the same.
+/// Rates whose relative difference is smaller than this are the same.
 const SAME: f64 = 0.01;
 
 /// The bracket.
 #[derive(Debug, Default)]
-pub(crate) struct Bracket {
-    /// The highest rate that the server took for a while.
+pub(crate) struct RateBracket {
+    /// The highest rate that the server accepted for a while.
     low: Option<f64>,
     /// For how many seconds.
     low_held: f64,
-    /// The lowest that it objected to.
+    /// The lowest rate that the server rejected.
     pub(crate) high: Option<f64>,
-    /// May that be because of what was sent before?
+    /// Whether the rejection may be due to requests that were sent before.
     pub(crate) is_doubtful: bool,
-    /// Rates that were taken, the lowest first.
+    /// Rates that were accepted, the lowest first.
     held: Vec<f64>,
-    /// A rate that was stayed at and then objected to, and when.
+    /// A rate that was held and then rejected, and when.
     refuted: Option<(f64, Duration)>,
 }
 
-impl Bracket {
+impl RateBracket {
     /// The lower end.
     pub(crate) fn low(&self) -> Option<f64> {
         self.low
     }
 
-    /// What the lower end is thought to be, without having been held.
+    /// Sets the lower end to a guess that was not held.
     pub(crate) fn guess_low(&mut self, low: f64) {
         if self.low != Some(low) {
             self.low_held = 0.0;
@@ -40,7 +40,7 @@ impl Bracket {
         self.low = Some(low);
     }
 
-    /// The server has taken the rate for so many seconds.
+    /// The server has accepted the rate for this many seconds.
     pub(crate) fn take(&mut self, rate: f64, seconds: f64) {
         let is_same = self.low.is_some_and(|low| (rate / low - 1.0).abs() < SAME);
         self.low_held = if is_same {
@@ -56,32 +56,32 @@ impl Bracket {
         self.held.push(rate);
     }
 
-    /// The lower end, if the server took it for so long that an objection to a higher rate does not put it in doubt.
+    /// The lower end, if the server accepted it for so long that a rejection of a higher rate does not put it in doubt.
     pub(crate) fn trusted_low(&self, rate: f64, is_quick_again: bool) -> Option<f64> {
         let least = if is_quick_again { SURE } else { TRUSTED };
         self.low
             .filter(|low| *low < rate * CHANCE && self.low_held >= least)
     }
 
-    /// Whether the server took this rate for so long that it is hardly too high. A window that is too small for it
+    /// Whether the server accepted this rate for so long that it is hardly too high. A window that is too small for it
     /// shows soon.
     pub(crate) fn is_sure(&self, rate: f64, is_of_window: bool) -> bool {
         let is_same = self.low.is_some_and(|low| (rate / low - 1.0).abs() < SAME);
         is_same && self.low_held >= if is_of_window { SURE_OF_WINDOW } else { SURE }
     }
 
-    /// The rate was stayed at, and objected to.
+    /// The rate was held, and then rejected.
     pub(crate) fn refute(&mut self, rate: f64, now: Duration) {
         self.refuted = Some((rate, now));
     }
 
-    /// The highest rate that was taken and is lower than this one.
+    /// The highest accepted rate below this one.
     pub(crate) fn held_below(&mut self, rate: f64) -> Option<f64> {
         self.held.retain(|held| *held < rate * CHANCE);
         self.held.last().copied()
     }
 
-    /// A little more than a rate, but not as much as what was refuted of late.
+    /// A little more than a rate, but less than what was refuted recently.
     pub(crate) fn closer(&self, from: f64, now: Duration) -> f64 {
         let most = self
             .refuted
@@ -90,18 +90,18 @@ impl Bracket {
         (from * CLOSER).min(most).max(from)
     }
 
-    /// The middle, unless the upper end is no more than so many times the lower one.
+    /// The middle, unless the upper end is at most this many times the lower one.
     pub(crate) fn middle(&self, narrow: f64) -> Option<f64> {
         let (low, high) = (self.low?, self.high?);
         (high > low * narrow).then(|| (low * high).sqrt())
     }
 
-    /// The limit has become much lower: what was taken before says nothing.
+    /// The limit has become much lower: rates that were accepted before say nothing.
     pub(crate) fn forget_held(&mut self) {
         self.held.clear();
     }
 
-    /// The limit is higher than it was: this is taken, and nothing has been objected to.
+    /// The limit is higher than before: this rate is accepted, and none was rejected.
     pub(crate) fn reopen(&mut self, low: f64) {
         *self = Self {
             low: Some(low),
@@ -119,14 +119,14 @@ mod tests {
 
     #[test]
     fn what_was_taken_for_long_is_trusted_even_when_bursts_are_quick() {
-        let mut bracket = Bracket::default();
+        let mut bracket = RateBracket::default();
         assert_eq!(bracket.trusted_low(100.0, false), None);
         bracket.take(80.0, 1.0);
         assert_eq!(bracket.trusted_low(100.0, false), Some(80.0));
         assert_eq!(bracket.trusted_low(100.0, true), None);
         bracket.take(80.2, 4.0);
         assert_eq!(bracket.trusted_low(100.0, true), Some(80.2));
-        // An objection to the very rate does put it in doubt.
+        // A rejection of the rate itself does put it in doubt.
         assert_eq!(bracket.trusted_low(80.2, false), None);
         bracket.guess_low(90.0);
         assert_eq!(bracket.trusted_low(100.0, false), None);
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn it_goes_back_to_what_was_taken_before() {
-        let mut bracket = Bracket::default();
+        let mut bracket = RateBracket::default();
         for rate in [10.0, 20.0, 40.0, 30.0, 36.0] {
             bracket.take(rate, 1.0);
         }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_middle_of_a_narrow_bracket_is_not_looked_for() {
-        let mut bracket = Bracket::default();
+        let mut bracket = RateBracket::default();
         assert_eq!(bracket.middle(1.0), None);
         bracket.take(90.0, 1.0);
         bracket.high = Some(160.0);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn it_comes_closer_but_not_to_what_was_refuted() {
-        let mut bracket = Bracket::default();
+        let mut bracket = RateBracket::default();
         assert!(bracket.closer(100.0, SECOND) > 100.5);
         bracket.refute(101.0, SECOND);
         assert!(bracket.closer(100.0, SECOND * 2) < 100.01);

@@ -1,30 +1,30 @@
-//! The limit that explains two bursts of objections. Most servers let some requests pass beyond their limit before they
-//! object: a bucket of tokens, which fills again at the limit's rate. After how long at which rate they objected, twice,
-//! says how large it is and what the limit is. Pure. Depends on nothing.
+//! The limit that explains two bursts of rejections. Most servers accept some requests beyond their limit before they
+//! reject any: a token bucket, which refills at the rate of the limit. How long which rates were accepted before a
+//! rejection, twice, gives the size of the bucket and the limit. Pure.
 
-/// Stretches of time that are kept; older ones no longer matter.
+/// Stretches of time that are kept; older ones do not matter.
 const MAX_STRETCHES: usize = 64;
 
-/// Limits that are tried between the lowest and the highest that may be.
+/// Limits that are tried between the lowest and the highest possible one.
 const STEPS: u32 = 400;
 
-/// The lowest limit that may be, as a share of the rate that met objections.
+/// The lowest possible limit, as a share of the rate that was rejected.
 const LOWEST: f64 = 0.3;
 
-/// Two bursts say no more than one when their times above the limit differ by less than this.
+/// Two bursts say no more than one if their times above the limit differ by less than this.
 const SAME_TIME: f64 = 1.25;
 
 /// The time between two bursts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stretches {
-    /// How long nothing was sent before, in seconds; infinite at the beginning.
+    /// How long nothing was sent before, in seconds; infinite at the start.
     pub(crate) pause: f64,
     /// Rates, and for how many seconds.
     held: Vec<(f64, f64)>,
 }
 
 impl Stretches {
-    /// Begins after a pause.
+    /// Starts after a pause.
     pub(crate) fn after(pause: f64) -> Self {
         Self {
             pause,
@@ -32,7 +32,7 @@ impl Stretches {
         }
     }
 
-    /// So many requests were sent in so many seconds.
+    /// This many requests were sent in this many seconds.
     pub(crate) fn add(&mut self, requests: f64, seconds: f64) {
         if seconds <= 0.0 {
             return;
@@ -43,8 +43,7 @@ impl Stretches {
         self.held.push((requests / seconds, seconds));
     }
 
-    /// Requests beyond a limit at the end, when so many were left over from before; and for how long there have been
-    /// any.
+    /// Requests beyond a limit at the end, if this many were left over from before, and for how long there were any.
     fn beyond(&self, limit: f64, before: f64) -> (f64, f64) {
         let mut beyond = (before - limit * self.pause).max(0.0);
         let mut time = 0.0;
@@ -56,8 +55,8 @@ impl Stretches {
     }
 }
 
-/// The limit, and the size of the bucket, that explain a burst at the end of each of two times, the second one right
-/// behind the first. Nothing when they say no more than one would.
+/// The limit and the size of the bucket that explain a burst at the end of each of two times, the second one directly
+/// after the first. `None` if the two say no more than one.
 pub(crate) fn fit(first: &Stretches, second: &Stretches, rate: f64) -> Option<(f64, f64)> {
     let limit = solve(rate, |limit| {
         let bucket = first.beyond(limit, 0.0).0;
@@ -69,7 +68,7 @@ pub(crate) fn fit(first: &Stretches, second: &Stretches, rate: f64) -> Option<(f
     (differs && bucket > 0.0).then_some((limit, bucket))
 }
 
-/// Where a function that falls with the limit changes its sign, from above.
+/// Where a function that falls as the limit rises changes its sign, searched from above.
 fn solve(rate: f64, mut difference: impl FnMut(f64) -> f64) -> Option<f64> {
     let step = rate * (1.0 - LOWEST) / f64::from(STEPS);
     let mut above = difference(rate);
@@ -89,7 +88,7 @@ fn solve(rate: f64, mut difference: impl FnMut(f64) -> f64) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// Lets a bucket run empty at a rate.
+    /// Empties a bucket at a rate.
     fn until_empty(limit: f64, bucket: f64, left: f64, rate: f64, pause: f64) -> Stretches {
         let mut stretches = Stretches::after(pause);
         let seconds = left / (rate - limit);
@@ -102,7 +101,7 @@ mod tests {
     fn two_bursts_show_the_limit_and_the_bucket() {
         for (limit, bucket) in [(100.0, 20.0), (5.0, 20.0), (500.0, 50.0), (20.0, 2.0)] {
             let first = until_empty(limit, bucket, bucket, limit * 1.6, f64::INFINITY);
-            // After a second the bucket has filled again, or a part of it.
+            // After a second the bucket is full again, or partly full.
             let left = bucket.min(limit);
             let second = until_empty(limit, bucket, left, limit * 1.2, 1.0);
             let (found, size) = fit(&first, &second, limit * 1.2).unwrap();

@@ -1,50 +1,50 @@
-//! When the next request may go: one controller for all requests, whose controlled quantity is the rate. Pure: time
-//! passes in, as the time since the start of the run. `docs/pacing.md` explains it, with what it does against every
-//! kind of server.
+//! Decides when the next request may be sent: one controller of the rate of all requests. Pure: time is passed in, as
+//! the time since the start of the run. `docs/pacing.md` explains it, with its results against every kind of server.
 //!
-//! What it knows is a bracket: the highest rate that the server took for a while, and the lowest that it objected to.
-//! It doubles the rate until there is an objection, then halves the bracket until it is narrow, and stays at its lower
-//! end. Now and then it tries more, so gently that what that costs stays within a budget. A burst of objections that
-//! belong together counts once. Between two bursts the server was at its limit at both ends, so what it accepted in
-//! between is what it allows.
+//! The pacer keeps a bracket: the highest rate that the server accepted for a while, and the lowest that it rejected
+//! with 429. It doubles the rate until there is a rejection, then halves the bracket until it is narrow, and stays at
+//! its lower end. From time to time it tries a higher rate, so carefully that the cost stays within a budget. A burst
+//! of rejections that belong together counts once. Before each of two bursts the server was at its limit, so what it
+//! accepted between them is its limit.
 
 use std::time::Duration;
 
-use crate::fetch::options::Rate;
-use crate::pacer::bracket::Bracket;
+use crate::pacer::bracket::RateBracket;
 use crate::pacer::bucket_fit::Stretches;
-use crate::pacer::in_flight_limit::Flight;
-use crate::pacer::rejection_bursts::Bursts;
-use crate::pacer::server_quota::Told;
+use crate::pacer::in_flight_limit::InFlightLimit;
+use crate::pacer::rejection_bursts::RejectionBursts;
+use crate::pacer::server_quota::QuotaTracker;
 use crate::pacer::settings::{
     FIRST_RATE, GROWTH, MAX_FIRST_PAUSE, MAX_PAUSE, MIN_PAUSE, MIN_RATE, MIN_RETRY_AFTER, NARROW,
     OUTAGE_FAILURES, OUTAGE_INTERVAL, PAUSE_REQUESTS, REMEMBERED, SEARCH, TOLERANCE,
 };
-use crate::pacer::types::{Answer, Learned, Quota, Sent, State, Take};
-use crate::pacer::window::Windows;
+use crate::pacer::types::{
+    LearnedRate, PacerState, Rate, RequestEnd, SendDecision, SentRequest, ServerQuota,
+};
+use crate::pacer::window::RateWindows;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Phase {
+pub(super) enum PacerPhase {
     Climbing,
     Searching,
     Steady,
-    /// From this rate on.
+    /// A higher rate than this one is tried.
     Trying(f64),
 }
 
-/// All requests wait.
+/// A time in which no request is sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pause {
+pub(super) struct PacerPause {
     until: Duration,
-    /// How long it is, as far as the server did not say.
+    /// How long it is, without a wait that the server asked for.
     length: Duration,
-    /// When a request was sent that is to show whether it is over, if one is under way.
+    /// When the request was sent that tests whether the pause is over, if it is in flight.
     scouted: Option<Duration>,
 }
 
-/// What came of a rate, since it is looked at.
+/// The requests at one rate, since it is measured.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Step {
+pub(super) struct RateStep {
     pub(super) since: Duration,
     pub(super) sent: u32,
     pub(super) accepted: u32,
@@ -53,83 +53,84 @@ pub(super) struct Step {
 /// The controller.
 #[derive(Debug)]
 pub struct Pacer {
-    /// Requests a second; infinite while nothing is held back.
+    /// Requests per second; infinite while requests are not paced.
     pub(super) rate: f64,
     pub(super) cap: f64,
-    pub(super) phase: Phase,
-    /// Does it rest on what an earlier run learned, and nothing since?
+    pub(super) phase: PacerPhase,
+    /// Whether the rate rests only on what an earlier run learned.
     pub(super) is_remembered: bool,
-    pub(super) remembered: Option<Learned>,
-    pub(super) bracket: Bracket,
-    pub(super) flight: Flight,
-    pub(super) step: Step,
+    pub(super) remembered: Option<LearnedRate>,
+    pub(super) bracket: RateBracket,
+    pub(super) flight: InFlightLimit,
+    pub(super) step: RateStep,
     /// Requests that were sent.
     pub(super) sent: u64,
     pub(super) last_sent: Option<Duration>,
     /// When the next request is due.
     pub(super) next: Duration,
     pub(super) failures: u32,
-    pub(super) told: Told,
+    pub(super) quotas: QuotaTracker,
 
-    /// Objections to what was sent before this belong to bursts of before.
+    /// Rejections of requests that were sent before this time belong to earlier bursts.
     pub(super) reacted: Duration,
-    pub(super) pause: Option<Pause>,
-    /// How long the server last made all wait.
+    pub(super) pause: Option<PacerPause>,
+    /// The length of the last pause that the server asked for.
     pub(super) waited: Duration,
-    pub(super) bursts: Bursts,
-    pub(super) windows: Windows,
-    /// Does the rate rest on what these show?
+    pub(super) bursts: RejectionBursts,
+    pub(super) windows: RateWindows,
+    /// Whether the rate rests on the windows.
     pub(super) is_of_window: bool,
-    /// Bursts of late that each followed another one quickly.
+    /// Recent bursts that each followed another one quickly.
     pub(super) quick_bursts: u32,
-    /// What was sent before the last burst, and since; until when, and how many of that are still to be noted.
+    /// What was sent before the last burst, and since; until when, and how many of these requests are still to be
+    /// noted.
     pub(super) before: Option<Stretches>,
     pub(super) since: Stretches,
     pub(super) since_until: Duration,
     pub(super) since_sent: u32,
-    /// Two bursts did not show the limit.
+    /// Whether two bursts did not show the limit.
     pub(super) is_no_bucket: bool,
 
-    /// By how much the next step of a climb raises the rate.
+    /// The factor of the next step of a climb.
     pub(super) growth: f64,
-    /// Until when it looks for the limit as fast as it can, and until when objections cost nothing.
+    /// Until when the limit is searched as fast as possible, and until when rejections cost nothing.
     pub(super) search_until: Duration,
     pub(super) free_until: Duration,
-    /// Objections that trying more may cost.
+    /// Rejections that trials may cost.
     pub(super) balance: f64,
     pub(super) next_trial: Duration,
     /// Requests beyond the limit that a trial has sent, and until when they are counted.
     pub(super) beyond: f64,
     pub(super) tried: Duration,
-    /// What the server lets pass beyond its limit before it objects, in requests.
+    /// Requests that the server accepts beyond its limit before it rejects any.
     pub(super) excess: Option<f64>,
 
     pub(super) has_met_limit: bool,
-    /// The highest rate that was used to the full.
+    /// The highest rate that was fully used.
     pub(super) used: f64,
 }
 
 impl Pacer {
-    /// At the beginning of a run, of which so many requests may be under way at a time.
-    pub fn new(rate: Rate, remembered: Option<Learned>, concurrency: usize) -> Self {
+    /// The state at the start of a run with this maximum number of requests in flight.
+    pub fn new(rate: Rate, remembered: Option<LearnedRate>, concurrency: usize) -> Self {
         let remembered = remembered
             .filter(|learned| learned.rate.is_finite() && learned.rate >= MIN_RATE)
             .filter(|_| rate == Rate::Learned);
-        let mut bracket = Bracket::default();
+        let mut bracket = RateBracket::default();
         let (first, cap, phase) = match (rate, remembered) {
-            (Rate::Limit(limit), _) => (limit, limit, Phase::Steady),
-            (Rate::Max, _) => (f64::INFINITY, f64::INFINITY, Phase::Steady),
+            (Rate::Limit(limit), _) => (limit, limit, PacerPhase::Steady),
+            (Rate::Max, _) => (f64::INFINITY, f64::INFINITY, PacerPhase::Steady),
             (Rate::Learned, Some(learned)) => {
                 let rate = learned.rate;
                 let phase = if learned.is_limit {
                     bracket.high = Some(rate * NARROW);
-                    Phase::Searching
+                    PacerPhase::Searching
                 } else {
-                    Phase::Climbing
+                    PacerPhase::Climbing
                 };
                 (rate * REMEMBERED, f64::INFINITY, phase)
             }
-            (Rate::Learned, None) => (FIRST_RATE, f64::INFINITY, Phase::Climbing),
+            (Rate::Learned, None) => (FIRST_RATE, f64::INFINITY, PacerPhase::Climbing),
         };
         let counted = remembered.and_then(|learned| learned.in_flight);
         Self {
@@ -139,18 +140,18 @@ impl Pacer {
             is_remembered: remembered.is_some(),
             remembered,
             bracket,
-            flight: Flight::new(concurrency, counted),
-            step: Step::default(),
+            flight: InFlightLimit::new(concurrency, counted),
+            step: RateStep::default(),
             sent: 0,
             last_sent: None,
             next: Duration::ZERO,
             failures: 0,
-            told: Told::default(),
+            quotas: QuotaTracker::default(),
             reacted: Duration::ZERO,
             pause: None,
             waited: Duration::ZERO,
-            bursts: Bursts::default(),
-            windows: Windows::default(),
+            bursts: RejectionBursts::default(),
+            windows: RateWindows::default(),
             is_of_window: false,
             quick_bursts: 0,
             before: None,
@@ -171,61 +172,61 @@ impl Pacer {
         }
     }
 
-    /// The rate, unless nothing is held back; where something else than it is the bound, what that allows.
+    /// The rate, if requests are paced. If something other than the rate is the limit, the rate that results from it.
     pub fn rate(&self, now: Duration) -> Option<f64> {
         let rate = if self.flight.counted().is_some() && self.used > 0.0 {
             self.used
         } else {
             self.rate
         };
-        let rate = self.told.rate(now).map_or(rate, |told| told.min(rate));
+        let rate = self.quotas.rate(now).map_or(rate, |quota| quota.min(rate));
         rate.is_finite().then_some(rate)
     }
 
-    /// What it is doing.
-    pub fn state(&self, now: Duration) -> State {
+    /// What the pacer is doing.
+    pub fn state(&self, now: Duration) -> PacerState {
         if self.is_outage() {
-            return State::Outage;
+            return PacerState::Outage;
         }
-        if self.pause.is_none() && self.told.rate(now).is_some_and(|told| told < self.rate) {
-            return State::Told;
+        if self.pause.is_none() && self.quotas.rate(now).is_some_and(|quota| quota < self.rate) {
+            return PacerState::FollowingQuota;
         }
         if self.pause.is_none() && self.flight.counted().is_some() {
-            return State::Counted;
+            return PacerState::ConcurrencyLimited;
         }
         match (self.pause, self.phase) {
-            (Some(_), _) => State::Waiting,
-            (None, Phase::Climbing) => State::Climbing,
-            (None, Phase::Searching) => State::Searching,
-            (None, Phase::Steady) => State::Steady,
-            (None, Phase::Trying(_)) => State::Trying,
+            (Some(_), _) => PacerState::Waiting,
+            (None, PacerPhase::Climbing) => PacerState::Climbing,
+            (None, PacerPhase::Searching) => PacerState::Searching,
+            (None, PacerPhase::Steady) => PacerState::Steady,
+            (None, PacerPhase::Trying(_)) => PacerState::Trying,
         }
     }
 
-    /// How much longer all requests wait because the server objected.
+    /// How much longer all requests wait because of a rejection.
     pub fn waits(&self, now: Duration) -> Option<Duration> {
         let left = self.pause?.until.checked_sub(now)?;
         (!left.is_zero()).then_some(left)
     }
 
-    /// What there is to remember, when something has been learned.
-    pub fn learned(&self) -> Option<Learned> {
+    /// What to remember, if anything was learned.
+    pub fn learned(&self) -> Option<LearnedRate> {
         if let Some(remembered) = self.remembered
             && !self.has_met_limit
             && self.used < remembered.rate
         {
-            // Nothing has shown that it is not so any more.
+            // Nothing has contradicted it.
             return Some(remembered);
         }
         let rate = match self.phase {
             _ if self.flight.counted().is_some() => self.used,
-            Phase::Trying(from) => from,
+            PacerPhase::Trying(from) => from,
             _ if self.has_met_limit && self.rate.is_finite() => {
                 self.bracket.low().unwrap_or(self.rate).min(self.rate)
             }
             _ => self.used,
         };
-        (rate > 0.0).then_some(Learned {
+        (rate > 0.0).then_some(LearnedRate {
             rate,
             is_limit: self.has_met_limit,
             in_flight: self.flight.counted(),
@@ -236,52 +237,52 @@ impl Pacer {
         self.failures >= OUTAGE_FAILURES
     }
 
-    /// Takes leave to send if there is any. Every attempt takes it.
-    pub fn take(&mut self, now: Duration) -> Take {
+    /// Takes permission to send, if it is available now. Every attempt needs it.
+    pub fn take(&mut self, now: Duration) -> SendDecision {
         if self.is_outage() {
             let next = self.last_sent.map(|sent| sent + OUTAGE_INTERVAL);
             let next = next.max(self.pause.map(|pause| pause.until));
             return match next.filter(|next| *next > now) {
-                Some(next) => Take::At(next),
-                None => Take::Now(self.send(now, true)),
+                Some(next) => SendDecision::At(next),
+                None => SendDecision::Now(self.send(now, true)),
             };
         }
         if let Some(pause) = &mut self.pause {
             if now < pause.until {
-                return Take::At(pause.until);
+                return SendDecision::At(pause.until);
             }
-            // One that hangs must not hold up all others.
+            // A request that hangs must not hold up all others.
             if let Some(again) = pause.scouted.map(|at| at + MAX_PAUSE)
                 && now < again
             {
-                return Take::At(again);
+                return SendDecision::At(again);
             }
             pause.scouted = Some(now);
-            return Take::Now(self.send(now, true));
+            return SendDecision::Now(self.send(now, true));
         }
-        if let Phase::Trying(from) = self.phase {
-            self.try_farther(from, now);
+        if let PacerPhase::Trying(from) = self.phase {
+            self.raise_trial(from, now);
         }
         self.step(now);
         if !self.flight.has_room(self.rate) {
-            return Take::WhenAnswered;
+            return SendDecision::AfterResponse;
         }
-        // Time that nobody used is lost, so that no burst ever follows a quiet moment.
+        // Unused time is lost, so that no burst follows a quiet moment.
         let due = self.next.max(now.saturating_sub(TOLERANCE));
         if due > now {
-            return Take::At(due);
+            return SendDecision::At(due);
         }
         self.next = due + self.gap(now);
-        Take::Now(self.send(now, false))
+        SendDecision::Now(self.send(now, false))
     }
 
-    fn send(&mut self, now: Duration, is_scout: bool) -> Sent {
+    fn send(&mut self, now: Duration, is_scout: bool) -> SentRequest {
         self.last_sent = Some(now);
         self.windows.send(now);
         self.step.sent += 1;
         self.since_sent += 1;
         self.sent += 1;
-        Sent {
+        SentRequest {
             at: now,
             number: self.sent,
             in_flight: self.flight.send(),
@@ -289,12 +290,12 @@ impl Pacer {
         }
     }
 
-    /// Time between two requests.
+    /// The time between two requests.
     fn gap(&self, now: Duration) -> Duration {
         let rate = self
-            .told
+            .quotas
             .rate(now)
-            .map_or(self.rate, |told| told.min(self.rate));
+            .map_or(self.rate, |quota| quota.min(self.rate));
         if rate.is_finite() {
             Duration::try_from_secs_f64(1.0 / rate).unwrap_or(OUTAGE_INTERVAL)
         } else {
@@ -302,33 +303,33 @@ impl Pacer {
         }
     }
 
-    /// Begins to look at what the rate brings.
+    /// Starts to measure the rate.
     pub(super) fn begin_step(&mut self, now: Duration) {
-        self.step = Step {
+        self.step = RateStep {
             since: now,
-            ..Step::default()
+            ..RateStep::default()
         };
     }
 
-    /// A request has ended. True when that changed the controller's mind.
-    pub fn end(&mut self, sent: Sent, now: Duration, answer: Answer) -> bool {
+    /// Notes the end of a request. Returns whether the pacer changed its state.
+    pub fn end(&mut self, sent: SentRequest, now: Duration, answer: RequestEnd) -> bool {
         self.flight.end();
         match answer {
-            Answer::Accepted => {
+            RequestEnd::Accepted => {
                 self.failures = 0;
                 self.earn();
                 self.accepted(sent, now);
                 false
             }
-            Answer::Objected(retry_after) => {
+            RequestEnd::RateLimited(retry_after) => {
                 self.failures = 0;
-                self.objected(sent, now, retry_after)
+                self.rejected(sent, now, retry_after)
             }
-            Answer::Failed => {
+            RequestEnd::Failed => {
                 self.failures = self.failures.saturating_add(1);
                 self.scout_returns(sent);
                 if self.is_outage() {
-                    // What is sent now says nothing of the limit.
+                    // Requests that are sent now say nothing about the limit.
                     self.begin_step(now);
                     self.bursts.forget();
                     self.windows.forget();
@@ -342,7 +343,13 @@ impl Pacer {
         }
     }
 
-    fn scout_returns(&mut self, sent: Sent) {
+    /// Notes that a request is no longer waited for. How it would have ended is unknown, so only its place is released.
+    pub fn release(&mut self, sent: SentRequest) {
+        self.flight.end();
+        self.scout_returns(sent);
+    }
+
+    fn scout_returns(&mut self, sent: SentRequest) {
         if let Some(pause) = &mut self.pause
             && sent.is_scout
         {
@@ -350,9 +357,9 @@ impl Pacer {
         }
     }
 
-    fn accepted(&mut self, sent: Sent, now: Duration) {
+    fn accepted(&mut self, sent: SentRequest, now: Duration) {
         self.flight.note(sent.in_flight, false, now);
-        self.told.accepted(sent.at, now);
+        self.quotas.accepted(sent.at, now);
         self.flight.latency(now.saturating_sub(sent.at));
         if sent.is_scout {
             if self.pause.take().is_some() {
@@ -369,21 +376,26 @@ impl Pacer {
         self.step.accepted += 1;
     }
 
-    fn objected(&mut self, sent: Sent, now: Duration, retry_after: Option<Duration>) -> bool {
+    fn rejected(
+        &mut self,
+        sent: SentRequest,
+        now: Duration,
+        retry_after: Option<Duration>,
+    ) -> bool {
         self.pay(now);
         self.has_met_limit = true;
         self.bursts.rejected(sent.number);
         self.windows.reject(sent.at);
         self.flight.note(sent.in_flight, true, now);
         let asked = retry_after.map(|wait| wait.max(MIN_RETRY_AFTER));
-        let asked = asked.or(self.told.wait(now));
+        let asked = asked.or(self.quotas.wait(now));
         if sent.is_scout && self.pause.is_some() {
-            // It is not over yet.
+            // The pause is not over.
             let length = self
                 .pause
                 .map_or(MIN_PAUSE, |pause| pause.length * 2)
                 .min(MAX_PAUSE);
-            // Who says so again and again without meaning it is not asked any sooner.
+            // A server that repeats a short `Retry-After` without meaning it is not asked any sooner.
             self.pause(now, asked.unwrap_or_default().max(length), length);
             return false;
         }
@@ -395,8 +407,8 @@ impl Pacer {
         }
         // A new burst.
         self.waited = asked.unwrap_or_default();
-        // Was it that too many were under way? Then that is what becomes less.
-        let is_flight = self.flight.objected(sent.in_flight, !self.makes_wait());
+        // If the server rejects because of the number of requests in flight, that number is lowered.
+        let is_flight = self.flight.rejected(sent.in_flight, !self.makes_wait());
         if !is_flight {
             self.slow_down(sent, now);
         }
@@ -416,7 +428,7 @@ impl Pacer {
     }
 
     fn pause(&mut self, now: Duration, wait: Duration, length: Duration) {
-        self.pause = Some(Pause {
+        self.pause = Some(PacerPause {
             until: now + wait,
             length,
             scouted: None,
@@ -424,10 +436,10 @@ impl Pacer {
         self.next = self.next.max(now + wait);
     }
 
-    /// What the server told of its limits, beside any answer.
-    pub fn told(&mut self, quotas: &[Quota], now: Duration) {
+    /// Notes the quotas in the headers of a response.
+    pub fn note_quotas(&mut self, quotas: &[ServerQuota], now: Duration) {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         let under_way = self.flight.active() as f64;
-        self.told.hear(quotas, under_way, now);
+        self.quotas.update(quotas, under_way, now);
     }
 }

@@ -1,113 +1,115 @@
-//! How many requests may be under way: no more than rate and latency need, and no more than a server takes that
-//! counts them. Pure: time passes in. Depends on nothing.
+//! How many requests may be in flight: no more than rate and latency need, and no more than a server accepts that
+//! limits concurrency. Pure: time is passed in.
 //!
-//! Little's law: at a rate `r` and a latency `l`, `r * l` requests are under way. More of them mean that answers
-//! come more slowly than they did, because the server makes requests wait. Then the bound holds the rate down to what
-//! is answered, and the wait short. Whether slower answers are a queue, or just slower answers, shows when the bound
-//! is raised: if more are answered, it was no queue.
+//! Little's law: at a rate `r` and a latency `l`, `r * l` requests are in flight. If there are more, responses are
+//! slower than before, because the server queues requests. Then the bound lowers the rate to what the server responds
+//! to, and keeps the queue short. Raising the bound shows whether slower responses mean a queue: if more responses come
+//! per second, there was no queue.
 
 use std::time::Duration;
 
-/// How many times more requests may be under way than the shortest latency of late asks for.
+/// How many times more requests may be in flight than the shortest recent latency needs.
 const SLACK: f64 = 2.0;
 
-/// And so many more, for small numbers.
+/// And this many more, for small numbers.
 const EXTRA: f64 = 2.0;
 
-/// Answers of which the latency is looked at together: their median counts.
+/// Responses whose latency is measured together: their median counts.
 const LATENCIES: usize = 32;
 
-/// Answers over which the typical latency is smoothed.
+/// Responses over which the typical latency is smoothed.
 const SMOOTHED: u32 = 8;
 
-/// How fast the shortest latency is forgotten: as a share, for each group of answers.
+/// How fast the shortest latency is forgotten, as a share per group of responses.
 const FORGOTTEN: f64 = 0.01;
 
-/// How long a trial with a higher bound lasts, at least.
+/// The minimum duration of a trial with a higher bound.
 const TRIAL: Duration = Duration::from_secs(1);
 
-/// Answers that a trial needs to say something.
+/// The minimum number of responses in a trial.
 const TRIAL_ANSWERS: u32 = 64;
 
-/// By how much the bound is raised for a trial.
+/// The factor by which the bound is raised for a trial.
 const RAISE: f64 = 1.5;
 
-/// Share of that by which answers a second must rise, so that it was no queue.
+/// The share of that by which responses per second must rise, so that there was no queue.
 const NO_QUEUE: f64 = 0.4;
 
-/// How long no further trial is made after one that found a queue; twice as long each time.
+/// How long no further trial is made after one that found a queue. It doubles each time.
 const FIRST_REST: Duration = Duration::from_secs(10);
 const MAX_REST: Duration = Duration::from_mins(5);
 
-/// After this long, requests count half for finding out whether the server counts what is under way.
+/// After this long, requests count half in finding out whether the server limits concurrency.
 const HALF_LIFE: Duration = Duration::from_secs(30);
 
-/// Rejected requests that show a bound, at least.
+/// The minimum number of rejected requests that show a bound.
 const SHOWN: f64 = 3.0;
 
-/// Of the requests sent with so many under way, this share at most was accepted where the server counts them.
+/// The maximum share of the requests with this many in flight that a server accepts which limits concurrency.
 const ACCEPTED_ABOVE: f64 = 0.6;
 
-/// Share of the rejected requests that had so many under way.
+/// The share of the rejected requests that had this many in flight.
 const REJECTED_ABOVE: f64 = 0.6;
 
-/// Accepted requests with fewer under way, for each that was rejected, where the server counts them.
+/// Accepted requests with fewer in flight per rejected request, if the server limits concurrency.
 const ACCEPTED_BELOW: f64 = 10.0;
 
-/// The same, when many were rejected: of these, and of the accepted ones, so large a share had so many under way.
+/// The same if many were rejected: the shares of these, and of the accepted requests, that had this many in flight.
 const CLEARLY_SHOWN: f64 = 8.0;
 const CLEARLY_REJECTED_ABOVE: f64 = 0.9;
 const CLEARLY_ACCEPTED_ABOVE: f64 = 0.02;
 
-/// Fewer under way are no reason to guess that they are counted, and so many accepted ones with more are chance.
+/// The minimum number in flight from which a concurrency limit is guessed, and how many accepted requests with more in
+/// flight may be chance.
 const LEAST_GUESSED: usize = 4;
 const ACCEPTED_BY_CHANCE: f64 = 4.0;
 
-/// How often a bound may be lowered after it was guessed, and after it was raised, before it must have been the rate.
+/// How often a bound may be lowered after it was guessed, and after it was raised, before the cause must have been the
+/// rate.
 const GUESS_LOWERED: u32 = 2;
 const MOST_LOWERED: u32 = 3;
 
 /// A trial of a higher bound.
 #[derive(Debug, Clone, Copy)]
-struct Trial {
+struct LimitTrial {
     since: Duration,
     answers: u32,
-    /// Answers a second before, and their latency.
+    /// Responses per second before the trial, and their latency.
     before: f64,
     latency: f64,
 }
 
-/// The bound on requests under way.
+/// The bound on requests in flight.
 #[derive(Debug)]
-pub(crate) struct Flight {
-    /// Requests under way.
+pub(crate) struct InFlightLimit {
+    /// Requests in flight.
     active: usize,
     concurrency: usize,
     recent: Vec<Duration>,
-    /// How long answers take, of late.
+    /// The recent latency of responses.
     typical: Option<Duration>,
-    /// The shortest latency of late.
+    /// The shortest recent latency.
     base: Option<f64>,
-    /// That of the last group.
+    /// The latency of the last group.
     latest: f64,
-    /// What the server takes at once, where that has been found out.
+    /// The concurrency limit of the server, if it is known.
     counted: Option<f64>,
-    trial: Option<Trial>,
+    trial: Option<LimitTrial>,
     rest: Duration,
     rests_until: Duration,
-    /// Did the bound hold a request back since the last look?
+    /// Whether the bound held a request back since the last check.
     was_full: bool,
-    /// By how many were under way: requests of late that were accepted, and rejected.
+    /// By the number in flight: recent requests that were accepted, and rejected.
     history: Vec<(f64, f64)>,
-    /// When these were halved, to forget what is past.
+    /// When these were halved, to forget the past.
     halved: Duration,
-    /// How often the bound may be lowered before it must have been the rate.
+    /// How often the bound may be lowered before the cause must have been the rate.
     lowerings_left: u32,
-    /// Has a bound been found that was none?
+    /// Whether a bound was found that proved wrong.
     is_refuted: bool,
 }
 
-impl Flight {
+impl InFlightLimit {
     pub(crate) fn new(concurrency: usize, counted: Option<f64>) -> Self {
         Self {
             active: 0,
@@ -128,24 +130,24 @@ impl Flight {
         }
     }
 
-    /// Requests under way.
+    /// Requests in flight.
     pub(crate) fn active(&self) -> usize {
         self.active
     }
 
-    /// The bound that the server has, if it has been found.
+    /// The concurrency limit of the server, if it is known.
     pub(crate) fn counted(&self) -> Option<f64> {
         self.counted
     }
 
-    /// Is there room for one more at this rate?
+    /// Whether there is room for one more request at this rate.
     pub(crate) fn has_room(&mut self, rate: f64) -> bool {
         let has_room = self.active < self.bound(rate);
         self.was_full |= !has_room && self.active < self.concurrency;
         has_room
     }
 
-    /// Requests that may be under way.
+    /// The maximum number of requests in flight.
     pub(crate) fn bound(&self, rate: f64) -> usize {
         let mut bound = self.counted.unwrap_or(f64::INFINITY);
         if rate.is_finite()
@@ -157,11 +159,11 @@ impl Flight {
             } else {
                 base
             };
-            // Where latencies differ, so does the number that is under way: by its square root.
+            // If latencies vary, the number in flight varies by its square root.
             let needed = rate * latency * SLACK;
             bound = bound.min((needed + needed.sqrt() + EXTRA).ceil());
         }
-        // Fewer than one would be none for ever.
+        // A bound of zero would never end.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -171,18 +173,18 @@ impl Flight {
         bound.min(self.concurrency)
     }
 
-    /// One is sent; how many are under way with it.
+    /// Notes that a request is sent. Returns how many are in flight with it.
     pub(crate) fn send(&mut self) -> usize {
         self.active += 1;
         self.active
     }
 
-    /// One has ended.
+    /// Notes that a request has ended.
     pub(crate) fn end(&mut self) {
         self.active = self.active.saturating_sub(1);
     }
 
-    /// One that was sent with so many under way has been accepted, or rejected.
+    /// Notes that a request with this many in flight was accepted or rejected.
     pub(crate) fn note(&mut self, in_flight: usize, is_rejected: bool, now: Duration) {
         if now.saturating_sub(self.halved) >= HALF_LIFE {
             self.halved = now;
@@ -199,12 +201,12 @@ impl Flight {
         }
     }
 
-    /// How long answers take, as far as is known.
+    /// The latency of responses, as far as it is known.
     pub(crate) fn typical_latency(&self) -> Duration {
         self.typical.unwrap_or_default()
     }
 
-    /// An accepted answer took this long.
+    /// Notes the latency of an accepted request.
     pub(crate) fn latency(&mut self, latency: Duration) {
         self.typical = Some(match self.typical {
             Some(typical) => (typical * (SMOOTHED - 1) + latency) / SMOOTHED,
@@ -228,8 +230,8 @@ impl Flight {
         });
     }
 
-    /// Looks whether the bound holds the rate back; `answered` is what was answered a second of late. When that is all
-    /// that the server gives: this many a second.
+    /// Checks whether the bound limits the rate; `answered` is the recent number of responses per second. If the server
+    /// gives no more than that, returns it.
     pub(crate) fn look(&mut self, now: Duration, answered: f64) -> Option<f64> {
         let was_full = std::mem::take(&mut self.was_full);
         if self.counted.is_some() || self.base.is_none() {
@@ -243,21 +245,21 @@ impl Flight {
             self.trial = None;
             let now_answered = f64::from(trial.answers) / elapsed.as_secs_f64();
             if now_answered >= trial.before * (1.0 + (RAISE - 1.0) * NO_QUEUE) {
-                // It was not the queue: answers are slower now.
+                // There was no queue: responses have become slower.
                 self.base = Some(self.latest.max(self.base.unwrap_or_default() * RAISE));
                 self.rest = FIRST_REST;
                 return None;
             }
             self.rests_until = now + self.rest;
             if self.latest < trial.latency * (1.0 + (RAISE - 1.0) * NO_QUEUE) {
-                // Nothing has changed: it was something else.
+                // Nothing has changed: the cause was something else.
                 return None;
             }
             self.rest = (self.rest * 2).min(MAX_REST);
             return Some(now_answered.max(trial.before));
         }
         if was_full && now >= self.rests_until {
-            self.trial = Some(Trial {
+            self.trial = Some(LimitTrial {
                 since: now,
                 answers: 0,
                 before: answered,
@@ -267,15 +269,15 @@ impl Flight {
         None
     }
 
-    /// The server has rejected one that was sent with so many under way: true when the bound was lowered because of
-    /// that, false when it must have been the rate. May it be tried what it was?
-    pub(crate) fn objected(&mut self, in_flight: usize, may_try: bool) -> bool {
+    /// Notes that the server rejected a request with this many in flight. Returns true if the bound was lowered because
+    /// of that, and false if the cause must have been the rate. `may_try`: whether a bound may be guessed to find out.
+    pub(crate) fn rejected(&mut self, in_flight: usize, may_try: bool) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         let under_way = in_flight as f64;
         match self.counted {
             Some(counted) if under_way > counted => true,
             Some(counted) if under_way >= counted && self.lowerings_left > 0 => {
-                // Answers that are on their way count here, but not there.
+                // Responses on their way count as in flight here, but not at the server.
                 self.lowerings_left -= 1;
                 self.lower();
                 true
@@ -294,7 +296,7 @@ impl Flight {
         }
     }
 
-    /// Has nearly nothing been accepted with so many under way?
+    /// Whether nearly no request with this many in flight was accepted.
     fn is_highest(&self, in_flight: usize) -> bool {
         let accepted = |counts: &[(f64, f64)]| counts.iter().map(|(accepted, _)| accepted).sum();
         let (below, above) = self.history.split_at(in_flight.min(self.history.len()));
@@ -302,7 +304,7 @@ impl Flight {
         in_flight >= LEAST_GUESSED && below >= ACCEPTED_BELOW && above <= ACCEPTED_BY_CHANCE
     }
 
-    /// Does what was rejected of late show a bound? Then that is the bound.
+    /// Whether recent rejections show a bound. If so, it is set.
     fn is_counted(&mut self) -> bool {
         let all: f64 = self.history.iter().map(|(_, rejected)| rejected).sum();
         let sum = |counts: &[(f64, f64)]| {
@@ -311,14 +313,14 @@ impl Flight {
             };
             counts.iter().fold((0.0, 0.0), add)
         };
-        // The fewest under way from which on most were rejected, and nearly none with fewer.
+        // The smallest number in flight from which most requests were rejected, and nearly none with fewer.
         let bound = (2..self.history.len()).find(|least| {
             let (below, above) = self.history.split_at(*least);
             let ((below, _), (accepted, rejected)) = (sum(below), sum(above));
             let is_mostly = rejected >= SHOWN
                 && rejected >= all * REJECTED_ABOVE
                 && accepted <= (accepted + rejected) * ACCEPTED_ABOVE;
-            // Where answers that are on their way blur it, more of them show it.
+            // If responses on their way blur the picture, more rejections show the bound.
             let is_clearly = !self.is_refuted
                 && rejected >= CLEARLY_SHOWN
                 && rejected >= all * CLEARLY_REJECTED_ABOVE
@@ -337,13 +339,13 @@ impl Flight {
         is_counted
     }
 
-    /// Lets one more be under way, to see whether the server takes it.
+    /// Allows one more request in flight, to find out whether the server accepts it.
     pub(crate) fn raise(&mut self) {
         self.lowerings_left = MOST_LOWERED;
         self.counted = self.counted.map(|counted| counted + 1.0);
     }
 
-    /// And takes that back.
+    /// Takes that back.
     pub(crate) fn lower(&mut self) {
         self.counted = self.counted.map(|counted| (counted - 1.0).max(1.0));
     }
@@ -355,8 +357,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn with_latency(milliseconds: u64) -> Flight {
-        let mut flight = Flight::new(64, None);
+    fn with_latency(milliseconds: u64) -> InFlightLimit {
+        let mut flight = InFlightLimit::new(64, None);
         for _ in 0..LATENCIES {
             flight.latency(Duration::from_millis(milliseconds));
         }
@@ -366,7 +368,7 @@ mod tests {
     #[test]
     fn no_more_are_under_way_than_rate_and_latency_need() {
         let flight = with_latency(50);
-        // 100 a second for 50 ms are five; twice that, and some.
+        // 100 per second for 50 ms are five in flight; twice that, and some more.
         assert!(
             (10..=18).contains(&flight.bound(100.0)),
             "{}",
@@ -376,12 +378,12 @@ mod tests {
         assert_eq!(flight.bound(0.01), 3);
         assert_eq!(flight.bound(f64::INFINITY), 64);
         assert_eq!(
-            Flight::new(64, None).bound(10.0),
+            InFlightLimit::new(64, None).bound(10.0),
             64,
             "nothing is known yet"
         );
         assert_eq!(
-            Flight::new(0, Some(0.0)).bound(10.0),
+            InFlightLimit::new(0, Some(0.0)).bound(10.0),
             1,
             "none would be for ever"
         );
@@ -390,7 +392,7 @@ mod tests {
     #[test]
     fn an_objection_to_more_than_ever_is_tried_as_a_bound() {
         let accepted = || {
-            let mut flight = Flight::new(64, None);
+            let mut flight = InFlightLimit::new(64, None);
             for _ in 0..10 {
                 for in_flight in 1..=8 {
                     flight.note(in_flight, false, SECOND);
@@ -399,29 +401,29 @@ mod tests {
             flight
         };
         let mut flight = accepted();
-        assert!(flight.objected(9, true));
+        assert!(flight.rejected(9, true));
         assert_eq!(flight.counted(), Some(8.0));
-        // Fewer under way, and still an objection: it was the rate.
-        assert!(!flight.objected(6, true));
+        // Fewer in flight and still a rejection: the cause was the rate.
+        assert!(!flight.rejected(6, true));
         assert_eq!(flight.counted(), None);
-        assert!(!flight.objected(9, true), "that was tried");
-        // What was accepted often is no bound.
-        assert!(!accepted().objected(7, true));
-        assert!(!accepted().objected(9, false), "it may not be tried");
+        assert!(!flight.rejected(9, true), "that was tried");
+        // A number in flight that was accepted often is not a bound.
+        assert!(!accepted().rejected(7, true));
+        assert!(!accepted().rejected(9, false), "it may not be tried");
     }
 
     #[test]
     fn a_bound_that_is_lowered_again_and_again_is_none() {
-        let mut flight = Flight::new(64, Some(8.0));
+        let mut flight = InFlightLimit::new(64, Some(8.0));
         flight.raise();
         for _ in 0..MOST_LOWERED {
             let counted = flight.counted();
-            assert!(flight.objected(20, false), "sent before it was lowered");
+            assert!(flight.rejected(20, false), "sent before it was lowered");
             assert_eq!(flight.counted(), counted);
-            assert!(flight.objected(flight.bound(f64::INFINITY), false));
+            assert!(flight.rejected(flight.bound(f64::INFINITY), false));
             assert!(flight.counted() < counted);
         }
-        assert!(!flight.objected(flight.bound(f64::INFINITY), false));
+        assert!(!flight.rejected(flight.bound(f64::INFINITY), false));
         assert_eq!(flight.counted(), None);
     }
 
@@ -439,7 +441,7 @@ mod tests {
             None,
             "it tries a higher bound first"
         );
-        // Answers are as many as before, and later.
+        // There are as many responses as before, and they are slower.
         for _ in 0..TRIAL_ANSWERS + 36 {
             flight.latency(Duration::from_millis(40));
         }

@@ -1,12 +1,11 @@
-//! How the pacer finds the limit: what a rate that was held means, and what an objection means. Depends on the other
-//! files of this folder.
+//! How the pacer searches for the limit: what a rate that was held means, and what a rejection means.
 
 use std::time::Duration;
 
-use crate::pacer::bracket::Bracket;
+use crate::pacer::bracket::RateBracket;
 use crate::pacer::bucket_fit::{Stretches, fit};
-use crate::pacer::controller::{Pacer, Phase};
-use crate::pacer::rejection_bursts::Measured;
+use crate::pacer::controller::{Pacer, PacerPhase};
+use crate::pacer::rejection_bursts::MeasuredLimit;
 use crate::pacer::settings::{
     BEYOND, BEYOND_REQUESTS, CHANCE, CHANGED, CLIMB_STEP, CONFIRM, DRIFT, FAR, FIRST_EXCESS,
     FIRST_EXCESS_REQUESTS, FIRST_GROWTH, FIRST_RATE, FIRST_TRIAL, GROWTH, LAG, LONG_WAIT, MARGIN,
@@ -14,10 +13,10 @@ use crate::pacer::settings::{
     NARROW_WAITING, OBJECTIONS, OVERSHOOT, PRECISE, PRECISE_WAITED, SEARCH, SLOW, SLOW_GROWTH,
     STEP, STEP_REQUESTS, TRIAL_RISE, TRIAL_STEP, USED, WAITING, WIDE,
 };
-use crate::pacer::types::Sent;
+use crate::pacer::types::SentRequest;
 
 impl Pacer {
-    /// Judges the rate, when it has been held for long enough.
+    /// Judges the rate if it has been held for long enough.
     pub(crate) fn step(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.step.since);
         if elapsed < self.step_length() {
@@ -31,7 +30,7 @@ impl Pacer {
         if let Some(answered) = self.flight.look(now, accepted)
             && self.rate.is_finite()
         {
-            // More is not answered, however much is asked.
+            // The server responds to no more, however much is sent.
             self.has_met_limit = true;
             self.bracket.high = None;
             self.stay(answered, now);
@@ -45,54 +44,54 @@ impl Pacer {
             return;
         }
         if sent < self.rate * USED {
-            // Something else holds requests back.
-            if let Phase::Trying(from) = self.phase {
+            // Something other than the rate holds requests back.
+            if let PacerPhase::Trying(from) = self.phase {
                 self.set_rate(from);
-                self.phase = Phase::Steady;
+                self.phase = PacerPhase::Steady;
             }
             return;
         }
         self.used = self.used.max(self.rate.min(sent));
         self.is_remembered = false;
-        if !matches!(self.phase, Phase::Trying(_)) {
+        if !matches!(self.phase, PacerPhase::Trying(_)) {
             self.bracket.take(self.rate, seconds);
         }
         match self.phase {
-            Phase::Climbing => self.climb(),
-            Phase::Searching => {
-                // It has cost nothing until now.
+            PacerPhase::Climbing => self.climb(),
+            PacerPhase::Searching => {
+                // It has cost nothing so far.
                 self.narrow(now, NARROW);
-                let is_narrow = self.phase == Phase::Steady;
+                let is_narrow = self.phase == PacerPhase::Steady;
                 if is_narrow && self.bracket.is_doubtful && !self.makes_wait() {
                     self.bracket.high = None;
                     self.next_trial = now;
                 }
             }
-            Phase::Steady if self.may_try(now) && self.rate < self.cap => self.try_more(now),
-            Phase::Steady | Phase::Trying(_) => {}
+            PacerPhase::Steady if self.may_try(now) && self.rate < self.cap => self.try_more(now),
+            PacerPhase::Steady | PacerPhase::Trying(_) => {}
         }
     }
 
     /// How long the rate is held before it is judged.
     fn step_length(&self) -> Duration {
-        let step = if self.phase == Phase::Climbing {
+        let step = if self.phase == PacerPhase::Climbing {
             CLIMB_STEP
         } else {
             STEP
         };
         let requests = Duration::try_from_secs_f64(STEP_REQUESTS / self.rate);
-        // What is sent now shows only when its answers have come.
+        // Requests that are sent now show their effect only when their responses come.
         let lag = self.flight.typical_latency().mul_f64(LAG);
         let step = (step.max(requests.unwrap_or(STEP)) + lag).min(MAX_STEP);
-        if self.makes_wait() && self.phase == Phase::Searching {
-            // What a full bucket hides, time shows.
+        if self.makes_wait() && self.phase == PacerPhase::Searching {
+            // A full bucket hides the limit for a while.
             step * 2
         } else {
             step
         }
     }
 
-    /// Does the server make all wait after an objection?
+    /// Whether the server makes all requests wait after a rejection.
     pub(crate) fn makes_wait(&self) -> bool {
         self.waited > LONG_WAIT
     }
@@ -103,25 +102,25 @@ impl Pacer {
         self.set_rate(self.rate * self.growth.min(most));
         self.growth = (self.growth * self.growth).min(GROWTH);
         if self.rate >= self.cap {
-            self.phase = Phase::Steady;
+            self.phase = PacerPhase::Steady;
         }
     }
 
-    /// Goes to the middle of the bracket, or stays at its lower end when it is narrow.
+    /// Goes to the middle of the bracket, or stays at its lower end if the bracket is narrow.
     fn narrow(&mut self, now: Duration, narrow: f64) {
         if let Some(middle) = self.bracket.middle(narrow) {
             self.set_rate(middle);
-            self.phase = Phase::Searching;
+            self.phase = PacerPhase::Searching;
         } else {
             self.stay(self.bracket.low().unwrap_or(self.rate), now);
         }
     }
 
-    /// Stays at a rate until it is time to try more.
+    /// Stays at a rate until it is time to try a higher one.
     fn stay(&mut self, rate: f64, now: Duration) {
         self.bracket.guess_low(rate);
         self.set_rate(rate);
-        self.phase = Phase::Steady;
+        self.phase = PacerPhase::Steady;
         let waiting = if self.makes_wait() {
             self.waited.as_secs_f64() / WAITING
         } else {
@@ -131,30 +130,30 @@ impl Pacer {
         self.next_trial = now + rest.max(MIN_REST);
     }
 
-    /// Goes on looking after a while at a rate that is no chance.
+    /// Continues the search after a while at a rate that was not accepted by chance.
     fn rest(&mut self, rate: f64, now: Duration) {
         self.set_rate(rate);
-        self.phase = Phase::Steady;
+        self.phase = PacerPhase::Steady;
         self.next_trial = now;
     }
 
-    /// What the server lets pass beyond its limit, as far as is known.
+    /// Requests that the server accepts beyond its limit, as far as that is known.
     fn excess(&self, rate: f64) -> f64 {
         self.excess
             .unwrap_or((rate * FIRST_EXCESS).max(FIRST_EXCESS_REQUESTS))
     }
 
-    /// May more be tried?
+    /// Whether a higher rate may be tried.
     fn may_try(&self, now: Duration) -> bool {
         now >= self.next_trial && self.balance >= 0.0
     }
 
-    /// What trying more may cost: accepted requests earn it.
+    /// Adds to the budget of trials: accepted requests earn it.
     pub(crate) fn earn(&mut self) {
         self.balance = (self.balance + OBJECTIONS).min(MAX_BALANCE);
     }
 
-    /// And objections use it up, but not while the limit is looked for.
+    /// Charges a rejection to the budget, except while the limit is searched.
     pub(crate) fn pay(&mut self, now: Duration) {
         if now >= self.free_until {
             self.balance -= 1.0;
@@ -163,19 +162,19 @@ impl Pacer {
 
     fn try_more(&mut self, now: Duration) {
         if let Some(middle) = self.bracket.middle(NARROW) {
-            // Not so much as what it objected to.
+            // Stays below the rate that was rejected.
             self.set_rate(middle);
-            self.phase = Phase::Searching;
+            self.phase = PacerPhase::Searching;
             return;
         }
-        self.phase = Phase::Trying(self.rate);
+        self.phase = PacerPhase::Trying(self.rate);
         self.beyond = 0.0;
         self.tried = now;
         self.set_rate(self.rate * FIRST_TRIAL);
     }
 
-    /// A trial goes a little farther, or has shown that the server allows more than it did.
-    pub(crate) fn try_farther(&mut self, from: f64, now: Duration) {
+    /// Raises the rate of a trial, or ends the trial because the server accepts more than before.
+    pub(crate) fn raise_trial(&mut self, from: f64, now: Duration) {
         let elapsed = now.saturating_sub(self.tried).as_secs_f64();
         if elapsed < TRIAL_STEP {
             return;
@@ -187,13 +186,13 @@ impl Pacer {
             self.set_rate((self.rate + from * TRIAL_RISE).min(from * MAX_TRIAL));
             return;
         }
-        // It may still have been what the server lets pass: the next trial will have to go farther.
+        // It may still have been within the server's excess: the next trial must go further.
         self.excess = Some(self.excess.unwrap_or_default().max(self.beyond));
         self.bracket.reopen(from);
         self.bursts.forget();
         self.is_no_bucket = self.makes_wait();
         self.search_until = now + SEARCH;
-        self.phase = Phase::Climbing;
+        self.phase = PacerPhase::Climbing;
         self.growth = FIRST_GROWTH;
         self.climb();
         self.begin_step(now);
@@ -204,17 +203,17 @@ impl Pacer {
         self.excess = Some(self.excess.unwrap_or_default().max(self.beyond));
         let rate = match limit {
             Some(limit) => (limit * MARGIN).max(from),
-            // It comes a little closer each time.
+            // The rate comes a little closer each time.
             None if self.rate > from * FAR => self.bracket.closer(from, now),
             None => from,
         };
         self.stay(rate, now);
     }
 
-    /// Lets one more be under way now and then, where the server counts them.
+    /// Allows one more request in flight from time to time, if the server limits concurrency.
     fn raise_flight(&mut self, now: Duration, accepted: f64) {
         self.used = accepted;
-        // The bound holds requests back, and not the rate.
+        // The bound holds requests back, not the rate.
         self.set_rate(self.rate.max(accepted * 2.0));
         if self.may_try(now) {
             self.flight.raise();
@@ -222,12 +221,12 @@ impl Pacer {
         }
     }
 
-    /// The server objected to the rate: what it is now, and what is known from that.
-    pub(crate) fn slow_down(&mut self, sent: Sent, now: Duration) {
+    /// Reacts to a rejection that is due to the rate: sets the new rate and the bracket.
+    pub(crate) fn slow_down(&mut self, sent: SentRequest, now: Duration) {
         if std::mem::take(&mut self.is_remembered) {
-            // It is not what it was: nothing is known.
-            self.bracket = Bracket::default();
-            self.phase = Phase::Climbing;
+            // The remembered limit is wrong: nothing is known.
+            self.bracket = RateBracket::default();
+            self.phase = PacerPhase::Climbing;
             self.set_rate(FIRST_RATE);
             return;
         }
@@ -238,20 +237,12 @@ impl Pacer {
         let since = std::mem::take(&mut self.since);
         let before = self.before.replace(since.clone());
         let fitted = before.and_then(|before| self.fitted(&before, &since, rate));
-        if let Phase::Trying(from) = self.phase {
+        if let PacerPhase::Trying(from) = self.phase {
             self.go_back(from, window.or(fitted.map(|(limit, _)| limit)), now);
             return;
         }
-        let is_quick = self.bursts.is_quick(sent.at, sent.number);
-        self.quick_bursts = if is_quick { self.quick_bursts + 1 } else { 0 };
-        // Where each costs a wait, one fewer must do.
-        let has_changed = self.quick_bursts >= CHANGED - u32::from(self.makes_wait());
-        if has_changed && self.phase == Phase::Steady {
-            self.search_until = now + SEARCH;
-            self.free_until = self.search_until;
-            self.bursts.forget_older();
-        }
-        if self.phase == Phase::Steady
+        let (is_quick, has_changed) = self.note_quick_burst(sent, now);
+        if self.phase == PacerPhase::Steady
             && self.makes_wait()
             && self.bracket.is_sure(rate, self.is_of_window)
         {
@@ -266,15 +257,15 @@ impl Pacer {
         let precise = measured.and_then(precise);
         if let Some(low) = trusted
             && is_quick
-            && self.phase == Phase::Searching
+            && self.phase == PacerPhase::Searching
             && precise.is_none()
             && !self.makes_wait()
         {
-            // That may be because of what was sent before.
+            // The rejection may be due to requests that were sent before.
             self.rest(low, now);
             return;
         }
-        if self.phase == Phase::Steady {
+        if self.phase == PacerPhase::Steady {
             self.bracket.refute(rate, now);
         }
         if has_changed && trusted.is_none() {
@@ -296,7 +287,7 @@ impl Pacer {
             return;
         } else if let Some((limit, bucket)) = fitted {
             self.excess = Some(bucket);
-            // To be confirmed by a trial.
+            // A trial is to confirm it.
             self.bracket.high = None;
             limit * MARGIN
         } else if let Some(low) = trusted {
@@ -314,7 +305,22 @@ impl Pacer {
         }
     }
 
-    /// The rate, or what it is where nothing is held back.
+    /// Counts bursts that follow each other quickly. Returns whether this one does, and whether they show that the
+    /// limit has changed.
+    fn note_quick_burst(&mut self, sent: SentRequest, now: Duration) -> (bool, bool) {
+        let is_quick = self.bursts.is_quick(sent.at, sent.number);
+        self.quick_bursts = if is_quick { self.quick_bursts + 1 } else { 0 };
+        // If each burst costs a wait, one fewer must be enough.
+        let has_changed = self.quick_bursts >= CHANGED - u32::from(self.makes_wait());
+        if has_changed && self.phase == PacerPhase::Steady {
+            self.search_until = now + SEARCH;
+            self.free_until = self.search_until;
+            self.bursts.forget_older();
+        }
+        (is_quick, has_changed)
+    }
+
+    /// The rate; if requests are not paced, the rate that results.
     fn rate_in_use(&self, now: Duration) -> f64 {
         if self.rate.is_finite() {
             return self.rate;
@@ -323,7 +329,7 @@ impl Pacer {
         f64::from(self.step.sent) / seconds.as_secs_f64()
     }
 
-    /// How many times its lower end the upper end of a bracket is that is not looked into any farther.
+    /// A bracket whose upper end is at most this many times its lower end is not narrowed further.
     fn narrow_enough(&self, now: Duration) -> f64 {
         if now >= self.search_until && self.balance < 0.0 {
             WIDE
@@ -334,8 +340,8 @@ impl Pacer {
         }
     }
 
-    /// The limit and what is let pass beyond it, where the server makes all wait: its bucket is full again each time,
-    /// and two bursts show how large it is.
+    /// The limit and the excess, if the server makes all requests wait: its bucket is full again each time, and two
+    /// bursts show how large it is.
     fn fitted(&self, before: &Stretches, since: &Stretches, rate: f64) -> Option<(f64, f64)> {
         if !self.makes_wait() || self.is_no_bucket {
             return None;
@@ -343,7 +349,7 @@ impl Pacer {
         fit(before, since, rate)
     }
 
-    /// Takes note of what was sent at the rate of until now.
+    /// Notes the requests that were sent at the rate until now.
     fn note_stretch(&mut self, now: Duration) {
         let seconds = now.saturating_sub(self.since_until).as_secs_f64();
         self.since.add(f64::from(self.since_sent), seconds);
@@ -357,8 +363,8 @@ impl Pacer {
     }
 }
 
-/// What the limit is at most, when what was accepted between two bursts says it precisely.
-fn precise(measured: Measured) -> Option<f64> {
+/// The maximum of the limit, if what was accepted between two bursts is precise.
+fn precise(measured: MeasuredLimit) -> Option<f64> {
     let most = measured.most?;
     let is_precise = measured.accepted >= PRECISE && most <= measured.least * PRECISE_WAITED;
     is_precise.then_some(most)

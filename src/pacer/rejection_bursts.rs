@@ -1,31 +1,31 @@
-//! What a server accepted between bursts of objections. At both ends it was at its limit, so that is what it allows,
-//! unless what was not used in between was lost; then it allows more. Pure. Depends on nothing.
+//! What a server accepted between bursts of rejections. Before each burst it was at its limit, so that is what it
+//! allows, unless unused requests in between were lost; then it allows more. Pure.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Bursts that are kept; older ones no longer matter.
+/// Bursts that are kept; older ones do not matter.
 const MAX_BURSTS: usize = 16;
 
-/// A burst follows another quickly when fewer requests than this were accepted in between, or less time passed.
+/// A burst follows another quickly if fewer requests than this were accepted in between, or less time passed.
 const QUICK_ACCEPTED: f64 = 10.0;
 const QUICK: Duration = Duration::from_secs(1);
 
-/// Fewer accepted requests say nothing of their rate.
+/// Fewer accepted requests say nothing about their rate.
 const ENOUGH: f64 = 10.0;
 
-/// In a shorter time, in seconds, what was sent before still shows in what is accepted.
+/// In a shorter time, in seconds, requests that were sent before still affect what is accepted.
 const LONG: f64 = 2.5;
 
-/// So many times what was accepted the rate must have been at all times, else something was lost.
+/// The rate must have been at least this many times what was accepted all the time; otherwise some was lost.
 const CLEARLY: f64 = 1.02;
 
-/// Where one starts.
+/// The start of a burst.
 #[derive(Debug, Clone, Copy)]
-struct Start {
+struct BurstStart {
     at: Duration,
-    /// Requests that had been sent, and of these rejected; and seconds that had been waited.
+    /// Requests that had been sent, and of these rejected; and seconds of waiting.
     sent: u64,
     rejected: u64,
     waited: f64,
@@ -35,47 +35,47 @@ struct Start {
 
 /// What was accepted between two bursts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Measured {
+pub(crate) struct MeasuredLimit {
     /// Requests.
     pub(crate) accepted: f64,
-    /// Requests a second, of the whole time. The limit is no less.
+    /// Requests per second over the whole time. The limit is at least this.
     pub(crate) least: f64,
-    /// The same, of the time without the waiting. The limit is no more, unless the server had something left at times,
-    /// which is lost.
+    /// The same over the time without the waiting. The limit is at most this, unless the server had unused requests at
+    /// times, which are lost.
     pub(crate) most: Option<f64>,
 }
 
-/// The bursts of late.
+/// The recent bursts.
 #[derive(Debug, Default)]
-pub(crate) struct Bursts {
-    starts: VecDeque<Start>,
+pub(crate) struct RejectionBursts {
+    starts: VecDeque<BurstStart>,
     rejected: u64,
     waited: f64,
-    /// When requests were sent again after the last one.
+    /// When requests were sent again after the last burst.
     resumed: Duration,
 }
 
-impl Bursts {
-    /// Requests go at this rate from now on.
+impl RejectionBursts {
+    /// Sets the rate from now on.
     pub(crate) fn rate_is(&mut self, rate: f64) {
         for start in &mut self.starts {
             start.lowest = start.lowest.min(rate);
         }
     }
 
-    /// The request of this number was rejected.
+    /// Notes that the request with this number was rejected.
     pub(crate) fn rejected(&mut self, number: u64) {
         if self.starts.back().is_some_and(|start| number > start.sent) {
             self.rejected += 1;
         }
     }
 
-    /// A burst, when so many requests have been sent.
+    /// Notes a burst, after this many requests were sent.
     pub(crate) fn begin(&mut self, now: Duration, sent: u64, rate: f64) {
         if self.starts.len() == MAX_BURSTS {
             self.starts.pop_front();
         }
-        self.starts.push_back(Start {
+        self.starts.push_back(BurstStart {
             at: now,
             sent,
             rejected: self.rejected,
@@ -85,18 +85,18 @@ impl Bursts {
         self.resumed = now;
     }
 
-    /// The wait after it is over.
+    /// Notes that the wait after the burst is over.
     pub(crate) fn resume(&mut self, now: Duration) {
         self.waited += now.saturating_sub(self.resumed).as_secs_f64();
         self.resumed = now;
     }
 
-    /// What was before says nothing any more.
+    /// Forgets everything.
     pub(crate) fn forget(&mut self) {
         *self = Self::default();
     }
 
-    /// What was before the last burst says nothing any more.
+    /// Forgets everything before the last burst.
     pub(crate) fn forget_older(&mut self) {
         if let Some(last) = self.starts.pop_back() {
             self.starts.clear();
@@ -104,7 +104,7 @@ impl Bursts {
         }
     }
 
-    fn between(&self, start: &Start, at: Duration, number: u64) -> Option<Measured> {
+    fn between(&self, start: &BurstStart, at: Duration, number: u64) -> Option<MeasuredLimit> {
         let seconds = at.saturating_sub(start.at).as_secs_f64();
         let active = seconds - (self.waited - start.waited);
         let sent = number.saturating_sub(start.sent + 1);
@@ -112,7 +112,7 @@ impl Bursts {
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53")]
         let accepted = accepted as f64;
         let most = accepted / active;
-        (active > 0.0).then(|| Measured {
+        (active > 0.0).then(|| MeasuredLimit {
             accepted,
             least: accepted / seconds,
             most: (most * CLEARLY <= start.lowest && seconds >= LONG).then_some(most),
@@ -120,14 +120,14 @@ impl Bursts {
     }
 
     /// What was accepted until another burst, whose first rejected request has this number and was sent at this time.
-    /// Of the bursts of late, the one that says most.
-    pub(crate) fn measure(&self, at: Duration, number: u64) -> Option<Measured> {
-        let long_ago = |start: &&Start| at.saturating_sub(start.at) >= QUICK;
+    /// Of the recent bursts, the one that says most counts.
+    pub(crate) fn measure(&self, at: Duration, number: u64) -> Option<MeasuredLimit> {
+        let long_ago = |start: &&BurstStart| at.saturating_sub(start.at) >= QUICK;
         let all = self.starts.iter().filter(long_ago);
         let measured = all.filter_map(|start| self.between(start, at, number));
         let measured = measured.filter(|measured| measured.accepted >= ENOUGH);
         measured.max_by(|one, other| {
-            let key = |measured: &Measured| match measured.most {
+            let key = |measured: &MeasuredLimit| match measured.most {
                 Some(_) => (1.0, measured.accepted),
                 None => (0.0, measured.least),
             };
@@ -135,7 +135,7 @@ impl Bursts {
         })
     }
 
-    /// Does another burst come so soon that the rate must be far too high?
+    /// Whether another burst comes so soon that the rate must be far too high.
     pub(crate) fn is_quick(&self, at: Duration, number: u64) -> bool {
         self.starts.back().is_some_and(|start| {
             at.saturating_sub(self.resumed) < QUICK
@@ -152,9 +152,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A server that takes 100 a second is asked for 120, with a burst every second and 20 ms of waiting after each.
-    fn saturated(seconds: u32) -> Bursts {
-        let mut bursts = Bursts::default();
+    /// A server that allows 100 per second receives 120, with a burst every second and 20 ms of waiting after each.
+    fn saturated(seconds: u32) -> RejectionBursts {
+        let mut bursts = RejectionBursts::default();
         let mut sent = 0;
         for second in 0..seconds {
             bursts.begin(SECOND * second, sent, 120.0);
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn what_was_lost_leaves_the_upper_end_open() {
         let mut bursts = saturated(4);
-        // For a while nobody asked for what the server had.
+        // For a while, less was sent than the server allowed.
         bursts.rate_is(50.0);
         bursts.rate_is(120.0);
         let measured = bursts.measure(SECOND * 4, 481).unwrap();
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn bursts_that_come_soon_are_told_from_others() {
-        let mut bursts = Bursts::default();
+        let mut bursts = RejectionBursts::default();
         assert!(!bursts.is_quick(SECOND, 10), "there was none before");
         bursts.begin(SECOND, 10, 100.0);
         bursts.resume(SECOND);

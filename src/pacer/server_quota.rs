@@ -1,33 +1,32 @@
-//! What the server told of its limits in headers, and how far that is believed. Pure: time passes in. Depends on
-//! `settings` and `types`.
+//! The quotas that a server reports in headers, and how far they are trusted. Pure: time is passed in.
 
 use std::time::Duration;
 
 use crate::pacer::settings::{MAX_PAUSE, MAX_SPREAD, MAX_TOLD_WAIT, MIN_SPREAD};
-use crate::pacer::types::Quota;
+use crate::pacer::types::ServerQuota;
 
-/// What was told last.
+/// The quota that was reported last.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct QuotaTracker {
     /// Until when no more than this rate is left.
     spread: Option<(Duration, f64)>,
-    /// From when to when there is nothing left.
+    /// From when to when nothing is left.
     empty: Option<(Duration, Duration)>,
-    /// Has it been seen to be wrong?
+    /// Whether the quotas proved wrong.
     is_wrong: bool,
 }
 
-impl Told {
-    /// The headers of an answer; the tightest counts. So many requests are under way.
-    pub(crate) fn hear(&mut self, quotas: &[Quota], under_way: f64, now: Duration) {
+impl QuotaTracker {
+    /// Takes the quotas of a response; the tightest counts. `under_way` is the number of requests in flight.
+    pub(crate) fn update(&mut self, quotas: &[ServerQuota], under_way: f64, now: Duration) {
         if self.is_wrong {
             return;
         }
-        // Most count in whole seconds: what is told of a second or two is too coarse to go by.
+        // Most servers count in whole seconds: a quota for a second or two is too coarse.
         let exact = quotas.iter().filter(|quota| quota.reset >= MIN_SPREAD);
         let spread = exact.clone().filter(|quota| quota.reset <= MAX_SPREAD);
         let rates = spread.map(|quota| {
-            // Those under way will be counted too; and one at the end of it may always go.
+            // Requests in flight will be counted too, and one request at the end of the time is always allowed.
             let rate = (quota.left - under_way).max(1.0) / quota.reset.as_secs_f64();
             (now + quota.reset, rate)
         });
@@ -42,20 +41,20 @@ impl Told {
         });
     }
 
-    /// The rate that what is left allows.
+    /// The rate that the rest of the quota allows.
     pub(crate) fn rate(&self, now: Duration) -> Option<f64> {
         let (_, rate) = self.spread.filter(|(until, _)| now < *until)?;
-        // Now and then one request shows whether it is true.
+        // From time to time one request shows whether the quota is true.
         Some(rate.max(1.0 / MAX_PAUSE.as_secs_f64()))
     }
 
-    /// How long there is nothing left.
+    /// How long nothing is left.
     pub(crate) fn wait(&self, now: Duration) -> Option<Duration> {
         let (_, until) = self.empty?;
         until.checked_sub(now)
     }
 
-    /// A request was accepted: if it was sent when nothing was left, the headers are wrong.
+    /// Notes an accepted request. If it was sent when nothing was left, the headers are wrong.
     pub(crate) fn accepted(&mut self, sent: Duration, now: Duration) {
         if let Some((since, until)) = self.empty
             && sent > since
@@ -75,8 +74,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn quota(left: f64, seconds: u32) -> Quota {
-        Quota {
+    fn quota(left: f64, seconds: u32) -> ServerQuota {
+        ServerQuota {
             left,
             reset: SECOND * seconds,
         }
@@ -84,34 +83,37 @@ mod tests {
 
     #[test]
     fn what_is_left_is_spread_over_the_time() {
-        let mut told = Told::default();
-        told.hear(&[quota(310.0, 30), quota(9_000.0, 60)], 10.0, SECOND);
-        assert_eq!(told.rate(SECOND), Some(10.0));
-        assert_eq!(told.rate(SECOND * 31), None, "by then there is more");
-        told.hear(&[], 0.0, SECOND * 2);
-        assert_eq!(told.rate(SECOND * 2), None);
+        let mut quotas = QuotaTracker::default();
+        quotas.update(&[quota(310.0, 30), quota(9_000.0, 60)], 10.0, SECOND);
+        assert_eq!(quotas.rate(SECOND), Some(10.0));
+        assert_eq!(quotas.rate(SECOND * 31), None, "by then there is more");
+        quotas.update(&[], 0.0, SECOND * 2);
+        assert_eq!(quotas.rate(SECOND * 2), None);
     }
 
     #[test]
     fn what_is_too_coarse_or_for_a_day_is_not_spread() {
-        let mut told = Told::default();
-        told.hear(&[quota(50.0, 1), quota(100_000.0, 86_400)], 10.0, SECOND);
-        assert_eq!((told.rate(SECOND), told.wait(SECOND)), (None, None));
-        told.hear(&[quota(0.0, 86_400)], 10.0, SECOND);
-        assert_eq!(told.rate(SECOND), None);
-        assert_eq!(told.wait(SECOND), Some(MAX_TOLD_WAIT));
+        let mut quotas = QuotaTracker::default();
+        quotas.update(&[quota(50.0, 1), quota(100_000.0, 86_400)], 10.0, SECOND);
+        assert_eq!((quotas.rate(SECOND), quotas.wait(SECOND)), (None, None));
+        quotas.update(&[quota(0.0, 86_400)], 10.0, SECOND);
+        assert_eq!(quotas.rate(SECOND), None);
+        assert_eq!(quotas.wait(SECOND), Some(MAX_TOLD_WAIT));
     }
 
     #[test]
     fn headers_that_are_wrong_are_not_heeded_any_more() {
-        let mut told = Told::default();
-        told.hear(&[quota(0.0, 60)], 0.0, SECOND);
-        // One that was under way says nothing.
-        told.accepted(SECOND / 2, SECOND * 2);
-        assert!(told.wait(SECOND * 2).is_some());
-        told.accepted(SECOND * 2, SECOND * 3);
-        assert_eq!(told.wait(SECOND * 3), None);
-        told.hear(&[quota(0.0, 60)], 0.0, SECOND * 4);
-        assert_eq!((told.rate(SECOND * 4), told.wait(SECOND * 4)), (None, None));
+        let mut quotas = QuotaTracker::default();
+        quotas.update(&[quota(0.0, 60)], 0.0, SECOND);
+        // A request that was in flight before says nothing.
+        quotas.accepted(SECOND / 2, SECOND * 2);
+        assert!(quotas.wait(SECOND * 2).is_some());
+        quotas.accepted(SECOND * 2, SECOND * 3);
+        assert_eq!(quotas.wait(SECOND * 3), None);
+        quotas.update(&[quota(0.0, 60)], 0.0, SECOND * 4);
+        assert_eq!(
+            (quotas.rate(SECOND * 4), quotas.wait(SECOND * 4)),
+            (None, None)
+        );
     }
 }

@@ -1,99 +1,110 @@
-//! What the pacer is asked and told, and what it says. Depends on nothing.
+//! The inputs and outputs of the pacer.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// May a request go?
+/// How fast requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Take {
-    /// Now.
-    Now(Sent),
-    /// Not before this time; ask again then.
-    At(Duration),
-    /// Not before another one has ended; ask again then.
-    WhenAnswered,
+pub enum Rate {
+    /// At the rate that the server accepts, which is measured.
+    Learned,
+    /// From the start at this many requests per second, and never faster.
+    Limit(f64),
+    /// Without pacing until the server responds with 429.
+    Max,
 }
 
-/// A request that went.
+/// Whether a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sent {
+pub enum SendDecision {
+    /// Now.
+    Now(SentRequest),
+    /// Not before this time. Ask again then.
+    At(Duration),
+    /// Not before another request has ended. Ask again then.
+    AfterResponse,
+}
+
+/// A request that was sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SentRequest {
     /// When.
     pub at: Duration,
-    /// Requests under way, with it.
+    /// Requests in flight, including this one.
     pub in_flight: usize,
-    /// How many had been sent, with it.
+    /// How many requests had been sent, including this one.
     pub(crate) number: u64,
-    /// Does everything else wait for what comes of it?
+    /// Whether all other requests wait for the result of this one.
     pub(crate) is_scout: bool,
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// The server has dealt with it, whatever it said.
+pub enum RequestEnd {
+    /// The server has handled the request, whatever its response.
     Accepted,
-    /// 429, with the `Retry-After` that came with it.
-    Objected(Option<Duration>),
-    /// Without an answer that shows a working server.
+    /// 429, with the `Retry-After` of the response.
+    RateLimited(Option<Duration>),
+    /// Without a response that shows a working server.
     Failed,
 }
 
-/// What a server tells of its limit in headers.
+/// A quota that a server reports in headers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quota {
+pub struct ServerQuota {
     /// Requests that are left.
     pub left: f64,
-    /// Until when, from now.
+    /// The time until the reset.
     pub reset: Duration,
 }
 
 /// What a run learned, for the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Learned {
-    /// Requests a second.
+pub struct LearnedRate {
+    /// Requests per second.
     pub rate: f64,
-    /// Did the server object to more? Else nobody asked for more.
+    /// Whether the server rejected more. If not, more was never sent.
     #[serde(default)]
     pub is_limit: bool,
-    /// Requests under way, where the server counts them.
+    /// Requests in flight, if the server limits concurrency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<f64>,
 }
 
 /// What the pacer is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Doubling the rate.
+pub enum PacerState {
+    /// It doubles the rate.
     Climbing,
-    /// Halving the bracket.
+    /// It halves the bracket.
     Searching,
-    /// Staying.
+    /// It stays at a rate.
     Steady,
-    /// Trying more.
+    /// It tries a higher rate.
     Trying,
-    /// As fast as headers allow.
-    Told,
-    /// As many at a time as the server takes.
-    Counted,
-    /// Waiting, because the server objected.
+    /// It sends as fast as the quotas in headers allow.
+    FollowingQuota,
+    /// It sends as many requests at a time as the server accepts.
+    ConcurrencyLimited,
+    /// It waits because of a 429.
     Waiting,
-    /// Asking once a second, because nothing succeeds.
+    /// It sends one request per second, because nothing succeeds.
     Outage,
 }
 
-impl State {
-    /// In a few words.
+impl PacerState {
+    /// The state in a few words.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Climbing => "climbing",
             Self::Searching => "searching",
             Self::Steady => "steady",
-            Self::Trying => "trying more",
-            Self::Told => "as headers allow",
-            Self::Counted => "limited at a time",
-            Self::Waiting => "told to slow down",
-            Self::Outage => "no answer",
+            Self::Trying => "trying a higher rate",
+            Self::FollowingQuota => "limited by headers",
+            Self::ConcurrencyLimited => "limited concurrency",
+            Self::Waiting => "rate-limited",
+            Self::Outage => "no response",
         }
     }
 }

@@ -1,6 +1,5 @@
-//! The limit of a server that counts the requests of each second, in windows that follow each other or in one that
-//! moves along. Several bursts of objections show it: before each of them the server had accepted the same number of
-//! requests in its window. Pure.
+//! The limit of a server that counts the requests of each second, in fixed windows or in a sliding one. Several bursts
+//! of rejections show it: before each of them the server had accepted the same number of requests in its window. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,35 +10,35 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Requests are counted in parts of a window.
 const PARTS: u64 = 250;
 
-/// Windows that are kept: the bursts of a search lie within that time.
+/// Windows that are kept: the bursts of a search are within that time.
 const KEPT: u64 = 16;
 
-/// Bursts that are kept, and of these the last ones that must agree.
+/// Bursts that are kept, and the number of the latest ones that must agree.
 const MAX_BURSTS: usize = 4;
 const MIN_BURSTS: usize = 2;
 
-/// Counts are the same when they differ by this share, and by so many requests at least.
+/// Counts are the same if they differ by at most this share or this many requests, whichever is more.
 const SAME: f64 = 0.02;
 const SAME_REQUESTS: f64 = 2.0;
 
 /// Fewer requests in a window say little.
 const ENOUGH: f64 = 10.0;
 
-/// A limit this close to a rate that met objections would not explain them.
+/// A limit this close to a rate that was rejected would not explain the rejections.
 const BELOW: f64 = 0.98;
 
-/// Requests that were sent and not rejected, and the bursts of late.
+/// Requests that were sent and not rejected, and the recent bursts.
 #[derive(Debug, Default)]
-pub(crate) struct Windows {
+pub(crate) struct RateWindows {
     /// For each part of a window since `first`.
     counts: VecDeque<u32>,
     first: u64,
-    bursts: VecDeque<Burst>,
+    bursts: VecDeque<WindowBurst>,
 }
 
 /// The first rejected request of a burst.
 #[derive(Debug, Clone, Copy)]
-struct Burst {
+struct WindowBurst {
     /// The part of a window in which it was sent.
     at: u64,
     rate: f64,
@@ -50,13 +49,13 @@ fn part(at: Duration) -> u64 {
     u64::try_from(parts).unwrap_or(u64::MAX)
 }
 
-impl Windows {
-    /// A request is sent.
+impl RateWindows {
+    /// Notes that a request is sent.
     pub(crate) fn send(&mut self, at: Duration) {
         let part = part(at);
         let end = self.first + self.counts.len() as u64;
         if part >= end + KEPT * PARTS {
-            // What was before is too long ago.
+            // What was before is too old.
             self.counts.clear();
             self.first = part;
         }
@@ -72,7 +71,7 @@ impl Windows {
         }
     }
 
-    /// One that was sent at this time was rejected.
+    /// Notes that a request that was sent at this time was rejected.
     pub(crate) fn reject(&mut self, at: Duration) {
         if let Some(count) = self.count_mut(part(at)) {
             *count = count.saturating_sub(1);
@@ -84,25 +83,25 @@ impl Windows {
         self.counts.get_mut(usize::try_from(index).ok()?)
     }
 
-    /// A burst begins with a request that was sent at this time, at this rate.
+    /// Notes a burst that begins with a request that was sent at this time, at this rate.
     pub(crate) fn burst(&mut self, at: Duration, rate: f64) {
         if self.bursts.len() == MAX_BURSTS {
             self.bursts.pop_front();
         }
-        self.bursts.push_back(Burst { at: part(at), rate });
+        self.bursts.push_back(WindowBurst { at: part(at), rate });
     }
 
-    /// The bursts until now say nothing any more.
+    /// Forgets the bursts until now.
     pub(crate) fn forget(&mut self) {
         self.bursts.clear();
     }
 
-    /// Requests a second that explain the bursts of late; of several explanations the closest, and of two bursts the
+    /// Requests per second that explain the recent bursts; of several explanations the closest, and of two bursts the
     /// highest.
     pub(crate) fn limit(&self) -> Option<f64> {
-        // Of a burst long ago the window is not known any more.
-        let known = |burst: &&Burst| self.first == 0 || burst.at >= self.first + PARTS;
-        let bursts: Vec<Burst> = self.bursts.iter().filter(known).copied().collect();
+        // The window of an old burst is no longer known.
+        let known = |burst: &&WindowBurst| self.first == 0 || burst.at >= self.first + PARTS;
+        let bursts: Vec<WindowBurst> = self.bursts.iter().filter(known).copied().collect();
         if bursts.len() < MIN_BURSTS {
             return None;
         }
@@ -129,7 +128,7 @@ impl Windows {
                 by_spread.then_with(|| by_limit(one, other).reverse())
             })
         } else {
-            // Two bursts agree by chance more often. One that is too high is found out soon.
+            // Two bursts agree by chance more often. A limit that is too high is noticed soon.
             candidates.max_by(by_limit)
         };
         best.map(|(limit, _)| limit)
@@ -160,7 +159,7 @@ fn tolerance(count: f64) -> f64 {
     (count * SAME).max(SAME_REQUESTS)
 }
 
-/// The lowest of some counts, and by how much they differ, when they are the same.
+/// The lowest of some counts, and by how much they differ, if they are the same.
 fn agreed(counts: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let (least, most) = counts.fold((f64::INFINITY, 0.0_f64), |(least, most), count| {
         (least.min(count), most.max(count))
@@ -177,7 +176,7 @@ mod tests {
 
     /// A client that waits for a second after each rejected request.
     struct Client {
-        windows: Windows,
+        windows: RateWindows,
         now: Duration,
         accepted: Vec<Duration>,
     }
@@ -185,13 +184,13 @@ mod tests {
     impl Client {
         fn new() -> Self {
             Self {
-                windows: Windows::default(),
+                windows: RateWindows::default(),
                 now: MILLISECOND * 40,
                 accepted: Vec::new(),
             }
         }
 
-        /// Sends at a rate until a request is rejected, or for so many seconds.
+        /// Sends at a rate until a request is rejected, or for this many seconds.
         fn send(
             &mut self,
             rate: f64,
@@ -266,7 +265,7 @@ mod tests {
         let mut client = Client::new();
         let never = std::cell::Cell::new(0);
         for _ in 0..3 {
-            // It rejects each hundredth request, whatever the rate is.
+            // It rejects every hundredth request, whatever the rate is.
             client.send(100.0, 9, |accepted, _| {
                 let is_due = accepted.len() % 100 == 99 && never.get() != accepted.len();
                 never.set(if is_due { accepted.len() } else { never.get() });
@@ -290,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_long_silence_keeps_little() {
-        let mut windows = Windows::default();
+        let mut windows = RateWindows::default();
         for second in [0, 1, 900, 901, 40_000] {
             windows.send(Duration::from_secs(second));
             windows.reject(Duration::from_secs(second / 2));

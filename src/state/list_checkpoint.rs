@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable_fs;
 use crate::durable_fs::Access;
-use crate::lists::list_all::Resume;
-use crate::lists::page_cursor::Place;
+use crate::lists::list_all::ListResume;
+use crate::lists::page_cursor::CursorPosition;
 use crate::output_error::OutputError;
 
 /// Version of the file's format.
@@ -56,13 +56,18 @@ pub(crate) struct CheckpointPage {
 
 impl CheckpointPage {
     /// A page of the list at an index, with the place behind it and its new tasks.
-    pub(crate) fn new(list: usize, place: Place, done: Option<bool>, ids: Vec<String>) -> Self {
+    pub(crate) fn new(
+        list: usize,
+        position: CursorPosition,
+        done: Option<bool>,
+        ids: Vec<String>,
+    ) -> Self {
         Self {
             list,
-            by_name: place.by_name,
-            pass: place.pass,
-            token: place.token,
-            is_unsettled: place.is_unsettled,
+            by_name: position.by_name,
+            pass: position.pass,
+            token: position.token,
+            is_unsettled: position.is_unsettled,
             done,
             ids,
         }
@@ -82,8 +87,9 @@ impl ListCheckpoint {
     pub(crate) fn open(
         path: PathBuf,
         head: &CheckpointHead,
-    ) -> Result<(Self, Vec<Resume>), OutputError> {
-        let mut resume: Vec<Resume> = head.lists.iter().map(|_| Resume::default()).collect();
+    ) -> Result<(Self, Vec<ListResume>), OutputError> {
+        let mut resume: Vec<ListResume> =
+            head.lists.iter().map(|_| ListResume::default()).collect();
         // A file that cannot be read is begun anew: it only saves requests.
         let text = durable_fs::read_small(&path, MAX_BYTES).unwrap_or_default();
         let text = String::from_utf8(text).unwrap_or_default();
@@ -135,7 +141,7 @@ pub(crate) fn remove(path: &Path) -> Result<(), OutputError> {
 }
 
 /// Reads the whole lines of a file; returns where they end, or `None` when it has another head.
-fn read(text: &str, head: &CheckpointHead, resume: &mut [Resume]) -> Option<usize> {
+fn read(text: &str, head: &CheckpointHead, resume: &mut [ListResume]) -> Option<usize> {
     let mut lines = text
         .split_inclusive('\n')
         .take_while(|line| line.ends_with('\n'));
@@ -156,7 +162,7 @@ fn read(text: &str, head: &CheckpointHead, resume: &mut [Resume]) -> Option<usiz
             let _ = list.ids.insert(task_id);
         }
         list.done = page.done;
-        list.place = Place {
+        list.position = CursorPosition {
             by_name: page.by_name,
             pass: page.pass,
             token: page.token,
@@ -172,7 +178,7 @@ mod tests {
     use super::*;
 
     fn page(list: usize, id: &str) -> CheckpointPage {
-        CheckpointPage::new(list, Place::default(), None, vec![id.to_owned()])
+        CheckpointPage::new(list, CursorPosition::default(), None, vec![id.to_owned()])
     }
 
     #[test]

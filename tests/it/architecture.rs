@@ -9,8 +9,8 @@ use crate::support::{files_below, root};
 /// The folders and top-level files of `src`, lowest first: each may import those before it.
 const ORDER: [&str; 25] = [
     "error",
-    "event",
     "failure_kind",
+    "event",
     "hex",
     "memory",
     "printable",

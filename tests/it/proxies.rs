@@ -194,7 +194,7 @@ fn a_proxy_without_tls_under_https_is_named_within_seconds() {
             .env("ALL_PROXY", &format!("https://user:secret@{place}"))
             .exits(5);
         assert!(begin.elapsed() < SOON, "{said}");
-        let expected = format!("the proxy https://{place} does not answer in TLS");
+        let expected = format!("the proxy https://{place} does not respond in TLS");
         assert!(said.contains(&expected), "{said}");
         assert!(!said.contains("secret"), "{said}");
     }

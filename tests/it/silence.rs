@@ -201,7 +201,10 @@ fn an_http2_connection_that_goes_silent_is_found_by_a_ping() {
     let server = Server::start(Then::Silence);
     // A ping goes out after 2 s, and may take as long: earlier than the timeout.
     let said = export(&server, &["--timeout", "6s"]);
-    assert!(said.contains("a ping was not answered"), "{said}");
+    assert!(
+        said.contains("the server did not respond to a ping"),
+        "{said}"
+    );
     assert_eq!(server.connections(), 2);
 }
 

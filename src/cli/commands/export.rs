@@ -1,16 +1,13 @@
 //! The main job: exports tasks from the API into tables.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cli::args::ExportArgs;
-use crate::cli::checker::Checker;
 use crate::cli::core_dumps;
 use crate::cli::error::CommandError;
 use crate::cli::export_options::export_options;
 use crate::cli::lifecycle::{Job, error_json, run, tell_dry_run, tell_export, warn, with_summary};
 use crate::error::Exit;
-use crate::fetch::options::CheckBody;
 use crate::jobs::dry_run::dry_run;
 use crate::jobs::export::export;
 use crate::sandbox::config::SandboxConfig;
@@ -32,17 +29,13 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
             tolerate: options.guard.tolerate,
             started,
         };
-        let checker: Arc<dyn CheckBody> = Arc::new(Checker::new(
-            options.keep_secrets,
-            options.fetch.api_key.clone(),
-        ));
         if args.dry_run {
             return run(
                 &args.display,
                 false,
                 |events, signals| {
                     warn(&warnings, events);
-                    dry_run(&options, &checker, events, &signals.cancel)
+                    dry_run(&options, events, &signals.cancel)
                 },
                 |done, signals| tell_dry_run(done, signals, &args.display),
             );
@@ -52,16 +45,10 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
             false,
             |events, signals| {
                 warn(&warnings, events);
-                export(
-                    &options,
-                    &checker,
-                    events,
-                    &signals.cancel,
-                    |ended| match ended {
-                        Ok(ended) => job.end(ended, signals).1,
-                        Err(error) => error_json(error),
-                    },
-                )
+                export(&options, events, &signals.cancel, |ended| match ended {
+                    Ok(ended) => job.end(ended, signals).1,
+                    Err(error) => error_json(error),
+                })
             },
             |ended, signals| tell_export(&ended, signals, &args.display, &job),
         )

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::api::body_check::SECRET_KEY;
+use crate::api::credentials::SECRET_KEY;
 use crate::tables::column::ColumnType;
 use crate::tables::row_reader::Cell;
 

@@ -388,7 +388,7 @@ fn refusals() -> Vec<Fault> {
         fails(
             "redirect without a target",
             "redirect",
-            "does not say where",
+            "a redirect without a valid location",
             |_| vec![Step::Send(answer("302 Found", &[], b""))],
         ),
         fails(

@@ -121,7 +121,7 @@ fn silent(name: &str, then: Then) -> Row {
 fn no_tls() -> Row {
     let server = RawServer::start(|asked| good(&asked.task_id));
     let url = server.url().replace("http:", "https:");
-    let says = ["does not answer in TLS", "hint: check --base-url"];
+    let says = ["does not respond in TLS", "hint: check --base-url"];
     let requests = give_up(&url, &says);
     assert!(server.asked().is_empty());
     row(

@@ -70,8 +70,8 @@ fn for_good() -> Row {
     let output = run.output().unwrap();
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(5), "{said}");
-    assert!(said.contains("asking once a second"), "{said}");
-    assert!(said.contains("hint: nothing is lost"), "{said}");
+    assert!(said.contains("sending one request per second"), "{said}");
+    assert!(said.contains("hint: progress is saved"), "{said}");
     assert!(!out.join("manifest.json").exists());
 
     let asked = server.asked();
@@ -232,8 +232,8 @@ fn for_a_while() -> Row {
         .unwrap();
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("does not answer"), "{said}");
-    assert!(said.contains("the API answers again"), "{said}");
+    assert!(said.contains("does not respond"), "{said}");
+    assert!(said.contains("the API responds again"), "{said}");
     assert!(published(&out) == calm_of(&task_ids(IDS)));
     row(
         "an outage that ends within `--retry-timeout`",

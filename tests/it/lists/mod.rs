@@ -108,7 +108,7 @@ fn lists_go_by_name_and_several_come_in_their_order() {
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 
     let (_, said) = api.export(base.path(), "none", &["--batch", "b9"], 2);
-    assert!(said.starts_with("error: could not list batch `b9`: the API does not know it (status 404: batch not found)\nhint: "), "{said}");
+    assert!(said.starts_with("error: could not list batch `b9`: the API did not find it (status 404: batch not found)\nhint: "), "{said}");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_token_that_leads_back_ends_the_list_and_is_told() {
     let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 3);
     assert_eq!(ids(&out), tasks(1, 1..=250));
     assert!(
-        said.contains("warning: batch `b1` surprised with 1 loops\n"),
+        said.contains("warning: batch `b1` is irregular: loops (1)\n"),
         "{said}"
     );
     assert!(said.contains("1 of 1 lists may not be complete"), "{said}");
@@ -232,7 +232,7 @@ fn an_empty_page_in_the_middle_is_no_end() {
     });
     let (out, said) = api_of_the_rest.export(base.path(), "out", &["--batch", "b1"], 0);
     assert_eq!(ids(&out), tasks(1, 1..=250));
-    assert!(said.contains("surprised with 1 empty pages"), "{said}");
+    assert!(said.contains("is irregular: empty pages (1)"), "{said}");
     // What lies behind the last page is no page any more.
     let (out, _) = api.export(base.path(), "cut", &["--batch", "b1"], 0);
     assert_eq!(ids(&out), tasks(1, 1..=100));
@@ -302,7 +302,10 @@ fn a_token_that_has_expired_begins_the_list_anew() {
     });
     let (out, said) = api.export(base.path(), "out", &["--batch", "b1", "-v"], 0);
     assert_eq!(ids(&out), tasks(1, 1..=350));
-    assert!(said.contains("surprised with 1 refused tokens\n"), "{said}");
+    assert!(
+        said.contains("is irregular: refused tokens (1)\n"),
+        "{said}"
+    );
     assert!(
         said.contains("page 3 of batch `b1`: status 400: next_token has expired"),
         "{said}"
@@ -321,7 +324,7 @@ fn a_token_that_has_expired_begins_the_list_anew() {
     });
     let (out, said) = never.export(base.path(), "never", &["--batch", "b1"], 5);
     assert!(
-        said.contains("could not list batch `b1`: page 3 cannot be had: status 410: gone"),
+        said.contains("could not list batch `b1`: could not fetch page 3: status 410: gone"),
         "{said}"
     );
     assert!(!out.join("manifest.json").exists());
@@ -340,7 +343,7 @@ fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
     let (out, said) = api.export(base.path(), "out", &lists, 5);
     // Whichever is noticed first: that nothing comes any more, or that this page does not.
     assert!(
-        said.contains("nothing succeeded for") || said.contains("page 4 cannot be had"),
+        said.contains("no request succeeded for") || said.contains("could not fetch page 4"),
         "{said}"
     );
     assert!(out.join(".scale-export/listing").exists());

@@ -8,9 +8,10 @@ mod simulator;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use scale_export::fetch::options::Rate;
 use scale_export::pacer::controller::Pacer;
-use scale_export::pacer::types::{Answer, Learned, Quota, State, Take};
+use scale_export::pacer::types::{
+    LearnedRate, PacerState, Rate, RequestEnd, SendDecision, ServerQuota,
+};
 use scale_export::sandbox::limit_models::LimitPlan;
 
 use cases::{Case, cases};
@@ -197,7 +198,7 @@ fn what_was_learned_is_where_the_next_run_begins() {
 #[test]
 fn what_was_learned_is_a_starting_point_only() {
     let remembered = |rate| {
-        Some(Learned {
+        Some(LearnedRate {
             rate,
             is_limit: true,
             in_flight: None,
@@ -239,18 +240,18 @@ fn objections_that_belong_together_count_once() {
     let mut now = Duration::ZERO;
     while sent.len() < 20 {
         match pacer.take(now) {
-            Take::Now(one) => sent.push(one),
-            Take::At(at) => now = at,
-            Take::WhenAnswered => panic!("nothing has ended"),
+            SendDecision::Now(one) => sent.push(one),
+            SendDecision::At(at) => now = at,
+            SendDecision::AfterResponse => panic!("nothing has ended"),
         }
     }
     let mut rates = Vec::new();
     for one in sent {
         now += Duration::from_micros(100);
-        pacer.end(one, now, Answer::Objected(None));
+        pacer.end(one, now, RequestEnd::RateLimited(None));
         rates.push(pacer.rate(now));
     }
-    assert_eq!(pacer.state(now), State::Waiting);
+    assert_eq!(pacer.state(now), PacerState::Waiting);
     rates.dedup();
     assert_eq!(rates.len(), 1, "{rates:?}");
     assert!(rates[0].unwrap() < 1_000.0);
@@ -260,17 +261,17 @@ fn objections_that_belong_together_count_once() {
 fn a_request_that_hangs_holds_up_nobody_for_long() {
     let mut pacer = Pacer::new(Rate::Learned, None, 32);
     let mut now = Duration::ZERO;
-    let Take::Now(first) = pacer.take(now) else {
+    let SendDecision::Now(first) = pacer.take(now) else {
         panic!("the first may go at once");
     };
-    pacer.end(first, now, Answer::Objected(None));
+    pacer.end(first, now, RequestEnd::RateLimited(None));
     // Whatever is sent now is never answered.
     let mut sent = 0;
     while now < Duration::from_mins(1) {
         match pacer.take(now) {
-            Take::Now(_) => sent += 1,
-            Take::At(at) => now = at,
-            Take::WhenAnswered => panic!("nothing is ever answered"),
+            SendDecision::Now(_) => sent += 1,
+            SendDecision::At(at) => now = at,
+            SendDecision::AfterResponse => panic!("nothing is ever answered"),
         }
     }
     assert!((4..=9).contains(&sent), "{sent}");
@@ -308,7 +309,7 @@ fn a_server_that_means_nothing_by_what_it_says_is_not_asked_all_the_time() {
 
 #[test]
 fn what_a_run_did_not_come_to_try_is_not_forgotten() {
-    let remembered = Learned {
+    let remembered = LearnedRate {
         rate: 80.0,
         is_limit: true,
         in_flight: None,
@@ -324,15 +325,18 @@ fn what_a_run_did_not_come_to_try_is_not_forgotten() {
 #[test]
 fn nothing_left_means_to_wait_until_there_is() {
     let mut pacer = Pacer::new(Rate::Learned, None, 32);
-    let Take::Now(sent) = pacer.take(Duration::ZERO) else {
+    let SendDecision::Now(sent) = pacer.take(Duration::ZERO) else {
         panic!("the first may go at once");
     };
-    let empty = Quota {
+    let empty = ServerQuota {
         left: 0.0,
         reset: Duration::from_secs(20),
     };
     let now = Duration::from_millis(10);
-    pacer.told(&[empty], now);
-    pacer.end(sent, now, Answer::Objected(None));
-    assert_eq!(pacer.take(now), Take::At(now + Duration::from_secs(20)));
+    pacer.note_quotas(&[empty], now);
+    pacer.end(sent, now, RequestEnd::RateLimited(None));
+    assert_eq!(
+        pacer.take(now),
+        SendDecision::At(now + Duration::from_secs(20))
+    );
 }

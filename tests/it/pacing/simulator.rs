@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use scale_export::pacer::controller::Pacer;
-use scale_export::pacer::types::{Answer, Quota, Sent, Take};
+use scale_export::pacer::types::{RequestEnd, SendDecision, SentRequest, ServerQuota};
 use scale_export::sandbox::limit_models::{Admission, LimitPlan, Limiter};
 
 /// A timer wakes this late at most, as those of a busy machine do.
@@ -78,10 +78,10 @@ pub(super) struct Second {
 /// Something that happens at a time.
 #[derive(Debug, Clone, Copy)]
 enum Event {
-    Arrive(Sent),
+    Arrive(SentRequest),
     /// The server has the answer.
     Ready,
-    Answer(Sent, Answer, Option<Quota>),
+    RequestEnd(SentRequest, RequestEnd, Option<ServerQuota>),
 }
 
 struct Simulation<'s> {
@@ -139,17 +139,17 @@ impl Simulation<'_> {
             return None;
         }
         match self.pacer.take(now) {
-            Take::Now(sent) => {
+            SendDecision::Now(sent) => {
                 self.under_way += 1;
                 self.second(now).sent += 1;
                 self.at(now + WAY, Event::Arrive(sent));
                 Some(now)
             }
-            Take::At(due) => {
+            SendDecision::At(due) => {
                 let late = self.random.f64() * LATENESS;
                 Some(due.max(now) + Duration::from_secs_f64(late))
             }
-            Take::WhenAnswered => None,
+            SendDecision::AfterResponse => None,
         }
     }
 
@@ -160,7 +160,7 @@ impl Simulation<'_> {
                 let there = now + self.scene.offset;
                 let admission = self.limiter.arrive(there);
                 let told = self.limiter.quota(there).filter(|_| self.scene.tells_quota);
-                let quota = told.map(|quota| Quota {
+                let quota = told.map(|quota| ServerQuota {
                     left: quota.left,
                     // Headers have whole seconds.
                     reset: Duration::from_secs_f64(quota.reset.as_secs_f64().ceil()),
@@ -170,31 +170,31 @@ impl Simulation<'_> {
                         self.second(now).accepted += 1;
                         let took = wait + self.latency();
                         self.at(now + took, Event::Ready);
-                        (took, Answer::Accepted)
+                        (took, RequestEnd::Accepted)
                     }
                     Admission::Rejected => {
                         self.second(now).rejected += 1;
                         (
                             self.latency() / QUICKER,
-                            Answer::Objected(self.scene.retry_after),
+                            RequestEnd::RateLimited(self.scene.retry_after),
                         )
                     }
                     Admission::Away => {
                         self.second(now).away += 1;
-                        (self.latency() / QUICKER, Answer::Failed)
+                        (self.latency() / QUICKER, RequestEnd::Failed)
                     }
                 };
-                self.at(now + took + WAY, Event::Answer(sent, answer, quota));
+                self.at(now + took + WAY, Event::RequestEnd(sent, answer, quota));
                 false
             }
             Event::Ready => {
                 self.limiter.leave();
                 false
             }
-            Event::Answer(sent, answer, quota) => {
+            Event::RequestEnd(sent, answer, quota) => {
                 self.under_way -= 1;
                 if let Some(quota) = quota {
-                    self.pacer.told(&[quota], now);
+                    self.pacer.note_quotas(&[quota], now);
                 }
                 self.pacer.end(sent, now, answer);
                 true

@@ -1,0 +1,70 @@
+//! Reads the `Retry-After` header.
+
+use std::time::Duration;
+
+/// The maximum wait. A longer `Retry-After` counts as this.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
+
+/// Reads a `Retry-After`: seconds, or a date, which is compared with the `Date` of the server, or with the local clock
+/// if there is none. A value that makes no sense counts as absent.
+pub(crate) fn retry_after(
+    value: Option<&str>,
+    server_date: Option<&str>,
+    now: std::time::SystemTime,
+) -> Option<Duration> {
+    let value = value?.trim();
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, "0"));
+    let is_number = [whole, fraction]
+        .iter()
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let wait = if is_number {
+        // A number that a duration cannot hold is longer than the maximum.
+        let seconds = value.parse().ok().map(Duration::try_from_secs_f64);
+        seconds.and_then(Result::ok).unwrap_or(MAX_RETRY_AFTER)
+    } else {
+        let until = httpdate::parse_http_date(value).ok()?;
+        let now = server_date
+            .and_then(|date| httpdate::parse_http_date(date).ok())
+            .unwrap_or(now);
+        until.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn retry_after_in_every_form() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let read = |value| retry_after(Some(value), None, now);
+        assert_eq!(read("0"), Some(Duration::ZERO));
+        assert_eq!(read(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(read("1.5"), Some(Duration::from_millis(1500)));
+        assert_eq!(read("86400"), Some(MAX_RETRY_AFTER));
+        let beyond_floats = "9".repeat(400);
+        for too_large in ["99999999999999999999999999", &beyond_floats] {
+            assert_eq!(read(too_large), Some(MAX_RETRY_AFTER));
+        }
+        for other in [
+            "-1", "soon", "NaN", "1e5", "1e-5", "+5", "inf", "1.", ".5", "1.5.5", "",
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
+        assert_eq!(
+            read("Tue, 14 Nov 2023 22:13:25 GMT"),
+            Some(Duration::from_secs(5))
+        );
+        assert_eq!(read("Tue, 14 Nov 2023 22:13:15 GMT"), Some(Duration::ZERO));
+        // The server's clock is an hour ahead, and its date says so.
+        let skewed = retry_after(
+            Some("Tue, 14 Nov 2023 23:13:25 GMT"),
+            Some("Tue, 14 Nov 2023 23:13:20 GMT"),
+            now,
+        );
+        assert_eq!(skewed, Some(Duration::from_secs(5)));
+        assert_eq!(retry_after(None, None, now), None);
+    }
+}

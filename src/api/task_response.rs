@@ -1,0 +1,72 @@
+//! A task as the API returned it: one type from the check of the body to the tables.
+
+use std::str::Utf8Error;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::json::document::{Document, Nodes, Parser};
+use crate::json::lexer::{JsonError, JsonErrorKind};
+
+/// The checked response for one task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskResponse {
+    /// The ID of the task.
+    pub task_id: String,
+    /// The body as it is kept, with credentials redacted. It is shared, not copied, by the journal and the tables.
+    pub body: Bytes,
+    /// What parsing `body` gave, if that was kept: the body is then not parsed a second time.
+    pub nodes: Option<Nodes>,
+    /// Whether the task is in a status that no longer changes.
+    pub is_final: bool,
+    /// What to report about the body, if anything.
+    pub note: Option<String>,
+}
+
+/// Why the body of a response that was kept cannot be read.
+#[derive(Debug, Error)]
+pub(crate) enum UnreadableBody {
+    #[error(transparent)]
+    NotUtf8(#[from] Utf8Error),
+    #[error(transparent)]
+    Json(#[from] JsonError),
+}
+
+impl UnreadableBody {
+    /// Whether only memory is missing.
+    pub(crate) fn is_memory(&self) -> bool {
+        matches!(self, Self::Json(error) if error.kind == JsonErrorKind::Memory)
+    }
+}
+
+impl TaskResponse {
+    /// A response that is read back from the journal.
+    pub(crate) fn stored(task_id: &str, body: Vec<u8>, is_final: bool) -> Self {
+        Self {
+            task_id: task_id.to_owned(),
+            body: Bytes::from(body),
+            nodes: None,
+            is_final,
+            note: None,
+        }
+    }
+
+    /// Bytes of memory that the body and its nodes take.
+    pub(crate) fn size(&self) -> usize {
+        self.body.len() + self.nodes.as_ref().map_or(0, Nodes::size)
+    }
+
+    /// The parsed body.
+    pub(crate) fn document<'d>(
+        &'d self,
+        parser: &'d mut Parser,
+    ) -> Result<Document<'d>, UnreadableBody> {
+        // The journal may hold a body of another version that was never checked as UTF-8.
+        let text = std::str::from_utf8(&self.body)?;
+        let nodes = self.nodes.as_ref();
+        match nodes.and_then(|nodes| Document::of(text, nodes)) {
+            Some(document) => Ok(document),
+            None => Ok(parser.parse(text)?),
+        }
+    }
+}
