@@ -1,26 +1,26 @@
-//! What every error of this crate can say for itself: a hint and an exit code.
+//! What every error has: a hint and an exit code.
 //!
-//! Each module has its own `thiserror` enum whose messages name the operation, the path or ID and
-//! the cause. [`Explain`] adds what the command line needs. Depends on nothing.
+//! Each module has its own `thiserror` enum. Its messages name the operation, the path or ID, and the cause.
+//! [`Explain`] adds what the command line needs.
 
 use std::io;
 use std::process::ExitCode;
 
-/// How a run ended, as schedulers see it. The numbers are interface; see `README.md`.
+/// The exit code of a run. Schedulers rely on the numbers; `README.md` documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Exit {
     /// Every ID was exported.
     Success = 0,
-    /// Something unexpected.
+    /// Any other error.
     Failure = 1,
     /// Wrong usage, or an input file that cannot be read.
     Usage = 2,
-    /// Finished and published, but some IDs failed.
+    /// Published, but some IDs failed.
     SomeFailed = 3,
     /// The API refused the key.
     Refused = 4,
-    /// Gave up on the network or the rate limit; nothing is lost.
+    /// Gave up on the network or the rate limit. What was fetched is kept.
     GaveUp = 5,
     /// The output could not be written.
     Output = 6,
@@ -42,16 +42,16 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// ENFILE and EMFILE, for which the standard library has no kind.
+/// ENFILE and EMFILE. The standard library has no kind for them.
 const FILE_LIMITS: [i32; 2] = [23, 24];
 
-/// Are too many files open?
+/// Whether too many files are open.
 pub(crate) fn is_file_limit(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     code.is_some_and(|code| FILE_LIMITS.contains(&code))
 }
 
-/// What to do about a refusal of the file system.
+/// The hint for an error of the file system.
 pub(crate) fn disk_hint(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
@@ -80,12 +80,12 @@ pub(crate) fn disk_hint(error: &io::Error) -> String {
     .to_owned()
 }
 
-/// What an error asks of the person who reads it.
+/// What an error tells the user in addition to its message.
 ///
-/// The `Display` text of an implementor completes the sentence "error: …" and reads
-/// "could not <operation> `<subject>`: <cause>".
+/// The `Display` text of an implementor completes the sentence "error: …" and reads "could not <operation> `<subject>`:
+/// <cause>".
 pub trait Explain: std::error::Error {
-    /// What to do about it, as a sentence fragment without a period.
+    /// What the user can do, as a sentence fragment without a period.
     fn hint(&self) -> Option<String> {
         None
     }

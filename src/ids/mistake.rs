@@ -1,4 +1,4 @@
-//! Lines of a plain-text list that are more likely a mistake than an ID.
+//! Finds lines of a plain-text list that are more likely a mistake than an ID.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use crate::ids::column::is_same_name;
 use crate::ids::shown::shown;
 use crate::printable::is_invisible;
 
-/// Names of a column of IDs, beside the one that the command line names.
+/// Names of a column of IDs, in addition to the one on the command line.
 const HEADERS: [&str; 6] = ["task_id", "task_ids", "task", "tasks", "id", "ids"];
 
-/// How programs write a missing value.
+/// Texts that programs write for a missing value.
 const NULLS: [&str; 14] = [
     "nan", "None", "none", "null", "Null", "NULL", "NaN", "NaT", "<NA>", "NA", "N/A", "n/a",
     "#N/A", "\\N",
 ];
 
-/// Characters that quote text: the ASCII ones, typographic ones, and full-width ones.
+/// Quotation marks: ASCII, typographic and full-width.
 const QUOTES: [char; 14] = [
     '"', '\'', '`', '“', '”', '„', '‘', '’', '‚', '«', '»', '‹', '›', '＂',
 ];
@@ -30,7 +30,7 @@ const SEPARATORS: [(char, &str); 4] = [
 
 const BRACKETS: [char; 8] = ['[', ']', '{', '}', '(', ')', '<', '>'];
 
-/// Invisible characters that people meet, with their names.
+/// Common invisible characters, with their names.
 const NAMED: [(char, &str); 6] = [
     ('\u{AD}', "soft hyphen"),
     ('\u{200B}', "zero-width space"),
@@ -54,7 +54,7 @@ pub struct LineMistake {
 pub enum MistakeKind {
     /// It is the name of a column.
     Header,
-    /// It stands for a missing value.
+    /// It is a text for a missing value.
     Null,
     /// It is a URL.
     Url,
@@ -68,17 +68,17 @@ pub enum MistakeKind {
     WhiteSpace,
     /// It begins or ends with a quotation mark.
     Quote,
-    /// It contains a character that cannot be seen.
+    /// It contains an invisible character.
     Invisible(char),
     /// It contains a wide form of an ASCII character.
     FullWidth(char),
-    /// It contains U+FFFD, which stands for text that was lost.
+    /// It contains U+FFFD, which replaces text that could not be decoded.
     Replacement,
     /// It is a number that a spreadsheet has rounded.
     Rounded,
 }
 
-/// Looks for a mistake in a line, which has no white space around it. `column` is the name of the column of IDs.
+/// Looks for a mistake in a line without surrounding white space. `column` is the name of the column of IDs.
 pub(crate) fn find_mistake(line: &str, column: &str) -> Option<LineMistake> {
     let kind = mistake_kind(line, column)?;
     Some(LineMistake {
@@ -121,9 +121,9 @@ fn mistake_kind(line: &str, column: &str) -> Option<MistakeKind> {
         .or_else(|| is_rounded(line).then_some(MistakeKind::Rounded))
 }
 
-/// The ASCII character that a full-width one stands for.
+/// The ASCII form of a full-width character.
 fn ascii_of(wide: char) -> Option<char> {
-    /// Full-width forms stand in the order of ASCII, this far behind it.
+    /// Full-width forms are in the order of ASCII, with this offset.
     const DISTANCE: u32 = 0xFEE0;
     match wide {
         '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(wide) - DISTANCE),
@@ -131,7 +131,7 @@ fn ascii_of(wide: char) -> Option<char> {
     }
 }
 
-/// Whether a line is like `6.41E+23`: that is how spreadsheets show long numbers.
+/// Whether a line is like `6.41E+23`, as spreadsheets show long numbers.
 fn is_rounded(line: &str) -> bool {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let Some((number, exponent)) = line.split_once("E+").or_else(|| line.split_once("e+")) else {
