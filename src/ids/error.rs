@@ -83,7 +83,7 @@ pub enum IdsError {
     Column {
         /// The list.
         file: String,
-        /// The column that is needed.
+        /// The name that was looked for.
         wanted: String,
         /// The columns of the list.
         columns: Vec<String>,
@@ -93,7 +93,7 @@ pub enum IdsError {
     Ambiguous {
         /// The list.
         file: String,
-        /// The column that is needed.
+        /// The name that was looked for.
         wanted: String,
         /// One column.
         first: String,

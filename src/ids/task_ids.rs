@@ -61,7 +61,7 @@ impl std::fmt::Display for InvalidId {
     }
 }
 
-/// Refuses only texts that no request could carry: the format of IDs is not documented.
+/// Refuses only texts that no request could carry. IDs are opaque, so they are not matched against a pattern.
 pub(crate) fn validate(id: &str) -> Result<(), InvalidId> {
     if id.is_empty() {
         Err(InvalidId::Empty)

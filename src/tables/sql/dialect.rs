@@ -222,7 +222,7 @@ const SQLITE: DialectFacts = DialectFacts {
         timestamp: noted("TEXT", "RFC 3339 in UTC"),
         json: sql("TEXT"),
         text_list: noted("TEXT", "JSON list"),
-        // SQLite has no SQL function that decodes base64.
+        // SQLite's own SQL has no function that decodes base64.
         bytes: noted("TEXT", "base64"),
     },
     nulls: Nulls::NotNull,
