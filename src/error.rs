@@ -61,19 +61,19 @@ pub(crate) fn disk_hint(error: &io::Error) -> String {
             "choose a directory that you may write to with --out, or run as its owner"
         }
         io::ErrorKind::CrossesDevices => {
-            "`.scale-export` must be on the file system of the directory that it is in"
+            "`.scale-export` must be on the same file system as the directory around it"
         }
         io::ErrorKind::IsADirectory => {
-            "a directory stands where a file is to be written: move it away"
+            "a directory exists where a file must be written: move it away"
         }
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-            "a file stands where a directory is needed; choose another with --out"
+            "a file exists where a directory is needed; choose another directory with --out"
         }
         io::ErrorKind::NotFound => {
-            "was the directory removed? What it held is lost; run the same command again"
+            "if the directory was removed, its contents are lost; run the same command again"
         }
         _ if is_file_limit(error) => {
-            "too many files are open: raise the limit (`ulimit -n`); an export needs fewer with a lower --concurrency"
+            "too many files are open: raise the limit (`ulimit -n`), or export with a lower --concurrency"
         }
         _ => "check the disk and run the same command again; what was fetched is kept",
     }

@@ -169,10 +169,10 @@ impl fmt::Display for BadRecord {
             Self::Mistake(mistake) => mistake.fmt(f),
             Self::NotUtf8 => f.write_str("it is not UTF-8"),
             Self::TooLong { limit } => write!(f, "it is over {} long", bytes_text(*limit)),
-            Self::UnclosedQuote => f.write_str("a quoted cell begins here and has no end"),
+            Self::UnclosedQuote => f.write_str("the quoted cell that begins here is not closed"),
             Self::Json(error) => error.fmt(f),
             Self::UnclosedArray => f.write_str("the file ends inside the array"),
-            Self::AfterArray => f.write_str("something follows the end of the array"),
+            Self::AfterArray => f.write_str("there is text after the end of the array"),
             Self::JsonType(found) => write!(f, "the ID is {found}, not a string or an integer"),
             Self::LoneSurrogate => f.write_str("the ID contains half of a surrogate pair"),
         }
@@ -193,10 +193,10 @@ impl BadRecord {
                 "a .json file has one array of IDs, or of objects".into()
             }
             Self::JsonType(_) => {
-                "write IDs as strings (in pandas, whole tables as `to_json(path, orient=\"records\")`)"
+                "write IDs as strings (in pandas, save the table with `to_json(path, orient=\"records\")`)"
                     .into()
             }
-            Self::LoneSurrogate => "write the list again; UTF-8 cannot hold this text".into(),
+            Self::LoneSurrogate => "export the list again; UTF-8 cannot hold this text".into(),
             Self::Id(_) | Self::TooLong { .. } => match position {
                 ListPosition::Line(_) | ListPosition::Element(_) => {
                     "give one ID per line, or a .csv, .jsonl or .parquet file with a column of IDs"
@@ -212,8 +212,8 @@ impl Explain for IdsError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Read { .. } => "give a readable file, or `-` for standard input".into(),
-            Self::Decompress { .. } => "the file is damaged or cut short: write it again".into(),
-            Self::Copy { .. } => "make space in the directory for temporary files (TMPDIR)".into(),
+            Self::Decompress { .. } => "the file is damaged or incomplete: export or copy it again".into(),
+            Self::Copy { .. } => "free space in the directory for temporary files (TMPDIR)".into(),
             Self::NoMemory { .. } => NO_MEMORY_HINT.into(),
             Self::TooLarge { .. } => "decompress the file first".into(),
             Self::Content { content, .. } => content.hint(),
@@ -223,7 +223,7 @@ impl Explain for IdsError {
                 if columns.len() > 1 {
                     choose.into()
                 } else {
-                    format!("{choose}; a list without a header is plain text (.txt)")
+                    format!("{choose}; save a list without a header as plain text (.txt)")
                 }
             }
             Self::Ambiguous { first, second, .. } if first == second => {
@@ -231,16 +231,16 @@ impl Explain for IdsError {
             }
             Self::Ambiguous { .. } => "choose one of them with --id-column".into(),
             Self::ColumnType { found, .. } => match found {
-                UnusableType::Float => "save the column as text or integers; in pandas, missing values turn integers into floats, `astype(\"Int64\")` turns them back".into(),
+                UnusableType::Float => "save the column as text or integers; pandas turns integers into floats if values are missing, and `astype(\"Int64\")` turns them back".into(),
                 _ => "save the column as text, or choose another one with --id-column".into(),
             },
-            Self::Damaged { .. } => "write the file again, or name it by its format".into(),
+            Self::Damaged { .. } => "export the file again, or give it the extension of its format".into(),
             Self::Id { .. } => "give one ID with each --id".into(),
             Self::Empty { skipped, .. } if *skipped > 0 => {
                 "the column has only null or empty cells: choose another one with --id-column".into()
             }
             Self::Empty { .. } => {
-                "give one ID per line; blank lines and lines that begin with # do not count".into()
+                "give one ID per line; blank lines and lines that begin with # are skipped".into()
             }
         })
     }

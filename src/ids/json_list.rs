@@ -201,7 +201,7 @@ fn add_value(
                 wrong_type("a number with a fraction or an exponent")
             }
         }
-        JsonKind::Bool(_) => wrong_type("true or false"),
+        JsonKind::Bool(_) => wrong_type("a boolean"),
         JsonKind::Array => wrong_type("an array"),
         JsonKind::Object => wrong_type("an object"),
     }
@@ -271,16 +271,16 @@ mod tests {
             ("[\"a\", {]}", "element 2: "),
             ("[\"a\"", "element 1: the file ends inside the array"),
             ("[\"a\\\"]", "the file ends inside the array"),
-            ("[\"a\"] x", "element 2: something follows"),
+            ("[\"a\"] x", "element 2: there is text after"),
             ("[1.5]", "element 1: the ID is a number with a fraction"),
             ("[1e5]", "element 1: the ID is a number with a fraction"),
             ("[[\"a\"]]", "element 1: the ID is an array"),
-            ("[true]", "element 1: the ID is true or false"),
+            ("[true]", "element 1: the ID is a boolean"),
             (
                 "[\"\\ud800\"]",
                 "element 1: the ID contains half of a surrogate pair",
             ),
-            ("[\"a b\"]", "element 1: it has white space inside"),
+            ("[\"a b\"]", "element 1: it contains white space"),
             ("{\"task_id\":{\"0\":\"a\"}}", "line 1: the ID is an object"),
             ("{\n\"task_id\": \"a\"\n}", "line 1: "),
         ] {

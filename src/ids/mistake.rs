@@ -146,7 +146,7 @@ impl fmt::Display for LineMistake {
         let Self { line, kind } = self;
         match kind {
             MistakeKind::Header => write!(f, "`{line}` is a header, not an ID"),
-            MistakeKind::Null => write!(f, "`{line}` stands for a missing value"),
+            MistakeKind::Null => write!(f, "`{line}` means a missing value"),
             MistakeKind::Url => write!(f, "`{line}` is a URL, not an ID"),
             MistakeKind::Json => write!(f, "`{line}` is JSON, not an ID"),
             MistakeKind::Bracket(bracket) => write!(f, "`{line}` contains `{bracket}`"),
@@ -174,7 +174,7 @@ impl fmt::Display for LineMistake {
             }
             MistakeKind::Replacement => write!(
                 f,
-                "`{line}` contains U+FFFD, which stands for text that was lost"
+                "`{line}` contains U+FFFD, which replaces text that could not be decoded"
             ),
             MistakeKind::Rounded => {
                 write!(f, "`{line}` is a number that a spreadsheet has rounded")
@@ -189,7 +189,7 @@ impl LineMistake {
         let fix = match self.kind {
             MistakeKind::Header => "remove the line, or save the list as .csv".to_owned(),
             MistakeKind::Null => "remove the line".to_owned(),
-            MistakeKind::Url => "give the task ID alone".to_owned(),
+            MistakeKind::Url => "give only the task ID".to_owned(),
             MistakeKind::Json => {
                 "save the list as .json (an array) or .jsonl (one object per line)".to_owned()
             }
@@ -203,7 +203,7 @@ impl LineMistake {
             }
             MistakeKind::Quote => "remove the quotation marks".to_owned(),
             MistakeKind::Invisible('\u{FEFF}') => {
-                "remove the character; it is left where files were joined".to_owned()
+                "remove the character, which remains where files were joined".to_owned()
             }
             MistakeKind::Invisible(_) => {
                 "remove the character: delete the line and type it again".to_owned()
@@ -217,9 +217,7 @@ impl LineMistake {
                 "format the column as text in the spreadsheet and export the list again".to_owned()
             }
         };
-        format!(
-            "{fix}; an ID that is really spelled this way can be given in a .csv, .json or .parquet list"
-        )
+        format!("{fix}; if it is an ID, give it in a .csv, .json or .parquet list")
     }
 }
 

@@ -221,7 +221,7 @@ mod tests {
             (
                 "a.txt",
                 b"a\n\nb\0c\n",
-                "line 3: it has a control character",
+                "line 3: it contains a control character",
             ),
             ("a.txt", b"\xff\n", "line 1: it is not UTF-8"),
             ("a.txt", &[b'x'; 1025], "line 1: it is over 1024 bytes long"),
@@ -240,7 +240,7 @@ mod tests {
             (
                 "a.csv",
                 b"task_id\na\n\"b c\"\n",
-                "line 3: it has white space inside",
+                "line 3: it contains white space",
             ),
             (
                 "a.jsonl",

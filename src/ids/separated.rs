@@ -215,14 +215,17 @@ mod tests {
             ),
             (
                 "task_id,x\na,1\nb,\"2\nc,3\n",
-                "line 3: a quoted cell begins here and has no end",
+                "line 3: the quoted cell that begins here is not closed",
             ),
-            ("task_id,\"x\na,1\n", "a quoted cell begins here"),
+            ("task_id,\"x\na,1\n", "the quoted cell that begins here"),
             (
                 "\r\nx,task_id\r\n\r\n1,a\r\n\"\r\n\",b\r\n1,c d\r\n",
-                "line 7: it has white space inside",
+                "line 7: it contains white space",
             ),
-            ("task_id\n\u{1}\n", "line 2: it has a control character"),
+            (
+                "task_id\n\u{1}\n",
+                "line 2: it contains a control character",
+            ),
         ] {
             let error = ids(text).unwrap_err();
             assert!(error.contains(expected), "{text:?}: {error}");

@@ -54,9 +54,9 @@ impl std::fmt::Display for InvalidId {
         match self {
             Self::Empty => f.write_str("it is empty"),
             Self::TooLong => write!(f, "it is over {MAX_ID_BYTES} bytes long"),
-            Self::Control => f.write_str("it has a control character"),
-            Self::WhiteSpace => f.write_str("it has white space inside"),
-            Self::TooMany => write!(f, "there are over {} IDs before it", u32::MAX),
+            Self::Control => f.write_str("it contains a control character"),
+            Self::WhiteSpace => f.write_str("it contains white space"),
+            Self::TooMany => write!(f, "the list already has {} IDs", u32::MAX),
         }
     }
 }
