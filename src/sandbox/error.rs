@@ -34,11 +34,9 @@ pub enum SandboxError {
 impl Explain for SandboxError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Listen { .. } => "choose another port with --port, or 0 for any".into(),
+            Self::Listen { .. } => "choose another port with --port; 0 takes any free port".into(),
             Self::Thread(_) => THREAD_HINT.into(),
-            Self::Source { .. } => {
-                "give a .jsonl or .jsonl.gz file with a task on each line".into()
-            }
+            Self::Source { .. } => "give a .jsonl or .jsonl.gz file with one task per line".into(),
         })
     }
 

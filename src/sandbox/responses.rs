@@ -32,7 +32,7 @@ pub(crate) fn faulty(kind: FaultKind, task: Bytes) -> Response<ResponseBody> {
     match kind {
         FaultKind::Status(status) => error(
             StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
-            "this fault was asked for",
+            "this fault was requested",
         ),
         FaultKind::HtmlStatus(status) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
