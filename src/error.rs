@@ -1,26 +1,26 @@
-//! What every error of this crate can say for itself: a hint and an exit code.
+//! What every error has: a hint and an exit code.
 //!
-//! Each module has its own `thiserror` enum whose messages name the operation, the path or ID and
-//! the cause. [`Explain`] adds what the command line needs. Depends on nothing.
+//! Each module has its own `thiserror` enum. Its messages name the operation, the path or ID, and the cause.
+//! [`Explain`] adds what the command line needs.
 
 use std::io;
 use std::process::ExitCode;
 
-/// How a run ended, as schedulers see it. The numbers are interface; see `README.md`.
+/// The exit code of a run. Schedulers rely on the numbers; `README.md` documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Exit {
     /// Every ID was exported.
     Success = 0,
-    /// Something unexpected.
+    /// Any other error.
     Failure = 1,
     /// Wrong usage, or an input file that cannot be read.
     Usage = 2,
-    /// Finished and published, but some IDs failed.
+    /// Published, but some IDs failed.
     SomeFailed = 3,
     /// The API refused the key.
     Refused = 4,
-    /// Gave up on the network or the rate limit; nothing is lost.
+    /// Gave up on the network or the rate limit. What was fetched is kept.
     GaveUp = 5,
     /// The output could not be written.
     Output = 6,
@@ -42,16 +42,16 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// ENFILE and EMFILE, for which the standard library has no kind.
+/// ENFILE and EMFILE. The standard library has no kind for them.
 const FILE_LIMITS: [i32; 2] = [23, 24];
 
-/// Are too many files open?
+/// Whether too many files are open.
 pub(crate) fn is_file_limit(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     code.is_some_and(|code| FILE_LIMITS.contains(&code))
 }
 
-/// What to do about a refusal of the file system.
+/// The hint for an error of the file system.
 pub(crate) fn disk_hint(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
@@ -61,31 +61,31 @@ pub(crate) fn disk_hint(error: &io::Error) -> String {
             "choose a directory that you may write to with --out, or run as its owner"
         }
         io::ErrorKind::CrossesDevices => {
-            "`.scale-export` must be on the file system of the directory that it is in"
+            "`.scale-export` must be on the same file system as the directory around it"
         }
         io::ErrorKind::IsADirectory => {
-            "a directory stands where a file is to be written: move it away"
+            "a directory exists where a file must be written: move it away"
         }
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-            "a file stands where a directory is needed; choose another with --out"
+            "a file exists where a directory is needed; choose another directory with --out"
         }
         io::ErrorKind::NotFound => {
-            "was the directory removed? What it held is lost; run the same command again"
+            "if the directory was removed, its contents are lost; run the same command again"
         }
         _ if is_file_limit(error) => {
-            "too many files are open: raise the limit (`ulimit -n`); an export needs fewer with a lower --concurrency"
+            "too many files are open: raise the limit (`ulimit -n`), or export with a lower --concurrency"
         }
         _ => "check the disk and run the same command again; what was fetched is kept",
     }
     .to_owned()
 }
 
-/// What an error asks of the person who reads it.
+/// What an error tells the user in addition to its message.
 ///
-/// The `Display` text of an implementor completes the sentence "error: …" and reads
-/// "could not <operation> `<subject>`: <cause>".
+/// The `Display` text of an implementor completes the sentence "error: …" and reads "could not <operation> `<subject>`:
+/// <cause>".
 pub trait Explain: std::error::Error {
-    /// What to do about it, as a sentence fragment without a period.
+    /// What the user can do, as a sentence fragment without a period.
     fn hint(&self) -> Option<String> {
         None
     }

@@ -1,6 +1,6 @@
-//! Lower-case hexadecimal, for digests. Depends on nothing.
+//! Lower-case hexadecimal, for digests.
 
-/// Two digits a byte.
+/// Encodes each byte as two digits.
 pub fn encode(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| {

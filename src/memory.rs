@@ -1,23 +1,23 @@
-//! Buffers that input can make large: where the system has no memory for them, that is an error and not an abort.
+//! Buffers whose size depends on input: running out of memory is an error, not an abort.
 
 use std::collections::TryReserveError;
 use std::io::{self, BufRead};
 
-/// What is said of it.
+/// The cause, for an error message.
 pub(crate) const NO_MEMORY: &str = "there is not enough memory for it";
 
-/// What to do about it.
+/// The hint for this error.
 pub(crate) const NO_MEMORY_HINT: &str =
     "raise the memory limit of the process, or run it on a machine with more memory";
 
-/// An empty buffer with room for so many bytes.
+/// An empty buffer with room for `bytes`.
 pub(crate) fn buffer(bytes: usize) -> Result<Vec<u8>, TryReserveError> {
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(bytes)?;
     Ok(buffer)
 }
 
-/// The same for text.
+/// An empty text with room for `bytes`.
 pub(crate) fn text(bytes: usize) -> Result<String, TryReserveError> {
     let mut text = String::new();
     text.try_reserve_exact(bytes)?;
@@ -31,8 +31,8 @@ pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), TryReserv
     Ok(())
 }
 
-/// Reads a line with its end into `line`, of a longer one than `max_bytes` the start and one byte more; gives the bytes
-/// that were read, none at the end.
+/// Reads a line with its line end into `line`. Of a line with more than `max_bytes`, it reads `max_bytes` and one byte
+/// more. Returns the number of bytes; 0 at the end.
 pub(crate) fn read_line(
     reader: &mut dyn BufRead,
     max_bytes: u64,

@@ -1,21 +1,19 @@
-//! Text from outside, made fit for a terminal or a log: nothing in it can move the cursor, end the line, or hide. Pure.
-//! Depends on nothing.
+//! Makes text from outside safe for a terminal or log: it cannot move the cursor, end the line, or hide. Pure.
 
 use std::fmt::Write as _;
 
-/// A text as one line for people: characters that a terminal obeys or does not show stand there as escapes. Applied
-/// twice, it changes nothing more.
+/// A text as one line, with escapes for control and invisible characters. Applying it twice gives the same text.
 pub fn printable(text: &str) -> String {
     escaped(text, |_| false)
 }
 
-/// Several lines for people: like [`printable`], except that line breaks stay. Text from outside that goes into the lines
-/// must have passed through [`printable`] first.
+/// Like [`printable`], but keeps line breaks. Text from outside in these lines must have passed through [`printable`]
+/// before.
 pub fn printable_lines(text: &str) -> String {
     escaped(text, |character| character == '\n')
 }
 
-/// At most the first `characters` of a text, likewise.
+/// Like [`printable`], for at most the first `characters` of a text.
 pub fn printable_start(text: &str, characters: usize) -> String {
     match text.char_indices().nth(characters) {
         Some((end, _)) => printable(text.get(..end).unwrap_or_default()) + "…",
@@ -23,7 +21,7 @@ pub fn printable_start(text: &str, characters: usize) -> String {
     }
 }
 
-/// A path, likewise.
+/// Like [`printable`], for a path.
 pub fn printable_path(path: &std::path::Path) -> String {
     printable(&path.to_string_lossy())
 }
@@ -44,16 +42,16 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> String {
     shown
 }
 
-/// Whether a character is not seen as itself: control characters, white space other than the space, and what
-/// [`is_invisible`] names.
+/// Whether a character is shown as an escape: control characters, white space other than the space, and invisible
+/// characters.
 fn is_hidden(character: char) -> bool {
     character.is_control()
         || (character.is_whitespace() && character != ' ')
         || is_invisible(character)
 }
 
-/// Whether a character takes no space, or changes the direction of text: those that Unicode calls default-ignorable,
-/// and the interlinear annotations.
+/// Whether a character takes no space or changes the direction of text: what Unicode calls default-ignorable, and the
+/// interlinear annotations.
 pub fn is_invisible(character: char) -> bool {
     matches!(character,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'

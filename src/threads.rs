@@ -1,4 +1,4 @@
-//! How threads and runtimes are started: what the system refuses becomes an error. Depends on nothing.
+//! Starts threads and runtimes: what the system refuses becomes an error.
 #![expect(
     clippy::disallowed_methods,
     reason = "the safe form of these calls is here"
@@ -11,13 +11,14 @@ use std::thread;
 
 use tokio::runtime::{self, Runtime};
 
-/// Bytes of the stack of every thread, whatever `RUST_MIN_STACK` says.
+/// The stack size of every thread in bytes. It does not depend on `RUST_MIN_STACK`.
 const STACK_BYTES: usize = 2 << 20;
 
-/// Pairs of sockets that must be there before a runtime is made. With its handlers of signals it opens six files.
+/// Socket pairs that must be available before a runtime is started. With its signal handlers, a runtime opens six
+/// files.
 const FREE_PAIRS: usize = 4;
 
-/// What to do about a thread that could not be started.
+/// The hint for a thread that could not be started.
 pub(crate) const THREAD_HINT: &str =
     "allow more processes (`ulimit -u`, `pids.max`), and run the same command again";
 
@@ -26,13 +27,12 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts threads with a stack of a fixed size; a refusal is an error.
+/// A builder of threads with a fixed stack size.
 pub(crate) fn builder() -> thread::Builder {
     thread::Builder::new().stack_size(STACK_BYTES)
 }
 
-/// A runtime on the thread of its caller. The library panics where files for signals are lacking: that is found out
-/// before.
+/// A runtime on the current thread. tokio panics if it cannot open the files for signals, so that is tried before.
 pub(crate) fn runtime() -> io::Result<Runtime> {
     let pairs: Vec<_> = (0..FREE_PAIRS)
         .map(|_| UnixStream::pair())

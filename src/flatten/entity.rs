@@ -16,7 +16,7 @@ pub(crate) const BATCH: &str = "batches";
 const BATCH_STATUSES: [&str; 5] = ["staging", "in_progress", "completed", "paused", "cancelled"];
 
 impl TaskFlattener<'_> {
-    /// Adds a row when the version is new. An object without a string for `id` has none.
+    /// Adds a row if the version is new. An object whose `id` is not a string gets no row.
     pub(crate) fn entity(&mut self, object: Value<'_>, table: &'static str) -> FlattenResult {
         let Some(id) = object.get("id").and_then(|value| value.text()) else {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Distinct versions of projects and batches. Versions are equal under the contract's equality: keys in any order, null
-//! as absent, numbers by value.
+//! Distinct versions of projects and batches. Versions are compared by rule 2: keys in any order, null as absent,
+//! numbers by value.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,17 +9,17 @@ use crate::json::kind::JsonKind;
 use crate::json::text::write_json_string;
 use crate::json::value::Value;
 
-/// Versions that have a row, as digests: 32 bytes each, however large they are.
+/// The versions that have a row, as digests, so that each takes 32 bytes.
 #[derive(Debug, Default)]
 pub(super) struct EntityVersions {
-    /// By the text as received, which settles nearly all of them.
+    /// Digests of texts as received, which decide nearly all cases.
     texts: HashSet<(&'static str, [u8; 32])>,
-    /// By the canonical text.
+    /// Digests of canonical texts.
     versions: HashSet<(&'static str, [u8; 32])>,
 }
 
 impl EntityVersions {
-    /// Is this the first time?
+    /// Whether this version was not seen before.
     pub(super) fn is_new(&mut self, object: Value<'_>, table: &'static str) -> bool {
         if !self
             .texts
@@ -34,9 +34,9 @@ impl EntityVersions {
     }
 }
 
-/// Writes a text that is equal for values that are equal under the contract (rule 2).
+/// Writes a text that is the same for values that are equal by rule 2.
 fn write_canonical(value: Value<'_>, out: &mut String) {
-    /// Levels down to which keys are sorted; a project nests no deeper, and the stack is safe.
+    /// The levels down to which keys are sorted. Projects and batches are nested less, and recursion stays bounded.
     const MAX_LEVELS: usize = 64;
     fn write(value: Value<'_>, levels: usize, out: &mut String) {
         match value.kind() {

@@ -1,13 +1,12 @@
-//! The label of a value: what `labels` has where the value stands in `possible_values`.
-//! Depends on `json`.
+//! The label of an annotation's value: the element of `labels` at the position that the value has in `possible_values`.
 
 use crate::json::kind::JsonKind;
 use crate::json::text::Text;
 use crate::json::value::{TextList, Value};
 
-/// The label, when the two lists match and the value is one of the possible ones.
+/// The label, if the two lists have the same length and the value is one of the possible ones.
 ///
-/// `possible_values` may be one list inside a list, as the API's page shows it.
+/// `possible_values` may be a list inside of a list, as in an example of the API's documentation.
 pub(crate) fn value_label<'d>(
     value: Option<Value<'_>>,
     labels: Option<TextList<'d>>,
@@ -29,7 +28,7 @@ pub(crate) fn value_label<'d>(
     labels.iter().nth(at)
 }
 
-/// Are two scalars equal? Numbers by value; a string never equals a number.
+/// Whether two scalars are equal. Numbers are compared by value; a string never equals a number.
 fn same(left: Value<'_>, right: Value<'_>) -> bool {
     match (left.kind(), right.kind()) {
         (JsonKind::Number, JsonKind::Number) => match (left.number(), right.number()) {
@@ -38,7 +37,7 @@ fn same(left: Value<'_>, right: Value<'_>) -> bool {
         },
         (JsonKind::String { .. }, JsonKind::String { .. }) => match (left.text(), right.text()) {
             (Some(left), Some(right)) => left == right,
-            // Half a surrogate pair: equal when it is written the same.
+            // Texts with half of a surrogate pair are equal if they are written the same.
             _ => left.raw() == right.raw(),
         },
         (JsonKind::Bool(left), JsonKind::Bool(right)) => left == right,

@@ -1,4 +1,4 @@
-//! A task's JSON to rows. Pure: no I/O, no clock.
+//! Flattens the JSON of tasks into rows. Pure: no I/O, no clock.
 
 pub mod annotation;
 pub mod attachment;

@@ -1,15 +1,16 @@
 //! Finds the column of IDs by its name.
 
-/// Why no column could be chosen.
+/// Why a column was not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoColumn {
-    /// No name matches.
+    /// No column has a matching name.
     Missing,
     /// The names at these two positions match equally well.
     Ambiguous(usize, usize),
 }
 
-/// The position of the column with a name. An exact match wins over one that differs in case, `_`, `-` and spaces.
+/// Returns the position of the column with a name. An exact match comes before one that differs in case, `_`, `-` and
+/// spaces.
 pub(crate) fn find_column<'n, N: Iterator<Item = &'n str>>(
     wanted: &str,
     names: impl Fn() -> N,

@@ -1,4 +1,4 @@
-//! What can be wrong with a list of IDs.
+//! The errors of reading a list of IDs.
 
 use std::fmt;
 use std::io;
@@ -16,7 +16,8 @@ use crate::ids::task_ids::InvalidId;
 use crate::json::lexer::JsonError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 
-/// Why the IDs could not be read. No request was sent then. Files are as given and printable; `-` is standard input.
+/// Why IDs could not be read. They are read before the first request. File names are as given and printable; `-` is
+/// standard input.
 #[derive(Debug, Error)]
 pub enum IdsError {
     /// The file could not be opened or read.
@@ -32,7 +33,7 @@ pub enum IdsError {
     Decompress {
         /// The list.
         file: String,
-        /// How it is compressed.
+        /// The compression of the list.
         compression: Compression,
         /// Why.
         error: io::Error,
@@ -50,56 +51,56 @@ pub enum IdsError {
     TooLarge {
         /// The list.
         file: String,
-        /// Bytes that it may have.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The file is of another kind than lists are.
+    /// The file is not a list.
     #[error("could not read IDs from `{file}`: {content}")]
     Content {
         /// The list.
         file: String,
-        /// What it is.
+        /// The content of the file.
         content: FileContent,
     },
-    /// The system refused the memory that a line or value takes.
+    /// There is not enough memory for a line or value.
     #[error("could not read IDs from `{file}`: {NO_MEMORY}")]
     NoMemory {
         /// The list.
         file: String,
     },
-    /// A line, row or element is not as it should be.
+    /// A line, row or element is not valid.
     #[error("could not read IDs from `{file}`, {position}: {cause}")]
     Record {
         /// The list.
         file: String,
         /// The position of the record.
         position: ListPosition,
-        /// What is wrong with it.
+        /// What is wrong.
         cause: BadRecord,
     },
-    /// There is no column of IDs.
+    /// The list has no column of IDs.
     #[error("could not read IDs from `{file}`: it has no column `{}`, only {}", shown(.wanted), shown_columns(.columns))]
     Column {
         /// The list.
         file: String,
-        /// The column that is needed.
+        /// The name that was looked for.
         wanted: String,
-        /// The columns that there are.
+        /// The columns of the list.
         columns: Vec<String>,
     },
-    /// Several columns may be meant.
+    /// Two columns match equally well.
     #[error("could not read IDs from `{file}`: the columns `{}` and `{}` both match `{}`", shown(.first), shown(.second), shown(.wanted))]
     Ambiguous {
         /// The list.
         file: String,
-        /// The column that is needed.
+        /// The name that was looked for.
         wanted: String,
         /// One column.
         first: String,
         /// Another column.
         second: String,
     },
-    /// The column holds something else than IDs.
+    /// The column has another type than IDs have.
     #[error("could not read IDs from `{file}`: its column `{}` holds {found}", shown(.column))]
     ColumnType {
         /// The list.
@@ -117,18 +118,18 @@ pub enum IdsError {
         /// Why.
         cause: String,
     },
-    /// An `--id` that cannot be used.
+    /// An `--id` is not a valid ID.
     #[error("could not use `--id`: {cause}")]
     Id {
-        /// What is wrong with it.
+        /// What is wrong.
         cause: InvalidId,
     },
-    /// There is not a single ID.
+    /// The lists have no IDs.
     #[error("could not find any task ID in {given}")]
     Empty {
         /// The lists.
         given: String,
-        /// Cells of a column that are null or empty.
+        /// The number of cells that are null or empty.
         skipped: u64,
     },
 }
@@ -136,15 +137,15 @@ pub enum IdsError {
 /// What is wrong with a line, row or element of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadRecord {
-    /// The text cannot be used as an ID.
+    /// The text is not a valid ID.
     Id(InvalidId),
     /// The line of a plain-text list is more likely a mistake than an ID.
     Mistake(LineMistake),
     /// It is not UTF-8.
     NotUtf8,
-    /// It has more bytes than are read at once.
+    /// It is longer than the limit.
     TooLong {
-        /// Bytes that it may have.
+        /// The limit in bytes.
         limit: u64,
     },
     /// A quoted cell has no end.
@@ -168,10 +169,10 @@ impl fmt::Display for BadRecord {
             Self::Mistake(mistake) => mistake.fmt(f),
             Self::NotUtf8 => f.write_str("it is not UTF-8"),
             Self::TooLong { limit } => write!(f, "it is over {} long", bytes_text(*limit)),
-            Self::UnclosedQuote => f.write_str("a quoted cell begins here and has no end"),
+            Self::UnclosedQuote => f.write_str("the quoted cell that begins here is not closed"),
             Self::Json(error) => error.fmt(f),
             Self::UnclosedArray => f.write_str("the file ends inside the array"),
-            Self::AfterArray => f.write_str("something follows the end of the array"),
+            Self::AfterArray => f.write_str("there is text after the end of the array"),
             Self::JsonType(found) => write!(f, "the ID is {found}, not a string or an integer"),
             Self::LoneSurrogate => f.write_str("the ID contains half of a surrogate pair"),
         }
@@ -192,10 +193,10 @@ impl BadRecord {
                 "a .json file has one array of IDs, or of objects".into()
             }
             Self::JsonType(_) => {
-                "write IDs as strings (in pandas, whole tables as `to_json(path, orient=\"records\")`)"
+                "write IDs as strings (in pandas, save the table with `to_json(path, orient=\"records\")`)"
                     .into()
             }
-            Self::LoneSurrogate => "write the list again; UTF-8 cannot hold this text".into(),
+            Self::LoneSurrogate => "export the list again; UTF-8 cannot hold this text".into(),
             Self::Id(_) | Self::TooLong { .. } => match position {
                 ListPosition::Line(_) | ListPosition::Element(_) => {
                     "give one ID per line, or a .csv, .jsonl or .parquet file with a column of IDs"
@@ -211,8 +212,8 @@ impl Explain for IdsError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Read { .. } => "give a readable file, or `-` for standard input".into(),
-            Self::Decompress { .. } => "the file is damaged or cut short: write it again".into(),
-            Self::Copy { .. } => "make space in the directory for temporary files (TMPDIR)".into(),
+            Self::Decompress { .. } => "the file is damaged or incomplete: export or copy it again".into(),
+            Self::Copy { .. } => "free space in the directory for temporary files (TMPDIR)".into(),
             Self::NoMemory { .. } => NO_MEMORY_HINT.into(),
             Self::TooLarge { .. } => "decompress the file first".into(),
             Self::Content { content, .. } => content.hint(),
@@ -222,7 +223,7 @@ impl Explain for IdsError {
                 if columns.len() > 1 {
                     choose.into()
                 } else {
-                    format!("{choose}; a list without a header is plain text (.txt)")
+                    format!("{choose}; save a list without a header as plain text (.txt)")
                 }
             }
             Self::Ambiguous { first, second, .. } if first == second => {
@@ -230,16 +231,16 @@ impl Explain for IdsError {
             }
             Self::Ambiguous { .. } => "choose one of them with --id-column".into(),
             Self::ColumnType { found, .. } => match found {
-                UnusableType::Float => "save the column as text or integers; in pandas, missing values turn integers into floats, `astype(\"Int64\")` turns them back".into(),
+                UnusableType::Float => "save the column as text or integers; pandas turns integers into floats if values are missing, and `astype(\"Int64\")` turns them back".into(),
                 _ => "save the column as text, or choose another one with --id-column".into(),
             },
-            Self::Damaged { .. } => "write the file again, or name it by its format".into(),
+            Self::Damaged { .. } => "export the file again, or give it the extension of its format".into(),
             Self::Id { .. } => "give one ID with each --id".into(),
             Self::Empty { skipped, .. } if *skipped > 0 => {
                 "the column has only null or empty cells: choose another one with --id-column".into()
             }
             Self::Empty { .. } => {
-                "give one ID per line; blank lines and lines that begin with # do not count".into()
+                "give one ID per line; blank lines and lines that begin with # are skipped".into()
             }
         })
     }
@@ -253,7 +254,7 @@ impl Explain for IdsError {
 }
 
 impl IdsError {
-    /// The kind of mistake, if a line looks like one.
+    /// The kind of mistake, if the error is about a line that looks like one.
     pub fn mistake(&self) -> Option<MistakeKind> {
         match self {
             Self::Record {

@@ -1,4 +1,4 @@
-//! What a list is: its format by the name of the file, its compression and encoding by its first bytes.
+//! Detects the format of a list by the name of the file, and its compression and encoding by its first bytes.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -9,22 +9,22 @@ use std::path::Path;
 pub enum ListFormat {
     /// One ID per line.
     Text,
-    /// CSV with a column of IDs; the separator is found in the header.
+    /// CSV with a column of IDs. The separator is found in the header.
     Csv,
-    /// The same with tabs.
+    /// TSV with a column of IDs.
     Tsv,
-    /// One JSON value per line: an object with a key for the ID, a string or an integer.
+    /// One JSON value per line: a string, an integer, or an object with a key for the ID.
     JsonLines,
     /// One JSON array of such values.
     Json,
     /// Parquet with a column of IDs.
     Parquet,
-    /// As this tool publishes it.
+    /// `ids.txt` as an export publishes it.
     Published,
 }
 
 impl ListFormat {
-    /// The format by the ending of the file's name, before `.gz` or `.zst`.
+    /// Detects the format by the extension of the file name, before `.gz` or `.zst`.
     pub(crate) fn of(path: &Path) -> Self {
         let extension = |path: &Path| {
             let extension = path.extension().and_then(OsStr::to_str);
@@ -45,10 +45,10 @@ impl ListFormat {
     }
 }
 
-/// How a list is compressed.
+/// The compression of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// gzip, of one or several members.
+    /// gzip, with one or several members.
     Gzip,
     /// Zstandard.
     Zstd,
@@ -72,10 +72,10 @@ impl fmt::Display for Compression {
     }
 }
 
-/// What the first bytes of a file show that is not UTF-8 text.
+/// A content that is not UTF-8 text, detected by the first bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileContent {
-    /// Compressed in a way that is read.
+    /// Compressed, and supported.
     Compressed(Compression),
     /// UTF-16.
     Utf16,
@@ -89,7 +89,7 @@ pub enum FileContent {
     OtherCompression,
 }
 
-/// First bytes of files. None of them can begin a list in UTF-8, except `BZh` and `PAR1`, which no ID begins with.
+/// First bytes of files. A list in UTF-8 cannot begin with them, except for `BZh` and `PAR1`, with which no ID begins.
 const SIGNATURES: [(&[u8], FileContent); 9] = [
     (b"\x1f\x8b", FileContent::Compressed(Compression::Gzip)),
     (
@@ -105,7 +105,7 @@ const SIGNATURES: [(&[u8], FileContent); 9] = [
     (b"BZh", FileContent::OtherCompression),
 ];
 
-/// Bytes of the longest signature.
+/// The length of the longest signature, in bytes.
 pub(crate) const SIGNATURE_BYTES: usize = 6;
 
 impl FileContent {

@@ -1,4 +1,4 @@
-//! JSON lines, and one JSON array.
+//! Reads JSON lines and JSON arrays.
 
 use crate::ids::error::{BadRecord, IdsError};
 use crate::ids::lines::each_line;
@@ -10,7 +10,7 @@ use crate::json::kind::JsonKind;
 use crate::json::lexer::JsonErrorKind;
 use crate::json::value::Value;
 
-/// Bytes of one JSON value: a whole task of the default `--max-body` may stand in it.
+/// The longest JSON value in bytes. A value may be a whole task of the default `--max-body`.
 const MAX_VALUE_BYTES: u64 = 256 << 20;
 
 /// Reads one value per line.
@@ -32,8 +32,8 @@ pub(crate) fn read_json_lines(
     })
 }
 
-/// Reads one array, element by element. A file that does not begin with an array has one value per line: DuckDB,
-/// among others, names such files `.json` too.
+/// Reads an array element by element. A file that does not begin with an array has one value per line: some programs,
+/// such as DuckDB, write JSON lines with the extension `.json`.
 pub(crate) fn read_json(
     list: &mut ListReader<'_>,
     stream: &mut ListStream,
@@ -87,14 +87,14 @@ pub(crate) fn read_json(
     }
 }
 
-/// Splits an array into its elements. Whether these are valid is for the parser to say.
+/// Splits an array into its elements. It does not check them: the parser does.
 #[derive(Default)]
 struct ArraySplitter {
     part: ArrayPart,
     element: Vec<u8>,
     /// The number of the element, from 1.
     number: u64,
-    /// Brackets that are open inside the element.
+    /// The number of open brackets inside of the element.
     depth: u64,
     is_string: bool,
     is_escaped: bool,
@@ -164,7 +164,7 @@ impl ArraySplitter {
     }
 }
 
-/// Adds the ID of a JSON value: of an object the member that is named as the column, else the value itself.
+/// Adds the ID of a JSON value: the value itself, or the member of an object that has the name of the column.
 fn add_value(
     list: &mut ListReader<'_>,
     parser: &mut Parser,
@@ -201,13 +201,13 @@ fn add_value(
                 wrong_type("a number with a fraction or an exponent")
             }
         }
-        JsonKind::Bool(_) => wrong_type("true or false"),
+        JsonKind::Bool(_) => wrong_type("a boolean"),
         JsonKind::Array => wrong_type("an array"),
         JsonKind::Object => wrong_type("an object"),
     }
 }
 
-/// The member whose name matches the column's.
+/// Returns the member whose name matches the column's.
 fn find_member<'d>(list: &ListReader<'_>, object: Value<'d>) -> Result<Value<'d>, IdsError> {
     let names = object.members().map(|(key, _)| match key.text() {
         Some(name) => name.decode().into_owned(),
@@ -216,7 +216,7 @@ fn find_member<'d>(list: &ListReader<'_>, object: Value<'d>) -> Result<Value<'d>
     let names: Vec<String> = names.collect();
     let position = list.find_column(&names)?;
     let member = object.members().nth(position);
-    // The position is one of a member.
+    // The position is that of a member, so this is never `object`.
     Ok(member.map_or(object, |(_, value)| value))
 }
 
@@ -271,16 +271,16 @@ mod tests {
             ("[\"a\", {]}", "element 2: "),
             ("[\"a\"", "element 1: the file ends inside the array"),
             ("[\"a\\\"]", "the file ends inside the array"),
-            ("[\"a\"] x", "element 2: something follows"),
+            ("[\"a\"] x", "element 2: there is text after"),
             ("[1.5]", "element 1: the ID is a number with a fraction"),
             ("[1e5]", "element 1: the ID is a number with a fraction"),
             ("[[\"a\"]]", "element 1: the ID is an array"),
-            ("[true]", "element 1: the ID is true or false"),
+            ("[true]", "element 1: the ID is a boolean"),
             (
                 "[\"\\ud800\"]",
                 "element 1: the ID contains half of a surrogate pair",
             ),
-            ("[\"a b\"]", "element 1: it has white space inside"),
+            ("[\"a b\"]", "element 1: it contains white space"),
             ("{\"task_id\":{\"0\":\"a\"}}", "line 1: the ID is an object"),
             ("{\n\"task_id\": \"a\"\n}", "line 1: "),
         ] {

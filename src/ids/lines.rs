@@ -1,17 +1,17 @@
-//! A list line by line.
+//! Reads a list line by line.
 
 use crate::ids::error::IdsError;
 use crate::ids::source::ListStream;
 
-/// A line with its number, from 1, and its end.
+/// A line with its number, from 1, and with its line end.
 pub(crate) struct ListLine<'l> {
     pub(crate) number: u64,
     pub(crate) bytes: &'l [u8],
-    /// Whether the line is longer than what is read of it.
+    /// Whether the line is longer than the limit. `bytes` then has its start.
     pub(crate) is_cut: bool,
 }
 
-/// Shows every line; of one that is too long its start, and nothing after it.
+/// Calls `see` for each line. A line that is too long is cut, and is the last one.
 pub(crate) fn each_line(
     stream: &mut ListStream,
     max_bytes: u64,

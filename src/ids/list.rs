@@ -1,4 +1,4 @@
-//! What every reader of a list does with a cell.
+//! What the readers of all formats share: they add cells to a list of IDs.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use crate::ids::error::{BadRecord, IdsError};
 use crate::ids::position::ListPosition;
 use crate::ids::task_ids::TaskIds;
 
-/// How many cells of a list hold no ID.
+/// The number of cells of a list without an ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedCells {
-    /// The list, printable.
+    /// The file, printable.
     pub file: String,
-    /// Cells that are null, empty or white space.
+    /// The number of cells that are null, empty or white space.
     pub cells: u64,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for SkippedCells {
     }
 }
 
-/// A list while it is read.
+/// A list that is being read.
 #[derive(Debug)]
 pub(crate) struct ListReader<'l> {
     /// The file, printable.
@@ -32,12 +32,12 @@ pub(crate) struct ListReader<'l> {
     /// The column that holds the IDs.
     pub(crate) column: &'l str,
     pub(crate) ids: &'l mut TaskIds,
-    /// Cells that hold no ID.
+    /// The number of cells without an ID.
     pub(crate) skipped: u64,
 }
 
 impl ListReader<'_> {
-    /// Adds the ID of a cell; counts a cell without one.
+    /// Adds the ID of a cell, or counts a cell without an ID.
     pub(crate) fn add(
         &mut self,
         cell: Option<&str>,
@@ -53,7 +53,7 @@ impl ListReader<'_> {
         Ok(())
     }
 
-    /// The same for bytes that should be UTF-8.
+    /// Like [`add`](Self::add), for bytes that should be UTF-8.
     pub(crate) fn add_bytes(
         &mut self,
         cell: Option<&[u8]>,
@@ -72,7 +72,7 @@ impl ListReader<'_> {
         }
     }
 
-    /// The position of the column of IDs.
+    /// Returns the position of the column of IDs.
     pub(crate) fn find_column(&self, columns: &[String]) -> Result<usize, IdsError> {
         let found = find_column(self.column, || columns.iter().map(String::as_str));
         let name = |position: usize| columns.get(position).cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Lines of a plain-text list that are more likely a mistake than an ID.
+//! Finds lines of a plain-text list that are more likely a mistake than an ID.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use crate::ids::column::is_same_name;
 use crate::ids::shown::shown;
 use crate::printable::is_invisible;
 
-/// Names of a column of IDs, beside the one that the command line names.
+/// Names of a column of IDs, in addition to the one on the command line.
 const HEADERS: [&str; 6] = ["task_id", "task_ids", "task", "tasks", "id", "ids"];
 
-/// How programs write a missing value.
+/// Texts that programs write for a missing value.
 const NULLS: [&str; 14] = [
     "nan", "None", "none", "null", "Null", "NULL", "NaN", "NaT", "<NA>", "NA", "N/A", "n/a",
     "#N/A", "\\N",
 ];
 
-/// Characters that quote text: the ASCII ones, typographic ones, and full-width ones.
+/// Quotation marks: ASCII, typographic and full-width.
 const QUOTES: [char; 14] = [
     '"', '\'', '`', '“', '”', '„', '‘', '’', '‚', '«', '»', '‹', '›', '＂',
 ];
@@ -30,7 +30,7 @@ const SEPARATORS: [(char, &str); 4] = [
 
 const BRACKETS: [char; 8] = ['[', ']', '{', '}', '(', ')', '<', '>'];
 
-/// Invisible characters that people meet, with their names.
+/// Common invisible characters, with their names.
 const NAMED: [(char, &str); 6] = [
     ('\u{AD}', "soft hyphen"),
     ('\u{200B}', "zero-width space"),
@@ -54,7 +54,7 @@ pub struct LineMistake {
 pub enum MistakeKind {
     /// It is the name of a column.
     Header,
-    /// It stands for a missing value.
+    /// It is a text for a missing value.
     Null,
     /// It is a URL.
     Url,
@@ -68,17 +68,17 @@ pub enum MistakeKind {
     WhiteSpace,
     /// It begins or ends with a quotation mark.
     Quote,
-    /// It contains a character that cannot be seen.
+    /// It contains an invisible character.
     Invisible(char),
     /// It contains a wide form of an ASCII character.
     FullWidth(char),
-    /// It contains U+FFFD, which stands for text that was lost.
+    /// It contains U+FFFD, which replaces text that could not be decoded.
     Replacement,
     /// It is a number that a spreadsheet has rounded.
     Rounded,
 }
 
-/// Looks for a mistake in a line, which has no white space around it. `column` is the name of the column of IDs.
+/// Looks for a mistake in a line without surrounding white space. `column` is the name of the column of IDs.
 pub(crate) fn find_mistake(line: &str, column: &str) -> Option<LineMistake> {
     let kind = mistake_kind(line, column)?;
     Some(LineMistake {
@@ -121,9 +121,9 @@ fn mistake_kind(line: &str, column: &str) -> Option<MistakeKind> {
         .or_else(|| is_rounded(line).then_some(MistakeKind::Rounded))
 }
 
-/// The ASCII character that a full-width one stands for.
+/// The ASCII form of a full-width character.
 fn ascii_of(wide: char) -> Option<char> {
-    /// Full-width forms stand in the order of ASCII, this far behind it.
+    /// Full-width forms are in the order of ASCII, with this offset.
     const DISTANCE: u32 = 0xFEE0;
     match wide {
         '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(wide) - DISTANCE),
@@ -131,7 +131,7 @@ fn ascii_of(wide: char) -> Option<char> {
     }
 }
 
-/// Whether a line is like `6.41E+23`: that is how spreadsheets show long numbers.
+/// Whether a line is like `6.41E+23`, as spreadsheets show long numbers.
 fn is_rounded(line: &str) -> bool {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let Some((number, exponent)) = line.split_once("E+").or_else(|| line.split_once("e+")) else {
@@ -146,7 +146,7 @@ impl fmt::Display for LineMistake {
         let Self { line, kind } = self;
         match kind {
             MistakeKind::Header => write!(f, "`{line}` is a header, not an ID"),
-            MistakeKind::Null => write!(f, "`{line}` stands for a missing value"),
+            MistakeKind::Null => write!(f, "`{line}` means a missing value"),
             MistakeKind::Url => write!(f, "`{line}` is a URL, not an ID"),
             MistakeKind::Json => write!(f, "`{line}` is JSON, not an ID"),
             MistakeKind::Bracket(bracket) => write!(f, "`{line}` contains `{bracket}`"),
@@ -174,7 +174,7 @@ impl fmt::Display for LineMistake {
             }
             MistakeKind::Replacement => write!(
                 f,
-                "`{line}` contains U+FFFD, which stands for text that was lost"
+                "`{line}` contains U+FFFD, which replaces text that could not be decoded"
             ),
             MistakeKind::Rounded => {
                 write!(f, "`{line}` is a number that a spreadsheet has rounded")
@@ -189,7 +189,7 @@ impl LineMistake {
         let fix = match self.kind {
             MistakeKind::Header => "remove the line, or save the list as .csv".to_owned(),
             MistakeKind::Null => "remove the line".to_owned(),
-            MistakeKind::Url => "give the task ID alone".to_owned(),
+            MistakeKind::Url => "give only the task ID".to_owned(),
             MistakeKind::Json => {
                 "save the list as .json (an array) or .jsonl (one object per line)".to_owned()
             }
@@ -203,7 +203,7 @@ impl LineMistake {
             }
             MistakeKind::Quote => "remove the quotation marks".to_owned(),
             MistakeKind::Invisible('\u{FEFF}') => {
-                "remove the character; it is left where files were joined".to_owned()
+                "remove the character, which remains where files were joined".to_owned()
             }
             MistakeKind::Invisible(_) => {
                 "remove the character: delete the line and type it again".to_owned()
@@ -217,9 +217,7 @@ impl LineMistake {
                 "format the column as text in the spreadsheet and export the list again".to_owned()
             }
         };
-        format!(
-            "{fix}; an ID that is really spelled this way can be given in a .csv, .json or .parquet list"
-        )
+        format!("{fix}; if it is an ID, give it in a .csv, .json or .parquet list")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The list of task IDs, in order of first appearance, and one reader for each file format.
+//! The list of task IDs in order of first appearance, and a reader for each file format.
 
 pub mod column;
 pub mod error;

@@ -1,4 +1,4 @@
-//! One column of a Parquet file.
+//! Reads one column of a Parquet file.
 
 use crate::encode::input::Input;
 use crate::encode::parquet::text_column::{ColumnError, each_text};
@@ -9,7 +9,7 @@ use crate::ids::position::ListPosition;
 /// Reads the column of IDs.
 pub(crate) fn read_parquet(list: &mut ListReader<'_>, input: Input) -> Result<(), IdsError> {
     let mut column = String::new();
-    // Both closures need the list, one after the other.
+    // Both closures need the list, but never at the same time.
     let shared = std::cell::RefCell::new(&mut *list);
     let read = each_text(
         input,

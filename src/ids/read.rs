@@ -12,17 +12,17 @@ use crate::ids::source::IdSource;
 use crate::ids::task_ids::{DEFAULT_COLUMN, TaskIds};
 use crate::ids::{json_list, parquet_list, separated, text};
 
-/// IDs, and what was skipped on the way.
+/// IDs, and the cells that were skipped.
 #[derive(Debug, Default)]
 pub struct ReadIds {
     /// The IDs.
     pub ids: TaskIds,
-    /// The lists with cells that hold no ID.
+    /// The lists that have cells without an ID.
     pub skipped: Vec<SkippedCells>,
 }
 
-/// Reads all files and single IDs, in this order. `column` is the name of the column in files that have columns;
-/// an empty name stands for [`DEFAULT_COLUMN`].
+/// Reads all files, then single IDs. `column` is the name of the column in files that have columns; an empty name means
+/// [`DEFAULT_COLUMN`].
 pub fn read_ids(files: &[PathBuf], single: &[String], column: &str) -> Result<ReadIds, IdsError> {
     let column = if column.trim().is_empty() {
         DEFAULT_COLUMN
@@ -60,13 +60,13 @@ pub fn read_ids(files: &[PathBuf], single: &[String], column: &str) -> Result<Re
     Ok(read)
 }
 
-/// Reads a list as this tool publishes it ([`TaskIds::lines`]).
+/// Reads a list as an export publishes it ([`TaskIds::lines`]).
 pub fn read_published(path: &Path) -> Result<TaskIds, IdsError> {
     let source = IdSource::open(path)?;
     read_alone(shown_path(path), ListFormat::Published, source)
 }
 
-/// Reads a list that is in memory. It may have no IDs.
+/// Reads a list in memory. It may have no IDs.
 pub fn read_bytes(format: ListFormat, content: Bytes) -> Result<TaskIds, IdsError> {
     read_alone("memory".to_owned(), format, IdSource::Bytes(content))
 }
@@ -221,7 +221,7 @@ mod tests {
             (
                 "a.txt",
                 b"a\n\nb\0c\n",
-                "line 3: it has a control character",
+                "line 3: it contains a control character",
             ),
             ("a.txt", b"\xff\n", "line 1: it is not UTF-8"),
             ("a.txt", &[b'x'; 1025], "line 1: it is over 1024 bytes long"),
@@ -240,7 +240,7 @@ mod tests {
             (
                 "a.csv",
                 b"task_id\na\n\"b c\"\n",
-                "line 3: it has white space inside",
+                "line 3: it contains white space",
             ),
             (
                 "a.jsonl",

@@ -1,23 +1,23 @@
-//! Splits text with separators into records. The `csv` crate would hold a whole record in memory, however long, and
-//! take a quote that is never closed for the rest of the file.
+//! Splits text with separators into records. The `csv` crate holds a whole record in memory, however long, and takes
+//! the rest of the file for one cell if a quote is never closed.
 
 use crate::ids::error::{BadRecord, IdsError};
 use crate::ids::position::ListPosition;
 use crate::ids::source::ListStream;
 use crate::ids::task_ids::MAX_ID_BYTES;
 
-/// Bytes of a cell that are kept: an ID with room for white space around it. A longer one cannot be used.
+/// The longest cell in bytes: an ID with white space around it. A longer cell is not a valid ID.
 const MAX_CELL_BYTES: usize = 16 * MAX_ID_BYTES;
 
 /// Which cells of a record are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeptCells {
     All,
-    /// The one at a position.
+    /// Only the one at a position.
     One(usize),
 }
 
-/// A record: the first line of it, and the cells that are kept.
+/// A record: its first line, and the cells that are kept.
 #[derive(Debug, Default)]
 pub(crate) struct ListRecord {
     pub(crate) line: u64,
@@ -30,14 +30,14 @@ impl ListRecord {
     }
 }
 
-/// Where in a cell the reader is.
+/// The position in a cell.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CellState {
-    /// Behind nothing, or spaces.
+    /// At its start, or after spaces.
     Blank,
     Plain,
     Quoted,
-    /// Behind a quote inside quotes: the end of them, or the first of two.
+    /// After a quote inside of quotes: either their end, or the first of a doubled quote.
     QuoteSeen,
 }
 
@@ -89,7 +89,7 @@ impl<'s> RecordReader<'s> {
         }
     }
 
-    /// Reads the next record; false at the end of the file. Empty lines are not records.
+    /// Reads the next record. Returns false at the end of the file. Empty lines are not records.
     pub(crate) fn next(&mut self, record: &mut ListRecord) -> Result<bool, RecordError> {
         let mut cells = RecordCells {
             record,
@@ -173,11 +173,11 @@ impl<'s> RecordReader<'s> {
 pub(crate) enum RecordError {
     /// The file could not be read.
     List(IdsError),
-    /// The record is not as it should be.
+    /// The record is not valid.
     Bad(ListPosition, BadRecord),
 }
 
-/// The cells of a record while they are read.
+/// The cells of a record that is being read.
 struct RecordCells<'r> {
     record: &'r mut ListRecord,
     keep: KeptCells,
@@ -186,7 +186,7 @@ struct RecordCells<'r> {
 }
 
 impl RecordCells<'_> {
-    /// The cell that is read, if it is kept.
+    /// The current cell, if it is kept.
     fn kept(&mut self) -> Option<&mut Vec<u8>> {
         match self.keep {
             KeptCells::One(position) if position != self.position => None,

@@ -1,4 +1,4 @@
-//! CSV, and the same with other separators.
+//! Reads CSV, also with other separators.
 
 use crate::ids::error::{BadRecord, IdsError};
 use crate::ids::list::ListReader;
@@ -6,26 +6,26 @@ use crate::ids::position::ListPosition;
 use crate::ids::records::{KeptCells, ListRecord, RecordError, RecordReader, is_line_end};
 use crate::ids::source::{IdSource, ListStream};
 
-/// Bytes of a header: thousands of columns.
+/// The longest header in bytes: enough for thousands of columns.
 const MAX_HEADER_BYTES: usize = 1 << 20;
 
-/// What separates cells, the most usual first.
+/// Separators of a `.csv` file, the most common first.
 pub(crate) const CSV_SEPARATORS: &[u8] = b",;\t|";
 
-/// The same for a file that is named `.tsv`.
+/// Separators of a `.tsv` file, the most common first.
 pub(crate) const TSV_SEPARATORS: &[u8] = b"\t,;|";
 
-/// How spreadsheets name the separator in a line before the header: `sep=;`.
+/// Spreadsheets name the separator in a line before the header: `sep=;`.
 const SEPARATOR_LINE: &[u8] = b"sep=";
 
-/// A header as it stands in the file, and where.
+/// The text of a header, its line, and the line after it.
 struct ListHeader {
     text: Vec<u8>,
     line: u64,
     next_line: u64,
 }
 
-/// Reads the column of IDs. The separator is the first one with which the header has such a column.
+/// Reads the column of IDs. The separator is the first one that gives the header such a column.
 pub(crate) fn read_separated(
     list: &mut ListReader<'_>,
     stream: &mut ListStream,
@@ -66,8 +66,8 @@ fn record_error(list: &ListReader<'_>, error: RecordError) -> IdsError {
     }
 }
 
-/// The separator, and the position of the column of IDs. When no separator shows such a column, the error names the
-/// columns of the one that shows most.
+/// Returns the separator and the position of the column of IDs. If no separator gives such a column, the error has the
+/// columns of the separator that gives the most.
 fn find_separator(
     list: &ListReader<'_>,
     header: &ListHeader,
@@ -107,8 +107,8 @@ fn find_separator(
     }))
 }
 
-/// The first line that is not empty, line ends inside quotes included: whatever the separator is, the quotes up to
-/// the end of a record are even in number.
+/// Reads the first line that is not empty, with line ends inside of quotes. This needs no separator: up to the end of a
+/// record, the number of quotes is even.
 fn read_header(
     list: &ListReader<'_>,
     stream: &mut ListStream,
@@ -215,14 +215,17 @@ mod tests {
             ),
             (
                 "task_id,x\na,1\nb,\"2\nc,3\n",
-                "line 3: a quoted cell begins here and has no end",
+                "line 3: the quoted cell that begins here is not closed",
             ),
-            ("task_id,\"x\na,1\n", "a quoted cell begins here"),
+            ("task_id,\"x\na,1\n", "the quoted cell that begins here"),
             (
                 "\r\nx,task_id\r\n\r\n1,a\r\n\"\r\n\",b\r\n1,c d\r\n",
-                "line 7: it has white space inside",
+                "line 7: it contains white space",
             ),
-            ("task_id\n\u{1}\n", "line 2: it has a control character"),
+            (
+                "task_id\n\u{1}\n",
+                "line 2: it contains a control character",
+            ),
         ] {
             let error = ids(text).unwrap_err();
             assert!(error.contains(expected), "{text:?}: {error}");

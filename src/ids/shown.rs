@@ -1,27 +1,27 @@
-//! Text from a list, made fit for an error message.
+//! Shortens text from a list for an error message.
 
 use crate::printable::printable_start;
 
-/// Characters of a line, cell or column name that a message quotes.
+/// The most characters of a line, cell or column name in a message.
 const SHOWN_CHARACTERS: usize = 40;
 
-/// Characters of a path that a message quotes: as many as a path may have bytes.
+/// The most characters of a path in a message: as many as a path may have bytes.
 const SHOWN_PATH_CHARACTERS: usize = 4_096;
 
-/// Columns that a message lists.
+/// The most columns in a message.
 const SHOWN_COLUMNS: usize = 20;
 
-/// The start of a text, without characters that a terminal obeys or does not show.
+/// The start of a text, with escapes for control and invisible characters.
 pub(crate) fn shown(text: &str) -> String {
     printable_start(text, SHOWN_CHARACTERS)
 }
 
-/// A path, likewise.
+/// A path, with escapes for control and invisible characters.
 pub(crate) fn shown_path(path: &std::path::Path) -> String {
     printable_start(&path.to_string_lossy(), SHOWN_PATH_CHARACTERS)
 }
 
-/// The first columns of a list.
+/// The names of the first columns.
 pub(crate) fn shown_columns(columns: &[String]) -> String {
     if columns.is_empty() {
         return "nothing".to_owned();

@@ -1,4 +1,4 @@
-//! Opens a list: decompresses it, and refuses what is neither UTF-8 nor Parquet.
+//! Opens a list and decompresses it. Refuses content that is neither UTF-8 nor Parquet.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek as _, Write as _};
@@ -18,26 +18,27 @@ const STDIN: &str = "-";
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Bytes of a Parquet list that are copied, since Parquet is read from its end: some 100 million IDs.
+/// The most bytes of a Parquet list that are copied into a temporary file, since Parquet is read from its end: about
+/// 100 million IDs.
 const MAX_COPY_BYTES: u64 = 4 << 30;
 
-/// Bytes that are copied at once.
+/// Bytes that are copied at a time.
 const COPY_BYTES: usize = 64 << 10;
 
-/// Where a list's bytes are.
+/// Where the bytes of a list come from.
 pub(crate) enum IdSource {
     File(File),
     Stdin,
     Bytes(Bytes),
 }
 
-/// A list's text.
+/// The text of a list.
 pub(crate) struct ListStream {
     pub(crate) reader: Box<dyn BufRead>,
     origin: StreamOrigin,
 }
 
-/// What an error says of a list.
+/// What an error says about a list.
 struct StreamOrigin {
     file: String,
     compression: Option<Compression>,
@@ -47,7 +48,7 @@ impl StreamOrigin {
     fn failed(&self, error: io::Error) -> IdsError {
         let file = self.file.clone();
         match self.compression {
-            // The operating system numbers its own errors; a decoder does not.
+            // Errors of the operating system have a code; those of a decoder do not.
             _ if error.kind() == io::ErrorKind::OutOfMemory => IdsError::NoMemory { file },
             Some(compression) if error.raw_os_error().is_none() => IdsError::Decompress {
                 file,
@@ -84,7 +85,7 @@ impl IdSource {
         }
     }
 
-    /// The bytes as they are.
+    /// The bytes without decompression.
     pub(crate) fn raw(self, file: String) -> ListStream {
         ListStream {
             reader: Box::new(BufReader::new(self.into_read())),
@@ -95,7 +96,7 @@ impl IdSource {
         }
     }
 
-    /// The text, decompressed, without a byte order mark. Standard input is not decompressed.
+    /// The decompressed text without a byte order mark. Standard input is not decompressed.
     pub(crate) fn text(self, file: String) -> Result<ListStream, IdsError> {
         let is_plain = matches!(self, Self::Stdin);
         let mut origin = StreamOrigin {
@@ -122,7 +123,7 @@ impl IdSource {
         })
     }
 
-    /// A Parquet file, which is read out of order: what is compressed or comes through a pipe is copied first.
+    /// A Parquet file. It is read out of order, so a compressed file or a pipe is copied first.
     pub(crate) fn parquet(self, file: String) -> Result<Input, IdsError> {
         let mut origin = StreamOrigin {
             file,
@@ -152,7 +153,7 @@ impl IdSource {
     }
 }
 
-/// The first bytes, and the rest.
+/// Reads the first bytes. Returns them and the rest.
 fn peek<'r>(
     mut reader: Box<dyn Read + 'r>,
     origin: &StreamOrigin,
@@ -171,7 +172,7 @@ fn decoder(compression: Compression, reader: Box<dyn Read>) -> io::Result<Box<dy
     })
 }
 
-/// Copies into a temporary file without a name.
+/// Copies the rest of a reader into a temporary file without a name.
 fn copy(mut reader: Box<dyn Read>, origin: &StreamOrigin) -> Result<Input, IdsError> {
     let failed = |error| IdsError::Copy {
         file: origin.file.clone(),
@@ -202,7 +203,7 @@ fn copy(mut reader: Box<dyn Read>, origin: &StreamOrigin) -> Result<Input, IdsEr
 }
 
 impl ListStream {
-    /// The bytes at hand; none at the end.
+    /// The bytes in the buffer; none at the end.
     pub(crate) fn bytes(&mut self) -> Result<&[u8], IdsError> {
         loop {
             match self.reader.fill_buf() {
@@ -211,23 +212,24 @@ impl ListStream {
                 Ok(_) => break,
             }
         }
-        // The buffer is filled: this reads nothing.
+        // The buffer is filled, so this reads nothing.
         self.reader
             .fill_buf()
             .map_err(|error| self.origin.failed(error))
     }
 
-    /// The error for a value that there is no memory for.
+    /// The error for a value that does not fit into memory.
     pub(crate) fn no_memory(&self) -> IdsError {
         self.origin.failed(io::ErrorKind::OutOfMemory.into())
     }
 
-    /// Goes on behind bytes that were at hand.
+    /// Consumes bytes of the buffer.
     pub(crate) fn consume(&mut self, bytes: usize) {
         self.reader.consume(bytes);
     }
 
-    /// Reads a line with its end into `line`, of a longer one than `max_bytes` the start; false at the end.
+    /// Reads a line with its line end into `line`. Of a line with more than `max_bytes`, only the start is read.
+    /// Returns false at the end.
     pub(crate) fn line(&mut self, max_bytes: u64, line: &mut Vec<u8>) -> Result<bool, IdsError> {
         let read = read_line(&mut *self.reader, max_bytes, line);
         let read = read.map_err(|error| self.origin.failed(error))?;

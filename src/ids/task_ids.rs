@@ -5,18 +5,19 @@ use std::hash::BuildHasher as _;
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-/// The column of a list that holds the IDs, unless another one is named.
+/// The default name of the column of IDs.
 pub const DEFAULT_COLUMN: &str = "task_id";
 
-/// Bytes of an ID at most. IDs are opaque; this only tells them from data that came here by mistake.
+/// The longest ID in bytes. IDs are opaque; the limit only tells them from other data.
 pub const MAX_ID_BYTES: usize = 1024;
 
-/// Distinct IDs, in a few flat allocations: a million of them cost some 20 MB beyond their text.
+/// Distinct IDs in order of first appearance. They are in a few flat allocations: a million IDs cost about 20 MB in
+/// addition to their text.
 #[derive(Debug, Default, Clone)]
 pub struct TaskIds {
     /// All IDs, one after the other.
     text: String,
-    /// Where each ends in `text`.
+    /// The end of each ID in `text`.
     ends: Vec<usize>,
     /// Positions in `ends`, by the hash of the ID.
     positions: HashTable<u32>,
@@ -33,7 +34,7 @@ pub(crate) struct InsertedId {
     pub(crate) is_new: bool,
 }
 
-/// Why a text cannot be used as an ID.
+/// Why a text is not a valid ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidId {
     /// It has no characters.
@@ -53,14 +54,14 @@ impl std::fmt::Display for InvalidId {
         match self {
             Self::Empty => f.write_str("it is empty"),
             Self::TooLong => write!(f, "it is over {MAX_ID_BYTES} bytes long"),
-            Self::Control => f.write_str("it has a control character"),
-            Self::WhiteSpace => f.write_str("it has white space inside"),
-            Self::TooMany => write!(f, "there are over {} IDs before it", u32::MAX),
+            Self::Control => f.write_str("it contains a control character"),
+            Self::WhiteSpace => f.write_str("it contains white space"),
+            Self::TooMany => write!(f, "the list already has {} IDs", u32::MAX),
         }
     }
 }
 
-/// IDs are never matched against a pattern; only what no request could carry is refused.
+/// Refuses only texts that no request could carry. IDs are opaque, so they are not matched against a pattern.
 pub(crate) fn validate(id: &str) -> Result<(), InvalidId> {
     if id.is_empty() {
         Err(InvalidId::Empty)
@@ -75,7 +76,7 @@ pub(crate) fn validate(id: &str) -> Result<(), InvalidId> {
     }
 }
 
-/// Whether a text cannot be used as an ID.
+/// Whether a text is not a valid ID.
 pub(crate) fn is_invalid(id: &str) -> bool {
     validate(id).is_err()
 }
@@ -119,13 +120,13 @@ impl TaskIds {
         })
     }
 
-    /// Gives back the memory that only a growing list needs.
+    /// Frees the memory that is reserved for more IDs.
     pub(crate) fn shrink(&mut self) {
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();
     }
 
-    /// Distinct IDs.
+    /// The number of distinct IDs.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -135,7 +136,7 @@ impl TaskIds {
         self.ends.is_empty()
     }
 
-    /// How often an ID came again.
+    /// How many IDs were inserted again.
     pub fn duplicates(&self) -> u64 {
         self.duplicates
     }
@@ -159,8 +160,8 @@ impl TaskIds {
         (0..self.len()).filter_map(|position| self.get(position))
     }
 
-    /// All IDs in order, one a line, as this tool publishes them; in pieces: a million of them would take as much
-    /// memory again as one text.
+    /// All IDs in order, one per line, as an export publishes them. They come in pieces, since a million of them as one
+    /// text would need as much memory again.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.iter().flat_map(|id| [id, "\n"])
     }

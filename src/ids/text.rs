@@ -1,4 +1,4 @@
-//! Plain text: one ID per line.
+//! Reads plain text: one ID per line.
 
 use crate::ids::error::{BadRecord, IdsError};
 use crate::ids::lines::each_line;
@@ -8,14 +8,14 @@ use crate::ids::position::ListPosition;
 use crate::ids::source::ListStream;
 use crate::ids::task_ids::{InvalidId, MAX_ID_BYTES};
 
-/// Bytes of a line that are read: an ID with room for white space around it. A longer line is not an ID, and need
-/// not be held in memory.
+/// The longest line in bytes: an ID with white space around it. A longer line is not a valid ID, so it need not be held
+/// in memory.
 const MAX_LINE_BYTES: u64 = 16 * MAX_ID_BYTES as u64;
 
-/// What begins a comment.
+/// The start of a comment.
 const COMMENT: char = '#';
 
-/// Reads a list that people write: with comments, blank lines and mistakes.
+/// Reads a list that people write, with comments, blank lines and mistakes.
 pub(crate) fn read_text(
     list: &mut ListReader<'_>,
     stream: &mut ListStream,
@@ -24,7 +24,7 @@ pub(crate) fn read_text(
         let position = ListPosition::Line(line.number);
         let text = match std::str::from_utf8(line.bytes) {
             Ok(text) => text,
-            // The cut may be inside a character.
+            // The line may be cut inside of a character.
             Err(error) if line.is_cut && error.error_len().is_none() => {
                 let (valid, _) = line.bytes.split_at(error.valid_up_to());
                 std::str::from_utf8(valid).unwrap_or_default()
@@ -48,8 +48,8 @@ pub(crate) fn read_text(
     })
 }
 
-/// Reads a list as this tool publishes it ([`TaskIds::lines`](super::TaskIds::lines)): exactly one ID per line and no
-/// comments, since an ID may begin with `#`.
+/// Reads a list as an export publishes it ([`TaskIds::lines`](crate::ids::task_ids::TaskIds::lines)): exactly one ID
+/// per line and no comments, since an ID may begin with `#`.
 pub(crate) fn read_published_text(
     list: &mut ListReader<'_>,
     stream: &mut ListStream,

@@ -1,9 +1,7 @@
-//! Are two texts the same task? Equality as the contract has it (rule 2): a key that is absent equals
-//! one that is null, keys stand in any order, numbers count by value, of duplicate keys the last.
-//! Depends on the other files of this folder only.
+//! Compares two JSON values by rule 2 of `docs/tables.md`: an absent key equals a null one, the order of keys does not
+//! matter, numbers are compared by value, and the last of duplicate keys counts.
 //!
-//! Nesting costs memory, never the thread's stack. Parts that are written the same are not looked
-//! into, which is nearly everything.
+//! Nesting costs memory, not stack. Parts with the same text are not looked into, which is nearly all of them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,19 +10,19 @@ use crate::json::kind::JsonKind;
 use crate::json::text::push_pointer_token;
 use crate::json::value::{JsonKey, ObjectMembers, Value};
 
-/// Bytes of a pointer past which no deeper place is told apart.
+/// Length of a pointer, in bytes, from which on differences inside of a value are reported as one.
 const MAX_POINTER_BYTES: usize = 16 << 10;
 
-/// A place where two values differ.
+/// A difference between two values.
 #[derive(Debug, Clone, Copy)]
 pub struct Difference<'l, 'r> {
-    /// What the left one has; `None` when it is absent or null.
+    /// The left value; `None` when it is absent or null.
     pub left: Option<Value<'l>>,
-    /// What the right one has.
+    /// The right value; `None` when it is absent or null.
     pub right: Option<Value<'r>>,
 }
 
-/// Are the two the same?
+/// Whether two values are the same.
 pub fn same(left: Value<'_>, right: Value<'_>) -> bool {
     let mut open = vec![(left, right, 0)];
     while let Some((left, right, level)) = open.pop() {
@@ -53,19 +51,19 @@ pub fn same(left: Value<'_>, right: Value<'_>) -> bool {
     true
 }
 
-/// Are they written the same? Looked at for scalars, and for the outer levels of all else: a look at every
-/// level would take a time that grows with the square of the depth.
+/// Whether two values have the same text. Scalars and the outer levels only: a comparison at every level would take
+/// time quadratic in the depth.
 fn same_text(left: Value<'_>, right: Value<'_>, level: usize) -> bool {
     const LEVELS: usize = 64;
     let is_nested = matches!(left.kind(), JsonKind::Object | JsonKind::Array) && !left.is_empty();
     (level < LEVELS || !is_nested) && left.raw() == right.raw()
 }
 
-/// Pairs of values that are to be compared, with their level.
+/// Pairs of values that are still to be compared, with their level.
 type ValuePairs<'l, 'r> = Vec<(Value<'l>, Value<'r>, usize)>;
 
-/// Shows the places where the two differ, with their JSON Pointers, in no particular order, until
-/// `see` says that it has seen enough.
+/// Calls `see` for each difference between two values, with its JSON Pointer, in no particular order, until `see`
+/// returns false.
 pub fn differences<'l, 'r>(
     left: Value<'l>,
     right: Value<'r>,
@@ -84,7 +82,7 @@ pub fn differences<'l, 'r>(
         }
         let level = level + 1;
         if pointer.len() > MAX_POINTER_BYTES {
-            // Deep enough to be found, and copies of it for every level would never end.
+            // A longer copy of the pointer for each level would take memory quadratic in the depth.
             if !same(one, other) && !see(&pointer, Difference { left, right }) {
                 return;
             }
@@ -125,11 +123,11 @@ fn below(pointer: &str, token: &str) -> String {
     pointer
 }
 
-/// ObjectMembers that one word of bits can mark.
+/// Members that one word of bits can mark.
 const MAX_MARKED: usize = 64;
 
-/// The quick way: keys stand in nearly the same order, and once each. Queues the pairs of values;
-/// false when it cannot tell.
+/// The fast way, for keys in nearly the same order and without duplicates. Adds pairs of values to `open`; returns
+/// false when it cannot decide.
 fn match_in_order<'l, 'r>(
     left: Value<'l>,
     right: Value<'r>,
@@ -144,7 +142,7 @@ fn match_in_order<'l, 'r>(
     let mut next = right.members();
     let mut at = 0;
     for (key, value) in left.members() {
-        // From the member behind the last hit to the end, then from the start.
+        // From the member after the last match to the end, then from the start.
         let found = find(next.clone(), at, key).or_else(|| find(right.members(), 0, key));
         let Some((index, other, behind)) = found else {
             if value.is_null() {
@@ -159,7 +157,7 @@ fn match_in_order<'l, 'r>(
         open.push((value, other, level));
         (next, at) = (behind, index + 1);
     }
-    // One that is left may be null, or a duplicate of one before.
+    // A member without a match may be null, or a duplicate of an earlier one.
     marked.count_ones() as usize == count
 }
 
@@ -181,7 +179,7 @@ fn find<'r>(
     None
 }
 
-/// The sure way.
+/// The slow way, which always decides.
 fn match_by_key<'l, 'r>(
     left: Value<'l>,
     right: Value<'r>,
@@ -197,11 +195,11 @@ fn match_by_key<'l, 'r>(
     agree
 }
 
-/// A key's name, and before it whether Unicode can hold it: one that it cannot is taken as it is
-/// written, and equals no other.
+/// Whether Unicode can hold a key, and the key. A key that Unicode cannot hold is taken as it is written, and equals no
+/// other.
 type KeyName<'d> = (bool, Cow<'d, str>);
 
-/// The members that count: of duplicates the last, and none that is null.
+/// The members that count: the last of duplicates, and none that is null.
 fn by_key(object: Value<'_>) -> BTreeMap<KeyName<'_>, Value<'_>> {
     let mut members: BTreeMap<_, _> = object
         .members()
@@ -228,7 +226,7 @@ fn same_scalar(left: Value<'_>, right: Value<'_>) -> bool {
         },
         (JsonKind::String { .. }, JsonKind::String { .. }) => match (left.text(), right.text()) {
             (Some(left), Some(right)) => left == right,
-            // Half a surrogate pair is kept as it is written, which has been compared already.
+            // A text with half of a surrogate pair equals only the same text, which was compared above.
             _ => false,
         },
         _ => false,

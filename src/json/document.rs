@@ -1,25 +1,24 @@
-//! The tree: nodes in the order of the text, each with its slice and the index behind it. How they are kept is up to `node`.
+//! Parses JSON into a document: its text, and the nodes of its values in the order of the text.
 //!
-//! Parsing keeps its own stack, so depth costs memory and never the thread's stack.
-//! Depends on the other files of this folder only.
+//! The parser keeps its own stack, so nesting costs memory, not stack.
 
 use crate::json::kind::JsonKind;
 use crate::json::lexer::{JsonError, JsonErrorKind, Scanner, StringSpan};
 use crate::json::node::{Node, Slot, add_child, close, position, slots_of};
 use crate::json::value::Value;
 
-/// Slots for the values of one text: 512 MiB. A text of one-digit numbers alone, the densest that there is, may have
-/// 134 MB; tasks have some 20 bytes for each value, so that 256 MiB of them have a fifth of this.
+/// Slots for the values of one text: 512 MiB. A text of one-digit numbers, which has the most values for its size, may
+/// have 134 MB. Tasks have about 20 bytes for each value, so 256 MiB of tasks take a fifth of the slots.
 const MAX_SLOTS: usize = 1 << 26;
 
-/// Lists and objects, one inside the other.
+/// Levels of nested arrays and objects.
 const MAX_NESTING: usize = 1 << 20;
 
-/// Bytes of memory that parsing a text takes at most, as far as that can be seen without parsing it. Commas, colons and
-/// brackets inside of strings count as if they were outside.
+/// An upper bound of the memory that parsing a text takes, in bytes. It is found without parsing, so commas, colons and
+/// brackets inside of strings count too.
 pub fn parse_bytes_at_most(text: &[u8]) -> usize {
     let scalar = size_of::<Slot>();
-    // Of a list or object two slots more than of a scalar, and its place on the stack of open ones.
+    // An array or object has two slots more than a scalar, and an entry on the stack of open ones.
     let container = 2 * size_of::<Slot>() + size_of::<u32>();
     let (values, open) = text
         .iter()
@@ -31,12 +30,12 @@ pub fn parse_bytes_at_most(text: &[u8]) -> usize {
     (values * scalar + open * container).min(MAX_SLOTS * scalar)
 }
 
-/// Slots that are made room for at first.
+/// Slots that are allocated at first.
 const FIRST_SLOTS: usize = 64;
 
 const NO_MEMORY: &str = "there is not enough memory for its values";
 
-/// Parses texts, reusing its memory from one to the next.
+/// Parses texts. Reuses its memory from one text to the next.
 #[derive(Debug)]
 pub struct Parser {
     slots: Vec<Slot>,
@@ -57,29 +56,27 @@ impl Default for Parser {
     }
 }
 
-/// A parsed text. All of its slices are compact: no white space between tokens.
+/// A parsed text. It is compact: no white space between tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct Document<'d> {
     text: &'d str,
     slots: &'d [Slot],
 }
 
-/// A document's nodes without its text: what parsing found, for whoever needs it later.
+/// The nodes of a document without its text, so that it need not be parsed again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nodes(Box<[Slot]>);
 
 impl Nodes {
-    /// Bytes of memory.
+    /// The memory that the nodes take, in bytes.
     pub fn size(&self) -> usize {
         size_of_val(&*self.0)
     }
 }
 
 impl Parser {
-    /// Parses one JSON text.
-    ///
-    /// When there is white space between tokens, a compact copy is parsed in its place, so that
-    /// every slice of the document is compact.
+    /// Parses one JSON text. If it has white space between tokens, a compact copy is parsed instead, so that the text
+    /// of every value is compact.
     pub fn parse<'d>(&'d mut self, text: &'d str) -> Result<Document<'d>, JsonError> {
         if self.fill(text)? {
             let mut compacted = std::mem::take(&mut self.compacted);
@@ -106,13 +103,13 @@ impl Parser {
         })
     }
 
-    /// Frees memory that one very large text left behind.
+    /// Frees the memory that a very large text took, down to `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
         self.slots.shrink_to(bytes / size_of::<Slot>());
         self.compacted = String::new();
     }
 
-    /// Fills `slots`; true when there was white space between tokens.
+    /// Fills `slots`. Returns whether there was white space between tokens.
     fn fill(&mut self, text: &str) -> Result<bool, JsonError> {
         self.slots.clear();
         self.open.clear();
@@ -137,7 +134,7 @@ impl Parser {
         Ok(scanner.spaced)
     }
 
-    /// Inside an open object or list: its end, or its next member or element.
+    /// Reads the end of an open object or array, or its next member or element.
     fn step(&mut self, scanner: &mut Scanner<'_>, parent: u32) -> Result<(), JsonError> {
         let index = parent as usize;
         let node = Node::at(&self.slots, index);
@@ -200,7 +197,7 @@ impl Parser {
         self.push(start, scanner.at, kind, scanner)
     }
 
-    /// A list or an object begins, with the next slot.
+    /// Opens an array or object whose node is the next slot.
     fn open(&mut self, scanner: &Scanner<'_>) -> Result<(), JsonError> {
         if self.open.len() == MAX_NESTING {
             return scanner.fail(
@@ -237,7 +234,7 @@ impl Parser {
         Ok(())
     }
 
-    /// Makes room for more slots: twice as many as before, within the limit.
+    /// Allocates as many slots again, within the limit.
     #[cold]
     fn grow(&mut self, used: usize, scanner: &Scanner<'_>) -> Result<(), JsonError> {
         let before = self.slots.len();
@@ -255,7 +252,7 @@ impl Parser {
     /// Writes the text without the white space between tokens.
     fn compact_into(&self, text: &str, out: &mut String) {
         let mut rest = text;
-        // Strings are copied whole; between them, white space is no part of any token.
+        // Strings are copied whole. Between them, white space is not part of a token.
         let root = Some(Node::at(&self.slots, 0));
         let nodes = std::iter::successors(root, |node| {
             (node.first < self.slots.len()).then(|| Node::at(&self.slots, node.first))
@@ -296,17 +293,18 @@ impl<'d> Document<'d> {
         self.text
     }
 
-    /// Its nodes, which can be put together with the same compact text again.
+    /// A copy of the nodes, for [`of`](Self::of).
     pub fn nodes(&self) -> Nodes {
         Nodes(self.slots.into())
     }
 
-    /// Bytes that [`nodes`](Self::nodes) would take.
+    /// The memory that [`nodes`](Self::nodes) would take, in bytes.
     pub fn nodes_size(&self) -> usize {
         size_of_val(self.slots)
     }
 
-    /// Puts nodes together with the text that they were found in; nothing when it is not of the same length.
+    /// Puts nodes together with the compact text that they were parsed from. Returns nothing if the text has another
+    /// length.
     pub fn of(text: &'d str, nodes: &'d Nodes) -> Option<Self> {
         nodes.0.first()?;
         let root = Node::at(&nodes.0, 0);

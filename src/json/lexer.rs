@@ -1,31 +1,31 @@
-//! The lexical level: strings, numbers, literals and white space of RFC 8259. Depends on nothing.
+//! The tokens of RFC 8259: strings, numbers, literals and white space.
 
 use thiserror::Error;
 
-/// Why a text is not JSON that this tool takes, and where.
+/// Why a text could not be parsed, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{problem} at byte {offset}")]
 pub struct JsonError {
     /// What is wrong.
     pub problem: &'static str,
-    /// Bytes from the start of the text.
+    /// The position in the text, in bytes.
     pub offset: usize,
-    /// What kind of problem it is.
+    /// The kind of problem.
     pub kind: JsonErrorKind,
 }
 
-/// What kept a text from being parsed.
+/// The kind of reason for which a text could not be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonErrorKind {
-    /// It is not JSON.
+    /// The text is not JSON.
     Syntax,
-    /// It is over a limit of this tool: too long, too many values, nested too deep.
+    /// The text is over a limit of the parser: too long, too many values, or nested too deeply.
     Limit,
     /// The system refused the memory.
     Memory,
 }
 
-/// A string's place between its quotes, and what reading it takes.
+/// The position of a string without its quotes, and what decoding it takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StringSpan {
     pub(crate) start: usize,
@@ -34,23 +34,22 @@ pub(crate) struct StringSpan {
     pub(crate) lone_surrogate: bool,
 }
 
-/// Walks over a text, byte by byte.
+/// Reads a text, byte by byte.
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     pub(crate) at: usize,
-    /// Has there been white space between tokens?
+    /// Whether there was white space between tokens.
     pub(crate) spaced: bool,
 }
 
-/// A word with this value in every byte: eight bytes are compared at once.
+/// A word that has this value in every byte, to compare eight bytes at once.
 const fn every_byte(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Is there a quote, a backslash or a control character among these eight bytes?
+/// Whether one of eight bytes is a quote, a backslash or a control character.
 ///
-/// Classic zero-in-word tests; a false positive is possible only beside a true one, and the caller
-/// looks at each byte then anyway.
+/// Zero-in-word tests: a false positive is possible only next to a true one, and the caller then looks at each byte.
 fn may_end_run(word: u64) -> bool {
     const LOW: u64 = every_byte(0x01);
     const HIGH: u64 = every_byte(0x80);
@@ -91,7 +90,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// What is wrong where `expected` should stand.
+    /// Fails with this problem, or because the text ends here.
     pub(crate) fn unexpected<T>(&self, expected: &'static str) -> Result<T, JsonError> {
         self.error(if self.at >= self.bytes.len() {
             "the text ends too early"
@@ -204,7 +203,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads one escape, or a surrogate pair of two. True when it is half a pair.
+    /// Reads one escape, or both of a surrogate pair. Returns whether it is half of a pair.
     fn escape(&mut self) -> Result<bool, JsonError> {
         self.at += 1;
         match self.peek() {
@@ -224,7 +223,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// After a high surrogate: takes a low one if it follows.
+    /// Reads a low surrogate after a high one, if there is one.
     fn low_surrogate(&mut self) -> Result<bool, JsonError> {
         let before = self.at;
         if self.bytes.get(before..before + 2) == Some(b"\\u") {
@@ -232,7 +231,7 @@ impl<'a> Scanner<'a> {
             if let 0xDC00..=0xDFFF = self.hex4()? {
                 return Ok(true);
             }
-            // Some other escape: it is read again, as itself.
+            // It is another escape, which is read by itself.
             self.at = before;
         }
         Ok(false)

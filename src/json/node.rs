@@ -1,5 +1,4 @@
-//! How a parsed text is kept: slots of 8 bytes, one for a string, a number or a literal and three for a list or an object.
-//! Depends on the other files of this folder only.
+//! Stores a parsed text in slots of 8 bytes: one for a string, number or literal, and three for an array or object.
 //!
 //! ```text
 //! scalar     = start:u32 kind_and_length:u32
@@ -11,13 +10,13 @@
 
 use crate::json::kind::JsonKind;
 
-/// Bits of a word for the length of a scalar. The others are for its kind.
+/// Bits of a word that hold the length of a scalar. The others hold its kind.
 const LENGTH_BITS: u32 = 28;
 
-/// Lengths from here on have a slot of their own.
+/// From this length on, a scalar has a second slot.
 const LONG: u32 = 1 << LENGTH_BITS;
 
-/// Slots of a list or an object before its first child.
+/// Slots of an array or object before its first child.
 const CONTAINER_SLOTS: usize = 3;
 
 const NULL: u32 = 0;
@@ -33,18 +32,18 @@ const ESCAPED: u32 = 1;
 const LONE_SURROGATE: u32 = 2;
 const LONG_STRING: u32 = 4;
 
-/// A slot: two numbers, whose meaning depends on the kind and on which of the slots it is.
+/// A slot: two numbers. Their meaning depends on the kind of the value and on which of its slots it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot(u32, u32);
 
-/// What the slots say of one value.
+/// A value as its slots describe it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Node {
-    /// First byte; of a string, behind the quote.
+    /// The first byte; for a string, the byte after its opening quote.
     pub(crate) start: usize,
-    /// Behind the last byte; of a string, the closing quote.
+    /// The end of the last byte; for a string, the closing quote.
     pub(crate) end: usize,
-    /// Index of the slot behind this one and all its children.
+    /// Index of the slot after this node and all of its children.
     pub(crate) next: usize,
     /// Index of the slot of its first child.
     pub(crate) first: usize,
@@ -54,7 +53,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Stands where there is no node, which only spares a panic path: values are made from nodes that exist.
+    /// The node of a slot that does not exist. It only avoids a panic: values are made from nodes that exist.
     const NOTHING: Self = Self {
         start: 0,
         end: 0,
@@ -117,7 +116,7 @@ impl Node {
     }
 }
 
-/// The slots of one value; a list or an object has no children yet.
+/// The slots of one value, and how many of them it has. An array or object has no children yet.
 pub(crate) fn slots_of(
     start: u32,
     end: u32,
@@ -155,7 +154,7 @@ pub(crate) fn slots_of(
     }
 }
 
-/// Counts one more child of the list or object at a slot; gives how many there were.
+/// Counts one more child of the array or object at a slot, and returns how many there were before.
 pub(crate) fn add_child(slots: &mut [Slot], at: usize) -> u32 {
     let Some(Slot(len, _)) = slots.get_mut(at + 2) else {
         return 0;
@@ -164,14 +163,15 @@ pub(crate) fn add_child(slots: &mut [Slot], at: usize) -> u32 {
     *len - 1
 }
 
-/// Ends the list or object at a slot: behind byte `end` of the text, and before slot `next`.
+/// Ends the array or object at a slot: after byte `end` of the text, and before slot `next`.
 pub(crate) fn close(slots: &mut [Slot], at: usize, end: usize, next: usize) {
     if let Some(slot) = slots.get_mut(at + 1) {
         *slot = Slot(position(end), position(next));
     }
 }
 
-/// A position as it is stored. The parser has refused any text that is longer than `u32` counts, and there are fewer slots.
+/// A position as a slot stores it. The parser refuses texts that are longer than `u32` counts, and there are fewer
+/// slots than bytes.
 pub(crate) fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Numbers as lexemes, and what fits a column exactly. Depends on nothing.
+//! Numbers as they are written, and the column values that hold them exactly.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number<'a>(&'a str);
 
-/// Decimal digits that any `f64` keeps: with no more, the shortest print is the number again.
+/// A float64 keeps this many decimal digits: up to them, the shortest decimal that round-trips is the number.
 const ALWAYS_EXACT_DIGITS: usize = 15;
 
 impl<'a> Number<'a> {
@@ -15,17 +15,17 @@ impl<'a> Number<'a> {
         Self(lexeme)
     }
 
-    /// The lexeme.
+    /// The number as it was written.
     pub fn lexeme(&self) -> &'a str {
         self.0
     }
 
-    /// An integer: written without fraction and exponent, and within `i64`.
+    /// The integer, if the number has no fraction or exponent and `i64` can hold it.
     pub fn to_i64(&self) -> Option<i64> {
         self.0.parse().ok()
     }
 
-    /// The nearest double, unless that is infinite.
+    /// The nearest float64, unless that is infinite.
     pub fn nearest_f64(&self) -> Option<f64> {
         self.0
             .parse()
@@ -33,16 +33,16 @@ impl<'a> Number<'a> {
             .filter(|double: &f64| double.is_finite())
     }
 
-    /// The double that stands for this number and no other: its shortest print is the number
-    /// (rule 13). A double's binary value is a number as well, with up to 767 digits; were it taken too,
-    /// nobody could tell from the column which of the two was received.
+    /// The float64 whose shortest decimal that round-trips is this number (rule 13). The exact binary value of a
+    /// float64 is a number too, with up to 767 digits. If it were accepted as well, the column would not tell which of
+    /// the two was received.
     pub fn exact_f64(&self) -> Option<f64> {
         let double = self.nearest_f64()?;
         let lexeme_is_short = self.0.len() <= ALWAYS_EXACT_DIGITS && !self.0.contains(['e', 'E']);
         (lexeme_is_short || self.equals(&format!("{double:e}"))).then_some(double)
     }
 
-    /// Is it the same number as another lexeme's?
+    /// Whether a lexeme is the same number.
     pub fn equals(&self, other: &str) -> bool {
         self.0 == other
             || match (self.normal(), Number(other).normal()) {
@@ -51,8 +51,8 @@ impl<'a> Number<'a> {
             }
     }
 
-    /// A text that is equal for equal numbers: digits without zeros at either end, and an exponent.
-    /// A number with an exponent beyond `i64` keeps its lexeme.
+    /// A text that is the same for equal numbers: digits without zeros at either end, and an exponent. A number with an
+    /// exponent beyond `i64` keeps its lexeme.
     pub fn canonical(&self) -> String {
         match self.normal() {
             Some(NormalNumber {
@@ -72,7 +72,7 @@ impl<'a> Number<'a> {
             .strip_prefix('-')
             .map_or((false, self.0), |rest| (true, rest));
         let (mantissa, written_exponent) = match unsigned.split_once(['e', 'E']) {
-            // Nought stays nought, however large its exponent.
+            // Zero is zero with any exponent, also one that `i64` cannot hold.
             Some((mantissa, _)) if mantissa.bytes().all(|byte| matches!(byte, b'0' | b'.')) => {
                 (mantissa, 0)
             }
@@ -104,7 +104,7 @@ impl<'a> Number<'a> {
     }
 }
 
-/// Digits times ten to the exponent; the first and the last digit are not zero.
+/// Digits times ten to the power of `exponent`. The first and the last digit are not zero.
 #[derive(Debug, PartialEq, Eq)]
 struct NormalNumber<'a> {
     negative: bool,

@@ -1,13 +1,11 @@
-//! Strings as they stand in JSON: borrowed, decoded only where they are written to.
-//! Depends on nothing.
+//! Strings of JSON texts: borrowed, and decoded only where they are written.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use memchr::memchr;
 
-/// A string: either plain text or the inside of a JSON string with escapes, known to be valid and
-/// without lone surrogates.
+/// Plain text, or the inside of a valid JSON string without lone surrogates.
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'a> {
     raw: &'a str,
@@ -28,12 +26,12 @@ impl<'a> Text<'a> {
         Self { raw, escaped }
     }
 
-    /// Bytes it takes at most.
+    /// An upper bound of the decoded length, in bytes.
     pub fn size(&self) -> usize {
         self.raw.len()
     }
 
-    /// Writes it decoded.
+    /// Writes the decoded text.
     pub fn write_to(&self, out: &mut impl Write) -> fmt::Result {
         if !self.escaped {
             return out.write_str(self.raw);
@@ -50,7 +48,7 @@ impl<'a> Text<'a> {
         out.write_str(rest)
     }
 
-    /// Decoded; borrowed when there is nothing to decode.
+    /// The decoded text; borrowed if there is nothing to decode.
     pub fn decode(&self) -> Cow<'a, str> {
         if !self.escaped {
             return Cow::Borrowed(self.raw);
@@ -88,7 +86,7 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// Decodes what follows a backslash; gives the character and the text behind it.
+/// Decodes what follows a backslash. Returns the character and the rest of the text.
 fn decode_escape(escape: &str) -> (char, &str) {
     let mut chars = escape.chars();
     let decoded = match chars.next() {
@@ -122,7 +120,7 @@ fn unit(digits: &str) -> (u32, &str) {
     (u32::from_str_radix(hex, 16).unwrap_or_default(), rest)
 }
 
-/// Writes a JSON string, quotes included, with the fewest escapes that JSON asks for.
+/// Writes a JSON string with its quotes and with only the escapes that JSON requires.
 pub fn write_json_string(text: &str, out: &mut String) {
     out.push('"');
     let mut plain_from = 0;

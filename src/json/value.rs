@@ -1,12 +1,11 @@
-//! Values, keys and lists: handles on the nodes of a document. Depends on the other files of this
-//! folder only.
+//! Values, keys and lists, which refer to the nodes of a document.
 
 use crate::json::kind::JsonKind;
 use crate::json::node::{Node, Slot};
 use crate::json::number::Number;
 use crate::json::text::Text;
 
-/// One value inside a document.
+/// A value of a document.
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'d> {
     pub(crate) text: &'d str,
@@ -34,22 +33,22 @@ impl<'d> Value<'d> {
         Self { at, ..*self }
     }
 
-    /// What it is.
+    /// The kind of the value.
     pub fn kind(&self) -> JsonKind {
         self.node().kind
     }
 
-    /// Is it `null`?
+    /// Whether the value is `null`.
     pub fn is_null(&self) -> bool {
         self.kind() == JsonKind::Null
     }
 
-    /// Is it an object?
+    /// Whether the value is an object.
     pub fn is_object(&self) -> bool {
         self.kind() == JsonKind::Object
     }
 
-    /// Its text, compact, exactly as received otherwise; a string with its quotes.
+    /// The text of the value: compact, otherwise exactly as received; a string with its quotes.
     pub fn raw(&self) -> &'d str {
         let node = self.node();
         let quote = usize::from(matches!(node.kind, JsonKind::String { .. }));
@@ -57,13 +56,13 @@ impl<'d> Value<'d> {
         self.text.get(range).unwrap_or_default()
     }
 
-    /// Where its [`raw`](Self::raw) text begins in the document's text.
+    /// The position of [`raw`](Self::raw) in the document's text, in bytes.
     pub fn offset(&self) -> usize {
         let node = self.node();
         node.start - usize::from(matches!(node.kind, JsonKind::String { .. }))
     }
 
-    /// The string, when it is one that Unicode can hold.
+    /// The string, if Unicode can hold it.
     pub fn text(&self) -> Option<Text<'d>> {
         match self.kind() {
             JsonKind::String {
@@ -79,12 +78,12 @@ impl<'d> Value<'d> {
         self.text.get(node.start..node.end).unwrap_or_default()
     }
 
-    /// The number, when it is one.
+    /// The number, if the value is one.
     pub fn number(&self) -> Option<Number<'d>> {
         (self.kind() == JsonKind::Number).then(|| Number::new(self.inner()))
     }
 
-    /// The boolean, when it is one.
+    /// The boolean, if the value is one.
     pub fn boolean(&self) -> Option<bool> {
         match self.kind() {
             JsonKind::Bool(value) => Some(value),
@@ -92,17 +91,17 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// ObjectMembers of an object, or elements of a list; 0 for anything else.
+    /// The number of members of an object or elements of an array; 0 for other values.
     pub fn len(&self) -> usize {
         self.node().len
     }
 
-    /// Has it no members and no elements?
+    /// Whether the value has no members and no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The elements of a list; nothing for anything else.
+    /// The elements of an array; nothing for other values.
     pub fn elements(&self) -> impl Iterator<Item = Value<'d>> + Clone + use<'d> {
         let list = *self;
         let node = self.node();
@@ -117,8 +116,7 @@ impl<'d> Value<'d> {
         .take_while(move |value| value.at < end)
     }
 
-    /// The members of an object, in the order of the text, duplicates included; nothing for
-    /// anything else.
+    /// The members of an object in the order of the text, with duplicates; nothing for other values.
     pub fn members(&self) -> ObjectMembers<'d> {
         let node = self.node();
         let end = if node.kind == JsonKind::Object {
@@ -132,7 +130,7 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// The value of a key; of duplicates the last one.
+    /// The value of a key. The last of duplicate keys counts.
     pub fn get(&self, key: &str) -> Option<Value<'d>> {
         self.members()
             .filter(|(name, _)| name.is(key))
@@ -140,19 +138,19 @@ impl<'d> Value<'d> {
             .map(|(_, value)| value)
     }
 
-    /// The list of strings, when it is one that Unicode can hold.
+    /// The list of strings, if the value is one and Unicode can hold all of them.
     pub fn text_list(&self) -> Option<TextList<'d>> {
         (self.kind() == JsonKind::Array && self.elements().all(|element| element.text().is_some()))
             .then_some(TextList(*self))
     }
 }
 
-/// A key, which may be one that Unicode cannot hold.
+/// A key, possibly one that Unicode cannot hold.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonKey<'d>(Value<'d>);
 
 impl<'d> JsonKey<'d> {
-    /// Is it this text?
+    /// Whether the key is this text.
     pub fn is(&self, key: &str) -> bool {
         match self.0.kind() {
             JsonKind::String { escaped: false, .. } => self.0.inner() == key,
@@ -160,7 +158,7 @@ impl<'d> JsonKey<'d> {
         }
     }
 
-    /// Is it the same key? One that Unicode cannot hold equals only what is written the same.
+    /// Whether two keys are the same. A key that Unicode cannot hold equals only one that is written the same.
     pub fn same(&self, other: &JsonKey<'_>) -> bool {
         self.raw() == other.raw()
             || match (self.text(), other.text()) {
@@ -169,12 +167,12 @@ impl<'d> JsonKey<'d> {
             }
     }
 
-    /// As it stands in the text, with its quotes.
+    /// The key as it is written, with its quotes.
     pub fn raw(&self) -> &'d str {
         self.0.raw()
     }
 
-    /// Decoded, when Unicode can hold it.
+    /// The decoded key, if Unicode can hold it.
     pub fn text(&self) -> Option<Text<'d>> {
         self.0.text()
     }
@@ -201,7 +199,7 @@ impl<'d> Iterator for ObjectMembers<'d> {
     }
 }
 
-/// A list of which every element is a string that Unicode can hold.
+/// A list of strings that Unicode can hold.
 #[derive(Debug, Clone, Copy)]
 pub struct TextList<'d>(Value<'d>);
 
@@ -211,17 +209,17 @@ impl<'d> TextList<'d> {
         self.0.elements().filter_map(|element| element.text())
     }
 
-    /// How many.
+    /// The number of strings.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// None at all?
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Bytes of text, about.
+    /// About how many bytes of text the list has.
     pub fn size(&self) -> usize {
         self.0.raw().len()
     }

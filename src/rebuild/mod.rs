@@ -1,4 +1,5 @@
-//! Rows to a task's JSON. Pure; shares only `tables` and `json` with `flatten`.
+//! Rebuilds the JSON of tasks from rows. Pure. Shares only `tables` and `json` with `flatten`: they agree on the rules
+//! of `docs/tables.md`, not on code.
 
 pub mod rebuilder;
 pub mod row_cursor;

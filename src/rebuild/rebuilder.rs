@@ -1,10 +1,7 @@
-//! From a task's rows back to its JSON.
+//! Rebuilds the JSON of a task from its rows.
 //!
-//! Pure. It knows the tables' definition and the shape of a task ([`shape`]), and nothing of how
-//! flattening does its work: what both agree on is the contract, not code. Parents say by their counts
-//! how many children there are, and a child is found by its path; rows that are missing, that stand at
-//! another place than the fixed order gives them, or that no parent knows are told as [`RowProblem`]s.
-//! Depends on `json` and `tables`.
+//! Parents count their children, and the path of a child identifies it. Rows that are missing, out of their fixed
+//! order, or unknown to any parent are reported as [`RowProblem`]s.
 
 use crate::json::document::Parser;
 use crate::json::text::write_json_string;
@@ -15,16 +12,16 @@ use crate::rebuild::value;
 use crate::tables::column::push_index;
 use crate::tables::definition::TABLES;
 
-/// Something about a task's rows that no task can give.
+/// A row that cannot be part of its task, or is missing there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowProblem {
     /// The table.
     pub table: &'static str,
     /// JSON Pointer to the row's object.
     pub path: String,
-    /// What the other rows ask for.
+    /// What the other rows require.
     pub expected: String,
-    /// What is there.
+    /// What was found.
     pub found: String,
 }
 
@@ -45,8 +42,8 @@ impl Default for Rebuilder {
 }
 
 impl Rebuilder {
-    /// Writes the JSON of the task that these rows are of into `json`; gives what is wrong with them.
-    /// When something is, the JSON holds what could be rebuilt.
+    /// Writes the JSON of the task that has these rows into `json`, and returns the problems. With problems, the JSON
+    /// has everything that could be rebuilt.
     pub fn task(&mut self, rows: &TaskRows<'_>, json: &mut String) -> Vec<RowProblem> {
         json.clear();
         self.path.clear();
@@ -65,9 +62,9 @@ impl Rebuilder {
     }
 }
 
-/// The way through one task.
+/// Rebuilds one task.
 struct TaskRebuilder<'w, 't> {
-    /// One for each table, in the order of `TABLES`.
+    /// The rows of each table, in the order of `TABLES`.
     cursors: Vec<RowCursor<'w, 't>>,
     path: &'w mut String,
     json: &'w mut String,
@@ -75,7 +72,7 @@ struct TaskRebuilder<'w, 't> {
 }
 
 impl<'t> TaskRebuilder<'_, 't> {
-    /// The row at the path.
+    /// Takes the row at the current path.
     fn take(&mut self, table: usize) -> Option<RowRef<'t>> {
         let found = self
             .cursors
@@ -86,8 +83,8 @@ impl<'t> TaskRebuilder<'_, 't> {
             Some(FoundRow::Elsewhere(row)) => {
                 self.problem(
                     table,
-                    "the row behind those of earlier objects",
-                    "it stands before them",
+                    "the row after those of earlier objects",
+                    "a row before them",
                 );
                 Some(row)
             }
@@ -107,7 +104,7 @@ impl<'t> TaskRebuilder<'_, 't> {
         });
     }
 
-    /// Rows that nobody asked for.
+    /// Reports rows that were not taken.
     fn strays(&mut self) {
         for (table, cursor) in TABLES.iter().zip(&self.cursors) {
             for (path, is_double) in cursor.strays() {
@@ -115,7 +112,7 @@ impl<'t> TaskRebuilder<'_, 't> {
                     ("one row with this key", "another one")
                 } else {
                     (
-                        "no row: its parent is not there, or does not count it",
+                        "no row: its parent is missing or does not count it",
                         "one",
                     )
                 };
@@ -129,7 +126,7 @@ impl<'t> TaskRebuilder<'_, 't> {
         }
     }
 
-    /// The object of a row: its columns, the rows below it, and what stands in `extra`.
+    /// Writes the object of a row: its columns, the rows below it, and the members of `extra`.
     fn object(&mut self, plan: &RebuildPlan, row: RowRef<'t>) {
         let mut parser = Parser::default();
         let extra = match plan.extra.and_then(|column| row.text(column)) {
@@ -151,8 +148,8 @@ impl<'t> TaskRebuilder<'_, 't> {
         self.json.push('}');
     }
 
-    /// The members that have columns or rows. What stands in `extra` under their keys counts more:
-    /// the column is null then, or a time whose text it would not give back.
+    /// Writes the members that have columns or rows. A member of `extra` with the same key comes first: the column is
+    /// then null, or a time that does not give its text back.
     fn members(
         &mut self,
         steps: &[RebuildStep],
@@ -188,7 +185,7 @@ impl<'t> TaskRebuilder<'_, 't> {
                     let before = self.json.len();
                     let rest = in_extra.filter(Value::is_object);
                     if in_extra.is_some() && rest.is_none() {
-                        // Something else stands in the part's place.
+                        // `extra` has another value for the part.
                         continue;
                     }
                     self.key(key, mark);
@@ -211,7 +208,7 @@ impl<'t> TaskRebuilder<'_, 't> {
         }
     }
 
-    /// The rows of a list. The number of rows there are bounds the work, whatever the count says.
+    /// Writes the rows of a list. The number of rows bounds the work, so that a wrong count cannot cost time.
     fn list(&mut self, key: &str, count: i32, of: &RebuildPlan) {
         let mark = self.path.len();
         self.path.push('/');
@@ -235,7 +232,7 @@ impl<'t> TaskRebuilder<'_, 't> {
         self.json.push(']');
     }
 
-    /// What of `extra` is not written yet: all but what went into a part.
+    /// Writes the rest of `extra`: all members except those that a part has taken.
     fn rest(&mut self, steps: &[RebuildStep], extra: Value<'_>, mark: usize) {
         for (key, member) in extra.members() {
             let is_part = |step: &RebuildStep| matches!(step, RebuildStep::Part { key: part, .. } if key.is(part));

@@ -1,11 +1,11 @@
-//! A task's rows, table by table, and the way through them in their order. Depends on `tables`.
+//! The rows of a task by table, and the order in which they are taken.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::tables::definition::TABLES;
 use crate::tables::row_reader::{Cell, Rows};
 
-/// Some rows of one batch.
+/// Consecutive rows of one batch.
 #[derive(Debug, Clone, Copy)]
 struct Segment<'t> {
     rows: &'t Rows,
@@ -21,17 +21,17 @@ pub struct RowRef<'t> {
 }
 
 impl<'t> RowRef<'t> {
-    /// The cell of a column, by the column's position; nothing when it is null.
+    /// The cell at the position of a column; nothing if it is null.
     pub fn cell(&self, column: usize) -> Option<Cell<'t>> {
         self.rows.cell(column, self.row)
     }
 
-    /// The text of a cell.
+    /// The text of a cell; nothing if it is null or not text.
     pub fn text(&self, column: usize) -> Option<&'t str> {
         self.rows.text(column, self.row)
     }
 
-    /// The count in a cell.
+    /// The count in a cell; nothing if it is null.
     pub(crate) fn count(&self, column: usize) -> Option<i32> {
         match self.cell(column)? {
             Cell::Int32(count) => Some(count),
@@ -45,25 +45,25 @@ impl<'t> RowRef<'t> {
 pub struct TableRows<'t>(Vec<Segment<'t>>);
 
 impl<'t> TableRows<'t> {
-    /// Adds rows `from` to `to` of a batch.
+    /// Adds the rows from `from` up to, but without, `to` of a batch.
     pub fn add(&mut self, rows: &'t Rows, from: usize, to: usize) {
         if from < to {
             self.0.push(Segment { rows, from, to });
         }
     }
 
-    /// Their number.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         let lens = self.0.iter().map(|segment| segment.to - segment.from);
         lens.sum()
     }
 
-    /// None at all?
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// A row by its place among them.
+    /// The row at an index.
     pub fn get(&self, mut index: usize) -> Option<RowRef<'t>> {
         for segment in &self.0 {
             let len = segment.to - segment.from;
@@ -79,7 +79,7 @@ impl<'t> TableRows<'t> {
         None
     }
 
-    /// All of them.
+    /// All rows.
     pub fn iter(&self) -> impl Iterator<Item = RowRef<'t>> {
         self.0.iter().flat_map(|segment| {
             let rows = segment.rows;
@@ -93,8 +93,8 @@ impl<'t> TableRows<'t> {
 pub struct TaskRows<'t>(Vec<TableRows<'t>>);
 
 impl<'t> TaskRows<'t> {
-    /// Takes the rows of each table, in the order of `TABLES`. Tables that are no part of a task
-    /// (`projects`, `batches`) have none here.
+    /// Takes the rows of each table, in the order of `TABLES`. Tables that are not part of a task (`projects`,
+    /// `batches`) have none.
     pub fn new(tables: Vec<TableRows<'t>>) -> Self {
         Self(tables)
     }
@@ -105,10 +105,10 @@ impl<'t> TaskRows<'t> {
     }
 }
 
-/// What is known of a table for the task.
+/// The columns that a cursor reads.
 struct CursorColumns {
     path: Option<usize>,
-    /// The column that says whether a row is only a convenience, and the value that says it is not.
+    /// The column that tells rows that repeat another value from the others, and its value for the others.
     only: Option<(usize, &'static str)>,
 }
 
@@ -125,30 +125,30 @@ impl CursorColumns {
         }
     }
 
-    /// Rows of annotations' values are a convenience: the value itself is in `value_json`.
+    /// Whether a row is needed. The files of annotation values are not: the value itself is in `value_json`.
     fn counts(&self, row: &RowRef<'_>) -> bool {
         self.only
             .is_none_or(|(column, value)| row.text(column) == Some(value))
     }
 }
 
-/// Where the row of a path was.
+/// Where the row of a path was found.
 pub(crate) enum FoundRow<'t> {
-    /// Behind all that were found before.
+    /// After all rows that were taken before.
     InOrder(RowRef<'t>),
-    /// Before one of those.
+    /// Before one of them.
     Elsewhere(RowRef<'t>),
-    /// Nowhere.
+    /// There is no such row.
     Nothing,
 }
 
-/// Goes through one table's rows of the task.
+/// Takes the rows of one table of a task.
 pub(crate) struct RowCursor<'w, 't> {
     rows: &'w TableRows<'t>,
     columns: Option<CursorColumns>,
     next: usize,
     taken: Vec<bool>,
-    /// Rows that were not next, by path; made when the first one is looked for.
+    /// The needed rows by path, for those that are not next. Filled when the first one is looked for.
     by_path: Option<HashMap<&'t str, Vec<usize>>>,
 }
 
@@ -165,7 +165,7 @@ impl<'w, 't> RowCursor<'w, 't> {
 
     fn path(&self, row: &RowRef<'t>) -> &'t str {
         let column = self.columns.as_ref().and_then(|columns| columns.path);
-        // The row of the task itself has no path, which is the pointer to the whole.
+        // The row of a task has no column `path`; its path is the empty JSON Pointer.
         column
             .and_then(|column| row.text(column))
             .unwrap_or_default()
@@ -217,7 +217,7 @@ impl<'w, 't> RowCursor<'w, 't> {
                 if place < self.next {
                     return FoundRow::Elsewhere(row);
                 }
-                // Rows that were passed over are found later, out of their order, or by nobody.
+                // Rows that were skipped are found later, out of order, or remain.
                 self.next = place + 1;
                 FoundRow::InOrder(row)
             }
@@ -231,12 +231,12 @@ impl<'w, 't> RowCursor<'w, 't> {
         }
     }
 
-    /// The number of rows, convenient ones included.
+    /// The number of rows, with those that are not needed.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Paths of rows that nobody took, and whether another row of the same path was taken.
+    /// The paths of needed rows that were not taken, and whether another row of the same path was.
     pub(crate) fn strays(&self) -> Vec<(&'t str, bool)> {
         let rows = || self.rows.iter().zip(&self.taken);
         let strays: Vec<_> = rows()
@@ -255,7 +255,7 @@ impl<'w, 't> RowCursor<'w, 't> {
     }
 }
 
-/// The place of a table in `TABLES`.
+/// The position of a table in `TABLES`.
 pub(crate) fn table_position(name: &str) -> usize {
     TABLES
         .iter()

@@ -1,5 +1,4 @@
-//! The shape of a task: which column, list or part stands under which key, in the fixed order of rows
-//! (rule 7). Depends on `tables`.
+//! The shape of a task: the column, list or part of each key, in the fixed order of rows (rule 7).
 
 use crate::rebuild::row_cursor::table_position;
 use crate::tables::column::ColumnType;
@@ -14,11 +13,11 @@ struct ObjectShape {
 
 /// A member of an object, by its key.
 enum ShapeMember {
-    /// A value in a column; of several columns, the first that is not null.
+    /// A value in a column; the first of these columns that is not null.
     Field(&'static str, &'static [&'static str]),
     /// A list of objects with rows of their own, and the column that counts them.
     List(&'static str, &'static str, &'static ObjectShape),
-    /// An object without a row, whose members stand in this row's columns.
+    /// An object without a row, whose members have columns in this row.
     Part(&'static str, &'static [ShapeMember]),
 }
 
@@ -225,19 +224,19 @@ const ANNOTATION: ObjectShape = ObjectShape {
     ],
 };
 
-/// A shape with its columns found.
+/// An [`ObjectShape`] with the positions of its columns.
 #[derive(Debug)]
 pub(crate) struct RebuildPlan {
-    /// Place in `TABLES`.
+    /// The position in `TABLES`.
     pub(crate) table: usize,
     pub(crate) steps: Vec<RebuildStep>,
-    /// Where `extra` stands.
+    /// The position of `extra`.
     pub(crate) extra: Option<usize>,
-    /// CursorColumns of JSON, by position.
+    /// Whether each column holds JSON.
     json: Vec<bool>,
 }
 
-/// A [`ShapeMember`] with its columns found.
+/// A [`ShapeMember`] with the positions of its columns.
 #[derive(Debug)]
 pub(crate) enum RebuildStep {
     Field {
@@ -264,7 +263,7 @@ impl RebuildStep {
 }
 
 impl RebuildPlan {
-    /// The plan of a task.
+    /// The plan of a whole task.
     pub(crate) fn task() -> Self {
         Self::of(&TASK)
     }
@@ -272,7 +271,7 @@ impl RebuildPlan {
     fn of(shape: &'static ObjectShape) -> Self {
         let table = table_position(shape.table);
         let columns = || TABLES.get(table).into_iter().flat_map(TableInfo::columns);
-        // A test makes sure that every name is that of a column.
+        // A test checks that every name is that of a column.
         let find = |name: &str| columns().position(|column| column.name == name);
         Self {
             table,
@@ -284,7 +283,7 @@ impl RebuildPlan {
         }
     }
 
-    /// Does a column hold JSON?
+    /// Whether a column holds JSON.
     pub(crate) fn is_json(&self, column: usize) -> bool {
         self.json.get(column).copied().unwrap_or_default()
     }

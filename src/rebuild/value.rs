@@ -1,4 +1,4 @@
-//! A cell as JSON. Depends on `tables` for cells.
+//! Writes a cell as JSON.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use crate::json::text::write_json_string;
 use crate::tables::column::date_time;
 use crate::tables::row_reader::Cell;
 
-/// Writes a cell; or says what should stand there, and writes `null`.
+/// Writes a cell. Writes `null` and returns what is expected where the cell cannot be part of a task.
 pub(crate) fn write(is_json: bool, cell: &Cell<'_>, out: &mut String) -> Result<(), &'static str> {
     use std::fmt::Write as _;
     // Writing to a String cannot fail.
@@ -48,7 +48,7 @@ pub(crate) fn write(is_json: bool, cell: &Cell<'_>, out: &mut String) -> Result<
     Ok(())
 }
 
-/// The text that a column of times gives back (rule 9).
+/// The text of a time (rule 9).
 fn time(micros: i64) -> Option<String> {
     let format = match micros {
         micros if micros % 1_000_000 == 0 => "%Y-%m-%dT%H:%M:%SZ",

@@ -1,4 +1,4 @@
-//! All tasks that there are, by themselves and in lists. Pure. Depends on `generate`, `recipe` and `source`.
+//! The tasks that the sandbox serves, by ID and in lists. Pure.
 
 use bytes::Bytes;
 
@@ -10,22 +10,22 @@ use crate::sandbox::naming::{
     project_name,
 };
 
-/// The last task of lists when there is no last one.
+/// The number of the last task in lists if the number of tasks has no limit.
 const LISTED_TASKS: u64 = 1_000;
 
-/// The tasks.
+/// Where tasks come from.
 #[derive(Debug)]
 pub(crate) enum Catalog {
-    /// Those of a file.
+    /// A file.
     Fixture(Fixture),
-    /// Generated ones.
+    /// The generator. `last` is the number of the last task; `None` for no limit.
     Generated {
         recipe: GeneratorOptions,
         last: Option<u64>,
     },
 }
 
-/// What a list is a list of.
+/// What a list has the tasks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GroupKind {
     Project,
@@ -33,12 +33,12 @@ pub(crate) enum GroupKind {
     Delivery,
 }
 
-/// Which tasks stand in a list.
+/// The tasks of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ListMembers {
     Project(u64),
     Batch(u64),
-    /// By the ID or the name, in a file.
+    /// The tasks of a project, batch or delivery of a file, by its ID.
     Named {
         kind: GroupKind,
         id: String,
@@ -46,7 +46,7 @@ pub(crate) enum ListMembers {
 }
 
 impl Catalog {
-    /// A task by its ID.
+    /// Returns a task by its ID.
     pub(crate) fn task(&self, task_id: &str, details: DetailOptions) -> Option<Bytes> {
         match self {
             Self::Fixture(source) => Some(source.get(task_id)?.body.clone()),
@@ -58,7 +58,7 @@ impl Catalog {
         }
     }
 
-    /// A task of a list, by its number.
+    /// Returns a task of a list by its number.
     pub(crate) fn listed(&self, number: u64, details: DetailOptions) -> Option<Bytes> {
         match self {
             Self::Fixture(source) => {
@@ -78,7 +78,7 @@ impl Catalog {
         Bytes::from(recipe.task(task_id, number, details))
     }
 
-    /// Number of the last task in any list.
+    /// The number of the last task in lists.
     fn last(&self) -> u64 {
         match self {
             Self::Fixture(source) => source.tasks.len() as u64,
@@ -126,7 +126,7 @@ impl Catalog {
         }
     }
 
-    /// Projects, batches or, named as the projects, deliveries of a file.
+    /// The projects or batches of a file. Its deliveries have the names of projects.
     fn groups(&self, kind: GroupKind) -> Vec<&TaskGroup> {
         let Self::Fixture(source) = self else {
             return Vec::new();
@@ -146,7 +146,7 @@ impl Catalog {
         groups
     }
 
-    /// The numbers of a list's tasks behind this one, in order.
+    /// The numbers of a list's tasks after `number`, in order.
     pub(crate) fn behind<'c>(
         &'c self,
         members: &'c ListMembers,
@@ -158,7 +158,7 @@ impl Catalog {
             return Box::new(behind.filter(|number| self.is_member(members, *number)));
         };
         match (members, recipe.batch_size) {
-            // One after the other: no task of another batch need be looked at.
+            // The tasks of a batch follow each other, so the others need not be checked.
             (ListMembers::Batch(batch), Some(size)) => {
                 let first = batch.saturating_mul(size) + 1;
                 let end = batch.saturating_add(1).saturating_mul(size).min(last);
@@ -188,7 +188,7 @@ impl Catalog {
         }
     }
 
-    /// All projects or batches, as JSON, with the ID of the project of each.
+    /// All projects or batches as JSON, with the ID of the project of each.
     pub(crate) fn objects(&self, kind: GroupKind) -> Vec<(String, String)> {
         match self {
             Self::Fixture(_) => {

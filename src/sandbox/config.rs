@@ -1,8 +1,4 @@
-//! A local stand-in of the API: a real HTTP server on loopback that checks the key, serves generated
-//! or given tasks, limits the rate, and misbehaves on demand.
-//!
-//! `generate` makes tasks, `catalog` and `pages` put them into lists, `limit` and `faults` decide who suffers,
-//! `server` answers. Depends on `json` and `error`.
+//! The options of a sandbox: tasks, limits and faults.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,39 +8,39 @@ use crate::sandbox::limit_models::LimitPlan;
 use crate::sandbox::pagination::ListFault;
 use crate::sandbox::responses::{QuotaHeaders, RetryAfter};
 
-/// The key that a sandbox accepts unless told otherwise.
+/// The default API key of a sandbox.
 pub const DEFAULT_KEY: &str = "test_key";
 
-/// How a sandbox behaves.
+/// The options of a sandbox.
 #[derive(Debug, Clone)]
 pub struct SandboxConfig {
-    /// Port on 127.0.0.1; 0 takes a free one.
+    /// The port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
-    /// The key that is accepted.
+    /// The API key that is accepted.
     pub key: String,
-    /// Number of the last generated task; `None` for no end.
+    /// The number of the last generated task; `None` for no limit.
     pub tasks: Option<u64>,
-    /// A `.jsonl` or `.jsonl.gz` file of tasks that are served instead, byte for byte.
+    /// A `.jsonl` or `.jsonl.gz` file with tasks that are served instead, byte for byte.
     pub from: Option<PathBuf>,
-    /// Other tasks for other seeds.
+    /// The seed of generated tasks.
     pub seed: u64,
-    /// Mix in what the API's documentation does not have?
+    /// Whether tasks have members and values that the API's documentation does not have.
     pub drift: bool,
-    /// Tasks of a batch, one after the other; without, batches are mixed and some tasks have none.
+    /// The number of tasks of a batch, which follow each other. Without it, batches are mixed and some tasks have none.
     pub batch_size: Option<u64>,
-    /// What limits requests, and when the server is away.
+    /// The limits, and the outages.
     pub limits: LimitPlan,
-    /// How long a 429 asks to wait.
+    /// The `Retry-After` header of a 429.
     pub retry_after: Option<RetryAfter>,
-    /// Headers that tell what is left of the first limit.
+    /// The headers that report the quota of the first limit.
     pub quota_headers: Option<QuotaHeaders>,
-    /// Time that an answer takes.
+    /// The time until a response.
     pub latency: Duration,
-    /// Time that it takes at most beyond that, differing from request to request.
+    /// The largest addition to that time. It differs from request to request.
     pub latency_jitter: Duration,
-    /// What is odd about lists.
+    /// The faults of lists.
     pub list_faults: Vec<ListFault>,
-    /// Faults by share.
+    /// Faults for shares of the tasks.
     pub faults: Vec<FaultRule>,
     /// Tasks that always have a fault.
     pub failed_ids: Vec<FailedId>,

@@ -10,12 +10,12 @@ use crate::threads::THREAD_HINT;
 /// Why a sandbox could not start.
 #[derive(Debug, Error)]
 pub enum SandboxError {
-    /// The port could not be had.
+    /// The port is not available.
     #[error("could not listen on 127.0.0.1:{port}: {source}")]
     Listen {
         /// The port.
         port: u16,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// Its thread could not be started.
@@ -24,7 +24,7 @@ pub enum SandboxError {
     /// The file of tasks could not be read.
     #[error("could not read tasks from `{}`: {cause}", path.display())]
     Source {
-        /// As given.
+        /// The path as given.
         path: PathBuf,
         /// Why.
         cause: String,
@@ -34,11 +34,9 @@ pub enum SandboxError {
 impl Explain for SandboxError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Listen { .. } => "choose another port with --port, or 0 for any".into(),
+            Self::Listen { .. } => "choose another port with --port; 0 takes any free port".into(),
             Self::Thread(_) => THREAD_HINT.into(),
-            Self::Source { .. } => {
-                "give a .jsonl or .jsonl.gz file with a task on each line".into()
-            }
+            Self::Source { .. } => "give a .jsonl or .jsonl.gz file with one task per line".into(),
         })
     }
 

@@ -1,29 +1,29 @@
-//! Faults: their kinds, and which task has which on which attempt. Pure.
+//! The faults of responses: their kinds, and which attempt for which task has one. Pure.
 
 use std::str::FromStr;
 
 use crate::sandbox::random::Random;
 
-/// What goes wrong.
+/// The kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// The connection is reset before any answer.
+    /// The connection is reset before a response.
     Reset,
     /// The body ends too early.
     Truncate,
-    /// The body trickles.
+    /// The body arrives slowly.
     Slow,
-    /// No answer at all.
+    /// There is no response.
     Hang,
     /// This status with a JSON body.
     Status(u16),
-    /// This status with an HTML body, as from an edge proxy.
+    /// This status with an HTML body, as from a proxy.
     HtmlStatus(u16),
     /// 200 with HTML.
     Html,
     /// 200 with another task.
     WrongTask,
-    /// 200 with something that is no gzip.
+    /// 200 with a body that is not valid gzip.
     BadGzip,
     /// 200 with half of the JSON.
     BadJson,
@@ -61,11 +61,11 @@ impl FromStr for FaultKind {
 /// A fault for a share of all tasks: `reset=0.05`, `reset=0.05:3`, `reset=0.05:always`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaultRule {
-    /// What goes wrong.
+    /// The kind of fault.
     pub kind: FaultKind,
-    /// For which share of the tasks.
+    /// The share of tasks that have the fault.
     pub share: f64,
-    /// On how many first attempts.
+    /// The number of attempts that fail, from the first on.
     pub attempts: u32,
 }
 
@@ -97,9 +97,9 @@ impl FromStr for FaultRule {
 /// A task that always has a fault: `500=task_7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedId {
-    /// What goes wrong.
+    /// The kind of fault.
     pub kind: FaultKind,
-    /// For which task.
+    /// The ID of the task.
     pub task_id: String,
 }
 
@@ -117,7 +117,7 @@ impl FromStr for FailedId {
     }
 }
 
-/// The fault of a task's attempt (from 1), if it has one. The shares of several rules add up.
+/// Returns the fault of an attempt (from 1) for a task, if it has one. The shares of rules add up.
 pub(crate) fn fault(
     rules: &[FaultRule],
     failed_ids: &[FailedId],

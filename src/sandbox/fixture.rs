@@ -1,4 +1,4 @@
-//! Tasks from a file, served byte for byte. Depends on `json`.
+//! Reads tasks from a file, to serve them byte for byte.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::sandbox::error::SandboxError;
 pub(crate) struct TaskGroup {
     pub(crate) id: String,
     pub(crate) name: Option<String>,
-    /// The object, where the task has one.
+    /// The object, if the task has one.
     pub(crate) object: Option<String>,
 }
 
@@ -38,7 +38,7 @@ impl TaskGroup {
         })
     }
 
-    /// Is this its ID, or its name?
+    /// Whether this is the ID or, if not `by_id`, the name.
     pub(crate) fn is(&self, by_id: bool, wanted: &str) -> bool {
         if by_id {
             self.id == wanted
@@ -48,7 +48,7 @@ impl TaskGroup {
     }
 }
 
-/// A task of the file.
+/// A task of a file.
 #[derive(Debug)]
 pub(crate) struct FixtureTask {
     pub(crate) task_id: String,
@@ -57,7 +57,7 @@ pub(crate) struct FixtureTask {
     pub(crate) batch: Option<TaskGroup>,
 }
 
-/// The tasks of a file in its order.
+/// The tasks of a file in order.
 #[derive(Debug, Default)]
 pub(crate) struct Fixture {
     pub(crate) tasks: Vec<FixtureTask>,
@@ -65,13 +65,13 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// A task by its ID.
+    /// Returns a task by its ID.
     pub(crate) fn get(&self, task_id: &str) -> Option<&FixtureTask> {
         self.tasks.get(*self.places.get(task_id)?)
     }
 }
 
-/// Reads all tasks of a `.jsonl` or `.jsonl.gz` file; of several with one ID the last counts.
+/// Reads all tasks of a `.jsonl` or `.jsonl.gz` file. Of tasks with the same ID, the last one counts.
 pub(crate) fn read(path: &Path) -> Result<Fixture, SandboxError> {
     let failed = |cause: String| SandboxError::Source {
         path: path.to_owned(),

@@ -1,5 +1,5 @@
-//! Tasks out of nothing: each follows from the seed and its number alone, and a few hundred of them
-//! show everything that the API's documentation has. Depends on `recipe`, `text` and `writer`.
+//! Generates tasks. A task depends on the seed and its number only, and a few hundred tasks have everything that the
+//! API's documentation has.
 
 use crate::sandbox::json_writer::TaskWriter;
 use crate::sandbox::naming::{
@@ -23,8 +23,7 @@ const ANNOTATION_TYPES: [&str; 12] = [
     "labeled_text",
 ];
 
-/// The body of `task_<number>` as the documentation has it, with all details: something to measure
-/// with.
+/// The body of `task_<number>` with all details, for measurements.
 pub fn sample_task(number: u64) -> String {
     let details = DetailOptions {
         annotation_info: true,
@@ -53,14 +52,14 @@ impl GeneratorOptions {
     }
 }
 
-/// A batch, as it is where it is expanded.
+/// The object of a batch.
 pub(crate) fn batch_object(number: u64) -> String {
     let mut writer = GeneratorOptions::default().writer(0, DetailOptions::default());
     writer.batch_object(number);
     writer.out
 }
 
-/// A project.
+/// The object of a project.
 pub(crate) fn project_object(number: u64) -> String {
     let mut writer = GeneratorOptions::default().writer(0, DetailOptions::default());
     writer.project_object(number);
@@ -310,7 +309,7 @@ impl TaskWriter {
         self.out.push(',');
     }
 
-    /// A file: inline, an image, a sound.
+    /// A file: inline, an image or audio.
     fn file(&mut self, index: usize) {
         let details = self.details.attachment_info;
         self.object(|w| {
@@ -350,7 +349,7 @@ impl TaskWriter {
         });
     }
 
-    /// A list of up to so many annotations.
+    /// A list of up to `most` annotations.
     fn annotations(&mut self, most: usize) {
         if self.drifts(20) {
             return self.raw("annotations", "null");
@@ -407,7 +406,7 @@ impl TaskWriter {
         });
     }
 
-    /// A value of the kind, or, with drift, one that looks like another kind.
+    /// A value of the annotation type or, with drift, sometimes of another.
     fn value(&mut self, kind: &str) {
         const ODD: [&str; 8] = [
             "\"007\"",

@@ -1,4 +1,4 @@
-//! Writes JSON member by member, with an oddity now and then. Depends on `text`.
+//! Writes JSON member by member, with drift if that is on.
 
 use crate::json::text::write_json_string;
 use crate::sandbox::naming::{DetailOptions, GeneratorOptions};
@@ -20,7 +20,7 @@ impl TaskWriter {
         self.close('}');
     }
 
-    /// Writes a list of so many elements, as a member.
+    /// Writes a member that is a list of `count` elements.
     pub(crate) fn list(
         &mut self,
         key: &str,
@@ -37,7 +37,7 @@ impl TaskWriter {
         self.out.push(',');
     }
 
-    /// Closes, in place of the last comma.
+    /// Writes the closing bracket instead of the last comma.
     pub(crate) fn close(&mut self, bracket: char) {
         if self.out.ends_with(',') {
             self.out.pop();
@@ -78,7 +78,7 @@ impl TaskWriter {
         self.out.push(',');
     }
 
-    /// A member that the documentation does not have, now and then, when drift is on.
+    /// Sometimes writes a member that the documentation does not have, if drift is on.
     pub(crate) fn oddity(&mut self) {
         const ODD: [&str; 10] = [
             r#""":"empty key""#,
@@ -99,7 +99,7 @@ impl TaskWriter {
         }
     }
 
-    /// True now and then, when drift is on.
+    /// True for about one in `one_in` calls, if drift is on.
     pub(crate) fn drifts(&mut self, one_in: usize) -> bool {
         self.recipe.drift && self.random.one_in(one_in)
     }

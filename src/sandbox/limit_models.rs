@@ -1,6 +1,5 @@
-//! How servers limit their clients: models of a rate limit, a window, a bound on concurrent requests, a queue,
-//! and of what happens to them meanwhile. The sandbox applies them in real time, the simulation of the pacer
-//! in simulated time. Pure: time passes in. Depends on nothing.
+//! Models of the limits of servers: a token bucket, windows, concurrent requests, a queue, and outages. The sandbox
+//! applies them in real time, the simulation of the pacer in simulated time. Pure: time is an argument.
 
 use std::collections::VecDeque;
 use std::str::FromStr;
@@ -9,49 +8,49 @@ use std::time::Duration;
 /// One limit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Limit {
-    /// A bucket of `burst` tokens that fills at `rate` a second.
+    /// A bucket of `burst` tokens that fills at `rate`.
     TokenBucket {
-        /// Tokens a second.
+        /// Tokens per second.
         rate: f64,
-        /// Tokens that it holds, at least 1.
+        /// The size of the bucket in tokens, at least 1.
         burst: f64,
     },
-    /// So many requests in each window; the windows lie side by side from the start on.
+    /// A number of requests in each window. One window follows another, from the start of the server.
     FixedWindow {
-        /// Requests in a window.
+        /// Requests per window.
         requests: f64,
-        /// How long a window is.
+        /// The length of a window.
         window: Duration,
     },
-    /// So many requests in any window.
+    /// A number of requests in any window of this length.
     SlidingWindow {
-        /// Requests in a window.
+        /// Requests per window.
         requests: f64,
-        /// How long a window is.
+        /// The length of a window.
         window: Duration,
     },
-    /// So many requests at the same time.
+    /// A number of requests at the same time.
     Concurrency {
-        /// Requests.
+        /// Concurrent requests.
         requests: f64,
     },
-    /// Requests are served one after the other and wait for their turn: no objection, but latency.
+    /// Requests are served one after another. They wait instead of being rejected.
     Queue {
-        /// Requests served a second.
+        /// Requests that are served per second.
         rate: f64,
-        /// Requests that may wait; more are rejected.
+        /// Requests that may wait. More are rejected.
         waiting: f64,
     },
 }
 
-/// Requests that may wait in a [`Limit::Queue`], unless told otherwise.
+/// The default number of requests that may wait in a [`Limit::Queue`].
 const DEFAULT_WAITING: f64 = 1_000.0;
 
-/// Share of a second's tokens that a [`Limit::TokenBucket`] holds, unless told otherwise.
+/// The default size of a [`Limit::TokenBucket`], in seconds of its rate.
 const DEFAULT_BURST_SECONDS: f64 = 0.1;
 
 impl Limit {
-    /// A token bucket that holds a tenth of a second's tokens, or one.
+    /// A token bucket of the default size, at least 1 token.
     pub fn token_bucket(rate: f64) -> Self {
         Self::TokenBucket {
             rate,
@@ -59,7 +58,7 @@ impl Limit {
         }
     }
 
-    /// Requests a second that it allows in the long run; none when that depends on how long requests take.
+    /// The requests per second that the limit allows in the long run; none if that depends on how long requests take.
     pub fn rate(&self) -> Option<f64> {
         match self {
             Self::TokenBucket { rate, .. } | Self::Queue { rate, .. } => Some(*rate),
@@ -71,7 +70,7 @@ impl Limit {
     }
 }
 
-/// Reads `100/s`, `6000/m`, `3600/h` or a plain number a second: the number, and the time.
+/// Parses `100/s`, `6000/m`, `3600/h` or a plain number per second into the number and its window.
 fn requests_in(text: &str) -> Result<(f64, Duration), String> {
     let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
     let window = match unit {
@@ -141,7 +140,7 @@ impl FromStr for Limit {
     }
 }
 
-/// A time with a beginning and an end, since the start of the server.
+/// A span of time, since the start of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeSpan {
     /// When it begins.
@@ -159,46 +158,46 @@ impl TimeSpan {
 /// Another client of the same key.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OtherClient {
-    /// Requests a second.
+    /// Requests per second.
     pub rate: f64,
-    /// When it asks.
+    /// When it sends requests.
     pub span: TimeSpan,
 }
 
-/// All that limits the clients of a server, and when that changes.
+/// All limits of a server, and their changes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LimitPlan {
-    /// Each of these must allow a request.
+    /// The limits. Each of them must allow a request.
     pub limits: Vec<Limit>,
-    /// From this time on, all limits are this many times what they were at the start; in order of time.
+    /// Times and factors, in order of time. From the time on, all limits are their value at the start times the factor.
     pub changes: Vec<(Duration, f64)>,
-    /// Somebody else who uses them up too.
+    /// Other clients that use the same limits.
     pub other_clients: Vec<OtherClient>,
-    /// When the server is away.
+    /// The outages of the server.
     pub outages: Vec<TimeSpan>,
 }
 
 /// What a server does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// It is served, after this wait in a queue.
+    /// It is served after this time in a queue.
     Admitted(Duration),
-    /// 429.
+    /// It is rejected with 429.
     Rejected,
-    /// The server is away.
+    /// The server has an outage.
     Away,
 }
 
-/// What a server may tell of a limit.
+/// What a server may report about a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LimitQuota {
-    /// Requests in all.
+    /// The total number of requests.
     pub limit: f64,
-    /// How long these are meant to last.
+    /// How long the total is meant to last.
     pub window: Duration,
-    /// Requests that are left.
+    /// The requests that are left.
     pub left: f64,
-    /// When there are as many as can be again.
+    /// The time until all requests are available again.
     pub reset: Duration,
 }
 
@@ -217,12 +216,12 @@ enum Meter {
 pub struct Limiter {
     plan: LimitPlan,
     meters: Vec<Meter>,
-    /// Requests that each other client has made.
+    /// The number of requests of each other client.
     others: Vec<f64>,
 }
 
 impl Limiter {
-    /// At the start: buckets are full, windows empty.
+    /// The state at the start: buckets are full, windows are empty.
     pub fn new(plan: LimitPlan) -> Self {
         let meters = plan.limits.iter().map(|limit| match limit {
             Limit::TokenBucket { burst, .. } => Meter::Tokens {
@@ -244,9 +243,9 @@ impl Limiter {
         }
     }
 
-    /// A request arrives. One that is admitted must [`leave`](Self::leave) again.
+    /// Decides about a request. An admitted request must [`leave`](Self::leave).
     pub fn arrive(&mut self, now: Duration) -> Admission {
-        self.let_others_ask(now);
+        self.count_other_clients(now);
         if self.plan.outages.iter().any(|outage| outage.contains(now)) {
             return Admission::Away;
         }
@@ -254,7 +253,7 @@ impl Limiter {
             .map_or(Admission::Rejected, Admission::Admitted)
     }
 
-    /// The answer to an admitted request is ready.
+    /// Ends an admitted request.
     pub fn leave(&mut self) {
         for meter in &mut self.meters {
             if let Meter::Active(active) = meter {
@@ -263,15 +262,14 @@ impl Limiter {
         }
     }
 
-    /// Requests a second that are allowed now, to all clients together; none when that depends on how long
+    /// The requests per second that are allowed at a time for all clients together; none if that depends on how long
     /// requests take.
     pub fn allowed_rate(&self, now: Duration) -> Option<f64> {
         let rates = self.plan.limits.iter().filter_map(Limit::rate);
         rates.reduce(f64::min).map(|rate| rate * self.factor(now))
     }
 
-    /// What clients may be told of the first limit that has something to tell: requests in all, requests that are
-    /// left, and when there are as many as can be again.
+    /// The quota of the first limit that has one.
     pub fn quota(&self, now: Duration) -> Option<LimitQuota> {
         let factor = self.factor(now);
         let mut pairs = self.plan.limits.iter().zip(&self.meters);
@@ -285,8 +283,8 @@ impl Limiter {
             .map_or(1.0, |(_, factor)| *factor)
     }
 
-    /// The requests of other clients until now, evenly spaced. What they are told does not matter to them.
-    fn let_others_ask(&mut self, now: Duration) {
+    /// Counts the requests of other clients until now, evenly spaced. Their responses do not change what they do.
+    fn count_other_clients(&mut self, now: Duration) {
         let mut others = std::mem::take(&mut self.others);
         for (client, made) in self.plan.other_clients.clone().iter().zip(&mut others) {
             loop {
@@ -305,7 +303,7 @@ impl Limiter {
         self.others = others;
     }
 
-    /// The wait of a request, if all limits allow it. Only then is it counted, and by all of them.
+    /// Returns how long a request waits, if all limits allow it. Only then all of them count it.
     fn admit(&mut self, now: Duration) -> Option<Duration> {
         let factor = self.factor(now);
         for (limit, meter) in self.plan.limits.iter().zip(&mut self.meters) {
@@ -322,9 +320,9 @@ impl Limiter {
 }
 
 impl Meter {
-    /// Brings itself up to date; may one more come?
+    /// Updates the state, and returns whether one more request is allowed.
     fn allows(&mut self, limit: &Limit, factor: f64, now: Duration) -> bool {
-        /// What is left of a token by rounding is one.
+        /// A token minus a rounding error is a token.
         const ALMOST: f64 = 1.0 - 1e-9;
         match (self, limit) {
             (Self::Tokens { level, filled }, Limit::TokenBucket { rate, burst }) => {
@@ -398,7 +396,7 @@ impl Meter {
         }
     }
 
-    /// Counts a request; how long it waits for its turn.
+    /// Counts a request, and returns how long it waits.
     fn count(&mut self, limit: &Limit, factor: f64, now: Duration) -> Duration {
         match (self, limit) {
             (Self::Tokens { level, .. }, _) => *level -= 1.0,

@@ -1,4 +1,4 @@
-//! The mock API: a real HTTP server on loopback with generated or given tasks, rate limits and faults.
+//! A mock server of the API: a real HTTP server on loopback with generated or given tasks, rate limits and faults.
 
 pub mod catalog;
 pub mod config;

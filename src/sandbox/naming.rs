@@ -1,22 +1,23 @@
-//! What is asked of tasks, where they belong, and what projects, batches and deliveries are called. Pure. Depends on nothing.
+//! The details of tasks that a request may ask for, which project and batch a task belongs to, and the names of these.
+//! Pure.
 
-/// What tasks follow from, beside their numbers.
+/// The options of the generator.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct GeneratorOptions {
     pub(crate) seed: u64,
     pub(crate) drift: bool,
-    /// Tasks of a batch, one after the other; without, batches are mixed and some tasks have none.
+    /// The number of tasks of a batch, which follow each other. Without it, batches are mixed and some tasks have none.
     pub(crate) batch_size: Option<u64>,
 }
 
-/// Projects that there are.
+/// The number of projects.
 pub(crate) const PROJECTS: u64 = 5;
 
-/// Batches that there are when they are mixed.
+/// The number of batches if they are mixed.
 pub(crate) const MIXED_BATCHES: u64 = 30;
 
 impl GeneratorOptions {
-    /// The number of the batch that a task belongs to, if it does.
+    /// The number of the batch of a task, if it has one.
     pub(crate) fn batch(&self, number: u64) -> Option<u64> {
         match self.batch_size {
             Some(size) => Some(number.saturating_sub(1) / size.max(1)),
@@ -24,7 +25,7 @@ impl GeneratorOptions {
         }
     }
 
-    /// The number of the project that a task belongs to.
+    /// The number of the project of a task.
     pub(crate) fn project(&self, number: u64) -> u64 {
         match self.batch_size {
             Some(_) => self.batch(number).unwrap_or_default() % PROJECTS,
@@ -33,7 +34,7 @@ impl GeneratorOptions {
     }
 }
 
-/// The IDs of projects, batches and deliveries.
+/// The ID of a project, batch or delivery.
 pub(crate) fn id_of(kind: &str, number: u64) -> String {
     format!("{kind}_{number:024x}")
 }
@@ -55,7 +56,7 @@ pub(crate) fn project_name(number: u64) -> String {
     format!("Preferences, part {number}")
 }
 
-/// What the request asked to see.
+/// The details that a request asks for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct DetailOptions {
     pub(crate) expand_project: bool,

@@ -1,4 +1,4 @@
-//! Paginator of lists, and what can be odd about them. Depends on `catalog`.
+//! The pages of lists, and their faults.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -9,29 +9,29 @@ use crate::json::document::Parser;
 use crate::sandbox::catalog::{Catalog, ListMembers};
 use crate::sandbox::naming::DetailOptions;
 
-/// Tasks of a page at most, and unless asked otherwise.
+/// The largest and the default number of tasks of a page.
 pub(crate) const MAX_TASKS: usize = 100;
 
-/// A page that is short has so many times fewer tasks than were asked for.
+/// A short page has this many times fewer tasks than requested.
 const SHORTER: usize = 3;
 
-/// What is odd about lists.
+/// A fault of lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListFault {
-    /// From the third page on, the next one is the second.
+    /// The third and every later page names the second one as the next.
     Loop,
-    /// The second page is empty, and has more behind it.
+    /// The second page is empty, and names a next one.
     EmptyPage,
-    /// While a list is read for the first time, each page but the first begins with the last task of the page before
-    /// it, and its own last task moves to the beginning of the list.
+    /// While a list is read for the first time, each page after the first begins with the last task of the page before
+    /// it, and its own last task moves to the start of the list.
     Moving,
-    /// A token is refused after so many further requests.
+    /// A token expires after this many further requests.
     Expire(u64),
     /// Tasks lack their `metadata`.
     Differs,
-    /// Paginator are a third as long as request.
+    /// Pages have a third of the requested tasks.
     ShortPages,
-    /// Each page has two elements that are no task.
+    /// Each page has two elements that are not tasks.
     BadTask,
 }
 
@@ -56,14 +56,14 @@ impl FromStr for ListFault {
     }
 }
 
-/// Where a page begins.
+/// The start of a page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct PageToken {
-    /// How many pages come before it.
+    /// The number of pages before it.
     page: u64,
-    /// The task that it comes after.
+    /// The number of the task before it.
     after: u64,
-    /// The request that it was given for.
+    /// The number of the request whose response had the token.
     issued: u64,
 }
 
@@ -85,10 +85,10 @@ impl PageToken {
     }
 }
 
-/// What a request wants of a list.
+/// A request for a page of a list.
 #[derive(Debug)]
 pub(crate) struct ListQuery<'w> {
-    /// The list, in words.
+    /// A text that identifies the list.
     pub(crate) list: &'w str,
     pub(crate) members: &'w ListMembers,
     pub(crate) status: Option<&'w str>,
@@ -99,13 +99,13 @@ pub(crate) struct ListQuery<'w> {
     pub(crate) details: DetailOptions,
 }
 
-/// Makes pages, and remembers what has moved.
+/// Makes pages. Remembers which tasks have moved.
 #[derive(Debug, Default)]
 pub(crate) struct Paginator {
     faults: Vec<ListFault>,
-    /// Of each list, the tasks that have moved to its beginning.
+    /// For each list, the tasks that have moved to its start.
     moved: HashMap<String, Vec<u64>>,
-    /// The page of each list at which tasks move next.
+    /// For each list, the next page at which a task moves.
     moves_at: HashMap<String, u64>,
 }
 
@@ -121,8 +121,8 @@ impl Paginator {
         self.faults.contains(&fault)
     }
 
-    /// The page's tasks and the token of the next one; why not, when the token is refused. `request` is the
-    /// number of the request.
+    /// Returns the tasks of a page and the token of the next one, or why the token is refused. `request` is the number
+    /// of the request.
     pub(crate) fn page(
         &mut self,
         catalog: &Catalog,
@@ -157,7 +157,7 @@ impl Paginator {
         let rest = catalog.behind(wanted.members, token.after);
         let rest = rest.filter(|number| !moved.contains(number));
         let mut parser = Parser::default();
-        // One more than fits tells whether there is a next page.
+        // One task more than fits shows that there is a next page.
         let mut found: Vec<(u64, Bytes)> = first
             .iter()
             .copied()
@@ -197,7 +197,7 @@ impl Paginator {
         Ok((tasks, next.map(PageToken::write)))
     }
 
-    /// Lets tasks of a page move: once for each page, so that a list comes to rest.
+    /// Moves a task of a page. That happens once for each page, so that the second reading of a list is stable.
     fn shift(
         &mut self,
         catalog: &Catalog,
@@ -220,7 +220,7 @@ impl Paginator {
     }
 }
 
-/// Does a task pass the filters? Times are compared as text, which is right for those in UTC.
+/// Whether a task passes the filters. Times are compared as text, which is right for UTC.
 fn is_wanted(wanted: &ListQuery<'_>, task: &Bytes, parser: &mut Parser) -> bool {
     if wanted
         .status
@@ -247,7 +247,7 @@ fn is_wanted(wanted: &ListQuery<'_>, task: &Bytes, parser: &mut Parser) -> bool 
             .is_none_or(|time| completed.as_deref().is_some_and(|at| at < time))
 }
 
-/// A task as a list has it that leaves something out.
+/// A task without its metadata.
 fn without_metadata(task: &Bytes) -> Bytes {
     let Ok(serde_json::Value::Object(mut members)) = serde_json::from_slice(task) else {
         return task.clone();

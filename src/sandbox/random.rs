@@ -1,4 +1,4 @@
-//! Numbers and words that follow from a seed. Pure.
+//! Random numbers and words from a seed. Pure.
 
 use std::fmt::Write as _;
 
@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// From a seed and a name.
+    /// A generator for a seed and a name.
     pub(crate) fn of(seed: u64, name: &[u8]) -> Self {
-        // FNV-1a, so that names that differ little begin far apart.
+        // FNV-1a, so that similar names give different numbers.
         let hash = name.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
         });
@@ -26,23 +26,23 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Uniform below a bound.
+    /// A uniform number below a bound.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound.max(1) as u64).unwrap_or_default()
     }
 
-    /// Uniform in 0..1.
+    /// A uniform number in 0..1.
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
     pub(crate) fn share(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// True for one in so many.
+    /// True for one in `count` calls.
     pub(crate) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
 
-    /// One of some.
+    /// A random element.
     pub(crate) fn pick<'a, T: ?Sized>(&mut self, all: &[&'a T]) -> Option<&'a T> {
         all.get(self.below(all.len())).copied()
     }
@@ -100,7 +100,7 @@ const ENDINGS: [&str; 6] = [
     ";\n- first this,\n- then that.",
 ];
 
-/// Some sentences, in plain words, as JSON has them inside quotes.
+/// Writes sentences as a JSON string.
 pub(crate) fn sentences(random: &mut Random, count: usize, out: &mut String) {
     let mut text = String::new();
     for index in 0..count {

@@ -1,4 +1,4 @@
-//! What the sandbox answers: bodies, errors, and what a fault makes of them. Depends on `faults`.
+//! The responses of the sandbox: bodies, errors and faults.
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -21,18 +21,18 @@ use crate::sandbox::limit_models::LimitQuota;
 
 pub(crate) type ResponseBody = BoxBody<Bytes, std::io::Error>;
 
-/// Pieces of a trickling body, and the time between them.
+/// The pieces of a slow body, and the time between them.
 const TRICKLE_BYTES: usize = 512;
 const TRICKLE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The answer of a fault that does answer.
+/// The response of a fault that has one.
 pub(crate) fn faulty(kind: FaultKind, task: Bytes) -> Response<ResponseBody> {
     const PAGE: &str = "<!DOCTYPE html><html><head><title>The origin is unreachable</title></head><body>…</body></html>";
     let half = task.slice(..task.len() / 2);
     match kind {
         FaultKind::Status(status) => error(
             StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
-            "this fault was asked for",
+            "this fault was requested",
         ),
         FaultKind::HtmlStatus(status) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -123,16 +123,16 @@ pub(crate) fn json_response(body: Bytes, gzip: bool) -> Response<ResponseBody> {
     }
 }
 
-/// How long a 429 asks to wait.
+/// The `Retry-After` header of a 429.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
     /// In seconds.
     Seconds(u64),
-    /// As a date so many seconds ahead, by a clock that is so many seconds fast.
+    /// A date, by the server's clock.
     Date {
-        /// Ahead.
+        /// Seconds from now.
         seconds: u64,
-        /// Fast.
+        /// Seconds that the clock is fast.
         skew: u64,
     },
 }
@@ -177,7 +177,7 @@ impl RetryAfter {
     }
 }
 
-/// How a server tells what is left of a limit.
+/// The headers that report a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuotaHeaders {
     /// `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`, in seconds.

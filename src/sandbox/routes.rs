@@ -1,4 +1,4 @@
-//! The API's endpoints: what a request asks for, and what it gets. Depends on `catalog` and `pages`.
+//! The API's endpoints: parses requests and finds what they ask for.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -15,11 +15,11 @@ use crate::sandbox::naming::{DetailOptions, GeneratorOptions};
 use crate::sandbox::pagination::{ListQuery, MAX_TASKS, Paginator};
 use crate::threads;
 
-/// What a request asks for.
+/// A request, parsed.
 #[derive(Debug)]
 pub(crate) struct SandboxRequest {
     path: String,
-    /// Without the repeated keys, which are the details.
+    /// Without the repeated keys, which are in `details`.
     query: BTreeMap<String, String>,
     details: DetailOptions,
 }
@@ -43,20 +43,20 @@ impl SandboxRequest {
         self.query.get(name).map(String::as_str)
     }
 
-    /// The ID, when it is a single task that is asked for.
+    /// The ID, if the request is for a single task.
     pub(crate) fn task_id(&self) -> Option<&str> {
         (self.path == "/v2/task").then(|| self.get("task_id"))?
     }
 }
 
-/// What it gets.
+/// The body or error for a request.
 #[derive(Debug)]
 pub(crate) enum RouteResult {
     Body(Bytes),
     Error(StatusCode, &'static str),
 }
 
-/// Why it gets nothing.
+/// The status and text of an error.
 type RouteError = (StatusCode, &'static str);
 
 /// All endpoints.
@@ -85,7 +85,7 @@ impl Routes {
         })
     }
 
-    /// Answers a request, which is the `number`th.
+    /// Responds to a request. `number` counts requests from the start of the server.
     pub(crate) fn respond(&self, request: &SandboxRequest, number: u64) -> RouteResult {
         let found = match request.path.as_str() {
             "/v2/task" => self.task(request),
@@ -168,7 +168,7 @@ impl Routes {
         let wanted = ListQuery {
             list: &list,
             members,
-            // What has been delivered is complete.
+            // Only completed tasks are delivered.
             status: request.get("status").or(is_delivery.then_some("completed")),
             completed_after: request.get("completed_after"),
             completed_before: request.get("completed_before"),

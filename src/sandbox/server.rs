@@ -1,10 +1,9 @@
-//! The server: a thread with a runtime of its own, real connections, real HTTP, limits in real time.
-//! Depends on `answers`, `endpoints`, `faults` and `limit`.
+//! The HTTP server: a thread with its own runtime. Connections and limits are real.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,10 +24,10 @@ use crate::sandbox::responses::{ResponseBody, error, faulty, json_response};
 use crate::sandbox::routes::{RouteResult, Routes, SandboxRequest};
 use crate::threads;
 
-/// Requests whose times are kept.
+/// The number of last requests that are remembered.
 pub(crate) const KEPT_ARRIVALS: usize = 10_000;
 
-/// A running sandbox; it ends when this is dropped.
+/// A running sandbox. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     address: SocketAddr,
@@ -49,21 +48,17 @@ struct SandboxState {
     start: Instant,
 }
 
-/// A request, as the limits saw it.
+/// A request, and what the limits decided about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestArrival {
-    /// Since the start of the sandbox.
+    /// The time since the start of the sandbox.
     pub at: Duration,
-    /// What the limits made of it.
+    /// The decision of the limits.
     pub admission: Admission,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    threads::lock(mutex)
-}
-
 impl Sandbox {
-    /// Starts to listen and to serve.
+    /// Starts a sandbox.
     pub fn start(config: SandboxConfig) -> Result<Self, SandboxError> {
         let failed = |source| SandboxError::Listen {
             port: config.port,
@@ -101,29 +96,32 @@ impl Sandbox {
         })
     }
 
-    /// Where it is.
+    /// The base URL.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The key that it accepts.
+    /// The API key that it accepts.
     pub fn key(&self) -> &str {
         &self.state.config.key
     }
 
-    /// Requests so far.
+    /// The number of requests.
     pub fn requests(&self) -> u64 {
         self.state.requests.load(Ordering::Relaxed)
     }
 
-    /// Of these, answered with 429 because of the rate limit.
+    /// The number of requests that were rejected with 429 because of a limit.
     pub fn rejected(&self) -> u64 {
         self.state.rejected.load(Ordering::Relaxed)
     }
 
     /// The last [`KEPT_ARRIVALS`] requests.
     pub fn arrivals(&self) -> Vec<RequestArrival> {
-        lock(&self.state.arrivals).iter().copied().collect()
+        threads::lock(&self.state.arrivals)
+            .iter()
+            .copied()
+            .collect()
     }
 }
 
@@ -145,13 +143,13 @@ async fn serve(listener: TcpListener, state: Arc<SandboxState>, stopped: Cancell
             accepted = listener.accept() => accepted,
             () = stopped.cancelled() => return,
         };
-        // A connection that broke before it began, or too many of them: the next may be well.
+        // The connection broke, or there are too many. The next one may work.
         let Ok((stream, _)) = accepted else { continue };
         let _ = stream.set_nodelay(true);
         let Ok(stream) = stream.into_std() else {
             continue;
         };
-        // A second handle on the socket, to reset it in the middle of things.
+        // A second handle on the socket, for faults that reset the connection.
         let Ok(handle) = stream.try_clone() else {
             continue;
         };
@@ -162,8 +160,8 @@ async fn serve(listener: TcpListener, state: Arc<SandboxState>, stopped: Cancell
         let handle = Arc::new(handle);
         tokio::spawn(async move {
             let service =
-                service_fn(|request| answer(Arc::clone(&state), Arc::clone(&handle), request));
-            // Faults end connections with errors on purpose.
+                service_fn(|request| respond(Arc::clone(&state), Arc::clone(&handle), request));
+            // Faults end connections with errors.
             let _ = auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -171,21 +169,21 @@ async fn serve(listener: TcpListener, state: Arc<SandboxState>, stopped: Cancell
     }
 }
 
-/// Ends a connection without an answer.
+/// Ends a connection without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("reset on purpose")]
 struct ResetOnPurpose;
 
-/// Lets a request that was admitted leave when its answer is made, or nobody waits for it any more.
+/// Tells the limiter that an admitted request has ended, also if the client does not wait for the response.
 struct Admitted<'s>(&'s SandboxState);
 
 impl Drop for Admitted<'_> {
     fn drop(&mut self) {
-        lock(&self.0.limiter).leave();
+        threads::lock(&self.0.limiter).leave();
     }
 }
 
-async fn answer(
+async fn respond(
     state: Arc<SandboxState>,
     handle: Arc<std::net::TcpStream>,
     request: Request<Incoming>,
@@ -196,10 +194,10 @@ async fn answer(
         return Ok(*refusal);
     }
     let (admission, quota) = {
-        let mut limiter = lock(&state.limiter);
+        let mut limiter = threads::lock(&state.limiter);
         let now = state.start.elapsed();
         let admission = limiter.arrive(now);
-        state.note(RequestArrival { at: now, admission });
+        state.remember(RequestArrival { at: now, admission });
         (admission, limiter.quota(now))
     };
     let latency = config.latency + state.jitter(number);
@@ -231,15 +229,15 @@ async fn answer(
 }
 
 impl SandboxState {
-    fn note(&self, arrival: RequestArrival) {
-        let mut arrivals = lock(&self.arrivals);
+    fn remember(&self, arrival: RequestArrival) {
+        let mut arrivals = threads::lock(&self.arrivals);
         if arrivals.len() == KEPT_ARRIVALS {
             arrivals.pop_front();
         }
         arrivals.push_back(arrival);
     }
 
-    /// A part of the latency that differs from request to request.
+    /// The part of the latency that differs from request to request.
     fn jitter(&self, number: u64) -> Duration {
         if self.config.latency_jitter.is_zero() {
             return Duration::ZERO;
@@ -248,7 +246,7 @@ impl SandboxState {
         self.config.latency_jitter.mul_f64(share)
     }
 
-    /// Checks what comes before any limit: the key and the method.
+    /// Checks the API key and the method, which come before all limits.
     fn authorize(&self, request: &Request<Incoming>) -> Result<(), Box<Response<ResponseBody>>> {
         let key = request
             .headers()
@@ -265,7 +263,7 @@ impl SandboxState {
         Ok(())
     }
 
-    /// Answers a request that the limits let through.
+    /// Responds to an admitted request.
     async fn admitted(
         &self,
         request: &Request<Incoming>,
@@ -286,11 +284,11 @@ impl SandboxState {
             });
         };
         let config = &self.config;
-        // Only faults ask for the number of the attempt, and a map of all tasks is not for free.
+        // Only faults need the number of the attempt, and a map of all tasks takes memory.
         let attempt = if config.faults.is_empty() {
             1
         } else {
-            let mut attempts = lock(&self.attempts);
+            let mut attempts = threads::lock(&self.attempts);
             let attempt = attempts.entry(task_id.to_owned()).or_default();
             *attempt += 1;
             *attempt
@@ -306,7 +304,7 @@ impl SandboxState {
             (None, RouteResult::Body(body)) => Ok(json_response(body, gzip)),
             (None, RouteResult::Error(status, text)) => Ok(error(status, text)),
             (Some(FaultKind::Reset), _) => {
-                // With no time to linger, closing the socket sends a reset.
+                // With a linger time of zero, closing the socket sends a reset.
                 let _ = socket2::SockRef::from(handle).set_linger(Some(Duration::ZERO));
                 Err(ResetOnPurpose)
             }

@@ -10,15 +10,15 @@ use thiserror::Error;
 use crate::tables::schema::arrow_schema;
 use crate::tables::table::TableInfo;
 
-/// Rows of a batch at most: enough to make the cost of a batch vanish, few enough to keep eighteen
-/// of them small.
+/// The most rows of a batch: enough that the fixed cost of a batch does not matter, and few enough that eighteen
+/// unfinished batches stay small.
 const BATCH_ROWS: usize = 8_192;
 
-/// Bytes of a batch after which it is handed over. With bodies of 1 GiB at most, no text column of
-/// a batch comes near the 2 GiB that its 32-bit offsets can address.
+/// The size in bytes at which a batch is handed over. Bodies have at most 1 GiB, so no text column of a batch comes
+/// near the 2 GiB that its 32-bit offsets can address.
 pub const BATCH_BYTES: usize = 128 << 10;
 
-/// Why a batch was not taken.
+/// Why a sink did not take a batch.
 #[derive(Debug, Error)]
 pub enum SinkError {
     /// The rows are not a valid batch.
@@ -32,23 +32,23 @@ pub enum SinkError {
     Closed,
 }
 
-/// Takes batches of rows, table by table, in the order of the rows.
+/// Takes batches of rows of all tables. The batches of one table come in the order of its rows.
 pub trait BatchSink {
     /// Takes one batch.
     fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError>;
 }
 
-/// The columns of one table.
+/// The columns of a table while rows are appended.
 pub(crate) trait TableColumns: std::fmt::Debug + Default {
-    /// One row.
+    /// A row of the table.
     type Row<'a>;
-    /// Appends a row; gives the bytes that it takes, about.
+    /// Appends a row, and returns about how many bytes it takes.
     fn append(&mut self, row: &Self::Row<'_>) -> usize;
-    /// Takes out all columns, in the order of the schema.
+    /// Takes out all columns in the order of the schema.
     fn finish(&mut self) -> Vec<ArrayRef>;
 }
 
-/// The rows of one table that have not been handed over.
+/// The rows of a table that have not been handed over.
 #[derive(Debug)]
 pub(crate) struct TableBuffer<C> {
     table: Option<&'static TableInfo>,
@@ -74,7 +74,7 @@ impl<C: TableColumns> TableBuffer<C> {
         }
     }
 
-    /// Appends a row; hands the batch over when it is full.
+    /// Appends a row, and hands the batch over when it is full. Rows of a table that is not wanted are dropped.
     pub(crate) fn push(
         &mut self,
         row: &C::Row<'_>,
@@ -92,7 +92,7 @@ impl<C: TableColumns> TableBuffer<C> {
         }
     }
 
-    /// Hands over what is there.
+    /// Hands over the rows that are there, if there are any.
     pub(crate) fn flush(&mut self, sink: &mut dyn BatchSink) -> Result<(), SinkError> {
         let Some(table) = self.table.filter(|_| self.rows > 0) else {
             return Ok(());

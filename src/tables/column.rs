@@ -1,5 +1,6 @@
-//! Column types: how a borrowed value becomes an array. Each type is a marker, so that buffers
-//! outlive the response whose values they hold. Depends on `json` and `arrow`.
+//! The types of columns, and their builders, which copy borrowed values into arrays.
+//!
+//! A type is a marker without values, so that buffers outlive the response whose values they hold.
 
 use std::fmt::Debug;
 use std::fmt::Write as _;
@@ -14,22 +15,22 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use crate::json::text::Text;
 use crate::json::value::TextList;
 
-/// The contract's types, and what the values of a column are like, which decides their encoding.
+/// The types of columns. Text has several types: how often values repeat decides their encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnType {
-    /// UTF-8 text that tends to repeat: names, kinds, IDs of parents.
+    /// UTF-8 text that repeats often: names, kinds, IDs of parents.
     Str,
-    /// UTF-8 text of which nearly every value is different, or equals the ones beside it: IDs.
+    /// UTF-8 text of which nearly every value differs or equals its neighbors: IDs.
     UniqueStr,
-    /// UTF-8 text of which the same may stand in many tasks, far apart: prompts, documents, addresses.
+    /// UTF-8 text that may repeat in tasks that are far apart: prompts, documents, addresses.
     RepeatedStr,
-    /// Place in a task, as UTF-8 text: the same ones in most tasks.
+    /// A path in a task, as UTF-8 text: most tasks have the same ones.
     Path,
     /// 32-bit integer.
     Int32,
     /// 64-bit integer.
     Int64,
-    /// Double.
+    /// 64-bit floating-point number.
     Float64,
     /// Boolean.
     Bool,
@@ -44,7 +45,7 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
-    /// The contract's word for it.
+    /// The name of the type in the published documentation.
     pub fn name(self) -> &'static str {
         match self {
             Self::Str | Self::UniqueStr | Self::RepeatedStr | Self::Path => "str",
@@ -59,7 +60,7 @@ impl ColumnType {
         }
     }
 
-    /// Its type in Arrow: plain types only, which every reader takes as they are.
+    /// The type in Arrow. Every reader supports these plain types.
     pub fn data_type(self) -> DataType {
         match self {
             Self::Str | Self::UniqueStr | Self::RepeatedStr | Self::Path | Self::Json => {
@@ -79,26 +80,26 @@ impl ColumnType {
 /// The time zone of every timestamp.
 const UTC: &str = "UTC";
 
-/// The field inside a list column, named as the Parquet format asks.
+/// The field of a list's elements, named as the Parquet format requires.
 fn list_element() -> Arc<Field> {
     Arc::new(Field::new("element", DataType::Utf8, false))
 }
 
-/// What is known of a column without any rows.
+/// The definition of a column.
 #[derive(Debug, Clone, Copy)]
 pub struct ColumnInfo {
-    /// Its name.
+    /// The name of the column.
     pub name: &'static str,
     /// Its type.
     pub column_type: ColumnType,
-    /// Is it never null?
+    /// Whether the column is never null.
     pub required: bool,
-    /// What it holds.
+    /// The published description, without a note about JSON.
     pub doc: &'static str,
 }
 
 impl ColumnInfo {
-    /// What it holds, and that it is JSON where its type does not say so: JSON columns are plain strings.
+    /// The published description. JSON columns are plain strings, so it says that they hold JSON.
     pub fn documentation(&self) -> String {
         match self.column_type {
             ColumnType::Json => format!("{} (JSON text)", self.doc),
@@ -107,22 +108,22 @@ impl ColumnInfo {
     }
 }
 
-/// A column while rows are appended to it.
+/// A column while rows are appended.
 pub(crate) trait ColumnBuffer: Debug + Default {
-    /// One value, borrowed for as long as the append lasts; `Option` when the column may be null.
+    /// A value, borrowed while it is appended; an `Option` where the column may be null.
     type Value<'a>: Copy + Debug;
     /// Its type.
     const TYPE: ColumnType;
-    /// Is it never null?
+    /// Whether the column is never null.
     const REQUIRED: bool;
 
-    /// Appends a value; gives the bytes that it takes, about.
+    /// Appends a value, and returns about how many bytes it takes.
     fn append(&mut self, value: Self::Value<'_>) -> usize;
-    /// Takes the values out as an array.
+    /// Takes out all values as an array.
     fn finish(&mut self) -> ArrayRef;
 }
 
-/// A type of values, to be wrapped in [`Required`] or [`Optional`].
+/// A type of values, for [`Required`] and [`Optional`] columns.
 pub(crate) trait ValueType: Debug {
     type Value<'a>: Copy + Debug;
     type Builder: Debug + Default;
@@ -222,17 +223,17 @@ direct_types! {
         |array| BinaryBuilder::with_capacity(room(array.len()), room_for_bytes(array.value_data()));
 }
 
-/// What a value of variable length takes beside itself.
+/// Bytes that a value of variable length takes in addition to its content.
 const OFFSET_BYTES: usize = size_of::<i32>();
 
-/// A batch is as large as the one before it, about: it gets room for that, and one part in so many more. Growing
-/// beyond would copy all of it.
+/// Batches of a column are about equally large: each one gets the room of the batch before and one eighth more. Beyond
+/// that, growing copies the whole buffer.
 const SPARE_PART: usize = 8;
 
-/// Room for text at most, in bytes: a batch with one huge text burdens no other.
+/// The most room for text in bytes, so that a batch with one huge text does not make later batches large.
 const MAX_ROOM_BYTES: usize = 1 << 20;
 
-/// Room for what the batch before had so many of.
+/// The room for a batch after one with `before` values.
 fn room(before: usize) -> usize {
     before + before / SPARE_PART
 }
@@ -284,8 +285,8 @@ fn append_text(builder: &mut StringBuilder, value: Text<'_>) -> usize {
     builder.values_slice().len() - before + OFFSET_BYTES
 }
 
-/// The date and time of a timestamp, in UTC; nothing outside the years 0001 to 9999, which no column
-/// holds (rule 9).
+/// The date and time of a timestamp in UTC. Returns nothing outside the years 0001 to 9999, which no column holds (rule
+/// 9).
 pub fn date_time(micros: i64) -> Option<jiff::civil::DateTime> {
     const EPOCH: jiff::civil::DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
     let since_1970 = jiff::SignedDuration::from_micros(micros);
@@ -366,7 +367,7 @@ impl ValueType for StrList {
     }
 }
 
-/// Writes an index into text, as paths and made-up IDs need it.
+/// Appends `/index` to a path.
 pub(crate) fn push_index(text: &mut String, index: usize) {
     // Writing to a String cannot fail.
     let _ = write!(text, "/{index}");

@@ -1,4 +1,4 @@
-//! What a table is: columns, row types, schemas, SQL. One definition of every column.
+//! The tables: the one definition of every column, and the row types, schemas and SQL that follow from it.
 
 pub mod batch_builder;
 pub mod catalog;

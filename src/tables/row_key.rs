@@ -23,13 +23,13 @@ pub enum RowKind {
 /// How deep in a task the rows of a table are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
-    /// `task_id` and `path`.
+    /// The columns `task_id` and `path`.
     Task,
-    /// Those and the thread.
+    /// The same, and the columns of the thread.
     Thread,
-    /// Those and the turn.
+    /// The same, and the columns of the turn.
     Turn,
-    /// Those and the message.
+    /// The same, and the columns of the message.
     Message,
 }
 
@@ -102,21 +102,21 @@ impl RowKind {
 /// The values of the common columns. What is deeper than the row is `None`.
 #[derive(Debug, Clone, Copy)]
 pub struct RowKey<'a> {
-    /// The task.
+    /// The ID of the task.
     pub task_id: Text<'a>,
     /// JSON Pointer to the row's object.
     pub path: &'a str,
     /// The thread's own ID.
     pub thread_id: Option<Text<'a>>,
-    /// The thread's place in the task.
+    /// The index of the thread in the task.
     pub thread_index: Option<i32>,
     /// The turn's own ID.
     pub turn_id: Option<Text<'a>>,
-    /// The turn's place in the thread.
+    /// The index of the turn in the thread.
     pub turn_index: Option<i32>,
-    /// The message's made-up ID.
+    /// The generated ID of the message.
     pub message_id: Option<Text<'a>>,
-    /// The message's place in the turn.
+    /// The index of the message in the turn.
     pub message_index: Option<i32>,
 }
 

@@ -1,4 +1,4 @@
-//! Rows as they are read: columns downcast once, then cell by cell. Depends on `column` and `arrow`.
+//! Reads the rows of a batch cell by cell. Columns are downcast once.
 
 use std::fmt;
 use std::ops::Range;
@@ -20,7 +20,7 @@ pub enum Cell<'a> {
     Int32(i32),
     /// 64-bit integer.
     Int64(i64),
-    /// Double.
+    /// 64-bit floating-point number.
     Float64(f64),
     /// Boolean.
     Bool(bool),
@@ -33,7 +33,7 @@ pub enum Cell<'a> {
 }
 
 impl PartialEq for Cell<'_> {
-    /// Doubles are equal when all of their bits are.
+    /// Floating-point numbers are equal if all of their bits are.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(one), Self::Text(other)) => one == other,
@@ -51,7 +51,7 @@ impl PartialEq for Cell<'_> {
 }
 
 impl fmt::Display for Cell<'_> {
-    /// For people: text as it is, bytes in hexadecimal.
+    /// Shows text as it is, and bytes in hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
@@ -77,7 +77,7 @@ pub struct Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
-    /// The strings in their order.
+    /// The strings in order.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let values = self.values;
         self.range.clone().map(move |index| values.value(index))
@@ -98,7 +98,7 @@ enum ColumnCells {
 }
 
 impl ColumnCells {
-    /// Nothing when the array is not of the column's type.
+    /// Returns nothing if the array does not have the column's type.
     fn of(column_type: ColumnType, array: &ArrayRef) -> Option<Self> {
         if *array.data_type() != column_type.data_type() {
             return None;
@@ -162,7 +162,7 @@ impl ColumnCells {
     }
 }
 
-/// Rows of one table, cell by cell.
+/// A batch of rows of a table.
 #[derive(Debug, Clone)]
 pub struct Rows {
     table: &'static TableInfo,
@@ -171,7 +171,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Takes a batch that has the table's columns; else gives the name of the first that differs.
+    /// Takes a batch with the columns of the table. Otherwise returns the name of the first column that differs.
     pub fn of(table: &'static TableInfo, batch: RecordBatch) -> Result<Self, &'static str> {
         let cells = table
             .columns()
@@ -200,22 +200,22 @@ impl Rows {
         &self.batch
     }
 
-    /// Their number.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.batch.num_rows()
     }
 
-    /// None at all?
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The cell of a column, by the column's position; nothing when it is null.
+    /// The cell at the position of a column; nothing if it is null.
     pub fn cell(&self, column: usize, row: usize) -> Option<Cell<'_>> {
         self.cells.get(column)?.cell(row)
     }
 
-    /// The text of a cell.
+    /// The text of the cell at the position of a column; nothing if it is null or not text.
     pub fn text(&self, column: usize, row: usize) -> Option<&str> {
         match self.cells.get(column)? {
             ColumnCells::Text(array) if row < array.len() && !array.is_null(row) => {
@@ -225,8 +225,8 @@ impl Rows {
         }
     }
 
-    /// Are these rows, from `row` on, the same as those of the other, from `other_row` on? Doubles
-    /// are the same when all of their bits are.
+    /// Whether `count` rows from `row` on equal those of `other` from `other_row` on. Floating-point numbers are equal
+    /// if all of their bits are.
     pub fn same(&self, row: usize, other: &Self, other_row: usize, count: usize) -> bool {
         let columns = self.batch.columns().iter().zip(other.batch.columns());
         row + count <= self.len()

@@ -1,4 +1,4 @@
-//! The definition in other languages: Arrow, JSON, Markdown; `sql` has the SQL. Depends on `definition`.
+//! The definition of a table as an Arrow schema, JSON and Markdown; `sql` has the SQL.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -17,7 +17,8 @@ pub fn arrow_schema(table: &TableInfo) -> SchemaRef {
     ))
 }
 
-/// JSON columns are plain strings: readers disagree about the JSON extension type, and some refuse a table that has it.
+/// JSON columns are plain strings: readers disagree about the JSON extension type, and some cannot read a table that
+/// has it.
 fn arrow_field(column: &ColumnInfo) -> Field {
     Field::new(
         column.name,
@@ -26,10 +27,10 @@ fn arrow_field(column: &ColumnInfo) -> Field {
     )
 }
 
-/// The key of the tool's version in a file's metadata.
+/// The key of this program's version in the metadata of a file.
 pub const VERSION_KEY: &str = "scale_export.version";
 
-/// What every file of a table carries as key-value metadata.
+/// The key-value metadata of every file of a table.
 pub fn file_metadata(table: &TableInfo) -> HashMap<String, String> {
     let columns: serde_json::Map<String, Value> = table
         .columns()
@@ -50,7 +51,7 @@ pub fn file_metadata(table: &TableInfo) -> HashMap<String, String> {
     ])
 }
 
-/// The table as JSON, as it stands in `schemas/`.
+/// The table as JSON, as in `schemas/`.
 pub fn to_json(table: &TableInfo) -> Value {
     json!({
         "schema_version": SCHEMA_VERSION,

@@ -1,19 +1,19 @@
-//! What did not go as the API's documentation says: counted by table and column. Depends on nothing.
+//! Counts differences between the responses and the API's documentation, by table and column.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// In what way something differs from the documented shape.
+/// How a value differs from the documented shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftKind {
-    /// A value that does not fit its column; it stands in `extra`.
+    /// A value that does not have its column's type. It goes to `extra`.
     Misfit,
-    /// A key that has no column; it stands in `extra`.
+    /// A key that has no column. It goes to `extra`.
     UnknownKey,
-    /// A status, role or annotation type that is not documented; it stands in its column.
+    /// A status, role or annotation type that is not documented. It goes to its column.
     UnknownValue,
 }
 
@@ -22,27 +22,27 @@ pub enum DriftKind {
 pub struct DriftEntry {
     /// The table.
     pub table: String,
-    /// The column, or the unknown key (a path from the row's object, with dots).
+    /// The column, or the unknown key: a path from the row's object, with dots.
     pub column: String,
-    /// What is odd.
+    /// The kind of difference.
     pub kind: DriftKind,
-    /// How often.
+    /// How often it occurs.
     pub count: u64,
-    /// The first task, in the order of the input, where it occurs.
+    /// The first task, in the order of the input, in which it occurs.
     pub first_task_id: String,
 }
 
-/// Past this many entries, new unknown keys are counted together. Columns are few; keys are data in a few odd tasks (a map
-/// with a million IDs for keys); the report stays readable and bounded.
+/// From this many entries on, new unknown keys are counted together, so that the report stays readable and bounded.
+/// There are few columns, but the keys of a few tasks may be data: a map may have a million IDs as keys.
 const MAX_ENTRIES: usize = 1_000;
 
-/// The name under which keys past [`MAX_ENTRIES`] are counted.
+/// The name under which unknown keys after [`MAX_ENTRIES`] are counted.
 const OTHER: &str = "(other)";
 
-/// Bytes of a key that the report shows.
+/// The longest start of a key that the report shows, in bytes.
 const MAX_KEY_BYTES: usize = 120;
 
-/// Counts of drift, in a fixed order.
+/// Counts drift in a fixed order.
 #[derive(Debug, Clone, Default)]
 pub struct Drift {
     entries: BTreeMap<(&'static str, Cow<'static, str>, DriftKind), (u64, String)>,
@@ -67,7 +67,7 @@ impl Drift {
             .0 += 1;
     }
 
-    /// The report.
+    /// The drift report.
     pub fn entries(&self) -> Vec<DriftEntry> {
         self.entries
             .iter()

@@ -1,16 +1,13 @@
-//! The tables: one definition of every column, and everything that follows from it.
-//!
-//! [`definition`] lists the tables; from it come the row types, the Arrow schema, the CSV header,
-//! `schemas/*.json`, `load.sql` and the documentation. Depends on `json` for borrowed values and on
-//! `arrow` for arrays.
+//! What a table is, apart from its rows.
 
 use crate::tables::column::{ColumnInfo, ColumnType};
 use crate::tables::row_key::RowKind;
 
-/// Version of the table contract: a column added is a minor step, a change or removal a major one.
+/// The version of the tables. Adding a column raises the minor version; changing or removing one raises the major
+/// version.
 pub const SCHEMA_VERSION: &str = "2.0.0";
 
-/// A table, in the order of their documentation.
+/// A table. The tables are in the order of their documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "`TableInfo::doc` describes each")]
 pub enum Table {
@@ -34,14 +31,14 @@ pub enum Table {
     Batches,
 }
 
-/// What is known of a table without any rows.
+/// The definition of a table.
 #[derive(Debug, Clone, Copy)]
 pub struct TableInfo {
     /// The table.
     pub table: Table,
-    /// Its name, also that of its file.
+    /// The name of the table and, without an extension, of its file.
     pub name: &'static str,
-    /// What one row is.
+    /// The published description: what one row is.
     pub doc: &'static str,
     /// What a row stands for, which decides the columns that the table begins with.
     pub row_kind: RowKind,
@@ -49,7 +46,7 @@ pub struct TableInfo {
     pub own_columns: &'static [ColumnInfo],
 }
 
-/// The column that ends every table.
+/// The last column of every table.
 pub const EXTRA: ColumnInfo = ColumnInfo {
     name: "extra",
     column_type: ColumnType::Json,
@@ -58,7 +55,7 @@ pub const EXTRA: ColumnInfo = ColumnInfo {
 };
 
 impl TableInfo {
-    /// All columns in their order.
+    /// All columns in order.
     pub fn columns(&self) -> impl Iterator<Item = &'static ColumnInfo> + use<> {
         self.row_kind
             .columns()
@@ -67,7 +64,7 @@ impl TableInfo {
             .chain(std::iter::once(&EXTRA))
     }
 
-    /// The columns that tell its rows apart; none where the same row may stand twice.
+    /// The columns that identify a row; none where the same row may occur twice.
     pub fn primary_key(&self) -> &'static [&'static str] {
         match self.row_kind {
             RowKind::Task => &["task_id"],

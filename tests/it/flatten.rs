@@ -213,7 +213,7 @@ fn a_line_that_is_no_task_harms_no_other() {
     for part in [
         "raw.jsonl`, line 2: the body is not JSON",
         "line 3: the body is not a task",
-        "line 4: it has white space inside",
+        "line 4: it contains white space",
         "line 7: the body is not a task",
         "left out of the sources: 4 (lines that are no task, or damaged records)",
         "1 missing",

@@ -159,7 +159,7 @@ fn a_list_of_mistakes_is_refused_before_any_request() {
         (
             "https://x.y/task_1\n",
             "line 1: `https://x.y/task_1` is a URL",
-            "give the task ID alone",
+            "give only the task ID",
         ),
         (
             "[\"task_1\"]\n",
@@ -183,7 +183,7 @@ fn a_list_of_mistakes_is_refused_before_any_request() {
         ),
         (
             "NaN\n",
-            "line 1: `NaN` stands for a missing value",
+            "line 1: `NaN` means a missing value",
             "remove the line",
         ),
         (

@@ -387,7 +387,7 @@ fn state_on_another_file_system_is_refused_before_anything_is_fetched() {
     let output = mounted(&command(&server.base_url(), &out, 3)).unwrap();
     let said = assert_exit(&output, 6);
     let expected =
-        "hint: `.scale-export` must be on the file system of the directory that it is in";
+        "hint: `.scale-export` must be on the same file system as the directory around it";
     assert!(said.contains(expected), "{said}");
     assert_eq!(server.requests(), 0);
     assert!(published(&out).is_empty());

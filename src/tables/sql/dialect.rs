@@ -1,4 +1,4 @@
-//! What differs between SQL databases, as one table of facts.
+//! The differences between SQL databases.
 
 use crate::tables::column::ColumnType;
 
@@ -21,14 +21,14 @@ pub enum Dialect {
     Snowflake,
 }
 
-/// The name of a type, and what a column's comment says about it beyond the column's own documentation.
+/// The name of a SQL type, and what a column's comment adds about it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SqlType {
     pub(crate) name: &'static str,
     pub(crate) note: &'static str,
 }
 
-/// One SQL type for each type of the tables.
+/// The SQL type of each column type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SqlTypes {
     pub(crate) text: SqlType,
@@ -42,21 +42,21 @@ pub(crate) struct SqlTypes {
     pub(crate) bytes: SqlType,
 }
 
-/// How a string literal keeps the characters that would end or change it.
+/// How a string literal escapes the characters that would end or change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Escapes {
     /// A quote is written twice.
     DoubledQuote,
-    /// A quote and a backslash are written behind a backslash.
+    /// A backslash before each quote and each backslash.
     Backslash,
 }
 
-/// How a column says whether it takes null.
+/// How a column is declared to allow or refuse null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nulls {
-    /// Columns take null unless they say `NOT NULL`.
+    /// Columns allow null unless they have `NOT NULL`.
     NotNull,
-    /// Columns take null when their type stands inside `Nullable( )`, which arrays cannot.
+    /// Columns allow null if their type is inside `Nullable( )`, which arrays cannot be.
     NullableType,
 }
 
@@ -65,16 +65,16 @@ pub(crate) enum Nulls {
 pub(crate) enum Comments {
     /// Into `COMMENT ON` statements.
     Statements,
-    /// Behind each column and behind the table: what stands before the text, and what after it.
+    /// After each column and after the table, between these texts.
     Inline(&'static str, &'static str),
-    /// Into comments inside of `CREATE TABLE`, which the database keeps as part of the statement's text.
+    /// Into SQL comments inside of `CREATE TABLE`, which the database keeps with the statement.
     InStatement,
 }
 
-/// What becomes of the primary key.
+/// What a database does with a primary key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeySupport {
-    /// A constraint, with what stands behind it.
+    /// A constraint, followed by this text.
     Constraint(&'static str),
     /// The order of the rows on disk; the database has no unique keys.
     OrderBy,
@@ -82,43 +82,43 @@ pub(crate) enum KeySupport {
     Comment,
 }
 
-/// A table of text that a CSV file is read into, where a file cannot be read into the final types.
+/// A table of text into which a CSV file is loaded where the database cannot load it into the final types.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StagingTable {
     /// What begins the statement that creates it.
     pub(crate) create: &'static str,
-    /// Whether its reader makes an empty text of a null.
+    /// Whether the database loads null as an empty text.
     pub(crate) null_is_empty: bool,
-    /// How the text becomes a boolean; `{}` is the column.
+    /// The expression that makes a boolean of the text; `{}` is the column.
     pub(crate) boolean: Option<&'static str>,
-    /// How the text becomes bytes.
+    /// The expression that makes bytes of the text.
     pub(crate) bytes: Option<&'static str>,
 }
 
-/// How a file gets into its table.
+/// How a file is loaded into its table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LoadStatement {
     /// The statement: `{into}` is the table as an identifier, `{name}` the table's name.
     pub(crate) statement: &'static str,
-    /// The table in between, for those columns that need one.
+    /// The staging table, where a column needs one.
     pub(crate) staging: Option<StagingTable>,
 }
 
-/// All that is known of a dialect.
+/// Everything about a dialect.
 #[derive(Debug)]
 pub(crate) struct DialectFacts {
     /// Its name on the command line.
     pub(crate) name: &'static str,
-    /// How to run the script, as the lines of a comment.
+    /// How to run the script, as lines of a comment.
     pub(crate) usage: &'static [&'static str],
-    /// What stands around an identifier.
+    /// The quote around identifiers.
     pub(crate) quote: &'static str,
     pub(crate) escapes: Escapes,
     pub(crate) types: SqlTypes,
     pub(crate) nulls: Nulls,
     pub(crate) comments: Comments,
     pub(crate) key: KeySupport,
-    /// What stands behind the list of columns.
+    /// What follows the list of columns.
     pub(crate) table_options: &'static str,
     pub(crate) load: LoadStatement,
 }
@@ -192,7 +192,7 @@ const POSTGRES: DialectFacts = DialectFacts {
     key: KeySupport::Constraint(""),
     table_options: "",
     load: LoadStatement {
-        // psql takes all of it from one line.
+        // psql reads a meta-command from one line.
         statement: "\\copy {into} FROM '{name}.csv' WITH (FORMAT csv, HEADER MATCH, ENCODING 'UTF8')",
         staging: Some(StagingTable {
             create: "CREATE TEMPORARY TABLE",
@@ -222,7 +222,7 @@ const SQLITE: DialectFacts = DialectFacts {
         timestamp: noted("TEXT", "RFC 3339 in UTC"),
         json: sql("TEXT"),
         text_list: noted("TEXT", "JSON list"),
-        // SQLite's own SQL has no function that decodes it.
+        // SQLite's own SQL has no function that decodes base64.
         bytes: noted("TEXT", "base64"),
     },
     nulls: Nulls::NotNull,
@@ -330,7 +330,7 @@ const SNOWFLAKE: DialectFacts = DialectFacts {
         "    scale-export schema --format sql --dialect snowflake | sed \"s#/path/to/export#$PWD#\" > create.sql",
         "    snow sql -f create.sql",
     ],
-    // Quoted names would be in lower case for good, and every query would have to quote them.
+    // Quoted names would stay in lower case, and every query would have to quote them.
     quote: "",
     escapes: Escapes::Backslash,
     types: SqlTypes {
@@ -410,12 +410,12 @@ impl DialectFacts {
         }
     }
 
-    /// A name of a table or column.
+    /// A quoted name of a table or column.
     pub(crate) fn identifier(&self, name: &str) -> String {
         format!("{0}{name}{0}", self.quote)
     }
 
-    /// A text as a string literal.
+    /// A text as a quoted string literal.
     pub(crate) fn string(&self, text: &str) -> String {
         let escaped = match self.escapes {
             Escapes::DoubledQuote => text.replace('\'', "''"),

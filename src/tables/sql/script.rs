@@ -1,4 +1,4 @@
-//! The tables in SQL: `CREATE TABLE` with comments and keys, and the statement that loads a file, for each dialect.
+//! SQL scripts for each dialect: `CREATE TABLE` with comments and keys, and the statements that load files.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::tables::sql::dialect::{
 };
 use crate::tables::table::TableInfo;
 
-/// What the staging table of a table is called, after the table.
+/// The suffix of the name of a staging table.
 const STAGING_SUFFIX: &str = "_csv";
 
 /// A script that creates these tables and loads their files.
@@ -30,7 +30,7 @@ pub fn script<'t>(dialect: Dialect, tables: impl IntoIterator<Item = &'t TableIn
     out
 }
 
-/// `CREATE TABLE`, with whatever comments belong into it.
+/// The `CREATE TABLE` statement, with those comments that belong into it.
 fn push_table(out: &mut String, facts: &DialectFacts, table: &TableInfo) {
     let mut lines: Vec<String> = table
         .columns()
@@ -90,7 +90,7 @@ fn column_line(facts: &DialectFacts, column: &ColumnInfo) -> String {
     }
 }
 
-/// What a column holds, and how, where its type does not say so.
+/// The comment of a column: its description, and what its SQL type does not say.
 fn documentation(facts: &DialectFacts, column: &ColumnInfo) -> String {
     let documentation = column.documentation();
     match facts.sql_type(column.column_type).note {
@@ -104,7 +104,7 @@ fn identifiers<'n>(facts: &DialectFacts, names: impl Iterator<Item = &'n str>) -
     names.join(", ")
 }
 
-/// The statement that loads the table's file, by way of a table of text where a column needs that.
+/// The statement that loads the file of the table, through a staging table where a column needs it.
 fn push_load(out: &mut String, facts: &DialectFacts, table: &TableInfo) {
     let load = |into: &str| {
         facts
@@ -147,7 +147,7 @@ fn push_load(out: &mut String, facts: &DialectFacts, table: &TableInfo) {
     );
 }
 
-/// How a column becomes what it is from the text in a staging table; nothing where it is read as what it is.
+/// The expression that makes a column from the text in a staging table; nothing where the database loads it as it is.
 fn from_text(facts: &DialectFacts, staging: &StagingTable, column: &ColumnInfo) -> Option<String> {
     let name = facts.identifier(column.name);
     let null = (staging.null_is_empty && !column.required).then(|| format!("NULLIF({name}, '')"));
@@ -195,7 +195,7 @@ pub fn sql_string(text: &str) -> String {
     Dialect::DuckDb.facts().string(text)
 }
 
-/// Comments on a DuckDB table or view and on all of its columns.
+/// The comments on a DuckDB table or view and on all of its columns.
 pub fn push_comments(out: &mut String, object: &str, table: &TableInfo) {
     push_comment_statements(out, Dialect::DuckDb.facts(), object, table);
 }
