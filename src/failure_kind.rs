@@ -1,41 +1,115 @@
 //! Why an ID failed.
 
-/// Why an ID failed, as `failures.jsonl` says it.
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Why an ID failed, as `failures.jsonl` says it. The variants are in the order of their words, which is the order of
+/// counts by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FailureKind {
+    /// 200, but the body is not a valid task.
+    BadBody,
+    /// 403, while other tasks can be read.
+    Forbidden,
+    /// Any other status that is not a success.
+    HttpError,
+    /// `flatten` has no response for the ID in its sources.
+    Missing,
+    /// No response: refused, reset, cut off.
+    Network,
     /// 404.
     NotFound,
-    /// 403, while other tasks can be had.
-    Forbidden,
-    /// Any other status that is no success.
-    HttpError,
     /// A redirect to another origin.
     Redirect,
-    /// No answer: refused, reset, cut off.
-    Network,
-    /// No answer in time.
+    /// No response in time.
     Timeout,
     /// The body is larger than the limit.
     TooLarge,
-    /// 200, but the body is no task.
-    BadBody,
+    /// A kind that a newer version wrote into the journal. The message says what happened.
+    Unknown,
     /// 200, but another task.
     WrongTask,
 }
 
 impl FailureKind {
+    const ALL: [Self; 11] = [
+        Self::BadBody,
+        Self::Forbidden,
+        Self::HttpError,
+        Self::Missing,
+        Self::Network,
+        Self::NotFound,
+        Self::Redirect,
+        Self::Timeout,
+        Self::TooLarge,
+        Self::Unknown,
+        Self::WrongTask,
+    ];
+
     /// The word in `failures.jsonl`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::NotFound => "not_found",
+            Self::BadBody => "bad_body",
             Self::Forbidden => "forbidden",
             Self::HttpError => "http_error",
-            Self::Redirect => "redirect",
+            Self::Missing => "missing",
             Self::Network => "network",
+            Self::NotFound => "not_found",
+            Self::Redirect => "redirect",
             Self::Timeout => "timeout",
             Self::TooLarge => "too_large",
-            Self::BadBody => "bad_body",
+            Self::Unknown => "unknown",
             Self::WrongTask => "wrong_task",
         }
+    }
+
+    /// The kind with this word. An unknown word must not end a run: the ID failed all the same.
+    fn of_word(word: &str) -> Self {
+        let mut kinds = Self::ALL.into_iter();
+        kinds
+            .find(|kind| kind.as_str() == word)
+            .unwrap_or(Self::Unknown)
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for FailureKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for FailureKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Ok(Self::of_word(&word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_word_and_counts_are_in_the_order_of_words() {
+        for kind in FailureKind::ALL {
+            let json = serde_json::to_string(&kind).unwrap();
+            assert_eq!(json, format!("\"{kind}\""));
+            assert_eq!(serde_json::from_str::<FailureKind>(&json).unwrap(), kind);
+        }
+        assert!(FailureKind::ALL.is_sorted());
+        assert!(FailureKind::ALL.is_sorted_by_key(|kind| kind.as_str()));
+    }
+
+    #[test]
+    fn a_kind_of_a_newer_version_is_unknown() {
+        let kind = serde_json::from_str::<FailureKind>("\"quota_used_up\"").unwrap();
+        assert_eq!(kind, FailureKind::Unknown);
     }
 }

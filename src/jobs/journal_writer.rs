@@ -142,7 +142,7 @@ fn append(
         }
         Outcome::Failed(failed) => {
             let note = FailureNote {
-                kind: failed.kind.as_str().to_owned(),
+                kind: failed.kind,
                 http_status: failed.http_status,
                 attempts: *attempts,
                 message: failed.message.clone(),
