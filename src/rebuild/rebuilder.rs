@@ -111,10 +111,7 @@ impl<'t> TaskRebuilder<'_, 't> {
                 let (expected, found) = if is_double {
                     ("one row with this key", "another one")
                 } else {
-                    (
-                        "no row: its parent is missing or does not count it",
-                        "one",
-                    )
+                    ("no row: its parent is missing or does not count it", "one")
                 };
                 self.problems.push(RowProblem {
                     table: table.name,
