@@ -5,9 +5,10 @@ use std::ffi::{OsStr, OsString};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use crate::cli::args::{Cli, Command, DisplayArgs, ExportArgs, LogFormatArg};
+use crate::cli::args::{Cli, Command, ExportArgs};
 use crate::cli::environment::Origins;
 use crate::cli::error::UsageError;
+use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
 use crate::cli::usage_errors::explain;
 
 /// Reads the command line. An option that stands there wins over the environment's word for its opposite.
@@ -90,7 +91,15 @@ pub(crate) fn log_format() -> LogFormatArg {
 
 /// The options, without the environment variables that are empty: these count as unset.
 fn command() -> clap::Command {
-    fn adapt(argument: Arg) -> Arg {
+    // Of the help, `-h` has no variables.
+    let is_long_help = std::env::args_os()
+        .skip(1)
+        .any(|argument| argument == "--help" || argument == "help");
+    let adapt = |argument: Arg| {
+        let argument = argument.hide_env(!is_long_help).hide_env_values(true);
+        // Their texts name the values.
+        let names_values = ["color", "refresh"].contains(&argument.get_id().as_str());
+        let argument = argument.hide_possible_values(names_values && !is_long_help);
         let is_empty =
             |variable: &OsStr| std::env::var_os(variable).is_some_and(|value| value.is_empty());
         let argument = if argument.get_env().is_some_and(is_empty) {
@@ -105,10 +114,34 @@ fn command() -> clap::Command {
         } else {
             argument
         }
-    }
-    Cli::command()
+    };
+    with_help_option(Cli::command())
         .mut_args(adapt)
-        .mut_subcommands(|command| command.mut_args(adapt))
+        .mut_subcommands(|command| with_help_option(command.mut_args(adapt)))
+        .disable_version_flag(true)
+        .arg(
+            Arg::new("version")
+                .short('V')
+                .long("version")
+                .action(ArgAction::Version)
+                .help("Print the version")
+                .help_heading(LAST_HEADING),
+        )
+}
+
+/// The heading of the options that every command has.
+const LAST_HEADING: &str = "Display";
+
+/// The command with `-h` and `--help` under the heading of its last options.
+fn with_help_option(command: clap::Command) -> clap::Command {
+    command.disable_help_flag(true).arg(
+        Arg::new("help")
+            .short('h')
+            .long("help")
+            .action(ArgAction::Help)
+            .help("Print help; --help prints more")
+            .help_heading(LAST_HEADING),
+    )
 }
 
 /// The arguments, with negative numbers bound to their options, so that errors name these.

@@ -55,7 +55,7 @@ pub(crate) fn export_options(
     args: &ExportArgs,
     sandbox: Option<&Sandbox>,
 ) -> Result<(ExportOptions, Vec<String>), CommandError> {
-    if args.api_key.is_some() {
+    if args.api.api_key.is_some() {
         return Err(UsageError::KeyOnCommandLine.into());
     }
     let lists = list_sources(args)?;
@@ -112,17 +112,22 @@ fn endpoint(
     sandbox: Option<&Sandbox>,
     warnings: &mut Vec<String>,
 ) -> Result<Endpoint, CommandError> {
-    let ca_file = args.ca_file.as_deref().map(CaFile::read).transpose()?;
+    let ca_file = args
+        .network
+        .ca_file
+        .as_deref()
+        .map(CaFile::read)
+        .transpose()?;
     let (base_url, api_key) = if let Some(sandbox) = sandbox {
         let key = SecretString::from(sandbox.key().to_owned());
         (sandbox.base_url(), key)
     } else {
         let base_url = base_url(args)?;
-        let ApiKey { secret, warning } = read_key(args.api_key_file.as_deref())?;
+        let ApiKey { secret, warning } = read_key(args.api.api_key_file.as_deref())?;
         warnings.extend(warning);
         (base_url, secret)
     };
-    let (expand, opts) = (non_empty(&args.expand), non_empty(&args.opts));
+    let (expand, opts) = (non_empty(&args.api.expand), non_empty(&args.api.opts));
     let status: Vec<String> = args.status.iter().cloned().collect();
     for (option, values, known) in [
         ("--expand", &expand, &KNOWN_EXPAND[..]),
@@ -161,32 +166,32 @@ fn fetch_options(args: &ExportArgs, endpoint: Endpoint) -> FetchOptions {
         api_key,
         expand,
         opts,
-        concurrency: args.concurrency.into(),
+        concurrency: args.network.concurrency.into(),
         plan: match args.plan {
             PlanArg::Auto => Plan::Auto,
             PlanArg::Ids => Plan::Ids,
             PlanArg::Lists => Plan::Lists,
         },
-        rate: args.rate.unwrap_or(implied_rate),
+        rate: args.network.rate.unwrap_or(implied_rate),
         remembered: None,
-        timeout: args.timeout,
-        connect_timeout: args.connect_timeout,
-        read_timeout: args.timeout.min(READ_TIMEOUT),
-        max_retries: args.max_retries,
-        retry_timeout: args.retry_timeout,
-        max_body: args.max_body,
+        timeout: args.network.timeout,
+        connect_timeout: args.network.connect_timeout,
+        read_timeout: args.network.timeout.min(READ_TIMEOUT),
+        max_retries: args.network.max_retries,
+        retry_timeout: args.network.retry_timeout,
+        max_body: args.network.max_body,
         fail_fast: args.fail_fast,
         drop_missing: args.guard.drop_missing,
         ca_file,
         authorities,
         proxy: !is_sandbox,
-        allow_http: args.allow_http,
+        allow_http: args.api.allow_http,
     }
 }
 
 fn base_url(args: &ExportArgs) -> Result<String, UsageError> {
     let hint = format!("leave it out for {DEFAULT_BASE_URL}");
-    let (name, url) = match &args.base_url {
+    let (name, url) = match &args.api.base_url {
         Some(url) => (args.origins.name("--base-url"), url.clone()),
         None => match std::env::var_os(URL_VARIABLE) {
             Some(url) if !url.is_empty() => match url.into_string() {

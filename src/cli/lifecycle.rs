@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::cli::args::{DisplayArgs, LogFormatArg};
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::key_redaction::json_without_keys;
 use crate::cli::messages::{json_line, print_error, write_stderr};
 use crate::cli::progress::{Display, DisplayOptions};
+use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
 use crate::cli::signals::Signals;
 use crate::cli::summary;
 use crate::cli::summary_file::{prepare_summary, write_summary};

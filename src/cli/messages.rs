@@ -4,9 +4,9 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::cli::args::LogFormatArg;
 use crate::cli::error::UsageError;
 use crate::cli::key_redaction::{json_without_keys, without_certain_keys};
+use crate::cli::shared_args::LogFormatArg;
 use crate::error::Explain;
 use crate::printable::printable;
 

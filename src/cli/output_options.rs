@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::cli::args::{FormatArg, GuardArgs, OutputArgs};
 use crate::cli::environment::Origins;
 use crate::cli::error::UsageError;
+use crate::cli::shared_args::{FormatArg, GuardArgs, OutputArgs};
 use crate::encode::table_writers::Format;
 use crate::ids::list::SkippedCells;
 use crate::publish::guard::GuardOptions;

@@ -11,8 +11,8 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::cli::args::{LogFormatArg, ProgressArg};
 use crate::cli::messages::{json_line, write_stderr};
+use crate::cli::shared_args::{LogFormatArg, ProgressArg};
 use crate::cli::value_parsers::{rate_text, short_rate_text};
 use crate::event::{Event, bytes_text};
 use crate::jobs::error::ExportError;

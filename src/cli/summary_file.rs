@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::cli::args::DisplayArgs;
 use crate::cli::error::UsageError;
 use crate::cli::key_redaction::json_without_keys;
 use crate::cli::messages::print;
+use crate::cli::shared_args::DisplayArgs;
 use crate::publish::output_dir::{STATE_DIRECTORY, is_published_name};
 
 /// Checks before the run that the summary can be written and overwrites nothing else. `reads` are files and directories

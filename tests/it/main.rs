@@ -22,6 +22,7 @@ mod flatten;
 mod golden;
 mod guard;
 mod hard;
+mod help;
 mod hostile;
 mod id_lists;
 mod interrupt;

@@ -1,9 +1,9 @@
 //! `sandbox`: a mock server of the API, for demonstrations and tests.
 
-use crate::cli::args::SandboxArgs;
 use crate::cli::environment::KEY_VARIABLE;
 use crate::cli::error::CommandError;
 use crate::cli::messages::{print, write_stderr};
+use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::signals::Signals;
 use crate::error::Exit;
 use crate::printable::printable;
