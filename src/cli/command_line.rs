@@ -3,12 +3,14 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _};
+use clap::{
+    Arg, ArgAction, ArgMatches, ColorChoice, CommandFactory as _, FromArgMatches as _, ValueEnum,
+};
 
 use crate::cli::args::{Cli, Command, ExportArgs};
 use crate::cli::environment::Origins;
 use crate::cli::error::UsageError;
-use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
+use crate::cli::shared_args::{ColorArg, DisplayArgs, LogFormatArg};
 use crate::cli::usage_errors::explain;
 
 /// Reads the command line. An option that stands there wins over the environment's word for its opposite.
@@ -69,24 +71,31 @@ pub(crate) fn version() -> String {
     Cli::command().render_version()
 }
 
-/// The format of log lines that the arguments or the environment choose; needed where they cannot be read otherwise.
+/// The format of log lines, where the arguments as a whole cannot be read.
 pub(crate) fn log_format() -> LogFormatArg {
-    let mut chosen = std::env::var_os("SCALE_EXPORT_LOG_FORMAT");
+    raw_value("--log-format", "SCALE_EXPORT_LOG_FORMAT").unwrap_or(LogFormatArg::Text)
+}
+
+/// When to use color, where the arguments as a whole cannot be read.
+pub(crate) fn color() -> ColorArg {
+    raw_value("--color", "SCALE_EXPORT_COLOR").unwrap_or(ColorArg::Auto)
+}
+
+/// The value of an option, or of the variable in its place, if it is a valid one.
+fn raw_value<T: ValueEnum>(option: &str, variable: &str) -> Option<T> {
+    let mut chosen = std::env::var_os(variable);
     let mut arguments = std::env::args_os().take_while(|argument| argument != "--");
     while let Some(argument) = arguments.next() {
-        if argument == "--log-format" {
+        if argument == option {
             chosen = arguments.next();
         } else if let Some(value) = argument
             .to_str()
-            .and_then(|text| text.strip_prefix("--log-format="))
+            .and_then(|text| text.strip_prefix(option)?.strip_prefix('='))
         {
             chosen = Some(value.into());
         }
     }
-    match chosen {
-        Some(value) if value == "json" => LogFormatArg::Json,
-        _ => LogFormatArg::Text,
-    }
+    T::from_str(chosen?.to_str()?, false).ok()
 }
 
 /// The options, without the environment variables that are empty: these count as unset.
@@ -115,7 +124,13 @@ fn command() -> clap::Command {
             argument
         }
     };
+    let color = match color() {
+        ColorArg::Auto => ColorChoice::Auto,
+        ColorArg::Always => ColorChoice::Always,
+        ColorArg::Never => ColorChoice::Never,
+    };
     with_help_option(Cli::command())
+        .color(color)
         .mut_args(adapt)
         .mut_subcommands(|command| with_help_option(command.mut_args(adapt)))
         .disable_version_flag(true)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::key_redaction::json_without_keys;
-use crate::cli::messages::{json_line, print_error, write_stderr};
+use crate::cli::messages::{print_error, write_json, write_text};
 use crate::cli::progress::{Display, DisplayOptions};
 use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
 use crate::cli::signals::Signals;
@@ -37,7 +37,7 @@ pub(crate) fn run<T, E: Into<CommandError>>(
         log_format: args.log_format,
         offline,
     };
-    let display = Display::start(receiver, options)?;
+    let display = Display::start(receiver, options, signals.cancel.clone())?;
     let done = job(&events, &signals);
     signals.job_is_done();
     drop(events);
@@ -228,10 +228,10 @@ pub(crate) fn say(
     for_programs: impl FnOnce() -> (String, Value),
 ) {
     match args.log_format {
-        LogFormatArg::Text => write_stderr(&printable_lines(text)),
+        LogFormatArg::Text => write_text(&printable_lines(text)),
         LogFormatArg::Json => {
             let (message, fields) = for_programs();
-            write_stderr(&json_line(event, &message, &fields));
+            write_json(event, &message, &fields);
         }
     }
 }

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::status_line;
 use crate::error::Exit;
 use crate::jobs::error::ExportError;
 use crate::threads;
@@ -158,6 +159,7 @@ impl Signals {
     reason = "the user has requested it twice; what was synced is safe"
 )]
 fn exit_at_once(exit: Exit) {
+    status_line::clear_before_exit();
     std::process::exit(i32::from(exit as u8));
 }
 

@@ -37,6 +37,7 @@ impl Engine<'_> {
         if self.is_outage.swap(false, Ordering::Relaxed) {
             let text = "the API answers again".to_owned();
             self.events.send(Event::Warning(text));
+            self.events.send(Event::OutageOver);
         }
     }
 
@@ -54,6 +55,10 @@ impl Engine<'_> {
                 if is_outage { "asking once a second, " } else { "" },
                 self.patience(failure).as_secs_f64()
             )));
+            self.events.send(Event::Outage {
+                silence,
+                give_up_after: self.patience(failure),
+            });
         }
     }
 

@@ -255,6 +255,7 @@ impl Run<'_> {
         };
         let Work {
             wanted,
+            again,
             begins_refresh,
         } = index.plan(options.refresh);
         let not_listed = unlisted.ids.len() as u64;
@@ -297,6 +298,7 @@ impl Run<'_> {
             held,
             duplicates: usize::try_from(options.ids.duplicates()).unwrap_or(usize::MAX),
             listed: lists.is_some(),
+            again,
         });
         let mut space = SpaceWatch::new(
             directory.path(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 use crate::encode::table_writers::{Format, Selection};
-use crate::event::{Event, Events};
+use crate::event::{AgainCounts, Event, Events};
 use crate::ids::task_ids::IdList;
 use crate::jobs::error::ExportError;
 use crate::jobs::export::{Ended, guard};
@@ -136,6 +136,7 @@ pub fn flatten(
         held: 0,
         duplicates: 0,
         listed: false,
+        again: AgainCounts::default(),
     });
     let built = if let Some(index) = index {
         events.send(Event::Phase("building tables"));

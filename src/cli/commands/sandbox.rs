@@ -2,7 +2,7 @@
 
 use crate::cli::environment::KEY_VARIABLE;
 use crate::cli::error::CommandError;
-use crate::cli::messages::{print, write_stderr};
+use crate::cli::messages::{print, write_text};
 use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::signals::Signals;
 use crate::error::Exit;
@@ -45,13 +45,13 @@ pub(crate) fn run_sandbox(args: SandboxArgs) -> Result<Exit, CommandError> {
     let sandbox = Sandbox::start(config)?;
     print(&format!("{}\n", sandbox.base_url()))?;
     let signals = Signals::watch()?;
-    write_stderr(&format!(
+    write_text(&format!(
         "the sandbox is up; try it from another terminal:\n  {KEY_VARIABLE}={} scale-export --base-url {} --id task_1 --id task_2 --out dir/\nCtrl-C ends it",
         printable(sandbox.key()),
         sandbox.base_url()
     ));
     signals.wait();
-    write_stderr(&format!(
+    write_text(&format!(
         "{} requests, of which {} were answered 429",
         sandbox.requests(),
         sandbox.rejected()
