@@ -13,7 +13,8 @@ use crate::cli::error::UsageError;
 use crate::cli::shared_args::{ColorArg, DisplayArgs, LogFormatArg};
 use crate::cli::usage_errors::explain;
 
-/// Reads the command line. An option that stands there wins over the environment's word for its opposite.
+/// Reads the command line and the environment. An option on the command line has precedence over the variable of an
+/// opposite option.
 pub(crate) fn read_command_line() -> Result<Cli, UsageError> {
     let command = command();
     let arguments = arguments(&command);
@@ -66,7 +67,7 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// The program's name and version, as `--version` prints them.
+/// The name and version, as `--version` prints them.
 pub(crate) fn version() -> String {
     Cli::command().render_version()
 }
@@ -159,7 +160,7 @@ fn with_help_option(command: clap::Command) -> clap::Command {
     )
 }
 
-/// The arguments, with negative numbers bound to their options, so that errors name these.
+/// The arguments, with negative numbers attached to their options, so that errors name the options.
 fn arguments(command: &clap::Command) -> Vec<OsString> {
     let mut bound: Vec<OsString> = Vec::new();
     let mut given = std::env::args_os();
@@ -199,7 +200,7 @@ fn arguments(command: &clap::Command) -> Vec<OsString> {
     bound
 }
 
-/// Which options have their values from which variables.
+/// The options whose values come from variables.
 fn origins(command: &clap::Command, matches: &ArgMatches) -> Origins {
     let deepest = matches
         .subcommand()
@@ -217,7 +218,7 @@ fn origins(command: &clap::Command, matches: &ArgMatches) -> Origins {
     .collect()
 }
 
-/// Where tasks come from on the command line wins over where they come from in the environment.
+/// Sources of tasks on the command line replace those of the environment.
 fn settle_sources(args: &mut ExportArgs, weak_ids: [bool; 2], weak_lists: [bool; 3]) {
     let ExportArgs {
         ids,
@@ -252,12 +253,12 @@ fn settle_sources(args: &mut ExportArgs, weak_ids: [bool; 2], weak_lists: [bool;
     }
 }
 
-/// Whether an option has its value from the environment.
+/// Whether the value of an option comes from the environment.
 fn is_weak(matches: &ArgMatches, name: &str) -> bool {
     matches.value_source(name) == Some(ValueSource::EnvVariable)
 }
 
-/// Of two opposites, the one on the command line wins.
+/// Of `--quiet` and `--verbose`, the one on the command line has precedence.
 fn settle(
     display: &mut DisplayArgs,
     [weak_quiet, weak_verbose]: [bool; 2],

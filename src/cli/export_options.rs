@@ -10,7 +10,10 @@ use crate::cli::args::{ExportArgs, PlanArg, RefreshArg};
 use crate::cli::environment::URL_VARIABLE;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::list_sources::list_sources;
-use crate::cli::output_options::{Output, guard_options, non_empty, output, warnings_of_skipped};
+use crate::cli::messages::announce_stdin;
+use crate::cli::output_options::{
+    OutputOptions, guard_options, non_empty, output, warnings_of_skipped,
+};
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::fetch::options::{FetchOptions, Rate};
 use crate::flatten::task::TASK_STATUSES;
@@ -62,16 +65,17 @@ pub(crate) fn export_options(
     if args.ids.is_empty() && args.id.is_empty() && lists.is_empty() {
         return Err(UsageError::Missing(
             "--ids",
-            "try: scale-export --ids ids.txt --out dir/, or --project, --batch or --delivery in place of --ids",
+            "try: scale-export --ids ids.txt --out dir/, or --project, --batch or --delivery instead of --ids",
         )
         .into());
     }
-    let Output {
+    let OutputOptions {
         out,
         format,
         tables,
     } = output(&args.output, &args.origins)?;
     let ReadIds { ids, skipped } = if lists.is_empty() {
+        announce_stdin(&args.ids, "task IDs", &args.display);
         read_ids(&args.ids, &args.id, &args.list.id_column)?
     } else {
         ReadIds::default()
@@ -190,13 +194,13 @@ fn fetch_options(args: &ExportArgs, endpoint: Endpoint) -> FetchOptions {
 }
 
 fn base_url(args: &ExportArgs) -> Result<String, UsageError> {
-    let hint = format!("leave it out for {DEFAULT_BASE_URL}");
+    let hint = format!("without it, the API is at {DEFAULT_BASE_URL}");
     let (name, url) = match &args.api.base_url {
         Some(url) => (args.origins.name("--base-url"), url.clone()),
         None => match std::env::var_os(URL_VARIABLE) {
             Some(url) if !url.is_empty() => match url.into_string() {
                 Ok(url) => (URL_VARIABLE, url),
-                // The default in its place would send the key to a host that the user did not name.
+                // The default would send the key to a host that the user did not name.
                 Err(_) => return Err(UsageError::not_utf8(URL_VARIABLE, hint)),
             },
             _ => return Ok(DEFAULT_BASE_URL.to_owned()),
@@ -213,14 +217,14 @@ fn base_url(args: &ExportArgs) -> Result<String, UsageError> {
     Ok(url.to_owned())
 }
 
-/// A warning for each value that the API is not known to have. It is sent nevertheless: the API may have learned it.
+/// A warning for each value that the API does not document. The value is sent: the API may support it by now.
 fn warnings_of_unknown(option: &str, values: &[String], known: &[&str]) -> Vec<String> {
     let unknown = values
         .iter()
         .filter(|value| !known.contains(&value.as_str()));
     unknown
         .map(|value| {
-            let rest = format!("known are {}", known.join(", "));
+            let rest = format!("the known values are {}", known.join(", "));
             let hint = did_you_mean(nearest_name(value, known.iter().copied()), &rest);
             format!("`{value}` of {option} is not a known value: {hint}")
         })

@@ -1,12 +1,13 @@
 //! Output to stderr for people and programs, and data to stdout.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use crate::cli::error::UsageError;
 use crate::cli::key_redaction::{json_without_keys, without_certain_keys};
-use crate::cli::shared_args::LogFormatArg;
+use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
 use crate::cli::terminal::{self, Terminal};
 use crate::error::Explain;
 use crate::printable::printable;
@@ -67,6 +68,19 @@ fn with_color(line: &str) -> String {
             format!("{time}\x1b[{code}m{}\x1b[0m {rest}", label.trim_end())
         }
         None => line.to_owned(),
+    }
+}
+
+/// Says at a terminal that a command reads standard input, which would look like a hang.
+pub(crate) fn announce_stdin(paths: &[PathBuf], what: &str, display: &DisplayArgs) {
+    let reads_stdin = paths.iter().any(|path| path.as_os_str() == "-");
+    if !reads_stdin || display.quiet || !std::io::stdin().is_terminal() {
+        return;
+    }
+    let text = format!("reading {what} from standard input; end with Ctrl-D on an empty line");
+    match display.log_format {
+        LogFormatArg::Text => write_text(&text),
+        LogFormatArg::Json => write_json("stdin", &text, &json!({})),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::ids::list::SkippedCells;
 use crate::publish::guard::GuardOptions;
 use crate::tables::table;
 
-/// What an export must be like to be published.
+/// The rules of publication.
 pub(crate) fn guard_options(args: &GuardArgs) -> GuardOptions {
     let GuardArgs {
         max_failures,
@@ -26,20 +26,20 @@ pub(crate) fn guard_options(args: &GuardArgs) -> GuardOptions {
     }
 }
 
-/// The cells of lists that hold no ID, as warnings.
+/// Warnings about cells of ID lists that contain no ID.
 pub(crate) fn warnings_of_skipped(skipped: &[SkippedCells]) -> Vec<String> {
     skipped.iter().map(SkippedCells::to_string).collect()
 }
 
-/// What the options of the output say, checked.
-pub(crate) struct Output {
+/// Checked options of the output.
+pub(crate) struct OutputOptions {
     pub(crate) out: PathBuf,
     pub(crate) format: Format,
     pub(crate) tables: Vec<String>,
 }
 
 /// Checks the options of the output.
-pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<Output, UsageError> {
+pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<OutputOptions, UsageError> {
     let out = args.out.clone().ok_or_else(|| {
         UsageError::Missing("--out", "name a directory for the tables: --out dir/")
     })?;
@@ -61,14 +61,14 @@ pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<Output, Usa
         FormatArg::Parquet => Format::Parquet,
         FormatArg::Csv => Format::Csv,
     };
-    Ok(Output {
+    Ok(OutputOptions {
         out,
         format,
         tables,
     })
 }
 
-/// Items of a list that are not empty: the others are what is left of a comma too many.
+/// The items that are not empty: an extra comma leaves an empty one.
 pub(crate) fn non_empty(items: &[String]) -> Vec<String> {
     let given = items.iter().filter(|item| !item.is_empty());
     given.cloned().collect()

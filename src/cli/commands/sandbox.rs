@@ -3,6 +3,7 @@
 use crate::cli::environment::KEY_VARIABLE;
 use crate::cli::error::CommandError;
 use crate::cli::messages::{print, write_text};
+use crate::cli::plural::plural;
 use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::signals::Signals;
 use crate::error::Exit;
@@ -46,14 +47,14 @@ pub(crate) fn run_sandbox(args: SandboxArgs) -> Result<Exit, CommandError> {
     print(&format!("{}\n", sandbox.base_url()))?;
     let signals = Signals::watch()?;
     write_text(&format!(
-        "the sandbox is up; try it from another terminal:\n  {KEY_VARIABLE}={} scale-export --base-url {} --id task_1 --id task_2 --out dir/\nCtrl-C ends it",
+        "The mock server is running. Try it in another terminal:\n  {KEY_VARIABLE}={} scale-export --base-url {} --id task_1 --id task_2 --out demo/\nPress Ctrl-C to stop it.",
         printable(sandbox.key()),
         sandbox.base_url()
     ));
     signals.wait();
     write_text(&format!(
-        "{} requests, of which {} were answered 429",
-        sandbox.requests(),
+        "{}, {} with response 429",
+        plural(sandbox.requests() as u64, "request"),
         sandbox.rejected()
     ));
     Ok(Exit::Success)
