@@ -46,4 +46,5 @@ mod silence;
 mod sql;
 mod state;
 mod support;
+mod terminal;
 mod verify;

@@ -112,8 +112,29 @@ fn an_error_names_the_option_its_value_and_what_it_takes() {
         ),
         (&["verify", "x", "y"], "unexpected argument `y`", ""),
         (
+            &["ids.txt", "out/"],
+            "unexpected argument `ids.txt`",
+            "name the list with --ids and the directory with --out: scale-export --ids ids.txt --out out/",
+        ),
+        (
+            &["out/", "--ids", "ids.txt"],
+            "unexpected argument `out/`",
+            "--ids ids.txt --out out/",
+        ),
+        (
+            &["--ids", "ids.txt", "out/"],
+            "unexpected argument `out/`",
+            "did you mean `--out out/`?",
+        ),
+        (
+            &["-ids", "ids.txt"],
+            "unknown option `-ids`",
+            "did you mean `--ids`?",
+        ),
+        (&["-x"], "unknown option `-x`", "see scale-export --help"),
+        (
             &["--ids", "x", "verify", "y"],
-            "the command `verify` does not come first",
+            "the command `verify` must come first",
             "scale-export verify",
         ),
         (
@@ -371,7 +392,7 @@ fn what_people_try_works() {
             "-vv",
             "--id",
             "task_1",
-            "--out",
+            "-o",
             out.to_str().unwrap(),
         ],
     );
