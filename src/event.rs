@@ -41,6 +41,17 @@ impl fmt::Display for RequestTarget {
     }
 }
 
+/// IDs that are fetched again, by what an earlier run got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AgainCounts {
+    /// IDs that failed.
+    pub failed: usize,
+    /// Tasks that were not in a final state.
+    pub not_final: usize,
+    /// Tasks in a final state.
+    pub is_final: usize,
+}
+
 /// Something that happened in a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -54,6 +65,8 @@ pub enum Event {
         duplicates: usize,
         /// Whether the IDs, and the responses of most, were just read from lists.
         listed: bool,
+        /// Of the IDs to fetch, those with a response or failure of an earlier run.
+        again: AgainCounts,
     },
     /// An attempt was sent.
     RequestSent,
@@ -84,6 +97,15 @@ pub enum Event {
         /// What the pacer is doing, in a few words.
         state: &'static str,
     },
+    /// The API stopped responding.
+    Outage {
+        /// Time since the last success, or since the start.
+        silence: Duration,
+        /// Time without a success after which the run gives up.
+        give_up_after: Duration,
+    },
+    /// The API responds again after an outage.
+    OutageOver,
     /// A task was fetched and passed its check.
     TaskFetched,
     /// An ID failed for good.

@@ -1,4 +1,4 @@
-//! The API key: where it is read from, and mistakes in it that can be named without printing it.
+//! Reads the API key, and names mistakes in it without printing it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -11,13 +11,13 @@ use crate::cli::environment::KEY_VARIABLE;
 use crate::cli::error::UsageError;
 use crate::cli::key_redaction::{has_word, looks_like_key, shown_path};
 
-/// Bytes of a key file that are read; keys have some dozens.
+/// Maximum bytes of a key file; keys have some dozens.
 const MAX_KEY_FILE: u64 = 64 << 10;
 
 /// The mode bit that lets every user of the machine read a file.
 const READABLE_BY_OTHERS: u32 = 0o004;
 
-/// A key, and what a person should know of its file.
+/// A key, and a warning about its file.
 #[derive(Debug)]
 pub(crate) struct ApiKey {
     pub(crate) secret: SecretString,
@@ -53,9 +53,7 @@ pub(crate) fn read_key(file: Option<&Path>) -> Result<ApiKey, UsageError> {
     let secret = parse(&text).map_err(|mistake| mistake.in_input(&format!("`{shown}`")))?;
     let is_open = metadata.is_file() && metadata.permissions().mode() & READABLE_BY_OTHERS != 0;
     let warning = is_open.then(|| {
-        format!(
-            "every user of this machine can read the API key in `{shown}`; chmod 600 changes that"
-        )
+        format!("every user of this machine can read the API key in `{shown}`; run: chmod 600")
     });
     Ok(ApiKey { secret, warning })
 }
@@ -89,7 +87,7 @@ fn parse(text: &[u8]) -> Result<SecretString, KeyMistake> {
     }
 }
 
-/// Whether a text is like `SCALE_API_KEY=…` or `export KEY=…`.
+/// Whether a text is an assignment like `SCALE_API_KEY=…` or `export KEY=…`.
 fn is_assignment(text: &str) -> bool {
     let Some((name, value)) = text.split_once('=') else {
         return false;
@@ -121,31 +119,31 @@ enum KeyMistake {
 }
 
 impl KeyMistake {
-    /// The error, for the file or variable that the text is from.
+    /// The error for the file or variable that the text comes from.
     fn in_input(self, input: &str) -> UsageError {
         let (cause, hint) = match self {
             Self::Empty => ("is empty", None),
             Self::TooLarge => (
                 "is too large for a key",
-                Some("name a file that holds the key alone"),
+                Some("name a file that contains only the key"),
             ),
             Self::Encoding => ("is not UTF-8", Some("save the key as plain text in UTF-8")),
-            Self::Lines => ("has several lines", Some("keep the key alone, on one line")),
+            Self::Lines => ("has several lines", Some("keep only the key, on one line")),
             Self::Assignment => (
                 "has the name of a variable and `=` before the key",
-                Some("keep the key alone, without the name and `=`"),
+                Some("keep only the key, without the name and `=`"),
             ),
             Self::Bearer => (
                 "has `Bearer` or `Authorization` before the key",
-                Some("keep the key alone; the program adds the header"),
+                Some("keep only the key; scale-export adds the header"),
             ),
             Self::Quotes => (
                 "has quotes around the key",
-                Some("keep the key alone, without quotes"),
+                Some("keep only the key, without quotes"),
             ),
             Self::Characters => (
                 "has white space or invisible or non-ASCII characters inside the key",
-                Some("copy the key again, from the API settings of your account"),
+                Some("copy the key again from the API settings of your account"),
             ),
         };
         UsageError::Key {

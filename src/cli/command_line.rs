@@ -3,14 +3,18 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _};
+use clap::{
+    Arg, ArgAction, ArgMatches, ColorChoice, CommandFactory as _, FromArgMatches as _, ValueEnum,
+};
 
-use crate::cli::args::{Cli, Command, DisplayArgs, ExportArgs, LogFormatArg};
+use crate::cli::args::{Cli, Command, ExportArgs};
 use crate::cli::environment::Origins;
 use crate::cli::error::UsageError;
+use crate::cli::shared_args::{ColorArg, DisplayArgs, LogFormatArg};
 use crate::cli::usage_errors::explain;
 
-/// Reads the command line. An option that stands there wins over the environment's word for its opposite.
+/// Reads the command line and the environment. An option on the command line has precedence over the variable of an
+/// opposite option.
 pub(crate) fn read_command_line() -> Result<Cli, UsageError> {
     let command = command();
     let arguments = arguments(&command);
@@ -63,34 +67,49 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// The program's name and version, as `--version` prints them.
+/// The name and version, as `--version` prints them.
 pub(crate) fn version() -> String {
     Cli::command().render_version()
 }
 
-/// The format of log lines that the arguments or the environment choose; needed where they cannot be read otherwise.
+/// The format of log lines, where the arguments as a whole cannot be read.
 pub(crate) fn log_format() -> LogFormatArg {
-    let mut chosen = std::env::var_os("SCALE_EXPORT_LOG_FORMAT");
+    raw_value("--log-format", "SCALE_EXPORT_LOG_FORMAT").unwrap_or(LogFormatArg::Text)
+}
+
+/// When to use color, where the arguments as a whole cannot be read.
+pub(crate) fn color() -> ColorArg {
+    raw_value("--color", "SCALE_EXPORT_COLOR").unwrap_or(ColorArg::Auto)
+}
+
+/// The value of an option, or of the variable in its place, if it is a valid one.
+fn raw_value<T: ValueEnum>(option: &str, variable: &str) -> Option<T> {
+    let mut chosen = std::env::var_os(variable);
     let mut arguments = std::env::args_os().take_while(|argument| argument != "--");
     while let Some(argument) = arguments.next() {
-        if argument == "--log-format" {
+        if argument == option {
             chosen = arguments.next();
         } else if let Some(value) = argument
             .to_str()
-            .and_then(|text| text.strip_prefix("--log-format="))
+            .and_then(|text| text.strip_prefix(option)?.strip_prefix('='))
         {
             chosen = Some(value.into());
         }
     }
-    match chosen {
-        Some(value) if value == "json" => LogFormatArg::Json,
-        _ => LogFormatArg::Text,
-    }
+    T::from_str(chosen?.to_str()?, false).ok()
 }
 
 /// The options, without the environment variables that are empty: these count as unset.
 fn command() -> clap::Command {
-    fn adapt(argument: Arg) -> Arg {
+    // Of the help, `-h` has no variables.
+    let is_long_help = std::env::args_os()
+        .skip(1)
+        .any(|argument| argument == "--help" || argument == "help");
+    let adapt = |argument: Arg| {
+        let argument = argument.hide_env(!is_long_help).hide_env_values(true);
+        // Their texts name the values.
+        let names_values = ["color", "refresh"].contains(&argument.get_id().as_str());
+        let argument = argument.hide_possible_values(names_values && !is_long_help);
         let is_empty =
             |variable: &OsStr| std::env::var_os(variable).is_some_and(|value| value.is_empty());
         let argument = if argument.get_env().is_some_and(is_empty) {
@@ -105,13 +124,43 @@ fn command() -> clap::Command {
         } else {
             argument
         }
-    }
-    Cli::command()
+    };
+    let color = match color() {
+        ColorArg::Auto => ColorChoice::Auto,
+        ColorArg::Always => ColorChoice::Always,
+        ColorArg::Never => ColorChoice::Never,
+    };
+    with_help_option(Cli::command())
+        .color(color)
         .mut_args(adapt)
-        .mut_subcommands(|command| command.mut_args(adapt))
+        .mut_subcommands(|command| with_help_option(command.mut_args(adapt)))
+        .disable_version_flag(true)
+        .arg(
+            Arg::new("version")
+                .short('V')
+                .long("version")
+                .action(ArgAction::Version)
+                .help("Print the version")
+                .help_heading(LAST_HEADING),
+        )
 }
 
-/// The arguments, with negative numbers bound to their options, so that errors name these.
+/// The heading of the options that every command has.
+const LAST_HEADING: &str = "Display";
+
+/// The command with `-h` and `--help` under the heading of its last options.
+fn with_help_option(command: clap::Command) -> clap::Command {
+    command.disable_help_flag(true).arg(
+        Arg::new("help")
+            .short('h')
+            .long("help")
+            .action(ArgAction::Help)
+            .help("Print help; --help prints more")
+            .help_heading(LAST_HEADING),
+    )
+}
+
+/// The arguments, with negative numbers attached to their options, so that errors name the options.
 fn arguments(command: &clap::Command) -> Vec<OsString> {
     let mut bound: Vec<OsString> = Vec::new();
     let mut given = std::env::args_os();
@@ -151,7 +200,7 @@ fn arguments(command: &clap::Command) -> Vec<OsString> {
     bound
 }
 
-/// Which options have their values from which variables.
+/// The options whose values come from variables.
 fn origins(command: &clap::Command, matches: &ArgMatches) -> Origins {
     let deepest = matches
         .subcommand()
@@ -169,7 +218,7 @@ fn origins(command: &clap::Command, matches: &ArgMatches) -> Origins {
     .collect()
 }
 
-/// Where tasks come from on the command line wins over where they come from in the environment.
+/// Sources of tasks on the command line replace those of the environment.
 fn settle_sources(args: &mut ExportArgs, weak_ids: [bool; 2], weak_lists: [bool; 3]) {
     let ExportArgs {
         ids,
@@ -204,12 +253,12 @@ fn settle_sources(args: &mut ExportArgs, weak_ids: [bool; 2], weak_lists: [bool;
     }
 }
 
-/// Whether an option has its value from the environment.
+/// Whether the value of an option comes from the environment.
 fn is_weak(matches: &ArgMatches, name: &str) -> bool {
     matches.value_source(name) == Some(ValueSource::EnvVariable)
 }
 
-/// Of two opposites, the one on the command line wins.
+/// Of `--quiet` and `--verbose`, the one on the command line has precedence.
 fn settle(
     display: &mut DisplayArgs,
     [weak_quiet, weak_verbose]: [bool; 2],

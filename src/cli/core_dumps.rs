@@ -6,10 +6,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// which a limit of 0 does not stop: see core(5) and `do_coredump` of the kernel.
 const MAX_CORE_BYTES: u64 = if cfg!(target_os = "linux") { 1 } else { 0 };
 
-/// Lets a crash write no core dump, for the rest of this process. Without permission to do that, the run goes on as it is.
+/// Disables core dumps for the rest of this process. Where that is not permitted, the run continues with them.
 pub(crate) fn forbid() {
     let before = getrlimit(Resource::Core);
-    // A limit may only be lowered.
+    // A process without privileges can lower a limit, and cannot raise it.
     let limit = before
         .maximum
         .map_or(MAX_CORE_BYTES, |most| most.min(MAX_CORE_BYTES));

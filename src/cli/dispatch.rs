@@ -1,7 +1,7 @@
 //! The program: reads the command line, runs the command, returns the exit code.
 
 use crate::cli::args::Command;
-use crate::cli::command_line::{log_format, read_command_line, version};
+use crate::cli::command_line::{color, log_format, read_command_line, version};
 use crate::cli::commands::completions::print_completions;
 use crate::cli::commands::export::run_export;
 use crate::cli::commands::flatten::run_flatten;
@@ -9,13 +9,14 @@ use crate::cli::commands::sandbox::run_sandbox;
 use crate::cli::commands::schema::print_schema;
 use crate::cli::commands::verify::run_verify;
 use crate::cli::messages::{print, print_error};
+use crate::cli::terminal::choose_color;
 use crate::error::{Exit, Explain as _};
 
 /// Runs the program: parses the command line, does what it says, prints how it ended.
 pub fn main() -> Exit {
     let print_panic = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // What is caught becomes an error with a name, and is told as that.
+        // A caught panic becomes an error, which is printed as such.
         if !crate::encode::catch_panic::is_guarded() {
             print_panic(panic);
         }
@@ -23,10 +24,12 @@ pub fn main() -> Exit {
     let cli = match read_command_line() {
         Ok(cli) => cli,
         Err(error) => {
+            choose_color(color());
             print_error(&error, log_format(), false);
             return error.exit();
         }
     };
+    choose_color(cli.color);
     let display = match &cli.command {
         Some(Command::Verify(args)) => &args.display,
         Some(Command::Flatten(args)) => &args.display,

@@ -69,11 +69,11 @@ impl Explain for CommandError {
 pub(crate) enum UsageError {
     #[error("could not start: {0} is missing")]
     Missing(&'static str, &'static str),
-    #[error("could not start: the key must not stand on the command line")]
+    #[error("could not start: the API key must not be on the command line")]
     KeyOnCommandLine,
     #[error("could not read the API key: {cause}")]
     Key { cause: String, hint: Option<String> },
-    #[error("could not use `{}` as the output directory: object stores cannot be written to yet", .0.display())]
+    #[error("could not use `{}` as the output directory: object stores are not supported", .0.display())]
     ObjectStore(PathBuf),
     #[error("could not write to standard output: {0}")]
     Stdout(std::io::Error),
@@ -134,13 +134,11 @@ impl Explain for UsageError {
             Self::Missing(_, hint) => (*hint).to_owned(),
             Self::KeyOnCommandLine => {
                 format!(
-                    "everyone on this machine can read it there; set {KEY_VARIABLE} or use --api-key-file"
+                    "other users of this machine can read it there; set {KEY_VARIABLE} or use --api-key-file"
                 )
             }
             Self::Key { hint, .. } => hint.clone().unwrap_or_else(|| {
-                format!(
-                    "set {KEY_VARIABLE} or use --api-key-file; --sandbox tries the tool without a key"
-                )
+                format!("set {KEY_VARIABLE} or use --api-key-file; --sandbox needs no key")
             }),
             Self::Table { name, .. } => {
                 let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
@@ -148,9 +146,13 @@ impl Explain for UsageError {
                 did_you_mean(nearest_name(name, names), &all)
             }
             Self::CommandLine { hint, .. } => hint.clone(),
-            Self::ObjectStore(_) => "give a directory, and copy it there".to_owned(),
-            Self::Stdout(_) => "make space, or send it elsewhere".to_owned(),
-            Self::Summary { .. } => "choose a file that can be written with --summary".to_owned(),
+            Self::ObjectStore(_) => {
+                "export to a local directory, and copy it to the object store".to_owned()
+            }
+            Self::Stdout(_) => {
+                "free space, or redirect standard output to another place".to_owned()
+            }
+            Self::Summary { .. } => "name another file with --summary".to_owned(),
         })
     }
 
@@ -184,15 +186,13 @@ pub(crate) enum SchemaError {
 impl Explain for SchemaError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NotSql { option } => format!("leave out --format, or {option}"),
+            Self::NotSql { option } => format!("remove --format or {option}"),
             Self::NotDuckDb { .. } => {
-                "leave out --dir, and run the script in the directory of the export".to_owned()
+                "remove --dir, and run the script in the directory of the export".to_owned()
             }
             Self::Export { hint, .. } => (*hint).to_owned(),
-            Self::NotExported { .. } => {
-                "the tables of an export are chosen with --tables".to_owned()
-            }
-            Self::Path(_) => "rename the directory, or link to it".to_owned(),
+            Self::NotExported { .. } => "--tables of the export selects its tables".to_owned(),
+            Self::Path(_) => "rename the directory, or create a symbolic link to it".to_owned(),
         })
     }
 

@@ -11,7 +11,10 @@ use crate::cli::args::{ExportArgs, PlanArg, RefreshArg};
 use crate::cli::environment::URL_VARIABLE;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::list_sources::list_sources;
-use crate::cli::output_options::{Output, guard_options, non_empty, output, warnings_of_skipped};
+use crate::cli::messages::announce_stdin;
+use crate::cli::output_options::{
+    OutputOptions, guard_options, non_empty, output, warnings_of_skipped,
+};
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::fetch::options::FetchOptions;
 use crate::flatten::task::TASK_STATUSES;
@@ -57,23 +60,24 @@ pub(crate) fn export_options(
     args: &ExportArgs,
     sandbox: Option<&Sandbox>,
 ) -> Result<(ExportOptions, Vec<String>), CommandError> {
-    if args.api_key.is_some() {
+    if args.api.api_key.is_some() {
         return Err(UsageError::KeyOnCommandLine.into());
     }
     let lists = list_sources(args)?;
     if args.ids.is_empty() && args.id.is_empty() && lists.is_empty() {
         return Err(UsageError::Missing(
             "--ids",
-            "try: scale-export --ids ids.txt --out dir/, or --project, --batch or --delivery in place of --ids",
+            "try: scale-export --ids ids.txt --out dir/, or --project, --batch or --delivery instead of --ids",
         )
         .into());
     }
-    let Output {
+    let OutputOptions {
         out,
         format,
         tables,
     } = output(&args.output, &args.origins)?;
     let ReadIds { ids, skipped } = if lists.is_empty() {
+        announce_stdin(&args.ids, "task IDs", &args.display);
         read_ids(&args.ids, &args.id, &args.list.id_column)?
     } else {
         ReadIds::default()
@@ -119,17 +123,22 @@ fn endpoint(
     sandbox: Option<&Sandbox>,
     warnings: &mut Vec<String>,
 ) -> Result<Endpoint, CommandError> {
-    let ca_file = args.ca_file.as_deref().map(CaFile::read).transpose()?;
+    let ca_file = args
+        .network
+        .ca_file
+        .as_deref()
+        .map(CaFile::read)
+        .transpose()?;
     let (base_url, api_key) = if let Some(sandbox) = sandbox {
         let key = SecretString::from(sandbox.key().to_owned());
         (sandbox.base_url(), key)
     } else {
         let base_url = base_url(args)?;
-        let ApiKey { secret, warning } = read_key(args.api_key_file.as_deref())?;
+        let ApiKey { secret, warning } = read_key(args.api.api_key_file.as_deref())?;
         warnings.extend(warning);
         (base_url, secret)
     };
-    let (expand, opts) = (non_empty(&args.expand), non_empty(&args.opts));
+    let (expand, opts) = (non_empty(&args.api.expand), non_empty(&args.api.opts));
     let status: Vec<String> = args.status.iter().cloned().collect();
     for (option, values, known) in [
         ("--expand", &expand, &KNOWN_EXPAND[..]),
@@ -169,32 +178,32 @@ fn fetch_options(args: &ExportArgs, endpoint: Endpoint) -> FetchOptions {
             api_key,
             expand,
             opts,
-            concurrency: args.concurrency.into(),
-            timeout: args.timeout,
-            connect_timeout: args.connect_timeout,
-            read_timeout: args.timeout.min(READ_TIMEOUT),
-            max_body: args.max_body,
+            concurrency: args.network.concurrency.into(),
+            timeout: args.network.timeout,
+            connect_timeout: args.network.connect_timeout,
+            read_timeout: args.network.timeout.min(READ_TIMEOUT),
+            max_body: args.network.max_body,
             ca_file,
             authorities,
             proxy: !is_sandbox,
-            allow_http: args.allow_http,
+            allow_http: args.api.allow_http,
         },
-        rate: args.rate.unwrap_or(implied_rate),
-        max_retries: args.max_retries,
-        retry_timeout: args.retry_timeout,
+        rate: args.network.rate.unwrap_or(implied_rate),
+        max_retries: args.network.max_retries,
+        retry_timeout: args.network.retry_timeout,
         fail_fast: args.fail_fast,
         drop_missing: args.guard.drop_missing,
     }
 }
 
 fn base_url(args: &ExportArgs) -> Result<String, UsageError> {
-    let hint = format!("leave it out for {DEFAULT_BASE_URL}");
-    let (name, url) = match &args.base_url {
+    let hint = format!("without it, the API is at {DEFAULT_BASE_URL}");
+    let (name, url) = match &args.api.base_url {
         Some(url) => (args.origins.name("--base-url"), url.clone()),
         None => match std::env::var_os(URL_VARIABLE) {
             Some(url) if !url.is_empty() => match url.into_string() {
                 Ok(url) => (URL_VARIABLE, url),
-                // The default in its place would send the key to a host that the user did not name.
+                // The default would send the key to a host that the user did not name.
                 Err(_) => return Err(UsageError::not_utf8(URL_VARIABLE, hint)),
             },
             _ => return Ok(DEFAULT_BASE_URL.to_owned()),
@@ -211,14 +220,14 @@ fn base_url(args: &ExportArgs) -> Result<String, UsageError> {
     Ok(url.to_owned())
 }
 
-/// A warning for each value that the API is not known to have. It is sent nevertheless: the API may have learned it.
+/// A warning for each value that the API does not document. The value is sent: the API may support it by now.
 fn warnings_of_unknown(option: &str, values: &[String], known: &[&str]) -> Vec<String> {
     let unknown = values
         .iter()
         .filter(|value| !known.contains(&value.as_str()));
     unknown
         .map(|value| {
-            let rest = format!("known are {}", known.join(", "));
+            let rest = format!("the known values are {}", known.join(", "));
             let hint = did_you_mean(nearest_name(value, known.iter().copied()), &rest);
             format!("`{value}` of {option} is not a known value: {hint}")
         })

@@ -4,16 +4,16 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// What keys of the API begin with.
+/// Prefixes of API keys.
 const KEY_PREFIXES: [&str; 2] = ["live_", "test_"];
 
-/// Characters after the prefix from which on a word is taken for a key.
+/// Characters after the prefix from which on a word counts as a key.
 const MIN_KEY_CHARACTERS: usize = 8;
 
-/// The same in what is printed otherwise: names of files and IDs may begin with a prefix of keys, too.
+/// The same for everything that is printed: names of files and IDs can begin with such a prefix, too.
 const MIN_PRINTED_KEY: usize = 20;
 
-/// Characters from which on the name of a file that is a single word with digits is taken for a key.
+/// Characters from which on a file name that is a single word with digits counts as a key.
 const MIN_KEY_WORD: usize = 24;
 
 /// Whether a text begins with a word, in any case, and white space.
@@ -83,8 +83,8 @@ pub(crate) fn without_keys(text: &str) -> String {
     out
 }
 
-/// A text without what is certainly a key, for all that is printed: the user may have given the key to an option that
-/// takes something else.
+/// A text without what is certainly a key. All output passes through it: the user may have given the key to an option
+/// that takes something else.
 pub(crate) fn without_certain_keys(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -96,7 +96,7 @@ pub(crate) fn without_certain_keys(text: &str) -> String {
     out + rest
 }
 
-/// Where the first key begins and ends: a prefix, and letters and digits that are too many for a name.
+/// The range of the first key: a prefix, and more letters and digits than a name has.
 fn certain_key(text: &str) -> Option<(usize, usize)> {
     let mut from = 0;
     loop {
@@ -124,7 +124,7 @@ fn certain_key(text: &str) -> Option<(usize, usize)> {
     }
 }
 
-/// JSON whose texts are without what is certainly a key.
+/// JSON without what is certainly a key.
 pub(crate) fn json_without_keys(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(without_certain_keys(&text)),

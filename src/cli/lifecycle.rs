@@ -5,14 +5,17 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::cli::args::{DisplayArgs, LogFormatArg};
+use crate::cli::dry_run_text::dry_run_text;
 use crate::cli::error::{CommandError, UsageError};
+use crate::cli::export_text::{export_text, first_line, stopped_text};
 use crate::cli::key_redaction::json_without_keys;
-use crate::cli::messages::{json_line, print_error, write_stderr};
+use crate::cli::messages::{print_error, write_json, write_text};
+use crate::cli::plural::plural;
 use crate::cli::progress::{Display, DisplayOptions};
+use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
 use crate::cli::signals::Signals;
-use crate::cli::summary;
 use crate::cli::summary_file::{prepare_summary, write_summary};
+use crate::cli::{summary, terminal};
 use crate::error::{Exit, Explain};
 use crate::event::{Event, Events};
 use crate::jobs::dry_run::DryRun;
@@ -36,7 +39,7 @@ pub(crate) fn run<T, E: Into<CommandError>>(
         log_format: args.log_format,
         offline,
     };
-    let display = Display::start(receiver, options)?;
+    let display = Display::start(receiver, options, signals.cancel.clone())?;
     let done = job(&events, &signals);
     signals.job_is_done();
     drop(events);
@@ -79,7 +82,7 @@ pub(crate) fn error_json(error: &dyn Explain) -> Value {
 pub(crate) struct Job<'j> {
     /// The output directory.
     pub(crate) out: &'j Path,
-    /// Failed IDs that are not worth exit code 3.
+    /// Failed IDs that do not lead to exit code 3.
     pub(crate) tolerate: Allowance,
     pub(crate) started: Instant,
 }
@@ -91,7 +94,10 @@ impl Job<'_> {
             JobEnd::Done(report) => {
                 let exit = self.exit_of(report);
                 let elapsed = self.started.elapsed();
-                (exit, summary::json(report, self.out, elapsed, exit as u8))
+                (
+                    exit,
+                    summary::export_json(report, self.out, elapsed, exit as u8),
+                )
             }
             JobEnd::Stopped(saved) => {
                 let exit = signals.exit();
@@ -108,7 +114,7 @@ impl Job<'_> {
                     "requests": kept.map(|kept| kept.requests),
                     "rate_limited": kept.map(|kept| kept.rate_limited),
                     "pace": kept.and_then(|kept| kept.learned),
-                    "hint": "run the same command again to go on",
+                    "hint": "run the same command again to continue",
                 });
                 (exit, summary)
             }
@@ -128,7 +134,7 @@ impl Job<'_> {
     }
 }
 
-/// What there is to say of a job that was stopped before it did anything.
+/// The message of a job that was stopped before it changed anything.
 const UNCHANGED: &str = "interrupted: nothing was changed";
 
 /// Reports how an export or a flattening ended.
@@ -142,11 +148,11 @@ pub(crate) fn tell_export(
     match end {
         JobEnd::Done(report) => {
             let elapsed = job.started.elapsed();
-            let first_line = summary::first_line(report, job.out, elapsed);
+            let first_line = first_line(report, job.out, elapsed);
             let text = if args.quiet {
                 first_line.clone()
             } else {
-                summary::text(report, job.out, elapsed)
+                export_text(report, job.out, elapsed, next_step(exit, job.out))
             };
             if !args.quiet || exit != Exit::Success {
                 say(args, "summary", &text, || {
@@ -158,10 +164,11 @@ pub(crate) fn tell_export(
         }
         JobEnd::Stopped(saved) => {
             let message = match saved {
-                SavedWork::Fetched(kept) => summary::stopped_text(kept),
+                SavedWork::Fetched(kept) => stopped_text(kept),
                 SavedWork::Nothing | SavedWork::Listed { tasks: 0 } => UNCHANGED.to_owned(),
                 SavedWork::Listed { tasks } => {
-                    format!("interrupted: {tasks} tasks were listed, and are kept")
+                    let tasks = plural(*tasks as u64, "task");
+                    format!("interrupted: {tasks} listed and saved; no tables were written")
                 }
             };
             Ok(tell_stopped(signals, args, &message, json))
@@ -169,16 +176,35 @@ pub(crate) fn tell_export(
     }
 }
 
-/// Tells what an export would do.
+/// What a person at a terminal can do with a complete export.
+fn next_step(exit: Exit, out: &Path) -> Option<String> {
+    let is_for_person = exit == Exit::Success && terminal::stderr().is_terminal;
+    let out = out.display().to_string();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-".contains(letter);
+    // A name that a shell would read otherwise is quoted.
+    let out = if out.chars().all(is_plain) {
+        out
+    } else {
+        format!("'{}'", out.replace('\'', "'\\''"))
+    };
+    is_for_person.then(|| format!("to verify the export: scale-export verify {out}"))
+}
+
+/// Reports what an export would do.
 pub(crate) fn tell_dry_run(
     end: JobEnd<DryRun>,
     signals: &Signals,
     args: &DisplayArgs,
 ) -> Result<Exit, CommandError> {
     let JobEnd::Done(plan) = end else {
-        return Ok(tell_stopped(signals, args, "Stopped.", json!({})));
+        return Ok(tell_stopped(
+            signals,
+            args,
+            "interrupted: nothing was written",
+            json!({}),
+        ));
     };
-    let text = summary::dry_run_text(&plan);
+    let text = dry_run_text(&plan);
     // Plain values: serialization cannot fail.
     let mut fields = serde_json::to_value(&plan).unwrap_or_default();
     if let Some(fields) = fields.as_object_mut() {
@@ -189,7 +215,7 @@ pub(crate) fn tell_dry_run(
     Ok(Exit::Success)
 }
 
-/// Tells that the user stopped the job; `fields` may have a hint.
+/// Reports that the user stopped the job; `fields` can have a hint.
 pub(crate) fn tell_stopped(
     signals: &Signals,
     args: &DisplayArgs,
@@ -215,7 +241,7 @@ pub(crate) fn tell_stopped(
     exit
 }
 
-/// Says something on stderr, for people or for programs.
+/// Writes to stderr: text for people, or a log line for programs.
 pub(crate) fn say(
     args: &DisplayArgs,
     event: &str,
@@ -223,15 +249,15 @@ pub(crate) fn say(
     for_programs: impl FnOnce() -> (String, Value),
 ) {
     match args.log_format {
-        LogFormatArg::Text => write_stderr(&printable_lines(text)),
+        LogFormatArg::Text => write_text(&printable_lines(text)),
         LogFormatArg::Json => {
             let (message, fields) = for_programs();
-            write_stderr(&json_line(event, &message, &fields));
+            write_json(event, &message, &fields);
         }
     }
 }
 
-/// Reports what was found while the options were read.
+/// Reports warnings about the options.
 pub(crate) fn warn(warnings: &[String], events: &Events) {
     for warning in warnings {
         events.send(Event::Warning(warning.clone()));

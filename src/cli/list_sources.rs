@@ -5,7 +5,7 @@ use crate::cli::args::ExportArgs;
 use crate::cli::environment::Origins;
 use crate::cli::error::UsageError;
 
-/// The lists that the tasks are taken from, if they are.
+/// The lists that the tasks are taken from; none with IDs.
 pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {
     let conflict = |one: &str, other: &str| UsageError::conflict(&args.origins, one, other);
     let kinds = [
@@ -32,7 +32,7 @@ pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageEr
             Err(UsageError::CommandLine {
                 place: "command line",
                 reason: format!("{filter} needs --project or --batch"),
-                hint: format!("{filter} chooses among the tasks of a project or batch"),
+                hint: format!("{filter} selects tasks of a project or batch"),
             })
         });
     };
@@ -64,7 +64,7 @@ pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageEr
     Ok(lists)
 }
 
-/// Refuses a range of times in which no task can be.
+/// Refuses an empty range of times.
 fn refuse_reversed(filter: &ListFilter, origins: &Origins) -> Result<(), UsageError> {
     let time = |text: &Option<String>| text.as_ref()?.parse::<jiff::Timestamp>().ok();
     let (after, before) = (&filter.completed_after, &filter.completed_before);

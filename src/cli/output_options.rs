@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::cli::args::{FormatArg, GuardArgs, OutputArgs};
 use crate::cli::environment::Origins;
 use crate::cli::error::UsageError;
+use crate::cli::shared_args::{FormatArg, GuardArgs, OutputArgs};
 use crate::encode::format::Format;
 use crate::ids::list::SkippedCells;
 use crate::publish::guard::GuardOptions;
 use crate::tables::selection::TableSelection;
 use crate::tables::table::Table;
 
-/// What an export must be like to be published.
+/// The rules of publication.
 pub(crate) fn guard_options(args: &GuardArgs) -> GuardOptions {
     let GuardArgs {
         max_failures,
@@ -27,20 +27,20 @@ pub(crate) fn guard_options(args: &GuardArgs) -> GuardOptions {
     }
 }
 
-/// The cells of lists that hold no ID, as warnings.
+/// Warnings about cells of ID lists that contain no ID.
 pub(crate) fn warnings_of_skipped(skipped: &[SkippedCells]) -> Vec<String> {
     skipped.iter().map(SkippedCells::to_string).collect()
 }
 
-/// What the options of the output say, checked.
-pub(crate) struct Output {
+/// Checked options of the output.
+pub(crate) struct OutputOptions {
     pub(crate) out: PathBuf,
     pub(crate) format: Format,
     pub(crate) tables: TableSelection,
 }
 
 /// Checks the options of the output.
-pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<Output, UsageError> {
+pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<OutputOptions, UsageError> {
     let out = args.out.clone().ok_or_else(|| {
         UsageError::Missing("--out", "name a directory for the tables: --out dir/")
     })?;
@@ -62,14 +62,14 @@ pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<Output, Usa
         FormatArg::Parquet => Format::Parquet,
         FormatArg::Csv => Format::Csv,
     };
-    Ok(Output {
+    Ok(OutputOptions {
         out,
         format,
         tables: TableSelection::of_names(names.iter().map(String::as_str)),
     })
 }
 
-/// Items of a list that are not empty: the others are what is left of a comma too many.
+/// The items that are not empty: an extra comma leaves an empty one.
 pub(crate) fn non_empty(items: &[String]) -> Vec<String> {
     let given = items.iter().filter(|item| !item.is_empty());
     given.cloned().collect()

@@ -1,38 +1,40 @@
-//! What a person sees while it runs: a bar on a terminal, a line every 10 s elsewhere, log lines.
-//! One consumer of the stream of events. The only file that names `indicatif`.
+//! The display of a run: a progress line on a terminal, a log line every 10 s elsewhere, and log lines for events.
 
-use std::collections::VecDeque;
-use std::io::IsTerminal as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use crate::cli::args::{LogFormatArg, ProgressArg};
-use crate::cli::messages::{json_line, write_stderr};
-use crate::cli::value_parsers::{rate_text, short_rate_text};
-use crate::event::{Event, bytes_text};
+use crate::cli::messages::{write_json, write_text};
+use crate::cli::progress_state::ProgressState;
+use crate::cli::progress_text::{LineStyle, fields, log_line, status_line, stopping_line};
+use crate::cli::shared_args::{LogFormatArg, ProgressArg};
+use crate::cli::status_line::{FREE_COLUMNS, StatusLine};
+use crate::cli::terminal;
+use crate::cli::terminal::Terminal;
+use crate::cli::value_parsers::rate_text;
+use crate::event::{AgainCounts, Event};
 use crate::jobs::error::ExportError;
 use crate::printable::printable;
 use crate::threads;
 
-/// The bar is drawn this often: steady to the eye, and no cost.
+/// Time between two drawings: steady to the eye, at no cost.
 const DRAW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// And this often where it goes into something that is no terminal.
-const FORCED_DRAWS_A_SECOND: u8 = 5;
+/// Time between two drawings into something that is not a terminal.
+const FORCED_DRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Off a terminal, a line this often.
+/// Time between two progress lines in a log.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Speed is that of this long: it follows the pacer, and no pause of before distorts it.
-const SPEED_WINDOW: Duration = Duration::from_secs(15);
+/// Failed IDs that are logged one by one without `-v`; `failures.jsonl` lists all.
+const LOGGED_FAILURES: u64 = 10;
 
-/// Failed IDs that are told one by one, unless `-v` is given; all stand in `failures.jsonl`.
-const TOLD_FAILURES: u64 = 10;
+/// A change of the rate is logged from this share on, and a wait from this time on.
+const LOGGED_CHANGE: f64 = 0.2;
+const LOGGED_WAIT: Duration = Duration::from_secs(1);
 
 /// How the display looks.
 #[derive(Debug, Clone, Copy)]
@@ -41,194 +43,11 @@ pub(crate) struct DisplayOptions {
     pub(crate) quiet: bool,
     pub(crate) verbose: bool,
     pub(crate) log_format: LogFormatArg,
-    /// Does the job ask no server?
+    /// Whether the job sends no requests.
     pub(crate) offline: bool,
 }
 
-/// Counts for the display.
-#[derive(Debug, Default)]
-struct Counts {
-    offline: bool,
-    total: usize,
-    done: usize,
-    /// When how many of this run's tasks were done, within the window of the speed.
-    recent: VecDeque<(Duration, usize)>,
-    done_now: usize,
-    in_flight: i64,
-    retries: u64,
-    failed: u64,
-    rate: Option<f64>,
-    cooling_until: Option<Instant>,
-    /// What the pacer is doing.
-    state: &'static str,
-    phase: Option<&'static str>,
-    /// Bytes that are still to be written, and bytes that are free, when they are too few.
-    space: Option<(u64, u64)>,
-}
-
-impl Counts {
-    fn take(&mut self, event: &Event) {
-        match event {
-            Event::Planned {
-                requested, held, ..
-            } => {
-                self.total = *requested;
-                self.done = *held;
-                self.done_now = 0;
-                self.recent.clear();
-                self.phase = None;
-            }
-            Event::RequestSent => self.in_flight += 1,
-            Event::RequestDone { .. } => self.in_flight -= 1,
-            Event::Retry { .. } => self.retries += 1,
-            Event::Pace {
-                rate,
-                cooling_down,
-                state,
-            } => {
-                self.state = state;
-                self.rate = *rate;
-                self.cooling_until = cooling_down.map(|wait| Instant::now() + wait);
-            }
-            Event::TaskFetched => {
-                self.done += 1;
-                self.done_now += 1;
-            }
-            Event::TaskFailed { .. } => {
-                self.done += 1;
-                self.done_now += 1;
-                self.failed += 1;
-            }
-            Event::Phase(phase) => self.phase = Some(phase),
-            Event::Space { needed, free } => self.space = needed.map(|needed| (needed, *free)),
-            Event::Progress { done, total } => self.progress(*done, *total),
-            Event::TasksFlattened(done) if self.offline && self.total > 0 => {
-                self.progress(*done, Some(self.total));
-            }
-            Event::TasksFlattened(_) | Event::Warning(_) | Event::Detail(_) => {}
-        }
-    }
-
-    fn progress(&mut self, done: usize, total: Option<usize>) {
-        if done < self.done_now {
-            // Another part of the job begins.
-            self.recent.clear();
-        }
-        self.done = done;
-        self.done_now = done;
-        self.total = total.unwrap_or_default();
-    }
-
-    /// Takes note of the time, for the speed.
-    fn tick(&mut self, elapsed: Duration) {
-        self.recent.push_back((elapsed, self.done_now));
-        while self
-            .recent
-            .get(1)
-            .is_some_and(|(at, _)| elapsed.saturating_sub(*at) >= SPEED_WINDOW)
-        {
-            self.recent.pop_front();
-        }
-    }
-
-    /// Tasks a second, lately.
-    #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-    fn speed(&self, elapsed: Duration) -> f64 {
-        let (from, done_then) = self.recent.front().copied().unwrap_or_default();
-        let window = elapsed.saturating_sub(from).as_secs_f64();
-        self.done_now.saturating_sub(done_then) as f64 / window.max(0.001)
-    }
-
-    /// How far it is: done, speed, time left.
-    #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-    fn how_far(&self, elapsed: Duration) -> String {
-        if self.offline && self.done == 0 {
-            return self.phase.unwrap_or_default().to_owned();
-        }
-        let speed = self.speed(elapsed);
-        let digits = usize::from(speed < 10.0);
-        let of_total = match self.total {
-            0 => String::new(),
-            total => format!("/{total}"),
-        };
-        let mut text = format!("{}{of_total} tasks, {speed:.digits$}/s", self.done);
-        let left = self.total.saturating_sub(self.done);
-        let seconds = Duration::try_from_secs_f64(left as f64 / speed);
-        if let Some(time) = seconds.ok().filter(|_| left > 0) {
-            text += &format!(", {} left", left_text(time));
-        }
-        text
-    }
-
-    fn cooling(&self) -> Option<Duration> {
-        self.cooling_until?.checked_duration_since(Instant::now())
-    }
-
-    /// How it goes: requests in flight, retries, failures, and what the pacer does.
-    fn how_it_goes(&self) -> String {
-        if self.offline {
-            return self
-                .phase
-                .filter(|_| self.done > 0)
-                .unwrap_or_default()
-                .to_owned();
-        }
-        let mut text = format!(
-            "{} in flight, {} retries, {} failed",
-            self.in_flight.max(0),
-            self.retries,
-            self.failed
-        );
-        if let Some(wait) = self.cooling() {
-            let seconds = wait.as_secs_f64().ceil();
-            text += &format!(", told to slow down: waiting {seconds:.0} s");
-        } else if let Some(rate) = self.rate {
-            text += &format!(", pace {}", short_rate_text(rate));
-            if !matches!(self.state, "" | "steady") {
-                text += &format!(", {}", self.state);
-            }
-        }
-        if let Some(phase) = self.phase {
-            text += &format!(", {phase}");
-        }
-        text
-    }
-
-    /// What the disk would need to have, when it has not.
-    fn space_text(&self) -> Option<String> {
-        let (needed, free) = self.space?;
-        let (needed, free) = (bytes_text(needed), bytes_text(free));
-        Some(format!("about {needed} still to be written, {free} free"))
-    }
-
-    /// The same for a program.
-    fn fields(&self, elapsed: Duration) -> Value {
-        json!({
-            "done": self.done,
-            "total": self.total,
-            "tasks_per_second": self.speed(elapsed),
-            "in_flight": self.in_flight.max(0),
-            "retries": self.retries,
-            "failed": self.failed,
-            "rate": self.rate,
-            "pace": self.state,
-            "cooling_down": self.cooling().map(|wait| wait.as_secs_f64()),
-            "bytes_needed": self.space.map(|(needed, _)| needed),
-            "bytes_free": self.space.map(|(_, free)| free),
-        })
-    }
-}
-
-fn left_text(left: Duration) -> String {
-    let seconds = left.as_secs();
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
-    }
-}
-
-/// Consumes events on a thread of its own until their senders are gone.
+/// Consumes events on its own thread until their senders are gone.
 #[derive(Debug)]
 pub(crate) struct Display {
     thread: JoinHandle<()>,
@@ -238,8 +57,9 @@ impl Display {
     pub(crate) fn start(
         events: Receiver<Event>,
         options: DisplayOptions,
+        cancel: CancellationToken,
     ) -> Result<Self, ExportError> {
-        let show = move || Screen::new(options).run(&events);
+        let show = move || Screen::new(options, cancel).run(&events);
         let thread = threads::builder().spawn(show);
         let thread = thread.map_err(ExportError::Thread)?;
         Ok(Self { thread })
@@ -248,68 +68,53 @@ impl Display {
     /// Waits until everything is shown. All senders of events must be gone by then.
     pub(crate) fn finish(self) {
         self.thread.thread().unpark();
-        // A display that panicked has nothing more to show; the run's result stands without it.
+        // A display that panicked has nothing more to show; the result of the run stands without it.
         let _ = self.thread.join();
     }
 }
 
-/// Changes of the pace are told when they are at least this large, and waits when they are at least this long.
-const TOLD_CHANGE: f64 = 0.2;
-const TOLD_WAIT: Duration = Duration::from_secs(1);
-
 struct Screen {
     options: DisplayOptions,
-    bar: Option<ProgressBar>,
-    show_lines: bool,
+    /// Cancelled when the run stops early.
+    cancel: CancellationToken,
+    terminal: Terminal,
+    line: Option<StatusLine>,
+    draw_interval: Duration,
+    logs_progress: bool,
     started: Instant,
-    counts: Counts,
-    /// The pace that was told last.
-    told_rate: Option<f64>,
+    state: ProgressState,
+    /// When the progress was shown last.
+    shown: Option<Instant>,
+    /// The rate in the last log line about it.
+    logged_rate: Option<f64>,
 }
 
 impl Screen {
-    fn new(options: DisplayOptions) -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
-        let wants = !options.quiet && options.progress != ProgressArg::Never;
+    fn new(options: DisplayOptions, cancel: CancellationToken) -> Self {
+        let terminal = terminal::stderr();
+        let shows_progress = !options.quiet && options.progress != ProgressArg::Never;
         let is_text = options.log_format == LogFormatArg::Text;
-        let forced = options.progress == ProgressArg::Always;
-        let bar = (wants && is_text && (is_terminal || forced)).then(|| {
-            let target = if is_terminal {
-                ProgressDrawTarget::stderr()
-            } else {
-                // The plain target draws on terminals only.
-                let terminal = Box::new(Term::buffered_stderr());
-                ProgressDrawTarget::term_like_with_hz(terminal, FORCED_DRAWS_A_SECOND)
-            };
-            let bar = ProgressBar::with_draw_target(None, target);
-            let colored =
-                is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            let template = if colored {
-                "{bar:24.cyan/dim} {msg}\n{prefix}"
-            } else {
-                "{bar:24} {msg}\n{prefix}"
-            };
-            bar.with_style(
-                ProgressStyle::with_template(template)
-                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
-            )
-        });
-        let show_lines = wants && bar.is_none();
+        let is_forced = options.progress == ProgressArg::Always;
+        let has_line = shows_progress && is_text && (terminal.is_terminal || is_forced);
         Self {
             options,
-            bar,
-            show_lines,
-            started: Instant::now(),
-            counts: Counts {
-                offline: options.offline,
-                ..Counts::default()
+            cancel,
+            terminal,
+            line: has_line.then(StatusLine::default),
+            draw_interval: if terminal.is_terminal {
+                DRAW_INTERVAL
+            } else {
+                FORCED_DRAW_INTERVAL
             },
-            told_rate: None,
+            logs_progress: shows_progress && !has_line,
+            started: Instant::now(),
+            state: ProgressState::new(options.offline),
+            shown: None,
+            logged_rate: None,
         }
     }
 
     fn run(mut self, events: &Receiver<Event>) {
-        let mut shown = Instant::now();
         'shown: loop {
             match events.recv_timeout(DRAW_INTERVAL) {
                 Ok(event) => {
@@ -328,232 +133,200 @@ impl Screen {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            self.draw(&mut shown);
+            self.draw();
         }
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(line) = &mut self.line {
+            line.clear();
         }
     }
 
-    fn draw(&mut self, shown: &mut Instant) {
-        let elapsed = self.started.elapsed();
-        self.counts.tick(elapsed);
-        if let Some(bar) = &self.bar {
-            // While it is not known how much there is, nothing of it is done.
-            let (done, total) = match self.counts.total {
-                0 => (0, 1),
-                total => (self.counts.done, total),
-            };
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-            bar.set_message(self.counts.how_far(elapsed));
-            let mut lines = self.counts.how_it_goes();
-            if let Some(space) = self.counts.space_text() {
-                lines += &format!("\n{space}");
+    fn draw(&mut self) {
+        let now = self.started.elapsed();
+        self.state.tick(now);
+        if let Some(line) = &mut self.line {
+            let shown = self.shown.map(|shown| shown.elapsed());
+            if shown.is_some_and(|elapsed| elapsed < self.draw_interval) {
+                return;
             }
-            bar.set_prefix(lines);
-        } else if self.show_lines && shown.elapsed() >= LINE_INTERVAL {
-            *shown = Instant::now();
-            let how_far = self.counts.how_far(elapsed);
-            let space = self.counts.space_text().unwrap_or_default();
-            let parts = [how_far, self.counts.how_it_goes(), space];
-            let said: Vec<&str> = parts
-                .iter()
-                .map(String::as_str)
-                .filter(|part| !part.is_empty())
-                .collect();
-            let line = said.join(", ");
-            self.log("progress", &line, &self.counts.fields(elapsed));
+            self.shown = Some(Instant::now());
+            let columns = terminal::columns().saturating_sub(FREE_COLUMNS);
+            let (text, columns) = if self.cancel.is_cancelled() {
+                let text = stopping_line(columns);
+                let columns = text.len();
+                (text, columns)
+            } else {
+                let style = LineStyle {
+                    columns,
+                    has_color: self.terminal.has_color,
+                    has_unicode: self.terminal.has_unicode,
+                };
+                status_line(&self.state, now, style)
+            };
+            line.draw(&text, columns);
+        } else if self.logs_progress
+            && self.shown.unwrap_or(self.started).elapsed() >= LINE_INTERVAL
+        {
+            self.shown = Some(Instant::now());
+            let fields = fields(&self.state, now);
+            self.log("progress", &log_line(&self.state, now), &fields);
         }
     }
 
     fn see(&mut self, event: &Event) {
-        self.counts.take(event);
-        let verbose = self.options.verbose;
-        let quiet = self.options.quiet;
+        self.state.take(event, self.started.elapsed());
+        let DisplayOptions { verbose, quiet, .. } = self.options;
         match event {
-            Event::Planned { requested, held, listed: false, .. } if *held > 0 && !quiet => {
-                let text = match requested - held {
-                    0 => format!("all {requested} tasks are here already; the tables are made anew"),
-                    wanted => format!("{held} of {requested} tasks are here already; {wanted} are to be fetched"),
-                };
-                self.log(
-                    "resumed",
-                    &text,
-                    &json!({"held": held, "requested": requested}),
-                );
-            }
+            Event::Planned {
+                listed: false,
+                held,
+                ..
+            } if *held > 0 && !quiet => self.log_plan(event),
             Event::Warning(text) if !quiet => self.log("warning", text, &json!({})),
             Event::Detail(text) if verbose => self.log("detail", text, &json!({})),
-            Event::Retry { target, attempts, delay, reason } if verbose => self.log(
-                "retry",
-                &format!("{target}: {reason}; attempt {attempts}, again in {:.1} s", delay.as_secs_f64()),
-                &json!({"task_id": target.task_id(), "asked": target.to_string(), "attempts": attempts, "delay": delay.as_secs_f64(), "reason": reason}),
-            ),
-            Event::TaskFailed { .. } if !verbose && self.counts.failed == TOLD_FAILURES + 1 && !quiet => {
-                let text = "further failures are not shown one by one; -v shows all";
-                self.log("failed", text, &json!({}));
-            }
-            Event::TaskFailed { task_id, kind, message }
-                if !quiet && (verbose || self.counts.failed <= TOLD_FAILURES) =>
-            {
-                self.log(
-                    "failed",
-                    &format!("task {task_id} failed ({kind}): {message}"),
-                    &json!({"task_id": task_id, "kind": kind.as_str(), "reason": message}),
-                );
-            }
-            Event::Pace { rate, cooling_down, state } if verbose && self.is_news(*rate, *cooling_down) => {
-                let pace = rate.map_or_else(|| "no limit".to_owned(), rate_text);
-                let text = match cooling_down {
-                    Some(wait) if *wait >= TOLD_WAIT => {
-                        format!("the server objects: {pace} after {:.1} s", wait.as_secs_f64())
-                    }
-                    Some(_) => format!("the server objects: {pace}"),
-                    None => format!("pace: {pace}, {state}"),
-                };
-                let cooling_down = cooling_down.map(|wait| wait.as_secs_f64());
-                self.log("pace", &text, &json!({"rate": rate, "cooling_down": cooling_down, "state": state}));
-            }
+            Event::Retry { .. } if verbose => self.log_retry(event),
+            Event::TaskFailed { .. } if !quiet => self.log_failure(event),
+            Event::Pace { .. } if verbose => self.log_pace(event),
             _ => {}
         }
     }
 
-    /// Is a change of the pace worth a line? Trials that come to nothing are not.
-    fn is_news(&mut self, rate: Option<f64>, wait: Option<Duration>) -> bool {
-        let has_changed = match (self.told_rate, rate) {
-            (Some(told), Some(rate)) => (rate - told).abs() > told * TOLD_CHANGE,
-            (told, rate) => told != rate,
+    fn log_plan(&mut self, event: &Event) {
+        let Event::Planned {
+            requested,
+            held,
+            again,
+            ..
+        } = event
+        else {
+            return;
         };
-        let is_news = has_changed || wait.is_some_and(|wait| wait >= TOLD_WAIT);
+        let AgainCounts {
+            failed,
+            not_final,
+            is_final,
+        } = *again;
+        let wanted = requested - held;
+        let new = wanted.saturating_sub(failed + not_final + is_final);
+        let text = if wanted == 0 {
+            format!("all {requested} tasks kept; rebuilding the tables")
+        } else {
+            let finals = if is_final > 0 {
+                format!(", {is_final} final")
+            } else {
+                String::new()
+            };
+            format!(
+                "{held} of {requested} tasks kept; fetching {wanted} ({not_final} not final, {failed} failed, {new} new{finals})"
+            )
+        };
+        let fields = json!({
+            "held": held,
+            "requested": requested,
+            "not_final": not_final,
+            "failed": failed,
+            "new": new,
+        });
+        self.log("resumed", &text, &fields);
+    }
+
+    fn log_retry(&mut self, event: &Event) {
+        let Event::Retry {
+            target,
+            attempts,
+            delay,
+            reason,
+        } = event
+        else {
+            return;
+        };
+        let delay = delay.as_secs_f64();
+        let text = format!("{target}: {reason}; attempt {attempts}, retrying in {delay:.1} s");
+        let fields = json!({
+            "task_id": target.task_id(),
+            "asked": target.to_string(),
+            "attempts": attempts,
+            "delay": delay,
+            "reason": reason,
+        });
+        self.log("retry", &text, &fields);
+    }
+
+    fn log_failure(&mut self, event: &Event) {
+        let Event::TaskFailed {
+            task_id,
+            kind,
+            message,
+        } = event
+        else {
+            return;
+        };
+        if self.options.verbose || self.state.failed <= LOGGED_FAILURES {
+            let text = format!("task {task_id} failed ({kind}): {message}");
+            let fields = json!({"task_id": task_id, "kind": kind, "reason": message});
+            self.log("failed", &text, &fields);
+        } else if self.state.failed == LOGGED_FAILURES + 1 {
+            let text = "more tasks failed; -v logs each of them";
+            self.log("failed", text, &json!({}));
+        }
+    }
+
+    fn log_pace(&mut self, event: &Event) {
+        let Event::Pace {
+            rate,
+            cooling_down,
+            state,
+        } = event
+        else {
+            return;
+        };
+        if !self.is_news(*rate, *cooling_down) {
+            return;
+        }
+        let pace = rate.map_or_else(|| "no limit".to_owned(), rate_text);
+        let text = match cooling_down {
+            Some(wait) if *wait >= LOGGED_WAIT => {
+                let seconds = wait.as_secs_f64();
+                format!("rate-limited: {pace} after waiting {seconds:.1} s")
+            }
+            Some(_) => format!("rate-limited: {pace}"),
+            None => format!("rate: {pace} ({state})"),
+        };
+        let fields = json!({
+            "rate": rate,
+            "cooling_down": cooling_down.map(|wait| wait.as_secs_f64()),
+            "state": state,
+        });
+        self.log("pace", &text, &fields);
+    }
+
+    /// Whether a change of the rate is worth a line. Trials of a slightly higher rate are not.
+    fn is_news(&mut self, rate: Option<f64>, wait: Option<Duration>) -> bool {
+        let has_changed = match (self.logged_rate, rate) {
+            (Some(logged), Some(rate)) => (rate - logged).abs() > logged * LOGGED_CHANGE,
+            (logged, rate) => logged != rate,
+        };
+        let is_news = has_changed || wait.is_some_and(|wait| wait >= LOGGED_WAIT);
         if is_news {
-            self.told_rate = rate;
+            self.logged_rate = rate;
         }
         is_news
     }
 
-    fn log(&self, event: &str, text: &str, fields: &Value) {
-        let line = match self.options.log_format {
-            LogFormatArg::Text if event == "warning" => printable(&format!("warning: {text}")),
-            LogFormatArg::Text => printable(text),
-            LogFormatArg::Json => json_line(event, text, fields),
+    fn log(&mut self, event: &str, text: &str, fields: &Value) {
+        if self.options.log_format == LogFormatArg::Json {
+            return write_json(event, text, fields);
+        }
+        let label = if event == "warning" { "warning: " } else { "" };
+        // A terminal shows when a line appears; a file does not.
+        let time = if self.terminal.is_terminal {
+            String::new()
+        } else {
+            let now = jiff::Timestamp::now();
+            now.strftime("%Y-%m-%dT%H:%M:%SZ ").to_string()
         };
-        match &self.bar {
-            Some(bar) => bar.suspend(|| write_stderr(&line)),
-            None => write_stderr(&line),
+        if let Some(line) = &mut self.line {
+            line.clear();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::failure_kind::FailureKind;
-    use crate::pacer::types::PacerState;
-
-    #[test]
-    fn a_line_says_what_goes_on() {
-        let mut counts = Counts::default();
-        counts.take(&Event::Planned {
-            requested: 300,
-            held: 100,
-            duplicates: 0,
-            listed: false,
-        });
-        for _ in 0..50 {
-            counts.take(&Event::RequestSent);
-            counts.take(&Event::RequestDone {
-                status: Some(200),
-                bytes: 1,
-            });
-            counts.take(&Event::TaskFetched);
-        }
-        counts.take(&Event::RequestSent);
-        counts.take(&Event::Pace {
-            rate: Some(12.34),
-            cooling_down: None,
-            state: "steady",
-        });
-        let now = Duration::from_secs(10);
-        assert_eq!(counts.how_far(now), "150/300 tasks, 5.0/s, 30 s left");
-        assert_eq!(
-            counts.how_it_goes(),
-            "1 in flight, 0 retries, 0 failed, pace 12.3/s"
-        );
-        // Time that nothing was done in is forgotten, once the window has moved on.
-        for second in 10..40 {
-            counts.tick(Duration::from_secs(second));
-        }
-        counts.take(&Event::TaskFailed {
-            task_id: "task_1".into(),
-            kind: FailureKind::NotFound,
-            message: String::new(),
-        });
-        assert_eq!(
-            counts.how_far(Duration::from_secs(40)),
-            "151/300 tasks, 0.1/s, 39 min 44 s left"
-        );
-    }
-
-    #[test]
-    fn a_disk_that_is_too_small_is_told_until_it_is_not() {
-        let mut counts = Counts::default();
-        assert_eq!(counts.space_text(), None);
-        counts.take(&Event::Space {
-            needed: Some(12_345_678_901),
-            free: 4_000_000,
-        });
-        let text = "about 12.35 GB still to be written, 4.0 MB free";
-        assert_eq!(counts.space_text().as_deref(), Some(text));
-        let fields = counts.fields(Duration::from_secs(1));
-        assert_eq!(fields["bytes_needed"], 12_345_678_901_u64);
-        counts.take(&Event::Space {
-            needed: None,
-            free: 20_000_000_000,
-        });
-        assert_eq!(counts.space_text(), None);
-    }
-
-    /// As in the templates.
-    const BAR_WIDTH: usize = 24;
-
-    #[test]
-    fn a_large_run_fits_a_terminal_of_80_columns() {
-        let counts = Counts {
-            total: 1_000_000,
-            done: 123_456,
-            done_now: 1_234,
-            in_flight: 1_024,
-            retries: 12_345,
-            failed: 1_234,
-            cooling_until: Some(Instant::now() + Duration::from_mins(5)),
-            rate: Some(12_345.6),
-            state: PacerState::Trying.as_str(),
-            ..Counts::default()
-        };
-        let far = counts.how_far(Duration::from_secs(10));
-        assert!(BAR_WIDTH + 1 + far.len() <= 80, "{far}");
-        let waits = counts.how_it_goes();
-        assert!(
-            waits.len() <= 80 && waits.contains("waiting 300 s"),
-            "{waits}"
-        );
-        let mut counts = Counts {
-            cooling_until: None,
-            ..counts
-        };
-        for state in [
-            PacerState::Climbing,
-            PacerState::Searching,
-            PacerState::Trying,
-            PacerState::FollowingQuota,
-            PacerState::ConcurrencyLimited,
-            PacerState::Waiting,
-            PacerState::Outage,
-        ] {
-            counts.state = state.as_str();
-            let goes = counts.how_it_goes();
-            assert!(goes.len() <= 80 && goes.ends_with(state.as_str()), "{goes}");
-        }
+        write_text(&printable(&format!("{time}{label}{text}")));
     }
 }

@@ -1,4 +1,4 @@
-//! SIGHUP, SIGINT and SIGTERM.
+//! SIGHUP, SIGINT and SIGTERM: the first stops the job, the second exits at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,14 +8,15 @@ use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::status_line;
 use crate::error::Exit;
 use crate::jobs::error::ExportError;
 use crate::threads;
 
-/// How often it is looked whether a job that was interrupted has ended.
+/// Time between two checks whether an interrupted job has ended.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Time for the last output of a run that was interrupted.
+/// Time for the last output of an interrupted run.
 const OUTPUT_TIME: Duration = Duration::from_secs(2);
 
 /// The signals that end a run: the first one requests the end, a second one exits at once.
@@ -31,7 +32,7 @@ pub(crate) struct Signals {
 struct Handlers {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// Nothing where the signal keeps what it does without a handler.
+    /// None where the signal keeps its disposition.
     hangup: Option<tokio::signal::unix::Signal>,
 }
 
@@ -45,7 +46,7 @@ impl Handlers {
         })
     }
 
-    /// Waits for the next signal; gives the exit code that belongs to it.
+    /// Waits for the next signal, and returns its exit code.
     async fn next(&mut self) -> Exit {
         let hangup = async {
             match &mut self.hangup {
@@ -61,7 +62,7 @@ impl Handlers {
     }
 }
 
-/// Returns when the job has ended and the process is still there some time later.
+/// Returns when the job has ended and the process still runs some time later.
 async fn is_stuck(is_done: &AtomicBool) {
     while !is_done.load(Ordering::Relaxed) {
         tokio::time::sleep(LOOK).await;
@@ -69,9 +70,9 @@ async fn is_stuck(is_done: &AtomicBool) {
     tokio::time::sleep(OUTPUT_TIME).await;
 }
 
-/// Whether SIGHUP gets a handler. Where it is ignored, as under `nohup`, it stays ignored. Only Linux says without
-/// `unsafe` code what is ignored; elsewhere SIGHUP keeps its disposition: without `nohup` it ends the process, and the
-/// next run continues from the journal.
+/// Whether SIGHUP gets a handler. Where it is ignored, as under `nohup`, it stays ignored. Only Linux reports without
+/// `unsafe` code which signals are ignored. Elsewhere SIGHUP keeps its disposition: without `nohup` it ends the process,
+/// and the next run continues from the journal.
 fn may_handle_hangup() -> bool {
     if !cfg!(target_os = "linux") {
         return false;
@@ -92,7 +93,7 @@ fn ignored_signals(status: &str) -> Option<u64> {
 }
 
 impl Signals {
-    /// Installs the handlers, where the files for them can be had.
+    /// Installs the handlers, if the process can open the files for them.
     pub(crate) fn watch() -> Result<Self, ExportError> {
         let cancel = CancellationToken::new();
         let first = Arc::new(OnceLock::new());
@@ -101,8 +102,7 @@ impl Signals {
         let is_over = Arc::clone(&is_done);
         let (ready, is_ready) = std::sync::mpsc::channel();
         let handle = move || {
-            // Without a handler, signals do what they always do: end the process, and the next run
-            // goes on from the journal.
+            // Without a handler, signals end the process, and the next run continues from the journal.
             let Ok(runtime) = threads::runtime() else {
                 return;
             };
@@ -110,8 +110,8 @@ impl Signals {
                 let Ok(mut handlers) = Handlers::install() else {
                     return;
                 };
-                // A file over the limit of its size is an error to be reported, not a death: with a handler the
-                // write returns it.
+                // With a handler, a write over the limit of a file's size returns an error. Without one, the signal
+                // kills the process.
                 let _too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()));
                 let _ = ready.send(());
                 let exit = handlers.next().await;
@@ -135,7 +135,7 @@ impl Signals {
         })
     }
 
-    /// The job has ended, and only output is left to write. From now on one signal is enough to end a process whose
+    /// Notes that the job has ended, and that only output is left to write. From now on one signal ends a process whose
     /// output is stuck.
     pub(crate) fn job_is_done(&self) {
         self.is_done.store(true, Ordering::Relaxed);
@@ -155,9 +155,10 @@ impl Signals {
 
 #[expect(
     clippy::exit,
-    reason = "the user has requested it twice; what was synced is safe"
+    reason = "the user requested it twice; what was synced is safe"
 )]
 fn exit_at_once(exit: Exit) {
+    status_line::clear_before_exit();
     std::process::exit(i32::from(exit as u8));
 }
 

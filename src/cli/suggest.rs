@@ -1,21 +1,21 @@
-//! The known name that is nearest to a misspelled one. Pure.
+//! Suggestions for misspelled names. Pure.
 
 /// A name is near when at most one character in this many differs.
 const CHARACTERS_PER_EDIT: usize = 3;
 
-/// A shorter name is not taken for the beginning of another.
+/// A shorter name does not count as the start of another.
 const MIN_PREFIX: usize = 3;
 
 /// A name that can be suggested, and other spellings that mean it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Candidate {
-    /// What is suggested.
+pub(crate) struct KnownName {
+    /// The name to suggest.
     pub(crate) name: String,
     /// Spellings that lead to it too.
     pub(crate) also: Vec<String>,
 }
 
-impl From<&str> for Candidate {
+impl From<&str> for KnownName {
     fn from(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -24,10 +24,10 @@ impl From<&str> for Candidate {
     }
 }
 
-/// The nearest candidate, if any is near. Case and `-` or `_` do not matter.
+/// The nearest name, if any is near. Case does not matter, and `_` equals `-`.
 pub(crate) fn nearest(
     typed: &str,
-    candidates: impl IntoIterator<Item = Candidate>,
+    candidates: impl IntoIterator<Item = KnownName>,
 ) -> Option<String> {
     let typed = normal(typed);
     let near = candidates.into_iter().filter_map(|candidate| {
@@ -41,15 +41,15 @@ pub(crate) fn nearest(
     near.min().map(|(_, _, name)| name)
 }
 
-/// The nearest of some plain names.
+/// The nearest of names without other spellings.
 pub(crate) fn nearest_name<'n>(
     typed: &str,
     names: impl IntoIterator<Item = &'n str>,
 ) -> Option<String> {
-    nearest(typed, names.into_iter().map(Candidate::from))
+    nearest(typed, names.into_iter().map(KnownName::from))
 }
 
-/// A hint that names the nearest candidate before it says the rest.
+/// A hint that names the nearest name before the rest.
 pub(crate) fn did_you_mean(nearest: Option<String>, rest: &str) -> String {
     match nearest {
         Some(name) => format!("did you mean `{name}`? {rest}"),
@@ -61,7 +61,7 @@ fn normal(name: &str) -> String {
     name.to_lowercase().replace('_', "-")
 }
 
-/// How far a spelling is from what was typed; nothing when that is too far.
+/// The distance of a spelling from the typed name, if it is near.
 fn near_distance(typed: &str, spelling: &str) -> Option<usize> {
     let shorter = typed.len().min(spelling.len());
     let is_prefix =
@@ -74,7 +74,7 @@ fn near_distance(typed: &str, spelling: &str) -> Option<usize> {
     (distance <= allowed && distance < spelling.chars().count()).then_some(distance)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbors that make one text the other.
+/// The number of insertions, deletions, replacements and swaps of neighbors between two texts.
 fn edit_distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut above: Vec<usize> = Vec::new();
@@ -119,7 +119,7 @@ mod tests {
                 ("max-retries", "n"),
                 ("max-failures", "n"),
             ]
-            .map(|(name, value)| Candidate {
+            .map(|(name, value)| KnownName {
                 name: name.to_owned(),
                 also: vec![format!("{name}-{value}")],
             })

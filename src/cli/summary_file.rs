@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::cli::args::DisplayArgs;
 use crate::cli::error::UsageError;
 use crate::cli::key_redaction::json_without_keys;
 use crate::cli::messages::print;
+use crate::cli::shared_args::DisplayArgs;
 use crate::publish::file_names::is_published_name;
 use crate::state::paths::StateDir;
 
@@ -56,8 +56,8 @@ fn appendable() -> OpenOptions {
     options
 }
 
-/// Opens a pipe or a device for the summary, and keeps it open: its reader would take an end before the summary for the
-/// end. Opening a pipe waits for a reader, which a signal ends.
+/// Opens a pipe or a device for the summary, and keeps it open: its reader would take an earlier close for the end.
+/// Opening a pipe waits for a reader; a signal ends the wait.
 fn open_summary_pipe(args: &DisplayArgs, path: &Path) -> Result<(), UsageError> {
     let is_pipe = path
         .metadata()
@@ -71,7 +71,7 @@ fn open_summary_pipe(args: &DisplayArgs, path: &Path) -> Result<(), UsageError> 
     Ok(())
 }
 
-/// A summary must not take the place of what it is a summary of, through a link neither.
+/// Refuses a summary that would overwrite an input or a file of the export, also through a link.
 fn refuse_to_overwrite(
     path: &Path,
     reads: &[PathBuf],
@@ -84,9 +84,9 @@ fn refuse_to_overwrite(
         })
     };
     if path.is_symlink() && !path.exists() {
-        return refused("it is a link to nothing");
+        return refused("it is a dangling symbolic link");
     }
-    // The file may not exist yet; the directory that it stands in may.
+    // The file may not exist yet; its directory may.
     let name = path.file_name().unwrap_or_default();
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -98,14 +98,14 @@ fn refuse_to_overwrite(
     let place = parent.join(name);
     for read in reads.iter().filter_map(|read| read.canonicalize().ok()) {
         if place == read || (read.is_dir() && place.starts_with(&read)) {
-            return refused("it is, or stands in, what is read");
+            return refused("it is an input of this command, or inside of one");
         }
     }
     if let Some(out) = out.and_then(|out| out.canonicalize().ok())
         && (place.starts_with(StateDir::of_output(&out).path())
             || (parent == out && is_published_name(&name.to_string_lossy())))
     {
-        return refused("it is a name of the export's own files");
+        return refused("the export has a file of this name");
     }
     let directories = reads.iter().map(PathBuf::as_path).chain(out);
     let files = directories.flat_map(|read| {
@@ -129,12 +129,12 @@ fn refuse_to_overwrite(
     };
     let own = identity(path);
     if own.is_some() && files.into_iter().any(|file| identity(&file) == own) {
-        return refused("it is a link to a file that is read, or of the export");
+        return refused("it is a link to an input, or to a file of the export");
     }
     Ok(())
 }
 
-/// Writes the summary where it was asked for.
+/// Writes the summary to the file of `--summary`, or to stdout.
 pub(crate) fn write_summary(args: &DisplayArgs, json: &Value) -> Result<(), UsageError> {
     let text = format!("{:#}\n", json_without_keys(json.clone()));
     if let (Some(mut pipe), Some(path)) = (args.summary_pipe.get(), &args.summary) {

@@ -1,14 +1,18 @@
 //! What is wrong with the command line or the environment, and what was probably meant.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::error::{SEE_HELP, UsageError};
 use crate::cli::key_redaction::without_keys;
-use crate::cli::suggest::{Candidate, did_you_mean, nearest, nearest_name};
+use crate::cli::suggest::{KnownName, did_you_mean, nearest, nearest_name};
 
-/// Says what is wrong, with the option or variable that it is wrong with.
+/// The name of the main command.
+const MAIN: &str = "scale-export";
+
+/// The error that names the option or variable at fault.
 pub(crate) fn explain(
     error: &clap::Error,
     command: &clap::Command,
@@ -32,11 +36,7 @@ pub(crate) fn explain(
             explain_value(error, value, variable.as_deref(), &option)
         }
         (ErrorKind::UnknownArgument, _) if subject.starts_with('-') => {
-            let near = nearest(subject.trim_start_matches('-'), options_of(active));
-            let near = near.filter(|_| subject.starts_with("--"));
-            let near = near.map(|name| format!("--{name}"));
-            let reason = format!("unknown option `{subject}`");
-            wrong(&reason, did_you_mean(near, SEE_HELP))
+            unknown_option(subject, active, given)
         }
         (ErrorKind::UnknownArgument, _) => {
             let reason = format!("unexpected argument `{subject}`");
@@ -60,7 +60,7 @@ pub(crate) fn explain(
     }
 }
 
-/// Something is wrong with the command line. Words that look like keys are not repeated.
+/// An error on the command line. Words that look like keys are not repeated.
 fn wrong(reason: &str, hint: String) -> UsageError {
     UsageError::CommandLine {
         place: "command line",
@@ -69,7 +69,7 @@ fn wrong(reason: &str, hint: String) -> UsageError {
     }
 }
 
-/// What an error says of its context.
+/// A text from the context of an error.
 fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
     match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text),
@@ -84,7 +84,7 @@ fn active<'c>(command: &'c clap::Command, given: &[OsString]) -> &'c clap::Comma
     commands.next().unwrap_or(command)
 }
 
-/// A value that an option, or the variable in its place, does not take.
+/// The error for a value that an option, or its variable, does not accept.
 fn explain_value(
     error: &clap::Error,
     value: &str,
@@ -92,7 +92,7 @@ fn explain_value(
     option: &str,
 ) -> UsageError {
     let cause = std::error::Error::source(error).map(ToString::to_string);
-    let mut expected = cause.unwrap_or_else(|| "it cannot be read".to_owned());
+    let mut expected = cause.unwrap_or_else(|| "it is not valid".to_owned());
     let mut near = None;
     if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue) {
         expected = format!("expected {}", one_of(values));
@@ -109,10 +109,51 @@ fn explain_value(
     }
 }
 
-/// A word where a command may stand.
+/// The error for an option that the command does not have. A single `-` before a long name is a frequent mistake:
+/// `clap` then names its first letter only.
+fn unknown_option(subject: &str, active: &clap::Command, given: &[OsString]) -> UsageError {
+    let words = given.iter().filter_map(|word| word.to_str());
+    let mut long = words.filter(|word| word.len() > subject.len() && word.starts_with(subject));
+    let subject = long
+        .next()
+        .filter(|_| !subject.starts_with("--"))
+        .map_or(subject, |word| word.split('=').next().unwrap_or(word));
+    let is_long = subject.len() > "-x".len();
+    let near = nearest(subject.trim_start_matches('-'), options_of(active));
+    let near = near.filter(|_| is_long).map(|name| format!("--{name}"));
+    let reason = format!("unknown option `{subject}`");
+    wrong(&reason, did_you_mean(near, SEE_HELP))
+}
+
+/// Whether a word is probably a file or directory, and not a misspelled command.
+fn looks_like_path(word: &str) -> bool {
+    word.contains(['.', '/']) || Path::new(word).exists()
+}
+
+/// A hint for a list of IDs and a directory that are given without their options.
+fn paths_hint(given: &[OsString]) -> String {
+    let words: Vec<&str> = given.iter().filter_map(|word| word.to_str()).collect();
+    let paths: Vec<&&str> = words
+        .iter()
+        .take_while(|word| !word.starts_with('-'))
+        .collect();
+    let is_directory = |path: &str| path.ends_with('/') || Path::new(path).is_dir();
+    let (ids, out) = match paths.as_slice() {
+        [ids, out, ..] if is_directory(ids) && !is_directory(out) => (**out, **ids),
+        [ids, out, ..] => (**ids, **out),
+        [out] if is_directory(out) => ("ids.txt", **out),
+        [ids] => (**ids, "export/"),
+        [] => ("ids.txt", "export/"),
+    };
+    without_keys(&format!(
+        "name the list with --ids and the directory with --out: scale-export --ids {ids} --out {out}"
+    ))
+}
+
+/// The error for a word in the place of a command.
 fn explain_word(word: &str, command: &clap::Command, given: &[OsString]) -> UsageError {
     if command.find_subcommand(word).is_some() {
-        let reason = format!("the command `{word}` does not come first");
+        let reason = format!("the command `{word}` must come first");
         return wrong(&reason, format!("try: scale-export {word} --help"));
     }
     if given.first().is_some_and(|first| *first != *word) {
@@ -123,11 +164,15 @@ fn explain_word(word: &str, command: &clap::Command, given: &[OsString]) -> Usag
         .get_subcommands()
         .filter(|command| !command.is_hide_set());
     let near = nearest_name(word, commands.map(clap::Command::get_name));
+    if near.is_none() && looks_like_path(word) {
+        let reason = format!("unexpected argument `{word}`");
+        return wrong(&reason, paths_hint(given));
+    }
     let reason = format!("unknown command `{word}`");
     wrong(&reason, did_you_mean(near, SEE_HELP))
 }
 
-/// The error in the words of `clap`, as one line.
+/// The message of `clap` as one line.
 fn rendered(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.trim_start_matches("error: ");
@@ -150,7 +195,7 @@ fn option_of(subject: &str) -> String {
     subject.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// The variable that an option has its value from, where the option does not stand on the command line.
+/// The variable that gives an option its value, where the option is not on the command line.
 fn variable_of(command: &clap::Command, option: &str, given: &[OsString]) -> Option<String> {
     let long = option.strip_prefix("--")?;
     let argument = command
@@ -164,7 +209,7 @@ fn variable_of(command: &clap::Command, option: &str, given: &[OsString]) -> Opt
     (!is_given && std::env::var_os(variable).is_some()).then(|| variable.to_owned())
 }
 
-/// The first variable in place of an option whose value is not UTF-8 although it is not a path.
+/// The first variable of an option that is not UTF-8 and not a path.
 fn not_utf8_variable(command: &clap::Command, given: &[OsString]) -> Option<String> {
     let path = clap::builder::ValueParser::path_buf().type_id();
     let texts = command
@@ -178,7 +223,7 @@ fn not_utf8_variable(command: &clap::Command, given: &[OsString]) -> Option<Stri
 }
 
 /// Options to suggest. `--id-file` means `--ids`, which takes a file.
-fn options_of(command: &clap::Command) -> Vec<Candidate> {
+fn options_of(command: &clap::Command) -> Vec<KnownName> {
     let shown = command
         .get_arguments()
         .filter(|argument| !argument.is_hide_set());
@@ -190,12 +235,12 @@ fn options_of(command: &clap::Command) -> Vec<Candidate> {
                 .iter()
                 .map(|value| format!("{name}-{value}"))
                 .collect();
-            Some(Candidate { name, also })
+            Some(KnownName { name, also })
         })
         .collect()
 }
 
-/// What an argument that no option takes may have been meant for.
+/// A hint for an argument that no option takes.
 fn extra_hint(command: &clap::Command, given: &[OsString], extra: &str) -> String {
     let before: Vec<&str> = given
         .iter()
@@ -222,8 +267,23 @@ fn extra_hint(command: &clap::Command, given: &[OsString], extra: &str) -> Strin
                 "separate values with commas: {option} {values},{extra}"
             ))
         }
+        None if command.get_name() == MAIN && looks_like_path(extra) => {
+            let option = if before.iter().any(|word| is_option(word, "--out", "-o")) {
+                "--ids"
+            } else {
+                "--out"
+            };
+            without_keys(&format!("did you mean `{option} {extra}`? {SEE_HELP}"))
+        }
         None => SEE_HELP.to_owned(),
     }
+}
+
+/// Whether a word is an option, perhaps with its value.
+fn is_option(word: &str, long: &str, short: &str) -> bool {
+    let rest = word.strip_prefix(long);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        || (word.starts_with(short) && !word.starts_with("--"))
 }
 
 /// `a, b or c`.

@@ -1,4 +1,4 @@
-//! Values of options: durations, sizes, rates, shares. Pure.
+//! Parses values of options: durations, sizes, rates, shares. Pure.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -8,10 +8,10 @@ use crate::pacer::types::Rate;
 use crate::publish::guard::Allowance;
 use crate::sandbox::limit_models::{OtherClient, TimeSpan};
 
-/// The largest body that may be asked for: a text column of a batch holds 2 GiB.
+/// The largest value of `--max-body`: a text column of a batch holds 2 GiB.
 const MAX_BODY_LIMIT: u64 = 1 << 30;
 
-/// The smallest: no response with a task is shorter, and a bare number is mostly a forgotten unit.
+/// The smallest value of `--max-body`: a task is not smaller, and a bare number is mostly a forgotten unit.
 const MIN_MAX_BODY: u64 = 1 << 10;
 
 /// An item of a comma-separated list, without the white space around it.
@@ -20,7 +20,7 @@ pub(crate) fn item(text: &str) -> Result<String, String> {
     Ok(text.trim().to_owned())
 }
 
-/// A whole number within a range; `what` says of what.
+/// A whole number within a range; `what` names it.
 pub(crate) fn whole<T: TryFrom<u64>>(
     what: &'static str,
     range: RangeInclusive<u64>,
@@ -54,7 +54,7 @@ pub(crate) fn requests_per_second(text: &str) -> Result<f64, String> {
     positive(text).ok_or_else(|| "expected requests per second above 0, like 100 or 0.5".to_owned())
 }
 
-/// `20`: requests that may come at once.
+/// `20`: requests at once.
 pub(crate) fn burst(text: &str) -> Result<f64, String> {
     positive(text)
         .filter(|requests| *requests >= 1.0)
@@ -124,7 +124,7 @@ pub(crate) fn rate(text: &str) -> Result<Rate, String> {
         _ => f64::NAN,
     };
     let rate = number.trim().parse::<f64>().unwrap_or(f64::NAN) / seconds;
-    // Slower than one a day or faster than any machine is a slip of the hand.
+    // A rate below one per day or above that of any machine is a typing error.
     if (1.0 / 86_400.0..=1e6).contains(&rate) {
         Ok(Rate::Limit(rate))
     } else {
@@ -135,7 +135,7 @@ pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     }
 }
 
-/// A rate with the unit in which it has a digit before the point: `98.5 requests per second`.
+/// A rate in the unit that gives it a digit before the point: `98.5 requests per second`.
 pub(crate) fn rate_text(per_second: f64) -> String {
     let (rate, unit) = rate_and_unit(per_second);
     format!("{rate:.1} requests per {unit}")
@@ -149,7 +149,7 @@ pub(crate) fn short_rate_text(per_second: f64) -> String {
 
 fn rate_and_unit(per_second: f64) -> (f64, &'static str) {
     let per_minute = per_second * 60.0;
-    // What a tenth per second is rounded to says too little.
+    // One digit after the point is too little for a rate below one.
     if per_second >= 1.0 {
         (per_second, "second")
     } else if per_minute >= 1.0 {
@@ -221,9 +221,7 @@ pub(crate) fn allowance(text: &str) -> Result<Allowance, String> {
             .map(Allowance::Percent),
         None => text.parse().ok().map(Allowance::Count),
     };
-    parsed.ok_or_else(|| {
-        "expected a number of tasks like 10, or a share from 0% to 100% like 5%".to_owned()
-    })
+    parsed.ok_or_else(|| "expected a number of tasks like 10, or a percentage like 5%".to_owned())
 }
 
 #[cfg(test)]

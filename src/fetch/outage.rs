@@ -37,6 +37,7 @@ impl Fetcher<'_> {
         if self.is_outage.swap(false, Ordering::Relaxed) {
             let text = "the API responds again".to_owned();
             self.events.send(Event::Warning(text));
+            self.events.send(Event::OutageOver);
         }
     }
 
@@ -54,6 +55,10 @@ impl Fetcher<'_> {
                 if is_outage { "sending one request per second; " } else { "" },
                 self.patience(error).as_secs_f64()
             )));
+            self.events.send(Event::Outage {
+                silence,
+                give_up_after: self.patience(error),
+            });
         }
     }
 

@@ -250,6 +250,7 @@ impl<'r> TaskExport<'r> {
             held,
             duplicates: usize::try_from(ids.duplicates()).unwrap_or(usize::MAX),
             listed: self.listed.report.is_some(),
+            again: work.again,
         });
         let size = ExportSize {
             wanted: work.wanted,

@@ -3,6 +3,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::event::AgainCounts;
 use crate::jobs::export_options::Refresh;
 use crate::journal::format::RecordKind;
 use crate::journal::index::{Held, JournalIndex};
@@ -58,6 +59,8 @@ impl State {
 pub(crate) struct Work {
     /// IDs to be fetched.
     pub(crate) wanted: usize,
+    /// Of these, IDs with a response or failure of an earlier run.
+    pub(crate) again: AgainCounts,
     /// Does a refresh of all tasks begin with this run?
     pub(crate) begins_refresh: bool,
 }
@@ -176,6 +179,7 @@ impl Index {
         // Failures of a publication are over; where none is known to end, any of them may be part of one.
         let carries_failures = state.has_publication;
         let mut wanted = 0;
+        let mut again = AgainCounts::default();
         for (position, waiting) in state.waiting.iter_mut().enumerate() {
             let held = state.journal.get(position);
             let keep = match (held.failure(), held.response()) {
@@ -194,6 +198,13 @@ impl Index {
                 (None, None) => false,
             };
             if !keep {
+                match (held.failure(), held.response()) {
+                    (Some(_), _) => again.failed += 1,
+                    (None, Some(_)) if state.journal.is_due(position) => again.failed += 1,
+                    (None, Some(_)) if state.journal.is_final(position) => again.is_final += 1,
+                    (None, Some(_)) => again.not_final += 1,
+                    (None, None) => {}
+                }
                 state.journal.forget_failure(position);
                 *waiting = true;
                 wanted += 1;
@@ -201,6 +212,7 @@ impl Index {
         }
         Work {
             wanted,
+            again,
             begins_refresh: refresh == Refresh::All && begun.is_none(),
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 use crate::encode::format::{Format, Selection};
-use crate::event::{Event, Events};
+use crate::event::{AgainCounts, Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::import::{Import, Imported, ReadJournal, is_export, list_of, read_journal};
@@ -202,6 +202,7 @@ impl ReadSources {
             held: 0,
             duplicates: 0,
             listed: false,
+            again: AgainCounts::default(),
         });
         let built = if let Some(built) = self.built {
             built

@@ -44,7 +44,13 @@ const LIBRARIES: [(&str, &[&str]); 4] = [
     ("indicatif", &["cli/progress.rs"]),
     (
         "clap",
-        &["cli/args.rs", "cli/command_line.rs", "cli/usage_errors.rs"],
+        &[
+            "cli/args.rs",
+            "cli/command_line.rs",
+            "cli/usage_errors.rs",
+            "cli/sandbox_args.rs",
+            "cli/shared_args.rs",
+        ],
     ),
     ("parquet", &["encode/parquet/"]),
 ];

@@ -448,7 +448,7 @@ fn mistakes_are_explained() {
         ),
         (
             vec!["--id", "task_1", "--out", &out, "--api-key", "x"],
-            "must not stand on the command line",
+            "must not be on the command line",
         ),
         (vec!["--id", "task_1"], "--out is missing"),
         (vec!["--out", &out], "--ids is missing"),

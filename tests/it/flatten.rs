@@ -117,7 +117,7 @@ fn the_other_format_and_some_tables_come_from_the_same_responses() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(
         stderr(&output)
-            .contains("not proven: that tasks can be rebuilt: the export has no threads")
+            .contains("not verified: that tasks can be rebuilt: the export has no threads")
     );
 }
 
@@ -215,7 +215,7 @@ fn a_line_that_is_no_task_harms_no_other() {
         "line 3: the body is not a task",
         "line 4: it contains white space",
         "line 7: the body is not a task",
-        "left out of the sources: 4 (lines that are no task, or damaged records)",
+        "4 lines or records skipped in the sources: not a valid task, or damaged",
         "1 missing",
     ] {
         assert!(said.contains(part), "{part} in {said}");

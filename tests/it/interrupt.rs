@@ -71,11 +71,11 @@ fn a_signal_ends_a_run_whose_server_is_stuck_and_keeps_what_arrived() {
         assert!(started.elapsed() < PROMISED);
         let said = assert_exit(&output, code);
         assert!(
-            said.contains("interrupted: 20 of 40 tasks are kept"),
+            said.contains("interrupted: 20 of 40 tasks saved; no tables were written"),
             "{said}"
         );
         assert!(
-            said.contains("hint: run the same command again to go on"),
+            said.contains("hint: run the same command again to continue"),
             "{said}"
         );
         assert_eq!(raw_responses(&out).len(), 20);

@@ -112,8 +112,29 @@ fn an_error_names_the_option_its_value_and_what_it_takes() {
         ),
         (&["verify", "x", "y"], "unexpected argument `y`", ""),
         (
+            &["ids.txt", "out/"],
+            "unexpected argument `ids.txt`",
+            "name the list with --ids and the directory with --out: scale-export --ids ids.txt --out out/",
+        ),
+        (
+            &["out/", "--ids", "ids.txt"],
+            "unexpected argument `out/`",
+            "--ids ids.txt --out out/",
+        ),
+        (
+            &["--ids", "ids.txt", "out/"],
+            "unexpected argument `out/`",
+            "did you mean `--out out/`?",
+        ),
+        (
+            &["-ids", "ids.txt"],
+            "unknown option `-ids`",
+            "did you mean `--ids`?",
+        ),
+        (&["-x"], "unknown option `-x`", "see scale-export --help"),
+        (
             &["--ids", "x", "verify", "y"],
-            "the command `verify` does not come first",
+            "the command `verify` must come first",
             "scale-export verify",
         ),
         (
@@ -237,7 +258,7 @@ fn an_empty_variable_counts_as_unset() {
     let names: Vec<&str> = help
         .split("[env: ")
         .skip(1)
-        .filter_map(|rest| rest.split_once('=').map(|(name, _)| name))
+        .filter_map(|rest| rest.split_once(']').map(|(name, _)| name))
         .collect();
     assert!(names.len() > 30, "{names:?}");
     let server = sandbox(SandboxConfig::default());
@@ -371,7 +392,7 @@ fn what_people_try_works() {
             "-vv",
             "--id",
             "task_1",
-            "--out",
+            "-o",
             out.to_str().unwrap(),
         ],
     );

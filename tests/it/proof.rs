@@ -27,11 +27,11 @@ fn an_export_without_its_state_is_verified_as_far_as_it_goes() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let said = stderr(&output);
     assert!(
-        said.contains("not proven: that the tasks are as they were received"),
+        said.contains("not verified: that the tasks are as they were received"),
         "{said}"
     );
     assert!(
-        said.contains("not proven: that the rows stand in the order of the IDs"),
+        said.contains("not verified: that the rows stand in the order of the IDs"),
         "{said}"
     );
     assert!(said.contains("the tables agree with each other"), "{said}");
@@ -346,7 +346,7 @@ fn tables_without_tasks_and_without_state_are_no_finding() {
                 stderr(&output)
             );
             assert!(
-                stderr(&output).contains("not proven: "),
+                stderr(&output).contains("not verified: "),
                 "{}",
                 stderr(&output)
             );

@@ -85,7 +85,9 @@ fn tasks_that_are_not_listed_any_more_leave_the_tables_and_are_kept_until_they_a
     let (said, requests) = run(&server, base.path(), &task_ids(7), &[]);
     assert_eq!(requests, 0);
     assert!(
-        said.contains("5 tasks are not listed any more and not in the tables; their raw responses are kept until --prune"),
+        said.contains(
+            "5 tasks are not in the list and not in the tables; --prune deletes saved responses"
+        ),
         "{said}"
     );
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 7);
@@ -99,7 +101,7 @@ fn tasks_that_are_not_listed_any_more_leave_the_tables_and_are_kept_until_they_a
     let (said, requests) = run(&server, base.path(), &task_ids(7), &["--prune"]);
     assert_eq!(requests, 0);
     assert!(
-        said.contains("5 tasks that are not listed any more were dropped"),
+        said.contains("saved responses of 5 tasks that are not in the list were deleted"),
         "{said}"
     );
     assert_eq!(raw_responses(&out).len(), 7);

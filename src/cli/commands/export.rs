@@ -15,11 +15,17 @@ use crate::sandbox::server::Sandbox;
 
 /// Runs the main job.
 pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
-    let reads: Vec<_> = args.ids.iter().chain(&args.api_key_file).cloned().collect();
+    let reads: Vec<_> = args
+        .ids
+        .iter()
+        .chain(&args.api.api_key_file)
+        .cloned()
+        .collect();
     with_summary(&args.display, &reads, args.output.out.as_deref(), || {
         let started = Instant::now();
         core_dumps::forbid();
         let sandbox = args
+            .api
             .sandbox
             .then(|| Sandbox::start(SandboxConfig::default()))
             .transpose()?;

@@ -7,15 +7,16 @@ use serde_json::json;
 use crate::cli::args::FlattenArgs;
 use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{Job, run, tell_export, tell_stopped, warn, with_summary};
-use crate::cli::output_options::{Output, guard_options, output, warnings_of_skipped};
+use crate::cli::messages::announce_stdin;
+use crate::cli::output_options::{OutputOptions, guard_options, output, warnings_of_skipped};
 use crate::error::Exit;
 use crate::ids::read::{ReadIds, read_ids};
 use crate::jobs::reflatten::{FlattenOptions, flatten};
 use crate::jobs::report::JobEnd;
 
-/// Makes tables from raw responses.
+/// Rebuilds tables from raw responses.
 pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
-    // The output may be a source, and the summary stand beside its tables.
+    // The output can be a source, and the summary can be written beside its tables.
     let out = args.output.out.as_deref();
     let sources = args
         .sources
@@ -24,11 +25,13 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
     let reads: Vec<_> = sources.chain(&args.ids).cloned().collect();
     with_summary(&args.display, &reads, out, || {
         let started = Instant::now();
-        let Output {
+        let OutputOptions {
             out,
             format,
             tables,
         } = output(&args.output, &args.origins)?;
+        announce_stdin(&args.sources, "tasks", &args.display);
+        announce_stdin(&args.ids, "task IDs", &args.display);
         let read = (!args.ids.is_empty())
             .then(|| read_ids(&args.ids, &[], &args.list.id_column))
             .transpose()?;
@@ -60,7 +63,7 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
             },
             |end, signals| match end {
                 JobEnd::Stopped(_) => {
-                    let message = "interrupted: nothing was published";
+                    let message = "interrupted: no tables were written";
                     Ok(tell_stopped(signals, &args.display, message, json!({})))
                 }
                 end @ JobEnd::Done(_) => tell_export(&end, signals, &args.display, &job),

@@ -1,9 +1,10 @@
 //! `sandbox`: a mock server of the API, for demonstrations and tests.
 
-use crate::cli::args::SandboxArgs;
 use crate::cli::environment::KEY_VARIABLE;
 use crate::cli::error::CommandError;
-use crate::cli::messages::{print, write_stderr};
+use crate::cli::messages::{print, write_text};
+use crate::cli::plural::plural;
+use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::signals::Signals;
 use crate::error::Exit;
 use crate::printable::printable;
@@ -45,15 +46,15 @@ pub(crate) fn run_sandbox(args: SandboxArgs) -> Result<Exit, CommandError> {
     let sandbox = Sandbox::start(config)?;
     print(&format!("{}\n", sandbox.base_url()))?;
     let signals = Signals::watch()?;
-    write_stderr(&format!(
-        "the sandbox is up; try it from another terminal:\n  {KEY_VARIABLE}={} scale-export --base-url {} --id task_1 --id task_2 --out dir/\nCtrl-C ends it",
+    write_text(&format!(
+        "The mock server is running. Try it in another terminal:\n  {KEY_VARIABLE}={} scale-export --base-url {} --id task_1 --id task_2 --out demo/\nPress Ctrl-C to stop it.",
         printable(sandbox.key()),
         sandbox.base_url()
     ));
     signals.wait();
-    write_stderr(&format!(
-        "{} requests, of which {} were answered 429",
-        sandbox.requests(),
+    write_text(&format!(
+        "{}, {} with response 429",
+        plural(sandbox.requests() as u64, "request"),
         sandbox.rejected()
     ));
     Ok(Exit::Success)

@@ -1,4 +1,4 @@
-//! `schema`: what the tables look like, and the SQL that creates and loads them.
+//! `schema`: the columns of the tables, and SQL that creates and loads them.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::tables::sql::dialect::Dialect;
 use crate::tables::sql::script;
 use crate::tables::table::{SCHEMA_VERSION, Table, TableInfo};
 
-/// Prints the tables in the format that the options say.
+/// Prints the columns of the tables, or SQL.
 pub(crate) fn print_schema(args: &SchemaArgs) -> Result<Exit, CommandError> {
     let wanted: Vec<&TableInfo> = match &args.table {
         Some(name) => {
@@ -65,13 +65,13 @@ fn sql_text(args: &SchemaArgs, wanted: &[&TableInfo]) -> Result<String, CommandE
     }
 }
 
-/// What the views of an export begin with when they do not stand inside of it.
+/// The start of a script of views outside of the export.
 const VIEWS_HEADER: &str = "\
 -- DuckDB views with absolute paths, for a database that is opened anywhere. Times are in UTC.
 SET TimeZone = 'UTC';
 ";
 
-/// The export's DuckDB views with absolute paths: of one table, or of all that the export has.
+/// DuckDB views with absolute paths over one table, or over all tables that the export has.
 fn views(directory: &Path, table: Option<&str>) -> Result<String, CommandError> {
     let manifest = read_manifest(directory)?;
     let exported = TABLES.iter().filter(|known| {
@@ -114,7 +114,7 @@ fn read_manifest(directory: &Path) -> Result<Manifest, CommandError> {
             hint,
         })
     };
-    let is_export = "name a directory that an export was written to";
+    let is_export = "name the output directory of an export";
     let manifest = Manifest::read(directory)
         .map_err(|cause| error(cause.to_string(), is_export))?
         .ok_or_else(|| error("it has no manifest.json".to_owned(), is_export))?
@@ -122,7 +122,9 @@ fn read_manifest(directory: &Path) -> Result<Manifest, CommandError> {
     if manifest.schema_version != SCHEMA_VERSION {
         let version = &manifest.schema_version;
         return Err(error(
-            format!("its tables have schema version {version}, and not {SCHEMA_VERSION}"),
+            format!(
+                "its tables have schema version {version}, this program writes {SCHEMA_VERSION}"
+            ),
             "rebuild the tables: scale-export flatten DIR --out DIR",
         ));
     }

@@ -7,11 +7,12 @@ use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{run, say, tell_stopped, with_summary};
 use crate::cli::summary;
 use crate::cli::summary_file::write_summary;
+use crate::cli::verify_text::verified_text;
 use crate::error::Exit;
 use crate::jobs::report::JobEnd;
 use crate::jobs::verify::verification::verify;
 
-/// Proves an export.
+/// Verifies an export, and prints what is wrong with it.
 pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
     let display = &args.display;
     let reads = std::slice::from_ref(&args.directory);
@@ -22,7 +23,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
             |events, signals| verify(&args.directory, events, &signals.cancel),
             |end, signals| match end {
                 JobEnd::Stopped(_) => {
-                    let message = "interrupted: nothing is proven yet";
+                    let message = "interrupted: nothing was verified";
                     Ok(tell_stopped(signals, display, message, json!({})))
                 }
                 JobEnd::Done(report) => {
@@ -33,7 +34,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
                     };
                     let json = summary::verified_json(&report, &args.directory, exit as u8);
                     if !display.quiet || report.findings > 0 {
-                        let text = summary::verified_text(&report, &args.directory);
+                        let text = verified_text(&report, &args.directory);
                         let last = text.lines().last().unwrap_or_default().to_owned();
                         say(display, "verified", &text, || {
                             (last, json!({"summary": &json}))

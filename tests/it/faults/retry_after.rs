@@ -177,9 +177,9 @@ fn absurd(value: &'static str) -> Row {
     let mut child = run.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines
-        .find_map(|line| line.ok().filter(|line| line.contains("the server objects")))
+        .find_map(|line| line.ok().filter(|line| line.contains("rate-limited: ")))
         .unwrap();
-    let (_, wait) = line.rsplit_once(" after ").unwrap();
+    let (_, wait) = line.rsplit_once(" after waiting ").unwrap();
     let wait: f64 = wait.trim_end_matches(" s").parse().unwrap();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     // The pipe is read to its end, so that the program is never stopped by it.

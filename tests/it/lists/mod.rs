@@ -79,10 +79,7 @@ fn a_batch_is_exported_as_if_each_task_had_been_asked_for() {
     api.data().batches.get_mut("b1").unwrap().push(new.clone());
     let (_, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
     assert!(said.contains("Exported 251 of 251 tasks"), "{said}");
-    assert!(
-        said.contains("250 tasks were here from an earlier run"),
-        "{said}"
-    );
+    assert!(said.contains("250 tasks kept from earlier runs"), "{said}");
     assert_eq!(api.asked().len(), 4);
     assert_eq!(ids(&out).last(), Some(&new));
 }
@@ -402,7 +399,7 @@ fn a_listing_that_is_interrupted_says_what_is_kept() {
     let said = exit(&child.wait_with_output().unwrap(), 130);
     assert!(
         said.contains(
-            "interrupted: 300 tasks were listed, and are kept\nhint: run the same command"
+            "interrupted: 300 tasks listed and saved; no tables were written\nhint: run the same command"
         ),
         "{said}"
     );

@@ -139,7 +139,7 @@ fn a_run_that_goes_on_uses_lists_for_the_rest() {
     let api = Api::new(&[300], |_, _| None);
     run(&api, base.path(), &tasks(1, 1..=100), &[]);
     let (said, asked) = run(&api, base.path(), &tasks(1, 1..=300), &[]);
-    assert!(said.contains("100 of 300 tasks are here already"), "{said}");
+    assert!(said.contains("100 of 300 tasks kept"), "{said}");
     assert!(asked.len() <= 8, "{}", asked.len());
     assert_same_bytes(&api, base.path());
     // A few are not worth a list.

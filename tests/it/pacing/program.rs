@@ -70,9 +70,9 @@ fn a_hidden_limit_is_found_told_and_remembered() {
     let share = server.rejected() as f64 / server.requests() as f64;
     assert!((told["rate_limited_share"].as_f64().unwrap() - share).abs() < 1e-9);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("the API takes "), "{said}");
+    assert!(said.contains("rate limit of the API: "), "{said}");
     assert!(said.contains("rate-limited ("), "{said}");
-    for what in ["climbing", "the server objects"] {
+    for what in ["climbing", "rate-limited: "] {
         assert!(said.contains(what), "{what}: {said}");
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod server;
 pub(crate) mod socks;
 pub(crate) mod table;
 pub(crate) mod tasks;
+pub(crate) mod terminal;
 
 use std::collections::BTreeMap;
 use std::fs;

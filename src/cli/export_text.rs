@@ -1,0 +1,351 @@
+//! The end of an export or a flattening as text: totals, tables, failures, one hint. Pure.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::cli::plural::{plural, verb};
+use crate::cli::summary::{hints, rate_limited_share};
+use crate::cli::value_parsers::rate_text;
+use crate::event::bytes_text;
+use crate::jobs::report::{ExportReport, ListReport, SavedResponses};
+use crate::pacer::types::LearnedRate;
+use crate::printable::printable;
+
+/// Columns of the block of tables.
+const BLOCK_COLUMNS: usize = 80;
+
+/// Columns between two tables of the block.
+const BLOCK_SPACE: usize = 3;
+
+/// Columns before each line of the block.
+const BLOCK_INDENT: usize = 2;
+
+/// The result in one line.
+pub(crate) fn first_line(report: &ExportReport, out: &Path, elapsed: Duration) -> String {
+    if report.is_idle {
+        return format!(
+            "Nothing to do: all {} {} in {} already ({:.1} s)",
+            plural(report.requested, "task"),
+            verb(report.requested, "is", "are"),
+            out.display(),
+            elapsed.as_secs_f64()
+        );
+    }
+    let mut line = format!(
+        "Exported {} of {} to {} in {:.1} s ({})",
+        report.exported,
+        plural(report.requested, "task"),
+        out.display(),
+        elapsed.as_secs_f64(),
+        bytes_text(report.bytes)
+    );
+    for (count, what) in [
+        (report.failed - report.dropped, "failed"),
+        (report.dropped, "deleted"),
+        (report.stale, "stale"),
+    ] {
+        if count > 0 {
+            line += &format!("; {count} {what}");
+        }
+    }
+    if report.unchanged {
+        line += "; nothing changed";
+    }
+    line
+}
+
+/// The whole text. `next_step` is the hint when the run gives no other.
+pub(crate) fn export_text(
+    report: &ExportReport,
+    out: &Path,
+    elapsed: Duration,
+    next_step: Option<String>,
+) -> String {
+    let mut lines = vec![first_line(report, out, elapsed)];
+    let hint = if report.is_idle {
+        Some("--refresh all fetches them again".to_owned())
+    } else {
+        lines.extend(table_lines(&report.rows));
+        lines.extend(request_lines(report));
+        lines.extend(report.lists.iter().flat_map(list_lines));
+        lines.extend(task_lines(report));
+        lines.extend(failure_lines(report, out));
+        hints(report).into_iter().next().or(next_step)
+    };
+    lines.extend(hint.map(|hint| format!("hint: {hint}")));
+    one_per_line(&lines)
+}
+
+/// Lines for people, each of which stays one.
+pub(crate) fn one_per_line(lines: &[String]) -> String {
+    let lines: Vec<String> = lines.iter().map(|line| printable(line)).collect();
+    lines.join("\n")
+}
+
+/// The tables that have rows, side by side.
+fn table_lines(rows: &[(String, u64)]) -> Vec<String> {
+    let filled: Vec<(&str, String)> = rows
+        .iter()
+        .filter(|(_, rows)| *rows > 0)
+        .map(|(name, rows)| (name.as_str(), rows.to_string()))
+        .collect();
+    let names = filled.iter().map(|(name, _)| name.len()).max();
+    let counts = filled.iter().map(|(_, count)| count.len()).max();
+    let (names, counts) = (names.unwrap_or_default(), counts.unwrap_or_default());
+    let cell = names + 1 + counts;
+    let per_line = ((BLOCK_COLUMNS - BLOCK_INDENT + BLOCK_SPACE) / (cell + BLOCK_SPACE)).max(1);
+    let height = filled.len().div_ceil(per_line);
+    // Columns are read from top to bottom, as `ls` prints them.
+    let mut lines: Vec<String> = (0..height)
+        .map(|line| {
+            let cells = filled.iter().skip(line).step_by(height.max(1));
+            let cells: Vec<String> = cells
+                .map(|(name, count)| format!("{name:names$} {count:>counts$}"))
+                .collect();
+            let indent = " ".repeat(BLOCK_INDENT);
+            format!("{indent}{}", cells.join(&" ".repeat(BLOCK_SPACE)))
+        })
+        .collect();
+    let empty = (rows.len() - filled.len()) as u64;
+    if empty > 0 {
+        let tables = plural(empty, "table");
+        lines.push(format!("  {tables} without rows"));
+    }
+    lines
+}
+
+/// What was requested, and the rate limit.
+fn request_lines(report: &ExportReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    if report.asked {
+        let share = match report.rate_limited {
+            0 => String::new(),
+            _ => format!(" ({:.1}%)", rate_limited_share(report) * 100.0),
+        };
+        lines.push(format!(
+            "{}, {} {}, {} rate-limited{share}, {} received",
+            plural(report.requests, "request"),
+            report.retries,
+            verb(report.retries, "retry", "retries"),
+            report.rate_limited,
+            bytes_text(report.bytes_received)
+        ));
+        lines.extend(report.learned.map(|learned| rate_limit_text(&learned)));
+    }
+    if report.pages > 0 {
+        lines.push(format!(
+            "{} came from {} of lists, the rest from single requests",
+            plural(report.from_lists, "task"),
+            plural(report.pages, "page"),
+        ));
+    }
+    lines
+}
+
+/// What was learned of the rate limit of the API.
+fn rate_limit_text(learned: &LearnedRate) -> String {
+    let rate = rate_text(learned.rate);
+    match (learned.in_flight, learned.is_limit) {
+        (Some(in_flight), _) => {
+            format!("rate limit of the API: {in_flight:.0} requests in flight, {rate}")
+        }
+        (None, true) => format!("rate limit of the API: {rate}"),
+        (None, false) => format!("no rate limit found up to {rate}"),
+    }
+}
+
+/// What was unusual about the lists.
+fn list_lines(lists: &ListReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    let surprises: Vec<String> = lists
+        .surprises
+        .iter()
+        .map(|(what, count)| format!("{count} {what}"))
+        .collect();
+    if !surprises.is_empty() {
+        lines.push(format!("unexpected in the lists: {}", surprises.join(", ")));
+    }
+    if lists.incomplete > 0 {
+        lines.push(format!(
+            "{} of {} may not be complete",
+            lists.incomplete,
+            plural(lists.lists, "list")
+        ));
+    }
+    lines
+}
+
+/// Tasks that were not fetched by this run, and IDs that have no row.
+fn task_lines(report: &ExportReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    if report.reused > 0 {
+        lines.push(format!(
+            "{} kept from earlier runs",
+            plural(report.reused, "task")
+        ));
+    }
+    if report.duplicates > 0 {
+        lines.push(format!(
+            "{} dropped",
+            plural(report.duplicates, "duplicate ID")
+        ));
+    }
+    if report.unlisted > 0 {
+        lines.push(format!(
+            "{} {} not in the list and not in the tables; --prune deletes saved responses of such tasks",
+            plural(report.unlisted, "task"),
+            verb(report.unlisted, "is", "are")
+        ));
+    }
+    if report.pruned > 0 {
+        lines.push(format!(
+            "saved responses of {} that {} not in the list were deleted",
+            plural(report.pruned, "task"),
+            verb(report.pruned, "is", "are")
+        ));
+    }
+    if report.unreadable > 0 {
+        lines.push(format!(
+            "{} in the sources skipped: not a valid task, or damaged",
+            plural(report.unreadable, "line or record")
+                .replace("line or records", "lines or records")
+        ));
+    }
+    lines
+}
+
+/// The failed IDs by kind.
+fn failure_lines(report: &ExportReport, out: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    let failed = report.failed + report.stale;
+    if failed > 0 {
+        let kinds: Vec<String> = report
+            .failures
+            .iter()
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        lines.push(format!(
+            "{} failed: {} (listed in {})",
+            plural(failed, "ID"),
+            kinds.join(", "),
+            out.join("failures.jsonl").display()
+        ));
+    }
+    if report.stale > 0 {
+        lines.push(format!(
+            "{} of these {} stale: exported from the last good response",
+            report.stale,
+            verb(report.stale, "is", "are")
+        ));
+    }
+    if report.dropped > 0 {
+        lines.push(format!(
+            "{} of these {} treated as deleted (--drop-missing)",
+            report.dropped,
+            verb(report.dropped, "is", "are")
+        ));
+    }
+    lines
+}
+
+/// What an interrupted run leaves, in one line.
+pub(crate) fn stopped_text(kept: &SavedResponses) -> String {
+    let SavedResponses {
+        held, requested, ..
+    } = kept;
+    let learned = kept
+        .learned
+        .map(|learned| format!("; {}", rate_limit_text(&learned)));
+    format!(
+        "interrupted: {held} of {} saved; no tables were written{}",
+        plural(*requested as u64, "task"),
+        learned.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::failure_kind::FailureKind;
+
+    fn report() -> ExportReport {
+        ExportReport {
+            requested: 5,
+            exported: 3,
+            failed: 2,
+            stale: 0,
+            dropped: 0,
+            duplicates: 1,
+            reused: 1,
+            unreadable: 0,
+            asked: true,
+            is_idle: false,
+            unchanged: false,
+            unlisted: 6,
+            pruned: 0,
+            lists: None,
+            failures: BTreeMap::from([(FailureKind::NotFound, 1), (FailureKind::Timeout, 1)]),
+            rows: [("tasks", 3), ("messages", 12), ("threads", 0)]
+                .map(|(name, rows)| (name.to_owned(), rows))
+                .to_vec(),
+            bytes: 123_456,
+            drift: 4,
+            requests: 9,
+            retries: 4,
+            rate_limited: 2,
+            bytes_received: 5_000_000,
+            pages: 0,
+            from_lists: 0,
+            learned: Some(LearnedRate {
+                rate: 98.52,
+                is_limit: true,
+                in_flight: None,
+            }),
+        }
+    }
+
+    fn text_of(report: &ExportReport) -> String {
+        let next = Some("next".to_owned());
+        export_text(report, Path::new("out"), Duration::from_millis(1234), next)
+    }
+
+    #[test]
+    fn the_end_of_a_run_has_failures_last_and_one_hint() {
+        insta::assert_snapshot!(text_of(&report()), @"");
+    }
+
+    #[test]
+    fn every_line_has_its_singular() {
+        let report = ExportReport {
+            requested: 1,
+            exported: 1,
+            failed: 0,
+            stale: 1,
+            unreadable: 1,
+            unlisted: 1,
+            pruned: 1,
+            lists: Some(ListReport {
+                lists: 1,
+                incomplete: 1,
+                surprises: BTreeMap::from([("empty pages", 2)]),
+            }),
+            failures: BTreeMap::from([(FailureKind::Timeout, 1)]),
+            requests: 1,
+            retries: 1,
+            pages: 1,
+            from_lists: 1,
+            ..report()
+        };
+        insta::assert_snapshot!(text_of(&report), @"");
+    }
+
+    #[test]
+    fn tables_stand_side_by_side() {
+        let rows: Vec<(String, u64)> = (1..=18)
+            .map(|number| (format!("table_of_{number}"), number * number * 1_000))
+            .collect();
+        insta::assert_snapshot!(table_lines(&rows).join("\n"), @"");
+    }
+}

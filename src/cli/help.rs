@@ -1,0 +1,116 @@
+//! Texts of the help that are not about one option: usage, examples, exit codes.
+
+/// Columns of the help, at most.
+pub(crate) const WIDTH: usize = 100;
+
+/// Usage of the main job and of the commands.
+pub(crate) const USAGE: &str = "scale-export --ids <FILE> --out <DIR> [OPTIONS]
+       scale-export <COMMAND>";
+
+/// The end of `-h`.
+pub(crate) const AFTER_SHORT: &str = "--help prints all options, examples and exit codes.";
+
+/// The end of `--help`.
+pub(crate) const AFTER_LONG: &str = "\
+Examples:
+  Export the tasks of a list of IDs; run it again to fetch what is new or not final:
+      SCALE_API_KEY=live_... scale-export --ids ids.txt --out export/
+  Try it without a key, against a mock server:
+      scale-export --id task_1 --id task_2 --out demo/ --sandbox
+  Export all tasks of a batch as CSV:
+      scale-export --batch \"Week 7\" --out export/ --format csv
+  Print how many requests a run would send:
+      scale-export --project Chat --out export/ --dry-run
+
+Exit codes:
+  0    every ID was exported
+  1    unexpected failure, or more failed IDs than --max-failures
+  2    wrong usage, or an input file that cannot be read
+  3    published, but some IDs failed; failures.jsonl lists them
+  4    the API refused the key
+  5    the API was unavailable or rate-limited every request; run the command again
+  6    the output could not be written
+  7    verify found a mismatch
+  8    not published: the export would be empty or much smaller (--max-shrink)
+  129, 130, 143   interrupted; run the command again to continue
+
+Documentation: docs/README.md in the source of scale-export; options: docs/options.md";
+
+/// The end of `verify --help`.
+pub(crate) const VERIFY: &str = "\
+Examples:
+  Verify an export:
+      scale-export verify export/
+  Write the result as JSON:
+      scale-export verify export/ -q --summary -
+
+Exit codes:
+  0    the export is complete and correct
+  2    the directory has no export
+  7    a mismatch was found
+  129, 130, 143   interrupted
+
+Documentation: docs/verify.md in the source of scale-export";
+
+/// The end of `flatten --help`.
+pub(crate) const FLATTEN: &str = "\
+Examples:
+  Rebuild the tables of an export in place:
+      scale-export flatten export/ --out export/
+  Write CSV tables into another directory:
+      scale-export flatten export/ --out export-csv/ --format csv
+  Read one task per line from a compressed file:
+      scale-export flatten raw.jsonl.gz --out tables/
+
+Exit codes:
+  0    every task was written
+  1    unexpected failure, or more failed IDs than --max-failures
+  2    wrong usage, or a source that cannot be read
+  3    published, but some IDs have no response or some lines are not valid tasks
+  6    the output could not be written
+  8    not published: the export would be empty or much smaller (--max-shrink)
+  129, 130, 143   interrupted
+
+Documentation: docs/flatten.md in the source of scale-export";
+
+/// The end of `schema --help`.
+pub(crate) const SCHEMA: &str = "\
+Examples:
+  Print all tables with their columns:
+      scale-export schema
+  Print one table as JSON:
+      scale-export schema messages --format json
+  Print SQL that creates and loads the tables in a database:
+      scale-export schema --dialect postgres
+
+Exit codes:
+  0    printed
+  2    wrong usage, or a directory without an export
+  6    the output could not be written
+
+Documentation: docs/tables.md and docs/sql.md in the source of scale-export";
+
+/// The end of `sandbox --help`.
+pub(crate) const SANDBOX: &str = "\
+Examples:
+  Run the server, and export from it in another terminal:
+      scale-export sandbox --port 8080
+      SCALE_API_KEY=test_key scale-export --base-url http://127.0.0.1:8080 --id task_1 --out demo/
+  Limit the rate, and let 5% of the tasks fail on their first attempt:
+      scale-export sandbox --rate-limit 50 --fault 500=0.05
+
+Exit codes:
+  0    ended by a signal
+  1    unexpected failure
+  2    wrong usage, or a port that cannot be opened
+
+Documentation: docs/sandbox.md in the source of scale-export";
+
+/// The end of `completions --help`.
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+      scale-export completions bash > ~/.local/share/bash-completion/completions/scale-export
+      scale-export completions zsh > ~/.zfunc/_scale-export
+      scale-export completions fish > ~/.config/fish/completions/scale-export.fish
+
+Documentation: docs/README.md in the source of scale-export";

@@ -1,0 +1,174 @@
+//! Options that several commands share: ID lists, output, publication, display.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::value_parsers;
+use crate::publish::guard::Allowance;
+
+/// When an export is published, and when the exit code is 0.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Publication")]
+pub(crate) struct GuardArgs {
+    /// Publish nothing and exit with 1 when more IDs failed
+    #[arg(long, value_name = "N|P%", value_parser = value_parsers::allowance, env = "SCALE_EXPORT_MAX_FAILURES")]
+    pub(crate) max_failures: Option<Allowance>,
+    /// Exit with 0 instead of 3 when at most this many IDs failed
+    #[arg(
+        long,
+        value_name = "N|P%",
+        default_value = "0",
+        value_parser = value_parsers::allowance,
+        env = "SCALE_EXPORT_TOLERATE"
+    )]
+    pub(crate) tolerate: Allowance,
+    /// Publish nothing and exit with 8 when more tasks vanish
+    ///
+    /// Counts the tasks of the previous export that would have no row in the new one. Up to 10 can always vanish.
+    #[arg(
+        long,
+        value_name = "N|P%",
+        default_value = "20%",
+        value_parser = value_parsers::allowance,
+        env = "SCALE_EXPORT_MAX_SHRINK"
+    )]
+    pub(crate) max_shrink: Allowance,
+    /// Remove IDs that return 404 or 410 from the tables, as deleted tasks
+    #[arg(
+        long,
+        value_parser = value_parsers::flag,
+        env = "SCALE_EXPORT_DROP_MISSING",
+        hide_short_help = true
+    )]
+    pub(crate) drop_missing: bool,
+}
+
+/// How lists of IDs are read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Tasks")]
+pub(crate) struct ListArgs {
+    /// Column of IDs in .csv, .tsv, .jsonl, .json and .parquet files
+    ///
+    /// Case, `_`, `-` and spaces do not matter.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = crate::ids::task_ids::DEFAULT_COLUMN,
+        env = "SCALE_EXPORT_ID_COLUMN",
+        hide_short_help = true
+    )]
+    pub(crate) id_column: String,
+}
+
+/// The output directory and its tables.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Output directory
+    #[arg(short, long, value_name = "DIR", env = "SCALE_EXPORT_OUT")]
+    pub(crate) out: Option<PathBuf>,
+    /// File format
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t = FormatArg::Parquet,
+        env = "SCALE_EXPORT_FORMAT"
+    )]
+    pub(crate) format: FormatArg,
+    /// Write only these tables, comma-separated
+    #[arg(
+        long,
+        value_name = "TABLES",
+        value_delimiter = ',',
+        value_parser = value_parsers::item,
+        env = "SCALE_EXPORT_TABLES"
+    )]
+    pub(crate) tables: Vec<String>,
+    /// Overwrite files that scale-export did not create
+    #[arg(long, value_parser = value_parsers::flag, env = "SCALE_EXPORT_FORCE", hide_short_help = true)]
+    pub(crate) force: bool,
+    /// Keep `workspace_token`s, which are live credentials
+    #[arg(
+        long,
+        value_parser = value_parsers::flag,
+        env = "SCALE_EXPORT_KEEP_SECRETS",
+        hide_short_help = true
+    )]
+    pub(crate) keep_secrets: bool,
+}
+
+/// What a job prints, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Display")]
+pub(crate) struct DisplayArgs {
+    /// Print errors only
+    #[arg(short, long, value_parser = value_parsers::flag, env = "SCALE_EXPORT_QUIET")]
+    pub(crate) quiet: bool,
+    /// Print retries and details
+    #[arg(short, long, value_parser = value_parsers::flag, env = "SCALE_EXPORT_VERBOSE")]
+    pub(crate) verbose: bool,
+    /// When to show progress
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t = ProgressArg::Auto,
+        env = "SCALE_EXPORT_PROGRESS",
+        hide_short_help = true
+    )]
+    pub(crate) progress: ProgressArg,
+    /// Format of log lines
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t = LogFormatArg::Text,
+        env = "SCALE_EXPORT_LOG_FORMAT",
+        hide_short_help = true
+    )]
+    pub(crate) log_format: LogFormatArg,
+    /// Write a summary of the run as JSON; `-` is standard output
+    #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_SUMMARY")]
+    pub(crate) summary: Option<PathBuf>,
+
+    /// The file of the summary where that is a pipe or a device, which is opened once.
+    #[arg(skip)]
+    pub(crate) summary_pipe: OnceLock<File>,
+}
+
+/// Values of `--format`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum FormatArg {
+    Parquet,
+    Csv,
+}
+
+/// Values of `--progress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressArg {
+    /// A bar on a terminal, and a line every 10 s elsewhere
+    Auto,
+    /// A bar, also where standard error is not a terminal
+    Always,
+    /// None
+    Never,
+}
+
+/// Values of `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormatArg {
+    Text,
+    Json,
+}
+
+/// Values of `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorArg {
+    Auto,
+    Always,
+    Never,
+}

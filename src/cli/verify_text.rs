@@ -1,0 +1,54 @@
+//! The result of a verification as text. Pure.
+
+use std::path::Path;
+
+use crate::cli::export_text::one_per_line;
+use crate::cli::plural::plural;
+use crate::event::bytes_text;
+use crate::jobs::verify::report::VerifyReport;
+
+/// The mismatches, what could not be verified, and the result in the last line.
+pub(crate) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
+    let mut lines: Vec<String> = report
+        .first_findings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let listed = report.first_findings.len() as u64;
+    if report.findings > listed {
+        lines.push(format!("and {} more", report.findings - listed));
+    }
+    let unverified = report.unproven.iter();
+    lines.extend(unverified.map(|what| format!("not verified: {what}")));
+    let read = format!(
+        "{}, {}, {}, {}, {:.1} s",
+        plural(report.tasks, "task"),
+        plural(report.rows, "row"),
+        plural(report.files, "file"),
+        bytes_text(report.bytes),
+        report.seconds
+    );
+    let directory = directory.display();
+    let verified = match report.findings {
+        0 if report.rebuilt > 0 => {
+            "all files match the manifest, each rebuilt task equals its raw response, and every cell follows from it"
+        }
+        0 if report.raw > 0 => {
+            "all files match the manifest, and every cell follows from the raw responses"
+        }
+        0 if report.cells > 0 => {
+            "all files match the manifest, and the tables agree with each other in every cell"
+        }
+        0 => "all files match the manifest",
+        count => {
+            let mismatches = match count {
+                1 => "1 mismatch".to_owned(),
+                count => format!("{count} mismatches"),
+            };
+            lines.push(format!("Found {mismatches} in {directory} ({read})"));
+            return one_per_line(&lines);
+        }
+    };
+    lines.push(format!("Verified {directory}: {verified} ({read})"));
+    one_per_line(&lines)
+}
