@@ -1,6 +1,5 @@
-//! CSV as this tool writes it: null apart from the empty string, which general readers do not tell
-//! apart, and every value in the one spelling that is written.
-//! Depends on the files of this folder, `json` and `tables`.
+//! Reads CSV files that scale-export wrote. Unlike general readers, it tells null from the empty string, and it accepts
+//! only the spelling that the writer uses for each value.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -23,14 +22,14 @@ use crate::tables::row_reader::Rows;
 use crate::tables::schema::arrow_schema;
 use crate::tables::table::TableInfo;
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const BUFFER_BYTES: usize = 128 << 10;
 
-/// Bytes of a record's text at most: no task is larger than the largest body, of which a row holds a part
-/// once, or a few parts twice. A quote that is never closed must not read a whole file into memory.
+/// Maximum bytes of a record's text. No task is larger than the largest body, and a row holds a part of a task once, or
+/// a few parts twice. Without a limit, a missing quote would read the whole file into memory.
 const MAX_RECORD_BYTES: usize = 2 << 30;
 
-/// Fields of a record at most, far more than any table has columns.
+/// Maximum fields of a record. It is far more than the columns of any table.
 const MAX_FIELDS: usize = 1_000;
 
 /// Opens a table and checks its header.
@@ -145,7 +144,7 @@ impl CsvField<'_> {
         self.bytes.is_empty() && !self.quoted
     }
 
-    /// The start of it, for an error.
+    /// The start of the field, for error messages.
     fn shown(&self) -> String {
         const SHOWN: usize = 40;
         let text = String::from_utf8_lossy(self.bytes);
@@ -157,14 +156,14 @@ impl CsvField<'_> {
 /// Splits a file into records.
 struct CsvRecords {
     reader: BufReader<Box<dyn Read>>,
-    /// The fields' text, without quotes around them.
+    /// The text of all fields, without the quotes around them.
     text: Vec<u8>,
     /// Where each field ends in `text`, and whether it was quoted.
     fields: Vec<(usize, bool)>,
     row: u64,
 }
 
-/// What to do after looking at a stretch of bytes.
+/// What follows the bytes that the parser consumed.
 enum AfterBytes {
     More,
     RecordEnds,
@@ -197,7 +196,7 @@ impl CsvRecords {
         Some(CsvField { bytes, quoted })
     }
 
-    /// Reads the next record; false at the end of the file.
+    /// Reads the next record. Returns false at the end of the file.
     fn next(&mut self) -> Result<bool, ReadError> {
         self.text.clear();
         self.fields.clear();
@@ -235,17 +234,17 @@ impl CsvRecords {
     }
 }
 
-/// Where in a record the reader is.
+/// The position within a record.
 enum ParseState {
     FieldStarts,
     Plain,
     Quoted,
-    /// Behind a quote inside quotes: its end, or the first of two.
+    /// After a quote inside quotes: it ends the field, or a second one makes it part of the text.
     QuoteSeen,
 }
 
 impl ParseState {
-    /// Takes bytes as far as one state reaches; gives their number.
+    /// Consumes bytes until the state changes. Returns their number.
     fn take(
         &mut self,
         bytes: &[u8],
@@ -301,7 +300,7 @@ impl ParseState {
     }
 }
 
-/// A column while fields are appended to it.
+/// The builder of a column.
 enum CellBuilder {
     Text(StringBuilder),
     Int32(Int32Builder),
@@ -313,8 +312,8 @@ enum CellBuilder {
     Bytes(BinaryBuilder),
 }
 
-/// Calls the same method of whichever builder it is.
-macro_rules! each_builder {
+/// Calls a method of the builder, whatever its type.
+macro_rules! with_builder {
     ($self:expr, $builder:ident => $call:expr) => {
         match $self {
             CellBuilder::Text($builder) => $call,
@@ -356,14 +355,14 @@ impl CellBuilder {
     }
 
     fn append_null(&mut self) {
-        each_builder!(self, builder => builder.append_null());
+        with_builder!(self, builder => builder.append_null());
     }
 
     fn finish(&mut self) -> ArrayRef {
-        each_builder!(self, builder => Arc::new(builder.finish()))
+        with_builder!(self, builder => Arc::new(builder.finish()))
     }
 
-    /// Appends a field that is not null; or says what should stand there.
+    /// Appends a field that is not null. The error is what was expected.
     fn append(
         &mut self,
         column_type: ColumnType,
@@ -371,7 +370,7 @@ impl CellBuilder {
         parser: &mut Parser,
     ) -> Result<(), &'static str> {
         let text = str::from_utf8(field.bytes).map_err(|_| "UTF-8")?;
-        // Only text needs quotes, and only where the writer puts them.
+        // Null and the empty string differ only by quotes, so quotes must be exactly where the writer puts them.
         let is_quoted = needs_quotes(text);
         if field.quoted != is_quoted {
             return Err(if is_quoted {
@@ -433,13 +432,13 @@ impl CellBuilder {
     }
 }
 
-/// An integer in its one spelling.
+/// An integer, spelled as the writer spells it.
 fn canonical<T: std::str::FromStr + ToString>(text: &str) -> Option<T> {
     let number: T = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }
 
-/// A time in its one spelling, `2026-01-31T00:00:00.000000Z`, in microseconds since 1970.
+/// A time spelled `2026-01-31T00:00:00.000000Z`, in microseconds since 1970.
 fn time(text: &str) -> Option<i64> {
     const LENGTH: usize = "2026-01-31T00:00:00.000000Z".len();
     let is_ours = text.len() == LENGTH && text.ends_with('Z');
