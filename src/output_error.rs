@@ -95,7 +95,7 @@ impl Explain for OutputError {
         match self {
             Self::Io { source, .. } => Some(disk_hint(source)),
             Self::Table { .. } => {
-                Some("what was fetched is kept; run the same command again to go on".into())
+                Some("fetched tasks are kept; run the same command again to continue".into())
             }
             Self::Taken { name, .. } => Some(format!(
                 "move `{name}` away, choose another directory with --out, or overwrite it with --force"
@@ -104,16 +104,16 @@ impl Explain for OutputError {
                 Some("wait for the other run to end, or export to another directory".into())
             }
             Self::Foreign { .. } => Some(
-                "look at who made it; run as the owner of the export, give its state to this user (`chown -R`), or choose another directory with --out".into(),
+                "check who created it; run as the owner of the export, give its state to this user with `chown -R`, or choose another directory with --out".into(),
             ),
             Self::LockLost { .. } => Some(
-                "what was fetched is kept; delete nothing in `.scale-export`, and run the same command again".into(),
+                "fetched tasks are kept; do not delete files in `.scale-export` during a run, and run the same command again".into(),
             ),
             Self::Lock { .. } => Some(
-                "the file system seems to have no locks, as some network shares; export to a local disk and copy".into(),
+                "the file system may not support locks, like some network shares; export to a local disk and copy the files".into(),
             ),
             Self::Manifest { .. } => {
-                Some("use the version of this tool that wrote it, or move the export away".into())
+                Some("use the version of scale-export that wrote it, or move the export away".into())
             }
         }
     }

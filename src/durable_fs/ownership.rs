@@ -30,7 +30,7 @@ pub(super) fn refused(what: &str) -> io::Error {
 pub(crate) fn refuse(metadata: &Metadata) -> io::Result<()> {
     let kind = metadata.file_type();
     if kind.is_symlink() {
-        return Err(refused("it is a link"));
+        return Err(refused("it is a symbolic link"));
     }
     if kind.is_fifo() {
         return Err(refused("it is a pipe"));
@@ -58,7 +58,7 @@ pub(super) fn refuse_file(file: &File) -> io::Result<Metadata> {
 pub(super) fn name_link(path: &Path, error: io::Error) -> io::Error {
     let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     if is_link {
-        refused("it is a link")
+        refused("it is a symbolic link")
     } else {
         error
     }
@@ -168,7 +168,7 @@ mod tests {
         let name = base.path().join("lock");
         symlink(&victim, &name).unwrap();
         let error = open(&name, Access::Owner).unwrap_err();
-        assert_eq!(error.to_string(), "it is a link");
+        assert_eq!(error.to_string(), "it is a symbolic link");
         assert!(open_to_read(&name).is_err());
         assert!(protect(&name).is_err());
         // A new file replaces the link, not its target.

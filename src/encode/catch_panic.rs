@@ -22,10 +22,7 @@ pub(crate) fn guarded<T>(read: impl FnOnce() -> T) -> Result<T, String> {
     done.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        format!(
-            "the file is damaged: {}",
-            text.unwrap_or("it makes no sense")
-        )
+        format!("the file is damaged: {}", text.unwrap_or("unknown cause"))
     })
 }
 

@@ -51,7 +51,7 @@ impl PathInput {
         if identity(&file.metadata()?) == self.identity {
             return Ok(file);
         }
-        Err(io::Error::other("another file took its place meanwhile"))
+        Err(io::Error::other("another file replaced it in the meantime"))
     }
 
     /// Keeps an error of the system. The end of the file is damage, and the caller retries after a signal, so neither
@@ -207,6 +207,6 @@ mod tests {
         let read = input.clone().into_read().read_to_string(&mut text);
         assert!(read.is_err());
         let settled = input.settle(Ok(())).unwrap_err().to_string();
-        assert!(settled.contains("took its place"), "{settled}");
+        assert!(settled.contains("replaced it"), "{settled}");
     }
 }

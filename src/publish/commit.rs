@@ -215,7 +215,7 @@ impl CommitPaths {
                 io::ErrorKind::PermissionDenied
                 | io::ErrorKind::Unsupported
                 | io::ErrorKind::TooManyLinks => Ok(Before::Moved),
-                _ => Err(OutputError::io("keep", &target)(error)),
+                _ => Err(OutputError::io("back up", &target)(error)),
             },
         }
     }
@@ -278,7 +278,7 @@ impl CommitPaths {
         let temporary = self.directory.join(temporary_name(&file.name));
         if file.before == Before::Moved && temporary.exists() {
             rename_if_there(&target, &self.previous_file(index))
-                .map_err(OutputError::io("keep", &target))?;
+                .map_err(OutputError::io("back up", &target))?;
         }
         let renamed = match time {
             RenamePass::First => durable_fs::rename(&temporary, &target),
@@ -308,7 +308,7 @@ impl CommitPaths {
 
     fn turn_back(&self, record: &CommitRecord) -> Result<(), OutputError> {
         let (forward, back) = (self.state.join(FORWARD), self.state.join(BACK));
-        durable_fs::rename(&forward, &back).map_err(OutputError::io("turn back", &forward))?;
+        durable_fs::rename(&forward, &back).map_err(OutputError::io("rename", &forward))?;
         sync(&self.state)?;
         self.go_back(record)
     }

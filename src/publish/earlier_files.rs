@@ -78,7 +78,9 @@ pub(crate) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputErr
         let version = earlier.format_version;
         return Err(OutputError::Manifest {
             path,
-            cause: format!("its format version {version} is newer than this tool"),
+            cause: format!(
+                "its format version {version} is newer than this version of scale-export supports"
+            ),
         });
     }
     let whole = serde_json::from_slice::<Manifest>(&text);

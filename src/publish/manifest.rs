@@ -317,7 +317,9 @@ impl Manifest {
             return None;
         }
         if self.format_version != FORMAT_VERSION {
-            return Some("its format version is not that of this version".to_owned());
+            return Some(
+                "its format version is not that of this version of scale-export".to_owned(),
+            );
         }
         let Ids {
             requested,
@@ -328,13 +330,13 @@ impl Manifest {
             ..
         } = self.ids;
         if file.path != IDS || exported.checked_add(failed) != Some(requested) || stale > exported {
-            return Some("its numbers of IDs do not fit together".to_owned());
+            return Some("its counts of IDs contradict each other".to_owned());
         }
         let tables = self.options.table_selection().tables();
         let expected: BTreeSet<&str> = tables.map(|table| table.name).collect();
         let found: BTreeSet<&str> = self.tables.iter().map(|(name, _)| name.as_str()).collect();
         if found != expected || found.len() != self.tables.len() {
-            return Some("it does not name the tables that its options select".to_owned());
+            return Some("its tables are not those that its options select".to_owned());
         }
         for (name, table) in &self.tables {
             let TableFiles { rows, files } = table;
@@ -344,7 +346,7 @@ impl Manifest {
             );
             if !is_whole || (name == Table::Tasks.name() && *rows != exported) {
                 return Some(format!(
-                    "it does not name the file of `{name}` as it is written"
+                    "its entry for table `{name}` is not as scale-export writes it"
                 ));
             }
         }
@@ -354,7 +356,9 @@ impl Manifest {
             || !names.contains(FAILURES)
             || names.len() != self.files.len()
         {
-            return Some("it does not name the files that this version publishes".to_owned());
+            return Some(
+                "its files are not those that this version of scale-export publishes".to_owned(),
+            );
         }
         None
     }

@@ -159,7 +159,7 @@ fn lock_directory(directory: &Path, state: &StateDir) -> Result<Option<File>, Ou
 fn locked(directory: &Path, file: &File) -> OutputError {
     let holder = if file.try_lock_shared().is_ok() {
         // Readers do not write their name, so the line in the file is that of an earlier run.
-        "a reader, such as verify".to_owned()
+        "a command that reads the export, such as verify".to_owned()
     } else {
         holder_of(file)
     };

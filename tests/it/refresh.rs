@@ -392,5 +392,5 @@ fn a_journal_that_is_a_link_to_nothing_is_not_begun_anew() {
         &["--refresh", "all"],
     );
     let said = assert_exit(&output, 6);
-    assert!(said.contains("/journal`: it is a link"), "{said}");
+    assert!(said.contains("/journal`: it is a symbolic link"), "{said}");
 }

@@ -122,7 +122,9 @@ fn a_damaged_manifest_is_made_again() {
     for options in [&[][..], &["--force"]] {
         let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), options);
         assert_eq!(output.status.code(), Some(2));
-        assert!(said(&output).contains("is newer than this tool\nhint: use the version"));
+        assert!(said(&output).contains(
+            "is newer than this version of scale-export supports\nhint: use the version"
+        ));
     }
 }
 
@@ -382,7 +384,7 @@ fn what_others_prepared_in_the_state_is_refused_and_left_alone() {
         assert_eq!(output.status.code(), Some(6), "{name}: {}", said(&output));
         let printed = said(&output);
         assert!(
-            printed.contains("it is a link\nhint: look"),
+            printed.contains("it is a symbolic link\nhint: check"),
             "{name}: {printed}"
         );
         assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "theirs");

@@ -126,7 +126,7 @@ impl CsvBatches {
         let arrays = builders.iter_mut().map(CellBuilder::finish).collect();
         let batch = RecordBatch::try_new(arrow_schema(self.table), arrays)
             .map_err(|error| ReadError::Damaged(error.to_string()))?;
-        let wrong = |column| ReadError::Damaged(format!("column `{column}` is of another type"));
+        let wrong = |column| ReadError::Damaged(format!("column `{column}` has another type"));
         Rows::of(self.table, batch).map(Some).map_err(wrong)
     }
 }
@@ -213,7 +213,7 @@ impl CsvRecords {
                 return if is_first {
                     Ok(false)
                 } else {
-                    Err(self.wrong("the file ends inside it"))
+                    Err(self.wrong("the file ends inside the row"))
                 };
             }
             is_first = false;
@@ -274,7 +274,7 @@ impl ParseState {
                         *self = Self::Plain;
                         (plain, Ok(AfterBytes::More))
                     }
-                    Some(b'"') => (plain, Err("a quote stands inside a field without quotes")),
+                    Some(b'"') => (plain, Err("a field without quotes contains a quote")),
                     Some(&byte) => (plain + 1, Ok(end_field(self, false, byte, text))),
                 }
             }
@@ -295,7 +295,7 @@ impl ParseState {
             (Self::QuoteSeen, Some(byte @ (b',' | b'\n'))) => {
                 (1, Ok(end_field(self, true, byte, text)))
             }
-            (Self::QuoteSeen, _) => (0, Err("text stands behind a closing quote")),
+            (Self::QuoteSeen, _) => (0, Err("text follows a closing quote")),
         }
     }
 }
@@ -398,7 +398,7 @@ impl CellBuilder {
             Self::Float64(builder) => {
                 let number = text.parse().ok();
                 let is_ours = |number: &f64| format!("{number:?}") == text;
-                builder.append_value(number.filter(is_ours).ok_or("a double")?);
+                builder.append_value(number.filter(is_ours).ok_or("a float64 number")?);
             }
             Self::Bool(builder) => builder.append_value(match text {
                 "true" => true,
@@ -421,7 +421,7 @@ impl CellBuilder {
                 builder.append(true);
                 spelled.push(']');
                 if spelled != text {
-                    return Err("a list in its one spelling");
+                    return Err("a list as scale-export writes it");
                 }
             }
             Self::Bytes(builder) => {
@@ -483,10 +483,10 @@ mod tests {
     #[test]
     fn what_this_tool_does_not_write_is_refused() {
         for (text, expected) in [
-            ("a\nb", "row 2: the file ends inside it"),
-            ("\"a", "row 1: the file ends inside it"),
-            ("a\"b\n", "row 1: a quote stands inside"),
-            ("\"a\"b\n", "row 1: text stands behind"),
+            ("a\nb", "row 2: the file ends inside the row"),
+            ("\"a", "row 1: the file ends inside the row"),
+            ("a\"b\n", "row 1: a field without quotes"),
+            ("\"a\"b\n", "row 1: text follows"),
         ] {
             let error = fields(text).unwrap_err();
             assert!(error.contains(expected), "{error}");

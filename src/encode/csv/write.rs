@@ -46,7 +46,7 @@ impl<W: Write> CsvWriter<W> {
 
     pub(crate) fn write(&mut self, batch: RecordBatch) -> io::Result<()> {
         let rows = Rows::of(self.table, batch)
-            .map_err(|column| io::Error::other(format!("column {column} has another type")))?;
+            .map_err(|column| io::Error::other(format!("column `{column}` has another type")))?;
         let columns = self.table.columns().count();
         let mut scratch = String::new();
         for row in 0..rows.len() {

@@ -139,7 +139,7 @@ fn check_metadata(
     for (key, value) in file_metadata(table) {
         if key != VERSION_KEY && said(&key) != Some(&value) {
             return Err(damaged(format!(
-                "its metadata has another `{key}`, or none"
+                "the metadata `{key}` is missing or has another value"
             )));
         }
     }
@@ -188,7 +188,7 @@ impl Iterator for ParquetBatches {
             Ok(batch) => batch,
             Err(error) => return Some(Err(error)),
         };
-        let wrong = |column| damaged(format!("column `{column}` is of another type"));
+        let wrong = |column| damaged(format!("column `{column}` has another type"));
         Some(Rows::of(self.table, batch).map_err(wrong))
     }
 }

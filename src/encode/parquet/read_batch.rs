@@ -43,7 +43,7 @@ pub(crate) fn batch_rows(input: &Input, group: &RowGroupMetaData) -> Result<usiz
         add_column(input, group, column, &mut sizes)?;
     }
     if sizes.held.max(sizes.longest_row) > MAX_HELD_BYTES {
-        let text = "a row group that takes over 2 GiB of memory";
+        let text = "a row group needs over 2 GiB of memory";
         return Err(ReadError::Damaged(text.to_owned()));
     }
     let rows = u64::try_from(group.num_rows()).unwrap_or_default();
