@@ -163,6 +163,7 @@ fn act(action: Action, step: Step<'_>) -> io::Result<()> {
 fn die() -> ! {
     let own = rustix::process::getpid();
     let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+    // The signal may arrive after the call returns.
     loop {
         std::thread::sleep(Duration::MAX);
     }

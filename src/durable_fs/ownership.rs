@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use crate::durable_fs::access::{Access, STATE_FILE_MODE, STATE_MODE};
 
 /// Open flags that do not follow a symbolic link and do not wait for the other end of a pipe.
-pub(super) fn careful() -> i32 {
+pub(super) fn safe_open_flags() -> i32 {
     flags(OFlags::NOFOLLOW | OFlags::NONBLOCK)
 }
 
@@ -38,6 +38,7 @@ pub(crate) fn refuse(metadata: &Metadata) -> io::Result<()> {
     if !kind.is_file() && !kind.is_dir() {
         return Err(refused("it is neither a file nor a directory"));
     }
+    // Root is not exempt: another user may have prepared the file.
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(refused("it belongs to another user"));
     }
@@ -55,7 +56,7 @@ pub(super) fn refuse_file(file: &File) -> io::Result<Metadata> {
 }
 
 /// Replaces the error of opening a symbolic link, which differs between systems, by one that names the link.
-pub(super) fn name_link(path: &Path, error: io::Error) -> io::Error {
+pub(super) fn link_error(path: &Path, error: io::Error) -> io::Error {
     let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     if is_link {
         refused("it is a symbolic link")
@@ -67,7 +68,7 @@ pub(super) fn name_link(path: &Path, error: io::Error) -> io::Error {
 /// Creates a file that must not exist.
 pub(crate) fn create_new(path: &Path, access: Access) -> io::Result<File> {
     let mut options = access.options();
-    options.create_new(true).custom_flags(careful());
+    options.create_new(true).custom_flags(safe_open_flags());
     options.open(path)
 }
 
@@ -75,9 +76,10 @@ pub(crate) fn create_new(path: &Path, access: Access) -> io::Result<File> {
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     let opened = OpenOptions::new()
         .read(true)
-        .custom_flags(careful())
+        .custom_flags(safe_open_flags())
         .open(path);
-    let file = opened.map_err(|error| name_link(path, error))?;
+    let file = opened.map_err(|error| link_error(path, error))?;
+    // The open file is checked, since the name may lead to another file by now.
     if file.metadata()?.is_file() {
         return Ok(file);
     }
@@ -97,6 +99,7 @@ pub(crate) fn read_small(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         return Err(refused("it is not a regular file"));
     }
     let mut bytes = Vec::new();
+    // One more byte shows that the file is too large.
     file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 <= max_bytes {
         return Ok(bytes);
@@ -132,10 +135,11 @@ pub(crate) fn protect(path: &Path) -> io::Result<()> {
     }
     let opened = OpenOptions::new()
         .read(true)
-        .custom_flags(careful())
+        .custom_flags(safe_open_flags())
         .open(path);
-    let file = opened.map_err(|error| name_link(path, error))?;
+    let file = opened.map_err(|error| link_error(path, error))?;
     refuse(&file.metadata()?)?;
+    // By the open file, since the name may lead to another file by now.
     file.set_permissions(fs::Permissions::from_mode(mode))
 }
 

@@ -127,6 +127,7 @@ pub(crate) fn temporary_path(directory: &Path, name: &str) -> PathBuf {
 }
 
 pub(crate) fn temporary_name(name: &str) -> String {
+    // Temporary files of the state are in the output directory too, where the next run removes all of them.
     format!("{TEMPORARY_PREFIX}{}", name.replace('/', "-"))
 }
 

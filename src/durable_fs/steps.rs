@@ -11,7 +11,7 @@ use crate::durable_fs::access::{Access, STATE_MODE};
 #[cfg(debug_assertions)]
 use crate::durable_fs::failpoint;
 use crate::durable_fs::ownership;
-use crate::durable_fs::ownership::{careful, name_link, refuse_file, refused};
+use crate::durable_fs::ownership::{link_error, refuse_file, refused, safe_open_flags};
 use crate::durable_fs::step::Step;
 
 /// Suffix of a copy until it is complete.
@@ -33,6 +33,7 @@ fn announce(_: Step<'_>) -> io::Result<()> {
 
 /// Creates a file. An existing file loses this name, and keeps its content under other names.
 pub(crate) fn create(path: &Path, access: Access) -> io::Result<File> {
+    // The existing file may have another name, under which it must not change.
     remove(path)?;
     announce(Step::Create(path))?;
     ownership::create_new(path, access)
@@ -48,8 +49,8 @@ pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
 /// copy, so that the backup does not change.
 fn open_own(path: &Path, access: Access) -> io::Result<File> {
     let mut options = access.options();
-    options.custom_flags(careful());
-    let open = || options.open(path).map_err(|error| name_link(path, error));
+    options.custom_flags(safe_open_flags());
+    let open = || options.open(path).map_err(|error| link_error(path, error));
     let file = open()?;
     if refuse_file(&file)?.nlink() == 1 {
         return Ok(file);
@@ -67,8 +68,10 @@ fn copy(mut file: &File, path: &Path, access: Access) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(COPY_SUFFIX);
     let new = path.with_file_name(name);
+    // Written under another name first, so that a crash leaves the original.
     let mut written = create(&new, access)?;
     io::copy(&mut file, &mut written)?;
+    // Without the sync, a power loss could keep the rename and lose the content.
     written.sync_all()?;
     rename(&new, path)
 }
@@ -144,6 +147,7 @@ fn make_directory(path: &Path, builder: &DirBuilder) -> io::Result<()> {
         Some(above) if !above.as_os_str().is_empty() => above,
         _ => Path::new("."),
     };
+    // Parents get the default mode: only the state directory is private.
     create_directories(above)?;
     announce(Step::CreateDirectory(path))?;
     match builder.create(path) {
@@ -155,6 +159,7 @@ fn make_directory(path: &Path, builder: &DirBuilder) -> io::Result<()> {
         }
         created => created?,
     }
+    // The name of a directory survives a power loss only if its parent is synced.
     sync_directory(above)
 }
 

@@ -16,6 +16,7 @@ pub fn is_guarded() -> bool {
 /// Runs code that may panic on damaged files, and returns the message of a panic. After a panic, the values that the
 /// code was changing must not be used.
 pub(crate) fn guarded<T>(read: impl FnOnce() -> T) -> Result<T, String> {
+    // Calls may be nested, so the previous value is restored.
     let before = GUARDED.replace(true);
     let done = catch_unwind(AssertUnwindSafe(read));
     GUARDED.set(before);

@@ -13,6 +13,7 @@ use crate::tables::table::TableInfo;
 
 /// Opens a table's file and checks its columns.
 pub fn open(format: Format, table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
+    // Readers report an error of the system as damage. The input has the original error.
     let refused = input.clone();
     let opened = match format {
         Format::Parquet => parquet::read::open(table, input),
@@ -46,11 +47,11 @@ impl CheckedBatches {
         let known = wrong.len();
         match &next {
             Some(Ok(rows)) => {
-                let goes_on = self
+                let is_comparable = self
                     .check
                     .as_mut()
                     .is_some_and(|check| check.rows(rows.batch(), wrong));
-                if !goes_on {
+                if !is_comparable {
                     self.check = None;
                 }
             }

@@ -159,11 +159,11 @@ impl TableWriters {
     /// Completes all files. Few threads encode, since encoders take memory; more threads sync, since they wait for the
     /// disk.
     pub fn finish(mut self) -> Result<Vec<WrittenTable>, OutputError> {
-        let encoded = side_by_side(ENCODING_THREADS, &mut self.writers, |writing| {
+        let encoded = in_parallel(ENCODING_THREADS, &mut self.writers, |writing| {
             writing.writer.encode_rest()
         });
         encoded.into_iter().collect::<Result<(), _>>()?;
-        let written = side_by_side(SYNCING_THREADS, self.writers, |writing| {
+        let written = in_parallel(SYNCING_THREADS, self.writers, |writing| {
             let Writing {
                 table,
                 rows,
@@ -185,7 +185,7 @@ impl TableWriters {
 }
 
 /// Applies `work` to all items on several threads. The results have the order of the items.
-fn side_by_side<T, R: Send>(
+fn in_parallel<T, R: Send>(
     threads: usize,
     items: impl IntoIterator<Item = T, IntoIter: Send>,
     work: impl Fn(T) -> R + Sync,
@@ -215,6 +215,7 @@ fn side_by_side<T, R: Send>(
         }
         done
     });
+    // The threads finish in any order.
     done.sort_unstable_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, result)| result).collect()
 }
@@ -226,12 +227,12 @@ mod tests {
     #[test]
     fn results_are_in_the_order_of_the_items() {
         for threads in [1, 2, 6] {
-            let doubled = side_by_side(threads, 0..20, |number| {
+            let doubled = in_parallel(threads, 0..20, |number| {
                 thread::yield_now();
                 number * 2
             });
             assert!(doubled.into_iter().eq((0..20).map(|number| number * 2)));
         }
-        assert!(side_by_side(2, Vec::<u8>::new(), |number| number).is_empty());
+        assert!(in_parallel(2, Vec::<u8>::new(), |number| number).is_empty());
     }
 }

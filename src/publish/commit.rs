@@ -98,30 +98,32 @@ pub(crate) fn commit<'n>(
     manifest: &'n str,
     obsolete: &[String],
 ) -> Result<(), OutputError> {
-    let place = CommitPaths::of(directory);
-    place.remove_previous()?;
-    durable_fs::create_state_directory(&place.previous)
-        .map_err(OutputError::io("create", &place.previous))?;
+    let paths = CommitPaths::of(directory);
+    // Leftovers of an earlier run would have the names of the new links.
+    paths.remove_previous()?;
+    durable_fs::create_state_directory(&paths.previous)
+        .map_err(OutputError::io("create", &paths.previous))?;
     let mut files = Vec::new();
     for name in names.into_iter().chain([manifest]) {
         files.push(Renaming {
             name: name.to_owned(),
-            before: place.keep(files.len(), name)?,
+            before: paths.keep(files.len(), name)?,
         });
     }
     let record = CommitRecord {
         files,
         obsolete: obsolete.to_vec(),
     };
-    sync(&place.previous)?;
-    sync(&place.directory)?;
-    place.write(&record)?;
-    match place.rename_all(&record, RenamePass::First) {
-        Ok(()) => place.finish(FORWARD),
+    // The links and the temporary names must survive a power loss before the record does, since a recovery needs them.
+    sync(&paths.previous)?;
+    sync(&paths.directory)?;
+    paths.write(&record)?;
+    match paths.rename_all(&record, RenamePass::First) {
+        Ok(()) => paths.finish(FORWARD),
         Err(error) => {
             // The first error is the cause. If restoring fails too, its record stays, and the next run restores the
             // export.
-            let _ = place.turn_back(&record);
+            let _ = paths.begin_rollback(&record);
             Err(error)
         }
     }
@@ -129,26 +131,28 @@ pub(crate) fn commit<'n>(
 
 /// Completes or undoes an interrupted publication. Returns which, or `None` if there was none.
 pub(crate) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError> {
-    let place = CommitPaths::of(directory);
-    if let Some(record) = place.read(BACK)? {
-        place.go_back(&record)?;
+    let paths = CommitPaths::of(directory);
+    // A rollback that has begun is completed: some of the new files are gone already.
+    if let Some(record) = paths.read(BACK)? {
+        paths.roll_back(&record)?;
         return Ok(Some(Recovered::Back));
     }
-    if let Some(record) = place.read(FORWARD)? {
-        if let Err(error) = place.rename_all(&record, RenamePass::Again) {
+    if let Some(record) = paths.read(FORWARD)? {
+        if let Err(error) = paths.rename_all(&record, RenamePass::Again) {
             // A publication that cannot be completed is undone: otherwise it would make every later run fail.
-            return match place.turn_back(&record) {
+            return match paths.begin_rollback(&record) {
                 Ok(()) => Ok(Some(Recovered::Back)),
                 Err(_) => Err(error),
             };
         }
-        place.finish(FORWARD)?;
+        paths.finish(FORWARD)?;
         return Ok(Some(Recovered::Forward));
     }
+    // Only incomplete or damaged records are left.
     for left in [NEW, FORWARD, BACK] {
-        remove(&place.state.join(left))?;
+        remove(&paths.state.join(left))?;
     }
-    place.remove_previous()?;
+    paths.remove_previous()?;
     Ok(None)
 }
 
@@ -202,6 +206,7 @@ impl CommitPaths {
     /// Creates a hard link to the file that has this name now.
     fn keep(&self, index: usize, name: &str) -> Result<Before, OutputError> {
         let target = self.directory.join(name);
+        // A rename cannot replace a directory. This error comes before the first rename.
         if target.is_dir() {
             return Err(OutputError::io("replace", &target)(
                 io::ErrorKind::IsADirectory.into(),
@@ -224,6 +229,7 @@ impl CommitPaths {
         let (new, path) = (self.state.join(NEW), self.state.join(FORWARD));
         // Strings and plain enums: serialization cannot fail.
         let text = serde_json::to_vec(record).unwrap_or_default();
+        // The record gets its name when it is complete and synced, so that a recovery never reads a part of one.
         let written = durable_fs::create(&new, Access::Owner).and_then(|file| {
             durable_fs::write_all_at(&file, &new, &text, 0)?;
             durable_fs::sync(&file, &new)
@@ -256,16 +262,16 @@ impl CommitPaths {
 
     /// Renames all files and moves obsolete ones away. The manifest is renamed after the others are synced, so that it
     /// never names a file that is not there.
-    fn rename_all(&self, record: &CommitRecord, time: RenamePass) -> Result<(), OutputError> {
+    fn rename_all(&self, record: &CommitRecord, pass: RenamePass) -> Result<(), OutputError> {
         let Some((manifest, others)) = record.files.split_last() else {
             return Ok(());
         };
         for (index, file) in others.iter().enumerate() {
-            self.rename(index, file, time)?;
+            self.rename(index, file, pass)?;
         }
         sync(&self.state)?;
         sync(&self.directory)?;
-        self.rename(others.len(), manifest, time)?;
+        self.rename(others.len(), manifest, pass)?;
         sync(&self.directory)?;
         for (name, kept) in self.obsolete(record) {
             rename_if_there(&name, &kept).map_err(OutputError::io("remove", &name))?;
@@ -273,14 +279,15 @@ impl CommitPaths {
         sync(&self.directory)
     }
 
-    fn rename(&self, index: usize, file: &Renaming, time: RenamePass) -> Result<(), OutputError> {
+    fn rename(&self, index: usize, file: &Renaming, pass: RenamePass) -> Result<(), OutputError> {
         let target = self.directory.join(&file.name);
         let temporary = self.directory.join(temporary_name(&file.name));
+        // Without its temporary file, the new file has its name already and must not be moved.
         if file.before == Before::Moved && temporary.exists() {
             rename_if_there(&target, &self.previous_file(index))
                 .map_err(OutputError::io("back up", &target))?;
         }
-        let renamed = match time {
+        let renamed = match pass {
             RenamePass::First => durable_fs::rename(&temporary, &target),
             // A missing temporary file was renamed before the crash.
             RenamePass::Again => rename_if_there(&temporary, &target),
@@ -299,21 +306,21 @@ impl CommitPaths {
             .collect()
     }
 
-    /// Removes the previous files, then the record.
+    /// Removes the previous files, and then the record, so that an interruption repeats both.
     fn finish(&self, record: &str) -> Result<(), OutputError> {
         self.remove_previous()?;
         remove(&self.state.join(record))?;
         sync(&self.state)
     }
 
-    fn turn_back(&self, record: &CommitRecord) -> Result<(), OutputError> {
+    fn begin_rollback(&self, record: &CommitRecord) -> Result<(), OutputError> {
         let (forward, back) = (self.state.join(FORWARD), self.state.join(BACK));
         durable_fs::rename(&forward, &back).map_err(OutputError::io("rename", &forward))?;
         sync(&self.state)?;
-        self.go_back(record)
+        self.roll_back(record)
     }
 
-    fn go_back(&self, record: &CommitRecord) -> Result<(), OutputError> {
+    fn roll_back(&self, record: &CommitRecord) -> Result<(), OutputError> {
         // The manifest goes back first, so that the new one never names files that are restored already.
         for (index, file) in record.files.iter().enumerate().rev() {
             let target = self.directory.join(&file.name);

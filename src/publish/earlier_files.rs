@@ -83,6 +83,7 @@ pub(crate) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputErr
             ),
         });
     }
+    // Another version may have other fields. The names of its files are known nevertheless.
     let whole = serde_json::from_slice::<Manifest>(&text);
     let damage = match &whole {
         Ok(manifest) => manifest.fault(),

@@ -259,13 +259,13 @@ impl Manifest {
         self.published_files().chain([&self.ids.file])
     }
 
-    /// The files that it publishes beside itself.
+    /// The published files except the manifest.
     pub fn published_files(&self) -> impl Iterator<Item = &FileRef> {
         let tables = self.tables.iter().flat_map(|(_, table)| &table.files);
         tables.map(|table| &table.file).chain(&self.files)
     }
 
-    /// Paths of the files that it publishes beside itself.
+    /// Paths of the published files except the manifest.
     pub fn paths(&self) -> BTreeSet<String> {
         self.published_files()
             .map(|file| file.path.clone())
@@ -313,6 +313,7 @@ impl Manifest {
 
     /// Why a manifest that this version wrote is damaged. `None` if it is not, or if another version wrote it.
     pub(super) fn fault(&self) -> Option<String> {
+        // The rules below are those of this version only.
         if self.tool != Tool::this() {
             return None;
         }
@@ -340,10 +341,12 @@ impl Manifest {
         }
         for (name, table) in &self.tables {
             let TableFiles { rows, files } = table;
+            // This version writes one file per table.
             let is_whole = matches!(
                 files.as_slice(),
                 [only] if only.file.path == self.options.format.file_name(name) && only.rows == *rows
             );
+            // Each exported ID has one row in `tasks`.
             if !is_whole || (name == Table::Tasks.name() && *rows != exported) {
                 return Some(format!(
                     "its entry for table `{name}` is not as scale-export writes it"

@@ -58,6 +58,7 @@ impl OutputDirectory {
         refuse_other_file_system(path, state.path())?;
         let lock = Arc::new(Lock::take(path, &state)?);
         let recovered = recover(path)?;
+        // After the recovery, which needs the temporary files of an interrupted publication.
         remove_temporary_files(path)?;
         let (earlier, damage) = match earlier_files(path)? {
             EarlierExport::Nothing => (None, None),

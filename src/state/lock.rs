@@ -144,6 +144,7 @@ fn lock_directory(directory: &Path, state: &StateDir) -> Result<Option<File>, Ou
         }
         Err(TryLockError::Error(source)) => {
             let errno = Errno::from_io_error(&source);
+            // The lock file alone still keeps other runs out, unless it is removed.
             if errno.is_some_and(|errno| NO_DIRECTORY_LOCKS.contains(&errno)) {
                 return Ok(None);
             }
@@ -157,6 +158,7 @@ fn lock_directory(directory: &Path, state: &StateDir) -> Result<Option<File>, Ou
 
 /// The error that names the process that holds the lock.
 fn locked(directory: &Path, file: &File) -> OutputError {
+    // A second shared lock succeeds only if the holder has a shared lock too.
     let holder = if file.try_lock_shared().is_ok() {
         // Readers do not write their name, so the line in the file is that of an earlier run.
         "a command that reads the export, such as verify".to_owned()

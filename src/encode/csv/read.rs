@@ -56,6 +56,7 @@ pub(crate) fn open(table: &'static TableInfo, read: Box<dyn Read>) -> Result<Bat
             });
         }
     }
+    // Rows are counted without the header.
     records.row = 0;
     Ok(until_error(CsvBatches {
         table,
@@ -224,6 +225,7 @@ impl CsvRecords {
                 Ok(AfterBytes::More) => {}
                 Err(cause) => return Err(self.wrong(cause)),
             }
+            // Checked after each piece of the file, so that a record without an end stops soon.
             if self.fields.len() > MAX_FIELDS {
                 return Err(self.wrong("it has over 1,000 fields"));
             }
@@ -397,6 +399,7 @@ impl CellBuilder {
             }
             Self::Float64(builder) => {
                 let number = text.parse().ok();
+                // The writer prints the shortest decimal that round-trips.
                 let is_ours = |number: &f64| format!("{number:?}") == text;
                 builder.append_value(number.filter(is_ours).ok_or("a float64 number")?);
             }

@@ -90,6 +90,7 @@ fn write_cell(cell: &Cell<'_>, scratch: &mut String, out: &mut String) {
         Cell::Text(text) => write_field(text, out),
         Cell::Int32(number) => drop(write!(out, "{number}")),
         Cell::Int64(number) => drop(write!(out, "{number}")),
+        // The shortest decimal that round-trips.
         Cell::Float64(number) => drop(write!(out, "{number:?}")),
         Cell::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Cell::Time(micros) => write_time(*micros, out),

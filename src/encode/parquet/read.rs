@@ -65,6 +65,7 @@ fn damaged(error: impl std::fmt::Display) -> ReadError {
 
 /// Opens a table and checks its columns and metadata.
 pub(crate) fn open(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
+    // The crate panics on some damaged footers.
     guarded(|| open_unguarded(table, input)).unwrap_or_else(|cause| Err(damaged(cause)))
 }
 
@@ -131,13 +132,13 @@ fn check_metadata(
     table: &'static TableInfo,
     builder: &ParquetRecordBatchReaderBuilder<Input>,
 ) -> Result<(), ReadError> {
-    let said = builder.metadata().file_metadata().key_value_metadata();
-    let said = |key: &str| {
-        let mut entries = said.into_iter().flatten();
+    let entries = builder.metadata().file_metadata().key_value_metadata();
+    let stated = |key: &str| {
+        let mut entries = entries.into_iter().flatten();
         entries.find(|entry| entry.key == key)?.value.as_deref()
     };
     for (key, value) in file_metadata(table) {
-        if key != VERSION_KEY && said(&key) != Some(&value) {
+        if key != VERSION_KEY && stated(&key) != Some(&value) {
             return Err(damaged(format!(
                 "the metadata `{key}` is missing or has another value"
             )));

@@ -136,6 +136,7 @@ impl StatisticsCheck {
         if let Some(group) = self.current.take() {
             self.end(group, wrong);
         }
+        // No rows were read of these row groups.
         while self.row_groups.len() > 0 {
             if !self.begin(wrong) {
                 return;
@@ -175,6 +176,8 @@ impl StatisticsCheck {
             .zip(spans)
             .map(|(info, span)| self.column(info, span.within(&footer)))
             .collect();
+        // In a column without lists, each value is a row, so its page headers give the number of rows. The number in
+        // the footer is what is checked.
         let flat = columns.iter().find_map(|column| {
             let pages = column.pages.as_ref().ok()?;
             (!observed::Levels::of(column.info).is_list).then(|| pages.values())
@@ -196,6 +199,7 @@ impl StatisticsCheck {
 
     fn column(&self, info: &'static ColumnInfo, footer: ByteSpan) -> CurrentColumn {
         let stated = self.structure::<ColumnChunk>(&footer);
+        // Only a column index states the bounds of pages.
         let keeps_bounds = stated
             .as_ref()
             .is_ok_and(|chunk| chunk.column_index_offset.is_some());

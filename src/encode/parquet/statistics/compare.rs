@@ -218,6 +218,7 @@ fn path(meta: &ColumnMetaData, chunk: &Chunk<'_>, report: &mut Report<'_>) {
 /// Compares the encodings with those of the pages and their levels.
 fn encodings(meta: &ColumnMetaData, pages: &ChunkPages, report: &mut Report<'_>) {
     let used = pages.iter().map(|page| page.encoding);
+    // RLE is the encoding of levels.
     let used: BTreeSet<i64> = used.chain([number::RLE]).collect();
     let found: BTreeSet<i64> = meta.encodings.iter().flatten().copied().collect();
     if found != used {
@@ -260,9 +261,11 @@ fn encodings(meta: &ColumnMetaData, pages: &ChunkPages, report: &mut Report<'_>)
 fn statistics(stated: &Statistics, chunk: &Chunk<'_>, report: &mut Report<'_>) {
     let summary = &chunk.observed.chunk;
     report.number("null_count", summary.null_count(), stated.null_count);
+    // scale-export does not count distinct values.
     if let Some(count) = stated.distinct_count {
         report.wrong("distinct_count", "none", count);
     }
+    // NaN is not a JSON value.
     report.optional("nan_count", 0, stated.nan_count);
     let Bounds { min, max } = &summary.bounds;
     for (side, what, value, found, is_exact) in [

@@ -41,6 +41,7 @@ impl ChunkPages {
         while at < chunk.end {
             let length = MAX_HEADER_BYTES.min(chunk.end - at);
             let bytes = input.read_at(at, length).map_err(unreadable)?;
+            // A page header has no lists, so none may have an element.
             let (header, length) = PageHeader::decode_prefix(&bytes, 0)?;
             let (is_dictionary, page) = page(at, length as u64, &header)?;
             if at + page.bytes > chunk.end {

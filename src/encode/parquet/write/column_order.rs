@@ -79,6 +79,8 @@ fn correct_orders(file: &mut [u8], columns: usize) -> Option<()> {
     let (before, end) = file.split_at_mut_checked(file.len().checked_sub(STOP_LENGTH_MAGIC)?)?;
     let orders = TYPE_DEFINED_ORDER.len() * columns;
     let (before, orders) = before.split_at_mut_checked(before.len().checked_sub(orders)?)?;
+    // The orders must be the last field of the footer: the list's header before them, the stop byte of the struct after
+    // them.
     if !before.ends_with(&list_header(columns)?)
         || end.first() != Some(&0)
         || !end.ends_with(b"PAR1")

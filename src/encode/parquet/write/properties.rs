@@ -52,6 +52,7 @@ pub(crate) fn properties(table: &TableInfo) -> Result<WriterProperties, ParquetE
             value: Some(value),
         })
         .collect();
+    // A fixed order, so that the same rows give the same bytes.
     metadata.sort_by(|left, right| left.key.cmp(&right.key));
     let builder = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
@@ -88,9 +89,11 @@ fn column_properties(
         // A dictionary of values that do not repeat would be built and discarded. Values that repeat next to each other
         // compress as well without one.
         ColumnType::UniqueStr => builder.set_column_dictionary_enabled(path, false),
+        // The same paths occur in every task, so they repeat far apart.
         ColumnType::Path => {
             builder.set_column_dictionary_page_size_limit(path, REPEATED_DICTIONARY_BYTES)
         }
+        // Whole texts, such as a prompt, occur in many tasks, so they repeat far apart.
         ColumnType::RepeatedStr | ColumnType::Json | ColumnType::Bytes => builder
             .set_column_compression(path.clone(), Compression::ZSTD(text_level))
             .set_column_dictionary_page_size_limit(path, REPEATED_DICTIONARY_BYTES),

@@ -144,6 +144,7 @@ impl<W: Write + Send> ParquetWriter<W> {
     fn clear_waiting(&mut self, large: u64) -> Result<(), ParquetError> {
         let mut columns = self.columns.iter();
         if columns.any(|column| column.encoder.is_none() && column.is_encoded(large)) {
+            // The crate creates the encoders of all columns together. Those that are not needed are dropped.
             let fresh = self.new_encoders()?;
             for (column, fresh) in self.columns.iter_mut().zip(fresh) {
                 if column.is_encoded(large) {
@@ -195,6 +196,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         }
         row_group.close()?;
         self.waiting_bytes = 0;
+        // The file has all pages of the row group now.
         self.spill.clear();
         Ok(())
     }
