@@ -107,7 +107,7 @@ impl Input {
         })))
     }
 
-    /// Reads a file from an offset to its end. The file is open only during each read.
+    /// Reads the rest of a file from an offset. The file is open only during each read.
     pub(crate) fn read_from(input: &Arc<PathInput>, offset: u64) -> Box<dyn Read> {
         let input = input.clone();
         Box::new(ReadFrom { input, offset })

@@ -104,7 +104,7 @@ fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_i
         .output()
         .is_ok_and(|output| output.status.success());
     if !can_mount {
-        tell("left out: a file system of its own cannot be had on this machine");
+        tell("left out: this machine does not allow mounts in a user namespace");
         return;
     }
     let server = sandbox(SandboxConfig::default());

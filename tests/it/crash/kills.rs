@@ -129,7 +129,7 @@ fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
     ));
     assert!(
         beyond <= in_flight + asked_again,
-        "{beyond} requests beyond, {in_flight} in flight, {asked_again} asked again"
+        "{beyond} requests beyond, {in_flight} in flight, {asked_again} requested again"
     );
     assert!(published(&out) == published(&base.path().join("clean")));
     assert!(is_proven(&out));
