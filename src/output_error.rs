@@ -1,4 +1,4 @@
-//! What can go wrong with the output. Depends on `error`.
+//! Errors of the output directory and its files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,17 +7,17 @@ use thiserror::Error;
 
 use crate::error::{Exit, Explain, disk_hint};
 
-/// Why the output could not be made.
+/// Why the output could not be written.
 #[derive(Debug, Error)]
 pub enum OutputError {
-    /// The file system refused something.
+    /// The file system returned an error.
     #[error("could not {operation} `{}`: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation, as a verb.
         operation: &'static str,
-        /// On which file.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// A table's file could not be encoded or written.
@@ -27,10 +27,10 @@ pub enum OutputError {
         table: &'static str,
         /// Its file.
         path: PathBuf,
-        /// What the writer said.
+        /// The error of the writer.
         cause: String,
     },
-    /// A file under a name that is published is not ours.
+    /// The directory has a file that scale-export did not create, under a name that this run publishes.
     #[error("could not use the output directory `{}`: it has a `{name}` that scale-export did not create", path.display())]
     Taken {
         /// The directory.
@@ -38,48 +38,48 @@ pub enum OutputError {
         /// The first such file.
         name: String,
     },
-    /// Another run is at work.
+    /// Another run is writing to the directory.
     #[error("could not lock the output directory `{}`: another run holds the lock ({holder})", path.display())]
     Locked {
         /// The directory.
         path: PathBuf,
-        /// Who holds it, as far as known.
+        /// The process that holds the lock, or `unknown`.
         holder: String,
     },
-    /// Something in the state is not this user's own.
+    /// A file of the state is a link, a pipe or a device, or belongs to another user.
     #[error("could not use `{}`: {source}", path.display())]
     Foreign {
-        /// What it is.
+        /// The file.
         path: PathBuf,
-        /// Why it is refused.
+        /// Why it was refused.
         source: io::Error,
     },
-    /// The lock's file was removed or replaced while it was held, so that another run may be at work.
+    /// The lock file was removed or replaced during the run, so another run may be writing.
     #[error("could not publish in `{}`: the lock file was removed or replaced during the run", path.display())]
     LockLost {
         /// The directory.
         path: PathBuf,
     },
-    /// The file system has no locks, or refuses this one.
+    /// The file system does not support locks, or returned an error.
     #[error("could not lock `{}`: {source}", path.display())]
     Lock {
-        /// The lock's file.
+        /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A manifest of a newer version.
+    /// A newer version of scale-export wrote the manifest.
     #[error("could not read the manifest `{}`: {cause}", path.display())]
     Manifest {
         /// The manifest.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         cause: String,
     },
 }
 
 impl OutputError {
-    /// For `map_err` on results of the file system.
+    /// An error constructor for `map_err` on results of the file system.
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io {
@@ -95,7 +95,7 @@ impl Explain for OutputError {
         match self {
             Self::Io { source, .. } => Some(disk_hint(source)),
             Self::Table { .. } => {
-                Some("what was fetched is kept; run the same command again to go on".into())
+                Some("fetched tasks are kept; run the same command again to continue".into())
             }
             Self::Taken { name, .. } => Some(format!(
                 "move `{name}` away, choose another directory with --out, or overwrite it with --force"
@@ -104,16 +104,16 @@ impl Explain for OutputError {
                 Some("wait for the other run to end, or export to another directory".into())
             }
             Self::Foreign { .. } => Some(
-                "look at who made it; run as the owner of the export, give its state to this user (`chown -R`), or choose another directory with --out".into(),
+                "check who created it; run as the owner of the export, give its state to this user with `chown -R`, or choose another directory with --out".into(),
             ),
             Self::LockLost { .. } => Some(
-                "what was fetched is kept; delete nothing in `.scale-export`, and run the same command again".into(),
+                "fetched tasks are kept; do not delete files in `.scale-export` during a run, and run the same command again".into(),
             ),
             Self::Lock { .. } => Some(
-                "the file system seems to have no locks, as some network shares; export to a local disk and copy".into(),
+                "the file system may not support locks, like some network shares; export to a local disk and copy the files".into(),
             ),
             Self::Manifest { .. } => {
-                Some("use the version of this tool that wrote it, or move the export away".into())
+                Some("use the version of scale-export that wrote it, or move the export away".into())
             }
         }
     }

@@ -20,7 +20,7 @@ use scale_export::tables::definition::TABLES;
 use scale_export::tables::row_reader::Rows;
 use scale_export::tables::table::TableInfo;
 
-/// Takes the work of a stage, and runs it any number of times.
+/// Receives the work of a stage, and runs it any number of times.
 pub(crate) type Measure<'m> = &'m mut dyn FnMut(&mut dyn FnMut());
 
 /// A stage: prepares its input, and passes its work on all tasks to [`Measure`].

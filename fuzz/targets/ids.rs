@@ -1,4 +1,4 @@
-//! The readers of IDs: any bytes in every format.
+//! Fuzzes the readers of ID lists with any bytes in every format.
 #![no_main]
 
 use bytes::Bytes;
@@ -37,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
         for (position, id) in ids.iter().enumerate() {
             assert_eq!(ids.position(id), Some(position));
         }
-        // What is published as the list is the same list.
+        // The published list reads as the same list.
         let lines: String = ids.lines().collect();
         let again = read_bytes(ListFormat::Published, lines.into());
         assert!(

@@ -1,5 +1,4 @@
-//! The journal reader: a journal of a few records with bytes changed, taken out or cut off, or any
-//! bytes at all. Whatever is read back was written.
+//! Fuzzes the journal reader with damaged journals and with any bytes. Every record that is read was written.
 #![no_main]
 
 use std::collections::HashMap;
@@ -33,7 +32,7 @@ fn options() -> Options {
 
 thread_local! {
     static STATE: tempfile::TempDir = {
-        // In memory, where there is such a place: thousands of files are written a second.
+        // Uses a file system in memory if there is one, since it writes thousands of files per second.
         let memory = Path::new("/dev/shm");
         let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         made.expect("a directory for the journal")
@@ -70,7 +69,7 @@ fuzz_target!(|bytes: &[u8]| {
                     assert!(written[task_id].contains(&body), "{task_id}");
                 }
             }
-            // The one that writes cuts off what is torn, and must find the same.
+            // The writer cuts off a torn tail, and must find the same records.
             let mut again = Vec::new();
             let opened = Journal::open(&path, &options(), |entry| {
                 again.push((entry.task_id.to_owned(), entry.location));
@@ -83,7 +82,7 @@ fuzz_target!(|bytes: &[u8]| {
     });
 });
 
-/// A journal of `count` records, whose bodies and damage come from `bytes`.
+/// A journal of `count` records. `bytes` gives their bodies and the damage.
 fn damaged(
     count: usize,
     version: Version,
@@ -92,7 +91,7 @@ fn damaged(
 ) -> Vec<u8> {
     let (bodies, damage) = bytes.split_at(bytes.len() / 2);
     let mut file = encode_file_head(&options());
-    // The version follows the eight bytes that begin a journal.
+    // The version follows the eight magic bytes.
     file[8] = version as u8;
     for (index, body) in bodies
         .chunks(bodies.len().div_ceil(count).max(1))

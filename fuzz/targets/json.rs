@@ -1,5 +1,5 @@
-//! The tolerant parser: any bytes. It must agree with `serde_json` on what is JSON, keep the text, and
-//! read every value without a panic.
+//! Fuzzes the tolerant parser with any bytes. It must accept the same JSON as `serde_json`, keep the text, and read
+//! every value without a panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,10 +9,10 @@ use scale_export::json::kind::JsonKind;
 use scale_export::json::compare::{differences, same};
 use scale_export::api::body_check::check_task;
 
-/// `serde_json` reads deeper values only with another option, which takes the thread's stack.
+/// Maximum levels for `serde_json`. It reads deeper values only with an option that uses the thread's stack.
 const LEVELS_THAT_SERDE_READS: usize = 100;
 
-/// A key that no seed has.
+/// A key that no seed contains.
 const NEW_KEY: &str = "a new key";
 
 fuzz_target!(|bytes: &[u8]| {
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     for keep_secrets in [false, true] {
         let body = bytes.to_vec().into();
         if let Ok(checked) = check_task(&body, None, keep_secrets, &mut parser) {
-            // What is kept is a task again, with nothing left to redact.
+            // The redacted body is a task without anything to redact.
             let again = check_task(
                 &checked.body,
                 None,
@@ -54,7 +54,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// The comparison must see what is the same in another order, and what is not the same.
+/// The comparison must find objects in another order equal, and different values different.
 fn compare(root: Value<'_>, text: &str) {
     let (mut one, mut other) = (Parser::default(), Parser::default());
     let mut turned = String::new();
@@ -75,8 +75,8 @@ fn compare(root: Value<'_>, text: &str) {
     assert_eq!(found, ["/1"]);
 }
 
-/// Writes a value with the members of every object in the other order, and a null more; false where a key
-/// stands twice.
+/// Writes a value with the members of every object in reverse order and an additional null. Returns false if an object
+/// has a duplicate key.
 fn turn(value: Value<'_>, out: &mut String) -> bool {
     match value.kind() {
         JsonKind::Object => {

@@ -1,5 +1,5 @@
-//! The rebuild: arbitrary tasks come back the same, and from damaged tables something comes back
-//! without a panic, a hang or memory without bound.
+//! Fuzzes rebuilding: arbitrary tasks are rebuilt without loss, and damaged tables cause no panic, hang or unbounded
+//! memory.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Err(difference) = round_trip::check(None, tasks::TASK_ID, &json) {
         panic!("{difference}\n{json}");
     }
-    // The same tables with some bytes changed: most such files are refused, and what is not is rebuilt.
+    // The same tables with some changed bytes: most such files are refused, and the others are rebuilt.
     let mut damage = damage.chunks_exact(4);
     let batches = round_trip::flatten(tasks::TASK_ID, &json);
     let tables = TABLES.iter().zip(batches).map(|(table, batches)| {
@@ -32,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
                 1 => drop(csv.remove(at)),
                 2 => csv.insert(at, byte),
                 _ => {
-                    // A row twice.
+                    // A duplicate row.
                     let from = csv[..at]
                         .iter()
                         .rposition(|byte| *byte == b'\n')

@@ -1,18 +1,18 @@
-//! Who may read a file that is created.
+//! Permissions of files and directories that scale-export creates.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 
-/// Only its owner looks into state: it holds the raw responses.
+/// Only the owner may read the state: it holds raw responses.
 pub(super) const STATE_MODE: u32 = 0o700;
 pub(super) const STATE_FILE_MODE: u32 = 0o600;
 
-/// Who may read a file.
+/// The users who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Whoever the process lets read its files.
+    /// Every user that the umask of the process allows.
     Everyone,
-    /// Its owner only, for the state.
+    /// Only the owner, for files of the state.
     Owner,
 }
 

@@ -1,16 +1,16 @@
-//! For tests, and in debug builds only: dies at a step, lets it fail, lets it hang, or writes it down.
-//! Depends on the environment, which nothing else here does.
+//! Failpoints for tests, in debug builds only: a step can kill the process, fail, hang, or be recorded. They are set by
+//! environment variables:
 //!
 //! ```text
 //! SCALE_EXPORT_FAILPOINT=LANE:NUMBER:ACTION[,…]
-//!     LANE    journal | output: each has steps of its own, whose order does not depend on the other
+//!     LANE    journal | output: steps are counted in each lane separately, since two threads write
 //!     NUMBER  from 1
-//!     ACTION  kill    SIGKILL, before the step
-//!             torn    SIGKILL, after half of what is written
-//!             hang    wait for ever
-//!             NUMBER  fail with this error number, after half of what is written
+//!     ACTION  kill    SIGKILL before the step
+//!             torn    SIGKILL after half of the bytes of a write
+//!             hang    wait forever
+//!             NUMBER  fail with this error number, after half of the bytes of a write
 //! SCALE_EXPORT_TRACE=FILE
-//!     append each step as a line of JSON, with what it writes
+//!     append each step as a line of JSON, with the bytes of a write
 //! ```
 
 use std::fs::{File, OpenOptions};
@@ -46,7 +46,7 @@ enum Action {
     Fail(i32),
 }
 
-/// What happens, and where.
+/// An action, and the step at which it happens.
 #[derive(Debug)]
 struct Plan {
     lane: Lane,
@@ -55,7 +55,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// For a plan that cannot be read: a test that asks for it must not go on as if nothing were to happen.
+    /// Stands for a plan with a syntax error. It kills at the first step, so that a test with a misspelled plan fails
+    /// instead of passing without a failure.
     const AT_ONCE: Self = Self {
         lane: Lane::Output,
         number: 1,
@@ -115,7 +116,7 @@ impl State {
     }
 }
 
-/// Comes to a step, which is done if this returns.
+/// Records a step and applies the plan for it. The caller performs the step if this returns `Ok`.
 pub(crate) fn reach(step: Step<'_>) -> io::Result<()> {
     static STATE: OnceLock<State> = OnceLock::new();
     let state = STATE.get_or_init(State::of_environment);
@@ -139,7 +140,7 @@ fn act(action: Action, step: Step<'_>) -> io::Result<()> {
     let half = || {
         if let Step::Write(file, _, bytes, offset) = step {
             let (first, _) = bytes.split_at(bytes.len() / 2);
-            // Nobody is left to hear of an error.
+            // The process is about to end or to report the failure of the plan, so a second error is ignored.
             let _ = file.write_all_at(first, offset);
         }
     };
@@ -162,12 +163,13 @@ fn act(action: Action, step: Step<'_>) -> io::Result<()> {
 fn die() -> ! {
     let own = rustix::process::getpid();
     let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+    // The signal may arrive after the call returns.
     loop {
         std::thread::sleep(Duration::MAX);
     }
 }
 
-/// The journal is written by a thread of its own.
+/// The lane of a step. A separate thread writes the journal, so the order of steps is fixed only within a lane.
 fn lane(step: Step<'_>) -> Lane {
     let (Step::Create(path)
     | Step::Open(path)

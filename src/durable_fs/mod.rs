@@ -1,7 +1,7 @@
-//! Every step that changes the file system: create, write, sync, rename, remove. Tests can fail each step.
+//! All changes of the file system: create, write, sync, rename, remove. Tests can make each step fail.
 #![expect(
     clippy::disallowed_methods,
-    reason = "this is where the steps are made"
+    reason = "the only module that changes files"
 )]
 
 mod access;

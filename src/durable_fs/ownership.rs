@@ -1,5 +1,5 @@
-//! Files that another user of the machine may have prepared: links, pipes, devices, second names of other files. What
-//! is not a file of this user's own is refused, before anything is read from it or written to it.
+//! Refuses files that another user of the machine may have prepared: symbolic links, pipes, devices, hard links to
+//! other files. The check comes before anything is read from or written to the file.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -12,13 +12,13 @@ use rustix::fs::OFlags;
 
 use crate::durable_fs::access::{Access, STATE_FILE_MODE, STATE_MODE};
 
-/// Open flags that follow no link and do not wait for the other end of a pipe.
-pub(super) fn careful() -> i32 {
+/// Open flags that do not follow a symbolic link and do not wait for the other end of a pipe.
+pub(super) fn safe_open_flags() -> i32 {
     flags(OFlags::NOFOLLOW | OFlags::NONBLOCK)
 }
 
 fn flags(flags: OFlags) -> i32 {
-    // The bits are those of a C `int`.
+    // `open` takes a C `int`, and the flags have its bits.
     flags.bits().cast_signed()
 }
 
@@ -26,11 +26,11 @@ pub(super) fn refused(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what.to_owned())
 }
 
-/// What stands there instead of a file or directory of this user's own, if anything.
+/// Refuses anything but a regular file or directory of this user. The error names what it is.
 pub(crate) fn refuse(metadata: &Metadata) -> io::Result<()> {
     let kind = metadata.file_type();
     if kind.is_symlink() {
-        return Err(refused("it is a link"));
+        return Err(refused("it is a symbolic link"));
     }
     if kind.is_fifo() {
         return Err(refused("it is a pipe"));
@@ -38,13 +38,14 @@ pub(crate) fn refuse(metadata: &Metadata) -> io::Result<()> {
     if !kind.is_file() && !kind.is_dir() {
         return Err(refused("it is neither a file nor a directory"));
     }
+    // Root is not exempt: another user may have prepared the file.
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(refused("it belongs to another user"));
     }
     Ok(())
 }
 
-/// Refuses a file that is none of this user's own.
+/// Refuses anything but a regular file of this user, and returns its metadata.
 pub(super) fn refuse_file(file: &File) -> io::Result<Metadata> {
     let metadata = file.metadata()?;
     refuse(&metadata)?;
@@ -54,40 +55,40 @@ pub(super) fn refuse_file(file: &File) -> io::Result<Metadata> {
     Err(io::ErrorKind::IsADirectory.into())
 }
 
-/// A link in place of a file, for which the system has an error of its own.
-pub(super) fn name_link(path: &Path, error: io::Error) -> io::Error {
+/// Replaces the error of opening a symbolic link, which differs between systems, by one that names the link.
+pub(super) fn link_error(path: &Path, error: io::Error) -> io::Error {
     let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     if is_link {
-        refused("it is a link")
+        refused("it is a symbolic link")
     } else {
         error
     }
 }
 
-/// Begins a file that is not there.
+/// Creates a file that must not exist.
 pub(crate) fn create_new(path: &Path, access: Access) -> io::Result<File> {
     let mut options = access.options();
-    options.create_new(true).custom_flags(careful());
+    options.create_new(true).custom_flags(safe_open_flags());
     options.open(path)
 }
 
-/// Opens a file of the state to be read; links and pipes are refused.
+/// Opens a file of the state for reading. Refuses symbolic links and pipes.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     let opened = OpenOptions::new()
         .read(true)
-        .custom_flags(careful())
+        .custom_flags(safe_open_flags())
         .open(path);
-    let file = opened.map_err(|error| name_link(path, error))?;
+    let file = opened.map_err(|error| link_error(path, error))?;
+    // The open file is checked, since the name may lead to another file by now.
     if file.metadata()?.is_file() {
         return Ok(file);
     }
     Err(refused("it is not a regular file"))
 }
 
-/// Reads a file that is small unless somebody made it large; one of over `max_bytes` is refused, as is what is not a
-/// regular file.
+/// Reads a whole file that is normally small. Refuses more than `max_bytes`, and anything but a regular file.
 pub(crate) fn read_small(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-    // A link to a file is well outside of the state, and inside there is none.
+    // Symbolic links are followed: outside of the state they are allowed, and the state has none.
     let nonblock = flags(OFlags::NONBLOCK);
     let opened = OpenOptions::new()
         .read(true)
@@ -98,6 +99,7 @@ pub(crate) fn read_small(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         return Err(refused("it is not a regular file"));
     }
     let mut bytes = Vec::new();
+    // One more byte shows that the file is too large.
     file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 <= max_bytes {
         return Ok(bytes);
@@ -105,24 +107,25 @@ pub(crate) fn read_small(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::FileTooLarge.into())
 }
 
-/// Refuses what [`protect`] refuses; changes nothing.
+/// Refuses what [`protect`] refuses, without changing anything.
 pub(crate) fn refuse_foreign(path: &Path) -> io::Result<()> {
     refuse(&fs::symlink_metadata(path)?)
 }
 
-/// Refuses a directory in which no file can be made, by making one without a name.
+/// Refuses a directory in which no file can be created. Creates an unnamed file to find out.
 pub(crate) fn refuse_unwritable(directory: &Path) -> io::Result<()> {
     tempfile::tempfile_in(directory).map(drop)
 }
 
-/// Closes a directory or a file of the state to other users. It must not be a link, nor belong to another user.
+/// Makes a directory or file of the state accessible to its owner only. Refuses a symbolic link and a file of another
+/// user.
 pub(crate) fn protect(path: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     refuse(&metadata)?;
     let mode = if metadata.is_dir() {
         STATE_MODE
     } else if metadata.nlink() > 1 {
-        // The mode would change under its other names as well.
+        // A mode belongs to the file, so it would change under the other names too.
         return Ok(());
     } else {
         STATE_FILE_MODE
@@ -132,14 +135,15 @@ pub(crate) fn protect(path: &Path) -> io::Result<()> {
     }
     let opened = OpenOptions::new()
         .read(true)
-        .custom_flags(careful())
+        .custom_flags(safe_open_flags())
         .open(path);
-    let file = opened.map_err(|error| name_link(path, error))?;
+    let file = opened.map_err(|error| link_error(path, error))?;
     refuse(&file.metadata()?)?;
+    // By the open file, since the name may lead to another file by now.
     file.set_permissions(fs::Permissions::from_mode(mode))
 }
 
-/// Does a path still name the file that is open?
+/// Whether a path still names the open file.
 pub(crate) fn is_in_place(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(file), Ok(path)) => (file.dev(), file.ino()) == (path.dev(), path.ino()),
@@ -168,10 +172,10 @@ mod tests {
         let name = base.path().join("lock");
         symlink(&victim, &name).unwrap();
         let error = open(&name, Access::Owner).unwrap_err();
-        assert_eq!(error.to_string(), "it is a link");
+        assert_eq!(error.to_string(), "it is a symbolic link");
         assert!(open_to_read(&name).is_err());
         assert!(protect(&name).is_err());
-        // What is begun in place of a link takes its name.
+        // A new file replaces the link, not its target.
         drop(create(&name, Access::Owner).unwrap());
         assert!(fs::symlink_metadata(&name).unwrap().is_file());
         assert_eq!(fs::read_to_string(&victim).unwrap(), "theirs");

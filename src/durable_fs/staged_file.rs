@@ -1,4 +1,4 @@
-//! Files under temporary names: written, hashed on the way, synced.
+//! Files under temporary names: hashed while they are written, then synced.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,11 +13,11 @@ use crate::durable_fs::steps;
 use crate::hex;
 use crate::output_error::OutputError;
 
-/// Temporary files begin with this, so that readers' globs pass them over and a later run knows
-/// them for its own.
+/// Prefix of temporary files. Globs of readers skip hidden files, and the next run recognizes the prefix and removes
+/// them.
 pub(crate) const TEMPORARY_PREFIX: &str = ".scale-export-tmp-";
 
-/// Bytes that gather before they are hashed and written.
+/// Bytes that are buffered before they are hashed and written.
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// A file that will be published under `name`.
@@ -59,19 +59,19 @@ impl Write for StagedFile {
     }
 }
 
-/// A file of an export that is complete: from the writer to the manifest.
+/// A complete file of an export: one type from the writer to the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRef {
     /// Path in the output directory.
     pub path: String,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// Lower-case hexadecimal.
+    /// The SHA-256 checksum in lower-case hexadecimal.
     pub sha256: String,
 }
 
 impl StagedFile {
-    /// Begins a file that will have `name` in `directory`.
+    /// Creates the temporary file of `name` in `directory`.
     pub(crate) fn create(
         directory: &Path,
         name: &str,
@@ -97,7 +97,7 @@ impl StagedFile {
         &self.temporary
     }
 
-    /// Writes what is buffered and syncs. Nothing is visible to readers yet.
+    /// Writes the buffer and syncs. The file keeps its temporary name until the commit.
     pub(crate) fn finish(self) -> Result<FileRef, OutputError> {
         let Self {
             name,
@@ -121,12 +121,13 @@ impl StagedFile {
     }
 }
 
-/// Where a file of an output directory stands before it is published.
+/// The temporary path of a file of an output directory.
 pub(crate) fn temporary_path(directory: &Path, name: &str) -> PathBuf {
     directory.join(temporary_name(name))
 }
 
 pub(crate) fn temporary_name(name: &str) -> String {
+    // Temporary files of the state are in the output directory too, where the next run removes all of them.
     format!("{TEMPORARY_PREFIX}{}", name.replace('/', "-"))
 }
 
@@ -134,12 +135,12 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
     name.to_string_lossy().starts_with(TEMPORARY_PREFIX)
 }
 
-/// Removes what dead runs left.
+/// Removes temporary files of runs that were killed.
 pub(crate) fn remove_temporary_files(directory: &Path) -> Result<(), OutputError> {
     let entries = fs::read_dir(directory).map_err(OutputError::io("list", directory))?;
     for entry in entries {
         let entry = entry.map_err(OutputError::io("list", directory))?;
-        // This tool makes no directory of such a name.
+        // scale-export never creates a directory with this prefix, so a directory belongs to the user.
         if is_temporary(&entry.file_name()) && !entry.path().is_dir() {
             let path = entry.path();
             steps::remove(&path).map_err(OutputError::io("remove", &path))?;

@@ -1,18 +1,18 @@
-//! One step that changes the file system, as tests see it before it is done.
+//! A change of the file system, as failpoints see it.
 
 use std::fs::File;
 use std::path::Path;
 
-/// One step, before it is done.
+/// One change, before it happens.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(
     not(debug_assertions),
-    expect(dead_code, reason = "only tests look at steps")
+    expect(dead_code, reason = "only failpoints read steps")
 )]
 pub(super) enum Step<'s> {
-    /// Empty, in place of what may be there.
+    /// Creates an empty file that replaces an existing one.
     Create(&'s Path),
-    /// As it is, or empty.
+    /// Opens a file, and creates it if it does not exist.
     Open(&'s Path),
     Write(&'s File, &'s Path, &'s [u8], u64),
     SetLength(&'s Path, u64),

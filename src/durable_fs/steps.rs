@@ -1,6 +1,6 @@
-//! The steps that change the file system. What must survive a crash goes through here and nowhere else (a test checks
-//! it), so that tests can die at each step, let it fail, or record all of them (`failpoint`). Callers name in their own
-//! errors what they tried.
+//! Functions that change the file system. Clippy forbids the ones of `std` elsewhere, so that tests can kill the
+//! process at each step, make it fail, or record it (see `failpoint`). Callers put the operation and path into their
+//! own errors.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
@@ -11,10 +11,10 @@ use crate::durable_fs::access::{Access, STATE_MODE};
 #[cfg(debug_assertions)]
 use crate::durable_fs::failpoint;
 use crate::durable_fs::ownership;
-use crate::durable_fs::ownership::{careful, name_link, refuse_file, refused};
+use crate::durable_fs::ownership::{link_error, refuse_file, refused, safe_open_flags};
 use crate::durable_fs::step::Step;
 
-/// Ends the name of a copy until it is whole.
+/// Suffix of a copy until it is complete.
 const COPY_SUFFIX: &str = ".copy";
 
 #[cfg(debug_assertions)]
@@ -23,30 +23,34 @@ fn announce(step: Step<'_>) -> io::Result<()> {
 }
 
 #[cfg(not(debug_assertions))]
-#[expect(clippy::unnecessary_wraps, reason = "as where tests look at steps")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "same signature as with failpoints"
+)]
 fn announce(_: Step<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Begins a file, in place of what may be there: that loses this name and stays as it is under any other.
+/// Creates a file. An existing file loses this name, and keeps its content under other names.
 pub(crate) fn create(path: &Path, access: Access) -> io::Result<File> {
+    // The existing file may have another name, under which it must not change.
     remove(path)?;
     announce(Step::Create(path))?;
     ownership::create_new(path, access)
 }
 
-/// Opens a file of this user's own to change it; begins it if it is not there.
+/// Opens a file of this user for writing. Creates it if it does not exist.
 pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
     announce(Step::Open(path))?;
     open_own(path, access)
 }
 
-/// Opens a file to change it, as it is or new. One that has a second name, as in a copy made of hard links, becomes a
-/// file of its own first.
+/// Opens or creates a file. A file with several hard links, as in a backup made with `cp -al`, is first replaced by a
+/// copy, so that the backup does not change.
 fn open_own(path: &Path, access: Access) -> io::Result<File> {
     let mut options = access.options();
-    options.custom_flags(careful());
-    let open = || options.open(path).map_err(|error| name_link(path, error));
+    options.custom_flags(safe_open_flags());
+    let open = || options.open(path).map_err(|error| link_error(path, error));
     let file = open()?;
     if refuse_file(&file)?.nlink() == 1 {
         return Ok(file);
@@ -56,57 +60,59 @@ fn open_own(path: &Path, access: Access) -> io::Result<File> {
     if refuse_file(&file)?.nlink() == 1 {
         return Ok(file);
     }
-    Err(refused("it has a second name"))
+    Err(refused("it has more than one hard link"))
 }
 
-/// Puts a copy in the place of a file.
+/// Replaces a file by a copy of itself.
 fn copy(mut file: &File, path: &Path, access: Access) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(COPY_SUFFIX);
     let new = path.with_file_name(name);
+    // Written under another name first, so that a crash leaves the original.
     let mut written = create(&new, access)?;
     io::copy(&mut file, &mut written)?;
+    // Without the sync, a power loss could keep the rename and lose the content.
     written.sync_all()?;
     rename(&new, path)
 }
 
-/// Opens a directory of this user's own, to be locked.
+/// Opens a directory of this user to lock it.
 pub(crate) fn open_directory(path: &Path) -> io::Result<File> {
     ownership::refuse(&fs::symlink_metadata(path)?)?;
     File::open(path)
 }
 
-/// Writes all bytes at an offset. After an error, any part of them may stand there.
+/// Writes all bytes at an offset. After an error, any part of them may be written.
 pub(crate) fn write_all_at(file: &File, path: &Path, bytes: &[u8], offset: u64) -> io::Result<()> {
     announce(Step::Write(file, path, bytes, offset))?;
     file.write_all_at(bytes, offset)
 }
 
-/// Cuts a file off.
+/// Sets the length of a file.
 pub(crate) fn set_length(file: &File, path: &Path, bytes: u64) -> io::Result<()> {
     announce(Step::SetLength(path, bytes))?;
     file.set_len(bytes)
 }
 
-/// Makes a file's content survive a power loss; its name does after [`sync_directory`].
+/// Makes the content of a file survive a power loss. Its name survives after [`sync_directory`].
 pub(crate) fn sync(file: &File, path: &Path) -> io::Result<()> {
     announce(Step::Sync(path))?;
     file.sync_data()
 }
 
-/// Gives a file another name, in place of whatever has that name.
+/// Renames a file, and replaces a file that has the new name.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     announce(Step::Rename(from, to))?;
     fs::rename(from, to)
 }
 
-/// Gives a file a second name.
+/// Creates a hard link.
 pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
     announce(Step::Link(from, to))?;
     fs::hard_link(from, to)
 }
 
-/// Removes a file, if it is there.
+/// Removes a file if it exists.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(());
@@ -121,12 +127,12 @@ pub(crate) fn remove_directory(path: &Path) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
-/// Creates a directory, and those above it; they survive a power loss. One that is there is well.
+/// Creates a directory and its parents, and syncs them. An existing directory is not an error.
 pub(crate) fn create_directories(path: &Path) -> io::Result<()> {
     make_directory(path, &DirBuilder::new())
 }
 
-/// The same for one that only its owner looks into.
+/// Creates a directory that only its owner may read.
 pub(crate) fn create_state_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.mode(STATE_MODE);
@@ -141,22 +147,24 @@ fn make_directory(path: &Path, builder: &DirBuilder) -> io::Result<()> {
         Some(above) if !above.as_os_str().is_empty() => above,
         _ => Path::new("."),
     };
+    // Parents get the default mode: only the state directory is private.
     create_directories(above)?;
     announce(Step::CreateDirectory(path))?;
     match builder.create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // Another run was faster, or something else stands there.
+            // Another run created it in the meantime, or a file has this name.
             if !path.is_dir() {
                 return Err(io::ErrorKind::NotADirectory.into());
             }
         }
         created => created?,
     }
+    // The name of a directory survives a power loss only if its parent is synced.
     sync_directory(above)
 }
 
-/// Makes the names in a directory survive a power loss. Some network file systems cannot, and say that
-/// the request makes no sense: there is nothing to be done about it.
+/// Makes the names in a directory survive a power loss. Some network file systems report that they cannot sync a
+/// directory. That error is ignored, since there is no other way.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     announce(Step::SyncDirectory(path))?;
     match File::open(path)?.sync_all() {
@@ -172,7 +180,7 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Takes a file's lock for writing, or says at once that somebody has it. It ends with the process.
+/// Takes an exclusive lock without waiting. The lock ends with the process.
 pub(crate) fn lock(file: &File, path: &Path) -> Result<(), TryLockError> {
     announce(Step::Lock(path)).map_err(TryLockError::Error)?;
     file.try_lock()

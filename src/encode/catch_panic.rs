@@ -1,5 +1,5 @@
-//! The one place where a panic is caught: the `parquet` crate panics on some damaged files, and a damaged
-//! file is no reason for the program to end. Depends on nothing.
+//! Catches panics. No other module does: the `parquet` crate panics on some damaged files, and a damaged file must not
+//! end the program.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,24 +8,22 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Is this thread inside of code whose panics are caught? A panic hook need not print those.
+/// Whether this thread runs code whose panics are caught. The panic hook does not print those.
 pub fn is_guarded() -> bool {
     GUARDED.get()
 }
 
-/// Runs code that may panic on damaged files; gives the panic's message. What the code was changing must
-/// not be used again after that.
+/// Runs code that may panic on damaged files, and returns the message of a panic. After a panic, the values that the
+/// code was changing must not be used.
 pub(crate) fn guarded<T>(read: impl FnOnce() -> T) -> Result<T, String> {
+    // Calls may be nested, so the previous value is restored.
     let before = GUARDED.replace(true);
     let done = catch_unwind(AssertUnwindSafe(read));
     GUARDED.set(before);
     done.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        format!(
-            "the file is damaged: {}",
-            text.unwrap_or("it makes no sense")
-        )
+        format!("the file is damaged: {}", text.unwrap_or("unknown cause"))
     })
 }
 

@@ -1,4 +1,4 @@
-//! The file format of the tables, and which tables are written.
+//! The file format of tables, and the selection of tables.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Ending of the file names.
+    /// The extension of file names.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Parquet => "parquet",
@@ -23,13 +23,13 @@ impl Format {
         }
     }
 
-    /// The file of a table.
+    /// The name of a table's file.
     pub fn file_name(self, table: &str) -> String {
         format!("{table}.{}", self.extension())
     }
 }
 
-/// Which tables are written, and as what.
+/// The tables that are written, and their format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Selection {
     /// File format.
@@ -39,7 +39,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Names of the selected tables' files.
+    /// File names of the selected tables.
     pub fn file_names(self) -> impl Iterator<Item = String> {
         let tables = self.tables.tables();
         tables.map(move |table| self.format.file_name(table.name))

@@ -1,4 +1,4 @@
-//! Where a table's bytes are: in memory, in an open file, or in one that is open only while some of it is read.
+//! The bytes of a table: in memory, in an open file, or in a file that is open only during each read.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -11,25 +11,26 @@ use bytes::{Buf as _, Bytes};
 use crate::encode::read_error::ReadError;
 use crate::threads;
 
-/// Where a table's bytes are.
+/// The bytes of a table.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// In a file.
     File(Arc<File>),
-    /// In a file that is open only while some of it is read: many tables need few open files.
+    /// In a file that is open only during each read, so that many tables need few open files.
     Path(Arc<PathInput>),
     /// In memory.
     Bytes(Bytes),
 }
 
-/// A file that is opened for each read and closed behind it.
+/// A file that is opened for each read and closed after it.
 #[derive(Debug)]
 pub struct PathInput {
     path: PathBuf,
-    /// Device and inode: another file in its place is not the one that was begun.
+    /// Device and inode. They detect that another file has replaced this one.
     identity: (u64, u64),
     length: u64,
-    /// What the system refused. Libraries wrap an error in their own or in text, so that it is kept here.
+    /// The first error of the system. It is kept here since libraries wrap an error in their own type or turn it into
+    /// text, and then it looks like damage.
     refused: Mutex<Option<io::Error>>,
 }
 
@@ -50,11 +51,11 @@ impl PathInput {
         if identity(&file.metadata()?) == self.identity {
             return Ok(file);
         }
-        Err(io::Error::other("another file took its place meanwhile"))
+        Err(io::Error::other("another file replaced it in the meantime"))
     }
 
-    /// Keeps what the system refused. That a file ends too soon is damage; the next call takes up what a signal
-    /// interrupted.
+    /// Keeps an error of the system. The end of the file is damage, and the caller retries after a signal, so neither
+    /// is kept.
     fn note<T>(&self, read: io::Result<T>) -> io::Result<T> {
         read.map_err(|error| {
             let kind = error.kind();
@@ -76,7 +77,7 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Reads a file from some place on, independently of other readers.
+/// Reads a file from an offset, independently of other readers.
 struct ReadFrom {
     input: Arc<PathInput>,
     offset: u64,
@@ -91,10 +92,10 @@ impl Read for ReadFrom {
 }
 
 impl Input {
-    /// A file that is open only while some of it is read.
+    /// A file that is open only during each read.
     pub fn at(path: &Path) -> io::Result<Self> {
         let metadata = fs::metadata(path)?;
-        // Opening a pipe waits for a writer.
+        // Opening a pipe would wait for a writer.
         if !metadata.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
@@ -106,7 +107,7 @@ impl Input {
         })))
     }
 
-    /// Reads a file that is open only meanwhile from an offset on.
+    /// Reads the rest of a file from an offset. The file is open only during each read.
     pub(crate) fn read_from(input: &Arc<PathInput>, offset: u64) -> Box<dyn Read> {
         let input = input.clone();
         Box::new(ReadFrom { input, offset })
@@ -128,7 +129,7 @@ impl Input {
         }
     }
 
-    /// Some bytes, all of which must be there. Whoever else reads the file stays where it is.
+    /// Reads bytes, and fails if there are fewer. Does not move the position of other readers.
     pub(crate) fn read_at(&self, offset: u64, length: u64) -> io::Result<Bytes> {
         let end = offset.checked_add(length);
         if end.is_none_or(|end| self.length().is_ok_and(|length| end > length)) {
@@ -154,7 +155,7 @@ impl Input {
         }
     }
 
-    /// What the system refused, if it refused anything: whatever else seems wrong follows from that.
+    /// Replaces a result by the error of the system, if there was one: other errors follow from it. Clears the error.
     pub(crate) fn settle<T>(&self, read: Result<T, ReadError>) -> Result<T, ReadError> {
         let Self::Path(input) = self else {
             return read;
@@ -190,7 +191,7 @@ mod tests {
         assert!(input.read_at(3, 4).is_err());
         let damaged = Err::<(), _>(ReadError::Damaged("a page".to_owned()));
         assert!(matches!(input.settle(damaged), Err(ReadError::Io(_))));
-        // Whatever comes next is judged by itself.
+        // The error is reported once: later results stay as they are.
         assert!(input.settle(Ok(())).is_ok());
     }
 
@@ -206,6 +207,6 @@ mod tests {
         let read = input.clone().into_read().read_to_string(&mut text);
         assert!(read.is_err());
         let settled = input.settle(Ok(())).unwrap_err().to_string();
-        assert!(settled.contains("took its place"), "{settled}");
+        assert!(settled.contains("replaced it"), "{settled}");
     }
 }

@@ -1,4 +1,4 @@
-//! Rows to bytes and bytes to rows, as Parquet and as CSV.
+//! Encodes rows as bytes of Parquet and CSV files, and decodes them.
 
 pub mod batches;
 pub mod catch_panic;

@@ -1,4 +1,4 @@
-//! What can be wrong with a table's file. Depends on nothing.
+//! Errors of reading a table's file.
 
 use std::io;
 
@@ -7,40 +7,40 @@ use thiserror::Error;
 /// Why a table's file could not be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// Its columns are not those of the table.
+    /// The columns are not those of the table.
     #[error("column {position} is {found}, not {expected}")]
     Column {
-        /// From 1.
+        /// Counted from 1.
         position: usize,
-        /// Name and type as the definition has them.
+        /// Name and type in the definition of the table.
         expected: String,
-        /// As the file has them.
+        /// Name and type in the file.
         found: String,
     },
-    /// A cell is not as this tool writes it.
+    /// A cell that scale-export does not write.
     #[error("row {row}, column `{column}`: {found} is not {expected}")]
     Cell {
-        /// From 1, the header not counted.
+        /// Counted from 1, without the header.
         row: u64,
         /// The column.
         column: &'static str,
-        /// What it should be.
+        /// The expected value.
         expected: &'static str,
-        /// What stands there.
+        /// The value in the file.
         found: String,
     },
-    /// A record is not as this tool writes it.
+    /// A record that scale-export does not write.
     #[error("row {row}: {cause}")]
     Record {
-        /// From 1, the header not counted.
+        /// Counted from 1, without the header.
         row: u64,
-        /// Why.
+        /// The reason.
         cause: String,
     },
-    /// The system did not let it be read: this says nothing about its content.
+    /// The system returned an error, which says nothing about the content of the file.
     #[error("could not read it: {0}")]
     Io(io::Error),
-    /// The file makes no sense.
+    /// The file is damaged.
     #[error("{0}")]
     Damaged(String),
 }

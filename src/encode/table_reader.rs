@@ -1,7 +1,5 @@
-//! Reads tables back, as they were published: batch by batch, in memory that does not grow with the
-//! file. What is not exactly as this tool writes it is an error with its place.
-//! `text_column` reads one column of any Parquet file.
-//! Depends on `tables` and `output` for the formats.
+//! Reads published tables in batches, so that memory does not grow with the file. Anything that scale-export does not
+//! write is an error with its position. `text_column` reads a column of other Parquet files.
 
 use crate::encode::batches::{Batches, until_error};
 use crate::encode::format::Format;
@@ -15,6 +13,7 @@ use crate::tables::table::TableInfo;
 
 /// Opens a table's file and checks its columns.
 pub fn open(format: Format, table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
+    // Readers report an error of the system as damage. The input has the original error.
     let refused = input.clone();
     let opened = match format {
         Format::Parquet => parquet::read::open(table, input),
@@ -24,10 +23,10 @@ pub fn open(format: Format, table: &'static TableInfo, input: Input) -> Result<B
     Ok(until_error(batches.map(move |next| refused.settle(next))))
 }
 
-/// Rows of a file together with what it states about them, which is compared with them on the way.
+/// The rows of a file, and the check of what the file states about them.
 pub struct CheckedBatches {
     batches: Batches,
-    /// None for a format that states nothing, and after an error.
+    /// `None` for a format without statistics, and after an error.
     check: Option<StatisticsCheck>,
     input: Input,
 }
@@ -42,21 +41,21 @@ impl std::fmt::Debug for CheckedBatches {
 }
 
 impl CheckedBatches {
-    /// The next rows. What turns out to be stated wrongly is added to `wrong`.
+    /// The next rows. Adds wrong statistics to `wrong`.
     pub fn next(&mut self, wrong: &mut Vec<WrongStatistic>) -> Option<Result<Rows, ReadError>> {
         let next = self.batches.next();
         let known = wrong.len();
         match &next {
             Some(Ok(rows)) => {
-                let goes_on = self
+                let is_comparable = self
                     .check
                     .as_mut()
                     .is_some_and(|check| check.rows(rows.batch(), wrong));
-                if !goes_on {
+                if !is_comparable {
                     self.check = None;
                 }
             }
-            // Which rows are missing is unknown, and so is what should be stated.
+            // The missing rows are unknown, so the statistics cannot be compared.
             Some(Err(_)) => self.check = None,
             None => {
                 if let Some(check) = self.check.take() {
@@ -64,7 +63,7 @@ impl CheckedBatches {
                 }
             }
         }
-        // What could not be read is not stated wrongly.
+        // After an error of the system, differences are not those of the file.
         if let Err(error) = self.input.settle(Ok(())) {
             wrong.truncate(known);
             self.check = None;
@@ -74,7 +73,7 @@ impl CheckedBatches {
     }
 }
 
-/// Opens a table's file like [`open`]. What is stated wrongly about the file as a whole is added to `wrong`.
+/// Opens a table's file like [`open`]. Adds wrong statistics of the file as a whole to `wrong`.
 pub fn open_checked(
     format: Format,
     table: &'static TableInfo,

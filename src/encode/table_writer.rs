@@ -1,4 +1,4 @@
-//! What a writer of one table's file does, whatever the format.
+//! The interface of the writers of a table's file.
 
 use arrow::array::RecordBatch;
 
@@ -9,20 +9,20 @@ use crate::output_error::OutputError;
 pub(crate) trait TableWriter: Send {
     /// Appends rows.
     fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError>;
-    /// Bytes of rows that wait in memory as they are.
+    /// Bytes of rows that wait in memory before they are encoded.
     fn waiting_bytes(&self) -> usize {
         0
     }
-    /// Bytes of all rows that it was given.
+    /// Bytes of all rows so far.
     fn bytes(&self) -> u64 {
         0
     }
-    /// Lets no row wait in memory as it is: encodes those of columns with at least so many bytes, and puts the others into
+    /// Frees the memory of waiting rows: encodes those of columns with at least `large` bytes, and moves the others to
     /// a file until their row group is written.
     fn make_room(&mut self, _large: u64) -> Result<(), OutputError> {
         Ok(())
     }
-    /// Encodes all rows that wait: there are no more.
+    /// Encodes all waiting rows. No more rows follow.
     fn encode_rest(&mut self) -> Result<(), OutputError> {
         Ok(())
     }

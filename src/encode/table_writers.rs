@@ -1,4 +1,4 @@
-//! One file for each table, whatever the format. Depends on `csv`, `parquet` and `staging`.
+//! Writes the files of all selected tables, within a bound on memory.
 
 use std::sync::Mutex;
 use std::thread;
@@ -14,36 +14,36 @@ use crate::output_error::OutputError;
 use crate::tables::table::TableInfo;
 use crate::threads;
 
-/// Bytes of rows that wait in memory as they are, in all tables together, before the table that has most of them
-/// makes room: it encodes those of large columns, and puts all others into a file.
+/// Bytes of rows that wait in memory before they are encoded, in all tables together. Above this, the table with the
+/// most of them frees its memory: it encodes the rows of large columns, and moves all others to a file.
 const WAITING_BYTES: usize = 4 << 20;
 
-/// A column is a large one while at least this part of the bytes of all tables are its own; so no more than so many
-/// columns are large at a time, and mostly a dozen, which have half of all bytes. Those need not be written to a file and
-/// read once more. The encoder of a column takes 200 kB, and up to 10 MB with a large dictionary.
+/// A column is large if it has at least one part in this many of the bytes of all tables. So at most 50 columns are
+/// large at a time, and mostly a dozen, which have half of all bytes and need not be written to a file and read again.
+/// The encoder of a column takes 200 kB, and up to 10 MB with a large dictionary.
 const LARGE_PART: u64 = 50;
 
-/// Tables whose last rows are encoded at once: what encoders hold is added up.
+/// Tables whose last rows are encoded at the same time. More would add up the memory of their encoders.
 const ENCODING_THREADS: usize = 2;
 
-/// Files that are synced at once: enough that a disk syncs them together.
+/// Files that are synced at the same time: enough for a disk to sync them together.
 const SYNCING_THREADS: usize = 6;
 
-/// A table that was written.
+/// A table after its file is complete.
 #[derive(Debug)]
 pub struct WrittenTable {
     /// The table.
     pub table: &'static TableInfo,
-    /// Its rows.
+    /// Rows in the file.
     pub rows: u64,
     /// Its file.
     pub file: FileRef,
-    /// Bytes of the longest CSV record, its end included; 0 in Parquet, where nothing depends on it.
+    /// Bytes of the longest CSV record with its line break. 0 in Parquet, which does not need it.
     pub longest_record: usize,
 }
 
-/// One table's file in memory, byte for byte as it would be published. What is large waits in a
-/// temporary file meanwhile.
+/// Encodes one table in memory, with the same bytes as a published file. Rows that exceed the memory bound wait in a
+/// temporary file.
 pub fn encode(
     format: Format,
     table: &'static TableInfo,
@@ -67,14 +67,14 @@ pub fn encode(
     }
 }
 
-/// A table with its writer.
+/// A table and its writer.
 struct Writing {
     table: &'static TableInfo,
     rows: usize,
     writer: Box<dyn TableWriter>,
 }
 
-/// The writers of all wanted tables.
+/// The writers of all selected tables.
 pub struct TableWriters {
     writers: Vec<Writing>,
 }
@@ -92,7 +92,8 @@ impl std::fmt::Debug for TableWriters {
 }
 
 impl TableWriters {
-    /// Begins a file for each selected table, by its name in the output directory. A table without rows is written too.
+    /// Creates a file for each selected table, by its name in the output directory. A table without rows has a file
+    /// too.
     pub(crate) fn begin(
         selection: Selection,
         create: impl Fn(&str) -> Result<StagedFile, OutputError>,
@@ -120,7 +121,8 @@ impl TableWriters {
         Ok(Self { writers })
     }
 
-    /// Appends rows to a table's file. When too much waits in memory, the table with most of it makes room.
+    /// Appends rows to a table's file. If too many bytes wait in memory, the table with the most of them frees its
+    /// memory.
     pub fn write(
         &mut self,
         table: &'static TableInfo,
@@ -137,7 +139,7 @@ impl TableWriters {
         self.make_room()
     }
 
-    /// Keeps the rows that wait in memory within their bound.
+    /// Keeps the bytes of waiting rows within [`WAITING_BYTES`].
     fn make_room(&mut self) -> Result<(), OutputError> {
         let (mut all, mut waiting) = (0, 0);
         for table in &self.writers {
@@ -154,13 +156,14 @@ impl TableWriters {
         }
     }
 
-    /// Completes all files, a few side by side, and syncs them, more side by side: that waits for the disk.
+    /// Completes all files. Few threads encode, since encoders take memory; more threads sync, since they wait for the
+    /// disk.
     pub fn finish(mut self) -> Result<Vec<WrittenTable>, OutputError> {
-        let encoded = side_by_side(ENCODING_THREADS, &mut self.writers, |writing| {
+        let encoded = in_parallel(ENCODING_THREADS, &mut self.writers, |writing| {
             writing.writer.encode_rest()
         });
         encoded.into_iter().collect::<Result<(), _>>()?;
-        let written = side_by_side(SYNCING_THREADS, self.writers, |writing| {
+        let written = in_parallel(SYNCING_THREADS, self.writers, |writing| {
             let Writing {
                 table,
                 rows,
@@ -181,24 +184,24 @@ impl TableWriters {
     }
 }
 
-/// Does the same with all of them on some threads; the results are in their order.
-fn side_by_side<T, R: Send>(
+/// Applies `work` to all items on several threads. The results have the order of the items.
+fn in_parallel<T, R: Send>(
     threads: usize,
-    things: impl IntoIterator<Item = T, IntoIter: Send>,
+    items: impl IntoIterator<Item = T, IntoIter: Send>,
     work: impl Fn(T) -> R + Sync,
 ) -> Vec<R> {
-    let left = Mutex::new(things.into_iter().enumerate());
+    let left = Mutex::new(items.into_iter().enumerate());
     let next = || threads::lock(&left).next();
     let work = || {
         let mut done = Vec::new();
-        while let Some((place, thing)) = next() {
-            done.push((place, work(thing)));
+        while let Some((index, item)) = next() {
+            done.push((index, work(item)));
         }
         done
     };
     let mut done = thread::scope(|scope| {
         let others = (1..threads).filter_map(|_| {
-            // Where there are no more threads to be had, those that there are do it all.
+            // If the system allows no more threads, the existing ones do all the work.
             threads::builder().spawn_scoped(scope, work).ok()
         });
         let others: Vec<_> = others.collect();
@@ -212,7 +215,8 @@ fn side_by_side<T, R: Send>(
         }
         done
     });
-    done.sort_unstable_by_key(|(place, _)| *place);
+    // The threads finish in any order.
+    done.sort_unstable_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, result)| result).collect()
 }
 
@@ -221,14 +225,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_are_in_the_order_of_the_things() {
+    fn results_are_in_the_order_of_the_items() {
         for threads in [1, 2, 6] {
-            let doubled = side_by_side(threads, 0..20, |number| {
+            let doubled = in_parallel(threads, 0..20, |number| {
                 thread::yield_now();
                 number * 2
             });
             assert!(doubled.into_iter().eq((0..20).map(|number| number * 2)));
         }
-        assert!(side_by_side(2, Vec::<u8>::new(), |number| number).is_empty());
+        assert!(in_parallel(2, Vec::<u8>::new(), |number| number).is_empty());
     }
 }

@@ -8,13 +8,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::hex;
 
-/// Bytes of a file that are hashed at once.
+/// Bytes of a file that are hashed per read.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Whether a file has this checksum, in lower-case hexadecimal; a file that cannot be read has none.
+/// Whether a file has this checksum, in lower-case hexadecimal. False for a file that cannot be read.
 pub fn has_sha256(directory: &Path, name: &str, sha256: &str) -> bool {
     let path = directory.join(name);
-    // Opening a pipe waits for a writer.
+    // Opening a pipe would wait for a writer.
     if !path.is_file() {
         return false;
     }

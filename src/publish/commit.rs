@@ -1,15 +1,16 @@
-//! The commit: many files take their names as if at once, whatever happens in between.
+//! The commit: all files of an export take their names, or none does, even if the process or the machine stops in
+//! between.
 //!
 //! ```text
-//! link previous files   .scale-export/previous/      what there was, to go back to
-//! write the record      .scale-export/publication    from here on, a crash is followed by going forward
-//! rename all files, the manifest last; move obsolete files to the previous ones
+//! link previous files   .scale-export/previous/      the way back
+//! write the record      .scale-export/publication    from here on, the next run completes what a crash interrupts
+//! rename all files, the manifest last; move obsolete files to the previous files
 //! remove previous files, the record
 //! ```
 //!
-//! A crash within the renames leaves the record: the next run goes forward from it before anything else.
-//! An error within them turns the record around by giving it another name (which needs no space), and
-//! goes back: the previous export is whole again. Every step may be done twice. Depends on `disk`.
+//! After a crash during the renames, the record is still there: the next run first completes the publication from it.
+//! An error during the renames gives the record another name, which needs no disk space, and restores the previous
+//! export. Every step may be repeated.
 
 use std::fs;
 use std::io;
@@ -23,20 +24,20 @@ use crate::output_error::OutputError;
 use crate::publish::file_names::is_published_name;
 use crate::state::paths::{IDS, JOURNAL, StateDir};
 
-/// The record, on the way forward and on the way back, in the state directory.
+/// Names of the record in the state directory: while files are published, and while the previous export is restored.
 const FORWARD: &str = "publication";
 const BACK: &str = "publication.undo";
 
-/// The record while it is written.
+/// Name of the record while it is written.
 const NEW: &str = "publication.new";
 
-/// Bytes of the record, at most: it names some forty files.
+/// Maximum bytes of the record. It names about forty files.
 const MAX_RECORD_BYTES: u64 = 1 << 20;
 
-/// Second names of the previous files, in the state directory.
+/// Directory of hard links to the previous files, in the state directory.
 const PREVIOUS: &str = "previous";
 
-/// What is to be done, in the order in which it is done.
+/// The files of a publication, in the order of the renames.
 #[derive(Debug, Serialize, Deserialize)]
 struct CommitRecord {
     /// The manifest is the last.
@@ -53,35 +54,35 @@ struct Renaming {
     before: Before,
 }
 
-/// What had the name before.
+/// The file that had the name before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Before {
     Nothing,
-    /// A file that has a second name in `previous`, by its place in the record.
+    /// A file with a hard link in `previous`, named by its index in the record.
     Linked,
-    /// A file that may have no second name, by its file system or its owner: it is moved to `previous` just
-    /// before its name is given away.
+    /// A file that cannot have a hard link, because of its file system or its owner. It is moved to `previous` just
+    /// before the new file takes its name.
     Moved,
 }
 
-/// Are the renames done for the first time, or again after a crash?
+/// Whether the renames happen for the first time, or again after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RenamePass {
     First,
     Again,
 }
 
-/// How an interrupted publication ended.
+/// The result of recovering from an interrupted publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recovered {
     /// The new export is complete.
     Forward,
-    /// The previous export is whole again.
+    /// The previous export is restored.
     Back,
 }
 
-/// Is there a publication that was cut short?
+/// Whether a publication was interrupted and is not recovered yet.
 pub fn is_pending(directory: &Path) -> bool {
     let state = StateDir::of_output(directory);
     [FORWARD, BACK]
@@ -89,70 +90,74 @@ pub fn is_pending(directory: &Path) -> bool {
         .any(|name| state.path().join(name).exists())
 }
 
-/// Publishes files that are complete and synced under their temporary names. After an error the previous
-/// export is as it was, unless the way back failed too.
+/// Publishes files that are complete and synced under their temporary names. After an error, the previous export is
+/// restored, unless restoring fails too.
 pub(crate) fn commit<'n>(
     directory: &Path,
     names: impl IntoIterator<Item = &'n str>,
     manifest: &'n str,
     obsolete: &[String],
 ) -> Result<(), OutputError> {
-    let place = CommitPaths::of(directory);
-    place.remove_previous()?;
-    durable_fs::create_state_directory(&place.previous)
-        .map_err(OutputError::io("create", &place.previous))?;
+    let paths = CommitPaths::of(directory);
+    // Leftovers of an earlier run would have the names of the new links.
+    paths.remove_previous()?;
+    durable_fs::create_state_directory(&paths.previous)
+        .map_err(OutputError::io("create", &paths.previous))?;
     let mut files = Vec::new();
     for name in names.into_iter().chain([manifest]) {
         files.push(Renaming {
             name: name.to_owned(),
-            before: place.keep(files.len(), name)?,
+            before: paths.keep(files.len(), name)?,
         });
     }
     let record = CommitRecord {
         files,
         obsolete: obsolete.to_vec(),
     };
-    sync(&place.previous)?;
-    sync(&place.directory)?;
-    place.write(&record)?;
-    match place.rename_all(&record, RenamePass::First) {
-        Ok(()) => place.finish(FORWARD),
+    // The links and the temporary names must survive a power loss before the record does, since a recovery needs them.
+    sync(&paths.previous)?;
+    sync(&paths.directory)?;
+    paths.write(&record)?;
+    match paths.rename_all(&record, RenamePass::First) {
+        Ok(()) => paths.finish(FORWARD),
         Err(error) => {
-            // The first error says what was wrong. If the way back fails too, its record stays, and the next
-            // run goes it to its end.
-            let _ = place.turn_back(&record);
+            // The first error is the cause. If restoring fails too, its record stays, and the next run restores the
+            // export.
+            let _ = paths.begin_rollback(&record);
             Err(error)
         }
     }
 }
 
-/// Brings a publication that was cut short to its end; tells which, if there was one.
+/// Completes or undoes an interrupted publication. Returns which, or `None` if there was none.
 pub(crate) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError> {
-    let place = CommitPaths::of(directory);
-    if let Some(record) = place.read(BACK)? {
-        place.go_back(&record)?;
+    let paths = CommitPaths::of(directory);
+    // A rollback that has begun is completed: some of the new files are gone already.
+    if let Some(record) = paths.read(BACK)? {
+        paths.roll_back(&record)?;
         return Ok(Some(Recovered::Back));
     }
-    if let Some(record) = place.read(FORWARD)? {
-        if let Err(error) = place.rename_all(&record, RenamePass::Again) {
-            // What cannot be completed must not stand in the way of every run to come.
-            return match place.turn_back(&record) {
+    if let Some(record) = paths.read(FORWARD)? {
+        if let Err(error) = paths.rename_all(&record, RenamePass::Again) {
+            // A publication that cannot be completed is undone: otherwise it would make every later run fail.
+            return match paths.begin_rollback(&record) {
                 Ok(()) => Ok(Some(Recovered::Back)),
                 Err(_) => Err(error),
             };
         }
-        place.finish(FORWARD)?;
+        paths.finish(FORWARD)?;
         return Ok(Some(Recovered::Forward));
     }
+    // Only incomplete or damaged records are left.
     for left in [NEW, FORWARD, BACK] {
-        remove(&place.state.join(left))?;
+        remove(&paths.state.join(left))?;
     }
-    place.remove_previous()?;
+    paths.remove_previous()?;
     Ok(None)
 }
 
 impl CommitRecord {
-    /// A record that names what is never published is damaged, or somebody prepared it.
+    /// Whether the record names published files only. Any other record is damaged, or another user prepared it.
     fn is_sound(&self) -> bool {
         let is_state = |name: &str| name == IDS || name == JOURNAL;
         let is_known = |name: &str| is_published_name(name) || is_state(name);
@@ -169,7 +174,7 @@ fn remove(path: &Path) -> Result<(), OutputError> {
     durable_fs::remove(path).map_err(OutputError::io("remove", path))
 }
 
-/// Without the file there is nothing to be done: it was done before.
+/// Renames a file, unless it does not exist: then it was renamed before the crash.
 fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
     match durable_fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -177,7 +182,7 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// The directories that take part.
+/// The directories of a commit.
 struct CommitPaths {
     directory: PathBuf,
     state: PathBuf,
@@ -198,9 +203,10 @@ impl CommitPaths {
         self.previous.join(index.to_string())
     }
 
-    /// Gives what has this name now a second one.
+    /// Creates a hard link to the file that has this name now.
     fn keep(&self, index: usize, name: &str) -> Result<Before, OutputError> {
         let target = self.directory.join(name);
+        // A rename cannot replace a directory. This error comes before the first rename.
         if target.is_dir() {
             return Err(OutputError::io("replace", &target)(
                 io::ErrorKind::IsADirectory.into(),
@@ -210,19 +216,20 @@ impl CommitPaths {
             Ok(()) => Ok(Before::Linked),
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound => Ok(Before::Nothing),
-                // What is said where there are no second names, or not for another user's file.
+                // The errors of file systems without hard links, and of a file that belongs to another user.
                 io::ErrorKind::PermissionDenied
                 | io::ErrorKind::Unsupported
                 | io::ErrorKind::TooManyLinks => Ok(Before::Moved),
-                _ => Err(OutputError::io("keep", &target)(error)),
+                _ => Err(OutputError::io("back up", &target)(error)),
             },
         }
     }
 
     fn write(&self, record: &CommitRecord) -> Result<(), OutputError> {
         let (new, path) = (self.state.join(NEW), self.state.join(FORWARD));
-        // Names and plain values: serialization cannot fail.
+        // Strings and plain enums: serialization cannot fail.
         let text = serde_json::to_vec(record).unwrap_or_default();
+        // The record gets its name when it is complete and synced, so that a recovery never reads a part of one.
         let written = durable_fs::create(&new, Access::Owner).and_then(|file| {
             durable_fs::write_all_at(&file, &new, &text, 0)?;
             durable_fs::sync(&file, &new)
@@ -236,8 +243,8 @@ impl CommitPaths {
     fn read(&self, name: &str) -> Result<Option<CommitRecord>, OutputError> {
         let path = self.state.join(name);
         match durable_fs::read_small(&path, MAX_RECORD_BYTES) {
-            // It got its name when it was whole. If it is damaged all the same, the tables that the run at
-            // hand publishes take the place of all that it speaks of.
+            // The record got its name after it was complete and synced. If it is damaged nevertheless, it is ignored:
+            // this run publishes all files that it names.
             Ok(text) => Ok(serde_json::from_slice(&text)
                 .ok()
                 .filter(CommitRecord::is_sound)),
@@ -253,17 +260,18 @@ impl CommitPaths {
         }
     }
 
-    /// Up to the moment at which there is nothing left of the previous export.
-    fn rename_all(&self, record: &CommitRecord, time: RenamePass) -> Result<(), OutputError> {
+    /// Renames all files and moves obsolete ones away. The manifest is renamed after the others are synced, so that it
+    /// never names a file that is not there.
+    fn rename_all(&self, record: &CommitRecord, pass: RenamePass) -> Result<(), OutputError> {
         let Some((manifest, others)) = record.files.split_last() else {
             return Ok(());
         };
         for (index, file) in others.iter().enumerate() {
-            self.rename(index, file, time)?;
+            self.rename(index, file, pass)?;
         }
         sync(&self.state)?;
         sync(&self.directory)?;
-        self.rename(others.len(), manifest, time)?;
+        self.rename(others.len(), manifest, pass)?;
         sync(&self.directory)?;
         for (name, kept) in self.obsolete(record) {
             rename_if_there(&name, &kept).map_err(OutputError::io("remove", &name))?;
@@ -271,22 +279,23 @@ impl CommitPaths {
         sync(&self.directory)
     }
 
-    fn rename(&self, index: usize, file: &Renaming, time: RenamePass) -> Result<(), OutputError> {
+    fn rename(&self, index: usize, file: &Renaming, pass: RenamePass) -> Result<(), OutputError> {
         let target = self.directory.join(&file.name);
         let temporary = self.directory.join(temporary_name(&file.name));
+        // Without its temporary file, the new file has its name already and must not be moved.
         if file.before == Before::Moved && temporary.exists() {
             rename_if_there(&target, &self.previous_file(index))
-                .map_err(OutputError::io("keep", &target))?;
+                .map_err(OutputError::io("back up", &target))?;
         }
-        let renamed = match time {
+        let renamed = match pass {
             RenamePass::First => durable_fs::rename(&temporary, &target),
-            // Without a temporary file it was done before the crash.
+            // A missing temporary file was renamed before the crash.
             RenamePass::Again => rename_if_there(&temporary, &target),
         };
         renamed.map_err(OutputError::io("publish", &target))
     }
 
-    /// Obsolete files, and where they are kept as long as there is a way back.
+    /// Obsolete files, and their paths until the commit is finished.
     fn obsolete(&self, record: &CommitRecord) -> Vec<(PathBuf, PathBuf)> {
         let names = record.obsolete.iter().enumerate();
         names
@@ -297,22 +306,22 @@ impl CommitPaths {
             .collect()
     }
 
-    /// Removes what is needed no longer, the record last.
+    /// Removes the previous files, and then the record, so that an interruption repeats both.
     fn finish(&self, record: &str) -> Result<(), OutputError> {
         self.remove_previous()?;
         remove(&self.state.join(record))?;
         sync(&self.state)
     }
 
-    fn turn_back(&self, record: &CommitRecord) -> Result<(), OutputError> {
+    fn begin_rollback(&self, record: &CommitRecord) -> Result<(), OutputError> {
         let (forward, back) = (self.state.join(FORWARD), self.state.join(BACK));
-        durable_fs::rename(&forward, &back).map_err(OutputError::io("turn back", &forward))?;
+        durable_fs::rename(&forward, &back).map_err(OutputError::io("rename", &forward))?;
         sync(&self.state)?;
-        self.go_back(record)
+        self.roll_back(record)
     }
 
-    fn go_back(&self, record: &CommitRecord) -> Result<(), OutputError> {
-        // The manifest first: the new one must not outlive what it speaks of.
+    fn roll_back(&self, record: &CommitRecord) -> Result<(), OutputError> {
+        // The manifest goes back first, so that the new one never names files that are restored already.
         for (index, file) in record.files.iter().enumerate().rev() {
             let target = self.directory.join(&file.name);
             match file.before {
@@ -331,7 +340,7 @@ impl CommitPaths {
         self.finish(BACK)
     }
 
-    /// Removes the second names.
+    /// Removes the hard links to the previous files.
     fn remove_previous(&self) -> Result<(), OutputError> {
         let failed = |error| OutputError::io("remove", &self.previous)(error);
         let entries = match fs::read_dir(&self.previous) {

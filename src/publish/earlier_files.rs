@@ -1,4 +1,4 @@
-//! Which files of a directory an earlier export published, by its manifest.
+//! The files that an earlier export published in a directory, by its manifest.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,7 @@ use crate::output_error::OutputError;
 use crate::publish::file_names::{MANIFEST, is_published_name};
 use crate::publish::manifest::{FORMAT_VERSION, MAX_MANIFEST_BYTES, Manifest, Tool};
 
-/// What a later run needs of an earlier manifest.
+/// The part of an earlier manifest that a later run needs. Other versions of scale-export may have written it.
 #[derive(Debug, Deserialize)]
 struct Earlier {
     format_version: u32,
@@ -35,26 +35,26 @@ struct EarlierFile {
     sha256: String,
 }
 
-/// What is known of an earlier export by its manifest.
+/// What the manifest says about an earlier export.
 #[derive(Debug)]
 pub(crate) enum EarlierExport {
     /// The manifest is missing.
     Nothing,
-    /// The manifest tells which files are ours.
+    /// The manifest names the published files.
     Files {
-        /// What was published, with the checksums.
+        /// Paths and checksums of published files.
         files: BTreeMap<String, String>,
-        /// Why the rest of the manifest cannot be read, if it cannot.
+        /// Why the rest of the manifest cannot be read, if so.
         damage: Option<String>,
     },
-    /// The manifest makes no sense.
+    /// The manifest is damaged, for this reason.
     Damaged(String),
 }
 
 /// The files that an earlier export in this directory published.
 ///
-/// Names that this tool gives to no file are left out: a damaged manifest, or one that somebody prepared, must not
-/// make this tool remove anything else.
+/// Other names than those of published files are left out: a damaged manifest, or one that another user prepared, must
+/// not make scale-export remove other files.
 pub(crate) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputError> {
     let path = directory.join(MANIFEST);
     let text = match durable_fs::read_small(&path, MAX_MANIFEST_BYTES) {
@@ -71,16 +71,19 @@ pub(crate) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputErr
         Ok(earlier) => earlier,
         Err(error) => return Ok(EarlierExport::Damaged(error.to_string())),
     };
-    // A number that this version did not write, with this version's name, was damaged.
+    // A manifest with this version's name and another format version is damaged, not newer.
     let this = Tool::this();
     let is_ours = earlier.tool == this;
     if earlier.format_version > FORMAT_VERSION && earlier.tool.name == this.name && !is_ours {
         let version = earlier.format_version;
         return Err(OutputError::Manifest {
             path,
-            cause: format!("its format version {version} is newer than this tool"),
+            cause: format!(
+                "its format version {version} is newer than this version of scale-export supports"
+            ),
         });
     }
+    // Another version may have other fields. The names of its files are known nevertheless.
     let whole = serde_json::from_slice::<Manifest>(&text);
     let damage = match &whole {
         Ok(manifest) => manifest.fault(),
@@ -92,7 +95,7 @@ pub(crate) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputErr
     let tables = earlier.tables.into_values().flat_map(|table| table.files);
     let files = tables.chain(earlier.files);
     let files = files.map(|file| (file.path, file.sha256));
-    // It names the other files, not itself.
+    // A manifest does not name itself.
     let files = files.filter(|(path, _)| path != MANIFEST && is_published_name(path));
     Ok(EarlierExport::Files {
         files: files.collect(),
@@ -100,7 +103,7 @@ pub(crate) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputErr
     })
 }
 
-/// Refuses the manifest of a directory if a newer version of this tool wrote it.
+/// Fails if a newer version of scale-export wrote the manifest of a directory.
 pub(crate) fn refuse_newer(directory: &Path) -> Result<(), OutputError> {
     earlier_files(directory).map(drop)
 }

@@ -1,5 +1,5 @@
-//! `README.md` of an export: what it is, what is in it, and how to load it, for a person who only got the directory.
-//! It follows from the tables alone, so that the same export has the same bytes.
+//! `README.md` of an export: what it contains and how to load it, for people who received only the directory. It
+//! depends on the tables alone, so that the same export has the same bytes.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::publish::file_names::LOAD_SQL;
 use crate::publish::queries::{ANNOTATED_MESSAGES, FIRST};
 use crate::tables::table::TableInfo;
 
-/// A sentence by which the file is recognized.
+/// The sentence that identifies the file as one that scale-export wrote.
 pub(crate) const MARK: &str =
     "An export of annotation tasks from the Scale API, made by scale-export.";
 
@@ -19,7 +19,7 @@ An export of annotation tasks from the Scale API, made by scale-export. Each kin
 object one row. Nothing is left out: what has no column of its own stands in the column `extra`.
 ";
 
-/// What connects rows, with the tables of which one has to be there.
+/// Sentences about keys. Each is printed if the export has one of its tables, or if it names no table.
 const KEYS: [(&[&str], &str); 5] = [
     (
         &[],
@@ -50,17 +50,17 @@ const OTHER_FILES: &str = "
 `manifest.json` has rows and checksums of every file.
 ";
 
-/// The tables that examples show, the first one that is there.
+/// The table in the examples is the first of these that the export has.
 const SHOWN: [&str; 3] = ["messages", "tasks", "annotations"];
 
-/// The whole file, for tables with their numbers of rows.
+/// The text of the file, for tables with their numbers of rows.
 pub fn export_readme<'t>(
     format: Format,
     tables: impl Iterator<Item = (&'t TableInfo, u64)>,
 ) -> String {
     let tables: Vec<_> = tables.collect();
     let mut out = String::new();
-    // load_dataset takes CSV apart into chunks and guesses the types of each: only Parquet has its own.
+    // `load_dataset` splits CSV into chunks and guesses the types of each; only Parquet has types.
     if format == Format::Parquet {
         push_configurations(&mut out, &tables);
     }
@@ -77,12 +77,12 @@ pub fn export_readme<'t>(
     out
 }
 
-/// The header by which Hugging Face's `load_dataset` knows the tables apart.
+/// The header from which Hugging Face's `load_dataset` takes the names of tables.
 fn push_configurations(out: &mut String, tables: &[(&TableInfo, u64)]) {
     out.push_str("---\nconfigs:\n");
     for (table, _) in tables {
         let (name, file) = (table.name, Format::Parquet.file_name(table.name));
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(out, "- config_name: {name}\n  data_files: {file}");
     }
     out.push_str("---\n\n");
@@ -124,7 +124,7 @@ fn push_queries(out: &mut String, tables: &[&TableInfo]) {
     }
 }
 
-/// How each reader takes a file; `{file}` and `{table}` stand for those of the table that is shown.
+/// How a reader loads a file. `{file}` and `{table}` stand for those of the table in the examples.
 struct Loading {
     reader: &'static str,
     language: &'static str,

@@ -1,21 +1,21 @@
-//! The names of published files.
+//! Names of published files.
 
 use crate::encode::format::Format;
 use crate::tables::definition::TABLES;
 
-/// The failed IDs, in the output directory.
+/// The failed IDs. This and the following names are relative to the output directory.
 pub const FAILURES: &str = "failures.jsonl";
-/// The views, in the output directory.
+/// DuckDB views over the tables.
 pub const LOAD_SQL: &str = "load.sql";
-/// What the export is and how to load it, in the output directory.
+/// Description of the export, and how to load it.
 pub const README: &str = "README.md";
-/// What was published, in the output directory.
+/// The published files and their checksums.
 pub const MANIFEST: &str = "manifest.json";
 
-/// Names that an export can do without.
+/// Files that an export can do without: a user's file of the same name is kept instead.
 pub(crate) const DISPENSABLE: [&str; 2] = [LOAD_SQL, README];
 
-/// Is this a name that this tool gives to a published file?
+/// Whether scale-export publishes files under this name.
 pub fn is_published_name(name: &str) -> bool {
     let formats = [Format::Parquet, Format::Csv];
     name == MANIFEST

@@ -1,4 +1,4 @@
-//! `load.sql`: the tables as DuckDB views, with comments, and queries to start from.
+//! `load.sql`: DuckDB views over the tables, with comments and example queries.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use crate::tables::column::ColumnType;
 use crate::tables::sql::script::{push_comments, sql_string, sql_type};
 use crate::tables::table::TableInfo;
 
-/// A line by which the file is recognized.
+/// The line that identifies the file as one that scale-export wrote.
 pub(crate) const MARK: &str = "-- DuckDB views over this export, one for each table.";
 
-/// Relative paths: the bytes of the file do not depend on where the export is.
+/// Paths are relative, so that the bytes of the file do not depend on the directory of the export.
 const HEADER: &str = "\
 -- DuckDB views over this export, one for each table. Start DuckDB in this directory:
 --     duckdb -init load.sql
@@ -29,7 +29,7 @@ const HEADER: &str = "\
 SET TimeZone = 'UTC';
 ";
 
-/// What people ask first: an annotation beside the message that it is about.
+/// The most common join: an annotation beside the message that it is about.
 const ANNOTATED_MESSAGES_VIEW: &str = r#"
 CREATE OR REPLACE VIEW "annotated_messages" AS SELECT
     a.task_id,
@@ -65,8 +65,8 @@ pub struct Views<'v> {
 }
 
 impl<'v> Views<'v> {
-    /// Views over tables by relative paths. Each table comes with the bytes of its longest CSV record, which DuckDB has
-    /// to know beforehand.
+    /// Views over tables by relative paths. Each table has the bytes of its longest CSV record, since DuckDB needs a
+    /// limit beforehand.
     pub fn new(format: Format, tables: impl Iterator<Item = (&'v TableInfo, usize)>) -> Self {
         Self {
             format,
@@ -75,7 +75,7 @@ impl<'v> Views<'v> {
         }
     }
 
-    /// With paths inside this directory.
+    /// The views with paths inside this directory.
     #[must_use]
     pub fn inside(self, directory: &str) -> Self {
         Self {
@@ -84,16 +84,16 @@ impl<'v> Views<'v> {
         }
     }
 
-    /// The path of a table's file, as a string of SQL.
+    /// The path of a table's file, as an SQL string.
     fn path(&self, table: &TableInfo) -> String {
         sql_string(&(self.directory.clone() + &self.format.file_name(table.name)))
     }
 }
 
-/// The whole file.
+/// The text of the file.
 pub fn load_sql(views: &Views<'_>) -> String {
     let mut out = HEADER.to_owned();
-    // Writing to a String cannot fail.
+    // Writing to a `String` cannot fail.
     for (table, longest_record) in &views.tables {
         let path = views.path(table);
         let source = match views.format {
@@ -120,11 +120,10 @@ pub fn load_sql(views: &Views<'_>) -> String {
 /// reads, so the views state what the longest record needs and no more.
 const LEAST_LINE_BYTES: usize = 2 << 20;
 
-/// The values above are multiples of this, so that one byte more does not change `load.sql`.
+/// Larger values are multiples of this, so that one more byte does not change `load.sql`.
 const LINE_STEP_BYTES: usize = 1 << 20;
 
-/// Everything is read as text first: that is the only way in which null stays apart from the empty
-/// string and nothing is guessed.
+/// Reads every column as text first: only then does null differ from the empty string, and DuckDB guesses no types.
 fn csv_source(table: &TableInfo, path: &str, longest_record: usize) -> String {
     let types: Vec<String> = table
         .columns()

@@ -1,4 +1,4 @@
-//! `manifest.json`: what was published, and proof of it. Depends on `tables`.
+//! `manifest.json`: the published files, with the counts and checksums that verify them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,14 +19,14 @@ use crate::tables::schema_drift::DriftEntry;
 use crate::tables::selection::TableSelection;
 use crate::tables::table::{SCHEMA_VERSION, Table};
 
-/// Version of the manifest's own format.
+/// Version of the format of the manifest.
 pub(super) const FORMAT_VERSION: u32 = 1;
 
-/// Version of the bytes of published files. It is raised whenever the same rows give other bytes: only then does a
-/// run that finds nothing new write the tables once more. A test compares the bytes with those of this version.
+/// Version of the bytes of published files. It is raised when the same rows result in other bytes: only then does a run
+/// without new tasks rewrite the tables. A test compares the bytes with those of this version.
 pub const ENCODING_VERSION: u32 = 1;
 
-/// Bytes of a manifest, at most: it names some twenty tables, and what drifted in their columns.
+/// Maximum bytes of a manifest. It names about twenty tables, and the drift in their columns.
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 /// The tool that wrote the export.
@@ -47,10 +47,10 @@ impl Tool {
     }
 }
 
-/// The options that shape what is published.
+/// The options that affect the published files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestOptions {
-    /// Where the API is, without credentials.
+    /// The URL of the API, without credentials.
     pub base_url: String,
     /// Expanded entities.
     pub expand: Vec<String>,
@@ -58,14 +58,14 @@ pub struct ManifestOptions {
     pub opts: Vec<String>,
     /// File format.
     pub format: Format,
-    /// Tables written, when not all of them.
+    /// The selected tables; empty for all.
     pub tables: Vec<String>,
-    /// Are live credentials inside of responses kept?
+    /// Whether credentials in responses are kept.
     pub keep_secrets: bool,
-    /// Are IDs that the API does not know any more treated as deleted tasks?
+    /// Whether IDs that the API does not find are treated as deleted tasks.
     #[serde(default, skip_serializing_if = "is_false")]
     pub drop_missing: bool,
-    /// The lists that the tasks were taken from, in words, when they were.
+    /// The list endpoints that the tasks were fetched from, in words; empty if none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<String>,
 }
@@ -87,11 +87,11 @@ fn is_false(value: &bool) -> bool {
 pub struct Ids {
     /// Distinct IDs.
     pub requested: u64,
-    /// In the tables.
+    /// IDs whose task is in the tables.
     pub exported: u64,
-    /// Not in the tables; each has a line in `failures.jsonl`.
+    /// IDs without a task in the tables. Each has a line in `failures.jsonl`.
     pub failed: u64,
-    /// Of the exported ones, IDs whose last request failed: the tables have their last good response.
+    /// Exported IDs whose last request failed: the tables have their last good response.
     #[serde(default)]
     pub stale: u64,
     /// Lines that repeated an ID.
@@ -101,17 +101,17 @@ pub struct Ids {
     pub file: FileRef,
 }
 
-/// A file of a table.
+/// One file of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TableFile {
-    /// Rows in it.
+    /// Rows in the file.
     pub rows: u64,
     /// The file.
     #[serde(flatten)]
     pub file: FileRef,
 }
 
-/// The number of rows stands behind the path, for people who read the file.
+/// Serialized by hand: the number of rows comes after the path, for people who read the file.
 impl Serialize for TableFile {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("TableFile", 4)?;
@@ -126,7 +126,7 @@ impl Serialize for TableFile {
 /// A table's files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableFiles {
-    /// Rows in all of them.
+    /// Rows in all files.
     pub rows: u64,
     /// In the order of their rows.
     pub files: Vec<TableFile>,
@@ -146,22 +146,22 @@ impl TableFiles {
     }
 }
 
-/// What the run did; nothing else in an export depends on when and how it was made.
+/// Figures of the run. No other part of an export depends on when and how it was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunCounters {
-    /// RFC 3339.
+    /// When the run started, in RFC 3339.
     pub started_at: String,
-    /// RFC 3339.
+    /// When the run finished, in RFC 3339.
     pub finished_at: String,
-    /// Attempts sent.
+    /// Requests sent, retries included.
     pub requests: u64,
-    /// Attempts beyond the first of their ID.
+    /// Requests after the first for their ID.
     pub retries: u64,
-    /// Answers with status 429.
+    /// Responses with status 429.
     pub rate_limited: u64,
-    /// Bytes of answers, decompressed.
+    /// Bytes of responses, decompressed.
     pub bytes_received: u64,
-    /// Bytes of the journal at the time of publication: what is behind them is of a later run.
+    /// Bytes of the journal at the time of publication. Later bytes belong to later runs.
     #[serde(default)]
     pub journal_bytes: Option<u64>,
 }
@@ -174,7 +174,7 @@ pub struct Manifest {
     pub tool: Tool,
     /// Version of the tables.
     pub schema_version: String,
-    /// Version of the files' bytes; 0 before there was one.
+    /// Version of the bytes of files; 0 for exports without this field.
     #[serde(default)]
     pub encoding_version: u32,
     /// The options.
@@ -186,13 +186,13 @@ pub struct Manifest {
     pub tables: Vec<(String, TableFiles)>,
     /// The other files.
     pub files: Vec<FileRef>,
-    /// What differs from the documented shape.
+    /// Differences from the documented structure of tasks.
     pub drift: Vec<DriftEntry>,
     /// The run.
     pub run: RunCounters,
 }
 
-/// In the order of their names. A name that stands twice is kept, so that [`Manifest::fault`] sees it.
+/// Reads the tables in the order of their names. A repeated name is kept, so that [`Manifest::fault`] reports it.
 fn by_name<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<(String, TableFiles)>, D::Error> {
@@ -231,7 +231,7 @@ fn in_order<S: Serializer>(
 }
 
 impl Manifest {
-    /// Puts a manifest together.
+    /// A manifest of this version of scale-export.
     pub fn new(
         options: ManifestOptions,
         ids: Ids,
@@ -254,25 +254,25 @@ impl Manifest {
         }
     }
 
-    /// All files that it names, the list of IDs among them: the tables first.
+    /// All files that it names, tables first and the list of IDs last.
     pub fn all_files(&self) -> impl Iterator<Item = &FileRef> {
         self.published_files().chain([&self.ids.file])
     }
 
-    /// The files that it publishes beside itself.
+    /// The published files except the manifest.
     pub fn published_files(&self) -> impl Iterator<Item = &FileRef> {
         let tables = self.tables.iter().flat_map(|(_, table)| &table.files);
         tables.map(|table| &table.file).chain(&self.files)
     }
 
-    /// Paths of the files that it publishes beside itself.
+    /// Paths of the published files except the manifest.
     pub fn paths(&self) -> BTreeSet<String> {
         self.published_files()
             .map(|file| file.path.clone())
             .collect()
     }
 
-    /// Would this version of the tool write the same?
+    /// Whether this version of scale-export wrote it, with the same versions of tables and bytes.
     pub fn is_of_this_version(&self) -> bool {
         self.format_version == FORMAT_VERSION
             && self.schema_version == SCHEMA_VERSION
@@ -280,7 +280,7 @@ impl Manifest {
             && self.tool == Tool::this()
     }
 
-    /// The manifest of an export: `None` when there is none, and what is wrong when it makes no sense.
+    /// The manifest of an export: `None` if there is none, and the reason if it is damaged.
     pub fn read(directory: &Path) -> io::Result<Option<Result<Self, String>>> {
         let text = match durable_fs::read_small(&directory.join(MANIFEST), MAX_MANIFEST_BYTES) {
             Ok(text) => text,
@@ -300,24 +300,27 @@ impl Manifest {
         ))
     }
 
-    /// The manifest of an export, when this tool can read it and it makes sense.
+    /// The manifest of an export, if it is there and not damaged.
     pub fn sound(directory: &Path) -> Option<Self> {
         let read = Self::read(directory).ok()??.ok()?;
         read.fault().is_none().then_some(read)
     }
 
-    /// Is it of a format that this tool knows?
+    /// Whether this version of scale-export knows its format.
     pub fn is_known(&self) -> bool {
         self.format_version <= FORMAT_VERSION
     }
 
-    /// What cannot be in a manifest that this version wrote; nothing when another one wrote it, or it makes sense.
+    /// Why a manifest that this version wrote is damaged. `None` if it is not, or if another version wrote it.
     pub(super) fn fault(&self) -> Option<String> {
+        // The rules below are those of this version only.
         if self.tool != Tool::this() {
             return None;
         }
         if self.format_version != FORMAT_VERSION {
-            return Some("its format version is not that of this version".to_owned());
+            return Some(
+                "its format version is not that of this version of scale-export".to_owned(),
+            );
         }
         let Ids {
             requested,
@@ -328,23 +331,25 @@ impl Manifest {
             ..
         } = self.ids;
         if file.path != IDS || exported.checked_add(failed) != Some(requested) || stale > exported {
-            return Some("its numbers of IDs do not fit together".to_owned());
+            return Some("its counts of IDs contradict each other".to_owned());
         }
         let tables = self.options.table_selection().tables();
         let expected: BTreeSet<&str> = tables.map(|table| table.name).collect();
         let found: BTreeSet<&str> = self.tables.iter().map(|(name, _)| name.as_str()).collect();
         if found != expected || found.len() != self.tables.len() {
-            return Some("it does not name the tables that its options select".to_owned());
+            return Some("its tables are not those that its options select".to_owned());
         }
         for (name, table) in &self.tables {
             let TableFiles { rows, files } = table;
+            // This version writes one file per table.
             let is_whole = matches!(
                 files.as_slice(),
                 [only] if only.file.path == self.options.format.file_name(name) && only.rows == *rows
             );
+            // Each exported ID has one row in `tasks`.
             if !is_whole || (name == Table::Tasks.name() && *rows != exported) {
                 return Some(format!(
-                    "it does not name the file of `{name}` as it is written"
+                    "its entry for table `{name}` is not as scale-export writes it"
                 ));
             }
         }
@@ -354,19 +359,21 @@ impl Manifest {
             || !names.contains(FAILURES)
             || names.len() != self.files.len()
         {
-            return Some("it does not name the files that this version publishes".to_owned());
+            return Some(
+                "its files are not those that this version of scale-export publishes".to_owned(),
+            );
         }
         None
     }
 
-    /// As it is written.
+    /// The text of the file.
     pub fn to_json(&self) -> String {
-        // Every part is a plain value: serialization cannot fail.
+        // Every part is a plain value, so serialization cannot fail.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 }
 
-/// Does a path of a manifest stay in its directory?
+/// Whether a path in a manifest stays inside the output directory.
 pub fn is_inside(path: &str) -> bool {
     let mut parts = Path::new(path).components();
     !path.is_empty() && parts.all(|part| matches!(part, std::path::Component::Normal(_)))

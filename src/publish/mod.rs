@@ -1,4 +1,4 @@
-//! Published files: names, manifest, commit (all or nothing), guard, load.sql, README.
+//! Published files: names, manifest, the commit that publishes all or none, the guard, `load.sql` and README.
 
 pub mod checksum;
 pub mod commit;

@@ -1,4 +1,4 @@
-//! The output directory: whether it may be used, and who uses it now. Depends on `manifest`.
+//! The output directory: whether a run may write to it, and which of its files earlier exports published.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -22,41 +22,43 @@ use crate::publish::staging::Staging;
 use crate::state::lock::Lock;
 use crate::state::paths::StateDir;
 
-/// An output directory that is ours to write to.
+/// An output directory that this run may write to.
 #[derive(Debug)]
 pub struct OutputDirectory {
     path: PathBuf,
     state: StateDir,
     /// Files that the previous export published, with their checksums.
     earlier: BTreeMap<String, String>,
-    /// Of the names that an export can do without, those that a user's own file has.
+    /// Files that an export can do without, and that are the user's own.
     taken: Vec<&'static str>,
     recovered: Option<Recovered>,
-    /// Why the manifest makes no sense, if it is there and makes none.
+    /// Why the manifest is damaged, if so.
     damage: Option<String>,
     lock: Arc<Lock>,
 }
 
 impl OutputDirectory {
-    /// Creates the directory if need be, takes its lock, and looks at what is there.
+    /// Creates the directory if necessary, takes its lock, and recovers from an interrupted publication.
     ///
-    /// A file is ours when the manifest names it; where the state is gone, its checksum has to be right as well. Any
-    /// other file under a name that this run publishes is an error, unless `force`. The exceptions are `load.sql` and
-    /// `README.md`: they are ours only while their checksums are right, and what is not ours is left alone, like files
-    /// under other names.
+    /// A file belongs to an export if the manifest names it and, without the state directory, if its checksum is right
+    /// too. Any other file under a name that this run publishes is an error, unless `force`. The exceptions are
+    /// `load.sql` and `README.md`: they belong to an export only while their checksums are right. Files that do not
+    /// belong to an export are left alone, like files under other names.
     pub fn open(path: &Path, selection: Selection, force: bool) -> Result<Self, OutputError> {
         durable_fs::create_directories(path).map_err(OutputError::io("create", path))?;
-        // After a crash within the renames of a first publication, names are there that no manifest has yet.
+        // After a crash during the renames of a first publication, files have their names and no manifest names them
+        // yet.
         if !force && !is_pending(path) {
             refuse_taken_names(path, selection)?;
         }
         let state = StateDir::of_output(path);
         durable_fs::create_state_directory(state.path())
             .map_err(OutputError::io("create", state.path()))?;
-        each_of_state(state.path(), "protect", durable_fs::protect)?;
+        check_state(state.path(), "protect", durable_fs::protect)?;
         refuse_other_file_system(path, state.path())?;
         let lock = Arc::new(Lock::take(path, &state)?);
         let recovered = recover(path)?;
+        // After the recovery, which needs the temporary files of an interrupted publication.
         remove_temporary_files(path)?;
         let (earlier, damage) = match earlier_files(path)? {
             EarlierExport::Nothing => (None, None),
@@ -81,8 +83,8 @@ impl OutputDirectory {
         })
     }
 
-    /// Refuses what [`open`](Self::open) refuses, without writing anything: names of others' files, a state that is not
-    /// ours, a manifest of a newer version, a place that cannot be written to, and a run that is at work.
+    /// Fails where [`open`](Self::open) fails, without writing anything: user's files under published names, a state of
+    /// another user, a manifest of a newer version, a directory that is not writable, and a run that is writing.
     pub fn check(path: &Path, selection: Selection, force: bool) -> Result<(), OutputError> {
         let state = StateDir::of_output(path);
         for directory in [path, state.path()] {
@@ -92,31 +94,32 @@ impl OutputDirectory {
             refuse_taken_names(path, selection)?;
         }
         if state.path().symlink_metadata().is_ok() {
-            each_of_state(state.path(), "use", durable_fs::refuse_foreign)?;
+            check_state(state.path(), "use", durable_fs::refuse_foreign)?;
             refuse_other_file_system(path, state.path())?;
         }
         earlier_files(path)?;
         Lock::refuse_held(path, &state)
     }
 
-    /// Whether a user's own file has this name, and is left alone.
+    /// Whether a user's own file has this name, so that nothing is published under it.
     pub fn is_taken(&self, name: &str) -> bool {
         self.taken.contains(&name)
     }
 
-    /// Whether an export has all that it can have in this directory: nothing has become possible since.
+    /// Whether an export has all files that it can have. A file is missing if a user's own file had its name and was
+    /// removed since.
     pub fn is_complete(&self, manifest: &Manifest) -> bool {
         let paths = manifest.paths();
         let mut names = DISPENSABLE.into_iter();
         names.all(|name| self.is_taken(name) || paths.contains(name))
     }
 
-    /// The names under which nothing is published, since a user's own files have them.
+    /// Names under which nothing is published, since user's own files have them.
     pub fn taken(&self) -> &[&'static str] {
         &self.taken
     }
 
-    /// Was an earlier publication cut short, and how was it brought to its end?
+    /// How an interrupted publication was recovered, if there was one.
     pub fn recovered(&self) -> Option<Recovered> {
         self.recovered
     }
@@ -126,36 +129,36 @@ impl OutputDirectory {
         &self.path
     }
 
-    /// Where state is kept.
+    /// The state directory.
     pub fn state(&self) -> &StateDir {
         &self.state
     }
 
-    /// The lock that is held.
+    /// The lock that this run holds.
     pub(crate) fn lock(&self) -> &Lock {
         &self.lock
     }
 
-    /// Why the manifest that is there makes no sense, if it makes none. The next publication replaces it.
+    /// Why the manifest is damaged, if so. The next publication replaces it.
     pub fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
     }
 
-    /// Begins a publication.
+    /// Starts a publication.
     pub fn stage(&self) -> Staging {
         Staging::begin(&self.path, &self.lock)
     }
 
-    /// Removes temporary files that a run has left, except those that the next run publishes first of all.
+    /// Removes temporary files of this run, unless the next run completes their publication.
     pub fn remove_temporary_files(&self) {
-        // Without the lock, they may be another run's.
+        // Without the lock, the files may belong to another run.
         if self.lock.is_in_place() && !is_pending(&self.path) {
-            // The next run removes what cannot be removed now.
+            // The next run tries again, so an error is ignored.
             let _ = remove_temporary_files(&self.path);
         }
     }
 
-    /// What is published, if this tool can read it.
+    /// The manifest of the published export, if it can be read.
     pub fn manifest(&self) -> Option<Manifest> {
         if self.damage.is_some() {
             return None;
@@ -163,12 +166,12 @@ impl OutputDirectory {
         Manifest::sound(&self.path)
     }
 
-    /// Is there a complete export?
+    /// Whether the directory has an export.
     pub fn has_export(&self) -> bool {
         !self.earlier.is_empty()
     }
 
-    /// Whether this file was published by the previous export, and still has its content.
+    /// Whether the previous export published this file, and its content is still the same.
     pub fn has(&self, name: &str, sha256: &str) -> bool {
         self.earlier
             .get(name)
@@ -176,7 +179,7 @@ impl OutputDirectory {
             && has_sha256(&self.path, name, sha256)
     }
 
-    /// Files of the previous export that a new one does not have.
+    /// Files of the previous export that the new one does not have.
     pub fn obsolete(&self, published: &BTreeSet<String>) -> Vec<String> {
         let earlier = self.earlier.keys();
         earlier
@@ -186,7 +189,7 @@ impl OutputDirectory {
     }
 }
 
-/// Files take their names by renames, which cannot go from one file system to another.
+/// Fails if the state is on another file system: files are published by renames, which work within one file system.
 fn refuse_other_file_system(path: &Path, state: &Path) -> Result<(), OutputError> {
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev());
     let (Ok(own), Ok(other)) = (device(path), device(state)) else {
@@ -200,17 +203,17 @@ fn refuse_other_file_system(path: &Path, state: &Path) -> Result<(), OutputError
     ))
 }
 
-/// Refuses a directory in which nothing can be written; one that is not there is made in the nearest one that is.
+/// Fails if the directory is not writable. For one that does not exist, checks the nearest parent that does.
 fn refuse_unwritable(directory: &Path) -> Result<(), OutputError> {
     let is_there = |above: &&Path| above.symlink_metadata().is_ok();
     let nearest = directory.ancestors().find(is_there);
-    // A relative path stands in the current directory.
+    // The parent of a relative path without directories is the current directory.
     let nearest = nearest.unwrap_or(Path::new("."));
     durable_fs::refuse_unwritable(nearest).map_err(OutputError::io("write to", directory))
 }
 
-/// Does something with the state directory and everything in it; what others have put there is refused.
-fn each_of_state(
+/// Applies a check to the state directory and everything in it. The error names the file that was refused.
+fn check_state(
     state: &Path,
     operation: &'static str,
     act: fn(&Path) -> std::io::Result<()>,
@@ -232,7 +235,7 @@ fn each_of_state(
     Ok(())
 }
 
-/// Whether anything has this name, a broken link included.
+/// Whether a file, a directory or even a broken link has this name.
 fn exists(directory: &Path, name: &str) -> bool {
     directory.join(name).symlink_metadata().is_ok()
 }
@@ -241,8 +244,8 @@ fn refuse_taken_names(path: &Path, selection: Selection) -> Result<(), OutputErr
     let state = StateDir::of_output(path);
     let was_published = state.ids().is_file();
     let ours = match earlier_files(path)? {
-        // With the state of a publication, a manifest that is damaged or not there was lost, and the files under our
-        // names are ours. Without it, one that makes no sense is a file of the user's.
+        // If the state has a list of IDs, an export was published here and its manifest was damaged or removed, so
+        // files under published names belong to it. Otherwise, a damaged manifest is a user's file.
         EarlierExport::Nothing | EarlierExport::Damaged(_) if was_published => return Ok(()),
         EarlierExport::Nothing | EarlierExport::Damaged(_) => None,
         EarlierExport::Files { files, .. } => Some(files),
@@ -252,7 +255,7 @@ fn refuse_taken_names(path: &Path, selection: Selection) -> Result<(), OutputErr
         let Some(ours) = &ours else {
             return false;
         };
-        // The manifest names the other files, not itself.
+        // A manifest does not name itself.
         let named = ours.get(name);
         name == MANIFEST || named.is_some_and(|sha256| has_state || has_sha256(path, name, sha256))
     };
@@ -268,9 +271,9 @@ fn refuse_taken_names(path: &Path, selection: Selection) -> Result<(), OutputErr
     })
 }
 
-/// Whether a file is one that scale-export writes, by its content. That decides where no manifest does.
+/// Whether scale-export wrote a file, by its content. Used without a manifest.
 fn is_generated(directory: &Path, name: &str) -> bool {
-    /// Bytes within which it says so.
+    /// Bytes of the beginning that are searched for the mark.
     const BEGINNING: u64 = 16 << 10;
     let mark = match name {
         LOAD_SQL => crate::publish::load_sql::MARK,
@@ -278,7 +281,7 @@ fn is_generated(directory: &Path, name: &str) -> bool {
     };
     let mut beginning = Vec::new();
     let path = directory.join(name);
-    // Opening a pipe waits for a writer.
+    // Opening a pipe would wait for a writer.
     if !path.is_file() {
         return false;
     }

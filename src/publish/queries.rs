@@ -1,20 +1,21 @@
-//! Queries to start from, in DuckDB's SQL over the views of `load.sql`.
+//! First queries for users, in DuckDB's SQL over the views of `load.sql`.
 
 use crate::tables::table::TableInfo;
 
 /// The tables that the view `annotated_messages` joins.
 pub(crate) const ANNOTATED_MESSAGES: &[&str] = &["annotations", "messages"];
 
-/// A query, and the tables that it reads.
+/// A query and the tables that it reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Query {
-    /// What it answers.
+    /// The heading: what the query shows.
     pub(crate) title: &'static str,
     tables: &'static [&'static str],
     pub(crate) sql: &'static str,
 }
 
-/// The first queries of a stranger. Each returns rows for any export of all tables in which one task is annotated.
+/// Queries for users who do not know the data. Each returns rows for any export of all tables in which one task is
+/// annotated.
 pub(crate) const FIRST: [Query; 5] = [
     Query {
         title: "The kinds of annotations",
@@ -59,7 +60,7 @@ ORDER BY annotation_count DESC, task_id LIMIT 10;",
     },
 ];
 
-/// Joins that people ask for next.
+/// Joins that users often need next.
 pub(crate) const JOINS: [Query; 3] = [
     Query {
         title: "Answers about messages, by model",
@@ -91,7 +92,7 @@ GROUP BY ALL;",
 ];
 
 impl Query {
-    /// Whether all tables that it reads are there.
+    /// Whether the export has all tables that the query reads.
     pub(crate) fn has_tables(&self, tables: &[&TableInfo]) -> bool {
         let has = |name: &&str| tables.iter().any(|table| table.name == *name);
         self.tables.iter().all(has)

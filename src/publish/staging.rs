@@ -12,7 +12,8 @@ use crate::publish::commit;
 use crate::state::lock::Lock;
 use crate::state::paths::is_in_state;
 
-/// Who may read a file of an export: the state is for its owner only, also under its temporary name.
+/// The users who may read a file of an export. Files of the state are for their owner only, also under their temporary
+/// names.
 pub(crate) fn access_of(name: &str) -> Access {
     if is_in_state(Path::new(name)) {
         Access::Owner
@@ -29,7 +30,7 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Begins, in a directory without temporary files.
+    /// Starts a publication in a directory without temporary files.
     pub(crate) fn begin(directory: &Path, lock: &Arc<Lock>) -> Self {
         Self {
             directory: directory.to_owned(),
@@ -42,7 +43,7 @@ impl Staging {
         &self.directory
     }
 
-    /// Bytes under temporary names in a directory.
+    /// Bytes of all temporary files in a directory.
     pub fn bytes(directory: &Path) -> u64 {
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         let temporary = entries.filter(|entry| is_temporary(&entry.file_name()));
@@ -50,22 +51,22 @@ impl Staging {
         sizes.sum()
     }
 
-    /// Where a file that is written by others stands until it is published under `name`.
+    /// The temporary path of `name`, for a file that other code writes.
     pub fn place(&self, name: &str) -> PathBuf {
         temporary_path(&self.directory, name)
     }
 
-    /// Begins a file.
+    /// Creates a temporary file.
     pub(crate) fn create(&self, name: &str) -> Result<StagedFile, OutputError> {
         StagedFile::create(&self.directory, name, access_of(name))
     }
 
-    /// Writes a whole small file.
+    /// Writes a small file at once.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<FileRef, OutputError> {
         self.write_with(name, |file| file.write_all(content))
     }
 
-    /// Writes a whole file, which need not be in memory as one; it is buffered.
+    /// Writes a file with a closure. Writes are buffered, so a large file need not be in memory.
     pub fn write_with(
         &self,
         name: &str,
@@ -77,14 +78,14 @@ impl Staging {
         file.finish()
     }
 
-    /// Removes a file that was written under its temporary name and need not be published.
+    /// Removes a temporary file that is not needed.
     pub fn discard(&self, name: &str) -> Result<(), OutputError> {
         let path = self.place(name);
         durable_fs::remove(&path).map_err(OutputError::io("remove", &path))
     }
 
-    /// The commit point: all files, complete and synced, take their names, the manifest last; or none
-    /// does. Then removes `obsolete`, files of the previous export that this one does not have.
+    /// Commits: all files, complete and synced, take their names, the manifest last, or none does. Then removes
+    /// `obsolete`, files of the previous export that this one does not have. Fails if the lock was lost.
     pub fn publish<'n>(
         self,
         names: impl IntoIterator<Item = &'n str>,

@@ -1,7 +1,7 @@
 """Runs the example DAG with Airflow, once for each exit code, and compares what becomes of its tasks.
 
-Arguments: the DAG's file, a directory for Airflow's files, and exit codes, each with what it asks for:
-`5=again`. The program is a stand-in that ends with the code once, and with 0 if it is tried again.
+Arguments: the file of the DAG, a directory for the files of Airflow, and exit codes, each with the expected result:
+`5=again`. The program is a mock that exits with the code once, and with 0 if it is retried.
 """
 import importlib.util
 import json

@@ -10,7 +10,7 @@ import sys
 import duckdb
 
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
-# Readers with a place of their own in the reader matrix, which is not in this environment.
+# Readers that the reader matrix covers, and that are not in this environment.
 ELSEWHERE = ("spark.read", "load_dataset")
 
 

@@ -1,11 +1,11 @@
 """An oracle: derives the four core tables from raw tasks in SQL and compares them with an export.
 
-Arguments: the tasks as the API answered them, one a line, and the Parquet export of the same tasks.
+Arguments: the tasks as the API returned them, one per line, and the Parquet export of the same tasks.
 
 It shares no code with the exporter, only the contract of the tables. DuckDB reads the nested JSON,
-one query a level of nesting unfolds it, and every column but `extra` must agree, row by row. The
+one query per level of nesting unfolds it, and every column but `extra` must agree, row by row. The
 tasks must be as documented: what an exporter does with values that do not fit is not derived here,
-nor are digits that a double does not hold, which DuckDB's JSON reader drops.
+nor are digits that a float64 does not hold, which DuckDB's JSON reader drops.
 """
 import collections
 import json

@@ -193,7 +193,7 @@ def compare(dialect, script, parquet, directory, work, docs):
                 value if value is None or column["type"] not in readers else readers[column["type"]][1](value)
                 for column, value in zip(columns, values)) for values in rows]
             right = [tuple(lossy(dialect, column, value, shown) for column, value in zip(columns, values)) for values in right]
-            # A table has no order of its own. `repr` tells 1 from True and 0.0 from -0.0.
+            # A table has no order. `repr` distinguishes 1 from True and 0.0 from -0.0.
             left, right = sorted(map(repr, left)), sorted(map(repr, right))
             for found, wanted in zip(left, right):
                 assert found == wanted, f"{name}: {dialect} has\n{found}\nand pyarrow\n{wanted}"

@@ -24,7 +24,7 @@ next_id = 1
 
 
 def add(name, write, skipped=0, of=lambda number: f"task_{number}"):
-    """Writes one list with IDs of its own."""
+    """Writes one list with separate IDs."""
     global next_id
     ids = [of(number) for number in range(next_id, next_id + IDS_PER_LIST)]
     next_id += IDS_PER_LIST

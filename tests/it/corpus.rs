@@ -1,5 +1,5 @@
-//! Tasks with real text and an independent reader of exports, where the machine has them: not part
-//! of this project, which is complete without them.
+//! Tasks with real text, and an independent reader of exports, if the machine has them. They are not part of this
+//! project and are optional.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use scale_export::sandbox::config::SandboxConfig;
 
 use crate::support::{KEY, export, program, published, python, root, sandbox, tell};
 
-/// Names the directory that holds `corpus/` and `kit/`; by default it lies beside the project.
+/// The environment variable with the directory of `corpus/` and `kit/`. By default, the directory is next to the
+/// project.
 const VARIABLE: &str = "SCALE_EXPORT_TEST_SHARED";
 
 /// The file of tasks with real text, and their IDs.

@@ -1,4 +1,4 @@
-//! What is generated and committed is what the program says now.
+//! Generated files in the repository match the output of the program.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use scale_export::tables::schema;
 
 use crate::support::{files_below, program, root};
 
-/// Set to write the files anew instead of comparing them.
+/// Set to regenerate the files instead of comparing them.
 const BLESS: &str = "BLESS";
 
 #[test]
@@ -33,7 +33,7 @@ fn the_committed_schemas_are_those_of_the_program() {
     );
 }
 
-/// Options of the help text with their defaults, where it names one.
+/// Options in the help text, with their defaults if it has any.
 fn options_of_help(command: &[&str]) -> BTreeMap<String, Option<String>> {
     let output = program().args(command).arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
@@ -53,7 +53,7 @@ fn options_of_help(command: &[&str]) -> BTreeMap<String, Option<String>> {
     options
 }
 
-/// Options in the tables of the page, with what stands in their column of defaults.
+/// Options in the tables of the page, with the text in the column of defaults.
 fn options_of_page(page: &str) -> BTreeMap<String, String> {
     let rows = page.lines().filter(|line| line.starts_with("| `-"));
     let mut options = BTreeMap::new();

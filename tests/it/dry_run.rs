@@ -1,4 +1,4 @@
-//! `--dry-run` refuses what the run would refuse, with the same exit code, and writes nothing.
+//! `--dry-run` fails where the run would fail, with the same exit code, and writes nothing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,13 +10,13 @@ use scale_export::sandbox::server::Sandbox;
 
 use crate::support::{KEY, files_below, program, sandbox, task_ids};
 
-/// One way in which a run cannot go.
+/// A run that cannot start.
 struct Case {
     name: &'static str,
     code: i32,
-    /// Prepares a directory that holds an export of 20 tasks; gives what is to be kept alive.
+    /// Prepares a directory with an export of 20 tasks. Returns a file to keep open.
     prepare: fn(&Path) -> Option<fs::File>,
-    /// Tasks of the list.
+    /// Number of tasks in the list.
     tasks: usize,
     options: &'static [&'static str],
     key: &'static str,
@@ -114,7 +114,7 @@ fn cases() -> Vec<Case> {
             ..WELL
         },
         Case {
-            name: "a file in place of the state",
+            name: "a file instead of the state",
             code: 6,
             prepare: |out| {
                 fs::remove_dir_all(out.join(".scale-export")).unwrap();

@@ -1,4 +1,4 @@
-//! The bytes of published files: what they depend on, and that they change only with a new version.
+//! The bytes of published files depend only on documented inputs, and change only with a new version.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -50,7 +50,7 @@ fn a_table_has_the_same_bytes_whichever_others_are_selected() {
     }
 }
 
-/// The versions that decide whether an export is written once more, and what its files are with them.
+/// The versions that decide whether tables are rewritten, and the checksums of files with these versions.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Recorded {
     tool: String,
@@ -59,7 +59,7 @@ struct Recorded {
     sha256: BTreeMap<String, String>,
 }
 
-/// Tasks whose texts repeat and do not, enough for several pages, and for a dictionary that overflows.
+/// Tasks with repeated and unique texts: enough for several pages, and for a dictionary that exceeds its limit.
 fn large_tasks(path: &Path) {
     let mut text = String::new();
     let mut random = 7_u64;
@@ -119,8 +119,8 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A run that finds nothing new leaves the files as they are, for as long as all versions are the same. Files of other
-/// bytes under the same versions would stay old in some directories and be new in others.
+/// A run without new tasks does not rewrite the files while all versions are the same. If other bytes had the same
+/// versions, some directories would keep old files and others would get new ones.
 #[test]
 fn published_bytes_change_only_with_a_version() {
     let path = root().join("tests/golden/encoding.json");

@@ -1,4 +1,4 @@
-//! The main job from end to end.
+//! Exports from start to end.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -128,7 +128,7 @@ fn ids_that_fail_for_good_are_listed_and_the_rest_is_published() {
         (&40.into(), &37.into(), &3.into())
     );
 
-    // The tables are those of the IDs that did not fail.
+    // The tables have the tasks of the IDs that did not fail.
     let others: Vec<String> = task_ids(40)
         .into_iter()
         .filter(|id| !["task_2", "task_5", "task_9"].contains(&id.as_str()))
@@ -146,7 +146,7 @@ fn ids_that_fail_for_good_are_listed_and_the_rest_is_published() {
         "failed IDs changed the bytes of the others"
     );
 
-    // Another port is another base URL, whose responses do not mix with these.
+    // Another port is another base URL, and responses of two URLs do not mix.
     let (_, output) = export(&well, base.path(), "out", &task_ids(40), &[]);
     assert_exit(&output, 2);
     assert!(String::from_utf8_lossy(&output.stderr).contains("--base-url"));
@@ -183,7 +183,7 @@ fn a_second_run_asks_only_for_what_is_missing() {
         &["--refresh", "pending"],
     );
     assert_exit(&output, 0);
-    // 14 and 15 are pending: their number modulo 20.
+    // The sandbox reports 14 and 15 as pending, by their number modulo 20.
     assert_eq!(server.requests() - before, 2);
 }
 
@@ -248,7 +248,7 @@ fn a_rate_limit_does_not_fail_ids() {
         retry_after: Some(RetryAfter::Seconds(1)),
         ..SandboxConfig::default()
     });
-    // Every ID meets the limit for longer than the run allows for its other troubles.
+    // Every ID is rate-limited for longer than `--retry-timeout` allows.
     let options = ["--retry-timeout", "2.5s"];
     let (_, output) = export(&server, base.path(), "out", &task_ids(12), &options);
     assert_exit(&output, 0);
@@ -279,7 +279,7 @@ fn a_slip_in_the_options_leaves_nothing_behind() {
         assert!(!String::from_utf8_lossy(&output.stderr).contains("hunter2"));
         assert!(!out.exists(), "{slip}");
     }
-    // Nothing listens there: nothing was fetched, so nothing binds the directory to it.
+    // No server listens there, so nothing is fetched and the directory is not bound to this URL.
     assert_exit(&run("http://127.0.0.1:1"), 5);
     assert_exit(&run(&server.base_url()), 0);
     assert_exit(&run("http://127.0.0.1:1"), 2);
@@ -396,7 +396,7 @@ fn the_key_and_the_workspace_tokens_are_nowhere() {
             );
         }
     }
-    // CSV is plain text: a token that was not redacted would stand there.
+    // CSV is plain text, where a token that is not redacted is visible.
     let annotations = fs::read_to_string(base.path().join("csv/annotations.csv")).unwrap();
     assert!(annotations.contains("[redacted]"));
     assert!(!annotations.contains("sandbox-token-"));

@@ -1,4 +1,4 @@
-//! The `README.md` of an export: a stranger does what it says.
+//! The commands in the `README.md` of an export work.
 
 use std::path::PathBuf;
 

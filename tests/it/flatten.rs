@@ -1,4 +1,4 @@
-//! `flatten`: the bytes of the export, from its journal and from files; and what users get wrong.
+//! `flatten` writes the same bytes as the export, from its journal and from files. User errors are reported.
 
 use std::fs;
 use std::io::Write as _;
@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &[&str], paths: &[&Path]) -> Output {
     program().args(arguments).args(paths).output().unwrap()
 }
 
-/// `flatten SOURCE --out OUT`, with more options.
+/// Runs `flatten SOURCE --out OUT` with more options.
 pub(crate) fn flatten(source: &Path, out: &Path, options: &[&str]) -> Output {
     let mut command = program();
     command.arg("flatten").arg(source).arg("--out").arg(out);
@@ -71,7 +71,7 @@ fn the_journal_gives_the_bytes_of_the_export() {
         );
         let before = published(&out);
         let again = base.path().join("again");
-        // Twice: copies are made again as well.
+        // Twice, since a second run also replaces copies.
         for _ in 0..2 {
             let output = flatten(&out, &again, &["--format", format]);
             assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
@@ -84,7 +84,7 @@ fn the_journal_gives_the_bytes_of_the_export() {
         assert_verified(&out);
         assert_eq!(manifest(&again)["ids"], manifest(&out)["ids"]);
         assert_eq!(manifest(&again)["options"], manifest(&out)["options"]);
-        // The export goes on where it was.
+        // The export resumes.
         let server = sandbox(SandboxConfig::default());
         let (_, output) = export(&server, base.path(), "out", &task_ids(3), &[]);
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
@@ -167,7 +167,7 @@ fn json_lines_of_every_kind_give_the_bytes_of_the_export() {
     child.stdin.take().unwrap().write_all(&gzip).unwrap();
     assert!(child.wait().unwrap().success());
     assert!(published(&again) == before);
-    // In another order, the list of IDs gives the order.
+    // The order of rows is that of the list of IDs.
     let mut shuffled: Vec<&str> = lines.lines().collect();
     shuffled.sort_unstable();
     let source = base.path().join("shuffled.jsonl");
@@ -231,7 +231,7 @@ fn a_line_that_is_no_task_harms_no_other() {
     );
     let tasks = fs::read_to_string(out.join("tasks.csv")).unwrap();
     let rows: Vec<&str> = tasks.lines().skip(1).collect();
-    // In the order of the list, and of two responses for a task the last.
+    // Rows have the order of the list, and the last of two responses for a task counts.
     assert!(
         rows[0].starts_with("b,") && rows[1].starts_with("a,"),
         "{tasks}"
@@ -257,7 +257,7 @@ fn an_export_that_was_never_finished_gives_what_it_has() {
         failed_ids: vec!["401=task_3".parse().unwrap()],
         ..SandboxConfig::default()
     });
-    // One at a time, so that the refused key comes behind two tasks.
+    // One request at a time, so that the key is rejected after two tasks.
     let (out, output) = export(
         &server,
         base.path(),
@@ -415,7 +415,7 @@ fn a_torn_tail_is_no_part_of_what_is_flattened_in_place() {
     drop(journal);
     assert!(flatten(&out, &out, &[]).status.success());
     assert_verified(&out);
-    // This run cuts the tail off.
+    // This run cuts off the torn tail.
     let (_, output) = export(&server, base.path(), "out", &task_ids(9), &[]);
     assert!(
         stderr(&output).starts_with("Nothing to do"),

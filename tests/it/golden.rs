@@ -1,4 +1,4 @@
-//! A few tasks by hand, and every table that follows from them, as people would read it.
+//! A few tasks written by hand, and all tables of them in readable form.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use scale_export::sandbox::config::SandboxConfig;
 
 use crate::support::{export, manifest, published, root, sandbox};
 
-/// Set to write the tables anew instead of comparing them.
+/// Set to regenerate the tables instead of comparing them.
 const BLESS: &str = "BLESS";
 
 #[test]

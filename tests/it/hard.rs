@@ -1,4 +1,4 @@
-//! JSON that other parsers refuse: each task is exported, and its neighbours as if it were not there.
+//! JSON that other parsers refuse. Each such task is exported, and does not affect others.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use hyper::Response;
 use crate::support::server::{Server, asked_id, task_answer};
 use crate::support::{KEY, manifest, program};
 
-/// A body for each ID but those of neighbours.
+/// The body of an ID. `None` for an ordinary task.
 fn body(task_id: &str) -> Option<Vec<u8>> {
     let with = |members: &str| format!("{{\"task_id\":\"{task_id}\",{members}}}").into_bytes();
     Some(match task_id {

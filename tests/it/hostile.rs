@@ -1,4 +1,4 @@
-//! Bodies and inputs that are made to fill the memory: real gzip bombs, real limits, endless devices.
+//! Bodies and inputs that are prepared to exhaust memory: gzip bombs, memory limits, endless devices.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -12,10 +12,10 @@ use flate2::write::GzEncoder;
 use crate::support::raw_server::{JSON, RawServer, Step, answer, good, task};
 use crate::support::{KEY, manifest, program, sandbox, task_ids, to_lines};
 
-/// Brackets of a bomb: 24 bytes each while it was parsed without a limit.
+/// Brackets of a bomb. A parser without a limit needs 24 bytes for each.
 const BRACKETS: usize = 30_000_000;
 
-/// Address space in kB that is enough for the program, a bomb and its parse, and was not for several of them at once.
+/// Address space in kB. It is enough for the program, one bomb and its parsed form, but not for several bombs at once.
 const BOMB_LIMIT_KB: u64 = 900_000;
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -28,7 +28,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The same command with a limit of its address space.
+/// The same command with a limit on its address space.
 fn limited(command: &Command, kb: u64) -> Command {
     let mut shell = Command::new("sh");
     shell
@@ -54,7 +54,7 @@ fn export(url: &str, out: &Path, ids: &[String]) -> Command {
     command
 }
 
-/// Most memory of a process so far, in kB.
+/// Peak memory of a process so far, in kB.
 fn peak_kb(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status
@@ -63,7 +63,7 @@ fn peak_kb(pid: u32) -> Option<u64> {
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
-/// Runs a command to its end; with the most memory that it took, in kB.
+/// Runs a command until it exits. Returns its output and its peak memory in kB.
 fn measured(mut command: Command) -> (Output, u64) {
     let mut child = command
         .stdout(Stdio::null())
@@ -92,7 +92,7 @@ fn measured(mut command: Command) -> (Output, u64) {
     (output, peak)
 }
 
-/// A server that gives bombs for `bomb_…`, and small tasks otherwise.
+/// A server that responds with a bomb for `bomb_…`, and with a small task for other IDs.
 fn bombs() -> RawServer {
     let bomb = gzip(&vec![b'['; BRACKETS]);
     RawServer::start(move |asked| {
@@ -130,7 +130,7 @@ fn bombs_cost_their_own_ids_and_little_memory() {
 #[test]
 fn large_tasks_lower_the_concurrency_and_not_the_machine() {
     const TASKS: usize = 64;
-    /// What the project promises for tasks of 3 MB.
+    /// The documented limit for tasks of 3 MB.
     const PROMISED_KB: u64 = 200_000;
     let base = tempfile::tempdir().unwrap();
     let message = serde_json::json!({
@@ -170,19 +170,22 @@ fn without_memory_for_a_body_the_run_ends_with_an_error_and_its_progress() {
     let mut run = export(&server.url(), &out, &ids);
     run.args(["--concurrency", "1"]);
     let output = limited(&run, 350_000).output().unwrap();
-    let told = said(&output);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    let errors: Vec<&str> = told
+    let printed = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    let errors: Vec<&str> = printed
         .lines()
         .filter(|line| line.starts_with("error: "))
         .collect();
     let expected = "error: could not keep the response for task `large` in memory";
     assert!(
         errors.len() == 1 && errors[0].starts_with(expected),
-        "{told}"
+        "{printed}"
     );
-    assert!(told.contains("hint: raise the memory limit"), "{told}");
-    // With memory, the same command gets the rest.
+    assert!(
+        printed.contains("hint: raise the memory limit"),
+        "{printed}"
+    );
+    // With more memory, the same command fetches the rest.
     let output = run.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert_eq!(server.asked_for("task_1"), 1);
@@ -200,11 +203,11 @@ fn the_limits_hold_on_every_way_in() {
     let mut flatten = program();
     flatten.arg("flatten").arg(&lines).arg("--out").arg(&out);
     let output = limited(&flatten, BOMB_LIMIT_KB).output().unwrap();
-    let told = said(&output);
-    assert_eq!(output.status.code(), Some(3), "{told}");
+    let printed = said(&output);
+    assert_eq!(output.status.code(), Some(3), "{printed}");
     assert!(
-        told.contains("line 2: the body is too large to parse"),
-        "{told}"
+        printed.contains("line 2: the body is too large to parse"),
+        "{printed}"
     );
     assert_eq!(manifest(&out)["ids"]["exported"], 1);
     // A list of IDs.
@@ -248,9 +251,9 @@ fn endless_devices_are_read_to_a_limit_only() {
         let mut run = export(&server.base_url(), &out, &task_ids(1));
         run.args([option, "/dev/zero"]);
         let output = limited(&run, BOMB_LIMIT_KB).output().unwrap();
-        let told = said(&output);
-        assert_eq!(output.status.code(), Some(2), "{option}: {told}");
-        assert!(!told.contains("memory"), "{option}: {told}");
+        let printed = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{option}: {printed}");
+        assert!(!printed.contains("memory"), "{option}: {printed}");
     }
     assert_eq!(server.requests(), 0);
 }
@@ -265,7 +268,7 @@ fn state_files_that_somebody_made_huge_are_not_read_whole() {
     let huge = |name: &str| {
         let path = out.join(name);
         let file = fs::OpenOptions::new().append(true).create(true).open(path);
-        // A hole: it takes no room on the disk.
+        // A sparse file takes no disk space.
         file.unwrap().set_len(3 << 30).unwrap();
     };
     let state = ["lock", "pace.json", "listing", "publication", "ids.txt"];
@@ -280,9 +283,12 @@ fn state_files_that_somebody_made_huge_are_not_read_whole() {
         verify.arg("verify").arg(&out);
         for command in [verify, run()] {
             let output = limited(&command, BOMB_LIMIT_KB).output().unwrap();
-            let (code, told) = (output.status.code(), said(&output));
-            assert!(code.is_some_and(|code| code < 8), "{name}: {code:?} {told}");
-            assert!(!told.contains("memory"), "{name}: {told}");
+            let (code, printed) = (output.status.code(), said(&output));
+            assert!(
+                code.is_some_and(|code| code < 8),
+                "{name}: {code:?} {printed}"
+            );
+            assert!(!printed.contains("memory"), "{name}: {printed}");
         }
         fs::remove_dir_all(&out).unwrap();
         fs::rename(&copy, &out).unwrap();

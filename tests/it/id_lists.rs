@@ -1,4 +1,4 @@
-//! Lists of IDs as other programs write them, and as people get them wrong.
+//! Lists of IDs as other programs write them, and lists with errors.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -235,7 +235,7 @@ fn the_column_of_ids_can_be_named() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(exported_ids(base.path()), ["task_2", "task_1"]);
 
-    // The same by the environment, and without the network.
+    // The same with an environment variable, and without network access.
     let output = program()
         .current_dir(base.path())
         .env("SCALE_EXPORT_ID_COLUMN", "SCALE-TASK")
@@ -293,7 +293,7 @@ fn a_parquet_list_comes_through_a_pipe() {
         move || fs::write(fifo, &seed[1..]).unwrap()
     });
     let output = export(base.path(), &["list.parquet"], &["--dry-run"]);
-    // A writer that nobody reads from would wait forever.
+    // A writer to a pipe without a reader would wait forever.
     assert!(output.status.success(), "{}", stderr(&output));
     writer.join().unwrap();
 }

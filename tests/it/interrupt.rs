@@ -1,4 +1,4 @@
-//! What a run does when it is told to stop, finds another at work, or lacks what a machine has to give.
+//! Runs that are stopped, that find another run, or that run out of a resource of the machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ fn assert_exit(output: &Output, code: i32) -> String {
     stderr
 }
 
-/// A sandbox that answers the first tasks and never the others.
+/// A sandbox that responds for the first tasks and never for the others.
 fn stuck_after(answered: usize) -> Sandbox {
     let stuck = task_ids(answered + 40).split_off(answered);
     sandbox(SandboxConfig {
@@ -54,7 +54,7 @@ fn stuck_after(answered: usize) -> Sandbox {
     })
 }
 
-/// Longer than the limit that is promised, for machines with much else to do.
+/// Longer than the documented limit, since the machine may be busy.
 const PROMISED: Duration = Duration::from_secs(10);
 
 #[test]
@@ -89,8 +89,7 @@ fn a_second_interrupt_leaves_at_once_and_loses_nothing_that_was_written() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = base.path().join("out");
-    // The journal is created, written, synced and renamed; then ten tasks come, and the disk hangs as they
-    // are to be synced.
+    // Steps of the journal: create, write, sync, rename. Then ten tasks arrive, and syncing them hangs.
     let mut child = command(&server.base_url(), &out, 10)
         .args(["--concurrency", "1"])
         .env("SCALE_EXPORT_FAILPOINT", "journal:14:hang")
@@ -137,7 +136,7 @@ fn a_second_run_stops_at_once_and_says_who_is_at_work() {
     );
     let verified = program().arg("verify").arg(&out).output().unwrap();
     assert_exit(&verified, 2);
-    // A killed run leaves the file, and no lock.
+    // A killed run leaves the lock file, but no lock.
     first.kill().unwrap();
     first.wait().unwrap();
     assert!(out.join(".scale-export/lock").exists());
@@ -148,11 +147,11 @@ fn a_second_run_stops_at_once_and_says_who_is_at_work() {
 #[cfg(debug_assertions)] // Only debug builds have numbered steps.
 #[test]
 fn a_file_system_without_locks_is_an_error_that_says_so() {
-    /// "No locks available" of Linux, as network shares without a lock service say.
+    /// The error "no locks available" of Linux, as on network shares without a lock service.
     const ENOLCK: i32 = 37;
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
-    // Two directories are made, each in two steps; the lock's file is opened, and locked.
+    // Two directories are created, each in two steps. Then the lock file is opened and locked.
     let output = command("http://127.0.0.1:9", &out, 1)
         .env("SCALE_EXPORT_FAILPOINT", format!("output:6:{ENOLCK}"))
         .output()
@@ -160,7 +159,7 @@ fn a_file_system_without_locks_is_an_error_that_says_so() {
     let said = assert_exit(&output, 6);
     assert!(said.starts_with("error: could not lock `"), "{said}");
     assert!(
-        said.contains("hint: the file system seems to have no locks"),
+        said.contains("hint: the file system may not support locks"),
         "{said}"
     );
 }
@@ -198,7 +197,7 @@ fn few_open_files_mean_few_requests_in_flight_and_no_error() {
         said.starts_with("error: could not start: only 40 files may be open"),
         "{said}"
     );
-    // A soft limit is raised without a word.
+    // A soft limit is raised without a message.
     let said = assert_exit(&run("raised", "ulimit -Sn 64"), 0);
     assert!(!said.contains("warning"), "{said}");
     assert!(published(&base.path().join("lower")) == published(&base.path().join("raised")));
@@ -212,7 +211,7 @@ fn a_directory_that_disappears_ends_the_run_soon_and_with_its_path() {
     let gone = out.clone();
     let server = Server::start(move |request| {
         if asked_id(request) == "task_30" {
-            // Whoever writes there may be faster than this.
+            // The run may create files while they are removed.
             while fs::remove_dir_all(&gone).is_err() && gone.exists() {}
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -229,7 +228,7 @@ fn a_directory_that_disappears_ends_the_run_soon_and_with_its_path() {
     );
     assert!(said.contains(&out.display().to_string()), "{said}");
     assert!(said.contains("hint: "), "{said}");
-    // The rest was not fetched for nothing.
+    // The run stops soon, without fetching all tasks.
     assert!(server.seen().len() < IDS / 2, "{}", server.seen().len());
 }
 
@@ -238,7 +237,7 @@ fn a_directory_that_disappears_ends_the_run_soon_and_with_its_path() {
 fn what_the_disk_refuses_is_told_with_what_to_do() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
-    // Error numbers of Linux: no space, quota, read-only, input or output, no permission.
+    // Error numbers of Linux: no space, quota, read-only, I/O error, no permission.
     for (error, cause, hint) in [
         (
             28,
@@ -266,7 +265,7 @@ fn what_the_disk_refuses_is_told_with_what_to_do() {
             "check the disk and run the same command again",
         ),
     ] {
-        // Creating a table, writing the journal, syncing it.
+        // The steps create a table, write the journal, and sync it.
         for step in ["output:20", "journal:5", "journal:7"] {
             let out = base.path().join(format!("{error}_{step}"));
             let output = command(&server.base_url(), &out, 3)
@@ -290,7 +289,7 @@ fn places_that_cannot_be_written_to_are_told() {
     let file = base.path().join("file");
     fs::write(&file, "").unwrap();
     let places: [(PathBuf, &str); 3] = [
-        // The kernel's own file systems take no files, whoever asks.
+        // The kernel's virtual file systems accept no files from any user.
         (
             "/proc/scale-export".into(),
             "could not create `/proc/scale-export`",
@@ -353,14 +352,14 @@ fn under_nohup_a_hangup_ends_nothing() {
         .spawn()
         .unwrap();
     wait_until("the first requests", || server.requests() > 4);
-    // `nohup` becomes the program: the process ID is the same.
+    // `nohup` executes the program, so the process ID is the same.
     send(&child, Signal::HUP);
     let output = child.wait_with_output().unwrap();
     assert_exit(&output, 0);
     assert_eq!(server.requests(), 20);
 }
 
-/// Shell commands that mount another file system at the state directory, in a name space of their own, and then run a
+/// Shell commands that mount another file system at the state directory, in a separate mount namespace, and then run a
 /// program.
 const MOUNT: &str = "mount -t tmpfs none \"$0\" && chmod 700 \"$0\" && exec \"$@\"";
 
@@ -382,7 +381,7 @@ fn state_on_another_file_system_is_refused_before_anything_is_fetched() {
         unshare.output()
     };
     if !mounted(&Command::new("true")).is_ok_and(|output| output.status.success()) {
-        return tell("left out: this system lets nobody mount a file system of their own");
+        return tell("left out: this system does not allow mounts in a user namespace");
     }
     let output = mounted(&command(&server.base_url(), &out, 3)).unwrap();
     let said = assert_exit(&output, 6);
@@ -406,7 +405,7 @@ fn a_directory_in_the_place_of_a_table_harms_nothing() {
     );
     assert_exit(&output, 0);
     let before = published(&out);
-    // As Spark writes tables.
+    // Spark writes tables as directories.
     fs::create_dir_all(out.join("turns.parquet/part")).unwrap();
     let (_, output) = export(&server, base.path(), "out", &task_ids(3), &[]);
     assert!(assert_exit(&output, 2).contains("it has a `turns.parquet`"));

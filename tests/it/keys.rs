@@ -1,4 +1,4 @@
-//! The API key: where it goes, and where it does not; and what reaches a terminal.
+//! The API key: where it is sent and where it must not appear; and escaping of text for terminals.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -30,7 +30,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Fails if a text holds what a terminal obeys, or what changes the direction of text.
+/// Fails if a text has control characters of a terminal, or characters that change the direction of text.
 fn assert_printable(said: &str) {
     let is_bad = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
     assert!(!said.chars().any(is_bad), "{said:?}");
@@ -73,7 +73,7 @@ fn the_key_is_not_sent_in_the_clear_without_permission() {
     assert_eq!(proxy.seen().len(), 1);
 }
 
-/// Such a value counted as unset: the key went to the default server, or around the proxy.
+/// Such a value must not count as unset: the key would be sent to the default server, or without the proxy.
 #[test]
 fn a_variable_that_is_not_utf8_is_named_and_no_default_takes_its_place() {
     let base = tempfile::tempdir().unwrap();
@@ -104,7 +104,7 @@ fn a_variable_that_is_not_utf8_is_named_and_no_default_takes_its_place() {
         let expected = format!("{variable} is not UTF-8\nhint: ");
         assert!(said.contains(&expected), "{variable}: {said}");
     }
-    // What is not used need not be text, and paths need not be either.
+    // Variables that are not used need not be UTF-8, and neither do paths.
     let server = Server::start(task_answer);
     let output = command(base.path(), &format!("http://{}", server.address))
         .env("SCALE_API_KEY", KEY)
@@ -215,7 +215,7 @@ fn a_key_in_place_of_the_name_of_its_file_is_not_printed() {
     }
 }
 
-/// Each of these printed it.
+/// None of these may print the key.
 #[test]
 fn a_key_in_place_of_the_value_of_any_option_is_not_printed() {
     const TYPED: &str = "live_sekret0123456789abcdef";
@@ -389,7 +389,7 @@ fn nothing_from_outside_reaches_the_terminal_as_it_is() {
             said.lines().all(is_line) && said.starts_with("error: "),
             "{said}"
         );
-        // For programs it is exact.
+        // In JSON, the text is exact.
         for line in stderr(&run(true)).lines() {
             let line: Value = serde_json::from_str(line).unwrap();
             assert!(line["message"].is_string());
@@ -463,13 +463,13 @@ fn a_crash_leaves_no_core_dump_and_inputs_may_be_pipes() {
     arrived.wait();
     let status = child.wait().unwrap();
     assert!(status.success());
-    // Only Linux shows limits as a file; elsewhere there is nothing to look at.
+    // Only Linux has limits in `/proc`.
     if let Ok(limits) = limits {
         let core = limits
             .lines()
             .find(|line| line.starts_with("Max core file size"));
         let values: Vec<&str> = core.unwrap().split_whitespace().skip(4).take(2).collect();
-        // A limit of 0 that stood before cannot be raised to 1.
+        // A limit that was 0 before cannot be raised to 1.
         assert!(values == ["1", "1"] || values == ["0", "0"], "{core:?}");
     }
     let mut child = command(base.path(), &format!("http://{}", server.address))

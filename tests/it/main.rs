@@ -1,4 +1,4 @@
-//! Integration tests: the real program against a real server.
+//! Integration tests: the program against a server.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What goes over the wire: TLS, HTTP/2, redirects, headers, proxies.
+//! Network protocols: TLS, HTTP/2, redirects, headers, proxies.
 
 use std::fs;
 use std::io::Write as _;
@@ -337,7 +337,7 @@ fn a_server_that_is_busy_for_a_second_is_left_alone_by_all_requests() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let seen = server.seen();
     assert_eq!(seen.len(), 13);
-    // A few had been sent before the answer was read; all the others wait, not only its own task.
+    // A few requests were sent before the response was read. All others wait, not only those for the same task.
     let waited = seen
         .iter()
         .filter(|later| later.at - seen[0].at >= Duration::from_secs(1));
@@ -345,9 +345,8 @@ fn a_server_that_is_busy_for_a_second_is_left_alone_by_all_requests() {
     assert!(waited >= 8, "only {waited} requests waited");
 }
 
-/// Its first failure is known when its answer has come, 0.7 s after the last success: when nothing has
-/// succeeded for a second, it has not yet had the second that an ID has. The run ended there as if the
-/// API were away, without asking for an ID that can be had.
+/// The response with the ID's first failure arrives 0.7 s after the last success. One second after that success, the ID
+/// has not failed for a second yet. The run must fetch the next ID, instead of ending as if the API were not available.
 #[test]
 fn an_id_that_is_slowly_rate_limited_is_not_taken_for_an_outage() {
     const SLOW: &str = "task_2";
@@ -394,12 +393,12 @@ fn the_list_of_processes_never_shows_the_key() {
     });
     let url = format!("http://{}", server.address);
     let mut child = command(base.path(), &url, &["-q"]).spawn().unwrap();
-    // While the server holds the first answer back, the process is there to be looked at.
+    // The server holds the first response back, so that the process can be inspected.
     arrived.wait();
     let shown = fs::read(format!("/proc/{}/cmdline", child.id()));
     arrived.wait();
     assert!(child.wait().unwrap().success());
-    // Only Linux shows processes as files; elsewhere there is nothing to look at.
+    // Only Linux has processes in `/proc`.
     if let Ok(shown) = shown {
         let shown = String::from_utf8_lossy(&shown).into_owned();
         assert!(

@@ -1,4 +1,4 @@
-//! Options: what is wrong with them is named, and what they mean does not depend on spaces or empty variables.
+//! Errors in options are named, and options do not depend on spaces or empty variables.
 
 use std::fs;
 use std::process::Output;
@@ -236,7 +236,7 @@ fn an_error_about_a_variable_names_the_variable() {
             &["--id", "a", "--out", "d"],
             "SCALE_EXPORT_STATUS needs --project or --batch",
         ),
-        // The command line wins: the error is about what stands there.
+        // The command line has precedence, so the error is about it.
         (
             &[("SCALE_EXPORT_RATE", "x")],
             &["--id", "a", "--rate", "y"],
@@ -282,7 +282,7 @@ fn an_empty_variable_counts_as_unset() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let opts = &manifest(&out)["options"]["opts"];
     assert_eq!(opts.as_array().unwrap().len(), 3, "{opts}");
-    // On the command line an empty value is one.
+    // On the command line, an empty value counts.
     let none = base.path().join("none");
     let arguments = [
         "--sandbox",

@@ -1,4 +1,4 @@
-//! Files of a user in the output directory: what stays, what stops a run.
+//! A user's own files in the output directory: which ones stay, and which ones stop a run.
 
 use std::fs;
 use std::path::Path;
@@ -49,14 +49,14 @@ fn files_of_a_user_stay_and_stop_no_run() {
     let notice = "left `README.md` alone";
     assert!(run(&[]).contains(notice));
     assert_eq!(listed_files(&out), ["failures.jsonl", "load.sql"]);
-    // Another night, with other tables, so that there is something to publish.
+    // A later run with other tables, so that there is something to publish.
     assert!(run(&["--tables", "tasks,messages"]).contains(notice));
     for (name, text) in theirs {
         assert_eq!(fs::read_to_string(out.join(name)).unwrap(), text);
     }
     assert!(out.join("lost+found").is_dir());
 
-    // Once theirs is gone, the export has its own, and knows it for its own.
+    // After the user's file is removed, the export publishes one and recognizes it later.
     fs::remove_file(out.join("README.md")).unwrap();
     assert!(!run(&[]).contains(notice));
     assert_eq!(
@@ -86,7 +86,7 @@ fn a_file_under_a_published_name_that_is_not_ours_is_not_overwritten() {
         assert_eq!(fs::read_to_string(out.join(name)).unwrap(), "theirs");
         assert!(!out.join(".scale-export").exists());
     }
-    // A name that this run does not publish is left alone.
+    // A file under a name that this run does not publish is left alone.
     let out = base.path().join("messages.parquet");
     let run = |options: &[&str]| {
         export(
@@ -114,7 +114,7 @@ fn what_a_user_wrote_into_our_readme_stays() {
     let server = sandbox(SandboxConfig::default());
     let out = base.path().join("out");
     let run = |options: &[&str]| {
-        // Their numbers modulo 20 make all of these final.
+        // The sandbox makes all of these tasks final, by their number modulo 20.
         let (_, output) = export(&server, base.path(), "out", &task_ids(12), options);
         assert!(output.status.success(), "{}", said(&output));
         said(&output)
@@ -127,7 +127,7 @@ fn what_a_user_wrote_into_our_readme_stays() {
         assert_eq!(fs::read_to_string(out.join(name)).unwrap(), theirs);
         assert_verified(&out);
         assert!(run(&[]).contains("Nothing to do"));
-        // With theirs gone there is room for ours, though no task has changed.
+        // After the user's file is removed, the export publishes one, though no task has changed.
         fs::remove_file(out.join(name)).unwrap();
         assert!(!run(&[]).contains("Nothing to do"));
         assert!(listed_files(&out).iter().any(|file| file == name));
@@ -176,7 +176,7 @@ fn without_its_manifest_an_export_is_known_by_its_state() {
     fs::remove_file(out.join("manifest.json")).unwrap();
     let (_, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
     assert!(output.status.success(), "{}", said(&output));
-    // load.sql and README.md are known by what they say of themselves.
+    // `load.sql` and `README.md` are recognized by their content.
     assert!(!said(&output).contains("alone"), "{}", said(&output));
     assert!(published(&out) == before);
     assert_verified(&out);
@@ -186,7 +186,7 @@ fn without_its_manifest_an_export_is_known_by_its_state() {
 fn an_upgrade_rebuilds_the_tables_without_a_request() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
-    // Their numbers modulo 20 make all of these final.
+    // The sandbox makes all of these tasks final, by their number modulo 20.
     let ids = task_ids(12);
     let run = || {
         let (out, output) = export(&server, base.path(), "out", &ids, &[]);

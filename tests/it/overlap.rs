@@ -1,4 +1,4 @@
-//! `flatten` of files builds the tables while it reads: what comes again, and tables that cannot be written.
+//! `flatten` of files builds the tables while it reads. Covers repeated tasks, and tables that cannot be written.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use crate::flatten::{assert_verified, run, stderr};
 use crate::support::{program, published};
 
-/// Enough that some are in the tables before the last one is read.
+/// Enough tasks that some are in the tables before the last one is read.
 const TASKS: usize = 3_000;
 
-/// A task of a size that makes several bundles of them all; `version` shows in its rows.
+/// A task that is large enough for several batches in total. `version` appears in its rows.
 fn task(number: usize, version: usize, sentences: usize) -> String {
     let text = format!("text {number} of version {version} ").repeat(sentences);
     format!(
@@ -66,10 +66,11 @@ fn of_a_task_that_comes_again_the_last_counts_wherever_it_stands() {
 
 #[test]
 fn tables_that_cannot_be_written_end_a_flatten_whose_source_goes_on() {
-    /// Half a kilobyte each, as the shell counts them: more than the journal of these tasks takes, less than a table.
+    /// In blocks of 512 bytes, as the shell counts them. The limit is larger than the journal of these tasks and
+    /// smaller than a table.
     const BLOCKS: &str = "600";
     const PATIENCE: Duration = Duration::from_mins(1);
-    /// Their texts fill a table's file many times, and their journal not at all.
+    /// The texts of these tasks exceed the limit of a table's file many times, and not that of the journal.
     const MOST_TASKS: usize = 500;
     const SENTENCES: usize = 2_000;
     let base = tempfile::tempdir().unwrap();
@@ -102,10 +103,10 @@ fn tables_that_cannot_be_written_end_a_flatten_whose_source_goes_on() {
         }
         written += 1;
     };
-    let mut told = String::new();
-    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut told).unwrap();
-    assert_eq!(status.code(), Some(6), "{told}");
-    assert!(told.contains("messages.csv"), "{told}");
+    let mut printed = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut printed).unwrap();
+    assert_eq!(status.code(), Some(6), "{printed}");
+    assert!(printed.contains("messages.csv"), "{printed}");
     let left = run(&["verify"], &[&base.path().join("out")]);
     assert_ne!(left.status.code(), Some(0));
     let left = fs::read_dir(base.path().join("out")).unwrap();

@@ -1,4 +1,4 @@
-//! Pipes as inputs and outputs: they work, and a signal ends the program also while it waits for their other end.
+//! Pipes as inputs and outputs. A signal also ends the program while it waits for the other end.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -14,10 +14,10 @@ use scale_export::sandbox::config::SandboxConfig;
 use crate::support::raw_server::task;
 use crate::support::{KEY, manifest, program, sandbox, task_ids, to_lines};
 
-/// Longer than the two seconds that are promised, for machines with much else to do.
+/// Longer than the documented two seconds, since the machine may be busy.
 const PROMISED: Duration = Duration::from_secs(20);
 
-/// What a shell calls the end by a signal.
+/// The exit code that a shell reports, also for a signal.
 fn code(status: ExitStatus) -> i32 {
     let by_signal = status.signal().map(|signal| 128 + signal);
     status.code().or(by_signal).unwrap()
@@ -52,7 +52,8 @@ fn start(command: &mut Command) -> Child {
         .unwrap()
 }
 
-/// Sends a signal until the program has ended, and looks how. The first may come before the program waits.
+/// Sends a signal until the program has ended, and returns its status. The first signal may arrive before the program
+/// waits.
 fn ends_by(mut child: Child, signal: Signal, what: &str) -> ExitStatus {
     let started = Instant::now();
     std::thread::sleep(Duration::from_millis(700));
@@ -160,7 +161,7 @@ fn signals_end_a_program_that_waits_for_the_other_end_of_a_pipe() {
         flatten.arg("flatten").arg(&lonely).arg("--out").arg(&out);
         let status = ends_by(start(&mut flatten), signal, "a source");
         assert_eq!(code(status), expected, "a source, {signal:?}");
-        // One that has begun and then stays silent.
+        // The source pauses after its first task.
         let mut flatten = program();
         flatten.arg("flatten").arg("-").arg("--out").arg(&out);
         let mut child = start(&mut flatten);
@@ -175,7 +176,7 @@ fn signals_end_a_program_that_waits_for_the_other_end_of_a_pipe() {
 
 #[test]
 fn one_signal_ends_a_program_whose_summary_nobody_reads() {
-    /// What a pipe of Linux holds, if nobody changed that.
+    /// The default capacity of a pipe on Linux.
     const PIPE_BYTES: usize = 64 << 10;
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
@@ -188,7 +189,7 @@ fn one_signal_ends_a_program_whose_summary_nobody_reads() {
         .arg(base.path().join("out"))
         .arg("--summary")
         .arg(&summary);
-    // Both ends, so that the pipe can be filled.
+    // Opens both ends, so that the pipe can be filled.
     let mut held = fs::OpenOptions::new()
         .read(true)
         .write(true)

@@ -1,5 +1,5 @@
-//! `verify` as users run it: without the state, with some of the tables, while others write; what it says
-//! and what it leaves alone.
+//! `verify` as users run it: without the state, with a selection of tables, during a run; its messages, and that it
+//! writes nothing.
 
 use std::fs;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn an_export_without_its_state_is_verified_as_far_as_it_goes() {
         (&summary["findings"], &summary["rebuilt"]),
         (&0.into(), &0.into())
     );
-    // What the tables say twice is still compared.
+    // Values that the tables state twice are still compared.
     let format = scale_export::encode::format::Format::Parquet;
     let mut table = Table::load(&moved, format, "annotations");
     table.change("value_label", |cell| {
@@ -175,7 +175,7 @@ fn what_a_later_run_fetched_before_it_was_stopped_is_no_part_of_the_export() {
     let journal = fs::read(out.join(".scale-export/journal")).unwrap();
     assert!(journal.len() as u64 > manifest(&out)["run"]["journal_bytes"].as_u64().unwrap());
     assert_verified(&out);
-    // Flattening takes all that there is.
+    // `flatten` includes all responses of the journal.
     assert!(flatten(&out, &out, &["--format", "csv"]).status.success());
     let tasks = fs::read_to_string(out.join("tasks.csv")).unwrap();
     assert!(tasks.contains(r#"{""later"":true}"#) && tasks.contains(r#"{""later"":false}"#));
@@ -202,7 +202,7 @@ fn nobody_verifies_or_flattens_while_another_run_writes() {
         );
     }
     drop(lock);
-    // Many may read at once.
+    // Several readers may hold the lock.
     let lock = fs::File::open(out.join(".scale-export/lock")).unwrap();
     lock.lock_shared().unwrap();
     assert_verified(&out);
@@ -283,7 +283,7 @@ fn a_summary_takes_the_place_of_nothing() {
             stderr(&output)
         );
     }
-    // Through links neither, soft or hard, nor to nothing.
+    // The same through symbolic and hard links, and through a broken link.
     let link = base.path().join("link");
     for (target, is_hard) in [
         (out.join("tasks.parquet"), false),

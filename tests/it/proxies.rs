@@ -1,5 +1,5 @@
-//! Proxies, the names of hosts, and machines without CA certificates. All servers are on loopback; the API that is
-//! asked for is not, for what is on this machine has no proxy.
+//! Proxies, host names, and machines without CA certificates. All servers are on loopback, but the API's address is
+//! not, since a proxy is not used for loopback.
 
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -12,7 +12,7 @@ use crate::support::server::{Server, task_answer};
 use crate::support::socks::{Socks, socks_to};
 use crate::support::{KEY, program, tell};
 
-/// The API, under a name that never has an address.
+/// The API, under a name that never resolves.
 const API: &str = "http://api.invalid";
 
 /// Much less than `--retry-timeout`, which is five minutes.
@@ -30,7 +30,7 @@ impl Run {
         command
             .env("SCALE_API_KEY", KEY)
             .args(["--id", "task_1", "--base-url", base_url, "--rate", "max"])
-            // Through a proxy, the test's key goes out in the clear.
+            // The test's key is sent through a proxy without encryption.
             .arg("--allow-http")
             .arg("--out")
             .arg(base.path().join("out"));
@@ -47,7 +47,7 @@ impl Run {
         self
     }
 
-    /// Exits with a code; what it said.
+    /// Checks the exit code and returns stderr.
     fn exits(mut self, code: i32) -> String {
         let output: Output = self.command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -57,7 +57,7 @@ impl Run {
     }
 }
 
-/// An address for documentation, at which nobody is.
+/// An address that is reserved for documentation.
 const NOWHERE: &str = "http://192.0.2.1";
 
 #[test]
@@ -79,15 +79,15 @@ fn a_socks_proxy_is_used() {
     }
 }
 
-/// It took five minutes.
+/// A refusal of the proxy ends the run soon, without waiting for `--retry-timeout`.
 #[test]
 fn a_socks_proxy_that_refuses_is_named_within_seconds() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
+    let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
     let refused = |scheme: &str, credentials: &str| {
-        let proxy = socks_to(nobody, Socks::Refuses);
+        let proxy = socks_to(closed, Socks::Refuses);
         let begin = Instant::now();
         let said = Run::new(API)
             .env("ALL_PROXY", &format!("{scheme}://{credentials}{proxy}"))
@@ -103,7 +103,7 @@ fn a_socks_proxy_that_refuses_is_named_within_seconds() {
     };
     std::thread::scope(|scope| {
         scope.spawn(|| refused("socks5h", ""));
-        // One that takes no password does not understand it.
+        // This proxy does not support passwords.
         scope.spawn(|| refused("socks5h", "user:secret@"));
         scope.spawn(|| refused("socks4a", ""));
     });
@@ -135,7 +135,7 @@ fn a_proxy_of_another_kind_is_refused_at_once() {
     }
 }
 
-/// It was "could not reach the API", after five minutes.
+/// The message names the proxy and its status, not the API.
 #[test]
 fn a_proxy_that_gives_no_connection_is_named_with_its_status() {
     let refusing =
@@ -150,16 +150,16 @@ fn a_proxy_that_gives_no_connection_is_named_with_its_status() {
     assert!(said.contains(&expected), "{said}");
     assert!(!said.contains("secret"), "{said}");
 
-    let nobody = TcpListener::bind("127.0.0.1:0")
+    let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
     for (variable, url) in [("HTTPS_PROXY", "https://api.invalid"), ("HTTP_PROXY", API)] {
         let said = Run::new(url)
-            .env(variable, &format!("http://{nobody}"))
+            .env(variable, &format!("http://{closed}"))
             .args(&["--retry-timeout", "1s"])
             .exits(5);
-        let expected = format!("could not connect to the proxy http://{nobody}: ");
+        let expected = format!("could not connect to the proxy http://{closed}: ");
         assert!(
             said.contains(&expected) && said.contains("refused"),
             "{said}"
@@ -183,7 +183,7 @@ fn a_proxy_that_wants_a_password_is_named_within_seconds() {
     assert!(said.contains(&expected), "{said}");
 }
 
-/// It was the server that did not answer in TLS.
+/// The message names the proxy, not the server.
 #[test]
 fn a_proxy_without_tls_under_https_is_named_within_seconds() {
     let proxy = RawServer::start(|_| vec![Step::Send(answer("200 OK", &[], b"")), Step::Close]);
@@ -200,7 +200,7 @@ fn a_proxy_without_tls_under_https_is_named_within_seconds() {
     }
 }
 
-/// For an API with TLS the password is wanted for the tunnel, before any request.
+/// For an API with TLS, the proxy requires the password for the tunnel, before any request.
 #[test]
 fn a_proxy_that_wants_a_password_for_the_tunnel_is_named_within_seconds() {
     let proxy = RawServer::start(|_| {
@@ -224,7 +224,7 @@ fn a_proxy_that_wants_a_password_for_the_tunnel_is_named_within_seconds() {
         said.contains("\nhint: check --base-url, the network and the proxy"),
         "{said}"
     );
-    // The key stays here: only a tunnel was asked for.
+    // The key is not sent to the proxy: the program requested a tunnel only.
     assert!(proxy.asked().iter().all(|asked| asked.key.is_empty()));
 }
 
@@ -259,10 +259,10 @@ fn hosts_that_no_proxy_names_and_this_machine_go_without() {
     assert_eq!(proxy.asked().len(), 1);
 }
 
-/// The file was read without an end, and no signal ended that.
+/// The file is endless, so reading it must have a limit.
 #[test]
 fn certificates_that_variables_name_are_read_to_a_limit() {
-    // Only there do the variables say where certificates are.
+    // Only on Linux do these variables set the paths of certificates.
     if !cfg!(target_os = "linux") {
         tell("skipped: SSL_CERT_FILE counts on Linux only");
         return;
@@ -336,7 +336,7 @@ fn a_machine_without_ca_certificates_can_do_all_but_https() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 
     let url = format!("https://localhost:{}", server.address.port());
-    // Only there do the variables say where certificates are.
+    // Only on Linux do these variables set the paths of certificates.
     if cfg!(target_os = "linux") {
         let said = without(Run::new(&url)).exits(2);
         assert!(

@@ -3,7 +3,7 @@
 use crate::corpus::shared_tasks;
 use crate::support::{python, root, tell};
 
-/// Those of `tests/consumers/readers/readers.toml` that are marked for it; `make readers` runs all.
+/// Runs the readers of `tests/consumers/readers/readers.toml` that are marked for tests. `make readers` runs all.
 #[test]
 fn old_and_new_readers_read_every_cell_and_the_recipes_run() {
     let environments = std::env::var_os("SCALE_EXPORT_TEST_READERS")

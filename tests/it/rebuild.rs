@@ -1,4 +1,4 @@
-//! Nothing is lost: arbitrary tasks go into the tables of both formats and come back the same.
+//! Arbitrary tasks are written to tables in both formats and rebuilt without loss.
 
 use arrow::array::Array as _;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ use crate::support::tasks::{TASK_ID, task};
 /// Cases of each test, unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 5_000;
 
-/// Bytes that a task is made of.
+/// Maximum bytes from which a task is generated.
 const MAX_CHOICES: usize = 1_500;
 
 fn config() -> ProptestConfig {
@@ -52,10 +52,10 @@ proptest! {
     }
 }
 
-/// Cases that failed once, each by the name of what broke.
+/// Regressions: the name of the fault, and the task.
 const REGRESSIONS: [(&str, &str); 4] = [
     (
-        "a number that is a double's binary value became its shortest print",
+        "a number that is the exact value of a float64 became the shortest decimal",
         r#"{"threads":[{"turns":[{"messages":[{"content":{"attachments":[{"duration":0.1000000000000000055511151231257827021181583404541015625}]}}]}]}]}"#,
     ),
     (
@@ -87,7 +87,7 @@ fn cases_that_failed_once_come_back() {
     }
 }
 
-/// Tasks that never reach a table prove nothing of it.
+/// The generated tasks fill every table: otherwise the other tests would not cover it.
 #[test]
 fn arbitrary_tasks_reach_every_table_and_every_column() {
     let mut filled = std::collections::BTreeSet::new();
@@ -95,7 +95,7 @@ fn arbitrary_tasks_reach_every_table_and_every_column() {
     for _ in 0..600 {
         let bytes: Vec<u8> = (0..MAX_CHOICES)
             .map(|_| {
-                // Xorshift: any bytes will do, and the same ones each time.
+                // Xorshift: the bytes need no quality, but must be the same in each run.
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
@@ -123,7 +123,7 @@ fn arbitrary_tasks_reach_every_table_and_every_column() {
 const SMALL: &str =
     r#"{"task_id":"task","threads":[{"id":"a","annotations":[{"id":"x"},{"id":"y"}],"turns":[]}]}"#;
 
-/// Rebuilds with some rows of a table in some order; gives the JSON and what is wrong.
+/// Rebuilds a task from the rows of a table in the given order. Returns the JSON and the problems.
 fn rebuilt(table: &str, order: &[usize]) -> (String, Vec<String>) {
     let tables = as_rows(flatten(TASK_ID, SMALL));
     let of_tables = TABLES.iter().zip(&tables).map(|(known, batches)| {

@@ -1,5 +1,5 @@
-//! What a later run in the same directory does: what it asks for again, what leaves the tables, what
-//! becomes of the journal, and when there is nothing to do.
+//! Later runs in the same directory: which tasks they request again, which tasks leave the tables, how the journal
+//! changes, and when there is nothing to do.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -20,7 +20,7 @@ fn assert_exit(output: &Output, code: i32) -> String {
     stderr
 }
 
-/// Exports into `out`; gives what was said, and the requests that it took.
+/// Exports into `out`. Returns stderr and the number of requests.
 fn run(server: &Sandbox, base: &Path, ids: &[String], options: &[&str]) -> (String, u64) {
     let before = server.requests();
     let (out, output) = export(server, base, "out", ids, options);
@@ -39,7 +39,7 @@ fn journal_bytes(base: &Path) -> u64 {
 fn a_rerun_with_nothing_to_do_says_so_and_touches_nothing() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
-    // Their numbers modulo 20 make all of these final.
+    // The sandbox makes all of these tasks final, by their number modulo 20.
     let ids = task_ids(12);
     run(&server, base.path(), &ids, &[]);
     let out = base.path().join("out");
@@ -57,7 +57,7 @@ fn a_rerun_with_nothing_to_do_says_so_and_touches_nothing() {
     );
     assert!((made().unwrap(), journal_bytes(base.path())) == before);
 
-    // What differs from what is published is made, without a request where none is needed.
+    // Tables with other options are written, without a request if none is needed.
     for options in [
         vec!["--format", "csv"],
         vec!["--tables", "tasks,messages"],
@@ -95,7 +95,7 @@ fn tasks_that_are_not_listed_any_more_leave_the_tables_and_are_kept_until_they_a
     let (fresh, _) = export(&server, base.path(), "fresh", &task_ids(7), &[]);
     assert!(published(&out) == published(&fresh));
 
-    // They come back without a request, as long as they are there.
+    // The tasks return without a request while their responses are in the journal.
     let (_, requests) = run(&server, base.path(), &task_ids(9), &[]);
     assert_eq!(requests, 0);
     let (said, requests) = run(&server, base.path(), &task_ids(7), &["--prune"]);
@@ -240,7 +240,7 @@ fn a_journal_or_a_manifest_of_a_newer_version_is_refused() {
     let manifest = base.path().join("out/manifest.json");
     let text = fs::read_to_string(&manifest).unwrap();
     let newer = text.replace("\"format_version\": 1", "\"format_version\": 2");
-    // Under this version's name it would be damage.
+    // With this version's name, the manifest would be damaged instead of newer.
     let newer = newer.replace(env!("CARGO_PKG_VERSION"), "99.0.0");
     refused(&manifest, 2, newer.into_bytes());
     run(&server, base.path(), &task_ids(3), &[]);
@@ -269,7 +269,7 @@ fn options_that_change_what_responses_mean_are_refused_by_name() {
         );
         assert!(published(&out) == before);
     }
-    // The order of names in a list means nothing.
+    // The order of names in an option has no effect.
     let order = "model_parameters,annotation_details,attachment_details";
     run(&server, base.path(), &task_ids(3), &["--opts", order]);
     let output = program()
@@ -315,8 +315,8 @@ fn after_a_refused_key_failed_ids_are_requested_again() {
         (output.status.code(), server.requests() - before)
     };
     assert_eq!(run(&task_ids(9)), (Some(4), 7));
-    // A refused key ends a run by decision: its failures are requested again, and for the forbidden ID one that
-    // succeeded before, which tells whether the key is at fault.
+    // A rejected key ends a run deliberately. Its failures are requested again. For the forbidden ID, so is one that
+    // succeeded before, which shows whether the key is the cause.
     let without = |id: &str| -> Vec<String> {
         task_ids(9)
             .into_iter()
@@ -358,7 +358,7 @@ fn a_journal_that_was_cut_and_grew_again_is_not_taken_for_the_published_one() {
     let journal = base.path().join("out/.scale-export/journal");
     let bytes = fs::read(&journal).unwrap();
     fs::write(&journal, &bytes[..bytes.len() / 2]).unwrap();
-    // Longer than before, and it does not come to an end.
+    // The task is longer than before, and the run does not complete.
     *changing.lock().unwrap() = "x".repeat(20) + &"changed ".repeat(9) + "401";
     let said = run(4);
     assert!(said.contains("warning: the journal has lost "), "{said}");
@@ -394,5 +394,5 @@ fn a_journal_that_is_a_link_to_nothing_is_not_begun_anew() {
         &["--refresh", "all"],
     );
     let said = assert_exit(&output, 6);
-    assert!(said.contains("/journal`: it is a link"), "{said}");
+    assert!(said.contains("/journal`: it is a symbolic link"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! How a run is started, watched and stopped: inputs, log lines, the summary, signals.
+//! Starting, watching and stopping a run: inputs, log lines, the summary, signals.
 
 use std::fs;
 use std::io::Write as _;
@@ -257,7 +257,10 @@ fn a_signal_stops_at_once_and_the_same_command_goes_on() {
         };
         let mut child = start();
         while server.requests() < 40 {
-            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "it ended before the signal"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
@@ -277,7 +280,7 @@ fn a_signal_stops_at_once_and_the_same_command_goes_on() {
 
         let output = start().wait_with_output().unwrap();
         assert!(output.status.success());
-        // What was in flight is asked for again, and nothing else.
+        // Only the requests that were in flight are repeated.
         assert!(
             server.requests() <= 200 + 4,
             "{} requests",

@@ -1,4 +1,4 @@
-//! The sandbox, over real connections: its limits, its lists, and what is odd about them.
+//! The sandbox over real connections: its limits, its list endpoints, and its special cases.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::{KEY, sandbox};
 
-/// Asks over a connection of its own; the status, the head in lower case, and the body.
+/// Sends a request over a separate connection. Returns the status, the head in lower case, and the body.
 fn get(server: &Sandbox, path: &str) -> (u16, String, String) {
     let address = server.base_url();
     let address = address.strip_prefix("http://").unwrap();
@@ -61,7 +61,6 @@ fn each_limit_lets_through_what_it_says() {
             "{limit}"
         );
         assert_eq!((server.requests(), server.rejected()), (8, 3));
-        // A wrong key costs nobody anything.
     }
 }
 
@@ -90,7 +89,7 @@ fn a_bound_on_concurrent_requests_counts_those_that_are_under_way() {
     };
     assert_eq!(statuses(), [200, 200, 429, 429]);
     assert_eq!(statuses(), [200, 200, 429, 429]);
-    // One that does not wait for its answer is gone all the same.
+    // A client that disconnects before its response frees its slot.
     for _ in 0..2 {
         let address = server.base_url();
         let mut stream = TcpStream::connect(address.strip_prefix("http://").unwrap()).unwrap();
@@ -271,7 +270,7 @@ fn what_the_api_does_not_know_is_refused() {
         ("/v2/tasks", 400),
         ("/v2/tasks?batch_id=a&project_id=b", 400),
         ("/v2/tasks?batch_id=a", 404),
-        ("/v2/tasks?project_name=Nobody", 404),
+        ("/v2/tasks?project_name=Unknown", 404),
         (
             "/v2/tasks?project_name=Preferences%2C%20part%201&limit=0",
             400,

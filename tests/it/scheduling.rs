@@ -1,4 +1,4 @@
-//! Schedulers: the examples for them, and the exit codes and commands that the documentation gives operators.
+//! Examples for schedulers, and the exit codes and commands in the documentation for operators.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&both).into_owned()
 }
 
-/// The first column of a table of exit codes, with the rest of the row.
+/// The first column of a table of exit codes, and the rest of the row.
 fn rows_of_codes(document: &str) -> BTreeMap<i32, String> {
     let mut rows = BTreeMap::new();
     for line in document.lines() {
@@ -60,13 +60,13 @@ fn every_exit_code_is_explained_to_operators() {
     assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 129, 130, 143]);
 }
 
-/// A directory that a scheduled run finds.
+/// The directory of a scheduled run.
 fn prepare(base: &Path) {
     fs::write(base.join("ids.txt"), "task_1\ntask_2\n").unwrap();
     fs::write(base.join("key"), format!("{KEY}\n")).unwrap();
 }
 
-/// A shell with what cron gives it and no more.
+/// A shell with the environment of cron.
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell
@@ -76,7 +76,7 @@ fn shell(command: &str) -> Command {
     shell
 }
 
-/// Where the API is, and no wait for a pace.
+/// Sets the base URL, and a rate without waits.
 fn against<'c>(command: &'c mut Command, server: &Sandbox) -> &'c mut Command {
     command
         .env("SCALE_API_URL", server.base_url())
@@ -94,14 +94,14 @@ fn assert_exported(output: &Output, out: &Path) {
     assert_eq!(manifest(out)["ids"]["exported"], 2);
 }
 
-/// The command of the crontab's entry.
+/// The command in the crontab.
 fn crontab_command() -> String {
     let crontab = read("examples/crontab");
     let entry = crontab
         .lines()
         .find(|line| line.starts_with(|c: char| c.is_ascii_digit()))
         .unwrap();
-    // cron takes a bare % for the end of the command, and no more than 999 characters.
+    // cron ends the command at a bare %, and accepts at most 999 characters.
     assert!(!entry.contains('%') && entry.len() < 1000);
     let variable = crontab
         .lines()
@@ -120,7 +120,7 @@ fn the_crontab_runs() {
     let command = moved(&crontab_command(), program, base.path());
     let output = against(&mut shell(&command), &server).output().unwrap();
     assert_exported(&output, &base.path().join("export"));
-    assert_eq!(text(&output), "", "what is said is mailed");
+    assert_eq!(text(&output), "", "cron mails any output");
 }
 
 fn write_script(path: &Path, script: &str) {
@@ -128,8 +128,8 @@ fn write_script(path: &Path, script: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Runs the crontab's command with a stand-in that ends with these codes, one after another; gives
-/// what it ended with and said, how often the program ran, and how often it was waited for an hour.
+/// Runs the command of the crontab with a mock program that exits with these codes, one after another. Returns the exit
+/// code, the output, how often the program ran, and how often the command waited for an hour.
 fn crontab_meets(codes: &[i32]) -> (i32, String, usize, usize) {
     let base = tempfile::tempdir().unwrap();
     let at = |name: &str| base.path().join(name);
@@ -154,7 +154,7 @@ fn crontab_meets(codes: &[i32]) -> (i32, String, usize, usize) {
 #[test]
 fn the_crontab_heeds_exit_codes() {
     for (&code, &again) in &tried_again() {
-        // Whoever stopped a run by hand does not want it back within the hour.
+        // A run that was stopped by a signal must not start again within the hour.
         let again = again && code < 128;
         let (exit, said, runs, waits) = crontab_meets(&[code, 0]);
         let expected = if again { (0, 2, 1) } else { (code, 1, 0) };
@@ -169,7 +169,7 @@ fn the_crontab_heeds_exit_codes() {
     assert!(said.contains("the failures"));
 }
 
-/// The values of one setting of the service.
+/// The values of a setting in the service file.
 fn setting(name: &str) -> Vec<String> {
     let service = read("examples/scale-export.service");
     let prefix = format!("{name}=");
@@ -184,7 +184,7 @@ fn the_service_runs_and_heeds_exit_codes() {
     let server = sandbox(SandboxConfig::default());
     let program = env!("CARGO_BIN_EXE_scale-export");
     let command = moved(&setting("ExecStart").join(" "), program, base.path());
-    // systemd's directory of credentials.
+    // The directory of credentials that systemd sets.
     let command = command.replace(
         "%d/scale-key",
         &base.path().join("key").display().to_string(),
@@ -196,7 +196,7 @@ fn the_service_runs_and_heeds_exit_codes() {
     let success = setting("SuccessExitStatus");
     assert_eq!(success, ["129", "130", "143"], "stopped by hand");
     let prevented = setting("RestartPreventExitStatus");
-    // 0 is no failure, and 7 is not of the main job.
+    // 0 is not a failure, and the export never exits with 7.
     for (code, again) in tried_again() {
         if ![0, 7, 129, 130, 143].contains(&code) {
             assert_eq!(prevented.contains(&code.to_string()), !again, "{code}");
@@ -224,7 +224,7 @@ fn systemd_takes_the_units() {
     let Ok(output) = check else {
         return leave_out("a check of the systemd units: systemd-analyze is not on this machine");
     };
-    // Names that it does not know are told and passed over, with exit code 0.
+    // systemd reports and ignores unknown names, with exit code 0.
     let said = text(&output);
     let complaints: Vec<&str> = said
         .lines()
@@ -236,7 +236,7 @@ fn systemd_takes_the_units() {
     );
 }
 
-/// What the rules of a `podFailurePolicy` do at an exit code: the first that fits.
+/// The action of a `podFailurePolicy` for an exit code: that of the first rule that matches.
 fn action<'p>(policy: &'p Value, container: &Value, code: i32) -> &'p str {
     let rules = policy["rules"].as_array().unwrap();
     let rule = rules.iter().find(|rule| {
@@ -267,12 +267,12 @@ fn the_cron_job_is_valid_runs_and_heeds_exit_codes() {
     let job = &cron_job["jobTemplate"]["spec"];
     let pod = &job["template"]["spec"];
     let container = &pod["containers"][0];
-    // Without it there is no policy by exit code.
+    // A policy by exit code requires this setting.
     assert_eq!(pod["restartPolicy"], "Never");
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
 
     let policy = &job["podFailurePolicy"];
-    // Before the exit codes: a pod that is evicted ends with 143.
+    // This rule comes before the exit codes, since an evicted pod exits with 143.
     assert_eq!(policy["rules"][0]["action"], "Ignore");
     assert_eq!(
         policy["rules"][0]["onPodConditions"][0]["type"],
@@ -311,7 +311,7 @@ fn the_cron_job_is_valid_runs_and_heeds_exit_codes() {
     assert!(base.path().join("summary.json").exists());
 }
 
-/// What the DAG is expected to do at each exit code, and below zero for a signal.
+/// The expected behavior of the DAG for each exit code, and below zero for a signal.
 fn verdicts() -> BTreeMap<i32, &'static str> {
     let verdict = |(code, again)| {
         let other = match code {
@@ -328,7 +328,7 @@ fn verdicts() -> BTreeMap<i32, &'static str> {
 
 #[test]
 fn the_dag_runs_the_program_and_maps_exit_codes() {
-    // Without Airflow: what the file takes from it stands empty, and its functions are called.
+    // Without Airflow: the imported names are empty, and the functions of the file are called.
     let script = "import json, sys, types\n\
         for name in 'airflow', 'airflow.sdk', 'airflow.sdk.exceptions':\n\
         \x20   sys.modules[name] = types.ModuleType(name)\n\
@@ -415,7 +415,7 @@ fn the_commands_for_operators_run() {
         assert!(output.status.success(), "{block}\n{}", text(&output));
         said += &text(&output);
     }
-    // The counts of IDs, how the run ended, and the proof of the copy.
+    // The counts of IDs, the result of the run, and the verification of the copy.
     for part in ["2\t0\t0\n", "\"exit_code\": 0", "moved: all files are as"] {
         assert!(said.contains(part), "{part} is not in {said}");
     }

@@ -1,4 +1,4 @@
-//! Connections that stay open and give no response any more, while a new one would.
+//! Connections that stay open without responding, while a new connection would work.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -24,27 +24,27 @@ use crate::support::{KEY, program, task_ids, tell};
 /// Responses on the first connection.
 const SERVED: usize = 10;
 
-/// IDs of a run: most of them come after the silence.
+/// IDs of a run. Most of them are requested after the silence begins.
 const IDS: usize = 40;
 
-/// Longer than any run that heals, much shorter than `--retry-timeout`.
+/// Longer than any run that recovers, and much shorter than `--retry-timeout`.
 const SOON: Duration = Duration::from_secs(100);
 
-/// What the first connection does after a few responses.
+/// The behavior of the first connection after a few responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// Nothing at all: not even a ping is answered.
+    /// No response at all, not even to pings.
     Silence,
-    /// Pings are answered, requests are not.
+    /// Responses to pings only.
     OnlyPings,
-    /// Nothing is wrong with it, but every request must come over HTTP/1.1.
+    /// The connection works, but the server requires HTTP/1.1 for every request.
     Http1Required,
 }
 
-/// A host that no name server knows.
+/// A host name that does not resolve.
 const MOVING_HOST: &str = "api.test";
 
-/// HTTPS for `localhost` and for [`MOVING_HOST`]; it ends when this is dropped.
+/// An HTTPS server for `localhost` and [`MOVING_HOST`]. It stops when this is dropped.
 pub(crate) struct Server {
     address: SocketAddr,
     certificate: String,
@@ -59,7 +59,7 @@ impl Server {
         Self::start_at("127.0.0.1:0".parse().unwrap(), Some(then), &made)
     }
 
-    /// Without a fault where nothing is said of what comes then.
+    /// Starts a server. It has no fault if `then` is `None`.
     fn start_at(
         place: SocketAddr,
         then: Option<Then>,
@@ -100,7 +100,7 @@ impl Server {
     }
 }
 
-/// Serves a connection, the first few requests only if it is said what comes then.
+/// Serves a connection. With `then`, it serves only the first few requests and then behaves so.
 async fn serve(stream: TcpStream, acceptor: TlsAcceptor, then: Option<Then>) {
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
@@ -127,7 +127,7 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, then: Option<Then>) {
     tokio::select! {
         _ = &mut connection => {}
         () = silent.notified() => {
-            // It stays open, and nobody looks at it any more.
+            // The connection stays open without being read.
             std::future::pending::<()>().await;
         }
     }
@@ -156,7 +156,7 @@ async fn require_http1(stream: TcpStream, acceptor: TlsAcceptor) {
     }
 }
 
-/// One request after the other, so that there is one connection. What the program said.
+/// Exports with one request at a time, so that there is one connection. Returns stderr.
 pub(crate) fn export(server: &Server, options: &[&str]) -> String {
     let base = tempfile::tempdir().unwrap();
     let url = format!("https://localhost:{}", server.address.port());
@@ -164,7 +164,7 @@ pub(crate) fn export(server: &Server, options: &[&str]) -> String {
     finish(with_arguments(command, server, &url, base.path()).args(options))
 }
 
-/// What an export of one request after the other needs.
+/// Arguments of an export with one request at a time.
 fn with_arguments<'c>(
     command: &'c mut Command,
     server: &Server,
@@ -185,7 +185,7 @@ fn with_arguments<'c>(
         .args(ids.flat_map(|id| ["--id".to_owned(), id]))
 }
 
-/// Runs to a good end, soon; what was said.
+/// Runs until exit code 0, which must be soon. Returns stderr.
 fn finish(command: &mut Command) -> String {
     let begin = Instant::now();
     let output = command.output().unwrap();
@@ -195,11 +195,11 @@ fn finish(command: &mut Command) -> String {
     said
 }
 
-/// It sent all requests into the same dead connection until the run ended.
+/// The run must not send all requests into the same dead connection.
 #[test]
 fn an_http2_connection_that_goes_silent_is_found_by_a_ping() {
     let server = Server::start(Then::Silence);
-    // A ping goes out after 2 s, and may take as long: earlier than the timeout.
+    // A ping is sent after 2 s and may take 2 s, so it fails earlier than the timeout.
     let said = export(&server, &["--timeout", "6s"]);
     assert!(
         said.contains("the server did not respond to a ping"),
@@ -235,7 +235,7 @@ fn connections_of_http1_that_go_silent_are_replaced() {
         if is_old && asked.number > CONNECTIONS {
             return vec![Step::Hang];
         }
-        // All of the first ones are under way at once, each on a connection of its own.
+        // The first requests are all sent at once, each on a separate connection.
         let mut steps = vec![Step::Pause(Duration::from_millis(300))];
         steps.truncate(usize::from(is_old));
         steps.extend(good(&asked.task_id));
@@ -256,7 +256,7 @@ fn connections_of_http1_that_go_silent_are_replaced() {
     assert!(server.asked().len() <= IDS + CONNECTIONS, "{said}");
 }
 
-/// The program in a mount namespace of its own, where this file is `/etc/hosts`; nothing where that is not allowed.
+/// The program in a separate mount namespace, where `hosts` is `/etc/hosts`. `None` if the system does not allow that.
 fn with_hosts(hosts: &Path) -> Option<Command> {
     let unshare = || {
         let mut command = Command::new("unshare");

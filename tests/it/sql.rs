@@ -1,4 +1,5 @@
-//! The SQL that `schema` prints: as committed, as documented, and run in the databases that are there.
+//! The SQL that `schema` prints: compared with the repository and the documentation, and run in the installed
+//! databases.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use crate::support::{export, program, python, root, sandbox, task_ids, tell};
 /// Set to write the scripts instead of comparing them.
 const BLESS: &str = "BLESS";
 
-/// The Python with ClickHouse and Spark; `make dialects` sets it.
+/// The environment variable with the Python that has ClickHouse and Spark. `make dialects` sets it.
 const DIALECTS_PYTHON: &str = "SCALE_EXPORT_TEST_DIALECTS";
 
-/// What `schema` prints with these arguments, which have to be right.
+/// The output of `schema` with these arguments, which must be valid.
 fn schema(arguments: &[&str]) -> String {
     let output = program().arg("schema").args(arguments).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -107,7 +108,7 @@ fn what_is_not_sql_takes_no_dialect() {
     }
 }
 
-/// One export in both formats: what the sandbox makes up, and what databases stumble over.
+/// One export in both formats: tasks of the sandbox, and values that databases misread.
 fn exports(base: &Path) -> [PathBuf; 2] {
     let server = sandbox(SandboxConfig {
         drift: true,
@@ -120,7 +121,7 @@ fn exports(base: &Path) -> [PathBuf; 2] {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    // A quote in a path, for the views with absolute ones.
+    // The path has a quote, for the views with absolute paths.
     ["parquet", "csv"].map(|format| {
         let out = base.join(format!("user's {format}"));
         let output = program()
@@ -166,7 +167,7 @@ fn compare(mut python: Command, dialect: &str, script: &str, parquet: &Path, dir
     );
 }
 
-/// Whether a program of a database is there: on the path, or where Debian keeps it.
+/// Whether a database program is installed: on the path, or where Debian installs it.
 fn has(program: &str) -> bool {
     let mut directories: Vec<PathBuf> =
         std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
@@ -225,7 +226,7 @@ fn views_with_absolute_paths_work_from_anywhere() {
     assert_eq!(one.matches("CREATE OR REPLACE VIEW").count(), 1, "{one}");
 }
 
-/// Words that Snowflake does not take as the name of a table or column without quotes, one letter after the other.
+/// Words that Snowflake does not accept as the name of a table or column without quotes, one letter after the other.
 const SNOWFLAKE_RESERVED: &str = "account all alter and any as between by case cast check column connect connection \
     constraint create cross current current_date current_time current_timestamp current_user database delete distinct \
     drop else exists false following for from full grant group gscluster having ilike in increment inner insert \
@@ -253,7 +254,7 @@ fn comments_keep_to_their_line() {
     for table in TABLES {
         let columns = table.columns().map(ColumnInfo::documentation);
         for doc in columns.chain([table.doc.to_owned()]) {
-            // A SQLite comment ends with its line, and the statements of other scripts are split at `;` and its end.
+            // A SQLite comment ends at the end of the line, and other scripts are split at `;` at the end of a line.
             assert!(!doc.contains('\n'), "{doc}");
         }
     }

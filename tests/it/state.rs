@@ -1,4 +1,4 @@
-//! State that was damaged, and state that another user of the machine prepared.
+//! A damaged state, and a state that another user of the machine prepared.
 
 use std::fs::{self, Permissions};
 use std::ops::ControlFlow;
@@ -20,7 +20,7 @@ use crate::support::{KEY, export, program, published, sandbox, task_ids, tell};
 
 const TASKS: usize = 5;
 
-/// What is done to state: by name.
+/// A change of the state directory, and its name.
 type Attack = (&'static str, fn(&Path, &Path));
 
 fn said(output: &Output) -> String {
@@ -42,7 +42,7 @@ fn offline(command: &str, out: &Path) -> Command {
     program
 }
 
-/// Runs a command that must not wait for anybody.
+/// Runs a command that must exit soon, without waiting for a pipe or a lock.
 fn within_seconds(mut command: Command) -> Output {
     const LIMIT: Duration = Duration::from_secs(20);
     let mut child = command
@@ -85,7 +85,7 @@ fn a_damaged_manifest_is_made_again() {
         vec![0; whole.len()],
         flipped(0, 3),
         flipped(place("format_version") + 2, 0),
-        // A number of a newer format, and other names.
+        // A newer format version, and other names.
         flipped(place(": 1,") + 2, 1),
         flipped(place("\"tables\": {") + 3, 0),
         flipped(place("messages.parquet") + 1, 2),
@@ -100,8 +100,8 @@ fn a_damaged_manifest_is_made_again() {
                 "--force" => export(&server, base.path(), "good", &task_ids(TASKS), &[way]).1,
                 _ => offline("flatten", &out).output().unwrap(),
             };
-            let told = said(&output);
-            assert!(output.status.success(), "{number}, {way}: {told}");
+            let printed = said(&output);
+            assert!(output.status.success(), "{number}, {way}: {printed}");
             assert!(published(&out) == before, "{number}, {way}");
             let verified = offline("verify", &out).output().unwrap();
             assert!(
@@ -110,11 +110,11 @@ fn a_damaged_manifest_is_made_again() {
                 said(&verified)
             );
             if number == 0 {
-                assert!(told.contains("manifest.json is damaged"), "{told}");
+                assert!(printed.contains("manifest.json is damaged"), "{printed}");
             }
         }
     }
-    // One of a newer version is no damage.
+    // A manifest of a newer version is not damaged.
     edit_manifest(&out, |manifest| {
         manifest["format_version"] = json!(99);
         manifest["tool"]["version"] = json!("99.0.0");
@@ -122,11 +122,13 @@ fn a_damaged_manifest_is_made_again() {
     for options in [&[][..], &["--force"]] {
         let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), options);
         assert_eq!(output.status.code(), Some(2));
-        assert!(said(&output).contains("is newer than this tool\nhint: use the version"));
+        assert!(said(&output).contains(
+            "is newer than this version of scale-export supports\nhint: use the version"
+        ));
     }
 }
 
-/// What a run, `--force` and `flatten` in place do with damage: all mend it, with `warning` if that is given.
+/// Checks that a run, a run with `--force` and `flatten` in place repair the damage, with `warning` if it is not empty.
 fn is_mended_by_all(base: &Path, server: &Sandbox, damage: &dyn Fn(&Path), warning: &str) {
     let out = base.join("good");
     let before = published(&out);
@@ -137,9 +139,9 @@ fn is_mended_by_all(base: &Path, server: &Sandbox, damage: &dyn Fn(&Path), warni
             "--force" => export(server, base, "good", &task_ids(TASKS), &[way]).1,
             _ => offline("flatten", &out).output().unwrap(),
         };
-        let told = said(&output);
-        assert!(output.status.success(), "{way}: {told}");
-        assert!(told.contains(warning), "{way}: {told}");
+        let printed = said(&output);
+        assert!(output.status.success(), "{way}: {printed}");
+        assert!(printed.contains(warning), "{way}: {printed}");
         assert!(published(&out) == before, "{way}");
         let verified = offline("verify", &out).output().unwrap();
         assert!(verified.status.success(), "{way}: {}", said(&verified));
@@ -176,7 +178,7 @@ fn a_damaged_manifest_that_still_parses_is_made_again() {
         |manifest| {
             manifest["tables"].as_object_mut().unwrap().remove("turns");
         },
-        // These did not parse, and were mended without a word.
+        // These manifests do not parse.
         |manifest| manifest["tables"]["tasks"]["rows"] = json!(-1),
         |manifest| manifest["options"]["format"] = json!("xml"),
         |manifest| manifest["run"] = json!(null),
@@ -226,7 +228,7 @@ fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
     let out = good(&server, base.path());
     let journal = out.join(".scale-export/journal");
     let whole = fs::read(&journal).unwrap();
-    // In the mark, the version (damage in two ways), the length, the checksum and the options.
+    // Damage in the magic bytes, the version (in two ways), the length, the checksum and the options.
     for (at, byte) in [
         (0, 0),
         (8, 0),
@@ -245,11 +247,11 @@ fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
                 "run" => export(&server, base.path(), "good", &task_ids(TASKS), &[]).1,
                 _ => offline("flatten", &out).output().unwrap(),
             };
-            let told = said(&output);
-            assert!(output.status.success(), "{at}, {way}: {told}");
+            let printed = said(&output);
+            assert!(output.status.success(), "{at}, {way}: {printed}");
             assert!(
-                told.contains("the header of the journal was damaged"),
-                "{told}"
+                printed.contains("the header of the journal was damaged"),
+                "{printed}"
             );
             assert!(fs::read(&journal).unwrap() == whole, "{at}, {way}");
         }
@@ -257,15 +259,18 @@ fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
     let verified = offline("verify", &out).output().unwrap();
     assert!(verified.status.success(), "{}", said(&verified));
     assert_eq!(server.requests(), TASKS as u64);
-    // Where nothing says what it was, the hint does say what helps.
+    // The cause is unknown here, and the hint still says what to do.
     let mut damaged = whole;
     damaged[25] = 0;
     fs::write(&journal, damaged).unwrap();
     fs::remove_file(out.join("manifest.json")).unwrap();
     let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
-    let told = said(&output);
-    assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains("move it away and export again"), "{told}");
+    let printed = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    assert!(
+        printed.contains("move it away and export again"),
+        "{printed}"
+    );
     fs::remove_file(&journal).unwrap();
     let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
     assert!(output.status.success(), "{}", said(&output));
@@ -300,11 +305,11 @@ fn what_is_no_file_in_place_of_the_journal_is_not_taken_for_none() {
                 program.arg("--out").arg(base.path().join("other"));
             }
             let output = within_seconds(program);
-            let told = said(&output);
-            assert_eq!(output.status.code(), Some(2), "{command}: {told}");
+            let printed = said(&output);
+            assert_eq!(output.status.code(), Some(2), "{command}: {printed}");
             assert!(
-                told.contains("it is not a regular file"),
-                "{command}: {told}"
+                printed.contains("it is not a regular file"),
+                "{command}: {printed}"
             );
         }
     }
@@ -377,8 +382,11 @@ fn what_others_prepared_in_the_state_is_refused_and_left_alone() {
         attack(&out.join(".scale-export"), &victim);
         let (_, output) = export(&server, base.path(), "bad", &task_ids(2), &[]);
         assert_eq!(output.status.code(), Some(6), "{name}: {}", said(&output));
-        let told = said(&output);
-        assert!(told.contains("it is a link\nhint: look"), "{name}: {told}");
+        let printed = said(&output);
+        assert!(
+            printed.contains("it is a symbolic link\nhint: check"),
+            "{name}: {printed}"
+        );
         assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "theirs");
         for path in [victim.clone(), victim.join("file")] {
             assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o755, "{name}");
@@ -404,9 +412,9 @@ fn state_of_another_user_is_refused() {
             return;
         }
         let (_, output) = export(&server, base.path(), "bad", &task_ids(2), &[]);
-        let told = said(&output);
-        assert_eq!(output.status.code(), Some(6), "{name}: {told}");
-        assert!(told.contains("it belongs to another user"), "{told}");
+        let printed = said(&output);
+        assert_eq!(output.status.code(), Some(6), "{name}: {printed}");
+        assert!(printed.contains("it belongs to another user"), "{printed}");
         fs::remove_dir_all(&out).unwrap();
     }
 }
@@ -462,9 +470,9 @@ fn pipes_in_the_state_keep_nobody_waiting() {
             .arg(&out);
         let output = within_seconds(run);
         if name.starts_with(".scale-export") {
-            let told = said(&output);
-            assert_eq!(output.status.code(), Some(6), "{name}: {told}");
-            assert!(told.contains("it is a pipe"), "{name}: {told}");
+            let printed = said(&output);
+            assert_eq!(output.status.code(), Some(6), "{name}: {printed}");
+            assert!(printed.contains("it is a pipe"), "{name}: {printed}");
         }
         for command in ["verify", "flatten"] {
             within_seconds(offline(command, &out));
@@ -479,14 +487,14 @@ fn a_large_lock_file_is_neither_read_nor_printed_whole() {
     let server = sandbox(SandboxConfig::default());
     let good = good(&server, base.path());
     let path = good.join(".scale-export/lock");
-    fs::write(&path, "\u{1b}[31mno\u{202e}body ".repeat(100_000)).unwrap();
+    fs::write(&path, "\u{1b}[31msome\u{202e}one ".repeat(100_000)).unwrap();
     let held = fs::File::open(&path).unwrap();
     held.lock().unwrap();
     let output = offline("verify", &good).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let told = said(&output);
-    assert!(told.len() < 500, "{} bytes", told.len());
-    assert!(told.contains("holds the lock ([31mnobody"), "{told}");
+    let printed = said(&output);
+    assert!(printed.len() < 500, "{} bytes", printed.len());
+    assert!(printed.contains("holds the lock ([31msomeone"), "{printed}");
 }
 
 #[test]
@@ -524,7 +532,7 @@ fn without_its_lock_file_a_run_does_not_publish_and_keeps_others_out() {
     let expected = "the lock file was removed or replaced during the run";
     assert!(said(&first).contains(expected), "{}", said(&first));
     let mut after = published(&good);
-    // What it made may be another run's that came in: the next one removes it.
+    // Its temporary files may belong to another run that started in between. The next run removes them.
     after.retain(|name, _| !name.starts_with(".scale-export-tmp-"));
     assert!(after == before);
     let third = run().output().unwrap();
@@ -579,7 +587,7 @@ fn a_whole_record_that_is_no_task_fails_its_id_and_ends_no_run() {
     verify();
     let flattened = offline("flatten", &out).output().unwrap();
     assert_eq!(flattened.status.code(), Some(3), "{}", said(&flattened));
-    // They are failed IDs like others, which the next run requests again.
+    // They are failed IDs, which the next run requests again.
     let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert_eq!(failures(), "");

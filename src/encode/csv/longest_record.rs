@@ -1,4 +1,4 @@
-//! The longest record of a CSV file, which DuckDB has to know before it reads the file.
+//! The longest record of a CSV file. The views of `load.sql` state it, since DuckDB needs a limit beforehand.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -8,7 +8,7 @@ use memchr::memchr2_iter;
 
 use crate::output_error::OutputError;
 
-/// The length of the longest record of a CSV file that goes by.
+/// Measures the longest record while the bytes of a CSV file pass through.
 #[derive(Debug, Default)]
 pub struct LongestRecord {
     longest: usize,
@@ -33,13 +33,13 @@ impl LongestRecord {
         self.current += bytes.len() - counted;
     }
 
-    /// Bytes of the longest record so far, its end included.
+    /// Bytes of the longest record so far, with its line break.
     pub fn bytes(&self) -> usize {
         self.longest.max(self.current)
     }
 }
 
-/// Bytes of the longest record of a file that was written here, its end included.
+/// Bytes of the longest record, with its line break, of a file that scale-export wrote.
 pub fn longest_record(path: &Path) -> Result<usize, OutputError> {
     let read = || -> io::Result<usize> {
         let mut file = BufReader::new(File::open(path)?);

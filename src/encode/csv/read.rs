@@ -1,6 +1,5 @@
-//! CSV as this tool writes it: null apart from the empty string, which general readers do not tell
-//! apart, and every value in the one spelling that is written.
-//! Depends on the files of this folder, `json` and `tables`.
+//! Reads CSV files that scale-export wrote. Unlike general readers, it tells null from the empty string, and it accepts
+//! only the spelling that the writer uses for each value.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -23,14 +22,14 @@ use crate::tables::row_reader::Rows;
 use crate::tables::schema::arrow_schema;
 use crate::tables::table::TableInfo;
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const BUFFER_BYTES: usize = 128 << 10;
 
-/// Bytes of a record's text at most: no task is larger than the largest body, of which a row holds a part
-/// once, or a few parts twice. A quote that is never closed must not read a whole file into memory.
+/// Maximum bytes of a record's text. No task is larger than the largest body, and a row holds a part of a task once, or
+/// a few parts twice. Without a limit, a missing quote would read the whole file into memory.
 const MAX_RECORD_BYTES: usize = 2 << 30;
 
-/// Fields of a record at most, far more than any table has columns.
+/// Maximum fields of a record. It is far more than the columns of any table.
 const MAX_FIELDS: usize = 1_000;
 
 /// Opens a table and checks its header.
@@ -57,6 +56,7 @@ pub(crate) fn open(table: &'static TableInfo, read: Box<dyn Read>) -> Result<Bat
             });
         }
     }
+    // Rows are counted without the header.
     records.row = 0;
     Ok(until_error(CsvBatches {
         table,
@@ -127,7 +127,7 @@ impl CsvBatches {
         let arrays = builders.iter_mut().map(CellBuilder::finish).collect();
         let batch = RecordBatch::try_new(arrow_schema(self.table), arrays)
             .map_err(|error| ReadError::Damaged(error.to_string()))?;
-        let wrong = |column| ReadError::Damaged(format!("column `{column}` is of another type"));
+        let wrong = |column| ReadError::Damaged(format!("column `{column}` has another type"));
         Rows::of(self.table, batch).map(Some).map_err(wrong)
     }
 }
@@ -145,7 +145,7 @@ impl CsvField<'_> {
         self.bytes.is_empty() && !self.quoted
     }
 
-    /// The start of it, for an error.
+    /// The start of the field, for error messages.
     fn shown(&self) -> String {
         const SHOWN: usize = 40;
         let text = String::from_utf8_lossy(self.bytes);
@@ -157,14 +157,14 @@ impl CsvField<'_> {
 /// Splits a file into records.
 struct CsvRecords {
     reader: BufReader<Box<dyn Read>>,
-    /// The fields' text, without quotes around them.
+    /// The text of all fields, without the quotes around them.
     text: Vec<u8>,
     /// Where each field ends in `text`, and whether it was quoted.
     fields: Vec<(usize, bool)>,
     row: u64,
 }
 
-/// What to do after looking at a stretch of bytes.
+/// What follows the bytes that the parser consumed.
 enum AfterBytes {
     More,
     RecordEnds,
@@ -197,7 +197,7 @@ impl CsvRecords {
         Some(CsvField { bytes, quoted })
     }
 
-    /// Reads the next record; false at the end of the file.
+    /// Reads the next record. Returns false at the end of the file.
     fn next(&mut self) -> Result<bool, ReadError> {
         self.text.clear();
         self.fields.clear();
@@ -214,7 +214,7 @@ impl CsvRecords {
                 return if is_first {
                     Ok(false)
                 } else {
-                    Err(self.wrong("the file ends inside it"))
+                    Err(self.wrong("the file ends inside the row"))
                 };
             }
             is_first = false;
@@ -225,6 +225,7 @@ impl CsvRecords {
                 Ok(AfterBytes::More) => {}
                 Err(cause) => return Err(self.wrong(cause)),
             }
+            // Checked after each piece of the file, so that a record without an end stops soon.
             if self.fields.len() > MAX_FIELDS {
                 return Err(self.wrong("it has over 1,000 fields"));
             }
@@ -235,17 +236,17 @@ impl CsvRecords {
     }
 }
 
-/// Where in a record the reader is.
+/// The position within a record.
 enum ParseState {
     FieldStarts,
     Plain,
     Quoted,
-    /// Behind a quote inside quotes: its end, or the first of two.
+    /// After a quote inside quotes: it ends the field, or a second one makes it part of the text.
     QuoteSeen,
 }
 
 impl ParseState {
-    /// Takes bytes as far as one state reaches; gives their number.
+    /// Consumes bytes until the state changes. Returns their number.
     fn take(
         &mut self,
         bytes: &[u8],
@@ -275,7 +276,7 @@ impl ParseState {
                         *self = Self::Plain;
                         (plain, Ok(AfterBytes::More))
                     }
-                    Some(b'"') => (plain, Err("a quote stands inside a field without quotes")),
+                    Some(b'"') => (plain, Err("a field without quotes contains a quote")),
                     Some(&byte) => (plain + 1, Ok(end_field(self, false, byte, text))),
                 }
             }
@@ -296,12 +297,12 @@ impl ParseState {
             (Self::QuoteSeen, Some(byte @ (b',' | b'\n'))) => {
                 (1, Ok(end_field(self, true, byte, text)))
             }
-            (Self::QuoteSeen, _) => (0, Err("text stands behind a closing quote")),
+            (Self::QuoteSeen, _) => (0, Err("text follows a closing quote")),
         }
     }
 }
 
-/// A column while fields are appended to it.
+/// The builder of a column.
 enum CellBuilder {
     Text(StringBuilder),
     Int32(Int32Builder),
@@ -313,8 +314,8 @@ enum CellBuilder {
     Bytes(BinaryBuilder),
 }
 
-/// Calls the same method of whichever builder it is.
-macro_rules! each_builder {
+/// Calls a method of the builder, whatever its type.
+macro_rules! with_builder {
     ($self:expr, $builder:ident => $call:expr) => {
         match $self {
             CellBuilder::Text($builder) => $call,
@@ -356,14 +357,14 @@ impl CellBuilder {
     }
 
     fn append_null(&mut self) {
-        each_builder!(self, builder => builder.append_null());
+        with_builder!(self, builder => builder.append_null());
     }
 
     fn finish(&mut self) -> ArrayRef {
-        each_builder!(self, builder => Arc::new(builder.finish()))
+        with_builder!(self, builder => Arc::new(builder.finish()))
     }
 
-    /// Appends a field that is not null; or says what should stand there.
+    /// Appends a field that is not null. The error is what was expected.
     fn append(
         &mut self,
         column_type: ColumnType,
@@ -371,7 +372,7 @@ impl CellBuilder {
         parser: &mut Parser,
     ) -> Result<(), &'static str> {
         let text = str::from_utf8(field.bytes).map_err(|_| "UTF-8")?;
-        // Only text needs quotes, and only where the writer puts them.
+        // Null and the empty string differ only by quotes, so quotes must be exactly where the writer puts them.
         let is_quoted = needs_quotes(text);
         if field.quoted != is_quoted {
             return Err(if is_quoted {
@@ -398,8 +399,9 @@ impl CellBuilder {
             }
             Self::Float64(builder) => {
                 let number = text.parse().ok();
+                // The writer prints the shortest decimal that round-trips.
                 let is_ours = |number: &f64| format!("{number:?}") == text;
-                builder.append_value(number.filter(is_ours).ok_or("a double")?);
+                builder.append_value(number.filter(is_ours).ok_or("a float64 number")?);
             }
             Self::Bool(builder) => builder.append_value(match text {
                 "true" => true,
@@ -422,7 +424,7 @@ impl CellBuilder {
                 builder.append(true);
                 spelled.push(']');
                 if spelled != text {
-                    return Err("a list in its one spelling");
+                    return Err("a list as scale-export writes it");
                 }
             }
             Self::Bytes(builder) => {
@@ -433,13 +435,13 @@ impl CellBuilder {
     }
 }
 
-/// An integer in its one spelling.
+/// An integer, spelled as the writer spells it.
 fn canonical<T: std::str::FromStr + ToString>(text: &str) -> Option<T> {
     let number: T = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }
 
-/// A time in its one spelling, `2026-01-31T00:00:00.000000Z`, in microseconds since 1970.
+/// A time spelled `2026-01-31T00:00:00.000000Z`, in microseconds since 1970.
 fn time(text: &str) -> Option<i64> {
     const LENGTH: usize = "2026-01-31T00:00:00.000000Z".len();
     let is_ours = text.len() == LENGTH && text.ends_with('Z');
@@ -484,10 +486,10 @@ mod tests {
     #[test]
     fn what_this_tool_does_not_write_is_refused() {
         for (text, expected) in [
-            ("a\nb", "row 2: the file ends inside it"),
-            ("\"a", "row 1: the file ends inside it"),
-            ("a\"b\n", "row 1: a quote stands inside"),
-            ("\"a\"b\n", "row 1: text stands behind"),
+            ("a\nb", "row 2: the file ends inside the row"),
+            ("\"a", "row 1: the file ends inside the row"),
+            ("a\"b\n", "row 1: a field without quotes"),
+            ("\"a\"b\n", "row 1: text follows"),
         ] {
             let error = fields(text).unwrap_err();
             assert!(error.contains(expected), "{error}");

@@ -1,6 +1,5 @@
-//! CSV by RFC 4180, with null apart from the empty string: null is an empty field, an empty string
-//! is `""`. General CSV writers cannot tell the two apart, so this one is ours.
-//! Depends on `arrow` and `staging`.
+//! Writes CSV by RFC 4180. Null is an empty field, and an empty string is `""`. General CSV writers cannot write the
+//! difference, so this module does not use one.
 
 use std::io::{self, Write};
 
@@ -20,14 +19,14 @@ use crate::tables::table::TableInfo;
 pub(crate) struct CsvWriter<W> {
     table: &'static TableInfo,
     output: W,
-    /// Records of one batch, written at once.
+    /// Records of one batch, which are written with one call.
     text: String,
-    /// Bytes of the longest record, its end included.
+    /// Bytes of the longest record, with its line break.
     longest_record: usize,
 }
 
 impl<W: Write> CsvWriter<W> {
-    /// Begins with the header.
+    /// Writes the header.
     pub(crate) fn begin(table: &'static TableInfo, mut output: W) -> io::Result<Self> {
         let names: Vec<&str> = table.columns().map(|column| column.name).collect();
         let header = names.join(",") + "\n";
@@ -40,14 +39,14 @@ impl<W: Write> CsvWriter<W> {
         })
     }
 
-    /// Gives back where it wrote to.
+    /// Returns the output.
     pub(crate) fn into_output(self) -> W {
         self.output
     }
 
     pub(crate) fn write(&mut self, batch: RecordBatch) -> io::Result<()> {
         let rows = Rows::of(self.table, batch)
-            .map_err(|column| io::Error::other(format!("column {column} has another type")))?;
+            .map_err(|column| io::Error::other(format!("column `{column}` has another type")))?;
         let columns = self.table.columns().count();
         let mut scratch = String::new();
         for row in 0..rows.len() {
@@ -83,14 +82,15 @@ impl TableWriter for CsvWriter<StagedFile> {
     }
 }
 
-/// Writes one field; `scratch` is for values that are made into text first.
+/// Writes one field. `scratch` is a buffer for values that become text first.
 fn write_cell(cell: &Cell<'_>, scratch: &mut String, out: &mut String) {
     use std::fmt::Write as _;
-    // Writing to a String cannot fail.
+    // Writing to a `String` cannot fail.
     match cell {
         Cell::Text(text) => write_field(text, out),
         Cell::Int32(number) => drop(write!(out, "{number}")),
         Cell::Int64(number) => drop(write!(out, "{number}")),
+        // The shortest decimal that round-trips.
         Cell::Float64(number) => drop(write!(out, "{number:?}")),
         Cell::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Cell::Time(micros) => write_time(*micros, out),
@@ -114,17 +114,17 @@ fn write_cell(cell: &Cell<'_>, scratch: &mut String, out: &mut String) {
     }
 }
 
-/// Without quotes, Postgres' text format, ClickHouse, Hive and MySQL read this as null.
+/// The text that Postgres' text format, ClickHouse, Hive and MySQL read as null if it has no quotes.
 const NULL_ELSEWHERE: &str = "\\N";
 
-/// Whether a text that is not null stands in quotes: where RFC 4180 asks for them, where it is empty, and where other
+/// Whether a text that is not null has quotes: where RFC 4180 requires them, for the empty string, and where other
 /// programs would read null.
 pub fn needs_quotes(text: &str) -> bool {
     let is_special = |byte| matches!(byte, b',' | b'"' | b'\n' | b'\r');
     text.is_empty() || text == NULL_ELSEWHERE || text.bytes().any(is_special)
 }
 
-/// Writes a text, quoted where it must be.
+/// Writes a text, with quotes where it needs them.
 fn write_field(text: &str, out: &mut String) {
     if !needs_quotes(text) {
         out.push_str(text);
@@ -140,12 +140,12 @@ fn write_field(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Writes RFC 3339 in UTC with microseconds.
+/// Writes a time in RFC 3339, in UTC with microseconds.
 fn write_time(micros: i64, out: &mut String) {
     use std::fmt::Write as _;
-    // Flattening lets no time into a column that has no date.
+    // Flattening accepts only times that have a date, so the default is never used.
     let time = date_time(micros).unwrap_or_default();
-    // Writing to a String cannot fail.
+    // Writing to a `String` cannot fail.
     let _ = write!(out, "{}", time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"));
 }
 

@@ -1,4 +1,4 @@
-//! Parquet tables as this tool writes them.
+//! Reads Parquet tables that scale-export wrote.
 
 use std::io::{BufReader, Read};
 use std::ops::Range;
@@ -23,7 +23,7 @@ use crate::tables::row_reader::Rows;
 use crate::tables::schema::{VERSION_KEY, arrow_schema, file_metadata};
 use crate::tables::table::TableInfo;
 
-/// Bytes that are read at once where a page header begins: most are far shorter.
+/// Bytes per read at the start of a page header. Most headers are far shorter.
 const HEADER_BYTES: usize = 512;
 
 impl Length for Input {
@@ -63,14 +63,14 @@ fn damaged(error: impl std::fmt::Display) -> ReadError {
     ReadError::Damaged(error.to_string())
 }
 
-/// Opens a table.
+/// Opens a table and checks its columns and metadata.
 pub(crate) fn open(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
+    // The crate panics on some damaged footers.
     guarded(|| open_unguarded(table, input)).unwrap_or_else(|cause| Err(damaged(cause)))
 }
 
 fn open_unguarded(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
-    // What the footer says of each column chunk, beyond where it is, is for readers that skip rows; it
-    // would stay in memory, for all row groups.
+    // The statistics in the footer are for readers that skip rows. They would stay in memory for all row groups.
     let options = ArrowReaderOptions::new()
         .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
         .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
@@ -90,7 +90,7 @@ fn open_unguarded(table: &'static TableInfo, input: Input) -> Result<Batches, Re
     }))
 }
 
-/// The file's columns must be those of the definition, logical types included.
+/// Fails unless the columns are those of the definition, logical types included.
 fn check_columns(
     table: &'static TableInfo,
     builder: &ParquetRecordBatchReaderBuilder<Input>,
@@ -126,33 +126,33 @@ fn check_columns(
     })
 }
 
-/// The file must say of itself what it is: its table, the version of the tables, what the columns hold. Only
-/// the tool's own version may be another.
+/// Fails unless the metadata names the table, the version of the tables, and the content of the columns. Only the
+/// version of scale-export may differ.
 fn check_metadata(
     table: &'static TableInfo,
     builder: &ParquetRecordBatchReaderBuilder<Input>,
 ) -> Result<(), ReadError> {
-    let said = builder.metadata().file_metadata().key_value_metadata();
-    let said = |key: &str| {
-        let mut entries = said.into_iter().flatten();
+    let entries = builder.metadata().file_metadata().key_value_metadata();
+    let stated = |key: &str| {
+        let mut entries = entries.into_iter().flatten();
         entries.find(|entry| entry.key == key)?.value.as_deref()
     };
     for (key, value) in file_metadata(table) {
-        if key != VERSION_KEY && said(&key) != Some(&value) {
+        if key != VERSION_KEY && stated(&key) != Some(&value) {
             return Err(damaged(format!(
-                "its metadata has another `{key}`, or none"
+                "the metadata `{key}` is missing or has another value"
             )));
         }
     }
     Ok(())
 }
 
-/// The row groups, one after the other: each has rows of its own size.
+/// Reads the row groups in order. The rows of a batch differ between row groups.
 struct ParquetBatches {
     table: &'static TableInfo,
     input: Input,
     metadata: ArrowReaderMetadata,
-    /// Those that have not been begun.
+    /// Row groups that are not read yet.
     groups: Range<usize>,
     reader: Option<ParquetRecordBatchReader>,
 }
@@ -189,7 +189,7 @@ impl Iterator for ParquetBatches {
             Ok(batch) => batch,
             Err(error) => return Some(Err(error)),
         };
-        let wrong = |column| damaged(format!("column `{column}` is of another type"));
+        let wrong = |column| damaged(format!("column `{column}` has another type"));
         Some(Rows::of(self.table, batch).map_err(wrong))
     }
 }

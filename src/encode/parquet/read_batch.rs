@@ -1,5 +1,5 @@
-//! How many rows of a row group may be decoded at once, by what its pages say of themselves. A dictionary makes long
-//! values of a few bits each, so that the sizes in the footer say nothing about what rows take in memory.
+//! The number of rows that may be decoded at once, by the sizes in page headers. The sizes in the footer do not bound
+//! the memory of rows: with a dictionary, a long value takes a few bits in the file.
 
 use std::sync::Arc;
 
@@ -14,36 +14,36 @@ use crate::encode::input::Input;
 use crate::encode::parquet::statistics::pages::ChunkPages;
 use crate::encode::read_error::ReadError;
 
-/// Bytes of rows that are decoded at once, at most, unless one row has more.
+/// Maximum bytes of rows that are decoded at once. A single row may have more.
 const MAX_BATCH_BYTES: u64 = 16 << 20;
 
-/// Bytes of pages that a row group's columns hold in memory at once, and of one row, at most: no task is larger than
-/// the largest body, of which a row holds a part once, or a few parts twice.
+/// Maximum bytes of the pages that a row group's columns hold in memory at once, and of one row. No task is larger than
+/// the largest body, and a row holds a part of a task once, or a few parts twice.
 const MAX_HELD_BYTES: u64 = 2 << 30;
 
-/// Bytes of a value in memory beside its content: an offset, or a number.
+/// Bytes of a value in memory in addition to its content: an offset, or a number.
 const VALUE_BYTES: u64 = 8;
 
-/// What the columns of a row group take.
+/// Bytes of the columns of a row group.
 #[derive(Debug, Default)]
 struct Sizes {
-    /// All pages, decompressed.
+    /// Bytes of all pages, decompressed.
     pages: u64,
-    /// Pages that are in memory at the same time.
+    /// Bytes of the pages that are in memory at the same time.
     held: u64,
-    /// A row in which every value is as long as its pages allow.
+    /// Bytes of a row in which every value is as long as its pages allow.
     longest_row: u64,
 }
 
-/// Rows of a batch: so that one of rows of middle size has [`READ_BATCH_BYTES`], and one of the longest rows not
-/// more than [`MAX_BATCH_BYTES`].
+/// The rows of a batch: about [`READ_BATCH_BYTES`] for rows of average size, and at most [`MAX_BATCH_BYTES`] if all
+/// rows were as long as the longest.
 pub(crate) fn batch_rows(input: &Input, group: &RowGroupMetaData) -> Result<usize, ReadError> {
     let mut sizes = Sizes::default();
     for column in group.columns() {
         add_column(input, group, column, &mut sizes)?;
     }
     if sizes.held.max(sizes.longest_row) > MAX_HELD_BYTES {
-        let text = "a row group that takes over 2 GiB of memory";
+        let text = "a row group needs over 2 GiB of memory";
         return Err(ReadError::Damaged(text.to_owned()));
     }
     let rows = u64::try_from(group.num_rows()).unwrap_or_default();
@@ -69,7 +69,7 @@ fn add_column(
     let largest = bytes.clone().max().unwrap_or_default();
     sizes.pages = bytes.fold(sizes.pages, u64::saturating_add);
     sizes.held = sizes.held.saturating_add(dictionary_bytes + largest);
-    // The entries are looked at only if they fit.
+    // A dictionary that exceeds the limit is not decompressed; `batch_rows` refuses the row group.
     let has_texts = column.column_type() == PhysicalType::BYTE_ARRAY;
     let longest_entry = if has_texts && dictionary.is_some() && dictionary_bytes < MAX_HELD_BYTES {
         longest_entry(input, group, column)?
@@ -82,7 +82,7 @@ fn add_column(
         let in_page = page.uncompressed_bytes.max(in_dictionary);
         let in_page = in_page.saturating_add(page.values.saturating_mul(VALUE_BYTES));
         if is_list {
-            // All values of a page may be one row's.
+            // All values of a page may belong to one row.
             in_page
         } else {
             in_page / page.values.max(1)
@@ -93,7 +93,7 @@ fn add_column(
     Ok(())
 }
 
-/// Bytes of the longest text in a column chunk's dictionary.
+/// Bytes of the longest text in the dictionary of a column chunk.
 fn longest_entry(
     input: &Input,
     group: &RowGroupMetaData,
@@ -107,7 +107,7 @@ fn longest_entry(
     let Some(Page::DictionaryPage { buf, .. }) = page else {
         return Ok(0);
     };
-    // Each entry is its length in four bytes and its text.
+    // PLAIN encoding: each entry is its length in four bytes and its text.
     let mut rest: &[u8] = &buf;
     let mut longest = 0;
     while let Some((length, behind)) = rest.split_first_chunk::<4>() {

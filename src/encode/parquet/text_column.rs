@@ -91,21 +91,21 @@ pub fn each_text<E>(
         match (reader, usable) {
             (ColumnReader::ByteArrayColumnReader(reader), _) => {
                 let to_text = |value: &ByteArray| value.clone();
-                each_value(reader, &mut row, to_text, &mut see)
+                read_values(reader, &mut row, to_text, &mut see)
             }
             (ColumnReader::Int32ColumnReader(reader), Usable::Unsigned) => {
                 let to_text = |value: &i32| digits(value.cast_unsigned());
-                each_value(reader, &mut row, to_text, &mut see)
+                read_values(reader, &mut row, to_text, &mut see)
             }
             (ColumnReader::Int64ColumnReader(reader), Usable::Unsigned) => {
                 let to_text = |value: &i64| digits(value.cast_unsigned());
-                each_value(reader, &mut row, to_text, &mut see)
+                read_values(reader, &mut row, to_text, &mut see)
             }
             (ColumnReader::Int32ColumnReader(reader), _) => {
-                each_value(reader, &mut row, |value: &i32| digits(value), &mut see)
+                read_values(reader, &mut row, |value: &i32| digits(value), &mut see)
             }
             (ColumnReader::Int64ColumnReader(reader), _) => {
-                each_value(reader, &mut row, |value: &i64| digits(value), &mut see)
+                read_values(reader, &mut row, |value: &i64| digits(value), &mut see)
             }
             _ => Err(ColumnError::Damaged(
                 "a row group has another type than the schema".to_owned(),
@@ -179,7 +179,7 @@ fn usable_type(column: &ColumnDescriptor) -> Result<Usable, UnusableType> {
 }
 
 /// Reads the values of one row group.
-fn each_value<T: DataType, E>(
+fn read_values<T: DataType, E>(
     mut reader: ColumnReaderImpl<T>,
     row: &mut u64,
     to_text: impl Fn(&T::T) -> ByteArray,

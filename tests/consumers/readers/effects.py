@@ -14,12 +14,12 @@ def integers_with_nulls_become_float64(cells):
 
 
 def null_text_becomes_empty(cells):
-    """Null and an empty field cannot be told apart."""
+    """The reader does not distinguish null from an empty field."""
     return ["str:" if cell is None else cell for cell in cells]
 
 
 def null_bytes_become_empty(cells):
-    """Null and an empty field cannot be told apart."""
+    """The reader does not distinguish null from an empty field."""
     return ["bytes:" if cell is None else cell for cell in cells]
 
 

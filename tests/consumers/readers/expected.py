@@ -16,7 +16,7 @@ def read(exports, schemas):
 
 
 def doubles_without_statistics(exports, schemas):
-    """Columns of doubles whose minimum and maximum pyarrow does not use although they have values."""
+    """The float64 columns with values whose minimum and maximum pyarrow does not use."""
     found = []
     for directory in exports.values():
         for table, schema in schemas.items():

@@ -1,5 +1,5 @@
-//! A disk that fills, really: by a limit on the size of files, and on a small file system of its own where
-//! the machine lets us have one.
+//! A full disk: with a limit on the size of files, and on a small separate file system if the machine allows to mount
+//! one.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::support::{KEY, published, sandbox, task_ids, tell};
 /// Bytes of a block of `ulimit -f`.
 const BLOCK: u64 = 512;
 
-/// Runs the program by a shell that first does `before`.
+/// Runs the program in a shell after the commands `before`.
 fn run_after(before: &str, server: &Sandbox, ids: usize, out: &Path, more: &str) -> Output {
     let program = env!("CARGO_BIN_EXE_scale-export");
     let list: String = task_ids(ids)
@@ -92,7 +92,7 @@ fn a_limit_on_file_sizes_harms_nothing_and_the_run_goes_on_without_it() {
 
 #[test]
 fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_is_space() {
-    // In a name space of its own this needs no rights on the machine; some machines do not allow it.
+    // In a user namespace this needs no privileges. Some machines do not allow it.
     const ENTER: [&str; 3] = ["-rm", "sh", "-c"];
     let base = tempfile::tempdir().unwrap();
     let small = base.path().join("small");
@@ -104,7 +104,7 @@ fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_i
         .output()
         .is_ok_and(|output| output.status.success());
     if !can_mount {
-        tell("left out: a file system of its own cannot be had on this machine");
+        tell("left out: this machine does not allow mounts in a user namespace");
         return;
     }
     let server = sandbox(SandboxConfig::default());
@@ -123,7 +123,7 @@ fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_i
             ids(count)
         )
     };
-    // Fetches five, then forty: with each size the disk fills at another step; then there is space.
+    // Fetches five tasks, then forty. With each size the disk fills at another step. Then space is freed.
     let sizes: Vec<u64> = (260..620).step_by(20).collect();
     let mut full = 0;
     for size in sizes {
@@ -161,7 +161,7 @@ fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_i
     }
     tell(&format!("a small file system was full {full} times"));
 
-    // It is told before the first request that this will not do.
+    // A warning before the first request says that the space is too small.
     let script = format!(
         "set -e; {}; {program} --base-url http://127.0.0.1:9 --retry-timeout 100ms --out {out}{}",
         mount("512k"),
@@ -174,7 +174,7 @@ fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_i
         .output()
         .unwrap();
     let stderr = assert_code(&output, 5, "1000 tasks on 512 kB");
-    let told = format!("warning: about 6.0 MB are still to be written to `{out}`, and ");
-    assert!(stderr.starts_with(&told), "{stderr}");
+    let expected = format!("warning: about 6.0 MB are still to be written to `{out}`, and ");
+    assert!(stderr.starts_with(&expected), "{stderr}");
     assert!(full >= 3, "the disk was full {full} times only");
 }

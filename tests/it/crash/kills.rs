@@ -1,4 +1,4 @@
-//! Kills at random moments of one export.
+//! Kills an export at random moments.
 
 use std::fs;
 use std::process::Stdio;
@@ -11,22 +11,22 @@ use super::is_proven;
 use crate::corpus::shared_tasks;
 use crate::support::{KEY, number_from, program, published, sandbox, task_ids, tell};
 
-/// How many kills; `make attack` asks for more.
+/// The number of kills. `make attack` sets a larger one.
 const KILLS: (&str, usize) = ("SCALE_EXPORT_TEST_KILLS", 200);
 
-/// One of so many comes while tables are built and published, the others while tasks are fetched.
+/// One kill in this many happens while tables are built and published, the others while tasks are fetched.
 const PUBLISHING_SHARE: usize = 4;
 
-/// The exit code when all has been published that can be had.
+/// The exit code when all available tasks are published.
 const SOME_FAILED: Option<i32> = Some(3);
 
-/// Requests in flight at most.
+/// Maximum requests in flight.
 const CONCURRENCY: u64 = 4;
 
-/// Time that an answer takes: a few come between the start of a run and its kill.
+/// Latency of responses: a few arrive between the start of a run and its kill.
 const LATENCY: Duration = Duration::from_millis(20);
 
-/// A run is killed at most this long after it began to ask, and after it began to build tables.
+/// Maximum time from the first request, and from the start of building tables, to a kill.
 const FETCHING: Duration = Duration::from_millis(30);
 const PUBLISHING: Duration = Duration::from_millis(500);
 
@@ -46,7 +46,7 @@ fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
         || (None, task_ids(346)),
         |(corpus, ids)| (Some(corpus), ids),
     );
-    // Some cannot be had: they are not asked for again either, within one export.
+    // Some tasks do not exist. They are not requested again within one export either.
     let missing: Vec<&String> = ids.iter().skip(3).step_by(50).collect();
     let failed_ids = missing
         .iter()
@@ -66,7 +66,7 @@ fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
             .env("SCALE_API_KEY", KEY)
             .args(["--base-url", &server.base_url(), "--rate", "max", "-q"])
             .args(["--concurrency", &CONCURRENCY.to_string()])
-            // What is published may change from run to run, what was fetched stays.
+            // Published tables may change between runs; fetched responses are kept.
             .args(["--refresh", "none", "--format", format])
             .arg("--ids")
             .arg(&list)
@@ -82,11 +82,11 @@ fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
     let before = server.requests();
     let out = base.path().join("killed");
     let (mut kills, mut in_flight, mut ended) = (0, 0, 0);
-    // After a publication the failed ones are asked for again.
+    // After a publication the failed IDs are requested again.
     let manifest = || fs::read(out.join("manifest.json")).ok();
     let (mut known, mut asked_again) = (None, 0);
     while kills < all_kills {
-        // Another format each time: there is always something to publish.
+        // The format changes each time, so that there is always something to publish.
         let format = if kills % 2 == 0 { "parquet" } else { "csv" };
         let asked = server.requests();
         let mut child = command("killed", format).spawn().unwrap();
@@ -108,7 +108,7 @@ fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
             asked_again += missing.len() as u64;
         }
         if status.code().is_some() {
-            // It was faster.
+            // The run ended before the kill.
             ended += 1;
             continue;
         }
@@ -129,7 +129,7 @@ fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
     ));
     assert!(
         beyond <= in_flight + asked_again,
-        "{beyond} requests beyond, {in_flight} in flight, {asked_again} asked again"
+        "{beyond} requests beyond, {in_flight} in flight, {asked_again} requested again"
     );
     assert!(published(&out) == published(&base.path().join("clean")));
     assert!(is_proven(&out));

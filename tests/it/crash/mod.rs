@@ -1,8 +1,8 @@
-//! Crashes: at every step that changes the file system, by a kill, an error or a power loss, the same
-//! command goes on to the same bytes, and the export before stays whole.
+//! Crashes at every step that changes the file system, by a kill, an error or a power loss. Afterwards the previous
+//! export is intact, and the same command completes with the same bytes.
 //!
-//! Steps are known by their numbers (`src/durable_fs/failpoint.rs`). The order within each of the two lanes is
-//! the same in every run, since one request is in flight at a time.
+//! Steps have numbers (`src/durable_fs/failpoint.rs`). The order within each of the two lanes is the same in every run,
+//! since one request is in flight at a time.
 
 mod disk_full;
 mod kills;
@@ -37,15 +37,15 @@ const ENOSPC: i32 = 28;
 const FAILPOINT: &str = "SCALE_EXPORT_FAILPOINT";
 const TRACE: &str = "SCALE_EXPORT_TRACE";
 
-/// A command, the directory that it finds, and what it leaves.
+/// A command, its initial directory, and its result.
 struct Scenario {
     name: &'static str,
-    /// Holds `before/`, if the command finds an export, and `after/`.
+    /// Has `before/`, if the command starts with an export, and `after/`.
     base: tempfile::TempDir,
     arguments: Vec<String>,
     expected: BTreeMap<String, Vec<u8>>,
     expected_state: Vec<String>,
-    /// Keeps the server up.
+    /// Keeps the server running.
     _server: Option<Sandbox>,
 }
 
@@ -92,7 +92,7 @@ impl Scenario {
         command(&self.arguments, out)
     }
 
-    /// All steps of a run that ends well, in their order.
+    /// All steps of a successful run, in order.
     fn trace(&self) -> Vec<Value> {
         let out = self.copy_of_before("traced");
         let (output, steps) = self.traced(&out, "");
@@ -100,7 +100,7 @@ impl Scenario {
         steps
     }
 
-    /// Runs the command with failpoints; gives how it ended, and its steps.
+    /// Runs the command with failpoints. Returns its output and its steps.
     fn traced(&self, out: &Path, failpoints: &str) -> (Output, Vec<Value>) {
         let trace = out.with_extension("trace");
         let mut command = self.command(out);
@@ -112,7 +112,7 @@ impl Scenario {
         (output, steps.collect())
     }
 
-    /// Runs the command to its end and looks at all that it left.
+    /// Runs the command until it exits, and checks all files.
     fn assert_goes_on(&self, out: &Path, what: &str) {
         let output = run_unlocked(&mut self.command(out));
         assert_well(&output, what);
@@ -121,8 +121,8 @@ impl Scenario {
         assert!(is_proven(out), "{what}");
     }
 
-    /// The export before is whole, or the one after it. Within a publication the next run must first be able to
-    /// make it so, and a manifest that has its name already must be right about all files.
+    /// The previous export or the new one is intact. During a publication, the next run must first be able to recover
+    /// it, and a manifest that has its name already must be right about all files.
     fn assert_is_readable(&self, out: &Path, what: &str) {
         let before = self.base.path().join("before");
         let manifest = |out: &Path| fs::read_to_string(out.join("manifest.json")).ok();
@@ -131,7 +131,7 @@ impl Scenario {
             if let Some(new) = found.filter(|found| Some(found) != manifest(&before).as_ref()) {
                 assert!(is_right(&new, out), "{what}: the manifest came too early");
             }
-            // On a copy, so that the program has it to do itself.
+            // Recovers a copy, so that the next run of the program still has to recover the original.
             let copied = out.with_extension("recovered");
             copy(out, &copied);
             let all = Selection {
@@ -155,7 +155,7 @@ impl Scenario {
     }
 }
 
-/// Does the manifest name every file as it is?
+/// Whether the manifest is right about every file.
 fn is_right(manifest: &str, out: &Path) -> bool {
     let manifest: Value = serde_json::from_str(manifest).unwrap();
     let tables = manifest["tables"].as_object().unwrap().values();
@@ -180,7 +180,7 @@ fn command(arguments: &[String], out: &Path) -> Command {
     command
 }
 
-/// Runs a command in a directory that this process has looked into, and nobody else does.
+/// Runs a command in a directory that no other process uses. This process may have locked it before.
 fn run_unlocked(command: &mut Command) -> Output {
     loop {
         let output = command.output().unwrap();
@@ -206,7 +206,7 @@ fn state(out: &Path) -> Vec<String> {
     names
 }
 
-/// Does `verify` find nothing?
+/// Whether `verify` finds no problem.
 fn is_proven(out: &Path) -> bool {
     let cancel = tokio_util::sync::CancellationToken::new();
     loop {
@@ -221,17 +221,16 @@ fn is_proven(out: &Path) -> bool {
     }
 }
 
-/// How an error begins that says who is at work. Nobody is, in a directory that only one test knows; but a child
-/// that another test is just starting holds a copy of every open file, and so of this process's lock, until it
-/// becomes another program.
+/// The beginning of the error about a lock. Only one test uses each directory. But a child process that another test
+/// starts has a copy of every open file, and so of this process's lock, until it executes another program.
 const LOCKED: &str = "another run holds the lock (";
 
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 
-/// A first export; one in place of another, with another format, other tasks, and a journal to be
-/// compacted; and a flattening in place of another.
+/// A first export; one that replaces another, with another format, other tasks, and a journal to be compacted; and a
+/// `flatten` that replaces an export.
 fn scenarios() -> Vec<Scenario> {
     let fetching = |server: &Sandbox, more: &str| {
         let url = server.base_url();
@@ -270,7 +269,7 @@ fn scenarios() -> Vec<Scenario> {
             vec!["flatten".to_owned(), path.display().to_string()]
         };
         let mut before = lines("before.jsonl", &["a", "b"]);
-        // Files that stay the same are not renamed.
+        // Files that do not change are not renamed, so the format changes.
         before.extend(words("--format csv"));
         let arguments = lines("after.jsonl", &["c", "a"]);
         Scenario::new("a flattening", None, Some(before), arguments, base)
@@ -278,16 +277,16 @@ fn scenarios() -> Vec<Scenario> {
     vec![first, again, flattened]
 }
 
-/// What happens at a step.
+/// An accident at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Accident {
     Kill,
-    /// A kill within a write.
+    /// A kill in the middle of a write.
     Torn,
     Error(i32),
 }
 
-/// Everything that can happen at a step.
+/// All accidents that are possible at a step.
 fn accidents(step: &Value) -> Vec<Accident> {
     let mut accidents = vec![Accident::Kill, Accident::Error(EIO)];
     if step["step"] == "write" {
@@ -353,7 +352,7 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
                 .unwrap();
             let stderr = String::from_utf8_lossy(&output.stderr);
             let is_error = matches!(accident, Accident::Error(_));
-            // How the run ended matters more than the record of it.
+            // An error of writing the record of the last run does not change the result of the run.
             if is_error && path(&step).contains(".scale-export/last_") {
                 assert_well(&output, &what);
                 assert!(stderr.contains("warning: could not "), "{what}: {stderr}");
@@ -377,7 +376,7 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
     }
 }
 
-/// Where in the lane of the output a step stands, from 1: the last one of its kind that `is_it` takes.
+/// The number of a step in the output lane, from 1: the last step for which `is_it` is true.
 fn last_step(trace: &[Value], is_it: impl Fn(&Value) -> bool) -> usize {
     let output = trace.iter().filter(|step| step["lane"] == "output");
     let numbered = output.enumerate().filter(|(_, step)| is_it(step));
@@ -392,7 +391,7 @@ fn path(step: &Value) -> &str {
 fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
     for scenario in scenarios() {
         let trace = scenario.trace();
-        // The last moment at which there is a way back, and one in the middle of the renames.
+        // The last step from which the previous export can be restored, and one in the middle of the renames.
         let manifest = last_step(&trace, |step| {
             step["step"] == "rename" && path(step).ends_with("manifest.json")
         });
@@ -403,7 +402,7 @@ fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
         assert_eq!(output.status.code(), Some(6), "{}", scenario.name);
         fs::remove_dir_all(&out).unwrap();
         let all = back.iter().filter(|step| step["lane"] == "output").count();
-        // How an accident begins, and at which steps of the same run another one follows.
+        // The first accident, and the steps of the same run at which another one follows.
         let mut cases = Vec::new();
         for number in last + 1..=all {
             for action in ["kill".to_owned(), EIO.to_string()] {
@@ -413,7 +412,7 @@ fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
                 ));
             }
         }
-        // What the next run does before it begins tables, and an accident in that.
+        // The steps of the next run before it begins tables, and an accident in those.
         let left = format!("output:{last}:{EIO},output:{}:kill", last + 10);
         for begins in [format!("output:{middle}:kill"), left] {
             let out = scenario.copy_of_before("left");
@@ -429,7 +428,7 @@ fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
             assert_well(&output, scenario.name);
             fs::remove_dir_all(&out).unwrap();
             let output = recovery.iter().filter(|step| step["lane"] == "output");
-            // Where nothing is left to do, no tables follow.
+            // If there is nothing to do, no tables follow.
             let before_tables = output
                 .take_while(|step| step["step"] != "create" || !path(step).contains("tmp-tasks."));
             for number in 1..=before_tables.count() {
@@ -451,7 +450,7 @@ fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
             for failpoints in [Some(&begins), again.as_ref()].into_iter().flatten() {
                 let mut command = scenario.command(&out);
                 let output = run_unlocked(command.env(FAILPOINT, failpoints));
-                // A recovery that fails on the way forward goes back, and the run goes on from there.
+                // A recovery that cannot complete the publication undoes it, and the run continues.
                 let may_end_well = failpoints.ends_with(&format!(":{EIO}"));
                 assert!(!output.status.success() || may_end_well, "{what}");
             }
@@ -478,7 +477,7 @@ fn what_a_dead_run_left_is_removed_whatever_the_next_one_writes() {
         "parquet",
     );
     let before: Vec<String> = published(&out).into_keys().collect();
-    // Within the tables of another format, of which the next run knows nothing.
+    // A kill while tables of another format are written, which the next run does not have.
     let killed = command(&arguments("csv"), &out)
         .env(FAILPOINT, "output:30:kill")
         .status()

@@ -1,5 +1,5 @@
-//! Power loss: what a file system may be left with at each moment of a run, when only what was synced is
-//! sure to survive. The moments come from a trace of the run; a model says what each may leave.
+//! Power loss: the possible states of a file system at each moment of a run, if only synced changes are sure to
+//! survive. The moments come from a trace of the run, and a model gives the possible states of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,22 +13,22 @@ use serde_json::Value;
 use super::{in_parallel, scenarios};
 use crate::support::tell;
 
-/// What became of what was not synced.
+/// The fate of changes that were not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Loss {
-    /// All of it is gone.
+    /// All are lost.
     All,
-    /// Names are as they were given, contents are gone.
+    /// Names survive, contents are lost.
     Contents,
-    /// Names are as they were given, files are as long as they were, what was not synced is zeros.
+    /// Names and lengths of files survive, and contents that were not synced are zeros.
     Zeros,
-    /// Names are as they were given, half of what was added to a file is there.
+    /// Names survive, and half of the bytes that were appended to a file.
     Half,
-    /// Of the changes of names every other one is gone; contents are gone.
+    /// Every other change of names is lost, and contents are lost.
     OtherNames,
 }
 
-/// What a directory holds: files with their content, and directories.
+/// The content of a directory: files with their content, and directories.
 type Tree = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
 #[derive(Debug, Clone, Default)]
@@ -37,26 +37,26 @@ struct File {
     synced: Vec<u8>,
 }
 
-/// What a name stands for.
+/// The target of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entry {
     File(usize),
     Directory,
 }
 
-/// A file system that remembers what was synced.
+/// A model of a file system that records what was synced.
 #[derive(Debug, Default)]
 struct Model {
     files: Vec<File>,
     names: Names,
     synced_names: Names,
-    /// Steps that changed names, and are not synced.
+    /// Changes of names that are not synced.
     unsynced: Vec<Change>,
 }
 
 type Names = BTreeMap<PathBuf, Entry>;
 
-/// A change of names; one that moves a name is not torn apart.
+/// A change of names. A rename is one change.
 #[derive(Debug, Clone)]
 enum Change {
     Give(PathBuf, Entry),
@@ -70,7 +70,7 @@ impl Change {
             Self::Give(path, entry) => drop(names.insert(path.clone(), *entry)),
             Self::Take(path) => drop(names.remove(path)),
             Self::Move(from, to) => {
-                // Two names of one file stay as they are.
+                // Renaming one name of a file to another name of the same file changes nothing.
                 if names.contains_key(from) && names.get(from) != names.get(to) {
                     let entry = names.remove(from).unwrap();
                     names.insert(to.clone(), entry);
@@ -79,7 +79,7 @@ impl Change {
         }
     }
 
-    /// Does the name that it gives or takes stand in this directory?
+    /// Whether the change affects a name in this directory.
     fn is_in(&self, directory: &Path) -> bool {
         let (Self::Give(path, _) | Self::Take(path) | Self::Move(_, path)) = self;
         path.parent() == Some(directory)
@@ -87,7 +87,7 @@ impl Change {
 }
 
 impl Model {
-    /// All that stands in a directory is synced. What is above it, and is there, is too.
+    /// A model in which everything in a directory is synced, and so are its existing parents.
     fn of(directory: &Path) -> Self {
         let mut model = Self::default();
         for above in directory.ancestors().skip(1) {
@@ -127,7 +127,7 @@ impl Model {
         self.unsynced.push(change);
     }
 
-    /// Does a step of a trace.
+    /// Applies a step of a trace.
     fn apply(&mut self, step: &Value) {
         let path = PathBuf::from(step["path"].as_str().unwrap());
         let to = || PathBuf::from(step["to"].as_str().unwrap());
@@ -177,7 +177,7 @@ impl Model {
         }
     }
 
-    /// Names of which every other change was lost that was not synced.
+    /// The names after every other unsynced change was lost.
     fn every_other_name(&self) -> Names {
         let mut names = self.synced_names.clone();
         for change in self.unsynced.iter().step_by(2) {
@@ -186,7 +186,7 @@ impl Model {
         names
     }
 
-    /// What stands in `directory` after the power comes back.
+    /// The content of `directory` after the power loss.
     fn after(&self, loss: Loss, directory: &Path) -> Tree {
         let names = &match loss {
             Loss::All => self.synced_names.clone(),
@@ -271,7 +271,7 @@ fn a_power_loss_at_any_moment_loses_nothing_that_was_synced() {
                 Loss::OtherNames,
             ] {
                 let left = model.after(loss, &traced);
-                // Many moments leave the same.
+                // Many moments have the same result.
                 if seen.insert(left.clone()) {
                     cases.push((moment, loss, left));
                 }

@@ -1,4 +1,4 @@
-//! The faults that stand in an answer, or that end it.
+//! Faults in a response, or that cut one off.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use super::Case;
 use super::measure::{Answer, Effect, FAULTY_IDS, Fault, MOVED_PATH};
 use crate::support::raw_server::{Asked, JSON, Step, answer, good, head, task};
 
-/// Time for what was sent to be read before the connection is reset.
+/// Time to read the sent bytes before the connection is reset.
 const READ_TIME: Duration = Duration::from_millis(30);
 
-/// Low enough to be waited for, high enough for a sound answer of a busy machine.
+/// A timeout that a test can wait for, and long enough for a good response on a busy machine.
 const SHORT_TIMEOUT: &[&str] = &["--timeout", "800ms"];
 
-/// Slower than the timeout, for the fifty bytes and more of a task.
+/// A pause between bytes that makes a task of fifty bytes or more exceed the timeout.
 const TRICKLE: Duration = Duration::from_millis(50);
 
 const PAGE: &[u8] =
@@ -27,7 +27,7 @@ fn each(answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> Vec<An
     vec![Arc::new(answers)]
 }
 
-/// A fault of one answer that is retried.
+/// A fault of a response that is retried.
 fn retried(
     name: &'static str,
     kind: &'static str,
@@ -45,7 +45,7 @@ fn retried(
     }
 }
 
-/// A fault of one answer that fails its task at once.
+/// A fault of a response that fails its task at once.
 fn fails(
     name: &'static str,
     kind: &'static str,
@@ -72,7 +72,7 @@ fn stops(
     }
 }
 
-/// An answer that is odd, but well.
+/// An unusual but valid response.
 fn harmless(
     name: &'static str,
     answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
@@ -84,7 +84,7 @@ fn harmless(
     }
 }
 
-/// The same with a timeout that is soon over.
+/// The same fault with a short timeout.
 fn impatient(fault: Fault) -> Fault {
     Fault {
         options: SHORT_TIMEOUT,
@@ -92,18 +92,18 @@ fn impatient(fault: Fault) -> Fault {
     }
 }
 
-/// A whole answer with one status.
+/// A complete response with one status.
 fn status(status: &'static str, body: &'static [u8]) -> impl Fn(&Asked) -> Vec<Step> {
     move |_| vec![Step::Send(answer(status, &[], body))]
 }
 
-/// The head of an answer that promises `length` bytes.
+/// The head of a response that announces `length` bytes.
 fn promise(length: usize) -> Vec<u8> {
     let length = length.to_string();
     head("200 OK", &[JSON, &[("content-length", &length)]].concat())
 }
 
-/// A head and a part of the body that it promises.
+/// A head and a part of the body that it announces.
 fn half(asked: &Asked) -> Vec<u8> {
     let body = task(&asked.task_id);
     [promise(body.len()).as_slice(), &body[..body.len() / 2]].concat()
@@ -372,7 +372,7 @@ fn refusals() -> Vec<Fault> {
             "redirect",
             "redirect to https://elsewhere.invalid,",
             |asked| {
-                // Whoever followed it would find no such host, which is another kind of failure.
+                // Following the redirect would fail with another kind of failure, since the host does not exist.
                 redirect(&format!(
                     "https://elsewhere.invalid{MOVED_PATH}?task_id={}",
                     asked.task_id

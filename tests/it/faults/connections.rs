@@ -1,4 +1,4 @@
-//! The faults that come before any answer: no connection, no such host, no trust.
+//! Faults before any response: no connection, no such host, no trust.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::support::raw_server::{RawServer, Step, answer, good};
 use crate::support::server::{Server, task_answer};
 use crate::support::socks::{Socks, socks_to};
 
-/// Long enough for a few attempts before anybody listens.
+/// Long enough for a few attempts before the server listens.
 const LATE: Duration = Duration::from_millis(700);
 
-/// Where the servers are, as certificates name it.
+/// The host name of the servers in certificates.
 const HOST: &str = "localhost";
 
 fn row(name: &str, once: &str, is_retried: bool) -> Row {
@@ -29,7 +29,7 @@ fn row(name: &str, once: &str, is_retried: bool) -> Row {
     }
 }
 
-/// One ID at a URL that leads nowhere: exit code 5, with what is said. How many requests it took.
+/// Exports one ID from an unreachable URL and checks exit code 5 and the message. Returns the number of requests.
 fn give_up(url: &str, says: &[&str]) -> u64 {
     give_up_with(url, None, says)
 }
@@ -60,7 +60,7 @@ fn refused() -> Row {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(published(&out) == *calm());
     assert_eq!(server.asked().len(), ids().len());
-    // Whoever had this port is gone.
+    // The server of this port has stopped.
     let url = server.url();
     drop(server);
     let requests = give_up(&url, &["refused", "hint: check --base-url"]);
@@ -92,11 +92,11 @@ fn refusing_proxy() -> Row {
 }
 
 fn refusing_socks_proxy() -> Row {
-    let nobody = TcpListener::bind("127.0.0.1:0")
+    let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
-    let url = format!("socks5h://{}", socks_to(nobody, Socks::Refuses));
+    let url = format!("socks5h://{}", socks_to(closed, Socks::Refuses));
     let says = format!("through the proxy {url}: ");
     let variable = Some(("all_proxy", url.as_str()));
     let requests = give_up_with("https://api.invalid", variable, &[&says]);
@@ -143,19 +143,19 @@ fn only_tls() -> Row {
     )
 }
 
-/// A certificate, and what is wrong with it.
+/// A certificate with a fault.
 struct Certificate {
     name: &'static str,
     hosts: &'static str,
-    /// Year of its end.
+    /// Year of expiration.
     until: i32,
-    /// Is its authority named with `--ca-file`?
+    /// Whether `--ca-file` names its CA.
     is_named: bool,
     says: &'static str,
     hint: &'static str,
 }
 
-/// A year that this program will not see.
+/// A year in the far future.
 const FAR_YEAR: i32 = 4000;
 
 static CERTIFICATES: [Certificate; 3] = [

@@ -1,5 +1,5 @@
-//! Measures one fault from all sides: on the first attempt of an ID, on all attempts of one ID among
-//! others, and on all attempts of all IDs.
+//! Measures a fault in three ways: on the first attempt of an ID, on all attempts of one ID among others, and on all
+//! attempts of all IDs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,31 +12,31 @@ use serde_json::Value;
 use crate::support::raw_server::{Asked, RawServer, Step, good};
 use crate::support::{KEY, program, published};
 
-/// IDs that never have a fault of their own.
+/// IDs whose responses never have a fault.
 const PLAIN_IDS: usize = 3;
 
-/// IDs that may have one: as many as statuses share a row.
+/// IDs that may have a fault: as many as statuses share a row.
 pub(super) const FAULTY_IDS: usize = 11;
 
-/// Where tasks are asked for.
+/// The path of requests for tasks.
 pub(super) const TASK_PATH: &str = "/v2/task";
 
-/// Redirects lead here when the answer is there.
+/// The target of redirects that have a response.
 pub(super) const MOVED_PATH: &str = "/moved";
 
-/// What stands for a view that makes no sense.
+/// Stands for a measurement that does not apply.
 pub(super) const NO_VIEW: &str = "–";
 
 /// A limit that no measured run reaches.
 const FAR_LIMIT: &str = "60s";
 
-/// A limit that is soon reached.
+/// A limit that is reached soon.
 const SHORT_LIMIT: &str = "1s";
 
-/// Attempts of an ID that a second of failures allows at most; about four are usual.
+/// Maximum attempts of an ID in a second of failures. About four are usual.
 const MOST_ATTEMPTS_IN_A_SECOND: usize = 10;
 
-/// A line of the table.
+/// A row of the table.
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) once: String,
@@ -62,37 +62,37 @@ impl Row {
     }
 }
 
-/// What a fault is expected to do to one ID.
+/// The expected effect of a fault on one ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Nothing.
+    /// No effect.
     None,
-    /// It is tried again, then fails with this kind.
+    /// The ID is retried, then fails with this kind.
     Retried(&'static str),
-    /// It fails with this kind at once.
+    /// The ID fails with this kind at once.
     Fails(&'static str),
     /// The run ends.
     Stops,
 }
 
-/// How a server answers.
+/// The response of a server.
 pub(super) type Answer = Arc<dyn Fn(&Asked) -> Vec<Step> + Send + Sync>;
 
-/// A fault in what a server answers.
+/// A fault in the responses of a server.
 #[derive(Clone)]
 pub(super) struct Fault {
-    /// As a person would call it.
+    /// Its name in the table.
     pub(super) name: &'static str,
-    /// The answers to the first faulty IDs, one for each; the others are answered well.
+    /// The responses for the first faulty IDs, one for each. Other IDs have good responses.
     pub(super) answers: Vec<Answer>,
     pub(super) options: &'static [&'static str],
     pub(super) effect: Effect,
-    /// Exit code when every task has it.
+    /// Exit code if every task has the fault.
     pub(super) all: i32,
-    /// Part of what is said of it.
+    /// Part of the message about it.
     pub(super) says: &'static str,
-    /// Is it no fault of an ID, unless that alone meets it for as long as `--retry-timeout`? Then the
-    /// number of attempts is a matter of time.
+    /// Whether the fault is a rate limit, which fails an ID only after `--retry-timeout`. The number of attempts then
+    /// depends on time.
     pub(super) is_rate_limit: bool,
 }
 
@@ -123,7 +123,7 @@ pub(super) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// What is published when nothing goes wrong.
+/// The published files of a run without faults.
 pub(super) fn calm() -> &'static BTreeMap<String, Vec<u8>> {
     static CALM: OnceLock<BTreeMap<String, Vec<u8>>> = OnceLock::new();
     CALM.get_or_init(|| calm_of(&ids()))
@@ -139,12 +139,12 @@ pub(super) fn calm_of(ids: &[String]) -> BTreeMap<String, Vec<u8>> {
     published(&out)
 }
 
-/// Failed IDs by ID.
+/// The lines of `failures.jsonl` by ID.
 pub(super) fn failures(out: &Path) -> BTreeMap<String, Value> {
     failures_of(&out.join("failures.jsonl"))
 }
 
-/// The same of the last run, published or not.
+/// The failures of the last run, published or not.
 pub(super) fn last_failures(out: &Path) -> BTreeMap<String, Value> {
     failures_of(&out.join(".scale-export/last_failures.jsonl"))
 }
@@ -159,7 +159,7 @@ fn failures_of(path: &Path) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// Statuses as a person would write them.
+/// Statuses as ranges.
 fn ranges(statuses: &[u64]) -> String {
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for status in statuses {
@@ -184,7 +184,7 @@ struct Run {
 }
 
 impl Run {
-    /// Requests for tasks, those that redirects led to left out.
+    /// The number of requests for tasks, without the targets of redirects.
     fn asked(&self, task_id: Option<&str>) -> usize {
         let asked = self.server.asked();
         let asked = asked.iter().filter(|asked| asked.path == TASK_PATH);
@@ -195,7 +195,7 @@ impl Run {
 }
 
 impl Fault {
-    /// Which of the answers an ID has coming, if any.
+    /// The response for an ID, if it is scripted.
     fn answer_to(&self, task_id: &str) -> Option<&Answer> {
         let number: usize = task_id.strip_prefix("faulty_")?.parse().unwrap();
         self.answers.get(number - 1)
@@ -208,7 +208,7 @@ impl Fault {
     ) -> Run {
         let fault = self.clone();
         let server = RawServer::start(move |asked| {
-            // What a redirect leads to has no fault of its own.
+            // The target of a redirect has no fault.
             let chosen = choose(&fault, asked).filter(|_| asked.path != MOVED_PATH);
             chosen.map_or_else(|| good(&asked.task_id), |answer| answer(asked))
         });
@@ -234,7 +234,7 @@ impl Fault {
         expected.to_string()
     }
 
-    /// From all sides, at the same time.
+    /// Measures in all three ways, in parallel.
     pub(super) fn measure(&self) -> Row {
         std::thread::scope(|scope| {
             let first_only = scope.spawn(|| self.once());
@@ -253,7 +253,7 @@ impl Fault {
     fn once(&self) -> String {
         let mut options = vec!["--max-retries", "2", "--retry-timeout", FAR_LIMIT];
         if let Effect::Fails(_) = self.effect {
-            // What succeeded before tells a refusal of one ID from one of the key.
+            // Earlier successes show whether a rejection concerns one ID or the key.
             options.extend(["--concurrency", "1"]);
         }
         let run = self.run(&options, |fault, asked| {
@@ -275,7 +275,7 @@ impl Fault {
         if self.effect == Effect::Stops {
             assert!(requests <= ids().len(), "{}: {requests}", self.name);
         } else if self.options.contains(&"--timeout") {
-            // A machine that is busy may let a sound answer be late.
+            // On a busy machine, a good response may exceed the timeout.
             assert!(requests >= ids().len() + again, "{}: {requests}", self.name);
         } else {
             assert_eq!(requests, ids().len() + again, "{}", self.name);
@@ -283,9 +283,9 @@ impl Fault {
         cell
     }
 
-    /// The cell, and the attempts that were made for one ID.
+    /// The cell, and the number of attempts for one ID.
     fn one(&self) -> (String, u64) {
-        // One after the other: that others can be had is known before the first fault.
+        // One request at a time: other IDs succeed before the first fault.
         let options = ["--max-retries", "1", "--concurrency", "1"];
         let limit = if self.is_rate_limit {
             SHORT_LIMIT
@@ -356,7 +356,7 @@ impl Fault {
         let run = self.run(
             &["--max-retries", "1", "--retry-timeout", SHORT_LIMIT],
             |fault, asked| {
-                // Every ID has one of the answers.
+                // Every ID has one of the responses.
                 let at = asked.task_id.bytes().map(usize::from).sum::<usize>();
                 Some(Arc::clone(&fault.answers[at % fault.answers.len()]))
             },

@@ -1,4 +1,5 @@
-//! Servers that mix all faults. Each run goes on until it is complete; then the export is what a calm server gives.
+//! Servers that mix all faults. Each export is repeated until it is complete, and then equals that of a server without
+//! faults.
 
 use std::path::Path;
 use std::process::Output;
@@ -10,13 +11,13 @@ use super::measure::{Answer, Effect, MOVED_PATH, TASK_PATH, command, stderr};
 use crate::support::raw_server::{Asked, JSON, RawServer, Step, answer, good, task};
 use crate::support::{number_from, program, published, tell};
 
-/// How many exports are made, each against another server; `make attack` makes more.
+/// The number of exports, each from another server. `make attack` sets a larger one.
 const ATTACKS: (&str, usize) = ("SCALE_EXPORT_TEST_ATTACKS", 6);
 
-/// What is random in the first of them; the next one has the next number.
+/// The random seed of the first export. Each export increases it by one.
 const SEED: &str = "SCALE_EXPORT_TEST_SEED";
 
-/// Exports at a time: most wait most of the time.
+/// Exports at the same time. Most of them wait most of the time.
 const WORKERS: usize = 3;
 
 const TASKS: usize = 40;
@@ -24,17 +25,17 @@ const TASKS: usize = 40;
 /// Tasks of a page.
 const PAGE: usize = 7;
 
-/// The share of requests with a fault in the first run of an export is at most this.
+/// Maximum share of requests with a fault in the first run of an export.
 const MOST_FAULTS: f64 = 0.8;
 
-/// In each further run it is this share of what it was, and after so many runs there are none.
+/// The factor of that share from one run to the next. After this many runs there are no faults.
 const FEWER: f64 = 0.75;
 const FAULTY_RUNS: i32 = 15;
 
-/// Of so many faults one may end the whole run.
+/// One fault in this many may end the whole run.
 const STOPS: usize = 40;
 
-/// Every fault is over soon.
+/// Options that keep every fault short.
 const IMPATIENT: &[&str] = &[
     "--timeout",
     "800ms",
@@ -46,14 +47,14 @@ const IMPATIENT: &[&str] = &[
     "8",
 ];
 
-/// What a run may end with: all is there, some failed, the key was refused, the API was away, or it would have
-/// replaced the export by a worse one.
+/// Possible exit codes: all tasks exported, some failed, the key was rejected, the API was not available, or the guard
+/// kept the previous export.
 const EXIT_CODES: [i32; 5] = [0, 3, 4, 5, 8];
 
-/// A list that is refused is one that does not exist.
+/// The exit code for a rejected list, which counts as one that does not exist.
 const NO_SUCH_LIST: i32 = 2;
 
-/// Faults that a run survives, and those that end it.
+/// Faults that a run survives, and faults that end it.
 struct Faults {
     usual: Vec<Answer>,
     stopping: Vec<Answer>,
@@ -65,7 +66,7 @@ impl Faults {
             let faults = faults().filter(|fault| (fault.effect == Effect::Stops) == of_stops);
             let mut answers: Vec<Answer> = faults.flat_map(|fault| fault.answers).collect();
             if !of_stops {
-                // Others that have no row of their own.
+                // Faults without a row in the table.
                 for (status, headers) in [
                     ("202 Accepted", JSON),
                     ("203 Non-Authoritative Information", &[("via", "1.1 proxy")]),
@@ -108,7 +109,7 @@ fn ids() -> Vec<String> {
     (1..=TASKS).map(|number| format!("task_{number}")).collect()
 }
 
-/// A page of the only list; a token is where it goes on.
+/// A page of the only list. Its token is the next offset.
 fn page(query: &str) -> Vec<Step> {
     let token = query
         .split('&')
@@ -144,7 +145,7 @@ fn answer_well(asked: &Asked) -> Vec<Step> {
     }
 }
 
-/// Exports by IDs or from a list.
+/// Exports by IDs or from a list endpoint.
 fn export(server: &RawServer, out: &Path, is_list: bool, options: &[&str]) -> Output {
     let ids = if is_list { Vec::new() } else { ids() };
     let mut command = command(&server.url(), out, &ids, options);
@@ -164,7 +165,7 @@ fn assert_succeeds(arguments: &[&Path], job: &str, seed: u64) {
     );
 }
 
-/// What an export met.
+/// Counts of an export.
 #[derive(Debug, Clone, Copy, Default)]
 struct Met {
     runs: i32,
@@ -172,7 +173,7 @@ struct Met {
     faults: usize,
 }
 
-/// Makes one export, every second one from a list.
+/// Makes one export. Every second one is from a list endpoint.
 fn attack(seed: u64) -> Met {
     let mut random = fastrand::Rng::with_seed(seed);
     let is_list = seed % 2 == 1;
@@ -183,7 +184,7 @@ fn attack(seed: u64) -> Met {
     let counter = Arc::clone(&count);
     let server = RawServer::start(move |asked| {
         if asked.path == "/circle" {
-            // It began with a fault.
+            // The previous run ended with a fault.
             return vec![Step::Send(answer(
                 "302 Found",
                 &[("location", "/circle")],

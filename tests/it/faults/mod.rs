@@ -1,5 +1,5 @@
-//! Faults of the network, each with the real program against a server that has it. What is measured
-//! makes the table in `docs/faults.md`.
+//! Network faults: the program against a server that has each of them. The measurements are the table in
+//! `docs/faults.md`.
 
 mod answers;
 mod connections;
@@ -16,16 +16,16 @@ use measure::Row;
 
 use crate::support::root;
 
-/// Set to write the table anew instead of comparing it.
+/// Set to regenerate the table instead of comparing it.
 const BLESS: &str = "BLESS";
 
-/// Cases that run at once: most of them wait most of the time.
+/// Cases that run at the same time. Most of them wait most of the time.
 const WORKERS: usize = 12;
 
-/// Something to be measured.
+/// A case to be measured.
 type Case = Box<dyn Fn() -> Row + Send + Sync>;
 
-/// Measures all cases, several at once; the rows are in order.
+/// Measures all cases, several at the same time. The rows are in order.
 fn measure_all(cases: &[Case]) -> Vec<Row> {
     let next = Mutex::new(cases.iter().enumerate());
     let rows = Mutex::new(Vec::new());

@@ -1,5 +1,5 @@
-//! Faults in the middle of a run: the API goes away, comes back, or does not know the key any more. What
-//! arrived is kept, and the same command asks for the rest only.
+//! Faults in the middle of a run: the API is not available, becomes available again, or rejects the key. Responses are
+//! kept, and the same command requests only the rest.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::support::{published, raw_responses, task_ids};
 /// IDs of a run.
 const IDS: usize = 60;
 
-/// Requests that are answered before the fault begins.
+/// Responses before the fault begins.
 const ANSWERED: usize = 30;
 
 const CONCURRENCY: usize = 8;
@@ -24,7 +24,7 @@ const CONCURRENCY: usize = 8;
 /// Failures in a row that make an outage.
 const BURST: usize = 5;
 
-/// The key that is known throughout.
+/// The key that is always accepted.
 const NEW_KEY: &str = "live_key_that_is_new";
 
 fn unavailable() -> Vec<Step> {
@@ -35,7 +35,7 @@ fn kept(out: &Path) -> BTreeSet<String> {
     raw_responses(out).into_keys().collect()
 }
 
-/// The requests of the second run are those for what the first did not keep, each once.
+/// Checks that the second run requests only what the first did not keep, each once.
 fn assert_only_the_rest(asked: &[Asked], kept: &BTreeSet<String>) {
     let mut again: Vec<String> = asked.iter().map(|asked| asked.task_id.clone()).collect();
     again.sort();
@@ -44,7 +44,7 @@ fn assert_only_the_rest(asked: &[Asked], kept: &BTreeSet<String>) {
     assert_eq!(again, missing);
 }
 
-/// An outage ends the run without a storm, and nothing is lost.
+/// An outage ends the run without many requests, and no response is lost.
 fn for_good() -> Row {
     const LIMIT: Duration = Duration::from_secs(5);
     let is_back = Arc::new(AtomicBool::new(false));
@@ -78,7 +78,7 @@ fn for_good() -> Row {
     let (calm, outage) = asked.split_at(ANSWERED);
     let lasted = outage[outage.len() - 1].at - calm[ANSWERED - 1].at;
     assert!(lasted + Duration::from_secs(1) >= LIMIT, "{lasted:?}");
-    // Those that were under way, those that make it an outage, then one in a second.
+    // Requests in flight, those that count as an outage, then one per second.
     let seconds = usize::try_from(lasted.as_secs()).unwrap() + 1;
     let most = BURST + CONCURRENCY + seconds;
     assert!(
@@ -108,12 +108,12 @@ fn for_good() -> Row {
     )
 }
 
-/// It failed before the outage, others succeeded, and its last attempt is from within. It was a failed one for good,
-/// and the next run left it out.
+/// The ID failed before the outage, others succeeded, and its last attempt is during the outage. It must not fail
+/// permanently, or the next run would leave it out.
 #[test]
 fn an_id_is_not_failed_by_an_outage_that_began_after_it_failed() {
     const WELL: Duration = Duration::from_secs(2);
-    // Until the outage has been noticed.
+    // Until the outage is detected.
     const UNWELL: [(&str, &str); 1] = [("retry-after", "3")];
     let is_back = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&is_back);
@@ -150,13 +150,13 @@ fn an_id_is_not_failed_by_an_outage_that_began_after_it_failed() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
-/// Whether the server works is asked ahead of all that wait: behind them, each second or each pause lets one
-/// go, and the run ended minutes too late.
+/// The request that checks the server goes before all waiting ones. Behind them, only one would be sent per second or
+/// per pause, and the run would end minutes too late.
 #[test]
 fn an_outage_ends_the_run_in_time_however_many_wait() {
     const LIMIT: Duration = Duration::from_secs(3);
-    // A pause or a late answer under way, and the same again for the last question; generous, as the
-    // machine may be busy. One by one it would be half a minute, or twice that.
+    // A pause or a late response in flight, and the same for the last check. It is generous, since the machine may be
+    // busy. One request at a time would take half a minute, or twice that.
     const MOST: Duration = Duration::from_secs(15);
     let refusal =
         |status, retry_after: Option<&'static str>| -> Arc<dyn Fn() -> Step + Send + Sync> {
@@ -204,7 +204,7 @@ fn an_outage_ends_the_run_in_time_however_many_wait() {
     });
 }
 
-/// An outage that ends is waited for.
+/// A run waits for the end of an outage.
 fn for_a_while() -> Row {
     const LASTS: Duration = Duration::from_secs(4);
     let began: OnceLock<Instant> = OnceLock::new();
@@ -218,7 +218,7 @@ fn for_a_while() -> Row {
     });
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
-    // One further attempt is allowed; but that is for an ID that fails among others.
+    // One retry is allowed, but that is for an ID that fails while others succeed.
     let options = [
         "--retry-timeout",
         "60s",
@@ -244,8 +244,8 @@ fn for_a_while() -> Row {
 
 #[test]
 fn an_id_is_not_failed_by_the_success_that_ends_an_outage() {
-    // One ID can be had; while the other fails, the first is asked for again, to tell an outage from an
-    // ID that fails by itself. The outage ends with the second of these questions.
+    // One ID succeeds. While the other fails, the first is requested again to distinguish an outage from a failed ID.
+    // The outage ends with the second of these requests.
     const QUESTIONS: usize = 2;
     let is_back = AtomicBool::new(false);
     let server = RawServer::start(move |asked| {
@@ -277,7 +277,7 @@ fn an_id_is_not_failed_by_the_success_that_ends_an_outage() {
     assert_eq!(server.asked_for("task_1"), 1 + QUESTIONS);
 }
 
-/// A key that is refused in the middle stops the run, and a new one goes on.
+/// A key that is rejected in the middle ends the run, and a run with a new key continues.
 fn refused_key() -> Row {
     let server = RawServer::start(|asked| {
         if asked.number <= ANSWERED || asked.key == NEW_KEY {
@@ -302,7 +302,7 @@ fn refused_key() -> Row {
     let first = server.asked().len();
     assert!(first <= ANSWERED + CONCURRENCY, "{first} requests");
     let before = kept(&out);
-    // Answers that were on their way when the run stopped may be lost; those that arrived may not.
+    // Responses in flight may be lost when the run stops. Those that arrived may not.
     assert!(
         before.len() > ANSWERED - CONCURRENCY,
         "{} kept",
@@ -320,7 +320,7 @@ fn refused_key() -> Row {
     )
 }
 
-/// What a case measured; it has checked the exit code.
+/// The row of a case, which has checked the exit code.
 fn row(name: &str, code: &str, retried: &str) -> Row {
     Row {
         name: name.to_owned(),

@@ -1,5 +1,4 @@
-//! Every form of `Retry-After` beside a 429: all requests wait as long as it says, and the ID is well
-//! afterwards.
+//! Every form of `Retry-After` with a 429: all requests wait that long, and then the ID succeeds.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -15,29 +14,28 @@ use crate::support::{published, task_ids};
 /// IDs of a run.
 const IDS: usize = 8;
 
-/// The ID that is told to come later.
-const OBJECTED: &str = "task_1";
+/// The ID whose first response is a 429.
+const RATE_LIMITED_ID: &str = "task_1";
 
-/// The ID whose answer takes its time, so that no further request goes before the 429 is read.
+/// The ID with a slow response, so that no other request is sent before the 429 is read.
 const BUSY: &str = "task_2";
 const BUSY_TIME: Duration = Duration::from_millis(500);
 
-/// A wait that is longer than asked by more than this is no wait as asked. Generous: the machine may be
-/// busy.
+/// A wait may exceed the requested one by at most this. It is generous, since the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long the pace waits when it is not told, at the rate that a run begins with.
+/// The wait of the pace without `Retry-After`, at the initial rate of a run.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 const A_YEAR: Duration = Duration::from_hours(365 * 24);
 
-/// Headers at some time.
+/// Headers for a given time.
 type Headers = fn(SystemTime) -> Vec<(&'static str, String)>;
 
 struct Form {
     name: &'static str,
     headers: Headers,
-    /// How long all requests wait at least.
+    /// Minimum wait of all requests.
     wait: Duration,
 }
 
@@ -68,7 +66,7 @@ static FORMS: [Form; 10] = [
     },
     Form {
         name: "429 with a date, 2 s after the server's `Date`",
-        // The server's clock is a year ahead, and its dates agree with each other.
+        // The server's clock is a year ahead, and both dates in the response agree.
         headers: |now| {
             let theirs = now + A_YEAR;
             let later = theirs + Duration::from_secs(2);
@@ -78,7 +76,7 @@ static FORMS: [Form; 10] = [
     },
     Form {
         name: "429 with a date, 2 s ahead, and no `Date`",
-        // Dates have no fractions: up to a second is lost.
+        // Dates have no fractions, so up to a second is lost.
         headers: |now| vec![("retry-after", date(now + Duration::from_secs(2)))],
         wait: Duration::from_secs(1),
     },
@@ -128,13 +126,13 @@ fn too_many(headers: &[(&'static str, String)]) -> Vec<Step> {
 
 fn measure(form: &'static Form) -> Row {
     let server = RawServer::start(|asked| match (asked.task_id.as_str(), asked.attempt) {
-        (OBJECTED, 1) => too_many(&(form.headers)(SystemTime::now())),
+        (RATE_LIMITED_ID, 1) => too_many(&(form.headers)(SystemTime::now())),
         (BUSY, 1) => [vec![Step::Pause(BUSY_TIME)], good(BUSY)].concat(),
         (task_id, _) => good(task_id),
     });
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
-    // No attempt beyond the first is allowed, and none is needed: a 429 does not count.
+    // No retry is allowed and none is needed, since a 429 does not count.
     let options = ["--concurrency", "2", "--max-retries", "0"];
     let output = command(&server.url(), &out, &task_ids(IDS), &options)
         .output()
@@ -146,10 +144,10 @@ fn measure(form: &'static Form) -> Row {
     assert_eq!(asked.len(), IDS + 1, "{}", form.name);
     let first = asked
         .iter()
-        .find(|asked| asked.task_id == OBJECTED)
+        .find(|asked| asked.task_id == RATE_LIMITED_ID)
         .unwrap();
     for later in &asked {
-        if later.attempt == 1 && [OBJECTED, BUSY].contains(&later.task_id.as_str()) {
+        if later.attempt == 1 && [RATE_LIMITED_ID, BUSY].contains(&later.task_id.as_str()) {
             continue;
         }
         let waited = later.at - first.at;
@@ -163,11 +161,11 @@ fn measure(form: &'static Form) -> Row {
     row(form.name, "0", form.wait)
 }
 
-/// More than is believed: a day, and a number that no span of time holds. Nobody waits for the five minutes here: the log says so, and the
-/// same command goes on at once.
+/// A wait that exceeds the maximum: a day, or a number that no duration can hold. The test does not wait for the five
+/// minutes: the log states the wait, and the same command continues at once.
 fn absurd(value: &'static str) -> Row {
     let server = RawServer::start(|asked| match (asked.task_id.as_str(), asked.number) {
-        (OBJECTED, 1) => too_many(&[("retry-after", value.to_owned())]),
+        (RATE_LIMITED_ID, 1) => too_many(&[("retry-after", value.to_owned())]),
         (task_id, _) => good(task_id),
     });
     let base = tempfile::tempdir().unwrap();
@@ -182,7 +180,7 @@ fn absurd(value: &'static str) -> Row {
     let (_, wait) = line.rsplit_once(" after waiting ").unwrap();
     let wait: f64 = wait.trim_end_matches(" s").parse().unwrap();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    // The pipe is read to its end, so that the program is never stopped by it.
+    // The pipe is read until it closes, so that the program never waits for it.
     assert!(lines.all(|line| line.is_ok()));
     assert_eq!(child.wait().unwrap().code(), Some(130), "{line}");
     assert_eq!(server.asked().len(), 1);

@@ -1,13 +1,13 @@
-//! The server's words in `failures.jsonl`: trimmed, printable, without the key.
+//! Messages of the server in `failures.jsonl`: shortened, printable, without the key.
 
 use super::measure::{command, last_failures, stderr};
 use crate::support::KEY;
 use crate::support::raw_server::{RawServer, Step, answer};
 
-/// Characters of a message that are shown, with what stands before them.
+/// Maximum characters of a message, with the text before it.
 const MOST_CHARS: usize = 220;
 
-/// Bodies, and what is made of them.
+/// Bodies, and their expected messages.
 fn bodies() -> Vec<(Vec<u8>, String)> {
     let text = |body: &str, said: &str| (body.as_bytes().to_vec(), format!("status 400: {said}"));
     vec![
@@ -66,7 +66,7 @@ fn bodies() -> Vec<(Vec<u8>, String)> {
             vec![0xff; 3],
             "status 400: \u{fffd}\u{fffd}\u{fffd}".to_owned(),
         ),
-        // The key where the message is cut: no part of it may be left.
+        // The key at the position where the message is cut: no part of it may remain.
         text(
             &format!("{}{KEY}", "x".repeat(195)),
             &format!("{}[reda…", "x".repeat(195)),
@@ -88,15 +88,15 @@ fn the_words_of_a_server_are_trimmed_printable_and_without_the_key() {
         .output()
         .unwrap();
     let said = stderr(&output);
-    // Nothing is published when every ID failed.
+    // Nothing is published if every ID failed.
     assert_eq!(output.status.code(), Some(8), "{said}");
     let failures = last_failures(&out);
     for (id, (_, expected)) in ids.iter().zip(bodies()) {
         let message = failures[id]["message"].as_str().unwrap();
         assert_eq!(message, expected);
         assert!(message.chars().count() <= MOST_CHARS);
-        let told = format!("task {id} failed (http_error): {expected}");
-        assert!(said.lines().any(|line| line == told), "{told}");
+        let expected = format!("task {id} failed (http_error): {expected}");
+        assert!(said.lines().any(|line| line == expected), "{expected}");
     }
     assert!(!said.contains(KEY));
     assert!(

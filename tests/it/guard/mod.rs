@@ -1,4 +1,4 @@
-//! A good export is never replaced by a worse one: what is published after a bad night, and what is not.
+//! A good export is never replaced by a worse one: which results of a bad run are published.
 
 mod nights;
 mod refusals;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::support::server::{Answer, Server, asked_id, task_answer};
 use crate::support::{KEY, program, published};
 
-/// An API that answers as it is told to, by ID.
+/// A mock API with scripted responses by ID.
 struct Api {
     server: Server,
     answers: Arc<Mutex<Answers>>,
@@ -25,7 +25,7 @@ struct Api {
 
 type MakeAnswer = Box<dyn Fn() -> Answer + Send>;
 
-/// Gives an answer in place of the task.
+/// Returns a response for an ID. `None` stands for the task.
 type Answers = Box<dyn Fn(&str) -> Option<Answer> + Send>;
 
 impl Api {
@@ -39,7 +39,7 @@ impl Api {
         Self { server, answers }
     }
 
-    /// From now on these IDs have this answer.
+    /// Sets the response for these IDs.
     fn answers(
         &self,
         is_affected: impl Fn(&str) -> bool + Send + 'static,
@@ -66,7 +66,7 @@ impl Api {
             .unwrap()
     }
 
-    /// Runs, and verifies what is published afterwards; gives what was said.
+    /// Runs an export and checks its exit code, then verifies the published files. Returns stderr.
     fn ends(&self, code: i32, out: &Path, ids: &[String], options: &[&str]) -> String {
         let output = self.run(out, ids, options);
         let said = assert_exit(&output, code);
@@ -112,13 +112,13 @@ fn last_run(out: &Path) -> Value {
     serde_json::from_slice(&text).unwrap()
 }
 
-/// What is published, without the failures.
+/// The published files, without the failures.
 fn tables(out: &Path) -> Vec<(String, Vec<u8>)> {
     let files = published(out).into_iter();
     files.filter(|(name, _)| name != "failures.jsonl").collect()
 }
 
-/// The tables that a flattening of the state into a new directory gives.
+/// The tables that `flatten` writes from the state into a new directory.
 fn reference(base: &Path, out: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
     let fresh = base.join("reference");
     let _ = fs::remove_dir_all(&fresh);
@@ -137,7 +137,7 @@ fn reference(base: &Path, out: &Path) -> std::collections::BTreeMap<String, Vec<
     published(&fresh)
 }
 
-/// A good export of these tasks.
+/// Makes a complete export of these tasks.
 fn exported(api: &Api, base: &Path, ids: &[String]) -> PathBuf {
     let out = base.join("out");
     api.ends(0, &out, ids, &[]);

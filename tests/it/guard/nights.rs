@@ -1,4 +1,4 @@
-//! Nights on which tasks could not be refreshed.
+//! Runs in which tasks could not be refreshed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,7 +44,7 @@ fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
         }
         assert!(reference(base.path(), &out) == published(&out), "{text}");
     }
-    // Every run requests them again, and one good night ends it.
+    // Every run requests them again, until one succeeds.
     api.is_well();
     let before_requests = api.server.seen().len();
     api.ends(0, &out, &ids, &[]);
@@ -59,7 +59,7 @@ fn the_same_command_over_too_many_failures_ends_the_same_way_every_time() {
     let api = Api::start();
     let ids = task_ids(20);
     let out = base.path().join("out");
-    // Four of twenty, where a tenth is allowed.
+    // Four of twenty, while a tenth is allowed.
     api.answers(
         |id| matches!(id, "task_3" | "task_7" | "task_8" | "task_20"),
         || status(404),
@@ -72,11 +72,11 @@ fn the_same_command_over_too_many_failures_ends_the_same_way_every_time() {
         );
         assert!(!out.join("manifest.json").exists());
     }
-    // The failures of runs that ended by decision are requested again, the responses are not.
+    // Failures of runs that ended deliberately are requested again, responses are not.
     let before = api.server.seen().len();
     api.ends(3, &out, &ids, &["--max-failures", "20%"]);
     assert_eq!(api.server.seen().len() - before, 4);
-    // One deleted task among 99 good ones, with and without a previous export.
+    // One deleted task among 99 others, with and without a previous export.
     for _ in 0..3 {
         let said = api.ends(1, &out, &ids, &["--fail-fast"]);
         assert!(said.contains("--fail-fast stops there"), "{said}");
@@ -90,7 +90,7 @@ fn a_run_that_goes_on_after_an_outage_asks_for_no_failed_id_again_and_the_one_af
     let api = Api::start();
     let ids = task_ids(9);
     let out = base.path().join("out");
-    // From the sixth ID on nothing succeeds; where that began, it goes on for all.
+    // If `is_ending`, no request succeeds from the sixth ID on.
     let answer = |is_ending: bool| {
         let is_away = AtomicBool::new(false);
         let answers = move |id: &str| {
@@ -129,7 +129,7 @@ fn a_list_that_begins_with_broken_ids_ends_with_3_every_time() {
     let api = Api::start();
     let ids = task_ids(20);
     let out = exported(&api, base.path(), &ids);
-    // One that was had before is no longer there, and two answer with an error for good.
+    // One task that was exported before is deleted, and two respond with a permanent error.
     let answers = |id: &str| match id {
         "task_1" => Some(status(404)),
         "task_2" | "task_3" => Some(status(500)),
@@ -186,7 +186,7 @@ fn missing_tasks_leave_the_tables_only_where_that_is_asked_for() {
     assert!(reference(base.path(), &out) == published(&out));
     api.ends(0, &out, &ids, &["--drop-missing", "--fail-fast"]);
     api.ends(1, &out, &ids, &["--fail-fast"]);
-    // Another failure is no deletion, and too many deletions are guarded.
+    // Another failure is not a deletion, and the guard stops too many deletions.
     api.answers(|id| id == "task_3", || status(400));
     api.ends(3, &out, &ids, &["--drop-missing"]);
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
@@ -210,7 +210,7 @@ fn a_night_that_was_not_published_changes_no_later_flattening() {
     api.ends(1, &out, &ids, &["--max-failures", "1", "--refresh", "all"]);
     assert!(published(&out) == before);
     assert!(reference(base.path(), &out) == before);
-    // Nor does a first run that was not.
+    // A first run that is not published does not count either.
     let first = base.path().join("first");
     api.answers(|id| id == "task_5", || status(404));
     api.ends(1, &first, &ids, &["--max-failures", "0"]);

@@ -1,4 +1,4 @@
-//! What is not published, and what is said of it.
+//! Results that are not published, and the messages about them.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -35,12 +35,12 @@ fn an_export_in_which_every_id_failed_is_not_published_and_binds_nothing() {
     assert!(time("started_at") <= time("finished_at"));
     let known = lines(&out.join(".scale-export/last_failures.jsonl"));
     assert_eq!(known.len(), 5);
-    // Another server, another key, other options: nothing was received, so nothing is bound.
+    // Another server, key and options: the first run received nothing, so the directory is not bound to them.
     let right = Api::start();
     right.ends(0, &out, &ids, &["--expand", "project"]);
     assert_eq!(manifest(&out)["ids"]["exported"], 5);
     assert_eq!(last_run(&out)["exit_code"], 0);
-    // Once something was, it is.
+    // After a response is received, the directory is bound.
     let said = right.ends(2, &out, &ids, &[]);
     assert!(said.contains("--expand"), "{said}");
 }
@@ -52,7 +52,7 @@ fn an_export_does_not_shrink_by_more_than_it_may() {
     let ids = task_ids(60);
     let out = exported(&api, base.path(), &ids);
     let before = published(&out);
-    // Thirteen of sixty are more than a fifth; twelve are not. Edits of the list count.
+    // Thirteen of sixty are more than a fifth, twelve are not. Edits of the list count.
     let said = api.ends(8, &out, &task_ids(47), &[]);
     assert!(
         said.contains(
@@ -65,7 +65,7 @@ fn an_export_does_not_shrink_by_more_than_it_may() {
         "{said}"
     );
     assert!(published(&out) == before);
-    // So does another list of the same length.
+    // Another list of the same length counts too.
     let others: Vec<String> = (31..=90).map(|number| format!("task_{number}")).collect();
     let said = api.ends(8, &out, &others, &[]);
     assert!(said.contains("30 of the 60 tasks"), "{said}");
@@ -185,12 +185,12 @@ fn a_list_that_turns_out_empty_replaces_no_export() {
             .unwrap();
         assert_exit(&output, code)
     };
-    // On a first run there is nothing to lose.
+    // A first run has no export to lose.
     *listed.lock().unwrap() = 0;
     let said = run(0, &[]);
     assert!(said.contains("warning: "), "{said}");
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 0);
-    // It is an export as any other.
+    // Later runs treat it as any other export.
     let said = run(0, &[]);
     assert!(!said.contains("journal"), "{said}");
     let copy = base.path().join("copy");
@@ -207,7 +207,7 @@ fn a_list_that_turns_out_empty_replaces_no_export() {
     *listed.lock().unwrap() = 3;
     run(0, &[]);
     *listed.lock().unwrap() = 0;
-    // Read again each time: a list that was refused binds no later run.
+    // The list is read in each run: a refused list does not bind later runs.
     run(8, &[]);
     *listed.lock().unwrap() = 4;
     run(0, &[]);
@@ -215,7 +215,7 @@ fn a_list_that_turns_out_empty_replaces_no_export() {
     *listed.lock().unwrap() = 3;
     run(0, &[]);
     let before = published(&out);
-    // A run with nothing to do made a request all the same: its counters are written.
+    // A run with nothing to do made a request, so its counters are written.
     let made = fs::read(out.join("manifest.json")).unwrap();
     run(0, &[]);
     assert!(fs::read(out.join("manifest.json")).unwrap() != made);

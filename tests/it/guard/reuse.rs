@@ -1,4 +1,4 @@
-//! What later runs and `flatten` make of what is kept.
+//! Reuse of kept responses by later runs and by `flatten`.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -67,12 +67,12 @@ fn a_run_that_changes_nothing_leaves_the_files_as_they_are() {
     assert_eq!(end["unchanged"], true);
     assert_eq!(end["requests"], 5);
     assert!(identities() == before);
-    // After a request the manifest is written again, and without one it is not.
+    // After a request the manifest is rewritten, and without one it is not.
     assert!(fs::read(out.join("manifest.json")).unwrap() != made);
     let made = fs::read(out.join("manifest.json")).unwrap();
     assert_eq!(summary(&[])["unchanged"], true);
     assert!(fs::read(out.join("manifest.json")).unwrap() == made);
-    // A file that was changed is written again, whatever its size.
+    // A changed file is rewritten, even if its size is the same.
     let mut bytes = fs::read(out.join("tasks.parquet")).unwrap();
     bytes[10] ^= 1;
     fs::write(out.join("tasks.parquet"), bytes).unwrap();
@@ -114,7 +114,7 @@ fn several_exports_are_flattened_in_the_order_of_their_lists() {
             .collect()
     };
     let (one, two) = (base.path().join("one"), base.path().join("two"));
-    // Arrival is in another order than the list.
+    // Responses arrive in another order than the list.
     let first = ids(&[9, 1, 5, 3]);
     api.ends(0, &one, &ids(&[3, 5, 1, 9]), &[]);
     api.ends(0, &one, &first, &[]);
@@ -122,7 +122,7 @@ fn several_exports_are_flattened_in_the_order_of_their_lists() {
     let second = ids(&[7, 5, 2, 1]);
     api.ends(0, &two, &ids(&[2, 1]), &[]);
     api.ends(3, &two, &second, &[]);
-    // What left a list does not come back.
+    // A task that left the list does not return.
     api.is_well();
     api.ends(0, &one, &ids(&[9, 1, 5, 3, 100]), &[]);
     api.ends(0, &one, &first, &[]);
@@ -154,7 +154,7 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
     let before = published(&out);
     let journal = out.join(".scale-export/journal");
     let upgraded = fs::read(&journal).unwrap();
-    // The same journal as the version before wrote it.
+    // The same journal in the previous format version.
     let mut records = Vec::new();
     let (mut reader, ..) = JournalReader::open(&journal, None, |entry| {
         records.push((
@@ -199,7 +199,7 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
 
     assert_exit(&program().arg("verify").arg(&out).output().unwrap(), 0);
     assert!(reference(base.path(), &out) == before);
-    // A run that is not published leaves the version; its mark counts in it.
+    // A run that is not published does not change the version, and its mark counts in that version.
     api.ends(1, &out, &ids, &["--fail-fast"]);
     assert_eq!(fs::read(&journal).unwrap()[8], 1);
     assert!(reference(base.path(), &out) == before);

@@ -1,4 +1,4 @@
-//! An API with lists, each of which may do something odd. Its tokens are offsets.
+//! A mock API with list endpoints, whose responses tests can change. Its tokens are offsets.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::server::{Answer, Server};
 use crate::support::{KEY, program};
 
-/// What a request asks for.
+/// The path and parameters of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Query {
     pub(super) path: String,
@@ -38,7 +38,7 @@ impl Query {
         self.parts.get(name).map(String::as_str)
     }
 
-    /// Where the page begins.
+    /// The offset of the page.
     pub(super) fn offset(&self) -> usize {
         self.get("next_token")
             .map_or(0, |token| token.parse().unwrap())
@@ -49,18 +49,18 @@ impl Query {
     }
 }
 
-/// What the API has: batches by ID, with their names and tasks.
+/// The data of the API: batches by ID, with their names and tasks.
 #[derive(Debug, Default)]
 pub(super) struct Data {
     pub(super) batches: BTreeMap<String, Vec<String>>,
     /// Tasks that are not final.
     pub(super) pending: Vec<String>,
-    /// Requests so far, without what all have.
+    /// Requests so far, without the parameters that all have.
     pub(super) asked: Vec<String>,
 }
 
 impl Data {
-    /// A task's JSON.
+    /// The JSON of a task.
     pub(super) fn task(&self, task_id: &str) -> Option<Value> {
         let batch = self
             .batches
@@ -77,7 +77,7 @@ impl Data {
         }))
     }
 
-    /// A page of a batch, as it should be.
+    /// The correct page of a batch.
     pub(super) fn page(&self, query: &Query) -> Answer {
         let named = |name: &str| format!("Name of {name}");
         let batch = match (query.get("batch_id"), query.get("batch_name")) {
@@ -107,7 +107,7 @@ impl Data {
     }
 }
 
-/// A page with a token for the next.
+/// A page with a token for the next one.
 pub(super) fn answer_page(tasks: impl IntoIterator<Item = Value>, next: Option<&str>) -> Answer {
     let mut page = json!({"tasks": Value::from_iter(tasks)});
     if let Some(next) = next {
@@ -134,7 +134,8 @@ pub(super) struct Api {
 }
 
 impl Api {
-    /// With batches of so many tasks, named `b1` and so on, which has `task_<batch>_<number>`.
+    /// Starts an API with batches of these sizes. Batches are named `b1` and so on, and their tasks
+    /// `task_<batch>_<number>`.
     pub(super) fn new(
         batches: &[usize],
         odd: impl Fn(&mut Data, &Query) -> Option<Answer> + Send + Sync + 'static,
@@ -173,19 +174,19 @@ impl Api {
         self.data.lock().unwrap()
     }
 
-    /// The pages that were requested since the last call.
+    /// Pages that were requested since the last call.
     pub(super) fn pages(&self) -> Vec<String> {
         let mut asked = self.asked();
         asked.retain(|asked| !asked.starts_with("/v2/task?"));
         asked
     }
 
-    /// The requests since the last call.
+    /// Requests since the last call.
     pub(super) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.data().asked)
     }
 
-    /// The program, to be given what to export.
+    /// The export command, without its list.
     pub(super) fn command(&self, out: &Path) -> Command {
         let mut command = program();
         command
@@ -199,7 +200,7 @@ impl Api {
         command
     }
 
-    /// Exports; gives the directory and what was said.
+    /// Exports. Returns the directory and stderr.
     pub(super) fn export(
         &self,
         base: &Path,
@@ -217,7 +218,7 @@ impl Api {
     }
 }
 
-/// What was said, by a program that ended with this code.
+/// Checks the exit code and returns stderr.
 pub(super) fn exit(output: &Output, code: i32) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{said}");

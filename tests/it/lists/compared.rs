@@ -1,4 +1,4 @@
-//! Lists as the source of tasks are compared with single requests before they are trusted.
+//! Tasks from list endpoints are compared with single responses before they are used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use super::{ids, one_by_one, pages, tasks};
 use crate::support::server::Answer;
 use crate::support::{manifest, published, raw_responses};
 
-/// A page of a batch whose tasks were changed.
+/// A page of a batch with changed tasks.
 fn page_of(data: &Data, query: &Query, change: impl Fn(&str, &mut Value)) -> Answer {
     let batch = &data.batches[query.get("batch_id").unwrap()];
     let page = batch.iter().skip(query.offset()).take(query.limit());
@@ -34,7 +34,7 @@ fn singles(asked: &[String]) -> usize {
 
 const WARNING: &str = "the list endpoint returns other JSON than GET /v2/task; fetching every task";
 
-/// Tasks without `threads` were exported with 0 messages and exit code 0.
+/// Tasks without `threads` would be exported with 0 messages and exit code 0.
 #[test]
 fn a_list_that_omits_threads_is_not_believed() {
     let base = tempfile::tempdir().unwrap();
@@ -51,14 +51,14 @@ fn a_list_that_omits_threads_is_not_believed() {
     assert_eq!(ids(&out), [tasks(1, 1..=150), tasks(2, 1..=40)].concat());
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 
-    // Everything is here, so nothing needs a comparison.
+    // All tasks are kept, so none needs a comparison.
     api.asked();
     let (_, said) = api.export(base.path(), "out", &lists, 0);
     assert!(said.starts_with("Nothing to do: all 190 tasks"), "{said}");
     assert_eq!(singles(&api.asked()), 0);
 }
 
-/// The first tasks are whole; those with a status of their own, later ones and those with other members are not.
+/// The first tasks are complete. Those with another status, later ones, and those with other members are not.
 #[test]
 fn a_list_that_omits_members_of_some_tasks_is_not_believed() {
     let is_in = |id: &str, from: usize| {
@@ -86,7 +86,7 @@ fn a_list_that_omits_members_of_some_tasks_is_not_believed() {
     }
 }
 
-/// `--expand` and `--opts` mean nothing to it.
+/// The list endpoint ignores `--expand` and `--opts`.
 #[test]
 fn a_list_that_ignores_what_single_requests_honor_is_not_believed() {
     let base = tempfile::tempdir().unwrap();
@@ -111,7 +111,7 @@ fn a_list_that_ignores_what_single_requests_honor_is_not_believed() {
 #[test]
 fn a_task_that_cannot_be_fetched_singly_says_nothing_about_the_list() {
     let base = tempfile::tempdir().unwrap();
-    // The largest tasks cannot be fetched.
+    // The largest tasks cannot be fetched as single tasks.
     let api = Api::new(&[150], |_, query| {
         let is_gone = ["task_1_100", "task_1_99"].contains(&query.get("task_id")?);
         is_gone.then(|| error(404, "task not found"))
@@ -122,7 +122,7 @@ fn a_task_that_cannot_be_fetched_singly_says_nothing_about_the_list() {
     assert_eq!(raw_responses(&out).len(), 150);
 }
 
-/// Deleted tasks are in the list only.
+/// Deleted tasks appear only in the list.
 #[test]
 fn tasks_that_only_the_list_has_are_exported_with_a_warning() {
     let base = tempfile::tempdir().unwrap();
@@ -144,7 +144,7 @@ fn tasks_that_only_the_list_has_are_exported_with_a_warning() {
     assert_eq!(singles(&api.asked()), 4);
 }
 
-/// Without a single task that is the same both ways, nothing speaks for the list.
+/// If no single response equals the task of the list, the list is not used.
 #[test]
 fn a_list_of_which_nothing_can_be_compared_is_not_believed() {
     let base = tempfile::tempdir().unwrap();
@@ -161,7 +161,7 @@ fn a_task_that_changes_between_its_page_and_its_single_response_is_no_difference
     let singles_so_far = AtomicUsize::new(0);
     let api = Api::new(&[30], move |data, query| {
         let id = query.get("task_id")?;
-        // The first one that is fetched singly was completed a moment ago.
+        // The first task that is fetched alone was completed in between.
         (singles_so_far.fetch_add(1, Ordering::Relaxed) == 0).then(|| {
             data.pending.retain(|pending| pending != id);
             answer(200, &data.task(id).unwrap())
@@ -170,7 +170,7 @@ fn a_task_that_changes_between_its_page_and_its_single_response_is_no_difference
     api.data().pending = tasks(1, 1..=30);
     let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
     assert!(!said.contains("warning"), "{said}");
-    // It is exported as it is now.
+    // Its new state is exported.
     let statuses: Vec<bool> = raw_responses(&out)
         .values()
         .map(|body| body.windows(9).any(|word| word == b"completed"))
@@ -183,7 +183,7 @@ fn a_task_that_changes_between_its_page_and_its_single_response_is_no_difference
         1
     );
 
-    // Two that differ are no chance.
+    // Two tasks that differ are not a coincidence.
     let api = Api::new(&[30], |data, query| {
         let is_page = query.path == "/v2/tasks";
         is_page.then(|| page_of(data, query, |_, task| remove(task, "metadata")))
@@ -200,7 +200,7 @@ fn a_run_that_was_cut_short_after_a_difference_goes_on_singly() {
     let is_away = Arc::new(AtomicBool::new(true));
     let away = Arc::clone(&is_away);
     let api = Api::new(&[150], move |data, query| match query.get("task_id") {
-        // It is away from the sixtieth single task on.
+        // The API fails from the sixtieth single task on.
         Some(_) => {
             let singles = data
                 .asked

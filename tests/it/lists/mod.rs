@@ -1,4 +1,4 @@
-//! Lists of the API: as the source of tasks, and in place of single requests.
+//! List endpoints: as the source of tasks, and instead of single requests.
 
 mod api;
 mod compared;
@@ -22,7 +22,7 @@ fn ids(out: &Path) -> Vec<String> {
     list.lines().map(str::to_owned).collect()
 }
 
-/// `task_<batch>_<from>` and so on.
+/// The IDs `task_<batch>_<number>`.
 fn tasks(batch: usize, numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
     let numbers = numbers.into_iter();
     numbers
@@ -30,7 +30,7 @@ fn tasks(batch: usize, numbers: impl IntoIterator<Item = usize>) -> Vec<String> 
         .collect()
 }
 
-/// The same tasks in the same order, asked for one by one.
+/// Exports the same tasks in the same order with single requests.
 fn one_by_one(api: &Api, base: &Path, out: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
     let list = out.join(".scale-export/ids.txt");
     let options = ["--plan", "ids", "--ids", list.to_str().unwrap()];
@@ -50,7 +50,7 @@ fn a_batch_is_exported_as_if_each_task_had_been_asked_for() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[250, 30], |_, _| None);
     let (out, said) = api.export(base.path(), "out", &["--batch", "b1", "--summary", "-"], 0);
-    // One task is compared with its single response.
+    // The first task of the list is also requested alone and compared.
     assert_eq!(
         api.asked(),
         [
@@ -68,13 +68,13 @@ fn a_batch_is_exported_as_if_each_task_had_been_asked_for() {
     assert!(!out.join(".scale-export/listing").exists());
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 
-    // Again: nothing has changed.
+    // Repeats the export without changes.
     api.asked();
     let (_, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
     assert!(said.starts_with("Nothing to do: all 250 tasks"), "{said}");
     assert_eq!(api.asked().len(), 3);
     assert!(!out.join(".scale-export/listing").exists());
-    // Something has: it comes with the list.
+    // A new task arrives with the list.
     let new = "task_1_999".to_owned();
     api.data().batches.get_mut("b1").unwrap().push(new.clone());
     let (_, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
@@ -88,7 +88,7 @@ fn a_batch_is_exported_as_if_each_task_had_been_asked_for() {
 fn lists_go_by_name_and_several_come_in_their_order() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[120, 30, 5], |_, _| None);
-    // A task that stands in two lists comes where it comes first.
+    // A task of two lists keeps its first position.
     api.data()
         .batches
         .get_mut("b3")
@@ -165,7 +165,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     }
     assert!(api.asked().is_empty());
     assert!(!base.path().join("out").exists());
-    // The command line wins over the environment.
+    // The command line has precedence over the environment.
     let mut command = api.command(&base.path().join("out"));
     let command = command
         .env("SCALE_EXPORT_IDS", "no/such/file")
@@ -194,7 +194,8 @@ fn a_token_that_leads_back_ends_the_list_and_is_told() {
     assert_eq!(api.pages().len(), 3);
 }
 
-/// The same page under ever new tokens was read without end: 20,000 requests in 15 s.
+/// An API that returns the same page with new tokens must not be read forever. Without a limit, that would be 20,000
+/// requests in 15 s.
 #[test]
 fn a_list_that_repeats_known_tasks_under_new_tokens_ends() {
     const MOST_PAGES: usize = 1_100;
@@ -230,7 +231,7 @@ fn an_empty_page_in_the_middle_is_no_end() {
     let (out, said) = api_of_the_rest.export(base.path(), "out", &["--batch", "b1"], 0);
     assert_eq!(ids(&out), tasks(1, 1..=250));
     assert!(said.contains("is irregular: empty pages (1)"), "{said}");
-    // What lies behind the last page is no page any more.
+    // The responses after the last page are not pages.
     let (out, _) = api.export(base.path(), "cut", &["--batch", "b1"], 0);
     assert_eq!(ids(&out), tasks(1, 1..=100));
 }
@@ -240,7 +241,7 @@ fn tasks_that_move_between_pages_come_once_each_and_none_is_missed() {
     let base = tempfile::tempdir().unwrap();
     let moves = AtomicUsize::new(0);
     let api = Api::new(&[250], move |data, query| {
-        // Behind the reader's back one task moves to the front, and one to the end.
+        // While the list is read, one task moves to the front, and one to the end.
         if query.path == "/v2/tasks"
             && query.offset() == 100
             && moves.fetch_add(1, Ordering::Relaxed) == 0
@@ -268,7 +269,7 @@ fn a_list_that_is_worked_on_is_read_twice() {
     let base = tempfile::tempdir().unwrap();
     let has_moved = AtomicBool::new(false);
     let api = Api::new(&[150], move |data, query| {
-        // One is taken away from the first page and put there again: nothing comes twice, and one is skipped.
+        // A task is removed from the first page and added again, so no task appears twice and one is skipped.
         if query.path == "/v2/tasks"
             && query.offset() == 100
             && !has_moved.swap(true, Ordering::Relaxed)
@@ -307,7 +308,7 @@ fn a_token_that_has_expired_begins_the_list_anew() {
         said.contains("page 3 of batch `b1`: status 400: next_token has expired"),
         "{said}"
     );
-    // Final tasks that came twice are kept once.
+    // Final tasks that appear twice are kept once.
     assert_eq!(api.pages().len(), 7);
     let kept = fs::metadata(out.join(".scale-export/journal"))
         .unwrap()
@@ -338,7 +339,7 @@ fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
     });
     let lists = ["--batch", "Name of b1", "--batch", "b2"];
     let (out, said) = api.export(base.path(), "out", &lists, 5);
-    // Whichever is noticed first: that nothing comes any more, or that this page does not.
+    // Either error may come first: that the API does not respond, or that this page failed.
     assert!(
         said.contains("no request succeeded for") || said.contains("could not fetch page 4"),
         "{said}"
@@ -357,7 +358,7 @@ fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
     assert_eq!(ids(&out), [tasks(1, 1..=450), tasks(2, 1..=20)].concat());
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 
-    // Other lists, and a refresh of all, begin anew.
+    // Other lists, and `--refresh all`, start from the first page.
     is_away.store(true, Ordering::Relaxed);
     api.export(base.path(), "other", &lists, 5);
     api.asked();
@@ -384,14 +385,17 @@ fn a_listing_that_is_interrupted_says_what_is_kept() {
     command.args(["--batch", "b1"]).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let listing = out.join(".scale-export/listing");
-    // Its first line, and three pages.
+    // The first line of the file, and three pages.
     while fs::read_to_string(&listing)
         .unwrap_or_default()
         .lines()
         .count()
         < 4
     {
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before the kill"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
@@ -423,7 +427,7 @@ fn a_listing_whose_file_is_damaged_begins_anew() {
     let last_line = whole.len() - whole.trim_end().rfind('\n').unwrap() - 1;
     assert!(second_line > 0 && last_line > 10);
     for (content, pages) in [
-        // A torn line: its page comes again. Nothing that can be read: all do.
+        // A torn line repeats its page. A file without a valid line repeats all pages.
         (whole[..whole.len() - 5].to_owned(), 2),
         (format!("{whole}{{\"list\":9"), 1),
         ("garbage".to_owned(), 3),
@@ -446,7 +450,7 @@ fn a_listing_whose_file_is_damaged_begins_anew() {
 fn a_page_that_is_too_large_is_asked_for_in_pieces() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[60], |data, query| {
-        // One task is as large as all others.
+        // One task is as large as all others together.
         if query.path == "/v2/task" {
             return None;
         }
@@ -473,7 +477,7 @@ fn a_page_that_is_too_large_is_asked_for_in_pieces() {
         .iter()
         .map(|asked| asked.split("limit=").nth(1).unwrap().to_owned())
         .collect();
-    // After a page that came, twice as many are tried.
+    // After a page that arrived, the page size doubles.
     let expected = [
         "100",
         "25",

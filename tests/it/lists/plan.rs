@@ -1,4 +1,4 @@
-//! Lists in place of single requests: how many they need, and that they change no byte.
+//! List endpoints instead of single requests: how many requests they need, and that they change no byte.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::api::{Api, error};
 use super::{pages, tasks};
 use crate::support::{manifest, published};
 
-/// Exports some IDs; gives the directory's name, what was said and the requests.
+/// Exports some IDs. Returns the name of the directory, stderr and the requests.
 fn run(api: &Api, base: &Path, ids: &[String], options: &[&str]) -> (String, Vec<String>) {
     let list = base.join("ids.txt");
     fs::write(&list, ids.join("\n")).unwrap();
@@ -19,7 +19,7 @@ fn run(api: &Api, base: &Path, ids: &[String], options: &[&str]) -> (String, Vec
     (said, api.asked())
 }
 
-/// The same with `--plan ids`, elsewhere: the same bytes?
+/// Checks that `--plan ids` writes the same bytes in another directory.
 fn assert_same_bytes(api: &Api, base: &Path) {
     let list = base.join("ids.txt");
     let options = ["--ids", list.to_str().unwrap(), "--plan", "ids"];
@@ -27,7 +27,7 @@ fn assert_same_bytes(api: &Api, base: &Path) {
     assert!(published(&base.join("out")) == published(&singly));
 }
 
-/// In an order that no list has.
+/// Shuffles IDs into an order that no list has.
 fn shuffled(mut ids: Vec<String>) -> Vec<String> {
     ids.sort_by_key(|id| {
         id.bytes().fold(7_u32, |hash, byte| {
@@ -60,7 +60,7 @@ fn whole_batches_are_read_by_their_lists() {
 #[test]
 fn what_lists_do_not_give_is_asked_for_singly() {
     let base = tempfile::tempdir().unwrap();
-    // Of the second batch the list hides every third task.
+    // The list of the second batch omits every third task.
     let api = Api::new(&[200, 100], |data, query| {
         (query.get("batch_id") == Some("b2")).then(|| {
             let shown = tasks(2, (1..=100).filter(|number| number % 3 > 0));
@@ -85,7 +85,7 @@ fn scattered_ids_cost_hardly_more_than_one_by_one() {
     assert!(asked.len() <= 525, "{}", asked.len());
     assert!(pages(&asked) > 0);
     assert_same_bytes(&api, base.path());
-    // Those that insist have it so.
+    // `--plan lists` uses lists nevertheless.
     fs::remove_dir_all(base.path().join("out")).unwrap();
     let (_, asked) = run(&api, base.path(), &ids, &["--plan", "lists"]);
     assert!(pages(&asked) >= 200, "{}", pages(&asked));
@@ -142,7 +142,7 @@ fn a_run_that_goes_on_uses_lists_for_the_rest() {
     assert!(said.contains("100 of 300 tasks kept"), "{said}");
     assert!(asked.len() <= 8, "{}", asked.len());
     assert_same_bytes(&api, base.path());
-    // A few are not worth a list.
+    // A few tasks are not worth listing.
     api.data().pending = tasks(1, 1..=20);
     fs::remove_dir_all(base.path().join("out")).unwrap();
     run(&api, base.path(), &tasks(1, 1..=300), &[]);
@@ -182,7 +182,7 @@ fn a_dry_run_says_what_would_be_asked_and_writes_nothing() {
     assert!(difference < 3.0, "{plan}");
     assert!(!base.path().join("out").exists());
 
-    // One by one a single request tells whether the key is accepted, and how large a task is.
+    // In a plan with single requests, one request finds out whether the key is accepted, and how large a task is.
     let plan = dry(&["--plan", "ids"]);
     assert_eq!(
         (&plan["requests"], &plan["asked"]),
@@ -202,7 +202,7 @@ fn a_dry_run_says_what_would_be_asked_and_writes_nothing() {
             "/v2/task?task_id=task_2_100"
         ]
     );
-    // What is here is not fetched again.
+    // Kept tasks are not fetched again.
     let (_, asked) = run(&api, base.path(), &ids, &[]);
     assert!(
         asked.len().abs_diff(usize::try_from(expected).unwrap()) <= 8,

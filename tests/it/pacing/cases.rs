@@ -1,4 +1,4 @@
-//! The servers that the pacer is measured against, and what is asked of it there.
+//! The servers that the pacer is measured against, and the requirements for each.
 
 use std::time::Duration;
 
@@ -6,43 +6,43 @@ use scale_export::sandbox::limit_models::{LimitPlan, Limiter, OtherClient, TimeS
 
 use super::simulator::{Latency, Scene};
 
-/// A case runs for so many seconds at least, and for so many tasks.
+/// A case runs for at least this many seconds, and for this many tasks.
 const SECONDS: f64 = 60.0;
 const TASKS: f64 = 2_000.0;
 
-/// What is asked of it.
+/// The requirements of a case.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Want {
-    /// After the first seconds: share of the allowed requests that are used, at least.
+    /// Minimum share of the allowed requests that are used, after the first seconds.
     pub(super) used: f64,
-    /// And share of the requests that are answered 429, at most.
+    /// Maximum share of 429 responses.
     pub(super) rejected: f64,
 }
 
-/// For a limit that does not change: the contract.
+/// The requirement for a limit that does not change.
 const STEADY: Want = Want {
     used: 0.95,
     rejected: 0.01,
 };
 
-/// For a limit on what is under way, and for one that changes: the contract.
+/// The requirement for a limit on requests in flight, and for a limit that changes.
 const CHANGING: Want = Want {
     used: 0.90,
     rejected: 0.02,
 };
 
-/// Fewer requests a second say too little, where each objection costs a second.
+/// Below this number of requests per second, the result is too noisy, since each 429 costs a second.
 const FEW: u32 = 20;
 
-/// A server, and what is asked of the pacer.
+/// A server, and the requirements for the pacer.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
     pub(super) group: &'static str,
     pub(super) name: String,
     pub(super) scene: Scene,
-    /// Requests a second that are allowed, where that depends on latency.
+    /// Allowed requests per second, where they depend on latency.
     pub(super) allowed: Option<f64>,
-    /// Nothing where the contract has no figure.
+    /// `None` without a requirement.
     pub(super) want: Option<Want>,
 }
 
@@ -81,7 +81,7 @@ impl Case {
         self
     }
 
-    /// What is allowed at a time, in requests a second.
+    /// The allowed requests per second at a time.
     pub(super) fn allowed_at(&self, at: Duration) -> f64 {
         let plan = &self.scene.plan;
         let is_in = |span: &TimeSpan| (span.from..span.until).contains(&at);
@@ -96,7 +96,7 @@ impl Case {
     }
 }
 
-/// Limits on the rate, of all kinds.
+/// Rate limits of all kinds.
 fn rate_limits() -> Vec<Case> {
     let mut cases = Vec::new();
     for rate in [5, 20, 100, 500] {
@@ -112,21 +112,22 @@ fn rate_limits() -> Vec<Case> {
             };
             cases.push(case("10 ms", Latency::Uniform(0.01)));
             cases.push(case("50 ms", Latency::Uniform(0.05)));
-            let told = case("Retry-After: 1", Latency::Fixed(0.005));
-            let told = told.with(|scene| scene.retry_after = Some(Duration::from_secs(1)));
-            // Each objection costs a second. A small bucket shows little, and so do five requests in a window.
+            let with_header = case("Retry-After: 1", Latency::Fixed(0.005));
+            let with_header =
+                with_header.with(|scene| scene.retry_after = Some(Duration::from_secs(1)));
+            // Each 429 costs a second. A small bucket is too noisy, and so are five requests per window.
             let want = match kind {
                 "token bucket" => Some(CHANGING),
                 "token bucket of 20" => Some(STEADY),
                 _ => (rate >= FEW).then_some(STEADY),
             };
-            cases.push(told.wants(want));
+            cases.push(with_header.wants(want));
         }
     }
     cases
 }
 
-/// The same where answers take long.
+/// Rate limits of servers with slow responses.
 fn slow_answers() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rate, mean) in [
@@ -141,15 +142,14 @@ fn slow_answers() -> Vec<Case> {
         let limit = format!("token_bucket={rate}/s");
         let case = Case::new("Slow responses", &name, &[&limit], Latency::Uniform(mean));
         let case = case.with(|scene| scene.concurrency = 512);
-        // With answers so late, so are lessons.
-        // Lessons come as late as the answers do: nobody can ask for much within a minute.
+        // With slow responses the pacer learns slowly, so a minute is too short for a requirement.
         let is_quick = mean <= 0.2;
         cases.push(case.wants(is_quick.then_some(CHANGING)));
     }
     cases
 }
 
-/// Limits on the requests under way.
+/// Limits on requests in flight.
 fn concurrency_limits() -> Vec<Case> {
     let mut cases = Vec::new();
     for (count, mean) in [(4, 0.05), (8, 0.05), (16, 0.1), (8, 0.2), (16, 0.02)] {
@@ -169,7 +169,7 @@ fn concurrency_limits() -> Vec<Case> {
     cases
 }
 
-/// Limits that change, and what else may happen.
+/// Limits that change, and other events.
 fn changes() -> Vec<Case> {
     let mut cases = Vec::new();
     let group = "A limit that changes";
@@ -204,7 +204,7 @@ fn changes() -> Vec<Case> {
     cases
 }
 
-/// Everything else.
+/// All other cases.
 fn others() -> Vec<Case> {
     let group = "Others";
     let mut cases = Vec::new();
@@ -218,17 +218,17 @@ fn others() -> Vec<Case> {
         case.with(|scene| scene.time = Duration::from_mins(5))
     };
     cases.push(minute("600 per minute", &["fixed_window=600/m"]).wants(None));
-    let told = minute("600 per minute, with headers", &["fixed_window=600/m"]);
-    cases.push(told.with(|scene| scene.tells_quota = true));
+    let with_quota = minute("600 per minute, with headers", &["fixed_window=600/m"]);
+    cases.push(with_quota.with(|scene| scene.tells_quota = true));
     let both = ["fixed_window=600/m", "token_bucket=50/s"];
     cases.push(minute("600 per minute and 50/s", &both).wants(None));
-    let told = Case::new(
+    let with_quota = Case::new(
         group,
         "fixed window, 100/s, with headers",
         &["fixed_window=100/s"],
         Latency::Uniform(0.02),
     );
-    cases.push(told.with(|scene| scene.tells_quota = true));
+    cases.push(with_quota.with(|scene| scene.tells_quota = true));
     let fast = ["token_bucket=3000/s"];
     cases.push(Case::new(
         group,
@@ -258,7 +258,7 @@ fn others() -> Vec<Case> {
     cases
 }
 
-/// All of them.
+/// All cases.
 pub(super) fn cases() -> Vec<Case> {
     [
         rate_limits(),

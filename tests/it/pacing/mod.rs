@@ -17,28 +17,27 @@ use scale_export::sandbox::limit_models::LimitPlan;
 use cases::{Case, cases};
 use simulator::{Latency, Scene, Second, run};
 
-/// From here on the pace has been found, in seconds.
+/// Seconds after which the pacer must have found the limit.
 const FOUND: usize = 10;
 
-/// Objections that finding it may cost, and as a share of the requests if that is more: the contract.
+/// Maximum 429 responses until then, and the maximum share of requests if that is more.
 const EARLY: f64 = 20.0;
 const EARLY_SHARE: f64 = 0.05;
 
-/// Each case begins at so many points of the server's windows, with other chances each time.
+/// Each case starts at this many points of the server's windows, with other random numbers each time.
 const STARTS: u32 = 8;
 
-/// And there, by how much a single start may miss what is asked of all.
+/// The amount by which a single start may miss the requirement for all.
 const SPREAD: f64 = 0.10;
 
-/// What came of a case.
+/// The result of a start.
 #[derive(Debug, Clone)]
 struct Result {
     seconds: Vec<Second>,
-    /// Of what was allowed after the first seconds, the share that was used, and the share of requests that were
-    /// answered 429.
+    /// After the first seconds: the share of the allowed requests that were used, and the share of 429 responses.
     used: f64,
     rejected: f64,
-    /// Requests that were answered 429 in the first seconds, and their share.
+    /// Number and share of 429 responses in the first seconds.
     early: f64,
     early_share: f64,
 }
@@ -47,7 +46,7 @@ fn sum(seconds: &[Second], of: impl Fn(&Second) -> u32) -> f64 {
     f64::from(seconds.iter().map(of).sum::<u32>())
 }
 
-/// Nobody knows when a limit changes: in each start at another time, up to this share of the whole time later.
+/// A limit may change at any time: in each start it changes up to this share of the whole time later.
 const LATER: f64 = 0.08;
 
 fn measure(case: &Case, start: u32) -> Result {
@@ -57,7 +56,7 @@ fn measure(case: &Case, start: u32) -> Result {
     }
     let scene = &mut case.scene;
     scene.seed = start.into();
-    // Steps that are no part of a window.
+    // Steps that do not divide a window.
     scene.offset = Duration::from_millis(233) * start;
     let pacer = Pacer::new(Rate::Learned, None, scene.concurrency);
     let (seconds, _) = run(scene, pacer);
@@ -75,7 +74,7 @@ fn measure(case: &Case, start: u32) -> Result {
     }
 }
 
-/// All starts of a case.
+/// Measures all starts of a case.
 fn measure_all(case: &Case) -> Vec<Result> {
     (0..STARTS).map(|start| measure(case, start)).collect()
 }
@@ -84,7 +83,7 @@ fn mean(results: &[Result], of: impl Fn(&Result) -> f64) -> f64 {
     results.iter().map(of).sum::<f64>() / f64::from(STARTS)
 }
 
-/// What a case misses of what is asked of it.
+/// The requirements that a case misses.
 fn misses(case: &Case, results: &[Result]) -> Vec<String> {
     let mut misses = Vec::new();
     for result in results {
@@ -110,7 +109,7 @@ fn misses(case: &Case, results: &[Result]) -> Vec<String> {
     misses
 }
 
-/// All cases, which take a while, once.
+/// The results of all cases. They take a while, so they are computed once.
 fn all() -> &'static [(Case, Vec<Result>)] {
     static ALL: OnceLock<Vec<(Case, Vec<Result>)>> = OnceLock::new();
     ALL.get_or_init(|| {
@@ -132,7 +131,7 @@ fn every_kind_of_limit_is_found_and_used() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
-/// A server of this limit that answers within this time.
+/// A server with this limit and this latency in seconds.
 fn scene(limit: &str, latency: f64) -> Scene {
     Scene {
         plan: LimitPlan {
@@ -156,7 +155,7 @@ fn an_outage_costs_one_request_a_second() {
         .find(|case| case.name.contains("outage"))
         .unwrap();
     let Result { seconds, .. } = measure(&case, 0);
-    // What was under way when it began, and the failures that show it.
+    // Requests in flight when the outage began, and the failures that reveal it.
     assert!(sum(&seconds[20..22], |second| second.away) <= 12.0);
     for second in &seconds[22..50] {
         assert!(second.sent <= 1, "{second:?}");
@@ -224,7 +223,7 @@ fn what_was_learned_is_a_starting_point_only() {
         let used = sum(&seconds[20..], |second| second.accepted) / (f64::from(limit) * 40.0);
         assert!(used > 0.94, "{limit} after {before}: {used}");
     }
-    // What cannot be is not believed.
+    // Impossible values are ignored.
     for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE] {
         let pacer = Pacer::new(Rate::Learned, remembered(rate), 32);
         let (seconds, _) = run(&scene("token_bucket=100/s", 0.01), pacer);
@@ -265,7 +264,7 @@ fn a_request_that_hangs_holds_up_nobody_for_long() {
         panic!("the first may go at once");
     };
     pacer.end(first, now, RequestEnd::RateLimited(None));
-    // Whatever is sent now is never answered.
+    // Requests that are sent from now on have no response.
     let mut sent = 0;
     while now < Duration::from_mins(1) {
         match pacer.take(now) {
@@ -297,7 +296,7 @@ fn answers_that_take_seconds_do_not_hold_the_pace_down() {
 
 #[test]
 fn a_server_that_means_nothing_by_what_it_says_is_not_asked_all_the_time() {
-    // Nothing is accepted any more after the first seconds, and each objection says: come at once.
+    // No request is accepted after the first seconds, and each 429 allows a retry at once.
     let scene = Scene {
         retry_after: Some(Duration::ZERO),
         ..scene("fixed_window=300/m", 0.01)

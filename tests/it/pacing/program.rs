@@ -1,4 +1,4 @@
-//! The pace of the program itself, against the sandbox in real time.
+//! The pace of the program, against the sandbox in real time.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::support::{KEY, program, sandbox, task_ids};
 
-/// A server with a limit that nobody is told of.
+/// A server with a limit that its headers do not show.
 fn limited(limit: &str) -> SandboxConfig {
     SandboxConfig {
         limits: LimitPlan {
@@ -26,7 +26,7 @@ fn limited(limit: &str) -> SandboxConfig {
     }
 }
 
-/// An export of these tasks at the rate that it learns.
+/// An export of these tasks with a learned rate.
 fn command(server: &Sandbox, base: &Path, ids: &[String]) -> Command {
     let list = base.join("ids.txt");
     fs::write(&list, ids.join("\n")).unwrap();
@@ -60,15 +60,15 @@ fn a_hidden_limit_is_found_told_and_remembered() {
         .arg("-v")
         .output()
         .unwrap();
-    let told = summary(&output);
+    let report = summary(&output);
     assert!(server.rejected() <= 20, "{}", server.rejected());
-    let rate = told["pace"]["rate"].as_f64().unwrap();
-    // A busy machine sends no more than it can.
-    assert!((60.0..=110.0).contains(&rate), "{told}");
-    assert_eq!(told["pace"]["is_limit"], true);
+    let rate = report["pace"]["rate"].as_f64().unwrap();
+    // A busy machine may send fewer requests.
+    assert!((60.0..=110.0).contains(&rate), "{report}");
+    assert_eq!(report["pace"]["is_limit"], true);
     #[expect(clippy::cast_precision_loss, reason = "hundreds")]
     let share = server.rejected() as f64 / server.requests() as f64;
-    assert!((told["rate_limited_share"].as_f64().unwrap() - share).abs() < 1e-9);
+    assert!((report["rate_limited_share"].as_f64().unwrap() - share).abs() < 1e-9);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("rate limit of the API: "), "{said}");
     assert!(said.contains("rate-limited ("), "{said}");
@@ -83,7 +83,7 @@ fn a_hidden_limit_is_found_told_and_remembered() {
     assert!(!text.contains(KEY) && !text.contains("127.0.0.1"), "{text}");
 
     let dry = |key: &str| {
-        // With nothing to fetch no request is made, so that any key will do.
+        // Without anything to fetch there is no request, so any key works.
         let mut command = command(&server, base.path(), &ids);
         let output = command
             .env("SCALE_API_KEY", key)
@@ -94,7 +94,7 @@ fn a_hidden_limit_is_found_told_and_remembered() {
     assert!((dry_rate - rate).abs() < 0.01, "{dry_rate}");
     // Another key may have another limit.
     assert_eq!(dry("another_key")["rate"], Value::Null);
-    // What cannot be read is no reason not to go on.
+    // A damaged file does not stop the run.
     for damaged in [
         "",
         "{\"version\":1,\"servers\":[{}]}",
@@ -132,7 +132,7 @@ fn the_next_run_begins_where_the_last_one_was_even_if_that_was_stopped() {
     let fresh = tempfile::tempdir().unwrap();
     fs::create_dir_all(fresh.path().join("out/.scale-export")).unwrap();
     fs::copy(memory(base.path()), memory(fresh.path())).unwrap();
-    // Without what was learned these take over three seconds.
+    // Without the learned rate these take over three seconds.
     let output = command(&server, fresh.path(), &task_ids(120))
         .args(["-v", "--log-format", "json"])
         .output()
@@ -153,7 +153,7 @@ fn the_next_run_begins_where_the_last_one_was_even_if_that_was_stopped() {
 
 #[test]
 fn what_a_server_tells_is_left_is_spread_over_the_time() {
-    // 1,800 a minute are 30 a second.
+    // 1,800 per minute are 30 per second.
     const TASKS: usize = 150;
     let expected = Duration::from_secs(5);
     for headers in [
@@ -173,7 +173,7 @@ fn what_a_server_tells_is_left_is_spread_over_the_time() {
         let elapsed = started.elapsed();
         assert_eq!(summary(&output)["exported"], TASKS);
         assert_eq!(server.rejected(), 0, "{headers:?}");
-        // The minute has not just begun for all of them, and a busy machine is slower.
+        // The first minute starts at different times, and a busy machine is slower.
         assert!(elapsed > expected * 3 / 4, "{headers:?}: {elapsed:?}");
         assert!(elapsed < expected * 3, "{headers:?}: {elapsed:?}");
     }

@@ -1,4 +1,4 @@
-//! What the pacer does against all of them, as the table and the picture of `docs/pacing.md`.
+//! The results of all cases, as the table and the picture of `docs/pacing.md`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,10 +8,10 @@ use super::cases::Case;
 use super::{Result, all, mean};
 use crate::support::root;
 
-/// Set to write both anew instead of comparing them.
+/// Set to regenerate both instead of comparing them.
 const BLESS: &str = "BLESS";
 
-/// Between these lines of the page stands the table.
+/// The lines of the page around the table.
 const BEGIN: &str = "<!-- results: written by `make pacing-report` -->\n";
 const END: &str = "<!-- end of results -->\n";
 
@@ -79,7 +79,7 @@ fn table(results: &[(Case, Vec<Result>)]) -> String {
     text + "\n"
 }
 
-/// The cases that are drawn.
+/// The cases in the picture.
 const DRAWN: [&str; 12] = [
     "token bucket, 5/s, 10 ms",
     "token bucket, 100/s, 10 ms",
@@ -95,13 +95,13 @@ const DRAWN: [&str; 12] = [
     "600 per minute, with headers",
 ];
 
-/// A panel, in pixels, and how many stand side by side.
+/// The size of a panel in pixels, and the number of panels per row.
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 130.0;
 const COLUMNS: usize = 3;
 const MARGIN: f64 = 34.0;
 
-/// What is drawn: what was allowed, what was sent, and what was answered 429, second by second.
+/// Draws allowed requests, sent requests and 429 responses per second.
 fn plot(results: &[(Case, Vec<Result>)]) -> String {
     let drawn: Vec<_> = DRAWN
         .iter()

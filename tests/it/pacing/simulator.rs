@@ -8,27 +8,27 @@ use scale_export::pacer::controller::Pacer;
 use scale_export::pacer::types::{RequestEnd, SendDecision, SentRequest, ServerQuota};
 use scale_export::sandbox::limit_models::{Admission, LimitPlan, Limiter};
 
-/// A timer wakes this late at most, as those of a busy machine do.
+/// Maximum delay of a timer, as on a busy machine.
 const LATENESS: f64 = 0.002;
 
-/// A request and its answer are on the way this long, each.
+/// Network time of a request, and of its response.
 const WAY: Duration = Duration::from_micros(500);
 
-/// A server says no in so much less time.
+/// A rejection is this many times faster than a response.
 const QUICKER: u32 = 4;
 
-/// How long an accepted request takes, in seconds.
+/// The latency of an accepted request, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Latency {
     Fixed(f64),
-    /// Between half of it and one and a half times it.
+    /// Uniform between half and one and a half times this value.
     Uniform(f64),
-    /// A few take many times as long.
+    /// Exponential: a few requests take many times as long.
     Long(f64),
 }
 
-/// The means of twenty equal parts of the exponential distribution: the same on every machine, which its logarithms
-/// are not.
+/// The means of twenty equal parts of the exponential distribution. These constants are the same on every machine,
+/// while logarithms are not.
 const EXPONENTIAL: [f64; 20] = [
     0.025, 0.078, 0.134, 0.193, 0.255, 0.322, 0.393, 0.470, 0.554, 0.645, 0.745, 0.856, 0.982,
     1.125, 1.292, 1.494, 1.746, 2.086, 2.609, 3.996,
@@ -40,17 +40,17 @@ pub(super) struct Scene {
     pub(super) plan: LimitPlan,
     pub(super) latency: Latency,
     pub(super) retry_after: Option<Duration>,
-    /// Does the server tell in headers what is left?
+    /// Whether the server sends its quota in headers.
     pub(super) tells_quota: bool,
     pub(super) concurrency: usize,
     pub(super) time: Duration,
-    /// How long the server has been up when the client starts.
+    /// Uptime of the server when the client starts.
     pub(super) offset: Duration,
     pub(super) seed: u64,
 }
 
 impl Scene {
-    /// The plan with times as the server's clock has them.
+    /// The plan in the time of the server's clock.
     fn plan_there(&self) -> LimitPlan {
         let mut plan = self.plan.clone();
         for (at, _) in &mut plan.changes {
@@ -65,21 +65,21 @@ impl Scene {
     }
 }
 
-/// What happened in a second.
+/// Counts of a second.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Second {
     pub(super) sent: u32,
     pub(super) accepted: u32,
     pub(super) rejected: u32,
-    /// Requests that found the server away.
+    /// Requests during an outage of the server.
     pub(super) away: u32,
 }
 
-/// Something that happens at a time.
+/// An event at a point in time.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Arrive(SentRequest),
-    /// The server has the answer.
+    /// The server has the response.
     Ready,
     RequestEnd(SentRequest, RequestEnd, Option<ServerQuota>),
 }
@@ -89,14 +89,14 @@ struct Simulation<'s> {
     pacer: Pacer,
     limiter: Limiter,
     random: fastrand::Rng,
-    /// What is to happen, by number; and when, the earliest first.
+    /// Future events by number, and a queue of their times, earliest first.
     events: Vec<Event>,
     queue: BinaryHeap<Reverse<(Duration, usize)>>,
     seconds: Vec<Second>,
     under_way: usize,
 }
 
-/// Runs it; what happened in each second, and the pacer as it is in the end.
+/// Runs a scene. Returns the counts of each second, and the final pacer.
 pub(super) fn run(scene: &Scene, pacer: Pacer) -> (Vec<Second>, Pacer) {
     let seconds = usize::try_from(scene.time.as_secs()).unwrap();
     let mut simulation = Simulation {
@@ -109,7 +109,7 @@ pub(super) fn run(scene: &Scene, pacer: Pacer) -> (Vec<Second>, Pacer) {
         seconds: vec![Second::default(); seconds],
         under_way: 0,
     };
-    // When the sender looks again; nothing while it waits for an answer.
+    // The next time at which the sender checks the pacer. `None` while it waits for a response.
     let mut wake = Some(Duration::ZERO);
     loop {
         let next = simulation.queue.peek().map(|Reverse((at, _))| *at);
@@ -133,7 +133,7 @@ pub(super) fn run(scene: &Scene, pacer: Pacer) -> (Vec<Second>, Pacer) {
 }
 
 impl Simulation<'_> {
-    /// Sends a request if it may go; when to look again.
+    /// Sends a request if the pacer allows it. Returns when to check again.
     fn send(&mut self, now: Duration) -> Option<Duration> {
         if self.under_way >= self.scene.concurrency {
             return None;
@@ -153,16 +153,16 @@ impl Simulation<'_> {
         }
     }
 
-    /// True when an answer has come.
+    /// Handles an event. Returns whether it was a response.
     fn happen(&mut self, now: Duration, event: Event) -> bool {
         match event {
             Event::Arrive(sent) => {
                 let there = now + self.scene.offset;
                 let admission = self.limiter.arrive(there);
-                let told = self.limiter.quota(there).filter(|_| self.scene.tells_quota);
-                let quota = told.map(|quota| ServerQuota {
+                let quota = self.limiter.quota(there).filter(|_| self.scene.tells_quota);
+                let quota = quota.map(|quota| ServerQuota {
                     left: quota.left,
-                    // Headers have whole seconds.
+                    // Headers have whole seconds only.
                     reset: Duration::from_secs_f64(quota.reset.as_secs_f64().ceil()),
                 });
                 let (took, answer) = match admission {

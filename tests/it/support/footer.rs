@@ -1,5 +1,5 @@
-//! The metadata of a Parquet file to be falsified: any field of its footer, indexes and page headers, by the numbers of
-//! the format's Thrift definition.
+//! Falsifies the metadata of a Parquet file: any field of its footer, indexes and page headers, by the numbers of the
+//! format's Thrift definition.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,11 +14,11 @@ const COLUMN_INDEX: (i16, i16) = (6, 7);
 
 const LENGTH_AND_MAGIC: usize = 8;
 
-/// A value as Thrift's compact protocol has it.
+/// A value in Thrift's compact protocol.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     Bool(bool),
-    /// With its type: an integer of 16, 32 or 64 bits.
+    /// An integer of 16, 32 or 64 bits, with its type.
     Int(u8, i64),
     Binary(Vec<u8>),
     List(u8, Vec<Value>),
@@ -35,13 +35,13 @@ pub(crate) fn int(value: i64) -> Value {
     Value::Int(INT64, value)
 }
 
-/// Bytes.
+/// A value of bytes.
 pub(crate) fn binary(value: &[u8]) -> Value {
     Value::Binary(value.to_vec())
 }
 
 impl Value {
-    /// A field of a structure, which has it.
+    /// A field of a structure, which must exist.
     pub(crate) fn field(&mut self, id: i16) -> &mut Self {
         self.fields().get_mut(&id).unwrap()
     }
@@ -199,9 +199,9 @@ fn encoded(value: &Value) -> Vec<u8> {
     bytes
 }
 
-/// A file with its footer apart.
+/// A file, and its decoded footer.
 pub(crate) struct Falsified {
-    /// What is before the footer.
+    /// The bytes before the footer.
     pub(crate) data: Vec<u8>,
     pub(crate) footer: Value,
 }
@@ -275,7 +275,7 @@ impl Falsified {
         self.change_index(column, OFFSET_INDEX, change);
     }
 
-    /// Where a column's offset index is said to be.
+    /// The stated offset and length of a column's offset index.
     pub(crate) fn offset_index_place(&mut self, column: &str) -> [&mut Value; 2] {
         let fields = self.chunk(column).fields();
         let mut fields = fields.range_mut(OFFSET_INDEX.0..=OFFSET_INDEX.1);
@@ -330,7 +330,7 @@ impl Falsified {
     }
 }
 
-/// What of the format a file uses, by its numbers.
+/// The features of the format that a file uses, by their numbers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Features {
     pub(crate) orders: Vec<i16>,

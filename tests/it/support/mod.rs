@@ -1,4 +1,4 @@
-//! What the tests share: running the program, and looking at what it left.
+//! Helpers of all tests: running the program, and reading its results.
 
 pub(crate) mod footer;
 pub(crate) mod raw_server;
@@ -26,22 +26,22 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The program, with nothing of the caller's environment that it would heed.
+/// The program, without the environment variables of the caller.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scale-export"));
-    // One request a task, so that tests know which; those of lists say otherwise.
+    // One request per task, so that tests can predict them. Tests of list endpoints override it.
     command.env_clear().env("SCALE_EXPORT_PLAN", "ids");
     command
 }
 
-/// The Python with the readers installed; `make test` sets it.
+/// The Python with the readers. `make test` sets its path.
 pub(crate) fn python() -> Command {
     let python = std::env::var("SCALE_EXPORT_TEST_PYTHON")
         .expect("the readers' Python is not known: run the tests with `make test`");
     Command::new(python)
 }
 
-/// How often something is done: as a variable says, or as usual.
+/// A number from an environment variable, or the usual one.
 pub(crate) fn number_from(variable: &str, usual: usize) -> usize {
     std::env::var(variable).map_or(usual, |number| {
         number
@@ -50,7 +50,7 @@ pub(crate) fn number_from(variable: &str, usual: usize) -> usize {
     })
 }
 
-/// A key that stands out wherever it leaks.
+/// A key that is easy to find in output.
 pub(crate) const KEY: &str = "live_key_that_must_not_leak";
 
 /// A sandbox that accepts [`KEY`].
@@ -62,7 +62,7 @@ pub(crate) fn sandbox(config: SandboxConfig) -> Sandbox {
     .unwrap()
 }
 
-/// Exports into a new directory below `base`; gives the directory and what the program said.
+/// Exports into a new directory below `base`. Returns the directory and the output of the program.
 pub(crate) fn export(
     sandbox: &Sandbox,
     base: &Path,
@@ -73,7 +73,7 @@ pub(crate) fn export(
     export_at("max", sandbox, base, name, ids, options)
 }
 
-/// The same at a given rate; `learned` when it is empty.
+/// Exports at a given rate. An empty one stands for `learned`.
 pub(crate) fn export_at(
     rate: &str,
     sandbox: &Sandbox,
@@ -108,7 +108,7 @@ pub(crate) fn task_ids(count: usize) -> Vec<String> {
     (1..=count).map(|number| format!("task_{number}")).collect()
 }
 
-/// Published files with their content, the manifest left out.
+/// Published files with their content, without the manifest.
 pub(crate) fn published(out: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::read_dir(out)
         .unwrap()
@@ -162,13 +162,13 @@ pub(crate) fn raw_responses(out: &Path) -> BTreeMap<String, Vec<u8>> {
     bodies.collect()
 }
 
-/// Raw responses as a file of tasks, one a line.
+/// Raw responses as a file of tasks, one per line.
 pub(crate) fn to_lines<'b>(bodies: impl IntoIterator<Item = &'b Vec<u8>>) -> Vec<u8> {
     let lines = bodies.into_iter().flat_map(|body| [body.as_slice(), b"\n"]);
     lines.collect::<Vec<_>>().concat()
 }
 
-/// Says something past the test runner, which keeps what a test that passes prints to itself.
+/// Prints a text directly to stderr, since the test runner hides what a passing test prints.
 pub(crate) fn tell(text: &str) {
     let mut stderr = std::io::stderr().lock();
     writeln!(stderr, "{text}").unwrap();

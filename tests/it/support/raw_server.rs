@@ -1,5 +1,5 @@
-//! A server made of a bare socket, for faults that no proper server commits: every byte, pause and
-//! reset of an answer is scripted. It counts requests, and knows who asked for what, when, and how often.
+//! A server on a plain socket, for faults that an HTTP library cannot produce: a script controls every byte, pause and
+//! reset of a response. It records all requests.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
@@ -10,22 +10,22 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-/// One step of an answer. When the last one neither ends the connection nor waits for its end, the
-/// connection stays open for the next request.
+/// One step of a response. If the last step neither closes the connection nor waits for its end, the connection stays
+/// open for the next request.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Send(Vec<u8>),
     Pause(Duration),
-    /// One byte after the other, with this time between them.
+    /// Sends bytes one by one, with this pause between them.
     Trickle(Vec<u8>, Duration),
-    /// The connection ends with a reset, not with a goodbye.
+    /// Resets the connection instead of closing it.
     Reset,
     Close,
-    /// Nothing more, until the other side leaves.
+    /// Sends nothing more until the client disconnects.
     Hang,
 }
 
-/// A request, as it was seen.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     /// The ID in the query, decoded.
@@ -33,7 +33,7 @@ pub(crate) struct Asked {
     /// The path without the query.
     pub(crate) path: String,
     pub(crate) query: String,
-    /// On which connection, from 0.
+    /// The connection, counted from 0.
     pub(crate) connection: usize,
     /// The key in the header.
     pub(crate) key: String,
@@ -49,7 +49,7 @@ type Script = dyn Fn(&Asked) -> Vec<Step> + Send + Sync;
 /// Connections that are queued before they are accepted.
 const BACKLOG: i32 = 128;
 
-/// Longest head of a request that is read.
+/// Maximum bytes of the head of a request.
 const MAX_HEAD: usize = 64 * 1024;
 
 #[derive(Default)]
@@ -57,7 +57,7 @@ struct State {
     stopped: bool,
     asked: Vec<Asked>,
     attempts: HashMap<(String, String), usize>,
-    /// Open connections, to end them with the server.
+    /// Open connections, which the server closes when it stops.
     open: HashMap<usize, TcpStream>,
     connections: usize,
     threads: Vec<JoinHandle<()>>,
@@ -74,7 +74,7 @@ impl Shared {
         self.state.lock().unwrap()
     }
 
-    /// Waits, but not beyond the server's end.
+    /// Waits, but not after the server stops.
     fn pause(&self, time: Duration) {
         let state = self.state();
         let _ = self
@@ -83,7 +83,7 @@ impl Shared {
     }
 }
 
-/// A running server; it ends when this is dropped, and all its threads with it.
+/// A running server. It stops with all its threads when this is dropped.
 pub(crate) struct RawServer {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
@@ -91,12 +91,12 @@ pub(crate) struct RawServer {
 }
 
 impl RawServer {
-    /// Answers every request as the script says.
+    /// Starts a server that responds as the script says.
     pub(crate) fn start(script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> Self {
         Self::start_late(Duration::ZERO, script)
     }
 
-    /// The same, but connections are refused for a while at first.
+    /// Starts a server that refuses connections for a while.
     pub(crate) fn start_late(
         delay: Duration,
         script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
@@ -151,7 +151,7 @@ impl Drop for RawServer {
             }
         }
         self.shared.stopped.notify_all();
-        // Wakes whoever accepts. A server that does not listen yet looks at `stopped` when it does.
+        // Wakes the accepting thread. A server that does not listen yet checks `stopped` when it does.
         let _ = TcpStream::connect(self.address);
         let _ = self.thread.take().unwrap().join();
         let threads = std::mem::take(&mut self.shared.state().threads);
@@ -200,7 +200,7 @@ fn serve(number: usize, mut stream: TcpStream, shared: &Shared, script: &Arc<Scr
                     stream.write_all(&[*byte]).is_ok()
                 }),
                 Step::Reset => {
-                    // With no time to linger, closing the socket sends a reset.
+                    // Without a linger time, closing the socket sends a reset.
                     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
                     false
                 }
@@ -219,7 +219,7 @@ fn serve(number: usize, mut stream: TcpStream, shared: &Shared, script: &Arc<Scr
     shared.state().open.remove(&number);
 }
 
-/// Reads a request's head; nothing when the connection ended, or when it is no HTTP.
+/// Reads the head of a request. `None` if the connection ended or does not send HTTP.
 fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     let mut piece = [0; 4096];
@@ -227,7 +227,7 @@ fn read_head(stream: &mut TcpStream) -> Option<String> {
         let count = stream.read(&mut piece).ok().filter(|count| *count > 0)?;
         head.extend_from_slice(&piece[..count]);
         if !head[0].is_ascii_uppercase() {
-            // As servers do who are spoken to in TLS and do not understand it.
+            // Servers without TLS respond so to a TLS handshake.
             let _ = stream.write_all(&answer("400 Bad Request", &[], b"bad request"));
             return None;
         }
@@ -236,7 +236,7 @@ fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8(head).unwrap())
 }
 
-/// Notes a request on a connection.
+/// Records a request of a connection.
 fn note(connection: usize, head: &str, shared: &Shared) -> Asked {
     let target = head.split(' ').nth(1).unwrap();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -272,7 +272,7 @@ fn note(connection: usize, head: &str, shared: &Shared) -> Asked {
     asked
 }
 
-/// The bytes of a whole answer.
+/// The bytes of a complete response.
 pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let length = body.len().to_string();
     let mut bytes = head(
@@ -283,7 +283,7 @@ pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec
     bytes
 }
 
-/// The bytes of a head.
+/// The bytes of the head of a response.
 pub(crate) fn head(status: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status}\r\n");
     for (name, value) in headers {
@@ -298,7 +298,7 @@ pub(crate) fn task(task_id: &str) -> Vec<u8> {
     task.to_string().into_bytes()
 }
 
-/// The answer that has nothing wrong.
+/// The response without a fault.
 pub(crate) fn good(task_id: &str) -> Vec<Step> {
     let body = task(task_id);
     vec![Step::Send(answer("200 OK", JSON, &body))]

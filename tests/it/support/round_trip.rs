@@ -1,5 +1,5 @@
-//! A task's way into the tables and back: flattened, written, read, rebuilt. Nothing but the library;
-//! property tests and fuzzing share this file.
+//! The round trip of a task: flattened, written, read, rebuilt. It uses only the library, and is shared by property
+//! tests and fuzzing.
 
 use scale_export::encode::format::Format;
 use scale_export::encode::input::Input;
@@ -42,7 +42,7 @@ pub(crate) fn flatten(task_id: &str, json: &str) -> Vec<Vec<RecordBatch>> {
     collect.0
 }
 
-/// Writes every table that has rows, and reads it back. What a file states beside its rows must be so.
+/// Writes every table that has rows, and reads it. Also checks the statistics of the file.
 pub(crate) fn write_and_read(format: Format, batches: Vec<Vec<RecordBatch>>) -> Tables {
     let tables = TABLES.iter().zip(batches);
     tables
@@ -62,7 +62,7 @@ pub(crate) fn write_and_read(format: Format, batches: Vec<Vec<RecordBatch>>) -> 
         .collect()
 }
 
-/// The same rows without a file between.
+/// The same rows without a file.
 pub(crate) fn as_rows(batches: Vec<Vec<RecordBatch>>) -> Tables {
     let tables = TABLES.iter().zip(batches);
     tables
@@ -73,7 +73,7 @@ pub(crate) fn as_rows(batches: Vec<Vec<RecordBatch>>) -> Tables {
         .collect()
 }
 
-/// The task that the rows are of; what is wrong with them comes first.
+/// The rebuilt task, or the problems of the rows.
 pub(crate) fn rebuild(tables: &Tables) -> Result<String, String> {
     let of_task = TABLES.iter().zip(tables).map(|(table, batches)| {
         let mut rows = TableRows::default();
@@ -93,7 +93,7 @@ pub(crate) fn rebuild(tables: &Tables) -> Result<String, String> {
     }
 }
 
-/// Says where two JSON texts differ; nothing when they are the same task.
+/// The first difference of two JSON texts. `None` if they are the same task.
 pub(crate) fn difference(expected: &str, found: &str) -> Option<String> {
     let (mut one, mut other) = (Parser::default(), Parser::default());
     let expected = one.parse(expected).unwrap().root();
@@ -116,7 +116,7 @@ pub(crate) fn difference(expected: &str, found: &str) -> Option<String> {
     Some(text)
 }
 
-/// The whole way. The rebuilt task must be the same, and give the same rows once more.
+/// Checks the whole round trip. The rebuilt task must be the same, and must give the same rows again.
 pub(crate) fn check(format: Option<Format>, task_id: &str, json: &str) -> Result<(), String> {
     let batches = flatten(task_id, json);
     let tables = match format {
@@ -129,7 +129,7 @@ pub(crate) fn check(format: Option<Format>, task_id: &str, json: &str) -> Result
     }
     let again = as_rows(flatten(task_id, &rebuilt));
     for ((table, left), right) in TABLES.iter().zip(&tables).zip(&again) {
-        // Batches may be cut at other rows.
+        // Batches may end at other rows.
         let whole = |batches: &[Rows]| {
             let batches = batches.iter().map(Rows::batch);
             arrow::compute::concat_batches(&arrow_schema(table), batches).unwrap()

@@ -1,4 +1,5 @@
-//! A server for what the sandbox does not do: TLS, redirects, odd headers. One closure answers.
+//! A server for features that the sandbox does not have: TLS, redirects, unusual headers. A closure makes the
+//! responses.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 pub(crate) type Answer = Response<Full<Bytes>>;
 type Handler = dyn Fn(&Request<Incoming>) -> Answer + Send + Sync;
 
-/// One request, as it was seen.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) version: hyper::Version,
@@ -29,7 +30,7 @@ pub(crate) struct Seen {
     pub(crate) at: std::time::Instant,
 }
 
-/// A running server; it ends when this is dropped.
+/// A running server. It stops when this is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -38,14 +39,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Plain HTTP.
+    /// Starts a server with plain HTTP.
     pub(crate) fn start(
         handler: impl Fn(&Request<Incoming>) -> Answer + Send + Sync + 'static,
     ) -> Self {
         Self::run(None, Arc::new(handler))
     }
 
-    /// HTTPS for `localhost`, HTTP/2 preferred; gives the certificate to trust.
+    /// Starts a server with HTTPS for `localhost`, HTTP/2 preferred. Returns its certificate.
     pub(crate) fn start_tls(
         handler: impl Fn(&Request<Incoming>) -> Answer + Send + Sync + 'static,
     ) -> (Self, String) {
@@ -54,7 +55,7 @@ impl Server {
         (server, made.cert.pem())
     }
 
-    /// HTTPS with any certificate.
+    /// Starts a server with HTTPS and the given certificate.
     pub(crate) fn start_tls_with(
         certificate: &rcgen::Certificate,
         key: &rcgen::KeyPair,
@@ -116,7 +117,7 @@ impl Server {
         }
     }
 
-    /// All connections so far, also those that no request came on.
+    /// All connections so far, also those without requests.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -127,7 +128,7 @@ impl Server {
     }
 }
 
-/// Speaks TLS with a certificate, and HTTP/2 rather than HTTP/1.1.
+/// A TLS acceptor with this certificate that prefers HTTP/2 over HTTP/1.1.
 pub(crate) fn acceptor(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> TlsAcceptor {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
@@ -141,14 +142,14 @@ pub(crate) fn acceptor(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// The ID that a request asks for, as it stands in the query.
+/// The ID in the query of a request, as it is written there.
 pub(crate) fn asked_id(request: &Request<Incoming>) -> &str {
     let query = request.uri().query().unwrap_or_default();
     let first = query.split('&').next().unwrap();
     first.strip_prefix("task_id=").unwrap()
 }
 
-/// A small task, with the ID that the query asks for.
+/// A small task with the ID in the query.
 pub(crate) fn task_answer(request: &Request<Incoming>) -> Answer {
     let id = percent_encoding::percent_decode_str(asked_id(request))
         .decode_utf8()

@@ -3,19 +3,19 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-/// The name that version 4a is to resolve.
+/// The name that version 4a resolves.
 const NAME: &str = "api.invalid";
 
-/// What a SOCKS proxy does.
+/// The behavior of a SOCKS proxy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Socks {
     Connects,
-    /// With the user name `user` and the password `secret`.
+    /// Requires the user name `user` and the password `secret`.
     WantsPassword,
     Refuses,
 }
 
-/// A SOCKS proxy of version 4 or 5 that leads every connection to one server.
+/// Starts a SOCKS proxy of version 4 or 5 that connects every client to one server.
 pub(crate) fn socks_to(target: SocketAddr, socks: Socks) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -41,22 +41,22 @@ pub(crate) fn socks_to(target: SocketAddr, socks: Socks) -> SocketAddr {
     address
 }
 
-/// So many bytes; zeros when the other side leaves.
+/// Reads `count` bytes. They are zeros if the client disconnects.
 fn read(stream: &mut TcpStream, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     let _ = stream.read_exact(&mut bytes);
     bytes
 }
 
-/// A text that ends with a zero.
+/// Reads a text that ends with a zero byte.
 fn read_text(stream: &mut TcpStream) -> Vec<u8> {
     let bytes = std::iter::repeat_with(|| read(stream, 1)[0]);
     bytes.take_while(|byte| *byte != 0).collect()
 }
 
-/// Version 4, and 4a with a name in the end; whether the connection is open.
+/// Handles version 4, and 4a with a name at the end. Returns whether the connection is open.
 fn greet_4(stream: &mut TcpStream, socks: Socks) -> bool {
-    // Command, port, address; then the user.
+    // Command, port and address, then the user.
     let request = read(stream, 7);
     read_text(stream);
     let is_name = request[3..6] == [0, 0, 0] && request[6] != 0;
@@ -70,7 +70,7 @@ fn greet_4(stream: &mut TcpStream, socks: Socks) -> bool {
     is_open
 }
 
-/// Version 5; whether the connection is open.
+/// Handles version 5. Returns whether the connection is open.
 fn greet_5(stream: &mut TcpStream, socks: Socks) -> bool {
     const PASSWORD: u8 = 2;
     let count = read(stream, 1)[0];
@@ -83,7 +83,7 @@ fn greet_5(stream: &mut TcpStream, socks: Socks) -> bool {
     } else {
         stream.write_all(&[5, 0]).unwrap();
     }
-    // Version, command, zero and the kind of address; a name has its length before it.
+    // Version, command, zero and the type of address. The length comes before a name.
     let length = match read(stream, 4)[3] {
         1 => 4,
         3 => usize::from(read(stream, 1)[0]),

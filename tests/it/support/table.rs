@@ -1,4 +1,4 @@
-//! A published table to be damaged: its cells as text, null apart from empty, whatever the format.
+//! Damages a published table. Cells are text in both formats, and null differs from the empty string.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use scale_export::encode::table_writers::encode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// A cell; null when it is `None`.
+/// A cell. `None` is null.
 pub(crate) type Cell = Option<String>;
 
 /// All rows of a table.
@@ -19,7 +19,7 @@ pub(crate) struct Table {
     format: Format,
     columns: Vec<String>,
     pub(crate) rows: Vec<Vec<Cell>>,
-    /// The first cell, mostly its task's ID, of the row that was changed last.
+    /// The first cell, mostly the task's ID, of the row that was changed last.
     pub(crate) changed: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl Table {
         }
     }
 
-    /// Writes the table back and makes the manifest fit, as someone would who means harm.
+    /// Writes the table and updates the manifest, as an attacker would.
     pub(crate) fn save(&self, out: &Path) {
         let csv = csv(&self.columns, &self.rows).into_bytes();
         let content = match self.format {
@@ -83,7 +83,7 @@ impl Table {
         self.rows.iter().map(|row| row[column].clone()).collect()
     }
 
-    /// Changes the first cell of a column that `change` has something else for.
+    /// Changes the first cell of a column for which `change` returns another value.
     pub(crate) fn change(&mut self, column: &str, change: impl Fn(Option<&str>) -> Option<Cell>) {
         let index = self.column(column);
         let changed = self.rows.iter_mut().find_map(|row| {
@@ -106,7 +106,7 @@ impl Table {
         self.rows[row][column] = cell;
     }
 
-    /// The first row whose cell in a column is as asked.
+    /// The first row whose cell in a column meets the condition.
     pub(crate) fn find(&self, column: &str, is: impl Fn(Option<&str>) -> bool) -> usize {
         let column = self.column(column);
         let found = self.rows.iter().position(|row| is(row[column].as_deref()));
@@ -122,7 +122,7 @@ pub(crate) fn edit_manifest(out: &Path, edit: impl FnOnce(&mut Value)) {
     fs::write(path, serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
 }
 
-/// Makes the manifest's size and checksum of a file fit.
+/// Updates the size and checksum of a file in the manifest.
 pub(crate) fn refresh(out: &Path, file: &str) {
     let content = fs::read(out.join(file)).unwrap();
     let sha256 = scale_export::hex::encode(&Sha256::digest(&content));

@@ -1,20 +1,20 @@
-//! Arbitrary tasks, out of a string of bytes: the shape of a task with every kind of damage at every
-//! position. The same bytes give the same task, fewer bytes a smaller one, and none the smallest, so
-//! that whoever shrinks the bytes shrinks the task. Property tests and fuzzing share this file.
+//! Arbitrary tasks from a string of bytes: the structure of a task, with every kind of damage at every position. The
+//! same bytes give the same task, fewer bytes a smaller one, and no bytes the smallest, so that shrinking the bytes
+//! shrinks the task. Property tests and fuzzing share this file.
 
 /// The ID of every task made here.
 pub(crate) const TASK_ID: &str = "task";
 
-/// Nesting of values that nobody expects, unless one is chosen for its depth.
+/// Maximum nesting of unexpected values, unless one is chosen for its depth.
 const MAX_LEVELS: usize = 5;
 
-/// Levels of a value that is chosen for its depth: past what recursive parsers take.
+/// Levels of a value that is chosen for its depth. Recursive parsers do not accept as many.
 const DEEP_LEVELS: usize = 300;
 
 /// Elements of a list that is chosen for its length.
 const LONG: usize = 300;
 
-/// Bytes of text past which nothing more is added: lists of lists grow fast.
+/// Bytes of text after which nothing is added, since lists of lists grow fast.
 const MAX_BYTES: usize = 64 << 10;
 
 const STRINGS: [&str; 29] = [
@@ -151,7 +151,7 @@ const ANNOTATION_TYPES: [&str; 6] = [
 
 const LABELS: [&str; 3] = [r#"["low","high"]"#, r#"["","\ud83d\ude00"]"#, r#"["one"]"#];
 
-/// Of two values, flat and nested, and one that some annotation has.
+/// Possible values: flat and nested ones, and one that an annotation has.
 const POSSIBLE_VALUES: [&str; 4] = [
     r#"["a",2]"#,
     r#"[["x",2.0]]"#,
@@ -159,10 +159,10 @@ const POSSIBLE_VALUES: [&str; 4] = [
     r#"["a","a"]"#,
 ];
 
-/// Values that stand among the possible ones.
+/// Values that are among the possible ones.
 const LABELED_VALUES: [&str; 4] = [r#""a""#, "2", "2.0", "false"];
 
-/// What a known key holds.
+/// The type of a known key's value.
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
@@ -171,17 +171,17 @@ enum Kind {
     Time,
     Texts,
     Base64,
-    /// Anything at all.
+    /// Any value.
     Any,
     /// An ID, or an object.
     Entity(&'static Shape),
     Part(&'static Shape),
     AnnotationType,
-    /// Names that may fit the possible values.
+    /// Labels that may match the possible values.
     Labels,
     PossibleValues,
     List(&'static Shape),
-    /// A file, a list of files, a workspace, or what else a value can be.
+    /// A file, a list of files, a workspace, or any other value.
     Value,
 }
 
@@ -338,7 +338,7 @@ const ANNOTATION: Shape = &[
 const ANNOTATION_METADATA: Shape = &[("criteria", Kind::Entity(&ANNOTATION_CRITERIA))];
 const ANNOTATION_CRITERIA: Shape = &[("id", Kind::Text), ("type", Kind::AnnotationType)];
 
-/// Takes choices from bytes; all are 0 when there are no more.
+/// Takes choices from bytes. All are 0 after the last byte.
 struct Choices<'b> {
     bytes: std::slice::Iter<'b, u8>,
 }
@@ -359,7 +359,7 @@ pub(crate) fn task(bytes: &[u8]) -> String {
         bytes: bytes.iter(),
     };
     let mut members = members(&mut choices, TASK, 0);
-    // Of a duplicate key the last counts, and a body with another ID is refused before it comes this far.
+    // The last of duplicate keys counts, and a body with another ID is rejected before flattening.
     members.push(format!(r#""task_id":"{TASK_ID}""#));
     format!("{{{}}}", members.join(","))
 }
@@ -377,7 +377,7 @@ fn members(choices: &mut Choices<'_>, shape: Shape, bytes: usize) -> Vec<String>
             0..=4 => continue,
             5 => "null".to_owned(),
             6 => any(choices, MAX_LEVELS),
-            // Twice, in one spelling or two.
+            // The key appears twice, spelled in one or two ways.
             7 => {
                 let first = any(choices, 1);
                 let spelled = format!("\\u{:04x}{}", key.as_bytes()[0], &key[1..]);
@@ -456,7 +456,7 @@ fn of_kind(choices: &mut Choices<'_>, kind: Kind, bytes: usize) -> String {
                 objects.push(next);
             }
             if count == 5 {
-                // One element of the wrong kind.
+                // One element has the wrong type.
                 objects.push(any(choices, 1));
             }
             format!("[{}]", objects.join(","))

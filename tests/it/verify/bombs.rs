@@ -1,4 +1,4 @@
-//! Small files of tables that are huge in memory.
+//! Small table files whose rows are huge in memory.
 
 use std::fs::{self, File};
 
@@ -17,16 +17,16 @@ use scale_export::tables::table::{Table, TableInfo};
 
 use crate::support::round_trip;
 
-/// Bytes of the one value that all rows repeat.
+/// Bytes of the value that all rows repeat.
 const VALUE_BYTES: usize = 100_000;
 
 /// Batches of rows in the file.
 const WRITTEN: usize = 40;
 
-/// Rows of each: together more than is read at once of short rows.
+/// Rows of each batch. All together are more than is read at once of short rows.
 const ROWS: usize = 250;
 
-/// A file of one row group, in which a dictionary stands for the long value.
+/// A file of one row group, in which a dictionary has the long value.
 fn bomb(column: &str) -> (&'static TableInfo, Vec<u8>) {
     let table = Table::Threads.info();
     let at = TABLES.iter().position(|known| known.name == table.name);
@@ -57,7 +57,7 @@ fn bomb(column: &str) -> (&'static TableInfo, Vec<u8>) {
 
 #[test]
 fn a_long_value_that_a_dictionary_repeats_is_decoded_in_small_batches() {
-    /// What a batch may have: the limit, and the memory that growing buffers have to spare.
+    /// Maximum bytes of a batch: the limit, doubled for the spare memory of growing buffers.
     const MAX_BATCH_BYTES: usize = 2 * (16 << 20);
     let (table, file) = bomb("id");
     let base = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Kinds of damage to files: of tables, beside them, the manifest, the state.
+//! Kinds of damage to files: tables, other files, the manifest, the state.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::FORMATS;
 use crate::support::table::{edit_manifest, refresh};
 
-/// Damage to files: what is done, and what a finding says.
+/// Damage to files: its name, the change, and the text of the finding.
 pub(super) type FileDamage = (&'static str, Box<dyn Fn(&Path, Format)>, &'static str);
 
 pub(super) fn damaged_files() -> Vec<FileDamage> {
@@ -200,7 +200,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
             "turns: expected no such file",
         ),
         kind(
-            "a directory in the place of a file",
+            "a directory instead of a file",
             |out, format| {
                 fs::remove_file(messages(out, format)).unwrap();
                 fs::create_dir(messages(out, format)).unwrap();

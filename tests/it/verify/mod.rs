@@ -1,5 +1,5 @@
-//! `verify` finds every kind of damage, and nothing else. The manifest is made to fit each time: it is
-//! not the checksums that are tried here, but what they cannot tell.
+//! `verify` finds every kind of damage, and nothing else. The manifest is updated each time: these tests cover what
+//! checksums cannot detect.
 
 mod bombs;
 mod files;
@@ -22,15 +22,15 @@ use crate::support::{export, raw_responses, sandbox, task_ids, to_lines};
 use files::damaged_files;
 use rows::{damaged_cells, damaged_rows};
 
-/// Tasks of the export that is damaged: enough for every table to have rows.
+/// Tasks of the damaged export: enough for every table to have rows.
 const TASKS: usize = 120;
 
 const FORMATS: [Format; 2] = [Format::Parquet, Format::Csv];
 
-/// What the sandbox's tasks do not have.
+/// A task with members that the sandbox's tasks do not have.
 const BY_HAND: &str = r#"{"task_id":"by_hand","status":"","threads":[{"id":"","annotations":[{"id":"a","value":""},{"id":"f","type":"file","value":{"content":"LONG"}}],"turns":[{"messages":[{"role":"user","content":{"text":""}}]}]}],"errors":[],"n":123456789012345678901234567890}"#;
 
-/// Tasks of the sandbox with drift, and one by hand, in a file.
+/// Writes tasks of the sandbox with drift, and the one above, to a file.
 fn tasks_with_drift(base: &Path) -> PathBuf {
     let server = sandbox(SandboxConfig {
         drift: true,
@@ -47,7 +47,7 @@ fn tasks_with_drift(base: &Path) -> PathBuf {
     path
 }
 
-/// A good export of both formats, with drift, two failed IDs and expanded projects and batches.
+/// Makes an export in both formats, with drift, two failed IDs and expanded projects and batches.
 fn good_exports(base: &Path) -> Vec<(Format, PathBuf)> {
     let server = sandbox(SandboxConfig {
         from: Some(tasks_with_drift(base)),
@@ -70,7 +70,7 @@ fn verified(out: &Path) -> VerifyReport {
     let cancel = tokio_util::sync::CancellationToken::new();
     match verify(out, &Events::none(), &cancel).unwrap() {
         JobEnd::Done(report) => report,
-        JobEnd::Stopped(_) => panic!("nobody stopped it"),
+        JobEnd::Stopped(_) => panic!("it was not stopped"),
     }
 }
 
@@ -100,7 +100,7 @@ fn every_kind_of_damage_to_rows_is_found() {
             rows.save(&bad);
             let report = verified(&bad);
             let lines = lines(&report);
-            // It is told where, and nothing is told of tasks that are well.
+            // Findings name the place, and none is about an undamaged task.
             let place = rows.changed.unwrap_or_default();
             let is_there =
                 |line: &str| line.starts_with(&place) || line.starts_with("manifest.json");

@@ -1,4 +1,4 @@
-//! Few open files: nothing is said about what could not be read.
+//! A low limit of open files: files that cannot be read are not reported as damaged.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::good_exports;
 use crate::support::program;
 
-/// Verifies with so many open files; gives exit code, summary and what was said.
+/// Verifies with this limit of open files. Returns the exit code, the summary and stderr.
 fn verified_with(files: u32, out: &Path, base: &Path) -> (Option<i32>, Value, String) {
     let summary = base.join("summary.json");
     let _ = fs::remove_file(&summary);
@@ -37,7 +37,7 @@ fn too_few_open_files_for_handlers_of_signals_are_no_panic() {
     let base = tempfile::tempdir().unwrap();
     let (_, out) = good_exports(base.path()).into_iter().next().unwrap();
     for files in 5..8 {
-        // Without handlers, what is left of the files may do for a proof.
+        // Without signal handlers, the remaining file descriptors may be enough for a verification.
         let (code, _, said) = verified_with(files, &out, base.path());
         let is_error = matches!(code, Some(1 | 2)) && said.contains("error: could not");
         assert!(code == Some(0) || is_error, "{files}: {said}");
@@ -51,12 +51,12 @@ fn few_open_files_neither_skip_a_table_nor_make_an_export_look_damaged() {
     for (format, out) in good_exports(base.path()) {
         let (code, whole, said) = verified_with(1_000, &out, base.path());
         assert_eq!(code, Some(0), "{said}");
-        let (mut proven, mut refused) = (0, 0);
+        let (mut verified, mut refused) = (0, 0);
         for files in 8..40 {
             let (code, summary, said) = verified_with(files, &out, base.path());
             match code {
                 Some(0) => {
-                    proven += 1;
+                    verified += 1;
                     for counted in ["rows", "cells", "files", "rebuilt"] {
                         assert_eq!(summary[counted], whole[counted], "{files}: {said}");
                     }
@@ -72,6 +72,6 @@ fn few_open_files_neither_skip_a_table_nor_make_an_export_look_damaged() {
                 assert_eq!(code, Some(0), "{files} are enough: {said}");
             }
         }
-        assert!(proven > 20 && refused > 0, "{proven}, {refused}");
+        assert!(verified > 20 && refused > 0, "{verified}, {refused}");
     }
 }

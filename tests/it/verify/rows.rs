@@ -1,27 +1,27 @@
-//! Kinds of damage to rows and cells, with the manifest made to fit.
+//! Kinds of damage to rows and cells, with an updated manifest.
 
 use serde_json::json;
 
 use crate::support::table::{Cell, Table};
 
-/// Another text for whatever stands there.
+/// Another text than that of the cell.
 fn other(cell: Option<&str>) -> Option<Cell> {
     cell.map(|text| Some(format!("{text}x")))
 }
 
-/// The number after this one, in its last digit.
+/// The number with its last digit increased by one.
 fn next_number(cell: Option<&str>) -> Option<Cell> {
     let number: i64 = cell?.parse().ok()?;
     Some(Some((number + 1).to_string()))
 }
 
-/// The next double.
+/// The next float64.
 fn next_double(cell: Option<&str>) -> Option<Cell> {
     let number: f64 = cell?.parse().ok()?;
     (number != 0.0).then(|| Some(format!("{:?}", f64::from_bits(number.to_bits() + 1))))
 }
 
-/// A microsecond later.
+/// The time a microsecond later.
 fn later(cell: Option<&str>) -> Option<Cell> {
     let text = cell?;
     let (start, end) = text.split_at(text.len() - 2);
@@ -55,7 +55,7 @@ fn replaced(from: &'static str, to: &'static str) -> impl Fn(Option<&str>) -> Op
     }
 }
 
-/// A kind of damage to a table, and what a finding of it names.
+/// A kind of damage to a table, and the text of its finding.
 pub(super) type Damage = (
     &'static str,
     &'static str,
@@ -72,7 +72,7 @@ fn damage(
     (name, table, Box::new(change), finding)
 }
 
-/// Columns that only the comparison of cells can judge; it names them.
+/// Columns that only the comparison of cells checks. Findings name them.
 const DERIVED: [(&str, &str); 15] = [
     ("annotations", "value_label"),
     ("annotations", "value_number"),
@@ -91,7 +91,7 @@ const DERIVED: [(&str, &str); 15] = [
     ("batches", "status"),
 ];
 
-/// Kinds of damage to cells: the column, the change, and what a finding names beside it.
+/// Kinds of damage to cells: the column, the change, and other text of the finding.
 pub(super) fn damaged_cells() -> Vec<Damage> {
     type Change = Box<dyn Fn(Option<&str>) -> Option<Cell>>;
     let cells: Vec<(&str, &str, &str, Change)> = vec![
@@ -414,7 +414,7 @@ pub(super) fn damaged_cells() -> Vec<Damage> {
     ];
     let cells = cells.into_iter();
     let of_cell = |(name, table, column, change): (_, &'static str, &'static str, Change)| {
-        // What a task is rebuilt from shows in the rebuilt task, which has no columns.
+        // Damage to the columns that a task is rebuilt from is found in the rebuilt task, which has no columns.
         let is_derived = DERIVED.contains(&(table, column));
         let finding = if is_derived { column } else { "" };
         damage(

@@ -1,4 +1,4 @@
-//! What a Parquet file states beside its rows: falsified, it makes readers count wrongly, and `verify` must find it.
+//! Falsified statistics of Parquet files: readers then count wrongly, and `verify` must report them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,22 +20,22 @@ use crate::support::round_trip;
 use crate::support::table::{copy, refresh};
 use crate::support::tasks::{TASK_ID, task};
 
-/// Rows after which a page ends, about: batches are written whole.
+/// Approximate rows of a page. Batches are written whole.
 const PAGE_ROWS: usize = 20_000;
 
-/// Threads without an ID: more than a page has.
+/// Threads without an ID. They exceed a page.
 const WITHOUT_ID: usize = 21_000;
 
-/// Rows of a row group, at most.
+/// Maximum rows of a row group.
 const ROW_GROUP_ROWS: usize = 122_880;
 
-/// Threads with an ID, behind those.
+/// Threads with an ID, which come after those.
 const WITH_ID: usize = 500;
 
 /// Changes a file's metadata.
 type Change = fn(&mut Falsified);
 
-/// What is falsified in `threads.parquet`, and what the finding says.
+/// Changes of the metadata of `threads.parquet`, and the text of the finding.
 const FALSIFIED: [(&str, Change, &str); 34] = [
     (
         "chunk min",
@@ -253,7 +253,7 @@ fn add_statistic(file: &mut Falsified, column: &str, field: i16, value: Value) {
     file.column(column).field(12).fields().insert(field, value);
 }
 
-/// An export of one task with many threads: two pages, the first without any `thread_id`.
+/// An export of one task with many threads: two pages, of which the first has no `thread_id`.
 fn export_of_threads(base: &Path) -> PathBuf {
     let without = vec!["{}".to_owned(); WITHOUT_ID];
     let with = (0..WITH_ID).map(|number| format!(r#"{{"id":"t{number:03}"}}"#));
@@ -266,7 +266,7 @@ fn export_of_threads(base: &Path) -> PathBuf {
     out
 }
 
-/// The row with which the second page begins.
+/// The first row of the second page.
 fn first_row_of_page(good: &Path) -> i64 {
     let mut file = Falsified::of(&fs::read(good.join("threads.parquet")).unwrap());
     let mut first = 0;
@@ -276,7 +276,7 @@ fn first_row_of_page(good: &Path) -> i64 {
     first
 }
 
-/// Falsifies `threads.parquet` of a copy and makes the manifest fit.
+/// Falsifies `threads.parquet` in a copy and updates the manifest.
 fn falsify(good: &Path, bad: &Path, change: Change) {
     copy(good, bad);
     Falsified::change(&bad.join("threads.parquet"), change);
@@ -311,7 +311,7 @@ fn falsified_statistics_are_found() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Some of them as a user sees them: readers count other rows than there are, and `verify` exits with 7.
+/// Some of them from a user's view: readers count other rows than there are, and `verify` exits with 7.
 #[test]
 fn falsified_statistics_make_readers_count_wrongly() {
     let base = tempfile::tempdir().unwrap();
@@ -346,7 +346,7 @@ fn falsified_statistics_make_readers_count_wrongly() {
     }
 }
 
-/// Whatever is done to a byte is found or harmless, and never ends the program.
+/// Any change of a byte is reported or harmless, and never ends the program.
 #[test]
 fn damaged_metadata_never_panics() {
     let table = scale_export::tables::table::Table::Threads.info();
@@ -364,7 +364,7 @@ fn damaged_metadata_never_panics() {
     }
 }
 
-/// What a file states wrongly; or why it cannot be read.
+/// The wrong statistics of a file, or why it cannot be read.
 fn wrong_statistics(table: &'static TableInfo, file: Vec<u8>) -> Result<Vec<String>, String> {
     let mut wrong = vec![];
     let input = Input::Bytes(file.into());
@@ -376,7 +376,7 @@ fn wrong_statistics(table: &'static TableInfo, file: Vec<u8>) -> Result<Vec<Stri
     Ok(wrong.iter().map(|wrong| format!("{wrong:?}")).collect())
 }
 
-/// Writes tables and gives what their files state wrongly.
+/// Writes tables and returns the wrong statistics of their files.
 fn stated_wrongly(task: &str) -> Vec<String> {
     let tables = round_trip::flatten("task", task);
     let tables = TABLES.iter().zip(tables);
@@ -395,7 +395,7 @@ fn files_of_several_row_groups_state_nothing_wrong() {
     assert_eq!(stated_wrongly(&task), Vec::<String>::new());
 }
 
-/// Values at the edges of what bounds can state: long ones, with no successor, and zeros of both signs.
+/// Values at the limits of what bounds can state: long ones, values without a successor, and zeros of both signs.
 #[test]
 fn values_without_a_short_bound_state_nothing_wrong() {
     let texts = [
@@ -420,7 +420,7 @@ fn values_without_a_short_bound_state_nothing_wrong() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Rows of arbitrary tasks, so often that they fill several pages.
+    /// Rows of arbitrary tasks, repeated so that they fill several pages.
     #[test]
     fn files_of_arbitrary_rows_state_nothing_wrong(
         choices in prop::collection::vec(any::<u8>(), 0..1_500),

@@ -1,4 +1,4 @@
-//! Minima and maxima: of values, and whether stated ones fit them. Pure.
+//! Minima and maxima: computes them from values, and checks stated ones against them.
 
 use std::cmp::Ordering;
 
@@ -10,10 +10,10 @@ use arrow::datatypes::{
     TimestampMicrosecondType, Utf8Type,
 };
 
-/// Bytes up to which a text or byte value is stated as it is. A bound of a longer one may be shorter than the value.
+/// Maximum bytes of a text or byte value that is stated unchanged. The bound of a longer value may be shortened.
 const WHOLE_BYTES: usize = 64;
 
-/// Bytes up to which a value is copied. A longer one keeps its batch in memory, which then holds little else.
+/// Maximum bytes of a value that is copied. A longer value keeps its batch in memory, which then holds little else.
 const COPIED_BYTES: usize = 4 << 10;
 
 /// A minimum or maximum.
@@ -27,7 +27,7 @@ pub(crate) enum Bound {
 }
 
 impl Bound {
-    /// The order of the column's type; text and bytes by unsigned bytes. Zeros are equal.
+    /// Compares by the order of the column's type. Text and bytes compare as unsigned bytes, and both zeros are equal.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Bool(one), Self::Bool(other)) => one.cmp(other),
@@ -41,7 +41,7 @@ impl Bound {
         }
     }
 
-    /// As Parquet writes it. A minimum of zero is -0.0, a maximum +0.0.
+    /// The bytes in a Parquet file. A minimum of zero is -0.0, a maximum +0.0.
     pub(crate) fn encoded(&self, side: Side) -> Vec<u8> {
         match self {
             Self::Bool(value) => vec![u8::from(*value)],
@@ -53,13 +53,13 @@ impl Bound {
         }
     }
 
-    /// Whether it may be stated by a bound that is not the value itself.
+    /// Whether a shortened bound may stand for the value.
     fn is_long(&self) -> bool {
         matches!(self, Self::Bytes(bytes) if bytes.len() > WHOLE_BYTES)
     }
 }
 
-/// Which of the two.
+/// Minimum or maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Min,
@@ -82,7 +82,8 @@ impl Side {
     }
 }
 
-/// Whether a stated bound fits the true one. `is_exact` is what the file says of it, where it can.
+/// Whether a stated bound is right for the true one. `is_exact` is the file's statement about exactness, where the
+/// format has one.
 pub(crate) fn fits(side: Side, stated: &[u8], is_exact: Option<bool>, value: &Bound) -> bool {
     let is_value = stated == value.encoded(side);
     if !value.is_long() {
@@ -100,7 +101,7 @@ pub(crate) fn fits(side: Side, stated: &[u8], is_exact: Option<bool>, value: &Bo
     }
 }
 
-/// The smallest and the largest of some values.
+/// The minimum and the maximum of values.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Bounds {
     pub(crate) min: Option<Bound>,
@@ -108,7 +109,7 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// Those of an array. A type that no column has gives none.
+    /// The bounds of an array. `None` for a type that no column has.
     pub(crate) fn of(array: &ArrayRef) -> Self {
         let both = |min: Option<Bound>, max: Option<Bound>| Self { min, max };
         match array.data_type() {
@@ -144,7 +145,7 @@ impl Bounds {
         }
     }
 
-    /// Takes in those of more values.
+    /// Adds the bounds of more values.
     pub(crate) fn extend(&mut self, other: &Self) {
         for (side, known, new) in [
             (Side::Min, &mut self.min, &other.min),

@@ -1,14 +1,14 @@
-//! What a Parquet file states about its rows, beside them: sizes, counts, minima and maxima in the footer and in the page
-//! indexes. Readers skip rows by these, so that a wrong one loses rows without an error.
+//! Checks the statistics of a Parquet file against its rows: sizes, counts, minima and maxima in the footer and in the
+//! page indexes. Readers skip rows by these, so a wrong one loses rows without an error.
 //!
 //! ```text
-//! a row group begins   page headers ──► how many values each page has
-//! its rows go by       observed: counts and bounds of each page and chunk
-//! it ends              footer and indexes are read and compared with that
+//! row group starts   page headers ──► number of values in each page
+//! rows are read      observed: counts and bounds of each page and chunk
+//! row group ends     footer and indexes are read and compared with them
 //! ```
 //!
-//! Memory holds the counts of one row group, and where the others are in the footer. The footer is read here once more,
-//! since the `parquet` crate hides fields; see [`compact`].
+//! Memory holds the counts of one row group, and the positions of the others in the footer. The footer is read a second
+//! time here, since the `parquet` crate hides fields; see [`compact`].
 
 use std::ops::Range;
 
@@ -27,43 +27,43 @@ use crate::encode::parquet::statistics::{compact, compare, observed, page_index}
 use crate::tables::column::ColumnInfo;
 use crate::tables::table::TableInfo;
 
-/// At the end of a file: the length of the footer, and the format's name.
+/// Bytes at the end of a file: the length of the footer, and the magic number.
 const LENGTH_AND_MAGIC: u64 = 8;
 
-/// Bytes of an index, at most. A row group has 128 MiB of values unless one row is larger, and an index states two values
-/// of each page, mostly shortened.
+/// Maximum bytes of an index. A row group has 128 MiB of values unless one row is larger, and an index states two
+/// values of each page, mostly shortened.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 
-/// Levels of a column, at most: an index counts each for every page.
+/// Maximum number of levels of a column. An index counts the values of each level for every page.
 const MAX_LEVELS: usize = 3;
 
-/// Compares what a file states with its rows, as they go by.
+/// Compares the statistics of a file with its rows while they are read.
 #[derive(Debug)]
 pub(crate) struct StatisticsCheck {
     table: &'static TableInfo,
     input: Input,
-    /// Where the footer begins.
+    /// Offset of the footer.
     footer: u64,
-    /// What is left of the row groups, in the footer.
+    /// Remaining row groups, by their position in the footer.
     row_groups: std::iter::Enumerate<std::vec::IntoIter<ByteSpan>>,
     num_rows: Option<i64>,
     current: Option<CurrentGroup>,
     rows: u64,
 }
 
-/// The row group whose rows go by.
+/// The row group whose rows are being read.
 #[derive(Debug)]
 struct CurrentGroup {
     number: usize,
     footer: ByteSpan,
     columns: Vec<CurrentColumn>,
-    /// Rows, by the page headers.
+    /// Rows according to the page headers.
     rows: u64,
-    /// Rows that went by.
+    /// Rows read so far.
     seen: u64,
 }
 
-/// A column of it.
+/// A column of the current row group.
 #[derive(Debug)]
 struct CurrentColumn {
     info: &'static ColumnInfo,
@@ -73,7 +73,7 @@ struct CurrentColumn {
 }
 
 impl StatisticsCheck {
-    /// Reads the footer; none when that makes no sense.
+    /// Reads the footer. `None` if it is damaged.
     pub(crate) fn open(
         table: &'static TableInfo,
         input: Input,
@@ -87,7 +87,7 @@ impl StatisticsCheck {
                 None
             }
             Ok((footer, metadata)) => {
-                // The version of the format that every reader knows.
+                // Every reader knows version 1 of the format.
                 report.number("version", 1, metadata.version);
                 check_orders(table, metadata.column_orders.as_deref(), wrong);
                 let row_groups = metadata.row_groups.unwrap_or_default();
@@ -104,7 +104,7 @@ impl StatisticsCheck {
         }
     }
 
-    /// Takes in the next rows, which have the table's columns; false when no more can be compared.
+    /// Adds the next rows, which have the table's columns. Returns false if no more can be compared.
     pub(crate) fn rows(&mut self, batch: &RecordBatch, wrong: &mut Vec<WrongStatistic>) -> bool {
         let mut from = 0;
         self.rows += batch.num_rows() as u64;
@@ -131,11 +131,12 @@ impl StatisticsCheck {
         true
     }
 
-    /// Compares what is left when all rows have gone by.
+    /// Compares the last row group after all rows are read.
     pub(crate) fn finish(mut self, wrong: &mut Vec<WrongStatistic>) {
         if let Some(group) = self.current.take() {
             self.end(group, wrong);
         }
+        // No rows were read of these row groups.
         while self.row_groups.len() > 0 {
             if !self.begin(wrong) {
                 return;
@@ -147,7 +148,7 @@ impl StatisticsCheck {
         Report::new(wrong, None, None).number("num_rows", self.rows, self.num_rows);
     }
 
-    /// Begins the next row group; false when there is none, or when nothing says which rows it has.
+    /// Starts the next row group. Returns false if there is none, or if its rows are unknown because of damage.
     fn begin(&mut self, wrong: &mut Vec<WrongStatistic>) -> bool {
         let Some((number, footer)) = self.row_groups.next() else {
             let mut report = Report::new(wrong, None, None);
@@ -175,6 +176,8 @@ impl StatisticsCheck {
             .zip(spans)
             .map(|(info, span)| self.column(info, span.within(&footer)))
             .collect();
+        // In a column without lists, each value is a row, so its page headers give the number of rows. The number in
+        // the footer is what is checked.
         let flat = columns.iter().find_map(|column| {
             let pages = column.pages.as_ref().ok()?;
             (!observed::Levels::of(column.info).is_list).then(|| pages.values())
@@ -196,6 +199,7 @@ impl StatisticsCheck {
 
     fn column(&self, info: &'static ColumnInfo, footer: ByteSpan) -> CurrentColumn {
         let stated = self.structure::<ColumnChunk>(&footer);
+        // Only a column index states the bounds of pages.
         let keeps_bounds = stated
             .as_ref()
             .is_ok_and(|chunk| chunk.column_index_offset.is_some());
@@ -224,7 +228,7 @@ impl StatisticsCheck {
         ChunkPages::read(&self.input, range)
     }
 
-    /// Compares a row group whose rows have gone by.
+    /// Compares a row group after its rows are read.
     fn end(&self, mut group: CurrentGroup, wrong: &mut Vec<WrongStatistic>) {
         if group.seen < group.rows {
             let mut report = Report::new(wrong, Some(group.number), None);
@@ -241,7 +245,7 @@ impl StatisticsCheck {
         let pages: Option<Vec<&ChunkPages>> =
             pages.map(|column| column.pages.as_ref().ok()).collect();
         let stated = self.structure::<RowGroup>(&group.footer);
-        // Without one of the two, the cause has been reported.
+        // If one of the two is missing, the cause is reported already.
         if let (Some(pages), Ok(stated)) = (pages, stated) {
             let mut report = Report::new(wrong, Some(group.number), None);
             compare::row_group(&stated, group.number, group.rows, &pages, &mut report);
@@ -268,7 +272,7 @@ impl StatisticsCheck {
         Ok(())
     }
 
-    /// A structure of the footer.
+    /// Decodes a structure of the footer.
     fn structure<T: compact::Decode>(&self, place: &ByteSpan) -> Result<T, Malformed> {
         let Range { start, end } = place.0;
         let bytes = self
@@ -278,7 +282,7 @@ impl StatisticsCheck {
         T::decode(&bytes, bytes.len())
     }
 
-    /// An index of so many pages, if there is one.
+    /// Decodes the index of `pages` pages, if there is one.
     fn index<T: compact::Decode>(
         &self,
         name: &str,
@@ -306,7 +310,7 @@ impl StatisticsCheck {
     }
 }
 
-/// The footer's place and content.
+/// The offset and the content of the footer.
 fn read_footer(input: &Input) -> Result<(u64, FileMetaData), Malformed> {
     let cut_off = || Malformed("a file that is cut off".to_owned());
     let length = input.length().map_err(unreadable)?;
@@ -319,7 +323,7 @@ fn read_footer(input: &Input) -> Result<(u64, FileMetaData), Malformed> {
     Ok((start, FileMetaData::decode(&bytes, bytes.len())?))
 }
 
-/// Every column must have the order that every reader knows.
+/// Every column must have `TypeDefinedOrder`, which every reader knows.
 fn check_orders(
     table: &'static TableInfo,
     orders: Option<&[ColumnOrder]>,

@@ -1,16 +1,16 @@
-//! Thrift's compact protocol, as far as Parquet metadata needs it. Pure.
+//! Decodes Thrift's compact protocol, as far as Parquet metadata needs it.
 //!
-//! The `parquet` crate drops what it does not know and prefers one of two fields that state the same, and it allocates
-//! lists as long as they claim to be. Here an unknown field is an error, every field is visible, and no list is longer
-//! than its bytes.
+//! The `parquet` crate drops unknown fields, prefers one of two fields that state the same, and allocates lists as long
+//! as they claim to be. Here an unknown field is an error, every field is visible, and no list is longer than its
+//! bytes.
 
 use std::fmt;
 use std::ops::Range;
 
-/// Structures within structures, at most. Parquet metadata has fewer.
+/// Maximum depth of nested structures. Parquet metadata has fewer.
 const MAX_DEPTH: usize = 16;
 
-/// The types of fields and elements, by the protocol's numbers.
+/// The protocol's numbers for types of fields and elements.
 mod kind {
     pub(crate) const TRUE: u8 = 1;
     pub(crate) const FALSE: u8 = 2;
@@ -24,7 +24,7 @@ mod kind {
     pub(crate) const STRUCT: u8 = 12;
 }
 
-/// Why bytes are not the metadata that they should be.
+/// Why bytes are not valid metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) String);
 
@@ -47,7 +47,7 @@ pub(crate) struct Compact<'b> {
 }
 
 impl<'b> Compact<'b> {
-    /// Decodes lists of at most so many elements.
+    /// Decodes `bytes`, with at most `max_elements` in a list.
     fn new(bytes: &'b [u8], max_elements: usize) -> Self {
         Self {
             bytes,
@@ -84,7 +84,7 @@ impl<'b> Compact<'b> {
         malformed("an integer of more than 64 bits")
     }
 
-    /// A signed integer, whose sign is its lowest bit.
+    /// A signed integer in zigzag encoding.
     fn zigzag(&mut self) -> Result<i64, Malformed> {
         let value = self.varint()?;
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
@@ -101,7 +101,7 @@ impl<'b> Compact<'b> {
             0x0F => self.length()?,
             short => usize::from(short),
         };
-        // Every element has a byte.
+        // Every element has at least one byte, so a longer list is damaged.
         if length > self.bytes.len() - self.at {
             return malformed("fewer bytes than it states");
         }
@@ -111,7 +111,7 @@ impl<'b> Compact<'b> {
         Ok((header & 0x0F, length))
     }
 
-    /// The fields of a structure. Each has a larger number than the one before, so that none appears twice.
+    /// Calls `field` for each field of a structure. Numbers must increase, so that no field appears twice.
     pub(crate) fn fields(
         &mut self,
         mut field: impl FnMut(&mut Self, i64, u8) -> Result<(), Malformed>,
@@ -170,17 +170,17 @@ impl<'b> Compact<'b> {
     }
 }
 
-/// What can be decoded.
+/// A type that can be decoded.
 pub(crate) trait Decode: Sized {
-    /// The value of a field.
+    /// Decodes the value of a field.
     fn field(input: &mut Compact<'_>, kind: u8) -> Result<Self, Malformed>;
 
-    /// An element of a list.
+    /// Decodes an element of a list.
     fn element(input: &mut Compact<'_>, kind: u8) -> Result<Self, Malformed> {
         Self::field(input, kind)
     }
 
-    /// A structure that makes up all of the bytes, with lists of at most so many elements.
+    /// Decodes a structure that has exactly these bytes, with at most `max_elements` in a list.
     fn decode(bytes: &[u8], max_elements: usize) -> Result<Self, Malformed> {
         let (value, length) = Self::decode_prefix(bytes, max_elements)?;
         if length < bytes.len() {
@@ -189,7 +189,7 @@ pub(crate) trait Decode: Sized {
         Ok(value)
     }
 
-    /// A structure that the bytes begin with, and its length.
+    /// Decodes a structure at the start of the bytes, and returns its length too.
     fn decode_prefix(bytes: &[u8], max_elements: usize) -> Result<(Self, usize), Malformed> {
         let mut input = Compact::new(bytes, max_elements);
         let value = Self::field(&mut input, kind::STRUCT)?;
@@ -216,7 +216,7 @@ impl Decode for bool {
         }
     }
 
-    /// In lists, values have a byte each.
+    /// In a list, a boolean is a byte; in a field, it is the type.
     fn element(input: &mut Compact<'_>, kind: u8) -> Result<Self, Malformed> {
         match (kind, input.byte()?) {
             (kind::TRUE | kind::FALSE, 1) => Ok(true),
@@ -250,7 +250,7 @@ impl<T: Decode> Decode for Vec<T> {
     }
 }
 
-/// A value that is not looked at.
+/// A value that is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Skipped;
 
@@ -260,12 +260,12 @@ impl Decode for Skipped {
     }
 }
 
-/// Where a structure is, to be decoded later.
+/// The position of a structure that is decoded later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ByteSpan(pub(crate) Range<usize>);
 
 impl ByteSpan {
-    /// The same place, counted from where the bytes begin that `outer` is a part of.
+    /// The same position, relative to the bytes that contain `outer`.
     pub(crate) fn within(&self, outer: &Self) -> Self {
         Self(outer.0.start + self.0.start..outer.0.start + self.0.end)
     }
@@ -282,8 +282,8 @@ impl Decode for ByteSpan {
     }
 }
 
-/// Structures by the numbers of their fields, all of which may be absent. A field without a name here is one that this
-/// tool does not write.
+/// Declares structures by the numbers of their fields, all optional. A field that is not declared is one that
+/// scale-export does not write.
 macro_rules! compact_structs {
     ($($(#[$doc:meta])* $name:ident { $($id:literal $field:ident: $type:ty,)* })*) => {$(
         $(#[$doc])*
@@ -310,7 +310,7 @@ macro_rules! compact_structs {
 }
 pub(super) use compact_structs;
 
-/// Refuses what is not a structure.
+/// Fails unless the type is that of a structure.
 pub(crate) fn expect_struct(kind: u8) -> Result<(), Malformed> {
     if kind == kind::STRUCT {
         return Ok(());
@@ -318,7 +318,7 @@ pub(crate) fn expect_struct(kind: u8) -> Result<(), Malformed> {
     malformed("a field that is not a structure")
 }
 
-/// The error for a field that is not known.
+/// The error for an unknown field.
 pub(crate) fn unknown_field(id: i64, structure: &str) -> Malformed {
     Malformed(format!(
         "field {id} of {structure}, which scale-export does not write"

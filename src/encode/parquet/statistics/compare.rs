@@ -1,7 +1,8 @@
-//! What a file states about a row group or a column chunk, against its pages and its rows. Pure.
+//! Compares statements of a file about a row group or a column chunk with its pages and rows.
 //!
-//! Three rules. What is stated must be so. What may be left out may be absent, except the statistics of a chunk: its
-//! null count, and its minimum and maximum when it has a value. What this tool never writes must be absent.
+//! Three rules: every statement must be true; optional statements may be missing, except the statistics of a chunk: its
+//! null count, and its minimum and maximum if it has a value; statements that scale-export never writes must be
+//! missing.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -19,10 +20,10 @@ use crate::hex;
 use crate::json::text::write_json_string;
 use crate::tables::column::{ColumnInfo, ColumnType};
 
-/// Bytes of binary values that are shown.
+/// Maximum bytes of binary values in messages.
 const SHOWN_BYTES: usize = 64;
 
-/// Collects what is wrong at one place of a file.
+/// Collects wrong statistics of one part of a file.
 pub(crate) struct Report<'r> {
     wrong: &'r mut Vec<WrongStatistic>,
     column: Option<&'static ColumnInfo>,
@@ -30,7 +31,7 @@ pub(crate) struct Report<'r> {
 }
 
 impl<'r> Report<'r> {
-    /// About a file, one of its row groups, or a column of it.
+    /// A report about a file, one of its row groups, or a column of one.
     pub(crate) fn new(
         wrong: &'r mut Vec<WrongStatistic>,
         row_group: Option<usize>,
@@ -43,12 +44,12 @@ impl<'r> Report<'r> {
         }
     }
 
-    /// How many things are wrong so far.
+    /// The number of wrong statistics so far.
     pub(crate) fn count(&self) -> usize {
         self.wrong.len()
     }
 
-    /// Something that is not so.
+    /// Adds a wrong statistic.
     pub(crate) fn wrong(&mut self, what: &str, expected: impl Display, found: impl Display) {
         let place = match self.row_group {
             Some(row_group) => format!(" in row group {row_group}"),
@@ -61,21 +62,21 @@ impl<'r> Report<'r> {
         });
     }
 
-    /// A number that must be there.
+    /// Compares a number that must be present.
     pub(crate) fn number(&mut self, what: &str, expected: u64, found: Option<i64>) {
         if found.and_then(|found| u64::try_from(found).ok()) != Some(expected) {
             self.wrong(what, expected, shown(found));
         }
     }
 
-    /// A number that may be absent.
+    /// Compares a number that may be missing.
     pub(crate) fn optional(&mut self, what: &str, expected: u64, found: Option<i64>) {
         if found.is_some() {
             self.number(what, expected, found);
         }
     }
 
-    /// Numbers that may be absent.
+    /// Compares numbers that may be missing.
     pub(crate) fn numbers(&mut self, what: &str, expected: &[u64], found: Option<&[i64]>) {
         let Some(found) = found else { return };
         let is_so = found.len() == expected.len()
@@ -94,19 +95,19 @@ impl<'r> Report<'r> {
     }
 }
 
-/// A value that may be absent.
+/// The text of a value that may be missing.
 pub(crate) fn shown(value: Option<impl Display>) -> String {
     value.map_or_else(|| "none".to_owned(), |value| value.to_string())
 }
 
-/// A column chunk: what its pages and its rows are.
+/// The facts of a column chunk, by its pages and rows.
 pub(crate) struct Chunk<'c> {
     pub(crate) column: &'static ColumnInfo,
     pub(crate) pages: &'c ChunkPages,
     pub(crate) observed: &'c Observed,
 }
 
-/// Compares a row group, given its chunks.
+/// Compares the statements about a row group with its chunks.
 pub(crate) fn row_group(
     stated: &RowGroup,
     number: usize,
@@ -125,14 +126,14 @@ pub(crate) fn row_group(
     report.optional("ordinal", number as u64, stated.ordinal);
 }
 
-/// Compares what the footer states about a column chunk.
+/// Compares the footer's statements about a column chunk.
 pub(crate) fn chunk(stated: &ColumnChunk, chunk: &Chunk<'_>, report: &mut Report<'_>) {
     let (pages, summary) = (chunk.pages, &chunk.observed.chunk);
     if chunk.observed.splits_rows {
         report.wrong("pages that end", "with a row", "one that ends within a row");
     }
     let start = pages.iter().map(|page| page.offset).min();
-    // Deprecated; writers have put different offsets there, and 0.
+    // This deprecated field has different offsets, or 0, depending on the writer.
     if stated.file_offset != Some(0) {
         report.optional("file_offset", start.unwrap_or_default(), stated.file_offset);
     }
@@ -214,9 +215,10 @@ fn path(meta: &ColumnMetaData, chunk: &Chunk<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The encodings must be those of the pages and of their levels.
+/// Compares the encodings with those of the pages and their levels.
 fn encodings(meta: &ColumnMetaData, pages: &ChunkPages, report: &mut Report<'_>) {
     let used = pages.iter().map(|page| page.encoding);
+    // RLE is the encoding of levels.
     let used: BTreeSet<i64> = used.chain([number::RLE]).collect();
     let found: BTreeSet<i64> = meta.encodings.iter().flatten().copied().collect();
     if found != used {
@@ -259,9 +261,11 @@ fn encodings(meta: &ColumnMetaData, pages: &ChunkPages, report: &mut Report<'_>)
 fn statistics(stated: &Statistics, chunk: &Chunk<'_>, report: &mut Report<'_>) {
     let summary = &chunk.observed.chunk;
     report.number("null_count", summary.null_count(), stated.null_count);
+    // scale-export does not count distinct values.
     if let Some(count) = stated.distinct_count {
         report.wrong("distinct_count", "none", count);
     }
+    // NaN is not a JSON value.
     report.optional("nan_count", 0, stated.nan_count);
     let Bounds { min, max } = &summary.bounds;
     for (side, what, value, found, is_exact) in [
@@ -288,7 +292,7 @@ fn statistics(stated: &Statistics, chunk: &Chunk<'_>, report: &mut Report<'_>) {
             report,
         );
     }
-    // Readers compare the deprecated bounds as signed bytes, so that text has none.
+    // Readers compare the deprecated bounds as signed bytes, which is wrong for text, so text has none.
     let is_binary = physical_type(chunk.column) == number::BYTE_ARRAY;
     for (side, what, value, found) in [
         (Side::Min, "min", min, &stated.min),
@@ -313,7 +317,7 @@ fn statistics(stated: &Statistics, chunk: &Chunk<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Compares a stated bound, and whether it is exact, with that of the values; without a value there is none.
+/// Compares a stated bound, and its exactness, with the bound of the values. Without a value there must be no bound.
 pub(crate) fn bound(
     (side, what): (Side, &str),
     value: Option<&Bound>,
@@ -339,7 +343,7 @@ pub(crate) fn bound(
     report.wrong(what, shown(expected), shown(found));
 }
 
-/// The type of a column's values, by the format's numbers.
+/// The format's number for the type of a column's values.
 fn physical_type(column: &ColumnInfo) -> i64 {
     match column.column_type {
         ColumnType::Bool => number::BOOLEAN,
@@ -350,7 +354,7 @@ fn physical_type(column: &ColumnInfo) -> i64 {
     }
 }
 
-/// A bound, for people: numbers as such, text in quotes, anything else in hexadecimal.
+/// The text of a bound: numbers as such, text in quotes, anything else in hexadecimal.
 fn shown_value(column: &ColumnInfo, bytes: &[u8]) -> String {
     let number = match physical_type(column) {
         number::BOOLEAN => match bytes {
@@ -382,7 +386,7 @@ fn shown_value(column: &ColumnInfo, bytes: &[u8]) -> String {
     })
 }
 
-/// The numbers that a boundary order can be, and what they are called.
+/// The name of a boundary order.
 pub(crate) fn order_name(order: i64) -> &'static str {
     const KNOWN: RangeInclusive<i64> = number::UNORDERED..=number::DESCENDING;
     match order {

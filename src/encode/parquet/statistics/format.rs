@@ -1,11 +1,11 @@
-//! The structures of Parquet metadata, with the fields that this tool writes. Pure.
+//! The structures of Parquet metadata, with the fields that scale-export writes.
 
 use crate::encode::parquet::statistics::compact;
 use crate::encode::parquet::statistics::compact::{
     Binary, ByteSpan, Compact, Decode, Malformed, Skipped, compact_structs,
 };
 
-/// Numbers of the format's enumerations.
+/// Numbers of the enumerations in the format.
 pub(crate) mod number {
     pub(crate) const BOOLEAN: i64 = 0;
     pub(crate) const INT32: i64 = 1;
@@ -28,7 +28,7 @@ pub(crate) mod number {
 }
 
 compact_structs! {
-    /// The footer. Its schema and key-value metadata are compared where tables are opened.
+    /// The footer. Its schema and key-value metadata are checked when a table is opened.
     FileMetaData {
         1 version: i64,
         2 schema: Skipped,
@@ -39,7 +39,7 @@ compact_structs! {
         7 column_orders: Vec<ColumnOrder>,
     }
 
-    /// A union: one of the two.
+    /// A union: one of the two fields is present.
     ColumnOrder {
         1 type_defined: Skipped,
         2 ieee_754_total: Skipped,

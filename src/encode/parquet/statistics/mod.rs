@@ -1,4 +1,4 @@
-//! Compares the statistics of a Parquet file with its values.
+//! Checks the statistics of a Parquet file against its values.
 
 pub mod bounds;
 pub mod check;

@@ -1,4 +1,4 @@
-//! What the rows themselves say: the statistics of a column chunk and its pages, counted from decoded values. Pure.
+//! Computes the statistics of a column chunk and its pages from decoded values.
 
 use arrow::array::{Array, ArrayRef, AsArray as _, ListArray};
 use arrow::datatypes::DataType;
@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use crate::encode::parquet::statistics::bounds::Bounds;
 use crate::tables::column::{ColumnInfo, ColumnType};
 
-/// How a column nests: which levels its values can have.
+/// The nesting of a column: the levels that its values can have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Levels {
     is_required: bool,
@@ -22,7 +22,7 @@ impl Levels {
     }
 }
 
-/// Counts and bounds of some rows of a column.
+/// Counts and bounds of rows of a column.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) rows: u64,
@@ -35,22 +35,22 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// What Parquet counts as values of a page or chunk: with nulls and empty lists.
+    /// The values of a page or chunk as Parquet counts them: with nulls and empty lists.
     pub(crate) fn num_values(&self) -> u64 {
         self.values + self.null_count()
     }
 
-    /// What Parquet counts as nulls: with empty lists.
+    /// The nulls as Parquet counts them: with empty lists.
     pub(crate) fn null_count(&self) -> u64 {
         self.null_rows + self.empty_lists
     }
 
-    /// Whether there is no value at all.
+    /// Whether the rows have no value.
     pub(crate) fn is_null(&self) -> bool {
         self.values == 0
     }
 
-    /// The number of values of each definition level; none where there is one level only.
+    /// The number of values of each definition level. Empty if the column has one level only.
     pub(crate) fn definition_levels(&self, levels: Levels) -> Vec<u64> {
         match (levels.is_required, levels.is_list) {
             (true, false) => vec![],
@@ -60,7 +60,7 @@ impl Summary {
         }
     }
 
-    /// The same of each repetition level.
+    /// The number of values of each repetition level. Empty if the column is not a list.
     pub(crate) fn repetition_levels(&self, levels: Levels) -> Vec<u64> {
         if levels.is_list {
             vec![self.rows, self.num_values() - self.rows]
@@ -108,7 +108,7 @@ impl Summary {
     }
 }
 
-/// What lies between the first and the last offset.
+/// The difference of the last and the first offset.
 fn between(offsets: &[i32]) -> usize {
     match offsets {
         [first, .., last] => usize::try_from(last - first).unwrap_or_default(),
@@ -123,17 +123,17 @@ fn list_length(lists: &ListArray, row: usize) -> usize {
         .map_or(0, |offsets| between(offsets.get(..2).unwrap_or_default()))
 }
 
-/// A column chunk while its rows go by.
+/// The statistics of a column chunk while its rows are read.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
-    /// Values of each page that the headers announce.
+    /// Values of each page, by the page headers.
     page_values: Vec<u64>,
     /// Whether the bounds of each page are needed.
     keeps_bounds: bool,
     page: Summary,
-    /// The pages that are complete.
+    /// Complete pages.
     pub(crate) pages: Vec<Summary>,
-    /// All of the chunk.
+    /// The whole chunk.
     pub(crate) chunk: Summary,
     /// Whether a page ends within a row.
     pub(crate) splits_rows: bool,
@@ -148,11 +148,11 @@ impl Observed {
         }
     }
 
-    /// Takes in the next rows.
+    /// Adds the next rows.
     pub(crate) fn add(&mut self, array: &ArrayRef) {
         let mut from = 0;
         while from < array.len() {
-            // Rows behind the last page that the headers announce count as one more.
+            // Rows after the last page of the headers count as one more page.
             let page_values = self.page_values.get(self.pages.len());
             let room = page_values.map_or(u64::MAX, |values| values - self.page.num_values());
             let mut rows = fitting_rows(array, from, room);
@@ -168,7 +168,7 @@ impl Observed {
         }
     }
 
-    /// Ends the last page.
+    /// Completes the last page.
     pub(crate) fn finish(&mut self) {
         if self.page.rows > 0 {
             self.end_page();
@@ -185,7 +185,7 @@ impl Observed {
     }
 }
 
-/// How many rows from a row on have so many values together, at most.
+/// The largest number of rows, starting at `from`, that have at most `values` values together.
 fn fitting_rows(array: &ArrayRef, from: usize, values: u64) -> usize {
     let rows = array.len() - from;
     match array.as_list_opt::<i32>() {

@@ -1,6 +1,6 @@
-//! What the two indexes of a column chunk state about its pages, against the pages and their rows. Pure.
+//! Compares the two indexes of a column chunk with its pages and their rows.
 //!
-//! Of the entries for pages, the first that is wrong is reported: others mostly follow from it.
+//! Only the first wrong entry for a page is reported, since others mostly follow from it.
 
 use crate::encode::parquet::statistics::bounds::{Bound, Bounds, Side};
 use crate::encode::parquet::statistics::compact::Binary;
@@ -8,7 +8,7 @@ use crate::encode::parquet::statistics::compare::{Chunk, Report, bound, order_na
 use crate::encode::parquet::statistics::format::{ColumnIndex, OffsetIndex, number};
 use crate::encode::parquet::statistics::observed::{Levels, Summary};
 
-/// Compares where pages are and with which row they begin.
+/// Compares the offsets and the first rows of pages.
 pub(crate) fn offset_index(stated: &OffsetIndex, chunk: &Chunk<'_>, report: &mut Report<'_>) {
     let locations = stated.page_locations.as_deref().unwrap_or_default();
     let pages = &chunk.pages.data;
@@ -48,7 +48,7 @@ pub(crate) fn offset_index(stated: &OffsetIndex, chunk: &Chunk<'_>, report: &mut
     );
 }
 
-/// Compares what readers skip pages by.
+/// Compares the statistics by which readers skip pages.
 pub(crate) fn column_index(stated: &ColumnIndex, chunk: &Chunk<'_>, report: &mut Report<'_>) {
     let pages = &chunk.observed.pages;
     let null_pages = stated.null_pages.as_deref().unwrap_or_default();
@@ -104,7 +104,7 @@ pub(crate) fn column_index(stated: &ColumnIndex, chunk: &Chunk<'_>, report: &mut
     );
 }
 
-/// A page without values has empty bytes in place of a bound.
+/// Compares the bound of a page. A page without values has empty bytes instead.
 fn page_bound(
     (side, what): (Side, &str),
     page: &Summary,
@@ -129,7 +129,7 @@ fn page_bound(
     }
 }
 
-/// Readers search pages by halving when their bounds are stated to be in order.
+/// Compares the order of pages. Readers use a binary search if the file states that bounds are in order.
 fn boundary_order(stated: Option<i64>, pages: &[Summary], report: &mut Report<'_>) {
     let is_ordered = |side: fn(&Bounds) -> Option<&Bound>, is_after: fn(&Bound, &Bound) -> bool| {
         let bounds: Vec<&Bound> = pages.iter().filter_map(|page| side(&page.bounds)).collect();

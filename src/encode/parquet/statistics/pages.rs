@@ -1,5 +1,5 @@
-//! The pages of a column chunk, by their headers: how many values each has, and how many bytes. The rows were decoded by
-//! these, so that indexes and totals are compared with them.
+//! Reads the page headers of a column chunk: values and bytes of each page. The rows were decoded by these headers, so
+//! indexes and totals are compared with them.
 
 use std::ops::Range;
 
@@ -9,19 +9,19 @@ use crate::encode::parquet::statistics::format::{
     DataPageHeader, DictionaryPageHeader, PageHeader, number,
 };
 
-/// Bytes of a page header, at most: eight integers of up to five bytes, a field header for each and for the structure
-/// within, two ends. One with statistics is longer, and not one that is written.
+/// Maximum bytes of a page header: eight integers of up to five bytes, a field header for each and for the nested
+/// structure, and two ends. A header with statistics is longer, and scale-export does not write those.
 const MAX_HEADER_BYTES: u64 = 8 * 6 + 1 + 2;
 
-/// One page.
+/// A page, by its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PageFacts {
     pub(crate) offset: u64,
-    /// With its header.
+    /// Bytes in the file, header included.
     pub(crate) bytes: u64,
-    /// Before compression, with its header.
+    /// Bytes before compression, header included.
     pub(crate) uncompressed_bytes: u64,
-    /// Null values and empty lists included; of a dictionary, its entries.
+    /// Number of values, nulls and empty lists included. For a dictionary, its entries.
     pub(crate) values: u64,
     pub(crate) encoding: i64,
 }
@@ -34,13 +34,14 @@ pub(crate) struct ChunkPages {
 }
 
 impl ChunkPages {
-    /// Reads the headers of a chunk's pages.
+    /// Reads the page headers of a chunk.
     pub(crate) fn read(input: &Input, chunk: Range<u64>) -> Result<Self, Malformed> {
         let mut pages = Self::default();
         let mut at = chunk.start;
         while at < chunk.end {
             let length = MAX_HEADER_BYTES.min(chunk.end - at);
             let bytes = input.read_at(at, length).map_err(unreadable)?;
+            // A page header has no lists, so none may have an element.
             let (header, length) = PageHeader::decode_prefix(&bytes, 0)?;
             let (is_dictionary, page) = page(at, length as u64, &header)?;
             if at + page.bytes > chunk.end {
@@ -58,12 +59,12 @@ impl ChunkPages {
         Ok(pages)
     }
 
-    /// All of them, in the order of the file.
+    /// All pages in the order of the file.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &PageFacts> {
         self.dictionary.iter().chain(&self.data)
     }
 
-    /// Values of the data pages.
+    /// Number of values in data pages.
     pub(crate) fn values(&self) -> u64 {
         self.data.iter().map(|page| page.values).sum()
     }
@@ -74,7 +75,7 @@ pub(crate) fn unreadable(error: impl std::fmt::Display) -> Malformed {
     Malformed(format!("bytes that cannot be read: {error}"))
 }
 
-/// A page by its header, and whether it is a dictionary.
+/// The page of a header, and whether it is a dictionary.
 fn page(offset: u64, length: u64, header: &PageHeader) -> Result<(bool, PageFacts), Malformed> {
     let refused = |what: &str| Malformed(format!("a page with {what}"));
     let size = |size: Option<i64>| {

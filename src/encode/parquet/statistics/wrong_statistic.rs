@@ -1,12 +1,12 @@
-//! A statistic of a Parquet file that does not fit its values.
+//! A statistic of a Parquet file that its values do not confirm.
 
-/// Something that a file states about its rows and that is not so.
+/// A wrong statement of a file about its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongStatistic {
-    /// The column, if it is about one.
+    /// The column, if the statement is about one.
     pub column: Option<&'static str>,
-    /// What should be stated, and in which row group, counted from 0.
+    /// The right statement, and its row group, counted from 0.
     pub expected: String,
-    /// What is stated.
+    /// The statement in the file.
     pub found: String,
 }

@@ -1,4 +1,4 @@
-//! The order that a file's minima and maxima follow: `TypeDefinedOrder` for every column.
+//! Declares the order of minima and maxima in a file: `TypeDefinedOrder` for every column.
 //!
 //! Since version 60 the `parquet` crate declares `IEEE_754_TOTAL_ORDER` for float64 columns, and has no setting for it.
 //! Polars before 1.43, `DataFusion` before 51, deltalake before 1.3 and Daft before 0.7.5 then cannot open the file, and
@@ -14,24 +14,24 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 /// Bytes after the footer's last field: the stop byte of its struct, its length, the magic number.
 const STOP_LENGTH_MAGIC: usize = 9;
 
-/// A column's order, as Thrift's compact protocol writes the union `ColumnOrder`: the field's header, an empty struct,
-/// the end of the union.
+/// The order of a column in Thrift's compact protocol, as the union `ColumnOrder`: the field header, an empty struct,
+/// and the end of the union.
 const TYPE_DEFINED_ORDER: [u8; 3] = [0x1C, 0, 0];
 const IEEE_754_TOTAL_ORDER: [u8; 3] = [0x2C, 0, 0];
 
-/// The header of the footer's field 7, after field 6: a list.
+/// The header of the footer's field 7, a list, after field 6.
 const COLUMN_ORDERS_FIELD: u8 = 0x19;
 
-/// The type of the list's elements, in the lower half of the byte that has their number in the upper one.
+/// The type of the list's elements, in the lower half of a byte. The upper half has their number.
 const STRUCT_ELEMENTS: u8 = 0x0C;
 
-/// In place of the number: it follows, seven bits a byte.
+/// The upper half of that byte when the number follows as a varint.
 const NUMBER_FOLLOWS: u8 = 0xF0;
 
 /// Passes a file through, except for its end, which it keeps to correct the column orders before they are written.
 pub(crate) struct TypeDefinedOrder<W> {
     file: W,
-    /// What is kept, from the end of the last row group on.
+    /// The bytes after the last row group.
     end: Option<Vec<u8>>,
 }
 
@@ -44,12 +44,12 @@ impl<W: Write> TypeDefinedOrder<W> {
         &self.file
     }
 
-    /// Keeps what is written from here on.
+    /// Keeps all bytes that are written after this call.
     pub(crate) fn keep_end(&mut self) {
         self.end = Some(Vec::new());
     }
 
-    /// Writes the end that was kept, with corrected orders.
+    /// Writes the kept bytes with corrected orders.
     pub(crate) fn finish(mut self, columns: usize) -> Result<W, ParquetError> {
         let mut end = self.end.take().unwrap_or_default();
         correct_orders(&mut end, columns).ok_or_else(|| {
@@ -73,12 +73,14 @@ impl<W: Write> Write for TypeDefinedOrder<W> {
     }
 }
 
-/// Replaces each column order at the end of a file. `None` when the bytes are not those of a footer as expected, which
-/// a new version of the crate could write: better no file than a wrong one.
+/// Replaces each column order at the end of a file. `None` if the footer does not end as expected, which a new version
+/// of the crate could cause: an error is better than a wrong file.
 fn correct_orders(file: &mut [u8], columns: usize) -> Option<()> {
     let (before, end) = file.split_at_mut_checked(file.len().checked_sub(STOP_LENGTH_MAGIC)?)?;
     let orders = TYPE_DEFINED_ORDER.len() * columns;
     let (before, orders) = before.split_at_mut_checked(before.len().checked_sub(orders)?)?;
+    // The orders must be the last field of the footer: the list's header before them, the stop byte of the struct after
+    // them.
     if !before.ends_with(&list_header(columns)?)
         || end.first() != Some(&0)
         || !end.ends_with(b"PAR1")
@@ -95,7 +97,7 @@ fn correct_orders(file: &mut [u8], columns: usize) -> Option<()> {
     Some(())
 }
 
-/// How a list of so many column orders begins; `None` for more than a table has.
+/// The header of a list of `columns` orders. `None` for more columns than a table has.
 fn list_header(columns: usize) -> Option<Vec<u8>> {
     let number = u8::try_from(columns).ok()?;
     match number {
@@ -109,8 +111,8 @@ fn list_header(columns: usize) -> Option<Vec<u8>> {
     }
 }
 
-/// Gives the statistics of a float64 column the zeros that `TypeDefinedOrder` asks for: a minimum of zero is -0.0 and a
-/// maximum +0.0, since readers that compare by value do not tell the two apart.
+/// Corrects zeros in the statistics of a float64 column as `TypeDefinedOrder` requires: a minimum of zero is -0.0 and a
+/// maximum +0.0, since readers that compare by value do not distinguish the two.
 pub(crate) fn correct_zeros(chunk: &mut ArrowColumnChunk) -> Result<(), ParquetError> {
     let metadata = &mut chunk.close_mut().metadata;
     let Some(Statistics::Double(found)) = metadata.statistics() else {
@@ -121,7 +123,7 @@ pub(crate) fn correct_zeros(chunk: &mut ArrowColumnChunk) -> Result<(), ParquetE
     };
     let (min, max) = (signed(found.min_opt(), -0.0), signed(found.max_opt(), 0.0));
     let (distinct, nulls) = (found.distinct_count(), found.null_count_opt());
-    // The deprecated fields say the same beside the others, as for integers: the oldest readers know no others.
+    // The deprecated fields have the same values, as for integers: the oldest readers know only those.
     let corrected = ValueStatistics::new(min, max, distinct, nulls, false)
         .with_backwards_compatible_min_max(true)
         .with_min_is_exact(found.min_is_exact())
@@ -137,7 +139,7 @@ pub(crate) fn correct_zeros(chunk: &mut ArrowColumnChunk) -> Result<(), ParquetE
 mod tests {
     use super::*;
 
-    /// A footer's end with so many orders.
+    /// The end of a footer with these orders.
     fn end(orders: &[[u8; 3]]) -> Vec<u8> {
         let mut end = b"footer".to_vec();
         end.extend(list_header(orders.len()).unwrap());

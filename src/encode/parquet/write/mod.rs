@@ -1,4 +1,4 @@
-//! Writes Parquet files: column order, pages, row groups, and rows that wait in a file.
+//! Writes Parquet files: encodings, row groups, pages, and rows that wait in a file.
 
 pub mod column_order;
 pub mod pages;

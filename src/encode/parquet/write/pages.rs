@@ -1,4 +1,4 @@
-//! Encoded pages of a row group: the first ones wait in memory, the others in a file.
+//! Stores encoded pages until their row group is complete: the first ones in memory, the others in a file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,14 +9,14 @@ use parquet::errors::{ParquetError, Result};
 
 use crate::encode::parquet::write::spill::{Region, Spill};
 
-/// Bytes of pages of one table that wait in memory.
+/// Maximum bytes of a table's pages in memory.
 const RESIDENT_BYTES: usize = 512 << 10;
 
-/// Makes the stores of one table's columns.
+/// Creates the page stores of a table's columns.
 #[derive(Debug)]
 pub(crate) struct PageStores {
     spill: Arc<Spill>,
-    /// Bytes in memory, in all stores together.
+    /// Bytes in memory in all stores together.
     resident: Arc<AtomicUsize>,
 }
 
@@ -39,7 +39,7 @@ impl PageStoreFactory for PageStores {
     }
 }
 
-/// Where a page is.
+/// A page in memory or in the file.
 enum StoredPage {
     Memory(Bytes),
     File(Region),
@@ -56,7 +56,8 @@ struct ColumnPages {
 impl PageStore for ColumnPages {
     fn put(&mut self, page: Bytes) -> Result<PageKey> {
         let key = PageKey::new(self.stored.len() as u64);
-        // The columns of a table are encoded one after the other: nothing comes between these two.
+        // The columns of a table are encoded one after the other, so no other store changes the value between these two
+        // steps.
         let resident = self.resident.load(Ordering::Relaxed) + page.len();
         self.stored.push(if resident <= RESIDENT_BYTES {
             self.resident.store(resident, Ordering::Relaxed);

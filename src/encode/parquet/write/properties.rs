@@ -1,4 +1,4 @@
-//! How each column of a table is encoded, by the nature of its values.
+//! Encoding, compression and statistics of each column, by the nature of its values.
 
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -10,18 +10,19 @@ use crate::tables::column::{ColumnInfo, ColumnType};
 use crate::tables::schema::file_metadata;
 use crate::tables::table::TableInfo;
 
-/// Of short values: at level 3 all tables together would be 5 % larger.
+/// Level for short values. At level 3, all tables together would be 5% larger.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Of long texts, which are 6 % smaller than at level 1; levels above take several times as long for a few percent.
+/// Level for long texts, which are 6% smaller than at level 1. Higher levels take several times as long to save a few
+/// percent.
 const TEXT_ZSTD_LEVEL: i32 = 3;
 
-/// Bytes of a dictionary of values that repeat far apart, where no compression finds them. Past this, what follows is
-/// written as it is. Readers hold a dictionary in memory.
+/// Maximum bytes of a dictionary for values that repeat far apart, where compression does not find them. Values after
+/// this limit are written without a dictionary. Readers hold a dictionary in memory.
 const REPEATED_DICTIONARY_BYTES: usize = 4 << 20;
 
-/// The columns that rows are looked up or joined by, whose pages have statistics: readers that know them skip pages.
-/// Those of all columns would only make footers larger, in the file and in memory until its end.
+/// Columns for lookups and joins. Their pages have statistics, so that readers can skip pages. Statistics of all
+/// columns would only make footers larger, in the file and in memory until the file is complete.
 const KEYS: [&str; 11] = [
     "task_id",
     "path",
@@ -36,10 +37,10 @@ const KEYS: [&str; 11] = [
     "batch_id",
 ];
 
-/// In the form that the Parquet format asks for: older readers believe no statistics without it.
+/// In the form that the Parquet format defines: older readers ignore statistics without it.
 const CREATED_BY: &str = concat!("scale-export version ", env!("CARGO_PKG_VERSION"));
 
-/// Bytes of a minimum or maximum that a reader needs to skip a page.
+/// Bytes of a minimum or maximum, longer values are shortened: readers need no more to skip a page.
 const STATISTICS_BYTES: usize = 64;
 
 /// The properties of a table's file.
@@ -51,6 +52,7 @@ pub(crate) fn properties(table: &TableInfo) -> Result<WriterProperties, ParquetE
             value: Some(value),
         })
         .collect();
+    // A fixed order, so that the same rows give the same bytes.
     metadata.sort_by(|left, right| left.key.cmp(&right.key));
     let builder = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
@@ -68,10 +70,10 @@ pub(crate) fn properties(table: &TableInfo) -> Result<WriterProperties, ParquetE
         .build())
 }
 
-/// Encodings by what the values of a column are like.
+/// Sets encodings by the nature of a column's values.
 ///
-/// Values that outgrow their dictionary are written plain. The delta encodings would be smaller, but Daft before 0.7
-/// refuses a file that has one.
+/// Values that exceed their dictionary are written as PLAIN. Delta encodings would be smaller, but Daft before 0.7
+/// cannot read a file that has one.
 fn column_properties(
     builder: WriterPropertiesBuilder,
     column: &ColumnInfo,
@@ -84,12 +86,14 @@ fn column_properties(
         builder
     };
     match column.column_type {
-        // A dictionary of values that do not repeat is built only to be thrown away; those that repeat beside each
-        // other compress as well without.
+        // A dictionary of values that do not repeat would be built and discarded. Values that repeat next to each other
+        // compress as well without one.
         ColumnType::UniqueStr => builder.set_column_dictionary_enabled(path, false),
+        // The same paths occur in every task, so they repeat far apart.
         ColumnType::Path => {
             builder.set_column_dictionary_page_size_limit(path, REPEATED_DICTIONARY_BYTES)
         }
+        // Whole texts, such as a prompt, occur in many tasks, so they repeat far apart.
         ColumnType::RepeatedStr | ColumnType::Json | ColumnType::Bytes => builder
             .set_column_compression(path.clone(), Compression::ZSTD(text_level))
             .set_column_dictionary_page_size_limit(path, REPEATED_DICTIONARY_BYTES),

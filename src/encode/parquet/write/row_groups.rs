@@ -1,16 +1,16 @@
-//! Where row groups end: by the number of a table's rows and the bytes of their values, and by nothing else, so that the
-//! same rows give the same row groups however they arrive and whatever other tables hold.
+//! Decides where row groups end: only by the number of a table's rows and the bytes of their values, so that the same
+//! rows always give the same row groups, whatever their batches and other tables are.
 
 use arrow::array::{Array, AsArray as _, RecordBatch};
 use arrow::datatypes::DataType;
 
-/// Rows of a row group: DuckDB's own unit of parallel work.
+/// Maximum rows of a row group: DuckDB's unit of parallel work.
 const MAX_ROWS: usize = 122_880;
 
-/// Bytes of the values of a row group. It bounds what waits in memory until the row group is written.
+/// Maximum bytes of the values of a row group. It bounds the memory of rows that wait for their row group.
 const MAX_VALUE_BYTES: usize = 128 << 20;
 
-/// What a row group holds at most.
+/// The limits of a row group.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     rows: usize,
@@ -43,15 +43,16 @@ impl RowGroup {
         }
     }
 
-    /// Adds as many rows of the batch as fit and returns their number. Fewer than the batch has: the row group is full,
-    /// and the next call starts the next one. A row that is larger than a row group has one for itself.
+    /// Adds as many rows of the batch as fit, and returns their number. If that is less than the rows of the batch, the
+    /// row group is full and the next call starts a new one. A row that is larger than a row group gets a separate one.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> usize {
         let room_rows = self.limits.rows.saturating_sub(self.rows);
         let room_bytes = self.limits.value_bytes.saturating_sub(self.value_bytes);
         let most = batch.num_rows().min(room_rows);
         let mut fitting = most;
         if value_bytes(batch, most) > room_bytes {
-            // The bytes of the first rows grow with their number, so halving finds the last number that fits.
+            // The bytes of the first rows grow with their number, so a binary search finds the largest number that
+            // fits.
             let (mut fits, mut exceeds) = (0, most);
             while exceeds - fits > 1 {
                 let middle = fits + (exceeds - fits) / 2;
@@ -73,7 +74,7 @@ impl RowGroup {
     }
 }
 
-/// Bytes of the values in the first rows of a batch; a null has none.
+/// Bytes of the values in the first rows of a batch. A null has none.
 fn value_bytes(batch: &RecordBatch, rows: usize) -> usize {
     let columns = batch.columns().iter();
     columns
@@ -82,7 +83,7 @@ fn value_bytes(batch: &RecordBatch, rows: usize) -> usize {
 }
 
 fn column_bytes(column: &dyn Array, rows: usize) -> usize {
-    /// Bytes between the first offset and that of a row.
+    /// Bytes between the first offset and the offset of a row.
     fn between(offsets: &[i32], rows: usize) -> usize {
         let at = |row: usize| offsets.get(row).copied().unwrap_or_default();
         usize::try_from(at(rows) - at(0)).unwrap_or_default()
@@ -137,7 +138,7 @@ mod tests {
         value_bytes: 100,
     };
 
-    /// Rows of each row group, when a batch comes in such pieces.
+    /// Rows of each row group if a batch arrives in these pieces.
     fn row_groups(batch: &RecordBatch, pieces: &[usize]) -> Vec<usize> {
         let (mut row_group, mut groups, mut rows, mut from) = (RowGroup::new(LIMITS), vec![], 0, 0);
         for piece in pieces.iter().copied().chain([usize::MAX]) {

@@ -1,7 +1,7 @@
-//! Rows that wait in a file until their row group is encoded, column by column.
+//! Stores rows in a file until their row group is encoded, column by column.
 //!
-//! A column that is not among the largest is encoded all at once, since an open encoder takes 200 kB and more. What is
-//! read back is what was put in, piece by piece, so that waiting changes no byte of the table.
+//! A column that is not large is encoded all at once, since an open encoder takes 200 kB and more. Reading returns the
+//! same pieces as were stored, so that waiting does not change the bytes of the table.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -15,16 +15,17 @@ use parquet::errors::ParquetError;
 
 use crate::encode::parquet::write::spill::{Region, Spill};
 
-/// Pieces of one column.
+/// Stored pieces of one column.
 #[derive(Debug, Clone, Copy)]
 enum SpilledPiece {
-    /// Some, in the file.
+    /// Pieces in the file.
     Pieces(Region),
-    /// One of so many nulls: what many columns of most tasks have need not be written.
+    /// A piece of only nulls, given by their number. Many columns are null in most tasks, and need no space in the
+    /// file.
     Nulls(usize),
 }
 
-/// Where rows wait.
+/// The stored rows of one table.
 #[derive(Debug)]
 pub(crate) struct SpilledRows {
     spill: Arc<Spill>,
@@ -39,12 +40,12 @@ impl SpilledRows {
         }
     }
 
-    /// Whether there are none.
+    /// Whether no rows are stored.
     pub(crate) fn is_empty(&self) -> bool {
         self.columns.iter().all(Vec::is_empty)
     }
 
-    /// Appends pieces of some columns, each given by its place.
+    /// Appends pieces of some columns, each given by its index.
     pub(crate) fn put<'f, P: IntoIterator<Item = ArrayRef>>(
         &mut self,
         columns: impl IntoIterator<Item = (usize, &'f FieldRef, P)>,
@@ -73,7 +74,8 @@ impl SpilledRows {
         Ok(())
     }
 
-    /// Takes out all pieces of one column, in their order. In memory is what was put in at once.
+    /// Removes and returns all pieces of one column in their order. Memory holds only the pieces of one call of
+    /// [`put`](Self::put) at a time.
     pub(crate) fn take(
         &mut self,
         column: usize,
@@ -90,7 +92,7 @@ impl SpilledRows {
     }
 
     fn read(&self, region: Region) -> Result<Vec<Result<ArrayRef, ParquetError>>, ParquetError> {
-        // The pieces are parts of what was read.
+        // The pieces share the memory of the buffer.
         let mut bytes = Buffer::from(self.spill.get(region)?);
         let mut stream = StreamDecoder::new();
         let mut pieces = Vec::new();

@@ -1,4 +1,4 @@
-//! What waits for the end of a row group and has no room in memory: a file for each table.
+//! A temporary file for rows and pages that exceed the memory bound of their row group.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,17 +13,17 @@ use rustix::io::{Errno, pread};
 use crate::durable_fs::Access;
 use crate::{durable_fs, threads};
 
-/// Bytes of small things that are written to the file at once.
+/// Bytes of small pieces that are written with one call.
 const WRITTEN_BYTES: usize = 64 << 10;
 
-/// Part of a file.
+/// A part of the file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Region {
     offset: u64,
     bytes: usize,
 }
 
-/// A file for one row group, which begins when it is needed.
+/// The temporary file of one table, for one row group at a time. It is created when it is needed.
 #[derive(Debug)]
 pub(crate) struct Spill {
     path: Option<PathBuf>,
@@ -32,8 +32,8 @@ pub(crate) struct Spill {
 }
 
 impl Spill {
-    /// Nothing yet. The file will have a name for a moment, at a path where no file is; without a path, it is where the
-    /// system has its temporary files.
+    /// A spill without a file. The file will have a name for a moment, at a `path` where no file exists, or in the
+    /// directory of temporary files if there is no path.
     pub(crate) fn new(path: Option<&Path>) -> Self {
         Self {
             path: path.map(Path::to_owned),
@@ -57,7 +57,7 @@ impl Spill {
         })
     }
 
-    /// Reads bytes that were written.
+    /// Reads a part of the file.
     pub(crate) fn get(&self, region: Region) -> io::Result<Bytes> {
         let file = self.file()?;
         let mut bytes = Vec::with_capacity(region.bytes);
@@ -69,12 +69,12 @@ impl Spill {
                 Err(error) => return Err(error.into()),
             }
         }
-        // There may be room for more than was asked for.
+        // The buffer may be longer than requested.
         bytes.truncate(region.bytes);
         Ok(bytes.into())
     }
 
-    /// Writes small things one behind the other; nothing else may be written until that is finished.
+    /// Starts to write small pieces one after the other. Nothing else may be written until the appender is finished.
     pub(crate) fn append(&self) -> Appender<'_> {
         Appender {
             spill: self,
@@ -83,13 +83,13 @@ impl Spill {
         }
     }
 
-    /// Gives the space back: the row group is written.
+    /// Frees the disk space after the row group is written.
     pub(crate) fn clear(&self) {
         *threads::lock(&self.file) = None;
         self.end.store(0, Ordering::Relaxed);
     }
 
-    /// The file, which has no name: whatever happens to the process, it is gone with it.
+    /// The file. It has no name, so that it disappears with the process, however that ends.
     fn file(&self) -> io::Result<Arc<File>> {
         let mut file = threads::lock(&self.file);
         if let Some(file) = &*file {
@@ -107,22 +107,22 @@ impl Spill {
     }
 }
 
-/// Small things on their way to the file, many with one call.
+/// Collects small pieces and writes many of them with one call.
 #[derive(Debug)]
 pub(crate) struct Appender<'s> {
     spill: &'s Spill,
-    /// Where in the file the buffer's bytes will stand.
+    /// Offset of the buffer in the file.
     begin: u64,
     buffer: Vec<u8>,
 }
 
 impl Appender<'_> {
-    /// Where in the file the next byte will stand.
+    /// Offset of the next byte in the file.
     pub(crate) fn position(&self) -> u64 {
         self.begin + self.buffer.len() as u64
     }
 
-    /// What was written from a position on.
+    /// The part that was written since an offset.
     pub(crate) fn region_from(&self, offset: u64) -> Region {
         Region {
             offset,

@@ -1,4 +1,4 @@
-//! Parquet files, one for each table. With `reader::parquet` the only place that names the `parquet` crate.
+//! Writes the Parquet file of a table.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -25,11 +25,11 @@ use crate::tables::table::TableInfo;
 
 /// Writes one table's Parquet file.
 ///
-/// Batches wait as they are until they make a row group, which is then encoded column by column. When there is no room
-/// to wait, the rows at hand wait in a file; those of the few columns that hold the most bytes are encoded, and the row
-/// group continues. None of that changes a byte: when a row group ends does, and [`RowGroup`] decides that. The crate's
-/// own `ArrowWriter` encodes batches as they come and so keeps a page, a dictionary and a compressor for every column of
-/// every table: over 100 MB for the 239 columns here.
+/// Batches wait until they fill a row group, which is then encoded column by column. If memory is short, the waiting
+/// rows go to a file, except those of the few columns with the most bytes: these are encoded, and the row group
+/// continues. Neither changes a byte of the file: only the end of a row group does, and [`RowGroup`] decides that.
+/// `ArrowWriter` of the `parquet` crate encodes batches when they arrive, and keeps a page, a dictionary and a
+/// compressor for every column of every table: over 100 MB for the 239 columns here.
 pub(crate) struct ParquetWriter<W: Write + Send> {
     table: &'static TableInfo,
     schema: SchemaRef,
@@ -37,26 +37,27 @@ pub(crate) struct ParquetWriter<W: Write + Send> {
     encoders: ArrowRowGroupWriterFactory,
     row_group: RowGroup,
     columns: Vec<OpenColumn>,
-    /// Bytes of rows that wait in memory.
+    /// Bytes of rows in memory.
     waiting_bytes: usize,
-    /// Rows before them that wait in a file.
+    /// Earlier rows, in a file.
     spilled: SpilledRows,
     spill: Arc<Spill>,
 }
 
-/// A column of the row group at hand.
+/// A column of the current row group.
 #[derive(Default)]
 struct OpenColumn {
-    /// Rows that wait in memory as they are.
+    /// Rows in memory that are not encoded yet.
     waiting: Vec<ArrayRef>,
-    /// Bytes of all its rows, those of earlier row groups included.
+    /// Bytes of all rows so far, earlier row groups included.
     bytes: u64,
-    /// What its first rows are encoded in, when some are.
+    /// The encoder of the first rows, if some are encoded.
     encoder: Option<ArrowColumnWriter>,
 }
 
 impl OpenColumn {
-    /// Whether its rows are encoded in place of waiting in a file: it is among the largest, or some are already.
+    /// Whether new rows are encoded instead of moved to a file: the column is large, or some of its rows are encoded
+    /// already.
     fn is_encoded(&self, large: u64) -> bool {
         self.encoder.is_some() || self.bytes >= large
     }
@@ -75,8 +76,8 @@ impl ParquetWriter<StagedFile> {
 }
 
 impl<W: Write + Send> ParquetWriter<W> {
-    /// Begins a file. What has no room in memory waits in another one, at the path `spill` or where the system has its
-    /// temporary files.
+    /// Starts a file. Rows that exceed the memory bound wait in another file, at the path `spill` or in the system's
+    /// directory of temporary files.
     pub(crate) fn open(
         table: &'static TableInfo,
         file: W,
@@ -85,7 +86,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         let schema = arrow_schema(table);
         let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
         let mut properties = properties::properties(table)?;
-        // pyarrow shows the metadata of the Arrow schema in place of the file's.
+        // pyarrow shows the metadata of the Arrow schema instead of the file's.
         let described = Schema::clone(&schema).with_metadata(file_metadata(table));
         add_encoded_arrow_schema_to_metadata(&described, &mut properties);
         let properties = Arc::new(properties);
@@ -112,7 +113,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         })
     }
 
-    /// Appends rows; they wait until they make a row group.
+    /// Appends rows, which wait until they fill a row group.
     pub(crate) fn write_rows(&mut self, mut batch: RecordBatch) -> Result<(), ParquetError> {
         loop {
             let fitting = self.row_group.add(&batch);
@@ -138,11 +139,12 @@ impl<W: Write + Send> ParquetWriter<W> {
         }
     }
 
-    /// Lets no row wait in memory: encodes those of columns with at least so many bytes and of columns that are being
-    /// encoded, and puts those of all others into a file. The row group continues.
+    /// Frees the memory of waiting rows: encodes those of columns with at least `large` bytes and of columns with an
+    /// encoder, and moves all others to a file. The row group continues.
     fn clear_waiting(&mut self, large: u64) -> Result<(), ParquetError> {
         let mut columns = self.columns.iter();
         if columns.any(|column| column.encoder.is_none() && column.is_encoded(large)) {
+            // The crate creates the encoders of all columns together. Those that are not needed are dropped.
             let fresh = self.new_encoders()?;
             for (column, fresh) in self.columns.iter_mut().zip(fresh) {
                 if column.is_encoded(large) {
@@ -169,7 +171,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         Ok(())
     }
 
-    /// Writes the row group, column by column: of each, the rows that wait are freed before the next is encoded.
+    /// Writes the row group column by column. The waiting rows of a column are freed before the next column is encoded.
     fn write_row_group(&mut self) -> Result<(), ParquetError> {
         let mut columns = self.columns.iter();
         if self.spilled.is_empty()
@@ -194,17 +196,18 @@ impl<W: Write + Send> ParquetWriter<W> {
         }
         row_group.close()?;
         self.waiting_bytes = 0;
+        // The file has all pages of the row group now.
         self.spill.clear();
         Ok(())
     }
 
-    /// Encoders of all columns for the row group at hand. No column of ours has more than one leaf.
+    /// Creates encoders of all columns for the current row group. No column here has more than one leaf.
     fn new_encoders(&self) -> Result<Vec<ArrowColumnWriter>, ParquetError> {
         let number = self.file.flushed_row_groups().len();
         self.encoders.create_column_writers(number)
     }
 
-    /// Encodes what waits of a column, and frees it.
+    /// Encodes the waiting rows of a column, and frees them.
     fn encode_column(
         &mut self,
         index: usize,
@@ -224,11 +227,11 @@ impl<W: Write + Send> ParquetWriter<W> {
         Ok(())
     }
 
-    /// Writes what waits and the file's end; returns where it was written to.
+    /// Writes the waiting rows and the footer. Returns the output.
     pub(crate) fn close(mut self) -> Result<W, ParquetError> {
         self.write_row_group()?;
         let columns = self.file.schema_descr().num_columns();
-        // The crate buffers writes: without this, the end would begin before the last row group is out.
+        // The crate buffers writes. Without this flush, the kept end would begin with bytes of the last row group.
         self.file.flush()?;
         self.file.inner_mut().keep_end();
         self.file.into_inner()?.finish(columns)
@@ -309,7 +312,7 @@ mod tests {
         assert!(error.hint().unwrap().starts_with("make space"));
     }
 
-    /// Rows of `rubrics`, which has texts, integers and doubles.
+    /// Rows of `rubrics`, which has columns of text, int64 and float64.
     fn rubrics(rows: usize) -> RecordBatch {
         let schema = arrow_schema(Table::Rubrics.info());
         let columns = schema.fields().iter().map(|field| -> ArrayRef {
@@ -359,7 +362,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(8))]
-        // How rows wait depends on other tables, of which nothing may show in this one.
+        // The memory of other tables decides how rows wait, so it must not change the bytes of this one.
         #[test]
         fn how_rows_wait_changes_no_byte(waits in proptest::collection::vec(0..4, 6)) {
             let table = Table::Rubrics.info();
@@ -371,7 +374,7 @@ mod tests {
                         0 => {}
                         1 => writer.clear_waiting(0).unwrap(),
                         2 => writer.clear_waiting(u64::MAX).unwrap(),
-                        // Some columns in one way, some in the other.
+                        // Some columns are encoded, the others are moved to the file.
                         _ => {
                             let mut bytes: Vec<_> = writer.columns.iter().map(|column| column.bytes).collect();
                             bytes.sort_unstable();

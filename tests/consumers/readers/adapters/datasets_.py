@@ -10,7 +10,7 @@ import datasets  # noqa: E402
 
 
 def names():
-    # A cache of its own for each export: offline, what it cannot load is taken from an earlier load of the same name.
+    # A separate cache for each export: offline, the library takes data from an earlier load of the same name.
     cache = tempfile.mkdtemp(dir=CACHE.name)
     return {"load_dataset": functools.partial(datasets.load_dataset, cache_dir=cache)}
 
