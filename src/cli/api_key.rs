@@ -101,7 +101,7 @@ fn is_assignment(text: &str) -> bool {
     let is_name = name
         .chars()
         .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-    // A key may end with `=`, as base64 does.
+    // A key can end with `=`, as base64 does.
     is_name && !value.is_empty() && (name.ends_with("key") || name.ends_with("token"))
 }
 

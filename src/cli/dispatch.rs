@@ -12,7 +12,7 @@ use crate::cli::messages::{print, print_error};
 use crate::cli::terminal::choose_color;
 use crate::error::{Exit, Explain as _};
 
-/// Runs the program: parses the command line, does what it says, prints how it ended.
+/// Runs the program: reads the command line, runs the command, prints an error if it fails.
 pub fn main() -> Exit {
     let print_panic = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -220,7 +220,8 @@ fn base_url(args: &ExportArgs) -> Result<String, UsageError> {
     Ok(url.to_owned())
 }
 
-/// A warning for each value that the API does not document. The value is sent: the API may support it by now.
+/// A warning for each value that the API does not document. The value is sent all the same: the
+/// API can support more than its documentation says.
 fn warnings_of_unknown(option: &str, values: &[String], known: &[&str]) -> Vec<String> {
     let unknown = values
         .iter()

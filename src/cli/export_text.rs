@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::plural::{plural, verb};
-use crate::cli::summary::{hints, rate_limited_share};
+use crate::cli::summary::{drift_text, next_steps, rate_limited_share};
 use crate::cli::value_parsers::rate_text;
 use crate::event::bytes_text;
 use crate::jobs::report::{ExportReport, ListReport, SavedResponses};
@@ -69,8 +69,9 @@ pub(crate) fn export_text(
         lines.extend(request_lines(report));
         lines.extend(report.lists.iter().flat_map(list_lines));
         lines.extend(task_lines(report));
+        lines.extend(drift_text(report));
         lines.extend(failure_lines(report, out));
-        hints(report).into_iter().next().or(next_step)
+        next_steps(report).into_iter().next().or(next_step)
     };
     lines.extend(hint.map(|hint| format!("hint: {hint}")));
     one_per_line(&lines)
@@ -167,7 +168,7 @@ fn list_lines(lists: &ListReport) -> Vec<String> {
     }
     if lists.incomplete > 0 {
         lines.push(format!(
-            "{} of {} may not be complete",
+            "{} of {} may be incomplete",
             lists.incomplete,
             plural(lists.lists, "list")
         ));
@@ -206,9 +207,9 @@ fn task_lines(report: &ExportReport) -> Vec<String> {
     }
     if report.unreadable > 0 {
         lines.push(format!(
-            "{} in the sources skipped: not a valid task, or damaged",
-            plural(report.unreadable, "line or record")
-                .replace("line or records", "lines or records")
+            "{} {} skipped in the sources: not a valid task, or damaged",
+            report.unreadable,
+            verb(report.unreadable, "line or record", "lines or records")
         ));
     }
     lines
@@ -313,7 +314,19 @@ mod tests {
 
     #[test]
     fn the_end_of_a_run_has_failures_last_and_one_hint() {
-        insta::assert_snapshot!(text_of(&report()), @"");
+        insta::assert_snapshot!(text_of(&report()), @r"
+        Exported 3 of 5 tasks to out in 1.2 s (123.5 kB); 2 failed
+          tasks     3   messages 12
+          1 table without rows
+        9 requests, 4 retries, 2 rate-limited (22.2%), 5.0 MB received
+        rate limit of the API: 98.5 requests per second
+        1 task kept from earlier runs
+        1 duplicate ID dropped
+        6 tasks are not in the list and not in the tables; --prune deletes saved responses of such tasks
+        4 values or keys are not documented; nothing is lost, see `drift` in manifest.json and the `extra` columns
+        2 IDs failed: 1 not_found, 1 timeout (listed in out/failures.jsonl)
+        hint: check IDs that are not found: they may belong to another account, or to live instead of test
+        ");
     }
 
     #[test]
@@ -334,11 +347,31 @@ mod tests {
             failures: BTreeMap::from([(FailureKind::Timeout, 1)]),
             requests: 1,
             retries: 1,
+            rate_limited: 1,
+            drift: 1,
             pages: 1,
             from_lists: 1,
             ..report()
         };
-        insta::assert_snapshot!(text_of(&report), @"");
+        insta::assert_snapshot!(text_of(&report), @r"
+        Exported 1 of 1 task to out in 1.2 s (123.5 kB); 1 stale
+          tasks     3   messages 12
+          1 table without rows
+        1 request, 1 retry, 1 rate-limited (100.0%), 5.0 MB received
+        rate limit of the API: 98.5 requests per second
+        1 task came from 1 page of lists, the rest from single requests
+        unexpected in the lists: 2 empty pages
+        1 of 1 list may be incomplete
+        1 task kept from earlier runs
+        1 duplicate ID dropped
+        1 task is not in the list and not in the tables; --prune deletes saved responses of such tasks
+        saved responses of 1 task that is not in the list were deleted
+        1 line or record skipped in the sources: not a valid task, or damaged
+        1 value or key is not documented; nothing is lost, see `drift` in manifest.json and the `extra` columns
+        1 ID failed: 1 timeout (listed in out/failures.jsonl)
+        1 of these is stale: exported from the last good response
+        hint: run the same command again to retry the failed IDs
+        ");
     }
 
     #[test]
@@ -346,6 +379,13 @@ mod tests {
         let rows: Vec<(String, u64)> = (1..=18)
             .map(|number| (format!("table_of_{number}"), number * number * 1_000))
             .collect();
-        insta::assert_snapshot!(table_lines(&rows).join("\n"), @"");
+        insta::assert_snapshot!(table_lines(&rows).join("\n"), @r"
+          table_of_1    1000   table_of_7   49000   table_of_13 169000
+          table_of_2    4000   table_of_8   64000   table_of_14 196000
+          table_of_3    9000   table_of_9   81000   table_of_15 225000
+          table_of_4   16000   table_of_10 100000   table_of_16 256000
+          table_of_5   25000   table_of_11 121000   table_of_17 289000
+          table_of_6   36000   table_of_12 144000   table_of_18 324000
+        ");
     }
 }

@@ -23,12 +23,12 @@ use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::printable::printable_lines;
 use crate::publish::guard::Allowance;
 
-/// Runs a job with a display beside it; writes a summary at every end.
+/// Runs a job with its display and signal handlers, then reports how it ended.
 pub(crate) fn run<T, E: Into<CommandError>>(
     args: &DisplayArgs,
     offline: bool,
     job: impl FnOnce(&Events, &Signals) -> Result<T, E>,
-    tell: impl FnOnce(T, &Signals) -> Result<Exit, CommandError>,
+    report: impl FnOnce(T, &Signals) -> Result<Exit, CommandError>,
 ) -> Result<Exit, CommandError> {
     let signals = Signals::watch()?;
     let (events, receiver) = Events::channel();
@@ -44,7 +44,7 @@ pub(crate) fn run<T, E: Into<CommandError>>(
     signals.job_is_done();
     drop(events);
     display.finish();
-    tell(done.map_err(Into::into)?, &signals)
+    report(done.map_err(Into::into)?, &signals)
 }
 
 /// Checks that the summary can be written, runs, and writes a summary of the error if the run ends with one.
@@ -58,7 +58,7 @@ pub(crate) fn with_summary(
     prepare_summary(args, reads, out)?;
     let done = run();
     if let Err(error) = &done {
-        // The error of the run matters more than a summary that cannot be written, and may be just that.
+        // The error of the run is printed first. It can be that the summary cannot be written.
         let is_about_summary = matches!(error, CommandError::Usage(UsageError::Summary { .. }));
         if let Err(second) = write_summary(args, &error_json(error))
             && !is_about_summary
@@ -78,8 +78,8 @@ pub(crate) fn error_json(error: &dyn Explain) -> Value {
     }))
 }
 
-/// An export or a flattening, as its end is reported.
-pub(crate) struct Job<'j> {
+/// An export or a flattening, for the report of its end.
+pub(crate) struct JobReport<'j> {
     /// The output directory.
     pub(crate) out: &'j Path,
     /// Failed IDs that do not lead to exit code 3.
@@ -87,7 +87,7 @@ pub(crate) struct Job<'j> {
     pub(crate) started: Instant,
 }
 
-impl Job<'_> {
+impl JobReport<'_> {
     /// The exit code and the summary of a run without an error.
     pub(crate) fn end(&self, end: &JobEnd<Box<ExportReport>>, signals: &Signals) -> (Exit, Value) {
         match end {
@@ -138,11 +138,11 @@ impl Job<'_> {
 const UNCHANGED: &str = "interrupted: nothing was changed";
 
 /// Reports how an export or a flattening ended.
-pub(crate) fn tell_export(
+pub(crate) fn report_export(
     end: &JobEnd<Box<ExportReport>>,
     signals: &Signals,
     args: &DisplayArgs,
-    job: &Job<'_>,
+    job: &JobReport<'_>,
 ) -> Result<Exit, CommandError> {
     let (exit, json) = job.end(end, signals);
     match end {
@@ -155,7 +155,7 @@ pub(crate) fn tell_export(
                 export_text(report, job.out, elapsed, next_step(exit, job.out))
             };
             if !args.quiet || exit != Exit::Success {
-                say(args, "summary", &text, || {
+                print_event(args, "summary", &text, || {
                     (first_line, json!({"summary": &json}))
                 });
             }
@@ -171,7 +171,7 @@ pub(crate) fn tell_export(
                     format!("interrupted: {tasks} listed and saved; no tables were written")
                 }
             };
-            Ok(tell_stopped(signals, args, &message, json))
+            Ok(report_stopped(signals, args, &message, json))
         }
     }
 }
@@ -191,13 +191,13 @@ fn next_step(exit: Exit, out: &Path) -> Option<String> {
 }
 
 /// Reports what an export would do.
-pub(crate) fn tell_dry_run(
+pub(crate) fn report_dry_run(
     end: JobEnd<DryRun>,
     signals: &Signals,
     args: &DisplayArgs,
 ) -> Result<Exit, CommandError> {
     let JobEnd::Done(plan) = end else {
-        return Ok(tell_stopped(
+        return Ok(report_stopped(
             signals,
             args,
             "interrupted: nothing was written",
@@ -210,13 +210,13 @@ pub(crate) fn tell_dry_run(
     if let Some(fields) = fields.as_object_mut() {
         fields.insert("exit_code".to_owned(), (Exit::Success as u8).into());
     }
-    say(args, "plan", &text, || (text.clone(), fields.clone()));
+    print_event(args, "plan", &text, || (text.clone(), fields.clone()));
     write_summary(args, &fields)?;
     Ok(Exit::Success)
 }
 
 /// Reports that the user stopped the job; `fields` can have a hint.
-pub(crate) fn tell_stopped(
+pub(crate) fn report_stopped(
     signals: &Signals,
     args: &DisplayArgs,
     message: &str,
@@ -229,7 +229,7 @@ pub(crate) fn tell_stopped(
         || message.to_owned(),
         |hint| format!("{message}\nhint: {hint}"),
     );
-    say(args, "interrupted", &text, || {
+    print_event(args, "interrupted", &text, || {
         (message.to_owned(), fields.clone())
     });
     if let Some(fields) = fields.as_object_mut() {
@@ -242,7 +242,7 @@ pub(crate) fn tell_stopped(
 }
 
 /// Writes to stderr: text for people, or a log line for programs.
-pub(crate) fn say(
+pub(crate) fn print_event(
     args: &DisplayArgs,
     event: &str,
     text: &str,

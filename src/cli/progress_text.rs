@@ -347,7 +347,7 @@ mod tests {
         for columns in 0..200 {
             line(&state, columns);
         }
-        insta::assert_snapshot!(line(&state, 117), @"[#######----]  62%  1240/2000 tasks  98 tasks/s  98 requests/s  7 s left  publishing  12 failed");
+        insta::assert_snapshot!(line(&state, 117), @"[#############---------]  62%  1240/2000 tasks  98 tasks/s  98 requests/s  7 s left  publishing  12 failed");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One line at the bottom of the terminal that is drawn again and again, and cleared before anything else is printed.
+//! The status line: the last line of the terminal, which is redrawn, and cleared before anything else is printed.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ pub(crate) struct StatusLine {
 }
 
 impl StatusLine {
-    /// Draws a text, which takes so many columns, in place of the last one.
+    /// Replaces the line with a text of this many columns.
     pub(crate) fn draw(&mut self, text: &str, columns: usize) {
         let line = format!("{}{text}", self.clearing());
         self.columns = columns;

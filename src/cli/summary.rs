@@ -52,7 +52,7 @@ pub(crate) fn export_json(
         "bytes_received": report.bytes_received,
         "pages": report.pages,
         "from_lists": report.from_lists,
-        "hints": hints(report),
+        "hints": next_steps(report).into_iter().chain(drift_text(report)).collect::<Vec<_>>(),
     })
 }
 
@@ -62,8 +62,8 @@ pub(crate) fn rate_limited_share(report: &ExportReport) -> f64 {
     report.rate_limited as f64 / report.requests.max(1) as f64
 }
 
-/// Hints for the user, the most important first.
-pub(crate) fn hints(report: &ExportReport) -> Vec<String> {
+/// What the user can do next, the most important first.
+pub(crate) fn next_steps(report: &ExportReport) -> Vec<String> {
     let mut hints = Vec::new();
     let has = |kind: FailureKind| report.failures.contains_key(&kind);
     let may_pass = [
@@ -81,7 +81,7 @@ pub(crate) fn hints(report: &ExportReport) -> Vec<String> {
         ),
         (
             has(FailureKind::Forbidden),
-            "check the key: it may not read the IDs that are forbidden",
+            "check the key: it has no permission to read the IDs that are forbidden",
         ),
         (
             has(FailureKind::TooLarge),
@@ -104,17 +104,19 @@ pub(crate) fn hints(report: &ExportReport) -> Vec<String> {
             hints.push(hint.to_owned());
         }
     }
-    if report.drift > 0 {
-        hints.push(format!(
-            "{} not documented; nothing is lost, see `drift` in manifest.json and the `extra` columns",
-            if report.drift == 1 {
-                "1 value or key is".to_owned()
-            } else {
-                format!("{} values or keys are", report.drift)
-            }
-        ));
-    }
     hints
+}
+
+/// Values and keys that the documentation of the API does not have.
+pub(crate) fn drift_text(report: &ExportReport) -> Option<String> {
+    let what = match report.drift {
+        0 => return None,
+        1 => "1 value or key is".to_owned(),
+        count => format!("{count} values or keys are"),
+    };
+    Some(format!(
+        "{what} not documented; nothing is lost, see `drift` in manifest.json and the `extra` columns"
+    ))
 }
 
 /// The summary of a verification as JSON.

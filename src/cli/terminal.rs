@@ -11,7 +11,7 @@ const DEFAULT_COLUMNS: usize = 80;
 /// The facts about stderr that do not change during a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terminal {
-    /// Whether stderr is a terminal that moves its cursor as it is told.
+    /// Whether stderr is a terminal that can move its cursor.
     pub(crate) is_terminal: bool,
     pub(crate) has_color: bool,
     pub(crate) has_unicode: bool,

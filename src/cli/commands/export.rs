@@ -6,7 +6,9 @@ use crate::cli::args::ExportArgs;
 use crate::cli::core_dumps;
 use crate::cli::error::CommandError;
 use crate::cli::export_options::export_options;
-use crate::cli::lifecycle::{Job, error_json, run, tell_dry_run, tell_export, warn, with_summary};
+use crate::cli::lifecycle::{
+    JobReport, error_json, report_dry_run, report_export, run, warn, with_summary,
+};
 use crate::error::Exit;
 use crate::jobs::dry_run::dry_run;
 use crate::jobs::export::export;
@@ -30,7 +32,7 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
             .then(|| Sandbox::start(SandboxConfig::default()))
             .transpose()?;
         let (options, warnings) = export_options(args, sandbox.as_ref())?;
-        let job = Job {
+        let job = JobReport {
             out: &options.out,
             tolerate: options.guard.tolerate,
             started,
@@ -43,7 +45,7 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
                     warn(&warnings, events);
                     dry_run(&options, events, &signals.cancel)
                 },
-                |done, signals| tell_dry_run(done, signals, &args.display),
+                |done, signals| report_dry_run(done, signals, &args.display),
             );
         }
         run(
@@ -56,7 +58,7 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
                     Err(error) => error_json(error),
                 })
             },
-            |ended, signals| tell_export(&ended, signals, &args.display, &job),
+            |ended, signals| report_export(&ended, signals, &args.display, &job),
         )
     })
 }

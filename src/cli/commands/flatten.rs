@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::args::FlattenArgs;
 use crate::cli::error::CommandError;
-use crate::cli::lifecycle::{Job, run, tell_export, tell_stopped, warn, with_summary};
+use crate::cli::lifecycle::{JobReport, report_export, report_stopped, run, warn, with_summary};
 use crate::cli::messages::announce_stdin;
 use crate::cli::output_options::{OutputOptions, guard_options, output, warnings_of_skipped};
 use crate::error::Exit;
@@ -49,7 +49,7 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
             keep_secrets: args.output.keep_secrets,
             guard: guard_options(&args.guard),
         };
-        let job = Job {
+        let job = JobReport {
             out: &options.out,
             tolerate: options.guard.tolerate,
             started,
@@ -64,9 +64,9 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
             |end, signals| match end {
                 JobEnd::Stopped(_) => {
                     let message = "interrupted: no tables were written";
-                    Ok(tell_stopped(signals, &args.display, message, json!({})))
+                    Ok(report_stopped(signals, &args.display, message, json!({})))
                 }
-                end @ JobEnd::Done(_) => tell_export(&end, signals, &args.display, &job),
+                end @ JobEnd::Done(_) => report_export(&end, signals, &args.display, &job),
             },
         )
     })

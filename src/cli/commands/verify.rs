@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cli::args::VerifyArgs;
 use crate::cli::error::CommandError;
-use crate::cli::lifecycle::{run, say, tell_stopped, with_summary};
+use crate::cli::lifecycle::{print_event, report_stopped, run, with_summary};
 use crate::cli::summary;
 use crate::cli::summary_file::write_summary;
 use crate::cli::verify_text::verified_text;
@@ -24,7 +24,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
             |end, signals| match end {
                 JobEnd::Stopped(_) => {
                     let message = "interrupted: nothing was verified";
-                    Ok(tell_stopped(signals, display, message, json!({})))
+                    Ok(report_stopped(signals, display, message, json!({})))
                 }
                 JobEnd::Done(report) => {
                     let exit = if report.findings > 0 {
@@ -36,7 +36,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
                     if !display.quiet || report.findings > 0 {
                         let text = verified_text(&report, &args.directory);
                         let last = text.lines().last().unwrap_or_default().to_owned();
-                        say(display, "verified", &text, || {
+                        print_event(display, "verified", &text, || {
                             (last, json!({"summary": &json}))
                         });
                     }
