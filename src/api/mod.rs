@@ -1,6 +1,7 @@
 //! One request to the API: the HTTP client, request URLs, the check of a body, rate-limit headers and error
 //! text.
 
+pub mod api_key;
 pub mod body_check;
 pub mod body_error;
 pub mod body_text;
@@ -13,6 +14,7 @@ pub mod decoders;
 pub mod error;
 pub mod error_text;
 pub mod json_shape;
+pub mod key_redaction;
 pub mod key_spellings;
 pub mod list_request;
 pub mod memory_budget;

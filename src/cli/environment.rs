@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-/// The API key. The name is the one that the API's own clients use.
-pub(crate) const KEY_VARIABLE: &str = "SCALE_API_KEY";
-
 /// The base URL, after `--base-url` and `SCALE_EXPORT_BASE_URL`.
 pub(crate) const URL_VARIABLE: &str = "SCALE_API_URL";
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::api::api_key::{KEY_VARIABLE, KeyError};
 use crate::api::error::FetchError;
-use crate::cli::environment::{KEY_VARIABLE, Origins};
+use crate::cli::environment::Origins;
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::error::{Exit, Explain};
 use crate::ids::error::IdsError;
@@ -23,6 +24,8 @@ pub(crate) const SEE_HELP: &str = "see scale-export --help";
 pub(crate) enum CommandError {
     #[error(transparent)]
     Usage(#[from] UsageError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
     #[error(transparent)]
     Schema(#[from] SchemaError),
     #[error(transparent)]
@@ -43,6 +46,7 @@ impl CommandError {
     fn explained(&self) -> &dyn Explain {
         match self {
             Self::Usage(error) => error,
+            Self::Key(error) => error,
             Self::Schema(error) => error,
             Self::Ids(error) => error,
             Self::Fetch(error) => error,
@@ -71,8 +75,6 @@ pub(crate) enum UsageError {
     Missing(&'static str, &'static str),
     #[error("could not start: the API key must not be on the command line")]
     KeyOnCommandLine,
-    #[error("could not read the API key: {cause}")]
-    Key { cause: String, hint: Option<String> },
     #[error("could not use `{}` as the output directory: object stores are not supported", .0.display())]
     ObjectStore(PathBuf),
     #[error("could not write to standard output: {0}")]
@@ -137,9 +139,6 @@ impl Explain for UsageError {
                     "other users of this machine can read it there; set {KEY_VARIABLE} or use --api-key-file"
                 )
             }
-            Self::Key { hint, .. } => hint.clone().unwrap_or_else(|| {
-                format!("set {KEY_VARIABLE} or use --api-key-file; --sandbox needs no key")
-            }),
             Self::Table { name, .. } => {
                 let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
                 let all = format!("the tables are {}", names.join(", "));

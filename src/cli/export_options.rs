@@ -1,12 +1,10 @@
 //! From the options of the command line to those of an export: checks, defaults, the API key, warnings.
 
-use std::time::Duration;
-
 use secrecy::SecretString;
 
+use crate::api::api_key::{ApiKey, read_key};
 use crate::api::certificates::{Authorities, CaFile};
 use crate::api::options::ClientOptions;
-use crate::cli::api_key::{ApiKey, read_key};
 use crate::cli::args::{ExportArgs, PlanArg, RefreshArg};
 use crate::cli::environment::URL_VARIABLE;
 use crate::cli::error::{CommandError, UsageError};
@@ -19,27 +17,15 @@ use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::fetch::options::FetchOptions;
 use crate::flatten::task::TASK_STATUSES;
 use crate::ids::read::{ReadIds, read_ids};
+use crate::jobs::export_builder::{DEFAULT_BASE_URL, DEFAULT_OPTS, READ_TIMEOUT};
 use crate::jobs::export_options::{ExportOptions, Refresh};
 use crate::lists::list_planner::ListPlan;
 use crate::pacer::types::Rate;
 use crate::publish::guard::{Allowance, GuardOptions};
 use crate::sandbox::server::Sandbox;
 
-/// The base URL without an option or a variable.
-const DEFAULT_BASE_URL: &str = "https://api.scale.com";
-
 /// Values of `--expand` that the API is known to have.
 const KNOWN_EXPAND: [&str; 2] = ["project", "batch"];
-
-/// Values of `--opts` that the API is known to have.
-const KNOWN_OPTS: [&str; 3] = [
-    "annotation_details",
-    "attachment_details",
-    "model_parameters",
-];
-
-/// A response that delivers no byte for this long is given up.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Stored instead of the sandbox's address, whose port differs between runs.
 const SANDBOX_LABEL: &str = "sandbox";
@@ -142,7 +128,7 @@ fn endpoint(
     let status: Vec<String> = args.status.iter().cloned().collect();
     for (option, values, known) in [
         ("--expand", &expand, &KNOWN_EXPAND[..]),
-        ("--opts", &opts, &KNOWN_OPTS[..]),
+        ("--opts", &opts, &DEFAULT_OPTS[..]),
         ("--status", &status, &TASK_STATUSES[..]),
     ] {
         let option = args.origins.name(option);

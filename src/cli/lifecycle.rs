@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use crate::cli::dry_run_text::dry_run_text;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::export_text::{export_text, first_line, stopped_text};
-use crate::cli::key_redaction::json_without_keys;
 use crate::cli::messages::{print_error, write_json, write_text};
 use crate::cli::plural::plural;
 use crate::cli::progress::{Display, DisplayOptions};
 use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
 use crate::cli::signals::Signals;
 use crate::cli::summary_file::{prepare_summary, write_summary};
-use crate::cli::{summary, terminal};
-use crate::error::{Exit, Explain};
+use crate::cli::terminal;
+use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::jobs::dry_run::DryRun;
 use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
+use crate::jobs::summary;
 use crate::printable::printable_lines;
 use crate::publish::guard::Allowance;
 
@@ -60,22 +60,13 @@ pub(crate) fn with_summary(
     if let Err(error) = &done {
         // The error of the run is printed first. It can be that the summary cannot be written.
         let is_about_summary = matches!(error, CommandError::Usage(UsageError::Summary { .. }));
-        if let Err(second) = write_summary(args, &error_json(error))
+        if let Err(second) = write_summary(args, &summary::error_json(error))
             && !is_about_summary
         {
             print_error(&second, args.log_format, args.quiet);
         }
     }
     done
-}
-
-/// The summary of a run that ended with an error.
-pub(crate) fn error_json(error: &dyn Explain) -> Value {
-    json_without_keys(json!({
-        "exit_code": error.exit() as u8,
-        "error": error.to_string(),
-        "hint": error.hint(),
-    }))
 }
 
 /// An export or a flattening, for the report of its end.
@@ -90,47 +81,9 @@ pub(crate) struct JobReport<'j> {
 impl JobReport<'_> {
     /// The exit code and the summary of a run without an error.
     pub(crate) fn end(&self, end: &JobEnd<Box<ExportReport>>, signals: &Signals) -> (Exit, Value) {
-        match end {
-            JobEnd::Done(report) => {
-                let exit = self.exit_of(report);
-                let elapsed = self.started.elapsed();
-                (
-                    exit,
-                    summary::export_json(report, self.out, elapsed, exit as u8),
-                )
-            }
-            JobEnd::Stopped(saved) => {
-                let exit = signals.exit();
-                let (kept, listed) = match saved {
-                    SavedWork::Nothing => (None, None),
-                    SavedWork::Listed { tasks } => (None, Some(*tasks)),
-                    SavedWork::Fetched(kept) => (Some(*kept), None),
-                };
-                let summary = json!({
-                    "exit_code": exit as u8,
-                    "listed": listed,
-                    "held": kept.map(|kept| kept.held),
-                    "requested": kept.map(|kept| kept.requested),
-                    "requests": kept.map(|kept| kept.requests),
-                    "rate_limited": kept.map(|kept| kept.rate_limited),
-                    "pace": kept.and_then(|kept| kept.learned),
-                    "hint": "run the same command again to continue",
-                });
-                (exit, summary)
-            }
-        }
-    }
-
-    fn exit_of(&self, report: &ExportReport) -> Exit {
-        let incomplete = report.lists.as_ref().map_or(0, |lists| lists.incomplete);
-        let has_failures = self
-            .tolerate
-            .is_exceeded(report.failures(), report.requested);
-        if has_failures || report.unreadable > 0 || incomplete > 0 {
-            Exit::SomeFailed
-        } else {
-            Exit::Success
-        }
+        let exit = summary::exit_of(end, self.tolerate, signals.exit());
+        let json = summary::export_json(end, self.out, self.started.elapsed(), exit);
+        (exit, json)
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::api::key_redaction::{json_without_keys, without_certain_keys};
 use crate::cli::error::UsageError;
-use crate::cli::key_redaction::{json_without_keys, without_certain_keys};
 use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
 use crate::cli::terminal;
 use crate::cli::terminal::Terminal;

@@ -1,6 +1,5 @@
 //! The command line: options, commands, progress and messages.
 
-pub mod api_key;
 pub mod args;
 pub mod command_line;
 pub mod commands;
@@ -12,7 +11,6 @@ pub mod error;
 pub mod export_options;
 pub mod export_text;
 pub mod help;
-pub mod key_redaction;
 pub mod lifecycle;
 pub mod list_sources;
 pub mod messages;
@@ -26,7 +24,6 @@ pub mod shared_args;
 pub mod signals;
 pub mod status_line;
 pub mod suggest;
-pub mod summary;
 pub mod summary_file;
 pub mod terminal;
 pub mod usage_errors;

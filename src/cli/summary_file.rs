@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::api::key_redaction::json_without_keys;
 use crate::cli::error::UsageError;
-use crate::cli::key_redaction::json_without_keys;
 use crate::cli::messages::print;
 use crate::cli::shared_args::DisplayArgs;
 use crate::publish::file_names::is_published_name;

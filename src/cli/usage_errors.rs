@@ -5,8 +5,8 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::api::key_redaction::without_keys;
 use crate::cli::error::{SEE_HELP, UsageError};
-use crate::cli::key_redaction::without_keys;
 use crate::cli::suggest::{KnownName, did_you_mean, nearest, nearest_name};
 
 /// The name of the main command.

@@ -27,11 +27,11 @@ pub struct TaskIds {
 
 /// Where [`TaskIds::insert`] put an ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct InsertedId {
+pub struct InsertedId {
     /// The position of the ID in the list.
-    pub(crate) position: usize,
+    pub position: usize,
     /// Whether the ID was not in the list before.
-    pub(crate) is_new: bool,
+    pub is_new: bool,
 }
 
 /// Why a text is not a valid ID.
@@ -61,6 +61,8 @@ impl std::fmt::Display for InvalidId {
     }
 }
 
+impl std::error::Error for InvalidId {}
+
 /// Refuses only texts that no request could carry. IDs are opaque, so they are not matched against a pattern.
 pub(crate) fn validate(id: &str) -> Result<(), InvalidId> {
     if id.is_empty() {
@@ -84,7 +86,7 @@ pub(crate) fn is_invalid(id: &str) -> bool {
 impl TaskIds {
     /// Adds an ID at the end unless it is in the list, and returns its position. An ID that is in the list already
     /// counts as a duplicate.
-    pub(crate) fn insert(&mut self, id: &str) -> Result<InsertedId, InvalidId> {
+    pub fn insert(&mut self, id: &str) -> Result<InsertedId, InvalidId> {
         validate(id)?;
         let Self {
             text,
@@ -118,6 +120,19 @@ impl TaskIds {
             position: position as usize,
             is_new: true,
         })
+    }
+
+    /// The list of these IDs, without repetitions.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidId`] for the first text that is not a valid ID.
+    pub fn collect<I: AsRef<str>>(ids: impl IntoIterator<Item = I>) -> Result<Self, InvalidId> {
+        let mut list = Self::default();
+        for id in ids {
+            list.insert(id.as_ref())?;
+        }
+        Ok(list)
     }
 
     /// Frees the memory that is reserved for more IDs.

@@ -7,9 +7,12 @@
 //! Fetching, storing and building run side by side ([`pipeline`](crate::jobs::pipeline)), and share the
 //! [`index`](crate::jobs::journal_index), which says for each ID what the journal holds.
 
+use std::time::Instant;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::api::client::TaskClient;
+use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::fetch::fetcher::FetchContext;
 use crate::fetch::stats::FetchStats;
@@ -18,7 +21,6 @@ use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_index::Work;
 use crate::jobs::journal_writer::{StoredResults, begin_refresh, end_run};
-use crate::jobs::last_run;
 use crate::jobs::limits::{ExportSize, SpaceWatch};
 use crate::jobs::list_tasks::{Listing, list_tasks};
 use crate::jobs::pipeline::{Pipeline, PipelineResult};
@@ -27,6 +29,7 @@ use crate::jobs::report::{ExportReport, JobEnd, ListReport, SavedResponses, Save
 use crate::jobs::resume::{Resumed, mend_journal, open_journal, report_directory, unchanged};
 use crate::jobs::runtime::Network;
 use crate::jobs::table_builder::Built;
+use crate::jobs::{last_run, summary};
 use crate::journal::writer::Journal;
 use crate::pacer::types::LearnedRate;
 use crate::publish::guard::Origin;
@@ -35,15 +38,29 @@ use crate::publish::output_dir::OutputDirectory;
 use crate::publish::staging::Staging;
 use crate::state::list_checkpoint;
 
-/// Runs the whole job on this thread and two more, until it is published, stopped or has failed.
+/// Exports tasks: fetches what is missing, builds the tables and publishes them. Runs on this thread and two more, until
+/// the export is published, `cancel` is cancelled, or the job fails. What was fetched is kept in any case; the same call
+/// continues from there.
 ///
-/// `summary` describes the end for `last_run.json`, which is written before another run may begin.
+/// # Errors
+///
+/// [`ExportError`] says what failed; [`Explain`](crate::error::Explain) adds a hint and the exit code of the command line.
 pub fn export(
     options: &ExportOptions,
     events: &Events,
     cancel: &CancellationToken,
-    summary: impl FnOnce(&Result<JobEnd<Box<ExportReport>>, ExportError>) -> serde_json::Value,
 ) -> Result<JobEnd<Box<ExportReport>>, ExportError> {
+    export_until(options, events, cancel, || Exit::Interrupted)
+}
+
+/// Like [`export`]. When the job is stopped, `last_run.json` has the exit code that `stopped` returns.
+pub(crate) fn export_until(
+    options: &ExportOptions,
+    events: &Events,
+    cancel: &CancellationToken,
+    stopped: impl FnOnce() -> Exit,
+) -> Result<JobEnd<Box<ExportReport>>, ExportError> {
+    let started = Instant::now();
     let started_at = now();
     // What can be wrong with the options is found before anything is written.
     let fetch_options = options.fetch_options(events)?;
@@ -76,7 +93,14 @@ pub fn export(
         // A list that led to nothing is read again: what it was then binds no later run.
         list_checkpoint::remove(&directory.state().list_checkpoint())?;
     }
-    last_run::write(&directory, started_at, summary(&end), &failures, events);
+    let summary = match &end {
+        Ok(end) => {
+            let exit = summary::exit_of(end, options.guard.tolerate, stopped());
+            summary::export_json(end, &options.out, started.elapsed(), exit)
+        }
+        Err(error) => summary::error_json(error),
+    };
+    last_run::write(&directory, started_at, summary, &failures, events);
     end
 }
 

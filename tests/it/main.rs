@@ -29,6 +29,7 @@ mod hostile;
 mod id_lists;
 mod interrupt;
 mod keys;
+mod library;
 mod lists;
 mod network;
 mod options;

@@ -6,12 +6,10 @@ use crate::cli::args::ExportArgs;
 use crate::cli::core_dumps;
 use crate::cli::error::CommandError;
 use crate::cli::export_options::export_options;
-use crate::cli::lifecycle::{
-    JobReport, error_json, report_dry_run, report_export, run, warn, with_summary,
-};
+use crate::cli::lifecycle::{JobReport, report_dry_run, report_export, run, warn, with_summary};
 use crate::error::Exit;
 use crate::jobs::dry_run::dry_run;
-use crate::jobs::export::export;
+use crate::jobs::export::export_until;
 use crate::sandbox::config::SandboxConfig;
 use crate::sandbox::server::Sandbox;
 
@@ -53,10 +51,7 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
             false,
             |events, signals| {
                 warn(&warnings, events);
-                export(&options, events, &signals.cancel, |ended| match ended {
-                    Ok(ended) => job.end(ended, signals).1,
-                    Err(error) => error_json(error),
-                })
+                export_until(&options, events, &signals.cancel, || signals.exit())
             },
             |ended, signals| report_export(&ended, signals, &args.display, &job),
         )

@@ -1,6 +1,6 @@
 //! `sandbox`: a mock server of the API, for demonstrations and tests.
 
-use crate::cli::environment::KEY_VARIABLE;
+use crate::api::api_key::KEY_VARIABLE;
 use crate::cli::error::CommandError;
 use crate::cli::messages::{print, write_text};
 use crate::cli::plural::plural;

@@ -5,11 +5,11 @@ use serde_json::json;
 use crate::cli::args::VerifyArgs;
 use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{print_event, report_stopped, run, with_summary};
-use crate::cli::summary;
 use crate::cli::summary_file::write_summary;
 use crate::cli::verify_text::verified_text;
 use crate::error::Exit;
 use crate::jobs::report::JobEnd;
+use crate::jobs::summary;
 use crate::jobs::verify::verification::verify;
 
 /// Verifies an export, and prints what is wrong with it.

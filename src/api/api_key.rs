@@ -6,16 +6,38 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use secrecy::SecretString;
+use thiserror::Error;
 
-use crate::cli::environment::KEY_VARIABLE;
-use crate::cli::error::UsageError;
-use crate::cli::key_redaction::{has_word, looks_like_key, shown_path};
+use crate::api::key_redaction::{has_word, looks_like_key, shown_path};
+use crate::error::{Exit, Explain};
+
+/// The environment variable with the API key. The name is the one that the API's own clients use.
+pub(crate) const KEY_VARIABLE: &str = "SCALE_API_KEY";
 
 /// Maximum bytes of a key file; keys have some dozens.
 const MAX_KEY_FILE: u64 = 64 << 10;
 
 /// The mode bit that lets every user of the machine read a file.
 const READABLE_BY_OTHERS: u32 = 0o004;
+
+/// Why the API key could not be read. The message never contains the key.
+#[derive(Debug, Error)]
+#[error("could not read the API key: {cause}")]
+pub struct KeyError {
+    cause: String,
+    hint: Option<String>,
+}
+
+impl Explain for KeyError {
+    fn hint(&self) -> Option<String> {
+        let usual = || format!("set {KEY_VARIABLE} or use --api-key-file; --sandbox needs no key");
+        Some(self.hint.clone().unwrap_or_else(usual))
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}
 
 /// A key, and a warning about its file.
 #[derive(Debug)]
@@ -25,9 +47,9 @@ pub(crate) struct ApiKey {
 }
 
 /// Reads the key from a file, or else from the environment.
-pub(crate) fn read_key(file: Option<&Path>) -> Result<ApiKey, UsageError> {
+pub(crate) fn read_key(file: Option<&Path>) -> Result<ApiKey, KeyError> {
     let Some(path) = file else {
-        let key = std::env::var_os(KEY_VARIABLE).ok_or_else(|| UsageError::Key {
+        let key = std::env::var_os(KEY_VARIABLE).ok_or_else(|| KeyError {
             cause: format!("{KEY_VARIABLE} is not set"),
             hint: None,
         })?;
@@ -38,7 +60,7 @@ pub(crate) fn read_key(file: Option<&Path>) -> Result<ApiKey, UsageError> {
         });
     };
     let shown = shown_path(path);
-    let failed = |error: std::io::Error| UsageError::Key {
+    let failed = |error: std::io::Error| KeyError {
         cause: format!("`{shown}`: {error}"),
         hint: looks_like_key(&path.to_string_lossy()).then(|| {
             format!("--api-key-file takes the name of a file; set {KEY_VARIABLE} to the key itself")
@@ -120,7 +142,7 @@ enum KeyMistake {
 
 impl KeyMistake {
     /// The error for the file or variable that the text comes from.
-    fn in_input(self, input: &str) -> UsageError {
+    fn in_input(self, input: &str) -> KeyError {
         let (cause, hint) = match self {
             Self::Empty => ("is empty", None),
             Self::TooLarge => (
@@ -146,7 +168,7 @@ impl KeyMistake {
                 Some("copy the key again from the API settings of your account"),
             ),
         };
-        UsageError::Key {
+        KeyError {
             cause: format!("{input} {cause}"),
             hint: hint.map(str::to_owned),
         }
@@ -201,9 +223,7 @@ mod tests {
             ("x".repeat(70_000), KeyMistake::TooLarge),
         ] {
             assert_eq!(parse(text.as_bytes()).unwrap_err(), mistake, "{text:.60}");
-            let UsageError::Key { cause, hint } = mistake.in_input("`key`") else {
-                panic!("another error");
-            };
+            let KeyError { cause, hint } = mistake.in_input("`key`");
             assert!(!format!("{cause}{hint:?}").contains(KEY));
         }
         assert_eq!(parse(b"\xff\xfel\0").unwrap_err(), KeyMistake::Encoding);

@@ -5,27 +5,78 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::api::key_redaction::json_without_keys;
+use crate::error::{Exit, Explain};
 use crate::failure_kind::FailureKind;
-use crate::jobs::report::ExportReport;
+use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::jobs::verify::report::VerifyReport;
+use crate::publish::guard::Allowance;
 
 /// Share of 429 responses from which on a hint names a fixed rate.
 const MANY_RATE_LIMITED: f64 = 0.05;
 
-/// The summary as JSON.
+/// The exit code of an export or a flattening without an error; `stopped` is that of a job that was stopped.
+pub(crate) fn exit_of(end: &JobEnd<Box<ExportReport>>, tolerate: Allowance, stopped: Exit) -> Exit {
+    let JobEnd::Done(report) = end else {
+        return stopped;
+    };
+    let incomplete = report.lists.as_ref().map_or(0, |lists| lists.incomplete);
+    let has_failures = tolerate.is_exceeded(report.failures(), report.requested);
+    if has_failures || report.unreadable > 0 || incomplete > 0 {
+        Exit::SomeFailed
+    } else {
+        Exit::Success
+    }
+}
+
+/// The summary of an export or a flattening without an error.
 pub(crate) fn export_json(
-    report: &ExportReport,
+    end: &JobEnd<Box<ExportReport>>,
     out: &Path,
     elapsed: Duration,
-    exit_code: u8,
+    exit: Exit,
 ) -> Value {
+    match end {
+        JobEnd::Done(report) => report_json(report, out, elapsed, exit),
+        JobEnd::Stopped(saved) => stopped_json(*saved, exit),
+    }
+}
+
+/// The summary of a job that ended with an error.
+pub(crate) fn error_json(error: &dyn Explain) -> Value {
+    json_without_keys(json!({
+        "exit_code": error.exit() as u8,
+        "error": error.to_string(),
+        "hint": error.hint(),
+    }))
+}
+
+fn stopped_json(saved: SavedWork, exit: Exit) -> Value {
+    let (kept, listed) = match saved {
+        SavedWork::Nothing => (None, None),
+        SavedWork::Listed { tasks } => (None, Some(tasks)),
+        SavedWork::Fetched(kept) => (Some(kept), None),
+    };
+    json!({
+        "exit_code": exit as u8,
+        "listed": listed,
+        "held": kept.map(|kept| kept.held),
+        "requested": kept.map(|kept| kept.requested),
+        "requests": kept.map(|kept| kept.requests),
+        "rate_limited": kept.map(|kept| kept.rate_limited),
+        "pace": kept.and_then(|kept| kept.learned),
+        "hint": "run the same command again to continue",
+    })
+}
+
+fn report_json(report: &ExportReport, out: &Path, elapsed: Duration, exit: Exit) -> Value {
     let rows: serde_json::Map<String, Value> = report
         .rows
         .iter()
         .map(|(name, rows)| (name.clone(), (*rows).into()))
         .collect();
     json!({
-        "exit_code": exit_code,
+        "exit_code": exit as u8,
         "out": out.display().to_string(),
         "seconds": elapsed.as_secs_f64(),
         "requested": report.requested,
