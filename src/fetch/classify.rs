@@ -90,6 +90,15 @@ impl Verdict {
         }
     }
 
+    /// The kind of failure to report if no retry helps; `None` if the attempt does not count against the ID.
+    pub(crate) fn retry_kind(self) -> Option<FailureKind> {
+        match self {
+            Self::Retry { kind, .. } => Some(kind),
+            Self::Unavailable { .. } => Some(FailureKind::HttpError),
+            _ => None,
+        }
+    }
+
     /// How long the server wants this one request to wait. Where all requests wait, the pacer sees to it.
     pub(crate) fn own_wait(self) -> Duration {
         match self {

@@ -307,7 +307,7 @@ impl<'f> Fetcher<'f> {
         attempts: &mut Attempts,
         failed: &FailedAttempt,
     ) -> Result<Option<FailureKind>, FetchError> {
-        let kind = match failed.verdict {
+        match failed.verdict {
             Verdict::Fail(kind) => {
                 self.note_success(failed.sent);
                 return Ok(Some(kind));
@@ -327,13 +327,10 @@ impl<'f> Fetcher<'f> {
                     message: failed.error.message.clone(),
                 });
             }
-            Verdict::RateLimited { .. } | Verdict::Success => {
-                add(&self.counters.rate_limited, 1);
-                None
-            }
-            Verdict::Retry { kind, .. } => Some(kind),
-            Verdict::Unavailable { .. } => Some(FailureKind::HttpError),
-        };
+            Verdict::RateLimited { .. } => add(&self.counters.rate_limited, 1),
+            Verdict::Retry { .. } | Verdict::Unavailable { .. } | Verdict::Success => {}
+        }
+        let kind = failed.verdict.retry_kind();
         if let Some(kind) = kind {
             attempts.failures += 1;
             if kind == FailureKind::Timeout && attempts.failures >= attempts.max_timeouts() {

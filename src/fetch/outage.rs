@@ -14,7 +14,7 @@ use crate::fetch::fetcher::Fetcher;
 use crate::fetch::stats::get;
 
 /// How long nothing must succeed before an outage is reported, so that short ones are not.
-const TOLD: Duration = Duration::from_secs(2);
+const REPORTED_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a run waits to reach a server that it has never reached. A host that does not exist, or a proxy that does
 /// not connect, is more likely a mistake than an outage.
@@ -47,7 +47,7 @@ impl Fetcher<'_> {
         let is_outage = self.throttle.is_outage();
         // A server that asks for a wait may be unavailable for as long as one that does not respond.
         let is_away = is_outage || verdict.is_unavailable();
-        if is_away && silence >= TOLD && !self.is_outage.swap(true, Ordering::Relaxed) {
+        if is_away && silence >= REPORTED_AFTER && !self.is_outage.swap(true, Ordering::Relaxed) {
             self.events.send(Event::Warning(format!(
                 "the API at `{}` does not respond ({}); {}the run ends if no request succeeds for {:.0} s",
                 self.client.host(),

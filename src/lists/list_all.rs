@@ -81,7 +81,7 @@ pub struct ListSink<N> {
 }
 
 /// Reads the lists of a run.
-struct ListReader<'s, N> {
+struct ListEndpointReader<'s, N> {
     fetcher: &'s Fetcher<'s>,
     sink: &'s ListSink<N>,
     comparer: PageComparer<'s>,
@@ -95,7 +95,7 @@ pub async fn list_all<N: Fn(&str) -> bool>(
     lists: Vec<(ListSource, ListResume)>,
     sink: &ListSink<N>,
 ) -> Result<Vec<ListedTasks>, FetchError> {
-    let reader = ListReader {
+    let reader = ListEndpointReader {
         fetcher,
         sink,
         comparer: PageComparer::new(fetcher.events),
@@ -108,7 +108,7 @@ pub async fn list_all<N: Fn(&str) -> bool>(
         .await
 }
 
-impl<N: Fn(&str) -> bool> ListReader<'_, N> {
+impl<N: Fn(&str) -> bool> ListEndpointReader<'_, N> {
     /// Reads one list to its end.
     async fn list(
         &self,

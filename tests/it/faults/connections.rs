@@ -165,7 +165,7 @@ static CERTIFICATES: [Certificate; 3] = [
         until: FAR_YEAR,
         is_named: false,
         says: "UnknownIssuer",
-        hint: "name it with --ca-file",
+        hint: "give the CA certificate with --ca-file",
     },
     Certificate {
         name: "TLS: certificate expired",

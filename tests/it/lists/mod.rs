@@ -260,7 +260,10 @@ fn tasks_that_move_between_pages_come_once_each_and_none_is_missed() {
     found.sort();
     found.dedup();
     assert_eq!(found.len(), 250);
-    assert!(said.contains("1 repeated tasks, 1 late tasks"), "{said}");
+    assert!(
+        said.contains("repeated tasks (1), late tasks (1)"),
+        "{said}"
+    );
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 }
 
