@@ -83,8 +83,8 @@ impl<'t> TaskRebuilder<'_, 't> {
             Some(FoundRow::Elsewhere(row)) => {
                 self.problem(
                     table,
-                    "the row behind those of earlier objects",
-                    "it stands before them",
+                    "the row after those of earlier objects",
+                    "a row before them",
                 );
                 Some(row)
             }
@@ -111,10 +111,7 @@ impl<'t> TaskRebuilder<'_, 't> {
                 let (expected, found) = if is_double {
                     ("one row with this key", "another one")
                 } else {
-                    (
-                        "no row: its parent is not there, or does not count it",
-                        "one",
-                    )
+                    ("no row: its parent is missing or does not count it", "one")
                 };
                 self.problems.push(RowProblem {
                     table: table.name,

@@ -161,7 +161,7 @@ fn rows_that_are_not_well_are_told_by_their_place() {
     assert_eq!(
         problems(&[1, 0]),
         [
-            "annotations /threads/0/annotations/1: the row behind those of earlier objects; it stands before them"
+            "annotations /threads/0/annotations/1: the row after those of earlier objects; a row before them"
         ]
     );
     assert_eq!(
@@ -171,6 +171,6 @@ fn rows_that_are_not_well_are_told_by_their_place() {
     let (json, problems) = rebuilt("threads", &[]);
     assert_eq!(json, r#"{"task_id":"task","threads":[]}"#);
     assert_eq!(problems.len(), 3, "{problems:?}");
-    assert!(problems[1].contains("no row: its parent is not there"));
+    assert!(problems[1].contains("no row: its parent is missing"));
     assert_eq!(rebuilt("tasks", &[]).0, "null");
 }
