@@ -129,7 +129,7 @@ impl Parser {
         }
         scanner.skip_space();
         if scanner.peek().is_some() {
-            return scanner.error("there is more text behind the value");
+            return scanner.error("there is more text after the value");
         }
         Ok(scanner.spaced)
     }
