@@ -392,7 +392,7 @@ mod tests {
             (error.kind, error.offset),
             (JsonErrorKind::Limit, MAX_NESTING + 1)
         );
-        // A list takes three slots.
+        // An array takes three slots.
         let mut parser = Parser {
             max_slots: 1_000,
             ..Parser::default()
