@@ -126,7 +126,7 @@ impl<'d> ExtraBuilder<'d> {
         if let Some(value) = member.value {
             self.members.push(ExtraMember::Known(member.key, value));
             self.drifts
-                .push((Cow::Borrowed(member.column), DriftKind::Misfit));
+                .push((Cow::Borrowed(member.column), DriftKind::TypeMismatch));
         }
     }
 

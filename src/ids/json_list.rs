@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_element() {
+    fn errors_name_the_element() {
         for (text, expected) in [
             (
                 "[\"a\", {\"x\": 1, \"y\": 2}]",

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_recognized() {
+    fn mistakes_are_recognized() {
         use MistakeKind::{
             Bracket, FullWidth, Header, Invisible, Json, Null, Quote, Replacement, Rounded,
             Separator, Url,
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_ids_are_no_mistakes() {
+    fn ordinary_ids_are_not_mistakes() {
         for id in [
             "5774cc78b02487c424f089fd",
             "task_123",

@@ -307,7 +307,7 @@ mod tests {
         );
     }
 
-    /// IDs without what a plain-text list refuses.
+    /// IDs that a plain-text list accepts.
     fn plain_ids() -> impl Strategy<Value = Vec<String>> {
         prop::collection::vec("task_[0-9a-zA-Z:./+=@~#_-]{0,20}[0-9]|[0-9a-f]{24}", 1..20)
             .prop_filter("URLs", |ids| !ids.iter().any(|id| id.contains("://")))

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
+    fn errors_name_the_line() {
         for (text, expected) in [
             (
                 "id;name;x\n1;2;3\n",
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_without_an_id_are_no_ids() {
+    fn cells_without_an_id_are_skipped() {
         assert_eq!(
             ids("task_id,x\n,1\n\"\",2\n  ,3\na,4\n"),
             Ok(vec!["a".into()])

@@ -129,7 +129,7 @@ impl Parser {
         }
         scanner.skip_space();
         if scanner.peek().is_some() {
-            return scanner.error("there is more text behind the value");
+            return scanner.error("there is more text after the value");
         }
         Ok(scanner.spaced)
     }
@@ -392,7 +392,7 @@ mod tests {
             (error.kind, error.offset),
             (JsonErrorKind::Limit, MAX_NESTING + 1)
         );
-        // A list takes three slots.
+        // An array takes three slots.
         let mut parser = Parser {
             max_slots: 1_000,
             ..Parser::default()

@@ -180,7 +180,7 @@ impl<'a> Scanner<'a> {
                     span.escaped = true;
                     span.lone_surrogate |= self.escape()?;
                 }
-                Some(0..0x20) => return self.error("a control character stands in a string"),
+                Some(0..0x20) => return self.error("a string contains a control character"),
                 Some(_) => self.at += 1,
                 None => return self.error("the text ends inside a string"),
             }

@@ -145,7 +145,7 @@ mod tests {
             Some(0.0)
         );
         for inexact in [
-            // The binary value of 0.1, and that of 2^63, whose shortest prints are other numbers.
+            // The binary values of 0.1 and 2^63, whose shortest decimals are other numbers.
             "0.1000000000000000055511151231257827021181583404541015625",
             "9223372036854775808",
             "0.10000000000000000555",

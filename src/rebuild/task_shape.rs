@@ -316,10 +316,10 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// Tables whose rows say again what others have.
+    /// Tables whose rows repeat what others have.
     const CONVENIENT: [&str; 2] = ["projects", "batches"];
 
-    /// CursorColumns that say again what others have: places, sums and lookups.
+    /// Columns that repeat what others have: positions, sums and lookups.
     const DERIVED: [&str; 29] = [
         "tasks.project_name",
         "tasks.batch_name",
@@ -367,7 +367,7 @@ mod tests {
         }
     }
 
-    /// A column that the tables gain and the shape does not know would be lost in silence.
+    /// Without this test, a new column that the shape does not have would be lost without an error.
     #[test]
     fn every_column_is_rebuilt_from_or_derived() {
         let mut expected: BTreeSet<String> = TABLES

@@ -421,7 +421,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Asks evenly; how many are admitted, and how long the last of them waits.
+    /// Sends requests evenly. Returns how many are admitted, and how long the last of them waits.
     fn ask(limiter: &mut Limiter, rate: u32, from: Duration, time: Duration) -> (u32, Duration) {
         let mut admitted = 0;
         let mut last = Duration::ZERO;
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rate_limit_lets_through_what_it_says() {
+    fn each_rate_limit_admits_its_rate() {
         for (limit, expected) in [
             ("token_bucket=50/s:10", 510),
             ("token_bucket=50/s:1", 501),
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_objects_only_when_it_is_full() {
+    fn a_queue_rejects_only_when_it_is_full() {
         let mut queue = limiter(&["queue=100/s"]);
         assert_eq!(
             ask(&mut queue, 90, Duration::ZERO, SECOND * 5),
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_change_others_ask_and_the_server_goes_away() {
+    fn changes_of_limits_other_clients_and_outages_count() {
         let span = |from, until| TimeSpan {
             from: SECOND * from,
             until: SECOND * until,
@@ -514,7 +514,7 @@ mod tests {
         assert!((500..=506).contains(&admitted(0)));
         assert!((248..=252).contains(&admitted(10)));
         assert!((1_498..=1_502).contains(&admitted(20)));
-        // Whoever asks faster gets more of it.
+        // A faster client gets a larger share.
         assert!((1_350..=1_450).contains(&admitted(30)));
         assert!((1_495..=1_505).contains(&admitted(40)));
         assert_eq!(admitted(50), 0);
@@ -522,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_says_what_is_left() {
+    fn a_quota_has_what_is_left() {
         let mut window = limiter(&["fixed_window=100/m"]);
         ask(&mut window, 10, Duration::ZERO, SECOND * 2);
         let quota = window.quota(SECOND * 2).unwrap();
@@ -538,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_make_no_sense_are_refused() {
+    fn invalid_limits_are_refused() {
         for bad in [
             "",
             "token_bucket",

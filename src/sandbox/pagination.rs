@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// Reads a list of `catalog` to its end, or until 20 pages have come: the numbers of its tasks.
+    /// Reads a list of `catalog`, at most 20 pages. Returns the numbers of the tasks of each page.
     fn read(
         catalog: &Catalog,
         pages: &mut Paginator,
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_do_what_one_would_not_expect() {
+    fn list_faults_change_pages() {
         let sized = catalog(Some(250), 600);
         let whole: Vec<u64> = (251..=500).collect();
         let odd = |fault| {
@@ -360,7 +360,7 @@ mod tests {
         assert_eq!((short[0].len(), short.concat()), (17, whole.clone()));
         assert_eq!(odd(ListFault::Differs).concat(), whole);
         assert_eq!(odd(ListFault::BadTask).concat(), whole);
-        // What moves comes twice or not at all, until the list has come to rest.
+        // A task that moves is listed twice or not at all, until the list is stable.
         let mut moving = Paginator::new(vec![ListFault::Moving]);
         let first = read(&sized, &mut moving, GroupKind::Batch, 50).concat();
         let mut distinct = first.clone();
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_old_or_no_token_is_refused() {
+    fn expired_and_invalid_tokens_are_refused() {
         let sized = catalog(Some(250), 600);
         let members = sized
             .find(GroupKind::Batch, true, &id_of("batch", 1))

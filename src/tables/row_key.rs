@@ -39,13 +39,13 @@ const COLUMNS: [ColumnInfo; 8] = [
         name: "task_id",
         column_type: ColumnType::Str,
         required: true,
-        doc: "The task that the row belongs to",
+        doc: "ID of the task that the row belongs to",
     },
     ColumnInfo {
         name: "path",
         column_type: ColumnType::Path,
         required: true,
-        doc: "JSON Pointer (RFC 6901) to the row's object in the task; with `task_id` the primary key",
+        doc: "JSON Pointer (RFC 6901) of the row's object in the task; with `task_id`, the primary key",
     },
     ColumnInfo {
         name: "thread_id",
@@ -57,7 +57,7 @@ const COLUMNS: [ColumnInfo; 8] = [
         name: "thread_index",
         column_type: ColumnType::Int32,
         required: false,
-        doc: "Place of the thread in the task, from 0",
+        doc: "Index of the thread in the task, from 0",
     },
     ColumnInfo {
         name: "turn_id",
@@ -69,19 +69,19 @@ const COLUMNS: [ColumnInfo; 8] = [
         name: "turn_index",
         column_type: ColumnType::Int32,
         required: false,
-        doc: "Place of the turn in its thread, from 0",
+        doc: "Index of the turn in its thread, from 0",
     },
     ColumnInfo {
         name: "message_id",
         column_type: ColumnType::UniqueStr,
         required: false,
-        doc: "The message, as in `messages.message_id`",
+        doc: "ID of the message, as in `messages.message_id`",
     },
     ColumnInfo {
         name: "message_index",
         column_type: ColumnType::Int32,
         required: false,
-        doc: "Place of the message in its turn, from 0",
+        doc: "Index of the message in its turn, from 0",
     },
 ];
 

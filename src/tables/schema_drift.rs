@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum DriftKind {
     /// A value that does not have its column's type. It goes to `extra`.
-    Misfit,
+    #[serde(rename = "misfit")]
+    TypeMismatch,
     /// A key that has no column. It goes to `extra`.
     UnknownKey,
     /// A status, role or annotation type that is not documented. It goes to its column.
@@ -89,13 +90,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_unknown_keys_hide_no_misfit() {
+    fn many_unknown_keys_do_not_hide_a_type_mismatch() {
         let mut drift = Drift::default();
         for number in 0..MAX_ENTRIES + 5 {
             let key = format!("key_{number}");
             drift.count("tasks", &key, DriftKind::UnknownKey, "task_1");
         }
-        drift.count("tasks", "status", DriftKind::Misfit, "task_2");
+        drift.count("tasks", "status", DriftKind::TypeMismatch, "task_2");
         let entries = drift.entries();
         assert_eq!(entries.len(), MAX_ENTRIES + 2);
         let count = |column: &str| {

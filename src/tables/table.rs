@@ -51,7 +51,7 @@ pub const EXTRA: ColumnInfo = ColumnInfo {
     name: "extra",
     column_type: ColumnType::Json,
     required: false,
-    doc: "What has no column or does not fit its column: a JSON object, or null",
+    doc: "Keys without a column and values that do not have their column's type, as a JSON object; null if there are none",
 };
 
 impl TableInfo {

@@ -5,57 +5,57 @@
 
 CREATE TABLE "annotations" (
     -- One row for each annotation, at every level of a task
-    -- The task that the row belongs to
+    -- ID of the task that the row belongs to
     "task_id" TEXT NOT NULL,
-    -- JSON Pointer (RFC 6901) to the row's object in the task; with `task_id` the primary key
+    -- JSON Pointer (RFC 6901) of the row's object in the task; with `task_id`, the primary key
     "path" TEXT NOT NULL,
     -- The `id` of the thread
     "thread_id" TEXT,
-    -- Place of the thread in the task, from 0
+    -- Index of the thread in the task, from 0
     "thread_index" INTEGER,
     -- The `id` of the turn
     "turn_id" TEXT,
-    -- Place of the turn in its thread, from 0
+    -- Index of the turn in its thread, from 0
     "turn_index" INTEGER,
-    -- The message, as in `messages.message_id`
+    -- ID of the message, as in `messages.message_id`
     "message_id" TEXT,
-    -- Place of the message in its turn, from 0
+    -- Index of the message in its turn, from 0
     "message_index" INTEGER,
-    -- Place of the chunk, for an annotation of a chunk
+    -- Index of the chunk, for an annotation of a chunk
     "chunk_index" INTEGER,
     -- `thread`, `turn`, `message`, `chunk`, `rubric_criterion`, `rubric_evaluation` or `criterion_evaluation`
     "level" TEXT NOT NULL,
-    -- Place in its list, from 0
+    -- Index in its list, from 0
     "annotation_index" INTEGER NOT NULL,
     -- The annotation's own ID
     "annotation_id" TEXT,
-    -- What is asked, as a key
+    -- Key of the question
     "key" TEXT,
-    -- The kind of annotation; the value's own JSON type may disagree
+    -- Type of the annotation; the JSON type of the value may differ
     "type" TEXT,
-    -- What is asked, as a title
+    -- Title of the question
     "title" TEXT,
-    -- What is asked, at length
+    -- Description of the question
     "description" TEXT,
     -- Why the value was chosen
     "justification" TEXT,
     -- Names of the possible values, in their order (JSON list)
     "labels" TEXT,
-    -- The question does not apply (1 or 0)
+    -- Whether the question does not apply (1 or 0)
     "not_applicable" INTEGER,
-    -- The question could not be answered (1 or 0)
+    -- Whether the question could not be answered (1 or 0)
     "cannot_assess" INTEGER,
-    -- As received (JSON text)
+    -- `metadata` as received (JSON text)
     "metadata" TEXT,
-    -- `metadata.criteria` when it is a string, else its `id`
+    -- `metadata.criteria` if it is a string, otherwise its `id`
     "criteria" TEXT,
-    -- As received (JSON text)
+    -- `possible_values` as received (JSON text)
     "possible_values" TEXT,
     -- A string value
     "value_text" TEXT,
     -- An integer value
     "value_int" INTEGER,
-    -- The nearest double of any numeric value; the `score` of a `rubric_rating`, the `weight` of a `rubric_criteria`
+    -- The nearest float64 of any numeric value; the `score` of a `rubric_rating`, the `weight` of a `rubric_criteria`
     "value_number" REAL,
     -- A boolean value (1 or 0)
     "value_bool" INTEGER,
@@ -63,9 +63,9 @@ CREATE TABLE "annotations" (
     "value_list" TEXT,
     -- Every value that no other `value_` column holds exactly (JSON text)
     "value_json" TEXT,
-    -- The entry of `labels` that stands where the value stands in `possible_values`
+    -- The element of `labels` at the position of the value in `possible_values`
     "value_label" TEXT,
-    -- What has no column or does not fit its column: a JSON object, or null (JSON text)
+    -- Keys without a column and values that do not have their column's type, as a JSON object; null if there are none (JSON text)
     "extra" TEXT,
     PRIMARY KEY ("task_id", "path")
 );
