@@ -38,7 +38,7 @@ pub enum OutputError {
         /// The first such file.
         name: String,
     },
-    /// Another run is writing to the directory.
+    /// Another process holds the lock of the directory.
     #[error("could not lock the output directory `{}`: another run holds the lock ({holder})", path.display())]
     Locked {
         /// The directory.

@@ -15,20 +15,20 @@ pub(crate) const MARK: &str =
 const INTRODUCTION: &str = "\
 # Annotation tasks as tables
 
-An export of annotation tasks from the Scale API, made by scale-export. Each kind of object in a task is one table, each
-object one row. Nothing is left out: what has no column of its own stands in the column `extra`.
+An export of annotation tasks from the Scale API, made by scale-export. Each type of object in a task has a table, and
+each object is a row. No data is left out: members without a column are in the column `extra`.
 ";
 
 /// Sentences about keys. Each is printed if the export has one of its tables, or if it names no table.
 const KEYS: [(&[&str], &str); 5] = [
     (
         &[],
-        "`task_id` connects all tables except `projects` and `batches`, whose IDs stand in `tasks`. `(task_id, path)`\n  \
-         identifies a row of every other table; `path` is the JSON Pointer of the row's object in its task.",
+        "`task_id` joins all tables except `projects` and `batches`, whose IDs are in `tasks`. In tables with a `path`,\n  \
+         `(task_id, path)` identifies a row; `path` is the JSON Pointer of the row's object in its task.",
     ),
     (
         &["messages"],
-        "`(task_id, message_id)` connects a message with its annotations, attachments, chunks and evaluations.",
+        "`(task_id, message_id)` joins a message with its annotations, attachments, chunks and evaluations.",
     ),
     (
         &["threads", "turns"],
@@ -36,18 +36,18 @@ const KEYS: [(&[&str], &str); 5] = [
     ),
     (
         &[],
-        "Rows stand in the order of the requested IDs, and within a task in the order of the conversation.",
+        "Rows have the order of the requested IDs and, within a task, of the conversation.",
     ),
     (
         &[],
-        "JSON columns (`metadata`, `extra`, `value_json` and others) are text. In DuckDB, take a key from one with\n  \
+        "JSON columns (`metadata`, `extra`, `value_json` and others) are text. In DuckDB, read a key of one with\n  \
          `TRY_CAST(extra AS JSON) ->> 'key'`.",
     ),
 ];
 
 const OTHER_FILES: &str = "
-`load.sql` has the documentation of every column. IDs that could not be exported are in `failures.jsonl`;
-`manifest.json` has rows and checksums of every file.
+`load.sql` documents every column. `failures.jsonl` lists the IDs that could not be exported, and `manifest.json` the
+row count and checksum of every file.
 ";
 
 /// The table in the examples is the first of these that the export has.
@@ -116,7 +116,7 @@ fn push_queries(out: &mut String, tables: &[&TableInfo]) {
         .all(|name| has_table(tables, name))
     {
         out.push_str(
-            "One more view, `annotated_messages`, has each annotation beside the message that it is about.\n",
+            "The view `annotated_messages` shows each annotation together with its message.\n",
         );
     }
     for query in queries {
@@ -172,8 +172,8 @@ fn push_loading(out: &mut String, format: Format, tables: &[&TableInfo]) {
     if format == Format::Csv {
         let _ = write!(
             out,
-            "\nAn empty field is null, `\"\"` is an empty string. `{LOAD_SQL}` tells them apart and gives every column its \
-             type.\n"
+            "\nAn empty field is null, and `\"\"` is an empty string. The views of `{LOAD_SQL}` distinguish them and give every \
+             column its type.\n"
         );
     }
     for loading in &LOADING {

@@ -15,15 +15,15 @@ pub(crate) const MARK: &str = "-- DuckDB views over this export, one for each ta
 const HEADER: &str = "\
 -- DuckDB views over this export, one for each table. Start DuckDB in this directory:
 --     duckdb -init load.sql
--- Or name the directory first, from anywhere:
+-- Or set the directory first, in any other directory:
 --     SET file_search_path = '/path/to/export';
 --     .read /path/to/export/load.sql
--- Views with absolute paths, for a database file that is opened elsewhere:
+-- To get views with absolute paths, for a database file in another directory:
 --     scale-export schema --format sql --dialect duckdb --dir /path/to/export
 --
--- JSON columns are text. Take a key from one like this:
+-- JSON columns are text. To read a key:
 --     SELECT TRY_CAST(metadata AS JSON) ->> 'key' FROM tasks;
--- Without TRY_CAST, one value that DuckDB's JSON does not accept (half a surrogate pair) fails the whole query.
+-- Without TRY_CAST, a single value that DuckDB's JSON rejects (half a surrogate pair) fails the whole query.
 --
 -- Times are in UTC. DuckDB shows them in the session's time zone, so set it:
 SET TimeZone = 'UTC';
@@ -53,7 +53,7 @@ CREATE OR REPLACE VIEW "annotated_messages" AS SELECT
 FROM annotations a LEFT JOIN messages m ON m.task_id = a.task_id AND m.message_id = a.message_id
 WHERE a.message_id IS NOT NULL;
 COMMENT ON VIEW "annotated_messages" IS 'One row for each annotation with a message_id: on a message, its chunks, or its evaluations';
-COMMENT ON COLUMN "annotated_messages"."value" IS 'The value of the annotation as text, whatever its type; lists and objects are JSON text';
+COMMENT ON COLUMN "annotated_messages"."value" IS 'The value of the annotation as text, for every type; lists and objects are JSON text';
 "#;
 
 /// The views of an export.

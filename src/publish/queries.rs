@@ -18,7 +18,7 @@ pub(crate) struct Query {
 /// annotated.
 pub(crate) const FIRST: [Query; 5] = [
     Query {
-        title: "The kinds of annotations",
+        title: "Types of annotations",
         tables: &["annotations"],
         sql: "\
 SELECT level, key, type, count(*) AS annotations
@@ -34,7 +34,7 @@ FROM tasks
 GROUP BY ALL ORDER BY tasks DESC;",
     },
     Query {
-        title: "Who wrote the messages",
+        title: "Messages by role and model",
         tables: &["messages"],
         sql: "\
 SELECT role, model, count(*) AS messages, round(avg(length(text))) AS mean_characters
@@ -42,7 +42,7 @@ FROM messages
 GROUP BY ALL ORDER BY messages DESC;",
     },
     Query {
-        title: "One conversation, in order",
+        title: "The messages of one conversation, in order",
         tables: &["messages"],
         sql: "\
 SELECT thread_index, turn_index, message_index, role, left(text, 60) AS begins
@@ -63,7 +63,7 @@ ORDER BY annotation_count DESC, task_id LIMIT 10;",
 /// Joins that users often need next.
 pub(crate) const JOINS: [Query; 3] = [
     Query {
-        title: "Answers about messages, by model",
+        title: "Annotation values by model",
         tables: ANNOTATED_MESSAGES,
         sql: "\
 SELECT model, key, coalesce(value_label, value) AS answer, count(*) AS answers
@@ -71,7 +71,7 @@ FROM annotated_messages
 GROUP BY ALL ORDER BY answers DESC, model, key, answer;",
     },
     Query {
-        title: "A conversation as one text",
+        title: "Each conversation as one text",
         tables: &["messages"],
         sql: "\
 SELECT task_id, thread_index, string_agg(role || ': ' || text, chr(10) ORDER BY turn_index, message_index) AS conversation
@@ -79,7 +79,7 @@ FROM messages
 GROUP BY ALL;",
     },
     Query {
-        title: "Scores by model, criterion by criterion",
+        title: "Mean scores by model and criterion",
         tables: &["criterion_evaluations", "messages", "rubric_criteria"],
         sql: "\
 SELECT m.model, c.criterion, avg(e.score) AS mean_score

@@ -1,14 +1,14 @@
 -- DuckDB views over this export, one for each table. Start DuckDB in this directory:
 --     duckdb -init load.sql
--- Or name the directory first, from anywhere:
+-- Or set the directory first, in any other directory:
 --     SET file_search_path = '/path/to/export';
 --     .read /path/to/export/load.sql
--- Views with absolute paths, for a database file that is opened elsewhere:
+-- To get views with absolute paths, for a database file in another directory:
 --     scale-export schema --format sql --dialect duckdb --dir /path/to/export
 --
--- JSON columns are text. Take a key from one like this:
+-- JSON columns are text. To read a key:
 --     SELECT TRY_CAST(metadata AS JSON) ->> 'key' FROM tasks;
--- Without TRY_CAST, one value that DuckDB's JSON does not accept (half a surrogate pair) fails the whole query.
+-- Without TRY_CAST, a single value that DuckDB's JSON rejects (half a surrogate pair) fails the whole query.
 --
 -- Times are in UTC. DuckDB shows them in the session's time zone, so set it:
 SET TimeZone = 'UTC';
@@ -585,19 +585,19 @@ CREATE OR REPLACE VIEW "annotated_messages" AS SELECT
 FROM annotations a LEFT JOIN messages m ON m.task_id = a.task_id AND m.message_id = a.message_id
 WHERE a.message_id IS NOT NULL;
 COMMENT ON VIEW "annotated_messages" IS 'One row for each annotation with a message_id: on a message, its chunks, or its evaluations';
-COMMENT ON COLUMN "annotated_messages"."value" IS 'The value of the annotation as text, whatever its type; lists and objects are JSON text';
+COMMENT ON COLUMN "annotated_messages"."value" IS 'The value of the annotation as text, for every type; lists and objects are JSON text';
 
--- Answers about messages, by model:
+-- Annotation values by model:
 --     SELECT model, key, coalesce(value_label, value) AS answer, count(*) AS answers
 --     FROM annotated_messages
 --     GROUP BY ALL ORDER BY answers DESC, model, key, answer;
 
--- A conversation as one text:
+-- Each conversation as one text:
 --     SELECT task_id, thread_index, string_agg(role || ': ' || text, chr(10) ORDER BY turn_index, message_index) AS conversation
 --     FROM messages
 --     GROUP BY ALL;
 
--- Scores by model, criterion by criterion:
+-- Mean scores by model and criterion:
 --     SELECT m.model, c.criterion, avg(e.score) AS mean_score
 --     FROM criterion_evaluations e
 --     JOIN messages m USING (task_id, message_id)
