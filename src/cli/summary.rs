@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::value_parsers::rate_text;
 use crate::event::bytes_text as bytes;
+use crate::failure_kind::FailureKind;
 use crate::jobs::dry_run::DryRun;
 use crate::jobs::report::{ExportReport, SavedResponses};
 use crate::jobs::verify::report::VerifyReport;
@@ -250,27 +251,34 @@ fn hints(report: &ExportReport) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if report.failures.contains_key("not_found") && report.dropped == 0 {
+    if report.failures.contains_key(&FailureKind::NotFound) && report.dropped == 0 {
         hints.push(
             "IDs that are not found may belong to another account, or to live instead of test"
                 .to_owned(),
         );
     }
-    if report.failures.contains_key("too_large") {
+    if report.failures.contains_key(&FailureKind::TooLarge) {
         hints.push("raise --max-body to fetch tasks that are too large".to_owned());
     }
-    if report.failures.contains_key("forbidden") {
+    if report.failures.contains_key(&FailureKind::Forbidden) {
         hints.push("the key may not read the IDs that are forbidden".to_owned());
     }
-    let may_pass = ["network", "timeout", "http_error", "bad_body", "wrong_task"];
+    let may_pass = [
+        FailureKind::Network,
+        FailureKind::Timeout,
+        FailureKind::HttpError,
+        FailureKind::BadBody,
+        FailureKind::WrongTask,
+        FailureKind::Unknown,
+    ];
     if report.failures() > 0
         && may_pass
             .iter()
-            .any(|kind| report.failures.contains_key(*kind))
+            .any(|kind| report.failures.contains_key(kind))
     {
         hints.push("run the same command again to try the failed IDs once more".to_owned());
     }
-    if report.failures.contains_key("missing") {
+    if report.failures.contains_key(&FailureKind::Missing) {
         hints.push(
             "IDs that are missing have no response in the sources; export them, or leave them out of the list"
                 .to_owned(),
@@ -420,7 +428,7 @@ mod tests {
             unlisted: 6,
             pruned: 0,
             lists: None,
-            failures: BTreeMap::from([("not_found".to_owned(), 1), ("timeout".to_owned(), 1)]),
+            failures: BTreeMap::from([(FailureKind::NotFound, 1), (FailureKind::Timeout, 1)]),
             rows: vec![("tasks".to_owned(), 3), ("messages".to_owned(), 12)],
             bytes: 123_456,
             drift: 4,

@@ -159,7 +159,7 @@ fn append_response(journal: &mut Journal, response: &TaskResponse, attempts: u32
 
 fn append_failure(journal: &mut Journal, failure: &TaskFailure, attempts: u32) -> News {
     let note = FailureNote {
-        kind: failure.kind.as_str().to_owned(),
+        kind: failure.kind,
         http_status: failure.http_status,
         attempts,
         message: failure.message.clone(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::failure_kind::FailureKind;
 use crate::pacer::types::LearnedRate;
 use crate::publish::manifest::Manifest;
 
@@ -63,7 +64,7 @@ pub struct ExportReport {
     /// Lines that repeated an ID.
     pub duplicates: u64,
     /// Failed and stale IDs by kind.
-    pub failures: BTreeMap<String, u64>,
+    pub failures: BTreeMap<FailureKind, u64>,
     /// Lines of the sources that are not valid tasks.
     pub unreadable: u64,
     /// Whether the job is one that requests tasks from a server.

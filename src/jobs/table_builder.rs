@@ -13,6 +13,7 @@ use crate::api::task_response::{TaskResponse, UnreadableBody};
 use crate::encode::format::Selection;
 use crate::encode::table_writers::{TableWriters, WrittenTable};
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
+use crate::failure_kind::FailureKind;
 use crate::flatten::flattener::Flattener;
 use crate::jobs::batch_channel;
 use crate::jobs::batch_channel::{Bundler, NobodyListens};
@@ -49,11 +50,11 @@ pub(crate) struct Failures {
     /// The content of `failures.jsonl`.
     pub(crate) lines: Vec<u8>,
     /// Failed and stale IDs.
-    pub(crate) by_kind: BTreeMap<String, u64>,
+    pub(crate) by_kind: BTreeMap<FailureKind, u64>,
     /// Exported all the same.
     pub(crate) stale: u64,
     /// Of these, IDs that are not exported, since the API returned 404 or 410.
-    gone_by_kind: BTreeMap<String, u64>,
+    gone_by_kind: BTreeMap<FailureKind, u64>,
     /// Positions of the IDs that are not exported, ascending.
     pub(crate) positions: Vec<usize>,
 }
@@ -71,7 +72,7 @@ impl Failures {
             self.stale += 1;
         } else {
             if note.is_gone() {
-                *self.gone_by_kind.entry(note.kind.clone()).or_default() += 1;
+                *self.gone_by_kind.entry(note.kind).or_default() += 1;
             }
             self.positions.push(position);
         }
@@ -84,7 +85,7 @@ impl Failures {
     }
 
     /// What counts as a failure, by kind: not what is treated as deleted tasks, if there are such.
-    pub(crate) fn counted(&self, drop_missing: bool) -> BTreeMap<String, u64> {
+    pub(crate) fn counted(&self, drop_missing: bool) -> BTreeMap<FailureKind, u64> {
         let mut counted = self.by_kind.clone();
         if drop_missing {
             for (kind, gone) in &self.gone_by_kind {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure_kind::is_gone;
+use crate::failure_kind::{FailureKind, is_gone};
 use crate::journal::binding::refuse_other;
 use crate::journal::codec::Decompressor;
 use crate::journal::error::JournalError;
@@ -58,8 +58,8 @@ impl Location {
 /// A final failure, as the journal and `failures.jsonl` have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureNote {
-    /// `not_found`, `timeout`, …
-    pub kind: String,
+    /// Why.
+    pub kind: FailureKind,
     /// Status of the last response, if there was one.
     pub http_status: Option<u16>,
     /// Attempts that were made.

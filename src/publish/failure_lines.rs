@@ -3,13 +3,14 @@
 
 use serde::Serialize;
 
+use crate::failure_kind::FailureKind;
 use crate::journal::reader::FailureNote;
 use crate::json::value::Value;
 
 /// Stands for an ID that the sources of `flatten` have no response for.
 pub fn missing() -> FailureNote {
     FailureNote {
-        kind: "missing".to_owned(),
+        kind: FailureKind::Missing,
         http_status: None,
         attempts: 0,
         message: "there is no response for it in the sources".to_owned(),
@@ -19,9 +20,9 @@ pub fn missing() -> FailureNote {
 /// What is wrong with a response that the journal has for an ID, if its checksum is right and it is all the same no
 /// task, or another one. It costs that ID only.
 pub fn unusable(task_id: &str, root: Result<Value<'_>, String>) -> Option<FailureNote> {
-    let note = |kind: &str, cause: &str| {
+    let note = |kind: FailureKind, cause: &str| {
         Some(FailureNote {
-            kind: kind.to_owned(),
+            kind,
             http_status: None,
             attempts: 0,
             message: format!("the response in the journal {cause}"),
@@ -29,12 +30,17 @@ pub fn unusable(task_id: &str, root: Result<Value<'_>, String>) -> Option<Failur
     };
     let root = match root {
         Ok(root) => root,
-        Err(cause) => return note("bad_body", &format!("cannot be read as JSON: {cause}")),
+        Err(cause) => {
+            return note(
+                FailureKind::BadBody,
+                &format!("cannot be read as JSON: {cause}"),
+            );
+        }
     };
     match root.get("task_id").and_then(|id| id.text()) {
         Some(found) if found == *task_id => None,
-        Some(_) => note("wrong_task", "is of another task"),
-        None => note("bad_body", "is no task: it has no task_id"),
+        Some(_) => note(FailureKind::WrongTask, "is of another task"),
+        None => note(FailureKind::BadBody, "is no task: it has no task_id"),
     }
 }
 

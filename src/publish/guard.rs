@@ -7,6 +7,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::error::{Exit, Explain};
+use crate::failure_kind::FailureKind;
 
 /// How many of some IDs may be affected.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,7 +92,7 @@ pub(crate) struct Candidate {
     /// Of these, IDs with a row in `tasks`.
     pub(crate) exported: u64,
     /// Failed and stale IDs by kind, but not those that are treated as deleted.
-    pub(crate) by_kind: BTreeMap<String, u64>,
+    pub(crate) by_kind: BTreeMap<FailureKind, u64>,
     pub(crate) shrink: Shrink,
 }
 
@@ -118,7 +119,7 @@ pub enum NotPublished {
         /// Distinct IDs.
         requested: u64,
         /// Failed IDs by kind.
-        by_kind: BTreeMap<String, u64>,
+        by_kind: BTreeMap<FailureKind, u64>,
     },
     /// More failures than `--max-failures` allows.
     #[error(
@@ -133,7 +134,7 @@ pub enum NotPublished {
         /// Distinct IDs.
         requested: u64,
         /// These by kind.
-        by_kind: BTreeMap<String, u64>,
+        by_kind: BTreeMap<FailureKind, u64>,
         /// As given.
         allowed: Allowance,
     },
@@ -162,7 +163,7 @@ pub enum NotPublished {
 }
 
 /// `15 not_found, 1 timeout`.
-fn list(by_kind: &BTreeMap<String, u64>) -> String {
+fn list(by_kind: &BTreeMap<FailureKind, u64>) -> String {
     let kinds = by_kind
         .iter()
         .map(|(kind, count)| format!("{count} {kind}"));
@@ -170,18 +171,28 @@ fn list(by_kind: &BTreeMap<String, u64>) -> String {
 }
 
 /// What to check when most IDs failed in this way.
-fn likely_cause(by_kind: &BTreeMap<String, u64>) -> &'static str {
+fn likely_cause(by_kind: &BTreeMap<FailureKind, u64>) -> &'static str {
     let most = by_kind.iter().max_by_key(|(_, count)| **count);
-    match most.map_or("", |(kind, _)| kind.as_str()) {
-        "not_found" => {
+    match most.map(|(kind, _)| kind) {
+        Some(FailureKind::NotFound) => {
             "check the key (another account, or live in place of test), --base-url and the list of IDs"
         }
-        "forbidden" => "check that the key may read these tasks",
-        "redirect" => "the API redirects to another host: check --base-url and the proxy",
-        "http_error" => "check --base-url and the proxy",
-        "bad_body" | "wrong_task" => "what answers is not the API: check --base-url and the proxy",
-        "too_large" => "raise --max-body",
-        _ => "check the network, and run the same command again",
+        Some(FailureKind::Forbidden) => "check that the key may read these tasks",
+        Some(FailureKind::Redirect) => {
+            "the API redirects to another host: check --base-url and the proxy"
+        }
+        Some(FailureKind::HttpError) => "check --base-url and the proxy",
+        Some(FailureKind::BadBody | FailureKind::WrongTask) => {
+            "what answers is not the API: check --base-url and the proxy"
+        }
+        Some(FailureKind::TooLarge) => "raise --max-body",
+        Some(
+            FailureKind::Missing
+            | FailureKind::Network
+            | FailureKind::Timeout
+            | FailureKind::Unknown,
+        )
+        | None => "check the network, and run the same command again",
     }
 }
 
@@ -298,7 +309,7 @@ mod tests {
         (requested, exported, failures): (u64, u64, u64),
         (before, missing): (u64, u64),
     ) -> u8 {
-        let by_kind = BTreeMap::from([("not_found".to_owned(), failures)]);
+        let by_kind = BTreeMap::from([(FailureKind::NotFound, failures)]);
         let candidate = Candidate {
             origin: Origin::Api,
             requested,

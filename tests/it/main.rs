@@ -18,6 +18,7 @@ mod dry_run;
 mod encoding;
 mod export;
 mod export_readme;
+mod failure_kinds;
 mod faults;
 mod flatten;
 mod golden;

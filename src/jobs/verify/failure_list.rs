@@ -5,10 +5,12 @@ use std::io::{BufReader, ErrorKind};
 
 use serde::Deserialize;
 
+use crate::failure_kind::FailureKind;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::{Finding, Findings};
 use crate::jobs::verify::journal_source::{ExpectedLine, RawResponses};
+use crate::jobs::verify::report::VerifyResults;
 use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::journal::reader::FailureNote;
 use crate::memory::read_line;
@@ -33,6 +35,10 @@ struct FailureCheck<'c> {
     ids: Option<&'c TaskIds>,
     raw: Option<&'c mut RawResponses>,
     findings: &'c mut Findings,
+    /// Whether this version writes the same files. Another version may name other kinds of failures.
+    is_of_this_version: bool,
+    /// Whether a kind of another version was seen.
+    has_unknown_kind: bool,
     /// IDs that are not exported.
     failed: TaskIds,
     /// All IDs.
@@ -46,8 +52,9 @@ pub(crate) fn check_failures(
     export: VerifiedExport<'_>,
     ids: Option<&TaskIds>,
     raw: Option<&mut RawResponses>,
-    findings: &mut Findings,
+    results: &mut VerifyResults,
 ) -> Result<TaskIds, VerifyError> {
+    let manifest = export.manifest;
     let path = export.directory.join(FAILURES);
     let text = match fs::metadata(&path) {
         // Reported with the other files.
@@ -63,7 +70,9 @@ pub(crate) fn check_failures(
     let mut check = FailureCheck {
         ids,
         raw,
-        findings,
+        findings: &mut results.findings,
+        is_of_this_version: manifest.is_of_this_version(),
+        has_unknown_kind: false,
         failed: TaskIds::default(),
         seen: TaskIds::default(),
         stale: 0,
@@ -77,9 +86,15 @@ pub(crate) fn check_failures(
         check.line(number, &line)?;
     }
     check.find_missing();
-    let ids = &export.manifest.ids;
-    check.compare_counts(ids.failed, ids.stale);
-    Ok(check.failed)
+    check.compare_counts(manifest.ids.failed, manifest.ids.stale);
+    let (failed, has_unknown_kind) = (check.failed, check.has_unknown_kind);
+    if has_unknown_kind {
+        results.add_unproven(format!(
+            "the kind of every failure: version {} names kinds that this version does not know",
+            manifest.tool.version
+        ));
+    }
+    Ok(failed)
 }
 
 impl FailureCheck<'_> {
@@ -100,7 +115,9 @@ impl FailureCheck<'_> {
         let task_id = parsed.task_id.as_str();
         let mut canonical = Vec::new();
         write_line(task_id, &parsed.note, parsed.exported, &mut canonical);
-        if canonical != line {
+        if parsed.note.kind == FailureKind::Unknown && !self.is_of_this_version {
+            self.has_unknown_kind = true;
+        } else if canonical != line {
             differ("a line as this tool writes it", &text_of(line));
         }
         let is_new = self

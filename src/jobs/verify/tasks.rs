@@ -54,9 +54,8 @@ pub(crate) fn check(
         return check_without_ids(export, results);
     };
     let mut raw = RawResponses::open(export, ids, results)?;
-    let findings = &mut results.findings;
-    let failed = check_failures(export, list.as_ref(), raw.as_mut(), findings)?;
-    let mut streams = open_streams(export, findings)?;
+    let failed = check_failures(export, list.as_ref(), raw.as_mut(), results)?;
+    let mut streams = open_streams(export, &mut results.findings)?;
     let mut proof = Proof::new(&streams, ids, results, raw);
     events.send(Event::Phase("rebuilding every task and comparing it"));
     let total = ids.len();
@@ -101,7 +100,7 @@ fn check_without_ids(
         stream.drain(findings);
         stream.settle()?;
     }
-    check_failures(export, None, None, findings)?;
+    check_failures(export, None, None, results)?;
     check_row_counts(export.manifest, &streams, results);
     Ok(())
 }

@@ -354,7 +354,7 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
             let stderr = String::from_utf8_lossy(&output.stderr);
             let is_error = matches!(accident, Accident::Error(_));
             // How the run ended matters more than the record of it.
-            if is_error && path(&step).contains("scale-export-last_") {
+            if is_error && path(&step).contains(".scale-export/last_") {
                 assert_well(&output, &what);
                 assert!(stderr.contains("warning: could not "), "{what}: {stderr}");
             } else if is_error {
