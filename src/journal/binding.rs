@@ -1,11 +1,11 @@
-//! A journal is bound to the options that its responses were requested with. Pure. Depends on `error` and `format`.
+//! A journal is bound to the options that its responses were requested with.
 
 use std::path::Path;
 
 use crate::journal::error::JournalError;
 use crate::journal::format::{Options, distinct};
 
-/// Refuses to mix responses to requests with other options.
+/// Refuses to mix responses that were requested with other options.
 pub(crate) fn refuse_other(
     path: &Path,
     before: &Options,

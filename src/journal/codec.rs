@@ -1,5 +1,5 @@
-//! Bodies as they are stored. The contexts are kept from one body to the next: making one takes longer than
-//! compressing a small body with it. Depends on `zstd`.
+//! Compression of record bodies. The zstd contexts are kept from one body to the next: making one takes longer than
+//! compressing a small body with it.
 
 use std::fmt;
 use std::io::{self, Cursor, Read as _};
@@ -8,15 +8,14 @@ use zstd::bulk;
 use zstd::stream::read::Decoder;
 use zstd::zstd_safe::{DCtx, compress_bound};
 
-/// Texts shorter than this are stored as they are: there is nothing to gain.
+/// Shorter bodies are stored uncompressed: compression would gain nothing.
 const MIN_COMPRESSED_BYTES: usize = 64;
 
-/// Compression level: the journal is written once and read a few times, beside all else.
+/// Compression level. The journal is written while tasks are fetched, so speed counts more than size.
 /// `docs/performance.md` has the other levels and codecs, measured.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Memory that is set aside at most for a body before any of it has been seen: what a damaged record says
-/// of its size is not believed.
+/// Bytes that are reserved at most for a body before any of it is decompressed: a damaged record may state any size.
 const MAX_RESERVED_BYTES: usize = 4 << 20;
 
 /// How a record's body is stored.
@@ -33,7 +32,7 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// Appends a body: compressed, or as it is where that is shorter.
+    /// Appends a body, compressed unless the body itself is shorter.
     pub(crate) fn append(&mut self, body: &[u8], out: &mut Vec<u8>) -> Codec {
         let start = out.len();
         if body.len() >= MIN_COMPRESSED_BYTES
@@ -67,7 +66,7 @@ impl fmt::Debug for Compressor {
     }
 }
 
-/// Gives bodies back.
+/// Decompresses bodies.
 #[derive(Default)]
 pub struct Decompressor {
     context: Option<DCtx<'static>>,

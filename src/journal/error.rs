@@ -1,4 +1,4 @@
-//! What can go wrong with the journal. Depends on `error`.
+//! Errors of the journal.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,20 +14,20 @@ pub enum JournalError {
     /// The file system refused something.
     #[error("could not {operation} the journal `{}`: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// What failed.
         operation: &'static str,
         /// The journal.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Something else has its name.
+    /// Something that is not a file has its name.
     #[error("could not read the journal `{}`: it is not a regular file", path.display())]
     NoFile {
         /// The journal.
         path: PathBuf,
     },
-    /// It is of a newer version.
+    /// A newer version wrote it.
     #[error("could not read the journal `{}`: its format version {version} is newer than this tool", path.display())]
     Newer {
         /// The journal.
@@ -55,13 +55,13 @@ pub enum JournalError {
         /// Its value now.
         now: String,
     },
-    /// It holds copies of responses that were fetched elsewhere.
+    /// It holds copies of responses that another export fetched.
     #[error("could not continue the journal `{}`: it was made by flatten", path.display())]
     Copied {
         /// The journal.
         path: PathBuf,
     },
-    /// Whoever looks at its records has seen enough: the user wants to stop.
+    /// The caller stopped the scan.
     #[error("could not read the journal `{}` to its end: interrupted", path.display())]
     Interrupted {
         /// The journal.
@@ -75,7 +75,7 @@ pub enum JournalError {
         /// The task.
         task_id: String,
     },
-    /// A record that was written cannot be read back.
+    /// A record cannot be read back.
     #[error("could not read task `{task_id}` from the journal `{}`: {cause}", path.display())]
     Record {
         /// The journal.

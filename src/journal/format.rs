@@ -1,5 +1,4 @@
-//! The journal's bytes: pure encoding and decoding. `docs/journal.md` says the same in prose.
-//! Depends on `codec`, `crc32fast` and `sha2`.
+//! The journal's bytes: encoding and decoding. `docs/journal.md` describes the format.
 //!
 //! ```text
 //! file    = header record*
@@ -10,9 +9,9 @@
 //!           id stored
 //! ```
 //!
-//! Version 1 has no `sha256`. All numbers are little-endian. The head has a checksum of its own: damage to a record's body costs
-//! that record only, since its length is still known; damage to a head is passed over by looking for
-//! the next mark with a valid head behind it.
+//! Version 1 has no `sha256`. All numbers are little-endian. The head has its own checksum, so its length can be trusted
+//! when the body is damaged, and only that record is lost. After a damaged head, the reader looks for the next mark with
+//! a valid head.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -26,7 +25,7 @@ use crate::memory;
 /// First bytes of a journal.
 pub const MAGIC: &[u8; 8] = b"scaleJNL";
 
-/// A version of the format. A higher one is refused: its records may mean something else.
+/// A version of the format. A higher version is refused, since its records may mean something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     /// Records without a digest.
@@ -36,10 +35,10 @@ pub enum Version {
 }
 
 impl Version {
-    /// What a new journal is written in.
+    /// The version of new journals.
     pub const LATEST: Self = Self::Two;
 
-    /// All that this tool reads.
+    /// All versions that can be read.
     pub(crate) const ALL: [Self; 2] = [Self::One, Self::Two];
 
     fn from_number(number: u32) -> Option<Self> {
@@ -52,7 +51,7 @@ impl Version {
         CHECKED_BYTES + self.digest_bytes() + CRC_BYTES
     }
 
-    /// The digest of a body, as this version has it.
+    /// The digest of a body in this version.
     fn digest(self, body: &[u8]) -> [u8; DIGEST_BYTES] {
         match self {
             Self::One => [0; DIGEST_BYTES],
@@ -86,14 +85,14 @@ const CRC_BYTES: usize = 4;
 /// Bytes of the largest head.
 pub const MAX_HEAD_BYTES: usize = CHECKED_BYTES + DIGEST_BYTES + CRC_BYTES;
 
-/// IDs are at most 1 kB; a longer one in a head is damage.
+/// The maximum size of an ID in bytes. A longer one in a head is damage.
 const MAX_ID_BYTES: u32 = 1 << 10;
 
-/// Bytes of a body: the most that `--max-body` and `flatten` allow. A longer one in a head is damage, or a record that
-/// somebody made to fill the memory.
+/// The maximum size of a body in bytes, which `--max-body` and `flatten` keep to. A larger one in a head is damage, or a
+/// record made to exhaust the memory.
 const MAX_BODY_BYTES: u32 = 1 << 30;
 
-/// The options that decide what a response means. Records of different ones never mix.
+/// The options that decide what a response means. A journal has records of one set of options only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// Where the responses come from.
@@ -102,10 +101,10 @@ pub struct Options {
     pub expand: Vec<String>,
     /// Requested details.
     pub opts: Vec<String>,
-    /// Were live credentials kept?
+    /// Whether live credentials were kept.
     pub keep_secrets: bool,
-    /// Were the responses copied from elsewhere? Nothing is lost when they are copied again, and nothing
-    /// is fetched into such a journal.
+    /// Whether `flatten` copied the responses from its sources. They can be copied again, and nothing is fetched into
+    /// such a journal.
     #[serde(default, skip_serializing_if = "is_false")]
     pub copied: bool,
 }
@@ -115,7 +114,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// The names of a list: their order, or a name that stands twice, changes no response.
+/// The distinct names of a list: neither their order nor a repetition changes a response.
 pub fn distinct(names: &[String]) -> BTreeSet<&str> {
     names.iter().map(String::as_str).collect()
 }
@@ -127,12 +126,11 @@ pub enum RecordKind {
     Response,
     /// Why an ID failed for good, as JSON.
     Failure,
-    /// A refresh of all tasks begins: what stands before is to be fetched again.
+    /// A refresh of all tasks begins: earlier responses are fetched again.
     Refresh,
-    /// The last answer for an ID that failed because of it: not a task, kept for a later look.
+    /// The last response for an ID that failed because of it. It is not a task, and is kept for inspection.
     Refused,
-    /// A run ended here by decision, without a publication: the failures that it recorded do not count. See
-    /// [`End`].
+    /// A run ended by decision and without a publication: the failures that it recorded are revoked. See [`End`].
     End,
 }
 
@@ -160,13 +158,13 @@ impl RecordKind {
     }
 }
 
-/// The task was in a state that does not change any more; the failure is the ID's own, and not the key's.
+/// The task will never change; of a failure: the ID fails with any key.
 pub const FLAG_FINAL: u16 = 1;
 
 /// The body of a record of kind [`RecordKind::End`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
-    /// Failures from this offset of the file up to the record do not count. Their IDs are requested again.
+    /// Failures from this offset of the file up to the record are revoked. Their IDs are requested again.
     pub since: u64,
 }
 
@@ -179,15 +177,15 @@ pub struct Head {
     codec: u8,
     /// `FLAG_` bits.
     pub flags: u16,
-    /// Attempts that it took.
+    /// Requests that it took.
     pub attempts: u32,
     /// Bytes of the ID.
     pub id_bytes: u32,
-    /// Bytes of the body as it is stored.
+    /// Bytes of the stored body, which may be compressed.
     pub stored_bytes: u32,
-    /// Bytes of the body itself.
+    /// Bytes of the body, uncompressed.
     pub raw_bytes: u32,
-    /// When it was written, in milliseconds since 1970.
+    /// When it was written, in milliseconds since 1970 (UTC).
     pub time: u64,
     body_crc32: u32,
     /// SHA-256 of the body, uncompressed; zeros in version 1.
@@ -201,9 +199,9 @@ pub struct Record<'a> {
     pub kind: RecordKind,
     /// `FLAG_` bits.
     pub flags: u16,
-    /// Attempts that it took.
+    /// Requests that it took.
     pub attempts: u32,
-    /// When, in milliseconds since 1970.
+    /// When it is written, in milliseconds since 1970 (UTC).
     pub time: u64,
     /// The task.
     pub task_id: &'a str,
@@ -211,13 +209,13 @@ pub struct Record<'a> {
     pub body: &'a [u8],
 }
 
-/// Options as the file's header has them.
+/// The JSON of options in the file's header.
 pub(crate) fn encode_options(options: &Options) -> Vec<u8> {
     // Strings and lists of them: serialization cannot fail.
     serde_json::to_vec(options).unwrap_or_default()
 }
 
-/// The file's header, with options as they are encoded.
+/// The file's header, with encoded options.
 pub(crate) fn encode_file_head(options: &[u8], version: Version) -> Vec<u8> {
     let mut out = Vec::with_capacity(FILE_HEAD_BYTES + options.len());
     out.extend_from_slice(MAGIC);
@@ -228,14 +226,14 @@ pub(crate) fn encode_file_head(options: &[u8], version: Version) -> Vec<u8> {
     out
 }
 
-/// What the file's header says.
+/// The file's header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileHead {
     /// The version of all records.
     pub version: Version,
-    /// What the responses mean.
+    /// The options of the responses.
     pub options: Options,
-    /// Bytes of the header: the first record begins there.
+    /// The size of the header in bytes, which is the offset of the first record.
     pub bytes: usize,
 }
 
@@ -244,7 +242,7 @@ pub struct FileHead {
 pub enum HeadFault {
     /// A newer version of this tool may have written it.
     Newer(u32),
-    /// It makes no sense.
+    /// It is not valid.
     Damaged(String),
 }
 
@@ -254,10 +252,10 @@ impl HeadFault {
     }
 }
 
-/// Versions are given out one by one: a number from here on is damage, like 0.
+/// Versions are numbered from 1: a number from here on is damage, like 0.
 const TOO_NEW: u32 = 1000;
 
-/// Reads the file's header, or says what is wrong with it.
+/// Reads the file's header.
 pub fn decode_file_head(bytes: &[u8]) -> Result<FileHead, HeadFault> {
     if !bytes.starts_with(MAGIC) {
         return Err(HeadFault::damaged("it does not begin like a journal"));
@@ -292,7 +290,7 @@ pub fn encode(
     out: &mut Vec<u8>,
 ) {
     let start = out.len();
-    // The head says what only the body behind it tells: it is written last.
+    // The head needs the checksums and sizes of the body, so it is written last.
     out.resize(start + version.head_bytes(), 0);
     let behind = out.len();
     out.extend_from_slice(record.task_id.as_bytes());
@@ -316,7 +314,7 @@ pub fn encode(
     }
 }
 
-/// Appends a record of an earlier version to a buffer, in the latest one; or says what is wrong with it.
+/// Appends a record of an earlier version to a buffer, in the latest version.
 pub fn upgrade(
     head: &Head,
     id_and_stored: &[u8],
@@ -341,7 +339,7 @@ pub fn upgrade(
     Ok(())
 }
 
-/// Reads a head; nothing when the bytes are not a whole one.
+/// Reads a head; `None` when the bytes are not a valid one.
 pub fn decode_head(bytes: &[u8], version: Version) -> Option<Head> {
     let checked = bytes.get(..version.head_bytes() - CRC_BYTES)?;
     if word(bytes, 0)? != MARK || crc32fast::hash(checked) != word(bytes, checked.len())? {
@@ -400,7 +398,7 @@ impl Head {
         self.version.head_bytes() as u64 + u64::from(self.id_bytes) + u64::from(self.stored_bytes)
     }
 
-    /// Checks what follows the head and gives the ID; nothing when it is damaged.
+    /// Checks what follows the head; returns the ID and the stored body, or `None` when they are damaged.
     pub fn decode_id<'b>(&self, id_and_body: &'b [u8]) -> Option<(&'b str, &'b [u8])> {
         if crc32fast::hash(id_and_body) != self.body_crc32 {
             return None;
@@ -409,12 +407,12 @@ impl Head {
         Some((std::str::from_utf8(id).ok()?, stored))
     }
 
-    /// Is this the body that the digest is of? In version 1 nothing says so.
+    /// Whether the digest is that of this body. Version 1 has no digest, so any body passes.
     pub fn is_digest_of(&self, body: &[u8]) -> bool {
         self.version.digest(body) == self.sha256
     }
 
-    /// Gives the body itself, in `out`; or what is wrong with it.
+    /// Decodes the body into `out`.
     pub fn decode_body(
         &self,
         stored: &[u8],

@@ -1,8 +1,7 @@
-//! What a journal holds for each ID of a list: the last response, and the last failure behind it.
-//! Pure. Depends on `format` and `log` for their types.
+//! What a journal holds for each ID of a list: the last response, and the last failure after it.
 //!
 //! A failure never hides a response: the response stays, and counts as stale. A response hides all failures before
-//! it. A mark that ends a run takes back the failures that it names; their IDs are due again.
+//! it. A mark that ends a run revokes the failures that it names; their IDs are due again.
 
 use std::collections::HashMap;
 
@@ -14,7 +13,7 @@ use crate::journal::reader::{Entry, Location};
 pub enum Held {
     /// Neither a response nor a failure.
     Nothing,
-    /// A response, with no failure behind it.
+    /// A response, with no failure after it.
     Response(Location),
     /// A failure, and no response.
     Failure(Location),
@@ -55,9 +54,9 @@ impl Held {
 struct Response {
     /// [`Location::NOWHERE`] when there is none.
     location: Location,
-    /// Will the task never change?
+    /// Whether the task will never change.
     is_final: bool,
-    /// Did a failure behind it lose its meaning? The ID is requested again all the same.
+    /// Whether a failure after it was revoked, so that the ID is requested again.
     is_due: bool,
 }
 
@@ -69,11 +68,11 @@ const NO_RESPONSE: Response = Response {
     is_due: false,
 };
 
-/// A failure.
+/// The last failure of an ID.
 #[derive(Debug, Clone, Copy)]
 struct Failure {
     location: Location,
-    /// Is it the ID's own, whatever the key?
+    /// Whether the ID fails with any key.
     is_own: bool,
 }
 
@@ -83,13 +82,13 @@ pub struct JournalIndex {
     responses: Vec<Response>,
     /// The failure that counts, for the few IDs that have one.
     failures: HashMap<usize, Failure>,
-    /// While records are shown: failures with the positions of their IDs, in the order of the journal. A mark takes
-    /// the last ones back.
+    /// During a scan: failures with the positions of their IDs, in the order of the journal. A mark revokes the last
+    /// ones.
     shown: Vec<(usize, Failure)>,
 }
 
 impl JournalIndex {
-    /// For this number of IDs.
+    /// An empty index of this number of IDs.
     pub fn new(ids: usize) -> Self {
         Self {
             responses: vec![NO_RESPONSE; ids],
@@ -112,8 +111,8 @@ impl JournalIndex {
         self.responses.push(NO_RESPONSE);
     }
 
-    /// Takes note of a record in the order of the journal; `position` is that of its ID, if it has one.
-    /// [`settle`](Self::settle) ends this.
+    /// Adds a record, in the order of the journal; `position` is that of its ID, if it is in the list.
+    /// [`settle`](Self::settle) ends the scan.
     pub fn see(&mut self, position: Option<usize>, entry: &Entry<'_>) {
         if let Some(end) = entry.end {
             let cut = self
@@ -141,7 +140,7 @@ impl JournalIndex {
         }
     }
 
-    /// All records were shown.
+    /// Ends a scan: decides which failures count.
     pub fn settle(&mut self) {
         for (position, failure) in std::mem::take(&mut self.shown) {
             let response = self.responses.get(position);
@@ -157,7 +156,7 @@ impl JournalIndex {
         }
     }
 
-    /// A response came: it hides every failure before it.
+    /// Sets the response of an ID, which hides every failure before it.
     pub fn set_response(&mut self, position: usize, location: Location, is_final: bool) {
         if let Some(response) = self.responses.get_mut(position) {
             *response = Response {
@@ -169,17 +168,17 @@ impl JournalIndex {
         self.failures.remove(&position);
     }
 
-    /// The ID failed; `is_own` whatever the key.
+    /// Sets the failure of an ID; `is_own` when it fails with any key.
     pub fn set_failure(&mut self, position: usize, location: Location, is_own: bool) {
         self.failures.insert(position, Failure { location, is_own });
     }
 
-    /// Takes back the failure of an ID, which is to be requested again.
+    /// Revokes the failure of an ID, which is requested again.
     pub fn forget_failure(&mut self, position: usize) {
         self.failures.remove(&position);
     }
 
-    /// Makes an ID due, whose response cannot be used.
+    /// Marks an ID as due, since its response cannot be used.
     pub fn request_again(&mut self, position: usize) {
         if let Some(response) = self.responses.get_mut(position) {
             response.is_due = true;
@@ -207,7 +206,7 @@ impl JournalIndex {
         (0..self.len()).map(|position| self.get(position))
     }
 
-    /// What it holds for some of its IDs, or for none of them, in a new order.
+    /// The index of a new list, by the position that each of its IDs has here, if it has one.
     #[must_use]
     pub fn select(&self, positions: impl Iterator<Item = Option<usize>>) -> Self {
         let mut selected = Self::default();
@@ -223,19 +222,19 @@ impl JournalIndex {
         selected
     }
 
-    /// Will the task of the response never change?
+    /// Whether the task of the response will never change.
     pub fn is_final(&self, position: usize) -> bool {
         let response = self.responses.get(position);
         response.is_some_and(|response| response.is_final)
     }
 
-    /// Is the ID requested again, since a failure of it was taken back?
+    /// Whether the ID is requested again although it has a response.
     pub fn is_due(&self, position: usize) -> bool {
         let response = self.responses.get(position);
         response.is_some_and(|response| response.is_due)
     }
 
-    /// Is the failure of this ID its own, whatever the key?
+    /// Whether this ID fails with any key.
     pub fn is_own_failure(&self, position: usize) -> bool {
         let failure = self.failures.get(&position);
         failure.is_some_and(|failure| failure.is_own)
@@ -302,7 +301,7 @@ mod tests {
         // The failure before is part of what was published.
         let ended = seen(&[(Failure, None), (Failure, None), (End, Some(2))]);
         assert_eq!(ended.get(0), Held::Failure(at(1)));
-        // What failed behind the mark counts, and a response ends the debt.
+        // A failure after the mark counts, and a response settles it.
         let again = seen(&[(Failure, None), (End, Some(0)), (Failure, None)]);
         assert_eq!(again.get(0), Held::Failure(at(3)));
         let well = seen(&[(Failure, None), (End, Some(0)), (Response, None)]);

@@ -1,5 +1,4 @@
-//! The journal as it is read: its header, all of its records in order, and single ones.
-//! Depends on `format`.
+//! Reads the journal: its header, all records in order, and single records.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -22,7 +21,7 @@ use crate::journal::format::{
 /// Bytes that are read at once while the file is indexed.
 const SCAN_BYTES: usize = 1 << 20;
 
-/// Where a record is. There is one for each ID, so its size counts: 12 bytes, not 16.
+/// Where a record is. Every ID has one, so it takes 12 bytes and not 16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(Rust, packed(4))]
 pub struct Location {
@@ -31,14 +30,14 @@ pub struct Location {
 }
 
 impl Location {
-    /// A record's first byte, and its size.
+    /// A record at an offset, with its size in bytes.
     pub(crate) fn new(offset: u64, bytes: u64) -> Self {
         // Bodies are bounded to 1 GiB.
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         Self { offset, bytes }
     }
 
-    /// Bytes of the file before the record.
+    /// The offset of the record in the file.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -48,7 +47,7 @@ impl Location {
         self.bytes.into()
     }
 
-    /// Stands where there is no record.
+    /// Stands for no record.
     pub(crate) const NOWHERE: Self = Self {
         offset: 0,
         bytes: 0,
@@ -62,46 +61,46 @@ pub struct FailureNote {
     pub kind: FailureKind,
     /// Status of the last response, if there was one.
     pub http_status: Option<u16>,
-    /// Attempts that were made.
+    /// Requests that were sent.
     pub attempts: u32,
-    /// What went wrong last, printable and free of secrets.
+    /// What went wrong last, printable and without secrets.
     pub message: String,
 }
 
 impl FailureNote {
-    /// Does the API report the task as missing?
+    /// Whether the API reports the task as missing.
     pub fn is_gone(&self) -> bool {
         is_gone(self.http_status)
     }
 }
 
-/// What opening an existing journal found.
+/// What a scan of a journal found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Opened {
     /// Whole records.
     pub records: u64,
-    /// Stretches that could not be read and were passed over.
+    /// Stretches that could not be read and were skipped.
     pub damaged: u64,
-    /// Bytes of a torn tail that were cut off.
+    /// Bytes of an incomplete record at the end.
     pub torn_bytes: u64,
 }
 
-/// One record as the index sees it.
+/// A record as a scan sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
     /// What it is.
     pub kind: RecordKind,
     /// The task.
     pub task_id: &'a str,
-    /// Where its body is.
+    /// Where it is.
     pub location: Location,
-    /// Was the task in a state that does not change any more? Of a failure: is it the ID's own, and not the key's?
+    /// Whether the task will never change. Of a failure: whether the ID fails with any key.
     pub is_final: bool,
-    /// Of a mark that ends a run: what it says.
+    /// The content of a mark that ends a run.
     pub end: Option<End>,
 }
 
-/// For whoever looks at records: breaks off if the user wants to stop.
+/// For the callback of a scan: stops it when the run is over.
 pub fn break_if(is_over: bool) -> ControlFlow<()> {
     if is_over {
         ControlFlow::Break(())
@@ -110,7 +109,7 @@ pub fn break_if(is_over: bool) -> ControlFlow<()> {
     }
 }
 
-/// The file, open.
+/// The open file.
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
     pub(crate) path: PathBuf,
@@ -118,7 +117,7 @@ pub(crate) struct Log {
     pub(crate) version: Version,
 }
 
-/// A whole record, checked.
+/// A record with a valid checksum.
 struct Whole<'b> {
     head: Head,
     task_id: &'b str,
@@ -127,7 +126,7 @@ struct Whole<'b> {
 }
 
 impl Log {
-    /// Opens the file to be read.
+    /// Opens the file for reading.
     pub(crate) fn open(path: PathBuf) -> Result<Self, JournalError> {
         let file = File::open(&path).map_err(JournalError::io("open", &path))?;
         Ok(Self::new(path, file))
@@ -141,14 +140,14 @@ impl Log {
         }
     }
 
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub(crate) fn len(&self) -> Result<u64, JournalError> {
         let metadata = self.file.metadata();
         let metadata = metadata.map_err(JournalError::io("look at", &self.path))?;
         Ok(metadata.len())
     }
 
-    /// Reads the header; gives its options and where the records begin.
+    /// Reads the header; returns its options and the offset of the first record.
     pub(crate) fn read_head(&mut self) -> Result<(Options, u64), JournalError> {
         match format::decode_file_head(&self.beginning()?) {
             Ok(FileHead {
@@ -170,7 +169,7 @@ impl Log {
         }
     }
 
-    /// The first bytes of the file: the header, and more.
+    /// The first bytes of the file, which contain the header.
     pub(crate) fn beginning(&self) -> Result<Vec<u8>, JournalError> {
         let mut bytes = vec![0; SCAN_BYTES];
         let filled = self.read_some(&mut bytes, 0)?;
@@ -178,8 +177,8 @@ impl Log {
         Ok(bytes)
     }
 
-    /// Shows all whole records from an offset on, until `see` breaks off; gives what was found, and where
-    /// the last one ends.
+    /// Passes all whole records from an offset on to `see`, until it breaks. Returns what was found and where the last
+    /// record ends.
     pub(crate) fn scan(
         &self,
         from: u64,
@@ -225,7 +224,7 @@ impl Log {
         Ok((opened, at))
     }
 
-    /// Is there a response among the whole records from an offset on?
+    /// Whether there is a response among the whole records from an offset on.
     pub(crate) fn has_response(&self, from: u64) -> Result<bool, JournalError> {
         let mut has_response = false;
         let scanned = self.scan(from, self.len()?, &mut |entry| {
@@ -239,7 +238,7 @@ impl Log {
         Ok(has_response)
     }
 
-    /// Reads the record at an offset; nothing when there is no whole one.
+    /// Reads the record at an offset; `None` when there is no whole one.
     fn read_record<'b>(
         &self,
         at: u64,
@@ -273,7 +272,7 @@ impl Log {
         }))
     }
 
-    /// Where the next record begins behind damage. If the head is whole, so is its length.
+    /// The offset of the next record after damage. A valid head tells the length of its record.
     fn after_damage(&self, at: u64, len: u64) -> Result<Option<u64>, JournalError> {
         if let Some(head) = self.head(at)? {
             let next = at.saturating_add(head.record_bytes());
@@ -294,7 +293,7 @@ impl Log {
             .flatten())
     }
 
-    /// Where the next record with a valid head begins.
+    /// The offset of the next record with a valid head.
     fn find_record(&self, from: u64, len: u64) -> Result<Option<u64>, JournalError> {
         let mut window = vec![0; SCAN_BYTES];
         let mut at = from;
@@ -307,7 +306,7 @@ impl Log {
             if filled < window.len() {
                 return Ok(None);
             }
-            // A head may lie across the windows' border.
+            // A head may cross the border of two windows.
             at += (filled - self.version.head_bytes()) as u64;
         }
         Ok(None)
@@ -326,7 +325,7 @@ fn is_in_directory_of_other(path: &Path) -> bool {
     std::fs::metadata(directory).is_ok_and(|found| found.uid() != own)
 }
 
-/// What a mark says that ends a run; nothing for other records, or where it makes no sense.
+/// The content of a mark that ends a run; `None` for other records, and for a body that is not valid.
 fn decode_end(head: &Head, stored: &[u8]) -> Option<End> {
     if head.kind != RecordKind::End {
         return None;
@@ -356,10 +355,8 @@ impl JournalReader {
         }
     }
 
-    /// Opens the journal at a path to be read only, and shows its whole records up to
-    /// `end` (all of them when it is `None`) to `see`, in the order of writing, until it breaks off.
-    /// Nothing is changed.
-    /// The directory need not be ours to write to.
+    /// Opens the journal at a path for reading, and passes its whole records up to `end` (all when it is `None`) to
+    /// `see`, in the order of writing, until it breaks. Changes nothing, so the directory may be read-only.
     pub fn open(
         path: &Path,
         end: Option<u64>,
@@ -372,7 +369,7 @@ impl JournalReader {
         Ok((Self::new(log), options, opened))
     }
 
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub fn bytes(&self) -> Result<u64, JournalError> {
         self.log.len()
     }
@@ -383,7 +380,7 @@ impl JournalReader {
         Ok(log.read_head()?.0)
     }
 
-    /// Refuses options with which a run could not go on from this journal.
+    /// Refuses options with which a run cannot continue this journal.
     pub fn refuse_other(&self, options: &Options) -> Result<(), JournalError> {
         let mut log = self.log.clone();
         let (before, from) = log.read_head()?;
@@ -398,7 +395,7 @@ impl JournalReader {
     pub fn is_there(path: &Path) -> Result<bool, JournalError> {
         let refused = match std::fs::symlink_metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            // A link to nothing is there.
+            // A broken link counts as an entry that is not a file.
             Ok(_) if !std::fs::metadata(path).is_ok_and(|found| found.is_file()) => {
                 return Err(JournalError::NoFile {
                     path: path.to_owned(),
@@ -419,13 +416,13 @@ impl JournalReader {
         }
     }
 
-    /// Frees the memory that one very large record left behind.
+    /// Frees the memory that a very large record took.
     pub fn shrink(&mut self) {
         self.record = Vec::new();
         self.upgraded = Vec::new();
     }
 
-    /// The error for a record whose content makes no sense.
+    /// The error for a record whose content is not valid.
     pub fn damaged(&self, task_id: &str, cause: &str) -> JournalError {
         JournalError::Record {
             path: self.log.path.clone(),
@@ -434,7 +431,7 @@ impl JournalReader {
         }
     }
 
-    /// Reads the failure at a location; `body` is for its text.
+    /// Reads the failure at a location; `body` is a buffer for its JSON.
     pub fn read_failure(
         &mut self,
         task_id: &str,
@@ -445,7 +442,7 @@ impl JournalReader {
         serde_json::from_slice(body).map_err(|error| self.damaged(task_id, &error.to_string()))
     }
 
-    /// Reads a whole record, checked, as a journal of the latest version has it.
+    /// Reads a whole record and checks it; returns it in the latest version of the format.
     pub fn read_record(
         &mut self,
         task_id: &str,
@@ -465,7 +462,7 @@ impl JournalReader {
         }
     }
 
-    /// Reads the body of the record at a location into `body`; gives its head.
+    /// Reads the body of the record at a location into `body`; returns its head.
     pub fn read(
         &mut self,
         task_id: &str,
@@ -487,7 +484,7 @@ impl JournalReader {
         }
     }
 
-    /// The error for a record that there is no memory for.
+    /// The error for a record that does not fit into memory.
     fn no_memory(&self, task_id: &str) -> JournalError {
         JournalError::NoMemory {
             path: self.log.path.clone(),
@@ -495,7 +492,7 @@ impl JournalReader {
         }
     }
 
-    /// Loads a record and checks it; gives its head, and where its body begins.
+    /// Loads a record and checks it; returns its head and where its body begins.
     fn load(&mut self, task_id: &str, location: Location) -> Result<(Head, usize), JournalError> {
         let bytes = location.bytes as usize;
         let more = bytes.saturating_sub(self.record.len());

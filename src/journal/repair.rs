@@ -1,4 +1,4 @@
-//! A damaged header of the journal is written again where it is known what stood there. Depends on `format` and `log`.
+//! Repair of a damaged journal header, where its content is known.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use crate::journal::reader::{JournalReader, Log};
 /// Where the header has the checksum of its options.
 const CRC32_AT: usize = 16;
 
-/// Writes the header of the journal at a path again if it is damaged: from what is left of it, or for the options of
-/// the published export. Says whether it did; otherwise the journal is as it was.
+/// Rewrites the header of the journal at a path if it is damaged: from what is left of it, or with the options of the
+/// published export. Returns whether it did; otherwise the journal is unchanged.
 pub fn mend_header(path: &Path, published: Option<&Options>) -> Result<bool, JournalError> {
     if !JournalReader::is_there(path)? {
         return Ok(false);
@@ -31,13 +31,13 @@ pub fn mend_header(path: &Path, published: Option<&Options>) -> Result<bool, Jou
     Ok(true)
 }
 
-/// The header that belongs before the records, if another one stands there. It is as long as that one.
+/// The header that belongs before the records, if it differs from the one that is there. It has the same length.
 fn mended(bytes: &[u8], published: Option<&Options>) -> Option<Vec<u8>> {
     let decoded = decode_file_head(bytes);
     let (version, first) = first_record(bytes)?;
     match &decoded {
         Err(HeadFault::Newer(_)) => return None,
-        // Where the first record is damaged, another one is found, which says nothing.
+        // Where the first record is damaged, a later one is found, which proves nothing about the header.
         Ok(head) if head.bytes != first || head.version == version => return None,
         _ => {}
     }
@@ -47,7 +47,7 @@ fn mended(bytes: &[u8], published: Option<&Options>) -> Option<Vec<u8>> {
     let options = if is_whole {
         there.to_vec()
     } else {
-        // Of the two, the length tells which one it was.
+        // The length tells which of the two it was.
         let mut known = [false, true].into_iter().filter_map(|copied| {
             let published = published.cloned()?;
             Some(encode_options(&Options {
@@ -60,7 +60,7 @@ fn mended(bytes: &[u8], published: Option<&Options>) -> Option<Vec<u8>> {
     Some(encode_file_head(&options, version))
 }
 
-/// The first record that has a valid head, and the version that it is of.
+/// The version and the offset of the first record that has a valid head.
 fn first_record(bytes: &[u8]) -> Option<(Version, usize)> {
     let found = Version::ALL.into_iter().filter_map(|version| {
         let at = find_head(bytes, FILE_HEAD_BYTES, version)?;

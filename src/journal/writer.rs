@@ -1,5 +1,4 @@
-//! The journal while it is written: opening what is there, appending, syncing.
-//! Depends on `format` and `log`.
+//! Writes the journal: opens what is there, appends, syncs.
 
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
@@ -18,10 +17,10 @@ use crate::journal::reader::{Entry, JournalReader, Location, Log, Opened};
 /// The extension of its name while its header is being written.
 const NEW_EXTENSION: &str = "new";
 
-/// Bytes that wait before the journal is full: one write of them costs little for each response.
+/// Bytes that are buffered before they should be written: large writes cost little per response.
 const FULL_BYTES: usize = 1 << 20;
 
-/// Memory that is kept from one write to the next; one huge response does not burden the rest.
+/// Bytes of the buffer that are kept from one write to the next: one huge response must not keep its memory.
 const KEPT_BYTES: usize = 4 << 20;
 
 /// An open journal.
@@ -35,8 +34,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal at a path, or begins one. Every whole record is shown to `see`,
-    /// in the order of writing, until it breaks off; a torn tail is cut off.
+    /// Opens the journal at a path, or begins one. Passes every whole record to `see`, in the order of writing, until it
+    /// breaks; then cuts off an incomplete record at the end.
     pub fn open(
         path: &Path,
         options: &Options,
@@ -46,7 +45,7 @@ impl Journal {
         if name.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Ok((Self::begin(path, options)?, Opened::default()));
         }
-        // A link to nothing is no invitation to begin anew.
+        // A broken link is an error: a new journal would replace it.
         let found = std::fs::metadata(path).map_err(JournalError::io("look at", path))?;
         if found.len() == 0 {
             return Ok((Self::begin(path, options)?, Opened::default()));
@@ -64,7 +63,7 @@ impl Journal {
             if journal.log.has_response(end)? {
                 return Err(refused);
             }
-            // Nothing was received with the earlier options: they bind no later run.
+            // Nothing was received with the earlier options, so a run with others may begin a new journal.
             return Ok((Self::begin(path, options)?, Opened::default()));
         }
         journal.end = end;
@@ -72,7 +71,7 @@ impl Journal {
         Ok((journal, opened))
     }
 
-    /// Begins the directory's journal, under its name only when its header is whole.
+    /// Begins a journal. It gets its name when its header is on the disk.
     fn begin(path: &Path, options: &Options) -> Result<Self, JournalError> {
         let new = path.with_extension(NEW_EXTENSION);
         let mut journal = Self::create(new.clone(), options)?;
@@ -84,7 +83,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Shows all whole records, and cuts off what is torn at the end.
+    /// Passes all whole records to `see`, and cuts off an incomplete one at the end.
     fn index(
         &mut self,
         see: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
@@ -114,8 +113,8 @@ impl Journal {
         Location::new(self.end + before as u64, bytes as u64)
     }
 
-    /// Says that the run ends here by decision and without a publication: failures at or behind `since` do not
-    /// count any more. It survives a power loss when this returns.
+    /// Appends a mark: the run ends by decision and without a publication, and failures at or after the offset `since`
+    /// are revoked. The mark survives a power loss when this returns.
     pub fn end_run(&mut self, since: u64, time: u64) -> Result<(), JournalError> {
         // A number: serialization cannot fail.
         let body = serde_json::to_vec(&End { since }).unwrap_or_default();
@@ -130,20 +129,19 @@ impl Journal {
         self.sync()
     }
 
-    /// The version that it is written in: compaction brings it to the latest one.
+    /// The version of the format that it is written in. Compaction raises it to the latest one.
     pub fn version(&self) -> Version {
         self.log.version
     }
 
-    /// Appends a record of another journal, which [`JournalReader::read_record`] gives.
+    /// Appends a record of another journal, as [`JournalReader::read_record`] returns it.
     pub fn append_record(&mut self, record: &[u8]) -> Location {
         let offset = self.end + self.buffer.len() as u64;
         self.buffer.extend_from_slice(record);
         Location::new(offset, record.len() as u64)
     }
 
-    /// Begins a journal under another name. It is the directory's own once it is
-    /// [synced](Self::sync) and has been renamed.
+    /// Begins a journal under another name, to replace the directory's own: [sync](Self::sync) it, then rename it.
     pub fn create(path: PathBuf, options: &Options) -> Result<Self, JournalError> {
         let created = durable_fs::create(&path, Access::Owner);
         let file = created.map_err(JournalError::io("create", &path))?;
@@ -158,7 +156,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Has enough been appended to be worth a [`flush`](Self::flush)?
+    /// Whether enough is buffered for a [`flush`](Self::flush).
     pub fn is_full(&self) -> bool {
         self.buffer.len() >= FULL_BYTES
     }
@@ -168,7 +166,7 @@ impl Journal {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        // At a known offset: after a write that failed half-way, the next one begins anew.
+        // At a fixed offset, so that a write after a partial failure starts over.
         durable_fs::write_all_at(&self.log.file, &self.log.path, &self.buffer, self.end)
             .map_err(JournalError::io("write", &self.log.path))?;
         self.end += self.buffer.len() as u64;
@@ -189,7 +187,7 @@ impl Journal {
         self.is_in_place()
     }
 
-    /// What is written to a file that was removed meanwhile would be lost, and nobody would tell.
+    /// Fails when the file was removed or replaced during the run: what is written to it would be lost.
     fn is_in_place(&self) -> Result<(), JournalError> {
         let path = &self.log.path;
         let here = self.log.file.metadata();
@@ -211,7 +209,7 @@ impl Journal {
         Ok(())
     }
 
-    /// A reader of single records, which may be used while this one appends.
+    /// A reader of single records, which may be used while this journal is appended to.
     pub fn reader(&self) -> JournalReader {
         JournalReader::new(self.log.clone())
     }

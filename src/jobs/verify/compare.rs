@@ -1,5 +1,5 @@
-//! The rows that tasks give, against the rows that are there: whole batches at once while they agree,
-//! row by row and cell by cell where they do not. Depends on the files of this folder.
+//! Compares the rows that tasks give with the rows of the tables: whole batches while they agree, then row by row and
+//! cell by cell.
 
 use std::cmp::Ordering;
 
@@ -7,28 +7,28 @@ use arrow::array::RecordBatch;
 
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::verify::findings::{Finding, Findings, shown};
-use crate::jobs::verify::id_bitset::Positions;
-use crate::jobs::verify::table_cursor::Stream;
+use crate::jobs::verify::id_bitset::IdBitset;
+use crate::jobs::verify::table_cursor::TableCursor;
 use crate::tables::batch_builder::{BatchSink, SinkError};
 use crate::tables::row_reader::Rows;
 use crate::tables::table::TableInfo;
 
-/// Rows that are looked at for one that does not stand where it should.
+/// Rows that are searched for one that is not where it should be.
 const LOOKED_AT: usize = 1_000;
 
-/// Cells of one row that are told apart.
+/// The maximum number of cells of one row that are reported.
 const TOLD_CELLS: usize = 3;
 
-/// Tells what differs, but of no task twice.
-pub(crate) struct Teller<'c> {
+/// Reports what differs, once for each task.
+pub(crate) struct FindingReporter<'c> {
     pub(crate) ids: &'c TaskIds,
     pub(crate) findings: &'c mut Findings,
-    /// Tasks that are known to differ, or that could not be flattened: nothing more is said of them.
-    pub(crate) told: &'c Positions,
+    /// Tasks that are known to differ, or that could not be flattened. Nothing more is reported for them.
+    pub(crate) told: &'c IdBitset,
 }
 
-impl Teller<'_> {
-    fn tell(&mut self, finding: Finding) {
+impl FindingReporter<'_> {
+    fn report(&mut self, finding: Finding) {
         let task_id = finding.task_id.as_deref();
         let position = task_id.and_then(|task_id| self.ids.position(task_id));
         if !position.is_some_and(|position| self.told.has(position)) {
@@ -37,29 +37,29 @@ impl Teller<'_> {
     }
 }
 
-/// Takes the rows that tasks give.
-pub(crate) struct Compare<'c> {
-    pub(crate) streams: &'c mut [Stream],
-    pub(crate) teller: Teller<'c>,
+/// Takes the rows that tasks give, and compares them.
+pub(crate) struct RowComparer<'c> {
+    pub(crate) cursors: &'c mut [TableCursor],
+    pub(crate) reporter: FindingReporter<'c>,
     pub(crate) cells: &'c mut u64,
 }
 
-impl BatchSink for Compare<'_> {
+impl BatchSink for RowComparer<'_> {
     fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
         let expected = Rows::of(table, batch).map_err(SinkError::Column)?;
-        let mut streams = self.streams.iter_mut();
-        let Some(stream) = streams.find(|stream| stream.table().table == table.table) else {
+        let mut cursors = self.cursors.iter_mut();
+        let Some(cursor) = cursors.find(|cursor| cursor.table().table == table.table) else {
             return Ok(());
         };
         *self.cells += expected.len() as u64 * table.columns().count() as u64;
-        let key = Key::of(table);
+        let key = RowKeyColumns::of(table);
         let mut at = 0;
         while at < expected.len() {
-            let Some((found, row)) = stream.uncompared(self.teller.findings) else {
-                if stream.is_whole() {
+            let Some((found, row)) = cursor.uncompared(self.reporter.findings) else {
+                if cursor.is_whole() {
                     for row in at..expected.len() {
-                        self.teller
-                            .tell(key.finding(&expected, row, "a row", "none"));
+                        self.reporter
+                            .report(key.finding(&expected, row, "a row", "none"));
                     }
                 }
                 break;
@@ -67,21 +67,21 @@ impl BatchSink for Compare<'_> {
             let count = (expected.len() - at).min(found.len() - row);
             let agree = agreeing(&expected, at, found, row, count);
             at += agree;
-            stream.advance(agree);
+            cursor.advance(agree);
             if agree < count {
-                at += differing(&key, &expected, at, stream, &mut self.teller);
+                at += differing(&key, &expected, at, cursor, &mut self.reporter);
             }
         }
         Ok(())
     }
 }
 
-/// How many of the next rows are the same: all of them, nearly always.
+/// How many of the next rows are the same: nearly always all.
 fn agreeing(expected: &Rows, at: usize, found: &Rows, row: usize, count: usize) -> usize {
     if found.same(row, expected, at, count) {
         return count;
     }
-    // Halving finds the first row that differs in a few looks at ever fewer rows.
+    // Binary search: rows are compared in bulk, which is much faster than one by one.
     let (mut same, mut step) = (0, count);
     while step > 1 {
         step = step.div_ceil(2);
@@ -92,20 +92,20 @@ fn agreeing(expected: &Rows, at: usize, found: &Rows, row: usize, count: usize) 
     same
 }
 
-/// One row that is not as expected; gives the expected rows that are done with.
+/// Reports a row that is not as expected; returns how many expected rows that settles.
 fn differing(
-    key: &Key,
+    key: &RowKeyColumns,
     expected: &Rows,
     at: usize,
-    stream: &mut Stream,
-    teller: &mut Teller<'_>,
+    cursor: &mut TableCursor,
+    reporter: &mut FindingReporter<'_>,
 ) -> usize {
     let wanted = key.get(expected, at);
-    let found_at = stream
+    let found_at = cursor
         .ahead()
         .take(LOOKED_AT)
         .position(|(rows, row)| key.get(rows, row) == wanted);
-    let there = stream.ahead().next();
+    let there = cursor.ahead().next();
     let expected_at = there.and_then(|(rows, row)| {
         let there = key.get(rows, row);
         let ahead = at..expected.len().min(at + LOOKED_AT);
@@ -114,16 +114,16 @@ fn differing(
             .position(|at| key.get(expected, at) == there)
     });
     if found_at == Some(0) {
-        if let Some((found, row)) = stream.uncompared(teller.findings) {
+        if let Some((found, row)) = cursor.uncompared(reporter.findings) {
             for finding in cells(key, expected, at, found, row) {
-                teller.tell(finding);
+                reporter.report(finding);
             }
         }
-        stream.advance(1);
+        cursor.advance(1);
         return 1;
     }
-    // Rows too many come to an end where the expected one stands, rows that are missing where the row
-    // that is there was expected; whichever is nearer. Otherwise one stands in the other's place.
+    // Surplus rows end where the expected row is, missing rows end where the found row is expected; the nearer end
+    // counts. Otherwise the row replaces the expected one.
     let far = |distance: Option<usize>| distance.unwrap_or(LOOKED_AT);
     let (too_many, missing) = match far(found_at).cmp(&far(expected_at)) {
         Ordering::Less => (far(found_at), 0),
@@ -131,23 +131,23 @@ fn differing(
         Ordering::Equal => (1, 1),
     };
     for at in at..at + missing {
-        teller.tell(key.finding(expected, at, "a row here", "none"));
+        reporter.report(key.finding(expected, at, "a row here", "none"));
     }
     for _ in 0..too_many {
-        if let Some((found, row)) = stream.uncompared(teller.findings) {
-            teller.tell(key.finding(found, row, "no row here", "one"));
+        if let Some((found, row)) = cursor.uncompared(reporter.findings) {
+            reporter.report(key.finding(found, row, "no row here", "one"));
         }
-        stream.advance(1);
+        cursor.advance(1);
     }
     missing
 }
 
-/// Rows that are left when every task has given its own.
-pub(crate) fn leftovers(stream: &mut Stream, teller: &mut Teller<'_>) {
-    let key = Key::of(stream.table());
+/// Reports the rows that are left when every task has given its own.
+pub(crate) fn leftovers(cursor: &mut TableCursor, reporter: &mut FindingReporter<'_>) {
+    let key = RowKeyColumns::of(cursor.table());
     loop {
         let mut left = Vec::new();
-        match stream.uncompared(teller.findings) {
+        match cursor.uncompared(reporter.findings) {
             None => return,
             Some((found, from)) => {
                 left.extend(
@@ -155,15 +155,21 @@ pub(crate) fn leftovers(stream: &mut Stream, teller: &mut Teller<'_>) {
                 );
             }
         }
-        stream.advance(left.len());
+        cursor.advance(left.len());
         for finding in left {
-            teller.tell(finding);
+            reporter.report(finding);
         }
     }
 }
 
 /// The cells of two rows that differ.
-fn cells(key: &Key, expected: &Rows, at: usize, found: &Rows, row: usize) -> Vec<Finding> {
+fn cells(
+    key: &RowKeyColumns,
+    expected: &Rows,
+    at: usize,
+    found: &Rows,
+    row: usize,
+) -> Vec<Finding> {
     let table = key.table;
     let columns = table.columns().enumerate();
     let differing = columns.filter_map(|(index, column)| {
@@ -178,19 +184,19 @@ fn cells(key: &Key, expected: &Rows, at: usize, found: &Rows, row: usize) -> Vec
     });
     let mut told: Vec<Finding> = differing.take(TOLD_CELLS).collect();
     if told.is_empty() {
-        // Whole rows are compared otherwise than cells; what one of them sees is told in any case.
+        // Rows are compared in bulk, cells one by one: a difference that only the first sees is reported too.
         told.push(key.finding(expected, at, "another row", "this one"));
     }
     told
 }
 
-/// Where a table's key stands.
-struct Key {
+/// The columns of a table's key.
+struct RowKeyColumns {
     table: &'static TableInfo,
     path: Option<usize>,
 }
 
-impl Key {
+impl RowKeyColumns {
     fn of(table: &'static TableInfo) -> Self {
         Self {
             table,

@@ -1,4 +1,4 @@
-//! What can keep an export from being proven, apart from what is wrong with it. Depends on `error`.
+//! Why an export could not be verified.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::output_error::OutputError;
 use crate::tables::batch_builder::SinkError;
 use crate::tables::table::SCHEMA_VERSION;
 
-/// Why nothing can be said about an export.
+/// Why an export could not be verified.
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// There is no export.
@@ -23,15 +23,15 @@ pub enum VerifyError {
         /// What is missing.
         cause: &'static str,
     },
-    /// Another version made it.
+    /// Another version wrote it.
     #[error("could not verify `{}`: it was made by version {theirs}, this is {} (schema {SCHEMA_VERSION})", path.display(), env!("CARGO_PKG_VERSION"))]
     Version {
         /// The directory.
         path: PathBuf,
-        /// The version that made it.
+        /// The version that wrote it.
         theirs: String,
     },
-    /// A run published while it was being read.
+    /// A run published a new export meanwhile.
     #[error("could not verify `{}`: a run published in it meanwhile", path.display())]
     Changed {
         /// The directory.
@@ -42,10 +42,10 @@ pub enum VerifyError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The lock.
+    /// The output directory, such as its lock.
     #[error(transparent)]
     Output(#[from] OutputError),
     /// The journal could not be read.
@@ -54,13 +54,13 @@ pub enum VerifyError {
     /// The user stopped it.
     #[error("could not verify to the end: interrupted")]
     Interrupted,
-    /// The system refused the memory that a task takes.
+    /// There is not enough memory for a task.
     #[error("could not parse task `{task_id}`: {NO_MEMORY}")]
     NoMemory {
         /// The task.
         task_id: String,
     },
-    /// Rows could not be made to compare with.
+    /// A task could not be flattened to compare its rows.
     #[error("could not flatten a task again: {0}")]
     Tables(#[from] SinkError),
 }

@@ -1,5 +1,4 @@
-//! The manifest against the files: names, sizes, checksums, and the files that follow from it.
-//! Depends on `output` and the files of this folder.
+//! Compares the files with the manifest: names, sizes, checksums, and the files that follow from it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -28,7 +27,7 @@ use crate::tables::table::{Table, TableInfo};
 /// Bytes that are read and hashed at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Checks all files that the manifest names, and that it names all that it should.
+/// Checks all files that the manifest names, and that it names all files.
 pub(crate) fn check(
     export: VerifiedExport<'_>,
     results: &mut VerifyResults,
@@ -54,7 +53,7 @@ pub(crate) fn check(
     generated::check(export, tables(manifest), &records, results)
 }
 
-/// Is there a directory that this user may list?
+/// Whether there is a directory that this user may list.
 fn is_listable(state: &Path) -> Result<bool, VerifyError> {
     match fs::read_dir(state) {
         Err(error) if is_missing(&error) => Ok(false),
@@ -65,7 +64,7 @@ fn is_listable(state: &Path) -> Result<bool, VerifyError> {
     }
 }
 
-/// The tables of an export, by what its options say.
+/// The tables that the options of an export select.
 pub(crate) fn tables(manifest: &Manifest) -> impl Iterator<Item = &'static TableInfo> {
     manifest.options.table_selection().tables()
 }
@@ -168,7 +167,7 @@ fn check_file(
         path: path.clone(),
         source,
     };
-    // Opening a pipe waits for somebody to write to it.
+    // Opening a pipe would wait for a writer.
     if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
         findings.add(differs("a file", "something else"));
         return Ok(0);
@@ -203,7 +202,7 @@ fn check_file(
     Ok(records.bytes())
 }
 
-/// The checksum of a file, which `see` is shown piece by piece.
+/// The checksum of a file. Passes its content to `see` piece by piece.
 fn sha256(
     mut file: File,
     mut see: impl FnMut(&[u8]),
@@ -226,7 +225,7 @@ fn sha256(
     Ok(crate::hex::encode(&sha256.finalize()))
 }
 
-/// Files and directories with the names of tables that are none of this export's.
+/// Reports files and directories that have the name of a table and are not part of this export.
 fn check_strays(directory: &Path, manifest: &Manifest, findings: &mut Findings) {
     let named: BTreeSet<&Path> = manifest
         .all_files()

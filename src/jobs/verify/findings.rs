@@ -1,5 +1,4 @@
-//! One thing that is not as it should be, and all of them: the first in full, all by their number.
-//! Pure.
+//! Findings: what is not as it should be. The first findings are kept, all are counted.
 
 use std::fmt;
 
@@ -9,37 +8,37 @@ use crate::api::credentials::SECRET_KEY;
 use crate::tables::column::ColumnType;
 use crate::tables::row_reader::Cell;
 
-/// Findings that are shown.
+/// The maximum number of findings that are kept.
 const SHOWN: usize = 20;
 
-/// Bytes of a value that are shown.
+/// The maximum number of bytes of a value that are shown.
 const VALUE_BYTES: usize = 160;
 
 /// Bytes that are shown before the first difference of two long values.
 const BYTES_BEFORE: usize = 40;
 
-/// Stands where a credential might be shown.
+/// Replaces a value that may contain a credential.
 const HIDDEN: &str = "(not shown: a workspace_token may stand in it)";
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The file, where it is about one as a whole.
+    /// The file, of a finding about a whole file.
     pub file: Option<String>,
     /// The task.
     pub task_id: Option<String>,
     /// JSON Pointer (RFC 6901) in the task.
     pub pointer: Option<String>,
-    /// `table.column`, or the table, where it is about rows.
+    /// `table.column`, or the table, of a finding about rows.
     pub column: Option<String>,
-    /// What should be there.
+    /// The expected value.
     pub expected: String,
-    /// What is there.
+    /// The value that was found.
     pub found: String,
 }
 
 impl Finding {
-    /// About a file as a whole.
+    /// A finding about a whole file.
     pub(crate) fn of_file(file: &str, expected: &str, found: &str) -> Self {
         Self {
             file: Some(file.to_owned()),
@@ -51,7 +50,7 @@ impl Finding {
         }
     }
 
-    /// About a file, with values that may be long.
+    /// A finding about a file, with values that may be long.
     pub(crate) fn of_excerpts(file: &str, expected: &str, found: &str) -> Self {
         let (expected, found) = excerpts(expected, found);
         Self {
@@ -61,7 +60,7 @@ impl Finding {
         }
     }
 
-    /// About a place in a task.
+    /// A finding about a place in a task.
     pub(crate) fn of_task(task_id: &str, pointer: &str, expected: &str, found: &str) -> Self {
         let (expected, found) = if pointer.contains(SECRET_KEY) {
             (HIDDEN.to_owned(), "another value".to_owned())
@@ -78,7 +77,7 @@ impl Finding {
         }
     }
 
-    /// The same, about a table or one of its columns.
+    /// Adds the table or the column.
     pub(crate) fn in_column(self, column: impl Into<String>) -> Self {
         Self {
             column: Some(column.into()),
@@ -100,7 +99,7 @@ impl fmt::Display for Finding {
         }
         let place = line.trim_end();
         let line = format!("{place}: expected {}, found {}", self.expected, self.found);
-        // One line, whatever stands in it.
+        // Values may contain line breaks, and a finding is one line.
         for c in line.chars() {
             if c.is_control() {
                 write!(f, "\\u{{{:x}}}", u32::from(c))?;
@@ -112,7 +111,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// All findings of one proof.
+/// All findings of a job.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     first: Vec<Finding>,
@@ -131,13 +130,13 @@ impl Findings {
         self.count
     }
 
-    /// The first ones.
+    /// The first findings.
     pub(crate) fn into_first(self) -> Vec<Finding> {
         self.first
     }
 }
 
-/// Two values, cut to where they differ. Neither is shown where a credential may stand in it.
+/// Two values, cut to where they differ. A value that may contain a credential is hidden.
 fn excerpts(one: &str, other: &str) -> (String, String) {
     if one.len() <= VALUE_BYTES && other.len() <= VALUE_BYTES {
         return (guarded(one, one), guarded(other, other));
@@ -188,7 +187,7 @@ pub(crate) fn shown(
     (text(expected), text(found))
 }
 
-/// Bytes from where they differ from others on.
+/// Bytes from the first difference on.
 fn bytes_shown(bytes: &[u8], other: &[u8]) -> String {
     const SHOWN_BYTES: usize = 16;
     let same = bytes

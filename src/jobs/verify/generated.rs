@@ -1,4 +1,4 @@
-//! The files of an export that follow from its tables: `load.sql` and `README.md`.
+//! Checks the files that follow from the tables: `load.sql` and `README.md`.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -14,11 +14,11 @@ use crate::publish::load_sql::{Views, load_sql};
 use crate::publish::manifest::ENCODING_VERSION;
 use crate::tables::table::TableInfo;
 
-/// Bytes of the longest record by file, of CSV.
+/// Bytes of the longest record of each CSV file.
 pub(crate) type LongestRecords = BTreeMap<String, usize>;
 
-/// Compares the content of both files with what this version writes for these tables. A manifest that does not name one
-/// is right: a user's own file has its name.
+/// Compares both files with what this version writes for these tables. The manifest does not name a file whose name a
+/// user's own file has.
 pub(crate) fn check(
     export: VerifiedExport<'_>,
     tables: impl Iterator<Item = &'static TableInfo>,
@@ -56,7 +56,7 @@ pub(crate) fn check(
     for (name, expected) in expected {
         let path = export.directory.join(name);
         let is_ours = manifest.files.iter().any(|file| file.path == name);
-        // That a file is missing was found already.
+        // A missing file is reported with the other files.
         if !is_ours || !path.is_file() {
             continue;
         }

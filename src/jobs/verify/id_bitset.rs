@@ -1,14 +1,14 @@
-//! A set of positions in the list of IDs, one bit each. Depends on nothing.
+//! A set of positions in the list of IDs, with one bit for each.
 
 /// Bits of a word.
 const BITS: usize = 64;
 
-/// The set.
+/// A set of positions.
 #[derive(Debug, Default)]
-pub(crate) struct Positions(Vec<u64>);
+pub(crate) struct IdBitset(Vec<u64>);
 
-impl Positions {
-    /// Adds a position, or takes it out.
+impl IdBitset {
+    /// Adds a position, or removes it.
     pub(crate) fn set(&mut self, position: usize, is_in: bool) {
         let (word, bit) = (position / BITS, 1 << (position % BITS));
         if self.0.len() <= word {
@@ -19,7 +19,7 @@ impl Positions {
         }
     }
 
-    /// Is a position in it?
+    /// Whether the set has a position.
     pub(crate) fn has(&self, position: usize) -> bool {
         let word = self.0.get(position / BITS).copied().unwrap_or_default();
         word & (1 << (position % BITS)) != 0

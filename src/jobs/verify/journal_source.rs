@@ -27,15 +27,15 @@ use crate::state::paths::{IDS, JOURNAL};
 pub(crate) struct RawResponses {
     reader: JournalReader,
     journal: JournalIndex,
-    /// Did `flatten` make the export, in place (it requests nothing) or from copies? Only then can responses be
+    /// Whether `flatten` made the export, in place (it requests nothing) or from copies. Only then responses may be
     /// missing.
     is_flattened: bool,
-    /// Do IDs that the API does not know any more leave the tables?
+    /// Whether IDs that the API reports as missing leave the tables (`--drop-missing`).
     drop_missing: bool,
 }
 
 impl RawResponses {
-    /// Opens the journal, if there is one, and finds what it held at the time of publication.
+    /// Opens the journal, if there is one, and reads what it held at the time of publication.
     pub(crate) fn open(
         export: VerifiedExport<'_>,
         ids: &TaskIds,
@@ -92,7 +92,7 @@ impl RawResponses {
         self.journal.failed()
     }
 
-    /// Reads the response of an ID into `body`; or says what stands in its place.
+    /// Reads the response of an ID into `body`, or returns what the journal has instead.
     pub(crate) fn read(
         &mut self,
         position: usize,
@@ -114,7 +114,7 @@ impl RawResponses {
         }))
     }
 
-    /// The line of `failures.jsonl` that the journal calls for at an ID.
+    /// The line of `failures.jsonl` that follows from the journal for an ID.
     pub(crate) fn expected_line(
         &mut self,
         position: usize,
@@ -155,12 +155,12 @@ impl RawResponses {
     }
 }
 
-/// The line of `failures.jsonl` that the journal calls for at an ID.
+/// The line of `failures.jsonl` that follows from the journal for an ID.
 pub(crate) enum ExpectedLine {
     Line(Vec<u8>),
     /// There is neither a response nor a failure.
     Nothing,
-    /// No line is to be there; what the journal has instead.
+    /// The ID should have no line; what the journal has for it.
     None(String),
 }
 
@@ -198,7 +198,7 @@ fn compare_options(options: &Options, made_with: &ManifestOptions, results: &mut
     results.add(Finding::of_file(MANIFEST, &expected, &found));
 }
 
-/// Parses a task; or says what is wrong with it.
+/// Parses a task, or returns what is wrong with it.
 pub(crate) fn parse<'d>(
     task_id: &str,
     parser: &'d mut Parser,
@@ -216,7 +216,7 @@ pub(crate) fn parse<'d>(
     }
 }
 
-/// Is a file of the state not there, or for its owner only?
+/// Whether a file of the state is missing, or only its owner may read it.
 pub(crate) fn is_missing(error: &Error) -> bool {
     matches!(
         error.kind(),
@@ -224,7 +224,7 @@ pub(crate) fn is_missing(error: &Error) -> bool {
     )
 }
 
-/// A damaged record is a finding; a disk that cannot be read is an error.
+/// Separates damaged records, which are findings, from errors.
 fn settle<T>(read: Result<T, JournalError>) -> Result<Result<T, String>, VerifyError> {
     match read {
         Ok(read) => Ok(Ok(read)),
@@ -233,7 +233,7 @@ fn settle<T>(read: Result<T, JournalError>) -> Result<Result<T, String>, VerifyE
     }
 }
 
-/// Is there a file that this user may read? Opening a pipe waits for a writer.
+/// Whether there is a file that this user may read. Opening a pipe would wait for a writer.
 fn is_readable(path: &Path) -> Result<bool, VerifyError> {
     let metadata = fs::metadata(path);
     let opened = metadata.and_then(|found| Ok(found.is_file() && File::open(path).map(|_| true)?));
@@ -246,13 +246,13 @@ fn is_readable(path: &Path) -> Result<bool, VerifyError> {
     }
 }
 
-/// The list of IDs that the export was made for; `None` when it is not there.
+/// The list of IDs of the export; `None` when it is missing.
 pub(crate) fn read_list(
     export: VerifiedExport<'_>,
     results: &mut VerifyResults,
 ) -> Result<Option<TaskIds>, VerifyError> {
     let list = export.state.ids();
-    // A list that others may not read counts as none.
+    // The state is for its owner only; for other users the list counts as missing.
     if !is_readable(&list)? {
         results.add_unproven("that the rows stand in the order of the IDs, that none is missing, and how often the failed ones were tried: there is no .scale-export/ids.txt that can be read");
         return Ok(None);
@@ -265,7 +265,7 @@ pub(crate) fn read_list(
                 let expected = format!("{requested} IDs");
                 results.add(Finding::of_file(IDS, &expected, &ids.len().to_string()));
             }
-            // Nothing but the IDs: no byte order mark, none twice, the last line ended.
+            // The file has only the IDs: no byte order mark, no repetition, and a line feed at the end.
             let bytes: u64 = ids.iter().map(|id| id.len() as u64 + 1).sum();
             let found = list_bytes.unwrap_or_default();
             if bytes != found {

@@ -1,5 +1,4 @@
-//! What a task's rows must agree on where the task cannot be rebuilt from them, since tables were left
-//! out and the raw responses are not there. Depends on `rebuild` for rows.
+//! Checks of a task's rows for exports without some tables and without raw responses, whose tasks cannot be rebuilt.
 
 use std::collections::HashSet;
 
@@ -8,14 +7,14 @@ use crate::rebuild::row_cursor::TaskRows;
 use crate::tables::definition::TABLES;
 use crate::tables::row_reader::Cell;
 
-/// Tables that rows of other tables point to, and the columns that do.
+/// Tables that rows of other tables refer to, and the columns that do.
 const PARENTS: [(&str, &[&str]); 3] = [
     ("threads", &["thread_index"]),
     ("turns", &["thread_index", "turn_index"]),
     ("messages", &["thread_index", "turn_index", "message_index"]),
 ];
 
-/// Checks that keys are unique, and that the thread, turn and message of every row are there.
+/// Checks that keys are unique, and that the thread, turn and message of every row exist.
 pub(crate) fn check(task_id: &str, rows: &TaskRows<'_>, present: &[bool], findings: &mut Findings) {
     for (table, of_table) in TABLES.iter().zip(rows.tables()) {
         let Some(path) = table.position("path") else {

@@ -1,8 +1,7 @@
-//! One table, read from its files while tasks take their rows from it. Depends on `reader` and
-//! `rebuild`.
+//! Reads a table while tasks take their rows from it.
 //!
-//! Two places move through the rows: up to `taken` they have been given to tasks, up to `compared` they
-//! have been compared with what the tasks give. What lies before both is dropped.
+//! Two places move through the rows: rows before `taken` were given to tasks, rows before `compared` were compared with
+//! what the tasks give. Rows before both are dropped.
 
 use std::collections::VecDeque;
 use std::io;
@@ -26,44 +25,44 @@ use crate::tables::table::TableInfo;
 /// Every table that tasks take rows from begins with `task_id`.
 const TASK_ID: usize = 0;
 
-/// Rows out of place after which a table is given up: they wait in memory for others that may never come.
+/// Rows out of place after which the cursor gives up: they wait in memory for others that may never come.
 const MAX_ORPHANS: u64 = 10_000;
 
-/// Bytes of rows that wait, after which a table is given up: no task is larger than the largest body, of which its
-/// rows in one table hold a part once, or a few parts twice.
+/// Bytes of waiting rows after which the cursor gives up. A task has at most the bytes of the largest body, and its rows
+/// in one table repeat only small parts of it.
 const MAX_WAITING_BYTES: usize = 1 << 30;
 
-/// Bytes of an ID or a path out of place that are kept, to be shown.
+/// Bytes of an ID or a path out of place that are kept for a finding.
 const SHOWN_BYTES: usize = 256;
 
-/// Rows of one task: of a batch in the queue, some.
-type Taken = Vec<(usize, Range<usize>)>;
+/// Rows of one task, by batch in the queue.
+type RowRanges = Vec<(usize, Range<usize>)>;
 
-/// A table's rows, as they go by.
-pub(crate) struct Stream {
+/// The rows of a table.
+pub(crate) struct TableCursor {
     table: &'static TableInfo,
     directory: PathBuf,
     files: VecDeque<(String, CheckedBatches)>,
     queue: VecDeque<Rows>,
-    /// Bytes of these.
+    /// Bytes of the rows in the queue.
     waiting: usize,
-    /// Batch in the queue and row in it that no task has taken yet.
+    /// The batch in the queue, and the row in it, that the next task begins with.
     taken: (usize, usize),
-    /// Row of the first batch that has not been compared yet.
+    /// The row of the first batch that is compared next.
     compared: usize,
-    /// The task whose rows come next, when it has not had its turn yet.
+    /// The position of the task whose rows come next, when its turn has not come yet.
     next_position: Option<usize>,
     rows: u64,
-    /// Rows that belong to no task, or stand where another one's should.
+    /// Rows that belong to no task, or to another one.
     orphans: u64,
     is_whole: bool,
-    /// What the system refused, after which there are no more rows.
+    /// An error of the system, after which no more rows are read.
     refused: Option<VerifyError>,
 }
 
-impl std::fmt::Debug for Stream {
+impl std::fmt::Debug for TableCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stream")
+        f.debug_struct("TableCursor")
             .field("table", &self.table.name)
             .finish_non_exhaustive()
     }
@@ -71,14 +70,13 @@ impl std::fmt::Debug for Stream {
 
 /// What a task takes from a table.
 pub(crate) struct TakenRows {
-    rows: Taken,
-    /// Rows before them that belong to no task, or to one that has had its turn.
+    rows: RowRanges,
+    /// Rows before them that belong to no task, or to an earlier one.
     pub(crate) orphans: Vec<(String, String)>,
 }
 
-impl Stream {
-    /// Looks into a table's files; `None` and a finding when one makes no sense at all. Each file is open only
-    /// while some of it is read.
+impl TableCursor {
+    /// Opens a table; `None` and a finding when a file is not valid. Each file is open only while it is read.
     pub(crate) fn open(
         directory: &Path,
         format: Format,
@@ -133,17 +131,17 @@ impl Stream {
         self.rows
     }
 
-    /// Did every batch so far make sense? Rows behind one that did not are unknown, not missing.
+    /// Whether every batch so far was valid. Rows after an invalid one are unknown, not missing.
     pub(crate) fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// What the system refused while rows were read: without them nothing can be said about the table.
+    /// Returns the error of the system that ended reading, if there was one.
     pub(crate) fn settle(&mut self) -> Result<(), VerifyError> {
         self.refused.take().map_or(Ok(()), Err)
     }
 
-    /// Reads a batch more; false at the end.
+    /// Reads one more batch; false at the end.
     fn read(&mut self, findings: &mut Findings) -> bool {
         while let Some((path, batches)) = self.files.front_mut() {
             let mut wrong = Vec::new();
@@ -175,8 +173,7 @@ impl Stream {
         false
     }
 
-    /// Takes the rows of the task at a position of the list; those of earlier tasks and of none are
-    /// passed over.
+    /// Takes the rows of the task at a position of the list. Skips rows of earlier tasks and of none.
     pub(crate) fn take(
         &mut self,
         ids: &TaskIds,
@@ -244,8 +241,8 @@ impl Stream {
         }
     }
 
-    /// Do rows of an earlier task follow those that come next, which are of the task at `next`? Then these
-    /// do not belong here, and must not keep the others waiting.
+    /// Whether the next rows, which are of the task at `next`, are followed by rows of an earlier task. Then they are out
+    /// of place, and the other rows must not wait for them.
     fn is_misplaced(&self, ids: &TaskIds, next: usize, task_id: &str) -> bool {
         let (batch, from) = self.taken;
         let ahead = self
@@ -262,7 +259,7 @@ impl Stream {
         following.is_some_and(|following| following < next)
     }
 
-    /// Looks no further: what is left cannot be told apart any more.
+    /// Stops reading the table, since the rest cannot be assigned to tasks.
     fn give_up(&mut self, found: &str, findings: &mut Findings) {
         let finding = Finding::of_file(self.table.name, "rows of tasks, in order", found);
         findings.add(finding);
@@ -274,7 +271,7 @@ impl Stream {
         self.compared = 0;
     }
 
-    /// Reads all that is left, for its own sake.
+    /// Reads all rows that are left, to check that they can be read.
     pub(crate) fn drain(&mut self, findings: &mut Findings) {
         self.queue.clear();
         self.waiting = 0;
@@ -285,7 +282,7 @@ impl Stream {
         }
     }
 
-    /// The rows that were taken, to be looked at.
+    /// The rows that a task took.
     pub(crate) fn taken<'s>(&'s self, taken: &TakenRows) -> TableRows<'s> {
         let mut rows = TableRows::default();
         for (batch, range) in &taken.rows {
@@ -296,7 +293,7 @@ impl Stream {
         rows
     }
 
-    /// The batch that is compared next, and from which row on.
+    /// The batch that is compared next, and its first row that is.
     pub(crate) fn uncompared(&mut self, findings: &mut Findings) -> Option<(&Rows, usize)> {
         while self
             .queue
@@ -311,7 +308,7 @@ impl Stream {
         self.queue.front().map(|front| (front, self.compared))
     }
 
-    /// Rows that are in memory and not compared, in order; no more is read.
+    /// The rows in memory that have not been compared, in order.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = (&Rows, usize)> {
         let batches = self.queue.iter().enumerate();
         batches.flat_map(|(index, rows)| {
@@ -320,12 +317,12 @@ impl Stream {
         })
     }
 
-    /// Says that rows have been compared.
+    /// Marks rows as compared.
     pub(crate) fn advance(&mut self, count: usize) {
         self.compared += count;
     }
 
-    /// Forgets rows that tasks have taken, when nothing is compared with them.
+    /// Drops rows that tasks have taken, when nothing is compared with them.
     pub(crate) fn drop_taken(&mut self) {
         while self.taken.0 > 0 {
             self.drop_front();
@@ -339,19 +336,19 @@ impl Stream {
         self.compared = 0;
         match self.taken.0.checked_sub(1) {
             Some(batch) => self.taken.0 = batch,
-            // Rows that are no task's, like those of `projects`, are only compared.
+            // Rows that belong to many tasks, like those of `projects`, are only compared.
             None => self.taken = (0, 0),
         }
     }
 }
 
-/// As much of a text as is shown.
+/// The start of a text that is shown.
 fn start_of(text: &str) -> String {
     let end = text.floor_char_boundary(SHOWN_BYTES);
     text.get(..end).unwrap_or_default().to_owned()
 }
 
-/// A table's file to be read; `None` when it is not there, or no file, which has been found already.
+/// Opens a table's file; `None` when there is no such file, which is reported with the other files.
 pub(crate) fn input(path: &Path) -> Result<Option<Input>, VerifyError> {
     let refused = |source| VerifyError::Io {
         path: path.to_owned(),
@@ -367,7 +364,7 @@ pub(crate) fn input(path: &Path) -> Result<Option<Input>, VerifyError> {
     }
 }
 
-/// Reports what a file states wrongly about its rows.
+/// Reports wrong statistics of a file.
 fn add_wrong(
     path: &str,
     table: &'static TableInfo,

@@ -1,5 +1,5 @@
-//! Every task: its rows together, rebuilt, compared with its raw response, and its rows compared with
-//! those that the response gives. Depends on the files of this folder, `flatten` and `rebuild`.
+//! Verifies every task: rebuilds it from its rows, compares it with its raw response, and compares the rows with those
+//! that the response gives.
 
 use crate::api::body_check::KEPT_BYTES;
 use crate::encode::read_error::ReadError;
@@ -7,16 +7,16 @@ use crate::encode::table_reader;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::flatten::flattener::Flattener;
 use crate::ids::task_ids::TaskIds;
-use crate::jobs::verify::compare::{Compare, Teller, leftovers};
+use crate::jobs::verify::compare::{FindingReporter, RowComparer, leftovers};
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::failure_list::check_failures;
 use crate::jobs::verify::files::tables;
 use crate::jobs::verify::findings::{Finding, Findings};
-use crate::jobs::verify::id_bitset::Positions;
+use crate::jobs::verify::id_bitset::IdBitset;
 use crate::jobs::verify::journal_source::{RawResponses, parse, read_list};
 use crate::jobs::verify::key_checks;
 use crate::jobs::verify::report::VerifyResults;
-use crate::jobs::verify::table_cursor::{Stream, input};
+use crate::jobs::verify::table_cursor::{TableCursor, input};
 use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::json::compare::{differences, same};
 use crate::json::document::Parser;
@@ -31,11 +31,11 @@ use crate::tables::row_key::RowKind;
 use crate::tables::schema_drift::DriftEntry;
 use crate::tables::selection::TableSelection;
 
-/// Differences of one task that are told one by one.
+/// The maximum number of differences of one task that are reported.
 const TOLD_DIFFERENCES: usize = 5;
 
-/// Bytes of rows that are compared at once, about. A row that is missing is looked for among these: with few of them, one
-/// that stands elsewhere would look like many.
+/// About how many bytes of rows are compared at once. A missing row is searched for among these: with fewer, one misplaced
+/// row would look like many.
 const COMPARED_BYTES: usize = 256 << 10;
 
 /// Checks all rows.
@@ -55,8 +55,8 @@ pub(crate) fn check(
     };
     let mut raw = RawResponses::open(export, ids, results)?;
     let failed = check_failures(export, list.as_ref(), raw.as_mut(), results)?;
-    let mut streams = open_streams(export, &mut results.findings)?;
-    let mut proof = Proof::new(&streams, ids, results, raw);
+    let mut cursors = open_cursors(export, &mut results.findings)?;
+    let mut verifier = TaskVerifier::new(&cursors, ids, results, raw);
     events.send(Event::Phase("rebuilding every task and comparing it"));
     let total = ids.len();
     let mut tasks = 0;
@@ -64,8 +64,8 @@ pub(crate) fn check(
         export.stop_if_cancelled()?;
         if failed.position(task_id).is_none() {
             tasks += 1;
-            proof.task(&mut streams, position, task_id)?;
-            streams.iter_mut().try_for_each(Stream::settle)?;
+            verifier.task(&mut cursors, position, task_id)?;
+            cursors.iter_mut().try_for_each(TableCursor::settle)?;
         }
         if (position + 1) % TASKS_BETWEEN_EVENTS == 0 {
             events.send(Event::Progress {
@@ -74,19 +74,19 @@ pub(crate) fn check(
             });
         }
     }
-    proof.finish(&mut streams, export.manifest)?;
-    streams.iter_mut().try_for_each(Stream::settle)?;
+    verifier.finish(&mut cursors, export.manifest)?;
+    cursors.iter_mut().try_for_each(TableCursor::settle)?;
     results.report.tasks = tasks;
     let exported = export.manifest.ids.exported;
     if tasks != exported {
         let expected = format!("{exported} exported tasks");
         results.add(Finding::of_file(MANIFEST, &expected, &tasks.to_string()));
     }
-    check_row_counts(export.manifest, &streams, results);
+    check_row_counts(export.manifest, &cursors, results);
     Ok(())
 }
 
-/// Checks what can be checked where nothing says which tasks there are.
+/// Checks what can be checked when the tasks are unknown.
 fn check_without_ids(
     export: VerifiedExport<'_>,
     results: &mut VerifyResults,
@@ -95,58 +95,60 @@ fn check_without_ids(
         "that rows belong to tasks: the export has no tasks, and there is no list of IDs",
     );
     let findings = &mut results.findings;
-    let mut streams = open_streams(export, findings)?;
-    for stream in &mut streams {
-        stream.drain(findings);
-        stream.settle()?;
+    let mut cursors = open_cursors(export, findings)?;
+    for cursor in &mut cursors {
+        cursor.drain(findings);
+        cursor.settle()?;
     }
     check_failures(export, None, None, results)?;
-    check_row_counts(export.manifest, &streams, results);
+    check_row_counts(export.manifest, &cursors, results);
     Ok(())
 }
 
-/// Has every table the rows that the manifest says?
-fn check_row_counts(manifest: &Manifest, streams: &[Stream], results: &mut VerifyResults) {
+/// Compares the number of rows of every table with the manifest.
+fn check_row_counts(manifest: &Manifest, cursors: &[TableCursor], results: &mut VerifyResults) {
     let VerifyResults { findings, report } = results;
-    for stream in streams {
-        report.rows += stream.rows();
-        let name = stream.table().name;
+    for cursor in cursors {
+        report.rows += cursor.rows();
+        let name = cursor.table().name;
         let entry = manifest.tables.iter().find(|(table, _)| table == name);
         let expected = entry.map_or(0, |(_, table)| table.rows);
-        if stream.is_whole() && stream.rows() != expected {
+        if cursor.is_whole() && cursor.rows() != expected {
             let expected = format!("{expected} rows");
             let file = manifest.options.format.file_name(name);
             findings.add(Finding::of_file(
                 &file,
                 &expected,
-                &stream.rows().to_string(),
+                &cursor.rows().to_string(),
             ));
         }
     }
 }
 
 /// Opens every table that can be read.
-fn open_streams(
+fn open_cursors(
     export: VerifiedExport<'_>,
     findings: &mut Findings,
-) -> Result<Vec<Stream>, VerifyError> {
+) -> Result<Vec<TableCursor>, VerifyError> {
     let VerifiedExport {
         directory,
         manifest,
         ..
     } = export;
     let format = manifest.options.format;
-    let mut streams = Vec::new();
+    let mut cursors = Vec::new();
     for table in tables(manifest) {
         let mut named = manifest.tables.iter();
         if let Some((_, entry)) = named.find(|(name, _)| name == table.name) {
-            streams.extend(Stream::open(directory, format, table, entry, findings)?);
+            cursors.extend(TableCursor::open(
+                directory, format, table, entry, findings,
+            )?);
         }
     }
-    Ok(streams)
+    Ok(cursors)
 }
 
-/// Without the list, the tasks' own table says which there are, if the export has it.
+/// The IDs in the table `tasks`, if the export has it. They replace a missing list.
 fn list_of_tasks(
     export: VerifiedExport<'_>,
     findings: &mut Findings,
@@ -163,7 +165,7 @@ fn list_of_tasks(
     };
     let batches = match table_reader::open(format, table, input) {
         Err(ReadError::Io(source)) => return Err(VerifyError::Io { path, source }),
-        // Told when its rows are compared.
+        // Reported when its rows are compared.
         Err(_) => return Ok(None),
         Ok(batches) => batches,
     };
@@ -185,33 +187,33 @@ fn list_of_tasks(
     Ok(Some(ids))
 }
 
-/// What is carried from task to task.
-struct Proof<'p> {
+/// Verifies one task after the other.
+struct TaskVerifier<'p> {
     ids: &'p TaskIds,
     results: &'p mut VerifyResults,
     raw: Option<RawResponses>,
-    /// Are all tables there that a task is rebuilt from?
+    /// Whether the export has all tables that a task is rebuilt from.
     rebuilds: bool,
     present: Vec<bool>,
-    told: Positions,
+    told: IdBitset,
     flattener: Flattener,
     rebuilder: Rebuilder,
     rebuilt: String,
     body: Vec<u8>,
     parsers: [Parser; 2],
     cells: u64,
-    /// Was every task flattened again? Only then the drift report can be compared.
+    /// Whether every task was flattened. Only then the drift report can be compared.
     all_flattened: bool,
 }
 
-impl<'p> Proof<'p> {
+impl<'p> TaskVerifier<'p> {
     fn new(
-        streams: &[Stream],
+        cursors: &[TableCursor],
         ids: &'p TaskIds,
         results: &'p mut VerifyResults,
         raw: Option<RawResponses>,
     ) -> Self {
-        let tables: TableSelection = streams.iter().map(|stream| stream.table().table).collect();
+        let tables: TableSelection = cursors.iter().map(|cursor| cursor.table().table).collect();
         let is_part = |table: &&crate::tables::table::TableInfo| table.row_kind != RowKind::Entity;
         let missing: Vec<&str> = TABLES
             .iter()
@@ -234,7 +236,7 @@ impl<'p> Proof<'p> {
                 .iter()
                 .map(|table| tables.contains(table.table))
                 .collect(),
-            told: Positions::default(),
+            told: IdBitset::default(),
             flattener: Flattener::with_batches(tables, COMPARED_BYTES),
             rebuilder: Rebuilder::default(),
             rebuilt: String::new(),
@@ -245,53 +247,53 @@ impl<'p> Proof<'p> {
         }
     }
 
-    fn teller(&mut self) -> Teller<'_> {
-        Teller {
+    fn reporter(&mut self) -> FindingReporter<'_> {
+        FindingReporter {
             ids: self.ids,
             findings: &mut self.results.findings,
             told: &self.told,
         }
     }
 
-    /// Are rows compared with what tasks give?
+    /// Whether rows are compared with what tasks give.
     fn compares(&self) -> bool {
         self.raw.is_some() || self.rebuilds
     }
 
     fn task(
         &mut self,
-        streams: &mut [Stream],
+        cursors: &mut [TableCursor],
         position: usize,
         task_id: &str,
     ) -> Result<(), VerifyError> {
         let mut taken = Vec::new();
-        for stream in streams.iter_mut().filter(|stream| is_of_task(stream)) {
-            let rows = stream.take(self.ids, position, task_id, &mut self.results.findings);
+        for cursor in cursors.iter_mut().filter(|cursor| is_of_task(cursor)) {
+            let rows = cursor.take(self.ids, position, task_id, &mut self.results.findings);
             if !self.compares() {
                 for (other, path) in &rows.orphans {
                     let finding = Finding::of_task(other, path, "no row here", "one");
-                    self.results.add(finding.in_column(stream.table().name));
+                    self.results.add(finding.in_column(cursor.table().name));
                 }
             }
             taken.push(rows);
         }
         let mut of_tables = vec![TableRows::default(); TABLES.len()];
-        for (stream, taken) in streams
+        for (cursor, taken) in cursors
             .iter()
-            .filter(|stream| is_of_task(stream))
+            .filter(|cursor| is_of_task(cursor))
             .zip(&taken)
         {
             let at = TABLES
                 .iter()
-                .position(|table| table.name == stream.table().name);
+                .position(|table| table.name == cursor.table().name);
             if let Some(place) = at.and_then(|at| of_tables.get_mut(at)) {
-                *place = stream.taken(taken);
+                *place = cursor.taken(taken);
             }
         }
         let rows = TaskRows::new(of_tables);
         let mut is_told = false;
-        if self.rebuilds && streams.iter().any(|stream| !stream.is_whole()) {
-            // What is missing behind a place that cannot be read follows from that, and is not told again.
+        if self.rebuilds && cursors.iter().any(|cursor| !cursor.is_whole()) {
+            // Missing rows after a place that cannot be read follow from that, and are not reported again.
             self.rebuilds = false;
             let text = format!(
                 "that tasks from {task_id} on can be rebuilt: a table cannot be read further"
@@ -313,18 +315,18 @@ impl<'p> Proof<'p> {
             self.results.report.raw += 1;
         }
         if self.compares() {
-            self.documents(streams, (position, task_id), is_told)?;
+            self.documents(cursors, (position, task_id), is_told)?;
         } else {
-            streams.iter_mut().for_each(Stream::drop_taken);
+            cursors.iter_mut().for_each(TableCursor::drop_taken);
         }
         self.shrink();
         Ok(())
     }
 
-    /// The task as it was received and as it was rebuilt.
+    /// Compares the task as it was received with the task as it was rebuilt.
     fn documents(
         &mut self,
-        streams: &mut [Stream],
+        cursors: &mut [TableCursor],
         (position, task_id): (usize, &str),
         mut is_told: bool,
     ) -> Result<(), VerifyError> {
@@ -378,7 +380,7 @@ impl<'p> Proof<'p> {
             let (received, rebuilt) = (received.root(), rebuilt.root());
             if !is_told && !same(received, rebuilt) {
                 is_told = true;
-                tell_differences(task_id, received, rebuilt, &mut self.results.findings);
+                report_differences(task_id, received, rebuilt, &mut self.results.findings);
             }
         }
         if is_told {
@@ -389,9 +391,9 @@ impl<'p> Proof<'p> {
             self.all_flattened = false;
             return Ok(());
         };
-        let mut compare = Compare {
-            streams,
-            teller: Teller {
+        let mut compare = RowComparer {
+            cursors,
+            reporter: FindingReporter {
                 ids: self.ids,
                 findings: &mut self.results.findings,
                 told: &self.told,
@@ -401,16 +403,20 @@ impl<'p> Proof<'p> {
         Ok(self.flattener.task(task_id, &document, &mut compare)?)
     }
 
-    /// The rows that are left, and the drift report.
-    fn finish(mut self, streams: &mut [Stream], manifest: &Manifest) -> Result<(), VerifyError> {
+    /// Checks the rows that are left, and the drift report.
+    fn finish(
+        mut self,
+        cursors: &mut [TableCursor],
+        manifest: &Manifest,
+    ) -> Result<(), VerifyError> {
         if !self.compares() {
-            for stream in streams {
-                if is_of_task(stream) {
-                    stream.drop_taken();
-                    leftovers(stream, &mut self.teller());
+            for cursor in cursors {
+                if is_of_task(cursor) {
+                    cursor.drop_taken();
+                    leftovers(cursor, &mut self.reporter());
                 } else {
-                    stream.drain(&mut self.results.findings);
-                    let name = stream.table().name;
+                    cursor.drain(&mut self.results.findings);
+                    let name = cursor.table().name;
                     self.results.add_unproven(format!(
                         "that `{name}` follows from the tasks: neither they nor the raw responses are there"
                     ));
@@ -418,9 +424,9 @@ impl<'p> Proof<'p> {
             }
             return Ok(());
         }
-        let mut compare = Compare {
-            streams: &mut *streams,
-            teller: Teller {
+        let mut compare = RowComparer {
+            cursors: &mut *cursors,
+            reporter: FindingReporter {
                 ids: self.ids,
                 findings: &mut self.results.findings,
                 told: &self.told,
@@ -428,13 +434,13 @@ impl<'p> Proof<'p> {
             cells: &mut self.cells,
         };
         let drift = self.flattener.finish(&mut compare)?.entries();
-        let mut teller = Teller {
+        let mut reporter = FindingReporter {
             ids: self.ids,
             findings: &mut self.results.findings,
             told: &self.told,
         };
-        for stream in streams {
-            leftovers(stream, &mut teller);
+        for cursor in cursors {
+            leftovers(cursor, &mut reporter);
         }
         self.results.report.cells = self.cells;
         if self.all_flattened && drift != manifest.drift {
@@ -467,12 +473,12 @@ impl<'p> Proof<'p> {
     }
 }
 
-/// Do tasks take rows from this table? Those of `projects` and `batches` belong to many.
-fn is_of_task(stream: &Stream) -> bool {
-    stream.table().row_kind != RowKind::Entity
+/// Whether each row of this table belongs to one task. Rows of `projects` and `batches` belong to many.
+fn is_of_task(cursor: &TableCursor) -> bool {
+    cursor.table().row_kind != RowKind::Entity
 }
 
-fn tell_differences(
+fn report_differences(
     task_id: &str,
     received: Value<'_>,
     rebuilt: Value<'_>,

@@ -1,14 +1,13 @@
-//! Proof that an export is whole and right: by anyone, offline.
+//! The verify job: checks offline that an export is complete and correct.
 //!
 //! ```text
-//! files    the manifest against what is there: names, sizes, checksums
-//! tasks    every task's rows, in their order ──► rebuild ──► the same as the raw response?
-//! compare  every cell against those that the raw response gives
+//! files    compares the files with the manifest: names, sizes, checksums
+//! tasks    rebuilds every task from its rows, and compares it with the raw response
+//! compare  compares every cell with those that the raw response gives
 //! ```
 //!
-//! All of it streams: tables are read side by side, one task at a time. Where the raw responses are not
-//! there, the rebuilt tasks stand in for them in `compare`, which proves that the tables agree with each
-//! other; what was not proven is said. Depends on everything of the pipeline but `fetch` and `export`.
+//! Tables are streamed side by side, one task at a time. Without the raw responses, `compare` uses the rebuilt tasks, which
+//! verifies that the tables agree with each other. The report names what could not be verified.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -96,7 +95,7 @@ fn run(
     Ok(report)
 }
 
-/// The report with all findings, and one that explains the others where a publication was cut short.
+/// The report with all findings. An interrupted publication is the first one, since it explains the others.
 fn finish(directory: &Path, results: VerifyResults) -> VerifyReport {
     let VerifyResults {
         findings,
@@ -113,7 +112,7 @@ fn finish(directory: &Path, results: VerifyResults) -> VerifyReport {
     report
 }
 
-/// The manifest as it is on the disk; `None` when there is none.
+/// The bytes of the manifest; `None` when there is none.
 fn manifest_bytes(directory: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
     let path = directory.join(MANIFEST);
     match durable_fs::read_small(&path, MAX_MANIFEST_BYTES) {
@@ -124,7 +123,7 @@ fn manifest_bytes(directory: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
     }
 }
 
-/// The manifest; or why it makes no sense.
+/// Reads the manifest, or returns why it is not valid.
 fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyError> {
     let path = || PathBuf::from(directory);
     if let Err(newer @ OutputError::Manifest { .. }) = refuse_newer(directory) {
