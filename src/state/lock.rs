@@ -1,4 +1,4 @@
-//! The lock: who uses an output directory now. Depends on `disk`.
+//! The lock of an output directory.
 
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read as _};
@@ -11,32 +11,33 @@ use crate::durable_fs::Access;
 use crate::output_error::OutputError;
 use crate::state::paths::StateDir;
 
-/// Bytes of the file that are read: its one line is far shorter.
+/// Bytes of the file that are read. Its one line is far shorter.
 const MAX_HOLDER_BYTES: u64 = 4 << 10;
 
-/// Characters of it that are shown: of a process, a host name of 64 characters, and a time.
+/// Characters of the line that are shown: a process ID, a host name of up to 64 characters, and a time.
 const SHOWN_CHARS: usize = 120;
 
-/// Stands for a holder that has not written its name.
+/// The name of a holder that has not written one.
 const UNKNOWN: &str = "unknown";
 
-/// Held by the process: it ends with it, however it ends.
+/// A lock that is held. The system releases it when the process ends, also after a kill.
 #[derive(Debug)]
 pub struct Lock {
     directory: PathBuf,
     path: PathBuf,
     file: File,
-    /// The state directory, locked as well: it keeps other runs out when the lock file is removed.
+    /// The state directory, which is locked too: that keeps other runs out when the lock file is removed.
     _state: Option<File>,
 }
 
 impl Lock {
-    /// Shares the lock for reading: no run writes while it is held. `None` when no run ever wrote there.
+    /// Shares the lock for reading: no run writes while it is held. `None` when there is no lock file, or this user may
+    /// not read it.
     pub fn share(directory: &Path, state: &StateDir) -> Result<Option<Self>, OutputError> {
         let path = state.lock();
         let file = match durable_fs::open_to_read(&path) {
             Ok(file) => file,
-            // The state is for its owner only; what others may read there is what they need no lock for.
+            // The state is for its owner only. What other users may read needs no lock.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -59,7 +60,7 @@ impl Lock {
         }
     }
 
-    /// Refuses when a run is at work; takes nothing.
+    /// Fails when a run holds the lock; does not take it.
     pub(crate) fn refuse_held(directory: &Path, state: &StateDir) -> Result<(), OutputError> {
         Self::share(directory, state).map(drop)
     }
@@ -81,7 +82,7 @@ impl Lock {
             rustix::system::uname().nodename().to_string_lossy(),
             jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         );
-        // The words of a longer line must not be left behind it.
+        // The end of a longer line must not remain.
         durable_fs::set_length(&file, &path, 0)
             .and_then(|()| durable_fs::write_all_at(&file, &path, holder.as_bytes(), 0))
             .map_err(OutputError::io("write", &path))?;
@@ -93,12 +94,12 @@ impl Lock {
         })
     }
 
-    /// Whether the lock's file is still the one that is held. Another one would not keep other runs out.
+    /// Whether the lock file is still the one that is held. Another file would not keep other runs out.
     pub(crate) fn is_in_place(&self) -> bool {
         durable_fs::is_in_place(&self.file, &self.path)
     }
 
-    /// Refuses to go on when another run may be at work.
+    /// Fails when another run may have taken a new lock.
     pub(crate) fn refuse_lost(&self) -> Result<(), OutputError> {
         if self.is_in_place() {
             return Ok(());
@@ -119,7 +120,7 @@ fn refused(path: &Path, source: std::io::Error) -> OutputError {
     }
 }
 
-/// Errors of network file systems that lock files but not directories.
+/// Errors of network file systems that can lock files but not directories.
 const NO_DIRECTORY_LOCKS: [Errno; 5] = [
     Errno::BADF,
     Errno::INVAL,
@@ -128,7 +129,7 @@ const NO_DIRECTORY_LOCKS: [Errno; 5] = [
     Errno::OPNOTSUPP,
 ];
 
-/// Locks the state directory itself, where the file system can do that.
+/// Locks the state directory itself, where the file system supports that.
 fn lock_directory(directory: &Path, state: &StateDir) -> Result<Option<File>, OutputError> {
     let path = state.path();
     let opened = durable_fs::open_directory(path).map_err(|error| refused(path, error))?;
@@ -155,10 +156,10 @@ fn lock_directory(directory: &Path, state: &StateDir) -> Result<Option<File>, Ou
     }
 }
 
-/// Says who holds the lock, as far as the file tells.
+/// The error for a lock that another process holds.
 fn locked(directory: &Path, file: &File) -> OutputError {
     let holder = if file.try_lock_shared().is_ok() {
-        // Someone who only reads writes no name; the one that stands there is of an earlier run.
+        // Readers write no name; the name in the file is that of an earlier run.
         "a reader, such as verify".to_owned()
     } else {
         holder_of(file)
@@ -169,10 +170,10 @@ fn locked(directory: &Path, file: &File) -> OutputError {
     }
 }
 
-/// The words in the lock's file, as far as they can be shown.
+/// The line in the lock file, as far as it is printable.
 fn holder_of(file: &File) -> String {
     let mut text = Vec::new();
-    // The holder may be about to write it.
+    // The holder may be writing it: an error leaves a shorter text.
     let _ = file.take(MAX_HOLDER_BYTES).read_to_end(&mut text);
     let text = String::from_utf8_lossy(&text);
     let is_shown = |c: &char| c.is_ascii_graphic() || *c == ' ';
