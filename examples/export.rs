@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Exports three tasks into a directory. Returns how many are in the tables.
-pub fn run(out: &Path) -> Result<u64, Box<dyn Error>> {
+pub(crate) fn run(out: &Path) -> Result<u64, Box<dyn Error>> {
     // With the real API, leave out the base URL and the key: the key is read from SCALE_API_KEY.
     let sandbox = Sandbox::start(SandboxConfig::default())?;
     let options = ExportOptions::builder(out)

@@ -19,7 +19,7 @@ use crate::fetch::stats::FetchStats;
 use crate::jobs::compaction::Compaction;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
-use crate::jobs::journal_index::Work;
+use crate::jobs::journal_index::FetchPlan;
 use crate::jobs::journal_writer::{StoredResults, begin_refresh, end_run};
 use crate::jobs::limits::{ExportSize, SpaceWatch};
 use crate::jobs::list_tasks::{Listing, list_tasks};
@@ -76,7 +76,7 @@ pub(crate) fn export_until(
             events,
         },
         cancel,
-        state: &state,
+        state,
     };
     let run = Run {
         directory: &directory,
@@ -224,7 +224,7 @@ impl<'r> TaskExport<'r> {
     }
 
     /// Ends the run early if nothing is to be fetched and the same tables are published already.
-    fn skip_if_unchanged(&self, work: &Work) -> Result<Option<ExportReport>, ExportError> {
+    fn skip_if_unchanged(&self, work: &FetchPlan) -> Result<Option<ExportReport>, ExportError> {
         let Some(published) = self.published else {
             return Ok(None);
         };
@@ -261,7 +261,7 @@ impl<'r> TaskExport<'r> {
     fn fetch(
         &self,
         journal: Journal,
-        work: &Work,
+        work: &FetchPlan,
         staging: &Staging,
         failures: &mut Vec<u8>,
     ) -> Result<Fetched, ExportError> {

@@ -1,5 +1,4 @@
-//! What earlier runs left: the journal's records by ID, and whether anything is to be done at all.
-//! Depends on `ids`, `journal` and `output`.
+//! Resumes what earlier runs left: reads the journal, repairs it, and decides whether anything is to be done.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +8,11 @@ use sha2::{Digest as _, Sha256};
 use crate::event::{Event, Events};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
-use crate::jobs::journal_index::Index;
+use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::report::ExportReport;
 use crate::jobs::runtime::Network;
-use crate::jobs::unlisted::Found;
-use crate::journal::format::{Options as JournalOptions, RecordKind};
+use crate::jobs::unlisted::JournalTasks;
+use crate::journal::format::{JournalOptions, RecordKind};
 use crate::journal::index::JournalIndex;
 use crate::journal::reader::{Location, break_if};
 use crate::journal::repair::mend_header;
@@ -25,23 +24,23 @@ use crate::publish::output_dir::OutputDirectory;
 use crate::publish::previous_export;
 use crate::state::paths::{IDS, StateDir};
 
-/// Records between two events.
+/// Records between two progress events.
 const EVENT_RECORDS: usize = 10_000;
 
-/// What the journal holds.
+/// What the journal of an export holds.
 pub(crate) struct Resumed {
     /// For the IDs of the list.
-    pub(crate) index: Index,
+    pub(crate) index: SharedIndex,
     /// For other IDs.
-    pub(crate) unlisted: Found,
-    /// Answers that are kept beside the failures of their IDs.
+    pub(crate) unlisted: JournalTasks,
+    /// Responses that were kept with failures, and the positions of their IDs.
     pub(crate) refused: Vec<(Location, usize)>,
-    /// Does it hold something that cannot be read?
+    /// Whether it has records that cannot be read.
     pub(crate) is_damaged: bool,
 }
 
-/// Bytes of the journal that the published export was made from; none when the manifest that says so is lost, and 0
-/// before the first publication.
+/// Bytes of the journal that the published export was made from: 0 before the first publication, `None` when the manifest
+/// is lost.
 pub(crate) fn published_bytes(directory: &Path, published: Option<&Manifest>) -> Option<u64> {
     match published {
         Some(manifest) => manifest.run.journal_bytes,
@@ -49,7 +48,7 @@ pub(crate) fn published_bytes(directory: &Path, published: Option<&Manifest>) ->
     }
 }
 
-/// The IDs that the published export lacks, as far as that is known.
+/// The failed IDs of the published export, as far as they are known.
 fn failed(directory: &OutputDirectory, published: &Manifest) -> Vec<String> {
     if published.ids.failed == 0 {
         return Vec::new();
@@ -57,7 +56,7 @@ fn failed(directory: &OutputDirectory, published: &Manifest) -> Vec<String> {
     previous_export::failed(directory.path(), published).unwrap_or_default()
 }
 
-/// Opens the journal and shows its records to the index.
+/// Opens the journal and indexes its records.
 pub(crate) fn open_journal(
     options: &ExportOptions,
     directory: &OutputDirectory,
@@ -67,8 +66,8 @@ pub(crate) fn open_journal(
     let (events, cancel) = (network.context.events, network.cancel);
     let published_bytes = published_bytes(directory.path(), published);
     let journal = JournalIndex::new(options.ids.len());
-    let index = Index::new(journal, published_bytes);
-    let mut unlisted = Found::default();
+    let index = SharedIndex::new(journal, published_bytes);
+    let mut unlisted = JournalTasks::default();
     let mut refused = Vec::new();
     let mut done = 0;
     events.send(Event::Phase("reading the journal"));
@@ -117,7 +116,7 @@ pub(crate) fn open_journal(
         )));
     }
     for task_id in published.map_or_else(Vec::new, |manifest| failed(directory, manifest)) {
-        // What was received and could not be used stands there as a response still.
+        // A response that could not be used is in the journal as a response.
         if let Some(position) = options.ids.position(&task_id) {
             index.request_again(position);
         }
@@ -131,7 +130,7 @@ pub(crate) fn open_journal(
     Ok((journal, resumed))
 }
 
-/// Writes a damaged header of the journal again where it is known what stood there.
+/// Repairs a damaged header of the journal, where its content is known.
 pub(crate) fn mend_journal(
     directory: &OutputDirectory,
     published: Option<&Manifest>,
@@ -154,7 +153,7 @@ pub(crate) fn mend_journal(
     Ok(())
 }
 
-/// Reports a user's own files that are left alone, and a publication that an earlier run began.
+/// Reports files that are left alone, and the recovery of an interrupted publication.
 pub(crate) fn report_directory(directory: &OutputDirectory, events: &Events) {
     for name in directory.taken() {
         events.send(Event::Warning(format!(
@@ -178,12 +177,12 @@ pub(crate) fn report_directory(directory: &OutputDirectory, events: &Events) {
     events.send(Event::Warning(text.to_owned()));
 }
 
-/// What a run that fetches nothing would publish again, if all of that is published already.
+/// The report of a run that would publish what is published already; `None` when something differs.
 pub(crate) fn unchanged(
     options: &ExportOptions,
     directory: &OutputDirectory,
     published: &Manifest,
-    index: &Index,
+    index: &SharedIndex,
 ) -> Option<ExportReport> {
     let ids = &published.ids;
     let sha256 = || {
