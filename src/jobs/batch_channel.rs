@@ -1,16 +1,15 @@
-//! From thread to thread in bundles: waking a thread for each thing would cost as much as handling it.
-//! Depends on nothing.
+//! A channel that passes items in batches: waking a thread for each item would cost as much as handling it.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Bytes that are handed over at once, if the sender does not ask for less.
+/// Bytes of a batch after which it is sent.
 const BUNDLE_BYTES: usize = 256 << 10;
 
-/// Bundles that may wait. With the one that is being made and the one that is being read, this bounds what is
-/// in memory to four bundles, or to four things that are larger than one.
+/// The maximum number of waiting batches. With the one being filled and the one being read, at most four batches are in
+/// memory, or four items that are larger than a batch.
 const WAITING_BUNDLES: usize = 2;
 
-/// A way from one thread to another.
+/// Creates a channel.
 pub(crate) fn channel<T>() -> (Bundler<T>, Receiver<Vec<T>>) {
     let (sender, receiver) = sync_channel(WAITING_BUNDLES);
     let bundler = Bundler {
@@ -21,7 +20,7 @@ pub(crate) fn channel<T>() -> (Bundler<T>, Receiver<Vec<T>>) {
     (bundler, receiver)
 }
 
-/// The other end is gone; it says why.
+/// The receiver has ended. It reports why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NobodyListens;
 
@@ -34,7 +33,7 @@ pub(crate) struct Bundler<T> {
 }
 
 impl<T> Bundler<T> {
-    /// Hands over one thing that takes so many bytes of memory beside itself, now or with the next ones.
+    /// Sends an item, now or with later ones. `bytes` is the memory that it takes on the heap.
     pub(crate) fn push(&mut self, thing: T, bytes: usize) -> Result<(), NobodyListens> {
         self.bytes += size_of::<T>() + bytes;
         self.bundle.push(thing);
@@ -45,7 +44,7 @@ impl<T> Bundler<T> {
         }
     }
 
-    /// Hands over what waits.
+    /// Sends the items that wait.
     pub(crate) fn flush(&mut self) -> Result<(), NobodyListens> {
         if self.bundle.is_empty() {
             return Ok(());

@@ -1,5 +1,5 @@
-//! The journal without what no longer counts: written anew beside the old one, and published with the
-//! tables, so that a crash leaves the one or the other. Depends on `journal` and `output`.
+//! Compaction: writes a new journal with the records that count. It is staged and published with the tables, so that a
+//! crash leaves either the old journal or the new one.
 
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ use crate::journal::writer::Journal;
 use crate::publish::staging::Staging;
 use crate::state::paths::JOURNAL;
 
-/// Bytes between two syncs: one of all at the end would keep whoever wants to stop waiting.
+/// Bytes between two syncs: a single sync at the end could delay a stop for a long time.
 const SYNC_BYTES: u64 = 64 << 20;
 
 /// The journal of a run, and what of it counts.
@@ -24,16 +24,16 @@ pub(crate) struct Compaction<'l> {
     pub(crate) journal: &'l Journal,
     pub(crate) ids: &'l TaskIds,
     pub(crate) index: &'l Index,
-    /// Answers beside failures.
+    /// Responses that were kept with failures, and the positions of their IDs.
     pub(crate) refused: &'l [(Location, usize)],
-    /// IDs that are not in the list; nothing when they are to be dropped.
+    /// IDs that are not in the list; `None` when they are dropped.
     pub(crate) unlisted: Option<&'l Found>,
     /// Whether a new journal is written whatever the size of the old one.
     pub(crate) must: bool,
 }
 
 impl Compaction<'_> {
-    /// The responses of IDs that are not in the list. Their failures no longer matter.
+    /// The responses of IDs that are not in the list. Their failures are dropped.
     fn unlisted(&self) -> impl Iterator<Item = (Location, &str)> {
         self.unlisted.into_iter().flat_map(|found| {
             let held = found.ids.iter().zip(found.journal.iter());
@@ -41,7 +41,7 @@ impl Compaction<'_> {
         })
     }
 
-    /// The answers whose failures count, which stand right behind them.
+    /// The responses whose failures, which follow them in the journal, count.
     fn refused(&self) -> impl Iterator<Item = &(Location, usize)> {
         self.refused.iter().filter(|(location, position)| {
             let end = location.offset() + location.bytes();
@@ -69,8 +69,8 @@ impl Compaction<'_> {
         records
     }
 
-    /// Stages a new journal if over half of the old one is stale, if that has an earlier version, or if it `must` be;
-    /// `None` when the old one stays.
+    /// Stages a new journal if over half of the old one is stale, if it has an earlier version, or if it `must`; `None`
+    /// when the old one stays.
     pub(crate) fn run(
         &self,
         options: &Options,

@@ -1,4 +1,4 @@
-//! What an export would do, without doing it: nothing is written. Depends on `journal` and `fetch`.
+//! The dry run: finds out what an export would do, and writes nothing.
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -30,27 +30,27 @@ use crate::state::paths::StateDir;
 /// What an export would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DryRun {
-    /// Distinct IDs; of lists, the tasks that they are known to have.
+    /// Distinct IDs; for lists, the tasks that they are known to have.
     pub requested: u64,
-    /// Of these, IDs whose response is here and would not be fetched again.
+    /// Of these, IDs whose response is in the journal and would not be fetched again.
     pub held: u64,
     /// Requests in all.
     pub requests: u64,
     /// Of these, for single tasks.
     pub single: u64,
-    /// Of these, for pages of lists.
+    /// Of these, for list pages.
     pub pages: u64,
-    /// How many lists these belong to.
+    /// Lists that these pages belong to.
     pub lists: u64,
-    /// Are these figures the least, because nobody says how long a list is?
+    /// Whether these figures are lower bounds, because the length of a list is unknown.
     pub is_least: bool,
-    /// Requests a second, where that is known: as `--rate` has it, or as an earlier run learned it.
+    /// Requests per second, if known: the value of `--rate`, or what an earlier run learned.
     pub rate: Option<f64>,
-    /// What they would take at this rate, in seconds.
+    /// How long the requests take at this rate, in seconds.
     pub seconds: Option<f64>,
-    /// Bytes of the answers, where any are known.
+    /// Bytes of the responses, if any are known.
     pub bytes: Option<f64>,
-    /// Requests that were made to find this out.
+    /// Requests that the dry run sent.
     pub asked: u64,
 }
 
@@ -75,7 +75,7 @@ fn plan(
     let fetch_options = options.fetch_options(events)?;
     let client = TaskClient::new(&fetch_options.client)?;
     OutputDirectory::check(&options.out, options.selection(), options.force)?;
-    // However fast it asks, the server answers no faster than it did.
+    // A higher --rate does not make the server faster.
     let state = StateDir::of_output(&options.out);
     let learned = pace_memory::recall(&state, &fetch_options.client);
     let limit = learned
@@ -117,7 +117,7 @@ fn plan(
     Ok(DryRun::of(&survey, &held, rate, !options.lists.is_empty()))
 }
 
-/// Refuses lists that have fewer tasks than the export before may lose, where their length is known.
+/// Refuses lists that are too short for `--max-shrink`, where their length is known.
 fn refuse_shrinking_lists(
     options: &ExportOptions,
     survey: &ProbeResult,
@@ -128,7 +128,7 @@ fn refuse_shrinking_lists(
     }
     let listed = estimate.tasks;
     let published = Manifest::sound(&options.out);
-    // Which tasks these are is not known: at least the difference would disappear.
+    // The tasks are not known, but at least the difference would disappear.
     let before =
         previous_export::compare(&options.out, published.as_ref(), listed, |_| true).before;
     let shrink = Shrink {
@@ -147,16 +147,16 @@ fn refuse_shrinking_lists(
 #[derive(Debug, Default)]
 struct Held {
     tasks: usize,
-    /// Bytes of a task, on average, where there are any.
+    /// Average bytes of a task, if there are any.
     task_bytes: Option<f64>,
 }
 
-/// Looks at what earlier runs left, as a run does.
+/// Reads what earlier runs left, as an export does.
 fn look(options: &ExportOptions, cancel: &CancellationToken) -> Result<(Index, Held), ExportError> {
-    /// Records that are read to know how large tasks are.
+    /// Records that are read to estimate the size of a task.
     const SAMPLE: usize = 100;
     let published = Manifest::sound(&options.out);
-    // What leaves the list would disappear, whatever the requests give.
+    // IDs that left the list would disappear, whatever the requests return.
     let requested = options.ids.len() as u64;
     let is_listed = |task_id: &str| options.ids.position(task_id).is_some();
     let shrink = previous_export::compare(&options.out, published.as_ref(), requested, is_listed);
@@ -166,7 +166,7 @@ fn look(options: &ExportOptions, cancel: &CancellationToken) -> Result<(Index, H
     let index = Index::new(journal, published_bytes);
     let state = StateDir::of_output(&options.out);
     let journal = state.journal();
-    // A run begins one of no bytes from the start.
+    // A run replaces an empty journal.
     let is_empty = journal.metadata().is_ok_and(|found| found.len() == 0);
     if is_empty || !JournalReader::is_there(&journal)? {
         index.plan(options.refresh);
@@ -187,7 +187,7 @@ fn look(options: &ExportOptions, cancel: &CancellationToken) -> Result<(Index, H
         .step_by(records.len().div_ceil(SAMPLE).max(1))
     {
         let task_id = options.ids.get(*position).unwrap_or_default();
-        // One that cannot be read is what a run would find out.
+        // A record that cannot be read is skipped here; a run reports it.
         if reader.read(task_id, *location, &mut body).is_ok() {
             bytes += body.len();
             tasks += 1;
@@ -209,7 +209,7 @@ impl DryRun {
         let requests = estimate.requests();
         let task_bytes = survey.task_bytes.or(held.task_bytes);
         let held = held.tasks as u64;
-        // A page that stands in for single requests has other tasks too.
+        // A page that replaces single requests has other tasks too.
         let answers = if is_list {
             estimate.tasks + estimate.single
         } else {

@@ -1,4 +1,4 @@
-//! What can end an export: the errors of its parts. Depends on `error`.
+//! Errors that end an export, a dry run or `flatten`.
 
 use std::path::PathBuf;
 
@@ -27,41 +27,41 @@ pub enum ExportError {
     /// The user stopped the job. It ends with what it saved, and not with this error.
     #[error("could not run to the end: interrupted")]
     Interrupted(SavedWork),
-    /// The output.
+    /// The output directory.
     #[error(transparent)]
     Output(#[from] OutputError),
     /// The list of IDs.
     #[error(transparent)]
     Ids(#[from] IdsError),
-    /// What was exported must not replace what is there.
+    /// The export must not replace the published one.
     #[error(transparent)]
     NotPublished(#[from] NotPublished),
     /// A source of raw responses.
     #[error("could not read tasks from `{name}`: {cause}")]
     Source {
-        /// As given; `-` is standard input.
+        /// Its name as given; `-` is standard input.
         name: String,
         /// Why.
         cause: String,
     },
-    /// The system refused the memory that a task takes.
+    /// There is not enough memory for a task.
     #[error("could not parse task `{task_id}`: {NO_MEMORY}")]
     NoMemory {
         /// The task.
         task_id: String,
     },
-    /// The system refused the memory that a line takes.
+    /// There is not enough memory for a line.
     #[error("could not read line {line} of `{name}`: {NO_MEMORY}")]
     LineMemory {
-        /// The source, as given.
+        /// The name of the source, as given.
         name: String,
-        /// Its number.
+        /// The number of the line, from 1.
         line: u64,
     },
-    /// The sources hold no task.
+    /// The sources have no task.
     #[error("could not find any task in the sources")]
     NoTasks,
-    /// The output directory holds responses that were fetched for it.
+    /// The output directory has responses that were fetched into it.
     #[error("could not write to `{}`: it holds raw responses of an export, which would be lost", out.display())]
     Fetched {
         /// The directory.
@@ -72,16 +72,16 @@ pub enum ExportError {
     OpenFiles {
         /// The hard limit.
         allowed: u64,
-        /// Files with one request in flight.
+        /// The number of files that a run with one request in flight needs.
         least: u64,
     },
     /// A thread could not be started.
     #[error("could not start a thread: {0}")]
     Thread(std::io::Error),
-    /// The network runtime could not be made.
+    /// The network runtime could not be started.
     #[error("could not start the network runtime: {0}")]
     Runtime(std::io::Error),
-    /// A batch could not be made or written for a reason that is none of the above.
+    /// Rows could not be made into batches.
     #[error("could not build the tables: {0}")]
     Tables(#[from] SinkError),
 }
@@ -104,8 +104,8 @@ impl ExportError {
         }
     }
 
-    /// Does the run end by decision, so that its failures count for no later one? After all other errors, the next
-    /// run goes on from what this one recorded.
+    /// Whether the run ended by decision, so that later runs request its failed IDs again. After any other error, the next
+    /// run resumes with the failures that this one recorded.
     pub(crate) fn is_decision(&self) -> bool {
         match self {
             Self::NotPublished(_) => true,

@@ -1,5 +1,5 @@
-//! Raw responses from elsewhere into a journal of one's own: from the journals of other exports, and
-//! from files of JSON lines, plain or compressed. Depends on `ids`, `journal` and `response`.
+//! Imports raw responses into a new journal: from the journals of other exports, and from files of JSON lines, plain or
+//! compressed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,18 +32,18 @@ use crate::memory::read_line;
 use crate::state::lock::Lock;
 use crate::state::paths::StateDir;
 
-/// Bytes of a line: a whole task, and no column of a batch holds more text.
+/// The maximum size of a line in bytes. A line is a whole task, and a text column of a batch holds at most 2 GiB.
 const MAX_LINE_BYTES: u64 = 1 << 30;
 
-/// Lines that are told one by one when they are no task.
+/// The maximum number of invalid lines that are reported one by one.
 const TOLD_LINES: u64 = 10;
 
-/// Is this source an export?
+/// Whether a source is an export.
 pub(crate) fn is_export(source: &Path) -> bool {
     source.is_dir()
 }
 
-/// The list that an export was made for, if it has one.
+/// The list of IDs of an export, if it has one.
 pub(crate) fn list_of(export: &Path) -> Result<Option<TaskIds>, ExportError> {
     let list = StateDir::of_output(export).ids();
     list.exists()
@@ -56,13 +56,13 @@ pub(crate) struct ReadJournal {
     pub(crate) found: Found,
     pub(crate) reader: JournalReader,
     pub(crate) options: Options,
-    /// Places that could not be read; what stood there is lost.
+    /// Places that could not be read. The records there are lost.
     pub(crate) damaged: u64,
-    /// Where its last whole record ends.
+    /// The offset at which its last whole record ends.
     pub(crate) bytes: u64,
 }
 
-/// Reads what the journal of an export holds.
+/// Reads the journal of an export.
 pub(crate) fn read_journal(
     directory: &Path,
     events: &Events,
@@ -99,7 +99,7 @@ pub(crate) fn read_journal(
     })
 }
 
-/// What is brought into a journal.
+/// An import into a journal.
 pub(crate) struct Import<'i> {
     pub(crate) journal: Journal,
     /// Exports, and files of tasks.
@@ -108,21 +108,21 @@ pub(crate) struct Import<'i> {
     pub(crate) events: &'i Events,
 }
 
-/// What an import gave.
+/// The result of an import.
 pub(crate) struct Imported {
     pub(crate) journal: Journal,
     pub(crate) found: Found,
-    /// The tasks in the order of the sources, where exports among them have lists of their own; otherwise the order
-    /// is that of `found`.
+    /// The tasks in the order of the sources, where exports among them have lists; `None` when the order is that of
+    /// `found`.
     pub(crate) order: Option<TaskIds>,
     /// How often a task came again.
     pub(crate) duplicates: u64,
-    /// Lines that are no task.
+    /// Lines that are not valid tasks.
     pub(crate) unreadable: u64,
 }
 
 impl Import<'_> {
-    /// Brings all sources into the journal, which has a thread of its own, and makes it durable. What comes is fed at
+    /// Imports all sources into the journal, which a second thread writes, and syncs it. Feeds the tasks to the tables at
     /// the same time, as long as no task comes twice: of several responses the last counts.
     pub(crate) fn run(
         self,
@@ -148,7 +148,7 @@ impl Import<'_> {
                 unreadable: 0,
             };
             let read = reading.all(self.sources, cancel);
-            // The tables need not wait until the journal is synced.
+            // The tables must not wait for the sync of the journal.
             let feed = reading.feed.take();
             let is_fed = feed.is_some_and(|mut feed| feed.flush().is_ok());
             let Reading {
@@ -161,11 +161,11 @@ impl Import<'_> {
                 ..
             } = reading;
             drop(appends);
-            // Of two errors the one that caused the other is told.
+            // Of two errors, the one that caused the other is reported.
             let (journal, locations) = join(appender)?;
             read?;
             for ((position, kind), location) in appended.into_iter().zip(locations) {
-                // Nothing is fetched into this journal: what is final or the ID's own decides nothing.
+                // Nothing is fetched into this journal, so it does not matter what is final or fails with any key.
                 match kind {
                     RecordKind::Failure => found.journal.set_failure(position, location, true),
                     _ => found.journal.set_response(position, location, true),
@@ -185,18 +185,18 @@ impl Import<'_> {
     }
 }
 
-/// Something for the journal.
+/// A record to append to the journal.
 enum Append {
     Task {
         task_id: String,
         body: Bytes,
         is_final: bool,
     },
-    /// A record of another journal, as it stands there.
+    /// A record of another journal.
     Record(Vec<u8>),
 }
 
-/// The journal's thread: appends what it is given, syncs all of it; gives the places, in order.
+/// The journal's thread: appends all records and syncs them; returns their locations, in order.
 fn append_all(
     mut journal: Journal,
     given: &Receiver<Vec<Append>>,
@@ -226,7 +226,7 @@ fn append_all(
     Ok((journal, locations))
 }
 
-/// Why a line gives no task.
+/// Why a line is not a valid task.
 enum BadLine {
     NoMemory,
     Unusable(String),
@@ -250,15 +250,15 @@ impl From<String> for BadLine {
 /// The reading thread.
 struct Reading<'e> {
     appends: Bundler<Append>,
-    /// What was appended: positions among `found`, and whether it is a response or a failure.
+    /// The appended records: the position in `found`, and whether it is a response or a failure.
     appended: Vec<(usize, RecordKind)>,
-    /// Does the journal take no more, or are there no tables?
+    /// Whether the journal or the tables have ended with an error.
     has_stopped: bool,
     keep_secrets: bool,
     events: &'e Events,
-    /// The IDs that came, in order; their records are known when all has been appended.
+    /// The IDs, in order. Their records are added when everything has been appended.
     found: Found,
-    /// Of these, by position: has a response come?
+    /// Whether each of these IDs has a response.
     has_response: Vec<bool>,
     order: Option<TaskIds>,
     parser: Parser,
@@ -280,7 +280,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Hands something to the journal's thread. It counts for this ID, unless more comes.
+    /// Passes a record to the journal's thread. It counts for this ID unless a later one follows.
     fn append(
         &mut self,
         task_id: &str,
@@ -314,7 +314,7 @@ impl Reading<'_> {
         self.unreadable += damaged;
         let list = list_of(directory)?;
         if let Some(order) = &mut self.order {
-            // What stands there again keeps its place, and every ID was valid there.
+            // An ID that is in the list already keeps its position. Every ID of an export is valid.
             for task_id in list.as_ref().unwrap_or(&found.ids).iter() {
                 let _ = order.insert(task_id);
             }
@@ -322,7 +322,7 @@ impl Reading<'_> {
         for (task_id, held) in found.ids.iter().zip(found.journal.iter()) {
             let place = self.found.ids.position(task_id);
             let has_come = place.and_then(|place| self.has_response.get(place));
-            // What failed here and came from an earlier source has come.
+            // A failure does not replace a response of an earlier source.
             if held.response().is_none() && has_come.copied().unwrap_or_default() {
                 continue;
             }
@@ -331,7 +331,7 @@ impl Reading<'_> {
             for (kind, location) in response.into_iter().chain(failure) {
                 let record = reader.read_record(task_id, location)?.to_owned();
                 let bytes = record.len();
-                // It was valid there.
+                // Every ID of a journal is valid.
                 let _ = self.append(task_id, kind, Append::Record(record), bytes);
             }
             if cancel.is_cancelled() || self.has_stopped {
@@ -341,7 +341,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Reads tasks, one a line. A line that is no task is told and passed over.
+    /// Reads tasks, one per line. Reports and skips lines that are not valid tasks.
     fn lines(&mut self, source: &Path, cancel: &CancellationToken) -> Result<(), ExportError> {
         let name = source.display().to_string();
         let failed = |error: io::Error| {
@@ -404,7 +404,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Appends one task.
+    /// Appends a task.
     fn task(&mut self, body: &[u8]) -> Result<(), BadLine> {
         // A copy, since the line's buffer is used again.
         let mut copy = memory::buffer(body.len()).map_err(|_| BadLine::NoMemory)?;
@@ -426,12 +426,12 @@ impl Reading<'_> {
         let bytes = response.body.len();
         self.append(&task_id, RecordKind::Response, append, bytes)?;
         if let Some(order) = &mut self.order {
-            // It is valid: it was appended.
+            // The ID is valid: it was appended.
             let _ = order.insert(&task_id);
         }
         self.feed = self.feed.take().filter(|_| !is_known);
         if let Some(to) = &mut self.feed {
-            // The tables cannot be written: what else there is need not be read.
+            // The rest need not be read when the tables cannot be written.
             self.has_stopped |= feed(to, TaskInput::Response(response)).is_err();
         }
         Ok(())

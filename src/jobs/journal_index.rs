@@ -1,5 +1,4 @@
-//! What the journal holds for each ID, by its position in the list; shared by the threads of a run.
-//! Depends on `journal`.
+//! What the journal holds for each ID of the list, by position. The threads of a run share it.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -10,19 +9,19 @@ use crate::journal::index::{Held, JournalIndex};
 use crate::journal::reader::{Entry, Location};
 use crate::threads;
 
-/// News of one ID.
+/// A new record of an ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum News {
-    /// A response came.
+    /// A response.
     Response {
         location: Location,
-        /// Is the task in a state that does not change any more?
+        /// Whether the task will never change.
         is_final: bool,
     },
-    /// The ID failed.
+    /// A failure.
     Failure {
         location: Location,
-        /// Is the failure the ID's own, whatever the key?
+        /// Whether the ID fails with any key.
         is_own: bool,
     },
 }
@@ -30,16 +29,16 @@ pub(crate) enum News {
 #[derive(Debug)]
 struct State {
     journal: JournalIndex,
-    /// IDs that are to be fetched, and have not been.
+    /// Whether each ID is still to be fetched.
     waiting: Vec<bool>,
     closed: bool,
     /// Where in the journal the last refresh of all tasks began.
     refresh: Option<u64>,
     /// Bytes of the journal that the published export was made from.
     published_bytes: u64,
-    /// Is it known where they end? Otherwise every failure may be part of what was published.
+    /// Whether their number is known. Otherwise every failure may be part of what was published.
     has_publication: bool,
-    /// Has their end been seen where a record begins or ends?
+    /// Whether a record begins or ends where they end.
     has_boundary: bool,
 }
 
@@ -54,18 +53,18 @@ impl State {
     }
 }
 
-/// What is to be done.
+/// What a run is to fetch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work {
     /// IDs to be fetched.
     pub(crate) wanted: usize,
     /// Of these, IDs with a response or failure of an earlier run.
     pub(crate) again: AgainCounts,
-    /// Does a refresh of all tasks begin with this run?
+    /// Whether a refresh of all tasks begins with this run.
     pub(crate) begins_refresh: bool,
 }
 
-/// The index.
+/// The index of a run.
 #[derive(Debug)]
 pub(crate) struct Index {
     state: Mutex<State>,
@@ -73,7 +72,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// For the IDs of `journal`; `published_bytes` of it are what the published export was made from, if that is
+    /// An index of the IDs of `journal`. The published export was made from the first `published_bytes` of it, if that is
     /// known.
     pub(crate) fn new(journal: JournalIndex, published_bytes: Option<u64>) -> Self {
         let state = State {
@@ -91,12 +90,12 @@ impl Index {
         }
     }
 
-    /// A thread that panicked has left the state whole: each ID is changed in one step.
+    /// The state stays valid when a thread panics: each ID is changed in one step.
     fn lock(&self) -> MutexGuard<'_, State> {
         threads::lock(&self.state)
     }
 
-    /// Takes note of a record of an earlier run; `position` is that of its ID, if it is in the list.
+    /// Adds a record of an earlier run; `position` is that of its ID, if it is in the list.
     pub(crate) fn see(&self, position: Option<usize>, entry: &Entry<'_>) {
         let mut state = self.lock();
         let offset = entry.location.offset();
@@ -108,9 +107,8 @@ impl Index {
         state.journal.see(position, entry);
     }
 
-    /// All records were shown. Is this another journal than the one that the published export was made from? Then
-    /// nothing in it is part of what is published.
-    /// The last record ends at `end`.
+    /// Ends a scan whose last record ends at `end`. Returns whether the published export was made from another journal; then
+    /// nothing in this one is part of what is published.
     pub(crate) fn settle(&self, end: u64) -> bool {
         let mut state = self.lock();
         state.journal.settle();
@@ -124,12 +122,12 @@ impl Index {
         is_other
     }
 
-    /// Where the records begin that are part of no publication.
+    /// The offset of the first record that is not part of the publication.
     pub(crate) fn published_bytes(&self) -> u64 {
         self.lock().published_bytes
     }
 
-    /// Is everything that counts part of what is published?
+    /// Whether every record that counts is part of what is published.
     pub(crate) fn is_all_published(&self) -> bool {
         let state = self.lock();
         state.journal.iter().all(|held| {
@@ -147,7 +145,7 @@ impl Index {
         locations.map(|location| location.bytes()).sum()
     }
 
-    /// Does the record of this ID's failure begin here?
+    /// Whether the failure of this ID is the record at an offset.
     pub(crate) fn fails_at(&self, position: usize, offset: u64) -> bool {
         let failure = self.lock().journal.get(position).failure();
         failure.is_some_and(|failure| failure.offset() == offset)
@@ -163,20 +161,20 @@ impl Index {
 
     /// Decides what is fetched, and counts it.
     ///
-    /// What a run that was cut short fetched counts as fetched by the one that goes on from it: failures too,
-    /// unless another key may help. A refresh of all tasks goes on from where it began, and from nothing else.
-    /// An ID that is fetched again keeps its response until another one comes.
+    /// A run resumes an interrupted one: what that fetched counts, failures included, unless another key may help. A
+    /// refresh of all tasks resumes from its own beginning only. An ID that is fetched again keeps its response until
+    /// a new one arrives.
     pub(crate) fn plan(&self, refresh: Refresh) -> Work {
         let mut state = self.lock();
         let state = &mut *state;
-        // One that was published is over.
+        // A refresh that was published is over.
         let published_bytes = state.published_bytes;
         let begun = state.refresh.filter(|begun| *begun >= published_bytes);
         let is_of_this_run = |location: Location| match refresh {
             Refresh::All => begun.is_some_and(|begun| location.offset() > begun),
             Refresh::Pending | Refresh::None => location.offset() >= published_bytes,
         };
-        // Failures of a publication are over; where none is known to end, any of them may be part of one.
+        // Failures that were published are over. Where the publication ends is unknown without a manifest.
         let carries_failures = state.has_publication;
         let mut wanted = 0;
         let mut again = AgainCounts::default();
@@ -217,8 +215,8 @@ impl Index {
         }
     }
 
-    /// The `most` IDs whose requests are the most likely to succeed: those with a response that is not requested
-    /// again, the latest first, before those that are, and those whose last request failed.
+    /// At most `most` IDs whose requests are the most likely to succeed: first those with a response that is not requested
+    /// again, then the others with a response; the latest first.
     pub(crate) fn good(&self, most: usize) -> Vec<usize> {
         let state = self.lock();
         let mut best: Vec<((bool, u64), usize)> = Vec::with_capacity(most + 1);
@@ -238,13 +236,13 @@ impl Index {
         best.into_iter().map(|(_, position)| position).collect()
     }
 
-    /// Is this ID to be fetched still?
+    /// Whether this ID is still to be fetched.
     pub(crate) fn is_waiting(&self, position: usize) -> bool {
         let state = self.lock();
         state.waiting.get(position).copied().unwrap_or_default()
     }
 
-    /// Says what came for some IDs.
+    /// Adds new records.
     pub(crate) fn set(&self, news: &[(usize, News)]) {
         let mut state = self.lock();
         for (position, news) in news {
@@ -264,18 +262,18 @@ impl Index {
         self.changed.notify_all();
     }
 
-    /// Says that nothing more will come.
+    /// Marks the index as complete: no more records will be added.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// What there is for an ID; nothing while it is to be fetched.
+    /// What the journal holds for an ID; `None` while it is to be fetched.
     pub(crate) fn look(&self, position: usize) -> Option<Held> {
         self.lock().held(position)
     }
 
-    /// Waits for what there is for an ID; nothing when it was to be fetched and will not be.
+    /// Waits for an ID that is to be fetched; `None` when the index is complete without it.
     pub(crate) fn wait(&self, position: usize) -> Option<Held> {
         let mut state = self.lock();
         loop {
@@ -290,12 +288,12 @@ impl Index {
         }
     }
 
-    /// Requests an ID again, whatever there is for it.
+    /// Marks an ID as due, whatever the journal holds for it.
     pub(crate) fn request_again(&self, position: usize) {
         self.lock().journal.request_again(position);
     }
 
-    /// IDs that have been fetched, or were not to be, and have a response.
+    /// The number of IDs that have a response and are not to be fetched.
     pub(crate) fn held(&self) -> usize {
         let state = self.lock();
         let held = (0..state.journal.len()).filter_map(|position| state.held(position));

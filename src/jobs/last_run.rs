@@ -1,4 +1,4 @@
-//! What a run leaves of its end in the state directory, published or not.
+//! Records in the state directory how a run ended, published or not.
 
 use serde_json::Value;
 

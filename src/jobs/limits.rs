@@ -1,4 +1,4 @@
-//! What the machine has to give: open files, and space on the disk. Depends on `event` and `output`.
+//! Limits of the machine: open files and disk space.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,11 @@ use crate::jobs::error::ExportError;
 use crate::publish::manifest::Manifest;
 use crate::publish::staging::Staging;
 
-/// Open files beside connections: tables under way, the journal twice, the lock, standard streams, the
-/// event loops' own, name lookups, certificates.
+/// Open files apart from connections: tables being written, the journal twice, the lock, standard streams, event loops,
+/// name lookups, certificates.
 const OTHER_FILES: u64 = 64;
 
-/// Raises the soft limit of open files as far as it is needed and allowed; gives the number of requests
-/// that may be in flight with what there is.
+/// Raises the soft limit of open files as far as needed and allowed; returns how many requests may be in flight.
 pub(crate) fn fit_concurrency(
     wanted: usize,
     files_a_request: u64,
@@ -47,22 +46,22 @@ pub(crate) fn fit_concurrency(
     Ok(fitting)
 }
 
-/// Bytes that this user may still write to the file system of a directory; nothing when it does not tell.
+/// Free bytes for this user on the file system of a directory; `None` when it does not report them.
 pub(crate) fn free_space(directory: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(directory).ok()?;
-    // Some network shares answer with zeros.
+    // Some network shares report zeros.
     (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Bytes of a record, while nothing is known of the tasks at hand: a conversation of a few messages.
+/// Estimated bytes of a record while the tasks are unknown: a conversation of a few messages.
 const RECORD_BYTES: f64 = 3_000.0;
 
-/// Bytes of tables for each byte of compressed responses, while nothing is known of the tasks at hand;
-/// docs/operations.md has the measurements.
+/// Estimated bytes of tables per byte of compressed responses while the tasks are unknown. `docs/operations.md` has the
+/// measurements.
 const PARQUET_SHARE: f64 = 1.0;
 const CSV_SHARE: f64 = 6.0;
 
-/// Fetched tasks before their sizes are believed.
+/// Fetched tasks after which their sizes replace the estimate.
 const BELIEVED_TASKS: usize = 20;
 
 /// How much an export has and still needs, at the start.
@@ -95,7 +94,7 @@ pub(crate) struct SpaceWatch {
 }
 
 impl SpaceWatch {
-    /// Begins with what an earlier export of this directory shows.
+    /// Starts with the sizes of the previous export in this directory.
     pub(crate) fn new(
         directory: &Path,
         size: ExportSize,
@@ -139,7 +138,7 @@ impl SpaceWatch {
         }
     }
 
-    /// Looks again, when so many have been fetched and the journal has grown to so many bytes.
+    /// Checks the space after `fetched` tasks, with a journal of so many bytes.
     pub(crate) fn look(&mut self, fetched: usize, journal_bytes: u64) {
         if fetched >= BELIEVED_TASKS {
             let grown = as_f64(journal_bytes.saturating_sub(self.journal_bytes));
@@ -167,7 +166,7 @@ impl SpaceWatch {
         self.is_short = is_short;
     }
 
-    /// Bytes that are still to be written.
+    /// Estimated bytes that are still to be written.
     fn needed(&self, fetched: usize, staged: u64) -> u64 {
         let wanted = as_f64(self.wanted as u64);
         let left = as_f64(self.wanted.saturating_sub(fetched) as u64) * self.record_bytes;

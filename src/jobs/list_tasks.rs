@@ -28,10 +28,10 @@ use crate::state::list_checkpoint;
 use crate::state::list_checkpoint::{CheckpointHead, CheckpointPage, ListCheckpoint};
 use crate::threads;
 
-/// Pages that may wait for the journal; the network waits when there are more.
+/// The maximum number of pages that wait for the journal. With more, the network waits.
 const WAITING_PAGES: usize = 4;
 
-/// What was listed.
+/// The tasks of all lists.
 pub(crate) struct Listing {
     /// All tasks in the order of first appearance.
     pub(crate) ids: TaskIds,
@@ -40,14 +40,14 @@ pub(crate) struct Listing {
     pub(crate) report: ListReport,
 }
 
-/// Which tasks of a page need not be kept, because what the journal holds for them counts.
+/// The responses in the journal that count: their tasks need not be stored again.
 struct KeptResponses {
     refresh: Refresh,
     published_bytes: u64,
-    /// Has a refresh of all tasks begun, and not been published?
+    /// Whether a refresh of all tasks has begun and is not published.
     has_begun: bool,
     ids: TaskIds,
-    /// By the places of the IDs.
+    /// Whether the response of each ID counts.
     counts: Vec<bool>,
 }
 
@@ -76,7 +76,7 @@ impl KeptResponses {
         }
     }
 
-    /// Takes note of a response.
+    /// Adds a response.
     fn set(&mut self, task_id: &str, is_final: bool) {
         let counts = match self.refresh {
             Refresh::Pending => is_final,
@@ -97,7 +97,7 @@ impl KeptResponses {
         }
     }
 
-    /// Whether the task of a page is to be kept.
+    /// Whether the task of a page is to be stored.
     fn needs(&self, task_id: &str) -> bool {
         let place = self.ids.position(task_id);
         let is_held =
@@ -187,7 +187,7 @@ fn open_journal(
     if options.refresh == Refresh::All && !kept.has_begun {
         begin_refresh(&mut journal)?;
         kept.has_begun = true;
-        // What was listed before the refresh is not part of it.
+        // Pages that were read before the refresh are not part of it.
         list_checkpoint::remove(&directory.state().list_checkpoint())?;
     }
     Ok((journal, kept))
@@ -207,7 +207,7 @@ fn merge(lists: Vec<ListedTasks>) -> (TaskIds, ListReport) {
     } in lists
     {
         for task_id in ids.iter() {
-            // What stands in two lists is no duplicate, and what stands in one is valid.
+            // A task in two lists is not a duplicate, and every listed ID is valid.
             if all.position(task_id).is_none() {
                 let _ = all.insert(task_id);
             }

@@ -1,4 +1,4 @@
-//! What a command does: export, flatten, verify, dry run. Options in, report out.
+//! The jobs behind the commands: export, flatten, verify, dry run. A job takes options and returns a report.
 
 pub mod batch_channel;
 pub mod compaction;

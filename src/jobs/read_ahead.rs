@@ -1,4 +1,4 @@
-//! Files of raw responses, opened: decompressed if they are compressed, and without waiting forever for a pipe.
+//! Opens files of raw responses: decompresses them, and does not block forever on a pipe.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -18,10 +18,10 @@ const STDIN: &str = "-";
 /// Bytes that are read from a file at once.
 const READ_BYTES: usize = 1 << 20;
 
-/// Pieces of a pipe that are read ahead.
+/// The maximum number of pieces of a pipe that are read ahead.
 const WAITING_PIECES: usize = 2;
 
-/// How often a reader of a pipe that has nothing looks whether the run is over.
+/// How often a reader of an idle pipe checks whether the job is cancelled.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// First bytes of compressed files.
@@ -45,7 +45,7 @@ pub(crate) fn open<'o>(
         Box::new(File::open(source)?)
     } else {
         let path = source.to_owned();
-        // Opening a pipe waits for its writer.
+        // Opening a pipe blocks until it has a writer.
         Box::new(Pipe::read(move || File::open(path), cancel)?)
     };
     let mut start = Vec::new();
@@ -66,8 +66,7 @@ pub(crate) fn open<'o>(
     })
 }
 
-/// Something that may keep a reader waiting, read on a thread of its own. That thread waits as long as it must, and
-/// ends with the process.
+/// A source that may block, read on its own thread. That thread may block until the process ends.
 struct Pipe<'o> {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: Cursor<Vec<u8>>,
@@ -93,7 +92,7 @@ impl<'o> Pipe<'o> {
     }
 }
 
-/// Sends what a reader gives as it arrives, until the end, or until the receiver is closed.
+/// Sends what arrives, until the end of the file or until the receiver is closed.
 fn send_all(mut file: impl Read, pieces: &SyncSender<io::Result<Vec<u8>>>) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     loop {

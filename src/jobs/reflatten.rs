@@ -29,28 +29,29 @@ use crate::publish::output_dir::OutputDirectory;
 use crate::state::paths::{JOURNAL, StateDir};
 use crate::tables::selection::TableSelection;
 
-/// Stands for the base URL where responses come from files.
+/// Replaces the base URL of responses from files.
 const FILES: &str = "files";
 
 /// What to flatten, and how.
 #[derive(Debug)]
 pub struct FlattenOptions {
-    /// Directories of exports, and files of tasks, one a line; `-` is standard input. Of several
-    /// responses for one task the last counts.
+    /// Directories of exports, and files with one task per line; `-` is standard input. Of several responses for one task
+    /// the last counts.
     pub sources: Vec<PathBuf>,
-    /// The tasks and their order; when `None`, those of the sources in theirs.
+    /// The tasks and their order; `None` for all tasks of the sources, in their order.
     pub ids: Option<TaskIds>,
-    /// The output directory; it may be the one source.
+    /// The output directory. It may be the only source.
     pub out: PathBuf,
     /// File format.
     pub format: Format,
     /// Tables to write.
     pub tables: TableSelection,
-    /// Overwrite files that scale-export did not create.
+    /// Whether files that scale-export did not create are overwritten.
     pub force: bool,
-    /// Keep live credentials inside of responses from files.
+    /// Whether live credentials in responses from files are kept.
     pub keep_secrets: bool,
-    /// What the tables must be like to be published. Sources that dropped missing tasks are flattened in the same way.
+    /// What the tables must be like to be published. If an export among the sources dropped missing tasks, so does this
+    /// job.
     pub guard: GuardOptions,
 }
 
@@ -184,7 +185,7 @@ impl ReadSources {
         site: Site<'_>,
         cancel: &CancellationToken,
     ) -> Result<(Tables, SourceFacts), ExportError> {
-        // Of what was found only what the tables need stays in memory.
+        // From here on only what the tables need stays in memory.
         let (ids, index) = match options.ids.clone().or(self.order) {
             Some(list) => {
                 let index = self.found.index(&list);
@@ -253,13 +254,13 @@ fn manifest_options(
     }
 }
 
-/// Whether a list of IDs says which tasks are exported: the one that was given, or that of a source.
+/// Whether a list of IDs, given or of a source, says which tasks are exported.
 fn has_list(options: &FlattenOptions) -> bool {
     let mut exports = options.sources.iter().filter(|source| is_export(source));
     options.ids.is_some() || exports.any(|export| StateDir::of_output(export).ids().exists())
 }
 
-/// Refuses what cannot be a source, before anything is made.
+/// Refuses an invalid source, before anything is written.
 fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
     let wrong = |cause: &str| {
         Err(ExportError::Source {
@@ -281,7 +282,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
             "the directory holds no raw responses that can be read (.scale-export/journal)",
         );
     }
-    // The output may not exist yet, and what it stands in may.
+    // The output may not exist yet, while a directory above it does.
     let whole = out.canonicalize();
     let is_inside = whole.as_deref().unwrap_or(out).ancestors().skip(1).any(|above| {
         let above = if above.as_os_str().is_empty() {
@@ -297,7 +298,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
     Ok(())
 }
 
-/// Is the output the one source?
+/// Whether the output is the only source.
 fn is_in_place(options: &FlattenOptions) -> bool {
     let same = |source: &PathBuf| match (source.canonicalize(), options.out.canonicalize()) {
         (Ok(source), Ok(out)) => source == out,
@@ -306,7 +307,7 @@ fn is_in_place(options: &FlattenOptions) -> bool {
     matches!(options.sources.as_slice(), [source] if same(source))
 }
 
-/// The directory's own journal, which stays as it is.
+/// Reads the journal of the output directory, which stays unchanged.
 fn in_place(
     directory: &OutputDirectory,
     events: &Events,
@@ -334,8 +335,8 @@ fn in_place(
     })
 }
 
-/// Brings all sources into a new journal. The tables are built at the same time where the order in which tasks come is
-/// their order in the tables, as long as none comes twice.
+/// Imports all sources into a new journal. Builds the tables at the same time if tasks arrive in the order of the tables
+/// and none comes twice.
 fn import(
     options: &FlattenOptions,
     directory: &OutputDirectory,
@@ -352,7 +353,7 @@ fn import(
         events: site.events,
     };
     let read = |feed: Option<Feed>| import.run(feed, cancel);
-    // One export has an order of its own.
+    // An export has a list with its own order.
     let is_in_order =
         options.ids.is_none() && !options.sources.iter().any(|source| is_export(source));
     let (imported, built) = if is_in_order {
@@ -405,7 +406,7 @@ fn copied_options(options: &FlattenOptions) -> Result<Options, ExportError> {
     Ok(copied)
 }
 
-/// Responses that were fetched are not thrown away for others.
+/// Refuses to replace responses that were fetched into the output directory.
 fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
     let journal = directory.state().journal();
     if !JournalReader::is_there(&journal)? {
@@ -414,7 +415,6 @@ fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
     let mut records = 0_u64;
     let (_, options, _) = JournalReader::open(&journal, None, |_| {
         records += 1;
-        // One is enough to know.
         ControlFlow::Continue(())
     })?;
     if records > 0 && !options.copied {
@@ -425,7 +425,7 @@ fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
     Ok(())
 }
 
-/// Did the export treat IDs that the API does not know any more as deleted tasks?
+/// Whether a source is an export with `--drop-missing`.
 fn drops_missing(source: &Path) -> bool {
     let manifest = is_export(source)
         .then(|| Manifest::read(source).ok())
@@ -434,7 +434,7 @@ fn drops_missing(source: &Path) -> bool {
     manifest.is_some_and(|manifest| manifest.options.drop_missing)
 }
 
-/// How often an ID came again: in the list that was given, or that the one export was made for.
+/// How often an ID is repeated in the list of IDs: the given one, or that of the only source.
 fn duplicates(options: &FlattenOptions) -> Option<u64> {
     if let Some(ids) = &options.ids {
         return Some(ids.duplicates());

@@ -1,5 +1,4 @@
-//! What earlier runs left: the journal's records by ID, and whether anything is to be done at all.
-//! Depends on `ids`, `journal` and `output`.
+//! Resumes what earlier runs left: reads the journal, repairs it, and decides whether anything is to be done.
 
 use std::fs;
 use std::path::Path;
@@ -25,23 +24,23 @@ use crate::publish::output_dir::OutputDirectory;
 use crate::publish::previous_export;
 use crate::state::paths::{IDS, StateDir};
 
-/// Records between two events.
+/// Records between two progress events.
 const EVENT_RECORDS: usize = 10_000;
 
-/// What the journal holds.
+/// What the journal of an export holds.
 pub(crate) struct Resumed {
     /// For the IDs of the list.
     pub(crate) index: Index,
     /// For other IDs.
     pub(crate) unlisted: Found,
-    /// Answers that are kept beside the failures of their IDs.
+    /// Responses that were kept with failures, and the positions of their IDs.
     pub(crate) refused: Vec<(Location, usize)>,
-    /// Does it hold something that cannot be read?
+    /// Whether it has records that cannot be read.
     pub(crate) is_damaged: bool,
 }
 
-/// Bytes of the journal that the published export was made from; none when the manifest that says so is lost, and 0
-/// before the first publication.
+/// Bytes of the journal that the published export was made from: 0 before the first publication, `None` when the manifest
+/// is lost.
 pub(crate) fn published_bytes(directory: &Path, published: Option<&Manifest>) -> Option<u64> {
     match published {
         Some(manifest) => manifest.run.journal_bytes,
@@ -49,7 +48,7 @@ pub(crate) fn published_bytes(directory: &Path, published: Option<&Manifest>) ->
     }
 }
 
-/// The IDs that the published export lacks, as far as that is known.
+/// The failed IDs of the published export, as far as they are known.
 fn failed(directory: &OutputDirectory, published: &Manifest) -> Vec<String> {
     if published.ids.failed == 0 {
         return Vec::new();
@@ -57,7 +56,7 @@ fn failed(directory: &OutputDirectory, published: &Manifest) -> Vec<String> {
     previous_export::failed(directory.path(), published).unwrap_or_default()
 }
 
-/// Opens the journal and shows its records to the index.
+/// Opens the journal and indexes its records.
 pub(crate) fn open_journal(
     options: &ExportOptions,
     directory: &OutputDirectory,
@@ -117,7 +116,7 @@ pub(crate) fn open_journal(
         )));
     }
     for task_id in published.map_or_else(Vec::new, |manifest| failed(directory, manifest)) {
-        // What was received and could not be used stands there as a response still.
+        // A response that could not be used is in the journal as a response.
         if let Some(position) = options.ids.position(&task_id) {
             index.request_again(position);
         }
@@ -131,7 +130,7 @@ pub(crate) fn open_journal(
     Ok((journal, resumed))
 }
 
-/// Writes a damaged header of the journal again where it is known what stood there.
+/// Repairs a damaged header of the journal, where its content is known.
 pub(crate) fn mend_journal(
     directory: &OutputDirectory,
     published: Option<&Manifest>,
@@ -154,7 +153,7 @@ pub(crate) fn mend_journal(
     Ok(())
 }
 
-/// Reports a user's own files that are left alone, and a publication that an earlier run began.
+/// Reports files that are left alone, and the recovery of an interrupted publication.
 pub(crate) fn report_directory(directory: &OutputDirectory, events: &Events) {
     for name in directory.taken() {
         events.send(Event::Warning(format!(
@@ -178,7 +177,7 @@ pub(crate) fn report_directory(directory: &OutputDirectory, events: &Events) {
     events.send(Event::Warning(text.to_owned()));
 }
 
-/// What a run that fetches nothing would publish again, if all of that is published already.
+/// The report of a run that would publish what is published already; `None` when something differs.
 pub(crate) fn unchanged(
     options: &ExportOptions,
     directory: &OutputDirectory,

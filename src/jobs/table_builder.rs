@@ -1,5 +1,4 @@
-//! The tables: flattened on the caller's thread, from what another one feeds, and encoded on a third.
-//! Depends on `flatten`, `output` and the files of this folder.
+//! Builds the tables: one thread feeds tasks, the caller's thread flattens them, a third thread encodes the rows.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
@@ -29,14 +28,14 @@ use crate::tables::schema_drift::Drift;
 use crate::tables::table::TableInfo;
 use crate::threads;
 
-/// Complete tables under temporary names, and what goes beside them.
+/// Complete tables under temporary names, and what was found while they were built.
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) tables: Vec<WrittenTable>,
     pub(crate) flattened: Flattened,
 }
 
-/// What flattening found that is in no table.
+/// What flattening found apart from rows.
 #[derive(Debug)]
 pub(crate) struct Flattened {
     pub(crate) drift: Drift,
@@ -51,9 +50,9 @@ pub(crate) struct Failures {
     pub(crate) lines: Vec<u8>,
     /// Failed and stale IDs.
     pub(crate) by_kind: BTreeMap<FailureKind, u64>,
-    /// Exported all the same.
+    /// Failed IDs that are exported from an earlier response.
     pub(crate) stale: u64,
-    /// Of these, IDs that are not exported, since the API returned 404 or 410.
+    /// Of `by_kind`, IDs that are not exported, since the API returned 404 or 410.
     gone_by_kind: BTreeMap<FailureKind, u64>,
     /// Positions of the IDs that are not exported, ascending.
     pub(crate) positions: Vec<usize>,
@@ -84,7 +83,7 @@ impl Failures {
         self.gone_by_kind.values().sum()
     }
 
-    /// What counts as a failure, by kind: not what is treated as deleted tasks, if there are such.
+    /// Failures by kind, without those that count as deleted tasks with `--drop-missing`.
     pub(crate) fn counted(&self, drop_missing: bool) -> BTreeMap<FailureKind, u64> {
         let mut counted = self.by_kind.clone();
         if drop_missing {
@@ -103,20 +102,20 @@ impl Failures {
         self.positions.len() as u64
     }
 
-    /// Is the ID at this position among those?
+    /// Whether the ID at a position is not exported.
     pub(crate) fn has(&self, position: usize) -> bool {
         self.positions.binary_search(&position).is_ok()
     }
 }
 
-/// What a feeding thread leaves when it has ended.
+/// The result of a feeding thread.
 pub(crate) struct Fed<T> {
-    /// Were all tasks fed? Otherwise there are no tables.
+    /// Whether all tasks were fed. Otherwise there are no tables.
     pub(crate) is_whole: bool,
     pub(crate) left: T,
 }
 
-/// What is built, and where.
+/// Which tables are built, and where.
 #[derive(Clone, Copy)]
 pub(crate) struct Site<'s> {
     pub(crate) selection: Selection,
@@ -124,8 +123,8 @@ pub(crate) struct Site<'s> {
     pub(crate) events: &'s Events,
 }
 
-/// Builds all tables from what `feed` hands over, on a thread of its own; no tables when that is not whole, or when the
-/// run is cancelled. Cancels the run when they cannot be written: the rest need not be fetched then.
+/// Builds all tables from what `feed` sends on a second thread. Returns no tables when it did not feed all tasks, or when
+/// the run is cancelled. Cancels the run when the tables cannot be written: the rest need not be fetched then.
 pub(crate) fn run<T: Send>(
     site: Site<'_>,
     run: &CancellationToken,
@@ -150,18 +149,18 @@ fn build<T: Send>(
         let feeder = spawn(scope, move || feed(sender))?;
         let (batches, given) = batch_channel::channel();
         let encoder = spawn(scope, move || {
-            // Before the thread that feeds has noticed.
+            // At once: the feeding thread may wait for responses for a long time.
             encode(writers, &given).inspect_err(|_| run.cancel())
         })?;
         let mut build = Build::new(Flattener::new(selection.tables), Encoder(batches));
         let flattened = build.tasks(arrived, events, run);
-        // Both ends are closed by now, so that neither thread waits for this one.
+        // Both channels are closed by now, so neither thread waits for this one.
         let finished = flattened.and_then(|goes_on| build.finish(goes_on));
         if finished.is_err() {
             run.cancel();
         }
         let (feeder, encoder) = (join(feeder), join(encoder));
-        // Of several errors the one that caused the others is told.
+        // Of several errors, the one that caused the others is reported.
         let writers = encoder?;
         let Fed { is_whole, left } = feeder?;
         let Some(flattened) = finished?.filter(|_| is_whole) else {
@@ -172,7 +171,7 @@ fn build<T: Send>(
     })
 }
 
-/// Starts a thread; a system that has no more of them is told as an error.
+/// Starts a thread. A refusal of the system is an error.
 pub(crate) fn spawn<'s, T: Send + 's>(
     scope: &'s Scope<'s, '_>,
     work: impl FnOnce() -> T + Send + 's,
@@ -182,17 +181,17 @@ pub(crate) fn spawn<'s, T: Send + 's>(
         .map_err(ExportError::Thread)
 }
 
-/// The result of a thread; a panic in it goes on here.
+/// The result of a thread. A panic in it continues here.
 pub(crate) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A batch of rows, on its way to its file.
+/// A batch of rows of a table.
 type Given = (&'static TableInfo, RecordBatch);
 
-/// The encoder's thread: writes what comes, in that order.
+/// The encoder's thread: writes batches as they come.
 fn encode(
     mut writers: TableWriters,
     given: &Receiver<Vec<Given>>,
@@ -203,7 +202,7 @@ fn encode(
     Ok(writers)
 }
 
-/// Hands batches to the encoder.
+/// Sends batches to the encoder.
 struct Encoder(Bundler<Given>);
 
 impl BatchSink for Encoder {
@@ -239,7 +238,7 @@ impl Build {
         }
     }
 
-    /// Flattens what arrives; false when the run is over before.
+    /// Flattens what arrives; returns false when the run is cancelled before the end.
     fn tasks(
         &mut self,
         arrived: Receiver<Vec<TaskInput>>,
@@ -305,7 +304,7 @@ impl Build {
         Ok(())
     }
 
-    /// Hands over the last rows, if it goes on to the end, and lets the encoder go.
+    /// Sends the last rows, if all tasks were flattened, and closes the channel to the encoder.
     fn finish(mut self, goes_on: bool) -> Result<Option<Flattened>, ExportError> {
         if !goes_on {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! What a journal holds for IDs that no list names in advance. Depends on `ids` and `journal`.
+//! What a journal holds for IDs that no list names in advance.
 
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::journal_index::Index;
@@ -6,7 +6,7 @@ use crate::journal::format::RecordKind;
 use crate::journal::index::{Held, JournalIndex};
 use crate::journal::reader::Entry;
 
-/// What a journal holds, by ID, in order of first appearance.
+/// The tasks of a journal, in order of first appearance.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) ids: TaskIds,
@@ -14,7 +14,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The position of an ID, which is added if it is new.
+    /// The position of an ID. Adds it if it is new.
     pub(crate) fn position(&mut self, task_id: &str) -> Result<usize, String> {
         let inserted = self.ids.insert(task_id);
         let inserted = inserted.map_err(|cause| cause.to_string())?;
@@ -24,17 +24,17 @@ impl Found {
         Ok(inserted.position)
     }
 
-    /// Takes note of a record in the order of the journal.
+    /// Adds a record, in the order of the journal.
     pub(crate) fn see(&mut self, entry: &Entry<'_>) {
         let is_of_id = matches!(entry.kind, RecordKind::Response | RecordKind::Failure);
-        // Every ID in a journal was in a list of IDs, and is a valid one.
+        // Every ID in a journal was in a list of IDs, so it is valid.
         let position = is_of_id
             .then(|| self.position(entry.task_id).ok())
             .flatten();
         self.journal.see(position, entry);
     }
 
-    /// All records were shown: IDs are left out of which nothing counts, since a mark took back their failures.
+    /// Ends a scan: drops IDs that have nothing, since a mark revoked their failures.
     pub(crate) fn settle(&mut self) {
         self.journal.settle();
         if self.journal.iter().all(|held| held != Held::Nothing) {
@@ -51,13 +51,13 @@ impl Found {
         self.journal = all.journal.select(places);
     }
 
-    /// What there is for each ID of a list, all of which has come.
+    /// The complete index of a list.
     pub(crate) fn index(self, list: &TaskIds) -> Index {
         let places = list.iter().map(|task_id| self.ids.position(task_id));
         Self::complete(self.journal.select(places))
     }
 
-    /// The IDs in their own order, with what there is for each, all of which has come.
+    /// The IDs in their own order, with their complete index.
     pub(crate) fn into_index(self) -> (TaskIds, Index) {
         (self.ids, Self::complete(self.journal))
     }

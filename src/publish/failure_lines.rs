@@ -1,5 +1,4 @@
-//! `failures.jsonl`: one line for each ID that failed for good or could not be refreshed, in input order.
-//! Depends on `journal` for the note, and on `json`.
+//! `failures.jsonl`: one line for each ID that failed or could not be refreshed, in the order of the list.
 
 use serde::Serialize;
 
@@ -7,7 +6,7 @@ use crate::failure_kind::FailureKind;
 use crate::journal::reader::FailureNote;
 use crate::json::value::Value;
 
-/// Stands for an ID that the sources of `flatten` have no response for.
+/// The failure of an ID that has no response in the sources of `flatten`.
 pub fn missing() -> FailureNote {
     FailureNote {
         kind: FailureKind::Missing,
@@ -17,8 +16,7 @@ pub fn missing() -> FailureNote {
     }
 }
 
-/// What is wrong with a response that the journal has for an ID, if its checksum is right and it is all the same no
-/// task, or another one. It costs that ID only.
+/// The failure of an ID whose response in the journal has a valid checksum and is not this task. Only that ID fails.
 pub fn unusable(task_id: &str, root: Result<Value<'_>, String>) -> Option<FailureNote> {
     let note = |kind: FailureKind, cause: &str| {
         Some(FailureNote {
@@ -49,7 +47,7 @@ struct Line<'a> {
     task_id: &'a str,
     #[serde(flatten)]
     note: &'a FailureNote,
-    /// True when the last good response stands in the tables; left out otherwise.
+    /// Whether an earlier response is in the tables; left out if not.
     #[serde(skip_serializing_if = "is_false")]
     exported: bool,
 }
@@ -59,7 +57,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// Appends one line; `exported` when an earlier response stands in the tables all the same.
+/// Appends a line; `exported` when an earlier response is in the tables.
 pub fn write_line(task_id: &str, note: &FailureNote, exported: bool, out: &mut Vec<u8>) {
     let line = Line {
         task_id,

@@ -1,5 +1,5 @@
-//! Whether a finished export is published: never one that is empty, has too many failures, or lacks too much of what
-//! the one before had. Pure. Depends on `error`. `docs/publication.md` has the rules.
+//! Decides whether a finished export is published: not when it is empty, has too many failures, or lacks too many tasks
+//! of the previous export. `docs/publication.md` has the rules.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ pub enum Allowance {
 }
 
 impl Allowance {
-    /// Are `affected` of `all` more than is allowed?
+    /// Whether `affected` of `all` IDs are more than is allowed.
     pub fn is_exceeded(self, affected: u64, all: u64) -> bool {
         #[expect(
             clippy::cast_precision_loss,
@@ -31,7 +31,7 @@ impl Allowance {
         }
     }
 
-    /// Is all of it allowed, whatever there is?
+    /// Whether any number is allowed.
     fn is_everything(self) -> bool {
         matches!(self, Self::Percent(most) if most >= 100.0)
     }
@@ -46,7 +46,7 @@ impl fmt::Display for Allowance {
     }
 }
 
-/// A share is exceeded only by more than this many tasks: of a small export, a few tasks are a large share.
+/// Tasks that may disappear whatever share they are: in a small export, a few tasks are a large share.
 const ALWAYS_ALLOWED: u64 = 10;
 
 /// What an export must be like to be published.
@@ -54,11 +54,11 @@ const ALWAYS_ALLOWED: u64 = 10;
 pub struct GuardOptions {
     /// Failed and stale IDs, among those requested.
     pub max_failures: Option<Allowance>,
-    /// Failed and stale IDs that are not worth exit code 3.
+    /// Failed and stale IDs that do not cause exit code 3.
     pub tolerate: Allowance,
     /// Tasks of the previous export that may disappear.
     pub max_shrink: Allowance,
-    /// Treat IDs that the API does not know any more (404, 410) as deleted tasks, which leave the tables and are not
+    /// Whether IDs that the API reports as missing (404, 410) are deleted tasks, which leave the tables and are not
     /// failures.
     pub drop_missing: bool,
 }
@@ -83,7 +83,7 @@ pub enum Origin {
     Journal,
 }
 
-/// What is about to be published.
+/// An export that is about to be published.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) origin: Origin,
@@ -96,7 +96,7 @@ pub(crate) struct Candidate {
     pub(crate) shrink: Shrink,
 }
 
-/// What the previous export has, and the next one would not.
+/// Tasks of the previous export that the next one lacks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Shrink {
     /// IDs with a row in `tasks` before.
@@ -135,7 +135,7 @@ pub enum NotPublished {
         requested: u64,
         /// These by kind.
         by_kind: BTreeMap<FailureKind, u64>,
-        /// As given.
+        /// The value of the option.
         allowed: Allowance,
     },
     /// More tasks of the previous export would disappear than `--max-shrink` allows.
@@ -149,7 +149,7 @@ pub enum NotPublished {
         missing: u64,
         /// Tasks of the previous export.
         before: u64,
-        /// As given.
+        /// The value of the option.
         allowed: Allowance,
     },
     /// The list of IDs is empty, and the previous export is not.
@@ -170,7 +170,7 @@ fn list(by_kind: &BTreeMap<FailureKind, u64>) -> String {
     kinds.collect::<Vec<_>>().join(", ")
 }
 
-/// What to check when most IDs failed in this way.
+/// What to check, by the most frequent kind of failure.
 fn likely_cause(by_kind: &BTreeMap<FailureKind, u64>) -> &'static str {
     let most = by_kind.iter().max_by_key(|(_, count)| **count);
     match most.map(|(kind, _)| kind) {
@@ -243,7 +243,7 @@ impl Explain for NotPublished {
     }
 }
 
-/// Decides, in the order in which the contract has it.
+/// Decides in the order of the rules in `docs/publication.md`.
 pub(crate) fn check(options: &GuardOptions, candidate: &Candidate) -> Result<(), NotPublished> {
     let Candidate {
         origin,
@@ -274,7 +274,7 @@ pub(crate) fn check(options: &GuardOptions, candidate: &Candidate) -> Result<(),
     check_shrink(options.max_shrink, origin, requested, shrink)
 }
 
-/// Decides about what would disappear alone, which is known before anything is fetched where it is for the list.
+/// Decides about disappearing tasks alone. IDs that left the list are known before anything is fetched.
 pub(crate) fn check_shrink(
     allowed: Allowance,
     origin: Origin,

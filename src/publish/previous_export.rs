@@ -1,4 +1,4 @@
-//! What the previous export has and the next one would not. Depends on `ids` and `output`.
+//! Compares the next export with the previous one.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
@@ -16,15 +16,15 @@ use crate::publish::manifest::{Manifest, TableFile};
 use crate::state::paths::{IDS, StateDir};
 use crate::tables::table::Table;
 
-/// Takes one ID after the other.
+/// A callback for each ID.
 type See<'s> = &'s mut dyn FnMut(&str);
 
-/// Compares with the previous export. `is_exported` says whether an ID would have a row now, and `exported` how many
-/// will.
+/// Counts the tasks of the previous export, and those that the next one lacks. `is_exported` says whether an ID has a row
+/// in the next export, which has `exported` rows.
 ///
 /// The previous export has the IDs of its list without the failed ones. Where one of these files is not the one that
 /// was published, the IDs in its `tasks` count, if that is as it was published, else the number in its manifest.
-/// Without a manifest the list or `tasks` counts, whichever has more: damaged state never looks like a small export.
+/// Without a manifest the list or `tasks` counts, whichever has more IDs: damaged state must not look like a small export.
 pub(crate) fn compare(
     directory: &Path,
     manifest: Option<&Manifest>,
@@ -68,7 +68,7 @@ pub(crate) fn compare(
     }
 }
 
-/// The IDs that the previous export lacks; an error when its list or its failures are not those that were published.
+/// The failed IDs of the previous export; `None` when its list or its failures are not those that were published.
 pub(crate) fn failed(directory: &Path, manifest: &Manifest) -> io::Result<Vec<String>> {
     if !is_published(directory, manifest) {
         return Err(io::ErrorKind::InvalidData.into());
@@ -84,8 +84,8 @@ struct Line {
     exported: bool,
 }
 
-/// Are the list and the failures those that were published? One that was changed may be of any size, and hold lines
-/// of any length.
+/// Whether the list and the failures are those that were published. Changed files are not read: they may have any size, and
+/// lines of any length.
 fn is_published(directory: &Path, manifest: &Manifest) -> bool {
     let mut files = manifest.files.iter();
     let failures = files.find(|file| file.path == FAILURES);
@@ -111,10 +111,10 @@ fn failures(directory: &Path) -> impl Iterator<Item = io::Result<String>> {
     error.into_iter().chain(parsed)
 }
 
-/// Shows every ID that the list and the failures of the previous export give a row in `tasks`.
+/// Passes every ID that has a row in `tasks`, by the list and the failures of the previous export, to `see`.
 fn each_listed(directory: &Path, see: See<'_>) -> io::Result<()> {
     let mut failures = failures(directory);
-    // They stand in the order of the list. Where they are lost, more counts than there was, not less.
+    // Failures are in the order of the list. Where they are lost, too many IDs count, not too few.
     let mut next_failed = || failures.next().and_then(Result::ok);
     let mut failed = next_failed();
     for task_id in BufReader::new(File::open(StateDir::of_output(directory).ids())?).lines() {
@@ -128,9 +128,9 @@ fn each_listed(directory: &Path, see: See<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Shows every ID in a file of `tasks`.
+/// Passes every ID in a file of `tasks` to `see`.
 fn each_in_tasks(path: &Path, see: See<'_>) -> io::Result<()> {
-    // Opening a pipe waits for a writer.
+    // Opening a pipe would wait for a writer.
     if !path.is_file() {
         return Err(io::ErrorKind::NotFound.into());
     }
