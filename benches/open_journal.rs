@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use scale_export::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
+use scale_export::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
 use scale_export::journal::writer::Journal;
 use scale_export::sandbox::generate::sample_task;
 
@@ -102,7 +102,7 @@ fn measure(base: &Path, size: u64) -> Found {
 }
 
 fn write_journal(path: &Path, size: u64) -> u64 {
-    let options = Options {
+    let options = JournalOptions {
         base_url: BASE_URL.to_owned(),
         expand: vec![],
         opts: vec![],
@@ -112,7 +112,7 @@ fn write_journal(path: &Path, size: u64) -> u64 {
     let bodies: Vec<String> = (0..BODIES).map(sample_task).collect();
     let (mut journal, _) = Journal::open(path, &options, |_| ControlFlow::Continue(())).unwrap();
     for (number, body) in (0..size).zip(bodies.iter().cycle()) {
-        journal.append(&Record {
+        journal.append(&JournalRecord {
             kind: RecordKind::Response,
             flags: FLAG_FINAL,
             attempts: 1,

@@ -8,7 +8,7 @@ use scale_export::api::body_check;
 use scale_export::encode::format::Format;
 use scale_export::encode::table_writers::encode;
 use scale_export::flatten::flattener::Flattener;
-use scale_export::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
+use scale_export::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
 use scale_export::journal::reader::Location;
 use scale_export::journal::writer::Journal;
 use scale_export::json;
@@ -189,7 +189,7 @@ fn by_task<'r>(tasks: &[String], tables: &'r [Vec<Rows>]) -> Vec<TaskRows<'r>> {
 fn append(journal: &mut Journal, tasks: &[String], ids: &[String]) -> Vec<Location> {
     let mut locations = Vec::with_capacity(tasks.len());
     for (task, id) in tasks.iter().zip(ids) {
-        locations.push(journal.append(&Record {
+        locations.push(journal.append(&JournalRecord {
             kind: RecordKind::Response,
             flags: FLAG_FINAL,
             attempts: 1,
@@ -205,8 +205,8 @@ fn append(journal: &mut Journal, tasks: &[String], ids: &[String]) -> Vec<Locati
     locations
 }
 
-fn options() -> Options {
-    Options {
+fn options() -> JournalOptions {
+    JournalOptions {
         base_url: "http://127.0.0.1:9".to_owned(),
         expand: vec![],
         opts: vec![],

@@ -8,7 +8,7 @@ use std::path::Path;
 use libfuzzer_sys::fuzz_target;
 use scale_export::journal::codec::Compressor;
 use scale_export::journal::format::{
-    Options, Record, RecordKind, Version, encode, encode_file_head,
+    JournalOptions, JournalRecord, JournalVersion, RecordKind, encode, encode_file_head,
 };
 use scale_export::journal::reader::JournalReader;
 use scale_export::journal::writer::Journal;
@@ -20,8 +20,8 @@ const KINDS: [RecordKind; 4] = [
     RecordKind::End,
 ];
 
-fn options() -> Options {
-    Options {
+fn options() -> JournalOptions {
+    JournalOptions {
         base_url: "https://api.example.com".into(),
         expand: vec![],
         opts: vec![],
@@ -48,9 +48,9 @@ fuzz_target!(|bytes: &[u8]| {
         rest.to_vec()
     } else {
         let version = if first & 8 == 0 {
-            Version::One
+            JournalVersion::One
         } else {
-            Version::Two
+            JournalVersion::Two
         };
         damaged(usize::from(first % 8), version, rest, &mut written)
     };
@@ -85,7 +85,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// A journal of `count` records. `bytes` gives their bodies and the damage.
 fn damaged(
     count: usize,
-    version: Version,
+    version: JournalVersion,
     bytes: &[u8],
     written: &mut HashMap<String, Vec<Vec<u8>>>,
 ) -> Vec<u8> {
@@ -100,7 +100,7 @@ fn damaged(
         let task_id = format!("task_{}", index % 3);
         let body = body.repeat(1 + index * 20);
         encode(
-            &Record {
+            &JournalRecord {
                 kind: KINDS[index % KINDS.len()],
                 flags: 0,
                 attempts: 1,

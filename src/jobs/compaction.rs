@@ -6,11 +6,11 @@ use tokio_util::sync::CancellationToken;
 use crate::event::{Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
-use crate::jobs::journal_index::Index;
+use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::limits::free_space;
 use crate::jobs::report::SavedWork;
-use crate::jobs::unlisted::Found;
-use crate::journal::format::{Options, Version};
+use crate::jobs::unlisted::JournalTasks;
+use crate::journal::format::{JournalOptions, JournalVersion};
 use crate::journal::reader::Location;
 use crate::journal::writer::Journal;
 use crate::publish::staging::Staging;
@@ -23,11 +23,11 @@ const SYNC_BYTES: u64 = 64 << 20;
 pub(crate) struct Compaction<'l> {
     pub(crate) journal: &'l Journal,
     pub(crate) ids: &'l TaskIds,
-    pub(crate) index: &'l Index,
+    pub(crate) index: &'l SharedIndex,
     /// Responses that were kept with failures, and the positions of their IDs.
     pub(crate) refused: &'l [(Location, usize)],
     /// IDs that are not in the list; `None` when they are dropped.
-    pub(crate) unlisted: Option<&'l Found>,
+    pub(crate) unlisted: Option<&'l JournalTasks>,
     /// Whether a new journal is written whatever the size of the old one.
     pub(crate) must: bool,
 }
@@ -73,14 +73,14 @@ impl Compaction<'_> {
     /// when the old one stays.
     pub(crate) fn run(
         &self,
-        options: &Options,
+        options: &JournalOptions,
         staging: &Staging,
         events: &Events,
         cancel: &CancellationToken,
     ) -> Result<Option<Journal>, ExportError> {
         let journal = self.journal;
         let (live, all) = (self.bytes(), journal.bytes());
-        let is_latest = journal.version() == Version::LATEST;
+        let is_latest = journal.version() == JournalVersion::LATEST;
         if !self.must && live >= all / 2 && is_latest {
             return Ok(None);
         }

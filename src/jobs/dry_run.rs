@@ -10,7 +10,7 @@ use crate::fetch::fetcher::{FetchContext, Fetcher};
 use crate::fetch::wanted::WantedTasks;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
-use crate::jobs::journal_index::{Index, Work};
+use crate::jobs::journal_index::{FetchPlan, SharedIndex};
 use crate::jobs::pipeline::good_ids;
 use crate::jobs::report::{JobEnd, SavedWork};
 use crate::jobs::resume::published_bytes;
@@ -93,7 +93,7 @@ fn plan(
         body_check: &body_check,
         events,
     };
-    let mut held = Held::default();
+    let mut held = KeptTasks::default();
     let survey = if options.lists.is_empty() {
         let (index, found) = look(options, cancel)?;
         held = found;
@@ -145,14 +145,17 @@ fn refuse_shrinking_lists(
 
 /// What the output directory has already.
 #[derive(Debug, Default)]
-struct Held {
+struct KeptTasks {
     tasks: usize,
     /// Average bytes of a task, if there are any.
     task_bytes: Option<f64>,
 }
 
 /// Reads what earlier runs left, as an export does.
-fn look(options: &ExportOptions, cancel: &CancellationToken) -> Result<(Index, Held), ExportError> {
+fn look(
+    options: &ExportOptions,
+    cancel: &CancellationToken,
+) -> Result<(SharedIndex, KeptTasks), ExportError> {
     /// Records that are read to estimate the size of a task.
     const SAMPLE: usize = 100;
     let published = Manifest::sound(&options.out);
@@ -163,14 +166,14 @@ fn look(options: &ExportOptions, cancel: &CancellationToken) -> Result<(Index, H
     check_shrink(options.guard.max_shrink, Origin::Api, requested, shrink)?;
     let published_bytes = published_bytes(&options.out, published.as_ref());
     let journal = JournalIndex::new(options.ids.len());
-    let index = Index::new(journal, published_bytes);
+    let index = SharedIndex::new(journal, published_bytes);
     let state = StateDir::of_output(&options.out);
     let journal = state.journal();
     // A run replaces an empty journal.
     let is_empty = journal.metadata().is_ok_and(|found| found.len() == 0);
     if is_empty || !JournalReader::is_there(&journal)? {
         index.plan(options.refresh);
-        return Ok((index, Held::default()));
+        return Ok((index, KeptTasks::default()));
     }
     let _lock = Lock::share(&options.out, &state)?;
     let (mut reader, ..) = JournalReader::open(&journal, None, |entry| {
@@ -180,7 +183,7 @@ fn look(options: &ExportOptions, cancel: &CancellationToken) -> Result<(Index, H
     reader.refuse_other(&options.journal_options())?;
     index.settle(reader.bytes()?);
     let records = index.records();
-    let Work { wanted, .. } = index.plan(options.refresh);
+    let FetchPlan { wanted, .. } = index.plan(options.refresh);
     let (mut bytes, mut tasks, mut body) = (0, 0_u32, Vec::new());
     for (location, position) in records
         .iter()
@@ -195,7 +198,7 @@ fn look(options: &ExportOptions, cancel: &CancellationToken) -> Result<(Index, H
     }
     #[expect(clippy::cast_precision_loss, reason = "an average for the eye")]
     let task_bytes = (tasks > 0).then(|| bytes as f64 / f64::from(tasks));
-    let held = Held {
+    let held = KeptTasks {
         tasks: options.ids.len() - wanted,
         task_bytes,
     };
@@ -204,7 +207,7 @@ fn look(options: &ExportOptions, cancel: &CancellationToken) -> Result<(Index, H
 
 impl DryRun {
     #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-    fn of(survey: &ProbeResult, held: &Held, rate: Option<f64>, is_list: bool) -> Self {
+    fn of(survey: &ProbeResult, held: &KeptTasks, rate: Option<f64>, is_list: bool) -> Self {
         let estimate = survey.estimate;
         let requests = estimate.requests();
         let task_bytes = survey.task_bytes.or(held.task_bytes);

@@ -16,7 +16,7 @@ use crate::fetch::stats::FetchStats;
 use crate::jobs::compaction::Compaction;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
-use crate::jobs::journal_index::Work;
+use crate::jobs::journal_index::FetchPlan;
 use crate::jobs::journal_writer::{StoredResults, begin_refresh, end_run};
 use crate::jobs::last_run;
 use crate::jobs::limits::{ExportSize, SpaceWatch};
@@ -200,7 +200,7 @@ impl<'r> TaskExport<'r> {
     }
 
     /// Ends the run early if nothing is to be fetched and the same tables are published already.
-    fn skip_if_unchanged(&self, work: &Work) -> Result<Option<ExportReport>, ExportError> {
+    fn skip_if_unchanged(&self, work: &FetchPlan) -> Result<Option<ExportReport>, ExportError> {
         let Some(published) = self.published else {
             return Ok(None);
         };
@@ -237,7 +237,7 @@ impl<'r> TaskExport<'r> {
     fn fetch(
         &self,
         journal: Journal,
-        work: &Work,
+        work: &FetchPlan,
         staging: &Staging,
         failures: &mut Vec<u8>,
     ) -> Result<Fetched, ExportError> {

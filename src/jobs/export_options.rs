@@ -12,7 +12,7 @@ use crate::fetch::options::FetchOptions;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::limits::fit_concurrency;
-use crate::journal::format::Options as JournalOptions;
+use crate::journal::format::JournalOptions;
 use crate::lists::list_planner::ListPlan;
 use crate::publish::guard::GuardOptions;
 use crate::publish::manifest::ManifestOptions;

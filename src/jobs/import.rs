@@ -22,8 +22,8 @@ use crate::jobs::read_ahead::open;
 use crate::jobs::report::SavedWork;
 use crate::jobs::table_builder::{Fed, join, spawn};
 use crate::jobs::task_input::{Feed, TaskInput, feed};
-use crate::jobs::unlisted::Found;
-use crate::journal::format::{FLAG_FINAL, Options, Record, RecordKind};
+use crate::jobs::unlisted::JournalTasks;
+use crate::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
 use crate::journal::reader::{JournalReader, Location, break_if};
 use crate::journal::writer::Journal;
 use crate::json::document::Parser;
@@ -53,9 +53,9 @@ pub(crate) fn list_of(export: &Path) -> Result<Option<TaskIds>, ExportError> {
 
 /// The journal of an export.
 pub(crate) struct ReadJournal {
-    pub(crate) found: Found,
+    pub(crate) found: JournalTasks,
     pub(crate) reader: JournalReader,
-    pub(crate) options: Options,
+    pub(crate) options: JournalOptions,
     /// Places that could not be read. The records there are lost.
     pub(crate) damaged: u64,
     /// The offset at which its last whole record ends.
@@ -76,7 +76,7 @@ pub(crate) fn read_journal(
                 .to_owned(),
         });
     }
-    let mut found = Found::default();
+    let mut found = JournalTasks::default();
     let (reader, options, opened) = JournalReader::open(&journal, None, |entry| {
         found.see(&entry);
         break_if(cancel.is_cancelled())
@@ -111,7 +111,7 @@ pub(crate) struct Import<'i> {
 /// The result of an import.
 pub(crate) struct Imported {
     pub(crate) journal: Journal,
-    pub(crate) found: Found,
+    pub(crate) found: JournalTasks,
     /// The tasks in the order of the sources, where exports among them have lists; `None` when the order is that of
     /// `found`.
     pub(crate) order: Option<TaskIds>,
@@ -133,13 +133,13 @@ impl Import<'_> {
         thread::scope(|scope| {
             let (appends, given) = batch_channel::channel();
             let appender = spawn(scope, move || append_all(journal, &given))?;
-            let mut reading = Reading {
+            let mut reading = SourceReader {
                 appends,
                 appended: Vec::new(),
                 has_stopped: false,
                 keep_secrets: self.keep_secrets,
                 events: self.events,
-                found: Found::default(),
+                found: JournalTasks::default(),
                 has_response: Vec::new(),
                 order: (self.sources.iter().any(|source| is_export(source))).then(TaskIds::default),
                 parser: Parser::default(),
@@ -151,7 +151,7 @@ impl Import<'_> {
             // The tables must not wait for the sync of the journal.
             let feed = reading.feed.take();
             let is_fed = feed.is_some_and(|mut feed| feed.flush().is_ok());
-            let Reading {
+            let SourceReader {
                 appends,
                 appended,
                 mut found,
@@ -186,7 +186,7 @@ impl Import<'_> {
 }
 
 /// A record to append to the journal.
-enum Append {
+enum ImportedRecord {
     Task {
         task_id: String,
         body: Bytes,
@@ -199,16 +199,16 @@ enum Append {
 /// The journal's thread: appends all records and syncs them; returns their locations, in order.
 fn append_all(
     mut journal: Journal,
-    given: &Receiver<Vec<Append>>,
+    given: &Receiver<Vec<ImportedRecord>>,
 ) -> Result<(Journal, Vec<Location>), ExportError> {
     let mut locations = Vec::new();
     for append in given.iter().flatten() {
         locations.push(match append {
-            Append::Task {
+            ImportedRecord::Task {
                 task_id,
                 body,
                 is_final,
-            } => journal.append(&Record {
+            } => journal.append(&JournalRecord {
                 kind: RecordKind::Response,
                 flags: if is_final { FLAG_FINAL } else { 0 },
                 attempts: 0,
@@ -216,7 +216,7 @@ fn append_all(
                 task_id: &task_id,
                 body: &body,
             }),
-            Append::Record(record) => journal.append_record(&record),
+            ImportedRecord::Record(record) => journal.append_record(&record),
         });
         if journal.is_full() {
             journal.flush()?;
@@ -248,8 +248,8 @@ impl From<String> for BadLine {
 }
 
 /// The reading thread.
-struct Reading<'e> {
-    appends: Bundler<Append>,
+struct SourceReader<'e> {
+    appends: Bundler<ImportedRecord>,
     /// The appended records: the position in `found`, and whether it is a response or a failure.
     appended: Vec<(usize, RecordKind)>,
     /// Whether the journal or the tables have ended with an error.
@@ -257,7 +257,7 @@ struct Reading<'e> {
     keep_secrets: bool,
     events: &'e Events,
     /// The IDs, in order. Their records are added when everything has been appended.
-    found: Found,
+    found: JournalTasks,
     /// Whether each of these IDs has a response.
     has_response: Vec<bool>,
     order: Option<TaskIds>,
@@ -267,7 +267,7 @@ struct Reading<'e> {
     unreadable: u64,
 }
 
-impl Reading<'_> {
+impl SourceReader<'_> {
     fn all(&mut self, sources: &[PathBuf], cancel: &CancellationToken) -> Result<(), ExportError> {
         for source in sources {
             if is_export(source) {
@@ -285,7 +285,7 @@ impl Reading<'_> {
         &mut self,
         task_id: &str,
         kind: RecordKind,
-        append: Append,
+        append: ImportedRecord,
         bytes: usize,
     ) -> Result<(), String> {
         let position = self.found.position(task_id)?;
@@ -332,7 +332,7 @@ impl Reading<'_> {
                 let record = reader.read_record(task_id, location)?.to_owned();
                 let bytes = record.len();
                 // Every ID of a journal is valid.
-                let _ = self.append(task_id, kind, Append::Record(record), bytes);
+                let _ = self.append(task_id, kind, ImportedRecord::Record(record), bytes);
             }
             if cancel.is_cancelled() || self.has_stopped {
                 break;
@@ -418,7 +418,7 @@ impl Reading<'_> {
         }
         let is_known = self.found.ids.position(&task_id).is_some();
         self.duplicates += u64::from(is_known);
-        let append = Append::Task {
+        let append = ImportedRecord::Task {
             task_id: task_id.clone(),
             body: response.body.clone(),
             is_final: response.is_final,

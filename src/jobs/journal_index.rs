@@ -5,13 +5,13 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::event::AgainCounts;
 use crate::jobs::export_options::Refresh;
 use crate::journal::format::RecordKind;
-use crate::journal::index::{Held, JournalIndex};
-use crate::journal::reader::{Entry, Location};
+use crate::journal::index::{IndexEntry, JournalIndex};
+use crate::journal::reader::{Location, RecordEntry};
 use crate::threads;
 
 /// A new record of an ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum IndexUpdate {
     /// A response.
     Response {
         location: Location,
@@ -27,7 +27,7 @@ pub(crate) enum News {
 }
 
 #[derive(Debug)]
-struct State {
+struct IndexState {
     journal: JournalIndex,
     /// Whether each ID is still to be fetched.
     waiting: Vec<bool>,
@@ -42,12 +42,12 @@ struct State {
     has_boundary: bool,
 }
 
-impl State {
+impl IndexState {
     fn is_published(&self, location: Location) -> bool {
         location.offset() < self.published_bytes
     }
 
-    fn held(&self, position: usize) -> Option<Held> {
+    fn held(&self, position: usize) -> Option<IndexEntry> {
         let is_waiting = self.waiting.get(position).copied().unwrap_or_default();
         (!is_waiting).then(|| self.journal.get(position))
     }
@@ -55,7 +55,7 @@ impl State {
 
 /// What a run is to fetch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Work {
+pub(crate) struct FetchPlan {
     /// IDs to be fetched.
     pub(crate) wanted: usize,
     /// Of these, IDs with a response or failure of an earlier run.
@@ -66,16 +66,16 @@ pub(crate) struct Work {
 
 /// The index of a run.
 #[derive(Debug)]
-pub(crate) struct Index {
-    state: Mutex<State>,
+pub(crate) struct SharedIndex {
+    state: Mutex<IndexState>,
     changed: Condvar,
 }
 
-impl Index {
+impl SharedIndex {
     /// An index of the IDs of `journal`. The published export was made from the first `published_bytes` of it, if that is
     /// known.
     pub(crate) fn new(journal: JournalIndex, published_bytes: Option<u64>) -> Self {
-        let state = State {
+        let state = IndexState {
             waiting: vec![false; journal.len()],
             journal,
             closed: false,
@@ -91,12 +91,12 @@ impl Index {
     }
 
     /// The state stays valid when a thread panics: each ID is changed in one step.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, IndexState> {
         threads::lock(&self.state)
     }
 
     /// Adds a record of an earlier run; `position` is that of its ID, if it is in the list.
-    pub(crate) fn see(&self, position: Option<usize>, entry: &Entry<'_>) {
+    pub(crate) fn see(&self, position: Option<usize>, entry: &RecordEntry<'_>) {
         let mut state = self.lock();
         let offset = entry.location.offset();
         let bounds = [offset, offset + entry.location.bytes()];
@@ -131,7 +131,7 @@ impl Index {
     pub(crate) fn is_all_published(&self) -> bool {
         let state = self.lock();
         state.journal.iter().all(|held| {
-            held != Held::Nothing
+            held != IndexEntry::Nothing
                 && held
                     .locations()
                     .all(|location| state.is_published(location))
@@ -141,7 +141,7 @@ impl Index {
     /// Bytes of the records that count.
     pub(crate) fn bytes(&self) -> u64 {
         let state = self.lock();
-        let locations = state.journal.iter().flat_map(Held::locations);
+        let locations = state.journal.iter().flat_map(IndexEntry::locations);
         locations.map(|location| location.bytes()).sum()
     }
 
@@ -164,7 +164,7 @@ impl Index {
     /// A run resumes an interrupted one: what that fetched counts, failures included, unless another key may help. A
     /// refresh of all tasks resumes from its own beginning only. An ID that is fetched again keeps its response until
     /// a new one arrives.
-    pub(crate) fn plan(&self, refresh: Refresh) -> Work {
+    pub(crate) fn plan(&self, refresh: Refresh) -> FetchPlan {
         let mut state = self.lock();
         let state = &mut *state;
         // A refresh that was published is over.
@@ -208,7 +208,7 @@ impl Index {
                 wanted += 1;
             }
         }
-        Work {
+        FetchPlan {
             wanted,
             again,
             begins_refresh: refresh == Refresh::All && begun.is_none(),
@@ -243,14 +243,14 @@ impl Index {
     }
 
     /// Adds new records.
-    pub(crate) fn set(&self, news: &[(usize, News)]) {
+    pub(crate) fn set(&self, news: &[(usize, IndexUpdate)]) {
         let mut state = self.lock();
         for (position, news) in news {
             match *news {
-                News::Response { location, is_final } => {
+                IndexUpdate::Response { location, is_final } => {
                     state.journal.set_response(*position, location, is_final);
                 }
-                News::Failure { location, is_own } => {
+                IndexUpdate::Failure { location, is_own } => {
                     state.journal.set_failure(*position, location, is_own);
                 }
             }
@@ -269,12 +269,12 @@ impl Index {
     }
 
     /// What the journal holds for an ID; `None` while it is to be fetched.
-    pub(crate) fn look(&self, position: usize) -> Option<Held> {
+    pub(crate) fn look(&self, position: usize) -> Option<IndexEntry> {
         self.lock().held(position)
     }
 
     /// Waits for an ID that is to be fetched; `None` when the index is complete without it.
-    pub(crate) fn wait(&self, position: usize) -> Option<Held> {
+    pub(crate) fn wait(&self, position: usize) -> Option<IndexEntry> {
         let mut state = self.lock();
         loop {
             let held = state.held(position);
@@ -301,7 +301,7 @@ impl Index {
     }
 
     /// The failures that count, by the positions of their IDs.
-    pub(crate) fn failures(&self) -> Vec<(usize, Held)> {
+    pub(crate) fn failures(&self) -> Vec<(usize, IndexEntry)> {
         let state = self.lock();
         let failed = state.journal.failed().into_iter();
         failed

@@ -10,10 +10,10 @@ use crate::api::task_response::TaskResponse;
 use crate::failure_kind::FailureKind;
 use crate::fetch::task_result::{FetchedTask, TaskFailure};
 use crate::jobs::error::ExportError;
-use crate::jobs::journal_index::{Index, News};
+use crate::jobs::journal_index::{IndexUpdate, SharedIndex};
 use crate::jobs::response_cache::ResponseCache;
-use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
-use crate::journal::index::Held;
+use crate::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
+use crate::journal::index::IndexEntry;
 use crate::journal::reader::{FailureNote, Location};
 use crate::journal::writer::Journal;
 
@@ -39,7 +39,7 @@ pub(crate) struct StoredResults {
 
 /// The journal's thread.
 pub(crate) struct JournalWriter<'w> {
-    pub(crate) index: &'w Index,
+    pub(crate) index: &'w SharedIndex,
     pub(crate) cache: &'w ResponseCache,
     /// The maximum number of requests in flight.
     pub(crate) in_flight: usize,
@@ -124,7 +124,7 @@ fn append(
     journal: &mut Journal,
     task: &FetchedTask,
     refused: &mut Vec<(Location, usize)>,
-) -> (usize, News) {
+) -> (usize, IndexUpdate) {
     let (position, attempts) = (task.position, task.attempts);
     let news = match &task.result {
         Ok(response) => append_response(journal, response, attempts),
@@ -140,7 +140,7 @@ fn append(
     (position, news)
 }
 
-fn append_response(journal: &mut Journal, response: &TaskResponse, attempts: u32) -> News {
+fn append_response(journal: &mut Journal, response: &TaskResponse, attempts: u32) -> IndexUpdate {
     let TaskResponse {
         task_id,
         body,
@@ -148,8 +148,8 @@ fn append_response(journal: &mut Journal, response: &TaskResponse, attempts: u32
         ..
     } = response;
     let flags = if *is_final { FLAG_FINAL } else { 0 };
-    News::Response {
-        location: journal.append(&Record {
+    IndexUpdate::Response {
+        location: journal.append(&JournalRecord {
             flags,
             ..record(RecordKind::Response, task_id, body, attempts)
         }),
@@ -157,7 +157,7 @@ fn append_response(journal: &mut Journal, response: &TaskResponse, attempts: u32
     }
 }
 
-fn append_failure(journal: &mut Journal, failure: &TaskFailure, attempts: u32) -> News {
+fn append_failure(journal: &mut Journal, failure: &TaskFailure, attempts: u32) -> IndexUpdate {
     let note = FailureNote {
         kind: failure.kind,
         http_status: failure.http_status,
@@ -169,8 +169,8 @@ fn append_failure(journal: &mut Journal, failure: &TaskFailure, attempts: u32) -
     // Another key may be allowed to read the task.
     let is_own = failure.kind != FailureKind::Forbidden;
     let flags = if is_own { FLAG_FINAL } else { 0 };
-    News::Failure {
-        location: journal.append(&Record {
+    IndexUpdate::Failure {
+        location: journal.append(&JournalRecord {
             flags,
             ..record(RecordKind::Failure, &failure.task_id, &note, attempts)
         }),
@@ -179,8 +179,13 @@ fn append_failure(journal: &mut Journal, failure: &TaskFailure, attempts: u32) -
 }
 
 /// A record with the current time and no flags.
-fn record<'r>(kind: RecordKind, task_id: &'r str, body: &'r [u8], attempts: u32) -> Record<'r> {
-    Record {
+fn record<'r>(
+    kind: RecordKind,
+    task_id: &'r str,
+    body: &'r [u8],
+    attempts: u32,
+) -> JournalRecord<'r> {
+    JournalRecord {
         kind,
         flags: 0,
         attempts,
@@ -192,7 +197,7 @@ fn record<'r>(kind: RecordKind, task_id: &'r str, body: &'r [u8], attempts: u32)
 
 /// Marks in the journal that a refresh of all tasks begins.
 pub(crate) fn begin_refresh(journal: &mut Journal) -> Result<(), ExportError> {
-    journal.append(&Record {
+    journal.append(&JournalRecord {
         kind: RecordKind::Refresh,
         flags: 0,
         attempts: 0,
@@ -204,9 +209,9 @@ pub(crate) fn begin_refresh(journal: &mut Journal) -> Result<(), ExportError> {
 }
 
 /// Marks in the journal that the run ends by decision: failures that are not published no longer count.
-pub(crate) fn end_run(journal: &mut Journal, index: &Index) -> Result<(), ExportError> {
+pub(crate) fn end_run(journal: &mut Journal, index: &SharedIndex) -> Result<(), ExportError> {
     let since = index.published_bytes();
-    let is_new = |held: &Held| {
+    let is_new = |held: &IndexEntry| {
         let failure = held.failure();
         failure.is_some_and(|failure| failure.offset() >= since)
     };

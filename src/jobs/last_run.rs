@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::event::{Event, Events};
 use crate::ids::task_ids::TaskIds;
-use crate::jobs::journal_index::Index;
+use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::publication::now;
-use crate::journal::index::Held;
+use crate::journal::index::IndexEntry;
 use crate::journal::reader::JournalReader;
 use crate::publish::failure_lines::write_line;
 use crate::publish::output_dir::OutputDirectory;
@@ -37,7 +37,11 @@ pub(crate) fn write(
 
 /// The failures that the journal has, in the order of the list, as lines of `failures.jsonl`. A failure that cannot be
 /// read is left out.
-pub(crate) fn failure_lines(ids: &TaskIds, index: &Index, reader: &mut JournalReader) -> Vec<u8> {
+pub(crate) fn failure_lines(
+    ids: &TaskIds,
+    index: &SharedIndex,
+    reader: &mut JournalReader,
+) -> Vec<u8> {
     let mut lines = Vec::new();
     let mut body = Vec::new();
     for (position, held) in index.failures() {
@@ -48,7 +52,7 @@ pub(crate) fn failure_lines(ids: &TaskIds, index: &Index, reader: &mut JournalRe
             write_line(
                 task_id,
                 &note,
-                matches!(held, Held::Stale { .. }),
+                matches!(held, IndexEntry::Stale { .. }),
                 &mut lines,
             );
         }

@@ -17,8 +17,8 @@ use crate::jobs::journal_writer::{SYNC_INTERVAL, begin_refresh, now};
 use crate::jobs::report::{ListReport, SavedWork};
 use crate::jobs::runtime::{Network, block_on};
 use crate::jobs::table_builder::{join, spawn};
-use crate::journal::format::{FLAG_FINAL, Record, RecordKind};
-use crate::journal::reader::{Entry, break_if};
+use crate::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
+use crate::journal::reader::{RecordEntry, break_if};
 use crate::journal::writer::Journal;
 use crate::lists::list_all::{ListSink, ListedTasks, PageDelivery, list_all};
 use crate::pacer::types::LearnedRate;
@@ -62,7 +62,7 @@ impl KeptResponses {
         }
     }
 
-    fn see(&mut self, entry: &Entry<'_>) {
+    fn see(&mut self, entry: &RecordEntry<'_>) {
         match entry.kind {
             RecordKind::Refresh if entry.location.offset() >= self.published_bytes => {
                 self.has_begun = true;
@@ -285,7 +285,7 @@ impl PageKeeper<'_> {
         if !kept.needs(&task.task_id) {
             return false;
         }
-        self.journal.append(&Record {
+        self.journal.append(&JournalRecord {
             kind: RecordKind::Response,
             flags: if task.is_final { FLAG_FINAL } else { 0 },
             attempts: 1,

@@ -7,12 +7,12 @@ use crate::api::body_check::KEPT_BYTES;
 use crate::api::task_response::TaskResponse;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
-use crate::jobs::journal_index::Index;
+use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::table_builder::Fed;
 use crate::jobs::task_input::{Feed, TaskInput, feed};
 use crate::journal::format::FLAG_FINAL;
-use crate::journal::index::Held;
+use crate::journal::index::IndexEntry;
 use crate::journal::reader::{FailureNote, JournalReader, Location};
 
 /// How long to wait for results to gather behind one that has not arrived: waking a thread for each costs more than
@@ -22,7 +22,7 @@ const GATHER: Duration = Duration::from_millis(5);
 /// Where the responses for the tables come from.
 pub(crate) struct OrderedReader<'f> {
     pub(crate) ids: &'f TaskIds,
-    pub(crate) index: &'f Index,
+    pub(crate) index: &'f SharedIndex,
     pub(crate) reader: JournalReader,
     pub(crate) cache: &'f ResponseCache,
     /// Whether tasks that the API reports as deleted leave the tables.
@@ -64,7 +64,7 @@ impl OrderedReader<'_> {
         &mut self,
         position: usize,
         task_id: &str,
-        held: Held,
+        held: IndexEntry,
     ) -> Result<TaskInput, ExportError> {
         let mut body = Vec::new();
         let failure = match held.failure() {

@@ -15,7 +15,7 @@ use crate::fetch::wanted::WantedTasks;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
-use crate::jobs::journal_index::Index;
+use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_writer::{JournalWriter, StoredResults};
 use crate::jobs::limits::SpaceWatch;
 use crate::jobs::ordered_reader::OrderedReader;
@@ -33,7 +33,7 @@ use crate::publish::staging::Staging;
 const WAITING_RESPONSES: usize = 64;
 
 /// Closes the index when the journal's thread ends, however it ends: a thread that waits for more would wait forever.
-struct ClosesIndex<'i>(&'i Index);
+struct ClosesIndex<'i>(&'i SharedIndex);
 
 impl Drop for ClosesIndex<'_> {
     fn drop(&mut self) {
@@ -45,7 +45,7 @@ impl Drop for ClosesIndex<'_> {
 pub(crate) struct Pipeline<'r> {
     pub(crate) options: &'r ExportOptions,
     pub(crate) network: &'r Network<'r>,
-    pub(crate) index: &'r Index,
+    pub(crate) index: &'r SharedIndex,
     pub(crate) staging: &'r Staging,
     /// What this run has learned of the rate before, from lists.
     pub(crate) learned: Option<LearnedRate>,
@@ -161,7 +161,7 @@ impl Pipeline<'_> {
 
 /// IDs whose tasks an earlier run received, the most likely to succeed first: they tell a server that is down, or a key
 /// that is refused, from an ID that fails.
-pub(crate) fn good_ids(ids: &TaskIds, index: &Index) -> Vec<String> {
+pub(crate) fn good_ids(ids: &TaskIds, index: &SharedIndex) -> Vec<String> {
     let held = index.good(GOOD_IDS).into_iter();
     held.filter_map(|position| ids.get(position))
         .map(str::to_owned)

@@ -11,7 +11,7 @@ use crate::jobs::table_builder::{Built, Flattened};
 use crate::output_error::OutputError;
 use crate::publish::export_readme::export_readme;
 use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
-use crate::publish::guard::{Candidate, GuardOptions, NotPublished, Origin};
+use crate::publish::guard::{GuardOptions, NotPublished, Origin, PublicationCandidate};
 use crate::publish::load_sql::{Views, load_sql};
 use crate::publish::manifest::{Ids, Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
@@ -41,7 +41,7 @@ impl NextExport<'_> {
             position.is_some_and(|position| !failures.has(position))
         };
         let directory = self.directory.path();
-        let candidate = Candidate {
+        let candidate = PublicationCandidate {
             origin: self.origin,
             requested: self.ids.len() as u64,
             exported: *exported,

@@ -19,8 +19,8 @@ use crate::jobs::resume::{mend_journal, report_directory};
 use crate::jobs::table_builder;
 use crate::jobs::table_builder::{Built, Site};
 use crate::jobs::task_input::Feed;
-use crate::jobs::unlisted::Found;
-use crate::journal::format::Options;
+use crate::jobs::unlisted::JournalTasks;
+use crate::journal::format::JournalOptions;
 use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
 use crate::publish::guard::{GuardOptions, Origin};
@@ -66,7 +66,7 @@ impl FlattenOptions {
 
 /// The sources, read into a journal.
 struct ReadSources {
-    found: Found,
+    found: JournalTasks,
     /// The tasks in the order of the sources, where that is not the order in which their records came.
     order: Option<TaskIds>,
     reader: JournalReader,
@@ -77,7 +77,7 @@ struct ReadSources {
 
 /// What the manifest and the report say of the sources.
 struct SourceFacts {
-    options: Options,
+    options: JournalOptions,
     /// Whether there is a staged journal, which is not the directory's own yet.
     has_new_journal: bool,
     journal_bytes: u64,
@@ -239,7 +239,7 @@ fn counters(started_at: String, journal_bytes: u64) -> RunCounters {
 
 fn manifest_options(
     options: &FlattenOptions,
-    sources: Options,
+    sources: JournalOptions,
     drop_missing: bool,
 ) -> ManifestOptions {
     ManifestOptions {
@@ -385,8 +385,8 @@ fn import(
 }
 
 /// The options of a journal of copies: those of a single source, or the base URL of files.
-fn copied_options(options: &FlattenOptions) -> Result<Options, ExportError> {
-    let mut copied = Options {
+fn copied_options(options: &FlattenOptions) -> Result<JournalOptions, ExportError> {
+    let mut copied = JournalOptions {
         base_url: FILES.to_owned(),
         expand: Vec::new(),
         opts: Vec::new(),
@@ -397,7 +397,7 @@ fn copied_options(options: &FlattenOptions) -> Result<Options, ExportError> {
         let theirs = JournalReader::options(&StateDir::of_output(source).journal())?;
         copied.keep_secrets |= theirs.keep_secrets;
         if options.sources.len() == 1 {
-            copied = Options {
+            copied = JournalOptions {
                 copied: true,
                 ..theirs
             };

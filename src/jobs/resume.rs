@@ -8,11 +8,11 @@ use sha2::{Digest as _, Sha256};
 use crate::event::{Event, Events};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
-use crate::jobs::journal_index::Index;
+use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::report::ExportReport;
 use crate::jobs::runtime::Network;
-use crate::jobs::unlisted::Found;
-use crate::journal::format::{Options as JournalOptions, RecordKind};
+use crate::jobs::unlisted::JournalTasks;
+use crate::journal::format::{JournalOptions, RecordKind};
 use crate::journal::index::JournalIndex;
 use crate::journal::reader::{Location, break_if};
 use crate::journal::repair::mend_header;
@@ -30,9 +30,9 @@ const EVENT_RECORDS: usize = 10_000;
 /// What the journal of an export holds.
 pub(crate) struct Resumed {
     /// For the IDs of the list.
-    pub(crate) index: Index,
+    pub(crate) index: SharedIndex,
     /// For other IDs.
-    pub(crate) unlisted: Found,
+    pub(crate) unlisted: JournalTasks,
     /// Responses that were kept with failures, and the positions of their IDs.
     pub(crate) refused: Vec<(Location, usize)>,
     /// Whether it has records that cannot be read.
@@ -66,8 +66,8 @@ pub(crate) fn open_journal(
     let (events, cancel) = (network.context.events, network.cancel);
     let published_bytes = published_bytes(directory.path(), published);
     let journal = JournalIndex::new(options.ids.len());
-    let index = Index::new(journal, published_bytes);
-    let mut unlisted = Found::default();
+    let index = SharedIndex::new(journal, published_bytes);
+    let mut unlisted = JournalTasks::default();
     let mut refused = Vec::new();
     let mut done = 0;
     events.send(Event::Phase("reading the journal"));
@@ -182,7 +182,7 @@ pub(crate) fn unchanged(
     options: &ExportOptions,
     directory: &OutputDirectory,
     published: &Manifest,
-    index: &Index,
+    index: &SharedIndex,
 ) -> Option<ExportReport> {
     let ids = &published.ids;
     let sha256 = || {

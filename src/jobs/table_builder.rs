@@ -152,7 +152,7 @@ fn build<T: Send>(
             // At once: the feeding thread may wait for responses for a long time.
             encode(writers, &given).inspect_err(|_| run.cancel())
         })?;
-        let mut build = Build::new(Flattener::new(selection.tables), Encoder(batches));
+        let mut build = TableBuild::new(Flattener::new(selection.tables), Encoder(batches));
         let flattened = build.tasks(arrived, events, run);
         // Both channels are closed by now, so neither thread waits for this one.
         let finished = flattened.and_then(|goes_on| build.finish(goes_on));
@@ -219,7 +219,7 @@ impl From<NobodyListens> for SinkError {
 }
 
 /// The flattening thread.
-struct Build {
+struct TableBuild {
     flattener: Flattener,
     encoder: Encoder,
     parser: Parser,
@@ -227,7 +227,7 @@ struct Build {
     exported: u64,
 }
 
-impl Build {
+impl TableBuild {
     fn new(flattener: Flattener, encoder: Encoder) -> Self {
         Self {
             flattener,

@@ -1,19 +1,19 @@
 //! What a journal holds for IDs that no list names in advance.
 
 use crate::ids::task_ids::TaskIds;
-use crate::jobs::journal_index::Index;
+use crate::jobs::journal_index::SharedIndex;
 use crate::journal::format::RecordKind;
-use crate::journal::index::{Held, JournalIndex};
-use crate::journal::reader::Entry;
+use crate::journal::index::{IndexEntry, JournalIndex};
+use crate::journal::reader::RecordEntry;
 
 /// The tasks of a journal, in order of first appearance.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct JournalTasks {
     pub(crate) ids: TaskIds,
     pub(crate) journal: JournalIndex,
 }
 
-impl Found {
+impl JournalTasks {
     /// The position of an ID. Adds it if it is new.
     pub(crate) fn position(&mut self, task_id: &str) -> Result<usize, String> {
         let inserted = self.ids.insert(task_id);
@@ -25,7 +25,7 @@ impl Found {
     }
 
     /// Adds a record, in the order of the journal.
-    pub(crate) fn see(&mut self, entry: &Entry<'_>) {
+    pub(crate) fn see(&mut self, entry: &RecordEntry<'_>) {
         let is_of_id = matches!(entry.kind, RecordKind::Response | RecordKind::Failure);
         // Every ID in a journal was in a list of IDs, so it is valid.
         let position = is_of_id
@@ -37,12 +37,12 @@ impl Found {
     /// Ends a scan: drops IDs that have nothing, since a mark revoked their failures.
     pub(crate) fn settle(&mut self) {
         self.journal.settle();
-        if self.journal.iter().all(|held| held != Held::Nothing) {
+        if self.journal.iter().all(|held| held != IndexEntry::Nothing) {
             return;
         }
         let all = std::mem::take(self);
         for (task_id, held) in all.ids.iter().zip(all.journal.iter()) {
-            if held != Held::Nothing {
+            if held != IndexEntry::Nothing {
                 // It was valid before.
                 let _ = self.ids.insert(task_id);
             }
@@ -52,18 +52,18 @@ impl Found {
     }
 
     /// The complete index of a list.
-    pub(crate) fn index(self, list: &TaskIds) -> Index {
+    pub(crate) fn index(self, list: &TaskIds) -> SharedIndex {
         let places = list.iter().map(|task_id| self.ids.position(task_id));
         Self::complete(self.journal.select(places))
     }
 
     /// The IDs in their own order, with their complete index.
-    pub(crate) fn into_index(self) -> (TaskIds, Index) {
+    pub(crate) fn into_index(self) -> (TaskIds, SharedIndex) {
         (self.ids, Self::complete(self.journal))
     }
 
-    fn complete(journal: JournalIndex) -> Index {
-        let index = Index::new(journal, None);
+    fn complete(journal: JournalIndex) -> SharedIndex {
+        let index = SharedIndex::new(journal, None);
         index.close();
         index
     }

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use crate::journal::error::JournalError;
-use crate::journal::format::{Options, distinct};
+use crate::journal::format::{JournalOptions, distinct};
 
 /// Refuses to mix responses that were requested with other options.
 pub(crate) fn refuse_other(
     path: &Path,
-    before: &Options,
-    now: &Options,
+    before: &JournalOptions,
+    now: &JournalOptions,
 ) -> Result<(), JournalError> {
     if before.copied {
         return Err(JournalError::Copied {

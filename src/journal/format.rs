@@ -27,14 +27,14 @@ pub const MAGIC: &[u8; 8] = b"scaleJNL";
 
 /// A version of the format. A higher version is refused, since its records may mean something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
+pub enum JournalVersion {
     /// Records without a digest.
     One = 1,
     /// Records with a digest, and marks that end a run.
     Two = 2,
 }
 
-impl Version {
+impl JournalVersion {
     /// The version of new journals.
     pub const LATEST: Self = Self::Two;
 
@@ -94,7 +94,7 @@ const MAX_BODY_BYTES: u32 = 1 << 30;
 
 /// The options that decide what a response means. A journal has records of one set of options only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Options {
+pub struct JournalOptions {
     /// Where the responses come from.
     pub base_url: String,
     /// Expanded entities.
@@ -170,8 +170,8 @@ pub struct End {
 
 /// A record's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    version: Version,
+pub struct RecordHead {
+    version: JournalVersion,
     /// What it is.
     pub kind: RecordKind,
     codec: u8,
@@ -194,7 +194,7 @@ pub struct Head {
 
 /// A record to be written.
 #[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
+pub struct JournalRecord<'a> {
     /// What it is.
     pub kind: RecordKind,
     /// `FLAG_` bits.
@@ -210,13 +210,13 @@ pub struct Record<'a> {
 }
 
 /// The JSON of options in the file's header.
-pub(crate) fn encode_options(options: &Options) -> Vec<u8> {
+pub(crate) fn encode_options(options: &JournalOptions) -> Vec<u8> {
     // Strings and lists of them: serialization cannot fail.
     serde_json::to_vec(options).unwrap_or_default()
 }
 
 /// The file's header, with encoded options.
-pub(crate) fn encode_file_head(options: &[u8], version: Version) -> Vec<u8> {
+pub(crate) fn encode_file_head(options: &[u8], version: JournalVersion) -> Vec<u8> {
     let mut out = Vec::with_capacity(FILE_HEAD_BYTES + options.len());
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&(version as u32).to_le_bytes());
@@ -230,9 +230,9 @@ pub(crate) fn encode_file_head(options: &[u8], version: Version) -> Vec<u8> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileHead {
     /// The version of all records.
-    pub version: Version,
+    pub version: JournalVersion,
     /// The options of the responses.
-    pub options: Options,
+    pub options: JournalOptions,
     /// The size of the header in bytes, which is the offset of the first record.
     pub bytes: usize,
 }
@@ -263,7 +263,7 @@ pub fn decode_file_head(bytes: &[u8]) -> Result<FileHead, HeadFault> {
     let cut_off = || HeadFault::damaged("its header is cut off");
     let word = |at| word(bytes, at).ok_or_else(cut_off);
     let number = word(8)?;
-    let version = Version::from_number(number).ok_or_else(|| match number {
+    let version = JournalVersion::from_number(number).ok_or_else(|| match number {
         0 | TOO_NEW.. => HeadFault::damaged("its header is damaged"),
         _ => HeadFault::Newer(number),
     })?;
@@ -284,8 +284,8 @@ pub fn decode_file_head(bytes: &[u8]) -> Result<FileHead, HeadFault> {
 
 /// Appends a record to a buffer.
 pub fn encode(
-    record: &Record<'_>,
-    version: Version,
+    record: &JournalRecord<'_>,
+    version: JournalVersion,
     compressor: &mut Compressor,
     out: &mut Vec<u8>,
 ) {
@@ -296,7 +296,7 @@ pub fn encode(
     out.extend_from_slice(record.task_id.as_bytes());
     let codec = compressor.append(record.body, out);
     let id_and_stored = out.get(behind..).unwrap_or_default();
-    let head = Head {
+    let head = RecordHead {
         version,
         kind: record.kind,
         codec: codec as u8,
@@ -316,7 +316,7 @@ pub fn encode(
 
 /// Appends a record of an earlier version to a buffer, in the latest version.
 pub fn upgrade(
-    head: &Head,
+    head: &RecordHead,
     id_and_stored: &[u8],
     decompressor: &mut Decompressor,
     out: &mut Vec<u8>,
@@ -324,8 +324,8 @@ pub fn upgrade(
     let stored = id_and_stored.get(head.id_bytes as usize..);
     let mut body = Vec::new();
     head.decode_body(stored.unwrap_or_default(), decompressor, &mut body)?;
-    let version = Version::LATEST;
-    let head = Head {
+    let version = JournalVersion::LATEST;
+    let head = RecordHead {
         version,
         sha256: version.digest(&body),
         ..*head
@@ -340,13 +340,13 @@ pub fn upgrade(
 }
 
 /// Reads a head; `None` when the bytes are not a valid one.
-pub fn decode_head(bytes: &[u8], version: Version) -> Option<Head> {
+pub fn decode_head(bytes: &[u8], version: JournalVersion) -> Option<RecordHead> {
     let checked = bytes.get(..version.head_bytes() - CRC_BYTES)?;
     if word(bytes, 0)? != MARK || crc32fast::hash(checked) != word(bytes, checked.len())? {
         return None;
     }
     let digest = checked.get(CHECKED_BYTES..)?.first_chunk();
-    let head = Head {
+    let head = RecordHead {
         version,
         kind: RecordKind::from_byte(*bytes.get(4)?)?,
         codec: *bytes.get(5)?,
@@ -362,7 +362,7 @@ pub fn decode_head(bytes: &[u8], version: Version) -> Option<Head> {
     (head.id_bytes <= MAX_ID_BYTES).then_some(head)
 }
 
-impl Head {
+impl RecordHead {
     /// Writes the head into a place of its size.
     fn encode(&self, place: &mut [u8]) {
         let digest = self
@@ -440,7 +440,7 @@ impl Head {
 }
 
 /// Where the next valid head begins in `bytes`, looking from `from` on.
-pub fn find_head(bytes: &[u8], from: usize, version: Version) -> Option<usize> {
+pub fn find_head(bytes: &[u8], from: usize, version: JournalVersion) -> Option<usize> {
     let mark = MARK.to_le_bytes();
     memchr::memmem::find_iter(bytes.get(from..)?, &mark)
         .map(|at| from + at)
@@ -464,8 +464,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn record(body: &[u8]) -> Record<'_> {
-        Record {
+    fn record(body: &[u8]) -> JournalRecord<'_> {
+        JournalRecord {
             kind: RecordKind::Response,
             flags: FLAG_FINAL,
             attempts: 3,
@@ -475,7 +475,7 @@ mod tests {
         }
     }
 
-    fn decode(bytes: &[u8], version: Version) -> Option<(String, Vec<u8>)> {
+    fn decode(bytes: &[u8], version: JournalVersion) -> Option<(String, Vec<u8>)> {
         let head = decode_head(bytes, version)?;
         let rest = bytes.get(version.head_bytes()..usize::try_from(head.record_bytes()).ok()?)?;
         let (id, stored) = head.decode_id(rest)?;
@@ -488,25 +488,25 @@ mod tests {
 
     #[test]
     fn file_heads_come_back() {
-        let options = Options {
+        let options = JournalOptions {
             base_url: "https://api.example.com".into(),
             expand: vec!["project".into()],
             opts: vec![],
             keep_secrets: false,
             copied: false,
         };
-        let mut bytes = encode_file_head(&encode_options(&options), Version::LATEST);
+        let mut bytes = encode_file_head(&encode_options(&options), JournalVersion::LATEST);
         let len = bytes.len();
         bytes.extend_from_slice(b"more");
         let head = FileHead {
-            version: Version::Two,
+            version: JournalVersion::Two,
             options,
             bytes: len,
         };
         assert_eq!(decode_file_head(&bytes), Ok(head.clone()));
         bytes[8] = 1;
         let before = FileHead {
-            version: Version::One,
+            version: JournalVersion::One,
             ..head
         };
         assert_eq!(decode_file_head(&bytes), Ok(before));
@@ -524,15 +524,15 @@ mod tests {
     fn the_next_head_is_found_behind_damage() {
         let mut bytes = b"damage \x7E\x4A\x4E\x4C more damage".to_vec();
         let at = bytes.len();
-        let version = Version::LATEST;
+        let version = JournalVersion::LATEST;
         let mut compressor = Compressor::default();
         encode(&record(b"{}"), version, &mut compressor, &mut bytes);
         assert_eq!(find_head(&bytes, 0, version), Some(at));
         assert_eq!(find_head(&bytes, at + 1, version), None);
     }
 
-    fn version() -> impl Strategy<Value = Version> {
-        prop::sample::select(vec![Version::One, Version::Two])
+    fn version() -> impl Strategy<Value = JournalVersion> {
+        prop::sample::select(vec![JournalVersion::One, JournalVersion::Two])
     }
 
     proptest! {
@@ -550,10 +550,10 @@ mod tests {
         fn an_upgraded_record_is_the_one_that_the_latest_version_writes(body: Vec<u8>) {
             let mut compressor = Compressor::default();
             let (mut before, mut upgraded, mut expected) = (Vec::new(), Vec::new(), Vec::new());
-            encode(&record(&body), Version::One, &mut compressor, &mut before);
-            encode(&record(&body), Version::LATEST, &mut compressor, &mut expected);
-            let head = decode_head(&before, Version::One).unwrap();
-            let rest = &before[Version::One.head_bytes()..];
+            encode(&record(&body), JournalVersion::One, &mut compressor, &mut before);
+            encode(&record(&body), JournalVersion::LATEST, &mut compressor, &mut expected);
+            let head = decode_head(&before, JournalVersion::One).unwrap();
+            let rest = &before[JournalVersion::One.head_bytes()..];
             upgrade(&head, rest, &mut Decompressor::default(), &mut upgraded).unwrap();
             prop_assert_eq!(upgraded, expected);
         }

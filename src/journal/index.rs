@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 
 use crate::journal::format::RecordKind;
-use crate::journal::reader::{Entry, Location};
+use crate::journal::reader::{Location, RecordEntry};
 
 /// What counts for one ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
+pub enum IndexEntry {
     /// Neither a response nor a failure.
     Nothing,
     /// A response, with no failure after it.
@@ -26,7 +26,7 @@ pub enum Held {
     },
 }
 
-impl Held {
+impl IndexEntry {
     /// The response that counts.
     pub fn response(self) -> Option<Location> {
         match self {
@@ -113,7 +113,7 @@ impl JournalIndex {
 
     /// Adds a record, in the order of the journal; `position` is that of its ID, if it is in the list.
     /// [`settle`](Self::settle) ends the scan.
-    pub fn see(&mut self, position: Option<usize>, entry: &Entry<'_>) {
+    pub fn see(&mut self, position: Option<usize>, entry: &RecordEntry<'_>) {
         if let Some(end) = entry.end {
             let cut = self
                 .shown
@@ -186,7 +186,7 @@ impl JournalIndex {
     }
 
     /// What counts for an ID.
-    pub fn get(&self, position: usize) -> Held {
+    pub fn get(&self, position: usize) -> IndexEntry {
         let response = self
             .responses
             .get(position)
@@ -194,15 +194,15 @@ impl JournalIndex {
         let response = response.filter(|location| *location != Location::NOWHERE);
         let failure = self.failures.get(&position).map(|failure| failure.location);
         match (response, failure) {
-            (Some(response), None) => Held::Response(response),
-            (None, Some(failure)) => Held::Failure(failure),
-            (Some(response), Some(failure)) => Held::Stale { response, failure },
-            (None, None) => Held::Nothing,
+            (Some(response), None) => IndexEntry::Response(response),
+            (None, Some(failure)) => IndexEntry::Failure(failure),
+            (Some(response), Some(failure)) => IndexEntry::Stale { response, failure },
+            (None, None) => IndexEntry::Nothing,
         }
     }
 
     /// What counts for every ID, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Held> {
+    pub fn iter(&self) -> impl Iterator<Item = IndexEntry> {
         (0..self.len()).map(|position| self.get(position))
     }
 
@@ -257,7 +257,7 @@ mod tests {
     fn seen(records: &[(RecordKind, Option<u64>)]) -> JournalIndex {
         let mut index = JournalIndex::new(1);
         for (offset, (kind, since)) in (1..).zip(records) {
-            let entry = Entry {
+            let entry = RecordEntry {
                 kind: *kind,
                 task_id: "",
                 location: Location::new(offset, 1),
@@ -278,17 +278,20 @@ mod tests {
             let records: Vec<_> = records.iter().map(|kind| (*kind, None)).collect();
             seen(&records).get(0)
         };
-        assert_eq!(held(&[]), Held::Nothing);
-        assert_eq!(held(&[Failure]), Held::Failure(at(1)));
-        assert_eq!(held(&[Failure, Response]), Held::Response(at(2)));
+        assert_eq!(held(&[]), IndexEntry::Nothing);
+        assert_eq!(held(&[Failure]), IndexEntry::Failure(at(1)));
+        assert_eq!(held(&[Failure, Response]), IndexEntry::Response(at(2)));
         assert_eq!(
             held(&[Response, Failure, Failure]),
-            Held::Stale {
+            IndexEntry::Stale {
                 response: at(1),
                 failure: at(3)
             }
         );
-        assert_eq!(held(&[Response, Failure, Response]), Held::Response(at(3)));
+        assert_eq!(
+            held(&[Response, Failure, Response]),
+            IndexEntry::Response(at(3))
+        );
     }
 
     #[test]
@@ -296,16 +299,16 @@ mod tests {
         use RecordKind::{End, Failure, Response};
         let at = |offset| Location::new(offset, 1);
         let ended = seen(&[(Response, None), (Failure, None), (End, Some(2))]);
-        assert_eq!(ended.get(0), Held::Response(at(1)));
+        assert_eq!(ended.get(0), IndexEntry::Response(at(1)));
         assert!(ended.is_due(0));
         // The failure before is part of what was published.
         let ended = seen(&[(Failure, None), (Failure, None), (End, Some(2))]);
-        assert_eq!(ended.get(0), Held::Failure(at(1)));
+        assert_eq!(ended.get(0), IndexEntry::Failure(at(1)));
         // A failure after the mark counts, and a response settles it.
         let again = seen(&[(Failure, None), (End, Some(0)), (Failure, None)]);
-        assert_eq!(again.get(0), Held::Failure(at(3)));
+        assert_eq!(again.get(0), IndexEntry::Failure(at(3)));
         let well = seen(&[(Failure, None), (End, Some(0)), (Response, None)]);
-        assert_eq!(well.get(0), Held::Response(at(3)));
+        assert_eq!(well.get(0), IndexEntry::Response(at(3)));
         assert!(!well.is_due(0));
     }
 }

@@ -15,7 +15,8 @@ use crate::journal::codec::Decompressor;
 use crate::journal::error::JournalError;
 use crate::journal::format;
 use crate::journal::format::{
-    End, FLAG_FINAL, FileHead, Head, HeadFault, MAX_HEAD_BYTES, Options, RecordKind, Version,
+    End, FLAG_FINAL, FileHead, HeadFault, JournalOptions, JournalVersion, MAX_HEAD_BYTES,
+    RecordHead, RecordKind,
 };
 
 /// Bytes that are read at once while the file is indexed.
@@ -76,7 +77,7 @@ impl FailureNote {
 
 /// What a scan of a journal found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Opened {
+pub struct ScanSummary {
     /// Whole records.
     pub records: u64,
     /// Stretches that could not be read and were skipped.
@@ -87,7 +88,7 @@ pub struct Opened {
 
 /// A record as a scan sees it.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry<'a> {
+pub struct RecordEntry<'a> {
     /// What it is.
     pub kind: RecordKind,
     /// The task.
@@ -111,21 +112,21 @@ pub fn break_if(is_over: bool) -> ControlFlow<()> {
 
 /// The open file.
 #[derive(Debug, Clone)]
-pub(crate) struct Log {
+pub(crate) struct JournalFile {
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<File>,
-    pub(crate) version: Version,
+    pub(crate) version: JournalVersion,
 }
 
 /// A record with a valid checksum.
-struct Whole<'b> {
-    head: Head,
+struct CheckedRecord<'b> {
+    head: RecordHead,
     task_id: &'b str,
     stored: &'b [u8],
     location: Location,
 }
 
-impl Log {
+impl JournalFile {
     /// Opens the file for reading.
     pub(crate) fn open(path: PathBuf) -> Result<Self, JournalError> {
         let file = File::open(&path).map_err(JournalError::io("open", &path))?;
@@ -136,7 +137,7 @@ impl Log {
         Self {
             path,
             file: Arc::new(file),
-            version: Version::LATEST,
+            version: JournalVersion::LATEST,
         }
     }
 
@@ -148,7 +149,7 @@ impl Log {
     }
 
     /// Reads the header; returns its options and the offset of the first record.
-    pub(crate) fn read_head(&mut self) -> Result<(Options, u64), JournalError> {
+    pub(crate) fn read_head(&mut self) -> Result<(JournalOptions, u64), JournalError> {
         match format::decode_file_head(&self.beginning()?) {
             Ok(FileHead {
                 version,
@@ -183,21 +184,21 @@ impl Log {
         &self,
         from: u64,
         len: u64,
-        see: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
-    ) -> Result<(Opened, u64), JournalError> {
-        let mut opened = Opened::default();
+        see: &mut dyn FnMut(RecordEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<(ScanSummary, u64), JournalError> {
+        let mut opened = ScanSummary::default();
         let mut at = from;
         let mut record = Vec::new();
         while at < len {
             let next = match self.read_record(at, len, &mut record)? {
-                Some(Whole {
+                Some(CheckedRecord {
                     head,
                     task_id,
                     stored,
                     location,
                 }) => {
                     opened.records += 1;
-                    let entry = Entry {
+                    let entry = RecordEntry {
                         kind: head.kind,
                         task_id,
                         location,
@@ -244,7 +245,7 @@ impl Log {
         at: u64,
         len: u64,
         record: &'b mut Vec<u8>,
-    ) -> Result<Option<Whole<'b>>, JournalError> {
+    ) -> Result<Option<CheckedRecord<'b>>, JournalError> {
         let Some(head) = self.head(at)? else {
             return Ok(None);
         };
@@ -264,12 +265,14 @@ impl Log {
             offset: at,
             bytes: total,
         };
-        Ok(head.decode_id(record).map(|(task_id, stored)| Whole {
-            head,
-            task_id,
-            stored,
-            location,
-        }))
+        Ok(head
+            .decode_id(record)
+            .map(|(task_id, stored)| CheckedRecord {
+                head,
+                task_id,
+                stored,
+                location,
+            }))
     }
 
     /// The offset of the next record after damage. A valid head tells the length of its record.
@@ -283,7 +286,7 @@ impl Log {
         self.find_record(at + 1, len)
     }
 
-    fn head(&self, at: u64) -> Result<Option<Head>, JournalError> {
+    fn head(&self, at: u64) -> Result<Option<RecordHead>, JournalError> {
         let mut head = [0; MAX_HEAD_BYTES];
         let head = head.get_mut(..self.version.head_bytes());
         let head = head.unwrap_or_default();
@@ -326,7 +329,7 @@ fn is_in_directory_of_other(path: &Path) -> bool {
 }
 
 /// The content of a mark that ends a run; `None` for other records, and for a body that is not valid.
-fn decode_end(head: &Head, stored: &[u8]) -> Option<End> {
+fn decode_end(head: &RecordHead, stored: &[u8]) -> Option<End> {
     if head.kind != RecordKind::End {
         return None;
     }
@@ -339,14 +342,14 @@ fn decode_end(head: &Head, stored: &[u8]) -> Option<End> {
 /// Reads single records.
 #[derive(Debug)]
 pub struct JournalReader {
-    log: Log,
+    log: JournalFile,
     record: Vec<u8>,
     upgraded: Vec<u8>,
     decompressor: Decompressor,
 }
 
 impl JournalReader {
-    pub(crate) fn new(log: Log) -> Self {
+    pub(crate) fn new(log: JournalFile) -> Self {
         Self {
             log,
             record: Vec::new(),
@@ -360,9 +363,9 @@ impl JournalReader {
     pub fn open(
         path: &Path,
         end: Option<u64>,
-        mut see: impl FnMut(Entry<'_>) -> ControlFlow<()>,
-    ) -> Result<(Self, Options, Opened), JournalError> {
-        let mut log = Log::open(path.to_owned())?;
+        mut see: impl FnMut(RecordEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<(Self, JournalOptions, ScanSummary), JournalError> {
+        let mut log = JournalFile::open(path.to_owned())?;
         let (options, from) = log.read_head()?;
         let len = log.len()?;
         let (opened, _) = log.scan(from, end.unwrap_or(len).min(len), &mut see)?;
@@ -375,13 +378,13 @@ impl JournalReader {
     }
 
     /// The options of the journal at a path.
-    pub fn options(path: &Path) -> Result<Options, JournalError> {
-        let mut log = Log::open(path.to_owned())?;
+    pub fn options(path: &Path) -> Result<JournalOptions, JournalError> {
+        let mut log = JournalFile::open(path.to_owned())?;
         Ok(log.read_head()?.0)
     }
 
     /// Refuses options with which a run cannot continue this journal.
-    pub fn refuse_other(&self, options: &Options) -> Result<(), JournalError> {
+    pub fn refuse_other(&self, options: &JournalOptions) -> Result<(), JournalError> {
         let mut log = self.log.clone();
         let (before, from) = log.read_head()?;
         match refuse_other(&log.path, &before, options) {
@@ -449,7 +452,7 @@ impl JournalReader {
         location: Location,
     ) -> Result<&[u8], JournalError> {
         let (head, _) = self.load(task_id, location)?;
-        if self.log.version == Version::LATEST {
+        if self.log.version == JournalVersion::LATEST {
             return Ok(&self.record);
         }
         self.upgraded.clear();
@@ -468,7 +471,7 @@ impl JournalReader {
         task_id: &str,
         location: Location,
         body: &mut Vec<u8>,
-    ) -> Result<Head, JournalError> {
+    ) -> Result<RecordHead, JournalError> {
         let (head, start) = self.load(task_id, location)?;
         let stored = self.record.get(start..).unwrap_or_default();
         head.decode_body(stored, &mut self.decompressor, body)
@@ -493,7 +496,11 @@ impl JournalReader {
     }
 
     /// Loads a record and checks it; returns its head and where its body begins.
-    fn load(&mut self, task_id: &str, location: Location) -> Result<(Head, usize), JournalError> {
+    fn load(
+        &mut self,
+        task_id: &str,
+        location: Location,
+    ) -> Result<(RecordHead, usize), JournalError> {
         let bytes = location.bytes as usize;
         let more = bytes.saturating_sub(self.record.len());
         if self.record.try_reserve(more).is_err() {

@@ -6,21 +6,21 @@ use crate::durable_fs;
 use crate::durable_fs::Access;
 use crate::journal::error::JournalError;
 use crate::journal::format::{
-    FILE_HEAD_BYTES, HeadFault, Options, Version, decode_file_head, decode_head, encode_file_head,
-    encode_options, find_head, word,
+    FILE_HEAD_BYTES, HeadFault, JournalOptions, JournalVersion, decode_file_head, decode_head,
+    encode_file_head, encode_options, find_head, word,
 };
-use crate::journal::reader::{JournalReader, Log};
+use crate::journal::reader::{JournalFile, JournalReader};
 
 /// Where the header has the checksum of its options.
 const CRC32_AT: usize = 16;
 
 /// Rewrites the header of the journal at a path if it is damaged: from what is left of it, or with the options of the
 /// published export. Returns whether it did; otherwise the journal is unchanged.
-pub fn mend_header(path: &Path, published: Option<&Options>) -> Result<bool, JournalError> {
+pub fn mend_header(path: &Path, published: Option<&JournalOptions>) -> Result<bool, JournalError> {
     if !JournalReader::is_there(path)? {
         return Ok(false);
     }
-    let beginning = Log::open(path.to_owned())?.beginning()?;
+    let beginning = JournalFile::open(path.to_owned())?.beginning()?;
     let Some(header) = mended(&beginning, published) else {
         return Ok(false);
     };
@@ -32,7 +32,7 @@ pub fn mend_header(path: &Path, published: Option<&Options>) -> Result<bool, Jou
 }
 
 /// The header that belongs before the records, if it differs from the one that is there. It has the same length.
-fn mended(bytes: &[u8], published: Option<&Options>) -> Option<Vec<u8>> {
+fn mended(bytes: &[u8], published: Option<&JournalOptions>) -> Option<Vec<u8>> {
     let decoded = decode_file_head(bytes);
     let (version, first) = first_record(bytes)?;
     match &decoded {
@@ -43,14 +43,14 @@ fn mended(bytes: &[u8], published: Option<&Options>) -> Option<Vec<u8>> {
     }
     let there = bytes.get(FILE_HEAD_BYTES..first)?;
     let is_whole = word(bytes, CRC32_AT) == Some(crc32fast::hash(there))
-        && serde_json::from_slice::<Options>(there).is_ok();
+        && serde_json::from_slice::<JournalOptions>(there).is_ok();
     let options = if is_whole {
         there.to_vec()
     } else {
         // The length tells which of the two it was.
         let mut known = [false, true].into_iter().filter_map(|copied| {
             let published = published.cloned()?;
-            Some(encode_options(&Options {
+            Some(encode_options(&JournalOptions {
                 copied,
                 ..published
             }))
@@ -61,8 +61,8 @@ fn mended(bytes: &[u8], published: Option<&Options>) -> Option<Vec<u8>> {
 }
 
 /// The version and the offset of the first record that has a valid head.
-fn first_record(bytes: &[u8]) -> Option<(Version, usize)> {
-    let found = Version::ALL.into_iter().filter_map(|version| {
+fn first_record(bytes: &[u8]) -> Option<(JournalVersion, usize)> {
+    let found = JournalVersion::ALL.into_iter().filter_map(|version| {
         let at = find_head(bytes, FILE_HEAD_BYTES, version)?;
         decode_head(bytes.get(at..)?, version)?;
         Some((version, at))
@@ -74,13 +74,13 @@ fn first_record(bytes: &[u8]) -> Option<(Version, usize)> {
 mod tests {
     use super::*;
     use crate::journal::codec::Compressor;
-    use crate::journal::format::{Record, RecordKind, encode};
+    use crate::journal::format::{JournalRecord, RecordKind, encode};
 
-    fn journal(options: &Options, version: Version) -> (Vec<u8>, usize) {
+    fn journal(options: &JournalOptions, version: JournalVersion) -> (Vec<u8>, usize) {
         let mut bytes = encode_file_head(&encode_options(options), version);
         let header = bytes.len();
         for task_id in ["task_1", "task_2"] {
-            let record = Record {
+            let record = JournalRecord {
                 kind: RecordKind::Response,
                 flags: 0,
                 attempts: 1,
@@ -93,8 +93,8 @@ mod tests {
         (bytes, header)
     }
 
-    fn options(copied: bool) -> Options {
-        Options {
+    fn options(copied: bool) -> JournalOptions {
+        JournalOptions {
             base_url: "https://api.example.com".into(),
             expand: vec!["project".into()],
             opts: vec![],
@@ -106,9 +106,9 @@ mod tests {
     #[test]
     fn any_damaged_byte_of_a_header_is_mended_unless_it_looks_like_a_newer_version() {
         for (copied, version) in [
-            (false, Version::One),
-            (false, Version::Two),
-            (true, Version::Two),
+            (false, JournalVersion::One),
+            (false, JournalVersion::Two),
+            (true, JournalVersion::Two),
         ] {
             let (whole, header) = journal(&options(copied), version);
             assert_eq!(mended(&whole, None), None);
@@ -131,9 +131,9 @@ mod tests {
 
     #[test]
     fn a_header_for_other_options_is_not_put_before_records() {
-        let (mut damaged, _) = journal(&options(false), Version::LATEST);
+        let (mut damaged, _) = journal(&options(false), JournalVersion::LATEST);
         damaged[25] ^= 1;
-        let other = Options {
+        let other = JournalOptions {
             opts: vec!["annotation_details".into()],
             ..options(false)
         };
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_damaged_first_record_is_no_damage_of_the_header() {
-        let (mut damaged, header) = journal(&options(false), Version::LATEST);
+        let (mut damaged, header) = journal(&options(false), JournalVersion::LATEST);
         damaged[header + 9] ^= 1;
         assert_eq!(mended(&damaged, Some(&options(false))), None);
     }

@@ -11,8 +11,8 @@ use crate::journal::binding::refuse_other;
 use crate::journal::codec::Compressor;
 use crate::journal::error::JournalError;
 use crate::journal::format;
-use crate::journal::format::{End, Options, Record, RecordKind, Version};
-use crate::journal::reader::{Entry, JournalReader, Location, Log, Opened};
+use crate::journal::format::{End, JournalOptions, JournalRecord, JournalVersion, RecordKind};
+use crate::journal::reader::{JournalFile, JournalReader, Location, RecordEntry, ScanSummary};
 
 /// The extension of its name while its header is being written.
 const NEW_EXTENSION: &str = "new";
@@ -26,7 +26,7 @@ const KEPT_BYTES: usize = 4 << 20;
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
-    log: Log,
+    log: JournalFile,
     end: u64,
     buffer: Vec<u8>,
     compressor: Compressor,
@@ -38,21 +38,21 @@ impl Journal {
     /// breaks; then cuts off an incomplete record at the end.
     pub fn open(
         path: &Path,
-        options: &Options,
-        mut see: impl FnMut(Entry<'_>) -> ControlFlow<()>,
-    ) -> Result<(Self, Opened), JournalError> {
+        options: &JournalOptions,
+        mut see: impl FnMut(RecordEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<(Self, ScanSummary), JournalError> {
         let name = std::fs::symlink_metadata(path);
         if name.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            return Ok((Self::begin(path, options)?, Opened::default()));
+            return Ok((Self::begin(path, options)?, ScanSummary::default()));
         }
         // A broken link is an error: a new journal would replace it.
         let found = std::fs::metadata(path).map_err(JournalError::io("look at", path))?;
         if found.len() == 0 {
-            return Ok((Self::begin(path, options)?, Opened::default()));
+            return Ok((Self::begin(path, options)?, ScanSummary::default()));
         }
         let file = durable_fs::open(path, Access::Owner).map_err(JournalError::io("open", path))?;
         let mut journal = Self {
-            log: Log::new(path.to_owned(), file),
+            log: JournalFile::new(path.to_owned(), file),
             end: 0,
             buffer: Vec::new(),
             compressor: Compressor::default(),
@@ -64,7 +64,7 @@ impl Journal {
                 return Err(refused);
             }
             // Nothing was received with the earlier options, so a run with others may begin a new journal.
-            return Ok((Self::begin(path, options)?, Opened::default()));
+            return Ok((Self::begin(path, options)?, ScanSummary::default()));
         }
         journal.end = end;
         let opened = journal.index(&mut see)?;
@@ -72,7 +72,7 @@ impl Journal {
     }
 
     /// Begins a journal. It gets its name when its header is on the disk.
-    fn begin(path: &Path, options: &Options) -> Result<Self, JournalError> {
+    fn begin(path: &Path, options: &JournalOptions) -> Result<Self, JournalError> {
         let new = path.with_extension(NEW_EXTENSION);
         let mut journal = Self::create(new.clone(), options)?;
         journal.sync()?;
@@ -86,8 +86,8 @@ impl Journal {
     /// Passes all whole records to `see`, and cuts off an incomplete one at the end.
     fn index(
         &mut self,
-        see: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
-    ) -> Result<Opened, JournalError> {
+        see: &mut dyn FnMut(RecordEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<ScanSummary, JournalError> {
         let len = self.log.len()?;
         let (opened, end) = self.log.scan(self.end, len, see)?;
         if opened.torn_bytes > 0 {
@@ -101,7 +101,7 @@ impl Journal {
 
     /// Appends a record. It is in the file after the next [`flush`](Self::flush), and survives a
     /// power loss after the next [`sync`](Self::sync).
-    pub fn append(&mut self, record: &Record<'_>) -> Location {
+    pub fn append(&mut self, record: &JournalRecord<'_>) -> Location {
         let before = self.buffer.len();
         format::encode(
             record,
@@ -118,7 +118,7 @@ impl Journal {
     pub fn end_run(&mut self, since: u64, time: u64) -> Result<(), JournalError> {
         // A number: serialization cannot fail.
         let body = serde_json::to_vec(&End { since }).unwrap_or_default();
-        self.append(&Record {
+        self.append(&JournalRecord {
             kind: RecordKind::End,
             flags: 0,
             attempts: 0,
@@ -130,7 +130,7 @@ impl Journal {
     }
 
     /// The version of the format that it is written in. Compaction raises it to the latest one.
-    pub fn version(&self) -> Version {
+    pub fn version(&self) -> JournalVersion {
         self.log.version
     }
 
@@ -142,13 +142,16 @@ impl Journal {
     }
 
     /// Begins a journal under another name, to replace the directory's own: [sync](Self::sync) it, then rename it.
-    pub fn create(path: PathBuf, options: &Options) -> Result<Self, JournalError> {
+    pub fn create(path: PathBuf, options: &JournalOptions) -> Result<Self, JournalError> {
         let created = durable_fs::create(&path, Access::Owner);
         let file = created.map_err(JournalError::io("create", &path))?;
         let mut journal = Self {
-            log: Log::new(path, file),
+            log: JournalFile::new(path, file),
             end: 0,
-            buffer: format::encode_file_head(&format::encode_options(options), Version::LATEST),
+            buffer: format::encode_file_head(
+                &format::encode_options(options),
+                JournalVersion::LATEST,
+            ),
             compressor: Compressor::default(),
             dirty: false,
         };
@@ -232,8 +235,8 @@ mod tests {
     /// The journal's name in the directories of these tests.
     const FILE_NAME: &str = "journal";
 
-    fn options() -> Options {
-        Options {
+    fn options() -> JournalOptions {
+        JournalOptions {
             base_url: "https://api.example.com".into(),
             expand: vec![],
             opts: vec!["annotation_details".into()],
@@ -242,8 +245,8 @@ mod tests {
         }
     }
 
-    fn response<'a>(task_id: &'a str, body: &'a [u8]) -> Record<'a> {
-        Record {
+    fn response<'a>(task_id: &'a str, body: &'a [u8]) -> JournalRecord<'a> {
+        JournalRecord {
             kind: RecordKind::Response,
             flags: 0,
             attempts: 1,
@@ -253,7 +256,7 @@ mod tests {
         }
     }
 
-    fn seen(state: &Path) -> (Vec<(String, Location)>, Opened) {
+    fn seen(state: &Path) -> (Vec<(String, Location)>, ScanSummary) {
         let mut seen = Vec::new();
         let (_, opened) = Journal::open(&state.join(FILE_NAME), &options(), |entry| {
             seen.push((entry.task_id.to_owned(), entry.location));
@@ -287,7 +290,7 @@ mod tests {
         let (found, opened) = seen(state.path());
         assert_eq!(
             opened,
-            Opened {
+            ScanSummary {
                 records: 5,
                 damaged: 0,
                 torn_bytes: 0
@@ -373,7 +376,7 @@ mod tests {
     #[test]
     fn other_options_are_refused_by_name() {
         let (state, _) = written(1);
-        let other = Options {
+        let other = JournalOptions {
             expand: vec!["project".into()],
             ..options()
         };

@@ -43,7 +43,7 @@ pub fn unusable(task_id: &str, root: Result<Value<'_>, String>) -> Option<Failur
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct FailureEntry<'a> {
     task_id: &'a str,
     #[serde(flatten)]
     note: &'a FailureNote,
@@ -59,7 +59,7 @@ fn is_false(value: &bool) -> bool {
 
 /// Appends a line; `exported` when an earlier response is in the tables.
 pub fn write_line(task_id: &str, note: &FailureNote, exported: bool, out: &mut Vec<u8>) {
-    let line = Line {
+    let line = FailureEntry {
         task_id,
         note,
         exported,

@@ -85,7 +85,7 @@ pub enum Origin {
 
 /// An export that is about to be published.
 #[derive(Debug, Clone)]
-pub(crate) struct Candidate {
+pub(crate) struct PublicationCandidate {
     pub(crate) origin: Origin,
     /// Distinct IDs.
     pub(crate) requested: u64,
@@ -244,8 +244,11 @@ impl Explain for NotPublished {
 }
 
 /// Decides in the order of the rules in `docs/publication.md`.
-pub(crate) fn check(options: &GuardOptions, candidate: &Candidate) -> Result<(), NotPublished> {
-    let Candidate {
+pub(crate) fn check(
+    options: &GuardOptions,
+    candidate: &PublicationCandidate,
+) -> Result<(), NotPublished> {
+    let PublicationCandidate {
         origin,
         requested,
         exported,
@@ -310,7 +313,7 @@ mod tests {
         (before, missing): (u64, u64),
     ) -> u8 {
         let by_kind = BTreeMap::from([(FailureKind::NotFound, failures)]);
-        let candidate = Candidate {
+        let candidate = PublicationCandidate {
             origin: Origin::Api,
             requested,
             exported,

@@ -78,7 +78,7 @@ pub(crate) fn failed(directory: &Path, manifest: &Manifest) -> io::Result<Vec<St
 
 /// A line of `failures.jsonl`.
 #[derive(Debug, Deserialize)]
-struct Line {
+struct EarlierFailure {
     task_id: String,
     #[serde(default)]
     exported: bool,
@@ -102,7 +102,7 @@ fn failures(directory: &Path) -> impl Iterator<Item = io::Result<String>> {
         Err(error) => (None, Some(Err(error))),
     };
     let parsed = lines.into_iter().flatten().filter_map(|line| {
-        let parsed = line.and_then(|line| Ok(serde_json::from_str::<Line>(&line)?));
+        let parsed = line.and_then(|line| Ok(serde_json::from_str::<EarlierFailure>(&line)?));
         match parsed {
             Ok(line) if line.exported => None,
             parsed => Some(parsed.map(|line| line.task_id)),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::ControlFlow;
 
-use scale_export::journal::format::{FLAG_FINAL, Record, RecordKind};
+use scale_export::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
 use scale_export::journal::reader::JournalReader;
 use scale_export::journal::writer::Journal;
 use scale_export::sandbox::config::SandboxConfig;
@@ -24,7 +24,7 @@ fn a_kind_of_a_newer_version_fails_its_id_and_ends_no_run() {
     let options = JournalReader::options(&path).unwrap();
     let (mut journal, _) = Journal::open(&path, &options, |_| ControlFlow::Continue(())).unwrap();
     let note = json!({"kind": "quota", "http_status": 402, "attempts": 1, "message": "used up"});
-    journal.append(&Record {
+    journal.append(&JournalRecord {
         kind: RecordKind::Failure,
         flags: FLAG_FINAL,
         attempts: 1,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use scale_export::journal::format::{FLAG_FINAL, Record, RecordKind};
+use scale_export::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
 use scale_export::journal::reader::JournalReader;
 use scale_export::journal::writer::Journal;
 use scale_export::sandbox::config::SandboxConfig;
@@ -555,7 +555,7 @@ fn a_whole_record_that_is_no_task_fails_its_id_and_ends_no_run() {
         ("task_4", "[]"),
     ];
     for (task_id, body) in bodies {
-        journal.append(&Record {
+        journal.append(&JournalRecord {
             kind: RecordKind::Response,
             flags: FLAG_FINAL,
             attempts: 1,

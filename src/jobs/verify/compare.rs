@@ -52,7 +52,7 @@ impl BatchSink for RowComparer<'_> {
             return Ok(());
         };
         *self.cells += expected.len() as u64 * table.columns().count() as u64;
-        let key = RowKeyColumns::of(table);
+        let key = TableKey::of(table);
         let mut at = 0;
         while at < expected.len() {
             let Some((found, row)) = cursor.uncompared(self.reporter.findings) else {
@@ -94,7 +94,7 @@ fn agreeing(expected: &Rows, at: usize, found: &Rows, row: usize, count: usize) 
 
 /// Reports a row that is not as expected; returns how many expected rows that settles.
 fn differing(
-    key: &RowKeyColumns,
+    key: &TableKey,
     expected: &Rows,
     at: usize,
     cursor: &mut TableCursor,
@@ -144,7 +144,7 @@ fn differing(
 
 /// Reports the rows that are left when every task has given its own.
 pub(crate) fn leftovers(cursor: &mut TableCursor, reporter: &mut FindingReporter<'_>) {
-    let key = RowKeyColumns::of(cursor.table());
+    let key = TableKey::of(cursor.table());
     loop {
         let mut left = Vec::new();
         match cursor.uncompared(reporter.findings) {
@@ -163,13 +163,7 @@ pub(crate) fn leftovers(cursor: &mut TableCursor, reporter: &mut FindingReporter
 }
 
 /// The cells of two rows that differ.
-fn cells(
-    key: &RowKeyColumns,
-    expected: &Rows,
-    at: usize,
-    found: &Rows,
-    row: usize,
-) -> Vec<Finding> {
+fn cells(key: &TableKey, expected: &Rows, at: usize, found: &Rows, row: usize) -> Vec<Finding> {
     let table = key.table;
     let columns = table.columns().enumerate();
     let differing = columns.filter_map(|(index, column)| {
@@ -191,12 +185,12 @@ fn cells(
 }
 
 /// The columns of a table's key.
-struct RowKeyColumns {
+struct TableKey {
     table: &'static TableInfo,
     path: Option<usize>,
 }
 
-impl RowKeyColumns {
+impl TableKey {
     fn of(table: &'static TableInfo) -> Self {
         Self {
             table,

@@ -12,7 +12,7 @@ use crate::jobs::verify::findings::Finding;
 use crate::jobs::verify::report::VerifyResults;
 use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::journal::error::JournalError;
-use crate::journal::format::{Options, distinct};
+use crate::journal::format::{JournalOptions, distinct};
 use crate::journal::index::JournalIndex;
 use crate::journal::reader::{FailureNote, JournalReader, break_if};
 use crate::json::document::{Document, Parser};
@@ -165,7 +165,11 @@ pub(crate) enum ExpectedLine {
 }
 
 /// Compares the options of the journal with those of the manifest.
-fn compare_options(options: &Options, made_with: &ManifestOptions, results: &mut VerifyResults) {
+fn compare_options(
+    options: &JournalOptions,
+    made_with: &ManifestOptions,
+    results: &mut VerifyResults,
+) {
     let same = (
         &options.base_url,
         distinct(&options.expand),

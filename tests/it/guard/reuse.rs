@@ -143,7 +143,7 @@ fn several_exports_are_flattened_in_the_order_of_their_lists() {
 #[test]
 fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
     use scale_export::journal::codec::Compressor;
-    use scale_export::journal::format::{Version, encode};
+    use scale_export::journal::format::{JournalVersion, encode};
     use scale_export::journal::reader::JournalReader;
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
@@ -172,7 +172,7 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
     for (kind, is_final, task_id, location) in &records {
         let mut body = Vec::new();
         let head = reader.read(task_id, *location, &mut body).unwrap();
-        let record = scale_export::journal::format::Record {
+        let record = scale_export::journal::format::JournalRecord {
             kind: *kind,
             flags: u16::from(*is_final),
             attempts: head.attempts,
@@ -182,7 +182,7 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
         };
         encode(
             &record,
-            Version::One,
+            JournalVersion::One,
             &mut Compressor::default(),
             &mut bytes,
         );
