@@ -59,7 +59,7 @@ pub fn export(
             events,
         },
         cancel,
-        state: &state,
+        state,
     };
     let run = Run {
         directory: &directory,

@@ -54,6 +54,10 @@ impl JournalWriter<'_> {
         mut arrived: Receiver<FetchedTask>,
         mut watch: impl FnMut(usize, &Journal),
     ) -> Result<StoredResults, ExportError> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a runtime with a timer only opens no files"
+        )]
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

@@ -76,11 +76,11 @@ impl Pipeline<'_> {
         let run = network.cancel.child_token();
         let cache = ResponseCache::default();
         let in_flight = fetcher.concurrency();
-        let (fetched, stored, built) = thread::scope(|scope| -> Result<_, ExportError> {
+        let (fetch_end, stored, built) = thread::scope(|scope| -> Result<_, ExportError> {
             let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
             let writer_thread = spawn(scope, || {
                 let _closes = ClosesIndex(index);
-                let watch = |fetched, journal: &Journal| space.look(fetched, journal.bytes());
+                let watch = |count, journal: &Journal| space.look(count, journal.bytes());
                 let writer = JournalWriter {
                     index,
                     cache: &cache,
@@ -89,26 +89,26 @@ impl Pipeline<'_> {
                 writer.run(journal, arrived, watch)
             })?;
             let builder_thread = spawn(scope, || self.build(reader, &cache, &run))?;
-            let fetched = block_on(self.fetch(&fetcher, wanted, sink), &run);
-            if !matches!(&fetched, Ok(Some(()))) {
+            let fetch_end = block_on(self.fetch(&fetcher, wanted, sink), &run);
+            if !matches!(&fetch_end, Ok(Some(()))) {
                 // Tables without the rest would not be published: they need not be built.
                 run.cancel();
             }
-            Ok((fetched, join(writer_thread), join(builder_thread)))
+            Ok((fetch_end, join(writer_thread), join(builder_thread)))
         })?;
         let learned = network.remember(&fetcher);
         // Of several errors the one that caused the others is reported.
         let mut stored = stored?;
-        if let Err(error) = &fetched
+        if let Err(error) = &fetch_end
             && error.is_decision()
         {
             journal_writer::end_run(&mut stored.journal, index)?;
         }
-        let stats = match (fetched, built.as_ref()) {
+        let stats = match (fetch_end, built.as_ref()) {
             (Err(ExportError::Fetch(FetchError::SinkClosed { .. })), Err(_)) => {
                 FetchStats::default()
             }
-            (fetched, _) => fetcher.stats(fetched?.is_none()),
+            (fetch_end, _) => fetcher.stats(fetch_end?.is_none()),
         };
         let built = built?;
         Ok(PipelineResult {

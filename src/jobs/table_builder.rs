@@ -63,10 +63,10 @@ impl Failures {
         &mut self,
         position: usize,
         task_id: &str,
-        note: FailureNote,
+        note: &FailureNote,
         exported: bool,
     ) {
-        write_line(task_id, &note, exported, &mut self.lines);
+        write_line(task_id, note, exported, &mut self.lines);
         if exported {
             self.stale += 1;
         } else {
@@ -254,10 +254,10 @@ impl TableBuild {
                 TaskInput::Response(response) => self.response(done, &response, None)?,
                 TaskInput::Stale(response, note) => self.response(done, &response, Some(note))?,
                 TaskInput::Failure(task_id, note) => {
-                    self.failures.add(done, &task_id, note, false);
+                    self.failures.add(done, &task_id, &note, false);
                 }
                 TaskInput::Missing(task_id) => {
-                    self.failures.add(done, &task_id, missing(), false);
+                    self.failures.add(done, &task_id, &missing(), false);
                 }
             }
             done += 1;
@@ -288,14 +288,14 @@ impl TableBuild {
                 self.flattener.task(task_id, &document, &mut self.encoder)?;
                 self.exported += 1;
                 if let Some(note) = failure {
-                    self.failures.add(position, task_id, note, true);
+                    self.failures.add(position, task_id, &note, true);
                 }
             }
-            // What arrives is checked before it is kept; the journal may be another version's, or was changed.
+            // Responses are checked before they are stored, but another version may have written the journal.
             (document, note) => {
                 drop(document);
                 let note = note.unwrap_or_else(missing);
-                self.failures.add(position, task_id, note, false);
+                self.failures.add(position, task_id, &note, false);
             }
         }
         if response.body.len() > KEPT_BYTES {
