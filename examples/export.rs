@@ -4,6 +4,12 @@
 //! cargo run --example export -- demo/
 //! ```
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example speaks to the person who runs it"
+)]
+
 use std::error::Error;
 use std::path::Path;
 

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::environment::Origins;
+#[cfg(feature = "sandbox")]
 use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::shared_args::{ColorArg, DisplayArgs, GuardArgs, ListArgs, OutputArgs};
 use crate::cli::{help, value_parsers};
@@ -64,6 +65,7 @@ pub(crate) enum Command {
     /// Print the columns of the tables, or SQL that creates and loads them
     #[command(after_long_help = help::SCHEMA)]
     Schema(SchemaArgs),
+    #[cfg(feature = "sandbox")]
     /// Run a local mock server of the API, for demonstrations and tests
     #[command(after_long_help = help::SANDBOX)]
     Sandbox(Box<SandboxArgs>),
@@ -223,6 +225,7 @@ pub(crate) struct ApiArgs {
     #[arg(long, hide = true)]
     pub(crate) api_key: Option<String>,
     /// Run against a mock server inside the process; needs no key
+    #[cfg(feature = "sandbox")]
     #[arg(long, value_parser = value_parsers::flag, env = "SCALE_EXPORT_SANDBOX")]
     pub(crate) sandbox: bool,
     /// Address of the API [default: the variable `SCALE_API_URL`, or `https://api.scale.com`]

@@ -5,6 +5,7 @@ use crate::cli::command_line::{color, log_format, read_command_line, version};
 use crate::cli::commands::completions::print_completions;
 use crate::cli::commands::export::run_export;
 use crate::cli::commands::flatten::run_flatten;
+#[cfg(feature = "sandbox")]
 use crate::cli::commands::sandbox::run_sandbox;
 use crate::cli::commands::schema::print_schema;
 use crate::cli::commands::verify::run_verify;
@@ -41,6 +42,7 @@ pub fn main() -> Exit {
         Some(Command::Verify(args)) => run_verify(&args),
         Some(Command::Flatten(args)) => run_flatten(&args),
         Some(Command::Schema(args)) => print_schema(&args),
+        #[cfg(feature = "sandbox")]
         Some(Command::Sandbox(args)) => run_sandbox(*args),
         Some(Command::Completions { shell }) => print_completions(shell),
         Some(Command::Version) => print(&version())

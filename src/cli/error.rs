@@ -13,6 +13,7 @@ use crate::ids::error::IdsError;
 use crate::jobs::error::ExportError;
 use crate::jobs::verify::error::VerifyError;
 use crate::output_error::OutputError;
+#[cfg(feature = "sandbox")]
 use crate::sandbox::error::SandboxError;
 use crate::tables::definition::TABLES;
 
@@ -38,6 +39,7 @@ pub(crate) enum CommandError {
     Export(#[from] ExportError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    #[cfg(feature = "sandbox")]
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
 }
@@ -53,6 +55,7 @@ impl CommandError {
             Self::Output(error) => error,
             Self::Export(error) => error,
             Self::Verify(error) => error,
+            #[cfg(feature = "sandbox")]
             Self::Sandbox(error) => error,
         }
     }

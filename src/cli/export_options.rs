@@ -22,13 +22,18 @@ use crate::jobs::export_options::{ExportOptions, Refresh};
 use crate::lists::list_planner::ListPlan;
 use crate::pacer::types::Rate;
 use crate::publish::guard::{Allowance, GuardOptions};
-use crate::sandbox::server::Sandbox;
 
 /// Values of `--expand` that the API is known to have.
 const KNOWN_EXPAND: [&str; 2] = ["project", "batch"];
 
 /// Stored instead of the sandbox's address, whose port differs between runs.
 const SANDBOX_LABEL: &str = "sandbox";
+
+/// The sandbox in this process.
+pub(crate) struct SandboxServer {
+    pub(crate) base_url: String,
+    pub(crate) api_key: SecretString,
+}
 
 /// The server of an export, and what a request to it carries.
 struct Endpoint {
@@ -44,7 +49,7 @@ struct Endpoint {
 /// The options of an export, and warnings about them.
 pub(crate) fn export_options(
     args: &ExportArgs,
-    sandbox: Option<&Sandbox>,
+    sandbox: Option<SandboxServer>,
 ) -> Result<(ExportOptions, Vec<String>), CommandError> {
     if args.api.api_key.is_some() {
         return Err(UsageError::KeyOnCommandLine.into());
@@ -106,7 +111,7 @@ pub(crate) fn export_options(
 /// Reads the key and the CA certificates, and warns about values that the API is not known to have.
 fn endpoint(
     args: &ExportArgs,
-    sandbox: Option<&Sandbox>,
+    sandbox: Option<SandboxServer>,
     warnings: &mut Vec<String>,
 ) -> Result<Endpoint, CommandError> {
     let ca_file = args
@@ -115,9 +120,9 @@ fn endpoint(
         .as_deref()
         .map(CaFile::read)
         .transpose()?;
+    let is_sandbox = sandbox.is_some();
     let (base_url, api_key) = if let Some(sandbox) = sandbox {
-        let key = SecretString::from(sandbox.key().to_owned());
-        (sandbox.base_url(), key)
+        (sandbox.base_url, sandbox.api_key)
     } else {
         let base_url = base_url(args)?;
         let ApiKey { secret, warning } = read_key(args.api.api_key_file.as_deref())?;
@@ -140,7 +145,7 @@ fn endpoint(
         expand,
         opts,
         ca_file,
-        is_sandbox: sandbox.is_some(),
+        is_sandbox,
     })
 }
 

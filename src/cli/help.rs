@@ -91,6 +91,7 @@ Exit codes:
 Documentation: docs/tables.md and docs/sql.md in the source of scale-export";
 
 /// The end of `sandbox --help`.
+#[cfg(feature = "sandbox")]
 pub(crate) const SANDBOX: &str = "\
 Examples:
   Run the server, and export from it in another terminal:

@@ -131,7 +131,7 @@ pub(crate) fn report_export(
 
 /// What a person at a terminal can do with a complete export.
 fn next_step(exit: Exit, out: &Path) -> Option<String> {
-    let is_for_person = exit == Exit::Success && terminal::stderr().is_terminal;
+    let is_for_person = exit == Exit::Success && terminal::stderr().is_interactive;
     let out = out.display().to_string();
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-".contains(letter);
     // A name that a shell would read otherwise is quoted.

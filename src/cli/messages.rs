@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     const TERMINAL: Terminal = Terminal {
-        is_terminal: true,
+        is_interactive: true,
         has_color: true,
         has_unicode: false,
     };

@@ -19,7 +19,10 @@ pub mod plural;
 pub mod progress;
 pub mod progress_state;
 pub mod progress_text;
+#[cfg(feature = "sandbox")]
 pub mod sandbox_args;
+#[cfg(feature = "sandbox")]
+pub mod sandbox_values;
 pub mod shared_args;
 pub mod signals;
 pub mod status_line;

@@ -95,13 +95,13 @@ impl Screen {
         let shows_progress = !options.quiet && options.progress != ProgressArg::Never;
         let is_text = options.log_format == LogFormatArg::Text;
         let is_forced = options.progress == ProgressArg::Always;
-        let has_line = shows_progress && is_text && (terminal.is_terminal || is_forced);
+        let has_line = shows_progress && is_text && (terminal.is_interactive || is_forced);
         Self {
             options,
             cancel,
             terminal,
             line: has_line.then(StatusLine::default),
-            draw_interval: if terminal.is_terminal {
+            draw_interval: if terminal.is_interactive {
                 DRAW_INTERVAL
             } else {
                 FORCED_DRAW_INTERVAL
@@ -318,7 +318,7 @@ impl Screen {
         }
         let label = if event == "warning" { "warning: " } else { "" };
         // A terminal shows when a line appears; a file does not.
-        let time = if self.terminal.is_terminal {
+        let time = if self.terminal.is_interactive {
             String::new()
         } else {
             let now = jiff::Timestamp::now();

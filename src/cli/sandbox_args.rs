@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::value_parsers;
+use crate::cli::{sandbox_values, value_parsers};
 use crate::sandbox::config::DEFAULT_KEY;
 use crate::sandbox::faults::{FailedId, FaultRule};
 use crate::sandbox::limit_models::{Limit, OtherClient, TimeSpan};
@@ -76,7 +76,7 @@ pub(crate) struct SandboxArgs {
     #[arg(
         long,
         value_name = "N",
-        value_parser = value_parsers::requests_per_second,
+        value_parser = sandbox_values::requests_per_second,
         help_heading = "Rate limits"
     )]
     pub(crate) rate_limit: Option<f64>,
@@ -85,7 +85,7 @@ pub(crate) struct SandboxArgs {
         long,
         value_name = "N",
         requires = "rate_limit",
-        value_parser = value_parsers::burst,
+        value_parser = sandbox_values::burst,
         help_heading = "Rate limits"
     )]
     pub(crate) burst: Option<f64>,
@@ -93,7 +93,7 @@ pub(crate) struct SandboxArgs {
     #[arg(
         long,
         value_name = "TIME=FACTOR",
-        value_parser = value_parsers::limit_change,
+        value_parser = sandbox_values::limit_change,
         help_heading = "Rate limits"
     )]
     pub(crate) limit_change: Vec<(Duration, f64)>,
@@ -101,7 +101,7 @@ pub(crate) struct SandboxArgs {
     #[arg(
         long,
         value_name = "N@FROM-UNTIL",
-        value_parser = value_parsers::other_client,
+        value_parser = sandbox_values::other_client,
         help_heading = "Rate limits"
     )]
     pub(crate) other_client: Vec<OtherClient>,
@@ -118,7 +118,7 @@ pub(crate) struct SandboxArgs {
     #[arg(
         long,
         value_name = "FROM-UNTIL",
-        value_parser = value_parsers::span,
+        value_parser = sandbox_values::span,
         help_heading = "Faults"
     )]
     pub(crate) outage: Vec<TimeSpan>,

@@ -146,6 +146,7 @@ impl Signals {
     }
 
     /// Waits for the first signal.
+    #[cfg(feature = "sandbox")]
     pub(crate) fn wait(&self) {
         while !self.cancel.is_cancelled() {
             std::thread::sleep(LOOK);

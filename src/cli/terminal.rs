@@ -12,7 +12,7 @@ const DEFAULT_COLUMNS: usize = 80;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terminal {
     /// Whether stderr is a terminal that can move its cursor.
-    pub(crate) is_terminal: bool,
+    pub(crate) is_interactive: bool,
     pub(crate) has_color: bool,
     pub(crate) has_unicode: bool,
 }
@@ -72,7 +72,7 @@ fn detect(
         locale.contains("utf-8") || locale.contains("utf8")
     });
     Terminal {
-        is_terminal,
+        is_interactive: is_terminal,
         has_color,
         has_unicode,
     }

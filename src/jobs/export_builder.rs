@@ -32,7 +32,7 @@ pub const DEFAULT_OPTS: [&str; 3] = [
 pub const DEFAULT_CONCURRENCY: u16 = 32;
 
 /// The timeout of one attempt.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The timeout for opening a connection.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

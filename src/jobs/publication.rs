@@ -13,7 +13,7 @@ use crate::publish::export_readme::export_readme;
 use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
 use crate::publish::guard::{GuardOptions, NotPublished, Origin, PublicationCandidate};
 use crate::publish::load_sql::{Views, load_sql};
-use crate::publish::manifest::{Ids, Manifest, ManifestOptions, RunCounters};
+use crate::publish::manifest::{Ids, Manifest, ManifestContent, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
 use crate::publish::staging::Staging;
 use crate::publish::{guard, previous_export};
@@ -142,21 +142,22 @@ impl Publication<'_> {
         ids: FileRef,
         flattened: &Flattened,
     ) -> Manifest {
-        Manifest::new(
-            self.options,
-            Ids {
-                requested: self.ids.len() as u64,
-                exported: flattened.exported,
-                failed: flattened.failures.failed(),
-                stale: flattened.failures.stale,
-                duplicates: self.duplicates,
-                file: ids,
-            },
-            tables,
-            others,
-            flattened.drift.entries(),
-            self.run,
-        )
+        let ids = Ids {
+            requested: self.ids.len() as u64,
+            exported: flattened.exported,
+            failed: flattened.failures.failed(),
+            stale: flattened.failures.stale,
+            duplicates: self.duplicates,
+            file: ids,
+        };
+        let content = ManifestContent {
+            options: self.options,
+            ids,
+            files: others,
+            drift: flattened.drift.entries(),
+            run: self.run,
+        };
+        Manifest::new(tables, content)
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) const FORMAT_VERSION: u32 = 1;
 
 /// Version of the bytes of published files. It is raised when the same rows result in other bytes: only then does a run
 /// without new tasks rewrite the tables. A test compares the bytes with those of this version.
-pub const ENCODING_VERSION: u32 = 1;
+pub const ENCODING_VERSION: u32 = 2;
 
 /// Maximum bytes of a manifest. It names about twenty tables, and the drift in their columns.
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 64 << 20;
@@ -166,6 +166,21 @@ pub struct RunCounters {
     pub journal_bytes: Option<u64>,
 }
 
+/// What a new manifest says beside its tables and versions.
+#[derive(Debug)]
+pub struct ManifestContent {
+    /// The options.
+    pub options: ManifestOptions,
+    /// The IDs.
+    pub ids: Ids,
+    /// The files that are not tables.
+    pub files: Vec<FileRef>,
+    /// Differences from the documented shape.
+    pub drift: Vec<DriftEntry>,
+    /// The run.
+    pub run: RunCounters,
+}
+
 /// The whole manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -232,14 +247,14 @@ fn in_order<S: Serializer>(
 
 impl Manifest {
     /// A manifest of this version of scale-export.
-    pub fn new(
-        options: ManifestOptions,
-        ids: Ids,
-        tables: &[WrittenTable],
-        files: Vec<FileRef>,
-        drift: Vec<DriftEntry>,
-        run: RunCounters,
-    ) -> Self {
+    pub fn new(tables: &[WrittenTable], content: ManifestContent) -> Self {
+        let ManifestContent {
+            options,
+            ids,
+            files,
+            drift,
+            run,
+        } = content;
         Self {
             format_version: FORMAT_VERSION,
             tool: Tool::this(),

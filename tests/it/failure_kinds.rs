@@ -57,7 +57,7 @@ fn a_kind_of_a_newer_version_fails_its_id_and_ends_no_run() {
     refresh(&out, "failures.jsonl");
     assert_eq!(verify().0, Some(7));
     edit_manifest(&out, |manifest| {
-        manifest["tool"]["version"] = json!("99.0.0")
+        manifest["tool"]["version"] = json!("99.0.0");
     });
     let (code, stderr) = verify();
     assert_eq!(code, Some(0), "{stderr}");

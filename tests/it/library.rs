@@ -7,12 +7,7 @@ use scale_export::{
     TableSelection, TaskIds, export, verify,
 };
 
-#[allow(
-    dead_code,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "`main` is for people"
-)]
+#[expect(dead_code, reason = "its `main` is for people")]
 #[path = "../../examples/export.rs"]
 mod example;
 

@@ -5,13 +5,15 @@ use std::time::Instant;
 use crate::cli::args::ExportArgs;
 use crate::cli::core_dumps;
 use crate::cli::error::CommandError;
+#[cfg(feature = "sandbox")]
+use crate::cli::export_options::SandboxServer;
 use crate::cli::export_options::export_options;
 use crate::cli::lifecycle::{JobReport, report_dry_run, report_export, run, warn, with_summary};
 use crate::error::Exit;
 use crate::jobs::dry_run::dry_run;
 use crate::jobs::export::export_until;
-use crate::sandbox::config::SandboxConfig;
-use crate::sandbox::server::Sandbox;
+#[cfg(feature = "sandbox")]
+use crate::sandbox::{config::SandboxConfig, server::Sandbox};
 
 /// Runs the main job.
 pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
@@ -24,12 +26,20 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
     with_summary(&args.display, &reads, args.output.out.as_deref(), || {
         let started = Instant::now();
         core_dumps::forbid();
+        #[cfg(feature = "sandbox")]
         let sandbox = args
             .api
             .sandbox
             .then(|| Sandbox::start(SandboxConfig::default()))
             .transpose()?;
-        let (options, warnings) = export_options(args, sandbox.as_ref())?;
+        #[cfg(feature = "sandbox")]
+        let server = sandbox.as_ref().map(|sandbox| SandboxServer {
+            base_url: sandbox.base_url(),
+            api_key: sandbox.key().to_owned().into(),
+        });
+        #[cfg(not(feature = "sandbox"))]
+        let server = None;
+        let (options, warnings) = export_options(args, server)?;
         let job = JobReport {
             out: &options.out,
             tolerate: options.guard.tolerate,

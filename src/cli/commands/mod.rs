@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod export;
 pub mod flatten;
+#[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod schema;
 pub mod verify;
