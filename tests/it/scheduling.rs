@@ -414,7 +414,7 @@ fn the_commands_for_operators_run() {
         said += &text(&output);
     }
     // The counts of IDs, how the run ended, and the proof of the copy.
-    for part in ["2\t0\t0\n", "\"exit_code\": 0", "moved: all files are as"] {
+    for part in ["2\t0\t0\n", "\"exit_code\": 0", "moved: all files match"] {
         assert!(said.contains(part), "{part} is not in {said}");
     }
 }
