@@ -172,12 +172,11 @@ pub(crate) fn report_export(
             Ok(report_stopped(signals, args, &message, json))
         }
         Ended::StoppedListing { listed } => {
-            let message = match listed {
-                0 => UNCHANGED.to_owned(),
-                _ => {
-                    let tasks = plural(*listed as u64, "task");
-                    format!("interrupted: {tasks} listed and saved; no tables were written")
-                }
+            let message = if *listed == 0 {
+                UNCHANGED.to_owned()
+            } else {
+                let tasks = plural(*listed as u64, "task");
+                format!("interrupted: {tasks} listed and saved; no tables were written")
             };
             Ok(report_stopped(signals, args, &message, json))
         }

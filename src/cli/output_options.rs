@@ -40,9 +40,10 @@ pub(crate) struct OutputOptions {
 
 /// Checks the options of the output.
 pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<OutputOptions, UsageError> {
-    let out = args.out.clone().ok_or_else(|| {
-        UsageError::Missing("--out", "name a directory for the tables: --out dir/")
-    })?;
+    let out = args.out.clone().ok_or(UsageError::Missing(
+        "--out",
+        "name a directory for the tables: --out dir/",
+    ))?;
     if out.to_string_lossy().contains("://") {
         return Err(UsageError::ObjectStore(out));
     }

@@ -54,7 +54,7 @@ pub(crate) fn run_sandbox(args: SandboxArgs) -> Result<Exit, CommandError> {
     signals.wait();
     write_text(&format!(
         "{}, {} with response 429",
-        plural(sandbox.requests() as u64, "request"),
+        plural(sandbox.requests(), "request"),
         sandbox.rejected()
     ));
     Ok(Exit::Success)
