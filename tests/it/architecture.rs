@@ -39,9 +39,8 @@ const ORDER: [&str; 25] = [
 const MAX_LINES: usize = 600;
 
 /// Which files may name a library.
-const LIBRARIES: [(&str, &[&str]); 4] = [
+const LIBRARIES: [(&str, &[&str]); 3] = [
     ("reqwest", &["api/client.rs", "api/connections.rs"]),
-    ("indicatif", &["cli/progress.rs"]),
     (
         "clap",
         &[

@@ -21,158 +21,161 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Arguments, the reason of the error, and its hint.
+const MISTAKES: &[(&[&str], &str, &str)] = &[
+    (
+        &["--timeout", "-5s"],
+        "invalid value `-5s` for --timeout: expected a duration above 0 like 500ms",
+        "",
+    ),
+    (
+        &["--timeout", "0"],
+        "invalid value `0` for --timeout: expected a duration above 0",
+        "",
+    ),
+    (&["--timeout", "--out", "d"], "--timeout needs a value", ""),
+    (
+        &["--concurrency", "many"],
+        "invalid value `many` for --concurrency: expected a number of requests from 1 to 1024",
+        "",
+    ),
+    (
+        &["--concurrency", "0"],
+        "invalid value `0` for --concurrency: expected a number",
+        "",
+    ),
+    (
+        &["--max-retries", "-1"],
+        "invalid value `-1` for --max-retries: expected a number of retries",
+        "",
+    ),
+    (
+        &["--max-body", "5"],
+        "invalid value `5` for --max-body: expected a size like 256MiB, from 1KiB to 1GiB",
+        "",
+    ),
+    (
+        &["--rate", "-1"],
+        "invalid value `-1` for --rate: expected requests per second above 0",
+        "",
+    ),
+    (
+        &["--max-failures", "-1%"],
+        "invalid value `-1%` for --max-failures: expected a number of tasks",
+        "",
+    ),
+    (
+        &["sandbox", "--rate-limit", "0"],
+        "invalid value `0` for --rate-limit: expected requests per second above 0",
+        "",
+    ),
+    (
+        &["sandbox", "--outage", "20-50"],
+        "invalid value `20-50` for --outage: expected times with their units",
+        "",
+    ),
+    (
+        &["sandbox", "--port", "70000"],
+        "invalid value `70000` for --port: expected a port from 0 to 65535",
+        "",
+    ),
+    (
+        &["--format", "parqet"],
+        "invalid value `parqet` for --format: expected parquet or csv",
+        "did you mean `parquet`?",
+    ),
+    (
+        &["--id-file", "x"],
+        "unknown option `--id-file`",
+        "did you mean `--ids`?",
+    ),
+    (
+        &["--output", "x"],
+        "unknown option `--output`",
+        "did you mean `--out`?",
+    ),
+    (
+        &["--tiemout", "5s"],
+        "unknown option `--tiemout`",
+        "did you mean `--timeout`?",
+    ),
+    (
+        &["--wibble"],
+        "unknown option `--wibble`",
+        "see scale-export --help",
+    ),
+    (
+        &["verfy", "x"],
+        "unknown command `verfy`",
+        "did you mean `verify`?",
+    ),
+    (&["verify", "x", "y"], "unexpected argument `y`", ""),
+    (
+        &["ids.txt", "out/"],
+        "unexpected argument `ids.txt`",
+        "name the list with --ids and the directory with --out: scale-export --ids ids.txt --out out/",
+    ),
+    (
+        &["out/", "--ids", "ids.txt"],
+        "unexpected argument `out/`",
+        "--ids ids.txt --out out/",
+    ),
+    (
+        &["--ids", "ids.txt", "out/"],
+        "unexpected argument `out/`",
+        "did you mean `--out out/`?",
+    ),
+    (
+        &["-ids", "ids.txt"],
+        "unknown option `-ids`",
+        "did you mean `--ids`?",
+    ),
+    (&["-x"], "unknown option `-x`", "see scale-export --help"),
+    (
+        &["--ids", "x", "verify", "y"],
+        "the command `verify` must come first",
+        "scale-export verify",
+    ),
+    (
+        &["--tables", "messages", "annotations"],
+        "unexpected argument `annotations`",
+        "separate values with commas: --tables messages,annotations",
+    ),
+    (
+        &["--tables", "messages,", "annotations"],
+        "unexpected argument `annotations`",
+        "separate values with commas: --tables messages,annotations",
+    ),
+    (
+        &["--id", "a", "--out", "d", "--tables", "messages,anotations"],
+        "could not find table `anotations` of --tables",
+        "did you mean `annotations`?",
+    ),
+    (
+        &["--id", "a", "--out", "d", "--tables", ","],
+        "--tables is empty",
+        "",
+    ),
+    (
+        &["--id", "a", "--out", "d", "--status", "completed"],
+        "--status needs --project or --batch",
+        "",
+    ),
+    (
+        &["--id", "a", "--batch", "b"],
+        "--batch cannot be used with --id",
+        "",
+    ),
+    (
+        &["schema", "mesages"],
+        "could not find table `mesages`",
+        "did you mean `messages`?",
+    ),
+];
+
 #[test]
 fn an_error_names_the_option_its_value_and_what_it_takes() {
-    for (arguments, reason, hint) in [
-        (
-            &["--timeout", "-5s"][..],
-            "invalid value `-5s` for --timeout: expected a duration above 0 like 500ms",
-            "",
-        ),
-        (
-            &["--timeout", "0"],
-            "invalid value `0` for --timeout: expected a duration above 0",
-            "",
-        ),
-        (&["--timeout", "--out", "d"], "--timeout needs a value", ""),
-        (
-            &["--concurrency", "many"],
-            "invalid value `many` for --concurrency: expected a number of requests from 1 to 1024",
-            "",
-        ),
-        (
-            &["--concurrency", "0"],
-            "invalid value `0` for --concurrency: expected a number",
-            "",
-        ),
-        (
-            &["--max-retries", "-1"],
-            "invalid value `-1` for --max-retries: expected a number of retries",
-            "",
-        ),
-        (
-            &["--max-body", "5"],
-            "invalid value `5` for --max-body: expected a size like 256MiB, from 1KiB to 1GiB",
-            "",
-        ),
-        (
-            &["--rate", "-1"],
-            "invalid value `-1` for --rate: expected requests per second above 0",
-            "",
-        ),
-        (
-            &["--max-failures", "-1%"],
-            "invalid value `-1%` for --max-failures: expected a number of tasks",
-            "",
-        ),
-        (
-            &["sandbox", "--rate-limit", "0"],
-            "invalid value `0` for --rate-limit: expected requests per second above 0",
-            "",
-        ),
-        (
-            &["sandbox", "--outage", "20-50"],
-            "invalid value `20-50` for --outage: expected times with their units",
-            "",
-        ),
-        (
-            &["sandbox", "--port", "70000"],
-            "invalid value `70000` for --port: expected a port from 0 to 65535",
-            "",
-        ),
-        (
-            &["--format", "parqet"],
-            "invalid value `parqet` for --format: expected parquet or csv",
-            "did you mean `parquet`?",
-        ),
-        (
-            &["--id-file", "x"],
-            "unknown option `--id-file`",
-            "did you mean `--ids`?",
-        ),
-        (
-            &["--output", "x"],
-            "unknown option `--output`",
-            "did you mean `--out`?",
-        ),
-        (
-            &["--tiemout", "5s"],
-            "unknown option `--tiemout`",
-            "did you mean `--timeout`?",
-        ),
-        (
-            &["--wibble"],
-            "unknown option `--wibble`",
-            "see scale-export --help",
-        ),
-        (
-            &["verfy", "x"],
-            "unknown command `verfy`",
-            "did you mean `verify`?",
-        ),
-        (&["verify", "x", "y"], "unexpected argument `y`", ""),
-        (
-            &["ids.txt", "out/"],
-            "unexpected argument `ids.txt`",
-            "name the list with --ids and the directory with --out: scale-export --ids ids.txt --out out/",
-        ),
-        (
-            &["out/", "--ids", "ids.txt"],
-            "unexpected argument `out/`",
-            "--ids ids.txt --out out/",
-        ),
-        (
-            &["--ids", "ids.txt", "out/"],
-            "unexpected argument `out/`",
-            "did you mean `--out out/`?",
-        ),
-        (
-            &["-ids", "ids.txt"],
-            "unknown option `-ids`",
-            "did you mean `--ids`?",
-        ),
-        (&["-x"], "unknown option `-x`", "see scale-export --help"),
-        (
-            &["--ids", "x", "verify", "y"],
-            "the command `verify` must come first",
-            "scale-export verify",
-        ),
-        (
-            &["--tables", "messages", "annotations"],
-            "unexpected argument `annotations`",
-            "separate values with commas: --tables messages,annotations",
-        ),
-        (
-            &["--tables", "messages,", "annotations"],
-            "unexpected argument `annotations`",
-            "separate values with commas: --tables messages,annotations",
-        ),
-        (
-            &["--id", "a", "--out", "d", "--tables", "messages,anotations"],
-            "could not find table `anotations` of --tables",
-            "did you mean `annotations`?",
-        ),
-        (
-            &["--id", "a", "--out", "d", "--tables", ","],
-            "--tables is empty",
-            "",
-        ),
-        (
-            &["--id", "a", "--out", "d", "--status", "completed"],
-            "--status needs --project or --batch",
-            "",
-        ),
-        (
-            &["--id", "a", "--batch", "b"],
-            "--batch cannot be used with --id",
-            "",
-        ),
-        (
-            &["schema", "mesages"],
-            "could not find table `mesages`",
-            "did you mean `messages`?",
-        ),
-    ] {
+    for (arguments, reason, hint) in MISTAKES {
         let output = run(&[("SCALE_API_KEY", KEY)], arguments);
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{said}");

@@ -416,7 +416,7 @@ fn the_commands_for_operators_run() {
         said += &text(&output);
     }
     // The counts of IDs, the result of the run, and the verification of the copy.
-    for part in ["2\t0\t0\n", "\"exit_code\": 0", "moved: all files are as"] {
+    for part in ["2\t0\t0\n", "\"exit_code\": 0", "moved: all files match"] {
         assert!(said.contains(part), "{part} is not in {said}");
     }
 }
