@@ -123,7 +123,7 @@ bench-pacing: ## Measure the pacer against real servers with hidden limits; need
 	python3 benches/pacing.py
 
 bless: .venv/ready ## Regenerate the generated files
-	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden documented_queries the_table_of_faults pacing_report
+	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden documented_queries published_bytes the_table_of_faults pacing_report
 
 pacing-report: ## Simulate the pacer against models of servers, into docs/pacing.md and docs/pacing.svg
 	BLESS=1 cargo test --locked --test it -- pacing_report

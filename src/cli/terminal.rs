@@ -10,10 +10,6 @@ const DEFAULT_COLUMNS: usize = 80;
 
 /// The facts about stderr that do not change during a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "`is_terminal` is what the standard library calls it"
-)]
 pub(crate) struct Terminal {
     /// Whether stderr is a terminal that can move its cursor.
     pub(crate) is_interactive: bool,

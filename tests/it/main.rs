@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::too_many_arguments,
     clippy::too_many_lines,
     reason = "a test that cannot go on has failed, and its cases stand in one list"
 )]
