@@ -6,7 +6,7 @@
 use std::io;
 use std::process::ExitCode;
 
-/// The exit code of a run. Schedulers rely on the numbers; `README.md` documents them.
+/// The exit code of a run. Schedulers rely on the numbers; `docs/exit_codes.md` documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Exit {
