@@ -61,9 +61,11 @@ readers: .venv/ready ## Read every table with all readers, old and new (download
 	cargo build --locked
 	$(READERS) --program target/debug/scale-export --write-document $(TASKS:%=--tasks %)
 
-lint: ## Check format and lints
+lint: ## Check format, lints, and the documentation of the library
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --lib
 
 ATTACKS = 100
 KILLS = 300

@@ -82,8 +82,8 @@ pub(crate) fn disk_hint(error: &io::Error) -> String {
 
 /// What an error tells the user in addition to its message.
 ///
-/// The `Display` text of an implementor completes the sentence "error: …" and reads "could not <operation> `<subject>`:
-/// <cause>".
+/// The `Display` text of an implementor completes the sentence "error: …" and reads "could not OPERATION `SUBJECT`:
+/// CAUSE".
 pub trait Explain: std::error::Error {
     /// What the user can do, as a sentence fragment without a period.
     fn hint(&self) -> Option<String> {

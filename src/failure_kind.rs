@@ -4,70 +4,59 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Why an ID failed, as `failures.jsonl` says it. The variants are in the order of their words, which is the order of
-/// counts by kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FailureKind {
-    /// 200, but the body is not a valid task.
-    BadBody,
-    /// 403, while other tasks can be read.
-    Forbidden,
+/// Defines the kinds with their words: one line adds a kind.
+macro_rules! failure_kinds {
+    ($($(#[doc = $doc:literal])+ $kind:ident = $word:literal,)+) => {
+        /// Why an ID failed, as `failures.jsonl` says it. The variants are in the order of their words, which is the
+        /// order of counts by kind.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum FailureKind {
+            $($(#[doc = $doc])+ $kind,)+
+        }
+
+        impl FailureKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// The word in `failures.jsonl`.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $word,)+
+                }
+            }
+        }
+    };
+}
+
+failure_kinds! {
+    /// Status 200, but the body is not a valid task.
+    BadBody = "bad_body",
+    /// Status 403, while other tasks can be read.
+    Forbidden = "forbidden",
     /// Any other status that is not a success.
-    HttpError,
+    HttpError = "http_error",
     /// `flatten` has no response for the ID in its sources.
-    Missing,
+    Missing = "missing",
     /// No response: refused, reset, cut off.
-    Network,
-    /// 404.
-    NotFound,
+    Network = "network",
+    /// Status 404.
+    NotFound = "not_found",
     /// A redirect to another origin.
-    Redirect,
+    Redirect = "redirect",
     /// No response in time.
-    Timeout,
+    Timeout = "timeout",
     /// The body is larger than the limit.
-    TooLarge,
+    TooLarge = "too_large",
     /// A kind that this version does not know, in a journal or an export of another version.
-    Unknown,
+    Unknown = "unknown",
     /// Status 200, but the body is another task.
-    WrongTask,
+    WrongTask = "wrong_task",
 }
 
 impl FailureKind {
-    /// All kinds.
-    pub const ALL: [Self; 11] = [
-        Self::BadBody,
-        Self::Forbidden,
-        Self::HttpError,
-        Self::Missing,
-        Self::Network,
-        Self::NotFound,
-        Self::Redirect,
-        Self::Timeout,
-        Self::TooLarge,
-        Self::Unknown,
-        Self::WrongTask,
-    ];
-
-    /// The word in `failures.jsonl`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BadBody => "bad_body",
-            Self::Forbidden => "forbidden",
-            Self::HttpError => "http_error",
-            Self::Missing => "missing",
-            Self::Network => "network",
-            Self::NotFound => "not_found",
-            Self::Redirect => "redirect",
-            Self::Timeout => "timeout",
-            Self::TooLarge => "too_large",
-            Self::Unknown => "unknown",
-            Self::WrongTask => "wrong_task",
-        }
-    }
-
     /// The kind with this word. An unknown word must not end a run: the ID failed all the same.
     fn of_word(word: &str) -> Self {
-        let mut kinds = Self::ALL.into_iter();
+        let mut kinds = Self::ALL.iter().copied();
         let kind = kinds.find(|kind| kind.as_str() == word);
         kind.unwrap_or(Self::Unknown)
     }
@@ -103,7 +92,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_word_and_counts_are_in_the_order_of_words() {
-        for kind in FailureKind::ALL {
+        for &kind in FailureKind::ALL {
             let json = serde_json::to_string(&kind).unwrap();
             assert_eq!(json, format!("\"{kind}\""));
             assert_eq!(serde_json::from_str::<FailureKind>(&json).unwrap(), kind);

@@ -116,7 +116,7 @@ impl Sandbox {
         self.state.rejected.load(Ordering::Relaxed)
     }
 
-    /// The last [`KEPT_ARRIVALS`] requests.
+    /// The last `KEPT_ARRIVALS` requests.
     pub fn arrivals(&self) -> Vec<RequestArrival> {
         threads::lock(&self.state.arrivals)
             .iter()

@@ -11,7 +11,7 @@
 //! gives
 //! - `struct ErrorRow<'a> { row_key: RowKey<'a>, kind: Option<Text<'a>>, extra: Option<&'a str> }`, so that flattening
 //!   cannot leave a column out;
-//! - `struct ErrorColumns`, its buffers, with [`TableColumns`](super::batch_builder::TableColumns);
+//! - `struct ErrorColumns`, its buffers, with `TableColumns`;
 //! - an entry of `TABLES` with names, types and the doc comments above as documentation;
 //! - a field `errors` of `TableBuffers`, which has one buffer for each table.
 
