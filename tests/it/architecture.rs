@@ -30,8 +30,8 @@ const ORDER: [&str; 25] = [
     "lists",
     "state",
     "publish",
-    "sandbox",
     "jobs",
+    "sandbox",
     "cli",
 ];
 
