@@ -13,6 +13,7 @@ use crate::jobs::unlisted::JournalTasks;
 use crate::journal::format::{JournalOptions, JournalVersion};
 use crate::journal::reader::Location;
 use crate::journal::writer::Journal;
+use crate::plural::plural;
 use crate::publish::staging::Staging;
 use crate::state::paths::JOURNAL;
 
@@ -88,10 +89,10 @@ impl Compaction<'_> {
             let why = if is_latest {
                 "over half of the journal is stale"
             } else {
-                "the journal has an earlier version"
+                "the journal has an earlier format version"
             };
             events.send(Event::Warning(format!(
-                "{why}, but there is not enough space to write a new one"
+                "{why}, but there is not enough disk space to write a new journal"
             )));
             return Ok(None);
         }
@@ -114,8 +115,9 @@ impl Compaction<'_> {
         }
         new.sync()?;
         events.send(Event::Detail(format!(
-            "the journal of {all} bytes was compacted to {} bytes",
-            new.bytes()
+            "compacted the journal from {} to {}",
+            plural(all, "byte"),
+            plural(new.bytes(), "byte")
         )));
         Ok(Some(new))
     }

@@ -29,6 +29,7 @@ use crate::journal::writer::Journal;
 use crate::json::document::Parser;
 use crate::memory;
 use crate::memory::read_line;
+use crate::plural::plural;
 use crate::state::lock::Lock;
 use crate::state::paths::StateDir;
 
@@ -72,7 +73,7 @@ pub(crate) fn read_journal(
     if !JournalReader::is_there(&journal)? {
         return Err(ExportError::Source {
             name: directory.display().to_string(),
-            cause: "the directory holds no raw responses that can be read (.scale-export/journal)"
+            cause: "the directory has no raw responses that can be read (.scale-export/journal)"
                 .to_owned(),
         });
     }
@@ -84,8 +85,8 @@ pub(crate) fn read_journal(
     found.settle();
     if opened.damaged > 0 {
         events.send(Event::Warning(format!(
-            "{} damaged places in the journal of `{}` were passed over; what stood there is left out",
-            opened.damaged,
+            "skipped {} in the journal of `{}`; the lost responses are left out",
+            plural(opened.damaged, "damaged place"),
             directory.display()
         )));
     }
@@ -386,7 +387,7 @@ impl SourceReader<'_> {
                 continue;
             }
             let done = if is_too_long {
-                Err(BadLine::from("it is over 1 GiB long".to_owned()))
+                Err(BadLine::from("it is longer than 1 GiB".to_owned()))
             } else {
                 self.task(text)
             };
@@ -396,7 +397,7 @@ impl SourceReader<'_> {
             if let Err(BadLine::Unusable(cause)) = done {
                 self.unreadable += 1;
                 if self.unreadable <= TOLD_LINES {
-                    let text = format!("`{name}`, line {number}: {cause}; it is left out");
+                    let text = format!("skipped line {number} of `{name}`: {cause}");
                     self.events.send(Event::Warning(text));
                 }
             }

@@ -7,6 +7,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use crate::encode::format::Format;
 use crate::event::{Event, Events, bytes_text};
 use crate::jobs::error::ExportError;
+use crate::plural::plural;
 use crate::publish::manifest::Manifest;
 use crate::publish::staging::Staging;
 
@@ -40,7 +41,8 @@ pub(crate) fn fit_concurrency(
     let fitting = usize::try_from(fitting).unwrap_or(wanted).clamp(1, wanted);
     if fitting < wanted {
         events.send(Event::Warning(format!(
-            "only {allowed} files may be open at once: {fitting} requests are in flight instead of {wanted} (see `ulimit -n`)"
+            "the limit of {allowed} open files allows {} in flight instead of {wanted}; raise it with `ulimit -n`",
+            plural(fitting as u64, "request")
         )));
     }
     Ok(fitting)
@@ -157,7 +159,7 @@ impl SpaceWatch {
         }
         if is_short && !self.is_short {
             self.events.send(Event::Warning(format!(
-                "about {} are still to be written to `{}`, and {} are free; when the disk is full, make space and run the same command again",
+                "the export needs about {} more space in `{}`, and {} is free; if the disk fills up, free space and run the same command again",
                 bytes_text(needed),
                 self.directory.display(),
                 bytes_text(free),

@@ -22,6 +22,7 @@ use crate::journal::reader::{RecordEntry, break_if};
 use crate::journal::writer::Journal;
 use crate::lists::list_all::{ListSink, ListedTasks, PageDelivery, list_all};
 use crate::pacer::types::LearnedRate;
+use crate::plural::plural;
 use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::state::list_checkpoint;
@@ -122,8 +123,10 @@ pub(crate) fn list_tasks(
     let (checkpoint, resume) = ListCheckpoint::open(directory.state().list_checkpoint(), &head)?;
     let known: usize = resume.iter().map(|resume| resume.ids.len()).sum();
     if known > 0 {
-        let text =
-            format!("{known} tasks were listed by an earlier run; going on from its last page");
+        let text = format!(
+            "an earlier run listed {}; continuing after its last page",
+            plural(known as u64, "task")
+        );
         events.send(Event::Detail(text));
     }
     events.send(Event::Phase("listing"));

@@ -279,7 +279,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
     }
     if !JournalReader::is_there(&StateDir::of_output(source).journal())? {
         return wrong(
-            "the directory holds no raw responses that can be read (.scale-export/journal)",
+            "the directory has no raw responses that can be read (.scale-export/journal)",
         );
     }
     // The output may not exist yet, while a directory above it does.
@@ -293,7 +293,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
         matches!((above.canonicalize(), source.canonicalize()), (Ok(above), Ok(source)) if above == source)
     });
     if is_inside {
-        return wrong("the output directory stands inside of it");
+        return wrong("the output directory is inside it");
     }
     Ok(())
 }

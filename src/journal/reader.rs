@@ -144,7 +144,7 @@ impl JournalFile {
     /// The size of the file in bytes.
     pub(crate) fn len(&self) -> Result<u64, JournalError> {
         let metadata = self.file.metadata();
-        let metadata = metadata.map_err(JournalError::io("look at", &self.path))?;
+        let metadata = metadata.map_err(JournalError::io("inspect", &self.path))?;
         Ok(metadata.len())
     }
 
@@ -518,7 +518,7 @@ impl JournalReader {
             .split_at_checked(self.log.version.head_bytes())
             .ok_or_else(|| damaged("it is cut off"))?;
         let head = format::decode_head(head, self.log.version)
-            .ok_or_else(|| damaged("its head is damaged"))?;
+            .ok_or_else(|| damaged("its header is damaged"))?;
         let (_, stored) = head
             .decode_id(rest)
             .filter(|(id, _)| *id == task_id)

@@ -27,7 +27,7 @@ pub fn mend_header(path: &Path, published: Option<&JournalOptions>) -> Result<bo
     let file = durable_fs::open(path, Access::Owner).map_err(JournalError::io("open", path))?;
     durable_fs::write_all_at(&file, path, &header, 0)
         .and_then(|()| durable_fs::sync(&file, path))
-        .map_err(JournalError::io("mend", path))?;
+        .map_err(JournalError::io("repair", path))?;
     Ok(true)
 }
 

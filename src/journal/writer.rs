@@ -46,7 +46,7 @@ impl Journal {
             return Ok((Self::begin(path, options)?, ScanSummary::default()));
         }
         // A broken link is an error: a new journal would replace it.
-        let found = std::fs::metadata(path).map_err(JournalError::io("look at", path))?;
+        let found = std::fs::metadata(path).map_err(JournalError::io("inspect", path))?;
         if found.len() == 0 {
             return Ok((Self::begin(path, options)?, ScanSummary::default()));
         }
@@ -78,7 +78,7 @@ impl Journal {
         journal.sync()?;
         durable_fs::rename(&new, path)
             .and_then(|()| durable_fs::sync_directory(directory_of(path)))
-            .map_err(JournalError::io("begin", path))?;
+            .map_err(JournalError::io("write the header of", path))?;
         path.clone_into(&mut journal.log.path);
         Ok(journal)
     }
@@ -92,7 +92,7 @@ impl Journal {
         let (opened, end) = self.log.scan(self.end, len, see)?;
         if opened.torn_bytes > 0 {
             durable_fs::set_length(&self.log.file, &self.log.path, end)
-                .map_err(JournalError::io("cut the torn tail of", &self.log.path))?;
+                .map_err(JournalError::io("truncate", &self.log.path))?;
             self.sync_now()?;
         }
         self.end = end;
@@ -201,7 +201,7 @@ impl Journal {
         if (here.dev(), here.ino()) == (there.dev(), there.ino()) {
             return Ok(());
         }
-        let replaced = std::io::Error::other("another file stands in its place");
+        let replaced = std::io::Error::other("another file replaced it");
         Err(JournalError::io("find", path)(replaced))
     }
 

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::error::{Exit, Explain};
 use crate::failure_kind::FailureKind;
+use crate::plural::plural;
 
 /// How many of some IDs may be affected.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -110,8 +111,8 @@ pub(crate) struct Shrink {
 pub enum NotPublished {
     /// No ID has a response.
     #[error(
-        "could not publish: none of {requested} IDs could be exported ({})",
-        list(by_kind)
+        "could not publish: none of {} could be exported ({})",
+        plural(*requested, "ID"), kinds_text(by_kind)
     )]
     Nothing {
         /// Where the responses come from.
@@ -123,8 +124,8 @@ pub enum NotPublished {
     },
     /// More failures than `--max-failures` allows.
     #[error(
-        "could not publish: {failures} of {requested} IDs failed ({}), more than --max-failures {allowed} allows",
-        list(by_kind)
+        "could not publish: {failures} of {} failed ({}), more than --max-failures {allowed} allows",
+        plural(*requested, "ID"), kinds_text(by_kind)
     )]
     TooManyFailures {
         /// Where the responses come from.
@@ -140,7 +141,7 @@ pub enum NotPublished {
     },
     /// More tasks of the previous export would disappear than `--max-shrink` allows.
     #[error(
-        "could not publish: {missing} of the {before} tasks exported before would disappear, more than --max-shrink {allowed} allows"
+        "could not publish: {missing} of the {} in the previous export would disappear, more than --max-shrink {allowed} allows", plural(*before, "task")
     )]
     Shrunk {
         /// Where the responses come from.
@@ -154,7 +155,7 @@ pub enum NotPublished {
     },
     /// The list of IDs is empty, and the previous export is not.
     #[error(
-        "could not publish: there are no tasks to export, and the {before} tasks exported before would disappear"
+        "could not publish: there are no tasks to export, and the {} in the previous export would disappear", plural(*before, "task")
     )]
     Empty {
         /// Tasks of the previous export.
@@ -163,7 +164,7 @@ pub enum NotPublished {
 }
 
 /// `15 not_found, 1 timeout`.
-fn list(by_kind: &BTreeMap<FailureKind, u64>) -> String {
+fn kinds_text(by_kind: &BTreeMap<FailureKind, u64>) -> String {
     let kinds = by_kind
         .iter()
         .map(|(kind, count)| format!("{count} {kind}"));
@@ -175,7 +176,7 @@ fn likely_cause(by_kind: &BTreeMap<FailureKind, u64>) -> &'static str {
     let most = by_kind.iter().max_by_key(|(_, count)| **count);
     match most.map(|(kind, _)| kind) {
         Some(FailureKind::NotFound) => {
-            "check the key (another account, or live in place of test), --base-url and the list of IDs"
+            "check the key (another account, or live instead of test), --base-url and the list of IDs"
         }
         Some(FailureKind::Forbidden) => "check that the key may read these tasks",
         Some(FailureKind::Redirect) => {
@@ -183,7 +184,7 @@ fn likely_cause(by_kind: &BTreeMap<FailureKind, u64>) -> &'static str {
         }
         Some(FailureKind::HttpError) => "check --base-url and the proxy",
         Some(FailureKind::BadBody | FailureKind::WrongTask) => {
-            "what answers is not the API: check --base-url and the proxy"
+            "the responses are not from the API: check --base-url and the proxy"
         }
         Some(FailureKind::TooLarge) => "raise --max-body",
         Some(
@@ -208,30 +209,30 @@ impl Explain for NotPublished {
                 likely_cause(by_kind)
             ),
             Self::TooManyFailures { origin, .. } if !of_api(origin) => {
-                "allow more with --max-failures, or leave these IDs out of the list".to_owned()
+                "raise --max-failures, or remove these IDs from the list".to_owned()
             }
             Self::TooManyFailures { .. } => {
-                "fetched responses are kept, and .scale-export/last_failures.jsonl lists the failures; run the same command again, or with a higher --max-failures"
+                "fetched tasks are kept, and .scale-export/last_failures.jsonl lists the failures; run the same command again, or with a higher --max-failures"
                     .to_owned()
             }
             Self::Shrunk {
                 origin,
                 missing,
-                before,
                 ..
             } => {
                 let kept = if of_api(origin) {
-                    "fetched responses are kept; check the list of IDs and the key"
+                    "fetched tasks are kept; check the list of IDs and the key"
                 } else {
                     "check the list of IDs and the sources"
                 };
                 format!(
-                    "{kept}, or publish without {missing} of {before} tasks with --max-shrink {missing}"
+                    "{kept}, or allow the loss with --max-shrink {missing}"
                 )
             }
-            Self::Empty { before } => format!(
-                "check the list; --max-shrink 100% replaces the {before} tasks by empty tables"
-            ),
+            Self::Empty { .. } => {
+                "check the list; --max-shrink 100% replaces the previous export with empty tables"
+                    .to_owned()
+            }
         })
     }
 

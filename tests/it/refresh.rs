@@ -195,7 +195,7 @@ fn damage_in_the_journal_costs_its_task_only_and_is_told() {
     let (said, requests) = run(&server, base.path(), &task_ids(12), &["--refresh", "none"]);
     assert_eq!(requests, 1);
     assert!(
-        said.contains("warning: 1 damaged places in the journal were passed over"),
+        said.contains("warning: skipped 1 damaged place in the journal;"),
         "{said}"
     );
     assert!(published(&out) == before);

@@ -179,7 +179,7 @@ fn cells(key: &TableKey, expected: &Rows, at: usize, found: &Rows, row: usize) -
     let mut told: Vec<Finding> = differing.take(TOLD_CELLS).collect();
     if told.is_empty() {
         // Rows are compared in bulk, cells one by one: a difference that only the first sees is reported too.
-        told.push(key.finding(expected, at, "another row", "this one"));
+        told.push(key.finding(expected, at, "an equal row", "a different row"));
     }
     told
 }

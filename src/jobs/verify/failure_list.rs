@@ -14,6 +14,7 @@ use crate::jobs::verify::report::VerifyResults;
 use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::journal::reader::FailureNote;
 use crate::memory::read_line;
+use crate::plural::plural;
 use crate::publish::failure_lines::{missing, write_line};
 use crate::publish::file_names::FAILURES;
 
@@ -118,14 +119,14 @@ impl FailureCheck<'_> {
         if parsed.note.kind == FailureKind::Unknown && !self.is_of_this_version {
             self.has_unknown_kind = true;
         } else if canonical != line {
-            differ("a line as this tool writes it", &text_of(line));
+            differ("a line as scale-export writes it", &text_of(line));
         }
         let is_new = self
             .seen
             .insert(task_id)
             .is_ok_and(|inserted| inserted.is_new);
         if !is_new {
-            differ("another ID", &format!("`{task_id}`"));
+            differ("a new ID", &format!("`{task_id}` again"));
             return Ok(());
         }
         if parsed.exported {
@@ -138,7 +139,7 @@ impl FailureCheck<'_> {
             return Ok(());
         };
         let Some(position) = ids.position(task_id) else {
-            differ("an ID of the list", &format!("`{task_id}`"));
+            differ("an ID from the list", &format!("`{task_id}`"));
             return Ok(());
         };
         if self.last_position.is_some_and(|last| last > position) {
@@ -153,7 +154,10 @@ impl FailureCheck<'_> {
             ExpectedLine::Line(expected) => differ(&text_of(&expected), &text_of(line)),
             ExpectedLine::Nothing if raw.is_flattened() && parsed.note == missing() => {}
             ExpectedLine::Nothing => {
-                differ("a failure that the journal has", "one that it has not");
+                differ(
+                    "a failure that the journal has",
+                    "one that it does not have",
+                );
             }
             ExpectedLine::None(instead) => {
                 differ("an ID that failed", &format!("{instead} in the journal"));
@@ -180,11 +184,11 @@ impl FailureCheck<'_> {
     /// Compares the number of lines with the manifest.
     fn compare_counts(&mut self, failed: u64, stale: u64) {
         for (name, expected, found) in [
-            ("failed", failed, self.failed.len() as u64),
-            ("stale", stale, self.stale),
+            ("failed ID", failed, self.failed.len() as u64),
+            ("stale ID", stale, self.stale),
         ] {
             if expected != found {
-                let expected = format!("{expected} {name} IDs");
+                let expected = plural(expected, name);
                 let finding = Finding::of_file(FAILURES, &expected, &found.to_string());
                 self.findings.add(finding);
             }
@@ -197,6 +201,6 @@ fn text_of(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     match text.strip_suffix('\n') {
         Some(text) => format!("`{text}`"),
-        None => format!("`{text}` and no end of the line"),
+        None => format!("`{text}` without a line feed"),
     }
 }

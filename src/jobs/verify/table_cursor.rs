@@ -161,7 +161,7 @@ impl TableCursor {
                     self.files.clear();
                 }
                 Some(Err(error)) => {
-                    findings.add(Finding::of_file(path, "whole rows", &error.to_string()));
+                    findings.add(Finding::of_file(path, "valid rows", &error.to_string()));
                     self.is_whole = false;
                     self.files.clear();
                 }
@@ -193,7 +193,7 @@ impl TableCursor {
             let (batch, from) = self.taken;
             if self.waiting > MAX_WAITING_BYTES {
                 taken.rows.clear();
-                self.give_up("over 1 GiB of rows of one task", findings);
+                self.give_up("more than 1 GiB of rows for one task", findings);
                 return taken;
             }
             if batch == self.queue.len() && !self.read(findings) {
@@ -225,7 +225,9 @@ impl TableCursor {
                     self.orphans += 1;
                     if self.orphans > MAX_ORPHANS {
                         taken.rows.clear();
-                        let found = format!("over {MAX_ORPHANS} rows of none, or out of order");
+                        let found = format!(
+                            "more than {MAX_ORPHANS} rows that belong to no task or are out of order"
+                        );
                         self.give_up(&found, findings);
                         return taken;
                     }

@@ -21,6 +21,7 @@ use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::json::compare::{differences, same};
 use crate::json::document::Parser;
 use crate::json::value::Value;
+use crate::plural::plural;
 use crate::publish::failure_lines::unusable;
 use crate::publish::file_names::MANIFEST;
 use crate::publish::manifest::Manifest;
@@ -79,7 +80,7 @@ pub(crate) fn check(
     results.report.tasks = tasks;
     let exported = export.manifest.ids.exported;
     if tasks != exported {
-        let expected = format!("{exported} exported tasks");
+        let expected = plural(exported, "exported task");
         results.add(Finding::of_file(MANIFEST, &expected, &tasks.to_string()));
     }
     check_row_counts(export.manifest, &cursors, results);
@@ -92,7 +93,7 @@ fn check_without_ids(
     results: &mut VerifyResults,
 ) -> Result<(), VerifyError> {
     results.add_unproven(
-        "that rows belong to tasks: the export has no tasks, and there is no list of IDs",
+        "whether rows belong to tasks, because the export has neither the table `tasks` nor a list of IDs",
     );
     let findings = &mut results.findings;
     let mut cursors = open_cursors(export, findings)?;
@@ -114,7 +115,7 @@ fn check_row_counts(manifest: &Manifest, cursors: &[TableCursor], results: &mut 
         let entry = manifest.tables.iter().find(|(table, _)| table == name);
         let expected = entry.map_or(0, |(_, table)| table.rows);
         if cursor.is_whole() && cursor.rows() != expected {
-            let expected = format!("{expected} rows");
+            let expected = plural(expected, "row");
             let file = manifest.options.format.file_name(name);
             findings.add(Finding::of_file(
                 &file,
@@ -178,8 +179,7 @@ fn list_of_tasks(
         for row in 0..rows.len() {
             let task_id = rows.text(0, row).unwrap_or_default();
             if !ids.insert(task_id).is_ok_and(|inserted| inserted.is_new) {
-                let finding =
-                    Finding::of_task(task_id, "", "an ID of its own", "one that is there already");
+                let finding = Finding::of_task(task_id, "", "a unique ID", "a repeated ID");
                 findings.add(finding.in_column("tasks.task_id"));
             }
         }
@@ -224,7 +224,7 @@ impl<'p> TaskVerifier<'p> {
         if !missing.is_empty() {
             let tables = missing.join(", ");
             results.add_unproven(format!(
-                "that tasks can be rebuilt: the export has no {tables}"
+                "whether tasks can be rebuilt, because the export does not have these tables: {tables}"
             ));
         }
         Self {
@@ -296,7 +296,7 @@ impl<'p> TaskVerifier<'p> {
             // Missing rows after a place that cannot be read follow from that, and are not reported again.
             self.rebuilds = false;
             let text = format!(
-                "that tasks from {task_id} on can be rebuilt: a table cannot be read further"
+                "whether tasks from {task_id} on can be rebuilt, because a table cannot be read to the end"
             );
             self.results.add_unproven(text);
         }
@@ -348,7 +348,7 @@ impl<'p> TaskVerifier<'p> {
                     Err(cause) => {
                         is_told = true;
                         let finding =
-                            Finding::of_task(task_id, "", "a raw response that is JSON", &cause);
+                            Finding::of_task(task_id, "", "a raw response in JSON", &cause);
                         self.results.add(finding);
                         None
                     }
@@ -367,7 +367,8 @@ impl<'p> TaskVerifier<'p> {
                 Ok(document) => Some(document),
                 Err(cause) => {
                     is_told = true;
-                    let finding = Finding::of_task(task_id, "", "JSON in its JSON columns", &cause);
+                    let finding =
+                        Finding::of_task(task_id, "", "valid JSON in JSON columns", &cause);
                     self.results.add(finding);
                     None
                 }
@@ -418,7 +419,7 @@ impl<'p> TaskVerifier<'p> {
                     cursor.drain(&mut self.results.findings);
                     let name = cursor.table().name;
                     self.results.add_unproven(format!(
-                        "that `{name}` follows from the tasks: neither they nor the raw responses are there"
+                        "whether `{name}` follows from the tasks, because tasks cannot be rebuilt and the raw responses are missing"
                     ));
                 }
             }
@@ -452,11 +453,11 @@ impl<'p> TaskVerifier<'p> {
             let entry = |entries: &[DriftEntry]| {
                 let entry = entries.get(at);
                 entry.map_or_else(
-                    || "nothing more".to_owned(),
+                    || "no entry".to_owned(),
                     |entry| serde_json::to_string(entry).unwrap_or_default(),
                 )
             };
-            let expected = format!("at {at} in `drift` {}", entry(&drift));
+            let expected = format!("at index {at} of `drift` {}", entry(&drift));
             let found = entry(&manifest.drift);
             self.results
                 .add(Finding::of_file(MANIFEST, &expected, &found));

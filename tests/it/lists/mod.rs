@@ -355,7 +355,7 @@ fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
         |offset| format!("/v2/tasks?batch_name=Name%20of%20b1&limit=100&next_token={offset}");
     assert_eq!(api.pages(), [token(300), token(400)]);
     assert!(
-        said.contains("320 tasks were listed by an earlier run"),
+        said.contains("an earlier run listed 320 tasks"),
         "{said}"
     );
     assert_eq!(ids(&out), [tasks(1, 1..=450), tasks(2, 1..=20)].concat());

@@ -182,7 +182,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
                 });
                 refresh(out, "failures.jsonl");
             },
-            "no end of the line",
+            "without a line feed",
         ),
         kind(
             "a table that there is not in the options",
@@ -205,7 +205,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
                 fs::remove_file(messages(out, format)).unwrap();
                 fs::create_dir(messages(out, format)).unwrap();
             },
-            "expected a file, found something else",
+            "expected a file, found a directory or a special file",
         ),
         kind(
             "two IDs swapped in the list",
@@ -264,12 +264,12 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
                 manifest["tables"]["turns"]["rows"] = json!(1);
                 manifest["tables"]["turns"]["files"][0]["rows"] = json!(1);
             }),
-            "expected 1 rows",
+            "expected 1 row,",
         ),
         kind(
             "the manifest's size changed",
             manifest(|manifest| manifest["tables"]["turns"]["files"][0]["bytes"] = json!(1)),
-            "expected 1 bytes",
+            "expected 1 byte,",
         ),
         kind(
             "the manifest's checksum changed",
