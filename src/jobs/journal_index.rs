@@ -61,7 +61,7 @@ pub(crate) struct FetchPlan {
     /// Of these, IDs with a response or failure of an earlier run.
     pub(crate) again: AgainCounts,
     /// Whether a refresh of all tasks begins with this run.
-    pub(crate) begins_refresh: bool,
+    pub(crate) starts_refresh: bool,
 }
 
 /// The index of a run.
@@ -211,7 +211,7 @@ impl SharedIndex {
         FetchPlan {
             wanted,
             again,
-            begins_refresh: refresh == Refresh::All && begun.is_none(),
+            starts_refresh: refresh == Refresh::All && begun.is_none(),
         }
     }
 

@@ -18,10 +18,10 @@ const OTHER_FILES: u64 = 64;
 /// Raises the soft limit of open files as far as needed and allowed; returns how many requests may be in flight.
 pub(crate) fn fit_concurrency(
     wanted: usize,
-    files_a_request: u64,
+    files_per_request: u64,
     events: &Events,
 ) -> Result<usize, ExportError> {
-    let needed = OTHER_FILES + wanted as u64 * files_a_request;
+    let needed = OTHER_FILES + wanted as u64 * files_per_request;
     let mut limit = getrlimit(Resource::Nofile);
     let soft = limit.current.unwrap_or(u64::MAX);
     if soft >= needed {
@@ -33,11 +33,11 @@ pub(crate) fn fit_concurrency(
         Ok(()) => raised,
         Err(_) => soft,
     };
-    let least = OTHER_FILES + files_a_request;
+    let least = OTHER_FILES + files_per_request;
     if allowed < least {
         return Err(ExportError::OpenFiles { allowed, least });
     }
-    let fitting = allowed.saturating_sub(OTHER_FILES) / files_a_request;
+    let fitting = allowed.saturating_sub(OTHER_FILES) / files_per_request;
     let fitting = usize::try_from(fitting).unwrap_or(wanted).clamp(1, wanted);
     if fitting < wanted {
         events.send(Event::Warning(format!(
@@ -64,7 +64,7 @@ const PARQUET_SHARE: f64 = 1.0;
 const CSV_SHARE: f64 = 6.0;
 
 /// Fetched tasks after which their sizes replace the estimate.
-const BELIEVED_TASKS: usize = 20;
+const MIN_MEASURED_TASKS: usize = 20;
 
 /// How much an export has and still needs, at the start.
 #[derive(Debug, Clone, Copy)]
@@ -142,7 +142,7 @@ impl SpaceWatch {
 
     /// Checks the space after `fetched` tasks, with a journal of so many bytes.
     pub(crate) fn look(&mut self, fetched: usize, journal_bytes: u64) {
-        if fetched >= BELIEVED_TASKS {
+        if fetched >= MIN_MEASURED_TASKS {
             let grown = as_f64(journal_bytes.saturating_sub(self.journal_bytes));
             self.record_bytes = grown / as_f64(fetched as u64);
         }

@@ -13,7 +13,7 @@ use crate::fetch::stats::FetchStats;
 use crate::ids::task_ids::{InsertedId, TaskIds};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::{ExportOptions, Refresh};
-use crate::jobs::journal_writer::{SYNC_INTERVAL, begin_refresh, now};
+use crate::jobs::journal_writer::{SYNC_INTERVAL, now, start_refresh};
 use crate::jobs::report::{ListReport, SavedWork};
 use crate::jobs::runtime::{Network, block_on};
 use crate::jobs::table_builder::{join, spawn};
@@ -46,7 +46,7 @@ struct KeptResponses {
     refresh: Refresh,
     published_bytes: u64,
     /// Whether a refresh of all tasks has begun and is not published.
-    has_begun: bool,
+    has_started: bool,
     ids: TaskIds,
     /// Whether the response of each ID counts.
     counts: Vec<bool>,
@@ -57,7 +57,7 @@ impl KeptResponses {
         Self {
             refresh,
             published_bytes,
-            has_begun: false,
+            has_started: false,
             ids: TaskIds::default(),
             counts: Vec::new(),
         }
@@ -66,7 +66,7 @@ impl KeptResponses {
     fn see(&mut self, entry: &RecordEntry<'_>) {
         match entry.kind {
             RecordKind::Refresh if entry.location.offset() >= self.published_bytes => {
-                self.has_begun = true;
+                self.has_started = true;
                 if self.refresh == Refresh::All {
                     self.counts.fill(false);
                 }
@@ -81,7 +81,7 @@ impl KeptResponses {
     fn set(&mut self, task_id: &str, is_final: bool) {
         let counts = match self.refresh {
             Refresh::Pending => is_final,
-            Refresh::All => self.has_begun,
+            Refresh::All => self.has_started,
             Refresh::None => true,
         };
         self.put(task_id, counts);
@@ -187,9 +187,9 @@ fn open_journal(
         kept.see(&entry);
         break_if(cancel.is_cancelled())
     })?;
-    if options.refresh == Refresh::All && !kept.has_begun {
-        begin_refresh(&mut journal)?;
-        kept.has_begun = true;
+    if options.refresh == Refresh::All && !kept.has_started {
+        start_refresh(&mut journal)?;
+        kept.has_started = true;
         // Pages that were read before the refresh are not part of it.
         list_checkpoint::remove(&directory.state().list_checkpoint())?;
     }

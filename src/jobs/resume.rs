@@ -15,7 +15,7 @@ use crate::jobs::unlisted::JournalTasks;
 use crate::journal::format::{JournalOptions, RecordKind};
 use crate::journal::index::JournalIndex;
 use crate::journal::reader::{Location, break_if};
-use crate::journal::repair::mend_header;
+use crate::journal::repair::repair_header;
 use crate::journal::writer::Journal;
 use crate::plural::plural;
 use crate::publish::checksum::has_sha256;
@@ -133,7 +133,7 @@ pub(crate) fn open_journal(
 }
 
 /// Repairs a damaged header of the journal, where its content is known.
-pub(crate) fn mend_journal(
+pub(crate) fn repair_journal(
     directory: &OutputDirectory,
     published: Option<&Manifest>,
     events: &Events,
@@ -148,7 +148,7 @@ pub(crate) fn mend_journal(
             copied: false,
         }
     });
-    if mend_header(&directory.state().journal(), options.as_ref())? {
+    if repair_header(&directory.state().journal(), options.as_ref())? {
         let text =
             "the header of the journal was damaged; it is repaired, and the responses are kept";
         events.send(Event::Warning(text.to_owned()));

@@ -77,7 +77,7 @@ impl Default for GuardOptions {
 
 /// Where the responses of an export come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum ResponseSource {
     /// The API, in this run or an earlier one.
     Api,
     /// The journals and files of `flatten`.
@@ -87,7 +87,7 @@ pub enum Origin {
 /// An export that is about to be published.
 #[derive(Debug, Clone)]
 pub(crate) struct PublicationCandidate {
-    pub(crate) origin: Origin,
+    pub(crate) response_source: ResponseSource,
     /// Distinct IDs.
     pub(crate) requested: u64,
     /// Of these, IDs with a row in `tasks`.
@@ -116,7 +116,7 @@ pub enum NotPublished {
     )]
     Nothing {
         /// Where the responses come from.
-        origin: Origin,
+        response_source: ResponseSource,
         /// Distinct IDs.
         requested: u64,
         /// Failed IDs by kind.
@@ -129,7 +129,7 @@ pub enum NotPublished {
     )]
     TooManyFailures {
         /// Where the responses come from.
-        origin: Origin,
+        response_source: ResponseSource,
         /// Failed and stale IDs.
         failures: u64,
         /// Distinct IDs.
@@ -145,7 +145,7 @@ pub enum NotPublished {
     )]
     Shrunk {
         /// Where the responses come from.
-        origin: Origin,
+        response_source: ResponseSource,
         /// Tasks that would disappear.
         missing: u64,
         /// Tasks of the previous export.
@@ -199,16 +199,16 @@ fn likely_cause(by_kind: &BTreeMap<FailureKind, u64>) -> &'static str {
 
 impl Explain for NotPublished {
     fn hint(&self) -> Option<String> {
-        let of_api = |origin: &Origin| *origin == Origin::Api;
+        let of_api = |response_source: &ResponseSource| *response_source == ResponseSource::Api;
         Some(match self {
-            Self::Nothing { origin, .. } if !of_api(origin) => {
+            Self::Nothing { response_source, .. } if !of_api(response_source) => {
                 "the sources have no response for these IDs: check the list and the sources".to_owned()
             }
             Self::Nothing { by_kind, .. } => format!(
                 "{}; .scale-export/last_failures.jsonl lists the failures",
                 likely_cause(by_kind)
             ),
-            Self::TooManyFailures { origin, .. } if !of_api(origin) => {
+            Self::TooManyFailures { response_source, .. } if !of_api(response_source) => {
                 "raise --max-failures, or remove these IDs from the list".to_owned()
             }
             Self::TooManyFailures { .. } => {
@@ -216,11 +216,11 @@ impl Explain for NotPublished {
                     .to_owned()
             }
             Self::Shrunk {
-                origin,
+                response_source,
                 missing,
                 ..
             } => {
-                let kept = if of_api(origin) {
+                let kept = if of_api(response_source) {
                     "fetched tasks are kept; check the list of IDs and the key"
                 } else {
                     "check the list of IDs and the sources"
@@ -250,7 +250,7 @@ pub(crate) fn check(
     candidate: &PublicationCandidate,
 ) -> Result<(), NotPublished> {
     let PublicationCandidate {
-        origin,
+        response_source,
         requested,
         exported,
         ref by_kind,
@@ -259,7 +259,7 @@ pub(crate) fn check(
     let failures = by_kind.values().sum();
     if requested > 0 && exported == 0 {
         return Err(NotPublished::Nothing {
-            origin,
+            response_source,
             requested,
             by_kind: by_kind.clone(),
         });
@@ -268,20 +268,20 @@ pub(crate) fn check(
         && allowed.is_exceeded(failures, requested)
     {
         return Err(NotPublished::TooManyFailures {
-            origin,
+            response_source,
             failures,
             requested,
             by_kind: by_kind.clone(),
             allowed,
         });
     }
-    check_shrink(options.max_shrink, origin, requested, shrink)
+    check_shrink(options.max_shrink, response_source, requested, shrink)
 }
 
 /// Decides about disappearing tasks alone. IDs that left the list are known before anything is fetched.
 pub(crate) fn check_shrink(
     allowed: Allowance,
-    origin: Origin,
+    response_source: ResponseSource,
     requested: u64,
     shrink: Shrink,
 ) -> Result<(), NotPublished> {
@@ -295,7 +295,7 @@ pub(crate) fn check_shrink(
     let is_small = matches!(allowed, Allowance::Percent(_)) && missing <= ALWAYS_ALLOWED;
     if !is_small && allowed.is_exceeded(missing, before) {
         return Err(NotPublished::Shrunk {
-            origin,
+            response_source,
             missing,
             before,
             allowed,
@@ -315,7 +315,7 @@ mod tests {
     ) -> u8 {
         let by_kind = BTreeMap::from([(FailureKind::NotFound, failures)]);
         let candidate = PublicationCandidate {
-            origin: Origin::Api,
+            response_source: ResponseSource::Api,
             requested,
             exported,
             by_kind,

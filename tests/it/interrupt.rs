@@ -249,16 +249,8 @@ fn what_the_disk_refuses_is_told_with_what_to_do() {
             "Disk quota exceeded",
             "free disk space and run the same command again",
         ),
-        (
-            30,
-            "Read-only file system",
-            "choose a writable directory",
-        ),
-        (
-            13,
-            "Permission denied",
-            "choose a writable directory",
-        ),
+        (30, "Read-only file system", "choose a writable directory"),
+        (13, "Permission denied", "choose a writable directory"),
         (
             5,
             "Input/output error",
@@ -385,8 +377,7 @@ fn state_on_another_file_system_is_refused_before_anything_is_fetched() {
     }
     let output = mounted(&command(&server.base_url(), &out, 3)).unwrap();
     let said = assert_exit(&output, 6);
-    let expected =
-        "hint: `.scale-export` must be on the same file system as the output directory";
+    let expected = "hint: `.scale-export` must be on the same file system as the output directory";
     assert!(said.contains(expected), "{said}");
     assert_eq!(server.requests(), 0);
     assert!(published(&out).is_empty());

@@ -90,7 +90,7 @@ pub(crate) fn check_failures(
     check.compare_counts(manifest.ids.failed, manifest.ids.stale);
     let (failed, has_unknown_kind) = (check.failed, check.has_unknown_kind);
     if has_unknown_kind {
-        results.add_unproven(format!(
+        results.add_unverified(format!(
             "the kind of every failure: version {} names kinds that this version does not know",
             manifest.tool.version
         ));

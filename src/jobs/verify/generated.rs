@@ -27,7 +27,7 @@ pub(crate) fn check(
 ) -> Result<(), VerifyError> {
     let manifest = export.manifest;
     if !manifest.is_of_this_version() {
-        results.add_unproven(format!(
+        results.add_unverified(format!(
             "whether {LOAD_SQL} and {README} are correct, because version {} (encoding {}) wrote them, and this is version {} (encoding {ENCODING_VERSION})",
             manifest.tool.version,
             manifest.encoding_version,

@@ -7,7 +7,7 @@ use crate::encode::table_reader;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::flatten::flattener::Flattener;
 use crate::ids::task_ids::TaskIds;
-use crate::jobs::verify::compare::{FindingReporter, RowComparer, leftovers};
+use crate::jobs::verify::compare::{FindingReporter, RowComparer, report_remaining_rows};
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::failure_list::check_failures;
 use crate::jobs::verify::files::tables;
@@ -33,7 +33,7 @@ use crate::tables::schema_drift::DriftEntry;
 use crate::tables::selection::TableSelection;
 
 /// The maximum number of differences of one task that are reported.
-const TOLD_DIFFERENCES: usize = 5;
+const MAX_REPORTED_DIFFERENCES: usize = 5;
 
 /// About how many bytes of rows are compared at once. A missing row is searched for among these: with fewer, one misplaced
 /// row would look like many.
@@ -92,7 +92,7 @@ fn check_without_ids(
     export: VerifiedExport<'_>,
     results: &mut VerifyResults,
 ) -> Result<(), VerifyError> {
-    results.add_unproven(
+    results.add_unverified(
         "whether rows belong to tasks, because the export has neither the table `tasks` nor a list of IDs",
     );
     let findings = &mut results.findings;
@@ -195,7 +195,7 @@ struct TaskVerifier<'p> {
     /// Whether the export has all tables that a task is rebuilt from.
     rebuilds: bool,
     present: Vec<bool>,
-    told: IdBitset,
+    reported: IdBitset,
     flattener: Flattener,
     rebuilder: Rebuilder,
     rebuilt: String,
@@ -223,7 +223,7 @@ impl<'p> TaskVerifier<'p> {
             .collect();
         if !missing.is_empty() {
             let tables = missing.join(", ");
-            results.add_unproven(format!(
+            results.add_unverified(format!(
                 "whether tasks can be rebuilt, because the export does not have these tables: {tables}"
             ));
         }
@@ -236,7 +236,7 @@ impl<'p> TaskVerifier<'p> {
                 .iter()
                 .map(|table| tables.contains(table.table))
                 .collect(),
-            told: IdBitset::default(),
+            reported: IdBitset::default(),
             flattener: Flattener::with_batches(tables, COMPARED_BYTES),
             rebuilder: Rebuilder::default(),
             rebuilt: String::new(),
@@ -251,7 +251,7 @@ impl<'p> TaskVerifier<'p> {
         FindingReporter {
             ids: self.ids,
             findings: &mut self.results.findings,
-            told: &self.told,
+            reported: &self.reported,
         }
     }
 
@@ -291,18 +291,18 @@ impl<'p> TaskVerifier<'p> {
             }
         }
         let rows = TaskRows::new(of_tables);
-        let mut is_told = false;
+        let mut is_reported = false;
         if self.rebuilds && cursors.iter().any(|cursor| !cursor.is_whole()) {
             // Missing rows after a place that cannot be read follow from that, and are not reported again.
             self.rebuilds = false;
             let text = format!(
                 "whether tasks from {task_id} on can be rebuilt, because a table cannot be read to the end"
             );
-            self.results.add_unproven(text);
+            self.results.add_unverified(text);
         }
         if self.rebuilds {
             for problem in self.rebuilder.task(&rows, &mut self.rebuilt) {
-                is_told = true;
+                is_reported = true;
                 let finding =
                     Finding::of_task(task_id, &problem.path, &problem.expected, &problem.found);
                 self.results.add(finding.in_column(problem.table));
@@ -315,7 +315,7 @@ impl<'p> TaskVerifier<'p> {
             self.results.report.raw += 1;
         }
         if self.compares() {
-            self.documents(cursors, (position, task_id), is_told)?;
+            self.documents(cursors, (position, task_id), is_reported)?;
         } else {
             cursors.iter_mut().for_each(TableCursor::drop_taken);
         }
@@ -328,7 +328,7 @@ impl<'p> TaskVerifier<'p> {
         &mut self,
         cursors: &mut [TableCursor],
         (position, task_id): (usize, &str),
-        mut is_told: bool,
+        mut is_reported: bool,
     ) -> Result<(), VerifyError> {
         let [one, other] = &mut self.parsers;
         let received = match &mut self.raw {
@@ -338,7 +338,7 @@ impl<'p> TaskVerifier<'p> {
                     Ok(document) => match unusable(task_id, Ok(document.root())) {
                         None => Some(document),
                         Some(note) => {
-                            is_told = true;
+                            is_reported = true;
                             let expected = "a raw response of this task";
                             let finding = Finding::of_task(task_id, "", expected, &note.message);
                             self.results.add(finding);
@@ -346,7 +346,7 @@ impl<'p> TaskVerifier<'p> {
                         }
                     },
                     Err(cause) => {
-                        is_told = true;
+                        is_reported = true;
                         let finding =
                             Finding::of_task(task_id, "", "a raw response in JSON", &cause);
                         self.results.add(finding);
@@ -354,7 +354,7 @@ impl<'p> TaskVerifier<'p> {
                     }
                 },
                 Err(instead) => {
-                    is_told = true;
+                    is_reported = true;
                     let finding =
                         Finding::of_task(task_id, "", "a raw response in the journal", &instead);
                     self.results.add(finding);
@@ -366,7 +366,7 @@ impl<'p> TaskVerifier<'p> {
             match parse(task_id, other, self.rebuilt.as_bytes())? {
                 Ok(document) => Some(document),
                 Err(cause) => {
-                    is_told = true;
+                    is_reported = true;
                     let finding =
                         Finding::of_task(task_id, "", "valid JSON in JSON columns", &cause);
                     self.results.add(finding);
@@ -379,16 +379,16 @@ impl<'p> TaskVerifier<'p> {
         if let (Some(received), Some(rebuilt)) = (&received, &rebuilt) {
             self.results.report.rebuilt += 1;
             let (received, rebuilt) = (received.root(), rebuilt.root());
-            if !is_told && !same(received, rebuilt) {
-                is_told = true;
+            if !is_reported && !same(received, rebuilt) {
+                is_reported = true;
                 report_differences(task_id, received, rebuilt, &mut self.results.findings);
             }
         }
-        if is_told {
-            self.told.set(position, true);
+        if is_reported {
+            self.reported.set(position, true);
         }
         let Some(document) = received.or(rebuilt) else {
-            self.told.set(position, true);
+            self.reported.set(position, true);
             self.all_flattened = false;
             return Ok(());
         };
@@ -397,7 +397,7 @@ impl<'p> TaskVerifier<'p> {
             reporter: FindingReporter {
                 ids: self.ids,
                 findings: &mut self.results.findings,
-                told: &self.told,
+                reported: &self.reported,
             },
             cells: &mut self.cells,
         };
@@ -414,11 +414,11 @@ impl<'p> TaskVerifier<'p> {
             for cursor in cursors {
                 if is_of_task(cursor) {
                     cursor.drop_taken();
-                    leftovers(cursor, &mut self.reporter());
+                    report_remaining_rows(cursor, &mut self.reporter());
                 } else {
                     cursor.drain(&mut self.results.findings);
                     let name = cursor.table().name;
-                    self.results.add_unproven(format!(
+                    self.results.add_unverified(format!(
                         "whether `{name}` follows from the tasks, because tasks cannot be rebuilt and the raw responses are missing"
                     ));
                 }
@@ -430,7 +430,7 @@ impl<'p> TaskVerifier<'p> {
             reporter: FindingReporter {
                 ids: self.ids,
                 findings: &mut self.results.findings,
-                told: &self.told,
+                reported: &self.reported,
             },
             cells: &mut self.cells,
         };
@@ -438,10 +438,10 @@ impl<'p> TaskVerifier<'p> {
         let mut reporter = FindingReporter {
             ids: self.ids,
             findings: &mut self.results.findings,
-            told: &self.told,
+            reported: &self.reported,
         };
         for cursor in cursors {
-            leftovers(cursor, &mut reporter);
+            report_remaining_rows(cursor, &mut reporter);
         }
         self.results.report.cells = self.cells;
         if self.all_flattened && drift != manifest.drift {
@@ -485,13 +485,13 @@ fn report_differences(
     rebuilt: Value<'_>,
     findings: &mut Findings,
 ) {
-    let mut told = 0;
+    let mut reported = 0;
     differences(received, rebuilt, |pointer, difference| {
         let raw =
             |value: Option<Value<'_>>| value.map_or("nothing", |value| value.raw()).to_owned();
         let (expected, found) = (raw(difference.left), raw(difference.right));
         findings.add(Finding::of_task(task_id, pointer, &expected, &found));
-        told += 1;
-        told < TOLD_DIFFERENCES
+        reported += 1;
+        reported < MAX_REPORTED_DIFFERENCES
     });
 }

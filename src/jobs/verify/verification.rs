@@ -64,7 +64,7 @@ fn run(
     match read_manifest(directory)? {
         Err(cause) => {
             results.add(Finding::of_file(MANIFEST, "a valid manifest", &cause));
-            results.add_unproven("all files and tasks, because the manifest cannot be read");
+            results.add_unverified("all files and tasks, because the manifest cannot be read");
         }
         Ok(manifest) => {
             let export = VerifiedExport {
@@ -86,7 +86,7 @@ fn run(
     }
     let has_state = state.path().exists();
     if lock.is_none() && has_state && results.findings.count() > 0 {
-        results.add_unproven(
+        results.add_unverified(
             "whether a run changed the export during the verification, because only the owner of the export may use its lock",
         );
     }
