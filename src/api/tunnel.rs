@@ -60,7 +60,7 @@ pub(crate) async fn diagnose(
             message,
         });
     }
-    // Other schemes have handshakes of their own, whose errors the client passes on.
+    // Other schemes have other handshakes, whose errors the client passes on.
     let tunnel = tunnel.filter(|_| proxy.scheme == "http")?;
     match tokio::time::timeout(patience, ask(proxy, tunnel, stream)).await {
         Ok(Ok(Some(CONNECTED))) => None,

@@ -397,7 +397,7 @@ impl SourceReader<'_> {
             if let Err(BadLine::Unusable(cause)) = done {
                 self.unreadable += 1;
                 if self.unreadable <= MAX_REPORTED_LINES {
-                    let text = format!("skipped line {number} of `{name}`: {cause}");
+                    let text = format!("skipped `{name}`, line {number}: {cause}");
                     self.events.send(Event::Warning(text));
                 }
             }

@@ -1,4 +1,4 @@
-//! Fetches tasks of a page with requests of their own and compares them, before the page is trusted. Used where lists
+//! Fetches tasks of a page with single requests and compares them, before the page is trusted. Used where lists
 //! are the source of tasks, and where they replace single requests.
 
 use std::collections::HashSet;

@@ -110,7 +110,7 @@ pub async fn list_all<N: Fn(&str) -> bool>(
 }
 
 impl<N: Fn(&str) -> bool> ListEndpointReader<'_, N> {
-    /// Reads one list to its end.
+    /// Reads one whole list.
     async fn list(
         &self,
         list: usize,

@@ -1,4 +1,4 @@
-//! Lists in place of single requests, as the planner says: samples, then lists; what remains is fetched with single
+//! Fetches lists instead of single tasks, as the planner says: samples, then lists; what remains is fetched with single
 //! requests. Before pages are trusted, a task is fetched both ways and compared.
 
 use std::collections::{HashMap, HashSet};
