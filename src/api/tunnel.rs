@@ -1,4 +1,4 @@
-//! Finds out why a proxy does not connect, by a request of its own: the HTTP client reports neither which side failed
+//! Finds out why a proxy does not connect, with a separate request: the HTTP client reports neither which side failed
 //! nor with which status.
 
 use std::fmt::Write as _;

@@ -429,8 +429,7 @@ impl<'r> TaskExport<'r> {
         self.resumed.unlisted.ids.len() as u64
     }
 
-    /// Whether the journal is written anew whatever its size. Damage that was passed over must not stay for `verify` to
-    /// find.
+    /// Whether the journal is rewritten whatever its size. Skipped damage must not stay for `verify` to find.
     fn has_to_compact(&self) -> bool {
         self.resumed.is_damaged || (self.options.prune && self.not_listed() > 0)
     }

@@ -1,5 +1,5 @@
-//! Fetching, the journal and the tables side by side: the first on the caller's thread, the others on threads of their
-//! own.
+//! Fetching, the journal and the tables side by side: the first on the caller's thread, the others on separate
+//! threads.
 
 use std::thread;
 

@@ -40,7 +40,7 @@ fn repaired(bytes: &[u8], published: Option<&JournalOptions>) -> Option<Vec<u8>>
     let (version, first) = first_record(bytes)?;
     match &decoded {
         Err(HeadFault::Newer(_)) => return None,
-        // Where the first record is damaged, a later one is found, which proves nothing about the header.
+        // Where the first record is damaged, a later one is found, which shows nothing about the header.
         Ok(head) if head.bytes != first || head.version == version => return None,
         _ => {}
     }

@@ -256,7 +256,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
         kind(
             "the manifest's rows changed",
             manifest(|manifest| manifest["tables"]["turns"]["rows"] = json!(1)),
-            "rows",
+            "expected 1 row in",
         ),
         kind(
             "the manifest's rows changed twice",
@@ -335,7 +335,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
         kind(
             "the manifest cut off",
             |out, _| edit(&out.join("manifest.json"), |file| file.truncate(100)),
-            "expected a manifest",
+            "expected a valid manifest",
         ),
     ]
 }
