@@ -506,7 +506,7 @@ fn what_is_no_task_is_left_out_and_told() {
     });
     let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 3);
     assert_eq!(ids(&out), tasks(1, [1, 3]));
-    assert!(said.contains("3 elements that are no task"), "{said}");
+    assert!(said.contains("3 elements that are not tasks"), "{said}");
 }
 
 #[test]
