@@ -36,10 +36,13 @@ struct FailureCheck<'c> {
     ids: Option<&'c TaskIds>,
     raw: Option<&'c mut RawResponses>,
     findings: &'c mut Findings,
-    /// Whether this version writes the same files. Another version may name other kinds of failures.
+    /// Whether this version writes the same files. Another version may name other kinds of failures, and word their
+    /// messages differently.
     is_of_this_version: bool,
     /// Whether a kind of another version was seen.
     has_unknown_kind: bool,
+    /// Whether a message of another version was seen.
+    has_other_message: bool,
     /// IDs that are not exported.
     failed: TaskIds,
     /// All IDs.
@@ -74,6 +77,7 @@ pub(crate) fn check_failures(
         findings: &mut results.findings,
         is_of_this_version: manifest.is_of_this_version(),
         has_unknown_kind: false,
+        has_other_message: false,
         failed: TaskIds::default(),
         seen: TaskIds::default(),
         stale: 0,
@@ -88,10 +92,21 @@ pub(crate) fn check_failures(
     }
     check.find_missing();
     check.compare_counts(manifest.ids.failed, manifest.ids.stale);
-    let (failed, has_unknown_kind) = (check.failed, check.has_unknown_kind);
+    let FailureCheck {
+        failed,
+        has_unknown_kind,
+        has_other_message,
+        ..
+    } = check;
+    if has_other_message {
+        results.add_unverified(format!(
+            "the message of every failure, because version {} (encoding {}) wrote them",
+            manifest.tool.version, manifest.encoding_version
+        ));
+    }
     if has_unknown_kind {
         results.add_unverified(format!(
-            "the kind of every failure: version {} names kinds that this version does not know",
+            "the kind of every failure, because version {} names kinds that this version does not know",
             manifest.tool.version
         ));
     }
@@ -151,8 +166,20 @@ impl FailureCheck<'_> {
         };
         match raw.expected_line(position, task_id)? {
             ExpectedLine::Line(expected) if expected == canonical => {}
+            ExpectedLine::Line(expected)
+                if !self.is_of_this_version && differs_in_message(&expected, &parsed) =>
+            {
+                self.has_other_message = true;
+            }
             ExpectedLine::Line(expected) => differ(&text_of(&expected), &text_of(line)),
             ExpectedLine::Nothing if raw.is_flattened() && parsed.note == missing() => {}
+            ExpectedLine::Nothing
+                if raw.is_flattened()
+                    && !self.is_of_this_version
+                    && without_message(&parsed.note) == without_message(&missing()) =>
+            {
+                self.has_other_message = true;
+            }
             ExpectedLine::Nothing => {
                 differ(
                     "a failure that the journal has",
@@ -193,6 +220,23 @@ impl FailureCheck<'_> {
                 self.findings.add(finding);
             }
         }
+    }
+}
+
+/// Whether only the message of a line differs from the expected one.
+fn differs_in_message(expected: &[u8], found: &FailureLine) -> bool {
+    let expected = serde_json::from_slice::<FailureLine>(expected);
+    expected.is_ok_and(|expected| {
+        expected.exported == found.exported
+            && without_message(&expected.note) == without_message(&found.note)
+    })
+}
+
+/// A failure apart from its message.
+fn without_message(note: &FailureNote) -> FailureNote {
+    FailureNote {
+        message: String::new(),
+        ..note.clone()
     }
 }
 

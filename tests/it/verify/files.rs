@@ -144,7 +144,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
             "an ID made up",
             |out, _| {
                 edit(&out.join(IDS), |file| file.extend(b"ghost\n"));
-                let note = r#"{"task_id":"ghost","kind":"missing","http_status":null,"attempts":0,"message":"there is no response for it in the sources"}"#;
+                let note = r#"{"task_id":"ghost","kind":"missing","http_status":null,"attempts":0,"message":"the sources have no response for this ID"}"#;
                 edit(&out.join("failures.jsonl"), |file| {
                     file.extend(format!("{note}\n").bytes());
                 });
