@@ -95,7 +95,7 @@ fn plan(
     };
     let mut held = KeptTasks::default();
     let probe = if options.lists.is_empty() {
-        let (index, found) = look(options, cancel)?;
+        let (index, found) = read_journal(options, cancel)?;
         held = found;
         let wanted = WantedTasks {
             ids: &options.ids,
@@ -149,7 +149,7 @@ struct KeptTasks {
 }
 
 /// Reads what earlier runs left, as an export does.
-fn look(
+fn read_journal(
     options: &ExportOptions,
     cancel: &CancellationToken,
 ) -> Result<(SharedIndex, KeptTasks), ExportError> {
@@ -179,11 +179,11 @@ fn look(
     }
     let _lock = Lock::share(&options.out, &state)?;
     let (mut reader, ..) = JournalReader::open(&journal, None, |entry| {
-        index.see(options.ids.position(entry.task_id), &entry);
+        index.add_record(options.ids.position(entry.task_id), &entry);
         break_if(cancel.is_cancelled())
     })?;
     reader.refuse_other(&options.journal_options())?;
-    index.settle(reader.bytes()?);
+    index.finish_scan(reader.bytes()?);
     let records = index.records();
     let FetchPlan { wanted, .. } = index.plan(options.refresh);
     let (mut bytes, mut tasks, mut body) = (0, 0_u32, Vec::new());

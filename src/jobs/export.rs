@@ -285,7 +285,7 @@ impl<'r> TaskExport<'r> {
         let directory = self.run.directory.path();
         let format = self.options.format;
         let mut space = SpaceWatch::new(directory, size, format, self.published, events);
-        space.look(0, journal.bytes());
+        space.check(0, journal.bytes());
         let pipeline = Pipeline {
             options: self.options,
             network: self.run.network,

@@ -79,10 +79,10 @@ pub(crate) fn read_journal(
     }
     let mut found = JournalTasks::default();
     let (reader, options, opened) = JournalReader::open(&journal, None, |entry| {
-        found.see(&entry);
+        found.add_record(&entry);
         break_if(cancel.is_cancelled())
     })?;
-    found.settle();
+    found.finish_scan();
     if opened.damaged > 0 {
         events.send(Event::Warning(format!(
             "skipped {} in the journal of `{}`; the lost responses are left out",

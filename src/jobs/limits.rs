@@ -141,7 +141,7 @@ impl SpaceWatch {
     }
 
     /// Checks the space after `fetched` tasks, with a journal of so many bytes.
-    pub(crate) fn look(&mut self, fetched: usize, journal_bytes: u64) {
+    pub(crate) fn check(&mut self, fetched: usize, journal_bytes: u64) {
         if fetched >= MIN_MEASURED_TASKS {
             let grown = as_f64(journal_bytes.saturating_sub(self.journal_bytes));
             self.record_bytes = grown / as_f64(fetched as u64);
@@ -214,7 +214,7 @@ mod tests {
         let mut known = watch(100, (100, 100_000));
         assert_eq!(known.needed(0, 0), 100_000 + 200_000);
         // Half of the rest is here, and was twice as large; a part of the tables stands already.
-        known.look(50, 100_000 + 100_000);
+        known.check(50, 100_000 + 100_000);
         assert_eq!(known.needed(50, 60_000), 100_000 + 300_000 - 60_000);
         assert_eq!(known.needed(100, 10_000_000), 0);
     }

@@ -63,7 +63,7 @@ impl KeptResponses {
         }
     }
 
-    fn see(&mut self, entry: &RecordEntry<'_>) {
+    fn add_record(&mut self, entry: &RecordEntry<'_>) {
         match entry.kind {
             RecordKind::Refresh if entry.location.offset() >= self.published_bytes => {
                 self.has_started = true;
@@ -184,7 +184,7 @@ fn open_journal(
     events.send(Event::Phase("reading the journal"));
     let path = directory.state().journal();
     let (mut journal, _) = Journal::open(&path, &options.journal_options(), |entry| {
-        kept.see(&entry);
+        kept.add_record(&entry);
         break_if(cancel.is_cancelled())
     })?;
     if options.refresh == Refresh::All && !kept.has_started {

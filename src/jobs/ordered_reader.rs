@@ -42,7 +42,7 @@ impl OrderedReader<'_> {
 
     fn all(mut self, to: &mut TaskSender) -> Result<bool, ExportError> {
         for (position, task_id) in self.ids.iter().enumerate() {
-            let held = if let Some(held) = self.index.look(position) {
+            let held = if let Some(held) = self.index.get(position) {
                 Some(held)
             } else {
                 if to.flush().is_err() {

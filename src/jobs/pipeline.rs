@@ -33,9 +33,9 @@ use crate::publish::staging::Staging;
 const WAITING_RESPONSES: usize = 64;
 
 /// Closes the index when the journal's thread ends, however it ends: a thread that waits for more would wait forever.
-struct ClosesIndex<'i>(&'i SharedIndex);
+struct IndexCloser<'i>(&'i SharedIndex);
 
-impl Drop for ClosesIndex<'_> {
+impl Drop for IndexCloser<'_> {
     fn drop(&mut self) {
         self.0.close();
     }
@@ -79,8 +79,8 @@ impl Pipeline<'_> {
         let (fetch_end, stored, built) = thread::scope(|scope| -> Result<_, ExportError> {
             let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
             let writer_thread = spawn(scope, || {
-                let _closes = ClosesIndex(index);
-                let watch = |count, journal: &Journal| space.look(count, journal.bytes());
+                let _closer = IndexCloser(index);
+                let watch = |count, journal: &Journal| space.check(count, journal.bytes());
                 let writer = JournalWriter {
                     index,
                     cache: &cache,

@@ -75,13 +75,13 @@ pub(crate) fn open_journal(
     let path = directory.state().journal();
     let (journal, opened) = Journal::open(&path, &options.journal_options(), |entry| {
         let position = options.ids.position(entry.task_id);
-        index.see(position, &entry);
+        index.add_record(position, &entry);
         match position {
             Some(position) if entry.kind == RecordKind::Refused => {
                 refused.push((entry.location, position));
             }
             Some(_) => {}
-            None => unlisted.see(&entry),
+            None => unlisted.add_record(&entry),
         }
         done += 1;
         if done % EVENT_RECORDS == 0 {
@@ -98,8 +98,8 @@ pub(crate) fn open_journal(
     let lost_bytes = published_bytes
         .unwrap_or_default()
         .saturating_sub(journal.bytes());
-    let is_other = index.settle(journal.bytes());
-    unlisted.settle();
+    let is_other = index.finish_scan(journal.bytes());
+    unlisted.finish_scan();
     if lost_bytes > 0 && done == 0 {
         let text = "the responses of the published export are missing from `.scale-export`; all tasks are fetched again";
         events.send(Event::Warning(text.to_owned()));

@@ -34,12 +34,12 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal at a path, or begins one. Passes every whole record to `see`, in the order of writing, until it
+    /// Opens the journal at a path, or begins one. Passes every whole record to `visit`, in the order of writing, until it
     /// breaks; then cuts off an incomplete record at the end.
     pub fn open(
         path: &Path,
         options: &JournalOptions,
-        mut see: impl FnMut(RecordEntry<'_>) -> ControlFlow<()>,
+        mut visit: impl FnMut(RecordEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(Self, ScanSummary), JournalError> {
         let name = std::fs::symlink_metadata(path);
         if name.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
@@ -67,7 +67,7 @@ impl Journal {
             return Ok((Self::begin(path, options)?, ScanSummary::default()));
         }
         journal.end = end;
-        let opened = journal.index(&mut see)?;
+        let opened = journal.index(&mut visit)?;
         Ok((journal, opened))
     }
 
@@ -83,13 +83,13 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Passes all whole records to `see`, and cuts off an incomplete one at the end.
+    /// Passes all whole records to `visit`, and cuts off an incomplete one at the end.
     fn index(
         &mut self,
-        see: &mut dyn FnMut(RecordEntry<'_>) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(RecordEntry<'_>) -> ControlFlow<()>,
     ) -> Result<ScanSummary, JournalError> {
         let len = self.log.len()?;
-        let (opened, end) = self.log.scan(self.end, len, see)?;
+        let (opened, end) = self.log.scan(self.end, len, visit)?;
         if opened.torn_bytes > 0 {
             durable_fs::set_length(&self.log.file, &self.log.path, end)
                 .map_err(JournalError::io("truncate", &self.log.path))?;

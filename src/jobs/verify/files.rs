@@ -190,12 +190,12 @@ fn check_file(
     }
     let is_csv = path.extension().is_some_and(|extension| extension == "csv");
     let mut records = LongestRecord::default();
-    let see = |read: &[u8]| {
+    let visit = |read: &[u8]| {
         if is_csv {
             records.see(read);
         }
     };
-    let sha256 = sha256(opened, see, export.cancel).map_err(io)?;
+    let sha256 = sha256(opened, visit, export.cancel).map_err(io)?;
     export.stop_if_cancelled()?;
     if sha256 != file.sha256 {
         findings.add(differs(&format!("SHA-256 {}", file.sha256), &sha256));
@@ -203,10 +203,10 @@ fn check_file(
     Ok(records.bytes())
 }
 
-/// The checksum of a file. Passes its content to `see` piece by piece.
+/// The checksum of a file. Passes its content to `visit` piece by piece.
 fn sha256(
     mut file: File,
-    mut see: impl FnMut(&[u8]),
+    mut visit: impl FnMut(&[u8]),
     cancel: &CancellationToken,
 ) -> io::Result<String> {
     let mut sha256 = Sha256::new();
@@ -217,7 +217,7 @@ fn sha256(
             Ok(read) => {
                 let read = buffer.get(..read).unwrap_or_default();
                 sha256.update(read);
-                see(read);
+                visit(read);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

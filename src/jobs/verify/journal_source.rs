@@ -51,7 +51,7 @@ impl RawResponses {
         let mut journal = JournalIndex::new(ids.len());
         let end = manifest.run.journal_bytes;
         let opened = JournalReader::open(&path, end, |entry| {
-            journal.see(ids.position(entry.task_id), &entry);
+            journal.add_record(ids.position(entry.task_id), &entry);
             break_if(export.cancel.is_cancelled())
         });
         let (reader, options, opened) = match opened {
@@ -61,7 +61,7 @@ impl RawResponses {
             }
             opened => opened?,
         };
-        journal.settle();
+        journal.finish_scan();
         if opened.damaged > 0 {
             let found = plural(opened.damaged, "damaged place");
             results.add(Finding::of_file(JOURNAL, "complete records", &found));
@@ -102,7 +102,7 @@ impl RawResponses {
             let found = held.failure().map_or("none", |_| "a failure");
             return Ok(Err(found.to_owned()));
         };
-        let read = settle(self.reader.read(task_id, response, body))?;
+        let read = separate_damage(self.reader.read(task_id, response, body))?;
         Ok(read.and_then(|head| {
             if head.is_digest_of(body) {
                 Ok(())
@@ -122,10 +122,12 @@ impl RawResponses {
         let mut body = Vec::new();
         let note = match held.failure() {
             None => None,
-            Some(failure) => match settle(self.reader.read_failure(task_id, failure, &mut body))? {
-                Ok(note) => Some(note),
-                Err(cause) => return Ok(ExpectedLine::None(cause)),
-            },
+            Some(failure) => {
+                match separate_damage(self.reader.read_failure(task_id, failure, &mut body))? {
+                    Ok(note) => Some(note),
+                    Err(cause) => return Ok(ExpectedLine::None(cause)),
+                }
+            }
         };
         let line = |note: &FailureNote, exported| {
             let mut line = Vec::new();
@@ -139,7 +141,7 @@ impl RawResponses {
             (Some(_), Some(note)) if is_dropped(&note) => return Ok(line(&note, false)),
             (Some(response), note) => (response, note),
         };
-        if let Err(cause) = settle(self.reader.read(task_id, response, &mut body))? {
+        if let Err(cause) = separate_damage(self.reader.read(task_id, response, &mut body))? {
             return Ok(ExpectedLine::None(cause));
         }
         let mut parser = Parser::default();
@@ -227,7 +229,7 @@ pub(crate) fn is_missing(error: &Error) -> bool {
 }
 
 /// Separates damaged records, which are findings, from errors.
-fn settle<T>(read: Result<T, JournalError>) -> Result<Result<T, String>, VerifyError> {
+fn separate_damage<T>(read: Result<T, JournalError>) -> Result<Result<T, String>, VerifyError> {
     match read {
         Ok(read) => Ok(Ok(read)),
         Err(JournalError::Record { cause, .. }) => Ok(Err(format!("a damaged record: {cause}"))),

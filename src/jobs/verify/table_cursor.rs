@@ -57,7 +57,7 @@ pub(crate) struct TableCursor {
     orphans: u64,
     is_whole: bool,
     /// An error of the system, after which no more rows are read.
-    refused: Option<VerifyError>,
+    read_error: Option<VerifyError>,
 }
 
 impl std::fmt::Debug for TableCursor {
@@ -118,7 +118,7 @@ impl TableCursor {
             rows: 0,
             orphans: 0,
             is_whole: true,
-            refused: None,
+            read_error: None,
         }))
     }
 
@@ -137,8 +137,8 @@ impl TableCursor {
     }
 
     /// Returns the error of the system that ended reading, if there was one.
-    pub(crate) fn settle(&mut self) -> Result<(), VerifyError> {
-        self.refused.take().map_or(Ok(()), Err)
+    pub(crate) fn check_read_error(&mut self) -> Result<(), VerifyError> {
+        self.read_error.take().map_or(Ok(()), Err)
     }
 
     /// Reads one more batch; false at the end.
@@ -156,7 +156,7 @@ impl TableCursor {
                 }
                 Some(Err(ReadError::Io(source))) => {
                     let path = self.directory.join(path);
-                    self.refused = Some(VerifyError::Io { path, source });
+                    self.read_error = Some(VerifyError::Io { path, source });
                     self.is_whole = false;
                     self.files.clear();
                 }

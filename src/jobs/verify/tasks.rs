@@ -66,7 +66,9 @@ pub(crate) fn check(
         if failed.position(task_id).is_none() {
             tasks += 1;
             verifier.task(&mut cursors, position, task_id)?;
-            cursors.iter_mut().try_for_each(TableCursor::settle)?;
+            cursors
+                .iter_mut()
+                .try_for_each(TableCursor::check_read_error)?;
         }
         if (position + 1) % TASKS_BETWEEN_EVENTS == 0 {
             events.send(Event::Progress {
@@ -76,7 +78,9 @@ pub(crate) fn check(
         }
     }
     verifier.finish(&mut cursors, export.manifest)?;
-    cursors.iter_mut().try_for_each(TableCursor::settle)?;
+    cursors
+        .iter_mut()
+        .try_for_each(TableCursor::check_read_error)?;
     results.report.tasks = tasks;
     let exported = export.manifest.ids.exported;
     if tasks != exported {
@@ -99,7 +103,7 @@ fn check_without_ids(
     let mut cursors = open_cursors(export, findings)?;
     for cursor in &mut cursors {
         cursor.drain(findings);
-        cursor.settle()?;
+        cursor.check_read_error()?;
     }
     check_failures(export, None, None, results)?;
     check_row_counts(export.manifest, &cursors, results);
