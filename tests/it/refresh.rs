@@ -358,7 +358,10 @@ fn a_journal_that_was_cut_and_grew_again_is_not_taken_for_the_published_one() {
     // The task is longer than before, and the run does not complete.
     *changing.lock().unwrap() = "x".repeat(20) + &"changed ".repeat(9) + "401";
     let said = run(4);
-    assert!(said.contains("bytes shorter than the published export needs"), "{said}");
+    assert!(
+        said.contains("bytes shorter than the published export needs"),
+        "{said}"
+    );
     assert!(fs::metadata(&journal).unwrap().len() > bytes.len() as u64);
     *changing.lock().unwrap() = "another".to_owned();
     let said = run(0);
