@@ -55,16 +55,16 @@ pub(crate) fn is_file_limit(error: &io::Error) -> bool {
 pub(crate) fn disk_hint(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "make space and run the same command again; what was fetched is kept"
+            "free disk space and run the same command again; fetched tasks are kept"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "choose a directory that you may write to with --out, or run as its owner"
+            "choose a writable directory with --out, or run as the owner of this one"
         }
         io::ErrorKind::CrossesDevices => {
-            "`.scale-export` must be on the same file system as the directory around it"
+            "`.scale-export` must be on the same file system as the output directory"
         }
         io::ErrorKind::IsADirectory => {
-            "a directory exists where a file must be written: move it away"
+            "a directory exists where a file must be written; move it away"
         }
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
             "a file exists where a directory is needed; choose another directory with --out"
@@ -75,7 +75,7 @@ pub(crate) fn disk_hint(error: &io::Error) -> String {
         _ if is_file_limit(error) => {
             "too many files are open: raise the limit (`ulimit -n`), or export with a lower --concurrency"
         }
-        _ => "check the disk and run the same command again; what was fetched is kept",
+        _ => "check the disk and run the same command again; fetched tasks are kept",
     }
     .to_owned()
 }

@@ -70,6 +70,8 @@ pub mod output_error;
 #[doc(hidden)]
 pub mod pacer;
 #[doc(hidden)]
+pub mod plural;
+#[doc(hidden)]
 pub mod printable;
 #[doc(hidden)]
 pub mod publish;

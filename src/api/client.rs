@@ -155,7 +155,7 @@ impl TaskClient {
         max_body: u64,
         share: &mut MemoryShare<'_>,
     ) -> (u64, Result<Bytes, AttemptError>) {
-        // A body gets memory of its own, because a piece of the connection's buffer would keep the whole buffer from
+        // A body gets separate memory, because a piece of the connection's buffer would keep the whole buffer from
         // being reused. Memory is reserved for what has arrived, not for what a header promises.
         let mut body = match DecodedBody::new(&encoding(response.headers()), max_body) {
             Ok(body) => body,
@@ -287,13 +287,13 @@ impl TaskClient {
     }
 }
 
-/// Why a body was not received to its end.
+/// Why a body was not received completely.
 enum ReceiveError {
     Transport(reqwest::Error),
     Decode(DecodeError),
 }
 
-/// Receives and decodes a body to its end, as memory becomes available.
+/// Receives and decodes a whole body, as memory becomes available.
 async fn receive(
     response: &mut Response,
     body: &mut DecodedBody,

@@ -120,7 +120,7 @@ pub enum FetchError {
         /// The message of the server.
         message: String,
     },
-    /// A list cannot be read to its end.
+    /// A list cannot be read completely.
     #[error("could not list {list}: could not fetch page {page}: {message}")]
     ListFailed {
         /// The list.

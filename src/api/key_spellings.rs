@@ -45,7 +45,7 @@ struct Letter {
     until: usize,
 }
 
-/// The text with `[redacted]` in place of every spelling of the key.
+/// The text with every spelling of the key replaced by `[redacted]`.
 pub(crate) fn without_spellings(text: &str, key: &str) -> String {
     let (plain, plain_key) = (letters(text), letters(key));
     // A key may itself look like an escape, so the text is also searched as it is.

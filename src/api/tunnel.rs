@@ -1,4 +1,4 @@
-//! Finds out why a proxy does not connect, by a request of its own: the HTTP client reports neither which side failed
+//! Finds out why a proxy does not connect, with a separate request: the HTTP client reports neither which side failed
 //! nor with which status.
 
 use std::fmt::Write as _;
@@ -60,7 +60,7 @@ pub(crate) async fn diagnose(
             message,
         });
     }
-    // Other schemes have handshakes of their own, whose errors the client passes on.
+    // Other schemes have other handshakes, whose errors the client passes on.
     let tunnel = tunnel.filter(|_| proxy.scheme == "http")?;
     match tokio::time::timeout(patience, ask(proxy, tunnel, stream)).await {
         Ok(Ok(Some(CONNECTED))) => None,

@@ -1,10 +1,10 @@
 //! The plan of a run as text. Pure.
 
 use crate::cli::export_text::one_per_line;
-use crate::cli::plural::plural;
 use crate::cli::value_parsers::rate_text;
 use crate::event::bytes_text;
 use crate::jobs::dry_run::DryRun;
+use crate::plural::plural;
 
 /// What a run would do.
 pub(crate) fn dry_run_text(plan: &DryRun) -> String {

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cli::plural::{plural, verb};
 use crate::cli::value_parsers::rate_text;
 use crate::event::bytes_text;
 use crate::jobs::report::{ExportReport, ListReport, SavedResponses};
 use crate::jobs::summary::{drift_text, next_steps, rate_limited_share};
 use crate::pacer::types::LearnedRate;
+use crate::plural::{plural, verb};
 use crate::printable::printable;
 
 /// Columns of the block of tables.

@@ -9,7 +9,6 @@ use crate::cli::dry_run_text::dry_run_text;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::export_text::{export_text, first_line, stopped_text};
 use crate::cli::messages::{print_error, write_json, write_text};
-use crate::cli::plural::plural;
 use crate::cli::progress::{Display, DisplayOptions};
 use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
 use crate::cli::signals::Signals;
@@ -20,6 +19,7 @@ use crate::event::{Event, Events};
 use crate::jobs::dry_run::DryRun;
 use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::jobs::summary;
+use crate::plural::plural;
 use crate::printable::printable_lines;
 use crate::publish::guard::Allowance;
 

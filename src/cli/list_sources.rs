@@ -1,4 +1,4 @@
-//! The lists of the API that tasks are taken from: a project, a batch or a delivery, with filters.
+//! The list endpoints that tasks are taken from: a project, a batch or a delivery, with filters.
 
 use crate::api::list_request::{ListFilter, ListKind, ListSource};
 use crate::cli::args::ExportArgs;

@@ -15,7 +15,6 @@ pub mod lifecycle;
 pub mod list_sources;
 pub mod messages;
 pub mod output_options;
-pub mod plural;
 pub mod progress;
 pub mod progress_state;
 pub mod progress_text;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::plural::plural;
 use crate::cli::progress_state::ProgressState;
 use crate::cli::value_parsers::short_rate_text;
 use crate::event::bytes_text;
+use crate::plural::plural;
 
 /// Columns of the bar, at most and at least.
 const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=24;

@@ -150,7 +150,7 @@ fn paths_hint(given: &[OsString]) -> String {
     ))
 }
 
-/// The error for a word in the place of a command.
+/// The error for a word where a command belongs.
 fn explain_word(word: &str, command: &clap::Command, given: &[OsString]) -> UsageError {
     if command.find_subcommand(word).is_some() {
         let reason = format!("the command `{word}` must come first");

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::cli::export_text::one_per_line;
-use crate::cli::plural::plural;
 use crate::event::bytes_text;
 use crate::jobs::verify::report::VerifyReport;
+use crate::plural::plural;
 
 /// The mismatches, what could not be verified, and the result in the last line.
 pub(crate) fn verified_text(report: &VerifyReport, directory: &Path) -> String {

@@ -45,7 +45,7 @@ impl Fetcher<'_> {
     pub(crate) fn report_outage(&self, verdict: Verdict, error: &AttemptError) {
         let silence = self.liveness().since_success(self.throttle.now());
         let is_outage = self.throttle.is_outage();
-        // A server that asks for a wait may be unavailable for as long as one that does not respond.
+        // A server that requests a wait may be unavailable for as long as one that does not respond.
         let is_away = is_outage || verdict.is_unavailable();
         if is_away && silence >= REPORTED_AFTER && !self.is_outage.swap(true, Ordering::Relaxed) {
             self.events.send(Event::Warning(format!(
@@ -87,7 +87,7 @@ impl Fetcher<'_> {
                 return true;
             }
             self.liveness().good_id_failed(sent, self.throttle.now());
-            // The task may have been deleted: another ID tells. In an outage none would, and each takes its time.
+            // The task may have been deleted: another ID shows that. In an outage no ID would, and each takes its time.
             if !verdict.is_about_the_id() {
                 return false;
             }
@@ -107,7 +107,7 @@ impl Fetcher<'_> {
     }
 
     /// Ends the run when nothing has succeeded for too long, and a known good ID fails too. Without that test, the only
-    /// requests in all that time may have been for an ID that fails by itself.
+    /// requests in all that time may have been for an ID that fails whatever the state of the server.
     pub(crate) async fn give_up_in_an_outage(
         &self,
         error: &AttemptError,

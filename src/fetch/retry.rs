@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The maximum of the first wait. It doubles with each failure.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 
-/// The maximum of every wait, unless the server asks for a longer one.
+/// The maximum of every wait, unless the server requests a longer one.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// The wait before the next attempt, with full jitter, so that requests that failed together are not retried together.

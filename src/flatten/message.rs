@@ -166,7 +166,7 @@ impl TaskFlattener<'_> {
     }
 }
 
-/// A message's `content`, which has no row of its own.
+/// A message's `content`, which has no separate row.
 struct MessageContent<'d> {
     text: Option<Text<'d>>,
     reference_texts: Objects<'d>,
@@ -199,7 +199,7 @@ impl<'d> MessageContent<'d> {
     }
 }
 
-/// A message's `model_parameters`, which have no row of their own.
+/// A message's `model_parameters`, which have no separate row.
 struct ModelParameters<'d> {
     model: Option<Text<'d>>,
     temperature: Option<f64>,

@@ -13,6 +13,7 @@ use crate::jobs::unlisted::JournalTasks;
 use crate::journal::format::{JournalOptions, JournalVersion};
 use crate::journal::reader::Location;
 use crate::journal::writer::Journal;
+use crate::plural::plural;
 use crate::publish::staging::Staging;
 use crate::state::paths::JOURNAL;
 
@@ -29,7 +30,7 @@ pub(crate) struct Compaction<'l> {
     /// IDs that are not in the list; `None` when they are dropped.
     pub(crate) unlisted: Option<&'l JournalTasks>,
     /// Whether a new journal is written whatever the size of the old one.
-    pub(crate) must: bool,
+    pub(crate) is_required: bool,
 }
 
 impl Compaction<'_> {
@@ -69,7 +70,7 @@ impl Compaction<'_> {
         records
     }
 
-    /// Stages a new journal if over half of the old one is stale, if it has an earlier version, or if it `must`; `None`
+    /// Stages a new journal if over half of the old one is stale, if it has an earlier version, or if it is required; `None`
     /// when the old one stays.
     pub(crate) fn run(
         &self,
@@ -81,17 +82,17 @@ impl Compaction<'_> {
         let journal = self.journal;
         let (live, all) = (self.bytes(), journal.bytes());
         let is_latest = journal.version() == JournalVersion::LATEST;
-        if !self.must && live >= all / 2 && is_latest {
+        if !self.is_required && live >= all / 2 && is_latest {
             return Ok(None);
         }
-        if !self.must && free_space(staging.directory()).is_some_and(|free| free < live) {
+        if !self.is_required && free_space(staging.directory()).is_some_and(|free| free < live) {
             let why = if is_latest {
                 "over half of the journal is stale"
             } else {
-                "the journal has an earlier version"
+                "the journal has an earlier format version"
             };
             events.send(Event::Warning(format!(
-                "{why}, but there is not enough space to write a new one"
+                "{why}, but there is not enough disk space to write a new journal"
             )));
             return Ok(None);
         }
@@ -114,8 +115,9 @@ impl Compaction<'_> {
         }
         new.sync()?;
         events.send(Event::Detail(format!(
-            "the journal of {all} bytes was compacted to {} bytes",
-            new.bytes()
+            "compacted the journal from {} to {}",
+            plural(all, "byte"),
+            plural(new.bytes(), "byte")
         )));
         Ok(Some(new))
     }

@@ -19,7 +19,7 @@ use crate::journal::index::JournalIndex;
 use crate::journal::reader::{JournalReader, break_if};
 use crate::lists::dry_run_probe::{ProbeResult, probe_ids, probe_lists};
 use crate::pacer::types::Rate;
-use crate::publish::guard::{Origin, Shrink, check_shrink};
+use crate::publish::guard::{ResponseSource, Shrink, check_shrink};
 use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::publish::previous_export;
@@ -94,8 +94,8 @@ fn plan(
         events,
     };
     let mut held = KeptTasks::default();
-    let survey = if options.lists.is_empty() {
-        let (index, found) = look(options, cancel)?;
+    let probe = if options.lists.is_empty() {
+        let (index, found) = read_journal(options, cancel)?;
         held = found;
         let wanted = WantedTasks {
             ids: &options.ids,
@@ -107,22 +107,19 @@ fn plan(
         block_on(probe_ids(&fetcher, options.list_plan(), &wanted), cancel)?
     } else {
         let fetcher = Fetcher::new(context, learned, Vec::new());
-        let survey = block_on(probe_lists(&fetcher, &options.lists), cancel)?;
-        if let Some(survey) = &survey {
-            refuse_shrinking_lists(options, survey)?;
+        let probe = block_on(probe_lists(&fetcher, &options.lists), cancel)?;
+        if let Some(probe) = &probe {
+            refuse_shrinking_lists(options, probe)?;
         }
-        survey
+        probe
     };
-    let survey = survey.ok_or(ExportError::Interrupted(SavedWork::Nothing))?;
-    Ok(DryRun::of(&survey, &held, rate, !options.lists.is_empty()))
+    let probe = probe.ok_or(ExportError::Interrupted(SavedWork::Nothing))?;
+    Ok(DryRun::of(&probe, &held, rate, !options.lists.is_empty()))
 }
 
 /// Refuses lists that are too short for `--max-shrink`, where their length is known.
-fn refuse_shrinking_lists(
-    options: &ExportOptions,
-    survey: &ProbeResult,
-) -> Result<(), ExportError> {
-    let estimate = survey.estimate;
+fn refuse_shrinking_lists(options: &ExportOptions, probe: &ProbeResult) -> Result<(), ExportError> {
+    let estimate = probe.estimate;
     if estimate.is_least {
         return Ok(());
     }
@@ -137,7 +134,7 @@ fn refuse_shrinking_lists(
     };
     Ok(check_shrink(
         options.guard.max_shrink,
-        Origin::Api,
+        ResponseSource::Api,
         listed,
         shrink,
     )?)
@@ -152,7 +149,7 @@ struct KeptTasks {
 }
 
 /// Reads what earlier runs left, as an export does.
-fn look(
+fn read_journal(
     options: &ExportOptions,
     cancel: &CancellationToken,
 ) -> Result<(SharedIndex, KeptTasks), ExportError> {
@@ -163,7 +160,12 @@ fn look(
     let requested = options.ids.len() as u64;
     let is_listed = |task_id: &str| options.ids.position(task_id).is_some();
     let shrink = previous_export::compare(&options.out, published.as_ref(), requested, is_listed);
-    check_shrink(options.guard.max_shrink, Origin::Api, requested, shrink)?;
+    check_shrink(
+        options.guard.max_shrink,
+        ResponseSource::Api,
+        requested,
+        shrink,
+    )?;
     let published_bytes = published_bytes(&options.out, published.as_ref());
     let journal = JournalIndex::new(options.ids.len());
     let index = SharedIndex::new(journal, published_bytes);
@@ -177,11 +179,11 @@ fn look(
     }
     let _lock = Lock::share(&options.out, &state)?;
     let (mut reader, ..) = JournalReader::open(&journal, None, |entry| {
-        index.see(options.ids.position(entry.task_id), &entry);
+        index.add_record(options.ids.position(entry.task_id), &entry);
         break_if(cancel.is_cancelled())
     })?;
     reader.refuse_other(&options.journal_options())?;
-    index.settle(reader.bytes()?);
+    index.finish_scan(reader.bytes()?);
     let records = index.records();
     let FetchPlan { wanted, .. } = index.plan(options.refresh);
     let (mut bytes, mut tasks, mut body) = (0, 0_u32, Vec::new());
@@ -207,10 +209,10 @@ fn look(
 
 impl DryRun {
     #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-    fn of(survey: &ProbeResult, held: &KeptTasks, rate: Option<f64>, is_list: bool) -> Self {
-        let estimate = survey.estimate;
+    fn of(probe: &ProbeResult, held: &KeptTasks, rate: Option<f64>, is_list: bool) -> Self {
+        let estimate = probe.estimate;
         let requests = estimate.requests();
-        let task_bytes = survey.task_bytes.or(held.task_bytes);
+        let task_bytes = probe.task_bytes.or(held.task_bytes);
         let held = held.tasks as u64;
         // A page that replaces single requests has other tasks too.
         let answers = if is_list {
@@ -229,7 +231,7 @@ impl DryRun {
             rate,
             seconds: rate.map(|rate| requests as f64 / rate),
             bytes: task_bytes.map(|bytes| bytes * answers as f64),
-            asked: survey.requests,
+            asked: probe.requests,
         }
     }
 }

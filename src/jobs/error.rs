@@ -25,7 +25,7 @@ pub enum ExportError {
     #[error(transparent)]
     Journal(JournalError),
     /// The user stopped the job. It ends with what it saved, and not with this error.
-    #[error("could not run to the end: interrupted")]
+    #[error("could not complete the run: interrupted")]
     Interrupted(SavedWork),
     /// The output directory.
     #[error(transparent)]
@@ -62,13 +62,15 @@ pub enum ExportError {
     #[error("could not find any task in the sources")]
     NoTasks,
     /// The output directory has responses that were fetched into it.
-    #[error("could not write to `{}`: it holds raw responses of an export, which would be lost", out.display())]
+    #[error("could not write to `{}`: it has fetched responses of an export, which would be lost", out.display())]
     Fetched {
         /// The directory.
         out: PathBuf,
     },
     /// The limit of open files is too low for any run.
-    #[error("could not start: only {allowed} files may be open at once, and {least} are needed")]
+    #[error(
+        "could not start: the limit of open files is {allowed}, and at least {least} are needed"
+    )]
     OpenFiles {
         /// The hard limit.
         allowed: u64,
@@ -124,17 +126,17 @@ impl Explain for ExportError {
             Self::Ids(error) => error.hint(),
             Self::NotPublished(error) => error.hint(),
             Self::Source { .. } | Self::NoTasks => Some(
-                "give the directory of an export, or a file with one task a line (.jsonl, .gz, .zst)".into(),
+                "name the directory of an export, or a file with one task per line (.jsonl, .gz, .zst)".into(),
             ),
             Self::NoMemory { .. } | Self::LineMemory { .. } => Some(NO_MEMORY_HINT.into()),
             Self::Fetched { .. } => Some(
-                "choose another directory with --out, or flatten that export itself".into(),
+                "choose another directory with --out, or name this directory as the only source".into(),
             ),
             Self::Thread(_) => Some(THREAD_HINT.into()),
-            Self::OpenFiles { .. } => Some("raise the hard limit (`ulimit -Hn`)".into()),
+            Self::OpenFiles { .. } => Some("raise the hard limit of open files (`ulimit -Hn`)".into()),
             Self::Interrupted(_) => Some("run the same command again".into()),
             Self::Runtime(_) | Self::Tables(_) => Some(
-                "run the same command again; if it happens again, report it with the text above".into(),
+                "run the same command again; if the error persists, report it with the message above".into(),
             ),
         }
     }

@@ -20,19 +20,19 @@ use crate::jobs::compaction::Compaction;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_index::FetchPlan;
-use crate::jobs::journal_writer::{StoredResults, begin_refresh, end_run};
+use crate::jobs::journal_writer::{StoredResults, end_run, start_refresh};
 use crate::jobs::limits::{ExportSize, SpaceWatch};
 use crate::jobs::list_tasks::{Listing, list_tasks};
 use crate::jobs::pipeline::{Pipeline, PipelineResult};
 use crate::jobs::publication::{NextExport, Publication, now, publish_counters};
 use crate::jobs::report::{ExportReport, JobEnd, ListReport, SavedResponses, SavedWork};
-use crate::jobs::resume::{Resumed, mend_journal, open_journal, report_directory, unchanged};
+use crate::jobs::resume::{Resumed, open_journal, repair_journal, report_directory, unchanged};
 use crate::jobs::runtime::Network;
-use crate::jobs::table_builder::Built;
+use crate::jobs::table_builder::BuiltTables;
 use crate::jobs::{last_run, summary};
 use crate::journal::writer::Journal;
 use crate::pacer::types::LearnedRate;
-use crate::publish::guard::Origin;
+use crate::publish::guard::ResponseSource;
 use crate::publish::manifest::{Manifest, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
 use crate::publish::staging::Staging;
@@ -125,7 +125,7 @@ impl Run<'_> {
         report_directory(directory, network.context.events);
         let published = directory.manifest();
         let published = published.as_ref();
-        mend_journal(directory, published, network.context.events)?;
+        repair_journal(directory, published, network.context.events)?;
         if options.lists.is_empty() {
             let (tasks, journal) = TaskExport::open(self, options, published, Listed::default())?;
             return tasks.export(journal, failures);
@@ -180,7 +180,7 @@ struct Fetched {
     /// What the run learned of the rate limit.
     learned: Option<LearnedRate>,
     stored: StoredResults,
-    built: Built,
+    built: BuiltTables,
 }
 
 impl<'r> TaskExport<'r> {
@@ -212,8 +212,8 @@ impl<'r> TaskExport<'r> {
         if let Some(report) = self.skip_if_unchanged(&work)? {
             return Ok(report);
         }
-        if work.begins_refresh {
-            begin_refresh(&mut journal)?;
+        if work.starts_refresh {
+            start_refresh(&mut journal)?;
         }
         let staging = self.run.directory.stage();
         let mut fetched = self.fetch(journal, &work, &staging, failures)?;
@@ -228,7 +228,7 @@ impl<'r> TaskExport<'r> {
         let Some(published) = self.published else {
             return Ok(None);
         };
-        if work.wanted > 0 || self.must_compact() {
+        if work.wanted > 0 || self.has_to_compact() {
             return Ok(None);
         }
         let directory = self.run.directory;
@@ -285,7 +285,7 @@ impl<'r> TaskExport<'r> {
         let directory = self.run.directory.path();
         let format = self.options.format;
         let mut space = SpaceWatch::new(directory, size, format, self.published, events);
-        space.look(0, journal.bytes());
+        space.check(0, journal.bytes());
         let pipeline = Pipeline {
             options: self.options,
             network: self.run.network,
@@ -321,7 +321,7 @@ impl<'r> TaskExport<'r> {
     /// Refuses an export that must not be published. Then the run ends by decision.
     fn check(&self, fetched: &mut Fetched) -> Result<(), ExportError> {
         let next = NextExport {
-            origin: Origin::Api,
+            response_source: ResponseSource::Api,
             directory: self.run.directory,
             published: self.published,
             ids: &self.options.ids,
@@ -352,7 +352,7 @@ impl<'r> TaskExport<'r> {
             index,
             refused: &[refused.as_slice(), &fetched.stored.refused].concat(),
             unlisted: Some(unlisted).filter(|_| !self.options.prune),
-            must: self.must_compact(),
+            is_required: self.has_to_compact(),
         };
         let (events, cancel) = (self.run.network.context.events, self.run.network.cancel);
         compaction
@@ -429,9 +429,8 @@ impl<'r> TaskExport<'r> {
         self.resumed.unlisted.ids.len() as u64
     }
 
-    /// Whether the journal is written anew whatever its size. Damage that was passed over must not stay for `verify` to
-    /// find.
-    fn must_compact(&self) -> bool {
+    /// Whether the journal is rewritten whatever its size. Skipped damage must not stay for `verify` to find.
+    fn has_to_compact(&self) -> bool {
         self.resumed.is_damaged || (self.options.prune && self.not_listed() > 0)
     }
 

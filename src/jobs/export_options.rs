@@ -116,7 +116,7 @@ impl ExportOptions {
         }
     }
 
-    /// The check of bodies that these options ask for.
+    /// The check of bodies that these options need.
     pub(crate) fn body_check(&self) -> Arc<BodyCheck> {
         let key = self.fetch.client.api_key.clone();
         Arc::new(BodyCheck::new(self.keep_secrets, key))

@@ -15,13 +15,13 @@ use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::ids::read::read_published;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::batch_channel;
-use crate::jobs::batch_channel::Bundler;
+use crate::jobs::batch_channel::BatchSender;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_writer::now;
 use crate::jobs::read_ahead::open;
 use crate::jobs::report::SavedWork;
-use crate::jobs::table_builder::{Fed, join, spawn};
-use crate::jobs::task_input::{Feed, TaskInput, feed};
+use crate::jobs::table_builder::{FeedResult, join, spawn};
+use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
 use crate::jobs::unlisted::JournalTasks;
 use crate::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
 use crate::journal::reader::{JournalReader, Location, break_if};
@@ -29,6 +29,7 @@ use crate::journal::writer::Journal;
 use crate::json::document::Parser;
 use crate::memory;
 use crate::memory::read_line;
+use crate::plural::plural;
 use crate::state::lock::Lock;
 use crate::state::paths::StateDir;
 
@@ -36,7 +37,7 @@ use crate::state::paths::StateDir;
 const MAX_LINE_BYTES: u64 = 1 << 30;
 
 /// The maximum number of invalid lines that are reported one by one.
-const TOLD_LINES: u64 = 10;
+const MAX_REPORTED_LINES: u64 = 10;
 
 /// Whether a source is an export.
 pub(crate) fn is_export(source: &Path) -> bool {
@@ -72,20 +73,20 @@ pub(crate) fn read_journal(
     if !JournalReader::is_there(&journal)? {
         return Err(ExportError::Source {
             name: directory.display().to_string(),
-            cause: "the directory holds no raw responses that can be read (.scale-export/journal)"
+            cause: "the directory has no raw responses that can be read (.scale-export/journal)"
                 .to_owned(),
         });
     }
     let mut found = JournalTasks::default();
     let (reader, options, opened) = JournalReader::open(&journal, None, |entry| {
-        found.see(&entry);
+        found.add_record(&entry);
         break_if(cancel.is_cancelled())
     })?;
-    found.settle();
+    found.finish_scan();
     if opened.damaged > 0 {
         events.send(Event::Warning(format!(
-            "{} damaged places in the journal of `{}` were passed over; what stood there is left out",
-            opened.damaged,
+            "skipped {} in the journal of `{}`; the lost responses are left out",
+            plural(opened.damaged, "damaged place"),
             directory.display()
         )));
     }
@@ -126,9 +127,9 @@ impl Import<'_> {
     /// the same time, as long as no task comes twice: of several responses the last counts.
     pub(crate) fn run(
         self,
-        feed: Option<Feed>,
+        feed: Option<TaskSender>,
         cancel: &CancellationToken,
-    ) -> Result<Fed<Imported>, ExportError> {
+    ) -> Result<FeedResult<Imported>, ExportError> {
         let journal = self.journal;
         thread::scope(|scope| {
             let (appends, given) = batch_channel::channel();
@@ -171,9 +172,9 @@ impl Import<'_> {
                     _ => found.journal.set_response(position, location, true),
                 }
             }
-            Ok(Fed {
-                is_whole: is_fed && !cancel.is_cancelled(),
-                left: Imported {
+            Ok(FeedResult {
+                is_complete: is_fed && !cancel.is_cancelled(),
+                value: Imported {
                     journal,
                     found,
                     order,
@@ -249,7 +250,7 @@ impl From<String> for BadLine {
 
 /// The reading thread.
 struct SourceReader<'e> {
-    appends: Bundler<ImportedRecord>,
+    appends: BatchSender<ImportedRecord>,
     /// The appended records: the position in `found`, and whether it is a response or a failure.
     appended: Vec<(usize, RecordKind)>,
     /// Whether the journal or the tables have ended with an error.
@@ -262,7 +263,7 @@ struct SourceReader<'e> {
     has_response: Vec<bool>,
     order: Option<TaskIds>,
     parser: Parser,
-    feed: Option<Feed>,
+    feed: Option<TaskSender>,
     duplicates: u64,
     unreadable: u64,
 }
@@ -386,7 +387,7 @@ impl SourceReader<'_> {
                 continue;
             }
             let done = if is_too_long {
-                Err(BadLine::from("it is over 1 GiB long".to_owned()))
+                Err(BadLine::from("it is longer than 1 GiB".to_owned()))
             } else {
                 self.task(text)
             };
@@ -395,8 +396,8 @@ impl SourceReader<'_> {
             }
             if let Err(BadLine::Unusable(cause)) = done {
                 self.unreadable += 1;
-                if self.unreadable <= TOLD_LINES {
-                    let text = format!("`{name}`, line {number}: {cause}; it is left out");
+                if self.unreadable <= MAX_REPORTED_LINES {
+                    let text = format!("skipped `{name}`, line {number}: {cause}");
                     self.events.send(Event::Warning(text));
                 }
             }
@@ -432,7 +433,7 @@ impl SourceReader<'_> {
         self.feed = self.feed.take().filter(|_| !is_known);
         if let Some(to) = &mut self.feed {
             // The rest need not be read when the tables cannot be written.
-            self.has_stopped |= feed(to, TaskInput::Response(response)).is_err();
+            self.has_stopped |= send_task(to, TaskInput::Response(response)).is_err();
         }
         Ok(())
     }

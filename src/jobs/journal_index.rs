@@ -61,7 +61,7 @@ pub(crate) struct FetchPlan {
     /// Of these, IDs with a response or failure of an earlier run.
     pub(crate) again: AgainCounts,
     /// Whether a refresh of all tasks begins with this run.
-    pub(crate) begins_refresh: bool,
+    pub(crate) starts_refresh: bool,
 }
 
 /// The index of a run.
@@ -96,7 +96,7 @@ impl SharedIndex {
     }
 
     /// Adds a record of an earlier run; `position` is that of its ID, if it is in the list.
-    pub(crate) fn see(&self, position: Option<usize>, entry: &RecordEntry<'_>) {
+    pub(crate) fn add_record(&self, position: Option<usize>, entry: &RecordEntry<'_>) {
         let mut state = self.lock();
         let offset = entry.location.offset();
         let bounds = [offset, offset + entry.location.bytes()];
@@ -104,14 +104,14 @@ impl SharedIndex {
         if entry.kind == RecordKind::Refresh {
             state.refresh = Some(offset);
         }
-        state.journal.see(position, entry);
+        state.journal.add_record(position, entry);
     }
 
     /// Ends a scan whose last record ends at `end`. Returns whether the published export was made from another journal; then
     /// nothing in this one is part of what is published.
-    pub(crate) fn settle(&self, end: u64) -> bool {
+    pub(crate) fn finish_scan(&self, end: u64) -> bool {
         let mut state = self.lock();
-        state.journal.settle();
+        state.journal.finish_scan();
         // The export of an empty list has no record.
         state.has_boundary |= state.published_bytes == end;
         let is_other = state.published_bytes > 0 && !state.has_boundary;
@@ -211,7 +211,7 @@ impl SharedIndex {
         FetchPlan {
             wanted,
             again,
-            begins_refresh: refresh == Refresh::All && begun.is_none(),
+            starts_refresh: refresh == Refresh::All && begun.is_none(),
         }
     }
 
@@ -269,7 +269,7 @@ impl SharedIndex {
     }
 
     /// What the journal holds for an ID; `None` while it is to be fetched.
-    pub(crate) fn look(&self, position: usize) -> Option<IndexEntry> {
+    pub(crate) fn get(&self, position: usize) -> Option<IndexEntry> {
         self.lock().held(position)
     }
 

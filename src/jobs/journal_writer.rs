@@ -200,7 +200,7 @@ fn record<'r>(
 }
 
 /// Marks in the journal that a refresh of all tasks begins.
-pub(crate) fn begin_refresh(journal: &mut Journal) -> Result<(), ExportError> {
+pub(crate) fn start_refresh(journal: &mut Journal) -> Result<(), ExportError> {
     journal.append(&JournalRecord {
         kind: RecordKind::Refresh,
         flags: 0,

@@ -7,6 +7,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use crate::encode::format::Format;
 use crate::event::{Event, Events, bytes_text};
 use crate::jobs::error::ExportError;
+use crate::plural::plural;
 use crate::publish::manifest::Manifest;
 use crate::publish::staging::Staging;
 
@@ -17,10 +18,10 @@ const OTHER_FILES: u64 = 64;
 /// Raises the soft limit of open files as far as needed and allowed; returns how many requests may be in flight.
 pub(crate) fn fit_concurrency(
     wanted: usize,
-    files_a_request: u64,
+    files_per_request: u64,
     events: &Events,
 ) -> Result<usize, ExportError> {
-    let needed = OTHER_FILES + wanted as u64 * files_a_request;
+    let needed = OTHER_FILES + wanted as u64 * files_per_request;
     let mut limit = getrlimit(Resource::Nofile);
     let soft = limit.current.unwrap_or(u64::MAX);
     if soft >= needed {
@@ -32,15 +33,16 @@ pub(crate) fn fit_concurrency(
         Ok(()) => raised,
         Err(_) => soft,
     };
-    let least = OTHER_FILES + files_a_request;
+    let least = OTHER_FILES + files_per_request;
     if allowed < least {
         return Err(ExportError::OpenFiles { allowed, least });
     }
-    let fitting = allowed.saturating_sub(OTHER_FILES) / files_a_request;
+    let fitting = allowed.saturating_sub(OTHER_FILES) / files_per_request;
     let fitting = usize::try_from(fitting).unwrap_or(wanted).clamp(1, wanted);
     if fitting < wanted {
         events.send(Event::Warning(format!(
-            "only {allowed} files may be open at once: {fitting} requests are in flight instead of {wanted} (see `ulimit -n`)"
+            "the limit of {allowed} open files allows {} in flight instead of {wanted}; raise it with `ulimit -n`",
+            plural(fitting as u64, "request")
         )));
     }
     Ok(fitting)
@@ -62,7 +64,7 @@ const PARQUET_SHARE: f64 = 1.0;
 const CSV_SHARE: f64 = 6.0;
 
 /// Fetched tasks after which their sizes replace the estimate.
-const BELIEVED_TASKS: usize = 20;
+const MIN_MEASURED_TASKS: usize = 20;
 
 /// How much an export has and still needs, at the start.
 #[derive(Debug, Clone, Copy)]
@@ -139,8 +141,8 @@ impl SpaceWatch {
     }
 
     /// Checks the space after `fetched` tasks, with a journal of so many bytes.
-    pub(crate) fn look(&mut self, fetched: usize, journal_bytes: u64) {
-        if fetched >= BELIEVED_TASKS {
+    pub(crate) fn check(&mut self, fetched: usize, journal_bytes: u64) {
+        if fetched >= MIN_MEASURED_TASKS {
             let grown = as_f64(journal_bytes.saturating_sub(self.journal_bytes));
             self.record_bytes = grown / as_f64(fetched as u64);
         }
@@ -157,7 +159,7 @@ impl SpaceWatch {
         }
         if is_short && !self.is_short {
             self.events.send(Event::Warning(format!(
-                "about {} are still to be written to `{}`, and {} are free; when the disk is full, make space and run the same command again",
+                "the export needs about {} more space in `{}`, and {} is free; if the disk fills up, free space and run the same command again",
                 bytes_text(needed),
                 self.directory.display(),
                 bytes_text(free),
@@ -212,7 +214,7 @@ mod tests {
         let mut known = watch(100, (100, 100_000));
         assert_eq!(known.needed(0, 0), 100_000 + 200_000);
         // Half of the rest is here, and was twice as large; a part of the tables stands already.
-        known.look(50, 100_000 + 100_000);
+        known.check(50, 100_000 + 100_000);
         assert_eq!(known.needed(50, 60_000), 100_000 + 300_000 - 60_000);
         assert_eq!(known.needed(100, 10_000_000), 0);
     }

@@ -13,7 +13,7 @@ use crate::fetch::stats::FetchStats;
 use crate::ids::task_ids::{InsertedId, TaskIds};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::{ExportOptions, Refresh};
-use crate::jobs::journal_writer::{SYNC_INTERVAL, begin_refresh, now};
+use crate::jobs::journal_writer::{SYNC_INTERVAL, now, start_refresh};
 use crate::jobs::report::{ListReport, SavedWork};
 use crate::jobs::runtime::{Network, block_on};
 use crate::jobs::table_builder::{join, spawn};
@@ -22,6 +22,7 @@ use crate::journal::reader::{RecordEntry, break_if};
 use crate::journal::writer::Journal;
 use crate::lists::list_all::{ListSink, ListedTasks, PageDelivery, list_all};
 use crate::pacer::types::LearnedRate;
+use crate::plural::plural;
 use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::state::list_checkpoint;
@@ -45,7 +46,7 @@ struct KeptResponses {
     refresh: Refresh,
     published_bytes: u64,
     /// Whether a refresh of all tasks has begun and is not published.
-    has_begun: bool,
+    has_started: bool,
     ids: TaskIds,
     /// Whether the response of each ID counts.
     counts: Vec<bool>,
@@ -56,16 +57,16 @@ impl KeptResponses {
         Self {
             refresh,
             published_bytes,
-            has_begun: false,
+            has_started: false,
             ids: TaskIds::default(),
             counts: Vec::new(),
         }
     }
 
-    fn see(&mut self, entry: &RecordEntry<'_>) {
+    fn add_record(&mut self, entry: &RecordEntry<'_>) {
         match entry.kind {
             RecordKind::Refresh if entry.location.offset() >= self.published_bytes => {
-                self.has_begun = true;
+                self.has_started = true;
                 if self.refresh == Refresh::All {
                     self.counts.fill(false);
                 }
@@ -80,7 +81,7 @@ impl KeptResponses {
     fn set(&mut self, task_id: &str, is_final: bool) {
         let counts = match self.refresh {
             Refresh::Pending => is_final,
-            Refresh::All => self.has_begun,
+            Refresh::All => self.has_started,
             Refresh::None => true,
         };
         self.put(task_id, counts);
@@ -122,8 +123,10 @@ pub(crate) fn list_tasks(
     let (checkpoint, resume) = ListCheckpoint::open(directory.state().list_checkpoint(), &head)?;
     let known: usize = resume.iter().map(|resume| resume.ids.len()).sum();
     if known > 0 {
-        let text =
-            format!("{known} tasks were listed by an earlier run; going on from its last page");
+        let text = format!(
+            "an earlier run listed {}; continuing after its last page",
+            plural(known as u64, "task")
+        );
         events.send(Event::Detail(text));
     }
     events.send(Event::Phase("listing"));
@@ -181,12 +184,12 @@ fn open_journal(
     events.send(Event::Phase("reading the journal"));
     let path = directory.state().journal();
     let (mut journal, _) = Journal::open(&path, &options.journal_options(), |entry| {
-        kept.see(&entry);
+        kept.add_record(&entry);
         break_if(cancel.is_cancelled())
     })?;
-    if options.refresh == Refresh::All && !kept.has_begun {
-        begin_refresh(&mut journal)?;
-        kept.has_begun = true;
+    if options.refresh == Refresh::All && !kept.has_started {
+        start_refresh(&mut journal)?;
+        kept.has_started = true;
         // Pages that were read before the refresh are not part of it.
         list_checkpoint::remove(&directory.state().list_checkpoint())?;
     }

@@ -9,8 +9,8 @@ use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::response_cache::ResponseCache;
-use crate::jobs::table_builder::Fed;
-use crate::jobs::task_input::{Feed, TaskInput, feed};
+use crate::jobs::table_builder::FeedResult;
+use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
 use crate::journal::format::FLAG_FINAL;
 use crate::journal::index::IndexEntry;
 use crate::journal::reader::{FailureNote, JournalReader, Location};
@@ -32,14 +32,17 @@ pub(crate) struct OrderedReader<'f> {
 impl OrderedReader<'_> {
     /// Hands over what there is for every ID, in order. The result is not whole if the run ended before every ID had a
     /// result, or if the receiver has stopped.
-    pub(crate) fn feed(self, mut to: Feed) -> Result<Fed<()>, ExportError> {
-        let is_whole = self.all(&mut to)?;
-        Ok(Fed { is_whole, left: () })
+    pub(crate) fn send_all(self, mut to: TaskSender) -> Result<FeedResult<()>, ExportError> {
+        let is_complete = self.all(&mut to)?;
+        Ok(FeedResult {
+            is_complete,
+            value: (),
+        })
     }
 
-    fn all(mut self, to: &mut Feed) -> Result<bool, ExportError> {
+    fn all(mut self, to: &mut TaskSender) -> Result<bool, ExportError> {
         for (position, task_id) in self.ids.iter().enumerate() {
-            let held = if let Some(held) = self.index.look(position) {
+            let held = if let Some(held) = self.index.get(position) {
                 Some(held)
             } else {
                 if to.flush().is_err() {
@@ -52,7 +55,7 @@ impl OrderedReader<'_> {
                 return Ok(false);
             };
             let input = self.input(position, task_id, held)?;
-            if feed(to, input).is_err() {
+            if send_task(to, input).is_err() {
                 return Ok(false);
             }
         }

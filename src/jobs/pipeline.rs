@@ -1,5 +1,5 @@
-//! Fetching, the journal and the tables side by side: the first on the caller's thread, the others on threads of their
-//! own.
+//! Fetching, the journal and the tables side by side: the first on the caller's thread, the others on separate
+//! threads.
 
 use std::thread;
 
@@ -21,7 +21,7 @@ use crate::jobs::limits::SpaceWatch;
 use crate::jobs::ordered_reader::OrderedReader;
 use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::runtime::{Network, block_on};
-use crate::jobs::table_builder::{Built, Site, join, spawn};
+use crate::jobs::table_builder::{BuiltTables, TableTarget, join, spawn};
 use crate::jobs::{journal_writer, table_builder};
 use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
@@ -33,9 +33,9 @@ use crate::publish::staging::Staging;
 const WAITING_RESPONSES: usize = 64;
 
 /// Closes the index when the journal's thread ends, however it ends: a thread that waits for more would wait forever.
-struct ClosesIndex<'i>(&'i SharedIndex);
+struct IndexCloser<'i>(&'i SharedIndex);
 
-impl Drop for ClosesIndex<'_> {
+impl Drop for IndexCloser<'_> {
     fn drop(&mut self) {
         self.0.close();
     }
@@ -58,7 +58,7 @@ pub(crate) struct PipelineResult {
     pub(crate) learned: Option<LearnedRate>,
     pub(crate) stored: StoredResults,
     /// `None` when the run was stopped.
-    pub(crate) built: Option<Built>,
+    pub(crate) built: Option<BuiltTables>,
 }
 
 impl Pipeline<'_> {
@@ -79,8 +79,8 @@ impl Pipeline<'_> {
         let (fetch_end, stored, built) = thread::scope(|scope| -> Result<_, ExportError> {
             let (sink, arrived) = mpsc::channel(WAITING_RESPONSES);
             let writer_thread = spawn(scope, || {
-                let _closes = ClosesIndex(index);
-                let watch = |count, journal: &Journal| space.look(count, journal.bytes());
+                let _closer = IndexCloser(index);
+                let watch = |count, journal: &Journal| space.check(count, journal.bytes());
                 let writer = JournalWriter {
                     index,
                     cache: &cache,
@@ -141,7 +141,7 @@ impl Pipeline<'_> {
         reader: JournalReader,
         cache: &ResponseCache,
         run: &CancellationToken,
-    ) -> Result<Option<Built>, ExportError> {
+    ) -> Result<Option<BuiltTables>, ExportError> {
         let input = OrderedReader {
             ids: &self.options.ids,
             index: self.index,
@@ -149,12 +149,12 @@ impl Pipeline<'_> {
             cache,
             drop_missing: self.options.guard.drop_missing,
         };
-        let site = Site {
+        let target = TableTarget {
             selection: self.options.selection(),
             staging: self.staging,
             events: self.network.context.events,
         };
-        let built = table_builder::run(site, run, |feed| input.feed(feed));
+        let built = table_builder::run(target, run, |feed| input.send_all(feed));
         built.map(|((), built)| built)
     }
 }

@@ -7,11 +7,11 @@ use crate::encode::table_writers::WrittenTable;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::report::ExportReport;
-use crate::jobs::table_builder::{Built, Flattened};
+use crate::jobs::table_builder::{BuiltTables, Flattened};
 use crate::output_error::OutputError;
 use crate::publish::export_readme::export_readme;
 use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
-use crate::publish::guard::{GuardOptions, NotPublished, Origin, PublicationCandidate};
+use crate::publish::guard::{GuardOptions, NotPublished, PublicationCandidate, ResponseSource};
 use crate::publish::load_sql::{Views, load_sql};
 use crate::publish::manifest::{Ids, Manifest, ManifestContent, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
@@ -23,7 +23,7 @@ use crate::state::paths::{IDS, JOURNAL};
 #[derive(Debug)]
 pub(crate) struct NextExport<'e> {
     /// Where its responses come from.
-    pub(crate) origin: Origin,
+    pub(crate) response_source: ResponseSource,
     pub(crate) directory: &'e OutputDirectory,
     pub(crate) published: Option<&'e Manifest>,
     pub(crate) ids: &'e TaskIds,
@@ -42,7 +42,7 @@ impl NextExport<'_> {
         };
         let directory = self.directory.path();
         let candidate = PublicationCandidate {
-            origin: self.origin,
+            response_source: self.response_source,
             requested: self.ids.len() as u64,
             exported: *exported,
             by_kind: failures.counted(options.drop_missing),
@@ -72,9 +72,9 @@ impl Publication<'_> {
         self,
         directory: &OutputDirectory,
         staging: Staging,
-        built: Built,
+        built: BuiltTables,
     ) -> Result<ExportReport, ExportError> {
-        let Built { tables, flattened } = built;
+        let BuiltTables { tables, flattened } = built;
         let drop_missing = self.options.drop_missing;
         let with_journal = self.with_journal;
         let others = self.write_other_files(directory, &staging, &tables, &flattened)?;

@@ -15,15 +15,15 @@ use crate::jobs::ordered_reader::OrderedReader;
 use crate::jobs::publication::{NextExport, Publication, now};
 use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::jobs::response_cache::ResponseCache;
-use crate::jobs::resume::{mend_journal, report_directory};
+use crate::jobs::resume::{repair_journal, report_directory};
 use crate::jobs::table_builder;
-use crate::jobs::table_builder::{Built, Site};
-use crate::jobs::task_input::Feed;
+use crate::jobs::table_builder::{BuiltTables, TableTarget};
+use crate::jobs::task_input::TaskSender;
 use crate::jobs::unlisted::JournalTasks;
 use crate::journal::format::JournalOptions;
 use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
-use crate::publish::guard::{GuardOptions, Origin};
+use crate::publish::guard::{GuardOptions, ResponseSource};
 use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
 use crate::state::paths::{JOURNAL, StateDir};
@@ -71,7 +71,7 @@ struct ReadSources {
     order: Option<TaskIds>,
     reader: JournalReader,
     /// The tables, if they have been built meanwhile.
-    built: Option<Built>,
+    built: Option<BuiltTables>,
     facts: SourceFacts,
 }
 
@@ -121,24 +121,24 @@ fn flatten_into(
     let selection = options.selection();
     report_directory(directory, events);
     let staging = directory.stage();
-    let site = Site {
+    let target = TableTarget {
         selection,
         staging: &staging,
         events,
     };
     events.send(Event::Phase("reading raw responses"));
     let sources = if is_in_place(options) {
-        mend_journal(directory, directory.manifest().as_ref(), events)?;
+        repair_journal(directory, directory.manifest().as_ref(), events)?;
         in_place(directory, events, cancel)?
     } else {
-        import(options, directory, site, cancel)?
+        import(options, directory, target, cancel)?
     };
-    let (tables, facts) = sources.build(options, &guard_options, site, cancel)?;
-    let Tables { ids, built } = tables;
+    let (tables, facts) = sources.build(options, &guard_options, target, cancel)?;
+    let TasksWithTables { ids, built } = tables;
     stop_if_cancelled(cancel)?;
     let published = directory.manifest();
     let next = NextExport {
-        origin: Origin::Journal,
+        response_source: ResponseSource::Journal,
         directory,
         published: published.as_ref(),
         ids: &ids,
@@ -171,9 +171,9 @@ fn stop_if_cancelled(cancel: &CancellationToken) -> Result<(), ExportError> {
 }
 
 /// The tables, and the tasks in them.
-struct Tables {
+struct TasksWithTables {
     ids: TaskIds,
-    built: Built,
+    built: BuiltTables,
 }
 
 impl ReadSources {
@@ -182,9 +182,9 @@ impl ReadSources {
         self,
         options: &FlattenOptions,
         guard_options: &GuardOptions,
-        site: Site<'_>,
+        target: TableTarget<'_>,
         cancel: &CancellationToken,
-    ) -> Result<(Tables, SourceFacts), ExportError> {
+    ) -> Result<(TasksWithTables, SourceFacts), ExportError> {
         // From here on only what the tables need stays in memory.
         let (ids, index) = match options.ids.clone().or(self.order) {
             Some(list) => {
@@ -198,7 +198,7 @@ impl ReadSources {
         if ids.is_empty() && !has_list(options) {
             return Err(ExportError::NoTasks);
         }
-        site.events.send(Event::Planned {
+        target.events.send(Event::Planned {
             requested: ids.len(),
             held: 0,
             duplicates: 0,
@@ -208,8 +208,8 @@ impl ReadSources {
         let built = if let Some(built) = self.built {
             built
         } else {
-            site.events.send(Event::Phase("building tables"));
-            let followed = OrderedReader {
+            target.events.send(Event::Phase("building tables"));
+            let input = OrderedReader {
                 ids: &ids,
                 index: &index,
                 reader: self.reader,
@@ -217,10 +217,10 @@ impl ReadSources {
                 drop_missing: guard_options.drop_missing,
             };
             let run = cancel.child_token();
-            let ((), built) = table_builder::run(site, &run, |feed| followed.feed(feed))?;
+            let ((), built) = table_builder::run(target, &run, |feed| input.send_all(feed))?;
             built.ok_or(ExportError::Interrupted(SavedWork::Nothing))?
         };
-        Ok((Tables { ids, built }, self.facts))
+        Ok((TasksWithTables { ids, built }, self.facts))
     }
 }
 
@@ -279,7 +279,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
     }
     if !JournalReader::is_there(&StateDir::of_output(source).journal())? {
         return wrong(
-            "the directory holds no raw responses that can be read (.scale-export/journal)",
+            "the directory has no raw responses that can be read (.scale-export/journal)",
         );
     }
     // The output may not exist yet, while a directory above it does.
@@ -293,7 +293,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
         matches!((above.canonicalize(), source.canonicalize()), (Ok(above), Ok(source)) if above == source)
     });
     if is_inside {
-        return wrong("the output directory stands inside of it");
+        return wrong("the output directory is inside it");
     }
     Ok(())
 }
@@ -340,27 +340,27 @@ fn in_place(
 fn import(
     options: &FlattenOptions,
     directory: &OutputDirectory,
-    site: Site<'_>,
+    target: TableTarget<'_>,
     cancel: &CancellationToken,
 ) -> Result<ReadSources, ExportError> {
     refuse_fetched(directory)?;
     let journal_options = copied_options(options)?;
-    let journal = Journal::create(site.staging.place(JOURNAL), &journal_options)?;
+    let journal = Journal::create(target.staging.place(JOURNAL), &journal_options)?;
     let import = Import {
         journal,
         sources: &options.sources,
         keep_secrets: options.keep_secrets,
-        events: site.events,
+        events: target.events,
     };
-    let read = |feed: Option<Feed>| import.run(feed, cancel);
+    let read = |feed: Option<TaskSender>| import.run(feed, cancel);
     // An export has a list with its own order.
     let is_in_order =
         options.ids.is_none() && !options.sources.iter().any(|source| is_export(source));
     let (imported, built) = if is_in_order {
         let run = cancel.child_token();
-        table_builder::run(site, &run, |feed| read(Some(feed)))?
+        table_builder::run(target, &run, |feed| read(Some(feed)))?
     } else {
-        (read(None)?.left, None)
+        (read(None)?.value, None)
     };
     let Imported {
         journal,

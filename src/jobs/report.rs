@@ -11,7 +11,7 @@ use crate::publish::manifest::Manifest;
 /// How a job ended that did not fail.
 #[derive(Debug)]
 pub enum JobEnd<R> {
-    /// To its end.
+    /// It completed.
     Done(R),
     /// Stopped by the user.
     Stopped(SavedWork),
@@ -93,7 +93,7 @@ pub struct ExportReport {
     pub rate_limited: u64,
     /// Bytes of responses, decompressed.
     pub bytes_received: u64,
-    /// List pages that were fetched in place of single tasks.
+    /// List pages that were fetched instead of single tasks.
     pub pages: u64,
     /// Tasks from these pages.
     pub from_lists: u64,
@@ -106,7 +106,7 @@ pub struct ExportReport {
 pub struct ListReport {
     /// Lists that were read.
     pub lists: u64,
-    /// Of these, lists that were not read to their end, as far as is known.
+    /// Of these, lists that were not read completely, as far as is known.
     pub incomplete: u64,
     /// Unexpected responses, by what was unexpected.
     pub surprises: BTreeMap<&'static str, u64>,

@@ -15,8 +15,9 @@ use crate::jobs::unlisted::JournalTasks;
 use crate::journal::format::{JournalOptions, RecordKind};
 use crate::journal::index::JournalIndex;
 use crate::journal::reader::{Location, break_if};
-use crate::journal::repair::mend_header;
+use crate::journal::repair::repair_header;
 use crate::journal::writer::Journal;
+use crate::plural::plural;
 use crate::publish::checksum::has_sha256;
 use crate::publish::commit::Recovered;
 use crate::publish::manifest::Manifest;
@@ -74,13 +75,13 @@ pub(crate) fn open_journal(
     let path = directory.state().journal();
     let (journal, opened) = Journal::open(&path, &options.journal_options(), |entry| {
         let position = options.ids.position(entry.task_id);
-        index.see(position, &entry);
+        index.add_record(position, &entry);
         match position {
             Some(position) if entry.kind == RecordKind::Refused => {
                 refused.push((entry.location, position));
             }
             Some(_) => {}
-            None => unlisted.see(&entry),
+            None => unlisted.add_record(&entry),
         }
         done += 1;
         if done % EVENT_RECORDS == 0 {
@@ -90,29 +91,30 @@ pub(crate) fn open_journal(
     })?;
     if opened.damaged > 0 {
         events.send(Event::Warning(format!(
-            "{} damaged places in the journal were passed over; what stood there is fetched again",
-            opened.damaged
+            "skipped {} in the journal; the lost responses are fetched again",
+            plural(opened.damaged, "damaged place")
         )));
     }
     let lost_bytes = published_bytes
         .unwrap_or_default()
         .saturating_sub(journal.bytes());
-    let is_other = index.settle(journal.bytes());
-    unlisted.settle();
+    let is_other = index.finish_scan(journal.bytes());
+    unlisted.finish_scan();
     if lost_bytes > 0 && done == 0 {
-        let text = "the saved responses of the published export are gone from `.scale-export`; all tasks are fetched again";
+        let text = "the responses of the published export are missing from `.scale-export`; all tasks are fetched again";
         events.send(Event::Warning(text.to_owned()));
     } else if lost_bytes > 0 {
         events.send(Event::Warning(format!(
-            "the journal has lost {lost_bytes} bytes at its end of what the published export was made from; what stood there is fetched again"
+            "the journal is {} shorter than the published export needs; the lost responses are fetched again",
+            plural(lost_bytes, "byte")
         )));
     } else if is_other {
-        let text = "the journal is not the one that the published export was made from; the tables are built again";
+        let text = "the published export was built from another journal; the tables are rebuilt";
         events.send(Event::Warning(text.to_owned()));
     } else if opened.torn_bytes > 0 {
         events.send(Event::Detail(format!(
-            "cut off {} bytes at the journal's end that an earlier run did not finish writing",
-            opened.torn_bytes
+            "removed {} from the end of the journal, where an earlier run did not complete its last write",
+            plural(opened.torn_bytes, "byte")
         )));
     }
     for task_id in published.map_or_else(Vec::new, |manifest| failed(directory, manifest)) {
@@ -131,7 +133,7 @@ pub(crate) fn open_journal(
 }
 
 /// Repairs a damaged header of the journal, where its content is known.
-pub(crate) fn mend_journal(
+pub(crate) fn repair_journal(
     directory: &OutputDirectory,
     published: Option<&Manifest>,
     events: &Events,
@@ -146,8 +148,9 @@ pub(crate) fn mend_journal(
             copied: false,
         }
     });
-    if mend_header(&directory.state().journal(), options.as_ref())? {
-        let text = "the header of the journal was damaged; it is written again, and the responses behind it are kept";
+    if repair_header(&directory.state().journal(), options.as_ref())? {
+        let text =
+            "the header of the journal was damaged; it is repaired, and the responses are kept";
         events.send(Event::Warning(text.to_owned()));
     }
     Ok(())
@@ -157,21 +160,21 @@ pub(crate) fn mend_journal(
 pub(crate) fn report_directory(directory: &OutputDirectory, events: &Events) {
     for name in directory.taken() {
         events.send(Event::Warning(format!(
-            "left `{name}` alone: scale-export did not create it; the export is published without it"
+            "kept the existing `{name}`, which scale-export did not create; the export is published without this file"
         )));
     }
     if let Some(cause) = directory.damage() {
         events.send(Event::Warning(format!(
-            "manifest.json is damaged ({cause}); it is made again from the journal and the list of IDs"
+            "manifest.json is damaged ({cause}); it is rebuilt from the journal and the list of IDs"
         )));
     }
     let text = match directory.recovered() {
         None => return,
         Some(Recovered::Forward) => {
-            "an earlier run was cut short while it published; what it had made is published now"
+            "an earlier run was interrupted while it published; its export is published now"
         }
         Some(Recovered::Back) => {
-            "an earlier run failed while it published; the export before it is restored"
+            "an earlier run failed while it published; the previous export is restored"
         }
     };
     events.send(Event::Warning(text.to_owned()));

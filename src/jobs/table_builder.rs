@@ -15,9 +15,9 @@ use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::failure_kind::FailureKind;
 use crate::flatten::flattener::Flattener;
 use crate::jobs::batch_channel;
-use crate::jobs::batch_channel::{Bundler, NobodyListens};
+use crate::jobs::batch_channel::{BatchSender, ReceiverClosed};
 use crate::jobs::error::ExportError;
-use crate::jobs::task_input::{Feed, TaskInput};
+use crate::jobs::task_input::{TaskInput, TaskSender};
 use crate::journal::reader::FailureNote;
 use crate::json::document::{Document, Parser};
 use crate::output_error::OutputError;
@@ -30,7 +30,7 @@ use crate::threads;
 
 /// Complete tables under temporary names, and what was found while they were built.
 #[derive(Debug)]
-pub(crate) struct Built {
+pub(crate) struct BuiltTables {
     pub(crate) tables: Vec<WrittenTable>,
     pub(crate) flattened: Flattened,
 }
@@ -109,15 +109,15 @@ impl Failures {
 }
 
 /// The result of a feeding thread.
-pub(crate) struct Fed<T> {
+pub(crate) struct FeedResult<T> {
     /// Whether all tasks were fed. Otherwise there are no tables.
-    pub(crate) is_whole: bool,
-    pub(crate) left: T,
+    pub(crate) is_complete: bool,
+    pub(crate) value: T,
 }
 
 /// Which tables are built, and where.
 #[derive(Clone, Copy)]
-pub(crate) struct Site<'s> {
+pub(crate) struct TableTarget<'s> {
     pub(crate) selection: Selection,
     pub(crate) staging: &'s Staging,
     pub(crate) events: &'s Events,
@@ -126,23 +126,23 @@ pub(crate) struct Site<'s> {
 /// Builds all tables from what `feed` sends on a second thread. Returns no tables when it did not feed all tasks, or when
 /// the run is cancelled. Cancels the run when the tables cannot be written: the rest need not be fetched then.
 pub(crate) fn run<T: Send>(
-    site: Site<'_>,
+    target: TableTarget<'_>,
     run: &CancellationToken,
-    feed: impl FnOnce(Feed) -> Result<Fed<T>, ExportError> + Send,
-) -> Result<(T, Option<Built>), ExportError> {
-    build(site, run, feed).inspect_err(|_| run.cancel())
+    feed: impl FnOnce(TaskSender) -> Result<FeedResult<T>, ExportError> + Send,
+) -> Result<(T, Option<BuiltTables>), ExportError> {
+    build(target, run, feed).inspect_err(|_| run.cancel())
 }
 
 fn build<T: Send>(
-    site: Site<'_>,
+    target: TableTarget<'_>,
     run: &CancellationToken,
-    feed: impl FnOnce(Feed) -> Result<Fed<T>, ExportError> + Send,
-) -> Result<(T, Option<Built>), ExportError> {
-    let Site {
+    feed: impl FnOnce(TaskSender) -> Result<FeedResult<T>, ExportError> + Send,
+) -> Result<(T, Option<BuiltTables>), ExportError> {
+    let TableTarget {
         selection,
         staging,
         events,
-    } = site;
+    } = target;
     let writers = TableWriters::begin(selection, |name| staging.create(name))?;
     thread::scope(|scope| {
         let (sender, arrived) = batch_channel::channel();
@@ -155,19 +155,19 @@ fn build<T: Send>(
         let mut build = TableBuild::new(Flattener::new(selection.tables), Encoder(batches));
         let flattened = build.tasks(arrived, events, run);
         // Both channels are closed by now, so neither thread waits for this one.
-        let finished = flattened.and_then(|goes_on| build.finish(goes_on));
+        let finished = flattened.and_then(|is_complete| build.finish(is_complete));
         if finished.is_err() {
             run.cancel();
         }
         let (feeder, encoder) = (join(feeder), join(encoder));
         // Of several errors, the one that caused the others is reported.
         let writers = encoder?;
-        let Fed { is_whole, left } = feeder?;
-        let Some(flattened) = finished?.filter(|_| is_whole) else {
-            return Ok((left, None));
+        let FeedResult { is_complete, value } = feeder?;
+        let Some(flattened) = finished?.filter(|_| is_complete) else {
+            return Ok((value, None));
         };
         let tables = writers.finish()?;
-        Ok((left, Some(Built { tables, flattened })))
+        Ok((value, Some(BuiltTables { tables, flattened })))
     })
 }
 
@@ -189,12 +189,12 @@ pub(crate) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 }
 
 /// A batch of rows of a table.
-type Given = (&'static TableInfo, RecordBatch);
+type TableBatch = (&'static TableInfo, RecordBatch);
 
 /// The encoder's thread: writes batches as they come.
 fn encode(
     mut writers: TableWriters,
-    given: &Receiver<Vec<Given>>,
+    given: &Receiver<Vec<TableBatch>>,
 ) -> Result<TableWriters, OutputError> {
     for (table, batch) in given.iter().flatten() {
         writers.write(table, batch)?;
@@ -203,7 +203,7 @@ fn encode(
 }
 
 /// Sends batches to the encoder.
-struct Encoder(Bundler<Given>);
+struct Encoder(BatchSender<TableBatch>);
 
 impl BatchSink for Encoder {
     fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
@@ -212,8 +212,8 @@ impl BatchSink for Encoder {
     }
 }
 
-impl From<NobodyListens> for SinkError {
-    fn from(_: NobodyListens) -> Self {
+impl From<ReceiverClosed> for SinkError {
+    fn from(_: ReceiverClosed) -> Self {
         Self::Closed
     }
 }
@@ -305,8 +305,8 @@ impl TableBuild {
     }
 
     /// Sends the last rows, if all tasks were flattened, and closes the channel to the encoder.
-    fn finish(mut self, goes_on: bool) -> Result<Option<Flattened>, ExportError> {
-        if !goes_on {
+    fn finish(mut self, is_complete: bool) -> Result<Option<Flattened>, ExportError> {
+        if !is_complete {
             return Ok(None);
         }
         let drift = self.flattener.finish(&mut self.encoder)?;

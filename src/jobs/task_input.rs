@@ -1,7 +1,7 @@
 //! What there is for each ID, on its way to the tables in the order of the rows.
 
 use crate::api::task_response::TaskResponse;
-use crate::jobs::batch_channel::{Bundler, NobodyListens};
+use crate::jobs::batch_channel::{BatchSender, ReceiverClosed};
 use crate::journal::reader::FailureNote;
 
 /// What there is for an ID.
@@ -18,13 +18,13 @@ pub(crate) enum TaskInput {
 }
 
 /// Hands over what there is, in order.
-pub(crate) type Feed = Bundler<TaskInput>;
+pub(crate) type TaskSender = BatchSender<TaskInput>;
 
 /// Hands one over, now or with the next ones.
-pub(crate) fn feed(feed: &mut Feed, input: TaskInput) -> Result<(), NobodyListens> {
+pub(crate) fn send_task(sender: &mut TaskSender, input: TaskInput) -> Result<(), ReceiverClosed> {
     let bytes = match &input {
         TaskInput::Response(response) | TaskInput::Stale(response, _) => response.size(),
         TaskInput::Failure(..) | TaskInput::Missing(_) => 0,
     };
-    feed.push(input, bytes)
+    sender.push(input, bytes)
 }

@@ -25,18 +25,18 @@ impl JournalTasks {
     }
 
     /// Adds a record, in the order of the journal.
-    pub(crate) fn see(&mut self, entry: &RecordEntry<'_>) {
+    pub(crate) fn add_record(&mut self, entry: &RecordEntry<'_>) {
         let is_of_id = matches!(entry.kind, RecordKind::Response | RecordKind::Failure);
         // Every ID in a journal was in a list of IDs, so it is valid.
         let position = is_of_id
             .then(|| self.position(entry.task_id).ok())
             .flatten();
-        self.journal.see(position, entry);
+        self.journal.add_record(position, entry);
     }
 
     /// Ends a scan: drops IDs that have nothing, since a mark revoked their failures.
-    pub(crate) fn settle(&mut self) {
-        self.journal.settle();
+    pub(crate) fn finish_scan(&mut self) {
+        self.journal.finish_scan();
         if self.journal.iter().all(|held| held != IndexEntry::Nothing) {
             return;
         }

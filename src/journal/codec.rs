@@ -74,7 +74,7 @@ pub struct Decompressor {
 
 impl Decompressor {
     /// Decompresses into an empty buffer. It reads no further than one byte past the size that is expected, so
-    /// that a damaged record cannot ask for more memory.
+    /// that a damaged record cannot take more memory.
     pub(crate) fn read(
         &mut self,
         stored: &[u8],

@@ -11,24 +11,24 @@ use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 /// Why the journal could not be used.
 #[derive(Debug, Error)]
 pub enum JournalError {
-    /// The file system refused something.
+    /// The file system returned an error.
     #[error("could not {operation} the journal `{}`: {source}", path.display())]
     Io {
-        /// What failed.
+        /// The operation, as a verb.
         operation: &'static str,
         /// The journal.
         path: PathBuf,
-        /// The system's error.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Something that is not a file has its name.
+    /// The name of the journal belongs to a directory, a pipe or a device.
     #[error("could not read the journal `{}`: it is not a regular file", path.display())]
     NoFile {
         /// The journal.
         path: PathBuf,
     },
-    /// A newer version wrote it.
-    #[error("could not read the journal `{}`: its format version {version} is newer than this tool", path.display())]
+    /// A newer version of scale-export wrote it.
+    #[error("could not read the journal `{}`: its format version {version} is newer than this version of scale-export supports", path.display())]
     Newer {
         /// The journal.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum JournalError {
     Header {
         /// The journal.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         cause: String,
     },
     /// It was written with other options.
@@ -48,7 +48,7 @@ pub enum JournalError {
     Options {
         /// The journal.
         path: PathBuf,
-        /// Which option.
+        /// The option.
         option: String,
         /// Its value then.
         before: String,
@@ -56,18 +56,18 @@ pub enum JournalError {
         now: String,
     },
     /// It holds copies of responses that another export fetched.
-    #[error("could not continue the journal `{}`: it was made by flatten", path.display())]
+    #[error("could not continue the journal `{}`: `scale-export flatten` created it", path.display())]
     Copied {
         /// The journal.
         path: PathBuf,
     },
     /// The caller stopped the scan.
-    #[error("could not read the journal `{}` to its end: interrupted", path.display())]
+    #[error("could not read the journal `{}`: interrupted", path.display())]
     Interrupted {
         /// The journal.
         path: PathBuf,
     },
-    /// The system refused the memory that a record takes.
+    /// There is not enough memory for a record.
     #[error("could not read task `{task_id}` from the journal `{}`: {NO_MEMORY}", path.display())]
     NoMemory {
         /// The journal.
@@ -82,7 +82,7 @@ pub enum JournalError {
         path: PathBuf,
         /// The task.
         task_id: String,
-        /// Why.
+        /// The reason.
         cause: String,
     },
 }
@@ -103,12 +103,12 @@ impl Explain for JournalError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Io { source, .. } => disk_hint(source),
-            Self::NoFile { .. } => "look at what stands there, and move it away".into(),
+            Self::NoFile { .. } => "check what it is, and move it away".into(),
             Self::Newer { .. } => {
-                "use the version of this tool that wrote it, or export to an empty directory; if none was newer, the file is damaged: bring it back from a copy".into()
+                "use the version of scale-export that wrote it, or export to an empty directory; if no newer version was used, the file is damaged: restore it from a backup".into()
             }
             Self::Header { .. } => {
-                "bring it back from a copy, or move it away and export again, which fetches everything again".into()
+                "restore it from a backup, or move it away and run the export again, which fetches all tasks again".into()
             }
             Self::Options { .. } => {
                 "use the same options as before, or export to an empty directory".into()
@@ -116,7 +116,7 @@ impl Explain for JournalError {
             Self::Copied { .. } => "export to another directory".into(),
             Self::Interrupted { .. } => "run the same command again".into(),
             Self::NoMemory { .. } => NO_MEMORY_HINT.into(),
-            Self::Record { .. } => "fetch everything again with --refresh all".into(),
+            Self::Record { .. } => "fetch all tasks again with --refresh all".into(),
         })
     }
 

@@ -258,7 +258,9 @@ const TOO_NEW: u32 = 1000;
 /// Reads the file's header.
 pub fn decode_file_head(bytes: &[u8]) -> Result<FileHead, HeadFault> {
     if !bytes.starts_with(MAGIC) {
-        return Err(HeadFault::damaged("it does not begin like a journal"));
+        return Err(HeadFault::damaged(
+            "it does not begin with the signature of a journal",
+        ));
     }
     let cut_off = || HeadFault::damaged("its header is cut off");
     let word = |at| word(bytes, at).ok_or_else(cut_off);
@@ -421,7 +423,7 @@ impl RecordHead {
     ) -> io::Result<()> {
         out.clear();
         if self.raw_bytes > MAX_BODY_BYTES {
-            return Err(io::Error::other("its body is over 1 GiB"));
+            return Err(io::Error::other("its body is larger than 1 GiB"));
         }
         if self.codec == Codec::Plain as u8 {
             memory::append(out, stored)?;
@@ -434,7 +436,9 @@ impl RecordHead {
         if out.len() == self.raw_bytes as usize {
             Ok(())
         } else {
-            Err(io::Error::other("its size is not what its head says"))
+            Err(io::Error::other(
+                "its size differs from the size in its header",
+            ))
         }
     }
 }

@@ -113,7 +113,7 @@ impl JournalIndex {
 
     /// Adds a record, in the order of the journal; `position` is that of its ID, if it is in the list.
     /// [`settle`](Self::settle) ends the scan.
-    pub fn see(&mut self, position: Option<usize>, entry: &RecordEntry<'_>) {
+    pub fn add_record(&mut self, position: Option<usize>, entry: &RecordEntry<'_>) {
         if let Some(end) = entry.end {
             let cut = self
                 .shown
@@ -141,7 +141,7 @@ impl JournalIndex {
     }
 
     /// Ends a scan: decides which failures count.
-    pub fn settle(&mut self) {
+    pub fn finish_scan(&mut self) {
         for (position, failure) in std::mem::take(&mut self.shown) {
             let response = self.responses.get(position);
             let is_behind = response.is_some_and(|response| {
@@ -264,9 +264,9 @@ mod tests {
                 is_final: true,
                 end: since.map(|since| End { since }),
             };
-            index.see(Some(0), &entry);
+            index.add_record(Some(0), &entry);
         }
-        index.settle();
+        index.finish_scan();
         index
     }
 

@@ -144,7 +144,7 @@ impl JournalFile {
     /// The size of the file in bytes.
     pub(crate) fn len(&self) -> Result<u64, JournalError> {
         let metadata = self.file.metadata();
-        let metadata = metadata.map_err(JournalError::io("look at", &self.path))?;
+        let metadata = metadata.map_err(JournalError::io("inspect", &self.path))?;
         Ok(metadata.len())
     }
 
@@ -178,13 +178,13 @@ impl JournalFile {
         Ok(bytes)
     }
 
-    /// Passes all whole records from an offset on to `see`, until it breaks. Returns what was found and where the last
+    /// Passes all whole records from an offset on to `visit`, until it breaks. Returns what was found and where the last
     /// record ends.
     pub(crate) fn scan(
         &self,
         from: u64,
         len: u64,
-        see: &mut dyn FnMut(RecordEntry<'_>) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(RecordEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(ScanSummary, u64), JournalError> {
         let mut opened = ScanSummary::default();
         let mut at = from;
@@ -205,7 +205,7 @@ impl JournalFile {
                         is_final: head.flags & FLAG_FINAL != 0,
                         end: decode_end(&head, stored),
                     };
-                    if see(entry).is_break() {
+                    if visit(entry).is_break() {
                         let path = self.path.clone();
                         return Err(JournalError::Interrupted { path });
                     }
@@ -359,16 +359,16 @@ impl JournalReader {
     }
 
     /// Opens the journal at a path for reading, and passes its whole records up to `end` (all when it is `None`) to
-    /// `see`, in the order of writing, until it breaks. Changes nothing, so the directory may be read-only.
+    /// `visit`, in the order of writing, until it breaks. Changes nothing, so the directory may be read-only.
     pub fn open(
         path: &Path,
         end: Option<u64>,
-        mut see: impl FnMut(RecordEntry<'_>) -> ControlFlow<()>,
+        mut visit: impl FnMut(RecordEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(Self, JournalOptions, ScanSummary), JournalError> {
         let mut log = JournalFile::open(path.to_owned())?;
         let (options, from) = log.read_head()?;
         let len = log.len()?;
-        let (opened, _) = log.scan(from, end.unwrap_or(len).min(len), &mut see)?;
+        let (opened, _) = log.scan(from, end.unwrap_or(len).min(len), &mut visit)?;
         Ok((Self::new(log), options, opened))
     }
 
@@ -518,7 +518,7 @@ impl JournalReader {
             .split_at_checked(self.log.version.head_bytes())
             .ok_or_else(|| damaged("it is cut off"))?;
         let head = format::decode_head(head, self.log.version)
-            .ok_or_else(|| damaged("its head is damaged"))?;
+            .ok_or_else(|| damaged("its header is damaged"))?;
         let (_, stored) = head
             .decode_id(rest)
             .filter(|(id, _)| *id == task_id)

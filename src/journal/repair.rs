@@ -16,28 +16,31 @@ const CRC32_AT: usize = 16;
 
 /// Rewrites the header of the journal at a path if it is damaged: from what is left of it, or with the options of the
 /// published export. Returns whether it did; otherwise the journal is unchanged.
-pub fn mend_header(path: &Path, published: Option<&JournalOptions>) -> Result<bool, JournalError> {
+pub fn repair_header(
+    path: &Path,
+    published: Option<&JournalOptions>,
+) -> Result<bool, JournalError> {
     if !JournalReader::is_there(path)? {
         return Ok(false);
     }
     let beginning = JournalFile::open(path.to_owned())?.beginning()?;
-    let Some(header) = mended(&beginning, published) else {
+    let Some(header) = repaired(&beginning, published) else {
         return Ok(false);
     };
     let file = durable_fs::open(path, Access::Owner).map_err(JournalError::io("open", path))?;
     durable_fs::write_all_at(&file, path, &header, 0)
         .and_then(|()| durable_fs::sync(&file, path))
-        .map_err(JournalError::io("mend", path))?;
+        .map_err(JournalError::io("repair", path))?;
     Ok(true)
 }
 
 /// The header that belongs before the records, if it differs from the one that is there. It has the same length.
-fn mended(bytes: &[u8], published: Option<&JournalOptions>) -> Option<Vec<u8>> {
+fn repaired(bytes: &[u8], published: Option<&JournalOptions>) -> Option<Vec<u8>> {
     let decoded = decode_file_head(bytes);
     let (version, first) = first_record(bytes)?;
     match &decoded {
         Err(HeadFault::Newer(_)) => return None,
-        // Where the first record is damaged, a later one is found, which proves nothing about the header.
+        // Where the first record is damaged, a later one is found, which shows nothing about the header.
         Ok(head) if head.bytes != first || head.version == version => return None,
         _ => {}
     }
@@ -111,7 +114,7 @@ mod tests {
             (true, JournalVersion::Two),
         ] {
             let (whole, header) = journal(&options(copied), version);
-            assert_eq!(mended(&whole, None), None);
+            assert_eq!(repaired(&whole, None), None);
             for at in 0..header {
                 for flip in [1, 0x55, 0xFF] {
                     let mut damaged = whole.clone();
@@ -119,10 +122,10 @@ mod tests {
                     let is_newer = matches!(decode_file_head(&damaged), Err(HeadFault::Newer(_)));
                     let expected = (!is_newer).then(|| whole[..header].to_vec());
                     let published = Some(&options(false));
-                    assert_eq!(mended(&damaged, published), expected, "{at} {flip}");
+                    assert_eq!(repaired(&damaged, published), expected, "{at} {flip}");
                     // The checksum tells what it was where the damage is elsewhere.
                     if at < 16 {
-                        assert_eq!(mended(&damaged, None), expected, "{at} {flip}");
+                        assert_eq!(repaired(&damaged, None), expected, "{at} {flip}");
                     }
                 }
             }
@@ -137,14 +140,14 @@ mod tests {
             opts: vec!["annotation_details".into()],
             ..options(false)
         };
-        assert_eq!(mended(&damaged, Some(&other)), None);
-        assert_eq!(mended(&damaged, None), None);
+        assert_eq!(repaired(&damaged, Some(&other)), None);
+        assert_eq!(repaired(&damaged, None), None);
     }
 
     #[test]
     fn a_damaged_first_record_is_no_damage_of_the_header() {
         let (mut damaged, header) = journal(&options(false), JournalVersion::LATEST);
         damaged[header + 9] ^= 1;
-        assert_eq!(mended(&damaged, Some(&options(false))), None);
+        assert_eq!(repaired(&damaged, Some(&options(false))), None);
     }
 }

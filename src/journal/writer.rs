@@ -34,19 +34,19 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal at a path, or begins one. Passes every whole record to `see`, in the order of writing, until it
+    /// Opens the journal at a path, or begins one. Passes every whole record to `visit`, in the order of writing, until it
     /// breaks; then cuts off an incomplete record at the end.
     pub fn open(
         path: &Path,
         options: &JournalOptions,
-        mut see: impl FnMut(RecordEntry<'_>) -> ControlFlow<()>,
+        mut visit: impl FnMut(RecordEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(Self, ScanSummary), JournalError> {
         let name = std::fs::symlink_metadata(path);
         if name.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Ok((Self::begin(path, options)?, ScanSummary::default()));
         }
         // A broken link is an error: a new journal would replace it.
-        let found = std::fs::metadata(path).map_err(JournalError::io("look at", path))?;
+        let found = std::fs::metadata(path).map_err(JournalError::io("inspect", path))?;
         if found.len() == 0 {
             return Ok((Self::begin(path, options)?, ScanSummary::default()));
         }
@@ -67,7 +67,7 @@ impl Journal {
             return Ok((Self::begin(path, options)?, ScanSummary::default()));
         }
         journal.end = end;
-        let opened = journal.index(&mut see)?;
+        let opened = journal.index(&mut visit)?;
         Ok((journal, opened))
     }
 
@@ -78,21 +78,21 @@ impl Journal {
         journal.sync()?;
         durable_fs::rename(&new, path)
             .and_then(|()| durable_fs::sync_directory(directory_of(path)))
-            .map_err(JournalError::io("begin", path))?;
+            .map_err(JournalError::io("write the header of", path))?;
         path.clone_into(&mut journal.log.path);
         Ok(journal)
     }
 
-    /// Passes all whole records to `see`, and cuts off an incomplete one at the end.
+    /// Passes all whole records to `visit`, and cuts off an incomplete one at the end.
     fn index(
         &mut self,
-        see: &mut dyn FnMut(RecordEntry<'_>) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(RecordEntry<'_>) -> ControlFlow<()>,
     ) -> Result<ScanSummary, JournalError> {
         let len = self.log.len()?;
-        let (opened, end) = self.log.scan(self.end, len, see)?;
+        let (opened, end) = self.log.scan(self.end, len, visit)?;
         if opened.torn_bytes > 0 {
             durable_fs::set_length(&self.log.file, &self.log.path, end)
-                .map_err(JournalError::io("cut the torn tail of", &self.log.path))?;
+                .map_err(JournalError::io("truncate", &self.log.path))?;
             self.sync_now()?;
         }
         self.end = end;
@@ -201,7 +201,7 @@ impl Journal {
         if (here.dev(), here.ino()) == (there.dev(), there.ino()) {
             return Ok(());
         }
-        let replaced = std::io::Error::other("another file stands in its place");
+        let replaced = std::io::Error::other("another file replaced it");
         Err(JournalError::io("find", path)(replaced))
     }
 

@@ -231,7 +231,7 @@ impl<'a> Scanner<'a> {
             if let 0xDC00..=0xDFFF = self.hex4()? {
                 return Ok(true);
             }
-            // It is another escape, which is read by itself.
+            // It is another escape, which is read separately.
             self.at = before;
         }
         Ok(false)

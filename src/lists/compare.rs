@@ -1,4 +1,4 @@
-//! Fetches tasks of a page with requests of their own and compares them, before the page is trusted. Used where lists
+//! Fetches tasks of a page with single requests and compares them, before the page is trusted. Used where lists
 //! are the source of tasks, and where they replace single requests.
 
 use std::collections::HashSet;
@@ -71,7 +71,7 @@ impl<'e> PageComparer<'e> {
         if comparison.record(task, listed, single) == ComparisonResult::Differs && is_first {
             self.events.send(Event::Warning(format!(
                 "task {}: the list endpoint returns other JSON than GET /v2/task; \
-                 fetching every task with a request of its own",
+                 fetching every task with a separate request",
                 task.response.task_id
             )));
         }

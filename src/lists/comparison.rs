@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::api::body_check::ListedTask;
 
-/// The number of shapes after which no other one is compared. Tasks that differ in more ways than this have member
-/// names of their own, so that each task would be a shape.
+/// The number of shapes after which no other one is compared. Tasks that differ in more ways than this have
+/// different member names, so that each task would be a shape.
 const MAX_SHAPES: usize = 24;
 
 /// Tasks in a row that are not final and differ. A single one may have changed after its page was sent.

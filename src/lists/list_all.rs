@@ -19,6 +19,7 @@ use crate::ids::task_ids::TaskIds;
 use crate::lists::compare::PageComparer;
 use crate::lists::page_cursor::{CursorPosition, CursorStep, ListAnomalies, PageCursor};
 use crate::lists::page_fetch::fetch_page;
+use crate::plural::plural;
 use crate::threads::lock;
 
 /// Where an earlier run stopped in a list.
@@ -109,7 +110,7 @@ pub async fn list_all<N: Fn(&str) -> bool>(
 }
 
 impl<N: Fn(&str) -> bool> ListEndpointReader<'_, N> {
-    /// Reads one list to its end.
+    /// Reads one whole list.
     async fn list(
         &self,
         list: usize,
@@ -182,14 +183,15 @@ impl<N: Fn(&str) -> bool> ListEndpointReader<'_, N> {
     fn report(&self, source: &ListSource, cursor: &PageCursor, uncompared: u64) {
         if uncompared > 0 {
             self.fetcher.events.send(Event::Warning(format!(
-                "{source}: could not compare {uncompared} {} with single requests; exporting what the list returned",
-                if uncompared == 1 { "task" } else { "tasks" }
+                "{source}: could not compare {} with single requests; exporting what the list returned",
+                plural(uncompared, "task")
             )));
         }
         let count = cursor.ids.len();
-        self.fetcher
-            .events
-            .send(Event::Detail(format!("{source} has {count} tasks")));
+        self.fetcher.events.send(Event::Detail(format!(
+            "{source} has {}",
+            plural(count as u64, "task")
+        )));
         if cursor.anomalies.count() > 0 {
             let parts = cursor.anomalies.parts();
             let parts_text = parts.iter().filter(|(_, count)| *count > 0);

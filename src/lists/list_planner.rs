@@ -21,7 +21,7 @@ pub enum ListPlan {
     Lists,
 }
 
-/// Requests that may be lost on lists, as a share of the IDs. The documented limit is 5 %; requests that are in flight
+/// Requests that may be lost on lists, as a share of the IDs. The documented limit is 5%; requests that are in flight
 /// at the same time may add to it.
 pub(crate) const LOSS: f64 = 0.04;
 
@@ -117,7 +117,7 @@ impl ListPlanner {
         let is_few = waiting as f64 * LOSS < 1.0;
         let is_too_few = match self.plan {
             ListPlan::Auto => is_few,
-            // A page in place of one request gains nothing.
+            // A page instead of one request gains nothing.
             ListPlan::Lists => waiting < MIN_SAMPLE,
             ListPlan::Ids => true,
         };

@@ -1,4 +1,4 @@
-//! Lists in place of single requests, as the planner says: samples, then lists; what remains is fetched with single
+//! Fetches lists instead of single tasks, as the planner says: samples, then lists; what remains is fetched with single
 //! requests. Before pages are trusted, a task is fetched both ways and compared.
 
 use std::collections::{HashMap, HashSet};
@@ -22,6 +22,7 @@ use crate::lists::comparison::Fingerprint;
 use crate::lists::list_planner::{ListCandidate, ListPlan, ListPlanner, spread};
 use crate::lists::page_cursor::{CursorStep, PageCursor};
 use crate::lists::page_fetch::fetch_page;
+use crate::plural::plural;
 use crate::threads::lock;
 
 /// What the lists of one run share.
@@ -167,18 +168,20 @@ impl Prefetch<'_> {
             let step = cursor.take(&page);
             self.compare_with_single(&page.tasks).await?;
             if self.planner().is_over() {
-                break "lists are no longer used";
+                break "the run stopped using lists";
             }
             let gained = self.take_page(page.tasks).await?;
             self.planner().book_gain(&source, gained);
             tasks += gained;
             if step != CursorStep::Next {
-                break "read to its end";
+                break "the list is complete";
             }
         };
         self.planner().end(&source);
         self.fetcher.events.send(Event::Detail(format!(
-            "{source}: {tasks} tasks from {pages} pages; {why}"
+            "{source}: {} from {}; {why}",
+            plural(tasks as u64, "task"),
+            plural(pages as u64, "page")
         )));
         Ok((pages, tasks))
     }

@@ -55,7 +55,7 @@ impl ListAnomalies {
             ("empty pages", self.empty_pages),
             ("refused tokens", self.refused_tokens),
             ("loops", self.loops),
-            ("elements that are no task", self.unfit_tasks),
+            ("elements that are not tasks", self.unfit_tasks),
             ("pages that were too large or too slow", self.large_pages),
         ]
     }

@@ -36,7 +36,7 @@ pub(super) enum PacerPhase {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PacerPause {
     until: Duration,
-    /// How long it is, without a wait that the server asked for.
+    /// How long it is, without a wait that the server requested.
     length: Duration,
     /// When the request was sent that tests whether the pause is over, if it is in flight.
     scouted: Option<Duration>,
@@ -74,7 +74,7 @@ pub struct Pacer {
     /// Rejections of requests that were sent before this time belong to earlier bursts.
     pub(super) reacted: Duration,
     pub(super) pause: Option<PacerPause>,
-    /// The length of the last pause that the server asked for.
+    /// The length of the last pause that the server requested.
     pub(super) waited: Duration,
     pub(super) bursts: RejectionBursts,
     pub(super) windows: RateWindows,

@@ -105,7 +105,7 @@ pub(crate) struct InFlightLimit {
     halved: Duration,
     /// How often the bound may be lowered before the cause must have been the rate.
     lowerings_left: u32,
-    /// Whether a bound was found that proved wrong.
+    /// Whether a bound turned out to be wrong.
     is_refuted: bool,
 }
 

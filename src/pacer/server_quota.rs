@@ -12,7 +12,7 @@ pub(crate) struct QuotaTracker {
     spread: Option<(Duration, f64)>,
     /// From when to when nothing is left.
     empty: Option<(Duration, Duration)>,
-    /// Whether the quotas proved wrong.
+    /// Whether the quotas turned out to be wrong.
     is_wrong: bool,
 }
 

@@ -94,7 +94,7 @@ pub(crate) const CHANGED: u32 = 3;
 
 // How a higher rate is tried.
 
-/// Rejections that trials may cost, as a share of all requests. The documented limit is 1 %.
+/// Rejections that trials may cost, as a share of all requests. The documented limit is 1%.
 pub(crate) const OBJECTIONS: f64 = 0.0075;
 
 /// The maximum of that budget while it is not used.
@@ -153,8 +153,8 @@ pub(crate) const LONG_WAIT: Duration = Duration::from_millis(500);
 /// than one request at any rate that a user would set.
 pub(crate) const TOLERANCE: Duration = Duration::from_millis(2);
 
-/// The rest of a quota is spread over the time until its reset if that time is between these two. Nobody wants that for
-/// the quota of a day.
+/// The rest of a quota is spread over the time until its reset if that time is between these two. It would be
+/// wrong for the quota of a day.
 pub(crate) const MIN_SPREAD: Duration = Duration::from_secs(3);
 pub(crate) const MAX_SPREAD: Duration = Duration::from_mins(2);
 

@@ -20,9 +20,9 @@ pub enum Rate {
 pub enum SendDecision {
     /// Now.
     Now(SentRequest),
-    /// Not before this time. Ask again then.
+    /// Not before this time. The caller retries then.
     At(Duration),
-    /// Not before another request has ended. Ask again then.
+    /// Not before another request has ended. The caller retries then.
     AfterResponse,
 }
 

@@ -12,7 +12,7 @@ pub fn missing() -> FailureNote {
         kind: FailureKind::Missing,
         http_status: None,
         attempts: 0,
-        message: "there is no response for it in the sources".to_owned(),
+        message: "the sources have no response for this ID".to_owned(),
     }
 }
 
@@ -37,8 +37,8 @@ pub fn unusable(task_id: &str, root: Result<Value<'_>, String>) -> Option<Failur
     };
     match root.get("task_id").and_then(|id| id.text()) {
         Some(found) if found == *task_id => None,
-        Some(_) => note(FailureKind::WrongTask, "is of another task"),
-        None => note(FailureKind::BadBody, "is no task: it has no task_id"),
+        Some(_) => note(FailureKind::WrongTask, "belongs to another task"),
+        None => note(FailureKind::BadBody, "is not a task: it has no task_id"),
     }
 }
 

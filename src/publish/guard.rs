@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::error::{Exit, Explain};
 use crate::failure_kind::FailureKind;
+use crate::plural::plural;
 
 /// How many of some IDs may be affected.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,7 +77,7 @@ impl Default for GuardOptions {
 
 /// Where the responses of an export come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum ResponseSource {
     /// The API, in this run or an earlier one.
     Api,
     /// The journals and files of `flatten`.
@@ -86,7 +87,7 @@ pub enum Origin {
 /// An export that is about to be published.
 #[derive(Debug, Clone)]
 pub(crate) struct PublicationCandidate {
-    pub(crate) origin: Origin,
+    pub(crate) response_source: ResponseSource,
     /// Distinct IDs.
     pub(crate) requested: u64,
     /// Of these, IDs with a row in `tasks`.
@@ -110,12 +111,12 @@ pub(crate) struct Shrink {
 pub enum NotPublished {
     /// No ID has a response.
     #[error(
-        "could not publish: none of {requested} IDs could be exported ({})",
-        list(by_kind)
+        "could not publish: none of {} could be exported ({})",
+        plural(*requested, "ID"), kinds_text(by_kind)
     )]
     Nothing {
         /// Where the responses come from.
-        origin: Origin,
+        response_source: ResponseSource,
         /// Distinct IDs.
         requested: u64,
         /// Failed IDs by kind.
@@ -123,12 +124,12 @@ pub enum NotPublished {
     },
     /// More failures than `--max-failures` allows.
     #[error(
-        "could not publish: {failures} of {requested} IDs failed ({}), more than --max-failures {allowed} allows",
-        list(by_kind)
+        "could not publish: {failures} of {} failed ({}), more than --max-failures {allowed} allows",
+        plural(*requested, "ID"), kinds_text(by_kind)
     )]
     TooManyFailures {
         /// Where the responses come from.
-        origin: Origin,
+        response_source: ResponseSource,
         /// Failed and stale IDs.
         failures: u64,
         /// Distinct IDs.
@@ -140,11 +141,11 @@ pub enum NotPublished {
     },
     /// More tasks of the previous export would disappear than `--max-shrink` allows.
     #[error(
-        "could not publish: {missing} of the {before} tasks exported before would disappear, more than --max-shrink {allowed} allows"
+        "could not publish: {missing} of the {} in the previous export would disappear, more than --max-shrink {allowed} allows", plural(*before, "task")
     )]
     Shrunk {
         /// Where the responses come from.
-        origin: Origin,
+        response_source: ResponseSource,
         /// Tasks that would disappear.
         missing: u64,
         /// Tasks of the previous export.
@@ -154,7 +155,7 @@ pub enum NotPublished {
     },
     /// The list of IDs is empty, and the previous export is not.
     #[error(
-        "could not publish: there are no tasks to export, and the {before} tasks exported before would disappear"
+        "could not publish: there are no tasks to export, and the {} in the previous export would disappear", plural(*before, "task")
     )]
     Empty {
         /// Tasks of the previous export.
@@ -163,7 +164,7 @@ pub enum NotPublished {
 }
 
 /// `15 not_found, 1 timeout`.
-fn list(by_kind: &BTreeMap<FailureKind, u64>) -> String {
+fn kinds_text(by_kind: &BTreeMap<FailureKind, u64>) -> String {
     let kinds = by_kind
         .iter()
         .map(|(kind, count)| format!("{count} {kind}"));
@@ -175,7 +176,7 @@ fn likely_cause(by_kind: &BTreeMap<FailureKind, u64>) -> &'static str {
     let most = by_kind.iter().max_by_key(|(_, count)| **count);
     match most.map(|(kind, _)| kind) {
         Some(FailureKind::NotFound) => {
-            "check the key (another account, or live in place of test), --base-url and the list of IDs"
+            "check the key (another account, or live instead of test), --base-url and the list of IDs"
         }
         Some(FailureKind::Forbidden) => "check that the key may read these tasks",
         Some(FailureKind::Redirect) => {
@@ -183,7 +184,7 @@ fn likely_cause(by_kind: &BTreeMap<FailureKind, u64>) -> &'static str {
         }
         Some(FailureKind::HttpError) => "check --base-url and the proxy",
         Some(FailureKind::BadBody | FailureKind::WrongTask) => {
-            "what answers is not the API: check --base-url and the proxy"
+            "the responses are not from the API: check --base-url and the proxy"
         }
         Some(FailureKind::TooLarge) => "raise --max-body",
         Some(
@@ -198,40 +199,40 @@ fn likely_cause(by_kind: &BTreeMap<FailureKind, u64>) -> &'static str {
 
 impl Explain for NotPublished {
     fn hint(&self) -> Option<String> {
-        let of_api = |origin: &Origin| *origin == Origin::Api;
+        let of_api = |response_source: &ResponseSource| *response_source == ResponseSource::Api;
         Some(match self {
-            Self::Nothing { origin, .. } if !of_api(origin) => {
+            Self::Nothing { response_source, .. } if !of_api(response_source) => {
                 "the sources have no response for these IDs: check the list and the sources".to_owned()
             }
             Self::Nothing { by_kind, .. } => format!(
                 "{}; .scale-export/last_failures.jsonl lists the failures",
                 likely_cause(by_kind)
             ),
-            Self::TooManyFailures { origin, .. } if !of_api(origin) => {
-                "allow more with --max-failures, or leave these IDs out of the list".to_owned()
+            Self::TooManyFailures { response_source, .. } if !of_api(response_source) => {
+                "raise --max-failures, or remove these IDs from the list".to_owned()
             }
             Self::TooManyFailures { .. } => {
-                "fetched responses are kept, and .scale-export/last_failures.jsonl lists the failures; run the same command again, or with a higher --max-failures"
+                "fetched tasks are kept, and .scale-export/last_failures.jsonl lists the failures; run the same command again, or with a higher --max-failures"
                     .to_owned()
             }
             Self::Shrunk {
-                origin,
+                response_source,
                 missing,
-                before,
                 ..
             } => {
-                let kept = if of_api(origin) {
-                    "fetched responses are kept; check the list of IDs and the key"
+                let kept = if of_api(response_source) {
+                    "fetched tasks are kept; check the list of IDs and the key"
                 } else {
                     "check the list of IDs and the sources"
                 };
                 format!(
-                    "{kept}, or publish without {missing} of {before} tasks with --max-shrink {missing}"
+                    "{kept}, or allow the loss with --max-shrink {missing}"
                 )
             }
-            Self::Empty { before } => format!(
-                "check the list; --max-shrink 100% replaces the {before} tasks by empty tables"
-            ),
+            Self::Empty { .. } => {
+                "check the list; --max-shrink 100% replaces the previous export with empty tables"
+                    .to_owned()
+            }
         })
     }
 
@@ -249,7 +250,7 @@ pub(crate) fn check(
     candidate: &PublicationCandidate,
 ) -> Result<(), NotPublished> {
     let PublicationCandidate {
-        origin,
+        response_source,
         requested,
         exported,
         ref by_kind,
@@ -258,7 +259,7 @@ pub(crate) fn check(
     let failures = by_kind.values().sum();
     if requested > 0 && exported == 0 {
         return Err(NotPublished::Nothing {
-            origin,
+            response_source,
             requested,
             by_kind: by_kind.clone(),
         });
@@ -267,20 +268,20 @@ pub(crate) fn check(
         && allowed.is_exceeded(failures, requested)
     {
         return Err(NotPublished::TooManyFailures {
-            origin,
+            response_source,
             failures,
             requested,
             by_kind: by_kind.clone(),
             allowed,
         });
     }
-    check_shrink(options.max_shrink, origin, requested, shrink)
+    check_shrink(options.max_shrink, response_source, requested, shrink)
 }
 
 /// Decides about disappearing tasks alone. IDs that left the list are known before anything is fetched.
 pub(crate) fn check_shrink(
     allowed: Allowance,
-    origin: Origin,
+    response_source: ResponseSource,
     requested: u64,
     shrink: Shrink,
 ) -> Result<(), NotPublished> {
@@ -294,7 +295,7 @@ pub(crate) fn check_shrink(
     let is_small = matches!(allowed, Allowance::Percent(_)) && missing <= ALWAYS_ALLOWED;
     if !is_small && allowed.is_exceeded(missing, before) {
         return Err(NotPublished::Shrunk {
-            origin,
+            response_source,
             missing,
             before,
             allowed,
@@ -314,7 +315,7 @@ mod tests {
     ) -> u8 {
         let by_kind = BTreeMap::from([(FailureKind::NotFound, failures)]);
         let candidate = PublicationCandidate {
-            origin: Origin::Api,
+            response_source: ResponseSource::Api,
             requested,
             exported,
             by_kind,

@@ -17,7 +17,7 @@ use crate::state::paths::{IDS, StateDir};
 use crate::tables::table::Table;
 
 /// A callback for each ID.
-type See<'s> = &'s mut dyn FnMut(&str);
+type Visit<'s> = &'s mut dyn FnMut(&str);
 
 /// Counts the tasks of the previous export, and those that the next one lacks. `is_exported` says whether an ID has a row
 /// in the next export, which has `exported` rows.
@@ -31,7 +31,7 @@ pub(crate) fn compare(
     exported: u64,
     is_exported: impl Fn(&str) -> bool,
 ) -> Shrink {
-    let count = |show: &dyn Fn(See<'_>) -> io::Result<()>| {
+    let count = |show: &dyn Fn(Visit<'_>) -> io::Result<()>| {
         let mut shrink = Shrink::default();
         let shown = show(&mut |task_id| {
             shrink.before += 1;
@@ -40,15 +40,20 @@ pub(crate) fn compare(
         shown.ok().map(|()| shrink)
     };
     let Some(manifest) = manifest else {
-        let listed = count(&|see| each_listed(directory, see));
+        let listed = count(&|visit| each_listed(directory, visit));
         let in_tasks = [Format::Parquet, Format::Csv].into_iter().map(|format| {
-            count(&|see| each_in_tasks(&directory.join(format.file_name(Table::Tasks.name())), see))
+            count(&|visit| {
+                each_in_tasks(
+                    &directory.join(format.file_name(Table::Tasks.name())),
+                    visit,
+                )
+            })
         });
         let found = in_tasks.chain([listed]).flatten();
         return found.max_by_key(|shrink| shrink.before).unwrap_or_default();
     };
     if is_published(directory, manifest)
-        && let Some(shrink) = count(&|see| each_listed(directory, see))
+        && let Some(shrink) = count(&|visit| each_listed(directory, visit))
     {
         return shrink;
     }
@@ -57,7 +62,7 @@ pub(crate) fn compare(
     let mut files = tasks.iter().flat_map(|(_, table)| &table.files);
     if let Some(TableFile { file, .. }) = files.next()
         && has_sha256(directory, &file.path, &file.sha256)
-        && let Some(shrink) = count(&|see| each_in_tasks(&directory.join(&file.path), see))
+        && let Some(shrink) = count(&|visit| each_in_tasks(&directory.join(&file.path), visit))
     {
         return shrink;
     }
@@ -111,8 +116,8 @@ fn failures(directory: &Path) -> impl Iterator<Item = io::Result<String>> {
     error.into_iter().chain(parsed)
 }
 
-/// Passes every ID that has a row in `tasks`, by the list and the failures of the previous export, to `see`.
-fn each_listed(directory: &Path, see: See<'_>) -> io::Result<()> {
+/// Passes every ID that has a row in `tasks`, by the list and the failures of the previous export, to `visit`.
+fn each_listed(directory: &Path, visit: Visit<'_>) -> io::Result<()> {
     let mut failures = failures(directory);
     // Failures are in the order of the list. Where they are lost, too many IDs count, not too few.
     let mut next_failed = || failures.next().and_then(Result::ok);
@@ -122,20 +127,20 @@ fn each_listed(directory: &Path, see: See<'_>) -> io::Result<()> {
         if failed.as_ref() == Some(&task_id) {
             failed = next_failed();
         } else {
-            see(&task_id);
+            visit(&task_id);
         }
     }
     Ok(())
 }
 
-/// Passes every ID in a file of `tasks` to `see`.
-fn each_in_tasks(path: &Path, see: See<'_>) -> io::Result<()> {
+/// Passes every ID in a file of `tasks` to `visit`.
+fn each_in_tasks(path: &Path, visit: Visit<'_>) -> io::Result<()> {
     // Opening a pipe would wait for a writer.
     if !path.is_file() {
         return Err(io::ErrorKind::NotFound.into());
     }
     let read = read_ids(&[path.to_owned()], &[], DEFAULT_COLUMN);
     let read = read.map_err(|error| io::Error::other(error.to_string()))?;
-    read.ids.iter().for_each(see);
+    read.ids.iter().for_each(visit);
     Ok(())
 }

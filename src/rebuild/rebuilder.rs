@@ -109,7 +109,7 @@ impl<'t> TaskRebuilder<'_, 't> {
         for (table, cursor) in TABLES.iter().zip(&self.cursors) {
             for (path, is_double) in cursor.strays() {
                 let (expected, found) = if is_double {
-                    ("one row with this key", "another one")
+                    ("one row with this key", "a second row")
                 } else {
                     ("no row: its parent is missing or does not count it", "one")
                 };

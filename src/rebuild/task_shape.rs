@@ -15,7 +15,7 @@ struct ObjectShape {
 enum ShapeMember {
     /// A value in a column; the first of these columns that is not null.
     Field(&'static str, &'static [&'static str]),
-    /// A list of objects with rows of their own, and the column that counts them.
+    /// A list of objects that each have a row, and the column that counts them.
     List(&'static str, &'static str, &'static ObjectShape),
     /// An object without a row, whose members have columns in this row.
     Part(&'static str, &'static [ShapeMember]),

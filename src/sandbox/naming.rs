@@ -1,4 +1,4 @@
-//! The details of tasks that a request may ask for, which project and batch a task belongs to, and the names of these.
+//! The details of tasks that a request may include, which project and batch a task belongs to, and the names of these.
 //! Pure.
 
 /// The options of the generator.
@@ -56,7 +56,7 @@ pub(crate) fn project_name(number: u64) -> String {
     format!("Preferences, part {number}")
 }
 
-/// The details that a request asks for.
+/// The details that a request includes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct DetailOptions {
     pub(crate) expand_project: bool,

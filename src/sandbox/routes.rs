@@ -1,4 +1,4 @@
-//! The API's endpoints: parses requests and finds what they ask for.
+//! The API's endpoints: parses requests and finds what they name.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -83,14 +83,14 @@ pub(crate) struct ListCheckpoint {
 }
 
 impl ListCheckpoint {
-    /// Opens what an earlier run left of the same lists, or begins anew. Returns where each list resumes.
+    /// Opens what an earlier run left of the same lists, or starts a new file. Returns where each list resumes.
     pub(crate) fn open(
         path: PathBuf,
         head: &CheckpointHead,
     ) -> Result<(Self, Vec<ListResume>), OutputError> {
         let mut resume: Vec<ListResume> =
             head.lists.iter().map(|_| ListResume::default()).collect();
-        // A file that cannot be read is begun anew: it only saves requests.
+        // A file that cannot be read is replaced: it only saves requests.
         let text = durable_fs::read_small(&path, MAX_BYTES).unwrap_or_default();
         let text = String::from_utf8(text).unwrap_or_default();
         let end = read(&text, head, &mut resume).unwrap_or(0);
@@ -101,9 +101,9 @@ impl ListCheckpoint {
             file,
             end: end as u64,
         };
-        // Drops a line that was not written to its end.
+        // Drops an incomplete last line.
         durable_fs::set_length(&checkpoint.file, &checkpoint.path, checkpoint.end)
-            .map_err(|error| checkpoint.failed("cut the torn tail of", error))?;
+            .map_err(|error| checkpoint.failed("truncate", error))?;
         if end == 0 {
             checkpoint.write(head)?;
         }

@@ -7,12 +7,13 @@ use std::fs;
 use crate::support::{files_below, root};
 
 /// The folders and top-level files of `src`, lowest first: each may import those before it.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 26] = [
     "error",
     "failure_kind",
     "event",
     "hex",
     "memory",
+    "plural",
     "printable",
     "threads",
     "output_error",

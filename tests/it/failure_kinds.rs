@@ -63,3 +63,41 @@ fn a_kind_of_a_newer_version_fails_its_id_and_ends_no_run() {
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("version 99.0.0 names kinds"), "{stderr}");
 }
+
+#[test]
+fn messages_of_another_version_are_not_compared() {
+    let base = tempfile::tempdir().unwrap();
+    let (ids, source) = (base.path().join("ids.txt"), base.path().join("tasks.jsonl"));
+    fs::write(&ids, "task_1\ntask_2\n").unwrap();
+    fs::write(&source, "{\"task_id\":\"task_1\"}\n").unwrap();
+    let out = base.path().join("out");
+    let mut flatten = program();
+    flatten.arg("flatten").arg(&source).arg("--ids").arg(&ids);
+    let output = flatten.arg("--out").arg(&out).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let verify = || {
+        let output = program().arg("verify").arg(&out).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), stderr)
+    };
+    assert_eq!(verify().0, Some(0));
+    let failures = out.join("failures.jsonl");
+    let line = fs::read_to_string(&failures).unwrap();
+    let message = "the sources have no response for this ID";
+    assert!(line.contains(message), "{line}");
+    let change = |line: &str| {
+        fs::write(&failures, line).unwrap();
+        refresh(&out, "failures.jsonl");
+    };
+    change(&line.replace(message, "no response"));
+    assert_eq!(verify().0, Some(7));
+    edit_manifest(&out, |manifest| manifest["encoding_version"] = json!(1));
+    let (code, stderr) = verify();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stderr.contains("not verified: the message of every failure"),
+        "{stderr}"
+    );
+    change(&line.replace("\"attempts\":0", "\"attempts\":1"));
+    assert_eq!(verify().0, Some(7));
+}

@@ -117,7 +117,7 @@ fn the_other_format_and_some_tables_come_from_the_same_responses() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(
         stderr(&output)
-            .contains("not verified: that tasks can be rebuilt: the export has no threads")
+            .contains("not verified: whether tasks can be rebuilt, because the export does not have these tables: threads")
     );
 }
 
@@ -290,7 +290,7 @@ fn mistakes_are_told_and_nothing_is_lost() {
         (
             lines.as_path(),
             out.as_path(),
-            "it holds raw responses of an export, which would be lost",
+            "it has fetched responses of an export, which would be lost",
         ),
         (
             &base.path().join("nowhere"),
@@ -298,7 +298,7 @@ fn mistakes_are_told_and_nothing_is_lost() {
             "there is no such file or directory",
         ),
         (&empty, &new, "could not find any task"),
-        (&no_export, &new, "the directory holds no raw responses"),
+        (&no_export, &new, "the directory has no raw responses"),
     ] {
         let output = flatten(source, out, &[]);
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
@@ -370,7 +370,7 @@ fn what_a_damaged_journal_lost_is_told() {
         let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(summary["unreadable"], 1);
         assert!(
-            stderr(&output).contains("warning: 1 damaged places in the journal"),
+            stderr(&output).contains("warning: skipped 1 damaged place in the journal"),
             "{}",
             stderr(&output)
         );

@@ -1,4 +1,4 @@
-//! The help of every command: complete, short where it is asked for, and as recorded.
+//! The help of every command: complete, short with `-h`, and as recorded.
 
 use crate::support::program;
 

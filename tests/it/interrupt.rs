@@ -188,13 +188,13 @@ fn few_open_files_mean_few_requests_in_flight_and_no_error() {
     let said = assert_exit(&run("lower", "ulimit -n 100"), 0);
     assert!(
         said.contains(
-            "warning: only 100 files may be open at once: 36 requests are in flight instead of 256"
+            "warning: the limit of 100 open files allows 36 requests in flight instead of 256"
         ),
         "{said}"
     );
     let said = assert_exit(&run("none", "ulimit -n 40"), 2);
     assert!(
-        said.starts_with("error: could not start: only 40 files may be open"),
+        said.starts_with("error: could not start: the limit of open files is 40"),
         "{said}"
     );
     // A soft limit is raised without a message.
@@ -242,23 +242,15 @@ fn what_the_disk_refuses_is_told_with_what_to_do() {
         (
             28,
             "No space left on device",
-            "make space and run the same command again",
+            "free disk space and run the same command again",
         ),
         (
             122,
             "Disk quota exceeded",
-            "make space and run the same command again",
+            "free disk space and run the same command again",
         ),
-        (
-            30,
-            "Read-only file system",
-            "choose a directory that you may write to",
-        ),
-        (
-            13,
-            "Permission denied",
-            "choose a directory that you may write to",
-        ),
+        (30, "Read-only file system", "choose a writable directory"),
+        (13, "Permission denied", "choose a writable directory"),
         (
             5,
             "Input/output error",
@@ -385,8 +377,7 @@ fn state_on_another_file_system_is_refused_before_anything_is_fetched() {
     }
     let output = mounted(&command(&server.base_url(), &out, 3)).unwrap();
     let said = assert_exit(&output, 6);
-    let expected =
-        "hint: `.scale-export` must be on the same file system as the directory around it";
+    let expected = "hint: `.scale-export` must be on the same file system as the output directory";
     assert!(said.contains(expected), "{said}");
     assert_eq!(server.requests(), 0);
     assert!(published(&out).is_empty());

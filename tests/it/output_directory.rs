@@ -46,7 +46,7 @@ fn files_of_a_user_stay_and_stop_no_run() {
     for (name, text) in theirs {
         fs::write(out.join(name), text).unwrap();
     }
-    let notice = "left `README.md` alone";
+    let notice = "kept the existing `README.md`";
     assert!(run(&[]).contains(notice));
     assert_eq!(listed_files(&out), ["failures.jsonl", "load.sql"]);
     // A later run with other tables, so that there is something to publish.
@@ -123,7 +123,7 @@ fn what_a_user_wrote_into_our_readme_stays() {
     for name in ["README.md", "load.sql"] {
         let theirs = fs::read_to_string(out.join(name)).unwrap() + "more\n";
         fs::write(out.join(name), &theirs).unwrap();
-        assert!(run(&[]).contains(&format!("left `{name}` alone")));
+        assert!(run(&[]).contains(&format!("kept the existing `{name}`")));
         assert_eq!(fs::read_to_string(out.join(name)).unwrap(), theirs);
         assert_verified(&out);
         assert!(run(&[]).contains("Nothing to do"));
@@ -161,7 +161,7 @@ fn an_export_whose_state_is_gone_is_known_by_its_manifest() {
     fs::remove_dir_all(out.join(".scale-export")).unwrap();
     let (_, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
     assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("are gone from `.scale-export`"));
+    assert!(said(&output).contains("are missing from `.scale-export`"));
     assert!(published(&out) == before);
     assert_verified(&out);
 }

@@ -27,11 +27,11 @@ fn an_export_without_its_state_is_verified_as_far_as_it_goes() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let said = stderr(&output);
     assert!(
-        said.contains("not verified: that the tasks are as they were received"),
+        said.contains("not verified: whether tasks equal their raw responses"),
         "{said}"
     );
     assert!(
-        said.contains("not verified: that the rows stand in the order of the IDs"),
+        said.contains("not verified: whether rows follow the order of the IDs"),
         "{said}"
     );
     assert!(said.contains("the tables agree with each other"), "{said}");
@@ -74,7 +74,7 @@ fn parts_of_an_export_without_its_state_are_checked_for_keys() {
         (
             "a turn lost",
             (|table| drop(table.rows.remove(0))) as fn(&mut Table),
-            "a row of `turns` that it belongs to",
+            "a parent row in `turns`",
         ),
         (
             "a turn twice",
@@ -142,7 +142,7 @@ fn findings_are_told_the_first_twenty_and_counted() {
     );
     let output = run(&["verify"], &[base.path()]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("it holds no manifest.json"));
+    assert!(stderr(&output).contains("it has no manifest.json"));
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn rows_that_are_not_well_are_told_by_their_place() {
     );
     assert_eq!(
         problems(&[0, 0, 1]),
-        ["annotations /threads/0/annotations/0: one row with this key; another one"]
+        ["annotations /threads/0/annotations/0: one row with this key; a second row"]
     );
     let (json, problems) = rebuilt("threads", &[]);
     assert_eq!(json, r#"{"task_id":"task","threads":[]}"#);

@@ -195,7 +195,7 @@ fn damage_in_the_journal_costs_its_task_only_and_is_told() {
     let (said, requests) = run(&server, base.path(), &task_ids(12), &["--refresh", "none"]);
     assert_eq!(requests, 1);
     assert!(
-        said.contains("warning: 1 damaged places in the journal were passed over"),
+        said.contains("warning: skipped 1 damaged place in the journal;"),
         "{said}"
     );
     assert!(published(&out) == before);
@@ -358,12 +358,15 @@ fn a_journal_that_was_cut_and_grew_again_is_not_taken_for_the_published_one() {
     // The task is longer than before, and the run does not complete.
     *changing.lock().unwrap() = "x".repeat(20) + &"changed ".repeat(9) + "401";
     let said = run(4);
-    assert!(said.contains("warning: the journal has lost "), "{said}");
+    assert!(
+        said.contains("bytes shorter than the published export needs"),
+        "{said}"
+    );
     assert!(fs::metadata(&journal).unwrap().len() > bytes.len() as u64);
     *changing.lock().unwrap() = "another".to_owned();
     let said = run(0);
     assert!(
-        said.contains("warning: the journal is not the one"),
+        said.contains("warning: the published export was built from another journal"),
         "{said}"
     );
     let verified = program()

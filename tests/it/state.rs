@@ -268,7 +268,7 @@ fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
     let printed = said(&output);
     assert_eq!(output.status.code(), Some(2), "{printed}");
     assert!(
-        printed.contains("move it away and export again"),
+        printed.contains("move it away and run the export again"),
         "{printed}"
     );
     fs::remove_file(&journal).unwrap();

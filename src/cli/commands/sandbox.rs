@@ -3,10 +3,10 @@
 use crate::api::api_key::KEY_VARIABLE;
 use crate::cli::error::CommandError;
 use crate::cli::messages::{print, write_text};
-use crate::cli::plural::plural;
 use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::signals::Signals;
 use crate::error::Exit;
+use crate::plural::plural;
 use crate::printable::printable;
 use crate::sandbox::config::SandboxConfig;
 use crate::sandbox::limit_models::{Limit, LimitPlan};

@@ -14,24 +14,24 @@ use crate::tables::row_reader::Rows;
 use crate::tables::table::TableInfo;
 
 /// Rows that are searched for one that is not where it should be.
-const LOOKED_AT: usize = 1_000;
+const SEARCHED_ROWS: usize = 1_000;
 
 /// The maximum number of cells of one row that are reported.
-const TOLD_CELLS: usize = 3;
+const MAX_REPORTED_CELLS: usize = 3;
 
 /// Reports what differs, once for each task.
 pub(crate) struct FindingReporter<'c> {
     pub(crate) ids: &'c TaskIds,
     pub(crate) findings: &'c mut Findings,
     /// Tasks that are known to differ, or that could not be flattened. Nothing more is reported for them.
-    pub(crate) told: &'c IdBitset,
+    pub(crate) reported: &'c IdBitset,
 }
 
 impl FindingReporter<'_> {
     fn report(&mut self, finding: Finding) {
         let task_id = finding.task_id.as_deref();
         let position = task_id.and_then(|task_id| self.ids.position(task_id));
-        if !position.is_some_and(|position| self.told.has(position)) {
+        if !position.is_some_and(|position| self.reported.has(position)) {
             self.findings.add(finding);
         }
     }
@@ -65,11 +65,11 @@ impl BatchSink for RowComparer<'_> {
                 break;
             };
             let count = (expected.len() - at).min(found.len() - row);
-            let agree = agreeing(&expected, at, found, row, count);
+            let agree = count_equal_rows(&expected, at, found, row, count);
             at += agree;
             cursor.advance(agree);
             if agree < count {
-                at += differing(&key, &expected, at, cursor, &mut self.reporter);
+                at += report_difference(&key, &expected, at, cursor, &mut self.reporter);
             }
         }
         Ok(())
@@ -77,7 +77,7 @@ impl BatchSink for RowComparer<'_> {
 }
 
 /// How many of the next rows are the same: nearly always all.
-fn agreeing(expected: &Rows, at: usize, found: &Rows, row: usize, count: usize) -> usize {
+fn count_equal_rows(expected: &Rows, at: usize, found: &Rows, row: usize, count: usize) -> usize {
     if found.same(row, expected, at, count) {
         return count;
     }
@@ -93,7 +93,7 @@ fn agreeing(expected: &Rows, at: usize, found: &Rows, row: usize, count: usize) 
 }
 
 /// Reports a row that is not as expected; returns how many expected rows that settles.
-fn differing(
+fn report_difference(
     key: &TableKey,
     expected: &Rows,
     at: usize,
@@ -103,12 +103,12 @@ fn differing(
     let wanted = key.get(expected, at);
     let found_at = cursor
         .ahead()
-        .take(LOOKED_AT)
+        .take(SEARCHED_ROWS)
         .position(|(rows, row)| key.get(rows, row) == wanted);
     let there = cursor.ahead().next();
     let expected_at = there.and_then(|(rows, row)| {
         let there = key.get(rows, row);
-        let ahead = at..expected.len().min(at + LOOKED_AT);
+        let ahead = at..expected.len().min(at + SEARCHED_ROWS);
         ahead
             .into_iter()
             .position(|at| key.get(expected, at) == there)
@@ -124,7 +124,7 @@ fn differing(
     }
     // Surplus rows end where the expected row is, missing rows end where the found row is expected; the nearer end
     // counts. Otherwise the row replaces the expected one.
-    let far = |distance: Option<usize>| distance.unwrap_or(LOOKED_AT);
+    let far = |distance: Option<usize>| distance.unwrap_or(SEARCHED_ROWS);
     let (too_many, missing) = match far(found_at).cmp(&far(expected_at)) {
         Ordering::Less => (far(found_at), 0),
         Ordering::Greater => (0, far(expected_at)),
@@ -143,7 +143,7 @@ fn differing(
 }
 
 /// Reports the rows that are left when every task has given its own.
-pub(crate) fn leftovers(cursor: &mut TableCursor, reporter: &mut FindingReporter<'_>) {
+pub(crate) fn report_remaining_rows(cursor: &mut TableCursor, reporter: &mut FindingReporter<'_>) {
     let key = TableKey::of(cursor.table());
     loop {
         let mut left = Vec::new();
@@ -176,12 +176,12 @@ fn cells(key: &TableKey, expected: &Rows, at: usize, found: &Rows, row: usize) -
         let finding = key.finding(expected, at, &expected_text, &found_text);
         Some(finding.in_column(format!("{}.{}", table.name, column.name)))
     });
-    let mut told: Vec<Finding> = differing.take(TOLD_CELLS).collect();
-    if told.is_empty() {
+    let mut reported: Vec<Finding> = differing.take(MAX_REPORTED_CELLS).collect();
+    if reported.is_empty() {
         // Rows are compared in bulk, cells one by one: a difference that only the first sees is reported too.
-        told.push(key.finding(expected, at, "another row", "this one"));
+        reported.push(key.finding(expected, at, "an equal row", "a different row"));
     }
-    told
+    reported
 }
 
 /// The columns of a table's key.

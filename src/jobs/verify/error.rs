@@ -24,7 +24,7 @@ pub enum VerifyError {
         cause: &'static str,
     },
     /// Another version wrote it.
-    #[error("could not verify `{}`: it was made by version {theirs}, this is {} (schema {SCHEMA_VERSION})", path.display(), env!("CARGO_PKG_VERSION"))]
+    #[error("could not verify `{}`: version {theirs} created it, and this is version {} (schema {SCHEMA_VERSION})", path.display(), env!("CARGO_PKG_VERSION"))]
     Version {
         /// The directory.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum VerifyError {
         theirs: String,
     },
     /// A run published a new export meanwhile.
-    #[error("could not verify `{}`: a run published in it meanwhile", path.display())]
+    #[error("could not verify `{}`: a run published a new export during the verification", path.display())]
     Changed {
         /// The directory.
         path: PathBuf,
@@ -52,7 +52,7 @@ pub enum VerifyError {
     #[error(transparent)]
     Journal(JournalError),
     /// The user stopped it.
-    #[error("could not verify to the end: interrupted")]
+    #[error("could not complete the verification: interrupted")]
     Interrupted,
     /// There is not enough memory for a task.
     #[error("could not parse task `{task_id}`: {NO_MEMORY}")]
@@ -61,7 +61,7 @@ pub enum VerifyError {
         task_id: String,
     },
     /// A task could not be flattened to compare its rows.
-    #[error("could not flatten a task again: {0}")]
+    #[error("could not flatten a task to compare its rows: {0}")]
     Tables(#[from] SinkError),
 }
 
@@ -78,7 +78,7 @@ impl Explain for VerifyError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoExport { .. } => {
-                Some("name the directory that was given to --out; an export that was never published has no manifest yet".into())
+                Some("name the directory that was passed to --out; an export that was never published has no manifest yet".into())
             }
             Self::Version { .. } => Some(
                 "rebuild the tables with scale-export flatten, or run the export again".into(),

@@ -14,6 +14,7 @@ use crate::jobs::verify::report::VerifyResults;
 use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::journal::reader::FailureNote;
 use crate::memory::read_line;
+use crate::plural::plural;
 use crate::publish::failure_lines::{missing, write_line};
 use crate::publish::file_names::FAILURES;
 
@@ -35,10 +36,13 @@ struct FailureCheck<'c> {
     ids: Option<&'c TaskIds>,
     raw: Option<&'c mut RawResponses>,
     findings: &'c mut Findings,
-    /// Whether this version writes the same files. Another version may name other kinds of failures.
+    /// Whether this version writes the same files. Another version may name other kinds of failures, and word their
+    /// messages differently.
     is_of_this_version: bool,
     /// Whether a kind of another version was seen.
     has_unknown_kind: bool,
+    /// Whether a message of another version was seen.
+    has_other_message: bool,
     /// IDs that are not exported.
     failed: TaskIds,
     /// All IDs.
@@ -73,6 +77,7 @@ pub(crate) fn check_failures(
         findings: &mut results.findings,
         is_of_this_version: manifest.is_of_this_version(),
         has_unknown_kind: false,
+        has_other_message: false,
         failed: TaskIds::default(),
         seen: TaskIds::default(),
         stale: 0,
@@ -87,10 +92,21 @@ pub(crate) fn check_failures(
     }
     check.find_missing();
     check.compare_counts(manifest.ids.failed, manifest.ids.stale);
-    let (failed, has_unknown_kind) = (check.failed, check.has_unknown_kind);
+    let FailureCheck {
+        failed,
+        has_unknown_kind,
+        has_other_message,
+        ..
+    } = check;
+    if has_other_message {
+        results.add_unverified(format!(
+            "the message of every failure, because version {} (encoding {}) wrote them",
+            manifest.tool.version, manifest.encoding_version
+        ));
+    }
     if has_unknown_kind {
-        results.add_unproven(format!(
-            "the kind of every failure: version {} names kinds that this version does not know",
+        results.add_unverified(format!(
+            "the kind of every failure, because version {} names kinds that this version does not know",
             manifest.tool.version
         ));
     }
@@ -118,14 +134,14 @@ impl FailureCheck<'_> {
         if parsed.note.kind == FailureKind::Unknown && !self.is_of_this_version {
             self.has_unknown_kind = true;
         } else if canonical != line {
-            differ("a line as this tool writes it", &text_of(line));
+            differ("a line as scale-export writes it", &text_of(line));
         }
         let is_new = self
             .seen
             .insert(task_id)
             .is_ok_and(|inserted| inserted.is_new);
         if !is_new {
-            differ("another ID", &format!("`{task_id}`"));
+            differ("a new ID", &format!("`{task_id}` again"));
             return Ok(());
         }
         if parsed.exported {
@@ -138,7 +154,7 @@ impl FailureCheck<'_> {
             return Ok(());
         };
         let Some(position) = ids.position(task_id) else {
-            differ("an ID of the list", &format!("`{task_id}`"));
+            differ("an ID from the list", &format!("`{task_id}`"));
             return Ok(());
         };
         if self.last_position.is_some_and(|last| last > position) {
@@ -150,10 +166,25 @@ impl FailureCheck<'_> {
         };
         match raw.expected_line(position, task_id)? {
             ExpectedLine::Line(expected) if expected == canonical => {}
+            ExpectedLine::Line(expected)
+                if !self.is_of_this_version && differs_in_message(&expected, &parsed) =>
+            {
+                self.has_other_message = true;
+            }
             ExpectedLine::Line(expected) => differ(&text_of(&expected), &text_of(line)),
             ExpectedLine::Nothing if raw.is_flattened() && parsed.note == missing() => {}
+            ExpectedLine::Nothing
+                if raw.is_flattened()
+                    && !self.is_of_this_version
+                    && without_message(&parsed.note) == without_message(&missing()) =>
+            {
+                self.has_other_message = true;
+            }
             ExpectedLine::Nothing => {
-                differ("a failure that the journal has", "one that it has not");
+                differ(
+                    "a failure that the journal has",
+                    "one that it does not have",
+                );
             }
             ExpectedLine::None(instead) => {
                 differ("an ID that failed", &format!("{instead} in the journal"));
@@ -180,15 +211,32 @@ impl FailureCheck<'_> {
     /// Compares the number of lines with the manifest.
     fn compare_counts(&mut self, failed: u64, stale: u64) {
         for (name, expected, found) in [
-            ("failed", failed, self.failed.len() as u64),
-            ("stale", stale, self.stale),
+            ("failed ID", failed, self.failed.len() as u64),
+            ("stale ID", stale, self.stale),
         ] {
             if expected != found {
-                let expected = format!("{expected} {name} IDs");
+                let expected = plural(expected, name);
                 let finding = Finding::of_file(FAILURES, &expected, &found.to_string());
                 self.findings.add(finding);
             }
         }
+    }
+}
+
+/// Whether only the message of a line differs from the expected one.
+fn differs_in_message(expected: &[u8], found: &FailureLine) -> bool {
+    let expected = serde_json::from_slice::<FailureLine>(expected);
+    expected.is_ok_and(|expected| {
+        expected.exported == found.exported
+            && without_message(&expected.note) == without_message(&found.note)
+    })
+}
+
+/// A failure apart from its message.
+fn without_message(note: &FailureNote) -> FailureNote {
+    FailureNote {
+        message: String::new(),
+        ..note.clone()
     }
 }
 
@@ -197,6 +245,6 @@ fn text_of(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     match text.strip_suffix('\n') {
         Some(text) => format!("`{text}`"),
-        None => format!("`{text}` and no end of the line"),
+        None => format!("`{text}` without a line feed"),
     }
 }

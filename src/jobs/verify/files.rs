@@ -18,6 +18,7 @@ use crate::jobs::verify::generated::LongestRecords;
 use crate::jobs::verify::journal_source::is_missing;
 use crate::jobs::verify::report::VerifyResults;
 use crate::jobs::verify::verified_export::VerifiedExport;
+use crate::plural::plural;
 use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
 use crate::publish::manifest::{Manifest, TableFile, is_inside};
 use crate::state::paths::{IDS, is_in_state};
@@ -77,14 +78,14 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
     let ids = &manifest.ids;
     if ids.stale > ids.exported {
         differ(
-            "stale IDs to be exported ones".to_owned(),
-            format!("{} of {}", ids.stale, ids.exported),
+            format!("at most {}", plural(ids.exported, "stale ID")),
+            ids.stale.to_string(),
         );
     }
     if ids.exported.checked_add(ids.failed) != Some(ids.requested) {
         differ(
-            "exported and failed IDs to make the requested ones".to_owned(),
-            format!("{} and {} of {}", ids.exported, ids.failed, ids.requested),
+            format!("{} exported or failed", plural(ids.requested, "ID")),
+            format!("{} exported and {} failed", ids.exported, ids.failed),
         );
     }
     check_table_entries(manifest, &mut differ);
@@ -107,7 +108,7 @@ fn check_manifest(manifest: &Manifest, findings: &mut Findings) {
     }
     for table in &manifest.options.tables {
         if Table::find(table).is_none() {
-            differ("tables that there are".to_owned(), format!("`{table}`"));
+            differ("known tables".to_owned(), format!("`{table}`"));
         }
     }
 }
@@ -130,7 +131,7 @@ fn check_table_entries(manifest: &Manifest, differ: &mut impl FnMut(String, Stri
         let rows: u64 = rows.fold(0, u64::saturating_add);
         if rows != table.rows {
             differ(
-                format!("{} rows in the files of `{name}`", table.rows),
+                format!("{} in the files of `{name}`", plural(table.rows, "row")),
                 rows.to_string(),
             );
         }
@@ -169,7 +170,7 @@ fn check_file(
     };
     // Opening a pipe would wait for a writer.
     if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
-        findings.add(differs("a file", "something else"));
+        findings.add(differs("a file", "a directory or a special file"));
         return Ok(0);
     }
     let opened = match File::open(&path) {
@@ -183,18 +184,18 @@ fn check_file(
     report.files += 1;
     report.bytes += bytes;
     if bytes != file.bytes {
-        let (expected, found) = (format!("{} bytes", file.bytes), format!("{bytes}"));
+        let (expected, found) = (plural(file.bytes, "byte"), bytes.to_string());
         findings.add(differs(&expected, &found));
         return Ok(0);
     }
     let is_csv = path.extension().is_some_and(|extension| extension == "csv");
     let mut records = LongestRecord::default();
-    let see = |read: &[u8]| {
+    let visit = |read: &[u8]| {
         if is_csv {
             records.see(read);
         }
     };
-    let sha256 = sha256(opened, see, export.cancel).map_err(io)?;
+    let sha256 = sha256(opened, visit, export.cancel).map_err(io)?;
     export.stop_if_cancelled()?;
     if sha256 != file.sha256 {
         findings.add(differs(&format!("SHA-256 {}", file.sha256), &sha256));
@@ -202,10 +203,10 @@ fn check_file(
     Ok(records.bytes())
 }
 
-/// The checksum of a file. Passes its content to `see` piece by piece.
+/// The checksum of a file. Passes its content to `visit` piece by piece.
 fn sha256(
     mut file: File,
-    mut see: impl FnMut(&[u8]),
+    mut visit: impl FnMut(&[u8]),
     cancel: &CancellationToken,
 ) -> io::Result<String> {
     let mut sha256 = Sha256::new();
@@ -216,7 +217,7 @@ fn sha256(
             Ok(read) => {
                 let read = buffer.get(..read).unwrap_or_default();
                 sha256.update(read);
-                see(read);
+                visit(read);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

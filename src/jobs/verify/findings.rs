@@ -18,7 +18,7 @@ const VALUE_BYTES: usize = 160;
 const BYTES_BEFORE: usize = 40;
 
 /// Replaces a value that may contain a credential.
-const HIDDEN: &str = "(not shown: a workspace_token may stand in it)";
+const HIDDEN: &str = "(hidden: it may contain a workspace_token)";
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -27,8 +27,8 @@ pub(crate) fn check(
 ) -> Result<(), VerifyError> {
     let manifest = export.manifest;
     if !manifest.is_of_this_version() {
-        results.add_unproven(format!(
-            "that {LOAD_SQL} and {README} are what version {} (encoding {}) writes: this is version {} (encoding {ENCODING_VERSION})",
+        results.add_unverified(format!(
+            "whether {LOAD_SQL} and {README} are correct, because version {} (encoding {}) wrote them, and this is version {} (encoding {ENCODING_VERSION})",
             manifest.tool.version,
             manifest.encoding_version,
             env!("CARGO_PKG_VERSION"),
@@ -65,8 +65,8 @@ pub(crate) fn check(
             found => found.map_err(|source| VerifyError::Io { path, source })?,
         };
         if found != expected.as_bytes() {
-            let expected = "what these tables give";
-            results.add(Finding::of_file(name, expected, "something else"));
+            let expected = "the content that follows from the tables";
+            results.add(Finding::of_file(name, expected, "other content"));
         }
     }
     Ok(())

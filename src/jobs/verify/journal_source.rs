@@ -17,6 +17,7 @@ use crate::journal::index::JournalIndex;
 use crate::journal::reader::{FailureNote, JournalReader, break_if};
 use crate::json::document::{Document, Parser};
 use crate::json::lexer::JsonErrorKind;
+use crate::plural::plural;
 use crate::publish::failure_lines::{unusable, write_line};
 use crate::publish::file_names::MANIFEST;
 use crate::publish::manifest::ManifestOptions;
@@ -44,13 +45,13 @@ impl RawResponses {
         let manifest = export.manifest;
         let path = export.state.journal();
         if !JournalReader::is_there(&path)? {
-            results.add_unproven("that the tasks are as they were received: there is no .scale-export/journal that can be read, with the raw responses");
+            results.add_unverified("whether tasks equal their raw responses, because .scale-export/journal is missing or cannot be read");
             return Ok(None);
         }
         let mut journal = JournalIndex::new(ids.len());
         let end = manifest.run.journal_bytes;
         let opened = JournalReader::open(&path, end, |entry| {
-            journal.see(ids.position(entry.task_id), &entry);
+            journal.add_record(ids.position(entry.task_id), &entry);
             break_if(export.cancel.is_cancelled())
         });
         let (reader, options, opened) = match opened {
@@ -60,17 +61,14 @@ impl RawResponses {
             }
             opened => opened?,
         };
-        journal.settle();
+        journal.finish_scan();
         if opened.damaged > 0 {
-            let found = match opened.damaged {
-                1 => "a damaged place".to_owned(),
-                places => format!("{places} damaged places"),
-            };
-            results.add(Finding::of_file(JOURNAL, "whole records", &found));
+            let found = plural(opened.damaged, "damaged place");
+            results.add(Finding::of_file(JOURNAL, "complete records", &found));
         }
         let bytes = reader.bytes()?;
         if let Some(end) = end.filter(|end| *end > bytes) {
-            let expected = format!("{end} bytes or more");
+            let expected = format!("at least {}", plural(end, "byte"));
             results.add(Finding::of_file(JOURNAL, &expected, &bytes.to_string()));
         }
         compare_options(&options, &manifest.options, results);
@@ -104,12 +102,12 @@ impl RawResponses {
             let found = held.failure().map_or("none", |_| "a failure");
             return Ok(Err(found.to_owned()));
         };
-        let read = settle(self.reader.read(task_id, response, body))?;
+        let read = separate_damage(self.reader.read(task_id, response, body))?;
         Ok(read.and_then(|head| {
             if head.is_digest_of(body) {
                 Ok(())
             } else {
-                Err("a damaged record: its digest is of another body".to_owned())
+                Err("a damaged record: its digest does not match its body".to_owned())
             }
         }))
     }
@@ -124,10 +122,12 @@ impl RawResponses {
         let mut body = Vec::new();
         let note = match held.failure() {
             None => None,
-            Some(failure) => match settle(self.reader.read_failure(task_id, failure, &mut body))? {
-                Ok(note) => Some(note),
-                Err(cause) => return Ok(ExpectedLine::None(cause)),
-            },
+            Some(failure) => {
+                match separate_damage(self.reader.read_failure(task_id, failure, &mut body))? {
+                    Ok(note) => Some(note),
+                    Err(cause) => return Ok(ExpectedLine::None(cause)),
+                }
+            }
         };
         let line = |note: &FailureNote, exported| {
             let mut line = Vec::new();
@@ -141,7 +141,7 @@ impl RawResponses {
             (Some(_), Some(note)) if is_dropped(&note) => return Ok(line(&note, false)),
             (Some(response), note) => (response, note),
         };
-        if let Err(cause) = settle(self.reader.read(task_id, response, &mut body))? {
+        if let Err(cause) = separate_damage(self.reader.read(task_id, response, &mut body))? {
             return Ok(ExpectedLine::None(cause));
         }
         let mut parser = Parser::default();
@@ -229,7 +229,7 @@ pub(crate) fn is_missing(error: &Error) -> bool {
 }
 
 /// Separates damaged records, which are findings, from errors.
-fn settle<T>(read: Result<T, JournalError>) -> Result<Result<T, String>, VerifyError> {
+fn separate_damage<T>(read: Result<T, JournalError>) -> Result<Result<T, String>, VerifyError> {
     match read {
         Ok(read) => Ok(Ok(read)),
         Err(JournalError::Record { cause, .. }) => Ok(Err(format!("a damaged record: {cause}"))),
@@ -258,7 +258,7 @@ pub(crate) fn read_list(
     let list = export.state.ids();
     // The state is for its owner only; for other users the list counts as missing.
     if !is_readable(&list)? {
-        results.add_unproven("that the rows stand in the order of the IDs, that none is missing, and how often the failed ones were tried: there is no .scale-export/ids.txt that can be read");
+        results.add_unverified("whether rows follow the order of the IDs, whether an ID is missing, and how many attempts failed IDs had, because .scale-export/ids.txt is missing or cannot be read");
         return Ok(None);
     }
     let list_bytes = fs::metadata(&list).map(|metadata| metadata.len());
@@ -266,14 +266,14 @@ pub(crate) fn read_list(
         Ok(ids) => {
             let requested = export.manifest.ids.requested;
             if ids.len() as u64 != requested {
-                let expected = format!("{requested} IDs");
+                let expected = plural(requested, "ID");
                 results.add(Finding::of_file(IDS, &expected, &ids.len().to_string()));
             }
             // The file has only the IDs: no byte order mark, no repetition, and a line feed at the end.
             let bytes: u64 = ids.iter().map(|id| id.len() as u64 + 1).sum();
             let found = list_bytes.unwrap_or_default();
             if bytes != found {
-                let expected = format!("{bytes} bytes of these IDs");
+                let expected = format!("{} for these IDs", plural(bytes, "byte"));
                 results.add(Finding::of_file(IDS, &expected, &found.to_string()));
             }
             Ok(Some(ids))

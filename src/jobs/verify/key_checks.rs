@@ -25,7 +25,7 @@ pub(crate) fn check(task_id: &str, rows: &TaskRows<'_>, present: &[bool], findin
             let path = row.text(path).unwrap_or_default();
             if !seen.insert(path) {
                 let finding =
-                    Finding::of_task(task_id, path, "one row with this key", "another one");
+                    Finding::of_task(task_id, path, "one row with this key", "a second row");
                 findings.add(finding.in_column(table.name));
             }
         }
@@ -76,7 +76,7 @@ fn check_parent(
             let is_orphan = place(&row, &positions).is_some_and(|place| !places.contains(&place));
             if is_orphan {
                 let path = row.text(path).unwrap_or_default();
-                let expected = format!("a row of `{parent}` that it belongs to");
+                let expected = format!("a parent row in `{parent}`");
                 let finding = Finding::of_task(task_id, path, &expected, "none");
                 findings.add(finding.in_column(table.name));
             }

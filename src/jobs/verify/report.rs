@@ -45,7 +45,7 @@ impl VerifyResults {
     }
 
     /// Adds something that could not be verified.
-    pub(crate) fn add_unproven(&mut self, text: impl Into<String>) {
+    pub(crate) fn add_unverified(&mut self, text: impl Into<String>) {
         self.report.unproven.push(text.into());
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct TableCursor {
     orphans: u64,
     is_whole: bool,
     /// An error of the system, after which no more rows are read.
-    refused: Option<VerifyError>,
+    read_error: Option<VerifyError>,
 }
 
 impl std::fmt::Debug for TableCursor {
@@ -118,7 +118,7 @@ impl TableCursor {
             rows: 0,
             orphans: 0,
             is_whole: true,
-            refused: None,
+            read_error: None,
         }))
     }
 
@@ -137,8 +137,8 @@ impl TableCursor {
     }
 
     /// Returns the error of the system that ended reading, if there was one.
-    pub(crate) fn settle(&mut self) -> Result<(), VerifyError> {
-        self.refused.take().map_or(Ok(()), Err)
+    pub(crate) fn check_read_error(&mut self) -> Result<(), VerifyError> {
+        self.read_error.take().map_or(Ok(()), Err)
     }
 
     /// Reads one more batch; false at the end.
@@ -156,12 +156,12 @@ impl TableCursor {
                 }
                 Some(Err(ReadError::Io(source))) => {
                     let path = self.directory.join(path);
-                    self.refused = Some(VerifyError::Io { path, source });
+                    self.read_error = Some(VerifyError::Io { path, source });
                     self.is_whole = false;
                     self.files.clear();
                 }
                 Some(Err(error)) => {
-                    findings.add(Finding::of_file(path, "whole rows", &error.to_string()));
+                    findings.add(Finding::of_file(path, "valid rows", &error.to_string()));
                     self.is_whole = false;
                     self.files.clear();
                 }
@@ -193,7 +193,7 @@ impl TableCursor {
             let (batch, from) = self.taken;
             if self.waiting > MAX_WAITING_BYTES {
                 taken.rows.clear();
-                self.give_up("over 1 GiB of rows of one task", findings);
+                self.give_up("more than 1 GiB of rows for one task", findings);
                 return taken;
             }
             if batch == self.queue.len() && !self.read(findings) {
@@ -225,7 +225,9 @@ impl TableCursor {
                     self.orphans += 1;
                     if self.orphans > MAX_ORPHANS {
                         taken.rows.clear();
-                        let found = format!("over {MAX_ORPHANS} rows of none, or out of order");
+                        let found = format!(
+                            "more than {MAX_ORPHANS} rows that belong to no task or are out of order"
+                        );
                         self.give_up(&found, findings);
                         return taken;
                     }
@@ -241,7 +243,7 @@ impl TableCursor {
         }
     }
 
-    /// Whether the next rows, which are of the task at `next`, are followed by rows of an earlier task. Then they are out
+    /// Whether the next rows, which are of the task at `next`, are input by rows of an earlier task. Then they are out
     /// of place, and the other rows must not wait for them.
     fn is_misplaced(&self, ids: &TaskIds, next: usize, task_id: &str) -> bool {
         let (batch, from) = self.taken;

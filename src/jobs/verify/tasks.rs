@@ -7,7 +7,7 @@ use crate::encode::table_reader;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::flatten::flattener::Flattener;
 use crate::ids::task_ids::TaskIds;
-use crate::jobs::verify::compare::{FindingReporter, RowComparer, leftovers};
+use crate::jobs::verify::compare::{FindingReporter, RowComparer, report_remaining_rows};
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::failure_list::check_failures;
 use crate::jobs::verify::files::tables;
@@ -21,6 +21,7 @@ use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::json::compare::{differences, same};
 use crate::json::document::Parser;
 use crate::json::value::Value;
+use crate::plural::plural;
 use crate::publish::failure_lines::unusable;
 use crate::publish::file_names::MANIFEST;
 use crate::publish::manifest::Manifest;
@@ -32,7 +33,7 @@ use crate::tables::schema_drift::DriftEntry;
 use crate::tables::selection::TableSelection;
 
 /// The maximum number of differences of one task that are reported.
-const TOLD_DIFFERENCES: usize = 5;
+const MAX_REPORTED_DIFFERENCES: usize = 5;
 
 /// About how many bytes of rows are compared at once. A missing row is searched for among these: with fewer, one misplaced
 /// row would look like many.
@@ -65,7 +66,9 @@ pub(crate) fn check(
         if failed.position(task_id).is_none() {
             tasks += 1;
             verifier.task(&mut cursors, position, task_id)?;
-            cursors.iter_mut().try_for_each(TableCursor::settle)?;
+            cursors
+                .iter_mut()
+                .try_for_each(TableCursor::check_read_error)?;
         }
         if (position + 1) % TASKS_BETWEEN_EVENTS == 0 {
             events.send(Event::Progress {
@@ -75,11 +78,13 @@ pub(crate) fn check(
         }
     }
     verifier.finish(&mut cursors, export.manifest)?;
-    cursors.iter_mut().try_for_each(TableCursor::settle)?;
+    cursors
+        .iter_mut()
+        .try_for_each(TableCursor::check_read_error)?;
     results.report.tasks = tasks;
     let exported = export.manifest.ids.exported;
     if tasks != exported {
-        let expected = format!("{exported} exported tasks");
+        let expected = plural(exported, "exported task");
         results.add(Finding::of_file(MANIFEST, &expected, &tasks.to_string()));
     }
     check_row_counts(export.manifest, &cursors, results);
@@ -91,14 +96,14 @@ fn check_without_ids(
     export: VerifiedExport<'_>,
     results: &mut VerifyResults,
 ) -> Result<(), VerifyError> {
-    results.add_unproven(
-        "that rows belong to tasks: the export has no tasks, and there is no list of IDs",
+    results.add_unverified(
+        "whether rows belong to tasks, because the export has neither the table `tasks` nor a list of IDs",
     );
     let findings = &mut results.findings;
     let mut cursors = open_cursors(export, findings)?;
     for cursor in &mut cursors {
         cursor.drain(findings);
-        cursor.settle()?;
+        cursor.check_read_error()?;
     }
     check_failures(export, None, None, results)?;
     check_row_counts(export.manifest, &cursors, results);
@@ -114,7 +119,7 @@ fn check_row_counts(manifest: &Manifest, cursors: &[TableCursor], results: &mut 
         let entry = manifest.tables.iter().find(|(table, _)| table == name);
         let expected = entry.map_or(0, |(_, table)| table.rows);
         if cursor.is_whole() && cursor.rows() != expected {
-            let expected = format!("{expected} rows");
+            let expected = plural(expected, "row");
             let file = manifest.options.format.file_name(name);
             findings.add(Finding::of_file(
                 &file,
@@ -178,8 +183,7 @@ fn list_of_tasks(
         for row in 0..rows.len() {
             let task_id = rows.text(0, row).unwrap_or_default();
             if !ids.insert(task_id).is_ok_and(|inserted| inserted.is_new) {
-                let finding =
-                    Finding::of_task(task_id, "", "an ID of its own", "one that is there already");
+                let finding = Finding::of_task(task_id, "", "a unique ID", "a repeated ID");
                 findings.add(finding.in_column("tasks.task_id"));
             }
         }
@@ -195,7 +199,7 @@ struct TaskVerifier<'p> {
     /// Whether the export has all tables that a task is rebuilt from.
     rebuilds: bool,
     present: Vec<bool>,
-    told: IdBitset,
+    reported: IdBitset,
     flattener: Flattener,
     rebuilder: Rebuilder,
     rebuilt: String,
@@ -223,8 +227,8 @@ impl<'p> TaskVerifier<'p> {
             .collect();
         if !missing.is_empty() {
             let tables = missing.join(", ");
-            results.add_unproven(format!(
-                "that tasks can be rebuilt: the export has no {tables}"
+            results.add_unverified(format!(
+                "whether tasks can be rebuilt, because the export does not have these tables: {tables}"
             ));
         }
         Self {
@@ -236,7 +240,7 @@ impl<'p> TaskVerifier<'p> {
                 .iter()
                 .map(|table| tables.contains(table.table))
                 .collect(),
-            told: IdBitset::default(),
+            reported: IdBitset::default(),
             flattener: Flattener::with_batches(tables, COMPARED_BYTES),
             rebuilder: Rebuilder::default(),
             rebuilt: String::new(),
@@ -251,7 +255,7 @@ impl<'p> TaskVerifier<'p> {
         FindingReporter {
             ids: self.ids,
             findings: &mut self.results.findings,
-            told: &self.told,
+            reported: &self.reported,
         }
     }
 
@@ -291,18 +295,18 @@ impl<'p> TaskVerifier<'p> {
             }
         }
         let rows = TaskRows::new(of_tables);
-        let mut is_told = false;
+        let mut is_reported = false;
         if self.rebuilds && cursors.iter().any(|cursor| !cursor.is_whole()) {
             // Missing rows after a place that cannot be read follow from that, and are not reported again.
             self.rebuilds = false;
             let text = format!(
-                "that tasks from {task_id} on can be rebuilt: a table cannot be read further"
+                "whether tasks from {task_id} on can be rebuilt, because a table cannot be read to the end"
             );
-            self.results.add_unproven(text);
+            self.results.add_unverified(text);
         }
         if self.rebuilds {
             for problem in self.rebuilder.task(&rows, &mut self.rebuilt) {
-                is_told = true;
+                is_reported = true;
                 let finding =
                     Finding::of_task(task_id, &problem.path, &problem.expected, &problem.found);
                 self.results.add(finding.in_column(problem.table));
@@ -315,7 +319,7 @@ impl<'p> TaskVerifier<'p> {
             self.results.report.raw += 1;
         }
         if self.compares() {
-            self.documents(cursors, (position, task_id), is_told)?;
+            self.documents(cursors, (position, task_id), is_reported)?;
         } else {
             cursors.iter_mut().for_each(TableCursor::drop_taken);
         }
@@ -328,7 +332,7 @@ impl<'p> TaskVerifier<'p> {
         &mut self,
         cursors: &mut [TableCursor],
         (position, task_id): (usize, &str),
-        mut is_told: bool,
+        mut is_reported: bool,
     ) -> Result<(), VerifyError> {
         let [one, other] = &mut self.parsers;
         let received = match &mut self.raw {
@@ -338,7 +342,7 @@ impl<'p> TaskVerifier<'p> {
                     Ok(document) => match unusable(task_id, Ok(document.root())) {
                         None => Some(document),
                         Some(note) => {
-                            is_told = true;
+                            is_reported = true;
                             let expected = "a raw response of this task";
                             let finding = Finding::of_task(task_id, "", expected, &note.message);
                             self.results.add(finding);
@@ -346,15 +350,15 @@ impl<'p> TaskVerifier<'p> {
                         }
                     },
                     Err(cause) => {
-                        is_told = true;
+                        is_reported = true;
                         let finding =
-                            Finding::of_task(task_id, "", "a raw response that is JSON", &cause);
+                            Finding::of_task(task_id, "", "a raw response in JSON", &cause);
                         self.results.add(finding);
                         None
                     }
                 },
                 Err(instead) => {
-                    is_told = true;
+                    is_reported = true;
                     let finding =
                         Finding::of_task(task_id, "", "a raw response in the journal", &instead);
                     self.results.add(finding);
@@ -366,8 +370,9 @@ impl<'p> TaskVerifier<'p> {
             match parse(task_id, other, self.rebuilt.as_bytes())? {
                 Ok(document) => Some(document),
                 Err(cause) => {
-                    is_told = true;
-                    let finding = Finding::of_task(task_id, "", "JSON in its JSON columns", &cause);
+                    is_reported = true;
+                    let finding =
+                        Finding::of_task(task_id, "", "valid JSON in JSON columns", &cause);
                     self.results.add(finding);
                     None
                 }
@@ -378,16 +383,16 @@ impl<'p> TaskVerifier<'p> {
         if let (Some(received), Some(rebuilt)) = (&received, &rebuilt) {
             self.results.report.rebuilt += 1;
             let (received, rebuilt) = (received.root(), rebuilt.root());
-            if !is_told && !same(received, rebuilt) {
-                is_told = true;
+            if !is_reported && !same(received, rebuilt) {
+                is_reported = true;
                 report_differences(task_id, received, rebuilt, &mut self.results.findings);
             }
         }
-        if is_told {
-            self.told.set(position, true);
+        if is_reported {
+            self.reported.set(position, true);
         }
         let Some(document) = received.or(rebuilt) else {
-            self.told.set(position, true);
+            self.reported.set(position, true);
             self.all_flattened = false;
             return Ok(());
         };
@@ -396,7 +401,7 @@ impl<'p> TaskVerifier<'p> {
             reporter: FindingReporter {
                 ids: self.ids,
                 findings: &mut self.results.findings,
-                told: &self.told,
+                reported: &self.reported,
             },
             cells: &mut self.cells,
         };
@@ -413,12 +418,12 @@ impl<'p> TaskVerifier<'p> {
             for cursor in cursors {
                 if is_of_task(cursor) {
                     cursor.drop_taken();
-                    leftovers(cursor, &mut self.reporter());
+                    report_remaining_rows(cursor, &mut self.reporter());
                 } else {
                     cursor.drain(&mut self.results.findings);
                     let name = cursor.table().name;
-                    self.results.add_unproven(format!(
-                        "that `{name}` follows from the tasks: neither they nor the raw responses are there"
+                    self.results.add_unverified(format!(
+                        "whether `{name}` follows from the tasks, because tasks cannot be rebuilt and the raw responses are missing"
                     ));
                 }
             }
@@ -429,7 +434,7 @@ impl<'p> TaskVerifier<'p> {
             reporter: FindingReporter {
                 ids: self.ids,
                 findings: &mut self.results.findings,
-                told: &self.told,
+                reported: &self.reported,
             },
             cells: &mut self.cells,
         };
@@ -437,10 +442,10 @@ impl<'p> TaskVerifier<'p> {
         let mut reporter = FindingReporter {
             ids: self.ids,
             findings: &mut self.results.findings,
-            told: &self.told,
+            reported: &self.reported,
         };
         for cursor in cursors {
-            leftovers(cursor, &mut reporter);
+            report_remaining_rows(cursor, &mut reporter);
         }
         self.results.report.cells = self.cells;
         if self.all_flattened && drift != manifest.drift {
@@ -452,11 +457,11 @@ impl<'p> TaskVerifier<'p> {
             let entry = |entries: &[DriftEntry]| {
                 let entry = entries.get(at);
                 entry.map_or_else(
-                    || "nothing more".to_owned(),
+                    || "no entry".to_owned(),
                     |entry| serde_json::to_string(entry).unwrap_or_default(),
                 )
             };
-            let expected = format!("at {at} in `drift` {}", entry(&drift));
+            let expected = format!("at index {at} of `drift` {}", entry(&drift));
             let found = entry(&manifest.drift);
             self.results
                 .add(Finding::of_file(MANIFEST, &expected, &found));
@@ -484,13 +489,13 @@ fn report_differences(
     rebuilt: Value<'_>,
     findings: &mut Findings,
 ) {
-    let mut told = 0;
+    let mut reported = 0;
     differences(received, rebuilt, |pointer, difference| {
         let raw =
             |value: Option<Value<'_>>| value.map_or("nothing", |value| value.raw()).to_owned();
         let (expected, found) = (raw(difference.left), raw(difference.right));
         findings.add(Finding::of_task(task_id, pointer, &expected, &found));
-        told += 1;
-        told < TOLD_DIFFERENCES
+        reported += 1;
+        reported < MAX_REPORTED_DIFFERENCES
     });
 }

@@ -63,8 +63,8 @@ fn run(
     let mut results = VerifyResults::default();
     match read_manifest(directory)? {
         Err(cause) => {
-            results.add(Finding::of_file(MANIFEST, "a manifest", &cause));
-            results.add_unproven("everything: the manifest cannot be read");
+            results.add(Finding::of_file(MANIFEST, "a valid manifest", &cause));
+            results.add_unverified("all files and tasks, because the manifest cannot be read");
         }
         Ok(manifest) => {
             let export = VerifiedExport {
@@ -86,8 +86,8 @@ fn run(
     }
     let has_state = state.path().exists();
     if lock.is_none() && has_state && results.findings.count() > 0 {
-        results.add_unproven(
-            "that no run was at work meanwhile: its lock is for the owner of the export only",
+        results.add_unverified(
+            "whether a run changed the export during the verification, because only the owner of the export may use its lock",
         );
     }
     let mut report = finish(directory, results);
@@ -105,8 +105,8 @@ fn finish(directory: &Path, results: VerifyResults) -> VerifyReport {
     report.first_findings = findings.into_first();
     if report.findings > 0 && is_pending(directory) {
         report.findings += 1;
-        let text = "one that was cut short; the next run in this directory brings it to its end";
-        let finding = Finding::of_file(STATE_DIRECTORY, "no publication under way", text);
+        let text = "one that was interrupted; the next run in this directory recovers it";
+        let finding = Finding::of_file(STATE_DIRECTORY, "no unfinished publication", text);
         report.first_findings.insert(0, finding);
     }
     report
@@ -137,7 +137,7 @@ fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyErr
         None => {
             return Err(VerifyError::NoExport {
                 path: path(),
-                cause: "it holds no manifest.json",
+                cause: "it has no manifest.json",
             });
         }
         Some(Err(cause)) => return Ok(Err(cause)),
@@ -145,7 +145,7 @@ fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyErr
     };
     if !manifest.is_known() {
         return Ok(Err(
-            "one with a format version that this version does not write".to_owned(),
+            "one with a format version that this version does not support".to_owned(),
         ));
     }
     if manifest.schema_version != SCHEMA_VERSION {

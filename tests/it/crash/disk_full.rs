@@ -153,7 +153,7 @@ fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_i
                     stderr.contains("No space left on device"),
                     "{what}: {stderr}"
                 );
-                assert!(stderr.contains("hint: make space"), "{what}: {stderr}");
+                assert!(stderr.contains("hint: free disk space"), "{what}: {stderr}");
             }
             other => panic!("{what}: {other}: {stderr}"),
         }
@@ -174,7 +174,7 @@ fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_i
         .output()
         .unwrap();
     let stderr = assert_code(&output, 5, "1000 tasks on 512 kB");
-    let expected = format!("warning: about 6.0 MB are still to be written to `{out}`, and ");
+    let expected = format!("warning: the export needs about 6.0 MB more space in `{out}`, and ");
     // A time stands before it, since stderr is not a terminal.
     let first = stderr.lines().next().unwrap_or_default();
     assert!(first.contains(&expected), "{stderr}");

@@ -56,12 +56,12 @@ fn an_export_does_not_shrink_by_more_than_it_may() {
     let said = api.ends(8, &out, &task_ids(47), &[]);
     assert!(
         said.contains(
-            "13 of the 60 tasks exported before would disappear, more than --max-shrink 20% allows"
+            "13 of the 60 tasks in the previous export would disappear, more than --max-shrink 20% allows"
         ),
         "{said}"
     );
     assert!(
-        said.contains("13 of 60 tasks with --max-shrink 13"),
+        said.contains("allow the loss with --max-shrink 13"),
         "{said}"
     );
     assert!(published(&out) == before);
@@ -229,7 +229,7 @@ fn a_list_that_turns_out_empty_replaces_no_export() {
         "{said}"
     );
     assert!(
-        said.contains("the 3 tasks exported before would disappear"),
+        said.contains("the 3 tasks in the previous export would disappear"),
         "{said}"
     );
     assert!(said.contains("--max-shrink 100%"), "{said}");

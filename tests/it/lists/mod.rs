@@ -354,10 +354,7 @@ fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
     let token =
         |offset| format!("/v2/tasks?batch_name=Name%20of%20b1&limit=100&next_token={offset}");
     assert_eq!(api.pages(), [token(300), token(400)]);
-    assert!(
-        said.contains("320 tasks were listed by an earlier run"),
-        "{said}"
-    );
+    assert!(said.contains("an earlier run listed 320 tasks"), "{said}");
     assert_eq!(ids(&out), [tasks(1, 1..=450), tasks(2, 1..=20)].concat());
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 
@@ -509,7 +506,7 @@ fn what_is_no_task_is_left_out_and_told() {
     });
     let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 3);
     assert_eq!(ids(&out), tasks(1, [1, 3]));
-    assert!(said.contains("3 elements that are no task"), "{said}");
+    assert!(said.contains("3 elements that are not tasks"), "{said}");
 }
 
 #[test]

@@ -144,7 +144,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
             "an ID made up",
             |out, _| {
                 edit(&out.join(IDS), |file| file.extend(b"ghost\n"));
-                let note = r#"{"task_id":"ghost","kind":"missing","http_status":null,"attempts":0,"message":"there is no response for it in the sources"}"#;
+                let note = r#"{"task_id":"ghost","kind":"missing","http_status":null,"attempts":0,"message":"the sources have no response for this ID"}"#;
                 edit(&out.join("failures.jsonl"), |file| {
                     file.extend(format!("{note}\n").bytes());
                 });
@@ -182,7 +182,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
                 });
                 refresh(out, "failures.jsonl");
             },
-            "no end of the line",
+            "without a line feed",
         ),
         kind(
             "a table that there is not in the options",
@@ -205,7 +205,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
                 fs::remove_file(messages(out, format)).unwrap();
                 fs::create_dir(messages(out, format)).unwrap();
             },
-            "expected a file, found something else",
+            "expected a file, found a directory or a special file",
         ),
         kind(
             "two IDs swapped in the list",
@@ -256,7 +256,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
         kind(
             "the manifest's rows changed",
             manifest(|manifest| manifest["tables"]["turns"]["rows"] = json!(1)),
-            "rows",
+            "expected 1 row in",
         ),
         kind(
             "the manifest's rows changed twice",
@@ -264,12 +264,12 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
                 manifest["tables"]["turns"]["rows"] = json!(1);
                 manifest["tables"]["turns"]["files"][0]["rows"] = json!(1);
             }),
-            "expected 1 rows",
+            "expected 1 row,",
         ),
         kind(
             "the manifest's size changed",
             manifest(|manifest| manifest["tables"]["turns"]["files"][0]["bytes"] = json!(1)),
-            "expected 1 bytes",
+            "expected 1 byte,",
         ),
         kind(
             "the manifest's checksum changed",
@@ -335,7 +335,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
         kind(
             "the manifest cut off",
             |out, _| edit(&out.join("manifest.json"), |file| file.truncate(100)),
-            "expected a manifest",
+            "expected a valid manifest",
         ),
     ]
 }
