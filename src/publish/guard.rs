@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::error::{Exit, Explain};
 use crate::failure_kind::FailureKind;
+use crate::state::paths::LAST_FAILURES;
 
 /// How many of some IDs may be affected.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -201,19 +202,19 @@ impl Explain for NotPublished {
         let of_api = |origin: &Origin| *origin == Origin::Api;
         Some(match self {
             Self::Nothing { origin, .. } if !of_api(origin) => {
-                "the sources have no response for these IDs: check the list and the sources".to_owned()
+                "the sources have no response for these IDs: check the list and the sources"
+                    .to_owned()
             }
             Self::Nothing { by_kind, .. } => format!(
-                "{}; .scale-export/last_failures.jsonl lists the failures",
+                "{}; {LAST_FAILURES} lists the failures",
                 likely_cause(by_kind)
             ),
             Self::TooManyFailures { origin, .. } if !of_api(origin) => {
                 "allow more with --max-failures, or leave these IDs out of the list".to_owned()
             }
-            Self::TooManyFailures { .. } => {
-                "fetched responses are kept, and .scale-export/last_failures.jsonl lists the failures; run the same command again, or with a higher --max-failures"
-                    .to_owned()
-            }
+            Self::TooManyFailures { .. } => format!(
+                "fetched responses are kept, and {LAST_FAILURES} lists the failures; run the same command again, or with a higher --max-failures"
+            ),
             Self::Shrunk {
                 origin,
                 missing,

@@ -44,7 +44,7 @@ impl RawResponses {
         let manifest = export.manifest;
         let path = export.state.journal();
         if !JournalReader::is_there(&path)? {
-            results.add_unproven("that the tasks are as they were received: there is no .scale-export/journal that can be read, with the raw responses");
+            results.add_unproven(format!("that the tasks are as they were received: there is no {JOURNAL} that can be read, with the raw responses"));
             return Ok(None);
         }
         let mut journal = JournalIndex::new(ids.len());
@@ -258,7 +258,7 @@ pub(crate) fn read_list(
     let list = export.state.ids();
     // The state is for its owner only; for other users the list counts as missing.
     if !is_readable(&list)? {
-        results.add_unproven("that the rows stand in the order of the IDs, that none is missing, and how often the failed ones were tried: there is no .scale-export/ids.txt that can be read");
+        results.add_unproven(format!("that the rows stand in the order of the IDs, that none is missing, and how often the failed ones were tried: there is no {IDS} that can be read"));
         return Ok(None);
     }
     let list_bytes = fs::metadata(&list).map(|metadata| metadata.len());
