@@ -7,6 +7,7 @@ pub mod error;
 pub mod export;
 pub mod export_builder;
 pub mod export_options;
+pub mod found_journal;
 pub mod import;
 pub mod journal_index;
 pub mod journal_writer;

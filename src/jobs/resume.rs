@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::event::{Event, Events};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
+use crate::jobs::found_journal::FoundJournal;
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::report::ExportReport;
 use crate::jobs::runtime::Network;
@@ -56,15 +57,19 @@ fn failed(directory: &OutputDirectory, published: &Manifest) -> Vec<String> {
     previous_export::failed(directory.path(), published).unwrap_or_default()
 }
 
-/// Opens the journal and indexes its records.
+/// Opens the journal and indexes its records. `found` is what listing found in the journal, if it read it before.
 pub(crate) fn open_journal(
     options: &ExportOptions,
     directory: &OutputDirectory,
     published: Option<&Manifest>,
+    found: Option<FoundJournal>,
     network: &Network<'_>,
 ) -> Result<(Journal, Resumed), ExportError> {
     let (events, cancel) = (network.context.events, network.cancel);
-    let published_bytes = published_bytes(directory.path(), published);
+    let published_bytes = match found {
+        Some(found) => found.published_bytes,
+        None => published_bytes(directory.path(), published),
+    };
     let journal = JournalIndex::new(options.ids.len());
     let index = SharedIndex::new(journal, published_bytes);
     let mut unlisted = JournalTasks::default();
@@ -72,7 +77,7 @@ pub(crate) fn open_journal(
     let mut done = 0;
     events.send(Event::Phase("reading the journal"));
     let path = directory.state().journal();
-    let (journal, opened) = Journal::open(&path, &options.journal_options(), |entry| {
+    let (journal, scan) = Journal::open(&path, &options.journal_options(), |entry| {
         let position = options.ids.position(entry.task_id);
         index.see(position, &entry);
         match position {
@@ -88,33 +93,11 @@ pub(crate) fn open_journal(
         }
         break_if(cancel.is_cancelled())
     })?;
-    if opened.damaged > 0 {
-        events.send(Event::Warning(format!(
-            "{} damaged places in the journal were passed over; what stood there is fetched again",
-            opened.damaged
-        )));
-    }
-    let lost_bytes = published_bytes
-        .unwrap_or_default()
-        .saturating_sub(journal.bytes());
     let is_other = index.settle(journal.bytes());
     unlisted.settle();
-    if lost_bytes > 0 && done == 0 {
-        let text = "the saved responses of the published export are gone from `.scale-export`; all tasks are fetched again";
-        events.send(Event::Warning(text.to_owned()));
-    } else if lost_bytes > 0 {
-        events.send(Event::Warning(format!(
-            "the journal has lost {lost_bytes} bytes at its end of what the published export was made from; what stood there is fetched again"
-        )));
-    } else if is_other {
-        let text = "the journal is not the one that the published export was made from; the tables are built again";
-        events.send(Event::Warning(text.to_owned()));
-    } else if opened.torn_bytes > 0 {
-        events.send(Event::Detail(format!(
-            "cut off {} bytes at the journal's end that an earlier run did not finish writing",
-            opened.torn_bytes
-        )));
-    }
+    let found = found.unwrap_or_else(|| {
+        FoundJournal::report(&scan, journal.bytes(), published_bytes, is_other, events)
+    });
     for task_id in published.map_or_else(Vec::new, |manifest| failed(directory, manifest)) {
         // A response that could not be used is in the journal as a response.
         if let Some(position) = options.ids.position(&task_id) {
@@ -125,7 +108,7 @@ pub(crate) fn open_journal(
         index,
         unlisted,
         refused,
-        is_damaged: opened.damaged > 0,
+        is_damaged: found.is_damaged || scan.damaged > 0,
     };
     Ok((journal, resumed))
 }
