@@ -23,6 +23,7 @@ pub mod report;
 pub mod response_cache;
 pub mod resume;
 pub mod runtime;
+pub mod source_error;
 pub mod summary;
 pub mod table_builder;
 pub mod task_input;

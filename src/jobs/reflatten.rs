@@ -16,6 +16,7 @@ use crate::jobs::publication::{NextExport, Publication, now};
 use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::resume::{mend_journal, report_directory};
+use crate::jobs::source_error::SourceError;
 use crate::jobs::table_builder;
 use crate::jobs::table_builder::{Built, Site};
 use crate::jobs::task_input::Feed;
@@ -262,25 +263,23 @@ fn has_list(options: &FlattenOptions) -> bool {
 
 /// Refuses an invalid source, before anything is written.
 fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
-    let wrong = |cause: &str| {
+    let wrong = |cause| {
         Err(ExportError::Source {
             name: source.display().to_string(),
-            cause: cause.to_owned(),
+            cause,
         })
     };
     if source.as_os_str() == "-" {
         return Ok(());
     }
     if !source.exists() {
-        return wrong("there is no such file or directory");
+        return wrong(SourceError::Missing);
     }
     if !is_export(source) {
         return Ok(());
     }
     if !JournalReader::is_there(&StateDir::of_output(source).journal())? {
-        return wrong(
-            "the directory holds no raw responses that can be read (.scale-export/journal)",
-        );
+        return wrong(SourceError::NoJournal);
     }
     // The output may not exist yet, while a directory above it does.
     let whole = out.canonicalize();
@@ -293,7 +292,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
         matches!((above.canonicalize(), source.canonicalize()), (Ok(above), Ok(source)) if above == source)
     });
     if is_inside {
-        return wrong("the output directory stands inside of it");
+        return wrong(SourceError::HoldsOutput);
     }
     Ok(())
 }
