@@ -389,7 +389,7 @@ impl<'r> TaskExport<'r> {
         let journal = compacted.unwrap_or(stored.journal);
         let publication = Publication {
             ids: &self.options.ids,
-            selection: self.options.selection(),
+            format: self.options.format,
             options: self.options.manifest_options(),
             duplicates: self.options.ids.duplicates(),
             run: RunCounters {

@@ -166,7 +166,7 @@ pub(crate) fn list_tasks(
         ids,
         stats: FetchStats {
             fetched,
-            ..fetcher.stats(false)
+            ..fetcher.stats()
         },
         learned,
         report,
