@@ -1,6 +1,5 @@
 //! All attempts for all IDs: concurrency, retries, and when an ID has failed for good. When the run ends: `outage`.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -66,7 +65,6 @@ pub struct Fetcher<'f> {
     pub(crate) is_outage: AtomicBool,
     /// Held while a known good ID is requested.
     pub(crate) probing: tokio::sync::Mutex<()>,
-    failures: Mutex<BTreeMap<FailureKind, u64>>,
     random: RandomState,
 }
 
@@ -114,7 +112,6 @@ impl<'f> Fetcher<'f> {
             liveness: Mutex::new(Liveness::new(good_ids)),
             is_outage: AtomicBool::new(false),
             probing: tokio::sync::Mutex::default(),
-            failures: Mutex::default(),
             random: RandomState::new(),
         }
     }
@@ -447,7 +444,6 @@ impl<'f> Fetcher<'f> {
             message,
             ..
         } = failure;
-        *threads::lock(&self.failures).entry(kind).or_default() += 1;
         self.events.send(Event::TaskFailed {
             task_id: task_id.clone(),
             kind,
@@ -465,9 +461,8 @@ impl<'f> Fetcher<'f> {
         self.throttle.learned()
     }
 
-    /// What was done so far. `stopped`: whether the run was cancelled.
-    pub fn stats(&self, stopped: bool) -> FetchStats {
-        let failures_by_kind = threads::lock(&self.failures).clone();
+    /// What was done so far.
+    pub fn stats(&self) -> FetchStats {
         FetchStats {
             requests: get(&self.counters.requests),
             retries: get(&self.counters.retries),
@@ -476,9 +471,6 @@ impl<'f> Fetcher<'f> {
             fetched: get(&self.counters.fetched),
             from_lists: get(&self.counters.from_lists),
             pages: get(&self.counters.pages),
-            failed: failures_by_kind.values().sum(),
-            stopped,
-            failures_by_kind,
         }
     }
 }

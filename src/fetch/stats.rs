@@ -1,9 +1,6 @@
 //! What fetching did, counted.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::failure_kind::FailureKind;
 
 /// What was done.
 #[derive(Debug, Clone, Default)]
@@ -22,21 +19,12 @@ pub struct FetchStats {
     pub from_lists: u64,
     /// Such pages.
     pub pages: u64,
-    /// IDs that failed for good.
-    pub failed: u64,
-    /// Whether the run was stopped.
-    pub stopped: bool,
-    /// Failed IDs by kind.
-    pub failures_by_kind: BTreeMap<FailureKind, u64>,
 }
 
 impl FetchStats {
     /// Adds the statistics of a later part of the run.
     #[must_use]
-    pub fn and(mut self, later: &Self) -> Self {
-        for (kind, count) in &later.failures_by_kind {
-            *self.failures_by_kind.entry(*kind).or_default() += count;
-        }
+    pub fn and(self, later: &Self) -> Self {
         Self {
             requests: self.requests + later.requests,
             retries: self.retries + later.retries,
@@ -45,9 +33,6 @@ impl FetchStats {
             fetched: self.fetched + later.fetched,
             from_lists: self.from_lists + later.from_lists,
             pages: self.pages + later.pages,
-            failed: self.failed + later.failed,
-            stopped: later.stopped,
-            failures_by_kind: self.failures_by_kind,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::json::text::Text;
 use crate::json::value::{TextList, Value};
 use crate::tables::definition::AnnotationRow;
 use crate::tables::row_key::RowKey;
+use crate::tables::table::Table;
 
 /// Documented values of an annotation's `type`.
 const TYPES: [&str; 12] = [
@@ -165,7 +166,7 @@ impl TaskFlattener<'_> {
         level: AnnotationLevel,
         row_key: &RowKey<'_>,
     ) -> FlattenResult {
-        bind_members!(object, "annotations", extra, {
+        bind_members!(object, Table::Annotations, extra, {
             id: "id" => "annotation_id",
             key: "key",
             kind: "type",

@@ -15,6 +15,7 @@ use crate::json::value::Value;
 use crate::tables::column::push_index;
 use crate::tables::definition::AttachmentRow;
 use crate::tables::row_key::RowKey;
+use crate::tables::table::Table;
 
 /// The output streams of a workspace, in the order of their rows.
 const STREAMS: [&str; 4] = [
@@ -177,7 +178,7 @@ impl TaskFlattener<'_> {
             annotation_id,
         } = origin;
         let keys = source.keys();
-        bind_members!(object, "attachments", extra, {
+        bind_members!(object, Table::Attachments, extra, {
             name: (keys.name),
             mime_type: "mime_type",
             url: "url",

@@ -6,25 +6,21 @@ use crate::json::text::Text;
 use crate::json::value::Value;
 use crate::tables::definition::{BatchRow, ProjectRow};
 use crate::tables::row_key::RowKey;
-
-/// The table of projects.
-pub(crate) const PROJECT: &str = "projects";
-/// The table of batches.
-pub(crate) const BATCH: &str = "batches";
+use crate::tables::table::Table;
 
 /// Documented values of a batch's `status`.
 const BATCH_STATUSES: [&str; 5] = ["staging", "in_progress", "completed", "paused", "cancelled"];
 
 impl TaskFlattener<'_> {
     /// Adds a row if the version is new. An object whose `id` is not a string gets no row.
-    pub(crate) fn entity(&mut self, object: Value<'_>, table: &'static str) -> FlattenResult {
+    pub(crate) fn entity(&mut self, object: Value<'_>, table: Table) -> FlattenResult {
         let Some(id) = object.get("id").and_then(|value| value.text()) else {
             return Ok(());
         };
         if !self.entities.is_new(object, table) {
             return Ok(());
         }
-        if table == PROJECT {
+        if table == Table::Projects {
             self.project(object, id)
         } else {
             self.batch(object, id)
@@ -32,7 +28,7 @@ impl TaskFlattener<'_> {
     }
 
     fn project(&mut self, object: Value<'_>, project_id: Text<'_>) -> FlattenResult {
-        bind_members!(object, PROJECT, extra, {
+        bind_members!(object, Table::Projects, extra, {
             _id: "id" => "project_id",
             name: "name",
             created_at: "created_at",
@@ -52,7 +48,7 @@ impl TaskFlattener<'_> {
     }
 
     fn batch(&mut self, object: Value<'_>, batch_id: Text<'_>) -> FlattenResult {
-        bind_members!(object, BATCH, extra, {
+        bind_members!(object, Table::Batches, extra, {
             _id: "id" => "batch_id",
             name: "name",
             project: "project" => "project_id",

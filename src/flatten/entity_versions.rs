@@ -8,19 +8,20 @@ use sha2::{Digest, Sha256};
 use crate::json::kind::JsonKind;
 use crate::json::text::write_json_string;
 use crate::json::value::Value;
+use crate::tables::table::Table;
 
 /// The versions that have a row, as digests, so that each takes 32 bytes.
 #[derive(Debug, Default)]
 pub(super) struct EntityVersions {
     /// Digests of texts as received, which decide nearly all cases.
-    texts: HashSet<(&'static str, [u8; 32])>,
+    texts: HashSet<(Table, [u8; 32])>,
     /// Digests of canonical texts.
-    versions: HashSet<(&'static str, [u8; 32])>,
+    versions: HashSet<(Table, [u8; 32])>,
 }
 
 impl EntityVersions {
     /// Whether this version was not seen before.
-    pub(super) fn is_new(&mut self, object: Value<'_>, table: &'static str) -> bool {
+    pub(super) fn is_new(&mut self, object: Value<'_>, table: Table) -> bool {
         if !self
             .texts
             .insert((table, Sha256::digest(object.raw()).into()))

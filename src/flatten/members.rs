@@ -10,6 +10,7 @@ use crate::json::kind::JsonKind;
 use crate::json::text::{Text, write_json_string};
 use crate::json::value::{JsonKey, TextList, Value};
 use crate::tables::schema_drift::{Drift, DriftKind};
+use crate::tables::table::Table;
 
 /// A key that the tables know, and its column.
 pub(crate) type KeyColumn = (&'static str, &'static str);
@@ -29,7 +30,7 @@ pub(crate) struct KnownMember<'d> {
 /// Binds the known members of an object to names, and the builder of the row's `extra` to another name.
 ///
 /// ```text
-/// bind_members!(object, "threads", extra, {
+/// bind_members!(object, Table::Threads, extra, {
 ///     id: "id" => "thread_id",      // key "id", column `thread_id`
 ///     status: "status",             // key and column have the same name
 ///     name: (NAME),                 // a `KeyColumn`
@@ -64,7 +65,7 @@ pub(crate) use bind_members;
 /// duplicate key the last one counts.
 pub(crate) fn match_members<'d, const N: usize>(
     object: Value<'d>,
-    table: &'static str,
+    table: Table,
     known: &[KeyColumn; N],
 ) -> ([KnownMember<'d>; N], ExtraBuilder<'d>) {
     let mut members = known.map(|(key, column)| KnownMember {
@@ -113,7 +114,7 @@ enum ExtraMember<'d> {
 /// Takes members into columns, and builds `extra` from what does not fit. Allocates nothing while everything fits.
 #[derive(Debug)]
 pub(crate) struct ExtraBuilder<'d> {
-    table: &'static str,
+    table: Table,
     members: Vec<ExtraMember<'d>>,
     drifts: Vec<(Cow<'static, str>, DriftKind)>,
     /// The text of `extra`, once it is written.
@@ -237,7 +238,7 @@ impl<'d> ExtraBuilder<'d> {
         }
         self.write();
         for (column, kind) in &self.drifts {
-            drift.count(self.table, column, *kind, task_id);
+            drift.count(self.table.name(), column, *kind, task_id);
         }
         Some(self.text.as_str()).filter(|text| !text.is_empty())
     }

@@ -8,6 +8,7 @@ use crate::json::text::Text;
 use crate::json::value::Value;
 use crate::tables::definition::{ChunkRow, MessageRow, ReasoningRow, ReferenceTextRow};
 use crate::tables::row_key::RowKey;
+use crate::tables::table::Table;
 
 /// Documented values of `role`.
 const ROLES: [&str; 4] = ["system", "user", "assistant", "function"];
@@ -20,7 +21,7 @@ impl TaskFlattener<'_> {
         message_index: i32,
         turn: &RowKey<'_>,
     ) -> FlattenResult {
-        bind_members!(object, "messages", extra, {
+        bind_members!(object, Table::Messages, extra, {
             role: "role",
             content: "content",
             source_id: "source_id",
@@ -109,7 +110,7 @@ impl TaskFlattener<'_> {
         reference_text_index: i32,
         message: &RowKey<'_>,
     ) -> FlattenResult {
-        bind_members!(object, "reference_texts", extra, {
+        bind_members!(object, Table::ReferenceTexts, extra, {
             content: "content",
             category: "category",
             url: "url",
@@ -131,7 +132,7 @@ impl TaskFlattener<'_> {
         chunk_index: i32,
         message: &RowKey<'_>,
     ) -> FlattenResult {
-        bind_members!(object, "chunks", extra, {
+        bind_members!(object, Table::Chunks, extra, {
             kind: "type",
             annotations: "annotations" => "annotation_count",
             text: "text",
@@ -155,7 +156,7 @@ impl TaskFlattener<'_> {
         reasoning_index: i32,
         message: &RowKey<'_>,
     ) -> FlattenResult {
-        bind_members!(object, "reasoning", extra, { content: "content" });
+        bind_members!(object, Table::Reasoning, extra, { content: "content" });
         let row = ReasoningRow {
             row_key: message.at(self.path),
             reasoning_index,
@@ -177,7 +178,7 @@ struct MessageContent<'d> {
 
 impl<'d> MessageContent<'d> {
     fn take(member: KnownMember<'d>, extra: &mut ExtraBuilder<'d>) -> Self {
-        bind_members!(member.value.unwrap_or_default(), "messages", rest, {
+        bind_members!(member.value.unwrap_or_default(), Table::Messages, rest, {
             text: "text",
             reference_texts: "reference_texts" => "reference_text_count",
             attachments: "attachments" => "attachment_count",
@@ -210,7 +211,7 @@ struct ModelParameters<'d> {
 
 impl<'d> ModelParameters<'d> {
     fn take(member: KnownMember<'d>, extra: &mut ExtraBuilder<'d>) -> Self {
-        bind_members!(member.value.unwrap_or_default(), "messages", rest, {
+        bind_members!(member.value.unwrap_or_default(), Table::Messages, rest, {
             model: "model",
             temperature: "temperature",
             max_completion_tokens: "max_completion_tokens",

@@ -8,6 +8,7 @@ use crate::tables::definition::{
     CriterionEvaluationRow, RubricCriterionRow, RubricEvaluationRow, RubricRow,
 };
 use crate::tables::row_key::RowKey;
+use crate::tables::table::Table;
 
 impl TaskFlattener<'_> {
     /// Adds the rows of a rubric of a turn.
@@ -17,7 +18,7 @@ impl TaskFlattener<'_> {
         rubric_index: i32,
         turn: &RowKey<'_>,
     ) -> FlattenResult {
-        bind_members!(object, "rubrics", extra, {
+        bind_members!(object, Table::Rubrics, extra, {
             criteria: "criteria_definitions" => "criterion_count",
             max_total_score: "max_total_score",
         });
@@ -45,7 +46,7 @@ impl TaskFlattener<'_> {
         [rubric_index, criterion_index]: [i32; 2],
         turn: &RowKey<'_>,
     ) -> FlattenResult {
-        bind_members!(object, "rubric_criteria", extra, {
+        bind_members!(object, Table::RubricCriteria, extra, {
             id: "id" => "criterion_id",
             criterion: "criterion",
             weight: "weight",
@@ -75,7 +76,7 @@ impl TaskFlattener<'_> {
         rubric_evaluation_index: i32,
         message: &RowKey<'_>,
     ) -> FlattenResult {
-        bind_members!(object, "rubric_evaluations", extra, {
+        bind_members!(object, Table::RubricEvaluations, extra, {
             criteria: "criteria_evaluations" => "criterion_evaluation_count",
             annotations: "annotations" => "annotation_count",
             total_score: "total_score",
@@ -109,7 +110,7 @@ impl TaskFlattener<'_> {
         [rubric_evaluation_index, criterion_evaluation_index]: [i32; 2],
         message: &RowKey<'_>,
     ) -> FlattenResult {
-        bind_members!(object, "criterion_evaluations", extra, {
+        bind_members!(object, Table::CriterionEvaluations, extra, {
             definition_id: "criterion_definition_id",
             score: "score",
             annotations: "annotations" => "annotation_count",

@@ -1,13 +1,13 @@
 //! Tasks, threads, submissions, turns, errors and reports.
 
 use crate::flatten::annotation::AnnotationLevel;
-use crate::flatten::entity::{BATCH, PROJECT};
 use crate::flatten::members::{ExtraBuilder, KnownMember, bind_members};
 use crate::flatten::task_flattener::{FlattenResult, TaskFlattener};
 use crate::json::text::Text;
 use crate::json::value::Value;
 use crate::tables::definition::{ErrorRow, ReportRow, SubmissionRow, TaskRow, ThreadRow, TurnRow};
 use crate::tables::row_key::RowKey;
+use crate::tables::table::Table;
 
 /// Documented values of `status`.
 pub const TASK_STATUSES: [&str; 5] = ["pending", "completed", "canceled", "error", "deleted"];
@@ -15,7 +15,7 @@ pub const TASK_STATUSES: [&str; 5] = ["pending", "completed", "canceled", "error
 impl TaskFlattener<'_> {
     /// Adds the rows of a task. Its own row comes last, since it counts the others.
     pub(crate) fn task(&mut self, object: Value<'_>) -> FlattenResult {
-        bind_members!(object, "tasks", extra, {
+        bind_members!(object, Table::Tasks, extra, {
             _task_id: "task_id",
             project: "project",
             batch: "batch",
@@ -36,7 +36,7 @@ impl TaskFlattener<'_> {
         self.each("threads", threads, |flattener, thread, index| {
             flattener.thread(thread, index, &task)
         })?;
-        for (member, table) in [(project, PROJECT), (batch, BATCH)] {
+        for (member, table) in [(project, Table::Projects), (batch, Table::Batches)] {
             if let Some(entity) = member.value.filter(Value::is_object) {
                 self.entity(entity, table)?;
             }
@@ -70,7 +70,7 @@ impl TaskFlattener<'_> {
     }
 
     fn error(&mut self, object: Value<'_>, error_index: i32) -> FlattenResult {
-        bind_members!(object, "errors", extra, {
+        bind_members!(object, Table::Errors, extra, {
             kind: "type",
             message: "message",
         });
@@ -85,7 +85,7 @@ impl TaskFlattener<'_> {
     }
 
     fn report(&mut self, object: Value<'_>, report_index: i32) -> FlattenResult {
-        bind_members!(object, "sensitive_content_reports", extra, {
+        bind_members!(object, Table::SensitiveContentReports, extra, {
             kind: "type",
             message: "message",
         });
@@ -100,7 +100,7 @@ impl TaskFlattener<'_> {
     }
 
     fn thread(&mut self, object: Value<'_>, thread_index: i32, task: &RowKey<'_>) -> FlattenResult {
-        bind_members!(object, "threads", extra, {
+        bind_members!(object, Table::Threads, extra, {
             id: "id" => "thread_id",
             turns: "turns" => "turn_count",
             submissions: "submissions" => "submission_count",
@@ -139,7 +139,7 @@ impl TaskFlattener<'_> {
         submission_index: i32,
         thread: &RowKey<'_>,
     ) -> FlattenResult {
-        bind_members!(object, "submissions", extra, {
+        bind_members!(object, Table::Submissions, extra, {
             submitted_at: "submitted_at",
             contributor_id: "contributor_id",
         });
@@ -154,7 +154,7 @@ impl TaskFlattener<'_> {
     }
 
     fn turn(&mut self, object: Value<'_>, turn_index: i32, thread: &RowKey<'_>) -> FlattenResult {
-        bind_members!(object, "turns", extra, {
+        bind_members!(object, Table::Turns, extra, {
             id: "id" => "turn_id",
             messages: "messages" => "message_count",
             annotations: "annotations" => "annotation_count",

@@ -8,6 +8,7 @@ use crate::api::error::FetchError;
 use crate::error::{Exit, Explain};
 use crate::ids::error::IdsError;
 use crate::jobs::report::SavedWork;
+use crate::jobs::source_error::{SOURCE_HINT, SourceError};
 use crate::journal::error::JournalError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 use crate::output_error::OutputError;
@@ -42,7 +43,7 @@ pub enum ExportError {
         /// Its name as given; `-` is standard input.
         name: String,
         /// Why.
-        cause: String,
+        cause: SourceError,
     },
     /// There is not enough memory for a task.
     #[error("could not parse task `{task_id}`: {NO_MEMORY}")]
@@ -125,9 +126,8 @@ impl Explain for ExportError {
             Self::Output(error) => error.hint(),
             Self::Ids(error) => error.hint(),
             Self::NotPublished(error) => error.hint(),
-            Self::Source { .. } | Self::NoTasks => Some(
-                "name the directory of an export, or a file with one task per line (.jsonl, .gz, .zst)".into(),
-            ),
+            Self::Source { cause, .. } => cause.hint(),
+            Self::NoTasks => Some(SOURCE_HINT.into()),
             Self::NoMemory { .. } | Self::LineMemory { .. } => Some(NO_MEMORY_HINT.into()),
             Self::Fetched { .. } => Some(
                 "choose another directory with --out, or name this directory as the only source".into(),
@@ -148,9 +148,8 @@ impl Explain for ExportError {
             Self::Output(error) => error.exit(),
             Self::Ids(error) => error.exit(),
             Self::NotPublished(error) => error.exit(),
-            Self::Source { .. } | Self::NoTasks | Self::Fetched { .. } | Self::OpenFiles { .. } => {
-                Exit::Usage
-            }
+            Self::Source { cause, .. } => cause.exit(),
+            Self::NoTasks | Self::Fetched { .. } | Self::OpenFiles { .. } => Exit::Usage,
             Self::Interrupted(_) => Exit::Interrupted,
             Self::Thread(_)
             | Self::Runtime(_)

@@ -19,6 +19,7 @@ use crate::fetch::stats::FetchStats;
 use crate::jobs::compaction::Compaction;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
+use crate::jobs::found_journal::FoundJournal;
 use crate::jobs::journal_index::FetchPlan;
 use crate::jobs::journal_writer::{StoredResults, end_run, start_refresh};
 use crate::jobs::limits::{ExportSize, SpaceWatch};
@@ -135,6 +136,7 @@ impl Run<'_> {
             stats,
             learned,
             report,
+            found,
         } = list_tasks(options, network, directory, published)?;
         let saved = SavedWork::Listed { tasks: ids.len() };
         if network.cancel.is_cancelled() {
@@ -148,6 +150,7 @@ impl Run<'_> {
             stats,
             learned,
             report: Some(report),
+            found: Some(found),
         };
         let opened = TaskExport::open(self, &with_ids, published, listed);
         let (tasks, journal) = opened.map_err(|error| error.with_saved(saved))?;
@@ -162,6 +165,8 @@ struct Listed {
     /// What listing learned of the rate limit.
     learned: Option<LearnedRate>,
     report: Option<ListReport>,
+    /// What listing found in the journal.
+    found: Option<FoundJournal>,
 }
 
 /// The export of a list of IDs, with what the journal has for them.
@@ -191,7 +196,8 @@ impl<'r> TaskExport<'r> {
         published: Option<&'r Manifest>,
         listed: Listed,
     ) -> Result<(Self, Journal), ExportError> {
-        let (journal, resumed) = open_journal(options, run.directory, published, run.network)?;
+        let (journal, resumed) =
+            open_journal(options, run.directory, published, listed.found, run.network)?;
         let tasks = Self {
             run,
             options,
@@ -383,7 +389,7 @@ impl<'r> TaskExport<'r> {
         let journal = compacted.unwrap_or(stored.journal);
         let publication = Publication {
             ids: &self.options.ids,
-            selection: self.options.selection(),
+            format: self.options.format,
             options: self.options.manifest_options(),
             duplicates: self.options.ids.duplicates(),
             run: RunCounters {

@@ -20,6 +20,7 @@ use crate::jobs::error::ExportError;
 use crate::jobs::journal_writer::now;
 use crate::jobs::read_ahead::open;
 use crate::jobs::report::SavedWork;
+use crate::jobs::source_error::SourceError;
 use crate::jobs::table_builder::{FeedResult, join, spawn};
 use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
 use crate::jobs::unlisted::JournalTasks;
@@ -73,8 +74,7 @@ pub(crate) fn read_journal(
     if !JournalReader::is_there(&journal)? {
         return Err(ExportError::Source {
             name: directory.display().to_string(),
-            cause: "the directory has no raw responses that can be read (.scale-export/journal)"
-                .to_owned(),
+            cause: SourceError::NoJournal,
         });
     }
     let mut found = JournalTasks::default();
@@ -351,7 +351,7 @@ impl SourceReader<'_> {
             }
             ExportError::Source {
                 name: name.clone(),
-                cause: error.to_string(),
+                cause: SourceError::Io(error),
             }
         };
         let mut reader = open(source, cancel).map_err(failed)?;

@@ -4,6 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::event::AgainCounts;
 use crate::jobs::export_options::Refresh;
+use crate::jobs::found_journal::PublishedPart;
 use crate::journal::format::RecordKind;
 use crate::journal::index::{IndexEntry, JournalIndex};
 use crate::journal::reader::{Location, RecordEntry};
@@ -34,19 +35,10 @@ struct IndexState {
     closed: bool,
     /// Where in the journal the last refresh of all tasks began.
     refresh: Option<u64>,
-    /// Bytes of the journal that the published export was made from.
-    published_bytes: u64,
-    /// Whether their number is known. Otherwise every failure may be part of what was published.
-    has_publication: bool,
-    /// Whether a record begins or ends where they end.
-    has_boundary: bool,
+    published: PublishedPart,
 }
 
 impl IndexState {
-    fn is_published(&self, location: Location) -> bool {
-        location.offset() < self.published_bytes
-    }
-
     fn held(&self, position: usize) -> Option<IndexEntry> {
         let is_waiting = self.waiting.get(position).copied().unwrap_or_default();
         (!is_waiting).then(|| self.journal.get(position))
@@ -80,9 +72,7 @@ impl SharedIndex {
             journal,
             closed: false,
             refresh: None,
-            published_bytes: published_bytes.unwrap_or_default(),
-            has_publication: published_bytes.is_some(),
-            has_boundary: false,
+            published: PublishedPart::new(published_bytes),
         };
         Self {
             state: Mutex::new(state),
@@ -99,8 +89,7 @@ impl SharedIndex {
     pub(crate) fn add_record(&self, position: Option<usize>, entry: &RecordEntry<'_>) {
         let mut state = self.lock();
         let offset = entry.location.offset();
-        let bounds = [offset, offset + entry.location.bytes()];
-        state.has_boundary |= bounds.contains(&state.published_bytes);
+        state.published.see(entry);
         if entry.kind == RecordKind::Refresh {
             state.refresh = Some(offset);
         }
@@ -112,19 +101,12 @@ impl SharedIndex {
     pub(crate) fn finish_scan(&self, end: u64) -> bool {
         let mut state = self.lock();
         state.journal.finish_scan();
-        // The export of an empty list has no record.
-        state.has_boundary |= state.published_bytes == end;
-        let is_other = state.published_bytes > 0 && !state.has_boundary;
-        if is_other {
-            state.published_bytes = 0;
-            state.has_publication = false;
-        }
-        is_other
+        state.published.settle(end)
     }
 
     /// The offset of the first record that is not part of the publication.
     pub(crate) fn published_bytes(&self) -> u64 {
-        self.lock().published_bytes
+        self.lock().published.bytes()
     }
 
     /// Whether every record that counts is part of what is published.
@@ -134,7 +116,7 @@ impl SharedIndex {
             held != IndexEntry::Nothing
                 && held
                     .locations()
-                    .all(|location| state.is_published(location))
+                    .all(|location| state.published.has(location))
         })
     }
 
@@ -168,14 +150,14 @@ impl SharedIndex {
         let mut state = self.lock();
         let state = &mut *state;
         // A refresh that was published is over.
-        let published_bytes = state.published_bytes;
+        let published_bytes = state.published.bytes();
         let begun = state.refresh.filter(|begun| *begun >= published_bytes);
         let is_of_this_run = |location: Location| match refresh {
             Refresh::All => begun.is_some_and(|begun| location.offset() > begun),
             Refresh::Pending | Refresh::None => location.offset() >= published_bytes,
         };
         // Failures that were published are over. Where the publication ends is unknown without a manifest.
-        let carries_failures = state.has_publication;
+        let carries_failures = state.published.is_known();
         let mut wanted = 0;
         let mut again = AgainCounts::default();
         for (position, waiting) in state.waiting.iter_mut().enumerate() {

@@ -13,8 +13,10 @@ use crate::fetch::stats::FetchStats;
 use crate::ids::task_ids::{InsertedId, TaskIds};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::{ExportOptions, Refresh};
+use crate::jobs::found_journal::{FoundJournal, PublishedPart};
 use crate::jobs::journal_writer::{SYNC_INTERVAL, now, start_refresh};
 use crate::jobs::report::{ListReport, SavedWork};
+use crate::jobs::resume::published_bytes;
 use crate::jobs::runtime::{Network, block_on};
 use crate::jobs::table_builder::{join, spawn};
 use crate::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
@@ -39,12 +41,14 @@ pub(crate) struct Listing {
     pub(crate) stats: FetchStats,
     pub(crate) learned: Option<LearnedRate>,
     pub(crate) report: ListReport,
+    /// The journal before the tasks were added.
+    pub(crate) found: FoundJournal,
 }
 
 /// The responses in the journal that count: their tasks need not be stored again.
 struct KeptResponses {
     refresh: Refresh,
-    published_bytes: u64,
+    published: PublishedPart,
     /// Whether a refresh of all tasks has begun and is not published.
     has_started: bool,
     ids: TaskIds,
@@ -53,10 +57,10 @@ struct KeptResponses {
 }
 
 impl KeptResponses {
-    fn new(refresh: Refresh, published_bytes: u64) -> Self {
+    fn new(refresh: Refresh, published: PublishedPart) -> Self {
         Self {
             refresh,
-            published_bytes,
+            published,
             has_started: false,
             ids: TaskIds::default(),
             counts: Vec::new(),
@@ -64,8 +68,9 @@ impl KeptResponses {
     }
 
     fn add_record(&mut self, entry: &RecordEntry<'_>) {
+        self.published.see(entry);
         match entry.kind {
-            RecordKind::Refresh if entry.location.offset() >= self.published_bytes => {
+            RecordKind::Refresh if !self.published.has(entry.location) => {
                 self.has_started = true;
                 if self.refresh == Refresh::All {
                     self.counts.fill(false);
@@ -115,7 +120,7 @@ pub(crate) fn list_tasks(
     published: Option<&Manifest>,
 ) -> Result<Listing, ExportError> {
     let events = network.context.events;
-    let (journal, kept) = open_journal(options, network, directory, published)?;
+    let (journal, kept, found) = open_journal(options, network, directory, published)?;
     let head = CheckpointHead::new(
         options.list_texts(),
         published.map(|manifest| manifest.run.finished_at.clone()),
@@ -164,36 +169,39 @@ pub(crate) fn list_tasks(
         ids,
         stats: FetchStats {
             fetched,
-            ..fetcher.stats(false)
+            ..fetcher.stats()
         },
         learned,
         report,
+        found,
     })
 }
 
-/// Opens the journal and sees which of its responses count. Begins a refresh of all tasks if one is to begin.
+/// Opens the journal, reports what was found, and sees which of its responses count. Begins a refresh of all tasks if one is to begin.
 fn open_journal(
     options: &ExportOptions,
     network: &Network<'_>,
     directory: &OutputDirectory,
     published: Option<&Manifest>,
-) -> Result<(Journal, KeptResponses), ExportError> {
+) -> Result<(Journal, KeptResponses, FoundJournal), ExportError> {
     let (events, cancel) = (network.context.events, network.cancel);
-    let published_bytes = published.and_then(|manifest| manifest.run.journal_bytes);
-    let mut kept = KeptResponses::new(options.refresh, published_bytes.unwrap_or_default());
+    let published_bytes = published_bytes(directory.path(), published);
+    let mut kept = KeptResponses::new(options.refresh, PublishedPart::new(published_bytes));
     events.send(Event::Phase("reading the journal"));
     let path = directory.state().journal();
-    let (mut journal, _) = Journal::open(&path, &options.journal_options(), |entry| {
+    let (mut journal, scan) = Journal::open(&path, &options.journal_options(), |entry| {
         kept.add_record(&entry);
         break_if(cancel.is_cancelled())
     })?;
+    let is_other = kept.published.settle(journal.bytes());
+    let found = FoundJournal::report(&scan, journal.bytes(), published_bytes, is_other, events);
     if options.refresh == Refresh::All && !kept.has_started {
         start_refresh(&mut journal)?;
         kept.has_started = true;
         // Pages that were read before the refresh are not part of it.
         list_checkpoint::remove(&directory.state().list_checkpoint())?;
     }
-    Ok((journal, kept))
+    Ok((journal, kept, found))
 }
 
 /// The tasks of all lists in the order of first appearance, and what was unexpected.

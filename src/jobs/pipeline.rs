@@ -108,7 +108,10 @@ impl Pipeline<'_> {
             (Err(ExportError::Fetch(FetchError::SinkClosed { .. })), Err(_)) => {
                 FetchStats::default()
             }
-            (fetch_end, _) => fetcher.stats(fetch_end?.is_none()),
+            (fetch_end, _) => {
+                fetch_end?;
+                fetcher.stats()
+            }
         };
         let built = built?;
         Ok(PipelineResult {

@@ -2,7 +2,7 @@
 //! tables, the manifest, and the commit.
 
 use crate::durable_fs::FileRef;
-use crate::encode::format::Selection;
+use crate::encode::format::Format;
 use crate::encode::table_writers::WrittenTable;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
@@ -57,7 +57,7 @@ impl NextExport<'_> {
 pub(crate) struct Publication<'o> {
     /// The tasks, in their order.
     pub(crate) ids: &'o TaskIds,
-    pub(crate) selection: Selection,
+    pub(crate) format: Format,
     pub(crate) options: ManifestOptions,
     /// Lines that repeated an ID.
     pub(crate) duplicates: u64,
@@ -116,7 +116,7 @@ impl Publication<'_> {
         tables: &[WrittenTable],
         flattened: &Flattened,
     ) -> Result<Vec<FileRef>, OutputError> {
-        let format = self.selection.format;
+        let format = self.format;
         let views = tables
             .iter()
             .map(|written| (written.table, written.longest_record));

@@ -16,6 +16,7 @@ use crate::jobs::publication::{NextExport, Publication, now};
 use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::resume::{repair_journal, report_directory};
+use crate::jobs::source_error::SourceError;
 use crate::jobs::table_builder;
 use crate::jobs::table_builder::{BuiltTables, TableTarget};
 use crate::jobs::task_input::TaskSender;
@@ -149,7 +150,7 @@ fn flatten_into(
     let unreadable = facts.unreadable;
     let publication = Publication {
         ids: &ids,
-        selection,
+        format: selection.format,
         duplicates: duplicates(options).unwrap_or(facts.duplicates),
         run: counters(started_at, facts.journal_bytes),
         with_journal: facts.has_new_journal,
@@ -262,25 +263,23 @@ fn has_list(options: &FlattenOptions) -> bool {
 
 /// Refuses an invalid source, before anything is written.
 fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
-    let wrong = |cause: &str| {
+    let wrong = |cause| {
         Err(ExportError::Source {
             name: source.display().to_string(),
-            cause: cause.to_owned(),
+            cause,
         })
     };
     if source.as_os_str() == "-" {
         return Ok(());
     }
     if !source.exists() {
-        return wrong("there is no such file or directory");
+        return wrong(SourceError::Missing);
     }
     if !is_export(source) {
         return Ok(());
     }
     if !JournalReader::is_there(&StateDir::of_output(source).journal())? {
-        return wrong(
-            "the directory has no raw responses that can be read (.scale-export/journal)",
-        );
+        return wrong(SourceError::NoJournal);
     }
     // The output may not exist yet, while a directory above it does.
     let whole = out.canonicalize();
@@ -293,7 +292,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
         matches!((above.canonicalize(), source.canonicalize()), (Ok(above), Ok(source)) if above == source)
     });
     if is_inside {
-        return wrong("the output directory is inside it");
+        return wrong(SourceError::HoldsOutput);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::event::{Event, Events};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
+use crate::jobs::found_journal::FoundJournal;
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::report::ExportReport;
 use crate::jobs::runtime::Network;
@@ -17,7 +18,6 @@ use crate::journal::index::JournalIndex;
 use crate::journal::reader::{Location, break_if};
 use crate::journal::repair::repair_header;
 use crate::journal::writer::Journal;
-use crate::plural::plural;
 use crate::publish::checksum::has_sha256;
 use crate::publish::commit::Recovered;
 use crate::publish::manifest::Manifest;
@@ -57,15 +57,19 @@ fn failed(directory: &OutputDirectory, published: &Manifest) -> Vec<String> {
     previous_export::failed(directory.path(), published).unwrap_or_default()
 }
 
-/// Opens the journal and indexes its records.
+/// Opens the journal and indexes its records. `found` is what listing found in the journal, if it read it before.
 pub(crate) fn open_journal(
     options: &ExportOptions,
     directory: &OutputDirectory,
     published: Option<&Manifest>,
+    found: Option<FoundJournal>,
     network: &Network<'_>,
 ) -> Result<(Journal, Resumed), ExportError> {
     let (events, cancel) = (network.context.events, network.cancel);
-    let published_bytes = published_bytes(directory.path(), published);
+    let published_bytes = match found {
+        Some(found) => found.published_bytes,
+        None => published_bytes(directory.path(), published),
+    };
     let journal = JournalIndex::new(options.ids.len());
     let index = SharedIndex::new(journal, published_bytes);
     let mut unlisted = JournalTasks::default();
@@ -73,7 +77,7 @@ pub(crate) fn open_journal(
     let mut done = 0;
     events.send(Event::Phase("reading the journal"));
     let path = directory.state().journal();
-    let (journal, opened) = Journal::open(&path, &options.journal_options(), |entry| {
+    let (journal, scan) = Journal::open(&path, &options.journal_options(), |entry| {
         let position = options.ids.position(entry.task_id);
         index.add_record(position, &entry);
         match position {
@@ -89,34 +93,11 @@ pub(crate) fn open_journal(
         }
         break_if(cancel.is_cancelled())
     })?;
-    if opened.damaged > 0 {
-        events.send(Event::Warning(format!(
-            "skipped {} in the journal; the lost responses are fetched again",
-            plural(opened.damaged, "damaged place")
-        )));
-    }
-    let lost_bytes = published_bytes
-        .unwrap_or_default()
-        .saturating_sub(journal.bytes());
     let is_other = index.finish_scan(journal.bytes());
     unlisted.finish_scan();
-    if lost_bytes > 0 && done == 0 {
-        let text = "the responses of the published export are missing from `.scale-export`; all tasks are fetched again";
-        events.send(Event::Warning(text.to_owned()));
-    } else if lost_bytes > 0 {
-        events.send(Event::Warning(format!(
-            "the journal is {} shorter than the published export needs; the lost responses are fetched again",
-            plural(lost_bytes, "byte")
-        )));
-    } else if is_other {
-        let text = "the published export was built from another journal; the tables are rebuilt";
-        events.send(Event::Warning(text.to_owned()));
-    } else if opened.torn_bytes > 0 {
-        events.send(Event::Detail(format!(
-            "removed {} from the end of the journal, where an earlier run did not complete its last write",
-            plural(opened.torn_bytes, "byte")
-        )));
-    }
+    let found = found.unwrap_or_else(|| {
+        FoundJournal::report(&scan, journal.bytes(), published_bytes, is_other, events)
+    });
     for task_id in published.map_or_else(Vec::new, |manifest| failed(directory, manifest)) {
         // A response that could not be used is in the journal as a response.
         if let Some(position) = options.ids.position(&task_id) {
@@ -127,7 +108,7 @@ pub(crate) fn open_journal(
         index,
         unlisted,
         refused,
-        is_damaged: opened.damaged > 0,
+        is_damaged: found.is_damaged || scan.damaged > 0,
     };
     Ok((journal, resumed))
 }

@@ -183,6 +183,6 @@ fn probed(fetcher: &Fetcher<'_>, estimate: RequestEstimate, seen: &SeenBodies) -
     ProbeResult {
         estimate,
         task_bytes: seen.mean(),
-        requests: fetcher.stats(false).requests,
+        requests: fetcher.stats().requests,
     }
 }

@@ -19,23 +19,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::durable_fs;
-use crate::durable_fs::{Access, temporary_name};
+use crate::durable_fs::temporary_name;
 use crate::output_error::OutputError;
 use crate::publish::file_names::is_published_name;
 use crate::state::paths::{IDS, JOURNAL, StateDir};
-
-/// Names of the record in the state directory: while files are published, and while the previous export is restored.
-const FORWARD: &str = "publication";
-const BACK: &str = "publication.undo";
-
-/// Name of the record while it is written.
-const NEW: &str = "publication.new";
+use crate::state::replace::{Durability, replace};
 
 /// Maximum bytes of the record. It names about forty files.
 const MAX_RECORD_BYTES: u64 = 1 << 20;
-
-/// Directory of hard links to the previous files, in the state directory.
-const PREVIOUS: &str = "previous";
 
 /// The files of a publication, in the order of the renames.
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,9 +76,7 @@ pub enum Recovered {
 /// Whether a publication was interrupted and is not recovered yet.
 pub fn is_pending(directory: &Path) -> bool {
     let state = StateDir::of_output(directory);
-    [FORWARD, BACK]
-        .iter()
-        .any(|name| state.path().join(name).exists())
+    state.publication().exists() || state.rollback().exists()
 }
 
 /// Publishes files that are complete and synced under their temporary names. After an error, the previous export is
@@ -119,7 +108,7 @@ pub(crate) fn commit<'n>(
     sync(&paths.directory)?;
     paths.write(&record)?;
     match paths.rename_all(&record, RenamePass::First) {
-        Ok(()) => paths.finish(FORWARD),
+        Ok(()) => paths.finish(&paths.state.publication()),
         Err(error) => {
             // The first error is the cause. If restoring fails too, its record stays, and the next run restores the
             // export.
@@ -133,11 +122,11 @@ pub(crate) fn commit<'n>(
 pub(crate) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError> {
     let paths = CommitPaths::of(directory);
     // A rollback that has begun is completed: some of the new files are gone already.
-    if let Some(record) = paths.read(BACK)? {
+    if let Some(record) = read(&paths.state.rollback())? {
         paths.roll_back(&record)?;
         return Ok(Some(Recovered::Back));
     }
-    if let Some(record) = paths.read(FORWARD)? {
+    if let Some(record) = read(&paths.state.publication())? {
         if let Err(error) = paths.rename_all(&record, RenamePass::Again) {
             // A publication that cannot be completed is undone: otherwise it would make every later run fail.
             return match paths.begin_rollback(&record) {
@@ -145,12 +134,17 @@ pub(crate) fn recover(directory: &Path) -> Result<Option<Recovered>, OutputError
                 Err(_) => Err(error),
             };
         }
-        paths.finish(FORWARD)?;
+        paths.finish(&paths.state.publication())?;
         return Ok(Some(Recovered::Forward));
     }
     // Only incomplete or damaged records are left.
-    for left in [NEW, FORWARD, BACK] {
-        remove(&paths.state.join(left))?;
+    let state = &paths.state;
+    for left in [
+        state.new_publication(),
+        state.publication(),
+        state.rollback(),
+    ] {
+        remove(&left)?;
     }
     paths.remove_previous()?;
     Ok(None)
@@ -163,6 +157,26 @@ impl CommitRecord {
         let is_known = |name: &str| is_published_name(name) || is_state(name);
         self.files.iter().all(|file| is_known(&file.name))
             && self.obsolete.iter().all(|name| is_published_name(name))
+    }
+}
+
+/// Reads a record, if it is there and sound.
+fn read(path: &Path) -> Result<Option<CommitRecord>, OutputError> {
+    match durable_fs::read_small(path, MAX_RECORD_BYTES) {
+        // The record got its name after it was complete and synced. If it is damaged nevertheless, it is ignored:
+        // this run publishes all files that it names.
+        Ok(text) => Ok(serde_json::from_slice(&text)
+            .ok()
+            .filter(CommitRecord::is_sound)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(OutputError::io("read", path)(error)),
     }
 }
 
@@ -185,16 +199,16 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
 /// The directories of a commit.
 struct CommitPaths {
     directory: PathBuf,
-    state: PathBuf,
+    state: StateDir,
     previous: PathBuf,
 }
 
 impl CommitPaths {
     fn of(directory: &Path) -> Self {
-        let state = StateDir::of_output(directory).path().to_owned();
+        let state = StateDir::of_output(directory);
         Self {
             directory: directory.to_owned(),
-            previous: state.join(PREVIOUS),
+            previous: state.previous_files(),
             state,
         }
     }
@@ -226,38 +240,12 @@ impl CommitPaths {
     }
 
     fn write(&self, record: &CommitRecord) -> Result<(), OutputError> {
-        let (new, path) = (self.state.join(NEW), self.state.join(FORWARD));
+        let path = self.state.publication();
         // Strings and plain enums: serialization cannot fail.
         let text = serde_json::to_vec(record).unwrap_or_default();
         // The record gets its name when it is complete and synced, so that a recovery never reads a part of one.
-        let written = durable_fs::create(&new, Access::Owner).and_then(|file| {
-            durable_fs::write_all_at(&file, &new, &text, 0)?;
-            durable_fs::sync(&file, &new)
-        });
-        written
-            .and_then(|()| durable_fs::rename(&new, &path))
-            .map_err(OutputError::io("write", &path))?;
-        sync(&self.state)
-    }
-
-    fn read(&self, name: &str) -> Result<Option<CommitRecord>, OutputError> {
-        let path = self.state.join(name);
-        match durable_fs::read_small(&path, MAX_RECORD_BYTES) {
-            // The record got its name after it was complete and synced. If it is damaged nevertheless, it is ignored:
-            // this run publishes all files that it names.
-            Ok(text) => Ok(serde_json::from_slice(&text)
-                .ok()
-                .filter(CommitRecord::is_sound)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge
-                ) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(OutputError::io("read", &path)(error)),
-        }
+        replace(&path, &text, Durability::Synced).map_err(OutputError::io("write", &path))?;
+        sync(self.state.path())
     }
 
     /// Renames all files and moves obsolete ones away. The manifest is renamed after the others are synced, so that it
@@ -269,7 +257,7 @@ impl CommitPaths {
         for (index, file) in others.iter().enumerate() {
             self.rename(index, file, pass)?;
         }
-        sync(&self.state)?;
+        sync(self.state.path())?;
         sync(&self.directory)?;
         self.rename(others.len(), manifest, pass)?;
         sync(&self.directory)?;
@@ -307,16 +295,16 @@ impl CommitPaths {
     }
 
     /// Removes the previous files, and then the record, so that an interruption repeats both.
-    fn finish(&self, record: &str) -> Result<(), OutputError> {
+    fn finish(&self, record: &Path) -> Result<(), OutputError> {
         self.remove_previous()?;
-        remove(&self.state.join(record))?;
-        sync(&self.state)
+        remove(record)?;
+        sync(self.state.path())
     }
 
     fn begin_rollback(&self, record: &CommitRecord) -> Result<(), OutputError> {
-        let (forward, back) = (self.state.join(FORWARD), self.state.join(BACK));
+        let (forward, back) = (self.state.publication(), self.state.rollback());
         durable_fs::rename(&forward, &back).map_err(OutputError::io("rename", &forward))?;
-        sync(&self.state)?;
+        sync(self.state.path())?;
         self.roll_back(record)
     }
 
@@ -335,9 +323,9 @@ impl CommitPaths {
         for (name, kept) in self.obsolete(record) {
             rename_if_there(&kept, &name).map_err(OutputError::io("restore", &name))?;
         }
-        sync(&self.state)?;
+        sync(self.state.path())?;
         sync(&self.directory)?;
-        self.finish(BACK)
+        self.finish(&self.state.rollback())
     }
 
     /// Removes the hard links to the previous files.

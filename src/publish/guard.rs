@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::error::{Exit, Explain};
 use crate::failure_kind::FailureKind;
 use crate::plural::plural;
+use crate::state::paths::LAST_FAILURES;
 
 /// How many of some IDs may be affected.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -201,20 +202,24 @@ impl Explain for NotPublished {
     fn hint(&self) -> Option<String> {
         let of_api = |response_source: &ResponseSource| *response_source == ResponseSource::Api;
         Some(match self {
-            Self::Nothing { response_source, .. } if !of_api(response_source) => {
-                "the sources have no response for these IDs: check the list and the sources".to_owned()
-            }
-            Self::Nothing { by_kind, .. } => format!(
-                "{}; .scale-export/last_failures.jsonl lists the failures",
-                likely_cause(by_kind)
-            ),
-            Self::TooManyFailures { response_source, .. } if !of_api(response_source) => {
-                "raise --max-failures, or remove these IDs from the list".to_owned()
-            }
-            Self::TooManyFailures { .. } => {
-                "fetched tasks are kept, and .scale-export/last_failures.jsonl lists the failures; run the same command again, or with a higher --max-failures"
+            Self::Nothing {
+                response_source, ..
+            } if !of_api(response_source) => {
+                "the sources have no response for these IDs: check the list and the sources"
                     .to_owned()
             }
+            Self::Nothing { by_kind, .. } => format!(
+                "{}; {LAST_FAILURES} lists the failures",
+                likely_cause(by_kind)
+            ),
+            Self::TooManyFailures {
+                response_source, ..
+            } if !of_api(response_source) => {
+                "raise --max-failures, or remove these IDs from the list".to_owned()
+            }
+            Self::TooManyFailures { .. } => format!(
+                "fetched tasks are kept, and {LAST_FAILURES} lists the failures; run the same command again, or with a higher --max-failures"
+            ),
             Self::Shrunk {
                 response_source,
                 missing,
@@ -225,9 +230,7 @@ impl Explain for NotPublished {
                 } else {
                     "check the list of IDs and the sources"
                 };
-                format!(
-                    "{kept}, or allow the loss with --max-shrink {missing}"
-                )
+                format!("{kept}, or allow the loss with --max-shrink {missing}")
             }
             Self::Empty { .. } => {
                 "check the list; --max-shrink 100% replaces the previous export with empty tables"

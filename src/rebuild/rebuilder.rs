@@ -11,6 +11,7 @@ use crate::rebuild::task_shape::{RebuildPlan, RebuildStep};
 use crate::rebuild::value;
 use crate::tables::column::push_index;
 use crate::tables::definition::TABLES;
+use crate::tables::table::Table;
 
 /// A row that cannot be part of its task, or is missing there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,10 +74,10 @@ struct TaskRebuilder<'w, 't> {
 
 impl<'t> TaskRebuilder<'_, 't> {
     /// Takes the row at the current path.
-    fn take(&mut self, table: usize) -> Option<RowRef<'t>> {
+    fn take(&mut self, table: Table) -> Option<RowRef<'t>> {
         let found = self
             .cursors
-            .get_mut(table)
+            .get_mut(table as usize)
             .map(|cursor| cursor.take(self.path));
         match found {
             Some(FoundRow::InOrder(row)) => Some(row),
@@ -95,9 +96,9 @@ impl<'t> TaskRebuilder<'_, 't> {
         }
     }
 
-    fn problem(&mut self, table: usize, expected: &str, found: &str) {
+    fn problem(&mut self, table: Table, expected: &str, found: &str) {
         self.problems.push(RowProblem {
-            table: TABLES.get(table).map_or("", |table| table.name),
+            table: table.name(),
             path: self.path.clone(),
             expected: expected.to_owned(),
             found: found.to_owned(),
@@ -211,7 +212,10 @@ impl<'t> TaskRebuilder<'_, 't> {
         self.path.push('/');
         self.path.push_str(key);
         let count = usize::try_from(count).unwrap_or_default();
-        let there_are = self.cursors.get(of.table).map_or(0, RowCursor::len);
+        let there_are = self
+            .cursors
+            .get(of.table as usize)
+            .map_or(0, RowCursor::len);
         self.json.push('[');
         let inside = self.json.len();
         let list = self.path.len();

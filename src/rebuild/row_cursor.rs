@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::tables::definition::TABLES;
 use crate::tables::row_reader::{Cell, Rows};
+use crate::tables::table::Table;
 
 /// Consecutive rows of one batch.
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +115,7 @@ struct CursorColumns {
 impl CursorColumns {
     fn of(table: &Rows) -> Self {
         let table = table.table();
-        let source = table.name == "attachments";
+        let source = table.table == Table::Attachments;
         Self {
             path: table.position("path"),
             only: table
@@ -253,12 +253,4 @@ impl<'w, 't> RowCursor<'w, 't> {
         let is_double = |path| (path, taken.contains(path));
         strays.into_iter().map(is_double).collect()
     }
-}
-
-/// The position of a table in `TABLES`.
-pub(crate) fn table_position(name: &str) -> usize {
-    TABLES
-        .iter()
-        .position(|table| table.name == name)
-        .unwrap_or(TABLES.len())
 }

@@ -1,13 +1,11 @@
 //! The shape of a task: the column, list or part of each key, in the fixed order of rows (rule 7).
 
-use crate::rebuild::row_cursor::table_position;
 use crate::tables::column::ColumnType;
-use crate::tables::definition::TABLES;
-use crate::tables::table::{EXTRA, TableInfo};
+use crate::tables::table::{EXTRA, Table};
 
 /// An object that has a row.
 struct ObjectShape {
-    table: &'static str,
+    table: Table,
     members: &'static [ShapeMember],
 }
 
@@ -24,7 +22,7 @@ enum ShapeMember {
 use ShapeMember::{Field, List, Part};
 
 const TASK: ObjectShape = ObjectShape {
-    table: "tasks",
+    table: Table::Tasks,
     members: &[
         Field("task_id", &["task_id"]),
         Field("project", &["project", "project_id"]),
@@ -44,17 +42,17 @@ const TASK: ObjectShape = ObjectShape {
 };
 
 const ERROR: ObjectShape = ObjectShape {
-    table: "errors",
+    table: Table::Errors,
     members: &[Field("type", &["type"]), Field("message", &["message"])],
 };
 
 const REPORT: ObjectShape = ObjectShape {
-    table: "sensitive_content_reports",
+    table: Table::SensitiveContentReports,
     members: &[Field("type", &["type"]), Field("message", &["message"])],
 };
 
 const THREAD: ObjectShape = ObjectShape {
-    table: "threads",
+    table: Table::Threads,
     members: &[
         Field("id", &["thread_id"]),
         List("annotations", "annotation_count", &ANNOTATION),
@@ -64,7 +62,7 @@ const THREAD: ObjectShape = ObjectShape {
 };
 
 const SUBMISSION: ObjectShape = ObjectShape {
-    table: "submissions",
+    table: Table::Submissions,
     members: &[
         Field("submitted_at", &["submitted_at"]),
         Field("contributor_id", &["contributor_id"]),
@@ -72,7 +70,7 @@ const SUBMISSION: ObjectShape = ObjectShape {
 };
 
 const TURN: ObjectShape = ObjectShape {
-    table: "turns",
+    table: Table::Turns,
     members: &[
         Field("id", &["turn_id"]),
         List("annotations", "annotation_count", &ANNOTATION),
@@ -82,7 +80,7 @@ const TURN: ObjectShape = ObjectShape {
 };
 
 const MESSAGE: ObjectShape = ObjectShape {
-    table: "messages",
+    table: Table::Messages,
     members: &[
         Field("role", &["role"]),
         Field("source_id", &["source_id"]),
@@ -116,7 +114,7 @@ const MESSAGE: ObjectShape = ObjectShape {
 };
 
 const REFERENCE_TEXT: ObjectShape = ObjectShape {
-    table: "reference_texts",
+    table: Table::ReferenceTexts,
     members: &[
         Field("content", &["content"]),
         Field("category", &["category"]),
@@ -125,7 +123,7 @@ const REFERENCE_TEXT: ObjectShape = ObjectShape {
 };
 
 const ATTACHMENT: ObjectShape = ObjectShape {
-    table: "attachments",
+    table: Table::Attachments,
     members: &[
         Field("name", &["name"]),
         Field("mime_type", &["mime_type"]),
@@ -142,7 +140,7 @@ const ATTACHMENT: ObjectShape = ObjectShape {
 };
 
 const CHUNK: ObjectShape = ObjectShape {
-    table: "chunks",
+    table: Table::Chunks,
     members: &[
         Field("type", &["type"]),
         Field("text", &["text"]),
@@ -151,12 +149,12 @@ const CHUNK: ObjectShape = ObjectShape {
 };
 
 const REASONING: ObjectShape = ObjectShape {
-    table: "reasoning",
+    table: Table::Reasoning,
     members: &[Field("content", &["content"])],
 };
 
 const RUBRIC: ObjectShape = ObjectShape {
-    table: "rubrics",
+    table: Table::Rubrics,
     members: &[
         Field("max_total_score", &["max_total_score"]),
         List("criteria_definitions", "criterion_count", &RUBRIC_CRITERION),
@@ -164,7 +162,7 @@ const RUBRIC: ObjectShape = ObjectShape {
 };
 
 const RUBRIC_CRITERION: ObjectShape = ObjectShape {
-    table: "rubric_criteria",
+    table: Table::RubricCriteria,
     members: &[
         Field("id", &["criterion_id"]),
         Field("criterion", &["criterion"]),
@@ -174,7 +172,7 @@ const RUBRIC_CRITERION: ObjectShape = ObjectShape {
 };
 
 const RUBRIC_EVALUATION: ObjectShape = ObjectShape {
-    table: "rubric_evaluations",
+    table: Table::RubricEvaluations,
     members: &[
         Field("total_score", &["total_score"]),
         Field("percentage", &["percentage"]),
@@ -188,7 +186,7 @@ const RUBRIC_EVALUATION: ObjectShape = ObjectShape {
 };
 
 const CRITERION_EVALUATION: ObjectShape = ObjectShape {
-    table: "criterion_evaluations",
+    table: Table::CriterionEvaluations,
     members: &[
         Field("criterion_definition_id", &["criterion_definition_id"]),
         Field("score", &["score"]),
@@ -197,7 +195,7 @@ const CRITERION_EVALUATION: ObjectShape = ObjectShape {
 };
 
 const ANNOTATION: ObjectShape = ObjectShape {
-    table: "annotations",
+    table: Table::Annotations,
     members: &[
         Field("id", &["annotation_id"]),
         Field("key", &["key"]),
@@ -227,8 +225,7 @@ const ANNOTATION: ObjectShape = ObjectShape {
 /// An [`ObjectShape`] with the positions of its columns.
 #[derive(Debug)]
 pub(crate) struct RebuildPlan {
-    /// The position in `TABLES`.
-    pub(crate) table: usize,
+    pub(crate) table: Table,
     pub(crate) steps: Vec<RebuildStep>,
     /// The position of `extra`.
     pub(crate) extra: Option<usize>,
@@ -269,8 +266,8 @@ impl RebuildPlan {
     }
 
     fn of(shape: &'static ObjectShape) -> Self {
-        let table = table_position(shape.table);
-        let columns = || TABLES.get(table).into_iter().flat_map(TableInfo::columns);
+        let table = shape.table;
+        let columns = || table.info().columns();
         // A test checks that every name is that of a column.
         let find = |name: &str| columns().position(|column| column.name == name);
         Self {
@@ -314,10 +311,11 @@ fn steps(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::definition::TABLES;
     use std::collections::BTreeSet;
 
     /// Tables whose rows repeat what others have.
-    const CONVENIENT: [&str; 2] = ["projects", "batches"];
+    const CONVENIENT: [Table; 2] = [Table::Projects, Table::Batches];
 
     /// Columns that repeat what others have: positions, sums and lookups.
     const DERIVED: [&str; 29] = [
@@ -360,7 +358,7 @@ mod tests {
                 }
                 List(_, count, shape) => {
                     found.insert(format!("{table}.{count}"));
-                    used(shape.table, shape.members, found);
+                    used(shape.table.name(), shape.members, found);
                 }
                 Part(_, members) => used(table, members, found),
             }
@@ -372,7 +370,7 @@ mod tests {
     fn every_column_is_rebuilt_from_or_derived() {
         let mut expected: BTreeSet<String> = TABLES
             .iter()
-            .filter(|table| !CONVENIENT.contains(&table.name))
+            .filter(|table| !CONVENIENT.contains(&table.table))
             .flat_map(|table| {
                 let name = table.name;
                 table
@@ -382,7 +380,7 @@ mod tests {
             })
             .collect();
         let mut found = BTreeSet::new();
-        used(TASK.table, TASK.members, &mut found);
+        used(TASK.table.name(), TASK.members, &mut found);
         let mut derived: BTreeSet<String> = DERIVED.iter().map(|&name| name.to_owned()).collect();
         derived.insert("criterion_evaluations.criterion_evaluation_index".to_owned());
         derived.insert("errors.error_index".to_owned());

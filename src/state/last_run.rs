@@ -3,14 +3,10 @@
 
 use std::path::Path;
 
-use crate::durable_fs;
-use crate::durable_fs::Access;
 use crate::output_error::OutputError;
 use crate::state::lock::Lock;
 use crate::state::paths::StateDir;
-
-/// The extension of a file's name while it is written.
-const NEW_EXTENSION: &str = "new";
+use crate::state::replace::{Durability, replace};
 
 /// What both files have.
 #[derive(Debug)]
@@ -27,22 +23,12 @@ pub(crate) fn write(state: &StateDir, lock: &Lock, last: &LastRun<'_>) -> Vec<Ou
         (state.last_failures(), last.failures),
         (state.last_run(), last.summary.as_bytes()),
     ];
-    let written = files.map(|(path, content)| replace(lock, &path, content));
+    let written = files.map(|(path, content)| write_file(lock, &path, content));
     written.into_iter().filter_map(Result::err).collect()
 }
 
-/// Replaces a file as a whole.
-fn replace(lock: &Lock, path: &Path, content: &[u8]) -> Result<(), OutputError> {
+/// Replaces one file, if the lock is still held.
+fn write_file(lock: &Lock, path: &Path, content: &[u8]) -> Result<(), OutputError> {
     lock.refuse_lost()?;
-    let new = path.with_added_extension(NEW_EXTENSION);
-    let written = durable_fs::create(&new, Access::Owner).and_then(|file| {
-        durable_fs::write_all_at(&file, &new, content, 0)?;
-        durable_fs::sync(&file, &new)?;
-        durable_fs::rename(&new, path)
-    });
-    written.map_err(|error| {
-        // What is left of it would take space.
-        let _ = durable_fs::remove(&new);
-        OutputError::io("write", path)(error)
-    })
+    replace(path, content, Durability::Synced).map_err(OutputError::io("write", path))
 }

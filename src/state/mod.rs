@@ -5,3 +5,4 @@ pub mod list_checkpoint;
 pub mod lock;
 pub mod pace_memory;
 pub mod paths;
+pub mod replace;

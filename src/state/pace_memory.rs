@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::api::options::ClientOptions;
-use crate::durable_fs::Access;
 use crate::pacer::types::LearnedRate;
 use crate::state::paths::StateDir;
+use crate::state::replace::{Durability, replace};
 use crate::{durable_fs, hex};
 
 /// The version of the file's format.
@@ -75,11 +75,8 @@ fn read(state: &StateDir) -> Option<PaceFile> {
 }
 
 fn write(state: &StateDir, memory: &PaceFile) -> io::Result<()> {
-    let path = state.pace();
-    let new = path.with_extension("json.new");
-    let file = durable_fs::create(&new, Access::Owner)?;
-    durable_fs::write_all_at(&file, &new, &serde_json::to_vec(memory)?, 0)?;
-    durable_fs::rename(&new, &path)
+    let text = serde_json::to_vec(memory)?;
+    replace(&state.pace(), &text, Durability::Unsynced)
 }
 
 /// The name of a server and key in the file.

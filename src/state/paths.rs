@@ -8,6 +8,11 @@ pub const STATE_DIRECTORY: &str = ".scale-export";
 pub const IDS: &str = ".scale-export/ids.txt";
 /// The raw responses, as a path in the output directory.
 pub const JOURNAL: &str = ".scale-export/journal";
+/// The failures that the last run knew of, as a path in the output directory.
+pub const LAST_FAILURES: &str = ".scale-export/last_failures.jsonl";
+
+/// The extension of a file's name while it is written.
+const NEW_EXTENSION: &str = "new";
 
 /// A state directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +67,31 @@ impl StateDir {
     pub fn last_failures(&self) -> PathBuf {
         self.path.join("last_failures.jsonl")
     }
+
+    /// The record of a publication, while files are published.
+    pub fn publication(&self) -> PathBuf {
+        self.path.join("publication")
+    }
+
+    /// The record of a publication, while the previous export is restored.
+    pub fn rollback(&self) -> PathBuf {
+        self.path.join("publication.undo")
+    }
+
+    /// The record of a publication, while it is written.
+    pub fn new_publication(&self) -> PathBuf {
+        while_written(&self.publication())
+    }
+
+    /// The directory of hard links to the previous files, during a publication.
+    pub fn previous_files(&self) -> PathBuf {
+        self.path.join("previous")
+    }
+}
+
+/// The path of a file while it is written.
+pub(crate) fn while_written(path: &Path) -> PathBuf {
+    path.with_added_extension(NEW_EXTENSION)
 }
 
 /// Whether a path in the output directory is part of its state.
@@ -79,6 +109,7 @@ mod tests {
         let state = StateDir::of_output(output);
         assert_eq!(state.ids(), output.join(IDS));
         assert_eq!(state.journal(), output.join(JOURNAL));
+        assert_eq!(state.last_failures(), output.join(LAST_FAILURES));
         assert!(is_in_state(Path::new(IDS)) && !is_in_state(Path::new("tasks.parquet")));
     }
 }

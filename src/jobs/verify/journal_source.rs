@@ -45,7 +45,7 @@ impl RawResponses {
         let manifest = export.manifest;
         let path = export.state.journal();
         if !JournalReader::is_there(&path)? {
-            results.add_unverified("whether tasks equal their raw responses, because .scale-export/journal is missing or cannot be read");
+            results.add_unverified(format!("whether tasks equal their raw responses, because {JOURNAL} is missing or cannot be read"));
             return Ok(None);
         }
         let mut journal = JournalIndex::new(ids.len());
@@ -258,7 +258,7 @@ pub(crate) fn read_list(
     let list = export.state.ids();
     // The state is for its owner only; for other users the list counts as missing.
     if !is_readable(&list)? {
-        results.add_unverified("whether rows follow the order of the IDs, whether an ID is missing, and how many attempts failed IDs had, because .scale-export/ids.txt is missing or cannot be read");
+        results.add_unverified(format!("whether rows follow the order of the IDs, whether an ID is missing, and how many attempts failed IDs had, because {IDS} is missing or cannot be read"));
         return Ok(None);
     }
     let list_bytes = fs::metadata(&list).map(|metadata| metadata.len());

@@ -6,16 +6,26 @@ use crate::jobs::verify::findings::{Finding, Findings};
 use crate::rebuild::row_cursor::TaskRows;
 use crate::tables::definition::TABLES;
 use crate::tables::row_reader::Cell;
+use crate::tables::selection::TableSelection;
+use crate::tables::table::{Table, TableInfo};
 
 /// Tables that rows of other tables refer to, and the columns that do.
-const PARENTS: [(&str, &[&str]); 3] = [
-    ("threads", &["thread_index"]),
-    ("turns", &["thread_index", "turn_index"]),
-    ("messages", &["thread_index", "turn_index", "message_index"]),
+const PARENTS: [(Table, &[&str]); 3] = [
+    (Table::Threads, &["thread_index"]),
+    (Table::Turns, &["thread_index", "turn_index"]),
+    (
+        Table::Messages,
+        &["thread_index", "turn_index", "message_index"],
+    ),
 ];
 
 /// Checks that keys are unique, and that the thread, turn and message of every row exist.
-pub(crate) fn check(task_id: &str, rows: &TaskRows<'_>, present: &[bool], findings: &mut Findings) {
+pub(crate) fn check(
+    task_id: &str,
+    rows: &TaskRows<'_>,
+    present: TableSelection,
+    findings: &mut Findings,
+) {
     for (table, of_table) in TABLES.iter().zip(rows.tables()) {
         let Some(path) = table.position("path") else {
             continue;
@@ -31,12 +41,7 @@ pub(crate) fn check(task_id: &str, rows: &TaskRows<'_>, present: &[bool], findin
         }
     }
     for (parent, columns) in PARENTS {
-        let at = TABLES.iter().position(|table| table.name == parent);
-        let is_present = at
-            .and_then(|at| present.get(at))
-            .copied()
-            .unwrap_or_default();
-        if is_present {
+        if present.contains(parent) {
             check_parent(task_id, rows, (parent, columns), findings);
         }
     }
@@ -45,12 +50,12 @@ pub(crate) fn check(task_id: &str, rows: &TaskRows<'_>, present: &[bool], findin
 fn check_parent(
     task_id: &str,
     rows: &TaskRows<'_>,
-    (parent, columns): (&str, &[&str]),
+    (parent, columns): (Table, &[&str]),
     findings: &mut Findings,
 ) {
     let mut places = HashSet::new();
     let tables = || TABLES.iter().zip(rows.tables());
-    let positions = |table: &crate::tables::table::TableInfo| {
+    let positions = |table: &TableInfo| {
         columns
             .iter()
             .map(|column| table.position(column))
@@ -63,12 +68,12 @@ fn check_parent(
         };
         positions.iter().map(index).collect::<Option<Vec<i32>>>()
     };
-    for (table, rows) in tables().filter(|(table, _)| table.name == parent) {
+    for (table, rows) in tables().filter(|(table, _)| table.table == parent) {
         if let Some(positions) = positions(table) {
             places.extend(rows.iter().filter_map(|row| place(&row, &positions)));
         }
     }
-    for (table, rows) in tables().filter(|(table, _)| table.name != parent) {
+    for (table, rows) in tables().filter(|(table, _)| table.table != parent) {
         let (Some(positions), Some(path)) = (positions(table), table.position("path")) else {
             continue;
         };
@@ -76,7 +81,7 @@ fn check_parent(
             let is_orphan = place(&row, &positions).is_some_and(|place| !places.contains(&place));
             if is_orphan {
                 let path = row.text(path).unwrap_or_default();
-                let expected = format!("a parent row in `{parent}`");
+                let expected = format!("a parent row in `{}`", parent.name());
                 let finding = Finding::of_task(task_id, path, &expected, "none");
                 findings.add(finding.in_column(table.name));
             }

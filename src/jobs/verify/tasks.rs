@@ -31,6 +31,7 @@ use crate::tables::definition::TABLES;
 use crate::tables::row_key::RowKind;
 use crate::tables::schema_drift::DriftEntry;
 use crate::tables::selection::TableSelection;
+use crate::tables::table::{Table, TableInfo};
 
 /// The maximum number of differences of one task that are reported.
 const MAX_REPORTED_DIFFERENCES: usize = 5;
@@ -161,7 +162,7 @@ fn list_of_tasks(
     let manifest = export.manifest;
     let mut ids = TaskIds::default();
     let format = manifest.options.format;
-    let Some(table) = tables(manifest).find(|table| table.name == "tasks") else {
+    let Some(table) = tables(manifest).find(|info| info.table == Table::Tasks) else {
         return Ok(None);
     };
     let path = export.directory.join(format.file_name(table.name));
@@ -198,7 +199,7 @@ struct TaskVerifier<'p> {
     raw: Option<RawResponses>,
     /// Whether the export has all tables that a task is rebuilt from.
     rebuilds: bool,
-    present: Vec<bool>,
+    tables: TableSelection,
     reported: IdBitset,
     flattener: Flattener,
     rebuilder: Rebuilder,
@@ -218,7 +219,7 @@ impl<'p> TaskVerifier<'p> {
         raw: Option<RawResponses>,
     ) -> Self {
         let tables: TableSelection = cursors.iter().map(|cursor| cursor.table().table).collect();
-        let is_part = |table: &&crate::tables::table::TableInfo| table.row_kind != RowKind::Entity;
+        let is_part = |table: &&TableInfo| table.row_kind != RowKind::Entity;
         let missing: Vec<&str> = TABLES
             .iter()
             .filter(is_part)
@@ -236,10 +237,7 @@ impl<'p> TaskVerifier<'p> {
             results,
             raw,
             rebuilds: missing.is_empty(),
-            present: TABLES
-                .iter()
-                .map(|table| tables.contains(table.table))
-                .collect(),
+            tables,
             reported: IdBitset::default(),
             flattener: Flattener::with_batches(tables, COMPARED_BYTES),
             rebuilder: Rebuilder::default(),
@@ -287,10 +285,7 @@ impl<'p> TaskVerifier<'p> {
             .filter(|cursor| is_of_task(cursor))
             .zip(&taken)
         {
-            let at = TABLES
-                .iter()
-                .position(|table| table.name == cursor.table().name);
-            if let Some(place) = at.and_then(|at| of_tables.get_mut(at)) {
+            if let Some(place) = of_tables.get_mut(cursor.table().table as usize) {
                 *place = cursor.taken(taken);
             }
         }
@@ -312,7 +307,7 @@ impl<'p> TaskVerifier<'p> {
                 self.results.add(finding.in_column(problem.table));
             }
         } else if self.raw.is_none() {
-            key_checks::check(task_id, &rows, &self.present, &mut self.results.findings);
+            key_checks::check(task_id, &rows, self.tables, &mut self.results.findings);
         }
         drop(rows);
         if self.raw.is_some() {

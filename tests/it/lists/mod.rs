@@ -2,6 +2,7 @@
 
 mod api;
 mod compared;
+mod losses;
 mod plan;
 
 use std::fs;
