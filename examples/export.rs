@@ -27,12 +27,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Exports three tasks into a directory. Returns how many are in the tables.
 pub(crate) fn run(out: &Path) -> Result<u64, Box<dyn Error>> {
-    // With the real API, leave out the base URL and the key: the key is read from SCALE_API_KEY.
+    // With the real API, leave out the last four options: the key is read from SCALE_API_KEY. The label stands for the
+    // base URL, whose port differs between runs.
     let sandbox = Sandbox::start(SandboxConfig::default())?;
     let options = ExportOptions::builder(out)
         .ids(TaskIds::collect(["task_1", "task_2", "task_3"])?)
         .base_url(sandbox.base_url())
+        .base_url_label("sandbox")
         .api_key(sandbox.key())
+        .server_in_process(true)
         .build()?;
 
     // Events arrive on a channel, so that a progress display can run beside the job.

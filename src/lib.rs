@@ -99,7 +99,13 @@ pub use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
 pub use crate::jobs::error::ExportError;
 pub use crate::jobs::export::export;
 pub use crate::jobs::export_builder::ExportOptionsBuilder;
+pub use crate::jobs::export_defaults::{
+    DEFAULT_BASE_URL, DEFAULT_CONCURRENCY, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY,
+    DEFAULT_MAX_RETRIES, DEFAULT_OPTS, DEFAULT_RETRY_TIMEOUT, DEFAULT_TIMEOUT, MAX_BODY_LIMIT,
+    MAX_CONCURRENCY,
+};
 pub use crate::jobs::export_options::{ExportOptions, Refresh};
+pub use crate::jobs::options_error::OptionsError;
 pub use crate::jobs::reflatten::{FlattenOptions, flatten};
 pub use crate::jobs::report::{ExportReport, JobEnd, ListReport, SavedResponses, SavedWork};
 pub use crate::jobs::verify::error::VerifyError;

@@ -11,6 +11,7 @@ use crate::cli::environment::Origins;
 use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::shared_args::{ColorArg, DisplayArgs, GuardArgs, ListArgs, OutputArgs};
 use crate::cli::{help, value_parsers};
+use crate::jobs::export_defaults::{DEFAULT_CONCURRENCY, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY};
 use crate::pacer::types::Rate;
 use crate::tables::sql::dialect::Dialect;
 
@@ -270,8 +271,8 @@ pub(crate) struct NetworkArgs {
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 32,
-        value_parser = value_parsers::whole::<u16>("number of requests", 1..=1024),
+        default_value_t = DEFAULT_CONCURRENCY,
+        value_parser = value_parsers::whole::<u16>("number of requests", 1..=MAX_CONCURRENCY.into()),
         env = "SCALE_EXPORT_CONCURRENCY"
     )]
     pub(crate) concurrency: u16,
@@ -305,7 +306,7 @@ pub(crate) struct NetworkArgs {
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 8,
+        default_value_t = DEFAULT_MAX_RETRIES,
         value_parser = value_parsers::whole::<u32>("number of retries", 0..=u32::MAX.into()),
         env = "SCALE_EXPORT_MAX_RETRIES",
         hide_short_help = true

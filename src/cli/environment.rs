@@ -1,9 +1,6 @@
-//! Environment variables: those with their own name, and those that give options their values.
+//! The environment variables that give options their values.
 
 use std::collections::BTreeMap;
-
-/// The base URL, after `--base-url` and `SCALE_EXPORT_BASE_URL`.
-pub(crate) const URL_VARIABLE: &str = "SCALE_API_URL";
 
 /// For each option with its value from the environment: the variable.
 #[derive(Debug, Clone, Default)]

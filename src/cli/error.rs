@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::api::api_key::{KEY_VARIABLE, KeyError};
-use crate::api::error::FetchError;
+use crate::api::api_key::KEY_VARIABLE;
 use crate::cli::environment::Origins;
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::error::{Exit, Explain};
 use crate::ids::error::IdsError;
 use crate::jobs::error::ExportError;
+use crate::jobs::options_error::OptionsError;
 use crate::jobs::verify::error::VerifyError;
 use crate::output_error::OutputError;
 #[cfg(feature = "sandbox")]
@@ -26,13 +26,11 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Usage(#[from] UsageError),
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Options(#[from] OptionsError),
     #[error(transparent)]
     Schema(#[from] SchemaError),
     #[error(transparent)]
     Ids(#[from] IdsError),
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
     #[error(transparent)]
     Output(#[from] OutputError),
     #[error(transparent)]
@@ -48,10 +46,9 @@ impl CommandError {
     fn explained(&self) -> &dyn Explain {
         match self {
             Self::Usage(error) => error,
-            Self::Key(error) => error,
+            Self::Options(error) => error,
             Self::Schema(error) => error,
             Self::Ids(error) => error,
-            Self::Fetch(error) => error,
             Self::Output(error) => error,
             Self::Export(error) => error,
             Self::Verify(error) => error,

@@ -1,12 +1,9 @@
-//! From the options of the command line to those of an export: checks, defaults, the API key, warnings.
+//! From the options of the command line to those of an export.
 
 use secrecy::SecretString;
 
-use crate::api::api_key::{ApiKey, read_key};
-use crate::api::certificates::{Authorities, CaFile};
-use crate::api::options::ClientOptions;
-use crate::cli::args::{ExportArgs, PlanArg, RefreshArg};
-use crate::cli::environment::URL_VARIABLE;
+use crate::cli::args::{ApiArgs, ExportArgs, NetworkArgs, PlanArg, RefreshArg};
+use crate::cli::environment::Origins;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::list_sources::list_sources;
 use crate::cli::messages::announce_stdin;
@@ -14,14 +11,14 @@ use crate::cli::output_options::{
     OutputOptions, guard_options, non_empty, output, warnings_of_skipped,
 };
 use crate::cli::suggest::{did_you_mean, nearest_name};
-use crate::fetch::options::FetchOptions;
+use crate::error::Explain as _;
 use crate::flatten::task::TASK_STATUSES;
 use crate::ids::read::{ReadIds, read_ids};
-use crate::jobs::export_builder::{DEFAULT_BASE_URL, DEFAULT_OPTS, READ_TIMEOUT};
+use crate::jobs::export_builder::ExportOptionsBuilder;
+use crate::jobs::export_defaults::DEFAULT_OPTS;
 use crate::jobs::export_options::{ExportOptions, Refresh};
+use crate::jobs::options_error::OptionsError;
 use crate::lists::list_planner::ListPlan;
-use crate::pacer::types::Rate;
-use crate::publish::guard::{Allowance, GuardOptions};
 
 /// Values of `--expand` that the API is known to have.
 const KNOWN_EXPAND: [&str; 2] = ["project", "batch"];
@@ -33,17 +30,6 @@ const SANDBOX_LABEL: &str = "sandbox";
 pub(crate) struct SandboxServer {
     pub(crate) base_url: String,
     pub(crate) api_key: SecretString,
-}
-
-/// The server of an export, and what a request to it carries.
-struct Endpoint {
-    base_url: String,
-    api_key: SecretString,
-    expand: Vec<String>,
-    opts: Vec<String>,
-    ca_file: Option<CaFile>,
-    /// Whether it is the sandbox in this process.
-    is_sandbox: bool,
 }
 
 /// The options of an export, and warnings about them.
@@ -74,63 +60,98 @@ pub(crate) fn export_options(
         ReadIds::default()
     };
     let mut warnings = warnings_of_skipped(&skipped);
-    let endpoint = endpoint(args, sandbox, &mut warnings)?;
-    let options = ExportOptions {
-        ids,
-        lists,
-        out,
-        format,
-        tables,
-        refresh: match args.refresh {
+    warnings.extend(unknown_values(args));
+    let builder = ExportOptions::builder(out)
+        .ids(ids)
+        .lists(lists)
+        .format(format)
+        .tables(tables)
+        .refresh(match args.refresh {
             RefreshArg::Pending => Refresh::Pending,
             RefreshArg::All => Refresh::All,
             RefreshArg::None => Refresh::None,
-        },
-        prune: args.prune,
-        force: args.output.force,
-        keep_secrets: args.output.keep_secrets,
-        guard: GuardOptions {
-            max_failures: if args.fail_fast {
-                Some(Allowance::Count(0))
-            } else {
-                args.guard.max_failures
-            },
-            ..guard_options(&args.guard)
-        },
-        base_url_label: endpoint.is_sandbox.then(|| SANDBOX_LABEL.to_owned()),
-        plan: match args.plan {
+        })
+        .prune(args.prune)
+        .force(args.output.force)
+        .keep_secrets(args.output.keep_secrets)
+        .guard(guard_options(&args.guard))
+        .fail_fast(args.fail_fast)
+        .plan(match args.plan {
             PlanArg::Auto => ListPlan::Auto,
             PlanArg::Ids => ListPlan::Ids,
             PlanArg::Lists => ListPlan::Lists,
-        },
-        fetch: fetch_options(args, endpoint),
-    };
+        });
+    let options = with_api(with_network(builder, &args.network), &args.api, sandbox)
+        .build()
+        .map_err(|error| named(error, &args.origins))?;
     Ok((options, warnings))
 }
 
-/// Reads the key and the CA certificates, and warns about values that the API is not known to have.
-fn endpoint(
-    args: &ExportArgs,
+/// Adds how requests are sent.
+fn with_network(builder: ExportOptionsBuilder, args: &NetworkArgs) -> ExportOptionsBuilder {
+    let mut builder = builder
+        .concurrency(args.concurrency.into())
+        .timeout(args.timeout)
+        .connect_timeout(args.connect_timeout)
+        .max_body(args.max_body)
+        .max_retries(args.max_retries)
+        .retry_timeout(args.retry_timeout);
+    if let Some(rate) = args.rate {
+        builder = builder.rate(rate);
+    }
+    if let Some(path) = &args.ca_file {
+        builder = builder.ca_file(path);
+    }
+    builder
+}
+
+/// Adds the server, the key, and what a request selects.
+fn with_api(
+    builder: ExportOptionsBuilder,
+    args: &ApiArgs,
     sandbox: Option<SandboxServer>,
-    warnings: &mut Vec<String>,
-) -> Result<Endpoint, CommandError> {
-    let ca_file = args
-        .network
-        .ca_file
-        .as_deref()
-        .map(CaFile::read)
-        .transpose()?;
-    let is_sandbox = sandbox.is_some();
-    let (base_url, api_key) = if let Some(sandbox) = sandbox {
-        (sandbox.base_url, sandbox.api_key)
-    } else {
-        let base_url = base_url(args)?;
-        let ApiKey { secret, warning } = read_key(args.api.api_key_file.as_deref())?;
-        warnings.extend(warning);
-        (base_url, secret)
-    };
+) -> ExportOptionsBuilder {
+    let mut builder = builder
+        .expand(non_empty(&args.expand))
+        .opts(non_empty(&args.opts))
+        .allow_http(args.allow_http);
+    if let Some(SandboxServer { base_url, api_key }) = sandbox {
+        return builder
+            .base_url(base_url)
+            .base_url_label(SANDBOX_LABEL)
+            .api_key(api_key)
+            .server_in_process(true);
+    }
+    if let Some(url) = &args.base_url {
+        builder = builder.base_url(url);
+    }
+    if let Some(path) = &args.api_key_file {
+        builder = builder.api_key_file(path);
+    }
+    builder
+}
+
+/// The error, with the option or variable where the user gave the value.
+fn named(error: OptionsError, origins: &Origins) -> CommandError {
+    match error {
+        OptionsError::EmptyBaseUrl { variable } => {
+            let name = variable.unwrap_or_else(|| origins.name("--base-url"));
+            UsageError::CommandLine {
+                place: "command line",
+                reason: format!("{name} is empty"),
+                hint: error.hint().unwrap_or_default(),
+            }
+            .into()
+        }
+        error => error.into(),
+    }
+}
+
+/// Warnings about values that the API is not known to have.
+fn unknown_values(args: &ExportArgs) -> Vec<String> {
     let (expand, opts) = (non_empty(&args.api.expand), non_empty(&args.api.opts));
     let status: Vec<String> = args.status.iter().cloned().collect();
+    let mut warnings = Vec::new();
     for (option, values, known) in [
         ("--expand", &expand, &KNOWN_EXPAND[..]),
         ("--opts", &opts, &DEFAULT_OPTS[..]),
@@ -139,76 +160,7 @@ fn endpoint(
         let option = args.origins.name(option);
         warnings.extend(warnings_of_unknown(option, values, known));
     }
-    Ok(Endpoint {
-        base_url,
-        api_key,
-        expand,
-        opts,
-        ca_file,
-        is_sandbox,
-    })
-}
-
-fn fetch_options(args: &ExportArgs, endpoint: Endpoint) -> FetchOptions {
-    let Endpoint {
-        base_url,
-        api_key,
-        expand,
-        opts,
-        ca_file,
-        is_sandbox,
-    } = endpoint;
-    let (implied_rate, authorities) = if is_sandbox {
-        (Rate::Max, Authorities::System)
-    } else {
-        (Rate::Learned, Authorities::read())
-    };
-    FetchOptions {
-        client: ClientOptions {
-            base_url,
-            api_key,
-            expand,
-            opts,
-            concurrency: args.network.concurrency.into(),
-            timeout: args.network.timeout,
-            connect_timeout: args.network.connect_timeout,
-            read_timeout: args.network.timeout.min(READ_TIMEOUT),
-            max_body: args.network.max_body,
-            ca_file,
-            authorities,
-            proxy: !is_sandbox,
-            allow_http: args.api.allow_http,
-        },
-        rate: args.network.rate.unwrap_or(implied_rate),
-        max_retries: args.network.max_retries,
-        retry_timeout: args.network.retry_timeout,
-        fail_fast: args.fail_fast,
-        drop_missing: args.guard.drop_missing,
-    }
-}
-
-fn base_url(args: &ExportArgs) -> Result<String, UsageError> {
-    let hint = format!("without it, the API is at {DEFAULT_BASE_URL}");
-    let (name, url) = match &args.api.base_url {
-        Some(url) => (args.origins.name("--base-url"), url.clone()),
-        None => match std::env::var_os(URL_VARIABLE) {
-            Some(url) if !url.is_empty() => match url.into_string() {
-                Ok(url) => (URL_VARIABLE, url),
-                // The default would send the key to a host that the user did not name.
-                Err(_) => return Err(UsageError::not_utf8(URL_VARIABLE, hint)),
-            },
-            _ => return Ok(DEFAULT_BASE_URL.to_owned()),
-        },
-    };
-    let url = url.trim().trim_end_matches('/');
-    if url.is_empty() {
-        return Err(UsageError::CommandLine {
-            place: "command line",
-            reason: format!("{name} is empty"),
-            hint,
-        });
-    }
-    Ok(url.to_owned())
+    warnings
 }
 
 /// A warning for each value that the API does not document. The value is sent all the same: the
@@ -224,4 +176,37 @@ fn warnings_of_unknown(option: &str, values: &[String], known: &[&str]) -> Vec<S
             format!("`{value}` of {option} is not a known value: {hint}")
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Cli;
+    use crate::ids::task_ids::TaskIds;
+    use clap::Parser as _;
+
+    #[test]
+    fn the_command_line_has_the_defaults_of_the_builder() {
+        let cli = Cli::try_parse_from(["scale-export", "--id", "task_1", "--out", "out"]).unwrap();
+        let server = SandboxServer {
+            base_url: "http://127.0.0.1:1".to_owned(),
+            api_key: "key".into(),
+        };
+        let (options, warnings) = export_options(&cli.export, Some(server)).unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let expected = ExportOptions::builder("out")
+            .ids(TaskIds::collect(["task_1"]).unwrap())
+            .base_url("http://127.0.0.1:1")
+            .base_url_label(SANDBOX_LABEL)
+            .api_key("key")
+            .server_in_process(true)
+            .build()
+            .unwrap();
+        // The hash table of the IDs, before this member, has a random seed.
+        let after_ids = |options: &ExportOptions| {
+            let text = format!("{options:?}");
+            text.split_once("lists: ").unwrap().1.to_owned()
+        };
+        assert_eq!(after_ids(&options), after_ids(&expected));
+    }
 }

@@ -4,11 +4,9 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::jobs::export_defaults::MAX_BODY_LIMIT;
 use crate::pacer::types::Rate;
 use crate::publish::guard::Allowance;
-
-/// The largest value of `--max-body`: a text column of a batch holds 2 GiB.
-const MAX_BODY_LIMIT: u64 = 1 << 30;
 
 /// The smallest value of `--max-body`: a task is not smaller, and a bare number is mostly a forgotten unit.
 const MIN_MAX_BODY: u64 = 1 << 10;

@@ -5,56 +5,42 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::api::api_key::{KeyError, read_key};
-use crate::api::certificates::Authorities;
+use crate::api::api_key::{ApiKey, read_key};
+use crate::api::certificates::{Authorities, CaFile};
 use crate::api::list_request::ListSource;
 use crate::api::options::ClientOptions;
 use crate::encode::format::Format;
 use crate::fetch::options::FetchOptions;
 use crate::ids::task_ids::TaskIds;
+use crate::jobs::export_defaults::{
+    DEFAULT_BASE_URL, DEFAULT_CONCURRENCY, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY,
+    DEFAULT_MAX_RETRIES, DEFAULT_OPTS, DEFAULT_RETRY_TIMEOUT, DEFAULT_TIMEOUT, MAX_BODY_LIMIT,
+    MAX_CONCURRENCY, READ_TIMEOUT, URL_VARIABLE,
+};
 use crate::jobs::export_options::{ExportOptions, Refresh};
+use crate::jobs::options_error::OptionsError;
 use crate::lists::list_planner::ListPlan;
 use crate::pacer::types::Rate;
-use crate::publish::guard::GuardOptions;
+use crate::publish::guard::{Allowance, GuardOptions};
 use crate::tables::selection::TableSelection;
 
-/// The base URL of the API.
-pub const DEFAULT_BASE_URL: &str = "https://api.scale.com";
-
-/// Values of the `opts` parameter: with them, a task has all of its details.
-pub const DEFAULT_OPTS: [&str; 3] = [
-    "annotation_details",
-    "attachment_details",
-    "model_parameters",
-];
-
-/// The maximum number of requests in flight.
-pub const DEFAULT_CONCURRENCY: u16 = 32;
-
-/// The timeout of one attempt.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// The timeout for opening a connection.
-pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A response that delivers no byte for this long is given up.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The maximum number of retries of an ID that keeps failing.
-pub const DEFAULT_MAX_RETRIES: u32 = 8;
-
-/// How long an ID, or the whole run, may go without a success.
-pub const DEFAULT_RETRY_TIMEOUT: Duration = Duration::from_mins(5);
-
-/// The largest response, in bytes after decompression.
-pub const DEFAULT_MAX_BODY: u64 = 256 << 20;
+/// Where the API key comes from.
+#[derive(Debug, Clone)]
+enum KeySource {
+    Variable,
+    Given(SecretString),
+    File(PathBuf),
+}
 
 /// Builds [`ExportOptions`]. Everything has the default of the command line except the output directory, and the tasks:
 /// without [`ids`](Self::ids) or [`lists`](Self::lists), an empty list is exported.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ExportOptionsBuilder {
-    api_key: Option<SecretString>,
+    api_key: KeySource,
+    base_url: Option<String>,
+    ca_file: Option<PathBuf>,
+    rate: Option<Rate>,
     options: ExportOptions,
 }
 
@@ -92,6 +78,8 @@ impl ExportOptionsBuilder {
             keep_secrets: false,
             guard: GuardOptions::default(),
             base_url_label: None,
+            server_in_process: false,
+            warnings: Vec::new(),
             plan: ListPlan::Auto,
             fetch: FetchOptions {
                 client: ClientOptions {
@@ -117,14 +105,51 @@ impl ExportOptionsBuilder {
             },
         };
         Self {
-            api_key: None,
+            api_key: KeySource::Variable,
+            base_url: None,
+            ca_file: None,
+            rate: None,
             options,
         }
     }
 
-    /// The API key. Without it, [`build`](Self::build) reads it from the environment variable `SCALE_API_KEY`.
+    /// The API key. Without it and without [`api_key_file`](Self::api_key_file), [`build`](Self::build) reads it from the
+    /// environment variable `SCALE_API_KEY`.
     pub fn api_key(mut self, api_key: impl Into<SecretString>) -> Self {
-        self.api_key = Some(api_key.into());
+        self.api_key = KeySource::Given(api_key.into());
+        self
+    }
+
+    /// A file that contains only the API key.
+    pub fn api_key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.api_key = KeySource::File(path.into());
+        self
+    }
+
+    /// The base URL of the API. White space around it and `/` at its end are not part of it. Default: the value of the
+    /// environment variable `SCALE_API_URL`, or [`DEFAULT_BASE_URL`] if the variable is not set or empty.
+    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
+        self.base_url = Some(base_url.into());
+        self
+    }
+
+    /// A text that the manifest and the journal have instead of the base URL. A run cannot continue a journal with
+    /// another base URL, so a server whose port changes from run to run needs a label. Default: none.
+    pub fn base_url_label(mut self, label: impl Into<String>) -> Self {
+        self.options.base_url_label = Some(label.into());
+        self
+    }
+
+    /// A PEM file with CA certificates that are trusted in addition. Default: none.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self
+    }
+
+    /// How fast requests are sent. Default: learned from the responses of the API; for a
+    /// [server in this process](Self::server_in_process), as fast as possible.
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.rate = Some(rate);
         self
     }
 
@@ -149,56 +174,119 @@ impl ExportOptionsBuilder {
         guard: GuardOptions => guard;
         /// Whether tasks are fetched from lists where that takes fewer requests. Default: automatic.
         plan: ListPlan => plan;
-        /// The base URL of the API. Default: [`DEFAULT_BASE_URL`].
-        base_url: String => fetch.client.base_url;
+        /// Whether the server runs in this process, as [`Sandbox`](crate::Sandbox) does. Then both ends of a connection
+        /// count towards the limit of open files, and the environment variables for proxies and CA certificates are not
+        /// read. Default: no.
+        server_in_process: bool => server_in_process;
         /// Values of the `expand` parameter. Default: none.
         expand: Vec<String> => fetch.client.expand;
         /// Values of the `opts` parameter. Default: [`DEFAULT_OPTS`].
         opts: Vec<String> => fetch.client.opts;
-        /// The maximum number of requests in flight. Default: [`DEFAULT_CONCURRENCY`].
+        /// The maximum number of requests in flight, from 1 to [`MAX_CONCURRENCY`]. Default: [`DEFAULT_CONCURRENCY`].
         concurrency: usize => fetch.client.concurrency;
         /// The timeout of one attempt. Default: [`DEFAULT_TIMEOUT`].
         timeout: Duration => fetch.client.timeout;
         /// The timeout for opening a connection. Default: [`DEFAULT_CONNECT_TIMEOUT`].
         connect_timeout: Duration => fetch.client.connect_timeout;
-        /// The largest response in bytes. Default: [`DEFAULT_MAX_BODY`].
+        /// The largest response in bytes after decompression, up to [`MAX_BODY_LIMIT`]. Default: [`DEFAULT_MAX_BODY`].
         max_body: u64 => fetch.client.max_body;
         /// Whether the key may be sent over `http://` to a host other than loopback. Default: no.
         allow_http: bool => fetch.client.allow_http;
-        /// How fast requests are sent. Default: learned from the responses of the API.
-        rate: Rate => fetch.rate;
         /// The maximum number of retries of an ID that keeps failing. Default: [`DEFAULT_MAX_RETRIES`].
         max_retries: u32 => fetch.max_retries;
         /// How long an ID, or the whole run, may go without a success. Default: [`DEFAULT_RETRY_TIMEOUT`].
         retry_timeout: Duration => fetch.retry_timeout;
+        /// Whether the job stops at the first task that fails, and publishes nothing. This replaces
+        /// [`max_failures`](GuardOptions::max_failures). Default: no.
+        fail_fast: bool => fetch.fail_fast;
     }
 
-    /// The options.
+    /// The options. Reads the environment variables and files that they name.
     ///
     /// # Errors
     ///
-    /// [`KeyError`] without a key, when the environment variable is not set or its value is not a key.
-    pub fn build(self) -> Result<ExportOptions, KeyError> {
+    /// [`OptionsError`] when the API key, the base URL or the CA certificates cannot be read, and for options that
+    /// contradict each other or are out of range.
+    pub fn build(self) -> Result<ExportOptions, OptionsError> {
         let Self {
             api_key,
+            base_url,
+            ca_file,
+            rate,
             mut options,
         } = self;
+        check(&options)?;
         let client = &mut options.fetch.client;
-        client.api_key = match api_key {
-            Some(api_key) => api_key,
-            None => read_key(None)?.secret,
+        client.ca_file = ca_file.as_deref().map(CaFile::read).transpose()?;
+        client.base_url = resolve_base_url(base_url)?;
+        let key = match api_key {
+            KeySource::Given(secret) => ApiKey {
+                secret,
+                warning: None,
+            },
+            KeySource::Variable => read_key(None)?,
+            KeySource::File(path) => read_key(Some(&path))?,
         };
-        client.authorities = Authorities::read();
+        client.api_key = key.secret;
+        options.warnings.extend(key.warning);
+        let implied_rate = if options.server_in_process {
+            client.proxy = false;
+            client.authorities = Authorities::System;
+            Rate::Max
+        } else {
+            client.authorities = Authorities::read();
+            Rate::Learned
+        };
+        options.fetch.rate = rate.unwrap_or(implied_rate);
         client.read_timeout = client.timeout.min(READ_TIMEOUT);
+        if options.fetch.fail_fast {
+            options.guard.max_failures = Some(Allowance::Count(0));
+        }
         // One option for two parts: what counts as a failure, and what leaves the tables.
         options.fetch.drop_missing = options.guard.drop_missing;
         Ok(options)
     }
 }
 
+/// Refuses options that contradict each other or are out of range.
+fn check(options: &ExportOptions) -> Result<(), OptionsError> {
+    let client = &options.fetch.client;
+    if !options.ids.is_empty() && !options.lists.is_empty() {
+        Err(OptionsError::IdsAndLists)
+    } else if !(1..=MAX_CONCURRENCY.into()).contains(&client.concurrency) {
+        Err(OptionsError::Concurrency(client.concurrency))
+    } else if client.max_body > MAX_BODY_LIMIT {
+        Err(OptionsError::MaxBody(client.max_body))
+    } else {
+        Ok(())
+    }
+}
+
+/// The base URL as given, or of the environment, or the default.
+fn resolve_base_url(given: Option<String>) -> Result<String, OptionsError> {
+    let (url, variable) = match given {
+        Some(url) => (url, None),
+        None => match std::env::var_os(URL_VARIABLE) {
+            Some(url) if !url.is_empty() => match url.into_string() {
+                Ok(url) => (url, Some(URL_VARIABLE)),
+                // The default would send the key to a host that the user did not name.
+                Err(_) => return Err(OptionsError::UrlVariable),
+            },
+            _ => return Ok(DEFAULT_BASE_URL.to_owned()),
+        },
+    };
+    let url = url.trim().trim_end_matches('/');
+    if url.is_empty() {
+        return Err(OptionsError::EmptyBaseUrl { variable });
+    }
+    Ok(url.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::list_request::{ListFilter, ListKind};
+    use crate::error::{Exit, Explain as _};
     use secrecy::ExposeSecret as _;
 
     #[test]
@@ -218,5 +306,52 @@ mod tests {
         assert_eq!(client.read_timeout, Duration::from_secs(5));
         assert!(options.fetch.drop_missing);
         assert_eq!(options.tables, TableSelection::all());
+    }
+    #[test]
+    fn the_base_url_has_no_white_space_and_no_slash_at_its_end() {
+        let url = |url: &str| {
+            let builder = ExportOptions::builder("out").api_key("key").base_url(url);
+            builder.build().map(|options| options.fetch.client.base_url)
+        };
+        assert_eq!(
+            url(" https://localhost:1// \n").unwrap(),
+            "https://localhost:1"
+        );
+        let error = url(" / ").unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        assert_eq!(error.to_string(), "could not use the base URL: it is empty");
+    }
+
+    #[test]
+    fn options_that_cannot_be_used_are_refused() {
+        let builder = || ExportOptions::builder("out").api_key("key");
+        for concurrency in [0, 1025] {
+            let error = builder().concurrency(concurrency).build().unwrap_err();
+            assert!(matches!(error, OptionsError::Concurrency(_)), "{error}");
+        }
+        let error = builder().max_body(MAX_BODY_LIMIT + 1).build().unwrap_err();
+        assert!(matches!(error, OptionsError::MaxBody(_)), "{error}");
+        let list = ListSource {
+            kind: ListKind::Project,
+            name: "p".to_owned(),
+            filter: ListFilter::default(),
+        };
+        let ids = TaskIds::collect(["task_1"]).unwrap();
+        let both = builder().ids(ids).lists(vec![list]).build();
+        assert!(matches!(both, Err(OptionsError::IdsAndLists)));
+    }
+
+    #[test]
+    fn fail_fast_allows_no_failure_and_a_server_in_this_process_needs_no_limit() {
+        let builder = || ExportOptions::builder("out").api_key("key");
+        let options = builder().fail_fast(true).build().unwrap();
+        assert_eq!(options.guard.max_failures, Some(Allowance::Count(0)));
+        assert!(options.fetch.client.proxy);
+        assert_eq!(options.fetch.rate, Rate::Learned);
+        let options = builder().server_in_process(true).build().unwrap();
+        assert!(!options.fetch.client.proxy);
+        assert_eq!(options.fetch.rate, Rate::Max);
+        let options = builder().server_in_process(true).rate(Rate::Learned);
+        assert_eq!(options.build().unwrap().fetch.rate, Rate::Learned);
     }
 }

@@ -7,7 +7,7 @@ use crate::api::body_check::BodyCheck;
 use crate::api::list_request::ListSource;
 use crate::api::options::ClientOptions;
 use crate::encode::format::{Format, Selection};
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::fetch::options::FetchOptions;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
@@ -29,42 +29,46 @@ pub enum Refresh {
     None,
 }
 
-/// What to export, and how.
+/// What to export, and how. [`ExportOptions::builder`] makes them.
 #[derive(Debug, Clone)]
 pub struct ExportOptions {
     /// The tasks, unless they come from lists.
-    pub ids: TaskIds,
+    pub(crate) ids: TaskIds,
     /// List endpoints that the tasks are taken from instead.
-    pub lists: Vec<ListSource>,
+    pub(crate) lists: Vec<ListSource>,
     /// The output directory.
-    pub out: PathBuf,
+    pub(crate) out: PathBuf,
     /// File format.
-    pub format: Format,
+    pub(crate) format: Format,
     /// Tables to write.
-    pub tables: TableSelection,
+    pub(crate) tables: TableSelection,
     /// Which tasks are fetched again.
-    pub refresh: Refresh,
+    pub(crate) refresh: Refresh,
     /// Whether raw responses of IDs that are not in the list are dropped.
-    pub prune: bool,
+    pub(crate) prune: bool,
     /// Whether files that scale-export did not create are overwritten.
-    pub force: bool,
+    pub(crate) force: bool,
     /// Whether live credentials in responses are kept.
-    pub keep_secrets: bool,
+    pub(crate) keep_secrets: bool,
     /// What an export must be like to be published.
-    pub guard: GuardOptions,
+    pub(crate) guard: GuardOptions,
     /// Replaces the base URL in the manifest and the journal, for a server whose port changes from run to run.
-    pub base_url_label: Option<String>,
+    pub(crate) base_url_label: Option<String>,
+    /// Whether the server runs in this process, which then has both ends of every connection.
+    pub(crate) server_in_process: bool,
+    /// Warnings about the options, which the job sends.
+    pub(crate) warnings: Vec<String>,
     /// Whether tasks are fetched from lists.
-    pub plan: ListPlan,
+    pub(crate) plan: ListPlan,
     /// The network side.
-    pub fetch: FetchOptions,
+    pub(crate) fetch: FetchOptions,
 }
 
 /// Open files of a request.
 const FILES_PER_REQUEST: u64 = 1;
 
-/// Open files of a request to a server in this process, which has both ends of the connection, one of them twice.
-const FILES_PER_SANDBOX_REQUEST: u64 = 3;
+/// Open files of a request to a server in this process: both ends of the connection, one of them twice.
+const FILES_PER_LOCAL_REQUEST: u64 = 3;
 
 impl ExportOptions {
     /// The base URL, as the manifest and the journal have it.
@@ -127,10 +131,14 @@ impl ExportOptions {
         self.lists.iter().map(list_text).collect()
     }
 
-    /// The options of the network side, with no more requests in flight than files may be open.
+    /// The options of the network side, with no more requests in flight than files may be open. A job calls it once, at
+    /// its start: it sends the warnings about the options.
     pub(crate) fn fetch_options(&self, events: &Events) -> Result<FetchOptions, ExportError> {
-        let files_per_request = if self.base_url_label.is_some() {
-            FILES_PER_SANDBOX_REQUEST
+        for warning in &self.warnings {
+            events.send(Event::Warning(warning.clone()));
+        }
+        let files_per_request = if self.server_in_process {
+            FILES_PER_LOCAL_REQUEST
         } else {
             FILES_PER_REQUEST
         };
