@@ -18,13 +18,14 @@ fn what_the_journal_has_lost_is_told_before_listing_lengthens_it() {
     // The last record is lost. Its task is listed again, and its new record is as long.
     fs::write(&journal, &whole[..whole.len() - 5]).unwrap();
     let (_, said) = api.export(base.path(), "out", &batch, 0);
-    let lost = said.lines().find(|line| line.contains(" has lost "));
+    let lost = said.lines().find(|line| line.contains("the journal is "));
     let lost = lost.unwrap_or_else(|| panic!("{said}"));
-    let bytes = lost.split(" has lost ").nth(1).unwrap();
+    let bytes = lost.split("the journal is ").nth(1).unwrap();
     let bytes: usize = bytes.split(' ').next().unwrap().parse().unwrap();
     assert!((5..500).contains(&bytes), "{said}");
     assert_eq!(
-        said.matches("the published export was made from").count(),
+        said.matches("shorter than the published export needs")
+            .count(),
         1
     );
     assert!(!said.starts_with("Nothing to do"), "{said}");
@@ -36,13 +37,13 @@ fn what_the_journal_has_lost_is_told_before_listing_lengthens_it() {
     fs::write(&journal, torn).unwrap();
     let (_, said) = api.export(base.path(), "out", &batch, 0);
     assert!(
-        said.contains("cut off 7 bytes at the journal's end"),
+        said.contains("removed 7 bytes from the end of the journal"),
         "{said}"
     );
 
     fs::remove_file(&journal).unwrap();
     let (_, said) = api.export(base.path(), "out", &batch, 0);
-    assert!(said.contains("are gone from `.scale-export`"), "{said}");
+    assert!(said.contains("are missing from `.scale-export`"), "{said}");
     assert!(published(&out) == before);
 
     // Damage is told once, though the journal is read twice.
