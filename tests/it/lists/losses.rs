@@ -53,7 +53,7 @@ fn what_the_journal_has_lost_is_told_before_listing_lengthens_it() {
     fs::write(&journal, damaged).unwrap();
     let (_, said) = api.export(base.path(), "out", &batch, 0);
     assert_eq!(
-        said.matches("damaged places in the journal").count(),
+        said.matches("damaged place in the journal").count(),
         1,
         "{said}"
     );
