@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::runtime::{self, Runtime};
@@ -25,6 +25,11 @@ pub(crate) const THREAD_HINT: &str =
 /// Locks data that stays valid when a thread panics while it holds the lock: single values, sets and counters.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until the data may have changed. Like [`lock`], it is for data that stays valid when a thread panics.
+pub(crate) fn wait<'g, T>(changed: &Condvar, guard: MutexGuard<'g, T>) -> MutexGuard<'g, T> {
+    changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A builder of threads with a fixed stack size.

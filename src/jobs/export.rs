@@ -25,7 +25,7 @@ use crate::jobs::journal_writer::{StoredResults, end_run, start_refresh};
 use crate::jobs::limits::{ExportSize, SpaceWatch};
 use crate::jobs::list_tasks::{Listing, list_tasks};
 use crate::jobs::pipeline::{Pipeline, PipelineResult};
-use crate::jobs::publication::{NextExport, Publication, now, publish_counters};
+use crate::jobs::publication::{NextExport, Publication, manifest_time, publish_counters};
 use crate::jobs::report::{ExportReport, JobEnd, ListReport, SavedResponses, SavedWork};
 use crate::jobs::resume::{Resumed, open_journal, repair_journal, report_directory, unchanged};
 use crate::jobs::runtime::Network;
@@ -62,7 +62,7 @@ pub(crate) fn export_until(
     stopped: impl FnOnce() -> Exit,
 ) -> Result<JobEnd<Box<ExportReport>>, ExportError> {
     let started = Instant::now();
-    let started_at = now();
+    let started_at = manifest_time();
     // What can be wrong with the options is found before anything is written.
     let fetch_options = options.fetch_options(events)?;
     let client = TaskClient::new(&fetch_options.client)?;
@@ -421,7 +421,7 @@ impl<'r> TaskExport<'r> {
     fn counters(&self, stats: &FetchStats) -> RunCounters {
         RunCounters {
             started_at: self.run.started_at.to_owned(),
-            finished_at: now(),
+            finished_at: manifest_time(),
             requests: stats.requests,
             retries: stats.retries,
             rate_limited: stats.rate_limited,

@@ -7,17 +7,18 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 
 use bytes::Bytes;
+use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::{KEPT_BYTES, check_task};
 use crate::api::body_error::BodyError;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::ids::read::read_published;
-use crate::ids::task_ids::TaskIds;
+use crate::ids::task_ids::{InvalidId, TaskIds};
 use crate::jobs::batch_channel;
 use crate::jobs::batch_channel::BatchSender;
 use crate::jobs::error::ExportError;
-use crate::jobs::journal_writer::now;
+use crate::jobs::journal_writer::unix_millis;
 use crate::jobs::read_ahead::open;
 use crate::jobs::report::SavedWork;
 use crate::jobs::source_error::SourceError;
@@ -213,7 +214,7 @@ fn append_all(
                 kind: RecordKind::Response,
                 flags: if is_final { FLAG_FINAL } else { 0 },
                 attempts: 0,
-                time: now(),
+                time: unix_millis(),
                 task_id: &task_id,
                 body: &body,
             }),
@@ -228,24 +229,14 @@ fn append_all(
 }
 
 /// Why a line is not a valid task.
+#[derive(Debug, Error)]
 enum BadLine {
-    NoMemory,
-    Unusable(String),
-}
-
-impl From<BodyError> for BadLine {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::NoMemory => Self::NoMemory,
-            error => Self::Unusable(error.to_string()),
-        }
-    }
-}
-
-impl From<String> for BadLine {
-    fn from(cause: String) -> Self {
-        Self::Unusable(cause)
-    }
+    #[error("it is over 1 GiB long")]
+    TooLong,
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Id(#[from] InvalidId),
 }
 
 /// The reading thread.
@@ -288,7 +279,7 @@ impl SourceReader<'_> {
         kind: RecordKind,
         append: ImportedRecord,
         bytes: usize,
-    ) -> Result<(), String> {
+    ) -> Result<(), InvalidId> {
         let position = self.found.position(task_id)?;
         self.has_response.resize(self.found.ids.len(), false);
         if let Some(has_response) = self.has_response.get_mut(position) {
@@ -387,28 +378,32 @@ impl SourceReader<'_> {
                 continue;
             }
             let done = if is_too_long {
-                Err(BadLine::from("it is longer than 1 GiB".to_owned()))
+                Err(BadLine::TooLong)
             } else {
                 self.task(text)
             };
-            if matches!(done, Err(BadLine::NoMemory)) {
-                return Err(no_memory());
-            }
-            if let Err(BadLine::Unusable(cause)) = done {
-                self.unreadable += 1;
-                if self.unreadable <= MAX_REPORTED_LINES {
-                    let text = format!("skipped `{name}`, line {number}: {cause}");
-                    self.events.send(Event::Warning(text));
-                }
+            match done {
+                Ok(()) => {}
+                Err(BadLine::Body(BodyError::NoMemory)) => return Err(no_memory()),
+                Err(cause) => self.skip_line(&name, number, &cause),
             }
         }
         Ok(())
     }
 
+    /// Reports a line that is not a valid task.
+    fn skip_line(&mut self, name: &str, line: u64, cause: &BadLine) {
+        self.unreadable += 1;
+        if self.unreadable <= MAX_REPORTED_LINES {
+            let text = format!("skipped `{name}`, line {line}: {cause}");
+            self.events.send(Event::Warning(text));
+        }
+    }
+
     /// Appends a task.
     fn task(&mut self, body: &[u8]) -> Result<(), BadLine> {
         // A copy, since the line's buffer is used again.
-        let mut copy = memory::buffer(body.len()).map_err(|_| BadLine::NoMemory)?;
+        let mut copy = memory::buffer(body.len()).map_err(|_| BodyError::NoMemory)?;
         copy.extend_from_slice(body);
         let body = Bytes::from(copy);
         let response = check_task(&body, None, self.keep_secrets, &mut self.parser)?;

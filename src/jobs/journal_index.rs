@@ -1,6 +1,6 @@
 //! What the journal holds for each ID of the list, by position. The threads of a run share it.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::event::AgainCounts;
 use crate::jobs::export_options::Refresh;
@@ -263,10 +263,7 @@ impl SharedIndex {
             if held.is_some() || state.closed {
                 return held;
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = threads::wait(&self.changed, state);
         }
     }
 

@@ -193,7 +193,7 @@ fn record<'r>(
         kind,
         flags: 0,
         attempts,
-        time: now(),
+        time: unix_millis(),
         task_id,
         body,
     }
@@ -205,7 +205,7 @@ pub(crate) fn start_refresh(journal: &mut Journal) -> Result<(), ExportError> {
         kind: RecordKind::Refresh,
         flags: 0,
         attempts: 0,
-        time: now(),
+        time: unix_millis(),
         task_id: "",
         body: &[],
     });
@@ -220,13 +220,13 @@ pub(crate) fn end_run(journal: &mut Journal, index: &SharedIndex) -> Result<(), 
         failure.is_some_and(|failure| failure.offset() >= since)
     };
     if index.failures().iter().any(|(_, held)| is_new(held)) {
-        journal.end_run(since, now())?;
+        journal.end_run(since, unix_millis())?;
     }
     Ok(())
 }
 
-/// Milliseconds since 1970.
-pub(crate) fn now() -> u64 {
+/// The time as the journal has it: milliseconds since 1970.
+pub(crate) fn unix_millis() -> u64 {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

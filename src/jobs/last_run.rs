@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::event::{Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::journal_index::SharedIndex;
-use crate::jobs::publication::now;
+use crate::jobs::publication::manifest_time;
 use crate::journal::index::IndexEntry;
 use crate::journal::reader::JournalReader;
 use crate::publish::failure_lines::write_line;
@@ -24,7 +24,7 @@ pub(crate) fn write(
 ) {
     if let Some(fields) = summary.as_object_mut() {
         fields.insert("started_at".to_owned(), started_at.into());
-        fields.insert("finished_at".to_owned(), now().into());
+        fields.insert("finished_at".to_owned(), manifest_time().into());
     }
     let last = LastRun {
         summary: &format!("{summary:#}\n"),

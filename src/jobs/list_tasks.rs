@@ -14,7 +14,7 @@ use crate::ids::task_ids::{InsertedId, TaskIds};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::{ExportOptions, Refresh};
 use crate::jobs::found_journal::{FoundJournal, PublishedPart};
-use crate::jobs::journal_writer::{SYNC_INTERVAL, now, start_refresh};
+use crate::jobs::journal_writer::{SYNC_INTERVAL, start_refresh, unix_millis};
 use crate::jobs::report::{ListReport, SavedWork};
 use crate::jobs::resume::published_bytes;
 use crate::jobs::runtime::{Network, block_on};
@@ -300,7 +300,7 @@ impl PageKeeper<'_> {
             kind: RecordKind::Response,
             flags: if task.is_final { FLAG_FINAL } else { 0 },
             attempts: 1,
-            time: now(),
+            time: unix_millis(),
             task_id: &task.task_id,
             body: &task.body,
         });

@@ -174,8 +174,8 @@ pub(crate) fn publish_counters(
     staging.publish([], MANIFEST, &[])
 }
 
-/// The time, as the manifest has it.
-pub(crate) fn now() -> String {
+/// The time as the manifest has it, in UTC.
+pub(crate) fn manifest_time() -> String {
     jiff::Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
         .to_string()

@@ -12,7 +12,7 @@ use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::import::{Import, Imported, ReadJournal, is_export, list_of, read_journal};
 use crate::jobs::ordered_reader::OrderedReader;
-use crate::jobs::publication::{NextExport, Publication, now};
+use crate::jobs::publication::{NextExport, Publication, manifest_time};
 use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::resume::{repair_journal, report_directory};
@@ -92,7 +92,7 @@ pub fn flatten(
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<JobEnd<Box<ExportReport>>, ExportError> {
-    let started_at = now();
+    let started_at = manifest_time();
     for source in &options.sources {
         refuse_source(source, &options.out)?;
     }
@@ -229,7 +229,7 @@ impl ReadSources {
 fn counters(started_at: String, journal_bytes: u64) -> RunCounters {
     RunCounters {
         started_at,
-        finished_at: now(),
+        finished_at: manifest_time(),
         requests: 0,
         retries: 0,
         rate_limited: 0,

@@ -1,6 +1,6 @@
 //! What a journal holds for IDs that no list names in advance.
 
-use crate::ids::task_ids::TaskIds;
+use crate::ids::task_ids::{InvalidId, TaskIds};
 use crate::jobs::journal_index::SharedIndex;
 use crate::journal::format::RecordKind;
 use crate::journal::index::{IndexEntry, JournalIndex};
@@ -15,9 +15,8 @@ pub(crate) struct JournalTasks {
 
 impl JournalTasks {
     /// The position of an ID. Adds it if it is new.
-    pub(crate) fn position(&mut self, task_id: &str) -> Result<usize, String> {
-        let inserted = self.ids.insert(task_id);
-        let inserted = inserted.map_err(|cause| cause.to_string())?;
+    pub(crate) fn position(&mut self, task_id: &str) -> Result<usize, InvalidId> {
+        let inserted = self.ids.insert(task_id)?;
         if inserted.is_new {
             self.journal.push();
         }
