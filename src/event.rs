@@ -43,6 +43,7 @@ impl fmt::Display for RequestTarget {
 
 /// IDs that are fetched again, by what an earlier run got.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AgainCounts {
     /// IDs that failed.
     pub failed: usize,
@@ -54,6 +55,7 @@ pub struct AgainCounts {
 
 /// Something that happened in a job.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Event {
     /// The list of IDs was read and compared with the journal.
     Planned {

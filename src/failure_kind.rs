@@ -10,6 +10,7 @@ macro_rules! failure_kinds {
         /// Why an ID failed, as `failures.jsonl` says it. The variants are in the order of their words, which is the
         /// order of counts by kind.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum FailureKind {
             $($(#[doc = $doc])+ $kind,)+
         }

@@ -94,6 +94,7 @@ pub use crate::error::{Exit, Explain};
 pub use crate::event::{AgainCounts, Event, Events, RequestTarget};
 pub use crate::failure_kind::FailureKind;
 pub use crate::ids::error::IdsError;
+pub use crate::ids::list::SkippedCells;
 pub use crate::ids::read::{ReadIds, read_ids};
 pub use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
 pub use crate::jobs::error::ExportError;
@@ -109,13 +110,51 @@ pub use crate::jobs::options_error::OptionsError;
 pub use crate::jobs::reflatten::{FlattenOptions, flatten};
 pub use crate::jobs::report::{ExportReport, JobEnd, ListReport, SavedResponses, SavedWork};
 pub use crate::jobs::verify::error::VerifyError;
+pub use crate::jobs::verify::findings::Finding;
 pub use crate::jobs::verify::report::VerifyReport;
 pub use crate::jobs::verify::verification::verify;
 pub use crate::lists::list_planner::ListPlan;
 pub use crate::pacer::types::{LearnedRate, Rate};
 pub use crate::publish::guard::{Allowance, GuardOptions};
 #[cfg(feature = "sandbox")]
-pub use crate::sandbox::{config::SandboxConfig, error::SandboxError, server::Sandbox};
+pub use crate::sandbox::{
+    config::SandboxConfig,
+    error::SandboxError,
+    limit_models::Admission,
+    server::{RequestArrival, Sandbox},
+};
 pub use crate::tables::selection::TableSelection;
 pub use crate::tables::table::Table;
 pub use tokio_util::sync::CancellationToken;
+
+/// The causes in [`ExportError`], [`VerifyError`], [`OptionsError`] and [`IdsError`].
+pub mod errors {
+    pub use crate::api::error::FetchError;
+    pub use crate::api::reply::Distrust;
+    pub use crate::encode::parquet::text_column::UnusableType;
+    pub use crate::ids::error::BadRecord;
+    pub use crate::ids::format::{Compression, FileContent};
+    pub use crate::ids::mistake::{LineMistake, MistakeKind};
+    pub use crate::ids::position::ListPosition;
+    pub use crate::journal::error::JournalError;
+    pub use crate::json::lexer::{JsonError, JsonErrorKind};
+    pub use crate::output_error::OutputError;
+    pub use crate::publish::guard::{NotPublished, Origin};
+    pub use crate::tables::batch_builder::SinkError;
+}
+
+/// The limits and faults in [`SandboxConfig`].
+#[cfg(feature = "sandbox")]
+pub mod sandbox_options {
+    pub use crate::sandbox::faults::{FailedId, FaultKind, FaultRule};
+    pub use crate::sandbox::limit_models::{Limit, LimitPlan, OtherClient, TimeSpan};
+    pub use crate::sandbox::pagination::ListFault;
+    pub use crate::sandbox::responses::{QuotaHeaders, RetryAfter};
+}
+
+/// The definitions of tables and columns, which [`Table::info`] returns.
+pub mod table_info {
+    pub use crate::tables::column::{ColumnInfo, ColumnType};
+    pub use crate::tables::row_key::{Depth, RowKind};
+    pub use crate::tables::table::{SCHEMA_VERSION, TableInfo};
+}

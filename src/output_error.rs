@@ -9,6 +9,7 @@ use crate::error::{Exit, Explain, disk_hint};
 
 /// Why the output could not be written.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum OutputError {
     /// The file system returned an error.
     #[error("could not {operation} `{}`: {source}", path.display())]

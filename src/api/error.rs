@@ -10,6 +10,7 @@ use crate::error::{Exit, Explain};
 
 /// Why fetching ended before every ID had a result.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum FetchError {
     /// The API refused the key.
     #[error("could not fetch {what}: the API refused the key ({message})")]

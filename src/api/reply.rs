@@ -8,6 +8,7 @@ use crate::pacer::types::ServerQuota;
 
 /// Why a server's certificate is not trusted. Each reason has its own hint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Distrust {
     /// No trusted CA has signed it.
     Authority,

@@ -1,9 +1,11 @@
 //! Writes the files of all selected tables, within a bound on memory.
 
+use std::fmt::Display;
 use std::sync::Mutex;
 use std::thread;
 
 use arrow::array::RecordBatch;
+use thiserror::Error;
 
 use crate::durable_fs::{FileRef, StagedFile};
 use crate::encode::csv::write::CsvWriter;
@@ -42,27 +44,47 @@ pub struct WrittenTable {
     pub longest_record: usize,
 }
 
+/// Why a table could not be encoded in memory.
+#[derive(Debug, Error)]
+#[error("could not encode table `{table}`: {cause}")]
+pub struct EncodeError {
+    table: &'static str,
+    /// The error of the writer.
+    cause: String,
+}
+
 /// Encodes one table in memory, with the same bytes as a published file. Rows that exceed the memory bound wait in a
 /// temporary file.
 pub fn encode(
     format: Format,
     table: &'static TableInfo,
     batches: impl IntoIterator<Item = RecordBatch>,
-) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Vec<u8>, EncodeError> {
     match format {
         Format::Parquet => {
-            let mut writer = ParquetWriter::open(table, Vec::new(), None)?;
+            let failed = |error| EncodeError::new(table, &error);
+            let mut writer = ParquetWriter::open(table, Vec::new(), None).map_err(failed)?;
             for batch in batches {
-                writer.write_rows(batch)?;
+                writer.write_rows(batch).map_err(failed)?;
             }
-            Ok(writer.close()?)
+            writer.close().map_err(failed)
         }
         Format::Csv => {
-            let mut writer = CsvWriter::begin(table, Vec::new())?;
+            let failed = |error| EncodeError::new(table, &error);
+            let mut writer = CsvWriter::begin(table, Vec::new()).map_err(failed)?;
             for batch in batches {
-                writer.write(batch)?;
+                writer.write(batch).map_err(failed)?;
             }
             Ok(writer.into_output())
+        }
+    }
+}
+
+impl EncodeError {
+    fn new(table: &TableInfo, cause: &dyn Display) -> Self {
+        Self {
+            table: table.name,
+            cause: cause.to_string(),
         }
     }
 }

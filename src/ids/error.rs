@@ -19,6 +19,7 @@ use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 /// Why IDs could not be read. They are read before the first request. File names are as given and printable; `-` is
 /// standard input.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum IdsError {
     /// The file could not be opened or read.
     #[error("could not read IDs from `{file}`: {error}")]
@@ -136,6 +137,7 @@ pub enum IdsError {
 
 /// What is wrong with a line, row or element of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BadRecord {
     /// The text is not a valid ID.
     Id(InvalidId),

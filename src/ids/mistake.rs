@@ -51,6 +51,7 @@ pub struct LineMistake {
 
 /// What is wrong with a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MistakeKind {
     /// It is the name of a column.
     Header,

@@ -18,6 +18,7 @@ use crate::threads::THREAD_HINT;
 
 /// Why an export ended without being published.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ExportError {
     /// The network side.
     #[error(transparent)]
@@ -25,7 +26,8 @@ pub enum ExportError {
     /// The journal.
     #[error(transparent)]
     Journal(JournalError),
-    /// The user stopped the job. It ends with what it saved, and not with this error.
+    /// The user stopped the job. Only the parts of a job return it: the job itself ends with `JobEnd::Stopped`.
+    #[doc(hidden)]
     #[error("could not complete the run: interrupted")]
     Interrupted(SavedWork),
     /// The output directory.

@@ -39,9 +39,9 @@ use crate::publish::output_dir::OutputDirectory;
 use crate::publish::staging::Staging;
 use crate::state::list_checkpoint;
 
-/// Exports tasks: fetches what is missing, builds the tables and publishes them. Runs on this thread and two more, until
-/// the export is published, `cancel` is cancelled, or the job fails. What was fetched is kept in any case; the same call
-/// continues from there.
+/// Exports tasks: fetches what is missing, builds the tables and publishes them. Blocks until the export is published,
+/// `cancel` is cancelled, or the job fails. It runs on this thread and four more, and on a few others while it completes
+/// the files. What was fetched is kept in any case; the same call continues from there.
 ///
 /// # Errors
 ///

@@ -19,6 +19,7 @@ pub enum JobEnd<R> {
 
 /// What a job saved that the user stopped.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum SavedWork {
     /// Nothing that was not there before.
     Nothing,
@@ -33,6 +34,7 @@ pub enum SavedWork {
 
 /// What the journal holds for the tasks of a stopped export.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct SavedResponses {
     /// IDs with a response.
     pub held: usize,
@@ -48,6 +50,7 @@ pub struct SavedResponses {
 
 /// What an export published.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct ExportReport {
     /// Distinct IDs.
     pub requested: u64,
@@ -103,6 +106,7 @@ pub struct ExportReport {
 
 /// What lists gave.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ListReport {
     /// Lists that were read.
     pub lists: u64,

@@ -10,6 +10,7 @@ use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 
 /// Why the journal could not be used.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum JournalError {
     /// The file system returned an error.
     #[error("could not {operation} the journal `{}`: {source}", path.display())]
@@ -61,7 +62,8 @@ pub enum JournalError {
         /// The journal.
         path: PathBuf,
     },
-    /// The caller stopped the scan.
+    /// The caller stopped the scan. Jobs end with `JobEnd::Stopped` instead.
+    #[doc(hidden)]
     #[error("could not read the journal `{}`: interrupted", path.display())]
     Interrupted {
         /// The journal.

@@ -109,6 +109,7 @@ pub(crate) struct Shrink {
 
 /// Why a finished export is not published.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum NotPublished {
     /// No ID has a response.
     #[error(

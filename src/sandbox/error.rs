@@ -9,6 +9,7 @@ use crate::threads::THREAD_HINT;
 
 /// Why a sandbox could not start.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SandboxError {
     /// The port is not available.
     #[error("could not listen on 127.0.0.1:{port}: {source}")]

@@ -20,6 +20,7 @@ pub const BATCH_BYTES: usize = 128 << 10;
 
 /// Why a sink did not take a batch.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SinkError {
     /// The rows are not a valid batch.
     #[error(transparent)]

@@ -16,6 +16,7 @@ fn options(out: &std::path::Path, sandbox: &Sandbox) -> scale_export::ExportOpti
         .ids(TaskIds::collect(["task_1", "task_2"]).unwrap())
         .base_url(sandbox.base_url())
         .api_key(sandbox.key())
+        .server_in_process(true)
 }
 
 #[test]

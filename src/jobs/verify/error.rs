@@ -14,6 +14,7 @@ use crate::tables::table::SCHEMA_VERSION;
 
 /// Why an export could not be verified.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum VerifyError {
     /// There is no export.
     #[error("could not verify `{}`: {cause}", path.display())]
@@ -51,7 +52,8 @@ pub enum VerifyError {
     /// The journal could not be read.
     #[error(transparent)]
     Journal(JournalError),
-    /// The user stopped it.
+    /// The user stopped the job. Only its parts return it: the job itself ends with `JobEnd::Stopped`.
+    #[doc(hidden)]
     #[error("could not complete the verification: interrupted")]
     Interrupted,
     /// There is not enough memory for a task.

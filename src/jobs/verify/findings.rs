@@ -22,6 +22,7 @@ const HIDDEN: &str = "(hidden: it may contain a workspace_token)";
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// The file, of a finding about a whole file.
     pub file: Option<String>,

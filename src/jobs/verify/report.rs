@@ -6,6 +6,7 @@ use crate::jobs::verify::findings::{Finding, Findings};
 
 /// What verifying an export came to.
 #[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
 pub struct VerifyReport {
     /// Tasks in the tables.
     pub tasks: u64,
