@@ -78,6 +78,11 @@ impl TaskClient {
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
+    /// The base URL, for messages. It has no credentials.
+    pub(crate) fn base_url(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
+    }
+
     /// Requests one task.
     pub(crate) async fn task(&self, task_id: &str, share: &mut MemoryShare<'_>) -> Reply<Bytes> {
         let query = format!("task_id={}", encode(task_id));

@@ -313,7 +313,7 @@ impl<'f> Fetcher<'f> {
                 return Ok(Some(kind));
             }
             Verdict::Forbidden => return self.judge_forbidden(attempts, failed).await.map(Some),
-            Verdict::KeyRefused => return Err(refused(attempts, failed)),
+            Verdict::KeyRefused => return Err(self.refused(attempts, failed)),
             Verdict::Untrusted(why) => {
                 return Err(FetchError::Untrusted {
                     host: self.client.host(),
@@ -356,9 +356,18 @@ impl<'f> Fetcher<'f> {
             self.note_success(failed.sent);
         } else if !self.good_id_succeeds().await {
             // No task was fetched by this run, and no task of an earlier run can be fetched now.
-            return Err(refused(attempts, failed));
+            return Err(self.refused(attempts, failed));
         }
         Ok(FailureKind::Forbidden)
+    }
+
+    fn refused(&self, attempts: &Attempts, failed: &FailedAttempt) -> FetchError {
+        FetchError::Refused {
+            what: attempts.target.to_string(),
+            status: failed.status.unwrap_or_default(),
+            message: failed.error.message.clone(),
+            has_succeeded: self.liveness().has_task(),
+        }
     }
 
     /// Takes note of the time of a failure; whether the request has failed as often, or for as long, as is allowed.
@@ -480,13 +489,5 @@ impl<'f> Fetcher<'f> {
             stopped,
             failures_by_kind,
         }
-    }
-}
-
-fn refused(attempts: &Attempts, failed: &FailedAttempt) -> FetchError {
-    FetchError::Refused {
-        what: attempts.target.to_string(),
-        status: failed.status.unwrap_or_default(),
-        message: failed.error.message.clone(),
     }
 }

@@ -229,6 +229,7 @@ pub(crate) fn list_failed(
             what: list,
             status: failed.status.unwrap_or_default(),
             message,
+            has_succeeded: fetcher.liveness().has_task(),
         });
     }
     let detail = format!("{request}: {message}");
