@@ -193,7 +193,7 @@ impl<'f> Fetcher<'f> {
     ) -> Result<Result<(T, MemoryShare<'_>), FailedRequest>, FetchError> {
         loop {
             if self.next_failure_may_be_final(attempts) && !self.has_succeeded_since(attempts) {
-                // No other request is made, or none succeeds: a known good ID tells the server from the ID.
+                // No other request is made, or none succeeds: a known good ID shows which of the two fails.
                 self.good_id_succeeds().await;
             }
             let mut share = self.budget.enter(class_of(&attempts.target)).await;

@@ -1,4 +1,4 @@
-//! Tells an ID that fails from a server that fails, by requesting a known good ID, and ends the run when nothing has
+//! Distinguishes an ID that fails from a server that fails, by requesting a known good ID, and ends the run when nothing has
 //! succeeded for long enough.
 
 use std::sync::atomic::Ordering;
