@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::api::reply::{AttemptError, AttemptFault};
 use crate::json::lexer::JsonError;
+use crate::memory::NO_MEMORY;
 
 /// Why a body cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -26,7 +27,7 @@ pub enum BodyError {
     /// It is over a limit of the parser.
     #[error("the body is too large to parse: {0}")]
     TooLarge(JsonError),
-    /// The system refused the memory that it needs.
+    /// There is not enough memory for it.
     #[error("there is not enough memory for the body")]
     NoMemory,
     /// It is JSON, but not a page of a list.
@@ -48,10 +49,7 @@ impl BodyError {
                 AttemptFault::WrongTask,
                 "the response is another task".to_owned(),
             ),
-            Self::NoMemory => (
-                AttemptFault::NoMemory,
-                "the system refused the memory to parse it".to_owned(),
-            ),
+            Self::NoMemory => (AttemptFault::NoMemory, NO_MEMORY.to_owned()),
             Self::TooLarge(_) => (AttemptFault::TooLarge, self.to_string()),
             Self::NotUtf8(_) | Self::NotJson(_) | Self::NoTask | Self::NoPage(_) => {
                 (AttemptFault::BadBody, self.to_string())

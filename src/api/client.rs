@@ -21,6 +21,7 @@ use crate::api::rate_limit_headers::quotas;
 use crate::api::reply::{AttemptError, AttemptFault, Distrust, Reply};
 use crate::api::retry_after::retry_after;
 use crate::api::tunnel::diagnose;
+use crate::memory::NO_MEMORY;
 
 /// The maximum size in bytes of a page of several tasks. A larger page is requested again in smaller parts.
 const MAX_PAGE_BYTES: u64 = 32 << 20;
@@ -76,6 +77,11 @@ impl TaskClient {
         self.url
             .port()
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// The base URL, for messages. It has no credentials.
+    pub(crate) fn base_url(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
     }
 
     /// Requests one task.
@@ -190,10 +196,7 @@ impl TaskClient {
                 AttemptFault::TooLarge,
                 format!("the body is over {max_body} bytes"),
             ),
-            DecodeError::NoMemory => (
-                AttemptFault::NoMemory,
-                "the system refused more than it has so far".to_owned(),
-            ),
+            DecodeError::NoMemory => (AttemptFault::NoMemory, NO_MEMORY.to_owned()),
             DecodeError::Broken(error) => (
                 AttemptFault::Network,
                 format!("could not decompress the body: {error}"),

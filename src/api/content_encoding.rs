@@ -12,7 +12,7 @@ pub(crate) const ACCEPTED: &str = "gzip, br, zstd";
 pub(crate) enum DecodeError {
     /// It is larger than the limit.
     TooLarge,
-    /// The system refused the memory for it.
+    /// There is not enough memory for it.
     NoMemory,
     /// It is not valid in its encoding.
     Broken(io::Error),

@@ -5,8 +5,39 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::api::reply::Distrust;
+use crate::api::reply::{AttemptFault, Distrust};
 use crate::error::{Exit, Explain};
+use crate::plural::{plural, time_text};
+
+/// What the API did with the last request of an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutageFault {
+    /// It sent no response, or not all of it.
+    NoResponse,
+    /// It responded with status 429.
+    RateLimited,
+    /// It responded with another status than 200.
+    ErrorStatus,
+    /// It responded with status 200 and a body that is not the task or the page that was requested.
+    NotTheApi,
+}
+
+impl From<AttemptFault> for OutageFault {
+    fn from(fault: AttemptFault) -> Self {
+        match fault {
+            AttemptFault::Status(429) => Self::RateLimited,
+            AttemptFault::Status(_) | AttemptFault::Redirect => Self::ErrorStatus,
+            AttemptFault::BadBody | AttemptFault::WrongTask | AttemptFault::TooLarge => {
+                Self::NotTheApi
+            }
+            AttemptFault::Network
+            | AttemptFault::NoRoute
+            | AttemptFault::Timeout
+            | AttemptFault::Certificate(_)
+            | AttemptFault::NoMemory => Self::NoResponse,
+        }
+    }
+}
 
 /// Why fetching ended before every ID had a result.
 #[derive(Debug, Error)]
@@ -21,12 +52,16 @@ pub enum FetchError {
         status: u16,
         /// The message of the server.
         message: String,
+        /// Whether a task was received before, in this run.
+        has_succeeded: bool,
     },
     /// Nothing succeeded for as long as the run allows.
-    #[error("could not reach the API at `{host}`: no request succeeded for {}, after {requests} requests; the last error was: {message}", seconds(*.elapsed))]
+    #[error("{}", gave_up_text(*.fault, .base_url, *.elapsed, *.requests, .message))]
     GaveUp {
-        /// The host of the base URL.
-        host: String,
+        /// The base URL.
+        base_url: String,
+        /// What the API did last.
+        fault: OutageFault,
         /// How long nothing succeeded.
         elapsed: Duration,
         /// All attempts of the run.
@@ -46,7 +81,7 @@ pub enum FetchError {
         /// The message of the TLS library.
         message: String,
     },
-    /// The system refused the memory that a body needs.
+    /// There is not enough memory for a body.
     #[error("could not keep the response for {what} in memory: {message}")]
     NoMemory {
         /// What was requested.
@@ -131,35 +166,92 @@ pub enum FetchError {
         /// What went wrong last.
         message: String,
     },
+    /// An error of a dry run, which saves nothing.
+    #[error(transparent)]
+    Unsaved(Box<Self>),
 }
 
-fn seconds(duration: Duration) -> String {
-    format!("{:.0} s", duration.as_secs_f64())
+fn gave_up_text(
+    fault: OutageFault,
+    base_url: &str,
+    elapsed: Duration,
+    requests: u64,
+    message: &str,
+) -> String {
+    let silence = format!("no request succeeded for {}", time_text(elapsed));
+    let what = match fault {
+        OutageFault::NoResponse => {
+            return format!(
+                "could not reach the API at `{base_url}`: {silence}, after {}; the last error was: {message}",
+                plural(requests, "request")
+            );
+        }
+        OutageFault::RateLimited => "the API rate-limits the requests",
+        OutageFault::ErrorStatus => "the API responds with errors",
+        OutageFault::NotTheApi => {
+            return format!(
+                "could not fetch from `{base_url}`: it does not respond like the Scale API (status 200, {message}); {silence}"
+            );
+        }
+    };
+    format!("could not fetch from `{base_url}`: {what} ({message}); {silence}")
 }
 
 impl FetchError {
     /// Whether the run ended by decision, and not because it could not go on.
     pub fn is_decision(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::FailFast { .. })
+        match self {
+            Self::Unsaved(error) => error.is_decision(),
+            Self::Refused { .. } | Self::FailFast { .. } => true,
+            _ => false,
+        }
     }
-}
 
-impl Explain for FetchError {
-    fn hint(&self) -> Option<String> {
+    /// The same error for a run that saves nothing.
+    pub(crate) fn unsaved(self) -> Self {
+        Self::Unsaved(Box::new(self))
+    }
+
+    /// Whether the run saved what it fetched before this error.
+    fn is_progress_saved(&self) -> bool {
+        match self {
+            Self::Refused { has_succeeded, .. } => *has_succeeded,
+            Self::GaveUp { .. }
+            | Self::FailFast { .. }
+            | Self::NoMemory { .. }
+            | Self::ListFailed { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// What the user can do, whether progress is saved or not.
+    fn advice(&self) -> Option<String> {
         Some(match self {
+            Self::Unsaved(error) => return error.advice(),
             Self::Refused { status: 402, .. } => "ask Scale to enable the API for the account".into(),
             Self::Refused { .. } => {
                 "check SCALE_API_KEY or --api-key-file, and that the key may read these tasks".into()
             }
             Self::GaveUp {
-                has_succeeded: false,
+                fault,
+                has_succeeded,
                 ..
-            } => {
-                "check --base-url, the network and the proxy; progress is saved, and the same command continues".into()
+            } => match fault {
+                OutageFault::NoResponse if *has_succeeded => {
+                    "run the same command again when the API responds"
+                }
+                OutageFault::NoResponse => {
+                    "check --base-url, the network and the proxy, and run the same command again"
+                }
+                OutageFault::RateLimited => {
+                    "run the same command again later; if another program uses this key, lower --rate"
+                }
+                OutageFault::ErrorStatus => "run the same command again when the API works",
+                OutageFault::NotTheApi => {
+                    "check --base-url and the proxy: a login page responds like this"
+                }
             }
-            Self::GaveUp { .. } => {
-                "progress is saved; run the same command again when the API responds".into()
-            }
+            .into(),
             Self::Untrusted { why, .. } => match why {
                 Distrust::Authority => {
                     "if a proxy or a private server uses its own CA, give the CA certificate with --ca-file"
@@ -172,16 +264,16 @@ impl Explain for FetchError {
             }
             .into(),
             Self::FailFast { .. } => {
-                "progress is saved; run the same command again, or without --fail-fast to export the other IDs".into()
+                "run the same command again, or without --fail-fast to export the other IDs".into()
             }
             Self::NoMemory { .. } => {
-                "raise the memory limit of the process, or refuse large responses with a lower --max-body; progress is saved".into()
+                "raise the memory limit of the process, or refuse large responses with a lower --max-body".into()
             }
             Self::NoSuchList { .. } => {
                 "check the ID or the name, and that the key may read it".into()
             }
             Self::ListFailed { .. } => {
-                "progress is saved; run the same command again to continue".into()
+                "run the same command again".into()
             }
             Self::BadKey => "look for spaces or line breaks inside the key".into(),
             Self::BadUrl { .. } => "give a URL like https://api.scale.com".into(),
@@ -200,9 +292,21 @@ impl Explain for FetchError {
             Self::Client(_) | Self::SinkClosed { .. } => return None,
         })
     }
+}
+
+impl Explain for FetchError {
+    fn hint(&self) -> Option<String> {
+        let advice = self.advice()?;
+        Some(if self.is_progress_saved() {
+            format!("progress is saved; {advice}")
+        } else {
+            advice
+        })
+    }
 
     fn exit(&self) -> Exit {
         match self {
+            Self::Unsaved(error) => error.exit(),
             Self::Refused { .. } => Exit::Refused,
             Self::GaveUp { .. } | Self::Untrusted { .. } | Self::ListFailed { .. } => Exit::GaveUp,
             Self::NoSuchList { .. }
@@ -223,22 +327,58 @@ impl Explain for FetchError {
 mod tests {
     use super::*;
 
+    fn gave_up(fault: AttemptFault, has_succeeded: bool, message: &str) -> FetchError {
+        FetchError::GaveUp {
+            base_url: "https://api.invalid".into(),
+            fault: fault.into(),
+            elapsed: Duration::from_mins(5),
+            requests: 9,
+            has_succeeded,
+            message: message.into(),
+        }
+    }
+
     #[test]
-    fn a_server_that_never_answered_may_be_the_wrong_one() {
-        let hint = |has_succeeded| {
-            let error = FetchError::GaveUp {
-                host: "api.invalid".into(),
-                elapsed: Duration::from_mins(5),
-                requests: 9,
-                has_succeeded,
-                message: "no such host".into(),
-            };
-            error.hint().unwrap()
-        };
-        assert!(hint(false).contains("--base-url"));
-        assert!(!hint(true).contains("--base-url"));
-        assert!(
-            hint(true).contains("progress is saved") && hint(false).contains("progress is saved")
-        );
+    fn an_outage_is_explained_by_its_last_fault() {
+        for (fault, message, text, advice) in [
+            (
+                AttemptFault::NoRoute,
+                "no such host",
+                "could not reach the API at `https://api.invalid`: no request succeeded for 5 min, after 9 requests; the last error was: no such host",
+                "check --base-url, the network and the proxy, and run the same command again",
+            ),
+            (
+                AttemptFault::Status(429),
+                "status 429",
+                "could not fetch from `https://api.invalid`: the API rate-limits the requests (status 429); no request succeeded for 5 min",
+                "run the same command again later; if another program uses this key, lower --rate",
+            ),
+            (
+                AttemptFault::Status(500),
+                "status 500: broken",
+                "could not fetch from `https://api.invalid`: the API responds with errors (status 500: broken); no request succeeded for 5 min",
+                "run the same command again when the API works",
+            ),
+            (
+                AttemptFault::BadBody,
+                "the body is not JSON",
+                "could not fetch from `https://api.invalid`: it does not respond like the Scale API (status 200, the body is not JSON); no request succeeded for 5 min",
+                "check --base-url and the proxy: a login page responds like this",
+            ),
+        ] {
+            let error = gave_up(fault, false, message);
+            assert_eq!(error.to_string(), text);
+            assert_eq!(
+                error.hint().unwrap(),
+                format!("progress is saved; {advice}")
+            );
+            let error = error.unsaved();
+            assert_eq!(error.to_string(), text);
+            assert_eq!(error.hint().unwrap(), advice);
+            assert_eq!(error.exit(), Exit::GaveUp);
+        }
+        // A server that responded before is not the wrong one.
+        let hint = gave_up(AttemptFault::Timeout, true, "timed out").hint();
+        assert!(!hint.unwrap().contains("--base-url"));
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn of_body(status: u16, body: &[u8], secret: &str) -> String {
         });
     let said = match status {
         203 => "a proxy has changed the response".to_owned(),
-        206 => "only a part of the response came".to_owned(),
+        206 => "the response is incomplete".to_owned(),
         _ => printable(&said, secret),
     };
     if said.is_empty() {
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(said(""), "status 500");
         assert_eq!(
             of_body(206, b"half a ta", "live_key"),
-            "status 206: only a part of the response came"
+            "status 206: the response is incomplete"
         );
         assert_eq!(
             said("\u{202e}desrever\u{202c} and\u{200b}hidden \u{1b}[31mred"),

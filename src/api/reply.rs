@@ -41,7 +41,7 @@ pub(crate) enum AttemptFault {
     BadBody,
     /// Status 200, but the body is another task.
     WrongTask,
-    /// The system refused the memory that the body needs.
+    /// There is not enough memory for the body.
     NoMemory,
 }
 

@@ -190,7 +190,7 @@ impl<'f> Fetcher<'f> {
     ) -> Result<Result<(T, MemoryShare<'_>), FailedRequest>, FetchError> {
         loop {
             if self.next_failure_may_be_final(attempts) && !self.has_succeeded_since(attempts) {
-                // No other request is made, or none succeeds: a known good ID tells the server from the ID.
+                // No other request is made, or none succeeds: a known good ID shows which of the two fails.
                 self.good_id_succeeds().await;
             }
             let mut share = self.budget.enter(class_of(&attempts.target)).await;
@@ -310,7 +310,7 @@ impl<'f> Fetcher<'f> {
                 return Ok(Some(kind));
             }
             Verdict::Forbidden => return self.judge_forbidden(attempts, failed).await.map(Some),
-            Verdict::KeyRefused => return Err(refused(attempts, failed)),
+            Verdict::KeyRefused => return Err(self.refused(attempts, failed)),
             Verdict::Untrusted(why) => {
                 return Err(FetchError::Untrusted {
                     host: self.client.host(),
@@ -353,9 +353,18 @@ impl<'f> Fetcher<'f> {
             self.note_success(failed.sent);
         } else if !self.good_id_succeeds().await {
             // No task was fetched by this run, and no task of an earlier run can be fetched now.
-            return Err(refused(attempts, failed));
+            return Err(self.refused(attempts, failed));
         }
         Ok(FailureKind::Forbidden)
+    }
+
+    fn refused(&self, attempts: &Attempts, failed: &FailedAttempt) -> FetchError {
+        FetchError::Refused {
+            what: attempts.target.to_string(),
+            status: failed.status.unwrap_or_default(),
+            message: failed.error.message.clone(),
+            has_succeeded: self.liveness().has_task(),
+        }
     }
 
     /// Takes note of the time of a failure; whether the request has failed as often, or for as long, as is allowed.
@@ -472,13 +481,5 @@ impl<'f> Fetcher<'f> {
             from_lists: get(&self.counters.from_lists),
             pages: get(&self.counters.pages),
         }
-    }
-}
-
-fn refused(attempts: &Attempts, failed: &FailedAttempt) -> FetchError {
-    FetchError::Refused {
-        what: attempts.target.to_string(),
-        status: failed.status.unwrap_or_default(),
-        message: failed.error.message.clone(),
     }
 }

@@ -1,4 +1,4 @@
-//! Tells a server that fails from an ID that fails, from what succeeded when. Pure: time is passed in.
+//! Distinguishes a server that fails from an ID that fails, by what succeeded when. Pure: time is passed in.
 
 use std::time::Duration;
 
@@ -113,12 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn a_good_id_tells_of_what_was_asked_before_it_and_of_a_long_silence() {
+    fn a_good_id_covers_earlier_requests_and_a_long_silence() {
         let second = Duration::from_secs(1);
         let mut liveness = Liveness::new(vec!["task_1".to_owned()]);
         liveness.add_success(second, second * 2);
         liveness.good_id_failed(second * 4, second * 5);
-        // A caller that asks after that request was sent needs a new one.
+        // A caller that comes after that request was sent needs a new one.
         assert_eq!(liveness.works_after(second * 4), None);
         assert_eq!(liveness.works_after(second * 3), Some(false));
         assert!(liveness.has_good_id_failed_after(second * 3));

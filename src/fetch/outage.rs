@@ -1,10 +1,10 @@
-//! Tells an ID that fails from a server that fails, by requesting a known good ID, and ends the run when nothing has
+//! Distinguishes an ID that fails from a server that fails, by requesting a known good ID, and ends the run when nothing has
 //! succeeded for long enough.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::api::error::FetchError;
+use crate::api::error::{FetchError, OutageFault};
 use crate::api::memory_budget::ResponseClass;
 use crate::api::reply::{AttemptError, AttemptFault};
 use crate::event::Event;
@@ -12,6 +12,7 @@ use crate::fetch::attempts::Attempts;
 use crate::fetch::classify::Verdict;
 use crate::fetch::fetcher::Fetcher;
 use crate::fetch::stats::get;
+use crate::plural::time_text;
 
 /// How long nothing must succeed before an outage is reported, so that short ones are not.
 const REPORTED_AFTER: Duration = Duration::from_secs(2);
@@ -49,11 +50,21 @@ impl Fetcher<'_> {
         let is_away = is_outage || verdict.is_unavailable();
         if is_away && silence >= REPORTED_AFTER && !self.is_outage.swap(true, Ordering::Relaxed) {
             self.events.send(Event::Warning(format!(
-                "the API at `{}` does not respond ({}); {}the run ends if no request succeeds for {:.0} s",
+                "the API at `{}` {} ({}); {}giving up after {}",
                 self.client.host(),
+                match error.fault.into() {
+                    OutageFault::NoResponse => "does not respond",
+                    OutageFault::RateLimited => "rate-limits the requests",
+                    OutageFault::ErrorStatus => "is unavailable",
+                    OutageFault::NotTheApi => "does not respond like the Scale API",
+                },
                 error.message,
-                if is_outage { "sending one request per second; " } else { "" },
-                self.patience(error).as_secs_f64()
+                if is_outage {
+                    "retrying once per second, "
+                } else {
+                    ""
+                },
+                time_text(self.patience(error))
             )));
             self.events.send(Event::Outage {
                 silence,
@@ -127,7 +138,8 @@ impl Fetcher<'_> {
             return Ok(());
         }
         Err(FetchError::GaveUp {
-            host: self.client.host(),
+            base_url: self.client.base_url(),
+            fault: error.fault.into(),
             elapsed,
             requests: get(&self.counters.requests),
             has_succeeded: self.liveness().successes() > 0,

@@ -15,10 +15,10 @@ fn backoff(failures: u32, random: f64) -> Duration {
     doubled.min(MAX_BACKOFF).mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// The wait before the next attempt: at least what the server `asked` for. Otherwise it grows, but the last attempt is
-/// made when the run is due to give up, which is `left` from now, and not up to half a minute later.
-pub(crate) fn wait(failures: u32, random: f64, asked: Duration, left: Duration) -> Duration {
-    backoff(failures, random).min(left).max(asked)
+/// The wait before the next attempt: at least the wait that the server `requested`. Otherwise it grows, but the last
+/// attempt is made when the run is due to give up, which is `left` from now, and not up to half a minute later.
+pub(crate) fn wait(failures: u32, random: f64, requested: Duration, left: Duration) -> Duration {
+    backoff(failures, random).min(left).max(requested)
 }
 
 #[cfg(test)]
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_when_the_run_gives_up_unless_the_server_asks_for_more() {
+    fn a_wait_ends_when_the_run_gives_up_unless_the_server_requests_more() {
         let second = Duration::from_secs(1);
         let none = Duration::ZERO;
         assert_eq!(wait(9, 1.0, none, second * 60), MAX_BACKOFF);

@@ -8,7 +8,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 /// The default name of the column of IDs.
 pub const DEFAULT_COLUMN: &str = "task_id";
 
-/// The longest ID in bytes. IDs are opaque; the limit only tells them from other data.
+/// The longest ID in bytes. IDs are opaque; the limit only distinguishes them from other data.
 pub const MAX_ID_BYTES: usize = 1024;
 
 /// Distinct IDs in order of first appearance. They are in a few flat allocations: a million IDs cost about 20 MB in

@@ -275,7 +275,7 @@ impl JournalFile {
             }))
     }
 
-    /// The offset of the next record after damage. A valid head tells the length of its record.
+    /// The offset of the next record after damage. A valid head has the length of its record.
     fn after_damage(&self, at: u64, len: u64) -> Result<Option<u64>, JournalError> {
         if let Some(head) = self.head(at)? {
             let next = at.saturating_add(head.record_bytes());

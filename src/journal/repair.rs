@@ -50,7 +50,7 @@ fn repaired(bytes: &[u8], published: Option<&JournalOptions>) -> Option<Vec<u8>>
     let options = if is_whole {
         there.to_vec()
     } else {
-        // The length tells which of the two it was.
+        // The length shows which of the two it was.
         let mut known = [false, true].into_iter().filter_map(|copied| {
             let published = published.cloned()?;
             Some(encode_options(&JournalOptions {
@@ -123,7 +123,7 @@ mod tests {
                     let expected = (!is_newer).then(|| whole[..header].to_vec());
                     let published = Some(&options(false));
                     assert_eq!(repaired(&damaged, published), expected, "{at} {flip}");
-                    // The checksum tells what it was where the damage is elsewhere.
+                    // The checksum shows what it was where the damage is elsewhere.
                     if at < 16 {
                         assert_eq!(repaired(&damaged, None), expected, "{at} {flip}");
                     }

@@ -21,7 +21,7 @@ pub enum JsonErrorKind {
     Syntax,
     /// The text is over a limit of the parser: too long, too many values, or nested too deeply.
     Limit,
-    /// The system refused the memory.
+    /// There is not enough memory.
     Memory,
 }
 

@@ -34,7 +34,7 @@ impl<'a> Number<'a> {
     }
 
     /// The float64 whose shortest decimal that round-trips is this number (rule 13). The exact binary value of a
-    /// float64 is a number too, with up to 767 digits. If it were accepted as well, the column would not tell which of
+    /// float64 is a number too, with up to 767 digits. If it were accepted as well, the column would not show which of
     /// the two was received.
     pub fn exact_f64(&self) -> Option<f64> {
         let double = self.nearest_f64()?;

@@ -55,6 +55,15 @@ pub async fn probe_ids(
     plan: ListPlan,
     wanted: &WantedTasks<'_>,
 ) -> Result<ProbeResult, FetchError> {
+    let estimate = estimate_ids(fetcher, plan, wanted).await;
+    estimate.map_err(FetchError::unsaved)
+}
+
+async fn estimate_ids(
+    fetcher: &Fetcher<'_>,
+    plan: ListPlan,
+    wanted: &WantedTasks<'_>,
+) -> Result<ProbeResult, FetchError> {
     let waiting: Vec<usize> = wanted.waiting().collect();
     let mut planner = ListPlanner::new(plan, waiting.len());
     let mut seen = SeenBodies::default();
@@ -126,6 +135,14 @@ async fn first_pages(
 
 /// Estimates what reading these lists would take.
 pub async fn probe_lists(
+    fetcher: &Fetcher<'_>,
+    lists: &[ListSource],
+) -> Result<ProbeResult, FetchError> {
+    let estimate = estimate_lists(fetcher, lists).await;
+    estimate.map_err(FetchError::unsaved)
+}
+
+async fn estimate_lists(
     fetcher: &Fetcher<'_>,
     lists: &[ListSource],
 ) -> Result<ProbeResult, FetchError> {

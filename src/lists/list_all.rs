@@ -193,15 +193,10 @@ impl<N: Fn(&str) -> bool> ListEndpointReader<'_, N> {
             plural(count as u64, "task")
         )));
         if cursor.anomalies.count() > 0 {
-            let parts = cursor.anomalies.parts();
-            let parts_text = parts.iter().filter(|(_, count)| *count > 0);
-            let parts_text: Vec<String> = parts_text
-                .map(|(what, count)| format!("{what} ({count})"))
-                .collect();
-            let parts_text = parts_text.join(", ");
-            self.fetcher.events.send(Event::Warning(format!(
-                "{source} is irregular: {parts_text}"
-            )));
+            let texts = cursor.anomalies.texts().join(", ");
+            self.fetcher
+                .events
+                .send(Event::Warning(format!("{source} is irregular: {texts}")));
         }
         if !cursor.is_complete {
             let what = match source.kind {
@@ -229,6 +224,7 @@ pub(crate) fn list_failed(
             what: list,
             status: failed.status.unwrap_or_default(),
             message,
+            has_succeeded: fetcher.liveness().has_task(),
         });
     }
     let detail = format!("{request}: {message}");

@@ -47,7 +47,7 @@ pub struct ListAnomalies {
 }
 
 impl ListAnomalies {
-    /// All counts, with their names.
+    /// All counts, with their keys in the JSON summary.
     pub fn parts(&self) -> [(&'static str, u64); 7] {
         [
             ("repeated tasks", self.repeated_tasks),
@@ -55,15 +55,41 @@ impl ListAnomalies {
             ("empty pages", self.empty_pages),
             ("refused tokens", self.refused_tokens),
             ("loops", self.loops),
-            ("elements that are not tasks", self.unfit_tasks),
+            ("elements that are no task", self.unfit_tasks),
             ("pages that were too large or too slow", self.large_pages),
         ]
+    }
+
+    /// All counts that are not zero, as text for people.
+    pub fn texts(&self) -> Vec<String> {
+        let parts = self.parts().into_iter().filter(|(_, count)| *count > 0);
+        parts.map(|(key, count)| anomaly_text(key, count)).collect()
     }
 
     /// The sum of all counts.
     pub fn count(&self) -> u64 {
         self.parts().iter().map(|(_, count)| count).sum()
     }
+}
+
+/// `1 loop`, `2 expired tokens`: the count of an anomaly, by its key in the JSON summary.
+pub fn anomaly_text(key: &str, count: u64) -> String {
+    let (one, many) = match key {
+        "repeated tasks" => ("repeated task", "repeated tasks"),
+        "late tasks" => ("task that appeared late", "tasks that appeared late"),
+        "empty pages" => ("empty page", "empty pages"),
+        "refused tokens" => ("expired token", "expired tokens"),
+        "loops" => ("loop", "loops"),
+        "elements that are no task" => {
+            ("element that is not a task", "elements that are not tasks")
+        }
+        "pages that were too large or too slow" => (
+            "page that was too large or too slow",
+            "pages that were too large or too slow",
+        ),
+        other => (other, other),
+    };
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// A position in a list, after a page.
@@ -360,6 +386,23 @@ mod tests {
 
     fn ids(cursor: &PageCursor) -> Vec<&str> {
         cursor.ids.iter().collect()
+    }
+
+    #[test]
+    fn every_anomaly_has_a_singular_and_a_plural() {
+        for (key, _) in ListAnomalies::default().parts() {
+            let (one, many) = (anomaly_text(key, 1), anomaly_text(key, 2));
+            assert_ne!(one.strip_prefix("1 "), many.strip_prefix("2 "), "{key}");
+        }
+        let anomalies = ListAnomalies {
+            loops: 1,
+            unfit_tasks: 3,
+            ..ListAnomalies::default()
+        };
+        assert_eq!(
+            anomalies.texts(),
+            ["1 loop", "3 elements that are not tasks"]
+        );
     }
 
     #[test]

@@ -395,7 +395,7 @@ impl Pacer {
                 .pause
                 .map_or(MIN_PAUSE, |pause| pause.length * 2)
                 .min(MAX_PAUSE);
-            // A server that repeats a short `Retry-After` without meaning it is not asked any sooner.
+            // A server that repeats a short `Retry-After` without meaning it gets no request any sooner.
             self.pause(now, asked.unwrap_or_default().max(length), length);
             return false;
         }

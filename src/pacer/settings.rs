@@ -100,7 +100,7 @@ pub(crate) const OBJECTIONS: f64 = 0.0075;
 /// The maximum of that budget while it is not used.
 pub(crate) const MAX_BALANCE: f64 = 2.0;
 
-/// Time that trials may cost because the server asks to wait, as a share of all time.
+/// Time that trials may cost because the server requests a wait, as a share of all time.
 pub(crate) const WAITING: f64 = 0.01;
 
 /// How long no trial is made after one.

@@ -184,7 +184,9 @@ fn likely_cause(by_kind: &BTreeMap<FailureKind, u64>) -> &'static str {
         Some(FailureKind::Redirect) => {
             "the API redirects to another host: check --base-url and the proxy"
         }
-        Some(FailureKind::HttpError) => "check --base-url and the proxy",
+        Some(FailureKind::HttpError) => {
+            "check the status of each failure (410: the task was deleted; see --drop-missing)"
+        }
         Some(FailureKind::BadBody | FailureKind::WrongTask) => {
             "the responses are not from the API: check --base-url and the proxy"
         }

@@ -108,7 +108,7 @@ impl<'t> TaskRows<'t> {
 /// The columns that a cursor reads.
 struct CursorColumns {
     path: Option<usize>,
-    /// The column that tells rows that repeat another value from the others, and its value for the others.
+    /// The column that marks rows that repeat another value, and its value for the other rows.
     only: Option<(usize, &'static str)>,
 }
 

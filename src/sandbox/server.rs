@@ -174,7 +174,7 @@ async fn serve(listener: TcpListener, state: Arc<SandboxState>, stopped: Cancell
 #[error("reset on purpose")]
 struct ResetOnPurpose;
 
-/// Tells the limiter that an admitted request has ended, also if the client does not wait for the response.
+/// Reports to the limiter that an admitted request has ended, even if the client does not wait for the response.
 struct Admitted<'s>(&'s SandboxState);
 
 impl Drop for Admitted<'_> {

@@ -23,7 +23,7 @@ const MAX_SERVERS: usize = 16;
 /// The maximum size of the file in bytes. It has a few numbers for each server.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Bytes of the checksum that tells one server and key from another. So few bytes do not reveal the key.
+/// Bytes of the checksum that identifies a server and key. So few bytes do not reveal the key.
 const NAME_BYTES: usize = 8;
 
 #[derive(Debug, Serialize, Deserialize)]

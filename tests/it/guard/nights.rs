@@ -108,7 +108,10 @@ fn a_run_that_goes_on_after_an_outage_asks_for_no_failed_id_again_and_the_one_af
     answer(true);
     let options = ["--concurrency", "1", "--max-retries", "2"];
     let said = api.ends(5, &out, &ids, &options);
-    assert!(said.contains("could not reach the API"), "{said}");
+    assert!(
+        said.contains("the API responds with errors (status 503"),
+        "{said}"
+    );
     assert_eq!(last_run(&out)["exit_code"], 5);
     assert_eq!(
         lines(&out.join(".scale-export/last_failures.jsonl")).len(),
