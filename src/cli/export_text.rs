@@ -135,7 +135,7 @@ fn request_lines(report: &ExportReport) -> Vec<String> {
     }
     if report.pages > 0 {
         lines.push(format!(
-            "{} came from {} of lists, the rest from single requests",
+            "{} came from {} of list endpoints, the rest from single requests",
             plural(report.from_lists, "task"),
             plural(report.pages, "page"),
         ));
@@ -251,15 +251,31 @@ fn failure_lines(report: &ExportReport, out: &Path) -> Vec<String> {
 
 /// What an interrupted run leaves, in one line.
 pub(crate) fn stopped_text(kept: &SavedResponses) -> String {
-    let SavedResponses {
-        held, requested, ..
-    } = kept;
+    let saved = if kept.again == 0 {
+        let tasks = plural(kept.requested as u64, "task");
+        format!("{} of {tasks} saved", kept.held)
+    } else {
+        let tasks = plural(kept.wanted as u64, "task");
+        let again = if kept.again == kept.wanted {
+            " again"
+        } else {
+            ""
+        };
+        format!(
+            "{} of {tasks} fetched{again}, all earlier responses kept",
+            kept.fetched
+        )
+    };
+    let export = if kept.has_export {
+        ", the previous export is unchanged"
+    } else {
+        ""
+    };
     let learned = kept
         .learned
         .map(|learned| format!("; {}", rate_limit_text(&learned)));
     format!(
-        "interrupted: {held} of {} saved; no tables were written{}",
-        plural(*requested as u64, "task"),
+        "interrupted: {saved}; no tables were written{export}{}",
         learned.unwrap_or_default()
     )
 }
@@ -359,7 +375,7 @@ mod tests {
           1 table without rows
         1 request, 1 retry, 1 rate-limited (100.0%), 5.0 MB received
         rate limit of the API: 98.5 requests per second
-        1 task came from 1 page of lists, the rest from single requests
+        1 task came from 1 page of list endpoints, the rest from single requests
         unexpected in the lists: 2 empty pages
         1 of 1 list may be incomplete
         1 task kept from earlier runs
@@ -371,6 +387,37 @@ mod tests {
         1 ID failed: 1 timeout (listed in out/failures.jsonl)
         1 of these is stale: exported from the last good response
         hint: run the same command again to retry the failed IDs
+        ");
+    }
+
+    #[test]
+    fn an_interrupted_run_says_what_it_fetched_and_what_stays() {
+        let first = SavedResponses {
+            held: 20,
+            requested: 40,
+            wanted: 40,
+            again: 0,
+            fetched: 20,
+            has_export: false,
+            requests: 20,
+            rate_limited: 0,
+            learned: None,
+        };
+        let refresh = SavedResponses {
+            again: 40,
+            has_export: true,
+            ..first
+        };
+        let mixed = SavedResponses {
+            requested: 100,
+            held: 80,
+            again: 30,
+            ..refresh
+        };
+        insta::assert_snapshot!([first, refresh, mixed].map(|kept| stopped_text(&kept)).join("\n"), @r"
+        interrupted: 20 of 40 tasks saved; no tables were written
+        interrupted: 20 of 40 tasks fetched again, all earlier responses kept; no tables were written, the previous export is unchanged
+        interrupted: 20 of 40 tasks fetched, all earlier responses kept; no tables were written, the previous export is unchanged
         ");
     }
 
