@@ -55,7 +55,7 @@ pub struct SavedResponses {
 }
 
 /// What an export published.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct ExportReport {
     /// Distinct IDs.
     pub requested: u64,
