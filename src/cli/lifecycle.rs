@@ -106,7 +106,12 @@ pub(crate) fn report_export(
             let text = if args.quiet {
                 first_line.clone()
             } else {
-                export_text(report, job.out, elapsed, next_step(exit, job.out))
+                let columns = if terminal::stderr().is_interactive {
+                    terminal::columns()
+                } else {
+                    usize::MAX
+                };
+                export_text(report, job.out, elapsed, columns, next_step(exit, job.out))
             };
             if !args.quiet || exit != Exit::Success {
                 print_event(args, "summary", &text, || {

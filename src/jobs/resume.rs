@@ -91,7 +91,7 @@ pub(crate) fn open_journal(
     })?;
     if opened.damaged > 0 {
         events.send(Event::Warning(format!(
-            "skipped {} in the journal; the lost responses are fetched again",
+            "skipped {} in the journal; fetching the lost responses again",
             plural(opened.damaged, "damaged place")
         )));
     }
@@ -101,15 +101,15 @@ pub(crate) fn open_journal(
     let is_other = index.finish_scan(journal.bytes());
     unlisted.finish_scan();
     if lost_bytes > 0 && done == 0 {
-        let text = "the responses of the published export are missing from `.scale-export`; all tasks are fetched again";
+        let text = "the responses of the published export are missing from `.scale-export`; fetching all tasks again";
         events.send(Event::Warning(text.to_owned()));
     } else if lost_bytes > 0 {
         events.send(Event::Warning(format!(
-            "the journal is {} shorter than the published export needs; the lost responses are fetched again",
+            "the journal lacks {} that the published export was built from; fetching the lost responses again",
             plural(lost_bytes, "byte")
         )));
     } else if is_other {
-        let text = "the published export was built from another journal; the tables are rebuilt";
+        let text = "the published export was built from another journal; rebuilding the tables";
         events.send(Event::Warning(text.to_owned()));
     } else if opened.torn_bytes > 0 {
         events.send(Event::Detail(format!(
@@ -149,8 +149,7 @@ pub(crate) fn repair_journal(
         }
     });
     if repair_header(&directory.state().journal(), options.as_ref())? {
-        let text =
-            "the header of the journal was damaged; it is repaired, and the responses are kept";
+        let text = "repaired the damaged header of the journal; all responses are kept";
         events.send(Event::Warning(text.to_owned()));
     }
     Ok(())
@@ -165,16 +164,16 @@ pub(crate) fn report_directory(directory: &OutputDirectory, events: &Events) {
     }
     if let Some(cause) = directory.damage() {
         events.send(Event::Warning(format!(
-            "manifest.json is damaged ({cause}); it is rebuilt from the journal and the list of IDs"
+            "manifest.json is damaged ({cause}); rebuilding it from the journal and the list of IDs"
         )));
     }
     let text = match directory.recovered() {
         None => return,
         Some(Recovered::Forward) => {
-            "an earlier run was interrupted while it published; its export is published now"
+            "completed the publication of an earlier run, which was interrupted"
         }
         Some(Recovered::Back) => {
-            "an earlier run failed while it published; the previous export is restored"
+            "restored the previous export, because an earlier run failed during its publication"
         }
     };
     events.send(Event::Warning(text.to_owned()));
