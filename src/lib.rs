@@ -139,7 +139,7 @@ pub mod errors {
     pub use crate::journal::error::JournalError;
     pub use crate::json::lexer::{JsonError, JsonErrorKind};
     pub use crate::output_error::OutputError;
-    pub use crate::publish::guard::{NotPublished, Origin};
+    pub use crate::publish::guard::{NotPublished, ResponseSource};
     pub use crate::tables::batch_builder::SinkError;
 }
 

@@ -106,6 +106,20 @@ fn command() -> clap::Command {
         .skip(1)
         .any(|argument| argument == "--help" || argument == "help");
     let adapt = |argument: Arg| {
+        // The help is plain text.
+        let plain = |text: Option<&clap::builder::StyledStr>| {
+            text.map(|text| text.to_string().replace('`', ""))
+        };
+        let help = plain(argument.get_help());
+        let long_help = plain(argument.get_long_help());
+        let argument = match help {
+            Some(help) => argument.help(help),
+            None => argument,
+        };
+        let argument = match long_help {
+            Some(long_help) => argument.long_help(long_help),
+            None => argument,
+        };
         let argument = argument.hide_env(!is_long_help).hide_env_values(true);
         // Their texts name the values.
         let names_values = ["color", "refresh"].contains(&argument.get_id().as_str());
@@ -130,7 +144,7 @@ fn command() -> clap::Command {
         ColorArg::Always => ColorChoice::Always,
         ColorArg::Never => ColorChoice::Never,
     };
-    with_help_option(Cli::command())
+    let mut command = with_help_option(Cli::command())
         .color(color)
         .mut_args(adapt)
         .mut_subcommands(|command| with_help_option(command.mut_args(adapt)))
@@ -143,6 +157,12 @@ fn command() -> clap::Command {
                 .help("Print the version")
                 .help_heading(LAST_HEADING),
         )
+        .mut_subcommand("verify", |verify| {
+            verify.mut_arg("verbose", |verbose| verbose.help("Print details"))
+        });
+    // Its own `help` command exists from here on.
+    command.build();
+    command.mut_subcommand("help", |help| help.about("Print help for a command"))
 }
 
 /// The heading of the options that every command has.

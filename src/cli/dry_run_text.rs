@@ -8,6 +8,20 @@ use crate::plural::plural;
 
 /// What a run would do.
 pub(crate) fn dry_run_text(plan: &DryRun) -> String {
+    let asked = (plan.asked > 0).then(|| {
+        let requests = plural(plan.asked, "request");
+        format!("{requests} sent for this estimate; nothing was written")
+    });
+    if plan.requests == 0 && plan.held == plan.requested && !plan.is_least {
+        let kept = match plan.held {
+            0 => "there are no tasks".to_owned(),
+            1 => "the task is kept".to_owned(),
+            held => format!("all {held} tasks are kept"),
+        };
+        let mut lines = vec![format!("nothing to fetch: {kept}")];
+        lines.extend(asked);
+        return one_per_line(&lines);
+    }
     let least = if plan.is_least { "at least" } else { "about" };
     let mut lines = vec![match plan.held {
         0 => format!("tasks: {least} {} to fetch", plan.requested),
@@ -20,10 +34,9 @@ pub(crate) fn dry_run_text(plan: &DryRun) -> String {
     let mut requests = format!("requests: {least} {}", plan.requests);
     if plan.pages > 0 {
         requests += &format!(
-            " ({} single, {} of {})",
+            " ({} single, {} of list endpoints)",
             plan.single,
-            plural(plan.pages, "page"),
-            plural(plan.lists, "list")
+            plural(plan.pages, "page")
         );
     }
     lines.push(requests);
@@ -47,11 +60,6 @@ pub(crate) fn dry_run_text(plan: &DryRun) -> String {
         Some(expected) => format!("bytes: {least} {}", bytes_text(expected as u64)),
         None => "bytes: unknown, because no task was fetched yet".to_owned(),
     });
-    if plan.asked > 0 {
-        let requests = plural(plan.asked, "request");
-        lines.push(format!(
-            "{requests} sent for this estimate; nothing was written"
-        ));
-    }
+    lines.extend(asked);
     one_per_line(&lines)
 }

@@ -11,8 +11,11 @@ use crate::pacer::types::LearnedRate;
 use crate::plural::{plural, verb};
 use crate::printable::printable;
 
-/// Columns of the block of tables.
+/// Columns of the block of tables, at most.
 const BLOCK_COLUMNS: usize = 80;
+
+/// In fewer columns, the tables stand one below the other.
+const NARROW_COLUMNS: usize = 64;
 
 /// Columns between two tables of the block.
 const BLOCK_SPACE: usize = 3;
@@ -54,18 +57,22 @@ pub(crate) fn first_line(report: &ExportReport, out: &Path, elapsed: Duration) -
     line
 }
 
-/// The whole text. `next_step` is the hint when the run gives no other.
+/// The whole text, with a block of tables of so many columns. `next_step` is the hint when the run gives no other.
 pub(crate) fn export_text(
     report: &ExportReport,
     out: &Path,
     elapsed: Duration,
+    columns: usize,
     next_step: Option<String>,
 ) -> String {
     let mut lines = vec![first_line(report, out, elapsed)];
     let hint = if report.is_idle {
         Some("--refresh all fetches them again".to_owned())
     } else {
-        lines.extend(table_lines(&report.rows));
+        // Tables that are the same as before are no news.
+        if !report.unchanged {
+            lines.extend(table_lines(&report.rows, columns));
+        }
         lines.extend(request_lines(report));
         lines.extend(report.lists.iter().flat_map(list_lines));
         lines.extend(task_lines(report));
@@ -83,8 +90,8 @@ pub(crate) fn one_per_line(lines: &[String]) -> String {
     lines.join("\n")
 }
 
-/// The tables that have rows, side by side.
-fn table_lines(rows: &[(String, u64)]) -> Vec<String> {
+/// The tables that have rows, side by side where there is room.
+fn table_lines(rows: &[(String, u64)], columns: usize) -> Vec<String> {
     let filled: Vec<(&str, String)> = rows
         .iter()
         .filter(|(_, rows)| *rows > 0)
@@ -94,7 +101,12 @@ fn table_lines(rows: &[(String, u64)]) -> Vec<String> {
     let counts = filled.iter().map(|(_, count)| count.len()).max();
     let (names, counts) = (names.unwrap_or_default(), counts.unwrap_or_default());
     let cell = names + 1 + counts;
-    let per_line = ((BLOCK_COLUMNS - BLOCK_INDENT + BLOCK_SPACE) / (cell + BLOCK_SPACE)).max(1);
+    let per_line = if columns < NARROW_COLUMNS {
+        1
+    } else {
+        let columns = columns.min(BLOCK_COLUMNS);
+        ((columns - BLOCK_INDENT + BLOCK_SPACE) / (cell + BLOCK_SPACE)).max(1)
+    };
     let height = filled.len().div_ceil(per_line);
     // Columns are read from top to bottom, as `ls` prints them.
     let mut lines: Vec<String> = (0..height)
@@ -118,7 +130,7 @@ fn table_lines(rows: &[(String, u64)]) -> Vec<String> {
 /// What was requested, and the rate limit.
 fn request_lines(report: &ExportReport) -> Vec<String> {
     let mut lines = Vec::new();
-    if report.asked {
+    if report.asked && report.requests > 0 {
         let share = match report.rate_limited {
             0 => String::new(),
             _ => format!(" ({:.1}%)", rate_limited_share(report) * 100.0),
@@ -135,7 +147,7 @@ fn request_lines(report: &ExportReport) -> Vec<String> {
     }
     if report.pages > 0 {
         lines.push(format!(
-            "{} came from {} of lists, the rest from single requests",
+            "{} came from {} of list endpoints, the rest from single requests",
             plural(report.from_lists, "task"),
             plural(report.pages, "page"),
         ));
@@ -167,11 +179,13 @@ fn list_lines(lists: &ListReport) -> Vec<String> {
         lines.push(format!("unexpected in the lists: {}", surprises.join(", ")));
     }
     if lists.incomplete > 0 {
-        lines.push(format!(
-            "{} of {} may be incomplete",
-            lists.incomplete,
-            plural(lists.lists, "list")
-        ));
+        lines.push(match (lists.incomplete, lists.lists) {
+            (1, 1) => "the list may be incomplete".to_owned(),
+            (incomplete, all) if incomplete == all => {
+                format!("all {all} lists may be incomplete")
+            }
+            (incomplete, all) => format!("{incomplete} of {all} lists may be incomplete"),
+        });
     }
     lines
 }
@@ -251,15 +265,31 @@ fn failure_lines(report: &ExportReport, out: &Path) -> Vec<String> {
 
 /// What an interrupted run leaves, in one line.
 pub(crate) fn stopped_text(kept: &SavedResponses) -> String {
-    let SavedResponses {
-        held, requested, ..
-    } = kept;
+    let saved = if kept.again == 0 {
+        let tasks = plural(kept.requested as u64, "task");
+        format!("{} of {tasks} saved", kept.held)
+    } else {
+        let tasks = plural(kept.wanted as u64, "task");
+        let again = if kept.again == kept.wanted {
+            " again"
+        } else {
+            ""
+        };
+        format!(
+            "{} of {tasks} fetched{again}, all earlier responses kept",
+            kept.fetched
+        )
+    };
+    let export = if kept.has_export {
+        ", the previous export is unchanged"
+    } else {
+        ""
+    };
     let learned = kept
         .learned
         .map(|learned| format!("; {}", rate_limit_text(&learned)));
     format!(
-        "interrupted: {held} of {} saved; no tables were written{}",
-        plural(*requested as u64, "task"),
+        "interrupted: {saved}; no tables were written{export}{}",
         learned.unwrap_or_default()
     )
 }
@@ -309,7 +339,13 @@ mod tests {
 
     fn text_of(report: &ExportReport) -> String {
         let next = Some("next".to_owned());
-        export_text(report, Path::new("out"), Duration::from_millis(1234), next)
+        export_text(
+            report,
+            Path::new("out"),
+            Duration::from_millis(1234),
+            80,
+            next,
+        )
     }
 
     #[test]
@@ -359,9 +395,9 @@ mod tests {
           1 table without rows
         1 request, 1 retry, 1 rate-limited (100.0%), 5.0 MB received
         rate limit of the API: 98.5 requests per second
-        1 task came from 1 page of lists, the rest from single requests
+        1 task came from 1 page of list endpoints, the rest from single requests
         unexpected in the lists: 2 empty pages
-        1 of 1 list may be incomplete
+        the list may be incomplete
         1 task kept from earlier runs
         1 duplicate ID dropped
         1 task is not in the list and not in the tables; --prune deletes saved responses of such tasks
@@ -375,11 +411,43 @@ mod tests {
     }
 
     #[test]
+    fn an_interrupted_run_says_what_it_fetched_and_what_stays() {
+        let first = SavedResponses {
+            held: 20,
+            requested: 40,
+            wanted: 40,
+            again: 0,
+            fetched: 20,
+            has_export: false,
+            requests: 20,
+            rate_limited: 0,
+            learned: None,
+        };
+        let refresh = SavedResponses {
+            again: 40,
+            has_export: true,
+            ..first
+        };
+        let mixed = SavedResponses {
+            requested: 100,
+            held: 80,
+            again: 30,
+            ..refresh
+        };
+        insta::assert_snapshot!([first, refresh, mixed].map(|kept| stopped_text(&kept)).join("\n"), @r"
+        interrupted: 20 of 40 tasks saved; no tables were written
+        interrupted: 20 of 40 tasks fetched again, all earlier responses kept; no tables were written, the previous export is unchanged
+        interrupted: 20 of 40 tasks fetched, all earlier responses kept; no tables were written, the previous export is unchanged
+        ");
+    }
+
+    #[test]
     fn tables_stand_side_by_side() {
         let rows: Vec<(String, u64)> = (1..=18)
             .map(|number| (format!("table_of_{number}"), number * number * 1_000))
             .collect();
-        insta::assert_snapshot!(table_lines(&rows).join("\n"), @r"
+        assert_eq!(table_lines(&rows, 63).len(), 18);
+        insta::assert_snapshot!(table_lines(&rows, 200).join("\n"), @r"
           table_of_1    1000   table_of_7   49000   table_of_13 169000
           table_of_2    4000   table_of_8   64000   table_of_14 196000
           table_of_3    9000   table_of_9   81000   table_of_15 225000

@@ -110,8 +110,16 @@ Documentation: docs/sandbox.md in the source of scale-export";
 /// The end of `completions --help`.
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
+  Complete commands in bash:
       scale-export completions bash > ~/.local/share/bash-completion/completions/scale-export
+  Complete commands in zsh, with ~/.zfunc in its fpath:
       scale-export completions zsh > ~/.zfunc/_scale-export
+  Complete commands in fish:
       scale-export completions fish > ~/.config/fish/completions/scale-export.fish
+
+Exit codes:
+  0    printed
+  2    wrong usage
+  6    the output could not be written
 
 Documentation: docs/README.md in the source of scale-export";

@@ -11,6 +11,7 @@ use crate::cli::export_text::{export_text, first_line, stopped_text};
 use crate::cli::messages::{print_error, write_json, write_text};
 use crate::cli::progress::{Display, DisplayOptions};
 use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
+use crate::cli::shell_quoting::shell_quoted;
 use crate::cli::signals::Signals;
 use crate::cli::summary_file::{prepare_summary, write_summary};
 use crate::cli::terminal;
@@ -105,7 +106,12 @@ pub(crate) fn report_export(
             let text = if args.quiet {
                 first_line.clone()
             } else {
-                export_text(report, job.out, elapsed, next_step(exit, job.out))
+                let columns = if terminal::stderr().is_interactive {
+                    terminal::columns()
+                } else {
+                    usize::MAX
+                };
+                export_text(report, job.out, elapsed, columns, next_step(exit, job.out))
             };
             if !args.quiet || exit != Exit::Success {
                 print_event(args, "summary", &text, || {
@@ -132,14 +138,7 @@ pub(crate) fn report_export(
 /// What a person at a terminal can do with a complete export.
 fn next_step(exit: Exit, out: &Path) -> Option<String> {
     let is_for_person = exit == Exit::Success && terminal::stderr().is_interactive;
-    let out = out.display().to_string();
-    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-".contains(letter);
-    // A name that a shell would read otherwise is quoted.
-    let out = if out.chars().all(is_plain) {
-        out
-    } else {
-        format!("'{}'", out.replace('\'', "'\\''"))
-    };
+    let out = shell_quoted(out);
     is_for_person.then(|| format!("to verify the export: scale-export verify {out}"))
 }
 

@@ -261,11 +261,11 @@ impl Screen {
             return;
         };
         if self.options.verbose || self.state.failed <= LOGGED_FAILURES {
-            let text = format!("task {task_id} failed ({kind}): {message}");
+            let text = format!("task `{task_id}` failed ({kind}): {message}");
             let fields = json!({"task_id": task_id, "kind": kind, "reason": message});
             self.log("failed", &text, &fields);
         } else if self.state.failed == LOGGED_FAILURES + 1 {
-            let text = "more tasks failed; -v logs each of them";
+            let text = "further failures are only in failures.jsonl (use -v to log them)";
             self.log("failed", text, &json!({}));
         }
     }

@@ -124,6 +124,10 @@ fn parts(state: &ProgressState, now: Duration) -> Vec<Part> {
         add(1, &texts);
     } else if state.done == 0 && state.total == 0 {
         add(1, &[phase]);
+    } else if is_writing(state) {
+        add(4, &[count_text(state)]);
+        add(1, &[phase_text(state)]);
+        add(8, &[space_text(state)]);
     } else {
         add(4, &[count_text(state)]);
         let speed = speed_text(state.tasks_per_second(now));
@@ -156,7 +160,7 @@ pub(crate) fn log_line(state: &ProgressState, now: Duration) -> String {
     }
     if let Some([long, ..]) = outage_texts(state, now) {
         parts.push(long);
-    } else if !parts.is_empty() {
+    } else if !parts.is_empty() && !is_writing(state) {
         parts.push(format!(
             "{} tasks/s",
             speed_text(state.tasks_per_second(now))
@@ -167,8 +171,13 @@ pub(crate) fn log_line(state: &ProgressState, now: Duration) -> String {
         }
         parts.push(left_text(state, now));
     }
-    parts.push(phase);
-    if !state.offline {
+    if is_writing(state) {
+        parts.push(phase_text(state));
+        parts.push(format!("{} failed", state.failed));
+    } else {
+        parts.push(phase);
+    }
+    if !state.offline && !is_writing(state) {
         parts.push(format!(
             "{} in flight",
             plural(state.in_flight.max(0).unsigned_abs(), "request")
@@ -216,6 +225,16 @@ pub(crate) fn fields(state: &ProgressState, now: Duration) -> Value {
         "bytes_needed": state.space.map(|(needed, _)| needed),
         "bytes_free": state.space.map(|(_, free)| free),
     })
+}
+
+/// Whether every task is fetched, so that only the tables are left.
+fn is_writing(state: &ProgressState) -> bool {
+    !state.offline && state.total > 0 && state.done >= state.total && state.outage.is_none()
+}
+
+/// What a run does after the last request.
+fn phase_text(state: &ProgressState) -> String {
+    state.phase.unwrap_or("writing tables").to_owned()
 }
 
 fn count_text(state: &ProgressState) -> String {
@@ -392,7 +411,7 @@ mod tests {
         state.take(&space, SECOND);
         let second = log_line(&state, SECOND * 10);
         insta::assert_snapshot!(format!("{first}\n{second}"), @r"
-        1240/2000 tasks (62%), 98 tasks/s, 98 requests/s, 7 s left, 1 request in flight, 1 retry, 0 failed, rate 12.3/s (climbing)
+        1240/2000 tasks (62%), 98 tasks/s, 98 requests/s, 7 s left, 1 request in flight, 1 retry, 0 failed, rate 12.3 requests/s (climbing)
         1240/2000 tasks (62%), 98 tasks/s, 98 requests/s, 7 s left, 1 request in flight, 1 retry, 0 failed, rate-limited, waiting 3 s, disk: about 12.35 GB needed, 4.0 MB free
         ");
         assert_eq!(fields(&state, SECOND)["bytes_needed"], 12_345_678_901_u64);
@@ -400,6 +419,16 @@ mod tests {
         offline.phase = Some("reading the journal");
         assert_eq!(log_line(&offline, SECOND), "reading the journal");
         assert_eq!(line(&offline, 27), "reading the journal");
+    }
+
+    #[test]
+    fn after_the_last_request_the_line_has_no_rates() {
+        let mut state = state();
+        state.done = state.total;
+        insta::assert_snapshot!(line(&state, 77), @"[######################]  100%  2000/2000 tasks  writing tables");
+        insta::assert_snapshot!(log_line(&state, SECOND * 10), @"2000/2000 tasks (100%), writing tables, 0 failed");
+        state.take(&Event::Phase("publishing"), SECOND);
+        insta::assert_snapshot!(log_line(&state, SECOND * 10), @"2000/2000 tasks (100%), publishing, 0 failed");
     }
 
     #[test]

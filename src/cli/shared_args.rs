@@ -105,7 +105,7 @@ pub(crate) struct OutputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Display")]
 pub(crate) struct DisplayArgs {
-    /// Print errors only
+    /// Print one line, and only if the exit code is not 0
     #[arg(short, long, value_parser = value_parsers::flag, env = "SCALE_EXPORT_QUIET")]
     pub(crate) quiet: bool,
     /// Print retries and details

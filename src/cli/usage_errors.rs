@@ -23,17 +23,19 @@ pub(crate) fn explain(
     let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
     let word = context(error, ContextKind::InvalidSubcommand);
     let active = active(command, given);
+    let see_help = see_help(active);
     match (error.kind(), word) {
         (ErrorKind::InvalidValue, _) if value.is_empty() => {
             let reason = format!("{} needs a value", option_of(subject));
-            wrong(&reason, SEE_HELP.to_owned())
+            wrong(&reason, see_help)
         }
+        (ErrorKind::MissingRequiredArgument, _) => missing(error, active, see_help),
         (ErrorKind::ValueValidation | ErrorKind::InvalidValue, _) => {
             let option = option_of(subject);
             let variable = [active, command]
                 .iter()
                 .find_map(|command| variable_of(command, &option, given));
-            explain_value(error, value, variable.as_deref(), &option)
+            explain_value(error, value, variable.as_deref(), &option, &see_help)
         }
         (ErrorKind::UnknownArgument, _) if subject.starts_with('-') => {
             unknown_option(subject, active, given)
@@ -53,10 +55,18 @@ pub(crate) fn explain(
                 Some(variable) => {
                     UsageError::not_utf8(&variable, format!("set {variable} again, or unset it"))
                 }
-                None => wrong(&rendered(error), SEE_HELP.to_owned()),
+                None => wrong(&rendered(error), see_help),
             }
         }
-        _ => wrong(&rendered(error), SEE_HELP.to_owned()),
+        _ => wrong(&rendered(error), see_help),
+    }
+}
+
+/// Where the options of a command are listed.
+fn see_help(command: &clap::Command) -> String {
+    match command.get_name() {
+        MAIN => SEE_HELP.to_owned(),
+        name => format!("see {MAIN} {name} --help"),
     }
 }
 
@@ -90,6 +100,7 @@ fn explain_value(
     value: &str,
     variable: Option<&str>,
     option: &str,
+    see_help: &str,
 ) -> UsageError {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     let mut expected = cause.unwrap_or_else(|| "it is not valid".to_owned());
@@ -105,7 +116,7 @@ fn explain_value(
             None => "command line",
         },
         reason: without_keys(&format!("invalid value `{value}` for {name}: {expected}")),
-        hint: did_you_mean(near, SEE_HELP),
+        hint: did_you_mean(near, see_help),
     }
 }
 
@@ -119,15 +130,44 @@ fn unknown_option(subject: &str, active: &clap::Command, given: &[OsString]) -> 
         .filter(|_| !subject.starts_with("--"))
         .map_or(subject, |word| word.split('=').next().unwrap_or(word));
     let is_long = subject.len() > "-x".len();
-    let near = nearest(subject.trim_start_matches('-'), options_of(active));
+    let name = subject.trim_start_matches('-');
+    let near = meant_option(name, active).or_else(|| nearest(name, options_of(active)));
     let near = near.filter(|_| is_long).map(|name| format!("--{name}"));
     let reason = format!("unknown option `{subject}`");
-    wrong(&reason, did_you_mean(near, SEE_HELP))
+    wrong(&reason, did_you_mean(near, &see_help(active)))
+}
+
+/// Options of other programs, and what they are here.
+const OTHER_NAMES: [(&str, &str); 9] = [
+    ("key", "api-key-file"),
+    ("key-file", "api-key-file"),
+    ("token", "api-key-file"),
+    ("api-token", "api-key-file"),
+    ("silent", "quiet"),
+    ("input", "ids"),
+    ("no-progress", "progress never"),
+    ("no-color", "color never"),
+    ("no-colour", "color never"),
+];
+
+/// The option that has another name in other programs, if the command has it.
+fn meant_option(name: &str, command: &clap::Command) -> Option<String> {
+    let (_, meant) = OTHER_NAMES.iter().find(|(other, _)| *other == name)?;
+    let option = meant.split(' ').next();
+    let mut arguments = command.get_arguments();
+    arguments
+        .any(|argument| argument.get_long() == option)
+        .then(|| (*meant).to_owned())
 }
 
 /// Whether a word is probably a file or directory, and not a misspelled command.
 fn looks_like_path(word: &str) -> bool {
     word.contains(['.', '/']) || Path::new(word).exists()
+}
+
+/// Whether a word is a directory, or is written like one.
+fn is_directory(path: &str) -> bool {
+    path.ends_with('/') || Path::new(path).is_dir()
 }
 
 /// A hint for a list of IDs and a directory that are given without their options.
@@ -137,7 +177,6 @@ fn paths_hint(given: &[OsString]) -> String {
         .iter()
         .take_while(|word| !word.starts_with('-'))
         .collect();
-    let is_directory = |path: &str| path.ends_with('/') || Path::new(path).is_dir();
     let (ids, out) = match paths.as_slice() {
         [ids, out, ..] if is_directory(ids) && !is_directory(out) => (**out, **ids),
         [ids, out, ..] => (**ids, **out),
@@ -145,18 +184,97 @@ fn paths_hint(given: &[OsString]) -> String {
         [ids] => (**ids, "export/"),
         [] => ("ids.txt", "export/"),
     };
+    let ids = option_value(&words, "--ids", "--ids").unwrap_or(ids);
+    let out = option_value(&words, "--out", "-o").unwrap_or(out);
     without_keys(&format!(
         "name the list with --ids and the directory with --out: scale-export --ids {ids} --out {out}"
     ))
+}
+
+/// The value that the words give to an option.
+fn option_value<'w>(words: &[&'w str], long: &str, short: &str) -> Option<&'w str> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if *word == long || *word == short {
+            return words.next().copied();
+        }
+        let value = word
+            .strip_prefix(long)
+            .and_then(|rest| rest.strip_prefix('='));
+        if value.is_some() {
+            return value;
+        }
+    }
+    None
+}
+
+/// Whether a word is probably the ID of a task, and not a misspelled command.
+fn looks_like_id(word: &str) -> bool {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+    word.contains(|letter: char| letter.is_ascii_digit())
+        && word.chars().all(is_plain)
+        && without_keys(word) == word
+}
+
+/// The command line with a command first, if the command has the options before it; its help otherwise.
+fn reordered(word: &str, active: &clap::Command, given: &[OsString]) -> String {
+    let help = format!("try: scale-export {word} --help");
+    let words: Option<Vec<&str>> = given.iter().map(|word| word.to_str()).collect();
+    let Some(words) = words else { return help };
+    let Some(at) = words.iter().position(|other| *other == word) else {
+        return help;
+    };
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-=,:".contains(letter);
+    let is_known = |option: &str| {
+        let name = option.trim_start_matches('-');
+        let name = name.split('=').next().unwrap_or_default();
+        let is_short = |argument: &clap::Arg| {
+            let short = argument.get_short().map(String::from);
+            short.is_some_and(|short| short == name)
+        };
+        active
+            .get_arguments()
+            .any(|argument| argument.get_long() == Some(name) || is_short(argument))
+    };
+    let (before, after) = words.split_at(at);
+    let mut options = before.iter().filter(|word| word.starts_with('-'));
+    let are_plain = words.iter().all(|word| word.chars().all(is_plain));
+    if !are_plain || !options.all(|option| is_known(option)) {
+        return help;
+    }
+    let after = after.get(1..).unwrap_or_default();
+    let words = [&["scale-export", word], before, after].concat();
+    without_keys(&format!("try: {}", words.join(" ")))
+}
+
+/// The error for an argument that is missing.
+fn missing(error: &clap::Error, active: &clap::Command, see_help: String) -> UsageError {
+    let names = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(names)) => names.as_slice(),
+        _ => &[],
+    };
+    let names = names.iter().map(|name| option_of(name));
+    let names: Vec<String> = names
+        .map(|name| name.trim_end_matches('.').to_owned())
+        .collect();
+    let are = if names.len() > 1 { "are" } else { "is" };
+    let hint = match active.get_name() {
+        "verify" => "try: scale-export verify export/".to_owned(),
+        "flatten" => "try: scale-export flatten export/ --out export/".to_owned(),
+        "completions" => "try: scale-export completions bash".to_owned(),
+        _ => see_help,
+    };
+    wrong(&format!("{} {are} missing", names.join(", ")), hint)
 }
 
 /// The error for a word where a command belongs.
 fn explain_word(word: &str, command: &clap::Command, given: &[OsString]) -> UsageError {
     if command.find_subcommand(word).is_some() {
         let reason = format!("the command `{word}` must come first");
-        return wrong(&reason, format!("try: scale-export {word} --help"));
+        return wrong(&reason, reordered(word, active(command, given), given));
     }
-    if given.first().is_some_and(|first| *first != *word) {
+    let is_about_help = given.first().is_some_and(|first| first == "help");
+    if !is_about_help && given.first().is_some_and(|first| *first != *word) {
         let reason = format!("unexpected argument `{word}`");
         return wrong(&reason, extra_hint(command, given, word));
     }
@@ -164,12 +282,17 @@ fn explain_word(word: &str, command: &clap::Command, given: &[OsString]) -> Usag
         .get_subcommands()
         .filter(|command| !command.is_hide_set());
     let near = nearest_name(word, commands.map(clap::Command::get_name));
-    if near.is_none() && looks_like_path(word) {
+    if near.is_none() && !is_about_help && looks_like_path(word) {
         let reason = format!("unexpected argument `{word}`");
         return wrong(&reason, paths_hint(given));
     }
+    let see_help = see_help(command);
+    if near.is_none() && !is_about_help && looks_like_id(word) {
+        let reason = format!("unexpected argument `{word}`");
+        return wrong(&reason, format!("did you mean `--id {word}`? {see_help}"));
+    }
     let reason = format!("unknown command `{word}`");
-    wrong(&reason, did_you_mean(near, SEE_HELP))
+    wrong(&reason, did_you_mean(near, &see_help))
 }
 
 /// The message of `clap` as one line.
@@ -268,14 +391,22 @@ fn extra_hint(command: &clap::Command, given: &[OsString], extra: &str) -> Strin
             ))
         }
         None if command.get_name() == MAIN && looks_like_path(extra) => {
-            let option = if before.iter().any(|word| is_option(word, "--out", "-o")) {
+            let has = |long: &str, short: &str| {
+                let mut words = before.iter();
+                words.any(|word| is_option(word, long, short))
+            };
+            let is_list = has("--out", "-o") || !is_directory(extra);
+            let option = if is_list && !has("--ids", "--ids") {
                 "--ids"
             } else {
                 "--out"
             };
-            without_keys(&format!("did you mean `{option} {extra}`? {SEE_HELP}"))
+            without_keys(&format!(
+                "did you mean `{option} {extra}`? {}",
+                see_help(command)
+            ))
         }
-        None => SEE_HELP.to_owned(),
+        None => see_help(command),
     }
 }
 

@@ -124,7 +124,7 @@ pub(crate) fn rate_text(per_second: f64) -> String {
 /// The same, short: `98.5/s`, `5.0/h`.
 pub(crate) fn short_rate_text(per_second: f64) -> String {
     let (rate, unit) = rate_and_unit(per_second);
-    format!("{rate:.1}/{}", unit.get(..1).unwrap_or_default())
+    format!("{rate:.1} requests/{}", unit.get(..1).unwrap_or_default())
 }
 
 fn rate_and_unit(per_second: f64) -> (f64, &'static str) {

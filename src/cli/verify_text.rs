@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use crate::cli::export_text::one_per_line;
+use crate::cli::shell_quoting::shell_quoted;
 use crate::event::bytes_text;
 use crate::jobs::verify::report::VerifyReport;
 use crate::plural::plural;
+use crate::printable::printable;
 
-/// The mismatches, what could not be verified, and the result in the last line.
+/// The mismatches, what could not be verified, the result, and a hint if there are mismatches.
 pub(crate) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
     let mut lines: Vec<String> = report
         .first_findings
@@ -20,6 +22,18 @@ pub(crate) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
     }
     let unverified = report.unproven.iter();
     lines.extend(unverified.map(|what| format!("not verified: {what}")));
+    lines.push(result_line(report, directory));
+    if report.findings > 0 {
+        let directory = shell_quoted(directory);
+        lines.push(format!(
+            "hint: if the raw responses are intact, rebuild the tables: scale-export flatten {directory} --out {directory}"
+        ));
+    }
+    one_per_line(&lines)
+}
+
+/// The result in one line.
+pub(crate) fn result_line(report: &VerifyReport, directory: &Path) -> String {
     let read = format!(
         "{}, {}, {}, {}, {:.1} s",
         plural(report.tasks, "task"),
@@ -45,10 +59,8 @@ pub(crate) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
                 1 => "1 mismatch".to_owned(),
                 count => format!("{count} mismatches"),
             };
-            lines.push(format!("Found {mismatches} in {directory} ({read})"));
-            return one_per_line(&lines);
+            return printable(&format!("Found {mismatches} in {directory} ({read})"));
         }
     };
-    lines.push(format!("Verified {directory}: {verified} ({read})"));
-    one_per_line(&lines)
+    printable(&format!("Verified {directory}: {verified} ({read})"))
 }

@@ -224,8 +224,8 @@ impl<'r> TaskExport<'r> {
         let staging = self.run.directory.stage();
         let mut fetched = self.fetch(journal, &work, &staging, failures)?;
         self.check(&mut fetched)?;
-        let compacted = self.compact(&fetched, &staging)?;
-        self.stop_if_cancelled(&fetched.stats, fetched.learned)?;
+        let compacted = self.compact(&fetched, &work, &staging)?;
+        self.stop_if_cancelled(&work, &fetched.stats, fetched.learned)?;
         self.publish(fetched, compacted, staging)
     }
 
@@ -312,10 +312,10 @@ impl<'r> TaskExport<'r> {
         } = done?;
         let stats = self.listed.stats.clone().and(&stats);
         let Some(built) = built else {
-            return Err(ExportError::Interrupted(self.saved(&stats, learned)));
+            return Err(ExportError::Interrupted(self.saved(work, &stats, learned)));
         };
         failures.clone_from(&built.flattened.failures.lines);
-        self.stop_if_cancelled(&stats, learned)?;
+        self.stop_if_cancelled(work, &stats, learned)?;
         Ok(Fetched {
             stats,
             learned,
@@ -344,6 +344,7 @@ impl<'r> TaskExport<'r> {
     fn compact(
         &self,
         fetched: &Fetched,
+        work: &FetchPlan,
         staging: &Staging,
     ) -> Result<Option<Journal>, ExportError> {
         let Resumed {
@@ -363,7 +364,7 @@ impl<'r> TaskExport<'r> {
         let (events, cancel) = (self.run.network.context.events, self.run.network.cancel);
         compaction
             .run(&self.options.journal_options(), staging, events, cancel)
-            .map_err(|error| error.with_saved(self.saved(&fetched.stats, fetched.learned)))
+            .map_err(|error| error.with_saved(self.saved(work, &fetched.stats, fetched.learned)))
     }
 
     /// Publishes the tables, with the new journal if there is one.
@@ -442,20 +443,30 @@ impl<'r> TaskExport<'r> {
 
     fn stop_if_cancelled(
         &self,
+        work: &FetchPlan,
         stats: &FetchStats,
         learned: Option<LearnedRate>,
     ) -> Result<(), ExportError> {
         if self.run.network.cancel.is_cancelled() {
-            return Err(ExportError::Interrupted(self.saved(stats, learned)));
+            return Err(ExportError::Interrupted(self.saved(work, stats, learned)));
         }
         Ok(())
     }
 
     /// What a stopped run saved.
-    fn saved(&self, stats: &FetchStats, learned: Option<LearnedRate>) -> SavedWork {
+    fn saved(
+        &self,
+        work: &FetchPlan,
+        stats: &FetchStats,
+        learned: Option<LearnedRate>,
+    ) -> SavedWork {
         SavedWork::Fetched(SavedResponses {
             held: self.resumed.index.held(),
             requested: self.options.ids.len(),
+            wanted: work.wanted,
+            again: work.again_with_response,
+            fetched: stats.fetched,
+            has_export: self.published.is_some(),
             requests: stats.requests,
             rate_limited: stats.rate_limited,
             learned,

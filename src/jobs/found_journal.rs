@@ -79,22 +79,21 @@ impl FoundJournal {
     ) -> Self {
         if scan.damaged > 0 {
             events.send(Event::Warning(format!(
-                "skipped {} in the journal; the lost responses are fetched again",
+                "skipped {} in the journal; fetching the lost responses again",
                 plural(scan.damaged, "damaged place")
             )));
         }
         let lost_bytes = published_bytes.unwrap_or_default().saturating_sub(end);
         if lost_bytes > 0 && scan.records == 0 {
-            let text = "the responses of the published export are missing from `.scale-export`; all tasks are fetched again";
+            let text = "the responses of the published export are missing from `.scale-export`; fetching all tasks again";
             events.send(Event::Warning(text.to_owned()));
         } else if lost_bytes > 0 {
             events.send(Event::Warning(format!(
-                "the journal is {} shorter than the published export needs; the lost responses are fetched again",
+                "the journal lacks {} that the published export was built from; fetching the lost responses again",
                 plural(lost_bytes, "byte")
             )));
         } else if is_other {
-            let text =
-                "the published export was built from another journal; the tables are rebuilt";
+            let text = "the published export was built from another journal; rebuilding the tables";
             events.send(Event::Warning(text.to_owned()));
         } else if scan.torn_bytes > 0 {
             events.send(Event::Detail(format!(

@@ -52,6 +52,8 @@ pub(crate) struct FetchPlan {
     pub(crate) wanted: usize,
     /// Of these, IDs with a response or failure of an earlier run.
     pub(crate) again: AgainCounts,
+    /// Of the IDs to be fetched, those with a response of an earlier run.
+    pub(crate) again_with_response: usize,
     /// Whether a refresh of all tasks begins with this run.
     pub(crate) starts_refresh: bool,
 }
@@ -160,6 +162,7 @@ impl SharedIndex {
         let carries_failures = state.published.is_known();
         let mut wanted = 0;
         let mut again = AgainCounts::default();
+        let mut again_with_response = 0;
         for (position, waiting) in state.waiting.iter_mut().enumerate() {
             let held = state.journal.get(position);
             let keep = match (held.failure(), held.response()) {
@@ -185,6 +188,7 @@ impl SharedIndex {
                     (None, Some(_)) => again.not_final += 1,
                     (None, None) => {}
                 }
+                again_with_response += usize::from(held.response().is_some());
                 state.journal.forget_failure(position);
                 *waiting = true;
                 wanted += 1;
@@ -193,6 +197,7 @@ impl SharedIndex {
         FetchPlan {
             wanted,
             again,
+            again_with_response,
             starts_refresh: refresh == Refresh::All && begun.is_none(),
         }
     }

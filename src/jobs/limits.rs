@@ -41,7 +41,7 @@ pub(crate) fn fit_concurrency(
     let fitting = usize::try_from(fitting).unwrap_or(wanted).clamp(1, wanted);
     if fitting < wanted {
         events.send(Event::Warning(format!(
-            "the limit of {allowed} open files allows {} in flight instead of {wanted}; raise it with `ulimit -n`",
+            "sending at most {} at a time instead of {wanted}, because the limit of open files is {allowed}; raise it with `ulimit -n`",
             plural(fitting as u64, "request")
         )));
     }

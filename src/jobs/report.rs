@@ -40,6 +40,14 @@ pub struct SavedResponses {
     pub held: usize,
     /// Distinct IDs.
     pub requested: usize,
+    /// IDs that this run was to fetch.
+    pub wanted: usize,
+    /// Of these, IDs that have an earlier response, which stays until a new one arrives.
+    pub again: usize,
+    /// Tasks that this run fetched.
+    pub fetched: u64,
+    /// Whether the output directory has a published export, which stays as it is.
+    pub has_export: bool,
     /// Requests that were sent, retries included.
     pub requests: u64,
     /// Of these, rate-limited with 429.
@@ -49,7 +57,7 @@ pub struct SavedResponses {
 }
 
 /// What an export published.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct ExportReport {
     /// Distinct IDs.

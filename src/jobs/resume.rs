@@ -130,8 +130,7 @@ pub(crate) fn repair_journal(
         }
     });
     if repair_header(&directory.state().journal(), options.as_ref())? {
-        let text =
-            "the header of the journal was damaged; it is repaired, and the responses are kept";
+        let text = "repaired the damaged header of the journal; all responses are kept";
         events.send(Event::Warning(text.to_owned()));
     }
     Ok(())
@@ -146,16 +145,16 @@ pub(crate) fn report_directory(directory: &OutputDirectory, events: &Events) {
     }
     if let Some(cause) = directory.damage() {
         events.send(Event::Warning(format!(
-            "manifest.json is damaged ({cause}); it is rebuilt from the journal and the list of IDs"
+            "manifest.json is damaged ({cause}); rebuilding it from the journal and the list of IDs"
         )));
     }
     let text = match directory.recovered() {
         None => return,
         Some(Recovered::Forward) => {
-            "an earlier run was interrupted while it published; its export is published now"
+            "completed the publication of an earlier run, which was interrupted"
         }
         Some(Recovered::Back) => {
-            "an earlier run failed while it published; the previous export is restored"
+            "restored the previous export, because an earlier run failed during its publication"
         }
     };
     events.send(Event::Warning(text.to_owned()));

@@ -113,10 +113,12 @@ pub(crate) fn rate_limited_share(report: &ExportReport) -> f64 {
     report.rate_limited as f64 / report.requests.max(1) as f64
 }
 
-/// What the user can do next, the most important first.
+/// What the user can do next. The hint for the most failures is the first.
 pub(crate) fn next_steps(report: &ExportReport) -> Vec<String> {
-    let mut hints = Vec::new();
-    let has = |kind: FailureKind| report.failures.contains_key(&kind);
+    let count = |kinds: &[FailureKind]| -> u64 {
+        let counts = kinds.iter().filter_map(|kind| report.failures.get(kind));
+        counts.sum()
+    };
     let may_pass = [
         FailureKind::Network,
         FailureKind::Timeout,
@@ -125,35 +127,44 @@ pub(crate) fn next_steps(report: &ExportReport) -> Vec<String> {
         FailureKind::WrongTask,
         FailureKind::Unknown,
     ];
-    for (applies, hint) in [
+    let not_found = match report.dropped {
+        0 => count(&[FailureKind::NotFound]),
+        _ => 0,
+    };
+    let retried = match report.failures() {
+        0 => 0,
+        _ => count(&may_pass),
+    };
+    let mut hints = [
         (
-            has(FailureKind::NotFound) && report.dropped == 0,
+            not_found,
             "check IDs that are not found: they may belong to another account, or to live instead of test",
         ),
         (
-            has(FailureKind::Forbidden),
+            count(&[FailureKind::Forbidden]),
             "check the key: it has no permission to read the IDs that are forbidden",
         ),
         (
-            has(FailureKind::TooLarge),
+            count(&[FailureKind::TooLarge]),
             "raise --max-body to fetch tasks that are too large",
         ),
         (
-            has(FailureKind::Missing),
+            count(&[FailureKind::Missing]),
             "export the IDs that are missing in the sources, or remove them from the list",
         ),
         (
-            report.failures() > 0 && may_pass.into_iter().any(has),
+            retried,
             "run the same command again to retry the failed IDs",
         ),
-        (
-            rate_limited_share(report) > MANY_RATE_LIMITED,
-            "many requests were rate-limited (429); set --rate below the limit of the API",
-        ),
-    ] {
-        if applies {
-            hints.push(hint.to_owned());
-        }
+    ];
+    hints.sort_by_key(|(failures, _)| std::cmp::Reverse(*failures));
+    let applying = hints.into_iter().filter(|(failures, _)| *failures > 0);
+    let mut hints: Vec<String> = applying.map(|(_, hint)| hint.to_owned()).collect();
+    if rate_limited_share(report) > MANY_RATE_LIMITED {
+        hints.push(
+            "many requests were rate-limited (429); set --rate below the limit of the API"
+                .to_owned(),
+        );
     }
     hints
 }
@@ -182,4 +193,26 @@ pub(crate) fn verified_json(report: &VerifyReport, directory: &Path, exit_code: 
         );
     }
     json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_for_the_most_failures_comes_first() {
+        let mut report = ExportReport::default();
+        let first_hint = |report: &ExportReport| next_steps(report).into_iter().next();
+        assert_eq!(first_hint(&report), None);
+        report.failed = 4;
+        report.failures = [
+            (FailureKind::NotFound, 1),
+            (FailureKind::Timeout, 2),
+            (FailureKind::Network, 1),
+        ]
+        .into();
+        assert!(first_hint(&report).is_some_and(|hint| hint.starts_with("run the same command")));
+        report.failures.insert(FailureKind::NotFound, 3);
+        assert!(first_hint(&report).is_some_and(|hint| hint.starts_with("check IDs")));
+    }
 }

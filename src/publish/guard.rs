@@ -113,7 +113,7 @@ pub(crate) struct Shrink {
 pub enum NotPublished {
     /// No ID has a response.
     #[error(
-        "could not publish: none of {} could be exported ({})",
+        "could not publish: none of {} was exported ({})",
         plural(*requested, "ID"), kinds_text(by_kind)
     )]
     Nothing {
@@ -180,7 +180,7 @@ fn likely_cause(by_kind: &BTreeMap<FailureKind, u64>) -> &'static str {
         Some(FailureKind::NotFound) => {
             "check the key (another account, or live instead of test), --base-url and the list of IDs"
         }
-        Some(FailureKind::Forbidden) => "check that the key may read these tasks",
+        Some(FailureKind::Forbidden) => "check the permissions of the key for these tasks",
         Some(FailureKind::Redirect) => {
             "the API redirects to another host: check --base-url and the proxy"
         }
@@ -233,11 +233,10 @@ impl Explain for NotPublished {
                 } else {
                     "check the list of IDs and the sources"
                 };
-                format!("{kept}, or allow the loss with --max-shrink {missing}")
+                format!("{kept}; if the loss is intended, use --max-shrink {missing}")
             }
             Self::Empty { .. } => {
-                "check the list; --max-shrink 100% replaces the previous export with empty tables"
-                    .to_owned()
+                "check the list; to publish empty tables, use --max-shrink 100%".to_owned()
             }
         })
     }

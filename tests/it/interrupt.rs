@@ -188,7 +188,7 @@ fn few_open_files_mean_few_requests_in_flight_and_no_error() {
     let said = assert_exit(&run("lower", "ulimit -n 100"), 0);
     assert!(
         said.contains(
-            "warning: the limit of 100 open files allows 36 requests in flight instead of 256"
+            "warning: sending at most 36 requests at a time instead of 256, because the limit of open files is 100"
         ),
         "{said}"
     );

@@ -109,7 +109,66 @@ const MISTAKES: &[(&[&str], &str, &str)] = &[
         "unknown command `verfy`",
         "did you mean `verify`?",
     ),
-    (&["verify", "x", "y"], "unexpected argument `y`", ""),
+    (
+        &["verify", "x", "y"],
+        "unexpected argument `y`",
+        "see scale-export verify --help",
+    ),
+    (
+        &["verify"],
+        "<DIR> is missing",
+        "try: scale-export verify export/",
+    ),
+    (
+        &["flatten"],
+        "<SOURCE> is missing",
+        "try: scale-export flatten export/ --out export/",
+    ),
+    (
+        &["sandbox", "--wibble"],
+        "unknown option `--wibble`",
+        "see scale-export sandbox --help",
+    ),
+    (
+        &["ids.txt", "--out", "o"],
+        "unexpected argument `ids.txt`",
+        "scale-export --ids ids.txt --out o",
+    ),
+    (
+        &["--", "ids.txt"],
+        "unexpected argument `ids.txt`",
+        "did you mean `--ids ids.txt`?",
+    ),
+    (
+        &["task_1", "--out", "o"],
+        "unexpected argument `task_1`",
+        "did you mean `--id task_1`?",
+    ),
+    (
+        &["--token", "x"],
+        "unknown option `--token`",
+        "did you mean `--api-key-file`?",
+    ),
+    (
+        &["--silent"],
+        "unknown option `--silent`",
+        "did you mean `--quiet`?",
+    ),
+    (
+        &["--no-progress"],
+        "unknown option `--no-progress`",
+        "did you mean `--progress never`?",
+    ),
+    (
+        &["-q", "verify", "d"],
+        "the command `verify` must come first",
+        "try: scale-export verify -q d",
+    ),
+    (
+        &["help", "verfy"],
+        "unknown command `verfy`",
+        "did you mean `verify`?",
+    ),
     (
         &["ids.txt", "out/"],
         "unexpected argument `ids.txt`",

@@ -27,11 +27,11 @@ fn an_export_without_its_state_is_verified_as_far_as_it_goes() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let said = stderr(&output);
     assert!(
-        said.contains("not verified: whether tasks equal their raw responses"),
+        said.contains("not verified: the equality of tasks and their raw responses (.scale-export/journal is missing)"),
         "{said}"
     );
     assert!(
-        said.contains("not verified: whether rows follow the order of the IDs"),
+        said.contains("not verified: the order and completeness of the IDs, and their failures (.scale-export/ids.txt is missing)"),
         "{said}"
     );
     assert!(said.contains("the tables agree with each other"), "{said}");

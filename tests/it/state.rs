@@ -250,7 +250,7 @@ fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
             let printed = said(&output);
             assert!(output.status.success(), "{at}, {way}: {printed}");
             assert!(
-                printed.contains("the header of the journal was damaged"),
+                printed.contains("repaired the damaged header of the journal"),
                 "{printed}"
             );
             assert!(fs::read(&journal).unwrap() == whole, "{at}, {way}");

@@ -6,7 +6,7 @@ use crate::cli::args::VerifyArgs;
 use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{print_event, report_stopped, run, with_summary};
 use crate::cli::summary_file::write_summary;
-use crate::cli::verify_text::verified_text;
+use crate::cli::verify_text::{result_line, verified_text};
 use crate::error::Exit;
 use crate::jobs::report::JobEnd;
 use crate::jobs::summary;
@@ -34,10 +34,14 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
                     };
                     let json = summary::verified_json(&report, &args.directory, exit as u8);
                     if !display.quiet || report.findings > 0 {
-                        let text = verified_text(&report, &args.directory);
-                        let last = text.lines().last().unwrap_or_default().to_owned();
+                        let result = result_line(&report, &args.directory);
+                        let text = if display.quiet {
+                            result.clone()
+                        } else {
+                            verified_text(&report, &args.directory)
+                        };
                         print_event(display, "verified", &text, || {
-                            (last, json!({"summary": &json}))
+                            (result, json!({"summary": &json}))
                         });
                     }
                     write_summary(display, &json)?;

@@ -100,13 +100,13 @@ pub(crate) fn check_failures(
     } = check;
     if has_other_message {
         results.add_unverified(format!(
-            "the message of every failure, because version {} (encoding {}) wrote them",
+            "the message of every failure (written by version {}, encoding {})",
             manifest.tool.version, manifest.encoding_version
         ));
     }
     if has_unknown_kind {
         results.add_unverified(format!(
-            "the kind of every failure, because version {} names kinds that this version does not know",
+            "the kind of every failure (version {} uses kinds that this version does not know)",
             manifest.tool.version
         ));
     }

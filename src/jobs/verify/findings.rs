@@ -36,6 +36,9 @@ pub struct Finding {
     pub expected: String,
     /// The value that was found.
     pub found: String,
+    /// Whether `found` says why the file could not be read.
+    #[serde(skip)]
+    pub is_unreadable: bool,
 }
 
 impl Finding {
@@ -48,6 +51,15 @@ impl Finding {
             column: None,
             expected: guarded(expected, expected),
             found: guarded(found, found),
+            is_unreadable: false,
+        }
+    }
+
+    /// A finding about a file that could not be read.
+    pub(crate) fn of_unreadable(file: &str, expected: &str, cause: &str) -> Self {
+        Self {
+            is_unreadable: true,
+            ..Self::of_file(file, expected, cause)
         }
     }
 
@@ -75,6 +87,7 @@ impl Finding {
             column: None,
             expected,
             found,
+            is_unreadable: false,
         }
     }
 
@@ -99,7 +112,11 @@ impl fmt::Display for Finding {
             line += &format!("({column})");
         }
         let place = line.trim_end();
-        let line = format!("{place}: expected {}, found {}", self.expected, self.found);
+        let line = if self.is_unreadable {
+            format!("{place}: could not read it: {}", self.found)
+        } else {
+            format!("{place}: expected {}, found {}", self.expected, self.found)
+        };
         // Values may contain line breaks, and a finding is one line.
         for c in line.chars() {
             if c.is_control() {

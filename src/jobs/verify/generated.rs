@@ -28,7 +28,7 @@ pub(crate) fn check(
     let manifest = export.manifest;
     if !manifest.is_of_this_version() {
         results.add_unverified(format!(
-            "whether {LOAD_SQL} and {README} are correct, because version {} (encoding {}) wrote them, and this is version {} (encoding {ENCODING_VERSION})",
+            "the content of {LOAD_SQL} and {README} (written by version {}, encoding {}; this is version {}, encoding {ENCODING_VERSION})",
             manifest.tool.version,
             manifest.encoding_version,
             env!("CARGO_PKG_VERSION"),

@@ -45,7 +45,10 @@ impl RawResponses {
         let manifest = export.manifest;
         let path = export.state.journal();
         if !JournalReader::is_there(&path)? {
-            results.add_unverified(format!("whether tasks equal their raw responses, because {JOURNAL} is missing or cannot be read"));
+            let cause = read_error(&path, JOURNAL);
+            results.add_unverified(format!(
+                "the equality of tasks and their raw responses ({cause})"
+            ));
             return Ok(None);
         }
         let mut journal = JournalIndex::new(ids.len());
@@ -56,7 +59,7 @@ impl RawResponses {
         });
         let (reader, options, opened) = match opened {
             Err(JournalError::Header { cause, .. }) => {
-                results.add(Finding::of_file(JOURNAL, "a journal", &cause));
+                results.add(Finding::of_unreadable(JOURNAL, "a journal", &cause));
                 return Ok(None);
             }
             opened => opened?,
@@ -237,17 +240,28 @@ fn separate_damage<T>(read: Result<T, JournalError>) -> Result<Result<T, String>
     }
 }
 
-/// Whether there is a file that this user may read. Opening a pipe would wait for a writer.
-fn is_readable(path: &Path) -> Result<bool, VerifyError> {
-    let metadata = fs::metadata(path);
-    let opened = metadata.and_then(|found| Ok(found.is_file() && File::open(path).map(|_| true)?));
-    match opened {
-        Err(error) if is_missing(&error) => Ok(false),
-        opened => opened.map_err(|source| VerifyError::Io {
-            path: path.to_owned(),
-            source,
-        }),
+/// Opens a file that this user may read. Opening a pipe would wait for a writer.
+fn open_file(path: &Path) -> Result<(), Error> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(Error::new(ErrorKind::NotFound, "it is not a file"));
     }
+    File::open(path).map(|_| ())
+}
+
+/// Why this user cannot read a file of the state; `name` is its name in the export.
+fn read_error(path: &Path, name: &str) -> String {
+    match open_file(path) {
+        // It was restored meanwhile.
+        Ok(()) => format!("could not read {name}"),
+        Err(error) => read_error_text(&error, name),
+    }
+}
+
+fn read_error_text(error: &Error, name: &str) -> String {
+    if error.kind() == ErrorKind::NotFound && error.raw_os_error().is_some() {
+        return format!("{name} is missing");
+    }
+    format!("could not read {name}: {error}")
 }
 
 /// The list of IDs of the export; `None` when it is missing.
@@ -257,9 +271,16 @@ pub(crate) fn read_list(
 ) -> Result<Option<TaskIds>, VerifyError> {
     let list = export.state.ids();
     // The state is for its owner only; for other users the list counts as missing.
-    if !is_readable(&list)? {
-        results.add_unverified(format!("whether rows follow the order of the IDs, whether an ID is missing, and how many attempts failed IDs had, because {IDS} is missing or cannot be read"));
-        return Ok(None);
+    match open_file(&list) {
+        Ok(()) => {}
+        Err(error) if is_missing(&error) => {
+            let cause = read_error_text(&error, IDS);
+            results.add_unverified(format!(
+                "the order and completeness of the IDs, and their failures ({cause})"
+            ));
+            return Ok(None);
+        }
+        Err(source) => return Err(VerifyError::Io { path: list, source }),
     }
     let list_bytes = fs::metadata(&list).map(|metadata| metadata.len());
     match read_published(&list) {
@@ -283,7 +304,11 @@ pub(crate) fn read_list(
             source: error,
         }),
         Err(error) => {
-            results.add(Finding::of_file(IDS, "a list of IDs", &error.to_string()));
+            results.add(Finding::of_unreadable(
+                IDS,
+                "a list of IDs",
+                &error.to_string(),
+            ));
             Ok(None)
         }
     }

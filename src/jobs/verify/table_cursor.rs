@@ -101,7 +101,11 @@ impl TableCursor {
                 Err(ReadError::Io(source)) => return Err(VerifyError::Io { path, source }),
                 Err(error) => {
                     let expected = format!("table `{}`", table.name);
-                    findings.add(Finding::of_file(&file.path, &expected, &error.to_string()));
+                    findings.add(Finding::of_unreadable(
+                        &file.path,
+                        &expected,
+                        &error.to_string(),
+                    ));
                     return Ok(None);
                 }
             }
@@ -161,7 +165,11 @@ impl TableCursor {
                     self.files.clear();
                 }
                 Some(Err(error)) => {
-                    findings.add(Finding::of_file(path, "valid rows", &error.to_string()));
+                    findings.add(Finding::of_unreadable(
+                        path,
+                        "valid rows",
+                        &error.to_string(),
+                    ));
                     self.is_whole = false;
                     self.files.clear();
                 }

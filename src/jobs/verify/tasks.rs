@@ -98,7 +98,7 @@ fn check_without_ids(
     results: &mut VerifyResults,
 ) -> Result<(), VerifyError> {
     results.add_unverified(
-        "whether rows belong to tasks, because the export has neither the table `tasks` nor a list of IDs",
+        "the tasks of the rows (the export has neither the table `tasks` nor a list of IDs)",
     );
     let findings = &mut results.findings;
     let mut cursors = open_cursors(export, findings)?;
@@ -228,9 +228,7 @@ impl<'p> TaskVerifier<'p> {
             .collect();
         if !missing.is_empty() {
             let tables = missing.join(", ");
-            results.add_unverified(format!(
-                "whether tasks can be rebuilt, because the export does not have these tables: {tables}"
-            ));
+            results.add_unverified(format!("the rebuild of tasks (tables missing: {tables})"));
         }
         Self {
             ids,
@@ -295,7 +293,7 @@ impl<'p> TaskVerifier<'p> {
             // Missing rows after a place that cannot be read follow from that, and are not reported again.
             self.rebuilds = false;
             let text = format!(
-                "whether tasks from {task_id} on can be rebuilt, because a table cannot be read to the end"
+                "the rebuild of tasks from {task_id} on (could not read a table to its end)"
             );
             self.results.add_unverified(text);
         }
@@ -418,7 +416,7 @@ impl<'p> TaskVerifier<'p> {
                     cursor.drain(&mut self.results.findings);
                     let name = cursor.table().name;
                     self.results.add_unverified(format!(
-                        "whether `{name}` follows from the tasks, because tasks cannot be rebuilt and the raw responses are missing"
+                        "the rows of `{name}` (they need rebuilt tasks or raw responses, and there are neither)"
                     ));
                 }
             }

@@ -63,8 +63,8 @@ fn run(
     let mut results = VerifyResults::default();
     match read_manifest(directory)? {
         Err(cause) => {
-            results.add(Finding::of_file(MANIFEST, "a valid manifest", &cause));
-            results.add_unverified("all files and tasks, because the manifest cannot be read");
+            results.add(Finding::of_unreadable(MANIFEST, "a valid manifest", &cause));
+            results.add_unverified("all files and tasks (could not read manifest.json)");
         }
         Ok(manifest) => {
             let export = VerifiedExport {
@@ -87,7 +87,7 @@ fn run(
     let has_state = state.path().exists();
     if lock.is_none() && has_state && results.findings.count() > 0 {
         results.add_unverified(
-            "whether a run changed the export during the verification, because only the owner of the export may use its lock",
+            "whether a run changed the export during the verification (only the owner of the export can use its lock)",
         );
     }
     let mut report = finish(directory, results);
@@ -105,7 +105,7 @@ fn finish(directory: &Path, results: VerifyResults) -> VerifyReport {
     report.first_findings = findings.into_first();
     if report.findings > 0 && is_pending(directory) {
         report.findings += 1;
-        let text = "one that was interrupted; the next run in this directory recovers it";
+        let text = "an interrupted publication; the next run in this directory recovers it";
         let finding = Finding::of_file(STATE_DIRECTORY, "no unfinished publication", text);
         report.first_findings.insert(0, finding);
     }
@@ -145,7 +145,7 @@ fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyErr
     };
     if !manifest.is_known() {
         return Ok(Err(
-            "one with a format version that this version does not support".to_owned(),
+            "this version does not support its format version".to_owned()
         ));
     }
     if manifest.schema_version != SCHEMA_VERSION {

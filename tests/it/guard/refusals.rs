@@ -21,9 +21,7 @@ fn an_export_in_which_every_id_failed_is_not_published_and_binds_nothing() {
     for options in [&[][..], &["--max-shrink", "100%"], &["--max-failures", "0"]] {
         let said = wrong.ends(8, &out, &ids, options);
         assert!(
-            said.contains(
-                "error: could not publish: none of 5 IDs could be exported (5 not_found)"
-            ),
+            said.contains("error: could not publish: none of 5 IDs was exported (5 not_found)"),
             "{said}"
         );
         assert!(said.contains("--base-url and the list of IDs"), "{said}");

@@ -18,9 +18,11 @@ fn what_the_journal_has_lost_is_told_before_listing_lengthens_it() {
     // The last record is lost. Its task is listed again, and its new record is as long.
     fs::write(&journal, &whole[..whole.len() - 5]).unwrap();
     let (_, said) = api.export(base.path(), "out", &batch, 0);
-    let lost = said.lines().find(|line| line.contains("the journal is "));
+    let lost = said
+        .lines()
+        .find(|line| line.contains("the journal lacks "));
     let lost = lost.unwrap_or_else(|| panic!("{said}"));
-    let bytes = lost.split("the journal is ").nth(1).unwrap();
+    let bytes = lost.split("the journal lacks ").nth(1).unwrap();
     let bytes: usize = bytes.split(' ').next().unwrap().parse().unwrap();
     assert!((5..500).contains(&bytes), "{said}");
     assert_eq!(

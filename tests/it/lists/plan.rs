@@ -47,7 +47,7 @@ fn whole_batches_are_read_by_their_lists() {
     assert!(asked.len() <= 35, "{}", asked.len());
     assert_eq!(pages(&asked), 11);
     assert!(
-        said.contains("pages of lists, the rest from single requests"),
+        said.contains("pages of list endpoints, the rest from single requests"),
         "{said}"
     );
     assert_eq!(

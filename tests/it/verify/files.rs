@@ -68,7 +68,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
                 fs::write(messages(out, format), "").unwrap();
                 refresh(out, &format.file_name("messages"));
             },
-            "expected table `messages`",
+            ": could not read it: ",
         ),
         kind(
             "a file of another table",
@@ -76,7 +76,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
                 fs::copy(out.join(format.file_name("turns")), messages(out, format)).unwrap();
                 refresh(out, &format.file_name("messages"));
             },
-            "expected table `messages`",
+            ": could not read it: ",
         ),
         kind(
             "a file of the other format beside it",
@@ -335,7 +335,7 @@ pub(super) fn damaged_files() -> Vec<FileDamage> {
         kind(
             "the manifest cut off",
             |out, _| edit(&out.join("manifest.json"), |file| file.truncate(100)),
-            "expected a valid manifest",
+            "manifest.json: could not read it: ",
         ),
     ]
 }
