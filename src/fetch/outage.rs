@@ -1,5 +1,5 @@
-//! Distinguishes an ID that fails from a server that fails, by requesting a known good ID, and ends the run when nothing has
-//! succeeded for long enough.
+//! Distinguishes an ID that fails from a server that fails, by requesting a known good ID, and ends the run when
+//! nothing has succeeded for long enough.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

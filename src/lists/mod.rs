@@ -1,5 +1,6 @@
 //! List endpoints: page cursor, planner, prefetch, comparison with single requests.
 
+pub mod anomalies;
 pub mod compare;
 pub mod comparison;
 pub mod dry_run_probe;

@@ -85,6 +85,8 @@ fn the_words_of_a_server_are_trimmed_printable_and_without_the_key() {
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
     let output = command(&server.url(), &out, &ids, &["-v"])
+        // Without a UTF-8 locale, `…` is printed as three dots.
+        .env("LANG", "C.UTF-8")
         .output()
         .unwrap();
     let said = stderr(&output);
