@@ -69,7 +69,7 @@ pub(crate) fn export_text(
     let hint = if report.is_idle {
         Some("--refresh all fetches them again".to_owned())
     } else {
-        // Tables that are the same as before are no news.
+        // Tables that did not change are not listed again.
         if !report.unchanged {
             lines.extend(table_lines(&report.rows, columns));
         }

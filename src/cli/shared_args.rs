@@ -91,7 +91,7 @@ pub(crate) struct OutputArgs {
     /// Overwrite files that scale-export did not create
     #[arg(long, value_parser = value_parsers::flag, env = "SCALE_EXPORT_FORCE", hide_short_help = true)]
     pub(crate) force: bool,
-    /// Keep `workspace_token`s, which are live credentials
+    /// Keep `workspace_token` values, which are live credentials
     #[arg(
         long,
         value_parser = value_parsers::flag,

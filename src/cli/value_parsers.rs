@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn rates() {
         assert_eq!(rate("50"), Ok(Rate::Limit(50.0)));
-        assert_eq!(rate("600/m"), Ok(Rate::Limit(10.0)));
+        assert_eq!(rate("6.0 requests/m"), Ok(Rate::Limit(10.0)));
         assert_eq!(rate("max"), Ok(Rate::Max));
         for bad in ["", "0", "-1", "1/d", "inf", "NaN", "1e9"] {
             assert!(rate(bad).is_err(), "{bad}");
@@ -212,9 +212,9 @@ mod tests {
     #[test]
     fn rates_are_shown_with_a_unit_that_fits() {
         for (rate, text, short) in [
-            (98.54, "98.5 requests per second", "98.5/s"),
-            (0.1, "6.0 requests per minute", "6.0/m"),
-            (5.0 / 3_600.0, "5.0 requests per hour", "5.0/h"),
+            (98.54, "98.5 requests per second", "98.5 requests/s"),
+            (0.1, "6.0 requests per minute", "6.0 requests/m"),
+            (5.0 / 3_600.0, "5.0 requests per hour", "5.0 requests/h"),
         ] {
             assert_eq!(rate_text(rate), text);
             assert_eq!(short_rate_text(rate), short);

@@ -359,7 +359,7 @@ fn a_journal_that_was_cut_and_grew_again_is_not_taken_for_the_published_one() {
     *changing.lock().unwrap() = "x".repeat(20) + &"changed ".repeat(9) + "401";
     let said = run(4);
     assert!(
-        said.contains("bytes shorter than the published export needs"),
+        said.contains("bytes that the published export was built from"),
         "{said}"
     );
     assert!(fs::metadata(&journal).unwrap().len() > bytes.len() as u64);

@@ -293,7 +293,7 @@ impl<'p> TaskVerifier<'p> {
             // Missing rows after a place that cannot be read follow from that, and are not reported again.
             self.rebuilds = false;
             let text = format!(
-                "the rebuild of tasks from {task_id} on (could not read a table to its end)"
+                "the rebuild of tasks from {task_id} on (could not read a whole table)"
             );
             self.results.add_unverified(text);
         }

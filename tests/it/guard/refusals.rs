@@ -59,7 +59,7 @@ fn an_export_does_not_shrink_by_more_than_it_may() {
         "{said}"
     );
     assert!(
-        said.contains("allow the loss with --max-shrink 13"),
+        said.contains("if the loss is intended, use --max-shrink 13"),
         "{said}"
     );
     assert!(published(&out) == before);
