@@ -297,10 +297,14 @@ impl FetchError {
 impl Explain for FetchError {
     fn hint(&self) -> Option<String> {
         let advice = self.advice()?;
-        Some(if self.is_progress_saved() {
-            format!("progress is saved; {advice}")
-        } else {
-            advice
+        Some(match self {
+            // The likely mistake comes first.
+            Self::GaveUp {
+                has_succeeded: false,
+                ..
+            } => format!("{advice}; progress is saved"),
+            _ if self.is_progress_saved() => format!("progress is saved; {advice}"),
+            _ => advice,
         })
     }
 
@@ -370,7 +374,7 @@ mod tests {
             assert_eq!(error.to_string(), text);
             assert_eq!(
                 error.hint().unwrap(),
-                format!("progress is saved; {advice}")
+                format!("{advice}; progress is saved")
             );
             let error = error.unsaved();
             assert_eq!(error.to_string(), text);

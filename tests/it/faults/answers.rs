@@ -351,7 +351,7 @@ fn bodies() -> Vec<Fault> {
             let body = task(&asked.task_id);
             vec![Step::Send(answer("203 Changed", JSON, &body))]
         }),
-        retried("206", "http_error", "only a part", |asked| {
+        retried("206", "http_error", "incomplete", |asked| {
             let body = task(&asked.task_id);
             let half = &body[..body.len() / 2];
             vec![Step::Send(answer("206 Partial Content", JSON, half))]

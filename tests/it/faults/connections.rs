@@ -69,7 +69,7 @@ fn refused() -> Row {
 
 fn no_such_host() -> Row {
     let says = [
-        "`api.invalid`",
+        "`http://api.invalid`",
         "failed to lookup address",
         "hint: check --base-url",
     ];

@@ -297,7 +297,10 @@ fn refused_key() -> Row {
         said.contains("(status 401: this key has expired)"),
         "{said}"
     );
-    assert!(said.contains("hint: progress is saved; check SCALE_API_KEY"), "{said}");
+    assert!(
+        said.contains("hint: progress is saved; check SCALE_API_KEY"),
+        "{said}"
+    );
     assert!(!out.join("manifest.json").exists());
     let first = server.asked().len();
     assert!(first <= ANSWERED + CONCURRENCY, "{first} requests");
