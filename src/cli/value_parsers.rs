@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn rates() {
         assert_eq!(rate("50"), Ok(Rate::Limit(50.0)));
-        assert_eq!(rate("6.0 requests/m"), Ok(Rate::Limit(10.0)));
+        assert_eq!(rate("600/m"), Ok(Rate::Limit(10.0)));
         assert_eq!(rate("max"), Ok(Rate::Max));
         for bad in ["", "0", "-1", "1/d", "inf", "NaN", "1e9"] {
             assert!(rate(bad).is_err(), "{bad}");
