@@ -7,6 +7,7 @@ use crate::cli::value_parsers::rate_text;
 use crate::event::bytes_text;
 use crate::jobs::report::{ExportReport, ListReport, SavedResponses};
 use crate::jobs::summary::{drift_text, next_steps, rate_limited_share};
+use crate::lists::anomalies::anomaly_text;
 use crate::pacer::types::LearnedRate;
 use crate::plural::{plural, verb};
 use crate::printable::printable;
@@ -173,7 +174,7 @@ fn list_lines(lists: &ListReport) -> Vec<String> {
     let surprises: Vec<String> = lists
         .surprises
         .iter()
-        .map(|(what, count)| format!("{count} {what}"))
+        .map(|(key, count)| anomaly_text(key, *count))
         .collect();
     if !surprises.is_empty() {
         lines.push(format!("unexpected in the lists: {}", surprises.join(", ")));

@@ -61,7 +61,7 @@ fn a_kind_of_a_newer_version_fails_its_id_and_ends_no_run() {
     });
     let (code, stderr) = verify();
     assert_eq!(code, Some(0), "{stderr}");
-    assert!(stderr.contains("version 99.0.0 names kinds"), "{stderr}");
+    assert!(stderr.contains("version 99.0.0 uses kinds"), "{stderr}");
 }
 
 #[test]

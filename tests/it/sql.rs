@@ -79,22 +79,22 @@ fn what_is_not_sql_takes_no_dialect() {
         (
             &["--format", "json", "--dialect", "sqlite"][..],
             "--dialect is for --format sql",
-            "leave out --format",
+            "remove --format",
         ),
         (
             &["--format", "md", "--dir", empty],
             "--dir is for --format sql",
-            "leave out --format",
+            "remove --format",
         ),
         (
             &["--dialect", "sqlite", "--dir", empty],
             "--dir is for DuckDB",
-            "leave out --dir",
+            "remove --dir",
         ),
         (
             &["--dir", empty],
             "it has no manifest.json",
-            "name a directory",
+            "name the output directory",
         ),
         (&["--dialect", "oracle"], "oracle", "snowflake"),
     ] {

@@ -292,9 +292,8 @@ impl<'p> TaskVerifier<'p> {
         if self.rebuilds && cursors.iter().any(|cursor| !cursor.is_whole()) {
             // Missing rows after a place that cannot be read follow from that, and are not reported again.
             self.rebuilds = false;
-            let text = format!(
-                "the rebuild of tasks from {task_id} on (could not read a whole table)"
-            );
+            let text =
+                format!("the rebuild of tasks from {task_id} on (could not read a whole table)");
             self.results.add_unverified(text);
         }
         if self.rebuilds {

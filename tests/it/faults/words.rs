@@ -97,7 +97,7 @@ fn the_words_of_a_server_are_trimmed_printable_and_without_the_key() {
         let message = failures[id]["message"].as_str().unwrap();
         assert_eq!(message, expected);
         assert!(message.chars().count() <= MOST_CHARS);
-        let expected = format!("task {id} failed (http_error): {expected}");
+        let expected = format!("task `{id}` failed (http_error): {expected}");
         // Every line of the log begins with its time.
         let is_line = |line: &str| {
             line.split_once("Z ")

@@ -6,7 +6,7 @@ use crate::lists::api::Api;
 use crate::support::published;
 
 #[test]
-fn what_the_journal_has_lost_is_told_before_listing_lengthens_it() {
+fn what_the_journal_has_lost_is_reported_before_listing_lengthens_it() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[120], |_, _| None);
     let batch = ["--batch", "b1", "-v"];
@@ -25,11 +25,7 @@ fn what_the_journal_has_lost_is_told_before_listing_lengthens_it() {
     let bytes = lost.split("the journal lacks ").nth(1).unwrap();
     let bytes: usize = bytes.split(' ').next().unwrap().parse().unwrap();
     assert!((5..500).contains(&bytes), "{said}");
-    assert_eq!(
-        said.matches("shorter than the published export needs")
-            .count(),
-        1
-    );
+    assert_eq!(said.matches("the journal lacks").count(), 1);
     assert!(!said.starts_with("Nothing to do"), "{said}");
     assert!(published(&out) == before);
 
@@ -48,7 +44,7 @@ fn what_the_journal_has_lost_is_told_before_listing_lengthens_it() {
     assert!(said.contains("are missing from `.scale-export`"), "{said}");
     assert!(published(&out) == before);
 
-    // Damage is told once, though the journal is read twice.
+    // Damage is reported once, though the journal is read twice.
     let mut damaged = fs::read(&journal).unwrap();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 0x10;

@@ -309,7 +309,7 @@ mod tests {
                 .to_string()
                 .starts_with("could not write `out/tasks.parquet`: No space")
         );
-        assert!(error.hint().unwrap().starts_with("make space"));
+        assert!(error.hint().unwrap().starts_with("free disk space"));
     }
 
     /// Rows of `rubrics`, which has columns of text, int64 and float64.
