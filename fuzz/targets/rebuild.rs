@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use scale_export::json::document::Parser;
-use scale_export::encode::table_writers::{Format, encode};
+use scale_export::encode::format::Format;
+use scale_export::encode::table_writers::encode;
 use scale_export::encode::table_reader;
 use scale_export::encode::input::Input;
 use scale_export::tables::definition::TABLES;
