@@ -14,10 +14,10 @@ pub enum SourceError {
     #[error("there is no such file or directory")]
     Missing,
     /// The directory is not an export, or its journal cannot be read.
-    #[error("the directory holds no raw responses that can be read ({JOURNAL})")]
+    #[error("the directory has no raw responses that can be read ({JOURNAL})")]
     NoJournal,
     /// The export would be written into the source.
-    #[error("the output directory stands inside of it")]
+    #[error("the output directory is inside it")]
     HoldsOutput,
     /// The system returned an error, or the file could not be decompressed.
     #[error(transparent)]
@@ -26,7 +26,7 @@ pub enum SourceError {
 
 /// The hint for a source that is not one.
 pub(crate) const SOURCE_HINT: &str =
-    "give the directory of an export, or a file with one task a line (.jsonl, .gz, .zst)";
+    "name the directory of an export, or a file with one task per line (.jsonl, .gz, .zst)";
 
 impl Explain for SourceError {
     fn hint(&self) -> Option<String> {

@@ -424,7 +424,7 @@ fn what_a_run_reports_is_printable_and_exact_as_json() {
     };
     let said = stderr(&run("text"));
     assert_printable(&said);
-    assert!(said.contains("task t\\u{202e}x failed"), "{said}");
+    assert!(said.contains("task `t\\u{202e}x` failed"), "{said}");
     assert!(
         !said.lines().any(|line| line.starts_with("error: x")),
         "{said}"
