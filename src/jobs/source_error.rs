@@ -76,7 +76,7 @@ mod tests {
         let of = |code| SourceError::Io(io::Error::from_raw_os_error(code));
         // ENOENT, EACCES; EIO, EMFILE.
         for (code, exit, hint) in [
-            (2, Exit::Usage, "give the directory of an export"),
+            (2, Exit::Usage, "name the directory of an export"),
             (13, Exit::Usage, "make the file readable"),
             (5, Exit::Failure, "check the disk"),
             (24, Exit::Failure, "raise the limit"),
