@@ -11,6 +11,7 @@ use crate::fetch::wanted::WantedTasks;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_index::{FetchPlan, SharedIndex};
+use crate::jobs::journal_marks::JournalMarks;
 use crate::jobs::pipeline::good_ids;
 use crate::jobs::report::{JobEnd, SavedWork};
 use crate::jobs::resume::published_bytes;
@@ -168,7 +169,7 @@ fn read_journal(
     )?;
     let published_bytes = published_bytes(&options.out, published.as_ref());
     let journal = JournalIndex::new(options.ids.len());
-    let index = SharedIndex::new(journal, published_bytes);
+    let index = SharedIndex::new(journal, JournalMarks::new(published_bytes));
     let state = StateDir::of_output(&options.out);
     let journal = state.journal();
     // A run replaces an empty journal.

@@ -14,17 +14,17 @@ use crate::api::body_check::{KEPT_BYTES, check_task};
 use crate::api::body_error::BodyError;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::ids::read::read_published;
-use crate::ids::task_ids::{InvalidId, TaskIds};
+use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
 use crate::jobs::batch_channel;
 use crate::jobs::batch_channel::BatchSender;
 use crate::jobs::error::ExportError;
+use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::journal_writer::unix_millis;
 use crate::jobs::read_ahead::open;
 use crate::jobs::report::SavedWork;
 use crate::jobs::source_error::SourceError;
 use crate::jobs::table_builder::{FeedResult, join, spawn};
 use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
-use crate::jobs::unlisted::JournalTasks;
 use crate::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
 use crate::journal::reader::{JournalReader, Location, break_if};
 use crate::journal::writer::Journal;
@@ -272,15 +272,17 @@ impl SourceReader<'_> {
         Ok(())
     }
 
-    /// Passes a record to the journal's thread. It counts for this ID unless a later one follows.
+    /// Passes a record to the journal's thread. It counts for this ID unless a later one follows. Returns whether the ID
+    /// came before.
     fn append(
         &mut self,
         task_id: &str,
         kind: RecordKind,
         append: ImportedRecord,
         bytes: usize,
-    ) -> Result<(), InvalidId> {
-        let position = self.found.position(task_id)?;
+    ) -> Result<InsertedId, InvalidId> {
+        let inserted = self.found.insert(task_id)?;
+        let position = inserted.position;
         self.has_response.resize(self.found.ids.len(), false);
         if let Some(has_response) = self.has_response.get_mut(position) {
             *has_response |= kind == RecordKind::Response;
@@ -291,7 +293,7 @@ impl SourceReader<'_> {
         if done.is_multiple_of(TASKS_BETWEEN_EVENTS) {
             self.events.send(Event::Progress { done, total: None });
         }
-        Ok(())
+        Ok(inserted)
     }
 
     /// Copies what counts from the journal of another export.
@@ -407,25 +409,24 @@ impl SourceReader<'_> {
         copy.extend_from_slice(body);
         let body = Bytes::from(copy);
         let response = check_task(&body, None, self.keep_secrets, &mut self.parser)?;
-        let task_id = response.task_id.clone();
+        let task_id = response.task_id.as_str();
         if let Some(note) = &response.note {
             self.events
                 .send(Event::Warning(format!("task {task_id}: {note}")));
         }
-        let is_known = self.found.ids.position(&task_id).is_some();
-        self.duplicates += u64::from(is_known);
         let append = ImportedRecord::Task {
-            task_id: task_id.clone(),
+            task_id: task_id.to_owned(),
             body: response.body.clone(),
             is_final: response.is_final,
         };
         let bytes = response.body.len();
-        self.append(&task_id, RecordKind::Response, append, bytes)?;
+        let inserted = self.append(task_id, RecordKind::Response, append, bytes)?;
+        self.duplicates += u64::from(!inserted.is_new);
         if let Some(order) = &mut self.order {
             // The ID is valid: it was appended.
-            let _ = order.insert(&task_id);
+            let _ = order.insert(task_id);
         }
-        self.feed = self.feed.take().filter(|_| !is_known);
+        self.feed = self.feed.take().filter(|_| inserted.is_new);
         if let Some(to) = &mut self.feed {
             // The rest need not be read when the tables cannot be written.
             self.has_stopped |= send_task(to, TaskInput::Response(response)).is_err();

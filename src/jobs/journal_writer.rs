@@ -199,9 +199,9 @@ fn record<'r>(
     }
 }
 
-/// Marks in the journal that a refresh of all tasks begins.
-pub(crate) fn start_refresh(journal: &mut Journal) -> Result<(), ExportError> {
-    journal.append(&JournalRecord {
+/// Marks in the journal that a refresh of all tasks begins; returns where the mark is.
+pub(crate) fn start_refresh(journal: &mut Journal) -> Result<Location, ExportError> {
+    let mark = journal.append(&JournalRecord {
         kind: RecordKind::Refresh,
         flags: 0,
         attempts: 0,
@@ -209,7 +209,8 @@ pub(crate) fn start_refresh(journal: &mut Journal) -> Result<(), ExportError> {
         task_id: "",
         body: &[],
     });
-    Ok(journal.flush()?)
+    journal.flush()?;
+    Ok(mark)
 }
 
 /// Marks in the journal that the run ends by decision: failures that are not published no longer count.
