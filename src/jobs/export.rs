@@ -379,7 +379,6 @@ impl TaskExport<'_> {
         let journal = compacted.unwrap_or(stored.journal);
         let publication = Publication {
             ids: &self.options.ids,
-            format: self.options.format,
             options: self.options.manifest_options(),
             duplicates: self.options.ids.duplicates(),
             run: RunCounters {

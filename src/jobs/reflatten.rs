@@ -150,7 +150,6 @@ fn flatten_into(
     let unreadable = facts.unreadable;
     let publication = Publication {
         ids: &ids,
-        format: selection.format,
         duplicates: duplicates(options).unwrap_or(facts.duplicates),
         run: counters(started_at, facts.journal_bytes),
         with_journal: facts.has_new_journal,
