@@ -21,7 +21,6 @@ use crate::jobs::error::ExportError;
 use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::journal_writer::unix_millis;
 use crate::jobs::read_ahead::open;
-use crate::jobs::report::SavedWork;
 use crate::jobs::source_error::SourceError;
 use crate::jobs::table_builder::{FeedResult, join, spawn};
 use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
@@ -125,20 +124,23 @@ pub(crate) struct Imported {
 
 impl Import<'_> {
     /// Imports all sources into the journal, which a second thread writes, and syncs it. Feeds the tasks to the tables at
-    /// the same time, as long as no task comes twice: of several responses the last counts.
+    /// the same time, as long as no task comes twice: of several responses the last counts. `run` is cancelled when the
+    /// journal cannot be written; the import ends early when the user or the tables cancel it.
     pub(crate) fn run(
         self,
         feed: Option<TaskSender>,
-        cancel: &CancellationToken,
+        run: &CancellationToken,
     ) -> Result<FeedResult<Imported>, ExportError> {
         let journal = self.journal;
         thread::scope(|scope| {
-            let (appends, given) = batch_channel::channel();
-            let appender = spawn(scope, move || append_all(journal, &given))?;
+            let (appends, records) = batch_channel::channel();
+            let appender = spawn(scope, move || {
+                append_all(journal, &records).inspect_err(|_| run.cancel())
+            })?;
             let mut reading = SourceReader {
                 appends,
                 appended: Vec::new(),
-                has_stopped: false,
+                run,
                 keep_secrets: self.keep_secrets,
                 events: self.events,
                 found: JournalTasks::default(),
@@ -149,7 +151,7 @@ impl Import<'_> {
                 duplicates: 0,
                 unreadable: 0,
             };
-            let read = reading.all(self.sources, cancel);
+            let read = reading.all(self.sources);
             // The tables must not wait for the sync of the journal.
             let feed = reading.feed.take();
             let is_fed = feed.is_some_and(|mut feed| feed.flush().is_ok());
@@ -174,7 +176,7 @@ impl Import<'_> {
                 }
             }
             Ok(FeedResult {
-                is_complete: is_fed && !cancel.is_cancelled(),
+                is_complete: is_fed && !run.is_cancelled(),
                 value: Imported {
                     journal,
                     found,
@@ -201,11 +203,11 @@ enum ImportedRecord {
 /// The journal's thread: appends all records and syncs them; returns their locations, in order.
 fn append_all(
     mut journal: Journal,
-    given: &Receiver<Vec<ImportedRecord>>,
+    records: &Receiver<Vec<ImportedRecord>>,
 ) -> Result<(Journal, Vec<Location>), ExportError> {
     let mut locations = Vec::new();
-    for append in given.iter().flatten() {
-        locations.push(match append {
+    for record in records.iter().flatten() {
+        locations.push(match record {
             ImportedRecord::Task {
                 task_id,
                 body,
@@ -244,8 +246,8 @@ struct SourceReader<'e> {
     appends: BatchSender<ImportedRecord>,
     /// The appended records: the position in `found`, and whether it is a response or a failure.
     appended: Vec<(usize, RecordKind)>,
-    /// Whether the journal or the tables have ended with an error.
-    has_stopped: bool,
+    /// Cancelled by the user, and by the journal or the tables when they cannot go on.
+    run: &'e CancellationToken,
     keep_secrets: bool,
     events: &'e Events,
     /// The IDs, in order. Their records are added when everything has been appended.
@@ -260,15 +262,21 @@ struct SourceReader<'e> {
 }
 
 impl SourceReader<'_> {
-    fn all(&mut self, sources: &[PathBuf], cancel: &CancellationToken) -> Result<(), ExportError> {
+    fn all(&mut self, sources: &[PathBuf]) -> Result<(), ExportError> {
         for source in sources {
-            if is_export(source) {
-                self.journal(source, cancel)?;
+            let read = if is_export(source) {
+                self.journal(source)
             } else {
-                self.lines(source, cancel)?;
+                self.lines(source)
+            };
+            // What cancelled the run is reported, and not the read that it broke off.
+            if self.run.is_cancelled() {
+                return Ok(());
             }
+            read?;
         }
-        self.has_stopped |= self.appends.flush().is_err();
+        // A receiver that is gone has cancelled the run and reports why.
+        let _ = self.appends.flush();
         Ok(())
     }
 
@@ -288,7 +296,8 @@ impl SourceReader<'_> {
             *has_response |= kind == RecordKind::Response;
         }
         self.appended.push((position, kind));
-        self.has_stopped |= self.appends.push(append, bytes).is_err();
+        // A receiver that is gone has cancelled the run, which ends the loop that calls this.
+        let _ = self.appends.push(append, bytes);
         let done = self.found.ids.len();
         if done.is_multiple_of(TASKS_BETWEEN_EVENTS) {
             self.events.send(Event::Progress { done, total: None });
@@ -297,14 +306,14 @@ impl SourceReader<'_> {
     }
 
     /// Copies what counts from the journal of another export.
-    fn journal(&mut self, directory: &Path, cancel: &CancellationToken) -> Result<(), ExportError> {
+    fn journal(&mut self, directory: &Path) -> Result<(), ExportError> {
         let _lock = Lock::share(directory, &StateDir::of_output(directory))?;
         let ReadJournal {
             found,
             mut reader,
             damaged,
             ..
-        } = read_journal(directory, self.events, cancel)?;
+        } = read_journal(directory, self.events, self.run)?;
         self.unreadable += damaged;
         let list = list_of(directory)?;
         if let Some(order) = &mut self.order {
@@ -328,7 +337,7 @@ impl SourceReader<'_> {
                 // Every ID of a journal is valid.
                 let _ = self.append(task_id, kind, ImportedRecord::Record(record), bytes);
             }
-            if cancel.is_cancelled() || self.has_stopped {
+            if self.run.is_cancelled() {
                 break;
             }
         }
@@ -336,18 +345,14 @@ impl SourceReader<'_> {
     }
 
     /// Reads tasks, one per line. Reports and skips lines that are not valid tasks.
-    fn lines(&mut self, source: &Path, cancel: &CancellationToken) -> Result<(), ExportError> {
+    fn lines(&mut self, source: &Path) -> Result<(), ExportError> {
         let name = source.display().to_string();
-        let failed = |error: io::Error| {
-            if cancel.is_cancelled() {
-                return ExportError::Interrupted(SavedWork::Nothing);
-            }
-            ExportError::Source {
-                name: name.clone(),
-                cause: SourceError::Io(error),
-            }
+        let run = self.run;
+        let failed = |error: io::Error| ExportError::Source {
+            name: name.clone(),
+            cause: SourceError::Io(error),
         };
-        let mut reader = open(source, cancel).map_err(failed)?;
+        let mut reader = open(source, run).map_err(failed)?;
         let mut line = Vec::new();
         for number in 1_u64.. {
             if line.capacity() > KEPT_BYTES {
@@ -363,7 +368,7 @@ impl SourceReader<'_> {
                 Err(error) if error.kind() == io::ErrorKind::OutOfMemory => return Err(no_memory()),
                 read => read.map_err(failed)?,
             };
-            if read == 0 || cancel.is_cancelled() || self.has_stopped {
+            if read == 0 || run.is_cancelled() {
                 break;
             }
             let is_too_long = read as u64 > MAX_LINE_BYTES;
@@ -428,8 +433,8 @@ impl SourceReader<'_> {
         }
         self.feed = self.feed.take().filter(|_| inserted.is_new);
         if let Some(to) = &mut self.feed {
-            // The rest need not be read when the tables cannot be written.
-            self.has_stopped |= send_task(to, TaskInput::Response(response)).is_err();
+            // As above: tables that cannot be written have cancelled the run.
+            let _ = send_task(to, TaskInput::Response(response));
         }
         Ok(())
     }

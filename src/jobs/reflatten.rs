@@ -350,12 +350,12 @@ fn import(
         keep_secrets: options.keep_secrets,
         events: target.events,
     };
-    let read = |feed: Option<TaskSender>| import.run(feed, cancel);
+    let run = cancel.child_token();
+    let read = |feed: Option<TaskSender>| import.run(feed, &run);
     // An export has a list with its own order.
     let is_in_order =
         options.ids.is_none() && !options.sources.iter().any(|source| is_export(source));
     let (imported, built) = if is_in_order {
-        let run = cancel.child_token();
         table_builder::run(target, &run, |feed| read(Some(feed)))?
     } else {
         (read(None)?.value, None)
