@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::BodyCheck;
 use crate::api::client::TaskClient;
@@ -67,18 +66,6 @@ pub struct Fetcher<'f> {
     /// Held while a known good ID is requested.
     pub(crate) probing: tokio::sync::Mutex<()>,
     random: RandomState,
-}
-
-/// Runs to the end, or until `cancel` is cancelled. `None` if it was cancelled: what is in flight is dropped, and
-/// everything that arrived before has been handed over.
-pub async fn until_cancelled<T>(
-    work: impl Future<Output = Result<T, FetchError>>,
-    cancel: &CancellationToken,
-) -> Result<Option<T>, FetchError> {
-    tokio::select! {
-        done = work => done.map(Some),
-        () = cancel.cancelled() => Ok(None),
-    }
 }
 
 fn class_of(target: &RequestTarget) -> ResponseClass {
