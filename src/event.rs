@@ -37,7 +37,7 @@ impl fmt::Display for RequestTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Task(task_id) => write!(f, "task `{task_id}`"),
-            Self::Page(words) | Self::LargePage(words) => f.write_str(words),
+            Self::Page(text) | Self::LargePage(text) => f.write_str(text),
         }
     }
 }
@@ -63,7 +63,7 @@ pub enum Event {
         /// Distinct IDs in the list.
         requested: usize,
         /// Of those, IDs whose response is in the journal already.
-        held: usize,
+        kept: usize,
         /// Lines that repeated an earlier ID.
         duplicates: usize,
         /// Whether the IDs, and the responses of most, were just read from lists.

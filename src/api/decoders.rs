@@ -161,13 +161,13 @@ impl BrotliDecoder {
             };
         }
         let (mut in_left, mut used) = (input.len(), 0);
-        let (mut out_left, mut given, mut total) = (decoded.len(), 0, 0);
+        let (mut out_left, mut written, mut total) = (decoded.len(), 0, 0);
         let result = BrotliDecompressStream(
             &mut in_left,
             &mut used,
             input,
             &mut out_left,
-            &mut given,
+            &mut written,
             decoded,
             &mut total,
             &mut self.state,
@@ -180,7 +180,7 @@ impl BrotliDecoder {
             BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
         }
         let has_more = matches!(result, BrotliResult::NeedsMoreOutput);
-        Ok((DecodeStep { used, has_more }, given))
+        Ok((DecodeStep { used, has_more }, written))
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) const MAX_ERROR_BODY: usize = 64 * 1024;
 /// The message in an error's body: `error` in the API's own format, the title of an HTML page, or the text.
 pub(crate) fn of_body(status: u16, body: &[u8], secret: &str) -> String {
     let text = String::from_utf8_lossy(body);
-    let said = json_error(&text)
+    let message = json_error(&text)
         .or_else(|| page_title(&text))
         .unwrap_or_else(|| {
             // A JSON body in another format may contain anything, so its text is not used.
@@ -23,15 +23,15 @@ pub(crate) fn of_body(status: u16, body: &[u8], secret: &str) -> String {
                 text.into_owned()
             }
         });
-    let said = match status {
+    let message = match status {
         203 => "a proxy has changed the response".to_owned(),
         206 => "the response is incomplete".to_owned(),
-        _ => printable(&said, secret),
+        _ => printable(&message, secret),
     };
-    if said.is_empty() {
+    if message.is_empty() {
         format!("status {status}")
     } else {
-        format!("status {status}: {said}")
+        format!("status {status}: {message}")
     }
 }
 
@@ -56,11 +56,11 @@ pub(crate) fn printable(text: &str, secret: &str) -> String {
     // The secret is removed first, because later replacements could hide it.
     let redacted = without_spellings(text, secret);
     let seen: String = redacted.chars().filter(|c| !is_invisible(*c)).collect();
-    let words: Vec<&str> = seen
+    let parts: Vec<&str> = seen
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
         .collect();
-    let line = words.join(" ");
+    let line = parts.join(" ");
     match line.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => line,
@@ -73,39 +73,39 @@ mod tests {
 
     #[test]
     fn takes_the_part_that_says_something() {
-        let said = |body: &str| of_body(500, body.as_bytes(), "live_key");
+        let message = |body: &str| of_body(500, body.as_bytes(), "live_key");
         assert_eq!(
-            said(r#"{"status_code":500,"error":"out\nof luck"}"#),
+            message(r#"{"status_code":500,"error":"out\nof luck"}"#),
             "status 500: out of luck"
         );
         assert_eq!(
-            said("<html><Title>520: web server</TITLE><p>…"),
+            message("<html><Title>520: web server</TITLE><p>…"),
             "status 500: 520: web server"
         );
         assert_eq!(
-            said("upstream connect error"),
+            message("upstream connect error"),
             "status 500: upstream connect error"
         );
-        assert_eq!(said(r#"{"data":"private"}"#), "status 500");
-        assert_eq!(said(""), "status 500");
+        assert_eq!(message(r#"{"data":"private"}"#), "status 500");
+        assert_eq!(message(""), "status 500");
         assert_eq!(
             of_body(206, b"half a ta", "live_key"),
             "status 206: the response is incomplete"
         );
         assert_eq!(
-            said("\u{202e}desrever\u{202c} and\u{200b}hidden \u{1b}[31mred"),
+            message("\u{202e}desrever\u{202c} and\u{200b}hidden \u{1b}[31mred"),
             "status 500: desrever andhidden [31mred"
         );
         assert_eq!(
-            said(r#"{"error":"bad key live_key\u0007, LIVE_Key, live\u200b_key"}"#),
+            message(r#"{"error":"bad key live_key\u0007, LIVE_Key, live\u200b_key"}"#),
             "status 500: bad key [redacted] , [redacted], [redacted]"
         );
         assert_eq!(
-            said(r"no live\u005fkey or live\\u005Fkey here"),
+            message(r"no live\u005fkey or live\\u005Fkey here"),
             "status 500: no [redacted] or [redacted] here"
         );
         assert_eq!(
-            said(&"x".repeat(5_000)).chars().count(),
+            message(&"x".repeat(5_000)).chars().count(),
             MAX_CHARS + "status 500: …".chars().count()
         );
     }

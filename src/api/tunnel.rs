@@ -62,7 +62,7 @@ pub(crate) async fn diagnose(
     }
     // Other schemes have other handshakes, whose errors the client passes on.
     let tunnel = tunnel.filter(|_| proxy.scheme == "http")?;
-    match tokio::time::timeout(patience, ask(proxy, tunnel, stream)).await {
+    match tokio::time::timeout(patience, connect(proxy, tunnel, stream)).await {
         Ok(Ok(Some(CONNECTED))) => None,
         Ok(Ok(Some(status))) => Some(ProxyFailure {
             status: Some(status),
@@ -94,7 +94,11 @@ async fn speaks_tls(host: &str, mut stream: TcpStream) -> Option<bool> {
 }
 
 /// Requests a connection from a proxy. Returns the status of the response.
-async fn ask(proxy: &Proxy, tunnel: &str, mut stream: TcpStream) -> std::io::Result<Option<u16>> {
+async fn connect(
+    proxy: &Proxy,
+    tunnel: &str,
+    mut stream: TcpStream,
+) -> std::io::Result<Option<u16>> {
     let mut request = format!("CONNECT {tunnel} HTTP/1.1\r\nHost: {tunnel}\r\n");
     if let Some(credentials) = &proxy.credentials {
         let decoded = percent_encoding::percent_decode_str(credentials);

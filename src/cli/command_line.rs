@@ -183,8 +183,8 @@ fn with_help_option(command: clap::Command) -> clap::Command {
 /// The arguments, with negative numbers attached to their options, so that errors name the options.
 fn arguments(command: &clap::Command) -> Vec<OsString> {
     let mut bound: Vec<OsString> = Vec::new();
-    let mut given = std::env::args_os();
-    bound.extend(given.next());
+    let mut arguments = std::env::args_os();
+    bound.extend(arguments.next());
     let options: Vec<String> = std::iter::once(command)
         .chain(command.get_subcommands())
         .flat_map(clap::Command::get_arguments)
@@ -193,7 +193,7 @@ fn arguments(command: &clap::Command) -> Vec<OsString> {
         .collect();
     let is_option = |argument: &OsString| options.iter().any(|option| *argument == **option);
     let mut is_over = false;
-    for argument in given {
+    for argument in arguments {
         is_over = is_over || argument == "--";
         let is_negative = argument.to_str().is_some_and(|text| {
             let number = text.strip_prefix('-').unwrap_or_default();

@@ -7,26 +7,26 @@ use crate::plural::{bytes_text, plural};
 
 /// What a run would do.
 pub(crate) fn dry_run_text(plan: &DryRun) -> String {
-    let asked = (plan.asked > 0).then(|| {
-        let requests = plural(plan.asked, "request");
+    let sent = (plan.sent > 0).then(|| {
+        let requests = plural(plan.sent, "request");
         format!("{requests} sent for this estimate; nothing was written")
     });
-    if plan.requests == 0 && plan.held == plan.requested && !plan.is_least {
-        let kept = match plan.held {
+    if plan.requests == 0 && plan.kept == plan.requested && !plan.is_least {
+        let kept = match plan.kept {
             0 => "there are no tasks".to_owned(),
             1 => "the task is kept".to_owned(),
-            held => format!("all {held} tasks are kept"),
+            kept => format!("all {kept} tasks are kept"),
         };
         let mut lines = vec![format!("nothing to fetch: {kept}")];
-        lines.extend(asked);
+        lines.extend(sent);
         return one_per_line(&lines);
     }
     let least = if plan.is_least { "at least" } else { "about" };
-    let mut lines = vec![match plan.held {
+    let mut lines = vec![match plan.kept {
         0 => format!("tasks: {least} {} to fetch", plan.requested),
-        held => format!(
-            "tasks: {} of {} to fetch; {held} kept from earlier runs",
-            plan.requested - held,
+        kept => format!(
+            "tasks: {} of {} to fetch; {kept} kept from earlier runs",
+            plan.requested - kept,
             plan.requested
         ),
     }];
@@ -59,6 +59,6 @@ pub(crate) fn dry_run_text(plan: &DryRun) -> String {
         Some(expected) => format!("bytes: {least} {}", bytes_text(expected as u64)),
         None => "bytes: unknown, because no task was fetched yet".to_owned(),
     });
-    lines.extend(asked);
+    lines.extend(sent);
     one_per_line(&lines)
 }

@@ -130,7 +130,7 @@ fn table_lines(rows: &[(String, u64)], columns: usize) -> Vec<String> {
 /// What was requested, and the rate limit.
 fn request_lines(report: &ExportReport) -> Vec<String> {
     let mut lines = Vec::new();
-    if report.asked && report.requests > 0 {
+    if report.uses_network && report.requests > 0 {
         let share = match report.rate_limited {
             0 => String::new(),
             _ => format!(" ({:.1}%)", rate_limited_share(report) * 100.0),
@@ -267,7 +267,7 @@ fn failure_lines(report: &ExportReport, out: &Path) -> Vec<String> {
 pub(crate) fn stopped_text(kept: &SavedResponses) -> String {
     let saved = if kept.again == 0 {
         let tasks = plural(kept.requested as u64, "task");
-        format!("{} of {tasks} saved", kept.held)
+        format!("{} of {tasks} saved", kept.kept)
     } else {
         let tasks = plural(kept.wanted as u64, "task");
         let again = if kept.again == kept.wanted {
@@ -311,7 +311,7 @@ mod tests {
             duplicates: 1,
             reused: 1,
             unreadable: 0,
-            asked: true,
+            uses_network: true,
             is_idle: false,
             unchanged: false,
             unlisted: 6,
@@ -413,7 +413,7 @@ mod tests {
     #[test]
     fn an_interrupted_run_says_what_it_fetched_and_what_stays() {
         let first = SavedResponses {
-            held: 20,
+            kept: 20,
             requested: 40,
             wanted: 40,
             again: 0,
@@ -430,7 +430,7 @@ mod tests {
         };
         let mixed = SavedResponses {
             requested: 100,
-            held: 80,
+            kept: 80,
             again: 30,
             ..refresh
         };

@@ -13,7 +13,7 @@ pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageEr
         (ListKind::Batch, "--batch", &args.batch),
         (ListKind::Delivery, "--delivery", &args.delivery),
     ];
-    let mut given = kinds.iter().filter(|(_, _, names)| !names.is_empty());
+    let mut chosen = kinds.iter().filter(|(_, _, names)| !names.is_empty());
     let filter = ListFilter {
         status: args.status.clone(),
         completed_after: args.completed_after.clone(),
@@ -26,7 +26,7 @@ pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageEr
     ];
     refuse_reversed(&filter, &args.origins)?;
     let first_filter = filters.iter().find(|(_, value)| value.is_some());
-    let Some((kind, option, names)) = given.next() else {
+    let Some((kind, option, names)) = chosen.next() else {
         return first_filter.map_or(Ok(Vec::new()), |(filter, _)| {
             let filter = args.origins.name(filter);
             Err(UsageError::CommandLine {
@@ -36,7 +36,7 @@ pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageEr
             })
         });
     };
-    if let Some((_, other, _)) = given.next() {
+    if let Some((_, other, _)) = chosen.next() {
         return Err(conflict(option, other));
     }
     if !args.ids.is_empty() || !args.id.is_empty() {

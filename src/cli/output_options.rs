@@ -82,6 +82,6 @@ fn selected(names: &[String], origins: &Origins) -> Result<TableSelection, Usage
 
 /// The items that are not empty: an extra comma leaves an empty one.
 pub(crate) fn non_empty(items: &[String]) -> Vec<String> {
-    let given = items.iter().filter(|item| !item.is_empty());
-    given.cloned().collect()
+    let items = items.iter().filter(|item| !item.is_empty());
+    items.cloned().collect()
 }

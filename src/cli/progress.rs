@@ -178,9 +178,9 @@ impl Screen {
         match event {
             Event::Planned {
                 listed: false,
-                held,
+                kept,
                 ..
-            } if *held > 0 && !quiet => self.log_plan(event),
+            } if *kept > 0 && !quiet => self.log_plan(event),
             Event::Warning(text) if !quiet => self.log("warning", text, &json!({})),
             Event::Detail(text) if verbose => self.log("detail", text, &json!({})),
             Event::Retry { .. } if verbose => self.log_retry(event),
@@ -193,7 +193,7 @@ impl Screen {
     fn log_plan(&mut self, event: &Event) {
         let Event::Planned {
             requested,
-            held,
+            kept,
             again,
             ..
         } = event
@@ -205,7 +205,7 @@ impl Screen {
             not_final,
             is_final,
         } = *again;
-        let wanted = requested - held;
+        let wanted = requested - kept;
         let new = wanted.saturating_sub(failed + not_final + is_final);
         let text = if wanted == 0 {
             format!("all {requested} tasks kept; rebuilding the tables")
@@ -216,11 +216,11 @@ impl Screen {
                 String::new()
             };
             format!(
-                "{held} of {requested} tasks kept; fetching {wanted} ({not_final} not final, {failed} failed, {new} new{finals})"
+                "{kept} of {requested} tasks kept; fetching {wanted} ({not_final} not final, {failed} failed, {new} new{finals})"
             )
         };
         let fields = json!({
-            "held": held,
+            "held": kept,
             "requested": requested,
             "not_final": not_final,
             "failed": failed,

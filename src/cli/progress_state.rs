@@ -57,7 +57,7 @@ pub(crate) struct ProgressState {
     pub(crate) space: Option<(u64, u64)>,
     /// Within the window of the speeds, the oldest first.
     marks: VecDeque<Mark>,
-    last_look: Duration,
+    last_tick: Duration,
 }
 
 impl ProgressState {
@@ -71,10 +71,10 @@ impl ProgressState {
     pub(crate) fn take(&mut self, event: &Event, now: Duration) {
         match event {
             Event::Planned {
-                requested, held, ..
+                requested, kept, ..
             } => {
                 self.total = *requested;
-                self.done = *held;
+                self.done = *kept;
                 self.done_now = 0;
                 self.restart_window(now);
                 self.phase = None;
@@ -138,10 +138,10 @@ impl ProgressState {
 
     /// Looks at the clock, for the speeds. Call it at least once per second.
     pub(crate) fn tick(&mut self, now: Duration) {
-        if now.saturating_sub(self.last_look) > GAP {
+        if now.saturating_sub(self.last_tick) > GAP {
             self.restart_window(now);
         }
-        self.last_look = now;
+        self.last_tick = now;
         let mark = self.mark(now);
         self.marks.push_back(mark);
         while self
@@ -246,7 +246,7 @@ mod tests {
         let mut state = ProgressState::default();
         let planned = Event::Planned {
             requested: 1_000,
-            held: 0,
+            kept: 0,
             duplicates: 0,
             listed: false,
             again: crate::event::AgainCounts::default(),

@@ -316,7 +316,7 @@ mod tests {
         let mut state = ProgressState::default();
         let planned = Event::Planned {
             requested: 2_000,
-            held: 260,
+            kept: 260,
             duplicates: 0,
             listed: false,
             again: AgainCounts::default(),

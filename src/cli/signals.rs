@@ -14,7 +14,7 @@ use crate::jobs::error::ExportError;
 use crate::threads;
 
 /// Time between two checks whether an interrupted job has ended.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Time for the last output of an interrupted run.
 const OUTPUT_TIME: Duration = Duration::from_secs(2);
@@ -65,7 +65,7 @@ impl Handlers {
 /// Returns when the job has ended and the process still runs some time later.
 async fn is_stuck(is_done: &AtomicBool) {
     while !is_done.load(Ordering::Relaxed) {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     tokio::time::sleep(OUTPUT_TIME).await;
 }
@@ -149,7 +149,7 @@ impl Signals {
     #[cfg(feature = "sandbox")]
     pub(crate) fn wait(&self) {
         while !self.cancel.is_cancelled() {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }

@@ -18,11 +18,11 @@ pub(crate) fn explain(
     command: &clap::Command,
     arguments: &[OsString],
 ) -> UsageError {
-    let given = arguments.get(1..).unwrap_or_default();
+    let arguments = arguments.get(1..).unwrap_or_default();
     let subject = context(error, ContextKind::InvalidArg).unwrap_or_default();
     let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
     let word = context(error, ContextKind::InvalidSubcommand);
-    let active = active(command, given);
+    let active = active(command, arguments);
     let see_help = see_help(active);
     match (error.kind(), word) {
         (ErrorKind::InvalidValue, _) if value.is_empty() => {
@@ -34,23 +34,23 @@ pub(crate) fn explain(
             let option = option_of(subject);
             let variable = [active, command]
                 .iter()
-                .find_map(|command| variable_of(command, &option, given));
+                .find_map(|command| variable_of(command, &option, arguments));
             explain_value(error, value, variable.as_deref(), &option, &see_help)
         }
         (ErrorKind::UnknownArgument, _) if subject.starts_with('-') => {
-            unknown_option(subject, active, given)
+            unknown_option(subject, active, arguments)
         }
         (ErrorKind::UnknownArgument, _) => {
             let reason = format!("unexpected argument `{subject}`");
-            wrong(&reason, extra_hint(active, given, subject))
+            wrong(&reason, extra_hint(active, arguments, subject))
         }
         (ErrorKind::InvalidSubcommand | ErrorKind::ArgumentConflict, Some(word)) => {
-            explain_word(word, command, given)
+            explain_word(word, command, arguments)
         }
         (ErrorKind::InvalidUtf8, _) => {
             let not_utf8 = [active, command]
                 .iter()
-                .find_map(|command| not_utf8_variable(command, given));
+                .find_map(|command| not_utf8_variable(command, arguments));
             match not_utf8 {
                 Some(variable) => {
                     UsageError::not_utf8(&variable, format!("set {variable} again, or unset it"))
@@ -88,8 +88,8 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
 }
 
 /// The command whose options are given.
-fn active<'c>(command: &'c clap::Command, given: &[OsString]) -> &'c clap::Command {
-    let words = given.iter().filter_map(|word| word.to_str());
+fn active<'c>(command: &'c clap::Command, arguments: &[OsString]) -> &'c clap::Command {
+    let words = arguments.iter().filter_map(|word| word.to_str());
     let mut commands = words.filter_map(|word| command.find_subcommand(word));
     commands.next().unwrap_or(command)
 }
@@ -122,8 +122,8 @@ fn explain_value(
 
 /// The error for an option that the command does not have. A single `-` before a long name is a frequent mistake:
 /// `clap` then names its first letter only.
-fn unknown_option(subject: &str, active: &clap::Command, given: &[OsString]) -> UsageError {
-    let words = given.iter().filter_map(|word| word.to_str());
+fn unknown_option(subject: &str, active: &clap::Command, arguments: &[OsString]) -> UsageError {
+    let words = arguments.iter().filter_map(|word| word.to_str());
     let mut long = words.filter(|word| word.len() > subject.len() && word.starts_with(subject));
     let subject = long
         .next()
@@ -171,8 +171,8 @@ fn is_directory(path: &str) -> bool {
 }
 
 /// A hint for a list of IDs and a directory that are given without their options.
-fn paths_hint(given: &[OsString]) -> String {
-    let words: Vec<&str> = given.iter().filter_map(|word| word.to_str()).collect();
+fn paths_hint(arguments: &[OsString]) -> String {
+    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
     let paths: Vec<&&str> = words
         .iter()
         .take_while(|word| !word.starts_with('-'))
@@ -217,9 +217,9 @@ fn looks_like_id(word: &str) -> bool {
 }
 
 /// The command line with a command first, if the command has the options before it; its help otherwise.
-fn reordered(word: &str, active: &clap::Command, given: &[OsString]) -> String {
+fn reordered(word: &str, active: &clap::Command, arguments: &[OsString]) -> String {
     let help = format!("try: scale-export {word} --help");
-    let words: Option<Vec<&str>> = given.iter().map(|word| word.to_str()).collect();
+    let words: Option<Vec<&str>> = arguments.iter().map(|word| word.to_str()).collect();
     let Some(words) = words else { return help };
     let Some(at) = words.iter().position(|other| *other == word) else {
         return help;
@@ -268,15 +268,18 @@ fn missing(error: &clap::Error, active: &clap::Command, see_help: String) -> Usa
 }
 
 /// The error for a word where a command belongs.
-fn explain_word(word: &str, command: &clap::Command, given: &[OsString]) -> UsageError {
+fn explain_word(word: &str, command: &clap::Command, arguments: &[OsString]) -> UsageError {
     if command.find_subcommand(word).is_some() {
         let reason = format!("the command `{word}` must come first");
-        return wrong(&reason, reordered(word, active(command, given), given));
+        return wrong(
+            &reason,
+            reordered(word, active(command, arguments), arguments),
+        );
     }
-    let is_about_help = given.first().is_some_and(|first| first == "help");
-    if !is_about_help && given.first().is_some_and(|first| *first != *word) {
+    let is_about_help = arguments.first().is_some_and(|first| first == "help");
+    if !is_about_help && arguments.first().is_some_and(|first| *first != *word) {
         let reason = format!("unexpected argument `{word}`");
-        return wrong(&reason, extra_hint(command, given, word));
+        return wrong(&reason, extra_hint(command, arguments, word));
     }
     let commands = command
         .get_subcommands()
@@ -284,7 +287,7 @@ fn explain_word(word: &str, command: &clap::Command, given: &[OsString]) -> Usag
     let near = nearest_name(word, commands.map(clap::Command::get_name));
     if near.is_none() && !is_about_help && looks_like_path(word) {
         let reason = format!("unexpected argument `{word}`");
-        return wrong(&reason, paths_hint(given));
+        return wrong(&reason, paths_hint(arguments));
     }
     let see_help = see_help(command);
     if near.is_none() && !is_about_help && looks_like_id(word) {
@@ -319,27 +322,32 @@ fn option_of(subject: &str) -> String {
 }
 
 /// The variable that gives an option its value, where the option is not on the command line.
-fn variable_of(command: &clap::Command, option: &str, given: &[OsString]) -> Option<String> {
+fn variable_of(command: &clap::Command, option: &str, arguments: &[OsString]) -> Option<String> {
     let long = option.strip_prefix("--")?;
     let argument = command
         .get_arguments()
         .find(|argument| argument.get_long() == Some(long))?;
     let variable = argument.get_env()?.to_str()?;
-    let is_given = given.iter().filter_map(|word| word.to_str()).any(|word| {
-        word.strip_prefix(option)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-    });
+    let is_given = arguments
+        .iter()
+        .filter_map(|word| word.to_str())
+        .any(|word| {
+            word.strip_prefix(option)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        });
     (!is_given && std::env::var_os(variable).is_some()).then(|| variable.to_owned())
 }
 
 /// The first variable of an option that is not UTF-8 and not a path.
-fn not_utf8_variable(command: &clap::Command, given: &[OsString]) -> Option<String> {
+fn not_utf8_variable(command: &clap::Command, arguments: &[OsString]) -> Option<String> {
     let path = clap::builder::ValueParser::path_buf().type_id();
     let texts = command
         .get_arguments()
         .filter(|argument| argument.get_value_parser().type_id() != path);
     texts
-        .filter_map(|argument| variable_of(command, &format!("--{}", argument.get_long()?), given))
+        .filter_map(|argument| {
+            variable_of(command, &format!("--{}", argument.get_long()?), arguments)
+        })
         .find(|variable| {
             std::env::var_os(variable).is_some_and(|value| value.into_string().is_err())
         })
@@ -364,8 +372,8 @@ fn options_of(command: &clap::Command) -> Vec<KnownName> {
 }
 
 /// A hint for an argument that no option takes.
-fn extra_hint(command: &clap::Command, given: &[OsString], extra: &str) -> String {
-    let before: Vec<&str> = given
+fn extra_hint(command: &clap::Command, arguments: &[OsString], extra: &str) -> String {
+    let before: Vec<&str> = arguments
         .iter()
         .filter_map(|word| word.to_str())
         .take_while(|word| *word != extra)

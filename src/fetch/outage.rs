@@ -88,7 +88,7 @@ impl Fetcher<'_> {
         }
         for good_id in good_ids {
             let mut share = self.budget.enter(ResponseClass::Task).await;
-            let permit = self.throttle.permit_ahead().await;
+            let permit = self.throttle.priority_permit().await;
             let sent = permit.sent_at();
             let reply = self.attempt_task(&good_id, &mut share).await;
             let verdict = self.end(permit, &reply);

@@ -26,9 +26,9 @@ pub(crate) struct Throttle {
     /// overtakes another.
     turn: tokio::sync::Mutex<()>,
     /// Whether a request goes ahead of the one that is next.
-    goes_ahead: AtomicBool,
+    has_priority_turn: AtomicBool,
     /// Notified when that request was sent.
-    went_ahead: Notify,
+    priority_turn_ended: Notify,
     /// What was reported last.
     shown: Mutex<Option<(f64, PacerState)>>,
     /// Notified when a request has ended.
@@ -39,8 +39,8 @@ pub(crate) struct Throttle {
 /// Permission to send one request. If it is dropped before its request has [ended](RequestPermit::end), such as when the
 /// run is cancelled, its place is released, and the pacer learns nothing from it.
 #[derive(Debug)]
-pub(crate) struct RequestPermit<'g> {
-    throttle: &'g Throttle,
+pub(crate) struct RequestPermit<'t> {
+    throttle: &'t Throttle,
     sent: SentRequest,
     has_ended: bool,
 }
@@ -67,19 +67,19 @@ impl Drop for RequestPermit<'_> {
 }
 
 /// While this exists, a request goes ahead of all others.
-struct PriorityTurn<'g>(&'g Throttle);
+struct PriorityTurn<'t>(&'t Throttle);
 
-impl<'g> PriorityTurn<'g> {
-    fn of(gate: &'g Throttle) -> Self {
-        gate.goes_ahead.store(true, Ordering::Release);
-        Self(gate)
+impl<'t> PriorityTurn<'t> {
+    fn of(throttle: &'t Throttle) -> Self {
+        throttle.has_priority_turn.store(true, Ordering::Release);
+        Self(throttle)
     }
 }
 
 impl Drop for PriorityTurn<'_> {
     fn drop(&mut self) {
-        self.0.goes_ahead.store(false, Ordering::Release);
-        self.0.went_ahead.notify_waiters();
+        self.0.has_priority_turn.store(false, Ordering::Release);
+        self.0.priority_turn_ended.notify_waiters();
     }
 }
 
@@ -94,8 +94,8 @@ impl Throttle {
             start: Instant::now(),
             pacer: Mutex::new(Pacer::new(rate, remembered, concurrency)),
             turn: tokio::sync::Mutex::new(()),
-            goes_ahead: AtomicBool::new(false),
-            went_ahead: Notify::new(),
+            has_priority_turn: AtomicBool::new(false),
+            priority_turn_ended: Notify::new(),
             shown: Mutex::new(None),
             ended: Notify::new(),
             events,
@@ -117,9 +117,9 @@ impl Throttle {
         let _turn = self.turn.lock().await;
         loop {
             // From here on, no notification is missed.
-            let went_ahead = self.went_ahead.notified();
-            if self.goes_ahead.load(Ordering::Acquire) {
-                went_ahead.await;
+            let priority_turn_ended = self.priority_turn_ended.notified();
+            if self.has_priority_turn.load(Ordering::Acquire) {
+                priority_turn_ended.await;
             } else if let Some(permit) = self.try_permit().await {
                 return permit;
             }
@@ -127,8 +127,8 @@ impl Throttle {
     }
 
     /// Waits for permission to send ahead of all others. Only one request at a time may do this.
-    pub(crate) async fn permit_ahead(&self) -> RequestPermit<'_> {
-        let _ahead = PriorityTurn::of(self);
+    pub(crate) async fn priority_permit(&self) -> RequestPermit<'_> {
+        let _turn = PriorityTurn::of(self);
         loop {
             if let Some(permit) = self.try_permit().await {
                 return permit;

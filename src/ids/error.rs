@@ -126,10 +126,10 @@ pub enum IdsError {
         cause: InvalidId,
     },
     /// The lists have no IDs.
-    #[error("could not find any task ID in {given}")]
+    #[error("could not find any task ID in {sources}")]
     Empty {
         /// The lists.
-        given: String,
+        sources: String,
         /// The number of cells that are null or empty.
         skipped: u64,
     },

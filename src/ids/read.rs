@@ -52,9 +52,9 @@ pub fn read_ids(files: &[PathBuf], single: &[String], column: &str) -> Result<Re
     if read.ids.is_empty() {
         let names = files.iter().map(|file| format!("`{}`", shown_path(file)));
         let names: Vec<String> = names.collect();
-        let given = names.join(", ");
+        let sources = names.join(", ");
         let skipped = read.skipped.iter().map(|list| list.cells).sum();
-        return Err(IdsError::Empty { given, skipped });
+        return Err(IdsError::Empty { sources, skipped });
     }
     read.ids.shrink();
     Ok(read)

@@ -36,9 +36,9 @@ pub(crate) struct Compaction<'l> {
 impl Compaction<'_> {
     /// The responses of IDs that are not in the list. Their failures are dropped.
     fn unlisted(&self) -> impl Iterator<Item = (Location, &str)> {
-        self.unlisted.into_iter().flat_map(|found| {
-            let held = found.ids.iter().zip(found.journal.iter());
-            held.filter_map(|(task_id, held)| Some((held.response()?, task_id)))
+        self.unlisted.into_iter().flat_map(|tasks| {
+            let entries = tasks.ids.iter().zip(tasks.journal.iter());
+            entries.filter_map(|(task_id, entry)| Some((entry.response()?, task_id)))
         })
     }
 

@@ -34,7 +34,8 @@ pub struct DryRun {
     /// Distinct IDs; for lists, the tasks that they are known to have.
     pub requested: u64,
     /// Of these, IDs whose response is in the journal and would not be fetched again.
-    pub held: u64,
+    #[serde(rename = "held")]
+    pub kept: u64,
     /// Requests in all.
     pub requests: u64,
     /// Of these, for single tasks.
@@ -52,7 +53,8 @@ pub struct DryRun {
     /// Bytes of the responses, if any are known.
     pub bytes: Option<f64>,
     /// Requests that the dry run sent.
-    pub asked: u64,
+    #[serde(rename = "asked")]
+    pub sent: u64,
 }
 
 /// Finds out what an export would do.
@@ -98,13 +100,13 @@ fn plan(
         cancel,
         state: &state,
     };
-    let mut held = KeptTasks::default();
+    let mut kept = KeptTasks::default();
     let probe = if options.lists.is_empty() {
-        let (index, found) = read_journal(options, cancel)?;
-        held = found;
+        let (index, kept_tasks) = read_journal(options, cancel)?;
+        kept = kept_tasks;
         let wanted = WantedTasks {
             ids: &options.ids,
-            count: options.ids.len() - held.tasks,
+            count: options.ids.len() - kept.tasks,
             is_waiting: &|position| index.is_waiting(position),
         };
         let good_ids = good_ids(&options.ids, &index);
@@ -119,7 +121,7 @@ fn plan(
         probe
     };
     let probe = probe.ok_or(ExportError::Interrupted(SavedWork::Nothing))?;
-    Ok(DryRun::of(&probe, &held, rate, !options.lists.is_empty()))
+    Ok(DryRun::of(&probe, &kept, rate, !options.lists.is_empty()))
 }
 
 /// Refuses lists that are too short for `--max-shrink`, where their length is known.
@@ -177,7 +179,7 @@ fn read_journal(
     let state = StateDir::of_output(&options.out);
     let journal = state.journal();
     // A run replaces an empty journal.
-    let is_empty = journal.metadata().is_ok_and(|found| found.len() == 0);
+    let is_empty = journal.metadata().is_ok_and(|metadata| metadata.len() == 0);
     if is_empty || !JournalReader::is_there(&journal)? {
         index.plan(options.refresh);
         return Ok((index, KeptTasks::default()));
@@ -205,29 +207,29 @@ fn read_journal(
     }
     #[expect(clippy::cast_precision_loss, reason = "an average for the eye")]
     let task_bytes = (tasks > 0).then(|| bytes as f64 / f64::from(tasks));
-    let held = KeptTasks {
+    let kept = KeptTasks {
         tasks: options.ids.len() - wanted,
         task_bytes,
     };
-    Ok((index, held))
+    Ok((index, kept))
 }
 
 impl DryRun {
     #[expect(clippy::cast_precision_loss, reason = "for the eye")]
-    fn of(probe: &ProbeResult, held: &KeptTasks, rate: Option<f64>, is_list: bool) -> Self {
+    fn of(probe: &ProbeResult, kept: &KeptTasks, rate: Option<f64>, is_list: bool) -> Self {
         let estimate = probe.estimate;
         let requests = estimate.requests();
-        let task_bytes = probe.task_bytes.or(held.task_bytes);
-        let held = held.tasks as u64;
+        let task_bytes = probe.task_bytes.or(kept.task_bytes);
+        let kept = kept.tasks as u64;
         // A page that replaces single requests has other tasks too.
-        let answers = if is_list {
+        let responses = if is_list {
             estimate.tasks + estimate.single
         } else {
             estimate.single + estimate.pages * u64::from(PAGE_TASKS)
         };
         Self {
-            requested: estimate.tasks + held,
-            held,
+            requested: estimate.tasks + kept,
+            kept,
             requests,
             single: estimate.single,
             pages: estimate.pages,
@@ -235,8 +237,8 @@ impl DryRun {
             is_least: estimate.is_least,
             rate,
             seconds: rate.map(|rate| requests as f64 / rate),
-            bytes: task_bytes.map(|bytes| bytes * answers as f64),
-            asked: probe.requests,
+            bytes: task_bytes.map(|bytes| bytes * responses as f64),
+            sent: probe.requests,
         }
     }
 }

@@ -263,18 +263,18 @@ impl TaskExport<'_> {
         let index = &self.resumed.index;
         let ids = &self.options.ids;
         let events = self.run.network.context.events;
-        let held = ids.len() - work.wanted;
+        let kept = ids.len() - work.wanted;
         events.send(Event::Planned {
             requested: ids.len(),
-            held,
+            kept,
             duplicates: usize::try_from(ids.duplicates()).unwrap_or(usize::MAX),
             listed: self.listed.report.is_some(),
             again: work.again,
         });
         let size = ExportSize {
             wanted: work.wanted,
-            held,
-            held_bytes: index.bytes(),
+            kept,
+            kept_bytes: index.bytes(),
             journal_bytes: journal.bytes(),
         };
         let directory = self.run.directory.path();
@@ -449,7 +449,7 @@ impl TaskExport<'_> {
         learned: Option<LearnedRate>,
     ) -> SavedWork {
         SavedWork::Fetched(SavedResponses {
-            held: self.resumed.index.held(),
+            kept: self.resumed.index.kept(),
             requested: self.options.ids.len(),
             wanted: work.wanted,
             again: work.again_with_response,

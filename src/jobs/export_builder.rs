@@ -28,7 +28,7 @@ use crate::tables::selection::TableSelection;
 #[derive(Debug, Clone)]
 enum KeySource {
     Variable,
-    Given(SecretString),
+    Value(SecretString),
     File(PathBuf),
 }
 
@@ -116,7 +116,7 @@ impl ExportOptionsBuilder {
     /// The API key. Without it and without [`api_key_file`](Self::api_key_file), [`build`](Self::build) reads it from the
     /// environment variable `SCALE_API_KEY`.
     pub fn api_key(mut self, api_key: impl Into<SecretString>) -> Self {
-        self.api_key = KeySource::Given(api_key.into());
+        self.api_key = KeySource::Value(api_key.into());
         self
     }
 
@@ -220,7 +220,7 @@ impl ExportOptionsBuilder {
         client.ca_file = ca_file.as_deref().map(CaFile::read).transpose()?;
         client.base_url = resolve_base_url(base_url)?;
         let key = match api_key {
-            KeySource::Given(secret) => ApiKey {
+            KeySource::Value(secret) => ApiKey {
                 secret,
                 warning: None,
             },
@@ -263,8 +263,8 @@ fn check(options: &ExportOptions) -> Result<(), OptionsError> {
 }
 
 /// The base URL as given, or of the environment, or the default.
-fn resolve_base_url(given: Option<String>) -> Result<String, OptionsError> {
-    let (url, variable) = match given {
+fn resolve_base_url(base_url: Option<String>) -> Result<String, OptionsError> {
+    let (url, variable) = match base_url {
         Some(url) => (url, None),
         None => match std::env::var_os(URL_VARIABLE) {
             Some(url) if !url.is_empty() => match url.into_string() {

@@ -55,7 +55,7 @@ pub(crate) fn list_of(export: &Path) -> Result<Option<TaskIds>, ExportError> {
 
 /// The journal of an export.
 pub(crate) struct ReadJournal {
-    pub(crate) found: JournalTasks,
+    pub(crate) tasks: JournalTasks,
     pub(crate) reader: JournalReader,
     pub(crate) options: JournalOptions,
     /// Places that could not be read. The records there are lost.
@@ -77,12 +77,12 @@ pub(crate) fn read_journal(
             cause: SourceError::NoJournal,
         });
     }
-    let mut found = JournalTasks::default();
+    let mut tasks = JournalTasks::default();
     let (reader, options, opened) = JournalReader::open(&journal, None, |entry| {
-        found.add_record(&entry);
+        tasks.add_record(&entry);
         break_if(cancel.is_cancelled())
     })?;
-    found.finish_scan();
+    tasks.finish_scan();
     if opened.damaged > 0 {
         events.send(Event::Warning(format!(
             "skipped {} in the journal of `{}`; the lost responses are left out",
@@ -92,7 +92,7 @@ pub(crate) fn read_journal(
     }
     let bytes = reader.bytes()?.saturating_sub(opened.torn_bytes);
     Ok(ReadJournal {
-        found,
+        tasks,
         bytes,
         reader,
         options,
@@ -112,9 +112,9 @@ pub(crate) struct Import<'i> {
 /// The result of an import.
 pub(crate) struct Imported {
     pub(crate) journal: Journal,
-    pub(crate) found: JournalTasks,
+    pub(crate) tasks: JournalTasks,
     /// The tasks in the order of the sources, where exports among them have lists; `None` when the order is that of
-    /// `found`.
+    /// `tasks`.
     pub(crate) order: Option<TaskIds>,
     /// How often a task came again.
     pub(crate) duplicates: u64,
@@ -143,7 +143,7 @@ impl Import<'_> {
                 run,
                 keep_secrets: self.keep_secrets,
                 events: self.events,
-                found: JournalTasks::default(),
+                tasks: JournalTasks::default(),
                 has_response: Vec::new(),
                 order: (self.sources.iter().any(|source| is_export(source))).then(TaskIds::default),
                 parser: Parser::default(),
@@ -158,7 +158,7 @@ impl Import<'_> {
             let SourceReader {
                 appends,
                 appended,
-                mut found,
+                mut tasks,
                 order,
                 duplicates,
                 unreadable,
@@ -171,15 +171,15 @@ impl Import<'_> {
             for ((position, kind), location) in appended.into_iter().zip(locations) {
                 // Nothing is fetched into this journal, so it does not matter what is final or fails with any key.
                 match kind {
-                    RecordKind::Failure => found.journal.set_failure(position, location, true),
-                    _ => found.journal.set_response(position, location, true),
+                    RecordKind::Failure => tasks.journal.set_failure(position, location, true),
+                    _ => tasks.journal.set_response(position, location, true),
                 }
             }
             Ok(FeedResult {
                 is_complete: is_fed && !run.is_cancelled(),
                 value: Imported {
                     journal,
-                    found,
+                    tasks,
                     order,
                     duplicates,
                     unreadable,
@@ -244,14 +244,14 @@ enum BadLine {
 /// The reading thread.
 struct SourceReader<'e> {
     appends: BatchSender<ImportedRecord>,
-    /// The appended records: the position in `found`, and whether it is a response or a failure.
+    /// The appended records: the position in `tasks`, and whether it is a response or a failure.
     appended: Vec<(usize, RecordKind)>,
     /// Cancelled by the user, and by the journal or the tables when they cannot go on.
     run: &'e CancellationToken,
     keep_secrets: bool,
     events: &'e Events,
     /// The IDs, in order. Their records are added when everything has been appended.
-    found: JournalTasks,
+    tasks: JournalTasks,
     /// Whether each of these IDs has a response.
     has_response: Vec<bool>,
     order: Option<TaskIds>,
@@ -289,16 +289,16 @@ impl SourceReader<'_> {
         append: ImportedRecord,
         bytes: usize,
     ) -> Result<InsertedId, InvalidId> {
-        let inserted = self.found.insert(task_id)?;
+        let inserted = self.tasks.insert(task_id)?;
         let position = inserted.position;
-        self.has_response.resize(self.found.ids.len(), false);
+        self.has_response.resize(self.tasks.ids.len(), false);
         if let Some(has_response) = self.has_response.get_mut(position) {
             *has_response |= kind == RecordKind::Response;
         }
         self.appended.push((position, kind));
         // A receiver that is gone has cancelled the run, which ends the loop that calls this.
         let _ = self.appends.push(append, bytes);
-        let done = self.found.ids.len();
+        let done = self.tasks.ids.len();
         if done.is_multiple_of(TASKS_BETWEEN_EVENTS) {
             self.events.send(Event::Progress { done, total: None });
         }
@@ -309,7 +309,7 @@ impl SourceReader<'_> {
     fn journal(&mut self, directory: &Path) -> Result<(), ExportError> {
         let _lock = Lock::share(directory, &StateDir::of_output(directory))?;
         let ReadJournal {
-            found,
+            tasks,
             mut reader,
             damaged,
             ..
@@ -318,19 +318,19 @@ impl SourceReader<'_> {
         let list = list_of(directory)?;
         if let Some(order) = &mut self.order {
             // An ID that is in the list already keeps its position. Every ID of an export is valid.
-            for task_id in list.as_ref().unwrap_or(&found.ids).iter() {
+            for task_id in list.as_ref().unwrap_or(&tasks.ids).iter() {
                 let _ = order.insert(task_id);
             }
         }
-        for (task_id, held) in found.ids.iter().zip(found.journal.iter()) {
-            let place = self.found.ids.position(task_id);
+        for (task_id, entry) in tasks.ids.iter().zip(tasks.journal.iter()) {
+            let place = self.tasks.ids.position(task_id);
             let has_come = place.and_then(|place| self.has_response.get(place));
             // A failure does not replace a response of an earlier source.
-            if held.response().is_none() && has_come.copied().unwrap_or_default() {
+            if entry.response().is_none() && has_come.copied().unwrap_or_default() {
                 continue;
             }
-            let response = held.response().map(|at| (RecordKind::Response, at));
-            let failure = held.failure().map(|at| (RecordKind::Failure, at));
+            let response = entry.response().map(|at| (RecordKind::Response, at));
+            let failure = entry.failure().map(|at| (RecordKind::Failure, at));
             for (kind, location) in response.into_iter().chain(failure) {
                 let record = reader.read_record(task_id, location)?.to_owned();
                 let bytes = record.len();

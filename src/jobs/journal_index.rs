@@ -36,7 +36,7 @@ struct IndexState {
 }
 
 impl IndexState {
-    fn held(&self, position: usize) -> Option<IndexEntry> {
+    fn entry(&self, position: usize) -> Option<IndexEntry> {
         let is_waiting = self.waiting.get(position).copied().unwrap_or_default();
         (!is_waiting).then(|| self.journal.get(position))
     }
@@ -105,9 +105,9 @@ impl SharedIndex {
     /// Whether every record that counts is part of what is published.
     pub(crate) fn is_all_published(&self) -> bool {
         let state = self.lock();
-        state.journal.iter().all(|held| {
-            held != IndexEntry::Nothing
-                && held
+        state.journal.iter().all(|entry| {
+            entry != IndexEntry::Nothing
+                && entry
                     .locations()
                     .all(|location| state.marks.published.has(location))
         })
@@ -129,8 +129,11 @@ impl SharedIndex {
     /// The records that count, with the positions of their IDs.
     pub(crate) fn records(&self) -> Vec<(Location, usize)> {
         let state = self.lock();
-        let held = state.journal.iter().enumerate();
-        held.flat_map(|(position, held)| held.locations().map(move |location| (location, position)))
+        let entries = state.journal.iter().enumerate();
+        entries
+            .flat_map(|(position, entry)| {
+                entry.locations().map(move |location| (location, position))
+            })
             .collect()
     }
 
@@ -154,8 +157,8 @@ impl SharedIndex {
         let mut again = AgainCounts::default();
         let mut again_with_response = 0;
         for (position, waiting) in state.waiting.iter_mut().enumerate() {
-            let held = state.journal.get(position);
-            let keep = match (held.failure(), held.response()) {
+            let entry = state.journal.get(position);
+            let keep = match (entry.failure(), entry.response()) {
                 (Some(failure), _) => {
                     carries_failures
                         && is_of_this_run(failure)
@@ -171,14 +174,14 @@ impl SharedIndex {
                 (None, None) => false,
             };
             if !keep {
-                match (held.failure(), held.response()) {
+                match (entry.failure(), entry.response()) {
                     (Some(_), _) => again.failed += 1,
                     (None, Some(_)) if state.journal.is_due(position) => again.failed += 1,
                     (None, Some(_)) if state.journal.is_final(position) => again.is_final += 1,
                     (None, Some(_)) => again.not_final += 1,
                     (None, None) => {}
                 }
-                again_with_response += usize::from(held.response().is_some());
+                again_with_response += usize::from(entry.response().is_some());
                 state.journal.forget_failure(position);
                 *waiting = true;
                 wanted += 1;
@@ -197,11 +200,11 @@ impl SharedIndex {
     pub(crate) fn good(&self, most: usize) -> Vec<usize> {
         let state = self.lock();
         let mut best: Vec<((bool, u64), usize)> = Vec::with_capacity(most + 1);
-        for (position, held) in state.journal.iter().enumerate() {
-            let Some(response) = held.response() else {
+        for (position, entry) in state.journal.iter().enumerate() {
+            let Some(response) = entry.response() else {
                 continue;
             };
-            let is_stale = held.failure().is_some() || state.journal.is_due(position);
+            let is_stale = entry.failure().is_some() || state.journal.is_due(position);
             let is_waiting = state.waiting.get(position).copied().unwrap_or_default();
             let rank = (!is_stale && !is_waiting, response.offset());
             if best.len() < most || best.last().is_some_and(|(last, _)| rank > *last) {
@@ -220,10 +223,10 @@ impl SharedIndex {
     }
 
     /// Adds new records.
-    pub(crate) fn set(&self, news: &[(usize, IndexUpdate)]) {
+    pub(crate) fn set(&self, updates: &[(usize, IndexUpdate)]) {
         let mut state = self.lock();
-        for (position, news) in news {
-            match *news {
+        for (position, update) in updates {
+            match *update {
                 IndexUpdate::Response { location, is_final } => {
                     state.journal.set_response(*position, location, is_final);
                 }
@@ -247,16 +250,16 @@ impl SharedIndex {
 
     /// What the journal holds for an ID; `None` while it is to be fetched.
     pub(crate) fn get(&self, position: usize) -> Option<IndexEntry> {
-        self.lock().held(position)
+        self.lock().entry(position)
     }
 
     /// Waits for an ID that is to be fetched; `None` when the index is complete without it.
     pub(crate) fn wait(&self, position: usize) -> Option<IndexEntry> {
         let mut state = self.lock();
         loop {
-            let held = state.held(position);
-            if held.is_some() || state.closed {
-                return held;
+            let entry = state.entry(position);
+            if entry.is_some() || state.closed {
+                return entry;
             }
             state = threads::wait(&self.changed, state);
         }
@@ -268,10 +271,10 @@ impl SharedIndex {
     }
 
     /// The number of IDs that have a response and are not to be fetched.
-    pub(crate) fn held(&self) -> usize {
+    pub(crate) fn kept(&self) -> usize {
         let state = self.lock();
-        let held = (0..state.journal.len()).filter_map(|position| state.held(position));
-        held.filter(|held| held.response().is_some()).count()
+        let entries = (0..state.journal.len()).filter_map(|position| state.entry(position));
+        entries.filter(|entry| entry.response().is_some()).count()
     }
 
     /// The failures that count, by the positions of their IDs.

@@ -36,7 +36,11 @@ impl JournalTasks {
     /// Ends a scan: drops IDs that have nothing, since a mark revoked their failures.
     pub(crate) fn finish_scan(&mut self) {
         self.journal.finish_scan();
-        if self.journal.iter().any(|held| held == IndexEntry::Nothing) {
+        if self
+            .journal
+            .iter()
+            .any(|entry| entry == IndexEntry::Nothing)
+        {
             let all = std::mem::take(self);
             *self = all.retained(|position, _| all.journal.get(position) != IndexEntry::Nothing);
         }

@@ -63,7 +63,7 @@ impl JournalWriter<'_> {
             .build()
             .map_err(ExportError::Runtime)?;
         let mut refused = Vec::new();
-        let mut news = Vec::new();
+        let mut updates = Vec::new();
         let mut stored = Vec::new();
         let mut responses = Vec::new();
         let mut count = 0;
@@ -75,7 +75,7 @@ impl JournalWriter<'_> {
                     gather(&arrived, self.in_flight);
                     let mut next = Some(task);
                     while let Some(task) = next {
-                        news.push(append(&mut journal, &task, &mut refused));
+                        updates.push(append(&mut journal, &task, &mut refused));
                         stored.push(task.stored);
                         if let Ok(response) = task.result {
                             responses.push((task.position, response));
@@ -90,9 +90,9 @@ impl JournalWriter<'_> {
                     for (position, response) in responses.drain(..) {
                         self.cache.keep(position, response);
                     }
-                    self.index.set(&news);
-                    count += news.len();
-                    news.clear();
+                    self.index.set(&updates);
+                    count += updates.len();
+                    updates.clear();
                     for stored in stored.drain(..) {
                         // The fetcher may have been cancelled meanwhile.
                         let _ = stored.send(());
@@ -130,7 +130,7 @@ fn append(
     refused: &mut Vec<(Location, usize)>,
 ) -> (usize, IndexUpdate) {
     let (position, attempts) = (task.position, task.attempts);
-    let news = match &task.result {
+    let update = match &task.result {
         Ok(response) => append_response(journal, response, attempts),
         Err(failure) => {
             if let Some(body) = &failure.body {
@@ -141,7 +141,7 @@ fn append(
             append_failure(journal, failure)
         }
     };
-    (position, news)
+    (position, update)
 }
 
 fn append_response(journal: &mut Journal, response: &TaskResponse, attempts: u32) -> IndexUpdate {
@@ -211,11 +211,11 @@ pub(crate) fn start_refresh(journal: &mut Journal) -> Result<Location, ExportErr
 /// Marks in the journal that the run ends by decision: failures that are not published no longer count.
 pub(crate) fn end_run(journal: &mut Journal, index: &SharedIndex) -> Result<(), ExportError> {
     let since = index.published_bytes();
-    let is_new = |held: &IndexEntry| {
-        let failure = held.failure();
+    let is_new = |entry: &IndexEntry| {
+        let failure = entry.failure();
         failure.is_some_and(|failure| failure.offset() >= since)
     };
-    if index.failures().iter().any(|(_, held)| is_new(held)) {
+    if index.failures().iter().any(|(_, entry)| is_new(entry)) {
         journal.end_run(since, unix_millis())?;
     }
     Ok(())

@@ -44,15 +44,15 @@ pub(crate) fn failure_lines(
 ) -> Vec<u8> {
     let mut lines = Vec::new();
     let mut body = Vec::new();
-    for (position, held) in index.failures() {
-        let (Some(task_id), Some(failure)) = (ids.get(position), held.failure()) else {
+    for (position, entry) in index.failures() {
+        let (Some(task_id), Some(failure)) = (ids.get(position), entry.failure()) else {
             continue;
         };
         if let Ok(note) = reader.read_failure(task_id, failure, &mut body) {
             write_line(
                 task_id,
                 &note,
-                matches!(held, IndexEntry::Stale { .. }),
+                matches!(entry, IndexEntry::Stale { .. }),
                 &mut lines,
             );
         }

@@ -72,9 +72,9 @@ pub(crate) struct ExportSize {
     /// IDs to be fetched.
     pub(crate) wanted: usize,
     /// IDs with a response in the journal.
-    pub(crate) held: usize,
+    pub(crate) kept: usize,
     /// Bytes of their records.
-    pub(crate) held_bytes: u64,
+    pub(crate) kept_bytes: u64,
     /// Bytes of the whole journal.
     pub(crate) journal_bytes: u64,
 }
@@ -87,7 +87,7 @@ pub(crate) struct SpaceWatch {
     /// IDs to be fetched.
     wanted: usize,
     /// Bytes of the journal's records that count, at the start.
-    held_bytes: f64,
+    kept_bytes: f64,
     record_bytes: f64,
     /// Bytes of tables for each byte of records.
     table_share: f64,
@@ -106,11 +106,11 @@ impl SpaceWatch {
     ) -> Self {
         let ExportSize {
             wanted,
-            held,
+            kept,
             journal_bytes,
             ..
         } = size;
-        let held_bytes = as_f64(size.held_bytes);
+        let kept_bytes = as_f64(size.kept_bytes);
         let published = published.filter(|manifest| manifest.options.format == format);
         let published_bytes = published.map(|manifest| {
             let files = manifest.all_files();
@@ -121,10 +121,10 @@ impl SpaceWatch {
             Format::Csv => CSV_SHARE,
         };
         let table_share = published_bytes
-            .filter(|_| held_bytes > 0.0)
-            .map_or(usual_share, |bytes| bytes / held_bytes);
-        let record_bytes = if held > 0 {
-            held_bytes / as_f64(held as u64)
+            .filter(|_| kept_bytes > 0.0)
+            .map_or(usual_share, |bytes| bytes / kept_bytes);
+        let record_bytes = if kept > 0 {
+            kept_bytes / as_f64(kept as u64)
         } else {
             RECORD_BYTES
         };
@@ -132,7 +132,7 @@ impl SpaceWatch {
             directory: directory.to_owned(),
             events: events.clone(),
             wanted,
-            held_bytes,
+            kept_bytes,
             record_bytes,
             table_share,
             journal_bytes,
@@ -172,7 +172,7 @@ impl SpaceWatch {
     fn needed(&self, fetched: usize, staged: u64) -> u64 {
         let wanted = as_f64(self.wanted as u64);
         let left = as_f64(self.wanted.saturating_sub(fetched) as u64) * self.record_bytes;
-        let tables = (self.held_bytes + wanted * self.record_bytes) * self.table_share;
+        let tables = (self.kept_bytes + wanted * self.record_bytes) * self.table_share;
         let needed = left + (tables - as_f64(staged)).max(0.0);
         #[expect(
             clippy::cast_possible_truncation,
@@ -193,14 +193,14 @@ fn as_f64(bytes: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn watch(wanted: usize, held: (usize, u64)) -> SpaceWatch {
-        let (held, bytes) = held;
+    fn watch(wanted: usize, kept: (usize, u64)) -> SpaceWatch {
+        let (kept, bytes) = kept;
         let directory = Path::new(".");
         let events = Events::none();
         let size = ExportSize {
             wanted,
-            held,
-            held_bytes: bytes,
+            kept,
+            kept_bytes: bytes,
             journal_bytes: bytes,
         };
         SpaceWatch::new(directory, size, Format::Parquet, None, &events)

@@ -42,8 +42,8 @@ impl OrderedReader<'_> {
 
     fn all(mut self, to: &mut TaskSender) -> Result<bool, ExportError> {
         for (position, task_id) in self.ids.iter().enumerate() {
-            let held = if let Some(held) = self.index.get(position) {
-                Some(held)
+            let entry = if let Some(entry) = self.index.get(position) {
+                Some(entry)
             } else {
                 if to.flush().is_err() {
                     return Ok(false);
@@ -51,10 +51,10 @@ impl OrderedReader<'_> {
                 thread::sleep(GATHER);
                 self.index.wait(position)
             };
-            let Some(held) = held else {
+            let Some(entry) = entry else {
                 return Ok(false);
             };
-            let input = self.input(position, task_id, held)?;
+            let input = self.input(position, task_id, entry)?;
             if send_task(to, input).is_err() {
                 return Ok(false);
             }
@@ -67,15 +67,15 @@ impl OrderedReader<'_> {
         &mut self,
         position: usize,
         task_id: &str,
-        held: IndexEntry,
+        entry: IndexEntry,
     ) -> Result<TaskInput, ExportError> {
         let mut body = Vec::new();
-        let failure = match held.failure() {
+        let failure = match entry.failure() {
             Some(failure) => Some(self.reader.read_failure(task_id, failure, &mut body)?),
             None => None,
         };
         let is_dropped = |note: &FailureNote| self.drop_missing && note.is_gone();
-        Ok(match (held.response(), failure) {
+        Ok(match (entry.response(), failure) {
             (Some(_), Some(note)) if is_dropped(&note) => {
                 TaskInput::Failure(task_id.to_owned(), note)
             }

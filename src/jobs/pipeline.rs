@@ -165,8 +165,8 @@ impl Pipeline<'_> {
 /// IDs whose tasks an earlier run received, the most likely to succeed first: they tell a server that is down, or a key
 /// that is refused, from an ID that fails.
 pub(crate) fn good_ids(ids: &TaskIds, index: &SharedIndex) -> Vec<String> {
-    let held = index.good(GOOD_IDS).into_iter();
-    held.filter_map(|position| ids.get(position))
+    let good = index.good(GOOD_IDS).into_iter();
+    good.filter_map(|position| ids.get(position))
         .map(str::to_owned)
         .collect()
 }

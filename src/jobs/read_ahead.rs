@@ -22,7 +22,7 @@ const READ_BYTES: usize = 1 << 20;
 const WAITING_PIECES: usize = 2;
 
 /// How often a reader of an idle pipe checks whether the job is cancelled.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// First bytes of compressed files.
 const GZIP: [u8; 2] = [0x1F, 0x8B];
@@ -114,7 +114,7 @@ impl Read for Pipe<'_> {
             if read > 0 || buffer.is_empty() {
                 return Ok(read);
             }
-            match self.pieces.recv_timeout(LOOK) {
+            match self.pieces.recv_timeout(POLL_INTERVAL) {
                 Ok(piece) => self.piece = Cursor::new(piece?),
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),
                 Err(RecvTimeoutError::Timeout) if self.cancel.is_cancelled() => {

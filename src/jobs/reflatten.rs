@@ -67,7 +67,7 @@ impl FlattenOptions {
 
 /// The sources, read into a journal.
 struct ReadSources {
-    found: JournalTasks,
+    tasks: JournalTasks,
     /// The tasks in the order of the sources, where that is not the order in which their records came.
     order: Option<TaskIds>,
     reader: JournalReader,
@@ -158,7 +158,7 @@ fn flatten_into(
     let report = publication.publish(directory, staging, built)?;
     Ok(ExportReport {
         unreadable,
-        asked: false,
+        uses_network: false,
         ..report
     })
 }
@@ -188,10 +188,10 @@ impl ReadSources {
         // From here on only what the tables need stays in memory.
         let (ids, index) = match options.ids.clone().or(self.order) {
             Some(list) => {
-                let index = self.found.index(&list);
+                let index = self.tasks.index(&list);
                 (list, index)
             }
-            None => self.found.into_index(),
+            None => self.tasks.into_index(),
         };
         stop_if_cancelled(cancel)?;
         // The export of an empty list has no tasks, and is valid all the same.
@@ -200,7 +200,7 @@ impl ReadSources {
         }
         target.events.send(Event::Planned {
             requested: ids.len(),
-            held: 0,
+            kept: 0,
             duplicates: 0,
             listed: false,
             again: AgainCounts::default(),
@@ -312,14 +312,14 @@ fn in_place(
     cancel: &CancellationToken,
 ) -> Result<ReadSources, ExportError> {
     let ReadJournal {
-        found,
+        tasks,
         reader,
         options,
         damaged,
         bytes: journal_bytes,
     } = read_journal(directory.path(), events, cancel)?;
     Ok(ReadSources {
-        found,
+        tasks,
         order: list_of(directory.path())?,
         reader,
         built: None,
@@ -362,13 +362,13 @@ fn import(
     };
     let Imported {
         journal,
-        found,
+        tasks,
         order,
         duplicates,
         unreadable,
     } = imported;
     Ok(ReadSources {
-        found,
+        tasks,
         order,
         reader: journal.reader(),
         built,

@@ -37,7 +37,7 @@ pub enum SavedWork {
 #[non_exhaustive]
 pub struct SavedResponses {
     /// IDs with a response.
-    pub held: usize,
+    pub kept: usize,
     /// Distinct IDs.
     pub requested: usize,
     /// IDs that this run was to fetch.
@@ -79,7 +79,7 @@ pub struct ExportReport {
     /// Lines of the sources that are not valid tasks.
     pub unreadable: u64,
     /// Whether the job is one that requests tasks from a server.
-    pub asked: bool,
+    pub uses_network: bool,
     /// Whether everything was published before, so that nothing was requested and nothing written.
     pub is_idle: bool,
     /// Whether every published file except the manifest is the same as before.
@@ -144,7 +144,7 @@ impl ExportReport {
             duplicates: manifest.ids.duplicates,
             failures: BTreeMap::new(),
             unreadable: 0,
-            asked: true,
+            uses_network: true,
             is_idle: false,
             unchanged: false,
             unlisted: 0,

@@ -52,19 +52,19 @@ pub(crate) fn error_json(error: &dyn Explain) -> Value {
 }
 
 fn stopped_json(saved: SavedWork, exit: Exit) -> Value {
-    let (kept, listed) = match saved {
+    let (saved, listed) = match saved {
         SavedWork::Nothing => (None, None),
         SavedWork::Listed { tasks } => (None, Some(tasks)),
-        SavedWork::Fetched(kept) => (Some(kept), None),
+        SavedWork::Fetched(saved) => (Some(saved), None),
     };
     json!({
         "exit_code": exit as u8,
         "listed": listed,
-        "held": kept.map(|kept| kept.held),
-        "requested": kept.map(|kept| kept.requested),
-        "requests": kept.map(|kept| kept.requests),
-        "rate_limited": kept.map(|kept| kept.rate_limited),
-        "pace": kept.and_then(|kept| kept.learned),
+        "held": saved.map(|saved| saved.kept),
+        "requested": saved.map(|saved| saved.requested),
+        "requests": saved.map(|saved| saved.requests),
+        "rate_limited": saved.map(|saved| saved.rate_limited),
+        "pace": saved.and_then(|saved| saved.learned),
         "hint": "run the same command again to continue",
     })
 }

@@ -147,12 +147,12 @@ fn build<T: Send>(
     thread::scope(|scope| {
         let (sender, arrived) = batch_channel::channel();
         let feeder = spawn(scope, move || feed(sender))?;
-        let (batches, given) = batch_channel::channel();
+        let (sender, batches) = batch_channel::channel();
         let encoder = spawn(scope, move || {
             // At once: the feeding thread may wait for responses for a long time.
-            encode(writers, &given).inspect_err(|_| run.cancel())
+            encode(writers, &batches).inspect_err(|_| run.cancel())
         })?;
-        let mut build = TableBuild::new(Flattener::new(selection.tables), Encoder(batches));
+        let mut build = TableBuild::new(Flattener::new(selection.tables), Encoder(sender));
         let flattened = build.tasks(arrived, events, run);
         // Both channels are closed by now, so neither thread waits for this one.
         let finished = flattened.and_then(|is_complete| build.finish(is_complete));
@@ -194,9 +194,9 @@ type TableBatch = (&'static TableInfo, RecordBatch);
 /// The encoder's thread: writes batches as they come.
 fn encode(
     mut writers: TableWriters,
-    given: &Receiver<Vec<TableBatch>>,
+    batches: &Receiver<Vec<TableBatch>>,
 ) -> Result<TableWriters, OutputError> {
-    for (table, batch) in given.iter().flatten() {
+    for (table, batch) in batches.iter().flatten() {
         writers.write(table, batch)?;
     }
     Ok(writers)

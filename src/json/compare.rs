@@ -162,13 +162,13 @@ fn match_in_order<'l, 'r>(
 }
 
 /// The index of a member, its value, and the members after it.
-type FoundMember<'r> = (usize, Value<'r>, ObjectMembers<'r>);
+type MemberMatch<'r> = (usize, Value<'r>, ObjectMembers<'r>);
 
 fn find<'r>(
     mut members: ObjectMembers<'r>,
     from: usize,
     key: JsonKey<'_>,
-) -> Option<FoundMember<'r>> {
+) -> Option<MemberMatch<'r>> {
     let mut index = from;
     while let Some((other, value)) = members.next() {
         if other.same(&key) {

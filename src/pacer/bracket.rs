@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::pacer::settings::{
-    CHANCE, CLOSER, MAX_HELD, REFUTED_FOR, SURE, SURE_OF_WINDOW, TRUSTED,
+    CHANCE, CLOSER, MAX_ACCEPTED, REFUTED_FOR, SURE, SURE_OF_WINDOW, TRUSTED,
 };
 
 /// Rates whose relative difference is smaller than this are the same.
@@ -15,13 +15,13 @@ pub(crate) struct RateBracket {
     /// The highest rate that the server accepted for a while.
     low: Option<f64>,
     /// For how many seconds.
-    low_held: f64,
+    low_seconds: f64,
     /// The lowest rate that the server rejected.
     pub(crate) high: Option<f64>,
     /// Whether the rejection may be due to requests that were sent before.
     pub(crate) is_doubtful: bool,
     /// Rates that were accepted, the lowest first.
-    held: Vec<f64>,
+    accepted: Vec<f64>,
     /// A rate that was held and then rejected, and when.
     refuted: Option<(f64, Duration)>,
 }
@@ -35,7 +35,7 @@ impl RateBracket {
     /// Sets the lower end to a guess that was not held.
     pub(crate) fn guess_low(&mut self, low: f64) {
         if self.low != Some(low) {
-            self.low_held = 0.0;
+            self.low_seconds = 0.0;
         }
         self.low = Some(low);
     }
@@ -43,31 +43,31 @@ impl RateBracket {
     /// The server has accepted the rate for this many seconds.
     pub(crate) fn take(&mut self, rate: f64, seconds: f64) {
         let is_same = self.low.is_some_and(|low| (rate / low - 1.0).abs() < SAME);
-        self.low_held = if is_same {
-            self.low_held + seconds
+        self.low_seconds = if is_same {
+            self.low_seconds + seconds
         } else {
             seconds
         };
         self.low = Some(rate);
-        self.held.retain(|held| *held < rate);
-        if self.held.len() == MAX_HELD {
-            self.held.remove(0);
+        self.accepted.retain(|accepted| *accepted < rate);
+        if self.accepted.len() == MAX_ACCEPTED {
+            self.accepted.remove(0);
         }
-        self.held.push(rate);
+        self.accepted.push(rate);
     }
 
     /// The lower end, if the server accepted it for so long that a rejection of a higher rate does not put it in doubt.
     pub(crate) fn trusted_low(&self, rate: f64, is_quick_again: bool) -> Option<f64> {
         let least = if is_quick_again { SURE } else { TRUSTED };
         self.low
-            .filter(|low| *low < rate * CHANCE && self.low_held >= least)
+            .filter(|low| *low < rate * CHANCE && self.low_seconds >= least)
     }
 
     /// Whether the server accepted this rate for so long that it is hardly too high. A window that is too small for it
     /// shows soon.
     pub(crate) fn is_sure(&self, rate: f64, is_of_window: bool) -> bool {
         let is_same = self.low.is_some_and(|low| (rate / low - 1.0).abs() < SAME);
-        is_same && self.low_held >= if is_of_window { SURE_OF_WINDOW } else { SURE }
+        is_same && self.low_seconds >= if is_of_window { SURE_OF_WINDOW } else { SURE }
     }
 
     /// The rate was held, and then rejected.
@@ -76,9 +76,9 @@ impl RateBracket {
     }
 
     /// The highest accepted rate below this one.
-    pub(crate) fn held_below(&mut self, rate: f64) -> Option<f64> {
-        self.held.retain(|held| *held < rate * CHANCE);
-        self.held.last().copied()
+    pub(crate) fn accepted_below(&mut self, rate: f64) -> Option<f64> {
+        self.accepted.retain(|accepted| *accepted < rate * CHANCE);
+        self.accepted.last().copied()
     }
 
     /// A little more than a rate, but less than what was refuted recently.
@@ -97,15 +97,15 @@ impl RateBracket {
     }
 
     /// The limit has become much lower: rates that were accepted before say nothing.
-    pub(crate) fn forget_held(&mut self) {
-        self.held.clear();
+    pub(crate) fn forget_accepted(&mut self) {
+        self.accepted.clear();
     }
 
     /// The limit is higher than before: this rate is accepted, and none was rejected.
     pub(crate) fn reopen(&mut self, low: f64) {
         *self = Self {
             low: Some(low),
-            low_held: TRUSTED,
+            low_seconds: TRUSTED,
             ..Self::default()
         };
     }
@@ -138,14 +138,14 @@ mod tests {
         for rate in [10.0, 20.0, 40.0, 30.0, 36.0] {
             bracket.take(rate, 1.0);
         }
-        assert_eq!(bracket.held_below(36.0), Some(30.0));
-        assert_eq!(bracket.held_below(30.0), Some(20.0));
-        bracket.forget_held();
-        assert_eq!(bracket.held_below(30.0), None);
+        assert_eq!(bracket.accepted_below(36.0), Some(30.0));
+        assert_eq!(bracket.accepted_below(30.0), Some(20.0));
+        bracket.forget_accepted();
+        assert_eq!(bracket.accepted_below(30.0), None);
         for rate in 0..1_000 {
             bracket.take(f64::from(rate), 1.0);
         }
-        assert_eq!(bracket.held.len(), MAX_HELD);
+        assert_eq!(bracket.accepted.len(), MAX_ACCEPTED);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) struct Stretches {
     /// How long nothing was sent before, in seconds; infinite at the start.
     pub(crate) pause: f64,
     /// Rates, and for how many seconds.
-    held: Vec<(f64, f64)>,
+    rates: Vec<(f64, f64)>,
 }
 
 impl Stretches {
@@ -28,7 +28,7 @@ impl Stretches {
     pub(crate) fn after(pause: f64) -> Self {
         Self {
             pause,
-            held: Vec::new(),
+            rates: Vec::new(),
         }
     }
 
@@ -37,17 +37,17 @@ impl Stretches {
         if seconds <= 0.0 {
             return;
         }
-        if self.held.len() == MAX_STRETCHES {
-            self.held.remove(0);
+        if self.rates.len() == MAX_STRETCHES {
+            self.rates.remove(0);
         }
-        self.held.push((requests / seconds, seconds));
+        self.rates.push((requests / seconds, seconds));
     }
 
     /// Requests beyond a limit at the end, if this many were left over from before, and for how long there were any.
     fn beyond(&self, limit: f64, before: f64) -> (f64, f64) {
         let mut beyond = (before - limit * self.pause).max(0.0);
         let mut time = 0.0;
-        for (rate, seconds) in &self.held {
+        for (rate, seconds) in &self.rates {
             beyond = (beyond + (rate - limit) * seconds).max(0.0);
             time = if beyond > 0.0 { time + seconds } else { 0.0 };
         }

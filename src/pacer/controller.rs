@@ -312,9 +312,9 @@ impl Pacer {
     }
 
     /// Notes the end of a request. Returns whether the pacer changed its state.
-    pub fn end(&mut self, sent: SentRequest, now: Duration, answer: RequestEnd) -> bool {
+    pub fn end(&mut self, sent: SentRequest, now: Duration, end: RequestEnd) -> bool {
         self.flight.end();
-        match answer {
+        match end {
             RequestEnd::Accepted => {
                 self.failures = 0;
                 self.earn();
@@ -387,8 +387,8 @@ impl Pacer {
         self.bursts.rejected(sent.number);
         self.windows.reject(sent.at);
         self.flight.note(sent.in_flight, true, now);
-        let asked = retry_after.map(|wait| wait.max(MIN_RETRY_AFTER));
-        let asked = asked.or(self.quotas.wait(now));
+        let requested_wait = retry_after.map(|wait| wait.max(MIN_RETRY_AFTER));
+        let requested_wait = requested_wait.or(self.quotas.wait(now));
         if sent.is_scout && self.pause.is_some() {
             // The pause is not over.
             let length = self
@@ -396,24 +396,24 @@ impl Pacer {
                 .map_or(MIN_PAUSE, |pause| pause.length * 2)
                 .min(MAX_PAUSE);
             // A server that repeats a short `Retry-After` without meaning it gets no request any sooner.
-            self.pause(now, asked.unwrap_or_default().max(length), length);
+            self.pause(now, requested_wait.unwrap_or_default().max(length), length);
             return false;
         }
         if sent.at < self.reacted {
-            if let (Some(asked), Some(pause)) = (asked, &mut self.pause) {
-                pause.until = pause.until.max(now + asked);
+            if let (Some(requested_wait), Some(pause)) = (requested_wait, &mut self.pause) {
+                pause.until = pause.until.max(now + requested_wait);
             }
             return false;
         }
         // A new burst.
-        self.waited = asked.unwrap_or_default();
+        self.waited = requested_wait.unwrap_or_default();
         // If the server rejects because of the number of requests in flight, that number is lowered.
         let is_flight = self.flight.rejected(sent.in_flight, !self.makes_wait());
         if !is_flight {
             self.slow_down(sent, now);
         }
         self.reacted = now;
-        if is_flight && asked.is_none() {
+        if is_flight && requested_wait.is_none() {
             self.begin_step(now);
             return true;
         }
@@ -422,8 +422,8 @@ impl Pacer {
             .unwrap_or(MAX_FIRST_PAUSE)
             .clamp(MIN_PAUSE, MAX_FIRST_PAUSE);
         self.bursts.begin(now, self.sent, self.rate);
-        let length = length.max(asked.unwrap_or_default().min(MAX_PAUSE / 2));
-        self.pause(now, asked.unwrap_or(length), length);
+        let length = length.max(requested_wait.unwrap_or_default().min(MAX_PAUSE / 2));
+        self.pause(now, requested_wait.unwrap_or(length), length);
         true
     }
 

@@ -27,7 +27,7 @@ const FORGOTTEN: f64 = 0.01;
 const TRIAL: Duration = Duration::from_secs(1);
 
 /// The minimum number of responses in a trial.
-const TRIAL_ANSWERS: u32 = 64;
+const TRIAL_RESPONSES: u32 = 64;
 
 /// The factor by which the bound is raised for a trial.
 const RAISE: f64 = 1.5;
@@ -73,7 +73,7 @@ const MOST_LOWERED: u32 = 3;
 #[derive(Debug, Clone, Copy)]
 struct LimitTrial {
     since: Duration,
-    answers: u32,
+    responses: u32,
     /// Responses per second before the trial, and their latency.
     before: f64,
     latency: f64,
@@ -213,7 +213,7 @@ impl InFlightLimit {
             None => latency,
         });
         if let Some(trial) = &mut self.trial {
-            trial.answers += 1;
+            trial.responses += 1;
         }
         self.recent.push(latency);
         if self.recent.len() < LATENCIES {
@@ -232,18 +232,18 @@ impl InFlightLimit {
 
     /// Checks whether the bound limits the rate; `answered` is the recent number of responses per second. If the server
     /// gives no more than that, returns it.
-    pub(crate) fn look(&mut self, now: Duration, answered: f64) -> Option<f64> {
+    pub(crate) fn check(&mut self, now: Duration, answered: f64) -> Option<f64> {
         let was_full = std::mem::take(&mut self.was_full);
         if self.counted.is_some() || self.base.is_none() {
             return None;
         }
         if let Some(trial) = self.trial {
             let elapsed = now.saturating_sub(trial.since);
-            if elapsed < TRIAL || trial.answers < TRIAL_ANSWERS {
+            if elapsed < TRIAL || trial.responses < TRIAL_RESPONSES {
                 return None;
             }
             self.trial = None;
-            let now_answered = f64::from(trial.answers) / elapsed.as_secs_f64();
+            let now_answered = f64::from(trial.responses) / elapsed.as_secs_f64();
             if now_answered >= trial.before * (1.0 + (RAISE - 1.0) * NO_QUEUE) {
                 // There was no queue: responses have become slower.
                 self.base = Some(self.latest.max(self.base.unwrap_or_default() * RAISE));
@@ -261,7 +261,7 @@ impl InFlightLimit {
         if was_full && now >= self.rests_until {
             self.trial = Some(LimitTrial {
                 since: now,
-                answers: 0,
+                responses: 0,
                 before: answered,
                 latency: self.latest,
             });
@@ -437,15 +437,15 @@ mod tests {
             flight.send();
         }
         assert_eq!(
-            flight.look(SECOND, 100.0),
+            flight.check(SECOND, 100.0),
             None,
             "it tries a higher bound first"
         );
         // There are as many responses as before, and they are slower.
-        for _ in 0..TRIAL_ANSWERS + 36 {
+        for _ in 0..TRIAL_RESPONSES + 36 {
             flight.latency(Duration::from_millis(40));
         }
-        let answered = flight.look(SECOND * 2, 100.0);
+        let answered = flight.check(SECOND * 2, 100.0);
         assert!(
             answered.is_some_and(|rate| (99.0..=101.0).contains(&rate)),
             "{answered:?}"

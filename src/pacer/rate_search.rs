@@ -27,7 +27,7 @@ impl Pacer {
         let sent = f64::from(self.step.sent) / seconds;
         let accepted = f64::from(self.step.accepted) / seconds;
         self.begin_step(now);
-        if let Some(answered) = self.flight.look(now, accepted)
+        if let Some(answered) = self.flight.check(now, accepted)
             && self.rate.is_finite()
         {
             // The server responds to no more, however much is sent.
@@ -269,11 +269,11 @@ impl Pacer {
             self.bracket.refute(rate, now);
         }
         if has_changed && trusted.is_none() {
-            self.bracket.forget_held();
+            self.bracket.forget_accepted();
         }
         self.bracket.is_doubtful = is_quick;
         self.bracket.high = Some(rate);
-        let held = self.bracket.held_below(rate);
+        let accepted = self.bracket.accepted_below(rate);
         let least = measured.map_or(0.0, |measured| measured.least * MARGIN);
         let low = if let Some(most) = precise {
             self.bracket.high = Some(rate.min(most.max(least * NARROW)));
@@ -295,7 +295,7 @@ impl Pacer {
         } else if has_changed || self.bracket.low().is_none() {
             least.max(rate * MAX_OVERSHOOT)
         } else {
-            least.max(held.unwrap_or(rate * OVERSHOOT))
+            least.max(accepted.unwrap_or(rate * OVERSHOOT))
         };
         let low = low.max(MIN_RATE).min(rate * CHANCE);
         self.bracket.guess_low(low);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::pacer::settings::{MAX_PAUSE, MAX_SPREAD, MAX_TOLD_WAIT, MIN_SPREAD};
+use crate::pacer::settings::{MAX_PAUSE, MAX_QUOTA_WAIT, MAX_SPREAD, MIN_SPREAD};
 use crate::pacer::types::ServerQuota;
 
 /// The quota that was reported last.
@@ -33,7 +33,7 @@ impl QuotaTracker {
         self.spread = rates.min_by(|(_, one), (_, other)| one.total_cmp(other));
         let empty = exact.filter(|quota| quota.left < 1.0);
         let until = empty
-            .map(|quota| now + quota.reset.min(MAX_TOLD_WAIT))
+            .map(|quota| now + quota.reset.min(MAX_QUOTA_WAIT))
             .max();
         self.empty = until.map(|until| match self.empty {
             Some((since, _)) => (since, until),
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!((quotas.rate(SECOND), quotas.wait(SECOND)), (None, None));
         quotas.update(&[quota(0.0, 86_400)], 10.0, SECOND);
         assert_eq!(quotas.rate(SECOND), None);
-        assert_eq!(quotas.wait(SECOND), Some(MAX_TOLD_WAIT));
+        assert_eq!(quotas.wait(SECOND), Some(MAX_QUOTA_WAIT));
     }
 
     #[test]

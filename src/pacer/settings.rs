@@ -64,7 +64,7 @@ pub(crate) const SURE: f64 = 5.0;
 pub(crate) const SURE_OF_WINDOW: f64 = 1.5;
 
 /// Accepted rates that are kept, to go back to.
-pub(crate) const MAX_HELD: usize = 16;
+pub(crate) const MAX_ACCEPTED: usize = 16;
 
 // What a rejection means.
 
@@ -159,7 +159,7 @@ pub(crate) const MIN_SPREAD: Duration = Duration::from_secs(3);
 pub(crate) const MAX_SPREAD: Duration = Duration::from_mins(2);
 
 /// The maximum wait if nothing is left of a quota, as for `Retry-After`.
-pub(crate) const MAX_TOLD_WAIT: Duration = Duration::from_mins(5);
+pub(crate) const MAX_QUOTA_WAIT: Duration = Duration::from_mins(5);
 
 /// Failures in a row that count as an outage for the pacer: a few unlucky IDs cost no more than a second.
 pub(crate) const OUTAGE_FAILURES: u32 = 5;

@@ -6,7 +6,7 @@
 use crate::json::document::Parser;
 use crate::json::text::write_json_string;
 use crate::json::value::Value;
-use crate::rebuild::row_cursor::{FoundRow, RowCursor, RowRef, TaskRows};
+use crate::rebuild::row_cursor::{RowCursor, RowMatch, RowRef, TaskRows};
 use crate::rebuild::task_shape::{RebuildPlan, RebuildStep};
 use crate::rebuild::value;
 use crate::tables::column::push_index;
@@ -80,8 +80,8 @@ impl<'t> TaskRebuilder<'_, 't> {
             .get_mut(table as usize)
             .map(|cursor| cursor.take(self.path));
         match found {
-            Some(FoundRow::InOrder(row)) => Some(row),
-            Some(FoundRow::Elsewhere(row)) => {
+            Some(RowMatch::InOrder(row)) => Some(row),
+            Some(RowMatch::Elsewhere(row)) => {
                 self.problem(
                     table,
                     "the row after those of earlier objects",
@@ -89,7 +89,7 @@ impl<'t> TaskRebuilder<'_, 't> {
                 );
                 Some(row)
             }
-            Some(FoundRow::Nothing) | None => {
+            Some(RowMatch::Nothing) | None => {
                 self.problem(table, "a row", "none");
                 None
             }

@@ -133,7 +133,7 @@ impl CursorColumns {
 }
 
 /// Where the row of a path was found.
-pub(crate) enum FoundRow<'t> {
+pub(crate) enum RowMatch<'t> {
     /// After all rows that were taken before.
     InOrder(RowRef<'t>),
     /// Before one of them.
@@ -178,7 +178,7 @@ impl<'w, 't> RowCursor<'w, 't> {
     }
 
     /// Takes the row of a path.
-    pub(crate) fn take(&mut self, path: &str) -> FoundRow<'t> {
+    pub(crate) fn take(&mut self, path: &str) -> RowMatch<'t> {
         while let Some(row) = self.rows.get(self.next) {
             let is_passed = self.taken.get(self.next).copied().unwrap_or_default();
             if !is_passed && self.counts(&row) {
@@ -191,12 +191,12 @@ impl<'w, 't> RowCursor<'w, 't> {
         {
             self.mark(self.next);
             self.next += 1;
-            return FoundRow::InOrder(row);
+            return RowMatch::InOrder(row);
         }
         self.take_elsewhere(path)
     }
 
-    fn take_elsewhere(&mut self, path: &str) -> FoundRow<'t> {
+    fn take_elsewhere(&mut self, path: &str) -> RowMatch<'t> {
         if self.by_path.is_none() {
             let mut by_path: HashMap<&str, Vec<usize>> = HashMap::new();
             for (index, row) in self.rows.iter().enumerate() {
@@ -215,13 +215,13 @@ impl<'w, 't> RowCursor<'w, 't> {
             Some((place, row)) => {
                 self.mark(place);
                 if place < self.next {
-                    return FoundRow::Elsewhere(row);
+                    return RowMatch::Elsewhere(row);
                 }
                 // Rows that were skipped are found later, out of order, or remain.
                 self.next = place + 1;
-                FoundRow::InOrder(row)
+                RowMatch::InOrder(row)
             }
-            None => FoundRow::Nothing,
+            None => RowMatch::Nothing,
         }
     }
 

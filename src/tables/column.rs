@@ -177,7 +177,7 @@ impl<T: ValueType + Default> ColumnBuffer for Optional<T> {
 
 /// Implements [`ValueType`] for types whose builder takes a value directly.
 macro_rules! direct_types {
-    ($($(#[$doc:meta])* $name:ident: $value:ty, $builder:ty, |$given:ident| $size:expr, |$array:ident| $room:expr;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident: $value:ty, $builder:ty, |$item:ident| $size:expr, |$array:ident| $room:expr;)+) => {$(
         $(#[$doc])*
         #[derive(Debug, Default)]
         pub(crate) struct $name;
@@ -187,8 +187,8 @@ macro_rules! direct_types {
             type Builder = $builder;
             const TYPE: ColumnType = ColumnType::$name;
 
-            fn append(builder: &mut Self::Builder, $given: Self::Value<'_>) -> usize {
-                builder.append_value($given);
+            fn append(builder: &mut Self::Builder, $item: Self::Value<'_>) -> usize {
+                builder.append_value($item);
                 $size
             }
 

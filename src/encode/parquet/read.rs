@@ -110,8 +110,8 @@ fn check_columns(
                 let mut text = Vec::new();
                 parquet::schema::printer::print_schema(&mut text, column);
                 let text = String::from_utf8_lossy(&text);
-                let words: Vec<&str> = text.split_whitespace().collect();
-                words.join(" ")
+                let parts: Vec<&str> = text.split_whitespace().collect();
+                parts.join(" ")
             },
         )
     };

@@ -19,7 +19,7 @@ const MAX_BATCH_BYTES: u64 = 16 << 20;
 
 /// Maximum bytes of the pages that a row group's columns hold in memory at once, and of one row. No task is larger than
 /// the largest body, and a row holds a part of a task once, or a few parts twice.
-const MAX_HELD_BYTES: u64 = 2 << 30;
+const MAX_ROW_GROUP_BYTES: u64 = 2 << 30;
 
 /// Bytes of a value in memory in addition to its content: an offset, or a number.
 const VALUE_BYTES: u64 = 8;
@@ -30,7 +30,7 @@ struct Sizes {
     /// Bytes of all pages, decompressed.
     pages: u64,
     /// Bytes of the pages that are in memory at the same time.
-    held: u64,
+    in_memory: u64,
     /// Bytes of a row in which every value is as long as its pages allow.
     longest_row: u64,
 }
@@ -42,7 +42,7 @@ pub(crate) fn batch_rows(input: &Input, group: &RowGroupMetaData) -> Result<usiz
     for column in group.columns() {
         add_column(input, group, column, &mut sizes)?;
     }
-    if sizes.held.max(sizes.longest_row) > MAX_HELD_BYTES {
+    if sizes.in_memory.max(sizes.longest_row) > MAX_ROW_GROUP_BYTES {
         let text = "a row group needs over 2 GiB of memory";
         return Err(ReadError::Damaged(text.to_owned()));
     }
@@ -68,14 +68,15 @@ fn add_column(
     let bytes = pages.data.iter().map(|page| page.uncompressed_bytes);
     let largest = bytes.clone().max().unwrap_or_default();
     sizes.pages = bytes.fold(sizes.pages, u64::saturating_add);
-    sizes.held = sizes.held.saturating_add(dictionary_bytes + largest);
+    sizes.in_memory = sizes.in_memory.saturating_add(dictionary_bytes + largest);
     // A dictionary that exceeds the limit is not decompressed; `batch_rows` refuses the row group.
     let has_texts = column.column_type() == PhysicalType::BYTE_ARRAY;
-    let longest_entry = if has_texts && dictionary.is_some() && dictionary_bytes < MAX_HELD_BYTES {
-        longest_entry(input, group, column)?
-    } else {
-        0
-    };
+    let longest_entry =
+        if has_texts && dictionary.is_some() && dictionary_bytes < MAX_ROW_GROUP_BYTES {
+            longest_entry(input, group, column)?
+        } else {
+            0
+        };
     let is_list = column.column_descr().max_rep_level() > 0;
     let in_row = pages.data.iter().map(|page| {
         let in_dictionary = longest_entry.saturating_mul(page.values);

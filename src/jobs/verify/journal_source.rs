@@ -100,9 +100,9 @@ impl RawResponses {
         task_id: &str,
         body: &mut Vec<u8>,
     ) -> Result<Result<(), String>, VerifyError> {
-        let held = self.journal.get(position);
-        let Some(response) = held.response() else {
-            let found = held.failure().map_or("none", |_| "a failure");
+        let entry = self.journal.get(position);
+        let Some(response) = entry.response() else {
+            let found = entry.failure().map_or("none", |_| "a failure");
             return Ok(Err(found.to_owned()));
         };
         let read = separate_damage(self.reader.read(task_id, response, body))?;
@@ -121,9 +121,9 @@ impl RawResponses {
         position: usize,
         task_id: &str,
     ) -> Result<ExpectedLine, VerifyError> {
-        let held = self.journal.get(position);
+        let entry = self.journal.get(position);
         let mut body = Vec::new();
-        let note = match held.failure() {
+        let note = match entry.failure() {
             None => None,
             Some(failure) => {
                 match separate_damage(self.reader.read_failure(task_id, failure, &mut body))? {
@@ -138,7 +138,7 @@ impl RawResponses {
             ExpectedLine::Line(line)
         };
         let is_dropped = |note: &FailureNote| self.drop_missing && note.is_gone();
-        let (response, note) = match (held.response(), note) {
+        let (response, note) = match (entry.response(), note) {
             (None, None) => return Ok(ExpectedLine::Nothing),
             (None, Some(note)) => return Ok(line(&note, false)),
             (Some(_), Some(note)) if is_dropped(&note) => return Ok(line(&note, false)),
