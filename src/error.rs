@@ -46,14 +46,67 @@ impl From<Exit> for ExitCode {
 const FILE_LIMITS: [i32; 2] = [23, 24];
 
 /// Whether too many files are open.
-pub(crate) fn is_file_limit(error: &io::Error) -> bool {
+fn is_file_limit(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     code.is_some_and(|code| FILE_LIMITS.contains(&code))
 }
 
-/// The hint for an error of the file system.
-pub(crate) fn disk_hint(error: &io::Error) -> String {
-    match error.kind() {
+/// What a file is to the run. It decides what an error of the system means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileRole {
+    /// A file that the run writes: the output directory with its state.
+    Output,
+    /// A source of raw responses.
+    Source,
+    /// A file of an export that is verified.
+    Verified,
+}
+
+/// The hint for a source of raw responses that is not one.
+pub(crate) const SOURCE_HINT: &str =
+    "name the directory of an export, or a file with one task per line (.jsonl, .gz, .zst)";
+
+impl FileRole {
+    /// What the user can do about an error of the system.
+    pub(crate) fn hint(self, error: &io::Error) -> &'static str {
+        if is_file_limit(error) {
+            return match self {
+                Self::Source => {
+                    "too many files are open: raise the limit (`ulimit -n`), and run the same command again"
+                }
+                Self::Output | Self::Verified => {
+                    "too many files are open: raise the limit (`ulimit -n`), or export with a lower --concurrency"
+                }
+            };
+        }
+        match self {
+            Self::Output => output_hint(error.kind()),
+            Self::Source => source_hint(error.kind()),
+            Self::Verified => "make the file readable, or check the disk",
+        }
+    }
+
+    /// The exit code of a run that ends with an error of the system.
+    pub(crate) fn exit(self, error: &io::Error) -> Exit {
+        match self {
+            Self::Output => Exit::Output,
+            Self::Verified => Exit::Usage,
+            Self::Source => match error.kind() {
+                io::ErrorKind::NotFound
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::InvalidData
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::UnexpectedEof => Exit::Usage,
+                // Nothing is wrong with the file itself.
+                _ => Exit::Failure,
+            },
+        }
+    }
+}
+
+fn output_hint(kind: io::ErrorKind) -> &'static str {
+    match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             "free disk space and run the same command again; fetched tasks are kept"
         }
@@ -72,12 +125,20 @@ pub(crate) fn disk_hint(error: &io::Error) -> String {
         io::ErrorKind::NotFound => {
             "if the directory was removed, its contents are lost; run the same command again"
         }
-        _ if is_file_limit(error) => {
-            "too many files are open: raise the limit (`ulimit -n`), or export with a lower --concurrency"
-        }
         _ => "check the disk and run the same command again; fetched tasks are kept",
     }
-    .to_owned()
+}
+
+fn source_hint(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound | io::ErrorKind::IsADirectory => SOURCE_HINT,
+        io::ErrorKind::PermissionDenied => "make the file readable, or run as its owner",
+        // The errors of the decoders.
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+            "the file is damaged or incomplete: export or copy it again"
+        }
+        _ => "check the disk and run the same command again",
+    }
 }
 
 /// What an error tells the user in addition to its message.
@@ -92,4 +153,25 @@ pub trait Explain: std::error::Error {
 
     /// The exit code of a run that ends with this error.
     fn exit(&self) -> Exit;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_is_not_a_wrong_source() {
+        // ENOENT, EACCES; EIO, EMFILE.
+        for (code, exit, hint) in [
+            (2, Exit::Usage, "name the directory of an export"),
+            (13, Exit::Usage, "make the file readable"),
+            (5, Exit::Failure, "check the disk"),
+            (24, Exit::Failure, "raise the limit"),
+        ] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(FileRole::Source.exit(&error), exit, "{error}");
+            assert!(FileRole::Source.hint(&error).contains(hint), "{error}");
+            assert_eq!(FileRole::Output.exit(&error), Exit::Output, "{error}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::error::{Exit, Explain, disk_hint};
+use crate::error::{Exit, Explain, FileRole};
 
 /// Why the output could not be written.
 #[derive(Debug, Error)]
@@ -94,7 +94,7 @@ impl OutputError {
 impl Explain for OutputError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Io { source, .. } => Some(disk_hint(source)),
+            Self::Io { source, .. } => Some(FileRole::Output.hint(source).into()),
             Self::Table { .. } => {
                 Some("fetched tasks are kept; run the same command again to continue".into())
             }
@@ -122,8 +122,8 @@ impl Explain for OutputError {
     fn exit(&self) -> Exit {
         match self {
             Self::Taken { .. } | Self::Locked { .. } | Self::Manifest { .. } => Exit::Usage,
-            Self::Io { .. }
-            | Self::Foreign { .. }
+            Self::Io { source, .. } => FileRole::Output.exit(source),
+            Self::Foreign { .. }
             | Self::LockLost { .. }
             | Self::Lock { .. }
             | Self::Table { .. } => Exit::Output,

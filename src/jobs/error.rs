@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::api::error::FetchError;
-use crate::error::{Exit, Explain};
+use crate::error::{Exit, Explain, SOURCE_HINT};
 use crate::ids::error::IdsError;
 use crate::jobs::report::SavedWork;
-use crate::jobs::source_error::{SOURCE_HINT, SourceError};
+use crate::jobs::source_error::SourceError;
 use crate::journal::error::JournalError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 use crate::output_error::OutputError;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::error::{Exit, Explain, disk_hint};
+use crate::error::{Exit, Explain, FileRole};
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 
 /// Why the journal could not be used.
@@ -104,7 +104,7 @@ impl JournalError {
 impl Explain for JournalError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Io { source, .. } => disk_hint(source),
+            Self::Io { source, .. } => FileRole::Output.hint(source).into(),
             Self::NoFile { .. } => "check what it is, and move it away".into(),
             Self::Newer { .. } => {
                 "use the version of scale-export that wrote it, or export to an empty directory; if no newer version was used, the file is damaged: restore it from a backup".into()
@@ -124,7 +124,8 @@ impl Explain for JournalError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Io { .. } | Self::Record { .. } => Exit::Output,
+            Self::Io { source, .. } => FileRole::Output.exit(source),
+            Self::Record { .. } => Exit::Output,
             Self::NoFile { .. }
             | Self::Newer { .. }
             | Self::Header { .. }

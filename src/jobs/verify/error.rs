@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::error::{Exit, Explain, disk_hint, is_file_limit};
+use crate::error::{Exit, Explain, FileRole};
 use crate::journal::error::JournalError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 use crate::output_error::OutputError;
@@ -86,8 +86,7 @@ impl Explain for VerifyError {
                 "rebuild the tables with scale-export flatten, or run the export again".into(),
             ),
             Self::Changed { .. } | Self::Interrupted => Some("run the same command again".into()),
-            Self::Io { source, .. } if is_file_limit(source) => Some(disk_hint(source)),
-            Self::Io { .. } => Some("make the file readable, or check the disk".into()),
+            Self::Io { source, .. } => Some(FileRole::Verified.hint(source).into()),
             Self::Output(error) => error.hint(),
             Self::Journal(error) => error.hint(),
             Self::NoMemory { .. } => Some(NO_MEMORY_HINT.into()),
@@ -101,9 +100,9 @@ impl Explain for VerifyError {
             Self::NoExport { .. }
             | Self::Version { .. }
             | Self::Changed { .. }
-            | Self::Io { .. }
             | Self::Output(_)
             | Self::Journal(_) => Exit::Usage,
+            Self::Io { source, .. } => FileRole::Verified.exit(source),
             Self::Tables(_) | Self::NoMemory { .. } => Exit::Failure,
             Self::Interrupted => Exit::Interrupted,
         }
