@@ -131,7 +131,7 @@ pub use tokio_util::sync::CancellationToken;
 pub mod errors {
     pub use crate::api::error::FetchError;
     pub use crate::api::reply::Distrust;
-    pub use crate::encode::parquet::text_column::UnusableType;
+    pub use crate::encode::parquet::text_column::{ParquetDamage, UnusableType};
     pub use crate::ids::error::BadRecord;
     pub use crate::ids::format::{Compression, FileContent};
     pub use crate::ids::mistake::{LineMistake, MistakeKind};

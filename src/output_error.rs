@@ -70,12 +70,12 @@ pub enum OutputError {
         source: io::Error,
     },
     /// A newer version of scale-export wrote the manifest.
-    #[error("could not read the manifest `{}`: {cause}", path.display())]
-    Manifest {
+    #[error("could not read the manifest `{}`: its format version {version} is newer than this version of scale-export supports", path.display())]
+    NewerManifest {
         /// The manifest.
         path: PathBuf,
-        /// The reason.
-        cause: String,
+        /// Its format version.
+        version: u32,
     },
 }
 
@@ -113,7 +113,7 @@ impl Explain for OutputError {
             Self::Lock { .. } => Some(
                 "the file system may not support locks, like some network shares; export to a local disk and copy the files".into(),
             ),
-            Self::Manifest { .. } => {
+            Self::NewerManifest { .. } => {
                 Some("use the version of scale-export that wrote it, or move the export away".into())
             }
         }
@@ -121,7 +121,7 @@ impl Explain for OutputError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Taken { .. } | Self::Locked { .. } | Self::Manifest { .. } => Exit::Usage,
+            Self::Taken { .. } | Self::Locked { .. } | Self::NewerManifest { .. } => Exit::Usage,
             Self::Io { source, .. } => FileRole::Output.exit(source),
             Self::Foreign { .. }
             | Self::LockLost { .. }

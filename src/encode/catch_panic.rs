@@ -4,6 +4,13 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use thiserror::Error;
+
+/// The message of a panic of code that reads a file.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the file is damaged: {0}")]
+pub struct CaughtPanic(String);
+
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
@@ -13,9 +20,9 @@ pub fn is_guarded() -> bool {
     GUARDED.get()
 }
 
-/// Runs code that may panic on damaged files, and returns the message of a panic. After a panic, the values that the
+/// Runs code that may panic on damaged files, and returns a panic as an error. After a panic, the values that the
 /// code was changing must not be used.
-pub(crate) fn guarded<T>(read: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn guarded<T>(read: impl FnOnce() -> T) -> Result<T, CaughtPanic> {
     // Calls may be nested, so the previous value is restored.
     let before = GUARDED.replace(true);
     let done = catch_unwind(AssertUnwindSafe(read));
@@ -23,7 +30,7 @@ pub(crate) fn guarded<T>(read: impl FnOnce() -> T) -> Result<T, String> {
     done.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        format!("the file is damaged: {}", text.unwrap_or("unknown cause"))
+        CaughtPanic(text.unwrap_or("unknown cause").to_owned())
     })
 }
 
@@ -38,10 +45,8 @@ mod tests {
             assert!(is_guarded());
             panic!("no such column")
         });
-        assert_eq!(
-            caught,
-            Err("the file is damaged: no such column".to_owned())
-        );
+        let text = caught.unwrap_err().to_string();
+        assert_eq!(text, "the file is damaged: no such column");
         assert!(!is_guarded());
     }
 }

@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::encode::catch_panic::CaughtPanic;
+
 /// Why a table's file could not be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
@@ -35,12 +37,37 @@ pub enum ReadError {
         /// Counted from 1, without the header.
         row: u64,
         /// The reason.
-        cause: String,
+        cause: &'static str,
     },
+    /// A record with another number of fields than the table has columns.
+    #[error("row {row}: it has {found} fields, not {expected}")]
+    Fields {
+        /// Counted from 1, without the header.
+        row: u64,
+        /// The number of columns.
+        expected: usize,
+        /// The number of fields.
+        found: usize,
+    },
+    /// A column of rows has another type than in the definition of the table.
+    #[error("column `{0}` has another type")]
+    ColumnType(&'static str),
+    /// The file has no bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// The pages of a row group do not fit the memory that is allowed for them.
+    #[error("a row group needs over 2 GiB of memory")]
+    RowGroupSize,
+    /// The crate that reads the format ended with a panic.
+    #[error(transparent)]
+    Panic(#[from] CaughtPanic),
+    /// The stream that was to be decoded ended with an error.
+    #[error(transparent)]
+    Stream(io::Error),
     /// The system returned an error, which says nothing about the content of the file.
     #[error("could not read it: {0}")]
     Io(io::Error),
-    /// The file is damaged.
+    /// The crate that reads the format reports damage, with this message.
     #[error("{0}")]
     Damaged(String),
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::encode::parquet::text_column::UnusableType;
+use crate::encode::parquet::text_column::{ParquetDamage, UnusableType};
 use crate::error::{Exit, Explain};
 use crate::ids::format::{Compression, FileContent};
 use crate::ids::mistake::{LineMistake, MistakeKind};
@@ -117,7 +117,7 @@ pub enum IdsError {
         /// The list.
         file: String,
         /// Why.
-        cause: String,
+        cause: ParquetDamage,
     },
     /// An `--id` is not a valid ID.
     #[error("could not use `--id`: {cause}")]

@@ -282,7 +282,7 @@ impl TableBuild {
             return Err(ExportError::NoMemory { task_id });
         }
         let root = document.as_ref().map(Document::root);
-        let note = unusable(task_id, root.map_err(ToString::to_string));
+        let note = unusable(task_id, root);
         match (document, note) {
             (Ok(document), None) => {
                 self.flattener.task(task_id, &document, &mut self.encoder)?;

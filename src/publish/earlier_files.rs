@@ -10,6 +10,7 @@ use crate::durable_fs;
 use crate::output_error::OutputError;
 use crate::publish::file_names::{MANIFEST, is_published_name};
 use crate::publish::manifest::{FORMAT_VERSION, MAX_MANIFEST_BYTES, Manifest, Tool};
+use crate::publish::manifest_fault::ManifestFault;
 
 /// The part of an earlier manifest that a later run needs. Other versions of scale-export may have written it.
 #[derive(Debug, Deserialize)]
@@ -45,10 +46,10 @@ pub(crate) enum EarlierExport {
         /// Paths and checksums of published files.
         files: BTreeMap<String, String>,
         /// Why the rest of the manifest cannot be read, if so.
-        damage: Option<String>,
+        damage: Option<ManifestFault>,
     },
     /// The manifest is damaged, for this reason.
-    Damaged(String),
+    Damaged(ManifestFault),
 }
 
 /// The files that an earlier export in this directory published.
@@ -62,36 +63,32 @@ pub(crate) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputErr
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound => return Ok(EarlierExport::Nothing),
             io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput => {
-                return Ok(EarlierExport::Damaged(error.to_string()));
+                return Ok(EarlierExport::Damaged(ManifestFault::File(error)));
             }
             _ => return Err(OutputError::io("read", &path)(error)),
         },
     };
     let earlier: Earlier = match serde_json::from_slice(&text) {
         Ok(earlier) => earlier,
-        Err(error) => return Ok(EarlierExport::Damaged(error.to_string())),
+        Err(error) => return Ok(EarlierExport::Damaged(ManifestFault::Json(error))),
     };
     // A manifest with this version's name and another format version is damaged, not newer.
     let this = Tool::this();
     let is_ours = earlier.tool == this;
     if earlier.format_version > FORMAT_VERSION && earlier.tool.name == this.name && !is_ours {
         let version = earlier.format_version;
-        return Err(OutputError::Manifest {
-            path,
-            cause: format!(
-                "its format version {version} is newer than this version of scale-export supports"
-            ),
-        });
+        return Err(OutputError::NewerManifest { path, version });
     }
     // Another version may have other fields. The names of its files are known nevertheless.
     let whole = serde_json::from_slice::<Manifest>(&text);
-    let damage = match &whole {
+    let damage = match whole {
         Ok(manifest) => manifest.fault(),
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(ManifestFault::Json(error)),
     };
-    if let Some(cause) = damage.clone().filter(|_| is_ours) {
-        return Ok(EarlierExport::Damaged(cause));
-    }
+    let damage = match damage {
+        Some(fault) if is_ours => return Ok(EarlierExport::Damaged(fault)),
+        damage => damage,
+    };
     let tables = earlier.tables.into_values().flat_map(|table| table.files);
     let files = tables.chain(earlier.files);
     let files = files.map(|file| (file.path, file.sha256));

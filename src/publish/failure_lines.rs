@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::api::task_response::UnreadableBody;
 use crate::failure_kind::FailureKind;
 use crate::journal::reader::FailureNote;
 use crate::json::value::Value;
@@ -17,7 +18,10 @@ pub fn missing() -> FailureNote {
 }
 
 /// The failure of an ID whose response in the journal has a valid checksum and is not this task. Only that ID fails.
-pub fn unusable(task_id: &str, root: Result<Value<'_>, String>) -> Option<FailureNote> {
+pub(crate) fn unusable(
+    task_id: &str,
+    root: Result<Value<'_>, &UnreadableBody>,
+) -> Option<FailureNote> {
     let note = |kind: FailureKind, cause: &str| {
         Some(FailureNote {
             kind,

@@ -14,6 +14,7 @@ use crate::durable_fs::FileRef;
 use crate::encode::format::Format;
 use crate::encode::table_writers::WrittenTable;
 use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
+use crate::publish::manifest_fault::ManifestFault;
 use crate::state::paths::IDS;
 use crate::tables::schema_drift::DriftEntry;
 use crate::tables::selection::TableSelection;
@@ -296,7 +297,7 @@ impl Manifest {
     }
 
     /// The manifest of an export: `None` if there is none, and the reason if it is damaged.
-    pub fn read(directory: &Path) -> io::Result<Option<Result<Self, String>>> {
+    pub fn read(directory: &Path) -> io::Result<Option<Result<Self, ManifestFault>>> {
         let text = match durable_fs::read_small(&directory.join(MANIFEST), MAX_MANIFEST_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -306,13 +307,12 @@ impl Manifest {
                     io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidInput
                 ) =>
             {
-                return Ok(Some(Err(error.to_string())));
+                return Ok(Some(Err(ManifestFault::File(error))));
             }
             Err(error) => return Err(error),
         };
-        Ok(Some(
-            serde_json::from_slice(&text).map_err(|error| error.to_string()),
-        ))
+        let manifest = serde_json::from_slice(&text);
+        Ok(Some(manifest.map_err(ManifestFault::Json)))
     }
 
     /// The manifest of an export, if it is there and not damaged.
@@ -327,15 +327,13 @@ impl Manifest {
     }
 
     /// Why a manifest that this version wrote is damaged. `None` if it is not, or if another version wrote it.
-    pub(super) fn fault(&self) -> Option<String> {
+    pub(super) fn fault(&self) -> Option<ManifestFault> {
         // The rules below are those of this version only.
         if self.tool != Tool::this() {
             return None;
         }
         if self.format_version != FORMAT_VERSION {
-            return Some(
-                "its format version is not that of this version of scale-export".to_owned(),
-            );
+            return Some(ManifestFault::FormatVersion);
         }
         let Ids {
             requested,
@@ -346,13 +344,13 @@ impl Manifest {
             ..
         } = self.ids;
         if file.path != IDS || exported.checked_add(failed) != Some(requested) || stale > exported {
-            return Some("its counts of IDs contradict each other".to_owned());
+            return Some(ManifestFault::Counts);
         }
         let tables = self.options.table_selection().tables();
         let expected: BTreeSet<&str> = tables.map(|table| table.name).collect();
         let found: BTreeSet<&str> = self.tables.iter().map(|(name, _)| name.as_str()).collect();
         if found != expected || found.len() != self.tables.len() {
-            return Some("its tables are not those that its options select".to_owned());
+            return Some(ManifestFault::Tables);
         }
         for (name, table) in &self.tables {
             let TableFiles { rows, files } = table;
@@ -363,9 +361,7 @@ impl Manifest {
             );
             // Each exported ID has one row in `tasks`.
             if !is_whole || (name == Table::Tasks.name() && *rows != exported) {
-                return Some(format!(
-                    "its entry for table `{name}` is not as scale-export writes it"
-                ));
+                return Some(ManifestFault::TableEntry(name.clone()));
             }
         }
         let names: BTreeSet<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
@@ -374,9 +370,7 @@ impl Manifest {
             || !names.contains(FAILURES)
             || names.len() != self.files.len()
         {
-            return Some(
-                "its files are not those that this version of scale-export publishes".to_owned(),
-            );
+            return Some(ManifestFault::Files);
         }
         None
     }

@@ -9,6 +9,7 @@ pub mod file_names;
 pub mod guard;
 pub mod load_sql;
 pub mod manifest;
+pub mod manifest_fault;
 pub mod output_dir;
 pub mod previous_export;
 pub mod queries;

@@ -18,6 +18,7 @@ use crate::publish::commit::{Recovered, is_pending, recover};
 use crate::publish::earlier_files::{EarlierExport, earlier_files};
 use crate::publish::file_names::{DISPENSABLE, FAILURES, LOAD_SQL, MANIFEST};
 use crate::publish::manifest::Manifest;
+use crate::publish::manifest_fault::ManifestFault;
 use crate::publish::staging::Staging;
 use crate::state::lock::Lock;
 use crate::state::paths::StateDir;
@@ -33,7 +34,7 @@ pub struct OutputDirectory {
     taken: Vec<&'static str>,
     recovered: Option<Recovered>,
     /// Why the manifest is damaged, if so.
-    damage: Option<String>,
+    damage: Option<ManifestFault>,
     lock: Arc<Lock>,
 }
 
@@ -140,8 +141,8 @@ impl OutputDirectory {
     }
 
     /// Why the manifest is damaged, if so. The next publication replaces it.
-    pub fn damage(&self) -> Option<&str> {
-        self.damage.as_deref()
+    pub fn damage(&self) -> Option<&ManifestFault> {
+        self.damage.as_ref()
     }
 
     /// Starts a publication.

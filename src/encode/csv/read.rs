@@ -36,7 +36,7 @@ const MAX_FIELDS: usize = 1_000;
 pub(crate) fn open(table: &'static TableInfo, read: Box<dyn Read>) -> Result<Batches, ReadError> {
     let mut records = CsvRecords::new(read);
     if !records.next()? {
-        return Err(ReadError::Damaged("the file is empty".to_owned()));
+        return Err(ReadError::Empty);
     }
     let columns: Vec<&'static ColumnInfo> = table.columns().collect();
     for position in 0..columns.len().max(records.fields.len()) {
@@ -94,10 +94,11 @@ impl CsvBatches {
             bytes += self.records.text.len();
             let fields = self.records.fields.len();
             if fields != self.columns.len() {
-                return Err(self.records.wrong(format!(
-                    "it has {fields} fields, not {}",
-                    self.columns.len()
-                )));
+                return Err(ReadError::Fields {
+                    row: self.records.row,
+                    expected: self.columns.len(),
+                    found: fields,
+                });
             }
             for (index, (column, builder)) in self.columns.iter().zip(&mut builders).enumerate() {
                 let Some(field) = self.records.field(index) else {
@@ -127,8 +128,8 @@ impl CsvBatches {
         let arrays = builders.iter_mut().map(CellBuilder::finish).collect();
         let batch = RecordBatch::try_new(arrow_schema(self.table), arrays)
             .map_err(|error| ReadError::Damaged(error.to_string()))?;
-        let wrong = |column| ReadError::Damaged(format!("column `{column}` has another type"));
-        Rows::of(self.table, batch).map(Some).map_err(wrong)
+        let rows = Rows::of(self.table, batch).map(Some);
+        rows.map_err(ReadError::ColumnType)
     }
 }
 
@@ -180,10 +181,10 @@ impl CsvRecords {
         }
     }
 
-    fn wrong(&self, cause: impl Into<String>) -> ReadError {
+    fn wrong(&self, cause: &'static str) -> ReadError {
         ReadError::Record {
             row: self.row,
-            cause: cause.into(),
+            cause,
         }
     }
 
@@ -208,7 +209,7 @@ impl CsvRecords {
             let bytes = match self.reader.fill_buf() {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(ReadError::Damaged(error.to_string())),
+                Err(error) => return Err(ReadError::Stream(error)),
             };
             if bytes.is_empty() {
                 return if is_first {

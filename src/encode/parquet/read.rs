@@ -66,7 +66,7 @@ fn damaged(error: impl std::fmt::Display) -> ReadError {
 /// Opens a table and checks its columns and metadata.
 pub(crate) fn open(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
     // The crate panics on some damaged footers.
-    guarded(|| open_unguarded(table, input)).unwrap_or_else(|cause| Err(damaged(cause)))
+    guarded(|| open_unguarded(table, input))?
 }
 
 fn open_unguarded(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
@@ -184,12 +184,12 @@ impl Iterator for ParquetBatches {
     type Item = Result<Rows, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = guarded(|| self.batch()).unwrap_or_else(|cause| Err(damaged(cause)));
+        let next = guarded(|| self.batch()).unwrap_or_else(|panic| Err(panic.into()));
         let batch = match next.transpose()? {
             Ok(batch) => batch,
             Err(error) => return Some(Err(error)),
         };
-        let wrong = |column| damaged(format!("column `{column}` has another type"));
-        Some(Rows::of(self.table, batch).map_err(wrong))
+        let rows = Rows::of(self.table, batch);
+        Some(rows.map_err(ReadError::ColumnType))
     }
 }

@@ -43,8 +43,7 @@ pub(crate) fn batch_rows(input: &Input, group: &RowGroupMetaData) -> Result<usiz
         add_column(input, group, column, &mut sizes)?;
     }
     if sizes.in_memory.max(sizes.longest_row) > MAX_ROW_GROUP_BYTES {
-        let text = "a row group needs over 2 GiB of memory";
-        return Err(ReadError::Damaged(text.to_owned()));
+        return Err(ReadError::RowGroupSize);
     }
     let rows = u64::try_from(group.num_rows()).unwrap_or_default();
     let mean_row = sizes.pages / rows.max(1);

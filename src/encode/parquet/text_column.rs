@@ -5,17 +5,36 @@ use std::fmt;
 use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as PhysicalType};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
-use parquet::errors::Result as ParquetResult;
+use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::ParquetStatisticsPolicy;
 use parquet::file::reader::FileReader as _;
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
+use thiserror::Error;
 
-use crate::encode::catch_panic::guarded;
+use crate::encode::catch_panic::{CaughtPanic, guarded};
 use crate::encode::input::Input;
 
 /// Values that are decoded at once. They share the memory of the page or dictionary that holds them.
 const BATCH_VALUES: usize = 1_024;
+
+/// Why a file is not a valid Parquet file. The types of the `parquet` crate stay private.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct ParquetDamage(DamageCause);
+
+#[derive(Debug, Error)]
+enum DamageCause {
+    /// The `parquet` crate returned an error.
+    #[error(transparent)]
+    Format(ParquetError),
+    /// The `parquet` crate ended with a panic.
+    #[error(transparent)]
+    Panic(CaughtPanic),
+    /// The row groups contradict the schema.
+    #[error("a row group has another type than the schema")]
+    ColumnType,
+}
 
 /// Why a column of text could not be read.
 #[derive(Debug)]
@@ -23,7 +42,7 @@ pub enum ColumnError<E> {
     /// The column holds values of a type that is neither text nor integers.
     Type(UnusableType),
     /// The file is not a valid Parquet file.
-    Damaged(String),
+    Damaged(ParquetDamage),
     /// The caller's error.
     Caller(E),
 }
@@ -107,9 +126,7 @@ pub fn each_text<E>(
             (ColumnReader::Int64ColumnReader(reader), _) => {
                 read_values(reader, &mut row, |value: &i64| digits(value), &mut see)
             }
-            _ => Err(ColumnError::Damaged(
-                "a row group has another type than the schema".to_owned(),
-            )),
+            _ => Err(ColumnError::Damaged(ParquetDamage(DamageCause::ColumnType))),
         }?;
     }
     Ok(())
@@ -121,9 +138,9 @@ fn digits(number: impl fmt::Display) -> ByteArray {
 
 /// Runs code of the `parquet` crate.
 fn caught<T, E>(read: impl FnOnce() -> ParquetResult<T>) -> Result<T, ColumnError<E>> {
-    guarded(read)
-        .map_err(ColumnError::Damaged)?
-        .map_err(|error| ColumnError::Damaged(error.to_string()))
+    let read = guarded(read).map_err(DamageCause::Panic);
+    read.and_then(|read| read.map_err(DamageCause::Format))
+        .map_err(|cause| ColumnError::Damaged(ParquetDamage(cause)))
 }
 
 /// The position of a column among the leaves of the schema, if its values can be read as text.

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
+use crate::api::task_response::UnreadableBody;
 use crate::ids::error::IdsError;
 use crate::ids::read::read_published;
 use crate::ids::task_ids::TaskIds;
@@ -149,7 +150,7 @@ impl RawResponses {
         }
         let mut parser = Parser::default();
         let document = parse(task_id, &mut parser, &body)?;
-        let root = document.as_ref().map(Document::root).map_err(Clone::clone);
+        let root = document.as_ref().map(Document::root);
         Ok(match (unusable(task_id, root), note) {
             (Some(note), _) => line(&note, false),
             (None, Some(note)) => line(&note, true),
@@ -210,16 +211,16 @@ pub(crate) fn parse<'d>(
     task_id: &str,
     parser: &'d mut Parser,
     body: &'d [u8],
-) -> Result<Result<Document<'d>, String>, VerifyError> {
+) -> Result<Result<Document<'d>, UnreadableBody>, VerifyError> {
     let text = match str::from_utf8(body) {
         Ok(text) => text,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Err(error.into())),
     };
     match parser.parse(text) {
         Err(error) if error.kind == JsonErrorKind::Memory => Err(VerifyError::NoMemory {
             task_id: task_id.to_owned(),
         }),
-        parsed => Ok(parsed.map_err(|error| error.to_string())),
+        parsed => Ok(parsed.map_err(UnreadableBody::from)),
     }
 }
 

@@ -343,6 +343,7 @@ impl<'p> TaskVerifier<'p> {
                     },
                     Err(cause) => {
                         is_reported = true;
+                        let cause = cause.to_string();
                         let finding =
                             Finding::of_task(task_id, "", "a raw response in JSON", &cause);
                         self.results.add(finding);
@@ -363,8 +364,12 @@ impl<'p> TaskVerifier<'p> {
                 Ok(document) => Some(document),
                 Err(cause) => {
                     is_reported = true;
-                    let finding =
-                        Finding::of_task(task_id, "", "valid JSON in JSON columns", &cause);
+                    let finding = Finding::of_task(
+                        task_id,
+                        "",
+                        "valid JSON in JSON columns",
+                        &cause.to_string(),
+                    );
                     self.results.add(finding);
                     None
                 }

@@ -28,6 +28,7 @@ use crate::publish::commit::is_pending;
 use crate::publish::earlier_files::refuse_newer;
 use crate::publish::file_names::MANIFEST;
 use crate::publish::manifest::{MAX_MANIFEST_BYTES, Manifest};
+use crate::publish::manifest_fault::ManifestFault;
 use crate::state::lock::Lock;
 use crate::state::paths::{STATE_DIRECTORY, StateDir};
 use crate::tables::table::SCHEMA_VERSION;
@@ -63,6 +64,7 @@ fn run(
     let mut results = VerifyResults::default();
     match read_manifest(directory)? {
         Err(cause) => {
+            let cause = cause.to_string();
             results.add(Finding::of_unreadable(MANIFEST, "a valid manifest", &cause));
             results.add_unverified("all files and tasks (could not read manifest.json)");
         }
@@ -124,9 +126,9 @@ fn manifest_bytes(directory: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
 }
 
 /// Reads the manifest, or returns why it is not valid.
-fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyError> {
+fn read_manifest(directory: &Path) -> Result<Result<Manifest, ManifestFault>, VerifyError> {
     let path = || PathBuf::from(directory);
-    if let Err(newer @ OutputError::Manifest { .. }) = refuse_newer(directory) {
+    if let Err(newer @ OutputError::NewerManifest { .. }) = refuse_newer(directory) {
         return Err(newer.into());
     }
     let read = Manifest::read(directory).map_err(|source| VerifyError::Io {
@@ -144,9 +146,7 @@ fn read_manifest(directory: &Path) -> Result<Result<Manifest, String>, VerifyErr
         Some(Ok(manifest)) => manifest,
     };
     if !manifest.is_known() {
-        return Ok(Err(
-            "this version does not support its format version".to_owned()
-        ));
+        return Ok(Err(ManifestFault::Newer));
     }
     if manifest.schema_version != SCHEMA_VERSION {
         return Err(VerifyError::Version {
