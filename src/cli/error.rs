@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::api::api_key::KEY_VARIABLE;
-use crate::cli::environment::Origins;
+use crate::cli::config::error::ConfigError;
+use crate::cli::option_origins::Origins;
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::error::{Exit, Explain};
 use crate::ids::error::IdsError;
@@ -71,6 +72,8 @@ impl Explain for CommandError {
 /// A mistake on the command line or in the environment that `clap` does not see, and output that cannot be written.
 #[derive(Debug, Error)]
 pub(crate) enum UsageError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("could not start: {0} is missing")]
     Missing(&'static str, &'static str),
     #[error("could not start: the API key must not be on the command line")]
@@ -81,7 +84,7 @@ pub(crate) enum UsageError {
     Stdout(std::io::Error),
     #[error("could not read the {place}: {reason}")]
     CommandLine {
-        /// The command line, or the environment.
+        /// The command line, the environment, or the configuration.
         place: &'static str,
         reason: String,
         hint: String,
@@ -133,6 +136,7 @@ impl UsageError {
 impl Explain for UsageError {
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Config(error) => return error.hint(),
             Self::Missing(_, hint) => (*hint).to_owned(),
             Self::KeyOnCommandLine => {
                 format!(
@@ -157,6 +161,7 @@ impl Explain for UsageError {
 
     fn exit(&self) -> Exit {
         match self {
+            Self::Config(error) => error.exit(),
             Self::Summary { .. } | Self::Stdout(_) => Exit::Output,
             _ => Exit::Usage,
         }

@@ -3,10 +3,10 @@
 use secrecy::SecretString;
 
 use crate::cli::args::{ApiArgs, ExportArgs, NetworkArgs, PlanArg, RefreshArg};
-use crate::cli::environment::Origins;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::list_sources::list_sources;
 use crate::cli::messages::announce_stdin;
+use crate::cli::option_origins::Origins;
 use crate::cli::output_options::{
     OutputOptions, guard_options, non_empty, output, warnings_of_skipped,
 };
@@ -127,6 +127,9 @@ fn with_api(
     }
     if let Some(path) = &args.api_key_file {
         builder = builder.api_key_file(path);
+    }
+    if let Some(command) = &args.api_key_command {
+        builder = builder.api_key_command(command);
     }
     builder
 }

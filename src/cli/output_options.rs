@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::cli::environment::Origins;
 use crate::cli::error::UsageError;
+use crate::cli::option_origins::Origins;
 use crate::cli::shared_args::{FormatArg, GuardArgs, OutputArgs};
 use crate::encode::format::Format;
 use crate::ids::list::SkippedCells;

@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod configuration;
 mod consumers;
 mod corpus;
 #[cfg(debug_assertions)] // Only debug builds have numbered steps.
