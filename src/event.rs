@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::failure_kind::FailureKind;
+use crate::pacer::types::PacerState;
 
 /// Tasks between two events of a step that has no other reason to send one. A progress bar then moves often enough.
 pub const TASKS_BETWEEN_EVENTS: usize = 100;
@@ -96,8 +97,8 @@ pub enum Event {
         rate: Option<f64>,
         /// How long all requests wait because the server responded with 429.
         cooling_down: Option<Duration>,
-        /// What the pacer is doing, in a few words.
-        state: &'static str,
+        /// What the pacer is doing.
+        state: PacerState,
     },
     /// The API stopped responding.
     Outage {
@@ -141,17 +142,6 @@ pub enum Event {
     Warning(String),
     /// A detail for `-v`.
     Detail(String),
-}
-
-/// A number of bytes for messages.
-#[expect(clippy::cast_precision_loss, reason = "for the eye")]
-pub fn bytes_text(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
-    }
 }
 
 /// The sending side. It is cheap to clone and never blocks. Events are dropped once the receiver is gone.

@@ -25,6 +25,17 @@ pub(crate) fn time_text(time: Duration) -> String {
     }
 }
 
+/// `5 B`, `1.2 kB`, `3.4 MB`: powers of 1000.
+#[expect(clippy::cast_precision_loss, reason = "for the eye")]
+pub(crate) fn bytes_text(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}
+
 /// `is` or `are`, `was` or `were`: the verb for a count.
 pub(crate) fn verb<'v>(count: u64, singular: &'v str, plural: &'v str) -> &'v str {
     if count == 1 { singular } else { plural }

@@ -27,6 +27,11 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Takes the data out. Like [`lock`], it is for data that stays valid when a thread panics.
+pub(crate) fn into_inner<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Waits until the data may have changed. Like [`lock`], it is for data that stays valid when a thread panics.
 pub(crate) fn wait<'g, T>(changed: &Condvar, guard: MutexGuard<'g, T>) -> MutexGuard<'g, T> {
     changed.wait(guard).unwrap_or_else(PoisonError::into_inner)

@@ -2,9 +2,8 @@
 
 use crate::cli::export_text::one_per_line;
 use crate::cli::value_parsers::rate_text;
-use crate::event::bytes_text;
 use crate::jobs::dry_run::DryRun;
-use crate::plural::plural;
+use crate::plural::{bytes_text, plural};
 
 /// What a run would do.
 pub(crate) fn dry_run_text(plan: &DryRun) -> String {

@@ -4,12 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::value_parsers::rate_text;
-use crate::event::bytes_text;
 use crate::jobs::report::{ExportReport, ListReport, SavedResponses};
 use crate::jobs::summary::{drift_text, next_steps, rate_limited_share};
 use crate::lists::anomalies::anomaly_text;
 use crate::pacer::types::LearnedRate;
-use crate::plural::{plural, verb};
+use crate::plural::{bytes_text, plural, verb};
 use crate::printable::printable;
 
 /// Columns of the block of tables, at most.

@@ -48,17 +48,6 @@ pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<OutputOptio
     if out.to_string_lossy().contains("://") {
         return Err(UsageError::ObjectStore(out));
     }
-    let option = origins.name("--tables");
-    let names = non_empty(&args.tables);
-    if names.is_empty() && !args.tables.is_empty() {
-        return Err(UsageError::command_line(format!("{option} is empty")));
-    }
-    if let Some(unknown) = names.iter().find(|name| Table::find(name).is_none()) {
-        return Err(UsageError::Table {
-            name: unknown.clone(),
-            option: Some(option.to_owned()),
-        });
-    }
     let format = match args.format {
         FormatArg::Parquet => Format::Parquet,
         FormatArg::Csv => Format::Csv,
@@ -66,8 +55,29 @@ pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<OutputOptio
     Ok(OutputOptions {
         out,
         format,
-        tables: TableSelection::of_names(names.iter().map(String::as_str)),
+        tables: selected(&args.tables, origins)?,
     })
+}
+
+/// The tables of these names; without names, all tables.
+fn selected(names: &[String], origins: &Origins) -> Result<TableSelection, UsageError> {
+    if names.is_empty() {
+        return Ok(TableSelection::all());
+    }
+    let option = origins.name("--tables");
+    // An extra comma leaves an empty name.
+    let names = names.iter().filter(|name| !name.is_empty());
+    let tables = names.map(|name| {
+        Table::find(name).ok_or_else(|| UsageError::Table {
+            name: name.clone(),
+            option: Some(option.to_owned()),
+        })
+    });
+    let tables: TableSelection = tables.collect::<Result<_, _>>()?;
+    if tables.is_empty() {
+        return Err(UsageError::command_line(format!("{option} is empty")));
+    }
+    Ok(tables)
 }
 
 /// The items that are not empty: an extra comma leaves an empty one.

@@ -289,12 +289,12 @@ impl Screen {
                 format!("rate-limited: {pace} after waiting {seconds:.1} s")
             }
             Some(_) => format!("rate-limited: {pace}"),
-            None => format!("rate: {pace} ({state})"),
+            None => format!("rate: {pace} ({})", state.as_str()),
         };
         let fields = json!({
             "rate": rate,
             "cooling_down": cooling_down.map(|wait| wait.as_secs_f64()),
-            "state": state,
+            "state": state.as_str(),
         });
         self.log("pace", &text, &fields);
     }

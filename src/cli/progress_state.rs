@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::event::Event;
+use crate::pacer::types::PacerState;
 
 /// Speeds are averages over this time: they follow the pacer, and no pause before it distorts them.
 const SPEED_WINDOW: Duration = Duration::from_secs(15);
@@ -48,8 +49,8 @@ pub(crate) struct ProgressState {
     /// Requests per second that the pacer allows.
     pub(crate) rate: Option<f64>,
     cooling_until: Option<Duration>,
-    /// What the pacer does.
-    pub(crate) pacer: &'static str,
+    /// What the pacer is doing, once it was reported.
+    pub(crate) pacer: Option<PacerState>,
     pub(crate) phase: Option<&'static str>,
     pub(crate) outage: Option<ApiOutage>,
     /// Bytes still to be written, and free bytes, when these are too few.
@@ -89,7 +90,7 @@ impl ProgressState {
                 cooling_down,
                 state,
             } => {
-                self.pacer = state;
+                self.pacer = Some(*state);
                 self.rate = *rate;
                 self.cooling_until = cooling_down.map(|wait| now + wait);
             }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::cli::progress_state::ProgressState;
 use crate::cli::value_parsers::short_rate_text;
-use crate::event::bytes_text;
-use crate::plural::plural;
+use crate::pacer::types::PacerState;
+use crate::plural::{bytes_text, plural};
 
 /// Columns of the bar, at most and at least.
 const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=24;
@@ -219,7 +219,7 @@ pub(crate) fn fields(state: &ProgressState, now: Duration) -> Value {
         "retries": state.retries,
         "failed": state.failed,
         "rate": state.rate,
-        "pace": state.pacer,
+        "pace": state.pacer.map_or("", PacerState::as_str),
         "cooling_down": state.cooling(now).map(|wait| wait.as_secs_f64()),
         "outage": state.outage.map(|outage| now.saturating_sub(outage.since).as_secs_f64()),
         "bytes_needed": state.space.map(|(needed, _)| needed),
@@ -271,8 +271,8 @@ fn wait_text(state: &ProgressState, now: Duration) -> String {
 
 fn pacer_text(state: &ProgressState) -> String {
     match state.pacer {
-        "" | "steady" => String::new(),
-        pacer => format!(" ({pacer})"),
+        None | Some(PacerState::Steady) => String::new(),
+        Some(pacer) => format!(" ({})", pacer.as_str()),
     }
 }
 
@@ -394,14 +394,14 @@ mod tests {
         let pace = Event::Pace {
             rate: Some(12.34),
             cooling_down: None,
-            state: "climbing",
+            state: PacerState::Climbing,
         };
         state.take(&pace, SECOND);
         let first = log_line(&state, SECOND * 10);
         let pace = Event::Pace {
             rate: Some(12.34),
             cooling_down: Some(SECOND * 5),
-            state: "climbing",
+            state: PacerState::Climbing,
         };
         state.take(&pace, SECOND * 8);
         let space = Event::Space {

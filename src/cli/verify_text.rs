@@ -4,9 +4,8 @@ use std::path::Path;
 
 use crate::cli::export_text::one_per_line;
 use crate::cli::shell_quoting::shell_quoted;
-use crate::event::bytes_text;
 use crate::jobs::verify::report::VerifyReport;
-use crate::plural::plural;
+use crate::plural::{bytes_text, plural};
 use crate::printable::printable;
 
 /// The mismatches, what could not be verified, the result, and a hint if there are mismatches.

@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::BodyCheck;
 use crate::api::client::TaskClient;
@@ -17,7 +16,7 @@ use crate::api::memory_budget::{MemoryBudget, MemoryShare, ResponseClass};
 use crate::api::reply::{AttemptError, AttemptFault, Reply};
 use crate::api::task_response::TaskResponse;
 use crate::event::{Event, Events, RequestTarget};
-use crate::failure_kind::{FailureKind, is_gone};
+use crate::failure_kind::FailureKind;
 use crate::fetch::attempts::{Attempts, FailedAttempt, FailedRequest};
 use crate::fetch::classify::{Verdict, classify};
 use crate::fetch::liveness::Liveness;
@@ -27,6 +26,7 @@ use crate::fetch::stats::{Counters, FetchStats, add, get};
 use crate::fetch::task_result::{FetchedTask, TaskFailure, TaskResult};
 use crate::fetch::throttle::{RequestPermit, Throttle};
 use crate::fetch::wanted::WantedTasks;
+use crate::journal::reader::FailureNote;
 use crate::json::document::parse_bytes_at_most;
 use crate::pacer::types::LearnedRate;
 use crate::threads;
@@ -66,18 +66,6 @@ pub struct Fetcher<'f> {
     /// Held while a known good ID is requested.
     pub(crate) probing: tokio::sync::Mutex<()>,
     random: RandomState,
-}
-
-/// Runs to the end, or until `cancel` is cancelled. `None` if it was cancelled: what is in flight is dropped, and
-/// everything that arrived before has been handed over.
-pub async fn until_cancelled<T>(
-    work: impl Future<Output = Result<T, FetchError>>,
-    cancel: &CancellationToken,
-) -> Result<Option<T>, FetchError> {
-    tokio::select! {
-        done = work => done.map(Some),
-        () = cancel.cancelled() => Ok(None),
-    }
 }
 
 fn class_of(target: &RequestTarget) -> ResponseClass {
@@ -137,7 +125,8 @@ impl<'f> Fetcher<'f> {
             .map(async |(position, task_id)| {
                 // The share of memory is held until the result is stored.
                 let (result, attempts, _share) = self.fetch(task_id).await?;
-                self.hand_over(sink, position, attempts, result).await
+                let task = (position, task_id);
+                self.hand_over(sink, task, attempts, result).await
             })
             .buffer_unordered(self.concurrency())
             .try_for_each(async |()| Ok(()))
@@ -161,9 +150,12 @@ impl<'f> Fetcher<'f> {
             Err(FailedRequest { kind, last }) => {
                 let failure = TaskFailure {
                     task_id: task_id.to_owned(),
-                    kind,
-                    http_status: last.status,
-                    message: last.error.message,
+                    note: FailureNote {
+                        kind,
+                        http_status: last.status,
+                        attempts: attempts.count,
+                        message: last.error.message,
+                    },
                     body: last.error.body,
                 };
                 (Err(failure), None)
@@ -419,18 +411,15 @@ impl<'f> Fetcher<'f> {
         tokio::time::sleep(delay).await;
     }
 
-    /// Hands a result over, and waits until it is stored.
+    /// Hands the result of the task with this position and ID over, and waits until it is stored.
     pub(crate) async fn hand_over(
         &self,
         sink: &mpsc::Sender<FetchedTask>,
-        position: usize,
+        (position, task_id): (usize, &str),
         attempts: u32,
         result: TaskResult,
     ) -> Result<(), FetchError> {
-        let (task_id, failure) = match &result {
-            Ok(response) => (response.task_id.clone(), None),
-            Err(failure) => (failure.task_id.clone(), Some(failure.clone())),
-        };
+        let note = result.as_ref().err().map(|failure| failure.note.clone());
         let (stored, is_stored) = oneshot::channel();
         let task = FetchedTask {
             position,
@@ -439,30 +428,25 @@ impl<'f> Fetcher<'f> {
             stored,
         };
         if sink.send(task).await.is_err() || is_stored.await.is_err() {
-            let what = RequestTarget::Task(task_id).to_string();
+            let what = RequestTarget::Task(task_id.to_owned()).to_string();
             return Err(FetchError::SinkClosed { what });
         }
-        failure.map_or(Ok(()), |failure| self.count_failure(failure))
+        note.map_or(Ok(()), |note| self.report_failure(task_id, note))
     }
 
-    fn count_failure(&self, failure: TaskFailure) -> Result<(), FetchError> {
-        let TaskFailure {
-            task_id,
-            kind,
-            http_status,
-            message,
-            ..
-        } = failure;
-        self.events.send(Event::TaskFailed {
-            task_id: task_id.clone(),
-            kind,
-            message: message.clone(),
+    fn report_failure(&self, task_id: &str, note: FailureNote) -> Result<(), FetchError> {
+        let is_dropped = self.options.drop_missing && note.is_gone();
+        let ends_run = self.options.fail_fast && !is_dropped;
+        let error = ends_run.then(|| FetchError::FailFast {
+            task_id: task_id.to_owned(),
+            message: note.message.clone(),
         });
-        let is_dropped = self.options.drop_missing && is_gone(http_status);
-        if self.options.fail_fast && !is_dropped {
-            return Err(FetchError::FailFast { task_id, message });
-        }
-        Ok(())
+        self.events.send(Event::TaskFailed {
+            task_id: task_id.to_owned(),
+            kind: note.kind,
+            message: note.message,
+        });
+        error.map_or(Ok(()), Err)
     }
 
     /// What was learned of the rate that the server allows.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::api::task_response::TaskResponse;
-use crate::failure_kind::FailureKind;
+use crate::journal::reader::FailureNote;
 
 /// The task, or why its ID failed for good.
 pub type TaskResult = Result<TaskResponse, TaskFailure>;
@@ -14,12 +14,8 @@ pub type TaskResult = Result<TaskResponse, TaskFailure>;
 pub struct TaskFailure {
     /// The ID.
     pub task_id: String,
-    /// The kind.
-    pub kind: FailureKind,
-    /// The status of the last response; `None` if there was none.
-    pub http_status: Option<u16>,
-    /// What went wrong last, printable and without secrets.
-    pub message: String,
+    /// What the journal and `failures.jsonl` say of it.
+    pub note: FailureNote,
     /// The last body, if it is what was wrong and it may be kept.
     pub body: Option<Bytes>,
 }
@@ -30,7 +26,7 @@ pub struct TaskFailure {
 pub struct FetchedTask {
     /// The position of the ID in the list.
     pub position: usize,
-    /// Attempts that were made.
+    /// Attempts that were made for it.
     pub attempts: u32,
     /// The result.
     pub result: TaskResult,

@@ -180,7 +180,7 @@ impl Throttle {
             self.events.send(Event::Pace {
                 rate,
                 cooling_down: waits,
-                state: state.as_str(),
+                state,
             });
         }
     }
@@ -213,7 +213,7 @@ impl Throttle {
             self.events.send(Event::Pace {
                 rate,
                 cooling_down: None,
-                state: state.as_str(),
+                state,
             });
         }
     }

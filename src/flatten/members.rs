@@ -238,7 +238,7 @@ impl<'d> ExtraBuilder<'d> {
         }
         self.write();
         for (column, kind) in &self.drifts {
-            drift.count(self.table.name(), column, *kind, task_id);
+            drift.count(self.table, column, *kind, task_id);
         }
         Some(self.text.as_str()).filter(|text| !text.is_empty())
     }

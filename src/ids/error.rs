@@ -7,7 +7,6 @@ use thiserror::Error;
 
 use crate::encode::parquet::text_column::UnusableType;
 use crate::error::{Exit, Explain};
-use crate::event::bytes_text;
 use crate::ids::format::{Compression, FileContent};
 use crate::ids::mistake::{LineMistake, MistakeKind};
 use crate::ids::position::ListPosition;
@@ -15,6 +14,7 @@ use crate::ids::shown::{shown, shown_columns};
 use crate::ids::task_ids::InvalidId;
 use crate::json::lexer::JsonError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
+use crate::plural::bytes_text;
 
 /// Why IDs could not be read. They are read before the first request. File names are as given and printable; `-` is
 /// standard input.

@@ -135,6 +135,11 @@ impl TaskIds {
         Ok(list)
     }
 
+    /// Counts no ID as a duplicate that was inserted again before.
+    pub(crate) fn forget_duplicates(&mut self) {
+        self.duplicates = 0;
+    }
+
     /// Frees the memory that is reserved for more IDs.
     pub(crate) fn shrink(&mut self) {
         self.text.shrink_to_fit();

@@ -6,15 +6,16 @@ use tokio_util::sync::CancellationToken;
 use crate::api::client::TaskClient;
 use crate::api::list_request::PAGE_TASKS;
 use crate::event::Events;
-use crate::fetch::fetcher::{FetchContext, Fetcher};
+use crate::fetch::fetcher::FetchContext;
 use crate::fetch::wanted::WantedTasks;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_index::{FetchPlan, SharedIndex};
+use crate::jobs::journal_marks::JournalMarks;
 use crate::jobs::pipeline::good_ids;
 use crate::jobs::report::{JobEnd, SavedWork};
 use crate::jobs::resume::published_bytes;
-use crate::jobs::runtime::block_on;
+use crate::jobs::runtime::{Network, block_on};
 use crate::journal::index::JournalIndex;
 use crate::journal::reader::{JournalReader, break_if};
 use crate::lists::dry_run_probe::{ProbeResult, probe_ids, probe_lists};
@@ -87,11 +88,15 @@ fn plan(
         Rate::Max => limit,
     };
     let body_check = options.body_check();
-    let context = FetchContext {
-        client: &client,
-        options: &fetch_options,
-        body_check: &body_check,
-        events,
+    let network = Network {
+        context: FetchContext {
+            client: &client,
+            options: &fetch_options,
+            body_check: &body_check,
+            events,
+        },
+        cancel,
+        state: &state,
     };
     let mut held = KeptTasks::default();
     let probe = if options.lists.is_empty() {
@@ -103,10 +108,10 @@ fn plan(
             is_waiting: &|position| index.is_waiting(position),
         };
         let good_ids = good_ids(&options.ids, &index);
-        let fetcher = Fetcher::new(context, learned, good_ids);
+        let fetcher = network.fetcher(learned, good_ids);
         block_on(probe_ids(&fetcher, options.list_plan(), &wanted), cancel)?
     } else {
-        let fetcher = Fetcher::new(context, learned, Vec::new());
+        let fetcher = network.fetcher(learned, Vec::new());
         let probe = block_on(probe_lists(&fetcher, &options.lists), cancel)?;
         if let Some(probe) = &probe {
             refuse_shrinking_lists(options, probe)?;
@@ -168,7 +173,7 @@ fn read_journal(
     )?;
     let published_bytes = published_bytes(&options.out, published.as_ref());
     let journal = JournalIndex::new(options.ids.len());
-    let index = SharedIndex::new(journal, published_bytes);
+    let index = SharedIndex::new(journal, JournalMarks::new(published_bytes));
     let state = StateDir::of_output(&options.out);
     let journal = state.journal();
     // A run replaces an empty journal.

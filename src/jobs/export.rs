@@ -19,7 +19,6 @@ use crate::fetch::stats::FetchStats;
 use crate::jobs::compaction::Compaction;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
-use crate::jobs::found_journal::FoundJournal;
 use crate::jobs::journal_index::FetchPlan;
 use crate::jobs::journal_writer::{StoredResults, end_run, start_refresh};
 use crate::jobs::limits::{ExportSize, SpaceWatch};
@@ -128,7 +127,14 @@ impl Run<'_> {
         let published = published.as_ref();
         repair_journal(directory, published, network.context.events)?;
         if options.lists.is_empty() {
-            let (tasks, journal) = TaskExport::open(self, options, published, Listed::default())?;
+            let (journal, resumed) = open_journal(options, directory, published, network)?;
+            let tasks = TaskExport {
+                run: self,
+                options,
+                published,
+                listed: Listed::default(),
+                resumed,
+            };
             return tasks.export(journal, failures);
         }
         let Listing {
@@ -136,24 +142,28 @@ impl Run<'_> {
             stats,
             learned,
             report,
-            found,
+            journal,
+            scanned,
         } = list_tasks(options, network, directory, published)?;
-        let saved = SavedWork::Listed { tasks: ids.len() };
         if network.cancel.is_cancelled() {
+            let saved = SavedWork::Listed { tasks: ids.len() };
             return Err(ExportError::Interrupted(saved));
         }
         let with_ids = ExportOptions {
             ids,
             ..options.clone()
         };
-        let listed = Listed {
-            stats,
-            learned,
-            report: Some(report),
-            found: Some(found),
+        let tasks = TaskExport {
+            run: self,
+            options: &with_ids,
+            published,
+            listed: Listed {
+                stats,
+                learned,
+                report: Some(report),
+            },
+            resumed: scanned.resume(&with_ids.ids, directory, published),
         };
-        let opened = TaskExport::open(self, &with_ids, published, listed);
-        let (tasks, journal) = opened.map_err(|error| error.with_saved(saved))?;
         tasks.export(journal, failures)
     }
 }
@@ -165,8 +175,6 @@ struct Listed {
     /// What listing learned of the rate limit.
     learned: Option<LearnedRate>,
     report: Option<ListReport>,
-    /// What listing found in the journal.
-    found: Option<FoundJournal>,
 }
 
 /// The export of a list of IDs, with what the journal has for them.
@@ -188,26 +196,7 @@ struct Fetched {
     built: BuiltTables,
 }
 
-impl<'r> TaskExport<'r> {
-    /// Reads the journal.
-    fn open(
-        run: Run<'r>,
-        options: &'r ExportOptions,
-        published: Option<&'r Manifest>,
-        listed: Listed,
-    ) -> Result<(Self, Journal), ExportError> {
-        let (journal, resumed) =
-            open_journal(options, run.directory, published, listed.found, run.network)?;
-        let tasks = Self {
-            run,
-            options,
-            published,
-            listed,
-            resumed,
-        };
-        Ok((tasks, journal))
-    }
-
+impl TaskExport<'_> {
     /// Fetches, builds and publishes; `failures` becomes what `failures.jsonl` would have.
     fn export(
         &self,
@@ -390,7 +379,6 @@ impl<'r> TaskExport<'r> {
         let journal = compacted.unwrap_or(stored.journal);
         let publication = Publication {
             ids: &self.options.ids,
-            format: self.options.format,
             options: self.options.manifest_options(),
             duplicates: self.options.ids.duplicates(),
             run: RunCounters {

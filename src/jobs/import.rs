@@ -14,17 +14,16 @@ use crate::api::body_check::{KEPT_BYTES, check_task};
 use crate::api::body_error::BodyError;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::ids::read::read_published;
-use crate::ids::task_ids::{InvalidId, TaskIds};
+use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
 use crate::jobs::batch_channel;
 use crate::jobs::batch_channel::BatchSender;
 use crate::jobs::error::ExportError;
+use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::journal_writer::unix_millis;
 use crate::jobs::read_ahead::open;
-use crate::jobs::report::SavedWork;
 use crate::jobs::source_error::SourceError;
 use crate::jobs::table_builder::{FeedResult, join, spawn};
 use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
-use crate::jobs::unlisted::JournalTasks;
 use crate::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
 use crate::journal::reader::{JournalReader, Location, break_if};
 use crate::journal::writer::Journal;
@@ -125,20 +124,23 @@ pub(crate) struct Imported {
 
 impl Import<'_> {
     /// Imports all sources into the journal, which a second thread writes, and syncs it. Feeds the tasks to the tables at
-    /// the same time, as long as no task comes twice: of several responses the last counts.
+    /// the same time, as long as no task comes twice: of several responses the last counts. `run` is cancelled when the
+    /// journal cannot be written; the import ends early when the user or the tables cancel it.
     pub(crate) fn run(
         self,
         feed: Option<TaskSender>,
-        cancel: &CancellationToken,
+        run: &CancellationToken,
     ) -> Result<FeedResult<Imported>, ExportError> {
         let journal = self.journal;
         thread::scope(|scope| {
-            let (appends, given) = batch_channel::channel();
-            let appender = spawn(scope, move || append_all(journal, &given))?;
+            let (appends, records) = batch_channel::channel();
+            let appender = spawn(scope, move || {
+                append_all(journal, &records).inspect_err(|_| run.cancel())
+            })?;
             let mut reading = SourceReader {
                 appends,
                 appended: Vec::new(),
-                has_stopped: false,
+                run,
                 keep_secrets: self.keep_secrets,
                 events: self.events,
                 found: JournalTasks::default(),
@@ -149,7 +151,7 @@ impl Import<'_> {
                 duplicates: 0,
                 unreadable: 0,
             };
-            let read = reading.all(self.sources, cancel);
+            let read = reading.all(self.sources);
             // The tables must not wait for the sync of the journal.
             let feed = reading.feed.take();
             let is_fed = feed.is_some_and(|mut feed| feed.flush().is_ok());
@@ -174,7 +176,7 @@ impl Import<'_> {
                 }
             }
             Ok(FeedResult {
-                is_complete: is_fed && !cancel.is_cancelled(),
+                is_complete: is_fed && !run.is_cancelled(),
                 value: Imported {
                     journal,
                     found,
@@ -201,11 +203,11 @@ enum ImportedRecord {
 /// The journal's thread: appends all records and syncs them; returns their locations, in order.
 fn append_all(
     mut journal: Journal,
-    given: &Receiver<Vec<ImportedRecord>>,
+    records: &Receiver<Vec<ImportedRecord>>,
 ) -> Result<(Journal, Vec<Location>), ExportError> {
     let mut locations = Vec::new();
-    for append in given.iter().flatten() {
-        locations.push(match append {
+    for record in records.iter().flatten() {
+        locations.push(match record {
             ImportedRecord::Task {
                 task_id,
                 body,
@@ -244,8 +246,8 @@ struct SourceReader<'e> {
     appends: BatchSender<ImportedRecord>,
     /// The appended records: the position in `found`, and whether it is a response or a failure.
     appended: Vec<(usize, RecordKind)>,
-    /// Whether the journal or the tables have ended with an error.
-    has_stopped: bool,
+    /// Cancelled by the user, and by the journal or the tables when they cannot go on.
+    run: &'e CancellationToken,
     keep_secrets: bool,
     events: &'e Events,
     /// The IDs, in order. Their records are added when everything has been appended.
@@ -260,49 +262,58 @@ struct SourceReader<'e> {
 }
 
 impl SourceReader<'_> {
-    fn all(&mut self, sources: &[PathBuf], cancel: &CancellationToken) -> Result<(), ExportError> {
+    fn all(&mut self, sources: &[PathBuf]) -> Result<(), ExportError> {
         for source in sources {
-            if is_export(source) {
-                self.journal(source, cancel)?;
+            let read = if is_export(source) {
+                self.journal(source)
             } else {
-                self.lines(source, cancel)?;
+                self.lines(source)
+            };
+            // What cancelled the run is reported, and not the read that it broke off.
+            if self.run.is_cancelled() {
+                return Ok(());
             }
+            read?;
         }
-        self.has_stopped |= self.appends.flush().is_err();
+        // A receiver that is gone has cancelled the run and reports why.
+        let _ = self.appends.flush();
         Ok(())
     }
 
-    /// Passes a record to the journal's thread. It counts for this ID unless a later one follows.
+    /// Passes a record to the journal's thread. It counts for this ID unless a later one follows. Returns whether the ID
+    /// came before.
     fn append(
         &mut self,
         task_id: &str,
         kind: RecordKind,
         append: ImportedRecord,
         bytes: usize,
-    ) -> Result<(), InvalidId> {
-        let position = self.found.position(task_id)?;
+    ) -> Result<InsertedId, InvalidId> {
+        let inserted = self.found.insert(task_id)?;
+        let position = inserted.position;
         self.has_response.resize(self.found.ids.len(), false);
         if let Some(has_response) = self.has_response.get_mut(position) {
             *has_response |= kind == RecordKind::Response;
         }
         self.appended.push((position, kind));
-        self.has_stopped |= self.appends.push(append, bytes).is_err();
+        // A receiver that is gone has cancelled the run, which ends the loop that calls this.
+        let _ = self.appends.push(append, bytes);
         let done = self.found.ids.len();
         if done.is_multiple_of(TASKS_BETWEEN_EVENTS) {
             self.events.send(Event::Progress { done, total: None });
         }
-        Ok(())
+        Ok(inserted)
     }
 
     /// Copies what counts from the journal of another export.
-    fn journal(&mut self, directory: &Path, cancel: &CancellationToken) -> Result<(), ExportError> {
+    fn journal(&mut self, directory: &Path) -> Result<(), ExportError> {
         let _lock = Lock::share(directory, &StateDir::of_output(directory))?;
         let ReadJournal {
             found,
             mut reader,
             damaged,
             ..
-        } = read_journal(directory, self.events, cancel)?;
+        } = read_journal(directory, self.events, self.run)?;
         self.unreadable += damaged;
         let list = list_of(directory)?;
         if let Some(order) = &mut self.order {
@@ -326,7 +337,7 @@ impl SourceReader<'_> {
                 // Every ID of a journal is valid.
                 let _ = self.append(task_id, kind, ImportedRecord::Record(record), bytes);
             }
-            if cancel.is_cancelled() || self.has_stopped {
+            if self.run.is_cancelled() {
                 break;
             }
         }
@@ -334,18 +345,14 @@ impl SourceReader<'_> {
     }
 
     /// Reads tasks, one per line. Reports and skips lines that are not valid tasks.
-    fn lines(&mut self, source: &Path, cancel: &CancellationToken) -> Result<(), ExportError> {
+    fn lines(&mut self, source: &Path) -> Result<(), ExportError> {
         let name = source.display().to_string();
-        let failed = |error: io::Error| {
-            if cancel.is_cancelled() {
-                return ExportError::Interrupted(SavedWork::Nothing);
-            }
-            ExportError::Source {
-                name: name.clone(),
-                cause: SourceError::Io(error),
-            }
+        let run = self.run;
+        let failed = |error: io::Error| ExportError::Source {
+            name: name.clone(),
+            cause: SourceError::Io(error),
         };
-        let mut reader = open(source, cancel).map_err(failed)?;
+        let mut reader = open(source, run).map_err(failed)?;
         let mut line = Vec::new();
         for number in 1_u64.. {
             if line.capacity() > KEPT_BYTES {
@@ -361,7 +368,7 @@ impl SourceReader<'_> {
                 Err(error) if error.kind() == io::ErrorKind::OutOfMemory => return Err(no_memory()),
                 read => read.map_err(failed)?,
             };
-            if read == 0 || cancel.is_cancelled() || self.has_stopped {
+            if read == 0 || run.is_cancelled() {
                 break;
             }
             let is_too_long = read as u64 > MAX_LINE_BYTES;
@@ -407,28 +414,27 @@ impl SourceReader<'_> {
         copy.extend_from_slice(body);
         let body = Bytes::from(copy);
         let response = check_task(&body, None, self.keep_secrets, &mut self.parser)?;
-        let task_id = response.task_id.clone();
+        let task_id = response.task_id.as_str();
         if let Some(note) = &response.note {
             self.events
                 .send(Event::Warning(format!("task {task_id}: {note}")));
         }
-        let is_known = self.found.ids.position(&task_id).is_some();
-        self.duplicates += u64::from(is_known);
         let append = ImportedRecord::Task {
-            task_id: task_id.clone(),
+            task_id: task_id.to_owned(),
             body: response.body.clone(),
             is_final: response.is_final,
         };
         let bytes = response.body.len();
-        self.append(&task_id, RecordKind::Response, append, bytes)?;
+        let inserted = self.append(task_id, RecordKind::Response, append, bytes)?;
+        self.duplicates += u64::from(!inserted.is_new);
         if let Some(order) = &mut self.order {
             // The ID is valid: it was appended.
-            let _ = order.insert(&task_id);
+            let _ = order.insert(task_id);
         }
-        self.feed = self.feed.take().filter(|_| !is_known);
+        self.feed = self.feed.take().filter(|_| inserted.is_new);
         if let Some(to) = &mut self.feed {
-            // The rest need not be read when the tables cannot be written.
-            self.has_stopped |= send_task(to, TaskInput::Response(response)).is_err();
+            // As above: tables that cannot be written have cancelled the run.
+            let _ = send_task(to, TaskInput::Response(response));
         }
         Ok(())
     }

@@ -4,8 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::event::AgainCounts;
 use crate::jobs::export_options::Refresh;
-use crate::jobs::found_journal::PublishedPart;
-use crate::journal::format::RecordKind;
+use crate::jobs::journal_marks::JournalMarks;
 use crate::journal::index::{IndexEntry, JournalIndex};
 use crate::journal::reader::{Location, RecordEntry};
 use crate::threads;
@@ -33,9 +32,7 @@ struct IndexState {
     /// Whether each ID is still to be fetched.
     waiting: Vec<bool>,
     closed: bool,
-    /// Where in the journal the last refresh of all tasks began.
-    refresh: Option<u64>,
-    published: PublishedPart,
+    marks: JournalMarks,
 }
 
 impl IndexState {
@@ -66,15 +63,13 @@ pub(crate) struct SharedIndex {
 }
 
 impl SharedIndex {
-    /// An index of the IDs of `journal`. The published export was made from the first `published_bytes` of it, if that is
-    /// known.
-    pub(crate) fn new(journal: JournalIndex, published_bytes: Option<u64>) -> Self {
+    /// An index of the IDs of `journal`, with the marks of the same journal.
+    pub(crate) fn new(journal: JournalIndex, marks: JournalMarks) -> Self {
         let state = IndexState {
             waiting: vec![false; journal.len()],
             journal,
             closed: false,
-            refresh: None,
-            published: PublishedPart::new(published_bytes),
+            marks,
         };
         Self {
             state: Mutex::new(state),
@@ -90,11 +85,7 @@ impl SharedIndex {
     /// Adds a record of an earlier run; `position` is that of its ID, if it is in the list.
     pub(crate) fn add_record(&self, position: Option<usize>, entry: &RecordEntry<'_>) {
         let mut state = self.lock();
-        let offset = entry.location.offset();
-        state.published.see(entry);
-        if entry.kind == RecordKind::Refresh {
-            state.refresh = Some(offset);
-        }
+        state.marks.see(entry);
         state.journal.add_record(position, entry);
     }
 
@@ -103,12 +94,12 @@ impl SharedIndex {
     pub(crate) fn finish_scan(&self, end: u64) -> bool {
         let mut state = self.lock();
         state.journal.finish_scan();
-        state.published.settle(end)
+        state.marks.published.finish_scan(end)
     }
 
     /// The offset of the first record that is not part of the publication.
     pub(crate) fn published_bytes(&self) -> u64 {
-        self.lock().published.bytes()
+        self.lock().marks.published.bytes()
     }
 
     /// Whether every record that counts is part of what is published.
@@ -118,7 +109,7 @@ impl SharedIndex {
             held != IndexEntry::Nothing
                 && held
                     .locations()
-                    .all(|location| state.published.has(location))
+                    .all(|location| state.marks.published.has(location))
         })
     }
 
@@ -151,15 +142,14 @@ impl SharedIndex {
     pub(crate) fn plan(&self, refresh: Refresh) -> FetchPlan {
         let mut state = self.lock();
         let state = &mut *state;
-        // A refresh that was published is over.
-        let published_bytes = state.published.bytes();
-        let begun = state.refresh.filter(|begun| *begun >= published_bytes);
+        let published_bytes = state.marks.published.bytes();
+        let begun = state.marks.unpublished_refresh();
         let is_of_this_run = |location: Location| match refresh {
             Refresh::All => begun.is_some_and(|begun| location.offset() > begun),
             Refresh::Pending | Refresh::None => location.offset() >= published_bytes,
         };
         // Failures that were published are over. Where the publication ends is unknown without a manifest.
-        let carries_failures = state.published.is_known();
+        let carries_failures = state.marks.published.is_known();
         let mut wanted = 0;
         let mut again = AgainCounts::default();
         let mut again_with_response = 0;

@@ -14,7 +14,7 @@ use crate::jobs::journal_index::{IndexUpdate, SharedIndex};
 use crate::jobs::response_cache::ResponseCache;
 use crate::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
 use crate::journal::index::IndexEntry;
-use crate::journal::reader::{FailureNote, Location};
+use crate::journal::reader::Location;
 use crate::journal::writer::Journal;
 
 /// After this long, a result that arrived survives a power loss.
@@ -138,7 +138,7 @@ fn append(
                 let location = journal.append(&record(kind, &failure.task_id, body, attempts));
                 refused.push((location, position));
             }
-            append_failure(journal, failure, attempts)
+            append_failure(journal, failure)
         }
     };
     (position, news)
@@ -161,22 +161,17 @@ fn append_response(journal: &mut Journal, response: &TaskResponse, attempts: u32
     }
 }
 
-fn append_failure(journal: &mut Journal, failure: &TaskFailure, attempts: u32) -> IndexUpdate {
-    let note = FailureNote {
-        kind: failure.kind,
-        http_status: failure.http_status,
-        attempts,
-        message: failure.message.clone(),
-    };
+fn append_failure(journal: &mut Journal, failure: &TaskFailure) -> IndexUpdate {
+    let TaskFailure { task_id, note, .. } = failure;
     // Strings and numbers: serialization cannot fail.
-    let note = serde_json::to_vec(&note).unwrap_or_default();
+    let body = serde_json::to_vec(note).unwrap_or_default();
     // Another key may be allowed to read the task.
-    let is_own = failure.kind != FailureKind::Forbidden;
+    let is_own = note.kind != FailureKind::Forbidden;
     let flags = if is_own { FLAG_FINAL } else { 0 };
     IndexUpdate::Failure {
         location: journal.append(&JournalRecord {
             flags,
-            ..record(RecordKind::Failure, &failure.task_id, &note, attempts)
+            ..record(RecordKind::Failure, task_id, &body, note.attempts)
         }),
         is_own,
     }
@@ -199,9 +194,9 @@ fn record<'r>(
     }
 }
 
-/// Marks in the journal that a refresh of all tasks begins.
-pub(crate) fn start_refresh(journal: &mut Journal) -> Result<(), ExportError> {
-    journal.append(&JournalRecord {
+/// Marks in the journal that a refresh of all tasks begins; returns where the mark is.
+pub(crate) fn start_refresh(journal: &mut Journal) -> Result<Location, ExportError> {
+    let mark = journal.append(&JournalRecord {
         kind: RecordKind::Refresh,
         flags: 0,
         attempts: 0,
@@ -209,7 +204,8 @@ pub(crate) fn start_refresh(journal: &mut Journal) -> Result<(), ExportError> {
         task_id: "",
         body: &[],
     });
-    Ok(journal.flush()?)
+    journal.flush()?;
+    Ok(mark)
 }
 
 /// Marks in the journal that the run ends by decision: failures that are not published no longer count.

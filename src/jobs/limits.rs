@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::encode::format::Format;
-use crate::event::{Event, Events, bytes_text};
+use crate::event::{Event, Events};
 use crate::jobs::error::ExportError;
-use crate::plural::plural;
+use crate::plural::{bytes_text, plural};
 use crate::publish::manifest::Manifest;
 use crate::publish::staging::Staging;
 

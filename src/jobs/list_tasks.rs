@@ -10,17 +10,16 @@ use tokio::sync::mpsc;
 use crate::api::task_response::TaskResponse;
 use crate::event::Event;
 use crate::fetch::stats::FetchStats;
-use crate::ids::task_ids::{InsertedId, TaskIds};
+use crate::ids::task_ids::{InsertedId, TaskIds, is_invalid};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::{ExportOptions, Refresh};
-use crate::jobs::found_journal::{FoundJournal, PublishedPart};
 use crate::jobs::journal_writer::{SYNC_INTERVAL, start_refresh, unix_millis};
 use crate::jobs::report::{ListReport, SavedWork};
-use crate::jobs::resume::published_bytes;
+use crate::jobs::resume::{ScannedJournal, scan_journal};
 use crate::jobs::runtime::{Network, block_on};
 use crate::jobs::table_builder::{join, spawn};
 use crate::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
-use crate::journal::reader::{RecordEntry, break_if};
+use crate::journal::index::IndexEntry;
 use crate::journal::writer::Journal;
 use crate::lists::list_all::{ListSink, ListedTasks, PageDelivery, list_all};
 use crate::pacer::types::LearnedRate;
@@ -41,74 +40,63 @@ pub(crate) struct Listing {
     pub(crate) stats: FetchStats,
     pub(crate) learned: Option<LearnedRate>,
     pub(crate) report: ListReport,
-    /// The journal before the tasks were added.
-    pub(crate) found: FoundJournal,
+    /// The journal with the tasks.
+    pub(crate) journal: Journal,
+    /// What it holds.
+    pub(crate) scanned: ScannedJournal,
 }
 
-/// The responses in the journal that count: their tasks need not be stored again.
+/// The responses in the journal while pages arrive. Tasks whose response counts need not be stored again.
 struct KeptResponses {
     refresh: Refresh,
-    published: PublishedPart,
-    /// Whether a refresh of all tasks has begun and is not published.
-    has_started: bool,
-    ids: TaskIds,
-    /// Whether the response of each ID counts.
-    counts: Vec<bool>,
+    scanned: ScannedJournal,
 }
 
 impl KeptResponses {
-    fn new(refresh: Refresh, published: PublishedPart) -> Self {
-        Self {
-            refresh,
-            published,
-            has_started: false,
-            ids: TaskIds::default(),
-            counts: Vec::new(),
+    /// Whether the task of a page is to be stored: its ID is valid and no response in the journal counts for it.
+    fn needs(&self, task_id: &str) -> bool {
+        match self.scanned.tasks.ids.position(task_id) {
+            Some(position) => !self.counts(position),
+            None => !is_invalid(task_id),
         }
     }
 
-    fn add_record(&mut self, entry: &RecordEntry<'_>) {
-        self.published.see(entry);
-        match entry.kind {
-            RecordKind::Refresh if !self.published.has(entry.location) => {
-                self.has_started = true;
-                if self.refresh == Refresh::All {
-                    self.counts.fill(false);
-                }
+    /// Whether a response counts for the ID at a position.
+    fn counts(&self, position: usize) -> bool {
+        let journal = &self.scanned.tasks.journal;
+        let IndexEntry::Response(response) = journal.get(position) else {
+            return false;
+        };
+        let is_recent = match self.refresh {
+            Refresh::Pending => journal.is_final(position),
+            Refresh::All => {
+                let begun = self.scanned.marks.unpublished_refresh();
+                begun.is_some_and(|begun| response.offset() > begun)
             }
-            RecordKind::Response => self.set(entry.task_id, entry.is_final),
-            RecordKind::Failure => self.put(entry.task_id, false),
-            RecordKind::Refresh | RecordKind::Refused | RecordKind::End => {}
-        }
-    }
-
-    /// Adds a response.
-    fn set(&mut self, task_id: &str, is_final: bool) {
-        let counts = match self.refresh {
-            Refresh::Pending => is_final,
-            Refresh::All => self.has_started,
             Refresh::None => true,
         };
-        self.put(task_id, counts);
+        is_recent && !journal.is_due(position)
     }
 
-    fn put(&mut self, task_id: &str, counts: bool) {
-        let Ok(InsertedId { position, is_new }) = self.ids.insert(task_id) else {
-            return;
+    /// Appends a task to the journal if it is needed; returns whether it was.
+    fn append(&mut self, journal: &mut Journal, task: &TaskResponse) -> bool {
+        let Ok(InsertedId { position, .. }) = self.scanned.tasks.insert(&task.task_id) else {
+            return false;
         };
-        if is_new {
-            self.counts.push(counts);
-        } else if let Some(held) = self.counts.get_mut(position) {
-            *held = counts;
+        if self.counts(position) {
+            return false;
         }
-    }
-
-    /// Whether the task of a page is to be stored.
-    fn needs(&self, task_id: &str) -> bool {
-        let place = self.ids.position(task_id);
-        let is_held =
-            place.is_some_and(|place| self.counts.get(place).copied().unwrap_or_default());
-        !is_held && !crate::ids::task_ids::is_invalid(task_id)
+        let location = journal.append(&JournalRecord {
+            kind: RecordKind::Response,
+            flags: if task.is_final { FLAG_FINAL } else { 0 },
+            attempts: 1,
+            time: unix_millis(),
+            task_id: &task.task_id,
+            body: &task.body,
+        });
+        let index = &mut self.scanned.tasks.journal;
+        index.set_response(position, location, task.is_final);
+        true
     }
 }
 
@@ -120,7 +108,13 @@ pub(crate) fn list_tasks(
     published: Option<&Manifest>,
 ) -> Result<Listing, ExportError> {
     let events = network.context.events;
-    let (journal, kept, found) = open_journal(options, network, directory, published)?;
+    let (mut journal, mut scanned) = scan_journal(options, directory, published, network)?;
+    if options.refresh == Refresh::All && scanned.marks.unpublished_refresh().is_none() {
+        let mark = start_refresh(&mut journal)?;
+        scanned.marks.refresh = Some(mark.offset());
+        // Pages that were read before the refresh are not part of it.
+        list_checkpoint::remove(&directory.state().list_checkpoint())?;
+    }
     let head = CheckpointHead::new(
         options.list_texts(),
         published.map(|manifest| manifest.run.finished_at.clone()),
@@ -135,18 +129,22 @@ pub(crate) fn list_tasks(
         events.send(Event::Detail(text));
     }
     events.send(Event::Phase("listing"));
+    let kept = Mutex::new(KeptResponses {
+        refresh: options.refresh,
+        scanned,
+    });
     let keeper = PageKeeper {
         journal,
         checkpoint,
-        kept: &Mutex::new(kept),
-        seen: resume.iter().map(|resume| resume.ids.clone()).collect(),
+        kept: &kept,
+        listed: known,
+        fetched: 0,
     };
-    let kept = keeper.kept;
     let fetcher = network.fetcher(None, Vec::new());
     let (stored, listed) = thread::scope(|scope| -> Result<_, ExportError> {
         let (pages, arrived) = mpsc::channel(WAITING_PAGES);
         let keep = spawn(scope, || keeper.run(arrived))?;
-        let needs = |task_id: &str| threads::lock(kept).needs(task_id);
+        let needs = |task_id: &str| threads::lock(&kept).needs(task_id);
         let sink = ListSink { pages, needs };
         let lists = options.lists.iter().cloned().zip(resume).collect();
         let listed = block_on(list_all(&fetcher, lists, &sink), network.cancel);
@@ -156,7 +154,12 @@ pub(crate) fn list_tasks(
     })?;
     let learned = network.remember(&fetcher);
     // Of two errors, the one that caused the other is reported.
-    let Stored { fetched, tasks } = stored?;
+    let PageKeeper {
+        journal,
+        listed: tasks,
+        fetched,
+        ..
+    } = stored?;
     let Some(lists) = listed? else {
         return Err(ExportError::Interrupted(SavedWork::Listed { tasks }));
     };
@@ -173,35 +176,9 @@ pub(crate) fn list_tasks(
         },
         learned,
         report,
-        found,
+        journal,
+        scanned: threads::into_inner(kept).scanned,
     })
-}
-
-/// Opens the journal, reports what was found, and sees which of its responses count. Begins a refresh of all tasks if one is to begin.
-fn open_journal(
-    options: &ExportOptions,
-    network: &Network<'_>,
-    directory: &OutputDirectory,
-    published: Option<&Manifest>,
-) -> Result<(Journal, KeptResponses, FoundJournal), ExportError> {
-    let (events, cancel) = (network.context.events, network.cancel);
-    let published_bytes = published_bytes(directory.path(), published);
-    let mut kept = KeptResponses::new(options.refresh, PublishedPart::new(published_bytes));
-    events.send(Event::Phase("reading the journal"));
-    let path = directory.state().journal();
-    let (mut journal, scan) = Journal::open(&path, &options.journal_options(), |entry| {
-        kept.add_record(&entry);
-        break_if(cancel.is_cancelled())
-    })?;
-    let is_other = kept.published.settle(journal.bytes());
-    let found = FoundJournal::report(&scan, journal.bytes(), published_bytes, is_other, events);
-    if options.refresh == Refresh::All && !kept.has_started {
-        start_refresh(&mut journal)?;
-        kept.has_started = true;
-        // Pages that were read before the refresh are not part of it.
-        list_checkpoint::remove(&directory.state().list_checkpoint())?;
-    }
-    Ok((journal, kept, found))
 }
 
 /// The tasks of all lists in the order of first appearance, and what was unexpected.
@@ -218,10 +195,8 @@ fn merge(lists: Vec<ListedTasks>) -> (TaskIds, ListReport) {
     } in lists
     {
         for task_id in ids.iter() {
-            // A task in two lists is not a duplicate, and every listed ID is valid.
-            if all.position(task_id).is_none() {
-                let _ = all.insert(task_id);
-            }
+            // Every listed ID is valid.
+            let _ = all.insert(task_id);
         }
         report.incomplete += u64::from(!is_complete);
         for (what, count) in anomalies.parts() {
@@ -230,16 +205,10 @@ fn merge(lists: Vec<ListedTasks>) -> (TaskIds, ListReport) {
             }
         }
     }
+    // A task in two lists is not a duplicate.
+    all.forget_duplicates();
     all.shrink();
     (all, report)
-}
-
-/// What is left when all pages have arrived.
-struct Stored {
-    /// Responses that were appended to the journal.
-    fetched: u64,
-    /// Tasks that are listed then.
-    tasks: usize,
 }
 
 /// Appends the tasks of pages to the journal, and the pages to the checkpoint.
@@ -247,35 +216,34 @@ struct PageKeeper<'k> {
     journal: Journal,
     checkpoint: ListCheckpoint,
     kept: &'k Mutex<KeptResponses>,
-    /// The tasks of each list.
-    seen: Vec<TaskIds>,
+    /// Tasks of all lists so far.
+    listed: usize,
+    /// Responses that were appended to the journal.
+    fetched: u64,
 }
 
 impl PageKeeper<'_> {
     /// Runs until the channel closes.
-    fn run(mut self, mut arrived: mpsc::Receiver<PageDelivery>) -> Result<Stored, ExportError> {
+    fn run(mut self, mut arrived: mpsc::Receiver<PageDelivery>) -> Result<Self, ExportError> {
         let mut synced = Instant::now();
-        let mut fetched = 0;
         while let Some(delivery) = arrived.blocking_recv() {
             let PageDelivery {
                 list,
-                mut ids,
+                new_ids,
                 tasks,
                 position,
                 done,
                 stored,
             } = delivery;
-            ids.retain(|task_id| {
-                let inserted = self.seen.get_mut(list).map(|seen| seen.insert(task_id));
-                inserted.is_some_and(|inserted| inserted.is_ok_and(|inserted| inserted.is_new))
-            });
+            self.listed += new_ids.len();
             for task in &tasks {
-                fetched += u64::from(self.append(task));
+                let mut kept = threads::lock(self.kept);
+                self.fetched += u64::from(kept.append(&mut self.journal, task));
             }
             // The tasks come first: a page that is not in the checkpoint is only requested again.
             self.journal.flush()?;
             self.checkpoint
-                .append(&CheckpointPage::new(list, position, done, ids))?;
+                .append(&CheckpointPage::new(list, position, done, new_ids))?;
             // The receiver may have been stopped meanwhile.
             let _ = stored.send(());
             if synced.elapsed() >= SYNC_INTERVAL {
@@ -284,28 +252,7 @@ impl PageKeeper<'_> {
             }
         }
         self.sync()?;
-        Ok(Stored {
-            fetched,
-            tasks: self.seen.iter().map(TaskIds::len).sum(),
-        })
-    }
-
-    /// Appends a task to the journal if it is needed; returns whether it was.
-    fn append(&mut self, task: &TaskResponse) -> bool {
-        let mut kept = threads::lock(self.kept);
-        if !kept.needs(&task.task_id) {
-            return false;
-        }
-        self.journal.append(&JournalRecord {
-            kind: RecordKind::Response,
-            flags: if task.is_final { FLAG_FINAL } else { 0 },
-            attempts: 1,
-            time: unix_millis(),
-            task_id: &task.task_id,
-            body: &task.body,
-        });
-        kept.set(&task.task_id, task.is_final);
-        true
+        Ok(self)
     }
 
     fn sync(&mut self) -> Result<(), ExportError> {

@@ -5,10 +5,10 @@ use thiserror::Error;
 use crate::api::api_key::KeyError;
 use crate::api::error::FetchError;
 use crate::error::{Exit, Explain};
-use crate::event::bytes_text;
 use crate::jobs::export_defaults::{
     DEFAULT_BASE_URL, MAX_BODY_LIMIT, MAX_CONCURRENCY, URL_VARIABLE,
 };
+use crate::plural::bytes_text;
 
 /// Why [`ExportOptionsBuilder::build`](crate::ExportOptionsBuilder::build) failed.
 #[derive(Debug, Error)]

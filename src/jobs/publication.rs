@@ -2,7 +2,6 @@
 //! tables, the manifest, and the commit.
 
 use crate::durable_fs::FileRef;
-use crate::encode::format::Format;
 use crate::encode::table_writers::WrittenTable;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
@@ -57,7 +56,6 @@ impl NextExport<'_> {
 pub(crate) struct Publication<'o> {
     /// The tasks, in their order.
     pub(crate) ids: &'o TaskIds,
-    pub(crate) format: Format,
     pub(crate) options: ManifestOptions,
     /// Lines that repeated an ID.
     pub(crate) duplicates: u64,
@@ -116,7 +114,7 @@ impl Publication<'_> {
         tables: &[WrittenTable],
         flattened: &Flattened,
     ) -> Result<Vec<FileRef>, OutputError> {
-        let format = self.format;
+        let format = self.options.format;
         let views = tables
             .iter()
             .map(|written| (written.table, written.longest_record));

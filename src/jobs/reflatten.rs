@@ -11,6 +11,7 @@ use crate::event::{AgainCounts, Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::import::{Import, Imported, ReadJournal, is_export, list_of, read_journal};
+use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::ordered_reader::OrderedReader;
 use crate::jobs::publication::{NextExport, Publication, manifest_time};
 use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
@@ -20,7 +21,6 @@ use crate::jobs::source_error::SourceError;
 use crate::jobs::table_builder;
 use crate::jobs::table_builder::{BuiltTables, TableTarget};
 use crate::jobs::task_input::TaskSender;
-use crate::jobs::unlisted::JournalTasks;
 use crate::journal::format::JournalOptions;
 use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
@@ -150,7 +150,6 @@ fn flatten_into(
     let unreadable = facts.unreadable;
     let publication = Publication {
         ids: &ids,
-        format: selection.format,
         duplicates: duplicates(options).unwrap_or(facts.duplicates),
         run: counters(started_at, facts.journal_bytes),
         with_journal: facts.has_new_journal,
@@ -351,12 +350,12 @@ fn import(
         keep_secrets: options.keep_secrets,
         events: target.events,
     };
-    let read = |feed: Option<TaskSender>| import.run(feed, cancel);
+    let run = cancel.child_token();
+    let read = |feed: Option<TaskSender>| import.run(feed, &run);
     // An export has a list with its own order.
     let is_in_order =
         options.ids.is_none() && !options.sources.iter().any(|source| is_export(source));
     let (imported, built) = if is_in_order {
-        let run = cancel.child_token();
         table_builder::run(target, &run, |feed| read(Some(feed)))?
     } else {
         (read(None)?.value, None)

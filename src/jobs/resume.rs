@@ -6,16 +6,17 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::{Event, Events};
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
-use crate::jobs::found_journal::FoundJournal;
 use crate::jobs::journal_index::SharedIndex;
+use crate::jobs::journal_marks::{JournalMarks, report_losses};
+use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::report::ExportReport;
 use crate::jobs::runtime::Network;
-use crate::jobs::unlisted::JournalTasks;
 use crate::journal::format::{JournalOptions, RecordKind};
 use crate::journal::index::JournalIndex;
-use crate::journal::reader::{Location, break_if};
+use crate::journal::reader::{Location, RecordEntry, ScanSummary, break_if};
 use crate::journal::repair::repair_header;
 use crate::journal::writer::Journal;
 use crate::publish::checksum::has_sha256;
@@ -57,27 +58,49 @@ fn failed(directory: &OutputDirectory, published: &Manifest) -> Vec<String> {
     previous_export::failed(directory.path(), published).unwrap_or_default()
 }
 
-/// Opens the journal and indexes its records. `found` is what listing found in the journal, if it read it before.
+/// What the journal of an export holds, before the list of IDs is known.
+pub(crate) struct ScannedJournal {
+    pub(crate) tasks: JournalTasks,
+    pub(crate) marks: JournalMarks,
+    /// Responses that were kept with failures, and their IDs.
+    refused: Vec<(Location, String)>,
+    is_damaged: bool,
+}
+
+/// Opens the journal, and passes all its records to `visit`.
+fn scan(
+    options: &ExportOptions,
+    directory: &OutputDirectory,
+    network: &Network<'_>,
+    mut visit: impl FnMut(RecordEntry<'_>),
+) -> Result<(Journal, ScanSummary), ExportError> {
+    let (events, cancel) = (network.context.events, network.cancel);
+    events.send(Event::Phase("reading the journal"));
+    let mut done = 0;
+    let path = directory.state().journal();
+    Ok(Journal::open(&path, &options.journal_options(), |entry| {
+        visit(entry);
+        done += 1;
+        if done % EVENT_RECORDS == 0 {
+            events.send(Event::Progress { done, total: None });
+        }
+        break_if(cancel.is_cancelled())
+    })?)
+}
+
+/// Opens the journal and indexes its records by the list of IDs.
 pub(crate) fn open_journal(
     options: &ExportOptions,
     directory: &OutputDirectory,
     published: Option<&Manifest>,
-    found: Option<FoundJournal>,
     network: &Network<'_>,
 ) -> Result<(Journal, Resumed), ExportError> {
-    let (events, cancel) = (network.context.events, network.cancel);
-    let published_bytes = match found {
-        Some(found) => found.published_bytes,
-        None => published_bytes(directory.path(), published),
-    };
+    let published_bytes = published_bytes(directory.path(), published);
     let journal = JournalIndex::new(options.ids.len());
-    let index = SharedIndex::new(journal, published_bytes);
+    let index = SharedIndex::new(journal, JournalMarks::new(published_bytes));
     let mut unlisted = JournalTasks::default();
     let mut refused = Vec::new();
-    let mut done = 0;
-    events.send(Event::Phase("reading the journal"));
-    let path = directory.state().journal();
-    let (journal, scan) = Journal::open(&path, &options.journal_options(), |entry| {
+    let (journal, scan) = scan(options, directory, network, |entry| {
         let position = options.ids.position(entry.task_id);
         index.add_record(position, &entry);
         match position {
@@ -87,30 +110,103 @@ pub(crate) fn open_journal(
             Some(_) => {}
             None => unlisted.add_record(&entry),
         }
-        done += 1;
-        if done % EVENT_RECORDS == 0 {
-            events.send(Event::Progress { done, total: None });
-        }
-        break_if(cancel.is_cancelled())
     })?;
-    let is_other = index.finish_scan(journal.bytes());
+    let end = journal.bytes();
+    let is_other = index.finish_scan(end);
     unlisted.finish_scan();
-    let found = found.unwrap_or_else(|| {
-        FoundJournal::report(&scan, journal.bytes(), published_bytes, is_other, events)
-    });
-    for task_id in published.map_or_else(Vec::new, |manifest| failed(directory, manifest)) {
-        // A response that could not be used is in the journal as a response.
-        if let Some(position) = options.ids.position(&task_id) {
-            index.request_again(position);
-        }
-    }
+    report_losses(
+        &scan,
+        end,
+        published_bytes,
+        is_other,
+        network.context.events,
+    );
     let resumed = Resumed {
         index,
         unlisted,
         refused,
-        is_damaged: found.is_damaged || scan.damaged > 0,
+        is_damaged: scan.damaged > 0,
     };
+    resumed.request_failed_again(&options.ids, directory, published);
     Ok((journal, resumed))
+}
+
+/// Opens the journal and indexes its records before the list of IDs is known.
+pub(crate) fn scan_journal(
+    options: &ExportOptions,
+    directory: &OutputDirectory,
+    published: Option<&Manifest>,
+    network: &Network<'_>,
+) -> Result<(Journal, ScannedJournal), ExportError> {
+    let published_bytes = published_bytes(directory.path(), published);
+    let mut tasks = JournalTasks::default();
+    let mut marks = JournalMarks::new(published_bytes);
+    let mut refused = Vec::new();
+    let (journal, scan) = scan(options, directory, network, |entry| {
+        marks.see(&entry);
+        if entry.kind == RecordKind::Refused {
+            refused.push((entry.location, entry.task_id.to_owned()));
+        }
+        tasks.add_record(&entry);
+    })?;
+    let end = journal.bytes();
+    let is_other = marks.published.finish_scan(end);
+    tasks.finish_scan();
+    report_losses(
+        &scan,
+        end,
+        published_bytes,
+        is_other,
+        network.context.events,
+    );
+    let scanned = ScannedJournal {
+        tasks,
+        marks,
+        refused,
+        is_damaged: scan.damaged > 0,
+    };
+    Ok((journal, scanned))
+}
+
+impl ScannedJournal {
+    /// What the journal holds for a list of IDs.
+    pub(crate) fn resume(
+        self,
+        ids: &TaskIds,
+        directory: &OutputDirectory,
+        published: Option<&Manifest>,
+    ) -> Resumed {
+        let (listed, unlisted) = self.tasks.split(ids);
+        let refused = self.refused.into_iter();
+        let refused = refused
+            .filter_map(|(location, task_id)| Some((location, ids.position(&task_id)?)))
+            .collect();
+        let resumed = Resumed {
+            index: SharedIndex::new(listed, self.marks),
+            unlisted,
+            refused,
+            is_damaged: self.is_damaged,
+        };
+        resumed.request_failed_again(ids, directory, published);
+        resumed
+    }
+}
+
+impl Resumed {
+    /// Marks the failed IDs of the published export as due.
+    fn request_failed_again(
+        &self,
+        ids: &TaskIds,
+        directory: &OutputDirectory,
+        published: Option<&Manifest>,
+    ) {
+        for task_id in published.map_or_else(Vec::new, |manifest| failed(directory, manifest)) {
+            // A response that could not be used is in the journal as a response.
+            if let Some(position) = ids.position(&task_id) {
+                self.index.request_again(position);
+            }
+        }
+    }
 }
 
 /// Repairs a damaged header of the journal, where its content is known.
@@ -193,4 +289,49 @@ pub(crate) fn unchanged(
         bytes_received: 0,
         ..ExportReport::of(published)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::format::{Format, Selection};
+    use crate::journal::index::IndexEntry;
+    use crate::tables::selection::TableSelection;
+    use crate::tables::table::Table;
+
+    #[test]
+    fn a_scanned_journal_is_split_by_the_list_that_follows() {
+        let out = tempfile::tempdir().unwrap();
+        let selection = Selection {
+            format: Format::Csv,
+            tables: TableSelection::from_iter([Table::Tasks]),
+        };
+        let directory = OutputDirectory::open(out.path(), selection, false).unwrap();
+        let at = |offset| Location::new(offset, 10);
+        let mut tasks = JournalTasks::default();
+        for (task_id, offset) in [("task_1", 10), ("task_2", 20), ("task_3", 30)] {
+            let position = tasks.insert(task_id).unwrap().position;
+            tasks.journal.set_response(position, at(offset), true);
+        }
+        tasks.journal.set_failure(2, at(50), true);
+        let scanned = ScannedJournal {
+            tasks,
+            marks: JournalMarks::new(Some(0)),
+            refused: vec![(at(40), "task_3".to_owned()), (at(60), "task_9".to_owned())],
+            is_damaged: false,
+        };
+        let list = TaskIds::collect(["task_3", "task_4", "task_1"]).unwrap();
+        let resumed = scanned.resume(&list, &directory, None);
+        let stale = IndexEntry::Stale {
+            response: at(30),
+            failure: at(50),
+        };
+        let held = [0, 1, 2].map(|position| resumed.index.get(position));
+        let task_1 = IndexEntry::Response(at(10));
+        assert_eq!(held, [Some(stale), Some(IndexEntry::Nothing), Some(task_1)]);
+        assert_eq!(resumed.refused, [(at(40), 0)]);
+        let unlisted = resumed.unlisted;
+        assert_eq!(unlisted.ids.iter().collect::<Vec<_>>(), ["task_2"]);
+        assert_eq!(unlisted.journal.get(0), IndexEntry::Response(at(20)));
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::error::FetchError;
-use crate::fetch::fetcher::{FetchContext, Fetcher, until_cancelled};
+use crate::fetch::fetcher::{FetchContext, Fetcher};
 use crate::jobs::error::ExportError;
 use crate::pacer::types::{LearnedRate, Rate};
 use crate::state::pace_memory;
@@ -45,13 +45,19 @@ impl<'r> Network<'r> {
     }
 }
 
-/// Runs asynchronous work on this thread, until it is done or `cancel` is cancelled: then `None`.
+/// Runs asynchronous work on this thread, until it is done or `cancel` is cancelled: then `None`, and what is in flight
+/// is dropped.
 pub(crate) fn block_on<T>(
     work: impl Future<Output = Result<T, FetchError>>,
     cancel: &CancellationToken,
 ) -> Result<Option<T>, ExportError> {
     let runtime = crate::threads::runtime().map_err(ExportError::Runtime)?;
-    let done = runtime.block_on(until_cancelled(work, cancel));
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = work => done.map(Some),
+            () = cancel.cancelled() => Ok(None),
+        }
+    });
     runtime.shutdown_timeout(SHUTDOWN);
     Ok(done?)
 }

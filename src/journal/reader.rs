@@ -178,14 +178,14 @@ impl JournalFile {
         Ok(bytes)
     }
 
-    /// Passes all whole records from an offset on to `visit`, until it breaks. Returns what was found and where the last
-    /// record ends.
+    /// Passes all whole records from an offset on to `visit`. Returns what was found and where the last record ends, or
+    /// `None` if `visit` broke.
     pub(crate) fn scan(
         &self,
         from: u64,
         len: u64,
         visit: &mut dyn FnMut(RecordEntry<'_>) -> ControlFlow<()>,
-    ) -> Result<(ScanSummary, u64), JournalError> {
+    ) -> Result<Option<(ScanSummary, u64)>, JournalError> {
         let mut opened = ScanSummary::default();
         let mut at = from;
         let mut record = Vec::new();
@@ -206,8 +206,7 @@ impl JournalFile {
                         end: decode_end(&head, stored),
                     };
                     if visit(entry).is_break() {
-                        let path = self.path.clone();
-                        return Err(JournalError::Interrupted { path });
+                        return Ok(None);
                     }
                     at + head.record_bytes()
                 }
@@ -222,20 +221,22 @@ impl JournalFile {
             at = next;
         }
         opened.torn_bytes = len.saturating_sub(at);
-        Ok((opened, at))
+        Ok(Some((opened, at)))
+    }
+
+    /// The error of a scan that was stopped.
+    pub(crate) fn interrupted(&self) -> JournalError {
+        let path = self.path.clone();
+        JournalError::Interrupted { path }
     }
 
     /// Whether there is a response among the whole records from an offset on.
     pub(crate) fn has_response(&self, from: u64) -> Result<bool, JournalError> {
         let mut has_response = false;
-        let scanned = self.scan(from, self.len()?, &mut |entry| {
+        self.scan(from, self.len()?, &mut |entry| {
             has_response = entry.kind == RecordKind::Response;
             break_if(has_response)
-        });
-        match scanned {
-            Err(JournalError::Interrupted { .. }) => {}
-            scanned => drop(scanned?),
-        }
+        })?;
         Ok(has_response)
     }
 
@@ -368,7 +369,8 @@ impl JournalReader {
         let mut log = JournalFile::open(path.to_owned())?;
         let (options, from) = log.read_head()?;
         let len = log.len()?;
-        let (opened, _) = log.scan(from, end.unwrap_or(len).min(len), &mut visit)?;
+        let scanned = log.scan(from, end.unwrap_or(len).min(len), &mut visit)?;
+        let (opened, _) = scanned.ok_or_else(|| log.interrupted())?;
         Ok((Self::new(log), options, opened))
     }
 

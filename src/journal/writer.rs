@@ -89,7 +89,8 @@ impl Journal {
         visit: &mut dyn FnMut(RecordEntry<'_>) -> ControlFlow<()>,
     ) -> Result<ScanSummary, JournalError> {
         let len = self.log.len()?;
-        let (opened, end) = self.log.scan(self.end, len, visit)?;
+        let scanned = self.log.scan(self.end, len, visit)?;
+        let (opened, end) = scanned.ok_or_else(|| self.log.interrupted())?;
         if opened.torn_bytes > 0 {
             durable_fs::set_length(&self.log.file, &self.log.path, end)
                 .map_err(JournalError::io("truncate", &self.log.path))?;

@@ -39,8 +39,8 @@ pub struct ListResume {
 pub struct PageDelivery {
     /// The index of the list.
     pub list: usize,
-    /// The IDs of its tasks.
-    pub ids: Vec<String>,
+    /// The IDs of its tasks that no page of the list had before.
+    pub new_ids: Vec<String>,
     /// Those of its tasks that can be kept. The others are fetched with single requests.
     pub tasks: Vec<TaskResponse>,
     /// The position in the list after this page.
@@ -88,7 +88,7 @@ struct ListEndpointReader<'s, N> {
     sink: &'s ListSink<N>,
     comparer: PageComparer<'s>,
     /// Tasks so far.
-    found: AtomicUsize,
+    listed: AtomicUsize,
 }
 
 /// Reads all lists to their ends, and hands each page over as it arrives.
@@ -101,7 +101,7 @@ pub async fn list_all<N: Fn(&str) -> bool>(
         fetcher,
         sink,
         comparer: PageComparer::new(fetcher.events),
-        found: AtomicUsize::new(lists.iter().map(|(_, resume)| resume.ids.len()).sum()),
+        listed: AtomicUsize::new(lists.iter().map(|(_, resume)| resume.ids.len()).sum()),
     };
     stream::iter(lists.into_iter().enumerate())
         .map(|(list, (source, resume))| reader.list(list, source, resume))
@@ -141,15 +141,15 @@ impl<N: Fn(&str) -> bool> ListEndpointReader<'_, N> {
                     (step, Vec::new(), None)
                 }
             };
-            let ids = page.iter().map(|task| task.response.task_id.clone());
-            let ids = ids.collect();
             let needs = |task: &ListedTask| (self.sink.needs)(&task.response.task_id);
             let compared =
                 compare_listed(self.fetcher, &self.comparer, page, !is_compared, needs).await?;
             is_compared |= compared.pairs > 0;
             uncompared += compared.uncompared;
-            let new = cursor.ids.len() - known;
-            let done = self.found.fetch_add(new, Ordering::Relaxed) + new;
+            let new_ids = (known..cursor.ids.len()).filter_map(|position| cursor.ids.get(position));
+            let new_ids: Vec<String> = new_ids.map(str::to_owned).collect();
+            let new = new_ids.len();
+            let done = self.listed.fetch_add(new, Ordering::Relaxed) + new;
             self.fetcher
                 .events
                 .send(Event::Progress { done, total: None });
@@ -157,7 +157,7 @@ impl<N: Fn(&str) -> bool> ListEndpointReader<'_, N> {
             let (stored, is_stored) = oneshot::channel();
             let delivery = PageDelivery {
                 list,
-                ids,
+                new_ids,
                 tasks: compared.tasks,
                 position: cursor.position(),
                 done: is_done.then_some(cursor.is_complete),

@@ -119,7 +119,7 @@ impl Prefetch<'_> {
         }
         lock(&self.taken).insert(position);
         self.fetcher
-            .hand_over(self.sink, position, attempts, result)
+            .hand_over(self.sink, (position, task_id), attempts, result)
             .await?;
         Ok(seen)
     }
@@ -258,8 +258,9 @@ impl Prefetch<'_> {
             .map(async |(position, response)| {
                 self.fetcher.count_task(&response);
                 add(&self.fetcher.counters.from_lists, 1);
+                let task_id = self.wanted.ids.get(position).unwrap_or_default();
                 self.fetcher
-                    .hand_over(self.sink, position, 1, Ok(response))
+                    .hand_over(self.sink, (position, task_id), 1, Ok(response))
                     .await
             })
             .buffer_unordered(PAGE_TASKS as usize)

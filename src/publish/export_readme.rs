@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use crate::encode::format::Format;
 use crate::publish::file_names::LOAD_SQL;
-use crate::publish::queries::{ANNOTATED_MESSAGES, FIRST};
-use crate::tables::table::TableInfo;
+use crate::publish::queries::{ANNOTATED_MESSAGES, FIRST, has_all};
+use crate::tables::selection::TableSelection;
+use crate::tables::table::{Table, TableInfo};
 
 /// The sentence that identifies the file as one that scale-export wrote.
 pub(crate) const MARK: &str =
@@ -20,18 +21,18 @@ each object is a row. No data is left out: members without a column are in the c
 ";
 
 /// Sentences about keys. Each is printed if the export has one of its tables, or if it names no table.
-const KEYS: [(&[&str], &str); 5] = [
+const KEYS: [(&[Table], &str); 5] = [
     (
         &[],
         "`task_id` joins all tables except `projects` and `batches`, whose IDs are in `tasks`. In tables with a `path`,\n  \
          `(task_id, path)` identifies a row; `path` is the JSON Pointer of the row's object in its task.",
     ),
     (
-        &["messages"],
+        &[Table::Messages],
         "`(task_id, message_id)` joins a message with its annotations, attachments, chunks and evaluations.",
     ),
     (
-        &["threads", "turns"],
+        &[Table::Threads, Table::Turns],
         "`(task_id, thread_index)` and `(task_id, thread_index, turn_index)` do the same for threads and turns.",
     ),
     (
@@ -51,7 +52,7 @@ row count and checksum of every file.
 ";
 
 /// The table in the examples is the first of these that the export has.
-const SHOWN: [&str; 3] = ["messages", "tasks", "annotations"];
+const SHOWN: [Table; 3] = [Table::Messages, Table::Tasks, Table::Annotations];
 
 /// The text of the file, for tables with their numbers of rows.
 pub fn export_readme<'t>(
@@ -70,10 +71,10 @@ pub fn export_readme<'t>(
         let doc = table.doc.strip_prefix("One row for ").unwrap_or(table.doc);
         let _ = writeln!(out, "| `{}` | {rows} | {doc} |", table.name);
     }
-    let tables: Vec<_> = tables.iter().map(|(table, _)| *table).collect();
-    push_keys(&mut out, &tables);
-    push_queries(&mut out, &tables);
-    push_loading(&mut out, format, &tables);
+    let tables = tables.iter().map(|(info, _)| info.table).collect();
+    push_keys(&mut out, tables);
+    push_queries(&mut out, tables);
+    push_loading(&mut out, format, tables);
     out
 }
 
@@ -88,21 +89,17 @@ fn push_configurations(out: &mut String, tables: &[(&TableInfo, u64)]) {
     out.push_str("---\n\n");
 }
 
-fn has_table(tables: &[&TableInfo], name: &str) -> bool {
-    tables.iter().any(|table| table.name == name)
-}
-
-fn push_keys(out: &mut String, tables: &[&TableInfo]) {
+fn push_keys(out: &mut String, tables: TableSelection) {
     out.push_str("\n## Keys and joins\n\n");
     for (needed, text) in KEYS {
-        if needed.is_empty() || needed.iter().any(|name| has_table(tables, name)) {
+        if needed.is_empty() || needed.iter().any(|table| tables.contains(*table)) {
             let _ = writeln!(out, "- {text}");
         }
     }
     out.push_str(OTHER_FILES);
 }
 
-fn push_queries(out: &mut String, tables: &[&TableInfo]) {
+fn push_queries(out: &mut String, tables: TableSelection) {
     let queries = FIRST.iter().filter(|query| query.has_tables(tables));
     let mut queries = queries.peekable();
     if queries.peek().is_none() {
@@ -111,10 +108,7 @@ fn push_queries(out: &mut String, tables: &[&TableInfo]) {
     out.push_str(
         "\n## First queries\n\nIn this directory, `duckdb -init load.sql` opens DuckDB with a view for each table.\n",
     );
-    if ANNOTATED_MESSAGES
-        .iter()
-        .all(|name| has_table(tables, name))
-    {
+    if has_all(tables, ANNOTATED_MESSAGES) {
         out.push_str(
             "The view `annotated_messages` shows each annotation together with its message.\n",
         );
@@ -159,13 +153,10 @@ const LOADING: [Loading; 4] = [
     },
 ];
 
-fn push_loading(out: &mut String, format: Format, tables: &[&TableInfo]) {
-    let Some(shown) = SHOWN
-        .iter()
-        .find(|name| has_table(tables, name))
-        .copied()
-        .or(tables.first().map(|table| table.name))
-    else {
+fn push_loading(out: &mut String, format: Format, tables: TableSelection) {
+    let usual = SHOWN.iter().find(|table| tables.contains(**table));
+    let first = || tables.tables().next().map(|info| info.name);
+    let Some(shown) = usual.map(|table| table.name()).or_else(first) else {
         return;
     };
     out.push_str("\n## Loading a table\n");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::encode::format::Format;
-use crate::publish::queries::{ANNOTATED_MESSAGES, JOINS};
+use crate::publish::queries::{ANNOTATED_MESSAGES, JOINS, has_all};
 use crate::tables::column::ColumnType;
 use crate::tables::sql::script::{push_comments, sql_string, sql_type};
 use crate::tables::table::TableInfo;
@@ -104,12 +104,11 @@ pub fn load_sql(views: &Views<'_>) -> String {
         let _ = write!(out, "\nCREATE OR REPLACE VIEW \"{name}\" AS {source};\n");
         push_comments(&mut out, "VIEW", table);
     }
-    let tables: Vec<_> = views.tables.iter().map(|(table, _)| *table).collect();
-    let is_there = |name: &&str| tables.iter().any(|table| table.name == *name);
-    if ANNOTATED_MESSAGES.iter().all(is_there) {
+    let tables = views.tables.iter().map(|(info, _)| info.table).collect();
+    if has_all(tables, ANNOTATED_MESSAGES) {
         out.push_str(ANNOTATED_MESSAGES_VIEW);
     }
-    for query in JOINS.iter().filter(|query| query.has_tables(&tables)) {
+    for query in JOINS.iter().filter(|query| query.has_tables(tables)) {
         let sql = query.sql.replace('\n', "\n--     ");
         let _ = write!(out, "\n-- {}:\n--     {sql}\n", query.title);
     }

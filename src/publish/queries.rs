@@ -1,16 +1,17 @@
 //! First queries for users, in DuckDB's SQL over the views of `load.sql`.
 
-use crate::tables::table::TableInfo;
+use crate::tables::selection::TableSelection;
+use crate::tables::table::Table;
 
 /// The tables that the view `annotated_messages` joins.
-pub(crate) const ANNOTATED_MESSAGES: &[&str] = &["annotations", "messages"];
+pub(crate) const ANNOTATED_MESSAGES: &[Table] = &[Table::Annotations, Table::Messages];
 
 /// A query and the tables that it reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Query {
     /// The heading: what the query shows.
     pub(crate) title: &'static str,
-    tables: &'static [&'static str],
+    tables: &'static [Table],
     pub(crate) sql: &'static str,
 }
 
@@ -19,7 +20,7 @@ pub(crate) struct Query {
 pub(crate) const FIRST: [Query; 5] = [
     Query {
         title: "Types of annotations",
-        tables: &["annotations"],
+        tables: &[Table::Annotations],
         sql: "\
 SELECT level, key, type, count(*) AS annotations
 FROM annotations
@@ -27,7 +28,7 @@ GROUP BY ALL ORDER BY annotations DESC LIMIT 20;",
     },
     Query {
         title: "Tasks by status",
-        tables: &["tasks"],
+        tables: &[Table::Tasks],
         sql: "\
 SELECT status, count(*) AS tasks, min(created_at) AS first_created, max(completed_at) AS last_completed
 FROM tasks
@@ -35,7 +36,7 @@ GROUP BY ALL ORDER BY tasks DESC;",
     },
     Query {
         title: "Messages by role and model",
-        tables: &["messages"],
+        tables: &[Table::Messages],
         sql: "\
 SELECT role, model, count(*) AS messages, round(avg(length(text))) AS mean_characters
 FROM messages
@@ -43,7 +44,7 @@ GROUP BY ALL ORDER BY messages DESC;",
     },
     Query {
         title: "The messages of one conversation, in order",
-        tables: &["messages"],
+        tables: &[Table::Messages],
         sql: "\
 SELECT thread_index, turn_index, message_index, role, left(text, 60) AS begins
 FROM messages
@@ -52,7 +53,7 @@ ORDER BY thread_index, turn_index, message_index;",
     },
     Query {
         title: "The tasks with the most annotations",
-        tables: &["tasks"],
+        tables: &[Table::Tasks],
         sql: "\
 SELECT task_id, project_id, batch_id, message_count, annotation_count, attachment_count
 FROM tasks
@@ -72,7 +73,7 @@ GROUP BY ALL ORDER BY answers DESC, model, key, answer;",
     },
     Query {
         title: "Each conversation as one text",
-        tables: &["messages"],
+        tables: &[Table::Messages],
         sql: "\
 SELECT task_id, thread_index, string_agg(role || ': ' || text, chr(10) ORDER BY turn_index, message_index) AS conversation
 FROM messages
@@ -80,7 +81,7 @@ GROUP BY ALL;",
     },
     Query {
         title: "Mean scores by model and criterion",
-        tables: &["criterion_evaluations", "messages", "rubric_criteria"],
+        tables: &[Table::CriterionEvaluations, Table::Messages, Table::RubricCriteria],
         sql: "\
 SELECT m.model, c.criterion, avg(e.score) AS mean_score
 FROM criterion_evaluations e
@@ -93,8 +94,12 @@ GROUP BY ALL;",
 
 impl Query {
     /// Whether the export has all tables that the query reads.
-    pub(crate) fn has_tables(&self, tables: &[&TableInfo]) -> bool {
-        let has = |name: &&str| tables.iter().any(|table| table.name == *name);
-        self.tables.iter().all(has)
+    pub(crate) fn has_tables(&self, tables: TableSelection) -> bool {
+        has_all(tables, self.tables)
     }
+}
+
+/// Whether all of these tables are in a selection.
+pub(crate) fn has_all(selection: TableSelection, tables: &[Table]) -> bool {
+    tables.iter().all(|table| selection.contains(*table))
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tables::table::Table;
+
 /// How a value differs from the documented shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,10 +53,10 @@ pub struct Drift {
 
 impl Drift {
     /// Counts one occurrence.
-    pub fn count(&mut self, table: &'static str, column: &str, kind: DriftKind, task_id: &str) {
+    pub fn count(&mut self, table: Table, column: &str, kind: DriftKind, task_id: &str) {
         let end = column.floor_char_boundary(MAX_KEY_BYTES);
         let mut key = (
-            table,
+            table.name(),
             Cow::Owned(column.get(..end).unwrap_or_default().to_owned()),
             kind,
         );
@@ -94,9 +96,9 @@ mod tests {
         let mut drift = Drift::default();
         for number in 0..MAX_ENTRIES + 5 {
             let key = format!("key_{number}");
-            drift.count("tasks", &key, DriftKind::UnknownKey, "task_1");
+            drift.count(Table::Tasks, &key, DriftKind::UnknownKey, "task_1");
         }
-        drift.count("tasks", "status", DriftKind::TypeMismatch, "task_2");
+        drift.count(Table::Tasks, "status", DriftKind::TypeMismatch, "task_2");
         let entries = drift.entries();
         assert_eq!(entries.len(), MAX_ENTRIES + 2);
         let count = |column: &str| {

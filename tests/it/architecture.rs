@@ -10,7 +10,6 @@ use crate::support::{files_below, root};
 const ORDER: [&str; 26] = [
     "error",
     "failure_kind",
-    "event",
     "hex",
     "memory",
     "plural",
@@ -26,6 +25,7 @@ const ORDER: [&str; 26] = [
     "ids",
     "journal",
     "pacer",
+    "event",
     "api",
     "fetch",
     "lists",

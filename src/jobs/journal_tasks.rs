@@ -1,0 +1,85 @@
+//! What a journal holds for IDs that are not known in advance.
+
+use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
+use crate::jobs::journal_index::SharedIndex;
+use crate::jobs::journal_marks::JournalMarks;
+use crate::journal::format::RecordKind;
+use crate::journal::index::{IndexEntry, JournalIndex};
+use crate::journal::reader::RecordEntry;
+
+/// The tasks of a journal, in order of first appearance.
+#[derive(Debug, Default)]
+pub(crate) struct JournalTasks {
+    pub(crate) ids: TaskIds,
+    pub(crate) journal: JournalIndex,
+}
+
+impl JournalTasks {
+    /// Adds an ID unless it is known.
+    pub(crate) fn insert(&mut self, task_id: &str) -> Result<InsertedId, InvalidId> {
+        let inserted = self.ids.insert(task_id)?;
+        if inserted.is_new {
+            self.journal.push();
+        }
+        Ok(inserted)
+    }
+
+    /// Adds a record, in the order of the journal.
+    pub(crate) fn add_record(&mut self, entry: &RecordEntry<'_>) {
+        let is_of_id = matches!(entry.kind, RecordKind::Response | RecordKind::Failure);
+        // Every ID in a journal was in a list of IDs, so it is valid.
+        let inserted = is_of_id.then(|| self.insert(entry.task_id).ok()).flatten();
+        let position = inserted.map(|inserted| inserted.position);
+        self.journal.add_record(position, entry);
+    }
+
+    /// Ends a scan: drops IDs that have nothing, since a mark revoked their failures.
+    pub(crate) fn finish_scan(&mut self) {
+        self.journal.finish_scan();
+        if self.journal.iter().any(|held| held == IndexEntry::Nothing) {
+            let all = std::mem::take(self);
+            *self = all.retained(|position, _| all.journal.get(position) != IndexEntry::Nothing);
+        }
+    }
+
+    /// The index of the IDs of a list, and the other tasks.
+    pub(crate) fn split(&self, list: &TaskIds) -> (JournalIndex, Self) {
+        let positions = list.iter().map(|task_id| self.ids.position(task_id));
+        let listed = self.journal.select(positions);
+        let others = self.retained(|_, task_id| list.position(task_id).is_none());
+        (listed, others)
+    }
+
+    /// Those tasks whose position and ID match, in their order.
+    fn retained(&self, is_retained: impl Fn(usize, &str) -> bool) -> Self {
+        let mut ids = TaskIds::default();
+        let mut positions = Vec::new();
+        for (position, task_id) in self.ids.iter().enumerate() {
+            // The ID is valid, since it was inserted before.
+            if is_retained(position, task_id) && ids.insert(task_id).is_ok() {
+                positions.push(Some(position));
+            }
+        }
+        Self {
+            ids,
+            journal: self.journal.select(positions.into_iter()),
+        }
+    }
+
+    /// The complete index of a list.
+    pub(crate) fn index(self, list: &TaskIds) -> SharedIndex {
+        let places = list.iter().map(|task_id| self.ids.position(task_id));
+        Self::complete(self.journal.select(places))
+    }
+
+    /// The IDs in their own order, with their complete index.
+    pub(crate) fn into_index(self) -> (TaskIds, SharedIndex) {
+        (self.ids, Self::complete(self.journal))
+    }
+
+    fn complete(journal: JournalIndex) -> SharedIndex {
+        let index = SharedIndex::new(journal, JournalMarks::new(None));
+        index.close();
+        index
+    }
+}
