@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::cli::option_origins::Origins;
 #[cfg(feature = "sandbox")]
 use crate::cli::sandbox_args::SandboxArgs;
-use crate::cli::shared_args::{ColorArg, DisplayArgs, GuardArgs, ListArgs, OutputArgs};
+use crate::cli::shared_args::{
+    ColorArg, DisplayArgs, GuardArgs, ListArgs, MetricsArgs, OutputArgs,
+};
 use crate::cli::{help, value_parsers};
 use crate::jobs::export_defaults::{DEFAULT_CONCURRENCY, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY};
 use crate::pacer::types::Rate;
@@ -62,7 +64,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Rebuild tables from raw responses, without the network
     #[command(after_long_help = help::FLATTEN)]
-    Flatten(FlattenArgs),
+    Flatten(Box<FlattenArgs>),
     /// Print the columns of the tables, or SQL that creates and loads them
     #[command(after_long_help = help::SCHEMA)]
     Schema(SchemaArgs),
@@ -213,6 +215,8 @@ pub(crate) struct ExportArgs {
     pub(crate) guard: GuardArgs,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
 }
 
 /// The server, the key, and what a request selects.
@@ -411,4 +415,6 @@ pub(crate) struct FlattenArgs {
     pub(crate) guard: GuardArgs,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
 }

@@ -12,6 +12,7 @@ use crate::error::{Exit, Explain};
 use crate::ids::error::IdsError;
 use crate::jobs::error::ExportError;
 use crate::jobs::options_error::OptionsError;
+use crate::jobs::report::FailureCounts;
 use crate::jobs::verify::error::VerifyError;
 use crate::output_error::OutputError;
 #[cfg(feature = "sandbox")]
@@ -34,8 +35,13 @@ pub(crate) enum CommandError {
     Ids(#[from] IdsError),
     #[error(transparent)]
     Output(#[from] OutputError),
-    #[error(transparent)]
-    Export(#[from] ExportError),
+    #[error("{error}")]
+    Export {
+        #[source]
+        error: ExportError,
+        /// The failures that the run knew of.
+        failures: Option<Box<FailureCounts>>,
+    },
     #[error(transparent)]
     Verify(#[from] VerifyError),
     #[cfg(feature = "sandbox")]
@@ -43,7 +49,24 @@ pub(crate) enum CommandError {
     Sandbox(#[from] SandboxError),
 }
 
+impl From<ExportError> for CommandError {
+    fn from(error: ExportError) -> Self {
+        Self::Export {
+            error,
+            failures: None,
+        }
+    }
+}
+
 impl CommandError {
+    /// The failures that the run knew of, by kind.
+    pub(crate) fn failures(&self) -> Option<&FailureCounts> {
+        match self {
+            Self::Export { failures, .. } => failures.as_deref(),
+            _ => None,
+        }
+    }
+
     fn explained(&self) -> &dyn Explain {
         match self {
             Self::Usage(error) => error,
@@ -51,7 +74,7 @@ impl CommandError {
             Self::Schema(error) => error,
             Self::Ids(error) => error,
             Self::Output(error) => error,
-            Self::Export(error) => error,
+            Self::Export { error, .. } => error,
             Self::Verify(error) => error,
             #[cfg(feature = "sandbox")]
             Self::Sandbox(error) => error,
@@ -97,6 +120,8 @@ pub(crate) enum UsageError {
     },
     #[error("could not write the summary to `{}`: {cause}", path.display())]
     Summary { path: PathBuf, cause: String },
+    #[error("could not write the metrics to `{}`: {cause}", path.display())]
+    Metrics { path: PathBuf, cause: String },
 }
 
 fn of_option(option: Option<&str>) -> String {
@@ -156,13 +181,14 @@ impl Explain for UsageError {
                 "free space, or redirect standard output to another place".to_owned()
             }
             Self::Summary { .. } => "name another file with --summary".to_owned(),
+            Self::Metrics { .. } => "name another file with --metrics".to_owned(),
         })
     }
 
     fn exit(&self) -> Exit {
         match self {
             Self::Config(error) => error.exit(),
-            Self::Summary { .. } | Self::Stdout(_) => Exit::Output,
+            Self::Summary { .. } | Self::Metrics { .. } | Self::Stdout(_) => Exit::Output,
             _ => Exit::Usage,
         }
     }

@@ -8,7 +8,7 @@ use crate::cli::list_sources::list_sources;
 use crate::cli::messages::announce_stdin;
 use crate::cli::option_origins::Origins;
 use crate::cli::output_options::{
-    OutputOptions, guard_options, non_empty, output, warnings_of_skipped,
+    OutputOptions, guard_options, non_empty, output_options, warnings_of_skipped,
 };
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::error::Explain as _;
@@ -52,7 +52,7 @@ pub(crate) fn export_options(
         out,
         format,
         tables,
-    } = output(&args.output, &args.origins)?;
+    } = output_options(&args.output, &args.origins)?;
     let ReadIds { ids, skipped } = if lists.is_empty() {
         announce_stdin(&args.ids, "task IDs", &args.display);
         read_ids(&args.ids, &args.id, &args.list.id_column)?

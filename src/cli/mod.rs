@@ -14,6 +14,7 @@ pub mod help;
 pub mod lifecycle;
 pub mod list_sources;
 pub mod messages;
+pub mod metrics_file;
 pub mod option_origins;
 pub mod output_options;
 pub mod precedence;

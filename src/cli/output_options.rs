@@ -40,7 +40,10 @@ pub(crate) struct OutputOptions {
 }
 
 /// Checks the options of the output.
-pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<OutputOptions, UsageError> {
+pub(crate) fn output_options(
+    args: &OutputArgs,
+    origins: &Origins,
+) -> Result<OutputOptions, UsageError> {
     let out = args.out.clone().ok_or(UsageError::Missing(
         "--out",
         "name a directory for the tables: --out dir/",

@@ -161,6 +161,20 @@ pub(crate) struct DisplayArgs {
     pub(crate) summary_pipe: OnceLock<File>,
 }
 
+/// Metrics of a run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Display")]
+pub(crate) struct MetricsArgs {
+    /// Write metrics of the run in the text format of Prometheus
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SCALE_EXPORT_METRICS",
+        hide_short_help = true
+    )]
+    pub(crate) metrics: Option<PathBuf>,
+}
+
 /// The variable of `--config`.
 pub(crate) const CONFIG_VARIABLE: &str = "SCALE_EXPORT_CONFIG";
 

@@ -52,6 +52,7 @@ mod silence;
 mod sql;
 mod state;
 mod style;
+mod summaries;
 mod support;
 mod terminal;
 mod verify;
