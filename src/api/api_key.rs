@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use thiserror::Error;
 
-use crate::api::key_redaction::{has_word, looks_like_key, shown_path};
+use crate::api::key_command::output_of;
+use crate::api::key_redaction::{has_word, looks_like_key, shown_path, without_keys};
 use crate::error::{Exit, Explain};
 
 /// The environment variable with the API key. The name is the one that the API's own clients use.
@@ -46,19 +47,54 @@ pub(crate) struct ApiKey {
     pub(crate) warning: Option<String>,
 }
 
-/// Reads the key from a file, or else from the environment.
-pub(crate) fn read_key(file: Option<&Path>) -> Result<ApiKey, KeyError> {
-    let Some(path) = file else {
-        let key = std::env::var_os(KEY_VARIABLE).ok_or_else(|| KeyError {
-            cause: format!("{KEY_VARIABLE} is not set"),
-            hint: None,
-        })?;
-        return Ok(ApiKey {
-            secret: parse(key.as_encoded_bytes())
-                .map_err(|mistake| mistake.in_input(KEY_VARIABLE))?,
+/// Where the API key comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum KeySource {
+    /// The environment variable [`KEY_VARIABLE`].
+    Variable,
+    /// The caller.
+    Value(SecretString),
+    /// A file that contains only the key.
+    File(PathBuf),
+    /// The output of a program, as a command line.
+    Command(String),
+}
+
+impl KeySource {
+    /// Reads the key.
+    pub(crate) fn read(self) -> Result<ApiKey, KeyError> {
+        let secret = match self {
+            Self::Value(secret) => secret,
+            Self::Variable => read_variable()?,
+            Self::Command(command) => read_command(&command)?,
+            Self::File(path) => return read_file(&path),
+        };
+        Ok(ApiKey {
+            secret,
             warning: None,
-        });
-    };
+        })
+    }
+}
+
+fn read_variable() -> Result<SecretString, KeyError> {
+    let key = std::env::var_os(KEY_VARIABLE).ok_or_else(|| KeyError {
+        cause: format!("{KEY_VARIABLE} is not set"),
+        hint: None,
+    })?;
+    parse(key.as_encoded_bytes()).map_err(|mistake| mistake.in_input(KEY_VARIABLE))
+}
+
+fn read_command(command: &str) -> Result<SecretString, KeyError> {
+    let text = output_of(command, MAX_KEY_FILE).map_err(|cause| KeyError {
+        cause: without_keys(&format!("the command for the key: {cause}")),
+        hint: Some(
+            "run the command in a terminal: it must print only the key and exit with 0".into(),
+        ),
+    })?;
+    parse(&text).map_err(|mistake| mistake.in_input("the output of the command for the key"))
+}
+
+fn read_file(path: &Path) -> Result<ApiKey, KeyError> {
     let shown = shown_path(path);
     let failed = |error: std::io::Error| KeyError {
         cause: format!("`{shown}`: {error}"),

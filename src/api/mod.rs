@@ -14,6 +14,7 @@ pub mod decoders;
 pub mod error;
 pub mod error_text;
 pub mod json_shape;
+pub mod key_command;
 pub mod key_redaction;
 pub mod key_spellings;
 pub mod list_request;

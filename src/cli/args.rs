@@ -6,10 +6,12 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::environment::Origins;
+use crate::cli::option_origins::Origins;
 #[cfg(feature = "sandbox")]
 use crate::cli::sandbox_args::SandboxArgs;
-use crate::cli::shared_args::{ColorArg, DisplayArgs, GuardArgs, ListArgs, OutputArgs};
+use crate::cli::shared_args::{
+    ColorArg, DisplayArgs, GuardArgs, ListArgs, MetricsArgs, OutputArgs,
+};
 use crate::cli::{help, value_parsers};
 use crate::jobs::export_defaults::{DEFAULT_CONCURRENCY, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY};
 use crate::pacer::types::Rate;
@@ -62,7 +64,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Rebuild tables from raw responses, without the network
     #[command(after_long_help = help::FLATTEN)]
-    Flatten(FlattenArgs),
+    Flatten(Box<FlattenArgs>),
     /// Print the columns of the tables, or SQL that creates and loads them
     #[command(after_long_help = help::SCHEMA)]
     Schema(SchemaArgs),
@@ -115,7 +117,7 @@ pub(crate) enum SchemaFormat {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Tasks")]
 pub(crate) struct ExportArgs {
-    /// The options whose values come from the environment.
+    /// Where the values come from.
     #[arg(skip)]
     pub(crate) origins: Origins,
     /// File of task IDs, one per line; `-` is standard input; repeatable
@@ -213,6 +215,8 @@ pub(crate) struct ExportArgs {
     pub(crate) guard: GuardArgs,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
 }
 
 /// The server, the key, and what a request selects.
@@ -222,6 +226,16 @@ pub(crate) struct ApiArgs {
     /// Read the API key from a file [default: the variable `SCALE_API_KEY`]
     #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_API_KEY_FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
+    /// Run a program that prints the API key
+    ///
+    /// It is run without a shell. Arguments are separated by spaces and can be quoted.
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        env = "SCALE_EXPORT_API_KEY_COMMAND",
+        hide_short_help = true
+    )]
+    pub(crate) api_key_command: Option<String>,
     /// Not an option: other users can read a key on the command line.
     #[arg(long, hide = true)]
     pub(crate) api_key: Option<String>,
@@ -377,7 +391,7 @@ pub(crate) struct VerifyArgs {
 /// Options of `flatten`.
 #[derive(Debug, Args)]
 pub(crate) struct FlattenArgs {
-    /// The options whose values come from the environment.
+    /// Where the values come from.
     #[arg(skip)]
     pub(crate) origins: Origins,
     /// Directories of exports, and files with one task per line; `-` is standard input
@@ -401,4 +415,6 @@ pub(crate) struct FlattenArgs {
     pub(crate) guard: GuardArgs,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
 }

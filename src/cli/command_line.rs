@@ -1,6 +1,8 @@
 //! Reads the command line and the environment.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{
@@ -8,56 +10,134 @@ use clap::{
 };
 
 use crate::cli::args::{Cli, Command, ExportArgs};
-use crate::cli::environment::Origins;
+use crate::cli::config::layers::{ConfiguredOptions, KnownOptions, OptionShape, combine};
+use crate::cli::config::location::read_files;
 use crate::cli::error::UsageError;
-use crate::cli::shared_args::{ColorArg, DisplayArgs, LogFormatArg};
+use crate::cli::option_origins::{OptionOrigin, OptionPlace, Origins};
+use crate::cli::precedence::{settle_display, settle_export};
+use crate::cli::shared_args::{
+    CONFIG_VARIABLE, ColorArg, DisplayArgs, LogFormatArg, PROFILE_VARIABLE,
+};
 use crate::cli::usage_errors::explain;
 
-/// Reads the command line and the environment. An option on the command line has precedence over the variable of an
-/// opposite option.
+/// Reads the command line, the environment and the configuration files.
 pub(crate) fn read_command_line() -> Result<Cli, UsageError> {
     let command = command();
     let arguments = arguments(&command);
-    let explained = |error: &clap::Error| explain(error, &command, &arguments);
-    let mut matches = match command.clone().try_get_matches_from(&arguments) {
-        Err(error) if !error.use_stderr() => error.exit(),
-        matches => matches.map_err(|error| explained(&error))?,
+    let parse = |command: &clap::Command, configured: &ConfiguredOptions| {
+        let matches = command.clone().try_get_matches_from(&arguments);
+        match matches {
+            Err(error) if !error.use_stderr() => error.exit(),
+            matches => matches.map_err(|error| explain(&error, command, &arguments, configured)),
+        }
     };
-    let weak = ["fail_fast", "max_failures"].map(|name| is_weak(&matches, name));
-    let weak_ids = ["ids", "id"].map(|name| is_weak(&matches, name));
-    let weak_lists = ["project", "batch", "delivery"].map(|name| is_weak(&matches, name));
-    let origins = origins(&command, &matches);
-    let deepest = matches.subcommand_matches(matches.subcommand_name().unwrap_or_default());
-    let deepest = deepest.unwrap_or(&matches);
-    // Only jobs have these options.
-    let has_display = deepest.try_contains_id("quiet").is_ok();
-    let weak_display = ["quiet", "verbose"].map(|name| has_display && is_weak(deepest, name));
-    let mut cli = Cli::from_arg_matches_mut(&mut matches).map_err(|error| explained(&error))?;
-    let display = match &mut cli.command {
+    let mut configured = ConfiguredOptions::new();
+    // Mistakes of the command line are found, and help is printed, without the files.
+    let mut matches = parse(&command, &configured)?;
+    let deepest = deepest(&command, &matches).0;
+    if deepest
+        .get_arguments()
+        .any(|argument| argument.get_id() == JOB_OPTION)
+    {
+        configured = read_configuration(&command)?;
+    }
+    let command = with_defaults(command, &configured);
+    if !configured.is_empty() {
+        matches = parse(&command, &configured)?;
+    }
+    let origins = origins(&command, &matches, &configured);
+    let mut cli = Cli::from_arg_matches_mut(&mut matches)
+        .map_err(|error| explain(&error, &command, &arguments, &configured))?;
+    if let Some(display) = display_args(&mut cli) {
+        settle_display(display, &origins)?;
+    }
+    if let Some(export) = export_args(&mut cli) {
+        settle_export(export, &origins)?;
+        export.origins = origins;
+    } else if let Some(Command::Flatten(args)) = &mut cli.command {
+        args.origins = origins;
+    }
+    Ok(cli)
+}
+
+/// An option that jobs have, and other commands do not have: only jobs read configuration files.
+const JOB_OPTION: &str = "quiet";
+
+/// The display options of a job.
+fn display_args(cli: &mut Cli) -> Option<&mut DisplayArgs> {
+    match &mut cli.command {
         None => Some(&mut cli.export.display),
         Some(Command::Verify(args)) => Some(&mut args.display),
         Some(Command::Flatten(args)) => Some(&mut args.display),
         Some(_) => None,
-    };
-    if let Some(display) = display {
-        settle(display, weak_display, &origins)?;
     }
-    let export = &mut cli.export;
-    let [weak_fast, weak_max] = weak;
-    if export.fail_fast && export.guard.max_failures.is_some() {
-        match (weak_fast, weak_max) {
-            (true, false) => export.fail_fast = false,
-            (false, true) => export.guard.max_failures = None,
-            _ => return Err(conflict(&origins, "--fail-fast", "--max-failures")),
+}
+
+/// The options of an export, for the commands that have them.
+fn export_args(cli: &mut Cli) -> Option<&mut ExportArgs> {
+    match &mut cli.command {
+        None => Some(&mut cli.export),
+        Some(_) => None,
+    }
+}
+
+/// The command that is run, with its arguments.
+fn deepest<'c>(
+    command: &'c clap::Command,
+    matches: &'c ArgMatches,
+) -> (&'c clap::Command, &'c ArgMatches) {
+    matches
+        .subcommand()
+        .and_then(|(name, matches)| Some((command.find_subcommand(name)?, matches)))
+        .unwrap_or((command, matches))
+}
+
+/// Reads the configuration files.
+fn read_configuration(command: &clap::Command) -> Result<ConfiguredOptions, UsageError> {
+    let file = raw_argument("--config", CONFIG_VARIABLE).map(PathBuf::from);
+    let profile = raw_argument("--profile", PROFILE_VARIABLE);
+    let profile = profile.map(|name| name.to_string_lossy().into_owned());
+    let files = read_files(file.as_deref())?;
+    if files.is_empty() && profile.is_none() {
+        return Ok(ConfiguredOptions::new());
+    }
+    Ok(combine(
+        &files,
+        profile.as_deref(),
+        &known_options(command),
+    )?)
+}
+
+/// The options that a file can have: those that have a variable, except the two that choose the file.
+fn known_options(command: &clap::Command) -> KnownOptions {
+    let path = clap::builder::ValueParser::path_buf().type_id();
+    let commands = std::iter::once(command).chain(command.get_subcommands());
+    let options = commands.flat_map(clap::Command::get_arguments);
+    options
+        .filter(|option| !["config", "profile"].contains(&option.get_id().as_str()))
+        .filter(|option| option.get_env().is_some())
+        .filter_map(|option| {
+            let shape = OptionShape {
+                is_path: option.get_value_parser().type_id() == path,
+                takes_many: matches!(option.get_action(), ArgAction::Append),
+            };
+            Some((option.get_long()?.to_owned(), shape))
+        })
+        .collect()
+}
+
+/// The command, with the values of the files as defaults: these are weaker than variables and the command line.
+fn with_defaults(command: clap::Command, configured: &ConfiguredOptions) -> clap::Command {
+    let adapt = |argument: Arg| {
+        let option = argument.get_long().and_then(|name| configured.get(name));
+        match option.map(|option| option.values.clone()) {
+            Some(values) => argument.default_values(values),
+            None => argument,
         }
-    }
-    settle_sources(export, weak_ids, weak_lists);
-    if let Some(Command::Flatten(args)) = &mut cli.command {
-        args.origins = origins;
-    } else {
-        cli.export.origins = origins;
-    }
-    Ok(cli)
+    };
+    command
+        .mut_args(adapt)
+        .mut_subcommands(|command| command.mut_args(adapt))
 }
 
 /// A completion script.
@@ -84,19 +164,25 @@ pub(crate) fn color() -> ColorArg {
 
 /// The value of an option, or of the variable in its place, if it is a valid one.
 fn raw_value<T: ValueEnum>(option: &str, variable: &str) -> Option<T> {
-    let mut chosen = std::env::var_os(variable);
+    T::from_str(raw_argument(option, variable)?.to_str()?, false).ok()
+}
+
+/// The value of an option, or of the variable in its place. An empty variable counts as unset.
+fn raw_argument(option: &str, variable: &str) -> Option<OsString> {
+    let mut chosen = std::env::var_os(variable).filter(|value| !value.is_empty());
     let mut arguments = std::env::args_os().take_while(|argument| argument != "--");
     while let Some(argument) = arguments.next() {
         if argument == option {
             chosen = arguments.next();
         } else if let Some(value) = argument
-            .to_str()
-            .and_then(|text| text.strip_prefix(option)?.strip_prefix('='))
+            .as_encoded_bytes()
+            .strip_prefix(option.as_bytes())
+            .and_then(|rest| rest.strip_prefix(b"="))
         {
-            chosen = Some(value.into());
+            chosen = Some(OsStr::from_bytes(value).to_owned());
         }
     }
-    T::from_str(chosen?.to_str()?, false).ok()
+    chosen
 }
 
 /// The options, without the environment variables that are empty: these count as unset.
@@ -220,80 +306,31 @@ fn arguments(command: &clap::Command) -> Vec<OsString> {
     bound
 }
 
-/// The options whose values come from variables.
-fn origins(command: &clap::Command, matches: &ArgMatches) -> Origins {
-    let deepest = matches
-        .subcommand()
-        .and_then(|(name, matches)| Some((command.find_subcommand(name)?, matches)));
-    let all = [Some((command, matches)), deepest];
-    let weak = all.into_iter().flatten().flat_map(|(command, matches)| {
-        command
-            .get_arguments()
-            .filter(|argument| is_weak(matches, argument.get_id().as_str()))
-    });
-    weak.filter_map(|argument| {
-        let variable = argument.get_env()?.to_str()?;
-        Some((format!("--{}", argument.get_long()?), variable.to_owned()))
-    })
-    .collect()
-}
-
-/// Sources of tasks on the command line replace those of the environment.
-fn settle_sources(args: &mut ExportArgs, weak_ids: [bool; 2], weak_lists: [bool; 3]) {
-    let ExportArgs {
-        ids,
-        id,
-        project,
-        batch,
-        delivery,
-        ..
-    } = args;
-    let [weak_file, weak_id] = weak_ids;
-    let [weak_project, weak_batch, weak_delivery] = weak_lists;
-    let has_strong = (!ids.is_empty() && !weak_file)
-        || (!id.is_empty() && !weak_id)
-        || (!project.is_empty() && !weak_project)
-        || (!batch.is_empty() && !weak_batch)
-        || (!delivery.is_empty() && !weak_delivery);
-    if !has_strong {
-        return;
-    }
-    if weak_file {
-        ids.clear();
-    }
-    for (names, is_weak) in [
-        (id, weak_id),
-        (project, weak_project),
-        (batch, weak_batch),
-        (delivery, weak_delivery),
-    ] {
-        if is_weak {
-            names.clear();
-        }
-    }
-}
-
-/// Whether the value of an option comes from the environment.
-fn is_weak(matches: &ArgMatches, name: &str) -> bool {
-    matches.value_source(name) == Some(ValueSource::EnvVariable)
-}
-
-/// Of `--quiet` and `--verbose`, the one on the command line has precedence.
-fn settle(
-    display: &mut DisplayArgs,
-    [weak_quiet, weak_verbose]: [bool; 2],
-    origins: &Origins,
-) -> Result<(), UsageError> {
-    if display.quiet && display.verbose {
-        match (weak_quiet, weak_verbose) {
-            (true, false) => display.quiet = false,
-            (false, true) => display.verbose = false,
-            _ => return Err(conflict(origins, "--quiet", "--verbose")),
-        }
-    }
-    Ok(())
-}
-
-fn conflict(origins: &Origins, one: &str, other: &str) -> UsageError {
-    UsageError::conflict(origins, one, other)
+/// Where the values of the options come from.
+fn origins(
+    command: &clap::Command,
+    matches: &ArgMatches,
+    configured: &ConfiguredOptions,
+) -> Origins {
+    let (command, matches) = deepest(command, matches);
+    let arguments = command.get_arguments();
+    arguments
+        .filter_map(|argument| {
+            let long = argument.get_long()?;
+            let option = format!("--{long}");
+            let (place, name) = match matches.value_source(argument.get_id().as_str())? {
+                ValueSource::CommandLine => (OptionPlace::CommandLine, option.clone()),
+                ValueSource::EnvVariable => {
+                    let variable = argument.get_env()?.to_str()?;
+                    (OptionPlace::Variable, variable.to_owned())
+                }
+                _ => {
+                    let configured = configured.get(long)?;
+                    let place = OptionPlace::File(configured.layer);
+                    (place, configured.source.clone())
+                }
+            };
+            Some((option, OptionOrigin { place, name }))
+        })
+        .collect()
 }

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::api::api_key::KEY_VARIABLE;
-use crate::cli::environment::Origins;
+use crate::cli::config::error::ConfigError;
+use crate::cli::option_origins::Origins;
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::error::{Exit, Explain};
 use crate::ids::error::IdsError;
 use crate::jobs::error::ExportError;
 use crate::jobs::options_error::OptionsError;
+use crate::jobs::report::FailureCounts;
 use crate::jobs::verify::error::VerifyError;
 use crate::output_error::OutputError;
 #[cfg(feature = "sandbox")]
@@ -33,8 +35,13 @@ pub(crate) enum CommandError {
     Ids(#[from] IdsError),
     #[error(transparent)]
     Output(#[from] OutputError),
-    #[error(transparent)]
-    Export(#[from] ExportError),
+    #[error("{error}")]
+    Export {
+        #[source]
+        error: ExportError,
+        /// The failures that the run knew of.
+        failures: Option<Box<FailureCounts>>,
+    },
     #[error(transparent)]
     Verify(#[from] VerifyError),
     #[cfg(feature = "sandbox")]
@@ -42,7 +49,24 @@ pub(crate) enum CommandError {
     Sandbox(#[from] SandboxError),
 }
 
+impl From<ExportError> for CommandError {
+    fn from(error: ExportError) -> Self {
+        Self::Export {
+            error,
+            failures: None,
+        }
+    }
+}
+
 impl CommandError {
+    /// The failures that the run knew of, by kind.
+    pub(crate) fn failures(&self) -> Option<&FailureCounts> {
+        match self {
+            Self::Export { failures, .. } => failures.as_deref(),
+            _ => None,
+        }
+    }
+
     fn explained(&self) -> &dyn Explain {
         match self {
             Self::Usage(error) => error,
@@ -50,7 +74,7 @@ impl CommandError {
             Self::Schema(error) => error,
             Self::Ids(error) => error,
             Self::Output(error) => error,
-            Self::Export(error) => error,
+            Self::Export { error, .. } => error,
             Self::Verify(error) => error,
             #[cfg(feature = "sandbox")]
             Self::Sandbox(error) => error,
@@ -71,6 +95,8 @@ impl Explain for CommandError {
 /// A mistake on the command line or in the environment that `clap` does not see, and output that cannot be written.
 #[derive(Debug, Error)]
 pub(crate) enum UsageError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("could not start: {0} is missing")]
     Missing(&'static str, &'static str),
     #[error("could not start: the API key must not be on the command line")]
@@ -81,7 +107,7 @@ pub(crate) enum UsageError {
     Stdout(std::io::Error),
     #[error("could not read the {place}: {reason}")]
     CommandLine {
-        /// The command line, or the environment.
+        /// The command line, the environment, or the configuration.
         place: &'static str,
         reason: String,
         hint: String,
@@ -94,6 +120,8 @@ pub(crate) enum UsageError {
     },
     #[error("could not write the summary to `{}`: {cause}", path.display())]
     Summary { path: PathBuf, cause: String },
+    #[error("could not write the metrics to `{}`: {cause}", path.display())]
+    Metrics { path: PathBuf, cause: String },
 }
 
 fn of_option(option: Option<&str>) -> String {
@@ -133,6 +161,7 @@ impl UsageError {
 impl Explain for UsageError {
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Config(error) => return error.hint(),
             Self::Missing(_, hint) => (*hint).to_owned(),
             Self::KeyOnCommandLine => {
                 format!(
@@ -152,12 +181,14 @@ impl Explain for UsageError {
                 "free space, or redirect standard output to another place".to_owned()
             }
             Self::Summary { .. } => "name another file with --summary".to_owned(),
+            Self::Metrics { .. } => "name another file with --metrics".to_owned(),
         })
     }
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Summary { .. } | Self::Stdout(_) => Exit::Output,
+            Self::Config(error) => error.exit(),
+            Self::Summary { .. } | Self::Metrics { .. } | Self::Stdout(_) => Exit::Output,
             _ => Exit::Usage,
         }
     }

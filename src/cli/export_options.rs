@@ -3,12 +3,12 @@
 use secrecy::SecretString;
 
 use crate::cli::args::{ApiArgs, ExportArgs, NetworkArgs, PlanArg, RefreshArg};
-use crate::cli::environment::Origins;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::list_sources::list_sources;
 use crate::cli::messages::announce_stdin;
+use crate::cli::option_origins::Origins;
 use crate::cli::output_options::{
-    OutputOptions, guard_options, non_empty, output, warnings_of_skipped,
+    OutputOptions, guard_options, non_empty, output_options, warnings_of_skipped,
 };
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::error::Explain as _;
@@ -52,7 +52,7 @@ pub(crate) fn export_options(
         out,
         format,
         tables,
-    } = output(&args.output, &args.origins)?;
+    } = output_options(&args.output, &args.origins)?;
     let ReadIds { ids, skipped } = if lists.is_empty() {
         announce_stdin(&args.ids, "task IDs", &args.display);
         read_ids(&args.ids, &args.id, &args.list.id_column)?
@@ -127,6 +127,9 @@ fn with_api(
     }
     if let Some(path) = &args.api_key_file {
         builder = builder.api_key_file(path);
+    }
+    if let Some(command) = &args.api_key_command {
+        builder = builder.api_key_command(command);
     }
     builder
 }

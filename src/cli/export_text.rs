@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli::value_parsers::rate_text;
 use crate::jobs::report::{ExportReport, ListReport, SavedResponses};
-use crate::jobs::summary::{drift_text, next_steps, rate_limited_share};
+use crate::jobs::run_hints::{drift_text, next_steps, rate_limited_share};
 use crate::lists::anomalies::anomaly_text;
 use crate::pacer::types::LearnedRate;
 use crate::plural::{bytes_text, plural, verb};

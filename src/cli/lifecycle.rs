@@ -9,6 +9,7 @@ use crate::cli::dry_run_text::dry_run_text;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::export_text::{export_text, first_line, stopped_text};
 use crate::cli::messages::{print_error, write_json, write_text};
+use crate::cli::metrics_file::{prepare_metrics, write_metrics};
 use crate::cli::progress::{Display, DisplayOptions};
 use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
 use crate::cli::shell_quoting::shell_quoted;
@@ -18,8 +19,9 @@ use crate::cli::terminal;
 use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::jobs::dry_run::DryRun;
-use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
-use crate::jobs::summary;
+use crate::jobs::report::{ExportReport, FailureCounts, JobEnd, SavedWork};
+use crate::jobs::run_hints;
+use crate::jobs::run_summary::{JobName, RunStart};
 use crate::plural::plural;
 use crate::printable::printable_lines;
 use crate::publish::guard::Allowance;
@@ -48,23 +50,69 @@ pub(crate) fn run<T, E: Into<CommandError>>(
     report(done.map_err(Into::into)?, &signals)
 }
 
-/// Checks that the summary can be written, runs, and writes a summary of the error if the run ends with one.
-/// `reads` are files and directories that the job reads, and `out` the directory that it writes.
+/// The files around a job that are not its tables.
+pub(crate) struct JobFiles<'j> {
+    pub(crate) job: JobName,
+    pub(crate) display: &'j DisplayArgs,
+    /// The file of `--metrics`.
+    pub(crate) metrics: Option<&'j Path>,
+    /// Files and directories that the job reads.
+    pub(crate) reads: &'j [PathBuf],
+    /// The directory that it writes, or that `verify` reads.
+    pub(crate) directory: Option<&'j Path>,
+}
+
+/// Where the summary of a job goes.
+pub(crate) struct JobOutput<'j> {
+    pub(crate) display: &'j DisplayArgs,
+    metrics: Option<&'j Path>,
+    pub(crate) start: RunStart,
+}
+
+impl JobOutput<'_> {
+    /// Writes the summary and the metrics of the run. The error of the first that fails is returned; the other is
+    /// written all the same.
+    pub(crate) fn write(&self, summary: &Value) -> Result<(), UsageError> {
+        let metrics = self
+            .metrics
+            .map_or(Ok(()), |path| write_metrics(path, summary));
+        write_summary(self.display, summary).and(metrics)
+    }
+}
+
+/// Checks that the summary and the metrics can be written, runs, and writes both if the run ends with an error.
 pub(crate) fn with_summary(
-    args: &DisplayArgs,
-    reads: &[PathBuf],
-    out: Option<&Path>,
-    run: impl FnOnce() -> Result<Exit, CommandError>,
+    files: &JobFiles<'_>,
+    run: impl FnOnce(&JobOutput<'_>) -> Result<Exit, CommandError>,
 ) -> Result<Exit, CommandError> {
-    prepare_summary(args, reads, out)?;
-    let done = run();
+    let JobFiles {
+        job,
+        display,
+        metrics,
+        reads,
+        directory,
+    } = *files;
+    // `verify` writes nothing into its directory.
+    let out = directory.filter(|_| job != JobName::Verify);
+    prepare_summary(display, reads, out)?;
+    prepare_metrics(metrics, reads, out)?;
+    let output = JobOutput {
+        display,
+        metrics,
+        start: RunStart::now(job, directory),
+    };
+    let done = run(&output);
     if let Err(error) = &done {
-        // The error of the run is printed first. It can be that the summary cannot be written.
-        let is_about_summary = matches!(error, CommandError::Usage(UsageError::Summary { .. }));
-        if let Err(second) = write_summary(args, &summary::error_json(error))
-            && !is_about_summary
+        // The error of the run is printed first. It can be that one of these files cannot be written.
+        let is_about_file = matches!(
+            error,
+            CommandError::Usage(UsageError::Summary { .. } | UsageError::Metrics { .. })
+        );
+        let summary = output.start.failed(error, error.failures());
+        if let Err(second) = output.write(&summary)
+            && !is_about_file
         {
-            print_error(&second, args.log_format, args.quiet);
+            print_error(&second, display.log_format, display.quiet);
         }
     }
     done
@@ -72,6 +120,7 @@ pub(crate) fn with_summary(
 
 /// An export or a flattening, for the report of its end.
 pub(crate) struct JobReport<'j> {
+    pub(crate) output: &'j JobOutput<'j>,
     /// The output directory.
     pub(crate) out: &'j Path,
     /// Failed IDs that do not lead to exit code 3.
@@ -81,10 +130,14 @@ pub(crate) struct JobReport<'j> {
 
 impl JobReport<'_> {
     /// The exit code and the summary of a run without an error.
-    pub(crate) fn end(&self, end: &JobEnd<Box<ExportReport>>, signals: &Signals) -> (Exit, Value) {
-        let exit = summary::exit_of(end, self.tolerate, signals.exit());
-        let json = summary::export_json(end, self.out, self.started.elapsed(), exit);
-        (exit, json)
+    pub(crate) fn end(
+        &self,
+        end: &JobEnd<Box<ExportReport>>,
+        failures: Option<&FailureCounts>,
+        signals: &Signals,
+    ) -> (Exit, Value) {
+        let exit = run_hints::exit_of(end, self.tolerate, signals.exit());
+        (exit, self.output.start.ended(end, failures, exit))
     }
 }
 
@@ -94,11 +147,12 @@ const UNCHANGED: &str = "interrupted: nothing was changed";
 /// Reports how an export or a flattening ended.
 pub(crate) fn report_export(
     end: &JobEnd<Box<ExportReport>>,
+    failures: Option<&FailureCounts>,
     signals: &Signals,
-    args: &DisplayArgs,
     job: &JobReport<'_>,
 ) -> Result<Exit, CommandError> {
-    let (exit, json) = job.end(end, signals);
+    let args = job.output.display;
+    let (exit, json) = job.end(end, failures, signals);
     match end {
         JobEnd::Done(report) => {
             let elapsed = job.started.elapsed();
@@ -118,7 +172,7 @@ pub(crate) fn report_export(
                     (first_line, json!({"summary": &json}))
                 });
             }
-            write_summary(args, &json)?;
+            job.output.write(&json)?;
             Ok(exit)
         }
         JobEnd::Stopped(saved) => {
@@ -130,7 +184,7 @@ pub(crate) fn report_export(
                     format!("interrupted: {tasks} listed and saved; no tables were written")
                 }
             };
-            Ok(report_stopped(signals, args, &message, json))
+            Ok(report_stopped(signals, job.output, &message, &json))
         }
     }
 }
@@ -146,15 +200,14 @@ fn next_step(exit: Exit, out: &Path) -> Option<String> {
 pub(crate) fn report_dry_run(
     end: JobEnd<DryRun>,
     signals: &Signals,
-    args: &DisplayArgs,
+    output: &JobOutput<'_>,
 ) -> Result<Exit, CommandError> {
+    let args = output.display;
     let JobEnd::Done(plan) = end else {
-        return Ok(report_stopped(
-            signals,
-            args,
-            "interrupted: nothing was written",
-            json!({}),
-        ));
+        let message = "interrupted: nothing was written";
+        let stopped = JobEnd::Stopped(SavedWork::Nothing);
+        let json = output.start.ended(&stopped, None, signals.exit());
+        return Ok(report_stopped(signals, output, message, &json));
     };
     let text = dry_run_text(&plan);
     // Plain values: serialization cannot fail.
@@ -167,30 +220,27 @@ pub(crate) fn report_dry_run(
     Ok(Exit::Success)
 }
 
-/// Reports that the user stopped the job; `fields` can have a hint.
+/// Reports that the user stopped the job. The summary can have a hint.
 pub(crate) fn report_stopped(
     signals: &Signals,
-    args: &DisplayArgs,
+    output: &JobOutput<'_>,
     message: &str,
-    mut fields: Value,
+    summary: &Value,
 ) -> Exit {
-    let exit = signals.exit();
-    let hint = fields.get("hint").and_then(Value::as_str);
+    let args = output.display;
+    let hint = summary.get("hint").and_then(Value::as_str);
     let hint = hint.filter(|_| !args.quiet);
     let text = hint.map_or_else(
         || message.to_owned(),
         |hint| format!("{message}\nhint: {hint}"),
     );
     print_event(args, "interrupted", &text, || {
-        (message.to_owned(), fields.clone())
+        (message.to_owned(), summary.clone())
     });
-    if let Some(fields) = fields.as_object_mut() {
-        fields.insert("exit_code".to_owned(), (exit as u8).into());
-    }
-    if let Err(error) = write_summary(args, &fields) {
+    if let Err(error) = output.write(summary) {
         print_error(&error, args.log_format, args.quiet);
     }
-    exit
+    signals.exit()
 }
 
 /// Writes to stderr: text for people, or a log line for programs.

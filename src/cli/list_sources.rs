@@ -2,8 +2,8 @@
 
 use crate::api::list_request::{ListFilter, ListKind, ListSource};
 use crate::cli::args::ExportArgs;
-use crate::cli::environment::Origins;
 use crate::cli::error::UsageError;
+use crate::cli::option_origins::Origins;
 
 /// The lists that the tasks are taken from; none with IDs.
 pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::cli::environment::Origins;
 use crate::cli::error::UsageError;
+use crate::cli::option_origins::Origins;
 use crate::cli::shared_args::{FormatArg, GuardArgs, OutputArgs};
 use crate::encode::format::Format;
 use crate::ids::list::SkippedCells;
@@ -40,7 +40,10 @@ pub(crate) struct OutputOptions {
 }
 
 /// Checks the options of the output.
-pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<OutputOptions, UsageError> {
+pub(crate) fn output_options(
+    args: &OutputArgs,
+    origins: &Origins,
+) -> Result<OutputOptions, UsageError> {
     let out = args.out.clone().ok_or(UsageError::Missing(
         "--out",
         "name a directory for the tables: --out dir/",

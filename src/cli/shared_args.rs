@@ -135,10 +135,51 @@ pub(crate) struct DisplayArgs {
     #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_SUMMARY")]
     pub(crate) summary: Option<PathBuf>,
 
+    /// Read options from this file [default: scale-export.toml]
+    ///
+    /// The default is scale-export.toml in the current directory, and in ~/.config/scale-export.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = CONFIG_VARIABLE,
+        hide_short_help = true,
+        help_heading = "Configuration"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// Use the options of this profile of the configuration
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = PROFILE_VARIABLE,
+        hide_short_help = true,
+        help_heading = "Configuration"
+    )]
+    pub(crate) profile: Option<String>,
+
     /// The file of the summary where that is a pipe or a device, which is opened once.
     #[arg(skip)]
     pub(crate) summary_pipe: OnceLock<File>,
 }
+
+/// Metrics of a run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Display")]
+pub(crate) struct MetricsArgs {
+    /// Write metrics of the run in the text format of Prometheus
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SCALE_EXPORT_METRICS",
+        hide_short_help = true
+    )]
+    pub(crate) metrics: Option<PathBuf>,
+}
+
+/// The variable of `--config`.
+pub(crate) const CONFIG_VARIABLE: &str = "SCALE_EXPORT_CONFIG";
+
+/// The variable of `--profile`.
+pub(crate) const PROFILE_VARIABLE: &str = "SCALE_EXPORT_PROFILE";
 
 /// Values of `--format`.
 #[derive(Debug, Clone, Copy, ValueEnum)]

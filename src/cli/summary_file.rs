@@ -29,7 +29,10 @@ pub(crate) fn prepare_summary(
     let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
         return Ok(());
     };
-    refuse_to_overwrite(path, reads, out)?;
+    refuse_to_overwrite(path, reads, out).map_err(|cause| UsageError::Summary {
+        path: path.to_owned(),
+        cause: cause.to_owned(),
+    })?;
     open_summary_pipe(args, path)?;
     let was_there = path.exists();
     let opened = match args.summary_pipe.get() {
@@ -71,20 +74,14 @@ fn open_summary_pipe(args: &DisplayArgs, path: &Path) -> Result<(), UsageError> 
     Ok(())
 }
 
-/// Refuses a summary that would overwrite an input or a file of the export, also through a link.
-fn refuse_to_overwrite(
+/// Refuses a file that would overwrite an input or a file of the export, also through a link. The error says why.
+pub(crate) fn refuse_to_overwrite(
     path: &Path,
     reads: &[PathBuf],
     out: Option<&Path>,
-) -> Result<(), UsageError> {
-    let refused = |cause: &str| -> Result<(), UsageError> {
-        Err(UsageError::Summary {
-            path: path.to_owned(),
-            cause: cause.to_owned(),
-        })
-    };
+) -> Result<(), &'static str> {
     if path.is_symlink() && !path.exists() {
-        return refused("it is a dangling symbolic link");
+        return Err("it is a dangling symbolic link");
     }
     // The file may not exist yet; its directory may.
     let name = path.file_name().unwrap_or_default();
@@ -98,14 +95,14 @@ fn refuse_to_overwrite(
     let place = parent.join(name);
     for read in reads.iter().filter_map(|read| read.canonicalize().ok()) {
         if place == read || (read.is_dir() && place.starts_with(&read)) {
-            return refused("it is an input of this command, or inside of one");
+            return Err("it is an input of this command, or inside of one");
         }
     }
     if let Some(out) = out.and_then(|out| out.canonicalize().ok())
         && (place.starts_with(StateDir::of_output(&out).path())
             || (parent == out && is_published_name(&name.to_string_lossy())))
     {
-        return refused("the export has a file of this name");
+        return Err("the export has a file of this name");
     }
     let directories = reads.iter().map(PathBuf::as_path).chain(out);
     let files = directories.flat_map(|read| {
@@ -129,7 +126,7 @@ fn refuse_to_overwrite(
     };
     let own = identity(path);
     if own.is_some() && files.into_iter().any(|file| identity(&file) == own) {
-        return refused("it is a link to an input, or to a file of the export");
+        return Err("it is a link to an input, or to a file of the export");
     }
     Ok(())
 }

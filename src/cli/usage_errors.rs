@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::api::key_redaction::without_keys;
+use crate::cli::config::layers::ConfiguredOptions;
 use crate::cli::error::{SEE_HELP, UsageError};
 use crate::cli::suggest::{KnownName, did_you_mean, nearest, nearest_name};
 
@@ -17,6 +18,7 @@ pub(crate) fn explain(
     error: &clap::Error,
     command: &clap::Command,
     arguments: &[OsString],
+    configured: &ConfiguredOptions,
 ) -> UsageError {
     let arguments = arguments.get(1..).unwrap_or_default();
     let subject = context(error, ContextKind::InvalidArg).unwrap_or_default();
@@ -32,10 +34,8 @@ pub(crate) fn explain(
         (ErrorKind::MissingRequiredArgument, _) => missing(error, active, see_help),
         (ErrorKind::ValueValidation | ErrorKind::InvalidValue, _) => {
             let option = option_of(subject);
-            let variable = [active, command]
-                .iter()
-                .find_map(|command| variable_of(command, &option, arguments));
-            explain_value(error, value, variable.as_deref(), &option, &see_help)
+            let source = value_source([active, command], &option, arguments, configured);
+            explain_value(error, value, &source, &see_help)
         }
         (ErrorKind::UnknownArgument, _) if subject.starts_with('-') => {
             unknown_option(subject, active, arguments)
@@ -94,12 +94,63 @@ fn active<'c>(command: &'c clap::Command, arguments: &[OsString]) -> &'c clap::C
     commands.next().unwrap_or(command)
 }
 
-/// The error for a value that an option, or its variable, does not accept.
+/// Where a value comes from: a part of the input, and the name in it.
+struct ValuePlace {
+    place: &'static str,
+    name: String,
+}
+
+/// The source of the value of an option: the command line, a variable, or a configuration file.
+fn value_source(
+    commands: [&clap::Command; 2],
+    option: &str,
+    arguments: &[OsString],
+    configured: &ConfiguredOptions,
+) -> ValuePlace {
+    if is_given(option, arguments) {
+        return ValuePlace {
+            place: "command line",
+            name: option.to_owned(),
+        };
+    }
+    let mut variables = commands
+        .iter()
+        .filter_map(|command| variable_of(command, option, arguments));
+    let configured = option
+        .strip_prefix("--")
+        .and_then(|name| configured.get(name));
+    match (variables.next(), configured) {
+        (Some(name), _) => ValuePlace {
+            place: "environment",
+            name,
+        },
+        (None, Some(configured)) => ValuePlace {
+            place: "configuration",
+            name: configured.source.clone(),
+        },
+        (None, None) => ValuePlace {
+            place: "command line",
+            name: option.to_owned(),
+        },
+    }
+}
+
+/// Whether an option is on the command line.
+fn is_given(option: &str, arguments: &[OsString]) -> bool {
+    arguments
+        .iter()
+        .filter_map(|word| word.to_str())
+        .any(|word| {
+            word.strip_prefix(option)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        })
+}
+
+/// The error for a value that an option, its variable or its line in a file does not accept.
 fn explain_value(
     error: &clap::Error,
     value: &str,
-    variable: Option<&str>,
-    option: &str,
+    source: &ValuePlace,
     see_help: &str,
 ) -> UsageError {
     let cause = std::error::Error::source(error).map(ToString::to_string);
@@ -109,12 +160,9 @@ fn explain_value(
         expected = format!("expected {}", one_of(values));
         near = nearest_name(value, values.iter().map(String::as_str));
     }
-    let name = variable.unwrap_or(option);
+    let ValuePlace { place, name } = source;
     UsageError::CommandLine {
-        place: match variable {
-            Some(_) => "environment",
-            None => "command line",
-        },
+        place,
         reason: without_keys(&format!("invalid value `{value}` for {name}: {expected}")),
         hint: did_you_mean(near, see_help),
     }
@@ -328,14 +376,8 @@ fn variable_of(command: &clap::Command, option: &str, arguments: &[OsString]) ->
         .get_arguments()
         .find(|argument| argument.get_long() == Some(long))?;
     let variable = argument.get_env()?.to_str()?;
-    let is_given = arguments
-        .iter()
-        .filter_map(|word| word.to_str())
-        .any(|word| {
-            word.strip_prefix(option)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-        });
-    (!is_given && std::env::var_os(variable).is_some()).then(|| variable.to_owned())
+    (!is_given(option, arguments) && std::env::var_os(variable).is_some())
+        .then(|| variable.to_owned())
 }
 
 /// The first variable of an option that is not UTF-8 and not a path.

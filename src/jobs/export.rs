@@ -7,8 +7,6 @@
 //! Fetching, storing and building run side by side ([`pipeline`](crate::jobs::pipeline)), and share the
 //! [`index`](crate::jobs::journal_index), which says for each ID what the journal holds.
 
-use std::time::Instant;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::api::client::TaskClient;
@@ -25,11 +23,14 @@ use crate::jobs::limits::{ExportSize, SpaceWatch};
 use crate::jobs::list_tasks::{Listing, list_tasks};
 use crate::jobs::pipeline::{Pipeline, PipelineResult};
 use crate::jobs::publication::{NextExport, Publication, manifest_time, publish_counters};
-use crate::jobs::report::{ExportReport, JobEnd, ListReport, SavedResponses, SavedWork};
+use crate::jobs::report::{
+    ExportReport, FailureCounts, JobEnd, ListReport, SavedResponses, SavedWork,
+};
 use crate::jobs::resume::{Resumed, open_journal, repair_journal, report_directory, unchanged};
+use crate::jobs::run_summary::{JobName, RunStart};
 use crate::jobs::runtime::Network;
 use crate::jobs::table_builder::BuiltTables;
-use crate::jobs::{last_run, summary};
+use crate::jobs::{last_run, run_hints};
 use crate::journal::writer::Journal;
 use crate::pacer::types::LearnedRate;
 use crate::publish::guard::ResponseSource;
@@ -50,18 +51,40 @@ pub fn export(
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<JobEnd<Box<ExportReport>>, ExportError> {
-    export_until(options, events, cancel, || Exit::Interrupted)
+    let start = RunStart::now(JobName::Export, Some(&options.out));
+    let ended = export_until(options, &start, events, cancel, || Exit::Interrupted);
+    ended.end
+}
+
+/// How an export ended.
+#[derive(Debug)]
+pub(crate) struct ExportEnd {
+    pub(crate) end: Result<JobEnd<Box<ExportReport>>, ExportError>,
+    /// The failures that the run knew of; none where it ended before it read its state.
+    pub(crate) failures: Option<FailureCounts>,
 }
 
 /// Like [`export`]. When the job is stopped, `last_run.json` has the exit code that `stopped` returns.
 pub(crate) fn export_until(
     options: &ExportOptions,
+    start: &RunStart,
     events: &Events,
     cancel: &CancellationToken,
     stopped: impl FnOnce() -> Exit,
+) -> ExportEnd {
+    let mut failures = None;
+    let end = export_and_record(options, start, (events, cancel), stopped, &mut failures);
+    ExportEnd { end, failures }
+}
+
+/// Exports, and writes `last_run.json`.
+fn export_and_record(
+    options: &ExportOptions,
+    start: &RunStart,
+    (events, cancel): (&Events, &CancellationToken),
+    stopped: impl FnOnce() -> Exit,
+    counts: &mut Option<FailureCounts>,
 ) -> Result<JobEnd<Box<ExportReport>>, ExportError> {
-    let started = Instant::now();
-    let started_at = manifest_time();
     // What can be wrong with the options is found before anything is written.
     let fetch_options = options.fetch_options(events)?;
     let client = TaskClient::new(&fetch_options.client)?;
@@ -81,7 +104,7 @@ pub(crate) fn export_until(
     let run = Run {
         directory: &directory,
         network: &network,
-        started_at: &started_at,
+        started_at: start.started_at(),
     };
     let mut failures = Vec::new();
     let end = match run.export(options, &mut failures) {
@@ -93,14 +116,15 @@ pub(crate) fn export_until(
         // A list that led to nothing is read again: what it was then binds no later run.
         list_checkpoint::remove(&directory.state().list_checkpoint())?;
     }
+    let failed = counts.insert(last_run::count(&failures));
     let summary = match &end {
         Ok(end) => {
-            let exit = summary::exit_of(end, options.guard.tolerate, stopped());
-            summary::export_json(end, &options.out, started.elapsed(), exit)
+            let exit = run_hints::exit_of(end, options.guard.tolerate, stopped());
+            start.ended(end, Some(failed), exit)
         }
-        Err(error) => summary::error_json(error),
+        Err(error) => start.failed(error, Some(failed)),
     };
-    last_run::write(&directory, started_at, summary, &failures, events);
+    last_run::write(&directory, &summary, &failures, events);
     end
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::api::api_key::{ApiKey, read_key};
+use crate::api::api_key::KeySource;
 use crate::api::certificates::{Authorities, CaFile};
 use crate::api::list_request::ListSource;
 use crate::api::options::ClientOptions;
@@ -23,14 +23,6 @@ use crate::lists::list_planner::ListPlan;
 use crate::pacer::types::Rate;
 use crate::publish::guard::{Allowance, GuardOptions};
 use crate::tables::selection::TableSelection;
-
-/// Where the API key comes from.
-#[derive(Debug, Clone)]
-enum KeySource {
-    Variable,
-    Value(SecretString),
-    File(PathBuf),
-}
 
 /// Builds [`ExportOptions`]. Everything has the default of the command line except the output directory, and the tasks:
 /// without [`ids`](Self::ids) or [`lists`](Self::lists), an empty list is exported.
@@ -113,8 +105,8 @@ impl ExportOptionsBuilder {
         }
     }
 
-    /// The API key. Without it and without [`api_key_file`](Self::api_key_file), [`build`](Self::build) reads it from the
-    /// environment variable `SCALE_API_KEY`.
+    /// The API key. Without it, [`api_key_file`](Self::api_key_file) and [`api_key_command`](Self::api_key_command),
+    /// [`build`](Self::build) reads it from the environment variable `SCALE_API_KEY`.
     pub fn api_key(mut self, api_key: impl Into<SecretString>) -> Self {
         self.api_key = KeySource::Value(api_key.into());
         self
@@ -123,6 +115,12 @@ impl ExportOptionsBuilder {
     /// A file that contains only the API key.
     pub fn api_key_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.api_key = KeySource::File(path.into());
+        self
+    }
+
+    /// A program that prints only the API key, with its arguments, separated and quoted as in a POSIX shell.
+    pub fn api_key_command(mut self, command: impl Into<String>) -> Self {
+        self.api_key = KeySource::Command(command.into());
         self
     }
 
@@ -219,14 +217,7 @@ impl ExportOptionsBuilder {
         let client = &mut options.fetch.client;
         client.ca_file = ca_file.as_deref().map(CaFile::read).transpose()?;
         client.base_url = resolve_base_url(base_url)?;
-        let key = match api_key {
-            KeySource::Value(secret) => ApiKey {
-                secret,
-                warning: None,
-            },
-            KeySource::Variable => read_key(None)?,
-            KeySource::File(path) => read_key(Some(&path))?,
-        };
+        let key = api_key.read()?;
         client.api_key = key.secret;
         options.warnings.extend(key.warning);
         let implied_rate = if options.server_in_process {

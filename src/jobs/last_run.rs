@@ -1,11 +1,13 @@
 //! Records in the state directory how a run ended, published or not.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::event::{Event, Events};
+use crate::failure_kind::FailureKind;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::journal_index::SharedIndex;
-use crate::jobs::publication::manifest_time;
+use crate::jobs::report::FailureCounts;
 use crate::journal::index::IndexEntry;
 use crate::journal::reader::JournalReader;
 use crate::publish::failure_lines::write_line;
@@ -13,19 +15,14 @@ use crate::publish::output_dir::OutputDirectory;
 use crate::state::last_run;
 use crate::state::last_run::LastRun;
 
-/// Writes `last_run.json`, which is `summary` with the times of the run, and `last_failures.jsonl`. An error is a
-/// warning only: how the run ended matters more.
+/// Writes `last_run.json`, which is `summary`, and `last_failures.jsonl`. An error is a warning only: how the run ended
+/// matters more.
 pub(crate) fn write(
     directory: &OutputDirectory,
-    started_at: String,
-    mut summary: Value,
+    summary: &Value,
     failures: &[u8],
     events: &Events,
 ) {
-    if let Some(fields) = summary.as_object_mut() {
-        fields.insert("started_at".to_owned(), started_at.into());
-        fields.insert("finished_at".to_owned(), manifest_time().into());
-    }
     let last = LastRun {
         summary: &format!("{summary:#}\n"),
         failures,
@@ -33,6 +30,20 @@ pub(crate) fn write(
     for error in last_run::write(directory.state(), directory.lock(), &last) {
         events.send(Event::Warning(error.to_string()));
     }
+}
+
+/// Counts lines of `failures.jsonl` by kind.
+pub(crate) fn count(lines: &[u8]) -> FailureCounts {
+    #[derive(Deserialize)]
+    struct Line {
+        kind: FailureKind,
+    }
+    let lines = lines.split(|byte| *byte == b'\n');
+    let mut counts = FailureCounts::new();
+    for line in lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()) {
+        *counts.entry(line.kind).or_default() += 1;
+    }
+    counts
 }
 
 /// The failures that the journal has, in the order of the list, as lines of `failures.jsonl`. A failure that cannot be

@@ -8,6 +8,9 @@ use crate::failure_kind::FailureKind;
 use crate::pacer::types::LearnedRate;
 use crate::publish::manifest::Manifest;
 
+/// Failed and stale IDs by kind.
+pub type FailureCounts = BTreeMap<FailureKind, u64>;
+
 /// How a job ended that did not fail.
 #[derive(Debug)]
 pub enum JobEnd<R> {
@@ -75,7 +78,7 @@ pub struct ExportReport {
     /// Lines that repeated an ID.
     pub duplicates: u64,
     /// Failed and stale IDs by kind.
-    pub failures: BTreeMap<FailureKind, u64>,
+    pub failures: FailureCounts,
     /// Lines of the sources that are not valid tasks.
     pub unreadable: u64,
     /// Whether the job is one that requests tasks from a server.

@@ -40,7 +40,7 @@ pub struct Tool {
 }
 
 impl Tool {
-    pub(super) fn this() -> Self {
+    pub(crate) fn this() -> Self {
         Self {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,4 +1,4 @@
-//! Replaces a file of the state as a whole: it is complete before it takes its name.
+//! Replaces a file as a whole: it is complete before it takes its name.
 
 use std::io;
 use std::path::Path;
@@ -16,10 +16,20 @@ pub(crate) enum Durability {
     Unsynced,
 }
 
-/// Replaces the file at `path`. Does not sync the directory.
+/// Replaces the file of the state at `path`. Does not sync the directory.
 pub(crate) fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
+    replace_as(path, content, durability, Access::Owner)
+}
+
+/// Replaces the file at `path`, which `access` may read.
+pub(crate) fn replace_as(
+    path: &Path,
+    content: &[u8],
+    durability: Durability,
+    access: Access,
+) -> io::Result<()> {
     let new = while_written(path);
-    let written = durable_fs::create(&new, Access::Owner).and_then(|file| {
+    let written = durable_fs::create(&new, access).and_then(|file| {
         durable_fs::write_all_at(&file, &new, content, 0)?;
         if durability == Durability::Synced {
             durable_fs::sync(&file, &new)?;

@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod configuration;
 mod consumers;
 mod corpus;
 #[cfg(debug_assertions)] // Only debug builds have numbered steps.
@@ -51,6 +52,7 @@ mod silence;
 mod sql;
 mod state;
 mod style;
+mod summaries;
 mod support;
 mod terminal;
 mod verify;

@@ -8,10 +8,13 @@ use crate::cli::error::CommandError;
 #[cfg(feature = "sandbox")]
 use crate::cli::export_options::SandboxServer;
 use crate::cli::export_options::export_options;
-use crate::cli::lifecycle::{JobReport, report_dry_run, report_export, run, warn, with_summary};
+use crate::cli::lifecycle::{
+    JobFiles, JobReport, report_dry_run, report_export, run, warn, with_summary,
+};
 use crate::error::Exit;
 use crate::jobs::dry_run::dry_run;
-use crate::jobs::export::export_until;
+use crate::jobs::export::{ExportEnd, export_until};
+use crate::jobs::run_summary::JobName;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::{config::SandboxConfig, server::Sandbox};
 
@@ -23,7 +26,14 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
         .chain(&args.api.api_key_file)
         .cloned()
         .collect();
-    with_summary(&args.display, &reads, args.output.out.as_deref(), || {
+    let files = JobFiles {
+        job: JobName::Export,
+        display: &args.display,
+        metrics: args.metrics.metrics.as_deref(),
+        reads: &reads,
+        directory: args.output.out.as_deref(),
+    };
+    with_summary(&files, |output| {
         let started = Instant::now();
         core_dumps::forbid();
         #[cfg(feature = "sandbox")]
@@ -41,6 +51,7 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
         let server = None;
         let (options, warnings) = export_options(args, server)?;
         let job = JobReport {
+            output,
             out: &options.out,
             tolerate: options.guard.tolerate,
             started,
@@ -53,7 +64,7 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
                     warn(&warnings, events);
                     dry_run(&options, events, &signals.cancel)
                 },
-                |done, signals| report_dry_run(done, signals, &args.display),
+                |done, signals| report_dry_run(done, signals, output),
             );
         }
         run(
@@ -61,9 +72,23 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
             false,
             |events, signals| {
                 warn(&warnings, events);
-                export_until(&options, events, &signals.cancel, || signals.exit())
+                let start = &output.start;
+                let stopped = || signals.exit();
+                Ok::<_, CommandError>(export_until(
+                    &options,
+                    start,
+                    events,
+                    &signals.cancel,
+                    stopped,
+                ))
             },
-            |ended, signals| report_export(&ended, signals, &args.display, &job),
+            |ExportEnd { end, failures }, signals| match end {
+                Ok(end) => report_export(&end, failures.as_ref(), signals, &job),
+                Err(error) => Err(CommandError::Export {
+                    error,
+                    failures: failures.map(Box::new),
+                }),
+            },
         )
     })
 }

@@ -2,17 +2,20 @@
 
 use std::time::Instant;
 
-use serde_json::json;
-
 use crate::cli::args::FlattenArgs;
 use crate::cli::error::CommandError;
-use crate::cli::lifecycle::{JobReport, report_export, report_stopped, run, warn, with_summary};
+use crate::cli::lifecycle::{
+    JobFiles, JobReport, report_export, report_stopped, run, warn, with_summary,
+};
 use crate::cli::messages::announce_stdin;
-use crate::cli::output_options::{OutputOptions, guard_options, output, warnings_of_skipped};
+use crate::cli::output_options::{
+    OutputOptions, guard_options, output_options, warnings_of_skipped,
+};
 use crate::error::Exit;
 use crate::ids::read::{ReadIds, read_ids};
 use crate::jobs::reflatten::{FlattenOptions, flatten};
 use crate::jobs::report::JobEnd;
+use crate::jobs::run_summary::JobName;
 
 /// Rebuilds tables from raw responses.
 pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
@@ -23,13 +26,20 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
         .iter()
         .filter(|source| Some(source.as_path()) != out);
     let reads: Vec<_> = sources.chain(&args.ids).cloned().collect();
-    with_summary(&args.display, &reads, out, || {
+    let files = JobFiles {
+        job: JobName::Flatten,
+        display: &args.display,
+        metrics: args.metrics.metrics.as_deref(),
+        reads: &reads,
+        directory: out,
+    };
+    with_summary(&files, |output| {
         let started = Instant::now();
         let OutputOptions {
             out,
             format,
             tables,
-        } = output(&args.output, &args.origins)?;
+        } = output_options(&args.output, &args.origins)?;
         announce_stdin(&args.sources, "tasks", &args.display);
         announce_stdin(&args.ids, "task IDs", &args.display);
         let read = (!args.ids.is_empty())
@@ -50,6 +60,7 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
             guard: guard_options(&args.guard),
         };
         let job = JobReport {
+            output,
             out: &options.out,
             tolerate: options.guard.tolerate,
             started,
@@ -61,12 +72,13 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
                 warn(&warnings_of_skipped(&skipped), events);
                 flatten(&options, events, &signals.cancel)
             },
-            |end, signals| match end {
-                JobEnd::Stopped(_) => {
+            |end, signals| {
+                if let JobEnd::Stopped(_) = end {
                     let message = "interrupted: no tables were written";
-                    Ok(report_stopped(signals, &args.display, message, json!({})))
+                    let (_, json) = job.end(&end, None, signals);
+                    return Ok(report_stopped(signals, output, message, &json));
                 }
-                end @ JobEnd::Done(_) => report_export(&end, signals, &args.display, &job),
+                report_export(&end, None, signals, &job)
             },
         )
     })

@@ -4,19 +4,25 @@ use serde_json::json;
 
 use crate::cli::args::VerifyArgs;
 use crate::cli::error::CommandError;
-use crate::cli::lifecycle::{print_event, report_stopped, run, with_summary};
-use crate::cli::summary_file::write_summary;
+use crate::cli::lifecycle::{JobFiles, print_event, report_stopped, run, with_summary};
 use crate::cli::verify_text::{result_line, verified_text};
 use crate::error::Exit;
 use crate::jobs::report::JobEnd;
-use crate::jobs::summary;
+use crate::jobs::run_summary::JobName;
 use crate::jobs::verify::verification::verify;
 
 /// Verifies an export, and prints what is wrong with it.
 pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
     let display = &args.display;
     let reads = std::slice::from_ref(&args.directory);
-    with_summary(display, reads, None, || {
+    let files = JobFiles {
+        job: JobName::Verify,
+        display,
+        metrics: None,
+        reads,
+        directory: Some(&args.directory),
+    };
+    with_summary(&files, |output| {
         run(
             display,
             true,
@@ -24,7 +30,8 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
             |end, signals| match end {
                 JobEnd::Stopped(_) => {
                     let message = "interrupted: nothing was verified";
-                    Ok(report_stopped(signals, display, message, json!({})))
+                    let json = output.start.verified(None, signals.exit());
+                    Ok(report_stopped(signals, output, message, &json))
                 }
                 JobEnd::Done(report) => {
                     let exit = if report.findings > 0 {
@@ -32,7 +39,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
                     } else {
                         Exit::Success
                     };
-                    let json = summary::verified_json(&report, &args.directory, exit as u8);
+                    let json = output.start.verified(Some(&report), exit);
                     if !display.quiet || report.findings > 0 {
                         let result = result_line(&report, &args.directory);
                         let text = if display.quiet {
@@ -44,7 +51,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
                             (result, json!({"summary": &json}))
                         });
                     }
-                    write_summary(display, &json)?;
+                    output.write(&json)?;
                     Ok(exit)
                 }
             },

@@ -1,15 +1,8 @@
-//! The summary of a run as JSON, and the hints that it gives. Pure.
+//! The exit code of a run, and the hints that it gives. Pure.
 
-use std::path::Path;
-use std::time::Duration;
-
-use serde_json::{Value, json};
-
-use crate::api::key_redaction::json_without_keys;
-use crate::error::{Exit, Explain};
+use crate::error::Exit;
 use crate::failure_kind::FailureKind;
-use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
-use crate::jobs::verify::report::VerifyReport;
+use crate::jobs::report::{ExportReport, JobEnd};
 use crate::publish::guard::Allowance;
 
 /// Share of 429 responses from which on a hint names a fixed rate.
@@ -27,84 +20,6 @@ pub(crate) fn exit_of(end: &JobEnd<Box<ExportReport>>, tolerate: Allowance, stop
     } else {
         Exit::Success
     }
-}
-
-/// The summary of an export or a flattening without an error.
-pub(crate) fn export_json(
-    end: &JobEnd<Box<ExportReport>>,
-    out: &Path,
-    elapsed: Duration,
-    exit: Exit,
-) -> Value {
-    match end {
-        JobEnd::Done(report) => report_json(report, out, elapsed, exit),
-        JobEnd::Stopped(saved) => stopped_json(*saved, exit),
-    }
-}
-
-/// The summary of a job that ended with an error.
-pub(crate) fn error_json(error: &dyn Explain) -> Value {
-    json_without_keys(json!({
-        "exit_code": error.exit() as u8,
-        "error": error.to_string(),
-        "hint": error.hint(),
-    }))
-}
-
-fn stopped_json(saved: SavedWork, exit: Exit) -> Value {
-    let (saved, listed) = match saved {
-        SavedWork::Nothing => (None, None),
-        SavedWork::Listed { tasks } => (None, Some(tasks)),
-        SavedWork::Fetched(saved) => (Some(saved), None),
-    };
-    json!({
-        "exit_code": exit as u8,
-        "listed": listed,
-        "held": saved.map(|saved| saved.kept),
-        "requested": saved.map(|saved| saved.requested),
-        "requests": saved.map(|saved| saved.requests),
-        "rate_limited": saved.map(|saved| saved.rate_limited),
-        "pace": saved.and_then(|saved| saved.learned),
-        "hint": "run the same command again to continue",
-    })
-}
-
-fn report_json(report: &ExportReport, out: &Path, elapsed: Duration, exit: Exit) -> Value {
-    let rows: serde_json::Map<String, Value> = report
-        .rows
-        .iter()
-        .map(|(name, rows)| (name.clone(), (*rows).into()))
-        .collect();
-    json!({
-        "exit_code": exit as u8,
-        "out": out.display().to_string(),
-        "seconds": elapsed.as_secs_f64(),
-        "requested": report.requested,
-        "exported": report.exported,
-        "failed": report.failed,
-        "stale": report.stale,
-        "dropped": report.dropped,
-        "reused": report.reused,
-        "unreadable": report.unreadable,
-        "unchanged": report.unchanged,
-        "unlisted": report.unlisted,
-        "pruned": report.pruned,
-        "failures": report.failures,
-        "lists": report.lists,
-        "duplicates": report.duplicates,
-        "rows": rows,
-        "bytes": report.bytes,
-        "drift": report.drift,
-        "requests": report.requests,
-        "retries": report.retries,
-        "rate_limited": report.rate_limited,
-        "rate_limited_share": rate_limited_share(report),
-        "pace": report.learned,
-        "bytes_received": report.bytes_received,
-        "pages": report.pages,
-        "from_lists": report.from_lists,
-        "hints": next_steps(report).into_iter().chain(drift_text(report)).collect::<Vec<_>>(),
-    })
 }
 
 /// Responses with status 429, as a share of all requests.
@@ -179,20 +94,6 @@ pub(crate) fn drift_text(report: &ExportReport) -> Option<String> {
     Some(format!(
         "{what} not documented; nothing is lost, see `drift` in manifest.json and the `extra` columns"
     ))
-}
-
-/// The summary of a verification as JSON.
-pub(crate) fn verified_json(report: &VerifyReport, directory: &Path, exit_code: u8) -> Value {
-    // Plain values: serialization cannot fail.
-    let mut json = serde_json::to_value(report).unwrap_or_default();
-    if let Some(fields) = json.as_object_mut() {
-        fields.insert("exit_code".to_owned(), exit_code.into());
-        fields.insert(
-            "directory".to_owned(),
-            directory.display().to_string().into(),
-        );
-    }
-    json
 }
 
 #[cfg(test)]

@@ -1,0 +1,115 @@
+//! Settles options that exclude each other: the command line has precedence over variables, and variables over
+//! configuration files.
+
+use std::cmp::Ordering;
+
+use crate::api::api_key::KEY_VARIABLE;
+use crate::cli::args::{ApiArgs, ExportArgs};
+use crate::cli::error::UsageError;
+use crate::cli::option_origins::{OptionPlace, Origins};
+use crate::cli::shared_args::DisplayArgs;
+use crate::jobs::export_defaults::URL_VARIABLE;
+
+/// Which of two options that are both given is dropped.
+enum Weaker {
+    First,
+    Second,
+}
+
+/// The weaker of two options that exclude each other. Two of the same place are a mistake.
+fn weaker(one: &str, other: &str, origins: &Origins) -> Result<Weaker, UsageError> {
+    match origins.place(one).cmp(&origins.place(other)) {
+        Ordering::Less => Ok(Weaker::First),
+        Ordering::Greater => Ok(Weaker::Second),
+        Ordering::Equal => Err(UsageError::conflict(origins, one, other)),
+    }
+}
+
+/// Settles `--quiet` and `--verbose`.
+pub(crate) fn settle_display(args: &mut DisplayArgs, origins: &Origins) -> Result<(), UsageError> {
+    if args.quiet && args.verbose {
+        match weaker("--quiet", "--verbose", origins)? {
+            Weaker::First => args.quiet = false,
+            Weaker::Second => args.verbose = false,
+        }
+    }
+    Ok(())
+}
+
+/// Settles the options of an export.
+pub(crate) fn settle_export(args: &mut ExportArgs, origins: &Origins) -> Result<(), UsageError> {
+    if args.fail_fast && args.guard.max_failures.is_some() {
+        match weaker("--fail-fast", "--max-failures", origins)? {
+            Weaker::First => args.fail_fast = false,
+            Weaker::Second => args.guard.max_failures = None,
+        }
+    }
+    settle_tasks(args, origins);
+    settle_api(&mut args.api, origins)
+}
+
+/// Of the options that say which tasks are exported, those of the strongest place count. Where no list is left, filters of
+/// a file are dropped too: they belong to the lists of the file. A filter in a variable without a list is a mistake.
+fn settle_tasks(args: &mut ExportArgs, origins: &Origins) {
+    let options = ["--ids", "--id", "--project", "--batch", "--delivery"];
+    let strongest = options
+        .map(|option| origins.place(option))
+        .into_iter()
+        .max();
+    let Some(strongest) = strongest.filter(|place| *place > OptionPlace::Default) else {
+        return;
+    };
+    let is_weaker = |option: &str| origins.place(option) < strongest;
+    if is_weaker("--ids") {
+        args.ids.clear();
+    }
+    for (option, names) in [
+        ("--id", &mut args.id),
+        ("--project", &mut args.project),
+        ("--batch", &mut args.batch),
+        ("--delivery", &mut args.delivery),
+    ] {
+        if is_weaker(option) {
+            names.clear();
+        }
+    }
+    if !args.project.is_empty() || !args.batch.is_empty() {
+        return;
+    }
+    for (option, filter) in [
+        ("--status", &mut args.status),
+        ("--completed-after", &mut args.completed_after),
+        ("--completed-before", &mut args.completed_before),
+    ] {
+        if is_weaker(option) && is_of_file(origins, option) {
+            *filter = None;
+        }
+    }
+}
+
+/// The variables that the clients of the API know are stronger than a file, like all variables.
+fn settle_api(args: &mut ApiArgs, origins: &Origins) -> Result<(), UsageError> {
+    if args.api_key_file.is_some() && args.api_key_command.is_some() {
+        match weaker("--api-key-file", "--api-key-command", origins)? {
+            Weaker::First => args.api_key_file = None,
+            Weaker::Second => args.api_key_command = None,
+        }
+    }
+    let is_set = |variable: &str| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+    if is_set(KEY_VARIABLE) {
+        if is_of_file(origins, "--api-key-file") {
+            args.api_key_file = None;
+        }
+        if is_of_file(origins, "--api-key-command") {
+            args.api_key_command = None;
+        }
+    }
+    if is_set(URL_VARIABLE) && is_of_file(origins, "--base-url") {
+        args.base_url = None;
+    }
+    Ok(())
+}
+
+fn is_of_file(origins: &Origins, option: &str) -> bool {
+    matches!(origins.place(option), OptionPlace::File(_))
+}
