@@ -324,31 +324,46 @@ fn state_that_was_open_to_others_is_closed_again() {
 }
 
 #[test]
-fn under_nohup_a_hangup_ends_nothing() {
+fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let base = tempfile::tempdir().unwrap();
-    let server = sandbox(SandboxConfig {
-        latency: Duration::from_millis(100),
-        ..SandboxConfig::default()
-    });
-    let out = base.path().join("out");
-    let mut inner = command(&server.base_url(), &out, 20);
-    inner.args(["--concurrency", "2"]);
-    let child = Command::new("nohup")
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .env_clear()
-        .env("SCALE_API_KEY", KEY)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    wait_until("the first requests", || server.requests() > 4);
-    // `nohup` executes the program, so the process ID is the same.
-    send(&child, Signal::HUP);
-    let output = child.wait_with_output().unwrap();
-    assert_exit(&output, 0);
-    assert_eq!(server.requests(), 20);
+    // A shell that runs `trap '' INT` passes the ignored signal on, as it does for background jobs.
+    let ignoring = |name: &str| {
+        [
+            "sh".into(),
+            "-c".into(),
+            format!("trap '' {name}; exec \"$0\" \"$@\""),
+        ]
+    };
+    let starts: [(&str, Signal, Vec<String>); 3] = [
+        ("nohup", Signal::HUP, vec!["nohup".to_owned()]),
+        ("hangup", Signal::HUP, ignoring("HUP").into()),
+        ("interrupt", Signal::INT, ignoring("INT").into()),
+    ];
+    for (name, signal, start) in starts {
+        let server = sandbox(SandboxConfig {
+            latency: Duration::from_millis(100),
+            ..SandboxConfig::default()
+        });
+        let mut inner = command(&server.base_url(), &base.path().join(name), 20);
+        inner.args(["--concurrency", "2"]);
+        let child = Command::new(&start[0])
+            .args(&start[1..])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .env_clear()
+            .env("SCALE_API_KEY", KEY)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_until("the first requests", || server.requests() > 4);
+        // The outer program executes the inner one, so the process ID is the same.
+        send(&child, signal);
+        let output = child.wait_with_output().unwrap();
+        assert_exit(&output, 0);
+        assert_eq!(server.requests(), 20, "{name}");
+    }
 }
 
 /// Shell commands that mount another file system at the state directory, in a separate mount namespace, and then run a
