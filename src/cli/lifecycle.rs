@@ -11,7 +11,7 @@ use crate::cli::export_text::{export_text, first_line, stopped_text};
 use crate::cli::messages::{print_error, write_json, write_text};
 use crate::cli::progress::{Display, DisplayOptions};
 use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
-use crate::cli::shell_quoting::shell_quoted;
+
 use crate::cli::signals::Signals;
 use crate::cli::summary_file::{prepare_summary, write_summary};
 use crate::cli::terminal;
@@ -23,6 +23,7 @@ use crate::jobs::summary;
 use crate::plural::plural;
 use crate::printable::printable_lines;
 use crate::publish::guard::Allowance;
+use crate::shell_quoting::shell_quoted;
 
 /// Runs a job with its display and signal handlers, then reports how it ended.
 pub(crate) fn run<T, E: Into<CommandError>>(

@@ -272,8 +272,9 @@ fn a_key_in_place_of_the_value_of_any_option_is_not_printed() {
 fn a_key_file_that_others_can_read_gives_a_warning() {
     let base = tempfile::tempdir().unwrap();
     let server = Server::start(task_answer);
-    let file = base.path().join("key");
+    let file = base.path().join("the key");
     fs::write(&file, KEY).unwrap();
+    let advice = format!("run: chmod 600 '{}'\n", file.display());
     for (mode, warns) in [(0o644, true), (0o604, true), (0o600, false), (0o640, false)] {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         let output = command(base.path(), &format!("http://{}", server.address))
@@ -288,6 +289,7 @@ fn a_key_file_that_others_can_read_gives_a_warning() {
             warns,
             "{said}"
         );
+        assert_eq!(said.contains(&advice), warns, "{said}");
     }
 }
 
