@@ -1,31 +1,42 @@
 //! Reads the command line and the environment.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
 
 use clap::parser::ValueSource;
 use clap::{
     Arg, ArgAction, ArgMatches, ColorChoice, CommandFactory as _, FromArgMatches as _, ValueEnum,
 };
 
+#[cfg(feature = "sandbox")]
+use crate::cli::args::ApiArgs;
 use crate::cli::args::{Cli, Command, ExportArgs};
 use crate::cli::environment::Origins;
 use crate::cli::error::UsageError;
+use crate::cli::messages::written_to_stdout;
 use crate::cli::shared_args::{ColorArg, DisplayArgs, LogFormatArg};
 use crate::cli::usage_errors::explain;
+use crate::jobs::export_defaults::URL_VARIABLE;
 
 /// Reads the command line and the environment. An option on the command line has precedence over the variable of an
-/// opposite option.
-pub(crate) fn read_command_line() -> Result<Cli, UsageError> {
+/// opposite option. None where the arguments request the help or the version, which is printed.
+pub(crate) fn read_command_line() -> Result<Option<Cli>, UsageError> {
     let command = command();
     let arguments = arguments(&command);
     let explained = |error: &clap::Error| explain(error, &command, &arguments);
     let mut matches = match command.clone().try_get_matches_from(&arguments) {
-        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) if !error.use_stderr() => {
+            return written_to_stdout(error.print().and_then(|()| std::io::stdout().flush()))
+                .map(|()| None);
+        }
         matches => matches.map_err(|error| explained(&error))?,
     };
     let weak = ["fail_fast", "max_failures"].map(|name| is_weak(&matches, name));
     let weak_ids = ["ids", "id"].map(|name| is_weak(&matches, name));
     let weak_lists = ["project", "batch", "delivery"].map(|name| is_weak(&matches, name));
+    #[cfg(feature = "sandbox")]
+    let weak_server = ["sandbox", "base_url"].map(|name| is_weak(&matches, name));
     let origins = origins(&command, &matches);
     let deepest = matches.subcommand_matches(matches.subcommand_name().unwrap_or_default());
     let deepest = deepest.unwrap_or(&matches);
@@ -41,6 +52,11 @@ pub(crate) fn read_command_line() -> Result<Cli, UsageError> {
     };
     if let Some(display) = display {
         settle(display, weak_display, &origins)?;
+        display.origins = origins.clone();
+    }
+    #[cfg(feature = "sandbox")]
+    if cli.command.is_none() {
+        settle_server(&mut cli.export.api, weak_server, &origins)?;
     }
     let export = &mut cli.export;
     let [weak_fast, weak_max] = weak;
@@ -52,12 +68,7 @@ pub(crate) fn read_command_line() -> Result<Cli, UsageError> {
         }
     }
     settle_sources(export, weak_ids, weak_lists);
-    if let Some(Command::Flatten(args)) = &mut cli.command {
-        args.origins = origins;
-    } else {
-        cli.export.origins = origins;
-    }
-    Ok(cli)
+    Ok(Some(cli))
 }
 
 /// A completion script.
@@ -231,11 +242,43 @@ fn origins(command: &clap::Command, matches: &ArgMatches) -> Origins {
             .get_arguments()
             .filter(|argument| is_weak(matches, argument.get_id().as_str()))
     });
-    weak.filter_map(|argument| {
+    let named = weak.filter_map(|argument| {
         let variable = argument.get_env()?.to_str()?;
         Some((format!("--{}", argument.get_long()?), variable.to_owned()))
-    })
-    .collect()
+    });
+    let mut variables: BTreeMap<String, String> = named.collect();
+    // This variable has its name from the API's own clients, and is read where the option is not given.
+    if matches.value_source("base_url").is_none()
+        && std::env::var_os(URL_VARIABLE).is_some_and(|url| !url.is_empty())
+    {
+        variables.insert("--base-url".to_owned(), URL_VARIABLE.to_owned());
+    }
+    Origins {
+        variables,
+        command: matches.subcommand_name().map(str::to_owned),
+    }
+}
+
+/// The sandbox and another server exclude each other. Of an option and the variable of the other, the option has
+/// precedence.
+#[cfg(feature = "sandbox")]
+fn settle_server(args: &mut ApiArgs, weak: [bool; 2], origins: &Origins) -> Result<(), UsageError> {
+    if !args.sandbox || args.base_url.is_none() {
+        return Ok(());
+    }
+    match weak {
+        [true, false] => args.sandbox = false,
+        [false, true] => args.base_url = None,
+        _ => {
+            let [sandbox, url] = ["--sandbox", "--base-url"].map(|option| origins.name(option));
+            return Err(UsageError::CommandLine {
+                place: origins.place("--sandbox"),
+                reason: format!("{sandbox} cannot be used with {url}"),
+                hint: format!("the sandbox has its own address: remove {sandbox} or {url}"),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Sources of tasks on the command line replace those of the environment.

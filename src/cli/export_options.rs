@@ -52,7 +52,7 @@ pub(crate) fn export_options(
         out,
         format,
         tables,
-    } = output(&args.output, &args.origins)?;
+    } = output(&args.output, &args.display.origins)?;
     let ReadIds { ids, skipped } = if lists.is_empty() {
         announce_stdin(&args.ids, "task IDs", &args.display);
         read_ids(&args.ids, &args.id, &args.list.id_column)?
@@ -83,7 +83,7 @@ pub(crate) fn export_options(
         });
     let options = with_api(with_network(builder, &args.network), &args.api, sandbox)
         .build()
-        .map_err(|error| named(error, &args.origins))?;
+        .map_err(|error| named(error, &args.display.origins))?;
     Ok((options, warnings))
 }
 
@@ -137,7 +137,7 @@ fn named(error: OptionsError, origins: &Origins) -> CommandError {
         OptionsError::EmptyBaseUrl { variable } => {
             let name = variable.unwrap_or_else(|| origins.name("--base-url"));
             UsageError::CommandLine {
-                place: "command line",
+                place: origins.place("--base-url"),
                 reason: format!("{name} is empty"),
                 hint: error.hint().unwrap_or_default(),
             }
@@ -157,7 +157,7 @@ fn unknown_values(args: &ExportArgs) -> Vec<String> {
         ("--opts", &opts, &DEFAULT_OPTS[..]),
         ("--status", &status, &TASK_STATUSES[..]),
     ] {
-        let option = args.origins.name(option);
+        let option = args.display.origins.name(option);
         warnings.extend(warnings_of_unknown(option, values, known));
     }
     warnings

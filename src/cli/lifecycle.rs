@@ -6,12 +6,11 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::cli::dry_run_text::dry_run_text;
-use crate::cli::error::{CommandError, UsageError};
+use crate::cli::error::CommandError;
 use crate::cli::export_text::{export_text, first_line, stopped_text};
 use crate::cli::messages::{print_error, write_json, write_text};
 use crate::cli::progress::{Display, DisplayOptions};
 use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
-
 use crate::cli::signals::Signals;
 use crate::cli::summary_file::{prepare_summary, write_summary};
 use crate::cli::terminal;
@@ -57,15 +56,15 @@ pub(crate) fn with_summary(
     out: Option<&Path>,
     run: impl FnOnce() -> Result<Exit, CommandError>,
 ) -> Result<Exit, CommandError> {
-    prepare_summary(args, reads, out)?;
-    let done = run();
+    let named = |error: CommandError| error.with_variable(&args.origins);
+    prepare_summary(args, reads, out).map_err(|error| named(error.into()))?;
+    let done = run().map_err(named);
     if let Err(error) = &done {
         // The error of the run is printed first. It can be that the summary cannot be written.
-        let is_about_summary = matches!(error, CommandError::Usage(UsageError::Summary { .. }));
         if let Err(second) = write_summary(args, &summary::error_json(error))
-            && !is_about_summary
+            && !error.is_about_summary()
         {
-            print_error(&second, args.log_format, args.quiet);
+            print_error(&named(second.into()), args.log_format, args.quiet);
         }
     }
     done

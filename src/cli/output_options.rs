@@ -51,7 +51,7 @@ pub(crate) fn output(args: &OutputArgs, origins: &Origins) -> Result<OutputOptio
     let option = origins.name("--tables");
     let names = non_empty(&args.tables);
     if names.is_empty() && !args.tables.is_empty() {
-        return Err(UsageError::command_line(format!("{option} is empty")));
+        return Err(UsageError::empty(origins, "--tables"));
     }
     if let Some(unknown) = names.iter().find(|name| Table::find(name).is_none()) {
         return Err(UsageError::Table {

@@ -1,15 +1,14 @@
-//! Errors in options are named, and options do not depend on spaces or empty variables.
+//! Errors in options are named, and options do not depend on spaces.
 
 use std::fs;
 use std::process::Output;
 
-use scale_export::sandbox::config::SandboxConfig;
 use serde_json::Value;
 
 use crate::support::server::{Server, task_answer};
-use crate::support::{KEY, manifest, program, sandbox};
+use crate::support::{KEY, manifest, program};
 
-fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+pub(crate) fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     program()
         .envs(variables.iter().copied())
         .args(arguments)
@@ -17,7 +16,7 @@ fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -248,125 +247,34 @@ fn an_error_names_the_option_its_value_and_what_it_takes() {
 }
 
 #[test]
-fn an_error_about_a_variable_names_the_variable() {
-    for (variables, arguments, reason) in [
+fn an_error_within_a_command_leads_to_the_help_of_the_command() {
+    let both = [("SCALE_EXPORT_QUIET", "1"), ("SCALE_EXPORT_VERBOSE", "1")];
+    for (variables, arguments, command) in [
         (
-            &[("SCALE_EXPORT_RATE", "x")][..],
-            &["--id", "a"][..],
-            "could not read the environment: invalid value `x` for SCALE_EXPORT_RATE: expected",
+            &[][..],
+            &["flatten", "d", "--out", "d", "--tables", ","][..],
+            "flatten ",
         ),
+        (&[], &["flatten", "d", "-q", "-v"], "flatten "),
         (
-            &[("SCALE_EXPORT_CONCURRENCY", "0")],
-            &["schema"],
-            "invalid value `0` for SCALE_EXPORT_CONCURRENCY: expected",
+            &[],
+            &["flatten", "d", "--out", "d", "--out", "d"],
+            "flatten ",
         ),
-        (
-            &[("SCALE_EXPORT_QUIET", "maybe")],
-            &["verify", "d"],
-            "invalid value `maybe` for SCALE_EXPORT_QUIET: expected 1, true",
-        ),
-        (
-            &[("SCALE_EXPORT_TABLES", "tsks")],
-            &["--id", "a", "--out", "d"],
-            "could not find table `tsks` of SCALE_EXPORT_TABLES",
-        ),
-        (
-            &[("SCALE_EXPORT_TABLES", "tsks")],
-            &["flatten", "d", "--out", "d"],
-            "could not find table `tsks` of SCALE_EXPORT_TABLES",
-        ),
-        (
-            &[("SCALE_EXPORT_IDS", "a"), ("SCALE_EXPORT_BATCH", "b")],
-            &["--out", "d"],
-            "SCALE_EXPORT_BATCH cannot be used with SCALE_EXPORT_IDS",
-        ),
-        (
-            &[("SCALE_EXPORT_QUIET", "1"), ("SCALE_EXPORT_VERBOSE", "1")],
-            &["verify", "d"],
-            "SCALE_EXPORT_QUIET cannot be used with SCALE_EXPORT_VERBOSE",
-        ),
-        (
-            &[
-                ("SCALE_EXPORT_FAIL_FAST", "1"),
-                ("SCALE_EXPORT_MAX_FAILURES", "1"),
-            ],
-            &["--id", "a"],
-            "SCALE_EXPORT_FAIL_FAST cannot be used with SCALE_EXPORT_MAX_FAILURES",
-        ),
-        (
-            &[("SCALE_EXPORT_STATUS", "s")],
-            &["--id", "a", "--out", "d"],
-            "SCALE_EXPORT_STATUS needs --project or --batch",
-        ),
-        // The command line has precedence, so the error is about it.
-        (
-            &[("SCALE_EXPORT_RATE", "x")],
-            &["--id", "a", "--rate", "y"],
-            "could not read the command line: invalid value `y` for --rate: expected",
-        ),
+        (&[], &["verify", "d", "-q", "-v"], "verify "),
+        (&both, &["verify", "d"], "verify "),
+        (&[], &["verify", "d", "--color", "blue"], "verify "),
+        (&[], &["schema", "--format"], "schema "),
+        (&[], &["sandbox", "--burst", "1"], "sandbox "),
+        (&[], &["completions", "fsh", "x"], "completions "),
+        (&[], &["--id", "a", "-q", "-v"], ""),
     ] {
         let output = run(variables, arguments);
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains(reason), "{said}");
+        let hint = format!("see scale-export {command}--help");
+        assert!(said.trim_end().ends_with(&hint), "{arguments:?}: {said}");
     }
-}
-
-#[test]
-fn an_empty_variable_counts_as_unset() {
-    let base = tempfile::tempdir().unwrap();
-    let help = run(&[], &["--help"]);
-    let help = String::from_utf8(help.stdout).unwrap();
-    let names: Vec<&str> = help
-        .split("[env: ")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(']').map(|(name, _)| name))
-        .collect();
-    assert!(names.len() > 30, "{names:?}");
-    let server = sandbox(SandboxConfig::default());
-    let out = base.path().join("out");
-    let output = program()
-        .envs(names.iter().map(|name| (name, "")))
-        .env("SCALE_API_URL", "")
-        .env("SCALE_API_KEY", KEY)
-        .args([
-            "--base-url",
-            &server.base_url(),
-            "--id",
-            "task_1",
-            "--plan",
-            "ids",
-            "--out",
-        ])
-        .arg(&out)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let opts = &manifest(&out)["options"]["opts"];
-    assert_eq!(opts.as_array().unwrap().len(), 3, "{opts}");
-    // On the command line, an empty value counts.
-    let none = base.path().join("none");
-    let arguments = [
-        "--sandbox",
-        "--id",
-        "task_1",
-        "--opts",
-        "",
-        "--out",
-        none.to_str().unwrap(),
-    ];
-    assert!(run(&[], &arguments).status.success());
-    assert_eq!(manifest(&none)["options"]["opts"], serde_json::json!([]));
-    let output = run(
-        &[("SCALE_API_KEY", KEY)],
-        &["--id", "a", "--out", "d", "--base-url", ""],
-    );
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("--base-url is empty"),
-        "{}",
-        stderr(&output)
-    );
 }
 
 #[test]
