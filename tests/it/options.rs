@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::server::{Server, task_answer};
+use crate::support::server::{Server, task_response};
 use crate::support::{KEY, manifest, program};
 
 pub(crate) fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
@@ -235,14 +235,14 @@ const MISTAKES: &[(&[&str], &str, &str)] = &[
 fn an_error_names_the_option_its_value_and_what_it_takes() {
     for (arguments, reason, hint) in MISTAKES {
         let output = run(&[("SCALE_API_KEY", KEY)], arguments);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        let (error, advice) = said.split_once("\nhint: ").unwrap();
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        let (error, advice) = printed.split_once("\nhint: ").unwrap();
         assert!(
             error.starts_with("error: could not ") && error.contains(reason),
-            "{said}"
+            "{printed}"
         );
-        assert!(advice.contains(hint), "{said}");
+        assert!(advice.contains(hint), "{printed}");
     }
 }
 
@@ -270,17 +270,20 @@ fn an_error_within_a_command_leads_to_the_help_of_the_command() {
         (&[], &["--id", "a", "-q", "-v"], ""),
     ] {
         let output = run(variables, arguments);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
         let hint = format!("see scale-export {command}--help");
-        assert!(said.trim_end().ends_with(&hint), "{arguments:?}: {said}");
+        assert!(
+            printed.trim_end().ends_with(&hint),
+            "{arguments:?}: {printed}"
+        );
     }
 }
 
 #[test]
 fn a_space_after_a_comma_drops_nothing_and_unknown_values_warn() {
     let base = tempfile::tempdir().unwrap();
-    let server = Server::start(task_answer);
+    let server = Server::start(task_response);
     let out = base.path().join("out");
     let output = program()
         .env("SCALE_API_KEY", KEY)
@@ -300,8 +303,8 @@ fn a_space_after_a_comma_drops_nothing_and_unknown_values_warn() {
         .arg(&out)
         .output()
         .unwrap();
-    let said = stderr(&output);
-    assert!(output.status.success(), "{said}");
+    let printed = stderr(&output);
+    assert!(output.status.success(), "{printed}");
     let options = &manifest(&out)["options"];
     assert_eq!(
         options["opts"],
@@ -311,8 +314,8 @@ fn a_space_after_a_comma_drops_nothing_and_unknown_values_warn() {
     assert!(out.join("messages.parquet").exists());
     let warning = "warning: `annotation_detials` of --opts is not a known value: did you mean `annotation_details`?";
     assert!(
-        said.contains(warning) && said.matches("warning: ").count() == 1,
-        "{said}"
+        printed.contains(warning) && printed.matches("warning: ").count() == 1,
+        "{printed}"
     );
 }
 
@@ -348,7 +351,7 @@ fn under_json_logs_an_option_error_is_a_json_line() {
 }
 
 #[test]
-fn what_people_try_works() {
+fn common_spellings_of_arguments_work() {
     let help = run(&[], &["help"]).stdout;
     assert_eq!(run(&[], &["help", "--help"]).stdout, help);
     let version = run(&[], &["--version"]).stdout;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{program, tell};
+use crate::support::{print_note, program};
 
 /// Commands that print data.
 const PRINTS: &[&[&str]] = &[
@@ -22,7 +22,7 @@ const PRINTS: &[&[&str]] = &[
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
     let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
-        return tell("left out: only Linux has a device that is always full");
+        return print_note("left out: only Linux has a device that is always full");
     };
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");

@@ -74,9 +74,9 @@ fn an_error_about_a_variable_names_the_variable() {
         ),
     ] {
         let output = run(variables, arguments);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains(reason), "{said}");
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        assert!(printed.contains(reason), "{printed}");
     }
 }
 
@@ -117,19 +117,22 @@ fn an_error_about_the_value_of_a_variable_names_the_variable() {
             command.args(["--out", out]);
         }
         let output = command.output().unwrap();
-        let said = stderr(&output);
+        let printed = stderr(&output);
         let expected = if variable == "SCALE_EXPORT_SUMMARY" {
             6
         } else {
             2
         };
-        assert_eq!(output.status.code(), Some(expected), "{said}");
-        let (error, hint) = said.split_once("\nhint: ").unwrap();
-        assert!(error.ends_with(&format!(" (set by {variable})")), "{said}");
-        assert!(hint.contains(variable), "{said}");
+        assert_eq!(output.status.code(), Some(expected), "{printed}");
+        let (error, hint) = printed.split_once("\nhint: ").unwrap();
+        assert!(
+            error.ends_with(&format!(" (set by {variable})")),
+            "{printed}"
+        );
+        assert!(hint.contains(variable), "{printed}");
         assert!(
             !hint.contains("--id-column") || variable != "SCALE_EXPORT_ID_COLUMN",
-            "{said}"
+            "{printed}"
         );
     }
     // The command line has precedence, so the error is about it.
@@ -137,10 +140,10 @@ fn an_error_about_the_value_of_a_variable_names_the_variable() {
         &[("SCALE_API_KEY", KEY), ("SCALE_API_URL", "foo")],
         &["--id", "a", "--out", out, "--base-url", "bar"],
     );
-    let said = stderr(&output);
+    let printed = stderr(&output);
     assert!(
-        said.contains("`bar`") && !said.contains("SCALE_API_URL"),
-        "{said}"
+        printed.contains("`bar`") && !printed.contains("SCALE_API_URL"),
+        "{printed}"
     );
 }
 
@@ -219,15 +222,15 @@ fn the_sandbox_replaces_no_server_that_an_option_names() {
         (output, server.requests() - before)
     };
     let (output, _) = export("both", &[], &["--sandbox", "--base-url", &url]);
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let printed = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{printed}");
     assert!(
-        said.contains("--sandbox cannot be used with --base-url"),
-        "{said}"
+        printed.contains("--sandbox cannot be used with --base-url"),
+        "{printed}"
     );
     assert!(
-        said.contains("hint: the sandbox has its own address"),
-        "{said}"
+        printed.contains("hint: the sandbox has its own address"),
+        "{printed}"
     );
     // Of an option and a variable, the option has precedence.
     let variable = [("SCALE_EXPORT_SANDBOX", "1")];

@@ -1,8 +1,8 @@
 //! A good export is never replaced by a worse one: which results of a bad run are published.
 
-mod nights;
 mod refusals;
 mod reuse;
+mod stale_tasks;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use http_body_util::Full;
 use hyper::Response;
 use serde_json::Value;
 
-use crate::support::server::{Answer, Server, asked_id, task_answer};
+use crate::support::server::{Answer, Server, requested_id, task_response};
 use crate::support::{KEY, program, published};
 
 /// A mock API with scripted responses by ID.
@@ -33,8 +33,8 @@ impl Api {
         let answers: Arc<Mutex<Answers>> = Arc::new(Mutex::new(Box::new(|_| None)));
         let shared = Arc::clone(&answers);
         let server = Server::start(move |request| {
-            let special = shared.lock().unwrap()(asked_id(request));
-            special.unwrap_or_else(|| task_answer(request))
+            let special = shared.lock().unwrap()(requested_id(request));
+            special.unwrap_or_else(|| task_response(request))
         });
         Self { server, answers }
     }
@@ -48,7 +48,7 @@ impl Api {
         *self.answers.lock().unwrap() = Box::new(move |id| is_affected(id).then(&answer));
     }
 
-    fn is_well(&self) {
+    fn succeeds(&self) {
         self.answers(|_| false, || status(200));
     }
 
@@ -69,11 +69,11 @@ impl Api {
     /// Runs an export and checks its exit code, then verifies the published files. Returns stderr.
     fn ends(&self, code: i32, out: &Path, ids: &[String], options: &[&str]) -> String {
         let output = self.run(out, ids, options);
-        let said = assert_exit(&output, code);
+        let printed = assert_exit(&output, code);
         if out.join("manifest.json").exists() {
             assert_exit(&program().arg("verify").arg(out).output().unwrap(), 0);
         }
-        said
+        printed
     }
 }
 

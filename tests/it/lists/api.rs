@@ -56,7 +56,7 @@ pub(super) struct Data {
     /// Tasks that are not final.
     pub(super) pending: Vec<String>,
     /// Requests so far, without the parameters that all have.
-    pub(super) asked: Vec<String>,
+    pub(super) requests: Vec<String>,
 }
 
 impl Data {
@@ -153,7 +153,7 @@ impl Api {
             let query = Query::of(request.uri());
             let mut data = shared.lock().unwrap();
             let short = request.uri().to_string();
-            data.asked
+            data.requests
                 .push(short.split("&opts=").next().unwrap().to_owned());
             if let Some(answer) = odd(&mut data, &query) {
                 return answer;
@@ -176,14 +176,14 @@ impl Api {
 
     /// Pages that were requested since the last call.
     pub(super) fn pages(&self) -> Vec<String> {
-        let mut asked = self.asked();
-        asked.retain(|asked| !asked.starts_with("/v2/task?"));
-        asked
+        let mut requests = self.requests();
+        requests.retain(|requests| !requests.starts_with("/v2/task?"));
+        requests
     }
 
     /// Requests since the last call.
-    pub(super) fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.data().asked)
+    pub(super) fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.data().requests)
     }
 
     /// The export command, without its list.
@@ -210,17 +210,17 @@ impl Api {
     ) -> (PathBuf, String) {
         let out = base.join(name);
         let output = self.command(&out).args(options).output().unwrap();
-        let said = exit(&output, code);
+        let printed = exit(&output, code);
         if [0, 3].contains(&code) && out.join("manifest.json").exists() {
             exit(&program().arg("verify").arg(&out).output().unwrap(), 0);
         }
-        (out, said)
+        (out, printed)
     }
 }
 
 /// Checks the exit code and returns stderr.
 pub(super) fn exit(output: &Output, code: i32) -> String {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    said
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{printed}");
+    printed
 }

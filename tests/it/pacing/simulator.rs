@@ -51,7 +51,7 @@ pub(super) struct Scene {
 
 impl Scene {
     /// The plan in the time of the server's clock.
-    fn plan_there(&self) -> LimitPlan {
+    fn server_plan(&self) -> LimitPlan {
         let mut plan = self.plan.clone();
         for (at, _) in &mut plan.changes {
             *at += self.offset;
@@ -102,7 +102,7 @@ pub(super) fn run(scene: &Scene, pacer: Pacer) -> (Vec<Second>, Pacer) {
     let mut simulation = Simulation {
         scene,
         pacer,
-        limiter: Limiter::new(scene.plan_there()),
+        limiter: Limiter::new(scene.server_plan()),
         random: fastrand::Rng::with_seed(scene.seed),
         events: Vec::new(),
         queue: BinaryHeap::new(),

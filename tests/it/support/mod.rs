@@ -171,7 +171,7 @@ pub(crate) fn to_lines<'b>(bodies: impl IntoIterator<Item = &'b Vec<u8>>) -> Vec
 }
 
 /// Prints a text directly to stderr, since the test runner hides what a passing test prints.
-pub(crate) fn tell(text: &str) {
+pub(crate) fn print_note(text: &str) {
     let mut stderr = std::io::stderr().lock();
     writeln!(stderr, "{text}").unwrap();
 }

@@ -143,15 +143,15 @@ pub(crate) fn acceptor(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -
 }
 
 /// The ID in the query of a request, as it is written there.
-pub(crate) fn asked_id(request: &Request<Incoming>) -> &str {
+pub(crate) fn requested_id(request: &Request<Incoming>) -> &str {
     let query = request.uri().query().unwrap_or_default();
     let first = query.split('&').next().unwrap();
     first.strip_prefix("task_id=").unwrap()
 }
 
 /// A small task with the ID in the query.
-pub(crate) fn task_answer(request: &Request<Incoming>) -> Answer {
-    let id = percent_encoding::percent_decode_str(asked_id(request))
+pub(crate) fn task_response(request: &Request<Incoming>) -> Answer {
+    let id = percent_encoding::percent_decode_str(requested_id(request))
         .decode_utf8()
         .unwrap();
     let body = serde_json::json!({"task_id": id, "status": "completed", "threads": []});

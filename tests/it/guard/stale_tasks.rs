@@ -10,7 +10,7 @@ use crate::support::server::Server;
 use crate::support::{manifest, program, published, task_ids};
 
 #[test]
-fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
+fn failed_refreshes_keep_every_task_and_mark_it_stale() {
     let base = tempfile::tempdir().unwrap();
     let ids = task_ids(12);
     let api = Api::start();
@@ -30,8 +30,8 @@ fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
     for (kind, answer) in nights {
         let text = format!("{kind} {}", answer().status());
         api.answers(|_| true, answer);
-        let said = api.ends(3, &out, &ids, &["--refresh", "all"]);
-        assert!(said.contains("12 stale"), "{text}: {said}");
+        let printed = api.ends(3, &out, &ids, &["--refresh", "all"]);
+        assert!(printed.contains("12 stale"), "{text}: {printed}");
         assert!(tables(&out) == before, "{text}");
         let made = manifest(&out)["ids"].clone();
         assert_eq!(
@@ -45,7 +45,7 @@ fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
         assert!(reference(base.path(), &out) == published(&out), "{text}");
     }
     // Every run requests them again, until one succeeds.
-    api.is_well();
+    api.succeeds();
     let before_requests = api.server.seen().len();
     api.ends(0, &out, &ids, &[]);
     assert_eq!(api.server.seen().len() - before_requests, 12);
@@ -54,7 +54,7 @@ fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
 }
 
 #[test]
-fn the_same_command_over_too_many_failures_ends_the_same_way_every_time() {
+fn too_many_failures_give_the_same_exit_code_every_time() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(20);
@@ -65,10 +65,10 @@ fn the_same_command_over_too_many_failures_ends_the_same_way_every_time() {
         || status(404),
     );
     for _ in 0..6 {
-        let said = api.ends(1, &out, &ids, &["--max-failures", "10%"]);
+        let printed = api.ends(1, &out, &ids, &["--max-failures", "10%"]);
         assert!(
-            said.contains("could not publish: 4 of 20 IDs failed (4 not_found), more than --max-failures 10% allows"),
-            "{said}"
+            printed.contains("could not publish: 4 of 20 IDs failed (4 not_found), more than --max-failures 10% allows"),
+            "{printed}"
         );
         assert!(!out.join("manifest.json").exists());
     }
@@ -78,14 +78,14 @@ fn the_same_command_over_too_many_failures_ends_the_same_way_every_time() {
     assert_eq!(api.server.seen().len() - before, 4);
     // One deleted task among 99 others, with and without a previous export.
     for _ in 0..3 {
-        let said = api.ends(1, &out, &ids, &["--fail-fast"]);
-        assert!(said.contains("--fail-fast stops there"), "{said}");
+        let printed = api.ends(1, &out, &ids, &["--fail-fast"]);
+        assert!(printed.contains("--fail-fast stops there"), "{printed}");
         api.ends(3, &out, &ids, &["--max-failures", "4"]);
     }
 }
 
 #[test]
-fn a_run_that_goes_on_after_an_outage_asks_for_no_failed_id_again_and_the_one_after_it_does() {
+fn failed_ids_are_requested_again_by_the_run_after_a_resumed_run() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(9);
@@ -107,10 +107,10 @@ fn a_run_that_goes_on_after_an_outage_asks_for_no_failed_id_again_and_the_one_af
     };
     answer(true);
     let options = ["--concurrency", "1", "--max-retries", "2"];
-    let said = api.ends(5, &out, &ids, &options);
+    let printed = api.ends(5, &out, &ids, &options);
     assert!(
-        said.contains("the API responds with errors (status 503"),
-        "{said}"
+        printed.contains("the API responds with errors (status 503"),
+        "{printed}"
     );
     assert_eq!(last_run(&out)["exit_code"], 5);
     assert_eq!(
@@ -127,7 +127,7 @@ fn a_run_that_goes_on_after_an_outage_asks_for_no_failed_id_again_and_the_one_af
 }
 
 #[test]
-fn a_list_that_begins_with_broken_ids_ends_with_3_every_time() {
+fn a_list_that_begins_with_failing_ids_exits_with_3_every_time() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(20);
@@ -149,7 +149,7 @@ fn a_list_that_begins_with_broken_ids_ends_with_3_every_time() {
 }
 
 #[test]
-fn tolerated_failures_end_with_0_and_are_still_listed() {
+fn tolerated_failures_exit_with_0_and_are_listed() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(20);
@@ -161,17 +161,17 @@ fn tolerated_failures_end_with_0_and_are_still_listed() {
         assert_eq!(failures(&out).len(), 1);
     }
     // Stale tasks count like failed ones.
-    api.is_well();
+    api.succeeds();
     api.ends(0, &out, &ids, &[]);
     api.answers(|id| matches!(id, "task_4" | "task_5"), || status(404));
     api.ends(3, &out, &ids, &["--tolerate", "1", "--refresh", "all"]);
     api.ends(0, &out, &ids, &["--tolerate", "2"]);
-    let said = assert_exit(&api.run(&out, &ids, &["--max-failures", "1"]), 1);
-    assert!(said.contains("2 of 20 IDs failed"), "{said}");
+    let printed = assert_exit(&api.run(&out, &ids, &["--max-failures", "1"]), 1);
+    assert!(printed.contains("2 of 20 IDs failed"), "{printed}");
 }
 
 #[test]
-fn missing_tasks_leave_the_tables_only_where_that_is_asked_for() {
+fn missing_tasks_leave_the_tables_only_with_drop_missing() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(40);
@@ -179,8 +179,8 @@ fn missing_tasks_leave_the_tables_only_where_that_is_asked_for() {
     api.answers(|id| id == "task_3", || status(404));
     api.ends(3, &out, &ids, &["--refresh", "all"]);
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
-    let said = api.ends(0, &out, &ids, &["--drop-missing"]);
-    assert!(said.contains("1 deleted"), "{said}");
+    let printed = api.ends(0, &out, &ids, &["--drop-missing"]);
+    assert!(printed.contains("1 deleted"), "{printed}");
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 39);
     assert_eq!(manifest(&out)["ids"]["failed"], 1);
     let listed = failures(&out);
@@ -194,13 +194,13 @@ fn missing_tasks_leave_the_tables_only_where_that_is_asked_for() {
     api.ends(3, &out, &ids, &["--drop-missing"]);
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
     api.answers(|id| id.len() == 7, || status(410));
-    let said = api.ends(8, &out, &ids, &["--drop-missing", "--refresh", "all"]);
-    assert!(said.contains("31 of the 40 tasks"), "{said}");
+    let printed = api.ends(8, &out, &ids, &["--drop-missing", "--refresh", "all"]);
+    assert!(printed.contains("31 of the 40 tasks"), "{printed}");
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
 }
 
 #[test]
-fn a_night_that_was_not_published_changes_no_later_flattening() {
+fn an_unpublished_run_does_not_change_flatten() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(12);
@@ -233,7 +233,7 @@ fn a_night_that_was_not_published_changes_no_later_flattening() {
         .arg(&out)
         .output()
         .unwrap();
-    let said = assert_exit(&output, 3);
-    assert!(said.contains("nothing changed"), "{said}");
+    let printed = assert_exit(&output, 3);
+    assert!(printed.contains("nothing changed"), "{printed}");
     assert!(published(&out) == before);
 }
