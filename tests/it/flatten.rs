@@ -325,8 +325,8 @@ fn failures_of_a_refresh_are_kept_by_flatten() {
         let task_id = requested_id(request);
         let is_lost = later.load(Ordering::Relaxed) && task_id == "b";
         let body = format!(r#"{{"task_id":"{task_id}","status":"pending"}}"#);
-        let answer = Response::builder().status(if is_lost { 404 } else { 200 });
-        answer.body(Full::new(Bytes::from(body))).unwrap()
+        let response = Response::builder().status(if is_lost { 404 } else { 200 });
+        response.body(Full::new(Bytes::from(body))).unwrap()
     });
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");

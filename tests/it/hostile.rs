@@ -9,7 +9,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::support::raw_server::{JSON, RawServer, Step, answer, good, task};
+use crate::support::raw_server::{JSON, RawServer, Step, good, response, task};
 use crate::support::{KEY, manifest, program, sandbox, task_ids, to_lines};
 
 /// Brackets of a bomb. A parser without a limit needs 24 bytes for each.
@@ -100,7 +100,7 @@ fn bombs() -> RawServer {
             return good(&request.task_id);
         }
         let headers = [JSON, &[("content-encoding", "gzip")]].concat();
-        vec![Step::Send(answer("200 OK", &headers, &bomb))]
+        vec![Step::Send(response("200 OK", &headers, &bomb))]
     })
 }
 
@@ -144,7 +144,7 @@ fn large_tasks_lower_the_concurrency() {
         let body = format!(
             r#"{{"task_id":"{id}","status":"completed","threads":[{{"turns":[{{"messages":[{messages}]}}]}}]}}"#
         );
-        vec![Step::Send(answer("200 OK", JSON, body.as_bytes()))]
+        vec![Step::Send(response("200 OK", JSON, body.as_bytes()))]
     });
     let out = base.path().join("out");
     let (output, peak) = measured(export(&server.url(), &out, &task_ids(TASKS)));
@@ -162,7 +162,7 @@ fn without_memory_for_a_body_the_run_ends_with_an_error_and_its_progress() {
         }
         let text = "x".repeat(150_000_000);
         let body = format!(r#"{{"task_id":"large","metadata":"{text}"}}"#);
-        vec![Step::Send(answer("200 OK", JSON, body.as_bytes()))]
+        vec![Step::Send(response("200 OK", JSON, body.as_bytes()))]
     });
     let out = base.path().join("out");
     let mut ids = task_ids(3);
@@ -223,7 +223,7 @@ fn every_input_has_the_size_limits() {
     let page = gzip(&bomb);
     let server = RawServer::start(move |_| {
         let headers = [JSON, &[("content-encoding", "gzip")]].concat();
-        vec![Step::Send(answer("200 OK", &headers, &page))]
+        vec![Step::Send(response("200 OK", &headers, &page))]
     });
     let mut run = export(&server.url(), &base.path().join("list"), &[]);
     run.args(["--batch", "b"]).env_remove("SCALE_EXPORT_PLAN");

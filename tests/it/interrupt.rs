@@ -45,8 +45,8 @@ fn assert_exit(output: &Output, code: i32) -> String {
 }
 
 /// A sandbox that responds for the first tasks and never for the others.
-fn stuck_after(answered: usize) -> Sandbox {
-    let stuck = task_ids(answered + 40).split_off(answered);
+fn stuck_after(responses: usize) -> Sandbox {
+    let stuck = task_ids(responses + 40).split_off(responses);
     sandbox(SandboxConfig {
         failed_ids: stuck
             .iter()

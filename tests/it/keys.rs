@@ -409,11 +409,11 @@ fn what_a_run_reports_is_printable_and_exact_as_json() {
     let list = base.path().join("ids.json");
     fs::write(&list, serde_json::json!([ID, "task_2"]).to_string()).unwrap();
     let server = Server::start(|_| {
-        let mut answer = Response::new(Full::new(Bytes::from_static(
+        let mut response = Response::new(Full::new(Bytes::from_static(
             b"{\"error\":\"\\u001b[2Jgone\"}",
         )));
-        *answer.status_mut() = hyper::StatusCode::NOT_FOUND;
-        answer
+        *response.status_mut() = hyper::StatusCode::NOT_FOUND;
+        response
     });
     let out = base.path().join("o\u{1b}\nerror: x");
     let run = |format: &str| {

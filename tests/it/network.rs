@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Response, Version};
 
-use crate::support::raw_server::{RawServer, Step, answer, good};
-use crate::support::server::{Answer, Server, task_response};
+use crate::support::raw_server::{RawServer, Step, good, response};
+use crate::support::server::{MockResponse, Server, task_response};
 use crate::support::{KEY, program, published};
 
 fn run(base: &Path, base_url: &str, options: &[&str]) -> Output {
@@ -35,11 +35,13 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn redirect(to: &str) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::new()));
-    *answer.status_mut() = hyper::StatusCode::FOUND;
-    answer.headers_mut().insert("location", to.parse().unwrap());
-    answer
+fn redirect(to: &str) -> MockResponse {
+    let mut response = Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = hyper::StatusCode::FOUND;
+    response
+        .headers_mut()
+        .insert("location", to.parse().unwrap());
+    response
 }
 
 #[test]
@@ -192,9 +194,9 @@ fn an_error_that_echoes_the_key_is_redacted() {
     let server = Server::start(|request| {
         let key = request.headers()["authorization"].to_str().unwrap();
         let body = serde_json::json!({"error": format!("refused: {key}\u{7}\nbye")});
-        let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
-        *answer.status_mut() = hyper::StatusCode::BAD_REQUEST;
-        answer
+        let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+        *response.status_mut() = hyper::StatusCode::BAD_REQUEST;
+        response
     });
     let output = run(base.path(), &format!("http://{}", server.address), &["-v"]);
     assert_eq!(output.status.code(), Some(8), "{}", stderr(&output));
@@ -289,10 +291,10 @@ fn every_content_encoding_is_read() {
             _ => zstd::bulk::compress(body.as_bytes(), 1).unwrap(),
         };
         assert!(body.len() < 200);
-        let mut answer = Response::new(Full::new(Bytes::from(body)));
-        let headers = answer.headers_mut();
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        let headers = response.headers_mut();
         headers.insert("content-encoding", id.parse().unwrap());
-        answer
+        response
     });
     let output = program()
         .env("SCALE_API_KEY", KEY)
@@ -316,12 +318,12 @@ fn a_retry_after_delays_all_requests() {
     let first = Mutex::new(true);
     let server = Server::start(move |request| {
         if std::mem::take(&mut *first.lock().unwrap()) {
-            let mut answer = Response::new(Full::new(Bytes::new()));
-            *answer.status_mut() = hyper::StatusCode::SERVICE_UNAVAILABLE;
-            answer
+            let mut response = Response::new(Full::new(Bytes::new()));
+            *response.status_mut() = hyper::StatusCode::SERVICE_UNAVAILABLE;
+            response
                 .headers_mut()
                 .insert("retry-after", "1".parse().unwrap());
-            return answer;
+            return response;
         }
         task_response(request)
     });
@@ -357,7 +359,7 @@ fn a_rate_limited_id_is_not_an_outage() {
         }
         vec![
             Step::Pause(Duration::from_millis(700)),
-            Step::Send(answer("429 Too Many Requests", &[], b"")),
+            Step::Send(response("429 Too Many Requests", &[], b"")),
         ]
     });
     let options = [

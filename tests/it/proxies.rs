@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::raw_server::{RawServer, Step, answer, good};
+use crate::support::raw_server::{RawServer, Step, good, response};
 use crate::support::server::{Server, task_response};
 use crate::support::socks::{Socks, socks_to};
 use crate::support::{KEY, print_note, program};
@@ -138,8 +138,12 @@ fn an_unsupported_proxy_scheme_is_refused_at_once() {
 /// The message names the proxy and its status, not the API.
 #[test]
 fn a_proxy_that_refuses_a_tunnel_is_named_with_its_status() {
-    let refusing =
-        RawServer::start(|_| vec![Step::Send(answer("403 Forbidden", &[], b"no")), Step::Close]);
+    let refusing = RawServer::start(|_| {
+        vec![
+            Step::Send(response("403 Forbidden", &[], b"no")),
+            Step::Close,
+        ]
+    });
     let place = refusing.address;
     let printed = Run::new("https://api.invalid")
         .env("HTTPS_PROXY", &format!("http://user:secret@{place}"))
@@ -170,7 +174,7 @@ fn a_proxy_that_refuses_a_tunnel_is_named_with_its_status() {
 #[test]
 fn a_proxy_that_requires_a_password_is_named_within_seconds() {
     let proxy = RawServer::start(|_| {
-        vec![Step::Send(answer(
+        vec![Step::Send(response(
             "407 Proxy Authentication Required",
             &[],
             b"",
@@ -186,7 +190,7 @@ fn a_proxy_that_requires_a_password_is_named_within_seconds() {
 /// The message names the proxy, not the server.
 #[test]
 fn a_proxy_without_tls_under_https_is_named_within_seconds() {
-    let proxy = RawServer::start(|_| vec![Step::Send(answer("200 OK", &[], b"")), Step::Close]);
+    let proxy = RawServer::start(|_| vec![Step::Send(response("200 OK", &[], b"")), Step::Close]);
     let place = proxy.address;
     for url in [API, "https://api.invalid"] {
         let begin = Instant::now();
@@ -206,7 +210,7 @@ fn a_proxy_that_requires_a_password_for_tunnels_is_named_within_seconds() {
     let proxy = RawServer::start(|_| {
         let headers = &[("proxy-authenticate", "Basic realm=\"office\"")];
         vec![
-            Step::Send(answer("407 Proxy Authentication Required", headers, b"")),
+            Step::Send(response("407 Proxy Authentication Required", headers, b"")),
             Step::Close,
         ]
     });

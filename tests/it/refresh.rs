@@ -141,11 +141,11 @@ fn an_interrupted_refresh_resumes_and_fetches_no_task_twice() {
     let refused_id = Arc::new(Mutex::new(None));
     let shared = Arc::clone(&refused_id);
     let server = Server::start(move |request| {
-        let mut answer = task_response(request);
+        let mut response = task_response(request);
         if *shared.lock().unwrap() == Some(requested_id(request).to_owned()) {
-            *answer.status_mut() = hyper::StatusCode::UNAUTHORIZED;
+            *response.status_mut() = hyper::StatusCode::UNAUTHORIZED;
         }
-        answer
+        response
     });
     let requests = |options: &[&str], code: i32| {
         let before = server.seen().len();

@@ -113,12 +113,12 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, then: Option<Then>) {
         if is_over && then == Some(Then::Silence) {
             signal.notify_one();
         }
-        let answer = task_response(&request);
+        let response = task_response(&request);
         async move {
             if is_over {
                 std::future::pending::<()>().await;
             }
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Infallible>(response)
         }
     });
     let builder = auto::Builder::new(TokioExecutor::new());

@@ -158,8 +158,8 @@ fn responses_of_an_unpublished_run_are_not_verified() {
         let is_later = later.load(Ordering::Relaxed);
         let status = if is_later && task_id == "c" { 401 } else { 200 };
         let body = format!(r#"{{"task_id":"{task_id}","status":"pending","later":{is_later}}}"#);
-        let answer = Response::builder().status(status);
-        answer.body(Full::new(Bytes::from(body))).unwrap()
+        let response = Response::builder().status(status);
+        response.body(Full::new(Bytes::from(body))).unwrap()
     });
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");

@@ -9,7 +9,7 @@ use super::Case;
 use super::measure::{NO_VIEW, Row, calm, command, ids, stderr};
 use crate::silent_connections::{self, Then};
 use crate::support::published;
-use crate::support::raw_server::{RawServer, Step, answer, good};
+use crate::support::raw_server::{RawServer, Step, good, response};
 use crate::support::server::{Server, task_response};
 use crate::support::socks::{Socks, socks_to};
 
@@ -78,7 +78,7 @@ fn no_such_host() -> Row {
 }
 
 fn refusing_proxy() -> Row {
-    let refusal = answer("403 Forbidden", &[], b"");
+    let refusal = response("403 Forbidden", &[], b"");
     let proxy = RawServer::start(move |_| vec![Step::Send(refusal.clone()), Step::Close]);
     let url = proxy.url();
     let says = format!("the proxy {url} did not connect to api.invalid:443: status 403");

@@ -76,7 +76,7 @@ pub(super) enum Effect {
 }
 
 /// The response of a server.
-pub(super) type Answer = Arc<dyn Fn(&RawRequest) -> Vec<Step> + Send + Sync>;
+pub(super) type ScriptedResponse = Arc<dyn Fn(&RawRequest) -> Vec<Step> + Send + Sync>;
 
 /// A fault in the responses of a server.
 #[derive(Clone)]
@@ -84,7 +84,7 @@ pub(super) struct Fault {
     /// Its name in the table.
     pub(super) name: &'static str,
     /// The responses for the first faulty IDs, one for each. Other IDs have good responses.
-    pub(super) answers: Vec<Answer>,
+    pub(super) responses: Vec<ScriptedResponse>,
     pub(super) options: &'static [&'static str],
     pub(super) effect: Effect,
     /// Exit code if every task has the fault.
@@ -196,21 +196,21 @@ impl Run {
 
 impl Fault {
     /// The response for an ID, if it is scripted.
-    fn answer_to(&self, task_id: &str) -> Option<&Answer> {
+    fn response_to(&self, task_id: &str) -> Option<&ScriptedResponse> {
         let number: usize = task_id.strip_prefix("faulty_")?.parse().unwrap();
-        self.answers.get(number - 1)
+        self.responses.get(number - 1)
     }
 
     fn run(
         &self,
         options: &[&str],
-        choose: impl Fn(&Self, &RawRequest) -> Option<Answer> + Send + Sync + 'static,
+        choose: impl Fn(&Self, &RawRequest) -> Option<ScriptedResponse> + Send + Sync + 'static,
     ) -> Run {
         let fault = self.clone();
         let server = RawServer::start(move |request| {
             // The target of a redirect has no fault.
             let chosen = choose(&fault, request).filter(|_| request.path != MOVED_PATH);
-            chosen.map_or_else(|| good(&request.task_id), |answer| answer(request))
+            chosen.map_or_else(|| good(&request.task_id), |response| response(request))
         });
         let base = tempfile::tempdir().unwrap();
         let out = base.path().join("out");
@@ -257,13 +257,13 @@ impl Fault {
             options.extend(["--concurrency", "1"]);
         }
         let run = self.run(&options, |fault, request| {
-            let answer = fault.answer_to(&request.task_id)?;
+            let response = fault.response_to(&request.task_id)?;
             let is_first = request.path != TASK_PATH || request.attempt == 1;
-            is_first.then(|| Arc::clone(answer))
+            is_first.then(|| Arc::clone(response))
         });
         let (expected, again) = match self.effect {
             Effect::None => (0, 0),
-            Effect::Retried(_) => (0, self.answers.len()),
+            Effect::Retried(_) => (0, self.responses.len()),
             Effect::Fails(_) => (3, 0),
             Effect::Stops => (4, 0),
         };
@@ -294,7 +294,7 @@ impl Fault {
         };
         let limit = ["--retry-timeout", limit];
         let run = self.run(&[options.as_slice(), &limit].concat(), |fault, request| {
-            fault.answer_to(&request.task_id).map(Arc::clone)
+            fault.response_to(&request.task_id).map(Arc::clone)
         });
         let expected_kind = match self.effect {
             Effect::Retried(kind) | Effect::Fails(kind) => kind,
@@ -314,7 +314,7 @@ impl Fault {
         };
         self.check_exit(&run, "one", 3);
         let failures = failures(&run.out);
-        assert_eq!(failures.len(), self.answers.len(), "{}", self.name);
+        assert_eq!(failures.len(), self.responses.len(), "{}", self.name);
         let mut statuses = Vec::new();
         let mut attempts = Vec::new();
         for (task_id, failure) in &failures {
@@ -358,7 +358,7 @@ impl Fault {
             |fault, request| {
                 // Every ID has one of the responses.
                 let at = request.task_id.bytes().map(usize::from).sum::<usize>();
-                Some(Arc::clone(&fault.answers[at % fault.answers.len()]))
+                Some(Arc::clone(&fault.responses[at % fault.responses.len()]))
             },
         );
         let requests = run.requests(None);

@@ -2,7 +2,7 @@
 
 use super::measure::{command, last_failures, stderr};
 use crate::support::KEY;
-use crate::support::raw_server::{RawServer, Step, answer};
+use crate::support::raw_server::{RawServer, Step, response};
 
 /// Maximum characters of a message, with the text before it.
 const MOST_CHARS: usize = 220;
@@ -86,7 +86,11 @@ fn server_messages_are_trimmed_printable_and_without_the_key() {
             .unwrap()
             .parse()
             .unwrap();
-        vec![Step::Send(answer("400 Bad Request", &[], &bodies()[at].0))]
+        vec![Step::Send(response(
+            "400 Bad Request",
+            &[],
+            &bodies()[at].0,
+        ))]
     });
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");

@@ -6,9 +6,9 @@ use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::measure::{Answer, Effect, MOVED_PATH, TASK_PATH, command, stderr};
+use super::measure::{Effect, MOVED_PATH, ScriptedResponse, TASK_PATH, command, stderr};
 use super::responses::faults;
-use crate::support::raw_server::{JSON, RawRequest, RawServer, Step, answer, good, task};
+use crate::support::raw_server::{JSON, RawRequest, RawServer, Step, good, response, task};
 use crate::support::{number_from, print_note, program, published};
 
 /// The number of exports, each from another server. `make attack` sets a larger one.
@@ -56,15 +56,16 @@ const NO_SUCH_LIST: i32 = 2;
 
 /// Faults that a run survives, and faults that end it.
 struct Faults {
-    usual: Vec<Answer>,
-    stopping: Vec<Answer>,
+    usual: Vec<ScriptedResponse>,
+    stopping: Vec<ScriptedResponse>,
 }
 
 impl Faults {
     fn new() -> Self {
-        let answers = |of_stops: bool| {
+        let responses = |of_stops: bool| {
             let faults = faults().filter(|fault| (fault.effect == Effect::Stops) == of_stops);
-            let mut answers: Vec<Answer> = faults.flat_map(|fault| fault.answers).collect();
+            let mut responses: Vec<ScriptedResponse> =
+                faults.flat_map(|fault| fault.responses).collect();
             if !of_stops {
                 // Faults without a row in the table.
                 for (status, headers) in [
@@ -82,20 +83,24 @@ impl Faults {
                         ],
                     ),
                 ] {
-                    answers.push(Arc::new(move |request: &RawRequest| {
-                        vec![Step::Send(answer(status, headers, &task(&request.task_id)))]
+                    responses.push(Arc::new(move |request: &RawRequest| {
+                        vec![Step::Send(response(
+                            status,
+                            headers,
+                            &task(&request.task_id),
+                        ))]
                     }));
                 }
             }
-            answers
+            responses
         };
         Self {
-            usual: answers(false),
-            stopping: answers(true),
+            usual: responses(false),
+            stopping: responses(true),
         }
     }
 
-    fn any(&self, random: &mut fastrand::Rng) -> &Answer {
+    fn any(&self, random: &mut fastrand::Rng) -> &ScriptedResponse {
         let faults = if random.usize(..STOPS) == 0 {
             &self.stopping
         } else {
@@ -134,7 +139,7 @@ fn page(query: &str) -> Vec<Step> {
         b"}",
     ]
     .concat();
-    vec![Step::Send(answer("200 OK", JSON, &body))]
+    vec![Step::Send(response("200 OK", JSON, &body))]
 }
 
 fn good_response(request: &RawRequest) -> Vec<Step> {
@@ -185,7 +190,7 @@ fn attack(seed: u64) -> Met {
     let server = RawServer::start(move |request| {
         if request.path == "/circle" {
             // The previous run ended with a fault.
-            return vec![Step::Send(answer(
+            return vec![Step::Send(response(
                 "302 Found",
                 &[("location", "/circle")],
                 b"",

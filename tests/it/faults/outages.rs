@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use super::Case;
 use super::measure::{NO_VIEW, Row, calm_of, command, failures, stderr};
-use crate::support::raw_server::{RawRequest, RawServer, Step, answer, good};
+use crate::support::raw_server::{RawRequest, RawServer, Step, good, response};
 use crate::support::{published, raw_responses, task_ids};
 
 /// IDs of a run.
 const IDS: usize = 60;
 
 /// Responses before the fault begins.
-const ANSWERED: usize = 30;
+const RESPONSES: usize = 30;
 
 const CONCURRENCY: usize = 8;
 
@@ -28,7 +28,7 @@ const BURST: usize = 5;
 const NEW_KEY: &str = "live_key_that_is_new";
 
 fn unavailable() -> Vec<Step> {
-    vec![Step::Send(answer("503 Service Unavailable", &[], b""))]
+    vec![Step::Send(response("503 Service Unavailable", &[], b""))]
 }
 
 fn kept(out: &Path) -> BTreeSet<String> {
@@ -53,7 +53,7 @@ fn for_good() -> Row {
     let is_back = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&is_back);
     let server = RawServer::start(move |request| {
-        if request.number <= ANSWERED || seen.load(Ordering::Relaxed) {
+        if request.number <= RESPONSES || seen.load(Ordering::Relaxed) {
             return good(&request.task_id);
         }
         match request.number % 3 {
@@ -78,8 +78,8 @@ fn for_good() -> Row {
     assert!(!out.join("manifest.json").exists());
 
     let requests = server.requests();
-    let (calm, outage) = requests.split_at(ANSWERED);
-    let lasted = outage[outage.len() - 1].at - calm[ANSWERED - 1].at;
+    let (calm, outage) = requests.split_at(RESPONSES);
+    let lasted = outage[outage.len() - 1].at - calm[RESPONSES - 1].at;
     assert!(lasted + Duration::from_secs(1) >= LIMIT, "{lasted:?}");
     // Requests in flight, those that count as an outage, then one per second.
     let seconds = usize::try_from(lasted.as_secs()).unwrap() + 1;
@@ -96,7 +96,7 @@ fn for_good() -> Row {
 
     let before = kept(&out);
     assert!(
-        before.len() > ANSWERED - CONCURRENCY,
+        before.len() > RESPONSES - CONCURRENCY,
         "{} kept",
         before.len()
     );
@@ -127,7 +127,7 @@ fn an_outage_does_not_fail_an_id_that_failed_before_it() {
         if seen.load(Ordering::Relaxed) {
             good(&request.task_id)
         } else if request.task_id == "task_1" && request.attempt == 1 {
-            vec![Step::Send(answer(
+            vec![Step::Send(response(
                 "500 Internal Server Error",
                 &UNWELL,
                 b"",
@@ -168,7 +168,7 @@ fn an_outage_ends_the_run_in_time_at_any_concurrency() {
                 .map(|wait| ("retry-after", wait))
                 .into_iter()
                 .collect();
-            Arc::new(move || Step::Send(answer(status, &headers, b"")))
+            Arc::new(move || Step::Send(response(status, &headers, b"")))
         };
     let outages = [
         refusal("503 Service Unavailable", None),
@@ -180,7 +180,7 @@ fn an_outage_ends_the_run_in_time_at_any_concurrency() {
         for (number, outage) in outages.into_iter().enumerate() {
             scope.spawn(move || {
                 let server = RawServer::start(move |request| {
-                    if request.number <= ANSWERED {
+                    if request.number <= RESPONSES {
                         good(&request.task_id)
                     } else {
                         vec![outage()]
@@ -189,14 +189,14 @@ fn an_outage_ends_the_run_in_time_at_any_concurrency() {
                 let base = tempfile::tempdir().unwrap();
                 let limits = ["--retry-timeout", "3s", "--timeout", "2s"];
                 let options = [limits.as_slice(), &["--concurrency", "32"]].concat();
-                let ids = task_ids(ANSWERED + 100);
+                let ids = task_ids(RESPONSES + 100);
                 let output = command(&server.url(), &base.path().join("out"), &ids, &options)
                     .output()
                     .unwrap();
                 let printed = stderr(&output);
                 assert_eq!(output.status.code(), Some(5), "{number}: {printed}");
                 let requests = server.requests();
-                let outage = &requests[ANSWERED..];
+                let outage = &requests[RESPONSES..];
                 let lasted = outage[outage.len() - 1].at - outage[0].at;
                 assert!(
                     lasted + Duration::from_secs(2) >= LIMIT,
@@ -214,7 +214,7 @@ fn for_a_while() -> Row {
     let began: OnceLock<Instant> = OnceLock::new();
     let server = RawServer::start(move |request| {
         let is_away =
-            request.number > ANSWERED && began.get_or_init(Instant::now).elapsed() < LASTS;
+            request.number > RESPONSES && began.get_or_init(Instant::now).elapsed() < LASTS;
         if is_away {
             unavailable()
         } else {
@@ -285,11 +285,11 @@ fn the_end_of_an_outage_does_not_fail_an_id() {
 /// A key that is rejected in the middle ends the run, and a run with a new key continues.
 fn refused_key() -> Row {
     let server = RawServer::start(|request| {
-        if request.number <= ANSWERED || request.key == NEW_KEY {
+        if request.number <= RESPONSES || request.key == NEW_KEY {
             good(&request.task_id)
         } else {
             let body = br#"{"status_code": 401, "error": "this key has expired"}"#;
-            vec![Step::Send(answer("401 Unauthorized", &[], body))]
+            vec![Step::Send(response("401 Unauthorized", &[], body))]
         }
     });
     let base = tempfile::tempdir().unwrap();
@@ -308,11 +308,11 @@ fn refused_key() -> Row {
     );
     assert!(!out.join("manifest.json").exists());
     let first = server.requests().len();
-    assert!(first <= ANSWERED + CONCURRENCY, "{first} requests");
+    assert!(first <= RESPONSES + CONCURRENCY, "{first} requests");
     let before = kept(&out);
     // Responses in flight may be lost when the run stops. Those that arrived may not.
     assert!(
-        before.len() > ANSWERED - CONCURRENCY,
+        before.len() > RESPONSES - CONCURRENCY,
         "{} kept",
         before.len()
     );

@@ -8,8 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::Case;
-use super::measure::{Answer, Effect, FAULTY_IDS, Fault, MOVED_PATH};
-use crate::support::raw_server::{JSON, RawRequest, Step, answer, good, head, task};
+use super::measure::{Effect, FAULTY_IDS, Fault, MOVED_PATH, ScriptedResponse};
+use crate::support::raw_server::{JSON, RawRequest, Step, good, head, response, task};
 
 /// Time to read the sent bytes before the connection is reset.
 const READ_TIME: Duration = Duration::from_millis(30);
@@ -23,8 +23,10 @@ const TRICKLE: Duration = Duration::from_millis(50);
 const PAGE: &[u8] =
     b"<!DOCTYPE html><html><head><title>Web server is down</title></head><body>\xe2\x80\xa6</body></html>";
 
-fn each(answers: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static) -> Vec<Answer> {
-    vec![Arc::new(answers)]
+fn each(
+    responses: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
+) -> Vec<ScriptedResponse> {
+    vec![Arc::new(responses)]
 }
 
 /// A fault of a response that is retried.
@@ -32,11 +34,11 @@ fn retried(
     name: &'static str,
     kind: &'static str,
     says: &'static str,
-    answers: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
+    responses: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
 ) -> Fault {
     Fault {
         name,
-        answers: each(answers),
+        responses: each(responses),
         options: &[],
         effect: Effect::Retried(kind),
         all: 5,
@@ -50,12 +52,12 @@ fn fails(
     name: &'static str,
     kind: &'static str,
     says: &'static str,
-    answers: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
+    responses: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
 ) -> Fault {
     Fault {
         effect: Effect::Fails(kind),
         all: 8,
-        ..retried(name, kind, says, answers)
+        ..retried(name, kind, says, responses)
     }
 }
 
@@ -63,24 +65,24 @@ fn fails(
 fn stops(
     name: &'static str,
     says: &'static str,
-    answers: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
+    responses: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
 ) -> Fault {
     Fault {
         effect: Effect::Stops,
         all: 4,
-        ..retried(name, "", says, answers)
+        ..retried(name, "", says, responses)
     }
 }
 
 /// An unusual but valid response.
 fn harmless(
     name: &'static str,
-    answers: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
+    responses: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
 ) -> Fault {
     Fault {
         effect: Effect::None,
         all: 0,
-        ..retried(name, "", "", answers)
+        ..retried(name, "", "", responses)
     }
 }
 
@@ -94,7 +96,7 @@ fn with_short_timeout(fault: Fault) -> Fault {
 
 /// A complete response with one status.
 fn status(status: &'static str, body: &'static [u8]) -> impl Fn(&RawRequest) -> Vec<Step> {
-    move |_| vec![Step::Send(answer(status, &[], body))]
+    move |_| vec![Step::Send(response(status, &[], body))]
 }
 
 /// The head of a response that announces `length` bytes.
@@ -139,21 +141,21 @@ fn encoded(body: &[u8]) -> Vec<u8> {
 
 fn encoded_as(encoding: &str, body: &[u8]) -> Vec<u8> {
     let headers = [JSON, &[("content-encoding", encoding)]].concat();
-    answer("200 OK", &headers, body)
+    response("200 OK", &headers, body)
 }
 
 fn redirect(to: &str) -> Vec<Step> {
-    vec![Step::Send(answer("302 Found", &[("location", to)], b""))]
+    vec![Step::Send(response("302 Found", &[("location", to)], b""))]
 }
 
 /// Several statuses that share a row.
 fn statuses(mut fault: Fault, statuses: &[u16], body: &'static [u8]) -> Fault {
     assert!(statuses.len() <= FAULTY_IDS);
-    let answers = statuses.iter().map(|status| -> Answer {
+    let responses = statuses.iter().map(|status| -> ScriptedResponse {
         let line = format!("{status} Whatever");
-        Arc::new(move |_| vec![Step::Send(answer(&line, &[], body))])
+        Arc::new(move |_| vec![Step::Send(response(&line, &[], body))])
     });
-    fault.answers = answers.collect();
+    fault.responses = responses.collect();
     fault
 }
 
@@ -248,8 +250,8 @@ fn bodies() -> Vec<Fault> {
     vec![
         harmless("gzip", |request| vec![Step::Send(encoded(&gzip(request)))]),
         Fault {
-            answers: ["GZIP", "x-gzip"]
-                .map(|encoding| -> Answer {
+            responses: ["GZIP", "x-gzip"]
+                .map(|encoding| -> ScriptedResponse {
                     Arc::new(move |request| vec![Step::Send(encoded_as(encoding, &gzip(request)))])
                 })
                 .to_vec(),
@@ -312,7 +314,11 @@ fn bodies() -> Vec<Fault> {
             "not JSON",
             |request| {
                 let body = task(&request.task_id);
-                vec![Step::Send(answer("200 OK", JSON, &body[..body.len() / 2]))]
+                vec![Step::Send(response(
+                    "200 OK",
+                    JSON,
+                    &body[..body.len() / 2],
+                ))]
             },
         ),
         retried(
@@ -335,7 +341,7 @@ fn bodies() -> Vec<Fault> {
                 "over 4096 bytes",
                 |request| {
                     let body = [task(&request.task_id), vec![b' '; 5_000]].concat();
-                    vec![Step::Send(answer("200 OK", JSON, &body))]
+                    vec![Step::Send(response("200 OK", JSON, &body))]
                 },
             )
         },
@@ -349,16 +355,20 @@ fn bodies() -> Vec<Fault> {
             let names: Vec<String> = (0..150).map(|number| format!("x-{number}")).collect();
             let more: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
             let body = task(&request.task_id);
-            vec![Step::Send(answer("200 OK", &[JSON, &more].concat(), &body))]
+            vec![Step::Send(response(
+                "200 OK",
+                &[JSON, &more].concat(),
+                &body,
+            ))]
         }),
         fails("203", "http_error", "a proxy has changed", |request| {
             let body = task(&request.task_id);
-            vec![Step::Send(answer("203 Changed", JSON, &body))]
+            vec![Step::Send(response("203 Changed", JSON, &body))]
         }),
         retried("206", "http_error", "incomplete", |request| {
             let body = task(&request.task_id);
             let half = &body[..body.len() / 2];
-            vec![Step::Send(answer("206 Partial Content", JSON, half))]
+            vec![Step::Send(response("206 Partial Content", JSON, half))]
         }),
         fails("204", "http_error", "status 204", |_| {
             vec![Step::Send(head("204 No Content", &[]))]
@@ -393,7 +403,7 @@ fn refusals() -> Vec<Fault> {
             "redirect without a target",
             "redirect",
             "a redirect without a valid location",
-            |_| vec![Step::Send(answer("302 Found", &[], b""))],
+            |_| vec![Step::Send(response("302 Found", &[], b""))],
         ),
         fails(
             "400",
@@ -474,7 +484,7 @@ fn refusals() -> Vec<Fault> {
                 "http_error",
                 "status 429",
                 |_| {
-                    vec![Step::Send(answer(
+                    vec![Step::Send(response(
                         "429 Too Many Requests",
                         &[("retry-after", "1")],
                         b"",

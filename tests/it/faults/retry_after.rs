@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::Case;
 use super::measure::{NO_VIEW, Row, calm_of, command, stderr};
-use crate::support::raw_server::{RawServer, Step, answer, good};
+use crate::support::raw_server::{RawServer, Step, good, response};
 use crate::support::{published, task_ids};
 
 /// IDs of a run.
@@ -117,7 +117,7 @@ fn too_many(headers: &[(&'static str, String)]) -> Vec<Step> {
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    vec![Step::Send(answer(
+    vec![Step::Send(response(
         "429 Too Many Requests",
         &headers,
         b"slow down",

@@ -17,7 +17,7 @@ fn an_export_in_which_every_id_failed_is_not_published_and_sets_no_options() {
     let ids = task_ids(5);
     let out = base.path().join("out");
     let wrong = Api::start();
-    wrong.answers(|_| true, || status(404));
+    wrong.responses(|_| true, || status(404));
     for options in [&[][..], &["--max-shrink", "100%"], &["--max-failures", "0"]] {
         let printed = wrong.ends(8, &out, &ids, options);
         assert!(
@@ -125,7 +125,7 @@ fn a_quiet_run_prints_one_line_unless_it_exits_with_0() {
     let ids = task_ids(12);
     let out = base.path().join("out");
     assert_eq!(api.ends(0, &out, &ids, &["-q"]), "");
-    api.answers(|id| id == "task_3", || status(404));
+    api.responses(|id| id == "task_3", || status(404));
     let printed = api.ends(3, &out, &ids, &["-q", "--refresh", "all"]);
     assert_eq!(printed.lines().count(), 1, "{printed}");
     assert!(
@@ -133,7 +133,7 @@ fn a_quiet_run_prints_one_line_unless_it_exits_with_0() {
         "{printed}"
     );
     assert!(printed.contains("; 1 stale"), "{printed}");
-    api.answers(|_| true, || status(404));
+    api.responses(|_| true, || status(404));
     let printed = api.ends(1, &out, &ids, &["-q", "--refresh", "all", "--fail-fast"]);
     assert_eq!(printed.lines().count(), 1, "{printed}");
     assert!(printed.starts_with("error: could not "), "{printed}");

@@ -87,10 +87,10 @@ fn failed_ids_are_requested_again_when_the_manifest_is_lost() {
     let api = Api::start();
     let ids = task_ids(20);
     let out = base.path().join("out");
-    api.answers(|id| id == "task_4", || status(404));
+    api.responses(|id| id == "task_4", || status(404));
     for manifest in [None, Some("{")] {
         let _ = fs::remove_dir_all(&out);
-        api.answers(|id| id == "task_4", || status(404));
+        api.responses(|id| id == "task_4", || status(404));
         api.ends(3, &out, &ids, &[]);
         match manifest {
             Some(text) => fs::write(out.join("manifest.json"), text).unwrap(),
@@ -118,7 +118,7 @@ fn several_exports_are_flattened_in_the_order_of_their_lists() {
     let first = ids(&[9, 1, 5, 3]);
     api.ends(0, &one, &ids(&[3, 5, 1, 9]), &[]);
     api.ends(0, &one, &first, &[]);
-    api.answers(|id| id == "task_7", || status(404));
+    api.responses(|id| id == "task_7", || status(404));
     let second = ids(&[7, 5, 2, 1]);
     api.ends(0, &two, &ids(&[2, 1]), &[]);
     api.ends(3, &two, &second, &[]);
@@ -148,7 +148,7 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(12);
-    api.answers(|id| id == "task_4", || status(404));
+    api.responses(|id| id == "task_4", || status(404));
     let out = base.path().join("out");
     api.ends(3, &out, &ids, &[]);
     let before = published(&out);

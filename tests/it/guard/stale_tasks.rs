@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
-    Api, MakeAnswer, assert_exit, exported, failures, last_run, lines, redirect, reference, status,
-    tables,
+    Api, MakeResponse, assert_exit, exported, failures, last_run, lines, redirect, reference,
+    status, tables,
 };
 use crate::support::server::Server;
 use crate::support::{manifest, program, published, task_ids};
@@ -18,7 +18,7 @@ fn failed_refreshes_keep_every_task_and_mark_it_stale() {
     let before = tables(&out);
     let other = Server::start(|_| status(200));
     let login = format!("http://{}/login", other.address);
-    let nights: Vec<(&str, MakeAnswer)> = vec![
+    let nights: Vec<(&str, MakeResponse)> = vec![
         ("not_found", Box::new(|| status(404))),
         ("http_error", Box::new(|| status(410))),
         ("http_error", Box::new(|| status(202))),
@@ -27,9 +27,9 @@ fn failed_refreshes_keep_every_task_and_mark_it_stale() {
         ("http_error", Box::new(|| status(407))),
         ("redirect", Box::new(move || redirect(&login))),
     ];
-    for (kind, answer) in nights {
-        let text = format!("{kind} {}", answer().status());
-        api.answers(|_| true, answer);
+    for (kind, response) in nights {
+        let text = format!("{kind} {}", response().status());
+        api.responses(|_| true, response);
         let printed = api.ends(3, &out, &ids, &["--refresh", "all"]);
         assert!(printed.contains("12 stale"), "{text}: {printed}");
         assert!(tables(&out) == before, "{text}");
@@ -60,7 +60,7 @@ fn too_many_failures_give_the_same_exit_code_every_time() {
     let ids = task_ids(20);
     let out = base.path().join("out");
     // Four of twenty, while a tenth is allowed.
-    api.answers(
+    api.responses(
         |id| matches!(id, "task_3" | "task_7" | "task_8" | "task_20"),
         || status(404),
     );
@@ -91,9 +91,9 @@ fn failed_ids_are_requested_again_by_the_run_after_a_resumed_run() {
     let ids = task_ids(9);
     let out = base.path().join("out");
     // If `is_ending`, no request succeeds from the sixth ID on.
-    let answer = |is_ending: bool| {
+    let response = |is_ending: bool| {
         let is_away = AtomicBool::new(false);
-        let answers = move |id: &str| {
+        let responses = move |id: &str| {
             let number: u32 = id.strip_prefix("task_").unwrap().parse().unwrap();
             if is_ending && number >= 6 {
                 is_away.store(true, Ordering::Relaxed);
@@ -103,9 +103,9 @@ fn failed_ids_are_requested_again_by_the_run_after_a_resumed_run() {
             }
             (number == 2).then(|| status(404))
         };
-        *api.answers.lock().unwrap() = Box::new(answers);
+        *api.responses.lock().unwrap() = Box::new(responses);
     };
-    answer(true);
+    response(true);
     let options = ["--concurrency", "1", "--max-retries", "2"];
     let printed = api.ends(5, &out, &ids, &options);
     assert!(
@@ -117,7 +117,7 @@ fn failed_ids_are_requested_again_by_the_run_after_a_resumed_run() {
         lines(&out.join(".scale-export/last_failures.jsonl")).len(),
         1
     );
-    answer(false);
+    response(false);
     let before = api.server.seen().len();
     api.ends(3, &out, &ids, &[]);
     assert_eq!(api.server.seen().len() - before, 4);
@@ -133,12 +133,12 @@ fn a_list_that_begins_with_failing_ids_exits_with_3_every_time() {
     let ids = task_ids(20);
     let out = exported(&api, base.path(), &ids);
     // One task that was exported before is deleted, and two respond with a permanent error.
-    let answers = |id: &str| match id {
+    let responses = |id: &str| match id {
         "task_1" => Some(status(404)),
         "task_2" | "task_3" => Some(status(500)),
         _ => None,
     };
-    *api.answers.lock().unwrap() = Box::new(answers);
+    *api.responses.lock().unwrap() = Box::new(responses);
     api.ends(3, &out, &ids, &["--refresh", "all"]);
     for _ in 0..3 {
         let before = api.server.seen().len();
@@ -154,7 +154,7 @@ fn tolerated_failures_exit_with_0_and_are_listed() {
     let api = Api::start();
     let ids = task_ids(20);
     let out = base.path().join("out");
-    api.answers(|id| id == "task_3", || status(404));
+    api.responses(|id| id == "task_3", || status(404));
     api.ends(3, &out, &ids, &[]);
     for (tolerated, code) in [("0", 3), ("1", 0), ("4.9%", 3), ("5%", 0)] {
         api.ends(code, &out, &ids, &["--tolerate", tolerated]);
@@ -163,7 +163,7 @@ fn tolerated_failures_exit_with_0_and_are_listed() {
     // Stale tasks count like failed ones.
     api.succeeds();
     api.ends(0, &out, &ids, &[]);
-    api.answers(|id| matches!(id, "task_4" | "task_5"), || status(404));
+    api.responses(|id| matches!(id, "task_4" | "task_5"), || status(404));
     api.ends(3, &out, &ids, &["--tolerate", "1", "--refresh", "all"]);
     api.ends(0, &out, &ids, &["--tolerate", "2"]);
     let printed = assert_exit(&api.run(&out, &ids, &["--max-failures", "1"]), 1);
@@ -176,7 +176,7 @@ fn missing_tasks_leave_the_tables_only_with_drop_missing() {
     let api = Api::start();
     let ids = task_ids(40);
     let out = exported(&api, base.path(), &ids);
-    api.answers(|id| id == "task_3", || status(404));
+    api.responses(|id| id == "task_3", || status(404));
     api.ends(3, &out, &ids, &["--refresh", "all"]);
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
     let printed = api.ends(0, &out, &ids, &["--drop-missing"]);
@@ -190,10 +190,10 @@ fn missing_tasks_leave_the_tables_only_with_drop_missing() {
     api.ends(0, &out, &ids, &["--drop-missing", "--fail-fast"]);
     api.ends(1, &out, &ids, &["--fail-fast"]);
     // Another failure is not a deletion, and the guard stops too many deletions.
-    api.answers(|id| id == "task_3", || status(400));
+    api.responses(|id| id == "task_3", || status(400));
     api.ends(3, &out, &ids, &["--drop-missing"]);
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
-    api.answers(|id| id.len() == 7, || status(410));
+    api.responses(|id| id.len() == 7, || status(410));
     let printed = api.ends(8, &out, &ids, &["--drop-missing", "--refresh", "all"]);
     assert!(printed.contains("31 of the 40 tasks"), "{printed}");
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
@@ -204,18 +204,18 @@ fn an_unpublished_run_does_not_change_flatten() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(12);
-    api.answers(|id| id == "task_5", || status(404));
+    api.responses(|id| id == "task_5", || status(404));
     let out = base.path().join("out");
     api.ends(3, &out, &ids, &[]);
     let before = published(&out);
-    api.answers(|_| true, || status(404));
+    api.responses(|_| true, || status(404));
     api.ends(1, &out, &ids, &["--fail-fast", "--refresh", "all"]);
     api.ends(1, &out, &ids, &["--max-failures", "1", "--refresh", "all"]);
     assert!(published(&out) == before);
     assert!(reference(base.path(), &out) == before);
     // A first run that is not published does not count either.
     let first = base.path().join("first");
-    api.answers(|id| id == "task_5", || status(404));
+    api.responses(|id| id == "task_5", || status(404));
     api.ends(1, &first, &ids, &["--max-failures", "0"]);
     let rebuilt = base.path().join("rebuilt");
     let output = program()

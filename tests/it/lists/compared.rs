@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use super::api::{Api, Data, Query, answer, answer_page, error, exit};
+use super::api::{Api, Data, Query, error, exit, page_response, response};
 use super::{ids, one_by_one, pages, tasks};
-use crate::support::server::Answer;
+use crate::support::server::MockResponse;
 use crate::support::{manifest, published, raw_responses};
 
 /// A page of a batch with changed tasks.
-fn page_of(data: &Data, query: &Query, change: impl Fn(&str, &mut Value)) -> Answer {
+fn page_of(data: &Data, query: &Query, change: impl Fn(&str, &mut Value)) -> MockResponse {
     let batch = &data.batches[query.get("batch_id").unwrap()];
     let page = batch.iter().skip(query.offset()).take(query.limit());
     let page = page.map(|id| {
@@ -21,7 +21,7 @@ fn page_of(data: &Data, query: &Query, change: impl Fn(&str, &mut Value)) -> Ans
     });
     let end = query.offset() + query.limit();
     let next = (end < batch.len()).then(|| end.to_string());
-    answer_page(page, next.as_deref())
+    page_response(page, next.as_deref())
 }
 
 fn remove(task: &mut Value, member: &str) {
@@ -102,7 +102,7 @@ fn a_list_that_ignores_expand_or_opts_is_not_used() {
         (query.get("expand") == Some("batch")).then(|| {
             let mut task = task.unwrap();
             task["batch"] = json!({"id": task["batch"], "name": "Week 7"});
-            answer(200, &task)
+            response(200, &task)
         })
     });
     let options = ["--batch", "b1", "--expand", "batch"];
@@ -171,7 +171,7 @@ fn a_task_that_changes_during_the_comparison_is_not_a_difference() {
         // The first task that is fetched alone was completed in between.
         (singles_so_far.fetch_add(1, Ordering::Relaxed) == 0).then(|| {
             data.pending.retain(|pending| pending != id);
-            answer(200, &data.task(id).unwrap())
+            response(200, &data.task(id).unwrap())
         })
     });
     api.data().pending = tasks(1, 1..=30);

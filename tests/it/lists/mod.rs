@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{manifest, published, raw_responses};
-use api::{Api, answer, answer_page, error, exit};
+use api::{Api, error, exit, page_response, response};
 
 /// The IDs of an export in their order.
 fn ids(out: &Path) -> Vec<String> {
@@ -188,7 +188,7 @@ fn a_repeated_page_token_ends_the_list_with_a_warning() {
         (query.offset() == 200).then(|| {
             let page = tasks(1, 201..=250);
             let page = page.iter().map(|id| data.task(id).unwrap());
-            answer_page(page, Some("100"))
+            page_response(page, Some("100"))
         })
     });
     let (out, printed) = api.export(base.path(), "out", &["--batch", "b1"], 3);
@@ -211,7 +211,7 @@ fn a_list_of_known_tasks_under_new_tokens_ends() {
         let page = tasks(1, 1..=3);
         let page = page.iter().map(|id| data.task(id).unwrap());
         let next = (query.offset() + 1).to_string();
-        (query.path == "/v2/tasks").then(|| answer_page(page, Some(&next)))
+        (query.path == "/v2/tasks").then(|| page_response(page, Some(&next)))
     });
     let (out, printed) = api.export(base.path(), "out", &["--batch", "b1"], 3);
     assert_eq!(ids(&out), tasks(1, 1..=3));
@@ -223,15 +223,15 @@ fn a_list_of_known_tasks_under_new_tokens_ends() {
 fn an_empty_page_does_not_end_a_list() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[250], |_, query| match query.offset() {
-        100 => Some(answer_page([], Some("1000100"))),
+        100 => Some(page_response([], Some("1000100"))),
         _ => None,
     });
     let api_of_the_rest = Api::new(&[250], |data, query| match query.offset() {
-        100 => Some(answer_page([], Some("1000100"))),
+        100 => Some(page_response([], Some("1000100"))),
         1_000_100 => {
             let page = tasks(1, 101..=200);
             let page = page.iter().map(|id| data.task(id).unwrap());
-            Some(answer_page(page, Some("200")))
+            Some(page_response(page, Some("200")))
         }
         _ => None,
     });
@@ -469,7 +469,7 @@ fn a_page_over_the_size_limit_is_requested_in_smaller_pages() {
             .skip(query.offset())
             .take(query.limit());
         let has_large = page.clone().any(|id| id == "task_1_30");
-        (has_large && query.limit() > 30).then(|| answer(200, &Value::from("x".repeat(20_000))))
+        (has_large && query.limit() > 30).then(|| response(200, &Value::from("x".repeat(20_000))))
     });
     let (out, printed) = api.export(
         base.path(),
@@ -512,7 +512,7 @@ fn list_items_that_are_not_tasks_are_skipped_with_a_warning() {
             serde_json::json!({"id": "x"}),
             task("task_1_3"),
         ];
-        (query.path == "/v2/tasks").then(|| answer_page(page, None))
+        (query.path == "/v2/tasks").then(|| page_response(page, None))
     });
     let (out, printed) = api.export(base.path(), "out", &["--batch", "b1"], 3);
     assert_eq!(ids(&out), tasks(1, [1, 3]));

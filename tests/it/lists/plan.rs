@@ -65,7 +65,7 @@ fn tasks_missing_from_lists_are_requested_singly() {
         (query.get("batch_id") == Some("b2")).then(|| {
             let shown = tasks(2, (1..=100).filter(|number| number % 3 > 0));
             let shown = shown.iter().map(|id| data.task(id).unwrap());
-            super::answer_page(shown, None)
+            super::page_response(shown, None)
         })
     });
     let ids = shuffled([tasks(1, 1..=200), tasks(2, 1..=100)].concat());
@@ -104,7 +104,7 @@ fn lists_that_give_other_json_are_not_used() {
                 task.as_object_mut().unwrap().remove("metadata");
                 task
             };
-            super::answer_page(page.map(without), Some("100"))
+            super::page_response(page.map(without), Some("100"))
         })
     });
     let ids = shuffled([tasks(1, 1..=200), tasks(2, 1..=200)].concat());

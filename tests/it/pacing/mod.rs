@@ -270,7 +270,7 @@ fn a_hanging_request_does_not_block_others_for_long() {
         match pacer.take(now) {
             SendDecision::Now(_) => sent += 1,
             SendDecision::At(at) => now = at,
-            SendDecision::AfterResponse => panic!("nothing is ever answered"),
+            SendDecision::AfterResponse => panic!("no request gets a response"),
         }
     }
     assert!((4..=9).contains(&sent), "{sent}");

@@ -230,7 +230,7 @@ fn read_head(stream: &mut TcpStream) -> Option<String> {
         head.extend_from_slice(&piece[..count]);
         if !head[0].is_ascii_uppercase() {
             // Servers without TLS respond so to a TLS handshake.
-            let _ = stream.write_all(&answer("400 Bad Request", &[], b"bad request"));
+            let _ = stream.write_all(&response("400 Bad Request", &[], b"bad request"));
             return None;
         }
         assert!(head.len() < MAX_HEAD, "a head without an end");
@@ -275,7 +275,7 @@ fn note(connection: usize, head: &str, shared: &Shared) -> RawRequest {
 }
 
 /// The bytes of a complete response.
-pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+pub(crate) fn response(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let length = body.len().to_string();
     let mut bytes = head(
         status,
@@ -303,7 +303,7 @@ pub(crate) fn task(task_id: &str) -> Vec<u8> {
 /// The response without a fault.
 pub(crate) fn good(task_id: &str) -> Vec<Step> {
     let body = task(task_id);
-    vec![Step::Send(answer("200 OK", JSON, &body))]
+    vec![Step::Send(response("200 OK", JSON, &body))]
 }
 
 /// Headers of a JSON body.
