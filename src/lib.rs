@@ -80,6 +80,7 @@ pub mod rebuild;
 #[cfg(feature = "sandbox")]
 #[doc(hidden)]
 pub mod sandbox;
+mod shell_quoting;
 #[doc(hidden)]
 pub mod state;
 #[doc(hidden)]

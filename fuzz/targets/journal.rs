@@ -9,6 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use scale_export::journal::codec::Compressor;
 use scale_export::journal::format::{
     JournalOptions, JournalRecord, JournalVersion, RecordKind, encode, encode_file_head,
+    encode_options,
 };
 use scale_export::journal::reader::JournalReader;
 use scale_export::journal::writer::Journal;
@@ -90,9 +91,7 @@ fn damaged(
     written: &mut HashMap<String, Vec<Vec<u8>>>,
 ) -> Vec<u8> {
     let (bodies, damage) = bytes.split_at(bytes.len() / 2);
-    let mut file = encode_file_head(&options());
-    // The version follows the eight magic bytes.
-    file[8] = version as u8;
+    let mut file = encode_file_head(&encode_options(&options()), version);
     for (index, body) in bodies
         .chunks(bodies.len().div_ceil(count).max(1))
         .enumerate()

@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::api::key_command::output_of;
 use crate::api::key_redaction::{has_word, looks_like_key, shown_path, without_keys};
 use crate::error::{Exit, Explain};
+use crate::shell_quoting::shell_quoted;
 
 /// The environment variable with the API key. The name is the one that the API's own clients use.
 pub(crate) const KEY_VARIABLE: &str = "SCALE_API_KEY";
@@ -111,7 +112,10 @@ fn read_file(path: &Path) -> Result<ApiKey, KeyError> {
     let secret = parse(&text).map_err(|mistake| mistake.in_input(&format!("`{shown}`")))?;
     let is_open = metadata.is_file() && metadata.permissions().mode() & READABLE_BY_OTHERS != 0;
     let warning = is_open.then(|| {
-        format!("every user of this machine can read the API key in `{shown}`; run: chmod 600")
+        let quoted = shell_quoted(Path::new(&shown));
+        format!(
+            "every user of this machine can read the API key in `{shown}`; run: chmod 600 {quoted}"
+        )
     });
     Ok(ApiKey { secret, warning })
 }

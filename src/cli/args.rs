@@ -6,7 +6,6 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::cli::option_origins::Origins;
 #[cfg(feature = "sandbox")]
 use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::shared_args::{
@@ -117,9 +116,6 @@ pub(crate) enum SchemaFormat {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Tasks")]
 pub(crate) struct ExportArgs {
-    /// Where the values come from.
-    #[arg(skip)]
-    pub(crate) origins: Origins,
     /// File of task IDs, one per line; `-` is standard input; repeatable
     ///
     /// .csv, .tsv, .jsonl, .json and .parquet files are read from a column. Each can be compressed as .gz or .zst.
@@ -391,9 +387,6 @@ pub(crate) struct VerifyArgs {
 /// Options of `flatten`.
 #[derive(Debug, Args)]
 pub(crate) struct FlattenArgs {
-    /// Where the values come from.
-    #[arg(skip)]
-    pub(crate) origins: Origins,
     /// Directories of exports, and files with one task per line; `-` is standard input
     ///
     /// Files can be compressed as .gz or .zst. Of several responses for one task, the last one counts.

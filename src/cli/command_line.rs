@@ -1,6 +1,7 @@
 //! Reads the command line and the environment.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use crate::cli::args::{Cli, Command, ExportArgs};
 use crate::cli::config::layers::{ConfiguredOptions, KnownOptions, OptionShape, combine};
 use crate::cli::config::location::read_files;
 use crate::cli::error::UsageError;
+use crate::cli::messages::written_to_stdout;
 use crate::cli::option_origins::{OptionOrigin, OptionPlace, Origins};
 use crate::cli::precedence::{settle_display, settle_export};
 use crate::cli::shared_args::{
@@ -20,20 +22,27 @@ use crate::cli::shared_args::{
 };
 use crate::cli::usage_errors::explain;
 
-/// Reads the command line, the environment and the configuration files.
-pub(crate) fn read_command_line() -> Result<Cli, UsageError> {
+/// Reads the command line, the environment and the configuration files. None where the arguments request the help or the
+/// version, which is printed.
+pub(crate) fn read_command_line() -> Result<Option<Cli>, UsageError> {
     let command = command();
     let arguments = arguments(&command);
-    let parse = |command: &clap::Command, configured: &ConfiguredOptions| {
-        let matches = command.clone().try_get_matches_from(&arguments);
-        match matches {
-            Err(error) if !error.use_stderr() => error.exit(),
-            matches => matches.map_err(|error| explain(&error, command, &arguments, configured)),
+    let parse = |command: &clap::Command, configured: &ConfiguredOptions| match command
+        .clone()
+        .try_get_matches_from(&arguments)
+    {
+        Err(error) if !error.use_stderr() => {
+            written_to_stdout(error.print().and_then(|()| std::io::stdout().flush())).map(|()| None)
         }
+        matches => matches
+            .map(Some)
+            .map_err(|error| explain(&error, command, &arguments, configured)),
     };
     let mut configured = ConfiguredOptions::new();
     // Mistakes of the command line are found, and help is printed, without the files.
-    let mut matches = parse(&command, &configured)?;
+    let Some(mut matches) = parse(&command, &configured)? else {
+        return Ok(None);
+    };
     let deepest = deepest(&command, &matches).0;
     if deepest
         .get_arguments()
@@ -43,21 +52,22 @@ pub(crate) fn read_command_line() -> Result<Cli, UsageError> {
     }
     let command = with_defaults(command, &configured);
     if !configured.is_empty() {
-        matches = parse(&command, &configured)?;
+        match parse(&command, &configured)? {
+            Some(parsed) => matches = parsed,
+            None => return Ok(None),
+        }
     }
     let origins = origins(&command, &matches, &configured);
     let mut cli = Cli::from_arg_matches_mut(&mut matches)
         .map_err(|error| explain(&error, &command, &arguments, &configured))?;
-    if let Some(display) = display_args(&mut cli) {
-        settle_display(display, &origins)?;
-    }
     if let Some(export) = export_args(&mut cli) {
         settle_export(export, &origins)?;
-        export.origins = origins;
-    } else if let Some(Command::Flatten(args)) = &mut cli.command {
-        args.origins = origins;
     }
-    Ok(cli)
+    if let Some(display) = display_args(&mut cli) {
+        settle_display(display, &origins)?;
+        display.origins = origins;
+    }
+    Ok(Some(cli))
 }
 
 /// An option that jobs have, and other commands do not have: only jobs read configuration files.
@@ -312,25 +322,24 @@ fn origins(
     matches: &ArgMatches,
     configured: &ConfiguredOptions,
 ) -> Origins {
+    let name = matches.subcommand_name().map(str::to_owned);
     let (command, matches) = deepest(command, matches);
-    let arguments = command.get_arguments();
-    arguments
-        .filter_map(|argument| {
-            let long = argument.get_long()?;
-            let option = format!("--{long}");
-            let (place, name) = match matches.value_source(argument.get_id().as_str())? {
-                ValueSource::CommandLine => (OptionPlace::CommandLine, option.clone()),
-                ValueSource::EnvVariable => {
-                    let variable = argument.get_env()?.to_str()?;
-                    (OptionPlace::Variable, variable.to_owned())
-                }
-                _ => {
-                    let configured = configured.get(long)?;
-                    let place = OptionPlace::File(configured.layer);
-                    (place, configured.source.clone())
-                }
-            };
-            Some((option, OptionOrigin { place, name }))
-        })
-        .collect()
+    let origin = |argument: &Arg| {
+        let long = argument.get_long()?;
+        let option = format!("--{long}");
+        let (place, name) = match matches.value_source(argument.get_id().as_str())? {
+            ValueSource::CommandLine => (OptionPlace::CommandLine, option.clone()),
+            ValueSource::EnvVariable => {
+                let variable = argument.get_env()?.to_str()?;
+                (OptionPlace::Variable, variable.to_owned())
+            }
+            _ => {
+                let configured = configured.get(long)?;
+                let place = OptionPlace::File(configured.layer);
+                (place, configured.source.clone())
+            }
+        };
+        Some((option, OptionOrigin { place, name }))
+    };
+    Origins::new(command.get_arguments().filter_map(origin), name)
 }

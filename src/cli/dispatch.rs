@@ -23,7 +23,8 @@ pub fn main() -> Exit {
         }
     }));
     let cli = match read_command_line() {
-        Ok(cli) => cli,
+        Ok(Some(cli)) => cli,
+        Ok(None) => return Exit::Success,
         Err(error) => {
             choose_color(color());
             print_error(&error, log_format(), false);

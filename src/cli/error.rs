@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::api::api_key::KEY_VARIABLE;
+use crate::api::error::FetchError;
 use crate::cli::config::error::ConfigError;
 use crate::cli::option_origins::Origins;
 use crate::cli::suggest::{did_you_mean, nearest_name};
@@ -18,9 +19,6 @@ use crate::output_error::OutputError;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::error::SandboxError;
 use crate::tables::definition::TABLES;
-
-/// Where the options are listed.
-pub(crate) const SEE_HELP: &str = "see scale-export --help";
 
 /// Why a command failed.
 #[derive(Debug, Error)]
@@ -47,6 +45,14 @@ pub(crate) enum CommandError {
     #[cfg(feature = "sandbox")]
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    /// An error about the value of an environment variable, or of a line of a configuration file.
+    #[error("{error} (set by {variable})")]
+    Variable {
+        /// The option that gets the value.
+        option: &'static str,
+        variable: String,
+        error: Box<Self>,
+    },
 }
 
 impl From<ExportError> for CommandError {
@@ -63,6 +69,7 @@ impl CommandError {
     pub(crate) fn failures(&self) -> Option<&FailureCounts> {
         match self {
             Self::Export { failures, .. } => failures.as_deref(),
+            Self::Variable { error, .. } => error.failures(),
             _ => None,
         }
     }
@@ -78,13 +85,71 @@ impl CommandError {
             Self::Verify(error) => error,
             #[cfg(feature = "sandbox")]
             Self::Sandbox(error) => error,
+            Self::Variable { error, .. } => error.explained(),
+        }
+    }
+
+    /// The options whose values the error can be about.
+    fn options(&self) -> &'static [&'static str] {
+        match self {
+            Self::Usage(UsageError::ObjectStore(_)) => &["--out"],
+            Self::Usage(UsageError::Summary { .. }) => &["--summary"],
+            Self::Ids(IdsError::Id { .. }) => &["--id"],
+            Self::Ids(IdsError::Column { .. } | IdsError::Ambiguous { .. }) => {
+                &["--id-column", "--ids"]
+            }
+            Self::Ids(_) => &["--ids"],
+            Self::Options(OptionsError::Key(_)) => &["--api-key-file"],
+            Self::Options(OptionsError::CaFile(error))
+            | Self::Export {
+                error: ExportError::Fetch(error),
+                ..
+            } => match error {
+                FetchError::BadUrl { .. } | FetchError::PlainHttp { .. } => &["--base-url"],
+                FetchError::CaFile { .. } => &["--ca-file"],
+                FetchError::NoSuchList { .. } => &["--project", "--batch", "--delivery"],
+                _ => &[],
+            },
+            _ => &[],
+        }
+    }
+
+    /// The error, with the variable if its value is from the environment.
+    pub(crate) fn with_variable(self, origins: &Origins) -> Self {
+        let mut options = self.options().iter();
+        match options.find_map(|option| Some((*option, origins.source(option)?))) {
+            Some((option, variable)) => Self::Variable {
+                option,
+                variable: variable.to_owned(),
+                error: Box::new(self),
+            },
+            None => self,
+        }
+    }
+
+    /// Whether the summary, the metrics or standard output cannot be written.
+    pub(crate) fn is_about_summary(&self) -> bool {
+        match self {
+            Self::Usage(
+                UsageError::Summary { .. } | UsageError::Metrics { .. } | UsageError::Stdout(_),
+            ) => true,
+            Self::Variable { error, .. } => error.is_about_summary(),
+            _ => false,
         }
     }
 }
 
 impl Explain for CommandError {
     fn hint(&self) -> Option<String> {
-        self.explained().hint()
+        let hint = self.explained().hint()?;
+        Some(match self {
+            // The user does not use the option, so a hint that names it names the variable.
+            Self::Variable {
+                option, variable, ..
+            } if hint.contains(option) => hint.replace(option, variable),
+            Self::Variable { variable, .. } => format!("change {variable}: {hint}"),
+            _ => hint,
+        })
     }
 
     fn exit(&self) -> Exit {
@@ -129,12 +194,12 @@ fn of_option(option: Option<&str>) -> String {
 }
 
 impl UsageError {
-    /// A mistake on the command line that the help explains.
-    pub(crate) fn command_line(reason: String) -> Self {
+    /// The value of an option is empty.
+    pub(crate) fn empty(origins: &Origins, option: &str) -> Self {
         Self::CommandLine {
-            place: "command line",
-            reason,
-            hint: SEE_HELP.to_owned(),
+            place: origins.place(option).as_str(),
+            reason: format!("{} is empty", origins.name(option)),
+            hint: origins.see_help(),
         }
     }
 
@@ -149,12 +214,15 @@ impl UsageError {
 
     /// Two options exclude each other.
     pub(crate) fn conflict(origins: &Origins, one: &str, other: &str) -> Self {
-        let reason = format!(
-            "{} cannot be used with {}",
-            origins.name(one),
-            origins.name(other)
-        );
-        Self::command_line(reason)
+        Self::CommandLine {
+            place: origins.place(one).as_str(),
+            reason: format!(
+                "{} cannot be used with {}",
+                origins.name(one),
+                origins.name(other)
+            ),
+            hint: origins.see_help(),
+        }
     }
 }
 
@@ -180,8 +248,8 @@ impl Explain for UsageError {
             Self::Stdout(_) => {
                 "free space, or redirect standard output to another place".to_owned()
             }
-            Self::Summary { .. } => "name another file with --summary".to_owned(),
-            Self::Metrics { .. } => "name another file with --metrics".to_owned(),
+            Self::Summary { .. } => "name another file, or `-` for standard output".to_owned(),
+            Self::Metrics { .. } => "name another file".to_owned(),
         })
     }
 

@@ -52,7 +52,7 @@ pub(crate) fn export_options(
         out,
         format,
         tables,
-    } = output_options(&args.output, &args.origins)?;
+    } = output_options(&args.output, &args.display.origins)?;
     let ReadIds { ids, skipped } = if lists.is_empty() {
         announce_stdin(&args.ids, "task IDs", &args.display);
         read_ids(&args.ids, &args.id, &args.list.id_column)?
@@ -83,7 +83,7 @@ pub(crate) fn export_options(
         });
     let options = with_api(with_network(builder, &args.network), &args.api, sandbox)
         .build()
-        .map_err(|error| named(error, &args.origins))?;
+        .map_err(|error| named(error, &args.display.origins))?;
     Ok((options, warnings))
 }
 
@@ -140,7 +140,7 @@ fn named(error: OptionsError, origins: &Origins) -> CommandError {
         OptionsError::EmptyBaseUrl { variable } => {
             let name = variable.unwrap_or_else(|| origins.name("--base-url"));
             UsageError::CommandLine {
-                place: "command line",
+                place: origins.place("--base-url").as_str(),
                 reason: format!("{name} is empty"),
                 hint: error.hint().unwrap_or_default(),
             }
@@ -160,7 +160,7 @@ fn unknown_values(args: &ExportArgs) -> Vec<String> {
         ("--opts", &opts, &DEFAULT_OPTS[..]),
         ("--status", &status, &TASK_STATUSES[..]),
     ] {
-        let option = args.origins.name(option);
+        let option = args.display.origins.name(option);
         warnings.extend(warnings_of_unknown(option, values, known));
     }
     warnings

@@ -12,7 +12,6 @@ use crate::cli::messages::{print_error, write_json, write_text};
 use crate::cli::metrics_file::{prepare_metrics, write_metrics};
 use crate::cli::progress::{Display, DisplayOptions};
 use crate::cli::shared_args::{DisplayArgs, LogFormatArg};
-use crate::cli::shell_quoting::shell_quoted;
 use crate::cli::signals::Signals;
 use crate::cli::summary_file::{prepare_summary, write_summary};
 use crate::cli::terminal;
@@ -25,6 +24,7 @@ use crate::jobs::run_summary::{JobName, RunStart};
 use crate::plural::plural;
 use crate::printable::printable_lines;
 use crate::publish::guard::Allowance;
+use crate::shell_quoting::shell_quoted;
 
 /// Runs a job with its display and signal handlers, then reports how it ended.
 pub(crate) fn run<T, E: Into<CommandError>>(
@@ -94,25 +94,22 @@ pub(crate) fn with_summary(
     } = *files;
     // `verify` writes nothing into its directory.
     let out = directory.filter(|_| job != JobName::Verify);
-    prepare_summary(display, reads, out)?;
-    prepare_metrics(metrics, reads, out)?;
+    let named = |error: UsageError| CommandError::from(error).with_variable(&display.origins);
+    prepare_summary(display, reads, out).map_err(named)?;
+    prepare_metrics(metrics, reads, out).map_err(named)?;
     let output = JobOutput {
         display,
         metrics,
         start: RunStart::now(job, directory),
     };
-    let done = run(&output);
+    let done = run(&output).map_err(|error| error.with_variable(&display.origins));
     if let Err(error) = &done {
         // The error of the run is printed first. It can be that one of these files cannot be written.
-        let is_about_file = matches!(
-            error,
-            CommandError::Usage(UsageError::Summary { .. } | UsageError::Metrics { .. })
-        );
         let summary = output.start.failed(error, error.failures());
         if let Err(second) = output.write(&summary)
-            && !is_about_file
+            && !error.is_about_summary()
         {
-            print_error(&second, display.log_format, display.quiet);
+            print_error(&named(second), display.log_format, display.quiet);
         }
     }
     done

@@ -7,7 +7,7 @@ use crate::cli::option_origins::Origins;
 
 /// The lists that the tasks are taken from; none with IDs.
 pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {
-    let conflict = |one: &str, other: &str| UsageError::conflict(&args.origins, one, other);
+    let conflict = |one: &str, other: &str| UsageError::conflict(&args.display.origins, one, other);
     let kinds = [
         (ListKind::Project, "--project", &args.project),
         (ListKind::Batch, "--batch", &args.batch),
@@ -24,13 +24,14 @@ pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageEr
         ("--completed-after", &filter.completed_after),
         ("--completed-before", &filter.completed_before),
     ];
-    refuse_reversed(&filter, &args.origins)?;
+    refuse_reversed(&filter, &args.display.origins)?;
     let first_filter = filters.iter().find(|(_, value)| value.is_some());
     let Some((kind, option, names)) = chosen.next() else {
         return first_filter.map_or(Ok(Vec::new()), |(filter, _)| {
-            let filter = args.origins.name(filter);
+            let place = args.display.origins.place(filter).as_str();
+            let filter = args.display.origins.name(filter);
             Err(UsageError::CommandLine {
-                place: "command line",
+                place,
                 reason: format!("{filter} needs --project or --batch"),
                 hint: format!("{filter} selects tasks of a project or batch"),
             })
@@ -47,8 +48,7 @@ pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageEr
         return Err(conflict(option, filter));
     }
     if names.iter().any(|name| name.trim().is_empty()) {
-        let reason = format!("{} is empty", args.origins.name(option));
-        return Err(UsageError::command_line(reason));
+        return Err(UsageError::empty(&args.display.origins, option));
     }
     let mut lists: Vec<ListSource> = Vec::new();
     for name in *names {
@@ -74,12 +74,13 @@ fn refuse_reversed(filter: &ListFilter, origins: &Origins) -> Result<(), UsageEr
     if from < until {
         return Ok(());
     }
+    let place = origins.place("--completed-after").as_str();
     let (after, before) = (
         origins.name("--completed-after"),
         origins.name("--completed-before"),
     );
     Err(UsageError::CommandLine {
-        place: "command line",
+        place,
         reason: format!("{after} ({from}) is not before {before} ({until})"),
         hint: format!("give an earlier time with {after}, or a later one with {before}"),
     })

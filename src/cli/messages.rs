@@ -99,12 +99,17 @@ pub(crate) fn print_error(error: &dyn Explain, log_format: LogFormatArg, quiet: 
     }
 }
 
-/// Writes data to standard output. A closed pipe is not an error: its reader has what it needs.
+/// Writes data to standard output.
 pub(crate) fn print(text: &str) -> Result<(), UsageError> {
     let mut stdout = std::io::stdout();
     let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
+    written_to_stdout(written)
+}
+
+/// The result of writing to standard output. A closed pipe is not an error: its reader has what it needs.
+pub(crate) fn written_to_stdout(written: std::io::Result<()>) -> Result<(), UsageError> {
     match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(UsageError::Stdout(error))

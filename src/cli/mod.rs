@@ -26,7 +26,6 @@ pub mod sandbox_args;
 #[cfg(feature = "sandbox")]
 pub mod sandbox_values;
 pub mod shared_args;
-mod shell_quoting;
 pub mod signals;
 pub mod status_line;
 pub mod suggest;

@@ -78,7 +78,7 @@ fn selected(names: &[String], origins: &Origins) -> Result<TableSelection, Usage
     });
     let tables: TableSelection = tables.collect::<Result<_, _>>()?;
     if tables.is_empty() {
-        return Err(UsageError::command_line(format!("{option} is empty")));
+        return Err(UsageError::empty(origins, "--tables"));
     }
     Ok(tables)
 }

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use crate::api::api_key::KEY_VARIABLE;
 use crate::cli::args::{ApiArgs, ExportArgs};
 use crate::cli::error::UsageError;
-use crate::cli::option_origins::{OptionPlace, Origins};
+use crate::cli::option_origins::{OptionPlace, Origins, is_set};
 use crate::cli::shared_args::DisplayArgs;
 use crate::jobs::export_defaults::URL_VARIABLE;
 
@@ -87,7 +87,8 @@ fn settle_tasks(args: &mut ExportArgs, origins: &Origins) {
     }
 }
 
-/// The variables that the clients of the API know are stronger than a file, like all variables.
+/// Settles where the key and the server come from. The variables that the clients of the API know are stronger than a
+/// file, like all variables.
 fn settle_api(args: &mut ApiArgs, origins: &Origins) -> Result<(), UsageError> {
     if args.api_key_file.is_some() && args.api_key_command.is_some() {
         match weaker("--api-key-file", "--api-key-command", origins)? {
@@ -95,7 +96,6 @@ fn settle_api(args: &mut ApiArgs, origins: &Origins) -> Result<(), UsageError> {
             Weaker::Second => args.api_key_command = None,
         }
     }
-    let is_set = |variable: &str| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
     if is_set(KEY_VARIABLE) {
         if is_of_file(origins, "--api-key-file") {
             args.api_key_file = None;
@@ -104,8 +104,31 @@ fn settle_api(args: &mut ApiArgs, origins: &Origins) -> Result<(), UsageError> {
             args.api_key_command = None;
         }
     }
-    if is_set(URL_VARIABLE) && is_of_file(origins, "--base-url") {
+    if origins.name("--base-url") == URL_VARIABLE {
         args.base_url = None;
+    }
+    #[cfg(feature = "sandbox")]
+    settle_server(args, origins)?;
+    Ok(())
+}
+
+/// The sandbox and another server exclude each other.
+#[cfg(feature = "sandbox")]
+fn settle_server(args: &mut ApiArgs, origins: &Origins) -> Result<(), UsageError> {
+    if !args.sandbox || args.base_url.is_none() {
+        return Ok(());
+    }
+    match origins.place("--sandbox").cmp(&origins.place("--base-url")) {
+        Ordering::Less => args.sandbox = false,
+        Ordering::Greater => args.base_url = None,
+        Ordering::Equal => {
+            let [sandbox, url] = ["--sandbox", "--base-url"].map(|option| origins.name(option));
+            return Err(UsageError::CommandLine {
+                place: origins.place("--sandbox").as_str(),
+                reason: format!("{sandbox} cannot be used with {url}"),
+                hint: format!("the sandbox has its own address: remove {sandbox} or {url}"),
+            });
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::option_origins::Origins;
 use crate::cli::value_parsers;
 use crate::publish::guard::Allowance;
 
@@ -159,6 +160,9 @@ pub(crate) struct DisplayArgs {
     /// The file of the summary where that is a pipe or a device, which is opened once.
     #[arg(skip)]
     pub(crate) summary_pipe: OnceLock<File>,
+    /// Where the values of the command's options come from.
+    #[arg(skip)]
+    pub(crate) origins: Origins,
 }
 
 /// Metrics of a run.

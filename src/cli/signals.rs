@@ -30,7 +30,8 @@ pub(crate) struct Signals {
 
 /// The handlers.
 struct Handlers {
-    interrupt: tokio::signal::unix::Signal,
+    /// None where the signal keeps its disposition.
+    interrupt: Option<tokio::signal::unix::Signal>,
     terminate: tokio::signal::unix::Signal,
     /// None where the signal keeps its disposition.
     hangup: Option<tokio::signal::unix::Signal>,
@@ -38,9 +39,15 @@ struct Handlers {
 
 impl Handlers {
     fn install() -> std::io::Result<Self> {
-        let hangup = may_handle_hangup().then(|| signal(SignalKind::hangup()));
+        let ignored = ignored_signals();
+        let is_ignored = |signal: Signal| ignored.map(|mask| mask & mask_of(signal) != 0);
+        // Where that is unknown, SIGHUP may come from a terminal that `nohup` outlives, but SIGINT from a person.
+        let handles_hangup = is_ignored(Signal::HUP) == Some(false);
+        let handles_interrupt = is_ignored(Signal::INT) != Some(true);
+        let hangup = handles_hangup.then(|| signal(SignalKind::hangup()));
+        let interrupt = handles_interrupt.then(|| signal(SignalKind::interrupt()));
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
+            interrupt: interrupt.transpose()?,
             terminate: signal(SignalKind::terminate())?,
             hangup: hangup.transpose()?,
         })
@@ -48,17 +55,21 @@ impl Handlers {
 
     /// Waits for the next signal, and returns its exit code.
     async fn next(&mut self) -> Exit {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
-            _ = self.interrupt.recv() => Exit::Interrupted,
+            () = received(&mut self.interrupt) => Exit::Interrupted,
             _ = self.terminate.recv() => Exit::Terminated,
-            _ = hangup => Exit::HungUp,
+            () = received(&mut self.hangup) => Exit::HungUp,
         }
+    }
+}
+
+/// Waits for a signal; never returns for one that keeps its disposition.
+async fn received(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -70,22 +81,24 @@ async fn is_stuck(is_done: &AtomicBool) {
     tokio::time::sleep(OUTPUT_TIME).await;
 }
 
-/// Whether SIGHUP gets a handler. Where it is ignored, as under `nohup`, it stays ignored. Only Linux reports without
-/// `unsafe` code which signals are ignored. Elsewhere SIGHUP keeps its disposition: without `nohup` it ends the process,
-/// and the next run continues from the journal.
-fn may_handle_hangup() -> bool {
+/// The mask of the signals that the process ignores; none where that is unknown. A signal that is ignored at the start
+/// stays ignored: `nohup` relies on it for SIGHUP, and shells for the SIGINT of background jobs. Only Linux reports
+/// without `unsafe` code which signals are ignored. Elsewhere SIGHUP keeps its disposition: without `nohup` it ends the
+/// process, and the next run continues from the journal.
+fn ignored_signals() -> Option<u64> {
     if !cfg!(target_os = "linux") {
-        return false;
+        return None;
     }
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    ignored_signals(&status).is_some_and(|ignored| {
-        let bit = Signal::HUP.as_raw() - 1;
-        ignored & (1 << bit) == 0
-    })
+    ignored_mask(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// The mask of ignored signals in `/proc/<pid>/status`, where bit 0 is signal 1: see proc(5).
-fn ignored_signals(status: &str) -> Option<u64> {
+/// The bit of a signal in a mask of signals: signal 1 is bit 0.
+fn mask_of(signal: Signal) -> u64 {
+    1 << (signal.as_raw() - 1)
+}
+
+/// The mask of ignored signals in `/proc/<pid>/status`: see proc(5).
+fn ignored_mask(status: &str) -> Option<u64> {
     let mask = status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))?;
@@ -170,8 +183,11 @@ mod tests {
     #[test]
     fn the_mask_of_ignored_signals_is_hexadecimal() {
         let status = "Name:\tx\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n";
-        assert_eq!(ignored_signals(status), Some(0x1001));
-        assert_eq!(ignored_signals("SigIgn:\tx"), None);
-        assert_eq!(ignored_signals(""), None);
+        assert_eq!(
+            ignored_mask(status),
+            Some(mask_of(Signal::HUP) | mask_of(Signal::PIPE))
+        );
+        assert_eq!(ignored_mask("SigIgn:\tx"), None);
+        assert_eq!(ignored_mask(""), None);
     }
 }

@@ -7,7 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::api::key_redaction::without_keys;
 use crate::cli::config::layers::ConfiguredOptions;
-use crate::cli::error::{SEE_HELP, UsageError};
+use crate::cli::error::UsageError;
+use crate::cli::option_origins;
 use crate::cli::suggest::{KnownName, did_you_mean, nearest, nearest_name};
 
 /// The name of the main command.
@@ -64,10 +65,8 @@ pub(crate) fn explain(
 
 /// Where the options of a command are listed.
 fn see_help(command: &clap::Command) -> String {
-    match command.get_name() {
-        MAIN => SEE_HELP.to_owned(),
-        name => format!("see {MAIN} {name} --help"),
-    }
+    let name = command.get_name();
+    option_origins::see_help((name != MAIN).then_some(name))
 }
 
 /// An error on the command line. Words that look like keys are not repeated.

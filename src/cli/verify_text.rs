@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::cli::export_text::one_per_line;
-use crate::cli::shell_quoting::shell_quoted;
 use crate::jobs::verify::report::VerifyReport;
 use crate::plural::{bytes_text, plural};
 use crate::printable::printable;
+use crate::shell_quoting::shell_quoted;
 
 /// The mismatches, what could not be verified, the result, and a hint if there are mismatches.
 pub(crate) fn verified_text(report: &VerifyReport, directory: &Path) -> String {

@@ -120,7 +120,7 @@ pub enum IdsError {
         cause: ParquetDamage,
     },
     /// An `--id` is not a valid ID.
-    #[error("could not use `--id`: {cause}")]
+    #[error("could not use a task ID: {cause}")]
     Id {
         /// What is wrong.
         cause: InvalidId,
@@ -237,7 +237,7 @@ impl Explain for IdsError {
                 _ => "save the column as text, or choose another one with --id-column".into(),
             },
             Self::Damaged { .. } => "export the file again, or give it the extension of its format".into(),
-            Self::Id { .. } => "give one ID with each --id".into(),
+            Self::Id { .. } => "give each ID separately".into(),
             Self::Empty { skipped, .. } if *skipped > 0 => {
                 "the column has only null or empty cells: choose another one with --id-column".into()
             }

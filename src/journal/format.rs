@@ -210,13 +210,13 @@ pub struct JournalRecord<'a> {
 }
 
 /// The JSON of options in the file's header.
-pub(crate) fn encode_options(options: &JournalOptions) -> Vec<u8> {
+pub fn encode_options(options: &JournalOptions) -> Vec<u8> {
     // Strings and lists of them: serialization cannot fail.
     serde_json::to_vec(options).unwrap_or_default()
 }
 
 /// The file's header, with encoded options.
-pub(crate) fn encode_file_head(options: &[u8], version: JournalVersion) -> Vec<u8> {
+pub fn encode_file_head(options: &[u8], version: JournalVersion) -> Vec<u8> {
     let mut out = Vec::with_capacity(FILE_HEAD_BYTES + options.len());
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&(version as u32).to_le_bytes());

@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_worked_on_is_read_twice() {
+    fn a_list_that_changes_is_read_twice() {
         let mut cursor = PageCursor::new(source(ListKind::Project));
         assert_eq!(cursor.take(&page(&["a", "p1"], None)), CursorStep::Next);
         assert_eq!(cursor.take(&page(&["a", "p1"], None)), CursorStep::Done);

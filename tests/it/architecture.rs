@@ -7,13 +7,14 @@ use std::fs;
 use crate::support::{files_below, root};
 
 /// The folders and top-level files of `src`, lowest first: each may import those before it.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "error",
     "failure_kind",
     "hex",
     "memory",
     "plural",
     "printable",
+    "shell_quoting",
     "threads",
     "output_error",
     "durable_fs",

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use scale_export::sandbox::config::SandboxConfig;
 
-use crate::support::server::{Server, task_answer};
+use crate::support::server::{Server, task_response};
 use crate::support::{KEY, manifest, program, sandbox};
 
 /// A user with an empty home, in an empty directory.
@@ -145,7 +145,7 @@ fn the_command_line_precedes_variables_and_variables_precede_profiles_and_files(
 #[test]
 fn variables_of_the_api_precede_files() {
     let right = sandbox(SandboxConfig::default());
-    let wrong = Server::start(task_answer);
+    let wrong = Server::start(task_response);
     let user = User::new();
     user.user_file(&format!(
         "base_url = 'http://{}'\napi_key_file = 'missing'\n",
@@ -163,7 +163,7 @@ fn variables_of_the_api_precede_files() {
 
 #[test]
 fn a_file_in_the_current_directory_cannot_choose_the_server_the_key_or_a_program() {
-    let attacker = Server::start(task_answer);
+    let attacker = Server::start(task_response);
     let user = User::new();
     let url = format!("http://{}", attacker.address);
     for (line, name) in [

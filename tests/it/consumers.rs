@@ -29,11 +29,11 @@ fn every_reader_takes_every_table_of_both_formats() {
         .args(&outs)
         .output()
         .unwrap();
-    let said = [output.stdout, output.stderr].concat();
+    let printed = [output.stdout, output.stderr].concat();
     assert!(
         output.status.success(),
         "{}",
-        String::from_utf8_lossy(&said)
+        String::from_utf8_lossy(&printed)
     );
 }
 
@@ -107,7 +107,7 @@ fn the_examples_run() {
 }
 
 #[test]
-fn another_way_to_rows_gives_the_same_rows() {
+fn an_independent_flattener_gives_the_same_rows() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let options = ["--expand", "project,batch"];
@@ -120,13 +120,13 @@ fn another_way_to_rows_gives_the_same_rows() {
         .args([&tasks, &out])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "{said}{}",
+        "{printed}{}",
         String::from_utf8_lossy(&output.stderr)
     );
     for table in ["tasks: 300", "messages: ", "annotations: ", "attachments: "] {
-        assert!(said.contains(table), "{said}");
+        assert!(printed.contains(table), "{printed}");
     }
 }

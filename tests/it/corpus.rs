@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use scale_export::sandbox::config::SandboxConfig;
 
-use crate::support::{KEY, export, program, published, python, root, sandbox, tell};
+use crate::support::{KEY, export, print_note, program, published, python, root, sandbox};
 
 /// The environment variable with the directory of `corpus/` and `kit/`. By default, the directory is next to the
 /// project.
@@ -34,7 +34,7 @@ fn shared() -> PathBuf {
 fn an_independent_reader_finds_no_difference_in_tasks_with_real_text() {
     let reader = shared().join("kit/check_export.py");
     let Some((corpus, ids)) = shared_tasks().filter(|_| reader.exists()) else {
-        tell(&format!(
+        print_note(&format!(
             "left out: tasks with real text and their reader are not on this machine ({VARIABLE})"
         ));
         return;
@@ -64,8 +64,8 @@ fn an_independent_reader_finds_no_difference_in_tasks_with_real_text() {
             .args(["--format", format, "--strict-times", "--secret", KEY])
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{said}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{printed}");
         for out in &exports {
             let output = program().arg("verify").arg(out).output().unwrap();
             assert!(
@@ -82,6 +82,6 @@ fn an_independent_reader_finds_no_difference_in_tasks_with_real_text() {
             .args(["--format", format, "--out"]);
         assert!(flatten.arg(&again).output().unwrap().status.success());
         assert!(published(&again) == published(&exports[0]));
-        assert!(said.contains(" 0 differences"), "{said}");
+        assert!(printed.contains(" 0 differences"), "{printed}");
     }
 }

@@ -173,7 +173,7 @@ fn links(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn links_between_pages_lead_somewhere() {
+fn links_between_pages_resolve() {
     let mut broken = Vec::new();
     let mut count = 0;
     for page in pages() {

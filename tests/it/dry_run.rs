@@ -136,8 +136,8 @@ fn run(server: &Sandbox, out: &Path, case: &Case, options: &[&str]) -> (Option<i
         .args(options)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code(), said)
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), printed)
 }
 
 /// Every file with its content and the time of its last change.
@@ -162,16 +162,16 @@ fn a_dry_run_refuses_what_the_run_would_refuse() {
         assert_eq!(run(&server, &out, &WELL, &[]).0, Some(0));
         let _held = (case.prepare)(&out);
         let before = snapshot(&out);
-        let (dry, said) = run(&server, &out, &case, &["--dry-run"]);
+        let (dry, printed) = run(&server, &out, &case, &["--dry-run"]);
         assert!(snapshot(&out) == before, "{}", case.name);
-        assert_eq!(dry, Some(case.code), "{}: {said}", case.name);
-        let (code, said) = run(&server, &out, &case, &[]);
-        assert_eq!(code, Some(case.code), "{}: {said}", case.name);
+        assert_eq!(dry, Some(case.code), "{}: {printed}", case.name);
+        let (code, printed) = run(&server, &out, &case, &[]);
+        assert_eq!(code, Some(case.code), "{}: {printed}", case.name);
     }
 }
 
 #[test]
-fn a_dry_run_finds_a_wrong_key_and_a_place_that_cannot_be_written_to_before_the_first_export() {
+fn a_dry_run_reports_a_wrong_key_and_an_unwritable_directory() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let fresh = base.path().join("new/out");
@@ -185,8 +185,8 @@ fn a_dry_run_finds_a_wrong_key_and_a_place_that_cannot_be_written_to_before_the_
     fs::write(&file, "").unwrap();
     for out in [file.join("out"), PathBuf::from("/proc/out")] {
         for options in [&["--dry-run"][..], &[]] {
-            let (code, said) = run(&server, &out, &WELL, options);
-            assert_eq!(code, Some(6), "{}: {said}", out.display());
+            let (code, printed) = run(&server, &out, &WELL, options);
+            assert_eq!(code, Some(6), "{}: {printed}", out.display());
         }
     }
     assert!(!base.path().join("new").exists());

@@ -153,7 +153,7 @@ fn ids_that_fail_for_good_are_listed_and_the_rest_is_published() {
 }
 
 #[test]
-fn a_second_run_asks_only_for_what_is_missing() {
+fn a_second_run_requests_only_missing_tasks() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let (_, output) = export(&server, base.path(), "out", &task_ids(20), &[]);
@@ -204,7 +204,7 @@ fn a_refused_key_stops_the_run() {
 }
 
 #[test]
-fn an_id_that_failed_before_still_fails_by_itself_when_nothing_else_is_left() {
+fn an_id_that_failed_before_fails_alone_when_no_other_is_left() {
     let base = tempfile::tempdir().unwrap();
     for fault in ["403=task_3", "500=task_3"] {
         let server = sandbox(SandboxConfig {
@@ -220,7 +220,7 @@ fn an_id_that_failed_before_still_fails_by_itself_when_nothing_else_is_left() {
 }
 
 #[test]
-fn a_key_that_finds_nothing_and_is_refused_the_rest_is_refused() {
+fn a_key_with_only_404_and_403_responses_is_refused() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {
         failed_ids: vec!["404=task_1".parse().unwrap()],
@@ -256,7 +256,7 @@ fn a_rate_limit_does_not_fail_ids() {
 }
 
 #[test]
-fn a_slip_in_the_options_leaves_nothing_behind() {
+fn invalid_options_create_no_files() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = base.path().join("out");
@@ -331,7 +331,7 @@ fn a_rate_is_kept_and_never_exceeded() {
 }
 
 #[test]
-fn a_hidden_limit_is_found_and_respected() {
+fn a_hidden_rate_limit_is_learned_and_respected() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {
         limits: bucket(100.0, 5.0),
@@ -349,7 +349,7 @@ fn a_hidden_limit_is_found_and_respected() {
 }
 
 #[test]
-fn the_key_and_the_workspace_tokens_are_nowhere() {
+fn the_key_and_workspace_tokens_are_not_written() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {
         faults: vec!["500=0.2".parse().unwrap()],
@@ -372,8 +372,8 @@ fn the_key_and_the_workspace_tokens_are_nowhere() {
             ],
         );
         assert_exit(&output, 0);
-        let said = [output.stdout, output.stderr].concat();
-        assert!(!String::from_utf8_lossy(&said).contains(KEY));
+        let printed = [output.stdout, output.stderr].concat();
+        assert!(!String::from_utf8_lossy(&printed).contains(KEY));
         for file in files_below(&out) {
             let content = fs::read(&file).unwrap();
             assert!(

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use scale_export::sandbox::config::SandboxConfig;
 
 use crate::corpus::shared_tasks;
-use crate::support::{export, program, python, root, sandbox, task_ids, tell};
+use crate::support::{export, print_note, program, python, root, sandbox, task_ids};
 
 #[test]
-fn the_readme_of_an_export_does_what_it_says() {
+fn the_queries_in_the_readme_of_an_export_run() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {
         drift: true,
@@ -21,7 +21,7 @@ fn the_readme_of_an_export_does_what_it_says() {
         assert!(output.status.success());
         exports.push(out);
         match shared_tasks() {
-            None => tell(
+            None => print_note(
                 "left out: the README.md of an export of tasks with real text, which are not on this machine",
             ),
             Some((corpus, _)) => {
@@ -39,16 +39,16 @@ fn the_readme_of_an_export_does_what_it_says() {
         .args(&exports)
         .output()
         .unwrap();
-    let said = [output.stdout, output.stderr].concat();
+    let printed = [output.stdout, output.stderr].concat();
     assert!(
         output.status.success(),
         "{}",
-        String::from_utf8_lossy(&said)
+        String::from_utf8_lossy(&printed)
     );
 }
 
 #[test]
-fn the_readme_of_an_export_names_only_what_is_there() {
+fn the_readme_of_an_export_names_only_existing_tables() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let options = ["--tables", "tasks,turns"];

@@ -13,7 +13,7 @@ use hyper::Response;
 
 use scale_export::sandbox::config::SandboxConfig;
 
-use crate::support::server::{Server, asked_id};
+use crate::support::server::{Server, requested_id};
 use crate::support::{
     KEY, export, manifest, program, published, raw_responses, sandbox, task_ids, to_lines,
 };
@@ -179,7 +179,7 @@ fn json_lines_of_every_kind_give_the_bytes_of_the_export() {
 }
 
 #[test]
-fn a_line_that_is_no_task_harms_no_other() {
+fn a_line_that_is_not_a_task_affects_no_other_line() {
     let base = tempfile::tempdir().unwrap();
     let source = base.path().join("raw.jsonl");
     let lines = [
@@ -208,7 +208,7 @@ fn a_line_that_is_no_task_harms_no_other() {
         ],
     );
     assert_eq!(output.status.code(), Some(3));
-    let said = stderr(&output);
+    let printed = stderr(&output);
     for part in [
         "raw.jsonl`, line 2: the body is not JSON",
         "line 3: the body is not a task",
@@ -217,7 +217,7 @@ fn a_line_that_is_no_task_harms_no_other() {
         "4 lines or records skipped in the sources: not a valid task, or damaged",
         "1 missing",
     ] {
-        assert!(said.contains(part), "{part} in {said}");
+        assert!(printed.contains(part), "{part} in {printed}");
     }
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
@@ -250,7 +250,7 @@ fn a_line_that_is_no_task_harms_no_other() {
 }
 
 #[test]
-fn an_export_that_was_never_finished_gives_what_it_has() {
+fn an_unfinished_export_flattens_to_its_saved_tasks() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {
         failed_ids: vec!["401=task_3".parse().unwrap()],
@@ -273,7 +273,7 @@ fn an_export_that_was_never_finished_gives_what_it_has() {
 }
 
 #[test]
-fn mistakes_are_told_and_nothing_is_lost() {
+fn mistakes_in_sources_are_errors_and_lose_nothing() {
     let base = tempfile::tempdir().unwrap();
     let out = exported(base.path(), &[]);
     let before = published(&out);
@@ -285,7 +285,7 @@ fn mistakes_are_told_and_nothing_is_lost() {
     let no_export = base.path().join("no_export");
     fs::create_dir(&no_export).unwrap();
     let new = base.path().join("new");
-    for (source, out, said) in [
+    for (source, out, printed) in [
         (
             lines.as_path(),
             out.as_path(),
@@ -301,7 +301,7 @@ fn mistakes_are_told_and_nothing_is_lost() {
     ] {
         let output = flatten(source, out, &[]);
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+        assert!(stderr(&output).contains(printed), "{}", stderr(&output));
         assert!(stderr(&output).contains("\nhint: "), "{}", stderr(&output));
     }
     assert!(published(&out) == before);
@@ -318,15 +318,15 @@ fn mistakes_are_told_and_nothing_is_lost() {
 }
 
 #[test]
-fn what_failed_in_a_refresh_fails_in_the_tables_made_again() {
+fn failures_of_a_refresh_are_kept_by_flatten() {
     let is_later = Arc::new(AtomicBool::new(false));
     let later = Arc::clone(&is_later);
     let server = Server::start(move |request| {
-        let task_id = asked_id(request);
+        let task_id = requested_id(request);
         let is_lost = later.load(Ordering::Relaxed) && task_id == "b";
         let body = format!(r#"{{"task_id":"{task_id}","status":"pending"}}"#);
-        let answer = Response::builder().status(if is_lost { 404 } else { 200 });
-        answer.body(Full::new(Bytes::from(body))).unwrap()
+        let response = Response::builder().status(if is_lost { 404 } else { 200 });
+        response.body(Full::new(Bytes::from(body))).unwrap()
     });
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
@@ -354,7 +354,7 @@ fn what_failed_in_a_refresh_fails_in_the_tables_made_again() {
 }
 
 #[test]
-fn what_a_damaged_journal_lost_is_told() {
+fn flatten_reports_what_a_damaged_journal_lost() {
     let base = tempfile::tempdir().unwrap();
     let out = exported(base.path(), &[]);
     let journal = out.join(".scale-export/journal");
@@ -404,7 +404,7 @@ fn a_directory_is_flattened_in_place_whatever_its_name() {
 }
 
 #[test]
-fn a_torn_tail_is_no_part_of_what_is_flattened_in_place() {
+fn flatten_in_place_ignores_a_torn_tail() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let (out, _) = export(&server, base.path(), "out", &task_ids(9), &[]);

@@ -10,7 +10,7 @@ use crate::support::{export, manifest, published, root, sandbox};
 const BLESS: &str = "BLESS";
 
 #[test]
-fn tasks_by_hand_give_these_tables() {
+fn golden_tasks_give_the_golden_tables() {
     let base = tempfile::tempdir().unwrap();
     let golden = root().join("tests/golden");
     let server = sandbox(SandboxConfig {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::support::raw_server::{JSON, RawServer, Step, answer, good, task};
+use crate::support::raw_server::{JSON, RawServer, Step, good, response, task};
 use crate::support::{KEY, manifest, program, sandbox, task_ids, to_lines};
 
 /// Brackets of a bomb. A parser without a limit needs 24 bytes for each.
@@ -24,7 +24,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -72,9 +72,9 @@ fn measured(mut command: Command) -> (Output, u64) {
         .unwrap();
     let mut stderr = child.stderr.take().unwrap();
     let read = std::thread::spawn(move || {
-        let mut said = Vec::new();
-        stderr.read_to_end(&mut said).unwrap();
-        said
+        let mut printed = Vec::new();
+        stderr.read_to_end(&mut printed).unwrap();
+        printed
     });
     let mut peak = 0;
     let status = loop {
@@ -95,12 +95,12 @@ fn measured(mut command: Command) -> (Output, u64) {
 /// A server that responds with a bomb for `bomb_…`, and with a small task for other IDs.
 fn bombs() -> RawServer {
     let bomb = gzip(&vec![b'['; BRACKETS]);
-    RawServer::start(move |asked| {
-        if !asked.task_id.starts_with("bomb") {
-            return good(&asked.task_id);
+    RawServer::start(move |request| {
+        if !request.task_id.starts_with("bomb") {
+            return good(&request.task_id);
         }
         let headers = [JSON, &[("content-encoding", "gzip")]].concat();
-        vec![Step::Send(answer("200 OK", &headers, &bomb))]
+        vec![Step::Send(response("200 OK", &headers, &bomb))]
     })
 }
 
@@ -114,7 +114,7 @@ fn bombs_cost_their_own_ids_and_little_memory() {
     let output = limited(&export(&server.url(), &out, &ids), BOMB_LIMIT_KB)
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert_eq!(manifest(&out)["ids"]["exported"], 8);
     let failures = fs::read_to_string(out.join("failures.jsonl")).unwrap();
     assert_eq!(failures.lines().count(), 8);
@@ -128,7 +128,7 @@ fn bombs_cost_their_own_ids_and_little_memory() {
 }
 
 #[test]
-fn large_tasks_lower_the_concurrency_and_not_the_machine() {
+fn large_tasks_lower_the_concurrency() {
     const TASKS: usize = 64;
     /// The documented limit for tasks of 3 MB.
     const PROMISED_KB: u64 = 200_000;
@@ -139,16 +139,16 @@ fn large_tasks_lower_the_concurrency_and_not_the_machine() {
         "annotations": [{"key": "quality", "type": "integer", "value": 1}],
     });
     let messages = vec![message.to_string(); 3_000_000 / message.to_string().len()].join(",");
-    let server = RawServer::start(move |asked| {
-        let id = &asked.task_id;
+    let server = RawServer::start(move |request| {
+        let id = &request.task_id;
         let body = format!(
             r#"{{"task_id":"{id}","status":"completed","threads":[{{"turns":[{{"messages":[{messages}]}}]}}]}}"#
         );
-        vec![Step::Send(answer("200 OK", JSON, body.as_bytes()))]
+        vec![Step::Send(response("200 OK", JSON, body.as_bytes()))]
     });
     let out = base.path().join("out");
     let (output, peak) = measured(export(&server.url(), &out, &task_ids(TASKS)));
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(manifest(&out)["ids"]["exported"], TASKS);
     assert!(peak <= PROMISED_KB, "{peak} kB");
 }
@@ -156,13 +156,13 @@ fn large_tasks_lower_the_concurrency_and_not_the_machine() {
 #[test]
 fn without_memory_for_a_body_the_run_ends_with_an_error_and_its_progress() {
     let base = tempfile::tempdir().unwrap();
-    let server = RawServer::start(|asked| {
-        if asked.task_id != "large" {
-            return good(&asked.task_id);
+    let server = RawServer::start(|request| {
+        if request.task_id != "large" {
+            return good(&request.task_id);
         }
         let text = "x".repeat(150_000_000);
         let body = format!(r#"{{"task_id":"large","metadata":"{text}"}}"#);
-        vec![Step::Send(answer("200 OK", JSON, body.as_bytes()))]
+        vec![Step::Send(response("200 OK", JSON, body.as_bytes()))]
     });
     let out = base.path().join("out");
     let mut ids = task_ids(3);
@@ -170,7 +170,7 @@ fn without_memory_for_a_body_the_run_ends_with_an_error_and_its_progress() {
     let mut run = export(&server.url(), &out, &ids);
     run.args(["--concurrency", "1"]);
     let output = limited(&run, 350_000).output().unwrap();
-    let printed = said(&output);
+    let printed = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{printed}");
     let errors: Vec<&str> = printed
         .lines()
@@ -184,12 +184,12 @@ fn without_memory_for_a_body_the_run_ends_with_an_error_and_its_progress() {
     assert!(printed.contains("raise the memory limit"), "{printed}");
     // With more memory, the same command fetches the rest.
     let output = run.output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert_eq!(server.asked_for("task_1"), 1);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(server.requests_for("task_1"), 1);
 }
 
 #[test]
-fn the_limits_hold_on_every_way_in() {
+fn every_input_has_the_size_limits() {
     let base = tempfile::tempdir().unwrap();
     let bomb = vec![b'['; BRACKETS];
     // A line of a file.
@@ -200,7 +200,7 @@ fn the_limits_hold_on_every_way_in() {
     let mut flatten = program();
     flatten.arg("flatten").arg(&lines).arg("--out").arg(&out);
     let output = limited(&flatten, BOMB_LIMIT_KB).output().unwrap();
-    let printed = said(&output);
+    let printed = stderr(&output);
     assert_eq!(output.status.code(), Some(3), "{printed}");
     assert!(
         printed.contains("line 2: the body is too large to parse"),
@@ -217,13 +217,13 @@ fn the_limits_hold_on_every_way_in() {
         let mut run = export("http://127.0.0.1:9", &base.path().join("none"), &[]);
         run.arg("--ids").arg(&list);
         let output = limited(&run, BOMB_LIMIT_KB).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     }
     // A page of a list endpoint.
     let page = gzip(&bomb);
     let server = RawServer::start(move |_| {
         let headers = [JSON, &[("content-encoding", "gzip")]].concat();
-        vec![Step::Send(answer("200 OK", &headers, &page))]
+        vec![Step::Send(response("200 OK", &headers, &page))]
     });
     let mut run = export(&server.url(), &base.path().join("list"), &[]);
     run.args(["--batch", "b"]).env_remove("SCALE_EXPORT_PLAN");
@@ -231,11 +231,11 @@ fn the_limits_hold_on_every_way_in() {
         .env_remove("SCALE_EXPORT_PLAN")
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
     assert!(
-        said(&output).contains("too large to parse"),
+        stderr(&output).contains("too large to parse"),
         "{}",
-        said(&output)
+        stderr(&output)
     );
 }
 
@@ -248,7 +248,7 @@ fn endless_devices_are_read_to_a_limit_only() {
         let mut run = export(&server.base_url(), &out, &task_ids(1));
         run.args([option, "/dev/zero"]);
         let output = limited(&run, BOMB_LIMIT_KB).output().unwrap();
-        let printed = said(&output);
+        let printed = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{option}: {printed}");
         assert!(!printed.contains("memory"), "{option}: {printed}");
     }
@@ -256,7 +256,7 @@ fn endless_devices_are_read_to_a_limit_only() {
 }
 
 #[test]
-fn state_files_that_somebody_made_huge_are_not_read_whole() {
+fn huge_state_files_are_not_read_whole() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(scale_export::sandbox::config::SandboxConfig::default());
     let out = base.path().join("out");
@@ -280,7 +280,7 @@ fn state_files_that_somebody_made_huge_are_not_read_whole() {
         verify.arg("verify").arg(&out);
         for command in [verify, run()] {
             let output = limited(&command, BOMB_LIMIT_KB).output().unwrap();
-            let (code, printed) = (output.status.code(), said(&output));
+            let (code, printed) = (output.status.code(), stderr(&output));
             assert!(
                 code.is_some_and(|code| code < 8),
                 "{name}: {code:?} {printed}"

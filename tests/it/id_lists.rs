@@ -33,7 +33,7 @@ fn exported_ids(base: &Path) -> Vec<String> {
 }
 
 #[test]
-fn lists_of_every_program_are_read() {
+fn lists_written_by_every_program_are_read() {
     let base = tempfile::tempdir().unwrap();
     let written = python()
         .arg(root().join("tests/consumers/write_id_lists.py"))
@@ -57,10 +57,10 @@ fn lists_of_every_program_are_read() {
         .collect();
 
     let output = export(base.path(), &files, &[]);
-    let said = stderr(&output);
+    let printed = stderr(&output);
     // The sandbox has no tasks whose IDs are integers.
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert_eq!(exported_ids(base.path()), expected, "{said}");
+    assert_eq!(output.status.code(), Some(3), "{printed}");
+    assert_eq!(exported_ids(base.path()), expected, "{printed}");
     let found = manifest(&base.path().join("out"));
     assert_eq!(found["ids"]["requested"], expected.len());
     assert_eq!(found["ids"]["duplicates"], 0);
@@ -68,9 +68,9 @@ fn lists_of_every_program_are_read() {
         let file = list["file"].as_str().unwrap();
         let warning = format!("skipped 1 null or empty cell in `{file}`");
         assert_eq!(
-            said.contains(&warning),
+            printed.contains(&warning),
             list["skipped"] == 1,
-            "{file}: {said}"
+            "{file}: {printed}"
         );
     }
 
@@ -114,16 +114,16 @@ fn lists_of_every_program_are_read() {
     ]);
     for (file, (cause, hint)) in refused {
         let output = export(base.path(), &[file], &[]);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{file}: {said}");
-        let (error, advice) = said.split_once("\nhint: ").unwrap();
-        assert!(error.contains(file) && error.contains(cause), "{said}");
-        assert!(advice.contains(hint), "{said}");
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{file}: {printed}");
+        let (error, advice) = printed.split_once("\nhint: ").unwrap();
+        assert!(error.contains(file) && error.contains(cause), "{printed}");
+        assert!(advice.contains(hint), "{printed}");
     }
 }
 
 #[test]
-fn a_list_of_mistakes_is_refused_before_any_request() {
+fn a_list_with_mistakes_is_refused_before_any_request() {
     let base = tempfile::tempdir().unwrap();
     for (text, cause, hint) in [
         (
@@ -207,16 +207,19 @@ fn a_list_of_mistakes_is_refused_before_any_request() {
             ])
             .output()
             .unwrap();
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert_eq!(said.lines().count(), 2, "{said}");
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        assert_eq!(printed.lines().count(), 2, "{printed}");
         let expected = format!("error: could not read IDs from `ids.txt`, {cause}");
         assert!(
-            said.starts_with(&expected),
-            "{said} does not begin with {expected}"
+            printed.starts_with(&expected),
+            "{printed} does not begin with {expected}"
         );
-        assert!(said.lines().nth(1).unwrap().starts_with("hint: "), "{said}");
-        assert!(said.contains(hint), "{said}");
+        assert!(
+            printed.lines().nth(1).unwrap().starts_with("hint: "),
+            "{printed}"
+        );
+        assert!(printed.contains(hint), "{printed}");
         assert!(!base.path().join("out").exists(), "{text}");
     }
 }
@@ -227,10 +230,10 @@ fn the_column_of_ids_can_be_named() {
     let list = "name,Scale Task\na,task_2\nb,task_1\n";
     fs::write(base.path().join("ids.csv"), list).unwrap();
     let output = export(base.path(), &["ids.csv"], &[]);
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let printed = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{printed}");
     let expected = "error: could not read IDs from `ids.csv`: it has no column `task_id`, only `name`, `Scale Task`\nhint: choose the column of IDs with --id-column\n";
-    assert_eq!(said, expected);
+    assert_eq!(printed, expected);
     let output = export(base.path(), &["ids.csv"], &["--id-column", "scale_task"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(exported_ids(base.path()), ["task_2", "task_1"]);
@@ -247,9 +250,9 @@ fn the_column_of_ids_can_be_named() {
     assert_eq!(ids, "task_2\ntask_1\n");
 
     fs::write(base.path().join("two.csv"), "taskId,Task ID\n1,2\n").unwrap();
-    let said = stderr(&export(base.path(), &["two.csv"], &[]));
+    let printed = stderr(&export(base.path(), &["two.csv"], &[]));
     let expected = "error: could not read IDs from `two.csv`: the columns `taskId` and `Task ID` both match `task_id`\nhint: choose one of them with --id-column\n";
-    assert_eq!(said, expected);
+    assert_eq!(printed, expected);
 }
 
 #[test]
@@ -270,12 +273,12 @@ fn standard_input_is_plain_text() {
     };
     let output = run(b"\x1f\x8b\x08\0\0\0\0\0");
     assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output);
+    let printed = stderr(&output);
     assert!(
-        said.contains("its content is compressed with gzip"),
-        "{said}"
+        printed.contains("its content is compressed with gzip"),
+        "{printed}"
     );
-    assert!(said.contains("gunzip -c"), "{said}");
+    assert!(printed.contains("gunzip -c"), "{printed}");
     let output = run(b"\xef\xbb\xbf# list\r\ntask_1\r\n");
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(exported_ids(base.path()), ["task_1"]);

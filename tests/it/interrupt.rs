@@ -9,8 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use scale_export::sandbox::config::SandboxConfig;
 use scale_export::sandbox::server::Sandbox;
 
-use crate::support::server::{Server, asked_id, task_answer};
-use crate::support::{KEY, export, program, published, raw_responses, sandbox, task_ids, tell};
+use crate::support::server::{Server, requested_id, task_response};
+use crate::support::{
+    KEY, export, print_note, program, published, raw_responses, sandbox, task_ids,
+};
 
 fn command(base_url: &str, out: &Path, ids: usize) -> Command {
     let mut command = program();
@@ -43,8 +45,8 @@ fn assert_exit(output: &Output, code: i32) -> String {
 }
 
 /// A sandbox that responds for the first tasks and never for the others.
-fn stuck_after(answered: usize) -> Sandbox {
-    let stuck = task_ids(answered + 40).split_off(answered);
+fn stuck_after(responses: usize) -> Sandbox {
+    let stuck = task_ids(responses + 40).split_off(responses);
     sandbox(SandboxConfig {
         failed_ids: stuck
             .iter()
@@ -69,14 +71,14 @@ fn a_signal_ends_a_run_whose_server_is_stuck_and_keeps_what_arrived() {
         send(&child, signal);
         let output = child.wait_with_output().unwrap();
         assert!(started.elapsed() < PROMISED);
-        let said = assert_exit(&output, code);
+        let printed = assert_exit(&output, code);
         assert!(
-            said.contains("interrupted: 20 of 40 tasks saved; no tables were written"),
-            "{said}"
+            printed.contains("interrupted: 20 of 40 tasks saved; no tables were written"),
+            "{printed}"
         );
         assert!(
-            said.contains("hint: run the same command again to continue"),
-            "{said}"
+            printed.contains("hint: run the same command again to continue"),
+            "{printed}"
         );
         assert_eq!(raw_responses(&out).len(), 20);
         assert!(published(&out).is_empty());
@@ -115,24 +117,24 @@ fn a_second_interrupt_leaves_at_once_and_loses_nothing_that_was_written() {
 }
 
 #[test]
-fn a_second_run_stops_at_once_and_says_who_is_at_work() {
+fn a_second_run_stops_at_once_and_names_the_lock_holder() {
     let base = tempfile::tempdir().unwrap();
     let server = stuck_after(5);
     let out = base.path().join("out");
     let mut first = command(&server.base_url(), &out, 10).spawn().unwrap();
     wait_until("requests that hang", || server.requests() == 10);
     let output = command(&server.base_url(), &out, 10).output().unwrap();
-    let said = assert_exit(&output, 2);
+    let printed = assert_exit(&output, 2);
     let pid = first.id();
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()
         .into_owned();
     let since = format!("another run holds the lock (pid {pid} on {host}, since 2");
-    assert!(said.contains(&since), "{said}");
+    assert!(printed.contains(&since), "{printed}");
     assert!(
-        said.contains("hint: wait for the other run to end"),
-        "{said}"
+        printed.contains("hint: wait for the other run to end"),
+        "{printed}"
     );
     let verified = program().arg("verify").arg(&out).output().unwrap();
     assert_exit(&verified, 2);
@@ -146,7 +148,7 @@ fn a_second_run_stops_at_once_and_says_who_is_at_work() {
 
 #[cfg(debug_assertions)] // Only debug builds have numbered steps.
 #[test]
-fn a_file_system_without_locks_is_an_error_that_says_so() {
+fn a_file_system_without_locks_is_an_error() {
     /// The error "no locks available" of Linux, as on network shares without a lock service.
     const ENOLCK: i32 = 37;
     let base = tempfile::tempdir().unwrap();
@@ -156,11 +158,11 @@ fn a_file_system_without_locks_is_an_error_that_says_so() {
         .env("SCALE_EXPORT_FAILPOINT", format!("output:6:{ENOLCK}"))
         .output()
         .unwrap();
-    let said = assert_exit(&output, 6);
-    assert!(said.starts_with("error: could not lock `"), "{said}");
+    let printed = assert_exit(&output, 6);
+    assert!(printed.starts_with("error: could not lock `"), "{printed}");
     assert!(
-        said.contains("hint: the file system may not support locks"),
-        "{said}"
+        printed.contains("hint: the file system may not support locks"),
+        "{printed}"
     );
 }
 
@@ -185,56 +187,56 @@ fn few_open_files_mean_few_requests_in_flight_and_no_error() {
             .output()
             .unwrap()
     };
-    let said = assert_exit(&run("lower", "ulimit -n 100"), 0);
+    let printed = assert_exit(&run("lower", "ulimit -n 100"), 0);
     assert!(
-        said.contains(
+        printed.contains(
             "warning: sending at most 36 requests at a time instead of 256, because the limit of open files is 100"
         ),
-        "{said}"
+        "{printed}"
     );
-    let said = assert_exit(&run("none", "ulimit -n 40"), 2);
+    let printed = assert_exit(&run("none", "ulimit -n 40"), 2);
     assert!(
-        said.starts_with("error: could not start: the limit of open files is 40"),
-        "{said}"
+        printed.starts_with("error: could not start: the limit of open files is 40"),
+        "{printed}"
     );
     // A soft limit is raised without a message.
-    let said = assert_exit(&run("raised", "ulimit -Sn 64"), 0);
-    assert!(!said.contains("warning"), "{said}");
+    let printed = assert_exit(&run("raised", "ulimit -Sn 64"), 0);
+    assert!(!printed.contains("warning"), "{printed}");
     assert!(published(&base.path().join("lower")) == published(&base.path().join("raised")));
 }
 
 #[test]
-fn a_directory_that_disappears_ends_the_run_soon_and_with_its_path() {
+fn a_removed_directory_ends_the_run_soon_with_its_path() {
     const IDS: usize = 600;
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
     let gone = out.clone();
     let server = Server::start(move |request| {
-        if asked_id(request) == "task_30" {
+        if requested_id(request) == "task_30" {
             // The run may create files while they are removed.
             while fs::remove_dir_all(&gone).is_err() && gone.exists() {}
         }
         std::thread::sleep(Duration::from_millis(20));
-        task_answer(request)
+        task_response(request)
     });
     let output = command(&format!("http://{}", server.address), &out, IDS)
         .args(["--concurrency", "1"])
         .output()
         .unwrap();
-    let said = assert_exit(&output, 6);
+    let printed = assert_exit(&output, 6);
     assert!(
-        said.contains("error: could not find the journal `"),
-        "{said}"
+        printed.contains("error: could not find the journal `"),
+        "{printed}"
     );
-    assert!(said.contains(&out.display().to_string()), "{said}");
-    assert!(said.contains("hint: "), "{said}");
+    assert!(printed.contains(&out.display().to_string()), "{printed}");
+    assert!(printed.contains("hint: "), "{printed}");
     // The run stops soon, without fetching all tasks.
     assert!(server.seen().len() < IDS / 2, "{}", server.seen().len());
 }
 
 #[cfg(debug_assertions)] // Only debug builds have numbered steps.
 #[test]
-fn what_the_disk_refuses_is_told_with_what_to_do() {
+fn disk_errors_are_reported_with_a_hint() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     // Error numbers of Linux: no space, quota, read-only, I/O error, no permission.
@@ -265,18 +267,21 @@ fn what_the_disk_refuses_is_told_with_what_to_do() {
                 .env("SCALE_EXPORT_FAILPOINT", format!("{step}:{error}"))
                 .output()
                 .unwrap();
-            let said = assert_exit(&output, 6);
+            let printed = assert_exit(&output, 6);
             assert!(
-                said.contains(cause) && said.contains(hint),
-                "{step}: {said}"
+                printed.contains(cause) && printed.contains(hint),
+                "{step}: {printed}"
             );
-            assert!(said.contains(&out.display().to_string()), "{step}: {said}");
+            assert!(
+                printed.contains(&out.display().to_string()),
+                "{step}: {printed}"
+            );
         }
     }
 }
 
 #[test]
-fn places_that_cannot_be_written_to_are_told() {
+fn unwritable_directories_are_reported() {
     let base = tempfile::tempdir().unwrap();
     let file = base.path().join("file");
     fs::write(&file, "").unwrap();
@@ -294,18 +299,18 @@ fn places_that_cannot_be_written_to_are_told() {
     ];
     for (out, expected) in places {
         if !out.parent().unwrap().exists() {
-            tell(&format!("left out: there is no {}", out.display()));
+            print_note(&format!("left out: there is no {}", out.display()));
             continue;
         }
         let output = command("http://127.0.0.1:9", &out, 1).output().unwrap();
-        let said = assert_exit(&output, 6);
-        assert!(said.contains(expected), "{said}");
-        assert!(said.contains("hint: "), "{said}");
+        let printed = assert_exit(&output, 6);
+        assert!(printed.contains(expected), "{printed}");
+        assert!(printed.contains("hint: "), "{printed}");
     }
 }
 
 #[test]
-fn state_that_was_open_to_others_is_closed_again() {
+fn permissions_of_the_state_are_restricted_again() {
     use std::os::unix::fs::PermissionsExt as _;
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
@@ -324,31 +329,46 @@ fn state_that_was_open_to_others_is_closed_again() {
 }
 
 #[test]
-fn under_nohup_a_hangup_ends_nothing() {
+fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let base = tempfile::tempdir().unwrap();
-    let server = sandbox(SandboxConfig {
-        latency: Duration::from_millis(100),
-        ..SandboxConfig::default()
-    });
-    let out = base.path().join("out");
-    let mut inner = command(&server.base_url(), &out, 20);
-    inner.args(["--concurrency", "2"]);
-    let child = Command::new("nohup")
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .env_clear()
-        .env("SCALE_API_KEY", KEY)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    wait_until("the first requests", || server.requests() > 4);
-    // `nohup` executes the program, so the process ID is the same.
-    send(&child, Signal::HUP);
-    let output = child.wait_with_output().unwrap();
-    assert_exit(&output, 0);
-    assert_eq!(server.requests(), 20);
+    // A shell that runs `trap '' INT` passes the ignored signal on, as it does for background jobs.
+    let ignoring = |name: &str| {
+        [
+            "sh".into(),
+            "-c".into(),
+            format!("trap '' {name}; exec \"$0\" \"$@\""),
+        ]
+    };
+    let starts: [(&str, Signal, Vec<String>); 3] = [
+        ("nohup", Signal::HUP, vec!["nohup".to_owned()]),
+        ("hangup", Signal::HUP, ignoring("HUP").into()),
+        ("interrupt", Signal::INT, ignoring("INT").into()),
+    ];
+    for (name, signal, start) in starts {
+        let server = sandbox(SandboxConfig {
+            latency: Duration::from_millis(100),
+            ..SandboxConfig::default()
+        });
+        let mut inner = command(&server.base_url(), &base.path().join(name), 20);
+        inner.args(["--concurrency", "2"]);
+        let child = Command::new(&start[0])
+            .args(&start[1..])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .env_clear()
+            .env("SCALE_API_KEY", KEY)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_until("the first requests", || server.requests() > 4);
+        // The outer program executes the inner one, so the process ID is the same.
+        send(&child, signal);
+        let output = child.wait_with_output().unwrap();
+        assert_exit(&output, 0);
+        assert_eq!(server.requests(), 20, "{name}");
+    }
 }
 
 /// Shell commands that mount another file system at the state directory, in a separate mount namespace, and then run a
@@ -373,18 +393,18 @@ fn state_on_another_file_system_is_refused_before_anything_is_fetched() {
         unshare.output()
     };
     if !mounted(&Command::new("true")).is_ok_and(|output| output.status.success()) {
-        return tell("left out: this system does not allow mounts in a user namespace");
+        return print_note("left out: this system does not allow mounts in a user namespace");
     }
     let output = mounted(&command(&server.base_url(), &out, 3)).unwrap();
-    let said = assert_exit(&output, 6);
+    let printed = assert_exit(&output, 6);
     let expected = "hint: `.scale-export` must be on the same file system as the output directory";
-    assert!(said.contains(expected), "{said}");
+    assert!(printed.contains(expected), "{printed}");
     assert_eq!(server.requests(), 0);
     assert!(published(&out).is_empty());
 }
 
 #[test]
-fn a_directory_in_the_place_of_a_table_harms_nothing() {
+fn a_directory_with_the_name_of_a_table_is_an_error() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let (out, output) = export(

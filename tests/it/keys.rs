@@ -14,7 +14,7 @@ use hyper::Response;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::server::{Server, task_answer};
+use crate::support::server::{Server, task_response};
 use crate::support::{KEY, files_below, program, raw_responses};
 
 fn command(base: &Path, base_url: &str) -> Command {
@@ -31,15 +31,15 @@ fn stderr(output: &Output) -> String {
 }
 
 /// Fails if a text has control characters of a terminal, or characters that change the direction of text.
-fn assert_printable(said: &str) {
+fn assert_printable(printed: &str) {
     let is_bad = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
-    assert!(!said.chars().any(is_bad), "{said:?}");
+    assert!(!printed.chars().any(is_bad), "{printed:?}");
 }
 
 #[test]
 fn the_key_is_not_sent_in_the_clear_without_permission() {
     let base = tempfile::tempdir().unwrap();
-    let proxy = Server::start(task_answer);
+    let proxy = Server::start(task_response);
     let proxy_url = format!("http://{}", proxy.address);
     let run = |base_url: &str, options: &[&str]| {
         command(base.path(), base_url)
@@ -58,11 +58,11 @@ fn the_key_is_not_sent_in_the_clear_without_permission() {
     ] {
         for options in [&[][..], &["--dry-run"]] {
             let output = run(url, options);
-            let said = stderr(&output);
-            assert_eq!(output.status.code(), Some(2), "{said}");
+            let printed = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{printed}");
             assert!(
-                said.contains("without encryption\nhint: ") && said.contains("--allow-http"),
-                "{said}"
+                printed.contains("without encryption\nhint: ") && printed.contains("--allow-http"),
+                "{printed}"
             );
         }
     }
@@ -75,7 +75,7 @@ fn the_key_is_not_sent_in_the_clear_without_permission() {
 
 /// Such a value must not count as unset: the key would be sent to the default server, or without the proxy.
 #[test]
-fn a_variable_that_is_not_utf8_is_named_and_no_default_takes_its_place() {
+fn a_variable_that_is_not_utf8_is_an_error() {
     let base = tempfile::tempdir().unwrap();
     let value = OsStr::from_bytes(b"http://127.0.0.1:1/\xff");
     for variable in [
@@ -99,13 +99,13 @@ fn a_variable_that_is_not_utf8_is_named_and_no_default_takes_its_place() {
         command.env(variable, value);
         command.arg("--out").arg(base.path().join("out"));
         let output = command.args(["--retry-timeout", "1s"]).output().unwrap();
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{variable}: {said}");
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{variable}: {printed}");
         let expected = format!("{variable} is not UTF-8\nhint: ");
-        assert!(said.contains(&expected), "{variable}: {said}");
+        assert!(printed.contains(&expected), "{variable}: {printed}");
     }
     // Variables that are not used need not be UTF-8, and neither do paths.
-    let server = Server::start(task_answer);
+    let server = Server::start(task_response);
     let output = command(base.path(), &format!("http://{}", server.address))
         .env("SCALE_API_KEY", KEY)
         .env("SCALE_API_URL", value)
@@ -122,7 +122,7 @@ fn a_variable_that_is_not_utf8_is_named_and_no_default_takes_its_place() {
 #[test]
 fn a_loopback_server_is_reached_without_a_proxy() {
     let base = tempfile::tempdir().unwrap();
-    let (proxy, server) = (Server::start(task_answer), Server::start(task_answer));
+    let (proxy, server) = (Server::start(task_response), Server::start(task_response));
     let output = command(base.path(), &format!("http://{}", server.address))
         .env("SCALE_API_KEY", KEY)
         .env("http_proxy", format!("http://{}", proxy.address))
@@ -135,7 +135,7 @@ fn a_loopback_server_is_reached_without_a_proxy() {
 #[test]
 fn a_mistake_in_a_key_file_is_named_without_the_key_and_before_any_request() {
     let base = tempfile::tempdir().unwrap();
-    let server = Server::start(task_answer);
+    let server = Server::start(task_response);
     let url = format!("http://{}", server.address);
     let file = base.path().join("key");
     for (text, cause) in [
@@ -166,11 +166,11 @@ fn a_mistake_in_a_key_file_is_named_without_the_key_and_before_any_request() {
             .output()
             .unwrap();
         for output in [in_file, in_variable] {
-            let said = stderr(&output);
-            assert_eq!(output.status.code(), Some(2), "{said}");
+            let printed = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{printed}");
             assert!(
-                said.contains(cause) && said.contains("\nhint: ") && !said.contains(KEY),
-                "{said}"
+                printed.contains(cause) && printed.contains("\nhint: ") && !printed.contains(KEY),
+                "{printed}"
             );
         }
     }
@@ -208,10 +208,13 @@ fn a_key_in_place_of_the_name_of_its_file_is_not_printed() {
             .args(arguments)
             .output()
             .unwrap();
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("[redacted]") && !said.contains(KEY), "{said}");
-        assert!(said.contains(hint), "{said}");
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        assert!(
+            printed.contains("[redacted]") && !printed.contains(KEY),
+            "{printed}"
+        );
+        assert!(printed.contains(hint), "{printed}");
     }
 }
 
@@ -271,9 +274,10 @@ fn a_key_in_place_of_the_value_of_any_option_is_not_printed() {
 #[test]
 fn a_key_file_that_others_can_read_gives_a_warning() {
     let base = tempfile::tempdir().unwrap();
-    let server = Server::start(task_answer);
-    let file = base.path().join("key");
+    let server = Server::start(task_response);
+    let file = base.path().join("the key");
     fs::write(&file, KEY).unwrap();
+    let advice = format!("run: chmod 600 '{}'\n", file.display());
     for (mode, warns) in [(0o644, true), (0o604, true), (0o600, false), (0o640, false)] {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         let output = command(base.path(), &format!("http://{}", server.address))
@@ -281,18 +285,19 @@ fn a_key_file_that_others_can_read_gives_a_warning() {
             .arg(&file)
             .output()
             .unwrap();
-        let said = stderr(&output);
-        assert!(output.status.success(), "{said}");
+        let printed = stderr(&output);
+        assert!(output.status.success(), "{printed}");
         assert_eq!(
-            said.contains("warning: every user of this machine can read"),
+            printed.contains("warning: every user of this machine can read"),
             warns,
-            "{said}"
+            "{printed}"
         );
+        assert_eq!(printed.contains(&advice), warns, "{printed}");
     }
 }
 
 #[test]
-fn a_key_that_a_server_echoes_in_any_spelling_is_kept_nowhere() {
+fn a_key_that_a_server_echoes_in_any_spelling_is_not_kept() {
     let key = "live_ab/cd_12345";
     for spelling in [
         r"live_ab\/cd_12345",
@@ -327,7 +332,7 @@ fn a_key_that_a_server_echoes_in_any_spelling_is_kept_nowhere() {
 }
 
 #[test]
-fn nothing_from_outside_reaches_the_terminal_as_it_is() {
+fn text_from_outside_is_made_printable() {
     const EVIL: &str = "a\u{1b}[31m\n\u{202e}b\r\u{9b}";
     let base = tempfile::tempdir().unwrap();
     let path = |name: &str| base.path().join(name).to_str().unwrap().to_owned();
@@ -381,13 +386,13 @@ fn nothing_from_outside_reaches_the_terminal_as_it_is() {
                 .unwrap()
         };
         let output = run(false);
-        let said = stderr(&output);
+        let printed = stderr(&output);
         assert_ne!(output.status.code(), Some(0), "{arguments:?}");
-        assert_printable(&said);
+        assert_printable(&printed);
         let is_line = |line: &str| line.starts_with("error: ") || line.starts_with("hint: ");
         assert!(
-            said.lines().all(is_line) && said.starts_with("error: "),
-            "{said}"
+            printed.lines().all(is_line) && printed.starts_with("error: "),
+            "{printed}"
         );
         // In JSON, the text is exact.
         for line in stderr(&run(true)).lines() {
@@ -404,11 +409,11 @@ fn what_a_run_reports_is_printable_and_exact_as_json() {
     let list = base.path().join("ids.json");
     fs::write(&list, serde_json::json!([ID, "task_2"]).to_string()).unwrap();
     let server = Server::start(|_| {
-        let mut answer = Response::new(Full::new(Bytes::from_static(
+        let mut response = Response::new(Full::new(Bytes::from_static(
             b"{\"error\":\"\\u001b[2Jgone\"}",
         )));
-        *answer.status_mut() = hyper::StatusCode::NOT_FOUND;
-        answer
+        *response.status_mut() = hyper::StatusCode::NOT_FOUND;
+        response
     });
     let out = base.path().join("o\u{1b}\nerror: x");
     let run = |format: &str| {
@@ -422,12 +427,12 @@ fn what_a_run_reports_is_printable_and_exact_as_json() {
             .output()
             .unwrap()
     };
-    let said = stderr(&run("text"));
-    assert_printable(&said);
-    assert!(said.contains("task `t\\u{202e}x` failed"), "{said}");
+    let printed = stderr(&run("text"));
+    assert_printable(&printed);
+    assert!(printed.contains("task `t\\u{202e}x` failed"), "{printed}");
     assert!(
-        !said.lines().any(|line| line.starts_with("error: x")),
-        "{said}"
+        !printed.lines().any(|line| line.starts_with("error: x")),
+        "{printed}"
     );
     let json = stderr(&run("json"));
     let lines: Vec<Value> = json
@@ -445,7 +450,7 @@ fn a_crash_leaves_no_core_dump_and_inputs_may_be_pipes() {
     let server = Server::start(move |request| {
         signal.wait();
         signal.wait();
-        task_answer(request)
+        task_response(request)
     });
     let script = format!(
         "ulimit -c unlimited 2>/dev/null; exec \"$0\" --ids <(echo task_1) --api-key-file <(echo {KEY}) \

@@ -47,7 +47,7 @@ fn an_export_of_a_selection_is_verified() {
 }
 
 #[test]
-fn a_run_that_is_cancelled_says_what_it_saved() {
+fn a_cancelled_run_reports_what_it_saved() {
     let base = tempfile::tempdir().unwrap();
     let sandbox = Sandbox::start(SandboxConfig::default()).unwrap();
     let options = options(base.path(), &sandbox).build().unwrap();

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Response, Version};
 
-use crate::support::raw_server::{RawServer, Step, answer, good};
-use crate::support::server::{Answer, Server, task_answer};
+use crate::support::raw_server::{RawServer, Step, good, response};
+use crate::support::server::{MockResponse, Server, task_response};
 use crate::support::{KEY, program, published};
 
 fn run(base: &Path, base_url: &str, options: &[&str]) -> Output {
@@ -35,17 +35,19 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn redirect(to: &str) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::new()));
-    *answer.status_mut() = hyper::StatusCode::FOUND;
-    answer.headers_mut().insert("location", to.parse().unwrap());
-    answer
+fn redirect(to: &str) -> MockResponse {
+    let mut response = Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = hyper::StatusCode::FOUND;
+    response
+        .headers_mut()
+        .insert("location", to.parse().unwrap());
+    response
 }
 
 #[test]
-fn a_private_authority_is_trusted_when_named_and_http2_is_spoken() {
+fn a_ca_file_adds_a_trusted_certificate_and_http2_is_used() {
     let base = tempfile::tempdir().unwrap();
-    let (server, certificate) = Server::start_tls(task_answer);
+    let (server, certificate) = Server::start_tls(task_response);
     let ca_file = base.path().join("ca.pem");
     fs::write(&ca_file, certificate).unwrap();
     let url = format!("https://localhost:{}", server.address.port());
@@ -89,7 +91,7 @@ fn a_private_authority_is_trusted_when_named_and_http2_is_spoken() {
 #[test]
 fn a_request_is_as_the_api_documents_it() {
     let base = tempfile::tempdir().unwrap();
-    let server = Server::start(task_answer);
+    let server = Server::start(task_response);
     let output = run(
         base.path(),
         &format!("http://{}/prefix/", server.address),
@@ -130,7 +132,7 @@ fn a_request_is_as_the_api_documents_it() {
 #[test]
 fn redirects_are_followed_within_the_origin_only() {
     let base = tempfile::tempdir().unwrap();
-    let elsewhere = Server::start(task_answer);
+    let elsewhere = Server::start(task_response);
     let target = format!("http://{}/v2/task?task_id=task_2", elsewhere.address);
     let server = Server::start(move |request| {
         let uri = request.uri().to_string();
@@ -139,7 +141,7 @@ fn redirects_are_followed_within_the_origin_only() {
         } else if let Some(query) = uri.strip_prefix("/v2/task?") {
             redirect(&format!("/moved?{query}"))
         } else {
-            task_answer(request)
+            task_response(request)
         }
     });
     let output = run(base.path(), &format!("http://{}", server.address), &[]);
@@ -159,9 +161,9 @@ fn redirects_are_followed_within_the_origin_only() {
 }
 
 #[test]
-fn a_proxy_is_used_unless_the_host_is_left_out() {
+fn a_proxy_is_used_unless_no_proxy_names_the_host() {
     let base = tempfile::tempdir().unwrap();
-    let proxy = Server::start(task_answer);
+    let proxy = Server::start(task_response);
     let proxy_url = format!("http://{}", proxy.address);
     let output = command(base.path(), "http://api.invalid", &["--allow-http"])
         .env("HTTP_PROXY", &proxy_url)
@@ -187,14 +189,14 @@ fn a_proxy_is_used_unless_the_host_is_left_out() {
 }
 
 #[test]
-fn a_server_that_repeats_the_key_does_not_make_it_leak() {
+fn an_error_that_echoes_the_key_is_redacted() {
     let base = tempfile::tempdir().unwrap();
     let server = Server::start(|request| {
         let key = request.headers()["authorization"].to_str().unwrap();
         let body = serde_json::json!({"error": format!("refused: {key}\u{7}\nbye")});
-        let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
-        *answer.status_mut() = hyper::StatusCode::BAD_REQUEST;
-        answer
+        let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+        *response.status_mut() = hyper::StatusCode::BAD_REQUEST;
+        response
     });
     let output = run(base.path(), &format!("http://{}", server.address), &["-v"]);
     assert_eq!(output.status.code(), Some(8), "{}", stderr(&output));
@@ -208,7 +210,7 @@ fn a_server_that_repeats_the_key_does_not_make_it_leak() {
 }
 
 #[test]
-fn an_answer_that_repeats_the_key_does_not_bring_it_into_the_export() {
+fn a_response_that_echoes_the_key_is_redacted_in_the_export() {
     let base = tempfile::tempdir().unwrap();
     let server = Server::start(|request| {
         let key = request.headers()["authorization"]
@@ -243,7 +245,7 @@ fn a_body_over_the_limit_fails_its_task_only() {
             let body = serde_json::json!({"task_id": "task_2", "status": "x".repeat(5_000)});
             return Response::new(Full::new(Bytes::from(body.to_string())));
         }
-        task_answer(request)
+        task_response(request)
     });
     let output = run(
         base.path(),
@@ -289,10 +291,10 @@ fn every_content_encoding_is_read() {
             _ => zstd::bulk::compress(body.as_bytes(), 1).unwrap(),
         };
         assert!(body.len() < 200);
-        let mut answer = Response::new(Full::new(Bytes::from(body)));
-        let headers = answer.headers_mut();
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        let headers = response.headers_mut();
         headers.insert("content-encoding", id.parse().unwrap());
-        answer
+        response
     });
     let output = program()
         .env("SCALE_API_KEY", KEY)
@@ -311,19 +313,19 @@ fn every_content_encoding_is_read() {
 }
 
 #[test]
-fn a_server_that_is_busy_for_a_second_is_left_alone_by_all_requests() {
+fn a_retry_after_delays_all_requests() {
     let base = tempfile::tempdir().unwrap();
     let first = Mutex::new(true);
     let server = Server::start(move |request| {
         if std::mem::take(&mut *first.lock().unwrap()) {
-            let mut answer = Response::new(Full::new(Bytes::new()));
-            *answer.status_mut() = hyper::StatusCode::SERVICE_UNAVAILABLE;
-            answer
+            let mut response = Response::new(Full::new(Bytes::new()));
+            *response.status_mut() = hyper::StatusCode::SERVICE_UNAVAILABLE;
+            response
                 .headers_mut()
                 .insert("retry-after", "1".parse().unwrap());
-            return answer;
+            return response;
         }
-        task_answer(request)
+        task_response(request)
     });
     let more: Vec<String> = (3..=12)
         .flat_map(|number| ["--id".to_owned(), format!("task_{number}")])
@@ -348,16 +350,16 @@ fn a_server_that_is_busy_for_a_second_is_left_alone_by_all_requests() {
 /// The response with the ID's first failure arrives 0.7 s after the last success. One second after that success, the ID
 /// has not failed for a second yet. The run must fetch the next ID, instead of ending as if the API were not available.
 #[test]
-fn an_id_that_is_slowly_rate_limited_is_not_taken_for_an_outage() {
+fn a_rate_limited_id_is_not_an_outage() {
     const SLOW: &str = "task_2";
     let base = tempfile::tempdir().unwrap();
-    let server = RawServer::start(|asked| {
-        if asked.task_id != SLOW {
-            return good(&asked.task_id);
+    let server = RawServer::start(|request| {
+        if request.task_id != SLOW {
+            return good(&request.task_id);
         }
         vec![
             Step::Pause(Duration::from_millis(700)),
-            Step::Send(answer("429 Too Many Requests", &[], b"")),
+            Step::Send(response("429 Too Many Requests", &[], b"")),
         ]
     });
     let options = [
@@ -389,7 +391,7 @@ fn the_list_of_processes_never_shows_the_key() {
             signal.wait();
             signal.wait();
         });
-        task_answer(request)
+        task_response(request)
     });
     let url = format!("http://{}", server.address);
     let mut child = command(base.path(), &url, &["-q"]).spawn().unwrap();

@@ -1,15 +1,14 @@
-//! Errors in options are named, and options do not depend on spaces or empty variables.
+//! Errors in options are named, and options do not depend on spaces.
 
 use std::fs;
 use std::process::Output;
 
-use scale_export::sandbox::config::SandboxConfig;
 use serde_json::Value;
 
-use crate::support::server::{Server, task_answer};
-use crate::support::{KEY, manifest, program, sandbox};
+use crate::support::server::{Server, task_response};
+use crate::support::{KEY, manifest, program};
 
-fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+pub(crate) fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     program()
         .envs(variables.iter().copied())
         .args(arguments)
@@ -17,7 +16,7 @@ fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -236,143 +235,55 @@ const MISTAKES: &[(&[&str], &str, &str)] = &[
 fn an_error_names_the_option_its_value_and_what_it_takes() {
     for (arguments, reason, hint) in MISTAKES {
         let output = run(&[("SCALE_API_KEY", KEY)], arguments);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        let (error, advice) = said.split_once("\nhint: ").unwrap();
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        let (error, advice) = printed.split_once("\nhint: ").unwrap();
         assert!(
             error.starts_with("error: could not ") && error.contains(reason),
-            "{said}"
+            "{printed}"
         );
-        assert!(advice.contains(hint), "{said}");
+        assert!(advice.contains(hint), "{printed}");
     }
 }
 
 #[test]
-fn an_error_about_a_variable_names_the_variable() {
-    for (variables, arguments, reason) in [
+fn an_error_within_a_command_leads_to_the_help_of_the_command() {
+    let both = [("SCALE_EXPORT_QUIET", "1"), ("SCALE_EXPORT_VERBOSE", "1")];
+    for (variables, arguments, command) in [
         (
-            &[("SCALE_EXPORT_RATE", "x")][..],
-            &["--id", "a"][..],
-            "could not read the environment: invalid value `x` for SCALE_EXPORT_RATE: expected",
+            &[][..],
+            &["flatten", "d", "--out", "d", "--tables", ","][..],
+            "flatten ",
         ),
+        (&[], &["flatten", "d", "-q", "-v"], "flatten "),
         (
-            &[("SCALE_EXPORT_CONCURRENCY", "0")],
-            &["schema"],
-            "invalid value `0` for SCALE_EXPORT_CONCURRENCY: expected",
+            &[],
+            &["flatten", "d", "--out", "d", "--out", "d"],
+            "flatten ",
         ),
-        (
-            &[("SCALE_EXPORT_QUIET", "maybe")],
-            &["verify", "d"],
-            "invalid value `maybe` for SCALE_EXPORT_QUIET: expected 1, true",
-        ),
-        (
-            &[("SCALE_EXPORT_TABLES", "tsks")],
-            &["--id", "a", "--out", "d"],
-            "could not find table `tsks` of SCALE_EXPORT_TABLES",
-        ),
-        (
-            &[("SCALE_EXPORT_TABLES", "tsks")],
-            &["flatten", "d", "--out", "d"],
-            "could not find table `tsks` of SCALE_EXPORT_TABLES",
-        ),
-        (
-            &[("SCALE_EXPORT_IDS", "a"), ("SCALE_EXPORT_BATCH", "b")],
-            &["--out", "d"],
-            "SCALE_EXPORT_BATCH cannot be used with SCALE_EXPORT_IDS",
-        ),
-        (
-            &[("SCALE_EXPORT_QUIET", "1"), ("SCALE_EXPORT_VERBOSE", "1")],
-            &["verify", "d"],
-            "SCALE_EXPORT_QUIET cannot be used with SCALE_EXPORT_VERBOSE",
-        ),
-        (
-            &[
-                ("SCALE_EXPORT_FAIL_FAST", "1"),
-                ("SCALE_EXPORT_MAX_FAILURES", "1"),
-            ],
-            &["--id", "a"],
-            "SCALE_EXPORT_FAIL_FAST cannot be used with SCALE_EXPORT_MAX_FAILURES",
-        ),
-        (
-            &[("SCALE_EXPORT_STATUS", "s")],
-            &["--id", "a", "--out", "d"],
-            "SCALE_EXPORT_STATUS needs --project or --batch",
-        ),
-        // The command line has precedence, so the error is about it.
-        (
-            &[("SCALE_EXPORT_RATE", "x")],
-            &["--id", "a", "--rate", "y"],
-            "could not read the command line: invalid value `y` for --rate: expected",
-        ),
+        (&[], &["verify", "d", "-q", "-v"], "verify "),
+        (&both, &["verify", "d"], "verify "),
+        (&[], &["verify", "d", "--color", "blue"], "verify "),
+        (&[], &["schema", "--format"], "schema "),
+        (&[], &["sandbox", "--burst", "1"], "sandbox "),
+        (&[], &["completions", "fsh", "x"], "completions "),
+        (&[], &["--id", "a", "-q", "-v"], ""),
     ] {
         let output = run(variables, arguments);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains(reason), "{said}");
+        let printed = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        let hint = format!("see scale-export {command}--help");
+        assert!(
+            printed.trim_end().ends_with(&hint),
+            "{arguments:?}: {printed}"
+        );
     }
-}
-
-#[test]
-fn an_empty_variable_counts_as_unset() {
-    let base = tempfile::tempdir().unwrap();
-    let help = run(&[], &["--help"]);
-    let help = String::from_utf8(help.stdout).unwrap();
-    let names: Vec<&str> = help
-        .split("[env: ")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(']').map(|(name, _)| name))
-        .collect();
-    assert!(names.len() > 30, "{names:?}");
-    let server = sandbox(SandboxConfig::default());
-    let out = base.path().join("out");
-    let output = program()
-        .envs(names.iter().map(|name| (name, "")))
-        .env("SCALE_API_URL", "")
-        .env("SCALE_API_KEY", KEY)
-        .args([
-            "--base-url",
-            &server.base_url(),
-            "--id",
-            "task_1",
-            "--plan",
-            "ids",
-            "--out",
-        ])
-        .arg(&out)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let opts = &manifest(&out)["options"]["opts"];
-    assert_eq!(opts.as_array().unwrap().len(), 3, "{opts}");
-    // On the command line, an empty value counts.
-    let none = base.path().join("none");
-    let arguments = [
-        "--sandbox",
-        "--id",
-        "task_1",
-        "--opts",
-        "",
-        "--out",
-        none.to_str().unwrap(),
-    ];
-    assert!(run(&[], &arguments).status.success());
-    assert_eq!(manifest(&none)["options"]["opts"], serde_json::json!([]));
-    let output = run(
-        &[("SCALE_API_KEY", KEY)],
-        &["--id", "a", "--out", "d", "--base-url", ""],
-    );
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("--base-url is empty"),
-        "{}",
-        stderr(&output)
-    );
 }
 
 #[test]
 fn a_space_after_a_comma_drops_nothing_and_unknown_values_warn() {
     let base = tempfile::tempdir().unwrap();
-    let server = Server::start(task_answer);
+    let server = Server::start(task_response);
     let out = base.path().join("out");
     let output = program()
         .env("SCALE_API_KEY", KEY)
@@ -392,8 +303,8 @@ fn a_space_after_a_comma_drops_nothing_and_unknown_values_warn() {
         .arg(&out)
         .output()
         .unwrap();
-    let said = stderr(&output);
-    assert!(output.status.success(), "{said}");
+    let printed = stderr(&output);
+    assert!(output.status.success(), "{printed}");
     let options = &manifest(&out)["options"];
     assert_eq!(
         options["opts"],
@@ -403,8 +314,8 @@ fn a_space_after_a_comma_drops_nothing_and_unknown_values_warn() {
     assert!(out.join("messages.parquet").exists());
     let warning = "warning: `annotation_detials` of --opts is not a known value: did you mean `annotation_details`?";
     assert!(
-        said.contains(warning) && said.matches("warning: ").count() == 1,
-        "{said}"
+        printed.contains(warning) && printed.matches("warning: ").count() == 1,
+        "{printed}"
     );
 }
 
@@ -440,7 +351,7 @@ fn under_json_logs_an_option_error_is_a_json_line() {
 }
 
 #[test]
-fn what_people_try_works() {
+fn common_spellings_of_arguments_work() {
     let help = run(&[], &["help"]).stdout;
     assert_eq!(run(&[], &["help", "--help"]).stdout, help);
     let version = run(&[], &["--version"]).stdout;

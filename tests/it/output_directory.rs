@@ -9,7 +9,7 @@ use scale_export::sandbox::config::SandboxConfig;
 use crate::support::table::edit_manifest;
 use crate::support::{export, manifest, program, published, sandbox, task_ids};
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -23,19 +23,19 @@ fn listed_files(out: &Path) -> Vec<String> {
 
 fn assert_verified(out: &Path) {
     let output = program().arg("verify").arg(out).output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
 }
 
 #[test]
-fn files_of_a_user_stay_and_stop_no_run() {
+fn files_of_a_user_are_kept_and_do_not_stop_a_run() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = base.path().join("out");
     let run = |options: &[&str]| {
         let (_, output) = export(&server, base.path(), "out", &task_ids(5), options);
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
         assert_verified(&out);
-        said(&output)
+        stderr(&output)
     };
     fs::create_dir_all(out.join("lost+found")).unwrap();
     let theirs = [
@@ -72,7 +72,7 @@ fn files_of_a_user_stay_and_stop_no_run() {
 }
 
 #[test]
-fn a_file_under_a_published_name_that_is_not_ours_is_not_overwritten() {
+fn a_file_that_scale_export_did_not_create_is_not_overwritten() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     for name in ["messages.parquet", "failures.jsonl", "manifest.json"] {
@@ -82,7 +82,7 @@ fn a_file_under_a_published_name_that_is_not_ours_is_not_overwritten() {
         let (_, output) = export(&server, base.path(), name, &task_ids(2), &[]);
         assert_eq!(output.status.code(), Some(2));
         let expected = format!("it has a `{name}` that scale-export did not create\nhint: move");
-        assert!(said(&output).contains(&expected), "{}", said(&output));
+        assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
         assert_eq!(fs::read_to_string(out.join(name)).unwrap(), "theirs");
         assert!(!out.join(".scale-export").exists());
     }
@@ -109,15 +109,15 @@ fn a_file_under_a_published_name_that_is_not_ours_is_not_overwritten() {
 }
 
 #[test]
-fn what_a_user_wrote_into_our_readme_stays() {
+fn an_edited_readme_is_kept() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = base.path().join("out");
     let run = |options: &[&str]| {
         // The sandbox makes all of these tasks final, by their number modulo 20.
         let (_, output) = export(&server, base.path(), "out", &task_ids(12), options);
-        assert!(output.status.success(), "{}", said(&output));
-        said(&output)
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
     };
     run(&[]);
     for name in ["README.md", "load.sql"] {
@@ -135,7 +135,7 @@ fn what_a_user_wrote_into_our_readme_stays() {
 }
 
 #[test]
-fn without_state_a_file_that_was_changed_is_not_ours() {
+fn without_state_a_changed_file_is_not_overwritten() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let (out, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
@@ -144,7 +144,7 @@ fn without_state_a_file_that_was_changed_is_not_ours() {
     fs::write(out.join("tasks.parquet"), "theirs").unwrap();
     let (_, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said(&output).contains("it has a `tasks.parquet` that scale-export did not create"));
+    assert!(stderr(&output).contains("it has a `tasks.parquet` that scale-export did not create"));
     assert_eq!(
         fs::read_to_string(out.join("tasks.parquet")).unwrap(),
         "theirs"
@@ -152,7 +152,7 @@ fn without_state_a_file_that_was_changed_is_not_ours() {
 }
 
 #[test]
-fn an_export_whose_state_is_gone_is_known_by_its_manifest() {
+fn an_export_without_state_is_recognized_by_its_manifest() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let (out, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
@@ -160,14 +160,14 @@ fn an_export_whose_state_is_gone_is_known_by_its_manifest() {
     let before = published(&out);
     fs::remove_dir_all(out.join(".scale-export")).unwrap();
     let (_, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
-    assert!(output.status.success(), "{}", said(&output));
-    assert!(said(&output).contains("are missing from `.scale-export`"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("are missing from `.scale-export`"));
     assert!(published(&out) == before);
     assert_verified(&out);
 }
 
 #[test]
-fn without_its_manifest_an_export_is_known_by_its_state() {
+fn an_export_without_manifest_is_recognized_by_its_state() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let (out, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
@@ -175,9 +175,9 @@ fn without_its_manifest_an_export_is_known_by_its_state() {
     let before = published(&out);
     fs::remove_file(out.join("manifest.json")).unwrap();
     let (_, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     // `load.sql` and `README.md` are recognized by their content.
-    assert!(!said(&output).contains("alone"), "{}", said(&output));
+    assert!(!stderr(&output).contains("alone"), "{}", stderr(&output));
     assert!(published(&out) == before);
     assert_verified(&out);
 }
@@ -190,7 +190,7 @@ fn an_upgrade_rebuilds_the_tables_without_a_request() {
     let ids = task_ids(12);
     let run = || {
         let (out, output) = export(&server, base.path(), "out", &ids, &[]);
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
         out
     };
     let out = run();

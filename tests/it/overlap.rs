@@ -30,7 +30,7 @@ fn lines(path: &Path, tasks: impl Iterator<Item = String>) {
 }
 
 #[test]
-fn of_a_task_that_comes_again_the_last_counts_wherever_it_stands() {
+fn the_last_of_several_responses_for_a_task_counts() {
     let base = tempfile::tempdir().unwrap();
     let place = |name: &str| base.path().join(name);
     lines(
@@ -65,7 +65,7 @@ fn of_a_task_that_comes_again_the_last_counts_wherever_it_stands() {
 }
 
 #[test]
-fn tables_that_cannot_be_written_end_a_flatten_whose_source_goes_on() {
+fn a_write_error_ends_a_flatten_of_an_endless_source() {
     /// In blocks of 512 bytes, as the shell counts them. The limit is larger than the journal of these tasks and
     /// smaller than a table.
     const BLOCKS: &str = "600";

@@ -23,7 +23,7 @@ fn code(status: ExitStatus) -> i32 {
     status.code().or(by_signal).unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -106,7 +106,7 @@ fn every_input_and_the_summary_may_be_a_pipe() {
         command.arg(option).arg(path);
     }
     let output = start(&mut command).wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     for fed in fed {
         fed.join().unwrap();
     }
@@ -134,7 +134,7 @@ fn raw_responses_may_come_through_pipes() {
     stdin.write_all(&to_lines([&task("task_9")])).unwrap();
     drop(stdin);
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     fed.join().unwrap();
     assert_eq!(manifest(&out)["ids"]["exported"], 4);
 }
@@ -175,7 +175,7 @@ fn signals_end_a_program_that_waits_for_the_other_end_of_a_pipe() {
 }
 
 #[test]
-fn one_signal_ends_a_program_whose_summary_nobody_reads() {
+fn one_signal_ends_a_program_whose_summary_is_not_read() {
     /// The default capacity of a pipe on Linux.
     const PIPE_BYTES: usize = 64 << 10;
     let base = tempfile::tempdir().unwrap();
@@ -211,5 +211,5 @@ fn a_pipe_as_the_output_directory_is_refused() {
         .args(["--base-url", "http://127.0.0.1:9", "--id", "a", "--out"])
         .arg(&out);
     let output = start(&mut command).wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(6), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
 }

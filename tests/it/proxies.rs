@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::raw_server::{RawServer, Step, answer, good};
-use crate::support::server::{Server, task_answer};
+use crate::support::raw_server::{RawServer, Step, good, response};
+use crate::support::server::{Server, task_response};
 use crate::support::socks::{Socks, socks_to};
-use crate::support::{KEY, program, tell};
+use crate::support::{KEY, print_note, program};
 
 /// The API, under a name that never resolves.
 const API: &str = "http://api.invalid";
@@ -50,10 +50,10 @@ impl Run {
     /// Checks the exit code and returns stderr.
     fn exits(mut self, code: i32) -> String {
         let output: Output = self.command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{printed}");
         drop(self.base);
-        said
+        printed
     }
 }
 
@@ -69,7 +69,7 @@ fn a_socks_proxy_is_used() {
         ("socks4a", "", API, Socks::Connects),
         ("socks4", "", NOWHERE, Socks::Connects),
     ] {
-        let server = Server::start(task_answer);
+        let server = Server::start(task_response);
         let proxy = socks_to(server.address, socks);
         Run::new(url)
             .env("ALL_PROXY", &format!("{scheme}://{credentials}{proxy}"))
@@ -89,17 +89,17 @@ fn a_socks_proxy_that_refuses_is_named_within_seconds() {
     let refused = |scheme: &str, credentials: &str| {
         let proxy = socks_to(closed, Socks::Refuses);
         let begin = Instant::now();
-        let said = Run::new(API)
+        let printed = Run::new(API)
             .env("ALL_PROXY", &format!("{scheme}://{credentials}{proxy}"))
             .exits(5);
-        assert!(begin.elapsed() < SOON, "{said}");
+        assert!(begin.elapsed() < SOON, "{printed}");
         let expected = format!("through the proxy {scheme}://{proxy}: ");
-        assert!(said.contains(&expected), "{said}");
+        assert!(printed.contains(&expected), "{printed}");
         assert!(
-            said.contains("\nhint: check --base-url, the network and the proxy"),
-            "{said}"
+            printed.contains("\nhint: check --base-url, the network and the proxy"),
+            "{printed}"
         );
-        assert!(!said.contains("secret"), "{said}");
+        assert!(!printed.contains("secret"), "{printed}");
     };
     std::thread::scope(|scope| {
         scope.spawn(|| refused("socks5h", ""));
@@ -110,7 +110,7 @@ fn a_socks_proxy_that_refuses_is_named_within_seconds() {
 }
 
 #[test]
-fn a_proxy_of_another_kind_is_refused_at_once() {
+fn an_unsupported_proxy_scheme_is_refused_at_once() {
     for (name, value) in [
         ("ALL_PROXY", "ftp://user:secret@127.0.0.1:1"),
         ("all_proxy", "socks6://user:secret@127.0.0.1:1"),
@@ -122,14 +122,14 @@ fn a_proxy_of_another_kind_is_refused_at_once() {
     ] {
         let run = Run::new(API).env(name, value);
         let out = run.base.path().join("out");
-        let said = run.exits(2);
+        let printed = run.exits(2);
         assert!(
-            said.contains(&format!("could not use the proxy of {name}")),
-            "{said}"
+            printed.contains(&format!("could not use the proxy of {name}")),
+            "{printed}"
         );
         assert!(
-            said.contains("\nhint: ") && !said.contains("secret"),
-            "{said}"
+            printed.contains("\nhint: ") && !printed.contains("secret"),
+            "{printed}"
         );
         assert!(!out.exists());
     }
@@ -137,113 +137,122 @@ fn a_proxy_of_another_kind_is_refused_at_once() {
 
 /// The message names the proxy and its status, not the API.
 #[test]
-fn a_proxy_that_gives_no_connection_is_named_with_its_status() {
-    let refusing =
-        RawServer::start(|_| vec![Step::Send(answer("403 Forbidden", &[], b"no")), Step::Close]);
+fn a_proxy_that_refuses_a_tunnel_is_named_with_its_status() {
+    let refusing = RawServer::start(|_| {
+        vec![
+            Step::Send(response("403 Forbidden", &[], b"no")),
+            Step::Close,
+        ]
+    });
     let place = refusing.address;
-    let said = Run::new("https://api.invalid")
+    let printed = Run::new("https://api.invalid")
         .env("HTTPS_PROXY", &format!("http://user:secret@{place}"))
         .args(&["--retry-timeout", "1s"])
         .exits(5);
     let expected =
         format!("the proxy http://{place} did not connect to api.invalid:443: status 403");
-    assert!(said.contains(&expected), "{said}");
-    assert!(!said.contains("secret"), "{said}");
+    assert!(printed.contains(&expected), "{printed}");
+    assert!(!printed.contains("secret"), "{printed}");
 
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
     for (variable, url) in [("HTTPS_PROXY", "https://api.invalid"), ("HTTP_PROXY", API)] {
-        let said = Run::new(url)
+        let printed = Run::new(url)
             .env(variable, &format!("http://{closed}"))
             .args(&["--retry-timeout", "1s"])
             .exits(5);
         let expected = format!("could not connect to the proxy http://{closed}: ");
         assert!(
-            said.contains(&expected) && said.contains("refused"),
-            "{said}"
+            printed.contains(&expected) && printed.contains("refused"),
+            "{printed}"
         );
     }
 }
 
 #[test]
-fn a_proxy_that_wants_a_password_is_named_within_seconds() {
+fn a_proxy_that_requires_a_password_is_named_within_seconds() {
     let proxy = RawServer::start(|_| {
-        vec![Step::Send(answer(
+        vec![Step::Send(response(
             "407 Proxy Authentication Required",
             &[],
             b"",
         ))]
     });
     let begin = Instant::now();
-    let said = Run::new(API).env("HTTP_PROXY", &proxy.url()).exits(5);
-    assert!(begin.elapsed() < SOON, "{said}");
+    let printed = Run::new(API).env("HTTP_PROXY", &proxy.url()).exits(5);
+    assert!(begin.elapsed() < SOON, "{printed}");
     let expected = format!("the proxy {}: status 407", proxy.url());
-    assert!(said.contains(&expected), "{said}");
+    assert!(printed.contains(&expected), "{printed}");
 }
 
 /// The message names the proxy, not the server.
 #[test]
 fn a_proxy_without_tls_under_https_is_named_within_seconds() {
-    let proxy = RawServer::start(|_| vec![Step::Send(answer("200 OK", &[], b"")), Step::Close]);
+    let proxy = RawServer::start(|_| vec![Step::Send(response("200 OK", &[], b"")), Step::Close]);
     let place = proxy.address;
     for url in [API, "https://api.invalid"] {
         let begin = Instant::now();
-        let said = Run::new(url)
+        let printed = Run::new(url)
             .env("ALL_PROXY", &format!("https://user:secret@{place}"))
             .exits(5);
-        assert!(begin.elapsed() < SOON, "{said}");
+        assert!(begin.elapsed() < SOON, "{printed}");
         let expected = format!("the proxy https://{place} does not respond in TLS");
-        assert!(said.contains(&expected), "{said}");
-        assert!(!said.contains("secret"), "{said}");
+        assert!(printed.contains(&expected), "{printed}");
+        assert!(!printed.contains("secret"), "{printed}");
     }
 }
 
 /// For an API with TLS, the proxy requires the password for the tunnel, before any request.
 #[test]
-fn a_proxy_that_wants_a_password_for_the_tunnel_is_named_within_seconds() {
+fn a_proxy_that_requires_a_password_for_tunnels_is_named_within_seconds() {
     let proxy = RawServer::start(|_| {
         let headers = &[("proxy-authenticate", "Basic realm=\"office\"")];
         vec![
-            Step::Send(answer("407 Proxy Authentication Required", headers, b"")),
+            Step::Send(response("407 Proxy Authentication Required", headers, b"")),
             Step::Close,
         ]
     });
     let begin = Instant::now();
-    let said = Run::new("https://api.invalid")
+    let printed = Run::new("https://api.invalid")
         .env("HTTPS_PROXY", &proxy.url())
         .exits(5);
-    assert!(begin.elapsed() < SOON, "{said}");
+    assert!(begin.elapsed() < SOON, "{printed}");
     let expected = format!(
         "the proxy {} did not connect to api.invalid:443: status 407",
         proxy.url()
     );
-    assert!(said.contains(&expected), "{said}");
+    assert!(printed.contains(&expected), "{printed}");
     assert!(
-        said.contains("\nhint: check --base-url, the network and the proxy"),
-        "{said}"
+        printed.contains("\nhint: check --base-url, the network and the proxy"),
+        "{printed}"
     );
     // The key is not sent to the proxy: the program requested a tunnel only.
-    assert!(proxy.asked().iter().all(|asked| asked.key.is_empty()));
+    assert!(
+        proxy
+            .requests()
+            .iter()
+            .all(|request| request.key.is_empty())
+    );
 }
 
 #[test]
 fn a_host_name_that_does_not_exist_is_reported_within_seconds() {
     let begin = Instant::now();
-    let said = Run::new(API).exits(5);
-    assert!(begin.elapsed() < SOON, "{said}");
-    assert!(said.contains("hint: check --base-url"), "{said}");
+    let printed = Run::new(API).exits(5);
+    assert!(begin.elapsed() < SOON, "{printed}");
+    assert!(printed.contains("hint: check --base-url"), "{printed}");
 }
 
 #[test]
-fn hosts_that_no_proxy_names_and_this_machine_go_without() {
-    let proxy = RawServer::start(|asked| good(&asked.task_id));
-    let server = Server::start(task_answer);
+fn hosts_of_no_proxy_and_loopback_use_no_proxy() {
+    let proxy = RawServer::start(|request| good(&request.task_id));
+    let server = Server::start(task_response);
     Run::new(&format!("http://{}", server.address))
         .env("HTTP_PROXY", &proxy.url())
         .exits(0);
-    assert_eq!((server.seen().len(), proxy.asked().len()), (1, 0));
+    assert_eq!((server.seen().len(), proxy.requests().len()), (1, 0));
     for list in ["*", "other, .invalid:80", "*.invalid"] {
         Run::new(API)
             .env("ALL_PROXY", &proxy.url())
@@ -251,12 +260,12 @@ fn hosts_that_no_proxy_names_and_this_machine_go_without() {
             .args(&["--retry-timeout", "1s"])
             .exits(5);
     }
-    assert_eq!(proxy.asked().len(), 0);
+    assert_eq!(proxy.requests().len(), 0);
     Run::new(API)
         .env("ALL_PROXY", &proxy.url())
         .env("NO_PROXY", "api.invalid:443 10.0.0.0/8")
         .exits(0);
-    assert_eq!(proxy.asked().len(), 1);
+    assert_eq!(proxy.requests().len(), 1);
 }
 
 /// The file is endless, so reading it must have a limit.
@@ -264,16 +273,16 @@ fn hosts_that_no_proxy_names_and_this_machine_go_without() {
 fn certificates_that_variables_name_are_read_to_a_limit() {
     // Only on Linux do these variables set the paths of certificates.
     if !cfg!(target_os = "linux") {
-        tell("skipped: SSL_CERT_FILE counts on Linux only");
+        print_note("skipped: SSL_CERT_FILE counts on Linux only");
         return;
     }
-    let (server, certificate) = Server::start_tls(task_answer);
+    let (server, certificate) = Server::start_tls(task_response);
     let url = format!("https://localhost:{}", server.address.port());
     let begin = Instant::now();
-    let said = Run::new(&url).env("SSL_CERT_FILE", "/dev/zero").exits(2);
+    let printed = Run::new(&url).env("SSL_CERT_FILE", "/dev/zero").exits(2);
     assert!(
-        said.contains("`/dev/zero`: SSL_CERT_FILE names more than 16 MiB"),
-        "{said}"
+        printed.contains("`/dev/zero`: SSL_CERT_FILE names more than 16 MiB"),
+        "{printed}"
     );
     assert!(begin.elapsed() < SOON);
     let base = tempfile::tempdir().unwrap();
@@ -294,10 +303,10 @@ fn certificates_that_variables_name_are_read_to_a_limit() {
         .unwrap()
         .set_len(17 << 20)
         .unwrap();
-    let said = Run::new(&url)
+    let printed = Run::new(&url)
         .env("SSL_CERT_DIR", &path(&directory))
         .exits(2);
-    assert!(said.contains("SSL_CERT_DIR names more"), "{said}");
+    assert!(printed.contains("SSL_CERT_DIR names more"), "{printed}");
 }
 
 #[test]
@@ -317,13 +326,13 @@ fn a_certificate_variable_that_names_a_pipe_is_ended_by_a_signal() {
 }
 
 #[test]
-fn a_machine_without_ca_certificates_can_do_all_but_https() {
+fn a_machine_without_ca_certificates_can_use_http_and_the_sandbox() {
     let without = |run: Run| {
         run.env("SSL_CERT_FILE", "/nonexistent")
             .env("SSL_CERT_DIR", "/nonexistent")
     };
-    let (server, certificate) = Server::start_tls(task_answer);
-    let plain = Server::start(task_answer);
+    let (server, certificate) = Server::start_tls(task_response);
+    let plain = Server::start(task_response);
     without(Run::new(&format!("http://{}", plain.address))).exits(0);
     let mut sandbox = program();
     let base = tempfile::tempdir().unwrap();
@@ -338,10 +347,10 @@ fn a_machine_without_ca_certificates_can_do_all_but_https() {
     let url = format!("https://localhost:{}", server.address.port());
     // Only on Linux do these variables set the paths of certificates.
     if cfg!(target_os = "linux") {
-        let said = without(Run::new(&url)).exits(2);
+        let printed = without(Run::new(&url)).exits(2);
         assert!(
-            said.contains("CA certificates") && said.contains("--ca-file"),
-            "{said}"
+            printed.contains("CA certificates") && printed.contains("--ca-file"),
+            "{printed}"
         );
     }
     let ca_file = base.path().join("ca.pem");

@@ -1,7 +1,7 @@
 //! Old and new versions of the readers that users have, and `docs/readers.md`.
 
 use crate::corpus::shared_tasks;
-use crate::support::{python, root, tell};
+use crate::support::{print_note, python, root};
 
 /// Runs the readers of `tests/consumers/readers/readers.toml` that are marked for tests. `make readers` runs all.
 #[test]
@@ -16,15 +16,20 @@ fn old_and_new_readers_read_every_cell_and_the_recipes_run() {
     match shared_tasks() {
         Some((tasks, _)) => drop(run.arg("--tasks").arg(tasks)),
         None => {
-            tell("left out: the recipes over tasks with real text, which are not on this machine");
+            print_note(
+                "left out: the recipes over tasks with real text, which are not on this machine",
+            );
         }
     }
     let output = run.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "{said}{}",
+        "{printed}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(said.contains("reader versions: 8, failures: 0"), "{said}");
+    assert!(
+        printed.contains("reader versions: 8, failures: 0"),
+        "{printed}"
+    );
 }

@@ -38,14 +38,14 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn arbitrary_tasks_come_back_from_parquet(bytes in choices()) {
+    fn arbitrary_tasks_round_trip_through_parquet(bytes in choices()) {
         let json = task(&bytes);
         let checked = check(Some(Format::Parquet), TASK_ID, &json);
         prop_assert!(checked.is_ok(), "{}\n{json}", checked.unwrap_err());
     }
 
     #[test]
-    fn arbitrary_tasks_come_back_from_csv(bytes in choices()) {
+    fn arbitrary_tasks_round_trip_through_csv(bytes in choices()) {
         let json = task(&bytes);
         let checked = check(Some(Format::Csv), TASK_ID, &json);
         prop_assert!(checked.is_ok(), "{}\n{json}", checked.unwrap_err());
@@ -73,7 +73,7 @@ const REGRESSIONS: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn cases_that_failed_once_come_back() {
+fn tasks_of_past_failures_round_trip() {
     const LEVELS: usize = 1_000_000;
     let deep = format!("{}1.0{}", "[".repeat(LEVELS), "]".repeat(LEVELS));
     for (name, case) in REGRESSIONS {
@@ -151,7 +151,7 @@ fn rebuilt(table: &str, order: &[usize]) -> (String, Vec<String>) {
 }
 
 #[test]
-fn rows_that_are_not_well_are_told_by_their_place() {
+fn damaged_rows_are_reported_with_their_position() {
     assert_eq!(rebuilt("annotations", &[0, 1]), (SMALL.to_owned(), vec![]));
     let problems = |order: &[usize]| rebuilt("annotations", order).1;
     assert_eq!(

@@ -11,7 +11,7 @@ use scale_export::journal::reader::JournalReader;
 use scale_export::sandbox::config::SandboxConfig;
 use scale_export::sandbox::server::Sandbox;
 
-use crate::support::server::{Server, asked_id, task_answer};
+use crate::support::server::{Server, requested_id, task_response};
 use crate::support::{KEY, export, manifest, program, published, raw_responses, sandbox, task_ids};
 
 fn assert_exit(output: &Output, code: i32) -> String {
@@ -24,10 +24,10 @@ fn assert_exit(output: &Output, code: i32) -> String {
 fn run(server: &Sandbox, base: &Path, ids: &[String], options: &[&str]) -> (String, u64) {
     let before = server.requests();
     let (out, output) = export(server, base, "out", ids, options);
-    let said = assert_exit(&output, 0);
+    let printed = assert_exit(&output, 0);
     let verified = program().arg("verify").arg(&out).output().unwrap();
     assert_exit(&verified, 0);
-    (said, server.requests() - before)
+    (printed, server.requests() - before)
 }
 
 fn journal_bytes(base: &Path) -> u64 {
@@ -36,7 +36,7 @@ fn journal_bytes(base: &Path) -> u64 {
 }
 
 #[test]
-fn a_rerun_with_nothing_to_do_says_so_and_touches_nothing() {
+fn a_run_with_nothing_to_do_reports_it_and_changes_no_file() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     // The sandbox makes all of these tasks final, by their number modulo 20.
@@ -45,15 +45,15 @@ fn a_rerun_with_nothing_to_do_says_so_and_touches_nothing() {
     let out = base.path().join("out");
     let made = || fs::metadata(out.join("manifest.json")).unwrap().modified();
     let before = (made().unwrap(), journal_bytes(base.path()));
-    let (said, requests) = run(&server, base.path(), &ids, &["--summary", "-"]);
+    let (printed, requests) = run(&server, base.path(), &ids, &["--summary", "-"]);
     assert_eq!(requests, 0);
     assert!(
-        said.starts_with("Nothing to do: all 12 tasks are in "),
-        "{said}"
+        printed.starts_with("Nothing to do: all 12 tasks are in "),
+        "{printed}"
     );
     assert!(
-        said.ends_with("hint: --refresh all fetches them again\n"),
-        "{said}"
+        printed.ends_with("hint: --refresh all fetches them again\n"),
+        "{printed}"
     );
     assert!((made().unwrap(), journal_bytes(base.path())) == before);
 
@@ -63,32 +63,32 @@ fn a_rerun_with_nothing_to_do_says_so_and_touches_nothing() {
         vec!["--tables", "tasks,messages"],
         vec![],
     ] {
-        let (said, requests) = run(&server, base.path(), &ids, &options);
-        assert!(said.contains("Exported 12 of 12 tasks"), "{said}");
+        let (printed, requests) = run(&server, base.path(), &ids, &options);
+        assert!(printed.contains("Exported 12 of 12 tasks"), "{printed}");
         assert_eq!(requests, 0);
     }
     fs::remove_file(out.join("turns.parquet")).unwrap();
-    let (said, requests) = run(&server, base.path(), &ids, &[]);
-    assert!(said.contains("Exported 12 of 12 tasks"), "{said}");
+    let (printed, requests) = run(&server, base.path(), &ids, &[]);
+    assert!(printed.contains("Exported 12 of 12 tasks"), "{printed}");
     assert_eq!(requests, 0);
     let reversed: Vec<String> = ids.iter().rev().cloned().collect();
-    let (said, _) = run(&server, base.path(), &reversed, &[]);
-    assert!(said.contains("Exported 12 of 12 tasks"), "{said}");
+    let (printed, _) = run(&server, base.path(), &reversed, &[]);
+    assert!(printed.contains("Exported 12 of 12 tasks"), "{printed}");
 }
 
 #[test]
-fn tasks_that_are_not_listed_any_more_leave_the_tables_and_are_kept_until_they_are_pruned() {
+fn removed_ids_leave_the_tables_and_are_saved_until_prune() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = base.path().join("out");
     run(&server, base.path(), &task_ids(12), &[]);
-    let (said, requests) = run(&server, base.path(), &task_ids(7), &[]);
+    let (printed, requests) = run(&server, base.path(), &task_ids(7), &[]);
     assert_eq!(requests, 0);
     assert!(
-        said.contains(
+        printed.contains(
             "5 tasks are not in the list and not in the tables; --prune deletes saved responses"
         ),
-        "{said}"
+        "{printed}"
     );
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 7);
     assert_eq!(raw_responses(&out).len(), 12);
@@ -98,16 +98,16 @@ fn tasks_that_are_not_listed_any_more_leave_the_tables_and_are_kept_until_they_a
     // The tasks return without a request while their responses are in the journal.
     let (_, requests) = run(&server, base.path(), &task_ids(9), &[]);
     assert_eq!(requests, 0);
-    let (said, requests) = run(&server, base.path(), &task_ids(7), &["--prune"]);
+    let (printed, requests) = run(&server, base.path(), &task_ids(7), &["--prune"]);
     assert_eq!(requests, 0);
     assert!(
-        said.contains("saved responses of 5 tasks that are not in the list were deleted"),
-        "{said}"
+        printed.contains("saved responses of 5 tasks that are not in the list were deleted"),
+        "{printed}"
     );
     assert_eq!(raw_responses(&out).len(), 7);
     assert!(published(&out) == published(&fresh));
-    let (said, _) = run(&server, base.path(), &task_ids(7), &["--prune"]);
-    assert!(said.starts_with("Nothing to do"), "{said}");
+    let (printed, _) = run(&server, base.path(), &task_ids(7), &["--prune"]);
+    assert!(printed.starts_with("Nothing to do"), "{printed}");
     let (_, requests) = run(&server, base.path(), &task_ids(9), &[]);
     assert_eq!(requests, 2);
 }
@@ -136,18 +136,18 @@ fn the_journal_is_compacted_when_over_half_of_it_is_stale() {
 }
 
 #[test]
-fn an_interrupted_refresh_goes_on_and_fetches_nothing_twice() {
+fn an_interrupted_refresh_resumes_and_fetches_no_task_twice() {
     let base = tempfile::tempdir().unwrap();
     let refused_id = Arc::new(Mutex::new(None));
     let shared = Arc::clone(&refused_id);
     let server = Server::start(move |request| {
-        let mut answer = task_answer(request);
-        if *shared.lock().unwrap() == Some(asked_id(request).to_owned()) {
-            *answer.status_mut() = hyper::StatusCode::UNAUTHORIZED;
+        let mut response = task_response(request);
+        if *shared.lock().unwrap() == Some(requested_id(request).to_owned()) {
+            *response.status_mut() = hyper::StatusCode::UNAUTHORIZED;
         }
-        answer
+        response
     });
-    let asked = |options: &[&str], code: i32| {
+    let requests = |options: &[&str], code: i32| {
         let before = server.seen().len();
         let output = program()
             .env("SCALE_API_KEY", KEY)
@@ -161,19 +161,19 @@ fn an_interrupted_refresh_goes_on_and_fetches_nothing_twice() {
         assert_exit(&output, code);
         server.seen().len() - before
     };
-    assert_eq!(asked(&[], 0), 10);
+    assert_eq!(requests(&[], 0), 10);
     let before = published(&base.path().join("out"));
     *refused_id.lock().unwrap() = Some("task_7".to_owned());
-    assert_eq!(asked(&["--refresh", "all"], 4), 7);
+    assert_eq!(requests(&["--refresh", "all"], 4), 7);
     assert!(published(&base.path().join("out")) == before);
     *refused_id.lock().unwrap() = None;
-    assert_eq!(asked(&["--refresh", "all"], 0), 4);
-    assert_eq!(asked(&["--refresh", "all"], 0), 10);
+    assert_eq!(requests(&["--refresh", "all"], 0), 4);
+    assert_eq!(requests(&["--refresh", "all"], 0), 10);
     assert!(published(&base.path().join("out")) == before);
 }
 
 #[test]
-fn damage_in_the_journal_costs_its_task_only_and_is_told() {
+fn damage_in_the_journal_loses_one_task_and_is_reported() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = base.path().join("out");
@@ -192,11 +192,11 @@ fn damage_in_the_journal_costs_its_task_only_and_is_told() {
     let middle = usize::try_from(place.offset() + place.bytes() / 2).unwrap();
     bytes[middle] ^= 0x10;
     fs::write(&path, bytes).unwrap();
-    let (said, requests) = run(&server, base.path(), &task_ids(12), &["--refresh", "none"]);
+    let (printed, requests) = run(&server, base.path(), &task_ids(12), &["--refresh", "none"]);
     assert_eq!(requests, 1);
     assert!(
-        said.contains("warning: skipped 1 damaged place in the journal;"),
-        "{said}"
+        printed.contains("warning: skipped 1 damaged place in the journal;"),
+        "{printed}"
     );
     assert!(published(&out) == before);
 }
@@ -216,16 +216,16 @@ fn a_journal_or_a_manifest_of_a_newer_version_is_refused() {
             &task_ids(3),
             &["--refresh", "all"],
         );
-        let said = assert_exit(&output, 2);
+        let printed = assert_exit(&output, 2);
         let newer = format!("version {version} is newer than this");
-        assert!(said.contains(&newer), "{said}");
-        assert!(said.contains("hint: use the version of "), "{said}");
+        assert!(printed.contains(&newer), "{printed}");
+        assert!(printed.contains("hint: use the version of "), "{printed}");
         let mut verify = program();
         let output = verify.arg("verify").arg(base.path().join("out")).output();
-        let said = assert_exit(&output.unwrap(), 2);
+        let printed = assert_exit(&output.unwrap(), 2);
         assert!(
-            said.contains(&newer) && said.contains("hint: use the version"),
-            "{said}"
+            printed.contains(&newer) && printed.contains("hint: use the version"),
+            "{printed}"
         );
         fs::write(path, kept).unwrap();
     };
@@ -244,7 +244,7 @@ fn a_journal_or_a_manifest_of_a_newer_version_is_refused() {
 }
 
 #[test]
-fn options_that_change_what_responses_mean_are_refused_by_name() {
+fn options_that_change_responses_are_refused_by_name() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     run(&server, base.path(), &task_ids(3), &[]);
@@ -255,14 +255,15 @@ fn options_that_change_what_responses_mean_are_refused_by_name() {
         (vec!["--keep-secrets"], "--keep-secrets"),
     ] {
         let (out, output) = export(&server, base.path(), "out", &task_ids(3), &options);
-        let said = assert_exit(&output, 2);
+        let printed = assert_exit(&output, 2);
         assert!(
-            said.contains(&format!("it was written with {named} ")),
-            "{said}"
+            printed.contains(&format!("it was written with {named} ")),
+            "{printed}"
         );
         assert!(
-            said.contains("hint: use the same options as before, or export to an empty directory"),
-            "{said}"
+            printed
+                .contains("hint: use the same options as before, or export to an empty directory"),
+            "{printed}"
         );
         assert!(published(&out) == before);
     }
@@ -285,7 +286,7 @@ fn options_that_change_what_responses_mean_are_refused_by_name() {
 }
 
 #[test]
-fn a_refresh_of_all_asks_for_all_though_a_run_before_it_was_cut_short() {
+fn refresh_all_requests_all_tasks_after_an_interrupted_run() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     run(&server, base.path(), &task_ids(9), &[]);
@@ -325,14 +326,14 @@ fn after_a_refused_key_failed_ids_are_requested_again() {
 }
 
 #[test]
-fn a_journal_that_was_cut_and_grew_again_is_not_taken_for_the_published_one() {
+fn a_truncated_journal_that_grew_again_is_not_the_published_one() {
     let base = tempfile::tempdir().unwrap();
     let changing = Arc::new(Mutex::new(String::new()));
     let shared = Arc::clone(&changing);
     let server = Server::start(move |request| {
-        let id = asked_id(request);
+        let id = requested_id(request);
         if id == "task_9" && shared.lock().unwrap().ends_with("401") {
-            let mut refused = task_answer(request);
+            let mut refused = task_response(request);
             *refused.status_mut() = hyper::StatusCode::UNAUTHORIZED;
             return refused;
         }
@@ -357,17 +358,17 @@ fn a_journal_that_was_cut_and_grew_again_is_not_taken_for_the_published_one() {
     fs::write(&journal, &bytes[..bytes.len() / 2]).unwrap();
     // The task is longer than before, and the run does not complete.
     *changing.lock().unwrap() = "x".repeat(20) + &"changed ".repeat(9) + "401";
-    let said = run(4);
+    let printed = run(4);
     assert!(
-        said.contains("bytes that the published export was built from"),
-        "{said}"
+        printed.contains("bytes that the published export was built from"),
+        "{printed}"
     );
     assert!(fs::metadata(&journal).unwrap().len() > bytes.len() as u64);
     *changing.lock().unwrap() = "another".to_owned();
-    let said = run(0);
+    let printed = run(0);
     assert!(
-        said.contains("warning: the published export was built from another journal"),
-        "{said}"
+        printed.contains("warning: the published export was built from another journal"),
+        "{printed}"
     );
     let verified = program()
         .arg("verify")
@@ -379,7 +380,7 @@ fn a_journal_that_was_cut_and_grew_again_is_not_taken_for_the_published_one() {
 }
 
 #[test]
-fn a_journal_that_is_a_link_to_nothing_is_not_begun_anew() {
+fn a_journal_that_is_a_dangling_link_is_an_error() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     run(&server, base.path(), &task_ids(3), &[]);
@@ -393,6 +394,9 @@ fn a_journal_that_is_a_link_to_nothing_is_not_begun_anew() {
         &task_ids(3),
         &["--refresh", "all"],
     );
-    let said = assert_exit(&output, 6);
-    assert!(said.contains("/journal`: it is a symbolic link"), "{said}");
+    let printed = assert_exit(&output, 6);
+    assert!(
+        printed.contains("/journal`: it is a symbolic link"),
+        "{printed}"
+    );
 }

@@ -80,7 +80,7 @@ fn ids_come_from_anywhere() {
 }
 
 #[test]
-fn log_lines_are_json_when_asked_for() {
+fn log_lines_are_json_with_log_format_json() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {
         faults: vec!["500=0.3".parse().unwrap()],
@@ -107,14 +107,17 @@ fn log_lines_are_json_when_asked_for() {
 
     let (_, output) = export(&server, base.path(), "quiet", &task_ids(20), &["-q"]);
     assert_eq!(output.status.code(), Some(3));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.starts_with("Exported 19 of 20 tasks to "), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        printed.starts_with("Exported 19 of 20 tasks to "),
+        "{printed}"
+    );
+    assert_eq!(printed.lines().count(), 1, "{printed}");
     assert!(output.stdout.is_empty());
 }
 
 #[test]
-fn flags_of_the_environment_take_the_usual_words() {
+fn variables_of_flags_accept_common_words() {
     let base = tempfile::tempdir().unwrap();
     for (word, code) in [("1", 0), ("yes", 0), ("true", 0), ("0", 2), ("off", 2)] {
         let output = program()
@@ -157,7 +160,7 @@ fn the_command_line_wins_over_the_environment() {
 }
 
 #[test]
-fn every_end_has_its_summary_which_may_stand_beside_the_tables() {
+fn every_result_has_a_summary_also_beside_the_tables() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = base.path().join("out");
@@ -193,25 +196,6 @@ fn every_end_has_its_summary_which_may_stand_beside_the_tables() {
 }
 
 #[test]
-fn a_completion_script_that_cannot_be_written_is_an_error() {
-    let whole = program().args(["completions", "bash"]).output().unwrap();
-    assert!(whole.status.success() && !whole.stdout.is_empty());
-    let full = fs::OpenOptions::new().write(true).open("/dev/full");
-    // Only Linux has a device that is always full.
-    if let Ok(full) = full {
-        let mut program = program();
-        program.args(["completions", "bash"]).stdout(full);
-        let output = program.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(6), "{said}");
-        assert!(
-            said.contains("could not write to standard output"),
-            "{said}"
-        );
-    }
-}
-
-#[test]
 fn the_environment_does_not_size_the_stacks_of_threads() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
@@ -221,13 +205,13 @@ fn the_environment_does_not_size_the_stacks_of_threads() {
             .env("RUST_MIN_STACK", bytes)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{bytes}: {said}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{bytes}: {printed}");
     }
 }
 
 #[test]
-fn progress_is_drawn_into_a_file_only_when_forced() {
+fn progress_is_written_to_a_file_only_with_always() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     for (progress, drawn) in [("always", true), ("auto", false), ("never", false)] {
@@ -240,7 +224,7 @@ fn progress_is_drawn_into_a_file_only_when_forced() {
 }
 
 #[test]
-fn a_signal_stops_at_once_and_the_same_command_goes_on() {
+fn a_signal_stops_a_run_and_the_same_command_resumes_it() {
     let base = tempfile::tempdir().unwrap();
     for (signal, code) in [(Signal::HUP, 129), (Signal::INT, 130), (Signal::TERM, 143)] {
         let server = sandbox(SandboxConfig {

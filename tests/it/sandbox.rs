@@ -21,9 +21,9 @@ fn get(server: &Sandbox, path: &str) -> (u16, String, String) {
         "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {KEY}\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, head.to_lowercase(), body.to_owned())
 }
@@ -45,7 +45,7 @@ fn limited(limit: &str) -> Sandbox {
 }
 
 #[test]
-fn each_limit_lets_through_what_it_says() {
+fn each_limit_allows_its_stated_rate() {
     for limit in [
         "token_bucket=1/m:5",
         "fixed_window=5/h",
@@ -65,7 +65,7 @@ fn each_limit_lets_through_what_it_says() {
 }
 
 #[test]
-fn a_bound_on_concurrent_requests_counts_those_that_are_under_way() {
+fn a_concurrency_limit_counts_requests_in_flight() {
     let server = sandbox(SandboxConfig {
         limits: LimitPlan {
             limits: vec!["concurrency=2".parse().unwrap()],
@@ -104,7 +104,7 @@ fn a_bound_on_concurrent_requests_counts_those_that_are_under_way() {
 }
 
 #[test]
-fn a_queue_makes_one_wait() {
+fn a_queue_delays_requests() {
     let server = limited("queue=10/s");
     let started = Instant::now();
     std::thread::scope(|scope| {
@@ -120,7 +120,7 @@ fn a_queue_makes_one_wait() {
 }
 
 #[test]
-fn the_server_goes_away_and_comes_back() {
+fn an_outage_begins_and_ends_on_time() {
     let server = sandbox(SandboxConfig {
         limits: LimitPlan {
             outages: vec![TimeSpan {
@@ -139,8 +139,8 @@ fn the_server_goes_away_and_comes_back() {
 }
 
 #[test]
-fn headers_tell_what_is_left_when_they_are_asked_for() {
-    let tell = |quota_headers, retry_after| {
+fn quota_headers_are_sent_when_enabled() {
+    let head_of = |quota_headers, retry_after| {
         let server = sandbox(SandboxConfig {
             limits: LimitPlan {
                 limits: vec![Limit::FixedWindow {
@@ -158,12 +158,12 @@ fn headers_tell_what_is_left_when_they_are_asked_for() {
         assert_eq!(status, 429);
         head
     };
-    let head = tell(None, None);
+    let head = head_of(None, None);
     assert!(
         !head.contains("ratelimit") && !head.contains("retry-after"),
         "{head}"
     );
-    let head = tell(Some(QuotaHeaders::Plain), Some(RetryAfter::Seconds(7)));
+    let head = head_of(Some(QuotaHeaders::Plain), Some(RetryAfter::Seconds(7)));
     for line in [
         "\r\nratelimit-limit: 1\r\n",
         "\r\nratelimit-remaining: 0\r\n",
@@ -171,7 +171,7 @@ fn headers_tell_what_is_left_when_they_are_asked_for() {
     ] {
         assert!(head.contains(line), "{head}");
     }
-    let head = tell(
+    let head = head_of(
         Some(QuotaHeaders::Structured),
         Some(RetryAfter::Date {
             seconds: 5,
@@ -186,12 +186,12 @@ fn headers_tell_what_is_left_when_they_are_asked_for() {
     ] {
         assert!(head.contains(line), "{head}");
     }
-    let head = tell(Some(QuotaHeaders::Prefixed), None);
+    let head = head_of(Some(QuotaHeaders::Prefixed), None);
     assert!(head.contains("x-ratelimit-reset: 1"), "{head}");
 }
 
 #[test]
-fn a_list_gives_every_task_as_it_is_by_itself() {
+fn a_list_contains_the_same_tasks_as_single_requests() {
     let server = sandbox(SandboxConfig {
         tasks: Some(260),
         batch_size: Some(250),
@@ -264,7 +264,7 @@ fn a_list_gives_every_task_as_it_is_by_itself() {
 }
 
 #[test]
-fn what_the_api_does_not_know_is_refused() {
+fn unknown_parameters_are_refused() {
     let server = sandbox(SandboxConfig::default());
     for (path, status) in [
         ("/v2/tasks", 400),

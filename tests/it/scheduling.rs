@@ -10,14 +10,14 @@ use scale_export::sandbox::config::SandboxConfig;
 use scale_export::sandbox::server::Sandbox;
 use serde_json::Value;
 
-use crate::support::{KEY, manifest, program, python, root, sandbox, tell};
+use crate::support::{KEY, manifest, print_note, program, python, root, sandbox};
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
 fn leave_out(what: &str) {
-    tell(&format!("left out: {what}"));
+    print_note(&format!("left out: {what}"));
 }
 
 fn text(output: &Output) -> String {
@@ -44,7 +44,7 @@ fn rows_of_codes(document: &str) -> BTreeMap<i32, String> {
 }
 
 /// For each exit code, whether a scheduler should try again, from `docs/exit_codes.md`.
-fn tried_again() -> BTreeMap<i32, bool> {
+fn is_retried() -> BTreeMap<i32, bool> {
     let rows = rows_of_codes(&read("docs/exit_codes.md"));
     let again = rows.into_iter().map(|(code, rest)| {
         let last = rest.trim_end_matches(" |").rsplit(" | ").next().unwrap();
@@ -56,7 +56,7 @@ fn tried_again() -> BTreeMap<i32, bool> {
 
 #[test]
 fn every_exit_code_is_explained_to_operators() {
-    let codes: Vec<i32> = tried_again().into_keys().collect();
+    let codes: Vec<i32> = is_retried().into_keys().collect();
     assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 129, 130, 143]);
 }
 
@@ -152,21 +152,21 @@ fn crontab_meets(codes: &[i32]) -> (i32, String, usize, usize) {
 }
 
 #[test]
-fn the_crontab_heeds_exit_codes() {
-    for (&code, &again) in &tried_again() {
+fn the_crontab_handles_exit_codes() {
+    for (&code, &again) in &is_retried() {
         // A run that was stopped by a signal must not start again within the hour.
         let again = again && code < 128;
-        let (exit, said, runs, waits) = crontab_meets(&[code, 0]);
+        let (exit, printed, runs, waits) = crontab_meets(&[code, 0]);
         let expected = if again { (0, 2, 1) } else { (code, 1, 0) };
-        assert_eq!((exit, runs, waits), expected, "exit code {code}: {said}");
-        assert_eq!(said.is_empty(), exit == 0, "exit code {code}: {said}");
-        assert_eq!(said.contains("the failures"), exit == 3);
+        assert_eq!((exit, runs, waits), expected, "exit code {code}: {printed}");
+        assert_eq!(printed.is_empty(), exit == 0, "exit code {code}: {printed}");
+        assert_eq!(printed.contains("the failures"), exit == 3);
     }
-    let (exit, said, runs, waits) = crontab_meets(&[5; 9]);
-    assert_eq!((exit, runs, waits), (5, 6, 5), "{said}");
-    let (exit, said, runs, _) = crontab_meets(&[5, 3]);
+    let (exit, printed, runs, waits) = crontab_meets(&[5; 9]);
+    assert_eq!((exit, runs, waits), (5, 6, 5), "{printed}");
+    let (exit, printed, runs, _) = crontab_meets(&[5, 3]);
     assert_eq!((exit, runs), (3, 2));
-    assert!(said.contains("the failures"));
+    assert!(printed.contains("the failures"));
 }
 
 /// The values of a setting in the service file.
@@ -178,7 +178,7 @@ fn setting(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_service_runs_and_heeds_exit_codes() {
+fn the_service_runs_and_handles_exit_codes() {
     let base = tempfile::tempdir().unwrap();
     prepare(base.path());
     let server = sandbox(SandboxConfig::default());
@@ -197,7 +197,7 @@ fn the_service_runs_and_heeds_exit_codes() {
     assert_eq!(success, ["129", "130", "143"], "stopped by hand");
     let prevented = setting("RestartPreventExitStatus");
     // 0 is not a failure, and the export never exits with 7.
-    for (code, again) in tried_again() {
+    for (code, again) in is_retried() {
         if ![0, 7, 129, 130, 143].contains(&code) {
             assert_eq!(prevented.contains(&code.to_string()), !again, "{code}");
         }
@@ -205,7 +205,7 @@ fn the_service_runs_and_heeds_exit_codes() {
 }
 
 #[test]
-fn systemd_takes_the_units() {
+fn systemd_accepts_the_units() {
     let base = tempfile::tempdir().unwrap();
     let units = ["scale-export.service", "scale-export.timer"].map(|name| {
         let unit = read(&format!("examples/{name}"));
@@ -225,8 +225,8 @@ fn systemd_takes_the_units() {
         return leave_out("a check of the systemd units: systemd-analyze is not on this machine");
     };
     // systemd reports and ignores unknown names, with exit code 0.
-    let said = text(&output);
-    let complaints: Vec<&str> = said
+    let printed = text(&output);
+    let complaints: Vec<&str> = printed
         .lines()
         .filter(|line| line.contains("scale-export"))
         .collect();
@@ -251,7 +251,7 @@ fn action<'p>(policy: &'p Value, container: &Value, code: i32) -> &'p str {
 }
 
 #[test]
-fn the_cron_job_is_valid_runs_and_heeds_exit_codes() {
+fn the_cron_job_is_valid_runs_and_handles_exit_codes() {
     let output = python()
         .arg(root().join("tests/consumers/kubernetes.py"))
         .arg(root().join("examples/kubernetes-cronjob.yaml"))
@@ -278,7 +278,7 @@ fn the_cron_job_is_valid_runs_and_heeds_exit_codes() {
         policy["rules"][0]["onPodConditions"][0]["type"],
         "DisruptionTarget"
     );
-    for (code, again) in tried_again().into_iter().filter(|(code, _)| *code != 0) {
+    for (code, again) in is_retried().into_iter().filter(|(code, _)| *code != 0) {
         let expected = if again { "Count" } else { "FailJob" };
         assert_eq!(
             action(policy, container, code),
@@ -321,7 +321,7 @@ fn verdicts() -> BTreeMap<i32, &'static str> {
         };
         (code, if again { "again" } else { other })
     };
-    let mut verdicts: BTreeMap<_, _> = tried_again().into_iter().map(verdict).collect();
+    let mut verdicts: BTreeMap<_, _> = is_retried().into_iter().map(verdict).collect();
     verdicts.extend([(-9, "again"), (101, "fail")]);
     verdicts
 }
@@ -355,11 +355,11 @@ fn the_dag_runs_the_program_and_maps_exit_codes() {
         .output()
         .unwrap();
     assert_exported(&output, &base.path().join("export"));
-    let said = text(&output);
-    assert!(said.contains("Exported 2 of 2"), "no log: {said}");
-    let (_, said) = said.split_once("0 2 log: 2\n").unwrap();
+    let printed = text(&output);
+    assert!(printed.contains("Exported 2 of 2"), "no log: {printed}");
+    let (_, printed) = printed.split_once("0 2 log: 2\n").unwrap();
     let expected: Vec<&str> = verdicts.into_values().collect();
-    assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(printed.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -375,7 +375,7 @@ fn the_dag_runs_in_airflow() {
         .args(
             verdicts()
                 .iter()
-                .map(|(code, asked)| format!("{code}={asked}")),
+                .map(|(code, action)| format!("{code}={action}")),
         )
         .output()
         .unwrap();
@@ -405,7 +405,7 @@ fn the_commands_for_operators_run() {
     let program = env!("CARGO_BIN_EXE_scale-export");
     std::os::unix::fs::symlink(program, bin.join("scale-export")).unwrap();
     let server = sandbox(SandboxConfig::default());
-    let mut said = String::new();
+    let mut printed = String::new();
     for block in blocks {
         let command = format!("set -eu\n{}", moved(block, program, base.path()));
         let output = against(&mut shell(&command), &server)
@@ -413,10 +413,10 @@ fn the_commands_for_operators_run() {
             .output()
             .unwrap();
         assert!(output.status.success(), "{block}\n{}", text(&output));
-        said += &text(&output);
+        printed += &text(&output);
     }
     // The counts of IDs, the result of the run, and the verification of the copy.
     for part in ["2\t0\t0\n", "\"exit_code\": 0", "moved: all files match"] {
-        assert!(said.contains(part), "{part} is not in {said}");
+        assert!(printed.contains(part), "{part} is not in {printed}");
     }
 }

@@ -10,7 +10,7 @@ use scale_export::tables::column::ColumnInfo;
 use scale_export::tables::definition::TABLES;
 use scale_export::tables::sql::dialect::Dialect;
 
-use crate::support::{export, program, python, root, sandbox, task_ids, tell};
+use crate::support::{export, print_note, program, python, root, sandbox, task_ids};
 
 /// Set to write the scripts instead of comparing them.
 const BLESS: &str = "BLESS";
@@ -68,7 +68,7 @@ fn the_commands_in_a_script_are_those_of_the_page() {
 }
 
 #[test]
-fn what_is_not_sql_takes_no_dialect() {
+fn a_dialect_is_refused_for_other_formats() {
     assert_eq!(
         schema(&["--format", "sql"]),
         schema(&["--dialect", "duckdb"])
@@ -159,11 +159,11 @@ fn compare(mut python: Command, dialect: &str, script: &str, parquet: &Path, dir
         ])
         .output()
         .unwrap();
-    let said = [output.stdout, output.stderr].concat();
+    let printed = [output.stdout, output.stderr].concat();
     assert!(
         output.status.success(),
         "{dialect}: {}",
-        String::from_utf8_lossy(&said)
+        String::from_utf8_lossy(&printed)
     );
 }
 
@@ -188,7 +188,7 @@ fn every_database_has_every_cell_of_every_table() {
         ("sqlite", &csv, &["sqlite3"]),
     ] {
         if let Some(missing) = needs.iter().find(|program| !has(program)) {
-            tell(&format!(
+            print_note(&format!(
                 "{dialect} was left out: {missing} is not installed"
             ));
             continue;
@@ -203,7 +203,7 @@ fn every_database_has_every_cell_of_every_table() {
     }
     for dialect in ["clickhouse", "spark"] {
         let Some(python) = std::env::var_os(DIALECTS_PYTHON) else {
-            tell(&format!(
+            print_note(&format!(
                 "{dialect} was left out: `make dialects` installs and runs it"
             ));
             continue;
@@ -235,7 +235,7 @@ const SNOWFLAKE_RESERVED: &str = "account all alter and any as between by case c
     to trigger true try_cast union unique update using values view when whenever where with";
 
 #[test]
-fn names_that_are_not_quoted_are_not_reserved() {
+fn unquoted_names_are_not_reserved_words() {
     for table in TABLES {
         let columns = table.columns().map(|column| column.name);
         for name in columns.chain([table.name]) {
@@ -250,7 +250,7 @@ fn names_that_are_not_quoted_are_not_reserved() {
 }
 
 #[test]
-fn comments_keep_to_their_line() {
+fn comments_stay_on_one_line() {
     for table in TABLES {
         let columns = table.columns().map(ColumnInfo::documentation);
         for doc in columns.chain([table.doc.to_owned()]) {

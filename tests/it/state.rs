@@ -16,20 +16,20 @@ use scale_export::sandbox::server::Sandbox;
 use serde_json::{Value, json};
 
 use crate::support::table::{copy, edit_manifest};
-use crate::support::{KEY, export, program, published, sandbox, task_ids, tell};
+use crate::support::{KEY, export, print_note, program, published, sandbox, task_ids};
 
 const TASKS: usize = 5;
 
 /// A change of the state directory, and its name.
 type Attack = (&'static str, fn(&Path, &Path));
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn good(server: &Sandbox, base: &Path) -> PathBuf {
     let (out, output) = export(server, base, "good", &task_ids(TASKS), &[]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     out
 }
 
@@ -63,7 +63,7 @@ fn within_seconds(mut command: Command) -> Output {
 }
 
 #[test]
-fn a_damaged_manifest_is_made_again() {
+fn a_damaged_manifest_is_rebuilt() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = good(&server, base.path());
@@ -100,14 +100,14 @@ fn a_damaged_manifest_is_made_again() {
                 "--force" => export(&server, base.path(), "good", &task_ids(TASKS), &[way]).1,
                 _ => offline("flatten", &out).output().unwrap(),
             };
-            let printed = said(&output);
+            let printed = stderr(&output);
             assert!(output.status.success(), "{number}, {way}: {printed}");
             assert!(published(&out) == before, "{number}, {way}");
             let verified = offline("verify", &out).output().unwrap();
             assert!(
                 verified.status.success(),
                 "{number}, {way}: {}",
-                said(&verified)
+                stderr(&verified)
             );
             if number == 0 {
                 assert!(printed.contains("manifest.json is damaged"), "{printed}");
@@ -122,14 +122,14 @@ fn a_damaged_manifest_is_made_again() {
     for options in [&[][..], &["--force"]] {
         let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), options);
         assert_eq!(output.status.code(), Some(2));
-        assert!(said(&output).contains(
+        assert!(stderr(&output).contains(
             "is newer than this version of scale-export supports\nhint: use the version"
         ));
     }
 }
 
 /// Checks that a run, a run with `--force` and `flatten` in place repair the damage, with `warning` if it is not empty.
-fn is_mended_by_all(base: &Path, server: &Sandbox, damage: &dyn Fn(&Path), warning: &str) {
+fn assert_repaired_by_all(base: &Path, server: &Sandbox, damage: &dyn Fn(&Path), warning: &str) {
     let out = base.join("good");
     let before = published(&out);
     for way in ["run", "--force", "flatten"] {
@@ -139,17 +139,17 @@ fn is_mended_by_all(base: &Path, server: &Sandbox, damage: &dyn Fn(&Path), warni
             "--force" => export(server, base, "good", &task_ids(TASKS), &[way]).1,
             _ => offline("flatten", &out).output().unwrap(),
         };
-        let printed = said(&output);
+        let printed = stderr(&output);
         assert!(output.status.success(), "{way}: {printed}");
         assert!(printed.contains(warning), "{way}: {printed}");
         assert!(published(&out) == before, "{way}");
         let verified = offline("verify", &out).output().unwrap();
-        assert!(verified.status.success(), "{way}: {}", said(&verified));
+        assert!(verified.status.success(), "{way}: {}", stderr(&verified));
     }
 }
 
 #[test]
-fn a_damaged_manifest_that_still_parses_is_made_again() {
+fn a_damaged_manifest_that_parses_is_rebuilt() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = good(&server, base.path());
@@ -187,7 +187,7 @@ fn a_damaged_manifest_that_still_parses_is_made_again() {
     ];
     for damage in damages {
         let damage = |out: &Path| edit_manifest(out, damage);
-        is_mended_by_all(base.path(), &server, &damage, "manifest.json is damaged");
+        assert_repaired_by_all(base.path(), &server, &damage, "manifest.json is damaged");
     }
     let twice = |out: &Path| {
         let path = out.join("manifest.json");
@@ -196,13 +196,13 @@ fn a_damaged_manifest_that_still_parses_is_made_again() {
         let doubled = format!("{tables}\"tasks\": {{\"rows\": 0, \"files\": []}},");
         fs::write(&path, text.replacen(tables, &doubled, 1)).unwrap();
     };
-    is_mended_by_all(base.path(), &server, &twice, "manifest.json is damaged");
+    assert_repaired_by_all(base.path(), &server, &twice, "manifest.json is damaged");
     let requests = server.requests();
     assert_eq!(requests, TASKS as u64, "{}", out.display());
 }
 
 #[test]
-fn a_damaged_list_of_ids_is_written_again_where_nothing_is_to_be_done() {
+fn a_damaged_list_of_ids_is_rewritten_by_a_run_without_requests() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = good(&server, base.path());
@@ -213,16 +213,16 @@ fn a_damaged_list_of_ids_is_written_again_where_nothing_is_to_be_done() {
         damaged[2] ^= 1;
         fs::write(&list, damaged).unwrap();
         let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), options);
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
         assert!(fs::read(&list).unwrap() == whole);
         let verified = offline("verify", &out).output().unwrap();
-        assert!(verified.status.success(), "{}", said(&verified));
+        assert!(verified.status.success(), "{}", stderr(&verified));
     }
     assert_eq!(server.requests(), TASKS as u64);
 }
 
 #[test]
-fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
+fn a_damaged_journal_header_is_repaired_and_responses_are_kept() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = good(&server, base.path());
@@ -247,7 +247,7 @@ fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
                 "run" => export(&server, base.path(), "good", &task_ids(TASKS), &[]).1,
                 _ => offline("flatten", &out).output().unwrap(),
             };
-            let printed = said(&output);
+            let printed = stderr(&output);
             assert!(output.status.success(), "{at}, {way}: {printed}");
             assert!(
                 printed.contains("repaired the damaged header of the journal"),
@@ -257,7 +257,7 @@ fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
         }
     }
     let verified = offline("verify", &out).output().unwrap();
-    assert!(verified.status.success(), "{}", said(&verified));
+    assert!(verified.status.success(), "{}", stderr(&verified));
     assert_eq!(server.requests(), TASKS as u64);
     // The cause is unknown here, and the hint still says what to do.
     let mut damaged = whole;
@@ -265,7 +265,7 @@ fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
     fs::write(&journal, damaged).unwrap();
     fs::remove_file(out.join("manifest.json")).unwrap();
     let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
-    let printed = said(&output);
+    let printed = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{printed}");
     assert!(
         printed.contains("move it away and run the export again"),
@@ -273,12 +273,12 @@ fn a_damaged_header_of_the_journal_is_mended_and_its_responses_stay() {
     );
     fs::remove_file(&journal).unwrap();
     let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(server.requests(), 2 * TASKS as u64);
 }
 
 #[test]
-fn what_is_no_file_in_place_of_the_journal_is_not_taken_for_none() {
+fn a_journal_that_is_not_a_file_is_an_error() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = good(&server, base.path());
@@ -305,7 +305,7 @@ fn what_is_no_file_in_place_of_the_journal_is_not_taken_for_none() {
                 program.arg("--out").arg(base.path().join("other"));
             }
             let output = within_seconds(program);
-            let printed = said(&output);
+            let printed = stderr(&output);
             assert_eq!(output.status.code(), Some(2), "{command}: {printed}");
             assert!(
                 printed.contains("it is not a regular file"),
@@ -315,12 +315,12 @@ fn what_is_no_file_in_place_of_the_journal_is_not_taken_for_none() {
     }
     fs::remove_file(&journal).unwrap();
     let verified = offline("verify", &out).output().unwrap();
-    assert!(verified.status.success(), "{}", said(&verified));
+    assert!(verified.status.success(), "{}", stderr(&verified));
     fs::write(&journal, whole).unwrap();
 }
 
 #[test]
-fn a_prepared_manifest_or_record_makes_nobody_delete_a_file() {
+fn a_forged_manifest_or_commit_record_deletes_no_file() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = good(&server, base.path());
@@ -331,7 +331,7 @@ fn a_prepared_manifest_or_record_makes_nobody_delete_a_file() {
         manifest["tables"]["messages"]["files"][0]["path"] = json!("thesis.doc");
     });
     let (_, output) = export(&server, base.path(), "good", &task_ids(3), &["--force"]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert!(thesis.exists());
     for record in [
         json!({"files": [{"name": "thesis.doc", "before": "nothing"}], "obsolete": []}),
@@ -341,14 +341,14 @@ fn a_prepared_manifest_or_record_makes_nobody_delete_a_file() {
             let path = out.join(".scale-export").join(name);
             fs::write(path, record.to_string()).unwrap();
             let (_, output) = export(&server, base.path(), "good", &task_ids(4), &[]);
-            assert!(output.status.success(), "{}", said(&output));
+            assert!(output.status.success(), "{}", stderr(&output));
             assert!(thesis.exists(), "{name}");
         }
     }
 }
 
 #[test]
-fn what_others_prepared_in_the_state_is_refused_and_left_alone() {
+fn links_and_files_of_others_in_the_state_are_refused_and_kept() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let good = good(&server, base.path());
@@ -381,8 +381,8 @@ fn what_others_prepared_in_the_state_is_refused_and_left_alone() {
         fs::set_permissions(victim.join("file"), open).unwrap();
         attack(&out.join(".scale-export"), &victim);
         let (_, output) = export(&server, base.path(), "bad", &task_ids(2), &[]);
-        assert_eq!(output.status.code(), Some(6), "{name}: {}", said(&output));
-        let printed = said(&output);
+        assert_eq!(output.status.code(), Some(6), "{name}: {}", stderr(&output));
+        let printed = stderr(&output);
         assert!(
             printed.contains("it is a symbolic link\nhint: check"),
             "{name}: {printed}"
@@ -408,11 +408,11 @@ fn state_of_another_user_is_refused() {
         copy(&good, &out);
         let path = out.join(".scale-export").join(name);
         if chown(&path, Some(OTHER), None).is_err() {
-            tell("skipped: only root can give a file to another user");
+            print_note("skipped: only root can give a file to another user");
             return;
         }
         let (_, output) = export(&server, base.path(), "bad", &task_ids(2), &[]);
-        let printed = said(&output);
+        let printed = stderr(&output);
         assert_eq!(output.status.code(), Some(6), "{name}: {printed}");
         assert!(printed.contains("it belongs to another user"), "{printed}");
         fs::remove_dir_all(&out).unwrap();
@@ -434,16 +434,16 @@ fn a_copy_made_of_hard_links_does_not_change_the_original() {
         .status();
     assert!(done.unwrap().success());
     let (_, output) = export(&server, base.path(), "linked", &task_ids(TASKS + 4), &[]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert!((published(&good), fs::read(&journal).unwrap()) == before);
     for out in [&good, &linked] {
         let verified = offline("verify", out).output().unwrap();
-        assert!(verified.status.success(), "{}", said(&verified));
+        assert!(verified.status.success(), "{}", stderr(&verified));
     }
 }
 
 #[test]
-fn pipes_in_the_state_keep_nobody_waiting() {
+fn pipes_in_the_state_do_not_block() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let good = good(&server, base.path());
@@ -470,7 +470,7 @@ fn pipes_in_the_state_keep_nobody_waiting() {
             .arg(&out);
         let output = within_seconds(run);
         if name.starts_with(".scale-export") {
-            let printed = said(&output);
+            let printed = stderr(&output);
             assert_eq!(output.status.code(), Some(6), "{name}: {printed}");
             assert!(printed.contains("it is a pipe"), "{name}: {printed}");
         }
@@ -492,13 +492,13 @@ fn a_large_lock_file_is_neither_read_nor_printed_whole() {
     held.lock().unwrap();
     let output = offline("verify", &good).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let printed = said(&output);
+    let printed = stderr(&output);
     assert!(printed.len() < 500, "{} bytes", printed.len());
     assert!(printed.contains("holds the lock ([31msomeone"), "{printed}");
 }
 
 #[test]
-fn without_its_lock_file_a_run_does_not_publish_and_keeps_others_out() {
+fn a_run_whose_lock_file_is_removed_does_not_publish() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {
         latency: Duration::from_millis(400),
@@ -526,23 +526,23 @@ fn without_its_lock_file_a_run_does_not_publish_and_keeps_others_out() {
     }
     fs::remove_file(good.join(".scale-export/lock")).unwrap();
     let second = run().output().unwrap();
-    assert_eq!(second.status.code(), Some(2), "{}", said(&second));
+    assert_eq!(second.status.code(), Some(2), "{}", stderr(&second));
     let first = first.wait_with_output().unwrap();
-    assert_eq!(first.status.code(), Some(6), "{}", said(&first));
+    assert_eq!(first.status.code(), Some(6), "{}", stderr(&first));
     let expected = "the lock file was removed or replaced during the run";
-    assert!(said(&first).contains(expected), "{}", said(&first));
+    assert!(stderr(&first).contains(expected), "{}", stderr(&first));
     let mut after = published(&good);
     // Its temporary files may belong to another run that started in between. The next run removes them.
     after.retain(|name, _| !name.starts_with(".scale-export-tmp-"));
     assert!(after == before);
     let third = run().output().unwrap();
-    assert!(third.status.success(), "{}", said(&third));
+    assert!(third.status.success(), "{}", stderr(&third));
     let verified = offline("verify", &good).output().unwrap();
-    assert!(verified.status.success(), "{}", said(&verified));
+    assert!(verified.status.success(), "{}", stderr(&verified));
 }
 
 #[test]
-fn a_whole_record_that_is_no_task_fails_its_id_and_ends_no_run() {
+fn a_journal_record_that_is_not_a_task_fails_only_its_id() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let out = good(&server, base.path());
@@ -567,7 +567,7 @@ fn a_whole_record_that_is_no_task_fails_its_id_and_ends_no_run() {
     journal.sync().unwrap();
     drop(journal);
     let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
-    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let failures = || fs::read_to_string(out.join("failures.jsonl")).unwrap();
     let listed = failures();
     let kinds = listed.lines().map(|line| {
@@ -582,14 +582,14 @@ fn a_whole_record_that_is_no_task_fails_its_id_and_ends_no_run() {
     assert_eq!(kinds.collect::<Vec<_>>(), expected);
     let verify = || {
         let verified = offline("verify", &out).output().unwrap();
-        assert!(verified.status.success(), "{}", said(&verified));
+        assert!(verified.status.success(), "{}", stderr(&verified));
     };
     verify();
     let flattened = offline("flatten", &out).output().unwrap();
-    assert_eq!(flattened.status.code(), Some(3), "{}", said(&flattened));
+    assert_eq!(flattened.status.code(), Some(3), "{}", stderr(&flattened));
     // They are failed IDs, which the next run requests again.
     let (_, output) = export(&server, base.path(), "good", &task_ids(TASKS), &[]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(failures(), "");
     verify();
 }

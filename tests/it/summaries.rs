@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use scale_export::sandbox::config::SandboxConfig;
 use serde_json::Value;
 
-use crate::support::server::{Server, task_answer};
+use crate::support::server::{Server, task_response};
 use crate::support::{KEY, program, python, root, sandbox};
 
 /// A run with its summary and metrics in `base`, named by `name`.
@@ -186,7 +186,7 @@ fn the_summary_of_an_interrupted_run_has_the_same_shape() {
     let base = base.path();
     let slow = Server::start(|request| {
         std::thread::sleep(Duration::from_millis(300));
-        task_answer(request)
+        task_response(request)
     });
     let url = format!("http://{}", slow.address);
     let ids: Vec<String> = (0..200).map(|id| format!("task_{id}")).collect();

@@ -116,7 +116,7 @@ fn the_end_of_a_run_is_as_recorded() {
 }
 
 #[test]
-fn nothing_stale_stays_after_an_interruption() {
+fn an_interruption_leaves_no_progress_line() {
     let base = tempfile::tempdir().unwrap();
     for columns in [80, 30] {
         let server = slow(20);
@@ -139,7 +139,7 @@ fn nothing_stale_stays_after_an_interruption() {
 
 #[cfg(debug_assertions)] // Only debug builds have numbered steps.
 #[test]
-fn nothing_stale_stays_after_a_second_interruption() {
+fn a_second_interruption_leaves_no_progress_line() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let mut run = command(&server, &base.path().join("out"), 10);
@@ -208,7 +208,7 @@ fn a_stopped_process_does_not_change_the_time_left() {
 }
 
 #[test]
-fn an_outage_shows_when_the_run_gives_up() {
+fn progress_during_an_outage_shows_when_the_run_gives_up() {
     let base = tempfile::tempdir().unwrap();
     let second = Duration::from_secs(1);
     let server = sandbox(SandboxConfig {
@@ -270,11 +270,11 @@ fn colors_follow_the_terminal_the_variables_and_the_option() {
         run.envs(variables.iter().copied())
             .args(options)
             .arg("--wibble");
-        let said = String::from_utf8(run.output().unwrap().stderr).unwrap();
+        let printed = String::from_utf8(run.output().unwrap().stderr).unwrap();
         assert_eq!(
-            said.contains(RED),
+            printed.contains(RED),
             has_color,
-            "{variables:?} {options:?}: {said}"
+            "{variables:?} {options:?}: {printed}"
         );
     }
 }
@@ -294,7 +294,7 @@ fn the_bar_is_ascii_where_the_locale_is_not_utf_8() {
 }
 
 #[test]
-fn a_command_that_waits_for_standard_input_says_so() {
+fn a_command_that_reads_a_terminal_prints_a_note() {
     let base = tempfile::tempdir().unwrap();
     let mut run = program();
     run.args(["--sandbox", "--ids", "-", "--out"])
@@ -316,13 +316,13 @@ fn log_lines_have_timestamps_where_stderr_is_not_a_terminal() {
     let server = sandbox(SandboxConfig::default());
     export(&server, base.path(), "out", &task_ids(3), &[]);
     let (_, output) = export(&server, base.path(), "out", &task_ids(5), &[]);
-    let said = String::from_utf8(output.stderr).unwrap();
-    let (time, text) = said.lines().next().unwrap().split_once(' ').unwrap();
-    assert!(time.parse::<jiff::Timestamp>().is_ok(), "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    let (time, text) = printed.lines().next().unwrap().split_once(' ').unwrap();
+    assert!(time.parse::<jiff::Timestamp>().is_ok(), "{printed}");
     let (kept, rest) = text.split_once(" of 5 tasks kept; fetching ").unwrap();
     let (fetched, counts) = rest.split_once(' ').unwrap();
     let [kept, fetched] = [kept, fetched].map(|count| count.parse::<usize>().unwrap());
-    assert_eq!(kept + fetched, 5, "{said}");
+    assert_eq!(kept + fetched, 5, "{printed}");
     assert_eq!(counts, format!("({} not final, 0 failed, 2 new)", 3 - kept));
-    assert!(said.contains("\nExported 5 of 5 tasks"), "{said}");
+    assert!(printed.contains("\nExported 5 of 5 tasks"), "{printed}");
 }

@@ -39,7 +39,7 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
             out,
             format,
             tables,
-        } = output_options(&args.output, &args.origins)?;
+        } = output_options(&args.output, &args.display.origins)?;
         announce_stdin(&args.sources, "tasks", &args.display);
         announce_stdin(&args.ids, "task IDs", &args.display);
         let read = (!args.ids.is_empty())

@@ -8,9 +8,9 @@ use std::process::{Command, Output};
 use scale_export::sandbox::config::SandboxConfig;
 use scale_export::sandbox::server::Sandbox;
 
-use super::{in_parallel, is_proven, run_unlocked};
+use super::{in_parallel, is_verified, run_unlocked};
 use crate::support::table::copy;
-use crate::support::{KEY, published, sandbox, task_ids, tell};
+use crate::support::{KEY, print_note, published, sandbox, task_ids};
 
 /// Bytes of a block of `ulimit -f`.
 const BLOCK: u64 = 512;
@@ -43,7 +43,7 @@ fn assert_code(output: &Output, code: i32, what: &str) -> String {
 }
 
 #[test]
-fn a_limit_on_file_sizes_harms_nothing_and_the_run_goes_on_without_it() {
+fn a_file_size_limit_loses_nothing_and_the_run_resumes_without_it() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let before = base.path().join("before");
@@ -78,20 +78,20 @@ fn a_limit_on_file_sizes_harms_nothing_and_the_run_goes_on_without_it() {
             assert!(stderr.contains("File too large"), "{what}: {stderr}");
             assert!(stderr.contains("hint: "), "{what}: {stderr}");
         }
-        assert!(is_proven(&out), "{what}: the export before is harmed");
+        assert!(is_verified(&out), "{what}: the export before is harmed");
         let output = run_after("true", &server, 12, &out, "--refresh all");
         assert_code(&output, 0, &what);
         assert!(published(&out) == expected, "{what}");
-        assert!(is_proven(&out), "{what}");
+        assert!(is_verified(&out), "{what}");
         fs::remove_dir_all(&out).unwrap();
     });
     let full = *full.get_mut();
-    tell(&format!("{full} runs of {} met the limit", blocks - 1));
+    print_note(&format!("{full} runs of {} met the limit", blocks - 1));
     assert!(full >= blocks / 2, "{full} of {blocks}");
 }
 
 #[test]
-fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_is_space() {
+fn a_full_file_system_loses_nothing_and_the_run_resumes_with_space() {
     // In a user namespace this needs no privileges. Some machines do not allow it.
     const ENTER: [&str; 3] = ["-rm", "sh", "-c"];
     let base = tempfile::tempdir().unwrap();
@@ -104,7 +104,7 @@ fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_i
         .output()
         .is_ok_and(|output| output.status.success());
     if !can_mount {
-        tell("left out: this machine does not allow mounts in a user namespace");
+        print_note("left out: this machine does not allow mounts in a user namespace");
         return;
     }
     let server = sandbox(SandboxConfig::default());
@@ -159,7 +159,7 @@ fn a_small_file_system_that_fills_harms_nothing_and_the_run_goes_on_when_there_i
         }
         assert!(published(&kept) == published(&calm), "{what}");
     }
-    tell(&format!("a small file system was full {full} times"));
+    print_note(&format!("a small file system was full {full} times"));
 
     // A warning before the first request says that the space is too small.
     let script = format!(

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use scale_export::publish::commit::is_pending;
 use scale_export::sandbox::config::SandboxConfig;
 
-use super::is_proven;
+use super::is_verified;
 use crate::corpus::shared_tasks;
-use crate::support::{KEY, number_from, program, published, sandbox, task_ids, tell};
+use crate::support::{KEY, number_from, print_note, program, published, sandbox, task_ids};
 
 /// The number of kills. `make attack` sets a larger one.
 const KILLS: (&str, usize) = ("SCALE_EXPORT_TEST_KILLS", 200);
@@ -40,7 +40,9 @@ fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
     let kills_fetching = all_kills - all_kills / PUBLISHING_SHARE;
     let shared = shared_tasks();
     if shared.is_none() {
-        tell("tasks with real text are not on this machine: killed are exports of generated ones");
+        print_note(
+            "tasks with real text are not on this machine: killed are exports of generated ones",
+        );
     }
     let (from, ids) = shared.map_or_else(
         || (None, task_ids(346)),
@@ -88,11 +90,11 @@ fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
     while kills < all_kills {
         // The format changes each time, so that there is always something to publish.
         let format = if kills % 2 == 0 { "parquet" } else { "csv" };
-        let asked = server.requests();
+        let requests = server.requests();
         let mut child = command("killed", format).spawn().unwrap();
         let started = Instant::now();
         let longest = if kills < kills_fetching {
-            let is_begun = || server.requests() > asked || started.elapsed() > PUBLISHING;
+            let is_begun = || server.requests() > requests || started.elapsed() > PUBLISHING;
             while !is_begun() {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -113,9 +115,9 @@ fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
             continue;
         }
         kills += 1;
-        in_flight += CONCURRENCY.min(server.requests() - asked);
+        in_flight += CONCURRENCY.min(server.requests() - requests);
         if !is_pending(&out) && out.join("manifest.json").exists() {
-            assert!(is_proven(&out), "kill {kills}");
+            assert!(is_verified(&out), "kill {kills}");
         }
     }
     assert_eq!(
@@ -123,7 +125,7 @@ fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
         SOME_FAILED
     );
     let beyond = server.requests() - before - ids.len() as u64;
-    tell(&format!(
+    print_note(&format!(
         "{kills} kills, {ended} runs that ended before theirs: {beyond} requests beyond {}, {in_flight} were in flight, {asked_again} for failed IDs after a publication",
         ids.len()
     ));
@@ -132,5 +134,5 @@ fn kills_at_random_cost_no_more_requests_than_were_in_flight() {
         "{beyond} requests beyond, {in_flight} in flight, {asked_again} requested again"
     );
     assert!(published(&out) == published(&base.path().join("clean")));
-    assert!(is_proven(&out));
+    assert!(is_verified(&out));
 }

@@ -28,7 +28,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::support::table::copy;
-use crate::support::{KEY, program, published, sandbox, tell};
+use crate::support::{KEY, print_note, program, published, sandbox};
 
 /// Error numbers of Linux.
 const EIO: i32 = 5;
@@ -61,7 +61,7 @@ impl Scenario {
             let made = command(&before, &base.path().join("before"))
                 .output()
                 .unwrap();
-            assert_well(&made, name);
+            assert_success(&made, name);
         }
         let mut scenario = Self {
             name,
@@ -72,10 +72,10 @@ impl Scenario {
             _server: server,
         };
         let after = scenario.copy_of_before("after");
-        assert_well(&scenario.command(&after).output().unwrap(), name);
+        assert_success(&scenario.command(&after).output().unwrap(), name);
         scenario.expected = published(&after);
         scenario.expected_state = state(&after);
-        assert!(is_proven(&after), "{name}");
+        assert!(is_verified(&after), "{name}");
         scenario
     }
 
@@ -96,7 +96,7 @@ impl Scenario {
     fn trace(&self) -> Vec<Value> {
         let out = self.copy_of_before("traced");
         let (output, steps) = self.traced(&out, "");
-        assert_well(&output, self.name);
+        assert_success(&output, self.name);
         steps
     }
 
@@ -113,12 +113,12 @@ impl Scenario {
     }
 
     /// Runs the command until it exits, and checks all files.
-    fn assert_goes_on(&self, out: &Path, what: &str) {
+    fn assert_resumes(&self, out: &Path, what: &str) {
         let output = run_unlocked(&mut self.command(out));
-        assert_well(&output, what);
+        assert_success(&output, what);
         assert!(published(out) == self.expected, "{what}: other bytes");
         assert_eq!(state(out), self.expected_state, "{what}");
-        assert!(is_proven(out), "{what}");
+        assert!(is_verified(out), "{what}");
     }
 
     /// The previous export or the new one is intact. During a publication, the next run must first be able to recover
@@ -151,7 +151,10 @@ impl Scenario {
         let is_there = out.join("manifest.json").exists();
         let was_there = self.base.path().join("before").exists();
         assert!(is_there || !was_there, "{what}: the export before is gone");
-        assert!(!is_there || is_proven(out), "{what}: the export is harmed");
+        assert!(
+            !is_there || is_verified(out),
+            "{what}: the export is harmed"
+        );
     }
 }
 
@@ -191,7 +194,7 @@ fn run_unlocked(command: &mut Command) -> Output {
     }
 }
 
-fn assert_well(output: &Output, what: &str) {
+fn assert_success(output: &Output, what: &str) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{what}: {stderr}");
 }
@@ -207,7 +210,7 @@ fn state(out: &Path) -> Vec<String> {
 }
 
 /// Whether `verify` finds no problem.
-fn is_proven(out: &Path) -> bool {
+fn is_verified(out: &Path) -> bool {
     let cancel = tokio_util::sync::CancellationToken::new();
     loop {
         match verify(out, &Events::none(), &cancel) {
@@ -279,20 +282,20 @@ fn scenarios() -> Vec<Scenario> {
 
 /// An accident at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Accident {
+enum PossibleFault {
     Kill,
     /// A kill in the middle of a write.
     Torn,
     Error(i32),
 }
 
-/// All accidents that are possible at a step.
-fn accidents(step: &Value) -> Vec<Accident> {
-    let mut accidents = vec![Accident::Kill, Accident::Error(EIO)];
+/// All faults that are possible at a step.
+fn possible_faults(step: &Value) -> Vec<PossibleFault> {
+    let mut possible_faults = vec![PossibleFault::Kill, PossibleFault::Error(EIO)];
     if step["step"] == "write" {
-        accidents.extend([Accident::Torn, Accident::Error(ENOSPC)]);
+        possible_faults.extend([PossibleFault::Torn, PossibleFault::Error(ENOSPC)]);
     }
-    accidents
+    possible_faults
 }
 
 /// Runs jobs on all cores, until one panics.
@@ -323,11 +326,11 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
             let lane = step["lane"].as_str().unwrap();
             let number = numbers.entry(lane).or_insert(0);
             *number += 1;
-            let accidents = accidents(step).into_iter();
-            cases.extend(accidents.map(|accident| (lane, *number, accident, step.clone())));
+            let possible_faults = possible_faults(step).into_iter();
+            cases.extend(possible_faults.map(|accident| (lane, *number, accident, step.clone())));
         }
-        tell(&format!(
-            "{}: {} steps, {} accidents",
+        print_note(&format!(
+            "{}: {} steps, {} possible_faults",
             scenario.name,
             trace.len(),
             cases.len()
@@ -341,9 +344,9 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
             );
             let out = scenario.copy_of_before(&format!("{lane}_{number}_{accident:?}"));
             let action = match accident {
-                Accident::Kill => "kill".to_owned(),
-                Accident::Torn => "torn".to_owned(),
-                Accident::Error(error) => error.to_string(),
+                PossibleFault::Kill => "kill".to_owned(),
+                PossibleFault::Torn => "torn".to_owned(),
+                PossibleFault::Error(error) => error.to_string(),
             };
             let output = scenario
                 .command(&out)
@@ -351,10 +354,10 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
                 .output()
                 .unwrap();
             let stderr = String::from_utf8_lossy(&output.stderr);
-            let is_error = matches!(accident, Accident::Error(_));
+            let is_error = matches!(accident, PossibleFault::Error(_));
             // An error of writing the record of the last run does not change the result of the run.
             if is_error && path(&step).contains(".scale-export/last_") {
-                assert_well(&output, &what);
+                assert_success(&output, &what);
                 assert!(stderr.contains("warning: could not "), "{what}: {stderr}");
             } else if is_error {
                 assert_eq!(output.status.code(), Some(6), "{what}: {stderr}");
@@ -364,13 +367,13 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
                 let hint = lines.find(|line| line.starts_with("hint: "));
                 assert!(hint.is_some(), "{what}: {stderr}");
                 if scenario.base.path().join("before").exists() {
-                    assert!(is_proven(&out), "{what}: the export before is harmed");
+                    assert!(is_verified(&out), "{what}: the export before is harmed");
                 }
             } else {
                 assert_eq!(output.status.signal(), Some(9), "{what}: {stderr}");
                 scenario.assert_is_readable(&out, &what);
             }
-            scenario.assert_goes_on(&out, &what);
+            scenario.assert_resumes(&out, &what);
             fs::remove_dir_all(&out).unwrap();
         });
     }
@@ -388,7 +391,7 @@ fn path(step: &Value) -> &str {
 }
 
 #[test]
-fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
+fn a_kill_or_an_error_in_a_rollback_or_recovery_loses_nothing() {
     for scenario in scenarios() {
         let trace = scenario.trace();
         // The last step from which the previous export can be restored, and one in the middle of the renames.
@@ -420,12 +423,15 @@ fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
             assert!(is_pending(&out), "{}: {begins}", scenario.name);
             if scenario.base.path().join("before").exists() {
                 let output = program().arg("verify").arg(&out).output().unwrap();
-                let said = String::from_utf8_lossy(&output.stderr);
-                assert_eq!(output.status.code(), Some(7), "{begins}: {said}");
-                assert!(said.contains("the next run in this directory"), "{said}");
+                let printed = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(output.status.code(), Some(7), "{begins}: {printed}");
+                assert!(
+                    printed.contains("the next run in this directory"),
+                    "{printed}"
+                );
             }
             let (output, recovery) = scenario.traced(&out, "");
-            assert_well(&output, scenario.name);
+            assert_success(&output, scenario.name);
             fs::remove_dir_all(&out).unwrap();
             let output = recovery.iter().filter(|step| step["lane"] == "output");
             // If there is nothing to do, no tables follow.
@@ -438,8 +444,8 @@ fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
                 }
             }
         }
-        tell(&format!(
-            "{}: {} accidents on the way back and in the recovery",
+        print_note(&format!(
+            "{}: {} possible_faults on the way back and in the recovery",
             scenario.name,
             cases.len()
         ));
@@ -455,14 +461,14 @@ fn an_accident_on_the_way_back_or_in_the_recovery_loses_nothing() {
                 assert!(!output.status.success() || may_end_well, "{what}");
             }
             scenario.assert_is_readable(&out, &what);
-            scenario.assert_goes_on(&out, &what);
+            scenario.assert_resumes(&out, &what);
             fs::remove_dir_all(&out).unwrap();
         });
     }
 }
 
 #[test]
-fn what_a_dead_run_left_is_removed_whatever_the_next_one_writes() {
+fn temporary_files_of_a_killed_run_are_removed() {
     let server = sandbox(SandboxConfig::default());
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
@@ -472,7 +478,7 @@ fn what_a_dead_run_left_is_removed_whatever_the_next_one_writes() {
             "--base-url {url} --rate max --concurrency 1 --id task_1 --format {format}"
         ))
     };
-    assert_well(
+    assert_success(
         &command(&arguments("parquet"), &out).output().unwrap(),
         "parquet",
     );
@@ -488,7 +494,7 @@ fn what_a_dead_run_left_is_removed_whatever_the_next_one_writes() {
         .args(["--summary", "-"])
         .output();
     let output = output.unwrap();
-    assert_well(&output, "parquet again");
+    assert_success(&output, "parquet again");
     assert!(
         String::from_utf8(output.stdout)
             .unwrap()

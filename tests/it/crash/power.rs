@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::{in_parallel, scenarios};
-use crate::support::tell;
+use crate::support::print_note;
 
 /// The fate of changes that were not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -277,7 +277,7 @@ fn a_power_loss_at_any_moment_loses_nothing_that_was_synced() {
                 }
             }
         }
-        tell(&format!(
+        print_note(&format!(
             "{}: {} moments, {} outcomes of a power loss",
             scenario.name,
             trace.len(),
@@ -292,7 +292,7 @@ fn a_power_loss_at_any_moment_loses_nothing_that_was_synced() {
             let out = scenario.base.path().join(format!("{moment}_{loss:?}"));
             write(&left, &out);
             scenario.assert_is_readable(&out, &what);
-            scenario.assert_goes_on(&out, &what);
+            scenario.assert_resumes(&out, &what);
             fs::remove_dir_all(&out).unwrap();
         });
     }

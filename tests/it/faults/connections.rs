@@ -7,10 +7,10 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 
 use super::Case;
 use super::measure::{NO_VIEW, Row, calm, command, ids, stderr};
-use crate::silence::{self, Then};
+use crate::silent_connections::{self, Then};
 use crate::support::published;
-use crate::support::raw_server::{RawServer, Step, answer, good};
-use crate::support::server::{Server, task_answer};
+use crate::support::raw_server::{RawServer, Step, good, response};
+use crate::support::server::{Server, task_response};
 use crate::support::socks::{Socks, socks_to};
 
 /// Long enough for a few attempts before the server listens.
@@ -43,23 +43,23 @@ fn give_up_with(url: &str, variable: Option<(&str, &str)>, says: &[&str]) -> u64
         .envs(variable)
         .output()
         .unwrap();
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(5), "{url}: {said}");
+    let printed = stderr(&output);
+    assert_eq!(output.status.code(), Some(5), "{url}: {printed}");
     for part in says {
-        assert!(said.contains(part), "{url}: {said}");
+        assert!(printed.contains(part), "{url}: {printed}");
     }
-    let (before, _) = said.split_once(" requests; ").unwrap();
+    let (before, _) = printed.split_once(" requests; ").unwrap();
     before.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 fn refused() -> Row {
-    let server = RawServer::start_late(LATE, |asked| good(&asked.task_id));
+    let server = RawServer::start_late(LATE, |request| good(&request.task_id));
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
     let output = command(&server.url(), &out, &ids(), &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(published(&out) == *calm());
-    assert_eq!(server.asked().len(), ids().len());
+    assert_eq!(server.requests().len(), ids().len());
     // The server of this port has stopped.
     let url = server.url();
     drop(server);
@@ -78,7 +78,7 @@ fn no_such_host() -> Row {
 }
 
 fn refusing_proxy() -> Row {
-    let refusal = answer("403 Forbidden", &[], b"");
+    let refusal = response("403 Forbidden", &[], b"");
     let proxy = RawServer::start(move |_| vec![Step::Send(refusal.clone()), Step::Close]);
     let url = proxy.url();
     let says = format!("the proxy {url} did not connect to api.invalid:443: status 403");
@@ -108,8 +108,8 @@ fn refusing_socks_proxy() -> Row {
 }
 
 fn silent(name: &str, then: Then) -> Row {
-    let server = silence::Server::start(then);
-    silence::export(&server, &["--timeout", "3s"]);
+    let server = silent_connections::Server::start(then);
+    silent_connections::export(&server, &["--timeout", "3s"]);
     assert!(server.connections() > 1);
     Row {
         all: "0".to_owned(),
@@ -119,11 +119,11 @@ fn silent(name: &str, then: Then) -> Row {
 }
 
 fn no_tls() -> Row {
-    let server = RawServer::start(|asked| good(&asked.task_id));
+    let server = RawServer::start(|request| good(&request.task_id));
     let url = server.url().replace("http:", "https:");
     let says = ["does not respond in TLS", "hint: check --base-url"];
     let requests = give_up(&url, &says);
-    assert!(server.asked().is_empty());
+    assert!(server.requests().is_empty());
     row(
         "`https://`, but the server speaks no TLS",
         NO_VIEW,
@@ -132,7 +132,7 @@ fn no_tls() -> Row {
 }
 
 fn only_tls() -> Row {
-    let (server, _) = Server::start_tls(task_answer);
+    let (server, _) = Server::start_tls(task_response);
     let url = format!("http://{HOST}:{}", server.address.port());
     let requests = give_up(&url, &["hint: check --base-url"]);
     assert!(server.seen().is_empty());
@@ -194,7 +194,7 @@ fn untrusted(certificate: &Certificate) -> Row {
     params.not_before = date_time_ymd(2000, 1, 1);
     let key = KeyPair::generate().unwrap();
     let signed = params.signed_by(&key, &authority).unwrap();
-    let server = Server::start_tls_with(&signed, &key, task_answer);
+    let server = Server::start_tls_with(&signed, &key, task_response);
 
     let base = tempfile::tempdir().unwrap();
     let ca_file = base.path().join("ca.pem");
@@ -207,17 +207,17 @@ fn untrusted(certificate: &Certificate) -> Row {
     }
     let out = base.path().join("out");
     let output = command(&url, &out, &ids(), &options).output().unwrap();
-    let said = stderr(&output);
+    let printed = stderr(&output);
     assert_eq!(
         output.status.code(),
         Some(5),
-        "{}: {said}",
+        "{}: {printed}",
         certificate.name
     );
     for part in ["could not trust the API at `localhost", certificate.says] {
-        assert!(said.contains(part), "{}: {said}", certificate.name);
+        assert!(printed.contains(part), "{}: {printed}", certificate.name);
     }
-    let (_, hint) = said.split_once("hint: ").unwrap();
+    let (_, hint) = printed.split_once("hint: ").unwrap();
     assert!(
         hint.contains(certificate.hint),
         "{}: {hint}",

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use crate::support::raw_server::{Asked, RawServer, Step, good};
+use crate::support::raw_server::{RawRequest, RawServer, Step, good};
 use crate::support::{KEY, program, published};
 
 /// IDs whose responses never have a fault.
@@ -76,7 +76,7 @@ pub(super) enum Effect {
 }
 
 /// The response of a server.
-pub(super) type Answer = Arc<dyn Fn(&Asked) -> Vec<Step> + Send + Sync>;
+pub(super) type ScriptedResponse = Arc<dyn Fn(&RawRequest) -> Vec<Step> + Send + Sync>;
 
 /// A fault in the responses of a server.
 #[derive(Clone)]
@@ -84,7 +84,7 @@ pub(super) struct Fault {
     /// Its name in the table.
     pub(super) name: &'static str,
     /// The responses for the first faulty IDs, one for each. Other IDs have good responses.
-    pub(super) answers: Vec<Answer>,
+    pub(super) responses: Vec<ScriptedResponse>,
     pub(super) options: &'static [&'static str],
     pub(super) effect: Effect,
     /// Exit code if every task has the fault.
@@ -130,12 +130,12 @@ pub(super) fn calm() -> &'static BTreeMap<String, Vec<u8>> {
 }
 
 pub(super) fn calm_of(ids: &[String]) -> BTreeMap<String, Vec<u8>> {
-    let server = RawServer::start(|asked| good(&asked.task_id));
+    let server = RawServer::start(|request| good(&request.task_id));
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
     let output = command(&server.url(), &out, ids, &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert_eq!(server.asked().len(), ids.len());
+    assert_eq!(server.requests().len(), ids.len());
     published(&out)
 }
 
@@ -185,32 +185,32 @@ struct Run {
 
 impl Run {
     /// The number of requests for tasks, without the targets of redirects.
-    fn asked(&self, task_id: Option<&str>) -> usize {
-        let asked = self.server.asked();
-        let asked = asked.iter().filter(|asked| asked.path == TASK_PATH);
-        asked
-            .filter(|asked| task_id.is_none_or(|task_id| asked.task_id == task_id))
+    fn requests(&self, task_id: Option<&str>) -> usize {
+        let requests = self.server.requests();
+        let requests = requests.iter().filter(|request| request.path == TASK_PATH);
+        requests
+            .filter(|request| task_id.is_none_or(|task_id| request.task_id == task_id))
             .count()
     }
 }
 
 impl Fault {
     /// The response for an ID, if it is scripted.
-    fn answer_to(&self, task_id: &str) -> Option<&Answer> {
+    fn response_to(&self, task_id: &str) -> Option<&ScriptedResponse> {
         let number: usize = task_id.strip_prefix("faulty_")?.parse().unwrap();
-        self.answers.get(number - 1)
+        self.responses.get(number - 1)
     }
 
     fn run(
         &self,
         options: &[&str],
-        choose: impl Fn(&Self, &Asked) -> Option<Answer> + Send + Sync + 'static,
+        choose: impl Fn(&Self, &RawRequest) -> Option<ScriptedResponse> + Send + Sync + 'static,
     ) -> Run {
         let fault = self.clone();
-        let server = RawServer::start(move |asked| {
+        let server = RawServer::start(move |request| {
             // The target of a redirect has no fault.
-            let chosen = choose(&fault, asked).filter(|_| asked.path != MOVED_PATH);
-            chosen.map_or_else(|| good(&asked.task_id), |answer| answer(asked))
+            let chosen = choose(&fault, request).filter(|_| request.path != MOVED_PATH);
+            chosen.map_or_else(|| good(&request.task_id), |response| response(request))
         });
         let base = tempfile::tempdir().unwrap();
         let out = base.path().join("out");
@@ -229,8 +229,8 @@ impl Fault {
 
     fn check_exit(&self, run: &Run, view: &str, expected: i32) -> String {
         let code = run.output.status.code();
-        let said = stderr(&run.output);
-        assert_eq!(code, Some(expected), "{}, {view}: {said}", self.name);
+        let printed = stderr(&run.output);
+        assert_eq!(code, Some(expected), "{}, {view}: {printed}", self.name);
         expected.to_string()
     }
 
@@ -256,14 +256,14 @@ impl Fault {
             // Earlier successes show whether a rejection concerns one ID or the key.
             options.extend(["--concurrency", "1"]);
         }
-        let run = self.run(&options, |fault, asked| {
-            let answer = fault.answer_to(&asked.task_id)?;
-            let is_first = asked.path != TASK_PATH || asked.attempt == 1;
-            is_first.then(|| Arc::clone(answer))
+        let run = self.run(&options, |fault, request| {
+            let response = fault.response_to(&request.task_id)?;
+            let is_first = request.path != TASK_PATH || request.attempt == 1;
+            is_first.then(|| Arc::clone(response))
         });
         let (expected, again) = match self.effect {
             Effect::None => (0, 0),
-            Effect::Retried(_) => (0, self.answers.len()),
+            Effect::Retried(_) => (0, self.responses.len()),
             Effect::Fails(_) => (3, 0),
             Effect::Stops => (4, 0),
         };
@@ -271,7 +271,7 @@ impl Fault {
         if expected == 0 {
             assert!(published(&run.out) == *calm(), "{}: other bytes", self.name);
         }
-        let requests = run.asked(None);
+        let requests = run.requests(None);
         if self.effect == Effect::Stops {
             assert!(requests <= ids().len(), "{}: {requests}", self.name);
         } else if self.options.contains(&"--timeout") {
@@ -293,28 +293,28 @@ impl Fault {
             FAR_LIMIT
         };
         let limit = ["--retry-timeout", limit];
-        let run = self.run(&[options.as_slice(), &limit].concat(), |fault, asked| {
-            fault.answer_to(&asked.task_id).map(Arc::clone)
+        let run = self.run(&[options.as_slice(), &limit].concat(), |fault, request| {
+            fault.response_to(&request.task_id).map(Arc::clone)
         });
         let expected_kind = match self.effect {
             Effect::Retried(kind) | Effect::Fails(kind) => kind,
             Effect::None => {
                 self.check_exit(&run, "one", 0);
                 assert!(published(&run.out) == *calm(), "{}: other bytes", self.name);
-                assert_eq!(run.asked(None), ids().len(), "{}", self.name);
+                assert_eq!(run.requests(None), ids().len(), "{}", self.name);
                 return ("no failure".to_owned(), 1);
             }
             Effect::Stops => {
                 let code = self.check_exit(&run, "one", 4);
-                let said = stderr(&run.output);
-                assert!(said.contains(self.says), "{}: {said}", self.name);
-                assert_eq!(run.asked(Some("faulty_1")), 1, "{}", self.name);
+                let printed = stderr(&run.output);
+                assert!(printed.contains(self.says), "{}: {printed}", self.name);
+                assert_eq!(run.requests(Some("faulty_1")), 1, "{}", self.name);
                 return (format!("exit code {code}"), 1);
             }
         };
         self.check_exit(&run, "one", 3);
         let failures = failures(&run.out);
-        assert_eq!(failures.len(), self.answers.len(), "{}", self.name);
+        assert_eq!(failures.len(), self.responses.len(), "{}", self.name);
         let mut statuses = Vec::new();
         let mut attempts = Vec::new();
         for (task_id, failure) in &failures {
@@ -326,7 +326,7 @@ impl Fault {
             let tried = failure["attempts"].as_u64().unwrap();
             assert_eq!(
                 usize::try_from(tried).unwrap(),
-                run.asked(Some(task_id)),
+                run.requests(Some(task_id)),
                 "{}",
                 self.name
             );
@@ -355,13 +355,13 @@ impl Fault {
     fn all(&self) -> String {
         let run = self.run(
             &["--max-retries", "1", "--retry-timeout", SHORT_LIMIT],
-            |fault, asked| {
+            |fault, request| {
                 // Every ID has one of the responses.
-                let at = asked.task_id.bytes().map(usize::from).sum::<usize>();
-                Some(Arc::clone(&fault.answers[at % fault.answers.len()]))
+                let at = request.task_id.bytes().map(usize::from).sum::<usize>();
+                Some(Arc::clone(&fault.responses[at % fault.responses.len()]))
             },
         );
-        let requests = run.asked(None);
+        let requests = run.requests(None);
         let most = match self.effect {
             Effect::Retried(_) => ids().len() * MOST_ATTEMPTS_IN_A_SECOND,
             _ => ids().len(),

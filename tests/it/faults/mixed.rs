@@ -6,10 +6,10 @@ use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::answers::faults;
-use super::measure::{Answer, Effect, MOVED_PATH, TASK_PATH, command, stderr};
-use crate::support::raw_server::{Asked, JSON, RawServer, Step, answer, good, task};
-use crate::support::{number_from, program, published, tell};
+use super::measure::{Effect, MOVED_PATH, ScriptedResponse, TASK_PATH, command, stderr};
+use super::responses::faults;
+use crate::support::raw_server::{JSON, RawRequest, RawServer, Step, good, response, task};
+use crate::support::{number_from, print_note, program, published};
 
 /// The number of exports, each from another server. `make attack` sets a larger one.
 const ATTACKS: (&str, usize) = ("SCALE_EXPORT_TEST_ATTACKS", 6);
@@ -56,15 +56,16 @@ const NO_SUCH_LIST: i32 = 2;
 
 /// Faults that a run survives, and faults that end it.
 struct Faults {
-    usual: Vec<Answer>,
-    stopping: Vec<Answer>,
+    usual: Vec<ScriptedResponse>,
+    stopping: Vec<ScriptedResponse>,
 }
 
 impl Faults {
     fn new() -> Self {
-        let answers = |of_stops: bool| {
+        let responses = |of_stops: bool| {
             let faults = faults().filter(|fault| (fault.effect == Effect::Stops) == of_stops);
-            let mut answers: Vec<Answer> = faults.flat_map(|fault| fault.answers).collect();
+            let mut responses: Vec<ScriptedResponse> =
+                faults.flat_map(|fault| fault.responses).collect();
             if !of_stops {
                 // Faults without a row in the table.
                 for (status, headers) in [
@@ -82,20 +83,24 @@ impl Faults {
                         ],
                     ),
                 ] {
-                    answers.push(Arc::new(move |asked: &Asked| {
-                        vec![Step::Send(answer(status, headers, &task(&asked.task_id)))]
+                    responses.push(Arc::new(move |request: &RawRequest| {
+                        vec![Step::Send(response(
+                            status,
+                            headers,
+                            &task(&request.task_id),
+                        ))]
                     }));
                 }
             }
-            answers
+            responses
         };
         Self {
-            usual: answers(false),
-            stopping: answers(true),
+            usual: responses(false),
+            stopping: responses(true),
         }
     }
 
-    fn any(&self, random: &mut fastrand::Rng) -> &Answer {
+    fn any(&self, random: &mut fastrand::Rng) -> &ScriptedResponse {
         let faults = if random.usize(..STOPS) == 0 {
             &self.stopping
         } else {
@@ -134,14 +139,14 @@ fn page(query: &str) -> Vec<Step> {
         b"}",
     ]
     .concat();
-    vec![Step::Send(answer("200 OK", JSON, &body))]
+    vec![Step::Send(response("200 OK", JSON, &body))]
 }
 
-fn answer_well(asked: &Asked) -> Vec<Step> {
-    if asked.path == TASK_PATH || asked.path == MOVED_PATH {
-        good(&asked.task_id)
+fn good_response(request: &RawRequest) -> Vec<Step> {
+    if request.path == TASK_PATH || request.path == MOVED_PATH {
+        good(&request.task_id)
     } else {
-        page(&asked.query)
+        page(&request.query)
     }
 }
 
@@ -182,10 +187,10 @@ fn attack(seed: u64) -> Met {
     let (shared, dice) = (Arc::clone(&share), Mutex::new(random));
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
-    let server = RawServer::start(move |asked| {
-        if asked.path == "/circle" {
+    let server = RawServer::start(move |request| {
+        if request.path == "/circle" {
             // The previous run ended with a fault.
-            return vec![Step::Send(answer(
+            return vec![Step::Send(response(
                 "302 Found",
                 &[("location", "/circle")],
                 b"",
@@ -196,7 +201,7 @@ fn attack(seed: u64) -> Met {
             (dice.f64() < *shared.lock().unwrap()).then(|| Arc::clone(faults.any(&mut dice)))
         };
         counter.fetch_add(usize::from(fault.is_some()), Ordering::Relaxed);
-        fault.map_or_else(|| answer_well(asked), |fault| fault(asked))
+        fault.map_or_else(|| good_response(request), |fault| fault(request))
     });
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
@@ -205,12 +210,12 @@ fn attack(seed: u64) -> Met {
         runs += 1;
         assert!(runs <= FAULTY_RUNS + 2, "seed {seed}: it is never complete");
         let output = export(&server, &out, is_list, IMPATIENT);
-        let said = stderr(&output);
+        let printed = stderr(&output);
         let code = output.status.code().expect("it was not killed");
-        let is_no_list = is_list && code == NO_SUCH_LIST && said.contains("could not list");
+        let is_no_list = is_list && code == NO_SUCH_LIST && printed.contains("could not list");
         assert!(
             EXIT_CODES.contains(&code) || is_no_list,
-            "seed {seed}, run {runs}: exit code {code}: {said}"
+            "seed {seed}, run {runs}: exit code {code}: {printed}"
         );
         if out.join("manifest.json").exists() {
             assert_succeeds(&[&out], "verify", seed);
@@ -225,7 +230,7 @@ fn attack(seed: u64) -> Met {
             0.0
         };
     }
-    let calm = RawServer::start(answer_well);
+    let calm = RawServer::start(good_response);
     let expected = base.path().join("calm");
     let output = export(&calm, &expected, is_list, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -247,13 +252,13 @@ fn attack(seed: u64) -> Met {
     );
     Met {
         runs,
-        requests: server.asked().len(),
+        requests: server.requests().len(),
         faults: count.load(Ordering::Relaxed),
     }
 }
 
 #[test]
-fn a_server_that_mixes_all_faults_costs_runs_but_no_task() {
+fn a_server_that_mixes_all_faults_loses_no_task() {
     let attacks = number_from(ATTACKS.0, ATTACKS.1);
     let first = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
     let first = first.unwrap_or_else(|| fastrand::u64(..u64::from(u32::MAX)));
@@ -278,7 +283,7 @@ fn a_server_that_mixes_all_faults_costs_runs_but_no_task() {
     let sum = |of: fn(&Met) -> usize| all.iter().map(of).sum::<usize>();
     let (requests, faults) = (sum(|met| met.requests), sum(|met| met.faults));
     assert!(faults > attacks, "{faults} faults");
-    tell(&format!(
+    print_note(&format!(
         "{attacks} exports from seed {first} on, against servers that mix all faults: {faults} faults in {requests} requests, {} runs, at most {} of one export",
         all.iter().map(|met| met.runs).sum::<i32>(),
         all.iter().map(|met| met.runs).max().unwrap_or_default()

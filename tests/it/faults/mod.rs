@@ -1,13 +1,13 @@
 //! Network faults: the program against a server that has each of them. The measurements are the table in
 //! `docs/faults.md`.
 
-mod answers;
 mod connections;
 mod measure;
+mod messages;
 mod mixed;
 mod outages;
+mod responses;
 mod retry_after;
-mod words;
 
 use std::fs;
 use std::sync::Mutex;
@@ -47,12 +47,12 @@ fn measure_all(cases: &[Case]) -> Vec<Row> {
 }
 
 #[test]
-fn the_table_of_faults_is_what_happens() {
+fn the_table_of_faults_has_the_measured_results() {
     const BEGIN: &str = "<!-- faults -->\n";
     const END: &str = "<!-- end of faults -->";
     let cases: Vec<Case> = connections::cases()
         .into_iter()
-        .chain(answers::cases())
+        .chain(responses::cases())
         .chain(retry_after::cases())
         .chain(outages::cases())
         .collect();

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::Case;
 use super::measure::{NO_VIEW, Row, calm_of, command, stderr};
-use crate::support::raw_server::{RawServer, Step, answer, good};
+use crate::support::raw_server::{RawServer, Step, good, response};
 use crate::support::{published, task_ids};
 
 /// IDs of a run.
@@ -117,7 +117,7 @@ fn too_many(headers: &[(&'static str, String)]) -> Vec<Step> {
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    vec![Step::Send(answer(
+    vec![Step::Send(response(
         "429 Too Many Requests",
         &headers,
         b"slow down",
@@ -125,11 +125,13 @@ fn too_many(headers: &[(&'static str, String)]) -> Vec<Step> {
 }
 
 fn measure(form: &'static Form) -> Row {
-    let server = RawServer::start(|asked| match (asked.task_id.as_str(), asked.attempt) {
-        (RATE_LIMITED_ID, 1) => too_many(&(form.headers)(SystemTime::now())),
-        (BUSY, 1) => [vec![Step::Pause(BUSY_TIME)], good(BUSY)].concat(),
-        (task_id, _) => good(task_id),
-    });
+    let server = RawServer::start(
+        |request| match (request.task_id.as_str(), request.attempt) {
+            (RATE_LIMITED_ID, 1) => too_many(&(form.headers)(SystemTime::now())),
+            (BUSY, 1) => [vec![Step::Pause(BUSY_TIME)], good(BUSY)].concat(),
+            (task_id, _) => good(task_id),
+        },
+    );
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
     // No retry is allowed and none is needed, since a 429 does not count.
@@ -137,16 +139,16 @@ fn measure(form: &'static Form) -> Row {
     let output = command(&server.url(), &out, &task_ids(IDS), &options)
         .output()
         .unwrap();
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(0), "{}: {said}", form.name);
+    let printed = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{}: {printed}", form.name);
     assert!(published(&out) == calm_of(&task_ids(IDS)), "{}", form.name);
-    let asked = server.asked();
-    assert_eq!(asked.len(), IDS + 1, "{}", form.name);
-    let first = asked
+    let requests = server.requests();
+    assert_eq!(requests.len(), IDS + 1, "{}", form.name);
+    let first = requests
         .iter()
-        .find(|asked| asked.task_id == RATE_LIMITED_ID)
+        .find(|request| request.task_id == RATE_LIMITED_ID)
         .unwrap();
-    for later in &asked {
+    for later in &requests {
         if later.attempt == 1 && [RATE_LIMITED_ID, BUSY].contains(&later.task_id.as_str()) {
             continue;
         }
@@ -164,7 +166,7 @@ fn measure(form: &'static Form) -> Row {
 /// A wait that exceeds the maximum: a day, or a number that no duration can hold. The test does not wait for the five
 /// minutes: the log states the wait, and the same command continues at once.
 fn absurd(value: &'static str) -> Row {
-    let server = RawServer::start(|asked| match (asked.task_id.as_str(), asked.number) {
+    let server = RawServer::start(|request| match (request.task_id.as_str(), request.number) {
         (RATE_LIMITED_ID, 1) => too_many(&[("retry-after", value.to_owned())]),
         (task_id, _) => good(task_id),
     });
@@ -183,7 +185,7 @@ fn absurd(value: &'static str) -> Row {
     // The pipe is read until it closes, so that the program never waits for it.
     assert!(lines.all(|line| line.is_ok()));
     assert_eq!(child.wait().unwrap().code(), Some(130), "{line}");
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.requests().len(), 1);
     let output = run.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let name = format!("429 with `Retry-After: {value}`");

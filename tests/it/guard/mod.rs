@@ -1,8 +1,8 @@
 //! A good export is never replaced by a worse one: which results of a bad run are published.
 
-mod nights;
 mod refusals;
 mod reuse;
+mod stale_tasks;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,42 +14,42 @@ use http_body_util::Full;
 use hyper::Response;
 use serde_json::Value;
 
-use crate::support::server::{Answer, Server, asked_id, task_answer};
+use crate::support::server::{MockResponse, Server, requested_id, task_response};
 use crate::support::{KEY, program, published};
 
 /// A mock API with scripted responses by ID.
 struct Api {
     server: Server,
-    answers: Arc<Mutex<Answers>>,
+    responses: Arc<Mutex<MockResponses>>,
 }
 
-type MakeAnswer = Box<dyn Fn() -> Answer + Send>;
+type MakeResponse = Box<dyn Fn() -> MockResponse + Send>;
 
 /// Returns a response for an ID. `None` stands for the task.
-type Answers = Box<dyn Fn(&str) -> Option<Answer> + Send>;
+type MockResponses = Box<dyn Fn(&str) -> Option<MockResponse> + Send>;
 
 impl Api {
     fn start() -> Self {
-        let answers: Arc<Mutex<Answers>> = Arc::new(Mutex::new(Box::new(|_| None)));
-        let shared = Arc::clone(&answers);
+        let responses: Arc<Mutex<MockResponses>> = Arc::new(Mutex::new(Box::new(|_| None)));
+        let shared = Arc::clone(&responses);
         let server = Server::start(move |request| {
-            let special = shared.lock().unwrap()(asked_id(request));
-            special.unwrap_or_else(|| task_answer(request))
+            let special = shared.lock().unwrap()(requested_id(request));
+            special.unwrap_or_else(|| task_response(request))
         });
-        Self { server, answers }
+        Self { server, responses }
     }
 
     /// Sets the response for these IDs.
-    fn answers(
+    fn responses(
         &self,
         is_affected: impl Fn(&str) -> bool + Send + 'static,
-        answer: impl Fn() -> Answer + Send + 'static,
+        response: impl Fn() -> MockResponse + Send + 'static,
     ) {
-        *self.answers.lock().unwrap() = Box::new(move |id| is_affected(id).then(&answer));
+        *self.responses.lock().unwrap() = Box::new(move |id| is_affected(id).then(&response));
     }
 
-    fn is_well(&self) {
-        self.answers(|_| false, || status(200));
+    fn succeeds(&self) {
+        self.responses(|_| false, || status(200));
     }
 
     fn run(&self, out: &Path, ids: &[String], options: &[&str]) -> Output {
@@ -69,25 +69,25 @@ impl Api {
     /// Runs an export and checks its exit code, then verifies the published files. Returns stderr.
     fn ends(&self, code: i32, out: &Path, ids: &[String], options: &[&str]) -> String {
         let output = self.run(out, ids, options);
-        let said = assert_exit(&output, code);
+        let printed = assert_exit(&output, code);
         if out.join("manifest.json").exists() {
             assert_exit(&program().arg("verify").arg(out).output().unwrap(), 0);
         }
-        said
+        printed
     }
 }
 
-fn status(code: u16) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from_static(b"{\"message\": \"no\"}")));
-    *answer.status_mut() = hyper::StatusCode::from_u16(code).unwrap();
-    answer
+fn status(code: u16) -> MockResponse {
+    let mut response = Response::new(Full::new(Bytes::from_static(b"{\"message\": \"no\"}")));
+    *response.status_mut() = hyper::StatusCode::from_u16(code).unwrap();
+    response
 }
 
-fn redirect(to: &str) -> Answer {
-    let mut answer = status(302);
+fn redirect(to: &str) -> MockResponse {
+    let mut response = status(302);
     let to = hyper::header::HeaderValue::from_str(to).unwrap();
-    answer.headers_mut().insert("location", to);
-    answer
+    response.headers_mut().insert("location", to);
+    response
 }
 
 fn assert_exit(output: &Output, code: i32) -> String {

@@ -8,23 +8,26 @@ use http_body_util::Full;
 use hyper::Response;
 
 use super::{Api, assert_exit, exported, last_run, lines, status};
-use crate::support::server::{Server, task_answer};
+use crate::support::server::{Server, task_response};
 use crate::support::{KEY, manifest, program, published, task_ids};
 
 #[test]
-fn an_export_in_which_every_id_failed_is_not_published_and_binds_nothing() {
+fn an_export_in_which_every_id_failed_is_not_published_and_sets_no_options() {
     let base = tempfile::tempdir().unwrap();
     let ids = task_ids(5);
     let out = base.path().join("out");
     let wrong = Api::start();
-    wrong.answers(|_| true, || status(404));
+    wrong.responses(|_| true, || status(404));
     for options in [&[][..], &["--max-shrink", "100%"], &["--max-failures", "0"]] {
-        let said = wrong.ends(8, &out, &ids, options);
+        let printed = wrong.ends(8, &out, &ids, options);
         assert!(
-            said.contains("error: could not publish: none of 5 IDs was exported (5 not_found)"),
-            "{said}"
+            printed.contains("error: could not publish: none of 5 IDs was exported (5 not_found)"),
+            "{printed}"
         );
-        assert!(said.contains("--base-url and the list of IDs"), "{said}");
+        assert!(
+            printed.contains("--base-url and the list of IDs"),
+            "{printed}"
+        );
         assert!(!out.join("manifest.json").exists());
         assert!(!out.join("tasks.parquet").exists());
     }
@@ -39,8 +42,8 @@ fn an_export_in_which_every_id_failed_is_not_published_and_binds_nothing() {
     assert_eq!(manifest(&out)["ids"]["exported"], 5);
     assert_eq!(last_run(&out)["exit_code"], 0);
     // After a response is received, the directory is bound.
-    let said = right.ends(2, &out, &ids, &[]);
-    assert!(said.contains("--expand"), "{said}");
+    let printed = right.ends(2, &out, &ids, &[]);
+    assert!(printed.contains("--expand"), "{printed}");
 }
 
 #[test]
@@ -51,22 +54,22 @@ fn an_export_does_not_shrink_by_more_than_it_may() {
     let out = exported(&api, base.path(), &ids);
     let before = published(&out);
     // Thirteen of sixty are more than a fifth, twelve are not. Edits of the list count.
-    let said = api.ends(8, &out, &task_ids(47), &[]);
+    let printed = api.ends(8, &out, &task_ids(47), &[]);
     assert!(
-        said.contains(
+        printed.contains(
             "13 of the 60 tasks in the previous export would disappear, more than --max-shrink 20% allows"
         ),
-        "{said}"
+        "{printed}"
     );
     assert!(
-        said.contains("if the loss is intended, use --max-shrink 13"),
-        "{said}"
+        printed.contains("if the loss is intended, use --max-shrink 13"),
+        "{printed}"
     );
     assert!(published(&out) == before);
     // Another list of the same length counts too.
     let others: Vec<String> = (31..=90).map(|number| format!("task_{number}")).collect();
-    let said = api.ends(8, &out, &others, &[]);
-    assert!(said.contains("30 of the 60 tasks"), "{said}");
+    let printed = api.ends(8, &out, &others, &[]);
+    assert!(printed.contains("30 of the 60 tasks"), "{printed}");
     assert!(published(&out) == before);
     api.ends(0, &out, &task_ids(48), &[]);
     api.ends(0, &out, &task_ids(5), &["--max-shrink", "43"]);
@@ -105,33 +108,39 @@ fn damaged_state_does_not_disable_the_guard() {
                 assert_exit(&api.run(&out, &task_ids(10), &dry), 8);
             }
             let output = api.run(&out, &task_ids(10), &["--format", format]);
-            let said = assert_exit(&output, 8);
-            assert!(said.contains("30 of the 40 tasks"), "{lost:?}: {said}");
+            let printed = assert_exit(&output, 8);
+            assert!(
+                printed.contains("30 of the 40 tasks"),
+                "{lost:?}: {printed}"
+            );
             assert!(fs::read(out.join(format!("tasks.{format}"))).unwrap() == tasks);
         }
     }
 }
 
 #[test]
-fn a_quiet_run_says_one_line_and_only_when_it_does_not_end_with_0() {
+fn a_quiet_run_prints_one_line_unless_it_exits_with_0() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(12);
     let out = base.path().join("out");
     assert_eq!(api.ends(0, &out, &ids, &["-q"]), "");
-    api.answers(|id| id == "task_3", || status(404));
-    let said = api.ends(3, &out, &ids, &["-q", "--refresh", "all"]);
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.starts_with("Exported 12 of 12 tasks to "), "{said}");
-    assert!(said.contains("; 1 stale"), "{said}");
-    api.answers(|_| true, || status(404));
-    let said = api.ends(1, &out, &ids, &["-q", "--refresh", "all", "--fail-fast"]);
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.starts_with("error: could not "), "{said}");
+    api.responses(|id| id == "task_3", || status(404));
+    let printed = api.ends(3, &out, &ids, &["-q", "--refresh", "all"]);
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    assert!(
+        printed.starts_with("Exported 12 of 12 tasks to "),
+        "{printed}"
+    );
+    assert!(printed.contains("; 1 stale"), "{printed}");
+    api.responses(|_| true, || status(404));
+    let printed = api.ends(1, &out, &ids, &["-q", "--refresh", "all", "--fail-fast"]);
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    assert!(printed.starts_with("error: could not "), "{printed}");
     let fresh = base.path().join("fresh");
-    let said = api.ends(8, &fresh, &ids, &["-q"]);
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.starts_with("error: could not publish"), "{said}");
+    let printed = api.ends(8, &fresh, &ids, &["-q"]);
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    assert!(printed.starts_with("error: could not publish"), "{printed}");
 }
 
 #[test]
@@ -148,20 +157,20 @@ fn a_lost_manifest_does_not_disable_the_guard_where_tasks_are_not_exported() {
         } else {
             fs::remove_file(out.join("manifest.json")).unwrap();
         }
-        let said = assert_exit(&api.run(&out, &task_ids(10), &options), 8);
-        assert!(said.contains("30 of the 40 tasks"), "{said}");
+        let printed = assert_exit(&api.run(&out, &task_ids(10), &options), 8);
+        assert!(printed.contains("30 of the 40 tasks"), "{printed}");
         api.ends(0, &out, &task_ids(40), &options);
     }
 }
 
 #[test]
-fn a_list_that_turns_out_empty_replaces_no_export() {
+fn an_empty_list_response_replaces_no_export() {
     let base = tempfile::tempdir().unwrap();
     let listed = Arc::new(Mutex::new(3));
     let shared = Arc::clone(&listed);
     let server = Server::start(move |request| {
         if request.uri().path() == "/v2/task" {
-            return task_answer(request);
+            return task_response(request);
         }
         let tasks = task_ids(*shared.lock().unwrap());
         let tasks: Vec<_> = tasks
@@ -185,12 +194,12 @@ fn a_list_that_turns_out_empty_replaces_no_export() {
     };
     // A first run has no export to lose.
     *listed.lock().unwrap() = 0;
-    let said = run(0, &[]);
-    assert!(said.contains("warning: "), "{said}");
+    let printed = run(0, &[]);
+    assert!(printed.contains("warning: "), "{printed}");
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 0);
     // Later runs treat it as any other export.
-    let said = run(0, &[]);
-    assert!(!said.contains("journal"), "{said}");
+    let printed = run(0, &[]);
+    assert!(!printed.contains("journal"), "{printed}");
     let copy = base.path().join("copy");
     for to in [&copy, &out] {
         let output = program()
@@ -221,23 +230,23 @@ fn a_list_that_turns_out_empty_replaces_no_export() {
     *listed.lock().unwrap() = 0;
     let dry = run(8, &["--dry-run"]);
     assert!(dry.contains("there are no tasks to export"), "{dry}");
-    let said = run(8, &["--status", "complete"]);
+    let printed = run(8, &["--status", "complete"]);
     assert!(
-        said.contains("`complete` of --status is not a known value: did you mean `completed`?"),
-        "{said}"
+        printed.contains("`complete` of --status is not a known value: did you mean `completed`?"),
+        "{printed}"
     );
     assert!(
-        said.contains("the 3 tasks in the previous export would disappear"),
-        "{said}"
+        printed.contains("the 3 tasks in the previous export would disappear"),
+        "{printed}"
     );
-    assert!(said.contains("--max-shrink 100%"), "{said}");
+    assert!(printed.contains("--max-shrink 100%"), "{printed}");
     assert!(published(&out) == before);
     run(0, &["--max-shrink", "100%"]);
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 0);
 }
 
 #[test]
-fn a_range_of_times_in_which_no_task_can_be_is_refused() {
+fn an_empty_time_range_is_refused() {
     let base = tempfile::tempdir().unwrap();
     let refused = |after: &str, before: &str| {
         let output = program()
@@ -249,19 +258,19 @@ fn a_range_of_times_in_which_no_task_can_be_is_refused() {
             .args(["--base-url", "http://127.0.0.1:1", "--retry-timeout", "1s"])
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.code(), said)
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), printed)
     };
     for (after, before) in [
         ("2024-02-01", "2024-01-31"),
         ("2024-02-01", "2024-02-01"),
         ("2024-02-01T00:30:00Z", "2024-02-01T01:00:00+02:00"),
     ] {
-        let (code, said) = refused(after, before);
-        assert_eq!(code, Some(2), "{said}");
+        let (code, printed) = refused(after, before);
+        assert_eq!(code, Some(2), "{printed}");
         assert!(
-            said.contains("is not before SCALE_EXPORT_COMPLETED_BEFORE ("),
-            "{said}"
+            printed.contains("is not before SCALE_EXPORT_COMPLETED_BEFORE ("),
+            "{printed}"
         );
     }
     assert_ne!(refused("2024-02-01", "2024-02-02").0, Some(2));

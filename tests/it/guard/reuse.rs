@@ -10,7 +10,7 @@ use super::{Api, assert_exit, exported, reference, status};
 use crate::support::{manifest, program, published, task_ids};
 
 #[test]
-fn flattening_obeys_the_same_guard() {
+fn flatten_obeys_the_same_guard() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let flatten = |source: &Path, out: &Path, options: &[&str]| {
@@ -28,15 +28,15 @@ fn flattening_obeys_the_same_guard() {
     api.ends(0, &small, &task_ids(10), &[]);
     let tables = base.path().join("tables");
     assert_exit(&flatten(&large, &tables, &[]), 0);
-    let said = assert_exit(&flatten(&small, &tables, &[]), 8);
-    assert!(said.contains("30 of the 40 tasks"), "{said}");
+    let printed = assert_exit(&flatten(&small, &tables, &[]), 8);
+    assert!(printed.contains("30 of the 40 tasks"), "{printed}");
     assert_eq!(manifest(&tables)["ids"]["exported"], 40);
     assert_exit(&flatten(&small, &tables, &["--max-shrink", "30"]), 0);
     let list = base.path().join("other.txt");
     fs::write(&list, "task_77\ntask_78\n").unwrap();
     let list = list.to_str().unwrap();
-    let said = assert_exit(&flatten(&small, &tables, &["--ids", list]), 8);
-    assert!(said.contains("2 missing"), "{said}");
+    let printed = assert_exit(&flatten(&small, &tables, &["--ids", list]), 8);
+    assert!(printed.contains("2 missing"), "{printed}");
     assert_eq!(manifest(&tables)["ids"]["exported"], 10);
 }
 
@@ -87,16 +87,16 @@ fn failed_ids_are_requested_again_when_the_manifest_is_lost() {
     let api = Api::start();
     let ids = task_ids(20);
     let out = base.path().join("out");
-    api.answers(|id| id == "task_4", || status(404));
+    api.responses(|id| id == "task_4", || status(404));
     for manifest in [None, Some("{")] {
         let _ = fs::remove_dir_all(&out);
-        api.answers(|id| id == "task_4", || status(404));
+        api.responses(|id| id == "task_4", || status(404));
         api.ends(3, &out, &ids, &[]);
         match manifest {
             Some(text) => fs::write(out.join("manifest.json"), text).unwrap(),
             None => fs::remove_file(out.join("manifest.json")).unwrap(),
         }
-        api.is_well();
+        api.succeeds();
         let before = api.server.seen().len();
         api.ends(0, &out, &ids, &[]);
         assert_eq!(api.server.seen().len() - before, 1);
@@ -118,12 +118,12 @@ fn several_exports_are_flattened_in_the_order_of_their_lists() {
     let first = ids(&[9, 1, 5, 3]);
     api.ends(0, &one, &ids(&[3, 5, 1, 9]), &[]);
     api.ends(0, &one, &first, &[]);
-    api.answers(|id| id == "task_7", || status(404));
+    api.responses(|id| id == "task_7", || status(404));
     let second = ids(&[7, 5, 2, 1]);
     api.ends(0, &two, &ids(&[2, 1]), &[]);
     api.ends(3, &two, &second, &[]);
     // A task that left the list does not return.
-    api.is_well();
+    api.succeeds();
     api.ends(0, &one, &ids(&[9, 1, 5, 3, 100]), &[]);
     api.ends(0, &one, &first, &[]);
     let out = base.path().join("both");
@@ -148,7 +148,7 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(12);
-    api.answers(|id| id == "task_4", || status(404));
+    api.responses(|id| id == "task_4", || status(404));
     let out = base.path().join("out");
     api.ends(3, &out, &ids, &[]);
     let before = published(&out);

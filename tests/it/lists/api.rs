@@ -11,7 +11,7 @@ use hyper::Response;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use crate::support::server::{Answer, Server};
+use crate::support::server::{MockResponse, Server};
 use crate::support::{KEY, program};
 
 /// The path and parameters of a request.
@@ -56,7 +56,7 @@ pub(super) struct Data {
     /// Tasks that are not final.
     pub(super) pending: Vec<String>,
     /// Requests so far, without the parameters that all have.
-    pub(super) asked: Vec<String>,
+    pub(super) requests: Vec<String>,
 }
 
 impl Data {
@@ -78,7 +78,7 @@ impl Data {
     }
 
     /// The correct page of a batch.
-    pub(super) fn page(&self, query: &Query) -> Answer {
+    pub(super) fn page(&self, query: &Query) -> MockResponse {
         let named = |name: &str| format!("Name of {name}");
         let batch = match (query.get("batch_id"), query.get("batch_name")) {
             (Some(id), None) => self.batches.get(id),
@@ -103,28 +103,31 @@ impl Data {
         let page: Vec<Value> = page.map(|id| self.task(id).unwrap()).collect();
         let end = offset + page.len();
         let next = (end < tasks.len()).then(|| end.to_string());
-        answer_page(page, next.as_deref())
+        page_response(page, next.as_deref())
     }
 }
 
 /// A page with a token for the next one.
-pub(super) fn answer_page(tasks: impl IntoIterator<Item = Value>, next: Option<&str>) -> Answer {
+pub(super) fn page_response(
+    tasks: impl IntoIterator<Item = Value>,
+    next: Option<&str>,
+) -> MockResponse {
     let mut page = json!({"tasks": Value::from_iter(tasks)});
     if let Some(next) = next {
         page["next_token"] = next.into();
     }
-    answer(200, &page)
+    response(200, &page)
 }
 
-pub(super) fn answer(status: u16, body: &Value) -> Answer {
+pub(super) fn response(status: u16, body: &Value) -> MockResponse {
     Response::builder()
         .status(status)
         .body(Full::new(Bytes::from(body.to_string())))
         .unwrap()
 }
 
-pub(super) fn error(status: u16, text: &str) -> Answer {
-    answer(status, &json!({"status_code": status, "error": text}))
+pub(super) fn error(status: u16, text: &str) -> MockResponse {
+    response(status, &json!({"status_code": status, "error": text}))
 }
 
 /// The server.
@@ -138,7 +141,7 @@ impl Api {
     /// `task_<batch>_<number>`.
     pub(super) fn new(
         batches: &[usize],
-        odd: impl Fn(&mut Data, &Query) -> Option<Answer> + Send + Sync + 'static,
+        odd: impl Fn(&mut Data, &Query) -> Option<MockResponse> + Send + Sync + 'static,
     ) -> Self {
         let batches = (1..).zip(batches).map(|(batch, tasks)| {
             let tasks = (1..=*tasks).map(|task| format!("task_{batch}_{task}"));
@@ -153,14 +156,14 @@ impl Api {
             let query = Query::of(request.uri());
             let mut data = shared.lock().unwrap();
             let short = request.uri().to_string();
-            data.asked
+            data.requests
                 .push(short.split("&opts=").next().unwrap().to_owned());
-            if let Some(answer) = odd(&mut data, &query) {
-                return answer;
+            if let Some(response) = odd(&mut data, &query) {
+                return response;
             }
             match query.path.as_str() {
                 "/v2/task" => match data.task(query.get("task_id").unwrap()) {
-                    Some(task) => answer(200, &task),
+                    Some(task) => response(200, &task),
                     None => error(404, "task not found"),
                 },
                 "/v2/tasks" => data.page(&query),
@@ -176,14 +179,14 @@ impl Api {
 
     /// Pages that were requested since the last call.
     pub(super) fn pages(&self) -> Vec<String> {
-        let mut asked = self.asked();
-        asked.retain(|asked| !asked.starts_with("/v2/task?"));
-        asked
+        let mut requests = self.requests();
+        requests.retain(|requests| !requests.starts_with("/v2/task?"));
+        requests
     }
 
     /// Requests since the last call.
-    pub(super) fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.data().asked)
+    pub(super) fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.data().requests)
     }
 
     /// The export command, without its list.
@@ -210,17 +213,17 @@ impl Api {
     ) -> (PathBuf, String) {
         let out = base.join(name);
         let output = self.command(&out).args(options).output().unwrap();
-        let said = exit(&output, code);
+        let printed = exit(&output, code);
         if [0, 3].contains(&code) && out.join("manifest.json").exists() {
             exit(&program().arg("verify").arg(&out).output().unwrap(), 0);
         }
-        (out, said)
+        (out, printed)
     }
 }
 
 /// Checks the exit code and returns stderr.
 pub(super) fn exit(output: &Output, code: i32) -> String {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    said
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{printed}");
+    printed
 }

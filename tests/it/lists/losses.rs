@@ -8,11 +8,11 @@ use scale_export::journal::format::RecordKind;
 use scale_export::journal::reader::{JournalReader, RecordEntry};
 use serde_json::json;
 
-use crate::lists::api::{Api, answer};
+use crate::lists::api::{Api, response};
 use crate::support::published;
 
 #[test]
-fn what_the_journal_has_lost_is_reported_before_listing_lengthens_it() {
+fn journal_damage_is_reported_before_a_list_run_appends() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[120], |_, _| None);
     let batch = ["--batch", "b1", "-v"];
@@ -29,42 +29,45 @@ fn what_the_journal_has_lost_is_reported_before_listing_lengthens_it() {
 
     // The last record is lost. Its task is listed again, and its new record is as long.
     fs::write(&journal, &whole[..whole.len() - 5]).unwrap();
-    let (_, said) = api.export(base.path(), "out", &batch, 0);
-    let lost = said
+    let (_, printed) = api.export(base.path(), "out", &batch, 0);
+    let lost = printed
         .lines()
         .find(|line| line.contains("the journal lacks "));
-    let lost = lost.unwrap_or_else(|| panic!("{said}"));
+    let lost = lost.unwrap_or_else(|| panic!("{printed}"));
     let bytes = lost.split("the journal lacks ").nth(1).unwrap();
     let bytes: u64 = bytes.split(' ').next().unwrap().parse().unwrap();
-    assert_eq!(bytes, last_record, "{said}");
-    assert_eq!(said.matches("the journal lacks").count(), 1);
-    assert!(!said.starts_with("Nothing to do"), "{said}");
+    assert_eq!(bytes, last_record, "{printed}");
+    assert_eq!(printed.matches("the journal lacks").count(), 1);
+    assert!(!printed.starts_with("Nothing to do"), "{printed}");
     assert!(published(&out) == before);
 
     // A run that ended in the middle of a record.
     let mut torn = fs::read(&journal).unwrap();
     torn.extend([1; 7]);
     fs::write(&journal, torn).unwrap();
-    let (_, said) = api.export(base.path(), "out", &batch, 0);
+    let (_, printed) = api.export(base.path(), "out", &batch, 0);
     assert!(
-        said.contains("removed 7 bytes from the end of the journal"),
-        "{said}"
+        printed.contains("removed 7 bytes from the end of the journal"),
+        "{printed}"
     );
 
     fs::remove_file(&journal).unwrap();
-    let (_, said) = api.export(base.path(), "out", &batch, 0);
-    assert!(said.contains("are missing from `.scale-export`"), "{said}");
+    let (_, printed) = api.export(base.path(), "out", &batch, 0);
+    assert!(
+        printed.contains("are missing from `.scale-export`"),
+        "{printed}"
+    );
     assert!(published(&out) == before);
 
     let mut damaged = fs::read(&journal).unwrap();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 0x10;
     fs::write(&journal, damaged).unwrap();
-    let (_, said) = api.export(base.path(), "out", &batch, 0);
+    let (_, printed) = api.export(base.path(), "out", &batch, 0);
     assert_eq!(
-        said.matches("damaged place in the journal").count(),
+        printed.matches("damaged place in the journal").count(),
         1,
-        "{said}"
+        "{printed}"
     );
     assert!(published(&out) == before);
 }
@@ -101,10 +104,10 @@ fn compaction_after_listing_keeps_tasks_that_left_the_list_and_bodies_of_failure
                 task
             });
             let tasks: Vec<_> = tasks.collect();
-            Some(answer(200, &json!({ "tasks": tasks })))
+            Some(response(200, &json!({ "tasks": tasks })))
         }
         _ if query.get("task_id") == Some("task_1_6") => {
-            Some(answer(200, &json!({"maintenance": true})))
+            Some(response(200, &json!({"maintenance": true})))
         }
         _ => None,
     });
@@ -112,8 +115,8 @@ fn compaction_after_listing_keeps_tasks_that_left_the_list_and_bodies_of_failure
         let options = [&["--batch", "b1", "-v", "--max-retries", "0"], options].concat();
         api.export(base.path(), "out", &options, 3)
     };
-    let (out, said) = run(&["--max-failures", "100%"]);
-    assert_eq!(records(&out).0, [5, 1, 1], "{said}");
+    let (out, printed) = run(&["--max-failures", "100%"]);
+    assert_eq!(records(&out).0, [5, 1, 1], "{printed}");
     api.data().batches.get_mut("b1").unwrap().remove(0);
     let shrunk = [
         "--max-failures",
@@ -125,11 +128,11 @@ fn compaction_after_listing_keeps_tasks_that_left_the_list_and_bodies_of_failure
     ];
     let mut is_compacted = false;
     for _ in 0..3 {
-        let (_, said) = run(&shrunk);
-        if said.contains("compacted the journal") {
+        let (_, printed) = run(&shrunk);
+        if printed.contains("compacted the journal") {
             is_compacted = true;
             // Of the tasks in the list 4 have a response, and one left the list.
-            assert_eq!(records(&out).0, [5, 1, 1], "{said}");
+            assert_eq!(records(&out).0, [5, 1, 1], "{printed}");
         }
     }
     assert!(is_compacted);

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{manifest, published, raw_responses};
-use api::{Api, answer, answer_page, error, exit};
+use api::{Api, error, exit, page_response, response};
 
 /// The IDs of an export in their order.
 fn ids(out: &Path) -> Vec<String> {
@@ -39,21 +39,21 @@ fn one_by_one(api: &Api, base: &Path, out: &Path) -> std::collections::BTreeMap<
     published(&singly)
 }
 
-fn pages(asked: &[String]) -> usize {
-    asked
+fn pages(requests: &[String]) -> usize {
+    requests
         .iter()
-        .filter(|asked| asked.starts_with("/v2/tasks?"))
+        .filter(|requests| requests.starts_with("/v2/tasks?"))
         .count()
 }
 
 #[test]
-fn a_batch_is_exported_as_if_each_task_had_been_asked_for() {
+fn a_batch_gives_the_same_tables_as_single_requests() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[250, 30], |_, _| None);
-    let (out, said) = api.export(base.path(), "out", &["--batch", "b1", "--summary", "-"], 0);
+    let (out, printed) = api.export(base.path(), "out", &["--batch", "b1", "--summary", "-"], 0);
     // The first task of the list is also requested alone and compared.
     assert_eq!(
-        api.asked(),
+        api.requests(),
         [
             "/v2/tasks?batch_id=b1&limit=100",
             "/v2/task?task_id=task_1_100",
@@ -61,7 +61,7 @@ fn a_batch_is_exported_as_if_each_task_had_been_asked_for() {
             "/v2/tasks?batch_id=b1&limit=100&next_token=200",
         ]
     );
-    assert!(said.contains("Exported 250 of 250 tasks"), "{said}");
+    assert!(printed.contains("Exported 250 of 250 tasks"), "{printed}");
     assert_eq!(ids(&out), tasks(1, 1..=250));
     assert_eq!(raw_responses(&out).len(), 250);
     assert_eq!(manifest(&out)["options"]["lists"][0], "batch b1");
@@ -70,23 +70,29 @@ fn a_batch_is_exported_as_if_each_task_had_been_asked_for() {
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 
     // Repeats the export without changes.
-    api.asked();
-    let (_, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
-    assert!(said.starts_with("Nothing to do: all 250 tasks"), "{said}");
-    assert_eq!(api.asked().len(), 3);
+    api.requests();
+    let (_, printed) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    assert!(
+        printed.starts_with("Nothing to do: all 250 tasks"),
+        "{printed}"
+    );
+    assert_eq!(api.requests().len(), 3);
     assert!(!out.join(".scale-export/listing").exists());
     // A new task arrives with the list.
     let new = "task_1_999".to_owned();
     api.data().batches.get_mut("b1").unwrap().push(new.clone());
-    let (_, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
-    assert!(said.contains("Exported 251 of 251 tasks"), "{said}");
-    assert!(said.contains("250 tasks kept from earlier runs"), "{said}");
-    assert_eq!(api.asked().len(), 4);
+    let (_, printed) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    assert!(printed.contains("Exported 251 of 251 tasks"), "{printed}");
+    assert!(
+        printed.contains("250 tasks kept from earlier runs"),
+        "{printed}"
+    );
+    assert_eq!(api.requests().len(), 4);
     assert_eq!(ids(&out).last(), Some(&new));
 }
 
 #[test]
-fn lists_go_by_name_and_several_come_in_their_order() {
+fn several_lists_are_exported_in_the_order_of_their_names() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[120, 30, 5], |_, _| None);
     // A task of two lists keeps its first position.
@@ -105,12 +111,12 @@ fn lists_go_by_name_and_several_come_in_their_order() {
     assert_eq!(api.pages().len(), 5);
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 
-    let (_, said) = api.export(base.path(), "none", &["--batch", "b9"], 2);
-    assert!(said.starts_with("error: could not list batch `b9`: the API did not find it (status 404: batch not found)\nhint: "), "{said}");
+    let (_, printed) = api.export(base.path(), "none", &["--batch", "b9"], 2);
+    assert!(printed.starts_with("error: could not list batch `b9`: the API did not find it (status 404: batch not found)\nhint: "), "{printed}");
 }
 
 #[test]
-fn filters_go_to_the_api() {
+fn filters_are_sent_to_the_api() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[10], |_, _| None);
     api.data().pending = tasks(1, 4..=10);
@@ -135,7 +141,7 @@ fn filters_go_to_the_api() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_before_anything_is_asked() {
+fn contradictory_list_options_are_refused_before_any_request() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[1], |_, _| None);
     for (options, reason) in [
@@ -161,10 +167,10 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
             "expected a time like",
         ),
     ] {
-        let (_, said) = api.export(base.path(), "out", &options, 2);
-        assert!(said.contains(reason), "{said}");
+        let (_, printed) = api.export(base.path(), "out", &options, 2);
+        assert!(printed.contains(reason), "{printed}");
     }
-    assert!(api.asked().is_empty());
+    assert!(api.requests().is_empty());
     assert!(!base.path().join("out").exists());
     // The command line has precedence over the environment.
     let mut command = api.command(&base.path().join("out"));
@@ -176,69 +182,69 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
 }
 
 #[test]
-fn a_token_that_leads_back_ends_the_list_and_is_told() {
+fn a_repeated_page_token_ends_the_list_with_a_warning() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[250], |data, query| {
         (query.offset() == 200).then(|| {
             let page = tasks(1, 201..=250);
             let page = page.iter().map(|id| data.task(id).unwrap());
-            answer_page(page, Some("100"))
+            page_response(page, Some("100"))
         })
     });
-    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 3);
+    let (out, printed) = api.export(base.path(), "out", &["--batch", "b1"], 3);
     assert_eq!(ids(&out), tasks(1, 1..=250));
     assert!(
-        said.contains("warning: batch `b1` is irregular: 1 loop\n"),
-        "{said}"
+        printed.contains("warning: batch `b1` is irregular: 1 loop\n"),
+        "{printed}"
     );
-    assert!(said.contains("the list may be incomplete"), "{said}");
+    assert!(printed.contains("the list may be incomplete"), "{printed}");
     assert_eq!(api.pages().len(), 3);
 }
 
 /// An API that returns the same page with new tokens must not be read forever. Without a limit, that would be 20,000
 /// requests in 15 s.
 #[test]
-fn a_list_that_repeats_known_tasks_under_new_tokens_ends() {
+fn a_list_of_known_tasks_under_new_tokens_ends() {
     const MOST_PAGES: usize = 1_100;
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[3], |data, query| {
         let page = tasks(1, 1..=3);
         let page = page.iter().map(|id| data.task(id).unwrap());
         let next = (query.offset() + 1).to_string();
-        (query.path == "/v2/tasks").then(|| answer_page(page, Some(&next)))
+        (query.path == "/v2/tasks").then(|| page_response(page, Some(&next)))
     });
-    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 3);
+    let (out, printed) = api.export(base.path(), "out", &["--batch", "b1"], 3);
     assert_eq!(ids(&out), tasks(1, 1..=3));
-    assert!(said.contains("the list may be incomplete"), "{said}");
-    assert!(api.asked().len() <= MOST_PAGES);
+    assert!(printed.contains("the list may be incomplete"), "{printed}");
+    assert!(api.requests().len() <= MOST_PAGES);
 }
 
 #[test]
-fn an_empty_page_in_the_middle_is_no_end() {
+fn an_empty_page_does_not_end_a_list() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[250], |_, query| match query.offset() {
-        100 => Some(answer_page([], Some("1000100"))),
+        100 => Some(page_response([], Some("1000100"))),
         _ => None,
     });
     let api_of_the_rest = Api::new(&[250], |data, query| match query.offset() {
-        100 => Some(answer_page([], Some("1000100"))),
+        100 => Some(page_response([], Some("1000100"))),
         1_000_100 => {
             let page = tasks(1, 101..=200);
             let page = page.iter().map(|id| data.task(id).unwrap());
-            Some(answer_page(page, Some("200")))
+            Some(page_response(page, Some("200")))
         }
         _ => None,
     });
-    let (out, said) = api_of_the_rest.export(base.path(), "out", &["--batch", "b1"], 0);
+    let (out, printed) = api_of_the_rest.export(base.path(), "out", &["--batch", "b1"], 0);
     assert_eq!(ids(&out), tasks(1, 1..=250));
-    assert!(said.contains("is irregular: 1 empty page"), "{said}");
+    assert!(printed.contains("is irregular: 1 empty page"), "{printed}");
     // The responses after the last page are not pages.
     let (out, _) = api.export(base.path(), "cut", &["--batch", "b1"], 0);
     assert_eq!(ids(&out), tasks(1, 1..=100));
 }
 
 #[test]
-fn tasks_that_move_between_pages_come_once_each_and_none_is_missed() {
+fn tasks_that_move_between_pages_are_exported_once() {
     let base = tempfile::tempdir().unwrap();
     let moves = AtomicUsize::new(0);
     let api = Api::new(&[250], move |data, query| {
@@ -255,21 +261,21 @@ fn tasks_that_move_between_pages_come_once_each_and_none_is_missed() {
         }
         None
     });
-    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    let (out, printed) = api.export(base.path(), "out", &["--batch", "b1"], 0);
     let mut found = ids(&out);
     assert_eq!(found.len(), 250);
     found.sort();
     found.dedup();
     assert_eq!(found.len(), 250);
     assert!(
-        said.contains("1 repeated task, 1 task that appeared late"),
-        "{said}"
+        printed.contains("1 repeated task, 1 task that appeared late"),
+        "{printed}"
     );
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 }
 
 #[test]
-fn a_list_that_is_worked_on_is_read_twice() {
+fn a_list_that_changes_is_read_twice() {
     let base = tempfile::tempdir().unwrap();
     let has_moved = AtomicBool::new(false);
     let api = Api::new(&[150], move |data, query| {
@@ -286,28 +292,31 @@ fn a_list_that_is_worked_on_is_read_twice() {
         None
     });
     api.data().pending = tasks(1, [150]);
-    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    let (out, printed) = api.export(base.path(), "out", &["--batch", "b1"], 0);
     let mut found = ids(&out);
     found.sort();
     assert_eq!(found.len(), 150);
-    assert!(said.contains("1 task that appeared late"), "{said}");
-    assert_eq!(pages(&api.asked()), 6);
+    assert!(printed.contains("1 task that appeared late"), "{printed}");
+    assert_eq!(pages(&api.requests()), 6);
 }
 
 #[test]
-fn a_token_that_has_expired_begins_the_list_anew() {
+fn an_expired_token_restarts_the_list() {
     let base = tempfile::tempdir().unwrap();
     let has_expired = AtomicBool::new(false);
     let api = Api::new(&[350], move |_, query| {
         let expires = query.offset() == 200 && !has_expired.swap(true, Ordering::Relaxed);
         expires.then(|| error(400, "next_token has expired"))
     });
-    let (out, said) = api.export(base.path(), "out", &["--batch", "b1", "-v"], 0);
+    let (out, printed) = api.export(base.path(), "out", &["--batch", "b1", "-v"], 0);
     assert_eq!(ids(&out), tasks(1, 1..=350));
-    assert!(said.contains("is irregular: 1 expired token\n"), "{said}");
     assert!(
-        said.contains("page 3 of batch `b1`: status 400: next_token has expired"),
-        "{said}"
+        printed.contains("is irregular: 1 expired token\n"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("page 3 of batch `b1`: status 400: next_token has expired"),
+        "{printed}"
     );
     // Final tasks that appear twice are kept once.
     assert_eq!(api.pages().len(), 7);
@@ -321,16 +330,16 @@ fn a_token_that_has_expired_begins_the_list_anew() {
     let never = Api::new(&[350], |_, query| {
         (query.offset() == 200).then(|| error(410, "gone"))
     });
-    let (out, said) = never.export(base.path(), "never", &["--batch", "b1"], 5);
+    let (out, printed) = never.export(base.path(), "never", &["--batch", "b1"], 5);
     assert!(
-        said.contains("could not list batch `b1`: could not fetch page 3: status 410: gone"),
-        "{said}"
+        printed.contains("could not list batch `b1`: could not fetch page 3: status 410: gone"),
+        "{printed}"
     );
     assert!(!out.join("manifest.json").exists());
 }
 
 #[test]
-fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
+fn an_interrupted_list_resumes_at_its_last_page() {
     let base = tempfile::tempdir().unwrap();
     let is_away = std::sync::Arc::new(AtomicBool::new(true));
     let away = std::sync::Arc::clone(&is_away);
@@ -339,27 +348,30 @@ fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
         fails.then(|| error(503, "away"))
     });
     let lists = ["--batch", "Name of b1", "--batch", "b2"];
-    let (out, said) = api.export(base.path(), "out", &lists, 5);
+    let (out, printed) = api.export(base.path(), "out", &lists, 5);
     // Either error may come first: that the API does not respond, or that this page failed.
     assert!(
-        said.contains("no request succeeded for") || said.contains("could not fetch page 4"),
-        "{said}"
+        printed.contains("no request succeeded for") || printed.contains("could not fetch page 4"),
+        "{printed}"
     );
     assert!(out.join(".scale-export/listing").exists());
     is_away.store(false, Ordering::Relaxed);
-    api.asked();
-    let (_, said) = api.export(base.path(), "out", &[&lists[..], &["-v"]].concat(), 0);
+    api.requests();
+    let (_, printed) = api.export(base.path(), "out", &[&lists[..], &["-v"]].concat(), 0);
     let token =
         |offset| format!("/v2/tasks?batch_name=Name%20of%20b1&limit=100&next_token={offset}");
     assert_eq!(api.pages(), [token(300), token(400)]);
-    assert!(said.contains("an earlier run listed 320 tasks"), "{said}");
+    assert!(
+        printed.contains("an earlier run listed 320 tasks"),
+        "{printed}"
+    );
     assert_eq!(ids(&out), [tasks(1, 1..=450), tasks(2, 1..=20)].concat());
     assert!(published(&out) == one_by_one(&api, base.path(), &out));
 
     // Other lists, and `--refresh all`, start from the first page.
     is_away.store(true, Ordering::Relaxed);
     api.export(base.path(), "other", &lists, 5);
-    api.asked();
+    api.requests();
     let (other, _) = api.export(base.path(), "other", &["--batch", "b2"], 0);
     assert_eq!(api.pages(), ["/v2/tasks?batch_id=b2&limit=100"]);
     assert_eq!(ids(&other), tasks(2, 1..=20));
@@ -367,13 +379,13 @@ fn a_run_that_was_cut_short_goes_on_from_its_last_page() {
     let all = [&lists[..], &["--refresh", "all"]].concat();
     api.export(base.path(), "out", &all, 5);
     is_away.store(false, Ordering::Relaxed);
-    api.asked();
+    api.requests();
     api.export(base.path(), "out", &all, 0);
     assert_eq!(api.pages(), [token(300), token(400)]);
 }
 
 #[test]
-fn a_listing_that_is_interrupted_says_what_is_kept() {
+fn an_interrupted_list_reports_the_saved_tasks() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[450], |_, query| {
         (query.offset() == 300).then(|| error(503, "away"))
@@ -398,18 +410,18 @@ fn a_listing_that_is_interrupted_says_what_is_kept() {
     }
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
-    let said = exit(&child.wait_with_output().unwrap(), 130);
+    let printed = exit(&child.wait_with_output().unwrap(), 130);
     assert!(
-        said.contains(
+        printed.contains(
             "interrupted: 300 tasks listed and saved; no tables were written\nhint: run the same command"
         ),
-        "{said}"
+        "{printed}"
     );
     assert_eq!(raw_responses(&out).len(), 300);
 }
 
 #[test]
-fn a_listing_whose_file_is_damaged_begins_anew() {
+fn a_damaged_list_checkpoint_restarts_the_list() {
     let base = tempfile::tempdir().unwrap();
     let is_away = std::sync::Arc::new(AtomicBool::new(true));
     let away = std::sync::Arc::clone(&is_away);
@@ -437,15 +449,15 @@ fn a_listing_whose_file_is_damaged_begins_anew() {
         let journal = ".scale-export/journal";
         fs::copy(out.join(journal), copy.join(journal)).unwrap();
         fs::write(copy.join(".scale-export/listing"), &content).unwrap();
-        api.asked();
+        api.requests();
         api.export(base.path(), "copy", &["--batch", "b1"], 0);
         assert_eq!(ids(&copy), tasks(1, 1..=250));
-        assert_eq!(self::pages(&api.asked()), pages, "{content:?}");
+        assert_eq!(self::pages(&api.requests()), pages, "{content:?}");
     }
 }
 
 #[test]
-fn a_page_that_is_too_large_is_asked_for_in_pieces() {
+fn a_page_over_the_size_limit_is_requested_in_smaller_pages() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[60], |data, query| {
         // One task is as large as all others together.
@@ -457,9 +469,9 @@ fn a_page_that_is_too_large_is_asked_for_in_pieces() {
             .skip(query.offset())
             .take(query.limit());
         let has_large = page.clone().any(|id| id == "task_1_30");
-        (has_large && query.limit() > 30).then(|| answer(200, &Value::from("x".repeat(20_000))))
+        (has_large && query.limit() > 30).then(|| response(200, &Value::from("x".repeat(20_000))))
     });
-    let (out, said) = api.export(
+    let (out, printed) = api.export(
         base.path(),
         "out",
         &["--batch", "b1", "--max-body", "16KiB"],
@@ -467,13 +479,13 @@ fn a_page_that_is_too_large_is_asked_for_in_pieces() {
     );
     assert_eq!(ids(&out), tasks(1, 1..=60));
     assert!(
-        said.contains("2 pages that were too large or too slow"),
-        "{said}"
+        printed.contains("2 pages that were too large or too slow"),
+        "{printed}"
     );
     let limits: Vec<String> = api
         .pages()
         .iter()
-        .map(|asked| asked.split("limit=").nth(1).unwrap().to_owned())
+        .map(|requests| requests.split("limit=").nth(1).unwrap().to_owned())
         .collect();
     // After a page that arrived, the page size doubles.
     let expected = [
@@ -487,7 +499,7 @@ fn a_page_that_is_too_large_is_asked_for_in_pieces() {
 }
 
 #[test]
-fn what_is_no_task_is_left_out_and_told() {
+fn list_items_that_are_not_tasks_are_skipped_with_a_warning() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[3], |data, query| {
         let task = |id: &str| data.task(id).unwrap();
@@ -500,28 +512,34 @@ fn what_is_no_task_is_left_out_and_told() {
             serde_json::json!({"id": "x"}),
             task("task_1_3"),
         ];
-        (query.path == "/v2/tasks").then(|| answer_page(page, None))
+        (query.path == "/v2/tasks").then(|| page_response(page, None))
     });
-    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 3);
+    let (out, printed) = api.export(base.path(), "out", &["--batch", "b1"], 3);
     assert_eq!(ids(&out), tasks(1, [1, 3]));
-    assert!(said.contains("3 elements that are not tasks"), "{said}");
+    assert!(
+        printed.contains("3 elements that are not tasks"),
+        "{printed}"
+    );
 }
 
 #[test]
 fn an_empty_list_gives_empty_tables() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::new(&[0], |_, _| None);
-    let (out, said) = api.export(base.path(), "out", &["--batch", "b1"], 0);
-    assert!(said.contains("warning: the lists have no tasks"), "{said}");
+    let (out, printed) = api.export(base.path(), "out", &["--batch", "b1"], 0);
+    assert!(
+        printed.contains("warning: the lists have no tasks"),
+        "{printed}"
+    );
     assert_eq!(manifest(&out)["ids"]["requested"], 0);
 }
 
 #[test]
-fn a_key_that_may_not_list_is_told() {
+fn a_key_without_permission_to_list_is_an_error() {
     let base = tempfile::tempdir().unwrap();
     for status in [401, 402, 403] {
         let api = Api::new(&[3], move |_, _| Some(error(status, "not for you")));
-        let (_, said) = api.export(base.path(), "out", &["--batch", "b1"], 4);
-        assert!(said.contains("the API refused the key"), "{said}");
+        let (_, printed) = api.export(base.path(), "out", &["--batch", "b1"], 4);
+        assert!(printed.contains("the API refused the key"), "{printed}");
     }
 }

@@ -128,7 +128,7 @@ fn rate_limits() -> Vec<Case> {
 }
 
 /// Rate limits of servers with slow responses.
-fn slow_answers() -> Vec<Case> {
+fn slow_responses() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rate, mean) in [
         (20, 0.4),
@@ -262,7 +262,7 @@ fn others() -> Vec<Case> {
 pub(super) fn cases() -> Vec<Case> {
     [
         rate_limits(),
-        slow_answers(),
+        slow_responses(),
         concurrency_limits(),
         changes(),
         others(),

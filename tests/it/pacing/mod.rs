@@ -120,7 +120,7 @@ fn all() -> &'static [(Case, Vec<Result>)] {
 }
 
 #[test]
-fn every_kind_of_limit_is_found_and_used() {
+fn the_pacer_learns_every_kind_of_limit() {
     let mut missed = Vec::new();
     for (case, results) in all() {
         let what = misses(case, results);
@@ -165,7 +165,7 @@ fn an_outage_costs_one_request_a_second() {
 }
 
 #[test]
-fn a_rate_that_is_given_is_never_exceeded() {
+fn a_given_rate_is_never_exceeded() {
     for limit in [1.0, 30.0, 100.0] {
         let pacer = Pacer::new(Rate::Limit(limit), None, 32);
         let (seconds, _) = run(&scene("token_bucket=1000/s", 0.01), pacer);
@@ -178,7 +178,7 @@ fn a_rate_that_is_given_is_never_exceeded() {
 }
 
 #[test]
-fn what_was_learned_is_where_the_next_run_begins() {
+fn the_next_run_starts_at_the_learned_rate() {
     let scene = scene("token_bucket=300/s", 0.01);
     let (_, pacer) = run(&scene, Pacer::new(Rate::Learned, None, 32));
     let learned = pacer.learned().unwrap();
@@ -195,7 +195,7 @@ fn what_was_learned_is_where_the_next_run_begins() {
 }
 
 #[test]
-fn what_was_learned_is_a_starting_point_only() {
+fn a_learned_rate_adapts_to_a_changed_limit() {
     let remembered = |rate| {
         Some(LearnedRate {
             rate,
@@ -233,7 +233,7 @@ fn what_was_learned_is_a_starting_point_only() {
 }
 
 #[test]
-fn objections_that_belong_together_count_once() {
+fn a_burst_of_429s_counts_once() {
     let mut pacer = Pacer::new(Rate::Limit(1_000.0), None, 32);
     let mut sent = Vec::new();
     let mut now = Duration::ZERO;
@@ -257,7 +257,7 @@ fn objections_that_belong_together_count_once() {
 }
 
 #[test]
-fn a_request_that_hangs_holds_up_nobody_for_long() {
+fn a_hanging_request_does_not_block_others_for_long() {
     let mut pacer = Pacer::new(Rate::Learned, None, 32);
     let mut now = Duration::ZERO;
     let SendDecision::Now(first) = pacer.take(now) else {
@@ -270,14 +270,14 @@ fn a_request_that_hangs_holds_up_nobody_for_long() {
         match pacer.take(now) {
             SendDecision::Now(_) => sent += 1,
             SendDecision::At(at) => now = at,
-            SendDecision::AfterResponse => panic!("nothing is ever answered"),
+            SendDecision::AfterResponse => panic!("no request gets a response"),
         }
     }
     assert!((4..=9).contains(&sent), "{sent}");
 }
 
 #[test]
-fn answers_that_take_seconds_do_not_hold_the_pace_down() {
+fn slow_responses_do_not_lower_the_rate() {
     for (latency, most) in [(0.8, 30), (1.2, 40), (3.0, 60)] {
         let scene = Scene {
             latency: Latency::Fixed(latency),
@@ -295,7 +295,7 @@ fn answers_that_take_seconds_do_not_hold_the_pace_down() {
 }
 
 #[test]
-fn a_server_that_means_nothing_by_what_it_says_is_not_asked_all_the_time() {
+fn useless_quota_headers_do_not_cause_continuous_requests() {
     // No request is accepted after the first seconds, and each 429 allows a retry at once.
     let scene = Scene {
         retry_after: Some(Duration::ZERO),
@@ -307,7 +307,7 @@ fn a_server_that_means_nothing_by_what_it_says_is_not_asked_all_the_time() {
 }
 
 #[test]
-fn what_a_run_did_not_come_to_try_is_not_forgotten() {
+fn a_short_run_keeps_what_earlier_runs_learned() {
     let remembered = LearnedRate {
         rate: 80.0,
         is_limit: true,
@@ -322,7 +322,7 @@ fn what_a_run_did_not_come_to_try_is_not_forgotten() {
 }
 
 #[test]
-fn nothing_left_means_to_wait_until_there_is() {
+fn an_empty_quota_delays_requests_until_its_reset() {
     let mut pacer = Pacer::new(Rate::Learned, None, 32);
     let SendDecision::Now(sent) = pacer.take(Duration::ZERO) else {
         panic!("the first may go at once");

@@ -42,8 +42,8 @@ fn command(server: &Sandbox, base: &Path, ids: &[String]) -> Command {
 }
 
 fn summary(output: &Output) -> Value {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -52,7 +52,7 @@ fn memory(base: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_hidden_limit_is_found_told_and_remembered() {
+fn a_hidden_limit_is_learned_reported_and_saved() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(limited("token_bucket=100/s"));
     let ids = task_ids(700);
@@ -69,11 +69,11 @@ fn a_hidden_limit_is_found_told_and_remembered() {
     #[expect(clippy::cast_precision_loss, reason = "hundreds")]
     let share = server.rejected() as f64 / server.requests() as f64;
     assert!((report["rate_limited_share"].as_f64().unwrap() - share).abs() < 1e-9);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("rate limit of the API: "), "{said}");
-    assert!(said.contains("rate-limited ("), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(printed.contains("rate limit of the API: "), "{printed}");
+    assert!(printed.contains("rate-limited ("), "{printed}");
     for what in ["climbing", "rate-limited: "] {
-        assert!(said.contains(what), "{what}: {said}");
+        assert!(printed.contains(what), "{what}: {printed}");
     }
 
     let memory = memory(base.path());
@@ -111,7 +111,7 @@ fn a_hidden_limit_is_found_told_and_remembered() {
 }
 
 #[test]
-fn the_next_run_begins_where_the_last_one_was_even_if_that_was_stopped() {
+fn the_next_run_starts_at_the_rate_of_an_interrupted_run() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(limited("token_bucket=80/s"));
     let mut run = command(&server, base.path(), &task_ids(5_000))
@@ -138,8 +138,8 @@ fn the_next_run_begins_where_the_last_one_was_even_if_that_was_stopped() {
         .output()
         .unwrap();
     summary(&output);
-    let said = String::from_utf8_lossy(&output.stderr);
-    let first = said
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let first = printed
         .lines()
         .find(|line| line.contains("\"event\":\"pace\""));
     let first: Value = serde_json::from_str(first.unwrap()).unwrap();
@@ -152,7 +152,7 @@ fn the_next_run_begins_where_the_last_one_was_even_if_that_was_stopped() {
 }
 
 #[test]
-fn what_a_server_tells_is_left_is_spread_over_the_time() {
+fn the_remaining_quota_is_spread_over_its_window() {
     // 1,800 per minute are 30 per second.
     const TASKS: usize = 150;
     let expected = Duration::from_secs(5);
@@ -180,7 +180,7 @@ fn what_a_server_tells_is_left_is_spread_over_the_time() {
 }
 
 #[test]
-fn a_rate_that_is_given_is_not_taken_for_one_that_was_learned() {
+fn a_given_rate_is_not_saved_as_learned() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     for rate in ["200", "max"] {

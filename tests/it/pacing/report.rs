@@ -16,7 +16,7 @@ const BEGIN: &str = "<!-- results: written by `make pacing-report` -->\n";
 const END: &str = "<!-- end of results -->\n";
 
 #[test]
-fn pacing_report_says_what_comes_out() {
+fn pacing_report_has_the_simulated_results() {
     let results = all();
     let page = root().join("docs/pacing.md");
     let text = fs::read_to_string(&page).unwrap();

@@ -51,7 +51,7 @@ pub(super) struct Scene {
 
 impl Scene {
     /// The plan in the time of the server's clock.
-    fn plan_there(&self) -> LimitPlan {
+    fn server_plan(&self) -> LimitPlan {
         let mut plan = self.plan.clone();
         for (at, _) in &mut plan.changes {
             *at += self.offset;
@@ -102,7 +102,7 @@ pub(super) fn run(scene: &Scene, pacer: Pacer) -> (Vec<Second>, Pacer) {
     let mut simulation = Simulation {
         scene,
         pacer,
-        limiter: Limiter::new(scene.plan_there()),
+        limiter: Limiter::new(scene.server_plan()),
         random: fastrand::Rng::with_seed(scene.seed),
         events: Vec::new(),
         queue: BinaryHeap::new(),
@@ -165,7 +165,7 @@ impl Simulation<'_> {
                     // Headers have whole seconds only.
                     reset: Duration::from_secs_f64(quota.reset.as_secs_f64().ceil()),
                 });
-                let (took, answer) = match admission {
+                let (took, response) = match admission {
                     Admission::Admitted(wait) => {
                         self.second(now).accepted += 1;
                         let took = wait + self.latency();
@@ -184,19 +184,19 @@ impl Simulation<'_> {
                         (self.latency() / QUICKER, RequestEnd::Failed)
                     }
                 };
-                self.at(now + took + WAY, Event::RequestEnd(sent, answer, quota));
+                self.at(now + took + WAY, Event::RequestEnd(sent, response, quota));
                 false
             }
             Event::Ready => {
                 self.limiter.leave();
                 false
             }
-            Event::RequestEnd(sent, answer, quota) => {
+            Event::RequestEnd(sent, response, quota) => {
                 self.under_way -= 1;
                 if let Some(quota) = quota {
                     self.pacer.note_quotas(&[quota], now);
                 }
-                self.pacer.end(sent, now, answer);
+                self.pacer.end(sent, now, response);
                 true
             }
         }

@@ -4,6 +4,7 @@ pub(crate) mod footer;
 pub(crate) mod raw_server;
 pub(crate) mod round_trip;
 pub(crate) mod server;
+pub(crate) mod signals;
 pub(crate) mod socks;
 pub(crate) mod table;
 pub(crate) mod tasks;
@@ -26,8 +27,9 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The program, without the environment variables of the caller.
+/// The program, without the environment variables and the ignored signals of the caller.
 pub(crate) fn program() -> Command {
+    signals::restore_for_programs();
     let mut command = Command::new(env!("CARGO_BIN_EXE_scale-export"));
     // One request per task, so that tests can predict them. Tests of list endpoints override it.
     command.env_clear().env("SCALE_EXPORT_PLAN", "ids");
@@ -169,7 +171,7 @@ pub(crate) fn to_lines<'b>(bodies: impl IntoIterator<Item = &'b Vec<u8>>) -> Vec
 }
 
 /// Prints a text directly to stderr, since the test runner hides what a passing test prints.
-pub(crate) fn tell(text: &str) {
+pub(crate) fn print_note(text: &str) {
     let mut stderr = std::io::stderr().lock();
     writeln!(stderr, "{text}").unwrap();
 }

@@ -27,7 +27,7 @@ pub(crate) enum Step {
 
 /// A received request.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct RawRequest {
     /// The ID in the query, decoded.
     pub(crate) task_id: String,
     /// The path without the query.
@@ -44,7 +44,7 @@ pub(crate) struct Asked {
     pub(crate) at: Instant,
 }
 
-type Script = dyn Fn(&Asked) -> Vec<Step> + Send + Sync;
+type Script = dyn Fn(&RawRequest) -> Vec<Step> + Send + Sync;
 
 /// Connections that are queued before they are accepted.
 const BACKLOG: i32 = 128;
@@ -55,7 +55,7 @@ const MAX_HEAD: usize = 64 * 1024;
 #[derive(Default)]
 struct State {
     stopped: bool,
-    asked: Vec<Asked>,
+    requests: Vec<RawRequest>,
     attempts: HashMap<(String, String), usize>,
     /// Open connections, which the server closes when it stops.
     open: HashMap<usize, TcpStream>,
@@ -92,14 +92,14 @@ pub(crate) struct RawServer {
 
 impl RawServer {
     /// Starts a server that responds as the script says.
-    pub(crate) fn start(script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(script: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static) -> Self {
         Self::start_late(Duration::ZERO, script)
     }
 
     /// Starts a server that refuses connections for a while.
     pub(crate) fn start_late(
         delay: Duration,
-        script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+        script: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
     ) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -129,15 +129,17 @@ impl RawServer {
     }
 
     /// All requests so far.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.shared.state().asked.clone()
+    pub(crate) fn requests(&self) -> Vec<RawRequest> {
+        self.shared.state().requests.clone()
     }
 
     /// Requests for one ID so far.
-    pub(crate) fn asked_for(&self, task_id: &str) -> usize {
+    pub(crate) fn requests_for(&self, task_id: &str) -> usize {
         let state = self.shared.state();
-        let asked = state.asked.iter();
-        asked.filter(|asked| asked.task_id == task_id).count()
+        let requests = state.requests.iter();
+        requests
+            .filter(|request| request.task_id == task_id)
+            .count()
     }
 }
 
@@ -187,8 +189,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<Script>) {
 fn serve(number: usize, mut stream: TcpStream, shared: &Shared, script: &Arc<Script>) {
     let _ = stream.set_nodelay(true);
     'connection: while let Some(head) = read_head(&mut stream) {
-        let asked = note(number, &head, shared);
-        for step in script(&asked) {
+        let request = note(number, &head, shared);
+        for step in script(&request) {
             let is_sent = match step {
                 Step::Send(bytes) => stream.write_all(&bytes).is_ok(),
                 Step::Pause(time) => {
@@ -228,7 +230,7 @@ fn read_head(stream: &mut TcpStream) -> Option<String> {
         head.extend_from_slice(&piece[..count]);
         if !head[0].is_ascii_uppercase() {
             // Servers without TLS respond so to a TLS handshake.
-            let _ = stream.write_all(&answer("400 Bad Request", &[], b"bad request"));
+            let _ = stream.write_all(&response("400 Bad Request", &[], b"bad request"));
             return None;
         }
         assert!(head.len() < MAX_HEAD, "a head without an end");
@@ -237,7 +239,7 @@ fn read_head(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// Records a request of a connection.
-fn note(connection: usize, head: &str, shared: &Shared) -> Asked {
+fn note(connection: usize, head: &str, shared: &Shared) -> RawRequest {
     let target = head.split(' ').nth(1).unwrap();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let task_id = query
@@ -258,9 +260,9 @@ fn note(connection: usize, head: &str, shared: &Shared) -> Asked {
         .entry((path.to_owned(), task_id.clone()))
         .or_default();
     *attempt += 1;
-    let asked = Asked {
+    let request = RawRequest {
         attempt: *attempt,
-        number: state.asked.len() + 1,
+        number: state.requests.len() + 1,
         path: path.to_owned(),
         query: query.to_owned(),
         connection,
@@ -268,12 +270,12 @@ fn note(connection: usize, head: &str, shared: &Shared) -> Asked {
         key: key.unwrap_or_default(),
         at: Instant::now(),
     };
-    state.asked.push(asked.clone());
-    asked
+    state.requests.push(request.clone());
+    request
 }
 
 /// The bytes of a complete response.
-pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+pub(crate) fn response(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let length = body.len().to_string();
     let mut bytes = head(
         status,
@@ -301,7 +303,7 @@ pub(crate) fn task(task_id: &str) -> Vec<u8> {
 /// The response without a fault.
 pub(crate) fn good(task_id: &str) -> Vec<Step> {
     let body = task(task_id);
-    vec![Step::Send(answer("200 OK", JSON, &body))]
+    vec![Step::Send(response("200 OK", JSON, &body))]
 }
 
 /// Headers of a JSON body.

@@ -18,8 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-pub(crate) type Answer = Response<Full<Bytes>>;
-type Handler = dyn Fn(&Request<Incoming>) -> Answer + Send + Sync;
+pub(crate) type MockResponse = Response<Full<Bytes>>;
+type Handler = dyn Fn(&Request<Incoming>) -> MockResponse + Send + Sync;
 
 /// A received request.
 #[derive(Debug, Clone)]
@@ -41,14 +41,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server with plain HTTP.
     pub(crate) fn start(
-        handler: impl Fn(&Request<Incoming>) -> Answer + Send + Sync + 'static,
+        handler: impl Fn(&Request<Incoming>) -> MockResponse + Send + Sync + 'static,
     ) -> Self {
         Self::run(None, Arc::new(handler))
     }
 
     /// Starts a server with HTTPS for `localhost`, HTTP/2 preferred. Returns its certificate.
     pub(crate) fn start_tls(
-        handler: impl Fn(&Request<Incoming>) -> Answer + Send + Sync + 'static,
+        handler: impl Fn(&Request<Incoming>) -> MockResponse + Send + Sync + 'static,
     ) -> (Self, String) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let server = Self::start_tls_with(&made.cert, &made.signing_key, handler);
@@ -59,7 +59,7 @@ impl Server {
     pub(crate) fn start_tls_with(
         certificate: &rcgen::Certificate,
         key: &rcgen::KeyPair,
-        handler: impl Fn(&Request<Incoming>) -> Answer + Send + Sync + 'static,
+        handler: impl Fn(&Request<Incoming>) -> MockResponse + Send + Sync + 'static,
     ) -> Self {
         Self::run(Some(acceptor(certificate, key)), Arc::new(handler))
     }
@@ -88,8 +88,8 @@ impl Server {
                             headers: request.headers().clone(),
                             at: std::time::Instant::now(),
                         });
-                        let answer = handler(&request);
-                        async move { Ok::<_, Infallible>(answer) }
+                        let response = handler(&request);
+                        async move { Ok::<_, Infallible>(response) }
                     });
                     let builder = auto::Builder::new(TokioExecutor::new());
                     match tls {
@@ -143,15 +143,15 @@ pub(crate) fn acceptor(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -
 }
 
 /// The ID in the query of a request, as it is written there.
-pub(crate) fn asked_id(request: &Request<Incoming>) -> &str {
+pub(crate) fn requested_id(request: &Request<Incoming>) -> &str {
     let query = request.uri().query().unwrap_or_default();
     let first = query.split('&').next().unwrap();
     first.strip_prefix("task_id=").unwrap()
 }
 
 /// A small task with the ID in the query.
-pub(crate) fn task_answer(request: &Request<Incoming>) -> Answer {
-    let id = percent_encoding::percent_decode_str(asked_id(request))
+pub(crate) fn task_response(request: &Request<Incoming>) -> MockResponse {
+    let id = percent_encoding::percent_decode_str(requested_id(request))
         .decode_utf8()
         .unwrap();
     let body = serde_json::json!({"task_id": id, "status": "completed", "threads": []});

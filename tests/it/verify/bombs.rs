@@ -36,9 +36,9 @@ fn bomb(column: &str) -> (&'static TableInfo, Vec<u8>) {
     let schema = row[0].schema();
     let small = encode(Format::Parquet, table, row.clone()).unwrap();
     let small = SerializedFileReader::new(bytes::Bytes::from(small)).unwrap();
-    let said = small.metadata().file_metadata().key_value_metadata();
+    let printed = small.metadata().file_metadata().key_value_metadata();
     let properties = WriterProperties::builder()
-        .set_key_value_metadata(said.cloned())
+        .set_key_value_metadata(printed.cloned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(None)

@@ -80,7 +80,7 @@ fn lines(report: &VerifyReport) -> String {
 }
 
 #[test]
-fn every_kind_of_damage_to_rows_is_found() {
+fn every_kind_of_damage_to_rows_is_reported() {
     let base = tempfile::tempdir().unwrap();
     let (mut kinds, mut wrong) = (0, String::new());
     for (format, good) in good_exports(base.path()) {
@@ -122,7 +122,7 @@ fn every_kind_of_damage_to_rows_is_found() {
 }
 
 #[test]
-fn every_kind_of_damage_to_files_is_found() {
+fn every_kind_of_damage_to_files_is_reported() {
     let base = tempfile::tempdir().unwrap();
     let mut wrong = String::new();
     for (format, good) in good_exports(base.path()) {

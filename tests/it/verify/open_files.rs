@@ -33,43 +33,46 @@ fn verified_with(files: u32, out: &Path, base: &Path) -> (Option<i32>, Value, St
 }
 
 #[test]
-fn too_few_open_files_for_handlers_of_signals_are_no_panic() {
+fn too_few_open_files_for_signal_handlers_do_not_panic() {
     let base = tempfile::tempdir().unwrap();
     let (_, out) = good_exports(base.path()).into_iter().next().unwrap();
     for files in 5..8 {
         // Without signal handlers, the remaining file descriptors may be enough for a verification.
-        let (code, _, said) = verified_with(files, &out, base.path());
-        let is_error = matches!(code, Some(1 | 2)) && said.contains("error: could not");
-        assert!(code == Some(0) || is_error, "{files}: {said}");
-        assert!(!said.contains("panicked"), "{files}: {said}");
+        let (code, _, printed) = verified_with(files, &out, base.path());
+        let is_error = matches!(code, Some(1 | 2)) && printed.contains("error: could not");
+        assert!(code == Some(0) || is_error, "{files}: {printed}");
+        assert!(!printed.contains("panicked"), "{files}: {printed}");
     }
 }
 
 #[test]
-fn few_open_files_neither_skip_a_table_nor_make_an_export_look_damaged() {
+fn few_open_files_are_not_reported_as_damage() {
     let base = tempfile::tempdir().unwrap();
     for (format, out) in good_exports(base.path()) {
-        let (code, whole, said) = verified_with(1_000, &out, base.path());
-        assert_eq!(code, Some(0), "{said}");
+        let (code, whole, printed) = verified_with(1_000, &out, base.path());
+        assert_eq!(code, Some(0), "{printed}");
         let (mut verified, mut refused) = (0, 0);
         for files in 8..40 {
-            let (code, summary, said) = verified_with(files, &out, base.path());
+            let (code, summary, printed) = verified_with(files, &out, base.path());
             match code {
                 Some(0) => {
                     verified += 1;
                     for counted in ["rows", "cells", "files", "rebuilt"] {
-                        assert_eq!(summary[counted], whole[counted], "{files}: {said}");
+                        assert_eq!(summary[counted], whole[counted], "{files}: {printed}");
                     }
                 }
                 code => {
                     refused += 1;
-                    assert!(matches!(code, Some(1 | 2)), "{format:?}, {files}: {said}");
-                    assert!(said.contains("error: could not"), "{files}: {said}");
+                    assert!(
+                        matches!(code, Some(1 | 2)),
+                        "{format:?}, {files}: {printed}"
+                    );
+                    assert!(printed.contains("error: could not"), "{files}: {printed}");
                 }
             }
             let allowed = [(16, "csv"), (26, "parquet")];
             if allowed.contains(&(files, format.extension())) {
-                assert_eq!(code, Some(0), "{files} are enough: {said}");
+                assert_eq!(code, Some(0), "{files} are enough: {printed}");
             }
         }
         assert!(verified > 20 && refused > 0, "{verified}, {refused}");

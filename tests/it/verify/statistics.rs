@@ -284,7 +284,7 @@ fn falsify(good: &Path, bad: &Path, change: Change) {
 }
 
 #[test]
-fn falsified_statistics_are_found() {
+fn falsified_statistics_are_reported() {
     let base = tempfile::tempdir().unwrap();
     let good = export_of_threads(base.path());
     let report = verified(&good);

@@ -11,12 +11,12 @@ use hyper::Response;
 use scale_export::sandbox::config::SandboxConfig;
 
 use crate::flatten::{TASKS, assert_verified, exported, flatten, run, stderr};
-use crate::support::server::{Server, asked_id};
+use crate::support::server::{Server, requested_id};
 use crate::support::table::{Table, copy};
 use crate::support::{KEY, export, manifest, program, published, sandbox, task_ids};
 
 #[test]
-fn an_export_without_its_state_is_verified_as_far_as_it_goes() {
+fn verify_without_state_reports_what_it_does_not_verify() {
     let base = tempfile::tempdir().unwrap();
     let out = exported(base.path(), &[]);
     let moved = base.path().join("elsewhere/moved");
@@ -25,16 +25,19 @@ fn an_export_without_its_state_is_verified_as_far_as_it_goes() {
     fs::remove_dir_all(moved.join(".scale-export")).unwrap();
     let output = run(&["verify", "--summary", "-"], &[&moved]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let said = stderr(&output);
+    let printed = stderr(&output);
     assert!(
-        said.contains("not verified: the equality of tasks and their raw responses (.scale-export/journal is missing)"),
-        "{said}"
+        printed.contains("not verified: the equality of tasks and their raw responses (.scale-export/journal is missing)"),
+        "{printed}"
     );
     assert!(
-        said.contains("not verified: the order and completeness of the IDs, and their failures (.scale-export/ids.txt is missing)"),
-        "{said}"
+        printed.contains("not verified: the order and completeness of the IDs, and their failures (.scale-export/ids.txt is missing)"),
+        "{printed}"
     );
-    assert!(said.contains("the tables agree with each other"), "{said}");
+    assert!(
+        printed.contains("the tables agree with each other"),
+        "{printed}"
+    );
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["unproven"].as_array().unwrap().len(), 2);
     assert_eq!(
@@ -58,7 +61,7 @@ fn an_export_without_its_state_is_verified_as_far_as_it_goes() {
 }
 
 #[test]
-fn parts_of_an_export_without_its_state_are_checked_for_keys() {
+fn selected_tables_without_state_are_checked_for_keys() {
     let base = tempfile::tempdir().unwrap();
     let out = exported(
         base.path(),
@@ -70,7 +73,7 @@ fn parts_of_an_export_without_its_state_are_checked_for_keys() {
     fs::remove_file(kept.join(".scale-export/journal")).unwrap();
     let output = run(&["verify"], &[&kept]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for (name, change, said) in [
+    for (name, change, printed) in [
         (
             "a turn lost",
             (|table| drop(table.rows.remove(0))) as fn(&mut Table),
@@ -98,7 +101,7 @@ fn parts_of_an_export_without_its_state_are_checked_for_keys() {
         let output = run(&["verify"], &[&bad]);
         assert_eq!(output.status.code(), Some(7), "{name}: {}", stderr(&output));
         assert!(
-            stderr(&output).contains(said),
+            stderr(&output).contains(printed),
             "{name}: {}",
             stderr(&output)
         );
@@ -106,7 +109,7 @@ fn parts_of_an_export_without_its_state_are_checked_for_keys() {
 }
 
 #[test]
-fn findings_are_told_the_first_twenty_and_counted() {
+fn verify_prints_twenty_findings_and_counts_all() {
     let base = tempfile::tempdir().unwrap();
     let out = exported(base.path(), &["--format", "csv"]);
     let format = scale_export::encode::format::Format::Csv;
@@ -129,16 +132,17 @@ fn findings_are_told_the_first_twenty_and_counted() {
         (&"/status".into(), &"\"damaged\"".into())
     );
     let output = run(&["verify"], &[&out]);
-    let said = stderr(&output);
+    let printed = stderr(&output);
     assert_eq!(
-        said.lines()
+        printed
+            .lines()
             .filter(|line| line.contains("/status: expected"))
             .count(),
         20
     );
     assert!(
-        said.contains("\nand ") && said.contains(" more\n"),
-        "{said}"
+        printed.contains("\nand ") && printed.contains(" more\n"),
+        "{printed}"
     );
     let output = run(&["verify"], &[base.path()]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
@@ -146,16 +150,16 @@ fn findings_are_told_the_first_twenty_and_counted() {
 }
 
 #[test]
-fn what_a_later_run_fetched_before_it_was_stopped_is_no_part_of_the_export() {
+fn responses_of_an_unpublished_run_are_not_verified() {
     let is_later = Arc::new(AtomicBool::new(false));
     let later = Arc::clone(&is_later);
     let server = Server::start(move |request| {
-        let task_id = asked_id(request);
+        let task_id = requested_id(request);
         let is_later = later.load(Ordering::Relaxed);
         let status = if is_later && task_id == "c" { 401 } else { 200 };
         let body = format!(r#"{{"task_id":"{task_id}","status":"pending","later":{is_later}}}"#);
-        let answer = Response::builder().status(status);
-        answer.body(Full::new(Bytes::from(body))).unwrap()
+        let response = Response::builder().status(status);
+        response.body(Full::new(Bytes::from(body))).unwrap()
     });
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
@@ -183,7 +187,7 @@ fn what_a_later_run_fetched_before_it_was_stopped_is_no_part_of_the_export() {
 }
 
 #[test]
-fn nobody_verifies_or_flattens_while_another_run_writes() {
+fn verify_and_flatten_refuse_a_locked_export() {
     let base = tempfile::tempdir().unwrap();
     let out = exported(base.path(), &[]);
     let lock = fs::File::open(out.join(".scale-export/lock")).unwrap();
@@ -209,7 +213,7 @@ fn nobody_verifies_or_flattens_while_another_run_writes() {
 }
 
 #[test]
-fn a_summary_takes_the_place_of_nothing() {
+fn a_summary_overwrites_no_input_and_no_file_of_the_export() {
     let base = tempfile::tempdir().unwrap();
     let out = exported(base.path(), &[]);
     let raw = base.path().join("raw.jsonl");
@@ -326,7 +330,7 @@ fn a_summary_takes_the_place_of_nothing() {
 }
 
 #[test]
-fn tables_without_tasks_and_without_state_are_no_finding() {
+fn tables_without_tasks_and_state_have_no_findings() {
     let base = tempfile::tempdir().unwrap();
     for tables in ["messages", "projects", "attachments,annotations"] {
         let server = sandbox(SandboxConfig::default());

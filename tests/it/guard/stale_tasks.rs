@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
-    Api, MakeAnswer, assert_exit, exported, failures, last_run, lines, redirect, reference, status,
-    tables,
+    Api, MakeResponse, assert_exit, exported, failures, last_run, lines, redirect, reference,
+    status, tables,
 };
 use crate::support::server::Server;
 use crate::support::{manifest, program, published, task_ids};
 
 #[test]
-fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
+fn failed_refreshes_keep_every_task_and_mark_it_stale() {
     let base = tempfile::tempdir().unwrap();
     let ids = task_ids(12);
     let api = Api::start();
@@ -18,7 +18,7 @@ fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
     let before = tables(&out);
     let other = Server::start(|_| status(200));
     let login = format!("http://{}/login", other.address);
-    let nights: Vec<(&str, MakeAnswer)> = vec![
+    let nights: Vec<(&str, MakeResponse)> = vec![
         ("not_found", Box::new(|| status(404))),
         ("http_error", Box::new(|| status(410))),
         ("http_error", Box::new(|| status(202))),
@@ -27,11 +27,11 @@ fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
         ("http_error", Box::new(|| status(407))),
         ("redirect", Box::new(move || redirect(&login))),
     ];
-    for (kind, answer) in nights {
-        let text = format!("{kind} {}", answer().status());
-        api.answers(|_| true, answer);
-        let said = api.ends(3, &out, &ids, &["--refresh", "all"]);
-        assert!(said.contains("12 stale"), "{text}: {said}");
+    for (kind, response) in nights {
+        let text = format!("{kind} {}", response().status());
+        api.responses(|_| true, response);
+        let printed = api.ends(3, &out, &ids, &["--refresh", "all"]);
+        assert!(printed.contains("12 stale"), "{text}: {printed}");
         assert!(tables(&out) == before, "{text}");
         let made = manifest(&out)["ids"].clone();
         assert_eq!(
@@ -45,7 +45,7 @@ fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
         assert!(reference(base.path(), &out) == published(&out), "{text}");
     }
     // Every run requests them again, until one succeeds.
-    api.is_well();
+    api.succeeds();
     let before_requests = api.server.seen().len();
     api.ends(0, &out, &ids, &[]);
     assert_eq!(api.server.seen().len() - before_requests, 12);
@@ -54,21 +54,21 @@ fn a_bad_night_leaves_every_task_in_the_tables_and_names_it_as_stale() {
 }
 
 #[test]
-fn the_same_command_over_too_many_failures_ends_the_same_way_every_time() {
+fn too_many_failures_give_the_same_exit_code_every_time() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(20);
     let out = base.path().join("out");
     // Four of twenty, while a tenth is allowed.
-    api.answers(
+    api.responses(
         |id| matches!(id, "task_3" | "task_7" | "task_8" | "task_20"),
         || status(404),
     );
     for _ in 0..6 {
-        let said = api.ends(1, &out, &ids, &["--max-failures", "10%"]);
+        let printed = api.ends(1, &out, &ids, &["--max-failures", "10%"]);
         assert!(
-            said.contains("could not publish: 4 of 20 IDs failed (4 not_found), more than --max-failures 10% allows"),
-            "{said}"
+            printed.contains("could not publish: 4 of 20 IDs failed (4 not_found), more than --max-failures 10% allows"),
+            "{printed}"
         );
         assert!(!out.join("manifest.json").exists());
     }
@@ -78,22 +78,22 @@ fn the_same_command_over_too_many_failures_ends_the_same_way_every_time() {
     assert_eq!(api.server.seen().len() - before, 4);
     // One deleted task among 99 others, with and without a previous export.
     for _ in 0..3 {
-        let said = api.ends(1, &out, &ids, &["--fail-fast"]);
-        assert!(said.contains("--fail-fast stops there"), "{said}");
+        let printed = api.ends(1, &out, &ids, &["--fail-fast"]);
+        assert!(printed.contains("--fail-fast stops there"), "{printed}");
         api.ends(3, &out, &ids, &["--max-failures", "4"]);
     }
 }
 
 #[test]
-fn a_run_that_goes_on_after_an_outage_asks_for_no_failed_id_again_and_the_one_after_it_does() {
+fn failed_ids_are_requested_again_by_the_run_after_a_resumed_run() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(9);
     let out = base.path().join("out");
     // If `is_ending`, no request succeeds from the sixth ID on.
-    let answer = |is_ending: bool| {
+    let response = |is_ending: bool| {
         let is_away = AtomicBool::new(false);
-        let answers = move |id: &str| {
+        let responses = move |id: &str| {
             let number: u32 = id.strip_prefix("task_").unwrap().parse().unwrap();
             if is_ending && number >= 6 {
                 is_away.store(true, Ordering::Relaxed);
@@ -103,21 +103,21 @@ fn a_run_that_goes_on_after_an_outage_asks_for_no_failed_id_again_and_the_one_af
             }
             (number == 2).then(|| status(404))
         };
-        *api.answers.lock().unwrap() = Box::new(answers);
+        *api.responses.lock().unwrap() = Box::new(responses);
     };
-    answer(true);
+    response(true);
     let options = ["--concurrency", "1", "--max-retries", "2"];
-    let said = api.ends(5, &out, &ids, &options);
+    let printed = api.ends(5, &out, &ids, &options);
     assert!(
-        said.contains("the API responds with errors (status 503"),
-        "{said}"
+        printed.contains("the API responds with errors (status 503"),
+        "{printed}"
     );
     assert_eq!(last_run(&out)["exit_code"], 5);
     assert_eq!(
         lines(&out.join(".scale-export/last_failures.jsonl")).len(),
         1
     );
-    answer(false);
+    response(false);
     let before = api.server.seen().len();
     api.ends(3, &out, &ids, &[]);
     assert_eq!(api.server.seen().len() - before, 4);
@@ -127,18 +127,18 @@ fn a_run_that_goes_on_after_an_outage_asks_for_no_failed_id_again_and_the_one_af
 }
 
 #[test]
-fn a_list_that_begins_with_broken_ids_ends_with_3_every_time() {
+fn a_list_that_begins_with_failing_ids_exits_with_3_every_time() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(20);
     let out = exported(&api, base.path(), &ids);
     // One task that was exported before is deleted, and two respond with a permanent error.
-    let answers = |id: &str| match id {
+    let responses = |id: &str| match id {
         "task_1" => Some(status(404)),
         "task_2" | "task_3" => Some(status(500)),
         _ => None,
     };
-    *api.answers.lock().unwrap() = Box::new(answers);
+    *api.responses.lock().unwrap() = Box::new(responses);
     api.ends(3, &out, &ids, &["--refresh", "all"]);
     for _ in 0..3 {
         let before = api.server.seen().len();
@@ -149,38 +149,38 @@ fn a_list_that_begins_with_broken_ids_ends_with_3_every_time() {
 }
 
 #[test]
-fn tolerated_failures_end_with_0_and_are_still_listed() {
+fn tolerated_failures_exit_with_0_and_are_listed() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(20);
     let out = base.path().join("out");
-    api.answers(|id| id == "task_3", || status(404));
+    api.responses(|id| id == "task_3", || status(404));
     api.ends(3, &out, &ids, &[]);
     for (tolerated, code) in [("0", 3), ("1", 0), ("4.9%", 3), ("5%", 0)] {
         api.ends(code, &out, &ids, &["--tolerate", tolerated]);
         assert_eq!(failures(&out).len(), 1);
     }
     // Stale tasks count like failed ones.
-    api.is_well();
+    api.succeeds();
     api.ends(0, &out, &ids, &[]);
-    api.answers(|id| matches!(id, "task_4" | "task_5"), || status(404));
+    api.responses(|id| matches!(id, "task_4" | "task_5"), || status(404));
     api.ends(3, &out, &ids, &["--tolerate", "1", "--refresh", "all"]);
     api.ends(0, &out, &ids, &["--tolerate", "2"]);
-    let said = assert_exit(&api.run(&out, &ids, &["--max-failures", "1"]), 1);
-    assert!(said.contains("2 of 20 IDs failed"), "{said}");
+    let printed = assert_exit(&api.run(&out, &ids, &["--max-failures", "1"]), 1);
+    assert!(printed.contains("2 of 20 IDs failed"), "{printed}");
 }
 
 #[test]
-fn missing_tasks_leave_the_tables_only_where_that_is_asked_for() {
+fn missing_tasks_leave_the_tables_only_with_drop_missing() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(40);
     let out = exported(&api, base.path(), &ids);
-    api.answers(|id| id == "task_3", || status(404));
+    api.responses(|id| id == "task_3", || status(404));
     api.ends(3, &out, &ids, &["--refresh", "all"]);
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
-    let said = api.ends(0, &out, &ids, &["--drop-missing"]);
-    assert!(said.contains("1 deleted"), "{said}");
+    let printed = api.ends(0, &out, &ids, &["--drop-missing"]);
+    assert!(printed.contains("1 deleted"), "{printed}");
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 39);
     assert_eq!(manifest(&out)["ids"]["failed"], 1);
     let listed = failures(&out);
@@ -190,32 +190,32 @@ fn missing_tasks_leave_the_tables_only_where_that_is_asked_for() {
     api.ends(0, &out, &ids, &["--drop-missing", "--fail-fast"]);
     api.ends(1, &out, &ids, &["--fail-fast"]);
     // Another failure is not a deletion, and the guard stops too many deletions.
-    api.answers(|id| id == "task_3", || status(400));
+    api.responses(|id| id == "task_3", || status(400));
     api.ends(3, &out, &ids, &["--drop-missing"]);
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
-    api.answers(|id| id.len() == 7, || status(410));
-    let said = api.ends(8, &out, &ids, &["--drop-missing", "--refresh", "all"]);
-    assert!(said.contains("31 of the 40 tasks"), "{said}");
+    api.responses(|id| id.len() == 7, || status(410));
+    let printed = api.ends(8, &out, &ids, &["--drop-missing", "--refresh", "all"]);
+    assert!(printed.contains("31 of the 40 tasks"), "{printed}");
     assert_eq!(manifest(&out)["tables"]["tasks"]["rows"], 40);
 }
 
 #[test]
-fn a_night_that_was_not_published_changes_no_later_flattening() {
+fn an_unpublished_run_does_not_change_flatten() {
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(12);
-    api.answers(|id| id == "task_5", || status(404));
+    api.responses(|id| id == "task_5", || status(404));
     let out = base.path().join("out");
     api.ends(3, &out, &ids, &[]);
     let before = published(&out);
-    api.answers(|_| true, || status(404));
+    api.responses(|_| true, || status(404));
     api.ends(1, &out, &ids, &["--fail-fast", "--refresh", "all"]);
     api.ends(1, &out, &ids, &["--max-failures", "1", "--refresh", "all"]);
     assert!(published(&out) == before);
     assert!(reference(base.path(), &out) == before);
     // A first run that is not published does not count either.
     let first = base.path().join("first");
-    api.answers(|id| id == "task_5", || status(404));
+    api.responses(|id| id == "task_5", || status(404));
     api.ends(1, &first, &ids, &["--max-failures", "0"]);
     let rebuilt = base.path().join("rebuilt");
     let output = program()
@@ -233,7 +233,7 @@ fn a_night_that_was_not_published_changes_no_later_flattening() {
         .arg(&out)
         .output()
         .unwrap();
-    let said = assert_exit(&output, 3);
-    assert!(said.contains("nothing changed"), "{said}");
+    let printed = assert_exit(&output, 3);
+    assert!(printed.contains("nothing changed"), "{printed}");
     assert!(published(&out) == before);
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
 
-use crate::support::server::{Server, asked_id, task_answer};
+use crate::support::server::{Server, requested_id, task_response};
 use crate::support::{KEY, manifest, program};
 
 /// The body of an ID. `None` for an ordinary task.
@@ -33,10 +33,10 @@ fn body(task_id: &str) -> Option<Vec<u8>> {
 #[test]
 fn json_that_other_parsers_refuse_is_exported() {
     let server = Server::start(|request| {
-        let task_id = asked_id(request);
+        let task_id = requested_id(request);
         match body(task_id) {
             Some(body) => Response::new(Full::new(Bytes::from(body))),
-            None => task_answer(request),
+            None => task_response(request),
         }
     });
     let base = tempfile::tempdir().unwrap();
@@ -73,8 +73,8 @@ fn json_that_other_parsers_refuse_is_exported() {
             .arg(&out)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(3), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{printed}");
         let failures = fs::read_to_string(out.join("failures.jsonl")).unwrap();
         assert_eq!(failures.lines().count(), 1, "{failures}");
         assert!(
@@ -82,8 +82,8 @@ fn json_that_other_parsers_refuse_is_exported() {
             "{failures}"
         );
         assert!(
-            said.contains("warning: task bytes: the body is not UTF-8, first at byte 61"),
-            "{said}"
+            printed.contains("warning: task bytes: the body is not UTF-8, first at byte 61"),
+            "{printed}"
         );
         let journal = fs::read(out.join(".scale-export/journal")).unwrap();
         let raw = body("no_json").unwrap();
@@ -93,9 +93,9 @@ fn json_that_other_parsers_refuse_is_exported() {
             assert!(drift.contains(task_id), "{drift}");
         }
         let output = program().arg("verify").arg(&out).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{said}");
-        assert!(said.contains("(10 tasks, "), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{printed}");
+        assert!(printed.contains("(10 tasks, "), "{printed}");
         if format == "csv" {
             let threads = fs::read_to_string(out.join("threads.csv")).unwrap();
             assert!(threads.contains(r#"{""id"":""a\ud800""}"#), "{threads}");

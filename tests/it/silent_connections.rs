@@ -18,8 +18,8 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use crate::support::raw_server::{RawServer, Step, good};
-use crate::support::server::{acceptor, task_answer};
-use crate::support::{KEY, program, task_ids, tell};
+use crate::support::server::{acceptor, task_response};
+use crate::support::{KEY, print_note, program, task_ids};
 
 /// Responses on the first connection.
 const SERVED: usize = 10;
@@ -113,12 +113,12 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, then: Option<Then>) {
         if is_over && then == Some(Then::Silence) {
             signal.notify_one();
         }
-        let answer = task_answer(&request);
+        let response = task_response(&request);
         async move {
             if is_over {
                 std::future::pending::<()>().await;
             }
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Infallible>(response)
         }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
@@ -140,7 +140,7 @@ async fn require_http1(stream: TcpStream, acceptor: TlsAcceptor) {
     };
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         let service = service_fn(async |request: Request<Incoming>| {
-            Ok::<_, Infallible>(task_answer(&request))
+            Ok::<_, Infallible>(task_response(&request))
         });
         let builder = hyper::server::conn::http1::Builder::new();
         let _ = builder
@@ -189,38 +189,38 @@ fn with_arguments<'c>(
 fn finish(command: &mut Command) -> String {
     let begin = Instant::now();
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(begin.elapsed() < SOON, "{said}");
-    said
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert!(begin.elapsed() < SOON, "{printed}");
+    printed
 }
 
 /// The run must not send all requests into the same dead connection.
 #[test]
-fn an_http2_connection_that_goes_silent_is_found_by_a_ping() {
+fn a_ping_detects_a_silent_http2_connection() {
     let server = Server::start(Then::Silence);
     // A ping is sent after 2 s and may take 2 s, so it fails earlier than the timeout.
-    let said = export(&server, &["--timeout", "6s"]);
+    let printed = export(&server, &["--timeout", "6s"]);
     assert!(
-        said.contains("the server did not respond to a ping"),
-        "{said}"
+        printed.contains("the server did not respond to a ping"),
+        "{printed}"
     );
     assert_eq!(server.connections(), 2);
 }
 
 #[test]
-fn a_connection_that_answers_pings_only_is_given_up_after_a_few_timeouts() {
+fn a_connection_that_responds_only_to_pings_is_replaced_after_timeouts() {
     let server = Server::start(Then::OnlyPings);
-    let said = export(&server, &["--timeout", "1s"]);
+    let printed = export(&server, &["--timeout", "1s"]);
     assert!(
-        said.contains("timed out") && !said.contains("a ping was not"),
-        "{said}"
+        printed.contains("timed out") && !printed.contains("a ping was not"),
+        "{printed}"
     );
-    assert!(server.connections() >= 2, "{said}");
+    assert!(server.connections() >= 2, "{printed}");
 }
 
 #[test]
-fn a_server_that_requires_http1_gets_it() {
+fn a_server_that_requires_http1_gets_http1() {
     let server = Server::start(Then::Http1Required);
     export(&server, &[]);
     assert!(server.connections() >= 2);
@@ -228,17 +228,17 @@ fn a_server_that_requires_http1_gets_it() {
 
 /// HTTP/1.1 has no pings.
 #[test]
-fn connections_of_http1_that_go_silent_are_replaced() {
+fn silent_http1_connections_are_replaced() {
     const CONNECTIONS: usize = 4;
-    let server = RawServer::start(|asked| {
-        let is_old = asked.connection < CONNECTIONS;
-        if is_old && asked.number > CONNECTIONS {
+    let server = RawServer::start(|request| {
+        let is_old = request.connection < CONNECTIONS;
+        if is_old && request.number > CONNECTIONS {
             return vec![Step::Hang];
         }
         // The first requests are all sent at once, each on a separate connection.
         let mut steps = vec![Step::Pause(Duration::from_millis(300))];
         steps.truncate(usize::from(is_old));
-        steps.extend(good(&asked.task_id));
+        steps.extend(good(&request.task_id));
         steps
     });
     let base = tempfile::tempdir().unwrap();
@@ -251,9 +251,9 @@ fn connections_of_http1_that_go_silent_are_replaced() {
         .arg("--out")
         .arg(base.path().join("out"))
         .args(ids.flat_map(|id| ["--id".to_owned(), id]));
-    let said = finish(&mut command);
-    assert!(said.contains("timed out"), "{said}");
-    assert!(server.asked().len() <= IDS + CONNECTIONS, "{said}");
+    let printed = finish(&mut command);
+    assert!(printed.contains("timed out"), "{printed}");
+    assert!(server.requests().len() <= IDS + CONNECTIONS, "{printed}");
 }
 
 /// The program in a separate mount namespace, where `hosts` is `/etc/hosts`. `None` if the system does not allow that.
@@ -282,7 +282,7 @@ fn with_hosts(hosts: &Path) -> Option<Command> {
 }
 
 #[test]
-fn a_host_whose_address_changes_is_found_again() {
+fn a_changed_address_of_a_host_is_resolved_again() {
     let base = tempfile::tempdir().unwrap();
     let hosts = base.path().join("hosts");
     let point_to = |address: &str| {
@@ -291,7 +291,9 @@ fn a_host_whose_address_changes_is_found_again() {
     };
     point_to("127.0.0.1");
     let Some(mut command) = with_hosts(&hosts) else {
-        tell("no mount namespaces here: not tested is a host whose address changes during a run");
+        print_note(
+            "no mount namespaces here: not tested is a host whose address changes during a run",
+        );
         return;
     };
     let made = rcgen::generate_simple_self_signed([MOVING_HOST.to_owned()]).unwrap();

@@ -2,14 +2,15 @@
 
 use super::measure::{command, last_failures, stderr};
 use crate::support::KEY;
-use crate::support::raw_server::{RawServer, Step, answer};
+use crate::support::raw_server::{RawServer, Step, response};
 
 /// Maximum characters of a message, with the text before it.
 const MOST_CHARS: usize = 220;
 
 /// Bodies, and their expected messages.
 fn bodies() -> Vec<(Vec<u8>, String)> {
-    let text = |body: &str, said: &str| (body.as_bytes().to_vec(), format!("status 400: {said}"));
+    let text =
+        |body: &str, printed: &str| (body.as_bytes().to_vec(), format!("status 400: {printed}"));
     vec![
         text(
             r#"{"status_code": 400, "error": "no such\noption"}"#,
@@ -76,11 +77,20 @@ fn bodies() -> Vec<(Vec<u8>, String)> {
 }
 
 #[test]
-fn the_words_of_a_server_are_trimmed_printable_and_without_the_key() {
+fn server_messages_are_trimmed_printable_and_without_the_key() {
     let ids: Vec<String> = (0..bodies().len()).map(|at| format!("id_{at}")).collect();
-    let server = RawServer::start(|asked| {
-        let at: usize = asked.task_id.strip_prefix("id_").unwrap().parse().unwrap();
-        vec![Step::Send(answer("400 Bad Request", &[], &bodies()[at].0))]
+    let server = RawServer::start(|request| {
+        let at: usize = request
+            .task_id
+            .strip_prefix("id_")
+            .unwrap()
+            .parse()
+            .unwrap();
+        vec![Step::Send(response(
+            "400 Bad Request",
+            &[],
+            &bodies()[at].0,
+        ))]
     });
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
@@ -89,9 +99,9 @@ fn the_words_of_a_server_are_trimmed_printable_and_without_the_key() {
         .env("LANG", "C.UTF-8")
         .output()
         .unwrap();
-    let said = stderr(&output);
+    let printed = stderr(&output);
     // Nothing is published if every ID failed.
-    assert_eq!(output.status.code(), Some(8), "{said}");
+    assert_eq!(output.status.code(), Some(8), "{printed}");
     let failures = last_failures(&out);
     for (id, (_, expected)) in ids.iter().zip(bodies()) {
         let message = failures[id]["message"].as_str().unwrap();
@@ -103,11 +113,11 @@ fn the_words_of_a_server_are_trimmed_printable_and_without_the_key() {
             line.split_once("Z ")
                 .is_some_and(|(_, text)| text == expected)
         };
-        assert!(said.lines().any(is_line), "{expected}");
+        assert!(printed.lines().any(is_line), "{expected}");
     }
-    assert!(!said.contains(KEY));
+    assert!(!printed.contains(KEY));
     assert!(
-        said.chars().all(|c| c == '\n' || !c.is_control()),
-        "{said:?}"
+        printed.chars().all(|c| c == '\n' || !c.is_control()),
+        "{printed:?}"
     );
 }

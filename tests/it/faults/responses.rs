@@ -8,8 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::Case;
-use super::measure::{Answer, Effect, FAULTY_IDS, Fault, MOVED_PATH};
-use crate::support::raw_server::{Asked, JSON, Step, answer, good, head, task};
+use super::measure::{Effect, FAULTY_IDS, Fault, MOVED_PATH, ScriptedResponse};
+use crate::support::raw_server::{JSON, RawRequest, Step, good, head, response, task};
 
 /// Time to read the sent bytes before the connection is reset.
 const READ_TIME: Duration = Duration::from_millis(30);
@@ -23,8 +23,10 @@ const TRICKLE: Duration = Duration::from_millis(50);
 const PAGE: &[u8] =
     b"<!DOCTYPE html><html><head><title>Web server is down</title></head><body>\xe2\x80\xa6</body></html>";
 
-fn each(answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> Vec<Answer> {
-    vec![Arc::new(answers)]
+fn each(
+    responses: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
+) -> Vec<ScriptedResponse> {
+    vec![Arc::new(responses)]
 }
 
 /// A fault of a response that is retried.
@@ -32,11 +34,11 @@ fn retried(
     name: &'static str,
     kind: &'static str,
     says: &'static str,
-    answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+    responses: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
 ) -> Fault {
     Fault {
         name,
-        answers: each(answers),
+        responses: each(responses),
         options: &[],
         effect: Effect::Retried(kind),
         all: 5,
@@ -50,12 +52,12 @@ fn fails(
     name: &'static str,
     kind: &'static str,
     says: &'static str,
-    answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+    responses: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
 ) -> Fault {
     Fault {
         effect: Effect::Fails(kind),
         all: 8,
-        ..retried(name, kind, says, answers)
+        ..retried(name, kind, says, responses)
     }
 }
 
@@ -63,29 +65,29 @@ fn fails(
 fn stops(
     name: &'static str,
     says: &'static str,
-    answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+    responses: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
 ) -> Fault {
     Fault {
         effect: Effect::Stops,
         all: 4,
-        ..retried(name, "", says, answers)
+        ..retried(name, "", says, responses)
     }
 }
 
 /// An unusual but valid response.
 fn harmless(
     name: &'static str,
-    answers: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+    responses: impl Fn(&RawRequest) -> Vec<Step> + Send + Sync + 'static,
 ) -> Fault {
     Fault {
         effect: Effect::None,
         all: 0,
-        ..retried(name, "", "", answers)
+        ..retried(name, "", "", responses)
     }
 }
 
 /// The same fault with a short timeout.
-fn impatient(fault: Fault) -> Fault {
+fn with_short_timeout(fault: Fault) -> Fault {
     Fault {
         options: SHORT_TIMEOUT,
         ..fault
@@ -93,8 +95,8 @@ fn impatient(fault: Fault) -> Fault {
 }
 
 /// A complete response with one status.
-fn status(status: &'static str, body: &'static [u8]) -> impl Fn(&Asked) -> Vec<Step> {
-    move |_| vec![Step::Send(answer(status, &[], body))]
+fn status(status: &'static str, body: &'static [u8]) -> impl Fn(&RawRequest) -> Vec<Step> {
+    move |_| vec![Step::Send(response(status, &[], body))]
 }
 
 /// The head of a response that announces `length` bytes.
@@ -104,8 +106,8 @@ fn promise(length: usize) -> Vec<u8> {
 }
 
 /// A head and a part of the body that it announces.
-fn half(asked: &Asked) -> Vec<u8> {
-    let body = task(&asked.task_id);
+fn half(request: &RawRequest) -> Vec<u8> {
+    let body = task(&request.task_id);
     [promise(body.len()).as_slice(), &body[..body.len() / 2]].concat()
 }
 
@@ -122,8 +124,8 @@ fn chunked(pieces: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-fn gzip(asked: &Asked) -> Vec<u8> {
-    member(&task(&asked.task_id))
+fn gzip(request: &RawRequest) -> Vec<u8> {
+    member(&task(&request.task_id))
 }
 
 /// One member of a gzip file.
@@ -139,21 +141,21 @@ fn encoded(body: &[u8]) -> Vec<u8> {
 
 fn encoded_as(encoding: &str, body: &[u8]) -> Vec<u8> {
     let headers = [JSON, &[("content-encoding", encoding)]].concat();
-    answer("200 OK", &headers, body)
+    response("200 OK", &headers, body)
 }
 
 fn redirect(to: &str) -> Vec<Step> {
-    vec![Step::Send(answer("302 Found", &[("location", to)], b""))]
+    vec![Step::Send(response("302 Found", &[("location", to)], b""))]
 }
 
 /// Several statuses that share a row.
 fn statuses(mut fault: Fault, statuses: &[u16], body: &'static [u8]) -> Fault {
     assert!(statuses.len() <= FAULTY_IDS);
-    let answers = statuses.iter().map(|status| -> Answer {
+    let responses = statuses.iter().map(|status| -> ScriptedResponse {
         let line = format!("{status} Whatever");
-        Arc::new(move |_| vec![Step::Send(answer(&line, &[], body))])
+        Arc::new(move |_| vec![Step::Send(response(&line, &[], body))])
     });
-    fault.answers = answers.collect();
+    fault.responses = responses.collect();
     fault
 }
 
@@ -169,42 +171,46 @@ fn broken() -> Vec<Fault> {
             let begin = b"HTTP/1.1 200 OK\r\ncontent-ty".to_vec();
             vec![Step::Send(begin), Step::Pause(READ_TIME), Step::Reset]
         }),
-        retried("reset after the headers", "network", "reset", |asked| {
-            let head = promise(task(&asked.task_id).len());
+        retried("reset after the headers", "network", "reset", |request| {
+            let head = promise(task(&request.task_id).len());
             vec![Step::Send(head), Step::Pause(READ_TIME), Step::Reset]
         }),
-        retried("reset in the body", "network", "reset", |asked| {
-            vec![Step::Send(half(asked)), Step::Pause(READ_TIME), Step::Reset]
+        retried("reset in the body", "network", "reset", |request| {
+            vec![
+                Step::Send(half(request)),
+                Step::Pause(READ_TIME),
+                Step::Reset,
+            ]
         }),
         retried(
             "body cut off, or `Content-Length` too large",
             "network",
             "end of file",
-            |asked| vec![Step::Send(half(asked)), Step::Close],
+            |request| vec![Step::Send(half(request)), Step::Close],
         ),
-        impatient(retried(
+        with_short_timeout(retried(
             "`Content-Length` too large, connection kept open",
             "timeout",
             "timed out",
-            |asked| vec![Step::Send(half(asked)), Step::Hang],
+            |request| vec![Step::Send(half(request)), Step::Hang],
         )),
         retried(
             "`Content-Length` too small",
             "bad_body",
             "not JSON",
-            |asked| {
-                let body = task(&asked.task_id);
+            |request| {
+                let body = task(&request.task_id);
                 let bytes = [promise(body.len() / 2).as_slice(), &body].concat();
                 vec![Step::Send(bytes), Step::Close]
             },
         ),
-        harmless("chunked", |asked| {
-            let body = task(&asked.task_id);
+        harmless("chunked", |request| {
+            let body = task(&request.task_id);
             let (first, second) = body.split_at(body.len() / 2);
             vec![Step::Send(chunked(&[first, second, b""]))]
         }),
-        retried("chunked, cut off", "network", "EOF", |asked| {
-            let body = task(&asked.task_id);
+        retried("chunked, cut off", "network", "EOF", |request| {
+            let body = task(&request.task_id);
             vec![Step::Send(chunked(&[&body[..10]])), Step::Close]
         }),
         retried(
@@ -222,19 +228,19 @@ fn broken() -> Vec<Fault> {
                 Step::Close,
             ]
         }),
-        impatient(retried(
+        with_short_timeout(retried(
             "a body that arrives too slowly",
             "timeout",
             "timed out",
-            |asked| {
-                let body = task(&asked.task_id);
+            |request| {
+                let body = task(&request.task_id);
                 vec![
                     Step::Send(promise(body.len())),
                     Step::Trickle(body, TRICKLE),
                 ]
             },
         )),
-        impatient(retried("no response", "timeout", "timed out", |_| {
+        with_short_timeout(retried("no response", "timeout", "timed out", |_| {
             vec![Step::Hang]
         })),
     ]
@@ -242,17 +248,17 @@ fn broken() -> Vec<Fault> {
 
 fn bodies() -> Vec<Fault> {
     vec![
-        harmless("gzip", |asked| vec![Step::Send(encoded(&gzip(asked)))]),
+        harmless("gzip", |request| vec![Step::Send(encoded(&gzip(request)))]),
         Fault {
-            answers: ["GZIP", "x-gzip"]
-                .map(|encoding| -> Answer {
-                    Arc::new(move |asked| vec![Step::Send(encoded_as(encoding, &gzip(asked)))])
+            responses: ["GZIP", "x-gzip"]
+                .map(|encoding| -> ScriptedResponse {
+                    Arc::new(move |request| vec![Step::Send(encoded_as(encoding, &gzip(request)))])
                 })
                 .to_vec(),
             ..harmless("gzip with the name `GZIP` or `x-gzip`", |_| vec![])
         },
-        harmless("gzip of several members", |asked| {
-            let body = task(&asked.task_id);
+        harmless("gzip of several members", |request| {
+            let body = task(&request.task_id);
             let (first, second) = body.split_at(body.len() / 2);
             vec![Step::Send(encoded(
                 &[member(first), member(second)].concat(),
@@ -262,20 +268,20 @@ fn bodies() -> Vec<Fault> {
             "an unknown `Content-Encoding`",
             "bad_body",
             "its encoding is `snappy`",
-            |asked| vec![Step::Send(encoded_as("snappy", &task(&asked.task_id)))],
+            |request| vec![Step::Send(encoded_as("snappy", &task(&request.task_id)))],
         ),
         retried(
             "`gzip` that is not gzip",
             "network",
             "could not decompress the body: ",
-            |asked| vec![Step::Send(encoded(&task(&asked.task_id)))],
+            |request| vec![Step::Send(encoded(&task(&request.task_id)))],
         ),
         retried(
             "gzip, cut off",
             "network",
             "could not decompress the body: ",
-            |asked| {
-                let body = gzip(asked);
+            |request| {
+                let body = gzip(request);
                 vec![Step::Send(encoded(&body[..body.len() / 2]))]
             },
         ),
@@ -283,8 +289,8 @@ fn bodies() -> Vec<Fault> {
             "gzip with a wrong checksum",
             "network",
             "could not decompress the body: corrupt gzip stream",
-            |asked| {
-                let mut body = gzip(asked);
+            |request| {
+                let mut body = gzip(request);
                 let at = body.len() - 5;
                 body[at] ^= 1;
                 vec![Step::Send(encoded(&body))]
@@ -306,9 +312,13 @@ fn bodies() -> Vec<Fault> {
             "200 with half of the JSON",
             "bad_body",
             "not JSON",
-            |asked| {
-                let body = task(&asked.task_id);
-                vec![Step::Send(answer("200 OK", JSON, &body[..body.len() / 2]))]
+            |request| {
+                let body = task(&request.task_id);
+                vec![Step::Send(response(
+                    "200 OK",
+                    JSON,
+                    &body[..body.len() / 2],
+                ))]
             },
         ),
         retried(
@@ -329,9 +339,9 @@ fn bodies() -> Vec<Fault> {
                 "200 with a body over `--max-body`",
                 "too_large",
                 "over 4096 bytes",
-                |asked| {
-                    let body = [task(&asked.task_id), vec![b' '; 5_000]].concat();
-                    vec![Step::Send(answer("200 OK", JSON, &body))]
+                |request| {
+                    let body = [task(&request.task_id), vec![b' '; 5_000]].concat();
+                    vec![Step::Send(response("200 OK", JSON, &body))]
                 },
             )
         },
@@ -341,20 +351,24 @@ fn bodies() -> Vec<Fault> {
             "too large to parse: lists and objects are nested over 1,048,576 levels deep",
             |_| vec![Step::Send(encoded(&member(&[b'['; 2_000_000])))],
         ),
-        harmless("200 with 150 headers", |asked| {
+        harmless("200 with 150 headers", |request| {
             let names: Vec<String> = (0..150).map(|number| format!("x-{number}")).collect();
             let more: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
-            let body = task(&asked.task_id);
-            vec![Step::Send(answer("200 OK", &[JSON, &more].concat(), &body))]
+            let body = task(&request.task_id);
+            vec![Step::Send(response(
+                "200 OK",
+                &[JSON, &more].concat(),
+                &body,
+            ))]
         }),
-        fails("203", "http_error", "a proxy has changed", |asked| {
-            let body = task(&asked.task_id);
-            vec![Step::Send(answer("203 Changed", JSON, &body))]
+        fails("203", "http_error", "a proxy has changed", |request| {
+            let body = task(&request.task_id);
+            vec![Step::Send(response("203 Changed", JSON, &body))]
         }),
-        retried("206", "http_error", "incomplete", |asked| {
-            let body = task(&asked.task_id);
+        retried("206", "http_error", "incomplete", |request| {
+            let body = task(&request.task_id);
             let half = &body[..body.len() / 2];
-            vec![Step::Send(answer("206 Partial Content", JSON, half))]
+            vec![Step::Send(response("206 Partial Content", JSON, half))]
         }),
         fails("204", "http_error", "status 204", |_| {
             vec![Step::Send(head("204 No Content", &[]))]
@@ -364,18 +378,18 @@ fn bodies() -> Vec<Fault> {
 
 fn refusals() -> Vec<Fault> {
     vec![
-        harmless("redirect within the origin", |asked| {
-            redirect(&format!("{MOVED_PATH}?task_id={}", asked.task_id))
+        harmless("redirect within the origin", |request| {
+            redirect(&format!("{MOVED_PATH}?task_id={}", request.task_id))
         }),
         fails(
             "redirect to another origin",
             "redirect",
             "redirect to https://elsewhere.invalid,",
-            |asked| {
+            |request| {
                 // Following the redirect would fail with another kind of failure, since the host does not exist.
                 redirect(&format!(
                     "https://elsewhere.invalid{MOVED_PATH}?task_id={}",
-                    asked.task_id
+                    request.task_id
                 ))
             },
         ),
@@ -383,13 +397,13 @@ fn refusals() -> Vec<Fault> {
             "redirects in a loop",
             "redirect",
             "more than 5 redirects",
-            |asked| redirect(&format!("/circle?task_id={}", asked.task_id)),
+            |request| redirect(&format!("/circle?task_id={}", request.task_id)),
         ),
         fails(
             "redirect without a target",
             "redirect",
             "a redirect without a valid location",
-            |_| vec![Step::Send(answer("302 Found", &[], b""))],
+            |_| vec![Step::Send(response("302 Found", &[], b""))],
         ),
         fails(
             "400",
@@ -470,7 +484,7 @@ fn refusals() -> Vec<Fault> {
                 "http_error",
                 "status 429",
                 |_| {
-                    vec![Step::Send(answer(
+                    vec![Step::Send(response(
                         "429 Too Many Requests",
                         &[("retry-after", "1")],
                         b"",
