@@ -358,10 +358,14 @@ fn checked_url(base_url: &str) -> Result<Url, FetchError> {
         url: showable(base_url),
         cause: cause.into(),
     };
+    const NO_SCHEME: &str = "it must begin with https:// or http://";
+    if !base_url.contains("://") {
+        return Err(failed(NO_SCHEME));
+    }
     let url =
         Url::parse(base_url.trim_end_matches('/')).map_err(|error| failed(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(failed("it must begin with https:// or http://"));
+        return Err(failed(NO_SCHEME));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(failed("it must not carry a user name or password"));

@@ -228,7 +228,7 @@ impl FetchError {
     fn advice(&self) -> Option<String> {
         Some(match self {
             Self::Unsaved(error) => return error.advice(),
-            Self::Refused { status: 402, .. } => "ask Scale to enable the API for the account".into(),
+            Self::Refused { status: 402, .. } => "contact Scale to enable the API for the account".into(),
             Self::Refused { .. } => {
                 "check SCALE_API_KEY or --api-key-file, and that the key may read these tasks".into()
             }

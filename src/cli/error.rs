@@ -289,7 +289,9 @@ impl Explain for SchemaError {
                 "remove --dir, and run the script in the directory of the export".to_owned()
             }
             Self::Export { hint, .. } => (*hint).to_owned(),
-            Self::NotExported { .. } => "--tables of the export selects its tables".to_owned(),
+            Self::NotExported { .. } => {
+                "run the export again with this table in --tables".to_owned()
+            }
             Self::Path(_) => "rename the directory, or create a symbolic link to it".to_owned(),
         })
     }

@@ -46,7 +46,9 @@ Examples:
 
 Exit codes:
   0    the export is complete and correct
-  2    the directory has no export
+  1    unexpected failure
+  2    wrong usage, or an export that cannot be read
+  6    the summary could not be written
   7    a mismatch was found
   129, 130, 143   interrupted
 
@@ -104,6 +106,7 @@ Exit codes:
   0    ended by a signal
   1    unexpected failure
   2    wrong usage, or a port that cannot be opened
+  6    the address could not be printed
 
 Documentation: docs/sandbox.md in the source of scale-export";
 

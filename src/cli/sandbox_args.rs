@@ -54,7 +54,7 @@ pub(crate) struct SandboxArgs {
         help_heading = "Tasks"
     )]
     pub(crate) seed: u64,
-    /// Add what the documentation of the API does not have
+    /// Add keys and values that the API documentation does not have
     #[arg(long, help_heading = "Tasks")]
     pub(crate) drift: bool,
     /// Put tasks into batches of N, in order [default: mixed]
@@ -80,7 +80,7 @@ pub(crate) struct SandboxArgs {
         help_heading = "Rate limits"
     )]
     pub(crate) rate_limit: Option<f64>,
-    /// Size of the bucket of --rate-limit [default: a tenth of a second]
+    /// Size of the bucket of --rate-limit [default: the requests of 0.1 s]
     #[arg(
         long,
         value_name = "N",
@@ -110,7 +110,7 @@ pub(crate) struct SandboxArgs {
     /// With `+SKEW`, the date comes from a clock that is this many seconds ahead.
     #[arg(long, value_name = "SECONDS", help_heading = "Rate limits")]
     pub(crate) retry_after: Option<RetryAfter>,
-    /// Headers with the rest of the first limit: plain, prefixed (X-) or structured
+    /// Headers with the remaining requests of the first limit: plain, prefixed (X-) or structured
     #[arg(long, value_name = "KIND", help_heading = "Rate limits")]
     pub(crate) quota_headers: Option<QuotaHeaders>,
 

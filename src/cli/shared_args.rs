@@ -26,9 +26,9 @@ pub(crate) struct GuardArgs {
         env = "SCALE_EXPORT_TOLERATE"
     )]
     pub(crate) tolerate: Allowance,
-    /// Publish nothing and exit with 8 when more tasks vanish
+    /// Publish nothing and exit with 8 when more tasks would vanish
     ///
-    /// Counts the tasks of the previous export that would have no row in the new one. Up to 10 can always vanish.
+    /// Counts the tasks of the previous export that would have no row in the new one. Up to 10 can vanish in any case.
     #[arg(
         long,
         value_name = "N|P%",

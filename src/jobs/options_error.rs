@@ -46,9 +46,9 @@ impl Explain for OptionsError {
             Self::Key(error) => error.hint(),
             Self::CaFile(error) => error.hint(),
             Self::EmptyBaseUrl { .. } | Self::UrlVariable => {
-                Some(format!("without it, the API is at {DEFAULT_BASE_URL}"))
+                Some(format!("the default is {DEFAULT_BASE_URL}"))
             }
-            Self::IdsAndLists => Some("give IDs, or lists that the tasks are taken from".into()),
+            Self::IdsAndLists => Some("give either IDs or lists".into()),
             Self::Concurrency(_) => Some(format!("choose a number from 1 to {MAX_CONCURRENCY}")),
             Self::MaxBody(_) => Some(format!("the limit is {MAX_BODY_LIMIT} bytes")),
         }

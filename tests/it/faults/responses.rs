@@ -421,7 +421,7 @@ fn refusals() -> Vec<Fault> {
         ),
         stops(
             "402",
-            "ask Scale to enable the API",
+            "contact Scale to enable the API",
             status("402 Payment Required", b""),
         ),
         Fault {
