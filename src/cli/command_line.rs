@@ -1,5 +1,6 @@
 //! Reads the command line and the environment.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -48,7 +49,7 @@ pub(crate) fn read_command_line() -> Result<Option<Cli>, UsageError> {
         .get_arguments()
         .any(|argument| argument.get_id() == JOB_OPTION)
     {
-        configured = read_configuration(&command)?;
+        configured = read_configuration()?;
     }
     let command = with_defaults(command, &configured);
     if !configured.is_empty() {
@@ -103,7 +104,7 @@ fn deepest<'c>(
 }
 
 /// Reads the configuration files.
-fn read_configuration(command: &clap::Command) -> Result<ConfiguredOptions, UsageError> {
+fn read_configuration() -> Result<ConfiguredOptions, UsageError> {
     let file = raw_argument("--config", CONFIG_VARIABLE).map(PathBuf::from);
     let profile = raw_argument("--profile", PROFILE_VARIABLE);
     let profile = profile.map(|name| name.to_string_lossy().into_owned());
@@ -111,21 +112,15 @@ fn read_configuration(command: &clap::Command) -> Result<ConfiguredOptions, Usag
     if files.is_empty() && profile.is_none() {
         return Ok(ConfiguredOptions::new());
     }
-    Ok(combine(
-        &files,
-        profile.as_deref(),
-        &known_options(command),
-    )?)
+    Ok(combine(&files, profile.as_deref(), &known_options())?)
 }
 
 /// The options that a file can have: those that have a variable, except the two that choose the file.
-fn known_options(command: &clap::Command) -> KnownOptions {
+fn known_options() -> KnownOptions {
     let path = clap::builder::ValueParser::path_buf().type_id();
-    let commands = std::iter::once(command).chain(command.get_subcommands());
-    let options = commands.flat_map(clap::Command::get_arguments);
+    let commands = with_variables();
+    let options = commands.iter().flat_map(|(_, options)| options);
     options
-        .filter(|option| !["config", "profile"].contains(&option.get_id().as_str()))
-        .filter(|option| option.get_env().is_some())
         .filter_map(|option| {
             let shape = OptionShape {
                 is_path: option.get_value_parser().type_id() == path,
@@ -136,18 +131,39 @@ fn known_options(command: &clap::Command) -> KnownOptions {
         .collect()
 }
 
+/// The options that have a variable and can be in a file, of each command by its name. Empty variables do not matter here.
+fn with_variables() -> BTreeMap<String, Vec<Arg>> {
+    let command = Cli::command();
+    let commands = std::iter::once(&command).chain(command.get_subcommands());
+    let options = commands.map(|command| {
+        let options = command.get_arguments().filter(|option| {
+            option.get_env().is_some() && !CHOOSE_FILE.contains(&option.get_id().as_str())
+        });
+        (command.get_name().to_owned(), options.cloned().collect())
+    });
+    options.collect()
+}
+
+/// The options that choose the file and what counts of it.
+const CHOOSE_FILE: [&str; 2] = ["config", "profile"];
+
 /// The command, with the values of the files as defaults: these are weaker than variables and the command line.
 fn with_defaults(command: clap::Command, configured: &ConfiguredOptions) -> clap::Command {
-    let adapt = |argument: Arg| {
-        let option = argument.get_long().and_then(|name| configured.get(name));
-        match option.map(|option| option.values.clone()) {
-            Some(values) => argument.default_values(values),
-            None => argument,
-        }
+    let known = with_variables();
+    let adapt = |command: clap::Command| {
+        let known = known.get(command.get_name());
+        let is_known = |id: &clap::Id| {
+            known.is_some_and(|options| options.iter().any(|option| option.get_id() == id))
+        };
+        command.mut_args(|argument| {
+            let option = argument.get_long().and_then(|name| configured.get(name));
+            match option.map(|option| option.values.clone()) {
+                Some(values) if is_known(argument.get_id()) => argument.default_values(values),
+                _ => argument,
+            }
+        })
     };
-    command
-        .mut_args(adapt)
-        .mut_subcommands(|command| command.mut_args(adapt))
+    adapt(command).mut_subcommands(adapt)
 }
 
 /// A completion script.

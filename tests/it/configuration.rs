@@ -143,6 +143,24 @@ fn the_command_line_precedes_variables_and_variables_precede_profiles_and_files(
 }
 
 #[test]
+fn an_empty_variable_does_not_hide_a_file() {
+    let server = sandbox(SandboxConfig::default());
+    let user = User::new();
+    user.user_file(&format!(
+        "base_url = '{}'\nid = 'task_1'\nout = 'out'",
+        server.base_url()
+    ));
+    let output = user
+        .command(&[])
+        .env("SCALE_API_KEY", KEY)
+        .envs([("SCALE_EXPORT_OUT", ""), ("SCALE_EXPORT_ID", "")])
+        .output()
+        .unwrap();
+    assert_code(&output, 0);
+    assert!(user.path("config/scale-export/out/manifest.json").exists());
+}
+
+#[test]
 fn variables_of_the_api_precede_files() {
     let right = sandbox(SandboxConfig::default());
     let wrong = Server::start(task_response);
