@@ -64,6 +64,9 @@ pub(crate) enum Command {
     /// Rebuild tables from raw responses, without the network
     #[command(after_long_help = help::FLATTEN)]
     Flatten(Box<FlattenArgs>),
+    /// Print the task IDs of a project, batch or delivery, one per line
+    #[command(after_long_help = help::IDS)]
+    Ids(Box<IdsArgs>),
     /// Print the columns of the tables, or SQL that creates and loads them
     #[command(after_long_help = help::SCHEMA)]
     Schema(SchemaArgs),
@@ -126,43 +129,8 @@ pub(crate) struct ExportArgs {
     /// Export one task; repeatable
     #[arg(long, value_name = "ID", env = "SCALE_EXPORT_ID")]
     pub(crate) id: Vec<String>,
-    /// Export all tasks of a project instead of a list of IDs; repeatable
-    #[arg(long, value_name = "ID|NAME", env = "SCALE_EXPORT_PROJECT")]
-    pub(crate) project: Vec<String>,
-    /// Export all tasks of a batch; repeatable
-    #[arg(long, value_name = "ID|NAME", env = "SCALE_EXPORT_BATCH")]
-    pub(crate) batch: Vec<String>,
-    /// Export all tasks of a delivery; repeatable
-    #[arg(long, value_name = "ID", env = "SCALE_EXPORT_DELIVERY")]
-    pub(crate) delivery: Vec<String>,
-    /// Select tasks of a project or batch with this status
-    #[arg(
-        long,
-        value_name = "STATUS",
-        env = "SCALE_EXPORT_STATUS",
-        hide_short_help = true
-    )]
-    pub(crate) status: Option<String>,
-    /// Select tasks of a project or batch completed after this time
-    ///
-    /// A date like 2024-01-31 (midnight UTC), or a time like 2024-01-31T12:00:00Z.
-    #[arg(
-        long,
-        value_name = "TIME",
-        value_parser = value_parsers::time,
-        env = "SCALE_EXPORT_COMPLETED_AFTER",
-        hide_short_help = true
-    )]
-    pub(crate) completed_after: Option<String>,
-    /// Select tasks of a project or batch completed before this time
-    #[arg(
-        long,
-        value_name = "TIME",
-        value_parser = value_parsers::time,
-        env = "SCALE_EXPORT_COMPLETED_BEFORE",
-        hide_short_help = true
-    )]
-    pub(crate) completed_before: Option<String>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
     /// Tasks to fetch again: pending, all or none
     #[arg(
         long,
@@ -215,10 +183,82 @@ pub(crate) struct ExportArgs {
     pub(crate) metrics: MetricsArgs,
 }
 
+/// List endpoints, and which of their tasks count.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Tasks")]
+pub(crate) struct SourceArgs {
+    /// Take all tasks of a project; repeatable
+    #[arg(long, value_name = "ID|NAME", env = "SCALE_EXPORT_PROJECT")]
+    pub(crate) project: Vec<String>,
+    /// Take all tasks of a batch; repeatable
+    #[arg(long, value_name = "ID|NAME", env = "SCALE_EXPORT_BATCH")]
+    pub(crate) batch: Vec<String>,
+    /// Take all tasks of a delivery; repeatable
+    #[arg(long, value_name = "ID", env = "SCALE_EXPORT_DELIVERY")]
+    pub(crate) delivery: Vec<String>,
+    /// Select tasks of a project or batch with this status
+    #[arg(
+        long,
+        value_name = "STATUS",
+        env = "SCALE_EXPORT_STATUS",
+        hide_short_help = true
+    )]
+    pub(crate) status: Option<String>,
+    /// Select tasks of a project or batch completed after this time
+    ///
+    /// A date like 2024-01-31 (midnight UTC), or a time like 2024-01-31T12:00:00Z.
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = value_parsers::time,
+        env = "SCALE_EXPORT_COMPLETED_AFTER",
+        hide_short_help = true
+    )]
+    pub(crate) completed_after: Option<String>,
+    /// Select tasks of a project or batch completed before this time
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = value_parsers::time,
+        env = "SCALE_EXPORT_COMPLETED_BEFORE",
+        hide_short_help = true
+    )]
+    pub(crate) completed_before: Option<String>,
+}
+
 /// The server, the key, and what a request selects.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "API")]
 pub(crate) struct ApiArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Entities to expand, comma-separated: project, batch
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        value_parser = value_parsers::item,
+        env = "SCALE_EXPORT_EXPAND",
+        hide_short_help = true
+    )]
+    pub(crate) expand: Vec<String>,
+    /// Details to request, comma-separated; `--opts ''` requests none
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        value_parser = value_parsers::item,
+        default_value = "annotation_details,attachment_details,model_parameters",
+        env = "SCALE_EXPORT_OPTS",
+        hide_short_help = true
+    )]
+    pub(crate) opts: Vec<String>,
+}
+
+/// The server and the key.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "API")]
+pub(crate) struct ServerArgs {
     /// Read the API key from a file [default: the variable `SCALE_API_KEY`]
     #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_API_KEY_FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
@@ -250,27 +290,6 @@ pub(crate) struct ApiArgs {
     /// Allow sending the key over http:// to another machine, where others can read it
     #[arg(long, value_parser = value_parsers::flag, env = "SCALE_EXPORT_ALLOW_HTTP", hide_short_help = true)]
     pub(crate) allow_http: bool,
-    /// Entities to expand, comma-separated: project, batch
-    #[arg(
-        long,
-        value_name = "NAMES",
-        value_delimiter = ',',
-        value_parser = value_parsers::item,
-        env = "SCALE_EXPORT_EXPAND",
-        hide_short_help = true
-    )]
-    pub(crate) expand: Vec<String>,
-    /// Details to request, comma-separated; `--opts ''` requests none
-    #[arg(
-        long,
-        value_name = "NAMES",
-        value_delimiter = ',',
-        value_parser = value_parsers::item,
-        default_value = "annotation_details,attachment_details,model_parameters",
-        env = "SCALE_EXPORT_OPTS",
-        hide_short_help = true
-    )]
-    pub(crate) opts: Vec<String>,
 }
 
 /// How requests are sent, and when a request or the run gives up.
@@ -380,6 +399,19 @@ pub(crate) struct VerifyArgs {
     /// Directory of an export
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) display: DisplayArgs,
+}
+
+/// Options of `ids`.
+#[derive(Debug, Args)]
+pub(crate) struct IdsArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
 }

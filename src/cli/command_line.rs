@@ -17,7 +17,7 @@ use crate::cli::config::location::read_files;
 use crate::cli::error::UsageError;
 use crate::cli::messages::written_to_stdout;
 use crate::cli::option_origins::{OptionOrigin, OptionPlace, Origins};
-use crate::cli::precedence::{settle_display, settle_export};
+use crate::cli::precedence::{settle_display, settle_export, settle_server, settle_sources};
 use crate::cli::shared_args::{
     CONFIG_VARIABLE, ColorArg, DisplayArgs, LogFormatArg, PROFILE_VARIABLE,
 };
@@ -63,6 +63,9 @@ pub(crate) fn read_command_line() -> Result<Option<Cli>, UsageError> {
         .map_err(|error| explain(&error, &command, &arguments, &configured))?;
     if let Some(export) = export_args(&mut cli) {
         settle_export(export, &origins)?;
+    } else if let Some(Command::Ids(args)) = &mut cli.command {
+        settle_sources(&mut args.source, &origins);
+        settle_server(&mut args.server, &origins)?;
     }
     if let Some(display) = display_args(&mut cli) {
         settle_display(display, &origins)?;
@@ -80,6 +83,7 @@ fn display_args(cli: &mut Cli) -> Option<&mut DisplayArgs> {
         None => Some(&mut cli.export.display),
         Some(Command::Verify(args)) => Some(&mut args.display),
         Some(Command::Flatten(args)) => Some(&mut args.display),
+        Some(Command::Ids(args)) => Some(&mut args.display),
         Some(_) => None,
     }
 }

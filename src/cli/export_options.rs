@@ -2,9 +2,9 @@
 
 use secrecy::SecretString;
 
-use crate::cli::args::{ApiArgs, ExportArgs, NetworkArgs, PlanArg, RefreshArg};
+use crate::cli::args::{ExportArgs, IdsArgs, NetworkArgs, PlanArg, RefreshArg, ServerArgs};
 use crate::cli::error::{CommandError, UsageError};
-use crate::cli::list_sources::list_sources;
+use crate::cli::list_sources::{export_sources, list_sources};
 use crate::cli::messages::announce_stdin;
 use crate::cli::option_origins::Origins;
 use crate::cli::output_options::{
@@ -19,6 +19,12 @@ use crate::jobs::export_defaults::DEFAULT_OPTS;
 use crate::jobs::export_options::{ExportOptions, Refresh};
 use crate::jobs::options_error::OptionsError;
 use crate::lists::list_planner::ListPlan;
+#[cfg(feature = "sandbox")]
+use crate::sandbox::config::SandboxConfig;
+#[cfg(feature = "sandbox")]
+use crate::sandbox::error::SandboxError;
+#[cfg(feature = "sandbox")]
+use crate::sandbox::server::Sandbox;
 
 /// Values of `--expand` that the API is known to have.
 const KNOWN_EXPAND: [&str; 2] = ["project", "batch"];
@@ -32,15 +38,34 @@ pub(crate) struct SandboxServer {
     pub(crate) api_key: SecretString,
 }
 
+#[cfg(feature = "sandbox")]
+impl SandboxServer {
+    pub(crate) fn of(sandbox: &Sandbox) -> Self {
+        Self {
+            base_url: sandbox.base_url(),
+            api_key: sandbox.key().to_owned().into(),
+        }
+    }
+}
+
+/// Starts the sandbox if `--sandbox` is given.
+#[cfg(feature = "sandbox")]
+pub(crate) fn start_sandbox(args: &ServerArgs) -> Result<Option<Sandbox>, SandboxError> {
+    let wanted = args.sandbox;
+    wanted
+        .then(|| Sandbox::start(SandboxConfig::default()))
+        .transpose()
+}
+
 /// The options of an export, and warnings about them.
 pub(crate) fn export_options(
     args: &ExportArgs,
     sandbox: Option<SandboxServer>,
 ) -> Result<(ExportOptions, Vec<String>), CommandError> {
-    if args.api.api_key.is_some() {
+    if args.api.server.api_key.is_some() {
         return Err(UsageError::KeyOnCommandLine.into());
     }
-    let lists = list_sources(args)?;
+    let lists = export_sources(args)?;
     if args.ids.is_empty() && args.id.is_empty() && lists.is_empty() {
         return Err(UsageError::Missing(
             "--ids",
@@ -81,10 +106,34 @@ pub(crate) fn export_options(
             PlanArg::Ids => ListPlan::Ids,
             PlanArg::Lists => ListPlan::Lists,
         });
-    let options = with_api(with_network(builder, &args.network), &args.api, sandbox)
+    let builder = builder
+        .expand(non_empty(&args.api.expand))
+        .opts(non_empty(&args.api.opts));
+    let builder = with_network(builder, &args.network);
+    let options = with_server(builder, &args.api.server, sandbox)
         .build()
         .map_err(|error| named(error, &args.display.origins))?;
     Ok((options, warnings))
+}
+
+/// The options of `ids`, which has no output directory.
+pub(crate) fn list_options(
+    args: &IdsArgs,
+    sandbox: Option<SandboxServer>,
+) -> Result<ExportOptions, CommandError> {
+    let origins = &args.display.origins;
+    let lists = list_sources(&args.source, origins)?;
+    if lists.is_empty() {
+        return Err(UsageError::Missing(
+            "--project, --batch or --delivery",
+            "try: scale-export ids --batch \"Week 7\"",
+        )
+        .into());
+    }
+    let builder = with_network(ExportOptions::builder("").lists(lists), &args.network);
+    with_server(builder, &args.server, sandbox)
+        .build()
+        .map_err(|error| named(error, origins))
 }
 
 /// Adds how requests are sent.
@@ -105,16 +154,13 @@ fn with_network(builder: ExportOptionsBuilder, args: &NetworkArgs) -> ExportOpti
     builder
 }
 
-/// Adds the server, the key, and what a request selects.
-fn with_api(
+/// Adds the server and the key.
+fn with_server(
     builder: ExportOptionsBuilder,
-    args: &ApiArgs,
+    args: &ServerArgs,
     sandbox: Option<SandboxServer>,
 ) -> ExportOptionsBuilder {
-    let mut builder = builder
-        .expand(non_empty(&args.expand))
-        .opts(non_empty(&args.opts))
-        .allow_http(args.allow_http);
+    let mut builder = builder.allow_http(args.allow_http);
     if let Some(SandboxServer { base_url, api_key }) = sandbox {
         return builder
             .base_url(base_url)
@@ -153,7 +199,7 @@ fn named(error: OptionsError, origins: &Origins) -> CommandError {
 /// Warnings about values that the API is not known to have.
 fn unknown_values(args: &ExportArgs) -> Vec<String> {
     let (expand, opts) = (non_empty(&args.api.expand), non_empty(&args.api.opts));
-    let status: Vec<String> = args.status.iter().cloned().collect();
+    let status: Vec<String> = args.source.status.iter().cloned().collect();
     let mut warnings = Vec::new();
     for (option, values, known) in [
         ("--expand", &expand, &KNOWN_EXPAND[..]),

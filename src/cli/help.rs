@@ -75,6 +75,27 @@ Exit codes:
 
 Documentation: docs/flatten.md in the source of scale-export";
 
+/// The end of `ids --help`.
+pub(crate) const IDS: &str = "\
+Examples:
+  Save the IDs of a batch, and export them:
+      scale-export ids --batch \"Week 7\" > ids.txt
+      scale-export --ids ids.txt --out export/
+  Count the completed tasks of a project:
+      scale-export ids --project Chat --status completed | wc -l
+
+Exit codes:
+  0    all lists were read
+  1    unexpected failure
+  2    wrong usage, or an input file that cannot be read
+  3    printed, but a list could not be read completely
+  4    the API refused the key
+  5    the API was unavailable or rate-limited every request
+  6    the output could not be written
+  129, 130, 143   interrupted; nothing is printed
+
+Documentation: docs/lists.md in the source of scale-export";
+
 /// The end of `schema --help`.
 pub(crate) const SCHEMA: &str = "\
 Examples:

@@ -92,8 +92,7 @@ pub(crate) fn with_summary(
         reads,
         directory,
     } = *files;
-    // `verify` writes nothing into its directory.
-    let out = directory.filter(|_| job != JobName::Verify);
+    let out = directory.filter(|_| job.publishes());
     let named = |error: UsageError| CommandError::from(error).with_variable(&display.origins);
     prepare_summary(display, reads, out).map_err(named)?;
     prepare_metrics(metrics, reads, out).map_err(named)?;

@@ -1,18 +1,45 @@
 //! The list endpoints that tasks are taken from: a project, a batch or a delivery, with filters.
 
 use crate::api::list_request::{ListFilter, ListKind, ListSource};
-use crate::cli::args::ExportArgs;
+use crate::cli::args::{ExportArgs, SourceArgs};
 use crate::cli::error::UsageError;
 use crate::cli::option_origins::Origins;
 
-/// The lists that the tasks are taken from; none with IDs.
-pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {
-    let conflict = |one: &str, other: &str| UsageError::conflict(&args.display.origins, one, other);
+/// The lists that the tasks of an export are taken from; none with IDs.
+pub(crate) fn export_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {
+    let origins = &args.display.origins;
+    let lists = list_sources(&args.source, origins)?;
+    let has_ids = !args.ids.is_empty() || !args.id.is_empty();
+    match lists.first().filter(|_| has_ids) {
+        Some(list) => {
+            let ids = if args.ids.is_empty() { "--id" } else { "--ids" };
+            Err(UsageError::conflict(origins, option_of(list.kind), ids))
+        }
+        None => Ok(lists),
+    }
+}
+
+/// The option that names lists of a kind.
+fn option_of(kind: ListKind) -> &'static str {
+    match kind {
+        ListKind::Project => "--project",
+        ListKind::Batch => "--batch",
+        ListKind::Delivery => "--delivery",
+    }
+}
+
+/// The lists that the options name.
+pub(crate) fn list_sources(
+    args: &SourceArgs,
+    origins: &Origins,
+) -> Result<Vec<ListSource>, UsageError> {
+    let conflict = |one: &str, other: &str| UsageError::conflict(origins, one, other);
     let kinds = [
-        (ListKind::Project, "--project", &args.project),
-        (ListKind::Batch, "--batch", &args.batch),
-        (ListKind::Delivery, "--delivery", &args.delivery),
-    ];
+        (ListKind::Project, &args.project),
+        (ListKind::Batch, &args.batch),
+        (ListKind::Delivery, &args.delivery),
+    ]
+    .map(|(kind, names)| (kind, option_of(kind), names));
     let mut chosen = kinds.iter().filter(|(_, _, names)| !names.is_empty());
     let filter = ListFilter {
         status: args.status.clone(),
@@ -24,12 +51,12 @@ pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageEr
         ("--completed-after", &filter.completed_after),
         ("--completed-before", &filter.completed_before),
     ];
-    refuse_reversed(&filter, &args.display.origins)?;
+    refuse_reversed(&filter, origins)?;
     let first_filter = filters.iter().find(|(_, value)| value.is_some());
     let Some((kind, option, names)) = chosen.next() else {
         return first_filter.map_or(Ok(Vec::new()), |(filter, _)| {
-            let place = args.display.origins.place(filter).as_str();
-            let filter = args.display.origins.name(filter);
+            let place = origins.place(filter).as_str();
+            let filter = origins.name(filter);
             Err(UsageError::CommandLine {
                 place,
                 reason: format!("{filter} needs --project or --batch"),
@@ -40,15 +67,11 @@ pub(crate) fn list_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageEr
     if let Some((_, other, _)) = chosen.next() {
         return Err(conflict(option, other));
     }
-    if !args.ids.is_empty() || !args.id.is_empty() {
-        let other = if args.ids.is_empty() { "--id" } else { "--ids" };
-        return Err(conflict(option, other));
-    }
     if let (ListKind::Delivery, Some((filter, _))) = (kind, first_filter) {
         return Err(conflict(option, filter));
     }
     if names.iter().any(|name| name.trim().is_empty()) {
-        return Err(UsageError::empty(&args.display.origins, option));
+        return Err(UsageError::empty(origins, option));
     }
     let mut lists: Vec<ListSource> = Vec::new();
     for name in *names {

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use crate::api::api_key::KEY_VARIABLE;
-use crate::cli::args::{ApiArgs, ExportArgs};
+use crate::cli::args::{ExportArgs, ServerArgs, SourceArgs};
 use crate::cli::error::UsageError;
 use crate::cli::option_origins::{OptionPlace, Origins, is_set};
 use crate::cli::shared_args::DisplayArgs;
@@ -45,31 +45,38 @@ pub(crate) fn settle_export(args: &mut ExportArgs, origins: &Origins) -> Result<
         }
     }
     settle_tasks(args, origins);
-    settle_api(&mut args.api, origins)
+    settle_server(&mut args.api.server, origins)
 }
 
-/// Of the options that say which tasks are exported, those of the strongest place count. Where no list is left, filters of
-/// a file are dropped too: they belong to the lists of the file. A filter in a variable without a list is a mistake.
+/// Of the options that say which tasks are exported, those of the strongest place count.
 fn settle_tasks(args: &mut ExportArgs, origins: &Origins) {
-    let options = ["--ids", "--id", "--project", "--batch", "--delivery"];
-    let strongest = options
-        .map(|option| origins.place(option))
-        .into_iter()
-        .max();
-    let Some(strongest) = strongest.filter(|place| *place > OptionPlace::Default) else {
-        return;
-    };
-    let is_weaker = |option: &str| origins.place(option) < strongest;
-    if is_weaker("--ids") {
+    let strongest = strongest(origins);
+    if origins.place("--ids") < strongest {
         args.ids.clear();
     }
+    if origins.place("--id") < strongest {
+        args.id.clear();
+    }
+    settle_sources(&mut args.source, origins);
+}
+
+/// The strongest place of the options that say which tasks are meant.
+fn strongest(origins: &Origins) -> OptionPlace {
+    let options = ["--ids", "--id", "--project", "--batch", "--delivery"];
+    let places = options.map(|option| origins.place(option));
+    places.into_iter().max().unwrap_or(OptionPlace::Default)
+}
+
+/// Of lists, those of the strongest place count. Where no list is left, filters of a file are dropped too: they belong to
+/// the lists of the file. A filter in a variable without a list is a mistake.
+pub(crate) fn settle_sources(args: &mut SourceArgs, origins: &Origins) {
+    let strongest = strongest(origins);
     for (option, names) in [
-        ("--id", &mut args.id),
         ("--project", &mut args.project),
         ("--batch", &mut args.batch),
         ("--delivery", &mut args.delivery),
     ] {
-        if is_weaker(option) {
+        if origins.place(option) < strongest {
             names.clear();
         }
     }
@@ -81,7 +88,7 @@ fn settle_tasks(args: &mut ExportArgs, origins: &Origins) {
         ("--completed-after", &mut args.completed_after),
         ("--completed-before", &mut args.completed_before),
     ] {
-        if is_weaker(option) && is_of_file(origins, option) {
+        if origins.place(option) < strongest && is_of_file(origins, option) {
             *filter = None;
         }
     }
@@ -89,7 +96,7 @@ fn settle_tasks(args: &mut ExportArgs, origins: &Origins) {
 
 /// Settles where the key and the server come from. The variables that the clients of the API know are stronger than a
 /// file, like all variables.
-fn settle_api(args: &mut ApiArgs, origins: &Origins) -> Result<(), UsageError> {
+pub(crate) fn settle_server(args: &mut ServerArgs, origins: &Origins) -> Result<(), UsageError> {
     if args.api_key_file.is_some() && args.api_key_command.is_some() {
         match weaker("--api-key-file", "--api-key-command", origins)? {
             Weaker::First => args.api_key_file = None,
@@ -108,13 +115,13 @@ fn settle_api(args: &mut ApiArgs, origins: &Origins) -> Result<(), UsageError> {
         args.base_url = None;
     }
     #[cfg(feature = "sandbox")]
-    settle_server(args, origins)?;
+    settle_sandbox(args, origins)?;
     Ok(())
 }
 
 /// The sandbox and another server exclude each other.
 #[cfg(feature = "sandbox")]
-fn settle_server(args: &mut ApiArgs, origins: &Origins) -> Result<(), UsageError> {
+fn settle_sandbox(args: &mut ServerArgs, origins: &Origins) -> Result<(), UsageError> {
     if !args.sandbox || args.base_url.is_none() {
         return Ok(());
     }

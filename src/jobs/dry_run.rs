@@ -98,7 +98,7 @@ fn plan(
             events,
         },
         cancel,
-        state: &state,
+        state: Some(&state),
     };
     let mut kept = KeptTasks::default();
     let probe = if options.lists.is_empty() {

@@ -99,7 +99,7 @@ fn export_and_record(
             events,
         },
         cancel,
-        state,
+        state: Some(state),
     };
     let run = Run {
         directory: &directory,

@@ -184,7 +184,7 @@ pub(crate) fn list_tasks(
 }
 
 /// The tasks of all lists in the order of first appearance, and what was unexpected.
-fn merge(lists: Vec<ListedTasks>) -> (TaskIds, ListReport) {
+pub(crate) fn merge(lists: Vec<ListedTasks>) -> (TaskIds, ListReport) {
     let mut all = TaskIds::default();
     let mut report = ListReport {
         lists: lists.len() as u64,

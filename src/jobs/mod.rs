@@ -15,6 +15,7 @@ pub mod journal_tasks;
 pub mod journal_writer;
 pub mod last_run;
 pub mod limits;
+pub mod list_ids;
 pub mod list_tasks;
 pub mod metrics_text;
 pub mod options_error;

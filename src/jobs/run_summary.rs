@@ -13,7 +13,6 @@ use crate::error::{Exit, Explain};
 use crate::jobs::publication::manifest_time;
 use crate::jobs::report::{ExportReport, FailureCounts, JobEnd, ListReport, SavedWork};
 use crate::jobs::run_hints::{drift_text, next_steps, rate_limited_share};
-use crate::jobs::verify::report::VerifyReport;
 use crate::pacer::types::LearnedRate;
 use crate::publish::manifest::{Manifest, Tool};
 use crate::tables::table::SCHEMA_VERSION;
@@ -31,13 +30,21 @@ pub(crate) enum JobName {
     Export,
     Flatten,
     Verify,
+    Ids,
+}
+
+impl JobName {
+    /// Whether the job publishes an export.
+    pub(crate) fn publishes(self) -> bool {
+        matches!(self, Self::Export | Self::Flatten)
+    }
 }
 
 /// The start of a run.
 #[derive(Debug)]
 pub(crate) struct RunStart {
     job: JobName,
-    /// The output directory; of `verify`, the directory that it reads.
+    /// The output directory; of a job that only reads, the directory that it reads.
     directory: Option<PathBuf>,
     started_at: String,
     clock: Instant,
@@ -119,21 +126,22 @@ struct RunCounts {
     from_lists: Option<u64>,
 }
 
-/// The summary of `verify`. Without a report, it has the header only.
+/// The summary of a job that publishes nothing.
 #[derive(Debug, Serialize)]
-struct VerifySummary<'r> {
+struct ReaderSummary<'r, T> {
     #[serde(flatten)]
     header: SummaryHeader,
     directory: Option<String>,
+    /// What the job found or wrote; nothing where it did not complete.
     #[serde(flatten)]
-    report: Option<&'r VerifyReport>,
+    fields: Option<&'r T>,
 }
 
 impl RunStart {
     /// A run that starts now. Reads the manifest of the output directory, if it has one.
     pub(crate) fn now(job: JobName, directory: Option<&Path>) -> Self {
         let manifest = directory
-            .filter(|_| job != JobName::Verify)
+            .filter(|_| job.publishes())
             .and_then(Manifest::sound);
         Self {
             job,
@@ -185,11 +193,11 @@ impl RunStart {
 
     /// The summary of a job that ended with an error.
     pub(crate) fn failed(&self, error: &dyn Explain, failures: Option<&FailureCounts>) -> Value {
-        if self.job == JobName::Verify {
-            return to_json(&VerifySummary {
+        if !self.job.publishes() {
+            return to_json(&ReaderSummary {
                 header: self.header(error.exit(), Some(error)),
                 directory: self.shown_directory(),
-                report: None,
+                fields: None::<&()>,
             });
         }
         let mut summary = self.unpublished(error.exit(), Some(error));
@@ -197,12 +205,12 @@ impl RunStart {
         to_json(&summary)
     }
 
-    /// The summary of a verification; without a report, the user stopped it.
-    pub(crate) fn verified(&self, report: Option<&VerifyReport>, exit: Exit) -> Value {
-        to_json(&VerifySummary {
+    /// The summary of a job that publishes nothing; without `fields`, the user stopped it.
+    pub(crate) fn read<T: Serialize>(&self, fields: Option<&T>, exit: Exit) -> Value {
+        to_json(&ReaderSummary {
             header: self.header(exit, None),
             directory: self.shown_directory(),
-            report,
+            fields,
         })
     }
 

@@ -18,8 +18,8 @@ const SHUTDOWN: Duration = Duration::from_millis(100);
 pub(crate) struct Network<'r> {
     pub(crate) context: FetchContext<'r>,
     pub(crate) cancel: &'r CancellationToken,
-    /// The state directory, where what is learned of the rate is kept.
-    pub(crate) state: &'r StateDir,
+    /// The state directory, where what is learned of the rate is kept, if there is one.
+    pub(crate) state: Option<&'r StateDir>,
 }
 
 impl<'r> Network<'r> {
@@ -30,7 +30,7 @@ impl<'r> Network<'r> {
         good_ids: Vec<String>,
     ) -> Fetcher<'r> {
         let client = &self.context.options.client;
-        let learned = learned.or_else(|| pace_memory::recall(self.state, client));
+        let learned = learned.or_else(|| pace_memory::recall(self.state?, client));
         Fetcher::new(self.context, learned, good_ids)
     }
 
@@ -40,7 +40,9 @@ impl<'r> Network<'r> {
         let learned = fetcher
             .learned()
             .filter(|_| options.rate == Rate::Learned)?;
-        pace_memory::remember(self.state, &options.client, learned);
+        if let Some(state) = self.state {
+            pace_memory::remember(state, &options.client, learned);
+        }
         Some(learned)
     }
 }

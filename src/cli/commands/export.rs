@@ -5,9 +5,9 @@ use std::time::Instant;
 use crate::cli::args::ExportArgs;
 use crate::cli::core_dumps;
 use crate::cli::error::CommandError;
-#[cfg(feature = "sandbox")]
-use crate::cli::export_options::SandboxServer;
 use crate::cli::export_options::export_options;
+#[cfg(feature = "sandbox")]
+use crate::cli::export_options::{SandboxServer, start_sandbox};
 use crate::cli::lifecycle::{
     JobFiles, JobReport, report_dry_run, report_export, run, warn, with_summary,
 };
@@ -15,15 +15,13 @@ use crate::error::Exit;
 use crate::jobs::dry_run::dry_run;
 use crate::jobs::export::{ExportEnd, export_until};
 use crate::jobs::run_summary::JobName;
-#[cfg(feature = "sandbox")]
-use crate::sandbox::{config::SandboxConfig, server::Sandbox};
 
 /// Runs the main job.
 pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
     let reads: Vec<_> = args
         .ids
         .iter()
-        .chain(&args.api.api_key_file)
+        .chain(&args.api.server.api_key_file)
         .cloned()
         .collect();
     let files = JobFiles {
@@ -37,16 +35,9 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
         let started = Instant::now();
         core_dumps::forbid();
         #[cfg(feature = "sandbox")]
-        let sandbox = args
-            .api
-            .sandbox
-            .then(|| Sandbox::start(SandboxConfig::default()))
-            .transpose()?;
+        let sandbox = start_sandbox(&args.api.server)?;
         #[cfg(feature = "sandbox")]
-        let server = sandbox.as_ref().map(|sandbox| SandboxServer {
-            base_url: sandbox.base_url(),
-            api_key: sandbox.key().to_owned().into(),
-        });
+        let server = sandbox.as_ref().map(SandboxServer::of);
         #[cfg(not(feature = "sandbox"))]
         let server = None;
         let (options, warnings) = export_options(args, server)?;

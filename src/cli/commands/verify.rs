@@ -30,7 +30,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
             |end, signals| match end {
                 JobEnd::Stopped(_) => {
                     let message = "interrupted: nothing was verified";
-                    let json = output.start.verified(None, signals.exit());
+                    let json = output.start.read(None::<&()>, signals.exit());
                     Ok(report_stopped(signals, output, message, &json))
                 }
                 JobEnd::Done(report) => {
@@ -39,7 +39,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
                     } else {
                         Exit::Success
                     };
-                    let json = output.start.verified(Some(&report), exit);
+                    let json = output.start.read(Some(&report), exit);
                     if !display.quiet || report.findings > 0 {
                         let result = result_line(&report, &args.directory);
                         let text = if display.quiet {
