@@ -26,7 +26,7 @@ pub(crate) struct GuardArgs {
         env = "SCALE_EXPORT_TOLERATE"
     )]
     pub(crate) tolerate: Allowance,
-    /// Publish nothing and exit with 8 when more tasks would vanish
+    /// Publish nothing and exit with 8 when more tasks vanish
     ///
     /// Counts the tasks of the previous export that would have no row in the new one. Up to 10 can vanish in any case.
     #[arg(
