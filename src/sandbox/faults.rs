@@ -44,7 +44,7 @@ impl FromStr for FaultKind {
             "bad_json" => Self::BadJson,
             "not_found" => Self::Status(404),
             status => match status.parse::<u16>() {
-                // Edge proxies send these statuses, with a page of their own.
+                // Edge proxies send these statuses, with an HTML page.
                 Ok(status @ 520..=530) => Self::HtmlStatus(status),
                 Ok(status @ 400..=599) => Self::Status(status),
                 _ => {

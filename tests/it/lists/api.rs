@@ -173,6 +173,10 @@ impl Api {
         Self { server, data }
     }
 
+    pub(super) fn base_url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
     pub(super) fn data(&self) -> MutexGuard<'_, Data> {
         self.data.lock().unwrap()
     }

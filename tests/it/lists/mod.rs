@@ -2,6 +2,7 @@
 
 mod api;
 mod compared;
+mod ids;
 mod losses;
 mod plan;
 
