@@ -89,6 +89,7 @@ pub(crate) fn announce_stdin(paths: &[PathBuf], what: &str, display: &DisplayArg
 pub(crate) fn print_error(error: &dyn Explain, log_format: LogFormatArg, quiet: bool) {
     let hint = error.hint();
     if log_format == LogFormatArg::Json {
+        // JSON escapes control characters itself, so the text stays exact.
         let fields = json!({"hint": hint, "exit_code": error.exit() as u8});
         write_json("error", &error.to_string(), &fields);
         return;

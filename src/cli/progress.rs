@@ -95,12 +95,14 @@ impl Screen {
         let shows_progress = !options.quiet && options.progress != ProgressArg::Never;
         let is_text = options.log_format == LogFormatArg::Text;
         let is_forced = options.progress == ProgressArg::Always;
+        // A line that is redrawn would not be valid JSON.
         let has_line = shows_progress && is_text && (terminal.is_interactive || is_forced);
         Self {
             options,
             cancel,
             terminal,
             line: has_line.then(StatusLine::default),
+            // A file or a pipe keeps every line that was drawn.
             draw_interval: if terminal.is_interactive {
                 DRAW_INTERVAL
             } else {

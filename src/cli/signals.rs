@@ -148,6 +148,7 @@ impl Signals {
     /// Waits for the first signal.
     #[cfg(feature = "sandbox")]
     pub(crate) fn wait(&self) {
+        // The token can only be awaited, and this thread has no runtime.
         while !self.cancel.is_cancelled() {
             std::thread::sleep(POLL_INTERVAL);
         }

@@ -33,6 +33,7 @@ pub(crate) fn stderr() -> Terminal {
 pub(crate) fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stderr());
     let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    // A pseudo-terminal whose window has no size reports 0.
     if columns == 0 {
         DEFAULT_COLUMNS
     } else {
@@ -55,10 +56,12 @@ fn detect(
     is_terminal: bool,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Terminal {
+    // The progress line moves the cursor, which a dumb terminal cannot do.
     let is_terminal = is_terminal && variable("TERM").is_none_or(|term| term != "dumb");
     let has_color = match color {
         ColorArg::Always => true,
         ColorArg::Never => false,
+        // It takes precedence over CLICOLOR_FORCE, and --color over both.
         ColorArg::Auto if variable("NO_COLOR").is_some() => false,
         ColorArg::Auto => {
             is_terminal || variable("CLICOLOR_FORCE").is_some_and(|value| value != "0")
@@ -68,6 +71,7 @@ fn detect(
         .into_iter()
         .find_map(&variable);
     let has_unicode = locale.is_some_and(|locale| {
+        // Systems write the encoding in different ways: `C.UTF-8`, `de_DE.utf8`.
         let locale = locale.to_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")
     });

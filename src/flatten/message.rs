@@ -118,6 +118,7 @@ impl TaskFlattener<'_> {
         let row = ReferenceTextRow {
             row_key: message.at(self.path),
             reference_text_index,
+            // Fields are evaluated in this order: `extra` takes what the columns before it could not.
             content: extra.text(content),
             category: extra.text(category),
             url: extra.text(url),

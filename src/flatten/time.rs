@@ -68,6 +68,7 @@ pub(crate) fn parse(text: &str) -> Option<ParsedTime> {
     }
     let minutes = (days_since_1970(year, month, day) * 24 + hour) * 60 + minute - offset;
     let micros = (minutes * 60 + second) * MICROS + fraction;
+    // Another offset or letters in lower case name the same instant, but are not what is rebuilt.
     (FIRST..BEHIND_LAST)
         .contains(&micros)
         .then_some(ParsedTime {
@@ -85,11 +86,13 @@ fn fraction(scanner: &mut TimeScanner<'_>) -> Option<(i64, bool)> {
     let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, behind) = rest.split_at_checked(len).filter(|_| len > 0)?;
     scanner.0 = behind;
+    // The column has microseconds. `extra` keeps a text with more digits.
     let micros = digits
         .iter()
         .chain(std::iter::repeat(&b'0'))
         .take(6)
         .fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
+    // A time is rebuilt with 0, 3 or 6 digits, as few as hold the fraction.
     let fewest = match micros {
         0 => 0,
         micros if micros % 1_000 == 0 => 3,

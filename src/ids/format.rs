@@ -30,6 +30,7 @@ impl ListFormat {
             let extension = path.extension().and_then(OsStr::to_str);
             extension.unwrap_or_default().to_ascii_lowercase()
         };
+        // `ids.csv.gz` is CSV: compression is detected by the content.
         let ending = match extension(path).as_str() {
             "gz" | "zst" => extension(&path.with_extension("")),
             ending => ending.to_owned(),

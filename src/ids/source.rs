@@ -71,6 +71,7 @@ impl IdSource {
             error,
         };
         let file = File::open(path).map_err(failed)?;
+        // The system opens a directory like a file, and only reading it fails.
         if file.metadata().map_err(failed)?.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
@@ -110,10 +111,12 @@ impl IdSource {
             let decoder = decoder.map_err(|error| origin.failed(error))?;
             (head, reader) = peek(decoder, &origin)?;
         }
+        // Also after decompression: a file that was compressed twice is a mistake.
         if let Some(content) = FileContent::of(&head) {
             let file = origin.file;
             return Err(IdsError::Content { file, content });
         }
+        // The mark would become a part of the first ID.
         if head.starts_with(BYTE_ORDER_MARK) {
             head.drain(..BYTE_ORDER_MARK.len());
         }
@@ -167,6 +170,7 @@ fn peek<'r>(
 
 fn decoder(compression: Compression, reader: Box<dyn Read>) -> io::Result<Box<dyn Read>> {
     Ok(match compression {
+        // Two gzip files that are joined with `cat` are one valid file of two members.
         Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::new(reader))),
         Compression::Zstd => Box::new(zstd::Decoder::new(reader)?),
     })
@@ -189,6 +193,7 @@ fn copy(mut reader: Box<dyn Read>, origin: &StreamOrigin) -> Result<Input, IdsEr
             Err(error) => return Err(origin.failed(error)),
         };
         copied += read as u64;
+        // A small compressed file can be huge when decompressed.
         if copied > MAX_COPY_BYTES {
             return Err(IdsError::TooLarge {
                 file: origin.file.clone(),

@@ -95,6 +95,7 @@ impl TaskIds {
             hasher,
             ..
         } = self;
+        // The table has positions only, so it hashes and compares the texts that they stand for.
         let entry = positions.entry(
             hasher.hash_one(id),
             |&position| nth(text, ends, position as usize) == Some(id),
@@ -109,6 +110,7 @@ impl TaskIds {
                 });
             }
             Entry::Vacant(entry) => {
+                // A position takes four bytes in the table and not eight.
                 let position = u32::try_from(ends.len()).map_err(|_| InvalidId::TooMany)?;
                 entry.insert(position);
                 position

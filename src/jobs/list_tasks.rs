@@ -75,6 +75,7 @@ impl KeptResponses {
             }
             Refresh::None => true,
         };
+        // An ID whose failure was revoked is fetched again, as `SharedIndex::plan` decides.
         is_recent && !journal.is_due(position)
     }
 
@@ -83,6 +84,7 @@ impl KeptResponses {
         let Ok(InsertedId { position, .. }) = self.scanned.tasks.insert(&task.task_id) else {
             return false;
         };
+        // Another list can have delivered the task after this page was compared.
         if self.counts(position) {
             return false;
         }

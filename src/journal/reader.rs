@@ -251,6 +251,7 @@ impl JournalFile {
             return Ok(None);
         };
         let (bytes, head_bytes) = (head.record_bytes(), self.version.head_bytes() as u64);
+        // The record is torn, or the length in its head is damaged.
         if bytes > len - at {
             return Ok(None);
         }

@@ -125,6 +125,7 @@ impl<'a> Scanner<'a> {
             self.at += 1;
         }
         match self.peek() {
+            // JSON has no leading zeros: a point or an exponent may follow, and no digit.
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits(),
             _ => return self.unexpected("expected a digit"),

@@ -87,6 +87,7 @@ impl<'a> Number<'a> {
         let dropped = digits.len() - without_zeros.len();
         let significant = without_zeros.trim_start_matches('0');
         if significant.is_empty() {
+            // Minus zero equals zero.
             return Some(NormalNumber {
                 negative: false,
                 digits: Cow::Borrowed("0"),

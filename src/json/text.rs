@@ -53,6 +53,7 @@ impl<'a> Text<'a> {
         if !self.escaped {
             return Cow::Borrowed(self.raw);
         }
+        // No escape is shorter than the character that it stands for.
         let mut out = String::with_capacity(self.raw.len());
         // Writing to a String cannot fail.
         let _ = self.write_to(&mut out);
@@ -72,6 +73,7 @@ impl PartialEq<str> for Text<'_> {
 
 impl PartialEq for Text<'_> {
     fn eq(&self, other: &Self) -> bool {
+        // The same text can be written with different escapes.
         if self.escaped || other.escaped {
             self.decode() == other.decode()
         } else {

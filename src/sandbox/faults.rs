@@ -44,6 +44,7 @@ impl FromStr for FaultKind {
             "bad_json" => Self::BadJson,
             "not_found" => Self::Status(404),
             status => match status.parse::<u16>() {
+                // Edge proxies send these statuses, with an HTML page.
                 Ok(status @ 520..=530) => Self::HtmlStatus(status),
                 Ok(status @ 400..=599) => Self::Status(status),
                 _ => {
@@ -128,11 +129,13 @@ pub(crate) fn fault(
     if let Some(failed) = failed_ids.iter().find(|failed| failed.task_id == task_id) {
         return Some(failed.kind);
     }
+    // The lot depends on the task alone, so all attempts for the task meet the same rule.
     let mut lot = Random::of(seed, task_id.as_bytes()).share();
     for rule in rules {
         if lot < rule.share {
             return (attempt <= rule.attempts).then_some(rule.kind);
         }
+        // The shares lie side by side between 0 and 1.
         lot -= rule.share;
     }
     None

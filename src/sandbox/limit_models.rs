@@ -285,6 +285,7 @@ impl Limiter {
 
     /// Counts the requests of other clients until now, evenly spaced. Their responses do not change what they do.
     fn count_other_clients(&mut self, now: Duration) {
+        // `admit` borrows the whole limiter.
         let mut others = std::mem::take(&mut self.others);
         for (client, made) in self.plan.other_clients.clone().iter().zip(&mut others) {
             loop {
@@ -295,6 +296,7 @@ impl Limiter {
                     break;
                 }
                 *made += 1.0;
+                // Their requests end at once, so they never count as requests in flight.
                 if self.admit(at).is_some() {
                     self.leave();
                 }

@@ -152,6 +152,7 @@ impl Paginator {
         } else {
             wanted.limit
         };
+        // Tasks that moved to the start of the list are on its first page only.
         let moved = self.moved.get(wanted.list).cloned().unwrap_or_default();
         let first: &[u64] = if token.page == 0 { &moved } else { &[] };
         let rest = catalog.behind(wanted.members, token.after);
@@ -185,6 +186,7 @@ impl Paginator {
             tasks.push(Bytes::from_static(br#"{"id":"no task"}"#));
         }
         let mut next = has_more.then(|| next(after));
+        // The third page leads back to the second one, so the pages have no end.
         if self.has(ListFault::Loop) && token.page >= 2 {
             let list = catalog.behind(wanted.members, 0);
             let second = list.take(limit).last().unwrap_or_default();

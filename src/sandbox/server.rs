@@ -64,7 +64,9 @@ impl Sandbox {
             port: config.port,
             source,
         };
+        // It is bound before the thread starts, so that a port in use is an error and the address is known.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).map_err(failed)?;
+        // tokio requires this of sockets that the standard library opened.
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let runtime = threads::runtime().map_err(failed)?;
@@ -84,6 +86,7 @@ impl Sandbox {
         let shared = Arc::clone(&state);
         let serve = move || {
             runtime.block_on(serve(listener, shared, stopped));
+            // Requests that hang on purpose would delay the end.
             runtime.shutdown_background();
         };
         let thread = threads::builder().spawn(serve);
@@ -129,6 +132,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed already, and must not become a second one in `drop`.
             let _ = thread.join();
         }
     }

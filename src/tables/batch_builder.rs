@@ -98,6 +98,7 @@ impl<C: TableColumns> TableBuffer<C> {
         let Some(table) = self.table.filter(|_| self.rows > 0) else {
             return Ok(());
         };
+        // `finish` takes the rows out even if they turn out not to be a valid batch.
         self.rows = 0;
         self.bytes = 0;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), self.columns.finish())?;

@@ -41,6 +41,7 @@ impl PartialEq for Cell<'_> {
             (Self::Int64(one), Self::Int64(other)) | (Self::Time(one), Self::Time(other)) => {
                 one == other
             }
+            // By their bits, NaN equals itself, and zeros with different signs differ.
             (Self::Float64(one), Self::Float64(other)) => one.to_bits() == other.to_bits(),
             (Self::Bool(one), Self::Bool(other)) => one == other,
             (Self::Texts(one), Self::Texts(other)) => one.iter().eq(other.iter()),
@@ -100,6 +101,7 @@ enum ColumnCells {
 impl ColumnCells {
     /// Returns nothing if the array does not have the column's type.
     fn of(column_type: ColumnType, array: &ArrayRef) -> Option<Self> {
+        // The downcasts below ignore time zones and the names of list elements.
         if *array.data_type() != column_type.data_type() {
             return None;
         }
@@ -137,6 +139,7 @@ impl ColumnCells {
 
     fn cell(&self, row: usize) -> Option<Cell<'_>> {
         let array = self.array();
+        // `value` panics outside of the array, and returns some value for null.
         if row >= array.len() || array.is_null(row) {
             return None;
         }
