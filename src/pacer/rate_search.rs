@@ -221,13 +221,20 @@ impl Pacer {
         }
     }
 
-    /// Reacts to a rejection that is due to the rate: sets the new rate and the bracket.
-    pub(crate) fn slow_down(&mut self, sent: SentRequest, now: Duration) {
-        if std::mem::take(&mut self.is_remembered) {
-            // The remembered limit is wrong: nothing is known.
+    /// Starts over if the rate was remembered and not measured: it is wrong, so nothing is known. Returns whether it was.
+    fn forget_remembered(&mut self) -> bool {
+        let is_remembered = std::mem::take(&mut self.is_remembered);
+        if is_remembered {
             self.bracket = RateBracket::default();
             self.phase = PacerPhase::Climbing;
             self.set_rate(FIRST_RATE);
+        }
+        is_remembered
+    }
+
+    /// Reacts to a rejection that is due to the rate: sets the new rate and the bracket.
+    pub(crate) fn slow_down(&mut self, sent: SentRequest, now: Duration) {
+        if self.forget_remembered() {
             return;
         }
         let rate = self.rate_in_use(now);

@@ -327,6 +327,11 @@ impl<'p> TaskVerifier<'p> {
         mut is_reported: bool,
     ) -> Result<(), VerifyError> {
         let [one, other] = &mut self.parsers;
+        let results = &mut *self.results;
+        let mut report = |expected: &str, found: &str| {
+            is_reported = true;
+            results.add(Finding::of_task(task_id, "", expected, found));
+        };
         let received = match &mut self.raw {
             None => None,
             Some(raw) => match raw.read(position, task_id, &mut self.body)? {
@@ -334,27 +339,17 @@ impl<'p> TaskVerifier<'p> {
                     Ok(document) => match unusable(task_id, Ok(document.root())) {
                         None => Some(document),
                         Some(note) => {
-                            is_reported = true;
-                            let expected = "a raw response of this task";
-                            let finding = Finding::of_task(task_id, "", expected, &note.message);
-                            self.results.add(finding);
+                            report("a raw response of this task", &note.message);
                             None
                         }
                     },
                     Err(cause) => {
-                        is_reported = true;
-                        let cause = cause.to_string();
-                        let finding =
-                            Finding::of_task(task_id, "", "a raw response in JSON", &cause);
-                        self.results.add(finding);
+                        report("a raw response in JSON", &cause.to_string());
                         None
                     }
                 },
                 Err(instead) => {
-                    is_reported = true;
-                    let finding =
-                        Finding::of_task(task_id, "", "a raw response in the journal", &instead);
-                    self.results.add(finding);
+                    report("a raw response in the journal", &instead);
                     None
                 }
             },
@@ -363,14 +358,7 @@ impl<'p> TaskVerifier<'p> {
             match parse(task_id, other, self.rebuilt.as_bytes())? {
                 Ok(document) => Some(document),
                 Err(cause) => {
-                    is_reported = true;
-                    let finding = Finding::of_task(
-                        task_id,
-                        "",
-                        "valid JSON in JSON columns",
-                        &cause.to_string(),
-                    );
-                    self.results.add(finding);
+                    report("valid JSON in JSON columns", &cause.to_string());
                     None
                 }
             }
