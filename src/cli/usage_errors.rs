@@ -332,7 +332,9 @@ fn explain_word(word: &str, command: &clap::Command, arguments: &[OsString]) -> 
         .get_subcommands()
         .filter(|command| !command.is_hide_set());
     let near = nearest_name(word, commands.map(clap::Command::get_name));
-    if near.is_none() && !is_about_help && looks_like_path(word) {
+    // No command has these characters.
+    let is_path = word.contains(['.', '/']) || (near.is_none() && looks_like_path(word));
+    if is_path && !is_about_help {
         let reason = format!("unexpected argument `{word}`");
         return wrong(&reason, paths_hint(arguments));
     }

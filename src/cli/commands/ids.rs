@@ -1,5 +1,7 @@
 //! `ids`: the task IDs of list endpoints, one per line.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::cli::args::IdsArgs;
@@ -20,6 +22,14 @@ use crate::plural::plural;
 /// export, would remove the other half.
 pub(crate) fn run_ids(args: &IdsArgs) -> Result<Exit, CommandError> {
     let display = &args.display;
+    if display.summary.as_deref() == Some(Path::new("-")) {
+        return Err(UsageError::CommandLine {
+            place: display.origins.place("--summary").as_str(),
+            reason: format!("{} cannot be `-`", display.origins.name("--summary")),
+            hint: "standard output has the IDs; name a file".to_owned(),
+        }
+        .into());
+    }
     let reads: Vec<_> = args.server.api_key_file.iter().cloned().collect();
     let files = JobFiles {
         job: JobName::Ids,
@@ -30,17 +40,6 @@ pub(crate) fn run_ids(args: &IdsArgs) -> Result<Exit, CommandError> {
     };
     with_summary(&files, |output| {
         core_dumps::forbid();
-        if display
-            .summary
-            .as_ref()
-            .is_some_and(|path| path.as_os_str() == "-")
-        {
-            return Err(UsageError::Summary {
-                path: "-".into(),
-                cause: "standard output has the IDs".to_owned(),
-            }
-            .into());
-        }
         #[cfg(feature = "sandbox")]
         let sandbox = start_sandbox(&args.server)?;
         #[cfg(feature = "sandbox")]
