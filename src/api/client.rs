@@ -352,13 +352,15 @@ async fn error_body(response: &mut Response) -> Vec<u8> {
     body.finish().0
 }
 
+/// Why a base URL of another kind is refused.
+const NO_SCHEME: &str = "it must begin with https:// or http://";
+
 /// Checks a base URL. Its path is kept.
 fn checked_url(base_url: &str) -> Result<Url, FetchError> {
     let failed = |cause: &str| FetchError::BadUrl {
         url: showable(base_url),
         cause: cause.into(),
     };
-    const NO_SCHEME: &str = "it must begin with https:// or http://";
     if !base_url.contains("://") {
         return Err(failed(NO_SCHEME));
     }

@@ -123,7 +123,7 @@ fn read_configuration() -> Result<ConfiguredOptions, UsageError> {
 fn known_options() -> KnownOptions {
     let path = clap::builder::ValueParser::path_buf().type_id();
     let commands = with_variables();
-    let options = commands.iter().flat_map(|(_, options)| options);
+    let options = commands.values().flatten();
     options
         .filter_map(|option| {
             let shape = OptionShape {
