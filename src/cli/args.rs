@@ -65,6 +65,9 @@ pub(crate) enum Command {
     /// Rebuild tables from raw responses, without the network
     #[command(after_long_help = help::FLATTEN)]
     Flatten(Box<FlattenArgs>),
+    /// Write an HTML report of an export: tasks, labels, scores, failures
+    #[command(after_long_help = help::REPORT)]
+    Report(ReportArgs),
     /// Print the columns of the tables, or SQL that creates and loads them
     #[command(after_long_help = help::SCHEMA)]
     Schema(SchemaArgs),
@@ -384,6 +387,34 @@ pub(crate) struct VerifyArgs {
     /// Directory of an export
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) display: DisplayArgs,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Directory of an export
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// File of the report; `-` is standard output
+    // The variable of this name is the output directory of an export.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "report.html",
+        help_heading = "Output"
+    )]
+    pub(crate) out: PathBuf,
+    /// Show how many submissions each contributor made
+    #[arg(
+        long,
+        value_parser = value_parsers::flag,
+        env = "SCALE_EXPORT_CONTRIBUTORS",
+        help_heading = "Output"
+    )]
+    pub(crate) contributors: bool,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
 }

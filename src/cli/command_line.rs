@@ -69,6 +69,7 @@ fn display_args(cli: &mut Cli) -> Option<&mut DisplayArgs> {
         None => Some(&mut cli.export.display),
         Some(Command::Verify(args)) => Some(&mut args.display),
         Some(Command::Flatten(args)) => Some(&mut args.display),
+        Some(Command::Report(args)) => Some(&mut args.display),
         Some(_) => None,
     }
 }

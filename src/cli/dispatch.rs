@@ -5,6 +5,7 @@ use crate::cli::command_line::{color, log_format, read_command_line, version};
 use crate::cli::commands::completions::print_completions;
 use crate::cli::commands::export::run_export;
 use crate::cli::commands::flatten::run_flatten;
+use crate::cli::commands::report::run_report;
 #[cfg(feature = "sandbox")]
 use crate::cli::commands::sandbox::run_sandbox;
 use crate::cli::commands::schema::print_schema;
@@ -34,6 +35,7 @@ pub fn main() -> Exit {
     let display = match &cli.command {
         Some(Command::Verify(args)) => &args.display,
         Some(Command::Flatten(args)) => &args.display,
+        Some(Command::Report(args)) => &args.display,
         _ => &cli.export.display,
     };
     let (log_format, quiet) = (display.log_format, display.quiet);
@@ -41,6 +43,7 @@ pub fn main() -> Exit {
         None => run_export(&cli.export),
         Some(Command::Verify(args)) => run_verify(&args),
         Some(Command::Flatten(args)) => run_flatten(&args),
+        Some(Command::Report(args)) => run_report(&args),
         Some(Command::Schema(args)) => print_schema(&args),
         #[cfg(feature = "sandbox")]
         Some(Command::Sandbox(args)) => run_sandbox(*args),

@@ -58,7 +58,7 @@ pub(crate) struct JobFiles<'j> {
     pub(crate) metrics: Option<&'j Path>,
     /// Files and directories that the job reads.
     pub(crate) reads: &'j [PathBuf],
-    /// The directory that it writes, or that `verify` reads.
+    /// The directory that it writes, or that `verify` or `report` reads.
     pub(crate) directory: Option<&'j Path>,
 }
 
@@ -92,8 +92,7 @@ pub(crate) fn with_summary(
         reads,
         directory,
     } = *files;
-    // `verify` writes nothing into its directory.
-    let out = directory.filter(|_| job != JobName::Verify);
+    let out = directory.filter(|_| !job.is_reader());
     prepare_summary(display, reads, out)?;
     prepare_metrics(metrics, reads, out)?;
     let output = JobOutput {

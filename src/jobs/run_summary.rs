@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::api::key_redaction::json_without_keys;
 use crate::error::{Exit, Explain};
+use crate::jobs::html_report::HtmlReport;
 use crate::jobs::publication::manifest_time;
 use crate::jobs::report::{ExportReport, FailureCounts, JobEnd, ListReport, SavedWork};
 use crate::jobs::run_hints::{drift_text, next_steps, rate_limited_share};
@@ -31,13 +32,21 @@ pub(crate) enum JobName {
     Export,
     Flatten,
     Verify,
+    Report,
+}
+
+impl JobName {
+    /// Whether the job only reads its directory.
+    pub(crate) fn is_reader(self) -> bool {
+        matches!(self, Self::Verify | Self::Report)
+    }
 }
 
 /// The start of a run.
 #[derive(Debug)]
 pub(crate) struct RunStart {
     job: JobName,
-    /// The output directory; of `verify`, the directory that it reads.
+    /// The output directory; of `verify` and `report`, the directory that they read.
     directory: Option<PathBuf>,
     started_at: String,
     clock: Instant,
@@ -119,6 +128,18 @@ struct RunCounts {
     from_lists: Option<u64>,
 }
 
+/// The summary of `report`.
+#[derive(Debug, Serialize)]
+struct ReportSummary {
+    #[serde(flatten)]
+    header: SummaryHeader,
+    directory: Option<String>,
+    /// The file of the report.
+    out: String,
+    exported: u64,
+    bytes: u64,
+}
+
 /// The summary of `verify`. Without a report, it has the header only.
 #[derive(Debug, Serialize)]
 struct VerifySummary<'r> {
@@ -133,7 +154,7 @@ impl RunStart {
     /// A run that starts now. Reads the manifest of the output directory, if it has one.
     pub(crate) fn now(job: JobName, directory: Option<&Path>) -> Self {
         let manifest = directory
-            .filter(|_| job != JobName::Verify)
+            .filter(|_| !job.is_reader())
             .and_then(Manifest::sound);
         Self {
             job,
@@ -185,7 +206,7 @@ impl RunStart {
 
     /// The summary of a job that ended with an error.
     pub(crate) fn failed(&self, error: &dyn Explain, failures: Option<&FailureCounts>) -> Value {
-        if self.job == JobName::Verify {
+        if self.job.is_reader() {
             return to_json(&VerifySummary {
                 header: self.header(error.exit(), Some(error)),
                 directory: self.shown_directory(),
@@ -204,6 +225,22 @@ impl RunStart {
             directory: self.shown_directory(),
             report,
         })
+    }
+
+    /// The summary of a report that was written.
+    pub(crate) fn reported(&self, report: &HtmlReport, out: &Path) -> Value {
+        to_json(&ReportSummary {
+            header: self.header(Exit::Success, None),
+            directory: self.shown_directory(),
+            out: out.display().to_string(),
+            exported: report.tasks,
+            bytes: report.html.len() as u64,
+        })
+    }
+
+    /// The summary of a reading job that the user stopped.
+    pub(crate) fn stopped_reading(&self, exit: Exit) -> Value {
+        self.verified(None, exit)
     }
 
     /// A summary of a run that published nothing.
