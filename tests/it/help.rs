@@ -3,7 +3,15 @@
 use crate::support::program;
 
 /// Commands with a help; the main job is the empty one.
-const COMMANDS: [&str; 6] = ["", "verify", "flatten", "schema", "sandbox", "completions"];
+const COMMANDS: [&str; 7] = [
+    "",
+    "verify",
+    "flatten",
+    "report",
+    "schema",
+    "sandbox",
+    "completions",
+];
 
 /// Lines that a terminal shows at once.
 const SHORT_LINES: usize = 50;
