@@ -121,7 +121,7 @@ fn the_default_file_is_in_the_current_directory() {
         "{stderr}"
     );
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(summary["tasks"], 1);
+    assert_eq!(summary["exported"], 1);
     assert_eq!(summary["bytes"], html.len());
     assert_eq!(summary["exit_code"], 0);
 }
