@@ -1,4 +1,4 @@
-//! HTML that is safe to print: text from an export gets into it through [`Markup::data`] only.
+//! HTML that is safe to print: text from an export gets into it through `Markup::data` only.
 
 use crate::printable::printable;
 use crate::report::short_text::ShortText;
