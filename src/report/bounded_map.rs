@@ -3,6 +3,7 @@
 //! Beyond the limit, the keys with the smallest checksums are kept. Which keys these are does not depend on the order of
 //! the rows, and a kept key was never dropped before, so its statistics are exact.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::report::merge::Merge;
@@ -79,6 +80,13 @@ impl<K: Checksum, V: Merge, const LIMIT: usize> BoundedMap<K, V, LIMIT> {
     /// The kept keys and their statistics.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.kept.iter().map(|((_, key), value)| (key, value))
+    }
+
+    /// The kept keys with the highest counts first, then by key.
+    pub fn by_count(&self, count: impl Fn(&V) -> u64) -> Vec<(&K, &V)> {
+        let mut all: Vec<_> = self.iter().collect();
+        all.sort_by_key(|(key, value)| (Reverse(count(value)), *key));
+        all
     }
 
     /// The number of kept keys.

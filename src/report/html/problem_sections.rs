@@ -36,8 +36,7 @@ pub(super) fn failures(failures: &KindFailures) -> Markup {
 
 /// Rows by type; `what` names them, with the table first.
 pub(super) fn kinds(caption: &str, counts: &KindCounts, rows: u64) -> Markup {
-    let mut all: Vec<_> = counts.iter().collect();
-    all.sort_by_key(|(kind, count)| (Reverse(**count), *kind));
+    let all = counts.by_count(|count| *count);
     let shown = all.iter().take(MAX_ROWS).map(|(kind, count)| {
         let name = Markup::optional_key(kind.as_ref(), "(no type)", NAME_CHARS);
         (name, **count)

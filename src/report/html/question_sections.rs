@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 
 use crate::report::html::markup::{Markup, NAME_CHARS};
 use crate::report::html::number_text::{count_text, share_text};
-use crate::report::html::table_view::{TableView, and_more, count_table, note, section};
+use crate::report::html::table_view::{TableView, and_more, count_table, more, note, section};
 use crate::report::question_statistics::{
     LabelCount, NameCounts, Question, QuestionStatistics, QuestionsStatistics,
 };
 use crate::report::short_text::ShortText;
 
 /// Questions that each section shows.
-pub(super) const MAX_QUESTIONS: usize = 20;
+const MAX_QUESTIONS: usize = 20;
 
 /// Up to this number, all labels of a question are shown in their order, those that were never chosen included.
 const MAX_SCALE: usize = 12;
@@ -22,17 +22,8 @@ const MAX_LABELS: usize = 8;
 /// Types of a question that are named.
 const MAX_KINDS: usize = 3;
 
-/// Questions by the number of their annotations.
-pub(super) fn by_annotations(
-    questions: &QuestionsStatistics,
-) -> Vec<(&Question, &QuestionStatistics)> {
-    let mut all: Vec<_> = questions.questions.iter().collect();
-    all.sort_by_key(|(question, statistics)| (Reverse(statistics.annotations), *question));
-    all
-}
-
 /// The key and the level of a question.
-pub(super) fn question_name((level, key): &Question) -> Markup {
+fn question_name((level, key): &Question) -> Markup {
     let key = Markup::optional_key(key.as_ref(), "(no key)", NAME_CHARS);
     let level = Markup::element("span", "class=\"tag\"", &Markup::key(level, NAME_CHARS));
     Markup::element("code", "", &key)
@@ -42,13 +33,12 @@ pub(super) fn question_name((level, key): &Question) -> Markup {
 
 /// The names by frequency.
 fn frequent(names: &NameCounts) -> Vec<&ShortText> {
-    let mut all: Vec<_> = names.iter().collect();
-    all.sort_by_key(|(name, count)| (Reverse(**count), *name));
+    let all = names.by_count(|count| *count);
     all.into_iter().map(|(name, _)| name).collect()
 }
 
 /// The heading of a question with its most frequent title.
-pub(super) fn question_heading(question: &Question, statistics: &QuestionStatistics) -> Markup {
+fn question_heading(question: &Question, statistics: &QuestionStatistics) -> Markup {
     let mut heading = Markup::element("h3", "", &question_name(question));
     let titles = frequent(&statistics.titles);
     if let Some(title) = titles.first() {
@@ -64,7 +54,9 @@ pub(super) fn question_heading(question: &Question, statistics: &QuestionStatist
 
 /// All questions with the shares of `not_applicable` and `cannot_assess`.
 pub(super) fn questions(questions: &QuestionsStatistics) -> Markup {
-    let all = by_annotations(questions);
+    let all = questions
+        .questions
+        .by_count(|question| question.annotations);
     let mut table = TableView::new(
         "Questions",
         &[
@@ -149,35 +141,31 @@ fn shown_labels(statistics: &QuestionStatistics) -> Vec<(&ShortText, &LabelCount
     labels
 }
 
+/// A card with a table for each question that has a count, the highest counts first; `None` if no question has one.
+pub(super) fn question_cards(
+    questions: &QuestionsStatistics,
+    count: impl Fn(&QuestionStatistics) -> u64,
+    table: impl Fn(&QuestionStatistics) -> TableView,
+) -> Option<Markup> {
+    let mut all = questions.questions.by_count(&count);
+    all.retain(|(_, statistics)| count(statistics) > 0);
+    let shown = all.iter().take(MAX_QUESTIONS);
+    let cards = shown.map(|(question, statistics)| {
+        let card = question_heading(question, statistics).and(&table(statistics).markup());
+        Markup::element("article", "", &card)
+    });
+    let cards = Markup::element("div", "class=\"cards\"", &cards.collect());
+    let has_dropped = questions.questions.has_dropped();
+    let shown = all.len().min(MAX_QUESTIONS);
+    let more = more(&and_more(all.len(), shown, has_dropped, "question"));
+    (shown > 0).then(|| cards.and(&more))
+}
+
 /// The distribution of labels for each question that has some.
 pub(super) fn labels(questions: &QuestionsStatistics) -> Markup {
-    let mut all = by_annotations(questions);
-    all.retain(|(_, statistics)| statistics.labelled > 0);
-    all.sort_by_key(|(question, statistics)| (Reverse(statistics.labelled), *question));
-    let mut cards = Markup::default();
-    for (question, statistics) in all.iter().take(MAX_QUESTIONS) {
-        let table = distribution(statistics);
-        let card = question_heading(question, statistics).and(&table.markup());
-        cards.push(&Markup::element("article", "", &card));
-    }
-    let mut content = Markup::element("div", "class=\"cards\"", &cards);
-    if all.is_empty() {
-        content = note("No annotation has a label, a boolean or an integer.");
-    }
-    let has_dropped = questions.questions.has_dropped();
-    let more = and_more(
-        all.len(),
-        all.len().min(MAX_QUESTIONS),
-        has_dropped,
-        "question",
-    );
-    if !more.is_empty() {
-        content.push(&Markup::element(
-            "p",
-            "class=\"more\"",
-            &Markup::text(&more),
-        ));
-    }
+    let cards = question_cards(questions, |question| question.labelled, distribution);
+    let content =
+        cards.unwrap_or_else(|| note("No annotation has a label, a boolean or an integer."));
     section("labels", "Labels by question", &content)
 }
 
@@ -191,7 +179,7 @@ mod tests {
         for annotation in facts {
             questions.see(annotation, None);
         }
-        let (_, statistics) = by_annotations(&questions)[0];
+        let (_, statistics) = questions.questions.iter().next().unwrap();
         let shown = shown_labels(statistics).into_iter();
         shown
             .map(|(name, label)| (name.start().to_owned(), label.count))

@@ -7,9 +7,9 @@ use crate::report::html::markup::{Markup, NAME_CHARS};
 use crate::report::html::number_text::{
     count_text, hundredths_text, short_hundredths_text, thousandths,
 };
-use crate::report::html::question_sections::{MAX_QUESTIONS, by_annotations, question_heading};
+use crate::report::html::question_sections::question_cards;
 use crate::report::html::table_view::{TableView, and_more, note, section};
-use crate::report::question_statistics::{ModelScores, QuestionStatistics, QuestionsStatistics};
+use crate::report::question_statistics::{QuestionStatistics, QuestionsStatistics};
 use crate::report::rubric_statistics::{CriterionStatistics, RubricStatistics};
 use crate::report::score_summary::ScoreSummary;
 use crate::report::short_text::ShortText;
@@ -21,12 +21,9 @@ const MAX_MODELS: usize = 12;
 const MAX_CRITERIA: usize = 20;
 const MAX_COLUMNS: usize = 8;
 
-/// Models by the number of their scores.
-fn by_scores(models: &ModelScores) -> Vec<(&Option<ShortText>, &ScoreSummary)> {
-    let mut all: Vec<_> = models.iter().collect();
-    all.sort_by_key(|(model, scores)| (Reverse(scores.count()), *model));
-    all
-}
+/// Why models are not shown.
+const NO_MODELS: &str =
+    "Models are not shown: the tables tasks and messages were not exported together (--tables).";
 
 fn model_name(model: Option<&ShortText>) -> Markup {
     Markup::optional_key(model, "(no model)", NAME_CHARS)
@@ -51,44 +48,18 @@ fn place(scores: &ScoreSummary, (lowest, highest): (i128, i128)) -> u64 {
 
 /// The scores of each question that has some, by model.
 pub(super) fn scores(questions: &QuestionsStatistics, has_models: bool) -> Markup {
-    let mut all = by_annotations(questions);
-    all.retain(|(_, statistics)| statistics.scores.count() > 0);
-    all.sort_by_key(|(question, statistics)| (Reverse(statistics.scores.count()), *question));
-    let cards = all
-        .iter()
-        .take(MAX_QUESTIONS)
-        .map(|(question, statistics)| {
-            let table = score_table(statistics);
-            let card = question_heading(question, statistics).and(&table.markup());
-            Markup::element("article", "", &card)
-        });
+    let title = "Scores by question and model";
+    let cards = question_cards(questions, |question| question.scores.count(), score_table);
+    let Some(cards) = cards else {
+        return section("scores", title, &note("No annotation has a number."));
+    };
     let mut content = note(
         "Numeric values of annotations, and the scores of rubric ratings. The mark shows the mean between the lowest and the highest score of the question.",
     );
     if !has_models {
-        content.push(&note(
-            "Models are not shown: the tables tasks and messages were not exported together (--tables).",
-        ));
+        content.push(&note(NO_MODELS));
     }
-    if all.is_empty() {
-        content = note("No annotation has a number.");
-    }
-    content.push(&Markup::element("div", "class=\"cards\"", &cards.collect()));
-    let has_dropped = questions.questions.has_dropped();
-    let more = and_more(
-        all.len(),
-        all.len().min(MAX_QUESTIONS),
-        has_dropped,
-        "question",
-    );
-    if !more.is_empty() {
-        content.push(&Markup::element(
-            "p",
-            "class=\"more\"",
-            &Markup::text(&more),
-        ));
-    }
-    section("scores", "Scores by question and model", &content)
+    section("scores", title, &content.and(&cards))
 }
 
 fn score_table(statistics: &QuestionStatistics) -> TableView {
@@ -113,7 +84,7 @@ fn score_table(statistics: &QuestionStatistics) -> TableView {
     table
         .rows
         .push(row(Markup::text("all"), &statistics.scores));
-    let mut models = by_scores(&statistics.models);
+    let mut models = statistics.models.by_count(ScoreSummary::count);
     let count = models.len();
     models.truncate(MAX_MODELS);
     table.more = and_more(
@@ -145,11 +116,9 @@ pub(super) fn rubrics(rubrics: &RubricStatistics, has_texts: bool, has_models: b
         ));
     }
     if !has_models {
-        content.push(&note(
-            "Models are not shown: the tables tasks and messages were not exported together (--tables).",
-        ));
+        content.push(&note(NO_MODELS));
     }
-    let models = by_scores(&rubrics.total.models);
+    let models = rubrics.total.models.by_count(ScoreSummary::count);
     let columns: Vec<&Option<ShortText>> = models
         .iter()
         .take(MAX_COLUMNS)

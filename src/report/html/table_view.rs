@@ -108,15 +108,16 @@ impl TableView {
             .and(&Markup::element("tbody", "", &rows.collect()));
         let table = Markup::element("table", "", &table);
         let table = Markup::element("div", "class=\"scroll\"", &table);
-        if self.more.is_empty() {
-            return table;
-        }
-        table.and(&Markup::element(
-            "p",
-            "class=\"more\"",
-            &Markup::text(&self.more),
-        ))
+        table.and(&more(&self.more))
     }
+}
+
+/// What a list does not show; nothing if it shows all.
+pub(super) fn more(text: &str) -> Markup {
+    if text.is_empty() {
+        return Markup::default();
+    }
+    Markup::element("p", "class=\"more\"", &Markup::text(text))
 }
 
 /// `and 12 more questions`; `at least` if not all are known. Empty if all are shown.

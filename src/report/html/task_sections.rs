@@ -1,7 +1,5 @@
 //! Tasks by status, by week, and by the time that they took.
 
-use std::cmp::Reverse;
-
 use crate::report::duration_statistics::{DURATION_RANGES, DurationStatistics};
 use crate::report::html::markup::{Markup, NAME_CHARS};
 use crate::report::html::number_text::{count_text, duration_text};
@@ -24,8 +22,7 @@ const GROUPS: [Group; STATUS_GROUPS] = [
 
 /// Tasks by status and by week.
 pub(super) fn tasks(tasks: &TaskStatistics) -> Markup {
-    let mut statuses: Vec<_> = tasks.statuses.iter().collect();
-    statuses.sort_by_key(|(status, count)| (Reverse(**count), *status));
+    let statuses = tasks.statuses.by_count(|count| *count);
     let shown = statuses.iter().take(MAX_STATUSES);
     let rows = shown.map(|(status, count)| {
         let name = Markup::optional_key(status.as_ref(), "(no status)", NAME_CHARS);

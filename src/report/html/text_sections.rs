@@ -1,7 +1,5 @@
 //! Lengths of texts, and contributors.
 
-use std::cmp::Reverse;
-
 use crate::report::html::chart::small_histogram;
 use crate::report::html::markup::{Markup, NAME_CHARS};
 use crate::report::html::number_text::count_text;
@@ -17,8 +15,7 @@ const MAX_CONTRIBUTORS: usize = 30;
 
 /// Lengths of texts by role.
 pub(super) fn lengths(messages: &MessageStatistics) -> Markup {
-    let mut roles: Vec<_> = messages.roles.iter().collect();
-    roles.sort_by_key(|(role, statistics)| (Reverse(statistics.messages), *role));
+    let roles = messages.roles.by_count(|role| role.messages);
     let mut table = TableView::new(
         "Characters of messages by role",
         &[
@@ -75,8 +72,7 @@ fn distribution_text(statistics: &RoleStatistics) -> String {
 
 /// Submissions by contributor.
 pub(super) fn contributors(contributors: &ContributorCounts, submissions: u64) -> Markup {
-    let mut all: Vec<_> = contributors.iter().collect();
-    all.sort_by_key(|(contributor, count)| (Reverse(**count), *contributor));
+    let all = contributors.by_count(|count| *count);
     let rows = all
         .iter()
         .take(MAX_CONTRIBUTORS)
