@@ -58,7 +58,7 @@ pub(crate) enum FileRole {
     Output,
     /// A source of raw responses.
     Source,
-    /// A file of an export that is verified.
+    /// A file of a published export that is read.
     Verified,
 }
 

@@ -18,7 +18,8 @@
 //! # }
 //! ```
 //!
-//! [`flatten`] rebuilds the tables from the responses that an export has kept, and [`verify`] checks an export. Progress
+//! [`flatten`] rebuilds the tables from the responses that an export has kept, [`verify`] checks an export, and
+//! [`html_report`] describes it. Progress
 //! and warnings arrive as [`Event`]s. A run is stopped through its [`CancellationToken`]; what was fetched is kept.
 //!
 //! What is not re-exported here can change in any version.
@@ -77,6 +78,8 @@ pub mod printable;
 pub mod publish;
 #[doc(hidden)]
 pub mod rebuild;
+#[doc(hidden)]
+pub mod report;
 #[cfg(feature = "sandbox")]
 #[doc(hidden)]
 pub mod sandbox;
@@ -107,6 +110,7 @@ pub use crate::jobs::export_defaults::{
     MAX_CONCURRENCY,
 };
 pub use crate::jobs::export_options::{ExportOptions, Refresh};
+pub use crate::jobs::html_report::{HtmlReport, HtmlReportError, html_report};
 pub use crate::jobs::options_error::OptionsError;
 pub use crate::jobs::reflatten::{FlattenOptions, flatten};
 pub use crate::jobs::report::{ExportReport, JobEnd, ListReport, SavedResponses, SavedWork};
@@ -137,10 +141,12 @@ pub mod errors {
     pub use crate::ids::format::{Compression, FileContent};
     pub use crate::ids::mistake::{LineMistake, MistakeKind};
     pub use crate::ids::position::ListPosition;
+    pub use crate::jobs::published_rows::{TableFault, UnreadableTable};
     pub use crate::journal::error::JournalError;
     pub use crate::json::lexer::{JsonError, JsonErrorKind};
     pub use crate::output_error::OutputError;
     pub use crate::publish::guard::{NotPublished, ResponseSource};
+    pub use crate::publish::published_export::UnreadableExport;
     pub use crate::tables::batch_builder::SinkError;
 }
 

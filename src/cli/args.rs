@@ -42,8 +42,7 @@ pub(crate) struct Cli {
         value_enum,
         default_value_t = ColorArg::Auto,
         env = "SCALE_EXPORT_COLOR",
-        help_heading = "Display"
-    )]
+        help_heading = "Display", hide_short_help = true)]
     pub(crate) color: ColorArg,
 }
 
@@ -64,6 +63,9 @@ pub(crate) enum Command {
     /// Rebuild tables from raw responses, without the network
     #[command(after_long_help = help::FLATTEN)]
     Flatten(Box<FlattenArgs>),
+    /// Write an HTML report of an export: tasks, labels, scores, failures
+    #[command(after_long_help = help::REPORT)]
+    Report(ReportArgs),
     /// Print the task IDs of a project, batch or delivery, one per line
     #[command(after_long_help = help::IDS)]
     Ids(Box<IdsArgs>),
@@ -194,7 +196,12 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "ID|NAME", env = "SCALE_EXPORT_BATCH")]
     pub(crate) batch: Vec<String>,
     /// Take all tasks of a delivery; repeatable
-    #[arg(long, value_name = "ID", env = "SCALE_EXPORT_DELIVERY")]
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "SCALE_EXPORT_DELIVERY",
+        hide_short_help = true
+    )]
     pub(crate) delivery: Vec<String>,
     /// Select tasks of a project or batch with this status
     #[arg(
@@ -302,8 +309,7 @@ pub(crate) struct NetworkArgs {
         value_name = "N",
         default_value_t = DEFAULT_CONCURRENCY,
         value_parser = value_parsers::whole::<u16>("number of requests", 1..=MAX_CONCURRENCY.into()),
-        env = "SCALE_EXPORT_CONCURRENCY"
-    )]
+        env = "SCALE_EXPORT_CONCURRENCY", hide_short_help = true)]
     pub(crate) concurrency: u16,
     /// Maximum requests per second, also as 600/m, or `max` [default: learned]
     ///
@@ -412,6 +418,34 @@ pub(crate) struct IdsArgs {
     pub(crate) server: ServerArgs,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) display: DisplayArgs,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Directory of an export
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// File of the report; `-` is standard output
+    // The variable of this name is the output directory of an export.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "report.html",
+        help_heading = "Output"
+    )]
+    pub(crate) out: PathBuf,
+    /// Show how many submissions each contributor made
+    #[arg(
+        long,
+        value_parser = value_parsers::flag,
+        env = "SCALE_EXPORT_CONTRIBUTORS",
+        help_heading = "Output"
+    )]
+    pub(crate) contributors: bool,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
 }

@@ -84,6 +84,7 @@ fn display_args(cli: &mut Cli) -> Option<&mut DisplayArgs> {
         Some(Command::Verify(args)) => Some(&mut args.display),
         Some(Command::Flatten(args)) => Some(&mut args.display),
         Some(Command::Ids(args)) => Some(&mut args.display),
+        Some(Command::Report(args)) => Some(&mut args.display),
         Some(_) => None,
     }
 }

@@ -6,6 +6,7 @@ use crate::cli::commands::completions::print_completions;
 use crate::cli::commands::export::run_export;
 use crate::cli::commands::flatten::run_flatten;
 use crate::cli::commands::ids::run_ids;
+use crate::cli::commands::report::run_report;
 #[cfg(feature = "sandbox")]
 use crate::cli::commands::sandbox::run_sandbox;
 use crate::cli::commands::schema::print_schema;
@@ -37,6 +38,7 @@ pub fn main() -> Exit {
         Some(Command::Verify(args)) => &args.display,
         Some(Command::Flatten(args)) => &args.display,
         Some(Command::Ids(args)) => &args.display,
+        Some(Command::Report(args)) => &args.display,
         _ => &cli.export.display,
     };
     let (log_format, quiet) = (display.log_format, display.quiet);
@@ -45,6 +47,7 @@ pub fn main() -> Exit {
         Some(Command::Verify(args)) => run_verify(&args),
         Some(Command::Flatten(args)) => run_flatten(&args),
         Some(Command::Ids(args)) => run_ids(&args),
+        Some(Command::Report(args)) => run_report(&args),
         Some(Command::Schema(args)) => print_schema(&args),
         #[cfg(feature = "sandbox")]
         Some(Command::Sandbox(args)) => run_sandbox(*args),

@@ -8,14 +8,17 @@ use crate::api::api_key::KEY_VARIABLE;
 use crate::api::error::FetchError;
 use crate::cli::config::error::ConfigError;
 use crate::cli::option_origins::Origins;
+use crate::cli::report_file::ReportFileError;
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::error::{Exit, Explain};
 use crate::ids::error::IdsError;
 use crate::jobs::error::ExportError;
+use crate::jobs::html_report::HtmlReportError;
 use crate::jobs::options_error::OptionsError;
 use crate::jobs::report::FailureCounts;
 use crate::jobs::verify::error::VerifyError;
 use crate::output_error::OutputError;
+use crate::publish::published_export::UnreadableExport;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::error::SandboxError;
 use crate::tables::definition::TABLES;
@@ -42,6 +45,10 @@ pub(crate) enum CommandError {
     },
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    #[error(transparent)]
+    Report(#[from] HtmlReportError),
+    #[error(transparent)]
+    ReportFile(#[from] ReportFileError),
     #[cfg(feature = "sandbox")]
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -83,6 +90,8 @@ impl CommandError {
             Self::Output(error) => error,
             Self::Export { error, .. } => error,
             Self::Verify(error) => error,
+            Self::Report(error) => error,
+            Self::ReportFile(error) => error,
             #[cfg(feature = "sandbox")]
             Self::Sandbox(error) => error,
             Self::Variable { error, .. } => error.explained(),
@@ -269,12 +278,8 @@ pub(crate) enum SchemaError {
     NotSql { option: &'static str },
     #[error("could not print views for {dialect}: --dir is for DuckDB")]
     NotDuckDb { dialect: &'static str },
-    #[error("could not read the export in `{}`: {cause}", directory.display())]
-    Export {
-        directory: PathBuf,
-        cause: String,
-        hint: &'static str,
-    },
+    #[error(transparent)]
+    Export(#[from] UnreadableExport),
     #[error("could not find table `{table}` in the export in `{}`", directory.display())]
     NotExported { table: String, directory: PathBuf },
     #[error("could not write `{}` into SQL: the path is not UTF-8", .0.display())]
@@ -288,7 +293,7 @@ impl Explain for SchemaError {
             Self::NotDuckDb { .. } => {
                 "remove --dir, and run the script in the directory of the export".to_owned()
             }
-            Self::Export { hint, .. } => (*hint).to_owned(),
+            Self::Export(error) => return error.hint(),
             Self::NotExported { .. } => {
                 "run the export again with this table in --tables".to_owned()
             }

@@ -95,6 +95,21 @@ Exit codes:
   129, 130, 143   interrupted; nothing is printed
 
 Documentation: docs/lists.md in the source of scale-export";
+/// The end of `report --help`.
+pub(crate) const REPORT: &str = "\
+Examples:
+  Write report.html in this directory:
+      scale-export report export/
+  Name another file, and show contributors:
+      scale-export report export/ --out week7.html --contributors
+
+Exit codes:
+  0    the report was written
+  2    wrong usage, no export that can be read, or a file that must not be overwritten
+  6    the output could not be written
+  129, 130, 143   interrupted
+
+Documentation: docs/report.md in the source of scale-export";
 
 /// The end of `schema --help`.
 pub(crate) const SCHEMA: &str = "\

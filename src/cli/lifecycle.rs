@@ -58,7 +58,7 @@ pub(crate) struct JobFiles<'j> {
     pub(crate) metrics: Option<&'j Path>,
     /// Files and directories that the job reads.
     pub(crate) reads: &'j [PathBuf],
-    /// The directory that it writes, or that `verify` reads.
+    /// The directory that it writes, or that `verify` or `report` reads.
     pub(crate) directory: Option<&'j Path>,
 }
 

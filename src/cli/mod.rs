@@ -21,6 +21,7 @@ pub mod precedence;
 pub mod progress;
 pub mod progress_state;
 pub mod progress_text;
+pub mod report_file;
 #[cfg(feature = "sandbox")]
 pub mod sandbox_args;
 #[cfg(feature = "sandbox")]

@@ -23,8 +23,7 @@ pub(crate) struct GuardArgs {
         value_name = "N|P%",
         default_value = "0",
         value_parser = value_parsers::allowance,
-        env = "SCALE_EXPORT_TOLERATE"
-    )]
+        env = "SCALE_EXPORT_TOLERATE", hide_short_help = true)]
     pub(crate) tolerate: Allowance,
     /// Publish nothing and exit with 8 when more tasks vanish
     ///
@@ -34,8 +33,7 @@ pub(crate) struct GuardArgs {
         value_name = "N|P%",
         default_value = "20%",
         value_parser = value_parsers::allowance,
-        env = "SCALE_EXPORT_MAX_SHRINK"
-    )]
+        env = "SCALE_EXPORT_MAX_SHRINK", hide_short_help = true)]
     pub(crate) max_shrink: Allowance,
     /// Remove IDs that return 404 or 410 from the tables, as deleted tasks
     #[arg(

@@ -1,4 +1,4 @@
-//! The jobs behind the commands: export, flatten, verify, dry run. A job takes options and returns a report.
+//! The jobs behind the commands: export, flatten, verify, report, dry run. A job takes options and returns a report.
 
 pub mod batch_channel;
 pub mod compaction;
@@ -8,6 +8,7 @@ pub mod export;
 pub mod export_builder;
 pub mod export_defaults;
 pub mod export_options;
+pub mod html_report;
 pub mod import;
 pub mod journal_index;
 pub mod journal_marks;
@@ -22,6 +23,7 @@ pub mod options_error;
 pub mod ordered_reader;
 pub mod pipeline;
 pub mod publication;
+pub mod published_rows;
 pub mod read_ahead;
 pub mod reflatten;
 pub mod report;

@@ -31,6 +31,7 @@ pub(crate) enum JobName {
     Flatten,
     Verify,
     Ids,
+    Report,
 }
 
 impl JobName {

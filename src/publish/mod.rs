@@ -12,5 +12,6 @@ pub mod manifest;
 pub mod manifest_fault;
 pub mod output_dir;
 pub mod previous_export;
+pub mod published_export;
 pub mod queries;
 pub mod staging;

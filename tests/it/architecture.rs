@@ -7,7 +7,7 @@ use std::fs;
 use crate::support::{files_below, root};
 
 /// The folders and top-level files of `src`, lowest first: each may import those before it.
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 28] = [
     "error",
     "failure_kind",
     "hex",
@@ -32,6 +32,7 @@ const ORDER: [&str; 27] = [
     "lists",
     "state",
     "publish",
+    "report",
     "jobs",
     "sandbox",
     "cli",

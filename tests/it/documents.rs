@@ -188,7 +188,8 @@ fn links_between_pages_resolve() {
             };
             let is_found = match fs::read_to_string(&target) {
                 Ok(text) => anchor.is_empty() || anchors(&text).iter().any(|it| it == anchor),
-                Err(_) => target.is_dir() && anchor.is_empty(),
+                // A directory or a picture.
+                Err(_) => target.exists() && anchor.is_empty(),
             };
             if !is_found {
                 broken.push(format!("{page}: {link}"));

@@ -3,11 +3,12 @@
 use crate::support::program;
 
 /// Commands with a help; the main job is the empty one.
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "",
     "verify",
     "flatten",
     "ids",
+    "report",
     "schema",
     "sandbox",
     "completions",

@@ -43,6 +43,7 @@ mod proxies;
 mod readers;
 mod rebuild;
 mod refresh;
+mod report;
 mod running;
 mod sandbox;
 mod scheduling;

@@ -26,6 +26,7 @@ const DATA: &[&str] = &[
     "src/lists/anomalies.rs",
     "src/sandbox/random.rs",
     "src/tables/schema_drift.rs",
+    "tests/it/report/snapshots/it__report__report.snap",
     "tests/it/style.rs",
 ];
 

@@ -54,7 +54,7 @@ for path in sys.argv[2:]:
     summary = json.load(open(path))
     for error in validator.iter_errors(summary):
         print(path, list(error.path), error.message)
-    if summary['command'] != 'verify' and set(summary) - known:
+    if summary['command'] not in ('verify', 'report') and set(summary) - known:
         print(path, 'not in the schema:', set(summary) - known)
 ";
     let output = python()
@@ -82,6 +82,7 @@ fn the_summary_has_one_shape_for_every_exit_code() {
     let out = base.join("out").display().to_string();
     let other = base.join("other").display().to_string();
     let file = base.join("file").display().to_string();
+    let page = base.join("report.html").display().to_string();
     fs::write(&file, "").unwrap();
     let one = ["--id", "task_1", "--rate", "max"];
     let with = |rest: &[&str]| -> Vec<String> {
@@ -147,6 +148,18 @@ fn the_summary_has_one_shape_for_every_exit_code() {
         (
             "verify2",
             ["verify", "nowhere"].map(str::to_owned).to_vec(),
+            2,
+        ),
+        (
+            "report",
+            ["report", &out, "--out", &page].map(str::to_owned).to_vec(),
+            0,
+        ),
+        (
+            "report2",
+            ["report", "nowhere", "--out", &page]
+                .map(str::to_owned)
+                .to_vec(),
             2,
         ),
     ];

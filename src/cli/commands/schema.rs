@@ -9,12 +9,12 @@ use crate::encode::csv::longest_record::longest_record;
 use crate::encode::format::Format;
 use crate::error::Exit;
 use crate::publish::load_sql::{Views, load_sql};
-use crate::publish::manifest::Manifest;
+use crate::publish::published_export::readable_manifest;
 use crate::tables::definition::TABLES;
 use crate::tables::schema;
 use crate::tables::sql::dialect::Dialect;
 use crate::tables::sql::script;
-use crate::tables::table::{SCHEMA_VERSION, Table, TableInfo};
+use crate::tables::table::{Table, TableInfo};
 
 /// Prints the columns of the tables, or SQL.
 pub(crate) fn print_schema(args: &SchemaArgs) -> Result<Exit, CommandError> {
@@ -73,7 +73,7 @@ SET TimeZone = 'UTC';
 
 /// DuckDB views with absolute paths over one table, or over all tables that the export has.
 fn views(directory: &Path, table: Option<&str>) -> Result<String, CommandError> {
-    let manifest = read_manifest(directory)?;
+    let manifest = readable_manifest(directory).map_err(SchemaError::from)?;
     let exported = TABLES.iter().filter(|known| {
         manifest.tables.iter().any(|(name, _)| name == known.name)
             && table.is_none_or(|wanted| wanted == known.name)
@@ -103,30 +103,4 @@ fn views(directory: &Path, table: Option<&str>) -> Result<String, CommandError> 
     let header = text.find("\nCREATE ").unwrap_or_default();
     text.replace_range(..header, VIEWS_HEADER);
     Ok(text)
-}
-
-/// The manifest of an export whose tables are those of this version.
-fn read_manifest(directory: &Path) -> Result<Manifest, CommandError> {
-    let error = |cause: String, hint| {
-        CommandError::from(SchemaError::Export {
-            directory: directory.to_owned(),
-            cause,
-            hint,
-        })
-    };
-    let is_export = "name the output directory of an export";
-    let manifest = Manifest::read(directory)
-        .map_err(|cause| error(cause.to_string(), is_export))?
-        .ok_or_else(|| error("it has no manifest.json".to_owned(), is_export))?
-        .map_err(|cause| error(format!("manifest.json: {cause}"), is_export))?;
-    if manifest.schema_version != SCHEMA_VERSION {
-        let version = &manifest.schema_version;
-        return Err(error(
-            format!(
-                "its tables have schema version {version}, this program writes {SCHEMA_VERSION}"
-            ),
-            "rebuild the tables: scale-export flatten DIR --out DIR",
-        ));
-    }
-    Ok(manifest)
 }
