@@ -14,6 +14,7 @@ use crate::ids::error::IdsError;
 use crate::jobs::error::ExportError;
 use crate::jobs::options_error::OptionsError;
 use crate::jobs::report::FailureCounts;
+use crate::jobs::status::error::StatusError;
 use crate::jobs::verify::error::VerifyError;
 use crate::output_error::OutputError;
 #[cfg(feature = "sandbox")]
@@ -42,6 +43,8 @@ pub(crate) enum CommandError {
     },
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    #[error(transparent)]
+    Status(#[from] StatusError),
     #[cfg(feature = "sandbox")]
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -83,6 +86,7 @@ impl CommandError {
             Self::Output(error) => error,
             Self::Export { error, .. } => error,
             Self::Verify(error) => error,
+            Self::Status(error) => error,
             #[cfg(feature = "sandbox")]
             Self::Sandbox(error) => error,
             Self::Variable { error, .. } => error.explained(),

@@ -1,14 +1,17 @@
-//! The jobs behind the commands: export, flatten, verify, dry run. A job takes options and returns a report.
+//! The jobs behind the commands: export, flatten, verify, check, status, dry run. A job takes options and returns a report.
 
 pub mod batch_channel;
+pub mod check;
 pub mod compaction;
 pub mod dry_run;
+pub mod earlier_work;
 pub mod error;
 pub mod export;
 pub mod export_builder;
 pub mod export_defaults;
 pub mod export_options;
 pub mod import;
+pub mod journal_contents;
 pub mod journal_index;
 pub mod journal_marks;
 pub mod journal_tasks;
@@ -31,6 +34,7 @@ pub mod run_hints;
 pub mod run_summary;
 pub mod runtime;
 pub mod source_error;
+pub mod status;
 pub mod table_builder;
 pub mod task_input;
 pub mod verify;

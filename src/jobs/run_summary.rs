@@ -30,6 +30,8 @@ pub(crate) enum JobName {
     Export,
     Flatten,
     Verify,
+    Check,
+    Status,
     Ids,
 }
 

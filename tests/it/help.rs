@@ -3,9 +3,11 @@
 use crate::support::program;
 
 /// Commands with a help; the main job is the empty one.
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 9] = [
     "",
     "verify",
+    "check",
+    "status",
     "flatten",
     "ids",
     "schema",
