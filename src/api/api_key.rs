@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
 use crate::api::key_command::output_of;
@@ -46,6 +46,18 @@ impl Explain for KeyError {
 pub(crate) struct ApiKey {
     pub(crate) secret: SecretString,
     pub(crate) warning: Option<String>,
+}
+
+/// The form of a key: its beginning, if that is one of the two documented ones, and nothing else of it.
+pub(crate) fn key_form(key: &SecretString) -> &'static str {
+    let key = key.expose_secret();
+    if key.starts_with("live_") {
+        "begins with live_"
+    } else if key.starts_with("test_") {
+        "begins with test_"
+    } else {
+        "begins with neither live_ nor test_"
+    }
 }
 
 /// Where the API key comes from.
@@ -218,7 +230,6 @@ impl KeyMistake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret as _;
 
     const KEY: &str = "live_0123456789abcdef";
 

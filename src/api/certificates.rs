@@ -61,10 +61,19 @@ pub enum Authorities {
     },
 }
 
+/// The variables that name certificates: a file, and directories.
+const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 impl Authorities {
+    /// The variables that are set.
+    pub(crate) fn variables() -> Vec<&'static str> {
+        let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        VARIABLES.into_iter().filter(is_set).collect()
+    }
+
     /// Reads what the variables name.
     pub fn read() -> Self {
-        let [file, directories] = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(std::env::var_os);
+        let [file, directories] = VARIABLES.map(std::env::var_os);
         let file = file.map(PathBuf::from).filter(|_| IS_FILES);
         let directories = directories.filter(|_| IS_FILES).unwrap_or_default();
         let directories: Vec<PathBuf> = std::env::split_paths(&directories)

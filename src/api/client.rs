@@ -7,7 +7,10 @@ use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, LOCATION, 
 use reqwest::{Response, StatusCode, Url};
 use secrecy::ExposeSecret as _;
 
-use crate::api::connections::{ConnectionPool, Connections, MAX_REDIRECTS, cause, last_cause};
+use crate::api::base_url::{endpoint, usable_url};
+use crate::api::connections::{
+    ConnectionPool, Connections, MAX_REDIRECTS, cause, find_proxy, last_cause,
+};
 use crate::api::content_encoding::{DecodeError, DecodedBody};
 use crate::api::decoders::STEP_BYTES;
 use crate::api::error::FetchError;
@@ -16,10 +19,10 @@ use crate::api::error_text::MAX_ERROR_BODY;
 use crate::api::list_request::{PageRequest, encode};
 use crate::api::memory_budget::MemoryShare;
 use crate::api::options::ClientOptions;
-use crate::api::proxy::is_loopback;
+use crate::api::proxy::Proxy;
 use crate::api::rate_limit_headers::quotas;
 use crate::api::reply::{AttemptError, AttemptFault, Distrust, Reply};
-use crate::api::retry_after::retry_after;
+use crate::api::retry_after::{clock_lead, retry_after};
 use crate::api::tunnel::diagnose;
 use crate::memory::NO_MEMORY;
 
@@ -44,16 +47,27 @@ pub struct TaskClient {
 impl TaskClient {
     /// Checks the base URL, the key and the certificates. It sends no request.
     pub fn new(options: &ClientOptions) -> Result<Self, FetchError> {
-        let url = checked_url(&options.base_url)?;
-        if url.scheme() == "http"
-            && !is_loopback(url.host_str().unwrap_or_default())
-            && !options.allow_http
-        {
-            return Err(FetchError::PlainHttp {
-                url: showable(&options.base_url),
-            });
-        }
-        let connections = Connections::new(&url, options)?;
+        let url = usable_url(options)?;
+        let proxy = find_proxy(&url, options)?;
+        Self::behind(proxy, url, options)
+    }
+
+    /// Like [`new`](Self::new), but a fault in one part does not hide those in others. Without a usable proxy, the client
+    /// has none.
+    pub(crate) fn in_parts(options: &ClientOptions) -> Result<ClientParts, FetchError> {
+        let url = usable_url(options)?;
+        let (proxy, fault) = match find_proxy(&url, options) {
+            Ok(proxy) => (proxy, None),
+            Err(fault) => (None, Some(fault)),
+        };
+        Ok(ClientParts {
+            proxy: fault.map_or_else(|| Ok(proxy.clone()), Err),
+            client: Self::behind(proxy, url, options),
+        })
+    }
+
+    fn behind(proxy: Option<Proxy>, url: Url, options: &ClientOptions) -> Result<Self, FetchError> {
+        let connections = Connections::new(&url, options, proxy)?;
         let repeated = |key: &'static str, values: &[String]| -> String {
             values
                 .iter()
@@ -82,6 +96,23 @@ impl TaskClient {
     /// The base URL, for messages. It has no credentials.
     pub(crate) fn base_url(&self) -> String {
         self.url.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// Whether connections are encrypted, and need CA certificates.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.connections.is_tls()
+    }
+
+    /// Host and port that connections are made to: those of the proxy, if there is one. An IPv6 address has no brackets.
+    pub(crate) fn first_hop(&self) -> (String, u16) {
+        let (host, port) = match self.connections.proxy() {
+            Some(proxy) => (proxy.host.as_str(), proxy.port),
+            None => (
+                self.url.host_str().unwrap_or_default(),
+                self.url.port_or_known_default().unwrap_or_default(),
+            ),
+        };
+        (host.trim_matches(['[', ']']).to_owned(), port)
     }
 
     /// Requests one task.
@@ -121,7 +152,9 @@ impl TaskClient {
             }
         };
         let header = |name: &str| response.headers().get(name)?.to_str().ok();
-        let quotas = quotas(header, SystemTime::now());
+        let now = SystemTime::now();
+        let quotas = quotas(header, now);
+        let clock_lead = header(DATE.as_str()).and_then(|date| clock_lead(date, now));
         let is_success = response.status() == StatusCode::OK;
         let status = response.status().as_u16();
         let (bytes, retry_after, body) = if is_success {
@@ -129,11 +162,7 @@ impl TaskClient {
             (bytes, None, body)
         } else {
             // The wait counts from the headers; the body may take a while.
-            let wait = retry_after(
-                header(RETRY_AFTER.as_str()),
-                header(DATE.as_str()),
-                SystemTime::now(),
-            );
+            let wait = retry_after(header(RETRY_AFTER.as_str()), header(DATE.as_str()), now);
             let body = error_body(&mut response).await;
             let error = self.refusal(&response, &body);
             (body.len() as u64, wait, Err(error))
@@ -147,6 +176,7 @@ impl TaskClient {
         Reply {
             status: Some(status),
             quotas,
+            clock_lead,
             retry_after,
             bytes,
             body,
@@ -290,6 +320,15 @@ impl TaskClient {
     }
 }
 
+/// A client, and the reasons why it or its proxy cannot be used.
+#[derive(Debug)]
+pub(crate) struct ClientParts {
+    /// The proxy in front of the server, if there is one.
+    pub(crate) proxy: Result<Option<Proxy>, FetchError>,
+    /// The client; otherwise the fault is in the certificates or the key.
+    pub(crate) client: Result<TaskClient, FetchError>,
+}
+
 /// Why a body was not received completely.
 enum ReceiveError {
     Transport(reqwest::Error),
@@ -352,49 +391,6 @@ async fn error_body(response: &mut Response) -> Vec<u8> {
     body.finish().0
 }
 
-/// Why a base URL of another kind is refused.
-const NO_SCHEME: &str = "it must begin with https:// or http://";
-
-/// Checks a base URL. Its path is kept.
-fn checked_url(base_url: &str) -> Result<Url, FetchError> {
-    let failed = |cause: &str| FetchError::BadUrl {
-        url: showable(base_url),
-        cause: cause.into(),
-    };
-    if !base_url.contains("://") {
-        return Err(failed(NO_SCHEME));
-    }
-    let url =
-        Url::parse(base_url.trim_end_matches('/')).map_err(|error| failed(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(failed(NO_SCHEME));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(failed("it must not carry a user name or password"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(failed("it must not have a query or a fragment"));
-    }
-    Ok(url)
-}
-
-/// The URL of an endpoint below the base URL.
-fn endpoint(base: &Url, path: &str, query: &str) -> Url {
-    let mut url = base.clone();
-    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
-    url.set_query(Some(query));
-    url
-}
-
-/// A URL without the parts that may be a credential.
-fn showable(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://[redacted]@{rest}"),
-        _ => url.to_owned(),
-    }
-}
-
 /// Why a redirect was not followed. Only the origin of its target is shown, because the rest may contain a credential.
 fn unfollowed(from: &Url, location: Option<&HeaderValue>) -> String {
     let to = location
@@ -448,57 +444,6 @@ fn distrust(error: &rustls::Error) -> Option<Distrust> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_base_url_keeps_its_path() {
-        let url = |base: &str| {
-            checked_url(base).map(|base| endpoint(&base, "/v2/task", "a=1").to_string())
-        };
-        assert_eq!(
-            url("https://api.scale.com").unwrap(),
-            "https://api.scale.com/v2/task?a=1"
-        );
-        assert_eq!(
-            url("http://localhost:1/proxy/").unwrap(),
-            "http://localhost:1/proxy/v2/task?a=1"
-        );
-        for bad in [
-            "api.scale.com",
-            "ftp://a",
-            "",
-            "https://u:secret@a",
-            "https://a?api_key=secret",
-            "https://a#secret",
-        ] {
-            let error = url(bad).unwrap_err().to_string();
-            assert!(!error.contains("secret"), "{error}");
-        }
-    }
-
-    #[test]
-    fn only_loopback_is_this_machine() {
-        for (url, is_local) in [
-            ("http://127.0.0.1:1", true),
-            ("http://127.9.9.9", true),
-            ("http://[::1]:8080/a", true),
-            ("http://[::ffff:127.0.0.1]", true),
-            ("http://localhost:1", true),
-            ("http://LOCALHOST/", true),
-            ("http://localhost./", false),
-            ("http://api.localhost", false),
-            ("http://api.localhost./", false),
-            ("http://2130706433", true),
-            ("http://0.0.0.0", false),
-            ("http://api.scale.com", false),
-            ("http://localhost.example", false),
-            ("http://notlocalhost", false),
-            ("http://10.0.0.1", false),
-            ("http://[fe80::1]", false),
-        ] {
-            let url = Url::parse(url).unwrap();
-            assert_eq!(is_loopback(url.host_str().unwrap()), is_local, "{url}");
-        }
-    }
 
     #[test]
     fn a_certificate_is_told_from_other_trouble_and_by_what_is_wrong_with_it() {

@@ -125,23 +125,14 @@ impl ClientSettings {
 }
 
 impl Connections {
-    /// Checks the key, the certificates and the proxy. It opens no connection.
-    pub(crate) fn new(url: &Url, options: &ClientOptions) -> Result<Self, FetchError> {
+    /// Checks the key and the certificates, for a server behind this proxy. It opens no connection.
+    pub(crate) fn new(
+        url: &Url,
+        options: &ClientOptions,
+        proxy: Option<Proxy>,
+    ) -> Result<Self, FetchError> {
         // A second call fails because the provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let proxy = if options.proxy {
-            let target = ProxyTarget {
-                is_https: url.scheme() == "https",
-                host: url.host_str().unwrap_or_default(),
-                port: url.port_or_known_default().unwrap_or_default(),
-            };
-            proxy_for(target, |name| std::env::var_os(name))?
-        } else {
-            None
-        };
-        if let Some(proxy) = &proxy {
-            reqwest::Proxy::all(proxy.url()).map_err(|error| proxy.bad(last_cause(&error)))?;
-        }
         let is_tls =
             url.scheme() == "https" || proxy.as_ref().is_some_and(|proxy| proxy.scheme == "https");
         let mut certificates = certificates(options)?;
@@ -188,6 +179,11 @@ impl Connections {
             recipe,
             pool: Mutex::new(pool),
         })
+    }
+
+    /// Whether any connection needs certificates.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.recipe.is_tls
     }
 
     /// The proxy in front of the server.
@@ -248,6 +244,23 @@ impl Connections {
             };
         }
     }
+}
+
+/// The proxy in front of a server, if there is one.
+pub(crate) fn find_proxy(url: &Url, options: &ClientOptions) -> Result<Option<Proxy>, FetchError> {
+    if !options.proxy {
+        return Ok(None);
+    }
+    let target = ProxyTarget {
+        is_https: url.scheme() == "https",
+        host: url.host_str().unwrap_or_default(),
+        port: url.port_or_known_default().unwrap_or_default(),
+    };
+    let proxy = proxy_for(target, |name| std::env::var_os(name))?;
+    if let Some(proxy) = &proxy {
+        reqwest::Proxy::all(proxy.url()).map_err(|error| proxy.bad(last_cause(&error)))?;
+    }
+    Ok(proxy)
 }
 
 fn headers(options: &ClientOptions) -> Result<HeaderMap, FetchError> {

@@ -212,6 +212,14 @@ impl FetchError {
         Self::Unsaved(Box::new(self))
     }
 
+    /// The error itself, whether a run or a dry run ended with it.
+    pub(crate) fn cause(&self) -> &Self {
+        match self {
+            Self::Unsaved(error) => error.cause(),
+            error => error,
+        }
+    }
+
     /// Whether the run saved what it fetched before this error.
     fn is_progress_saved(&self) -> bool {
         match self {

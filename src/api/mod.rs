@@ -2,6 +2,7 @@
 //! text.
 
 pub mod api_key;
+pub mod base_url;
 pub mod body_check;
 pub mod body_error;
 pub mod body_text;

@@ -33,7 +33,7 @@ pub(crate) struct Proxy {
     /// User name and password as in the URL.
     pub(crate) credentials: Option<String>,
     /// The variable that names it.
-    variable: &'static str,
+    pub(crate) variable: &'static str,
 }
 
 impl std::fmt::Debug for Proxy {

@@ -73,6 +73,8 @@ pub(crate) struct Reply<T> {
     pub(crate) status: Option<u16>,
     /// What the rate-limit headers say.
     pub(crate) quotas: Vec<ServerQuota>,
+    /// Seconds that the server's clock is ahead of this machine's, if the response has a date.
+    pub(crate) clock_lead: Option<i64>,
     /// The `Retry-After` of a response that is not a success.
     pub(crate) retry_after: Option<Duration>,
     /// Bytes of body that were received, after decompression.
@@ -86,6 +88,7 @@ impl<T> Reply<T> {
         Self {
             status,
             quotas: Vec::new(),
+            clock_lead: None,
             retry_after: None,
             bytes: 0,
             body: Err(error),
@@ -100,6 +103,7 @@ impl<T> Reply<T> {
         Reply {
             status: self.status,
             quotas: self.quotas,
+            clock_lead: self.clock_lead,
             retry_after: self.retry_after,
             bytes: self.bytes,
             body: match self.body {

@@ -1,4 +1,4 @@
-//! Reads the `Retry-After` header.
+//! Reads the headers `Retry-After` and `Date`.
 
 use std::time::Duration;
 
@@ -29,6 +29,16 @@ pub(crate) fn retry_after(
         until.duration_since(now).unwrap_or_default()
     };
     Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// Seconds that a `Date` is ahead of the local clock; `None` if it is not a date.
+pub(crate) fn clock_lead(date: &str, now: std::time::SystemTime) -> Option<i64> {
+    let date = httpdate::parse_http_date(date.trim()).ok()?;
+    let (span, sign) = match date.duration_since(now) {
+        Ok(ahead) => (ahead, 1),
+        Err(behind) => (behind.duration(), -1),
+    };
+    Some(i64::try_from(span.as_secs()).unwrap_or(i64::MAX) * sign)
 }
 
 #[cfg(test)]
@@ -66,5 +76,15 @@ mod tests {
         );
         assert_eq!(skewed, Some(Duration::from_secs(5)));
         assert_eq!(retry_after(None, None, now), None);
+    }
+
+    #[test]
+    fn a_date_is_compared_with_the_local_clock() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let lead = |date| clock_lead(date, now);
+        assert_eq!(lead("Tue, 14 Nov 2023 22:13:20 GMT"), Some(0));
+        assert_eq!(lead("Tue, 14 Nov 2023 23:13:20 GMT"), Some(3_600));
+        assert_eq!(lead(" Tue, 14 Nov 2023 22:03:20 GMT"), Some(-600));
+        assert_eq!(lead("tomorrow"), None);
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) export: ExportArgs,
-    /// When to use color on standard error: auto, always or never
+    /// When to use color: auto, always or never
     ///
     /// `auto` is color on a terminal unless `NO_COLOR` is set, and everywhere if `CLICOLOR_FORCE` is set.
     #[arg(
@@ -60,6 +60,12 @@ pub(crate) enum Command {
     /// Verify an export: checksums, keys, and a rebuild of every task
     #[command(after_long_help = help::VERIFY)]
     Verify(VerifyArgs),
+    /// Check whether an export would run: key, network, output, IDs
+    #[command(after_long_help = help::CHECK)]
+    Check(Box<CheckArgs>),
+    /// Print what an export holds and how its last run ended
+    #[command(after_long_help = help::STATUS)]
+    Status(StatusArgs),
     /// Rebuild tables from raw responses, without the network
     #[command(after_long_help = help::FLATTEN)]
     Flatten(Box<FlattenArgs>),
@@ -231,6 +237,14 @@ pub(crate) struct SourceArgs {
         hide_short_help = true
     )]
     pub(crate) completed_before: Option<String>,
+}
+
+impl ExportArgs {
+    /// The files that a run reads.
+    pub(crate) fn reads(&self) -> Vec<PathBuf> {
+        let files = self.ids.iter().chain(&self.api.server.api_key_file);
+        files.cloned().collect()
+    }
 }
 
 /// The server, the key, and what a request selects.
@@ -446,6 +460,29 @@ pub(crate) struct ReportArgs {
         help_heading = "Output"
     )]
     pub(crate) contributors: bool,
+    #[command(flatten)]
+    pub(crate) display: DisplayArgs,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) export: ExportArgs,
+    /// Print the result as JSON
+    #[arg(long, help_heading = "Display")]
+    pub(crate) json: bool,
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Directory of an export
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Print the status as JSON
+    #[arg(long, help_heading = "Display")]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
 }

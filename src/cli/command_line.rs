@@ -82,6 +82,8 @@ fn display_args(cli: &mut Cli) -> Option<&mut DisplayArgs> {
     match &mut cli.command {
         None => Some(&mut cli.export.display),
         Some(Command::Verify(args)) => Some(&mut args.display),
+        Some(Command::Check(args)) => Some(&mut args.export.display),
+        Some(Command::Status(args)) => Some(&mut args.display),
         Some(Command::Flatten(args)) => Some(&mut args.display),
         Some(Command::Ids(args)) => Some(&mut args.display),
         Some(Command::Report(args)) => Some(&mut args.display),
@@ -93,6 +95,7 @@ fn display_args(cli: &mut Cli) -> Option<&mut DisplayArgs> {
 fn export_args(cli: &mut Cli) -> Option<&mut ExportArgs> {
     match &mut cli.command {
         None => Some(&mut cli.export),
+        Some(Command::Check(args)) => Some(&mut args.export),
         Some(_) => None,
     }
 }
@@ -274,6 +277,10 @@ fn command() -> clap::Command {
                 .help("Print the version")
                 .help_heading(LAST_HEADING),
         )
+        // It takes all options of a run, so that a command can be checked as it is.
+        .mut_subcommand("check", |check| {
+            check.mut_arg("dry_run", |dry_run| dry_run.hide(true))
+        })
         .mut_subcommand("verify", |verify| {
             verify.mut_arg("verbose", |verbose| verbose.help("Print details"))
         });

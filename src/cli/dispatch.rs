@@ -2,6 +2,7 @@
 
 use crate::cli::args::Command;
 use crate::cli::command_line::{color, log_format, read_command_line, version};
+use crate::cli::commands::check::run_check;
 use crate::cli::commands::completions::print_completions;
 use crate::cli::commands::export::run_export;
 use crate::cli::commands::flatten::run_flatten;
@@ -10,6 +11,7 @@ use crate::cli::commands::report::run_report;
 #[cfg(feature = "sandbox")]
 use crate::cli::commands::sandbox::run_sandbox;
 use crate::cli::commands::schema::print_schema;
+use crate::cli::commands::status::run_status;
 use crate::cli::commands::verify::run_verify;
 use crate::cli::messages::{print, print_error};
 use crate::cli::terminal::choose_color;
@@ -36,6 +38,8 @@ pub fn main() -> Exit {
     choose_color(cli.color);
     let display = match &cli.command {
         Some(Command::Verify(args)) => &args.display,
+        Some(Command::Check(args)) => &args.export.display,
+        Some(Command::Status(args)) => &args.display,
         Some(Command::Flatten(args)) => &args.display,
         Some(Command::Ids(args)) => &args.display,
         Some(Command::Report(args)) => &args.display,
@@ -45,6 +49,8 @@ pub fn main() -> Exit {
     let done = match cli.command {
         None => run_export(&cli.export),
         Some(Command::Verify(args)) => run_verify(&args),
+        Some(Command::Check(args)) => run_check(&args),
+        Some(Command::Status(args)) => run_status(&args),
         Some(Command::Flatten(args)) => run_flatten(&args),
         Some(Command::Ids(args)) => run_ids(&args),
         Some(Command::Report(args)) => run_report(&args),

@@ -16,6 +16,7 @@ use crate::jobs::error::ExportError;
 use crate::jobs::html_report::HtmlReportError;
 use crate::jobs::options_error::OptionsError;
 use crate::jobs::report::FailureCounts;
+use crate::jobs::status::error::StatusError;
 use crate::jobs::verify::error::VerifyError;
 use crate::output_error::OutputError;
 use crate::publish::published_export::UnreadableExport;
@@ -49,6 +50,8 @@ pub(crate) enum CommandError {
     Report(#[from] HtmlReportError),
     #[error(transparent)]
     ReportFile(#[from] ReportFileError),
+    #[error(transparent)]
+    Status(#[from] StatusError),
     #[cfg(feature = "sandbox")]
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -92,6 +95,7 @@ impl CommandError {
             Self::Verify(error) => error,
             Self::Report(error) => error,
             Self::ReportFile(error) => error,
+            Self::Status(error) => error,
             #[cfg(feature = "sandbox")]
             Self::Sandbox(error) => error,
             Self::Variable { error, .. } => error.explained(),

@@ -2,6 +2,7 @@
 
 use secrecy::SecretString;
 
+use crate::api::list_request::ListSource;
 use crate::cli::args::{ExportArgs, IdsArgs, NetworkArgs, PlanArg, RefreshArg, ServerArgs};
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::list_sources::{export_sources, list_sources};
@@ -57,14 +58,42 @@ pub(crate) fn start_sandbox(args: &ServerArgs) -> Result<Option<Sandbox>, Sandbo
         .transpose()
 }
 
+/// The tasks that the command line names.
+#[derive(Debug, Default)]
+pub(crate) struct ChosenTasks {
+    /// List endpoints; none with IDs.
+    pub(crate) lists: Vec<ListSource>,
+    pub(crate) read: ReadIds,
+}
+
 /// The options of an export, and warnings about them.
 pub(crate) fn export_options(
     args: &ExportArgs,
     sandbox: Option<SandboxServer>,
 ) -> Result<(ExportOptions, Vec<String>), CommandError> {
-    if args.api.server.api_key.is_some() {
-        return Err(UsageError::KeyOnCommandLine.into());
+    refuse_key(&args.api.server)?;
+    let lists = task_sources(args)?;
+    let output = output_options(&args.output, &args.display.origins)?;
+    let tasks = read_tasks(args, lists)?;
+    let mut warnings = warnings_of_skipped(&tasks.read.skipped);
+    warnings.extend(unknown_values(args));
+    let options = options_builder(args, output, tasks, sandbox)
+        .build()
+        .map_err(|error| named(error, &args.display.origins))?;
+    Ok((options, warnings))
+}
+
+/// Refuses a key on the command line.
+pub(crate) fn refuse_key(args: &ServerArgs) -> Result<(), UsageError> {
+    if args.api_key.is_some() {
+        return Err(UsageError::KeyOnCommandLine);
     }
+    Ok(())
+}
+
+/// The lists that the tasks are taken from; none if they come from IDs. Refuses a command line without any source of
+/// tasks.
+pub(crate) fn task_sources(args: &ExportArgs) -> Result<Vec<ListSource>, CommandError> {
     let lists = export_sources(args)?;
     if args.ids.is_empty() && args.id.is_empty() && lists.is_empty() {
         return Err(UsageError::Missing(
@@ -73,22 +102,38 @@ pub(crate) fn export_options(
         )
         .into());
     }
-    let OutputOptions {
-        out,
-        format,
-        tables,
-    } = output_options(&args.output, &args.display.origins)?;
-    let ReadIds { ids, skipped } = if lists.is_empty() {
+    Ok(lists)
+}
+
+/// Reads the IDs, unless the tasks are taken from lists.
+pub(crate) fn read_tasks(
+    args: &ExportArgs,
+    lists: Vec<ListSource>,
+) -> Result<ChosenTasks, CommandError> {
+    let read = if lists.is_empty() {
         announce_stdin(&args.ids, "task IDs", &args.display);
         read_ids(&args.ids, &args.id, &args.list.id_column)?
     } else {
         ReadIds::default()
     };
-    let mut warnings = warnings_of_skipped(&skipped);
-    warnings.extend(unknown_values(args));
+    Ok(ChosenTasks { lists, read })
+}
+
+/// The options that are still to be resolved.
+pub(crate) fn options_builder(
+    args: &ExportArgs,
+    output: OutputOptions,
+    tasks: ChosenTasks,
+    sandbox: Option<SandboxServer>,
+) -> ExportOptionsBuilder {
+    let OutputOptions {
+        out,
+        format,
+        tables,
+    } = output;
     let builder = ExportOptions::builder(out)
-        .ids(ids)
-        .lists(lists)
+        .ids(tasks.read.ids)
+        .lists(tasks.lists)
         .format(format)
         .tables(tables)
         .refresh(match args.refresh {
@@ -105,15 +150,11 @@ pub(crate) fn export_options(
             PlanArg::Auto => ListPlan::Auto,
             PlanArg::Ids => ListPlan::Ids,
             PlanArg::Lists => ListPlan::Lists,
-        });
-    let builder = builder
+        })
         .expand(non_empty(&args.api.expand))
         .opts(non_empty(&args.api.opts));
     let builder = with_network(builder, &args.network);
-    let options = with_server(builder, &args.api.server, sandbox)
-        .build()
-        .map_err(|error| named(error, &args.display.origins))?;
-    Ok((options, warnings))
+    with_server(builder, &args.api.server, sandbox)
 }
 
 /// The options of `ids`, which has no output directory.
@@ -181,7 +222,7 @@ fn with_server(
 }
 
 /// The error, with the option or variable where the user gave the value.
-fn named(error: OptionsError, origins: &Origins) -> CommandError {
+pub(crate) fn named(error: OptionsError, origins: &Origins) -> CommandError {
     match error {
         OptionsError::EmptyBaseUrl { variable } => {
             let name = variable.unwrap_or_else(|| origins.name("--base-url"));
@@ -197,7 +238,7 @@ fn named(error: OptionsError, origins: &Origins) -> CommandError {
 }
 
 /// Warnings about values that the API is not known to have.
-fn unknown_values(args: &ExportArgs) -> Vec<String> {
+pub(crate) fn unknown_values(args: &ExportArgs) -> Vec<String> {
     let (expand, opts) = (non_empty(&args.api.expand), non_empty(&args.api.opts));
     let status: Vec<String> = args.source.status.iter().cloned().collect();
     let mut warnings = Vec::new();

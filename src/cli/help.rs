@@ -54,6 +54,44 @@ Exit codes:
 
 Documentation: docs/verify.md in the source of scale-export";
 
+/// The end of `check --help`.
+pub(crate) const CHECK: &str = "\
+Examples:
+  Check the options of an export before its first run:
+      scale-export check --ids ids.txt --out export/
+  Check what a scheduled run needs, as JSON:
+      scale-export check --ids ids.txt --out export/ --api-key-file key --json
+  Check without a key, against a mock server:
+      scale-export check --id task_1 --out demo/ --sandbox
+
+Exit codes:
+  0    the export can run; the other codes are those that the run would end with
+  1    unexpected failure
+  2    wrong usage, an input file that cannot be read, or another run at work
+  4    the API refused the key
+  5    the API was unavailable, or its certificate is not trusted
+  6    the output could not be written
+  8    the export would be much smaller than the published one (--max-shrink)
+  129, 130, 143   interrupted
+
+Documentation: docs/check.md in the source of scale-export";
+
+/// The end of `status --help`.
+pub(crate) const STATUS: &str = "\
+Examples:
+  Print what an export holds, how its last run ended, and what the next one fetches:
+      scale-export status export/
+  Print the same as JSON, and select a member:
+      scale-export status export/ --json | jq .next_run.fetch
+
+Exit codes:
+  0    printed; damaged parts are listed as problems
+  2    wrong usage, a directory without an export, or an export of a newer version
+  6    standard output could not be written
+  129, 130, 143   interrupted
+
+Documentation: docs/status.md in the source of scale-export";
+
 /// The end of `flatten --help`.
 pub(crate) const FLATTEN: &str = "\
 Examples:

@@ -119,6 +119,18 @@ pub(crate) fn written_to_stdout(written: std::io::Result<()>) -> Result<(), Usag
     }
 }
 
+/// Writes lines of text that passed through `printable` to standard output. Keys are left out.
+pub(crate) fn print_lines(lines: &str) -> Result<(), UsageError> {
+    let text = for_terminal(&without_certain_keys(lines), terminal::stdout());
+    print(&format!("{text}\n"))
+}
+
+/// Writes JSON to standard output. Keys are left out.
+pub(crate) fn print_json(value: &Value) -> Result<(), UsageError> {
+    let value = json_without_keys(value.clone());
+    print(&format!("{value:#}\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

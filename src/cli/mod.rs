@@ -1,6 +1,8 @@
 //! The command line: options, commands, progress and messages.
 
 pub mod args;
+pub mod check_input;
+pub mod check_text;
 pub mod command_line;
 pub mod commands;
 pub mod config;
@@ -29,6 +31,7 @@ pub mod sandbox_values;
 pub mod shared_args;
 pub mod signals;
 pub mod status_line;
+pub mod status_text;
 pub mod suggest;
 pub mod summary_file;
 pub mod terminal;

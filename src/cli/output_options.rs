@@ -33,10 +33,22 @@ pub(crate) fn warnings_of_skipped(skipped: &[SkippedCells]) -> Vec<String> {
 }
 
 /// Checked options of the output.
+#[derive(Debug)]
 pub(crate) struct OutputOptions {
     pub(crate) out: PathBuf,
     pub(crate) format: Format,
     pub(crate) tables: TableSelection,
+}
+
+impl OutputOptions {
+    /// No directory, where the options cannot be used.
+    pub(crate) fn none() -> Self {
+        Self {
+            out: PathBuf::new(),
+            format: Format::Parquet,
+            tables: TableSelection::all(),
+        }
+    }
 }
 
 /// Checks the options of the output.

@@ -23,7 +23,9 @@ pub(crate) struct GuardArgs {
         value_name = "N|P%",
         default_value = "0",
         value_parser = value_parsers::allowance,
-        env = "SCALE_EXPORT_TOLERATE", hide_short_help = true)]
+        env = "SCALE_EXPORT_TOLERATE",
+        hide_short_help = true
+    )]
     pub(crate) tolerate: Allowance,
     /// Publish nothing and exit with 8 when more tasks vanish
     ///

@@ -1,4 +1,4 @@
-//! What stderr can show: color, characters beyond ASCII, a progress line, and its width.
+//! What stderr and stdout can show: color, characters beyond ASCII, a progress line, and its width.
 
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
@@ -8,25 +8,32 @@ use crate::cli::shared_args::ColorArg;
 /// Columns where the terminal does not report its width, and where stderr is not a terminal.
 const DEFAULT_COLUMNS: usize = 80;
 
-/// The facts about stderr that do not change during a run.
+/// The facts about a stream that do not change during a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terminal {
-    /// Whether stderr is a terminal that can move its cursor.
+    /// Whether the stream is a terminal that can move its cursor.
     pub(crate) is_interactive: bool,
     pub(crate) has_color: bool,
     pub(crate) has_unicode: bool,
 }
 
 static STDERR: OnceLock<Terminal> = OnceLock::new();
+static STDOUT: OnceLock<Terminal> = OnceLock::new();
 
 /// Sets what `--color` says. Only the first call has an effect.
 pub(crate) fn choose_color(color: ColorArg) {
     let _ = STDERR.set(detect_stderr(color));
+    let _ = STDOUT.set(detect_stdout(color));
 }
 
 /// The facts about stderr.
 pub(crate) fn stderr() -> Terminal {
     *STDERR.get_or_init(|| detect_stderr(ColorArg::Auto))
+}
+
+/// The facts about stdout.
+pub(crate) fn stdout() -> Terminal {
+    *STDOUT.get_or_init(|| detect_stdout(ColorArg::Auto))
 }
 
 /// Columns of stderr now: a window can change its size.
@@ -42,12 +49,18 @@ pub(crate) fn columns() -> usize {
 }
 
 fn detect_stderr(color: ColorArg) -> Terminal {
-    let variable = |name: &str| {
-        let value = std::env::var_os(name)?;
-        let value = value.to_string_lossy().into_owned();
-        Some(value).filter(|value| !value.is_empty())
-    };
     detect(color, std::io::stderr().is_terminal(), variable)
+}
+
+fn detect_stdout(color: ColorArg) -> Terminal {
+    detect(color, std::io::stdout().is_terminal(), variable)
+}
+
+/// The value of an environment variable that is not empty.
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name)?;
+    let value = value.to_string_lossy().into_owned();
+    Some(value).filter(|value| !value.is_empty())
 }
 
 /// See <https://no-color.org> and <https://bixense.com/clicolors>; the locale as in setlocale(3).

@@ -2,7 +2,7 @@
 //! other files. The check comes before anything is read from or written to the file.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{
     FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
@@ -112,9 +112,14 @@ pub(crate) fn refuse_foreign(path: &Path) -> io::Result<()> {
     refuse(&fs::symlink_metadata(path)?)
 }
 
-/// Refuses a directory in which no file can be created. Creates an unnamed file to find out.
+/// Bytes that are written to find out whether a disk is full: one block of most file systems.
+const BLOCK: usize = 4 << 10;
+
+/// Refuses a directory in which no file can be created, or none that holds anything. Writes a block into an unnamed file
+/// to find out, which leaves nothing.
 pub(crate) fn refuse_unwritable(directory: &Path) -> io::Result<()> {
-    tempfile::tempfile_in(directory).map(drop)
+    let mut file = tempfile::tempfile_in(directory)?;
+    file.write_all(&[0; BLOCK])
 }
 
 /// Makes a directory or file of the state accessible to its owner only. Refuses a symbolic link and a file of another
@@ -153,7 +158,6 @@ pub(crate) fn is_in_place(file: &File, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
     use std::os::unix::fs::symlink;
 
     use super::*;

@@ -250,6 +250,10 @@ impl<'f> Fetcher<'f> {
         self.events.send(Event::RequestSent);
         let reply = attempt.await;
         self.throttle.note_quotas(&reply.quotas);
+        if let Some(lead) = reply.clock_lead {
+            // Only the first one counts.
+            let _ = self.counters.clock_lead.set(lead);
+        }
         add(&self.counters.bytes_received, reply.bytes);
         self.events.send(Event::RequestDone {
             status: reply.status,

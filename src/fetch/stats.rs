@@ -1,5 +1,6 @@
 //! What fetching did, counted.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What was done.
@@ -48,6 +49,8 @@ pub(crate) struct Counters {
     pub(crate) pages: AtomicU64,
     /// Tasks with a note.
     pub(crate) noted: AtomicU64,
+    /// Seconds that the server's clock is ahead of this machine's, by the first response with a date.
+    pub(crate) clock_lead: OnceLock<i64>,
 }
 
 /// Adds to a counter.

@@ -20,20 +20,17 @@ use crate::state::paths::JOURNAL;
 /// Bytes between two syncs: a single sync at the end could delay a stop for a long time.
 const SYNC_BYTES: u64 = 64 << 20;
 
-/// The journal of a run, and what of it counts.
-pub(crate) struct Compaction<'l> {
-    pub(crate) journal: &'l Journal,
+/// The records of a journal that count. All others are superseded.
+pub(crate) struct LiveRecords<'l> {
     pub(crate) ids: &'l TaskIds,
     pub(crate) index: &'l SharedIndex,
     /// Responses that were kept with failures, and the positions of their IDs.
     pub(crate) refused: &'l [(Location, usize)],
     /// IDs that are not in the list; `None` when they are dropped.
     pub(crate) unlisted: Option<&'l JournalTasks>,
-    /// Whether a new journal is written whatever the size of the old one.
-    pub(crate) is_required: bool,
 }
 
-impl Compaction<'_> {
+impl LiveRecords<'_> {
     /// The responses of IDs that are not in the list. Their failures are dropped.
     fn unlisted(&self) -> impl Iterator<Item = (Location, &str)> {
         self.unlisted.into_iter().flat_map(|tasks| {
@@ -51,7 +48,7 @@ impl Compaction<'_> {
     }
 
     /// Bytes of all records that count.
-    fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         let refused = self.refused().map(|(location, _)| *location);
         let unlisted = self.unlisted().map(|(location, _)| location);
         let others = refused.chain(unlisted);
@@ -69,7 +66,17 @@ impl Compaction<'_> {
         records.sort_unstable_by_key(|(location, _)| location.offset());
         records
     }
+}
 
+/// The journal of a run, and what of it counts.
+pub(crate) struct Compaction<'l> {
+    pub(crate) journal: &'l Journal,
+    pub(crate) records: LiveRecords<'l>,
+    /// Whether a new journal is written whatever the size of the old one.
+    pub(crate) is_required: bool,
+}
+
+impl Compaction<'_> {
     /// Stages a new journal if over half of the old one is stale, if it has an earlier version, or if it is required; `None`
     /// when the old one stays.
     pub(crate) fn run(
@@ -80,7 +87,7 @@ impl Compaction<'_> {
         cancel: &CancellationToken,
     ) -> Result<Option<Journal>, ExportError> {
         let journal = self.journal;
-        let (live, all) = (self.bytes(), journal.bytes());
+        let (live, all) = (self.records.bytes(), journal.bytes());
         let is_latest = journal.version() == JournalVersion::LATEST;
         if !self.is_required && live >= all / 2 && is_latest {
             return Ok(None);
@@ -100,7 +107,7 @@ impl Compaction<'_> {
         let mut new = Journal::create(staging.place(JOURNAL), options)?;
         let mut reader = journal.reader();
         let mut synced = 0;
-        for (location, task_id) in self.records() {
+        for (location, task_id) in self.records.records() {
             new.append_record(reader.read_record(task_id, location)?);
             if new.is_full() {
                 new.flush()?;

@@ -8,22 +8,16 @@ use crate::api::list_request::PAGE_TASKS;
 use crate::event::Events;
 use crate::fetch::fetcher::FetchContext;
 use crate::fetch::wanted::WantedTasks;
+use crate::ids::task_ids::TaskIds;
+use crate::jobs::earlier_work::{EarlierWork, read_earlier, refuse_shrinking};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
-use crate::jobs::journal_index::{FetchPlan, SharedIndex};
-use crate::jobs::journal_marks::JournalMarks;
 use crate::jobs::pipeline::good_ids;
 use crate::jobs::report::{JobEnd, SavedWork};
-use crate::jobs::resume::published_bytes;
 use crate::jobs::runtime::{Network, block_on};
-use crate::journal::index::JournalIndex;
-use crate::journal::reader::{JournalReader, break_if};
 use crate::lists::dry_run_probe::{ProbeResult, probe_ids, probe_lists};
 use crate::pacer::types::Rate;
-use crate::publish::guard::{ResponseSource, Shrink, check_shrink};
-use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
-use crate::publish::previous_export;
 use crate::state::lock::Lock;
 use crate::state::pace_memory;
 use crate::state::paths::StateDir;
@@ -102,11 +96,14 @@ fn plan(
     };
     let mut kept = KeptTasks::default();
     let probe = if options.lists.is_empty() {
-        let (index, kept_tasks) = read_journal(options, cancel)?;
-        kept = kept_tasks;
+        let lock = Lock::share(&options.out, &state)?;
+        let mut earlier = read_earlier(options, cancel)?;
+        kept = KeptTasks::of(&options.ids, &mut earlier);
+        drop(lock);
+        let index = earlier.index;
         let wanted = WantedTasks {
             ids: &options.ids,
-            count: options.ids.len() - kept.tasks,
+            count: earlier.wanted,
             is_waiting: &|position| index.is_waiting(position),
         };
         let good_ids = good_ids(&options.ids, &index);
@@ -114,37 +111,12 @@ fn plan(
         block_on(probe_ids(&fetcher, options.list_plan(), &wanted), cancel)?
     } else {
         let fetcher = network.fetcher(learned, Vec::new());
-        let probe = block_on(probe_lists(&fetcher, &options.lists), cancel)?;
-        if let Some(probe) = &probe {
-            refuse_shrinking_lists(options, probe)?;
-        }
-        probe
+        block_on(probe_lists(&fetcher, &options.lists), cancel)?
     };
     let probe = probe.ok_or(ExportError::Interrupted(SavedWork::Nothing))?;
+    // A run compares last, too: a key that is refused comes before a list that is too short.
+    refuse_shrinking(options, Some(&probe))?;
     Ok(DryRun::of(&probe, &kept, rate, !options.lists.is_empty()))
-}
-
-/// Refuses lists that are too short for `--max-shrink`, where their length is known.
-fn refuse_shrinking_lists(options: &ExportOptions, probe: &ProbeResult) -> Result<(), ExportError> {
-    let estimate = probe.estimate;
-    if estimate.is_least {
-        return Ok(());
-    }
-    let listed = estimate.tasks;
-    let published = Manifest::sound(&options.out);
-    // The tasks are not known, but at least the difference would disappear.
-    let before =
-        previous_export::compare(&options.out, published.as_ref(), listed, |_| true).before;
-    let shrink = Shrink {
-        before,
-        missing: before.saturating_sub(listed),
-    };
-    Ok(check_shrink(
-        options.guard.max_shrink,
-        ResponseSource::Api,
-        listed,
-        shrink,
-    )?)
 }
 
 /// What the output directory has already.
@@ -155,63 +127,33 @@ struct KeptTasks {
     task_bytes: Option<f64>,
 }
 
-/// Reads what earlier runs left, as an export does.
-fn read_journal(
-    options: &ExportOptions,
-    cancel: &CancellationToken,
-) -> Result<(SharedIndex, KeptTasks), ExportError> {
-    /// Records that are read to estimate the size of a task.
-    const SAMPLE: usize = 100;
-    let published = Manifest::sound(&options.out);
-    // IDs that left the list would disappear, whatever the requests return.
-    let requested = options.ids.len() as u64;
-    let is_listed = |task_id: &str| options.ids.position(task_id).is_some();
-    let shrink = previous_export::compare(&options.out, published.as_ref(), requested, is_listed);
-    check_shrink(
-        options.guard.max_shrink,
-        ResponseSource::Api,
-        requested,
-        shrink,
-    )?;
-    let published_bytes = published_bytes(&options.out, published.as_ref());
-    let journal = JournalIndex::new(options.ids.len());
-    let index = SharedIndex::new(journal, JournalMarks::new(published_bytes));
-    let state = StateDir::of_output(&options.out);
-    let journal = state.journal();
-    // A run replaces an empty journal.
-    let is_empty = journal.metadata().is_ok_and(|metadata| metadata.len() == 0);
-    if is_empty || !JournalReader::is_there(&journal)? {
-        index.plan(options.refresh);
-        return Ok((index, KeptTasks::default()));
-    }
-    let _lock = Lock::share(&options.out, &state)?;
-    let (mut reader, ..) = JournalReader::open(&journal, None, |entry| {
-        index.add_record(options.ids.position(entry.task_id), &entry);
-        break_if(cancel.is_cancelled())
-    })?;
-    reader.refuse_other(&options.journal_options())?;
-    index.finish_scan(reader.bytes()?);
-    let records = index.records();
-    let FetchPlan { wanted, .. } = index.plan(options.refresh);
-    let (mut bytes, mut tasks, mut body) = (0, 0_u32, Vec::new());
-    for (location, position) in records
-        .iter()
-        .step_by(records.len().div_ceil(SAMPLE).max(1))
-    {
-        let task_id = options.ids.get(*position).unwrap_or_default();
-        // A record that cannot be read is skipped here; a run reports it.
-        if reader.read(task_id, *location, &mut body).is_ok() {
-            bytes += body.len();
-            tasks += 1;
+impl KeptTasks {
+    /// What earlier runs left, with the size of some of their responses.
+    fn of(ids: &TaskIds, earlier: &mut EarlierWork) -> Self {
+        /// Records that are read to estimate the size of a task.
+        const SAMPLE: usize = 100;
+        let tasks = ids.len() - earlier.wanted;
+        let Some(reader) = &mut earlier.reader else {
+            return Self {
+                tasks,
+                task_bytes: None,
+            };
+        };
+        let records = earlier.index.records();
+        let (mut bytes, mut read, mut body) = (0, 0_u32, Vec::new());
+        let step = records.len().div_ceil(SAMPLE).max(1);
+        for (location, position) in records.iter().step_by(step) {
+            let task_id = ids.get(*position).unwrap_or_default();
+            // A record that cannot be read is skipped here; a run reports it.
+            if reader.read(task_id, *location, &mut body).is_ok() {
+                bytes += body.len();
+                read += 1;
+            }
         }
+        #[expect(clippy::cast_precision_loss, reason = "an average for the eye")]
+        let task_bytes = (read > 0).then(|| bytes as f64 / f64::from(read));
+        Self { tasks, task_bytes }
     }
-    #[expect(clippy::cast_precision_loss, reason = "an average for the eye")]
-    let task_bytes = (tasks > 0).then(|| bytes as f64 / f64::from(tasks));
-    let kept = KeptTasks {
-        tasks: options.ids.len() - wanted,
-        task_bytes,
-    };
-    Ok((index, kept))
 }
 
 impl DryRun {

@@ -14,9 +14,10 @@ use crate::error::Exit;
 use crate::event::{Event, Events};
 use crate::fetch::fetcher::FetchContext;
 use crate::fetch::stats::FetchStats;
-use crate::jobs::compaction::Compaction;
+use crate::jobs::compaction::{Compaction, LiveRecords};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
+use crate::jobs::journal_contents::JournalContents;
 use crate::jobs::journal_index::FetchPlan;
 use crate::jobs::journal_writer::{StoredResults, end_run, start_refresh};
 use crate::jobs::limits::{ExportSize, SpaceWatch};
@@ -227,7 +228,7 @@ impl TaskExport<'_> {
         mut journal: Journal,
         failures: &mut Vec<u8>,
     ) -> Result<ExportReport, ExportError> {
-        let work = self.resumed.index.plan(self.options.refresh);
+        let work = self.resumed.contents.index.plan(self.options.refresh);
         if let Some(report) = self.skip_if_unchanged(&work)? {
             return Ok(report);
         }
@@ -251,7 +252,7 @@ impl TaskExport<'_> {
             return Ok(None);
         }
         let directory = self.run.directory;
-        let index = &self.resumed.index;
+        let index = &self.resumed.contents.index;
         let report = unchanged(self.options, directory, published, index);
         let Some(report) = report else {
             return Ok(None);
@@ -284,7 +285,7 @@ impl TaskExport<'_> {
         staging: &Staging,
         failures: &mut Vec<u8>,
     ) -> Result<Fetched, ExportError> {
-        let index = &self.resumed.index;
+        let index = &self.resumed.contents.index;
         let ids = &self.options.ids;
         let events = self.run.network.context.events;
         let kept = ids.len() - work.wanted;
@@ -347,7 +348,7 @@ impl TaskExport<'_> {
             flattened: &fetched.built.flattened,
         };
         if let Err(refused) = next.check(&self.options.guard) {
-            end_run(&mut fetched.stored.journal, &self.resumed.index)?;
+            end_run(&mut fetched.stored.journal, &self.resumed.contents.index)?;
             return Err(refused.into());
         }
         Ok(())
@@ -360,18 +361,19 @@ impl TaskExport<'_> {
         work: &FetchPlan,
         staging: &Staging,
     ) -> Result<Option<Journal>, ExportError> {
-        let Resumed {
+        let JournalContents {
             index,
             unlisted,
             refused,
-            ..
-        } = &self.resumed;
+        } = &self.resumed.contents;
         let compaction = Compaction {
             journal: &fetched.stored.journal,
-            ids: &self.options.ids,
-            index,
-            refused: &[refused.as_slice(), &fetched.stored.refused].concat(),
-            unlisted: Some(unlisted).filter(|_| !self.options.prune),
+            records: LiveRecords {
+                ids: &self.options.ids,
+                index,
+                refused: &[refused.as_slice(), &fetched.stored.refused].concat(),
+                unlisted: Some(unlisted).filter(|_| !self.options.prune),
+            },
             is_required: self.has_to_compact(),
         };
         let (events, cancel) = (self.run.network.context.events, self.run.network.cancel);
@@ -445,7 +447,7 @@ impl TaskExport<'_> {
 
     /// Tasks in the journal that are not in the list.
     fn not_listed(&self) -> u64 {
-        self.resumed.unlisted.ids.len() as u64
+        self.resumed.contents.unlisted.ids.len() as u64
     }
 
     /// Whether the journal is rewritten whatever its size. Skipped damage must not stay for `verify` to find.
@@ -473,7 +475,7 @@ impl TaskExport<'_> {
         learned: Option<LearnedRate>,
     ) -> SavedWork {
         SavedWork::Fetched(SavedResponses {
-            kept: self.resumed.index.kept(),
+            kept: self.resumed.contents.index.kept(),
             requested: self.options.ids.len(),
             wanted: work.wanted,
             again: work.again_with_response,

@@ -206,6 +206,20 @@ impl ExportOptionsBuilder {
     /// [`OptionsError`] when the API key, the base URL or the CA certificates cannot be read, and for options that
     /// contradict each other or are out of range.
     pub fn build(self) -> Result<ExportOptions, OptionsError> {
+        let ResolvedOptions {
+            options,
+            ca_file,
+            base_url,
+            api_key,
+        } = self.resolve()?;
+        ca_file?;
+        base_url?;
+        api_key?;
+        Ok(options)
+    }
+
+    /// Like [`build`](Self::build), but what is wrong with one part does not hide what is wrong with another.
+    pub(crate) fn resolve(self) -> Result<ResolvedOptions, OptionsError> {
         let Self {
             api_key,
             base_url,
@@ -215,11 +229,14 @@ impl ExportOptionsBuilder {
         } = self;
         check(&options)?;
         let client = &mut options.fetch.client;
-        client.ca_file = ca_file.as_deref().map(CaFile::read).transpose()?;
-        client.base_url = resolve_base_url(base_url)?;
-        let key = api_key.read()?;
-        client.api_key = key.secret;
-        options.warnings.extend(key.warning);
+        let ca_file = ca_file.as_deref().map(CaFile::read).transpose();
+        let ca_file = ca_file.map(|file| client.ca_file = file);
+        client.base_url.clear();
+        let base_url = resolve_base_url(base_url).map(|url| client.base_url = url);
+        let api_key = api_key.read().map(|key| {
+            client.api_key = key.secret;
+            options.warnings.extend(key.warning);
+        });
         let implied_rate = if options.server_in_process {
             client.proxy = false;
             client.authorities = Authorities::System;
@@ -235,8 +252,22 @@ impl ExportOptionsBuilder {
         }
         // One option for two parts: what counts as a failure, and what leaves the tables.
         options.fetch.drop_missing = options.guard.drop_missing;
-        Ok(options)
+        Ok(ResolvedOptions {
+            options,
+            ca_file: ca_file.map_err(OptionsError::from),
+            base_url,
+            api_key: api_key.map_err(OptionsError::from),
+        })
     }
+}
+
+/// Options, and for each part that is read the reason why it cannot be used. Its value is empty then.
+#[derive(Debug)]
+pub(crate) struct ResolvedOptions {
+    pub(crate) options: ExportOptions,
+    pub(crate) ca_file: Result<(), OptionsError>,
+    pub(crate) base_url: Result<(), OptionsError>,
+    pub(crate) api_key: Result<(), OptionsError>,
 }
 
 /// Refuses options that contradict each other or are out of range.

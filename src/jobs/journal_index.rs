@@ -3,6 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::event::AgainCounts;
+use crate::ids::task_ids::TaskIds;
 use crate::jobs::export_options::Refresh;
 use crate::jobs::journal_marks::JournalMarks;
 use crate::journal::index::{IndexEntry, JournalIndex};
@@ -53,6 +54,21 @@ pub(crate) struct FetchPlan {
     pub(crate) again_with_response: usize,
     /// Whether a refresh of all tasks begins with this run.
     pub(crate) starts_refresh: bool,
+}
+
+/// The IDs of a list by what the journal holds for them. Their sum is the number of IDs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct IndexCounts {
+    /// IDs with a response of a task that will never change, and no failure after it.
+    pub(crate) is_final: u64,
+    /// IDs with a response of a task that can change, and no failure after it.
+    pub(crate) not_final: u64,
+    /// IDs with a response and a failure after it.
+    pub(crate) stale: u64,
+    /// IDs with a failure only.
+    pub(crate) failed: u64,
+    /// IDs with neither.
+    pub(crate) nothing: u64,
 }
 
 /// The index of a run.
@@ -118,6 +134,23 @@ impl SharedIndex {
         let state = self.lock();
         let locations = state.journal.iter().flat_map(IndexEntry::locations);
         locations.map(|location| location.bytes()).sum()
+    }
+
+    /// Counts the IDs by what the journal holds for them.
+    pub(crate) fn counts(&self) -> IndexCounts {
+        let state = self.lock();
+        let mut counts = IndexCounts::default();
+        for (position, held) in state.journal.iter().enumerate() {
+            let count = match held {
+                IndexEntry::Nothing => &mut counts.nothing,
+                IndexEntry::Failure(_) => &mut counts.failed,
+                IndexEntry::Stale { .. } => &mut counts.stale,
+                IndexEntry::Response(_) if state.journal.is_final(position) => &mut counts.is_final,
+                IndexEntry::Response(_) => &mut counts.not_final,
+            };
+            *count += 1;
+        }
+        counts
     }
 
     /// Whether the failure of this ID is the record at an offset.
@@ -268,6 +301,13 @@ impl SharedIndex {
     /// Marks an ID as due, whatever the journal holds for it.
     pub(crate) fn request_again(&self, position: usize) {
         self.lock().journal.request_again(position);
+    }
+
+    /// Marks the IDs as due that failed in the published export: a response that could not be used is in the journal as a
+    /// response.
+    pub(crate) fn request_failed(&self, ids: &TaskIds, failed: &[String]) {
+        let positions = failed.iter().filter_map(|task_id| ids.position(task_id));
+        positions.for_each(|position| self.request_again(position));
     }
 
     /// The number of IDs that have a response and are not to be fetched.

@@ -9,6 +9,7 @@ use crate::event::{Event, Events};
 use crate::jobs::error::ExportError;
 use crate::plural::{bytes_text, plural};
 use crate::publish::manifest::Manifest;
+use crate::publish::output_dir::nearest_existing;
 use crate::publish::staging::Staging;
 
 /// Open files apart from connections: tables being written, the journal twice, the lock, standard streams, event loops,
@@ -79,6 +80,27 @@ pub(crate) struct ExportSize {
     pub(crate) journal_bytes: u64,
 }
 
+/// The space that an export needs, and has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SpaceEstimate {
+    /// Estimated bytes that are still to be written.
+    pub(crate) needed: u64,
+    /// Bytes that are free.
+    pub(crate) free: u64,
+}
+
+impl SpaceEstimate {
+    /// What a directory lacks, for messages.
+    pub(crate) fn shortage(self, directory: &Path) -> String {
+        format!(
+            "the export needs about {} more space in `{}`, and {} is free",
+            bytes_text(self.needed),
+            directory.display(),
+            bytes_text(self.free),
+        )
+    }
+}
+
 /// Watches whether what is still to be written will fit on the disk.
 #[derive(Debug)]
 pub(crate) struct SpaceWatch {
@@ -146,10 +168,9 @@ impl SpaceWatch {
             let grown = as_f64(journal_bytes.saturating_sub(self.journal_bytes));
             self.record_bytes = grown / as_f64(fetched as u64);
         }
-        let Some(free) = free_space(&self.directory) else {
+        let Some(SpaceEstimate { needed, free }) = self.estimate(fetched) else {
             return;
         };
-        let needed = self.needed(fetched, Staging::bytes(&self.directory));
         let is_short = needed > free;
         if is_short || self.is_short {
             self.events.send(Event::Space {
@@ -158,14 +179,20 @@ impl SpaceWatch {
             });
         }
         if is_short && !self.is_short {
+            let estimate = SpaceEstimate { needed, free };
             self.events.send(Event::Warning(format!(
-                "the export needs about {} more space in `{}`, and {} is free; if the disk fills up, free space and run the same command again",
-                bytes_text(needed),
-                self.directory.display(),
-                bytes_text(free),
+                "{}; if the disk fills up, free space and run the same command again",
+                estimate.shortage(&self.directory)
             )));
         }
         self.is_short = is_short;
+    }
+
+    /// The space that is needed and free after `fetched` tasks; `None` when the file system does not report it.
+    pub(crate) fn estimate(&self, fetched: usize) -> Option<SpaceEstimate> {
+        let free = free_space(nearest_existing(&self.directory))?;
+        let needed = self.needed(fetched, Staging::bytes(&self.directory));
+        Some(SpaceEstimate { needed, free })
     }
 
     /// Estimated bytes that are still to be written.

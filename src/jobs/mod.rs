@@ -1,8 +1,11 @@
-//! The jobs behind the commands: export, flatten, verify, report, dry run. A job takes options and returns a report.
+//! The jobs behind the commands: export, flatten, verify, check, status, report, dry run. A job takes options and returns a
+//! report.
 
 pub mod batch_channel;
+pub mod check;
 pub mod compaction;
 pub mod dry_run;
+pub mod earlier_work;
 pub mod error;
 pub mod export;
 pub mod export_builder;
@@ -10,6 +13,7 @@ pub mod export_defaults;
 pub mod export_options;
 pub mod html_report;
 pub mod import;
+pub mod journal_contents;
 pub mod journal_index;
 pub mod journal_marks;
 pub mod journal_tasks;
@@ -33,6 +37,7 @@ pub mod run_hints;
 pub mod run_summary;
 pub mod runtime;
 pub mod source_error;
+pub mod status;
 pub mod table_builder;
 pub mod task_input;
 pub mod verify;

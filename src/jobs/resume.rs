@@ -9,13 +9,13 @@ use crate::event::{Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
+use crate::jobs::journal_contents::JournalContents;
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_marks::{JournalMarks, report_losses};
 use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::report::ExportReport;
 use crate::jobs::runtime::Network;
 use crate::journal::format::{JournalOptions, RecordKind};
-use crate::journal::index::JournalIndex;
 use crate::journal::reader::{Location, RecordEntry, ScanSummary, break_if};
 use crate::journal::repair::repair_header;
 use crate::journal::writer::Journal;
@@ -27,16 +27,11 @@ use crate::publish::previous_export;
 use crate::state::paths::{IDS, StateDir};
 
 /// Records between two progress events.
-const EVENT_RECORDS: usize = 10_000;
+pub(crate) const EVENT_RECORDS: usize = 10_000;
 
 /// What the journal of an export holds.
 pub(crate) struct Resumed {
-    /// For the IDs of the list.
-    pub(crate) index: SharedIndex,
-    /// For other IDs.
-    pub(crate) unlisted: JournalTasks,
-    /// Responses that were kept with failures, and the positions of their IDs.
-    pub(crate) refused: Vec<(Location, usize)>,
+    pub(crate) contents: JournalContents,
     /// Whether it has records that cannot be read.
     pub(crate) is_damaged: bool,
 }
@@ -51,11 +46,11 @@ pub(crate) fn published_bytes(directory: &Path, published: Option<&Manifest>) ->
 }
 
 /// The failed IDs of the published export, as far as they are known.
-fn failed(directory: &OutputDirectory, published: &Manifest) -> Vec<String> {
-    if published.ids.failed == 0 {
-        return Vec::new();
-    }
-    previous_export::failed(directory.path(), published).unwrap_or_default()
+pub(crate) fn failed(directory: &Path, published: Option<&Manifest>) -> Vec<String> {
+    let with_failures = published.filter(|published| published.ids.failed > 0);
+    with_failures
+        .and_then(|published| previous_export::failed(directory, published).ok())
+        .unwrap_or_default()
 }
 
 /// What the journal of an export holds, before the list of IDs is known.
@@ -96,24 +91,12 @@ pub(crate) fn open_journal(
     network: &Network<'_>,
 ) -> Result<(Journal, Resumed), ExportError> {
     let published_bytes = published_bytes(directory.path(), published);
-    let journal = JournalIndex::new(options.ids.len());
-    let index = SharedIndex::new(journal, JournalMarks::new(published_bytes));
-    let mut unlisted = JournalTasks::default();
-    let mut refused = Vec::new();
+    let mut contents = JournalContents::new(&options.ids, published_bytes);
     let (journal, scan) = scan(options, directory, network, |entry| {
-        let position = options.ids.position(entry.task_id);
-        index.add_record(position, &entry);
-        match position {
-            Some(position) if entry.kind == RecordKind::Refused => {
-                refused.push((entry.location, position));
-            }
-            Some(_) => {}
-            None => unlisted.add_record(&entry),
-        }
+        contents.add_record(&options.ids, &entry);
     })?;
     let end = journal.bytes();
-    let is_other = index.finish_scan(end);
-    unlisted.finish_scan();
+    let is_other = contents.finish_scan(end);
     report_losses(
         &scan,
         end,
@@ -122,9 +105,7 @@ pub(crate) fn open_journal(
         network.context.events,
     );
     let resumed = Resumed {
-        index,
-        unlisted,
-        refused,
+        contents,
         is_damaged: scan.damaged > 0,
     };
     resumed.request_failed_again(&options.ids, directory, published);
@@ -182,9 +163,11 @@ impl ScannedJournal {
             .filter_map(|(location, task_id)| Some((location, ids.position(&task_id)?)))
             .collect();
         let resumed = Resumed {
-            index: SharedIndex::new(listed, self.marks),
-            unlisted,
-            refused,
+            contents: JournalContents {
+                index: SharedIndex::new(listed, self.marks),
+                unlisted,
+                refused,
+            },
             is_damaged: self.is_damaged,
         };
         resumed.request_failed_again(ids, directory, published);
@@ -200,12 +183,8 @@ impl Resumed {
         directory: &OutputDirectory,
         published: Option<&Manifest>,
     ) {
-        for task_id in published.map_or_else(Vec::new, |manifest| failed(directory, manifest)) {
-            // A response that could not be used is in the journal as a response.
-            if let Some(position) = ids.position(&task_id) {
-                self.index.request_again(position);
-            }
-        }
+        let failed = failed(directory.path(), published);
+        self.contents.index.request_failed(ids, &failed);
     }
 }
 
@@ -326,11 +305,11 @@ mod tests {
             response: at(30),
             failure: at(50),
         };
-        let held = [0, 1, 2].map(|position| resumed.index.get(position));
+        let held = [0, 1, 2].map(|position| resumed.contents.index.get(position));
         let task_1 = IndexEntry::Response(at(10));
         assert_eq!(held, [Some(stale), Some(IndexEntry::Nothing), Some(task_1)]);
-        assert_eq!(resumed.refused, [(at(40), 0)]);
-        let unlisted = resumed.unlisted;
+        assert_eq!(resumed.contents.refused, [(at(40), 0)]);
+        let unlisted = resumed.contents.unlisted;
         assert_eq!(unlisted.ids.iter().collect::<Vec<_>>(), ["task_2"]);
         assert_eq!(unlisted.journal.get(0), IndexEntry::Response(at(20)));
     }

@@ -30,6 +30,8 @@ pub(crate) enum JobName {
     Export,
     Flatten,
     Verify,
+    Check,
+    Status,
     Ids,
     Report,
 }
@@ -84,14 +86,14 @@ struct ExportSummary {
     out: Option<String>,
     /// Whether the directory now has the export of this run.
     published: bool,
-    tasks: TaskCounts,
+    tasks: PublishedTaskCounts,
     #[serde(flatten)]
     counts: RunCounts,
 }
 
 /// Tasks with a row in `tasks`.
 #[derive(Debug, Serialize)]
-struct TaskCounts {
+struct PublishedTaskCounts {
     before: Option<u64>,
     after: Option<u64>,
 }
@@ -175,7 +177,7 @@ impl RunStart {
                     .collect(),
                 out: self.shown_directory(),
                 published: true,
-                tasks: TaskCounts {
+                tasks: PublishedTaskCounts {
                     before: self.tasks_before,
                     after: Some(report.exported),
                 },
@@ -222,7 +224,7 @@ impl RunStart {
             hints: Vec::new(),
             out: self.shown_directory(),
             published: false,
-            tasks: TaskCounts {
+            tasks: PublishedTaskCounts {
                 before: self.tasks_before,
                 after: self.tasks_before,
             },

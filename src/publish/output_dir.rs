@@ -87,6 +87,16 @@ impl OutputDirectory {
     /// Fails where [`open`](Self::open) fails, without writing anything: user's files under published names, a state of
     /// another user, a manifest of a newer version, a directory that is not writable, and a run that is writing.
     pub fn check(path: &Path, selection: Selection, force: bool) -> Result<(), OutputError> {
+        Self::check_files(path, selection, force)?;
+        Lock::refuse_held(path, &StateDir::of_output(path))
+    }
+
+    /// Like [`check`](Self::check), without the lock.
+    pub(crate) fn check_files(
+        path: &Path,
+        selection: Selection,
+        force: bool,
+    ) -> Result<(), OutputError> {
         let state = StateDir::of_output(path);
         for directory in [path, state.path()] {
             refuse_unwritable(directory)?;
@@ -98,8 +108,7 @@ impl OutputDirectory {
             check_state(state.path(), "use", durable_fs::refuse_foreign)?;
             refuse_other_file_system(path, state.path())?;
         }
-        earlier_files(path)?;
-        Lock::refuse_held(path, &state)
+        earlier_files(path).map(drop)
     }
 
     /// Whether a user's own file has this name, so that nothing is published under it.
@@ -206,11 +215,16 @@ fn refuse_other_file_system(path: &Path, state: &Path) -> Result<(), OutputError
 
 /// Fails if the directory is not writable. For one that does not exist, checks the nearest parent that does.
 fn refuse_unwritable(directory: &Path) -> Result<(), OutputError> {
-    let is_there = |above: &&Path| above.symlink_metadata().is_ok();
-    let nearest = directory.ancestors().find(is_there);
-    // The parent of a relative path without directories is the current directory.
-    let nearest = nearest.unwrap_or(Path::new("."));
+    let nearest = nearest_existing(directory);
     durable_fs::refuse_unwritable(nearest).map_err(OutputError::io("write to", directory))
+}
+
+/// The path itself, or its nearest parent that exists.
+pub(crate) fn nearest_existing(path: &Path) -> &Path {
+    let is_there = |above: &&Path| above.symlink_metadata().is_ok();
+    let nearest = path.ancestors().find(is_there);
+    // The parent of a relative path without directories is the current directory.
+    nearest.unwrap_or(Path::new("."))
 }
 
 /// Applies a check to the state directory and everything in it. The error names the file that was refused.

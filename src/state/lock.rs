@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -19,6 +20,23 @@ const SHOWN_CHARS: usize = 120;
 
 /// Shown for a process that has not written its line yet.
 const UNKNOWN: &str = "unknown";
+
+/// Whether a process holds the lock of an output directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HeldLock {
+    /// No process does.
+    Free,
+    /// A process does, described as in messages.
+    Held(String),
+    /// Only the owner of the export can find out.
+    Unknown,
+}
+
+/// How long a run that starts waits for commands that test the lock.
+const MAX_TEST: Duration = Duration::from_millis(500);
+
+/// Time between two attempts to take the lock meanwhile.
+const TEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// A lock of an output directory. The system releases it when the process ends, even if it is killed.
 #[derive(Debug)]
@@ -64,12 +82,27 @@ impl Lock {
         Self::share(directory, state).map(drop)
     }
 
+    /// Tests whether a process holds the lock. The test takes a shared lock for an instant, which [`take`](Self::take)
+    /// waits for.
+    pub(crate) fn holder(directory: &Path, state: &StateDir) -> Result<HeldLock, OutputError> {
+        let is_locked_away = || {
+            let entries = state.path().read_dir();
+            entries.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+        };
+        match Self::share(directory, state) {
+            Ok(None) if is_locked_away() => Ok(HeldLock::Unknown),
+            Ok(_) => Ok(HeldLock::Free),
+            Err(OutputError::Locked { holder, .. }) => Ok(HeldLock::Held(holder)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes the exclusive lock for writing.
     pub(crate) fn take(directory: &Path, state: &StateDir) -> Result<Self, OutputError> {
         let path = state.lock();
         let opened = durable_fs::open(&path, Access::Owner);
         let file = opened.map_err(|error| refused(&path, error))?;
-        match durable_fs::lock(&file, &path) {
+        match lock_after_tests(&file, &path) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(locked(directory, &file)),
             Err(TryLockError::Error(source)) => return Err(OutputError::Lock { path, source }),
@@ -106,6 +139,20 @@ impl Lock {
         Err(OutputError::LockLost {
             path: self.directory.clone(),
         })
+    }
+}
+
+/// Takes the exclusive lock. Where readers have it, they may only be testing it: waits for them a short while.
+fn lock_after_tests(file: &File, path: &Path) -> Result<(), TryLockError> {
+    let started = Instant::now();
+    loop {
+        let taken = durable_fs::lock(file, path);
+        let is_shared = matches!(taken, Err(TryLockError::WouldBlock))
+            && file.try_lock_shared().is_ok_and(|()| file.unlock().is_ok());
+        if !is_shared || started.elapsed() >= MAX_TEST {
+            return taken;
+        }
+        std::thread::sleep(TEST_PAUSE);
     }
 }
 

@@ -48,6 +48,11 @@ pub(crate) fn recall(state: &StateDir, options: &ClientOptions) -> Option<Learne
     servers.next_back().map(|server| server.learned)
 }
 
+/// What the latest run with this state directory learned, whatever its server and key.
+pub(crate) fn latest(state: &StateDir) -> Option<LearnedRate> {
+    Some(read(state)?.servers.last()?.learned)
+}
+
 /// Writes what was learned, for later runs.
 pub(crate) fn remember(state: &StateDir, options: &ClientOptions, learned: LearnedRate) {
     let name = name(options);

@@ -11,6 +11,9 @@ pub const JOURNAL: &str = ".scale-export/journal";
 /// The failures that the last run knew of, as a path in the output directory.
 pub const LAST_FAILURES: &str = ".scale-export/last_failures.jsonl";
 
+/// How the last run ended, as a path in the output directory.
+pub(crate) const LAST_RUN: &str = ".scale-export/last_run.json";
+
 /// The extension of a file's name while it is written.
 const NEW_EXTENSION: &str = "new";
 
@@ -110,6 +113,7 @@ mod tests {
         assert_eq!(state.ids(), output.join(IDS));
         assert_eq!(state.journal(), output.join(JOURNAL));
         assert_eq!(state.last_failures(), output.join(LAST_FAILURES));
+        assert_eq!(state.last_run(), output.join(LAST_RUN));
         assert!(is_in_state(Path::new(IDS)) && !is_in_state(Path::new("tasks.parquet")));
     }
 }

@@ -52,7 +52,10 @@ const LIBRARIES: [(&str, &[&str]); 4] = [
             "jobs/verify/compare.rs",
         ],
     ),
-    ("reqwest", &["api/client.rs", "api/connections.rs"]),
+    (
+        "reqwest",
+        &["api/base_url.rs", "api/client.rs", "api/connections.rs"],
+    ),
     (
         "clap",
         &[

@@ -1,4 +1,4 @@
-//! `--dry-run` fails where the run would fail, with the same exit code, and writes nothing.
+//! `--dry-run` and `check` fail where the run would fail, with the same exit code, and write nothing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -126,17 +126,21 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn run(server: &Sandbox, out: &Path, case: &Case, options: &[&str]) -> (Option<i32>, String) {
+/// The ways to find out whether a run would fail, before the run itself: its first arguments.
+const WAYS: [&[&str]; 2] = [&["--dry-run"], &["check"]];
+
+fn run(server: &Sandbox, out: &Path, case: &Case, first: &[&str]) -> (Option<i32>, String) {
     let output = program()
+        .args(first)
         .env("SCALE_API_KEY", case.key)
         .args(["--base-url", &server.base_url(), "--rate", "max", "--out"])
         .arg(out)
         .args(task_ids(case.tasks).iter().flat_map(|id| ["--id", id]))
         .args(case.options)
-        .args(options)
         .output()
         .unwrap();
-    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = [output.stderr, output.stdout].concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
     (output.status.code(), printed)
 }
 
@@ -153,7 +157,7 @@ fn snapshot(out: &Path) -> BTreeMap<PathBuf, (Vec<u8>, i64)> {
 }
 
 #[test]
-fn a_dry_run_refuses_what_the_run_would_refuse() {
+fn a_dry_run_and_a_check_refuse_what_the_run_would_refuse() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     for case in cases() {
@@ -162,30 +166,34 @@ fn a_dry_run_refuses_what_the_run_would_refuse() {
         assert_eq!(run(&server, &out, &WELL, &[]).0, Some(0));
         let _held = (case.prepare)(&out);
         let before = snapshot(&out);
-        let (dry, printed) = run(&server, &out, &case, &["--dry-run"]);
-        assert!(snapshot(&out) == before, "{}", case.name);
-        assert_eq!(dry, Some(case.code), "{}: {printed}", case.name);
+        for way in WAYS {
+            let (code, printed) = run(&server, &out, &case, way);
+            assert!(snapshot(&out) == before, "{way:?}: {}", case.name);
+            assert_eq!(code, Some(case.code), "{way:?}: {}: {printed}", case.name);
+        }
         let (code, printed) = run(&server, &out, &case, &[]);
         assert_eq!(code, Some(case.code), "{}: {printed}", case.name);
     }
 }
 
 #[test]
-fn a_dry_run_reports_a_wrong_key_and_an_unwritable_directory() {
+fn a_dry_run_and_a_check_report_a_wrong_key_and_an_unwritable_directory() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig::default());
     let fresh = base.path().join("new/out");
-    assert_eq!(run(&server, &fresh, &WELL, &["--dry-run"]).0, Some(0));
     let wrong = Case {
         key: "wrong_key",
         ..WELL
     };
-    assert_eq!(run(&server, &fresh, &wrong, &["--dry-run"]).0, Some(4));
+    for way in WAYS {
+        assert_eq!(run(&server, &fresh, &WELL, way).0, Some(0));
+        assert_eq!(run(&server, &fresh, &wrong, way).0, Some(4));
+    }
     let file = base.path().join("file");
     fs::write(&file, "").unwrap();
     for out in [file.join("out"), PathBuf::from("/proc/out")] {
-        for options in [&["--dry-run"][..], &[]] {
-            let (code, printed) = run(&server, &out, &WELL, options);
+        for way in WAYS.into_iter().chain([&[][..]]) {
+            let (code, printed) = run(&server, &out, &WELL, way);
             assert_eq!(code, Some(6), "{}: {printed}", out.display());
         }
     }

@@ -3,9 +3,11 @@
 use crate::support::program;
 
 /// Commands with a help; the main job is the empty one.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 10] = [
     "",
     "verify",
+    "check",
+    "status",
     "flatten",
     "ids",
     "report",

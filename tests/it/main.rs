@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod check;
 mod configuration;
 mod consumers;
 mod corpus;
@@ -50,6 +51,7 @@ mod scheduling;
 mod silent_connections;
 mod sql;
 mod state;
+mod status;
 mod stdout;
 mod style;
 mod summaries;

@@ -138,7 +138,8 @@ fn crontab_meets(codes: &[i32]) -> (i32, String, usize, usize) {
     let lines = |name: &str| fs::read_to_string(at(name)).map_or(0, |text| text.lines().count());
     let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
     fs::write(at("codes"), codes.join("\n") + "\n").unwrap();
-    let script = "cd \"${0%/*}\"; echo >> runs; exit $(sed -n \"$(wc -l < runs)p\" codes)\n";
+    let script = "[ \"$1\" != status ] || { echo the status; exit 0; }\n\
+                  cd \"${0%/*}\"; echo >> runs; exit $(sed -n \"$(wc -l < runs)p\" codes)\n";
     write_script(&at("program"), script);
     let script = "[ $1 -eq 0 ] || { [ $1 -eq 3600 ] && echo >> \"${0%/*}/waits\"; }\n";
     write_script(&at("sleep"), script);
@@ -161,6 +162,7 @@ fn the_crontab_handles_exit_codes() {
         assert_eq!((exit, runs, waits), expected, "exit code {code}: {printed}");
         assert_eq!(printed.is_empty(), exit == 0, "exit code {code}: {printed}");
         assert_eq!(printed.contains("the failures"), exit == 3);
+        assert_eq!(printed.contains("the status"), exit != 0);
     }
     let (exit, printed, runs, waits) = crontab_meets(&[5; 9]);
     assert_eq!((exit, runs, waits), (5, 6, 5), "{printed}");

@@ -18,12 +18,7 @@ use crate::jobs::run_summary::JobName;
 
 /// Runs the main job.
 pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
-    let reads: Vec<_> = args
-        .ids
-        .iter()
-        .chain(&args.api.server.api_key_file)
-        .cloned()
-        .collect();
+    let reads = args.reads();
     let files = JobFiles {
         job: JobName::Export,
         display: &args.display,

@@ -1,0 +1,52 @@
+//! What a journal holds for the IDs of a list, and for others: the result of one scan, however the journal is opened.
+
+use crate::ids::task_ids::TaskIds;
+use crate::jobs::journal_index::SharedIndex;
+use crate::jobs::journal_marks::JournalMarks;
+use crate::jobs::journal_tasks::JournalTasks;
+use crate::journal::format::RecordKind;
+use crate::journal::index::JournalIndex;
+use crate::journal::reader::{Location, RecordEntry};
+
+/// What a journal holds.
+#[derive(Debug)]
+pub(crate) struct JournalContents {
+    /// For the IDs of the list.
+    pub(crate) index: SharedIndex,
+    /// For other IDs.
+    pub(crate) unlisted: JournalTasks,
+    /// Responses that were kept with failures, and the positions of their IDs.
+    pub(crate) refused: Vec<(Location, usize)>,
+}
+
+impl JournalContents {
+    /// Nothing yet, for a list of IDs. The published export was made from the first `published_bytes` of the journal, if
+    /// that is known.
+    pub(crate) fn new(ids: &TaskIds, published_bytes: Option<u64>) -> Self {
+        let journal = JournalIndex::new(ids.len());
+        Self {
+            index: SharedIndex::new(journal, JournalMarks::new(published_bytes)),
+            unlisted: JournalTasks::default(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Adds a record, in the order of the journal.
+    pub(crate) fn add_record(&mut self, ids: &TaskIds, entry: &RecordEntry<'_>) {
+        let position = ids.position(entry.task_id);
+        self.index.add_record(position, entry);
+        match position {
+            Some(position) if entry.kind == RecordKind::Refused => {
+                self.refused.push((entry.location, position));
+            }
+            Some(_) => {}
+            None => self.unlisted.add_record(entry),
+        }
+    }
+
+    /// Ends a scan whose last record ends at `end`. Returns whether the published export was made from another journal.
+    pub(crate) fn finish_scan(&mut self, end: u64) -> bool {
+        self.unlisted.finish_scan();
+        self.index.finish_scan(end)
+    }
+}
