@@ -1,5 +1,6 @@
 .PHONY: help test databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
-	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz deny attack
+	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz deny attack lint-python test-package wheel \
+	wheel-check wheel-test
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -52,10 +53,44 @@ dialects: .venv/ready .venv-dialects/ready databases ## Test the SQL of each dia
 	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
 		SCALE_EXPORT_TEST_DIALECTS=$(CURDIR)/.venv-dialects/bin/python cargo test --locked --test it -- sql::
 
-test: .venv/ready .venv-airflow/ready .readers/ready databases lint ## Run all checks
+.venv-python/ready: tests/python/requirements.txt
+	python3 -m venv .venv-python
+	.venv-python/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
+	touch .venv-python/ready
+
+PYTHON_CODE = python packaging tests/python
+
+lint-python: .venv-python/ready ## Check format, lints and types of the Python package, and that it needs Python 3.9 only
+	.venv-python/bin/ruff format --quiet --check $(PYTHON_CODE)
+	.venv-python/bin/ruff check --quiet $(PYTHON_CODE)
+	.venv-python/bin/mypy --no-error-summary python/scale_export packaging
+	.venv-python/bin/vermin --quiet --no-tips --eval-annotations -t=3.9- python/scale_export
+
+# The program of `cargo test`, without zig.
+test-package: .venv-python/ready lint-python ## Test a wheel of the debug build in fresh virtual environments
+	rm -rf target/wheel
+	PATH="$(CURDIR)/.venv-python/bin:$$PATH" maturin build --quiet --locked --profile dev --auditwheel skip --out target/wheel
+	.venv-python/bin/python tests/python/run.py target/wheel/*.whl
+
+.venv-wheel/ready: packaging/requirements.txt
+	python3 -m venv .venv-wheel
+	.venv-wheel/bin/pip install --quiet --disable-pip-version-check -r packaging/requirements.txt
+	touch .venv-wheel/ready
+
+wheel: .venv-wheel/ready ## Build the wheel of this platform into dist/ (10 minutes)
+	.venv-wheel/bin/python packaging/build_wheel.py
+
+wheel-check: wheel ## Build the wheel once more in another directory, and check that it is the same, small, and free of paths
+	.venv-wheel/bin/python packaging/check_wheel.py dist/*.whl
+
+wheel-test: wheel .venv-python/ready ## Test the wheel in dist/ in fresh virtual environments
+	.venv-python/bin/python tests/python/run.py dist/*.whl
+
+test: .venv/ready .venv-airflow/ready .readers/ready .venv-python/ready databases lint ## Run all checks
 	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
 		SCALE_EXPORT_TEST_READERS=$(CURDIR)/.readers \
 		SCALE_EXPORT_TEST_AIRFLOW=$(CURDIR)/.venv-airflow/bin/python cargo test --locked
+	$(MAKE) test-package
 
 readers: .venv/ready ## Read every table with all readers, old and new (downloads 2 GB the first time)
 	cargo build --locked
