@@ -58,7 +58,7 @@ dialects: .venv/ready .venv-dialects/ready databases ## Test the SQL of each dia
 	.venv-python/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
 	touch .venv-python/ready
 
-PYTHON_CODE = python packaging tests/python
+PYTHON_CODE = python packaging tests/python tests/image
 
 lint-python: .venv-python/ready ## Check the Python package (format, lints, types, Python 3.9) and the Dockerfile
 	.venv-python/bin/ruff format --quiet --check $(PYTHON_CODE)
