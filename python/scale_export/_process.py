@@ -70,7 +70,7 @@ def run(
     on_progress: Callable[[Event], None] | None = None,
     published: Sequence[int] = (0,),
 ) -> Ended:
-    """Runs the program to its end. Raises the error of other exit codes than those of ``published``.
+    """Runs the program until it ends. Raises the error of other exit codes than those of ``published``.
 
     KeyboardInterrupt requests the end of the program with SIGINT, waits until it has saved its progress, and is raised again.
     """
@@ -119,7 +119,7 @@ def follow(
     ended: Ended,
     on_progress: Callable[[Event], None] | None,
 ) -> None:
-    """Reads the log to its end, and waits for the process."""
+    """Reads the whole log, and waits for the process."""
     for line in process.stderr or ():
         event = parse(line)
         if event is None:

@@ -59,7 +59,7 @@ def with_readers(wheel: Path, environment: Path) -> tuple[str, ...]:
     script = "import sysconfig; print(sysconfig.get_path('purelib'))"
     packages = Path(subprocess.check_output([python, "-c", script], text=True).strip())
     (packages / "readers.pth").write_text(sysconfig.get_path("purelib"))
-    return python, "test_export", "test_read", "test_conversations", "test_notebook"
+    return python, "test_export", "test_read", "test_conversations", "test_notebook", "test_documents"
 
 
 def interpreter(version: str) -> str | None:

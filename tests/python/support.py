@@ -34,7 +34,7 @@ def task_ids(count: int) -> list[str]:
 
 
 class Case(unittest.TestCase):
-    """A test with a directory of its own."""
+    """A test with a temporary directory."""
 
     def setUp(self) -> None:
         self.directory = Path(self.enterContext(tempfile.TemporaryDirectory()))
