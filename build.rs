@@ -1,5 +1,4 @@
 //! Records the target and the commit of the build, for `scale-export --version -v`.
-#![expect(clippy::print_stdout, reason = "Cargo reads the standard output")]
 
 use std::fs;
 use std::path::Path;
