@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::args::ManArgs;
 use crate::cli::command_line::documented_command;
-use crate::cli::error::{CommandError, SEE_HELP, UsageError};
+use crate::cli::error::{CommandError, UsageError};
 use crate::cli::man_pages::{ManPage, man_pages};
 use crate::cli::messages::print;
 use crate::cli::suggest::{did_you_mean, nearest_name};
@@ -32,7 +32,7 @@ fn find_page<'p>(pages: &'p [ManPage], command: Option<&str>) -> Result<&'p ManP
         UsageError::CommandLine {
             place: "command line",
             reason: format!("there is no command `{name}`"),
-            hint: did_you_mean(nearest_name(name, names), SEE_HELP),
+            hint: did_you_mean(nearest_name(name, names), "see scale-export --help"),
         }
     })
 }
