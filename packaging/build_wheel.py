@@ -51,7 +51,7 @@ def environment() -> dict[str, str]:
 
 def build(out: Path) -> Path:
     """Builds with what is in packaging/wheel, and returns the path of the wheel."""
-    command = ["maturin", "build", "--release", "--locked", "--out", str(out)]
+    command = ["maturin", "build", "--release", "--locked", "--compression-level", "9", "--out", str(out)]
     if platform.system() == "Linux":
         command += ["--zig", "--compatibility", "manylinux_2_17"]
     for old in out.glob("*.whl"):

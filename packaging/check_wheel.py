@@ -45,7 +45,7 @@ LIBRARIES = (b"<jemalloc>", b"Unsupported frame parameter")
 def main() -> None:
     (wheel,) = (Path(path).resolve() for path in sys.argv[1:])
     errors = check(wheel, places(Path.home(), ROOT, cargo_home()))
-    with tempfile.TemporaryDirectory(prefix="another place for the build ") as base:
+    with tempfile.TemporaryDirectory(prefix="another-place-for-the-build-") as base:
         again = rebuild(Path(base))
         errors += check(again, places(Path(base)))
         digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (wheel, again)]
@@ -83,7 +83,7 @@ def check(wheel: Path, forbidden: list[bytes]) -> list[str]:
         minors = {int(minor) for minor in re.findall(rb"GLIBC_2\.(\d+)", program)}
         if max(minors) > GLIBC_MINOR:
             errors.append(f"the program needs glibc 2.{max(minors)}")
-        if "-py3-none-manylinux_2_17_" not in wheel.name:
+        if not re.search(r"-py3-none-.*manylinux_2_17_", wheel.name):
             errors.append(f"{wheel.name} has another tag")
     return errors
 
@@ -92,7 +92,7 @@ def rebuild(base: Path) -> Path:
     """Builds a copy of the source, without its repository, and with other directories for crates and builds."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.check_output(command, cwd=ROOT).split(b"\0")
-    source = base / "the source"
+    source = base / "source"
     for name in filter(None, map(os.fsdecode, names)):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, source / name)
@@ -100,11 +100,11 @@ def rebuild(base: Path) -> Path:
     cargo.mkdir()
     # Already downloaded, and found below another path.
     (cargo / "registry").symlink_to(cargo_home() / "registry")
-    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
+    head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
     variables = {
         "CARGO_HOME": str(cargo),
         "CARGO_TARGET_DIR": str(base / "build"),
-        "SCALE_EXPORT_BUILD_COMMIT": commit,
+        "SCALE_EXPORT_BUILD_COMMIT": os.environ.get("SCALE_EXPORT_BUILD_COMMIT", head),
     }
     script = [sys.executable, str(source / "packaging/build_wheel.py"), "--out", str(base / "dist")]
     subprocess.run(script, env={**os.environ, **variables}, check=True)

@@ -161,11 +161,11 @@ class Export:
 
     def verify(self) -> dict[str, Any]:
         """Verify checksums, keys and the rebuild of every task. Returns the report, and raises an error on a mismatch."""
-        ended = _process.run(["verify", os.fspath(self.path), "--progress=never"], published=(0, MISMATCH))
-        event = ended.last("verified")
-        report: dict[str, Any] = event["summary"] if event else {}
+        command = ["verify", os.fspath(self.path), "--progress=never", "--summary=-"]
+        ended = _process.run(command, published=(0, MISMATCH))
+        report: dict[str, Any] = json.loads(ended.stdout)
         if ended.exit_code == MISMATCH:
-            raise ScaleExportError(MISMATCH, mismatch(event), "export or flatten again, and verify")
+            raise ScaleExportError(MISMATCH, mismatch(self.path, report), "export or flatten again, and verify")
         return report
 
     def changes(self, since: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -200,14 +200,11 @@ class Export:
         return path
 
 
-def mismatch(event: _process.Event | None) -> str:
-    """The first findings of a verification."""
-    if event is None:
-        return "verify found a mismatch"
-    findings = event["summary"].get("first_findings", [])
+def mismatch(path: Path, report: Mapping[str, Any]) -> str:
+    """The number of findings of a verification, and the first ones."""
     lines = [
         ": ".join(str(finding[key]) for key in ("file", "task_id", "column") if finding.get(key))
         + f": expected {finding.get('expected')}, found {finding.get('found')}"
-        for finding in findings[:SHOWN_FINDINGS]
+        for finding in report["first_findings"][:SHOWN_FINDINGS]
     ]
-    return "\n".join([event["message"], *lines])
+    return "\n".join([f"verify found {report['findings']} mismatches in `{path}`", *lines])

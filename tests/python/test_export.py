@@ -152,11 +152,19 @@ class Errors(Case):
         self.assertIn("the tables are tasks, ", self.error_of(x._file, "task").hint)
         error = self.error_of(x.verify)
         self.assertEqual(error.exit_code, 7)
-        self.assertIn("tasks.parquet: expected", error.message)
+        self.assertRegex(error.message, r"^verify found \d+ mismatches in .*\ntasks.parquet: expected")
 
     def test_a_killed_program_raises(self):
         error = _process.Ended(-9).error()
         self.assertEqual((error.exit_code, error.message), (-9, "the program was killed by signal 9"))
+
+    def test_options_of_the_user_do_not_hide_results(self):
+        quiet = {"SCALE_EXPORT_QUIET": "true", "SCALE_EXPORT_LOG_FORMAT": "text"}
+        with mock.patch.dict(os.environ, quiet):
+            x = sandbox_export(self.out, 2).read()
+            self.assertEqual(x.verify()["tasks"], 2)
+            error = self.error_of(scale_export.export, ids="no_such.txt", out=self.out, sandbox=True)
+        self.assertIsNotNone(error.hint)
 
 
 class Key(Case):
@@ -218,6 +226,17 @@ class Interruption(Case):
             os.kill(os.getpid(), signal.SIGINT)
 
         self.interrupted(send)
+
+
+class Changes(Case):
+    def test_changes_are_those_that_the_program_prints(self):
+        x = sandbox_export(self.out, 2).read()
+        ended = _process.Ended(0, stdout='{"insert": 2}')
+        with mock.patch.object(_process, "run", return_value=ended) as run:
+            self.assertEqual(x.changes(), {"insert": 2})
+            run.assert_called_with(["changes", str(self.out), "--json"])
+            x.changes(since=self.directory / "old")
+            run.assert_called_with(["changes", str(self.directory / "old"), str(self.out), "--json"])
 
 
 class Arguments(unittest.TestCase):
