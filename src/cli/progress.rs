@@ -29,6 +29,9 @@ const FORCED_DRAW_INTERVAL: Duration = Duration::from_millis(200);
 /// Time between two progress lines in a log.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Time between log lines with progress where a program requests them, to draw its display.
+const FORCED_LINE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Failed IDs that are logged one by one without `-v`; `failures.jsonl` lists all.
 const LOGGED_FAILURES: u64 = 10;
 
@@ -81,6 +84,7 @@ struct Screen {
     line: Option<StatusLine>,
     draw_interval: Duration,
     logs_progress: bool,
+    line_interval: Duration,
     started: Instant,
     state: ProgressState,
     /// When the progress was shown last.
@@ -109,6 +113,11 @@ impl Screen {
                 FORCED_DRAW_INTERVAL
             },
             logs_progress: shows_progress && !has_line,
+            line_interval: if is_forced {
+                FORCED_LINE_INTERVAL
+            } else {
+                LINE_INTERVAL
+            },
             started: Instant::now(),
             state: ProgressState::new(options.offline),
             shown: None,
@@ -166,7 +175,7 @@ impl Screen {
             };
             line.draw(&text, columns);
         } else if self.logs_progress
-            && self.shown.unwrap_or(self.started).elapsed() >= LINE_INTERVAL
+            && self.shown.unwrap_or(self.started).elapsed() >= self.line_interval
         {
             self.shown = Some(Instant::now());
             let fields = fields(&self.state, now);

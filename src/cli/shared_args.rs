@@ -197,7 +197,7 @@ pub(crate) enum FormatArg {
 pub(crate) enum ProgressArg {
     /// A bar on a terminal, and a line every 10 s elsewhere
     Auto,
-    /// A bar, also where standard error is not a terminal
+    /// A bar, also where standard error is not a terminal; with JSON logs, a line every second
     Always,
     /// None
     Never,

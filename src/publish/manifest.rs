@@ -21,7 +21,7 @@ use crate::tables::selection::TableSelection;
 use crate::tables::table::{SCHEMA_VERSION, Table};
 
 /// Version of the format of the manifest.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// Version of the bytes of published files. It is raised when the same rows result in other bytes: only then does a run
 /// without new tasks rewrite the tables. A test compares the bytes with those of this version.

@@ -61,6 +61,7 @@ const LIBRARIES: [(&str, &[&str]); 4] = [
         &[
             "cli/args.rs",
             "cli/command_line.rs",
+            "cli/man_pages.rs",
             "cli/usage_errors.rs",
             "cli/sandbox_args.rs",
             "cli/shared_args.rs",

@@ -201,6 +201,17 @@ fn links_between_pages_resolve() {
 }
 
 #[test]
+fn pages_outside_of_the_repository_have_absolute_links_only() {
+    for page in [
+        "python/README.md",
+        "packaging/wheel/data/share/doc/scale-export/README.md",
+    ] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        assert_eq!(links(&text), Vec::<String>::new(), "{page}");
+    }
+}
+
+#[test]
 fn the_index_of_the_documentation_has_every_page() {
     let index = fs::read_to_string(root().join("docs/README.md")).unwrap();
     let links = links(&index);

@@ -1,9 +1,11 @@
 //! The help of every command: complete, short with `-h`, and as recorded.
 
+use std::fs;
+
 use crate::support::program;
 
 /// Commands with a help; the main job is the empty one.
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "",
     "verify",
     "check",
@@ -14,6 +16,7 @@ const COMMANDS: [&str; 10] = [
     "schema",
     "sandbox",
     "completions",
+    "man",
 ];
 
 /// Lines that a terminal shows at once.
@@ -83,4 +86,36 @@ fn the_help_is_as_recorded() {
         insta::assert_snapshot!(format!("{name}_short"), help(command, "-h"));
         insta::assert_snapshot!(format!("{name}_long"), help(command, "--help"));
     }
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_command() {
+    let base = tempfile::tempdir().unwrap();
+    let output = program()
+        .args(["man", "--out"])
+        .arg(base.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success() && output.stdout.is_empty());
+    let written = fs::read_dir(base.path()).unwrap().count();
+    assert_eq!(written, COMMANDS.len());
+    for command in COMMANDS {
+        let name = ["scale-export", command].join("-");
+        let file = format!("{}.1", name.trim_end_matches('-'));
+        let page = fs::read_to_string(base.path().join(file)).unwrap();
+        let arguments = ["man", command].into_iter().filter(|word| !word.is_empty());
+        let printed = program()
+            .args(arguments)
+            // Pages do not depend on the environment.
+            .env("SCALE_EXPORT_IDS", "")
+            .env("SCALE_EXPORT_PROJECT", "a value")
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(printed.stdout).unwrap(), page);
+        assert!(!page.contains("a value"), "{page}");
+    }
+    let output = program().args(["man", "verfy"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("hint: did you mean `verify`?"), "{stderr}");
 }

@@ -356,6 +356,22 @@ fn common_spellings_of_arguments_work() {
     assert_eq!(run(&[], &["help", "--help"]).stdout, help);
     let version = run(&[], &["--version"]).stdout;
     assert_eq!(run(&[], &["version"]).stdout, version);
+    let details = run(&[], &["--version", "-v"]).stdout;
+    for arguments in [
+        &["-v", "--version"][..],
+        &["-Vv"],
+        &["--verbose", "-V"],
+        &["version", "-v"],
+    ] {
+        assert_eq!(run(&[], arguments).stdout, details, "{arguments:?}");
+    }
+    let details = String::from_utf8(details).unwrap();
+    let names = details.lines().skip(1).map(|line| line.split(": ").next());
+    let expected = [
+        "commit", "target", "schema", "encoding", "manifest", "journal",
+    ];
+    assert!(names.eq(expected.map(Some)), "{details}");
+    assert!(details.as_bytes().starts_with(&version), "{details}");
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
     let output = run(

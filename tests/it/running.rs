@@ -80,6 +80,29 @@ fn ids_come_from_anywhere() {
 }
 
 #[test]
+fn programs_get_progress_every_second() {
+    let base = tempfile::tempdir().unwrap();
+    let server = sandbox(SandboxConfig::default());
+    let (out, options) = (base.path().join("out"), ["--log-format", "json"]);
+    let output = command(&server, &out)
+        .env("SCALE_EXPORT_RATE", "10")
+        .args(task_ids(25).iter().map(|id| format!("--id={id}")))
+        .args(options)
+        .args(["--progress", "always"])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let events: Vec<Value> = stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|event: &Value| event["event"] == "progress")
+        .collect();
+    assert!(events.len() >= 2, "{stderr}");
+    assert_eq!(events[0]["total"], 25);
+    assert!(events[0]["done"].as_u64() < events[1]["done"].as_u64());
+}
+
+#[test]
 fn log_lines_are_json_with_log_format_json() {
     let base = tempfile::tempdir().unwrap();
     let server = sandbox(SandboxConfig {

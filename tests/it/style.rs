@@ -16,9 +16,13 @@ const SEARCHED: &[&str] = &[
     "docs",
     "examples",
     "fuzz/targets",
+    "packaging",
+    "python",
     "src",
     "tests/consumers",
+    "tests/image",
     "tests/it",
+    "tests/python",
 ];
 
 /// Files whose strings are generated text, names that programs parse, or the phrases to avoid.

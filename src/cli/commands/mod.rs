@@ -5,6 +5,7 @@ pub mod completions;
 pub mod export;
 pub mod flatten;
 pub mod ids;
+pub mod man;
 pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -1,0 +1,210 @@
+"""A directory with an export: its manifest, its tables, and the commands that read it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import _process
+from ._errors import MISMATCH, USAGE, ScaleExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import duckdb
+    import pandas
+    import polars
+    import pyarrow
+
+    from ._conversations import Conversation
+
+MANIFEST = "manifest.json"
+
+# The newest format of a manifest that this package reads.
+MANIFEST_VERSION = 1
+
+# Tables with the same first number of the schema version have the same columns, except for new ones.
+SCHEMA_MAJOR = "2"
+
+# Findings that an error names. The rest is counted.
+SHOWN_FINDINGS = 3
+
+
+def read(directory: str | os.PathLike[str]) -> Export:
+    """Read the manifest of an export. Its tables are read when they are requested."""
+    path = Path(directory)
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        cause = f"it has no {MANIFEST}" if path.is_dir() else "there is no such directory"
+        raise unreadable(path, cause, "name the output directory of an export") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, f"{MANIFEST}: {error}", "check the file, or export again") from error
+    check_versions(path, manifest)
+    return Export(path, manifest)
+
+
+def unreadable(path: Path, cause: str, hint: str) -> ScaleExportError:
+    return ScaleExportError(USAGE, f"could not read the export in `{path}`: {cause}", hint)
+
+
+def check_versions(path: Path, manifest: Any) -> None:
+    """Raises an error for manifests and tables of other versions."""
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if not isinstance(version, int):
+        raise unreadable(path, f"{MANIFEST} has no format_version", "export again")
+    tool = manifest.get("tool", {}).get("version", "?")
+    if version > MANIFEST_VERSION:
+        raise unreadable(
+            path,
+            f"scale-export {tool} wrote its manifest in format {version}, and this version reads up to {MANIFEST_VERSION}",
+            "upgrade: pip install --upgrade scale-export",
+        )
+    schema = str(manifest.get("schema_version"))
+    major = schema.split(".")[0]
+    if major != SCHEMA_MAJOR:
+        is_newer = major.isdigit() and int(major) > int(SCHEMA_MAJOR)
+        raise unreadable(
+            path,
+            f"its tables have schema version {schema}, and this version reads {SCHEMA_MAJOR}",
+            "upgrade: pip install --upgrade scale-export"
+            if is_newer
+            else f"rebuild the tables: scale-export flatten {path} --out {path}",
+        )
+
+
+class Export:
+    """A published export.
+
+    Each method imports its library when it is called: pyarrow, pandas, polars or duckdb.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    def __repr__(self) -> str:
+        return f"Export({str(self.path)!r}, tables={len(self.tables)}, tasks={self.tables.get('tasks')})"
+
+    @property
+    def tables(self) -> dict[str, int]:
+        """The tables with the number of their rows."""
+        return {name: table["rows"] for name, table in self.manifest["tables"].items()}
+
+    @property
+    def format(self) -> str:
+        """``parquet`` or ``csv``."""
+        return str(self.manifest["options"]["format"])
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """The IDs that failed or are stale, with kind, http_status, attempts and message."""
+        with (self.path / "failures.jsonl").open(encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
+
+    def arrow(self, table: str, *, columns: Sequence[str] | None = None) -> pyarrow.Table:
+        """A table for pyarrow. JSON columns are text."""
+        from . import _frames
+
+        return _frames.arrow(self.format, table, self._file(table), columns)
+
+    def pandas(self, table: str, *, columns: Sequence[str] | None = None, json: bool = False) -> pandas.DataFrame:
+        """A table for pandas: nullable integers, booleans and texts, times in UTC, lists as Python lists.
+
+        JSON columns are text. With ``json=True`` they are decoded to Python values; integers keep all digits, and other
+        numbers become floats.
+        """
+        from . import _frames
+
+        return _frames.pandas(self.arrow(table, columns=columns), table, json)
+
+    def polars(self, table: str, *, columns: Sequence[str] | None = None) -> polars.DataFrame:
+        """A table for polars. JSON columns are text."""
+        from . import _frames
+
+        if self.format == "csv":
+            return _frames.polars_of(self.arrow(table, columns=columns))
+        return _frames.polars(self._file(table), columns)
+
+    def duckdb(self) -> duckdb.DuckDBPyConnection:
+        """A database in memory with a view for each table: ``x.duckdb().sql("FROM messages")``."""
+        import duckdb
+
+        views = _process.run(["schema", "--dir", str(self.path.absolute())]).stdout
+        connection = duckdb.connect()
+        connection.execute(views)
+        return connection
+
+    def conversations(self, *, alternatives: str = "keep") -> list[Conversation]:
+        """One row for each thread, with its messages as role and content: for trl and datasets.
+
+        Assistant messages that follow each other are alternatives. The first is used. The others are in ``alternatives``, or
+        with ``alternatives="expand"`` in rows that end with them. A content is the text of the message, or without a text
+        the texts of its chunks.
+        """
+        return list(self.iter_conversations(alternatives=alternatives))
+
+    def iter_conversations(self, *, alternatives: str = "keep") -> Iterator[Conversation]:
+        """The rows of ``conversations()`` one by one, in bounded memory from Parquet."""
+        from . import _conversations, _frames
+
+        _conversations.check(alternatives)
+        columns = _conversations.COLUMNS
+        read_rows = {table: _frames.rows(self.format, table, self._file(table), columns[table]) for table in columns}
+        for thread in _conversations.threads(**read_rows):
+            yield from _conversations.rows(thread, alternatives)
+
+    def verify(self) -> dict[str, Any]:
+        """Verify checksums, keys and the rebuild of every task. Returns the report, and raises an error on a mismatch."""
+        command = ["verify", os.fspath(self.path), "--progress=never", "--summary=-"]
+        ended = _process.run(command, published=(0, MISMATCH))
+        report: dict[str, Any] = json.loads(ended.stdout)
+        if ended.exit_code == MISMATCH:
+            raise ScaleExportError(MISMATCH, mismatch(self.path, report), "export or flatten again, and verify")
+        return report
+
+    def changes(self, since: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+        """Which tasks the last publication inserted, updated and deleted, or all changes since an older export."""
+        older = [] if since is None else [os.fspath(since)]
+        ended = _process.run(["changes", *older, os.fspath(self.path), "--json"])
+        changes: dict[str, Any] = json.loads(ended.stdout)
+        return changes
+
+    def _file(self, table: str) -> Path:
+        """The file of a table, which must be the one in the manifest."""
+        listed = self.manifest["tables"].get(table)
+        if listed is None:
+            names = ", ".join(self.tables)
+            raise ScaleExportError(
+                USAGE,
+                f"could not find table `{table}` in the export in `{self.path}`",
+                f"the tables are {names}",
+            )
+        (file,) = listed["files"]
+        path = self.path / str(file["path"])
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise unreadable(self.path, str(error), "export again to repair it") from error
+        if size != file["bytes"]:
+            raise ScaleExportError(
+                MISMATCH,
+                f"could not read `{path}`: it has {size} bytes, and {file['bytes']} in the manifest",
+                "a run may have replaced it: call scale_export.read() again; else verify the export",
+            )
+        return path
+
+
+def mismatch(path: Path, report: Mapping[str, Any]) -> str:
+    """The number of findings of a verification, and the first ones."""
+    lines = [
+        ": ".join(str(finding[key]) for key in ("file", "task_id", "column") if finding.get(key))
+        + f": expected {finding.get('expected')}, found {finding.get('found')}"
+        for finding in report["first_findings"][:SHOWN_FINDINGS]
+    ]
+    return "\n".join([f"verify found {report['findings']} mismatches in `{path}`", *lines])
