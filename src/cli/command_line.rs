@@ -82,6 +82,7 @@ fn display_args(cli: &mut Cli) -> Option<&mut DisplayArgs> {
     match &mut cli.command {
         None => Some(&mut cli.export.display),
         Some(Command::Verify(args)) => Some(&mut args.display),
+        Some(Command::Changes(args)) => Some(&mut args.display),
         Some(Command::Flatten(args)) => Some(&mut args.display),
         Some(Command::Ids(args)) => Some(&mut args.display),
         Some(Command::Report(args)) => Some(&mut args.display),
@@ -276,6 +277,9 @@ fn command() -> clap::Command {
         )
         .mut_subcommand("verify", |verify| {
             verify.mut_arg("verbose", |verbose| verbose.help("Print details"))
+        })
+        .mut_subcommand("changes", |changes| {
+            changes.mut_arg("verbose", |verbose| verbose.help("Print details"))
         });
     // Its own `help` command exists from here on.
     command.build();

@@ -2,6 +2,7 @@
 
 use crate::cli::args::Command;
 use crate::cli::command_line::{color, log_format, read_command_line, version};
+use crate::cli::commands::changes::run_changes;
 use crate::cli::commands::completions::print_completions;
 use crate::cli::commands::export::run_export;
 use crate::cli::commands::flatten::run_flatten;
@@ -36,6 +37,7 @@ pub fn main() -> Exit {
     choose_color(cli.color);
     let display = match &cli.command {
         Some(Command::Verify(args)) => &args.display,
+        Some(Command::Changes(args)) => &args.display,
         Some(Command::Flatten(args)) => &args.display,
         Some(Command::Ids(args)) => &args.display,
         Some(Command::Report(args)) => &args.display,
@@ -45,6 +47,7 @@ pub fn main() -> Exit {
     let done = match cli.command {
         None => run_export(&cli.export),
         Some(Command::Verify(args)) => run_verify(&args),
+        Some(Command::Changes(args)) => run_changes(&args),
         Some(Command::Flatten(args)) => run_flatten(&args),
         Some(Command::Ids(args)) => run_ids(&args),
         Some(Command::Report(args)) => run_report(&args),

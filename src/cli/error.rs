@@ -12,6 +12,7 @@ use crate::cli::report_file::ReportFileError;
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::error::{Exit, Explain};
 use crate::ids::error::IdsError;
+use crate::jobs::changes::error::ChangesError;
 use crate::jobs::error::ExportError;
 use crate::jobs::html_report::HtmlReportError;
 use crate::jobs::options_error::OptionsError;
@@ -49,6 +50,8 @@ pub(crate) enum CommandError {
     Report(#[from] HtmlReportError),
     #[error(transparent)]
     ReportFile(#[from] ReportFileError),
+    #[error(transparent)]
+    Changes(#[from] ChangesError),
     #[cfg(feature = "sandbox")]
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -92,6 +95,7 @@ impl CommandError {
             Self::Verify(error) => error,
             Self::Report(error) => error,
             Self::ReportFile(error) => error,
+            Self::Changes(error) => error,
             #[cfg(feature = "sandbox")]
             Self::Sandbox(error) => error,
             Self::Variable { error, .. } => error.explained(),

@@ -1,6 +1,8 @@
 //! The command line: options, commands, progress and messages.
 
 pub mod args;
+pub mod changes_args;
+pub mod changes_text;
 pub mod command_line;
 pub mod commands;
 pub mod config;

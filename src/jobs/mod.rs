@@ -1,8 +1,10 @@
-//! The jobs behind the commands: export, flatten, verify, report, dry run. A job takes options and returns a report.
+//! The jobs behind the commands: export, flatten, verify, report, changes, dry run. A job takes options and returns a report.
 
 pub mod batch_channel;
+pub mod changes;
 pub mod compaction;
 pub mod dry_run;
+pub mod earlier_digests;
 pub mod error;
 pub mod export;
 pub mod export_builder;
@@ -23,6 +25,7 @@ pub mod options_error;
 pub mod ordered_reader;
 pub mod pipeline;
 pub mod publication;
+pub mod publication_digests;
 pub mod published_rows;
 pub mod read_ahead;
 pub mod reflatten;

@@ -32,6 +32,7 @@ pub(crate) enum JobName {
     Verify,
     Ids,
     Report,
+    Changes,
 }
 
 impl JobName {

@@ -57,6 +57,7 @@ const LIBRARIES: [(&str, &[&str]); 4] = [
         "clap",
         &[
             "cli/args.rs",
+            "cli/changes_args.rs",
             "cli/command_line.rs",
             "cli/usage_errors.rs",
             "cli/sandbox_args.rs",

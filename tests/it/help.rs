@@ -6,6 +6,7 @@ use crate::support::program;
 const COMMANDS: [&str; 8] = [
     "",
     "verify",
+    "changes",
     "flatten",
     "ids",
     "report",

@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod changes;
 mod configuration;
 mod consumers;
 mod corpus;
