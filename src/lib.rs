@@ -19,7 +19,7 @@
 //! ```
 //!
 //! [`flatten`] rebuilds the tables from the responses that an export has kept, [`verify`] checks an export, and
-//! [`html_report`] describes it. Progress
+//! [`html_report`] describes it. [`list_changes`] compares publications. Progress
 //! and warnings arrive as [`Event`]s. A run is stopped through its [`CancellationToken`]; what was fetched is kept.
 //!
 //! What is not re-exported here can change in any version.
@@ -101,6 +101,11 @@ pub use crate::ids::error::IdsError;
 pub use crate::ids::list::SkippedCells;
 pub use crate::ids::read::{ReadIds, read_ids};
 pub use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
+pub use crate::jobs::changes::change_report::{
+    ChangeCounts, ChangesOptions, ChangesReport, FeedOptions,
+};
+pub use crate::jobs::changes::error::ChangesError;
+pub use crate::jobs::changes::list_changes::list_changes;
 pub use crate::jobs::error::ExportError;
 pub use crate::jobs::export::export;
 pub use crate::jobs::export_builder::ExportOptionsBuilder;
@@ -121,6 +126,8 @@ pub use crate::jobs::verify::verification::verify;
 pub use crate::lists::list_planner::ListPlan;
 pub use crate::pacer::types::{LearnedRate, PacerState, Rate};
 pub use crate::publish::guard::{Allowance, GuardOptions};
+pub use crate::publish::manifest::{TableFile, Tool};
+pub use crate::publish::publication_id::PublicationId;
 #[cfg(feature = "sandbox")]
 pub use crate::sandbox::{
     config::SandboxConfig,
@@ -132,7 +139,7 @@ pub use crate::tables::selection::TableSelection;
 pub use crate::tables::table::Table;
 pub use tokio_util::sync::CancellationToken;
 
-/// The causes in [`ExportError`], [`VerifyError`], [`OptionsError`] and [`IdsError`].
+/// The causes in [`ExportError`], [`VerifyError`], [`ChangesError`], [`OptionsError`] and [`IdsError`].
 pub mod errors {
     pub use crate::api::error::FetchError;
     pub use crate::api::reply::Distrust;
@@ -145,6 +152,7 @@ pub mod errors {
     pub use crate::journal::error::JournalError;
     pub use crate::json::lexer::{JsonError, JsonErrorKind};
     pub use crate::output_error::OutputError;
+    pub use crate::publish::digest_file::{DigestError, DigestFault};
     pub use crate::publish::guard::{NotPublished, ResponseSource};
     pub use crate::publish::published_export::UnreadableExport;
     pub use crate::tables::batch_builder::SinkError;

@@ -121,6 +121,7 @@ pub fn check_task(
         task_id,
         body,
         nodes,
+        digest: None,
         is_final,
         note,
     })
@@ -196,6 +197,7 @@ pub fn split_page(
                 task_id: task_id.to_string(),
                 body: Bytes::from(body),
                 nodes: None,
+                digest: None,
                 is_final: is_final(task),
                 note: None,
             },

@@ -3,6 +3,7 @@
 use std::str::Utf8Error;
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::json::document::{Document, Nodes, Parser};
@@ -17,6 +18,8 @@ pub struct TaskResponse {
     pub body: Bytes,
     /// What parsing `body` gave, if that was kept: the body is then not parsed a second time.
     pub nodes: Option<Nodes>,
+    /// SHA-256 of `body`, if it is known.
+    pub digest: Option<[u8; 32]>,
     /// Whether the task is in a status that no longer changes.
     pub is_final: bool,
     /// What to report about the body, if anything.
@@ -46,6 +49,7 @@ impl TaskResponse {
             task_id: task_id.to_owned(),
             body: Bytes::from(body),
             nodes: None,
+            digest: None,
             is_final,
             note: None,
         }
@@ -54,6 +58,12 @@ impl TaskResponse {
     /// Bytes of memory that the body and its nodes take.
     pub(crate) fn size(&self) -> usize {
         self.body.len() + self.nodes.as_ref().map_or(0, Nodes::size)
+    }
+
+    /// SHA-256 of the body.
+    pub(crate) fn sha256(&self) -> [u8; 32] {
+        let computed = || Sha256::digest(&self.body).into();
+        self.digest.unwrap_or_else(computed)
     }
 
     /// The parsed body.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::changes_args::ChangesArgs;
 #[cfg(feature = "sandbox")]
 use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::shared_args::{
@@ -67,6 +68,9 @@ pub(crate) enum Command {
     /// Print the task IDs of a project, batch or delivery, one per line
     #[command(after_long_help = help::IDS)]
     Ids(Box<IdsArgs>),
+    /// List the tasks that the last publication inserted, updated and deleted
+    #[command(override_usage = help::CHANGES_USAGE, after_long_help = help::CHANGES)]
+    Changes(Box<ChangesArgs>),
     /// Print the columns of the tables, or SQL that creates and loads them
     #[command(after_long_help = help::SCHEMA)]
     Schema(SchemaArgs),

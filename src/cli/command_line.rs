@@ -89,6 +89,7 @@ fn display_args(cli: &mut Cli) -> Option<&mut DisplayArgs> {
         Some(Command::Verify(args)) => Some(&mut args.display),
         Some(Command::Check(args)) => Some(&mut args.export.display),
         Some(Command::Status(args)) => Some(&mut args.display),
+        Some(Command::Changes(args)) => Some(&mut args.display),
         Some(Command::Flatten(args)) => Some(&mut args.display),
         Some(Command::Ids(args)) => Some(&mut args.display),
         Some(Command::Report(args)) => Some(&mut args.display),
@@ -316,6 +317,9 @@ fn command(view: HelpView) -> clap::Command {
         })
         .mut_subcommand("verify", |verify| {
             verify.mut_arg("verbose", |verbose| verbose.help("Print details"))
+        })
+        .mut_subcommand("changes", |changes| {
+            changes.mut_arg("verbose", |verbose| verbose.help("Print details"))
         });
     // Its own `help` command exists from here on.
     command.build();

@@ -2,6 +2,7 @@
 
 use crate::cli::args::Command;
 use crate::cli::command_line::{color, log_format, read_command_line};
+use crate::cli::commands::changes::run_changes;
 use crate::cli::commands::check::run_check;
 use crate::cli::commands::completions::print_completions;
 use crate::cli::commands::export::run_export;
@@ -42,6 +43,7 @@ pub fn main() -> Exit {
         Some(Command::Verify(args)) => &args.display,
         Some(Command::Check(args)) => &args.export.display,
         Some(Command::Status(args)) => &args.display,
+        Some(Command::Changes(args)) => &args.display,
         Some(Command::Flatten(args)) => &args.display,
         Some(Command::Ids(args)) => &args.display,
         Some(Command::Report(args)) => &args.display,
@@ -53,6 +55,7 @@ pub fn main() -> Exit {
         Some(Command::Verify(args)) => run_verify(&args),
         Some(Command::Check(args)) => run_check(&args),
         Some(Command::Status(args)) => run_status(&args),
+        Some(Command::Changes(args)) => run_changes(&args),
         Some(Command::Flatten(args)) => run_flatten(&args),
         Some(Command::Ids(args)) => run_ids(&args),
         Some(Command::Report(args)) => run_report(&args),

@@ -12,6 +12,7 @@ use crate::cli::report_file::ReportFileError;
 use crate::cli::suggest::{did_you_mean, nearest_name};
 use crate::error::{Exit, Explain};
 use crate::ids::error::IdsError;
+use crate::jobs::changes::error::ChangesError;
 use crate::jobs::error::ExportError;
 use crate::jobs::html_report::HtmlReportError;
 use crate::jobs::options_error::OptionsError;
@@ -52,6 +53,8 @@ pub(crate) enum CommandError {
     ReportFile(#[from] ReportFileError),
     #[error(transparent)]
     Status(#[from] StatusError),
+    #[error(transparent)]
+    Changes(#[from] ChangesError),
     #[cfg(feature = "sandbox")]
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -96,6 +99,7 @@ impl CommandError {
             Self::Report(error) => error,
             Self::ReportFile(error) => error,
             Self::Status(error) => error,
+            Self::Changes(error) => error,
             #[cfg(feature = "sandbox")]
             Self::Sandbox(error) => error,
             Self::Variable { error, .. } => error.explained(),

@@ -149,6 +149,27 @@ Exit codes:
 
 Documentation: docs/report.md in the source of scale-export";
 
+/// Usage of `changes`.
+pub(crate) const CHANGES_USAGE: &str = "scale-export changes [OPTIONS] [OLD] <NEW>";
+
+/// The end of `changes --help`.
+pub(crate) const CHANGES: &str = "\
+Examples:
+  Count the tasks that the last publication changed:
+      scale-export changes export/
+  Write what changed since a publication, with the rows of changed tasks:
+      scale-export changes export/ --since 0123456789abcdef --out feed/ --with-tables
+  Compare two exports:
+      scale-export changes old_export/ export/
+
+Exit codes:
+  0    the changes were listed
+  2    wrong usage, no export that can be read, or changes that are not known: load the whole export
+  6    the output could not be written
+  129, 130, 143   interrupted
+
+Documentation: docs/changes.md in the source of scale-export";
+
 /// The end of `schema --help`.
 pub(crate) const SCHEMA: &str = "\
 Examples:

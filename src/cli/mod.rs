@@ -1,6 +1,8 @@
 //! The command line: options, commands, progress and messages.
 
 pub mod args;
+pub mod changes_args;
+pub mod changes_text;
 pub mod check_input;
 pub mod check_text;
 pub mod command_line;

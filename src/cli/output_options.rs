@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::error::UsageError;
 use crate::cli::option_origins::Origins;
-use crate::cli::shared_args::{FormatArg, GuardArgs, OutputArgs};
+use crate::cli::shared_args::{GuardArgs, OutputArgs};
 use crate::encode::format::Format;
 use crate::ids::list::SkippedCells;
 use crate::publish::guard::GuardOptions;
@@ -63,13 +63,9 @@ pub(crate) fn output_options(
     if out.to_string_lossy().contains("://") {
         return Err(UsageError::ObjectStore(out));
     }
-    let format = match args.format {
-        FormatArg::Parquet => Format::Parquet,
-        FormatArg::Csv => Format::Csv,
-    };
     Ok(OutputOptions {
         out,
-        format,
+        format: args.format.into(),
         tables: selected(&args.tables, origins)?,
     })
 }

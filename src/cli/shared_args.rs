@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::option_origins::Origins;
 use crate::cli::value_parsers;
+use crate::encode::format::Format;
 use crate::publish::guard::Allowance;
 
 /// When an export is published, and when the exit code is 0.
@@ -190,6 +191,15 @@ pub(crate) const PROFILE_VARIABLE: &str = "SCALE_EXPORT_PROFILE";
 pub(crate) enum FormatArg {
     Parquet,
     Csv,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Parquet => Self::Parquet,
+            FormatArg::Csv => Self::Csv,
+        }
+    }
 }
 
 /// Values of `--progress`.

@@ -308,6 +308,7 @@ fn missing(error: &clap::Error, active: &clap::Command, see_help: String) -> Usa
     let hint = match active.get_name() {
         "verify" => "try: scale-export verify export/".to_owned(),
         "report" => "try: scale-export report export/".to_owned(),
+        "changes" => "try: scale-export changes export/".to_owned(),
         "flatten" => "try: scale-export flatten export/ --out export/".to_owned(),
         "completions" => "try: scale-export completions bash".to_owned(),
         _ => see_help,

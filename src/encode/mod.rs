@@ -10,3 +10,4 @@ pub mod read_error;
 pub mod table_reader;
 pub mod table_writer;
 pub mod table_writers;
+pub mod writer_sink;

@@ -120,12 +120,19 @@ impl TableWriters {
         selection: Selection,
         create: impl Fn(&str) -> Result<StagedFile, OutputError>,
     ) -> Result<Self, OutputError> {
-        let writers = selection
-            .tables
-            .tables()
+        Self::of_tables(selection.format, selection.tables.tables(), create)
+    }
+
+    /// Creates a file for each of these tables, like [`begin`](Self::begin).
+    pub(crate) fn of_tables(
+        format: Format,
+        tables: impl Iterator<Item = &'static TableInfo>,
+        create: impl Fn(&str) -> Result<StagedFile, OutputError>,
+    ) -> Result<Self, OutputError> {
+        let writers = tables
             .map(|table| {
-                let file = create(&selection.format.file_name(table.name))?;
-                let writer: Box<dyn TableWriter> = match selection.format {
+                let file = create(&format.file_name(table.name))?;
+                let writer: Box<dyn TableWriter> = match format {
                     Format::Parquet => Box::new(ParquetWriter::begin(table, file)?),
                     Format::Csv => {
                         let path = file.path().to_owned();

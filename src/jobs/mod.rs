@@ -1,10 +1,12 @@
-//! The jobs behind the commands: export, flatten, verify, check, status, report, dry run. A job takes options and returns a
-//! report.
+//! The jobs behind the commands: export, flatten, verify, check, status, report, changes, dry run. A job takes options and
+//! returns a report.
 
 pub mod batch_channel;
+pub mod changes;
 pub mod check;
 pub mod compaction;
 pub mod dry_run;
+pub mod earlier_digests;
 pub mod earlier_work;
 pub mod error;
 pub mod export;
@@ -27,6 +29,7 @@ pub mod options_error;
 pub mod ordered_reader;
 pub mod pipeline;
 pub mod publication;
+pub mod publication_digests;
 pub mod published_rows;
 pub mod read_ahead;
 pub mod reflatten;

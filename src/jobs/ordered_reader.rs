@@ -105,6 +105,9 @@ impl OrderedReader<'_> {
             self.reader.shrink();
         }
         let is_final = head.flags & FLAG_FINAL != 0;
-        Ok(TaskResponse::stored(task_id, body, is_final))
+        Ok(TaskResponse {
+            digest: head.digest(),
+            ..TaskResponse::stored(task_id, body, is_final)
+        })
     }
 }

@@ -5,6 +5,7 @@ use crate::durable_fs::FileRef;
 use crate::encode::table_writers::WrittenTable;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
+use crate::jobs::publication_digests::DigestPublication;
 use crate::jobs::report::ExportReport;
 use crate::jobs::table_builder::{BuiltTables, Flattened};
 use crate::output_error::OutputError;
@@ -14,9 +15,12 @@ use crate::publish::guard::{GuardOptions, NotPublished, PublicationCandidate, Re
 use crate::publish::load_sql::{Views, load_sql};
 use crate::publish::manifest::{Ids, Manifest, ManifestContent, ManifestOptions, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
+use crate::publish::publication_id::PublicationId;
+use crate::publish::publication_shape::PublicationShape;
 use crate::publish::staging::Staging;
 use crate::publish::{guard, previous_export};
 use crate::state::paths::{IDS, JOURNAL};
+use crate::tables::table::SCHEMA_VERSION;
 
 /// What is about to be published, and what it replaces.
 #[derive(Debug)]
@@ -72,15 +76,29 @@ impl Publication<'_> {
         staging: Staging,
         built: BuiltTables,
     ) -> Result<ExportReport, ExportError> {
-        let BuiltTables { tables, flattened } = built;
+        let BuiltTables {
+            tables,
+            flattened,
+            digests,
+        } = built;
         let drop_missing = self.options.drop_missing;
         let with_journal = self.with_journal;
+        let publication = DigestPublication {
+            directory,
+            staging: &staging,
+            ids: self.ids,
+            failures: &flattened.failures,
+            drop_missing,
+        };
+        let shape = PublicationShape::new(SCHEMA_VERSION, &self.options);
+        let digests = publication.finish(digests, shape)?;
         let others = self.write_other_files(directory, &staging, &tables, &flattened)?;
         let ids = staging.write_with(IDS, |file| {
             let mut lines = self.ids.lines();
             lines.try_for_each(|piece| file.write_all(piece.as_bytes()))
         })?;
-        let manifest = self.manifest(&tables, others.clone(), ids.clone(), &flattened);
+        let others_and_ids = (others.clone(), ids.clone());
+        let manifest = self.manifest(digests.id, &tables, others_and_ids, &flattened);
         let obsolete = directory.obsolete(&manifest.paths());
         staging.write(MANIFEST, manifest.to_json().as_bytes())?;
         let files = tables.iter().map(|written| &written.file);
@@ -101,7 +119,9 @@ impl Publication<'_> {
         let names = changed.into_iter().chain([&ids]);
         let names = names
             .map(|file| file.path.as_str())
+            .chain(digests.names.iter().map(String::as_str))
             .chain(with_journal.then_some(JOURNAL));
+        let obsolete = [obsolete, digests.obsolete].concat();
         staging.publish(names, MANIFEST, &obsolete)?;
         Ok(report)
     }
@@ -135,9 +155,9 @@ impl Publication<'_> {
 
     fn manifest(
         self,
+        publication: PublicationId,
         tables: &[WrittenTable],
-        others: Vec<FileRef>,
-        ids: FileRef,
+        (others, ids): (Vec<FileRef>, FileRef),
         flattened: &Flattened,
     ) -> Manifest {
         let ids = Ids {
@@ -149,6 +169,7 @@ impl Publication<'_> {
             file: ids,
         };
         let content = ManifestContent {
+            publication,
             options: self.options,
             ids,
             files: others,

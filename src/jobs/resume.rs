@@ -21,6 +21,7 @@ use crate::journal::repair::repair_header;
 use crate::journal::writer::Journal;
 use crate::publish::checksum::has_sha256;
 use crate::publish::commit::Recovered;
+use crate::publish::digest_file::DigestFile;
 use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::publish::previous_export;
@@ -235,6 +236,12 @@ pub(crate) fn report_directory(directory: &OutputDirectory, events: &Events) {
     events.send(Event::Warning(text.to_owned()));
 }
 
+/// Whether the digests of the published export are there. Otherwise they are written again.
+fn has_digests(directory: &OutputDirectory, published: &Manifest) -> bool {
+    let id = published.publication.as_ref();
+    id.is_some_and(|id| DigestFile::open(&directory.state().digests(id.as_str()), id).is_ok())
+}
+
 /// The report of a run that would publish what is published already; `None` when something differs.
 pub(crate) fn unchanged(
     options: &ExportOptions,
@@ -253,6 +260,7 @@ pub(crate) fn unchanged(
         && ids.file.sha256 == crate::hex::encode(&sha256())
         && index.is_all_published()
         && directory.is_complete(published)
+        && has_digests(directory, published)
         && has_sha256(directory.path(), IDS, &ids.file.sha256);
     let are_there = published.all_files().all(|file| {
         let found = fs::metadata(directory.path().join(&file.path));

@@ -34,6 +34,7 @@ pub(crate) enum JobName {
     Status,
     Ids,
     Report,
+    Changes,
 }
 
 impl JobName {

@@ -21,8 +21,11 @@ use crate::jobs::task_input::{TaskInput, TaskSender};
 use crate::journal::reader::FailureNote;
 use crate::json::document::{Document, Parser};
 use crate::output_error::OutputError;
+use crate::publish::digest_file::{DigestKind, TaskDigest};
+use crate::publish::digest_writer::DigestWriter;
 use crate::publish::failure_lines::{missing, unusable, write_line};
 use crate::publish::staging::Staging;
+use crate::state::paths::NEW_DIGESTS;
 use crate::tables::batch_builder::{BatchSink, SinkError};
 use crate::tables::schema_drift::Drift;
 use crate::tables::table::TableInfo;
@@ -33,6 +36,8 @@ use crate::threads;
 pub(crate) struct BuiltTables {
     pub(crate) tables: Vec<WrittenTable>,
     pub(crate) flattened: Flattened,
+    /// The digests of the exported tasks, not complete yet.
+    pub(crate) digests: DigestWriter,
 }
 
 /// What flattening found apart from rows.
@@ -56,6 +61,8 @@ pub(crate) struct Failures {
     gone_by_kind: BTreeMap<FailureKind, u64>,
     /// Positions of the IDs that are not exported, ascending.
     pub(crate) positions: Vec<usize>,
+    /// Of `positions`, those of IDs for which the API returned 404 or 410.
+    gone_positions: Vec<usize>,
 }
 
 impl Failures {
@@ -72,6 +79,7 @@ impl Failures {
         } else {
             if note.is_gone() {
                 *self.gone_by_kind.entry(note.kind).or_default() += 1;
+                self.gone_positions.push(position);
             }
             self.positions.push(position);
         }
@@ -100,6 +108,13 @@ impl Failures {
     /// IDs that are not exported.
     pub(crate) fn failed(&self) -> u64 {
         self.positions.len() as u64
+    }
+
+    /// Whether the ID at a position is not exported, and is not a deleted task: with `drop_missing`, the IDs that the API
+    /// reports as missing are.
+    pub(crate) fn is_failed_fetch(&self, position: usize, drop_missing: bool) -> bool {
+        let is_gone = || self.gone_positions.binary_search(&position).is_ok();
+        self.has(position) && !(drop_missing && is_gone())
     }
 
     /// Whether the ID at a position is not exported.
@@ -144,6 +159,7 @@ fn build<T: Send>(
         events,
     } = target;
     let writers = TableWriters::begin(selection, |name| staging.create(name))?;
+    let digests = DigestWriter::begin(staging.create(NEW_DIGESTS)?)?;
     thread::scope(|scope| {
         let (sender, arrived) = batch_channel::channel();
         let feeder = spawn(scope, move || feed(sender))?;
@@ -152,10 +168,11 @@ fn build<T: Send>(
             // At once: the feeding thread may wait for responses for a long time.
             encode(writers, &batches).inspect_err(|_| run.cancel())
         })?;
-        let mut build = TableBuild::new(Flattener::new(selection.tables), Encoder(sender));
-        let flattened = build.tasks(arrived, events, run);
+        let rows = Flattener::new(selection.tables);
+        let mut build = TableBuild::new(rows, Encoder(sender), digests);
+        let taken = build.tasks(arrived, events, run);
         // Both channels are closed by now, so neither thread waits for this one.
-        let finished = flattened.and_then(|is_complete| build.finish(is_complete));
+        let finished = taken.and_then(|is_complete| build.finish(is_complete));
         if finished.is_err() {
             run.cancel();
         }
@@ -163,11 +180,16 @@ fn build<T: Send>(
         // Of several errors, the one that caused the others is reported.
         let writers = encoder?;
         let FeedResult { is_complete, value } = feeder?;
-        let Some(flattened) = finished?.filter(|_| is_complete) else {
+        let Some((flattened, digests)) = finished?.filter(|_| is_complete) else {
             return Ok((value, None));
         };
         let tables = writers.finish()?;
-        Ok((value, Some(BuiltTables { tables, flattened })))
+        let all = BuiltTables {
+            tables,
+            flattened,
+            digests,
+        };
+        Ok((value, Some(all)))
     })
 }
 
@@ -225,16 +247,18 @@ struct TableBuild {
     parser: Parser,
     failures: Failures,
     exported: u64,
+    digests: DigestWriter,
 }
 
 impl TableBuild {
-    fn new(flattener: Flattener, encoder: Encoder) -> Self {
+    fn new(flattener: Flattener, encoder: Encoder, digests: DigestWriter) -> Self {
         Self {
             flattener,
             encoder,
             parser: Parser::default(),
             failures: Failures::default(),
             exported: 0,
+            digests,
         }
     }
 
@@ -287,6 +311,11 @@ impl TableBuild {
             (Ok(document), None) => {
                 self.flattener.task(task_id, &document, &mut self.encoder)?;
                 self.exported += 1;
+                self.digests.push(TaskDigest {
+                    kind: DigestKind::Exported,
+                    task_id,
+                    sha256: response.sha256(),
+                })?;
                 if let Some(note) = failure {
                     self.failures.add(position, task_id, &note, true);
                 }
@@ -305,16 +334,20 @@ impl TableBuild {
     }
 
     /// Sends the last rows, if all tasks were flattened, and closes the channel to the encoder.
-    fn finish(mut self, is_complete: bool) -> Result<Option<Flattened>, ExportError> {
+    fn finish(
+        mut self,
+        is_complete: bool,
+    ) -> Result<Option<(Flattened, DigestWriter)>, ExportError> {
         if !is_complete {
             return Ok(None);
         }
         let drift = self.flattener.finish(&mut self.encoder)?;
         self.encoder.0.flush().map_err(SinkError::from)?;
-        Ok(Some(Flattened {
+        let flattened = Flattened {
             drift,
             failures: self.failures,
             exported: self.exported,
-        }))
+        };
+        Ok(Some((flattened, self.digests)))
     }
 }

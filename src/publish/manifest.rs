@@ -15,6 +15,7 @@ use crate::encode::format::Format;
 use crate::encode::table_writers::WrittenTable;
 use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
 use crate::publish::manifest_fault::ManifestFault;
+use crate::publish::publication_id::PublicationId;
 use crate::state::paths::IDS;
 use crate::tables::schema_drift::DriftEntry;
 use crate::tables::selection::TableSelection;
@@ -170,6 +171,8 @@ pub struct RunCounters {
 /// What a new manifest says beside its tables and versions.
 #[derive(Debug)]
 pub struct ManifestContent {
+    /// What the tables are made of.
+    pub publication: PublicationId,
     /// The options.
     pub options: ManifestOptions,
     /// The IDs.
@@ -193,6 +196,9 @@ pub struct Manifest {
     /// Version of the bytes of files; 0 for exports without this field.
     #[serde(default)]
     pub encoding_version: u32,
+    /// What the tables are made of; `None` for exports without this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<PublicationId>,
     /// The options.
     pub options: ManifestOptions,
     /// The IDs.
@@ -250,6 +256,7 @@ impl Manifest {
     /// A manifest of this version of scale-export.
     pub fn new(tables: &[WrittenTable], content: ManifestContent) -> Self {
         let ManifestContent {
+            publication,
             options,
             ids,
             files,
@@ -261,6 +268,7 @@ impl Manifest {
             tool: Tool::this(),
             schema_version: SCHEMA_VERSION.to_owned(),
             encoding_version: ENCODING_VERSION,
+            publication: Some(publication),
             options,
             ids,
             tables: tables.iter().map(TableFiles::entry).collect(),

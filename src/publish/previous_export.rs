@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::encode::format::Format;
+use crate::failure_kind::is_gone;
 use crate::ids::read::read_ids;
 use crate::ids::task_ids::DEFAULT_COLUMN;
 use crate::publish::checksum::has_sha256;
@@ -81,10 +82,40 @@ pub(crate) fn failed(directory: &Path, manifest: &Manifest) -> io::Result<Vec<St
     failures(directory).collect()
 }
 
+/// The IDs that have no row in `tasks` because a fetch failed: not those that `--drop-missing` treats as deleted tasks.
+/// Fails when the list or the failures are not those that were published.
+pub(crate) fn failed_fetches(directory: &Path, manifest: &Manifest) -> io::Result<Vec<String>> {
+    if !is_published(directory, manifest) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let is_deleted =
+        |line: &EarlierFailure| manifest.options.drop_missing && is_gone(line.http_status);
+    let failed = failure_lines(directory).filter(|line| {
+        let counts = |line: &EarlierFailure| !line.exported && !is_deleted(line);
+        line.as_ref().map_or(true, counts)
+    });
+    failed.map(|line| line.map(|line| line.task_id)).collect()
+}
+
+/// Passes every ID that has a row in `tasks` of the previous export to `visit`, in the order of the list. Fails when its
+/// list or its failures are not those that were published.
+pub(crate) fn each_exported(
+    directory: &Path,
+    manifest: &Manifest,
+    visit: &mut dyn FnMut(&str),
+) -> io::Result<()> {
+    if !is_published(directory, manifest) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    each_listed(directory, visit)
+}
+
 /// A line of `failures.jsonl`.
 #[derive(Debug, Deserialize)]
 struct EarlierFailure {
     task_id: String,
+    #[serde(default)]
+    http_status: Option<u16>,
     #[serde(default)]
     exported: bool,
 }
@@ -101,18 +132,23 @@ fn is_published(directory: &Path, manifest: &Manifest) -> bool {
 
 /// The IDs in `failures.jsonl` that are not exported, in the order of the list.
 fn failures(directory: &Path) -> impl Iterator<Item = io::Result<String>> {
+    failure_lines(directory).filter_map(|line| match line {
+        Ok(line) if line.exported => None,
+        line => Some(line.map(|line| line.task_id)),
+    })
+}
+
+/// The lines of `failures.jsonl`.
+fn failure_lines(directory: &Path) -> impl Iterator<Item = io::Result<EarlierFailure>> {
     let file = File::open(directory.join(FAILURES));
     let (lines, error) = match file {
         Ok(file) => (Some(BufReader::new(file).lines()), None),
         Err(error) => (None, Some(Err(error))),
     };
-    let parsed = lines.into_iter().flatten().filter_map(|line| {
-        let parsed = line.and_then(|line| Ok(serde_json::from_str::<EarlierFailure>(&line)?));
-        match parsed {
-            Ok(line) if line.exported => None,
-            parsed => Some(parsed.map(|line| line.task_id)),
-        }
-    });
+    let parsed = lines
+        .into_iter()
+        .flatten()
+        .map(|line| line.and_then(|line| Ok(serde_json::from_str(&line)?)));
     error.into_iter().chain(parsed)
 }
 

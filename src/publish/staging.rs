@@ -78,6 +78,12 @@ impl Staging {
         file.finish()
     }
 
+    /// Gives a complete file another name to be published under.
+    pub(crate) fn rename(&self, name: &str, new_name: &str) -> Result<(), OutputError> {
+        let path = self.place(name);
+        durable_fs::rename(&path, &self.place(new_name)).map_err(OutputError::io("rename", &path))
+    }
+
     /// Removes a temporary file that is not needed.
     pub fn discard(&self, name: &str) -> Result<(), OutputError> {
         let path = self.place(name);

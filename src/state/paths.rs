@@ -13,6 +13,12 @@ pub const LAST_FAILURES: &str = ".scale-export/last_failures.jsonl";
 
 /// How the last run ended, as a path in the output directory.
 pub(crate) const LAST_RUN: &str = ".scale-export/last_run.json";
+/// The digests of a publication while it is built and its ID is unknown, as a path in the output directory.
+pub const NEW_DIGESTS: &str = ".scale-export/digests";
+
+/// Hexadecimal digits of a publication's ID. An ID is compared with two others at a time, so 64 bits are enough to tell
+/// them apart: two publications get the same ID by chance once in 10^19.
+pub const ID_DIGITS: usize = 16;
 
 /// The extension of a file's name while it is written.
 const NEW_EXTENSION: &str = "new";
@@ -44,6 +50,11 @@ impl StateDir {
     /// The distinct IDs in their order.
     pub fn ids(&self) -> PathBuf {
         self.path.join("ids.txt")
+    }
+
+    /// The digests of the publication with this ID.
+    pub fn digests(&self, id: &str) -> PathBuf {
+        self.path.join(format!("digests-{id}"))
     }
 
     /// The lock of the run that writes.
@@ -97,6 +108,23 @@ pub(crate) fn while_written(path: &Path) -> PathBuf {
     path.with_added_extension(NEW_EXTENSION)
 }
 
+/// The digests of the publication with this ID, as a path in the output directory.
+pub fn digests_name(id: &str) -> String {
+    format!("{NEW_DIGESTS}-{id}")
+}
+
+/// The ID of the publication whose digests have this path in the output directory, if they have one.
+pub fn digests_id(name: &str) -> Option<&str> {
+    let id = name.strip_prefix(NEW_DIGESTS)?.strip_prefix('-')?;
+    is_publication_id(id).then_some(id)
+}
+
+/// Whether a text has the form of a publication's ID.
+pub fn is_publication_id(text: &str) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == ID_DIGITS && text.bytes().all(is_digit)
+}
+
 /// Whether a path in the output directory is part of its state.
 pub fn is_in_state(path: &Path) -> bool {
     path.starts_with(STATE_DIRECTORY)
@@ -114,6 +142,12 @@ mod tests {
         assert_eq!(state.journal(), output.join(JOURNAL));
         assert_eq!(state.last_failures(), output.join(LAST_FAILURES));
         assert_eq!(state.last_run(), output.join(LAST_RUN));
+        let id = "0123456789abcdef";
+        assert_eq!(state.digests(id), output.join(digests_name(id)));
+        assert_eq!(digests_id(&digests_name(id)), Some(id));
+        for other in [NEW_DIGESTS, ".scale-export/digests-../../manifest", IDS] {
+            assert_eq!(digests_id(other), None);
+        }
         assert!(is_in_state(Path::new(IDS)) && !is_in_state(Path::new("tasks.parquet")));
     }
 }

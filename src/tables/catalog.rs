@@ -1,5 +1,6 @@
 //! What the definition of the tables says of each: by the table, by its name, and of a selection.
 
+use crate::tables::change_feed::CHANGES;
 use crate::tables::definition::TABLES;
 use crate::tables::selection::TableSelection;
 use crate::tables::table::{Table, TableInfo};
@@ -38,6 +39,7 @@ impl Table {
             }
             Self::Projects => const { &TABLES[Self::Projects as usize] },
             Self::Batches => const { &TABLES[Self::Batches as usize] },
+            Self::Changes => &CHANGES,
         }
     }
 
@@ -46,7 +48,7 @@ impl Table {
         self.info().name
     }
 
-    /// The table of this name.
+    /// The table of an export with this name.
     pub fn find(name: &str) -> Option<Self> {
         let mut tables = TABLES.iter();
         tables.find(|info| info.name == name).map(|info| info.table)

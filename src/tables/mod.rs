@@ -2,9 +2,11 @@
 
 pub mod batch_builder;
 pub mod catalog;
+pub mod change_feed;
 pub mod column;
 pub mod definition;
 pub mod macros;
+pub mod row_filter;
 pub mod row_key;
 pub mod row_reader;
 pub mod schema;

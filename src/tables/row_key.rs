@@ -18,6 +18,8 @@ pub enum RowKind {
     Part(Depth),
     /// A project or batch, which tasks name: no common columns.
     Entity,
+    /// A task that changed between two publications: no common columns, and no `extra`.
+    Change,
 }
 
 /// How deep in a task the rows of a table are.
@@ -89,7 +91,7 @@ impl RowKind {
     /// The common columns that a table of such rows begins with.
     pub fn columns(self) -> &'static [ColumnInfo] {
         let count = match self {
-            Self::Task | Self::Entity => 0,
+            Self::Task | Self::Entity | Self::Change => 0,
             Self::Part(Depth::Task) => 2,
             Self::Part(Depth::Thread) => 4,
             Self::Part(Depth::Turn) => 6,

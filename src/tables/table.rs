@@ -29,6 +29,8 @@ pub enum Table {
     SensitiveContentReports,
     Projects,
     Batches,
+    /// Not part of an export: the tasks that differ between two publications.
+    Changes,
 }
 
 /// The definition of a table.
@@ -46,7 +48,7 @@ pub struct TableInfo {
     pub own_columns: &'static [ColumnInfo],
 }
 
-/// The last column of every table.
+/// The last column of every table of an export.
 pub const EXTRA: ColumnInfo = ColumnInfo {
     name: "extra",
     column_type: ColumnType::Json,
@@ -57,17 +59,18 @@ pub const EXTRA: ColumnInfo = ColumnInfo {
 impl TableInfo {
     /// All columns in order.
     pub fn columns(&self) -> impl Iterator<Item = &'static ColumnInfo> + use<> {
+        let extra = (self.row_kind != RowKind::Change).then_some(&EXTRA);
         self.row_kind
             .columns()
             .iter()
             .chain(self.own_columns)
-            .chain(std::iter::once(&EXTRA))
+            .chain(extra)
     }
 
     /// The columns that identify a row; none where the same row may occur twice.
     pub fn primary_key(&self) -> &'static [&'static str] {
         match self.row_kind {
-            RowKind::Task => &["task_id"],
+            RowKind::Task | RowKind::Change => &["task_id"],
             RowKind::Part(_) => &["task_id", "path"],
             RowKind::Entity => &[],
         }

@@ -60,6 +60,7 @@ const LIBRARIES: [(&str, &[&str]); 4] = [
         "clap",
         &[
             "cli/args.rs",
+            "cli/changes_args.rs",
             "cli/command_line.rs",
             "cli/man_pages.rs",
             "cli/usage_errors.rs",

@@ -5,11 +5,12 @@ use std::fs;
 use crate::support::program;
 
 /// Commands with a help; the main job is the empty one.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "",
     "verify",
     "check",
     "status",
+    "changes",
     "flatten",
     "ids",
     "report",

@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod changes;
 mod check;
 mod configuration;
 mod consumers;

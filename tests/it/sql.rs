@@ -168,7 +168,7 @@ fn compare(mut python: Command, dialect: &str, script: &str, parquet: &Path, dir
 }
 
 /// Whether a database program is installed: on the path, or where Debian installs it.
-fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let mut directories: Vec<PathBuf> =
         std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();

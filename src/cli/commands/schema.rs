@@ -20,7 +20,9 @@ use crate::tables::table::{Table, TableInfo};
 pub(crate) fn print_schema(args: &SchemaArgs) -> Result<Exit, CommandError> {
     let wanted: Vec<&TableInfo> = match &args.table {
         Some(name) => {
-            vec![Table::find(name).map(Table::info).ok_or_else(|| {
+            let changes = (name == Table::Changes.name()).then_some(Table::Changes);
+            let table = Table::find(name).or(changes);
+            vec![table.map(Table::info).ok_or_else(|| {
                 let name = name.clone();
                 UsageError::Table { name, option: None }
             })?]

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::api::task_response::UnreadableBody;
 use crate::ids::error::IdsError;
 use crate::ids::read::read_published;
@@ -19,6 +21,7 @@ use crate::journal::reader::{FailureNote, JournalReader, break_if};
 use crate::json::document::{Document, Parser};
 use crate::json::lexer::JsonErrorKind;
 use crate::plural::plural;
+use crate::publish::digest_file::ResponseDigest;
 use crate::publish::failure_lines::{unusable, write_line};
 use crate::publish::file_names::MANIFEST;
 use crate::publish::manifest::ManifestOptions;
@@ -94,13 +97,13 @@ impl RawResponses {
         self.journal.failed()
     }
 
-    /// Reads the response of an ID into `body`, or returns what the journal has instead.
+    /// Reads the response of an ID into `body` and returns its digest, or what the journal has instead.
     pub(crate) fn read(
         &mut self,
         position: usize,
         task_id: &str,
         body: &mut Vec<u8>,
-    ) -> Result<Result<(), String>, VerifyError> {
+    ) -> Result<Result<ResponseDigest, String>, VerifyError> {
         let entry = self.journal.get(position);
         let Some(response) = entry.response() else {
             let found = entry.failure().map_or("none", |_| "a failure");
@@ -108,8 +111,9 @@ impl RawResponses {
         };
         let read = separate_damage(self.reader.read(task_id, response, body))?;
         Ok(read.and_then(|head| {
-            if head.is_digest_of(body) {
-                Ok(())
+            let sha256 = Sha256::digest(body).into();
+            if head.digest().is_none_or(|stored| stored == sha256) {
+                Ok(sha256)
             } else {
                 Err("a damaged record: its digest does not match its body".to_owned())
             }

@@ -1,6 +1,7 @@
 //! Verifies an export: files, keys, and the reconstruction of every task.
 
 pub mod compare;
+pub mod digest_check;
 pub mod error;
 pub mod failure_list;
 pub mod files;

@@ -8,6 +8,7 @@ use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::flatten::flattener::Flattener;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::verify::compare::{FindingReporter, RowComparer, report_remaining_rows};
+use crate::jobs::verify::digest_check::DigestCheck;
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::failure_list::check_failures;
 use crate::jobs::verify::files::tables;
@@ -22,6 +23,7 @@ use crate::json::compare::{differences, same};
 use crate::json::document::Parser;
 use crate::json::value::Value;
 use crate::plural::plural;
+use crate::publish::digest_file::ResponseDigest;
 use crate::publish::failure_lines::unusable;
 use crate::publish::file_names::MANIFEST;
 use crate::publish::manifest::Manifest;
@@ -58,7 +60,8 @@ pub(crate) fn check(
     let mut raw = RawResponses::open(export, ids, results)?;
     let failed = check_failures(export, list.as_ref(), raw.as_mut(), results)?;
     let mut cursors = open_cursors(export, &mut results.findings)?;
-    let mut verifier = TaskVerifier::new(&cursors, ids, results, raw);
+    let digests = DigestCheck::open(export, results);
+    let mut verifier = TaskVerifier::new(&cursors, ids, results, (raw, digests));
     events.send(Event::Phase("rebuilding every task and comparing it"));
     let total = ids.len();
     let mut tasks = 0;
@@ -78,6 +81,7 @@ pub(crate) fn check(
             });
         }
     }
+    std::mem::take(&mut verifier.digests).finish(verifier.results);
     verifier.finish(&mut cursors, export.manifest)?;
     cursors
         .iter_mut()
@@ -197,6 +201,9 @@ struct TaskVerifier<'p> {
     ids: &'p TaskIds,
     results: &'p mut VerifyResults,
     raw: Option<RawResponses>,
+    digests: DigestCheck,
+    /// The digest of the raw response of the task, if it has one.
+    sha256: Option<ResponseDigest>,
     /// Whether the export has all tables that a task is rebuilt from.
     rebuilds: bool,
     tables: TableSelection,
@@ -216,7 +223,7 @@ impl<'p> TaskVerifier<'p> {
         cursors: &[TableCursor],
         ids: &'p TaskIds,
         results: &'p mut VerifyResults,
-        raw: Option<RawResponses>,
+        (raw, digests): (Option<RawResponses>, DigestCheck),
     ) -> Self {
         let tables: TableSelection = cursors.iter().map(|cursor| cursor.table().table).collect();
         let is_part = |table: &&TableInfo| table.row_kind != RowKind::Entity;
@@ -234,6 +241,8 @@ impl<'p> TaskVerifier<'p> {
             ids,
             results,
             raw,
+            digests,
+            sha256: None,
             rebuilds: missing.is_empty(),
             tables,
             reported: IdBitset::default(),
@@ -315,6 +324,8 @@ impl<'p> TaskVerifier<'p> {
         } else {
             cursors.iter_mut().for_each(TableCursor::drop_taken);
         }
+        let sha256 = self.sha256.take();
+        self.digests.task(task_id, sha256, self.results);
         self.shrink();
         Ok(())
     }
@@ -335,19 +346,22 @@ impl<'p> TaskVerifier<'p> {
         let received = match &mut self.raw {
             None => None,
             Some(raw) => match raw.read(position, task_id, &mut self.body)? {
-                Ok(()) => match parse(task_id, one, &self.body)? {
-                    Ok(document) => match unusable(task_id, Ok(document.root())) {
-                        None => Some(document),
-                        Some(note) => {
-                            report("a raw response of this task", &note.message);
+                Ok(sha256) => {
+                    self.sha256 = Some(sha256);
+                    match parse(task_id, one, &self.body)? {
+                        Ok(document) => match unusable(task_id, Ok(document.root())) {
+                            None => Some(document),
+                            Some(note) => {
+                                report("a raw response of this task", &note.message);
+                                None
+                            }
+                        },
+                        Err(cause) => {
+                            report("a raw response in JSON", &cause.to_string());
                             None
                         }
-                    },
-                    Err(cause) => {
-                        report("a raw response in JSON", &cause.to_string());
-                        None
                     }
-                },
+                }
                 Err(instead) => {
                     report("a raw response in the journal", &instead);
                     None

@@ -24,6 +24,7 @@ use scale_export::publish::commit::is_pending;
 use scale_export::publish::output_dir::OutputDirectory;
 use scale_export::sandbox::config::SandboxConfig;
 use scale_export::sandbox::server::Sandbox;
+use scale_export::{CancellationToken, ChangesError, ChangesOptions, ChangesReport, list_changes};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -45,6 +46,8 @@ struct Scenario {
     arguments: Vec<String>,
     expected: BTreeMap<String, Vec<u8>>,
     expected_state: Vec<String>,
+    /// The changes before the command and after it; `None` without an export.
+    expected_changes: [Option<Result<ChangesReport, String>>; 2],
     /// Keeps the server running.
     _server: Option<Sandbox>,
 }
@@ -69,12 +72,16 @@ impl Scenario {
             arguments,
             expected: BTreeMap::new(),
             expected_state: Vec::new(),
+            expected_changes: [None, None],
             _server: server,
         };
         let after = scenario.copy_of_before("after");
         assert_success(&scenario.command(&after).output().unwrap(), name);
         scenario.expected = published(&after);
         scenario.expected_state = state(&after);
+        let before = scenario.base.path().join("before");
+        scenario.expected_changes = [&before, &after].map(|out| changes(out));
+        assert!(scenario.expected_changes[1].is_some(), "{name}");
         assert!(is_verified(&after), "{name}");
         scenario
     }
@@ -119,6 +126,7 @@ impl Scenario {
         assert!(published(out) == self.expected, "{what}: other bytes");
         assert_eq!(state(out), self.expected_state, "{what}");
         assert!(is_verified(out), "{what}");
+        assert_eq!(changes(out), self.expected_changes[1], "{what}");
     }
 
     /// The previous export or the new one is intact. During a publication, the next run must first be able to recover
@@ -155,6 +163,24 @@ impl Scenario {
             !is_there || is_verified(out),
             "{what}: the export is harmed"
         );
+        // The changes are those of the publication that is there.
+        let found = changes(out);
+        let expected = self.expected_changes.iter();
+        assert!(
+            expected.into_iter().any(|expected| *expected == found),
+            "{what}: {found:?}"
+        );
+        assert_eq!(found.is_some(), is_there, "{what}");
+        if let Some(found) = found {
+            let publication = crate::support::manifest(out)["publication"].clone();
+            let publication = publication.as_str().unwrap();
+            let is_of_manifest = match found {
+                Ok(report) => report.to.as_str() == publication,
+                // Two scenarios change the format, which needs a reload.
+                Err(error) => error.contains(&format!(" to {publication}: ")),
+            };
+            assert!(is_of_manifest, "{what}");
+        }
     }
 }
 
@@ -197,6 +223,21 @@ fn run_unlocked(command: &mut Command) -> Output {
 fn assert_success(output: &Output, what: &str) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{what}: {stderr}");
+}
+
+/// The changes of the last publication, or why they are not known; `None` without an export.
+fn changes(out: &Path) -> Option<Result<ChangesReport, String>> {
+    let options = ChangesOptions {
+        new: out.to_owned(),
+        ..ChangesOptions::default()
+    };
+    let listed = list_changes(&options, &Events::none(), &CancellationToken::new());
+    out.join("manifest.json").exists().then(|| match listed {
+        Ok(JobEnd::Done(report)) => Ok(report),
+        Ok(JobEnd::Stopped(_)) => panic!("nothing stopped it"),
+        Err(error @ ChangesError::OtherShape { .. }) => Err(error.to_string()),
+        Err(error) => panic!("{error}"),
+    })
 }
 
 /// Names in the state directory.
