@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cli::export_text::one_per_line;
 use crate::cli::value_parsers::rate_text;
 use crate::jobs::status::report::{
-    BoundOptions, ExportStatus, JournalCounts, NextRun, PublicationCounts, TaskCounts,
+    BoundOptions, ExportStatus, JournalCounts, NextRun, PublicationCounts, SavedTaskCounts,
 };
 use crate::pacer::types::LearnedRate;
 use crate::plural::{bytes_text, plural};
@@ -111,8 +111,8 @@ fn named(name: &str, values: &[String]) -> Option<String> {
     (!values.is_empty()).then(|| format!("{name} {}", values.join(",")))
 }
 
-fn tasks_text(tasks: &TaskCounts) -> String {
-    let TaskCounts {
+fn tasks_text(tasks: &SavedTaskCounts) -> String {
+    let SavedTaskCounts {
         listed,
         kept,
         is_final,

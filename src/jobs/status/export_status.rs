@@ -15,7 +15,8 @@ use crate::jobs::report::{JobEnd, SavedWork};
 use crate::jobs::status::error::StatusError;
 use crate::jobs::status::published_counts::{by_status, failures_by_kind, tasks_file};
 use crate::jobs::status::report::{
-    BoundOptions, ExportStatus, LockStatus, Problem, PublicationCounts, STATUS_VERSION, TaskCounts,
+    BoundOptions, ExportStatus, LockStatus, Problem, PublicationCounts, STATUS_VERSION,
+    SavedTaskCounts,
 };
 use crate::jobs::status::saved_counts::{SavedCounts, SavedExport, saved_counts};
 use crate::journal::error::JournalError;
@@ -219,15 +220,15 @@ fn tasks(
     saved: Option<&SavedCounts>,
     problems: &mut Vec<Problem>,
     events: &Events,
-) -> TaskCounts {
+) -> SavedTaskCounts {
     let SavedExport {
         directory,
         published,
         ids,
     } = export;
-    let mut tasks = TaskCounts {
+    let mut tasks = SavedTaskCounts {
         listed: ids.map(|ids| ids.len() as u64),
-        ..TaskCounts::default()
+        ..SavedTaskCounts::default()
     };
     if let Some(saved) = saved.filter(|saved| saved.journal.is_some()) {
         let counts = saved.counts;

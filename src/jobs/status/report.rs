@@ -28,7 +28,7 @@ pub struct ExportStatus {
     /// The options that later runs must share, and those of the publication; `None` if neither is known.
     pub options: Option<BoundOptions>,
     /// The tasks, as of now: a run that has not published counts.
-    pub tasks: TaskCounts,
+    pub tasks: SavedTaskCounts,
     /// What a run with the same list would fetch; `None` where no run can continue.
     pub next_run: Option<NextRun>,
     /// The file of raw responses; `None` if there is none or it cannot be read.
@@ -152,7 +152,7 @@ impl From<&JournalOptions> for BoundOptions {
 
 /// The tasks of an export, by what is saved of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct TaskCounts {
+pub struct SavedTaskCounts {
     /// IDs of the published list; `None` before the first publication, when the list is not known.
     pub listed: Option<u64>,
     /// IDs with a response that is not stale. Without a list, of all IDs that any run requested, as below.
