@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -82,9 +83,12 @@ impl Lock {
         Self::share(directory, state).map(drop)
     }
 
-    /// Tests whether a process holds the lock. The test takes a shared lock for an instant, which [`take`](Self::take)
-    /// waits for.
+    /// Tests whether a process holds the lock. Where the list of locks of the system does not tell, the test takes a shared
+    /// lock for an instant, which [`take`](Self::take) waits for.
     pub(crate) fn holder(directory: &Path, state: &StateDir) -> Result<HeldLock, OutputError> {
+        if is_free_by_the_system(&state.lock()) {
+            return Ok(HeldLock::Free);
+        }
         let is_locked_away = || {
             let entries = state.path().read_dir();
             entries.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
@@ -140,6 +144,35 @@ impl Lock {
             path: self.directory.clone(),
         })
     }
+}
+
+/// The locks of all files, on Linux: see proc(5).
+const SYSTEM_LOCKS: &str = "/proc/locks";
+
+/// Whether the list of locks of the system tells that no run holds the lock. The list lacks the locks of other containers,
+/// so it counts only for the host that the last run names.
+fn is_free_by_the_system(path: &Path) -> bool {
+    let Ok(file) = durable_fs::open_to_read(path) else {
+        return false;
+    };
+    let host = rustix::system::uname();
+    let host = format!(" on {},", host.nodename().to_string_lossy());
+    let Some(inode) = file.metadata().ok().map(|metadata| metadata.ino()) else {
+        return false;
+    };
+    let locks = std::fs::read_to_string(SYSTEM_LOCKS);
+    locks.is_ok_and(|locks| !is_locked(&locks, inode)) && holder_of(&file).contains(&host)
+}
+
+/// Whether a list of locks has an exclusive lock of a file with this inode. File systems can show another device than the
+/// file has, so the device does not count.
+fn is_locked(locks: &str, inode: u64) -> bool {
+    let inode = format!(":{inode}");
+    let mut lines = locks.lines();
+    lines.any(|line| {
+        let mut fields = line.split_whitespace();
+        fields.any(|field| field == "WRITE") && fields.any(|field| field.ends_with(&inode))
+    })
 }
 
 /// Takes the exclusive lock. Where readers have it, they may only be testing it: waits for them a short while.
@@ -238,6 +271,35 @@ fn holder_of(file: &File) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_free_lock_is_known_without_taking_it() {
+        let base = tempfile::tempdir().unwrap();
+        let state = StateDir::of_output(base.path());
+        durable_fs::create_state_directory(state.path()).unwrap();
+        assert!(!is_free_by_the_system(&state.lock()));
+        let lock = Lock::take(base.path(), &state).unwrap();
+        assert!(!is_free_by_the_system(&state.lock()));
+        let held = Lock::holder(base.path(), &state).unwrap();
+        assert!(matches!(held, HeldLock::Held(_)), "{held:?}");
+        drop(lock);
+        assert_eq!(Lock::holder(base.path(), &state).unwrap(), HeldLock::Free);
+        if cfg!(target_os = "linux") {
+            assert!(is_free_by_the_system(&state.lock()));
+        }
+        // The line of another host.
+        std::fs::write(state.lock(), "pid 1 on elsewhere, since 2024\n").unwrap();
+        assert!(!is_free_by_the_system(&state.lock()));
+    }
+
+    #[test]
+    fn locks_of_other_files_and_shared_locks_do_not_count() {
+        let locks = "1: POSIX  ADVISORY  READ 5 fe:00:123 128 128\n\
+                     2: FLOCK  ADVISORY  WRITE 7 fe:00:1234 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 8 fe:00:99 0 EOF\n";
+        assert!(is_locked(locks, 1234));
+        assert!(!is_locked(locks, 123) && !is_locked(locks, 234));
+    }
 
     #[test]
     fn the_holder_is_shown_in_a_few_printable_words() {
