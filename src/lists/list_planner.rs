@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_at_the_end_of_a_list_is_waited_for_within_reason() {
+    fn a_list_without_wanted_tasks_at_its_start_is_read_up_to_its_allowance() {
         // The 10,000 newest of 30,000: the first 200 pages give nothing.
         let batch: Vec<bool> = (0..30_000).map(|task| task >= 20_000).collect();
         let server = Server {
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn few_ids_are_asked_for_one_by_one() {
+    fn few_ids_are_fetched_with_single_requests() {
         assert_eq!(ListPlanner::new(ListPlan::Auto, 20).next_sample(20), None);
         assert_eq!(
             ListPlanner::new(ListPlan::Auto, 25).next_sample(25),
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_without_a_batch_are_looked_for_in_their_project() {
+    fn tasks_without_a_batch_are_searched_in_their_project() {
         let mut planner = ListPlanner::new(ListPlan::Auto, 1_000);
         planner.next_sample(1_000);
         let belongs = TaskLists {

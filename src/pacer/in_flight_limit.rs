@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_under_way_than_rate_and_latency_need() {
+    fn rate_and_latency_bound_the_requests_in_flight() {
         let flight = with_latency(50);
         // 100 per second for 50 ms are five in flight; twice that, and some more.
         assert!(
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn an_objection_to_more_than_ever_is_tried_as_a_bound() {
+    fn a_rejection_at_a_new_maximum_in_flight_is_tried_as_a_bound() {
         let accepted = || {
             let mut flight = InFlightLimit::new(64, None);
             for _ in 0..10 {
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_that_is_lowered_again_and_again_is_none() {
+    fn repeated_lowering_drops_a_guessed_bound() {
         let mut flight = InFlightLimit::new(64, Some(8.0));
         flight.raise();
         for _ in 0..MOST_LOWERED {
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_come_later_when_more_is_asked_are_a_queue() {
+    fn slower_responses_at_a_higher_bound_show_a_queue() {
         let mut flight = with_latency(20);
         for _ in 0..64 {
             if !flight.has_room(100.0) {

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_other_users_are_obeyed_only_when_they_are_named() {
+    fn files_of_other_users_are_read_only_if_they_are_named() {
         let user = rustix::process::geteuid().as_raw();
         let other = user + 1;
         for (place, owner, mode, is_obeyed) in [
