@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use crate::api::connections::{ConnectionPool, Connections, MAX_REDIRECTS, cause, last_cause};
 use crate::api::content_encoding::{DecodeError, DecodedBody};
 use crate::api::decoders::STEP_BYTES;
-use crate::api::error::FetchError;
+use crate::api::error::{FetchError, UrlMistake};
 use crate::api::error_text;
 use crate::api::error_text::MAX_ERROR_BODY;
 use crate::api::list_request::{PageRequest, encode};
@@ -354,24 +354,23 @@ async fn error_body(response: &mut Response) -> Vec<u8> {
 
 /// Checks a base URL. Its path is kept.
 fn checked_url(base_url: &str) -> Result<Url, FetchError> {
-    let failed = |cause: &str| FetchError::BadUrl {
+    let failed = |cause| FetchError::BadUrl {
         url: showable(base_url),
-        cause: cause.into(),
+        cause,
     };
-    const NO_SCHEME: &str = "it must begin with https:// or http://";
     if !base_url.contains("://") {
-        return Err(failed(NO_SCHEME));
+        return Err(failed(UrlMistake::Scheme));
     }
-    let url =
-        Url::parse(base_url.trim_end_matches('/')).map_err(|error| failed(&error.to_string()))?;
+    let url = Url::parse(base_url.trim_end_matches('/'))
+        .map_err(|error| failed(UrlMistake::Syntax(error)))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(failed(NO_SCHEME));
+        return Err(failed(UrlMistake::Scheme));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(failed("it must not carry a user name or password"));
+        return Err(failed(UrlMistake::Credentials));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(failed("it must not have a query or a fragment"));
+        return Err(failed(UrlMistake::Query));
     }
     Ok(url)
 }

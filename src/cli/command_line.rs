@@ -123,7 +123,7 @@ fn read_configuration() -> Result<ConfiguredOptions, UsageError> {
 fn known_options() -> KnownOptions {
     let path = clap::builder::ValueParser::path_buf().type_id();
     let commands = with_variables();
-    let options = commands.iter().flat_map(|(_, options)| options);
+    let options = commands.values().flatten();
     options
         .filter_map(|option| {
             let shape = OptionShape {
@@ -148,7 +148,7 @@ fn with_variables() -> BTreeMap<String, Vec<Arg>> {
     options.collect()
 }
 
-/// The options that choose the file and what counts of it.
+/// The options that choose the configuration file and its profile. A file cannot contain them.
 const CHOOSE_FILE: [&str; 2] = ["config", "profile"];
 
 /// The command, with the values of the files as defaults: these are weaker than variables and the command line.
@@ -217,12 +217,12 @@ fn raw_argument(option: &str, variable: &str) -> Option<OsString> {
 
 /// The options, without the environment variables that are empty: these count as unset.
 fn command() -> clap::Command {
-    // Of the help, `-h` has no variables.
+    // `--help` lists the environment variables; `-h` leaves them out to stay short.
     let is_long_help = std::env::args_os()
         .skip(1)
         .any(|argument| argument == "--help" || argument == "help");
     let adapt = |argument: Arg| {
-        // The help is plain text.
+        // Doc comments have Markdown; the help is plain text.
         let plain = |text: Option<&clap::builder::StyledStr>| {
             text.map(|text| text.to_string().replace('`', ""))
         };
@@ -237,7 +237,7 @@ fn command() -> clap::Command {
             None => argument,
         };
         let argument = argument.hide_env(!is_long_help).hide_env_values(true);
-        // Their texts name the values.
+        // The short texts of these options list the values already.
         let names_values = ["color", "refresh"].contains(&argument.get_id().as_str());
         let argument = argument.hide_possible_values(names_values && !is_long_help);
         let is_empty =
@@ -271,7 +271,8 @@ fn command() -> clap::Command {
                 .long("version")
                 .action(ArgAction::Version)
                 .help("Print the version")
-                .help_heading(LAST_HEADING),
+                .help_heading(LAST_HEADING)
+                .display_order(LAST + 1),
         )
         .mut_subcommand("verify", |verify| {
             verify.mut_arg("verbose", |verbose| verbose.help("Print details"))
@@ -284,6 +285,9 @@ fn command() -> clap::Command {
 /// The heading of the options that every command has.
 const LAST_HEADING: &str = "Display";
 
+/// The place of `--help` below that heading: after all other options.
+const LAST: usize = 1_000;
+
 /// The command with `-h` and `--help` under the heading of its last options.
 fn with_help_option(command: clap::Command) -> clap::Command {
     command.disable_help_flag(true).arg(
@@ -292,7 +296,8 @@ fn with_help_option(command: clap::Command) -> clap::Command {
             .long("help")
             .action(ArgAction::Help)
             .help("Print help; --help prints more")
-            .help_heading(LAST_HEADING),
+            .help_heading(LAST_HEADING)
+            .display_order(LAST),
     )
 }
 

@@ -170,13 +170,13 @@ fn rate_limit_text(learned: &LearnedRate) -> String {
 /// What was unusual about the lists.
 fn list_lines(lists: &ListReport) -> Vec<String> {
     let mut lines = Vec::new();
-    let surprises: Vec<String> = lists
-        .surprises
+    let anomalies: Vec<String> = lists
+        .anomalies
         .iter()
         .map(|(key, count)| anomaly_text(key, *count))
         .collect();
-    if !surprises.is_empty() {
-        lines.push(format!("unexpected in the lists: {}", surprises.join(", ")));
+    if !anomalies.is_empty() {
+        lines.push(format!("unexpected in the lists: {}", anomalies.join(", ")));
     }
     if lists.incomplete > 0 {
         lines.push(match (lists.incomplete, lists.lists) {
@@ -378,7 +378,7 @@ mod tests {
             lists: Some(ListReport {
                 lists: 1,
                 incomplete: 1,
-                surprises: BTreeMap::from([("empty pages", 2)]),
+                anomalies: BTreeMap::from([("empty pages", 2)]),
             }),
             failures: BTreeMap::from([(FailureKind::Timeout, 1)]),
             requests: 1,

@@ -299,7 +299,7 @@ mod tests {
     /// A server: for each batch, which of its tasks are wanted, in the order of its list.
     struct Server {
         batches: Vec<Vec<bool>>,
-        batches_a_project: usize,
+        batches_per_project: usize,
     }
 
     /// The requests that a run needs, with everything else left out.
@@ -321,7 +321,7 @@ mod tests {
             let belongs: Vec<TaskLists> = sample
                 .iter()
                 .map(|(batch, _)| TaskLists {
-                    project: Some((batch / server.batches_a_project).to_string()),
+                    project: Some((batch / server.batches_per_project).to_string()),
                     batch: Some(batch.to_string()),
                 })
                 .collect();
@@ -334,7 +334,10 @@ mod tests {
                 let number: usize = candidate.source.name.parse().unwrap();
                 let batches = match candidate.source.kind {
                     ListKind::Batch => number..number + 1,
-                    _ => number * server.batches_a_project..(number + 1) * server.batches_a_project,
+                    _ => {
+                        number * server.batches_per_project
+                            ..(number + 1) * server.batches_per_project
+                    }
                 };
                 let mut listed = batches.flat_map(|batch| {
                     (0..server.batches[batch].len()).map(move |task| (batch, task))
@@ -366,7 +369,7 @@ mod tests {
         let batch: Vec<bool> = (0..size).map(|task| task % every == 0).collect();
         Server {
             batches: vec![batch; count],
-            batches_a_project: count,
+            batches_per_project: count,
         }
     }
 
@@ -410,13 +413,13 @@ mod tests {
         let batch: Vec<bool> = (0..30_000).map(|task| task >= 20_000).collect();
         let server = Server {
             batches: vec![batch],
-            batches_a_project: 1,
+            batches_per_project: 1,
         };
         let requests = run(ListPlan::Auto, &server);
         assert!(requests <= 330, "{requests}");
         let server = Server {
             batches: vec![(0..300_000).map(|task| task >= 290_000).collect()],
-            batches_a_project: 1,
+            batches_per_project: 1,
         };
         let requests = run(ListPlan::Auto, &server);
         assert!((10_000..=10_500).contains(&requests), "{requests}");

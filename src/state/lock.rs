@@ -111,7 +111,7 @@ impl Lock {
 
 fn refused(path: &Path, source: std::io::Error) -> OutputError {
     match source.kind() {
-        ErrorKind::InvalidInput => OutputError::Foreign {
+        ErrorKind::InvalidInput => OutputError::UnsafeFile {
             path: path.to_owned(),
             source,
         },

@@ -115,6 +115,9 @@ fn read_manifest(directory: &Path) -> Result<Manifest, CommandError> {
         })
     };
     let is_export = "name the output directory of an export";
+    if !directory.is_dir() {
+        return Err(error("there is no such directory".to_owned(), is_export));
+    }
     let manifest = Manifest::read(directory)
         .map_err(|cause| error(cause.to_string(), is_export))?
         .ok_or_else(|| error("it has no manifest.json".to_owned(), is_export))?

@@ -18,7 +18,7 @@ pub(crate) enum ConfigError {
         #[source]
         cause: io::Error,
     },
-    /// The file is not one that the user would want to obey.
+    /// Another user could have written the file, and the user did not name it.
     #[error("could not use the configuration `{}`: {reason}", path.display())]
     Untrusted {
         path: PathBuf,
