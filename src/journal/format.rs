@@ -258,7 +258,7 @@ pub fn decode_file_head(bytes: &[u8]) -> Result<FileHead, HeadFault> {
     let cut_off = || HeadFault::Damaged(HeaderDamage::CutOff);
     let word = |at| word(bytes, at).ok_or_else(cut_off);
     let number = word(8)?;
-    let version = JournalVersion::from_number(number).ok_or_else(|| match number {
+    let version = JournalVersion::from_number(number).ok_or(match number {
         0 | TOO_NEW.. => HeadFault::Damaged(HeaderDamage::Damaged),
         _ => HeadFault::Newer(number),
     })?;
@@ -500,15 +500,15 @@ mod tests {
             options,
             bytes: len,
         };
-        assert_eq!(decode_file_head(&bytes), Ok(head.clone()));
+        assert_eq!(decode_file_head(&bytes).unwrap(), head);
         bytes[8] = 1;
         let before = FileHead {
             version: JournalVersion::One,
             ..head
         };
-        assert_eq!(decode_file_head(&bytes), Ok(before));
+        assert_eq!(decode_file_head(&bytes).unwrap(), before);
         bytes[8] = 3;
-        assert_eq!(decode_file_head(&bytes), Err(HeadFault::Newer(3)));
+        assert!(matches!(decode_file_head(&bytes), Err(HeadFault::Newer(3))));
         for damage in [[0; 4], [0, 0, 1, 0], [2, 4, 0, 0]] {
             bytes[8..12].copy_from_slice(&damage);
             let fault = decode_file_head(&bytes).unwrap_err();

@@ -362,7 +362,7 @@ mod tests {
         for _ in 0..LATENCIES {
             in_flight_limit.latency(Duration::from_millis(milliseconds));
         }
-        flight
+        in_flight_limit
     }
 
     #[test]
@@ -402,7 +402,7 @@ mod tests {
                     in_flight_limit.note(in_flight, false, SECOND);
                 }
             }
-            flight
+            in_flight_limit
         };
         let mut in_flight_limit = accepted();
         assert!(in_flight_limit.rejected(9, true));

@@ -60,6 +60,7 @@ impl Explain for ConfigError {
                     .collect();
                 let all = match known.as_slice() {
                     [] => format!("add [profile.{name}] to {}", files.join(" or ")),
+                    [only] => format!("the only profile is {only}"),
                     known => format!("the profiles are {}", known.join(", ")),
                 };
                 did_you_mean(nearest_name(name, known.iter().map(String::as_str)), &all)
