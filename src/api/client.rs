@@ -362,7 +362,7 @@ fn checked_url(base_url: &str) -> Result<Url, FetchError> {
         return Err(failed(UrlMistake::Scheme));
     }
     let url = Url::parse(base_url.trim_end_matches('/'))
-        .map_err(|error| failed(UrlMistake::Syntax(error)))?;
+        .map_err(|error| failed(UrlMistake::Syntax(error.to_string())))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(failed(UrlMistake::Scheme));
     }

@@ -46,9 +46,9 @@ pub enum UrlMistake {
     /// It has no scheme, or another one.
     #[error("it must begin with https:// or http://")]
     Scheme,
-    /// It cannot be parsed.
+    /// It cannot be parsed, for this reason. The type of the library's error stays private.
     #[error("{0}")]
-    Syntax(<reqwest::Url as std::str::FromStr>::Err),
+    Syntax(String),
     /// It has a user name or a password.
     #[error("it must not carry a user name or password")]
     Credentials,
