@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_of_the_system_is_not_a_wrong_source() {
+    fn an_error_of_the_system_does_not_make_a_source_invalid() {
         // ENOENT, EACCES; EIO, EMFILE.
         for (code, exit, hint) in [
             (2, Exit::Usage, "name the directory of an export"),

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_its_word_and_counts_are_in_the_order_of_words() {
+    fn every_kind_has_its_name_and_counts_are_in_the_order_of_names() {
         for &kind in FailureKind::ALL {
             let json = serde_json::to_string(&kind).unwrap();
             assert_eq!(json, format!("\"{kind}\""));

@@ -141,7 +141,7 @@ pub use tokio_util::sync::CancellationToken;
 
 /// The causes in [`ExportError`], [`VerifyError`], [`ChangesError`], [`OptionsError`] and [`IdsError`].
 pub mod errors {
-    pub use crate::api::error::FetchError;
+    pub use crate::api::error::{FetchError, UrlMistake};
     pub use crate::api::reply::Distrust;
     pub use crate::encode::parquet::text_column::{ParquetDamage, UnusableType};
     pub use crate::ids::error::BadRecord;
@@ -149,7 +149,7 @@ pub mod errors {
     pub use crate::ids::mistake::{LineMistake, MistakeKind};
     pub use crate::ids::position::ListPosition;
     pub use crate::jobs::published_rows::{TableFault, UnreadableTable};
-    pub use crate::journal::error::JournalError;
+    pub use crate::journal::error::{HeaderDamage, JournalError, RecordDamage};
     pub use crate::json::lexer::{JsonError, JsonErrorKind};
     pub use crate::output_error::OutputError;
     pub use crate::publish::digest_file::{DigestError, DigestFault};
@@ -158,9 +158,10 @@ pub mod errors {
     pub use crate::tables::batch_builder::SinkError;
 }
 
-/// The limits and faults in [`SandboxConfig`].
+/// The limits and faults in [`SandboxConfig`], and the causes in [`SandboxError`].
 #[cfg(feature = "sandbox")]
 pub mod sandbox_options {
+    pub use crate::sandbox::error::{TaskFileError, TaskLineError};
     pub use crate::sandbox::faults::{FailedId, FaultKind, FaultRule};
     pub use crate::sandbox::limit_models::{Limit, LimitPlan, OtherClient, TimeSpan};
     pub use crate::sandbox::pagination::ListFault;

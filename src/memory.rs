@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_nobody_has_is_an_error() {
+    fn too_large_an_allocation_is_an_error() {
         assert!(buffer(isize::MAX.unsigned_abs()).is_err());
         assert!(text(isize::MAX.unsigned_abs()).is_err());
         let error = io::Error::from(buffer(isize::MAX.unsigned_abs()).unwrap_err());

@@ -49,7 +49,7 @@ pub enum OutputError {
     },
     /// A file of the state is a link, a pipe or a device, or belongs to another user.
     #[error("could not use `{}`: {source}", path.display())]
-    Foreign {
+    UnsafeFile {
         /// The file.
         path: PathBuf,
         /// Why it was refused.
@@ -104,7 +104,7 @@ impl Explain for OutputError {
             Self::Locked { .. } => {
                 Some("wait for the other run to end, or export to another directory".into())
             }
-            Self::Foreign { .. } => Some(
+            Self::UnsafeFile { .. } => Some(
                 "check who created it; run as the owner of the export, give its state to this user with `chown -R`, or choose another directory with --out".into(),
             ),
             Self::LockLost { .. } => Some(
@@ -123,7 +123,7 @@ impl Explain for OutputError {
         match self {
             Self::Taken { .. } | Self::Locked { .. } | Self::NewerManifest { .. } => Exit::Usage,
             Self::Io { source, .. } => FileRole::Output.exit(source),
-            Self::Foreign { .. }
+            Self::UnsafeFile { .. }
             | Self::LockLost { .. }
             | Self::Lock { .. }
             | Self::Table { .. } => Exit::Output,

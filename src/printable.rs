@@ -67,7 +67,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn nothing_hidden_stays_and_nothing_else_changes() {
+    fn invisible_characters_are_escaped_and_others_kept() {
         for text in ["", "a'\"\\é`b", "日本語 e\u{301} नमस्ते 🙂", "C:\\new\\u{1b}"]
         {
             assert_eq!(printable(text), text);

@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use crate::api::error::FetchError;
+use crate::api::error::{FetchError, UrlMistake};
 use crate::api::options::ClientOptions;
 use crate::api::proxy::is_loopback;
 
@@ -20,28 +20,25 @@ pub(crate) fn usable_url(options: &ClientOptions) -> Result<Url, FetchError> {
     Ok(url)
 }
 
-/// Why a base URL of another kind is refused.
-const NO_SCHEME: &str = "it must begin with https:// or http://";
-
 /// Checks a base URL. Its path is kept.
 fn checked_url(base_url: &str) -> Result<Url, FetchError> {
-    let failed = |cause: &str| FetchError::BadUrl {
+    let failed = |cause| FetchError::BadUrl {
         url: showable(base_url),
-        cause: cause.into(),
+        cause,
     };
     if !base_url.contains("://") {
-        return Err(failed(NO_SCHEME));
+        return Err(failed(UrlMistake::Scheme));
     }
-    let url =
-        Url::parse(base_url.trim_end_matches('/')).map_err(|error| failed(&error.to_string()))?;
+    let url = Url::parse(base_url.trim_end_matches('/'))
+        .map_err(|error| failed(UrlMistake::Syntax(error.to_string())))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(failed(NO_SCHEME));
+        return Err(failed(UrlMistake::Scheme));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(failed("it must not carry a user name or password"));
+        return Err(failed(UrlMistake::Credentials));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(failed("it must not have a query or a fragment"));
+        return Err(failed(UrlMistake::Query));
     }
     Ok(url)
 }

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_parsing_found_goes_along_only_with_the_text_that_was_parsed() {
+    fn nodes_are_accepted_only_with_the_text_that_they_were_parsed_from() {
         let mut parser = Parser::default();
         let many = format!(r#"{{"task_id":"t1","a":[{}1]}}"#, "1,".repeat(200_000));
         for (body, is_kept) in [
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_go_at_any_depth_under_any_type_and_spelling() {
+    fn secrets_are_redacted_at_any_depth_of_any_type_in_any_spelling() {
         let body = r#"{"task_id":"t1","a":[{"workspace_token":"s1"}],"workspace_token":{"x":["s2"]},"b":{"workspace\u005ftoken":3,"c":"workspace_token: s4"},"d":{"workspace_token":null}}"#;
         let expected = r#"{"task_id":"t1","a":[{"workspace_token":"[redacted]"}],"workspace_token":"[redacted]","b":{"workspace\u005ftoken":"[redacted]","c":"workspace_token: s4"},"d":{"workspace_token":null}}"#;
         assert_eq!(checked(body, false).unwrap().0, expected);
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_a_task() {
+    fn a_byte_order_mark_is_removed() {
         let checked = checked("\u{feff}{\"task_id\":\"t1\"}", false).unwrap();
         assert_eq!(checked.0, "{\"task_id\":\"t1\"}");
     }
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_task_is_refused() {
+    fn bodies_of_other_tasks_are_refused() {
         let mut parser = Parser::default();
         let mut refused = |body: &[u8]| {
             check_task(
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_gives_each_task_as_if_it_had_come_by_itself() {
+    fn a_task_of_a_page_equals_the_single_response() {
         let body = r#"{"tasks": [ {"task_id":"t1", "status":"completed","workspace_token":"x"},
             {"task_id":"t2","status":"pending"}, {"id":"t3"}, 7, {"task_id":"t1"}], "next_token":"a\u002fb"}"#;
         let mut parser = Parser::default();
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_belongs_where_it_says_expanded_or_not() {
+    fn the_lists_of_a_task_are_read_from_ids_and_expanded_objects() {
         let read = |body: &str| lists_of(body.as_bytes());
         let some = |id: &str| Some(id.to_owned());
         let both = TaskLists {

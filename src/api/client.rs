@@ -446,7 +446,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_is_told_from_other_trouble_and_by_what_is_wrong_with_it() {
+    fn certificate_errors_are_recognized_by_their_reason() {
         use rustls::CertificateError as Bad;
         let wrapped = |error: rustls::Error| {
             // As the layers of the HTTP client wrap it.

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_named() {
+    fn unknown_encodings_are_named() {
         for encoding in ["deflate", "gzip, br", "compress"] {
             let error = decode(encoding, &[], LIMIT).unwrap_err();
             assert!(matches!(error, DecodeError::Unknown(name) if name == encoding));
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn large_windows_of_brotli_are_not_of_http() {
+    fn large_windows_of_brotli_are_refused() {
         // RFC 7932 ends at 24 bits; 0x11 and 30 bits begin the extension, which would take 1 GiB.
         let mut body = DecodedBody::new("br", LIMIT).unwrap();
         let pushed = body.push(&[0x11, 0x1e, 0x03, 0x03]);

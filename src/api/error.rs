@@ -39,6 +39,24 @@ impl From<AttemptFault> for OutageFault {
     }
 }
 
+/// Why a base URL is not valid.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum UrlMistake {
+    /// It has no scheme, or another one.
+    #[error("it must begin with https:// or http://")]
+    Scheme,
+    /// It cannot be parsed, for this reason. The type of the library's error stays private.
+    #[error("{0}")]
+    Syntax(String),
+    /// It has a user name or a password.
+    #[error("it must not carry a user name or password")]
+    Credentials,
+    /// It has a query or a fragment.
+    #[error("it must not have a query or a fragment")]
+    Query,
+}
+
 /// Why fetching ended before every ID had a result.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -106,7 +124,8 @@ pub enum FetchError {
         /// As given.
         url: String,
         /// The reason.
-        cause: String,
+        #[source]
+        cause: UrlMistake,
     },
     /// The key would be sent without encryption.
     #[error("could not use the base URL `{url}`: it would send the API key without encryption")]

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_the_part_that_says_something() {
+    fn the_message_is_taken_from_json_html_or_text() {
         let message = |body: &str| of_body(500, body.as_bytes(), "live_key");
         assert_eq!(
             message(r#"{"status_code":500,"error":"out\nof luck"}"#),

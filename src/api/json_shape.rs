@@ -35,7 +35,7 @@ mod tests {
     use crate::json::document::Parser;
 
     #[test]
-    fn tasks_look_alike_whatever_their_values_and_order_are() {
+    fn shapes_ignore_values_and_the_order_of_members() {
         let look_of = |text: &str| shape(Parser::default().parse(text).unwrap().root());
         let one = look_of(r#"{"task_id":"a","status":"completed","threads":[1],"note":null}"#);
         for (other, is_alike) in [

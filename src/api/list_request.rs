@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_asked_for_as_the_api_has_it() {
+    fn the_url_of_a_page_has_the_documented_parameters() {
         let mut request = PageRequest::first(ListSource {
             kind: ListKind::Batch,
             name: "Week 7 & 8".into(),

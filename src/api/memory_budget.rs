@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_while_others_are_waited_for_stops_nobody() {
+    async fn kept_responses_do_not_block_responses_in_flight() {
         let budget = MemoryBudget::new(MIB);
         let mut page = budget.enter(ResponseClass::Page).await;
         page.grow_to(50 * MIB).await;

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_this_machine_has_no_proxy() {
+    fn loopback_has_no_proxy() {
         for host in ["localhost", "127.0.0.9", "[::1]", "LOCALHOST"] {
             assert_eq!(
                 shown(at(host), &[("ALL_PROXY", "http://p")]),

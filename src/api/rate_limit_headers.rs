@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_counts_as_absent() {
+    fn invalid_values_count_as_absent() {
         for headers in [
             &[][..],
             &[("ratelimit-remaining", "50")],

@@ -355,7 +355,7 @@ pub(crate) struct NetworkArgs {
         hide_short_help = true
     )]
     pub(crate) timeout: Duration,
-    /// Timeout of making a connection
+    /// Timeout for opening a connection
     #[arg(
         long,
         value_name = "TIME",

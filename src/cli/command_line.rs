@@ -158,7 +158,7 @@ fn with_variables() -> BTreeMap<String, Vec<Arg>> {
     options.collect()
 }
 
-/// The options that choose the file and what counts of it.
+/// The options that choose the configuration file and its profile. A file cannot contain them.
 const CHOOSE_FILE: [&str; 2] = ["config", "profile"];
 
 /// The command, with the values of the files as defaults: these are weaker than variables and the command line.
@@ -309,7 +309,8 @@ fn command(view: HelpView) -> clap::Command {
                 .long("version")
                 .action(ArgAction::Version)
                 .help("Print the version; with -v, the versions of all formats too")
-                .help_heading(LAST_HEADING),
+                .help_heading(LAST_HEADING)
+                .display_order(LAST + 1),
         )
         // It takes all options of a run, so that a command can be checked as it is.
         .mut_subcommand("check", |check| {
@@ -329,6 +330,9 @@ fn command(view: HelpView) -> clap::Command {
 /// The heading of the options that every command has.
 const LAST_HEADING: &str = "Display";
 
+/// The place of `--help` below that heading: after all other options.
+const LAST: usize = 1_000;
+
 /// The command with `-h` and `--help` under the heading of its last options.
 fn with_help_option(command: clap::Command) -> clap::Command {
     command.disable_help_flag(true).arg(
@@ -337,7 +341,8 @@ fn with_help_option(command: clap::Command) -> clap::Command {
             .long("help")
             .action(ArgAction::Help)
             .help("Print help; --help prints more")
-            .help_heading(LAST_HEADING),
+            .help_heading(LAST_HEADING)
+            .display_order(LAST),
     )
 }
 

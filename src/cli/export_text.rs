@@ -170,13 +170,13 @@ fn rate_limit_text(learned: &LearnedRate) -> String {
 /// What was unusual about the lists.
 fn list_lines(lists: &ListReport) -> Vec<String> {
     let mut lines = Vec::new();
-    let surprises: Vec<String> = lists
-        .surprises
+    let anomalies: Vec<String> = lists
+        .anomalies
         .iter()
         .map(|(key, count)| anomaly_text(key, *count))
         .collect();
-    if !surprises.is_empty() {
-        lines.push(format!("unexpected in the lists: {}", surprises.join(", ")));
+    if !anomalies.is_empty() {
+        lines.push(format!("unexpected in the lists: {}", anomalies.join(", ")));
     }
     if lists.incomplete > 0 {
         lines.push(match (lists.incomplete, lists.lists) {
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_has_its_singular() {
+    fn singular_counts_have_singular_nouns() {
         let report = ExportReport {
             requested: 1,
             exported: 1,
@@ -378,7 +378,7 @@ mod tests {
             lists: Some(ListReport {
                 lists: 1,
                 incomplete: 1,
-                surprises: BTreeMap::from([("empty pages", 2)]),
+                anomalies: BTreeMap::from([("empty pages", 2)]),
             }),
             failures: BTreeMap::from([(FailureKind::Timeout, 1)]),
             requests: 1,
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_run_says_what_it_fetched_and_what_stays() {
+    fn an_interrupted_run_reports_fetched_and_kept_tasks() {
         let first = SavedResponses {
             kept: 20,
             requested: 40,
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_stand_side_by_side() {
+    fn tables_are_printed_side_by_side() {
         let rows: Vec<(String, u64)> = (1..=18)
             .map(|number| (format!("table_of_{number}"), number * number * 1_000))
             .collect();

@@ -142,7 +142,7 @@ mod tests {
     };
 
     #[test]
-    fn labels_have_their_color_and_nothing_else_has() {
+    fn only_labels_have_a_color() {
         let lines = "error: a\nhint: b error: c\nExported";
         let colored =
             "\u{1b}[1;31merror:\u{1b}[0m a\n\u{1b}[1;36mhint:\u{1b}[0m b error: c\nExported";

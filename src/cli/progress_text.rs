@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_has_no_time_left_but_an_end() {
+    fn an_outage_shows_when_the_run_gives_up_and_no_time_left() {
         let mut state = state();
         let outage = Event::Outage {
             silence: SECOND * 2,
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_a_log_says_everything() {
+    fn a_log_line_has_all_figures() {
         let mut state = state();
         state.retries = 1;
         state.take(&Event::RequestSent, SECOND);

@@ -72,7 +72,7 @@ pub(crate) struct SandboxArgs {
     /// `sliding_window=100/s`, `concurrency=8`, or `queue=50/s`.
     #[arg(long, value_name = "KIND=N", help_heading = "Rate limits")]
     pub(crate) limit: Vec<Limit>,
-    /// Short for --limit `token_bucket=N`
+    /// Short form of --limit `token_bucket=N`
     #[arg(
         long,
         value_name = "N",

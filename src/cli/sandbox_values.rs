@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happens_to_a_sandbox_when() {
+    fn values_with_times_are_parsed() {
         let second = Duration::from_secs(1);
         assert_eq!(limit_change("30s=0.5"), Ok((second * 30, 0.5)));
         let span_of = |from, until| TimeSpan {

@@ -340,6 +340,12 @@ fn explain_word(word: &str, command: &clap::Command, arguments: &[OsString]) -> 
         let reason = format!("unexpected argument `{word}`");
         return wrong(&reason, paths_hint(arguments));
     }
+    if word == "export" && !is_about_help {
+        return wrong(
+            "unknown command `export`",
+            "an export needs no command: scale-export --ids ids.txt --out export/".to_owned(),
+        );
+    }
     let see_help = see_help(command);
     if near.is_none() && !is_about_help && looks_like_id(word) {
         let reason = format!("unexpected argument `{word}`");
@@ -416,6 +422,15 @@ fn options_of(command: &clap::Command) -> Vec<KnownName> {
         .collect()
 }
 
+/// The long option of a word like `-out`, which `clap` reads as `-o ut`.
+fn with_single_dash(word: &str, command: &clap::Command) -> Option<String> {
+    let name = word.strip_prefix('-')?.split('=').next()?;
+    command
+        .get_arguments()
+        .any(|argument| name.len() > 1 && argument.get_long() == Some(name))
+        .then(|| format!("--{name}"))
+}
+
 /// A hint for an argument that no option takes.
 fn extra_hint(command: &clap::Command, arguments: &[OsString], extra: &str) -> String {
     let before: Vec<&str> = arguments
@@ -423,6 +438,12 @@ fn extra_hint(command: &clap::Command, arguments: &[OsString], extra: &str) -> S
         .filter_map(|word| word.to_str())
         .take_while(|word| *word != extra)
         .collect();
+    if let Some(option) = before
+        .last()
+        .and_then(|word| with_single_dash(word, command))
+    {
+        return format!("did you mean `{option}`? {}", see_help(command));
+    }
     let list = before
         .iter()
         .rposition(|word| word.starts_with('-'))

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_a_second_name_becomes_one_of_its_own() {
+    fn a_file_with_several_hard_links_is_copied_before_a_change() {
         let base = tempfile::tempdir().unwrap();
         let (other, name) = (base.path().join("other"), base.path().join("journal"));
         for begin in [false, true] {

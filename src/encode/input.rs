@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_refuses_is_not_damage() {
+    fn errors_of_the_system_are_not_damage() {
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("table");
         fs::write(&path, "content").unwrap();

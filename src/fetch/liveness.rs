@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sent_before_an_outage_does_not_show_that_it_is_over() {
+    fn the_success_of_an_earlier_request_does_not_end_an_outage() {
         let second = Duration::from_secs(1);
         let mut liveness = Liveness::new(Vec::new());
         assert!(!liveness.was_well_after(Duration::ZERO));

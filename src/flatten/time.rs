@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time() {
+    fn invalid_times_are_refused() {
         for text in [
             "",
             "2023-11-07",
@@ -209,7 +209,7 @@ mod tests {
         }
 
         #[test]
-        fn takes_any_text(text: String) {
+        fn any_text_is_accepted(text: String) {
             let _ = parse(&text);
         }
     }

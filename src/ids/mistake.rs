@@ -304,7 +304,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_printed_of_a_line_is_printable(line: String) {
+        fn the_shown_part_of_a_line_is_printable(line: String) {
             if let Some(mistake) = find_mistake(line.trim(), "task_id") {
                 let printed = format!("{mistake} {}", mistake.hint());
                 prop_assert!(!printed.chars().any(|c| c.is_control() || is_invisible(c)));

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn text_in_every_dress() {
+    fn text_is_read_with_comments_blank_lines_and_any_line_end() {
         let list = read(
             "ids.txt",
             b"\xef\xbb\xbf# header\r\n  a \r\n\r\n\tb/c\n#x\na\n\xc3\xa9",
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_name_reaches_the_terminal_raw() {
+    fn names_are_escaped_for_the_terminal() {
         let error = read_ids(&["/nonexistent/\u{1b}[31m\u{202e}.csv".into()], &[], "").unwrap_err();
         let error = error.to_string();
         assert!(error.contains("\\u{1b}[31m\\u{202e}.csv"), "{error}");
@@ -337,14 +337,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn plain_text_gives_back_ordinary_ids(list in plain_ids()) {
+        fn plain_text_returns_ordinary_ids(list in plain_ids()) {
             let text = format!("# comment\r\n{}", list.join("\r\n"));
             prop_assert_eq!(ids("a.txt", text.as_bytes()), distinct(&list));
             prop_assert_eq!(ids("a.gz", &gzip(text.as_bytes())), distinct(&list));
         }
 
         #[test]
-        fn tables_give_back_any_ids(list in any_ids()) {
+        fn tables_return_any_ids(list in any_ids()) {
             let json = serde_json::to_string_pretty(&list).unwrap();
             let lines = list.iter().map(|id| format!("{}\n", serde_json::json!({"task_id": id})));
             let lines: String = lines.collect();

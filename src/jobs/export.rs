@@ -114,7 +114,7 @@ fn export_and_record(
     };
     directory.remove_temporary_files();
     if end.as_ref().is_err_and(ExportError::is_decision) {
-        // A list that led to nothing is read again: what it was then binds no later run.
+        // The run published nothing on purpose, so the next run reads its lists from the start.
         list_checkpoint::remove(&directory.state().list_checkpoint())?;
     }
     let failed = counts.insert(last_run::count(&failures));

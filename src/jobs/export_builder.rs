@@ -312,7 +312,7 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     #[test]
-    fn what_is_set_is_in_the_options_and_the_rest_has_defaults() {
+    fn options_that_are_not_set_have_defaults() {
         let options = ExportOptions::builder("out")
             .api_key("key")
             .timeout(Duration::from_secs(5))

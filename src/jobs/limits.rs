@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_still_to_be_written_follows_the_tasks_at_hand() {
+    fn the_space_estimate_follows_the_size_of_fetched_tasks() {
         // Nothing is known: records and tables of the usual size.
         assert_eq!(watch(1_000, (0, 0)).needed(0, 0), 6_000_000);
         // What was held shows the size of what comes.
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_space_of_a_file_system_can_be_had() {
+    fn the_free_space_of_a_file_system_is_read() {
         assert!(free_space(Path::new(".")).unwrap() > 0);
         assert_eq!(free_space(Path::new("/no/such/directory")), None);
     }

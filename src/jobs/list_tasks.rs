@@ -203,7 +203,7 @@ pub(crate) fn merge(lists: Vec<ListedTasks>) -> (TaskIds, ListReport) {
         report.incomplete += u64::from(!is_complete);
         for (what, count) in anomalies.parts() {
             if count > 0 {
-                *report.surprises.entry(what).or_default() += count;
+                *report.anomalies.entry(what).or_default() += count;
             }
         }
     }

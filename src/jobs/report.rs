@@ -124,7 +124,8 @@ pub struct ListReport {
     /// Of these, lists that were not read completely, as far as is known.
     pub incomplete: u64,
     /// Unexpected responses, by what was unexpected.
-    pub surprises: BTreeMap<&'static str, u64>,
+    #[serde(rename = "surprises")]
+    pub anomalies: BTreeMap<&'static str, u64>,
 }
 
 impl ExportReport {

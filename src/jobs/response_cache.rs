@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_so_much_and_no_more() {
+    fn responses_are_kept_up_to_the_limit() {
         let cache = ResponseCache::default();
         cache.keep(0, response(MAX_CACHED_BYTES));
         cache.keep(1, response(1));

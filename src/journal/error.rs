@@ -42,7 +42,8 @@ pub enum JournalError {
         /// The journal.
         path: PathBuf,
         /// The reason.
-        cause: String,
+        #[source]
+        cause: HeaderDamage,
     },
     /// It was written with other options.
     #[error("could not continue the journal `{}`: it was written with {option} `{before}`, not `{now}`", path.display())]
@@ -85,8 +86,48 @@ pub enum JournalError {
         /// The task.
         task_id: String,
         /// The reason.
-        cause: String,
+        #[source]
+        cause: RecordDamage,
     },
+}
+
+/// What is wrong with the header of a journal.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum HeaderDamage {
+    /// The file is not a journal.
+    #[error("it does not begin with the signature of a journal")]
+    Signature,
+    /// The file ends within the header.
+    #[error("its header is cut off")]
+    CutOff,
+    /// The checksum does not match, or the version does not exist.
+    #[error("its header is damaged")]
+    Damaged,
+    /// The options are not valid.
+    #[error("{0}")]
+    Options(serde_json::Error),
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RecordDamage {
+    /// The file ends within the record.
+    #[error("it is cut off")]
+    CutOff,
+    /// Its head is not valid.
+    #[error("its header is damaged")]
+    Head,
+    /// Its checksum does not match, or it is that of another task.
+    #[error("its checksum does not match")]
+    Checksum,
+    /// Its body cannot be decompressed.
+    #[error("{0}")]
+    Body(io::Error),
+    /// It is not a valid failure.
+    #[error("{0}")]
+    Failure(serde_json::Error),
 }
 
 impl JournalError {

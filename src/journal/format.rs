@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::journal::codec::{Codec, Compressor, Decompressor};
+use crate::journal::error::HeaderDamage;
 use crate::memory;
 
 /// First bytes of a journal.
@@ -237,19 +238,13 @@ pub struct FileHead {
     pub bytes: usize,
 }
 
-/// What is wrong with the file's header.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why the file's header cannot be read.
+#[derive(Debug)]
 pub enum HeadFault {
     /// A newer version of this tool may have written it.
     Newer(u32),
     /// It is not valid.
-    Damaged(String),
-}
-
-impl HeadFault {
-    fn damaged(cause: &str) -> Self {
-        Self::Damaged(cause.to_owned())
-    }
+    Damaged(HeaderDamage),
 }
 
 /// Versions are numbered from 1: a number from here on is damage, like 0.
@@ -258,25 +253,23 @@ const TOO_NEW: u32 = 1000;
 /// Reads the file's header.
 pub fn decode_file_head(bytes: &[u8]) -> Result<FileHead, HeadFault> {
     if !bytes.starts_with(MAGIC) {
-        return Err(HeadFault::damaged(
-            "it does not begin with the signature of a journal",
-        ));
+        return Err(HeadFault::Damaged(HeaderDamage::Signature));
     }
-    let cut_off = || HeadFault::damaged("its header is cut off");
+    let cut_off = || HeadFault::Damaged(HeaderDamage::CutOff);
     let word = |at| word(bytes, at).ok_or_else(cut_off);
     let number = word(8)?;
-    let version = JournalVersion::from_number(number).ok_or_else(|| match number {
-        0 | TOO_NEW.. => HeadFault::damaged("its header is damaged"),
+    let version = JournalVersion::from_number(number).ok_or(match number {
+        0 | TOO_NEW.. => HeadFault::Damaged(HeaderDamage::Damaged),
         _ => HeadFault::Newer(number),
     })?;
     let (len, crc32) = (word(12)? as usize, word(16)?);
     let end = FILE_HEAD_BYTES.saturating_add(len);
     let options = bytes.get(FILE_HEAD_BYTES..end).ok_or_else(cut_off)?;
     if crc32fast::hash(options) != crc32 {
-        return Err(HeadFault::damaged("its header is damaged"));
+        return Err(HeadFault::Damaged(HeaderDamage::Damaged));
     }
-    let options =
-        serde_json::from_slice(options).map_err(|error| HeadFault::Damaged(error.to_string()))?;
+    let options = serde_json::from_slice(options)
+        .map_err(|error| HeadFault::Damaged(HeaderDamage::Options(error)))?;
     Ok(FileHead {
         version,
         options,
@@ -508,15 +501,15 @@ mod tests {
             options,
             bytes: len,
         };
-        assert_eq!(decode_file_head(&bytes), Ok(head.clone()));
+        assert_eq!(decode_file_head(&bytes).unwrap(), head);
         bytes[8] = 1;
         let before = FileHead {
             version: JournalVersion::One,
             ..head
         };
-        assert_eq!(decode_file_head(&bytes), Ok(before));
+        assert_eq!(decode_file_head(&bytes).unwrap(), before);
         bytes[8] = 3;
-        assert_eq!(decode_file_head(&bytes), Err(HeadFault::Newer(3)));
+        assert!(matches!(decode_file_head(&bytes), Err(HeadFault::Newer(3))));
         for damage in [[0; 4], [0, 0, 1, 0], [2, 4, 0, 0]] {
             bytes[8..12].copy_from_slice(&damage);
             let fault = decode_file_head(&bytes).unwrap_err();

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_takes_back_the_failures_that_it_names_and_no_others() {
+    fn an_end_mark_revokes_only_the_failures_that_it_names() {
         use RecordKind::{End, Failure, Response};
         let at = |offset| Location::new(offset, 1);
         let ended = seen(&[(Response, None), (Failure, None), (End, Some(2))]);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure_kind::{FailureKind, is_gone};
 use crate::journal::binding::refuse_other;
 use crate::journal::codec::Decompressor;
-use crate::journal::error::JournalError;
+use crate::journal::error::{JournalError, RecordDamage};
 use crate::journal::format;
 use crate::journal::format::{
     End, FLAG_FINAL, FileHead, HeadFault, JournalOptions, JournalVersion, MAX_HEAD_BYTES,
@@ -429,11 +429,11 @@ impl JournalReader {
     }
 
     /// The error for a record whose content is not valid.
-    pub fn damaged(&self, task_id: &str, cause: &str) -> JournalError {
+    pub fn damaged(&self, task_id: &str, cause: RecordDamage) -> JournalError {
         JournalError::Record {
             path: self.log.path.clone(),
             task_id: task_id.to_owned(),
-            cause: cause.to_owned(),
+            cause,
         }
     }
 
@@ -445,7 +445,8 @@ impl JournalReader {
         body: &mut Vec<u8>,
     ) -> Result<FailureNote, JournalError> {
         self.read(task_id, location, body)?;
-        serde_json::from_slice(body).map_err(|error| self.damaged(task_id, &error.to_string()))
+        serde_json::from_slice(body)
+            .map_err(|error| self.damaged(task_id, RecordDamage::Failure(error)))
     }
 
     /// Reads a whole record and checks it; returns it in the latest version of the format.
@@ -464,7 +465,7 @@ impl JournalReader {
         let decompressor = &mut self.decompressor;
         match format::upgrade(&head, id_and_stored, decompressor, &mut self.upgraded) {
             Ok(()) => Ok(&self.upgraded),
-            Err(error) => Err(self.undecoded(task_id, &error)),
+            Err(error) => Err(self.undecoded(task_id, error)),
         }
     }
 
@@ -478,15 +479,15 @@ impl JournalReader {
         let (head, start) = self.load(task_id, location)?;
         let stored = self.record.get(start..).unwrap_or_default();
         head.decode_body(stored, &mut self.decompressor, body)
-            .map_err(|error| self.undecoded(task_id, &error))?;
+            .map_err(|error| self.undecoded(task_id, error))?;
         Ok(head)
     }
 
     /// The error for a body that could not be decompressed.
-    fn undecoded(&self, task_id: &str, error: &std::io::Error) -> JournalError {
+    fn undecoded(&self, task_id: &str, error: std::io::Error) -> JournalError {
         match error.kind() {
             ErrorKind::OutOfMemory => self.no_memory(task_id),
-            _ => self.damaged(task_id, &error.to_string()),
+            _ => self.damaged(task_id, RecordDamage::Body(error)),
         }
     }
 
@@ -512,20 +513,20 @@ impl JournalReader {
         self.record.resize(bytes, 0);
         let filled = read_some(&self.log.file, &mut self.record, location.offset)
             .map_err(JournalError::io("read", &self.log.path))?;
-        let damaged = |cause: &str| self.damaged(task_id, cause);
+        let damaged = |cause| self.damaged(task_id, cause);
         if filled < self.record.len() {
-            return Err(damaged("it is cut off"));
+            return Err(damaged(RecordDamage::CutOff));
         }
         let (head, rest) = self
             .record
             .split_at_checked(self.log.version.head_bytes())
-            .ok_or_else(|| damaged("it is cut off"))?;
+            .ok_or_else(|| damaged(RecordDamage::CutOff))?;
         let head = format::decode_head(head, self.log.version)
-            .ok_or_else(|| damaged("its header is damaged"))?;
+            .ok_or_else(|| damaged(RecordDamage::Head))?;
         let (_, stored) = head
             .decode_id(rest)
             .filter(|(id, _)| *id == task_id)
-            .ok_or_else(|| damaged("its checksum does not match"))?;
+            .ok_or_else(|| damaged(RecordDamage::Checksum))?;
         Ok((head, self.record.len() - stored.len()))
     }
 }

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn any_damaged_byte_of_a_header_is_mended_unless_it_looks_like_a_newer_version() {
+    fn any_damaged_byte_of_a_header_is_repaired_unless_it_looks_like_a_newer_version() {
         for (copied, version) in [
             (false, JournalVersion::One),
             (false, JournalVersion::Two),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_first_record_is_no_damage_of_the_header() {
+    fn a_damaged_first_record_does_not_damage_the_header() {
         let (mut damaged, header) = journal(&options(false), JournalVersion::LATEST);
         damaged[header + 9] ^= 1;
         assert_eq!(repaired(&damaged, Some(&options(false))), None);

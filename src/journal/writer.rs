@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_breaks_off_leaves_the_file_as_it_was() {
+    fn a_scan_that_is_stopped_does_not_change_the_file() {
         let (state, _) = written(3);
         let path = state.path().join(FILE_NAME);
         let mut torn = std::fs::read(&path).unwrap();

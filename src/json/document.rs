@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn values_know_their_text() {
+    fn values_return_their_text() {
         let mut parser = Parser::default();
         let text = r#"{"a":[1,{"b":"x\ny"},null],"c":{},"a":-0.50}"#;
         let document = parser.parse(text).unwrap();
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_between_tokens_goes_and_inside_strings_stays() {
+    fn white_space_is_removed_between_tokens_and_kept_inside_strings() {
         let mut parser = Parser::default();
         let document = parser
             .parse(" { \"a b\" :\t[ 1 ,\n2 ] , \"c\":\" \\\" \" } \r\n")
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused() {
+    fn text_that_is_not_json_is_refused() {
         for text in [
             "",
             " ",

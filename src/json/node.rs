@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_give_back_what_was_put_in() {
+    fn slots_return_the_stored_values() {
         let string = |escaped, lone_surrogate| JsonKind::String {
             escaped,
             lone_surrogate,

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn doubles_are_exact_or_nothing() {
+    fn float64_values_are_exact_or_none() {
         for exact in [
             "0.1",
             "3.0",
@@ -179,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_double_is_exact_in_its_shortest_print(bits: u64) {
+        fn every_float64_equals_its_shortest_decimal(bits: u64) {
             let double = f64::from_bits(bits);
             prop_assume!(double.is_finite());
             let print = format!("{double:?}");

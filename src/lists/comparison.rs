@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn one_task_of_each_look_is_compared_the_most_telling_first() {
+    fn one_task_of_each_shape_is_compared_the_largest_final_one_first() {
         let page = [
             task("pending", 1, 90, false),
             task("small", 2, 10, true),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_final_task_that_differs_ends_the_trust_at_once_and_others_soon() {
+    fn one_final_task_or_two_others_that_differ_reject_the_lists() {
         let mut comparison = Comparison::default();
         let pending = task("p", 1, 1, false);
         let differ = |comparison: &mut Comparison, task| comparison.record(task, [1; 32], [2; 32]);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_cannot_be_fetched_singly_is_given_up() {
+    fn a_shape_whose_single_requests_fail_is_skipped() {
         let mut comparison = Comparison::default();
         let page = [task("gone", 1, 9, true), task("there", 2, 1, true)];
         for _ in 0..MAX_FAILED {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_that_all_look_different_are_not_all_compared() {
+    fn comparisons_end_after_too_many_shapes() {
         let mut comparison = Comparison::default();
         for shape in 0..MAX_SHAPES as u64 {
             comparison.record(&task("t", shape, 1, true), [1; 32], [1; 32]);

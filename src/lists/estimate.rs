@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_estimate_says_what_a_run_would_ask() {
+    fn an_estimate_counts_the_requests_of_a_run() {
         let list = |expected, tasks, wanted, has_more| FirstPage {
             expected,
             tasks,

@@ -299,7 +299,7 @@ mod tests {
     /// A server: for each batch, which of its tasks are wanted, in the order of its list.
     struct Server {
         batches: Vec<Vec<bool>>,
-        batches_a_project: usize,
+        batches_per_project: usize,
     }
 
     /// The requests that a run needs, with everything else left out.
@@ -321,7 +321,7 @@ mod tests {
             let belongs: Vec<TaskLists> = sample
                 .iter()
                 .map(|(batch, _)| TaskLists {
-                    project: Some((batch / server.batches_a_project).to_string()),
+                    project: Some((batch / server.batches_per_project).to_string()),
                     batch: Some(batch.to_string()),
                 })
                 .collect();
@@ -334,7 +334,10 @@ mod tests {
                 let number: usize = candidate.source.name.parse().unwrap();
                 let batches = match candidate.source.kind {
                     ListKind::Batch => number..number + 1,
-                    _ => number * server.batches_a_project..(number + 1) * server.batches_a_project,
+                    _ => {
+                        number * server.batches_per_project
+                            ..(number + 1) * server.batches_per_project
+                    }
                 };
                 let mut listed = batches.flat_map(|batch| {
                     (0..server.batches[batch].len()).map(move |task| (batch, task))
@@ -366,7 +369,7 @@ mod tests {
         let batch: Vec<bool> = (0..size).map(|task| task % every == 0).collect();
         Server {
             batches: vec![batch; count],
-            batches_a_project: count,
+            batches_per_project: count,
         }
     }
 
@@ -405,18 +408,18 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_at_the_end_of_a_list_is_waited_for_within_reason() {
+    fn a_list_without_wanted_tasks_at_its_start_is_read_up_to_its_allowance() {
         // The 10,000 newest of 30,000: the first 200 pages give nothing.
         let batch: Vec<bool> = (0..30_000).map(|task| task >= 20_000).collect();
         let server = Server {
             batches: vec![batch],
-            batches_a_project: 1,
+            batches_per_project: 1,
         };
         let requests = run(ListPlan::Auto, &server);
         assert!(requests <= 330, "{requests}");
         let server = Server {
             batches: vec![(0..300_000).map(|task| task >= 290_000).collect()],
-            batches_a_project: 1,
+            batches_per_project: 1,
         };
         let requests = run(ListPlan::Auto, &server);
         assert!((10_000..=10_500).contains(&requests), "{requests}");
@@ -424,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn few_ids_are_asked_for_one_by_one() {
+    fn few_ids_are_fetched_with_single_requests() {
         assert_eq!(ListPlanner::new(ListPlan::Auto, 20).next_sample(20), None);
         assert_eq!(
             ListPlanner::new(ListPlan::Auto, 25).next_sample(25),
@@ -441,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_without_a_batch_are_looked_for_in_their_project() {
+    fn tasks_without_a_batch_are_searched_in_their_project() {
         let mut planner = ListPlanner::new(ListPlan::Auto, 1_000);
         planner.next_sample(1_000);
         let belongs = TaskLists {

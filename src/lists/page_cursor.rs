@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_rests_is_read_once() {
+    fn a_list_of_final_tasks_is_read_once() {
         let mut cursor = PageCursor::new(source(ListKind::Batch));
         assert_eq!(cursor.take(&page(&["a", "b"], Some("1"))), CursorStep::Next);
         assert_eq!(cursor.request().token.as_deref(), Some("1"));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_moves_is_read_until_nothing_new_comes() {
+    fn a_list_that_moves_is_read_until_nothing_new_appears() {
         let mut cursor = PageCursor::new(source(ListKind::Batch));
         cursor.take(&page(&["a", "b"], Some("1")));
         // `a` has moved to the next page, and `c` before the pages that were read.
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_leads_back_ends_and_says_so() {
+    fn a_list_that_leads_back_ends_and_reports_a_loop() {
         let mut cursor = PageCursor::new(source(ListKind::Batch));
         cursor.take(&page(&["a"], Some("1")));
         cursor.take(&page(&["b"], Some("2")));
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_page_with_more_behind_it_is_no_end() {
+    fn an_empty_page_with_a_next_token_does_not_end_the_list() {
         let mut cursor = PageCursor::new(source(ListKind::Batch));
         cursor.take(&page(&["a"], Some("1")));
         assert_eq!(cursor.take(&page(&[], Some("2"))), CursorStep::Next);
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_refused_begins_the_list_anew_a_few_times() {
+    fn a_refused_token_restarts_the_list_a_few_times() {
         let mut cursor = PageCursor::new(source(ListKind::Batch));
         for _ in 0..MAX_RESTARTS {
             cursor.take(&page(&["a"], Some("1")));
@@ -518,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_says_how_many_tasks_it_has() {
+    fn the_task_count_of_a_delivery_is_read() {
         let counted = |ids: &[&str]| TaskPage {
             task_count: Some(2),
             ..page(ids, None)
@@ -538,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stopped_goes_on_where_it_stopped() {
+    fn a_stopped_list_continues_where_it_stopped() {
         let mut cursor = PageCursor::new(source(ListKind::Batch));
         cursor.fail(AttemptFault::Status(404));
         cursor.take(&page(&["a"], Some("1")));

@@ -118,7 +118,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn what_was_taken_for_long_is_trusted_even_when_bursts_are_quick() {
+    fn a_rate_that_was_accepted_for_long_is_kept_despite_quick_bursts() {
         let mut bracket = RateBracket::default();
         assert_eq!(bracket.trusted_low(100.0, false), None);
         bracket.take(80.0, 1.0);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_back_to_what_was_taken_before() {
+    fn a_rejection_returns_to_a_rate_that_was_accepted() {
         let mut bracket = RateBracket::default();
         for rate in [10.0, 20.0, 40.0, 30.0, 36.0] {
             bracket.take(rate, 1.0);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_of_a_narrow_bracket_is_not_looked_for() {
+    fn a_narrow_bracket_has_no_middle() {
         let mut bracket = RateBracket::default();
         assert_eq!(bracket.middle(1.0), None);
         bracket.take(90.0, 1.0);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn it_comes_closer_but_not_to_what_was_refuted() {
+    fn an_approach_stays_below_refuted_rates() {
         let mut bracket = RateBracket::default();
         assert!(bracket.closer(100.0, SECOND) > 100.5);
         bracket.refute(101.0, SECOND);

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_gives_nothing() {
+    fn bursts_without_information_give_no_limit() {
         let same = until_empty(100.0, 20.0, 20.0, 120.0, 5.0);
         assert_eq!(fit(&same, &same.clone(), 120.0), None);
         let empty = Stretches::after(1.0);

@@ -61,7 +61,7 @@ pub struct Pacer {
     pub(super) is_remembered: bool,
     pub(super) remembered: Option<LearnedRate>,
     pub(super) bracket: RateBracket,
-    pub(super) flight: InFlightLimit,
+    pub(super) in_flight_limit: InFlightLimit,
     pub(super) step: RateStep,
     /// Requests that were sent.
     pub(super) sent: u64,
@@ -82,11 +82,13 @@ pub struct Pacer {
     pub(super) is_of_window: bool,
     /// Recent bursts that each followed another one quickly.
     pub(super) quick_bursts: u32,
-    /// What was sent before the last burst, and since; until when, and how many of these requests are still to be
-    /// noted.
+    /// What was sent before the last burst.
     pub(super) before: Option<Stretches>,
+    /// What was sent since the last burst.
     pub(super) since: Stretches,
+    /// The time up to which `since` has the requests.
     pub(super) since_until: Duration,
+    /// Requests that were sent after that time.
     pub(super) since_sent: u32,
     /// Whether two bursts did not show the limit.
     pub(super) is_no_bucket: bool,
@@ -140,7 +142,7 @@ impl Pacer {
             is_remembered: remembered.is_some(),
             remembered,
             bracket,
-            flight: InFlightLimit::new(concurrency, counted),
+            in_flight_limit: InFlightLimit::new(concurrency, counted),
             step: RateStep::default(),
             sent: 0,
             last_sent: None,
@@ -174,7 +176,7 @@ impl Pacer {
 
     /// The rate, if requests are paced. If something other than the rate is the limit, the rate that results from it.
     pub fn rate(&self, now: Duration) -> Option<f64> {
-        let rate = if self.flight.counted().is_some() && self.used > 0.0 {
+        let rate = if self.in_flight_limit.counted().is_some() && self.used > 0.0 {
             self.used
         } else {
             self.rate
@@ -191,7 +193,7 @@ impl Pacer {
         if self.pause.is_none() && self.quotas.rate(now).is_some_and(|quota| quota < self.rate) {
             return PacerState::FollowingQuota;
         }
-        if self.pause.is_none() && self.flight.counted().is_some() {
+        if self.pause.is_none() && self.in_flight_limit.counted().is_some() {
             return PacerState::ConcurrencyLimited;
         }
         match (self.pause, self.phase) {
@@ -219,7 +221,7 @@ impl Pacer {
             return Some(remembered);
         }
         let rate = match self.phase {
-            _ if self.flight.counted().is_some() => self.used,
+            _ if self.in_flight_limit.counted().is_some() => self.used,
             PacerPhase::Trying(from) => from,
             _ if self.has_met_limit && self.rate.is_finite() => {
                 self.bracket.low().unwrap_or(self.rate).min(self.rate)
@@ -229,7 +231,7 @@ impl Pacer {
         (rate > 0.0).then_some(LearnedRate {
             rate,
             is_limit: self.has_met_limit,
-            in_flight: self.flight.counted(),
+            in_flight: self.in_flight_limit.counted(),
         })
     }
 
@@ -264,7 +266,7 @@ impl Pacer {
             self.raise_trial(from, now);
         }
         self.step(now);
-        if !self.flight.has_room(self.rate) {
+        if !self.in_flight_limit.has_room(self.rate) {
             return SendDecision::AfterResponse;
         }
         // Unused time is lost, so that no burst follows a quiet moment.
@@ -285,7 +287,7 @@ impl Pacer {
         SentRequest {
             at: now,
             number: self.sent,
-            in_flight: self.flight.send(),
+            in_flight: self.in_flight_limit.send(),
             is_scout,
         }
     }
@@ -313,7 +315,7 @@ impl Pacer {
 
     /// Notes the end of a request. Returns whether the pacer changed its state.
     pub fn end(&mut self, sent: SentRequest, now: Duration, end: RequestEnd) -> bool {
-        self.flight.end();
+        self.in_flight_limit.end();
         match end {
             RequestEnd::Accepted => {
                 self.failures = 0;
@@ -345,7 +347,7 @@ impl Pacer {
 
     /// Notes that a request is no longer waited for. How it would have ended is unknown, so only its place is released.
     pub fn release(&mut self, sent: SentRequest) {
-        self.flight.end();
+        self.in_flight_limit.end();
         self.scout_returns(sent);
     }
 
@@ -358,9 +360,9 @@ impl Pacer {
     }
 
     fn accepted(&mut self, sent: SentRequest, now: Duration) {
-        self.flight.note(sent.in_flight, false, now);
+        self.in_flight_limit.note(sent.in_flight, false, now);
         self.quotas.accepted(sent.at, now);
-        self.flight.latency(now.saturating_sub(sent.at));
+        self.in_flight_limit.latency(now.saturating_sub(sent.at));
         if sent.is_scout {
             if self.pause.take().is_some() {
                 self.bursts.resume(sent.at);
@@ -386,7 +388,7 @@ impl Pacer {
         self.has_met_limit = true;
         self.bursts.rejected(sent.number);
         self.windows.reject(sent.at);
-        self.flight.note(sent.in_flight, true, now);
+        self.in_flight_limit.note(sent.in_flight, true, now);
         let requested_wait = retry_after.map(|wait| wait.max(MIN_RETRY_AFTER));
         let requested_wait = requested_wait.or(self.quotas.wait(now));
         if sent.is_scout && self.pause.is_some() {
@@ -408,7 +410,9 @@ impl Pacer {
         // A new burst.
         self.waited = requested_wait.unwrap_or_default();
         // If the server rejects because of the number of requests in flight, that number is lowered.
-        let is_flight = self.flight.rejected(sent.in_flight, !self.makes_wait());
+        let is_flight = self
+            .in_flight_limit
+            .rejected(sent.in_flight, !self.makes_wait());
         if !is_flight {
             self.slow_down(sent, now);
         }
@@ -439,7 +443,7 @@ impl Pacer {
     /// Notes the quotas in the headers of a response.
     pub fn note_quotas(&mut self, quotas: &[ServerQuota], now: Duration) {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
-        let under_way = self.flight.active() as f64;
+        let under_way = self.in_flight_limit.active() as f64;
         self.quotas.update(quotas, under_way, now);
     }
 }

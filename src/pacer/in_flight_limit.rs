@@ -358,25 +358,29 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn with_latency(milliseconds: u64) -> InFlightLimit {
-        let mut flight = InFlightLimit::new(64, None);
+        let mut in_flight_limit = InFlightLimit::new(64, None);
         for _ in 0..LATENCIES {
-            flight.latency(Duration::from_millis(milliseconds));
+            in_flight_limit.latency(Duration::from_millis(milliseconds));
         }
-        flight
+        in_flight_limit
     }
 
     #[test]
-    fn no_more_are_under_way_than_rate_and_latency_need() {
-        let flight = with_latency(50);
+    fn rate_and_latency_bound_the_requests_in_flight() {
+        let in_flight_limit = with_latency(50);
         // 100 per second for 50 ms are five in flight; twice that, and some more.
         assert!(
-            (10..=18).contains(&flight.bound(100.0)),
+            (10..=18).contains(&in_flight_limit.bound(100.0)),
             "{}",
-            flight.bound(100.0)
+            in_flight_limit.bound(100.0)
         );
-        assert_eq!(flight.bound(1e6), 64, "and never more than was allowed");
-        assert_eq!(flight.bound(0.01), 3);
-        assert_eq!(flight.bound(f64::INFINITY), 64);
+        assert_eq!(
+            in_flight_limit.bound(1e6),
+            64,
+            "and never more than was allowed"
+        );
+        assert_eq!(in_flight_limit.bound(0.01), 3);
+        assert_eq!(in_flight_limit.bound(f64::INFINITY), 64);
         assert_eq!(
             InFlightLimit::new(64, None).bound(10.0),
             64,
@@ -390,62 +394,65 @@ mod tests {
     }
 
     #[test]
-    fn an_objection_to_more_than_ever_is_tried_as_a_bound() {
+    fn a_rejection_at_a_new_maximum_in_flight_is_tried_as_a_bound() {
         let accepted = || {
-            let mut flight = InFlightLimit::new(64, None);
+            let mut in_flight_limit = InFlightLimit::new(64, None);
             for _ in 0..10 {
                 for in_flight in 1..=8 {
-                    flight.note(in_flight, false, SECOND);
+                    in_flight_limit.note(in_flight, false, SECOND);
                 }
             }
-            flight
+            in_flight_limit
         };
-        let mut flight = accepted();
-        assert!(flight.rejected(9, true));
-        assert_eq!(flight.counted(), Some(8.0));
+        let mut in_flight_limit = accepted();
+        assert!(in_flight_limit.rejected(9, true));
+        assert_eq!(in_flight_limit.counted(), Some(8.0));
         // Fewer in flight and still a rejection: the cause was the rate.
-        assert!(!flight.rejected(6, true));
-        assert_eq!(flight.counted(), None);
-        assert!(!flight.rejected(9, true), "that was tried");
+        assert!(!in_flight_limit.rejected(6, true));
+        assert_eq!(in_flight_limit.counted(), None);
+        assert!(!in_flight_limit.rejected(9, true), "that was tried");
         // A number in flight that was accepted often is not a bound.
         assert!(!accepted().rejected(7, true));
         assert!(!accepted().rejected(9, false), "it may not be tried");
     }
 
     #[test]
-    fn a_bound_that_is_lowered_again_and_again_is_none() {
-        let mut flight = InFlightLimit::new(64, Some(8.0));
-        flight.raise();
+    fn repeated_lowering_drops_a_guessed_bound() {
+        let mut in_flight_limit = InFlightLimit::new(64, Some(8.0));
+        in_flight_limit.raise();
         for _ in 0..MOST_LOWERED {
-            let counted = flight.counted();
-            assert!(flight.rejected(20, false), "sent before it was lowered");
-            assert_eq!(flight.counted(), counted);
-            assert!(flight.rejected(flight.bound(f64::INFINITY), false));
-            assert!(flight.counted() < counted);
+            let counted = in_flight_limit.counted();
+            assert!(
+                in_flight_limit.rejected(20, false),
+                "sent before it was lowered"
+            );
+            assert_eq!(in_flight_limit.counted(), counted);
+            assert!(in_flight_limit.rejected(in_flight_limit.bound(f64::INFINITY), false));
+            assert!(in_flight_limit.counted() < counted);
         }
-        assert!(!flight.rejected(flight.bound(f64::INFINITY), false));
-        assert_eq!(flight.counted(), None);
+        assert!(!in_flight_limit.rejected(in_flight_limit.bound(f64::INFINITY), false));
+        assert_eq!(in_flight_limit.counted(), None);
     }
 
     #[test]
-    fn answers_that_come_later_when_more_is_asked_are_a_queue() {
-        let mut flight = with_latency(20);
+    fn slower_responses_at_a_higher_bound_show_a_queue() {
+        let mut in_flight_limit = with_latency(20);
         for _ in 0..64 {
-            if !flight.has_room(100.0) {
+            if !in_flight_limit.has_room(100.0) {
                 break;
             }
-            flight.send();
+            in_flight_limit.send();
         }
         assert_eq!(
-            flight.check(SECOND, 100.0),
+            in_flight_limit.check(SECOND, 100.0),
             None,
             "it tries a higher bound first"
         );
         // There are as many responses as before, and they are slower.
         for _ in 0..TRIAL_RESPONSES + 36 {
-            flight.latency(Duration::from_millis(40));
+            in_flight_limit.latency(Duration::from_millis(40));
         }
-        let answered = flight.check(SECOND * 2, 100.0);
+        let answered = in_flight_limit.check(SECOND * 2, 100.0);
         assert!(
             answered.is_some_and(|rate| (99.0..=101.0).contains(&rate)),
             "{answered:?}"

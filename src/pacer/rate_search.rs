@@ -27,7 +27,7 @@ impl Pacer {
         let sent = f64::from(self.step.sent) / seconds;
         let accepted = f64::from(self.step.accepted) / seconds;
         self.begin_step(now);
-        if let Some(answered) = self.flight.check(now, accepted)
+        if let Some(answered) = self.in_flight_limit.check(now, accepted)
             && self.rate.is_finite()
         {
             // The server responds to no more, however much is sent.
@@ -39,7 +39,7 @@ impl Pacer {
         if !self.rate.is_finite() || accepted <= 0.0 {
             return;
         }
-        if self.flight.counted().is_some() {
+        if self.in_flight_limit.counted().is_some() {
             self.raise_flight(now, accepted);
             return;
         }
@@ -81,7 +81,7 @@ impl Pacer {
         };
         let requests = Duration::try_from_secs_f64(STEP_REQUESTS / self.rate);
         // Requests that are sent now show their effect only when their responses come.
-        let lag = self.flight.typical_latency().mul_f64(LAG);
+        let lag = self.in_flight_limit.typical_latency().mul_f64(LAG);
         let step = (step.max(requests.unwrap_or(STEP)) + lag).min(MAX_STEP);
         if self.makes_wait() && self.phase == PacerPhase::Searching {
             // A full bucket hides the limit for a while.
@@ -97,7 +97,7 @@ impl Pacer {
     }
 
     fn climb(&mut self) {
-        let is_slow = self.flight.typical_latency() > SLOW;
+        let is_slow = self.in_flight_limit.typical_latency() > SLOW;
         let most = if is_slow { SLOW_GROWTH } else { GROWTH };
         self.set_rate(self.rate * self.growth.min(most));
         self.growth = (self.growth * self.growth).min(GROWTH);
@@ -216,7 +216,7 @@ impl Pacer {
         // The bound holds requests back, not the rate.
         self.set_rate(self.rate.max(accepted * 2.0));
         if self.may_try(now) {
-            self.flight.raise();
+            self.in_flight_limit.raise();
             self.next_trial = now + STEP;
         }
     }

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_accepted_above_the_limit_is_the_limit() {
+    fn the_rate_accepted_between_bursts_is_the_limit() {
         let bursts = saturated(4);
         let measured = bursts.measure(SECOND * 4, 481).unwrap();
         assert!((measured.accepted - 400.0).abs() < 1.5, "{measured:?}");
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_leaves_the_upper_end_open() {
+    fn lost_requests_leave_the_upper_end_open() {
         let mut bursts = saturated(4);
         // For a while, less was sent than the server allowed.
         bursts.rate_is(50.0);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn bursts_that_come_soon_are_told_from_others() {
+    fn bursts_that_follow_quickly_are_distinguished_from_others() {
         let mut bursts = RejectionBursts::default();
         assert!(!bursts.is_quick(SECOND, 10), "there was none before");
         bursts.begin(SECOND, 10, 100.0);

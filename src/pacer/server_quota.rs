@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_spread_over_the_time() {
+    fn the_rest_of_a_quota_is_spread_over_its_time() {
         let mut quotas = QuotaTracker::default();
         quotas.update(&[quota(310.0, 30), quota(9_000.0, 60)], 10.0, SECOND);
         assert_eq!(quotas.rate(SECOND), Some(10.0));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_coarse_or_for_a_day_is_not_spread() {
+    fn short_and_daily_quotas_are_not_spread() {
         let mut quotas = QuotaTracker::default();
         quotas.update(&[quota(50.0, 1), quota(100_000.0, 86_400)], 10.0, SECOND);
         assert_eq!((quotas.rate(SECOND), quotas.wait(SECOND)), (None, None));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_are_wrong_are_not_heeded_any_more() {
+    fn quota_headers_that_turn_out_wrong_are_ignored() {
         let mut quotas = QuotaTracker::default();
         quotas.update(&[quota(0.0, 60)], 0.0, SECOND);
         // A request that was in flight before says nothing.

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_was_rejected_is_no_limit() {
+    fn a_rate_that_was_rejected_is_not_the_limit() {
         let mut client = Client::new();
         let never = std::cell::Cell::new(0);
         for _ in 0..3 {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_requests_say_nothing() {
+    fn few_requests_give_no_limit() {
         let mut client = Client::new();
         for _ in 0..3 {
             client.send(20.0, 9, |accepted, now| {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_silence_keeps_little() {
+    fn a_long_silence_keeps_few_tokens() {
         let mut windows = RateWindows::default();
         for second in [0, 1, 900, 901, 40_000] {
             windows.send(Duration::from_secs(second));

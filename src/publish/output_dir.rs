@@ -235,7 +235,7 @@ fn check_state(
 ) -> Result<(), OutputError> {
     let act = |path: &Path| {
         act(path).map_err(|source| match source.kind() {
-            ErrorKind::InvalidInput => OutputError::Foreign {
+            ErrorKind::InvalidInput => OutputError::UnsafeFile {
                 path: path.to_owned(),
                 source,
             },

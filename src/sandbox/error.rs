@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::error::{Exit, Explain};
+use crate::json::lexer::JsonError;
 use crate::threads::THREAD_HINT;
 
 /// Why a sandbox could not start.
@@ -28,8 +29,42 @@ pub enum SandboxError {
         /// The path as given.
         path: PathBuf,
         /// Why.
-        cause: String,
+        #[source]
+        cause: TaskFileError,
     },
+}
+
+/// Why a file of tasks could not be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TaskFileError {
+    /// The system returned an error, or the file could not be decompressed.
+    #[error("{0}")]
+    Read(std::io::Error),
+    /// A line is not a task.
+    #[error("line {number}: {cause}")]
+    Line {
+        /// The number of the line, from 1.
+        number: usize,
+        /// What is wrong with it.
+        #[source]
+        cause: TaskLineError,
+    },
+}
+
+/// Why a line of a file of tasks is not a task.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TaskLineError {
+    /// It is not UTF-8.
+    #[error("it is not UTF-8")]
+    NotUtf8,
+    /// It is not JSON.
+    #[error("{0}")]
+    NotJson(JsonError),
+    /// It has no string for `task_id`.
+    #[error("it has no `task_id`")]
+    NoTaskId,
 }
 
 impl Explain for SandboxError {

@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 
 use crate::json::document::Parser;
 use crate::json::value::Value;
-use crate::sandbox::error::SandboxError;
+use crate::sandbox::error::{SandboxError, TaskFileError, TaskLineError};
 
 /// A project or batch that a task names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,11 +73,11 @@ impl Fixture {
 
 /// Reads all tasks of a `.jsonl` or `.jsonl.gz` file. Of tasks with the same ID, the last one counts.
 pub(crate) fn read(path: &Path) -> Result<Fixture, SandboxError> {
-    let failed = |cause: String| SandboxError::Source {
+    let failed = |cause| SandboxError::Source {
         path: path.to_owned(),
         cause,
     };
-    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let file = File::open(path).map_err(|error| failed(TaskFileError::Read(error)))?;
     let reader: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
         Box::new(MultiGzDecoder::new(file))
     } else {
@@ -86,19 +86,22 @@ pub(crate) fn read(path: &Path) -> Result<Fixture, SandboxError> {
     let mut source = Fixture::default();
     let mut parser = Parser::default();
     for (index, line) in BufReader::new(reader).split(b'\n').enumerate() {
-        let line = line.map_err(|error| failed(error.to_string()))?;
+        let line = line.map_err(|error| failed(TaskFileError::Read(error)))?;
         let text = line.trim_ascii();
         if text.is_empty() {
             continue;
         }
-        let bad = |cause: &str| failed(format!("line {}: {cause}", index + 1));
-        let json = std::str::from_utf8(text).map_err(|_| bad("it is not UTF-8"))?;
+        let bad = |cause| {
+            let number = index + 1;
+            failed(TaskFileError::Line { number, cause })
+        };
+        let json = std::str::from_utf8(text).map_err(|_| bad(TaskLineError::NotUtf8))?;
         let document = parser
             .parse(json)
-            .map_err(|error| bad(&error.to_string()))?;
+            .map_err(|error| bad(TaskLineError::NotJson(error)))?;
         let root = document.root();
         let id = root.get("task_id").and_then(|id| id.text());
-        let id = id.ok_or_else(|| bad("it has no `task_id`"))?;
+        let id = id.ok_or_else(|| bad(TaskLineError::NoTaskId))?;
         let given = FixtureTask {
             task_id: id.to_string(),
             body: Bytes::copy_from_slice(text),

@@ -555,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn five_hundred_tasks_show_everything() {
+    fn five_hundred_tasks_have_every_documented_member() {
         let all: String = (0..500)
             .map(|number| GeneratorOptions::default().task("task_1", number, all_details()))
             .collect();

@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_at_the_same_time() {
+    fn concurrency_is_limited() {
         let mut three = limiter(&["concurrency=3"]);
         let arrive = |limiter: &mut Limiter| limiter.arrive(SECOND);
         for _ in 0..3 {

@@ -191,7 +191,7 @@ fn lock_after_tests(file: &File, path: &Path) -> Result<(), TryLockError> {
 
 fn refused(path: &Path, source: std::io::Error) -> OutputError {
     match source.kind() {
-        ErrorKind::InvalidInput => OutputError::Foreign {
+        ErrorKind::InvalidInput => OutputError::UnsafeFile {
             path: path.to_owned(),
             source,
         },

@@ -246,6 +246,33 @@ fn pages_that_code_refers_to_exist() {
 }
 
 #[test]
+fn paths_that_pages_name_exist() {
+    let folders = [
+        "src/",
+        "tests/",
+        "examples/",
+        "benches/",
+        "fuzz/",
+        "docs/",
+        "schemas/",
+    ];
+    let mut missing = Vec::new();
+    for page in pages().iter().filter(|page| *page != "CHANGELOG.md") {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        for line in prose(&text) {
+            let paths = line.split('`').skip(1).step_by(2).filter(|code| {
+                folders.iter().any(|folder| code.starts_with(folder))
+                    && !code.contains([' ', '*', '…', '<'])
+            });
+            for path in paths.filter(|path| !root().join(path).exists()) {
+                missing.push(format!("{page}: {path}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
 fn the_documented_error_is_that_of_the_program() {
     let base = tempfile::tempdir().unwrap();
     fs::write(base.path().join("ids.txt"), "task_0\ntask_1,task_2\n").unwrap();

@@ -18,7 +18,7 @@ pub(crate) enum ConfigError {
         #[source]
         cause: io::Error,
     },
-    /// The file is not one that the user would want to obey.
+    /// Another user could have written the file, and the user did not name it.
     #[error("could not use the configuration `{}`: {reason}", path.display())]
     Untrusted {
         path: PathBuf,
@@ -60,6 +60,7 @@ impl Explain for ConfigError {
                     .collect();
                 let all = match known.as_slice() {
                     [] => format!("add [profile.{name}] to {}", files.join(" or ")),
+                    [only] => format!("the only profile is {only}"),
                     known => format!("the profiles are {}", known.join(", ")),
                 };
                 did_you_mean(nearest_name(name, known.iter().map(String::as_str)), &all)

@@ -134,8 +134,8 @@ fn read(file: File, path: PathBuf, place: ConfigPlace) -> Result<ConfigFile, Con
     }
 }
 
-/// Why a file that the user did not name is not obeyed, and what to do. A file in a shared directory such as `/tmp` can
-/// be an attack of another user: it could choose which files are overwritten.
+/// Why a file that the user did not name is not used, and what to do. In a shared directory such as `/tmp`, another user
+/// could place a file that chooses which files a run overwrites.
 fn mistrust(place: ConfigPlace, owner: u32, mode: u32) -> Option<(&'static str, &'static str)> {
     let user = rustix::process::geteuid().as_raw();
     if place == ConfigPlace::Named {
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_other_users_are_obeyed_only_when_they_are_named() {
+    fn files_of_other_users_are_read_only_if_they_are_named() {
         let user = rustix::process::geteuid().as_raw();
         let other = user + 1;
         for (place, owner, mode, is_obeyed) in [

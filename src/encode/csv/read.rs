@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn null_and_empty_are_told_apart() {
+    fn null_differs_from_the_empty_string() {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(
             fields("a,,\"\"\n\"b,\"\"c\"\"\r\n\",x,\n"),
@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_tool_does_not_write_is_refused() {
+    fn texts_that_scale_export_does_not_write_are_refused() {
         for (text, expected) in [
             ("a\nb", "row 2: the file ends inside the row"),
             ("\"a", "row 1: the file ends inside the row"),

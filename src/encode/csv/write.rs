@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_stand_only_where_needed() {
+    fn values_are_quoted_only_where_needed() {
         assert_eq!(field("plain text"), "plain text");
         assert_eq!(field(""), "\"\"");
         assert_eq!(field("\\N"), "\"\\N\"");

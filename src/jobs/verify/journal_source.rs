@@ -63,6 +63,7 @@ impl RawResponses {
         });
         let (reader, options, opened) = match opened {
             Err(JournalError::Header { cause, .. }) => {
+                let cause = cause.to_string();
                 results.add(Finding::of_unreadable(JOURNAL, "a journal", &cause));
                 return Ok(None);
             }

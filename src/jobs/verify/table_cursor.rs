@@ -251,8 +251,8 @@ impl TableCursor {
         }
     }
 
-    /// Whether the next rows, which are of the task at `next`, are input by rows of an earlier task. Then they are out
-    /// of place, and the other rows must not wait for them.
+    /// Whether the next rows, which belong to the task at `next`, are followed by rows of an earlier task. Then they
+    /// are out of place, and the other rows must not wait for them.
     fn is_misplaced(&self, ids: &TaskIds, next: usize, task_id: &str) -> bool {
         let (batch, from) = self.taken;
         let ahead = self

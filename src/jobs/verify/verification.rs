@@ -55,7 +55,11 @@ fn run(
     if !directory.is_dir() {
         return Err(VerifyError::NoExport {
             path: directory.to_owned(),
-            cause: "there is no such directory",
+            cause: if directory.exists() {
+                "it is not a directory"
+            } else {
+                "there is no such directory"
+            },
         });
     }
     let state = StateDir::of_output(directory);

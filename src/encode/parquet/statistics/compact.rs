@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_too_long_is_refused() {
+    fn truncated_and_overlong_metadata_is_refused() {
         for length in 0..GOOD.len() {
             assert!(Sample::decode(&GOOD[..length], usize::MAX).is_err());
         }

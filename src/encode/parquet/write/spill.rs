@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_put_and_appended_comes_back() {
+    fn stored_pieces_are_read_back() {
         let spill = Spill::new(None);
         let first = spill.put(b"first").unwrap();
         let mut file = spill.append();

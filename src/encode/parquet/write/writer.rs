@@ -299,7 +299,7 @@ mod tests {
     use crate::tables::table::Table;
 
     #[test]
-    fn a_full_disk_within_a_row_group_is_reported_as_one() {
+    fn a_full_disk_within_a_row_group_has_the_hint_for_a_full_disk() {
         const ENOSPC: i32 = 28;
         let error = ParquetError::from(io::Error::from_raw_os_error(ENOSPC));
         let table = Table::Tasks.info();
@@ -364,7 +364,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(8))]
         // The memory of other tables decides how rows wait, so it must not change the bytes of this one.
         #[test]
-        fn how_rows_wait_changes_no_byte(waits in proptest::collection::vec(0..4, 6)) {
+        fn waiting_rows_do_not_change_bytes(waits in proptest::collection::vec(0..4, 6)) {
             let table = Table::Rubrics.info();
             let write = |waits: &[i32]| {
                 let mut writer = ParquetWriter::open(table, Vec::new(), None).unwrap();
