@@ -229,14 +229,16 @@ class Interruption(Case):
 
 
 class Changes(Case):
-    def test_changes_are_those_that_the_program_prints(self):
+    def test_changes_are_counted_and_refer_to_publications(self):
         x = sandbox_export(self.out, 2).read()
-        ended = _process.Ended(0, stdout='{"insert": 2}')
-        with mock.patch.object(_process, "run", return_value=ended) as run:
-            self.assertEqual(x.changes(), {"insert": 2})
-            run.assert_called_with(["changes", str(self.out), "--json"])
-            x.changes(since=self.directory / "old")
-            run.assert_called_with(["changes", str(self.directory / "old"), str(self.out), "--json"])
+        first = x.changes()
+        self.assertEqual((first["insert"], first["update"], first["delete"], first["from"]), (2, 0, 0, None))
+        newer = scale_export.export(ids=["task_1", "task_3"], out=self.directory / "newer", sandbox=True).read()
+        changes = newer.changes(since=self.out)
+        self.assertEqual((changes["insert"], changes["delete"], changes["unchanged"]), (1, 1, 1))
+        self.assertEqual(changes["from"], first["to"])
+        error = self.error_of(newer.changes, since=self.directory / "none")
+        self.assertEqual(error.exit_code, 2)
 
 
 class Arguments(unittest.TestCase):
