@@ -111,7 +111,7 @@ class Export:
         """A table for pyarrow. JSON columns are text."""
         from . import _frames
 
-        return _frames.arrow(self.format, table, self._file(table), columns)
+        return _frames.arrow(self.format, table, self._file(table), self._columns(table, columns))
 
     def pandas(self, table: str, *, columns: Sequence[str] | None = None, json: bool = False) -> pandas.DataFrame:
         """A table for pandas: nullable integers, booleans and texts, times in UTC, lists as Python lists.
@@ -174,6 +174,25 @@ class Export:
         ended = _process.run(["changes", *older, os.fspath(self.path), "--json"])
         changes: dict[str, Any] = json.loads(ended.stdout)
         return changes
+
+    def _columns(self, table: str, columns: Sequence[str] | None) -> list[str] | None:
+        """Selected columns, all of which must exist: pyarrow ignores others."""
+        if columns is None:
+            return None
+        if isinstance(columns, str):
+            raise TypeError(f"columns is a list of names, like [{columns!r}]")
+        from . import _frames
+
+        path = self._file(table)
+        known = _frames.column_names(self.format, path)
+        unknown = next((column for column in columns if column not in known), None)
+        if unknown is not None:
+            raise ScaleExportError(
+                USAGE,
+                f"could not find column `{unknown}` in `{path}`",
+                f"the columns are {', '.join(known)}",
+            )
+        return list(columns)
 
     def _file(self, table: str) -> Path:
         """The file of a table, which must be the one in the manifest."""
