@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ MANIFEST_VERSION = 1
 
 # Tables with the same first number of the schema version have the same columns, except for new ones.
 SCHEMA_MAJOR = "2"
+
+# The ID of a publication, which `changes()` has as `from` and `to`.
+PUBLICATION = re.compile("[0-9a-f]{16}")
 
 # Findings that an error names. The rest is counted.
 SHOWN_FINDINGS = 3
@@ -169,9 +173,17 @@ class Export:
         return report
 
     def changes(self, since: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-        """Which tasks the last publication inserted, updated and deleted, or all changes since an older export."""
-        older = [] if since is None else [os.fspath(since)]
-        ended = _process.run(["changes", *older, os.fspath(self.path), "--json"])
+        """How many tasks the last publication inserted, updated and deleted.
+
+        With ``since``, the changes since an older export in that directory, or since the publication with that ID, which must
+        be the last one or the one before.
+        """
+        command = ["changes", os.fspath(self.path), "--json"]
+        if since is not None:
+            older = os.fspath(since)
+            is_publication = PUBLICATION.fullmatch(older) is not None and not Path(older).exists()
+            command[1:1] = [f"--since={older}"] if is_publication else [older]
+        ended = _process.run(command)
         changes: dict[str, Any] = json.loads(ended.stdout)
         return changes
 

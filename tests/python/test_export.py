@@ -244,6 +244,17 @@ class Changes(Case):
             x.changes(since=self.directory / "old")
             run.assert_called_with(["changes", str(self.directory / "old"), str(self.out), "--json"])
 
+    def test_changes_since_a_publication_are_requested_by_its_id(self):
+        sandbox_export(self.out, 2)
+        x = sandbox_export(self.out, 3).read()
+        changes = x.changes()
+        self.assertEqual((changes["insert"], changes["delete"]), (1, 0))
+        self.assertEqual(x.changes(since=changes["from"]), changes)
+        self.assertEqual(x.changes(since=changes["to"])["insert"], 0)
+        error = self.error_of(x.changes, since="0123456789abcdef")
+        self.assertEqual(error.exit_code, 2)
+        self.assertIn(f"--since {changes['to']}", error.hint)
+
 
 class Arguments(unittest.TestCase):
     def test_values_become_options(self):
