@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ MANIFEST_VERSION = 1
 
 # Tables with the same first number of the schema version have the same columns, except for new ones.
 SCHEMA_MAJOR = "2"
+
+# The ID of a publication, which `changes()` has as `from` and `to`.
+PUBLICATION = re.compile("[0-9a-f]{16}")
 
 # Findings that an error names. The rest is counted.
 SHOWN_FINDINGS = 3
@@ -111,7 +115,7 @@ class Export:
         """A table for pyarrow. JSON columns are text."""
         from . import _frames
 
-        return _frames.arrow(self.format, table, self._file(table), columns)
+        return _frames.arrow(self.format, table, self._file(table), self._columns(table, columns))
 
     def pandas(self, table: str, *, columns: Sequence[str] | None = None, json: bool = False) -> pandas.DataFrame:
         """A table for pandas: nullable integers, booleans and texts, times in UTC, lists as Python lists.
@@ -169,11 +173,38 @@ class Export:
         return report
 
     def changes(self, since: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-        """Which tasks the last publication inserted, updated and deleted, or all changes since an older export."""
-        older = [] if since is None else [os.fspath(since)]
-        ended = _process.run(["changes", *older, os.fspath(self.path), "--json"])
+        """How many tasks the last publication inserted, updated and deleted.
+
+        With ``since``, the changes since an older export in that directory, or since the publication with that ID, which must
+        be the last one or the one before.
+        """
+        command = ["changes", os.fspath(self.path), "--json"]
+        if since is not None:
+            older = os.fspath(since)
+            is_publication = PUBLICATION.fullmatch(older) is not None and not Path(older).exists()
+            command[1:1] = [f"--since={older}"] if is_publication else [older]
+        ended = _process.run(command)
         changes: dict[str, Any] = json.loads(ended.stdout)
         return changes
+
+    def _columns(self, table: str, columns: Sequence[str] | None) -> list[str] | None:
+        """Selected columns, all of which must exist: pyarrow ignores others."""
+        if columns is None:
+            return None
+        if isinstance(columns, str):
+            raise TypeError(f"columns is a list of names, like [{columns!r}]")
+        from . import _frames
+
+        path = self._file(table)
+        known = _frames.column_names(self.format, path)
+        unknown = next((column for column in columns if column not in known), None)
+        if unknown is not None:
+            raise ScaleExportError(
+                USAGE,
+                f"could not find column `{unknown}` in `{path}`",
+                f"the columns are {', '.join(known)}",
+            )
+        return list(columns)
 
     def _file(self, table: str) -> Path:
         """The file of a table, which must be the one in the manifest."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _process, _progress
+from ._errors import USAGE, ScaleExportError
 from ._options import Option, arguments
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ KEY_VARIABLE = "SCALE_API_KEY"
 
 # Has precedence over the variable of the key, so it is removed where a key is given.
 KEY_FILE_VARIABLE = "SCALE_EXPORT_API_KEY_FILE"
+
+# The file with the IDs of a call.
+IDS_FILE = "ids.json"
 
 # Exit codes with which a run has published.
 PUBLISHED = (0, 3)
@@ -103,7 +107,10 @@ def export(
             *id_arguments(ids, Path(directory)),
             f"--summary={summary_file}",
         ]
-        ended = run(command, variables, progress)
+        try:
+            ended = run(command, variables, progress)
+        except ScaleExportError as error:
+            raise about_ids(error, ids, Path(directory)) from None
         summary = json.loads(summary_file.read_text(encoding="utf-8"))
     return Run(
         out=Path(out),
@@ -136,6 +143,19 @@ def run(command: list[str], variables: Mapping[str, str | None], progress: bool 
     return ended
 
 
+def about_ids(error: ScaleExportError, ids: str | os.PathLike[str] | Iterable[str] | None, directory: Path) -> ScaleExportError:
+    """The error with the argument ``ids`` where it names a file of this package, or an ID as a file."""
+    named = f"`{directory / IDS_FILE}`"
+    if named in error.message:
+        return ScaleExportError(
+            error.exit_code, error.message.replace(named, "the argument `ids`"), "pass task IDs, like ids=['task_1']"
+        )
+    is_missing = isinstance(ids, str) and f"`{ids}`" in error.message and not Path(ids).exists()
+    if error.exit_code == USAGE and is_missing:
+        return ScaleExportError(USAGE, error.message, f"name a file, or pass the IDs themselves as a list: ids=[{ids!r}]")
+    return error
+
+
 def id_arguments(ids: str | os.PathLike[str] | Iterable[str] | None, directory: Path) -> Iterator[str]:
     """The list of IDs as an option. IDs themselves are written to a JSON file, which can hold any ID."""
     if ids is None:
@@ -146,7 +166,7 @@ def id_arguments(ids: str | os.PathLike[str] | Iterable[str] | None, directory: 
     listed = list(ids)
     wrong = next((item for item in listed if not isinstance(item, str)), None)
     if wrong is not None:
-        raise TypeError(f"an ID cannot be a {type(wrong).__name__}: {wrong!r}")
-    path = directory / "ids.json"
+        raise TypeError(f"an ID must be a str, not {type(wrong).__name__}: {wrong!r}")
+    path = directory / IDS_FILE
     path.write_text(json.dumps(listed), encoding="utf-8")
     yield f"--ids={path}"

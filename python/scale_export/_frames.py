@@ -28,6 +28,16 @@ def column_types() -> dict[str, dict[str, str]]:
     return {table["table"]: {column["name"]: column["type"] for column in table["columns"]} for table in tables}
 
 
+def column_names(file_format: str, path: Path) -> list[str]:
+    """The columns of a file."""
+    if file_format == "csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.readline().strip().split(",")
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(path).names)
+
+
 def arrow(file_format: str, table: str, path: Path, columns: Sequence[str] | None) -> pa.Table:
     if file_format == "csv":
         return arrow_of_csv(table, path, columns)
@@ -42,8 +52,7 @@ def arrow_of_csv(table: str, path: Path, columns: Sequence[str] | None) -> pa.Ta
     import pyarrow as pa
     from pyarrow import csv
 
-    with path.open(encoding="utf-8", newline="") as file:
-        header = file.readline().strip().split(",")
+    header = column_names("csv", path)
     parsed = csv.read_csv(
         path,
         parse_options=csv.ParseOptions(newlines_in_values=True),

@@ -49,7 +49,7 @@ class Results(Case):
         for ids, requested in [(file, 2), (str(file), 2), (iter(["task_3"]), 1), (strange, 6)]:
             run = scale_export.export(ids=ids, out=self.directory / str(requested), sandbox=True, max_shrink="100%")
             self.assertEqual(run.requested, requested)
-        with self.assertRaisesRegex(TypeError, "an ID cannot be a int: 7"):
+        with self.assertRaisesRegex(TypeError, "an ID must be a str, not int: 7"):
             scale_export.export(ids=["task_1", 7], out=self.out)
 
     def test_lists_have_their_options(self):
@@ -102,6 +102,12 @@ class Errors(Case):
         error = self.error_of(scale_export.export, ids="no_such.txt", out=self.out, sandbox=True)
         self.assertEqual(error.exit_code, 2)
         self.assertIn("no_such.txt", error.message)
+        self.assertIn("ids=['no_such.txt']", error.hint)
+        for ids in ([], ["two words"]):
+            error = self.error_of(scale_export.export, ids=ids, out=self.out, sandbox=True)
+            self.assertEqual(error.exit_code, 2)
+            self.assertIn("the argument `ids`", error.message)
+            self.assertNotIn("ids.json", str(error))
 
     def test_options_of_the_package_cannot_be_set(self):
         for name in ("log_format", "summary", "version"):
@@ -239,6 +245,17 @@ class Changes(Case):
         self.assertEqual(changes["from"], first["to"])
         error = self.error_of(newer.changes, since=self.directory / "none")
         self.assertEqual(error.exit_code, 2)
+
+    def test_changes_since_a_publication_are_requested_by_its_id(self):
+        sandbox_export(self.out, 2)
+        x = sandbox_export(self.out, 3).read()
+        changes = x.changes()
+        self.assertEqual((changes["insert"], changes["delete"]), (1, 0))
+        self.assertEqual(x.changes(since=changes["from"]), changes)
+        self.assertEqual(x.changes(since=changes["to"])["insert"], 0)
+        error = self.error_of(x.changes, since="0123456789abcdef")
+        self.assertEqual(error.exit_code, 2)
+        self.assertIn(f"--since {changes['to']}", error.hint)
 
 
 class Arguments(unittest.TestCase):

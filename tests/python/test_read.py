@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 import pandas as pd
+import scale_export
 from support import sandbox_export
 
 
@@ -67,6 +68,15 @@ class Tables(unittest.TestCase):
                 self.assertEqual(found, [(rows,)], table)
         # The connection stays open as long as a result of it.
         self.assertEqual(self.x.duckdb().sql("SELECT count(*) FROM tasks").fetchall(), [(200,)])
+
+    def test_columns_that_a_table_does_not_have_are_errors(self):
+        for read in (self.x.arrow, self.x.pandas, self.csv.pandas, self.csv.polars):
+            with self.assertRaises(scale_export.ScaleExportError) as caught:
+                read("tasks", columns=["status", "statsu"])
+            self.assertIn("could not find column `statsu`", caught.exception.message)
+            self.assertIn("the columns are task_id, ", caught.exception.hint)
+            with self.assertRaises(TypeError):
+                read("tasks", columns="status")
 
     def test_columns_are_selected(self):
         for x in (self.x, self.csv):
