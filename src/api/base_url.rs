@@ -52,7 +52,7 @@ pub(crate) fn endpoint(base: &Url, path: &str, query: &str) -> Url {
 }
 
 /// A URL without the parts that may be a credential.
-fn showable(url: &str) -> String {
+pub(crate) fn showable(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://[redacted]@{rest}"),

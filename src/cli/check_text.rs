@@ -1,7 +1,11 @@
 //! The result of a check as text and as JSON. Pure.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::api::base_url::showable;
+use crate::api::key_redaction::without_keys;
+use crate::cli::option_origins::Origins;
 use crate::cli::terminal::Terminal;
 use crate::error::Exit;
 use crate::jobs::check::check_line::{CheckLine, CheckReport, CheckState};
@@ -24,8 +28,44 @@ fn symbol(state: CheckState) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-/// One line for each part, a hint below those that need one, and the result.
-pub(crate) fn check_text(report: &CheckReport, terminal: Terminal) -> String {
+/// An option that has a value other than its default.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChosenOption {
+    /// Its name, with `--`.
+    name: String,
+    /// The value, without credentials.
+    value: String,
+    /// The option, the variable, or the line of a configuration file.
+    source: String,
+}
+
+impl ChosenOption {
+    /// The options that the user chose, in the order of their names.
+    pub(crate) fn all(origins: &Origins) -> Vec<Self> {
+        let chosen = origins.iter().map(|(option, origin)| Self {
+            name: option.to_owned(),
+            value: without_keys(&showable_value(&origin.value)),
+            source: origin.name.clone(),
+        });
+        chosen.collect()
+    }
+}
+
+/// A value as it can be shown: a URL can contain a password.
+fn showable_value(value: &str) -> String {
+    if value.contains("://") {
+        showable(value)
+    } else {
+        value.to_owned()
+    }
+}
+
+/// One line for each part, a hint below those that need one, the options with their sources, and the result.
+pub(crate) fn check_text(
+    report: &CheckReport,
+    options: &[ChosenOption],
+    terminal: Terminal,
+) -> String {
     let colored = |text: &str, code: &str| {
         if terminal.has_color {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
@@ -48,6 +88,24 @@ pub(crate) fn check_text(report: &CheckReport, terminal: Terminal) -> String {
             lines.push(format!("    {label} {}", printable(hint)));
         }
     }
+    if !options.is_empty() {
+        lines.push("options:".to_owned());
+    }
+    for ChosenOption {
+        name,
+        value,
+        source,
+    } in options
+    {
+        // The line of a file or a variable; an option on the command line is its own source.
+        let source = if source == name {
+            "the command line"
+        } else {
+            source
+        };
+        let line = format!("  {name} {value} (from {source})");
+        lines.push(printable(&line));
+    }
     lines.push(result_line(report));
     lines.join("\n")
 }
@@ -65,13 +123,14 @@ pub(crate) fn result_line(report: &CheckReport) -> String {
 }
 
 /// The result as JSON.
-pub(crate) fn check_json(report: &CheckReport) -> Value {
+pub(crate) fn check_json(report: &CheckReport, options: &[ChosenOption]) -> Value {
     let lines: Vec<Value> = report.lines.iter().map(line_json).collect();
     json!({
         "version": CHECK_VERSION,
         "exit_code": report.exit() as u8,
         "requests": report.requests,
         "checks": lines,
+        "options": options,
     })
 }
 

@@ -409,7 +409,13 @@ fn origins(
                 (place, configured.source.clone())
             }
         };
-        Some((option, OptionOrigin { place, name }))
+        let values = matches.get_raw(argument.get_id().as_str());
+        let values = values
+            .into_iter()
+            .flatten()
+            .map(|value| value.to_string_lossy());
+        let value = values.collect::<Vec<_>>().join(",");
+        Some((option, OptionOrigin { place, name, value }))
     };
     Origins::new(command.get_arguments().filter_map(origin), name)
 }

@@ -23,6 +23,8 @@ pub(crate) struct OptionOrigin {
     pub(crate) place: OptionPlace,
     /// What the user gave, for messages: the option, the variable, or the line of the file.
     pub(crate) name: String,
+    /// The value as given; several are joined with commas.
+    pub(crate) value: String,
 }
 
 impl OptionPlace {
@@ -60,6 +62,10 @@ impl Origins {
             let origin = OptionOrigin {
                 place: OptionPlace::Variable,
                 name: URL_VARIABLE.to_owned(),
+                value: std::env::var_os(URL_VARIABLE)
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
             };
             origins.values.insert("--base-url".to_owned(), origin);
         }
@@ -84,6 +90,13 @@ impl Origins {
         self.values
             .get(option)
             .map_or(OptionPlace::Default, |origin| origin.place)
+    }
+
+    /// The options that have a value other than their default, in the order of their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &OptionOrigin)> {
+        self.values
+            .iter()
+            .map(|(option, origin)| (option.as_str(), origin))
     }
 
     /// A hint at the help of the command.

@@ -44,7 +44,7 @@ impl User {
         command
             .env("XDG_CONFIG_HOME", self.path("config"))
             .current_dir(self.path("work"))
-            .args(["--progress", "never"])
+            .env("SCALE_EXPORT_PROGRESS", "never")
             .args(arguments);
         command
     }
@@ -369,4 +369,41 @@ fn a_program_gives_the_key_and_its_mistakes_are_named() {
         "--api-key-file cannot be used with --api-key-command",
         "",
     );
+}
+
+#[test]
+fn a_check_shows_where_each_value_comes_from() {
+    let server = sandbox(SandboxConfig::default());
+    let user = User::new();
+    user.user_file("out = 'export'\n[profile.slow]\nrate = 5\n");
+    let output = user
+        .command(&["check", "--id", "task_1", "--profile", "slow", "--json"])
+        .env("SCALE_API_KEY", KEY)
+        .env("SCALE_API_URL", server.base_url())
+        .env("SCALE_EXPORT_FORMAT", "csv")
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let options: Vec<[&str; 3]> = report["options"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|option| ["name", "value", "source"].map(|key| option[key].as_str().unwrap()))
+        .collect();
+    let file = user.path("config/scale-export/scale-export.toml");
+    let out = user.path("config/scale-export/export");
+    let of_file = |name: &str, line: usize| format!("{name} in {} (line {line})", file.display());
+    let url = server.base_url();
+    let expected = [
+        ["--base-url", &url, "SCALE_API_URL"],
+        ["--format", "csv", "SCALE_EXPORT_FORMAT"],
+        ["--id", "task_1", "--id"],
+        ["--out", out.to_str().unwrap(), &of_file("`out`", 1)],
+        ["--plan", "ids", "SCALE_EXPORT_PLAN"],
+        ["--profile", "slow", "--profile"],
+        ["--rate", "5", &of_file("`rate` of profile slow", 3)],
+    ];
+    for option in expected {
+        assert!(options.contains(&option), "{option:?}\n{options:#?}");
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cli::args::CheckArgs;
 use crate::cli::check_input::check_input;
-use crate::cli::check_text::{check_json, check_text};
+use crate::cli::check_text::{ChosenOption, check_json, check_text};
 use crate::cli::core_dumps;
 use crate::cli::error::CommandError;
 use crate::cli::export_options::unknown_values;
@@ -66,11 +66,12 @@ fn print_report(
     output: &JobOutput<'_>,
 ) -> Result<Exit, CommandError> {
     let display = output.display;
-    let json = check_json(report);
+    let options = ChosenOption::all(&display.origins);
+    let json = check_json(report, &options);
     if as_json {
         print_json(&json)?;
     } else if !display.quiet {
-        print_lines(&check_text(report, terminal::stdout()))?;
+        print_lines(&check_text(report, &options, terminal::stdout()))?;
     } else if let Some(failed) = report.first_failure() {
         let text = format!("error: {}", failed.detail);
         print_event(display, "check", &text, || {
