@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("scale_export")
 
+# Events that are warnings for the logger.
+WARNINGS = ("warning", "interrupted")
+
 # The program handles one SIGINT, and a second one ends it at once. A terminal and a Jupyter kernel send the first to the whole
 # group, so this process waits for the effect of that one before it sends one.
 GROUP_SIGNAL_SECONDS = 2.0
@@ -129,7 +132,7 @@ def follow(
                 on_progress(event)
         else:
             ended.events.append(event)
-            level = logging.WARNING if event["event"] == "warning" else logging.INFO
+            level = logging.WARNING if event["event"] in WARNINGS else logging.INFO
             LOG.log(level, "%s", event["message"])
     process.wait()
 
@@ -153,9 +156,6 @@ def interrupt(process: subprocess.Popen[str], ended: Ended) -> None:
     except KeyboardInterrupt:
         process.kill()
         process.wait()
-    event = ended.last("interrupted")
-    if event is not None:
-        LOG.warning("%s", event["message"])
 
 
 def has_ended(process: subprocess.Popen[str], seconds: float) -> bool:
