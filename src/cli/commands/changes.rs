@@ -78,6 +78,9 @@ fn options(args: &ChangesArgs) -> Result<ChangesOptions, UsageError> {
             hint: args.display.origins.see_help(),
         })
     };
+    if args.since.as_deref() == Some("") {
+        return Err(UsageError::empty(&args.display.origins, "--since"));
+    }
     let (old, new) = match args.directories.as_slice() {
         [old, new] if args.since.is_none() => (Some(old.clone()), new.clone()),
         [_, _] => return conflict("--since cannot be used with two directories"),

@@ -101,6 +101,7 @@ fn mistakes_are_explained() {
             "--since cannot be used with two directories",
             "--help",
         ),
+        (&[empty, "--since", ""], "--since is empty", "--help"),
         (&[empty, empty, empty], "unexpected", ""),
     ] {
         let said = stderr(&command(arguments, 2));
