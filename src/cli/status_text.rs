@@ -12,6 +12,7 @@ use crate::jobs::status::report::{
 };
 use crate::pacer::types::LearnedRate;
 use crate::plural::{bytes_text, plural};
+use crate::publish::file_names::MANIFEST;
 
 /// Columns of the names of the parts.
 const NAME_COLUMNS: usize = 13;
@@ -36,7 +37,15 @@ pub(crate) fn status_text(status: &ExportStatus) -> String {
     let mut add = |name: &str, text: Option<String>| {
         lines.extend(text.map(|text| line(name, text)));
     };
-    let none = || Some("nothing yet".to_owned());
+    let is_damaged = problems.iter().any(|problem| problem.part == MANIFEST);
+    let none = || {
+        let text = if is_damaged {
+            "unknown, since the manifest is damaged"
+        } else {
+            "nothing yet"
+        };
+        Some(text.to_owned())
+    };
     add(
         "published",
         publication.as_ref().map(published).or_else(none),

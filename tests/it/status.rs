@@ -227,6 +227,33 @@ fn damaged_parts_are_named_and_the_rest_is_printed() {
 }
 
 #[test]
+fn a_lost_journal_and_a_damaged_manifest_do_not_look_like_a_small_run() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(&sandbox(SandboxConfig::default()), base.path(), 0);
+    let tasks = read(&out)["publication"]["requested"].clone();
+    let lost = base.path().join("lost");
+    copy(&out, &lost);
+    for (path, is_list_known) in [(".scale-export/journal", true), (".scale-export", false)] {
+        let path = lost.join(path);
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap();
+        } else {
+            fs::remove_file(path).unwrap();
+        }
+        let status = read(&lost);
+        let next = &status["next_run"];
+        assert_eq!(next["fetch"], tasks, "{status:#}");
+        assert_eq!(next["not_requested"], tasks, "{status:#}");
+        assert_eq!(next["is_list_known"], is_list_known, "{status:#}");
+        assert_eq!(status["problems"][0]["part"], ".scale-export/journal");
+    }
+    fs::write(out.join("manifest.json"), "{").unwrap();
+    let printed = text(&status(&out).output().unwrap());
+    let line = "published     unknown, since the manifest is damaged\n";
+    assert!(printed.contains(line), "{printed}");
+}
+
+#[test]
 fn an_export_of_a_newer_version_and_a_directory_without_one_are_refused() {
     let base = tempfile::tempdir().unwrap();
     let good = exported(&sandbox(SandboxConfig::default()), base.path(), 0);

@@ -111,7 +111,7 @@ fn read(
         published,
         ids: ids.as_ref(),
     };
-    let saved = match saved_counts(export, events, cancel) {
+    let mut saved = match saved_counts(export, events, cancel) {
         Ok(saved) => Some(saved),
         Err(JournalError::Interrupted { .. }) => return Err(StatusError::Interrupted),
         Err(newer @ JournalError::Newer { .. }) => return Err(StatusError::Journal(newer)),
@@ -125,6 +125,9 @@ fn read(
     {
         let cause = format!("{} cannot be read", places(journal.damaged));
         problems.push(problem(JOURNAL, &cause));
+    }
+    if let (Some(saved), Some(manifest)) = (&mut saved, published) {
+        problems.extend(lost_journal(saved, manifest));
     }
     let of_journal = saved.as_ref().and_then(|saved| saved.options.as_ref());
     let options = match (published, of_journal) {
@@ -162,6 +165,20 @@ fn problem(part: &str, cause: &impl ToString) -> Problem {
         part: part.to_owned(),
         cause: cause.to_string(),
     }
+}
+
+/// The problem of a published export without its journal: the next run fetches all of its list again.
+fn lost_journal(saved: &mut SavedCounts, manifest: &Manifest) -> Option<Problem> {
+    if saved.journal.is_some() || manifest.ids.exported == 0 {
+        return None;
+    }
+    let next = &mut saved.next_run;
+    if !next.is_list_known {
+        next.fetch = manifest.ids.requested;
+        next.not_requested = manifest.ids.requested;
+    }
+    let cause = "it is missing; the next run fetches all tasks again";
+    Some(problem(JOURNAL, &cause))
 }
 
 /// The manifest, if there is one. Refuses a directory without an export, and a manifest of a newer version.
