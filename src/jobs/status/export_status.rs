@@ -126,7 +126,8 @@ fn read(
         let cause = format!("{} cannot be read", places(journal.damaged));
         problems.push(problem(JOURNAL, &cause));
     }
-    if let (Some(saved), Some(manifest)) = (&mut saved, published) {
+    let is_readable = !is_locked_away(&state);
+    if let (Some(saved), Some(manifest), true) = (&mut saved, published, is_readable) {
         problems.extend(lost_journal(saved, manifest));
     }
     let of_journal = saved.as_ref().and_then(|saved| saved.options.as_ref());
@@ -136,7 +137,7 @@ fn read(
     };
     let tasks = tasks(export, saved.as_ref(), &mut problems, events);
     // No run continues the copies that `flatten` makes.
-    let can_continue = of_journal.is_none_or(|options| !options.copied);
+    let can_continue = is_readable && of_journal.is_none_or(|options| !options.copied);
     Ok(ExportStatus {
         version: STATUS_VERSION,
         directory: directory.display().to_string(),
@@ -165,6 +166,11 @@ fn problem(part: &str, cause: &impl ToString) -> Problem {
         part: part.to_owned(),
         cause: cause.to_string(),
     }
+}
+
+/// Whether only the owner of the export can read its state.
+fn is_locked_away(state: &StateDir) -> bool {
+    matches!(state.path().read_dir(), Err(error) if error.kind() == ErrorKind::PermissionDenied)
 }
 
 /// The problem of a published export without its journal: the next run fetches all of its list again.
@@ -199,7 +205,7 @@ fn read_manifest(
     let has_state = [state.journal(), state.last_run(), state.ids()]
         .iter()
         .any(|path| path.exists());
-    let is_locked_away = matches!(state.path().read_dir(), Err(error) if error.kind() == ErrorKind::PermissionDenied);
+    let is_locked_away = is_locked_away(state);
     let damage = match earlier_files(directory)? {
         EarlierExport::Nothing if !has_state && !is_locked_away => {
             return Err(no_export("it has no manifest.json and no saved responses"));

@@ -29,7 +29,7 @@ pub struct ExportStatus {
     pub options: Option<BoundOptions>,
     /// The tasks, as of now: a run that has not published counts.
     pub tasks: SavedTaskCounts,
-    /// What a run with the same list would fetch; `None` where no run can continue.
+    /// What a run with the same list would fetch; `None` where no run can continue, and where only the owner can read it.
     pub next_run: Option<NextRun>,
     /// The file of raw responses; `None` if there is none or it cannot be read.
     pub journal: Option<JournalCounts>,
