@@ -32,6 +32,9 @@ SCHEMA_MAJOR = "2"
 # The ID of a publication, which `changes()` has as `from` and `to`.
 PUBLICATION = re.compile("[0-9a-f]{16}")
 
+# Variables that would change what `changes` prints.
+CHANGES_VARIABLES = ("SCALE_EXPORT_SINCE", "SCALE_EXPORT_SUMMARY", "SCALE_EXPORT_WITH_TABLES")
+
 # Findings that an error names. The rest is counted.
 SHOWN_FINDINGS = 3
 
@@ -183,7 +186,7 @@ class Export:
             older = os.fspath(since)
             is_publication = PUBLICATION.fullmatch(older) is not None and not Path(older).exists()
             command[1:1] = [f"--since={older}"] if is_publication else [older]
-        ended = _process.run(command)
+        ended = _process.run(command, variables=dict.fromkeys(CHANGES_VARIABLES))
         changes: dict[str, Any] = json.loads(ended.stdout)
         return changes
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "SCALE_API_KEY"
 
-# Has precedence over the variable of the key, so it is removed where a key is given.
-KEY_FILE_VARIABLE = "SCALE_EXPORT_API_KEY_FILE"
+# Have precedence over the variable of the key, so they are removed where a key is given.
+OTHER_KEY_VARIABLES = ("SCALE_EXPORT_API_KEY_FILE", "SCALE_EXPORT_API_KEY_COMMAND")
 
 # The file with the IDs of a call.
 IDS_FILE = "ids.json"
@@ -97,9 +97,10 @@ def export(
     }
     variables = {}
     if api_key is not None:
-        if options.get("api_key_file") is not None:
-            raise TypeError("api_key and api_key_file cannot be used together")
-        variables = {KEY_VARIABLE: api_key, KEY_FILE_VARIABLE: None}
+        for other in ("api_key_file", "api_key_command"):
+            if options.get(other) is not None:
+                raise TypeError(f"api_key and {other} cannot be used together")
+        variables = {KEY_VARIABLE: api_key, **dict.fromkeys(OTHER_KEY_VARIABLES)}
     with tempfile.TemporaryDirectory(prefix="scale-export-") as directory:
         summary_file = Path(directory, "summary.json")
         command = [

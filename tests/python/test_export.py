@@ -182,7 +182,7 @@ class Key(Case):
             seen.update(command=[str(word) for word in command], env=options.get("env"))
             return popen(command, **options)
 
-        key_file = {"SCALE_EXPORT_API_KEY_FILE": "/no/such/file"}
+        key_file = {"SCALE_EXPORT_API_KEY_FILE": "/no/such/file", "SCALE_EXPORT_API_KEY_COMMAND": "false"}
         with server() as url, mock.patch.dict(os.environ, key_file), mock.patch("subprocess.Popen", spy):
             before = dict(os.environ)
             run = scale_export.export(ids=["task_1"], out=self.out, base_url=url, api_key=KEY)
@@ -190,6 +190,7 @@ class Key(Case):
         self.assertNotIn(KEY, " ".join(seen["command"]))
         self.assertEqual(seen["env"]["SCALE_API_KEY"], KEY)
         self.assertNotIn("SCALE_EXPORT_API_KEY_FILE", seen["env"])
+        self.assertNotIn("SCALE_EXPORT_API_KEY_COMMAND", seen["env"])
         self.assertNotIn(KEY, repr(run) + repr(run.summary))
         with self.assertRaisesRegex(TypeError, "together"):
             scale_export.export(ids=["a"], out=self.out, api_key=KEY, api_key_file="x")
@@ -249,7 +250,8 @@ class Changes(Case):
     def test_changes_since_a_publication_are_requested_by_its_id(self):
         sandbox_export(self.out, 2)
         x = sandbox_export(self.out, 3).read()
-        changes = x.changes()
+        with mock.patch.dict(os.environ, {"SCALE_EXPORT_SUMMARY": "-", "SCALE_EXPORT_SINCE": "other"}):
+            changes = x.changes()
         self.assertEqual((changes["insert"], changes["delete"]), (1, 0))
         self.assertEqual(x.changes(since=changes["from"]), changes)
         self.assertEqual(x.changes(since=changes["to"])["insert"], 0)
