@@ -1,6 +1,6 @@
 //! The errors of the command line, and one type for every way in which a command fails.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -218,6 +218,22 @@ impl UsageError {
             reason: format!("{} is empty", origins.name(option)),
             hint: origins.see_help(),
         }
+    }
+
+    /// Refuses a summary on standard output, which has `content` already: programs could not parse both.
+    pub(crate) fn refuse_summary_beside(
+        origins: &Origins,
+        summary: Option<&Path>,
+        content: &str,
+    ) -> Result<(), Self> {
+        if summary != Some(Path::new("-")) {
+            return Ok(());
+        }
+        Err(Self::CommandLine {
+            place: origins.place("--summary").as_str(),
+            reason: format!("{} cannot be `-`", origins.name("--summary")),
+            hint: format!("standard output has {content}; name a file"),
+        })
     }
 
     /// The value of an environment variable is not valid UTF-8.

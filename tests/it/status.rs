@@ -227,6 +227,30 @@ fn damaged_parts_are_named_and_the_rest_is_printed() {
 }
 
 #[test]
+fn standard_output_has_the_status_or_the_summary() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(&sandbox(SandboxConfig::default()), base.path(), 0);
+    for (options, code) in [(&["--json"][..], 2), (&[], 2), (&["-q"], 0)] {
+        let output = status(&out)
+            .args(["--summary", "-"])
+            .args(options)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{options:?}");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            error.contains("--summary cannot be `-`"),
+            code == 2,
+            "{error}"
+        );
+        if code == 0 {
+            let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(summary["status"]["version"], 1);
+        }
+    }
+}
+
+#[test]
 fn a_lost_journal_and_a_damaged_manifest_do_not_look_like_a_small_run() {
     let base = tempfile::tempdir().unwrap();
     let out = exported(&sandbox(SandboxConfig::default()), base.path(), 0);

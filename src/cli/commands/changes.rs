@@ -33,6 +33,13 @@ struct ChangesSummary<'r> {
 /// Lists the changes, and writes them if a directory is named.
 pub(crate) fn run_changes(args: &ChangesArgs) -> Result<Exit, CommandError> {
     let display = &args.display;
+    if args.json {
+        UsageError::refuse_summary_beside(
+            &display.origins,
+            display.summary.as_deref(),
+            "the changes",
+        )?;
+    }
     let out = args.out.as_deref();
     let files = JobFiles {
         job: JobName::Changes,

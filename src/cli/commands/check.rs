@@ -6,7 +6,7 @@ use crate::cli::args::CheckArgs;
 use crate::cli::check_input::check_input;
 use crate::cli::check_text::{ChosenOption, check_json, check_text};
 use crate::cli::core_dumps;
-use crate::cli::error::CommandError;
+use crate::cli::error::{CommandError, UsageError};
 use crate::cli::export_options::unknown_values;
 #[cfg(feature = "sandbox")]
 use crate::cli::export_options::{SandboxServer, start_sandbox};
@@ -24,6 +24,14 @@ use crate::jobs::run_summary::JobName;
 /// Checks an export, and prints the result to standard output.
 pub(crate) fn run_check(args: &CheckArgs) -> Result<Exit, CommandError> {
     let export = &args.export;
+    let display = &export.display;
+    if args.json || !display.quiet {
+        UsageError::refuse_summary_beside(
+            &display.origins,
+            display.summary.as_deref(),
+            "the result of the check",
+        )?;
+    }
     let reads = export.reads();
     let files = JobFiles {
         job: JobName::Check,

@@ -1,7 +1,5 @@
 //! `ids`: the task IDs of list endpoints, one per line.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use crate::cli::args::IdsArgs;
@@ -22,14 +20,7 @@ use crate::plural::plural;
 /// export, would remove the other half.
 pub(crate) fn run_ids(args: &IdsArgs) -> Result<Exit, CommandError> {
     let display = &args.display;
-    if display.summary.as_deref() == Some(Path::new("-")) {
-        return Err(UsageError::CommandLine {
-            place: display.origins.place("--summary").as_str(),
-            reason: format!("{} cannot be `-`", display.origins.name("--summary")),
-            hint: "standard output has the IDs; name a file".to_owned(),
-        }
-        .into());
-    }
+    UsageError::refuse_summary_beside(&display.origins, display.summary.as_deref(), "the IDs")?;
     let reads: Vec<_> = args.server.api_key_file.iter().cloned().collect();
     let files = JobFiles {
         job: JobName::Ids,

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::args::StatusArgs;
-use crate::cli::error::CommandError;
+use crate::cli::error::{CommandError, UsageError};
 use crate::cli::lifecycle::{JobFiles, report_stopped, run, with_summary};
 use crate::cli::messages::{print_json, print_lines};
 use crate::cli::status_text::status_text;
@@ -15,6 +15,13 @@ use crate::jobs::status::export_status::status;
 /// Prints the status of an export to standard output.
 pub(crate) fn run_status(args: &StatusArgs) -> Result<Exit, CommandError> {
     let display = &args.display;
+    if args.json || !display.quiet {
+        UsageError::refuse_summary_beside(
+            &display.origins,
+            display.summary.as_deref(),
+            "the status",
+        )?;
+    }
     let files = JobFiles {
         job: JobName::Status,
         display,

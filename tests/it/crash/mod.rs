@@ -371,7 +371,7 @@ fn a_kill_or_an_error_at_any_step_loses_nothing() {
             cases.extend(possible_faults.map(|accident| (lane, *number, accident, step.clone())));
         }
         print_note(&format!(
-            "{}: {} steps, {} possible_faults",
+            "{}: {} steps, {} faults",
             scenario.name,
             trace.len(),
             cases.len()
@@ -486,7 +486,7 @@ fn a_kill_or_an_error_in_a_rollback_or_recovery_loses_nothing() {
             }
         }
         print_note(&format!(
-            "{}: {} possible_faults on the way back and in the recovery",
+            "{}: {} faults on the way back and in the recovery",
             scenario.name,
             cases.len()
         ));
