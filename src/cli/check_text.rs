@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::base_url::showable;
 use crate::api::key_redaction::without_keys;
-use crate::cli::option_origins::Origins;
+use crate::cli::option_origins::{OptionPlace, Origins};
 use crate::cli::terminal::Terminal;
 use crate::error::Exit;
 use crate::jobs::check::check_line::{CheckLine, CheckReport, CheckState};
@@ -42,7 +42,11 @@ pub(crate) struct ChosenOption {
 impl ChosenOption {
     /// The options that the user chose, in the order of their names.
     pub(crate) fn all(origins: &Origins) -> Vec<Self> {
-        let chosen = origins.iter().map(|(option, origin)| Self {
+        // The sandbox does not use the variable of the URL.
+        let is_sandbox = origins.place("--sandbox") > OptionPlace::Default;
+        let is_used = |option: &str| !(is_sandbox && option == "--base-url");
+        let chosen = origins.iter().filter(|(option, _)| is_used(option));
+        let chosen = chosen.map(|(option, origin)| Self {
             name: option.to_owned(),
             value: without_keys(&showable_value(&origin.value)),
             source: origin.name.clone(),

@@ -24,6 +24,7 @@ use crate::cli::shared_args::{
 };
 use crate::cli::usage_errors::explain;
 use crate::cli::version_text::{version_details, wants_version_details};
+use crate::jobs::run_summary::JobName;
 
 /// Reads the command line, the environment and the configuration files. None where the arguments request the help or the
 /// version, which is printed.
@@ -200,6 +201,35 @@ pub(crate) fn log_format() -> LogFormatArg {
 /// When to use color, where the arguments as a whole cannot be read.
 pub(crate) fn color() -> ColorArg {
     raw_value("--color", "SCALE_EXPORT_COLOR").unwrap_or(ColorArg::Auto)
+}
+
+/// The options that name files for a run, where the arguments as a whole cannot be read.
+pub(crate) fn file_args() -> Option<ExportArgs> {
+    let options = [
+        ("--summary", "SCALE_EXPORT_SUMMARY"),
+        ("--metrics", "SCALE_EXPORT_METRICS"),
+        ("--out", "SCALE_EXPORT_OUT"),
+    ];
+    let mut words: Vec<OsString> = vec![env!("CARGO_PKG_NAME").into()];
+    for (option, variable) in options {
+        if let Some(value) = raw_argument(option, variable) {
+            let mut word = OsString::from(format!("{option}="));
+            word.push(value);
+            words.push(word);
+        }
+    }
+    // A variable can be what is wrong.
+    let command = Cli::command().mut_args(|argument| argument.env(None::<&'static str>));
+    let mut matches = command.try_get_matches_from(words).ok()?;
+    Some(Cli::from_arg_matches_mut(&mut matches).ok()?.export)
+}
+
+/// The job that the arguments name, where they cannot be read as a whole.
+pub(crate) fn job_of_arguments() -> JobName {
+    let mut words = std::env::args_os().skip(1);
+    words
+        .find_map(|word| JobName::find(word.to_str()?))
+        .unwrap_or(JobName::Export)
 }
 
 /// The value of an option, or of the variable in its place, if it is a valid one.

@@ -17,6 +17,7 @@ use crate::cli::commands::status::run_status;
 use crate::cli::commands::verify::run_verify;
 use crate::cli::messages::{print, print_error};
 use crate::cli::terminal::choose_color;
+use crate::cli::usage_summary::record_usage_error;
 use crate::cli::version_text::{version_details, version_line};
 use crate::error::{Exit, Explain as _};
 
@@ -35,7 +36,7 @@ pub fn main() -> Exit {
         Err(error) => {
             choose_color(color());
             print_error(&error, log_format(), false);
-            return error.exit();
+            return record_usage_error(error).exit();
         }
     };
     choose_color(cli.color);

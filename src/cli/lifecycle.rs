@@ -80,36 +80,49 @@ impl JobOutput<'_> {
     }
 }
 
+impl<'j> JobOutput<'j> {
+    /// Checks that the summary and the metrics can be written, and starts the clock of the run.
+    pub(crate) fn prepare(files: &JobFiles<'j>) -> Result<Self, CommandError> {
+        let JobFiles {
+            job,
+            display,
+            metrics,
+            reads,
+            directory,
+        } = *files;
+        let out = directory.filter(|_| job.publishes());
+        let named = |error: UsageError| CommandError::from(error).with_variable(&display.origins);
+        prepare_summary(display, reads, out).map_err(named)?;
+        prepare_metrics(metrics, reads, out).map_err(named)?;
+        Ok(Self {
+            display,
+            metrics,
+            start: RunStart::now(job, directory),
+        })
+    }
+
+    /// Writes the summary and the metrics of a run that ended with an error, which is printed first. It can be that one
+    /// of these files cannot be written.
+    pub(crate) fn record(&self, error: &CommandError) {
+        let summary = self.start.failed(error, error.failures());
+        if let Err(second) = self.write(&summary)
+            && !error.is_about_summary()
+        {
+            let second = CommandError::from(second).with_variable(&self.display.origins);
+            print_error(&second, self.display.log_format, self.display.quiet);
+        }
+    }
+}
+
 /// Checks that the summary and the metrics can be written, runs, and writes both if the run ends with an error.
 pub(crate) fn with_summary(
     files: &JobFiles<'_>,
     run: impl FnOnce(&JobOutput<'_>) -> Result<Exit, CommandError>,
 ) -> Result<Exit, CommandError> {
-    let JobFiles {
-        job,
-        display,
-        metrics,
-        reads,
-        directory,
-    } = *files;
-    let out = directory.filter(|_| job.publishes());
-    let named = |error: UsageError| CommandError::from(error).with_variable(&display.origins);
-    prepare_summary(display, reads, out).map_err(named)?;
-    prepare_metrics(metrics, reads, out).map_err(named)?;
-    let output = JobOutput {
-        display,
-        metrics,
-        start: RunStart::now(job, directory),
-    };
-    let done = run(&output).map_err(|error| error.with_variable(&display.origins));
+    let output = JobOutput::prepare(files)?;
+    let done = run(&output).map_err(|error| error.with_variable(&output.display.origins));
     if let Err(error) = &done {
-        // The error of the run is printed first. It can be that one of these files cannot be written.
-        let summary = output.start.failed(error, error.failures());
-        if let Err(second) = output.write(&summary)
-            && !error.is_about_summary()
-        {
-            print_error(&named(second), display.log_format, display.quiet);
-        }
+        output.record(error);
     }
     done
 }

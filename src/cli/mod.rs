@@ -39,6 +39,7 @@ pub mod suggest;
 pub mod summary_file;
 pub mod terminal;
 pub mod usage_errors;
+pub mod usage_summary;
 pub mod value_parsers;
 pub mod verify_text;
 pub mod version_text;

@@ -116,7 +116,7 @@ pub(crate) fn metrics_text(summary: &Value, earlier: &str) -> String {
     let is_success = summary.pointer("/exit_code").and_then(Value::as_u64) == Some(0);
     let success = match timestamp(summary, "/finished_at") {
         Some(end) if is_success => Some(end),
-        _ => last_success(earlier),
+        _ => last_success(earlier, &out),
     };
     if let Some(seconds) = success {
         head(
@@ -145,9 +145,9 @@ pub(crate) fn metrics_text(summary: &Value, earlier: &str) -> String {
     text
 }
 
-/// The time of the last success in the metrics of an earlier run.
-fn last_success(earlier: &str) -> Option<f64> {
-    let prefix = format!("{PREFIX}_{LAST_SUCCESS}{{");
+/// The time of the last success in the metrics of an earlier run into the same directory.
+fn last_success(earlier: &str, out: &str) -> Option<f64> {
+    let prefix = format!("{PREFIX}_{LAST_SUCCESS}{{{out}}} ");
     let line = earlier.lines().find(|line| line.starts_with(&prefix))?;
     let (_, value) = line.rsplit_once("} ")?;
     value
@@ -240,6 +240,9 @@ mod tests {
         let line =
             "scale_export_last_success_timestamp_seconds{out=\"a\\\\b\\\"c\\nd\"} 1706702410";
         assert!(failed.lines().any(|found| found == line), "{failed}");
+        let mut other = summary(5);
+        other["out"] = json!("elsewhere");
+        assert!(!metrics_text(&other, &success).contains(LAST_SUCCESS));
         for earlier in [
             "",
             "garbage",

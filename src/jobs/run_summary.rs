@@ -38,6 +38,20 @@ pub(crate) enum JobName {
 }
 
 impl JobName {
+    /// The job of a command; none for other words, and for an export, which has no command.
+    pub(crate) fn find(command: &str) -> Option<Self> {
+        Some(match command {
+            "flatten" => Self::Flatten,
+            "verify" => Self::Verify,
+            "check" => Self::Check,
+            "status" => Self::Status,
+            "ids" => Self::Ids,
+            "report" => Self::Report,
+            "changes" => Self::Changes,
+            _ => return None,
+        })
+    }
+
     /// Whether the job publishes an export.
     pub(crate) fn publishes(self) -> bool {
         matches!(self, Self::Export | Self::Flatten)

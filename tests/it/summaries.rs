@@ -286,6 +286,21 @@ fn metrics_are_replaced_by_every_run_and_keep_the_time_of_the_last_success() {
     );
     // A failure that is known only after the options are read.
     assert_eq!(go(&["--ids", "nowhere", "--out", &out]), Some(2));
+    let summary_of_mistake = |options: &[&str]| {
+        let code = go(&[&["--ids", "nowhere", "--out", &out], options].concat());
+        assert_eq!(code, Some(2), "{options:?}");
+        assert_eq!(samples(&metrics)["scale_export_last_run_exit_code"], 2.0);
+        assert_valid(&[base.join("summary.json")]);
+        summary(base, "summary")["error"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    // A command line that cannot be read.
+    let error = summary_of_mistake(&["--rate", "abc"]);
+    assert!(error.contains("invalid value `abc` for --rate"), "{error}");
+    let error = summary_of_mistake(&["--bogus"]);
+    assert!(error.contains("unknown option `--bogus`"), "{error}");
     let second = samples(&metrics);
     assert_eq!(second["scale_export_last_run_exit_code"], 2.0);
     assert_eq!(

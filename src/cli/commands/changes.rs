@@ -8,6 +8,7 @@ use crate::cli::changes_text::changes_line;
 use crate::cli::error::{CommandError, UsageError};
 use crate::cli::lifecycle::{JobFiles, print_event, report_stopped, run, with_summary};
 use crate::cli::messages::print;
+use crate::cli::option_origins::OptionPlace;
 use crate::error::Exit;
 use crate::jobs::changes::change_report::{
     ChangeCounts, ChangesOptions, ChangesReport, FeedOptions,
@@ -88,8 +89,14 @@ fn options(args: &ChangesArgs) -> Result<ChangesOptions, UsageError> {
     if args.since.as_deref() == Some("") {
         return Err(UsageError::empty(&args.display.origins, "--since"));
     }
+    // A directory on the command line is stronger than a variable or a file.
+    let is_typed = args.display.origins.place("--since") == OptionPlace::CommandLine;
+    let since = args
+        .since
+        .clone()
+        .filter(|_| is_typed || args.directories.len() == 1);
     let (old, new) = match args.directories.as_slice() {
-        [old, new] if args.since.is_none() => (Some(old.clone()), new.clone()),
+        [old, new] if since.is_none() => (Some(old.clone()), new.clone()),
         [_, _] => return conflict("--since cannot be used with two directories"),
         [new] => (None, new.clone()),
         // The command line takes one or two directories.
@@ -106,7 +113,7 @@ fn options(args: &ChangesArgs) -> Result<ChangesOptions, UsageError> {
     Ok(ChangesOptions {
         old,
         new,
-        since: args.since.clone(),
+        since,
         feed,
     })
 }
