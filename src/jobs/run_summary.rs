@@ -1,5 +1,5 @@
 //! The summary of a run as JSON: the same members however the run ends, `null` where a member does not apply or is not
-//! known. `schemas/summary.schema.json` describes it.
+//! known. `schemas/json-schema/summary.schema.json` describes it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -181,8 +181,7 @@ def compare(dialect, script, parquet, directory, work, docs):
     os.chdir(directory)
     with database(script, work, docs) as query:
         schemas = pathlib.Path(__file__).parents[2] / "schemas"
-        tables = (path for path in schemas.glob("*.json") if not path.name.endswith(".schema.json"))
-        for path in sorted(tables):
+        for path in sorted(schemas.glob("*.json")):
             schema = json.loads(path.read_text())
             name, columns = schema["table"], schema["columns"]
             table = pyarrow.parquet.read_table(parquet / f"{name}.parquet")

@@ -27,7 +27,7 @@ fn the_committed_schemas_are_those_of_the_program() {
             path.display()
         );
     }
-    // One file for each table, and that of the summary.
+    // One file for each table, and the folder of the schema of the summary.
     assert_eq!(
         fs::read_dir(root().join("schemas")).unwrap().count(),
         TABLES.len() + 1

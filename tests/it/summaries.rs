@@ -59,7 +59,7 @@ for path in sys.argv[2:]:
 ";
     let output = python()
         .args(["-c", script])
-        .arg(root().join("schemas/summary.schema.json"))
+        .arg(root().join("schemas/json-schema/summary.schema.json"))
         .args(files)
         .output()
         .unwrap();
