@@ -304,7 +304,9 @@ impl JournalFile {
         let mut at = from;
         while at < len {
             let filled = self.read_some(&mut window, at)?;
-            let bytes = window.get(..filled).unwrap_or_default();
+            // A run that is at work lengthens the file meanwhile: what it adds is not part of this scan.
+            let left = usize::try_from(len - at).unwrap_or(usize::MAX);
+            let bytes = window.get(..filled.min(left)).unwrap_or_default();
             if let Some(found) = format::find_head(bytes, 0, self.version) {
                 return Ok(Some(at + found as u64));
             }

@@ -286,6 +286,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_run_adds_during_a_scan_is_no_damage() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join(FILE_NAME);
+        let (mut journal, _) =
+            Journal::open(&path, &options(), |_| ControlFlow::Continue(())).unwrap();
+        let offsets = ["a", "b", "c"].map(|id| {
+            let body = id.repeat(100);
+            journal.append(&response(id, body.as_bytes())).offset()
+        });
+        journal.flush().unwrap();
+        let [_, second, third] = offsets;
+        // The length that the scan begins with is within the second record, and the third arrives meanwhile.
+        for len in second + 1..third {
+            let visit = |_: RecordEntry<'_>| ControlFlow::Continue(());
+            let (_, _, summary) = JournalReader::open(&path, Some(len), visit).unwrap();
+            assert_eq!((summary.records, summary.damaged), (1, 0), "{len}");
+            assert_eq!(summary.torn_bytes, len - second);
+        }
+    }
+
+    #[test]
     fn records_are_found_again() {
         let (state, locations) = written(5);
         let (found, opened) = seen(state.path());
