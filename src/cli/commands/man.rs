@@ -31,7 +31,7 @@ fn find_page<'p>(pages: &'p [ManPage], command: Option<&str>) -> Result<&'p ManP
         let names = pages.iter().map(|page| page.command.as_str());
         UsageError::CommandLine {
             place: "command line",
-            reason: format!("there is no command `{name}`"),
+            reason: format!("unknown command `{name}`"),
             hint: did_you_mean(nearest_name(name, names), "see scale-export --help"),
         }
     })

@@ -51,7 +51,7 @@ impl Explain for ConfigError {
             Self::Untrusted { hint, .. } => (*hint).to_owned(),
             Self::Text { hint, .. } => hint.clone(),
             Self::Profile { files, .. } if files.is_empty() => {
-                "there is no scale-export.toml; name a file with --config".to_owned()
+                "scale-export.toml was not found; name a file with --config".to_owned()
             }
             Self::Profile { name, known, files } => {
                 let files: Vec<String> = files

@@ -17,7 +17,7 @@ use crate::tables::batch_builder::SinkError;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ChangesError {
-    /// There is no export, or it cannot be read.
+    /// The export is missing, or cannot be read.
     #[error(transparent)]
     Export(#[from] UnreadableExport),
     /// The digests of a publication cannot be read.

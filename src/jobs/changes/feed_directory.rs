@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! write all files under temporary names
-//! remove the earlier changes.json      from here on, there is no feed
+//! remove the earlier changes.json      from here on, the feed is gone
 //! rename all files, remove those that the new feed does not have
 //! rename changes.json                  the new feed is complete
 //! ```

@@ -100,7 +100,7 @@ pub(crate) fn check_output(options: &ExportOptions) -> Vec<CheckLine> {
     let files = OutputDirectory::check_files(out, options.selection(), options.force);
     if let Some(error) = files.as_ref().err().filter(|_| !is_directory(out)) {
         let failed = CheckLine::failed(CheckName::Output, error);
-        let lock = CheckLine::skipped(CheckName::Lock, "there is no output directory");
+        let lock = CheckLine::skipped(CheckName::Lock, "the output directory is missing");
         return vec![failed, lock];
     }
     let lock = Lock::refuse_held(out, &StateDir::of_output(out));

@@ -36,7 +36,7 @@ const RATE_LIMITED: &str = "the API rate-limits the requests (status 429)";
 /// Addresses that are shown.
 const MAX_SHOWN_ADDRESSES: usize = 3;
 
-/// The ID that is requested where the list has none. An API that knows the key responds that there is no such task.
+/// The ID that is requested where the list has none. An API that knows the key responds with 404.
 const NO_TASK: &str = "scale-export-check";
 
 /// Seconds by which clocks may differ. Certificates, and times in filters, are often only minutes old.
@@ -49,7 +49,7 @@ pub(crate) enum CheckTarget<'t> {
     Task(&'t str),
     /// The first page of each list.
     Lists(&'t [ListSource]),
-    /// A task that does not exist, since there is no list.
+    /// A task that does not exist, because the list is missing.
     Nothing,
 }
 
@@ -207,7 +207,7 @@ impl NetworkCheck<'_> {
     fn accepted(&self, probed: &Probed) -> CheckLine {
         let name = CheckName::KeyAccepted;
         if !self.has_key {
-            return CheckLine::skipped(name, "there is no key");
+            return CheckLine::skipped(name, "the key is missing");
         }
         match probed {
             Probed::Task(_)
@@ -242,7 +242,7 @@ impl NetworkCheck<'_> {
                 RATE_LIMITED,
                 "a run waits as long as the API requires; if another program uses this key, lower --rate",
             ),
-            _ => CheckLine::skipped(name, "there is no list of tasks"),
+            _ => CheckLine::skipped(name, "the list of tasks is missing"),
         }
     }
 
@@ -254,11 +254,11 @@ impl NetworkCheck<'_> {
             FetchError::Refused { status, .. } => {
                 let is_about_key = !(*status == 403 && matches!(self.target, CheckTarget::Nothing));
                 let line = if !self.has_key {
-                    CheckLine::skipped(key, "there is no key")
+                    CheckLine::skipped(key, "the key is missing")
                 } else if is_about_key {
                     CheckLine::failed(key, error)
                 } else {
-                    CheckLine::skipped(key, "there is no list of tasks")
+                    CheckLine::skipped(key, "the list of tasks is missing")
                 };
                 let skipped = CheckLine::skipped(task, "the key is not accepted");
                 [self.connected(), line, skipped]

@@ -42,8 +42,8 @@ pub struct CheckInput {
 }
 
 /// Why lines are skipped that depend on a part of the input.
-const NO_URL: &str = "there is no URL";
-const NO_OUTPUT: &str = "there is no output directory";
+const NO_URL: &str = "the URL is missing";
+const NO_OUTPUT: &str = "the output directory is missing";
 
 /// Checks each part of an export, in the order in which a run meets it.
 ///
