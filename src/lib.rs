@@ -155,7 +155,7 @@ pub mod errors {
     pub use crate::publish::digest_file::{DigestError, DigestFault};
     pub use crate::publish::guard::{NotPublished, ResponseSource};
     pub use crate::publish::published_export::UnreadableExport;
-    pub use crate::tables::batch_builder::SinkError;
+    pub use crate::tables::row_sink::SinkError;
 }
 
 /// The limits and faults in [`SandboxConfig`], and the causes in [`SandboxError`].

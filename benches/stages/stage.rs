@@ -15,9 +15,11 @@ use scale_export::json;
 use scale_export::json::document::{Document, Parser};
 use scale_export::rebuild::rebuilder::Rebuilder;
 use scale_export::rebuild::row_cursor::{TableRows, TaskRows};
-use scale_export::tables::batch_builder::{BatchSink, SinkError};
+use scale_export::tables::batch_builder::{BATCH_BYTES, BatchBuilder, BatchSink};
+use scale_export::tables::cell::Cell;
 use scale_export::tables::definition::TABLES;
 use scale_export::tables::row_reader::Rows;
+use scale_export::tables::row_sink::{RowSink, SinkError};
 use scale_export::tables::table::TableInfo;
 
 /// Receives the work of a stage, and runs it any number of times.
@@ -61,7 +63,7 @@ fn check(tasks: &[String], measure: Measure<'_>) {
     });
 }
 
-/// Nodes to columns of all tables.
+/// Nodes to rows of all tables.
 fn flatten(tasks: &[String], measure: Measure<'_>) {
     let mut parsers: Vec<Parser> = tasks.iter().map(|_| Parser::default()).collect();
     let parsed: Vec<(String, Document<'_>)> = parsers
@@ -74,11 +76,11 @@ fn flatten(tasks: &[String], measure: Measure<'_>) {
         for (id, document) in &parsed {
             flattener.task(id, document, &mut Nowhere).unwrap();
         }
-        black_box(flattener.finish(&mut Nowhere).unwrap());
+        black_box(flattener.finish());
     });
 }
 
-/// Columns to files of all tables.
+/// Rows to files of all tables.
 fn encode_all(format: Format, tasks: &[String], measure: Measure<'_>) {
     let batches = Batches::of(tasks);
     measure(&mut || {
@@ -224,9 +226,9 @@ fn task_id(task: &str) -> String {
 
 struct Nowhere;
 
-impl BatchSink for Nowhere {
-    fn batch(&mut self, _: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
-        black_box(batch);
+impl RowSink for Nowhere {
+    fn row(&mut self, _: &'static TableInfo, cells: &[Option<Cell<'_>>]) -> Result<(), SinkError> {
+        black_box(cells);
         Ok(())
     }
 }
@@ -239,13 +241,15 @@ impl Batches {
         let mut batches = Self(TABLES.iter().map(|_| Vec::new()).collect());
         let mut flattener = Flattener::new(scale_export::tables::selection::TableSelection::all());
         let mut parser = Parser::default();
+        let mut builder = BatchBuilder::new(BATCH_BYTES);
         for task in tasks {
             let document = parser.parse(task).unwrap();
+            let mut sink = builder.sink(&mut batches);
             flattener
-                .task(&task_id(task), &document, &mut batches)
+                .task(&task_id(task), &document, &mut sink)
                 .unwrap();
         }
-        flattener.finish(&mut batches).unwrap();
+        builder.flush(&mut batches).unwrap();
         batches
     }
 }

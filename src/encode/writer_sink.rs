@@ -4,7 +4,8 @@ use arrow::array::RecordBatch;
 
 use crate::encode::table_writers::TableWriters;
 use crate::output_error::OutputError;
-use crate::tables::batch_builder::{BatchSink, SinkError};
+use crate::tables::batch_builder::BatchSink;
+use crate::tables::row_sink::SinkError;
 use crate::tables::table::TableInfo;
 
 /// A sink that writes, and keeps the error of a writer.

@@ -215,7 +215,7 @@ impl TaskFlattener<'_> {
             extra: extra.finish(self.drift, self.task_id),
         };
         self.counts.annotations += 1;
-        self.buffers.annotations.push(&row, self.sink)?;
+        self.rows.push(&row)?;
         match (kind, value.value) {
             (Some(kind), Some(value)) => self.value_files(value, kind, annotation_id, row_key),
             _ => Ok(()),

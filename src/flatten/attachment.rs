@@ -228,7 +228,7 @@ impl TaskFlattener<'_> {
             extra: extra.finish(self.drift, self.task_id),
         };
         self.counts.attachments += 1;
-        self.buffers.attachments.push(&row, self.sink)
+        self.rows.push(&row)
     }
 }
 

@@ -44,7 +44,7 @@ impl TaskFlattener<'_> {
             models: extra.text_list(models),
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.projects.push(&row, self.sink)
+        self.rows.push(&row)
     }
 
     fn batch(&mut self, object: Value<'_>, batch_id: Text<'_>) -> FlattenResult {
@@ -78,6 +78,6 @@ impl TaskFlattener<'_> {
             metadata: metadata.value.map(|value| value.raw()),
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.batches.push(&row, self.sink)
+        self.rows.push(&row)
     }
 }

@@ -4,32 +4,26 @@
 //! `extra`.
 
 use crate::flatten::entity_versions::EntityVersions;
-use crate::flatten::task_flattener::{RowCounts, TaskFlattener};
+use crate::flatten::task_flattener::{RowCounts, SelectedRows, TaskFlattener};
 use crate::json::document::Document;
-use crate::tables::batch_builder::{BATCH_BYTES, BatchSink, SinkError};
-use crate::tables::definition::TableBuffers;
+use crate::tables::row_sink::{RowSink, SinkError};
 use crate::tables::schema_drift::Drift;
 use crate::tables::selection::TableSelection;
 
 /// Flattens tasks, one after the other.
 #[derive(Debug)]
 pub struct Flattener {
-    buffers: TableBuffers,
+    selection: TableSelection,
     drift: Drift,
     entities: EntityVersions,
     path: String,
 }
 
 impl Flattener {
-    /// Starts with empty tables. Rows of other tables than the selected ones are dropped.
+    /// Starts without tasks. Rows of other tables than the selected ones are dropped.
     pub fn new(selection: TableSelection) -> Self {
-        Self::with_batches(selection, BATCH_BYTES)
-    }
-
-    /// Like [`new`](Self::new), with batches of about `batch_bytes`.
-    pub fn with_batches(selection: TableSelection, batch_bytes: usize) -> Self {
         Self {
-            buffers: TableBuffers::new(selection, batch_bytes),
+            selection,
             drift: Drift::default(),
             entities: EntityVersions::default(),
             path: String::new(),
@@ -44,14 +38,16 @@ impl Flattener {
         &mut self,
         task_id: &str,
         document: &Document<'_>,
-        sink: &mut dyn BatchSink,
+        sink: &mut dyn RowSink,
     ) -> Result<(), SinkError> {
         self.path.clear();
         let mut flattener = TaskFlattener {
-            buffers: &mut self.buffers,
+            rows: SelectedRows {
+                selection: self.selection,
+                sink,
+            },
             drift: &mut self.drift,
             entities: &mut self.entities,
-            sink,
             task_id,
             path: &mut self.path,
             counts: RowCounts::default(),
@@ -59,9 +55,8 @@ impl Flattener {
         flattener.task(document.root())
     }
 
-    /// Hands over the rows that are left, and returns the drift.
-    pub fn finish(mut self, sink: &mut dyn BatchSink) -> Result<Drift, SinkError> {
-        self.buffers.flush(sink)?;
-        Ok(self.drift)
+    /// Returns the drift of all tasks.
+    pub fn finish(self) -> Drift {
+        self.drift
     }
 }

@@ -68,7 +68,7 @@ impl TaskFlattener<'_> {
             extra: extra.finish(self.drift, self.task_id),
         };
         self.counts.messages += 1;
-        self.buffers.messages.push(&row, self.sink)?;
+        self.rows.push(&row)?;
         self.annotations(annotations, AnnotationLevel::Message, &message)?;
         self.content(&content, &message)?;
         self.each(
@@ -124,7 +124,7 @@ impl TaskFlattener<'_> {
             url: extra.text(url),
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.reference_texts.push(&row, self.sink)
+        self.rows.push(&row)
     }
 
     fn chunk(
@@ -147,7 +147,7 @@ impl TaskFlattener<'_> {
             annotation_count: annotations.count,
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.chunks.push(&row, self.sink)?;
+        self.rows.push(&row)?;
         self.annotations(annotations, AnnotationLevel::Chunk(chunk_index), message)
     }
 
@@ -164,7 +164,7 @@ impl TaskFlattener<'_> {
             content: extra.text(content),
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.reasoning.push(&row, self.sink)
+        self.rows.push(&row)
     }
 }
 

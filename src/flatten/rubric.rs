@@ -30,7 +30,7 @@ impl TaskFlattener<'_> {
             criterion_count: criteria.count,
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.rubrics.push(&row, self.sink)?;
+        self.rows.push(&row)?;
         self.each(
             "criteria_definitions",
             criteria,
@@ -65,7 +65,7 @@ impl TaskFlattener<'_> {
             annotation_count: annotations.count,
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.rubric_criteria.push(&row, self.sink)?;
+        self.rows.push(&row)?;
         self.annotations(annotations, AnnotationLevel::RubricCriterion, turn)
     }
 
@@ -93,7 +93,7 @@ impl TaskFlattener<'_> {
             annotation_count: annotations.count,
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.rubric_evaluations.push(&row, self.sink)?;
+        self.rows.push(&row)?;
         self.annotations(annotations, AnnotationLevel::RubricEvaluation, message)?;
         self.each(
             "criteria_evaluations",
@@ -127,7 +127,7 @@ impl TaskFlattener<'_> {
             annotation_count: annotations.count,
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.criterion_evaluations.push(&row, self.sink)?;
+        self.rows.push(&row)?;
         self.annotations(annotations, AnnotationLevel::CriterionEvaluation, message)
     }
 }

@@ -66,7 +66,7 @@ impl TaskFlattener<'_> {
             attachment_count: self.counts.attachments,
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.tasks.push(&row, self.sink)
+        self.rows.push(&row)
     }
 
     fn error(&mut self, object: Value<'_>, error_index: i32) -> FlattenResult {
@@ -81,7 +81,7 @@ impl TaskFlattener<'_> {
             message: extra.text(message),
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.errors.push(&row, self.sink)
+        self.rows.push(&row)
     }
 
     fn report(&mut self, object: Value<'_>, report_index: i32) -> FlattenResult {
@@ -96,7 +96,7 @@ impl TaskFlattener<'_> {
             message: extra.text(message),
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.sensitive_content_reports.push(&row, self.sink)
+        self.rows.push(&row)
     }
 
     fn thread(&mut self, object: Value<'_>, thread_index: i32, task: &RowKey<'_>) -> FlattenResult {
@@ -123,7 +123,7 @@ impl TaskFlattener<'_> {
             annotation_count: annotations.count,
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.threads.push(&row, self.sink)?;
+        self.rows.push(&row)?;
         self.annotations(annotations, AnnotationLevel::Thread, &thread)?;
         self.each("submissions", submissions, |flattener, object, index| {
             flattener.submission(object, index, &thread)
@@ -150,7 +150,7 @@ impl TaskFlattener<'_> {
             contributor_id: extra.text(contributor_id),
             extra: extra.finish(self.drift, self.task_id),
         };
-        self.buffers.submissions.push(&row, self.sink)
+        self.rows.push(&row)
     }
 
     fn turn(&mut self, object: Value<'_>, turn_index: i32, thread: &RowKey<'_>) -> FlattenResult {
@@ -178,7 +178,7 @@ impl TaskFlattener<'_> {
             extra: extra.finish(self.drift, self.task_id),
         };
         self.counts.turns += 1;
-        self.buffers.turns.push(&row, self.sink)?;
+        self.rows.push(&row)?;
         self.annotations(annotations, AnnotationLevel::Turn, &turn)?;
         self.each("rubrics", rubrics, |flattener, object, index| {
             flattener.rubric(object, index, &turn)

@@ -3,10 +3,10 @@
 use crate::flatten::entity_versions::EntityVersions;
 use crate::flatten::members::{Objects, count};
 use crate::json::value::Value;
-use crate::tables::batch_builder::{BatchSink, SinkError};
 use crate::tables::column::push_index;
-use crate::tables::definition::TableBuffers;
+use crate::tables::row_sink::{RowSink, SinkError, TableRow};
 use crate::tables::schema_drift::Drift;
+use crate::tables::selection::TableSelection;
 
 /// Rows of one task that its row in `tasks` counts.
 #[derive(Debug, Default)]
@@ -17,19 +17,35 @@ pub(super) struct RowCounts {
     pub(super) attachments: i32,
 }
 
+/// Where the rows of selected tables go.
+pub(super) struct SelectedRows<'w> {
+    pub(super) selection: TableSelection,
+    pub(super) sink: &'w mut dyn RowSink,
+}
+
+impl SelectedRows<'_> {
+    /// Passes a row on, if its table is selected.
+    pub(super) fn push<R: TableRow>(&mut self, row: &R) -> FlattenResult {
+        if self.selection.contains(R::TABLE) {
+            row.pass_to(self.sink)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// Flattens one task.
 pub(super) struct TaskFlattener<'w> {
-    pub(super) buffers: &'w mut TableBuffers,
+    pub(super) rows: SelectedRows<'w>,
     pub(super) drift: &'w mut Drift,
     pub(super) entities: &'w mut EntityVersions,
-    pub(super) sink: &'w mut dyn BatchSink,
     pub(super) task_id: &'w str,
     /// JSON Pointer to the current object.
     pub(super) path: &'w mut String,
     pub(super) counts: RowCounts,
 }
 
-/// A sink may refuse a batch.
+/// A sink may refuse a row.
 pub(super) type FlattenResult = Result<(), SinkError>;
 
 impl TaskFlattener<'_> {

@@ -13,7 +13,7 @@ use crate::journal::error::JournalError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 use crate::output_error::OutputError;
 use crate::publish::guard::NotPublished;
-use crate::tables::batch_builder::SinkError;
+use crate::tables::row_sink::SinkError;
 use crate::threads::THREAD_HINT;
 
 /// Why an export ended without being published.

@@ -26,7 +26,8 @@ use crate::publish::digest_writer::DigestWriter;
 use crate::publish::failure_lines::{missing, unusable, write_line};
 use crate::publish::staging::Staging;
 use crate::state::paths::NEW_DIGESTS;
-use crate::tables::batch_builder::{BatchSink, SinkError};
+use crate::tables::batch_builder::{BATCH_BYTES, BatchBuilder, BatchSink};
+use crate::tables::row_sink::SinkError;
 use crate::tables::schema_drift::Drift;
 use crate::tables::table::TableInfo;
 use crate::threads;
@@ -243,6 +244,7 @@ impl From<ReceiverClosed> for SinkError {
 /// The flattening thread.
 struct TableBuild {
     flattener: Flattener,
+    batches: BatchBuilder,
     encoder: Encoder,
     parser: Parser,
     failures: Failures,
@@ -254,6 +256,7 @@ impl TableBuild {
     fn new(flattener: Flattener, encoder: Encoder, digests: DigestWriter) -> Self {
         Self {
             flattener,
+            batches: BatchBuilder::new(BATCH_BYTES),
             encoder,
             parser: Parser::default(),
             failures: Failures::default(),
@@ -309,7 +312,8 @@ impl TableBuild {
         let note = unusable(task_id, root);
         match (document, note) {
             (Ok(document), None) => {
-                self.flattener.task(task_id, &document, &mut self.encoder)?;
+                let mut sink = self.batches.sink(&mut self.encoder);
+                self.flattener.task(task_id, &document, &mut sink)?;
                 self.exported += 1;
                 self.digests.push(TaskDigest {
                     kind: DigestKind::Exported,
@@ -341,7 +345,8 @@ impl TableBuild {
         if !is_complete {
             return Ok(None);
         }
-        let drift = self.flattener.finish(&mut self.encoder)?;
+        self.batches.flush(&mut self.encoder)?;
+        let drift = self.flattener.finish();
         self.encoder.0.flush().map_err(SinkError::from)?;
         let flattened = Flattened {
             drift,

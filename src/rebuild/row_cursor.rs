@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::tables::row_reader::{Cell, Rows};
+use crate::tables::cell::Cell;
+use crate::tables::row_reader::Rows;
 use crate::tables::table::Table;
 
 /// Consecutive rows of one batch.

@@ -4,16 +4,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::json::text::write_json_string;
+use crate::tables::cell::Cell;
 use crate::tables::column::date_time;
-use crate::tables::row_reader::Cell;
 
 /// Writes a cell. Writes `null` and returns what is expected where the cell cannot be part of a task.
 pub(crate) fn write(is_json: bool, cell: &Cell<'_>, out: &mut String) -> Result<(), &'static str> {
     use std::fmt::Write as _;
     // Writing to a String cannot fail.
     match cell {
-        Cell::Text(json) if is_json => out.push_str(json),
-        Cell::Text(text) => write_json_string(text, out),
+        Cell::Text(json) if is_json => drop(write!(out, "{json}")),
+        Cell::Text(text) => write_json_string(&text.decode(), out),
         Cell::Int32(number) => drop(write!(out, "{number}")),
         Cell::Int64(number) => drop(write!(out, "{number}")),
         Cell::Float64(number) if number.is_finite() => drop(write!(out, "{number:?}")),
@@ -35,7 +35,7 @@ pub(crate) fn write(is_json: bool, cell: &Cell<'_>, out: &mut String) -> Result<
                 if index > 0 {
                     out.push(',');
                 }
-                write_json_string(text, out);
+                write_json_string(&text.decode(), out);
             }
             out.push(']');
         }

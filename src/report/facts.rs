@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::tables::row_reader::{Cell, Rows};
+use crate::tables::cell::Cell;
+use crate::tables::row_reader::Rows;
 use crate::tables::table::Table;
 
 /// A row of a batch.
@@ -58,14 +59,13 @@ impl<'r> BatchRow<'r> {
         }
     }
 
-    fn texts(self, column: usize) -> impl Iterator<Item = &'r str> {
+    fn texts(self, column: usize) -> impl Iterator<Item = Cow<'r, str>> {
         let texts = match self.cell(column) {
             Some(Cell::Texts(texts)) => Some(texts),
             _ => None,
         };
-        texts
-            .into_iter()
-            .flat_map(|texts| texts.iter().collect::<Vec<_>>())
+        let texts = texts.into_iter().flat_map(|texts| texts.iter());
+        texts.map(|text| text.decode())
     }
 }
 
@@ -205,7 +205,7 @@ pub struct AnnotationFacts<'r> {
     /// The title of the question.
     pub title: Option<&'r str>,
     /// The labels of the question.
-    pub labels: Vec<&'r str>,
+    pub labels: Vec<Cow<'r, str>>,
     /// Whether the question does not apply.
     pub not_applicable: bool,
     /// Whether the question could not be answered.

@@ -1,12 +1,13 @@
-//! Gathers rows into batches that are bounded in rows and bytes.
+//! Gathers rows into Arrow batches that are bounded in rows and bytes.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
-use thiserror::Error;
 
+use crate::tables::cell::Cell;
+use crate::tables::column_builder::ColumnBuilder;
+use crate::tables::row_sink::{RowSink, SinkError};
 use crate::tables::schema::arrow_schema;
 use crate::tables::table::TableInfo;
 
@@ -14,24 +15,8 @@ use crate::tables::table::TableInfo;
 /// unfinished batches stay small.
 const BATCH_ROWS: usize = 8_192;
 
-/// The size in bytes at which a batch is handed over. Bodies have at most 1 GiB, so no text column of a batch comes
-/// near the 2 GiB that its 32-bit offsets can address.
+/// The size in bytes at which a batch of a file is handed over.
 pub const BATCH_BYTES: usize = 128 << 10;
-
-/// Why a sink did not take a batch.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum SinkError {
-    /// The rows are not a valid batch.
-    #[error(transparent)]
-    Batch(#[from] ArrowError),
-    /// A column does not have the type of its table.
-    #[error("column `{0}` has another type")]
-    Column(&'static str),
-    /// The sink has ended, and reports its own error.
-    #[error("the sink takes no more batches")]
-    Closed,
-}
 
 /// Takes batches of rows of all tables. The batches of one table come in the order of its rows.
 pub trait BatchSink {
@@ -39,69 +24,115 @@ pub trait BatchSink {
     fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError>;
 }
 
-/// The columns of a table while rows are appended.
-pub(crate) trait TableColumns: std::fmt::Debug + Default {
-    /// A row of the table.
-    type Row<'a>;
-    /// Appends a row, and returns about how many bytes it takes.
-    fn append(&mut self, row: &Self::Row<'_>) -> usize;
-    /// Takes out all columns in the order of the schema.
-    fn finish(&mut self) -> Vec<ArrayRef>;
-}
-
-/// The rows of a table that have not been handed over.
+/// The rows of all tables that have not been handed over.
 #[derive(Debug)]
-pub(crate) struct TableBuffer<C> {
-    table: Option<&'static TableInfo>,
-    schema: SchemaRef,
-    columns: C,
-    rows: usize,
-    bytes: usize,
+pub struct BatchBuilder {
+    tables: Vec<WaitingRows>,
     batch_bytes: usize,
 }
 
-impl<C: TableColumns> TableBuffer<C> {
-    pub(crate) fn new(table: Option<&'static TableInfo>, wanted: bool, batch_bytes: usize) -> Self {
-        let table = table.filter(|_| wanted);
-        let schema =
-            table.map_or_else(|| Arc::new(arrow::datatypes::Schema::empty()), arrow_schema);
+impl BatchBuilder {
+    /// Starts without rows. A batch is handed over when it has about `batch_bytes`. Bodies have at most 1 GiB, so no
+    /// text column of a batch comes near the 2 GiB that its 32-bit offsets can address.
+    pub fn new(batch_bytes: usize) -> Self {
         Self {
-            table,
-            schema,
-            columns: C::default(),
-            rows: 0,
-            bytes: 0,
+            tables: Vec::new(),
             batch_bytes,
         }
     }
 
-    /// Appends a row, and hands the batch over when it is full. Rows of a table that is not wanted are dropped.
-    pub(crate) fn push(
-        &mut self,
-        row: &C::Row<'_>,
-        sink: &mut dyn BatchSink,
-    ) -> Result<(), SinkError> {
-        if self.table.is_none() {
-            return Ok(());
+    /// A sink of rows, whose batches go to `sink`.
+    pub fn sink<'b>(&'b mut self, sink: &'b mut dyn BatchSink) -> BatchingSink<'b> {
+        BatchingSink {
+            builder: self,
+            sink,
         }
-        self.bytes += self.columns.append(row);
-        self.rows += 1;
-        if self.rows >= BATCH_ROWS || self.bytes >= self.batch_bytes {
-            self.flush(sink)
+    }
+
+    /// Hands over all rows that are left.
+    pub fn flush(&mut self, sink: &mut dyn BatchSink) -> Result<(), SinkError> {
+        let mut tables = self.tables.iter_mut();
+        tables.try_for_each(|table| table.flush(sink))
+    }
+}
+
+/// Takes rows, and hands over batches.
+pub struct BatchingSink<'b> {
+    builder: &'b mut BatchBuilder,
+    sink: &'b mut dyn BatchSink,
+}
+
+impl std::fmt::Debug for BatchingSink<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("BatchingSink").field(&self.builder).finish()
+    }
+}
+
+impl RowSink for BatchingSink<'_> {
+    fn row(
+        &mut self,
+        table: &'static TableInfo,
+        cells: &[Option<Cell<'_>>],
+    ) -> Result<(), SinkError> {
+        let batch_bytes = self.builder.batch_bytes;
+        let tables = &mut self.builder.tables;
+        let known = tables
+            .iter()
+            .position(|waiting| waiting.table.table == table.table);
+        let at = known.unwrap_or_else(|| {
+            tables.push(WaitingRows::new(table));
+            tables.len() - 1
+        });
+        let Some(waiting) = tables.get_mut(at) else {
+            return Ok(());
+        };
+        waiting.push(cells).map_err(SinkError::Column)?;
+        if waiting.rows >= BATCH_ROWS || waiting.bytes >= batch_bytes {
+            waiting.flush(self.sink)
         } else {
             Ok(())
         }
     }
+}
 
-    /// Hands over the rows that are there, if there are any.
-    pub(crate) fn flush(&mut self, sink: &mut dyn BatchSink) -> Result<(), SinkError> {
-        let Some(table) = self.table.filter(|_| self.rows > 0) else {
+/// The rows of a table that have not been handed over.
+#[derive(Debug)]
+struct WaitingRows {
+    table: &'static TableInfo,
+    schema: SchemaRef,
+    columns: Vec<ColumnBuilder>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl WaitingRows {
+    fn new(table: &'static TableInfo) -> Self {
+        Self {
+            table,
+            schema: arrow_schema(table),
+            columns: table.columns().map(ColumnBuilder::new).collect(),
+            rows: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Appends a row. The error is the name of a column with another type.
+    fn push(&mut self, cells: &[Option<Cell<'_>>]) -> Result<(), &'static str> {
+        for (column, cell) in self.columns.iter_mut().zip(cells) {
+            self.bytes += column.append(cell.as_ref())?;
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn flush(&mut self, sink: &mut dyn BatchSink) -> Result<(), SinkError> {
+        if self.rows == 0 {
             return Ok(());
-        };
-        // `finish` takes the rows out even if they turn out not to be a valid batch.
+        }
         self.rows = 0;
         self.bytes = 0;
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), self.columns.finish())?;
-        sink.batch(table, batch)
+        let arrays = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)?;
+        sink.batch(self.table, batch)
     }
 }

@@ -1,19 +1,15 @@
-//! The types of columns, and their builders, which copy borrowed values into arrays.
-//!
-//! A type is a marker without values, so that buffers outlive the response whose values they hold.
+//! The types of columns, and the type of each one's values.
 
 use std::fmt::Debug;
 use std::fmt::Write as _;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array as _, ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder,
-    Int64Builder, ListBuilder, StringArray, StringBuilder, TimestampMicrosecondBuilder,
-};
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
 use crate::json::text::Text;
 use crate::json::value::TextList;
+use crate::tables::cell::Cell;
 
 /// The types of columns. Text has several types: how often values repeat decides their encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,181 +104,82 @@ impl ColumnInfo {
     }
 }
 
-/// A column while rows are appended.
-pub(crate) trait ColumnBuffer: Debug + Default {
-    /// A value, borrowed while it is appended; an `Option` where the column may be null.
+/// A column as the row types have it: whether its values may be null, and of which type they are.
+pub(crate) trait ColumnValue {
+    /// A borrowed value; an `Option` where the column may be null.
     type Value<'a>: Copy + Debug;
     /// Its type.
     const TYPE: ColumnType;
     /// Whether the column is never null.
     const REQUIRED: bool;
 
-    /// Appends a value, and returns about how many bytes it takes.
-    fn append(&mut self, value: Self::Value<'_>) -> usize;
-    /// Takes out all values as an array.
-    fn finish(&mut self) -> ArrayRef;
+    /// The value as a cell.
+    fn cell(value: Self::Value<'_>) -> Option<Cell<'_>>;
 }
 
 /// A type of values, for [`Required`] and [`Optional`] columns.
-pub(crate) trait ValueType: Debug {
+pub(crate) trait ValueType {
     type Value<'a>: Copy + Debug;
-    type Builder: Debug + Default;
     const TYPE: ColumnType;
 
-    fn append(builder: &mut Self::Builder, value: Self::Value<'_>) -> usize;
-    fn append_null(builder: &mut Self::Builder);
-    fn finish(builder: &mut Self::Builder) -> ArrayRef;
+    fn cell(value: Self::Value<'_>) -> Cell<'_>;
 }
 
 /// A column that is never null.
-#[derive(Debug, Default)]
-pub(crate) struct Required<T: ValueType>(T::Builder);
+pub(crate) struct Required<T>(PhantomData<T>);
 
 /// A column that may be null.
-#[derive(Debug, Default)]
-pub(crate) struct Optional<T: ValueType>(T::Builder);
+pub(crate) struct Optional<T>(PhantomData<T>);
 
-impl<T: ValueType + Default> ColumnBuffer for Required<T> {
+impl<T: ValueType> ColumnValue for Required<T> {
     type Value<'a> = T::Value<'a>;
     const TYPE: ColumnType = T::TYPE;
     const REQUIRED: bool = true;
 
-    fn append(&mut self, value: Self::Value<'_>) -> usize {
-        T::append(&mut self.0, value)
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        T::finish(&mut self.0)
+    fn cell(value: Self::Value<'_>) -> Option<Cell<'_>> {
+        Some(T::cell(value))
     }
 }
 
-impl<T: ValueType + Default> ColumnBuffer for Optional<T> {
+impl<T: ValueType> ColumnValue for Optional<T> {
     type Value<'a> = Option<T::Value<'a>>;
     const TYPE: ColumnType = T::TYPE;
     const REQUIRED: bool = false;
 
-    fn append(&mut self, value: Self::Value<'_>) -> usize {
-        if let Some(value) = value {
-            T::append(&mut self.0, value)
-        } else {
-            T::append_null(&mut self.0);
-            1
-        }
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        T::finish(&mut self.0)
+    fn cell(value: Self::Value<'_>) -> Option<Cell<'_>> {
+        value.map(T::cell)
     }
 }
 
-/// Implements [`ValueType`] for types whose builder takes a value directly.
-macro_rules! direct_types {
-    ($($(#[$doc:meta])* $name:ident: $value:ty, $builder:ty, |$item:ident| $size:expr, |$array:ident| $room:expr;)+) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Default)]
+/// Defines the types of values: the name, the Rust type, and the cell of a value.
+macro_rules! value_types {
+    ($($name:ident: $value:ty, |$item:ident| $cell:expr;)+) => {$(
+        #[doc = concat!("See [`ColumnType::", stringify!($name), "`].")]
         pub(crate) struct $name;
 
         impl ValueType for $name {
             type Value<'a> = $value;
-            type Builder = $builder;
             const TYPE: ColumnType = ColumnType::$name;
 
-            fn append(builder: &mut Self::Builder, $item: Self::Value<'_>) -> usize {
-                builder.append_value($item);
-                $size
-            }
-
-            fn append_null(builder: &mut Self::Builder) {
-                builder.append_null();
-            }
-
-            fn finish(builder: &mut Self::Builder) -> ArrayRef {
-                let $array = builder.finish();
-                *builder = $room;
-                Arc::new($array)
+            fn cell($item: Self::Value<'_>) -> Cell<'_> {
+                $cell
             }
         }
     )+};
 }
 
-direct_types! {
-    /// See [`ColumnType::Int32`].
-    Int32: i32, Int32Builder, |value| size_of_val(&value), |array| Int32Builder::with_capacity(room(array.len()));
-    /// See [`ColumnType::Int64`].
-    Int64: i64, Int64Builder, |value| size_of_val(&value), |array| Int64Builder::with_capacity(room(array.len()));
-    /// See [`ColumnType::Float64`].
-    Float64: f64, Float64Builder, |value| size_of_val(&value), |array| Float64Builder::with_capacity(room(array.len()));
-    /// See [`ColumnType::Bool`].
-    Bool: bool, BooleanBuilder, |value| size_of_val(&value), |array| BooleanBuilder::with_capacity(room(array.len()));
-    /// See [`ColumnType::Json`].
-    Json: &'a str, StringBuilder, |value| value.len() + OFFSET_BYTES, |array| room_for_texts(&array);
-    /// See [`ColumnType::Path`].
-    Path: &'a str, StringBuilder, |value| value.len() + OFFSET_BYTES, |array| room_for_texts(&array);
-    /// See [`ColumnType::Bytes`].
-    Bytes: &'a [u8], BinaryBuilder, |value| value.len() + OFFSET_BYTES,
-        |array| BinaryBuilder::with_capacity(room(array.len()), room_for_bytes(array.value_data()));
-}
-
-/// Bytes that a value of variable length takes in addition to its content.
-const OFFSET_BYTES: usize = size_of::<i32>();
-
-/// Batches of a column are about equally large: each one gets the room of the batch before and one eighth more. Beyond
-/// that, growing copies the whole buffer.
-const SPARE_PART: usize = 8;
-
-/// The most room for text in bytes, so that a batch with one huge text does not make later batches large.
-const MAX_ROOM_BYTES: usize = 1 << 20;
-
-/// The room for a batch after one with `before` values.
-fn room(before: usize) -> usize {
-    before + before / SPARE_PART
-}
-
-fn room_for_bytes(before: &[u8]) -> usize {
-    room(before.len()).min(MAX_ROOM_BYTES)
-}
-
-fn room_for_texts(before: &StringArray) -> StringBuilder {
-    StringBuilder::with_capacity(room(before.len()), room_for_bytes(before.value_data()))
-}
-
-/// Implements [`ValueType`] for text that is decoded as it is written into the column.
-macro_rules! text_types {
-    ($($name:ident)+) => {$(
-        #[doc = concat!("See [`ColumnType::", stringify!($name), "`].")]
-        #[derive(Debug, Default)]
-        pub(crate) struct $name;
-
-        impl ValueType for $name {
-            type Value<'a> = Text<'a>;
-            type Builder = StringBuilder;
-            const TYPE: ColumnType = ColumnType::$name;
-
-            fn append(builder: &mut Self::Builder, value: Self::Value<'_>) -> usize {
-                append_text(builder, value)
-            }
-
-            fn append_null(builder: &mut Self::Builder) {
-                builder.append_null();
-            }
-
-            fn finish(builder: &mut Self::Builder) -> ArrayRef {
-                let array = builder.finish();
-                *builder = room_for_texts(&array);
-                Arc::new(array)
-            }
-        }
-    )+};
-}
-
-text_types! { Str UniqueStr RepeatedStr }
-
-fn append_text(builder: &mut StringBuilder, value: Text<'_>) -> usize {
-    let before = builder.values_slice().len();
-    // Writing into a builder's buffer cannot fail.
-    let _ = value.write_to(builder);
-    builder.append_value("");
-    builder.values_slice().len() - before + OFFSET_BYTES
+value_types! {
+    Str: Text<'a>, |value| Cell::Text(value);
+    UniqueStr: Text<'a>, |value| Cell::Text(value);
+    RepeatedStr: Text<'a>, |value| Cell::Text(value);
+    Int32: i32, |value| Cell::Int32(value);
+    Int64: i64, |value| Cell::Int64(value);
+    Float64: f64, |value| Cell::Float64(value);
+    Bool: bool, |value| Cell::Bool(value);
+    Timestamp: i64, |value| Cell::Time(value);
+    Json: &'a str, |value| Cell::Text(Text::plain(value));
+    StrList: TextList<'a>, |value| Cell::Texts(value.into());
+    Bytes: &'a [u8], |value| Cell::Bytes(value);
 }
 
 /// The date and time of a timestamp in UTC. Returns nothing outside the years 0001 to 9999, which no column holds (rule
@@ -292,79 +189,6 @@ pub fn date_time(micros: i64) -> Option<jiff::civil::DateTime> {
     let since_1970 = jiff::SignedDuration::from_micros(micros);
     let time = EPOCH.checked_add(since_1970).ok()?;
     (1..=9_999).contains(&time.year()).then_some(time)
-}
-
-/// See [`ColumnType::Timestamp`].
-#[derive(Debug, Default)]
-pub(crate) struct Timestamp;
-
-/// A builder whose time zone is set from the start.
-#[derive(Debug)]
-pub(crate) struct UtcBuilder(TimestampMicrosecondBuilder);
-
-impl Default for UtcBuilder {
-    fn default() -> Self {
-        Self(TimestampMicrosecondBuilder::new().with_timezone(UTC))
-    }
-}
-
-impl ValueType for Timestamp {
-    type Value<'a> = i64;
-    type Builder = UtcBuilder;
-    const TYPE: ColumnType = ColumnType::Timestamp;
-
-    fn append(builder: &mut Self::Builder, value: Self::Value<'_>) -> usize {
-        builder.0.append_value(value);
-        size_of_val(&value)
-    }
-
-    fn append_null(builder: &mut Self::Builder) {
-        builder.0.append_null();
-    }
-
-    fn finish(builder: &mut Self::Builder) -> ArrayRef {
-        let array = builder.0.finish();
-        builder.0 =
-            TimestampMicrosecondBuilder::with_capacity(room(array.len())).with_timezone(UTC);
-        Arc::new(array)
-    }
-}
-
-/// See [`ColumnType::StrList`].
-#[derive(Debug, Default)]
-pub(crate) struct StrList;
-
-/// A builder whose element field is the one of the schema.
-#[derive(Debug)]
-pub(crate) struct TextListBuilder(ListBuilder<StringBuilder>);
-
-impl Default for TextListBuilder {
-    fn default() -> Self {
-        Self(ListBuilder::new(StringBuilder::new()).with_field(list_element()))
-    }
-}
-
-impl ValueType for StrList {
-    type Value<'a> = TextList<'a>;
-    type Builder = TextListBuilder;
-    const TYPE: ColumnType = ColumnType::StrList;
-
-    fn append(builder: &mut Self::Builder, value: Self::Value<'_>) -> usize {
-        let mut size = OFFSET_BYTES;
-        for text in value.iter() {
-            size += append_text(builder.0.values(), text);
-        }
-        builder.0.append(true);
-        size
-    }
-
-    fn append_null(builder: &mut Self::Builder) {
-        builder.0.append(false);
-    }
-
-    fn finish(builder: &mut Self::Builder) -> ArrayRef {
-        Arc::new(builder.0.finish())
-    }
 }
 
 /// Appends `/index` to a path.

@@ -2,13 +2,16 @@
 
 pub mod batch_builder;
 pub mod catalog;
+pub mod cell;
 pub mod change_feed;
 pub mod column;
+pub mod column_builder;
 pub mod definition;
 pub mod macros;
 pub mod row_filter;
 pub mod row_key;
 pub mod row_reader;
+pub mod row_sink;
 pub mod schema;
 pub mod schema_drift;
 pub mod selection;

@@ -2,12 +2,9 @@
 
 use std::fmt::Debug;
 
-use arrow::array::ArrayRef;
-
 use crate::json::text::Text;
-use crate::tables::column::{
-    ColumnBuffer, ColumnInfo, ColumnType, Int32, Optional, Path, Required, Str, UniqueStr,
-};
+use crate::tables::cell::Cell;
+use crate::tables::column::{ColumnInfo, ColumnType};
 
 /// What a row of a table stands for, which decides the columns that the table begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,14 +87,18 @@ const COLUMNS: [ColumnInfo; 8] = [
 impl RowKind {
     /// The common columns that a table of such rows begins with.
     pub fn columns(self) -> &'static [ColumnInfo] {
-        let count = match self {
+        COLUMNS.get(..self.column_count()).unwrap_or(&COLUMNS)
+    }
+
+    /// The number of common columns.
+    pub(crate) const fn column_count(self) -> usize {
+        match self {
             Self::Task | Self::Entity | Self::Change => 0,
             Self::Part(Depth::Task) => 2,
             Self::Part(Depth::Thread) => 4,
             Self::Part(Depth::Turn) => 6,
             Self::Part(Depth::Message) => 8,
-        };
-        COLUMNS.get(..count).unwrap_or(&COLUMNS)
+        }
     }
 }
 
@@ -137,63 +138,22 @@ impl<'a> RowKey<'a> {
         }
     }
 
+    /// The cells of all common columns.
+    pub(crate) fn cells(&self) -> [Option<Cell<'a>>; COLUMNS.len()] {
+        [
+            Some(Cell::Text(self.task_id)),
+            Some(Cell::Text(Text::plain(self.path))),
+            self.thread_id.map(Cell::Text),
+            self.thread_index.map(Cell::Int32),
+            self.turn_id.map(Cell::Text),
+            self.turn_index.map(Cell::Int32),
+            self.message_id.map(Cell::Text),
+            self.message_index.map(Cell::Int32),
+        ]
+    }
+
     /// The same key with the path of a row's object.
     pub(crate) fn at(self, path: &'a str) -> Self {
         Self { path, ..self }
-    }
-}
-
-/// The common columns while rows are appended.
-#[derive(Debug, Default)]
-pub(crate) struct RowKeyColumns {
-    task_id: Required<Str>,
-    path: Required<Path>,
-    thread_id: Optional<Str>,
-    thread_index: Optional<Int32>,
-    turn_id: Optional<UniqueStr>,
-    turn_index: Optional<Int32>,
-    message_id: Optional<UniqueStr>,
-    message_index: Optional<Int32>,
-}
-
-impl RowKeyColumns {
-    /// Appends the columns that a kind of rows has, and returns about how many bytes they take.
-    pub(crate) fn append(&mut self, kind: RowKind, key: &RowKey<'_>) -> usize {
-        let RowKind::Part(depth) = kind else {
-            return 0;
-        };
-        let mut size = self.task_id.append(key.task_id) + self.path.append(key.path);
-        if depth >= Depth::Thread {
-            size += self.thread_id.append(key.thread_id);
-            size += self.thread_index.append(key.thread_index);
-        }
-        if depth >= Depth::Turn {
-            size += self.turn_id.append(key.turn_id);
-            size += self.turn_index.append(key.turn_index);
-        }
-        if depth >= Depth::Message {
-            size += self.message_id.append(key.message_id);
-            size += self.message_index.append(key.message_index);
-        }
-        size
-    }
-
-    /// Takes out the columns that a kind of rows has.
-    pub(crate) fn finish(&mut self, kind: RowKind, arrays: &mut Vec<ArrayRef>) {
-        let all: [&mut dyn FnMut() -> ArrayRef; 8] = [
-            &mut || self.task_id.finish(),
-            &mut || self.path.finish(),
-            &mut || self.thread_id.finish(),
-            &mut || self.thread_index.finish(),
-            &mut || self.turn_id.finish(),
-            &mut || self.turn_index.finish(),
-            &mut || self.message_id.finish(),
-            &mut || self.message_index.finish(),
-        ];
-        arrays.extend(
-            all.into_iter()
-                .take(kind.columns().len())
-                .map(|finish| finish()),
-        );
     }
 }

@@ -1,89 +1,14 @@
 //! Reads the rows of a batch cell by cell. Columns are downcast once.
 
-use std::fmt;
-use std::ops::Range;
-
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array,
     ListArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 
-use crate::tables::column::{ColumnType, date_time};
+use crate::json::text::Text;
+use crate::tables::cell::{Cell, Texts};
+use crate::tables::column::ColumnType;
 use crate::tables::table::TableInfo;
-
-/// The value of one cell that is not null.
-#[derive(Debug, Clone)]
-pub enum Cell<'a> {
-    /// Text, paths and JSON.
-    Text(&'a str),
-    /// 32-bit integer.
-    Int32(i32),
-    /// 64-bit integer.
-    Int64(i64),
-    /// 64-bit floating-point number.
-    Float64(f64),
-    /// Boolean.
-    Bool(bool),
-    /// Microseconds since 1970 in UTC.
-    Time(i64),
-    /// List of strings.
-    Texts(Texts<'a>),
-    /// Bytes.
-    Bytes(&'a [u8]),
-}
-
-impl PartialEq for Cell<'_> {
-    /// Floating-point numbers are equal if all of their bits are.
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Text(one), Self::Text(other)) => one == other,
-            (Self::Int32(one), Self::Int32(other)) => one == other,
-            (Self::Int64(one), Self::Int64(other)) | (Self::Time(one), Self::Time(other)) => {
-                one == other
-            }
-            // By their bits, NaN equals itself, and zeros with different signs differ.
-            (Self::Float64(one), Self::Float64(other)) => one.to_bits() == other.to_bits(),
-            (Self::Bool(one), Self::Bool(other)) => one == other,
-            (Self::Texts(one), Self::Texts(other)) => one.iter().eq(other.iter()),
-            (Self::Bytes(one), Self::Bytes(other)) => one == other,
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Cell<'_> {
-    /// Shows text as it is, and bytes in hexadecimal.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.write_str(text),
-            Self::Int32(number) => write!(f, "{number}"),
-            Self::Int64(number) => write!(f, "{number}"),
-            Self::Float64(number) => write!(f, "{number:?}"),
-            Self::Bool(value) => write!(f, "{value}"),
-            Self::Time(micros) => match date_time(*micros) {
-                Some(time) => write!(f, "{}", time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")),
-                None => write!(f, "{micros} µs since 1970"),
-            },
-            Self::Texts(texts) => write!(f, "{:?}", texts.iter().collect::<Vec<_>>()),
-            Self::Bytes(bytes) => f.write_str(&crate::hex::encode(bytes)),
-        }
-    }
-}
-
-/// The strings of one list.
-#[derive(Debug, Clone)]
-pub struct Texts<'a> {
-    values: &'a StringArray,
-    range: Range<usize>,
-}
-
-impl<'a> Texts<'a> {
-    /// The strings in order.
-    pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let values = self.values;
-        self.range.clone().map(move |index| values.value(index))
-    }
-}
 
 /// One column of a batch, downcast.
 #[derive(Debug, Clone)]
@@ -144,7 +69,7 @@ impl ColumnCells {
             return None;
         }
         Some(match self {
-            Self::Text(array) => Cell::Text(array.value(row)),
+            Self::Text(array) => Cell::Text(Text::plain(array.value(row))),
             Self::Int32(array) => Cell::Int32(array.value(row)),
             Self::Int64(array) => Cell::Int64(array.value(row)),
             Self::Float64(array) => Cell::Float64(array.value(row)),
@@ -155,10 +80,7 @@ impl ColumnCells {
                     let offset = lists.value_offsets().get(at).copied();
                     usize::try_from(offset.unwrap_or_default()).unwrap_or_default()
                 };
-                Cell::Texts(Texts {
-                    values,
-                    range: offset(row)..offset(row + 1),
-                })
+                Cell::Texts(Texts::of_array(values, offset(row), offset(row + 1)))
             }
             Self::Bytes(array) => Cell::Bytes(array.value(row)),
         })

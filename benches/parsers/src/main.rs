@@ -13,10 +13,10 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
 use scale_export::flatten::flattener::Flattener;
 use scale_export::json::document::Parser;
-use scale_export::tables::batch_builder::{BatchSink, SinkError};
+use scale_export::tables::cell::Cell;
+use scale_export::tables::row_sink::{RowSink, SinkError};
 use scale_export::tables::table::TableInfo;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -140,9 +140,13 @@ fn copied<'c>(task: &str, copy: &'c mut Vec<u8>) -> &'c mut [u8] {
 
 struct Nowhere;
 
-impl BatchSink for Nowhere {
-    fn batch(&mut self, _: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
-        black_box(batch);
+impl RowSink for Nowhere {
+    fn row(
+        &mut self,
+        _: &'static TableInfo,
+        cells: &[Option<Cell<'_>>],
+    ) -> Result<(), SinkError> {
+        black_box(cells);
         Ok(())
     }
 }
@@ -153,7 +157,7 @@ fn all_columns(tasks: &[String], parser: &mut Parser) {
         let document = parser.parse(task).unwrap();
         flattener.task("task", &document, &mut Nowhere).unwrap();
     }
-    black_box(flattener.finish(&mut Nowhere).unwrap());
+    black_box(flattener.finish());
 }
 
 /// Seconds of the fastest round of each parser. The rounds of all parsers alternate.

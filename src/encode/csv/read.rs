@@ -2,13 +2,8 @@
 //! only the spelling that the writer uses for each value.
 
 use std::io::{BufRead, BufReader, Read};
-use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder,
-    ListBuilder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
-};
-use arrow::datatypes::DataType;
+use arrow::array::RecordBatch;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -16,8 +11,11 @@ use crate::encode::batches::{BATCH_ROWS, Batches, READ_BATCH_BYTES, until_error}
 use crate::encode::csv::write::needs_quotes;
 use crate::encode::read_error::ReadError;
 use crate::json::document::Parser;
-use crate::json::text::write_json_string;
+use crate::json::text::{Text, write_json_string};
+use crate::json::value::TextList;
+use crate::tables::cell::Cell;
 use crate::tables::column::{ColumnInfo, ColumnType};
+use crate::tables::column_builder::ColumnBuilder;
 use crate::tables::row_reader::Rows;
 use crate::tables::schema::arrow_schema;
 use crate::tables::table::TableInfo;
@@ -83,11 +81,8 @@ impl Iterator for CsvBatches {
 
 impl CsvBatches {
     fn batch(&mut self) -> Result<Option<Rows>, ReadError> {
-        let mut builders: Vec<CellBuilder> = self
-            .columns
-            .iter()
-            .map(|column| CellBuilder::of(column.column_type))
-            .collect();
+        let columns = self.columns.iter();
+        let mut builders: Vec<_> = columns.map(|column| ColumnBuilder::new(column)).collect();
         let (mut rows, mut bytes) = (0, 0);
         while rows < BATCH_ROWS && bytes < READ_BATCH_BYTES && self.records.next()? {
             rows += 1;
@@ -105,12 +100,11 @@ impl CsvBatches {
                     continue;
                 };
                 let expected = if field.is_null() {
-                    builder.append_null();
+                    // A null has every type.
+                    let _ = builder.append(None);
                     column.required.then_some("a value")
                 } else {
-                    builder
-                        .append(column.column_type, field, &mut self.parser)
-                        .err()
+                    append(builder, column.column_type, field, &mut self.parser).err()
                 };
                 if let Some(expected) = expected {
                     return Err(ReadError::Cell {
@@ -125,7 +119,7 @@ impl CsvBatches {
         if rows == 0 {
             return Ok(None);
         }
-        let arrays = builders.iter_mut().map(CellBuilder::finish).collect();
+        let arrays = builders.iter_mut().map(ColumnBuilder::finish).collect();
         let batch = RecordBatch::try_new(arrow_schema(self.table), arrays)
             .map_err(|error| ReadError::Damaged(error.to_string()))?;
         let rows = Rows::of(self.table, batch).map(Some);
@@ -303,137 +297,88 @@ impl ParseState {
     }
 }
 
-/// The builder of a column.
-enum CellBuilder {
-    Text(StringBuilder),
-    Int32(Int32Builder),
-    Int64(Int64Builder),
-    Float64(Float64Builder),
-    Bool(BooleanBuilder),
-    Time(TimestampMicrosecondBuilder),
-    Texts(ListBuilder<StringBuilder>),
-    Bytes(BinaryBuilder),
-}
-
-/// Calls a method of the builder, whatever its type.
-macro_rules! with_builder {
-    ($self:expr, $builder:ident => $call:expr) => {
-        match $self {
-            CellBuilder::Text($builder) => $call,
-            CellBuilder::Int32($builder) => $call,
-            CellBuilder::Int64($builder) => $call,
-            CellBuilder::Float64($builder) => $call,
-            CellBuilder::Bool($builder) => $call,
-            CellBuilder::Time($builder) => $call,
-            CellBuilder::Texts($builder) => $call,
-            CellBuilder::Bytes($builder) => $call,
+/// Appends a field that is not null. The error is what was expected.
+fn append(
+    builder: &mut ColumnBuilder,
+    column_type: ColumnType,
+    field: CsvField<'_>,
+    parser: &mut Parser,
+) -> Result<(), &'static str> {
+    let text = str::from_utf8(field.bytes).map_err(|_| "UTF-8")?;
+    // Null and the empty string differ only by quotes, so quotes must be exactly where the writer puts them.
+    let is_quoted = needs_quotes(text);
+    if field.quoted != is_quoted {
+        return Err(if is_quoted {
+            "in quotes"
+        } else {
+            "without quotes"
+        });
+    }
+    let decoded;
+    let cell = match column_type {
+        ColumnType::Str | ColumnType::UniqueStr | ColumnType::RepeatedStr | ColumnType::Path => {
+            Cell::Text(Text::plain(text))
+        }
+        ColumnType::Json => {
+            let document = parser.parse(text).map_err(|_| "JSON")?;
+            if document.text() != text {
+                return Err("compact JSON");
+            }
+            Cell::Text(Text::plain(text))
+        }
+        ColumnType::Int32 => Cell::Int32(canonical(text).ok_or("a 32-bit integer")?),
+        ColumnType::Int64 => Cell::Int64(canonical(text).ok_or("a 64-bit integer")?),
+        ColumnType::Float64 => {
+            let number = text.parse().ok();
+            // The writer prints the shortest decimal that round-trips.
+            let is_ours = |number: &f64| format!("{number:?}") == text;
+            Cell::Float64(number.filter(is_ours).ok_or("a float64 number")?)
+        }
+        ColumnType::Bool => Cell::Bool(match text {
+            "true" => true,
+            "false" => false,
+            _ => return Err("true or false"),
+        }),
+        ColumnType::Timestamp => Cell::Time(time(text).ok_or("a time")?),
+        ColumnType::StrList => {
+            let document = parser.parse(text).map_err(|_| "a list of strings")?;
+            let texts = document.root().text_list().ok_or("a list of strings")?;
+            return append_list(builder, texts, text);
+        }
+        ColumnType::Bytes => {
+            decoded = STANDARD.decode(text).map_err(|_| "base64")?;
+            Cell::Bytes(&decoded)
         }
     };
+    append_cell(builder, cell)
 }
 
-impl CellBuilder {
-    fn of(column_type: ColumnType) -> Self {
-        match column_type {
-            ColumnType::Str
-            | ColumnType::UniqueStr
-            | ColumnType::RepeatedStr
-            | ColumnType::Path
-            | ColumnType::Json => Self::Text(StringBuilder::new()),
-            ColumnType::Int32 => Self::Int32(Int32Builder::new()),
-            ColumnType::Int64 => Self::Int64(Int64Builder::new()),
-            ColumnType::Float64 => Self::Float64(Float64Builder::new()),
-            ColumnType::Bool => Self::Bool(BooleanBuilder::new()),
-            ColumnType::Timestamp => Self::Time(
-                TimestampMicrosecondBuilder::new().with_data_type(column_type.data_type()),
-            ),
-            ColumnType::StrList => {
-                let lists = ListBuilder::new(StringBuilder::new());
-                Self::Texts(match column_type.data_type() {
-                    DataType::List(element) => lists.with_field(element),
-                    _ => lists,
-                })
-            }
-            ColumnType::Bytes => Self::Bytes(BinaryBuilder::new()),
+/// Appends a list of strings that is spelled as the writer spells it.
+fn append_list(
+    builder: &mut ColumnBuilder,
+    texts: TextList<'_>,
+    found: &str,
+) -> Result<(), &'static str> {
+    let mut spelled = String::from("[");
+    for text in texts.iter() {
+        if spelled.len() > 1 {
+            spelled.push(',');
         }
+        write_json_string(&text.decode(), &mut spelled);
     }
+    spelled.push(']');
+    if spelled != found {
+        return Err("a list as scale-export writes it");
+    }
+    append_cell(builder, Cell::Texts(texts.into()))
+}
 
-    fn append_null(&mut self) {
-        with_builder!(self, builder => builder.append_null());
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        with_builder!(self, builder => Arc::new(builder.finish()))
-    }
-
-    /// Appends a field that is not null. The error is what was expected.
-    fn append(
-        &mut self,
-        column_type: ColumnType,
-        field: CsvField<'_>,
-        parser: &mut Parser,
-    ) -> Result<(), &'static str> {
-        let text = str::from_utf8(field.bytes).map_err(|_| "UTF-8")?;
-        // Null and the empty string differ only by quotes, so quotes must be exactly where the writer puts them.
-        let is_quoted = needs_quotes(text);
-        if field.quoted != is_quoted {
-            return Err(if is_quoted {
-                "in quotes"
-            } else {
-                "without quotes"
-            });
-        }
-        match self {
-            Self::Text(builder) => {
-                if column_type == ColumnType::Json {
-                    let document = parser.parse(text).map_err(|_| "JSON")?;
-                    if document.text() != text {
-                        return Err("compact JSON");
-                    }
-                }
-                builder.append_value(text);
-            }
-            Self::Int32(builder) => {
-                builder.append_value(canonical(text).ok_or("a 32-bit integer")?);
-            }
-            Self::Int64(builder) => {
-                builder.append_value(canonical(text).ok_or("a 64-bit integer")?);
-            }
-            Self::Float64(builder) => {
-                let number = text.parse().ok();
-                // The writer prints the shortest decimal that round-trips.
-                let is_ours = |number: &f64| format!("{number:?}") == text;
-                builder.append_value(number.filter(is_ours).ok_or("a float64 number")?);
-            }
-            Self::Bool(builder) => builder.append_value(match text {
-                "true" => true,
-                "false" => false,
-                _ => return Err("true or false"),
-            }),
-            Self::Time(builder) => builder.append_value(time(text).ok_or("a time")?),
-            Self::Texts(builder) => {
-                let document = parser.parse(text).map_err(|_| "a list of strings")?;
-                let texts = document.root().text_list().ok_or("a list of strings")?;
-                let mut spelled = String::from("[");
-                for text in texts.iter() {
-                    if spelled.len() > 1 {
-                        spelled.push(',');
-                    }
-                    let text = text.decode();
-                    write_json_string(&text, &mut spelled);
-                    builder.values().append_value(text);
-                }
-                builder.append(true);
-                spelled.push(']');
-                if spelled != text {
-                    return Err("a list as scale-export writes it");
-                }
-            }
-            Self::Bytes(builder) => {
-                builder.append_value(STANDARD.decode(text).map_err(|_| "base64")?);
-            }
-        }
-        Ok(())
-    }
+/// Appends a cell of the column's type.
+fn append_cell(builder: &mut ColumnBuilder, cell: Cell<'_>) -> Result<(), &'static str> {
+    builder
+        .append(Some(&cell))
+        .map(drop)
+        .map_err(|_| "a value of its type")
 }
 
 /// An integer, spelled as the writer spells it.

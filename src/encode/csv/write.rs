@@ -11,8 +11,9 @@ use crate::durable_fs::StagedFile;
 use crate::encode::table_writer::{FinishedFile, TableWriter};
 use crate::json::text::write_json_string;
 use crate::output_error::OutputError;
+use crate::tables::cell::Cell;
 use crate::tables::column::date_time;
-use crate::tables::row_reader::{Cell, Rows};
+use crate::tables::row_reader::Rows;
 use crate::tables::table::TableInfo;
 
 /// Writes one table as CSV.
@@ -87,7 +88,7 @@ fn write_cell(cell: &Cell<'_>, scratch: &mut String, out: &mut String) {
     use std::fmt::Write as _;
     // Writing to a `String` cannot fail.
     match cell {
-        Cell::Text(text) => write_field(text, out),
+        Cell::Text(text) => write_field(&text.decode(), out),
         Cell::Int32(number) => drop(write!(out, "{number}")),
         Cell::Int64(number) => drop(write!(out, "{number}")),
         // The shortest decimal that round-trips.
@@ -101,7 +102,7 @@ fn write_cell(cell: &Cell<'_>, scratch: &mut String, out: &mut String) {
                 if index > 0 {
                     scratch.push(',');
                 }
-                write_json_string(text, scratch);
+                write_json_string(&text.decode(), scratch);
             }
             scratch.push(']');
             write_field(scratch, out);

@@ -11,7 +11,7 @@ use crate::publish::digest_file::DigestError;
 use crate::publish::file_names::FAILURES;
 use crate::publish::publication_id::PublicationId;
 use crate::publish::published_export::UnreadableExport;
-use crate::tables::batch_builder::SinkError;
+use crate::tables::row_sink::SinkError;
 
 /// Why the changes between two publications could not be listed.
 #[derive(Debug, Error)]

@@ -14,16 +14,17 @@ use crate::jobs::changes::error::ChangesError;
 use crate::jobs::changes::feed_directory::FeedDirectory;
 use crate::jobs::published_rows::PublishedRows;
 use crate::publish::manifest::{Manifest, TableFile};
-use crate::tables::batch_builder::{BATCH_BYTES, BatchSink as _, SinkError, TableBuffer};
-use crate::tables::change_feed::{ChangeColumns, ChangeRow};
+use crate::tables::batch_builder::{BATCH_BYTES, BatchBuilder, BatchSink as _};
+use crate::tables::change_feed::ChangeRow;
 use crate::tables::row_filter::rows_of_tasks;
 use crate::tables::row_key::RowKind;
+use crate::tables::row_sink::{SinkError, TableRow as _};
 use crate::tables::table::{Table, TableInfo};
 
 /// The files of a feed while they are written.
 pub(crate) struct FeedWriter {
     sink: WriterSink,
-    changes: TableBuffer<ChangeColumns>,
+    changes: BatchBuilder,
     /// The tables whose rows are copied.
     tables: Vec<&'static TableInfo>,
     /// The tasks whose rows are copied.
@@ -47,7 +48,7 @@ impl FeedWriter {
         let writers = TableWriters::of_tables(format, all(), |name| directory.create(name))?;
         Ok(Self {
             sink: WriterSink::new(writers),
-            changes: TableBuffer::new(Some(changes), true, BATCH_BYTES),
+            changes: BatchBuilder::new(BATCH_BYTES),
             tables,
             with_rows: TaskIds::default(),
         })
@@ -69,7 +70,7 @@ impl FeedWriter {
             previous_sha256: previous.as_deref(),
             sha256: current.as_deref(),
         };
-        let pushed = self.changes.push(&row, &mut self.sink);
+        let pushed = row.pass_to(&mut self.changes.sink(&mut self.sink));
         self.settle(pushed)?;
         if kind != ChangeKind::Delete && !self.tables.is_empty() {
             // It was valid when it was exported.

@@ -9,8 +9,9 @@ use crate::ids::task_ids::TaskIds;
 use crate::jobs::verify::findings::{Finding, Findings, shown};
 use crate::jobs::verify::id_bitset::IdBitset;
 use crate::jobs::verify::table_cursor::TableCursor;
-use crate::tables::batch_builder::{BatchSink, SinkError};
+use crate::tables::batch_builder::BatchSink;
 use crate::tables::row_reader::Rows;
+use crate::tables::row_sink::SinkError;
 use crate::tables::table::TableInfo;
 
 /// Rows that are searched for one that is not where it should be.

@@ -9,7 +9,7 @@ use crate::error::{Exit, Explain, FileRole};
 use crate::journal::error::JournalError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 use crate::output_error::OutputError;
-use crate::tables::batch_builder::SinkError;
+use crate::tables::row_sink::SinkError;
 use crate::tables::table::SCHEMA_VERSION;
 
 /// Why an export could not be verified.

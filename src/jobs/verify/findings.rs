@@ -5,8 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::api::credentials::SECRET_KEY;
+use crate::tables::cell::Cell;
 use crate::tables::column::ColumnType;
-use crate::tables::row_reader::Cell;
 
 /// The maximum number of findings that are kept.
 const SHOWN: usize = 20;
@@ -196,7 +196,7 @@ pub(crate) fn shown(
         None => "null".to_owned(),
         Some(Cell::Text(plain)) if column_type != ColumnType::Json => {
             let mut text = String::new();
-            crate::json::text::write_json_string(plain, &mut text);
+            crate::json::text::write_json_string(&plain.decode(), &mut text);
             text
         }
         Some(Cell::Bytes(bytes)) => format!("{} bytes", bytes.len()),

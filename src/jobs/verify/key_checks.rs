@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::jobs::verify::findings::{Finding, Findings};
 use crate::rebuild::row_cursor::TaskRows;
+use crate::tables::cell::Cell;
 use crate::tables::definition::TABLES;
-use crate::tables::row_reader::Cell;
 use crate::tables::selection::TableSelection;
 use crate::tables::table::{Table, TableInfo};
 

@@ -29,6 +29,7 @@ use crate::publish::file_names::MANIFEST;
 use crate::publish::manifest::Manifest;
 use crate::rebuild::rebuilder::Rebuilder;
 use crate::rebuild::row_cursor::{TableRows, TaskRows};
+use crate::tables::batch_builder::BatchBuilder;
 use crate::tables::definition::TABLES;
 use crate::tables::row_key::RowKind;
 use crate::tables::schema_drift::DriftEntry;
@@ -209,6 +210,7 @@ struct TaskVerifier<'p> {
     tables: TableSelection,
     reported: IdBitset,
     flattener: Flattener,
+    batches: BatchBuilder,
     rebuilder: Rebuilder,
     rebuilt: String,
     body: Vec<u8>,
@@ -246,7 +248,8 @@ impl<'p> TaskVerifier<'p> {
             rebuilds: missing.is_empty(),
             tables,
             reported: IdBitset::default(),
-            flattener: Flattener::with_batches(tables, COMPARED_BYTES),
+            flattener: Flattener::new(tables),
+            batches: BatchBuilder::new(COMPARED_BYTES),
             rebuilder: Rebuilder::default(),
             rebuilt: String::new(),
             body: Vec::new(),
@@ -404,7 +407,8 @@ impl<'p> TaskVerifier<'p> {
             },
             cells: &mut self.cells,
         };
-        Ok(self.flattener.task(task_id, &document, &mut compare)?)
+        let mut sink = self.batches.sink(&mut compare);
+        Ok(self.flattener.task(task_id, &document, &mut sink)?)
     }
 
     /// Checks the rows that are left, and the drift report.
@@ -437,7 +441,8 @@ impl<'p> TaskVerifier<'p> {
             },
             cells: &mut self.cells,
         };
-        let drift = self.flattener.finish(&mut compare)?.entries();
+        self.batches.flush(&mut compare)?;
+        let drift = self.flattener.finish().entries();
         let mut reporter = FindingReporter {
             ids: self.ids,
             findings: &mut self.results.findings,

@@ -190,7 +190,7 @@ mod tests {
     fn a_scale_is_in_its_order_with_labels_that_were_never_chosen() {
         let scale = vec!["very bad", "bad", "fair", "good", "very good"];
         let chosen = ["good", "very bad", "good"].map(|label| AnnotationFacts {
-            labels: scale.clone(),
+            labels: scale.iter().copied().map(Into::into).collect(),
             chosen: Some(label.into()),
             chosen_order: Some(4),
             ..AnnotationFacts::default()

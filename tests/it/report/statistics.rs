@@ -57,7 +57,11 @@ fn collect(rows: &[Row]) -> Statistics {
                     level: "message",
                     key: (row.choice > 0).then_some(word),
                     title: Some(word),
-                    labels: WORDS[..usize::from(row.choice)].to_vec(),
+                    labels: WORDS[..usize::from(row.choice)]
+                        .iter()
+                        .copied()
+                        .map(Cow::Borrowed)
+                        .collect(),
                     not_applicable: row.choice == 1,
                     chosen: Some(Cow::Borrowed(word)),
                     chosen_order: Some(row.number),

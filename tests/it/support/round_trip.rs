@@ -10,9 +10,10 @@ use scale_export::json::compare::{differences, same};
 use scale_export::json::document::Parser;
 use scale_export::rebuild::rebuilder::Rebuilder;
 use scale_export::rebuild::row_cursor::{TableRows, TaskRows};
-use scale_export::tables::batch_builder::{BatchSink, SinkError};
+use scale_export::tables::batch_builder::{BATCH_BYTES, BatchBuilder, BatchSink};
 use scale_export::tables::definition::TABLES;
 use scale_export::tables::row_reader::Rows;
+use scale_export::tables::row_sink::SinkError;
 use scale_export::tables::schema::arrow_schema;
 use scale_export::tables::table::TableInfo;
 
@@ -37,8 +38,10 @@ pub(crate) fn flatten(task_id: &str, json: &str) -> Vec<Vec<RecordBatch>> {
     let document = parser.parse(json).unwrap();
     let mut collect = Collect(vec![Vec::new(); TABLES.len()]);
     let mut flattener = Flattener::new(scale_export::tables::selection::TableSelection::all());
-    flattener.task(task_id, &document, &mut collect).unwrap();
-    flattener.finish(&mut collect).unwrap();
+    let mut builder = BatchBuilder::new(BATCH_BYTES);
+    let mut sink = builder.sink(&mut collect);
+    flattener.task(task_id, &document, &mut sink).unwrap();
+    builder.flush(&mut collect).unwrap();
     collect.0
 }
 
