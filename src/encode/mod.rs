@@ -3,11 +3,13 @@
 pub mod batches;
 pub mod catch_panic;
 pub mod csv;
+pub mod file_part;
 pub mod format;
 pub mod input;
 pub mod parquet;
 pub mod read_error;
+pub mod table_encoders;
+pub mod table_file;
 pub mod table_reader;
-pub mod table_writer;
 pub mod table_writers;
 pub mod writer_sink;

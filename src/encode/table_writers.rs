@@ -1,6 +1,8 @@
-//! Writes the files of all selected tables, within a bound on memory.
+//! Writes the files of all selected tables from their parts.
 
 use std::fmt::Display;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
 
@@ -8,25 +10,19 @@ use arrow::array::RecordBatch;
 use thiserror::Error;
 
 use crate::durable_fs::{FileRef, StagedFile};
-use crate::encode::csv::write::CsvWriter;
+use crate::encode::file_part::{FilePart, PartSink};
 use crate::encode::format::{Format, Selection};
-use crate::encode::parquet::write::writer::ParquetWriter;
-use crate::encode::table_writer::{FinishedFile, TableWriter};
+use crate::encode::parquet::write::page_compressor::PageCompressor;
+use crate::encode::table_encoders::TableEncoders;
+use crate::encode::table_file::{PartError, TableFile};
 use crate::output_error::OutputError;
+use crate::tables::row_reader::Rows;
+use crate::tables::row_sink::SinkError;
 use crate::tables::table::TableInfo;
 use crate::threads;
 
-/// Bytes of rows that wait in memory before they are encoded, in all tables together. Above this, the table with the
-/// most of them frees its memory: it encodes the rows of large columns, and moves all others to a file.
-const WAITING_BYTES: usize = 4 << 20;
-
-/// A column is large if it has at least one part in this many of the bytes of all tables. So at most 50 columns are
-/// large at a time, and mostly a dozen, which have half of all bytes and need not be written to a file and read again.
-/// The encoder of a column takes 200 kB, and up to 10 MB with a large dictionary.
-const LARGE_PART: u64 = 50;
-
-/// Tables whose last rows are encoded at the same time. More would add up the memory of their encoders.
-const ENCODING_THREADS: usize = 2;
+/// The extension of a table's temporary file for pages that wait for their row group.
+const SPILL_EXTENSION: &str = "spill";
 
 /// Files that are synced at the same time: enough for a disk to sync them together.
 const SYNCING_THREADS: usize = 6;
@@ -53,64 +49,93 @@ pub struct EncodeError {
     cause: String,
 }
 
-/// Encodes one table in memory, with the same bytes as a published file. Rows that exceed the memory bound wait in a
+/// Encodes one table in memory, with the same bytes as a published file. Pages that exceed the memory bound wait in a
 /// temporary file.
 pub fn encode(
     format: Format,
     table: &'static TableInfo,
     batches: impl IntoIterator<Item = RecordBatch>,
 ) -> Result<Vec<u8>, EncodeError> {
-    match format {
-        Format::Parquet => {
-            let failed = |error| EncodeError::new(table, &error);
-            let mut writer = ParquetWriter::open(table, Vec::new(), None).map_err(failed)?;
-            for batch in batches {
-                writer.write_rows(batch).map_err(failed)?;
-            }
-            writer.close().map_err(failed)
+    let failed = |error: &dyn Display| EncodeError {
+        table: table.name,
+        cause: error.to_string(),
+    };
+    let file = TableFile::begin(format, table, Vec::new(), None);
+    let mut file = MemoryFile {
+        file: file.map_err(|error| failed(&error))?,
+        compressor: PageCompressor::default(),
+        error: None,
+    };
+    let mut encoders = TableEncoders::new(format, [table].into_iter());
+    let mut encode = || -> Result<(), SinkError> {
+        for batch in batches {
+            let rows = Rows::of(table, batch).map_err(SinkError::Column)?;
+            rows.pass_to(&mut encoders.sink(&mut file), |_| true)?;
         }
-        Format::Csv => {
-            let failed = |error| EncodeError::new(table, &error);
-            let mut writer = CsvWriter::begin(table, Vec::new()).map_err(failed)?;
-            for batch in batches {
-                writer.write(batch).map_err(failed)?;
-            }
-            Ok(writer.into_output())
+        encoders.finish(&mut file)
+    };
+    let encoded = encode();
+    match (encoded, file.error) {
+        (_, Some(error)) => Err(failed(&error)),
+        (Err(error), None) => Err(failed(&error)),
+        (Ok(()), None) => {
+            let closed = file.file.close();
+            closed.map(|(bytes, _)| bytes).map_err(|error| failed(&error))
         }
     }
 }
 
-impl EncodeError {
-    fn new(table: &TableInfo, cause: &dyn Display) -> Self {
-        Self {
-            table: table.name,
-            cause: cause.to_string(),
+/// A file in memory.
+struct MemoryFile {
+    file: TableFile<Vec<u8>>,
+    compressor: PageCompressor,
+    error: Option<PartError>,
+}
+
+impl PartSink for MemoryFile {
+    fn part(&mut self, _: &'static TableInfo, part: FilePart) -> Result<(), SinkError> {
+        match self.file.part(part, &mut self.compressor) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.error = Some(error);
+                Err(SinkError::Closed)
+            }
         }
     }
 }
 
-/// A table and its writer.
-struct Writing {
+/// A table, and its file.
+#[derive(Debug)]
+struct OpenTable {
     table: &'static TableInfo,
-    rows: usize,
-    writer: Box<dyn TableWriter>,
+    rows: u64,
+    path: PathBuf,
+    file: TableFile<StagedFile>,
 }
 
-/// The writers of all selected tables.
-pub struct TableWriters {
-    writers: Vec<Writing>,
-}
-
-impl std::fmt::Debug for TableWriters {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(
-                self.writers
-                    .iter()
-                    .map(|Writing { table, rows, .. }| (table.name, rows)),
-            )
-            .finish()
+impl OpenTable {
+    /// Completes and syncs the file.
+    fn finish(self) -> Result<WrittenTable, OutputError> {
+        let Self {
+            table, rows, path, file,
+        } = self;
+        let closed = file.close();
+        let (mut file, longest_record) = closed.map_err(|error| error.of_file(table, &path))?;
+        file.flush().map_err(OutputError::io("write", &path))?;
+        Ok(WrittenTable {
+            table,
+            rows,
+            file: file.finish()?,
+            longest_record,
+        })
     }
+}
+
+/// The files of all selected tables.
+#[derive(Debug)]
+pub struct TableWriters {
+    tables: Vec<OpenTable>,
+    compressor: PageCompressor,
 }
 
 impl TableWriters {
@@ -129,86 +154,42 @@ impl TableWriters {
         tables: impl Iterator<Item = &'static TableInfo>,
         create: impl Fn(&str) -> Result<StagedFile, OutputError>,
     ) -> Result<Self, OutputError> {
-        let writers = tables
-            .map(|table| {
-                let file = create(&format.file_name(table.name))?;
-                let writer: Box<dyn TableWriter> = match format {
-                    Format::Parquet => Box::new(ParquetWriter::begin(table, file)?),
-                    Format::Csv => {
-                        let path = file.path().to_owned();
-                        let begun = CsvWriter::begin(table, file);
-                        Box::new(begun.map_err(OutputError::io("write", &path))?)
-                    }
-                };
-                Ok(Writing {
-                    table,
-                    rows: 0,
-                    writer,
-                })
+        let tables = tables.map(|table| {
+            let staged = create(&format.file_name(table.name))?;
+            let path = staged.path().to_owned();
+            let spill = path.with_extension(SPILL_EXTENSION);
+            let file = TableFile::begin(format, table, staged, Some(&spill));
+            Ok(OpenTable {
+                table,
+                rows: 0,
+                file: file.map_err(|error| error.of_file(table, &path))?,
+                path,
             })
-            .collect::<Result<_, OutputError>>()?;
-        Ok(Self { writers })
+        });
+        Ok(Self {
+            tables: tables.collect::<Result<_, OutputError>>()?,
+            compressor: PageCompressor::default(),
+        })
     }
 
-    /// Appends rows to a table's file. If too many bytes wait in memory, the table with the most of them frees its
-    /// memory.
-    pub fn write(
+    /// Writes a part of a table's file.
+    pub(crate) fn write(
         &mut self,
         table: &'static TableInfo,
-        batch: RecordBatch,
+        part: FilePart,
     ) -> Result<(), OutputError> {
-        let known = self.writers.iter_mut();
-        if let Some(writing) = known
-            .into_iter()
-            .find(|known| known.table.table == table.table)
-        {
-            writing.rows += batch.num_rows();
-            writing.writer.write(batch)?;
-        }
-        self.make_room()
-    }
-
-    /// Keeps the bytes of waiting rows within [`WAITING_BYTES`].
-    fn make_room(&mut self) -> Result<(), OutputError> {
-        let (mut all, mut waiting) = (0, 0);
-        for table in &self.writers {
-            all += table.writer.bytes();
-            waiting += table.writer.waiting_bytes();
-        }
-        if waiting <= WAITING_BYTES {
+        let mut tables = self.tables.iter_mut();
+        let Some(open) = tables.find(|open| open.table.table == table.table) else {
             return Ok(());
-        }
-        let tables = self.writers.iter_mut();
-        match tables.max_by_key(|table| table.writer.waiting_bytes()) {
-            Some(Writing { writer, .. }) => writer.make_room(all / LARGE_PART),
-            None => Ok(()),
-        }
+        };
+        let written = open.file.part(part, &mut self.compressor);
+        open.rows += written.map_err(|error| error.of_file(table, &open.path))?;
+        Ok(())
     }
 
-    /// Completes all files. Few threads encode, since encoders take memory; more threads sync, since they wait for the
-    /// disk.
-    pub fn finish(mut self) -> Result<Vec<WrittenTable>, OutputError> {
-        let encoded = in_parallel(ENCODING_THREADS, &mut self.writers, |writing| {
-            writing.writer.encode_rest()
-        });
-        encoded.into_iter().collect::<Result<(), _>>()?;
-        let written = in_parallel(SYNCING_THREADS, self.writers, |writing| {
-            let Writing {
-                table,
-                rows,
-                writer,
-            } = writing;
-            let FinishedFile {
-                file,
-                longest_record,
-            } = writer.finish()?;
-            Ok(WrittenTable {
-                table,
-                rows: rows as u64,
-                file,
-                longest_record,
-            })
-        });
+    /// Completes all files, on several threads: each of them waits for the disk.
+    pub fn finish(self) -> Result<Vec<WrittenTable>, OutputError> {
+        let written = in_parallel(SYNCING_THREADS, self.tables, OpenTable::finish);
         written.into_iter().collect()
     }
 }

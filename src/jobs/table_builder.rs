@@ -1,15 +1,17 @@
-//! Builds the tables: one thread feeds tasks, the caller's thread flattens them, a third thread encodes the rows.
+//! Builds the tables: one thread feeds tasks, the caller's thread flattens them and encodes the rows, a third thread
+//! compresses and writes.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-use arrow::array::RecordBatch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::KEPT_BYTES;
 use crate::api::task_response::{TaskResponse, UnreadableBody};
+use crate::encode::file_part::{FilePart, PartSink};
 use crate::encode::format::Selection;
+use crate::encode::table_encoders::TableEncoders;
 use crate::encode::table_writers::{TableWriters, WrittenTable};
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::failure_kind::FailureKind;
@@ -26,7 +28,6 @@ use crate::publish::digest_writer::DigestWriter;
 use crate::publish::failure_lines::{missing, unusable, write_line};
 use crate::publish::staging::Staging;
 use crate::state::paths::NEW_DIGESTS;
-use crate::tables::batch_builder::{BATCH_BYTES, BatchBuilder, BatchSink};
 use crate::tables::row_sink::SinkError;
 use crate::tables::schema_drift::Drift;
 use crate::tables::table::TableInfo;
@@ -164,22 +165,21 @@ fn build<T: Send>(
     thread::scope(|scope| {
         let (sender, arrived) = batch_channel::channel();
         let feeder = spawn(scope, move || feed(sender))?;
-        let (sender, batches) = batch_channel::channel();
-        let encoder = spawn(scope, move || {
+        let (sender, parts) = batch_channel::channel();
+        let writer = spawn(scope, move || {
             // At once: the feeding thread may wait for responses for a long time.
-            encode(writers, &batches).inspect_err(|_| run.cancel())
+            write(writers, &parts).inspect_err(|_| run.cancel())
         })?;
-        let rows = Flattener::new(selection.tables);
-        let mut build = TableBuild::new(rows, Encoder(sender), digests);
+        let mut build = TableBuild::new(selection, PartSender(sender), digests);
         let taken = build.tasks(arrived, events, run);
         // Both channels are closed by now, so neither thread waits for this one.
         let finished = taken.and_then(|is_complete| build.finish(is_complete));
         if finished.is_err() {
             run.cancel();
         }
-        let (feeder, encoder) = (join(feeder), join(encoder));
+        let (feeder, writer) = (join(feeder), join(writer));
         // Of several errors, the one that caused the others is reported.
-        let writers = encoder?;
+        let writers = writer?;
         let FeedResult { is_complete, value } = feeder?;
         let Some((flattened, digests)) = finished?.filter(|_| is_complete) else {
             return Ok((value, None));
@@ -211,27 +211,27 @@ pub(crate) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A batch of rows of a table.
-type TableBatch = (&'static TableInfo, RecordBatch);
+/// A part of a table's file.
+type TablePart = (&'static TableInfo, FilePart);
 
-/// The encoder's thread: writes batches as they come.
-fn encode(
+/// The writing thread: compresses and writes parts as they come.
+fn write(
     mut writers: TableWriters,
-    batches: &Receiver<Vec<TableBatch>>,
+    parts: &Receiver<Vec<TablePart>>,
 ) -> Result<TableWriters, OutputError> {
-    for (table, batch) in batches.iter().flatten() {
-        writers.write(table, batch)?;
+    for (table, part) in parts.iter().flatten() {
+        writers.write(table, part)?;
     }
     Ok(writers)
 }
 
-/// Sends batches to the encoder.
-struct Encoder(BatchSender<TableBatch>);
+/// Sends parts to the writing thread.
+struct PartSender(BatchSender<TablePart>);
 
-impl BatchSink for Encoder {
-    fn batch(&mut self, table: &'static TableInfo, batch: RecordBatch) -> Result<(), SinkError> {
-        let bytes = batch.get_array_memory_size();
-        Ok(self.0.push((table, batch), bytes)?)
+impl PartSink for PartSender {
+    fn part(&mut self, table: &'static TableInfo, part: FilePart) -> Result<(), SinkError> {
+        let bytes = part.bytes();
+        Ok(self.0.push((table, part), bytes)?)
     }
 }
 
@@ -244,8 +244,8 @@ impl From<ReceiverClosed> for SinkError {
 /// The flattening thread.
 struct TableBuild {
     flattener: Flattener,
-    batches: BatchBuilder,
-    encoder: Encoder,
+    encoders: TableEncoders,
+    parts: PartSender,
     parser: Parser,
     failures: Failures,
     exported: u64,
@@ -253,11 +253,11 @@ struct TableBuild {
 }
 
 impl TableBuild {
-    fn new(flattener: Flattener, encoder: Encoder, digests: DigestWriter) -> Self {
+    fn new(selection: Selection, parts: PartSender, digests: DigestWriter) -> Self {
         Self {
-            flattener,
-            batches: BatchBuilder::new(BATCH_BYTES),
-            encoder,
+            flattener: Flattener::new(selection.tables),
+            encoders: TableEncoders::new(selection.format, selection.tables.tables()),
+            parts,
             parser: Parser::default(),
             failures: Failures::default(),
             exported: 0,
@@ -312,7 +312,7 @@ impl TableBuild {
         let note = unusable(task_id, root);
         match (document, note) {
             (Ok(document), None) => {
-                let mut sink = self.batches.sink(&mut self.encoder);
+                let mut sink = self.encoders.sink(&mut self.parts);
                 self.flattener.task(task_id, &document, &mut sink)?;
                 self.exported += 1;
                 self.digests.push(TaskDigest {
@@ -337,7 +337,7 @@ impl TableBuild {
         Ok(())
     }
 
-    /// Sends the last rows, if all tasks were flattened, and closes the channel to the encoder.
+    /// Sends the last parts, if all tasks were flattened, and closes the channel to the writing thread.
     fn finish(
         mut self,
         is_complete: bool,
@@ -345,9 +345,9 @@ impl TableBuild {
         if !is_complete {
             return Ok(None);
         }
-        self.batches.flush(&mut self.encoder)?;
+        self.encoders.finish(&mut self.parts)?;
         let drift = self.flattener.finish();
-        self.encoder.0.flush().map_err(SinkError::from)?;
+        self.parts.0.flush().map_err(SinkError::from)?;
         let flattened = Flattened {
             drift,
             failures: self.failures,

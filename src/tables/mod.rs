@@ -8,7 +8,6 @@ pub mod column;
 pub mod column_builder;
 pub mod definition;
 pub mod macros;
-pub mod row_filter;
 pub mod row_key;
 pub mod row_reader;
 pub mod row_sink;

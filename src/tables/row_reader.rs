@@ -8,6 +8,7 @@ use arrow::array::{
 use crate::json::text::Text;
 use crate::tables::cell::{Cell, Texts};
 use crate::tables::column::ColumnType;
+use crate::tables::row_sink::{RowSink, SinkError};
 use crate::tables::table::TableInfo;
 
 /// One column of a batch, downcast.
@@ -148,6 +149,32 @@ impl Rows {
             }
             _ => None,
         }
+    }
+
+    /// Passes rows to a sink: those whose first cell, the ID of a task in most tables, `is_wanted` accepts. Returns how
+    /// many.
+    pub(crate) fn pass_to(
+        &self,
+        sink: &mut dyn RowSink,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<u64, SinkError> {
+        let mut passed = 0;
+        let mut last: Option<(&str, bool)> = None;
+        for row in 0..self.len() {
+            let task_id = self.text(0, row).unwrap_or_default();
+            // The rows of a task are next to each other.
+            let is_wanted = match last {
+                Some((known, is_wanted)) if known == task_id => is_wanted,
+                _ => is_wanted(task_id),
+            };
+            last = Some((task_id, is_wanted));
+            if is_wanted {
+                let cells: Vec<_> = self.cells.iter().map(|column| column.cell(row)).collect();
+                sink.row(self.table, &cells)?;
+                passed += 1;
+            }
+        }
+        Ok(passed)
     }
 
     /// Whether `count` rows from `row` on equal those of `other` from `other_row` on. Floating-point numbers are equal

@@ -3,83 +3,95 @@
 
 use std::io::{self, Write};
 
-use arrow::array::RecordBatch;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::durable_fs::StagedFile;
-use crate::encode::table_writer::{FinishedFile, TableWriter};
+use crate::encode::file_part::{FilePart, RowEncoder};
 use crate::json::text::write_json_string;
-use crate::output_error::OutputError;
 use crate::tables::cell::Cell;
 use crate::tables::column::date_time;
-use crate::tables::row_reader::Rows;
+use crate::tables::row_sink::SinkError;
 use crate::tables::table::TableInfo;
 
-/// Writes one table as CSV.
-pub(crate) struct CsvWriter<W> {
-    table: &'static TableInfo,
-    output: W,
-    /// Records of one batch, which are written with one call.
+/// Bytes of records that are passed on together.
+const PASSED_BYTES: usize = 128 << 10;
+
+/// Encodes the rows of one table as CSV records.
+#[derive(Debug, Default)]
+pub(crate) struct CsvRows {
     text: String,
+    rows: u64,
+    longest: usize,
+    scratch: String,
+}
+
+impl RowEncoder for CsvRows {
+    fn row(
+        &mut self,
+        cells: &[Option<Cell<'_>>],
+        parts: &mut dyn FnMut(FilePart) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError> {
+        let begin = self.text.len();
+        for (index, cell) in cells.iter().enumerate() {
+            if index > 0 {
+                self.text.push(',');
+            }
+            if let Some(cell) = cell {
+                write_cell(cell, &mut self.scratch, &mut self.text);
+            }
+        }
+        self.text.push('\n');
+        self.rows += 1;
+        self.longest = self.longest.max(self.text.len() - begin);
+        if self.text.len() >= PASSED_BYTES {
+            return self.finish(parts);
+        }
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        parts: &mut dyn FnMut(FilePart) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError> {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        parts(FilePart::Records {
+            text: std::mem::take(&mut self.text),
+            rows: std::mem::take(&mut self.rows),
+            longest: std::mem::take(&mut self.longest),
+        })
+    }
+}
+
+/// Writes the CSV file of one table.
+pub(crate) struct CsvFile<W> {
+    output: W,
     /// Bytes of the longest record, with its line break.
     longest_record: usize,
 }
 
-impl<W: Write> CsvWriter<W> {
+impl<W: Write> CsvFile<W> {
     /// Writes the header.
-    pub(crate) fn begin(table: &'static TableInfo, mut output: W) -> io::Result<Self> {
+    pub(crate) fn begin(table: &TableInfo, mut output: W) -> io::Result<Self> {
         let names: Vec<&str> = table.columns().map(|column| column.name).collect();
         let header = names.join(",") + "\n";
         output.write_all(header.as_bytes())?;
         Ok(Self {
-            table,
             output,
-            text: String::new(),
             longest_record: header.len(),
         })
     }
 
-    /// Returns the output.
-    pub(crate) fn into_output(self) -> W {
-        self.output
+    /// Writes records, the longest of which has `longest` bytes.
+    pub(crate) fn write(&mut self, records: &str, longest: usize) -> io::Result<()> {
+        self.longest_record = self.longest_record.max(longest);
+        self.output.write_all(records.as_bytes())
     }
 
-    pub(crate) fn write(&mut self, batch: RecordBatch) -> io::Result<()> {
-        let rows = Rows::of(self.table, batch)
-            .map_err(|column| io::Error::other(format!("column `{column}` has another type")))?;
-        let columns = self.table.columns().count();
-        let mut scratch = String::new();
-        for row in 0..rows.len() {
-            let begin = self.text.len();
-            for column in 0..columns {
-                if column > 0 {
-                    self.text.push(',');
-                }
-                if let Some(cell) = rows.cell(column, row) {
-                    write_cell(&cell, &mut scratch, &mut self.text);
-                }
-            }
-            self.text.push('\n');
-            self.longest_record = self.longest_record.max(self.text.len() - begin);
-        }
-        let written = self.output.write_all(self.text.as_bytes());
-        self.text.clear();
-        written
-    }
-}
-
-impl TableWriter for CsvWriter<StagedFile> {
-    fn write(&mut self, batch: RecordBatch) -> Result<(), OutputError> {
-        self.write(batch)
-            .map_err(OutputError::io("write", self.output.path()))
-    }
-
-    fn finish(self: Box<Self>) -> Result<FinishedFile, OutputError> {
-        Ok(FinishedFile {
-            longest_record: self.longest_record,
-            file: self.output.finish()?,
-        })
+    /// Returns the output, and the bytes of the longest record.
+    pub(crate) fn close(self) -> (W, usize) {
+        (self.output, self.longest_record)
     }
 }
 

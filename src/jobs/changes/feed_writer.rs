@@ -4,7 +4,6 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::encode::table_writers::TableWriters;
 use crate::encode::writer_sink::WriterSink;
 use crate::hex;
 use crate::ids::task_ids::TaskIds;
@@ -14,9 +13,7 @@ use crate::jobs::changes::error::ChangesError;
 use crate::jobs::changes::feed_directory::FeedDirectory;
 use crate::jobs::published_rows::PublishedRows;
 use crate::publish::manifest::{Manifest, TableFile};
-use crate::tables::batch_builder::{BATCH_BYTES, BatchBuilder, BatchSink as _};
 use crate::tables::change_feed::ChangeRow;
-use crate::tables::row_filter::rows_of_tasks;
 use crate::tables::row_key::RowKind;
 use crate::tables::row_sink::{SinkError, TableRow as _};
 use crate::tables::table::{Table, TableInfo};
@@ -24,7 +21,6 @@ use crate::tables::table::{Table, TableInfo};
 /// The files of a feed while they are written.
 pub(crate) struct FeedWriter {
     sink: WriterSink,
-    changes: BatchBuilder,
     /// The tables whose rows are copied.
     tables: Vec<&'static TableInfo>,
     /// The tasks whose rows are copied.
@@ -45,10 +41,9 @@ impl FeedWriter {
         let all = || [changes].into_iter().chain(tables.iter().copied());
         let names: Vec<String> = all().map(|table| format.file_name(table.name)).collect();
         directory.refuse_taken(names.iter().map(String::as_str))?;
-        let writers = TableWriters::of_tables(format, all(), |name| directory.create(name))?;
+        let sink = WriterSink::begin(format, all(), |name| directory.create(name))?;
         Ok(Self {
-            sink: WriterSink::new(writers),
-            changes: BatchBuilder::new(BATCH_BYTES),
+            sink,
             tables,
             with_rows: TaskIds::default(),
         })
@@ -70,7 +65,7 @@ impl FeedWriter {
             previous_sha256: previous.as_deref(),
             sha256: current.as_deref(),
         };
-        let pushed = row.pass_to(&mut self.changes.sink(&mut self.sink));
+        let pushed = row.pass_to(&mut self.sink);
         self.settle(pushed)?;
         if kind != ChangeKind::Delete && !self.tables.is_empty() {
             // It was valid when it was exported.
@@ -86,8 +81,6 @@ impl FeedWriter {
         manifest: &Manifest,
         cancel: &CancellationToken,
     ) -> Result<Vec<TableFile>, ChangesError> {
-        let flushed = self.changes.flush(&mut self.sink);
-        self.settle(flushed)?;
         for table in std::mem::take(&mut self.tables) {
             if let Some(rows) = PublishedRows::open(directory, manifest, table.table)? {
                 let copied = self.copy(table, rows, cancel)?;
@@ -101,7 +94,9 @@ impl FeedWriter {
                 }
             }
         }
-        let written = self.sink.into_writers().finish()?;
+        let flushed = self.sink.flush();
+        self.settle(flushed)?;
+        let written = self.sink.finish()?;
         let files = written.into_iter().map(|written| TableFile {
             rows: written.rows,
             file: written.file,
@@ -121,24 +116,18 @@ impl FeedWriter {
             if cancel.is_cancelled() {
                 return Err(ChangesError::Interrupted);
             }
-            let batch = if table.row_kind == RowKind::Entity {
-                rows.batch().clone()
-            } else {
-                let is_wanted = |task_id: &str| self.with_rows.position(task_id).is_some();
-                rows_of_tasks(&rows, is_wanted).map_err(SinkError::from)?
-            };
-            if batch.num_rows() > 0 {
-                copied += batch.num_rows() as u64;
-                let passed = self.sink.batch(table, batch);
-                self.settle(passed)?;
-            }
+            let is_entity = table.row_kind == RowKind::Entity;
+            let with_rows = &self.with_rows;
+            let is_wanted = |task_id: &str| is_entity || with_rows.position(task_id).is_some();
+            let passed = rows.pass_to(&mut self.sink, is_wanted);
+            copied += self.settle(passed)?;
         }
         from.finish()?;
         Ok(copied)
     }
 
     /// Replaces the error of a closed sink by the one that closed it.
-    fn settle(&mut self, done: Result<(), SinkError>) -> Result<(), ChangesError> {
+    fn settle<T>(&mut self, done: Result<T, SinkError>) -> Result<T, ChangesError> {
         match self.sink.take_error() {
             Some(error) => Err(error.into()),
             None => Ok(done?),

@@ -1,0 +1,62 @@
+//! The parts of a table's file, as they pass from the thread that encodes rows to the one that compresses and writes.
+
+use crate::encode::parquet::write::raw_page::{ChunkEnd, RawPage};
+use crate::tables::cell::Cell;
+use crate::tables::row_sink::SinkError;
+use crate::tables::table::TableInfo;
+
+/// A part of a table's file. The parts of a file come in order.
+#[derive(Debug)]
+pub(crate) enum FilePart {
+    /// A page of a column, given by its position, in the current row group.
+    Page(usize, RawPage),
+    /// The end of a row group.
+    RowGroup {
+        /// What each column's chunk states. Their pages came before.
+        ends: Vec<ChunkEnd>,
+        /// Rows in the row group.
+        rows: u64,
+    },
+    /// CSV records.
+    Records {
+        /// The records, each with its line break.
+        text: String,
+        /// Their number.
+        rows: u64,
+        /// Bytes of the longest one.
+        longest: usize,
+    },
+}
+
+impl FilePart {
+    /// Bytes on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Page(_, page) => page.body.capacity(),
+            Self::RowGroup { ends, .. } => ends.capacity() * size_of::<ChunkEnd>(),
+            Self::Records { text, .. } => text.capacity(),
+        }
+    }
+}
+
+/// Takes the parts of all files.
+pub(crate) trait PartSink {
+    /// Takes a part of a table's file.
+    fn part(&mut self, table: &'static TableInfo, part: FilePart) -> Result<(), SinkError>;
+}
+
+/// Encodes the rows of one table. Appending a row neither compresses nor writes.
+pub(crate) trait RowEncoder: Send {
+    /// Appends a row, and passes on the parts that are complete.
+    fn row(
+        &mut self,
+        cells: &[Option<Cell<'_>>],
+        parts: &mut dyn FnMut(FilePart) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError>;
+
+    /// Passes on what is left. No more rows follow.
+    fn finish(
+        &mut self,
+        parts: &mut dyn FnMut(FilePart) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError>;
+}
