@@ -14,7 +14,7 @@ use crate::encode::file_part::{FilePart, PartSink};
 use crate::encode::format::{Format, Selection};
 use crate::encode::parquet::write::page_compressor::PageCompressor;
 use crate::encode::table_encoders::TableEncoders;
-use crate::encode::table_file::{PartError, TableFile};
+use crate::encode::part_writer::{PartError, PartWriter};
 use crate::output_error::OutputError;
 use crate::tables::row_reader::Rows;
 use crate::tables::row_sink::SinkError;
@@ -60,7 +60,7 @@ pub fn encode(
         table: table.name,
         cause: error.to_string(),
     };
-    let file = TableFile::begin(format, table, Vec::new(), None);
+    let file = PartWriter::begin(format, table, Vec::new(), None);
     let mut file = MemoryFile {
         file: file.map_err(|error| failed(&error))?,
         compressor: PageCompressor::default(),
@@ -87,7 +87,7 @@ pub fn encode(
 
 /// A file in memory.
 struct MemoryFile {
-    file: TableFile<Vec<u8>>,
+    file: PartWriter<Vec<u8>>,
     compressor: PageCompressor,
     error: Option<PartError>,
 }
@@ -110,7 +110,7 @@ struct OpenTable {
     table: &'static TableInfo,
     rows: u64,
     path: PathBuf,
-    file: TableFile<StagedFile>,
+    file: PartWriter<StagedFile>,
 }
 
 impl OpenTable {
@@ -158,7 +158,7 @@ impl TableWriters {
             let staged = create(&format.file_name(table.name))?;
             let path = staged.path().to_owned();
             let spill = path.with_extension(SPILL_EXTENSION);
-            let file = TableFile::begin(format, table, staged, Some(&spill));
+            let file = PartWriter::begin(format, table, staged, Some(&spill));
             Ok(OpenTable {
                 table,
                 rows: 0,

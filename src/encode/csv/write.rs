@@ -65,6 +65,7 @@ impl RowEncoder for CsvRows {
 }
 
 /// Writes the CSV file of one table.
+#[derive(Debug)]
 pub(crate) struct CsvFile<W> {
     output: W,
     /// Bytes of the longest record, with its line break.

@@ -21,7 +21,7 @@ use crate::encode::parquet::write::runs::bit_width;
 use crate::encode::parquet::write::value_range::{RangeFinder, ValueOrder, ValueRange, widen};
 use crate::json::text::Text;
 use crate::tables::column::{ColumnInfo, ColumnType};
-use crate::tables::row_reader::Cell;
+use crate::tables::cell::Cell;
 
 /// Where pages end and dictionaries are given up.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +135,7 @@ impl ColumnEncoder {
                 | ColumnType::Path
                 | ColumnType::Json,
                 Cell::Text(text),
-            ) => Ok(self.append_text(Text::plain(text))),
+            ) => Ok(self.append_text(*text)),
             (ColumnType::Int32, Cell::Int32(number)) => Ok(self.append_row(&number.to_le_bytes())),
             (ColumnType::Int64, Cell::Int64(number))
             | (ColumnType::Timestamp, Cell::Time(number)) => {
@@ -146,7 +146,7 @@ impl ColumnEncoder {
             }
             (ColumnType::Bool, Cell::Bool(value)) => Ok(self.append_bool(*value)),
             (ColumnType::StrList, Cell::Texts(texts)) => {
-                Ok(self.append_list(texts.iter().map(Text::plain)))
+                Ok(self.append_list(texts.iter()))
             }
             (ColumnType::Bytes, Cell::Bytes(bytes)) => Ok(self.append_row(bytes)),
             _ => Err(self.column.name),

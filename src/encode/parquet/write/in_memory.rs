@@ -13,7 +13,8 @@ use crate::encode::parquet::write::parquet_file::ParquetFile;
 use crate::encode::parquet::write::row_group_encoder::{
     RowGroupBuilder, RowGroupEncoder, RowGroupLimits,
 };
-use crate::tables::row_reader::{Cell, Rows};
+use crate::tables::cell::Cell;
+use crate::tables::row_reader::Rows;
 use crate::tables::table::TableInfo;
 
 /// Bytes of complete pages that wait for their compression.

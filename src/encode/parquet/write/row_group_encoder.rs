@@ -9,7 +9,7 @@ use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
 use crate::encode::parquet::write::page_store::PageKeeper;
 use crate::encode::parquet::write::raw_page::{ChunkEnd, RawPage};
-use crate::tables::row_reader::Cell;
+use crate::tables::cell::Cell;
 use crate::tables::table::TableInfo;
 
 /// Where row groups and pages end.

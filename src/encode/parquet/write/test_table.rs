@@ -10,7 +10,8 @@ use arrow::datatypes::DataType;
 
 use crate::tables::column::{ColumnInfo, ColumnType};
 use crate::tables::row_key::RowKind;
-use crate::tables::row_reader::{Cell, Rows};
+use crate::tables::cell::Cell;
+use crate::tables::row_reader::Rows;
 use crate::tables::schema::arrow_schema;
 use crate::tables::table::{Table, TableInfo};
 

@@ -3,13 +3,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::encode::parquet::write::chunk_builder::ChunkBuilder;
+use parquet::errors::ParquetError;
+
 use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
 use crate::encode::parquet::write::page_store::PageKeeper;
 use crate::encode::parquet::write::parquet_file::ParquetFile;
 use crate::encode::parquet::write::raw_page::{ChunkEnd, RawPage};
-use crate::encode::table_file::PartError;
+use crate::encode::parquet::write::row_group_encoder::RowGroupBuilder;
 use crate::tables::table::TableInfo;
 
 /// The Parquet file of a table, and the row group that is being filled.
@@ -17,7 +18,7 @@ use crate::tables::table::TableInfo;
 pub(crate) struct ParquetTable<W: Write + Send> {
     layout: FileLayout,
     spill: Option<PathBuf>,
-    chunks: Vec<ChunkBuilder>,
+    row_group: Option<RowGroupBuilder>,
     file: ParquetFile<W>,
 }
 
@@ -27,13 +28,13 @@ impl<W: Write + Send> ParquetTable<W> {
         table: &'static TableInfo,
         output: W,
         spill: Option<&Path>,
-    ) -> Result<Self, PartError> {
+    ) -> Result<Self, ParquetError> {
         let layout = FileLayout::of(table)?;
         let file = ParquetFile::open(&layout, output)?;
         Ok(Self {
             layout,
             spill: spill.map(Path::to_owned),
-            chunks: Vec::new(),
+            row_group: None,
             file,
         })
     }
@@ -44,39 +45,36 @@ impl<W: Write + Send> ParquetTable<W> {
         column: usize,
         page: RawPage,
         compressor: &mut PageCompressor,
-    ) -> Result<(), PartError> {
-        self.begin_row_group();
-        let chunk = self.chunks.get_mut(column).ok_or(PartError::Foreign)?;
-        Ok(chunk.add(page, compressor)?)
+    ) -> Result<(), ParquetError> {
+        self.row_group().add(column, page, compressor)
     }
 
-    /// Creates the chunks of a row group, unless it has begun.
-    fn begin_row_group(&mut self) {
-        if self.chunks.is_empty() {
-            // A row group has its own, so that the space of its temporary file is freed with it.
-            let keeper = PageKeeper::new(self.spill.as_deref());
-            let columns = self.layout.columns();
-            let chunks = columns.map(|(info, column)| ChunkBuilder::new(info, column, keeper.clone()));
-            self.chunks = chunks.collect();
-        }
+    /// The current row group. Each has its own keeper of pages, so that the space of its temporary file is freed with
+    /// it.
+    fn row_group(&mut self) -> &mut RowGroupBuilder {
+        self.row_group.get_or_insert_with(|| {
+            RowGroupBuilder::new(&self.layout, &PageKeeper::new(self.spill.as_deref()))
+        })
     }
 
     /// Writes the row group.
-    pub(crate) fn row_group(
+    pub(crate) fn end_row_group(
         &mut self,
         ends: Vec<ChunkEnd>,
         compressor: &mut PageCompressor,
-    ) -> Result<(), PartError> {
-        self.begin_row_group();
-        let chunks = std::mem::take(&mut self.chunks).into_iter().zip(ends);
-        let encoded = chunks
-            .map(|(chunk, end)| chunk.finish(end, compressor))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(self.file.append_row_group(encoded)?)
+    ) -> Result<(), ParquetError> {
+        self.row_group();
+        match self.row_group.take() {
+            Some(row_group) => {
+                let chunks = row_group.finish(ends, compressor)?;
+                self.file.append_row_group(chunks)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes the footer. Returns the output.
-    pub(crate) fn close(self) -> Result<W, PartError> {
-        Ok(self.file.close()?)
+    pub(crate) fn close(self) -> Result<W, ParquetError> {
+        self.file.close()
     }
 }

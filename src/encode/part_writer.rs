@@ -10,13 +10,13 @@ use crate::encode::csv::write::CsvFile;
 use crate::encode::file_part::FilePart;
 use crate::encode::format::Format;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
-use crate::encode::parquet::write::row_group_builder::ParquetTable;
+use crate::encode::parquet::write::parquet_table::ParquetTable;
 use crate::output_error::OutputError;
 use crate::tables::table::TableInfo;
 
 /// A table's file while it is written.
 #[derive(Debug)]
-pub(crate) enum TableFile<W: Write + Send> {
+pub(crate) enum PartWriter<W: Write + Send> {
     Parquet(Box<ParquetTable<W>>),
     Csv(CsvFile<W>),
 }
@@ -28,12 +28,12 @@ pub(crate) enum PartError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Parquet(#[from] ParquetError),
-    /// The part is one of another format, or of a column that the table does not have.
+    /// The part is one of another format.
     #[error("the part does not belong to this file")]
     Foreign,
 }
 
-impl<W: Write + Send> TableFile<W> {
+impl<W: Write + Send> PartWriter<W> {
     /// Starts a file. Compressed pages that exceed a bound wait in another file, at the path `spill` or in the system's
     /// directory of temporary files.
     pub(crate) fn begin(
@@ -62,7 +62,7 @@ impl<W: Write + Send> TableFile<W> {
                 Ok(0)
             }
             (Self::Parquet(table), FilePart::RowGroup { ends, rows }) => {
-                table.row_group(ends, compressor)?;
+                table.end_row_group(ends, compressor)?;
                 Ok(rows)
             }
             (
