@@ -67,7 +67,7 @@ pub fn encode(
         error: None,
     };
     let mut encoders = TableEncoders::new(format, [table].into_iter());
-    let mut encode = || -> Result<(), SinkError> {
+    let encode = || -> Result<(), SinkError> {
         for batch in batches {
             let rows = Rows::of(table, batch).map_err(SinkError::Column)?;
             rows.pass_to(&mut encoders.sink(&mut file), |_| true)?;

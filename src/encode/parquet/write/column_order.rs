@@ -7,9 +7,7 @@
 
 use std::io::{self, Write};
 
-use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::errors::ParquetError;
-use parquet::file::statistics::{Statistics, ValueStatistics};
 
 /// Bytes after the footer's last field: the stop byte of its struct, its length, the magic number.
 const STOP_LENGTH_MAGIC: usize = 9;
@@ -38,10 +36,6 @@ pub(crate) struct TypeDefinedOrder<W> {
 impl<W: Write> TypeDefinedOrder<W> {
     pub(crate) fn new(file: W) -> Self {
         Self { file, end: None }
-    }
-
-    pub(crate) fn file(&self) -> &W {
-        &self.file
     }
 
     /// Keeps all bytes that are written after this call.
@@ -109,30 +103,6 @@ fn list_header(columns: usize) -> Option<Vec<u8>> {
         ]),
         _ => None,
     }
-}
-
-/// Corrects zeros in the statistics of a float64 column as `TypeDefinedOrder` requires: a minimum of zero is -0.0 and a
-/// maximum +0.0, since readers that compare by value do not distinguish the two.
-pub(crate) fn correct_zeros(chunk: &mut ArrowColumnChunk) -> Result<(), ParquetError> {
-    let metadata = &mut chunk.close_mut().metadata;
-    let Some(Statistics::Double(found)) = metadata.statistics() else {
-        return Ok(());
-    };
-    let signed = |value: Option<&f64>, zero: f64| {
-        value.map(|value| if *value == 0.0 { zero } else { *value })
-    };
-    let (min, max) = (signed(found.min_opt(), -0.0), signed(found.max_opt(), 0.0));
-    let (distinct, nulls) = (found.distinct_count(), found.null_count_opt());
-    // The deprecated fields have the same values, as for integers: the oldest readers know only those.
-    let corrected = ValueStatistics::new(min, max, distinct, nulls, false)
-        .with_backwards_compatible_min_max(true)
-        .with_min_is_exact(found.min_is_exact())
-        .with_max_is_exact(found.max_is_exact());
-    let builder = metadata.clone().into_builder();
-    *metadata = builder
-        .set_statistics(Statistics::Double(corrected))
-        .build()?;
-    Ok(())
 }
 
 #[cfg(test)]

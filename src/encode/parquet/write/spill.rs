@@ -1,7 +1,7 @@
-//! A temporary file for rows and pages that exceed the memory bound of their row group.
+//! A temporary file for pages that exceed the memory bound of their row group.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,9 +13,6 @@ use rustix::io::{Errno, pread};
 use crate::durable_fs::Access;
 use crate::{durable_fs, threads};
 
-/// Bytes of small pieces that are written with one call.
-const WRITTEN_BYTES: usize = 64 << 10;
-
 /// A part of the file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Region {
@@ -23,7 +20,7 @@ pub(crate) struct Region {
     bytes: usize,
 }
 
-/// The temporary file of one table, for one row group at a time. It is created when it is needed.
+/// The temporary file of one row group. It is created when it is needed.
 #[derive(Debug)]
 pub(crate) struct Spill {
     path: Option<PathBuf>,
@@ -74,21 +71,6 @@ impl Spill {
         Ok(bytes.into())
     }
 
-    /// Starts to write small pieces one after the other. Nothing else may be written until the appender is finished.
-    pub(crate) fn append(&self) -> Appender<'_> {
-        Appender {
-            spill: self,
-            begin: self.end.load(Ordering::Relaxed),
-            buffer: Vec::with_capacity(WRITTEN_BYTES),
-        }
-    }
-
-    /// Frees the disk space after the row group is written.
-    pub(crate) fn clear(&self) {
-        *threads::lock(&self.file) = None;
-        self.end.store(0, Ordering::Relaxed);
-    }
-
     /// The file. It has no name, so that it disappears with the process, however that ends.
     fn file(&self) -> io::Result<Arc<File>> {
         let mut file = threads::lock(&self.file);
@@ -107,54 +89,6 @@ impl Spill {
     }
 }
 
-/// Collects small pieces and writes many of them with one call.
-#[derive(Debug)]
-pub(crate) struct Appender<'s> {
-    spill: &'s Spill,
-    /// Offset of the buffer in the file.
-    begin: u64,
-    buffer: Vec<u8>,
-}
-
-impl Appender<'_> {
-    /// Offset of the next byte in the file.
-    pub(crate) fn position(&self) -> u64 {
-        self.begin + self.buffer.len() as u64
-    }
-
-    /// The part that was written since an offset.
-    pub(crate) fn region_from(&self, offset: u64) -> Region {
-        Region {
-            offset,
-            bytes: usize::try_from(self.position() - offset).unwrap_or(usize::MAX),
-        }
-    }
-}
-
-impl Write for Appender<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.buffer.len() + bytes.len() > WRITTEN_BYTES {
-            self.flush()?;
-        }
-        if bytes.len() < WRITTEN_BYTES {
-            self.buffer.extend_from_slice(bytes);
-        } else {
-            self.spill.put(bytes)?;
-            self.begin += bytes.len() as u64;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.buffer.is_empty() {
-            self.spill.put(&self.buffer)?;
-            self.begin += self.buffer.len() as u64;
-            self.buffer.clear();
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,23 +96,15 @@ mod tests {
     #[test]
     fn stored_pieces_are_read_back() {
         let spill = Spill::new(None);
-        let first = spill.put(b"first").unwrap();
-        let mut file = spill.append();
-        let mut regions = Vec::new();
-        let sizes = [0, 1, WRITTEN_BYTES - 2, WRITTEN_BYTES, 3 * WRITTEN_BYTES, 7];
-        for (number, size) in (0..).zip(sizes) {
-            let begin = file.position();
-            file.write_all(&vec![number; size]).unwrap();
-            regions.push(file.region_from(begin));
+        let pieces = [0, 1, 100_000, 7].map(|size| vec![7; size]);
+        let regions = pieces.clone().map(|piece| spill.put(&piece).unwrap());
+        for (region, piece) in regions.into_iter().zip(pieces).rev() {
+            assert!(spill.get(region).unwrap() == piece);
         }
-        file.flush().unwrap();
-        let last = spill.put(b"last").unwrap();
-        assert_eq!(spill.get(first).unwrap(), "first");
-        assert_eq!(spill.get(last).unwrap(), "last");
-        for ((number, size), region) in (0..).zip(sizes).zip(regions) {
-            assert!(spill.get(region).unwrap() == vec![number; size]);
-        }
-        spill.clear();
-        assert!(spill.get(first).is_err());
+        let end = Region {
+            offset: 100_000,
+            bytes: 9,
+        };
+        assert!(spill.get(end).is_err());
     }
 }
