@@ -1,6 +1,5 @@
 //! Writes the files of all selected tables from their parts.
 
-use std::fmt::Display;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -10,11 +9,12 @@ use arrow::array::RecordBatch;
 use thiserror::Error;
 
 use crate::durable_fs::{FileRef, StagedFile};
-use crate::encode::file_part::{FilePart, PartSink};
+use crate::encode::csv::write::encode_records;
+use crate::encode::file_part::FilePart;
 use crate::encode::format::{Format, Selection};
+use crate::encode::parquet::write::in_memory::encode_rows;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
-use crate::encode::table_encoders::TableEncoders;
-use crate::encode::part_writer::{PartError, PartWriter};
+use crate::encode::part_writer::PartWriter;
 use crate::output_error::OutputError;
 use crate::tables::row_reader::Rows;
 use crate::tables::row_sink::SinkError;
@@ -56,51 +56,18 @@ pub fn encode(
     table: &'static TableInfo,
     batches: impl IntoIterator<Item = RecordBatch>,
 ) -> Result<Vec<u8>, EncodeError> {
-    let failed = |error: &dyn Display| EncodeError {
+    let failed = |cause: String| EncodeError {
         table: table.name,
-        cause: error.to_string(),
+        cause,
     };
-    let file = PartWriter::begin(format, table, Vec::new(), None);
-    let mut file = MemoryFile {
-        file: file.map_err(|error| failed(&error))?,
-        compressor: PageCompressor::default(),
-        error: None,
-    };
-    let mut encoders = TableEncoders::new(format, [table].into_iter());
-    let encode = || -> Result<(), SinkError> {
-        for batch in batches {
-            let rows = Rows::of(table, batch).map_err(SinkError::Column)?;
-            rows.pass_to(&mut encoders.sink(&mut file), |_| true)?;
-        }
-        encoders.finish(&mut file)
-    };
-    let encoded = encode();
-    match (encoded, file.error) {
-        (_, Some(error)) => Err(failed(&error)),
-        (Err(error), None) => Err(failed(&error)),
-        (Ok(()), None) => {
-            let closed = file.file.close();
-            closed.map(|(bytes, _)| bytes).map_err(|error| failed(&error))
-        }
-    }
-}
-
-/// A file in memory.
-struct MemoryFile {
-    file: PartWriter<Vec<u8>>,
-    compressor: PageCompressor,
-    error: Option<PartError>,
-}
-
-impl PartSink for MemoryFile {
-    fn part(&mut self, _: &'static TableInfo, part: FilePart) -> Result<(), SinkError> {
-        match self.file.part(part, &mut self.compressor) {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.error = Some(error);
-                Err(SinkError::Closed)
-            }
-        }
+    let rows = batches.into_iter().map(|batch| {
+        let rows = Rows::of(table, batch);
+        rows.map_err(|column| failed(SinkError::Column(column).to_string()))
+    });
+    let rows: Vec<Rows> = rows.collect::<Result<_, _>>()?;
+    match format {
+        Format::Parquet => encode_rows(table, rows).map_err(|error| failed(error.to_string())),
+        Format::Csv => encode_records(table, &rows).map_err(|error| failed(error.to_string())),
     }
 }
 

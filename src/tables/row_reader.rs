@@ -141,6 +141,12 @@ impl Rows {
         self.cells.get(column)?.cell(row)
     }
 
+    /// The cells of a row, in the order of the columns.
+    pub(crate) fn cells(&self, row: usize) -> Vec<Option<Cell<'_>>> {
+        let columns = self.cells.iter();
+        columns.map(|column| column.cell(row)).collect()
+    }
+
     /// The text of the cell at the position of a column; nothing if it is null or not text.
     pub fn text(&self, column: usize, row: usize) -> Option<&str> {
         match self.cells.get(column)? {
@@ -169,8 +175,7 @@ impl Rows {
             };
             last = Some((task_id, is_wanted));
             if is_wanted {
-                let cells: Vec<_> = self.cells.iter().map(|column| column.cell(row)).collect();
-                sink.row(self.table, &cells)?;
+                sink.row(self.table, &self.cells(row))?;
                 passed += 1;
             }
         }

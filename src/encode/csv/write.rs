@@ -10,6 +10,7 @@ use crate::encode::file_part::{FilePart, RowEncoder};
 use crate::json::text::write_json_string;
 use crate::tables::cell::Cell;
 use crate::tables::column::date_time;
+use crate::tables::row_reader::Rows;
 use crate::tables::row_sink::SinkError;
 use crate::tables::table::TableInfo;
 
@@ -75,8 +76,7 @@ pub(crate) struct CsvFile<W> {
 impl<W: Write> CsvFile<W> {
     /// Writes the header.
     pub(crate) fn begin(table: &TableInfo, mut output: W) -> io::Result<Self> {
-        let names: Vec<&str> = table.columns().map(|column| column.name).collect();
-        let header = names.join(",") + "\n";
+        let header = header(table);
         output.write_all(header.as_bytes())?;
         Ok(Self {
             output,
@@ -94,6 +94,31 @@ impl<W: Write> CsvFile<W> {
     pub(crate) fn close(self) -> (W, usize) {
         (self.output, self.longest_record)
     }
+}
+
+/// The names of the columns.
+fn header(table: &TableInfo) -> String {
+    let names: Vec<&str> = table.columns().map(|column| column.name).collect();
+    names.join(",") + "\n"
+}
+
+/// Encodes the rows of one table in memory, with the same bytes as a published file.
+pub(crate) fn encode_records(table: &TableInfo, batches: &[Rows]) -> Result<Vec<u8>, SinkError> {
+    let mut text = header(table);
+    let mut records = CsvRows::default();
+    let mut keep = |part| {
+        if let FilePart::Records { text: records, .. } = part {
+            text.push_str(&records);
+        }
+        Ok(())
+    };
+    for rows in batches {
+        for row in 0..rows.len() {
+            records.row(&rows.cells(row), &mut keep)?;
+        }
+    }
+    records.finish(&mut keep)?;
+    Ok(text.into_bytes())
 }
 
 /// Writes one field. `scratch` is a buffer for values that become text first.
