@@ -1,12 +1,9 @@
 //! Encodes a table in memory, with the same bytes as a published file.
 
-use std::path::Path;
-
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
 use crate::encode::input::Input;
-use crate::encode::parquet::write::encoded_chunk::EncodedChunk;
 use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
 use crate::encode::parquet::write::page_store::PageKeeper;
@@ -43,8 +40,13 @@ impl From<ParquetError> for TableEncodeError {
 pub fn encode_rows(
     table: &'static TableInfo,
     batches: impl IntoIterator<Item = Rows>,
+    limits: RowGroupLimits,
 ) -> Result<Vec<u8>, TableEncodeError> {
+<<<<<<< HEAD
     let mut file = MemoryTable::open(table, RowGroupLimits::default(), None)?;
+=======
+    let mut file = TableFile::open(table, limits)?;
+>>>>>>> enc
     let columns = table.columns().count();
     for rows in batches {
         let mut cells: Vec<Option<Cell<'_>>> = Vec::with_capacity(columns);
@@ -74,7 +76,11 @@ pub fn copy_row_groups(
 
 /// A file whose rows are encoded and compressed on the same thread.
 #[derive(Debug)]
+<<<<<<< HEAD
 pub(crate) struct MemoryTable {
+=======
+struct TableFile {
+>>>>>>> enc
     layout: FileLayout,
     keeper: PageKeeper,
     encoder: RowGroupEncoder,
@@ -83,14 +89,19 @@ pub(crate) struct MemoryTable {
     file: ParquetFile<Vec<u8>>,
 }
 
+<<<<<<< HEAD
 impl MemoryTable {
     pub(crate) fn open(
         table: &'static TableInfo,
         limits: RowGroupLimits,
         spill: Option<&Path>,
     ) -> Result<Self, TableEncodeError> {
+=======
+impl TableFile {
+    fn open(table: &'static TableInfo, limits: RowGroupLimits) -> Result<Self, TableEncodeError> {
+>>>>>>> enc
         let layout = FileLayout::of(table)?;
-        let keeper = PageKeeper::new(spill);
+        let keeper = PageKeeper::new(None);
         Ok(Self {
             encoder: RowGroupEncoder::new(table, limits),
             builder: RowGroupBuilder::new(&layout, &keeper),
@@ -101,7 +112,7 @@ impl MemoryTable {
         })
     }
 
-    pub(crate) fn append(&mut self, cells: &[Option<Cell<'_>>]) -> Result<(), TableEncodeError> {
+    fn append(&mut self, cells: &[Option<Cell<'_>>]) -> Result<(), TableEncodeError> {
         if self.encoder.is_full() {
             self.end_row_group()?;
         }
@@ -116,27 +127,23 @@ impl MemoryTable {
         Ok(())
     }
 
-    /// The chunks of the rows since the last row group.
-    pub(crate) fn take_chunks(&mut self) -> Result<Vec<EncodedChunk>, TableEncodeError> {
-        let next = RowGroupBuilder::new(&self.layout, &self.keeper);
-        let builder = std::mem::replace(&mut self.builder, next);
-        Ok(builder.finish(self.encoder.finish(), &mut self.compressor)?)
-    }
-
-    pub(crate) fn end_row_group(&mut self) -> Result<(), TableEncodeError> {
+    fn end_row_group(&mut self) -> Result<(), TableEncodeError> {
         if self.encoder.rows() > 0 {
-            let chunks = self.take_chunks()?;
+            let next = RowGroupBuilder::new(&self.layout, &self.keeper);
+            let builder = std::mem::replace(&mut self.builder, next);
+            let chunks = builder.finish(self.encoder.finish(), &mut self.compressor)?;
             self.file.append_row_group(chunks)?;
         }
         Ok(())
     }
 
     /// Completes the file, and returns its bytes.
-    pub(crate) fn close(mut self) -> Result<Vec<u8>, TableEncodeError> {
+    fn close(mut self) -> Result<Vec<u8>, TableEncodeError> {
         self.end_row_group()?;
         Ok(self.file.close()?)
     }
 }
+<<<<<<< HEAD
 
 #[cfg(test)]
 mod tests {
@@ -248,3 +255,5 @@ mod tests {
         }
     }
 }
+=======
+>>>>>>> enc

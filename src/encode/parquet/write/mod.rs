@@ -22,6 +22,4 @@ pub mod row_group_encoder;
 pub mod runs;
 pub mod source_file;
 pub mod spill;
-#[cfg(test)]
-mod test_table;
 pub mod value_range;
