@@ -14,6 +14,7 @@ use crate::encode::file_part::FilePart;
 use crate::encode::format::{Format, Selection};
 use crate::encode::parquet::write::in_memory::encode_rows;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
+use crate::encode::parquet::write::row_group_encoder::RowGroupLimits;
 use crate::encode::part_writer::PartWriter;
 use crate::output_error::OutputError;
 use crate::tables::row_reader::Rows;
@@ -66,7 +67,7 @@ pub fn encode(
     });
     let rows: Vec<Rows> = rows.collect::<Result<_, _>>()?;
     match format {
-        Format::Parquet => encode_rows(table, rows).map_err(|error| failed(error.to_string())),
+        Format::Parquet => encode_rows(table, RowGroupLimits::default(), rows).map_err(|error| failed(error.to_string())),
         Format::Csv => encode_records(table, &rows).map_err(|error| failed(error.to_string())),
     }
 }
