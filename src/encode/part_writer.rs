@@ -43,9 +43,7 @@ impl<W: Write + Send> PartWriter<W> {
         spill: Option<&Path>,
     ) -> Result<Self, PartError> {
         Ok(match format {
-            Format::Parquet => {
-                Self::Parquet(Box::new(ParquetTable::begin(table, output, spill)?))
-            }
+            Format::Parquet => Self::Parquet(Box::new(ParquetTable::begin(table, output, spill)?)),
             Format::Csv => Self::Csv(CsvFile::begin(table, output)?),
         })
     }

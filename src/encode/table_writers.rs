@@ -67,7 +67,8 @@ pub fn encode(
     });
     let rows: Vec<Rows> = rows.collect::<Result<_, _>>()?;
     match format {
-        Format::Parquet => encode_rows(table, RowGroupLimits::default(), rows).map_err(|error| failed(error.to_string())),
+        Format::Parquet => encode_rows(table, rows, RowGroupLimits::default())
+            .map_err(|error| failed(error.to_string())),
         Format::Csv => encode_records(table, &rows).map_err(|error| failed(error.to_string())),
     }
 }
@@ -85,7 +86,10 @@ impl OpenTable {
     /// Completes and syncs the file.
     fn finish(self) -> Result<WrittenTable, OutputError> {
         let Self {
-            table, rows, path, file,
+            table,
+            rows,
+            path,
+            file,
         } = self;
         let closed = file.close();
         let (mut file, longest_record) = closed.map_err(|error| error.of_file(table, &path))?;

@@ -20,8 +20,8 @@ use crate::encode::parquet::write::raw_page::{ChunkEnd, PageContent, PageCounts,
 use crate::encode::parquet::write::runs::bit_width;
 use crate::encode::parquet::write::value_range::{RangeFinder, ValueOrder, ValueRange, widen};
 use crate::json::text::Text;
-use crate::tables::column::{ColumnInfo, ColumnType};
 use crate::tables::cell::Cell;
+use crate::tables::column::{ColumnInfo, ColumnType};
 
 /// Where pages end and dictionaries are given up.
 #[derive(Debug, Clone, Copy)]
@@ -145,9 +145,7 @@ impl ColumnEncoder {
                 Ok(self.append_row(&number.to_le_bytes()))
             }
             (ColumnType::Bool, Cell::Bool(value)) => Ok(self.append_bool(*value)),
-            (ColumnType::StrList, Cell::Texts(texts)) => {
-                Ok(self.append_list(texts.iter()))
-            }
+            (ColumnType::StrList, Cell::Texts(texts)) => Ok(self.append_list(texts.iter())),
             (ColumnType::Bytes, Cell::Bytes(bytes)) => Ok(self.append_row(bytes)),
             _ => Err(self.column.name),
         }
