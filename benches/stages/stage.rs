@@ -12,7 +12,8 @@ use scale_export::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, R
 use scale_export::journal::reader::Location;
 use scale_export::journal::writer::Journal;
 use scale_export::json;
-use scale_export::json::document::{Document, Parser};
+use scale_export::json::document::Document;
+use scale_export::json::parser::Parser;
 use scale_export::rebuild::rebuilder::Rebuilder;
 use scale_export::rebuild::row_cursor::{TableRows, TaskRows};
 use scale_export::tables::batch_builder::{BatchSink, SinkError};

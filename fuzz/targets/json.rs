@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use scale_export::json::value::{JsonKey, Value};
-use scale_export::json::document::Parser;
+use scale_export::json::parser::Parser;
 use scale_export::json::kind::JsonKind;
 use scale_export::json::compare::{differences, same};
 use scale_export::api::body_check::check_task;

@@ -15,9 +15,10 @@ use crate::api::json_shape::shape;
 use crate::api::redaction::without_key;
 use crate::api::reply::AttemptError;
 use crate::api::task_response::TaskResponse;
-use crate::json::document::{Document, Parser};
+use crate::json::document::Document;
 use crate::json::kind::JsonKind;
 use crate::json::lexer::JsonErrorKind;
+use crate::json::parser::Parser;
 use crate::json::value::Value;
 use crate::{memory, threads};
 

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::json::document::{Document, Nodes, Parser};
+use crate::json::document::{Document, Nodes};
 use crate::json::lexer::{JsonError, JsonErrorKind};
+use crate::json::parser::Parser;
 
 /// The checked response for one task.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,7 +27,7 @@ use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
 use crate::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
 use crate::journal::reader::{JournalReader, Location, break_if};
 use crate::journal::writer::Journal;
-use crate::json::document::Parser;
+use crate::json::parser::Parser;
 use crate::memory;
 use crate::memory::read_line;
 use crate::plural::plural;

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use scale_export::flatten::flattener::Flattener;
-use scale_export::json::document::Parser;
+use scale_export::json::parser::Parser;
 use scale_export::tables::batch_builder::{BatchSink, SinkError};
 use scale_export::tables::table::TableInfo;
 use serde::de::IgnoredAny;

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::encode::batches::{BATCH_ROWS, Batches, READ_BATCH_BYTES, until_error};
 use crate::encode::csv::write::needs_quotes;
 use crate::encode::read_error::ReadError;
-use crate::json::document::Parser;
+use crate::json::parser::Parser;
 use crate::json::text::write_json_string;
 use crate::tables::column::{ColumnInfo, ColumnType};
 use crate::tables::row_reader::Rows;
