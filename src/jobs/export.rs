@@ -34,6 +34,7 @@ use crate::jobs::table_builder::BuiltTables;
 use crate::jobs::{last_run, run_hints};
 use crate::journal::writer::Journal;
 use crate::pacer::types::LearnedRate;
+use crate::publish::failure_lines::FailureLines;
 use crate::publish::guard::ResponseSource;
 use crate::publish::manifest::{Manifest, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
@@ -107,7 +108,7 @@ fn export_and_record(
         network: &network,
         started_at: start.started_at(),
     };
-    let mut failures = Vec::new();
+    let mut failures = FailureLines::default();
     let end = match run.export(options, &mut failures) {
         Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
         end => end.map(|report| JobEnd::Done(Box::new(report))),
@@ -117,7 +118,7 @@ fn export_and_record(
         // The run published nothing on purpose, so the next run reads its lists from the start.
         list_checkpoint::remove(&directory.state().list_checkpoint())?;
     }
-    let failed = counts.insert(last_run::count(&failures));
+    let failed = counts.insert(failures.by_kind);
     let summary = match &end {
         Ok(end) => {
             let exit = run_hints::exit_of(end, options.guard.tolerate, stopped());
@@ -125,7 +126,7 @@ fn export_and_record(
         }
         Err(error) => start.failed(error, Some(failed)),
     };
-    last_run::write(&directory, &summary, &failures, events);
+    last_run::write(&directory, &summary, &failures.text, events);
     end
 }
 
@@ -142,7 +143,7 @@ impl Run<'_> {
     fn export(
         self,
         options: &ExportOptions,
-        failures: &mut Vec<u8>,
+        failures: &mut FailureLines,
     ) -> Result<ExportReport, ExportError> {
         let Self {
             directory, network, ..
@@ -226,7 +227,7 @@ impl TaskExport<'_> {
     fn export(
         &self,
         mut journal: Journal,
-        failures: &mut Vec<u8>,
+        failures: &mut FailureLines,
     ) -> Result<ExportReport, ExportError> {
         let work = self.resumed.contents.index.plan(self.options.refresh);
         if let Some(report) = self.skip_if_unchanged(&work)? {
@@ -283,7 +284,7 @@ impl TaskExport<'_> {
         journal: Journal,
         work: &FetchPlan,
         staging: &Staging,
-        failures: &mut Vec<u8>,
+        failures: &mut FailureLines,
     ) -> Result<Fetched, ExportError> {
         let index = &self.resumed.contents.index;
         let ids = &self.options.ids;

@@ -2,6 +2,7 @@
 //! returns a report.
 
 pub mod batch_channel;
+pub mod batch_encoder;
 pub mod changes;
 pub mod check;
 pub mod compaction;
@@ -13,8 +14,10 @@ pub mod export;
 pub mod export_builder;
 pub mod export_defaults;
 pub mod export_options;
+pub mod failed_tasks;
 pub mod html_report;
 pub mod import;
+pub mod input_flattener;
 pub mod journal_contents;
 pub mod journal_index;
 pub mod journal_marks;

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::earlier_digests::write_earlier;
-use crate::jobs::table_builder::Failures;
+use crate::jobs::failed_tasks::FailedTasks;
 use crate::output_error::OutputError;
 use crate::publish::digest_file::{
     DigestFile, DigestKind, PreviousPublication, ResponseDigest, TaskDigest,
@@ -27,7 +27,7 @@ pub(crate) struct DigestPublication<'p> {
     pub(crate) staging: &'p Staging,
     /// The list of the new publication.
     pub(crate) ids: &'p TaskIds,
-    pub(crate) failures: &'p Failures,
+    pub(crate) failures: &'p FailedTasks,
     pub(crate) drop_missing: bool,
 }
 

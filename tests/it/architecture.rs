@@ -48,7 +48,7 @@ const LIBRARIES: [(&str, &[&str]); 4] = [
         &[
             "tables/",
             "encode/",
-            "jobs/table_builder.rs",
+            "jobs/batch_encoder.rs",
             "jobs/verify/compare.rs",
         ],
     ),
