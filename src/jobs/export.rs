@@ -158,7 +158,7 @@ impl Run<'_> {
                 run: self,
                 options,
                 published,
-                listed: Listed::default(),
+                listed: ListingSummary::default(),
                 resumed,
             };
             return tasks.export(journal, failures);
@@ -183,7 +183,7 @@ impl Run<'_> {
             run: self,
             options: &with_ids,
             published,
-            listed: Listed {
+            listed: ListingSummary {
                 stats,
                 learned,
                 report: Some(report),
@@ -196,7 +196,7 @@ impl Run<'_> {
 
 /// What listing did before; nothing when the tasks come from a list of IDs.
 #[derive(Default)]
-struct Listed {
+struct ListingSummary {
     stats: FetchStats,
     /// What listing learned of the rate limit.
     learned: Option<LearnedRate>,
@@ -208,12 +208,12 @@ struct TaskExport<'r> {
     run: Run<'r>,
     options: &'r ExportOptions,
     published: Option<&'r Manifest>,
-    listed: Listed,
+    listed: ListingSummary,
     resumed: Resumed,
 }
 
 /// What fetching and building left.
-struct Fetched {
+struct BuiltExport {
     /// Of the whole run, listing included.
     stats: FetchStats,
     /// What the run learned of the rate limit.
@@ -285,7 +285,7 @@ impl TaskExport<'_> {
         work: &FetchPlan,
         staging: &Staging,
         failures: &mut FailureLines,
-    ) -> Result<Fetched, ExportError> {
+    ) -> Result<BuiltExport, ExportError> {
         let index = &self.resumed.contents.index;
         let ids = &self.options.ids;
         let events = self.run.network.context.events;
@@ -331,7 +331,7 @@ impl TaskExport<'_> {
         };
         failures.clone_from(&built.flattened.failures.lines);
         self.stop_if_cancelled(work, &stats, learned)?;
-        Ok(Fetched {
+        Ok(BuiltExport {
             stats,
             learned,
             stored,
@@ -340,7 +340,7 @@ impl TaskExport<'_> {
     }
 
     /// Refuses an export that must not be published. Then the run ends by decision.
-    fn check(&self, fetched: &mut Fetched) -> Result<(), ExportError> {
+    fn check(&self, fetched: &mut BuiltExport) -> Result<(), ExportError> {
         let next = NextExport {
             response_source: ResponseSource::Api,
             directory: self.run.directory,
@@ -358,7 +358,7 @@ impl TaskExport<'_> {
     /// Stages a new journal if the old one has too much that does not count.
     fn compact(
         &self,
-        fetched: &Fetched,
+        fetched: &BuiltExport,
         work: &FetchPlan,
         staging: &Staging,
     ) -> Result<Option<Journal>, ExportError> {
@@ -386,11 +386,11 @@ impl TaskExport<'_> {
     /// Publishes the tables, with the new journal if there is one.
     fn publish(
         &self,
-        fetched: Fetched,
+        fetched: BuiltExport,
         compacted: Option<Journal>,
         staging: Staging,
     ) -> Result<ExportReport, ExportError> {
-        let Fetched {
+        let BuiltExport {
             stats,
             learned,
             stored,
