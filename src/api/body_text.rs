@@ -25,6 +25,7 @@ impl BodyText {
     ///
     /// The body with its error if it cannot be text.
     pub fn read(body: Bytes) -> Result<Self, (Bytes, BodyError)> {
+        // Both steps move the bytes of a body that is not shared.
         let body = match String::from_utf8(Vec::from(body)) {
             Ok(text) => return Ok(Self::of_text(text)),
             Err(error) => error,

@@ -207,6 +207,7 @@ impl<'f> Fetcher<'f> {
                     error,
                 },
             };
+            // Other responses can use its memory while this request waits for its retry.
             drop(share);
             if let Some(kind) = self.judge(attempts, &failed).await? {
                 return Ok(Err(FailedRequest { kind, last: failed }));
@@ -291,6 +292,7 @@ impl<'f> Fetcher<'f> {
     ) -> Result<Option<FailureKind>, FetchError> {
         match failed.verdict {
             Verdict::Fail(kind) => {
+                // A server that responds about an ID works.
                 self.note_success(failed.sent);
                 return Ok(Some(kind));
             }

@@ -174,6 +174,7 @@ impl Throttle {
 
     fn end(&self, sent: SentRequest, end: RequestEnd, quotas: &[ServerQuota]) {
         let changed = self.pacer().end(sent, self.now(), end, quotas);
+        // A request that waits may be due at another time now.
         self.ended.notify_waiters();
         if let Some(pace) = changed {
             *threads::lock(&self.shown) = pace.rate.map(|rate| (rate, pace.state));

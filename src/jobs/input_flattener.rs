@@ -116,6 +116,7 @@ impl InputFlattener {
             }
         }
         if response.body.len() > KEPT_BYTES {
+            // One huge task must not hold its memory until the end of the run.
             self.parser = Parser::default();
         }
         Ok(())

@@ -38,6 +38,7 @@ impl Pacer {
             return false;
         }
         if sent.at < self.reacted {
+            // It was sent at the old rate, so it says nothing about the new one.
             if let (Some(requested_wait), Some(pause)) = (requested_wait, &mut self.pause) {
                 pause.until = pause.until.max(now + requested_wait);
             }
