@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::failure_kind::FailureKind;
-use crate::pacer::types::PacerState;
+use crate::pacer::types::Pace;
 
 /// Tasks between two events of a step that has no other reason to send one. A progress bar then moves often enough.
 pub const TASKS_BETWEEN_EVENTS: usize = 100;
@@ -92,14 +92,7 @@ pub enum Event {
         reason: String,
     },
     /// The state of the pacer changed.
-    Pace {
-        /// Requests per second; `None` while requests are not paced.
-        rate: Option<f64>,
-        /// How long all requests wait because the server responded with 429.
-        cooling_down: Option<Duration>,
-        /// What the pacer is doing.
-        state: PacerState,
-    },
+    Pace(Pace),
     /// The API stopped responding.
     Outage {
         /// Time since the last success, or since the start.

@@ -124,7 +124,7 @@ pub use crate::jobs::verify::findings::Finding;
 pub use crate::jobs::verify::report::VerifyReport;
 pub use crate::jobs::verify::verification::verify;
 pub use crate::lists::list_planner::ListPlan;
-pub use crate::pacer::types::{LearnedRate, PacerState, Rate};
+pub use crate::pacer::types::{LearnedRate, Pace, PacerState, Rate};
 pub use crate::publish::guard::{Allowance, GuardOptions};
 pub use crate::publish::manifest::{TableFile, Tool};
 pub use crate::publish::publication_id::PublicationId;

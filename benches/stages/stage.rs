@@ -5,6 +5,7 @@ use std::hint::black_box;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use scale_export::api::body_check;
+use scale_export::api::body_text::BodyText;
 use scale_export::encode::format::Format;
 use scale_export::encode::table_writers::encode;
 use scale_export::flatten::flattener::Flattener;
@@ -12,7 +13,8 @@ use scale_export::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, R
 use scale_export::journal::reader::Location;
 use scale_export::journal::writer::Journal;
 use scale_export::json;
-use scale_export::json::document::{Document, Parser};
+use scale_export::json::document::Document;
+use scale_export::json::parser::Parser;
 use scale_export::rebuild::rebuilder::Rebuilder;
 use scale_export::rebuild::row_cursor::{TableRows, TaskRows};
 use scale_export::tables::batch_builder::{BATCH_BYTES, BatchBuilder, BatchSink};
@@ -57,7 +59,9 @@ fn check(tasks: &[String], measure: Measure<'_>) {
     let mut parser = Parser::default();
     measure(&mut || {
         for (body, id) in bodies.iter().zip(&ids) {
-            let checked = body_check::check_task(body, Some(id), false, &mut parser);
+            let checked = BodyText::read(body.clone())
+                .map_err(|(_, error)| error)
+                .and_then(|body| body_check::check_task(&body, Some(id), false, &mut parser));
             black_box(checked.unwrap());
         }
     });

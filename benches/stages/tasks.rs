@@ -1,7 +1,7 @@
 //! The input of the benchmarks: tasks of the sandbox, the same with long texts, or tasks from a file. The same
 //! arguments always give the same bytes.
 
-use scale_export::json::document::Parser;
+use scale_export::json::parser::Parser;
 use scale_export::json::value::Value;
 use scale_export::sandbox::generate::sample_task;
 

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scale_export::json::document::Parser;
+use scale_export::json::parser::Parser;
 use scale_export::encode::format::Format;
 use scale_export::encode::table_writers::encode;
 use scale_export::encode::table_reader;

@@ -1,23 +1,23 @@
 //! The check of a body: whether it is the requested task or a page of tasks, with its credentials redacted.
 
-use std::borrow::Cow;
 use std::collections::TryReserveError;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use crate::api::body_error::BodyError;
-use crate::api::body_text::as_text;
+use crate::api::body_text::BodyText;
 use crate::api::credentials::{may_be_kept, without_secrets};
 use crate::api::json_shape::shape;
 use crate::api::redaction::without_key;
 use crate::api::reply::AttemptError;
-use crate::api::task_response::TaskResponse;
-use crate::json::document::{Document, Parser};
+use crate::api::task_response::{TaskBody, TaskResponse};
+use crate::json::document::Document;
 use crate::json::kind::JsonKind;
 use crate::json::lexer::JsonErrorKind;
+use crate::json::parser::Parser;
 use crate::json::value::Value;
 use crate::{memory, threads};
 
@@ -71,33 +71,34 @@ impl BodyCheck {
     fn read<T>(
         &self,
         body: Bytes,
-        read: impl FnOnce(&Bytes, &mut Parser) -> Result<T, BodyError>,
+        read: impl FnOnce(&BodyText, &mut Parser) -> Result<T, BodyError>,
     ) -> Result<T, AttemptError> {
         let body = match without_key(&body, self.key.expose_secret()) {
             Some(body) => Bytes::from(body),
             None => body,
         };
-        let mut parser = threads::lock(&self.parsers).pop().unwrap_or_default();
-        let done = read(&body, &mut parser);
-        if body.len() <= MAX_KEPT_PARSER_BYTES {
-            threads::lock(&self.parsers).push(parser);
-        }
-        done.map_err(|error| {
+        let refused = |body: Bytes, error: BodyError| {
             let body = may_be_kept(&body, self.keep_secrets).then_some(body);
             error.into_attempt_error(body)
-        })
+        };
+        let body = BodyText::read(body).map_err(|(body, error)| refused(body, error))?;
+        let mut parser = threads::lock(&self.parsers).pop().unwrap_or_default();
+        let done = read(&body, &mut parser);
+        if body.received().len() <= MAX_KEPT_PARSER_BYTES {
+            threads::lock(&self.parsers).push(parser);
+        }
+        done.map_err(|error| refused(body.into_received(), error))
     }
 }
 
 /// Checks the body of a task; `task_id` is the requested one, or `None` when any will do.
 pub fn check_task(
-    body: &Bytes,
+    body: &BodyText,
     task_id: Option<&str>,
     keep_secrets: bool,
     parser: &mut Parser,
 ) -> Result<TaskResponse, BodyError> {
-    let (text, note) = as_text(body)?;
-    let document = parse(parser, &text, body, note.is_some())?;
+    let document = parse(parser, body)?;
     let root = document.root();
     let found = root
         .get("task_id")
@@ -110,20 +111,17 @@ pub fn check_task(
     let is_final = is_final(root);
     let redacted = without_secrets(root, keep_secrets)?;
     // If the text has white space, the parser parsed a compact copy of it instead.
-    let is_parsed = redacted.is_none() && document.text().len() == text.len();
+    let is_parsed = redacted.is_none() && document.text().len() == body.text.len();
     let is_kept = is_parsed && document.nodes_size() <= MAX_KEPT_NODES_BYTES;
     let nodes = is_kept.then(|| document.nodes());
-    let body = match (redacted, text) {
-        (Some(text), _) | (None, Cow::Owned(text)) => Bytes::from(text),
-        (None, Cow::Borrowed(_)) => body.clone(),
-    };
+    let text = redacted.map_or_else(|| Arc::clone(&body.text), Arc::new);
     Ok(TaskResponse {
         task_id,
-        body,
+        body: TaskBody::of_text(text),
         nodes,
         digest: None,
         is_final,
-        note,
+        note: body.note.clone(),
     })
 }
 
@@ -153,12 +151,11 @@ pub struct ListedTask {
 
 /// Splits a page into its tasks.
 pub fn split_page(
-    body: &[u8],
+    body: &BodyText,
     keep_secrets: bool,
     parser: &mut Parser,
 ) -> Result<TaskPage, BodyError> {
-    let (text, note) = as_text(body)?;
-    let document = parse(parser, &text, body, note.is_some())?;
+    let document = parse(parser, body)?;
     let root = document.root();
     let tasks = root
         .get("tasks")
@@ -180,7 +177,7 @@ pub fn split_page(
     let mut page = TaskPage {
         next_token,
         task_count,
-        note,
+        note: body.note.clone(),
         ..TaskPage::default()
     };
     for task in tasks.elements() {
@@ -195,7 +192,7 @@ pub fn split_page(
         page.tasks.push(ListedTask {
             response: TaskResponse {
                 task_id: task_id.to_string(),
-                body: Bytes::from(body),
+                body: TaskBody::of_text(Arc::new(body)),
                 nodes: None,
                 digest: None,
                 is_final: is_final(task),
@@ -217,9 +214,9 @@ pub struct TaskLists {
 }
 
 /// Reads which lists a task belongs to, from a checked body.
-pub(crate) fn lists_of(body: &[u8]) -> TaskLists {
+pub(crate) fn lists_of(body: &TaskBody) -> TaskLists {
     let mut parser = Parser::default();
-    let text = std::str::from_utf8(body).unwrap_or_default();
+    let text = body.text().unwrap_or_default();
     let Ok(document) = parser.parse(text) else {
         return TaskLists::default();
     };
@@ -240,27 +237,23 @@ pub(crate) fn lists_of(body: &[u8]) -> TaskLists {
 }
 
 /// A checksum of a checked body without its white space. Two bodies with the same checksum give the same tables.
-pub(crate) fn fingerprint(body: &[u8]) -> [u8; 32] {
+pub(crate) fn fingerprint(body: &TaskBody) -> [u8; 32] {
     let mut parser = Parser::default();
-    let text = std::str::from_utf8(body).unwrap_or_default();
+    let text = body.text().unwrap_or_default();
     match parser.parse(text) {
         Ok(document) => Sha256::digest(document.text()).into(),
-        Err(_) => Sha256::digest(body).into(),
+        Err(_) => Sha256::digest(&**body).into(),
     }
 }
 
 /// Parses a text. If bytes had to be escaped, a syntax error is their fault.
-fn parse<'d>(
-    parser: &'d mut Parser,
-    text: &'d str,
-    body: &[u8],
-    is_escaped: bool,
-) -> Result<Document<'d>, BodyError> {
-    parser.parse(text).map_err(|error| match error.kind {
+fn parse<'d>(parser: &'d mut Parser, body: &'d BodyText) -> Result<Document<'d>, BodyError> {
+    let is_escaped = body.note.is_some();
+    parser.parse(&body.text).map_err(|error| match error.kind {
         JsonErrorKind::Memory => BodyError::NoMemory,
         JsonErrorKind::Limit => BodyError::TooLarge(error),
         JsonErrorKind::Syntax if is_escaped => {
-            let first = body.utf8_chunks().next();
+            let first = body.received().utf8_chunks().next();
             BodyError::NotUtf8(first.map_or(0, |chunk| chunk.valid().len()))
         }
         JsonErrorKind::Syntax => BodyError::NotJson(error),
@@ -284,13 +277,17 @@ mod tests {
     use super::*;
 
     fn text(task: &TaskResponse) -> &str {
-        std::str::from_utf8(&task.body).unwrap()
+        task.body.text().unwrap()
+    }
+
+    fn received(body: &[u8]) -> Result<BodyText, BodyError> {
+        BodyText::read(Bytes::copy_from_slice(body)).map_err(|(_, error)| error)
     }
 
     fn checked(body: &str, keep_secrets: bool) -> Result<(String, bool), BodyError> {
         let mut parser = Parser::default();
         check_task(
-            &Bytes::copy_from_slice(body.as_bytes()),
+            &received(body.as_bytes()).unwrap(),
             Some("t1"),
             keep_secrets,
             &mut parser,
@@ -318,7 +315,7 @@ mod tests {
             (many.as_str(), false),
         ] {
             let checked = check_task(
-                &Bytes::copy_from_slice(body.as_bytes()),
+                &received(body.as_bytes()).unwrap(),
                 Some("t1"),
                 false,
                 &mut parser,
@@ -355,22 +352,16 @@ mod tests {
         let body =
             b"{\"task_id\":\"t1\",\"a\":\"caf\xe9 \xf0\x9f\x98 \\\\\xff\",\"b\":\"caf\xc3\xa9\"}";
         let mut parser = Parser::default();
-        let checked = check_task(
-            &Bytes::copy_from_slice(body),
-            Some("t1"),
-            false,
-            &mut parser,
-        )
-        .unwrap();
+        let checked = check_task(&received(body).unwrap(), Some("t1"), false, &mut parser).unwrap();
         let expected = r#"{"task_id":"t1","a":"caf\udce9 \udcf0\udc9f\udc98 \\\udcff","b":"café"}"#;
-        assert_eq!(checked.body, expected);
+        assert_eq!(text(&checked), expected);
         let document = parser.parse(text(&checked)).unwrap();
         assert!(document.root().get("a").unwrap().text().is_none());
         let secret = b"{\"task_id\":\"t1\",\"workspace_token\":\"\xff\"}";
         let checked =
-            check_task(&Bytes::from_static(secret), Some("t1"), false, &mut parser).unwrap();
+            check_task(&received(secret).unwrap(), Some("t1"), false, &mut parser).unwrap();
         assert_eq!(
-            checked.body,
+            text(&checked),
             r#"{"task_id":"t1","workspace_token":"[redacted]"}"#
         );
     }
@@ -379,13 +370,9 @@ mod tests {
     fn bodies_of_other_tasks_are_refused() {
         let mut parser = Parser::default();
         let mut refused = |body: &[u8]| {
-            check_task(
-                &Bytes::copy_from_slice(body),
-                Some("t1"),
-                false,
-                &mut parser,
-            )
-            .unwrap_err()
+            received(body)
+                .and_then(|body| check_task(&body, Some("t1"), false, &mut parser))
+                .unwrap_err()
         };
         assert_eq!(refused(b"{\"task_id\":\"t2\"}"), BodyError::OtherTask);
         assert_eq!(refused(b"{\"task_id\":1}"), BodyError::NoTask);
@@ -412,7 +399,7 @@ mod tests {
         let body = r#"{"tasks": [ {"task_id":"t1", "status":"completed","workspace_token":"x"},
             {"task_id":"t2","status":"pending"}, {"id":"t3"}, 7, {"task_id":"t1"}], "next_token":"a\u002fb"}"#;
         let mut parser = Parser::default();
-        let page = split_page(body.as_bytes(), false, &mut parser).unwrap();
+        let page = split_page(&received(body.as_bytes()).unwrap(), false, &mut parser).unwrap();
         let tasks: Vec<(&str, &str, bool)> = page
             .tasks
             .iter()
@@ -435,7 +422,7 @@ mod tests {
         );
         assert_eq!((page.unfit, page.next_token.as_deref()), (2, Some("a/b")));
         let last = split_page(
-            br#"{"delivery":{"task_count":3},"tasks":[],"next_token":""}"#,
+            &received(br#"{"delivery":{"task_count":3},"tasks":[],"next_token":""}"#).unwrap(),
             false,
             &mut parser,
         );
@@ -447,14 +434,14 @@ mod tests {
             "[]",
             r#"{"tasks":[],"next_token":7}"#,
         ] {
-            let refused = split_page(bad.as_bytes(), false, &mut parser);
+            let refused = split_page(&received(bad.as_bytes()).unwrap(), false, &mut parser);
             assert!(matches!(refused, Err(BodyError::NoPage(_))), "{bad}");
         }
     }
 
     #[test]
     fn the_lists_of_a_task_are_read_from_ids_and_expanded_objects() {
-        let read = |body: &str| lists_of(body.as_bytes());
+        let read = |body: &str| lists_of(&TaskBody::of_text(Arc::new(body.to_owned())));
         let some = |id: &str| Some(id.to_owned());
         let both = TaskLists {
             project: some("p"),
@@ -474,7 +461,7 @@ mod tests {
 
     #[test]
     fn only_white_space_may_differ() {
-        let of = |text: &str| fingerprint(text.as_bytes());
+        let of = |text: &str| fingerprint(&TaskBody::of_text(Arc::new(text.to_owned())));
         assert_eq!(of("{ \"a\": 1 }"), of("{\"a\":1}"));
         assert_ne!(of("{\"a\":1}"), of("{\"a\":1.0}"));
         assert_ne!(of("{\"a\":1,\"b\":2}"), of("{\"b\":2,\"a\":1}"));

@@ -1,26 +1,74 @@
-//! A body as text: what is not UTF-8 is kept as escapes.
+//! A received body as text: what is not UTF-8 is kept as escapes.
 
-use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::api::body_error::BodyError;
 use crate::memory;
 
-/// The body as text, with what to report about it.
-pub(crate) fn as_text(body: &[u8]) -> Result<(Cow<'_, str>, Option<String>), BodyError> {
-    match std::str::from_utf8(body) {
-        // A byte order mark is part of neither JSON nor the task.
-        Ok(text) => Ok(match text.strip_prefix('\u{feff}') {
-            Some(text) => (Cow::Owned(text.to_owned()), None),
-            None => (Cow::Borrowed(text), None),
-        }),
-        Err(error) => {
-            let at = error.valid_up_to();
-            let note = format!(
-                "the body is not UTF-8, first at byte {at}; such bytes are kept as \\udc80 to \\udcff"
-            );
-            let text = escape_invalid(body)?.ok_or(BodyError::NotUtf8(at))?;
-            Ok((Cow::Owned(text), Some(note)))
+/// A received body as text. This is the only check of its encoding: a task keeps the text.
+#[derive(Debug)]
+pub struct BodyText {
+    /// The text, without a byte order mark, and with escapes for what is not UTF-8.
+    pub(crate) text: Arc<String>,
+    /// The body, where it is not the text.
+    received: Option<Bytes>,
+    /// What to report about the encoding, if anything.
+    pub(crate) note: Option<String>,
+}
+
+impl BodyText {
+    /// Reads a body. It is copied only if it is not the text, or if it is shared.
+    ///
+    /// # Errors
+    ///
+    /// The body with its error if it cannot be text.
+    pub fn read(body: Bytes) -> Result<Self, (Bytes, BodyError)> {
+        // Both steps move the bytes of a body that is not shared.
+        let body = match String::from_utf8(Vec::from(body)) {
+            Ok(text) => return Ok(Self::of_text(text)),
+            Err(error) => error,
+        };
+        let at = body.utf8_error().valid_up_to();
+        let received = Bytes::from(body.into_bytes());
+        match escape_invalid(&received) {
+            Ok(Some(text)) => Ok(Self {
+                text: Arc::new(text),
+                received: Some(received),
+                note: Some(format!(
+                    "the body is not UTF-8, first at byte {at}; such bytes are kept as \\udc80 to \\udcff"
+                )),
+            }),
+            Ok(None) => Err((received, BodyError::NotUtf8(at))),
+            Err(error) => Err((received, error)),
         }
+    }
+
+    fn of_text(text: String) -> Self {
+        // A byte order mark is part of neither JSON nor the task.
+        let without_mark = text.strip_prefix('\u{feff}').map(str::to_owned);
+        let (text, received) = match without_mark {
+            Some(without_mark) => (without_mark, Some(Bytes::from(text))),
+            None => (text, None),
+        };
+        Self {
+            text: Arc::new(text),
+            received,
+            note: None,
+        }
+    }
+
+    /// The body as it was received. It is not copied unless a task keeps the text.
+    pub(crate) fn into_received(self) -> Bytes {
+        let text = || Bytes::from(Arc::unwrap_or_clone(self.text));
+        self.received.unwrap_or_else(text)
+    }
+
+    /// The body as it was received.
+    pub(crate) fn received(&self) -> &[u8] {
+        let received = self.received.as_deref();
+        received.unwrap_or(self.text.as_bytes())
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn shape(task: Value<'_>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::document::Parser;
+    use crate::json::parser::Parser;
 
     #[test]
     fn shapes_ignore_values_and_the_order_of_members() {

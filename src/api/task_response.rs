@@ -1,21 +1,24 @@
 //! A task as the API returned it: one type from the check of the body to the tables.
 
+use std::ops::Deref;
 use std::str::Utf8Error;
+use std::string::FromUtf8Error;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::json::document::{Document, Nodes, Parser};
+use crate::json::document::{Document, Nodes};
 use crate::json::lexer::{JsonError, JsonErrorKind};
+use crate::json::parser::Parser;
 
 /// The checked response for one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskResponse {
     /// The ID of the task.
     pub task_id: String,
-    /// The body as it is kept, with credentials redacted. It is shared, not copied, by the journal and the tables.
-    pub body: Bytes,
+    /// The body as it is kept, with credentials redacted.
+    pub body: TaskBody,
     /// What parsing `body` gave, if that was kept: the body is then not parsed a second time.
     pub nodes: Option<Nodes>,
     /// SHA-256 of `body`, if it is known.
@@ -24,6 +27,35 @@ pub struct TaskResponse {
     pub is_final: bool,
     /// What to report about the body, if anything.
     pub note: Option<String>,
+}
+
+/// The body of a task. Its encoding was checked when it was made. A clone shares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskBody(Result<Arc<String>, FromUtf8Error>);
+
+impl TaskBody {
+    pub(crate) fn of_text(text: Arc<String>) -> Self {
+        Self(Ok(text))
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> Result<&str, Utf8Error> {
+        match &self.0 {
+            Ok(text) => Ok(text),
+            Err(error) => Err(error.utf8_error()),
+        }
+    }
+}
+
+impl Deref for TaskBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Ok(text) => text.as_bytes(),
+            Err(error) => error.as_bytes(),
+        }
+    }
 }
 
 /// Why the body of a response that was kept cannot be read.
@@ -47,7 +79,8 @@ impl TaskResponse {
     pub(crate) fn stored(task_id: &str, body: Vec<u8>, is_final: bool) -> Self {
         Self {
             task_id: task_id.to_owned(),
-            body: Bytes::from(body),
+            // The journal may hold a body of another version that was never checked as UTF-8.
+            body: TaskBody(String::from_utf8(body).map(Arc::new)),
             nodes: None,
             digest: None,
             is_final,
@@ -62,7 +95,7 @@ impl TaskResponse {
 
     /// SHA-256 of the body.
     pub(crate) fn sha256(&self) -> [u8; 32] {
-        let computed = || Sha256::digest(&self.body).into();
+        let computed = || Sha256::digest(&*self.body).into();
         self.digest.unwrap_or_else(computed)
     }
 
@@ -71,8 +104,7 @@ impl TaskResponse {
         &'d self,
         parser: &'d mut Parser,
     ) -> Result<Document<'d>, UnreadableBody> {
-        // The journal may hold a body of another version that was never checked as UTF-8.
-        let text = std::str::from_utf8(&self.body)?;
+        let text = self.body.text()?;
         let nodes = self.nodes.as_ref();
         match nodes.and_then(|nodes| Document::of(text, nodes)) {
             Some(document) => Ok(document),

@@ -11,16 +11,16 @@ use crate::cli::shared_args::DisplayArgs;
 use crate::jobs::export_defaults::URL_VARIABLE;
 
 /// Which of two options that are both given is dropped.
-enum Weaker {
+enum DroppedOption {
     First,
     Second,
 }
 
 /// The weaker of two options that exclude each other. Two of the same place are a mistake.
-fn weaker(one: &str, other: &str, origins: &Origins) -> Result<Weaker, UsageError> {
+fn dropped_option(one: &str, other: &str, origins: &Origins) -> Result<DroppedOption, UsageError> {
     match origins.place(one).cmp(&origins.place(other)) {
-        Ordering::Less => Ok(Weaker::First),
-        Ordering::Greater => Ok(Weaker::Second),
+        Ordering::Less => Ok(DroppedOption::First),
+        Ordering::Greater => Ok(DroppedOption::Second),
         Ordering::Equal => Err(UsageError::conflict(origins, one, other)),
     }
 }
@@ -28,9 +28,9 @@ fn weaker(one: &str, other: &str, origins: &Origins) -> Result<Weaker, UsageErro
 /// Settles `--quiet` and `--verbose`.
 pub(crate) fn settle_display(args: &mut DisplayArgs, origins: &Origins) -> Result<(), UsageError> {
     if args.quiet && args.verbose {
-        match weaker("--quiet", "--verbose", origins)? {
-            Weaker::First => args.quiet = false,
-            Weaker::Second => args.verbose = false,
+        match dropped_option("--quiet", "--verbose", origins)? {
+            DroppedOption::First => args.quiet = false,
+            DroppedOption::Second => args.verbose = false,
         }
     }
     Ok(())
@@ -39,9 +39,9 @@ pub(crate) fn settle_display(args: &mut DisplayArgs, origins: &Origins) -> Resul
 /// Settles the options of an export.
 pub(crate) fn settle_export(args: &mut ExportArgs, origins: &Origins) -> Result<(), UsageError> {
     if args.fail_fast && args.guard.max_failures.is_some() {
-        match weaker("--fail-fast", "--max-failures", origins)? {
-            Weaker::First => args.fail_fast = false,
-            Weaker::Second => args.guard.max_failures = None,
+        match dropped_option("--fail-fast", "--max-failures", origins)? {
+            DroppedOption::First => args.fail_fast = false,
+            DroppedOption::Second => args.guard.max_failures = None,
         }
     }
     settle_tasks(args, origins);
@@ -98,9 +98,9 @@ pub(crate) fn settle_sources(args: &mut SourceArgs, origins: &Origins) {
 /// file, like all variables.
 pub(crate) fn settle_server(args: &mut ServerArgs, origins: &Origins) -> Result<(), UsageError> {
     if args.api_key_file.is_some() && args.api_key_command.is_some() {
-        match weaker("--api-key-file", "--api-key-command", origins)? {
-            Weaker::First => args.api_key_file = None,
-            Weaker::Second => args.api_key_command = None,
+        match dropped_option("--api-key-file", "--api-key-command", origins)? {
+            DroppedOption::First => args.api_key_file = None,
+            DroppedOption::Second => args.api_key_command = None,
         }
     }
     if is_set(KEY_VARIABLE) {

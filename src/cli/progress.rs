@@ -17,6 +17,7 @@ use crate::cli::terminal::Terminal;
 use crate::cli::value_parsers::rate_text;
 use crate::event::{AgainCounts, Event};
 use crate::jobs::error::ExportError;
+use crate::pacer::types::Pace;
 use crate::printable::printable;
 use crate::threads;
 
@@ -196,7 +197,7 @@ impl Screen {
             Event::Detail(text) if verbose => self.log("detail", text, &json!({})),
             Event::Retry { .. } if verbose => self.log_retry(event),
             Event::TaskFailed { .. } if !quiet => self.log_failure(event),
-            Event::Pace { .. } if verbose => self.log_pace(event),
+            Event::Pace(pace) if verbose => self.log_pace(*pace),
             _ => {}
         }
     }
@@ -281,21 +282,18 @@ impl Screen {
         }
     }
 
-    fn log_pace(&mut self, event: &Event) {
-        let Event::Pace {
+    fn log_pace(&mut self, pace: Pace) {
+        let Pace {
             rate,
             cooling_down,
             state,
-        } = event
-        else {
-            return;
-        };
-        if !self.is_news(*rate, *cooling_down) {
+        } = pace;
+        if !self.is_news(rate, cooling_down) {
             return;
         }
         let pace = rate.map_or_else(|| "no limit".to_owned(), rate_text);
         let text = match cooling_down {
-            Some(wait) if *wait >= LOGGED_WAIT => {
+            Some(wait) if wait >= LOGGED_WAIT => {
                 let seconds = wait.as_secs_f64();
                 format!("rate-limited: {pace} after waiting {seconds:.1} s")
             }

@@ -85,14 +85,10 @@ impl ProgressState {
                 self.requests += 1;
             }
             Event::Retry { .. } => self.retries += 1,
-            Event::Pace {
-                rate,
-                cooling_down,
-                state,
-            } => {
-                self.pacer = Some(*state);
-                self.rate = *rate;
-                self.cooling_until = cooling_down.map(|wait| now + wait);
+            Event::Pace(pace) => {
+                self.pacer = Some(pace.state);
+                self.rate = pace.rate;
+                self.cooling_until = pace.cooling_down.map(|wait| now + wait);
             }
             Event::Outage {
                 silence,

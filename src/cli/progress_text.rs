@@ -308,6 +308,7 @@ fn time_text(time: Duration) -> String {
 mod tests {
     use super::*;
     use crate::event::{AgainCounts, Event};
+    use crate::pacer::types::Pace;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -391,18 +392,18 @@ mod tests {
         let mut state = state();
         state.retries = 1;
         state.take(&Event::RequestSent, SECOND);
-        let pace = Event::Pace {
+        let pace = Event::Pace(Pace {
             rate: Some(12.34),
             cooling_down: None,
             state: PacerState::Climbing,
-        };
+        });
         state.take(&pace, SECOND);
         let first = log_line(&state, SECOND * 10);
-        let pace = Event::Pace {
+        let pace = Event::Pace(Pace {
             rate: Some(12.34),
             cooling_down: Some(SECOND * 5),
             state: PacerState::Climbing,
-        };
+        });
         state.take(&pace, SECOND * 8);
         let space = Event::Space {
             needed: Some(12_345_678_901),

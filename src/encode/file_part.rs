@@ -1,6 +1,12 @@
 //! The parts of a table's file, as they pass from the thread that encodes rows to the one that compresses and writes.
 
+use std::io;
+use std::path::Path;
+
+use thiserror::Error;
+
 use crate::encode::parquet::write::raw_page::{ChunkEnd, RawPage};
+use crate::output_error::OutputError;
 use crate::tables::cell::Cell;
 use crate::tables::row_sink::SinkError;
 use crate::tables::table::TableInfo;
@@ -59,4 +65,31 @@ pub(crate) trait RowEncoder: Send {
         &mut self,
         parts: &mut dyn FnMut(FilePart) -> Result<(), SinkError>,
     ) -> Result<(), SinkError>;
+}
+
+/// Why a part could not be written.
+#[derive(Debug, Error)]
+pub(crate) enum PartError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The library that writes files refused it.
+    #[error("{0}")]
+    Library(String),
+    /// The part is one of another format.
+    #[error("the part does not belong to this file")]
+    Foreign,
+}
+
+impl PartError {
+    /// The error of a published file.
+    pub(crate) fn of_file(self, table: &'static TableInfo, path: &Path) -> OutputError {
+        match self {
+            Self::Io(source) => OutputError::io("write", path)(source),
+            other => OutputError::Table {
+                table: table.name,
+                path: path.to_owned(),
+                cause: other.to_string(),
+            },
+        }
+    }
 }

@@ -18,16 +18,16 @@ use crate::api::task_response::TaskResponse;
 use crate::event::{Event, Events, RequestTarget};
 use crate::failure_kind::FailureKind;
 use crate::fetch::attempts::{Attempts, FailedAttempt, FailedRequest};
-use crate::fetch::classify::{Verdict, classify};
+use crate::fetch::classify::Verdict;
 use crate::fetch::liveness::Liveness;
 use crate::fetch::options::FetchOptions;
 use crate::fetch::retry::wait;
 use crate::fetch::stats::{Counters, FetchStats, add, get};
 use crate::fetch::task_result::{FetchedTask, TaskFailure, TaskResult};
-use crate::fetch::throttle::{RequestPermit, Throttle};
+use crate::fetch::throttle::Throttle;
 use crate::fetch::wanted::WantedTasks;
 use crate::journal::reader::FailureNote;
-use crate::json::document::parse_bytes_at_most;
+use crate::json::parser::parse_bytes_at_most;
 use crate::pacer::types::LearnedRate;
 use crate::threads;
 
@@ -194,7 +194,7 @@ impl<'f> Fetcher<'f> {
                 add(&self.counters.retries, 1);
             }
             let reply = attempt(&mut share).await;
-            let verdict = self.end(permit, &reply);
+            let verdict = permit.end(&reply);
             let failed = match reply.body {
                 Ok(value) => {
                     self.note_success(sent);
@@ -207,21 +207,12 @@ impl<'f> Fetcher<'f> {
                     error,
                 },
             };
+            // Other responses can use its memory while this request waits for its retry.
             drop(share);
             if let Some(kind) = self.judge(attempts, &failed).await? {
                 return Ok(Err(FailedRequest { kind, last: failed }));
             }
         }
-    }
-
-    /// Ends an attempt: what it means to the pacer, the outage and the request.
-    pub(crate) fn end<T>(&self, permit: RequestPermit<'_>, reply: &Reply<T>) -> Verdict {
-        let verdict = classify(reply);
-        permit.end(verdict.request_end());
-        if let Err(error) = &reply.body {
-            self.report_outage(verdict, error);
-        }
-        verdict
     }
 
     /// Makes one attempt for a task.
@@ -241,7 +232,7 @@ impl<'f> Fetcher<'f> {
         reply.and_then(read).await
     }
 
-    /// Makes one attempt, with its counts, events and quotas.
+    /// Makes one attempt, with its counts and events.
     pub(crate) async fn counted(
         &self,
         attempt: impl Future<Output = Reply<Bytes>>,
@@ -249,7 +240,6 @@ impl<'f> Fetcher<'f> {
         add(&self.counters.requests, 1);
         self.events.send(Event::RequestSent);
         let reply = attempt.await;
-        self.throttle.note_quotas(&reply.quotas);
         if let Some(lead) = reply.clock_lead {
             // Only the first one counts.
             let _ = self.counters.clock_lead.set(lead);
@@ -302,6 +292,7 @@ impl<'f> Fetcher<'f> {
     ) -> Result<Option<FailureKind>, FetchError> {
         match failed.verdict {
             Verdict::Fail(kind) => {
+                // A server that responds about an ID works.
                 self.note_success(failed.sent);
                 return Ok(Some(kind));
             }
@@ -323,6 +314,7 @@ impl<'f> Fetcher<'f> {
             Verdict::RateLimited { .. } => add(&self.counters.rate_limited, 1),
             Verdict::Retry { .. } | Verdict::Unavailable { .. } | Verdict::Success => {}
         }
+        self.report_outage(failed.verdict, &failed.error);
         let kind = failed.verdict.retry_kind();
         if let Some(kind) = kind {
             attempts.failures += 1;

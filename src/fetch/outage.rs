@@ -91,11 +91,14 @@ impl Fetcher<'_> {
             let permit = self.throttle.priority_permit().await;
             let sent = permit.sent_at();
             let reply = self.attempt_task(&good_id, &mut share).await;
-            let verdict = self.end(permit, &reply);
-            if reply.body.is_ok() {
-                self.note_success(sent);
-                self.liveness().add_good_id(&good_id);
-                return true;
+            let verdict = permit.end(&reply);
+            match reply.body {
+                Ok(_) => {
+                    self.note_success(sent);
+                    self.liveness().add_good_id(&good_id);
+                    return true;
+                }
+                Err(error) => self.report_outage(verdict, &error),
             }
             self.liveness().good_id_failed(sent, self.throttle.now());
             // The task may have been deleted: another ID shows that. In an outage no ID would, and each takes its time.

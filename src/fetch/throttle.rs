@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::api::reply::Reply;
 use crate::event::{Event, Events};
+use crate::fetch::classify::{Verdict, classify};
 use crate::pacer::controller::Pacer;
 use crate::pacer::types::{
-    LearnedRate, PacerState, Rate, RequestEnd, SendDecision, SentRequest, ServerQuota,
+    LearnedRate, Pace, PacerState, Rate, RequestEnd, SendDecision, SentRequest, ServerQuota,
 };
 use crate::threads;
 
@@ -51,10 +53,14 @@ impl RequestPermit<'_> {
         self.sent.at
     }
 
-    /// The request has ended.
-    pub(crate) fn end(mut self, end: RequestEnd) {
+    /// The request has ended with this reply. The pacer learns all that it says of the rate. Returns what it means to the
+    /// request.
+    pub(crate) fn end<T>(mut self, reply: &Reply<T>) -> Verdict {
         self.has_ended = true;
-        self.throttle.end(self.sent, end);
+        let verdict = classify(reply);
+        self.throttle
+            .end(self.sent, verdict.request_end(), &reply.quotas);
+        verdict
     }
 }
 
@@ -166,22 +172,13 @@ impl Throttle {
         None
     }
 
-    fn end(&self, sent: SentRequest, end: RequestEnd) {
-        let now = self.now();
-        let mut pacer = self.pacer();
-        let has_changed = pacer.end(sent, now, end);
-        let (rate, waits, state) = (pacer.rate(now), pacer.waits(now), pacer.state(now));
-        drop(pacer);
+    fn end(&self, sent: SentRequest, end: RequestEnd, quotas: &[ServerQuota]) {
+        let changed = self.pacer().end(sent, self.now(), end, quotas);
+        // A request that waits may be due at another time now.
         self.ended.notify_waiters();
-        if has_changed {
-            let mut shown = threads::lock(&self.shown);
-            *shown = rate.map(|rate| (rate, state));
-            drop(shown);
-            self.events.send(Event::Pace {
-                rate,
-                cooling_down: waits,
-                state,
-            });
+        if let Some(pace) = changed {
+            *threads::lock(&self.shown) = pace.rate.map(|rate| (rate, pace.state));
+            self.events.send(Event::Pace(pace));
         }
     }
 
@@ -195,13 +192,6 @@ impl Throttle {
         self.pacer().state(self.now()) == PacerState::Outage
     }
 
-    /// Takes note of the quotas in the headers of a response.
-    pub(crate) fn note_quotas(&self, quotas: &[ServerQuota]) {
-        if !quotas.is_empty() {
-            self.pacer().note_quotas(quotas, self.now());
-        }
-    }
-
     fn show(&self, rate: Option<f64>, state: PacerState) {
         let Some(now) = rate else { return };
         let mut shown = threads::lock(&self.shown);
@@ -210,11 +200,11 @@ impl Throttle {
         });
         if is_news {
             *shown = Some((now, state));
-            self.events.send(Event::Pace {
+            self.events.send(Event::Pace(Pace {
                 rate,
                 cooling_down: None,
                 state,
-            });
+            }));
         }
     }
 

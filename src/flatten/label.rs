@@ -48,7 +48,7 @@ fn same(left: Value<'_>, right: Value<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::document::Parser;
+    use crate::json::parser::Parser;
 
     fn label(annotation: &str) -> Option<String> {
         let mut parser = Parser::default();

@@ -5,9 +5,9 @@ use crate::ids::lines::each_line;
 use crate::ids::list::ListReader;
 use crate::ids::position::ListPosition;
 use crate::ids::source::ListStream;
-use crate::json::document::Parser;
 use crate::json::kind::JsonKind;
 use crate::json::lexer::JsonErrorKind;
+use crate::json::parser::Parser;
 use crate::json::value::Value;
 
 /// The longest JSON value in bytes. A value may be a whole task of the default `--max-body`.

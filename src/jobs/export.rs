@@ -34,6 +34,7 @@ use crate::jobs::table_builder::BuiltTables;
 use crate::jobs::{last_run, run_hints};
 use crate::journal::writer::Journal;
 use crate::pacer::types::LearnedRate;
+use crate::publish::failure_lines::FailureLines;
 use crate::publish::guard::ResponseSource;
 use crate::publish::manifest::{Manifest, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
@@ -107,7 +108,7 @@ fn export_and_record(
         network: &network,
         started_at: start.started_at(),
     };
-    let mut failures = Vec::new();
+    let mut failures = FailureLines::default();
     let end = match run.export(options, &mut failures) {
         Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
         end => end.map(|report| JobEnd::Done(Box::new(report))),
@@ -117,7 +118,7 @@ fn export_and_record(
         // The run published nothing on purpose, so the next run reads its lists from the start.
         list_checkpoint::remove(&directory.state().list_checkpoint())?;
     }
-    let failed = counts.insert(last_run::count(&failures));
+    let failed = counts.insert(failures.by_kind);
     let summary = match &end {
         Ok(end) => {
             let exit = run_hints::exit_of(end, options.guard.tolerate, stopped());
@@ -125,7 +126,7 @@ fn export_and_record(
         }
         Err(error) => start.failed(error, Some(failed)),
     };
-    last_run::write(&directory, &summary, &failures, events);
+    last_run::write(&directory, &summary, &failures.text, events);
     end
 }
 
@@ -142,7 +143,7 @@ impl Run<'_> {
     fn export(
         self,
         options: &ExportOptions,
-        failures: &mut Vec<u8>,
+        failures: &mut FailureLines,
     ) -> Result<ExportReport, ExportError> {
         let Self {
             directory, network, ..
@@ -157,7 +158,7 @@ impl Run<'_> {
                 run: self,
                 options,
                 published,
-                listed: Listed::default(),
+                listed: ListingSummary::default(),
                 resumed,
             };
             return tasks.export(journal, failures);
@@ -182,7 +183,7 @@ impl Run<'_> {
             run: self,
             options: &with_ids,
             published,
-            listed: Listed {
+            listed: ListingSummary {
                 stats,
                 learned,
                 report: Some(report),
@@ -195,7 +196,7 @@ impl Run<'_> {
 
 /// What listing did before; nothing when the tasks come from a list of IDs.
 #[derive(Default)]
-struct Listed {
+struct ListingSummary {
     stats: FetchStats,
     /// What listing learned of the rate limit.
     learned: Option<LearnedRate>,
@@ -207,12 +208,12 @@ struct TaskExport<'r> {
     run: Run<'r>,
     options: &'r ExportOptions,
     published: Option<&'r Manifest>,
-    listed: Listed,
+    listed: ListingSummary,
     resumed: Resumed,
 }
 
 /// What fetching and building left.
-struct Fetched {
+struct BuiltExport {
     /// Of the whole run, listing included.
     stats: FetchStats,
     /// What the run learned of the rate limit.
@@ -226,7 +227,7 @@ impl TaskExport<'_> {
     fn export(
         &self,
         mut journal: Journal,
-        failures: &mut Vec<u8>,
+        failures: &mut FailureLines,
     ) -> Result<ExportReport, ExportError> {
         let work = self.resumed.contents.index.plan(self.options.refresh);
         if let Some(report) = self.skip_if_unchanged(&work)? {
@@ -283,8 +284,8 @@ impl TaskExport<'_> {
         journal: Journal,
         work: &FetchPlan,
         staging: &Staging,
-        failures: &mut Vec<u8>,
-    ) -> Result<Fetched, ExportError> {
+        failures: &mut FailureLines,
+    ) -> Result<BuiltExport, ExportError> {
         let index = &self.resumed.contents.index;
         let ids = &self.options.ids;
         let events = self.run.network.context.events;
@@ -330,7 +331,7 @@ impl TaskExport<'_> {
         };
         failures.clone_from(&built.flattened.failures.lines);
         self.stop_if_cancelled(work, &stats, learned)?;
-        Ok(Fetched {
+        Ok(BuiltExport {
             stats,
             learned,
             stored,
@@ -339,7 +340,7 @@ impl TaskExport<'_> {
     }
 
     /// Refuses an export that must not be published. Then the run ends by decision.
-    fn check(&self, fetched: &mut Fetched) -> Result<(), ExportError> {
+    fn check(&self, fetched: &mut BuiltExport) -> Result<(), ExportError> {
         let next = NextExport {
             response_source: ResponseSource::Api,
             directory: self.run.directory,
@@ -357,7 +358,7 @@ impl TaskExport<'_> {
     /// Stages a new journal if the old one has too much that does not count.
     fn compact(
         &self,
-        fetched: &Fetched,
+        fetched: &BuiltExport,
         work: &FetchPlan,
         staging: &Staging,
     ) -> Result<Option<Journal>, ExportError> {
@@ -385,11 +386,11 @@ impl TaskExport<'_> {
     /// Publishes the tables, with the new journal if there is one.
     fn publish(
         &self,
-        fetched: Fetched,
+        fetched: BuiltExport,
         compacted: Option<Journal>,
         staging: Staging,
     ) -> Result<ExportReport, ExportError> {
-        let Fetched {
+        let BuiltExport {
             stats,
             learned,
             stored,

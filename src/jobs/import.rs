@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::{KEPT_BYTES, check_task};
 use crate::api::body_error::BodyError;
+use crate::api::body_text::BodyText;
+use crate::api::task_response::TaskBody;
 use crate::event::{Event, Events, TASKS_BETWEEN_EVENTS};
 use crate::ids::read::read_published;
 use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
@@ -27,7 +29,7 @@ use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
 use crate::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
 use crate::journal::reader::{JournalReader, Location, break_if};
 use crate::journal::writer::Journal;
-use crate::json::document::Parser;
+use crate::json::parser::Parser;
 use crate::memory;
 use crate::memory::read_line;
 use crate::plural::plural;
@@ -193,7 +195,7 @@ impl Import<'_> {
 enum ImportedRecord {
     Task {
         task_id: String,
-        body: Bytes,
+        body: TaskBody,
         is_final: bool,
     },
     /// A record of another journal.
@@ -412,7 +414,7 @@ impl SourceReader<'_> {
         // A copy, since the line's buffer is used again.
         let mut copy = memory::buffer(body.len()).map_err(|_| BodyError::NoMemory)?;
         copy.extend_from_slice(body);
-        let body = Bytes::from(copy);
+        let body = BodyText::read(Bytes::from(copy)).map_err(|(_, error)| error)?;
         let response = check_task(&body, None, self.keep_secrets, &mut self.parser)?;
         let task_id = response.task_id.as_str();
         if let Some(note) = &response.note {

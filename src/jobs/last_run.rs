@@ -1,16 +1,13 @@
 //! Records in the state directory how a run ended, published or not.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::event::{Event, Events};
-use crate::failure_kind::FailureKind;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::journal_index::SharedIndex;
-use crate::jobs::report::FailureCounts;
 use crate::journal::index::IndexEntry;
 use crate::journal::reader::JournalReader;
-use crate::publish::failure_lines::write_line;
+use crate::publish::failure_lines::FailureLines;
 use crate::publish::output_dir::OutputDirectory;
 use crate::state::last_run;
 use crate::state::last_run::LastRun;
@@ -32,40 +29,22 @@ pub(crate) fn write(
     }
 }
 
-/// Counts lines of `failures.jsonl` by kind.
-pub(crate) fn count(lines: &[u8]) -> FailureCounts {
-    #[derive(Deserialize)]
-    struct Line {
-        kind: FailureKind,
-    }
-    let lines = lines.split(|byte| *byte == b'\n');
-    let mut counts = FailureCounts::new();
-    for line in lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()) {
-        *counts.entry(line.kind).or_default() += 1;
-    }
-    counts
-}
-
-/// The failures that the journal has, in the order of the list, as lines of `failures.jsonl`. A failure that cannot be
+/// The failures that the journal has, in the order of the list. A failure that cannot be
 /// read is left out.
 pub(crate) fn failure_lines(
     ids: &TaskIds,
     index: &SharedIndex,
     reader: &mut JournalReader,
-) -> Vec<u8> {
-    let mut lines = Vec::new();
+) -> FailureLines {
+    let mut lines = FailureLines::default();
     let mut body = Vec::new();
     for (position, entry) in index.failures() {
         let (Some(task_id), Some(failure)) = (ids.get(position), entry.failure()) else {
             continue;
         };
         if let Ok(note) = reader.read_failure(task_id, failure, &mut body) {
-            write_line(
-                task_id,
-                &note,
-                matches!(entry, IndexEntry::Stale { .. }),
-                &mut lines,
-            );
+            let is_exported = matches!(entry, IndexEntry::Stale { .. });
+            lines.push(task_id, &note, is_exported);
         }
     }
     lines

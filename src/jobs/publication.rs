@@ -5,9 +5,10 @@ use crate::durable_fs::FileRef;
 use crate::encode::table_writers::WrittenTable;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
+use crate::jobs::input_flattener::FlattenSummary;
 use crate::jobs::publication_digests::DigestPublication;
 use crate::jobs::report::ExportReport;
-use crate::jobs::table_builder::{BuiltTables, Flattened};
+use crate::jobs::table_builder::BuiltTables;
 use crate::output_error::OutputError;
 use crate::publish::export_readme::export_readme;
 use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
@@ -30,13 +31,13 @@ pub(crate) struct NextExport<'e> {
     pub(crate) directory: &'e OutputDirectory,
     pub(crate) published: Option<&'e Manifest>,
     pub(crate) ids: &'e TaskIds,
-    pub(crate) flattened: &'e Flattened,
+    pub(crate) flattened: &'e FlattenSummary,
 }
 
 impl NextExport<'_> {
     /// Refuses an export that must not be published.
     pub(crate) fn check(&self, options: &GuardOptions) -> Result<(), NotPublished> {
-        let Flattened {
+        let FlattenSummary {
             failures, exported, ..
         } = self.flattened;
         let is_exported = |task_id: &str| {
@@ -113,7 +114,7 @@ impl Publication<'_> {
         let report = ExportReport {
             unchanged: changed.is_empty() && obsolete.is_empty(),
             dropped: if drop_missing { failures.gone() } else { 0 },
-            failures: failures.by_kind,
+            failures: failures.lines.by_kind,
             ..ExportReport::of(&manifest)
         };
         let names = changed.into_iter().chain([&ids]);
@@ -132,7 +133,7 @@ impl Publication<'_> {
         directory: &OutputDirectory,
         staging: &Staging,
         tables: &[WrittenTable],
-        flattened: &Flattened,
+        flattened: &FlattenSummary,
     ) -> Result<Vec<FileRef>, OutputError> {
         let format = self.options.format;
         let views = tables
@@ -142,7 +143,7 @@ impl Publication<'_> {
         let views = load_sql(&Views::new(format, views));
         let readme = export_readme(format, rows);
         let others = [
-            (FAILURES, flattened.failures.lines.as_slice()),
+            (FAILURES, flattened.failures.lines.text.as_slice()),
             (LOAD_SQL, views.as_bytes()),
             (README, readme.as_bytes()),
         ];
@@ -158,7 +159,7 @@ impl Publication<'_> {
         publication: PublicationId,
         tables: &[WrittenTable],
         (others, ids): (Vec<FileRef>, FileRef),
-        flattened: &Flattened,
+        flattened: &FlattenSummary,
     ) -> Manifest {
         let ids = Ids {
             requested: self.ids.len() as u64,

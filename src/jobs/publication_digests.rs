@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::earlier_digests::write_earlier;
-use crate::jobs::table_builder::Failures;
+use crate::jobs::failed_tasks::FailedTasks;
 use crate::output_error::OutputError;
 use crate::publish::digest_file::{
     DigestFile, DigestKind, PreviousPublication, ResponseDigest, TaskDigest,
@@ -27,7 +27,7 @@ pub(crate) struct DigestPublication<'p> {
     pub(crate) staging: &'p Staging,
     /// The list of the new publication.
     pub(crate) ids: &'p TaskIds,
-    pub(crate) failures: &'p Failures,
+    pub(crate) failures: &'p FailedTasks,
     pub(crate) drop_missing: bool,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct StagedDigests {
 }
 
 /// The publication that a new one replaces.
-struct Replaced {
+struct ReplacedPublication {
     publication: PreviousPublication,
     /// What its own digests name as the publication before.
     before: PreviousPublication,
@@ -55,7 +55,7 @@ struct Replaced {
     lost: Vec<(usize, ResponseDigest)>,
 }
 
-impl Replaced {
+impl ReplacedPublication {
     fn unknown() -> Self {
         Self {
             publication: PreviousPublication::Unknown,
@@ -119,18 +119,18 @@ impl DigestPublication<'_> {
     }
 
     /// Reads the digests of the publication that is replaced.
-    fn replaced(self) -> Result<Replaced, OutputError> {
+    fn replaced(self) -> Result<ReplacedPublication, OutputError> {
         let Some(manifest) = self.directory.manifest() else {
             let is_first = self.directory.damage().is_none()
                 && !self.directory.has_export()
                 && !self.directory.state().ids().exists();
-            return Ok(Replaced {
+            return Ok(ReplacedPublication {
                 publication: if is_first {
                     PreviousPublication::None
                 } else {
                     PreviousPublication::Unknown
                 },
-                ..Replaced::unknown()
+                ..ReplacedPublication::unknown()
             });
         };
         let mut before = PreviousPublication::Unknown;
@@ -145,7 +145,7 @@ impl DigestPublication<'_> {
                 before = file.summary().previous.clone();
                 let mut lost = Vec::new();
                 if file.each(|task| lost.extend(self.lost(task))).is_ok() {
-                    return Ok(Replaced {
+                    return Ok(ReplacedPublication {
                         publication: PreviousPublication::Id(id.clone()),
                         before,
                         is_sound: true,
@@ -163,7 +163,7 @@ impl DigestPublication<'_> {
         self,
         manifest: &Manifest,
         before: PreviousPublication,
-    ) -> Result<Replaced, OutputError> {
+    ) -> Result<ReplacedPublication, OutputError> {
         let mut writer = DigestWriter::begin(self.staging.create(RESTORED_DIGESTS)?)?;
         let mut lost = Vec::new();
         let directory = self.directory.path();
@@ -176,9 +176,9 @@ impl DigestPublication<'_> {
         let is_other = |stated: &PublicationId| *stated != id;
         if !is_known || manifest.publication.as_ref().is_some_and(is_other) {
             self.staging.discard(RESTORED_DIGESTS)?;
-            return Ok(Replaced::unknown());
+            return Ok(ReplacedPublication::unknown());
         }
-        Ok(Replaced {
+        Ok(ReplacedPublication {
             restored: Some(digests_name(id.as_str())),
             publication: PreviousPublication::Id(id),
             before,

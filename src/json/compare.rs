@@ -236,7 +236,7 @@ fn same_scalar(left: Value<'_>, right: Value<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::document::Parser;
+    use crate::json::parser::Parser;
 
     fn compared(left: &str, right: &str) -> (bool, Vec<String>) {
         let (mut one, mut other) = (Parser::default(), Parser::default());

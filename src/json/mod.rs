@@ -1,4 +1,4 @@
-//! Lossless JSON: lexer, document, value, number, comparison.
+//! Lossless JSON: lexer, parser, document, value, number, comparison.
 
 pub mod compare;
 pub mod document;
@@ -6,5 +6,6 @@ pub mod kind;
 pub mod lexer;
 pub mod node;
 pub mod number;
+pub mod parser;
 pub mod text;
 pub mod value;

@@ -15,11 +15,11 @@ use crate::pacer::in_flight_limit::InFlightLimit;
 use crate::pacer::rejection_bursts::RejectionBursts;
 use crate::pacer::server_quota::QuotaTracker;
 use crate::pacer::settings::{
-    FIRST_RATE, GROWTH, MAX_FIRST_PAUSE, MAX_PAUSE, MIN_PAUSE, MIN_RATE, MIN_RETRY_AFTER, NARROW,
-    OUTAGE_FAILURES, OUTAGE_INTERVAL, PAUSE_REQUESTS, REMEMBERED, SEARCH, TOLERANCE,
+    FIRST_RATE, GROWTH, MAX_PAUSE, MIN_RATE, MIN_RETRY_AFTER, NARROW, OUTAGE_FAILURES,
+    OUTAGE_INTERVAL, REMEMBERED, SEARCH, TOLERANCE,
 };
 use crate::pacer::types::{
-    LearnedRate, PacerState, Rate, RequestEnd, SendDecision, SentRequest, ServerQuota,
+    LearnedRate, Pace, PacerState, Rate, RequestEnd, SendDecision, SentRequest, ServerQuota,
 };
 use crate::pacer::window::RateWindows;
 
@@ -35,11 +35,11 @@ pub(super) enum PacerPhase {
 /// A time in which no request is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PacerPause {
-    until: Duration,
+    pub(super) until: Duration,
     /// How long it is, without a wait that the server requested.
-    length: Duration,
+    pub(super) length: Duration,
     /// When the request was sent that tests whether the pause is over, if it is in flight.
-    scouted: Option<Duration>,
+    pub(super) scouted: Option<Duration>,
 }
 
 /// The requests at one rate, since it is measured.
@@ -205,10 +205,14 @@ impl Pacer {
         }
     }
 
-    /// How much longer all requests wait because of a rejection.
-    pub fn waits(&self, now: Duration) -> Option<Duration> {
-        let left = self.pause?.until.checked_sub(now)?;
-        (!left.is_zero()).then_some(left)
+    /// The pace, as it is reported.
+    fn pace(&self, now: Duration) -> Pace {
+        let left = self.pause.and_then(|pause| pause.until.checked_sub(now));
+        Pace {
+            rate: self.rate(now),
+            cooling_down: left.filter(|left| !left.is_zero()),
+            state: self.state(now),
+        }
     }
 
     /// What to remember, if anything was learned.
@@ -313,10 +317,19 @@ impl Pacer {
         };
     }
 
-    /// Notes the end of a request. Returns whether the pacer changed its state.
-    pub fn end(&mut self, sent: SentRequest, now: Duration, end: RequestEnd) -> bool {
-        self.in_flight_limit.end();
-        match end {
+    /// Notes how a request ended, with the quotas in the headers of its response. Returns the new pace if the pacer
+    /// changed its state.
+    pub fn end(
+        &mut self,
+        sent: SentRequest,
+        now: Duration,
+        end: RequestEnd,
+        quotas: &[ServerQuota],
+    ) -> Option<Pace> {
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
+        let under_way = self.in_flight_limit.active() as f64;
+        let quota_wait = self.quotas.update(quotas, under_way, now);
+        let has_changed = match end {
             RequestEnd::Accepted => {
                 self.failures = 0;
                 self.earn();
@@ -325,9 +338,11 @@ impl Pacer {
             }
             RequestEnd::RateLimited(retry_after) => {
                 self.failures = 0;
-                self.rejected(sent, now, retry_after)
+                let retry_after = retry_after.map(|wait| wait.max(MIN_RETRY_AFTER));
+                self.rejected(sent, now, retry_after.or(quota_wait))
             }
             RequestEnd::Failed => {
+                self.in_flight_limit.release();
                 self.failures = self.failures.saturating_add(1);
                 self.scout_returns(sent);
                 if self.is_outage() {
@@ -342,12 +357,13 @@ impl Pacer {
                 }
                 self.failures == OUTAGE_FAILURES
             }
-        }
+        };
+        has_changed.then(|| self.pace(now))
     }
 
     /// Notes that a request is no longer waited for. How it would have ended is unknown, so only its place is released.
     pub fn release(&mut self, sent: SentRequest) {
-        self.in_flight_limit.end();
+        self.in_flight_limit.release();
         self.scout_returns(sent);
     }
 
@@ -360,9 +376,8 @@ impl Pacer {
     }
 
     fn accepted(&mut self, sent: SentRequest, now: Duration) {
-        self.in_flight_limit.note(sent.in_flight, false, now);
+        self.in_flight_limit.accepted(sent, now);
         self.quotas.accepted(sent.at, now);
-        self.in_flight_limit.latency(now.saturating_sub(sent.at));
         if sent.is_scout {
             if self.pause.take().is_some() {
                 self.bursts.resume(sent.at);
@@ -376,74 +391,5 @@ impl Pacer {
             self.next = sent.at + self.gap(now);
         }
         self.step.accepted += 1;
-    }
-
-    fn rejected(
-        &mut self,
-        sent: SentRequest,
-        now: Duration,
-        retry_after: Option<Duration>,
-    ) -> bool {
-        self.pay(now);
-        self.has_met_limit = true;
-        self.bursts.rejected(sent.number);
-        self.windows.reject(sent.at);
-        self.in_flight_limit.note(sent.in_flight, true, now);
-        let requested_wait = retry_after.map(|wait| wait.max(MIN_RETRY_AFTER));
-        let requested_wait = requested_wait.or(self.quotas.wait(now));
-        if sent.is_scout && self.pause.is_some() {
-            // The pause is not over.
-            let length = self
-                .pause
-                .map_or(MIN_PAUSE, |pause| pause.length * 2)
-                .min(MAX_PAUSE);
-            // A server that repeats a short `Retry-After` without meaning it gets no request any sooner.
-            self.pause(now, requested_wait.unwrap_or_default().max(length), length);
-            return false;
-        }
-        if sent.at < self.reacted {
-            if let (Some(requested_wait), Some(pause)) = (requested_wait, &mut self.pause) {
-                pause.until = pause.until.max(now + requested_wait);
-            }
-            return false;
-        }
-        // A new burst.
-        self.waited = requested_wait.unwrap_or_default();
-        // If the server rejects because of the number of requests in flight, that number is lowered.
-        let is_flight = self
-            .in_flight_limit
-            .rejected(sent.in_flight, !self.makes_wait());
-        if !is_flight {
-            self.slow_down(sent, now);
-        }
-        self.reacted = now;
-        if is_flight && requested_wait.is_none() {
-            self.begin_step(now);
-            return true;
-        }
-        let length = Duration::try_from_secs_f64(PAUSE_REQUESTS / self.rate);
-        let length = length
-            .unwrap_or(MAX_FIRST_PAUSE)
-            .clamp(MIN_PAUSE, MAX_FIRST_PAUSE);
-        self.bursts.begin(now, self.sent, self.rate);
-        let length = length.max(requested_wait.unwrap_or_default().min(MAX_PAUSE / 2));
-        self.pause(now, requested_wait.unwrap_or(length), length);
-        true
-    }
-
-    fn pause(&mut self, now: Duration, wait: Duration, length: Duration) {
-        self.pause = Some(PacerPause {
-            until: now + wait,
-            length,
-            scouted: None,
-        });
-        self.next = self.next.max(now + wait);
-    }
-
-    /// Notes the quotas in the headers of a response.
-    pub fn note_quotas(&mut self, quotas: &[ServerQuota], now: Duration) {
-        #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
-        let under_way = self.in_flight_limit.active() as f64;
-        self.quotas.update(quotas, under_way, now);
     }
 }

@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use crate::pacer::types::SentRequest;
+
 /// How many times more requests may be in flight than the shortest recent latency needs.
 const SLACK: f64 = 2.0;
 
@@ -179,13 +181,25 @@ impl InFlightLimit {
         self.active
     }
 
-    /// Notes that a request has ended.
-    pub(crate) fn end(&mut self) {
+    /// Notes that a request is no longer in flight.
+    pub(crate) fn release(&mut self) {
         self.active = self.active.saturating_sub(1);
     }
 
-    /// Notes that a request with this many in flight was accepted or rejected.
-    pub(crate) fn note(&mut self, in_flight: usize, is_rejected: bool, now: Duration) {
+    /// Notes that a request was accepted.
+    pub(crate) fn accepted(&mut self, sent: SentRequest, now: Duration) {
+        self.release();
+        self.count(sent.in_flight, false, now);
+        self.latency(now.saturating_sub(sent.at));
+    }
+
+    /// Notes that a request with this many in flight was rejected.
+    pub(crate) fn rejected(&mut self, in_flight: usize, now: Duration) {
+        self.release();
+        self.count(in_flight, true, now);
+    }
+
+    fn count(&mut self, in_flight: usize, is_rejected: bool, now: Duration) {
         if now.saturating_sub(self.halved) >= HALF_LIFE {
             self.halved = now;
             for (accepted, rejected) in &mut self.history {
@@ -206,8 +220,7 @@ impl InFlightLimit {
         self.typical.unwrap_or_default()
     }
 
-    /// Notes the latency of an accepted request.
-    pub(crate) fn latency(&mut self, latency: Duration) {
+    fn latency(&mut self, latency: Duration) {
         self.typical = Some(match self.typical {
             Some(typical) => (typical * (SMOOTHED - 1) + latency) / SMOOTHED,
             None => latency,
@@ -230,9 +243,9 @@ impl InFlightLimit {
         });
     }
 
-    /// Checks whether the bound limits the rate; `answered` is the recent number of responses per second. If the server
+    /// Checks whether the bound limits the rate; `response_rate` is the recent number of responses per second. If the server
     /// gives no more than that, returns it.
-    pub(crate) fn check(&mut self, now: Duration, answered: f64) -> Option<f64> {
+    pub(crate) fn check(&mut self, now: Duration, response_rate: f64) -> Option<f64> {
         let was_full = std::mem::take(&mut self.was_full);
         if self.counted.is_some() || self.base.is_none() {
             return None;
@@ -243,8 +256,8 @@ impl InFlightLimit {
                 return None;
             }
             self.trial = None;
-            let now_answered = f64::from(trial.responses) / elapsed.as_secs_f64();
-            if now_answered >= trial.before * (1.0 + (RAISE - 1.0) * NO_QUEUE) {
+            let rate_now = f64::from(trial.responses) / elapsed.as_secs_f64();
+            if rate_now >= trial.before * (1.0 + (RAISE - 1.0) * NO_QUEUE) {
                 // There was no queue: responses have become slower.
                 self.base = Some(self.latest.max(self.base.unwrap_or_default() * RAISE));
                 self.rest = FIRST_REST;
@@ -256,22 +269,22 @@ impl InFlightLimit {
                 return None;
             }
             self.rest = (self.rest * 2).min(MAX_REST);
-            return Some(now_answered.max(trial.before));
+            return Some(rate_now.max(trial.before));
         }
         if was_full && now >= self.rests_until {
             self.trial = Some(LimitTrial {
                 since: now,
                 responses: 0,
-                before: answered,
+                before: response_rate,
                 latency: self.latest,
             });
         }
         None
     }
 
-    /// Notes that the server rejected a request with this many in flight. Returns true if the bound was lowered because
-    /// of that, and false if the cause must have been the rate. `may_try`: whether a bound may be guessed to find out.
-    pub(crate) fn rejected(&mut self, in_flight: usize, may_try: bool) -> bool {
+    /// Lowers the bound if the server rejected a request with this many in flight because of their number. Returns false
+    /// if the cause must have been the rate. `may_try`: whether a bound may be guessed to find out.
+    pub(crate) fn lower_after_rejection(&mut self, in_flight: usize, may_try: bool) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         let under_way = in_flight as f64;
         match self.counted {
@@ -346,7 +359,7 @@ impl InFlightLimit {
     }
 
     /// Takes that back.
-    pub(crate) fn lower(&mut self) {
+    fn lower(&mut self) {
         self.counted = self.counted.map(|counted| (counted - 1.0).max(1.0));
     }
 }
@@ -399,21 +412,27 @@ mod tests {
             let mut in_flight_limit = InFlightLimit::new(64, None);
             for _ in 0..10 {
                 for in_flight in 1..=8 {
-                    in_flight_limit.note(in_flight, false, SECOND);
+                    in_flight_limit.count(in_flight, false, SECOND);
                 }
             }
             in_flight_limit
         };
         let mut in_flight_limit = accepted();
-        assert!(in_flight_limit.rejected(9, true));
+        assert!(in_flight_limit.lower_after_rejection(9, true));
         assert_eq!(in_flight_limit.counted(), Some(8.0));
         // Fewer in flight and still a rejection: the cause was the rate.
-        assert!(!in_flight_limit.rejected(6, true));
+        assert!(!in_flight_limit.lower_after_rejection(6, true));
         assert_eq!(in_flight_limit.counted(), None);
-        assert!(!in_flight_limit.rejected(9, true), "that was tried");
+        assert!(
+            !in_flight_limit.lower_after_rejection(9, true),
+            "that was tried"
+        );
         // A number in flight that was accepted often is not a bound.
-        assert!(!accepted().rejected(7, true));
-        assert!(!accepted().rejected(9, false), "it may not be tried");
+        assert!(!accepted().lower_after_rejection(7, true));
+        assert!(
+            !accepted().lower_after_rejection(9, false),
+            "it may not be tried"
+        );
     }
 
     #[test]
@@ -423,14 +442,18 @@ mod tests {
         for _ in 0..MOST_LOWERED {
             let counted = in_flight_limit.counted();
             assert!(
-                in_flight_limit.rejected(20, false),
+                in_flight_limit.lower_after_rejection(20, false),
                 "sent before it was lowered"
             );
             assert_eq!(in_flight_limit.counted(), counted);
-            assert!(in_flight_limit.rejected(in_flight_limit.bound(f64::INFINITY), false));
+            assert!(
+                in_flight_limit.lower_after_rejection(in_flight_limit.bound(f64::INFINITY), false)
+            );
             assert!(in_flight_limit.counted() < counted);
         }
-        assert!(!in_flight_limit.rejected(in_flight_limit.bound(f64::INFINITY), false));
+        assert!(
+            !in_flight_limit.lower_after_rejection(in_flight_limit.bound(f64::INFINITY), false)
+        );
         assert_eq!(in_flight_limit.counted(), None);
     }
 
@@ -452,10 +475,10 @@ mod tests {
         for _ in 0..TRIAL_RESPONSES + 36 {
             in_flight_limit.latency(Duration::from_millis(40));
         }
-        let answered = in_flight_limit.check(SECOND * 2, 100.0);
+        let limit = in_flight_limit.check(SECOND * 2, 100.0);
         assert!(
-            answered.is_some_and(|rate| (99.0..=101.0).contains(&rate)),
-            "{answered:?}"
+            limit.is_some_and(|rate| (99.0..=101.0).contains(&rate)),
+            "{limit:?}"
         );
     }
 }

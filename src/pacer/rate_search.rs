@@ -1,19 +1,14 @@
-//! How the pacer searches for the limit: what a rate that was held means, and what a rejection means.
+//! How the pacer searches for the limit: what a rate that was held means, and which rate is tried next.
 
 use std::time::Duration;
 
-use crate::pacer::bracket::RateBracket;
-use crate::pacer::bucket_fit::{Stretches, fit};
 use crate::pacer::controller::{Pacer, PacerPhase};
-use crate::pacer::rejection_bursts::MeasuredLimit;
 use crate::pacer::settings::{
-    BEYOND, BEYOND_REQUESTS, CHANCE, CHANGED, CLIMB_STEP, CONFIRM, DRIFT, FAR, FIRST_EXCESS,
-    FIRST_EXCESS_REQUESTS, FIRST_GROWTH, FIRST_RATE, FIRST_TRIAL, GROWTH, LAG, LONG_WAIT, MARGIN,
-    MAX_BALANCE, MAX_OVERSHOOT, MAX_PAUSE, MAX_STEP, MAX_TRIAL, MIN_RATE, MIN_REST, NARROW,
-    NARROW_WAITING, OBJECTIONS, OVERSHOOT, PRECISE, PRECISE_WAITED, SEARCH, SLOW, SLOW_GROWTH,
-    STEP, STEP_REQUESTS, TRIAL_RISE, TRIAL_STEP, USED, WAITING, WIDE,
+    BEYOND, BEYOND_REQUESTS, CLIMB_STEP, FIRST_EXCESS, FIRST_EXCESS_REQUESTS, FIRST_GROWTH,
+    FIRST_TRIAL, GROWTH, LAG, LONG_WAIT, MARGIN, MAX_BALANCE, MAX_PAUSE, MAX_STEP, MAX_TRIAL,
+    MIN_RATE, MIN_REST, NARROW, SEARCH, SLOW, SLOW_GROWTH, STEP, STEP_REQUESTS, TRIAL_REJECTIONS,
+    TRIAL_RISE, TRIAL_STEP, USED, WAITING,
 };
-use crate::pacer::types::SentRequest;
 
 impl Pacer {
     /// Judges the rate if it has been held for long enough.
@@ -27,13 +22,13 @@ impl Pacer {
         let sent = f64::from(self.step.sent) / seconds;
         let accepted = f64::from(self.step.accepted) / seconds;
         self.begin_step(now);
-        if let Some(answered) = self.in_flight_limit.check(now, accepted)
+        if let Some(limit) = self.in_flight_limit.check(now, accepted)
             && self.rate.is_finite()
         {
             // The server responds to no more, however much is sent.
             self.has_met_limit = true;
             self.bracket.high = None;
-            self.stay(answered, now);
+            self.stay(limit, now);
             return;
         }
         if !self.rate.is_finite() || accepted <= 0.0 {
@@ -107,7 +102,7 @@ impl Pacer {
     }
 
     /// Goes to the middle of the bracket, or stays at its lower end if the bracket is narrow.
-    fn narrow(&mut self, now: Duration, narrow: f64) {
+    pub(super) fn narrow(&mut self, now: Duration, narrow: f64) {
         if let Some(middle) = self.bracket.middle(narrow) {
             self.set_rate(middle);
             self.phase = PacerPhase::Searching;
@@ -117,7 +112,7 @@ impl Pacer {
     }
 
     /// Stays at a rate until it is time to try a higher one.
-    fn stay(&mut self, rate: f64, now: Duration) {
+    pub(super) fn stay(&mut self, rate: f64, now: Duration) {
         self.bracket.guess_low(rate);
         self.set_rate(rate);
         self.phase = PacerPhase::Steady;
@@ -131,7 +126,7 @@ impl Pacer {
     }
 
     /// Continues the search after a while at a rate that was not accepted by chance.
-    fn rest(&mut self, rate: f64, now: Duration) {
+    pub(super) fn rest(&mut self, rate: f64, now: Duration) {
         self.set_rate(rate);
         self.phase = PacerPhase::Steady;
         self.next_trial = now;
@@ -150,7 +145,7 @@ impl Pacer {
 
     /// Adds to the budget of trials: accepted requests earn it.
     pub(crate) fn earn(&mut self) {
-        self.balance = (self.balance + OBJECTIONS).min(MAX_BALANCE);
+        self.balance = (self.balance + TRIAL_REJECTIONS).min(MAX_BALANCE);
     }
 
     /// Charges a rejection to the budget, except while the limit is searched.
@@ -198,18 +193,6 @@ impl Pacer {
         self.begin_step(now);
     }
 
-    /// A trial has failed.
-    fn go_back(&mut self, from: f64, limit: Option<f64>, now: Duration) {
-        self.excess = Some(self.excess.unwrap_or_default().max(self.beyond));
-        let rate = match limit {
-            Some(limit) => (limit * MARGIN).max(from),
-            // The rate comes a little closer each time.
-            None if self.rate > from * FAR => self.bracket.closer(from, now),
-            None => from,
-        };
-        self.stay(rate, now);
-    }
-
     /// Allows one more request in flight from time to time, if the server limits concurrency.
     fn raise_flight(&mut self, now: Duration, accepted: f64) {
         self.used = accepted;
@@ -221,158 +204,16 @@ impl Pacer {
         }
     }
 
-    /// Starts over if the rate was remembered and not measured: it is wrong, so nothing is known. Returns whether it was.
-    fn forget_remembered(&mut self) -> bool {
-        let is_remembered = std::mem::take(&mut self.is_remembered);
-        if is_remembered {
-            self.bracket = RateBracket::default();
-            self.phase = PacerPhase::Climbing;
-            self.set_rate(FIRST_RATE);
-        }
-        is_remembered
-    }
-
-    /// Reacts to a rejection that is due to the rate: sets the new rate and the bracket.
-    pub(crate) fn slow_down(&mut self, sent: SentRequest, now: Duration) {
-        if self.forget_remembered() {
-            return;
-        }
-        let rate = self.rate_in_use(now);
-        self.windows.burst(sent.at, rate);
-        let window = self.makes_wait().then(|| self.windows.limit()).flatten();
-        self.note_stretch(now);
-        let since = std::mem::take(&mut self.since);
-        let before = self.before.replace(since.clone());
-        let fitted = before.and_then(|before| self.fitted(&before, &since, rate));
-        if let PacerPhase::Trying(from) = self.phase {
-            self.go_back(from, window.or(fitted.map(|(limit, _)| limit)), now);
-            return;
-        }
-        let (is_quick, has_changed) = self.note_quick_burst(sent, now);
-        if self.phase == PacerPhase::Steady
-            && self.makes_wait()
-            && self.bracket.is_sure(rate, self.is_of_window)
-        {
-            self.bracket.refute(rate, now);
-            self.bracket.high = None;
-            self.stay(rate * DRIFT, now);
-            return;
-        }
-        self.is_of_window = false;
-        let measured = self.bursts.measure(sent.at, sent.number);
-        let trusted = self.bracket.trusted_low(rate, self.quick_bursts > 1);
-        let precise = measured.and_then(precise);
-        if let Some(low) = trusted
-            && is_quick
-            && self.phase == PacerPhase::Searching
-            && precise.is_none()
-            && !self.makes_wait()
-        {
-            // The rejection may be due to requests that were sent before.
-            self.rest(low, now);
-            return;
-        }
-        if self.phase == PacerPhase::Steady {
-            self.bracket.refute(rate, now);
-        }
-        if has_changed && trusted.is_none() {
-            self.bracket.forget_accepted();
-        }
-        self.bracket.is_doubtful = is_quick;
-        self.bracket.high = Some(rate);
-        let accepted = self.bracket.accepted_below(rate);
-        let least = measured.map_or(0.0, |measured| measured.least * MARGIN);
-        let low = if let Some(most) = precise {
-            self.bracket.high = Some(rate.min(most.max(least * NARROW)));
-            least
-        } else if let Some(limit) = window
-            && fitted.is_none_or(|(fitted, _)| fitted <= limit)
-        {
-            self.bracket.high = None;
-            self.is_of_window = true;
-            self.stay(limit * MARGIN, now);
-            return;
-        } else if let Some((limit, bucket)) = fitted {
-            self.excess = Some(bucket);
-            // A trial is to confirm it.
-            self.bracket.high = None;
-            limit * MARGIN
-        } else if let Some(low) = trusted {
-            low.max(least)
-        } else if has_changed || self.bracket.low().is_none() {
-            least.max(rate * MAX_OVERSHOOT)
-        } else {
-            least.max(accepted.unwrap_or(rate * OVERSHOOT))
-        };
-        let low = low.max(MIN_RATE).min(rate * CHANCE);
-        self.bracket.guess_low(low);
-        self.narrow(now, self.narrow_enough(now));
-        if self.bracket.high.is_none() {
-            self.next_trial = now + CONFIRM;
-        }
-    }
-
-    /// Counts bursts that follow each other quickly. Returns whether this one does, and whether they show that the
-    /// limit has changed.
-    fn note_quick_burst(&mut self, sent: SentRequest, now: Duration) -> (bool, bool) {
-        let is_quick = self.bursts.is_quick(sent.at, sent.number);
-        self.quick_bursts = if is_quick { self.quick_bursts + 1 } else { 0 };
-        // If each burst costs a wait, one fewer must be enough.
-        let has_changed = self.quick_bursts >= CHANGED - u32::from(self.makes_wait());
-        if has_changed && self.phase == PacerPhase::Steady {
-            self.search_until = now + SEARCH;
-            self.free_until = self.search_until;
-            self.bursts.forget_older();
-        }
-        (is_quick, has_changed)
-    }
-
-    /// The rate; if requests are not paced, the rate that results.
-    fn rate_in_use(&self, now: Duration) -> f64 {
-        if self.rate.is_finite() {
-            return self.rate;
-        }
-        let seconds = now.saturating_sub(self.step.since).max(STEP / 4);
-        f64::from(self.step.sent) / seconds.as_secs_f64()
-    }
-
-    /// A bracket whose upper end is at most this many times its lower end is not narrowed further.
-    fn narrow_enough(&self, now: Duration) -> f64 {
-        if now >= self.search_until && self.balance < 0.0 {
-            WIDE
-        } else if self.makes_wait() {
-            NARROW_WAITING
-        } else {
-            NARROW
-        }
-    }
-
-    /// The limit and the excess, if the server makes all requests wait: its bucket is full again each time, and two
-    /// bursts show how large it is.
-    fn fitted(&self, before: &Stretches, since: &Stretches, rate: f64) -> Option<(f64, f64)> {
-        if !self.makes_wait() || self.is_no_bucket {
-            return None;
-        }
-        fit(before, since, rate)
-    }
-
     /// Notes the requests that were sent at the rate until now.
-    fn note_stretch(&mut self, now: Duration) {
+    pub(super) fn note_stretch(&mut self, now: Duration) {
         let seconds = now.saturating_sub(self.since_until).as_secs_f64();
         self.since.add(f64::from(self.since_sent), seconds);
         self.since_until = now;
         self.since_sent = 0;
     }
 
-    fn set_rate(&mut self, rate: f64) {
+    pub(super) fn set_rate(&mut self, rate: f64) {
         self.rate = rate.clamp(MIN_RATE.min(self.cap), self.cap);
         self.bursts.rate_is(self.rate);
     }
-}
-
-/// The maximum of the limit, if what was accepted between two bursts is precise.
-fn precise(measured: MeasuredLimit) -> Option<f64> {
-    let most = measured.most?;
-    let is_precise = measured.accepted >= PRECISE && most <= measured.least * PRECISE_WAITED;
-    is_precise.then_some(most)
 }

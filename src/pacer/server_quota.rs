@@ -17,11 +17,22 @@ pub(crate) struct QuotaTracker {
 }
 
 impl QuotaTracker {
-    /// Takes the quotas of a response; the tightest counts. `under_way` is the number of requests in flight.
-    pub(crate) fn update(&mut self, quotas: &[ServerQuota], under_way: f64, now: Duration) {
-        if self.is_wrong {
-            return;
+    /// Takes the quotas of a response; the tightest counts. A response without quotas changes nothing. `under_way` is the
+    /// number of requests in flight. Returns how long nothing is left.
+    pub(crate) fn update(
+        &mut self,
+        quotas: &[ServerQuota],
+        under_way: f64,
+        now: Duration,
+    ) -> Option<Duration> {
+        if !self.is_wrong && !quotas.is_empty() {
+            self.replace(quotas, under_way, now);
         }
+        let (_, until) = self.empty?;
+        until.checked_sub(now)
+    }
+
+    fn replace(&mut self, quotas: &[ServerQuota], under_way: f64, now: Duration) {
         // Most servers count in whole seconds: a quota for a second or two is too coarse.
         let exact = quotas.iter().filter(|quota| quota.reset >= MIN_SPREAD);
         let spread = exact.clone().filter(|quota| quota.reset <= MAX_SPREAD);
@@ -46,12 +57,6 @@ impl QuotaTracker {
         let (_, rate) = self.spread.filter(|(until, _)| now < *until)?;
         // From time to time one request shows whether the quota is true.
         Some(rate.max(1.0 / MAX_PAUSE.as_secs_f64()))
-    }
-
-    /// How long nothing is left.
-    pub(crate) fn wait(&self, now: Duration) -> Option<Duration> {
-        let (_, until) = self.empty?;
-        until.checked_sub(now)
     }
 
     /// Notes an accepted request. If it was sent when nothing was left, the headers are wrong.
@@ -88,17 +93,18 @@ mod tests {
         assert_eq!(quotas.rate(SECOND), Some(10.0));
         assert_eq!(quotas.rate(SECOND * 31), None, "by then there is more");
         quotas.update(&[], 0.0, SECOND * 2);
+        assert!(quotas.rate(SECOND * 2).is_some(), "it said nothing");
+        quotas.update(&[quota(100_000.0, 86_400)], 0.0, SECOND * 2);
         assert_eq!(quotas.rate(SECOND * 2), None);
     }
 
     #[test]
     fn short_and_daily_quotas_are_not_spread() {
         let mut quotas = QuotaTracker::default();
-        quotas.update(&[quota(50.0, 1), quota(100_000.0, 86_400)], 10.0, SECOND);
-        assert_eq!((quotas.rate(SECOND), quotas.wait(SECOND)), (None, None));
-        quotas.update(&[quota(0.0, 86_400)], 10.0, SECOND);
-        assert_eq!(quotas.rate(SECOND), None);
-        assert_eq!(quotas.wait(SECOND), Some(MAX_QUOTA_WAIT));
+        let wait = quotas.update(&[quota(50.0, 1), quota(100_000.0, 86_400)], 10.0, SECOND);
+        assert_eq!((quotas.rate(SECOND), wait), (None, None));
+        let wait = quotas.update(&[quota(0.0, 86_400)], 10.0, SECOND);
+        assert_eq!((quotas.rate(SECOND), wait), (None, Some(MAX_QUOTA_WAIT)));
     }
 
     #[test]
@@ -107,13 +113,10 @@ mod tests {
         quotas.update(&[quota(0.0, 60)], 0.0, SECOND);
         // A request that was in flight before says nothing.
         quotas.accepted(SECOND / 2, SECOND * 2);
-        assert!(quotas.wait(SECOND * 2).is_some());
+        assert!(quotas.update(&[], 0.0, SECOND * 2).is_some());
         quotas.accepted(SECOND * 2, SECOND * 3);
-        assert_eq!(quotas.wait(SECOND * 3), None);
-        quotas.update(&[quota(0.0, 60)], 0.0, SECOND * 4);
-        assert_eq!(
-            (quotas.rate(SECOND * 4), quotas.wait(SECOND * 4)),
-            (None, None)
-        );
+        assert_eq!(quotas.update(&[], 0.0, SECOND * 3), None);
+        let wait = quotas.update(&[quota(0.0, 60)], 0.0, SECOND * 4);
+        assert_eq!((quotas.rate(SECOND * 4), wait), (None, None));
     }
 }

@@ -95,7 +95,7 @@ pub(crate) const CHANGED: u32 = 3;
 // How a higher rate is tried.
 
 /// Rejections that trials may cost, as a share of all requests. The documented limit is 1%.
-pub(crate) const OBJECTIONS: f64 = 0.0075;
+pub(crate) const TRIAL_REJECTIONS: f64 = 0.0075;
 
 /// The maximum of that budget while it is not used.
 pub(crate) const MAX_BALANCE: f64 = 2.0;

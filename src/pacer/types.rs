@@ -50,6 +50,17 @@ pub enum RequestEnd {
     Failed,
 }
 
+/// The pace of a run at a moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Requests per second; `None` while requests are not paced.
+    pub rate: Option<f64>,
+    /// How long all requests still wait because of a 429.
+    pub cooling_down: Option<Duration>,
+    /// What the pacer is doing.
+    pub state: PacerState,
+}
+
 /// A quota that a server reports in headers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ServerQuota {

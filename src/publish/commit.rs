@@ -42,13 +42,13 @@ struct CommitRecord {
 struct Renaming {
     /// Its name in the output directory, and thereby its temporary one.
     name: String,
-    before: Before,
+    before: PreviousFile,
 }
 
 /// The file that had the name before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Before {
+enum PreviousFile {
     Nothing,
     /// A file with a hard link in `previous`, named by its index in the record.
     Linked,
@@ -220,7 +220,7 @@ impl CommitPaths {
     }
 
     /// Creates a hard link to the file that has this name now.
-    fn keep(&self, index: usize, name: &str) -> Result<Before, OutputError> {
+    fn keep(&self, index: usize, name: &str) -> Result<PreviousFile, OutputError> {
         let target = self.directory.join(name);
         // A rename cannot replace a directory. This error comes before the first rename.
         if target.is_dir() {
@@ -229,13 +229,13 @@ impl CommitPaths {
             ));
         }
         match durable_fs::link(&target, &self.previous_file(index)) {
-            Ok(()) => Ok(Before::Linked),
+            Ok(()) => Ok(PreviousFile::Linked),
             Err(error) => match error.kind() {
-                io::ErrorKind::NotFound => Ok(Before::Nothing),
+                io::ErrorKind::NotFound => Ok(PreviousFile::Nothing),
                 // The errors of file systems without hard links, and of a file that belongs to another user.
                 io::ErrorKind::PermissionDenied
                 | io::ErrorKind::Unsupported
-                | io::ErrorKind::TooManyLinks => Ok(Before::Moved),
+                | io::ErrorKind::TooManyLinks => Ok(PreviousFile::Moved),
                 _ => Err(OutputError::io("back up", &target)(error)),
             },
         }
@@ -273,7 +273,7 @@ impl CommitPaths {
         let target = self.directory.join(&file.name);
         let temporary = self.directory.join(temporary_name(&file.name));
         // Without its temporary file, the new file has its name already and must not be moved.
-        if file.before == Before::Moved && temporary.exists() {
+        if file.before == PreviousFile::Moved && temporary.exists() {
             rename_if_there(&target, &self.previous_file(index))
                 .map_err(OutputError::io("back up", &target))?;
         }
@@ -315,11 +315,11 @@ impl CommitPaths {
         for (index, file) in record.files.iter().enumerate().rev() {
             let target = self.directory.join(&file.name);
             match file.before {
-                Before::Linked | Before::Moved => {
+                PreviousFile::Linked | PreviousFile::Moved => {
                     rename_if_there(&self.previous_file(index), &target)
                         .map_err(OutputError::io("restore", &target))?;
                 }
-                Before::Nothing => remove(&target)?,
+                PreviousFile::Nothing => remove(&target)?,
             }
         }
         for (name, kept) in self.obsolete(record) {

@@ -14,7 +14,7 @@ use crate::publish::manifest_fault::ManifestFault;
 
 /// The part of an earlier manifest that a later run needs. Other versions of scale-export may have written it.
 #[derive(Debug, Deserialize)]
-struct Earlier {
+struct EarlierManifest {
     format_version: u32,
     #[serde(default)]
     tool: Tool,
@@ -68,7 +68,7 @@ pub(crate) fn earlier_files(directory: &Path) -> Result<EarlierExport, OutputErr
             _ => return Err(OutputError::io("read", &path)(error)),
         },
     };
-    let earlier: Earlier = match serde_json::from_slice(&text) {
+    let earlier: EarlierManifest = match serde_json::from_slice(&text) {
         Ok(earlier) => earlier,
         Err(error) => return Ok(EarlierExport::Damaged(ManifestFault::Json(error))),
     };

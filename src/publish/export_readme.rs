@@ -119,33 +119,33 @@ fn push_queries(out: &mut String, tables: TableSelection) {
 }
 
 /// How a reader loads a file. `{file}` and `{table}` stand for those of the table in the examples.
-struct Loading {
+struct LoadingExample {
     reader: &'static str,
     language: &'static str,
     parquet: &'static str,
     csv: &'static str,
 }
 
-const LOADING: [Loading; 4] = [
-    Loading {
+const LOADING_EXAMPLES: [LoadingExample; 4] = [
+    LoadingExample {
         reader: "DuckDB",
         language: "sql",
         parquet: "SELECT * FROM '{file}';",
         csv: ".read load.sql\nSELECT * FROM {table};",
     },
-    Loading {
+    LoadingExample {
         reader: "pandas",
         language: "python",
         parquet: "import pandas as pd\n\n{table} = pd.read_parquet(\"{file}\", dtype_backend=\"pyarrow\")",
         csv: "import pandas as pd\n\n{table} = pd.read_csv(\"{file}\", dtype=str, keep_default_na=False)",
     },
-    Loading {
+    LoadingExample {
         reader: "polars",
         language: "python",
         parquet: "import polars as pl\n\n{table} = pl.read_parquet(\"{file}\")",
         csv: "import polars as pl\n\n{table} = pl.read_csv(\"{file}\", infer_schema_length=0)",
     },
-    Loading {
+    LoadingExample {
         reader: "Spark",
         language: "python",
         parquet: "{table} = spark.read.option(\"datetimeRebaseMode\", \"CORRECTED\").parquet(\"{file}\")",
@@ -167,14 +167,14 @@ fn push_loading(out: &mut String, format: Format, tables: TableSelection) {
              column its type.\n"
         );
     }
-    for loading in &LOADING {
+    for loading in &LOADING_EXAMPLES {
         let code = match format {
             Format::Parquet => loading.parquet,
             Format::Csv => loading.csv,
         };
         let code = code.replace("{table}", shown);
         let code = code.replace("{file}", &format.file_name(shown));
-        let Loading {
+        let LoadingExample {
             reader, language, ..
         } = loading;
         let _ = write!(out, "\n{reader}:\n\n```{language}\n{code}\n```\n");

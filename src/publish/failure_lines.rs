@@ -1,5 +1,7 @@
 //! `failures.jsonl`: one line for each ID that failed or could not be refreshed, in the order of the list.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::api::task_response::UnreadableBody;
@@ -43,6 +45,23 @@ pub(crate) fn unusable(
         Some(found) if found == *task_id => None,
         Some(_) => note(FailureKind::WrongTask, "belongs to another task"),
         None => note(FailureKind::BadBody, "is not a task: it has no task_id"),
+    }
+}
+
+/// Lines of `failures.jsonl`, and their number by kind.
+#[derive(Debug, Clone, Default)]
+pub struct FailureLines {
+    /// The lines, as they are published.
+    pub text: Vec<u8>,
+    /// The number of lines by the kind of their failure.
+    pub by_kind: BTreeMap<FailureKind, u64>,
+}
+
+impl FailureLines {
+    /// Appends a line; `exported` when an earlier response is in the tables.
+    pub fn push(&mut self, task_id: &str, note: &FailureNote, exported: bool) {
+        write_line(task_id, note, exported, &mut self.text);
+        *self.by_kind.entry(note.kind).or_default() += 1;
     }
 }
 

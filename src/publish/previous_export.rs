@@ -18,7 +18,7 @@ use crate::state::paths::{IDS, StateDir};
 use crate::tables::table::Table;
 
 /// A callback for each ID.
-type Visit<'s> = &'s mut dyn FnMut(&str);
+type IdVisitor<'s> = &'s mut dyn FnMut(&str);
 
 /// Counts the tasks of the previous export, and those that the next one lacks. `is_exported` says whether an ID has a row
 /// in the next export, which has `exported` rows.
@@ -32,7 +32,7 @@ pub(crate) fn compare(
     exported: u64,
     is_exported: impl Fn(&str) -> bool,
 ) -> Shrink {
-    let count = |show: &dyn Fn(Visit<'_>) -> io::Result<()>| {
+    let count = |show: &dyn Fn(IdVisitor<'_>) -> io::Result<()>| {
         let mut shrink = Shrink::default();
         let shown = show(&mut |task_id| {
             shrink.before += 1;
@@ -153,7 +153,7 @@ fn failure_lines(directory: &Path) -> impl Iterator<Item = io::Result<EarlierFai
 }
 
 /// Passes every ID that has a row in `tasks`, by the list and the failures of the previous export, to `visit`.
-fn each_listed(directory: &Path, visit: Visit<'_>) -> io::Result<()> {
+fn each_listed(directory: &Path, visit: IdVisitor<'_>) -> io::Result<()> {
     let mut failures = failures(directory);
     // Failures are in the order of the list. Where they are lost, too many IDs count, not too few.
     let mut next_failed = || failures.next().and_then(Result::ok);
@@ -170,7 +170,7 @@ fn each_listed(directory: &Path, visit: Visit<'_>) -> io::Result<()> {
 }
 
 /// Passes every ID in a file of `tasks` to `visit`.
-fn each_in_tasks(path: &Path, visit: Visit<'_>) -> io::Result<()> {
+fn each_in_tasks(path: &Path, visit: IdVisitor<'_>) -> io::Result<()> {
     // Opening a pipe would wait for a writer.
     if !path.is_file() {
         return Err(io::ErrorKind::NotFound.into());

@@ -3,7 +3,7 @@
 //! Parents count their children, and the path of a child identifies it. Rows that are missing, out of their fixed
 //! order, or unknown to any parent are reported as [`RowProblem`]s.
 
-use crate::json::document::Parser;
+use crate::json::parser::Parser;
 use crate::json::text::write_json_string;
 use crate::json::value::Value;
 use crate::rebuild::row_cursor::{RowCursor, RowMatch, RowRef, TaskRows};

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::json::text::write_json_string;
 use crate::tables::cell::Cell;
-use crate::tables::column::date_time;
+use crate::tables::date_time::date_time;
 
 /// Writes a cell. Writes `null` and returns what is expected where the cell cannot be part of a task.
 pub(crate) fn write(is_json: bool, cell: &Cell<'_>, out: &mut String) -> Result<(), &'static str> {

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::json::document::{Document, Parser};
+use crate::json::document::Document;
+use crate::json::parser::Parser;
 use crate::sandbox::fixture::{Fixture, TaskGroup};
 use crate::sandbox::generate::{batch_object, project_object};
 use crate::sandbox::naming::{

@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 
-use crate::json::document::Parser;
+use crate::json::parser::Parser;
 use crate::json::value::Value;
 use crate::sandbox::error::{SandboxError, TaskFileError, TaskLineError};
 

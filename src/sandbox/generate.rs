@@ -541,7 +541,7 @@ mod tests {
 
     #[test]
     fn tasks_are_valid_json() {
-        let mut parser = crate::json::document::Parser::default();
+        let mut parser = crate::json::parser::Parser::default();
         for number in 0..1_000 {
             let task = GeneratorOptions::default().task("task_1", number, all_details());
             serde_json::from_str::<serde_json::Value>(&task).unwrap();

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
-use crate::json::document::Parser;
+use crate::json::parser::Parser;
 use crate::sandbox::catalog::{Catalog, ListMembers};
 use crate::sandbox::naming::DetailOptions;
 

@@ -7,7 +7,7 @@ use arrow::array::{Array as _, StringArray};
 use crate::hex;
 use crate::json::text::Text;
 use crate::json::value::TextList;
-use crate::tables::column::date_time;
+use crate::tables::date_time::date_time;
 
 /// The value of a cell that is not null.
 #[derive(Debug, Clone, Copy)]

@@ -6,6 +6,7 @@ pub mod cell;
 pub mod change_feed;
 pub mod column;
 pub mod column_builder;
+pub mod date_time;
 pub mod definition;
 pub mod macros;
 pub mod row_key;

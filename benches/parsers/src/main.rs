@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use scale_export::flatten::flattener::Flattener;
-use scale_export::json::document::Parser;
+use scale_export::json::parser::Parser;
 use scale_export::tables::cell::Cell;
 use scale_export::tables::row_sink::{RowSink, SinkError};
 use scale_export::tables::table::TableInfo;

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::encode::batches::{BATCH_ROWS, Batches, READ_BATCH_BYTES, until_error};
 use crate::encode::csv::write::needs_quotes;
 use crate::encode::read_error::ReadError;
-use crate::json::document::Parser;
+use crate::json::parser::Parser;
 use crate::json::text::{Text, write_json_string};
 use crate::json::value::TextList;
 use crate::tables::cell::Cell;
@@ -394,7 +394,7 @@ fn time(text: &str) -> Option<i64> {
     let time: jiff::civil::DateTime = text.strip_suffix('Z').filter(|_| is_ours)?.parse().ok()?;
     let since = time.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0));
     let micros = i64::try_from(since.as_micros()).ok()?;
-    let printed = crate::tables::column::date_time(micros)?.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
+    let printed = crate::tables::date_time::date_time(micros)?.strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
     (printed.to_string() == text).then_some(micros)
 }
 

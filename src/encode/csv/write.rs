@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::encode::file_part::{FilePart, RowEncoder};
 use crate::json::text::write_json_string;
 use crate::tables::cell::Cell;
-use crate::tables::column::date_time;
+use crate::tables::date_time::date_time;
 use crate::tables::row_reader::Rows;
 use crate::tables::row_sink::SinkError;
 use crate::tables::table::TableInfo;

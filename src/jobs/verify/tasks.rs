@@ -20,7 +20,7 @@ use crate::jobs::verify::report::VerifyResults;
 use crate::jobs::verify::table_cursor::{TableCursor, input};
 use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::json::compare::{differences, same};
-use crate::json::document::Parser;
+use crate::json::parser::Parser;
 use crate::json::value::Value;
 use crate::plural::plural;
 use crate::publish::digest_file::ResponseDigest;

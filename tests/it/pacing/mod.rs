@@ -247,7 +247,7 @@ fn a_burst_of_429s_counts_once() {
     let mut rates = Vec::new();
     for one in sent {
         now += Duration::from_micros(100);
-        pacer.end(one, now, RequestEnd::RateLimited(None));
+        pacer.end(one, now, RequestEnd::RateLimited(None), &[]);
         rates.push(pacer.rate(now));
     }
     assert_eq!(pacer.state(now), PacerState::Waiting);
@@ -263,7 +263,7 @@ fn a_hanging_request_does_not_block_others_for_long() {
     let SendDecision::Now(first) = pacer.take(now) else {
         panic!("the first may go at once");
     };
-    pacer.end(first, now, RequestEnd::RateLimited(None));
+    pacer.end(first, now, RequestEnd::RateLimited(None), &[]);
     // Requests that are sent from now on have no response.
     let mut sent = 0;
     while now < Duration::from_mins(1) {
@@ -332,8 +332,7 @@ fn an_empty_quota_delays_requests_until_its_reset() {
         reset: Duration::from_secs(20),
     };
     let now = Duration::from_millis(10);
-    pacer.note_quotas(&[empty], now);
-    pacer.end(sent, now, RequestEnd::RateLimited(None));
+    pacer.end(sent, now, RequestEnd::RateLimited(None), &[empty]);
     assert_eq!(
         pacer.take(now),
         SendDecision::At(now + Duration::from_secs(20))

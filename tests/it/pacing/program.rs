@@ -168,11 +168,15 @@ fn the_remaining_quota_is_spread_over_its_window() {
         });
         let started = Instant::now();
         let output = command(&server, base.path(), &task_ids(TASKS))
+            .arg("-v")
             .output()
             .unwrap();
         let elapsed = started.elapsed();
         assert_eq!(summary(&output)["exported"], TASKS);
         assert_eq!(server.rejected(), 0, "{headers:?}");
+        // A slow machine would not send more without the headers either.
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(printed.contains("limited by headers"), "{printed}");
         // The first minute starts at different times, and a busy machine is slower.
         assert!(elapsed > expected * 3 / 4, "{headers:?}: {elapsed:?}");
         assert!(elapsed < expected * 3, "{headers:?}: {elapsed:?}");

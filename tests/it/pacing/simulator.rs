@@ -193,10 +193,7 @@ impl Simulation<'_> {
             }
             Event::RequestEnd(sent, response, quota) => {
                 self.under_way -= 1;
-                if let Some(quota) = quota {
-                    self.pacer.note_quotas(&[quota], now);
-                }
-                self.pacer.end(sent, now, response);
+                self.pacer.end(sent, now, response, quota.as_slice());
                 true
             }
         }

@@ -7,7 +7,7 @@ use scale_export::encode::table_reader;
 use scale_export::encode::table_writers::encode;
 use scale_export::flatten::flattener::Flattener;
 use scale_export::json::compare::{differences, same};
-use scale_export::json::document::Parser;
+use scale_export::json::parser::Parser;
 use scale_export::rebuild::rebuilder::Rebuilder;
 use scale_export::rebuild::row_cursor::{TableRows, TaskRows};
 use scale_export::tables::batch_builder::{BATCH_BYTES, BatchBuilder, BatchSink};

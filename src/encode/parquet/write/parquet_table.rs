@@ -1,10 +1,11 @@
 //! Compresses the pages of a table, and appends complete row groups to its file.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
 
+use crate::encode::file_part::PartError;
 use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
 use crate::encode::parquet::write::page_store::PageKeeper;
@@ -28,7 +29,7 @@ impl<W: Write + Send> ParquetTable<W> {
         table: &'static TableInfo,
         output: W,
         spill: Option<&Path>,
-    ) -> Result<Self, ParquetError> {
+    ) -> Result<Self, PartError> {
         let layout = FileLayout::of(table)?;
         let file = ParquetFile::open(&layout, output)?;
         Ok(Self {
@@ -45,8 +46,8 @@ impl<W: Write + Send> ParquetTable<W> {
         column: usize,
         page: RawPage,
         compressor: &mut PageCompressor,
-    ) -> Result<(), ParquetError> {
-        self.row_group().add(column, page, compressor)
+    ) -> Result<(), PartError> {
+        Ok(self.row_group().add(column, page, compressor)?)
     }
 
     /// The current row group. Each has its own keeper of pages, so that the space of its temporary file is freed with
@@ -62,19 +63,52 @@ impl<W: Write + Send> ParquetTable<W> {
         &mut self,
         ends: Vec<ChunkEnd>,
         compressor: &mut PageCompressor,
-    ) -> Result<(), ParquetError> {
+    ) -> Result<(), PartError> {
         self.row_group();
         match self.row_group.take() {
             Some(row_group) => {
                 let chunks = row_group.finish(ends, compressor)?;
-                self.file.append_row_group(chunks)
+                Ok(self.file.append_row_group(chunks)?)
             }
             None => Ok(()),
         }
     }
 
     /// Writes the footer. Returns the output.
-    pub(crate) fn close(self) -> Result<W, ParquetError> {
-        self.file.close()
+    pub(crate) fn close(self) -> Result<W, PartError> {
+        Ok(self.file.close()?)
+    }
+}
+
+impl From<ParquetError> for PartError {
+    fn from(error: ParquetError) -> Self {
+        match error {
+            ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+                Ok(source) => Self::Io(*source),
+                Err(other) => Self::Library(other.to_string()),
+            },
+            other => Self::Library(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Explain as _;
+    use crate::tables::table::Table;
+
+    #[test]
+    fn a_full_disk_within_a_row_group_has_the_hint_for_a_full_disk() {
+        const ENOSPC: i32 = 28;
+        let error = ParquetError::from(io::Error::from_raw_os_error(ENOSPC));
+        let path = Path::new("out/tasks.parquet");
+        let error = PartError::from(error).of_file(Table::Tasks.info(), path);
+        assert!(
+            error
+                .to_string()
+                .starts_with("could not write `out/tasks.parquet`: No space")
+        );
+        assert!(error.hint().unwrap().starts_with("free disk space"));
     }
 }
