@@ -82,10 +82,10 @@ fn build<T: Send>(
         if finished.is_err() {
             run.cancel();
         }
-        let (fed, files) = (join(feeder), join(writer));
+        let (feed_result, files) = (join(feeder), join(writer));
         // Of several errors, the one that caused the others is reported.
         let writers = files?;
-        let FeedResult { is_complete, value } = fed?;
+        let FeedResult { is_complete, value } = feed_result?;
         let Some((flattened, digests)) = finished?.filter(|_| is_complete) else {
             return Ok((value, None));
         };
