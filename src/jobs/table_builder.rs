@@ -73,9 +73,8 @@ fn build<T: Send>(
             // At once: the feeding thread may wait for responses for a long time.
             write(writers, &parts).inspect_err(|_| run.cancel())
         })?;
-        let flattener = Flattener::new(selection.tables);
         let rows = RowSender::new(selection, sender);
-        let mut build = InputFlattener::new(flattener, rows, digests);
+        let mut build = InputFlattener::new(Flattener::new(selection.tables), rows, digests);
         let taken = build.tasks(arrived, events, run);
         // Both channels are closed by now, so neither thread waits for this one.
         let finished = taken.and_then(|is_complete| build.finish(is_complete));
