@@ -343,10 +343,11 @@ impl TaskExport<'_> {
     fn check(&self, fetched: &mut BuiltExport) -> Result<(), ExportError> {
         let next = NextExport {
             response_source: ResponseSource::Api,
-            directory: self.run.directory,
+            directory: self.run.directory.path(),
             published: self.published,
             ids: &self.options.ids,
-            flattened: &fetched.built.flattened,
+            failures: &fetched.built.flattened.failures,
+            exported: fetched.built.flattened.exported,
         };
         if let Err(refused) = next.check(&self.options.guard) {
             end_run(&mut fetched.stored.journal, &self.resumed.contents.index)?;

@@ -140,10 +140,11 @@ fn flatten_into(
     let published = directory.manifest();
     let next = NextExport {
         response_source: ResponseSource::Journal,
-        directory,
+        directory: directory.path(),
         published: published.as_ref(),
         ids: &ids,
-        flattened: &built.flattened,
+        failures: &built.flattened.failures,
+        exported: built.flattened.exported,
     };
     next.check(&guard_options)?;
     events.send(Event::Phase("publishing"));
