@@ -26,7 +26,7 @@ use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
 use crate::publish::guard::{GuardOptions, ResponseSource};
 use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
-use crate::publish::output_dir::OutputDirectory;
+use crate::publish::output_dir::{OutputDirectory, is_below};
 use crate::state::paths::{JOURNAL, StateDir};
 use crate::tables::selection::TableSelection;
 
@@ -281,17 +281,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
     if !JournalReader::is_there(&StateDir::of_output(source).journal())? {
         return wrong(SourceError::NoJournal);
     }
-    // The output may not exist yet, while a directory above it does.
-    let whole = out.canonicalize();
-    let is_inside = whole.as_deref().unwrap_or(out).ancestors().skip(1).any(|above| {
-        let above = if above.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            above
-        };
-        matches!((above.canonicalize(), source.canonicalize()), (Ok(above), Ok(source)) if above == source)
-    });
-    if is_inside {
+    if is_below(out, source) {
         return wrong(SourceError::HoldsOutput);
     }
     Ok(())

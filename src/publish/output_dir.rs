@@ -227,6 +227,15 @@ pub(crate) fn nearest_existing(path: &Path) -> &Path {
     nearest.unwrap_or(Path::new("."))
 }
 
+/// Whether a path, which may not exist yet, is below a directory. Links are resolved.
+pub(crate) fn is_below(path: &Path, directory: &Path) -> bool {
+    let nearest = nearest_existing(path);
+    let (Ok(place), Ok(directory)) = (nearest.canonicalize(), directory.canonicalize()) else {
+        return false;
+    };
+    place.starts_with(&directory) && (place != directory || nearest != path)
+}
+
 /// Applies a check to the state directory and everything in it. The error names the file that was refused.
 fn check_state(
     state: &Path,
