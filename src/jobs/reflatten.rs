@@ -27,6 +27,7 @@ use crate::journal::writer::Journal;
 use crate::publish::guard::{GuardOptions, ResponseSource};
 use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
 use crate::publish::output_dir::{OutputDirectory, is_below};
+use crate::state::lock::LockWait;
 use crate::state::paths::{JOURNAL, StateDir};
 use crate::tables::selection::TableSelection;
 
@@ -96,7 +97,12 @@ pub fn flatten(
     for source in &options.sources {
         refuse_source(source, &options.out)?;
     }
-    let directory = OutputDirectory::open(&options.out, options.selection(), options.force)?;
+    let (selection, wait) = (options.selection(), LockWait { events, cancel });
+    let opened = OutputDirectory::open_after_readers(&options.out, selection, options.force, wait);
+    if opened.is_err() && cancel.is_cancelled() {
+        return Ok(JobEnd::Stopped(SavedWork::Nothing));
+    }
+    let directory = opened?;
     let flattened = flatten_into(&directory, options, started_at, events, cancel);
     directory.remove_temporary_files();
     match flattened {
