@@ -35,6 +35,7 @@ mod interrupt;
 mod keys;
 mod library;
 mod lists;
+mod locks;
 mod network;
 mod options;
 mod output_directory;
