@@ -26,6 +26,11 @@ impl<'a> Text<'a> {
         Self { raw, escaped }
     }
 
+    /// The text, if there is nothing to decode.
+    pub(crate) fn as_plain(&self) -> Option<&'a str> {
+        (!self.escaped).then_some(self.raw)
+    }
+
     /// An upper bound of the decoded length, in bytes.
     pub fn size(&self) -> usize {
         self.raw.len()

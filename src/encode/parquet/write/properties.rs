@@ -10,6 +10,9 @@ use crate::tables::column::{ColumnInfo, ColumnType};
 use crate::tables::schema::file_metadata;
 use crate::tables::table::TableInfo;
 
+/// Maximum bytes of a dictionary of values that repeat near each other.
+const DICTIONARY_BYTES: usize = 1 << 20;
+
 /// Level for short values. At level 3, all tables together would be 5% larger.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -41,7 +44,46 @@ const KEYS: [&str; 11] = [
 const CREATED_BY: &str = concat!("scale-export version ", env!("CARGO_PKG_VERSION"));
 
 /// Bytes of a minimum or maximum, longer values are shortened: readers need no more to skip a page.
-const STATISTICS_BYTES: usize = 64;
+pub(crate) const STATISTICS_BYTES: usize = 64;
+
+/// How a column is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ColumnSettings {
+    /// Maximum bytes of its dictionary. Values after this limit are written as PLAIN, and all values are if there is no
+    /// dictionary. Delta encodings would be smaller, but Daft before 0.7 cannot read a file that has one.
+    pub(crate) dictionary_bytes: Option<usize>,
+    pub(crate) zstd_level: i32,
+    /// Whether its pages have minima and maxima.
+    pub(crate) has_page_bounds: bool,
+}
+
+impl ColumnSettings {
+    /// The settings by the nature of a column's values.
+    pub(crate) fn of(column: &ColumnInfo) -> Self {
+        let (dictionary_bytes, zstd_level) = match column.column_type {
+            // A dictionary of values that do not repeat would be built and discarded. Values that repeat next to each
+            // other compress as well without one. Booleans take a bit each.
+            ColumnType::UniqueStr | ColumnType::Bool => (None, ZSTD_LEVEL),
+            // The same paths occur in every task, so they repeat far apart.
+            ColumnType::Path => (Some(REPEATED_DICTIONARY_BYTES), ZSTD_LEVEL),
+            // Whole texts, such as a prompt, occur in many tasks, so they repeat far apart.
+            ColumnType::RepeatedStr | ColumnType::Json | ColumnType::Bytes => {
+                (Some(REPEATED_DICTIONARY_BYTES), TEXT_ZSTD_LEVEL)
+            }
+            ColumnType::Str
+            | ColumnType::Int32
+            | ColumnType::Int64
+            | ColumnType::Float64
+            | ColumnType::Timestamp
+            | ColumnType::StrList => (Some(DICTIONARY_BYTES), ZSTD_LEVEL),
+        };
+        Self {
+            dictionary_bytes,
+            zstd_level,
+            has_page_bounds: KEYS.contains(&column.name),
+        }
+    }
+}
 
 /// The properties of a table's file.
 pub(crate) fn properties(table: &TableInfo) -> Result<WriterProperties, ParquetError> {
@@ -61,42 +103,23 @@ pub(crate) fn properties(table: &TableInfo) -> Result<WriterProperties, ParquetE
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES));
-    let text_level = ZstdLevel::try_new(TEXT_ZSTD_LEVEL)?;
-    let columns = table.columns();
-    Ok(columns
-        .fold(builder, |builder, column| {
-            column_properties(builder, column, text_level)
-        })
-        .build())
+    let builder = table.columns().try_fold(builder, column_properties)?;
+    Ok(builder.build())
 }
 
-/// Sets encodings by the nature of a column's values.
-///
-/// Values that exceed their dictionary are written as PLAIN. Delta encodings would be smaller, but Daft before 0.7
-/// cannot read a file that has one.
 fn column_properties(
     builder: WriterPropertiesBuilder,
     column: &ColumnInfo,
-    text_level: ZstdLevel,
-) -> WriterPropertiesBuilder {
+) -> Result<WriterPropertiesBuilder, ParquetError> {
     let path = ColumnPath::new(vec![column.name.to_owned()]);
-    let builder = if KEYS.contains(&column.name) {
-        builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
-    } else {
-        builder
-    };
-    match column.column_type {
-        // A dictionary of values that do not repeat would be built and discarded. Values that repeat next to each other
-        // compress as well without one.
-        ColumnType::UniqueStr => builder.set_column_dictionary_enabled(path, false),
-        // The same paths occur in every task, so they repeat far apart.
-        ColumnType::Path => {
-            builder.set_column_dictionary_page_size_limit(path, REPEATED_DICTIONARY_BYTES)
-        }
-        // Whole texts, such as a prompt, occur in many tasks, so they repeat far apart.
-        ColumnType::RepeatedStr | ColumnType::Json | ColumnType::Bytes => builder
-            .set_column_compression(path.clone(), Compression::ZSTD(text_level))
-            .set_column_dictionary_page_size_limit(path, REPEATED_DICTIONARY_BYTES),
-        _ => builder,
+    let settings = ColumnSettings::of(column);
+    let level = ZstdLevel::try_new(settings.zstd_level)?;
+    let mut builder = builder.set_column_compression(path.clone(), Compression::ZSTD(level));
+    if settings.has_page_bounds {
+        builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
     }
+    Ok(match settings.dictionary_bytes {
+        Some(limit) => builder.set_column_dictionary_page_size_limit(path, limit),
+        None => builder.set_column_dictionary_enabled(path, false),
+    })
 }

@@ -1,0 +1,137 @@
+//! The dictionary of a column chunk: its distinct values, which are found by their hash.
+
+use std::hash::{BuildHasher as _, Hasher as _};
+
+use hashbrown::hash_table::Entry as Slot;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+/// Bytes before a value of variable length: its length.
+const LENGTH_BYTES: usize = size_of::<u32>();
+
+/// Entries whose memory is kept for the next chunk.
+const KEPT_ENTRIES: usize = 1_024;
+
+/// Bytes of the dictionary page whose memory is reserved for the next chunk.
+const KEPT_BYTES: usize = 16 << 10;
+
+/// The distinct values of a column chunk, in the order of their first occurrence.
+#[derive(Debug, Default)]
+pub(crate) struct Dictionary {
+    /// The values in PLAIN encoding: the content of the dictionary page.
+    body: Vec<u8>,
+    entries: Vec<DictionaryEntry>,
+    /// Indices of entries by their hash.
+    table: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// Bytes before each value: [`LENGTH_BYTES`], or 0 for values of a fixed size.
+    prefix: usize,
+    /// The index of the value that was interned last.
+    last: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct DictionaryEntry {
+    /// End of the value in the body.
+    end: usize,
+    hash: u64,
+}
+
+impl Dictionary {
+    pub(crate) fn new(has_lengths: bool) -> Self {
+        Self {
+            prefix: if has_lengths { LENGTH_BYTES } else { 0 },
+            ..Self::default()
+        }
+    }
+
+    /// The number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes of the dictionary page.
+    pub(crate) fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Bytes of a value in PLAIN encoding.
+    pub(crate) fn plain_bytes(&self, value: &[u8]) -> usize {
+        self.prefix + value.len()
+    }
+
+    /// A value by its index. Empty if there is none.
+    pub(crate) fn value(&self, index: u32) -> &[u8] {
+        value(&self.body, &self.entries, self.prefix, index)
+    }
+
+    /// All values in the order of their indices.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &[u8]> {
+        (0..).take(self.len()).map(|index| self.value(index))
+    }
+
+    /// The index of a value, which is added if it is new. `None` if the page would then exceed `limit` bytes.
+    #[inline]
+    pub(crate) fn intern(&mut self, new: &[u8], limit: usize) -> Option<u32> {
+        // Many columns have the same value in adjacent rows.
+        if !self.entries.is_empty() && self.value(self.last) == new {
+            return Some(self.last);
+        }
+        self.intern_hashed(new, limit)
+    }
+
+    fn intern_hashed(&mut self, new: &[u8], limit: usize) -> Option<u32> {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(new);
+        let hash = hasher.finish();
+        let (body, entries, prefix) = (&mut self.body, &mut self.entries, self.prefix);
+        let hash_of = |index: u32| entries.get(index as usize).map_or(0, |entry| entry.hash);
+        let slot = self.table.entry(
+            hash,
+            |index| hash_of(*index) == hash && value(body, entries, prefix, *index) == new,
+            |index| hash_of(*index),
+        );
+        self.last = match slot {
+            Slot::Occupied(known) => *known.get(),
+            Slot::Vacant(vacant) => {
+                if body.len() + prefix + new.len() > limit {
+                    return None;
+                }
+                let index = u32::try_from(entries.len()).ok()?;
+                push_plain(new, prefix > 0, body);
+                let end = body.len();
+                entries.push(DictionaryEntry { end, hash });
+                vacant.insert(index);
+                index
+            }
+        };
+        Some(self.last)
+    }
+
+    /// Removes all entries, and returns the content of their page.
+    pub(crate) fn take_body(&mut self) -> Vec<u8> {
+        self.entries.clear();
+        self.entries.shrink_to(KEPT_ENTRIES);
+        self.table.clear();
+        self.table.shrink_to(KEPT_ENTRIES, |_| 0);
+        let next = Vec::with_capacity(self.body.len().min(KEPT_BYTES));
+        std::mem::replace(&mut self.body, next)
+    }
+}
+
+fn value<'b>(body: &'b [u8], entries: &[DictionaryEntry], prefix: usize, index: u32) -> &'b [u8] {
+    let index = index as usize;
+    let before = index.checked_sub(1).and_then(|before| entries.get(before));
+    let start = before.map_or(0, |entry| entry.end) + prefix;
+    let end = entries.get(index).map_or(0, |entry| entry.end);
+    body.get(start..end).unwrap_or_default()
+}
+
+/// Appends a value in PLAIN encoding.
+pub(crate) fn push_plain(value: &[u8], has_length: bool, out: &mut Vec<u8>) {
+    if has_length {
+        // The format cannot state a longer one. No response is that large.
+        let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        out.extend_from_slice(&length.to_le_bytes());
+    }
+    out.extend_from_slice(value);
+}

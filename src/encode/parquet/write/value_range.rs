@@ -1,0 +1,192 @@
+//! The minimum and the maximum of values in PLAIN encoding, by the order of their type.
+
+use std::cmp::Ordering;
+
+use crate::tables::column::ColumnType;
+
+/// How the values of a column compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ValueOrder {
+    /// As unsigned bytes: text, bytes, and booleans as one byte.
+    Bytes,
+    /// As 32-bit integers.
+    Int32,
+    /// As 64-bit integers.
+    Int64,
+    /// As 64-bit floating-point numbers. -0.0 comes before 0.0.
+    Float64,
+}
+
+impl ValueOrder {
+    pub(crate) fn of(column_type: ColumnType) -> Self {
+        match column_type {
+            ColumnType::Int32 => Self::Int32,
+            ColumnType::Int64 | ColumnType::Timestamp => Self::Int64,
+            ColumnType::Float64 => Self::Float64,
+            _ => Self::Bytes,
+        }
+    }
+
+    /// Compares two values.
+    pub(crate) fn compare(self, one: &[u8], other: &[u8]) -> Ordering {
+        match self {
+            Self::Bytes => one.cmp(other),
+            Self::Int32 => {
+                let number = |bytes: &[u8]| bytes.first_chunk().map(|b| i32::from_le_bytes(*b));
+                number(one).cmp(&number(other))
+            }
+            Self::Int64 => {
+                let number = |bytes: &[u8]| bytes.first_chunk().map(|b| i64::from_le_bytes(*b));
+                number(one).cmp(&number(other))
+            }
+            Self::Float64 => float(one).total_cmp(&float(other)),
+        }
+    }
+
+    /// Whether a value has a place in the order. NaN has none.
+    pub(crate) fn has(self, value: &[u8]) -> bool {
+        self != Self::Float64 || !float(value).is_nan()
+    }
+}
+
+fn float(bytes: &[u8]) -> f64 {
+    bytes
+        .first_chunk()
+        .map_or(f64::NAN, |bytes| f64::from_le_bytes(*bytes))
+}
+
+/// The minimum and the maximum of at least one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ValueRange {
+    pub(crate) min: Vec<u8>,
+    pub(crate) max: Vec<u8>,
+}
+
+/// Widens a range by another one.
+pub(crate) fn widen(known: &mut Option<ValueRange>, new: &ValueRange, order: ValueOrder) {
+    match known {
+        None => *known = Some(new.clone()),
+        Some(known) => {
+            if order.compare(&new.min, &known.min).is_lt() {
+                known.min.clone_from(&new.min);
+            }
+            if order.compare(&new.max, &known.max).is_gt() {
+                known.max.clone_from(&new.max);
+            }
+        }
+    }
+}
+
+/// Finds the range of borrowed values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RangeFinder<'v> {
+    order: ValueOrder,
+    ends: Option<(&'v [u8], &'v [u8])>,
+}
+
+impl<'v> RangeFinder<'v> {
+    pub(crate) fn new(order: ValueOrder) -> Self {
+        Self { order, ends: None }
+    }
+
+    pub(crate) fn add(&mut self, value: &'v [u8]) {
+        if !self.order.has(value) {
+            return;
+        }
+        let (min, max) = self.ends.get_or_insert((value, value));
+        if self.order.compare(value, min).is_lt() {
+            *min = value;
+        } else if self.order.compare(value, max).is_gt() {
+            *max = value;
+        }
+    }
+
+    pub(crate) fn range(&self) -> Option<ValueRange> {
+        self.ends.map(|(min, max)| ValueRange {
+            min: min.to_vec(),
+            max: max.to_vec(),
+        })
+    }
+}
+
+/// A minimum or maximum as a file states it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StatedBound {
+    pub(crate) bytes: Vec<u8>,
+    /// Whether the bound is a value of the column, unchanged.
+    pub(crate) is_exact: bool,
+}
+
+impl StatedBound {
+    fn exact(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            is_exact: true,
+        }
+    }
+
+    fn shortened(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            is_exact: false,
+        }
+    }
+
+    /// A minimum, cut after at most `limit` bytes.
+    pub(crate) fn min(value: &[u8], limit: usize) -> Self {
+        match prefix(value, limit) {
+            Some(Prefix::Text(text)) => Self::shortened(text.as_bytes().to_vec()),
+            Some(Prefix::Bytes(bytes)) => Self::shortened(bytes.to_vec()),
+            None => Self::exact(value),
+        }
+    }
+
+    /// A maximum, cut after at most `limit` bytes. Its last character that can grow is replaced by the next one, so that
+    /// the bound comes after the value. It is not cut if no character can grow.
+    pub(crate) fn max(value: &[u8], limit: usize) -> Self {
+        let next = match prefix(value, limit) {
+            Some(Prefix::Text(text)) => next_text(text),
+            Some(Prefix::Bytes(bytes)) => next_bytes(bytes),
+            None => None,
+        };
+        next.map_or_else(|| Self::exact(value), Self::shortened)
+    }
+}
+
+enum Prefix<'v> {
+    Text(&'v str),
+    Bytes(&'v [u8]),
+}
+
+/// The first bytes of a longer value, up to the end of a character if it is text.
+fn prefix(value: &[u8], limit: usize) -> Option<Prefix<'_>> {
+    let first = value.get(..limit).filter(|_| value.len() > limit)?;
+    let text = match str::from_utf8(first) {
+        Ok(text) => text,
+        // The limit is within a character.
+        Err(error) if error.error_len().is_none() => {
+            str::from_utf8(first.get(..error.valid_up_to())?).ok()?
+        }
+        Err(_) => return Some(Prefix::Bytes(first)),
+    };
+    (!text.is_empty()).then_some(Prefix::Text(text))
+}
+
+/// A text that comes after all texts with this beginning, with at most as many bytes.
+fn next_text(text: &str) -> Option<Vec<u8>> {
+    text.char_indices().rev().find_map(|(at, last)| {
+        // A longer character would exceed the limit.
+        let next = char::from_u32(u32::from(last) + 1)
+            .filter(|next| next.len_utf8() == last.len_utf8())?;
+        let mut longer = text.get(..at)?.to_owned();
+        longer.push(next);
+        Some(longer.into_bytes())
+    })
+}
+
+fn next_bytes(bytes: &[u8]) -> Option<Vec<u8>> {
+    let last = bytes.iter().rposition(|byte| *byte < u8::MAX)?;
+    let mut next = bytes.get(..=last)?.to_vec();
+    *next.last_mut()? += 1;
+    Some(next)
+}
