@@ -39,6 +39,7 @@ mod network;
 mod options;
 mod output_directory;
 mod overlap;
+mod parquet_columns;
 mod pacing;
 mod pipes;
 mod proxies;

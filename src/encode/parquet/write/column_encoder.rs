@@ -188,15 +188,13 @@ impl ColumnEncoder {
     fn append_list<'t>(&mut self, texts: impl Iterator<Item = Text<'t>>) -> usize {
         let (mut bytes, mut is_first) = (0, true);
         for text in texts {
-            bytes += match text.as_plain() {
-                Some(text) => self.push_value(text.as_bytes(), is_first),
-                None => {
-                    let decoded = self.decode(text);
-                    let bytes = self.push_value(decoded.as_bytes(), is_first);
-                    self.scratch = decoded;
-                    bytes
-                }
-            };
+            if let Some(text) = text.as_plain() {
+                bytes += self.push_value(text.as_bytes(), is_first);
+            } else {
+                let decoded = self.decode(text);
+                bytes += self.push_value(decoded.as_bytes(), is_first);
+                self.scratch = decoded;
+            }
             is_first = false;
         }
         if is_first {

@@ -135,3 +135,59 @@ pub(crate) fn push_plain(value: &[u8], has_length: bool, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(value);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn equal_values_have_one_index(
+            values in proptest::collection::vec(proptest::collection::vec(0_u8..3, 0..4), 0..300),
+            has_lengths in any::<bool>(),
+        ) {
+            let mut dictionary = Dictionary::new(has_lengths);
+            let mut known: HashMap<Vec<u8>, u32> = HashMap::new();
+            let mut body = Vec::new();
+            for value in &values {
+                let next = u32::try_from(known.len()).unwrap();
+                let index = *known.entry(value.clone()).or_insert_with(|| {
+                    push_plain(value, has_lengths, &mut body);
+                    next
+                });
+                prop_assert_eq!(dictionary.intern(value, usize::MAX), Some(index));
+                prop_assert_eq!(dictionary.value(index), value.as_slice());
+            }
+            prop_assert_eq!(dictionary.len(), known.len());
+            prop_assert_eq!(dictionary.bytes(), body.len());
+            prop_assert_eq!(dictionary.take_body(), body);
+            prop_assert_eq!(dictionary.len(), 0);
+            prop_assert_eq!(dictionary.intern(b"x", usize::MAX), Some(0));
+        }
+    }
+
+    #[test]
+    fn a_full_dictionary_knows_its_values_and_takes_no_others() {
+        let mut dictionary = Dictionary::new(true);
+        assert_eq!(dictionary.intern(b"abc", 7), Some(0));
+        assert_eq!(dictionary.intern(b"", 7), None);
+        assert_eq!(dictionary.intern(b"abc", 7), Some(0));
+        assert_eq!(dictionary.intern(b"", 11), Some(1));
+    }
+
+    #[test]
+    fn little_memory_is_kept_for_the_next_chunk() {
+        let mut dictionary = Dictionary::new(true);
+        for number in 0..50_000_u32 {
+            dictionary.intern(&number.to_le_bytes(), usize::MAX);
+        }
+        drop(dictionary.take_body());
+        assert!(dictionary.body.capacity() <= KEPT_BYTES);
+        assert!(dictionary.entries.capacity() <= KEPT_ENTRIES);
+        assert!(dictionary.table.capacity() <= 2 * KEPT_ENTRIES);
+    }
+}

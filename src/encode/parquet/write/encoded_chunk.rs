@@ -18,18 +18,6 @@ pub(crate) struct EncodedChunk {
     pub(crate) close: ColumnCloseResult,
 }
 
-impl EncodedChunk {
-    /// Rows of the chunk.
-    pub(crate) fn rows(&self) -> u64 {
-        self.close.rows_written
-    }
-
-    /// Bytes in a file, without metadata.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.close.bytes_written
-    }
-}
-
 /// Where the pages of a chunk are.
 #[derive(Debug)]
 pub(crate) enum ChunkPagesSource {

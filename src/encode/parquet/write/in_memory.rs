@@ -5,6 +5,7 @@ use std::path::Path;
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
+use crate::encode::input::Input;
 use crate::encode::parquet::write::encoded_chunk::EncodedChunk;
 use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
@@ -13,6 +14,7 @@ use crate::encode::parquet::write::parquet_file::ParquetFile;
 use crate::encode::parquet::write::row_group_encoder::{
     RowGroupBuilder, RowGroupEncoder, RowGroupLimits,
 };
+use crate::encode::parquet::write::source_file::SourceFile;
 use crate::tables::row_reader::{Cell, Rows};
 use crate::tables::table::TableInfo;
 
@@ -44,13 +46,29 @@ pub fn encode_rows(
     let mut file = TableFile::open(table, RowGroupLimits::default(), None)?;
     let columns = table.columns().count();
     for rows in batches {
+        let mut cells: Vec<Option<Cell<'_>>> = Vec::with_capacity(columns);
         for row in 0..rows.len() {
-            let cells: Vec<Option<Cell<'_>>> =
-                (0..columns).map(|column| rows.cell(column, row)).collect();
+            cells.clear();
+            cells.extend((0..columns).map(|column| rows.cell(column, row)));
             file.append(&cells)?;
         }
     }
     file.close()
+}
+
+/// Writes a file with the row groups of an existing one. It has the same bytes if the same version of scale-export wrote
+/// that file.
+pub fn copy_row_groups(
+    table: &'static TableInfo,
+    input: Input,
+) -> Result<Vec<u8>, TableEncodeError> {
+    let layout = FileLayout::of(table)?;
+    let source = SourceFile::open(layout.clone(), input)?;
+    let mut file = ParquetFile::open(&layout, Vec::new())?;
+    for number in 0..source.row_groups() {
+        file.append_row_group(source.row_group(number)?)?;
+    }
+    Ok(file.close()?)
 }
 
 /// A file whose rows are encoded and compressed on the same thread.
@@ -126,9 +144,7 @@ mod tests {
 
     use super::*;
     use crate::encode::format::Format;
-    use crate::encode::input::Input;
     use crate::encode::parquet::write::column_encoder::PageLimits;
-    use crate::encode::parquet::write::source_file::SourceFile;
     use crate::encode::parquet::write::test_table::{ALL_TYPES, Nature, cells, rows};
     use crate::encode::table_reader::open_checked;
     use crate::tables::definition::TABLES;
@@ -226,16 +242,8 @@ mod tests {
             let rows = rows(table, nature, 1_000);
             let fresh = encoded(&rows, limits);
             check(&rows, fresh.clone());
-            let layout = FileLayout::of(table).unwrap();
-            let source = Input::Bytes(fresh.clone().into());
-            let source = SourceFile::open(layout.clone(), source).unwrap();
-            assert_eq!(source.row_groups(), 3);
-            let mut file = ParquetFile::open(&layout, Vec::new()).unwrap();
-            for group in 0..source.row_groups() {
-                file.append_row_group(source.row_group(group).unwrap())
-                    .unwrap();
-            }
-            assert!(file.close().unwrap() == fresh, "{}", table.name);
+            let copied = copy_row_groups(table, Input::Bytes(fresh.clone().into())).unwrap();
+            assert!(copied == fresh, "{}", table.name);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Compresses pages. A zstd context is kept from page to page: making one takes longer than compressing a small page.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io;
 
@@ -12,7 +14,7 @@ const KEPT_BYTES: usize = 2 << 20;
 /// The contexts of one thread, by their level.
 #[derive(Default)]
 pub(crate) struct PageCompressor {
-    contexts: Vec<(i32, Compressor<'static>)>,
+    contexts: BTreeMap<i32, Compressor<'static>>,
     output: Vec<u8>,
 }
 
@@ -22,17 +24,11 @@ impl PageCompressor {
         self.output.clear();
         self.output.shrink_to(KEPT_BYTES);
         self.output.reserve(compress_bound(body.len()));
-        let known = self.contexts.iter().position(|(known, _)| *known == level);
-        let known = match known {
-            Some(known) => known,
-            None => {
-                self.contexts.push((level, Compressor::new(level)?));
-                self.contexts.len() - 1
-            }
+        let context = match self.contexts.entry(level) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Compressor::new(level)?),
         };
-        if let Some((_, context)) = self.contexts.get_mut(known) {
-            context.compress_to_buffer(body, &mut self.output)?;
-        }
+        context.compress_to_buffer(body, &mut self.output)?;
         Ok(&self.output)
     }
 }

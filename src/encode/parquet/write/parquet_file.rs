@@ -35,11 +35,6 @@ impl<W: Write + Send> ParquetFile<W> {
         Ok(())
     }
 
-    /// The output.
-    pub(crate) fn output(&self) -> &W {
-        self.file.inner().file()
-    }
-
     /// Writes the footer. Returns the output.
     pub(crate) fn close(mut self) -> Result<W, ParquetError> {
         let columns = self.file.schema_descr().num_columns();

@@ -135,3 +135,184 @@ fn write_varint(mut value: usize, out: &mut Vec<u8>) {
 pub(crate) fn bit_width(number: u32) -> u32 {
     u32::BITS - number.leading_zeros()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::basic::{Encoding, Repetition, Type as PhysicalType};
+    use parquet::column::page::{Page, PageMetadata, PageReader};
+    use parquet::column::reader::get_column_reader;
+    use parquet::column::reader::get_typed_column_reader;
+    use parquet::data_type::Int32Type;
+    use parquet::errors::Result as ParquetResult;
+    use parquet::schema::types::{ColumnDescriptor, ColumnPath, Type};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Decodes as the format describes it.
+    fn decode(mut bytes: &[u8], width: u32, count: usize) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        while numbers.len() < count {
+            let (mut header, mut shift) = (0_usize, 0);
+            loop {
+                let (byte, rest) = bytes.split_first().unwrap();
+                bytes = rest;
+                header |= usize::from(byte & 0x7F) << shift;
+                shift += 7;
+                if *byte < 0x80 {
+                    break;
+                }
+            }
+            if header & 1 == 1 {
+                let (groups, rest) = bytes.split_at((header >> 1) * width as usize);
+                bytes = rest;
+                let bit = |at: usize| u32::from(groups[at / 8] >> (at % 8) & 1);
+                for number in 0..(header >> 1) * GROUP {
+                    let bits = 0..width as usize;
+                    let bits = bits.map(|at| bit(number * width as usize + at) << at);
+                    numbers.push(bits.sum());
+                }
+            } else {
+                let (value, rest) = bytes.split_at(width.div_ceil(8) as usize);
+                bytes = rest;
+                let mut number = [0; 4];
+                number[..value.len()].copy_from_slice(value);
+                numbers.extend(std::iter::repeat_n(u32::from_le_bytes(number), header >> 1));
+            }
+        }
+        assert!(bytes.is_empty());
+        // The last group is filled up with zeros.
+        assert!(numbers.len() < count + GROUP);
+        assert!(numbers.drain(count..).all(|number| number == 0));
+        numbers
+    }
+
+    /// Passes pages to a reader.
+    struct Pages(std::vec::IntoIter<Page>);
+
+    impl Iterator for Pages {
+        type Item = ParquetResult<Page>;
+
+        fn next(&mut self) -> Option<Self::Item> {
+            self.0.next().map(Ok)
+        }
+    }
+
+    impl PageReader for Pages {
+        fn get_next_page(&mut self) -> ParquetResult<Option<Page>> {
+            Ok(self.0.next())
+        }
+
+        fn peek_next_page(&mut self) -> ParquetResult<Option<PageMetadata>> {
+            unimplemented!("only used to skip pages")
+        }
+
+        fn skip_next_page(&mut self) -> ParquetResult<()> {
+            unimplemented!("only used to skip pages")
+        }
+    }
+
+    /// Reads indices with the `parquet` crate, through a dictionary that has each number at its own index.
+    fn read(indices: &[u8], width: u32, entries: i32, count: usize) -> Vec<u32> {
+        let dictionary: Vec<u8> = (0..entries).flat_map(i32::to_le_bytes).collect();
+        let data = [&[u8::try_from(width).unwrap()], indices].concat();
+        let pages = vec![
+            Page::DictionaryPage {
+                buf: dictionary.into(),
+                num_values: entries.cast_unsigned(),
+                encoding: Encoding::PLAIN,
+                is_sorted: false,
+            },
+            Page::DataPage {
+                buf: data.into(),
+                num_values: u32::try_from(count).unwrap(),
+                encoding: Encoding::RLE_DICTIONARY,
+                def_level_encoding: Encoding::RLE,
+                rep_level_encoding: Encoding::RLE,
+                statistics: None,
+            },
+        ];
+        let column = Type::primitive_type_builder("number", PhysicalType::INT32)
+            .with_repetition(Repetition::REQUIRED)
+            .build();
+        let path = ColumnPath::from("number");
+        let column = ColumnDescriptor::new(Arc::new(column.unwrap()), 0, 0, path);
+        let reader = get_column_reader(Arc::new(column), Box::new(Pages(pages.into_iter())));
+        let mut reader = get_typed_column_reader::<Int32Type>(reader);
+        let mut values = Vec::new();
+        reader.read_records(count, None, None, &mut values).unwrap();
+        values.into_iter().map(i32::cast_unsigned).collect()
+    }
+
+    /// Numbers with runs of any length, and the runs that they are pushed as.
+    fn numbers(max: u32) -> impl Strategy<Value = Vec<u32>> {
+        let run = (
+            0..=max,
+            prop_oneof![Just(1_usize), 1_usize..30, 490_usize..520],
+        );
+        let runs = proptest::collection::vec(run, 1..80);
+        runs.prop_map(|runs| {
+            let runs = runs.into_iter();
+            runs.flat_map(|(value, count)| std::iter::repeat_n(value, count))
+                .collect()
+        })
+    }
+
+    fn encoded(numbers: &[u32], width: u32) -> Vec<u8> {
+        let mut runs = Runs::default();
+        numbers.iter().for_each(|number| runs.push(*number));
+        assert_eq!(runs.len(), numbers.len());
+        let mut out = Vec::new();
+        runs.encode(width, &mut out);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_of_every_width_are_decoded_as_the_format_says(
+            (width, numbers) in (0_u32..=32).prop_flat_map(|width| {
+                let max = u32::MAX.checked_shr(32 - width).unwrap_or_default();
+                (Just(width), numbers(max))
+            }),
+        ) {
+            let bytes = encoded(&numbers, width);
+            prop_assert_eq!(decode(&bytes, width, numbers.len()), numbers);
+        }
+
+        #[test]
+        fn the_parquet_crate_reads_numbers_of_every_width(
+            (width, numbers) in (0_u32..=32).prop_flat_map(|width| {
+                let max = u32::MAX.checked_shr(32 - width.min(10)).unwrap_or_default();
+                (Just(width), numbers(max))
+            }),
+        ) {
+            let bytes = encoded(&numbers, width);
+            prop_assert_eq!(read(&bytes, width, 1 << 10, numbers.len()), numbers);
+        }
+    }
+
+    #[test]
+    fn equal_numbers_are_runs_and_others_are_packed() {
+        // A run of 20: twice the number, then the value.
+        assert_eq!(encoded(&[3; 20], 2), [20 << 1, 3]);
+        // Four numbers fill up the group of those before, the others are a run.
+        let numbers = [&[1, 2, 3, 1][..], &[2; 14]].concat();
+        assert_eq!(
+            encoded(&numbers, 2),
+            [1 << 1 | 1, 0b01_11_10_01, 0b10_10_10_10, 10 << 1, 2]
+        );
+        assert_eq!(encoded(&[1, 0, 1], 1), [1 << 1 | 1, 0b101]);
+        assert_eq!(encoded(&[0; 9], 0), [9 << 1]);
+        assert!(encoded(&[], 5).is_empty());
+    }
+
+    #[test]
+    fn widths_are_the_bits_of_the_largest_number() {
+        assert_eq!(
+            [0, 1, 2, 255, 256, u32::MAX].map(bit_width),
+            [0, 1, 2, 8, 9, 32]
+        );
+    }
+}

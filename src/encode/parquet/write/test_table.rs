@@ -99,7 +99,7 @@ impl Values {
         while text.len() < length {
             text.push_str(WORDS[random.usize(..WORDS.len())]);
         }
-        if number % 7 > 0 {
+        if !number.is_multiple_of(7) {
             text.push_str(&number.to_string());
         }
         text
@@ -136,9 +136,12 @@ pub(super) fn rows(table: &'static TableInfo, nature: Nature, count: usize) -> R
 }
 
 fn array(column: &ColumnInfo, mut values: Values, count: usize) -> ArrayRef {
-    let next = |values: &mut Values| match column.required {
-        true => Some(values.required()),
-        false => values.next(),
+    let next = |values: &mut Values| {
+        if column.required {
+            Some(values.required())
+        } else {
+            values.next()
+        }
     };
     macro_rules! fill {
         ($builder:expr, |$number:ident| $value:expr) => {{

@@ -190,3 +190,82 @@ fn next_bytes(bytes: &[u8]) -> Option<Vec<u8>> {
     *next.last_mut()? += 1;
     Some(next)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn range(order: ValueOrder, values: &[Vec<u8>]) -> Option<(Vec<u8>, Vec<u8>)> {
+        let mut finder = RangeFinder::new(order);
+        values.iter().for_each(|value| finder.add(value));
+        finder.range().map(|range| (range.min, range.max))
+    }
+
+    #[test]
+    fn numbers_compare_by_their_value() {
+        let ints = [5_i32, -7, 300].map(|number| number.to_le_bytes().to_vec());
+        let (min, max) = range(ValueOrder::Int32, &ints).unwrap();
+        assert_eq!((min, max), (ints[1].clone(), ints[2].clone()));
+        let longs = [5_i64, i64::MIN, 300].map(|number| number.to_le_bytes().to_vec());
+        let (min, max) = range(ValueOrder::Int64, &longs).unwrap();
+        assert_eq!((min, max), (longs[1].clone(), longs[2].clone()));
+        let floats = [f64::NAN, 0.0, -0.0, -1e300].map(|number| number.to_le_bytes().to_vec());
+        let (min, max) = range(ValueOrder::Float64, &floats[..3]).unwrap();
+        assert_eq!((min, max), (floats[2].clone(), floats[1].clone()));
+        let (min, _) = range(ValueOrder::Float64, &floats).unwrap();
+        assert_eq!(min, floats[3]);
+        assert_eq!(range(ValueOrder::Float64, &floats[..1]), None);
+        assert_eq!(range(ValueOrder::Bytes, &[]), None);
+    }
+
+    #[test]
+    fn bounds_are_cut_between_characters() {
+        let shown = |bound: StatedBound| (String::from_utf8(bound.bytes).unwrap(), bound.is_exact);
+        let cut = |text: &str| {
+            let text = text.as_bytes();
+            (
+                shown(StatedBound::min(text, 4)),
+                shown(StatedBound::max(text, 4)),
+            )
+        };
+        let whole = ("abcd".to_owned(), true);
+        assert_eq!(cut("abcd"), (whole.clone(), whole));
+        assert_eq!(
+            cut("abcde"),
+            (("abcd".into(), false), ("abce".into(), false))
+        );
+        assert_eq!(cut("abcée"), (("abc".into(), false), ("abd".into(), false)));
+        // The next character after DEL and after the last one of four bytes would be longer, or does not exist.
+        assert_eq!(cut("ab\u{7F}\u{7F}x").1, ("ac".into(), false));
+        assert_eq!(cut("\u{10FFFF}x").1, ("\u{10FFFF}x".into(), true));
+        // U+D800 to U+DFFF are no characters.
+        assert_eq!(cut("\u{D7FF}xyz").1.0, "\u{D7FF}y");
+        assert_eq!(cut("a\u{D7FF}xyz").1.0, "b");
+        assert_eq!(
+            shown(StatedBound::min("é".as_bytes(), 1)),
+            ("é".into(), true)
+        );
+        let bytes = [7, 255, 255, 255, 255, 9];
+        assert_eq!(StatedBound::min(&bytes, 4).bytes, [7, 255, 255, 255]);
+        assert_eq!(StatedBound::max(&bytes, 4).bytes, [8]);
+        assert!(StatedBound::max(&[255; 5], 4).is_exact);
+    }
+
+    proptest! {
+        #[test]
+        fn shortened_bounds_include_the_value(text in any::<String>(), bytes in any::<Vec<u8>>(), limit in 1_usize..9) {
+            for value in [text.as_bytes(), &bytes] {
+                let (min, max) = (StatedBound::min(value, limit), StatedBound::max(value, limit));
+                prop_assert!(min.bytes.as_slice() <= value && value <= max.bytes.as_slice());
+                for bound in [min, max] {
+                    prop_assert_eq!(bound.is_exact, bound.bytes == value);
+                    prop_assert!(bound.is_exact || bound.bytes.len() <= limit);
+                }
+            }
+            let max = StatedBound::max(text.as_bytes(), limit);
+            prop_assert!(str::from_utf8(&max.bytes).is_ok());
+        }
+    }
+}
