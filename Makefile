@@ -212,7 +212,7 @@ bless: .venv/ready ## Regenerate the generated files
 pacing-report: ## Simulate the pacer against models of servers, into docs/pacing.md and docs/pacing.svg
 	BLESS=1 cargo test --locked --test it -- pacing_report
 
-FUZZ_TARGETS = json ids journal rebuild
+FUZZ_TARGETS = json ids journal columns rebuild
 FUZZ_SECONDS = 60
 # Total memory in MB, and seconds per input. Every input needs far less than one second.
 FUZZ_LIMITS = -rss_limit_mb=1024 -timeout=10

@@ -1,178 +1,133 @@
-//! Readers that others wrote read every type of column, with all of its encodings.
+//! The encoding of Parquet columns: any rows come back as they were, from every reader.
 
-use std::fs::File;
-use std::sync::Arc;
+use std::fs::{self, File};
 
-use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array, ListBuilder,
-    RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray,
-};
-use arrow::datatypes::DataType;
 use arrow::ipc::writer::FileWriter;
-use scale_export::encode::parquet::write::in_memory::encode_rows;
-use scale_export::tables::column::{ColumnInfo, ColumnType};
-use scale_export::tables::row_key::RowKind;
+use proptest::prelude::*;
+use scale_export::encode::parquet::write::row_group_encoder::RowGroupLimits;
+use scale_export::tables::definition::TABLES;
 use scale_export::tables::row_reader::Rows;
-use scale_export::tables::schema::arrow_schema;
-use scale_export::tables::table::{Table, TableInfo};
 
-use crate::support::python;
+use crate::support::any_rows::{ALL_TYPES, Nature, check, rows, small_limits};
+use crate::support::{python, root};
 
-const fn column(name: &'static str, column_type: ColumnType, required: bool) -> ColumnInfo {
-    ColumnInfo {
-        name,
-        column_type,
-        required,
-        doc: "A column",
+/// Enough bytes for the values of so many rows of a table.
+fn random_bytes(seed: u64, rows: usize) -> Vec<u8> {
+    const BYTES_OF_A_VALUE: usize = 3;
+    let mut random = fastrand::Rng::with_seed(seed);
+    let length = rows * ALL_TYPES.columns().count() * BYTES_OF_A_VALUE;
+    std::iter::repeat_with(|| random.u8(..))
+        .take(length)
+        .collect()
+}
+
+fn natures() -> impl Strategy<Value = Nature> {
+    let distinct = prop_oneof![1_u32..4, 1_u32..60, Just(u32::MAX)];
+    let text_bytes = prop_oneof![0_usize..12, 0_usize..300];
+    (0_u8..200, any::<u8>(), distinct, text_bytes).prop_map(
+        |(nulls, repeats, distinct, text_bytes)| Nature {
+            nulls,
+            repeats,
+            distinct,
+            text_bytes,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_rows_come_back_as_they_were(
+        nature in natures(),
+        limits in any::<[u8; 5]>(),
+        count in 0_usize..500,
+        seed in any::<u64>(),
+    ) {
+        let rows = rows(&ALL_TYPES, nature, count, &random_bytes(seed, count));
+        check(&rows, small_limits(limits));
     }
 }
 
-/// Every type, optional and required. `task_id` and `turn_index` have page indexes.
-static ALL_TYPES: TableInfo = TableInfo {
-    table: Table::Changes,
-    name: "all_types",
-    doc: "One row for each row",
-    row_kind: RowKind::Entity,
-    own_columns: &[
-        column("task_id", ColumnType::UniqueStr, true),
-        column("turn_index", ColumnType::Int32, false),
-        column("name", ColumnType::Str, true),
-        column("text", ColumnType::RepeatedStr, false),
-        column("required_text", ColumnType::RepeatedStr, true),
-        column("count", ColumnType::Int32, true),
-        column("number", ColumnType::Int64, false),
-        column("score", ColumnType::Float64, false),
-        column("required_score", ColumnType::Float64, true),
-        column("flag", ColumnType::Bool, false),
-        column("required_flag", ColumnType::Bool, true),
-        column("time", ColumnType::Timestamp, false),
-        column("list", ColumnType::StrList, false),
-        column("required_list", ColumnType::StrList, true),
-        column("bytes", ColumnType::Bytes, false),
-        column("nothing", ColumnType::Path, false),
-    ],
+/// Values of which half repeat.
+const MIXED: Nature = Nature {
+    nulls: 40,
+    repeats: 128,
+    distinct: 5_000,
+    text_bytes: 200,
 };
 
-/// How often values repeat, which decides their encoding.
-#[derive(Debug, Clone, Copy)]
-enum Repetition {
-    /// The same few values: a dictionary of each column.
-    Few,
-    /// No value repeats: most columns have no dictionary.
-    None,
-    /// Values repeat at first, and then exceed the dictionary.
-    AtFirst,
-}
-
-/// The number of a row's value.
-fn value_number(row: usize, repetition: Repetition) -> usize {
-    match repetition {
-        Repetition::Few => row / 3 % 40,
-        Repetition::None => row,
-        Repetition::AtFirst => row / 2 * (row / 2_000) % 1_000_003,
+#[test]
+fn row_groups_of_every_table_are_copied_without_a_change() {
+    let bytes = random_bytes(1, 2_000);
+    let limits = RowGroupLimits {
+        rows: 400,
+        ..small_limits([0, 255, 200, 200, 30])
+    };
+    for table in TABLES {
+        let rows = rows(table, MIXED, 1_000, &bytes);
+        let file = check(&rows, limits);
+        // Other cuts give other bytes, so the comparison with the copy says something.
+        assert!(
+            check(&rows, RowGroupLimits::default()) != file,
+            "{}",
+            table.name
+        );
     }
-}
-
-/// The columns of so many rows. One in `nulls` values is null.
-fn rows(count: usize, nulls: usize, repetition: Repetition) -> Rows {
-    let number = |row: usize| value_number(row, repetition);
-    let int = |row: usize| i32::try_from(number(row)).unwrap() - 500;
-    let text = |row: usize| format!("{}: naïve \u{1F980} {}", number(row), "x".repeat(row % 190));
-    let is_null = |row: usize| row % nulls == nulls / 2;
-    let all = || 0..count;
-    let optional = || all().map(|row| (!is_null(row)).then_some(row));
-    let columns = ALL_TYPES.columns().map(|column| -> ArrayRef {
-        match (column.column_type, column.required) {
-            (ColumnType::UniqueStr, _) => Arc::new(StringArray::from_iter_values(
-                all().map(|row| format!("task_{row:09}")),
-            )),
-            (ColumnType::Path, _) => Arc::new(StringArray::new_null(count)),
-            (ColumnType::Int32, true) => Arc::new(Int32Array::from_iter_values(all().map(int))),
-            (ColumnType::Int32, false) => {
-                let values = optional().map(|row| row.map(int));
-                Arc::new(values.collect::<Int32Array>())
-            }
-            (ColumnType::Int64, _) => {
-                let values = optional().map(|row| row.map(|row| i64::from(int(row)) << 33));
-                Arc::new(values.collect::<Int64Array>())
-            }
-            (ColumnType::Float64, true) => Arc::new(Float64Array::from_iter_values(
-                all().map(|row| f64::from(int(row)) * 0.0),
-            )),
-            (ColumnType::Float64, false) => {
-                let values = optional().map(|row| row.map(|row| f64::from(int(row)) / 7.0));
-                Arc::new(values.collect::<Float64Array>())
-            }
-            (ColumnType::Bool, true) => {
-                let values = all().map(|row| Some(row % 3 == 0));
-                Arc::new(values.collect::<BooleanArray>())
-            }
-            (ColumnType::Bool, false) => {
-                let values = optional().map(|row| row.map(|row| row % 3 == 0));
-                Arc::new(values.collect::<BooleanArray>())
-            }
-            (ColumnType::Timestamp, _) => {
-                const START: i64 = 1_700_000_000_000_000;
-                let values = optional().map(|row| row.map(|row| START + i64::from(int(row))));
-                let times = values.collect::<TimestampMicrosecondArray>();
-                Arc::new(times.with_data_type(column.column_type.data_type()))
-            }
-            (ColumnType::Bytes, _) => {
-                let bytes = |row: usize| [text(row).as_bytes(), &[0xFF]].concat();
-                let values = optional().map(|row| row.map(bytes));
-                Arc::new(values.collect::<BinaryArray>())
-            }
-            (ColumnType::StrList, required) => {
-                let DataType::List(element) = column.column_type.data_type() else {
-                    unreachable!("a list has a list's type")
-                };
-                let mut lists = ListBuilder::new(StringBuilder::new()).with_field(element);
-                for row in all() {
-                    let is_value = required || !is_null(row);
-                    for element in 0..if is_value { row % 4 } else { 0 } {
-                        lists
-                            .values()
-                            .append_value(format!("{} {element}", number(row)));
-                    }
-                    lists.append(is_value);
-                }
-                Arc::new(lists.finish())
-            }
-            (_, true) => Arc::new(StringArray::from_iter_values(all().map(text))),
-            (_, false) => {
-                let values = optional().map(|row| row.map(text));
-                Arc::new(values.collect::<StringArray>())
-            }
-        }
-    });
-    let batch = RecordBatch::try_new(arrow_schema(&ALL_TYPES), columns.collect()).unwrap();
-    Rows::of(&ALL_TYPES, batch).unwrap()
 }
 
 #[test]
 fn pyarrow_and_duckdb_read_every_encoding_of_every_type() {
     let base = tempfile::tempdir().unwrap();
-    let files = [
-        ("empty", rows(0, 2, Repetition::Few)),
-        ("one", rows(1, 2, Repetition::Few)),
-        ("nulls", rows(30_000, 1, Repetition::Few)),
-        ("few", rows(45_000, 5, Repetition::Few)),
-        ("unique", rows(45_000, 9, Repetition::None)),
-        ("overflow", rows(70_000, 4, Repetition::AtFirst)),
+    let usual = RowGroupLimits::default();
+    let of = |count: usize, nature: Nature| {
+        rows(
+            &ALL_TYPES,
+            nature,
+            count,
+            &random_bytes(count as u64, count),
+        )
+    };
+    let nulls = Nature {
+        nulls: 255,
+        ..MIXED
+    };
+    let few = Nature {
+        distinct: 7,
+        ..MIXED
+    };
+    // Pages end by rows, pages end by bytes, and dictionaries are given up or exceed their limit.
+    let unique = Nature {
+        repeats: 0,
+        distinct: u32::MAX,
+        text_bytes: 400,
+        ..MIXED
+    };
+    let files: [(&str, Rows, RowGroupLimits); 7] = [
+        ("empty", of(0, MIXED), usual),
+        ("one", of(1, MIXED), usual),
+        ("nulls", of(21_000, nulls), usual),
+        ("few", of(45_000, few), usual),
+        ("mixed", of(45_000, MIXED), usual),
+        ("unique", of(45_000, unique), usual),
+        (
+            "small",
+            of(5_000, MIXED),
+            small_limits([250, 250, 50, 50, 9]),
+        ),
     ];
-    let mut check = python();
-    check.arg(crate::support::root().join("tests/consumers/same_rows.py"));
-    for (name, rows) in &files {
+    let mut run = python();
+    run.arg(root().join("tests/consumers/same_rows.py"));
+    for (name, rows, limits) in &files {
         let parquet = base.path().join(format!("{name}.parquet"));
-        std::fs::write(&parquet, encode_rows(&ALL_TYPES, [rows.clone()]).unwrap()).unwrap();
+        fs::write(&parquet, check(rows, *limits)).unwrap();
         let arrow = base.path().join(format!("{name}.arrow"));
         let file = File::create(&arrow).unwrap();
         let mut writer = FileWriter::try_new(file, &rows.batch().schema()).unwrap();
         writer.write(rows.batch()).unwrap();
         writer.finish().unwrap();
-        check.arg(parquet).arg(arrow);
+        run.arg(parquet).arg(arrow);
     }
-    let output = check.output().unwrap();
+    let output = run.output().unwrap();
     let printed = [output.stdout, output.stderr].concat();
     let printed = String::from_utf8_lossy(&printed);
     assert!(

@@ -1,5 +1,6 @@
 //! Helpers of all tests: running the program, and reading its results.
 
+pub(crate) mod any_rows;
 pub(crate) mod footer;
 pub(crate) mod raw_server;
 pub(crate) mod round_trip;

@@ -25,15 +25,15 @@ use crate::tables::row_reader::Cell;
 
 /// Where pages end and dictionaries are given up.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PageLimits {
+pub struct PageLimits {
     /// Maximum rows of a page.
-    pub(crate) rows: usize,
+    pub rows: usize,
     /// Bytes at which a page ends, after the row that reaches them.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
     /// Bytes of values after which the dictionary is given up if they hardly repeat.
-    pub(crate) probe_bytes: usize,
+    pub probe_bytes: usize,
     /// A dictionary may have its maximum bytes divided by this number.
-    pub(crate) dictionary_part: usize,
+    pub dictionary_part: usize,
 }
 
 impl Default for PageLimits {

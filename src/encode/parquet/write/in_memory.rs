@@ -1,12 +1,9 @@
 //! Encodes a table in memory, with the same bytes as a published file.
 
-use std::path::Path;
-
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
 use crate::encode::input::Input;
-use crate::encode::parquet::write::encoded_chunk::EncodedChunk;
 use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
 use crate::encode::parquet::write::page_store::PageKeeper;
@@ -42,8 +39,9 @@ impl From<ParquetError> for TableEncodeError {
 pub fn encode_rows(
     table: &'static TableInfo,
     batches: impl IntoIterator<Item = Rows>,
+    limits: RowGroupLimits,
 ) -> Result<Vec<u8>, TableEncodeError> {
-    let mut file = TableFile::open(table, RowGroupLimits::default(), None)?;
+    let mut file = TableFile::open(table, limits)?;
     let columns = table.columns().count();
     for rows in batches {
         let mut cells: Vec<Option<Cell<'_>>> = Vec::with_capacity(columns);
@@ -73,7 +71,7 @@ pub fn copy_row_groups(
 
 /// A file whose rows are encoded and compressed on the same thread.
 #[derive(Debug)]
-pub(crate) struct TableFile {
+struct TableFile {
     layout: FileLayout,
     keeper: PageKeeper,
     encoder: RowGroupEncoder,
@@ -83,13 +81,9 @@ pub(crate) struct TableFile {
 }
 
 impl TableFile {
-    pub(crate) fn open(
-        table: &'static TableInfo,
-        limits: RowGroupLimits,
-        spill: Option<&Path>,
-    ) -> Result<Self, TableEncodeError> {
+    fn open(table: &'static TableInfo, limits: RowGroupLimits) -> Result<Self, TableEncodeError> {
         let layout = FileLayout::of(table)?;
-        let keeper = PageKeeper::new(spill);
+        let keeper = PageKeeper::new(None);
         Ok(Self {
             encoder: RowGroupEncoder::new(table, limits),
             builder: RowGroupBuilder::new(&layout, &keeper),
@@ -100,7 +94,7 @@ impl TableFile {
         })
     }
 
-    pub(crate) fn append(&mut self, cells: &[Option<Cell<'_>>]) -> Result<(), TableEncodeError> {
+    fn append(&mut self, cells: &[Option<Cell<'_>>]) -> Result<(), TableEncodeError> {
         if self.encoder.is_full() {
             self.end_row_group()?;
         }
@@ -115,135 +109,19 @@ impl TableFile {
         Ok(())
     }
 
-    /// The chunks of the rows since the last row group.
-    pub(crate) fn take_chunks(&mut self) -> Result<Vec<EncodedChunk>, TableEncodeError> {
-        let next = RowGroupBuilder::new(&self.layout, &self.keeper);
-        let builder = std::mem::replace(&mut self.builder, next);
-        Ok(builder.finish(self.encoder.finish(), &mut self.compressor)?)
-    }
-
-    pub(crate) fn end_row_group(&mut self) -> Result<(), TableEncodeError> {
+    fn end_row_group(&mut self) -> Result<(), TableEncodeError> {
         if self.encoder.rows() > 0 {
-            let chunks = self.take_chunks()?;
+            let next = RowGroupBuilder::new(&self.layout, &self.keeper);
+            let builder = std::mem::replace(&mut self.builder, next);
+            let chunks = builder.finish(self.encoder.finish(), &mut self.compressor)?;
             self.file.append_row_group(chunks)?;
         }
         Ok(())
     }
 
     /// Completes the file, and returns its bytes.
-    pub(crate) fn close(mut self) -> Result<Vec<u8>, TableEncodeError> {
+    fn close(mut self) -> Result<Vec<u8>, TableEncodeError> {
         self.end_row_group()?;
         Ok(self.file.close()?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use arrow::compute::concat_batches;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::encode::format::Format;
-    use crate::encode::parquet::write::column_encoder::PageLimits;
-    use crate::encode::parquet::write::test_table::{ALL_TYPES, Nature, cells, rows};
-    use crate::encode::table_reader::open_checked;
-    use crate::tables::definition::TABLES;
-
-    fn natures() -> impl Strategy<Value = Nature> {
-        let distinct = prop_oneof![1_u32..4, 1_u32..60, Just(u32::MAX)];
-        let text_bytes = prop_oneof![0_usize..12, 0_usize..300];
-        (any::<u64>(), 0_u32..6, distinct, text_bytes, 1_u32..9).prop_map(
-            |(seed, nulls, distinct, text_bytes, repeats)| Nature {
-                seed,
-                nulls,
-                distinct,
-                text_bytes,
-                repeats,
-            },
-        )
-    }
-
-    fn limits() -> impl Strategy<Value = RowGroupLimits> {
-        let page = (1_usize..90, 1_usize..4_000, 1_usize..3_000);
-        let page = page.prop_map(|(rows, bytes, probe_bytes)| PageLimits {
-            rows,
-            bytes,
-            probe_bytes,
-            dictionary_part: 1 << 10,
-        });
-        let limits = (20_usize..400, 2_000_usize..200_000, page);
-        limits.prop_map(|(rows, value_bytes, page)| RowGroupLimits {
-            rows,
-            value_bytes,
-            page,
-        })
-    }
-
-    fn encoded(rows: &Rows, limits: RowGroupLimits) -> Vec<u8> {
-        let mut file = TableFile::open(rows.table(), limits, None).unwrap();
-        for row in 0..rows.len() {
-            file.append(&cells(rows, row)).unwrap();
-        }
-        file.close().unwrap()
-    }
-
-    /// Reads a file with the `parquet` crate, checks its statistics, and compares its rows.
-    fn check(rows: &Rows, file: Vec<u8>) {
-        let mut wrong = Vec::new();
-        let input = Input::Bytes(file.into());
-        let opened = open_checked(Format::Parquet, rows.table(), input, &mut wrong);
-        let mut reader = opened.unwrap();
-        let mut read = Vec::new();
-        while let Some(batch) = reader.next(&mut wrong) {
-            read.push(batch.unwrap().batch().clone());
-        }
-        assert!(wrong.is_empty(), "{wrong:?}");
-        let read = concat_batches(&rows.batch().schema(), &read).unwrap();
-        for (column, (left, right)) in rows
-            .table()
-            .columns()
-            .zip(rows.batch().columns().iter().zip(read.columns()))
-        {
-            assert!(left == right, "{}: {left:?} {right:?}", column.name);
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn rows_come_back_as_they_were(
-            nature in natures(),
-            limits in limits(),
-            count in 0_usize..700,
-        ) {
-            let rows = rows(&ALL_TYPES, nature, count);
-            check(&rows, encoded(&rows, limits));
-        }
-    }
-
-    #[test]
-    fn copied_row_groups_have_the_same_bytes() {
-        let nature = Nature {
-            seed: 3,
-            nulls: 4,
-            distinct: 300,
-            text_bytes: 200,
-            repeats: 3,
-        };
-        let limits = RowGroupLimits {
-            rows: 400,
-            value_bytes: usize::MAX,
-            page: PageLimits {
-                rows: 90,
-                ..PageLimits::default()
-            },
-        };
-        for table in TABLES.iter().chain([&ALL_TYPES]) {
-            let rows = rows(table, nature, 1_000);
-            let fresh = encoded(&rows, limits);
-            check(&rows, fresh.clone());
-            let copied = copy_row_groups(table, Input::Bytes(fresh.clone().into())).unwrap();
-            assert!(copied == fresh, "{}", table.name);
-        }
     }
 }

@@ -23,7 +23,5 @@ pub mod rows;
 pub mod runs;
 pub mod source_file;
 pub mod spill;
-#[cfg(test)]
-mod test_table;
 pub mod value_range;
 pub mod writer;

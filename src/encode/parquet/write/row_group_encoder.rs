@@ -14,12 +14,13 @@ use crate::tables::table::TableInfo;
 
 /// Where row groups and pages end.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RowGroupLimits {
+pub struct RowGroupLimits {
     /// Maximum rows of a row group.
-    pub(crate) rows: usize,
+    pub rows: usize,
     /// Bytes of values at which a row group ends, after the row that reaches them.
-    pub(crate) value_bytes: usize,
-    pub(crate) page: PageLimits,
+    pub value_bytes: usize,
+    /// The limits of its pages.
+    pub page: PageLimits,
 }
 
 impl Default for RowGroupLimits {

@@ -199,7 +199,9 @@ mod tests {
 
     fn range(order: ValueOrder, values: &[Vec<u8>]) -> Option<(Vec<u8>, Vec<u8>)> {
         let mut finder = RangeFinder::new(order);
-        values.iter().for_each(|value| finder.add(value));
+        for value in values {
+            finder.add(value);
+        }
         finder.range().map(|range| (range.min, range.max))
     }
 
