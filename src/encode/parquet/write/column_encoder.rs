@@ -59,8 +59,7 @@ pub(crate) struct ColumnEncoder {
     column: &'static ColumnInfo,
     order: ValueOrder,
     limits: PageLimits,
-    dictionary_bytes: Option<usize>,
-    has_page_bounds: bool,
+    settings: ColumnSettings,
     levels: PageLevels,
     page: OpenPage,
     dictionary: Dictionary,
@@ -87,10 +86,11 @@ struct OpenChunk {
 }
 
 impl OpenChunk {
-    fn new(has_dictionary: bool, order: ValueOrder) -> Self {
+    fn new(settings: &ColumnSettings, order: ValueOrder) -> Self {
+        let uses_dictionary = settings.dictionary_bytes.is_some();
         Self {
-            uses_dictionary: has_dictionary,
-            is_unprobed: has_dictionary,
+            uses_dictionary,
+            is_unprobed: uses_dictionary && !settings.repeats_far_apart,
             bytes: 0,
             range: None,
             boundaries: BoundaryTracker::new(order),
@@ -100,21 +100,21 @@ impl OpenChunk {
 
 impl ColumnEncoder {
     pub(crate) fn new(column: &'static ColumnInfo, limits: PageLimits) -> Self {
-        let settings = ColumnSettings::of(column);
+        let mut settings = ColumnSettings::of(column);
+        settings.dictionary_bytes = settings
+            .dictionary_bytes
+            .map(|bytes| bytes / limits.dictionary_part);
         let order = ValueOrder::of(column.column_type);
         let has_lengths = order == ValueOrder::Bytes && column.column_type != ColumnType::Bool;
         Self {
             column,
             order,
             limits,
-            dictionary_bytes: settings
-                .dictionary_bytes
-                .map(|bytes| bytes / limits.dictionary_part),
-            has_page_bounds: settings.has_page_bounds,
+            settings,
             levels: PageLevels::new(column),
             page: OpenPage::new(order, has_lengths),
             dictionary: Dictionary::new(has_lengths),
-            chunk: OpenChunk::new(settings.dictionary_bytes.is_some(), order),
+            chunk: OpenChunk::new(&settings, order),
             pages: Vec::new(),
             page_bytes: 0,
             scratch: String::new(),
@@ -225,7 +225,7 @@ impl ColumnEncoder {
         self.chunk.bytes += self.dictionary.plain_bytes(value);
         if self.chunk.uses_dictionary {
             // A row does not continue in another page, so its other values exceed the limit.
-            let limit = match self.dictionary_bytes {
+            let limit = match self.settings.dictionary_bytes {
                 Some(limit) if is_first_in_row => limit,
                 _ => usize::MAX,
             };
@@ -249,13 +249,19 @@ impl ColumnEncoder {
         if self.chunk.is_unprobed && self.chunk.bytes >= self.limits.probe_bytes {
             self.probe_dictionary();
         }
-        let bytes = if self.chunk.uses_dictionary {
-            self.page.indices.len() * self.index_width() as usize / u8::BITS as usize
+        if self.page.rows >= self.limits.rows || self.value_bytes() >= self.limits.bytes {
+            self.end_page();
+        }
+    }
+
+    /// About the bytes of the values of the current page.
+    #[inline]
+    fn value_bytes(&self) -> usize {
+        if self.chunk.uses_dictionary {
+            // As if each index were alone, with the most bits. Only a list has that many values in a few rows.
+            self.page.indices.len() * size_of::<u32>()
         } else {
             self.page.plain_bytes()
-        };
-        if self.page.rows >= self.limits.rows || bytes >= self.limits.bytes {
-            self.end_page();
         }
     }
 
@@ -310,7 +316,7 @@ impl ColumnEncoder {
         if let Some(range) = &range {
             widen(&mut self.chunk.range, range, self.order);
         }
-        let range = range.filter(|_| self.has_page_bounds);
+        let range = range.filter(|_| self.settings.has_page_bounds);
         if let Some(range) = &range {
             self.chunk.boundaries.add(range);
         }
@@ -326,7 +332,7 @@ impl ColumnEncoder {
     /// column whose pages have no bounds: the range of the dictionary is found once.
     fn page_range(&self) -> Option<ValueRange> {
         if self.chunk.uses_dictionary {
-            if !self.has_page_bounds {
+            if !self.settings.has_page_bounds {
                 return None;
             }
             let mut is_seen = vec![false; self.dictionary.len()];
@@ -346,7 +352,7 @@ impl ColumnEncoder {
     fn end_dictionary(&mut self) {
         self.chunk.uses_dictionary = false;
         self.chunk.is_unprobed = false;
-        if !self.has_page_bounds {
+        if !self.settings.has_page_bounds {
             let mut finder = RangeFinder::new(self.order);
             self.dictionary.values().for_each(|value| finder.add(value));
             if let Some(range) = finder.range() {
@@ -391,7 +397,7 @@ impl ColumnEncoder {
         self.page.shrink();
         self.levels.shrink();
         self.scratch.shrink_to(KEPT_TEXT_BYTES);
-        let next = OpenChunk::new(self.dictionary_bytes.is_some(), self.order);
+        let next = OpenChunk::new(&self.settings, self.order);
         let chunk = std::mem::replace(&mut self.chunk, next);
         self.page_bytes = 0;
         ChunkEnd {

@@ -53,6 +53,8 @@ pub(crate) struct ColumnSettings {
     /// dictionary. Delta encodings would be smaller, but Daft before 0.7 cannot read a file that has one.
     pub(crate) dictionary_bytes: Option<usize>,
     pub(crate) zstd_level: i32,
+    /// Whether values may repeat only far apart. Their dictionary is kept even if the first values are all different.
+    pub(crate) repeats_far_apart: bool,
     /// Whether its pages have minima and maxima.
     pub(crate) has_page_bounds: bool,
 }
@@ -80,6 +82,7 @@ impl ColumnSettings {
         Self {
             dictionary_bytes,
             zstd_level,
+            repeats_far_apart: dictionary_bytes == Some(REPEATED_DICTIONARY_BYTES),
             has_page_bounds: KEYS.contains(&column.name),
         }
     }
