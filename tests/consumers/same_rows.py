@@ -31,7 +31,7 @@ for parquet, arrow in zip(sys.argv[1::2], sys.argv[2::2]):
             filtered = pq.read_table(parquet, filters=[(name, "=", value)])
             assert filtered.num_rows == count, f"pyarrow filters {parquet} by {name} = {value!r} wrongly"
             query = f'select count(*) from read_parquet($file) where "{name}" = $value'
-            found_rows = duckdb.sql(query, params={"file": parquet, "value": value}).fetchone()[0]
+            found_rows = duckdb.sql(query, params={"file": parquet, "value": value}).fetchall()[0][0]
             assert found_rows == count, f"DuckDB filters {parquet} by {name} = {value!r} wrongly"
     checked += 1
 print(f"same: {checked}")

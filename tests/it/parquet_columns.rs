@@ -35,7 +35,7 @@ fn natures() -> impl Strategy<Value = Nature> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn any_rows_come_back_as_they_were(
         nature in natures(),
@@ -106,9 +106,9 @@ fn pyarrow_and_duckdb_read_every_encoding_of_every_type() {
         ("empty", of(0, MIXED), usual),
         ("one", of(1, MIXED), usual),
         ("nulls", of(21_000, nulls), usual),
-        ("few", of(45_000, few), usual),
-        ("mixed", of(45_000, MIXED), usual),
-        ("unique", of(45_000, unique), usual),
+        ("few", of(25_000, few), usual),
+        ("mixed", of(25_000, MIXED), usual),
+        ("unique", of(25_000, unique), usual),
         (
             "small",
             of(5_000, MIXED),

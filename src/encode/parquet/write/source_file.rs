@@ -17,7 +17,7 @@ use crate::encode::parquet::write::file_layout::FileLayout;
 /// A copied row group has the same bytes as one that is encoded from the same rows, if the same version of scale-export
 /// wrote the file.
 #[derive(Debug)]
-pub struct SourceFile {
+pub(crate) struct SourceFile {
     layout: FileLayout,
     input: Input,
     metadata: ParquetMetaData,
