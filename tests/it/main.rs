@@ -42,7 +42,6 @@ mod output_directory;
 mod overlap;
 mod pacing;
 mod parquet_columns;
-mod parquet_columns;
 mod pipes;
 mod proxies;
 mod readers;

@@ -18,7 +18,7 @@ use parquet::schema::types::ColumnDescPtr;
 use crate::encode::parquet::write::chunk_statistics::statistics;
 use crate::encode::parquet::write::encoded_chunk::{ChunkPagesSource, EncodedChunk};
 use crate::encode::parquet::write::page_compressor::PageCompressor;
-use crate::encode::parquet::write::page_store::{KeptPage, PageKeeper};
+use crate::encode::parquet::write::page_store::{KeptPage, PageStore};
 use crate::encode::parquet::write::properties::{ColumnSettings, STATISTICS_BYTES};
 use crate::encode::parquet::write::raw_page::{ChunkEnd, PageContent, PageCounts, RawPage};
 use crate::encode::parquet::write::value_range::{StatedBound, ValueRange};
@@ -32,7 +32,7 @@ const HEADER_BYTES: usize = 64;
 pub(crate) struct ChunkBuilder {
     column: ColumnDescPtr,
     settings: ColumnSettings,
-    keeper: PageKeeper,
+    store: PageStore,
     dictionary: Option<WrittenPage>,
     data: Vec<WrittenPage>,
 }
@@ -52,11 +52,11 @@ struct WrittenPage {
 
 impl ChunkBuilder {
     /// Starts a chunk of a column, which is described as in the files of its table.
-    pub(crate) fn new(info: &ColumnInfo, column: ColumnDescPtr, keeper: PageKeeper) -> Self {
+    pub(crate) fn new(info: &ColumnInfo, column: ColumnDescPtr, store: PageStore) -> Self {
         Self {
             column,
             settings: ColumnSettings::of(info),
-            keeper,
+            store,
             dictionary: None,
             data: Vec::new(),
         }
@@ -91,7 +91,7 @@ impl ChunkBuilder {
         let spec = SerializedPageWriter::new(&mut output)
             .write_page(CompressedPage::new(header, page.body.len()))?;
         let written = WrittenPage {
-            kept: self.keeper.keep(output.into_inner()?)?,
+            kept: self.store.keep(output.into_inner()?)?,
             content: page.content,
             counts: page.counts,
             range: page.range,

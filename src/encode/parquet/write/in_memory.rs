@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::encode::input::Input;
 use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
-use crate::encode::parquet::write::page_store::PageKeeper;
+use crate::encode::parquet::write::page_store::PageStore;
 use crate::encode::parquet::write::parquet_file::ParquetFile;
 use crate::encode::parquet::write::row_group_encoder::{
     RowGroupBuilder, RowGroupEncoder, RowGroupLimits,
@@ -74,7 +74,7 @@ pub fn copy_row_groups(
 #[derive(Debug)]
 struct MemoryTable {
     layout: FileLayout,
-    keeper: PageKeeper,
+    store: PageStore,
     encoder: RowGroupEncoder,
     builder: RowGroupBuilder,
     compressor: PageCompressor,
@@ -84,14 +84,14 @@ struct MemoryTable {
 impl MemoryTable {
     fn open(table: &'static TableInfo, limits: RowGroupLimits) -> Result<Self, TableEncodeError> {
         let layout = FileLayout::of(table)?;
-        let keeper = PageKeeper::new(None);
+        let store = PageStore::new(None);
         Ok(Self {
             encoder: RowGroupEncoder::new(table, limits),
-            builder: RowGroupBuilder::new(&layout, &keeper),
+            builder: RowGroupBuilder::new(&layout, &store),
             compressor: PageCompressor::default(),
             file: ParquetFile::open(&layout, Vec::new())?,
             layout,
-            keeper,
+            store,
         })
     }
 
@@ -112,7 +112,7 @@ impl MemoryTable {
 
     fn end_row_group(&mut self) -> Result<(), TableEncodeError> {
         if self.encoder.rows() > 0 {
-            let next = RowGroupBuilder::new(&self.layout, &self.keeper);
+            let next = RowGroupBuilder::new(&self.layout, &self.store);
             let builder = std::mem::replace(&mut self.builder, next);
             let chunks = builder.finish(self.encoder.finish(), &mut self.compressor)?;
             self.file.append_row_group(chunks)?;

@@ -15,14 +15,14 @@ const MEMORY_BYTES: usize = 512 << 10;
 /// Keeps the pages of column chunks. They share one bound and one temporary file, which is freed with the last of
 /// them.
 #[derive(Debug, Clone)]
-pub(crate) struct PageKeeper {
+pub(crate) struct PageStore {
     spill: Arc<Spill>,
     /// Bytes in memory.
     resident: Arc<AtomicUsize>,
     max_resident: usize,
 }
 
-impl PageKeeper {
+impl PageStore {
     /// Pages that exceed the bound go to a file: see [`Spill::new`].
     pub(crate) fn new(spill: Option<&Path>) -> Self {
         Self::with_bound(spill, MEMORY_BYTES)

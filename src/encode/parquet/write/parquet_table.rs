@@ -8,7 +8,7 @@ use parquet::errors::ParquetError;
 use crate::encode::file_part::PartError;
 use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
-use crate::encode::parquet::write::page_store::PageKeeper;
+use crate::encode::parquet::write::page_store::PageStore;
 use crate::encode::parquet::write::parquet_file::ParquetFile;
 use crate::encode::parquet::write::raw_page::{ChunkEnd, RawPage};
 use crate::encode::parquet::write::row_group_encoder::RowGroupBuilder;
@@ -24,7 +24,7 @@ pub(crate) struct ParquetTable<W: Write + Send> {
 }
 
 impl<W: Write + Send> ParquetTable<W> {
-    /// Starts a file. Pages that exceed the bound of [`PageKeeper`] wait at the path `spill`.
+    /// Starts a file. Pages that exceed the bound of [`PageStore`] wait at the path `spill`.
     pub(crate) fn begin(
         table: &'static TableInfo,
         output: W,
@@ -50,11 +50,11 @@ impl<W: Write + Send> ParquetTable<W> {
         Ok(self.row_group().add(column, page, compressor)?)
     }
 
-    /// The current row group. Each has its own keeper of pages, so that the space of its temporary file is freed with
+    /// The current row group. Each has its own store of pages, so that the space of its temporary file is freed with
     /// it.
     fn row_group(&mut self) -> &mut RowGroupBuilder {
         self.row_group.get_or_insert_with(|| {
-            RowGroupBuilder::new(&self.layout, &PageKeeper::new(self.spill.as_deref()))
+            RowGroupBuilder::new(&self.layout, &PageStore::new(self.spill.as_deref()))
         })
     }
 

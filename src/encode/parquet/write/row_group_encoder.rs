@@ -7,7 +7,7 @@ use crate::encode::parquet::write::column_encoder::{ColumnEncoder, PageLimits};
 use crate::encode::parquet::write::encoded_chunk::EncodedChunk;
 use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
-use crate::encode::parquet::write::page_store::PageKeeper;
+use crate::encode::parquet::write::page_store::PageStore;
 use crate::encode::parquet::write::raw_page::{ChunkEnd, RawPage};
 use crate::tables::cell::Cell;
 use crate::tables::table::TableInfo;
@@ -110,11 +110,11 @@ pub(crate) struct RowGroupBuilder {
 }
 
 impl RowGroupBuilder {
-    pub(crate) fn new(layout: &FileLayout, keeper: &PageKeeper) -> Self {
+    pub(crate) fn new(layout: &FileLayout, store: &PageStore) -> Self {
         let columns = layout.columns();
         Self {
             chunks: columns
-                .map(|(info, column)| ChunkBuilder::new(info, column, keeper.clone()))
+                .map(|(info, column)| ChunkBuilder::new(info, column, store.clone()))
                 .collect(),
         }
     }

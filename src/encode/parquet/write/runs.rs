@@ -9,7 +9,7 @@ const MAX_LITERALS: usize = 63 * GROUP;
 
 /// Equal numbers that follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Run {
+pub(crate) struct ValueRun {
     pub(crate) value: u32,
     pub(crate) count: u32,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Run {
 /// Numbers, stored as runs.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
-    runs: Vec<Run>,
+    runs: Vec<ValueRun>,
     len: usize,
 }
 
@@ -28,7 +28,7 @@ impl Runs {
         self.len += 1;
         match self.runs.last_mut() {
             Some(run) if run.value == value && run.count < u32::MAX => run.count += 1,
-            _ => self.runs.push(Run { value, count: 1 }),
+            _ => self.runs.push(ValueRun { value, count: 1 }),
         }
     }
 
@@ -38,7 +38,7 @@ impl Runs {
     }
 
     /// The runs in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Run> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ValueRun> {
         self.runs.iter().copied()
     }
 
