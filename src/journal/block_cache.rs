@@ -39,17 +39,16 @@ impl BlockCache {
             (block.stored_at, block.stored_crc32) == (stored_at, head.stored_crc32)
                 && block.bodies.len() == head.block_bytes as usize
         });
-        let block = match found {
-            Some(found) => self.blocks.remove(found),
-            None => {
-                let mut bodies = self.make_room(head.block_bytes as usize);
-                decode(&mut bodies)?;
-                self.bytes += bodies.capacity();
-                CachedBlock {
-                    stored_at,
-                    stored_crc32: head.stored_crc32,
-                    bodies,
-                }
+        let block = if let Some(found) = found {
+            self.blocks.remove(found)
+        } else {
+            let mut bodies = self.make_room(head.block_bytes as usize);
+            decode(&mut bodies)?;
+            self.bytes += bodies.capacity();
+            CachedBlock {
+                stored_at,
+                stored_crc32: head.stored_crc32,
+                bodies,
             }
         };
         self.blocks.push(block);

@@ -444,7 +444,7 @@ mod tests {
             let first = decode_head(&bytes, version).unwrap();
             let (mut start, mut sum, mut heads) = (0, 0, 0);
             for (id_bytes, raw_bytes) in ids {
-                let head = RecordHead { id_bytes, raw_bytes, start, block_bytes, stored_bytes, ..first };
+                let head = RecordHead { id_bytes, stored_bytes, raw_bytes, start, block_bytes, ..first };
                 start += raw_bytes;
                 sum += head.attributed_bytes();
                 heads += head.bytes();

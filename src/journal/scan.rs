@@ -125,7 +125,8 @@ impl JournalScan<'_> {
     /// Reads the block at an offset.
     fn block(&mut self, at: u64, visit: &mut VisitRecord<'_>) -> Result<NextBlock, JournalError> {
         let Some(first) = self.log.head(at, self.len)? else {
-            return self.skip_to(self.log.find_head(at + 1, self.len, |_, _| true)?);
+            let next = self.log.find_head(at + 1, self.len, |_, _| true)?;
+            return Ok(self.skip_to(next));
         };
         let end = first.block_end(at);
         // A block that is not whole still has heads.
@@ -194,19 +195,20 @@ impl JournalScan<'_> {
         // 3 it counts as an incomplete write, since the checksum of a record's ID is that of its body.
         let is_last = end == self.len && self.log.version.has_blocks();
         if is_last || (end < self.len && self.log.head(end, self.len)?.is_some()) {
-            return self.skip_to(Some(end));
+            return Ok(self.skip_to(Some(end)));
         }
         let is_of_other = |place: u64, head: &RecordHead| !first.is_beside(at, head, place);
-        self.skip_to(self.log.find_head(at + 1, self.len, is_of_other)?)
+        let next = self.log.find_head(at + 1, self.len, is_of_other)?;
+        Ok(self.skip_to(next))
     }
 
     /// Continues with the block at an offset, behind damage, if there is one.
-    fn skip_to(&mut self, next: Option<u64>) -> Result<NextBlock, JournalError> {
+    fn skip_to(&mut self, next: Option<u64>) -> NextBlock {
         let Some(next) = next else {
-            return Ok(NextBlock::None);
+            return NextBlock::None;
         };
         self.summary.damaged += 1;
-        Ok(NextBlock::At(next))
+        NextBlock::At(next)
     }
 }
 
@@ -222,16 +224,13 @@ fn heads_of(block: &[u8], first: &RecordHead) -> (Vec<(usize, RecordHead)>, u64)
         let is_beside =
             |place: usize, head: &RecordHead| first.is_beside(0, head, (at + place) as u64);
         let next = decode_head(rest, version).filter(|head| is_beside(0, head));
-        let head = match next {
-            Some(head) => head,
-            None => {
-                gaps += 1;
-                let Some(found) = find_head(rest, version, is_beside) else {
-                    break;
-                };
-                at += found;
-                continue;
-            }
+        let Some(head) = next else {
+            gaps += 1;
+            let Some(found) = find_head(rest, version, is_beside) else {
+                break;
+            };
+            at += found;
+            continue;
         };
         heads.push((at, head));
         at += usize::try_from(head.bytes()).unwrap_or(usize::MAX);

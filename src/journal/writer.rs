@@ -409,6 +409,32 @@ mod tests {
     }
 
     #[test]
+    fn damage_to_a_block_costs_its_records_which_are_reported_by_id() {
+        let (state, locations) = written(2);
+        let path = state.path().join(FILE_NAME);
+        let (mut journal, _) =
+            Journal::open(&path, &options(), |_| ControlFlow::Continue(())).unwrap();
+        for id in ["task_2", "task_3"] {
+            journal.append(&response(id, b"{}".repeat(90).as_slice()));
+        }
+        journal.sync().unwrap();
+        let mut damaged = std::fs::read(&path).unwrap();
+        let last = damaged.len() - 1;
+        damaged[last] ^= 1;
+        damaged[usize::try_from(locations[1].offset()).unwrap() - 1] ^= 1;
+        std::fs::write(&path, damaged).unwrap();
+        let (found, opened) = seen(state.path());
+        assert_eq!(found, [("task_1".to_owned(), locations[1])]);
+        let ids: Vec<&str> = opened
+            .lost
+            .iter()
+            .map(|lost| lost.task_id.as_str())
+            .collect();
+        assert_eq!(ids, ["task_0", "task_2", "task_3"]);
+        assert_eq!((opened.damaged, opened.torn_bytes), (2, 0));
+    }
+
+    #[test]
     fn a_scan_that_is_stopped_does_not_change_the_file() {
         let (state, _) = written(3);
         let path = state.path().join(FILE_NAME);
