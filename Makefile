@@ -53,9 +53,10 @@ dialects: .venv/ready .venv-dialects/ready databases ## Test the SQL of each dia
 	SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python \
 		SCALE_EXPORT_TEST_DIALECTS=$(CURDIR)/.venv-dialects/bin/python cargo test --locked --test it -- sql::
 
-.venv-python/ready: tests/python/requirements.txt
+.venv-python/ready: tests/python/requirements.txt tests/python/without_dependencies.txt
 	python3 -m venv .venv-python
 	.venv-python/bin/pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt
+	.venv-python/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/python/without_dependencies.txt
 	touch .venv-python/ready
 
 PYTHON_CODE = python packaging tests/python tests/image

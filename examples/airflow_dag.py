@@ -1,7 +1,10 @@
 """Nightly export of Scale tasks, for Airflow 3; runs with 2.10 as well.
 
 `export` succeeds when tables were published, so downstream tasks can use them. If IDs failed, `failed_ids` fails and with
-it the whole run, while `verify` and the tasks after it continue.
+it the whole run, while `verify` and the tasks after it continue. `changes` writes the tasks that this publication inserted,
+updated and deleted, with their rows, for a warehouse that loads only those; `report` writes a page for a browser.
+
+Before the first run, run `scale-export check` with the options of EXPORT as the user of the worker.
 """
 import json
 import subprocess
@@ -20,6 +23,9 @@ PROGRAM = "/usr/local/bin/scale-export"
 OUT = "/srv/scale/export"
 # The key is in a file: Airflow shows commands in its pages and logs.
 EXPORT = [PROGRAM, "--ids", "/srv/scale/ids.txt", "--out", OUT, "--api-key-file", "/srv/scale/key"]
+EXPORT += ["--metrics", "/srv/scale/scale_export.prom"]  # for the textfile collector of node_exporter
+CHANGES = [PROGRAM, "changes", OUT, "--out", "/srv/scale/feed", "--with-tables"]
+REPORT = [PROGRAM, "report", OUT, "--out", "/srv/scale/report.html"]
 
 
 def what_to_do(code):
@@ -79,15 +85,28 @@ def scale_export():
             kinds = summary.get("failures")
             raise AirflowFailException(f"{summary.get('failed')} IDs failed, {kinds}: see {OUT}/failures.jsonl")
 
-    @task(retries=0)
-    def verify():
-        code, summary = run([PROGRAM, "verify", OUT])
+    def offline(command):
+        code, summary = run(command)
         if code != 0:
             raise AirflowFailException(f"exit code {code}: {summary.get('error', 'see the log above')}")
+        return summary
+
+    @task(retries=0)
+    def verify():
+        offline([PROGRAM, "verify", OUT])
+
+    # Its value has the publications `from` and `to`. Compare `from` with the one that the warehouse has (docs/changes.md).
+    @task(retries=0)
+    def changes():
+        return offline(CHANGES)
+
+    @task(retries=0)
+    def report():
+        offline(REPORT)
 
     summary = export()
     failed_ids(summary)
-    summary >> verify()  # your tasks follow here
+    summary >> verify() >> [changes(), report()]  # your tasks follow here
 
 
 scale_export()

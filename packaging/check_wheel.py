@@ -36,6 +36,7 @@ MEMBERS = (
     "/share/zsh/site-functions/_scale-export",
     "/licenses/LICENSE-MIT",
     "/licenses/LICENSE-APACHE",
+    "/licenses/packaging/THIRD-PARTY-LICENSES.txt",
 )
 
 # Messages of the allocator and of zstd, which show that they are linked into the program.

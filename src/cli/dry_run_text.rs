@@ -2,6 +2,7 @@
 
 use crate::cli::export_text::one_per_line;
 use crate::cli::value_parsers::rate_text;
+use crate::error::Exit;
 use crate::jobs::dry_run::DryRun;
 use crate::plural::{bytes_text, plural};
 
@@ -59,6 +60,12 @@ pub(crate) fn dry_run_text(plan: &DryRun) -> String {
         Some(expected) => format!("bytes: {least} {}", bytes_text(expected as u64)),
         None => "bytes: unknown, because no task was fetched yet".to_owned(),
     });
+    if plan.exit != Exit::Success {
+        lines.push(format!(
+            "a run would end with exit code {}, since the tasks to fetch fail",
+            plan.exit as u8
+        ));
+    }
     lines.extend(sent);
     one_per_line(&lines)
 }

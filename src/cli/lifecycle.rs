@@ -222,11 +222,11 @@ pub(crate) fn report_dry_run(
     // Plain values: serialization cannot fail.
     let mut fields = serde_json::to_value(&plan).unwrap_or_default();
     if let Some(fields) = fields.as_object_mut() {
-        fields.insert("exit_code".to_owned(), (Exit::Success as u8).into());
+        fields.insert("exit_code".to_owned(), (plan.exit as u8).into());
     }
     print_event(args, "plan", &text, || (text.clone(), fields.clone()));
     write_summary(args, &fields)?;
-    Ok(Exit::Success)
+    Ok(plan.exit)
 }
 
 /// Reports that the user stopped the job. The summary can have a hint.

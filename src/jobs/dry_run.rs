@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::client::TaskClient;
 use crate::api::list_request::PAGE_TASKS;
+use crate::error::Exit;
 use crate::event::Events;
 use crate::fetch::fetcher::FetchContext;
 use crate::fetch::wanted::WantedTasks;
@@ -12,6 +13,7 @@ use crate::ids::task_ids::TaskIds;
 use crate::jobs::earlier_work::{EarlierWork, read_earlier, refuse_shrinking};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
+use crate::jobs::known_end::known_end;
 use crate::jobs::pipeline::good_ids;
 use crate::jobs::report::{JobEnd, SavedWork};
 use crate::jobs::runtime::{Network, block_on};
@@ -49,6 +51,9 @@ pub struct DryRun {
     /// Requests that the dry run sent.
     #[serde(rename = "asked")]
     pub sent: u64,
+    /// What a run is known to end with: success if that depends on tasks that the dry run did not request.
+    #[serde(skip)]
+    pub exit: Exit,
 }
 
 /// Finds out what an export would do.
@@ -95,20 +100,25 @@ fn plan(
         state: Some(&state),
     };
     let mut kept = KeptTasks::default();
+    let mut exit = Exit::Success;
     let probe = if options.lists.is_empty() {
         let lock = Lock::share(&options.out, &state)?;
         let mut earlier = read_earlier(options, cancel)?;
         kept = KeptTasks::of(&options.ids, &mut earlier);
         drop(lock);
-        let index = earlier.index;
+        let index = &earlier.index;
         let wanted = WantedTasks {
             ids: &options.ids,
             count: earlier.wanted,
             is_waiting: &|position| index.is_waiting(position),
         };
-        let good_ids = good_ids(&options.ids, &index);
+        let good_ids = good_ids(&options.ids, index);
         let fetcher = network.fetcher(learned, good_ids);
-        block_on(probe_ids(&fetcher, options.list_plan(), &wanted), cancel)?
+        let probe = block_on(probe_ids(&fetcher, options.list_plan(), &wanted), cancel)?;
+        if let Some(probe) = &probe {
+            exit = known_end(options, &mut earlier, &probe.failed)?;
+        }
+        probe
     } else {
         let fetcher = network.fetcher(learned, Vec::new());
         block_on(probe_lists(&fetcher, &options.lists), cancel)?
@@ -116,7 +126,11 @@ fn plan(
     let probe = probe.ok_or(ExportError::Interrupted(SavedWork::Nothing))?;
     // A run compares last, too: a key that is refused comes before a list that is too short.
     refuse_shrinking(options, Some(&probe))?;
-    Ok(DryRun::of(&probe, &kept, rate, !options.lists.is_empty()))
+    let is_list = !options.lists.is_empty();
+    Ok(DryRun {
+        exit,
+        ..DryRun::of(&probe, &kept, rate, is_list)
+    })
 }
 
 /// What the output directory has already.
@@ -181,6 +195,7 @@ impl DryRun {
             seconds: rate.map(|rate| requests as f64 / rate),
             bytes: task_bytes.map(|bytes| bytes * responses as f64),
             sent: probe.requests,
+            exit: Exit::Success,
         }
     }
 }

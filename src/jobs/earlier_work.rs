@@ -94,6 +94,6 @@ pub(crate) fn refuse_shrinking(
         (estimate.tasks, Shrink { before, missing })
     };
     let allowed = options.guard.max_shrink;
-    check_shrink(allowed, ResponseSource::Api, tasks, shrink)?;
+    check_shrink(allowed, ResponseSource::Unsaved, tasks, shrink)?;
     Ok(shrink)
 }

@@ -40,6 +40,7 @@ use crate::publish::manifest::{Manifest, RunCounters};
 use crate::publish::output_dir::OutputDirectory;
 use crate::publish::staging::Staging;
 use crate::state::list_checkpoint;
+use crate::state::lock::LockWait;
 
 /// Exports tasks: fetches what is missing, builds the tables and publishes them. Blocks until the export is published,
 /// `cancel` is cancelled, or the job fails. It runs on this thread and four more, and on a few others while it completes
@@ -90,7 +91,12 @@ fn export_and_record(
     // What can be wrong with the options is found before anything is written.
     let fetch_options = options.fetch_options(events)?;
     let client = TaskClient::new(&fetch_options.client)?;
-    let directory = OutputDirectory::open(&options.out, options.selection(), options.force)?;
+    let (selection, wait) = (options.selection(), LockWait { events, cancel });
+    let opened = OutputDirectory::open_after_readers(&options.out, selection, options.force, wait);
+    if opened.is_err() && cancel.is_cancelled() {
+        return Ok(JobEnd::Stopped(SavedWork::Nothing));
+    }
+    let directory = opened?;
     let body_check = options.body_check();
     let state = directory.state();
     let network = Network {
@@ -343,10 +349,11 @@ impl TaskExport<'_> {
     fn check(&self, fetched: &mut BuiltExport) -> Result<(), ExportError> {
         let next = NextExport {
             response_source: ResponseSource::Api,
-            directory: self.run.directory,
+            directory: self.run.directory.path(),
             published: self.published,
             ids: &self.options.ids,
-            flattened: &fetched.built.flattened,
+            failures: &fetched.built.flattened.failures,
+            exported: fetched.built.flattened.exported,
         };
         if let Err(refused) = next.check(&self.options.guard) {
             end_run(&mut fetched.stored.journal, &self.resumed.contents.index)?;

@@ -257,6 +257,11 @@ impl SharedIndex {
         best.into_iter().map(|(_, position)| position).collect()
     }
 
+    /// Whether the journal has a response for this ID, even if it is to be fetched again.
+    pub(crate) fn has_response(&self, position: usize) -> bool {
+        self.lock().journal.get(position).response().is_some()
+    }
+
     /// Whether this ID is still to be fetched.
     pub(crate) fn is_waiting(&self, position: usize) -> bool {
         let state = self.lock();

@@ -23,6 +23,7 @@ pub mod journal_index;
 pub mod journal_marks;
 pub mod journal_tasks;
 pub mod journal_writer;
+pub mod known_end;
 pub mod last_run;
 pub mod limits;
 pub mod list_ids;

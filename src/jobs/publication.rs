@@ -1,10 +1,13 @@
 //! The last step of an export and of `flatten`: the check of what is about to be published, the files beside the
 //! tables, the manifest, and the commit.
 
+use std::path::Path;
+
 use crate::durable_fs::FileRef;
 use crate::encode::table_writers::WrittenTable;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
+use crate::jobs::failed_tasks::FailedTasks;
 use crate::jobs::input_flattener::FlattenSummary;
 use crate::jobs::publication_digests::DigestPublication;
 use crate::jobs::report::ExportReport;
@@ -28,29 +31,30 @@ use crate::tables::table::SCHEMA_VERSION;
 pub(crate) struct NextExport<'e> {
     /// Where its responses come from.
     pub(crate) response_source: ResponseSource,
-    pub(crate) directory: &'e OutputDirectory,
+    pub(crate) directory: &'e Path,
     pub(crate) published: Option<&'e Manifest>,
     pub(crate) ids: &'e TaskIds,
-    pub(crate) flattened: &'e FlattenSummary,
+    pub(crate) failures: &'e FailedTasks,
+    /// IDs that it exports.
+    pub(crate) exported: u64,
 }
 
 impl NextExport<'_> {
     /// Refuses an export that must not be published.
     pub(crate) fn check(&self, options: &GuardOptions) -> Result<(), NotPublished> {
-        let FlattenSummary {
+        let Self {
             failures, exported, ..
-        } = self.flattened;
+        } = *self;
         let is_exported = |task_id: &str| {
             let position = self.ids.position(task_id);
             position.is_some_and(|position| !failures.has(position))
         };
-        let directory = self.directory.path();
         let candidate = PublicationCandidate {
             response_source: self.response_source,
             requested: self.ids.len() as u64,
-            exported: *exported,
+            exported,
             by_kind: failures.counted(options.drop_missing),
-            shrink: previous_export::compare(directory, self.published, *exported, is_exported),
+            shrink: previous_export::compare(self.directory, self.published, exported, is_exported),
         };
         guard::check(options, &candidate)
     }

@@ -26,7 +26,8 @@ use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
 use crate::publish::guard::{GuardOptions, ResponseSource};
 use crate::publish::manifest::{Manifest, ManifestOptions, RunCounters};
-use crate::publish::output_dir::OutputDirectory;
+use crate::publish::output_dir::{OutputDirectory, is_below};
+use crate::state::lock::LockWait;
 use crate::state::paths::{JOURNAL, StateDir};
 use crate::tables::selection::TableSelection;
 
@@ -96,7 +97,12 @@ pub fn flatten(
     for source in &options.sources {
         refuse_source(source, &options.out)?;
     }
-    let directory = OutputDirectory::open(&options.out, options.selection(), options.force)?;
+    let (selection, wait) = (options.selection(), LockWait { events, cancel });
+    let opened = OutputDirectory::open_after_readers(&options.out, selection, options.force, wait);
+    if opened.is_err() && cancel.is_cancelled() {
+        return Ok(JobEnd::Stopped(SavedWork::Nothing));
+    }
+    let directory = opened?;
     let flattened = flatten_into(&directory, options, started_at, events, cancel);
     directory.remove_temporary_files();
     match flattened {
@@ -140,10 +146,11 @@ fn flatten_into(
     let published = directory.manifest();
     let next = NextExport {
         response_source: ResponseSource::Journal,
-        directory,
+        directory: directory.path(),
         published: published.as_ref(),
         ids: &ids,
-        flattened: &built.flattened,
+        failures: &built.flattened.failures,
+        exported: built.flattened.exported,
     };
     next.check(&guard_options)?;
     events.send(Event::Phase("publishing"));
@@ -280,17 +287,7 @@ fn refuse_source(source: &Path, out: &Path) -> Result<(), ExportError> {
     if !JournalReader::is_there(&StateDir::of_output(source).journal())? {
         return wrong(SourceError::NoJournal);
     }
-    // The output may not exist yet, while a directory above it does.
-    let whole = out.canonicalize();
-    let is_inside = whole.as_deref().unwrap_or(out).ancestors().skip(1).any(|above| {
-        let above = if above.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            above
-        };
-        matches!((above.canonicalize(), source.canonicalize()), (Ok(above), Ok(source)) if above == source)
-    });
-    if is_inside {
+    if is_below(out, source) {
         return wrong(SourceError::HoldsOutput);
     }
     Ok(())

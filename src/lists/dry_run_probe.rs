@@ -7,7 +7,7 @@ use crate::api::body_check::{TaskLists, TaskPage, lists_of};
 use crate::api::error::FetchError;
 use crate::api::list_request::{ListSource, PAGE_TASKS, PageRequest};
 use crate::fetch::fetcher::Fetcher;
-use crate::fetch::task_result::TaskResult;
+use crate::fetch::task_result::{TaskFailure, TaskResult};
 use crate::fetch::wanted::WantedTasks;
 use crate::lists::compare::PageComparer;
 use crate::lists::estimate::{FirstPage, RequestEstimate, estimate};
@@ -26,6 +26,8 @@ pub struct ProbeResult {
     pub estimate: RequestEstimate,
     /// The mean size of a task in bytes; `None` if no task was seen.
     pub task_bytes: Option<f64>,
+    /// Tasks that were requested and failed.
+    pub failed: Vec<TaskFailure>,
     /// Requests that the probe made.
     pub requests: u64,
 }
@@ -72,13 +74,18 @@ async fn estimate_ids(
         let first = waiting
             .first()
             .and_then(|position| wanted.ids.get(*position));
-        if let Some(task_id) = first
-            && let (Ok(response), ..) = fetcher.fetch(task_id).await?
-        {
-            seen.add(response.body.len());
+        let mut failed = Vec::new();
+        if let Some(task_id) = first {
+            match fetcher.fetch(task_id).await?.0 {
+                Ok(response) => seen.add(response.body.len()),
+                Err(failure) => failed.push(failure),
+            }
         }
         let estimate = estimate(waiting.len(), 0, &[], 0.0);
-        return Ok(probed(fetcher, estimate, &seen));
+        return Ok(ProbeResult {
+            failed,
+            ..probed(fetcher, estimate, &seen)
+        });
     };
     let sample: Vec<&str> = spread(&waiting, size)
         .into_iter()
@@ -98,7 +105,10 @@ async fn estimate_ids(
     let candidates = planner.candidates(&lists, left);
     let (pages, rest) = first_pages(fetcher, wanted, candidates).await?;
     let estimate = estimate(waiting.len(), sample.len(), &pages, rest);
-    Ok(probed(fetcher, estimate, &seen))
+    Ok(ProbeResult {
+        failed: results.into_iter().filter_map(Result::err).collect(),
+        ..probed(fetcher, estimate, &seen)
+    })
 }
 
 /// Fetches the first pages of the most promising lists. Returns those, and how many wanted tasks the other lists are
@@ -200,6 +210,7 @@ fn probed(fetcher: &Fetcher<'_>, estimate: RequestEstimate, seen: &SeenBodies) -
     ProbeResult {
         estimate,
         task_bytes: seen.mean(),
+        failed: Vec::new(),
         requests: fetcher.stats().requests,
     }
 }

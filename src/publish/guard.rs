@@ -81,6 +81,8 @@ impl Default for GuardOptions {
 pub enum ResponseSource {
     /// The API, in this run or an earlier one.
     Api,
+    /// The API, in a check or a dry run, which stores nothing.
+    Unsaved,
     /// The journals and files of `flatten`.
     Journal,
 }
@@ -203,23 +205,25 @@ fn likely_cause(by_kind: &BTreeMap<FailureKind, u64>) -> &'static str {
 
 impl Explain for NotPublished {
     fn hint(&self) -> Option<String> {
-        let of_api = |response_source: &ResponseSource| *response_source == ResponseSource::Api;
         Some(match self {
             Self::Nothing {
-                response_source, ..
-            } if !of_api(response_source) => {
-                "the sources have no response for these IDs: check the list and the sources"
-                    .to_owned()
-            }
+                response_source: ResponseSource::Journal,
+                ..
+            } => "the sources have no response for these IDs: check the list and the sources"
+                .to_owned(),
+            Self::Nothing {
+                response_source: ResponseSource::Unsaved,
+                by_kind,
+                ..
+            } => likely_cause(by_kind).to_owned(),
             Self::Nothing { by_kind, .. } => format!(
                 "{}; {LAST_FAILURES} lists the failures",
                 likely_cause(by_kind)
             ),
             Self::TooManyFailures {
-                response_source, ..
-            } if !of_api(response_source) => {
-                "raise --max-failures, or remove these IDs from the list".to_owned()
-            }
+                response_source: ResponseSource::Journal | ResponseSource::Unsaved,
+                ..
+            } => "raise --max-failures, or remove these IDs from the list".to_owned(),
             Self::TooManyFailures { .. } => format!(
                 "fetched tasks are kept, and {LAST_FAILURES} lists the failures; run the same command again, or with a higher --max-failures"
             ),
@@ -228,10 +232,12 @@ impl Explain for NotPublished {
                 missing,
                 ..
             } => {
-                let kept = if of_api(response_source) {
-                    "fetched tasks are kept; check the list of IDs and the key"
-                } else {
-                    "check the list of IDs and the sources"
+                let kept = match response_source {
+                    ResponseSource::Api => {
+                        "fetched tasks are kept; check the list of IDs and the key"
+                    }
+                    ResponseSource::Unsaved => "check the list of IDs and the key",
+                    ResponseSource::Journal => "check the list of IDs and the sources",
                 };
                 format!("{kept}; if the loss is intended, use --max-shrink {missing}")
             }

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memchr::memmem;
+use tokio_util::sync::CancellationToken;
 
 use crate::durable_fs;
 use crate::durable_fs::remove_temporary_files;
 use crate::encode::format::Selection;
+use crate::event::Events;
 use crate::output_error::OutputError;
 use crate::publish::checksum::has_sha256;
 use crate::publish::commit::{Recovered, is_pending, recover};
@@ -20,7 +22,7 @@ use crate::publish::file_names::{DISPENSABLE, FAILURES, LOAD_SQL, MANIFEST};
 use crate::publish::manifest::Manifest;
 use crate::publish::manifest_fault::ManifestFault;
 use crate::publish::staging::Staging;
-use crate::state::lock::Lock;
+use crate::state::lock::{Lock, LockWait};
 use crate::state::paths::StateDir;
 
 /// An output directory that this run may write to.
@@ -46,6 +48,21 @@ impl OutputDirectory {
     /// `load.sql` and `README.md`: they belong to an export only while their checksums are right. Files that do not
     /// belong to an export are left alone, like files under other names.
     pub fn open(path: &Path, selection: Selection, force: bool) -> Result<Self, OutputError> {
+        let (events, cancel) = (Events::none(), CancellationToken::new());
+        let wait = LockWait {
+            events: &events,
+            cancel: &cancel,
+        };
+        Self::open_after_readers(path, selection, force, wait)
+    }
+
+    /// Like [`open`](Self::open). `wait` reports and ends a wait for commands that read the export.
+    pub(crate) fn open_after_readers(
+        path: &Path,
+        selection: Selection,
+        force: bool,
+        wait: LockWait<'_>,
+    ) -> Result<Self, OutputError> {
         durable_fs::create_directories(path).map_err(OutputError::io("create", path))?;
         // After a crash during the renames of a first publication, files have their names and no manifest names them
         // yet.
@@ -57,7 +74,7 @@ impl OutputDirectory {
             .map_err(OutputError::io("create", state.path()))?;
         check_state(state.path(), "protect", durable_fs::protect)?;
         refuse_other_file_system(path, state.path())?;
-        let lock = Arc::new(Lock::take(path, &state)?);
+        let lock = Arc::new(Lock::take(path, &state, wait)?);
         let recovered = recover(path)?;
         // After the recovery, which needs the temporary files of an interrupted publication.
         remove_temporary_files(path)?;
@@ -225,6 +242,15 @@ pub(crate) fn nearest_existing(path: &Path) -> &Path {
     let nearest = path.ancestors().find(is_there);
     // The parent of a relative path without directories is the current directory.
     nearest.unwrap_or(Path::new("."))
+}
+
+/// Whether a path, which may not exist yet, is below a directory. Links are resolved.
+pub(crate) fn is_below(path: &Path, directory: &Path) -> bool {
+    let nearest = nearest_existing(path);
+    let (Ok(place), Ok(directory)) = (nearest.canonicalize(), directory.canonicalize()) else {
+        return false;
+    };
+    place.starts_with(&directory) && (place != directory || nearest != path)
 }
 
 /// Applies a check to the state directory and everything in it. The error names the file that was refused.

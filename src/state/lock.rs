@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
 
 use crate::durable_fs;
 use crate::durable_fs::Access;
+use crate::event::{Event, Events};
 use crate::output_error::OutputError;
 use crate::state::paths::StateDir;
 
@@ -33,11 +35,24 @@ pub(crate) enum HeldLock {
     Unknown,
 }
 
-/// How long a run that starts waits for commands that test the lock.
+/// How long a run that starts waits for commands that test the lock, without reporting it.
 const MAX_TEST: Duration = Duration::from_millis(500);
 
+/// How long a run that starts waits for commands that read the export, such as `verify`. It bounds the wait for a command
+/// that hangs.
+const MAX_READING: Duration = Duration::from_mins(10);
+
 /// Time between two attempts to take the lock meanwhile.
-const TEST_PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What happens while a run waits for commands that read the export.
+#[derive(Debug, Clone, Copy)]
+pub struct LockWait<'w> {
+    /// The wait is reported here.
+    pub events: &'w Events,
+    /// Ends the wait.
+    pub cancel: &'w CancellationToken,
+}
 
 /// A lock of an output directory. The system releases it when the process ends, even if it is killed.
 #[derive(Debug)]
@@ -50,7 +65,8 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes a shared lock for reading: no run writes while it is held. `None` if no run ever wrote to the directory.
+    /// Takes a shared lock for reading: no run writes while it is held. Fails while a run waits for earlier readers. `None` if
+    /// no run ever wrote to the directory.
     pub fn share(directory: &Path, state: &StateDir) -> Result<Option<Self>, OutputError> {
         let path = state.lock();
         let file = match durable_fs::open_to_read(&path) {
@@ -66,6 +82,12 @@ impl Lock {
             }
             Err(error) => return Err(refused(&path, error)),
         };
+        if is_directory_locked(state) {
+            return Err(OutputError::Locked {
+                path: directory.to_owned(),
+                holder: holder_of(&file),
+            });
+        }
         match file.try_lock_shared() {
             Ok(()) => Ok(Some(Self {
                 directory: directory.to_owned(),
@@ -101,27 +123,28 @@ impl Lock {
         }
     }
 
-    /// Takes the exclusive lock for writing.
-    pub(crate) fn take(directory: &Path, state: &StateDir) -> Result<Self, OutputError> {
+    /// Takes the exclusive lock for writing. Waits for commands that read the export: they must not make a nightly run fail.
+    pub(crate) fn take(
+        directory: &Path,
+        state: &StateDir,
+        wait: LockWait<'_>,
+    ) -> Result<Self, OutputError> {
         let path = state.lock();
         let opened = durable_fs::open(&path, Access::Owner);
         let file = opened.map_err(|error| refused(&path, error))?;
-        match lock_after_tests(&file, &path) {
+        // From here on, other runs and new readers are refused. Without it, readers that overlap could keep a run waiting.
+        let locked_state = lock_directory(directory, state, wait)?;
+        if locked_state.is_some() {
+            write_holder(&file, &path)?;
+        }
+        match lock_after_readers(&file, &path, MAX_READING, wait) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(locked(directory, &file)),
             Err(TryLockError::Error(source)) => return Err(OutputError::Lock { path, source }),
         }
-        let locked_state = lock_directory(directory, state)?;
-        let holder = format!(
-            "pid {} on {}, since {}\n",
-            std::process::id(),
-            rustix::system::uname().nodename().to_string_lossy(),
-            jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-        );
-        // The file may have a longer line of an earlier run.
-        durable_fs::set_length(&file, &path, 0)
-            .and_then(|()| durable_fs::write_all_at(&file, &path, holder.as_bytes(), 0))
-            .map_err(OutputError::io("write", &path))?;
+        if locked_state.is_none() {
+            write_holder(&file, &path)?;
+        }
         Ok(Self {
             directory: directory.to_owned(),
             path,
@@ -175,18 +198,50 @@ fn is_locked(locks: &str, inode: u64) -> bool {
     })
 }
 
-/// Takes the exclusive lock. Where readers have it, they may only be testing it: waits for them a short while.
-fn lock_after_tests(file: &File, path: &Path) -> Result<(), TryLockError> {
+/// Writes which process takes the lock.
+fn write_holder(file: &File, path: &Path) -> Result<(), OutputError> {
+    let holder = format!(
+        "pid {} on {}, since {}\n",
+        std::process::id(),
+        rustix::system::uname().nodename().to_string_lossy(),
+        jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+    );
+    // The file may have a longer line of an earlier run.
+    durable_fs::set_length(file, path, 0)
+        .and_then(|()| durable_fs::write_all_at(file, path, holder.as_bytes(), 0))
+        .map_err(OutputError::io("write", path))
+}
+
+/// Takes the exclusive lock. Where readers have it, waits for them at most this long.
+fn lock_after_readers(
+    file: &File,
+    path: &Path,
+    most: Duration,
+    wait: LockWait<'_>,
+) -> Result<(), TryLockError> {
     let started = Instant::now();
+    let mut is_reported = false;
     loop {
         let taken = durable_fs::lock(file, path);
         let is_shared = matches!(taken, Err(TryLockError::WouldBlock))
             && file.try_lock_shared().is_ok_and(|()| file.unlock().is_ok());
-        if !is_shared || started.elapsed() >= MAX_TEST {
+        let waited = started.elapsed();
+        if !is_shared || waited >= most || wait.cancel.is_cancelled() {
             return taken;
         }
-        std::thread::sleep(TEST_PAUSE);
+        if waited >= MAX_TEST && !is_reported {
+            let phase = "waiting for a command that reads the export, such as verify";
+            wait.events.send(Event::Phase(phase));
+            is_reported = true;
+        }
+        std::thread::sleep(PAUSE);
     }
+}
+
+/// Whether a run has the lock of the state directory. It takes that first, and then waits for readers.
+fn is_directory_locked(state: &StateDir) -> bool {
+    let opened = durable_fs::open_directory(state.path());
+    opened.is_ok_and(|opened| matches!(opened.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn refused(path: &Path, source: std::io::Error) -> OutputError {
@@ -209,10 +264,15 @@ const NO_DIRECTORY_LOCKS: [Errno; 5] = [
 ];
 
 /// Locks the state directory itself, if the file system can do that.
-fn lock_directory(directory: &Path, state: &StateDir) -> Result<Option<File>, OutputError> {
+fn lock_directory(
+    directory: &Path,
+    state: &StateDir,
+    wait: LockWait<'_>,
+) -> Result<Option<File>, OutputError> {
     let path = state.path();
     let opened = durable_fs::open_directory(path).map_err(|error| refused(path, error))?;
-    match durable_fs::lock(&opened, path) {
+    // Readers only test it.
+    match lock_after_readers(&opened, path, MAX_TEST, wait) {
         Ok(()) => Ok(Some(opened)),
         Err(TryLockError::WouldBlock) => {
             let holder = durable_fs::open_to_read(&state.lock());
@@ -278,7 +338,12 @@ mod tests {
         let state = StateDir::of_output(base.path());
         durable_fs::create_state_directory(state.path()).unwrap();
         assert!(!is_free_by_the_system(&state.lock()));
-        let lock = Lock::take(base.path(), &state).unwrap();
+        let (events, cancel) = (Events::none(), CancellationToken::new());
+        let wait = LockWait {
+            events: &events,
+            cancel: &cancel,
+        };
+        let lock = Lock::take(base.path(), &state, wait).unwrap();
         assert!(!is_free_by_the_system(&state.lock()));
         let held = Lock::holder(base.path(), &state).unwrap();
         assert!(matches!(held, HeldLock::Held(_)), "{held:?}");

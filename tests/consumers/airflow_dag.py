@@ -29,7 +29,7 @@ module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 
 stub = home / "scale-export"
-module.PROGRAM = module.EXPORT[0] = str(stub)
+module.PROGRAM = module.EXPORT[0] = module.CHANGES[0] = module.REPORT[0] = str(stub)
 SUMMARY = {"failed": 2, "failures": {"not_found": 2}, "error": "as the program said it"}
 
 
@@ -39,7 +39,7 @@ def run(code, day):
     end = f"kill -{-code} $$" if code < 0 else f"exit {code}"
     stub.write_text(
         f"""#!/bin/sh
-[ "$1" != verify ] || exit 0
+case "$1" in verify | changes | report) exit 0;; esac
 echo call >> {calls}
 [ $(wc -l < {calls}) -eq 1 ] || exit 0
 while [ "$1" != --summary ]; do shift; done
@@ -55,8 +55,8 @@ echo '{json.dumps(SUMMARY)}' > "$2"
     return str(result.state), states, len(calls.read_text().splitlines())
 
 
-def states(export, failed_ids, verify):
-    return {"export": export, "failed_ids": failed_ids, "verify": verify}
+def states(export, failed_ids, others):
+    return {"export": export, "failed_ids": failed_ids, "verify": others, "changes": others, "report": others}
 
 
 EXPECTED = {

@@ -145,8 +145,13 @@ def ordered(found):
     return sorted(found, key=lambda row: (-row[-1], *map(key, row[:-1])))
 
 
-def more(found, shown, noun):
-    rest = len(found) - shown
+def first(found, most):
+    """What a list shows: never all but one."""
+    return found if len(found) == most + 1 else found[:most]
+
+
+def more(found, most, noun):
+    rest = len(found) - len(first(found, most))
     return [f"and {n(rest)} more {noun}{'s' * (rest != 1)}"] if rest > 0 else []
 
 
@@ -245,7 +250,7 @@ def check_tasks():
     statuses = ordered(rows("SELECT status, count(*) FROM tasks GROUP BY ALL"))
     total = sum(count for _, count in statuses)
     (table,) = tables("tasks", "Tasks by status")
-    expected = [counted(name(status, "(no status)"), count, total) for status, count in statuses[:12]]
+    expected = [counted(name(status, "(no status)"), count, total) for status, count in first(statuses, 12)]
     same("statuses", table, [["status", "", "tasks", "share"], *expected])
     week = "strftime(date_trunc('week', {}), '%Y-%m-%d')"
     known = ", ".join(f"'{status}'" for status in STATUSES)
@@ -296,7 +301,7 @@ def check_questions():
             SELECT level, key, type, count(*) FROM annotations WHERE type IS NOT NULL GROUP BY ALL"""):
         kinds[level, question_key].append((kind, count))
     expected = [["question", "type", "annotations", "not applicable", "cannot assess"]]
-    for *question, total in questions[:SHOWN]:
+    for *question, total in first(questions, SHOWN):
         question = tuple(question)
         kind = ", ".join(kind for kind, _ in ordered(kinds[question])[:3])
         shares = [f"{n(count)} ({share(count, total)})" for count in flags[question]]
@@ -307,7 +312,7 @@ def check_questions():
 
 def check_labels():
     questions = ordered(rows(f"SELECT level, key, count({CHOSEN}) AS n FROM annotations GROUP BY ALL HAVING n > 0"))
-    same("labels", headings("labels"), [question_name(row[:2]) for row in questions[:SHOWN]])
+    same("labels", headings("labels"), [question_name(row[:2]) for row in first(questions, SHOWN)])
     chosen = collections.defaultdict(dict)
     for level, question_key, label, number, is_false, count in rows(f"""
             SELECT level, key, {CHOSEN} AS label, min(value_int), bool_or(NOT value_bool), count(*)
@@ -325,7 +330,7 @@ def check_labels():
             SELECT level, key, value_int, count(*) FROM annotations WHERE value_int IS NOT NULL GROUP BY ALL"""):
         integers[level, question_key][number] = count
     found = [table for table in sections["labels"] if isinstance(table, list)]
-    assert len(found) == min(SHOWN, len(questions))
+    assert len(found) == len(first(questions, SHOWN))
     for table, (level, question_key, total) in zip(found, questions):
         question = (level, question_key)
         labels = {label: (place, 0) for label, place in places[question].items()}
@@ -341,9 +346,8 @@ def check_labels():
         if len(labels) <= 12 and all(place is not None for _, place, _ in labels):
             labels.sort(key=lambda row: (row[1], key(row[0])))
         else:
-            labels = [row for row in labels if row[2] > 0]
             labels.sort(key=lambda row: (-row[2], key(row[0])))
-            labels = labels[:8]
+            labels = first(labels, min(8, sum(row[2] > 0 for row in labels)))
         expected = [counted(name(label, ""), count, total) for label, _, count in labels]
         same(f"labels of {question}", table[1:], [["label", "", "count", "share"], *expected])
 
@@ -378,15 +382,15 @@ def check_scores():
     by_model = scored(f"""
         SELECT level, key, model, {MICROS} FROM {source} WHERE score IS NOT NULL AND message_id IS NOT NULL""")
     questions = ordered([(*question, len(scores)) for question, scores in everything.items()])
-    same("scores", headings("scores"), [question_name(row[:2]) for row in questions[:SHOWN]])
+    same("scores", headings("scores"), [question_name(row[:2]) for row in first(questions, SHOWN)])
     found = tables("scores", "Scores of a question")
-    assert len(found) == min(SHOWN, len(questions))
+    assert len(found) == len(first(questions, SHOWN))
     for table, (*question, _) in zip(found, questions):
         scores = everything[tuple(question)]
         lowest, highest = (hundredths(value, 1) for value in (min(scores), max(scores)))
         expected = [["model", "", "mean", "scores", "range"], score_row("all", scores, lowest, highest)]
         models = ordered([(group[2], len(own)) for group, own in by_model.items() if list(group[:2]) == question])
-        own = [(model, by_model[(*question, model)]) for model, _ in models[:12]]
+        own = [(model, by_model[(*question, model)]) for model, _ in first(models, 12)]
         own.sort(key=lambda row: (-mean(row[1]), key(row[0])))
         expected += [score_row(name(model, "(no model)"), scores, lowest, highest) for model, scores in own]
         same(f"scores of {question}", table, expected)
@@ -409,7 +413,7 @@ def check_rubrics():
     both = scored(f"SELECT criterion, model, {MICROS} FROM {source}")
     everything = [score for scores in by_criterion.values() for score in scores]
     models = ordered([(model, len(scores)) for (model,), scores in by_model.items()])
-    columns = [model for model, _ in models[:8]]
+    columns = [model for model, _ in first(models, 8)]
 
     def cell(scores):
         return f"{mean_text(mean(scores))} {n(len(scores))}" if scores else "–"
@@ -417,7 +421,7 @@ def check_rubrics():
     expected = [["criterion", "all", *(name(model, "(no model)") for model in columns)]]
     expected.append(["all criteria", cell(everything), *(cell(by_model[model,]) for model in columns)])
     criteria = ordered([(criterion, len(scores)) for (criterion,), scores in by_criterion.items()])
-    for criterion, _ in criteria[:SHOWN]:
+    for criterion, _ in first(criteria, SHOWN):
         cells = [cell(by_criterion[criterion,]), *(cell(both.get((criterion, model))) for model in columns)]
         expected.append([sentence(criterion, "(no criterion)"), *cells])
     same("rubrics", tables("rubrics", "Rubric scores")[0], expected)
@@ -430,7 +434,7 @@ def check_lengths():
     roles = ordered(rows("SELECT role, count(*) FROM messages GROUP BY ALL"))
     starts = [0, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000]
     expected = [["role", "messages", "with text", "median", "90% within", "longest", "distribution"]]
-    for role, messages in roles[:10]:
+    for role, messages in first(roles, 10):
         found = connection.execute(
             "SELECT length(text) FROM messages WHERE role IS NOT DISTINCT FROM ? AND text IS NOT NULL", [role])
         lengths = [length for (length,) in found.fetchall()]
@@ -452,12 +456,12 @@ def check_rest():
     ):
         kinds = ordered(rows(f"SELECT type, count(*) FROM {table} GROUP BY ALL"))
         total = sum(count for _, count in kinds)
-        expected = [counted(name(kind, "(no type)"), count, total) for kind, count in kinds[:20]]
+        expected = [counted(name(kind, "(no type)"), count, total) for kind, count in first(kinds, 20)]
         found = tables("failures", caption)
         same(caption, found[0][1:] if found else [], expected)
     contributors = ordered(rows("SELECT contributor_id, count(*) FROM submissions GROUP BY ALL"))
     total = sum(count for _, count in contributors)
-    expected = [counted(name(contributor, "(no ID)"), count, total) for contributor, count in contributors[:30]]
+    expected = [counted(name(contributor, "(no ID)"), count, total) for contributor, count in first(contributors, 30)]
     same("contributors", tables("contributors", "Submissions by contributor")[0][1:], expected)
     same("contributors", texts("contributors", "p"), more(contributors, 30, "contributor"))
     others = {"unknown_key": "unknown key", "unknown_value": "unknown value"}
@@ -468,7 +472,7 @@ def check_rest():
     drift = sorted(manifest["drift"], key=lambda it: (-it["count"], place(it["kind"]), it["table"], it["column"]))
     expected = [
         [name(f"{it['table']}.{it['column']}", ""), others.get(it["kind"], "type mismatch"), n(it["count"]), it["first_task_id"]]
-        for it in drift[:20]
+        for it in first(drift, 20)
     ]
     found = tables("drift", "Drift")
     same("drift", found[0][1:] if found else [], expected)

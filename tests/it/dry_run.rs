@@ -58,6 +58,48 @@ fn cases() -> Vec<Case> {
             ..WELL
         },
         Case {
+            name: "the only ID to fetch does not exist",
+            code: 3,
+            options: &["--refresh", "none", "--id", "no_such_task"],
+            ..WELL
+        },
+        Case {
+            name: "the only ID to fetch does not exist, with --tolerate",
+            options: &[
+                "--refresh",
+                "none",
+                "--id",
+                "no_such_task",
+                "--tolerate",
+                "1",
+            ],
+            ..WELL
+        },
+        Case {
+            name: "the only ID to fetch does not exist, with --drop-missing",
+            options: &[
+                "--refresh",
+                "none",
+                "--id",
+                "no_such_task",
+                "--drop-missing",
+            ],
+            ..WELL
+        },
+        Case {
+            name: "the only ID to fetch does not exist, with --max-failures",
+            code: 1,
+            options: &[
+                "--refresh",
+                "none",
+                "--id",
+                "no_such_task",
+                "--max-failures",
+                "0",
+            ],
+            ..WELL
+        },
+        Case {
             name: "a file of the user's",
             code: 2,
             prepare: |out| {

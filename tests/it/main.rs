@@ -36,6 +36,7 @@ mod journal;
 mod keys;
 mod library;
 mod lists;
+mod locks;
 mod network;
 mod options;
 mod output_directory;

@@ -89,26 +89,38 @@ fn moved(command: &str, program: &str, base: &Path) -> String {
         .replace("/usr/local/bin/scale-export", program)
 }
 
+/// The metrics of a run with exit code 0, where the examples write them.
+fn assert_metrics(base: &Path) {
+    let metrics = fs::read_to_string(base.join("scale_export.prom")).unwrap();
+    let is_success =
+        |line: &str| line.starts_with("scale_export_last_run_exit_code") && line.ends_with(" 0");
+    assert!(metrics.lines().any(is_success), "{metrics}");
+}
+
 fn assert_exported(output: &Output, out: &Path) {
     assert!(output.status.success(), "{}", text(output));
     assert_eq!(manifest(out)["ids"]["exported"], 2);
 }
 
-/// The command in the crontab.
-fn crontab_command() -> String {
+/// The command of the export in the crontab, and that of the report.
+fn crontab_commands() -> [String; 2] {
     let crontab = read("examples/crontab");
-    let entry = crontab
+    let entries = crontab
         .lines()
-        .find(|line| line.starts_with(|c: char| c.is_ascii_digit()))
-        .unwrap();
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    let entries: Vec<&str> = entries.collect();
     // cron ends the command at a bare %, and accepts at most 999 characters.
-    assert!(!entry.contains('%') && entry.len() < 1000);
+    let is_accepted = |entry: &&str| !entry.contains('%') && entry.len() < 1000;
+    assert!(entries.iter().all(is_accepted));
     let variable = crontab
         .lines()
         .find_map(|line| line.strip_prefix("EXPORT="));
     // Five fields of time, then the command.
-    let command = entry.splitn(6, ' ').last().unwrap();
-    command.replace("$EXPORT", variable.unwrap().trim_matches('"'))
+    let commands = entries.into_iter().map(|entry| {
+        let command = entry.splitn(6, ' ').last().unwrap();
+        command.replace("$EXPORT", variable.unwrap().trim_matches('"'))
+    });
+    commands.collect::<Vec<_>>().try_into().unwrap()
 }
 
 #[test]
@@ -117,10 +129,16 @@ fn the_crontab_runs() {
     prepare(base.path());
     let server = sandbox(SandboxConfig::default());
     let program = env!("CARGO_BIN_EXE_scale-export");
-    let command = moved(&crontab_command(), program, base.path());
-    let output = against(&mut shell(&command), &server).output().unwrap();
+    let commands = crontab_commands();
+    let [export, report] = commands.map(|command| moved(&command, program, base.path()));
+    let output = against(&mut shell(&export), &server).output().unwrap();
     assert_exported(&output, &base.path().join("export"));
     assert_eq!(text(&output), "", "cron mails any output");
+    assert_metrics(base.path());
+    let output = shell(&report).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(text(&output), "", "cron mails any output");
+    assert!(base.path().join("report.html").exists());
 }
 
 fn write_script(path: &Path, script: &str) {
@@ -144,7 +162,8 @@ fn crontab_meets(codes: &[i32]) -> (i32, String, usize, usize) {
     let script = "[ $1 -eq 0 ] || { [ $1 -eq 3600 ] && echo >> \"${0%/*}/waits\"; }\n";
     write_script(&at("sleep"), script);
     let program = at("program").display().to_string();
-    let output = shell(&moved(&crontab_command(), &program, base.path()))
+    let [export, _] = crontab_commands();
+    let output = shell(&moved(&export, &program, base.path()))
         .env("PATH", format!("{}:/usr/bin:/bin", base.path().display()))
         .output()
         .unwrap();
@@ -171,6 +190,16 @@ fn the_crontab_handles_exit_codes() {
     assert!(printed.contains("the failures"));
 }
 
+/// The status that the service prints after a run.
+fn assert_status(base: &Path, program: &str) {
+    let command = setting("ExecStopPost").join(" ");
+    // A failure of this command is not one of the service.
+    let command = moved(command.strip_prefix('-').unwrap(), program, base);
+    let output = shell(&command).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(!output.stdout.is_empty());
+}
+
 /// The values of a setting in the service file.
 fn setting(name: &str) -> Vec<String> {
     let service = read("examples/scale-export.service");
@@ -193,6 +222,8 @@ fn the_service_runs_and_handles_exit_codes() {
     );
     let output = against(&mut shell(&command), &server).output().unwrap();
     assert_exported(&output, &base.path().join("export"));
+    assert_metrics(base.path());
+    assert_status(base.path(), program);
 
     assert_eq!(setting("Restart"), ["on-failure"]);
     let success = setting("SuccessExitStatus");
@@ -308,9 +339,17 @@ fn the_cron_job_is_valid_runs_and_handles_exit_codes() {
             .replace("/data", &at(""))
     });
     let server = sandbox(SandboxConfig::default());
+    let args: Vec<String> = args.collect();
+    // As the command in the first lines of the file.
+    let mut check = program();
+    let checked = against(check.arg("check").args(&args), &server);
+    let checked = checked.output().unwrap();
+    assert!(checked.status.success(), "{}", text(&checked));
+    assert!(!base.path().join("export").exists());
     let output = against(program().args(args), &server).output().unwrap();
     assert_exported(&output, &base.path().join("export"));
     assert!(base.path().join("summary.json").exists());
+    assert_metrics(base.path());
 }
 
 /// The expected behavior of the DAG for each exit code, and below zero for a signal.
@@ -340,6 +379,7 @@ fn the_dag_runs_the_program_and_maps_exit_codes() {
         names = {}\n\
         exec(compile(open(sys.argv[1]).read(), sys.argv[1], 'exec'), names)\n\
         code, summary = names['run'](names['EXPORT'])\n\
+        for offline in 'CHANGES', 'REPORT': assert names['run'](names[offline])[0] == 0, offline\n\
         print(code, summary['exported'], 'log:', names['run']([names['PROGRAM'], '--no-such'])[0])\n\
         for code in sys.argv[2:]: print(names['what_to_do'](int(code)))\n";
     let base = tempfile::tempdir().unwrap();

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import os
 import unittest
+from pathlib import Path
 
 import datasets
-import jinja2
 import scale_export
+import trl
 from scale_export._conversations import Thread, of, rows
 from support import KEY, ROOT, Case, sandbox_export, server
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
+from trl.data_utils import apply_chat_template, is_conversational
 
-# A template in the form of those that models have. It refuses what they refuse.
-TEMPLATE = """\
-{%- for message in messages -%}
-{%- if message.role not in ["system", "user", "assistant", "tool"] -%}
-{{ raise_exception("unknown role " ~ message.role) }}
-{%- endif -%}
-<|im_start|>{{ message.role }}
-{{ message.content | trim }}<|im_end|>
-{% endfor -%}
-"""
+# Chat templates of models, as trl has them.
+TEMPLATES = ("llama3", "qwen2_5", "qwen3")
 
 # Tasks with real texts, if the file exists.
 CORPUS = ROOT.parent / "shared/corpus/real-small.jsonl.gz"
@@ -36,6 +33,19 @@ def thread(pattern: str) -> Thread:
         for at, (turn, letter) in enumerate(places)
     ]
     return Thread({"task_id": "t", "thread_id": None, "thread_index": 0}, messages)
+
+
+def tokenizer(template: str) -> PreTrainedTokenizerFast:
+    """A tokenizer without words, with a chat template of trl."""
+    text = (Path(trl.__file__).parent / f"chat_templates/{template}.jinja").read_text()
+    words = Tokenizer(WordLevel({"?": 0}, unk_token="?"))  # noqa: S106
+    tokens = {"unk_token": "?", "bos_token": "<begin>", "eos_token": "<end>"}
+    return PreTrainedTokenizerFast(tokenizer_object=words, chat_template=text, **tokens)
+
+
+def tools_for_functions(row):
+    """The row with the role that chat templates have for the results of functions."""
+    return {"messages": [{**m, "role": "tool" if m["role"] == "function" else m["role"]} for m in row["messages"]]}
 
 
 class Alternatives(unittest.TestCase):
@@ -93,18 +103,18 @@ class Rows(Case):
             self.render(dataset)
 
     def render(self, dataset) -> None:
-        """Renders all conversations as trl does: with a chat template, from a column `messages`."""
-
-        def fail(message):
-            raise jinja2.TemplateError(message)
-
-        environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)  # noqa: S701
-        environment.globals["raise_exception"] = fail
-        template = environment.from_string(TEMPLATE)
-        for row in dataset:
-            turns = [{**m, "role": "tool" if m["role"] == "function" else m["role"]} for m in row["messages"]]
-            text = template.render(messages=turns)
-            self.assertEqual(text.count("<|im_start|>"), len(turns))
+        """Renders all conversations with trl and the templates of several models: no text is lost or moved."""
+        dataset = dataset.select_columns(["messages"]).map(tools_for_functions)
+        self.assertTrue(is_conversational(dataset[0]))
+        for name in TEMPLATES:
+            rendered = dataset.map(apply_chat_template, fn_kwargs={"processing_class": tokenizer(name)})
+            self.assertEqual(rendered.num_rows, dataset.num_rows)
+            for row, text in zip(dataset, rendered["text"]):
+                end = 0
+                for message in row["messages"]:
+                    content = message["content"].strip()
+                    end = text.find(content, end) + len(content)
+                    self.assertGreaterEqual(end, len(content), (name, content))
 
     def test_conversations_of_the_sandbox(self):
         x = sandbox_export(self.out).read()

@@ -87,6 +87,14 @@ pub enum ChangesError {
         /// The first such file.
         name: String,
     },
+    /// The directory for the feed is in an export.
+    #[error("could not write changes to `{}`: it is inside of the export `{}`", path.display(), export.display())]
+    InsideExport {
+        /// The directory.
+        path: PathBuf,
+        /// The export.
+        export: PathBuf,
+    },
     /// Another process writes a feed into the directory.
     #[error("could not write changes to `{}`: another process is writing there", path.display())]
     Busy {
@@ -134,6 +142,7 @@ impl Explain for ChangesError {
             Self::Taken { .. } => {
                 "name a new or empty directory with --out, or one that has an earlier feed".to_owned()
             }
+            Self::InsideExport { .. } => "name a directory outside of the export with --out".to_owned(),
             Self::Busy { .. } => "wait for it to end, or name another directory with --out".to_owned(),
             Self::Tables(_) => return None,
             Self::Interrupted => "run the same command again".to_owned(),
@@ -152,6 +161,7 @@ impl Explain for ChangesError {
             | Self::ChangedFailures { .. }
             | Self::MissingTasks { .. }
             | Self::Taken { .. }
+            | Self::InsideExport { .. }
             | Self::Busy { .. } => Exit::Usage,
             Self::Output(error) => error.exit(),
             Self::Tables(_) => Exit::Failure,

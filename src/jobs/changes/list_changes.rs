@@ -1,6 +1,8 @@
 //! The job: compares two publications, and writes a feed if one is wanted. It takes no lock of an export: if a run
 //! publishes meanwhile, it starts over.
 
+use std::path::Path;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Events};
@@ -12,6 +14,7 @@ use crate::jobs::changes::feed_writer::FeedWriter;
 use crate::jobs::changes::publication_pair::PublicationPair;
 use crate::jobs::report::{JobEnd, SavedWork};
 use crate::publish::manifest::Manifest;
+use crate::publish::output_dir::is_below;
 use crate::publish::published_export::read_published;
 
 /// Lists the tasks that a publication inserted, updated and deleted.
@@ -58,11 +61,24 @@ struct FeedTarget<'f> {
 }
 
 impl ChangesJob<'_> {
+    /// Refuses a feed in an export: a directory of an export has the files of the export only.
+    fn refuse_inside(self, out: &Path) -> Result<(), ChangesError> {
+        let mut exports = self.options.old.iter().chain([&self.options.new]);
+        match exports.find(|export| is_below(out, export)) {
+            Some(export) => Err(ChangesError::InsideExport {
+                path: out.to_owned(),
+                export: export.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     fn run(self) -> Result<ChangesReport, ChangesError> {
         let compare = |read: ExportRead<'_>| self.compare(read, None);
         let Some(options) = &self.options.feed else {
             return self.read(compare);
         };
+        self.refuse_inside(&options.out)?;
         // Exports that cannot be compared must not leave an empty directory.
         self.read(|_| Ok(()))?;
         let directory = FeedDirectory::open(&options.out)?;

@@ -1,6 +1,7 @@
 //! The lines of a check, in the order in which an export meets what they are about.
 
 use crate::error::{Exit, Explain};
+use crate::jobs::error::ExportError;
 
 /// Defines the lines with the names that scripts and people see: one row adds a line.
 macro_rules! check_names {
@@ -74,7 +75,7 @@ pub enum CheckState {
     Passed,
     /// A run would go on, but the user should know of something.
     Warned,
-    /// A run would end with this exit code.
+    /// A run would end with this exit code, which is not 0.
     Failed(Exit),
     /// It depends on a line that failed.
     Skipped,
@@ -127,6 +128,24 @@ impl CheckLine {
     /// Whether a run would end here.
     pub fn is_failed(&self) -> bool {
         matches!(self.state, CheckState::Failed(_))
+    }
+
+    /// The line about a task that fails, where that decides how a run ends.
+    #[must_use]
+    pub(crate) fn deciding(self, end: &Result<Exit, ExportError>) -> Self {
+        match end {
+            Ok(Exit::Success) => self,
+            Ok(exit) => Self {
+                state: CheckState::Failed(*exit),
+                ..self
+            },
+            // It names the task.
+            Err(error @ ExportError::Fetch(_)) => Self::failed(self.name, error),
+            Err(error) => Self {
+                detail: format!("{}; {error}", self.detail),
+                ..Self::failed(self.name, error)
+            },
+        }
     }
 
     /// The same line where a run would not meet its failure, for this reason.

@@ -69,6 +69,8 @@ pub(crate) struct NetworkResult {
     pub(crate) lines: Vec<CheckLine>,
     /// What is known of lists.
     pub(crate) probe: Option<ProbeResult>,
+    /// The task that was requested, if it failed.
+    pub(crate) failed: Option<TaskFailure>,
     pub(crate) requests: u64,
 }
 
@@ -117,6 +119,7 @@ impl NetworkCheck<'_> {
             return Ok(NetworkResult {
                 lines,
                 probe: None,
+                failed: None,
                 requests: 0,
             });
         }
@@ -128,13 +131,15 @@ impl NetworkCheck<'_> {
         };
         let [connection, key, task] = self.lines_of(&probed);
         let clock = clock_line(fetcher.counters.clock_lead.get().copied());
-        let probe = match probed {
-            Ok(Probed::Lists(probe)) => Some(probe),
-            _ => None,
+        let (probe, failed) = match probed {
+            Ok(Probed::Lists(probe)) => (Some(probe), None),
+            Ok(Probed::NoTask { failure, .. }) => (None, Some(failure)),
+            _ => (None, None),
         };
         Ok(NetworkResult {
             lines: vec![dns, connection, clock, key, task],
             probe,
+            failed,
             requests: fetcher.stats().requests,
         })
     }

@@ -1,5 +1,7 @@
 //! Checks whether an export would run. It writes nothing, and holds no lock.
 
+use std::slice;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Events;
@@ -16,6 +18,7 @@ use crate::jobs::check::network::{
 use crate::jobs::earlier_work::{EarlierWork, refuse_shrinking};
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
+use crate::jobs::known_end::known_end;
 use crate::jobs::pipeline::good_ids;
 use crate::jobs::report::{JobEnd, SavedWork};
 use crate::lists::dry_run_probe::ProbeResult;
@@ -85,6 +88,7 @@ fn check_all(
         None => NetworkResult {
             lines: skipped_network("a line above failed"),
             probe: None,
+            failed: None,
             requests: 0,
         },
         Some(client) => {
@@ -99,7 +103,7 @@ fn check_all(
                 body_check: &body_check,
                 events,
             };
-            input.check_network(context, work.earlier.as_ref(), cancel)?
+            input.check_network(context, work.earlier, cancel)?
         }
     };
     lines.extend(network.lines);
@@ -177,12 +181,12 @@ impl CheckInput {
     fn check_network(
         &self,
         context: FetchContext<'_>,
-        earlier: Option<&EarlierWork>,
+        mut earlier: Option<EarlierWork>,
         cancel: &CancellationToken,
     ) -> Result<NetworkResult, ExportError> {
         let ids = &self.options.ids;
-        let is_waiting =
-            |position: &usize| earlier.is_none_or(|earlier| earlier.index.is_waiting(*position));
+        let index = earlier.as_ref().map(|earlier| &earlier.index);
+        let is_waiting = |position: &usize| index.is_none_or(|index| index.is_waiting(*position));
         let waiting = (0..ids.len()).find(is_waiting);
         let first = waiting.or_else(|| (!ids.is_empty()).then_some(0));
         let target = match first.and_then(|position| ids.get(position)) {
@@ -195,15 +199,26 @@ impl CheckInput {
         let check = NetworkCheck {
             context,
             target,
-            good_ids: earlier.map_or_else(Vec::new, |earlier| good_ids(ids, &earlier.index)),
+            good_ids: index.map_or_else(Vec::new, |index| good_ids(ids, index)),
             has_key: !self.key.is_failed(),
         };
         let mut result = check.run(cancel)?;
-        if is_idle {
+        let lines = std::mem::take(&mut result.lines).into_iter();
+        result.lines = if is_idle {
             let why = "the next run sends no request, since it has nothing to fetch";
-            let lines = result.lines.into_iter();
-            result.lines = lines.map(|line| line.without_failure(why)).collect();
-        }
+            lines.map(|line| line.without_failure(why)).collect()
+        } else if let CheckTarget::Task(_) = target
+            && let (Some(earlier), Some(failure)) = (&mut earlier, &result.failed)
+        {
+            let end = known_end(&self.options, earlier, slice::from_ref(failure));
+            let decided = |line: CheckLine| match line.name {
+                CheckName::FirstTask => line.deciding(&end),
+                _ => line,
+            };
+            lines.map(decided).collect()
+        } else {
+            lines.collect()
+        };
         Ok(result)
     }
 

@@ -5,7 +5,7 @@ use crate::plural::bytes_text;
 use crate::publish::manifest::Manifest;
 use crate::report::html::markup::{Markup, NAME_CHARS, SENTENCE_CHARS};
 use crate::report::html::number_text::{count_text, share_text};
-use crate::report::html::table_view::{TableView, Tile, and_more, section, tiles};
+use crate::report::html::table_view::{TableView, Tile, and_more, section, shown_count, tiles};
 
 /// List endpoints that are named.
 const MAX_LISTS: usize = 8;
@@ -37,13 +37,14 @@ fn lists(manifest: &Manifest) -> Markup {
         return Markup::default();
     }
     let mut line = Markup::text("Tasks of ");
-    for (at, list) in lists.iter().take(MAX_LISTS).enumerate() {
+    let shown = shown_count(lists.len(), MAX_LISTS);
+    for (at, list) in lists.iter().take(shown).enumerate() {
         if at > 0 {
             line.push(&Markup::text(", "));
         }
         line.push(&Markup::data(list, SENTENCE_CHARS));
     }
-    let more = and_more(lists.len(), lists.len().min(MAX_LISTS), false, "list");
+    let more = and_more(lists.len(), shown, false, "list");
     line.push(&Markup::text(&format!(" {more}")));
     Markup::element("p", "class=\"lead\"", &line)
 }

@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 
 use crate::report::html::markup::{Markup, NAME_CHARS};
 use crate::report::html::number_text::count_text;
-use crate::report::html::table_view::{TableView, and_more, count_table, note, part, section};
+use crate::report::html::table_view::{
+    TableView, and_more, count_table, note, part, section, shown_count,
+};
 use crate::report::kind_failures::KindFailures;
 use crate::report::statistics::KindCounts;
 use crate::tables::schema_drift::{DriftEntry, DriftKind};
@@ -18,7 +20,7 @@ pub(super) fn failures(failures: &KindFailures) -> Markup {
     kinds.sort_by_key(|(kind, count)| (Reverse(count.failed + count.stale), **kind));
     let headings = ["kind", "HTTP status", "failed", "stale"];
     let mut table = TableView::new("Failed and stale IDs by kind", &headings);
-    for ((kind, http_status), count) in kinds.iter().take(MAX_ROWS) {
+    for ((kind, http_status), count) in kinds.iter().take(shown_count(kinds.len(), MAX_ROWS)) {
         let status = http_status.map_or_else(|| "–".to_owned(), |status| status.to_string());
         table.rows.push(vec![
             Markup::element("code", "", &Markup::text(kind.as_str())),
@@ -37,7 +39,8 @@ pub(super) fn failures(failures: &KindFailures) -> Markup {
 /// Rows by type; `what` names them, with the table first.
 pub(super) fn kinds(caption: &str, counts: &KindCounts, rows: u64) -> Markup {
     let all = counts.by_count(|count| *count);
-    let shown = all.iter().take(MAX_ROWS).map(|(kind, count)| {
+    let shown = all.iter().take(shown_count(all.len(), MAX_ROWS));
+    let shown = shown.map(|(kind, count)| {
         let name = Markup::optional_key(kind.as_ref(), "(no type)", NAME_CHARS);
         (name, **count)
     });
@@ -67,7 +70,7 @@ pub(super) fn drift(entries: &[DriftEntry]) -> Markup {
     let headings = ["table and key", "difference", "count", "first task"];
     let mut table = TableView::new("Drift", &headings);
     table.texts = &[1, 3];
-    for entry in all.iter().take(MAX_ROWS) {
+    for entry in all.iter().take(shown_count(all.len(), MAX_ROWS)) {
         let name = format!("{}.{}", entry.table, entry.column);
         let kind = match entry.kind {
             DriftKind::TypeMismatch => "type mismatch",

@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 
 use crate::report::html::markup::{Markup, NAME_CHARS};
 use crate::report::html::number_text::{count_text, share_text};
-use crate::report::html::table_view::{TableView, and_more, count_table, more, note, section};
+use crate::report::html::table_view::{
+    TableView, and_more, count_table, more, note, section, shown_count,
+};
 use crate::report::question_statistics::{
     LabelCount, NameCounts, Question, QuestionStatistics, QuestionsStatistics,
 };
@@ -37,13 +39,19 @@ fn frequent(names: &NameCounts) -> Vec<&ShortText> {
     all.into_iter().map(|(name, _)| name).collect()
 }
 
-/// The heading of a question with its most frequent title.
+/// The heading of a question with its most frequent titles.
 fn question_heading(question: &Question, statistics: &QuestionStatistics) -> Markup {
     let mut heading = Markup::element("h3", "", &question_name(question));
     let titles = frequent(&statistics.titles);
-    if let Some(title) = titles.first() {
+    let shown = shown_count(titles.len(), 1);
+    for title in titles.iter().take(shown) {
         let mut line = Markup::sentence(title);
-        let more = and_more(titles.len(), 1, statistics.titles.has_dropped(), "title");
+        let more = and_more(
+            titles.len(),
+            shown,
+            statistics.titles.has_dropped(),
+            "title",
+        );
         if !more.is_empty() {
             line.push(&Markup::muted(&format!(" {more}")));
         }
@@ -68,7 +76,7 @@ pub(super) fn questions(questions: &QuestionsStatistics) -> Markup {
         ],
     );
     table.texts = &[1];
-    for (question, statistics) in all.iter().take(MAX_QUESTIONS) {
+    for (question, statistics) in all.iter().take(shown_count(all.len(), MAX_QUESTIONS)) {
         let total = statistics.annotations;
         let kinds = frequent(&statistics.kinds);
         let shown = kinds.iter().take(MAX_KINDS).map(|kind| kind.start());
@@ -136,8 +144,8 @@ fn shown_labels(statistics: &QuestionStatistics) -> Vec<(&ShortText, &LabelCount
         return labels;
     }
     labels.sort_by_key(|(name, label)| (Reverse(label.count), *name));
-    labels.retain(|(_, label)| label.count > 0);
-    labels.truncate(MAX_LABELS);
+    let chosen = labels.iter().filter(|(_, label)| label.count > 0).count();
+    labels.truncate(shown_count(labels.len(), chosen.min(MAX_LABELS)));
     labels
 }
 
@@ -149,14 +157,13 @@ pub(super) fn question_cards(
 ) -> Option<Markup> {
     let mut all = questions.questions.by_count(&count);
     all.retain(|(_, statistics)| count(statistics) > 0);
-    let shown = all.iter().take(MAX_QUESTIONS);
-    let cards = shown.map(|(question, statistics)| {
+    let shown = shown_count(all.len(), MAX_QUESTIONS);
+    let cards = all.iter().take(shown).map(|(question, statistics)| {
         let card = question_heading(question, statistics).and(&table(statistics).markup());
         Markup::element("article", "", &card)
     });
     let cards = Markup::element("div", "class=\"cards\"", &cards.collect());
     let has_dropped = questions.questions.has_dropped();
-    let shown = all.len().min(MAX_QUESTIONS);
     let more = more(&and_more(all.len(), shown, has_dropped, "question"));
     (shown > 0).then(|| cards.and(&more))
 }

@@ -8,7 +8,7 @@ use crate::report::html::number_text::{
     count_text, hundredths_text, short_hundredths_text, thousandths,
 };
 use crate::report::html::question_sections::question_cards;
-use crate::report::html::table_view::{TableView, and_more, note, section};
+use crate::report::html::table_view::{TableView, and_more, note, section, shown_count};
 use crate::report::question_statistics::{QuestionStatistics, QuestionsStatistics};
 use crate::report::rubric_statistics::{CriterionStatistics, RubricStatistics};
 use crate::report::score_summary::ScoreSummary;
@@ -86,7 +86,7 @@ fn score_table(statistics: &QuestionStatistics) -> TableView {
         .push(row(Markup::text("all"), &statistics.scores));
     let mut models = statistics.models.by_count(ScoreSummary::count);
     let count = models.len();
-    models.truncate(MAX_MODELS);
+    models.truncate(shown_count(count, MAX_MODELS));
     table.more = and_more(
         count,
         models.len(),
@@ -121,7 +121,7 @@ pub(super) fn rubrics(rubrics: &RubricStatistics, has_texts: bool, has_models: b
     let models = rubrics.total.models.by_count(ScoreSummary::count);
     let columns: Vec<&Option<ShortText>> = models
         .iter()
-        .take(MAX_COLUMNS)
+        .take(shown_count(models.len(), MAX_COLUMNS))
         .map(|(model, _)| *model)
         .collect();
     let mut table = TableView::new("Rubric scores", &["criterion", "all"]);
@@ -135,7 +135,8 @@ pub(super) fn rubrics(rubrics: &RubricStatistics, has_texts: bool, has_models: b
     table
         .rows
         .push(criterion_row(all, &rubrics.total, &columns));
-    for (criterion, statistics) in criteria.iter().take(MAX_CRITERIA) {
+    let shown = shown_count(criteria.len(), MAX_CRITERIA);
+    for (criterion, statistics) in criteria.iter().take(shown) {
         let name = match criterion {
             Some(criterion) => Markup::sentence(criterion),
             None => Markup::muted("(no criterion)"),
@@ -145,7 +146,7 @@ pub(super) fn rubrics(rubrics: &RubricStatistics, has_texts: bool, has_models: b
     let parts = [
         and_more(
             criteria.len(),
-            criteria.len().min(MAX_CRITERIA),
+            shown,
             rubrics.criteria.has_dropped(),
             "criterion",
         )

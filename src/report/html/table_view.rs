@@ -120,6 +120,11 @@ pub(super) fn more(text: &str) -> Markup {
     Markup::element("p", "class=\"more\"", &Markup::text(text))
 }
 
+/// How many of a list are shown where `most` are the limit: a line that says "and 1 more" takes as much room as the one.
+pub(super) fn shown_count(all: usize, most: usize) -> usize {
+    if all == most + 1 { all } else { all.min(most) }
+}
+
 /// `and 12 more questions`; `at least` if not all are known. Empty if all are shown.
 pub(super) fn and_more(all: usize, shown: usize, has_dropped: bool, noun: &str) -> String {
     let more = all.saturating_sub(shown);
@@ -156,4 +161,22 @@ pub(super) fn count_table(
         table.rows.push(cells);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_never_hides_exactly_one() {
+        for (all, shown, more) in [
+            (0, 0, ""),
+            (4, 4, ""),
+            (5, 5, ""),
+            (6, 4, "and 2 more labels"),
+        ] {
+            assert_eq!(shown_count(all, 4), shown, "{all}");
+            assert_eq!(and_more(all, shown, false, "label"), more, "{all}");
+        }
+    }
 }

@@ -3,7 +3,9 @@
 use crate::report::duration_statistics::{DURATION_RANGES, DurationStatistics};
 use crate::report::html::markup::{Markup, NAME_CHARS};
 use crate::report::html::number_text::{count_text, duration_text};
-use crate::report::html::table_view::{Tile, and_more, count_table, note, part, section, tiles};
+use crate::report::html::table_view::{
+    Tile, and_more, count_table, note, part, section, shown_count, tiles,
+};
 use crate::report::html::week_chart::{Group, WeekChart};
 use crate::report::task_statistics::{STATUS_GROUPS, TaskStatistics};
 
@@ -23,7 +25,9 @@ const GROUPS: [Group; STATUS_GROUPS] = [
 /// Tasks by status and by week.
 pub(super) fn tasks(tasks: &TaskStatistics) -> Markup {
     let statuses = tasks.statuses.by_count(|count| *count);
-    let shown = statuses.iter().take(MAX_STATUSES);
+    let shown = statuses
+        .iter()
+        .take(shown_count(statuses.len(), MAX_STATUSES));
     let rows = shown.map(|(status, count)| {
         let name = Markup::optional_key(status.as_ref(), "(no status)", NAME_CHARS);
         (name, **count)

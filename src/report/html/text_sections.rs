@@ -3,7 +3,9 @@
 use crate::report::html::chart::small_histogram;
 use crate::report::html::markup::{Markup, NAME_CHARS};
 use crate::report::html::number_text::count_text;
-use crate::report::html::table_view::{TableView, and_more, count_table, note, section};
+use crate::report::html::table_view::{
+    TableView, and_more, count_table, note, section, shown_count,
+};
 use crate::report::message_statistics::{LENGTH_STARTS, MessageStatistics, RoleStatistics};
 use crate::report::statistics::ContributorCounts;
 
@@ -28,7 +30,7 @@ pub(super) fn lengths(messages: &MessageStatistics) -> Markup {
             "distribution",
         ],
     );
-    for (role, statistics) in roles.iter().take(MAX_ROLES) {
+    for (role, statistics) in roles.iter().take(shown_count(roles.len(), MAX_ROLES)) {
         let name = Markup::optional_key(role.as_ref(), "(no role)", NAME_CHARS);
         let mut cells = vec![name];
         let characters = &statistics.characters;
@@ -75,7 +77,7 @@ pub(super) fn contributors(contributors: &ContributorCounts, submissions: u64) -
     let all = contributors.by_count(|count| *count);
     let rows = all
         .iter()
-        .take(MAX_CONTRIBUTORS)
+        .take(shown_count(all.len(), MAX_CONTRIBUTORS))
         .map(|(contributor, count)| {
             let name = Markup::optional_key(contributor.as_ref(), "(no ID)", NAME_CHARS);
             (name, **count)

@@ -46,7 +46,7 @@ pub(super) fn day_text(week: Week) -> String {
 }
 
 impl WeekChart<'_> {
-    /// The chart; a note if there are no weeks.
+    /// The chart; only the numbers if there is one week, and a note if there are none.
     pub(super) fn markup(&self) -> Markup {
         let Some((first, last)) = self.busiest() else {
             return note(&format!("No {}.", self.what));
@@ -56,12 +56,35 @@ impl WeekChart<'_> {
             .range(first..=last)
             .map(|(week, counts)| (*week, counts))
             .collect();
+        let used = self.used(&drawn);
+        let mut out = if first == last {
+            self.numbers(&drawn, &used)
+        } else {
+            self.chart(&drawn, &used)
+        };
+        let all: u64 = self.weeks.values().map(|counts| sum(counts)).sum();
+        let shown: u64 = drawn.iter().map(|(_, counts)| sum(counts)).sum();
+        if all > shown {
+            let rest = count_text(all - shown);
+            let weeks = plural((self.weeks.len() - drawn.len()) as u64, "other week");
+            out.push(&note(&format!(
+                "Shown are the {MAX_WEEKS} weeks with the most {}. Not shown: {rest} in {weeks}.",
+                self.what
+            )));
+        }
+        out
+    }
+
+    /// The drawing with its scale and dates, and the numbers below, closed at first.
+    fn chart(&self, drawn: &[(Week, &Vec<u64>)], used: &[usize]) -> Markup {
+        let [Some((first, _)), Some((last, _))] = [drawn.first(), drawn.last()] else {
+            return Markup::default();
+        };
         let largest = drawn.iter().map(|(_, counts)| sum(counts)).max();
         let top = axis_top(largest.unwrap_or_default());
         // Earlier weeks without a task fill the chart.
-        let begin = first.min(last - MIN_WEEKS + 1);
-        let used = self.used(&drawn);
-        let mut out = self.legend(&used);
+        let begin = *first.min(&(last - MIN_WEEKS + 1));
+        let mut out = self.legend(used);
         out.push(&Markup::tags(
             "<div class=\"chart\"><div class=\"scale\" aria-hidden=\"true\">",
         ));
@@ -73,23 +96,15 @@ impl WeekChart<'_> {
             ));
         }
         out.push(&Markup::tags("</div>"));
-        out.push(&self.drawing(&drawn, begin, last, top));
+        out.push(&self.drawing(drawn, begin, *last, top));
         out.push(&Markup::tags("<div class=\"days\" aria-hidden=\"true\">"));
-        for week in [begin, begin.midpoint(last), last] {
+        for week in [begin, begin.midpoint(*last), *last] {
             out.push(&Markup::element("span", "", &Markup::text(&day_text(week))));
         }
         out.push(&Markup::tags("</div></div>"));
-        out.push(&self.numbers(&drawn, &used));
-        let all: u64 = self.weeks.values().map(|counts| sum(counts)).sum();
-        let shown: u64 = drawn.iter().map(|(_, counts)| sum(counts)).sum();
-        if all > shown {
-            let rest = count_text(all - shown);
-            let weeks = plural((self.weeks.len() - drawn.len()) as u64, "other week");
-            out.push(&note(&format!(
-                "The chart shows the {MAX_WEEKS} weeks with the most {}. Not shown: {rest} in {weeks}.",
-                self.what
-            )));
-        }
+        let summary = Markup::element("summary", "", &Markup::text("Numbers"));
+        let numbers = summary.and(&self.numbers(drawn, used));
+        out.push(&Markup::element("details", "", &numbers));
         out
     }
 
@@ -185,7 +200,7 @@ impl WeekChart<'_> {
         Markup::tags(svg)
     }
 
-    /// The numbers as a table, closed at first. Groups without any count have no column.
+    /// The numbers as a table. Groups without any count have no column.
     fn numbers(&self, drawn: &[(Week, &Vec<u64>)], used: &[usize]) -> Markup {
         let mut table = TableView::new(
             &format!("{} by week", capitalized(self.what)),
@@ -206,8 +221,7 @@ impl WeekChart<'_> {
             }
             table.rows.push(cells);
         }
-        let summary = Markup::element("summary", "", &Markup::text("Numbers"));
-        Markup::element("details", "", &summary.and(&table.markup()))
+        table.markup()
     }
 }
 
@@ -260,6 +274,15 @@ mod tests {
         assert_eq!(chart.busiest(), Some((2_800, 2_809)));
         let text = chart.markup();
         assert!(text.as_str().contains("Not shown: 1 in 1 other week."));
+    }
+
+    #[test]
+    fn one_week_is_a_table_without_a_drawing() {
+        let text = chart(&[(2_818, 5)]).markup();
+        assert!(!text.as_str().contains("<svg"), "{}", text.as_str());
+        assert!(text.as_str().contains("2024-01-01"), "{}", text.as_str());
+        let text = chart(&[(2_818, 5), (2_819, 5)]).markup();
+        assert!(text.as_str().contains("<svg"), "{}", text.as_str());
     }
 
     #[test]

@@ -113,6 +113,42 @@ fn mistakes_are_explained() {
 }
 
 #[test]
+fn a_feed_inside_of_an_export_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let other = base.path().join("other");
+    let api = Api::start();
+    api.set("a", Version(1));
+    api.night(&out, &["a"]);
+    api.night(&other, &["a"]);
+    std::os::unix::fs::symlink(&out, base.path().join("link")).unwrap();
+    let path = |name: &str| base.path().join(name).display().to_string();
+    for (export, feed) in [
+        ("out", "out/feed"),
+        ("out", "out/.scale-export/feed"),
+        ("out", "link/new/feed"),
+        ("link", "out/feed"),
+    ] {
+        let said = stderr(&command(&[&path(export), "--out", &path(feed)], 2));
+        assert!(
+            said.contains("it is inside of the export"),
+            "{feed}: {said}"
+        );
+        assert!(
+            said.contains("hint: name a directory outside"),
+            "{feed}: {said}"
+        );
+    }
+    let said = stderr(&command(
+        &[&path("other"), &path("out"), "--out", &path("other/feed")],
+        2,
+    ));
+    assert!(said.contains("it is inside of the export"), "{said}");
+    assert!(!out.join("feed").exists() && !out.join("new").exists());
+    command(&[&path("out"), "--out", &path("output")], 0);
+}
+
+#[test]
 fn other_options_need_a_reload() {
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");

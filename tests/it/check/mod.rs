@@ -1,6 +1,7 @@
 //! `check`: its lines, and that `check`, `--dry-run` and the run itself end with the same exit code. `dry_run.rs` has the
 //! cases of an output directory with an export.
 
+mod first_task;
 mod warnings;
 
 use std::fs;
@@ -173,6 +174,30 @@ fn a_check_a_dry_run_and_a_run_end_with_the_same_code() {
             "tasks",
         ),
         ("an empty list", with_list("\n"), 2, "tasks"),
+        (
+            "an only ID that does not exist",
+            with_list("no_such_task\n"),
+            8,
+            "first_task",
+        ),
+        (
+            "an only ID that does not exist, with --drop-missing",
+            Setup {
+                list: "no_such_task\n",
+                ..with_options(&["--drop-missing"])
+            },
+            8,
+            "first_task",
+        ),
+        (
+            "a first ID that does not exist, with --fail-fast",
+            Setup {
+                list: "no_such_task\ntask_1\n",
+                ..with_options(&["--fail-fast"])
+            },
+            1,
+            "first_task",
+        ),
         (
             "a missing list",
             with_options(&["--ids", "missing.txt"]),

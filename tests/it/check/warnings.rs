@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use http_body_util::Full;
-use hyper::Response;
 use scale_export::sandbox::config::SandboxConfig;
 use serde_json::Value;
 
@@ -55,23 +53,6 @@ fn a_clock_that_is_wrong_is_a_warning() {
     let detail = clock["detail"].as_str().unwrap();
     assert!(detail.ends_with("ahead of the server's"), "{detail}");
     assert!(clock["hint"].as_str().unwrap().starts_with("set the clock"));
-}
-
-#[test]
-fn a_first_task_that_does_not_exist_is_a_warning() {
-    let base = tempfile::tempdir().unwrap();
-    let server = Server::start(|_| {
-        let mut answer = Response::new(Full::default());
-        *answer.status_mut() = hyper::StatusCode::NOT_FOUND;
-        answer
-    });
-    let setup = Setup::new(&format!("http://{}", server.address));
-    let (code, report) = check(&setup, base.path());
-    assert_eq!(code, Some(0), "{report:#}");
-    assert_eq!(line(&report, "key_accepted")["ok"], true);
-    let first = line(&report, "first_task");
-    assert_eq!(first["ok"], true);
-    assert!(first["hint"].as_str().unwrap().contains("another account"));
 }
 
 /// A run sends no request, so it cannot notice the key.
