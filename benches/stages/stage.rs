@@ -10,7 +10,7 @@ use scale_export::encode::format::Format;
 use scale_export::encode::table_writers::encode;
 use scale_export::flatten::flattener::Flattener;
 use scale_export::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
-use scale_export::journal::reader::Location;
+use scale_export::journal::location::Location;
 use scale_export::journal::writer::Journal;
 use scale_export::json;
 use scale_export::json::document::Document;
@@ -195,19 +195,19 @@ fn by_task<'r>(tasks: &[String], tables: &'r [Vec<Rows>]) -> Vec<TaskRows<'r>> {
 fn append(journal: &mut Journal, tasks: &[String], ids: &[String]) -> Vec<Location> {
     let mut locations = Vec::with_capacity(tasks.len());
     for (task, id) in tasks.iter().zip(ids) {
-        locations.push(journal.append(&JournalRecord {
+        journal.append(&JournalRecord {
             kind: RecordKind::Response,
             flags: FLAG_FINAL,
             attempts: 1,
             time: 0,
             task_id: id,
             body: task.as_bytes(),
-        }));
+        });
         if journal.is_full() {
-            journal.flush().unwrap();
+            locations.append(&mut journal.write_blocks().unwrap());
         }
     }
-    journal.flush().unwrap();
+    locations.append(&mut journal.flush().unwrap());
     locations
 }
 

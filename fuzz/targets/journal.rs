@@ -6,10 +6,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use scale_export::journal::codec::Compressor;
 use scale_export::journal::format::{
-    JournalOptions, JournalRecord, JournalVersion, RecordKind, encode, encode_file_head,
-    encode_options,
+    JournalOptions, JournalRecord, JournalVersion, RecordKind, encode_file_head, encode_options,
 };
 use scale_export::journal::reader::JournalReader;
 use scale_export::journal::writer::Journal;
@@ -48,12 +46,19 @@ fuzz_target!(|bytes: &[u8]| {
     let file = if first % 8 == 0 {
         rest.to_vec()
     } else {
-        let version = if first & 8 == 0 {
-            JournalVersion::One
-        } else {
-            JournalVersion::Two
-        };
-        damaged(usize::from(first % 8), version, rest, &mut written)
+        let version = JournalVersion::ALL[usize::from(first / 8) % JournalVersion::ALL.len()];
+        // Bits that say after which records the writer flushes.
+        let flushes = first / 24;
+        STATE.with(|state| {
+            let path = state.path().join("written");
+            damaged(
+                &path,
+                usize::from(first % 8),
+                (version, flushes),
+                rest,
+                &mut written,
+            )
+        })
     };
     STATE.with(|state| {
         let path = state.path().join("journal");
@@ -85,34 +90,38 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// A journal of `count` records. `bytes` gives their bodies and the damage.
 fn damaged(
+    path: &Path,
     count: usize,
-    version: JournalVersion,
+    (version, flushes): (JournalVersion, u8),
     bytes: &[u8],
     written: &mut HashMap<String, Vec<Vec<u8>>>,
 ) -> Vec<u8> {
     let (bodies, damage) = bytes.split_at(bytes.len() / 2);
-    let mut file = encode_file_head(&encode_options(&options()), version);
+    let head = encode_file_head(&encode_options(&options()), version);
+    std::fs::write(path, head).expect("the file can be written");
+    let opened = Journal::open(path, &options(), |_| ControlFlow::Continue(()));
+    let (mut journal, _) = opened.expect("the header is whole");
     for (index, body) in bodies
         .chunks(bodies.len().div_ceil(count).max(1))
         .enumerate()
     {
         let task_id = format!("task_{}", index % 3);
         let body = body.repeat(1 + index * 20);
-        encode(
-            &JournalRecord {
-                kind: KINDS[index % KINDS.len()],
-                flags: 0,
-                attempts: 1,
-                time: 0,
-                task_id: &task_id,
-                body: &body,
-            },
-            version,
-            &mut Compressor::default(),
-            &mut file,
-        );
+        journal.append(&JournalRecord {
+            kind: KINDS[index % KINDS.len()],
+            flags: 0,
+            attempts: 1,
+            time: 0,
+            task_id: &task_id,
+            body: &body,
+        });
+        if flushes >> (index % 4) & 1 == 1 {
+            journal.flush().expect("the file can be written");
+        }
         written.entry(task_id).or_default().push(body);
     }
+    journal.flush().expect("the file can be written");
+    let mut file = std::fs::read(path).expect("the file can be read");
     for change in damage.chunks_exact(4) {
         let [low, high, what, byte] = [change[0], change[1], change[2], change[3]];
         let at = usize::from(u16::from_le_bytes([low, high])) % file.len().max(1);

@@ -3,15 +3,17 @@
 
 use tokio_util::sync::CancellationToken;
 
+use crate::api::body_check::KEPT_BYTES;
 use crate::event::{Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
+use crate::jobs::journal_contents::RefusedResponse;
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::limits::free_space;
 use crate::jobs::report::SavedWork;
 use crate::journal::format::{JournalOptions, JournalVersion};
-use crate::journal::reader::Location;
+use crate::journal::location::Location;
 use crate::journal::writer::Journal;
 use crate::plural::plural;
 use crate::publish::staging::Staging;
@@ -24,8 +26,8 @@ const SYNC_BYTES: u64 = 64 << 20;
 pub(crate) struct LiveRecords<'l> {
     pub(crate) ids: &'l TaskIds,
     pub(crate) index: &'l SharedIndex,
-    /// Responses that were kept with failures, and the positions of their IDs.
-    pub(crate) refused: &'l [(Location, usize)],
+    /// Responses that were kept with failures.
+    pub(crate) refused: &'l [RefusedResponse],
     /// IDs that are not in the list; `None` when they are dropped.
     pub(crate) unlisted: Option<&'l JournalTasks>,
 }
@@ -40,16 +42,16 @@ impl LiveRecords<'_> {
     }
 
     /// The responses whose failures, which follow them in the journal, count.
-    fn refused(&self) -> impl Iterator<Item = &(Location, usize)> {
-        self.refused.iter().filter(|(location, position)| {
-            let end = location.offset() + location.bytes();
-            self.index.fails_at(*position, end)
-        })
+    fn refused(&self) -> impl Iterator<Item = (Location, usize)> {
+        let counts =
+            |refused: &&RefusedResponse| self.index.fails_at(refused.position, refused.next);
+        let refused = self.refused.iter().filter(counts);
+        refused.map(|refused| (refused.location, refused.position))
     }
 
     /// Bytes of all records that count.
     pub(crate) fn bytes(&self) -> u64 {
-        let refused = self.refused().map(|(location, _)| *location);
+        let refused = self.refused().map(|(location, _)| location);
         let unlisted = self.unlisted().map(|(location, _)| location);
         let others = refused.chain(unlisted);
         self.index.bytes() + others.map(|location| location.bytes()).sum::<u64>()
@@ -59,9 +61,9 @@ impl LiveRecords<'_> {
     fn records(&self) -> Vec<(Location, &str)> {
         let listed = self.index.records();
         let listed = listed
-            .iter()
+            .into_iter()
             .chain(self.refused())
-            .filter_map(|(location, position)| Some((*location, self.ids.get(*position)?)));
+            .filter_map(|(location, position)| Some((location, self.ids.get(position)?)));
         let mut records: Vec<(Location, &str)> = listed.chain(self.unlisted()).collect();
         records.sort_unstable_by_key(|(location, _)| location.offset());
         records
@@ -106,11 +108,17 @@ impl Compaction<'_> {
         events.send(Event::Phase("compacting the journal"));
         let mut new = Journal::create(staging.place(JOURNAL), options)?;
         let mut reader = journal.reader();
+        let mut body = Vec::new();
         let mut synced = 0;
         for (location, task_id) in self.records.records() {
-            new.append_record(reader.read_record(task_id, location)?);
+            let head = reader.read(task_id, location, &mut body)?;
+            new.append_copy(&head, task_id, &body);
+            if body.len() > KEPT_BYTES {
+                reader.shrink();
+                body = Vec::new();
+            }
             if new.is_full() {
-                new.flush()?;
+                new.write_blocks()?;
             }
             if new.bytes() - synced >= SYNC_BYTES {
                 new.sync()?;

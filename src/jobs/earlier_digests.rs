@@ -71,12 +71,14 @@ fn read(directory: &Path, manifest: &Manifest) -> Option<EarlierResponses> {
     let journal = StateDir::of_output(directory).journal();
     let opened = JournalReader::open(&journal, Some(bytes), |entry| {
         index.add_record(ids.position(entry.task_id), &entry);
-        end = entry.location.offset() + entry.location.bytes();
+        end = entry.next;
         ControlFlow::Continue(())
     });
-    let (reader, ..) = opened.ok()?;
+    let (reader, _, scan) = opened.ok()?;
     index.finish_scan();
     // Otherwise another journal has taken its place.
     let has_boundary = end == bytes || ids.is_empty();
-    (is_valid && has_boundary).then_some(EarlierResponses { ids, index, reader })
+    // Behind damage, an older response of the same task would count.
+    let is_whole = scan.damaged == 0;
+    (is_valid && has_boundary && is_whole).then_some(EarlierResponses { ids, index, reader })
 }

@@ -8,7 +8,8 @@ use crate::jobs::journal_contents::JournalContents;
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::limits::ExportSize;
 use crate::jobs::resume::{failed, published_bytes};
-use crate::journal::reader::{JournalReader, break_if};
+use crate::journal::reader::JournalReader;
+use crate::journal::scan::break_if;
 use crate::lists::dry_run_probe::ProbeResult;
 use crate::publish::guard::{NotPublished, ResponseSource, Shrink, check_shrink};
 use crate::publish::manifest::Manifest;
@@ -42,13 +43,13 @@ pub(crate) fn read_earlier(
     let (reader, journal_bytes) = if is_empty || !JournalReader::is_there(&journal)? {
         (None, 0)
     } else {
-        let (reader, ..) = JournalReader::open(&journal, None, |entry| {
+        let (reader, _, scan) = JournalReader::open(&journal, None, |entry| {
             contents.add_record(ids, &entry);
             break_if(cancel.is_cancelled())
         })?;
         reader.refuse_other(&options.journal_options())?;
         let bytes = reader.bytes()?;
-        contents.finish_scan(bytes);
+        contents.finish_scan(ids, &scan, bytes);
         (Some(reader), bytes)
     };
     let index = contents.index;

@@ -22,12 +22,16 @@ use crate::jobs::batch_channel::BatchSender;
 use crate::jobs::error::ExportError;
 use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::journal_writer::unix_millis;
+use crate::jobs::lost_records::LostIds;
 use crate::jobs::read_ahead::open;
 use crate::jobs::source_error::SourceError;
 use crate::jobs::table_builder::{FeedResult, join, spawn};
 use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
 use crate::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
-use crate::journal::reader::{JournalReader, Location, break_if};
+use crate::journal::location::Location;
+use crate::journal::reader::JournalReader;
+use crate::journal::record_head::RecordHead;
+use crate::journal::scan::break_if;
 use crate::journal::writer::Journal;
 use crate::json::parser::Parser;
 use crate::memory;
@@ -84,13 +88,16 @@ pub(crate) fn read_journal(
         tasks.add_record(&entry);
         break_if(cancel.is_cancelled())
     })?;
-    tasks.finish_scan();
+    tasks.finish_scan(&opened);
     if opened.damaged > 0 {
+        let lost = LostIds::new(&opened.lost);
         events.send(Event::Warning(format!(
-            "skipped {} in the journal of `{}`; the lost responses are left out",
+            "skipped {} in the journal of `{}`; the lost responses are left out{}",
             plural(opened.damaged, "damaged place"),
-            directory.display()
+            directory.display(),
+            lost.suffix()
         )));
+        lost.report_others(events);
     }
     let bytes = reader.bytes()?.saturating_sub(opened.torn_bytes);
     Ok(ReadJournal {
@@ -199,7 +206,11 @@ enum ImportedRecord {
         is_final: bool,
     },
     /// A record of another journal.
-    Record(Vec<u8>),
+    Copy {
+        head: RecordHead,
+        task_id: String,
+        body: Vec<u8>,
+    },
 }
 
 /// The journal's thread: appends all records and syncs them; returns their locations, in order.
@@ -209,7 +220,7 @@ fn append_all(
 ) -> Result<(Journal, Vec<Location>), ExportError> {
     let mut locations = Vec::new();
     for record in records.iter().flatten() {
-        locations.push(match record {
+        match record {
             ImportedRecord::Task {
                 task_id,
                 body,
@@ -222,13 +233,17 @@ fn append_all(
                 task_id: &task_id,
                 body: &body,
             }),
-            ImportedRecord::Record(record) => journal.append_record(&record),
-        });
+            ImportedRecord::Copy {
+                head,
+                task_id,
+                body,
+            } => journal.append_copy(&head, &task_id, &body),
+        }
         if journal.is_full() {
-            journal.flush()?;
+            locations.append(&mut journal.write_blocks()?);
         }
     }
-    journal.sync()?;
+    locations.append(&mut journal.sync()?);
     Ok((journal, locations))
 }
 
@@ -334,10 +349,19 @@ impl SourceReader<'_> {
             let response = entry.response().map(|at| (RecordKind::Response, at));
             let failure = entry.failure().map(|at| (RecordKind::Failure, at));
             for (kind, location) in response.into_iter().chain(failure) {
-                let record = reader.read_record(task_id, location)?.to_owned();
-                let bytes = record.len();
+                let mut body = Vec::new();
+                let head = reader.read(task_id, location, &mut body)?;
+                let bytes = body.len();
+                if bytes > KEPT_BYTES {
+                    reader.shrink();
+                }
+                let copy = ImportedRecord::Copy {
+                    head,
+                    task_id: task_id.to_owned(),
+                    body,
+                };
                 // Every ID of a journal is valid.
-                let _ = self.append(task_id, kind, ImportedRecord::Record(record), bytes);
+                let _ = self.append(task_id, kind, copy, bytes);
             }
             if self.run.is_cancelled() {
                 break;

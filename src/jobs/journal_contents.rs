@@ -6,7 +6,18 @@ use crate::jobs::journal_marks::JournalMarks;
 use crate::jobs::journal_tasks::JournalTasks;
 use crate::journal::format::RecordKind;
 use crate::journal::index::JournalIndex;
-use crate::journal::reader::{Location, RecordEntry};
+use crate::journal::location::Location;
+use crate::journal::scan::{RecordEntry, ScanSummary};
+
+/// A response that was kept with the failure of its ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RefusedResponse {
+    pub(crate) location: Location,
+    /// The offset of the next record, which is the failure.
+    pub(crate) next: u64,
+    /// The position of its ID.
+    pub(crate) position: usize,
+}
 
 /// What a journal holds.
 #[derive(Debug)]
@@ -15,8 +26,8 @@ pub(crate) struct JournalContents {
     pub(crate) index: SharedIndex,
     /// For other IDs.
     pub(crate) unlisted: JournalTasks,
-    /// Responses that were kept with failures, and the positions of their IDs.
-    pub(crate) refused: Vec<(Location, usize)>,
+    /// Responses that were kept with failures.
+    pub(crate) refused: Vec<RefusedResponse>,
 }
 
 impl JournalContents {
@@ -37,16 +48,22 @@ impl JournalContents {
         self.index.add_record(position, entry);
         match position {
             Some(position) if entry.kind == RecordKind::Refused => {
-                self.refused.push((entry.location, position));
+                self.refused.push(RefusedResponse {
+                    location: entry.location,
+                    next: entry.next,
+                    position,
+                });
             }
             Some(_) => {}
             None => self.unlisted.add_record(entry),
         }
     }
 
-    /// Ends a scan whose last record ends at `end`. Returns whether the published export was made from another journal.
-    pub(crate) fn finish_scan(&mut self, end: u64) -> bool {
-        self.unlisted.finish_scan();
-        self.index.finish_scan(end)
+    /// Ends a scan whose last record ends at `end`; `ids` is the list. Returns whether the published export was made from another journal.
+    pub(crate) fn finish_scan(&mut self, ids: &TaskIds, scan: &ScanSummary, end: u64) -> bool {
+        self.unlisted.finish_scan(scan);
+        let lost = scan.lost.iter();
+        let lost = lost.filter_map(|lost| Some((ids.position(&lost.task_id)?, lost)));
+        self.index.finish_scan(lost, end)
     }
 }

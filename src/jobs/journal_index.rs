@@ -7,7 +7,8 @@ use crate::ids::task_ids::TaskIds;
 use crate::jobs::export_options::Refresh;
 use crate::jobs::journal_marks::JournalMarks;
 use crate::journal::index::{IndexEntry, JournalIndex};
-use crate::journal::reader::{Location, RecordEntry};
+use crate::journal::location::Location;
+use crate::journal::scan::{LostRecord, RecordEntry};
 use crate::threads;
 
 /// A new record of an ID.
@@ -105,11 +106,18 @@ impl SharedIndex {
         state.journal.add_record(position, entry);
     }
 
-    /// Ends a scan whose last record ends at `end`. Returns whether the published export was made from another journal; then
+    /// Ends a scan that lost records of the IDs at some positions, and whose last record ends at `end`. Returns whether the published export was made from another journal; then
     /// nothing in this one is part of what is published.
-    pub(crate) fn finish_scan(&self, end: u64) -> bool {
+    pub(crate) fn finish_scan<'l>(
+        &self,
+        lost: impl Iterator<Item = (usize, &'l LostRecord)>,
+        end: u64,
+    ) -> bool {
         let mut state = self.lock();
         state.journal.finish_scan();
+        for (position, lost) in lost {
+            state.journal.add_lost(position, lost);
+        }
         state.marks.published.finish_scan(end)
     }
 

@@ -1,8 +1,10 @@
 //! What a journal says beside its tasks: which part of it is published, whether a refresh has begun, and what is lost.
 
 use crate::event::{Event, Events};
+use crate::jobs::lost_records::LostIds;
 use crate::journal::format::RecordKind;
-use crate::journal::reader::{Location, RecordEntry, ScanSummary};
+use crate::journal::location::Location;
+use crate::journal::scan::{RecordEntry, ScanSummary};
 use crate::plural::plural;
 
 /// The part of a journal that the published export was made from.
@@ -41,8 +43,7 @@ impl PublishedPart {
 
     /// Sees a record of the journal.
     pub(crate) fn see(&mut self, entry: &RecordEntry<'_>) {
-        let offset = entry.location.offset();
-        let bounds = [offset, offset + entry.location.bytes()];
+        let bounds = [entry.location.offset(), entry.next];
         self.has_boundary |= bounds.contains(&self.bytes);
     }
 
@@ -101,9 +102,11 @@ pub(crate) fn report_losses(
     is_other: bool,
     events: &Events,
 ) {
+    let lost = LostIds::new(&scan.lost);
+    let ids = lost.suffix();
     if scan.damaged > 0 {
         events.send(Event::Warning(format!(
-            "skipped {} in the journal; fetching the lost responses again",
+            "skipped {} in the journal; fetching the lost responses again{ids}",
             plural(scan.damaged, "damaged place")
         )));
     }
@@ -113,7 +116,7 @@ pub(crate) fn report_losses(
         events.send(Event::Warning(text.to_owned()));
     } else if lost_bytes > 0 {
         events.send(Event::Warning(format!(
-            "the journal lacks {} that the published export was built from; fetching the lost responses again",
+            "the journal lacks {} that the published export was built from; fetching the lost responses again{ids}",
             plural(lost_bytes, "byte")
         )));
     } else if is_other {
@@ -121,8 +124,9 @@ pub(crate) fn report_losses(
         events.send(Event::Warning(text.to_owned()));
     } else if scan.torn_bytes > 0 {
         events.send(Event::Detail(format!(
-            "removed {} from the end of the journal, where an earlier run did not complete its last write",
+            "removed {} from the end of the journal, where an earlier run did not complete its last write{ids}",
             plural(scan.torn_bytes, "byte")
         )));
     }
+    lost.report_others(events);
 }

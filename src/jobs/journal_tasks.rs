@@ -5,7 +5,7 @@ use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_marks::JournalMarks;
 use crate::journal::format::RecordKind;
 use crate::journal::index::{IndexEntry, JournalIndex};
-use crate::journal::reader::RecordEntry;
+use crate::journal::scan::{RecordEntry, ScanSummary};
 
 /// The tasks of a journal, in order of first appearance.
 #[derive(Debug, Default)]
@@ -34,8 +34,13 @@ impl JournalTasks {
     }
 
     /// Ends a scan: drops IDs that have nothing, since a mark revoked their failures.
-    pub(crate) fn finish_scan(&mut self) {
+    pub(crate) fn finish_scan(&mut self, scan: &ScanSummary) {
         self.journal.finish_scan();
+        for lost in &scan.lost {
+            if let Some(position) = self.ids.position(&lost.task_id) {
+                self.journal.add_lost(position, lost);
+            }
+        }
         if self
             .journal
             .iter()

@@ -10,11 +10,12 @@ use crate::api::task_response::TaskResponse;
 use crate::failure_kind::FailureKind;
 use crate::fetch::task_result::{FetchedTask, TaskFailure};
 use crate::jobs::error::ExportError;
+use crate::jobs::journal_contents::RefusedResponse;
 use crate::jobs::journal_index::{IndexUpdate, SharedIndex};
 use crate::jobs::response_cache::ResponseCache;
 use crate::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
 use crate::journal::index::IndexEntry;
-use crate::journal::reader::Location;
+use crate::journal::location::Location;
 use crate::journal::writer::Journal;
 
 /// After this long, a result that arrived survives a power loss.
@@ -33,8 +34,8 @@ const MAX_GATHERED: usize = 16;
 pub(crate) struct StoredResults {
     /// The journal, synced.
     pub(crate) journal: Journal,
-    /// Responses that were kept with the failures of their IDs, and the positions of the IDs.
-    pub(crate) refused: Vec<(Location, usize)>,
+    /// Responses that were kept with the failures of their IDs.
+    pub(crate) refused: Vec<RefusedResponse>,
 }
 
 /// The journal's thread.
@@ -63,7 +64,7 @@ impl JournalWriter<'_> {
             .build()
             .map_err(ExportError::Runtime)?;
         let mut refused = Vec::new();
-        let mut updates = Vec::new();
+        let mut appended = Vec::new();
         let mut stored = Vec::new();
         let mut responses = Vec::new();
         let mut count = 0;
@@ -75,7 +76,7 @@ impl JournalWriter<'_> {
                     gather(&arrived, self.in_flight);
                     let mut next = Some(task);
                     while let Some(task) = next {
-                        updates.push(append(&mut journal, &task, &mut refused));
+                        append(&mut journal, &task, &mut appended);
                         stored.push(task.stored);
                         if let Ok(response) = task.result {
                             responses.push((task.position, response));
@@ -86,13 +87,13 @@ impl JournalWriter<'_> {
                             arrived.try_recv().ok()
                         };
                     }
-                    journal.flush()?;
+                    let locations = journal.flush()?;
+                    let updates = updates(appended.drain(..), locations, &mut refused);
                     for (position, response) in responses.drain(..) {
                         self.cache.keep(position, response);
                     }
                     self.index.set(&updates);
                     count += updates.len();
-                    updates.clear();
                     for stored in stored.drain(..) {
                         // The fetcher may have been cancelled meanwhile.
                         let _ = stored.send(());
@@ -124,57 +125,86 @@ fn gather(arrived: &Receiver<FetchedTask>, in_flight: usize) {
     }
 }
 
-fn append(
-    journal: &mut Journal,
-    task: &FetchedTask,
-    refused: &mut Vec<(Location, usize)>,
-) -> (usize, IndexUpdate) {
-    let (position, attempts) = (task.position, task.attempts);
-    let update = match &task.result {
-        Ok(response) => append_response(journal, response, attempts),
-        Err(failure) => {
-            if let Some(body) = &failure.body {
-                let kind = RecordKind::Refused;
-                let location = journal.append(&record(kind, &failure.task_id, body, attempts));
-                refused.push((location, position));
-            }
-            append_failure(journal, failure)
-        }
+/// A record that was appended, and whose place is not yet known.
+#[derive(Debug, Clone, Copy)]
+struct AppendedRecord {
+    /// The position of its ID.
+    position: usize,
+    kind: RecordKind,
+    is_final: bool,
+}
+
+fn append(journal: &mut Journal, task: &FetchedTask, appended: &mut Vec<AppendedRecord>) {
+    let mut push = |kind, task_id: &str, body: &[u8], attempts, is_final| {
+        journal.append(&JournalRecord {
+            flags: if is_final { FLAG_FINAL } else { 0 },
+            ..record(kind, task_id, body, attempts)
+        });
+        appended.push(AppendedRecord {
+            position: task.position,
+            kind,
+            is_final,
+        });
     };
-    (position, update)
-}
-
-fn append_response(journal: &mut Journal, response: &TaskResponse, attempts: u32) -> IndexUpdate {
-    let TaskResponse {
-        task_id,
-        body,
-        is_final,
-        ..
-    } = response;
-    let flags = if *is_final { FLAG_FINAL } else { 0 };
-    IndexUpdate::Response {
-        location: journal.append(&JournalRecord {
-            flags,
-            ..record(RecordKind::Response, task_id, body, attempts)
-        }),
-        is_final: *is_final,
+    match &task.result {
+        Ok(TaskResponse {
+            task_id,
+            body,
+            is_final,
+            ..
+        }) => push(
+            RecordKind::Response,
+            task_id,
+            body,
+            task.attempts,
+            *is_final,
+        ),
+        Err(failure) => {
+            let TaskFailure { task_id, note, .. } = failure;
+            if let Some(body) = &failure.body {
+                push(RecordKind::Refused, task_id, body, task.attempts, false);
+            }
+            // Strings and numbers: serialization cannot fail.
+            let body = serde_json::to_vec(note).unwrap_or_default();
+            // Another key may be allowed to read the task.
+            let is_own = note.kind != FailureKind::Forbidden;
+            push(RecordKind::Failure, task_id, &body, note.attempts, is_own);
+        }
     }
 }
 
-fn append_failure(journal: &mut Journal, failure: &TaskFailure) -> IndexUpdate {
-    let TaskFailure { task_id, note, .. } = failure;
-    // Strings and numbers: serialization cannot fail.
-    let body = serde_json::to_vec(note).unwrap_or_default();
-    // Another key may be allowed to read the task.
-    let is_own = note.kind != FailureKind::Forbidden;
-    let flags = if is_own { FLAG_FINAL } else { 0 };
-    IndexUpdate::Failure {
-        location: journal.append(&JournalRecord {
-            flags,
-            ..record(RecordKind::Failure, task_id, &body, note.attempts)
-        }),
-        is_own,
+/// The updates of the index for records that were written, in their order.
+fn updates(
+    appended: impl Iterator<Item = AppendedRecord>,
+    locations: Vec<Location>,
+    refused: &mut Vec<RefusedResponse>,
+) -> Vec<(usize, IndexUpdate)> {
+    let mut updates = Vec::new();
+    let mut before = None;
+    for (record, location) in appended.zip(locations) {
+        let AppendedRecord {
+            position,
+            kind,
+            is_final,
+        } = record;
+        match kind {
+            RecordKind::Response => {
+                let update = IndexUpdate::Response { location, is_final };
+                updates.push((position, update));
+            }
+            RecordKind::Failure => {
+                let is_own = is_final;
+                updates.push((position, IndexUpdate::Failure { location, is_own }));
+                refused.extend(before.take().map(|before| RefusedResponse {
+                    location: before,
+                    next: location.offset(),
+                    position,
+                }));
+            }
+            _ => before = Some(location),
+        }
     }
+    updates
 }
 
 /// A record with the current time and no flags.
@@ -196,16 +226,14 @@ fn record<'r>(
 
 /// Marks in the journal that a refresh of all tasks begins; returns where the mark is.
 pub(crate) fn start_refresh(journal: &mut Journal) -> Result<Location, ExportError> {
-    let mark = journal.append(&JournalRecord {
+    Ok(journal.append_mark(&JournalRecord {
         kind: RecordKind::Refresh,
         flags: 0,
         attempts: 0,
         time: unix_millis(),
         task_id: "",
         body: &[],
-    });
-    journal.flush()?;
-    Ok(mark)
+    })?)
 }
 
 /// Marks in the journal that the run ends by decision: failures that are not published no longer count.

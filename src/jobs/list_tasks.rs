@@ -20,6 +20,7 @@ use crate::jobs::runtime::{Network, block_on};
 use crate::jobs::table_builder::{join, spawn};
 use crate::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
 use crate::journal::index::IndexEntry;
+use crate::journal::location::Location;
 use crate::journal::writer::Journal;
 use crate::lists::list_all::{ListSink, ListedTasks, PageDelivery, list_all};
 use crate::pacer::types::LearnedRate;
@@ -50,6 +51,9 @@ pub(crate) struct Listing {
 struct KeptResponses {
     refresh: Refresh,
     scanned: ScannedJournal,
+    /// Tasks that were appended to the journal and are not yet written: the positions of their IDs, and whether they will
+    /// never change.
+    appended: Vec<(usize, bool)>,
 }
 
 impl KeptResponses {
@@ -63,6 +67,9 @@ impl KeptResponses {
 
     /// Whether a response counts for the ID at a position.
     fn counts(&self, position: usize) -> bool {
+        if self.appended.iter().any(|(other, _)| *other == position) {
+            return true;
+        }
         let journal = &self.scanned.tasks.journal;
         let IndexEntry::Response(response) = journal.get(position) else {
             return false;
@@ -88,7 +95,7 @@ impl KeptResponses {
         if self.counts(position) {
             return false;
         }
-        let location = journal.append(&JournalRecord {
+        journal.append(&JournalRecord {
             kind: RecordKind::Response,
             flags: if task.is_final { FLAG_FINAL } else { 0 },
             attempts: 1,
@@ -96,9 +103,16 @@ impl KeptResponses {
             task_id: &task.task_id,
             body: &task.body,
         });
-        let index = &mut self.scanned.tasks.journal;
-        index.set_response(position, location, task.is_final);
+        self.appended.push((position, task.is_final));
         true
+    }
+
+    /// Adds the tasks that were written, with their locations.
+    fn add_written(&mut self, locations: Vec<Location>) {
+        let index = &mut self.scanned.tasks.journal;
+        for ((position, is_final), location) in self.appended.drain(..).zip(locations) {
+            index.set_response(position, location, is_final);
+        }
     }
 }
 
@@ -134,6 +148,7 @@ pub(crate) fn list_tasks(
     let kept = Mutex::new(KeptResponses {
         refresh: options.refresh,
         scanned,
+        appended: Vec::new(),
     });
     let keeper = PageKeeper {
         journal,
@@ -243,7 +258,8 @@ impl PageKeeper<'_> {
                 self.fetched += u64::from(kept.append(&mut self.journal, task));
             }
             // The tasks come first: a page that is not in the checkpoint is only requested again.
-            self.journal.flush()?;
+            let locations = self.journal.flush()?;
+            threads::lock(self.kept).add_written(locations);
             self.checkpoint
                 .append(&CheckpointPage::new(list, position, done, new_ids))?;
             // The receiver may have been stopped meanwhile.

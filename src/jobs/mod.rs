@@ -27,6 +27,7 @@ pub mod last_run;
 pub mod limits;
 pub mod list_ids;
 pub mod list_tasks;
+pub mod lost_records;
 pub mod metrics_text;
 pub mod options_error;
 pub mod ordered_reader;

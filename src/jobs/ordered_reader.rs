@@ -13,7 +13,8 @@ use crate::jobs::table_builder::FeedResult;
 use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
 use crate::journal::format::FLAG_FINAL;
 use crate::journal::index::IndexEntry;
-use crate::journal::reader::{FailureNote, JournalReader, Location};
+use crate::journal::location::Location;
+use crate::journal::reader::{FailureNote, JournalReader};
 
 /// How long to wait for results to gather behind one that has not arrived: waking a thread for each costs more than
 /// flattening it.

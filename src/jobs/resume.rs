@@ -9,15 +9,16 @@ use crate::event::{Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
-use crate::jobs::journal_contents::JournalContents;
+use crate::jobs::journal_contents::{JournalContents, RefusedResponse};
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_marks::{JournalMarks, report_losses};
 use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::report::ExportReport;
 use crate::jobs::runtime::Network;
 use crate::journal::format::{JournalOptions, RecordKind};
-use crate::journal::reader::{Location, RecordEntry, ScanSummary, break_if};
+use crate::journal::location::Location;
 use crate::journal::repair::repair_header;
+use crate::journal::scan::{RecordEntry, ScanSummary, break_if};
 use crate::journal::writer::Journal;
 use crate::publish::checksum::has_sha256;
 use crate::publish::commit::Recovered;
@@ -58,8 +59,8 @@ pub(crate) fn failed(directory: &Path, published: Option<&Manifest>) -> Vec<Stri
 pub(crate) struct ScannedJournal {
     pub(crate) tasks: JournalTasks,
     pub(crate) marks: JournalMarks,
-    /// Responses that were kept with failures, and their IDs.
-    refused: Vec<(Location, String)>,
+    /// Responses that were kept with failures, where the next record is, and their IDs.
+    refused: Vec<(Location, u64, String)>,
     is_damaged: bool,
 }
 
@@ -97,7 +98,7 @@ pub(crate) fn open_journal(
         contents.add_record(&options.ids, &entry);
     })?;
     let end = journal.bytes();
-    let is_other = contents.finish_scan(end);
+    let is_other = contents.finish_scan(&options.ids, &scan, end);
     report_losses(
         &scan,
         end,
@@ -127,13 +128,13 @@ pub(crate) fn scan_journal(
     let (journal, scan) = scan(options, directory, network, |entry| {
         marks.see(&entry);
         if entry.kind == RecordKind::Refused {
-            refused.push((entry.location, entry.task_id.to_owned()));
+            refused.push((entry.location, entry.next, entry.task_id.to_owned()));
         }
         tasks.add_record(&entry);
     })?;
     let end = journal.bytes();
     let is_other = marks.published.finish_scan(end);
-    tasks.finish_scan();
+    tasks.finish_scan(&scan);
     report_losses(
         &scan,
         end,
@@ -161,7 +162,13 @@ impl ScannedJournal {
         let (listed, unlisted) = self.tasks.split(ids);
         let refused = self.refused.into_iter();
         let refused = refused
-            .filter_map(|(location, task_id)| Some((location, ids.position(&task_id)?)))
+            .filter_map(|(location, next, task_id)| {
+                Some(RefusedResponse {
+                    location,
+                    next,
+                    position: ids.position(&task_id)?,
+                })
+            })
             .collect();
         let resumed = Resumed {
             contents: JournalContents {
@@ -304,7 +311,10 @@ mod tests {
         let scanned = ScannedJournal {
             tasks,
             marks: JournalMarks::new(Some(0)),
-            refused: vec![(at(40), "task_3".to_owned()), (at(60), "task_9".to_owned())],
+            refused: vec![
+                (at(40), 45, "task_3".to_owned()),
+                (at(60), 65, "task_9".to_owned()),
+            ],
             is_damaged: false,
         };
         let list = TaskIds::collect(["task_3", "task_4", "task_1"]).unwrap();
@@ -316,7 +326,12 @@ mod tests {
         let held = [0, 1, 2].map(|position| resumed.contents.index.get(position));
         let task_1 = IndexEntry::Response(at(10));
         assert_eq!(held, [Some(stale), Some(IndexEntry::Nothing), Some(task_1)]);
-        assert_eq!(resumed.contents.refused, [(at(40), 0)]);
+        let refused = RefusedResponse {
+            location: at(40),
+            next: 45,
+            position: 0,
+        };
+        assert_eq!(resumed.contents.refused, [refused]);
         let unlisted = resumed.contents.unlisted;
         assert_eq!(unlisted.ids.iter().collect::<Vec<_>>(), ["task_2"]);
         assert_eq!(unlisted.journal.get(0), IndexEntry::Response(at(20)));

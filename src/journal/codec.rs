@@ -73,8 +73,7 @@ pub struct Decompressor {
 }
 
 impl Decompressor {
-    /// Decompresses into an empty buffer. It reads no further than one byte past the size that is expected, so
-    /// that a damaged record cannot take more memory.
+    /// Decompresses into an empty buffer, up to one byte more than expected: a damaged record cannot take more memory.
     pub(crate) fn read(
         &mut self,
         stored: &[u8],
@@ -87,15 +86,22 @@ impl Decompressor {
         };
         let limit = expected.saturating_add(1);
         out.try_reserve(limit.min(MAX_RESERVED_BYTES))?;
+        if limit <= MAX_RESERVED_BYTES {
+            // One call for the whole body needs no separate window.
+            let decompressed = context.decompress(out, stored);
+            return decompressed.map(|_| ()).map_err(zstd_error);
+        }
         // What is left of a body that could not be read whole does not belong to this one.
-        context
-            .init()
-            .map_err(|code| io::Error::other(zstd::zstd_safe::get_error_name(code)))?;
+        context.init().map_err(zstd_error)?;
         Decoder::with_context(stored, context)
             .take(limit as u64)
             .read_to_end(out)?;
         Ok(())
     }
+}
+
+fn zstd_error(code: usize) -> io::Error {
+    io::Error::other(zstd::zstd_safe::get_error_name(code))
 }
 
 impl fmt::Debug for Decompressor {

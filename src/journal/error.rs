@@ -131,6 +131,15 @@ pub enum RecordDamage {
 }
 
 impl JournalError {
+    /// A record of a task that cannot be read back.
+    pub(crate) fn record(path: &Path, task_id: &str, cause: RecordDamage) -> Self {
+        Self::Record {
+            path: path.to_owned(),
+            task_id: task_id.to_owned(),
+            cause,
+        }
+    }
+
     /// For `map_err` on results of the file system.
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use crate::journal::format::RecordKind;
-use crate::journal::reader::{Location, RecordEntry};
+use crate::journal::location::Location;
+use crate::journal::scan::{LostRecord, RecordEntry};
 
 /// What counts for one ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ struct Response {
     location: Location,
     /// Whether the task will never change.
     is_final: bool,
-    /// Whether a failure after it was revoked, so that the ID is requested again.
+    /// Whether a failure after it was revoked or a record after it was lost, so that the ID is requested again.
     is_due: bool,
 }
 
@@ -153,6 +154,18 @@ impl JournalIndex {
             } else {
                 self.failures.remove(&position);
             }
+        }
+    }
+
+    /// Marks the ID of a lost record as due, unless a response follows it: an older response may not be what the record
+    /// said.
+    pub(crate) fn add_lost(&mut self, position: usize, lost: &LostRecord) {
+        let is_of_task = matches!(lost.kind, RecordKind::Response | RecordKind::Failure);
+        if let Some(response) = self.responses.get_mut(position)
+            && is_of_task
+            && (response.location == Location::NOWHERE || response.location.offset() < lost.offset)
+        {
+            response.is_due = true;
         }
     }
 
@@ -261,6 +274,7 @@ mod tests {
                 kind: *kind,
                 task_id: "",
                 location: Location::new(offset, 1),
+                next: offset + 1,
                 is_final: true,
                 end: since.map(|since| End { since }),
             };

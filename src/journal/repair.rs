@@ -6,10 +6,12 @@ use crate::durable_fs;
 use crate::durable_fs::Access;
 use crate::journal::error::JournalError;
 use crate::journal::format::{
-    FILE_HEAD_BYTES, HeadFault, JournalOptions, JournalVersion, decode_file_head, decode_head,
-    encode_file_head, encode_options, find_head, word,
+    FILE_HEAD_BYTES, HeadFault, JournalOptions, JournalVersion, decode_file_head, encode_file_head,
+    encode_options, word,
 };
-use crate::journal::reader::{JournalFile, JournalReader};
+use crate::journal::journal_file::JournalFile;
+use crate::journal::reader::JournalReader;
+use crate::journal::record_head::find_head;
 
 /// Where the header has the checksum of its options.
 const CRC32_AT: usize = 16;
@@ -66,9 +68,9 @@ fn repaired(bytes: &[u8], published: Option<&JournalOptions>) -> Option<Vec<u8>>
 /// The version and the offset of the first record that has a valid head.
 fn first_record(bytes: &[u8]) -> Option<(JournalVersion, usize)> {
     let found = JournalVersion::ALL.into_iter().filter_map(|version| {
-        let at = find_head(bytes, FILE_HEAD_BYTES, version)?;
-        decode_head(bytes.get(at..)?, version)?;
-        Some((version, at))
+        let after_numbers = bytes.get(FILE_HEAD_BYTES..)?;
+        let at = find_head(after_numbers, version, |_, _| true)?;
+        Some((version, FILE_HEAD_BYTES + at))
     });
     found.min_by_key(|(_, at)| *at)
 }
@@ -76,8 +78,9 @@ fn first_record(bytes: &[u8]) -> Option<(JournalVersion, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::block::encode;
     use crate::journal::codec::Compressor;
-    use crate::journal::format::{JournalRecord, RecordKind, encode};
+    use crate::journal::format::{JournalRecord, RecordKind};
 
     fn journal(options: &JournalOptions, version: JournalVersion) -> (Vec<u8>, usize) {
         let mut bytes = encode_file_head(&encode_options(options), version);
@@ -112,6 +115,7 @@ mod tests {
             (false, JournalVersion::One),
             (false, JournalVersion::Two),
             (true, JournalVersion::Two),
+            (true, JournalVersion::Three),
         ] {
             let (whole, header) = journal(&options(copied), version);
             assert_eq!(repaired(&whole, None), None);

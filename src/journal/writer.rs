@@ -8,11 +8,16 @@ use std::path::{Path, PathBuf};
 use crate::durable_fs;
 use crate::durable_fs::Access;
 use crate::journal::binding::refuse_other;
+use crate::journal::block::{BlockRecord, PendingBlock};
 use crate::journal::codec::Compressor;
 use crate::journal::error::JournalError;
 use crate::journal::format;
 use crate::journal::format::{End, JournalOptions, JournalRecord, JournalVersion, RecordKind};
-use crate::journal::reader::{JournalFile, JournalReader, Location, RecordEntry, ScanSummary};
+use crate::journal::journal_file::JournalFile;
+use crate::journal::location::Location;
+use crate::journal::reader::JournalReader;
+use crate::journal::record_head::RecordHead;
+use crate::journal::scan::{RecordEntry, ScanSummary};
 
 /// The extension of its name while its header is being written.
 const NEW_EXTENSION: &str = "new";
@@ -27,8 +32,14 @@ const KEPT_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Journal {
     log: JournalFile,
+    /// Bytes that were written.
     end: u64,
+    /// Whole blocks that are not yet written.
     buffer: Vec<u8>,
+    /// Where their records are.
+    placed: Vec<Location>,
+    /// Records that are not yet compressed.
+    block: PendingBlock,
     compressor: Compressor,
     dirty: bool,
 }
@@ -51,13 +62,7 @@ impl Journal {
             return Ok((Self::begin(path, options)?, ScanSummary::default()));
         }
         let file = durable_fs::open(path, Access::Owner).map_err(JournalError::io("open", path))?;
-        let mut journal = Self {
-            log: JournalFile::new(path.to_owned(), file),
-            end: 0,
-            buffer: Vec::new(),
-            compressor: Compressor::default(),
-            dirty: false,
-        };
+        let mut journal = Self::new(JournalFile::new(path.to_owned(), file));
         let (before, end) = journal.log.read_head()?;
         if let Err(refused) = refuse_other(&journal.log.path, &before, options) {
             if journal.log.has_response(end)? {
@@ -69,6 +74,18 @@ impl Journal {
         journal.end = end;
         let opened = journal.index(&mut visit)?;
         Ok((journal, opened))
+    }
+
+    fn new(log: JournalFile) -> Self {
+        Self {
+            log,
+            end: 0,
+            buffer: Vec::new(),
+            placed: Vec::new(),
+            block: PendingBlock::default(),
+            compressor: Compressor::default(),
+            dirty: false,
+        }
     }
 
     /// Begins a journal. It gets its name when its header is on the disk.
@@ -100,18 +117,52 @@ impl Journal {
         Ok(opened)
     }
 
-    /// Appends a record. It is in the file after the next [`flush`](Self::flush), and survives a
-    /// power loss after the next [`sync`](Self::sync).
-    pub fn append(&mut self, record: &JournalRecord<'_>) -> Location {
-        let before = self.buffer.len();
-        format::encode(
-            record,
-            self.log.version,
-            &mut self.compressor,
-            &mut self.buffer,
-        );
-        let bytes = self.buffer.len() - before;
-        Location::new(self.end + before as u64, bytes as u64)
+    /// Appends a record. It is in the file after the next [`flush`](Self::flush), and survives a power loss after the next
+    /// [`sync`](Self::sync). Records that are appended between two flushes share blocks.
+    pub fn append(&mut self, record: &JournalRecord<'_>) {
+        self.push(&BlockRecord::new(record, self.log.version));
+    }
+
+    /// Appends a record of another journal, as [`JournalReader::read`] returns it.
+    pub(crate) fn append_copy(&mut self, head: &RecordHead, task_id: &str, body: &[u8]) {
+        let version = self.log.version;
+        self.push(&BlockRecord::copied(head, task_id, body, version));
+    }
+
+    fn push(&mut self, record: &BlockRecord<'_>) {
+        if !self.block.has_room_for(record) {
+            self.end_block();
+        }
+        if self.block.has_room_for(record) {
+            self.block.push(record);
+            return;
+        }
+        // Without a copy of the body, which may be huge.
+        let offset = self.end + self.buffer.len() as u64;
+        let bytes = record.encode_alone(&mut self.compressor, &mut self.buffer);
+        self.placed.push(Location::new(offset, bytes));
+    }
+
+    /// Compresses the records that wait.
+    fn end_block(&mut self) {
+        let Self {
+            block,
+            compressor,
+            end,
+            buffer,
+            placed,
+            ..
+        } = self;
+        block.encode(compressor, *end, buffer, placed);
+    }
+
+    /// Appends a mark, alone in a block, and writes it. Returns where it is.
+    pub fn append_mark(&mut self, mark: &JournalRecord<'_>) -> Result<Location, JournalError> {
+        self.flush()?;
+        let offset = self.end;
+        self.append(mark);
+        self.flush()?;
+        Ok(Location::new(offset, self.end - offset))
     }
 
     /// Appends a mark: the run ends by decision and without a publication, and failures at or after the offset `since`
@@ -119,15 +170,16 @@ impl Journal {
     pub fn end_run(&mut self, since: u64, time: u64) -> Result<(), JournalError> {
         // A number: serialization cannot fail.
         let body = serde_json::to_vec(&End { since }).unwrap_or_default();
-        self.append(&JournalRecord {
+        self.append_mark(&JournalRecord {
             kind: RecordKind::End,
             flags: 0,
             attempts: 0,
             time,
             task_id: "",
             body: &body,
-        });
-        self.sync()
+        })?;
+        self.sync()?;
+        Ok(())
     }
 
     /// The version of the format that it is written in. Compaction raises it to the latest one.
@@ -135,40 +187,36 @@ impl Journal {
         self.log.version
     }
 
-    /// Appends a record of another journal, as [`JournalReader::read_record`] returns it.
-    pub fn append_record(&mut self, record: &[u8]) -> Location {
-        let offset = self.end + self.buffer.len() as u64;
-        self.buffer.extend_from_slice(record);
-        Location::new(offset, record.len() as u64)
-    }
-
     /// Begins a journal under another name, to replace the directory's own: [sync](Self::sync) it, then rename it.
     pub fn create(path: PathBuf, options: &JournalOptions) -> Result<Self, JournalError> {
         let created = durable_fs::create(&path, Access::Owner);
         let file = created.map_err(JournalError::io("create", &path))?;
+        let options = format::encode_options(options);
         let mut journal = Self {
-            log: JournalFile::new(path, file),
-            end: 0,
-            buffer: format::encode_file_head(
-                &format::encode_options(options),
-                JournalVersion::LATEST,
-            ),
-            compressor: Compressor::default(),
-            dirty: false,
+            buffer: format::encode_file_head(&options, JournalVersion::LATEST),
+            ..Self::new(JournalFile::new(path, file))
         };
         journal.flush()?;
         Ok(journal)
     }
 
-    /// Whether enough is buffered for a [`flush`](Self::flush).
+    /// Whether enough is buffered to be [written](Self::write_blocks).
     pub fn is_full(&self) -> bool {
         self.buffer.len() >= FULL_BYTES
     }
 
-    /// Writes what was appended.
-    pub fn flush(&mut self) -> Result<(), JournalError> {
+    /// Writes what was appended. Returns where the records are that were not written before, in the order in which they
+    /// were appended.
+    pub fn flush(&mut self) -> Result<Vec<Location>, JournalError> {
+        self.end_block();
+        self.write_blocks()
+    }
+
+    /// Writes what was appended, except for a last block that is not full. Returns where the records are, like
+    /// [`flush`](Self::flush).
+    pub fn write_blocks(&mut self) -> Result<Vec<Location>, JournalError> {
         if self.buffer.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         // At a fixed offset, so that a write after a partial failure starts over.
         durable_fs::write_all_at(&self.log.file, &self.log.path, &self.buffer, self.end)
@@ -179,16 +227,17 @@ impl Journal {
             self.buffer = Vec::new();
         }
         self.dirty = true;
-        Ok(())
+        Ok(std::mem::take(&mut self.placed))
     }
 
-    /// Makes what was written survive a power loss.
-    pub fn sync(&mut self) -> Result<(), JournalError> {
-        self.flush()?;
+    /// Makes what was appended survive a power loss. Returns where the records are, like [`flush`](Self::flush).
+    pub fn sync(&mut self) -> Result<Vec<Location>, JournalError> {
+        let placed = self.flush()?;
         if self.dirty {
             self.sync_now()?;
         }
-        self.is_in_place()
+        self.is_in_place()?;
+        Ok(placed)
     }
 
     /// Fails when the file was removed or replaced during the run: what is written to it would be lost.
@@ -218,7 +267,7 @@ impl Journal {
         JournalReader::new(self.log.clone())
     }
 
-    /// Its size in bytes.
+    /// Its size in bytes, without what is not yet written.
     pub fn bytes(&self) -> u64 {
         self.end
     }
@@ -273,14 +322,13 @@ mod tests {
             ControlFlow::Continue(())
         })
         .unwrap();
-        let locations = (0..count)
-            .map(|index| {
-                journal.append(&response(
-                    &format!("task_{index}"),
-                    format!("{{\"a\":{index}}}").repeat(20).as_bytes(),
-                ))
-            })
-            .collect();
+        let mut locations = Vec::new();
+        for index in 0..count {
+            let body = format!("{{\"a\":{index}}}").repeat(20);
+            journal.append(&response(&format!("task_{index}"), body.as_bytes()));
+            // Alone in a block, as if it arrived slowly.
+            locations.append(&mut journal.flush().unwrap());
+        }
         journal.sync().unwrap();
         (state, locations)
     }
@@ -293,9 +341,9 @@ mod tests {
             Journal::open(&path, &options(), |_| ControlFlow::Continue(())).unwrap();
         let offsets = ["a", "b", "c"].map(|id| {
             let body = id.repeat(100);
-            journal.append(&response(id, body.as_bytes())).offset()
+            journal.append(&response(id, body.as_bytes()));
+            journal.flush().unwrap()[0].offset()
         });
-        journal.flush().unwrap();
         let [_, second, third] = offsets;
         // The length that the scan begins with is within the second record, and the third arrives meanwhile.
         for len in second + 1..third {
@@ -314,8 +362,7 @@ mod tests {
             opened,
             ScanSummary {
                 records: 5,
-                damaged: 0,
-                torn_bytes: 0
+                ..ScanSummary::default()
             }
         );
         assert_eq!(
@@ -362,6 +409,32 @@ mod tests {
     }
 
     #[test]
+    fn damage_to_a_block_costs_its_records_which_are_reported_by_id() {
+        let (state, locations) = written(2);
+        let path = state.path().join(FILE_NAME);
+        let (mut journal, _) =
+            Journal::open(&path, &options(), |_| ControlFlow::Continue(())).unwrap();
+        for id in ["task_2", "task_3"] {
+            journal.append(&response(id, b"{}".repeat(90).as_slice()));
+        }
+        journal.sync().unwrap();
+        let mut damaged = std::fs::read(&path).unwrap();
+        let last = damaged.len() - 1;
+        damaged[last] ^= 1;
+        damaged[usize::try_from(locations[1].offset()).unwrap() - 1] ^= 1;
+        std::fs::write(&path, damaged).unwrap();
+        let (found, opened) = seen(state.path());
+        assert_eq!(found, [("task_1".to_owned(), locations[1])]);
+        let ids: Vec<&str> = opened
+            .lost
+            .iter()
+            .map(|lost| lost.task_id.as_str())
+            .collect();
+        assert_eq!(ids, ["task_0", "task_2", "task_3"]);
+        assert_eq!((opened.damaged, opened.torn_bytes), (2, 0));
+    }
+
+    #[test]
     fn a_scan_that_is_stopped_does_not_change_the_file() {
         let (state, _) = written(3);
         let path = state.path().join(FILE_NAME);
@@ -371,28 +444,11 @@ mod tests {
         let mut seen = 0;
         let opened = Journal::open(&state.path().join(FILE_NAME), &options(), |_| {
             seen += 1;
-            crate::journal::reader::break_if(seen == 2)
+            crate::journal::scan::break_if(seen == 2)
         });
         assert!(matches!(opened, Err(JournalError::Interrupted { .. })));
         assert_eq!(seen, 2);
         assert!(std::fs::read(&path).unwrap() == torn);
-    }
-
-    #[test]
-    fn damage_in_the_middle_costs_one_record() {
-        let (state, locations) = written(3);
-        let path = state.path().join(FILE_NAME);
-        let whole = std::fs::read(&path).unwrap();
-        let second = usize::try_from(locations[1].offset()).unwrap();
-        for at in second..usize::try_from(locations[2].offset()).unwrap() {
-            let mut damaged = whole.clone();
-            damaged[at] ^= 0x55;
-            std::fs::write(&path, &damaged).unwrap();
-            let (found, opened) = seen(state.path());
-            let ids: Vec<_> = found.iter().map(|(id, _)| id.as_str()).collect();
-            assert_eq!(ids, ["task_0", "task_2"], "byte {at}");
-            assert_eq!(opened.damaged, 1);
-        }
     }
 
     #[test]

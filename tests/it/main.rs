@@ -32,6 +32,7 @@ mod help;
 mod hostile;
 mod id_lists;
 mod interrupt;
+mod journal;
 mod keys;
 mod library;
 mod lists;

@@ -118,14 +118,25 @@ fn the_journal_is_compacted_when_over_half_of_it_is_stale() {
     let server = sandbox(SandboxConfig::default());
     let out = base.path().join("out");
     let ids = task_ids(12);
-    run(&server, base.path(), &ids, &[]);
-    let once = journal_bytes(base.path());
+    // One request at a time, so that each response is alone in its block, and all arrive in order.
+    run(&server, base.path(), &ids, &["--concurrency", "1"]);
+    let singly = journal_bytes(base.path());
     let responses = raw_responses(&out);
     let tables = published(&out);
-    for _ in 0..3 {
-        let (_, requests) = run(&server, base.path(), &ids, &["--refresh", "all"]);
+    let mut once = 0;
+    for number in 0..3 {
+        let options = ["--concurrency", "1", "--refresh", "all"];
+        let (_, requests) = run(&server, base.path(), &ids, &options);
         assert_eq!(requests, 12);
-        assert_eq!(journal_bytes(base.path()), once);
+        let bytes = journal_bytes(base.path());
+        match number {
+            // Compaction stores them together.
+            0 => once = bytes,
+            // They are less than half of all bytes, since each new response is alone in its block.
+            1 => assert!(bytes > singly),
+            _ => assert_eq!(bytes, once),
+        }
+        assert!(once < singly);
         assert!(raw_responses(&out) == responses);
         assert!(published(&out) == tables);
     }
@@ -195,7 +206,9 @@ fn damage_in_the_journal_loses_one_task_and_is_reported() {
     let (printed, requests) = run(&server, base.path(), &task_ids(12), &["--refresh", "none"]);
     assert_eq!(requests, 1);
     assert!(
-        printed.contains("warning: skipped 1 damaged place in the journal;"),
+        printed.contains(
+            "warning: skipped 1 damaged place in the journal; fetching the lost responses again: task_6\n"
+        ),
         "{printed}"
     );
     assert!(published(&out) == before);
@@ -232,8 +245,8 @@ fn a_journal_or_a_manifest_of_a_newer_version_is_refused() {
     let journal = base.path().join("out/.scale-export/journal");
     let mut bytes = fs::read(&journal).unwrap();
     // The version follows the eight bytes that begin a journal.
-    bytes[8] = 3;
-    refused(&journal, 3, bytes);
+    bytes[8] = 4;
+    refused(&journal, 4, bytes);
     let manifest = base.path().join("out/manifest.json");
     let text = fs::read_to_string(&manifest).unwrap();
     let newer = text.replace("\"format_version\": 1", "\"format_version\": 2");

@@ -18,7 +18,8 @@ use crate::jobs::status::report::{JournalCounts, NextRun};
 use crate::journal::error::JournalError;
 use crate::journal::format::JournalOptions;
 use crate::journal::index::IndexEntry;
-use crate::journal::reader::{JournalReader, ScanSummary, break_if};
+use crate::journal::reader::JournalReader;
+use crate::journal::scan::{ScanSummary, break_if};
 use crate::publish::manifest::Manifest;
 use crate::state::paths::StateDir;
 
@@ -128,16 +129,15 @@ fn scan(
     let (mut done, mut end, mut record_bytes) = (0, 0, 0);
     let (reader, options, scan) = JournalReader::open(&path, None, |entry| {
         contents.add_record(list, &entry);
-        let bytes = entry.location.bytes();
-        record_bytes += bytes;
-        end = entry.location.offset() + bytes;
+        record_bytes += entry.location.bytes();
+        end = entry.next;
         done += 1;
         if done % EVENT_RECORDS == 0 {
             events.send(Event::Progress { done, total: None });
         }
         break_if(cancel.is_cancelled())
     })?;
-    contents.finish_scan(end);
+    contents.finish_scan(list, &scan, end);
     Ok(Some(CountedJournal {
         reader,
         options,

@@ -10,6 +10,7 @@ use crate::api::task_response::UnreadableBody;
 use crate::ids::error::IdsError;
 use crate::ids::read::read_published;
 use crate::ids::task_ids::TaskIds;
+use crate::jobs::lost_records::LostIds;
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::Finding;
 use crate::jobs::verify::report::VerifyResults;
@@ -17,7 +18,8 @@ use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::journal::error::JournalError;
 use crate::journal::format::{JournalOptions, distinct};
 use crate::journal::index::JournalIndex;
-use crate::journal::reader::{FailureNote, JournalReader, break_if};
+use crate::journal::reader::{FailureNote, JournalReader};
+use crate::journal::scan::break_if;
 use crate::json::document::Document;
 use crate::json::lexer::JsonErrorKind;
 use crate::json::parser::Parser;
@@ -71,8 +73,13 @@ impl RawResponses {
             opened => opened?,
         };
         journal.finish_scan();
+        let lost = LostIds::new(&opened.lost);
         if opened.damaged > 0 {
-            let found = plural(opened.damaged, "damaged place");
+            let found = plural(opened.damaged, "damaged place") + &lost.suffix();
+            results.add(Finding::of_file(JOURNAL, "complete records", &found));
+        } else if end.is_some() && !lost.is_empty() {
+            // The published part cannot end within a block.
+            let found = format!("an incomplete end{}", lost.suffix());
             results.add(Finding::of_file(JOURNAL, "complete records", &found));
         }
         let bytes = reader.bytes()?;

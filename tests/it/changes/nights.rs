@@ -135,8 +135,9 @@ fn lose(out: &Path, lost: &str) {
     .unwrap();
     let place = place.unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
-    let end = usize::try_from(place.offset() + place.bytes()).unwrap();
-    bytes[end - 1] ^= 1;
+    // Its head, since other records share its block.
+    let head = usize::try_from(place.offset()).unwrap();
+    bytes[head] ^= 1;
     std::fs::write(&path, bytes).unwrap();
 }
 

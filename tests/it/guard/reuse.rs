@@ -4,6 +4,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use scale_export::journal::block::encode;
+use scale_export::journal::codec::Compressor;
+use scale_export::journal::format::JournalVersion;
+use scale_export::journal::reader::JournalReader;
 use serde_json::Value;
 
 use super::{Api, assert_exit, exported, reference, status};
@@ -141,10 +145,15 @@ fn several_exports_are_flattened_in_the_order_of_their_lists() {
 }
 
 #[test]
-fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
-    use scale_export::journal::codec::Compressor;
-    use scale_export::journal::format::{JournalVersion, encode};
-    use scale_export::journal::reader::JournalReader;
+fn a_journal_of_an_earlier_version_is_read_and_upgraded_by_the_next_publication() {
+    for version in [JournalVersion::One, JournalVersion::Two] {
+        upgrade(version);
+    }
+}
+
+/// Continues a journal of an earlier version.
+fn upgrade(version: JournalVersion) {
+    let number = version as u8;
     let base = tempfile::tempdir().unwrap();
     let api = Api::start();
     let ids = task_ids(12);
@@ -154,7 +163,7 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
     let before = published(&out);
     let journal = out.join(".scale-export/journal");
     let upgraded = fs::read(&journal).unwrap();
-    // The same journal in the previous format version.
+    // The same journal in the earlier format version.
     let mut records = Vec::new();
     let (mut reader, ..) = JournalReader::open(&journal, None, |entry| {
         records.push((
@@ -168,7 +177,7 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
     .unwrap();
     let first = usize::try_from(records[0].3.offset()).unwrap();
     let mut bytes = upgraded[..first].to_vec();
-    bytes[8] = 1;
+    bytes[8] = number;
     for (kind, is_final, task_id, location) in &records {
         let mut body = Vec::new();
         let head = reader.read(task_id, *location, &mut body).unwrap();
@@ -180,20 +189,15 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
             task_id,
             body: &body,
         };
-        encode(
-            &record,
-            JournalVersion::One,
-            &mut Compressor::default(),
-            &mut bytes,
-        );
+        encode(&record, version, &mut Compressor::default(), &mut bytes);
     }
-    let version_1 = bytes.len();
+    let earlier = bytes.len();
     fs::write(&journal, &bytes).unwrap();
     let path = out.join("manifest.json");
     let text = fs::read_to_string(&path).unwrap();
     let text = text.replace(
         &format!("\"journal_bytes\": {}", upgraded.len()),
-        &format!("\"journal_bytes\": {version_1}"),
+        &format!("\"journal_bytes\": {earlier}"),
     );
     fs::write(&path, text).unwrap();
 
@@ -201,12 +205,12 @@ fn a_journal_of_version_1_is_read_and_upgraded_by_the_next_publication() {
     assert!(reference(base.path(), &out) == before);
     // A run that is not published does not change the version, and its mark counts in that version.
     api.ends(1, &out, &ids, &["--fail-fast"]);
-    assert_eq!(fs::read(&journal).unwrap()[8], 1);
+    assert_eq!(fs::read(&journal).unwrap()[8], number);
     assert!(reference(base.path(), &out) == before);
     let requests = api.server.seen().len();
     api.ends(3, &out, &ids, &[]);
     assert_eq!(api.server.seen().len() - requests, 1);
-    assert_eq!(fs::read(&journal).unwrap()[8], 2);
+    assert_eq!(fs::read(&journal).unwrap()[8], 3);
     assert!(published(&out) == before);
     assert!(reference(base.path(), &out) == before);
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use scale_export::journal::format::RecordKind;
-use scale_export::journal::reader::{JournalReader, RecordEntry};
+use scale_export::journal::reader::JournalReader;
 use serde_json::json;
 
 use crate::lists::api::{Api, response};
@@ -20,15 +20,15 @@ fn journal_damage_is_reported_before_a_list_run_appends() {
     let before = published(&out);
     let journal = out.join(".scale-export/journal");
     let whole = fs::read(&journal).unwrap();
-    let mut last_record = 0;
-    let see = |entry: RecordEntry<'_>| {
-        last_record = entry.location.bytes();
-        ControlFlow::Continue(())
-    };
-    JournalReader::open(&journal, None, see).unwrap();
 
-    // The last record is lost. Its task is listed again, and its new record is as long.
+    // The last block is lost. Its tasks are listed again, and their new block is as long.
     fs::write(&journal, &whole[..whole.len() - 5]).unwrap();
+    let (_, _, summary) =
+        JournalReader::open(&journal, None, |_| ControlFlow::Continue(())).unwrap();
+    assert!(
+        summary.lost.len() > 1 && summary.damaged == 0,
+        "{summary:?}"
+    );
     let (_, printed) = api.export(base.path(), "out", &batch, 0);
     let lost = printed
         .lines()
@@ -36,7 +36,12 @@ fn journal_damage_is_reported_before_a_list_run_appends() {
     let lost = lost.unwrap_or_else(|| panic!("{printed}"));
     let bytes = lost.split("the journal lacks ").nth(1).unwrap();
     let bytes: u64 = bytes.split(' ').next().unwrap().parse().unwrap();
-    assert_eq!(bytes, last_record, "{printed}");
+    assert_eq!(bytes, summary.torn_bytes + 5, "{printed}");
+    let first = format!("again: {}, ", summary.lost[0].task_id);
+    assert!(printed.contains(&first), "{printed}");
+    for lost in &summary.lost {
+        assert!(printed.contains(&lost.task_id), "{printed}");
+    }
     assert_eq!(printed.matches("the journal lacks").count(), 1);
     assert!(!printed.starts_with("Nothing to do"), "{printed}");
     assert!(published(&out) == before);
