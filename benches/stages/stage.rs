@@ -7,6 +7,8 @@ use bytes::Bytes;
 use scale_export::api::body_check;
 use scale_export::api::body_text::BodyText;
 use scale_export::encode::format::Format;
+use scale_export::encode::parquet::write::in_memory::encode_rows;
+use scale_export::encode::parquet::write::row_group_encoder::RowGroupLimits;
 use scale_export::encode::table_writers::encode;
 use scale_export::flatten::flattener::Flattener;
 use scale_export::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
@@ -31,11 +33,12 @@ pub(crate) type Measure<'m> = &'m mut dyn FnMut(&mut dyn FnMut());
 pub(crate) type Stage = fn(&[String], Measure<'_>);
 
 /// All stages by name, in the order of an export.
-pub(crate) const STAGES: [(&str, Stage); 8] = [
+pub(crate) const STAGES: [(&str, Stage); 9] = [
     ("parse", parse),
     ("check", check),
     ("flatten", flatten),
     ("parquet", parquet),
+    ("cells to parquet", cells_to_parquet),
     ("csv", csv),
     ("journal append", journal_append),
     ("journal read", journal_read),
@@ -96,6 +99,23 @@ fn encode_all(format: Format, tasks: &[String], measure: Measure<'_>) {
 
 fn parquet(tasks: &[String], measure: Measure<'_>) {
     encode_all(Format::Parquet, tasks, measure);
+}
+
+/// Rows to files of all tables, cell by cell.
+fn cells_to_parquet(tasks: &[String], measure: Measure<'_>) {
+    let batches = Batches::of(tasks).0.into_iter().zip(TABLES.iter());
+    let tables: Vec<(&'static TableInfo, Vec<Rows>)> = batches
+        .map(|(batches, table)| {
+            let rows = batches.into_iter().map(|batch| Rows::of(table, batch));
+            (table, rows.collect::<Result<_, _>>().unwrap())
+        })
+        .collect();
+    measure(&mut || {
+        for (table, rows) in &tables {
+            let file = encode_rows(table, rows.iter().cloned(), RowGroupLimits::default());
+            black_box(file.unwrap());
+        }
+    });
 }
 
 fn csv(tasks: &[String], measure: Measure<'_>) {
