@@ -119,6 +119,7 @@ fn write_journal(path: &Path, size: u64) -> u64 {
             time: 0,
             task_id: &format!("task_{number}"),
             body: body.as_bytes(),
+            digest: None,
         });
         if number % WRITTEN_TOGETHER == 0 {
             journal.flush().unwrap();

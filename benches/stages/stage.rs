@@ -222,6 +222,7 @@ fn append(journal: &mut Journal, tasks: &[String], ids: &[String]) -> Vec<Locati
             time: 0,
             task_id: id,
             body: task.as_bytes(),
+            digest: None,
         });
         if journal.is_full() {
             locations.append(&mut journal.write_blocks().unwrap());

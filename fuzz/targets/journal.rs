@@ -114,6 +114,7 @@ fn damaged(
             time: 0,
             task_id: &task_id,
             body: &body,
+            digest: None,
         });
         if flushes >> (index % 4) & 1 == 1 {
             journal.flush().expect("the file can be written");

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::durable_fs::{FileRef, StagedFile};
 use crate::encode::csv::write::encode_records;
-use crate::encode::file_part::FilePart;
+use crate::encode::file_part::{FilePart, PartError};
 use crate::encode::format::{Format, Selection};
 use crate::encode::parquet::write::in_memory::encode_rows;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
@@ -152,7 +152,8 @@ impl TableWriters {
     ) -> Result<(), OutputError> {
         let mut tables = self.tables.iter_mut();
         let Some(open) = tables.find(|open| open.table.table == table.table) else {
-            return Ok(());
+            let path = PathBuf::from(table.name);
+            return Err(PartError::Foreign.of_file(table, &path));
         };
         let written = open.file.part(part, &mut self.compressor);
         open.rows += written.map_err(|error| error.of_file(table, &open.path))?;

@@ -27,7 +27,7 @@ use crate::jobs::read_ahead::open;
 use crate::jobs::source_error::SourceError;
 use crate::jobs::table_builder::{FeedResult, join, spawn};
 use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
-use crate::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
+use crate::journal::format::{BodyDigest, FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
 use crate::journal::location::Location;
 use crate::journal::reader::JournalReader;
 use crate::journal::record_head::RecordHead;
@@ -203,6 +203,7 @@ enum ImportedRecord {
     Task {
         task_id: String,
         body: TaskBody,
+        digest: BodyDigest,
         is_final: bool,
     },
     /// A record of another journal.
@@ -224,6 +225,7 @@ fn append_all(
             ImportedRecord::Task {
                 task_id,
                 body,
+                digest,
                 is_final,
             } => journal.append(&JournalRecord {
                 kind: RecordKind::Response,
@@ -232,6 +234,7 @@ fn append_all(
                 time: unix_millis(),
                 task_id: &task_id,
                 body: &body,
+                digest: Some(digest),
             }),
             ImportedRecord::Copy {
                 head,
@@ -439,7 +442,10 @@ impl SourceReader<'_> {
         let mut copy = memory::buffer(body.len()).map_err(|_| BodyError::NoMemory)?;
         copy.extend_from_slice(body);
         let body = BodyText::read(Bytes::from(copy)).map_err(|(_, error)| error)?;
-        let response = check_task(&body, None, self.keep_secrets, &mut self.parser)?;
+        let mut response = check_task(&body, None, self.keep_secrets, &mut self.parser)?;
+        // Once, for the journal and for the digests of the publication.
+        let digest = response.sha256();
+        response.digest = Some(digest);
         let task_id = response.task_id.as_str();
         if let Some(note) = &response.note {
             self.events
@@ -448,6 +454,7 @@ impl SourceReader<'_> {
         let append = ImportedRecord::Task {
             task_id: task_id.to_owned(),
             body: response.body.clone(),
+            digest,
             is_final: response.is_final,
         };
         let bytes = response.body.len();

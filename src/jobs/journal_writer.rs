@@ -75,8 +75,8 @@ impl JournalWriter<'_> {
                 Ok(Some(task)) => {
                     gather(&arrived, self.in_flight);
                     let mut next = Some(task);
-                    while let Some(task) = next {
-                        append(&mut journal, &task, &mut appended);
+                    while let Some(mut task) = next {
+                        append(&mut journal, &mut task, &mut appended);
                         stored.push(task.stored);
                         if let Ok(response) = task.result {
                             responses.push((task.position, response));
@@ -134,10 +134,17 @@ struct AppendedRecord {
     is_final: bool,
 }
 
-fn append(journal: &mut Journal, task: &FetchedTask, appended: &mut Vec<AppendedRecord>) {
+fn append(journal: &mut Journal, task: &mut FetchedTask, appended: &mut Vec<AppendedRecord>) {
+    // Once, for the journal and for the digests of the publication.
+    let mut digest = None;
+    if let Ok(response) = &mut task.result {
+        digest = Some(response.sha256());
+        response.digest = digest;
+    }
     let mut push = |kind, task_id: &str, body: &[u8], attempts, is_final| {
         journal.append(&JournalRecord {
             flags: if is_final { FLAG_FINAL } else { 0 },
+            digest,
             ..record(kind, task_id, body, attempts)
         });
         appended.push(AppendedRecord {
@@ -221,6 +228,7 @@ fn record<'r>(
         time: unix_millis(),
         task_id,
         body,
+        digest: None,
     }
 }
 
@@ -233,6 +241,7 @@ pub(crate) fn start_refresh(journal: &mut Journal) -> Result<Location, ExportErr
         time: unix_millis(),
         task_id: "",
         body: &[],
+        digest: None,
     })?)
 }
 

@@ -102,6 +102,7 @@ impl KeptResponses {
             time: unix_millis(),
             task_id: &task.task_id,
             body: &task.body,
+            digest: task.digest,
         });
         self.appended.push((position, task.is_final));
         true

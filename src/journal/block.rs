@@ -43,7 +43,7 @@ impl<'r> BlockRecord<'r> {
             raw_bytes: length(record.body.len()),
             time: record.time,
             stored_crc32: 0,
-            sha256: version.digest(record.body),
+            sha256: record.digest.unwrap_or_else(|| version.digest(record.body)),
             heads_bytes: 0,
             start: 0,
             block_bytes: 0,

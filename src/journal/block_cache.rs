@@ -84,6 +84,7 @@ mod tests {
             time: 0,
             task_id: "task_1",
             body: &vec![b'x'; block_bytes],
+            digest: None,
         };
         let mut bytes = Vec::new();
         let version = JournalVersion::LATEST;

@@ -117,6 +117,9 @@ pub struct End {
     pub since: u64,
 }
 
+/// The SHA-256 of a body.
+pub type BodyDigest = [u8; 32];
+
 /// A record to be written.
 #[derive(Debug, Clone, Copy)]
 pub struct JournalRecord<'a> {
@@ -132,6 +135,8 @@ pub struct JournalRecord<'a> {
     pub task_id: &'a str,
     /// The response, or the failure.
     pub body: &'a [u8],
+    /// SHA-256 of `body`, if it is known: it is then not computed again.
+    pub digest: Option<BodyDigest>,
 }
 
 /// The JSON of options in the file's header.

@@ -16,7 +16,7 @@ use std::ops::Range;
 use sha2::{Digest as _, Sha256};
 
 use crate::journal::codec::{Codec, Decompressor};
-use crate::journal::format::{JournalVersion, RecordKind, word};
+use crate::journal::format::{BodyDigest, JournalVersion, RecordKind, word};
 use crate::memory;
 
 /// Begins every record.
@@ -44,9 +44,6 @@ pub(crate) const MAX_HEAD_BYTES: usize =
 /// The maximum size of the bodies of a block in bytes, which `--max-body` and `flatten` keep to. A larger one in a head is
 /// damage, or a record made to exhaust the memory.
 const MAX_BODY_BYTES: u32 = 1 << 30;
-
-/// A SHA-256.
-pub(crate) type BodyDigest = [u8; DIGEST_BYTES];
 
 /// The layout of a head in a version of the format.
 #[derive(Debug, Clone, Copy)]
@@ -366,6 +363,7 @@ mod tests {
             time: 1_700_000_000_000,
             task_id: "täsk_1",
             body,
+            digest: None,
         }
     }
 

@@ -93,6 +93,7 @@ mod tests {
                 time: 0,
                 task_id,
                 body: b"{}",
+                digest: None,
             };
             encode(&record, version, &mut Compressor::default(), &mut bytes);
         }

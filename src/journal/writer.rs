@@ -177,6 +177,7 @@ impl Journal {
             time,
             task_id: "",
             body: &body,
+            digest: None,
         })?;
         self.sync()?;
         Ok(())
@@ -303,6 +304,7 @@ mod tests {
             time: 0,
             task_id,
             body,
+            digest: None,
         }
     }
 

@@ -31,6 +31,7 @@ fn a_kind_of_a_newer_version_fails_its_id_and_ends_no_run() {
         time: 0,
         task_id: "task_2",
         body: note.to_string().as_bytes(),
+        digest: None,
     });
     journal.sync().unwrap();
     drop(journal);

@@ -95,6 +95,7 @@ fn write(version: JournalVersion, steps: &[Step]) -> Sample {
                     time: 7,
                     task_id: &id,
                     body: &body,
+                    digest: None,
                 });
                 written.push((id, body));
             }
@@ -107,6 +108,7 @@ fn write(version: JournalVersion, steps: &[Step]) -> Sample {
                     time: 8,
                     task_id: "",
                     body: body.as_bytes(),
+                    digest: None,
                 };
                 locations.append(&mut journal.flush().unwrap());
                 locations.push(journal.append_mark(&mark).unwrap());

@@ -562,6 +562,7 @@ fn a_journal_record_that_is_not_a_task_fails_only_its_id() {
             time: 0,
             task_id,
             body: body.as_bytes(),
+            digest: None,
         });
     }
     journal.sync().unwrap();

@@ -57,6 +57,8 @@ impl RowEncoder for CsvRows {
         if self.rows == 0 {
             return Ok(());
         }
+        // One huge value must not keep its memory.
+        self.scratch.shrink_to(PASSED_BYTES);
         parts(FilePart::Records {
             text: std::mem::take(&mut self.text),
             rows: std::mem::take(&mut self.rows),

@@ -188,6 +188,7 @@ fn upgrade(version: JournalVersion) {
             time: head.time,
             task_id,
             body: &body,
+            digest: None,
         };
         encode(&record, version, &mut Compressor::default(), &mut bytes);
     }

@@ -15,13 +15,14 @@ use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
+use crate::encode::parquet::write::boundary_order::BoundaryTracker;
 use crate::encode::parquet::write::chunk_statistics::statistics;
 use crate::encode::parquet::write::encoded_chunk::{ChunkPagesSource, EncodedChunk};
 use crate::encode::parquet::write::page_compressor::PageCompressor;
 use crate::encode::parquet::write::page_store::{KeptPage, PageStore};
 use crate::encode::parquet::write::properties::{ColumnSettings, STATISTICS_BYTES};
 use crate::encode::parquet::write::raw_page::{ChunkEnd, PageContent, PageCounts, RawPage};
-use crate::encode::parquet::write::value_range::{StatedBound, ValueRange};
+use crate::encode::parquet::write::value_range::{StatedBound, ValueOrder, ValueRange};
 use crate::tables::column::ColumnInfo;
 
 /// Bytes that are reserved for the header of a page.
@@ -32,6 +33,7 @@ const HEADER_BYTES: usize = 64;
 pub(crate) struct ChunkBuilder {
     column: ColumnDescPtr,
     settings: ColumnSettings,
+    order: ValueOrder,
     store: PageStore,
     dictionary: Option<WrittenPage>,
     data: Vec<WrittenPage>,
@@ -56,6 +58,7 @@ impl ChunkBuilder {
         Self {
             column,
             settings: ColumnSettings::of(info),
+            order: ValueOrder::of(info.column_type),
             store,
             dictionary: None,
             data: Vec::new(),
@@ -184,7 +187,8 @@ impl ChunkBuilder {
         ))
     }
 
-    /// The bounds of pages, in columns whose pages have them.
+    /// The bounds of pages, in columns whose pages have them. `None` as well where a page has no bound that can be stated.
+    /// `order` is the order of the values themselves.
     fn column_index(
         &self,
         order: BoundaryOrder,
@@ -193,30 +197,43 @@ impl ChunkBuilder {
             return Ok(None);
         }
         let mut index = ColumnIndexBuilder::new(self.column.physical_type());
+        let mut stated = BoundaryTracker::new(self.order);
         for page in &self.data {
             // A page without values has empty bounds.
-            let (min, max) = page
-                .range
-                .as_ref()
-                .map_or_else(Default::default, |range| self.stated_bounds(range));
+            let (min, max) = match &page.range {
+                None => <(Vec<u8>, Vec<u8>)>::default(),
+                Some(range) => match self.stated_bounds(range) {
+                    Some(bounds) => {
+                        stated.add(&bounds);
+                        (bounds.min, bounds.max)
+                    }
+                    None => return Ok(None),
+                },
+            };
             let nulls = number(page.counts.nulls)?;
             index.append(page.range.is_none(), min, max, nulls, None);
             let (repetition, definition) = self.histograms(&page.counts)?;
             index.append_histograms(&repetition, &definition);
         }
-        index.set_boundary_order(order);
+        // A shortened maximum may come after the whole one of the next page.
+        let is_ordered = stated.boundary_order() == order;
+        index.set_boundary_order(if is_ordered {
+            order
+        } else {
+            BoundaryOrder::UNORDERED
+        });
         index.build().map(Some)
     }
 
     /// The bounds of a page. Only those of texts are shortened.
-    fn stated_bounds(&self, range: &ValueRange) -> (Vec<u8>, Vec<u8>) {
-        if self.column.physical_type() == PhysicalType::BYTE_ARRAY {
-            let min = StatedBound::min(&range.min, STATISTICS_BYTES);
-            let max = StatedBound::max(&range.max, STATISTICS_BYTES);
-            (min.bytes, max.bytes)
-        } else {
-            (range.min.clone(), range.max.clone())
+    fn stated_bounds(&self, range: &ValueRange) -> Option<ValueRange> {
+        if self.column.physical_type() != PhysicalType::BYTE_ARRAY {
+            return Some(range.clone());
         }
+        Some(ValueRange {
+            min: StatedBound::min(&range.min, STATISTICS_BYTES).bytes,
+            max: StatedBound::max(&range.max, STATISTICS_BYTES)?.bytes,
+        })
     }
 
     /// The positions of pages, the first one at `offset`.

@@ -59,7 +59,7 @@ pub(crate) fn statistics(
         }
         PhysicalType::BYTE_ARRAY => {
             let min = min.map(|bytes| StatedBound::min(bytes, STATISTICS_BYTES));
-            let max = max.map(|bytes| StatedBound::max(bytes, STATISTICS_BYTES));
+            let max = max.and_then(|bytes| StatedBound::max(bytes, STATISTICS_BYTES));
             let is_exact =
                 |bound: &Option<StatedBound>| bound.as_ref().is_some_and(|bound| bound.is_exact);
             let exact = (is_exact(&min), is_exact(&max));

@@ -15,12 +15,12 @@ use crate::encode::parquet::write::boundary_order::BoundaryTracker;
 use crate::encode::parquet::write::dictionary::Dictionary;
 use crate::encode::parquet::write::levels::PageLevels;
 use crate::encode::parquet::write::open_page::OpenPage;
-use crate::encode::parquet::write::properties::ColumnSettings;
+use crate::encode::parquet::write::properties::{ColumnSettings, STATISTICS_BYTES};
 use crate::encode::parquet::write::raw_page::{ChunkEnd, PageContent, PageCounts, RawPage};
 use crate::encode::parquet::write::runs::bit_width;
 use crate::encode::parquet::write::value_range::{RangeFinder, ValueOrder, ValueRange, widen};
 use crate::json::text::Text;
-use crate::tables::cell::Cell;
+use crate::tables::cell::{Cell, Texts};
 use crate::tables::column::{ColumnInfo, ColumnType};
 
 /// Where pages end and dictionaries are given up.
@@ -49,6 +49,9 @@ impl Default for PageLimits {
 
 /// Bytes of decoded text whose memory is kept for the next column chunk.
 const KEPT_TEXT_BYTES: usize = 16 << 10;
+
+/// Bytes of decoded text whose memory is kept for the next page: one huge text must not keep its memory.
+const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// The dictionary is given up if the distinct values have more than this part of the bytes of all values.
 const DISTINCT_PART: (usize, usize) = (7, 8);
@@ -145,7 +148,7 @@ impl ColumnEncoder {
                 Ok(self.append_row(&number.to_le_bytes()))
             }
             (ColumnType::Bool, Cell::Bool(value)) => Ok(self.append_bool(*value)),
-            (ColumnType::StrList, Cell::Texts(texts)) => Ok(self.append_list(texts.iter())),
+            (ColumnType::StrList, Cell::Texts(texts)) => Ok(self.append_list(*texts)),
             (ColumnType::Bytes, Cell::Bytes(bytes)) => Ok(self.append_row(bytes)),
             _ => Err(self.column.name),
         }
@@ -183,14 +186,23 @@ impl ColumnEncoder {
         decoded
     }
 
-    fn append_list<'t>(&mut self, texts: impl Iterator<Item = Text<'t>>) -> usize {
+    fn append_list(&mut self, texts: Texts<'_>) -> usize {
+        let most = texts
+            .iter()
+            .map(|text| text.size() + size_of::<u32>())
+            .sum();
+        if self.chunk.uses_dictionary && !self.has_room_for(most) {
+            // A row does not continue in another page, so all of its values are in the dictionary or none.
+            self.end_page();
+            self.end_dictionary();
+        }
         let (mut bytes, mut is_first) = (0, true);
-        for text in texts {
+        for text in texts.iter() {
             if let Some(text) = text.as_plain() {
-                bytes += self.push_value(text.as_bytes(), is_first);
+                bytes += self.push_value(text.as_bytes(), is_first, usize::MAX);
             } else {
                 let decoded = self.decode(text);
-                bytes += self.push_value(decoded.as_bytes(), is_first);
+                bytes += self.push_value(decoded.as_bytes(), is_first, usize::MAX);
                 self.scratch = decoded;
             }
             is_first = false;
@@ -200,6 +212,12 @@ impl ColumnEncoder {
         }
         self.end_row();
         bytes
+    }
+
+    /// Whether the dictionary has room for so many more bytes.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        let limit = self.settings.dictionary_bytes.unwrap_or_default();
+        self.dictionary.bytes() + bytes <= limit
     }
 
     fn append_bool(&mut self, value: bool) -> usize {
@@ -212,21 +230,17 @@ impl ColumnEncoder {
     /// Appends a row with a value that is no list.
     #[inline]
     fn append_row(&mut self, value: &[u8]) -> usize {
-        let bytes = self.push_value(value, true);
+        let limit = self.settings.dictionary_bytes.unwrap_or_default();
+        let bytes = self.push_value(value, true, limit);
         self.end_row();
         bytes
     }
 
-    /// Adds a value of the current row.
+    /// Adds a value of the current row. A value that the dictionary does not have is added to it up to `limit` bytes.
     #[inline]
-    fn push_value(&mut self, value: &[u8], is_first_in_row: bool) -> usize {
+    fn push_value(&mut self, value: &[u8], is_first_in_row: bool, limit: usize) -> usize {
         self.chunk.bytes += self.dictionary.plain_bytes(value);
         if self.chunk.uses_dictionary {
-            // A row does not continue in another page, so its other values exceed the limit.
-            let limit = match self.settings.dictionary_bytes {
-                Some(limit) if is_first_in_row => limit,
-                _ => usize::MAX,
-            };
             if let Some(index) = self.dictionary.intern(value, limit) {
                 self.page.indices.push(index);
                 self.page.text_bytes += value.len();
@@ -311,13 +325,16 @@ impl ColumnEncoder {
             self.page.take_plain(&mut body);
             PageContent::Plain
         };
-        if let Some(range) = &range {
+        let mut range = range;
+        if let Some(range) = &mut range {
+            if self.settings.has_page_bounds {
+                self.chunk.boundaries.add(range);
+            }
+            range.shorten(STATISTICS_BYTES);
             widen(&mut self.chunk.range, range, self.order);
         }
         let range = range.filter(|_| self.settings.has_page_bounds);
-        if let Some(range) = &range {
-            self.chunk.boundaries.add(range);
-        }
+        self.scratch.shrink_to(MAX_TEXT_BYTES);
         self.push_page(RawPage {
             content,
             body,
@@ -329,6 +346,12 @@ impl ColumnEncoder {
     /// The range of the values of the current page. `None` if there are none, and for values of the dictionary of a
     /// column whose pages have no bounds: the range of the dictionary is found once.
     fn page_range(&self) -> Option<ValueRange> {
+        // The order of pages depends on whole values, statistics on their first bytes.
+        let kept = if self.settings.has_page_bounds {
+            usize::MAX
+        } else {
+            STATISTICS_BYTES + 1
+        };
         if self.chunk.uses_dictionary {
             if !self.settings.has_page_bounds {
                 return None;
@@ -341,9 +364,9 @@ impl ColumnEncoder {
                     finder.add(self.dictionary.value(run.value));
                 }
             }
-            return finder.range();
+            return finder.range(kept);
         }
-        self.page.plain_range()
+        self.page.plain_range(kept)
     }
 
     /// Completes the dictionary. Values that follow are PLAIN.
@@ -353,7 +376,7 @@ impl ColumnEncoder {
         if !self.settings.has_page_bounds {
             let mut finder = RangeFinder::new(self.order);
             self.dictionary.values().for_each(|value| finder.add(value));
-            if let Some(range) = finder.range() {
+            if let Some(range) = finder.range(STATISTICS_BYTES + 1) {
                 widen(&mut self.chunk.range, &range, self.order);
             }
         }

@@ -12,6 +12,10 @@ const KEPT_RUNS: usize = 1_024;
 /// Bytes of values whose memory is kept for the next column chunk.
 const KEPT_BYTES: usize = 16 << 10;
 
+/// Bytes that are reserved at most for the next page: a page has about a megabyte, and one huge value must not keep its
+/// memory.
+const MAX_RESERVED_BYTES: usize = 2 << 20;
+
 /// The values of a page, without levels.
 #[derive(Debug)]
 pub(crate) struct OpenPage {
@@ -87,8 +91,8 @@ impl OpenPage {
         self.has_false |= !value;
     }
 
-    /// The range of the values that are not in a dictionary.
-    pub(crate) fn plain_range(&self) -> Option<ValueRange> {
+    /// The range of the values that are not in a dictionary, with at most `kept` bytes of each end.
+    pub(crate) fn plain_range(&self, kept: usize) -> Option<ValueRange> {
         if self.bits > 0 {
             return Some(ValueRange {
                 min: vec![u8::from(!self.has_false)],
@@ -96,22 +100,20 @@ impl OpenPage {
             });
         }
         let (min, max) = self.ends.as_ref()?;
-        let value = |span: &Range<usize>| self.plain.get(span.clone()).map(<[u8]>::to_vec);
-        Some(ValueRange {
-            min: value(min)?,
-            max: value(max)?,
-        })
+        let value = |span: &Range<usize>| self.plain.get(span.clone());
+        Some(ValueRange::new(value(min)?, value(max)?, kept))
     }
 
     /// Moves the values that are not in a dictionary behind the levels of the page.
     pub(crate) fn take_plain(&mut self, body: &mut Vec<u8>) {
         if body.is_empty() {
-            // The next page is about as large.
-            let next = Vec::with_capacity(self.plain.len());
+            // The next page is about as large, unless this one had a huge value.
+            let next = Vec::with_capacity(self.plain.len().min(MAX_RESERVED_BYTES));
             *body = std::mem::replace(&mut self.plain, next);
         } else {
             body.extend_from_slice(&self.plain);
             self.plain.clear();
+            self.plain.shrink_to(MAX_RESERVED_BYTES);
         }
         self.ends = None;
         self.bits = 0;

@@ -62,6 +62,25 @@ pub(crate) struct ValueRange {
     pub(crate) max: Vec<u8>,
 }
 
+impl ValueRange {
+    /// A range of which each end has at most `kept` bytes.
+    pub(crate) fn new(min: &[u8], max: &[u8], kept: usize) -> Self {
+        let start = |value: &[u8]| value.get(..kept).unwrap_or(value).to_vec();
+        Self {
+            min: start(min),
+            max: start(max),
+        }
+    }
+
+    /// Drops all bytes that bounds of `limit` bytes do not depend on: one more byte shows that a value is longer.
+    pub(crate) fn shorten(&mut self, limit: usize) {
+        for end in [&mut self.min, &mut self.max] {
+            end.truncate(limit + 1);
+            end.shrink_to_fit();
+        }
+    }
+}
+
 /// Widens a range by another one.
 pub(crate) fn widen(known: &mut Option<ValueRange>, new: &ValueRange, order: ValueOrder) {
     match known {
@@ -101,11 +120,9 @@ impl<'v> RangeFinder<'v> {
         }
     }
 
-    pub(crate) fn range(&self) -> Option<ValueRange> {
-        self.ends.map(|(min, max)| ValueRange {
-            min: min.to_vec(),
-            max: max.to_vec(),
-        })
+    /// The range, with at most `kept` bytes of each end.
+    pub(crate) fn range(&self, kept: usize) -> Option<ValueRange> {
+        self.ends.map(|(min, max)| ValueRange::new(min, max, kept))
     }
 }
 
@@ -141,15 +158,14 @@ impl StatedBound {
         }
     }
 
-    /// A maximum, cut after at most `limit` bytes. Its last character that can grow is replaced by the next one, so that
-    /// the bound comes after the value. It is not cut if no character can grow.
-    pub(crate) fn max(value: &[u8], limit: usize) -> Self {
-        let next = match prefix(value, limit) {
-            Some(Prefix::Text(text)) => next_text(text),
-            Some(Prefix::Bytes(bytes)) => next_bytes(bytes),
-            None => None,
-        };
-        next.map_or_else(|| Self::exact(value), Self::shortened)
+    /// A maximum, cut after at most `limit` bytes. Its last character that can grow is replaced by the next one, which may
+    /// take more bytes, so that the bound comes after the value. `None` if no character can grow.
+    pub(crate) fn max(value: &[u8], limit: usize) -> Option<Self> {
+        match prefix(value, limit) {
+            Some(Prefix::Text(text)) => next_text(text).map(Self::shortened),
+            Some(Prefix::Bytes(bytes)) => next_bytes(bytes).map(Self::shortened),
+            None => Some(Self::exact(value)),
+        }
     }
 }
 
@@ -172,12 +188,11 @@ fn prefix(value: &[u8], limit: usize) -> Option<Prefix<'_>> {
     (!text.is_empty()).then_some(Prefix::Text(text))
 }
 
-/// A text that comes after all texts with this beginning, with at most as many bytes.
+/// A text that comes after all texts with this beginning.
 fn next_text(text: &str) -> Option<Vec<u8>> {
     text.char_indices().rev().find_map(|(at, last)| {
-        // A longer character would exceed the limit.
-        let next = char::from_u32(u32::from(last) + 1)
-            .filter(|next| next.len_utf8() == last.len_utf8())?;
+        // A range of characters skips the surrogates.
+        let next = (last..=char::MAX).nth(1)?;
         let mut longer = text.get(..at)?.to_owned();
         longer.push(next);
         Some(longer.into_bytes())
@@ -202,7 +217,7 @@ mod tests {
         for value in values {
             finder.add(value);
         }
-        finder.range().map(|range| (range.min, range.max))
+        finder.range(usize::MAX).map(|range| (range.min, range.max))
     }
 
     #[test]
@@ -229,30 +244,36 @@ mod tests {
             let text = text.as_bytes();
             (
                 shown(StatedBound::min(text, 4)),
-                shown(StatedBound::max(text, 4)),
+                StatedBound::max(text, 4).map(shown),
             )
         };
         let whole = ("abcd".to_owned(), true);
-        assert_eq!(cut("abcd"), (whole.clone(), whole));
+        assert_eq!(cut("abcd"), (whole.clone(), Some(whole)));
         assert_eq!(
             cut("abcde"),
-            (("abcd".into(), false), ("abce".into(), false))
+            (("abcd".into(), false), Some(("abce".into(), false)))
         );
-        assert_eq!(cut("abcée"), (("abc".into(), false), ("abd".into(), false)));
-        // The next character after DEL and after the last one of four bytes would be longer, or does not exist.
-        assert_eq!(cut("ab\u{7F}\u{7F}x").1, ("ac".into(), false));
-        assert_eq!(cut("\u{10FFFF}x").1, ("\u{10FFFF}x".into(), true));
-        // U+D800 to U+DFFF are no characters.
-        assert_eq!(cut("\u{D7FF}xyz").1.0, "\u{D7FF}y");
-        assert_eq!(cut("a\u{D7FF}xyz").1.0, "b");
+        assert_eq!(
+            cut("abcée"),
+            (("abc".into(), false), Some(("abd".into(), false)))
+        );
+        // The next character after DEL takes more bytes, and there is none after the last one.
+        assert_eq!(
+            cut("ab\u{7F}\u{7F}x").1,
+            Some(("ab\u{7F}\u{80}".into(), false))
+        );
+        assert_eq!(cut("\u{10FFFF}x").1, None);
+        // U+D800 to U+DFFF are not characters.
+        assert_eq!(cut("\u{D7FF}xyz").1, Some(("\u{D7FF}y".into(), false)));
+        assert_eq!(cut("a\u{D7FF}xyz").1, Some(("a\u{E000}".into(), false)));
         assert_eq!(
             shown(StatedBound::min("é".as_bytes(), 1)),
             ("é".into(), true)
         );
         let bytes = [7, 255, 255, 255, 255, 9];
         assert_eq!(StatedBound::min(&bytes, 4).bytes, [7, 255, 255, 255]);
-        assert_eq!(StatedBound::max(&bytes, 4).bytes, [8]);
-        assert!(StatedBound::max(&[255; 5], 4).is_exact);
+        assert_eq!(StatedBound::max(&bytes, 4).unwrap().bytes, [8]);
+        assert_eq!(StatedBound::max(&[255; 5], 4), None);
     }
 
     proptest! {
@@ -260,14 +281,20 @@ mod tests {
         fn shortened_bounds_include_the_value(text in any::<String>(), bytes in any::<Vec<u8>>(), limit in 1_usize..9) {
             for value in [text.as_bytes(), &bytes] {
                 let (min, max) = (StatedBound::min(value, limit), StatedBound::max(value, limit));
-                prop_assert!(min.bytes.as_slice() <= value && value <= max.bytes.as_slice());
-                for bound in [min, max] {
+                prop_assert!(min.bytes.as_slice() <= value);
+                prop_assert!(max.as_ref().is_none_or(|max| value <= max.bytes.as_slice()));
+                let mut range = ValueRange::new(value, value, usize::MAX);
+                range.shorten(limit);
+                prop_assert_eq!(&StatedBound::min(&range.min, limit), &min);
+                prop_assert_eq!(&StatedBound::max(&range.max, limit), &max);
+                for bound in [Some(min), max].into_iter().flatten() {
                     prop_assert_eq!(bound.is_exact, bound.bytes == value);
-                    prop_assert!(bound.is_exact || bound.bytes.len() <= limit);
+                    // The last character may take three bytes more than the one before it.
+                    prop_assert!(bound.is_exact || bound.bytes.len() <= limit + 3);
                 }
             }
             let max = StatedBound::max(text.as_bytes(), limit);
-            prop_assert!(str::from_utf8(&max.bytes).is_ok());
+            prop_assert!(max.is_none_or(|max| str::from_utf8(&max.bytes).is_ok()));
         }
     }
 }
