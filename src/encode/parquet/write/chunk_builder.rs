@@ -187,8 +187,8 @@ impl ChunkBuilder {
         ))
     }
 
-    /// The bounds of pages, in columns whose pages have them. `None` as well where a page has no bound that can be stated.
-    /// `order` is the order of the values themselves.
+    /// The bounds of pages, in columns whose pages have them. `order` is the
+    /// order of the values themselves.
     fn column_index(
         &self,
         order: BoundaryOrder,
@@ -202,13 +202,11 @@ impl ChunkBuilder {
             // A page without values has empty bounds.
             let (min, max) = match &page.range {
                 None => <(Vec<u8>, Vec<u8>)>::default(),
-                Some(range) => match self.stated_bounds(range) {
-                    Some(bounds) => {
-                        stated.add(&bounds);
-                        (bounds.min, bounds.max)
-                    }
-                    None => return Ok(None),
-                },
+                Some(range) => {
+                    let bounds = self.stated_bounds(range);
+                    stated.add(&bounds);
+                    (bounds.min, bounds.max)
+                }
             };
             let nulls = number(page.counts.nulls)?;
             index.append(page.range.is_none(), min, max, nulls, None);
@@ -226,14 +224,14 @@ impl ChunkBuilder {
     }
 
     /// The bounds of a page. Only those of texts are shortened.
-    fn stated_bounds(&self, range: &ValueRange) -> Option<ValueRange> {
+    fn stated_bounds(&self, range: &ValueRange) -> ValueRange {
         if self.column.physical_type() != PhysicalType::BYTE_ARRAY {
-            return Some(range.clone());
+            return range.clone();
         }
-        Some(ValueRange {
+        ValueRange {
             min: StatedBound::min(&range.min, STATISTICS_BYTES).bytes,
-            max: StatedBound::max(&range.max, STATISTICS_BYTES)?.bytes,
-        })
+            max: StatedBound::max(&range.max, STATISTICS_BYTES).bytes,
+        }
     }
 
     /// The positions of pages, the first one at `offset`.

@@ -59,7 +59,7 @@ pub(crate) fn statistics(
         }
         PhysicalType::BYTE_ARRAY => {
             let min = min.map(|bytes| StatedBound::min(bytes, STATISTICS_BYTES));
-            let max = max.and_then(|bytes| StatedBound::max(bytes, STATISTICS_BYTES));
+            let max = max.map(|bytes| StatedBound::max(bytes, STATISTICS_BYTES));
             let is_exact =
                 |bound: &Option<StatedBound>| bound.as_ref().is_some_and(|bound| bound.is_exact);
             let exact = (is_exact(&min), is_exact(&max));
@@ -91,7 +91,7 @@ pub(crate) fn with_deprecated_bounds(
         Statistics::Int64(values) => {
             Statistics::Int64(values.with_backwards_compatible_min_max(is_signed))
         }
-        // The values are no NaN, so that signed numbers have their order.
+        // No value is NaN, so signed numbers have their order.
         Statistics::Double(values) => {
             Statistics::Double(values.with_backwards_compatible_min_max(true))
         }

@@ -227,7 +227,7 @@ impl ColumnEncoder {
         size_of_val(&value)
     }
 
-    /// Appends a row with a value that is no list.
+    /// Appends a row with a value that is not a list.
     #[inline]
     fn append_row(&mut self, value: &[u8]) -> usize {
         let limit = self.settings.dictionary_bytes.unwrap_or_default();
@@ -314,7 +314,7 @@ impl ColumnEncoder {
         };
         let mut body = Vec::new();
         self.levels.finish(&mut counts, &mut body);
-        let range = self.page_range();
+        let (range, whole) = self.page_range();
         let content = if self.chunk.uses_dictionary {
             let width = self.index_width();
             body.extend(width.to_le_bytes().first());
@@ -325,12 +325,10 @@ impl ColumnEncoder {
             self.page.take_plain(&mut body);
             PageContent::Plain
         };
-        let mut range = range;
-        if let Some(range) = &mut range {
-            if self.settings.has_page_bounds {
-                self.chunk.boundaries.add(range);
-            }
-            range.shorten(STATISTICS_BYTES);
+        if let Some(whole) = &whole {
+            self.chunk.boundaries.add(whole);
+        }
+        if let Some(range) = &range {
             widen(&mut self.chunk.range, range, self.order);
         }
         let range = range.filter(|_| self.settings.has_page_bounds);
@@ -343,19 +341,14 @@ impl ColumnEncoder {
         });
     }
 
-    /// The range of the values of the current page. `None` if there are none, and for values of the dictionary of a
-    /// column whose pages have no bounds: the range of the dictionary is found once.
-    fn page_range(&self) -> Option<ValueRange> {
-        // The order of pages depends on whole values, statistics on their first bytes.
-        let kept = if self.settings.has_page_bounds {
-            usize::MAX
-        } else {
-            STATISTICS_BYTES + 1
-        };
-        if self.chunk.uses_dictionary {
-            if !self.settings.has_page_bounds {
-                return None;
-            }
+    /// The range of the values of the current page, shortened for statistics, and whole if pages have bounds: their order
+    /// depends on whole values. Neither if there are no values, nor for values of the dictionary of a column whose pages
+    /// have no bounds: the range of the dictionary is found once.
+    fn page_range(&self) -> (Option<ValueRange>, Option<ValueRange>) {
+        let has_page_bounds = self.settings.has_page_bounds;
+        let ends = if !self.chunk.uses_dictionary {
+            self.page.plain_ends()
+        } else if has_page_bounds {
             let mut is_seen = vec![false; self.dictionary.len()];
             let mut finder = RangeFinder::new(self.order);
             for run in self.page.indices.iter() {
@@ -364,9 +357,13 @@ impl ColumnEncoder {
                     finder.add(self.dictionary.value(run.value));
                 }
             }
-            return finder.range(kept);
-        }
-        self.page.plain_range(kept)
+            finder.ends()
+        } else {
+            None
+        };
+        let shortened = ends.map(|(min, max)| ValueRange::shortened(min, max, STATISTICS_BYTES));
+        let whole = ends.filter(|_| has_page_bounds);
+        (shortened, whole.map(|(min, max)| ValueRange::new(min, max)))
     }
 
     /// Completes the dictionary. Values that follow are PLAIN.
@@ -376,7 +373,8 @@ impl ColumnEncoder {
         if !self.settings.has_page_bounds {
             let mut finder = RangeFinder::new(self.order);
             self.dictionary.values().for_each(|value| finder.add(value));
-            if let Some(range) = finder.range(STATISTICS_BYTES + 1) {
+            if let Some((min, max)) = finder.ends() {
+                let range = ValueRange::shortened(min, max, STATISTICS_BYTES);
                 widen(&mut self.chunk.range, &range, self.order);
             }
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::encode::parquet::write::dictionary::push_plain;
 use crate::encode::parquet::write::runs::Runs;
-use crate::encode::parquet::write::value_range::{ValueOrder, ValueRange};
+use crate::encode::parquet::write::value_range::ValueOrder;
 
 /// Runs of indices whose memory is kept for the next column chunk.
 const KEPT_RUNS: usize = 1_024;
@@ -91,17 +91,15 @@ impl OpenPage {
         self.has_false |= !value;
     }
 
-    /// The range of the values that are not in a dictionary, with at most `kept` bytes of each end.
-    pub(crate) fn plain_range(&self, kept: usize) -> Option<ValueRange> {
+    /// The smallest and the largest of the values that are not in a dictionary.
+    pub(crate) fn plain_ends(&self) -> Option<(&[u8], &[u8])> {
         if self.bits > 0 {
-            return Some(ValueRange {
-                min: vec![u8::from(!self.has_false)],
-                max: vec![u8::from(self.has_true)],
-            });
+            let byte = |value: bool| if value { &[1][..] } else { &[0] };
+            return Some((byte(!self.has_false), byte(self.has_true)));
         }
         let (min, max) = self.ends.as_ref()?;
         let value = |span: &Range<usize>| self.plain.get(span.clone());
-        Some(ValueRange::new(value(min)?, value(max)?, kept))
+        Some((value(min)?, value(max)?))
     }
 
     /// Moves the values that are not in a dictionary behind the levels of the page.

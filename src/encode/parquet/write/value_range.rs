@@ -63,20 +63,25 @@ pub(crate) struct ValueRange {
 }
 
 impl ValueRange {
-    /// A range of which each end has at most `kept` bytes.
-    pub(crate) fn new(min: &[u8], max: &[u8], kept: usize) -> Self {
-        let start = |value: &[u8]| value.get(..kept).unwrap_or(value).to_vec();
+    /// A range of whole values.
+    pub(crate) fn new(min: &[u8], max: &[u8]) -> Self {
         Self {
-            min: start(min),
-            max: start(max),
+            min: min.to_vec(),
+            max: max.to_vec(),
         }
     }
 
-    /// Drops all bytes that bounds of `limit` bytes do not depend on: one more byte shows that a value is longer.
-    pub(crate) fn shorten(&mut self, limit: usize) {
-        for end in [&mut self.min, &mut self.max] {
-            end.truncate(limit + 1);
-            end.shrink_to_fit();
+    /// A range without the bytes on which bounds of `limit` bytes do not depend: one huge value must not stay in memory.
+    pub(crate) fn shortened(min: &[u8], max: &[u8], limit: usize) -> Self {
+        // One more byte shows that the value is longer.
+        let start = |value: &[u8]| value.get(..=limit).unwrap_or(value).to_vec();
+        let max = match StatedBound::max(max, limit) {
+            bound if bound.is_exact => bound.bytes,
+            _ => start(max),
+        };
+        Self {
+            min: start(min),
+            max,
         }
     }
 }
@@ -120,9 +125,9 @@ impl<'v> RangeFinder<'v> {
         }
     }
 
-    /// The range, with at most `kept` bytes of each end.
-    pub(crate) fn range(&self, kept: usize) -> Option<ValueRange> {
-        self.ends.map(|(min, max)| ValueRange::new(min, max, kept))
+    /// The smallest and the largest value.
+    pub(crate) fn ends(&self) -> Option<(&'v [u8], &'v [u8])> {
+        self.ends
     }
 }
 
@@ -159,13 +164,14 @@ impl StatedBound {
     }
 
     /// A maximum, cut after at most `limit` bytes. Its last character that can grow is replaced by the next one, which may
-    /// take more bytes, so that the bound comes after the value. `None` if no character can grow.
-    pub(crate) fn max(value: &[u8], limit: usize) -> Option<Self> {
-        match prefix(value, limit) {
-            Some(Prefix::Text(text)) => next_text(text).map(Self::shortened),
-            Some(Prefix::Bytes(bytes)) => next_bytes(bytes).map(Self::shortened),
-            None => Some(Self::exact(value)),
-        }
+    /// take more bytes, so that the bound comes after the value. It is not cut if no character can grow.
+    pub(crate) fn max(value: &[u8], limit: usize) -> Self {
+        let next = match prefix(value, limit) {
+            Some(Prefix::Text(text)) => next_text(text),
+            Some(Prefix::Bytes(bytes)) => next_bytes(bytes),
+            None => None,
+        };
+        next.map_or_else(|| Self::exact(value), Self::shortened)
     }
 }
 
@@ -217,7 +223,8 @@ mod tests {
         for value in values {
             finder.add(value);
         }
-        finder.range(usize::MAX).map(|range| (range.min, range.max))
+        let ends = finder.ends();
+        ends.map(|(min, max)| (min.to_vec(), max.to_vec()))
     }
 
     #[test]
@@ -244,36 +251,30 @@ mod tests {
             let text = text.as_bytes();
             (
                 shown(StatedBound::min(text, 4)),
-                StatedBound::max(text, 4).map(shown),
+                shown(StatedBound::max(text, 4)),
             )
         };
         let whole = ("abcd".to_owned(), true);
-        assert_eq!(cut("abcd"), (whole.clone(), Some(whole)));
+        assert_eq!(cut("abcd"), (whole.clone(), whole));
         assert_eq!(
             cut("abcde"),
-            (("abcd".into(), false), Some(("abce".into(), false)))
+            (("abcd".into(), false), ("abce".into(), false))
         );
-        assert_eq!(
-            cut("abcée"),
-            (("abc".into(), false), Some(("abd".into(), false)))
-        );
+        assert_eq!(cut("abcée"), (("abc".into(), false), ("abd".into(), false)));
         // The next character after DEL takes more bytes, and there is none after the last one.
-        assert_eq!(
-            cut("ab\u{7F}\u{7F}x").1,
-            Some(("ab\u{7F}\u{80}".into(), false))
-        );
-        assert_eq!(cut("\u{10FFFF}x").1, None);
+        assert_eq!(cut("ab\u{7F}\u{7F}x").1, ("ab\u{7F}\u{80}".into(), false));
+        assert_eq!(cut("\u{10FFFF}x").1, ("\u{10FFFF}x".into(), true));
         // U+D800 to U+DFFF are not characters.
-        assert_eq!(cut("\u{D7FF}xyz").1, Some(("\u{D7FF}y".into(), false)));
-        assert_eq!(cut("a\u{D7FF}xyz").1, Some(("a\u{E000}".into(), false)));
+        assert_eq!(cut("\u{D7FF}xyz").1, ("\u{D7FF}y".into(), false));
+        assert_eq!(cut("a\u{D7FF}xyz").1, ("a\u{E000}".into(), false));
         assert_eq!(
             shown(StatedBound::min("é".as_bytes(), 1)),
             ("é".into(), true)
         );
         let bytes = [7, 255, 255, 255, 255, 9];
         assert_eq!(StatedBound::min(&bytes, 4).bytes, [7, 255, 255, 255]);
-        assert_eq!(StatedBound::max(&bytes, 4).unwrap().bytes, [8]);
-        assert_eq!(StatedBound::max(&[255; 5], 4), None);
+        assert_eq!(StatedBound::max(&bytes, 4).bytes, [8]);
+        assert!(StatedBound::max(&[255; 5], 4).is_exact);
     }
 
     proptest! {
@@ -283,19 +284,18 @@ mod tests {
             for value in [text.as_bytes(), &bytes] {
                 let (min, max) = (StatedBound::min(value, limit), StatedBound::max(value, limit));
                 prop_assert!(min.bytes.as_slice() <= value);
-                prop_assert!(max.as_ref().is_none_or(|max| value <= max.bytes.as_slice()));
-                let mut range = ValueRange::new(value, value, usize::MAX);
-                range.shorten(limit);
+                prop_assert!(value <= max.bytes.as_slice());
+                let range = ValueRange::shortened(value, value, limit);
                 prop_assert_eq!(&StatedBound::min(&range.min, limit), &min);
                 prop_assert_eq!(&StatedBound::max(&range.max, limit), &max);
-                for bound in [Some(min), max].into_iter().flatten() {
+                for bound in [min, max] {
                     prop_assert_eq!(bound.is_exact, bound.bytes == value);
                     // The last character may take three bytes more than the one before it.
                     prop_assert!(bound.is_exact || bound.bytes.len() <= limit + 3);
                 }
             }
             let max = StatedBound::max(text.as_bytes(), limit);
-            prop_assert!(max.is_none_or(|max| str::from_utf8(&max.bytes).is_ok()));
+            prop_assert!(str::from_utf8(&max.bytes).is_ok());
         }
     }
 }
