@@ -156,8 +156,11 @@ impl TaskClient {
         let header = |name: &str| response.headers().get(name)?.to_str().ok();
         let now = SystemTime::now();
         let mut names = response.headers().keys().map(HeaderName::as_str);
-        let has_quota = names.any(may_be_quota);
-        let quotas = has_quota.then(|| quotas(header, now)).unwrap_or_default();
+        let quotas = if names.any(may_be_quota) {
+            quotas(header, now)
+        } else {
+            Vec::new()
+        };
         let clock_lead = header(DATE.as_str()).and_then(|date| clock_lead(date, now));
         let is_success = response.status() == StatusCode::OK;
         let status = response.status().as_u16();
