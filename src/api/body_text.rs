@@ -45,6 +45,19 @@ impl BodyText {
         }
     }
 
+    /// Reads a body out of a buffer that is used again. UTF-8 is checked before it is copied: this check is several
+    /// times as fast as that of `String`, but says nothing about errors.
+    pub(crate) fn copy(body: &[u8]) -> Result<Self, BodyError> {
+        if let Ok(text) = simdutf8::basic::from_utf8(body) {
+            let mut copy = memory::text(text.len())?;
+            copy.push_str(text);
+            return Ok(Self::of_text(copy));
+        }
+        let mut copy = memory::buffer(body.len())?;
+        copy.extend_from_slice(body);
+        Self::read(Bytes::from(copy)).map_err(|(_, error)| error)
+    }
+
     fn of_text(text: String) -> Self {
         // A byte order mark is part of neither JSON nor the task.
         let without_mark = text.strip_prefix('\u{feff}').map(str::to_owned);
@@ -120,6 +133,29 @@ fn changes_meaning(before: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_is_read_like_the_body() {
+        for body in [
+            &b""[..],
+            b"{\"a\":\"\xc3\xa9\"}",
+            b"\xef\xbb\xbf{}",
+            b"{\"a\":\"\xff\"}",
+            b"{\"a\":\"\xc3\"}",
+            b"{\"a\":\"\\\xff\"}",
+        ] {
+            let read = BodyText::read(Bytes::copy_from_slice(body));
+            let read = read.map_err(|(_, error)| error);
+            match (read, BodyText::copy(body)) {
+                (Ok(read), Ok(copy)) => {
+                    assert_eq!((&copy.text, &copy.note), (&read.text, &read.note));
+                    assert_eq!((copy.received(), read.received()), (body, body));
+                }
+                (Err(read), Err(copy)) => assert_eq!(copy, read),
+                (read, copy) => panic!("{read:?}, {copy:?}"),
+            }
+        }
+    }
 
     #[test]
     fn escapes_keep_their_meaning_or_there_are_none() {

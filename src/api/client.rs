@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_ENCODING, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    CONTENT_ENCODING, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Response, StatusCode, Url};
 use secrecy::ExposeSecret as _;
 
@@ -20,7 +22,7 @@ use crate::api::list_request::{PageRequest, encode};
 use crate::api::memory_budget::MemoryShare;
 use crate::api::options::ClientOptions;
 use crate::api::proxy::Proxy;
-use crate::api::rate_limit_headers::quotas;
+use crate::api::rate_limit_headers::{may_be_quota, quotas};
 use crate::api::reply::{AttemptError, AttemptFault, Distrust, Reply};
 use crate::api::retry_after::{clock_lead, retry_after};
 use crate::api::tunnel::diagnose;
@@ -153,7 +155,12 @@ impl TaskClient {
         };
         let header = |name: &str| response.headers().get(name)?.to_str().ok();
         let now = SystemTime::now();
-        let quotas = quotas(header, now);
+        let mut names = response.headers().keys().map(HeaderName::as_str);
+        let quotas = if names.any(may_be_quota) {
+            quotas(header, now)
+        } else {
+            Vec::new()
+        };
         let clock_lead = header(DATE.as_str()).and_then(|date| clock_lead(date, now));
         let is_success = response.status() == StatusCode::OK;
         let status = response.status().as_u16();

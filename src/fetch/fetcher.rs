@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::TryStreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::api::body_check::BodyCheck;
@@ -121,16 +122,19 @@ impl<'f> Fetcher<'f> {
     ) -> Result<(), FetchError> {
         let ids = wanted.waiting();
         let ids = ids.filter_map(|position| Some((position, wanted.ids.get(position)?)));
-        stream::iter(ids)
-            .map(async |(position, task_id)| {
+        let ids = Mutex::new(ids);
+        let next = || threads::lock(&ids).next();
+        // One future for each request in flight, not for each task: it is several kilobytes, which would be moved.
+        let fetch_some = async || {
+            while let Some(task) = next() {
                 // The share of memory is held until the result is stored.
-                let (result, attempts, _share) = self.fetch(task_id).await?;
-                let task = (position, task_id);
-                self.hand_over(sink, task, attempts, result).await
-            })
-            .buffer_unordered(self.concurrency())
-            .try_for_each(async |()| Ok(()))
-            .await
+                let (result, attempts, _share) = self.fetch(task.1).await?;
+                self.hand_over(sink, task, attempts, result).await?;
+            }
+            Ok(())
+        };
+        let all: FuturesUnordered<_> = (0..self.concurrency()).map(|_| fetch_some()).collect();
+        all.try_collect().await
     }
 
     /// Fetches one task until there is a result: that, the number of attempts, and the share of memory that the

@@ -34,13 +34,28 @@ pub(crate) fn find_column<'n, N: Iterator<Item = &'n str>>(
 
 /// Whether two names differ in case, `_`, `-` and white space only.
 pub(crate) fn is_same_name(one: &str, other: &str) -> bool {
-    letters(one).eq(letters(other))
+    if one.is_ascii() && other.is_ascii() {
+        // Each line of a list of IDs is compared with several names, so the common case has to be fast.
+        ascii_letters(one).eq(ascii_letters(other))
+    } else {
+        letters(one).eq(letters(other))
+    }
 }
 
 fn letters(name: &str) -> impl Iterator<Item = char> {
     name.chars()
-        .filter(|character| !matches!(character, '_' | '-') && !character.is_whitespace())
+        .filter(|character| is_letter(*character))
         .flat_map(char::to_lowercase)
+}
+
+fn ascii_letters(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes()
+        .filter(|byte| is_letter(char::from(*byte)))
+        .map(|byte| byte.to_ascii_lowercase())
+}
+
+fn is_letter(character: char) -> bool {
+    !matches!(character, '_' | '-') && !character.is_whitespace()
 }
 
 #[cfg(test)]
@@ -71,5 +86,15 @@ mod tests {
         );
         assert_eq!(find("task_id", &["task", "id"]), Err(NoColumn::Missing));
         assert_eq!(find("", &["task_id"]), Err(NoColumn::Missing));
+    }
+
+    #[test]
+    fn names_of_ascii_are_compared_like_all_others() {
+        // U+212A is the Kelvin sign, whose lower case is the ASCII letter.
+        assert!(is_same_name("tas\u{212a}-ID", "task_id"));
+        for (one, other) in [("A\u{b} b", "a_B"), ("a", "ab"), ("_", ""), ("a1", "A2")] {
+            let expected = letters(one).eq(letters(other));
+            assert_eq!(is_same_name(one, other), expected, "{one:?}, {other:?}");
+        }
     }
 }

@@ -97,6 +97,9 @@ fn mistake_kind(line: &str, column: &str) -> Option<MistakeKind> {
     if NULLS.contains(&bare) {
         return Some(MistakeKind::Null);
     }
+    if is_plain(line) {
+        return None;
+    }
     if line.contains("://") || bare.starts_with("www.") {
         return Some(MistakeKind::Url);
     }
@@ -120,6 +123,12 @@ fn mistake_kind(line: &str, column: &str) -> Option<MistakeKind> {
                 .then_some(MistakeKind::Replacement)
         })
         .or_else(|| is_rounded(line).then_some(MistakeKind::Rounded))
+}
+
+/// Whether a line has only ASCII letters, digits, `_` and `-`, like most IDs. No character of it can then be a mistake.
+fn is_plain(line: &str) -> bool {
+    line.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// The ASCII form of a full-width character.

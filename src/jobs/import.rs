@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::thread;
 
-use bytes::Bytes;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +33,6 @@ use crate::journal::record_head::RecordHead;
 use crate::journal::scan::break_if;
 use crate::journal::writer::Journal;
 use crate::json::parser::Parser;
-use crate::memory;
 use crate::memory::read_line;
 use crate::plural::plural;
 use crate::state::lock::Lock;
@@ -438,10 +436,7 @@ impl SourceReader<'_> {
 
     /// Appends a task.
     fn task(&mut self, body: &[u8]) -> Result<(), BadLine> {
-        // A copy, since the line's buffer is used again.
-        let mut copy = memory::buffer(body.len()).map_err(|_| BodyError::NoMemory)?;
-        copy.extend_from_slice(body);
-        let body = BodyText::read(Bytes::from(copy)).map_err(|(_, error)| error)?;
+        let body = BodyText::copy(body)?;
         let mut response = check_task(&body, None, self.keep_secrets, &mut self.parser)?;
         // Once, for the journal and for the digests of the publication.
         let digest = response.sha256();
