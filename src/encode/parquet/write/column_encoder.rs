@@ -81,7 +81,7 @@ struct OpenChunk {
     uses_dictionary: bool,
     /// Whether the dictionary is still to be probed.
     is_unprobed: bool,
-    /// Bytes of the values, with their lengths.
+    /// Bytes of the values until the dictionary is probed, with their lengths.
     bytes: usize,
     /// The range of the values that are not in the dictionary, and of all values if pages have bounds.
     range: Option<ValueRange>,
@@ -239,7 +239,9 @@ impl ColumnEncoder {
     /// Adds a value of the current row. A value that the dictionary does not have is added to it up to `limit` bytes.
     #[inline]
     fn push_value(&mut self, value: &[u8], is_first_in_row: bool, limit: usize) -> usize {
-        self.chunk.bytes += self.dictionary.plain_bytes(value);
+        if self.chunk.is_unprobed {
+            self.chunk.bytes += self.dictionary.plain_bytes(value);
+        }
         if self.chunk.uses_dictionary {
             if let Some(index) = self.dictionary.intern(value, limit) {
                 self.page.indices.push(index);

@@ -25,8 +25,16 @@ pub(crate) struct Dictionary {
     hasher: DefaultHashBuilder,
     /// Bytes before each value: [`LENGTH_BYTES`], or 0 for values of a fixed size.
     prefix: usize,
-    /// The index of the value that was interned last.
-    last: u32,
+    /// The value that was interned last.
+    last: Option<LastValue>,
+}
+
+/// A value by its index and its place in the body.
+#[derive(Debug, Clone, Copy)]
+struct LastValue {
+    index: u32,
+    start: usize,
+    end: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +81,10 @@ impl Dictionary {
     #[inline]
     pub(crate) fn intern(&mut self, new: &[u8], limit: usize) -> Option<u32> {
         // Many columns have the same value in adjacent rows.
-        if !self.entries.is_empty() && self.value(self.last) == new {
-            return Some(self.last);
+        if let Some(last) = self.last
+            && self.body.get(last.start..last.end) == Some(new)
+        {
+            return Some(last.index);
         }
         self.intern_hashed(new, limit)
     }
@@ -90,7 +100,7 @@ impl Dictionary {
             |index| hash_of(*index) == hash && value(body, entries, prefix, *index) == new,
             |index| hash_of(*index),
         );
-        self.last = match slot {
+        let index = match slot {
             Slot::Occupied(known) => *known.get(),
             Slot::Vacant(vacant) => {
                 if body.len() + prefix + new.len() > limit {
@@ -104,11 +114,15 @@ impl Dictionary {
                 index
             }
         };
-        Some(self.last)
+        let end = entries.get(index as usize)?.end;
+        let start = end.checked_sub(new.len())?;
+        self.last = Some(LastValue { index, start, end });
+        Some(index)
     }
 
     /// Removes all entries, and returns the content of their page.
     pub(crate) fn take_body(&mut self) -> Vec<u8> {
+        self.last = None;
         self.entries.clear();
         self.entries.shrink_to(KEPT_ENTRIES);
         self.table.clear();

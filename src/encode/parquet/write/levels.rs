@@ -11,8 +11,9 @@ const KEPT_RUNS: usize = 1_024;
 /// The levels of the current page of a column.
 #[derive(Debug)]
 pub(crate) struct PageLevels {
-    is_required: bool,
     is_list: bool,
+    /// The level of a value. Lower levels stand for null and for an empty list.
+    max_definition: u32,
     definition: Runs,
     repetition: Runs,
     values: usize,
@@ -20,18 +21,14 @@ pub(crate) struct PageLevels {
 
 impl PageLevels {
     pub(crate) fn new(column: &ColumnInfo) -> Self {
+        let is_list = column.column_type == ColumnType::StrList;
         Self {
-            is_required: column.required,
-            is_list: column.column_type == ColumnType::StrList,
+            is_list,
+            max_definition: u32::from(!column.required) + u32::from(is_list),
             definition: Runs::default(),
             repetition: Runs::default(),
             values: 0,
         }
-    }
-
-    /// The level of a value; lower levels stand for null and for an empty list.
-    fn max_definition(&self) -> u32 {
-        u32::from(!self.is_required) + u32::from(self.is_list)
     }
 
     /// Adds a row that is null. The column is optional.
@@ -42,19 +39,19 @@ impl PageLevels {
 
     /// Adds a row that is an empty list.
     pub(crate) fn push_empty_list(&mut self) {
-        self.push(self.max_definition() - 1, true);
+        self.push(self.max_definition - 1, true);
     }
 
     /// Adds a value: that of a row, or an element of a list.
     #[inline]
     pub(crate) fn push_value(&mut self, is_first_in_row: bool) {
-        self.push(self.max_definition(), is_first_in_row);
+        self.push(self.max_definition, is_first_in_row);
     }
 
     #[inline]
     fn push(&mut self, definition: u32, is_first_in_row: bool) {
         self.values += 1;
-        if !self.is_required || self.is_list {
+        if self.max_definition > 0 {
             self.definition.push(definition);
         }
         if self.is_list {
@@ -64,7 +61,7 @@ impl PageLevels {
 
     /// Appends the levels as a page begins with them, adds their counts, and starts a new page.
     pub(crate) fn finish(&mut self, counts: &mut PageCounts, body: &mut Vec<u8>) {
-        let max_definition = self.max_definition();
+        let max_definition = self.max_definition;
         counts.values = std::mem::take(&mut self.values);
         for run in self.repetition.iter() {
             if let Some(count) = counts.repetition.get_mut(run.value as usize) {

@@ -8,7 +8,7 @@ const GROUP: usize = 8;
 const MAX_LITERALS: usize = 63 * GROUP;
 
 /// Equal numbers that follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ValueRun {
     pub(crate) value: u32,
     pub(crate) count: u32,
@@ -17,7 +17,10 @@ pub(crate) struct ValueRun {
 /// Numbers, stored as runs.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
+    /// Complete runs.
     runs: Vec<ValueRun>,
+    /// The last run. Empty if there are no numbers.
+    last: ValueRun,
     len: usize,
 }
 
@@ -26,9 +29,13 @@ impl Runs {
     #[inline]
     pub(crate) fn push(&mut self, value: u32) {
         self.len += 1;
-        match self.runs.last_mut() {
-            Some(run) if run.value == value && run.count < u32::MAX => run.count += 1,
-            _ => self.runs.push(ValueRun { value, count: 1 }),
+        if self.last.value == value && self.last.count < u32::MAX {
+            self.last.count += 1;
+        } else {
+            if self.last.count > 0 {
+                self.runs.push(self.last);
+            }
+            self.last = ValueRun { value, count: 1 };
         }
     }
 
@@ -39,12 +46,14 @@ impl Runs {
 
     /// The runs in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = ValueRun> {
-        self.runs.iter().copied()
+        let last = (self.last.count > 0).then_some(self.last);
+        self.runs.iter().copied().chain(last)
     }
 
     /// Removes all numbers, and keeps their memory.
     pub(crate) fn clear(&mut self) {
         self.runs.clear();
+        self.last = ValueRun::default();
         self.len = 0;
     }
 
@@ -59,7 +68,7 @@ impl Runs {
             values: Vec::with_capacity(MAX_LITERALS.min(self.len + GROUP)),
             width,
         };
-        for run in &self.runs {
+        for run in self.iter() {
             let count = run.count as usize;
             // A run can only begin after whole groups.
             let filling = literals.values.len().next_multiple_of(GROUP) - literals.values.len();
