@@ -18,7 +18,7 @@ pub(crate) struct ValueRun {
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
     /// Complete runs.
-    runs: Vec<ValueRun>,
+    complete: Vec<ValueRun>,
     /// The last run. Empty if there are no numbers.
     last: ValueRun,
     len: usize,
@@ -33,7 +33,7 @@ impl Runs {
             self.last.count += 1;
         } else {
             if self.last.count > 0 {
-                self.runs.push(self.last);
+                self.complete.push(self.last);
             }
             self.last = ValueRun { value, count: 1 };
         }
@@ -47,19 +47,19 @@ impl Runs {
     /// The runs in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = ValueRun> {
         let last = (self.last.count > 0).then_some(self.last);
-        self.runs.iter().copied().chain(last)
+        self.complete.iter().copied().chain(last)
     }
 
     /// Removes all numbers, and keeps their memory.
     pub(crate) fn clear(&mut self) {
-        self.runs.clear();
+        self.complete.clear();
         self.last = ValueRun::default();
         self.len = 0;
     }
 
     /// Frees memory beyond that of so many runs.
     pub(crate) fn shrink(&mut self, runs: usize) {
-        self.runs.shrink_to(runs);
+        self.complete.shrink_to(runs);
     }
 
     /// Appends the encoded numbers. Each of them has at most `width` bits.
