@@ -1,15 +1,13 @@
 //! Encodes the values of a column as pages while rows are appended.
 //!
 //! A value is borrowed: it is copied only into the page or into the dictionary, where it is then known. Nulls and
-//! repeated values cost a counter. Pages are compressed by [`ChunkBuilder`], on any thread.
+//! repeated values cost a counter. Pages are compressed by `ChunkBuilder`, on any thread.
 //!
 //! ```text
 //! cells ──► ColumnEncoder ──► RawPage … ChunkEnd ──► ChunkBuilder ──► EncodedChunk ──► ParquetFile
 //! ```
 //!
 //! The pages depend on the cells of the column chunk alone.
-//!
-//! [`ChunkBuilder`]: crate::encode::parquet::write::chunk_builder::ChunkBuilder
 
 use crate::encode::parquet::write::boundary_order::BoundaryTracker;
 use crate::encode::parquet::write::dictionary::Dictionary;
