@@ -146,16 +146,27 @@ fn a_second_run_stops_at_once_and_names_the_lock_holder() {
     assert_exit(&child, 0);
 }
 
+/// Fails the lock of the state directory, and of the lock file if `also_file`, as network shares do. Two directories are
+/// created before, each in two steps, and the lock file is opened.
 #[cfg(debug_assertions)] // Only debug builds have numbered steps.
+fn without_locks(also_file: bool) -> String {
+    /// The error "no locks available" of Linux.
+    const ENOLCK: i32 = 37;
+    let directory = format!("output:6:{ENOLCK}");
+    if also_file {
+        format!("{directory},output:7:{ENOLCK}")
+    } else {
+        directory
+    }
+}
+
+#[cfg(debug_assertions)]
 #[test]
 fn a_file_system_without_locks_is_an_error() {
-    /// The error "no locks available" of Linux, as on network shares without a lock service.
-    const ENOLCK: i32 = 37;
     let base = tempfile::tempdir().unwrap();
     let out = base.path().join("out");
-    // Two directories are created, each in two steps. Then the lock file is opened and locked.
     let output = command("http://127.0.0.1:9", &out, 1)
-        .env("SCALE_EXPORT_FAILPOINT", format!("output:6:{ENOLCK}"))
+        .env("SCALE_EXPORT_FAILPOINT", without_locks(true))
         .output()
         .unwrap();
     let printed = assert_exit(&output, 6);
@@ -164,6 +175,19 @@ fn a_file_system_without_locks_is_an_error() {
         printed.contains("hint: the file system may not support locks"),
         "{printed}"
     );
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_file_system_that_locks_files_only_is_used() {
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let server = sandbox(SandboxConfig::default());
+    let output = command(&server.base_url(), &out, 1)
+        .env("SCALE_EXPORT_FAILPOINT", without_locks(false))
+        .output()
+        .unwrap();
+    assert_exit(&output, 0);
 }
 
 #[test]
