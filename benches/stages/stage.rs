@@ -7,9 +7,8 @@ use bytes::Bytes;
 use scale_export::api::body_check;
 use scale_export::api::body_text::BodyText;
 use scale_export::encode::format::Format;
-use scale_export::encode::parquet::write::in_memory::encode_rows;
+use scale_export::encode::in_memory::{encode, encode_parquet};
 use scale_export::encode::parquet::write::row_group_encoder::RowGroupLimits;
-use scale_export::encode::table_writers::encode;
 use scale_export::flatten::flattener::Flattener;
 use scale_export::journal::format::{FLAG_FINAL, JournalOptions, JournalRecord, RecordKind};
 use scale_export::journal::location::Location;
@@ -112,7 +111,7 @@ fn cells_to_parquet(tasks: &[String], measure: Measure<'_>) {
         .collect();
     measure(&mut || {
         for (table, rows) in &tables {
-            let file = encode_rows(table, rows.iter().cloned(), RowGroupLimits::default());
+            let file = encode_parquet(table, rows.iter().cloned(), RowGroupLimits::default());
             black_box(file.unwrap());
         }
     });

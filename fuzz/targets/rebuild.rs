@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use scale_export::json::parser::Parser;
 use scale_export::encode::format::Format;
-use scale_export::encode::table_writers::encode;
+use scale_export::encode::in_memory::encode;
 use scale_export::encode::table_reader;
 use scale_export::encode::input::Input;
 use scale_export::tables::definition::TABLES;

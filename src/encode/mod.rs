@@ -5,6 +5,7 @@ pub mod catch_panic;
 pub mod csv;
 pub mod file_part;
 pub mod format;
+pub mod in_memory;
 pub mod input;
 pub mod parquet;
 pub mod part_writer;

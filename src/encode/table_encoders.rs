@@ -4,9 +4,18 @@ use crate::encode::csv::write::CsvRows;
 use crate::encode::file_part::{PartSink, RowEncoder};
 use crate::encode::format::Format;
 use crate::encode::parquet::write::row_encoder::ParquetRows;
+use crate::encode::parquet::write::row_group_encoder::RowGroupLimits;
 use crate::tables::cell::Cell;
 use crate::tables::row_sink::{RowSink, SinkError};
 use crate::tables::table::TableInfo;
+
+/// The encoder of one table.
+pub(crate) fn row_encoder(format: Format, table: &'static TableInfo) -> Box<dyn RowEncoder> {
+    match format {
+        Format::Parquet => Box::new(ParquetRows::new(table, RowGroupLimits::default())),
+        Format::Csv => Box::new(CsvRows::default()),
+    }
+}
 
 /// The encoders of all selected tables.
 pub(crate) struct TableEncoders {
@@ -31,10 +40,7 @@ impl TableEncoders {
             if let Some(place) = encoders.get_mut(at) {
                 *place = Some(TableEncoder {
                     table,
-                    rows: match format {
-                        Format::Parquet => Box::new(ParquetRows::new(table)),
-                        Format::Csv => Box::new(CsvRows::default()),
-                    },
+                    rows: row_encoder(format, table),
                 });
             }
         }

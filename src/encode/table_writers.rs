@@ -5,20 +5,12 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
 
-use arrow::array::RecordBatch;
-use thiserror::Error;
-
 use crate::durable_fs::{FileRef, StagedFile};
-use crate::encode::csv::write::encode_records;
 use crate::encode::file_part::{FilePart, PartError};
 use crate::encode::format::{Format, Selection};
-use crate::encode::parquet::write::in_memory::encode_rows;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
-use crate::encode::parquet::write::row_group_encoder::RowGroupLimits;
 use crate::encode::part_writer::PartWriter;
 use crate::output_error::OutputError;
-use crate::tables::row_reader::Rows;
-use crate::tables::row_sink::SinkError;
 use crate::tables::table::TableInfo;
 use crate::threads;
 
@@ -39,38 +31,6 @@ pub struct WrittenTable {
     pub file: FileRef,
     /// Bytes of the longest CSV record with its line break. 0 in Parquet, which does not need it.
     pub longest_record: usize,
-}
-
-/// Why a table could not be encoded in memory.
-#[derive(Debug, Error)]
-#[error("could not encode table `{table}`: {cause}")]
-pub struct EncodeError {
-    table: &'static str,
-    /// The error of the writer.
-    cause: String,
-}
-
-/// Encodes one table in memory, with the same bytes as a published file. Pages that exceed the memory bound wait in a
-/// temporary file.
-pub fn encode(
-    format: Format,
-    table: &'static TableInfo,
-    batches: impl IntoIterator<Item = RecordBatch>,
-) -> Result<Vec<u8>, EncodeError> {
-    let failed = |cause: String| EncodeError {
-        table: table.name,
-        cause,
-    };
-    let rows = batches.into_iter().map(|batch| {
-        let rows = Rows::of(table, batch);
-        rows.map_err(|column| failed(SinkError::Column(column).to_string()))
-    });
-    let rows: Vec<Rows> = rows.collect::<Result<_, _>>()?;
-    match format {
-        Format::Parquet => encode_rows(table, rows, RowGroupLimits::default())
-            .map_err(|error| failed(error.to_string())),
-        Format::Csv => encode_records(table, &rows).map_err(|error| failed(error.to_string())),
-    }
 }
 
 /// A table, and its file.

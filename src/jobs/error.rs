@@ -86,7 +86,7 @@ pub enum ExportError {
     /// The network runtime could not be started.
     #[error("could not start the network runtime: {0}")]
     Runtime(std::io::Error),
-    /// Rows could not be made into batches.
+    /// Rows could not be encoded.
     #[error("could not build the tables: {0}")]
     Tables(#[from] SinkError),
 }

@@ -15,7 +15,7 @@ use crate::tables::table::TableInfo;
 /// unfinished batches stay small.
 const BATCH_ROWS: usize = 8_192;
 
-/// The size in bytes at which a batch of a file is handed over.
+/// Bytes of a batch that is large enough for most uses.
 pub const BATCH_BYTES: usize = 128 << 10;
 
 /// Takes batches of rows of all tables. The batches of one table come in the order of its rows.

@@ -13,8 +13,8 @@ pub enum SinkError {
     /// The rows are not a valid batch.
     #[error(transparent)]
     Batch(#[from] ArrowError),
-    /// A column does not have the type of its table.
-    #[error("column `{0}` has another type")]
+    /// A cell does not have the type of its column, or is null although the column is required.
+    #[error("column `{0}` has a cell of another type, or none where it needs one")]
     Column(&'static str),
     /// The sink has ended, and reports its own error.
     #[error("the sink takes no more rows")]

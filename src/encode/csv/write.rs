@@ -10,7 +10,6 @@ use crate::encode::file_part::{FilePart, RowEncoder};
 use crate::json::text::write_json_string;
 use crate::tables::cell::Cell;
 use crate::tables::date_time::date_time;
-use crate::tables::row_reader::Rows;
 use crate::tables::row_sink::SinkError;
 use crate::tables::table::TableInfo;
 
@@ -78,7 +77,8 @@ pub(crate) struct CsvFile<W> {
 impl<W: Write> CsvFile<W> {
     /// Writes the header.
     pub(crate) fn begin(table: &TableInfo, mut output: W) -> io::Result<Self> {
-        let header = header(table);
+        let names: Vec<&str> = table.columns().map(|column| column.name).collect();
+        let header = names.join(",") + "\n";
         output.write_all(header.as_bytes())?;
         Ok(Self {
             output,
@@ -96,31 +96,6 @@ impl<W: Write> CsvFile<W> {
     pub(crate) fn close(self) -> (W, usize) {
         (self.output, self.longest_record)
     }
-}
-
-/// The names of the columns.
-fn header(table: &TableInfo) -> String {
-    let names: Vec<&str> = table.columns().map(|column| column.name).collect();
-    names.join(",") + "\n"
-}
-
-/// Encodes the rows of one table in memory, with the same bytes as a published file.
-pub(crate) fn encode_records(table: &TableInfo, batches: &[Rows]) -> Result<Vec<u8>, SinkError> {
-    let mut text = header(table);
-    let mut records = CsvRows::default();
-    let mut keep = |part| {
-        if let FilePart::Records { text: records, .. } = part {
-            text.push_str(&records);
-        }
-        Ok(())
-    };
-    for rows in batches {
-        for row in 0..rows.len() {
-            records.row(&rows.cells(row), &mut keep)?;
-        }
-    }
-    records.finish(&mut keep)?;
-    Ok(text.into_bytes())
 }
 
 /// Writes one field. `scratch` is a buffer for values that become text first.

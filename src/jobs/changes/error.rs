@@ -104,7 +104,7 @@ pub enum ChangesError {
     /// The feed cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// Rows could not be made into batches.
+    /// Rows could not be encoded.
     #[error("could not build the tables of the feed: {0}")]
     Tables(#[from] SinkError),
     /// The user stopped the job. Only its parts return it: the job itself ends with `JobEnd::Stopped`.

@@ -8,9 +8,9 @@ use arrow::array::{
 };
 use arrow::datatypes::DataType;
 use scale_export::encode::format::Format;
+use scale_export::encode::in_memory::{copy_row_groups, encode_parquet};
 use scale_export::encode::input::Input;
 use scale_export::encode::parquet::write::column_encoder::PageLimits;
-use scale_export::encode::parquet::write::in_memory::{copy_row_groups, encode_rows};
 use scale_export::encode::parquet::write::row_group_encoder::RowGroupLimits;
 use scale_export::encode::table_reader::open_checked;
 use scale_export::tables::column::{ColumnInfo, ColumnType};
@@ -213,7 +213,7 @@ pub(crate) fn small_limits(choices: [u8; 5]) -> RowGroupLimits {
 /// Encodes rows, reads them, checks the statistics, and copies the row groups. Returns the file.
 pub(crate) fn check(rows: &Rows, limits: RowGroupLimits) -> Vec<u8> {
     let table = rows.table();
-    let file = encode_rows(table, [rows.clone()], limits).unwrap();
+    let file = encode_parquet(table, [rows.clone()], limits).unwrap();
     let input = Input::Bytes(file.clone().into());
     let mut wrong = Vec::new();
     let mut reader = open_checked(Format::Parquet, table, input.clone(), &mut wrong).unwrap();

@@ -2,9 +2,9 @@
 //! tests and fuzzing.
 
 use scale_export::encode::format::Format;
+use scale_export::encode::in_memory::encode;
 use scale_export::encode::input::Input;
 use scale_export::encode::table_reader;
-use scale_export::encode::table_writers::encode;
 use scale_export::flatten::flattener::Flattener;
 use scale_export::json::compare::{differences, same};
 use scale_export::json::parser::Parser;

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use scale_export::encode::format::Format;
+use scale_export::encode::in_memory::encode;
 use scale_export::encode::input::Input;
 use scale_export::encode::table_reader;
-use scale_export::encode::table_writers::encode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 

@@ -9,9 +9,9 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use scale_export::encode::format::Format;
+use scale_export::encode::in_memory::encode;
 use scale_export::encode::input::Input;
 use scale_export::encode::table_reader;
-use scale_export::encode::table_writers::encode;
 use scale_export::tables::definition::TABLES;
 use scale_export::tables::table::{Table, TableInfo};
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use proptest::prelude::*;
 use scale_export::encode::format::Format;
+use scale_export::encode::in_memory::encode;
 use scale_export::encode::input::Input;
 use scale_export::encode::table_reader;
-use scale_export::encode::table_writers::encode;
 use scale_export::tables::definition::TABLES;
 use scale_export::tables::table::TableInfo;
 

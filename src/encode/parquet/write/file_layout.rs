@@ -25,7 +25,7 @@ impl FileLayout {
     pub(crate) fn of(table: &'static TableInfo) -> Result<Self, ParquetError> {
         let arrow = arrow_schema(table);
         let schema = ArrowSchemaConverter::new().convert(&arrow)?;
-        let mut properties = properties(table)?;
+        let mut properties = properties(table);
         // pyarrow shows the metadata of the Arrow schema instead of the file's.
         let described = Schema::clone(&arrow).with_metadata(file_metadata(table));
         add_encoded_arrow_schema_to_metadata(&described, &mut properties);

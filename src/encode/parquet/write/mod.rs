@@ -8,7 +8,6 @@ pub mod column_order;
 pub mod dictionary;
 pub mod encoded_chunk;
 pub mod file_layout;
-pub mod in_memory;
 pub mod levels;
 pub mod open_page;
 pub mod page_compressor;

@@ -19,7 +19,7 @@ use crate::tables::table::TableInfo;
 pub(crate) struct ParquetTable<W: Write + Send> {
     layout: FileLayout,
     spill: Option<PathBuf>,
-    row_group: Option<RowGroupBuilder>,
+    row_group: RowGroupBuilder,
     file: ParquetFile<W>,
 }
 
@@ -33,9 +33,9 @@ impl<W: Write + Send> ParquetTable<W> {
         let layout = FileLayout::of(table)?;
         let file = ParquetFile::open(&layout, output)?;
         Ok(Self {
+            row_group: new_row_group(&layout, spill),
             layout,
             spill: spill.map(Path::to_owned),
-            row_group: None,
             file,
         })
     }
@@ -47,15 +47,7 @@ impl<W: Write + Send> ParquetTable<W> {
         page: RawPage,
         compressor: &mut PageCompressor,
     ) -> Result<(), PartError> {
-        Ok(self.row_group().add(column, page, compressor)?)
-    }
-
-    /// The current row group. Each has its own store of pages, so that the space of its temporary file is freed with
-    /// it.
-    fn row_group(&mut self) -> &mut RowGroupBuilder {
-        self.row_group.get_or_insert_with(|| {
-            RowGroupBuilder::new(&self.layout, &PageStore::new(self.spill.as_deref()))
-        })
+        Ok(self.row_group.add(column, page, compressor)?)
     }
 
     /// Writes the row group.
@@ -64,20 +56,21 @@ impl<W: Write + Send> ParquetTable<W> {
         ends: Vec<ChunkEnd>,
         compressor: &mut PageCompressor,
     ) -> Result<(), PartError> {
-        self.row_group();
-        match self.row_group.take() {
-            Some(row_group) => {
-                let chunks = row_group.finish(ends, compressor)?;
-                Ok(self.file.append_row_group(chunks)?)
-            }
-            None => Ok(()),
-        }
+        let next = new_row_group(&self.layout, self.spill.as_deref());
+        let row_group = std::mem::replace(&mut self.row_group, next);
+        let chunks = row_group.finish(ends, compressor)?;
+        Ok(self.file.append_row_group(chunks)?)
     }
 
     /// Writes the footer. Returns the output.
     pub(crate) fn close(self) -> Result<W, PartError> {
         Ok(self.file.close()?)
     }
+}
+
+/// A row group without pages. Each has its own store of pages, so that the space of its temporary file is freed with it.
+fn new_row_group(layout: &FileLayout, spill: Option<&Path>) -> RowGroupBuilder {
+    RowGroupBuilder::new(layout, &PageStore::new(spill))
 }
 
 impl From<ParquetError> for PartError {

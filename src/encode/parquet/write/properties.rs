@@ -1,10 +1,7 @@
 //! Encoding, compression and statistics of each column, by the nature of its values.
 
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
-use parquet::schema::types::ColumnPath;
+use parquet::file::properties::WriterProperties;
 
 use crate::tables::column::{ColumnInfo, ColumnType};
 use crate::tables::schema::file_metadata;
@@ -88,8 +85,8 @@ impl ColumnSettings {
     }
 }
 
-/// The properties of a table's file.
-pub(crate) fn properties(table: &TableInfo) -> Result<WriterProperties, ParquetError> {
+/// The properties of a table's file. Its columns are encoded already.
+pub(crate) fn properties(table: &TableInfo) -> WriterProperties {
     let mut metadata: Vec<KeyValue> = file_metadata(table)
         .into_iter()
         .map(|(key, value)| KeyValue {
@@ -99,30 +96,8 @@ pub(crate) fn properties(table: &TableInfo) -> Result<WriterProperties, ParquetE
         .collect();
     // A fixed order, so that the same rows give the same bytes.
     metadata.sort_by(|left, right| left.key.cmp(&right.key));
-    let builder = WriterProperties::builder()
+    WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_key_value_metadata(Some(metadata))
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_statistics_truncate_length(Some(STATISTICS_BYTES))
-        .set_column_index_truncate_length(Some(STATISTICS_BYTES));
-    let builder = table.columns().try_fold(builder, column_properties)?;
-    Ok(builder.build())
-}
-
-fn column_properties(
-    builder: WriterPropertiesBuilder,
-    column: &ColumnInfo,
-) -> Result<WriterPropertiesBuilder, ParquetError> {
-    let path = ColumnPath::new(vec![column.name.to_owned()]);
-    let settings = ColumnSettings::of(column);
-    let level = ZstdLevel::try_new(settings.zstd_level)?;
-    let mut builder = builder.set_column_compression(path.clone(), Compression::ZSTD(level));
-    if settings.has_page_bounds {
-        builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
-    }
-    Ok(match settings.dictionary_bytes {
-        Some(limit) => builder.set_column_dictionary_page_size_limit(path, limit),
-        None => builder.set_column_dictionary_enabled(path, false),
-    })
+        .build()
 }

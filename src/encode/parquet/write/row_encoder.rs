@@ -15,8 +15,8 @@ pub(crate) struct ParquetRows(RowGroupEncoder);
 
 impl ParquetRows {
     /// Starts without rows.
-    pub(crate) fn new(table: &'static TableInfo) -> Self {
-        Self(RowGroupEncoder::new(table, RowGroupLimits::default()))
+    pub(crate) fn new(table: &'static TableInfo, limits: RowGroupLimits) -> Self {
+        Self(RowGroupEncoder::new(table, limits))
     }
 }
 
