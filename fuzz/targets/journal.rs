@@ -6,9 +6,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use scale_export::journal::format::{
-    JournalOptions, JournalRecord, JournalVersion, RecordKind, encode_file_head, encode_options,
-};
+use scale_export::journal::file_head_encoder::{encode_file_head, encode_options};
+use scale_export::journal::format::{JournalOptions, JournalRecord, JournalVersion, RecordKind};
 use scale_export::journal::reader::JournalReader;
 use scale_export::journal::writer::Journal;
 

@@ -27,7 +27,7 @@ use crate::fetch::stats::{Counters, FetchStats, add, get};
 use crate::fetch::task_result::{FetchedTask, TaskFailure, TaskResult};
 use crate::fetch::throttle::Throttle;
 use crate::fetch::wanted::WantedTasks;
-use crate::journal::reader::FailureNote;
+use crate::journal::failure_note::FailureNote;
 use crate::json::parser::parse_bytes_at_most;
 use crate::pacer::types::LearnedRate;
 use crate::threads;

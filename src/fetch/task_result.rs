@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::api::task_response::TaskResponse;
-use crate::journal::reader::FailureNote;
+use crate::journal::failure_note::FailureNote;
 
 /// The task, or why its ID failed for good.
 pub type TaskResult = Result<TaskResponse, TaskFailure>;

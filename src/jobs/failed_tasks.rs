@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::failure_kind::FailureKind;
-use crate::journal::reader::FailureNote;
+use crate::journal::failure_note::FailureNote;
 use crate::publish::failure_lines::FailureLines;
 
 /// The IDs that failed, or whose response could not be refreshed.

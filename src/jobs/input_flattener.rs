@@ -12,7 +12,7 @@ use crate::jobs::error::ExportError;
 use crate::jobs::failed_tasks::FailedTasks;
 use crate::jobs::part_channel::RowSender;
 use crate::jobs::task_input::TaskInput;
-use crate::journal::reader::FailureNote;
+use crate::journal::failure_note::FailureNote;
 use crate::json::document::Document;
 use crate::json::parser::Parser;
 use crate::publish::digest_file::{DigestKind, TaskDigest};

@@ -11,10 +11,11 @@ use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::table_builder::FeedResult;
 use crate::jobs::task_input::{TaskInput, TaskSender, send_task};
+use crate::journal::failure_note::FailureNote;
 use crate::journal::format::FLAG_FINAL;
 use crate::journal::index::IndexEntry;
 use crate::journal::location::Location;
-use crate::journal::reader::{FailureNote, JournalReader};
+use crate::journal::reader::JournalReader;
 
 /// How long to wait for results to gather behind one that has not arrived: waking a thread for each costs more than
 /// flattening it.

@@ -2,7 +2,7 @@
 
 use crate::api::task_response::TaskResponse;
 use crate::jobs::batch_channel::{BatchSender, ReceiverClosed};
-use crate::journal::reader::FailureNote;
+use crate::journal::failure_note::FailureNote;
 
 /// What there is for an ID.
 #[derive(Debug)]

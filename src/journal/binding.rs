@@ -1,9 +1,10 @@
 //! A journal is bound to the options that its responses were requested with.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::journal::error::JournalError;
-use crate::journal::format::{JournalOptions, distinct};
+use crate::journal::format::JournalOptions;
 
 /// Refuses to mix responses that were requested with other options.
 pub(crate) fn refuse_other(
@@ -44,4 +45,9 @@ pub(crate) fn refuse_other(
             )
         });
     difference.map_or(Ok(()), Err)
+}
+
+/// The distinct names of a list: neither their order nor a repetition changes a response.
+pub fn distinct(names: &[String]) -> BTreeSet<&str> {
+    names.iter().map(String::as_str).collect()
 }

@@ -9,8 +9,9 @@
 
 use std::fmt;
 
-use crate::journal::codec::Compressor;
-use crate::journal::format::{JournalRecord, JournalVersion, length};
+use crate::journal::compressor::Compressor;
+use crate::journal::file_head_encoder::length;
+use crate::journal::format::{JournalRecord, JournalVersion};
 use crate::journal::location::Location;
 use crate::journal::record_head::{RecordHead, stored_checksum};
 

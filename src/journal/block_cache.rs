@@ -72,9 +72,9 @@ impl BlockCache {
 mod tests {
     use super::*;
     use crate::journal::block::{MAX_BLOCK_BYTES, encode};
-    use crate::journal::codec::Compressor;
+    use crate::journal::compressor::Compressor;
     use crate::journal::format::{JournalRecord, JournalVersion, RecordKind};
-    use crate::journal::record_head::decode_head;
+    use crate::journal::record_head_decoder::decode_head;
 
     fn head(block_bytes: usize) -> RecordHead {
         let record = JournalRecord {

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::journal::error::JournalError;
-use crate::journal::format;
-use crate::journal::format::{FileHead, HeadFault, JournalOptions, JournalVersion};
-use crate::journal::record_head::{MAX_HEAD_BYTES, RecordHead, decode_head, find_head};
+use crate::journal::file_head_decoder::{FileHead, HeadFault, decode_file_head};
+use crate::journal::format::{JournalOptions, JournalVersion};
+use crate::journal::record_head::{MAX_HEAD_BYTES, RecordHead};
+use crate::journal::record_head_decoder::{decode_head, find_head};
 
 /// Bytes that are read at once while the file is searched.
 const SCAN_BYTES: usize = 1 << 20;
@@ -45,7 +46,7 @@ impl JournalFile {
 
     /// Reads the header; returns its options and the offset of the first record.
     pub(crate) fn read_head(&mut self) -> Result<(JournalOptions, u64), JournalError> {
-        match format::decode_file_head(&self.beginning()?) {
+        match decode_file_head(&self.beginning()?) {
             Ok(FileHead {
                 version,
                 options,

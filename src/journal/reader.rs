@@ -6,39 +6,18 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
-use crate::failure_kind::{FailureKind, is_gone};
 use crate::journal::binding::refuse_other;
 use crate::journal::block_cache::BlockCache;
-use crate::journal::codec::Decompressor;
+use crate::journal::decompressor::Decompressor;
 use crate::journal::error::{JournalError, RecordDamage};
+use crate::journal::failure_note::FailureNote;
 use crate::journal::format::JournalOptions;
 use crate::journal::journal_file::JournalFile;
 use crate::journal::location::Location;
-use crate::journal::record_head::{MAX_HEAD_BYTES, RecordHead, decode_head};
+use crate::journal::record_head::{MAX_HEAD_BYTES, RecordHead};
+use crate::journal::record_head_decoder::decode_head;
 use crate::journal::scan::{RecordEntry, ScanSummary};
 use crate::memory;
-
-/// A final failure, as the journal and `failures.jsonl` have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FailureNote {
-    /// Why.
-    pub kind: FailureKind,
-    /// Status of the last response, if there was one.
-    pub http_status: Option<u16>,
-    /// Requests that were sent.
-    pub attempts: u32,
-    /// What went wrong last, printable and without secrets.
-    pub message: String,
-}
-
-impl FailureNote {
-    /// Whether the API reports the task as missing.
-    pub fn is_gone(&self) -> bool {
-        is_gone(self.http_status)
-    }
-}
 
 /// Whether the directory that a file is in belongs to another user.
 fn is_in_directory_of_other(path: &Path) -> bool {

@@ -1,4 +1,4 @@
-//! The head of a record: what it is, and where its body is.
+//! The head of a record: its fields and their sizes, for the files that encode it and those that decode it.
 //!
 //! ```text
 //! head = mark:u32 kind:u8 codec:u8 flags:u16 attempts:u32 id_length:u32
@@ -10,50 +10,42 @@
 //! Version 2 has no place in a block, and version 1 no `sha256` either. All numbers are little-endian. A head has its own
 //! checksum, so it can be trusted when the bodies are damaged. In version 3 the checksum covers the ID as well.
 
-use std::io;
-use std::ops::Range;
-
-use sha2::{Digest as _, Sha256};
-
-use crate::journal::codec::{Codec, Decompressor};
-use crate::journal::format::{BodyDigest, JournalVersion, RecordKind, word};
-use crate::memory;
+use crate::journal::format::{BodyDigest, JournalVersion, RecordKind};
 
 /// Begins every record.
-const MARK: u32 = 0x4C4E_4A7E;
+pub(crate) const MARK: u32 = 0x4C4E_4A7E;
 
 /// Bytes of a head that all versions have, before its checksum.
-const COMMON_BYTES: usize = 36;
+pub(crate) const COMMON_BYTES: usize = 36;
 
 /// Bytes of a SHA-256.
-const DIGEST_BYTES: usize = 32;
+pub(crate) const DIGEST_BYTES: usize = 32;
 
 /// Bytes of the place in a block.
 const PLACE_BYTES: usize = 12;
 
 /// Bytes of a CRC-32.
-const CRC_BYTES: usize = 4;
+pub(crate) const CRC_BYTES: usize = 4;
 
 /// The maximum size of an ID in bytes. A longer one in a head is damage.
-const MAX_ID_BYTES: u32 = 1 << 10;
+pub(crate) const MAX_ID_BYTES: u32 = 1 << 10;
 
 /// Bytes of the largest head with the longest ID.
 pub(crate) const MAX_HEAD_BYTES: usize =
     COMMON_BYTES + DIGEST_BYTES + PLACE_BYTES + CRC_BYTES + MAX_ID_BYTES as usize;
 
-/// The maximum size of the bodies of a block in bytes, which `--max-body` and `flatten` keep to. A larger one in a head is
-/// damage, or a record made to exhaust the memory.
-const MAX_BODY_BYTES: u32 = 1 << 30;
-
 /// The layout of a head in a version of the format.
 #[derive(Debug, Clone, Copy)]
-struct HeadLayout {
-    has_digest: bool,
-    has_place: bool,
+pub(crate) struct HeadLayout {
+    /// Whether it has the digest of the body.
+    pub(crate) has_digest: bool,
+    /// Whether it has the place of the body in a block.
+    pub(crate) has_place: bool,
 }
 
 impl JournalVersion {
-    fn layout(self) -> HeadLayout {
+    /// The layout of a head in this version.
+    pub(crate) fn layout(self) -> HeadLayout {
         HeadLayout {
             has_digest: self != Self::One,
             has_place: self == Self::Three,
@@ -68,15 +60,6 @@ impl JournalVersion {
         } = self.layout();
         let digest = usize::from(has_digest) * DIGEST_BYTES;
         COMMON_BYTES + digest + usize::from(has_place) * PLACE_BYTES + CRC_BYTES
-    }
-
-    /// The digest of a body in this version.
-    pub(crate) fn digest(self, body: &[u8]) -> BodyDigest {
-        if self.layout().has_digest {
-            Sha256::digest(body).into()
-        } else {
-            [0; DIGEST_BYTES]
-        }
     }
 
     /// Whether the records of a block share their stored bodies. Otherwise each record is a block.
@@ -116,64 +99,6 @@ pub struct RecordHead {
     pub(crate) block_bytes: u32,
 }
 
-/// Reads a head; `None` when the bytes are not a valid one. In version 3 its ID must follow.
-pub fn decode_head(bytes: &[u8], version: JournalVersion) -> Option<RecordHead> {
-    let crc32_at = version.head_bytes() - CRC_BYTES;
-    let fields = bytes.get(..crc32_at)?;
-    if word(bytes, 0)? != MARK {
-        return None;
-    }
-    let HeadLayout {
-        has_digest,
-        has_place,
-    } = version.layout();
-    let id_bytes = word(bytes, 12)?;
-    let mut crc32 = crc32fast::Hasher::new();
-    crc32.update(fields);
-    if has_place {
-        let id = id_of(bytes, version, id_bytes)?;
-        crc32.update(id);
-    }
-    if id_bytes > MAX_ID_BYTES || crc32.finalize() != word(bytes, crc32_at)? {
-        return None;
-    }
-    let digest = has_digest.then(|| fields.get(COMMON_BYTES..)?.first_chunk());
-    let raw_bytes = word(bytes, 20)?;
-    let [heads_bytes, start, block_bytes] = if has_place {
-        let place = COMMON_BYTES + DIGEST_BYTES;
-        [
-            word(bytes, place)?,
-            word(bytes, place + 4)?,
-            word(bytes, place + 8)?,
-        ]
-    } else {
-        [0, 0, raw_bytes]
-    };
-    let is_inside = u64::from(start) + u64::from(raw_bytes) <= u64::from(block_bytes);
-    is_inside.then_some(RecordHead {
-        version,
-        kind: RecordKind::from_byte(*bytes.get(4)?)?,
-        codec: *bytes.get(5)?,
-        flags: u16::from_le_bytes(*bytes.get(6..)?.first_chunk()?),
-        attempts: word(bytes, 8)?,
-        id_bytes,
-        stored_bytes: word(bytes, 16)?,
-        raw_bytes,
-        time: u64::from_le_bytes(*bytes.get(24..)?.first_chunk()?),
-        stored_crc32: word(bytes, 32)?,
-        sha256: digest.flatten().copied().unwrap_or_default(),
-        heads_bytes,
-        start,
-        block_bytes,
-    })
-}
-
-/// The bytes of the ID after a head.
-fn id_of(bytes: &[u8], version: JournalVersion, id_bytes: u32) -> Option<&[u8]> {
-    let from = version.head_bytes();
-    bytes.get(from..from.checked_add(id_bytes as usize)?)
-}
-
 /// The checksum of stored bodies; before version 3 it includes the only ID of the block.
 pub(crate) fn stored_checksum(version: JournalVersion, id: &[u8], stored: &[u8]) -> u32 {
     let mut crc32 = crc32fast::Hasher::new();
@@ -184,96 +109,10 @@ pub(crate) fn stored_checksum(version: JournalVersion, id: &[u8], stored: &[u8])
     crc32.finalize()
 }
 
-/// Where the next valid head begins in `bytes` for which `is_wanted` is true of its place and itself.
-pub(crate) fn find_head(
-    bytes: &[u8],
-    version: JournalVersion,
-    mut is_wanted: impl FnMut(usize, &RecordHead) -> bool,
-) -> Option<usize> {
-    let mark = MARK.to_le_bytes();
-    memchr::memmem::find_iter(bytes, &mark).find(|at| {
-        let head = bytes.get(*at..).and_then(|head| decode_head(head, version));
-        head.is_some_and(|head| is_wanted(*at, &head))
-    })
-}
-
 impl RecordHead {
-    /// Writes the head into a place of its size. In version 3 the checksum includes the ID.
-    pub(crate) fn encode(&self, id: &[u8], place: &mut [u8]) {
-        let HeadLayout {
-            has_digest,
-            has_place,
-        } = self.version.layout();
-        let block = [self.heads_bytes, self.start, self.block_bytes].map(u32::to_le_bytes);
-        let parts: [&[u8]; 11] = [
-            &MARK.to_le_bytes(),
-            &[self.kind.to_byte(), self.codec],
-            &self.flags.to_le_bytes(),
-            &self.attempts.to_le_bytes(),
-            &self.id_bytes.to_le_bytes(),
-            &self.stored_bytes.to_le_bytes(),
-            &self.raw_bytes.to_le_bytes(),
-            &self.time.to_le_bytes(),
-            &self.stored_crc32.to_le_bytes(),
-            if has_digest { &self.sha256 } else { &[] },
-            if has_place { block.as_flattened() } else { &[] },
-        ];
-        let mut at = 0;
-        for part in parts {
-            if let Some(place) = place.get_mut(at..at + part.len()) {
-                place.copy_from_slice(part);
-            }
-            at += part.len();
-        }
-        let (checked, crc32) = place.split_at_mut(at.min(place.len()));
-        let mut sum = crc32fast::Hasher::new();
-        sum.update(checked);
-        if has_place {
-            sum.update(id);
-        }
-        let sum = sum.finalize().to_le_bytes();
-        crc32.iter_mut().zip(sum).for_each(|(to, from)| *to = from);
-    }
-
     /// Bytes of the head and its ID.
     pub fn bytes(&self) -> u64 {
         self.version.head_bytes() as u64 + u64::from(self.id_bytes)
-    }
-
-    /// The offset of the stored bodies of its block, if the head is at an offset.
-    pub(crate) fn stored_at(&self, at: u64) -> u64 {
-        at.saturating_add(self.bytes())
-            .saturating_add(self.heads_bytes.into())
-    }
-
-    /// The offset at which its block ends, if the head is at an offset.
-    pub(crate) fn block_end(&self, at: u64) -> u64 {
-        self.stored_at(at).saturating_add(self.stored_bytes.into())
-    }
-
-    /// The offset at which the next record begins, if the head is at an offset.
-    pub(crate) fn next(&self, at: u64) -> u64 {
-        if self.is_last() {
-            self.block_end(at)
-        } else {
-            at.saturating_add(self.bytes())
-        }
-    }
-
-    /// Whether another head belongs to the same block; both with their offsets.
-    pub(crate) fn is_beside(&self, at: u64, other: &Self, other_at: u64) -> bool {
-        let block = |head: &Self, at| {
-            let Self {
-                codec,
-                stored_bytes,
-                stored_crc32,
-                block_bytes,
-                ..
-            } = *head;
-            let stored_at = head.stored_at(at);
-            (stored_at, codec, stored_bytes, stored_crc32, block_bytes)
-        };
-        block(self, at) == block(other, other_at)
     }
 
     /// Bytes of the head, of its ID, and of its share of the stored bodies. The shares of a block add up to its size.
@@ -286,160 +125,40 @@ impl RecordHead {
         self.bytes() + share.map_or(0, |(end, start)| end - start)
     }
 
-    /// The ID that follows the head; `None` where it is not UTF-8. Before version 3, only an
-    /// [undamaged](Self::is_whole) record has a valid one.
-    pub(crate) fn id<'b>(&self, from_head: &'b [u8]) -> Option<&'b str> {
-        str::from_utf8(id_of(from_head, self.version, self.id_bytes)?).ok()
-    }
-
-    /// Whether the checksum of the stored bodies matches.
-    pub(crate) fn is_whole(&self, id: &[u8], stored: &[u8]) -> bool {
-        stored_checksum(self.version, id, stored) == self.stored_crc32
-    }
-
     /// The digest of the body; `None` in version 1.
     pub fn digest(&self) -> Option<BodyDigest> {
         self.version.layout().has_digest.then_some(self.sha256)
-    }
-
-    /// Whether it is the last record of its block.
-    pub fn is_last(&self) -> bool {
-        self.heads_bytes == 0
-    }
-
-    /// Whether its body is the only one in its block.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.raw_bytes == self.block_bytes
-    }
-
-    /// Where its body is in the bodies of its block, uncompressed.
-    pub(crate) fn body_range(&self) -> Range<usize> {
-        let start = self.start as usize;
-        start..start + self.raw_bytes as usize
-    }
-
-    /// Decodes the bodies of the block into `out`.
-    pub(crate) fn decode_bodies(
-        &self,
-        stored: &[u8],
-        decompressor: &mut Decompressor,
-        out: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        out.clear();
-        if self.block_bytes > MAX_BODY_BYTES {
-            return Err(io::Error::other("its body is larger than 1 GiB"));
-        }
-        if self.codec == Codec::Plain as u8 {
-            memory::append(out, stored)?;
-        } else if self.codec == Codec::Zstd as u8 {
-            decompressor.read(stored, self.block_bytes as usize, out)?;
-        } else {
-            let cause = format!("unknown codec {}", self.codec);
-            return Err(io::Error::other(cause));
-        }
-        if out.len() == self.block_bytes as usize {
-            Ok(())
-        } else {
-            Err(io::Error::other(
-                "its size differs from the size in its header",
-            ))
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::block::encode;
-    use crate::journal::codec::Compressor;
-    use crate::journal::format::{FLAG_FINAL, JournalRecord};
     use proptest::prelude::*;
 
-    fn record(body: &[u8]) -> JournalRecord<'_> {
-        JournalRecord {
-            kind: RecordKind::Response,
-            flags: FLAG_FINAL,
-            attempts: 3,
-            time: 1_700_000_000_000,
-            task_id: "täsk_1",
-            body,
-            digest: None,
-        }
-    }
-
-    fn decode(bytes: &[u8], version: JournalVersion) -> Option<(String, Vec<u8>)> {
-        let head = decode_head(bytes, version)?;
-        let id = head.id(bytes)?.to_owned();
-        let stored_at = usize::try_from(head.stored_at(0)).ok()?;
-        let stored = bytes.get(stored_at..usize::try_from(head.block_end(0)).ok()?)?;
-        if !head.is_whole(id.as_bytes(), stored) {
-            return None;
-        }
-        let mut body = Vec::new();
-        head.decode_bodies(stored, &mut Decompressor::default(), &mut body)
-            .ok()?;
-        let sha256: BodyDigest = Sha256::digest(&body).into();
-        assert!(head.digest().is_none_or(|digest| digest == sha256));
-        Some((id, body))
-    }
-
-    #[test]
-    fn the_next_head_is_found_behind_damage() {
-        for version in JournalVersion::ALL {
-            let mut bytes = b"damage \x7E\x4A\x4E\x4C more damage".to_vec();
-            let at = bytes.len();
-            encode(
-                &record(b"{}"),
-                version,
-                &mut Compressor::default(),
-                &mut bytes,
-            );
-            assert_eq!(find_head(&bytes, version, |_, _| true), Some(at));
-            assert_eq!(find_head(&bytes, version, |found, _| found > at), None);
-            assert_eq!(find_head(&bytes[at + 1..], version, |_, _| true), None);
-        }
-    }
-
-    fn version() -> impl Strategy<Value = JournalVersion> {
-        prop::sample::select(JournalVersion::ALL.to_vec())
-    }
-
     proptest! {
-        #[test]
-        fn records_come_back(body: Vec<u8>, repeat in 1..50_usize, version in version()) {
-            let body = body.repeat(repeat);
-            let mut bytes = Vec::new();
-            encode(&record(&body), version, &mut Compressor::default(), &mut bytes);
-            let head = decode_head(&bytes, version).unwrap();
-            prop_assert_eq!(head.attributed_bytes(), bytes.len() as u64);
-            prop_assert_eq!(head.next(0), bytes.len() as u64);
-            prop_assert_eq!(decode(&bytes, version), Some(("täsk_1".to_owned(), body)));
-        }
-
-        #[test]
-        fn damage_is_seen(
-            body: Vec<u8>,
-            at: prop::sample::Index,
-            flip in 1..=255_u8,
-            version in version(),
-        ) {
-            let mut bytes = Vec::new();
-            encode(&record(&body), version, &mut Compressor::default(), &mut bytes);
-            let at = at.index(bytes.len());
-            bytes[at] ^= flip;
-            prop_assert_eq!(decode(&bytes, version), None);
-        }
-
         #[test]
         fn shares_of_a_block_add_up(
             stored_bytes: u32,
             ids in prop::collection::vec((0..=MAX_ID_BYTES, 0..1_u32 << 20), 1..40),
         ) {
             let block_bytes = ids.iter().map(|(_, raw)| raw).sum();
-            let mut bytes = Vec::new();
-            let version = JournalVersion::Three;
-            encode(&record(b""), version, &mut Compressor::default(), &mut bytes);
-            let first = decode_head(&bytes, version).unwrap();
+            let first = RecordHead {
+                version: JournalVersion::Three,
+                kind: RecordKind::Response,
+                codec: 0,
+                flags: 0,
+                attempts: 1,
+                id_bytes: 0,
+                stored_bytes: 0,
+                raw_bytes: 0,
+                time: 0,
+                stored_crc32: 0,
+                sha256: BodyDigest::default(),
+                heads_bytes: 0,
+                start: 0,
+                block_bytes: 0,
+            };
             let (mut start, mut sum, mut heads) = (0, 0, 0);
             for (id_bytes, raw_bytes) in ids {
                 let head = RecordHead { id_bytes, stored_bytes, raw_bytes, start, block_bytes, ..first };
@@ -450,13 +169,6 @@ mod tests {
             if block_bytes > 0 {
                 prop_assert_eq!(sum, heads + u64::from(stored_bytes));
             }
-        }
-
-        #[test]
-        fn any_bytes_are_taken(bytes: Vec<u8>, version in version()) {
-            let _ = decode(&bytes, version);
-            let _ = crate::journal::format::decode_file_head(&bytes);
-            let _ = find_head(&bytes, version, |_, _| true);
         }
     }
 }

@@ -5,13 +5,12 @@ use std::path::Path;
 use crate::durable_fs;
 use crate::durable_fs::Access;
 use crate::journal::error::JournalError;
-use crate::journal::format::{
-    FILE_HEAD_BYTES, HeadFault, JournalOptions, JournalVersion, decode_file_head, encode_file_head,
-    encode_options, word,
-};
+use crate::journal::file_head_decoder::{HeadFault, decode_file_head, word};
+use crate::journal::file_head_encoder::{encode_file_head, encode_options};
+use crate::journal::format::{FILE_HEAD_BYTES, JournalOptions, JournalVersion};
 use crate::journal::journal_file::JournalFile;
 use crate::journal::reader::JournalReader;
-use crate::journal::record_head::find_head;
+use crate::journal::record_head_decoder::find_head;
 
 /// Where the header has the checksum of its options.
 const CRC32_AT: usize = 16;
@@ -79,7 +78,7 @@ fn first_record(bytes: &[u8]) -> Option<(JournalVersion, usize)> {
 mod tests {
     use super::*;
     use crate::journal::block::encode;
-    use crate::journal::codec::Compressor;
+    use crate::journal::compressor::Compressor;
     use crate::journal::format::{JournalRecord, RecordKind};
 
     fn journal(options: &JournalOptions, version: JournalVersion) -> (Vec<u8>, usize) {

@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use crate::journal::codec::Decompressor;
+use crate::journal::decompressor::Decompressor;
 use crate::journal::error::JournalError;
 use crate::journal::format::{End, FLAG_FINAL, RecordKind};
 use crate::journal::journal_file::JournalFile;
 use crate::journal::location::Location;
-use crate::journal::record_head::{RecordHead, decode_head, find_head};
+use crate::journal::record_head::RecordHead;
+use crate::journal::record_head_decoder::{decode_head, find_head};
 
 /// What a scan of a journal found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

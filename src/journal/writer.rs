@@ -9,9 +9,9 @@ use crate::durable_fs;
 use crate::durable_fs::Access;
 use crate::journal::binding::refuse_other;
 use crate::journal::block::{BlockRecord, PendingBlock};
-use crate::journal::codec::Compressor;
+use crate::journal::compressor::Compressor;
 use crate::journal::error::JournalError;
-use crate::journal::format;
+use crate::journal::file_head_encoder::{encode_file_head, encode_options};
 use crate::journal::format::{End, JournalOptions, JournalRecord, JournalVersion, RecordKind};
 use crate::journal::journal_file::JournalFile;
 use crate::journal::location::Location;
@@ -192,9 +192,9 @@ impl Journal {
     pub fn create(path: PathBuf, options: &JournalOptions) -> Result<Self, JournalError> {
         let created = durable_fs::create(&path, Access::Owner);
         let file = created.map_err(JournalError::io("create", &path))?;
-        let options = format::encode_options(options);
+        let options = encode_options(options);
         let mut journal = Self {
-            buffer: format::encode_file_head(&options, JournalVersion::LATEST),
+            buffer: encode_file_head(&options, JournalVersion::LATEST),
             ..Self::new(JournalFile::new(path, file))
         };
         journal.flush()?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::api::task_response::UnreadableBody;
 use crate::failure_kind::FailureKind;
-use crate::journal::reader::FailureNote;
+use crate::journal::failure_note::FailureNote;
 use crate::json::value::Value;
 
 /// The failure of an ID that has no response in the sources of `flatten`.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::encode::format::Format;
-use crate::journal::format::distinct;
+use crate::journal::binding::distinct;
 use crate::publish::manifest::ManifestOptions;
 
 /// What decides how the same responses look in the tables. The list endpoints and `--drop-missing` are not part of it:

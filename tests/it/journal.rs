@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
+use scale_export::journal::file_head_encoder::{encode_file_head, encode_options};
 use scale_export::journal::format::{
-    FLAG_FINAL, JournalOptions, JournalRecord, JournalVersion, RecordKind, encode_file_head,
-    encode_options,
+    FLAG_FINAL, JournalOptions, JournalRecord, JournalVersion, RecordKind,
 };
 use scale_export::journal::location::Location;
 use scale_export::journal::reader::JournalReader;

@@ -12,7 +12,7 @@ use crate::jobs::verify::findings::{Finding, Findings};
 use crate::jobs::verify::journal_source::{ExpectedLine, RawResponses};
 use crate::jobs::verify::report::VerifyResults;
 use crate::jobs::verify::verified_export::VerifiedExport;
-use crate::journal::reader::FailureNote;
+use crate::journal::failure_note::FailureNote;
 use crate::memory::read_line;
 use crate::plural::plural;
 use crate::publish::failure_lines::{missing, write_line};

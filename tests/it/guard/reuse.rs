@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use scale_export::journal::block::encode;
-use scale_export::journal::codec::Compressor;
+use scale_export::journal::compressor::Compressor;
 use scale_export::journal::format::JournalVersion;
 use scale_export::journal::reader::JournalReader;
 use serde_json::Value;
