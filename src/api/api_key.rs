@@ -118,10 +118,12 @@ fn read_file(path: &Path) -> Result<ApiKey, KeyError> {
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     let mut text = Vec::new();
+    // One byte more than allowed shows that a file is too large, also where its size is unknown, as for a pipe.
     file.take(MAX_KEY_FILE + 1)
         .read_to_end(&mut text)
         .map_err(failed)?;
     let secret = parse(&text).map_err(|mistake| mistake.in_input(&format!("`{shown}`")))?;
+    // The mode of a pipe or a device says nothing about who can read the key.
     let is_open = metadata.is_file() && metadata.permissions().mode() & READABLE_BY_OTHERS != 0;
     let warning = is_open.then(|| {
         let quoted = shell_quoted(Path::new(&shown));
@@ -150,6 +152,7 @@ fn parse(text: &[u8]) -> Result<SecretString, KeyMistake> {
         Err(KeyMistake::Assignment)
     } else if has_word(text, "bearer") || has_word(text, "authorization:") {
         Err(KeyMistake::Bearer)
+    // Shells remove quotes, and files keep them, so a key that was copied from a script often has some.
     } else if text.starts_with(['"', '\'', '`', '“', '‘'])
         || text.ends_with(['"', '\'', '`', '”', '’'])
     {

@@ -26,6 +26,7 @@ fn checked_url(base_url: &str) -> Result<Url, FetchError> {
         url: showable(base_url),
         cause,
     };
+    // A host alone would be reported as a relative URL, which does not name the mistake.
     if !base_url.contains("://") {
         return Err(failed(UrlMistake::Scheme));
     }
@@ -34,6 +35,7 @@ fn checked_url(base_url: &str) -> Result<Url, FetchError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(failed(UrlMistake::Scheme));
     }
+    // Requests would send these along, and the URL is printed and stored.
     if !url.username().is_empty() || url.password().is_some() {
         return Err(failed(UrlMistake::Credentials));
     }

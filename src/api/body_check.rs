@@ -73,6 +73,7 @@ impl BodyCheck {
         body: Bytes,
         read: impl FnOnce(&BodyText, &mut Parser) -> Result<T, BodyError>,
     ) -> Result<T, AttemptError> {
+        // Before anything else: every later step may keep the body or quote it.
         let body = match without_key(&body, self.key.expose_secret()) {
             Some(body) => Bytes::from(body),
             None => body,
@@ -84,6 +85,7 @@ impl BodyCheck {
         let body = BodyText::read(body).map_err(|(body, error)| refused(body, error))?;
         let mut parser = threads::lock(&self.parsers).pop().unwrap_or_default();
         let done = read(&body, &mut parser);
+        // A parser keeps the memory that its largest body needed.
         if body.received().len() <= MAX_KEPT_PARSER_BYTES {
             threads::lock(&self.parsers).push(parser);
         }
@@ -166,6 +168,7 @@ pub fn split_page(
             let token = token
                 .text()
                 .ok_or(BodyError::NoPage("its `next_token` is not text"))?;
+            // An empty token names no page.
             Some(token.to_string()).filter(|token| !token.is_empty())
         }
         _ => None,
@@ -181,12 +184,14 @@ pub fn split_page(
         ..TaskPage::default()
     };
     for task in tasks.elements() {
+        // One element that is not a task must not cost the other tasks of its page.
         let Some(task_id) = task.get("task_id").and_then(|id| id.text()) else {
             page.unfit += 1;
             continue;
         };
         let body = match without_secrets(task, keep_secrets)? {
             Some(redacted) => redacted,
+            // A slice would keep the body of the whole page in memory until its last task is stored.
             None => copied(task.raw())?,
         };
         page.tasks.push(ListedTask {
@@ -242,6 +247,7 @@ pub(crate) fn fingerprint(body: &TaskBody) -> [u8; 32] {
     let text = body.text().unwrap_or_default();
     match parser.parse(text) {
         Ok(document) => Sha256::digest(document.text()).into(),
+        // A checked body always parses, unless memory is short: then the bytes themselves are compared.
         Err(_) => Sha256::digest(&**body).into(),
     }
 }

@@ -95,9 +95,11 @@ fn escape_invalid(body: &[u8]) -> Result<Option<String>, BodyError> {
     let mut out = memory::text(body.len())?;
     for chunk in body.utf8_chunks() {
         let bytes = chunk.valid().len() + ESCAPE_BYTES * chunk.invalid().len();
+        // An escape is six times as long as its byte, so a body that is not text could exhaust the memory.
         out.try_reserve(bytes)?;
         out.push_str(chunk.valid());
         for (index, byte) in chunk.invalid().iter().enumerate() {
+            // Only the first byte follows text that was received. The others follow an escape, which is complete.
             if index == 0 && changes_meaning(&out) {
                 return Ok(None);
             }

@@ -94,6 +94,7 @@ impl Authorities {
                 return too_large("SSL_CERT_DIR", path);
             }
         }
+        // Directories often have each certificate under several names, also with the file of the other variable.
         found.sort_unstable();
         found.dedup();
         Self::Named(found)
@@ -148,6 +149,7 @@ fn take_file(path: &Path, limit: u64, found: &mut Vec<Vec<u8>>) -> io::Result<u6
 /// Reads a file of at most this many bytes.
 fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    // Not by the size of the file: a pipe has none, and `/dev/zero` is endless.
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::ErrorKind::FileTooLarge.into());

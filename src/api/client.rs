@@ -145,6 +145,7 @@ impl TaskClient {
         share: &mut MemoryShare<'_>,
     ) -> Reply<Bytes> {
         let url = endpoint(&self.url, path, &format!("{query}{}", self.query));
+        // Taken once: another attempt may replace the pool meanwhile, and faults belong to the one that was used.
         let pool = self.connections.pool();
         let mut response = match pool.client.get(url).send().await {
             Ok(response) => response,
@@ -155,6 +156,7 @@ impl TaskClient {
         };
         let header = |name: &str| response.headers().get(name)?.to_str().ok();
         let now = SystemTime::now();
+        // Parsing all spellings takes longer than looking at the names.
         let mut names = response.headers().keys().map(HeaderName::as_str);
         let quotas = if names.any(may_be_quota) {
             quotas(header, now)
@@ -177,6 +179,7 @@ impl TaskClient {
         let is_broken = body.as_ref().is_err_and(|error| {
             matches!(error.fault, AttemptFault::Network | AttemptFault::Timeout)
         });
+        // An error status shows a working connection as well.
         if !is_broken {
             self.connections.worked(&pool);
         }
@@ -205,6 +208,7 @@ impl TaskClient {
             Err(error) => return (0, Err(self.undecodable(error, max_body))),
         };
         let expected = response.content_length().unwrap_or_default();
+        // The length of a compressed body says nothing about its size.
         if body.is_identity() && expected > max_body {
             return (0, Err(self.undecodable(DecodeError::TooLarge, max_body)));
         }
@@ -271,11 +275,13 @@ impl TaskClient {
         error: &reqwest::Error,
     ) -> (Option<u16>, AttemptError) {
         let reason = cause::<h2::Error>(error).and_then(h2::Error::reason);
+        // Such servers refuse every request over HTTP/2, so another connection would not help.
         if reason == Some(h2::Reason::HTTP_1_1_REQUIRED) {
             self.connections.use_http1(pool);
         } else if !error.is_connect() {
             self.connections.broke(pool);
         }
+        // A wrong certificate is not a fault of the proxy, so the proxy is not tested then.
         let distrust = cause(error).and_then(distrust);
         let proxy = self.connections.proxy().filter(|_| error.is_connect());
         let proxy_failure = match proxy {
@@ -351,6 +357,7 @@ async fn receive(
     while let Some(chunk) = response.chunk().await.map_err(ReceiveError::Transport)? {
         let mut rest = &chunk[..];
         loop {
+            // Before the step, so that the memory of all responses together never exceeds the budget.
             share.grow_to(body.size_after_step() as u64).await;
             let step = body.step(rest).map_err(ReceiveError::Decode)?;
             rest = rest.get(step.used..).unwrap_or_default();
@@ -378,6 +385,7 @@ fn transport_text(fault: AttemptFault, error: &reqwest::Error) -> String {
 
 /// The encoding of a body, from its headers.
 fn encoding(headers: &HeaderMap) -> String {
+    // Several headers mean the same as one with commas.
     let named = headers.get_all(CONTENT_ENCODING).iter();
     let named: Vec<_> = named
         .map(|name| String::from_utf8_lossy(name.as_bytes()))

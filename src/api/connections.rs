@@ -94,6 +94,7 @@ impl ClientSettings {
             .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)
             .read_timeout(self.read_timeout)
+            // Fewer would close connections that the next requests need.
             .pool_max_idle_per_host(self.concurrency)
             .http1_max_headers(MAX_HEADERS)
             .http2_max_header_list_size(MAX_HEADER_BYTES)
@@ -114,6 +115,7 @@ impl ClientSettings {
             builder = builder.http1_only();
         }
         if !self.is_tls {
+            // Loading the system's certificates takes time, and fails on machines that have none.
             builder = builder.tls_certs_only([]);
         } else if self.is_all {
             builder = builder.tls_certs_only(self.certificates.clone());
@@ -203,6 +205,7 @@ impl Connections {
     /// An attempt with a pool received a response.
     pub(crate) fn worked(&self, used: &ConnectionPool) {
         let mut pool = self.lock();
+        // A late success on a replaced pool says nothing about the present one.
         if pool.number == used.number {
             pool.broken = 0;
         }
@@ -267,6 +270,7 @@ fn headers(options: &ClientOptions) -> Result<HeaderMap, FetchError> {
     let key = options.api_key.expose_secret();
     let mut authorization =
         HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| FetchError::BadKey)?;
+    // Keeps the key out of debug output and out of the header compression of HTTP/2.
     authorization.set_sensitive(true);
     Ok(HeaderMap::from_iter([
         (AUTHORIZATION, authorization),

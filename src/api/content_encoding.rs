@@ -45,6 +45,7 @@ impl DecodedBody {
         let encoding = encoding.trim().to_ascii_lowercase();
         let decoder = match encoding.as_str() {
             "" | "identity" => Decoder::Identity,
+            // By RFC 9110 both names mean the same.
             "gzip" | "x-gzip" => Decoder::gzip(),
             "br" => Decoder::brotli(),
             "zstd" => Decoder::zstd()?,
@@ -104,6 +105,7 @@ impl DecodedBody {
             limit,
             has_begun,
         } = &mut self;
+        // A decoder refuses an empty stream, which servers send with any encoding.
         let done = if *has_begun {
             decoder.finish(|decoded| append(bytes, decoded, *limit))
         } else {
@@ -129,6 +131,7 @@ fn append(bytes: &mut Vec<u8>, decoded: &[u8], limit: usize) -> Result<(), Decod
     let fits = decoded.get(..left).unwrap_or(decoded);
     if bytes.capacity() - bytes.len() < fits.len() {
         let more = capacity_for(bytes, fits.len(), limit) - bytes.len();
+        // Exactly, since the budget was charged for this capacity.
         let reserved = bytes.try_reserve_exact(more);
         reserved.map_err(|_| DecodeError::NoMemory)?;
     }

@@ -62,6 +62,7 @@ fn secrets(task: Value<'_>) -> Vec<Range<usize>> {
     }
     let start = task.offset();
     let mut found = Vec::new();
+    // A list instead of recursion: the depth of a task is bounded by the parser only.
     let mut open = vec![task];
     while let Some(value) = open.pop() {
         for (key, member) in value.members() {
@@ -74,6 +75,7 @@ fn secrets(task: Value<'_>) -> Vec<Range<usize>> {
         }
         open.extend(value.elements());
     }
+    // The stack gives values in another order than the text, and replacing goes through the text once.
     found.sort_unstable_by_key(|range| range.start);
     found
 }

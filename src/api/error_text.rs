@@ -23,6 +23,7 @@ pub(crate) fn of_body(status: u16, body: &[u8], secret: &str) -> String {
                 text.into_owned()
             }
         });
+    // The body of these two is a task or a part of one, and not a message.
     let message = match status {
         203 => "a proxy has changed the response".to_owned(),
         206 => "the response is incomplete".to_owned(),

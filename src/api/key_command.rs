@@ -91,6 +91,7 @@ fn wait(child: &mut Child, end: Instant) -> io::Result<Option<ExitStatus>> {
         }
         if Instant::now() >= end {
             child.kill()?;
+            // Otherwise the killed program would remain as a zombie.
             child.wait()?;
             return Ok(None);
         }

@@ -133,7 +133,9 @@ impl BudgetState {
             .get(size as usize)
             .copied()
             .unwrap_or_default() as u64;
+        // A response that has begun holds memory, and frees it only when it can finish.
         let has_room = self.waiting == 0 && self.free >= signed(bytes);
+        // Without any other response, one may always begin, or a large expectation would stop the run.
         if self.active > 0 && !has_room {
             return None;
         }
@@ -145,6 +147,8 @@ impl BudgetState {
     /// Takes more bytes. Returns whether the response now exceeds the budget.
     fn grow(&mut self, more: u64, exceeds: bool) -> Option<bool> {
         let has_room = self.free >= signed(more);
+        // Of several responses that need more than there is, one may exceed the budget: if all waited, none would
+        // finish.
         if !has_room && !exceeds && self.is_exceeded {
             return None;
         }

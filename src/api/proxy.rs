@@ -67,6 +67,7 @@ impl Proxy {
     fn parse(variable: &'static str, value: &str) -> Result<Self, FetchError> {
         let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        // The last `@`: a password may have one that is not encoded.
         let (credentials, place) = match authority.rsplit_once('@') {
             Some((credentials, place)) => (Some(credentials), place),
             None => (None, authority),
@@ -132,6 +133,7 @@ pub(crate) fn proxy_for(
         Ok(None)
     };
     let mut found = if target.is_https {
+        // Lower case first, as curl does.
         first(&["https_proxy", "HTTPS_PROXY"])?
     } else if variable("REQUEST_METHOD").is_some() {
         // Under CGI, HTTP_PROXY is what a client sent in a header `Proxy`.

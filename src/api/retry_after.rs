@@ -26,6 +26,7 @@ pub(crate) fn retry_after(
         let now = server_date
             .and_then(|date| httpdate::parse_http_date(date).ok())
             .unwrap_or(now);
+        // A date in the past means that the wait is over.
         until.duration_since(now).unwrap_or_default()
     };
     Some(wait.min(MAX_RETRY_AFTER))

@@ -106,6 +106,7 @@ impl TaskResponse {
     ) -> Result<Document<'d>, UnreadableBody> {
         let text = self.body.text()?;
         let nodes = self.nodes.as_ref();
+        // Nodes that do not fit the text are ignored: parsing again only costs time.
         match nodes.and_then(|nodes| Document::of(text, nodes)) {
             Some(document) => Ok(document),
             None => Ok(parser.parse(text)?),

@@ -109,6 +109,7 @@ async fn connect(
     stream.write_all((request + "\r\n").as_bytes()).await?;
     let mut head = Vec::new();
     let mut stream = stream.take(MAX_HEAD);
+    // The status is in the first line, and the rest may be a long page.
     while !head.contains(&b'\n') {
         if stream.read_buf(&mut head).await? == 0 {
             break;

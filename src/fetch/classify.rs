@@ -68,6 +68,7 @@ fn classify_fault(fault: AttemptFault, wait: Option<Duration>) -> Verdict {
         AttemptFault::Timeout => retry(Timeout),
         AttemptFault::Certificate(why) => Verdict::Untrusted(why),
         AttemptFault::TooLarge => Verdict::Fail(TooLarge),
+        // A proxy may cut off or replace a single response.
         AttemptFault::BadBody => retry(BadBody),
         AttemptFault::WrongTask => retry(WrongTask),
         AttemptFault::NoMemory => Verdict::NoMemory,
@@ -79,6 +80,7 @@ impl Verdict {
     pub(crate) fn request_end(self) -> RequestEnd {
         match self {
             Self::RateLimited { wait } => RequestEnd::RateLimited(wait),
+            // A server that states a wait limits its load, as with a 429.
             Self::Unavailable { wait: Some(wait) } => RequestEnd::RateLimited(Some(wait)),
             Self::Retry { .. } | Self::Unavailable { wait: None } => RequestEnd::Failed,
             Self::Success

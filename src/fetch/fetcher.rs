@@ -340,6 +340,7 @@ impl<'f> Fetcher<'f> {
         attempts: &Attempts,
         failed: &FailedAttempt,
     ) -> Result<FailureKind, FetchError> {
+        // Some other success is not enough: a server that responds with 404 has not accepted the key.
         let has_task = self.liveness().has_task();
         if has_task {
             self.note_success(failed.sent);
@@ -420,6 +421,7 @@ impl<'f> Fetcher<'f> {
         result: TaskResult,
     ) -> Result<(), FetchError> {
         let note = result.as_ref().err().map(|failure| failure.note.clone());
+        // The caller waits until the result is stored, so its request still counts as in flight.
         let (stored, is_stored) = oneshot::channel();
         let task = FetchedTask {
             position,

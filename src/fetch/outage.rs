@@ -81,6 +81,7 @@ impl Fetcher<'_> {
         if good_ids.is_empty() {
             return false;
         }
+        // Callers that waited for their turn use the result of the one before them.
         let _turn = self.probing.lock().await;
         let is_known = self.liveness().works_after(wanted);
         if let Some(is_well) = is_known {

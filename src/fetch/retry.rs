@@ -11,6 +11,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// The wait before the next attempt, with full jitter, so that requests that failed together are not retried together.
 /// `random` is uniform in 0..1.
 fn backoff(failures: u32, random: f64) -> Duration {
+    // Sixteen doublings exceed the maximum, and more would overflow the shift.
     let doubled = FIRST_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(MAX_BACKOFF).mul_f64(random.clamp(0.0, 1.0))
 }

@@ -126,6 +126,7 @@ impl<'d> TypedValue<'d> {
         let Some(number) = value.number() else {
             return Self::default();
         };
+        // Both columns get a value, so that a query can use one of them for all numbers.
         let int = number.to_i64();
         let exact = int.is_some() || number.exact_f64().is_some();
         Self {
@@ -180,6 +181,7 @@ impl TaskFlattener<'_> {
             not_applicable: "not_applicable",
             cannot_assess: "cannot_assess",
         });
+        // An unknown type is drift and not an error: its value has columns by its JSON type.
         extra.check_documented(kind, &TYPES);
         let annotation_id = extra.text(id);
         let kind = extra.text(kind);

@@ -193,6 +193,7 @@ impl TaskFlattener<'_> {
             language: (keys.language),
         });
         let bytes = match source {
+            // The API sends these in base64, and the files and streams of workspaces as text.
             FileSource::Message | FileSource::Annotation => decode_base64(content, &mut extra),
             FileSource::WorkspaceFile | FileSource::WorkspaceStream(_) => {
                 extra.text(content).map(utf8)
@@ -200,6 +201,7 @@ impl TaskFlattener<'_> {
         };
         let digest = bytes.as_deref().map(hex_sha256);
         let name = match source {
+            // A stream has no name, and its key tells it from the other three.
             FileSource::WorkspaceStream(key) => Some(Text::plain(key)),
             _ => extra.text(name),
         };

@@ -29,6 +29,7 @@ impl TaskFlattener<'_> {
 
     fn project(&mut self, object: Value<'_>, project_id: Text<'_>) -> FlattenResult {
         bind_members!(object, Table::Projects, extra, {
+            // Bound so that it does not count as unknown. The caller has read it already.
             _id: "id" => "project_id",
             name: "name",
             created_at: "created_at",
@@ -58,6 +59,7 @@ impl TaskFlattener<'_> {
             callback: "callback",
             metadata: "metadata",
         });
+        // A batch may carry its whole project. `batches` has a column for the ID only, so `extra` keeps the object.
         let project_id = match project.value.filter(Value::is_object) {
             Some(expanded) => {
                 extra.keep(project);

@@ -22,6 +22,7 @@ pub(super) struct EntityVersions {
 impl EntityVersions {
     /// Whether this version was not seen before.
     pub(super) fn is_new(&mut self, object: Value<'_>, table: Table) -> bool {
+        // Nearly all tasks of a project carry the same text, and hashing it is cheaper than making it canonical.
         if !self
             .texts
             .insert((table, Sha256::digest(object.raw()).into()))
@@ -58,6 +59,7 @@ fn write_canonical(value: Value<'_>, out: &mut String) {
                     out.push_str(&name);
                     out.push(':');
                     write(value, levels - 1, out);
+                    // A comma after every member too: the text is only hashed, and need not be JSON.
                     out.push(',');
                 }
                 out.push('}');

@@ -13,6 +13,7 @@ pub(crate) fn value_label<'d>(
     possible_values: Option<Value<'_>>,
 ) -> Option<Text<'d>> {
     let (value, labels, possible_values) = (value?, labels?, possible_values?);
+    // A list of several choices has no single label.
     if matches!(value.kind(), JsonKind::Array | JsonKind::Object) {
         return None;
     }
@@ -21,6 +22,7 @@ pub(crate) fn value_label<'d>(
         Some(inner) if possible_values.len() == 1 && is_list(&inner) => inner,
         _ => possible_values,
     };
+    // Lists of different lengths do not belong together, and a wrong label would be worse than none.
     if !is_list(&list) || list.len() != labels.len() {
         return None;
     }

@@ -88,6 +88,7 @@ pub(crate) fn match_members<'d, const N: usize>(
                 .get(*position)
                 .is_some_and(|member| key.is(member.key) && member.column != NO_KEY.1)
         });
+        // A null replaces an earlier duplicate, so it is not skipped here.
         let value = Some(value).filter(|value| !value.is_null());
         match position.and_then(|at| members.get_mut(at).map(|member| (at, member))) {
             Some((position, member)) => {
@@ -216,6 +217,7 @@ impl<'d> ExtraBuilder<'d> {
             self.put_mismatch(member);
             return;
         }
+        // Before its drift is taken over, since writing notes unknown keys.
         rest.write();
         self.drifts
             .extend(rest.drifts.into_iter().map(|(name, kind)| match kind {
@@ -233,6 +235,7 @@ impl<'d> ExtraBuilder<'d> {
 
     /// The text of `extra`, or `None` where everything has a column. Counts the drift.
     pub(crate) fn finish(&mut self, drift: &mut Drift, task_id: &str) -> Option<&str> {
+        // An unknown value of a column is drift without a member.
         if self.members.is_empty() && self.drifts.is_empty() {
             return None;
         }
@@ -282,6 +285,7 @@ fn drop_duplicates(members: &mut Vec<ExtraMember<'_>>) {
     let mut seen = HashSet::new();
     let mut keep: Vec<bool> = members
         .iter()
+        // From the end, so that the last duplicate is the first one that is seen.
         .rev()
         .map(|member| match member {
             ExtraMember::Unknown(key, value) => {

@@ -29,6 +29,7 @@ impl TaskFlattener<'_> {
             annotations: "annotations" => "annotation_count",
             evaluations: "rubric_evaluations" => "rubric_evaluation_count",
         });
+        // Messages have no ID in the API. Their position in the task gives one that is stable.
         let message_id = format!(
             "{}:{}.{}.{message_index}",
             self.task_id,
@@ -186,6 +187,7 @@ impl<'d> MessageContent<'d> {
             chunks: "chunks" => "chunk_count",
             reasoning: "reasoning" => "reasoning_count",
         });
+        // A value that fits no column counts as well: `extra` then has it, so the part is not empty.
         let has_columns = [text, reference_texts, attachments, chunks, reasoning]
             .iter()
             .any(|member| member.value.is_some());

@@ -36,6 +36,7 @@ impl TaskFlattener<'_> {
         self.each("threads", threads, |flattener, thread, index| {
             flattener.thread(thread, index, &task)
         })?;
+        // Both members have columns in `tasks` as well, which are taken below.
         for (member, table) in [(project, Table::Projects), (batch, Table::Batches)] {
             if let Some(entity) = member.value.filter(Value::is_object) {
                 self.entity(entity, table)?;

@@ -73,6 +73,7 @@ impl TaskFlattener<'_> {
     ) -> FlattenResult {
         let path_len = self.path.len();
         self.path.push('/');
+        // Not escaped: these keys are constants without `~`, and a `/` in them separates levels.
         self.path.push_str(key);
         if let Some(index) = index {
             push_index(self.path, index);

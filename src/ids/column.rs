@@ -26,6 +26,7 @@ pub(crate) fn find_column<'n, N: Iterator<Item = &'n str>>(
             (first, _) => first.ok_or(NoColumn::Missing),
         }
     };
+    // Of `id` and `ID`, the one that is written as requested is meant.
     match only(&|name| name == wanted) {
         Err(NoColumn::Missing) => only(&|name| is_same_name(name, wanted)),
         found => found,

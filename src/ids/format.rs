@@ -41,6 +41,7 @@ impl ListFormat {
             "jsonl" | "ndjson" => Self::JsonLines,
             "json" => Self::Json,
             "parquet" => Self::Parquet,
+            // A pipe or a name without an extension is most often a plain list.
             _ => Self::Text,
         }
     }

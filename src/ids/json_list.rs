@@ -18,6 +18,7 @@ pub(crate) fn read_json_lines(
     list: &mut ListReader<'_>,
     stream: &mut ListStream,
 ) -> Result<(), IdsError> {
+    // One parser for all lines reuses its memory.
     let mut parser = Parser::default();
     each_line(stream, MAX_VALUE_BYTES, |line| {
         let position = ListPosition::Line(line.number);
@@ -25,6 +26,7 @@ pub(crate) fn read_json_lines(
             let limit = MAX_VALUE_BYTES;
             return Err(list.bad(position, BadRecord::TooLong { limit }));
         }
+        // Files often end with an empty line.
         if line.bytes.trim_ascii().is_empty() {
             return Ok(());
         }
@@ -53,6 +55,7 @@ pub(crate) fn read_json(
         if array.element.try_reserve(bytes.len()).is_err() {
             return Err(stream.no_memory());
         }
+        // Up to the end of an element at most, so that an array of any length needs memory for one element only.
         let mut used = 0;
         let mut step = ArrayEvent::More;
         for &byte in bytes {
@@ -147,6 +150,7 @@ impl ArraySplitter {
                 b'[' | b'{' => self.depth += 1,
                 b']' if self.depth == 0 => {
                     self.part = ArrayPart::After;
+                    // `[]` has no element. An empty one after a comma is a mistake, which the parser reports.
                     let is_empty = self.number == 1 && self.element.trim_ascii().is_empty();
                     return if is_empty {
                         ArrayEvent::More
@@ -181,6 +185,7 @@ fn add_value(
     })?;
     let mut value = document.root();
     if value.is_object() {
+        // The exact name needs no list of all names.
         value = match value.get(list.column) {
             Some(value) => value,
             None => find_member(list, value)?,
@@ -188,6 +193,7 @@ fn add_value(
     }
     let wrong_type = |found| Err(list.bad(position, BadRecord::JsonType(found)));
     match value.kind() {
+        // Programs that write tables as JSON write null for an empty cell.
         JsonKind::Null => list.add(None, position),
         JsonKind::String { .. } => match value.text() {
             Some(id) => list.add(Some(&id.decode()), position),
@@ -195,6 +201,8 @@ fn add_value(
         },
         JsonKind::Number => {
             let digits = value.raw().strip_prefix('-').unwrap_or(value.raw());
+            // A fraction or an exponent shows that a program has converted the ID to a float, so its digits may be
+            // wrong.
             if digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 list.add(Some(value.raw()), position)
             } else {

@@ -43,6 +43,7 @@ impl ListReader<'_> {
         cell: Option<&str>,
         position: ListPosition,
     ) -> Result<(), IdsError> {
+        // No ID has white space at either end, and spreadsheets leave it there.
         let id = cell.map(str::trim).unwrap_or_default();
         if id.is_empty() {
             self.skipped += 1;

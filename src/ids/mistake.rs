@@ -89,6 +89,7 @@ pub(crate) fn find_mistake(line: &str, column: &str) -> Option<LineMistake> {
 }
 
 fn mistake_kind(line: &str, column: &str) -> Option<MistakeKind> {
+    // Quotes and invisible characters would hide a header or a missing value.
     let bare = line.trim_matches(|c| QUOTES.contains(&c) || is_invisible(c));
     let is_header = |name: &str| !name.is_empty() && is_same_name(bare, name);
     if is_header(column) || HEADERS.iter().any(|name| is_header(name)) {
@@ -97,6 +98,7 @@ fn mistake_kind(line: &str, column: &str) -> Option<MistakeKind> {
     if NULLS.contains(&bare) {
         return Some(MistakeKind::Null);
     }
+    // Headers and nulls are plain too, so they come first. This ends the check of nearly every line.
     if is_plain(line) {
         return None;
     }

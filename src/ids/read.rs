@@ -56,6 +56,7 @@ pub fn read_ids(files: &[PathBuf], single: &[String], column: &str) -> Result<Re
         let skipped = read.skipped.iter().map(|list| list.cells).sum();
         return Err(IdsError::Empty { sources, skipped });
     }
+    // The list lives as long as the run.
     read.ids.shrink();
     Ok(read)
 }
@@ -91,6 +92,7 @@ fn read_source(
 ) -> Result<(), IdsError> {
     let name = list.name.clone();
     match format {
+        // Raw: a published list is never compressed, and its first ID may look like a signature.
         ListFormat::Published => text::read_published_text(list, &mut source.raw(name)),
         ListFormat::Parquet => parquet_list::read_parquet(list, source.parquet(name)?),
         ListFormat::Text => text::read_text(list, &mut source.text(name)?),

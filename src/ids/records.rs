@@ -132,6 +132,8 @@ impl<'s> RecordReader<'s> {
                         cells.push(byte);
                         state = CellState::Quoted;
                     }
+                    // Spaces before a quote are not part of the cell. A quote inside of a cell is a character like
+                    // others.
                     (CellState::Blank, b'"') => {
                         cells.clear();
                         quote_line = line;

@@ -36,6 +36,7 @@ pub(crate) fn read_separated(
     };
     let named = header.text.strip_prefix(SEPARATOR_LINE);
     let named = named
+        // Otherwise `sep=…` is the name of a column.
         .filter(|separator| separator.len() == 1)
         .map(<[u8]>::to_vec);
     if named.is_some() {
@@ -88,6 +89,7 @@ fn find_separator(
         let names: Vec<String> = names.collect();
         match list.find_column(&names) {
             Ok(column) => return Ok((separator, column)),
+            // This separator is the right one, and another would only hide the problem.
             Err(error @ IdsError::Ambiguous { .. }) => return Err(error),
             Err(error) => {
                 if most
@@ -129,6 +131,7 @@ fn read_header(
         let mut used = 0;
         for &byte in bytes {
             let is_second = byte == b'\n' && follows_return;
+            // One byte behind the header shows whether `\r` was the whole line end, and stays in the stream.
             if has_ended && !is_second {
                 stream.consume(used);
                 return Ok(Some(ListHeader {

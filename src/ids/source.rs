@@ -134,6 +134,7 @@ impl IdSource {
         };
         let (head, reader) = match self {
             Self::File(mut file) if file.metadata().is_ok_and(|metadata| metadata.is_file()) => {
+                // `ids.parquet.gz` is Parquet by its name and compressed by its content.
                 let (head, _) = peek(Box::new(&file), &origin)?;
                 file.rewind().map_err(|error| origin.failed(error))?;
                 if Compression::of(&head).is_none() {
@@ -182,6 +183,7 @@ fn copy(mut reader: Box<dyn Read>, origin: &StreamOrigin) -> Result<Input, IdsEr
         file: origin.file.clone(),
         error,
     };
+    // Without a name, nothing is left over after a crash.
     let mut file = tempfile::tempfile().map_err(failed)?;
     let mut buffer = vec![0; COPY_BYTES];
     let mut copied = 0;

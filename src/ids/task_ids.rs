@@ -144,6 +144,7 @@ impl TaskIds {
 
     /// Frees the memory that is reserved for more IDs.
     pub(crate) fn shrink(&mut self) {
+        // The table of positions is not shrunk: that would hash all IDs again.
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();
     }

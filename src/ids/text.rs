@@ -32,9 +32,11 @@ pub(crate) fn read_text(
             Err(_) => return Err(list.bad(position, BadRecord::NotUtf8)),
         };
         let text = text.trim();
+        // A line that is cut is the last one that is read. Skipping it as a comment would lose what follows.
         if text.starts_with(COMMENT) && !line.is_cut {
             return Ok(());
         }
+        // Before the check of the length: a whole JSON file on one line has a better hint than a long ID.
         if let Some(mistake) = find_mistake(text, list.column) {
             return Err(list.bad(position, BadRecord::Mistake(mistake)));
         }
@@ -58,6 +60,7 @@ pub(crate) fn read_published_text(
         let position = ListPosition::Line(line.number);
         let id = std::str::from_utf8(line.bytes);
         let id = id.map_err(|_| list.bad(position, BadRecord::NotUtf8))?;
+        // Without trimming: what was published has exactly one valid ID per line.
         let id = id.strip_suffix('\n').unwrap_or(id);
         let inserted = list.ids.insert(id);
         inserted.map_err(|cause| list.bad(position, BadRecord::Id(cause)))?;

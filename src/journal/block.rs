@@ -79,6 +79,7 @@ impl<'r> BlockRecord<'r> {
     /// Appends the record to a buffer, alone in a block; returns the size of the block in bytes.
     pub(crate) fn encode_alone(&self, compressor: &mut Compressor, out: &mut Vec<u8>) -> u64 {
         let mut head = [RecordHead {
+            // A head that was copied has the place that it had in its former block.
             start: 0,
             ..self.head
         }];
@@ -102,6 +103,7 @@ pub(crate) struct PendingBlock {
 impl PendingBlock {
     /// Whether a record fits into the block.
     pub(crate) fn has_room_for(&self, record: &BlockRecord<'_>) -> bool {
+        // Heads of earlier versions cannot say which part of a block is theirs.
         record.head.version.has_blocks()
             && self.bodies.len() + record.body.len() <= MAX_BLOCK_BYTES
             && self.heads_bytes + head_bytes(&record.head) <= MAX_HEADS_BYTES
@@ -133,6 +135,7 @@ impl PendingBlock {
         }
         for head in self.heads.drain(..) {
             placed.push(Location::new(offset, head.attributed_bytes()));
+            // Heads follow each other directly. The bodies come after the last one.
             offset += head.bytes();
         }
         self.heads_bytes = 0;
@@ -176,6 +179,7 @@ fn encode_block(
     let (places, stored) = out.split_at_mut(start + left);
     let mut places = places.get_mut(start..).unwrap_or_default();
     let mut ids_left = ids;
+    // Before version 3 a block has one record, so `ids` is the ID that its checksum includes.
     let crc32 = |head: &RecordHead| stored_checksum(head.version, ids, stored);
     let stored_crc32 = heads.first().map(crc32).unwrap_or_default();
     for head in heads {
@@ -188,6 +192,7 @@ fn encode_block(
             block_bytes: length(bodies.len()),
             ..*head
         };
+        // The room has the size of all heads and IDs, so none of these splits fails. An index could panic.
         let Some((id, next_ids)) = ids_left.split_at_checked(head.id_bytes as usize) else {
             break;
         };

@@ -35,15 +35,18 @@ impl BlockCache {
         stored_at: u64,
         decode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<&[u8], E> {
+        // From the end: a reader mostly returns to the block that it used last.
         let found = self.blocks.iter().rposition(|block| {
             (block.stored_at, block.stored_crc32) == (stored_at, head.stored_crc32)
                 && block.bodies.len() == head.block_bytes as usize
         });
         let block = if let Some(found) = found {
+            // Moving some 30 blocks costs nothing compared with decompressing one.
             self.blocks.remove(found)
         } else {
             let mut bodies = self.make_room(head.block_bytes as usize);
             decode(&mut bodies)?;
+            // A buffer that is used again may be larger than its block.
             self.bytes += bodies.capacity();
             CachedBlock {
                 stored_at,

@@ -26,12 +26,14 @@ impl Compressor {
     /// Appends a body, compressed unless the body itself is shorter.
     pub(crate) fn append(&mut self, body: &[u8], out: &mut Vec<u8>) -> Codec {
         let start = out.len();
+        // If compression fails, such as without memory for its context, the body is stored as it is.
         if body.len() >= MIN_COMPRESSED_BYTES
             && self.compress(body, out).is_ok()
             && out.len() - start < body.len()
         {
             return Codec::Zstd;
         }
+        // A compression that failed or gained nothing has left its bytes.
         out.truncate(start);
         out.extend_from_slice(body);
         Codec::Plain
@@ -43,6 +45,7 @@ impl Compressor {
             none => none.insert(bulk::Compressor::new(ZSTD_LEVEL)?),
         };
         let end = out.len() as u64;
+        // zstd writes into spare room, and does not grow the buffer.
         out.reserve(compress_bound(body.len()));
         let mut behind = Cursor::new(out);
         behind.set_position(end);

@@ -28,6 +28,7 @@ impl Decompressor {
             none => none.insert(DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?),
         };
         let limit = expected.saturating_add(1);
+        // Without enough memory this is an error. A plain allocation would abort the process.
         out.try_reserve(limit.min(MAX_RESERVED_BYTES))?;
         if limit <= MAX_RESERVED_BYTES {
             // One call for the whole body needs no separate window.

@@ -33,6 +33,7 @@ pub fn decode_file_head(bytes: &[u8]) -> Result<FileHead, HeadFault> {
     }
     let cut_off = || HeadFault::Damaged(HeaderDamage::CutOff);
     let word = |at| word(bytes, at).ok_or_else(cut_off);
+    // The version comes before the checksum, which a newer version may place elsewhere.
     let number = word(8)?;
     let version = JournalVersion::ALL
         .into_iter()
@@ -42,8 +43,10 @@ pub fn decode_file_head(bytes: &[u8]) -> Result<FileHead, HeadFault> {
         _ => HeadFault::Newer(number),
     })?;
     let (len, crc32) = (word(12)? as usize, word(16)?);
+    // A damaged length may be any number.
     let end = FILE_HEAD_BYTES.saturating_add(len);
     let options = bytes.get(FILE_HEAD_BYTES..end).ok_or_else(cut_off)?;
+    // The checksum comes before the JSON, which may be valid although it is damaged.
     if crc32fast::hash(options) != crc32 {
         return Err(HeadFault::Damaged(HeaderDamage::Damaged));
     }

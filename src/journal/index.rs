@@ -113,14 +113,16 @@ impl JournalIndex {
     }
 
     /// Adds a record, in the order of the journal; `position` is that of its ID, if it is in the list.
-    /// [`settle`](Self::settle) ends the scan.
+    /// [`finish_scan`](Self::finish_scan) ends the scan.
     pub fn add_record(&mut self, position: Option<usize>, entry: &RecordEntry<'_>) {
         if let Some(end) = entry.end {
+            // Failures have the order of the file, so those that the mark revokes are the last ones.
             let cut = self
                 .shown
                 .partition_point(|(_, failure)| failure.location.offset() < end.since);
             for (position, _) in self.shown.drain(cut..) {
                 if let Some(response) = self.responses.get_mut(position) {
+                    // An older response stays, but the request that was to replace it has not succeeded.
                     response.is_due = true;
                 }
             }
@@ -130,6 +132,7 @@ impl JournalIndex {
         };
         match entry.kind {
             RecordKind::Response => self.set_response(position, entry.location, entry.is_final),
+            // Whether it counts is known at the end: a mark may revoke it, and a response may follow.
             RecordKind::Failure => self.shown.push((
                 position,
                 Failure {
@@ -256,6 +259,7 @@ impl JournalIndex {
     /// Positions of the IDs with a failure that counts, ascending.
     pub fn failed(&self) -> Vec<usize> {
         let mut positions: Vec<usize> = self.failures.keys().copied().collect();
+        // The order of a hash map differs from run to run, and that of reports must not.
         positions.sort_unstable();
         positions
     }

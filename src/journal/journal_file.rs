@@ -33,6 +33,7 @@ impl JournalFile {
         Self {
             path,
             file: Arc::new(file),
+            // That of a new file. Reading the header of another one replaces it.
             version: JournalVersion::LATEST,
         }
     }
@@ -68,6 +69,7 @@ impl JournalFile {
 
     /// The first bytes of the file, which contain the header.
     pub(crate) fn beginning(&self) -> Result<Vec<u8>, JournalError> {
+        // Far more than any header, since a repair looks for the first record behind it.
         let mut bytes = vec![0; SCAN_BYTES];
         let filled = self.read_some(&mut bytes, 0)?;
         bytes.truncate(filled);
@@ -121,9 +123,11 @@ impl JournalFile {
     pub(crate) fn read_some(&self, buffer: &mut [u8], at: u64) -> Result<usize, JournalError> {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            // The position of the file is shared with the writer and all readers, so every call has an offset.
             match self.file.read_at(rest, at + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
+                // A signal may interrupt a call. Whether the run ends because of it is decided elsewhere.
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(JournalError::io("read", &self.path)(error)),
             }

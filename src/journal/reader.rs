@@ -55,6 +55,7 @@ impl JournalReader {
         let mut log = JournalFile::open(path.to_owned())?;
         let (options, from) = log.read_head()?;
         let len = log.len()?;
+        // A journal that was cut off is shorter than the part of it that was published.
         let scanned = log.scan(from, end.unwrap_or(len).min(len), &mut visit)?;
         let (opened, _) = scanned.ok_or_else(|| log.interrupted())?;
         Ok((Self::new(log), options, opened))
@@ -92,6 +93,7 @@ impl JournalReader {
                     path: path.to_owned(),
                 });
             }
+            // Mode bits do not show whether it can be read: ACLs and capabilities count as well.
             Ok(_) => File::open(path).err(),
             Err(error) => Some(error),
         };
@@ -154,6 +156,7 @@ impl JournalReader {
             let decoded = head.decode_bodies(stored, decompressor, bodies);
             decoded.map_err(|error| record.undecoded(error))
         };
+        // No other record needs its block. So it displaces none from the cache, and a huge body is not copied.
         if head.is_alone() {
             decode(body)?;
             return Ok(head);
@@ -169,6 +172,7 @@ impl JournalReader {
     fn head(&self, task_id: &str, location: Location) -> Result<RecordHead, JournalError> {
         let damaged = |cause| self.damaged(task_id, cause);
         let mut head = [0; MAX_HEAD_BYTES];
+        // The last record of the file may be shorter than the largest head.
         let bytes = usize::try_from(location.bytes()).unwrap_or(usize::MAX);
         let head = head
             .get_mut(..bytes.min(MAX_HEAD_BYTES))
@@ -179,6 +183,7 @@ impl JournalReader {
         }
         let decoded = decode_head(head, self.log.version);
         let decoded = decoded.ok_or_else(|| damaged(RecordDamage::Head))?;
+        // A location that belongs to another file, such as a journal before its compaction, may have a valid head too.
         if decoded.id(head) == Some(task_id) {
             Ok(decoded)
         } else {
@@ -200,6 +205,7 @@ impl RecordOfReader<'_> {
     fn load(self, stored_at: u64, stored: &mut Vec<u8>) -> Result<(), JournalError> {
         let bytes = self.head.stored_bytes as usize;
         let more = bytes.saturating_sub(stored.len());
+        // A head that was made to exhaust the memory may state up to 4 GiB.
         if stored.try_reserve(more).is_err() {
             return Err(self.no_memory());
         }

@@ -121,7 +121,9 @@ impl RecordHead {
         // Both factors are below 2^32.
         let before = |raw: u64| (stored * raw).checked_div(all);
         let (start, raw) = (u64::from(self.start), u64::from(self.raw_bytes));
+        // Differences of rounded sums add up to the whole. Shares that are rounded one by one would not.
         let share = before(start + raw).zip(before(start));
+        // A block of empty bodies has nothing to share.
         self.bytes() + share.map_or(0, |(end, start)| end - start)
     }
 

@@ -34,6 +34,7 @@ pub fn decode_head(bytes: &[u8], version: JournalVersion) -> Option<RecordHead> 
         let id = id_of(bytes, version, id_bytes)?;
         crc32.update(id);
     }
+    // Readers load no more than the longest allowed ID with a head.
     if id_bytes > MAX_ID_BYTES || crc32.finalize() != word(bytes, crc32_at)? {
         return None;
     }
@@ -49,6 +50,7 @@ pub fn decode_head(bytes: &[u8], version: JournalVersion) -> Option<RecordHead> 
     } else {
         [0, 0, raw_bytes]
     };
+    // A right checksum does not mean that the numbers fit together: anyone can write a file that has one.
     let is_inside = u64::from(start) + u64::from(raw_bytes) <= u64::from(block_bytes);
     is_inside.then_some(RecordHead {
         version,
@@ -94,6 +96,7 @@ pub(crate) fn find_head(
     mut is_wanted: impl FnMut(usize, &RecordHead) -> bool,
 ) -> Option<usize> {
     let mark = MARK.to_le_bytes();
+    // The mark may occur in a body too, so the checksum of a head must confirm each place.
     memchr::memmem::find_iter(bytes, &mark).find(|at| {
         let head = bytes.get(*at..).and_then(|head| decode_head(head, version));
         head.is_some_and(|head| is_wanted(*at, &head))

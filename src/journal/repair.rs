@@ -29,6 +29,7 @@ pub fn repair_header(
         return Ok(false);
     };
     let file = durable_fs::open(path, Access::Owner).map_err(JournalError::io("open", path))?;
+    // In place, with the same length: the manifest and marks refer to records by their offsets.
     durable_fs::write_all_at(&file, path, &header, 0)
         .and_then(|()| durable_fs::sync(&file, path))
         .map_err(JournalError::io("repair", path))?;
@@ -40,6 +41,7 @@ fn repaired(bytes: &[u8], published: Option<&JournalOptions>) -> Option<Vec<u8>>
     let decoded = decode_file_head(bytes);
     let (version, first) = first_record(bytes)?;
     match &decoded {
+        // It may not be damaged at all.
         Err(HeadFault::Newer(_)) => return None,
         // Where the first record is damaged, a later one is found, which shows nothing about the header.
         Ok(head) if head.bytes != first || head.version == version => return None,

@@ -137,6 +137,7 @@ impl JournalScan<'_> {
         self.block.truncate(filled);
         let (heads, gaps) = heads_of(&self.block, &first);
         let stored_at = usize::try_from(first.stored_at(0)).unwrap_or(usize::MAX);
+        // The checksum includes this only before version 3, where it is the ID of the only record.
         let id = self.block.get(self.log.version.head_bytes()..stored_at);
         let stored = self.block.get(stored_at..);
         let is_whole = end <= self.len
@@ -146,6 +147,7 @@ impl JournalScan<'_> {
         if !is_whole {
             return self.skip_block(at, &first, &heads);
         }
+        // Not before the check: the gaps of a damaged block are part of one damage.
         self.summary.damaged += gaps;
         let stored = stored.unwrap_or_default();
         for (place, head) in &heads {
@@ -206,6 +208,7 @@ impl JournalScan<'_> {
     /// Continues with the block at an offset, behind damage, if there is one.
     fn skip_to(&mut self, next: Option<u64>) -> NextBlock {
         let Some(next) = next else {
+            // An unreadable end is an incomplete write, which is reported as such and not as damage.
             return NextBlock::None;
         };
         self.summary.damaged += 1;
@@ -245,6 +248,7 @@ fn decode_end(head: &RecordHead, stored: &[u8]) -> Option<End> {
         return None;
     }
     let mut bodies = Vec::new();
+    // Marks are rare, so a context for each costs little.
     head.decode_bodies(stored, &mut Decompressor::default(), &mut bodies)
         .ok()?;
     serde_json::from_slice(bodies.get(head.body_range())?).ok()

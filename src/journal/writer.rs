@@ -58,6 +58,7 @@ impl Journal {
         }
         // A broken link is an error: a new journal would replace it.
         let found = std::fs::metadata(path).map_err(JournalError::io("inspect", path))?;
+        // An empty file holds nothing that could be lost.
         if found.len() == 0 {
             return Ok((Self::begin(path, options)?, ScanSummary::default()));
         }
@@ -109,6 +110,7 @@ impl Journal {
         let scanned = self.log.scan(self.end, len, visit)?;
         let (opened, end) = scanned.ok_or_else(|| self.log.interrupted())?;
         if opened.torn_bytes > 0 {
+            // Otherwise the rest of an incomplete block would follow the next, shorter one.
             durable_fs::set_length(&self.log.file, &self.log.path, end)
                 .map_err(JournalError::io("truncate", &self.log.path))?;
             self.sync_now()?;
@@ -133,6 +135,7 @@ impl Journal {
         if !self.block.has_room_for(record) {
             self.end_block();
         }
+        // A body may be too large for an empty block, and earlier versions have no blocks.
         if self.block.has_room_for(record) {
             self.block.push(record);
             return;
@@ -158,6 +161,7 @@ impl Journal {
 
     /// Appends a mark, alone in a block, and writes it. Returns where it is.
     pub fn append_mark(&mut self, mark: &JournalRecord<'_>) -> Result<Location, JournalError> {
+        // Alone in its block, so that its offset and that of the next record are those of blocks.
         self.flush()?;
         let offset = self.end;
         self.append(mark);
@@ -234,9 +238,11 @@ impl Journal {
     /// Makes what was appended survive a power loss. Returns where the records are, like [`flush`](Self::flush).
     pub fn sync(&mut self) -> Result<Vec<Location>, JournalError> {
         let placed = self.flush()?;
+        // A sync without new bytes would still wait for the disk.
         if self.dirty {
             self.sync_now()?;
         }
+        // With each sync and not with each write: a crash may cost the records since the last sync anyway.
         self.is_in_place()?;
         Ok(placed)
     }
@@ -249,6 +255,7 @@ impl Journal {
         let (here, there) = here
             .and_then(|here| Ok((here, there?)))
             .map_err(JournalError::io("find", path))?;
+        // The name alone says little: a restored backup may have another file under it.
         if (here.dev(), here.ino()) == (there.dev(), there.ino()) {
             return Ok(());
         }

@@ -31,6 +31,7 @@ pub fn same(left: Value<'_>, right: Value<'_>) -> bool {
         }
         let agree = match (left.kind(), right.kind()) {
             (JsonKind::Object, JsonKind::Object) => {
+                // Most pairs are decided in the order of the text. What that adds is dropped if the slow way is needed.
                 let mark = open.len();
                 match_in_order(left, right, level + 1, &mut open) || {
                     open.truncate(mark);
@@ -40,6 +41,7 @@ pub fn same(left: Value<'_>, right: Value<'_>) -> bool {
             (JsonKind::Array, JsonKind::Array) => {
                 let pairs = left.elements().zip(right.elements());
                 open.extend(pairs.map(|(left, right)| (left, right, level + 1)));
+                // Pairs of the shorter list are added all the same, since nothing looks at them after a difference.
                 left.len() == right.len()
             }
             _ => same_scalar(left, right),
@@ -150,6 +152,7 @@ fn match_in_order<'l, 'r>(
             }
             return false;
         };
+        // The key occurs twice on the left. Which of the two counts is for the slow way.
         if marked & (1 << index) != 0 {
             return false;
         }

@@ -57,6 +57,7 @@ impl<'d> Document<'d> {
     pub fn of(text: &'d str, nodes: &'d Nodes) -> Option<Self> {
         nodes.0.first()?;
         let root = Node::at(&nodes.0, 0);
+        // A string's node ends before its closing quote.
         let quote = usize::from(matches!(root.kind, JsonKind::String { .. }));
         (root.end + quote == text.len()).then_some(Self {
             text,

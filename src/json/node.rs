@@ -146,6 +146,7 @@ pub(crate) fn slots_of(
     let first = |length| Slot(start, tag << LENGTH_BITS | length);
     match kind {
         JsonKind::Array | JsonKind::Object => {
+            // Without children, unless closing it says otherwise.
             let next = position(at + CONTAINER_SLOTS);
             ([first(0), Slot(end, next), Slot(0, 0)], CONTAINER_SLOTS)
         }

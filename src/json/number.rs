@@ -39,6 +39,7 @@ impl<'a> Number<'a> {
     pub fn exact_f64(&self) -> Option<f64> {
         let double = self.nearest_f64()?;
         let lexeme_is_short = self.0.len() <= ALWAYS_EXACT_DIGITS && !self.0.contains(['e', 'E']);
+        // The check of a short number needs no formatting, which takes far longer than parsing it.
         (lexeme_is_short || self.equals(&format!("{double:e}"))).then_some(double)
     }
 
@@ -83,6 +84,7 @@ impl<'a> Number<'a> {
             Some((whole, fraction)) => (Cow::Owned([whole, fraction].concat()), fraction.len()),
             None => (Cow::Borrowed(mantissa), 0),
         };
+        // `100` and `1e2` are equal, so zeros at the end belong to the exponent.
         let without_zeros = digits.trim_end_matches('0');
         let dropped = digits.len() - without_zeros.len();
         let significant = without_zeros.trim_start_matches('0');
@@ -94,6 +96,7 @@ impl<'a> Number<'a> {
                 exponent: 0,
             });
         }
+        // A number whose exponent overflows has no normal form, and equals only what is written the same.
         let exponent = written_exponent
             .checked_sub(i64::try_from(fraction_len).ok()?)?
             .checked_add(i64::try_from(dropped).ok()?)?;

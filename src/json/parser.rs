@@ -89,6 +89,7 @@ impl Parser {
     fn fill(&mut self, text: &str) -> Result<bool, JsonError> {
         self.slots.clear();
         self.open.clear();
+        // Nodes store positions in 32 bits, which halves their memory.
         if u32::try_from(text.len()).is_err() {
             return Err(JsonError {
                 problem: "the text is over 4 GiB",
@@ -113,6 +114,7 @@ impl Parser {
     /// Reads the end of an open object or array, or its next member or element.
     fn step(&mut self, scanner: &mut Scanner<'_>, parent: u32) -> Result<(), JsonError> {
         let index = parent as usize;
+        // The number of children tells the first one from the others, which follow a comma.
         let node = Node::at(&self.slots, index);
         let is_object = node.kind == JsonKind::Object;
         let closing = if is_object { b'}' } else { b']' };
@@ -124,6 +126,8 @@ impl Parser {
                 self.open.pop();
                 return Ok(());
             }
+            // A value must follow the comma, so `[1,]` is refused. No comma is taken before the first value, so `[,1]`
+            // is too.
             Some(b',') if node.len > 0 => {
                 scanner.at += 1;
                 scanner.skip_space();
@@ -202,6 +206,7 @@ impl Parser {
     ) -> Result<(), JsonError> {
         let at = self.slots.len();
         let (slots, used) = slots_of(position(start), position(end), kind, at);
+        // A plain push would abort the process where memory is short, and would not stop at the limit.
         if at + used > self.slots.capacity() {
             self.grow(used, scanner)?;
         }
@@ -220,6 +225,7 @@ impl Parser {
                 "its values take over 512 MiB of memory",
             );
         }
+        // Doubling keeps the cost of copying constant per value.
         let more = before.max(FIRST_SLOTS).min(self.max_slots - before);
         let reserved = self.slots.try_reserve_exact(more.max(used));
         reserved.or_else(|_| scanner.fail(JsonErrorKind::Memory, NO_MEMORY))

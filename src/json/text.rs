@@ -115,6 +115,7 @@ fn decode_unicode(digits: &str) -> (char, &str) {
     if let Some(decoded) = char::from_u32(first) {
         return (decoded, rest);
     }
+    // The lexer has checked that a low surrogate follows, so the defaults only avoid a panic.
     let (second, rest) = unit(rest.strip_prefix("\\u").unwrap_or_default());
     let high = first.wrapping_sub(0xD800) << 10;
     let low = second.wrapping_sub(0xDC00);

@@ -52,6 +52,7 @@ impl<'d> Value<'d> {
     pub fn raw(&self) -> &'d str {
         let node = self.node();
         let quote = usize::from(matches!(node.kind, JsonKind::String { .. }));
+        // Nodes of strings leave out the quotes, since nearly all uses want the inside.
         let range = (node.start - quote)..(node.end + quote);
         self.text.get(range).unwrap_or_default()
     }

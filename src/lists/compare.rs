@@ -67,6 +67,7 @@ impl<'e> PageComparer<'e> {
     pub(crate) fn judge(&self, task: &ListedTask, single: Fingerprint) {
         let listed = fingerprint(&task.response.body);
         let mut comparison = self.lock();
+        // Pages that are in flight together may all find the difference.
         let is_first = !comparison.differs();
         if comparison.record(task, listed, single) == ComparisonResult::Differs && is_first {
             self.events.send(Event::Warning(format!(

@@ -74,6 +74,7 @@ impl Comparison {
         let candidates = page.iter().filter(|task| can(task) && may(task));
         let (known, new): (Vec<_>, Vec<_>) = candidates.partition(|task| self.covers(task));
         let best = |tasks: Vec<&'p ListedTask>| {
+            // A final task cannot have changed since its page was sent, and a large one has most members to differ in.
             let key = |task: &&ListedTask| (task.response.is_final, task.response.body.len());
             tasks.into_iter().max_by_key(key)
         };
@@ -93,6 +94,7 @@ impl Comparison {
         single: Fingerprint,
     ) -> ComparisonResult {
         if listed == single {
+            // A list that returned a task exactly is not one that always differs.
             self.changed = 0;
             self.shapes.insert(task.shape);
             return ComparisonResult::Same;

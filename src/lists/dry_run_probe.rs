@@ -169,6 +169,7 @@ async fn estimate_lists(
         let tasks = match (&first.next_token, first.task_count) {
             (None, _) => listed,
             (Some(_), Some(count)) => count.max(listed),
+            // Without a count, only the first page and the existence of a second one are known.
             (Some(_), None) => {
                 estimate.is_least = true;
                 listed + 1
@@ -184,6 +185,7 @@ async fn estimate_lists(
         let page = compare_listed(fetcher, &comparer, first.tasks, true, |_| true).await?;
         estimate.single += page.pairs;
     }
+    // A run would then fetch every task with a single request, after reading the lists for their IDs.
     if comparer.lock().differs() {
         estimate.single = estimate.tasks;
     }

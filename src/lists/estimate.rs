@@ -57,6 +57,7 @@ pub(crate) fn estimate(
     for list in first {
         expected += list.expected;
         let (needed, gain) = if list.has_more {
+            // The other pages are taken to have as many wanted tasks as the first one.
             let share = list.wanted as f64 / list.tasks.max(1) as f64;
             let needed = (list.expected / (share * f64::from(PAGE_TASKS))).ceil();
             (needed, list.expected)

@@ -105,6 +105,7 @@ pub async fn list_all<N: Fn(&str) -> bool>(
     };
     stream::iter(lists.into_iter().enumerate())
         .map(|(list, (source, resume))| reader.list(list, source, resume))
+        // In order, so that the IDs of the export have the order in which the lists were given.
         .buffered(fetcher.concurrency())
         .try_collect()
         .await
@@ -142,6 +143,7 @@ impl<N: Fn(&str) -> bool> ListEndpointReader<'_, N> {
                 }
             };
             let needs = |task: &ListedTask| (self.sink.needs)(&task.response.task_id);
+            // At least one task of every list: lists of one API may differ from each other.
             let compared =
                 compare_listed(self.fetcher, &self.comparer, page, !is_compared, needs).await?;
             is_compared |= compared.pairs > 0;
@@ -220,6 +222,7 @@ pub(crate) fn list_failed(
     let request = cursor.request();
     let (list, page) = (request.source.to_string(), request.page + 1);
     let message = failed.error.message;
+    // A list has no other ID with which the key could be tested.
     if failed.verdict == Verdict::Forbidden {
         return Err(FetchError::Refused {
             what: list,

@@ -143,6 +143,7 @@ impl ListPlanner {
         let mut batches: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for belongs in sample {
             match (&belongs.project, &belongs.batch) {
+                // A batch is shorter than its project, so the project is a candidate for tasks without a batch only.
                 (Some(project), None) => {
                     *counts.entry((ListKind::Project, project)).or_default() += 1;
                 }
@@ -228,6 +229,7 @@ impl ListPlanner {
                 && lost + 1.0 <= self.budget
                 && account.pages + 1.0 - account.gained <= account.patience);
         if may {
+            // Before the request, so that pages in flight count.
             account.pages += 1.0;
         } else {
             account.is_over = true;
@@ -272,6 +274,7 @@ impl ListPlanner {
     /// Ends a round: with the size of its sample, its pages, and the tasks that these gave.
     pub(crate) fn end_round(&mut self, sample: usize, pages: usize, tasks: usize) {
         self.yield_of_round = tasks as f64 / (sample + pages).max(1) as f64;
+        // A round that gained nothing would be followed by others like it.
         if tasks <= pages && self.plan == ListPlan::Auto {
             self.is_over = true;
         }
@@ -287,6 +290,7 @@ impl ListPlanner {
 /// This many items, evenly spread over a slice.
 pub(crate) fn spread<T: Copy>(all: &[T], count: usize) -> Vec<T> {
     let count = count.min(all.len());
+    // Neighbors in a list of IDs often belong to the same batch.
     let places = (0..count).map(|index| index * all.len() / count);
     places.filter_map(|place| all.get(place).copied()).collect()
 }

@@ -87,6 +87,7 @@ impl Prefetch<'_> {
             let candidates = self.planner().candidates(&lists, left);
             let (pages, tasks) = self.read_lists(candidates).await?;
             self.planner().end_round(size, pages, tasks);
+            // Kept for one round, so that their number does not grow with that of the tasks.
             lock(&self.known).clear();
         }
     }
@@ -249,6 +250,7 @@ impl Prefetch<'_> {
             // A task that was not compared is fetched with a single request in the end.
             let is_covered = self.comparer.lock().covers(&task);
             let position = self.wanted.waiting_position(&task.response.task_id)?;
+            // A task may be on two pages, or in two lists, before its result is stored.
             let is_new = is_covered && lock(&self.taken).insert(position);
             is_new.then_some((position, task.response))
         });
@@ -263,6 +265,7 @@ impl Prefetch<'_> {
                     .hand_over(self.sink, (position, task_id), 1, Ok(response))
                     .await
             })
+            // All tasks of a page at once, since each waits until it is stored.
             .buffer_unordered(PAGE_TASKS as usize)
             .try_for_each(async |()| Ok(()))
             .await?;

@@ -140,6 +140,7 @@ impl PageCursor {
     /// Takes a page. Its tasks are kept, whatever the next step is.
     pub(crate) fn take(&mut self, page: &TaskPage) -> CursorStep {
         self.anomalies.unfit_tasks += page.unfit as u64;
+        // An element that is not a task may stand for one.
         self.is_complete &= page.unfit == 0;
         self.task_count = page.task_count.or(self.task_count);
         let mut has_new = false;
@@ -201,6 +202,7 @@ impl PageCursor {
         if is_known || self.without_new_in_a_row > MAX_PAGES_WITHOUT_NEW {
             self.anomalies.loops += 1;
             self.is_complete = false;
+            // What was read is kept: an incomplete list is reported, and is better than none.
             return CursorStep::Done;
         }
         self.request.token = Some(token.clone());
@@ -265,6 +267,7 @@ impl PageCursor {
         match classify_page(fault) {
             PageVerdict::TooLarge if self.request.limit > 1 => {
                 self.anomalies.large_pages += 1;
+                // Doubling up to the size that failed would fail again and again.
                 self.doubled_below = self.request.limit / 2;
                 self.request.limit = (self.request.limit / SMALLER).max(1);
                 CursorStep::Next
@@ -285,6 +288,7 @@ impl PageCursor {
                 if self.restarts >= MAX_RESTARTS {
                     return CursorStep::Failed;
                 }
+                // Tasks that were seen stay in the list, so only the requests are lost.
                 self.restarts += 1;
                 self.restart();
                 CursorStep::Next

@@ -14,6 +14,7 @@ pub(crate) async fn fetch_page<'f>(
     fetcher: &'f Fetcher<'_>,
     request: &PageRequest,
 ) -> Result<Result<(TaskPage, MemoryShare<'f>), FailedAttempt>, FetchError> {
+    // A page of one task cannot be requested in smaller pieces, so it gets all its retries.
     let mut attempts = Attempts::new(match request.limit {
         1 => RequestTarget::Page(request.to_string()),
         _ => RequestTarget::LargePage(request.to_string()),

@@ -49,6 +49,7 @@ impl RateBracket {
             seconds
         };
         self.low = Some(rate);
+        // Keeps the rates sorted, and drops those above a limit that fell.
         self.accepted.retain(|accepted| *accepted < rate);
         if self.accepted.len() == MAX_ACCEPTED {
             self.accepted.remove(0);

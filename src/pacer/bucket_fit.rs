@@ -45,6 +45,7 @@ impl Stretches {
 
     /// Requests beyond a limit at the end, if this many were left over from before, and for how long there were any.
     fn beyond(&self, limit: f64, before: f64) -> (f64, f64) {
+        // A pause gives back what was taken beyond the limit, and no more than that.
         let mut beyond = (before - limit * self.pause).max(0.0);
         let mut time = 0.0;
         for (rate, seconds) in &self.rates {

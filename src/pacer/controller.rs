@@ -116,6 +116,7 @@ impl Pacer {
     /// The state at the start of a run with this maximum number of requests in flight.
     pub fn new(rate: Rate, remembered: Option<LearnedRate>, concurrency: usize) -> Self {
         let remembered = remembered
+            // It comes from a file, which may hold any number.
             .filter(|learned| learned.rate.is_finite() && learned.rate >= MIN_RATE)
             .filter(|_| rate == Rate::Learned);
         let mut bracket = RateBracket::default();
@@ -125,6 +126,7 @@ impl Pacer {
             (Rate::Learned, Some(learned)) => {
                 let rate = learned.rate;
                 let phase = if learned.is_limit {
+                    // A limit that was measured before is searched nearby, and not by doubling.
                     bracket.high = Some(rate * NARROW);
                     PacerPhase::Searching
                 } else {
@@ -226,6 +228,7 @@ impl Pacer {
         }
         let rate = match self.phase {
             _ if self.in_flight_limit.counted().is_some() => self.used,
+            // A trial that has not ended shows nothing.
             PacerPhase::Trying(from) => from,
             _ if self.has_met_limit && self.rate.is_finite() => {
                 self.bracket.low().unwrap_or(self.rate).min(self.rate)
@@ -247,6 +250,7 @@ impl Pacer {
     pub fn take(&mut self, now: Duration) -> SendDecision {
         if self.is_outage() {
             let next = self.last_sent.map(|sent| sent + OUTAGE_INTERVAL);
+            // A wait that the server requested holds during an outage too.
             let next = next.max(self.pause.map(|pause| pause.until));
             return match next.filter(|next| *next > now) {
                 Some(next) => SendDecision::At(next),
@@ -355,6 +359,7 @@ impl Pacer {
                     self.since_until = now;
                     self.since_sent = 0;
                 }
+                // The failure that begins the outage changes the state, and those after it do not.
                 self.failures == OUTAGE_FAILURES
             }
         };

@@ -63,6 +63,7 @@ impl Pacer {
             .unwrap_or(MAX_FIRST_PAUSE)
             .clamp(MIN_PAUSE, MAX_FIRST_PAUSE);
         self.bursts.begin(now, self.sent, self.rate);
+        // If the next request is rejected too, the pause doubles from what the server requested.
         let length = length.max(requested_wait.unwrap_or_default().min(MAX_PAUSE / 2));
         self.pause(now, requested_wait.unwrap_or(length), length);
         true
@@ -200,6 +201,7 @@ impl Pacer {
         if self.rate.is_finite() {
             return self.rate;
         }
+        // Just after a step began, a few requests would look like a high rate.
         let seconds = now.saturating_sub(self.step.since).max(STEP / 4);
         f64::from(self.step.sent) / seconds.as_secs_f64()
     }

@@ -56,6 +56,7 @@ impl Rebuilder {
         };
         match task.take(self.plan.table) {
             Some(row) => task.object(&self.plan, row),
+            // The result stays valid JSON, so that the rest can be compared.
             None => task.json.push_str("null"),
         }
         task.strays();
@@ -196,6 +197,8 @@ impl<'t> TaskRebuilder<'_, 't> {
                     self.members(steps, plan, row, rest_or_none);
                     self.rest(steps, rest_or_none, inside);
                     self.path.truncate(path);
+                    // An absent part and an empty one have the same columns. `extra` has `{}` for the empty one (rule
+                    // 12).
                     if self.json.len() == inside && rest.is_none() {
                         self.json.truncate(before);
                     } else {
@@ -219,6 +222,7 @@ impl<'t> TaskRebuilder<'_, 't> {
         self.json.push('[');
         let inside = self.json.len();
         let list = self.path.len();
+        // Enough for every row, and for as many that are missing. Without rows, one missing row is reported.
         for index in 0..count.min(2 * there_are + 1) {
             push_index(self.path, index);
             if let Some(row) = self.take(of.table) {

@@ -180,6 +180,7 @@ impl<'w, 't> RowCursor<'w, 't> {
 
     /// Takes the row of a path.
     pub(crate) fn take(&mut self, path: &str) -> RowMatch<'t> {
+        // Rows are nearly always in order, so the next one is looked at before any path is hashed.
         while let Some(row) = self.rows.get(self.next) {
             let is_passed = self.taken.get(self.next).copied().unwrap_or_default();
             if !is_passed && self.counts(&row) {
@@ -210,6 +211,7 @@ impl<'w, 't> RowCursor<'w, 't> {
         let places = self.by_path.as_ref().and_then(|by_path| by_path.get(path));
         let place = places.and_then(|places| {
             let is_free = |place: &&usize| !self.taken.get(**place).copied().unwrap_or(true);
+            // Of several rows with one path the first counts, and the others are reported as doubles.
             places.iter().find(is_free).copied()
         });
         match place.and_then(|place| Some((place, self.rows.get(place)?))) {

@@ -16,6 +16,7 @@ pub(crate) fn write(is_json: bool, cell: &Cell<'_>, out: &mut String) -> Result<
         Cell::Text(text) => write_json_string(&text.decode(), out),
         Cell::Int32(number) => drop(write!(out, "{number}")),
         Cell::Int64(number) => drop(write!(out, "{number}")),
+        // The shortest decimal that round-trips is the number that was received (rule 13).
         Cell::Float64(number) if number.is_finite() => drop(write!(out, "{number:?}")),
         Cell::Float64(_) => {
             out.push_str("null");
