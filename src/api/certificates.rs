@@ -94,7 +94,7 @@ impl Authorities {
                 return too_large("SSL_CERT_DIR", path);
             }
         }
-        // Directories often have each certificate under several names, also with the file of the other variable.
+        // Directories often have a certificate under several names.
         found.sort_unstable();
         found.dedup();
         Self::Named(found)

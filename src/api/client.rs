@@ -357,7 +357,7 @@ async fn receive(
     while let Some(chunk) = response.chunk().await.map_err(ReceiveError::Transport)? {
         let mut rest = &chunk[..];
         loop {
-            // Before the step, so that the memory of all responses together never exceeds the budget.
+            // Before the step, so that no memory is taken that the budget does not have.
             share.grow_to(body.size_after_step() as u64).await;
             let step = body.step(rest).map_err(ReceiveError::Decode)?;
             rest = rest.get(step.used..).unwrap_or_default();

@@ -27,6 +27,7 @@ pub(crate) fn changes_line(report: &ChangesReport, out: Option<&Path>) -> String
             "First publication {to}: {} inserted",
             plural(insert, "task")
         ),
+        // Counts of changes would be three zeros.
         Some(from) if from == to => format!(
             "No changes since publication {to}: {} unchanged",
             plural(unchanged, "task")

@@ -40,6 +40,7 @@ pub(crate) fn check_input(
         .map(|error| CheckLine::failed(CheckName::Output, error));
     let builder = options_builder(
         args,
+        // The builder needs a value. The line above reports what is wrong with the real one.
         output.unwrap_or_else(|_| OutputOptions::none()),
         chosen.unwrap_or_default(),
         sandbox,
@@ -55,6 +56,7 @@ pub(crate) fn check_input(
         let error = result.err().map(named)?;
         Some(CheckLine::failed(name, &error))
     };
+    // Shown at their line, and not once more in the log.
     let warnings = std::mem::take(&mut options.warnings);
     let key = failed(CheckName::Key, api_key).unwrap_or_else(|| {
         let source = key_source(args, is_sandbox);
@@ -117,6 +119,7 @@ fn suspicious(ids: &TaskIds, column: &str) -> Option<String> {
         .iter()
         .filter_map(|id| crate::ids::mistake::find_mistake(id, column));
     let first = mistakes.next()?;
+    // The first one names the problem, and a list of thousands would hide the other lines.
     let others = mistakes.count();
     let more = match others {
         0 => String::new(),

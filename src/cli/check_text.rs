@@ -48,6 +48,7 @@ impl ChosenOption {
         let chosen = origins.iter().filter(|(option, _)| is_used(option));
         let chosen = chosen.map(|(option, origin)| Self {
             name: option.to_owned(),
+            // The user may have given the key to an option that takes something else.
             value: without_keys(&showable_value(&origin.value)),
             source: origin.name.clone(),
         });

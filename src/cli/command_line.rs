@@ -35,9 +35,11 @@ pub(crate) fn read_command_line() -> Result<Option<Cli>, UsageError> {
         .clone()
         .try_get_matches_from(&arguments)
     {
+        // `clap` stops at `--version`, so it has not read `-v`.
         Err(error) if is_version(&error) && wants_version_details(&arguments) => {
             print(&version_details()).map(|()| None)
         }
+        // `clap` reports a request for help as an error too.
         Err(error) if !error.use_stderr() => {
             written_to_stdout(error.print().and_then(|()| std::io::stdout().flush())).map(|()| None)
         }
@@ -51,6 +53,7 @@ pub(crate) fn read_command_line() -> Result<Option<Cli>, UsageError> {
         return Ok(None);
     };
     let deepest = deepest(&command, &matches).0;
+    // A broken file must not keep a user from commands that do not need it, such as `completions`.
     if deepest
         .get_arguments()
         .any(|argument| argument.get_id() == JOB_OPTION)
@@ -58,12 +61,14 @@ pub(crate) fn read_command_line() -> Result<Option<Cli>, UsageError> {
         configured = read_configuration()?;
     }
     let command = with_defaults(command, &configured);
+    // Values of files pass through the parsers of their options, so the arguments are parsed once more with them.
     if !configured.is_empty() {
         match parse(&command, &configured)? {
             Some(parsed) => matches = parsed,
             None => return Ok(None),
         }
     }
+    // Before `from_arg_matches_mut`, which takes the values out of the matches.
     let origins = origins(&command, &matches, &configured);
     let mut cli = Cli::from_arg_matches_mut(&mut matches)
         .map_err(|error| explain(&error, &command, &arguments, &configured))?;
@@ -132,6 +137,7 @@ fn read_configuration() -> Result<ConfiguredOptions, UsageError> {
 
 /// The options that a file can have: those that have a variable, except the two that choose the file.
 fn known_options() -> KnownOptions {
+    // Only `clap` knows the type of a value, and paths are relative to their file.
     let path = clap::builder::ValueParser::path_buf().type_id();
     let commands = with_variables();
     let options = commands.values().flatten();
@@ -164,6 +170,7 @@ const CHOOSE_FILE: [&str; 2] = ["config", "profile"];
 
 /// The command, with the values of the files as defaults: these are weaker than variables and the command line.
 fn with_defaults(command: clap::Command, configured: &ConfiguredOptions) -> clap::Command {
+    // From a fresh command: the one that is adapted has lost the variables that are empty.
     let known = with_variables();
     let adapt = |command: clap::Command| {
         let known = known.get(command.get_name());
@@ -210,6 +217,7 @@ pub(crate) fn file_args() -> Option<ExportArgs> {
         ("--metrics", "SCALE_EXPORT_METRICS"),
         ("--out", "SCALE_EXPORT_OUT"),
     ];
+    // Only these options are parsed, so that what is wrong with the others does not matter.
     let mut words: Vec<OsString> = vec![env!("CARGO_PKG_NAME").into()];
     for (option, variable) in options {
         if let Some(value) = raw_argument(option, variable) {
@@ -240,6 +248,7 @@ fn raw_value<T: ValueEnum>(option: &str, variable: &str) -> Option<T> {
 /// The value of an option, or of the variable in its place. An empty variable counts as unset.
 fn raw_argument(option: &str, variable: &str) -> Option<OsString> {
     let mut chosen = std::env::var_os(variable).filter(|value| !value.is_empty());
+    // Words after `--` are not options.
     let mut arguments = std::env::args_os().take_while(|argument| argument != "--");
     while let Some(argument) = arguments.next() {
         if argument == option {
@@ -269,6 +278,7 @@ enum HelpView {
 impl HelpView {
     /// What the arguments of this process request.
     fn of_arguments() -> Self {
+        // The view decides how the command is built, so it cannot wait for the arguments to be parsed.
         let is_long = std::env::args_os()
             .skip(1)
             .any(|argument| argument == "--help" || argument == "help");
@@ -293,6 +303,7 @@ fn adapt(argument: Arg, view: HelpView) -> Arg {
         None => argument,
     };
     let is_short = view == HelpView::Short;
+    // The value of a variable can be a secret, and would differ from machine to machine.
     let argument = argument.hide_env(is_short).hide_env_values(true);
     // Their texts name the values.
     let names_values = ["color", "refresh"].contains(&argument.get_id().as_str());
@@ -407,6 +418,7 @@ fn arguments(command: &clap::Command) -> Vec<OsString> {
         }
     }
     let asks_for_help = |argument: &OsString| argument == "--help" || argument == "-h";
+    // `help --help` would print the help of the command `help`.
     if bound.len() == 3
         && bound.get(1).is_some_and(|word| word == "help")
         && bound.last().is_some_and(asks_for_help)
@@ -434,6 +446,7 @@ fn origins(
                 (OptionPlace::Variable, variable.to_owned())
             }
             _ => {
+                // For `clap`, the value of a file is a default.
                 let configured = configured.get(long)?;
                 let place = OptionPlace::File(configured.layer);
                 (place, configured.source.clone())

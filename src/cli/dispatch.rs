@@ -35,6 +35,7 @@ pub fn main() -> Exit {
         Ok(None) => return Exit::Success,
         Err(error) => {
             choose_color(color());
+            // The arguments could not be parsed as a whole, so the format is looked for among the words.
             print_error(&error, log_format(), false);
             return record_usage_error(error).exit();
         }

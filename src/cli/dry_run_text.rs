@@ -22,6 +22,7 @@ pub(crate) fn dry_run_text(plan: &DryRun) -> String {
         lines.extend(sent);
         return one_per_line(&lines);
     }
+    // A list that does not say how many tasks it has gives a lower bound only.
     let least = if plan.is_least { "at least" } else { "about" };
     let mut lines = vec![match plan.kept {
         0 => format!("tasks: {least} {} to fetch", plan.requested),

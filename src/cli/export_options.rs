@@ -72,6 +72,7 @@ pub(crate) fn export_options(
     sandbox: Option<SandboxServer>,
 ) -> Result<(ExportOptions, Vec<String>), CommandError> {
     refuse_key(&args.api.server)?;
+    // Mistakes on the command line come before lists of IDs, which may be large or wait for standard input.
     let lists = task_sources(args)?;
     let output = output_options(&args.output, &args.display.origins)?;
     let tasks = read_tasks(args, lists)?;
@@ -202,6 +203,7 @@ fn with_server(
     sandbox: Option<SandboxServer>,
 ) -> ExportOptionsBuilder {
     let mut builder = builder.allow_http(args.allow_http);
+    // The sandbox brings a key, so those from files or programs are not read.
     if let Some(SandboxServer { base_url, api_key }) = sandbox {
         return builder
             .base_url(base_url)

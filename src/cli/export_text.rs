@@ -43,6 +43,7 @@ pub(crate) fn first_line(report: &ExportReport, out: &Path, elapsed: Duration) -
         bytes_text(report.bytes)
     );
     for (count, what) in [
+        // Deleted tasks are counted once, by the name that the user chose for them.
         (report.failed - report.dropped, "failed"),
         (report.dropped, "deleted"),
         (report.stale, "stale"),

@@ -45,6 +45,7 @@ pub(crate) fn run<T, E: Into<CommandError>>(
     let display = Display::start(receiver, options, signals.cancel.clone())?;
     let done = job(&events, &signals);
     signals.job_is_done();
+    // The display ends when the last sender is gone.
     drop(events);
     display.finish();
     report(done.map_err(Into::into)?, &signals)
@@ -169,6 +170,7 @@ pub(crate) fn report_export(
             let text = if args.quiet {
                 first_line.clone()
             } else {
+                // A log has no width, and its lines are not wrapped.
                 let columns = if terminal::stderr().is_interactive {
                     terminal::columns()
                 } else {
@@ -200,6 +202,7 @@ pub(crate) fn report_export(
 
 /// What a person at a terminal can do with a complete export.
 fn next_step(exit: Exit, out: &Path) -> Option<String> {
+    // The log of a scheduled run needs no advice.
     let is_for_person = exit == Exit::Success && terminal::stderr().is_interactive;
     let out = shell_quoted(out);
     is_for_person.then(|| format!("to verify the export: scale-export verify {out}"))
@@ -246,6 +249,7 @@ pub(crate) fn report_stopped(
     print_event(args, "interrupted", &text, || {
         (message.to_owned(), summary.clone())
     });
+    // Only printed: the exit code of the signal counts more than that of a file.
     if let Err(error) = output.write(summary) {
         print_error(&error, args.log_format, args.quiet);
     }

@@ -67,6 +67,7 @@ pub(crate) fn list_sources(
     if let Some((_, other, _)) = chosen.next() {
         return Err(conflict(option, other));
     }
+    // The API has no filters for the tasks of a delivery.
     if let (ListKind::Delivery, Some((filter, _))) = (kind, first_filter) {
         return Err(conflict(option, filter));
     }
@@ -80,6 +81,7 @@ pub(crate) fn list_sources(
             name: name.trim().to_owned(),
             filter: filter.clone(),
         };
+        // A list that is named twice would be read twice, for the same tasks.
         if !lists.contains(&list) {
             lists.push(list);
         }

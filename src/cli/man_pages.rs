@@ -41,6 +41,7 @@ fn page(command: &Command, name: String) -> ManPage {
         command = command.override_usage(usage);
     }
     let command = command
+        // The end of the help follows as separate sections.
         .after_help(None::<&str>)
         .after_long_help(None::<&str>);
     let mut text = Vec::new();

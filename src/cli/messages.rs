@@ -19,6 +19,7 @@ pub(crate) fn write_json(event: &str, message: &str, fields: &Value) {
 }
 
 fn json_line(event: &str, message: &str, fields: &Value) -> String {
+    // With milliseconds, a collector can restore the order of lines.
     let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
     let mut line = json!({"time": time.to_string(), "event": event, "message": message});
     if let (Some(line), Some(fields)) = (line.as_object_mut(), fields.as_object()) {
@@ -45,6 +46,7 @@ pub(crate) fn write_text(lines: &str) {
 fn for_terminal(lines: &str, terminal: Terminal) -> String {
     let mut text = lines.to_owned();
     if !terminal.has_unicode {
+        // An ellipsis ends texts that are shortened.
         text = text.replace('\u{2026}', "...");
     }
     if terminal.has_color {

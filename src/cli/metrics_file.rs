@@ -40,6 +40,7 @@ pub(crate) fn prepare_metrics(
     {
         return Ok(());
     }
+    // The file itself is not opened: a collector may read it meanwhile, and would get an empty one.
     let new = while_written(path);
     durable_fs::create(&new, Access::Everyone)
         .and_then(|_| durable_fs::remove(&new))
@@ -48,6 +49,7 @@ pub(crate) fn prepare_metrics(
 
 /// Replaces the metrics. A collector that reads them meanwhile gets the old file or the new one.
 pub(crate) fn write_metrics(path: &Path, summary: &Value) -> Result<(), UsageError> {
+    // The earlier file has the time of the last success. Without it, that is unknown until a run succeeds.
     let earlier = durable_fs::read_small(path, MAX_BYTES).unwrap_or_default();
     let text = metrics_text(summary, &String::from_utf8_lossy(&earlier));
     replace_as(path, text.as_bytes(), Durability::Synced, Access::Everyone).map_err(|error| {

@@ -60,6 +60,7 @@ pub(crate) fn output_options(
         "--out",
         "name a directory for the tables: --out dir/",
     ))?;
+    // `s3://bucket` is a valid name of a directory, which a run would create.
     if out.to_string_lossy().contains("://") {
         return Err(UsageError::ObjectStore(out));
     }

@@ -148,6 +148,7 @@ impl Screen {
             self.draw();
         }
         if let Some(line) = &mut self.line {
+            // The result of the run is printed in its place.
             line.clear();
         }
     }
@@ -161,6 +162,7 @@ impl Screen {
                 return;
             }
             self.shown = Some(Instant::now());
+            // Each time, since a window can change its size.
             let columns = terminal::columns().saturating_sub(FREE_COLUMNS);
             let (text, columns) = if self.cancel.is_cancelled() {
                 let text = stopping_line(columns);
@@ -185,6 +187,7 @@ impl Screen {
     }
 
     fn see(&mut self, event: &Event) {
+        // Before the event is logged, since that depends on the counts.
         self.state.take(event, self.started.elapsed());
         let DisplayOptions { verbose, quiet, .. } = self.options;
         match event {
@@ -334,6 +337,7 @@ impl Screen {
             now.strftime("%Y-%m-%dT%H:%M:%SZ ").to_string()
         };
         if let Some(line) = &mut self.line {
+            // Otherwise the log line would end in the rest of a longer status line.
             line.clear();
         }
         write_text(&printable(&format!("{time}{label}{text}")));

@@ -76,6 +76,7 @@ impl ProgressState {
                 self.total = *requested;
                 self.done = *kept;
                 self.done_now = 0;
+                // Tasks that were kept took no time of this run.
                 self.restart_window(now);
                 self.phase = None;
             }
@@ -123,6 +124,7 @@ impl ProgressState {
     }
 
     fn progress(&mut self, done: usize, total: Option<usize>, now: Duration) {
+        // Each part of an offline job counts from zero.
         let is_next_part = done < self.done_now;
         self.done = done;
         self.done_now = done;

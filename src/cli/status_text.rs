@@ -37,6 +37,7 @@ pub(crate) fn status_text(status: &ExportStatus) -> String {
     let mut add = |name: &str, text: Option<String>| {
         lines.extend(text.map(|text| line(name, text)));
     };
+    // An export with a damaged manifest is published, so `nothing yet` would be wrong.
     let is_damaged = problems.iter().any(|problem| problem.part == MANIFEST);
     let none = || {
         let text = if is_damaged {

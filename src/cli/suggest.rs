@@ -38,6 +38,7 @@ pub(crate) fn nearest(
         let of_name = edit_distance(&typed, &normal(&candidate.name));
         Some((distance, of_name, candidate.name))
     });
+    // Of names that are equally near by any spelling, the one whose own name is nearer.
     near.min().map(|(_, _, name)| name)
 }
 
@@ -64,6 +65,7 @@ fn normal(name: &str) -> String {
 /// The distance of a spelling from the typed name, if it is near.
 fn near_distance(typed: &str, spelling: &str) -> Option<usize> {
     let shorter = typed.len().min(spelling.len());
+    // `--refr` means `--refresh`, although three letters are missing.
     let is_prefix =
         shorter >= MIN_PREFIX && (typed.starts_with(spelling) || spelling.starts_with(typed));
     if is_prefix {
@@ -89,6 +91,7 @@ fn edit_distance(one: &str, other: &str) -> usize {
                 .min(at(&row, column + 1) + 1)
                 .min(at(&next, column) + 1);
             let before = column.checked_sub(1).and_then(|before| other.get(before));
+            // Two swapped letters are a frequent typing error, so they cost one step and not two.
             if last == Some(wanted) && before == Some(&letter) {
                 cost = cost.min(at(&above, column - 1) + 1);
             }

@@ -120,6 +120,7 @@ pub(crate) fn refuse_to_overwrite(
         };
         std::iter::once(read.to_owned()).chain(inside.filter(is_ours))
     });
+    // A hard link has another name and is the same file, so names alone are not enough.
     let identity = |path: &Path| {
         let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
         Some((metadata.dev(), metadata.ino()))

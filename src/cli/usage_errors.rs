@@ -176,6 +176,7 @@ fn unknown_option(subject: &str, active: &clap::Command, arguments: &[OsString])
         .next()
         .filter(|_| !subject.starts_with("--"))
         .map_or(subject, |word| word.split('=').next().unwrap_or(word));
+    // A single letter is near to every other one.
     let is_long = subject.len() > "-x".len();
     let name = subject.trim_start_matches('-');
     let near = meant_option(name, active).or_else(|| nearest(name, options_of(active)));
@@ -225,6 +226,7 @@ fn paths_hint(arguments: &[OsString]) -> String {
         .take_while(|word| !word.starts_with('-'))
         .collect();
     let (ids, out) = match paths.as_slice() {
+        // Both words lack their options, so the directory shows which is which.
         [ids, out, ..] if is_directory(ids) && !is_directory(out) => (**out, **ids),
         [ids, out, ..] => (**ids, **out),
         [out] if is_directory(out) => ("ids.txt", **out),
@@ -325,6 +327,7 @@ fn explain_word(word: &str, command: &clap::Command, arguments: &[OsString]) -> 
             reordered(word, active(command, arguments), arguments),
         );
     }
+    // `help` takes the names of commands only, so hints about paths and IDs do not fit.
     let is_about_help = arguments.first().is_some_and(|first| first == "help");
     if !is_about_help && arguments.first().is_some_and(|first| *first != *word) {
         let reason = format!("unexpected argument `{word}`");
@@ -340,6 +343,7 @@ fn explain_word(word: &str, command: &clap::Command, arguments: &[OsString]) -> 
         let reason = format!("unexpected argument `{word}`");
         return wrong(&reason, paths_hint(arguments));
     }
+    // Other commands have the name of their job, and this one has none.
     if word == "export" && !is_about_help {
         return wrong(
             "unknown command `export`",

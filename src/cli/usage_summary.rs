@@ -16,6 +16,7 @@ pub(crate) fn record_usage_error(error: UsageError) -> CommandError {
     let files = JobFiles {
         job,
         display: &args.display,
+        // Other commands have no such options, so the words belong to something else.
         metrics: metrics.filter(|_| job.publishes()),
         reads: &[],
         directory: args.output.out.as_deref().filter(|_| job.publishes()),

@@ -145,6 +145,7 @@ pub(crate) fn time(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     match text.parse::<jiff::civil::Date>() {
+        // `jiff` also takes the date of a time without an offset, and would drop the time.
         Ok(date) if text.len() == "2024-01-31".len() => Ok(format!("{date}T00:00:00Z")),
         _ => Err("expected a time like 2024-01-31T12:00:00Z, or a date like 2024-01-31".to_owned()),
     }

@@ -59,8 +59,8 @@ fn classify_fault(fault: AttemptFault, wait: Option<Duration>) -> Verdict {
         AttemptFault::Status(404) => Verdict::Fail(NotFound),
         AttemptFault::Status(429) => Verdict::RateLimited { wait },
         AttemptFault::Status(503) => Verdict::Unavailable { wait },
-        // No request is for a part: 206 comes from a misconfigured cache. 408 and 425 mean that the client should retry. 520 to 530 are
-        // what edge proxies send when the server behind them fails.
+        // No request is for a part: 206 comes from a misconfigured cache. 408 and 425 mean that the client should retry.
+        // 520 to 530 are what edge proxies send when the server behind them fails.
         AttemptFault::Status(206 | 408 | 425 | 500 | 502 | 504 | 520..=530) => retry(HttpError),
         AttemptFault::Status(_) => Verdict::Fail(HttpError),
         AttemptFault::Redirect => Verdict::Fail(Redirect),

@@ -135,7 +135,6 @@ impl PendingBlock {
         }
         for head in self.heads.drain(..) {
             placed.push(Location::new(offset, head.attributed_bytes()));
-            // Heads follow each other directly. The bodies come after the last one.
             offset += head.bytes();
         }
         self.heads_bytes = 0;

@@ -41,7 +41,6 @@ impl BlockCache {
                 && block.bodies.len() == head.block_bytes as usize
         });
         let block = if let Some(found) = found {
-            // Moving some 30 blocks costs nothing compared with decompressing one.
             self.blocks.remove(found)
         } else {
             let mut bodies = self.make_room(head.block_bytes as usize);

@@ -123,7 +123,6 @@ impl RecordHead {
         let (start, raw) = (u64::from(self.start), u64::from(self.raw_bytes));
         // Differences of rounded sums add up to the whole. Shares that are rounded one by one would not.
         let share = before(start + raw).zip(before(start));
-        // A block of empty bodies has nothing to share.
         self.bytes() + share.map_or(0, |(end, start)| end - start)
     }
 

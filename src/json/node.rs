@@ -146,7 +146,7 @@ pub(crate) fn slots_of(
     let first = |length| Slot(start, tag << LENGTH_BITS | length);
     match kind {
         JsonKind::Array | JsonKind::Object => {
-            // Without children, unless closing it says otherwise.
+            // It has no children yet. Closing it sets the slot after them.
             let next = position(at + CONTAINER_SLOTS);
             ([first(0), Slot(end, next), Slot(0, 0)], CONTAINER_SLOTS)
         }

@@ -263,6 +263,7 @@ impl CommitPaths {
         sync(&self.directory)?;
         self.rename(others.len(), manifest, pass)?;
         sync(&self.directory)?;
+        // After the manifest, since the one before it names these files.
         for (name, kept) in self.obsolete(record) {
             rename_if_there(&name, &kept).map_err(OutputError::io("remove", &name))?;
         }

@@ -298,6 +298,7 @@ fn read_ends(mut file: File) -> Result<(BufReader<File>, DigestSummary), DigestF
     let [a, b, c, d, crc32 @ ..] = tail;
     let length = u32::from_le_bytes([a, b, c, d]);
     let start = before_tail.checked_sub(length.into()).ok_or_else(cut_off)?;
+    // A damaged length must not reserve memory.
     if length > MAX_SUMMARY_BYTES {
         return Err(cut_off());
     }

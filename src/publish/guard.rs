@@ -268,6 +268,7 @@ pub(crate) fn check(
         shrink,
     } = *candidate;
     let failures = by_kind.values().sum();
+    // Before the share of failures: an empty export is a mistake, whatever is allowed.
     if requested > 0 && exported == 0 {
         return Err(NotPublished::Nothing {
             response_source,

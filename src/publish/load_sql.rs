@@ -144,6 +144,7 @@ fn csv_source(table: &TableInfo, path: &str, longest_record: usize) -> String {
             }
         })
         .collect();
+    // The line end counts as well.
     let line_bytes = (longest_record + 1).next_multiple_of(LINE_STEP_BYTES);
     let line_bytes = line_bytes.max(LEAST_LINE_BYTES);
     format!(

@@ -98,6 +98,7 @@ impl Staging {
         manifest: &'n str,
         obsolete: &[String],
     ) -> Result<(), OutputError> {
+        // Just before the first rename: the lock file may have been replaced while the tables were written.
         self.lock.refuse_lost()?;
         commit::commit(&self.directory, names, manifest, obsolete)
     }

@@ -146,6 +146,7 @@ fn read(text: &str, head: &CheckpointHead, resume: &mut [ListResume]) -> Option<
         .split_inclusive('\n')
         .take_while(|line| line.ends_with('\n'));
     let first = lines.next()?;
+    // Pages of other lists, or from before the last publication, say nothing about these.
     if serde_json::from_str::<CheckpointHead>(first).ok()? != *head {
         return None;
     }

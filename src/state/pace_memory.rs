@@ -88,6 +88,7 @@ fn write(state: &StateDir, memory: &PaceFile) -> io::Result<()> {
 fn name(options: &ClientOptions) -> String {
     let mut hash = Sha256::new();
     hash.update(options.base_url.as_bytes());
+    // A separator, so that the end of the URL cannot pass for the start of the key.
     hash.update([0]);
     hash.update(options.api_key.expose_secret().as_bytes());
     let hash = hash.finalize();

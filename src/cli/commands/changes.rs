@@ -66,6 +66,7 @@ pub(crate) fn run_changes(args: &ChangesArgs) -> Result<Exit, CommandError> {
                 if args.json {
                     print(&report.to_json())?;
                 } else if !display.quiet {
+                    // With `--json`, standard output has the counts already, and the line would repeat them.
                     let line = changes_line(&report, out);
                     print_event(display, "changes", &line, || {
                         (line.clone(), json!({"summary": &json}))

@@ -53,6 +53,7 @@ pub(crate) fn run_check(args: &CheckArgs) -> Result<Exit, CommandError> {
             &export.display,
             false,
             |events, signals| {
+                // As a run does, so that a check shows all that a run would print before its first request.
                 warn(&unknown_values(export), events);
                 check(&input, events, &signals.cancel)
             },
@@ -80,6 +81,7 @@ fn print_report(
         print_json(&json)?;
     } else if !display.quiet {
         print_lines(&check_text(report, &options, terminal::stdout()))?;
+    // With `--quiet`, one line says why the exit code is not 0.
     } else if let Some(failed) = report.first_failure() {
         let text = format!("error: {}", failed.detail);
         print_event(display, "check", &text, || {

@@ -28,6 +28,7 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
     };
     with_summary(&files, |output| {
         let started = Instant::now();
+        // Before the key is read.
         core_dumps::forbid();
         #[cfg(feature = "sandbox")]
         let sandbox = start_sandbox(&args.api.server)?;

@@ -40,6 +40,7 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
             format,
             tables,
         } = output_options(&args.output, &args.display.origins)?;
+        // Before the first read, which waits for the user to type.
         announce_stdin(&args.sources, "tasks", &args.display);
         announce_stdin(&args.ids, "task IDs", &args.display);
         let read = (!args.ids.is_empty())

@@ -53,6 +53,7 @@ pub(crate) fn run_ids(args: &IdsArgs) -> Result<Exit, CommandError> {
                 } else {
                     Exit::Success
                 };
+                // Standard output is flushed at each line, so the lines are written as one text.
                 let mut text = String::new();
                 for task_id in listed.ids.iter() {
                     text.push_str(task_id);

@@ -29,6 +29,7 @@ pub(crate) fn run_report(args: &ReportArgs) -> Result<Exit, CommandError> {
     with_summary(&files, |output| {
         let is_stdout = args.out.as_os_str() == "-";
         let file = (!is_stdout)
+            // Before the export is read, which takes minutes where it is large.
             .then(|| ReportFile::check(&args.out))
             .transpose()?;
         run(

@@ -20,6 +20,7 @@ pub(crate) fn run_sandbox(args: SandboxArgs) -> Result<Exit, CommandError> {
         None => Limit::token_bucket(rate),
     }));
     let mut changes = args.limit_change;
+    // Options may be given in any order, and limits change in the order of time.
     changes.sort_by_key(|(time, _)| *time);
     let config = SandboxConfig {
         port: args.port,
@@ -44,6 +45,7 @@ pub(crate) fn run_sandbox(args: SandboxArgs) -> Result<Exit, CommandError> {
         failed_ids: args.fail_id,
     };
     let sandbox = Sandbox::start(config)?;
+    // The address alone, on standard output, so that a script can read it.
     print(&format!("{}\n", sandbox.base_url()))?;
     let signals = Signals::watch()?;
     write_text(&format!(

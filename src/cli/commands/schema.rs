@@ -20,6 +20,7 @@ use crate::tables::table::{Table, TableInfo};
 pub(crate) fn print_schema(args: &SchemaArgs) -> Result<Exit, CommandError> {
     let wanted: Vec<&TableInfo> = match &args.table {
         Some(name) => {
+            // This table is part of a feed and not of an export, so it is printed by name only.
             let changes = (name == Table::Changes.name()).then_some(Table::Changes);
             let table = Table::find(name).or(changes);
             vec![table.map(Table::info).ok_or_else(|| {
@@ -96,12 +97,14 @@ fn views(directory: &Path, table: Option<&str>) -> Result<String, CommandError> 
     let mut tables = Vec::new();
     for table in exported {
         let longest_record = match format {
+            // Only readers of CSV have a limit for the length of a record.
             Format::Parquet => 0,
             Format::Csv => longest_record(&directory.join(format.file_name(table.name)))?,
         };
         tables.push((table, longest_record));
     }
     let mut text = load_sql(&Views::new(format, tables.into_iter()).inside(absolute));
+    // The usual header says to run the script in the directory, which absolute paths do not need.
     let header = text.find("\nCREATE ").unwrap_or_default();
     text.replace_range(..header, VIEWS_HEADER);
     Ok(text)

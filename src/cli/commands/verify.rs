@@ -40,6 +40,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
                         Exit::Success
                     };
                     let json = output.start.read(Some(&report), exit);
+                    // With `--quiet`, one line gives the reason of the exit code.
                     if !display.quiet || report.findings > 0 {
                         let result = result_line(&report, &args.directory);
                         let text = if display.quiet {

@@ -50,6 +50,7 @@ pub(crate) fn combine(
     profile: Option<&str>,
     known: &KnownOptions,
 ) -> Result<ConfiguredOptions, ConfigError> {
+    // All profiles are checked, so that a mistake shows before the profile is needed.
     for file in files {
         let profiles = file.text.profiles.values();
         for values in profiles.chain([&file.text.base]) {
@@ -86,6 +87,7 @@ pub(crate) fn combine(
         }
     }
     match profile {
+        // A profile that no file has would silently select nothing.
         Some(name) if !has_profile => Err(unknown_profile(files, name)),
         _ => Ok(options),
     }

@@ -122,6 +122,7 @@ fn read(file: File, path: PathBuf, place: ConfigPlace) -> Result<ConfigFile, Con
     if text.len() as u64 > MAX_BYTES {
         return Err(failed(io::ErrorKind::FileTooLarge.into()));
     }
+    // Editors on Windows write a byte order mark, which is not part of TOML.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     match parse(text) {
         Ok(text) => Ok(ConfigFile { path, place, text }),
@@ -140,6 +141,7 @@ fn mistrust(place: ConfigPlace, owner: u32, mode: u32) -> Option<(&'static str, 
     let user = rustix::process::geteuid().as_raw();
     if place == ConfigPlace::Named {
         None
+    // Root can change every file, so a file of root is no less safe than one of the user.
     } else if owner != user && owner != 0 {
         Some((
             "it belongs to another user",

@@ -105,6 +105,7 @@ fn insert(
         is_array,
         line,
     };
+    // For TOML these are two names, so it accepts both.
     if values.insert(option, value).is_some() {
         return Err(ConfigMistake {
             line,
