@@ -131,12 +131,14 @@ pub(crate) fn options_builder(
         out,
         format,
         tables,
+        threads,
     } = output;
     let builder = ExportOptions::builder(out)
         .ids(tasks.read.ids)
         .lists(tasks.lists)
         .format(format)
         .tables(tables)
+        .threads(threads)
         .refresh(match args.refresh {
             RefreshArg::Pending => Refresh::Pending,
             RefreshArg::All => Refresh::All,

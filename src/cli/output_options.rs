@@ -7,6 +7,7 @@ use crate::cli::option_origins::Origins;
 use crate::cli::shared_args::{GuardArgs, OutputArgs};
 use crate::encode::format::Format;
 use crate::ids::list::SkippedCells;
+use crate::jobs::export_defaults::default_threads;
 use crate::publish::guard::GuardOptions;
 use crate::tables::selection::TableSelection;
 use crate::tables::table::Table;
@@ -38,6 +39,8 @@ pub(crate) struct OutputOptions {
     pub(crate) out: PathBuf,
     pub(crate) format: Format,
     pub(crate) tables: TableSelection,
+    /// Threads that build tables.
+    pub(crate) threads: usize,
 }
 
 impl OutputOptions {
@@ -47,6 +50,7 @@ impl OutputOptions {
             out: PathBuf::new(),
             format: Format::Parquet,
             tables: TableSelection::all(),
+            threads: default_threads(),
         }
     }
 }
@@ -68,6 +72,7 @@ pub(crate) fn output_options(
         out,
         format: args.format.into(),
         tables: selected(&args.tables, origins)?,
+        threads: args.threads.map_or_else(default_threads, usize::from),
     })
 }
 

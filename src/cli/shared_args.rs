@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::option_origins::Origins;
 use crate::cli::value_parsers;
 use crate::encode::format::Format;
+use crate::jobs::export_defaults::MAX_THREADS;
 use crate::publish::guard::Allowance;
 
 /// When an export is published, and when the exit code is 0.
@@ -90,6 +91,17 @@ pub(crate) struct OutputArgs {
         env = "SCALE_EXPORT_TABLES"
     )]
     pub(crate) tables: Vec<String>,
+    /// Threads that build tables [default: one per core, at most 8]
+    ///
+    /// Each takes memory for 8,000 to 16,000 tasks. The tables do not depend on their number.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value_parsers::whole::<u16>("number of threads", 1..=MAX_THREADS.into()),
+        env = "SCALE_EXPORT_THREADS",
+        hide_short_help = true
+    )]
+    pub(crate) threads: Option<u16>,
     /// Overwrite files that scale-export did not create
     #[arg(long, value_parser = value_parsers::flag, env = "SCALE_EXPORT_FORCE", hide_short_help = true)]
     pub(crate) force: bool,

@@ -8,14 +8,16 @@ use thiserror::Error;
 use crate::encode::file_part::RowEncoder;
 use crate::encode::format::Format;
 use crate::encode::input::Input;
+use crate::encode::kept_bytes::BytesStore;
 use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
 use crate::encode::parquet::write::parquet_file::ParquetFile;
 use crate::encode::parquet::write::row_encoder::ParquetRows;
 use crate::encode::parquet::write::row_group_encoder::RowGroupLimits;
 use crate::encode::parquet::write::source_file::SourceFile;
-use crate::encode::part_writer::PartWriter;
-use crate::encode::table_encoders::row_encoder;
+use crate::encode::part_collector::PartCollector;
+use crate::encode::rows_encoder::row_encoder;
+use crate::encode::table_file::TableFile;
 use crate::tables::row_reader::Rows;
 use crate::tables::row_sink::SinkError;
 use crate::tables::table::TableInfo;
@@ -63,7 +65,7 @@ pub fn encode_parquet(
     encode_with(&mut encoder, Format::Parquet, table, rows)
 }
 
-/// Pages that exceed the memory bound wait in a temporary file.
+/// Encoded rows that exceed the memory bound wait in a temporary file.
 fn encode_with(
     encoder: &mut dyn RowEncoder,
     format: Format,
@@ -71,12 +73,16 @@ fn encode_with(
     batches: impl Iterator<Item = Result<Rows, EncodeError>>,
 ) -> Result<Vec<u8>, EncodeError> {
     let failed = |cause: &dyn Display| EncodeError::new(table, cause);
-    let file = PartWriter::begin(format, table, Vec::new(), None);
+    let file = TableFile::begin(format, table, Vec::new());
     let mut file = file.map_err(|error| failed(&error))?;
+    let collector = PartCollector::new(format, table);
+    let mut collector = collector.map_err(|error| failed(&error))?;
     let mut compressor = PageCompressor::default();
+    let store = BytesStore::new(None);
     let mut refused = None;
     let mut write = |part| {
-        file.part(part, &mut compressor).map(drop).map_err(|error| {
+        let added = collector.add(part, &mut compressor, &store);
+        added.map_err(|error| {
             refused = Some(error);
             SinkError::Closed
         })
@@ -97,6 +103,8 @@ fn encode_with(
         return Err(failed(&error));
     }
     done?;
+    let appended = file.append(collector.take());
+    appended.map_err(|error| failed(&error))?;
     let closed = file.close();
     closed
         .map(|(bytes, _)| bytes)

@@ -1,4 +1,4 @@
-//! Writes the files of all selected tables from their parts.
+//! Writes the files of all selected tables from encoded rows.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -6,16 +6,13 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::durable_fs::{FileRef, StagedFile};
-use crate::encode::file_part::{FilePart, PartError};
+use crate::encode::file_part::PartError;
 use crate::encode::format::{Format, Selection};
-use crate::encode::parquet::write::page_compressor::PageCompressor;
-use crate::encode::part_writer::PartWriter;
+use crate::encode::rows_encoder::TableRows;
+use crate::encode::table_file::TableFile;
 use crate::output_error::OutputError;
 use crate::tables::table::TableInfo;
 use crate::threads;
-
-/// The extension of a table's temporary file for pages that wait for their row group.
-const SPILL_EXTENSION: &str = "spill";
 
 /// Files that are synced at the same time: enough for a disk to sync them together.
 const SYNCING_THREADS: usize = 6;
@@ -39,7 +36,7 @@ struct OpenTable {
     table: &'static TableInfo,
     rows: u64,
     path: PathBuf,
-    file: PartWriter<StagedFile>,
+    file: TableFile<StagedFile>,
 }
 
 impl OpenTable {
@@ -67,7 +64,6 @@ impl OpenTable {
 #[derive(Debug)]
 pub struct TableWriters {
     tables: Vec<OpenTable>,
-    compressor: PageCompressor,
 }
 
 impl TableWriters {
@@ -89,8 +85,7 @@ impl TableWriters {
         let tables = tables.map(|table| {
             let staged = create(&format.file_name(table.name))?;
             let path = staged.path().to_owned();
-            let spill = path.with_extension(SPILL_EXTENSION);
-            let file = PartWriter::begin(format, table, staged, Some(&spill));
+            let file = TableFile::begin(format, table, staged);
             Ok(OpenTable {
                 table,
                 rows: 0,
@@ -100,23 +95,24 @@ impl TableWriters {
         });
         Ok(Self {
             tables: tables.collect::<Result<_, OutputError>>()?,
-            compressor: PageCompressor::default(),
         })
     }
 
-    /// Writes a part of a table's file.
-    pub(crate) fn write(
+    /// Appends rows to the files of their tables.
+    pub(crate) fn append(
         &mut self,
-        table: &'static TableInfo,
-        part: FilePart,
+        rows: impl IntoIterator<Item = TableRows>,
     ) -> Result<(), OutputError> {
-        let mut tables = self.tables.iter_mut();
-        let Some(open) = tables.find(|open| open.table.table == table.table) else {
-            let path = PathBuf::from(table.name);
-            return Err(PartError::Foreign.of_file(table, &path));
-        };
-        let written = open.file.part(part, &mut self.compressor);
-        open.rows += written.map_err(|error| error.of_file(table, &open.path))?;
+        for (table, rows) in rows {
+            let mut tables = self.tables.iter_mut();
+            let Some(open) = tables.find(|open| open.table.table == table.table) else {
+                let path = PathBuf::from(table.name);
+                return Err(PartError::Foreign.of_file(table, &path));
+            };
+            open.rows += rows.rows;
+            let appended = open.file.append(rows);
+            appended.map_err(|error| error.of_file(table, &open.path))?;
+        }
         Ok(())
     }
 

@@ -1,9 +1,8 @@
 //! Encodes rows and writes them to the files of their tables, on one thread.
 
 use crate::durable_fs::StagedFile;
-use crate::encode::file_part::{FilePart, PartSink};
 use crate::encode::format::Format;
-use crate::encode::table_encoders::TableEncoders;
+use crate::encode::rows_encoder::RowsEncoder;
 use crate::encode::table_writers::{TableWriters, WrittenTable};
 use crate::output_error::OutputError;
 use crate::tables::cell::Cell;
@@ -12,11 +11,7 @@ use crate::tables::table::TableInfo;
 
 /// A sink that writes, and keeps the error of a writer.
 pub(crate) struct WriterSink {
-    encoders: TableEncoders,
-    files: Files,
-}
-
-struct Files {
+    encoder: RowsEncoder,
     writers: TableWriters,
     failed: Option<OutputError>,
 }
@@ -29,27 +24,32 @@ impl WriterSink {
         create: impl Fn(&str) -> Result<StagedFile, OutputError>,
     ) -> Result<Self, OutputError> {
         Ok(Self {
-            encoders: TableEncoders::new(format, tables.clone()),
-            files: Files {
-                writers: TableWriters::of_tables(format, tables, create)?,
-                failed: None,
-            },
+            encoder: RowsEncoder::new(format, tables.clone(), None)?,
+            writers: TableWriters::of_tables(format, tables, create)?,
+            failed: None,
         })
     }
 
     /// The error of a writer, if there was one: a sink that is closed follows from it.
     pub(crate) fn take_error(&mut self) -> Option<OutputError> {
-        self.files.failed.take()
+        self.failed.take().or_else(|| self.encoder.take_error())
     }
 
     /// Encodes the rows that are left.
     pub(crate) fn flush(&mut self) -> Result<(), SinkError> {
-        self.encoders.finish(&mut self.files)
+        let rows = self.encoder.finish()?;
+        let appended = self.writers.append(rows);
+        appended.map_err(|error| self.fail(error))
     }
 
     /// Completes all files.
     pub(crate) fn finish(self) -> Result<Vec<WrittenTable>, OutputError> {
-        self.files.writers.finish()
+        self.writers.finish()
+    }
+
+    fn fail(&mut self, error: OutputError) -> SinkError {
+        self.failed = Some(error);
+        SinkError::Closed
     }
 }
 
@@ -59,15 +59,12 @@ impl RowSink for WriterSink {
         table: &'static TableInfo,
         cells: &[Option<Cell<'_>>],
     ) -> Result<(), SinkError> {
-        self.encoders.sink(&mut self.files).row(table, cells)
-    }
-}
-
-impl PartSink for Files {
-    fn part(&mut self, table: &'static TableInfo, part: FilePart) -> Result<(), SinkError> {
-        self.writers.write(table, part).map_err(|error| {
-            self.failed = Some(error);
-            SinkError::Closed
-        })
+        self.encoder.row(table, cells)?;
+        if self.encoder.has_rows() {
+            let rows = self.encoder.take();
+            let appended = self.writers.append(rows);
+            return appended.map_err(|error| self.fail(error));
+        }
+        Ok(())
     }
 }

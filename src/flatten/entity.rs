@@ -1,5 +1,6 @@
 //! Projects and batches: one row for each distinct version that a task carries.
 
+use crate::flatten::entity_versions::EntityVersion;
 use crate::flatten::members::bind_members;
 use crate::flatten::task_flattener::{FlattenResult, TaskFlattener};
 use crate::json::text::Text;
@@ -12,14 +13,33 @@ use crate::tables::table::Table;
 const BATCH_STATUSES: [&str; 5] = ["staging", "in_progress", "completed", "paused", "cancelled"];
 
 impl TaskFlattener<'_> {
-    /// Adds a row if the version is new. An object whose `id` is not a string gets no row.
+    /// Adds a row if the version is new, or keeps the version for the table of all ranges. An object whose `id` is not a string gets no row.
     pub(crate) fn entity(&mut self, object: Value<'_>, table: Table) -> FlattenResult {
         let Some(id) = object.get("id").and_then(|value| value.text()) else {
             return Ok(());
         };
-        if !self.entities.is_new(object, table) {
+        let Some(digest) = self.entities.new_version(object, table) else {
+            return Ok(());
+        };
+        if let Some(versions) = &mut self.new_versions {
+            versions.push(EntityVersion {
+                table,
+                digest,
+                json: object.raw().to_owned(),
+                task_id: self.task_id.to_owned(),
+            });
             return Ok(());
         }
+        self.entity_row(object, id, table)
+    }
+
+    /// Adds the row of a version.
+    pub(super) fn entity_row(
+        &mut self,
+        object: Value<'_>,
+        id: Text<'_>,
+        table: Table,
+    ) -> FlattenResult {
         if table == Table::Projects {
             self.project(object, id)
         } else {

@@ -20,20 +20,33 @@ pub(super) struct EntityVersions {
 }
 
 impl EntityVersions {
-    /// Whether this version was not seen before.
-    pub(super) fn is_new(&mut self, object: Value<'_>, table: Table) -> bool {
+    /// The digest of a version that was not seen before.
+    pub(super) fn new_version(&mut self, object: Value<'_>, table: Table) -> Option<[u8; 32]> {
         // Nearly all tasks of a project carry the same text, and hashing it is cheaper than making it canonical.
         if !self
             .texts
             .insert((table, Sha256::digest(object.raw()).into()))
         {
-            return false;
+            return None;
         }
         let mut canonical = String::new();
         write_canonical(object, &mut canonical);
-        self.versions
-            .insert((table, Sha256::digest(&canonical).into()))
+        let digest = Sha256::digest(&canonical).into();
+        self.versions.insert((table, digest)).then_some(digest)
     }
+}
+
+/// A version that is new in its range of tasks. Another range may have it too, so it is no row yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EntityVersion {
+    /// `projects` or `batches`.
+    pub(crate) table: Table,
+    /// The digest of its canonical text.
+    pub(crate) digest: [u8; 32],
+    /// The object as received.
+    pub(crate) json: String,
+    /// The first task that carries it.
+    pub(crate) task_id: String,
 }
 
 /// Writes a text that is the same for values that are equal by rule 2.

@@ -3,7 +3,7 @@
 //! Pure: the same responses in the same order give the same rows. A task never fails here: what does not fit goes to
 //! `extra`.
 
-use crate::flatten::entity_versions::EntityVersions;
+use crate::flatten::entity_versions::{EntityVersion, EntityVersions};
 use crate::flatten::task_flattener::{RowCounts, SelectedRows, TaskFlattener};
 use crate::json::document::Document;
 use crate::tables::row_sink::{RowSink, SinkError};
@@ -16,6 +16,8 @@ pub struct Flattener {
     selection: TableSelection,
     drift: Drift,
     entities: EntityVersions,
+    /// The versions of a range, which become rows when all ranges are merged.
+    new_versions: Option<Vec<EntityVersion>>,
     path: String,
 }
 
@@ -26,7 +28,16 @@ impl Flattener {
             selection,
             drift: Drift::default(),
             entities: EntityVersions::default(),
+            new_versions: None,
             path: String::new(),
+        }
+    }
+
+    /// Starts a range of tasks. Versions of projects and batches do not become rows: another range may have them too.
+    pub(crate) fn of_range(selection: TableSelection) -> Self {
+        Self {
+            new_versions: Some(Vec::new()),
+            ..Self::new(selection)
         }
     }
 
@@ -41,6 +52,7 @@ impl Flattener {
         sink: &mut dyn RowSink,
     ) -> Result<(), SinkError> {
         self.path.clear();
+        self.drift.begin_task();
         let mut flattener = TaskFlattener {
             rows: SelectedRows {
                 selection: self.selection,
@@ -48,6 +60,7 @@ impl Flattener {
             },
             drift: &mut self.drift,
             entities: &mut self.entities,
+            new_versions: self.new_versions.as_mut(),
             task_id,
             path: &mut self.path,
             counts: RowCounts::default(),
@@ -58,5 +71,10 @@ impl Flattener {
     /// Returns the drift of all tasks.
     pub fn finish(self) -> Drift {
         self.drift
+    }
+
+    /// Returns the drift of a range, and the versions of projects and batches in it.
+    pub(crate) fn finish_range(self) -> (Drift, Vec<EntityVersion>) {
+        (self.drift, self.new_versions.unwrap_or_default())
     }
 }

@@ -3,6 +3,7 @@
 pub mod annotation;
 pub mod attachment;
 pub mod entity;
+pub mod entity_merge;
 pub mod entity_versions;
 pub mod flattener;
 pub mod label;

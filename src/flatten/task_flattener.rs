@@ -1,6 +1,6 @@
 //! What all functions that flatten a task share: where rows go, the path of the current object, and counts of rows.
 
-use crate::flatten::entity_versions::EntityVersions;
+use crate::flatten::entity_versions::{EntityVersion, EntityVersions};
 use crate::flatten::members::{Objects, count};
 use crate::json::value::Value;
 use crate::tables::column::push_index;
@@ -39,6 +39,8 @@ pub(super) struct TaskFlattener<'w> {
     pub(super) rows: SelectedRows<'w>,
     pub(super) drift: &'w mut Drift,
     pub(super) entities: &'w mut EntityVersions,
+    /// Where new versions go that become rows later.
+    pub(super) new_versions: Option<&'w mut Vec<EntityVersion>>,
     pub(super) task_id: &'w str,
     /// JSON Pointer to the current object.
     pub(super) path: &'w mut String,

@@ -24,13 +24,13 @@ use crate::jobs::limits::{ExportSize, SpaceWatch};
 use crate::jobs::list_tasks::{Listing, list_tasks};
 use crate::jobs::pipeline::{Pipeline, PipelineResult};
 use crate::jobs::publication::{NextExport, Publication, manifest_time, publish_counters};
+use crate::jobs::ranges::merge::BuiltTables;
 use crate::jobs::report::{
     ExportReport, FailureCounts, JobEnd, ListReport, SavedResponses, SavedWork,
 };
 use crate::jobs::resume::{Resumed, open_journal, repair_journal, report_directory, unchanged};
 use crate::jobs::run_summary::{JobName, RunStart};
 use crate::jobs::runtime::Network;
-use crate::jobs::table_builder::BuiltTables;
 use crate::jobs::{last_run, run_hints};
 use crate::journal::writer::Journal;
 use crate::pacer::types::LearnedRate;

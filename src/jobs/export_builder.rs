@@ -15,7 +15,7 @@ use crate::ids::task_ids::TaskIds;
 use crate::jobs::export_defaults::{
     DEFAULT_BASE_URL, DEFAULT_CONCURRENCY, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY,
     DEFAULT_MAX_RETRIES, DEFAULT_OPTS, DEFAULT_RETRY_TIMEOUT, DEFAULT_TIMEOUT, MAX_BODY_LIMIT,
-    MAX_CONCURRENCY, READ_TIMEOUT, URL_VARIABLE,
+    MAX_CONCURRENCY, READ_TIMEOUT, URL_VARIABLE, default_threads,
 };
 use crate::jobs::export_options::{ExportOptions, Refresh};
 use crate::jobs::options_error::OptionsError;
@@ -64,6 +64,7 @@ impl ExportOptionsBuilder {
             out,
             format: Format::Parquet,
             tables: TableSelection::all(),
+            threads: default_threads(),
             refresh: Refresh::Pending,
             prune: false,
             force: false,
@@ -160,6 +161,9 @@ impl ExportOptionsBuilder {
         format: Format => format;
         /// The tables to write. Default: all.
         tables: TableSelection => tables;
+        /// Threads that build tables; 0 counts as 1. The tables do not depend on their number. Default: one for each core,
+        /// at most 8.
+        threads: usize => threads;
         /// Which tasks of an earlier run are fetched again. Default: those that were not final, or failed.
         refresh: Refresh => refresh;
         /// Whether raw responses of tasks that are not in the list any more are deleted. Default: no.

@@ -1,5 +1,6 @@
 //! Defaults and limits of the options of an export, for the builder and the command line.
 
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// The base URL of the API.
@@ -41,3 +42,14 @@ pub const DEFAULT_MAX_BODY: u64 = 256 << 20;
 
 /// The maximum of the largest response: a text column of a batch holds 2 GiB.
 pub const MAX_BODY_LIMIT: u64 = 1 << 30;
+
+/// The most threads that build tables by default. Each takes memory for a range of tasks.
+const MAX_DEFAULT_THREADS: usize = 8;
+
+/// The largest number of threads that build tables.
+pub const MAX_THREADS: u16 = 256;
+
+/// The default number of threads that build tables: one for each core that this process may use, and at most 8.
+pub fn default_threads() -> usize {
+    available_parallelism().map_or(1, |cores| cores.get().min(MAX_DEFAULT_THREADS))
+}

@@ -42,6 +42,8 @@ pub struct ExportOptions {
     pub(crate) format: Format,
     /// Tables to write.
     pub(crate) tables: TableSelection,
+    /// Threads that build tables.
+    pub(crate) threads: usize,
     /// Which tasks are fetched again.
     pub(crate) refresh: Refresh,
     /// Whether raw responses of IDs that are not in the list are dropped.

@@ -40,7 +40,9 @@ struct IndexState {
 impl IndexState {
     fn entry(&self, position: usize) -> Option<IndexEntry> {
         let is_waiting = self.waiting.get(position).copied().unwrap_or_default();
-        (!is_waiting).then(|| self.journal.get(position))
+        // A list that is still being read gets more positions.
+        let is_known = position < self.journal.len();
+        (is_known && !is_waiting).then(|| self.journal.get(position))
     }
 }
 
@@ -92,6 +94,16 @@ impl SharedIndex {
             state: Mutex::new(state),
             changed: Condvar::new(),
         }
+    }
+
+    /// An index of a list that is still being read: an ID is in it as soon as it has a record.
+    pub(crate) fn growing() -> Self {
+        Self::new(JournalIndex::default(), JournalMarks::new(None))
+    }
+
+    /// What the journal holds for each ID.
+    pub(crate) fn into_journal(self) -> JournalIndex {
+        threads::into_inner(self.state).journal
     }
 
     /// The state stays valid when a thread panics: each ID is changed in one step.
@@ -272,6 +284,9 @@ impl SharedIndex {
     pub(crate) fn set(&self, updates: &[(usize, IndexUpdate)]) {
         let mut state = self.lock();
         for (position, update) in updates {
+            while state.journal.len() <= *position {
+                state.journal.push();
+            }
             match *update {
                 IndexUpdate::Response { location, is_final } => {
                     state.journal.set_response(*position, location, is_final);

@@ -15,7 +15,7 @@ use crate::jobs::export_options::ExportOptions;
 use crate::jobs::list_tasks::merge;
 use crate::jobs::report::{JobEnd, ListReport, SavedWork};
 use crate::jobs::runtime::{Network, block_on};
-use crate::jobs::table_builder::{join, spawn};
+use crate::jobs::threads::{join, spawn};
 use crate::lists::list_all::{ListResume, ListSink, PageDelivery, list_all};
 
 /// The IDs of all lists.

@@ -17,7 +17,7 @@ use crate::jobs::journal_writer::{SYNC_INTERVAL, start_refresh, unix_millis};
 use crate::jobs::report::{ListReport, SavedWork};
 use crate::jobs::resume::{ScannedJournal, scan_journal};
 use crate::jobs::runtime::{Network, block_on};
-use crate::jobs::table_builder::{join, spawn};
+use crate::jobs::threads::{join, spawn};
 use crate::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
 use crate::journal::index::IndexEntry;
 use crate::journal::location::Location;

@@ -16,13 +16,15 @@ use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::export_options::ExportOptions;
 use crate::jobs::journal_index::SharedIndex;
+use crate::jobs::journal_writer;
 use crate::jobs::journal_writer::{JournalWriter, StoredResults};
 use crate::jobs::limits::SpaceWatch;
-use crate::jobs::ordered_reader::OrderedReader;
+use crate::jobs::ranges::build::{TableTarget, build_tables};
+use crate::jobs::ranges::merge::BuiltTables;
+use crate::jobs::ranges::task_source::{SourceIds, TaskSource, ranges_of};
 use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::runtime::{Network, block_on};
-use crate::jobs::table_builder::{BuiltTables, TableTarget, join, spawn};
-use crate::jobs::{journal_writer, table_builder};
+use crate::jobs::threads::{join, spawn};
 use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
 use crate::lists::list_prefetch::prefetch;
@@ -88,7 +90,7 @@ impl Pipeline<'_> {
                 };
                 writer.run(journal, arrived, watch)
             })?;
-            let builder_thread = spawn(scope, || self.build(reader, &cache, &run))?;
+            let builder_thread = spawn(scope, || self.build(&reader, &cache, &run))?;
             let fetch_end = block_on(self.fetch(&fetcher, wanted, sink), &run);
             if !matches!(&fetch_end, Ok(Some(()))) {
                 // Tables without the rest would not be published: they need not be built.
@@ -141,14 +143,15 @@ impl Pipeline<'_> {
     /// Builds the tables from what the journal has, as it arrives.
     fn build(
         &self,
-        reader: JournalReader,
+        reader: &JournalReader,
         cache: &ResponseCache,
         run: &CancellationToken,
     ) -> Result<Option<BuiltTables>, ExportError> {
-        let input = OrderedReader {
-            ids: &self.options.ids,
+        let ids = &self.options.ids;
+        let source = TaskSource {
+            ids: SourceIds::Complete(ids),
+            ranges: &ranges_of(ids),
             index: self.index,
-            reader,
             cache,
             drop_missing: self.options.guard.drop_missing,
         };
@@ -156,9 +159,9 @@ impl Pipeline<'_> {
             selection: self.options.selection(),
             staging: self.staging,
             events: self.network.context.events,
+            workers: self.options.threads,
         };
-        let built = table_builder::run(target, run, |feed| input.send_all(feed));
-        built.map(|((), built)| built)
+        build_tables(target, source, reader, run)
     }
 }
 

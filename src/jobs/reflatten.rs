@@ -10,17 +10,17 @@ use crate::encode::format::{Format, Selection};
 use crate::event::{AgainCounts, Event, Events};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
-use crate::jobs::import::{Import, Imported, ReadJournal, is_export, list_of, read_journal};
+use crate::jobs::import::import_job::{Import, Imported};
+use crate::jobs::import::journal_source::{ReadJournal, is_export, list_of, read_journal};
 use crate::jobs::journal_tasks::JournalTasks;
-use crate::jobs::ordered_reader::OrderedReader;
 use crate::jobs::publication::{NextExport, Publication, manifest_time};
+use crate::jobs::ranges::build::{TableTarget, build_tables};
+use crate::jobs::ranges::merge::BuiltTables;
+use crate::jobs::ranges::task_source::{SourceIds, TaskSource, ranges_of};
 use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
 use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::resume::{repair_journal, report_directory};
 use crate::jobs::source_error::SourceError;
-use crate::jobs::table_builder;
-use crate::jobs::table_builder::{BuiltTables, TableTarget};
-use crate::jobs::task_input::TaskSender;
 use crate::journal::format::JournalOptions;
 use crate::journal::reader::JournalReader;
 use crate::journal::writer::Journal;
@@ -48,6 +48,8 @@ pub struct FlattenOptions {
     pub format: Format,
     /// Tables to write.
     pub tables: TableSelection,
+    /// Threads that build tables. The tables do not depend on their number.
+    pub threads: usize,
     /// Whether files that scale-export did not create are overwritten.
     pub force: bool,
     /// Whether live credentials in responses from files are kept.
@@ -132,6 +134,7 @@ fn flatten_into(
         selection,
         staging: &staging,
         events,
+        workers: options.threads,
     };
     events.send(Event::Phase("reading raw responses"));
     let sources = if is_in_place(options) {
@@ -216,15 +219,14 @@ impl ReadSources {
             built
         } else {
             target.events.send(Event::Phase("building tables"));
-            let input = OrderedReader {
-                ids: &ids,
+            let source = TaskSource {
+                ids: SourceIds::Complete(&ids),
+                ranges: &ranges_of(&ids),
                 index: &index,
-                reader: self.reader,
                 cache: &ResponseCache::default(),
                 drop_missing: guard_options.drop_missing,
             };
-            let run = cancel.child_token();
-            let ((), built) = table_builder::run(target, &run, |feed| input.send_all(feed))?;
+            let built = build_tables(target, source, &self.reader, &cancel.child_token())?;
             built.ok_or(ExportError::Interrupted(SavedWork::Nothing))?
         };
         Ok((TasksWithTables { ids, built }, self.facts))
@@ -341,6 +343,9 @@ fn import(
     refuse_fetched(directory)?;
     let journal_options = copied_options(options)?;
     let journal = Journal::create(target.staging.place(JOURNAL), &journal_options)?;
+    // An export has a list with its own order.
+    let is_in_order =
+        options.ids.is_none() && !options.sources.iter().any(|source| is_export(source));
     let import = Import {
         journal,
         sources: &options.sources,
@@ -348,14 +353,10 @@ fn import(
         events: target.events,
     };
     let run = cancel.child_token();
-    let read = |feed: Option<TaskSender>| import.run(feed, &run);
-    // An export has a list with its own order.
-    let is_in_order =
-        options.ids.is_none() && !options.sources.iter().any(|source| is_export(source));
     let (imported, built) = if is_in_order {
-        table_builder::run(target, &run, |feed| read(Some(feed)))?
+        import.run_and_build(target, &run)?
     } else {
-        (read(None)?.value, None)
+        (import.run(&run)?, None)
     };
     let Imported {
         journal,

@@ -1,7 +1,7 @@
 //! Responses that were just stored, so that the tables need not read them back from the journal.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::api::task_response::TaskResponse;
 use crate::threads;
@@ -14,12 +14,15 @@ const MAX_CACHED_BYTES: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct ResponseCache {
     state: Mutex<CachedResponses>,
+    /// A response was taken, or the cache was closed.
+    taken: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct CachedResponses {
     responses: HashMap<usize, TaskResponse>,
     bytes: usize,
+    is_closed: bool,
 }
 
 impl ResponseCache {
@@ -35,10 +38,31 @@ impl ResponseCache {
             state.bytes -= before.size();
         }
         let size = response.size();
-        if state.bytes + size <= MAX_CACHED_BYTES {
+        if state.bytes + size <= MAX_CACHED_BYTES && !state.is_closed {
             state.bytes += size;
             state.responses.insert(position, response);
         }
+    }
+
+    /// Waits until there is room for a response, and keeps it. One that is larger than the cache is not kept.
+    pub(crate) fn keep_all(&self, position: usize, response: TaskResponse) {
+        let size = response.size();
+        let mut state = self.lock();
+        while size <= MAX_CACHED_BYTES && state.bytes + size > MAX_CACHED_BYTES && !state.is_closed
+        {
+            state = threads::wait(&self.taken, state);
+        }
+        drop(state);
+        self.keep(position, response);
+    }
+
+    /// Keeps no more responses: nobody takes them.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        state.responses = HashMap::new();
+        drop(state);
+        self.taken.notify_all();
     }
 
     /// Takes a response out, if it was kept.
@@ -46,6 +70,8 @@ impl ResponseCache {
         let mut state = self.lock();
         let response = state.responses.remove(&position)?;
         state.bytes -= response.size();
+        drop(state);
+        self.taken.notify_all();
         Some(response)
     }
 }

@@ -45,6 +45,11 @@ impl JournalReader {
         }
     }
 
+    /// Another reader of the same file, for another thread.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.log.clone())
+    }
+
     /// Opens the journal at a path for reading, and passes its whole records up to `end` (all when it is `None`) to
     /// `visit`, in the order of writing, until it breaks. Changes nothing, so the directory may be read-only.
     pub fn open(

@@ -39,6 +39,7 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
             out,
             format,
             tables,
+            threads,
         } = output_options(&args.output, &args.display.origins)?;
         // Before the first read, which waits for the user to type.
         announce_stdin(&args.sources, "tasks", &args.display);
@@ -56,6 +57,7 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
             out,
             format,
             tables,
+            threads,
             force: args.output.force,
             keep_secrets: args.output.keep_secrets,
             guard: guard_options(&args.guard),

@@ -86,10 +86,10 @@ impl<W: Write> CsvFile<W> {
         })
     }
 
-    /// Writes records, the longest of which has `longest` bytes.
-    pub(crate) fn write(&mut self, records: &str, longest: usize) -> io::Result<()> {
+    /// The output, for records of which the longest has `longest` bytes.
+    pub(crate) fn records(&mut self, longest: usize) -> &mut W {
         self.longest_record = self.longest_record.max(longest);
-        self.output.write_all(records.as_bytes())
+        &mut self.output
     }
 
     /// Returns the output, and the bytes of the longest record.

@@ -15,11 +15,11 @@ use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
+use crate::encode::kept_bytes::{BytesStore, KeptBytes};
 use crate::encode::parquet::write::boundary_order::BoundaryTracker;
 use crate::encode::parquet::write::chunk_statistics::statistics;
 use crate::encode::parquet::write::encoded_chunk::{ChunkPagesSource, EncodedChunk};
 use crate::encode::parquet::write::page_compressor::PageCompressor;
-use crate::encode::parquet::write::page_store::{KeptPage, PageStore};
 use crate::encode::parquet::write::properties::{ColumnSettings, STATISTICS_BYTES};
 use crate::encode::parquet::write::raw_page::{ChunkEnd, PageContent, PageCounts, RawPage};
 use crate::encode::parquet::write::value_range::{StatedBound, ValueOrder, ValueRange};
@@ -34,7 +34,7 @@ pub(crate) struct ChunkBuilder {
     column: ColumnDescPtr,
     settings: ColumnSettings,
     order: ValueOrder,
-    store: PageStore,
+    store: BytesStore,
     dictionary: Option<WrittenPage>,
     data: Vec<WrittenPage>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct ChunkBuilder {
 /// A compressed page with its header.
 #[derive(Debug)]
 struct WrittenPage {
-    kept: KeptPage,
+    kept: KeptBytes,
     content: PageContent,
     counts: PageCounts,
     range: Option<ValueRange>,
@@ -54,7 +54,7 @@ struct WrittenPage {
 
 impl ChunkBuilder {
     /// Starts a chunk of a column, which is described as in the files of its table.
-    pub(crate) fn new(info: &ColumnInfo, column: ColumnDescPtr, store: PageStore) -> Self {
+    pub(crate) fn new(info: &ColumnInfo, column: ColumnDescPtr, store: BytesStore) -> Self {
         Self {
             column,
             settings: ColumnSettings::of(info),

@@ -8,7 +8,7 @@ use parquet::errors::Result as ParquetResult;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::encode::input::Input;
-use crate::encode::parquet::write::page_store::{KeptPage, KeptPagesReader};
+use crate::encode::kept_bytes::{KeptBytes, KeptBytesReader};
 
 /// A column chunk that can be appended to a file of its table. It depends on no other chunk and on no file's position.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct EncodedChunk {
 #[derive(Debug)]
 pub(crate) enum ChunkPagesSource {
     /// Pages in order, the dictionary first.
-    Kept(Vec<KeptPage>),
+    Kept(Vec<KeptBytes>),
     /// In an existing file.
     File(Input),
 }
@@ -43,7 +43,7 @@ impl ChunkReader for ChunkPagesSource {
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
         match self {
             Self::Kept(pages) => {
-                let mut read = KeptPagesReader::new(pages.iter());
+                let mut read = KeptBytesReader::new(pages.iter());
                 io::copy(&mut read.by_ref().take(start), &mut io::sink())?;
                 Ok(Box::new(read))
             }

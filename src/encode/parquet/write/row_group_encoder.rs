@@ -2,12 +2,12 @@
 
 use parquet::errors::ParquetError;
 
+use crate::encode::kept_bytes::BytesStore;
 use crate::encode::parquet::write::chunk_builder::ChunkBuilder;
 use crate::encode::parquet::write::column_encoder::{ColumnEncoder, PageLimits};
 use crate::encode::parquet::write::encoded_chunk::EncodedChunk;
 use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
-use crate::encode::parquet::write::page_store::PageStore;
 use crate::encode::parquet::write::raw_page::{ChunkEnd, RawPage};
 use crate::tables::cell::Cell;
 use crate::tables::table::TableInfo;
@@ -110,7 +110,7 @@ pub(crate) struct RowGroupBuilder {
 }
 
 impl RowGroupBuilder {
-    pub(crate) fn new(layout: &FileLayout, store: &PageStore) -> Self {
+    pub(crate) fn new(layout: &FileLayout, store: &BytesStore) -> Self {
         let columns = layout.columns();
         Self {
             chunks: columns

@@ -1,4 +1,4 @@
-//! Keeps compressed pages until they are appended to a file: in memory up to a bound, then in a temporary file.
+//! Keeps encoded rows until they are appended to a file: in memory up to a bound, then in a temporary file.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -7,23 +7,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Buf as _, Bytes};
 
-use crate::encode::parquet::write::spill::{Region, Spill};
+use crate::encode::spill::{Region, Spill};
 
-/// Default maximum of the bytes of pages in memory.
-const MEMORY_BYTES: usize = 512 << 10;
+/// Default maximum of the bytes in memory. A range of tasks takes more, so most of it waits in the file.
+const MEMORY_BYTES: usize = 1 << 20;
 
-/// Keeps the pages of column chunks. They share one bound and one temporary file, which is freed with the last of
-/// them.
+/// Keeps pages and CSV records. They share one bound and one temporary file, which is freed with the last of them.
 #[derive(Debug, Clone)]
-pub(crate) struct PageStore {
+pub(crate) struct BytesStore {
     spill: Arc<Spill>,
     /// Bytes in memory.
     resident: Arc<AtomicUsize>,
     max_resident: usize,
 }
 
-impl PageStore {
-    /// Pages that exceed the bound go to a file: see [`Spill::new`].
+impl BytesStore {
+    /// Bytes that exceed the bound go to a file: see [`Spill::new`].
     pub(crate) fn new(spill: Option<&Path>) -> Self {
         Self::with_bound(spill, MEMORY_BYTES)
     }
@@ -37,55 +36,55 @@ impl PageStore {
         }
     }
 
-    /// Keeps a page.
-    pub(crate) fn keep(&self, page: Vec<u8>) -> io::Result<KeptPage> {
-        let bytes = page.len();
+    /// Keeps bytes.
+    pub(crate) fn keep(&self, kept: Vec<u8>) -> io::Result<KeptBytes> {
+        let bytes = kept.len();
         let before = self.resident.fetch_add(bytes, Ordering::Relaxed);
         let place = if before + bytes <= self.max_resident {
-            PagePlace::Memory(page.into())
+            Place::Memory(kept.into())
         } else {
             self.resident.fetch_sub(bytes, Ordering::Relaxed);
-            PagePlace::File(Arc::clone(&self.spill), self.spill.put(&page)?)
+            Place::File(Arc::clone(&self.spill), self.spill.put(&kept)?)
         };
-        Ok(KeptPage {
+        Ok(KeptBytes {
             place,
             resident: Arc::clone(&self.resident),
         })
     }
 }
 
-/// Where the bytes of a page are.
+/// Where bytes are.
 #[derive(Debug, Clone)]
-enum PagePlace {
+enum Place {
     Memory(Bytes),
     File(Arc<Spill>, Region),
 }
 
-/// A page with its header.
+/// A page with its header, or some CSV records.
 #[derive(Debug)]
-pub(crate) struct KeptPage {
-    place: PagePlace,
+pub(crate) struct KeptBytes {
+    place: Place,
     resident: Arc<AtomicUsize>,
 }
 
-impl Drop for KeptPage {
+impl Drop for KeptBytes {
     fn drop(&mut self) {
-        if let PagePlace::Memory(bytes) = &self.place {
+        if let Place::Memory(bytes) = &self.place {
             self.resident.fetch_sub(bytes.len(), Ordering::Relaxed);
         }
     }
 }
 
-/// Reads pages one after the other.
+/// Reads kept bytes one after the other.
 #[derive(Debug)]
-pub(crate) struct KeptPagesReader {
-    rest: std::vec::IntoIter<PagePlace>,
+pub(crate) struct KeptBytesReader {
+    rest: std::vec::IntoIter<Place>,
     current: Bytes,
 }
 
-impl KeptPagesReader {
-    pub(crate) fn new<'p>(pages: impl Iterator<Item = &'p KeptPage>) -> Self {
-        let places: Vec<PagePlace> = pages.map(|page| page.place.clone()).collect();
+impl KeptBytesReader {
+    pub(crate) fn new<'p>(kept: impl Iterator<Item = &'p KeptBytes>) -> Self {
+        let places: Vec<Place> = kept.map(|bytes| bytes.place.clone()).collect();
         Self {
             rest: places.into_iter(),
             current: Bytes::new(),
@@ -93,12 +92,12 @@ impl KeptPagesReader {
     }
 }
 
-impl Read for KeptPagesReader {
+impl Read for KeptBytesReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
             self.current = match self.rest.next() {
-                Some(PagePlace::Memory(bytes)) => bytes,
-                Some(PagePlace::File(spill, region)) => spill.get(region)?,
+                Some(Place::Memory(bytes)) => bytes,
+                Some(Place::File(spill, region)) => spill.get(region)?,
                 None => return Ok(0),
             };
         }

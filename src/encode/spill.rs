@@ -1,4 +1,4 @@
-//! A temporary file for pages that exceed the memory bound of their row group.
+//! A temporary file for encoded rows that exceed their memory bound.
 
 use std::fs::File;
 use std::io;
@@ -20,7 +20,7 @@ pub(crate) struct Region {
     bytes: usize,
 }
 
-/// The temporary file of one row group. It is created when it is needed.
+/// The temporary file. It is created when it is needed.
 #[derive(Debug)]
 pub(crate) struct Spill {
     path: Option<PathBuf>,

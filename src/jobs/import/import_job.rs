@@ -1,0 +1,172 @@
+//! Imports raw responses into a new journal: from the journals of other exports, and from files of JSON lines, plain or
+//! compressed.
+
+use std::path::PathBuf;
+use std::thread;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::event::Events;
+use crate::ids::task_ids::TaskIds;
+use crate::jobs::batch_channel;
+use crate::jobs::error::ExportError;
+use crate::jobs::import::journal_appender::append_all;
+use crate::jobs::import::journal_source::is_export;
+use crate::jobs::import::shared_import::{Feed, ListCloser, SharedImport};
+use crate::jobs::import::source_reader::SourceReader;
+use crate::jobs::journal_tasks::JournalTasks;
+use crate::jobs::ranges::build::{TableTarget, build_tables};
+use crate::jobs::ranges::merge::BuiltTables;
+use crate::jobs::ranges::task_source::{SourceIds, TaskSource};
+use crate::jobs::response_cache::ResponseCache;
+use crate::jobs::threads::{join, spawn};
+use crate::journal::writer::Journal;
+use crate::json::parser::Parser;
+
+/// An import into a journal.
+pub(crate) struct Import<'i> {
+    pub(crate) journal: Journal,
+    /// Exports, and files of tasks.
+    pub(crate) sources: &'i [PathBuf],
+    pub(crate) keep_secrets: bool,
+    pub(crate) events: &'i Events,
+}
+
+/// The result of an import.
+pub(crate) struct Imported {
+    pub(crate) journal: Journal,
+    pub(crate) tasks: JournalTasks,
+    /// The tasks in the order of the sources, where exports among them have lists; `None` when the order is that of
+    /// `tasks`.
+    pub(crate) order: Option<TaskIds>,
+    /// How often a task came again.
+    pub(crate) duplicates: u64,
+    /// Lines that are not valid tasks.
+    pub(crate) unreadable: u64,
+}
+
+/// What the reading thread leaves.
+struct ReadTasks {
+    journal: Journal,
+    order: Option<TaskIds>,
+    duplicates: u64,
+    unreadable: u64,
+}
+
+/// Threads of an import beside those that build tables: one reads, and one writes the journal.
+const IMPORT_THREADS: usize = 2;
+
+impl ReadTasks {
+    /// What was imported, when all threads have ended.
+    fn imported(self, shared: SharedImport) -> Imported {
+        Imported {
+            journal: self.journal,
+            tasks: JournalTasks {
+                ids: shared.ids.into_ids(),
+                journal: shared.index.into_journal(),
+            },
+            order: self.order,
+            duplicates: self.duplicates,
+            unreadable: self.unreadable,
+        }
+    }
+}
+
+impl Import<'_> {
+    /// Imports all sources into the journal, which a second thread writes, and syncs it. `run` is cancelled when the
+    /// journal cannot be written.
+    pub(crate) fn run(self, run: &CancellationToken) -> Result<Imported, ExportError> {
+        let shared = SharedImport::new();
+        let read = self.read(&shared, None, run)?;
+        Ok(read.imported(shared))
+    }
+
+    /// Like [`run`](Self::run), and builds the tables at the same time. There are no tables if a task came twice, or if the
+    /// run was cancelled. The import ends early when the tables cannot be built.
+    pub(crate) fn run_and_build(
+        self,
+        target: TableTarget<'_>,
+        run: &CancellationToken,
+    ) -> Result<(Imported, Option<BuiltTables>), ExportError> {
+        let shared = SharedImport::new();
+        let cache = ResponseCache::default();
+        let build = run.child_token();
+        let workers = target.workers.saturating_sub(IMPORT_THREADS).max(1);
+        let target = TableTarget { workers, ..target };
+        let feed = Feed {
+            cache: &cache,
+            // A single worker must not fall behind: reading responses back takes longer than waiting for it.
+            waits: workers == 1,
+            build: &build,
+        };
+        let reader = self.journal.reader();
+        let (read, tables) = thread::scope(|scope| {
+            let builder = spawn(scope, || {
+                let source = TaskSource {
+                    ids: SourceIds::Growing(&shared.ids),
+                    ranges: &shared.ranges,
+                    index: &shared.index,
+                    cache: &cache,
+                    drop_missing: false,
+                };
+                let tables = build_tables(target, source, &reader, &build);
+                cache.close();
+                tables.inspect_err(|_| run.cancel())
+            })?;
+            let read = self.read(&shared, Some(feed), run);
+            Ok::<_, ExportError>((read, join(builder)))
+        })?;
+        // An error of the tables has cancelled the import.
+        let tables = tables?;
+        Ok((read?.imported(shared), tables))
+    }
+
+    fn read(
+        self,
+        shared: &SharedImport,
+        feed: Option<Feed<'_>>,
+        run: &CancellationToken,
+    ) -> Result<ReadTasks, ExportError> {
+        let journal = self.journal;
+        thread::scope(|scope| {
+            let (appends, records) = batch_channel::channel();
+            let appender = spawn(scope, move || {
+                let _closer = ListCloser(shared);
+                append_all(journal, &records, &shared.index).inspect_err(|_| run.cancel())
+            })?;
+            let mut reading = SourceReader {
+                appends,
+                shared,
+                run,
+                keep_secrets: self.keep_secrets,
+                events: self.events,
+                has_response: Vec::new(),
+                order: (self.sources.iter().any(|source| is_export(source))).then(TaskIds::default),
+                parser: Parser::default(),
+                feed,
+                duplicates: 0,
+                unreadable: 0,
+            };
+            let read = reading.all(self.sources);
+            // All positions are known now, although the journal does not have all records yet.
+            shared.ranges.close();
+            let SourceReader {
+                appends,
+                order,
+                duplicates,
+                unreadable,
+                ..
+            } = reading;
+            drop(appends);
+            // Of two errors, the one that caused the other is reported.
+            let journal = join(appender)?;
+            read?;
+            Ok(ReadTasks {
+                journal,
+                order,
+                duplicates,
+                unreadable,
+            })
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! Reads the journal of an export, as a source or in place.
+
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{Event, Events};
+use crate::ids::read::read_published;
+use crate::ids::task_ids::TaskIds;
+use crate::jobs::error::ExportError;
+use crate::jobs::journal_tasks::JournalTasks;
+use crate::jobs::lost_records::LostIds;
+use crate::jobs::source_error::SourceError;
+use crate::journal::format::JournalOptions;
+use crate::journal::reader::JournalReader;
+use crate::journal::scan::break_if;
+use crate::plural::plural;
+use crate::state::paths::StateDir;
+
+/// Whether a source is an export.
+pub(crate) fn is_export(source: &Path) -> bool {
+    source.is_dir()
+}
+
+/// The list of IDs of an export, if it has one.
+pub(crate) fn list_of(export: &Path) -> Result<Option<TaskIds>, ExportError> {
+    let list = StateDir::of_output(export).ids();
+    list.exists()
+        .then(|| read_published(&list).map_err(ExportError::from))
+        .transpose()
+}
+
+/// The journal of an export.
+pub(crate) struct ReadJournal {
+    pub(crate) tasks: JournalTasks,
+    pub(crate) reader: JournalReader,
+    pub(crate) options: JournalOptions,
+    /// Places that could not be read. The records there are lost.
+    pub(crate) damaged: u64,
+    /// The offset at which its last whole record ends.
+    pub(crate) bytes: u64,
+}
+
+/// Reads the journal of an export.
+pub(crate) fn read_journal(
+    directory: &Path,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<ReadJournal, ExportError> {
+    let journal = StateDir::of_output(directory).journal();
+    if !JournalReader::is_there(&journal)? {
+        return Err(ExportError::Source {
+            name: directory.display().to_string(),
+            cause: SourceError::NoJournal,
+        });
+    }
+    let mut tasks = JournalTasks::default();
+    let (reader, options, opened) = JournalReader::open(&journal, None, |entry| {
+        tasks.add_record(&entry);
+        break_if(cancel.is_cancelled())
+    })?;
+    tasks.finish_scan(&opened);
+    if opened.damaged > 0 {
+        let lost = LostIds::new(&opened.lost);
+        events.send(Event::Warning(format!(
+            "skipped {} in the journal of `{}`; the lost responses are left out{}",
+            plural(opened.damaged, "damaged place"),
+            directory.display(),
+            lost.suffix()
+        )));
+        lost.report_others(events);
+    }
+    let bytes = reader.bytes()?.saturating_sub(opened.torn_bytes);
+    Ok(ReadJournal {
+        tasks,
+        bytes,
+        reader,
+        options,
+        damaged: opened.damaged,
+    })
+}

@@ -1,0 +1,7 @@
+//! Imports raw responses from exports and files.
+
+pub mod import_job;
+pub mod journal_appender;
+pub mod journal_source;
+pub mod shared_import;
+pub mod source_reader;

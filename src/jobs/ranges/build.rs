@@ -1,0 +1,117 @@
+//! Builds the tables with several workers. The result does not depend on their number.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::encode::format::Selection;
+use crate::event::Events;
+use crate::jobs::error::ExportError;
+use crate::jobs::ranges::merge::{BuiltTables, RangeMerge};
+use crate::jobs::ranges::range_turns::RangeTurns;
+use crate::jobs::ranges::task_source::{TaskReader, TaskSource};
+use crate::jobs::ranges::worker::{RangeResult, Worker};
+use crate::jobs::threads::{join, spawn};
+use crate::journal::reader::JournalReader;
+use crate::publish::staging::Staging;
+
+/// Which tables are built, and where.
+#[derive(Clone, Copy)]
+pub(crate) struct TableTarget<'s> {
+    pub(crate) selection: Selection,
+    pub(crate) staging: &'s Staging,
+    pub(crate) events: &'s Events,
+    /// The number of workers.
+    pub(crate) workers: usize,
+}
+
+/// A result, or why a worker ended.
+type Sent = Result<(usize, RangeResult), ExportError>;
+
+/// Builds all tables. Returns nothing when the run was cancelled, or ended before every ID had a result. Cancels the run
+/// when the tables cannot be built: the rest need not be fetched then.
+pub(crate) fn build_tables(
+    target: TableTarget<'_>,
+    source: TaskSource<'_>,
+    journal: &JournalReader,
+    run: &CancellationToken,
+) -> Result<Option<BuiltTables>, ExportError> {
+    build(target, source, journal, run).inspect_err(|_| run.cancel())
+}
+
+fn build(
+    target: TableTarget<'_>,
+    source: TaskSource<'_>,
+    journal: &JournalReader,
+    run: &CancellationToken,
+) -> Result<Option<BuiltTables>, ExportError> {
+    let merge = RangeMerge::begin(target, source.ids)?;
+    let workers = target.workers.max(1);
+    let turns = RangeTurns::new(workers);
+    let flattened = AtomicUsize::new(0);
+    // A result is mostly in temporary files, and `turns` bounds their number.
+    let (sender, results) = sync_channel::<Sent>(workers);
+    let merged = thread::scope(|scope| {
+        let started: Result<Vec<_>, ExportError> = (0..workers)
+            .map(|_| {
+                let worker = Worker {
+                    target,
+                    reader: TaskReader {
+                        source,
+                        journal: journal.another(),
+                    },
+                    turns: &turns,
+                    flattened: &flattened,
+                    run,
+                };
+                let sender = sender.clone();
+                spawn(scope, move || {
+                    let send = |number, result| sender.send(Ok((number, result))).is_ok();
+                    if let Err(error) = worker.run(send) {
+                        // At once: other threads may wait for responses for a long time.
+                        run.cancel();
+                        // Without a receiver, another error is reported.
+                        let _ = sender.send(Err(error));
+                    }
+                })
+            })
+            .collect();
+        drop(sender);
+        let merged =
+            started.and_then(|workers| Ok((append_all(merge, &results, &turns)?, workers)));
+        turns.end();
+        if merged.is_err() {
+            run.cancel();
+        }
+        // Workers that send a result after an error must not wait for a receiver.
+        drop(results);
+        let (merged, workers) = merged?;
+        workers.into_iter().for_each(join);
+        Ok::<_, ExportError>(merged)
+    })?;
+    let is_complete = !run.is_cancelled() && merged.1 == source.ranges.all().len();
+    is_complete.then(|| merged.0.finish()).transpose()
+}
+
+/// Appends the results in order. Returns how many there were.
+fn append_all<'m>(
+    mut merge: RangeMerge<'m>,
+    results: &Receiver<Sent>,
+    turns: &RangeTurns,
+) -> Result<(RangeMerge<'m>, usize), ExportError> {
+    let mut waiting = BTreeMap::new();
+    let mut next = 0;
+    for sent in results {
+        let (number, result) = sent?;
+        waiting.insert(number, result);
+        while let Some(result) = waiting.remove(&next) {
+            merge.append(result)?;
+            turns.merged();
+            next += 1;
+        }
+    }
+    Ok((merge, next))
+}

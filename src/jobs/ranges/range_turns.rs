@@ -1,0 +1,76 @@
+//! Which range a worker builds next. Workers do not run far ahead of the oldest range that is not merged: what is built
+//! waits in temporary files.
+
+use std::sync::{Condvar, Mutex};
+
+use crate::threads;
+
+/// Ranges per worker that may be begun and not merged: the one that it builds, and one that waits.
+const RANGES_PER_WORKER: usize = 2;
+
+/// Gives out the ranges, in order.
+#[derive(Debug)]
+pub(crate) struct RangeTurns {
+    state: Mutex<Turns>,
+    changed: Condvar,
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Turns {
+    begun: usize,
+    merged: usize,
+    is_over: bool,
+}
+
+impl RangeTurns {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            most: workers * RANGES_PER_WORKER,
+        }
+    }
+
+    /// The number of the next range; `None` when no more ranges are built.
+    pub(crate) fn take(&self) -> Option<usize> {
+        let mut turns = threads::lock(&self.state);
+        while !turns.is_over && turns.begun - turns.merged >= self.most {
+            turns = threads::wait(&self.changed, turns);
+        }
+        let number = turns.begun;
+        turns.begun += 1;
+        (!turns.is_over).then_some(number)
+    }
+
+    /// Counts a range as merged.
+    pub(crate) fn merged(&self) {
+        threads::lock(&self.state).merged += 1;
+        self.changed.notify_all();
+    }
+
+    /// Lets no more ranges begin.
+    pub(crate) fn end(&self) {
+        threads::lock(&self.state).is_over = true;
+        self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_wait_until_old_ranges_are_merged() {
+        let turns = RangeTurns::new(1);
+        assert_eq!((turns.take(), turns.take()), (Some(0), Some(1)));
+        std::thread::scope(|scope| {
+            let third = scope.spawn(|| turns.take());
+            turns.merged();
+            assert_eq!(third.join().unwrap(), Some(2));
+            let fourth = scope.spawn(|| turns.take());
+            turns.end();
+            assert_eq!(fourth.join().unwrap(), None);
+        });
+    }
+}
