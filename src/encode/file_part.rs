@@ -3,7 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use parquet::errors::ParquetError;
 use thiserror::Error;
 
 use crate::encode::parquet::write::raw_page::{ChunkEnd, RawPage};
@@ -75,38 +74,5 @@ impl PartError {
                 cause: other.to_string(),
             },
         }
-    }
-}
-
-impl From<ParquetError> for PartError {
-    fn from(error: ParquetError) -> Self {
-        match error {
-            ParquetError::External(cause) => match cause.downcast::<io::Error>() {
-                Ok(source) => Self::Io(*source),
-                Err(other) => Self::Library(other.to_string()),
-            },
-            other => Self::Library(other.to_string()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Explain as _;
-    use crate::tables::table::Table;
-
-    #[test]
-    fn a_full_disk_within_a_row_group_has_the_hint_for_a_full_disk() {
-        const ENOSPC: i32 = 28;
-        let error = ParquetError::from(io::Error::from_raw_os_error(ENOSPC));
-        let path = Path::new("out/tasks.parquet");
-        let error = PartError::from(error).of_file(Table::Tasks.info(), path);
-        assert!(
-            error
-                .to_string()
-                .starts_with("could not write `out/tasks.parquet`: No space")
-        );
-        assert!(error.hint().unwrap().starts_with("free disk space"));
     }
 }

@@ -17,7 +17,7 @@ use crate::encode::parquet::write::row_group_encoder::RowGroupLimits;
 use crate::encode::parquet::write::source_file::SourceFile;
 use crate::encode::part_collector::PartCollector;
 use crate::encode::rows_encoder::row_encoder;
-use crate::encode::table_file::TableFile;
+use crate::encode::table_file::OpenTableFile;
 use crate::tables::row_reader::Rows;
 use crate::tables::row_sink::SinkError;
 use crate::tables::table::TableInfo;
@@ -73,7 +73,7 @@ fn encode_with(
     batches: impl Iterator<Item = Result<Rows, EncodeError>>,
 ) -> Result<Vec<u8>, EncodeError> {
     let failed = |cause: &dyn Display| EncodeError::new(table, cause);
-    let file = TableFile::begin(format, table, Vec::new());
+    let file = OpenTableFile::begin(format, table, Vec::new());
     let mut file = file.map_err(|error| failed(&error))?;
     let collector = PartCollector::new(format, table);
     let mut collector = collector.map_err(|error| failed(&error))?;

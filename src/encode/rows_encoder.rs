@@ -27,7 +27,7 @@ pub(crate) fn row_encoder(format: Format, table: &'static TableInfo) -> Box<dyn 
 }
 
 /// Encoded rows of a table.
-pub(crate) type TableRows = (&'static TableInfo, EncodedRows);
+pub(crate) type EncodedTable = (&'static TableInfo, EncodedRows);
 
 /// Takes the rows of all selected tables. The result depends on the rows alone.
 pub(crate) struct RowsEncoder {
@@ -98,7 +98,7 @@ impl RowsEncoder {
     }
 
     /// Takes what is complete.
-    pub(crate) fn take(&mut self) -> Vec<TableRows> {
+    pub(crate) fn take(&mut self) -> Vec<EncodedTable> {
         self.kept.has_rows = false;
         // The space of the temporary file is freed with the rows that are taken and those that are open now.
         self.kept.store = BytesStore::new(self.kept.spill.as_deref());
@@ -110,7 +110,7 @@ impl RowsEncoder {
     }
 
     /// Encodes the rows that are left, and takes them. No more rows follow.
-    pub(crate) fn finish(&mut self) -> Result<Vec<TableRows>, SinkError> {
+    pub(crate) fn finish(&mut self) -> Result<Vec<EncodedTable>, SinkError> {
         for encoder in self.tables.iter_mut().flatten() {
             encoder.encode(&mut self.kept, |rows, parts| rows.finish(parts))?;
         }

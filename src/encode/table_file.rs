@@ -13,12 +13,12 @@ use crate::tables::table::TableInfo;
 
 /// A table's file while it is written.
 #[derive(Debug)]
-pub(crate) enum TableFile<W: Write + Send> {
+pub(crate) enum OpenTableFile<W: Write + Send> {
     Parquet(Box<ParquetFile<W>>),
     Csv(CsvFile<W>),
 }
 
-impl<W: Write + Send> TableFile<W> {
+impl<W: Write + Send> OpenTableFile<W> {
     /// Starts a file without rows.
     pub(crate) fn begin(
         format: Format,

@@ -8,8 +8,8 @@ use std::thread;
 use crate::durable_fs::{FileRef, StagedFile};
 use crate::encode::file_part::PartError;
 use crate::encode::format::{Format, Selection};
-use crate::encode::rows_encoder::TableRows;
-use crate::encode::table_file::TableFile;
+use crate::encode::rows_encoder::EncodedTable;
+use crate::encode::table_file::OpenTableFile;
 use crate::output_error::OutputError;
 use crate::tables::table::TableInfo;
 use crate::threads;
@@ -36,7 +36,7 @@ struct OpenTable {
     table: &'static TableInfo,
     rows: u64,
     path: PathBuf,
-    file: TableFile<StagedFile>,
+    file: OpenTableFile<StagedFile>,
 }
 
 impl OpenTable {
@@ -85,7 +85,7 @@ impl TableWriters {
         let tables = tables.map(|table| {
             let staged = create(&format.file_name(table.name))?;
             let path = staged.path().to_owned();
-            let file = TableFile::begin(format, table, staged);
+            let file = OpenTableFile::begin(format, table, staged);
             Ok(OpenTable {
                 table,
                 rows: 0,
@@ -101,7 +101,7 @@ impl TableWriters {
     /// Appends rows to the files of their tables.
     pub(crate) fn append(
         &mut self,
-        rows: impl IntoIterator<Item = TableRows>,
+        rows: impl IntoIterator<Item = EncodedTable>,
     ) -> Result<(), OutputError> {
         for (table, rows) in rows {
             let mut tables = self.tables.iter_mut();

@@ -36,7 +36,7 @@ impl EntityVersions {
     }
 }
 
-/// A version that is new in its range of tasks. Another range may have it too, so it is no row yet.
+/// A version that is new in its range of tasks. Another range may have it too, so it becomes a row later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EntityVersion {
     /// `projects` or `batches`.

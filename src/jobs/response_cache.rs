@@ -14,14 +14,15 @@ const MAX_CACHED_BYTES: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct ResponseCache {
     state: Mutex<CachedResponses>,
-    /// A response was taken, or the cache was closed.
-    taken: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct CachedResponses {
     responses: HashMap<usize, TaskResponse>,
     bytes: usize,
+    /// Where responses come in order and all are kept that fit: the position of the next one.
+    next: Option<usize>,
     is_closed: bool,
 }
 
@@ -44,25 +45,57 @@ impl ResponseCache {
         }
     }
 
-    /// Waits until there is room for a response, and keeps it. One that is larger than the cache is not kept.
-    pub(crate) fn keep_all(&self, position: usize, response: TaskResponse) {
+    /// A cache of responses that come in order. One thread takes each of them.
+    pub(crate) fn in_order() -> Self {
+        let cache = Self::default();
+        cache.lock().next = Some(0);
+        cache
+    }
+
+    /// Whether each response waits for room. Otherwise one without room is not kept.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.lock().next.is_some()
+    }
+
+    /// Keeps the next response in order, as soon as there is room. One that is larger than the cache is not kept.
+    pub(crate) fn keep_next(&self, position: usize, response: TaskResponse) {
         let size = response.size();
         let mut state = self.lock();
         while size <= MAX_CACHED_BYTES && state.bytes + size > MAX_CACHED_BYTES && !state.is_closed
         {
-            state = threads::wait(&self.taken, state);
+            state = threads::wait(&self.changed, state);
         }
         drop(state);
         self.keep(position, response);
+        self.lock().next = Some(position + 1);
+        self.changed.notify_all();
     }
 
-    /// Keeps no more responses: nobody takes them.
+    /// Takes a response out, if it was kept. Where responses come in order, waits for it.
+    pub(crate) fn take_next(&self, position: usize) -> Option<TaskResponse> {
+        let mut state = self.lock();
+        while state.next.is_some_and(|next| next <= position) && !state.is_closed {
+            state = threads::wait(&self.changed, state);
+        }
+        drop(state);
+        self.take(position)
+    }
+
+    /// Says that no more responses come.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.next = state.next.map(|_| usize::MAX);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Keeps no more responses: no thread takes them.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
         state.responses = HashMap::new();
         drop(state);
-        self.taken.notify_all();
+        self.changed.notify_all();
     }
 
     /// Takes a response out, if it was kept.
@@ -71,7 +104,7 @@ impl ResponseCache {
         let response = state.responses.remove(&position)?;
         state.bytes -= response.size();
         drop(state);
-        self.taken.notify_all();
+        self.changed.notify_all();
         Some(response)
     }
 }
@@ -94,5 +127,25 @@ mod tests {
         assert!(cache.take(0).is_none());
         cache.keep(1, response(1));
         assert!(cache.take(1).is_some());
+    }
+
+    #[test]
+    fn responses_in_order_wait_for_room_and_for_each_other() {
+        let cache = ResponseCache::in_order();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for position in 0..4 {
+                    cache.keep_next(position, response(MAX_CACHED_BYTES));
+                }
+                cache.keep_next(4, response(MAX_CACHED_BYTES + 1));
+            });
+            assert!((0..4).all(|position| cache.take_next(position).is_some()));
+            assert!(cache.take_next(4).is_none());
+        });
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| cache.take_next(5));
+            cache.close();
+            assert!(waiting.join().unwrap().is_none());
+        });
     }
 }

@@ -45,6 +45,7 @@ mod pacing;
 mod parquet_columns;
 mod pipes;
 mod proxies;
+mod ranges;
 mod readers;
 mod rebuild;
 mod refresh;

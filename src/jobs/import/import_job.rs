@@ -12,11 +12,12 @@ use crate::jobs::batch_channel;
 use crate::jobs::error::ExportError;
 use crate::jobs::import::journal_appender::append_all;
 use crate::jobs::import::journal_source::is_export;
-use crate::jobs::import::shared_import::{Feed, ListCloser, SharedImport};
+use crate::jobs::import::shared_import::{Feed, ListCloser, ReadEnd, SharedImport};
 use crate::jobs::import::source_reader::SourceReader;
 use crate::jobs::journal_tasks::JournalTasks;
-use crate::jobs::ranges::build::{TableTarget, build_tables};
+use crate::jobs::ranges::build::build_tables;
 use crate::jobs::ranges::merge::BuiltTables;
+use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::{SourceIds, TaskSource};
 use crate::jobs::response_cache::ResponseCache;
 use crate::jobs::threads::{join, spawn};
@@ -89,14 +90,17 @@ impl Import<'_> {
         run: &CancellationToken,
     ) -> Result<(Imported, Option<BuiltTables>), ExportError> {
         let shared = SharedImport::new();
-        let cache = ResponseCache::default();
         let build = run.child_token();
         let workers = target.workers.saturating_sub(IMPORT_THREADS).max(1);
         let target = TableTarget { workers, ..target };
+        let cache = if workers == 1 {
+            // A single worker must not fall behind: reading responses back takes longer than waiting for it.
+            ResponseCache::in_order()
+        } else {
+            ResponseCache::default()
+        };
         let feed = Feed {
             cache: &cache,
-            // A single worker must not fall behind: reading responses back takes longer than waiting for it.
-            waits: workers == 1,
             build: &build,
         };
         let reader = self.journal.reader();
@@ -147,9 +151,10 @@ impl Import<'_> {
                 duplicates: 0,
                 unreadable: 0,
             };
-            let read = reading.all(self.sources);
-            // All positions are known now, although the journal does not have all records yet.
-            shared.ranges.close();
+            let read = {
+                let _end = ReadEnd { shared, feed };
+                reading.all(self.sources)
+            };
             let SourceReader {
                 appends,
                 order,

@@ -38,13 +38,26 @@ impl SharedImport {
     }
 }
 
+/// Says that all tasks were read, when the reading thread ends, however it ends. The journal may not have all records yet.
+pub(crate) struct ReadEnd<'i> {
+    pub(crate) shared: &'i SharedImport,
+    pub(crate) feed: Option<Feed<'i>>,
+}
+
+impl Drop for ReadEnd<'_> {
+    fn drop(&mut self) {
+        self.shared.ranges.close();
+        if let Some(feed) = self.feed {
+            feed.cache.end();
+        }
+    }
+}
+
 /// Where the reading thread leaves responses for the tables, as long as no task comes twice: of several responses the
 /// last counts.
 #[derive(Clone, Copy)]
 pub(crate) struct Feed<'f> {
     pub(crate) cache: &'f ResponseCache,
-    /// Whether every response waits for room in the cache. Otherwise some are read back from the journal.
-    pub(crate) waits: bool,
     /// Cancelled when a task comes twice.
     pub(crate) build: &'f CancellationToken,
 }

@@ -245,14 +245,15 @@ impl SourceReader<'_> {
         self.feed = self.feed.filter(|feed| {
             if !inserted.is_new {
                 feed.build.cancel();
+                feed.cache.close();
             }
             inserted.is_new
         });
         match self.feed {
-            Some(Feed {
-                cache, waits: true, ..
-            }) => cache.keep_all(inserted.position, response),
-            Some(Feed { cache, .. }) => cache.keep(inserted.position, response),
+            Some(feed) if feed.cache.is_in_order() => {
+                feed.cache.keep_next(inserted.position, response);
+            }
+            Some(feed) => feed.cache.keep(inserted.position, response),
             None => {}
         }
         Ok(())

@@ -7,26 +7,14 @@ use std::thread;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::encode::format::Selection;
-use crate::event::Events;
 use crate::jobs::error::ExportError;
 use crate::jobs::ranges::merge::{BuiltTables, RangeMerge};
 use crate::jobs::ranges::range_turns::RangeTurns;
+use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::{TaskReader, TaskSource};
 use crate::jobs::ranges::worker::{RangeResult, Worker};
 use crate::jobs::threads::{join, spawn};
 use crate::journal::reader::JournalReader;
-use crate::publish::staging::Staging;
-
-/// Which tables are built, and where.
-#[derive(Clone, Copy)]
-pub(crate) struct TableTarget<'s> {
-    pub(crate) selection: Selection,
-    pub(crate) staging: &'s Staging,
-    pub(crate) events: &'s Events,
-    /// The number of workers.
-    pub(crate) workers: usize,
-}
 
 /// A result, or why a worker ended.
 type Sent = Result<(usize, RangeResult), ExportError>;

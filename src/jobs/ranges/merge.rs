@@ -5,7 +5,7 @@ use crate::encode::table_writers::{TableWriters, WrittenTable};
 use crate::flatten::entity_merge::{EntityError, EntityMerge};
 use crate::jobs::error::ExportError;
 use crate::jobs::failed_tasks::FailedTasks;
-use crate::jobs::ranges::build::TableTarget;
+use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::SourceIds;
 use crate::jobs::ranges::worker::{RangeResult, closed_by};
 use crate::publish::digest_file::{DigestKind, TaskDigest};

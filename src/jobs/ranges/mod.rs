@@ -5,5 +5,6 @@ pub mod build;
 pub mod merge;
 pub mod range_list;
 pub mod range_turns;
+pub mod table_target;
 pub mod task_source;
 pub mod worker;

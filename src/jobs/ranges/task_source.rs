@@ -100,7 +100,7 @@ impl TaskReader<'_> {
         if is_in_range != Some(true) {
             return Ok(None);
         }
-        if let Some(response) = cache.take(position) {
+        if let Some(response) = cache.take_next(position) {
             return Ok(Some(TaskInput::Response(response)));
         }
         let entry = index.get(position).or_else(|| {

@@ -7,13 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::KEPT_BYTES;
 use crate::api::task_response::{TaskResponse, UnreadableBody};
-use crate::encode::rows_encoder::{RowsEncoder, TableRows};
+use crate::encode::rows_encoder::{EncodedTable, RowsEncoder};
 use crate::event::{Event, TASKS_BETWEEN_EVENTS};
 use crate::flatten::entity_versions::EntityVersion;
 use crate::flatten::flattener::Flattener;
 use crate::jobs::error::ExportError;
-use crate::jobs::ranges::build::TableTarget;
 use crate::jobs::ranges::range_turns::RangeTurns;
+use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::{TaskInput, TaskReader};
 use crate::journal::reader::FailureNote;
 use crate::json::document::Document;
@@ -28,7 +28,7 @@ use crate::tables::schema_drift::Drift;
 #[derive(Debug)]
 pub(crate) struct RangeResult {
     /// The rows of all tables but `projects` and `batches`.
-    pub(crate) tables: Vec<TableRows>,
+    pub(crate) tables: Vec<EncodedTable>,
     /// The versions of projects and batches, in the order in which tasks carry them.
     pub(crate) versions: Vec<EntityVersion>,
     pub(crate) drift: Drift,

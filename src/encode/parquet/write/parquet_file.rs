@@ -1,10 +1,11 @@
 //! Puts encoded column chunks together to the Parquet file of a table.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedFileWriter;
 
+use crate::encode::file_part::PartError;
 use crate::encode::parquet::write::column_order::TypeDefinedOrder;
 use crate::encode::parquet::write::encoded_chunk::EncodedChunk;
 use crate::encode::parquet::write::file_layout::FileLayout;
@@ -48,5 +49,40 @@ impl<W: Write + Send> ParquetFile<W> {
 impl<W: Write + Send> std::fmt::Debug for ParquetFile<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ParquetFile").finish_non_exhaustive()
+    }
+}
+
+impl From<ParquetError> for PartError {
+    fn from(error: ParquetError) -> Self {
+        match error {
+            ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+                Ok(source) => Self::Io(*source),
+                Err(other) => Self::Library(other.to_string()),
+            },
+            other => Self::Library(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::error::Explain as _;
+    use crate::tables::table::Table;
+
+    #[test]
+    fn a_full_disk_within_a_row_group_has_the_hint_for_a_full_disk() {
+        const ENOSPC: i32 = 28;
+        let error = ParquetError::from(io::Error::from_raw_os_error(ENOSPC));
+        let path = Path::new("out/tasks.parquet");
+        let error = PartError::from(error).of_file(Table::Tasks.info(), path);
+        assert!(
+            error
+                .to_string()
+                .starts_with("could not write `out/tasks.parquet`: No space")
+        );
+        assert!(error.hint().unwrap().starts_with("free disk space"));
     }
 }
