@@ -13,10 +13,11 @@ use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::ranges::range_list::RangeList;
 use crate::jobs::response_cache::ResponseCache;
+use crate::journal::failure_note::FailureNote;
 use crate::journal::format::FLAG_FINAL;
 use crate::journal::index::IndexEntry;
 use crate::journal::location::Location;
-use crate::journal::reader::{FailureNote, JournalReader};
+use crate::journal::reader::JournalReader;
 
 /// How long to wait for results to gather behind one that has not arrived: waking a thread for each costs more than
 /// flattening it.

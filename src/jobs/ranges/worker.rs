@@ -15,7 +15,7 @@ use crate::jobs::error::ExportError;
 use crate::jobs::ranges::range_turns::RangeTurns;
 use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::{TaskInput, TaskReader};
-use crate::journal::reader::FailureNote;
+use crate::journal::failure_note::FailureNote;
 use crate::json::document::Document;
 use crate::json::parser::Parser;
 use crate::publish::digest_file::ResponseDigest;
