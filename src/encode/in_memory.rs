@@ -103,11 +103,11 @@ fn encode_with(
         return Err(failed(&error));
     }
     done?;
-    let appended = file.append(collector.take());
+    let appended = file.append(collector.take().content);
     appended.map_err(|error| failed(&error))?;
     let closed = file.close();
     closed
-        .map(|(bytes, _)| bytes)
+        .map(|closed| closed.output)
         .map_err(|error| failed(&error))
 }
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Buf as _, Bytes};
 
-use crate::encode::spill::{Region, Spill};
+use crate::encode::input::Input;
+use crate::encode::spill::{Spill, SpillPlace};
 
 /// Default maximum of the bytes in memory. A range of tasks takes more, so most of it waits in the file.
 const MEMORY_BYTES: usize = 1 << 20;
@@ -57,7 +58,9 @@ impl BytesStore {
 #[derive(Debug, Clone)]
 enum Place {
     Memory(Bytes),
-    File(Arc<Spill>, Region),
+    File(Arc<Spill>, SpillPlace),
+    /// In an existing file: the offset, and the number of bytes.
+    Existing(Input, u64, u64),
 }
 
 /// A page with its header, or some CSV records.
@@ -65,6 +68,16 @@ enum Place {
 pub(crate) struct KeptBytes {
     place: Place,
     resident: Arc<AtomicUsize>,
+}
+
+impl KeptBytes {
+    /// Bytes of an existing file. They are read into memory at once.
+    pub(crate) fn existing(input: Input, offset: u64, bytes: u64) -> Self {
+        Self {
+            place: Place::Existing(input, offset, bytes),
+            resident: Arc::default(),
+        }
+    }
 }
 
 impl Drop for KeptBytes {
@@ -98,6 +111,7 @@ impl Read for KeptBytesReader {
             self.current = match self.rest.next() {
                 Some(Place::Memory(bytes)) => bytes,
                 Some(Place::File(spill, region)) => spill.get(region)?,
+                Some(Place::Existing(input, offset, bytes)) => input.read_at(offset, bytes)?,
                 None => return Ok(0),
             };
         }

@@ -15,7 +15,7 @@ use crate::{durable_fs, threads};
 
 /// A part of the file.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Region {
+pub(crate) struct SpillPlace {
     offset: u64,
     bytes: usize,
 }
@@ -40,7 +40,7 @@ impl Spill {
     }
 
     /// Writes bytes to the file.
-    pub(crate) fn put(&self, bytes: &[u8]) -> io::Result<Region> {
+    pub(crate) fn put(&self, bytes: &[u8]) -> io::Result<SpillPlace> {
         let file = self.file()?;
         let offset = self.end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let path = self
@@ -48,14 +48,14 @@ impl Spill {
             .as_deref()
             .unwrap_or(Path::new("a temporary file"));
         durable_fs::write_all_at(&file, path, bytes, offset)?;
-        Ok(Region {
+        Ok(SpillPlace {
             offset,
             bytes: bytes.len(),
         })
     }
 
     /// Reads a part of the file.
-    pub(crate) fn get(&self, region: Region) -> io::Result<Bytes> {
+    pub(crate) fn get(&self, region: SpillPlace) -> io::Result<Bytes> {
         let file = self.file()?;
         let mut bytes = Vec::with_capacity(region.bytes);
         while bytes.len() < region.bytes {
@@ -101,7 +101,7 @@ mod tests {
         for (region, piece) in regions.into_iter().zip(pieces).rev() {
             assert!(spill.get(region).unwrap() == piece);
         }
-        let end = Region {
+        let end = SpillPlace {
             offset: 100_000,
             bytes: 9,
         };

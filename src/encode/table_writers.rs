@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
 
+use serde::{Deserialize, Serialize};
+
 use crate::durable_fs::{FileRef, StagedFile};
 use crate::encode::file_part::PartError;
 use crate::encode::format::{Format, Selection};
+use crate::encode::part_collector::EncodedContent;
+use crate::encode::region_writer::Region;
 use crate::encode::rows_encoder::EncodedTable;
-use crate::encode::table_file::OpenTableFile;
+use crate::encode::table_file::{ClosedTableFile, OpenTableFile};
 use crate::output_error::OutputError;
 use crate::tables::table::TableInfo;
 use crate::threads;
@@ -26,8 +30,24 @@ pub struct WrittenTable {
     pub rows: u64,
     /// Its file.
     pub file: FileRef,
+    /// What follows the rows: the page indexes and the footer of a Parquet file.
+    pub(crate) tail: Region,
     /// Bytes of the longest CSV record with its line break. 0 in Parquet, which does not need it.
     pub longest_record: usize,
+}
+
+/// Rows that were appended to a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AppendedRows {
+    /// The name of the table.
+    pub(crate) table: String,
+    pub(crate) rows: u64,
+    /// Row groups of Parquet.
+    pub(crate) row_groups: usize,
+    /// Bytes of the longest CSV record.
+    pub(crate) longest_record: usize,
+    /// Their part of the file.
+    pub(crate) region: Region,
 }
 
 /// A table, and its file.
@@ -49,12 +69,17 @@ impl OpenTable {
             file,
         } = self;
         let closed = file.close();
-        let (mut file, longest_record) = closed.map_err(|error| error.of_file(table, &path))?;
+        let ClosedTableFile {
+            output: mut file,
+            tail,
+            longest_record,
+        } = closed.map_err(|error| error.of_file(table, &path))?;
         file.flush().map_err(OutputError::io("write", &path))?;
         Ok(WrittenTable {
             table,
             rows,
             file: file.finish()?,
+            tail,
             longest_record,
         })
     }
@@ -98,22 +123,34 @@ impl TableWriters {
         })
     }
 
-    /// Appends rows to the files of their tables.
+    /// Appends rows to the files of their tables. Returns where they are, by table.
     pub(crate) fn append(
         &mut self,
-        rows: impl IntoIterator<Item = EncodedTable>,
-    ) -> Result<(), OutputError> {
-        for (table, rows) in rows {
-            let mut tables = self.tables.iter_mut();
-            let Some(open) = tables.find(|open| open.table.table == table.table) else {
-                let path = PathBuf::from(table.name);
-                return Err(PartError::Foreign.of_file(table, &path));
-            };
-            open.rows += rows.rows;
-            let appended = open.file.append(rows);
-            appended.map_err(|error| error.of_file(table, &open.path))?;
-        }
-        Ok(())
+        tables: impl IntoIterator<Item = EncodedTable>,
+    ) -> Result<Vec<AppendedRows>, OutputError> {
+        let tables = tables.into_iter();
+        tables.map(|table| self.append_table(table)).collect()
+    }
+
+    fn append_table(&mut self, (table, rows): EncodedTable) -> Result<AppendedRows, OutputError> {
+        let mut tables = self.tables.iter_mut();
+        let Some(open) = tables.find(|open| open.table.table == table.table) else {
+            let path = PathBuf::from(table.name);
+            return Err(PartError::Foreign.of_file(table, &path));
+        };
+        open.rows += rows.rows;
+        let (row_groups, longest_record) = match &rows.content {
+            EncodedContent::Parquet(row_groups) => (row_groups.len(), 0),
+            EncodedContent::Csv { longest, .. } => (0, *longest),
+        };
+        let appended = open.file.append(rows.content);
+        Ok(AppendedRows {
+            table: table.name.to_owned(),
+            rows: rows.rows,
+            row_groups,
+            longest_record,
+            region: appended.map_err(|error| error.of_file(table, &open.path))?,
+        })
     }
 
     /// Completes all files, on several threads: each of them waits for the disk.

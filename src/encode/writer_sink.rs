@@ -39,7 +39,7 @@ impl WriterSink {
     pub(crate) fn flush(&mut self) -> Result<(), SinkError> {
         let rows = self.encoder.finish()?;
         let appended = self.writers.append(rows);
-        appended.map_err(|error| self.fail(error))
+        appended.map(drop).map_err(|error| self.fail(error))
     }
 
     /// Completes all files.
@@ -63,7 +63,7 @@ impl RowSink for WriterSink {
         if self.encoder.has_rows() {
             let rows = self.encoder.take();
             let appended = self.writers.append(rows);
-            return appended.map_err(|error| self.fail(error));
+            return appended.map(drop).map_err(|error| self.fail(error));
         }
         Ok(())
     }

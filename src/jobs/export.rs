@@ -25,6 +25,7 @@ use crate::jobs::list_tasks::{Listing, list_tasks};
 use crate::jobs::pipeline::{Pipeline, PipelineResult};
 use crate::jobs::publication::{NextExport, Publication, manifest_time, publish_counters};
 use crate::jobs::ranges::merge::BuiltTables;
+use crate::jobs::ranges::saved_tables::SavedTables;
 use crate::jobs::report::{
     ExportReport, FailureCounts, JobEnd, ListReport, SavedResponses, SavedWork,
 };
@@ -318,6 +319,7 @@ impl TaskExport<'_> {
             network: self.run.network,
             index,
             staging,
+            saved: SavedTables::open(self.run.directory, self.options.selection()),
             learned: self.listed.learned,
         };
         let mut reader = journal.reader();

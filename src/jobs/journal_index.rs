@@ -6,7 +6,8 @@ use crate::event::AgainCounts;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::export_options::Refresh;
 use crate::jobs::journal_marks::JournalMarks;
-use crate::journal::index::{IndexEntry, JournalIndex};
+use crate::journal::format::BodyDigest;
+use crate::journal::index::{IndexEntry, JournalIndex, StoredResponse};
 use crate::journal::location::Location;
 use crate::journal::scan::{LostRecord, RecordEntry};
 use crate::threads;
@@ -15,11 +16,7 @@ use crate::threads;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IndexUpdate {
     /// A response.
-    Response {
-        location: Location,
-        /// Whether the task will never change.
-        is_final: bool,
-    },
+    Response(StoredResponse),
     /// A failure.
     Failure {
         location: Location,
@@ -288,9 +285,7 @@ impl SharedIndex {
                 state.journal.push();
             }
             match *update {
-                IndexUpdate::Response { location, is_final } => {
-                    state.journal.set_response(*position, location, is_final);
-                }
+                IndexUpdate::Response(stored) => state.journal.set_response(*position, stored),
                 IndexUpdate::Failure { location, is_own } => {
                     state.journal.set_failure(*position, location, is_own);
                 }
@@ -312,6 +307,11 @@ impl SharedIndex {
     /// What the journal holds for an ID; `None` while it is to be fetched.
     pub(crate) fn get(&self, position: usize) -> Option<IndexEntry> {
         self.lock().entry(position)
+    }
+
+    /// SHA-256 of the body of the response of an ID, if there is one and its digest is known.
+    pub(crate) fn digest(&self, position: usize) -> Option<BodyDigest> {
+        self.lock().journal.digest(position)
     }
 
     /// Waits for an ID that is to be fetched; `None` when the index is complete without it.

@@ -13,8 +13,8 @@ use crate::jobs::error::ExportError;
 use crate::jobs::journal_contents::RefusedResponse;
 use crate::jobs::journal_index::{IndexUpdate, SharedIndex};
 use crate::jobs::response_cache::ResponseCache;
-use crate::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
-use crate::journal::index::IndexEntry;
+use crate::journal::format::{BodyDigest, FLAG_FINAL, JournalRecord, RecordKind};
+use crate::journal::index::{IndexEntry, StoredResponse};
 use crate::journal::location::Location;
 use crate::journal::writer::Journal;
 
@@ -132,6 +132,7 @@ struct AppendedRecord {
     position: usize,
     kind: RecordKind,
     is_final: bool,
+    digest: Option<BodyDigest>,
 }
 
 fn append(journal: &mut Journal, task: &mut FetchedTask, appended: &mut Vec<AppendedRecord>) {
@@ -151,6 +152,7 @@ fn append(journal: &mut Journal, task: &mut FetchedTask, appended: &mut Vec<Appe
             position: task.position,
             kind,
             is_final,
+            digest,
         });
     };
     match &task.result {
@@ -193,10 +195,15 @@ fn updates(
             position,
             kind,
             is_final,
+            digest,
         } = record;
         match kind {
             RecordKind::Response => {
-                let update = IndexUpdate::Response { location, is_final };
+                let update = IndexUpdate::Response(StoredResponse {
+                    location,
+                    is_final,
+                    digest,
+                });
                 updates.push((position, update));
             }
             RecordKind::Failure => {

@@ -18,8 +18,8 @@ use crate::jobs::report::{ListReport, SavedWork};
 use crate::jobs::resume::{ScannedJournal, scan_journal};
 use crate::jobs::runtime::{Network, block_on};
 use crate::jobs::threads::{join, spawn};
-use crate::journal::format::{FLAG_FINAL, JournalRecord, RecordKind};
-use crate::journal::index::IndexEntry;
+use crate::journal::format::{BodyDigest, FLAG_FINAL, JournalRecord, RecordKind};
+use crate::journal::index::{IndexEntry, StoredResponse};
 use crate::journal::location::Location;
 use crate::journal::writer::Journal;
 use crate::lists::list_all::{ListSink, ListedTasks, PageDelivery, list_all};
@@ -47,13 +47,19 @@ pub(crate) struct Listing {
     pub(crate) scanned: ScannedJournal,
 }
 
+/// A task that was appended to the journal, and whose place is not yet known.
+struct AppendedTask {
+    position: usize,
+    is_final: bool,
+    digest: BodyDigest,
+}
+
 /// The responses in the journal while pages arrive. Tasks whose response counts need not be stored again.
 struct KeptResponses {
     refresh: Refresh,
     scanned: ScannedJournal,
-    /// Tasks that were appended to the journal and are not yet written: the positions of their IDs, and whether they will
-    /// never change.
-    appended: Vec<(usize, bool)>,
+    /// Tasks that were appended to the journal and are not yet written.
+    appended: Vec<AppendedTask>,
 }
 
 impl KeptResponses {
@@ -67,7 +73,7 @@ impl KeptResponses {
 
     /// Whether a response counts for the ID at a position.
     fn counts(&self, position: usize) -> bool {
-        if self.appended.iter().any(|(other, _)| *other == position) {
+        if self.appended.iter().any(|other| other.position == position) {
             return true;
         }
         let journal = &self.scanned.tasks.journal;
@@ -95,6 +101,7 @@ impl KeptResponses {
         if self.counts(position) {
             return false;
         }
+        let digest = task.sha256();
         journal.append(&JournalRecord {
             kind: RecordKind::Response,
             flags: if task.is_final { FLAG_FINAL } else { 0 },
@@ -102,17 +109,26 @@ impl KeptResponses {
             time: unix_millis(),
             task_id: &task.task_id,
             body: &task.body,
-            digest: task.digest,
+            digest: Some(digest),
         });
-        self.appended.push((position, task.is_final));
+        self.appended.push(AppendedTask {
+            position,
+            is_final: task.is_final,
+            digest,
+        });
         true
     }
 
     /// Adds the tasks that were written, with their locations.
     fn add_written(&mut self, locations: Vec<Location>) {
         let index = &mut self.scanned.tasks.journal;
-        for ((position, is_final), location) in self.appended.drain(..).zip(locations) {
-            index.set_response(position, location, is_final);
+        for (task, location) in self.appended.drain(..).zip(locations) {
+            let stored = StoredResponse {
+                location,
+                is_final: task.is_final,
+                digest: Some(task.digest),
+            };
+            index.set_response(task.position, stored);
         }
     }
 }

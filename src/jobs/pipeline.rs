@@ -21,6 +21,7 @@ use crate::jobs::journal_writer::{JournalWriter, StoredResults};
 use crate::jobs::limits::SpaceWatch;
 use crate::jobs::ranges::build::build_tables;
 use crate::jobs::ranges::merge::BuiltTables;
+use crate::jobs::ranges::saved_tables::SavedTables;
 use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::{SourceIds, TaskSource, ranges_of};
 use crate::jobs::response_cache::ResponseCache;
@@ -50,6 +51,8 @@ pub(crate) struct Pipeline<'r> {
     pub(crate) network: &'r Network<'r>,
     pub(crate) index: &'r SharedIndex,
     pub(crate) staging: &'r Staging,
+    /// The published tables, where ranges can be copied from them.
+    pub(crate) saved: Option<SavedTables>,
     /// What this run has learned of the rate before, from lists.
     pub(crate) learned: Option<LearnedRate>,
 }
@@ -161,6 +164,7 @@ impl Pipeline<'_> {
             staging: self.staging,
             events: self.network.context.events,
             workers: self.options.threads,
+            saved: self.saved.as_ref(),
         };
         build_tables(target, source, reader, run)
     }

@@ -22,7 +22,7 @@ use crate::publish::publication_id::PublicationId;
 use crate::publish::publication_shape::PublicationShape;
 use crate::publish::staging::Staging;
 use crate::publish::{guard, previous_export};
-use crate::state::paths::{IDS, JOURNAL};
+use crate::state::paths::{IDS, JOURNAL, RANGES};
 use crate::tables::table::SCHEMA_VERSION;
 
 /// What is about to be published, and what it replaces.
@@ -84,6 +84,7 @@ impl Publication<'_> {
             tables,
             flattened,
             digests,
+            ranges,
         } = built;
         let drop_missing = self.options.drop_missing;
         let with_journal = self.with_journal;
@@ -101,6 +102,7 @@ impl Publication<'_> {
             let mut lines = self.ids.lines();
             lines.try_for_each(|piece| file.write_all(piece.as_bytes()))
         })?;
+        staging.write(RANGES, &ranges.to_bytes())?;
         let others_and_ids = (others.clone(), ids.clone());
         let manifest = self.manifest(digests.id, &tables, others_and_ids, &flattened);
         let obsolete = directory.obsolete(&manifest.paths());
@@ -123,6 +125,7 @@ impl Publication<'_> {
         let names = changed.into_iter().chain([&ids]);
         let names = names
             .map(|file| file.path.as_str())
+            .chain([RANGES])
             .chain(digests.names.iter().map(String::as_str))
             .chain(with_journal.then_some(JOURNAL));
         let obsolete = [obsolete, digests.obsolete].concat();

@@ -16,6 +16,7 @@ use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::publication::{NextExport, Publication, manifest_time};
 use crate::jobs::ranges::build::build_tables;
 use crate::jobs::ranges::merge::BuiltTables;
+use crate::jobs::ranges::saved_tables::SavedTables;
 use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::{SourceIds, TaskSource, ranges_of};
 use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
@@ -136,6 +137,7 @@ fn flatten_into(
         staging: &staging,
         events,
         workers: options.threads,
+        saved: None,
     };
     events.send(Event::Phase("reading raw responses"));
     let sources = if is_in_place(options) {
@@ -143,6 +145,11 @@ fn flatten_into(
         in_place(directory, events, cancel)?
     } else {
         import(options, directory, target, cancel)?
+    };
+    let saved = SavedTables::open(directory, selection);
+    let target = TableTarget {
+        saved: saved.as_ref(),
+        ..target
     };
     let (tables, facts) = sources.build(options, &guard_options, target, cancel)?;
     let TasksWithTables { ids, built } = tables;

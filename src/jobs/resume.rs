@@ -290,6 +290,7 @@ mod tests {
     use super::*;
     use crate::encode::format::{Format, Selection};
     use crate::journal::index::IndexEntry;
+    use crate::journal::index::StoredResponse;
     use crate::tables::selection::TableSelection;
     use crate::tables::table::Table;
 
@@ -305,7 +306,12 @@ mod tests {
         let mut tasks = JournalTasks::default();
         for (task_id, offset) in [("task_1", 10), ("task_2", 20), ("task_3", 30)] {
             let position = tasks.insert(task_id).unwrap().position;
-            tasks.journal.set_response(position, at(offset), true);
+            let stored = StoredResponse {
+                location: at(offset),
+                is_final: true,
+                digest: None,
+            };
+            tasks.journal.set_response(position, stored);
         }
         tasks.journal.set_failure(2, at(50), true);
         let scanned = ScannedJournal {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::journal::format::RecordKind;
+use crate::journal::format::{BodyDigest, RecordKind};
 use crate::journal::location::Location;
 use crate::journal::scan::{LostRecord, RecordEntry};
 
@@ -50,21 +50,38 @@ impl IndexEntry {
     }
 }
 
+/// A response that is in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredResponse {
+    /// Where it is.
+    pub location: Location,
+    /// Whether the task will never change.
+    pub is_final: bool,
+    /// SHA-256 of the body, if it is known.
+    pub digest: Option<BodyDigest>,
+}
+
 /// The last response of an ID. There is one for each ID, so its size counts.
 #[derive(Debug, Clone, Copy)]
 struct Response {
     /// [`Location::NOWHERE`] when there is none.
     location: Location,
+    /// SHA-256 of the body; zeros when it is not known.
+    digest: BodyDigest,
     /// Whether the task will never change.
     is_final: bool,
     /// Whether a failure after it was revoked or a record after it was lost, so that the ID is requested again.
     is_due: bool,
 }
 
-const _: () = assert!(size_of::<Response>() == 16, "the documentation says so");
+const _: () = assert!(size_of::<Response>() == 48, "the documentation says so");
+
+/// Stands for the digest of a body whose journal has no digests.
+const UNKNOWN: BodyDigest = [0; 32];
 
 const NO_RESPONSE: Response = Response {
     location: Location::NOWHERE,
+    digest: UNKNOWN,
     is_final: false,
     is_due: false,
 };
@@ -131,7 +148,14 @@ impl JournalIndex {
             return;
         };
         match entry.kind {
-            RecordKind::Response => self.set_response(position, entry.location, entry.is_final),
+            RecordKind::Response => self.set_response(
+                position,
+                StoredResponse {
+                    location: entry.location,
+                    is_final: entry.is_final,
+                    digest: entry.digest,
+                },
+            ),
             // Whether it counts is known at the end: a mark may revoke it, and a response may follow.
             RecordKind::Failure => self.shown.push((
                 position,
@@ -173,11 +197,12 @@ impl JournalIndex {
     }
 
     /// Sets the response of an ID, which hides every failure before it.
-    pub fn set_response(&mut self, position: usize, location: Location, is_final: bool) {
+    pub fn set_response(&mut self, position: usize, stored: StoredResponse) {
         if let Some(response) = self.responses.get_mut(position) {
             *response = Response {
-                location,
-                is_final,
+                location: stored.location,
+                digest: stored.digest.unwrap_or(UNKNOWN),
+                is_final: stored.is_final,
                 is_due: false,
             };
         }
@@ -236,6 +261,12 @@ impl JournalIndex {
             }
         }
         selected
+    }
+
+    /// SHA-256 of the body of the response, if there is one and its digest is known.
+    pub fn digest(&self, position: usize) -> Option<BodyDigest> {
+        let response = self.responses.get(position)?;
+        (response.digest != UNKNOWN).then_some(response.digest)
     }
 
     /// Whether the task of the response will never change.

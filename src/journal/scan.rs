@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::journal::decompressor::Decompressor;
 use crate::journal::error::JournalError;
-use crate::journal::format::{End, FLAG_FINAL, RecordKind};
+use crate::journal::format::{BodyDigest, End, FLAG_FINAL, RecordKind};
 use crate::journal::journal_file::JournalFile;
 use crate::journal::location::Location;
 use crate::journal::record_head::RecordHead;
@@ -46,6 +46,8 @@ pub struct RecordEntry<'a> {
     pub location: Location,
     /// The offset at which the next record begins: behind its block if it is the last one there.
     pub next: u64,
+    /// SHA-256 of its body; journals of version 1 do not have it.
+    pub digest: Option<BodyDigest>,
     /// Whether the task will never change. Of a failure: whether the ID fails with any key.
     pub is_final: bool,
     /// The content of a mark that ends a run.
@@ -163,6 +165,7 @@ impl JournalScan<'_> {
                 task_id,
                 location: Location::new(offset, head.attributed_bytes()),
                 next: head.next(offset),
+                digest: head.digest(),
                 is_final: head.flags & FLAG_FINAL != 0,
                 end: decode_end(head, stored),
             };

@@ -16,6 +16,9 @@ pub(crate) const LAST_RUN: &str = ".scale-export/last_run.json";
 /// The digests of a publication while it is built and its ID is unknown, as a path in the output directory.
 pub const NEW_DIGESTS: &str = ".scale-export/digests";
 
+/// What the ranges of the published tables are made of, as a path in the output directory.
+pub(crate) const RANGES: &str = ".scale-export/ranges";
+
 /// Hexadecimal digits of a publication's ID. An ID is compared with two others at a time, so 64 bits are enough to tell
 /// them apart: two publications get the same ID by chance once in 10^19.
 pub const ID_DIGITS: usize = 16;
@@ -55,6 +58,11 @@ impl StateDir {
     /// The digests of the publication with this ID.
     pub fn digests(&self, id: &str) -> PathBuf {
         self.path.join(format!("digests-{id}"))
+    }
+
+    /// What the ranges of the published tables are made of.
+    pub(crate) fn ranges(&self) -> PathBuf {
+        self.path.join("ranges")
     }
 
     /// The lock of the run that writes.
@@ -142,6 +150,7 @@ mod tests {
         assert_eq!(state.journal(), output.join(JOURNAL));
         assert_eq!(state.last_failures(), output.join(LAST_FAILURES));
         assert_eq!(state.last_run(), output.join(LAST_RUN));
+        assert_eq!(state.ranges(), output.join(RANGES));
         let id = "0123456789abcdef";
         assert_eq!(state.digests(id), output.join(digests_name(id)));
         assert_eq!(digests_id(&digests_name(id)), Some(id));

@@ -69,7 +69,8 @@ impl Occurrences {
 type Columns = BTreeMap<String, Occurrences>;
 
 /// Counts drift in a fixed order. The drift of a list is the same wherever the list is split and merged again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "DriftRecord", into = "DriftRecord")]
 pub struct Drift {
     /// Tasks so far.
     tasks: u64,
@@ -164,6 +165,55 @@ impl Drift {
     }
 }
 
+/// Drift as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+struct DriftRecord {
+    tasks: u64,
+    columns: Vec<(String, DriftKind, String, Occurrences)>,
+    others: Vec<(String, Occurrences)>,
+}
+
+impl From<Drift> for DriftRecord {
+    fn from(drift: Drift) -> Self {
+        let tables = drift.tables.into_iter();
+        let columns = tables.flat_map(|((table, kind), columns)| {
+            let columns = columns.into_iter();
+            columns.map(move |(column, found)| (table.to_owned(), kind, column, found))
+        });
+        let others = drift.others.into_iter();
+        Self {
+            tasks: drift.tasks,
+            columns: columns.collect(),
+            others: others
+                .map(|(table, found)| (table.to_owned(), found))
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<DriftRecord> for Drift {
+    type Error = String;
+
+    fn try_from(record: DriftRecord) -> Result<Self, String> {
+        let name = |table: &str| {
+            let found = Table::find(table).map(Table::name);
+            found.ok_or_else(|| format!("`{table}` is not a table"))
+        };
+        let mut drift = Self {
+            tasks: record.tasks,
+            ..Self::default()
+        };
+        for (table, kind, column, found) in record.columns {
+            let columns = drift.tables.entry((name(&table)?, kind)).or_default();
+            columns.insert(column, found);
+        }
+        for (table, found) in record.others {
+            drift.others.insert(name(&table)?, found);
+        }
+        Ok(drift)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -223,6 +273,8 @@ mod tests {
             for pair in cuts.windows(2) {
                 merged.append(drift_of(&keys[pair[0]..pair[1]], pair[0]));
             }
+            let stored = serde_json::to_string(&merged).unwrap();
+            prop_assert_eq!(&merged, &serde_json::from_str::<Drift>(&stored).unwrap());
             prop_assert_eq!(merged, drift_of(&keys, 0));
         }
     }

@@ -77,8 +77,7 @@ pub(crate) struct CsvFile<W> {
 impl<W: Write> CsvFile<W> {
     /// Writes the header.
     pub(crate) fn begin(table: &TableInfo, mut output: W) -> io::Result<Self> {
-        let names: Vec<&str> = table.columns().map(|column| column.name).collect();
-        let header = names.join(",") + "\n";
+        let header = header(table);
         output.write_all(header.as_bytes())?;
         Ok(Self {
             output,
@@ -96,6 +95,12 @@ impl<W: Write> CsvFile<W> {
     pub(crate) fn close(self) -> (W, usize) {
         (self.output, self.longest_record)
     }
+}
+
+/// The names of the columns.
+pub(crate) fn header(table: &TableInfo) -> String {
+    let names: Vec<&str> = table.columns().map(|column| column.name).collect();
+    names.join(",") + "\n"
 }
 
 /// Writes one field. `scratch` is a buffer for values that become text first.

@@ -7,6 +7,7 @@ use crate::jobs::error::ExportError;
 use crate::jobs::journal_index::{IndexUpdate, SharedIndex};
 use crate::jobs::journal_writer::unix_millis;
 use crate::journal::format::{BodyDigest, FLAG_FINAL, JournalRecord, RecordKind};
+use crate::journal::index::StoredResponse;
 use crate::journal::location::Location;
 use crate::journal::record_head::RecordHead;
 use crate::journal::writer::Journal;
@@ -41,11 +42,15 @@ pub(crate) fn append_all(
 ) -> Result<Journal, ExportError> {
     let mut appended = Vec::new();
     for ImportedRecord { position, content } in records.iter().flatten() {
-        let kind = match &content {
-            ImportedContent::Task { .. } => RecordKind::Response,
-            ImportedContent::Copy { head, .. } => head.kind,
+        let (kind, digest) = match &content {
+            ImportedContent::Task { digest, .. } => (RecordKind::Response, Some(*digest)),
+            ImportedContent::Copy { head, .. } => (head.kind, head.digest()),
         };
-        appended.push((position, kind));
+        appended.push(AppendedRecord {
+            position,
+            kind,
+            digest,
+        });
         append(&mut journal, content);
         if journal.is_full() {
             let locations = journal.write_blocks()?;
@@ -81,28 +86,33 @@ fn append(journal: &mut Journal, content: ImportedContent) {
     }
 }
 
+/// A record that was appended, and whose place is not yet known.
+struct AppendedRecord {
+    position: usize,
+    kind: RecordKind,
+    digest: Option<BodyDigest>,
+}
+
 /// The updates of the index for records that were written, in their order.
 fn updates(
-    appended: &mut Vec<(usize, RecordKind)>,
+    appended: &mut Vec<AppendedRecord>,
     locations: Vec<Location>,
 ) -> Vec<(usize, IndexUpdate)> {
     let records = appended.drain(..locations.len()).zip(locations);
     // Nothing is fetched into this journal, so it does not matter what is final or fails with any key.
-    let update = |((position, kind), location)| match kind {
-        RecordKind::Failure => (
-            position,
-            IndexUpdate::Failure {
+    let update = |(record, location): (AppendedRecord, Location)| {
+        let update = match record.kind {
+            RecordKind::Failure => IndexUpdate::Failure {
                 location,
                 is_own: true,
             },
-        ),
-        _ => (
-            position,
-            IndexUpdate::Response {
+            _ => IndexUpdate::Response(StoredResponse {
                 location,
                 is_final: true,
-            },
-        ),
+                digest: record.digest,
+            }),
+        };
+        (record.position, update)
     };
     records.map(update).collect()
 }

@@ -7,6 +7,7 @@ use std::thread;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::event::Event;
 use crate::jobs::error::ExportError;
 use crate::jobs::ranges::merge::{BuiltTables, RangeMerge};
 use crate::jobs::ranges::range_turns::RangeTurns;
@@ -15,6 +16,7 @@ use crate::jobs::ranges::task_source::{TaskReader, TaskSource};
 use crate::jobs::ranges::worker::{RangeResult, Worker};
 use crate::jobs::threads::{join, spawn};
 use crate::journal::reader::JournalReader;
+use crate::plural::plural;
 
 /// A result, or why a worker ended.
 type Sent = Result<(usize, RangeResult), ExportError>;
@@ -80,16 +82,26 @@ fn build(
         workers.into_iter().for_each(join);
         Ok::<_, ExportError>(merged)
     })?;
-    let is_complete = !run.is_cancelled() && merged.1 == source.ranges.all().len();
-    is_complete.then(|| merged.0.finish()).transpose()
+    let (ranges, copied) = merged.ranges();
+    if run.is_cancelled() || ranges < source.ranges.all().len() {
+        return Ok(None);
+    }
+    if target.saved.is_some() {
+        let text = format!(
+            "copied {copied} of {} from the published tables",
+            plural(ranges as u64, "range")
+        );
+        target.events.send(Event::Detail(text));
+    }
+    merged.finish().map(Some)
 }
 
-/// Appends the results in order. Returns how many there were.
+/// Appends the results in order.
 fn append_all<'m>(
     mut merge: RangeMerge<'m>,
     results: &Receiver<Sent>,
     turns: &RangeTurns,
-) -> Result<(RangeMerge<'m>, usize), ExportError> {
+) -> Result<RangeMerge<'m>, ExportError> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
     for sent in results {
@@ -101,5 +113,5 @@ fn append_all<'m>(
             next += 1;
         }
     }
-    Ok((merge, next))
+    Ok(merge)
 }

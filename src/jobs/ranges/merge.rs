@@ -5,6 +5,7 @@ use crate::encode::table_writers::{TableWriters, WrittenTable};
 use crate::flatten::entity_merge::{EntityError, EntityMerge};
 use crate::jobs::error::ExportError;
 use crate::jobs::failed_tasks::FailedTasks;
+use crate::jobs::ranges::saved_ranges::{SavedRange, SavedRanges};
 use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::SourceIds;
 use crate::jobs::ranges::worker::{RangeResult, closed_by};
@@ -30,6 +31,8 @@ pub(crate) struct BuiltTables {
     pub(crate) flattened: FlattenSummary,
     /// The digests of the exported tasks, not complete yet.
     pub(crate) digests: DigestWriter,
+    /// What the state keeps of each range.
+    pub(crate) ranges: SavedRanges,
 }
 
 /// The tables, as far as ranges are merged.
@@ -40,6 +43,9 @@ pub(crate) struct RangeMerge<'m> {
     entities: EntityMerge,
     entity_rows: RowsEncoder,
     flattened: FlattenSummary,
+    ranges: Vec<SavedRange>,
+    /// Ranges that were copied.
+    copied: usize,
 }
 
 /// The temporary file of the rows of projects and batches, unless they are few.
@@ -65,6 +71,8 @@ impl<'m> RangeMerge<'m> {
                 failures: FailedTasks::default(),
                 exported: 0,
             },
+            ranges: Vec::new(),
+            copied: 0,
         })
     }
 
@@ -76,8 +84,12 @@ impl<'m> RangeMerge<'m> {
             drift,
             failures,
             exported,
+            is_copied,
+            key,
+            unusable,
         } = range;
-        self.writers.append(tables)?;
+        self.copied += usize::from(is_copied);
+        let tables = self.writers.append(tables)?;
         let entities = self.entities.add(&versions, &mut self.entity_rows);
         entities.map_err(|error| self.failed(error))?;
         let FlattenSummary {
@@ -85,6 +97,13 @@ impl<'m> RangeMerge<'m> {
             failures: all_failures,
             exported: all_exported,
         } = &mut self.flattened;
+        self.ranges.push(SavedRange {
+            key,
+            tables,
+            versions: versions.into_iter().map(Into::into).collect(),
+            drift: drift.clone(),
+            unusable,
+        });
         all_drift.append(drift);
         for failed in &failures {
             let task_id = self.ids.get(failed.position);
@@ -101,14 +120,23 @@ impl<'m> RangeMerge<'m> {
         Ok(())
     }
 
+    /// The number of ranges, and of those that were copied from the published tables.
+    pub(crate) fn ranges(&self) -> (usize, usize) {
+        (self.ranges.len(), self.copied)
+    }
+
     /// Completes the files.
     pub(crate) fn finish(mut self) -> Result<BuiltTables, ExportError> {
         let rows = self.entity_rows.finish();
         let rows = rows.map_err(|error| closed_by(&mut self.entity_rows, error))?;
         self.writers.append(rows)?;
         self.flattened.drift.append(self.entities.finish());
+        let tables = self.writers.finish()?;
+        let tails = tables.iter();
+        let tails = tails.map(|written| (written.table.name.to_owned(), written.tail.clone()));
         Ok(BuiltTables {
-            tables: self.writers.finish()?,
+            ranges: SavedRanges::new(tails.collect(), self.ranges),
+            tables,
             flattened: self.flattened,
             digests: self.digests,
         })

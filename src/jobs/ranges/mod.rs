@@ -3,8 +3,11 @@
 
 pub mod build;
 pub mod merge;
+pub mod range_key;
 pub mod range_list;
 pub mod range_turns;
+pub mod saved_ranges;
+pub mod saved_tables;
 pub mod table_target;
 pub mod task_source;
 pub mod worker;

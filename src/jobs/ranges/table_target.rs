@@ -2,6 +2,7 @@
 
 use crate::encode::format::Selection;
 use crate::event::Events;
+use crate::jobs::ranges::saved_tables::SavedTables;
 use crate::publish::staging::Staging;
 
 /// Which tables are built, and where.
@@ -12,4 +13,6 @@ pub(crate) struct TableTarget<'s> {
     pub(crate) events: &'s Events,
     /// The number of workers.
     pub(crate) workers: usize,
+    /// Published tables from which ranges can be copied.
+    pub(crate) saved: Option<&'s SavedTables>,
 }

@@ -14,7 +14,7 @@ use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::ranges::range_list::RangeList;
 use crate::jobs::response_cache::ResponseCache;
 use crate::journal::failure_note::FailureNote;
-use crate::journal::format::FLAG_FINAL;
+use crate::journal::format::{BodyDigest, FLAG_FINAL};
 use crate::journal::index::IndexEntry;
 use crate::journal::location::Location;
 use crate::journal::reader::JournalReader;
@@ -34,6 +34,32 @@ pub(crate) enum TaskInput {
     Failure(FailureNote),
     /// Nothing for this ID, and nothing will come.
     Missing,
+}
+
+/// The response from which the tables have rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoredDigest {
+    /// There is none.
+    None,
+    /// It has this digest.
+    Known(BodyDigest),
+    /// The journal has version 1, which has no digests.
+    Unknown,
+}
+
+impl StoredDigest {
+    fn of(digest: Option<BodyDigest>) -> Self {
+        digest.map_or(Self::Unknown, Self::Known)
+    }
+}
+
+/// What the journal has for an ID, without the response itself.
+#[derive(Debug)]
+pub(crate) struct StoredTask {
+    pub(crate) task_id: String,
+    pub(crate) response: StoredDigest,
+    /// The last failure after the response.
+    pub(crate) failure: Option<FailureNote>,
 }
 
 /// The list of IDs: complete, or still being read.
@@ -114,6 +140,49 @@ impl TaskReader<'_> {
             .transpose()
     }
 
+    /// What the journal has for each ID of a range, without the responses. Waits until every ID has a result. `None` when
+    /// the run ended before.
+    pub(crate) fn tasks(
+        &mut self,
+        range: usize,
+        start: usize,
+    ) -> Result<Option<Vec<StoredTask>>, ExportError> {
+        let mut tasks = Vec::new();
+        let mut body = Vec::new();
+        for position in start.. {
+            match self.source.ranges.has(range, position) {
+                Some(true) => {}
+                Some(false) => break,
+                // A list that is still being read.
+                None => return Ok(None),
+            }
+            let Some(entry) = self.source.index.wait(position) else {
+                return Ok(None);
+            };
+            let task_id = self.source.ids.get(position);
+            let failure = match entry.failure() {
+                Some(failure) => Some(self.journal.read_failure(&task_id, failure, &mut body)?),
+                None => None,
+            };
+            let is_dropped = failure.as_ref().is_some_and(|note| self.drops(note));
+            let response = match entry.response().filter(|_| !is_dropped) {
+                Some(_) => StoredDigest::of(self.source.index.digest(position)),
+                None => StoredDigest::None,
+            };
+            tasks.push(StoredTask {
+                task_id,
+                response,
+                failure,
+            });
+        }
+        Ok(Some(tasks))
+    }
+
+    /// Whether a task with this failure leaves the tables.
+    fn drops(&self, note: &FailureNote) -> bool {
+        self.source.drop_missing && note.is_gone()
+    }
+
     /// Reads what the journal has for an ID.
     fn stored(
         &mut self,
@@ -126,9 +195,8 @@ impl TaskReader<'_> {
             Some(failure) => Some(self.journal.read_failure(task_id, failure, &mut body)?),
             None => None,
         };
-        let is_dropped = |note: &FailureNote| self.source.drop_missing && note.is_gone();
         Ok(match (entry.response(), failure) {
-            (Some(_), Some(note)) if is_dropped(&note) => TaskInput::Failure(note),
+            (Some(_), Some(note)) if self.drops(&note) => TaskInput::Failure(note),
             (Some(response), Some(note)) => {
                 TaskInput::Stale(self.response(position, task_id, response)?, note)
             }

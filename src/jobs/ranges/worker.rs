@@ -7,14 +7,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::body_check::KEPT_BYTES;
 use crate::api::task_response::{TaskResponse, UnreadableBody};
+use crate::encode::format::Selection;
 use crate::encode::rows_encoder::{EncodedTable, RowsEncoder};
 use crate::event::{Event, TASKS_BETWEEN_EVENTS};
 use crate::flatten::entity_versions::EntityVersion;
 use crate::flatten::flattener::Flattener;
 use crate::jobs::error::ExportError;
+use crate::jobs::ranges::range_key::{RangeKey, RangeKeyHasher};
 use crate::jobs::ranges::range_turns::RangeTurns;
+use crate::jobs::ranges::saved_tables::SavedTables;
 use crate::jobs::ranges::table_target::TableTarget;
-use crate::jobs::ranges::task_source::{TaskInput, TaskReader};
+use crate::jobs::ranges::task_source::{StoredDigest, StoredTask, TaskInput, TaskReader};
 use crate::journal::failure_note::FailureNote;
 use crate::json::document::Document;
 use crate::json::parser::Parser;
@@ -36,6 +39,11 @@ pub(crate) struct RangeResult {
     pub(crate) failures: Vec<FailedTask>,
     /// Exported tasks, in order.
     pub(crate) exported: Vec<ExportedTask>,
+    /// Whether its rows are copied from the published tables.
+    pub(crate) is_copied: bool,
+    pub(crate) key: RangeKey,
+    /// Responses that cannot be used: their positions in the range, and why.
+    pub(crate) unusable: Vec<(usize, FailureNote)>,
 }
 
 /// A task that failed, or that could not be refreshed.
@@ -93,13 +101,26 @@ impl Worker<'_> {
         start: usize,
         parser: &mut Parser,
     ) -> Result<Option<RangeResult>, ExportError> {
-        let mut builder = RangeBuilder::new(self.target, number, parser)?;
+        if let Some(saved) = self.target.saved {
+            let Some(tasks) = self.reader.tasks(number, start)? else {
+                return Ok(None);
+            };
+            if let Some(copied) = copied(saved, self.target.selection, start, tasks) {
+                let done = copied.exported.len() + copied.failures.len();
+                let before = self.flattened.fetch_add(done, Ordering::Relaxed);
+                let all = before + done;
+                self.target.events.send(Event::TasksFlattened(all));
+                return Ok(Some(copied));
+            }
+        }
+        let mut builder = RangeBuilder::new(self.target, (number, start), parser)?;
         let mut position = start;
         while let Some(input) = self.reader.next(number, position)? {
             if self.run.is_cancelled() {
                 return Ok(None);
             }
-            builder.add(position, input)?;
+            let task_id = self.reader.source.ids.get(position);
+            builder.add(position, &task_id, input)?;
             position += 1;
             let done = position - start;
             if done.is_multiple_of(TASKS_BETWEEN_EVENTS) {
@@ -120,7 +141,10 @@ struct RangeBuilder<'p> {
     flattener: Flattener,
     rows: RowsEncoder,
     parser: &'p mut Parser,
+    start: usize,
+    key: RangeKeyHasher,
     failures: Vec<FailedTask>,
+    unusable: Vec<(usize, FailureNote)>,
     exported: Vec<ExportedTask>,
 }
 
@@ -132,23 +156,33 @@ fn spill_of(target: TableTarget<'_>, range: usize) -> PathBuf {
 impl<'p> RangeBuilder<'p> {
     fn new(
         target: TableTarget<'_>,
-        range: usize,
+        (number, start): (usize, usize),
         parser: &'p mut Parser,
     ) -> Result<Self, ExportError> {
         let selection = target.selection;
         let tables = selection.tables.tables();
         let tables = tables.filter(|table| table.row_kind != RowKind::Entity);
-        let spill = spill_of(target, range);
+        let spill = spill_of(target, number);
         Ok(Self {
             flattener: Flattener::of_range(selection.tables),
             rows: RowsEncoder::new(selection.format, tables, Some(spill))?,
             parser,
+            start,
+            key: RangeKeyHasher::new(selection),
             failures: Vec::new(),
+            unusable: Vec::new(),
             exported: Vec::new(),
         })
     }
 
-    fn add(&mut self, position: usize, input: TaskInput) -> Result<(), ExportError> {
+    fn add(&mut self, position: usize, task_id: &str, input: TaskInput) -> Result<(), ExportError> {
+        let digest = match &input {
+            TaskInput::Response(response) | TaskInput::Stale(response, _) => {
+                Some(response.sha256())
+            }
+            TaskInput::Failure(_) | TaskInput::Missing => None,
+        };
+        self.key.add(task_id, digest);
         match input {
             TaskInput::Response(response) => self.response(position, &response, None)?,
             TaskInput::Stale(response, note) => self.response(position, &response, Some(note))?,
@@ -195,7 +229,9 @@ impl<'p> RangeBuilder<'p> {
             // Responses are checked before they are stored, but another version may have written the journal.
             (document, note) => {
                 drop(document);
-                self.fail(position, note.unwrap_or_else(missing), false);
+                let note = note.unwrap_or_else(missing);
+                self.unusable.push((position - self.start, note.clone()));
+                self.fail(position, note, false);
             }
         }
         if response.body.len() > KEPT_BYTES {
@@ -215,8 +251,63 @@ impl<'p> RangeBuilder<'p> {
             drift,
             failures: self.failures,
             exported: self.exported,
+            is_copied: false,
+            key: self.key.finish(),
+            unusable: self.unusable,
         })
     }
+}
+
+/// The range of these tasks from the published tables, if it is there and not damaged.
+fn copied(
+    saved: &SavedTables,
+    selection: Selection,
+    start: usize,
+    tasks: Vec<StoredTask>,
+) -> Option<RangeResult> {
+    let mut key = RangeKeyHasher::new(selection);
+    for task in &tasks {
+        match task.response {
+            StoredDigest::None => key.add(&task.task_id, None),
+            StoredDigest::Known(digest) => key.add(&task.task_id, Some(digest)),
+            // It may be any response.
+            StoredDigest::Unknown => return None,
+        }
+    }
+    let key = key.finish();
+    let range = saved.copy(&key)?;
+    let mut unusable = range.unusable.iter().peekable();
+    let mut failures = Vec::new();
+    let mut exported = Vec::new();
+    for (index, task) in tasks.into_iter().enumerate() {
+        let position = start + index;
+        let cause = unusable.next_if(|(other, _)| *other == index);
+        let sha256 = match (task.response, cause) {
+            (StoredDigest::Known(sha256), None) => Some(sha256),
+            _ => None,
+        };
+        exported.extend(sha256.map(|sha256| ExportedTask { position, sha256 }));
+        let note = match cause {
+            Some((_, note)) => Some(note.clone()),
+            None if sha256.is_some() => task.failure,
+            None => Some(task.failure.unwrap_or_else(missing)),
+        };
+        failures.extend(note.map(|note| FailedTask {
+            position,
+            note,
+            exported: sha256.is_some(),
+        }));
+    }
+    Some(RangeResult {
+        tables: range.tables,
+        versions: range.versions,
+        drift: range.drift,
+        failures,
+        exported,
+        is_copied: true,
+        key,
+        unusable: range.unusable,
+    })
 }
 
 /// What closed a sink, if that is known.

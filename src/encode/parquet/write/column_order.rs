@@ -38,6 +38,11 @@ impl<W: Write> TypeDefinedOrder<W> {
         Self { file, end: None }
     }
 
+    /// The file.
+    pub(crate) fn inner_mut(&mut self) -> &mut W {
+        &mut self.file
+    }
+
     /// Keeps all bytes that are written after this call.
     pub(crate) fn keep_end(&mut self) {
         self.end = Some(Vec::new());

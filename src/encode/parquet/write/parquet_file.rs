@@ -36,6 +36,12 @@ impl<W: Write + Send> ParquetFile<W> {
         Ok(())
     }
 
+    /// The output, to which everything before is passed.
+    pub(crate) fn flushed(&mut self) -> Result<&mut W, ParquetError> {
+        self.file.flush()?;
+        Ok(self.file.inner_mut().inner_mut())
+    }
+
     /// Writes the footer. Returns the output.
     pub(crate) fn close(mut self) -> Result<W, ParquetError> {
         let columns = self.file.schema_descr().num_columns();
