@@ -46,7 +46,7 @@ pub(crate) fn append_all(
             ImportedContent::Task { digest, .. } => (RecordKind::Response, Some(*digest)),
             ImportedContent::Copy { head, .. } => (head.kind, head.digest()),
         };
-        appended.push(AppendedRecord {
+        appended.push(AppendedImport {
             position,
             kind,
             digest,
@@ -87,7 +87,7 @@ fn append(journal: &mut Journal, content: ImportedContent) {
 }
 
 /// A record that was appended, and whose place is not yet known.
-struct AppendedRecord {
+struct AppendedImport {
     position: usize,
     kind: RecordKind,
     digest: Option<BodyDigest>,
@@ -95,12 +95,12 @@ struct AppendedRecord {
 
 /// The updates of the index for records that were written, in their order.
 fn updates(
-    appended: &mut Vec<AppendedRecord>,
+    appended: &mut Vec<AppendedImport>,
     locations: Vec<Location>,
 ) -> Vec<(usize, IndexUpdate)> {
     let records = appended.drain(..locations.len()).zip(locations);
     // Nothing is fetched into this journal, so it does not matter what is final or fails with any key.
-    let update = |(record, location): (AppendedRecord, Location)| {
+    let update = |(record, location): (AppendedImport, Location)| {
         let update = match record.kind {
             RecordKind::Failure => IndexUpdate::Failure {
                 location,
