@@ -67,7 +67,7 @@ fn the_last_of_several_responses_for_a_task_counts() {
 #[test]
 fn a_write_error_ends_a_flatten_of_an_endless_source() {
     /// In blocks of 512 bytes, as the shell counts them. The limit is larger than the journal of these tasks and
-    /// smaller than a table.
+    /// smaller than their rows.
     const BLOCKS: &str = "600";
     const PATIENCE: Duration = Duration::from_mins(1);
     /// The texts of these tasks exceed the limit of a table's file many times, and not that of the journal.
@@ -106,7 +106,8 @@ fn a_write_error_ends_a_flatten_of_an_endless_source() {
     let mut printed = String::new();
     std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut printed).unwrap();
     assert_eq!(status.code(), Some(6), "{printed}");
-    assert!(printed.contains("messages.csv"), "{printed}");
+    // The rows of a range wait in a file of their own.
+    assert!(printed.contains("range-0.spill"), "{printed}");
     let left = run(&["verify"], &[&base.path().join("out")]);
     assert_ne!(left.status.code(), Some(0));
     let left = fs::read_dir(base.path().join("out")).unwrap();
