@@ -283,4 +283,22 @@ mod tests {
         }
         assert!(text.contains("http://p:80"), "{text}");
     }
+
+    #[test]
+    fn a_bad_certificate_matters_where_certificates_are_checked() {
+        let pem = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let checked = |base_url: &str| {
+            let options = ClientOptions {
+                ca_file: Some(CaFile {
+                    path: "ca.pem".into(),
+                    pem: pem.to_vec(),
+                }),
+                ..ClientOptions::for_test(base_url)
+            };
+            Connections::new(&Url::parse(base_url).unwrap(), &options, None)
+        };
+        assert!(checked("http://api.example").is_ok());
+        let error = checked("https://api.example").unwrap_err();
+        assert!(matches!(error, FetchError::CaFile { .. }), "{error:?}");
+    }
 }
