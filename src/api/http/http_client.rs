@@ -256,12 +256,14 @@ mod tests {
     }
 
     const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(10);
 
     #[tokio::test]
     async fn each_limit_ends_the_wait_for_a_response_and_for_its_body() {
         let silent = server("").await;
         let unfinished = server("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbody").await;
-        for (timeout, read_timeout) in [(SHORT, Duration::MAX), (Duration::MAX, SHORT)] {
+        for (timeout, read_timeout) in [(SHORT, LONG), (LONG, SHORT)] {
+            let begin = Instant::now();
             let client = client(timeout, read_timeout);
             let error = get(&client, silent).await.unwrap_err();
             assert!(error.is_timeout() && !error.is_connect());
@@ -269,6 +271,7 @@ mod tests {
             assert_eq!(response.content_length(), Some(9));
             assert_eq!(response.chunk().await.unwrap().unwrap(), "body");
             assert!(response.chunk().await.unwrap_err().is_timeout());
+            assert!(begin.elapsed() < LONG);
         }
     }
 
