@@ -1,10 +1,18 @@
 //! The base URL of the API: whether it can be used, and the URLs below it.
 
-use reqwest::Url;
+use bytes::Bytes;
+use hyper::Uri;
+use hyper::http::uri::InvalidUri;
+use url::Url;
 
 use crate::api::error::{FetchError, UrlMistake};
+use crate::api::list_request::{PageRequest, encode};
 use crate::api::options::ClientOptions;
 use crate::api::proxy::is_loopback;
+use crate::ids::task_ids::MAX_ID_BYTES;
+
+/// The maximum number of bytes that a byte of an ID is encoded as.
+const MAX_ENCODED_BYTES: usize = 3;
 
 /// The base URL, unless it is not valid or would send the key without encryption.
 pub(crate) fn usable_url(options: &ClientOptions) -> Result<Url, FetchError> {
@@ -45,12 +53,60 @@ fn checked_url(base_url: &str) -> Result<Url, FetchError> {
     Ok(url)
 }
 
-/// The URL of an endpoint below the base URL.
-pub(crate) fn endpoint(base: &Url, path: &str, query: &str) -> Url {
-    let mut url = base.clone();
-    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
-    url.set_query(Some(query));
-    url
+/// The URLs of endpoints below the base URL.
+#[derive(Debug)]
+pub(crate) struct Endpoints {
+    /// The base URL, without a slash at its end.
+    base: String,
+    /// What every query ends with.
+    query: String,
+}
+
+impl Endpoints {
+    /// Endpoints whose queries end with the `expand` and `opts` parameters. Fails if a request for the longest ID would
+    /// have no valid URL: the syntax of requests is stricter than that of `Url`.
+    pub(crate) fn new(base: &Url, options: &ClientOptions) -> Result<Self, FetchError> {
+        let repeated = |key: &'static str, values: &[String]| -> String {
+            values
+                .iter()
+                .map(|value| format!("&{key}={}", encode(value)))
+                .collect()
+        };
+        let endpoints = Self {
+            base: base.as_str().trim_end_matches('/').to_owned(),
+            query: repeated("expand", &options.expand) + &repeated("opts", &options.opts),
+        };
+        let longest = "x".repeat(MAX_ID_BYTES * MAX_ENCODED_BYTES);
+        match endpoints.task(&longest) {
+            Ok(_) => Ok(endpoints),
+            Err(error) => Err(FetchError::BadUrl {
+                url: showable(&options.base_url),
+                cause: UrlMistake::Syntax(error.to_string()),
+            }),
+        }
+    }
+
+    /// The base URL, without a slash at its end.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The URL of a task.
+    pub(crate) fn task(&self, task_id: &str) -> Result<Uri, InvalidUri> {
+        self.url("/v2/task", &["task_id=", &encode(task_id)])
+    }
+
+    /// The URL of a page of a list. Fails if the name of the list or the page token is too long.
+    pub(crate) fn page(&self, request: &PageRequest) -> Result<Uri, InvalidUri> {
+        self.url(request.path(), &[&request.query()])
+    }
+
+    /// The URL of an endpoint. The parts of its query are encoded.
+    fn url(&self, path: &str, query: &[&str]) -> Result<Uri, InvalidUri> {
+        let url = [&[&self.base, path, "?"], query, &[&self.query]].concat();
+        // The parts of the parsed URL share this memory.
+        Uri::from_maybe_shared(Bytes::from(url.concat()))
+    }
 }
 
 /// A URL without the parts that may be a credential.
@@ -67,18 +123,47 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_base_url_without_valid_requests_is_refused() {
+        let endpoints = |base: &str, opts: usize| {
+            let options = ClientOptions {
+                opts: vec!["x".repeat(opts)],
+                ..ClientOptions::for_test(base)
+            };
+            Endpoints::new(&checked_url(base)?, &options)
+        };
+        for bad in ["https://a{b}.example", "https://a`b.example"] {
+            let error = endpoints(bad, 1).unwrap_err();
+            assert!(matches!(error, FetchError::BadUrl { .. }), "{error:?}");
+        }
+        let error = endpoints("https://a.example", 64_000).unwrap_err();
+        assert!(error.to_string().contains("too long"), "{error}");
+        assert!(endpoints("https://a.example", 60_000).is_ok());
+    }
+
+    #[test]
     fn the_base_url_keeps_its_path() {
         let url = |base: &str| {
-            checked_url(base).map(|base| endpoint(&base, "/v2/task", "a=1").to_string())
+            let endpoints = Endpoints::new(&checked_url(base)?, &ClientOptions::for_test(base))?;
+            Ok::<_, FetchError>(endpoints.task("a").unwrap().to_string())
         };
-        assert_eq!(
-            url("https://api.scale.com").unwrap(),
-            "https://api.scale.com/v2/task?a=1"
-        );
-        assert_eq!(
-            url("http://localhost:1/proxy/").unwrap(),
-            "http://localhost:1/proxy/v2/task?a=1"
-        );
+        for (base, expected) in [
+            (
+                "https://api.scale.com",
+                "https://api.scale.com/v2/task?task_id=a",
+            ),
+            (
+                "http://localhost:1/proxy/",
+                "http://localhost:1/proxy/v2/task?task_id=a",
+            ),
+            ("http://[::1]:80//", "http://[::1]/v2/task?task_id=a"),
+            // What a URL may have and a request may not is encoded or converted.
+            (
+                "https://ä.example/ü \"x",
+                "https://xn--4ca.example/%C3%BC%20%22x/v2/task?task_id=a",
+            ),
+        ] {
+            assert_eq!(url(base).unwrap(), expected);
+        }
         for bad in [
             "api.scale.com",
             "ftp://a",

@@ -3,22 +3,22 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{
-    CONTENT_ENCODING, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-};
-use reqwest::{Response, StatusCode, Url};
+use hyper::header::{CONTENT_ENCODING, DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use hyper::http::uri::InvalidUri;
+use hyper::{StatusCode, Uri};
 use secrecy::ExposeSecret as _;
+use url::Url;
 
-use crate::api::base_url::{endpoint, usable_url};
-use crate::api::connections::{
-    ConnectionPool, Connections, MAX_REDIRECTS, cause, find_proxy, last_cause,
-};
+use crate::api::base_url::{Endpoints, usable_url};
+use crate::api::connections::{ConnectionPool, Connections, find_proxy};
 use crate::api::content_encoding::{DecodeError, DecodedBody};
 use crate::api::decoders::STEP_BYTES;
 use crate::api::error::FetchError;
 use crate::api::error_text;
 use crate::api::error_text::MAX_ERROR_BODY;
-use crate::api::list_request::{PageRequest, encode};
+use crate::api::http::http_client::HttpResponse;
+use crate::api::http::transport_error::{TransportError, cause};
+use crate::api::list_request::PageRequest;
 use crate::api::memory_budget::MemoryShare;
 use crate::api::options::ClientOptions;
 use crate::api::proxy::Proxy;
@@ -40,8 +40,7 @@ pub struct TaskClient {
     connections: Connections,
     url: Url,
     connect_timeout: Duration,
-    /// What every query ends with.
-    query: String,
+    endpoints: Endpoints,
     max_body: u64,
     secret: secrecy::SecretString,
 }
@@ -70,18 +69,11 @@ impl TaskClient {
 
     fn behind(proxy: Option<Proxy>, url: Url, options: &ClientOptions) -> Result<Self, FetchError> {
         let connections = Connections::new(&url, options, proxy)?;
-        let repeated = |key: &'static str, values: &[String]| -> String {
-            values
-                .iter()
-                .map(|value| format!("&{key}={}", encode(value)))
-                .collect()
-        };
-        let query = repeated("expand", &options.expand) + &repeated("opts", &options.opts);
         Ok(Self {
             connections,
+            endpoints: Endpoints::new(&url, options)?,
             url,
             connect_timeout: options.connect_timeout,
-            query,
             max_body: options.max_body,
             secret: options.api_key.clone(),
         })
@@ -97,7 +89,7 @@ impl TaskClient {
 
     /// The base URL, for messages. It has no credentials.
     pub(crate) fn base_url(&self) -> String {
-        self.url.as_str().trim_end_matches('/').to_owned()
+        self.endpoints.base().to_owned()
     }
 
     /// Whether connections are encrypted, and need CA certificates.
@@ -119,8 +111,8 @@ impl TaskClient {
 
     /// Requests one task.
     pub(crate) async fn task(&self, task_id: &str, share: &mut MemoryShare<'_>) -> Reply<Bytes> {
-        let query = format!("task_id={}", encode(task_id));
-        self.get("/v2/task", &query, self.max_body, share).await
+        let url = self.endpoints.task(task_id);
+        self.get(url, self.max_body, share).await
     }
 
     /// Requests a page of a list.
@@ -133,21 +125,28 @@ impl TaskClient {
             1 => self.max_body,
             _ => self.max_body.min(MAX_PAGE_BYTES),
         };
-        self.get(request.path(), &request.query(), max_body, share)
-            .await
+        let url = self.endpoints.page(request);
+        self.get(url, max_body, share).await
     }
 
     async fn get(
         &self,
-        path: &str,
-        query: &str,
+        url: Result<Uri, InvalidUri>,
         max_body: u64,
         share: &mut MemoryShare<'_>,
     ) -> Reply<Bytes> {
-        let url = endpoint(&self.url, path, &format!("{query}{}", self.query));
+        let url = match url {
+            Ok(url) => url,
+            // The name of a list or a page token is too long.
+            Err(error) => {
+                let message = format!("could not build the URL of the request: {error}");
+                let error = AttemptError::new(AttemptFault::Network, message);
+                return Reply::without_response(None, error);
+            }
+        };
         // Taken once: another attempt may replace the pool meanwhile, and faults belong to the one that was used.
         let pool = self.connections.pool();
-        let mut response = match pool.client.get(url).send().await {
+        let mut response = match pool.client.get(url).await {
             Ok(response) => response,
             Err(error) => {
                 let (status, error) = self.transport(&pool, &error).await;
@@ -197,7 +196,7 @@ impl TaskClient {
     async fn body(
         &self,
         pool: &ConnectionPool,
-        response: &mut Response,
+        response: &mut HttpResponse,
         max_body: u64,
         share: &mut MemoryShare<'_>,
     ) -> (u64, Result<Bytes, AttemptError>) {
@@ -251,10 +250,9 @@ impl TaskClient {
     }
 
     /// Describes a response that is not a success.
-    fn refusal(&self, response: &Response, body: &[u8]) -> AttemptError {
+    fn refusal(&self, response: &HttpResponse, body: &[u8]) -> AttemptError {
         let status = response.status().as_u16();
-        if response.status().is_redirection() {
-            let why = unfollowed(response.url(), response.headers().get(LOCATION));
+        if let Some(why) = response.refusal() {
             let message = self.printable(&format!("status {status}: {why}"));
             return AttemptError::new(AttemptFault::Redirect, message);
         }
@@ -272,7 +270,7 @@ impl TaskClient {
     async fn transport(
         &self,
         pool: &ConnectionPool,
-        error: &reqwest::Error,
+        error: &TransportError,
     ) -> (Option<u16>, AttemptError) {
         let reason = cause::<h2::Error>(error).and_then(h2::Error::reason);
         // Such servers refuse every request over HTTP/2, so another connection would not help.
@@ -322,8 +320,7 @@ impl TaskClient {
     }
 
     fn is_behind_socks(&self) -> bool {
-        let proxy = self.connections.proxy();
-        proxy.is_some_and(|proxy| proxy.scheme.starts_with("socks"))
+        self.connections.proxy().is_some_and(Proxy::is_socks)
     }
 
     fn host_and_port(&self) -> String {
@@ -344,13 +341,13 @@ pub(crate) struct ClientParts {
 
 /// Why a body was not received completely.
 enum ReceiveError {
-    Transport(reqwest::Error),
+    Transport(TransportError),
     Decode(DecodeError),
 }
 
 /// Receives and decodes a whole body, as memory becomes available.
 async fn receive(
-    response: &mut Response,
+    response: &mut HttpResponse,
     body: &mut DecodedBody,
     share: &mut MemoryShare<'_>,
 ) -> Result<(), ReceiveError> {
@@ -370,7 +367,7 @@ async fn receive(
 }
 
 /// What went wrong in transport, as a message.
-fn transport_text(fault: AttemptFault, error: &reqwest::Error) -> String {
+fn transport_text(fault: AttemptFault, error: &TransportError) -> String {
     match fault {
         AttemptFault::Timeout if error.is_connect() => "timed out while connecting".to_owned(),
         AttemptFault::Timeout if is_ping_timeout(error) => {
@@ -379,7 +376,7 @@ fn transport_text(fault: AttemptFault, error: &reqwest::Error) -> String {
         }
         AttemptFault::Timeout => "timed out".to_owned(),
         _ if is_no_tls(error) => "the server does not respond in TLS".to_owned(),
-        _ => last_cause(error),
+        _ => error.last_cause(),
     }
 }
 
@@ -394,7 +391,7 @@ fn encoding(headers: &HeaderMap) -> String {
 }
 
 /// The beginning of an error's body, as far as it can be read.
-async fn error_body(response: &mut Response) -> Vec<u8> {
+async fn error_body(response: &mut HttpResponse) -> Vec<u8> {
     let Ok(mut body) = DecodedBody::new(&encoding(response.headers()), MAX_ERROR_BODY as u64)
     else {
         return Vec::new();
@@ -406,30 +403,13 @@ async fn error_body(response: &mut Response) -> Vec<u8> {
     body.finish().0
 }
 
-/// Why a redirect was not followed. Only the origin of its target is shown, because the rest may contain a credential.
-fn unfollowed(from: &Url, location: Option<&HeaderValue>) -> String {
-    let to = location
-        .and_then(|location| location.to_str().ok())
-        .and_then(|location| from.join(location).ok());
-    match to.map(|to| to.origin()) {
-        None => "a redirect without a valid location".to_owned(),
-        Some(origin) if origin == from.origin() => {
-            format!("more than {MAX_REDIRECTS} redirects in a row")
-        }
-        Some(origin) => format!(
-            "a redirect to {}, which is not followed: the key is sent to no other origin",
-            origin.ascii_serialization()
-        ),
-    }
-}
-
 /// Whether the connection was closed because the server did not respond to an HTTP/2 ping.
-fn is_ping_timeout(error: &reqwest::Error) -> bool {
+fn is_ping_timeout(error: &TransportError) -> bool {
     cause(error).is_some_and(hyper::Error::is_timeout)
 }
 
 /// Whether the server does not speak TLS. What the client reports as a corrupt message is usually plain HTTP.
-fn is_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+fn is_no_tls(error: &TransportError) -> bool {
     matches!(
         cause(error),
         Some(rustls::Error::InvalidMessage(
@@ -481,31 +461,5 @@ mod tests {
         }
         assert_eq!(wrapped(rustls::Error::HandshakeNotComplete), None);
         assert!(cause::<rustls::Error>(&std::io::Error::other("other")).is_none());
-    }
-
-    #[test]
-    fn a_redirect_that_is_not_followed_is_explained_without_what_may_be_secret() {
-        let from = Url::parse("https://api.scale.com/v2/task?task_id=1").unwrap();
-        let why = |location: &str| {
-            let location = HeaderValue::from_str(location).unwrap();
-            unfollowed(&from, Some(&location))
-        };
-        let elsewhere = why("https://login.example:8443/sso?token=secret#secret");
-        assert!(
-            elsewhere.starts_with("a redirect to https://login.example:8443, which"),
-            "{elsewhere}"
-        );
-        assert!(!elsewhere.contains("secret"));
-        assert!(why("http://api.scale.com/v2/task").starts_with("a redirect to http://api."));
-        assert!(why("/again").starts_with("more than 5 redirects"));
-        assert_eq!(
-            unfollowed(&from, None),
-            "a redirect without a valid location"
-        );
-    }
-
-    #[test]
-    fn ids_are_encoded_whole() {
-        assert_eq!(encode("a/b c&d=é~1"), "a%2Fb%20c%26d%3D%C3%A9~1");
     }
 }

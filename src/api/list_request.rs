@@ -156,6 +156,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ids_are_encoded_whole() {
+        assert_eq!(encode("a/b c&d=é~1"), "a%2Fb%20c%26d%3D%C3%A9~1");
+    }
+
+    #[test]
     fn the_url_of_a_page_has_the_documented_parameters() {
         let mut request = PageRequest::first(ListSource {
             kind: ListKind::Batch,

@@ -36,3 +36,25 @@ pub struct ClientOptions {
     /// Whether the key may be sent over `http://` to a host other than loopback.
     pub allow_http: bool,
 }
+
+#[cfg(test)]
+impl ClientOptions {
+    /// Options for a base URL, with a key and without time limits.
+    pub(crate) fn for_test(base_url: &str) -> Self {
+        Self {
+            base_url: base_url.to_owned(),
+            api_key: "live_0123456789".to_owned().into(),
+            expand: Vec::new(),
+            opts: Vec::new(),
+            concurrency: 1,
+            timeout: Duration::MAX,
+            connect_timeout: Duration::MAX,
+            read_timeout: Duration::MAX,
+            max_body: u64::MAX,
+            ca_file: None,
+            authorities: Authorities::System,
+            proxy: true,
+            allow_http: true,
+        }
+    }
+}

@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 
+use hyper::header::{HeaderValue, InvalidHeaderValue};
+
 use crate::api::error::FetchError;
+use crate::api::proxy_credentials::{MAX_SOCKS_BYTES, ProxyCredentials};
 
 /// The schemes of proxies, with their default ports.
 const SCHEMES: [(&str, u16); 6] = [
@@ -30,8 +33,7 @@ pub(crate) struct Proxy {
     pub(crate) scheme: &'static str,
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// User name and password as in the URL.
-    pub(crate) credentials: Option<String>,
+    pub(crate) credentials: Option<ProxyCredentials>,
     /// The variable that names it.
     pub(crate) variable: &'static str,
 }
@@ -48,15 +50,25 @@ impl Proxy {
         format!("{}://{}:{}", self.scheme, self.host, self.port)
     }
 
-    /// Its URL.
-    pub(crate) fn url(&self) -> String {
-        let Self {
-            scheme, host, port, ..
-        } = self;
-        match &self.credentials {
-            Some(credentials) => format!("{scheme}://{credentials}@{host}:{port}"),
-            None => self.shown(),
-        }
+    /// Whether it speaks SOCKS, not HTTP.
+    pub(crate) fn is_socks(&self) -> bool {
+        self.scheme.starts_with("socks")
+    }
+
+    /// Whether it speaks SOCKS4, which has no passwords.
+    pub(crate) fn is_socks4(&self) -> bool {
+        self.scheme.starts_with("socks4")
+    }
+
+    /// Whether it resolves host names itself.
+    pub(crate) fn resolves_names(&self) -> bool {
+        !matches!(self.scheme, "socks4" | "socks5")
+    }
+
+    /// What it requires in `Proxy-Authorization`, if it speaks HTTP.
+    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, InvalidHeaderValue> {
+        let credentials = self.credentials.as_ref().filter(|_| !self.is_socks());
+        credentials.map(ProxyCredentials::authorization).transpose()
     }
 
     /// The error of a value that cannot be used.
@@ -69,7 +81,9 @@ impl Proxy {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         // The last `@`: a password may have one that is not encoded.
         let (credentials, place) = match authority.rsplit_once('@') {
-            Some((credentials, place)) => (Some(credentials), place),
+            Some((credentials, place)) => {
+                (Some(credentials).filter(|text| !text.is_empty()), place)
+            }
             None => (None, authority),
         };
         let bad = |cause: String| bad(variable, cause);
@@ -92,7 +106,7 @@ impl Proxy {
         }
         // An IPv6 address has brackets in a URL.
         let is_bare = host.contains(':') && !host.starts_with('[');
-        Ok(Self {
+        let proxy = Self {
             scheme,
             host: if is_bare {
                 format!("[{host}]")
@@ -100,9 +114,16 @@ impl Proxy {
                 host.to_owned()
             },
             port,
-            credentials: credentials.map(str::to_owned),
+            credentials: credentials.map(ProxyCredentials::parse),
             variable,
-        })
+        };
+        let credentials = proxy.credentials.as_ref().filter(|_| proxy.is_socks());
+        if credentials.is_some_and(|credentials| !credentials.fit_socks()) {
+            return Err(bad(format!(
+                "its user name or password is over {MAX_SOCKS_BYTES} bytes long"
+            )));
+        }
+        Ok(proxy)
     }
 }
 
@@ -346,6 +367,7 @@ mod tests {
             "http://user:secret@:80",
             "http://user:secret@p:port",
             "http://p q",
+            &format!("socks5://user:secret{}@p", "x".repeat(250)),
         ] {
             let error = proxy(bad).unwrap_err();
             let text = format!("{error} {}", error.hint().unwrap());
@@ -358,7 +380,23 @@ mod tests {
         let proxy = proxy("http://user:secret@[::1]:3128/path")
             .unwrap()
             .unwrap();
-        assert_eq!(proxy.url(), "http://user:secret@[::1]:3128");
+        assert!(proxy.credentials == Some(ProxyCredentials::parse("user:secret")));
         assert_eq!(format!("{proxy:?}"), "http://[::1]:3128");
+    }
+
+    #[test]
+    fn only_http_proxies_get_an_authorization_header() {
+        let sent = |url: &str| {
+            let proxy = find(at("api.example"), &[("ALL_PROXY", url)]);
+            let value = proxy.unwrap().unwrap().authorization().unwrap();
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        // `user:secret`
+        let basic = Some("Basic dXNlcjpzZWNyZXQ=".to_owned());
+        assert_eq!(sent("user:secret@p"), basic);
+        assert_eq!(sent("https://user:secret@p"), basic);
+        for without in ["http://p", "http://@p", "socks5h://user:secret@p"] {
+            assert_eq!(sent(without), None, "{without}");
+        }
     }
 }

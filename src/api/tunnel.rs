@@ -1,13 +1,11 @@
 //! Finds out why a proxy does not connect, with a separate request: the HTTP client reports neither which side failed
 //! nor with which status.
 
-use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use hyper::header::PROXY_AUTHORIZATION;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -99,14 +97,15 @@ async fn connect(
     tunnel: &str,
     mut stream: TcpStream,
 ) -> std::io::Result<Option<u16>> {
-    let mut request = format!("CONNECT {tunnel} HTTP/1.1\r\nHost: {tunnel}\r\n");
-    if let Some(credentials) = &proxy.credentials {
-        let decoded = percent_encoding::percent_decode_str(credentials);
-        let encoded = STANDARD.encode(decoded.collect::<Vec<u8>>());
-        // Writing to a string cannot fail.
-        let _ = write!(request, "Proxy-Authorization: Basic {encoded}\r\n");
+    let request = format!("CONNECT {tunnel} HTTP/1.1\r\nHost: {tunnel}\r\n");
+    let mut request = request.into_bytes();
+    let authorization = proxy.authorization().map_err(std::io::Error::other)?;
+    if let Some(value) = authorization {
+        let name = PROXY_AUTHORIZATION.as_str();
+        request.extend([name.as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
-    stream.write_all((request + "\r\n").as_bytes()).await?;
+    request.extend(b"\r\n");
+    stream.write_all(&request).await?;
     let mut head = Vec::new();
     let mut stream = stream.take(MAX_HEAD);
     // The status is in the first line, and the rest may be a long page.

@@ -152,6 +152,8 @@ mod tests {
     #[test]
     fn an_inserted_or_removed_id_moves_one_end_on_average_and_rarely_more() {
         const CASES: usize = 2_000;
+        // 79 changes, 4%, were seen.
+        const MOST_PERCENT: usize = 6;
         let mut moved_ends = 0;
         let mut moves_two = 0;
         for case in 0..CASES {
@@ -169,10 +171,14 @@ mod tests {
             moved_ends += moved;
             moves_two += usize::from(moved >= 2);
         }
-        let mean = moved_ends as f64 / CASES as f64;
-        let two = moves_two as f64 / CASES as f64;
-        assert!(mean < 1.0, "{mean} ends move on average");
-        assert!(two < 0.15, "{two} of all changes move two ends or more");
+        assert!(
+            moved_ends < CASES,
+            "{moved_ends} ends move in {CASES} changes"
+        );
+        assert!(
+            moves_two * 100 < CASES * MOST_PERCENT,
+            "{moves_two} of {CASES} changes move two ends or more"
+        );
     }
 
     #[test]

@@ -310,6 +310,7 @@ mod tests {
                 task_id: "",
                 location: Location::new(offset, 1),
                 next: offset + 1,
+                digest: None,
                 is_final: true,
                 end: since.map(|since| End { since }),
             };

@@ -238,12 +238,12 @@ mod tests {
     }
 
     /// Keys of consecutive tasks: more than are counted one by one.
-    fn keys() -> impl Strategy<Value = Vec<u16>> {
-        let numbers = 0..2 * MAX_UNKNOWN_KEYS as u16;
+    fn keys() -> impl Strategy<Value = Vec<usize>> {
+        let numbers = 0..2 * MAX_UNKNOWN_KEYS;
         proptest::collection::vec(numbers, 0..3 * MAX_UNKNOWN_KEYS)
     }
 
-    fn drift_of(keys: &[u16], first: usize) -> Drift {
+    fn drift_of(keys: &[usize], first: usize) -> Drift {
         let mut drift = Drift::default();
         for (index, key) in keys.iter().enumerate() {
             drift.begin_task();

@@ -42,12 +42,10 @@ const ORDER: [&str; 28] = [
 const MAX_LINES: usize = 600;
 
 /// Which files may name a library.
-const LIBRARIES: [(&str, &[&str]); 4] = [
+const LIBRARIES: [(&str, &[&str]); 5] = [
     ("arrow", &["tables/", "encode/", "jobs/verify/compare.rs"]),
-    (
-        "reqwest",
-        &["api/base_url.rs", "api/client.rs", "api/connections.rs"],
-    ),
+    ("hyper_util", &["api/http/", "sandbox/server.rs"]),
+    ("hyper_rustls", &["api/http/"]),
     (
         "clap",
         &[

@@ -62,6 +62,7 @@ mod style;
 mod summaries;
 mod support;
 mod terminal;
+mod tunnels;
 mod unusual_json;
 mod variables;
 mod verify;

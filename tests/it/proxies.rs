@@ -18,13 +18,14 @@ const API: &str = "http://api.invalid";
 /// Much less than `--retry-timeout`, which is five minutes.
 const SOON: Duration = Duration::from_mins(1);
 
-struct Run {
+/// A run whose API is behind a proxy.
+pub(crate) struct Run {
     base: tempfile::TempDir,
     command: Command,
 }
 
 impl Run {
-    fn new(base_url: &str) -> Self {
+    pub(crate) fn new(base_url: &str) -> Self {
         let base = tempfile::tempdir().unwrap();
         let mut command = program();
         command
@@ -37,18 +38,18 @@ impl Run {
         Self { base, command }
     }
 
-    fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
     }
 
-    fn args(mut self, options: &[&str]) -> Self {
+    pub(crate) fn args(mut self, options: &[&str]) -> Self {
         self.command.args(options);
         self
     }
 
     /// Checks the exit code and returns stderr.
-    fn exits(mut self, code: i32) -> String {
+    pub(crate) fn exits(mut self, code: i32) -> String {
         let output: Output = self.command.output().unwrap();
         let printed = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{printed}");
@@ -70,7 +71,7 @@ fn a_socks_proxy_is_used() {
         ("socks4", "", NOWHERE, Socks::Connects),
     ] {
         let server = Server::start(task_response);
-        let proxy = socks_to(server.address, socks);
+        let proxy = socks_to(server.address, 80, socks);
         Run::new(url)
             .env("ALL_PROXY", &format!("{scheme}://{credentials}{proxy}"))
             .args(&["--retry-timeout", "5s"])
@@ -87,7 +88,7 @@ fn a_socks_proxy_that_refuses_is_named_within_seconds() {
         .local_addr()
         .unwrap();
     let refused = |scheme: &str, credentials: &str| {
-        let proxy = socks_to(closed, Socks::Refuses);
+        let proxy = socks_to(closed, 80, Socks::Refuses);
         let begin = Instant::now();
         let printed = Run::new(API)
             .env("ALL_PROXY", &format!("{scheme}://{credentials}{proxy}"))

@@ -127,7 +127,7 @@ fn an_export_has_the_bytes_of_its_journal_at_any_number_of_threads() {
 
 /// A server whose tasks change from night to night.
 struct Nights {
-    server: Server,
+    api: Server,
     bodies: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     random: u64,
     out: PathBuf,
@@ -144,7 +144,7 @@ impl Nights {
         assert!(output.status.success(), "{}", stderr(&output));
         let bodies = Arc::new(Mutex::new(raw_responses(&source)));
         let served = Arc::clone(&bodies);
-        let server = Server::start(move |request| {
+        let api = Server::start(move |request| {
             let bodies = served.lock().unwrap();
             match bodies.get(requested_id(request)) {
                 Some(body) => Response::new(Full::new(Bytes::from(body.clone()))),
@@ -155,7 +155,7 @@ impl Nights {
             }
         });
         Self {
-            server,
+            api,
             bodies,
             random: 1,
             out: base.join("out"),
@@ -189,7 +189,7 @@ impl Nights {
             .env("SCALE_API_KEY", KEY)
             .args(["-v", "--refresh", "all", "--rate", "max"])
             .arg("--base-url")
-            .arg(format!("http://{}", self.server.address))
+            .arg(format!("http://{}", self.api.address))
             .arg("--ids")
             .arg(&list)
             .arg("--out")
@@ -280,7 +280,7 @@ fn damaged_tables_are_built_again_and_damage_never_gets_a_new_checksum() {
         let tables = saved["ranges"][0]["tables"].as_array().unwrap();
         let messages = tables.iter().find(|table| table["table"] == "messages");
         // Behind the first bytes of the file.
-        4 + messages.unwrap()["region"]["bytes"].as_u64().unwrap() as usize
+        4 + usize::try_from(messages.unwrap()["region"]["bytes"].as_u64().unwrap()).unwrap()
     };
     let (ranges, copied) = damaged("messages.parquet", &in_second_range);
     assert_eq!(copied, ranges - 2);

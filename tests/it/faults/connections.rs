@@ -96,7 +96,7 @@ fn refusing_socks_proxy() -> Row {
         .unwrap()
         .local_addr()
         .unwrap();
-    let url = format!("socks5h://{}", socks_to(closed, Socks::Refuses));
+    let url = format!("socks5h://{}", socks_to(closed, 443, Socks::Refuses));
     let says = format!("through the proxy {url}: ");
     let variable = Some(("all_proxy", url.as_str()));
     let requests = give_up_with("https://api.invalid", variable, &[&says]);

@@ -15,8 +15,8 @@ pub(crate) enum Socks {
     Refuses,
 }
 
-/// Starts a SOCKS proxy of version 4 or 5 that connects every client to one server.
-pub(crate) fn socks_to(target: SocketAddr, socks: Socks) -> SocketAddr {
+/// Starts a SOCKS proxy of version 4 or 5 that connects every client to one server. The clients must request this port.
+pub(crate) fn socks_to(target: SocketAddr, port: u16, socks: Socks) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -25,8 +25,8 @@ pub(crate) fn socks_to(target: SocketAddr, socks: Socks) -> SocketAddr {
             std::thread::spawn(move || {
                 let version = read(&mut stream, 1)[0];
                 let is_open = match version {
-                    4 => greet_4(&mut stream, socks),
-                    _ => greet_5(&mut stream, socks),
+                    4 => greet_4(&mut stream, port, socks),
+                    _ => greet_5(&mut stream, port, socks),
                 };
                 if !is_open {
                     return;
@@ -55,9 +55,10 @@ fn read_text(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 /// Handles version 4, and 4a with a name at the end. Returns whether the connection is open.
-fn greet_4(stream: &mut TcpStream, socks: Socks) -> bool {
+fn greet_4(stream: &mut TcpStream, port: u16, socks: Socks) -> bool {
     // Command, port and address, then the user.
     let request = read(stream, 7);
+    assert_eq!(request[1..3], port.to_be_bytes());
     read_text(stream);
     let is_name = request[3..6] == [0, 0, 0] && request[6] != 0;
     if is_name {
@@ -71,7 +72,7 @@ fn greet_4(stream: &mut TcpStream, socks: Socks) -> bool {
 }
 
 /// Handles version 5. Returns whether the connection is open.
-fn greet_5(stream: &mut TcpStream, socks: Socks) -> bool {
+fn greet_5(stream: &mut TcpStream, port: u16, socks: Socks) -> bool {
     const PASSWORD: u8 = 2;
     let count = read(stream, 1)[0];
     let methods = read(stream, usize::from(count));
@@ -89,7 +90,8 @@ fn greet_5(stream: &mut TcpStream, socks: Socks) -> bool {
         3 => usize::from(read(stream, 1)[0]),
         kind => panic!("an address of kind {kind}"),
     };
-    read(stream, length + 2);
+    let place = read(stream, length + 2);
+    assert_eq!(place[length..], port.to_be_bytes());
     let is_open = !matches!(socks, Socks::Refuses);
     // "Connection not allowed by ruleset".
     let reply = if is_open { 0 } else { 2 };
