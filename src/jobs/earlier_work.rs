@@ -43,7 +43,7 @@ pub(crate) fn read_earlier(
     let (reader, journal_bytes) = if is_empty || !JournalReader::is_there(&journal)? {
         (None, 0)
     } else {
-        let (reader, _, scan) = JournalReader::open(&journal, None, |entry| {
+        let (reader, _, scan) = JournalReader::open_with_index(&journal, |entry| {
             contents.add_record(ids, &entry);
             break_if(cancel.is_cancelled())
         })?;

@@ -33,6 +33,8 @@ use crate::jobs::resume::{Resumed, open_journal, repair_journal, report_director
 use crate::jobs::run_summary::{JobName, RunStart};
 use crate::jobs::runtime::Network;
 use crate::jobs::{last_run, run_hints};
+use crate::journal::error::JournalError;
+use crate::journal::saved_index::remove_index;
 use crate::journal::writer::Journal;
 use crate::pacer::types::LearnedRate;
 use crate::publish::failure_lines::FailureLines;
@@ -120,6 +122,10 @@ fn export_and_record(
         Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
         end => end.map(|report| JobEnd::Done(Box::new(report))),
     };
+    if let Err(ExportError::Journal(JournalError::Record { .. })) = &end {
+        // The next run reads the whole journal, and fetches what is lost.
+        remove_index(&directory.state().journal());
+    }
     directory.remove_temporary_files();
     if end.as_ref().is_err_and(ExportError::is_decision) {
         // The run published nothing on purpose, so the next run reads its lists from the start.

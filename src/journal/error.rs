@@ -168,7 +168,9 @@ impl Explain for JournalError {
             Self::Copied { .. } => "export to another directory".into(),
             Self::Interrupted { .. } => "run the same command again".into(),
             Self::NoMemory { .. } => NO_MEMORY_HINT.into(),
-            Self::Record { .. } => "fetch all tasks again with --refresh all".into(),
+            Self::Record { .. } => {
+                "run the same command again, which fetches the lost responses again".into()
+            }
         })
     }
 

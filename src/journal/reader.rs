@@ -66,6 +66,19 @@ impl JournalReader {
         Ok((Self::new(log), options, opened))
     }
 
+    /// Like [`open`](Self::open) for the whole journal, but takes what the index has from there, without reading the
+    /// records themselves.
+    pub(crate) fn open_with_index(
+        path: &Path,
+        mut visit: impl FnMut(RecordEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<(Self, JournalOptions, ScanSummary), JournalError> {
+        let mut log = JournalFile::open(path.to_owned())?;
+        let (options, from) = log.read_head()?;
+        let scanned = log.scan_with_index(from, log.len()?, None, &mut visit)?;
+        let (opened, _) = scanned.ok_or_else(|| log.interrupted())?;
+        Ok((Self::new(log), options, opened))
+    }
+
     /// The size of the file in bytes.
     pub fn bytes(&self) -> Result<u64, JournalError> {
         self.log.len()

@@ -77,7 +77,7 @@ fn id_of(bytes: &[u8], version: JournalVersion, id_bytes: u32) -> Option<&[u8]> 
 }
 
 /// The kind of a record by its number.
-fn kind_of(number: u8) -> Option<RecordKind> {
+pub(crate) fn kind_of(number: u8) -> Option<RecordKind> {
     [
         RecordKind::Response,
         RecordKind::Failure,

@@ -13,6 +13,7 @@ use crate::journal::compressor::Compressor;
 use crate::journal::error::JournalError;
 use crate::journal::file_head_encoder::{encode_file_head, encode_options};
 use crate::journal::format::{End, JournalOptions, JournalRecord, JournalVersion, RecordKind};
+use crate::journal::index_writer::min_bytes;
 use crate::journal::journal_file::JournalFile;
 use crate::journal::location::Location;
 use crate::journal::reader::JournalReader;
@@ -107,7 +108,9 @@ impl Journal {
         visit: &mut dyn FnMut(RecordEntry<'_>) -> ControlFlow<()>,
     ) -> Result<ScanSummary, JournalError> {
         let len = self.log.len()?;
-        let scanned = self.log.scan(self.end, len, visit)?;
+        let scanned = self
+            .log
+            .scan_with_index(self.end, len, Some(min_bytes()), visit)?;
         let (opened, end) = scanned.ok_or_else(|| self.log.interrupted())?;
         if opened.torn_bytes > 0 {
             // Otherwise the rest of an incomplete block would follow the next, shorter one.

@@ -13,6 +13,7 @@ use crate::jobs::lost_records::LostIds;
 use crate::jobs::source_error::SourceError;
 use crate::journal::format::JournalOptions;
 use crate::journal::reader::JournalReader;
+use crate::journal::saved_index::remove_index;
 use crate::journal::scan::break_if;
 use crate::plural::plural;
 use crate::state::paths::StateDir;
@@ -61,6 +62,7 @@ pub(crate) fn read_journal(
     })?;
     tasks.finish_scan(&opened);
     if opened.damaged > 0 {
+        remove_index(&journal);
         let lost = LostIds::new(&opened.lost);
         events.send(Event::Warning(format!(
             "skipped {} in the journal of `{}`; the lost responses are left out{}",

@@ -127,7 +127,7 @@ fn scan(
     }
     events.send(Event::Phase("reading the journal"));
     let (mut done, mut end, mut record_bytes) = (0, 0, 0);
-    let (reader, options, scan) = JournalReader::open(&path, None, |entry| {
+    let (reader, options, scan) = JournalReader::open_with_index(&path, |entry| {
         contents.add_record(list, &entry);
         record_bytes += entry.location.bytes();
         end = entry.next;

@@ -21,6 +21,7 @@ use crate::journal::failure_note::FailureNote;
 use crate::journal::format::JournalOptions;
 use crate::journal::index::JournalIndex;
 use crate::journal::reader::JournalReader;
+use crate::journal::saved_index::remove_index;
 use crate::journal::scan::break_if;
 use crate::json::document::Document;
 use crate::json::lexer::JsonErrorKind;
@@ -77,6 +78,7 @@ impl RawResponses {
         journal.finish_scan();
         let lost = LostIds::new(&opened.lost);
         if opened.damaged > 0 {
+            remove_index(&path);
             let found = plural(opened.damaged, "damaged place") + &lost.suffix();
             results.add(Finding::of_file(JOURNAL, "complete records", &found));
         } else if end.is_some() && !lost.is_empty() {
