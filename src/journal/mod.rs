@@ -12,6 +12,7 @@ pub mod file_head_encoder;
 pub mod format;
 pub mod index;
 pub mod index_writer;
+pub mod indexed_scan;
 pub mod journal_file;
 pub mod location;
 pub mod reader;
