@@ -106,7 +106,7 @@ fn a_write_error_ends_a_flatten_of_an_endless_source() {
     let mut printed = String::new();
     std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut printed).unwrap();
     assert_eq!(status.code(), Some(6), "{printed}");
-    // The rows of a range wait in a file of their own.
+    // The rows of a range wait in a separate file.
     assert!(printed.contains("range-0.spill"), "{printed}");
     let left = run(&["verify"], &[&base.path().join("out")]);
     assert_ne!(left.status.code(), Some(0));
