@@ -2,8 +2,8 @@
 
 OURS = "scale-export"
 
-STAGES = ("parse", "check", "flatten", "parquet", "cells to parquet", "csv", "journal append", "journal read", "rebuild")
-"""Stages of an export, as in `stages/stage.rs`."""
+STAGES = ("parse", "check", "flatten", "parquet", "csv", "journal append", "journal read", "rebuild")
+"""Stages of an export, of those in `stages/stage.rs`."""
 
 FIGURES = {"wall": "wall time", "cpu": "CPU time", "memory": "peak memory"}
 TIMES = ("wall", "cpu")
