@@ -1,5 +1,5 @@
 .PHONY: help test databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
-	bench-instructions bench-memory bench-scale bench-report bench-pacing fuzz deny attack lint-python lint-workflows \
+	bench-instructions bench-memory bench-scale performance bench-report bench-pacing fuzz deny attack lint-python lint-workflows \
 	test-package wheel wheel-check wheel-test buildah image image-files test-image
 
 help: ## List the targets
@@ -185,7 +185,7 @@ bench-parsers: ## Compare our JSON scanner with other parsers
 bench-resume: ## Measure how fast a run reads the journal of earlier runs
 	cargo bench --locked --quiet --bench open_journal
 
-bench-runs: ## Compare whole runs with alternatives; uses nginx, wrk and DuckDB if installed
+bench-runs: ## Compare whole runs with alternatives (5 minutes); uses nginx, wrk and DuckDB if installed
 	cargo build --release --locked
 	python3 benches/whole_runs.py --json target/bench/whole_runs.json
 
@@ -199,6 +199,10 @@ bench-scale: ## Measure the cost of a task in an export of a million (10 minutes
 
 bench-instructions: ## Count the instructions of each stage, to see changes of one percent; needs valgrind
 	python3 benches/instructions.py --json target/bench/instructions.json
+
+# One after the other, whatever number of jobs make may run.
+performance: ## Measure everything in docs/performance.md again, and write it (20 minutes on an idle machine)
+	$(MAKE) --no-print-directory -j1 bench-stages bench-instructions bench-runs bench-report
 
 bench-report: ## Write the measurements to docs/performance.md and docs/performance.svg
 	python3 benches/chart.py

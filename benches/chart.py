@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """Writes docs/performance.svg and the results in docs/performance.md from measurements:
 
-    make bench-runs bench-stages bench-instructions
-    python3 benches/chart.py
+    make performance
 
 Reads the output of `whole_runs.py --json` and `instructions.py --json`, and Criterion's results of `stages.rs`. If only
-some cases or stages were measured, the document has only these.
+some cases or stages were measured, the document has only these. The picture shows the largest input of each case.
 """
 
 import argparse
@@ -14,7 +13,7 @@ import json
 import pathlib
 
 from machine import BUSY, ROOT
-from results import OURS, STAGES, described, is_timed, tables
+from results import FIGURES, OURS, STAGES, TIMES, amount, described, largest, tables
 
 BEGIN = "<!-- results: written by `make bench-report` -->"
 END = "<!-- end of results -->"
@@ -60,25 +59,25 @@ def stage_table(speeds, instructions):
 
 
 def panels(results):
-    """The panels of the chart: a title, and columns of named bars with their texts."""
+    """The panels of the chart: a title, and columns of named bars with their texts, of the largest inputs."""
     for result in results.values():
-        if is_timed(result):
-            who = result["who"]
-            columns = [
-                (words, [(name, took[key], f"{took[key]:.2f} s") for name, took in who.items()])
-                for key, words in (("wall", "wall time"), ("cpu", "CPU time"))
-            ]
-            yield f"{result['title']} ({described(result)})", columns
-        elif "who" in result:
-            rates = [(name, took["requests_per_second"]) for name, took in result["who"].items()]
-            bars = [(name, rate, f"{rate:,.0f}") for name, rate in rates]
-            yield f"{result['title']} ({described(result)})", [("requests per second", bars)]
-        elif "total" in result:
-            total = result["total"]
-            bars = [
-                (name, total[key], f"{total[key] / 1e6:.2f} MB") for name, key in ((OURS, "ours"), ("DuckDB", "duckdb"))
-            ]
-            yield f"{result['title']} ({described(result)})", [("bytes of Parquet", bars)]
+        title = f"{result['title']} ({largest(result)})"
+        if "who" in result:
+            who = {name: took[-1] for name, took in result["who"].items()}
+            columns = []
+            for key in TIMES:
+                bars = [(name, took[key], amount(key, took[key])) for name, took in who.items()]
+                columns.append((FIGURES[key], bars))
+            yield title, columns
+        elif "rates" in result:
+            found = [(name, took["requests_per_second"]) for name, took in result["rates"].items()]
+            bars = [(name, rate, f"{rate:,.0f}") for name, rate in found]
+            yield title, [("requests per second", bars)]
+        elif "tables" in result:
+            total = result["tables"]["all"][-1]
+            found = ((OURS, total["ours"]), ("DuckDB", total["duckdb"]))
+            bars = [(name, size, f"{size / 1e6:.2f} MB") for name, size in found]
+            yield title, [("bytes of Parquet", bars)]
 
 
 def draw(results):
@@ -114,7 +113,7 @@ def document(report, speeds, instructions):
     ]
     busy = report.get("busy_with_others") or 0
     if busy > BUSY:
-        lines += [f"The machine was busy with other work: {busy:.1f} CPUs at the start.", ""]
+        lines += [f"The machine was busy with other work: up to {busy:.1f} CPUs before a case.", ""]
     lines += [line for what in report["left_out"] for line in (f"Left out: {what}.", "")]
     for result in report["results"].values():
         lines += [f"**{result['title']}**, {described(result)}", "", *tables(result), ""]
