@@ -14,7 +14,9 @@ use crate::cli::shared_args::{
 };
 use crate::cli::version_text::version;
 use crate::cli::{help, value_parsers};
-use crate::jobs::export_defaults::{DEFAULT_CONCURRENCY, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY};
+use crate::jobs::export_defaults::{
+    DEFAULT_CONCURRENCY, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY, MAX_THREADS,
+};
 use crate::pacer::types::Rate;
 use crate::tables::sql::dialect::Dialect;
 
@@ -433,6 +435,17 @@ pub(crate) struct VerifyArgs {
     /// Directory of an export
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
+    /// Threads that verify ranges of tasks [default: one per core, at most 8]
+    ///
+    /// The findings do not depend on their number.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value_parsers::whole::<u16>("number of threads", 1..=MAX_THREADS.into()),
+        env = "SCALE_EXPORT_THREADS",
+        hide_short_help = true
+    )]
+    pub(crate) threads: Option<u16>,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -77,15 +78,15 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Reads a file from an offset, independently of other readers.
+/// Reads from an offset, independently of other readers.
 struct ReadFrom {
-    input: Arc<PathInput>,
+    input: Input,
     offset: u64,
 }
 
 impl Read for ReadFrom {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read_at(buffer, self.offset)?;
+        let read = self.input.read_some(self.offset, buffer)?;
         self.offset += read as u64;
         Ok(read)
     }
@@ -109,8 +110,42 @@ impl Input {
 
     /// Reads the rest of a file from an offset. The file is open only during each read.
     pub(crate) fn read_from(input: &Arc<PathInput>, offset: u64) -> Box<dyn Read> {
-        let input = input.clone();
+        let input = Self::Path(input.clone());
         Box::new(ReadFrom { input, offset })
+    }
+
+    /// Reads a part of the bytes. Does not move the position of other readers.
+    pub(crate) fn read_part(&self, part: Range<u64>) -> Box<dyn Read> {
+        let read = ReadFrom {
+            input: self.clone(),
+            offset: part.start,
+        };
+        Box::new(read.take(part.end.saturating_sub(part.start)))
+    }
+
+    /// The same bytes for another reader. Each has the errors of the system that it met.
+    pub(crate) fn another(&self) -> Self {
+        match self {
+            Self::Path(input) => Self::Path(Arc::new(PathInput {
+                path: input.path.clone(),
+                identity: input.identity,
+                length: input.length,
+                refused: Mutex::new(None),
+            })),
+            Self::File(_) | Self::Bytes(_) => self.clone(),
+        }
+    }
+
+    /// Reads up to the length of the buffer, and nothing at the end.
+    fn read_some(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read_at(buffer, offset),
+            Self::Path(input) => input.read_at(buffer, offset),
+            Self::Bytes(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                bytes.get(start..).unwrap_or_default().read(buffer)
+            }
+        }
     }
 
     pub(crate) fn into_read(self) -> Box<dyn Read> {

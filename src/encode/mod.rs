@@ -16,6 +16,7 @@ pub mod rows_encoder;
 pub mod source_table;
 pub mod spill;
 pub mod table_file;
+pub mod table_parts;
 pub mod table_reader;
 pub mod table_writers;
 pub mod writer_sink;

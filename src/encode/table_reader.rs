@@ -2,12 +2,13 @@
 //! write is an error with its position. `text_column` reads a column of other Parquet files.
 
 use crate::encode::batches::{Batches, until_error};
+use crate::encode::csv;
 use crate::encode::format::Format;
 use crate::encode::input::Input;
+use crate::encode::parquet::read::ParquetTable;
 use crate::encode::parquet::statistics::check::StatisticsCheck;
 use crate::encode::parquet::statistics::wrong_statistic::WrongStatistic;
 use crate::encode::read_error::ReadError;
-use crate::encode::{csv, parquet};
 use crate::tables::row_reader::Rows;
 use crate::tables::table::TableInfo;
 
@@ -16,7 +17,8 @@ pub fn open(format: Format, table: &'static TableInfo, input: Input) -> Result<B
     // Readers report an error of the system as damage. The input has the original error.
     let refused = input.clone();
     let opened = match format {
-        Format::Parquet => parquet::read::open(table, input),
+        Format::Parquet => ParquetTable::open(table, input.clone())
+            .map(|opened| opened.batches(input, 0..opened.row_groups())),
         Format::Csv => csv::read::open(table, input.into_read()),
     };
     let batches = refused.settle(opened)?;
@@ -41,6 +43,17 @@ impl std::fmt::Debug for CheckedBatches {
 }
 
 impl CheckedBatches {
+    pub(super) fn new(batches: Batches, check: Option<StatisticsCheck>, input: Input) -> Self {
+        // Readers report an error of the system as damage. The input has the original error.
+        let refused = input.clone();
+        let batches = batches.map(move |next| refused.settle(next));
+        Self {
+            batches: until_error(batches),
+            check,
+            input,
+        }
+    }
+
     /// The next rows. Adds wrong statistics to `wrong`.
     pub fn next(&mut self, wrong: &mut Vec<WrongStatistic>) -> Option<Result<Rows, ReadError>> {
         let next = self.batches.next();

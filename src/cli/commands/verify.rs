@@ -7,9 +7,10 @@ use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{JobFiles, print_event, report_stopped, run, with_summary};
 use crate::cli::verify_text::{result_line, verified_text};
 use crate::error::Exit;
+use crate::jobs::export_defaults::default_threads;
 use crate::jobs::report::JobEnd;
 use crate::jobs::run_summary::JobName;
-use crate::jobs::verify::verification::verify;
+use crate::jobs::verify::verification::verify_with_threads;
 
 /// Verifies an export, and prints what is wrong with it.
 pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
@@ -26,7 +27,10 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
         run(
             display,
             true,
-            |events, signals| verify(&args.directory, events, &signals.cancel),
+            |events, signals| {
+                let threads = args.threads.map_or_else(default_threads, usize::from);
+                verify_with_threads(&args.directory, threads, events, &signals.cancel)
+            },
             |end, signals| match end {
                 JobEnd::Stopped(_) => {
                     let message = "interrupted: nothing was verified";

@@ -56,12 +56,12 @@ pub(crate) fn open(table: &'static TableInfo, read: Box<dyn Read>) -> Result<Bat
     }
     // Rows are counted without the header.
     records.row = 0;
-    Ok(until_error(CsvBatches {
-        table,
-        columns,
-        records,
-        parser: Parser::default(),
-    }))
+    Ok(CsvBatches::of(table, records))
+}
+
+/// Reads records of a table without a header.
+pub(crate) fn open_part(table: &'static TableInfo, read: Box<dyn Read>) -> Batches {
+    CsvBatches::of(table, CsvRecords::new(read))
 }
 
 struct CsvBatches {
@@ -80,6 +80,15 @@ impl Iterator for CsvBatches {
 }
 
 impl CsvBatches {
+    fn of(table: &'static TableInfo, records: CsvRecords) -> Batches {
+        until_error(Self {
+            table,
+            columns: table.columns().collect(),
+            records,
+            parser: Parser::default(),
+        })
+    }
+
     fn batch(&mut self) -> Result<Option<Rows>, ReadError> {
         let columns = self.columns.iter();
         let mut builders: Vec<_> = columns.map(|column| ColumnBuilder::new(column)).collect();

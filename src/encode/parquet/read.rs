@@ -63,31 +63,47 @@ fn damaged(error: impl std::fmt::Display) -> ReadError {
     ReadError::Damaged(error.to_string())
 }
 
-/// Opens a table and checks its columns and metadata.
-pub(crate) fn open(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
-    // The crate panics on some damaged footers.
-    guarded(|| open_unguarded(table, input))?
+/// A table with a footer that was read and checked.
+#[derive(Debug)]
+pub(crate) struct ParquetTable {
+    table: &'static TableInfo,
+    metadata: ArrowReaderMetadata,
 }
 
-fn open_unguarded(table: &'static TableInfo, input: Input) -> Result<Batches, ReadError> {
+impl ParquetTable {
+    /// Opens a table and checks its columns and metadata.
+    pub(crate) fn open(table: &'static TableInfo, input: Input) -> Result<Self, ReadError> {
+        // The crate panics on some damaged footers.
+        guarded(|| open_unguarded(table, input))?
+    }
+
+    pub(crate) fn row_groups(&self) -> usize {
+        self.metadata.metadata().num_row_groups()
+    }
+
+    /// The rows of some of the row groups; `input` has the bytes of the whole file.
+    pub(crate) fn batches(&self, input: Input, row_groups: Range<usize>) -> Batches {
+        until_error(ParquetBatches {
+            table: self.table,
+            input,
+            metadata: self.metadata.clone(),
+            groups: row_groups,
+            reader: None,
+        })
+    }
+}
+
+fn open_unguarded(table: &'static TableInfo, input: Input) -> Result<ParquetTable, ReadError> {
     // The statistics in the footer are for readers that skip rows. They would stay in memory for all row groups.
     let options = ArrowReaderOptions::new()
         .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
         .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
         .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
     let metadata = ArrowReaderMetadata::load(&input, options).map_err(damaged)?;
-    let builder =
-        ParquetRecordBatchReaderBuilder::new_with_metadata(input.clone(), metadata.clone());
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata.clone());
     check_columns(table, &builder)?;
     check_metadata(table, &builder)?;
-    let groups = 0..metadata.metadata().num_row_groups();
-    Ok(until_error(ParquetBatches {
-        table,
-        input,
-        metadata,
-        groups,
-        reader: None,
-    }))
+    Ok(ParquetTable { table, metadata })
 }
 
 /// Fails unless the columns are those of the definition, logical types included.

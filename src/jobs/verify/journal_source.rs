@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Error, ErrorKind};
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -37,7 +38,7 @@ use crate::state::paths::{IDS, JOURNAL};
 #[derive(Debug)]
 pub(crate) struct RawResponses {
     reader: JournalReader,
-    journal: JournalIndex,
+    journal: Arc<JournalIndex>,
     /// Whether `flatten` made the export, in place (it requests nothing) or from copies. Only then responses may be
     /// missing.
     is_flattened: bool,
@@ -94,10 +95,20 @@ impl RawResponses {
         compare_options(&options, &manifest.options, results);
         Ok(Some(Self {
             reader,
-            journal,
+            journal: Arc::new(journal),
             is_flattened: options.copied || manifest.run.requests == 0,
             drop_missing: manifest.options.drop_missing,
         }))
+    }
+
+    /// The same responses for another thread.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            reader: self.reader.another(),
+            journal: Arc::clone(&self.journal),
+            is_flattened: self.is_flattened,
+            drop_missing: self.drop_missing,
+        }
     }
 
     /// Whether `flatten` made the export.

@@ -45,6 +45,19 @@ impl VerifyResults {
         self.findings.add(finding);
     }
 
+    /// Adds what was verified, and that nothing was found.
+    pub(crate) fn add_report(&mut self, report: VerifyReport) {
+        let all = &mut self.report;
+        all.tasks += report.tasks;
+        all.rebuilt += report.rebuilt;
+        all.raw += report.raw;
+        all.files += report.files;
+        all.bytes += report.bytes;
+        all.rows += report.rows;
+        all.cells += report.cells;
+        all.unproven.extend(report.unproven);
+    }
+
     /// Adds something that could not be verified.
     pub(crate) fn add_unverified(&mut self, text: impl Into<String>) {
         self.report.unproven.push(text.into());

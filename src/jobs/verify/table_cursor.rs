@@ -17,6 +17,7 @@ use crate::encode::table_reader::CheckedBatches;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::{Finding, Findings};
+use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::publish::manifest::{TableFile, TableFiles, is_inside};
 use crate::rebuild::row_cursor::TableRows;
 use crate::tables::row_reader::Rows;
@@ -110,7 +111,25 @@ impl TableCursor {
                 }
             }
         }
-        Ok(Some(Self {
+        Ok(Some(Self::new(table, directory, files)))
+    }
+
+    /// A cursor of a part of a table's file.
+    pub(crate) fn of_part(
+        table: &'static TableInfo,
+        directory: &Path,
+        file: &str,
+        part: CheckedBatches,
+    ) -> Self {
+        Self::new(table, directory, VecDeque::from([(file.to_owned(), part)]))
+    }
+
+    fn new(
+        table: &'static TableInfo,
+        directory: &Path,
+        files: VecDeque<(String, CheckedBatches)>,
+    ) -> Self {
+        Self {
             table,
             directory: directory.to_owned(),
             files,
@@ -123,7 +142,7 @@ impl TableCursor {
             orphans: 0,
             is_whole: true,
             read_error: None,
-        }))
+        }
     }
 
     pub(crate) fn table(&self) -> &'static TableInfo {
@@ -350,6 +369,30 @@ impl TableCursor {
             None => self.taken = (0, 0),
         }
     }
+}
+
+/// Opens those of the tables that can be read.
+pub(crate) fn open_cursors(
+    export: VerifiedExport<'_>,
+    tables: impl Iterator<Item = &'static TableInfo>,
+    findings: &mut Findings,
+) -> Result<Vec<TableCursor>, VerifyError> {
+    let VerifiedExport {
+        directory,
+        manifest,
+        ..
+    } = export;
+    let format = manifest.options.format;
+    let mut cursors = Vec::new();
+    for table in tables {
+        let mut named = manifest.tables.iter();
+        if let Some((_, entry)) = named.find(|(name, _)| name == table.name) {
+            cursors.extend(TableCursor::open(
+                directory, format, table, entry, findings,
+            )?);
+        }
+    }
+    Ok(cursors)
 }
 
 /// The start of a text that is shown.

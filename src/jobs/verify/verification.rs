@@ -6,7 +6,7 @@
 //! compare  compares every cell with those that the raw response gives
 //! ```
 //!
-//! Tables are streamed side by side, one task at a time. Without the raw responses, `compare` uses the rebuilt tasks, which
+//! Tables are streamed side by side, one task at a time, and several ranges of tasks at the same time. Without the raw responses, `compare` uses the rebuilt tasks, which
 //! verifies that the tables agree with each other. The report names what could not be verified.
 
 use std::io::ErrorKind;
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::durable_fs;
 use crate::event::{Event, Events};
+use crate::jobs::export_defaults::default_threads;
 use crate::jobs::report::{JobEnd, SavedWork};
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::Finding;
@@ -33,13 +34,23 @@ use crate::state::lock::Lock;
 use crate::state::paths::{STATE_DIRECTORY, StateDir};
 use crate::tables::table::SCHEMA_VERSION;
 
-/// Verifies the export in a directory.
+/// Verifies the export in a directory, with the default number of threads.
 pub fn verify(
     directory: &Path,
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<JobEnd<VerifyReport>, VerifyError> {
-    match run(directory, events, cancel) {
+    verify_with_threads(directory, default_threads(), events, cancel)
+}
+
+/// Verifies the export in a directory. The report does not depend on the number of threads.
+pub fn verify_with_threads(
+    directory: &Path,
+    threads: usize,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<JobEnd<VerifyReport>, VerifyError> {
+    match run(directory, threads, events, cancel) {
         Ok(report) => Ok(JobEnd::Done(report)),
         Err(VerifyError::Interrupted) => Ok(JobEnd::Stopped(SavedWork::Nothing)),
         Err(error) => Err(error),
@@ -48,6 +59,7 @@ pub fn verify(
 
 fn run(
     directory: &Path,
+    threads: usize,
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<VerifyReport, VerifyError> {
@@ -78,6 +90,7 @@ fn run(
                 state: &state,
                 manifest: &manifest,
                 cancel,
+                threads,
             };
             events.send(Event::Phase("comparing checksums"));
             files::check(export, &mut results)?;

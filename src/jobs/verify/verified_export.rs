@@ -15,6 +15,8 @@ pub(crate) struct VerifiedExport<'e> {
     pub(crate) state: &'e StateDir,
     pub(crate) manifest: &'e Manifest,
     pub(crate) cancel: &'e CancellationToken,
+    /// The number of threads.
+    pub(crate) threads: usize,
 }
 
 impl VerifiedExport<'_> {

@@ -11,6 +11,7 @@
 //! time here, since the `parquet` crate hides fields; see [`compact`].
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
@@ -44,9 +45,12 @@ pub(crate) struct StatisticsCheck {
     input: Input,
     /// Offset of the footer.
     footer: u64,
-    /// Remaining row groups, by their position in the footer.
-    row_groups: std::iter::Enumerate<std::vec::IntoIter<ByteSpan>>,
+    /// Remaining row groups, and the positions of all in the footer.
+    row_groups: Range<usize>,
+    footers: Arc<[ByteSpan]>,
     num_rows: Option<i64>,
+    /// Whether the row groups are all of the file.
+    is_whole: bool,
     current: Option<CurrentGroup>,
     rows: u64,
 }
@@ -95,13 +99,35 @@ impl StatisticsCheck {
                     table,
                     input,
                     footer,
-                    row_groups: row_groups.into_iter().enumerate(),
+                    row_groups: 0..row_groups.len(),
+                    footers: row_groups.into(),
                     num_rows: metadata.num_rows,
+                    is_whole: true,
                     current: None,
                     rows: 0,
                 })
             }
         }
+    }
+
+    /// Another check, of some of the row groups. It does not compare the number of rows in the file.
+    pub(crate) fn of_row_groups(&self, input: Input, row_groups: Range<usize>) -> Self {
+        Self {
+            table: self.table,
+            input,
+            footer: self.footer,
+            row_groups,
+            footers: self.footers.clone(),
+            num_rows: self.num_rows,
+            is_whole: false,
+            current: None,
+            rows: 0,
+        }
+    }
+
+    /// The number of rows that the file states.
+    pub(crate) fn stated_rows(&self) -> Option<u64> {
+        u64::try_from(self.num_rows?).ok()
     }
 
     /// Adds the next rows, which have the table's columns. Returns false if no more can be compared.
@@ -137,7 +163,7 @@ impl StatisticsCheck {
             self.end(group, wrong);
         }
         // No rows were read of these row groups.
-        while self.row_groups.len() > 0 {
+        while !self.row_groups.is_empty() {
             if !self.begin(wrong) {
                 return;
             }
@@ -145,12 +171,16 @@ impl StatisticsCheck {
                 self.end(group, wrong);
             }
         }
-        Report::new(wrong, None, None).number("num_rows", self.rows, self.num_rows);
+        if self.is_whole {
+            Report::new(wrong, None, None).number("num_rows", self.rows, self.num_rows);
+        }
     }
 
     /// Starts the next row group. Returns false if there is none, or if its rows are unknown because of damage.
     fn begin(&mut self, wrong: &mut Vec<WrongStatistic>) -> bool {
-        let Some((number, footer)) = self.row_groups.next() else {
+        let next = self.row_groups.next();
+        let next = next.and_then(|number| Some((number, self.footers.get(number)?.clone())));
+        let Some((number, footer)) = next else {
             let mut report = Report::new(wrong, None, None);
             report.wrong("rows in row groups,", "all", "more rows");
             return false;
