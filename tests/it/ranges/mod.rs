@@ -1,6 +1,8 @@
 //! Tables are built in ranges of tasks. Neither the number of threads nor the source changes a byte, and ranges change
 //! only where row groups end.
 
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
