@@ -311,6 +311,7 @@ mod tests {
                 location: Location::new(offset, 1),
                 next: offset + 1,
                 is_final: true,
+                digest: None,
                 end: since.map(|since| End { since }),
             };
             index.add_record(Some(0), &entry);
