@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// Lowers the length of ranges in debug builds.
-const RANGE_TASKS: &str = "SCALE_EXPORT_RANGE_TASKS";
+pub(crate) const RANGE_TASKS: &str = "SCALE_EXPORT_RANGE_TASKS";
 
 /// More threads than cores, so that ranges are complete in any order.
 const THREADS: [&str; 4] = ["1", "2", "3", "8"];
