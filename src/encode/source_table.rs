@@ -1,11 +1,11 @@
 //! An existing file of a table, whose rows are copied into a new one.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use thiserror::Error;
 
+use crate::durable_fs::open_to_read;
 use crate::encode::csv::write::header;
 use crate::encode::file_part::PartError;
 use crate::encode::format::Format;
@@ -60,7 +60,7 @@ impl SourceTable {
         path: &Path,
         tail: &Region,
     ) -> Result<Self, SourceDamage> {
-        let input = Input::from(File::open(path)?);
+        let input = Input::from(open_to_read(path)?);
         let start = input.length()?.checked_sub(tail.bytes);
         check(&input, start.ok_or(SourceDamage::Changed)?, tail)?;
         let parquet = match format {

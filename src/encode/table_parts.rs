@@ -32,7 +32,7 @@ pub(crate) struct PartedTable {
 #[derive(Debug)]
 enum PartedContent {
     Parquet {
-        opened: ParquetTable,
+        opened: Box<ParquetTable>,
         statistics: StatisticsCheck,
         parts: Vec<Range<usize>>,
     },
@@ -52,7 +52,7 @@ impl PartedTable {
     ) -> Result<Option<Self>, ReadError> {
         let content = match format {
             Format::Parquet => {
-                let opened = ParquetTable::open(table, input.clone())?;
+                let opened = Box::new(ParquetTable::open(table, input.clone())?);
                 let mut wrong: Vec<WrongStatistic> = Vec::new();
                 let statistics = StatisticsCheck::open(table, input.clone(), &mut wrong);
                 let Some(statistics) = statistics.filter(|_| wrong.is_empty()) else {

@@ -46,8 +46,7 @@ use crate::state::list_checkpoint;
 use crate::state::lock::LockWait;
 
 /// Exports tasks: fetches what is missing, builds the tables and publishes them. Blocks until the export is published,
-/// `cancel` is cancelled, or the job fails. It runs on this thread and four more, and on a few others while it completes
-/// the files. What was fetched is kept in any case; the same call continues from there.
+/// `cancel` is cancelled, or the job fails. It runs on this thread, on a few others, and on those that build tables. What was fetched is kept in any case; the same call continues from there.
 ///
 /// # Errors
 ///

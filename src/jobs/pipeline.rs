@@ -19,7 +19,7 @@ use crate::jobs::journal_index::SharedIndex;
 use crate::jobs::journal_writer;
 use crate::jobs::journal_writer::{JournalWriter, StoredResults};
 use crate::jobs::limits::SpaceWatch;
-use crate::jobs::ranges::build::build_tables;
+use crate::jobs::ranges::build::{BuildTokens, build_tables};
 use crate::jobs::ranges::merge::BuiltTables;
 use crate::jobs::ranges::saved_tables::SavedTables;
 use crate::jobs::ranges::table_target::TableTarget;
@@ -166,7 +166,7 @@ impl Pipeline<'_> {
             workers: self.options.threads,
             saved: self.saved.as_ref(),
         };
-        build_tables(target, source, reader, run)
+        build_tables(target, source, reader, BuildTokens::of_run(run))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::jobs::import::import_job::{Import, Imported};
 use crate::jobs::import::journal_source::{ReadJournal, is_export, list_of, read_journal};
 use crate::jobs::journal_tasks::JournalTasks;
 use crate::jobs::publication::{NextExport, Publication, manifest_time};
-use crate::jobs::ranges::build::build_tables;
+use crate::jobs::ranges::build::{BuildTokens, build_tables};
 use crate::jobs::ranges::merge::BuiltTables;
 use crate::jobs::ranges::saved_tables::SavedTables;
 use crate::jobs::ranges::table_target::TableTarget;
@@ -234,7 +234,9 @@ impl ReadSources {
                 cache: &ResponseCache::default(),
                 drop_missing: guard_options.drop_missing,
             };
-            let built = build_tables(target, source, &self.reader, &cancel.child_token())?;
+            let run = cancel.child_token();
+            let tokens = BuildTokens::of_run(&run);
+            let built = build_tables(target, source, &self.reader, tokens)?;
             built.ok_or(ExportError::Interrupted(SavedWork::Nothing))?
         };
         Ok((TasksWithTables { ids, built }, self.facts))

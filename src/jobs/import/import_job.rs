@@ -15,7 +15,7 @@ use crate::jobs::import::journal_source::is_export;
 use crate::jobs::import::shared_import::{Feed, ListCloser, ReadEnd, SharedImport};
 use crate::jobs::import::source_reader::SourceReader;
 use crate::jobs::journal_tasks::JournalTasks;
-use crate::jobs::ranges::build::build_tables;
+use crate::jobs::ranges::build::{BuildTokens, build_tables};
 use crate::jobs::ranges::merge::BuiltTables;
 use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::{SourceIds, TaskSource};
@@ -113,11 +113,20 @@ impl Import<'_> {
                     cache: &cache,
                     drop_missing: false,
                 };
-                let tables = build_tables(target, source, &reader, &build);
+                let tokens = BuildTokens { run, build: &build };
+                let tables = build_tables(target, source, &reader, tokens);
                 cache.close();
-                tables.inspect_err(|_| run.cancel())
+                tables
             })?;
-            let read = self.read(&shared, Some(feed), run);
+            let read = {
+                // Without a thread for the journal, nothing is read.
+                let _closer = ListCloser(&shared);
+                let _end = ReadEnd {
+                    shared: &shared,
+                    feed: Some(feed),
+                };
+                self.read(&shared, Some(feed), run)
+            };
             Ok::<_, ExportError>((read, join(builder)))
         })?;
         // An error of the tables has cancelled the import.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::Event;
 use crate::jobs::error::ExportError;
 use crate::jobs::ranges::merge::{BuiltTables, RangeMerge};
-use crate::jobs::ranges::range_turns::RangeTurns;
+use crate::jobs::ranges::range_turns::{RangeTurns, TurnsEnd};
 use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::{TaskReader, TaskSource};
 use crate::jobs::ranges::worker::{RangeResult, Worker};
@@ -21,22 +21,37 @@ use crate::plural::plural;
 /// A result, or why a worker ended.
 type Sent = Result<(usize, RangeResult), ExportError>;
 
-/// Builds all tables. Returns nothing when the run was cancelled, or ended before every ID had a result. Cancels the run
-/// when the tables cannot be built: the rest need not be fetched then.
+/// The tokens of a build.
+#[derive(Clone, Copy)]
+pub(crate) struct BuildTokens<'t> {
+    /// Cancelled when the tables cannot be built: the rest need not be fetched or read then.
+    pub(crate) run: &'t CancellationToken,
+    /// Ends the build. It is the same, or a child that is cancelled when the tables are not needed.
+    pub(crate) build: &'t CancellationToken,
+}
+
+impl<'t> BuildTokens<'t> {
+    /// The tables are needed until the run ends.
+    pub(crate) fn of_run(run: &'t CancellationToken) -> Self {
+        Self { run, build: run }
+    }
+}
+
+/// Builds all tables. Returns nothing when the build was cancelled, or the run ended before every ID had a result.
 pub(crate) fn build_tables(
     target: TableTarget<'_>,
     source: TaskSource<'_>,
     journal: &JournalReader,
-    run: &CancellationToken,
+    tokens: BuildTokens<'_>,
 ) -> Result<Option<BuiltTables>, ExportError> {
-    build(target, source, journal, run).inspect_err(|_| run.cancel())
+    build(target, source, journal, tokens).inspect_err(|_| tokens.run.cancel())
 }
 
 fn build(
     target: TableTarget<'_>,
     source: TaskSource<'_>,
     journal: &JournalReader,
-    run: &CancellationToken,
+    tokens: BuildTokens<'_>,
 ) -> Result<Option<BuiltTables>, ExportError> {
     let merge = RangeMerge::begin(target, source.ids)?;
     let workers = target.workers.max(1);
@@ -55,14 +70,16 @@ fn build(
                     },
                     turns: &turns,
                     flattened: &flattened,
-                    run,
+                    build: tokens.build,
                 };
                 let sender = sender.clone();
+                let turns = &turns;
                 spawn(scope, move || {
+                    let _end = TurnsEnd(turns);
                     let send = |number, result| sender.send(Ok((number, result))).is_ok();
                     if let Err(error) = worker.run(send) {
                         // At once: other threads may wait for responses for a long time.
-                        run.cancel();
+                        tokens.run.cancel();
                         // Without a receiver, another error is reported.
                         let _ = sender.send(Err(error));
                     }
@@ -74,7 +91,7 @@ fn build(
             started.and_then(|workers| Ok((append_all(merge, &results, &turns)?, workers)));
         turns.end();
         if merged.is_err() {
-            run.cancel();
+            tokens.run.cancel();
         }
         // Workers that send a result after an error must not wait for a receiver.
         drop(results);
@@ -83,7 +100,7 @@ fn build(
         Ok::<_, ExportError>(merged)
     })?;
     let (ranges, copied) = merged.ranges();
-    if run.is_cancelled() || ranges < source.ranges.all().len() {
+    if tokens.build.is_cancelled() || ranges < source.ranges.all().len() {
         return Ok(None);
     }
     if target.saved.is_some() {

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex};
 
 use crate::threads;
 
-/// Ranges per worker that may be begun and not merged: the one that it builds, and one that waits.
+/// Ranges per worker that may be begun and not merged. All but the oldest may be complete, and wait for it.
 const RANGES_PER_WORKER: usize = 2;
 
 /// Gives out the ranges, in order.
@@ -56,6 +56,16 @@ impl RangeTurns {
     }
 }
 
+/// Lets no more ranges begin when a worker ends, however it ends: if its range is not complete, the others would wait
+/// forever until it is merged.
+pub(crate) struct TurnsEnd<'t>(pub(crate) &'t RangeTurns);
+
+impl Drop for TurnsEnd<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,7 +79,7 @@ mod tests {
             turns.merged();
             assert_eq!(third.join().unwrap(), Some(2));
             let fourth = scope.spawn(|| turns.take());
-            turns.end();
+            drop(TurnsEnd(&turns));
             assert_eq!(fourth.join().unwrap(), None);
         });
     }

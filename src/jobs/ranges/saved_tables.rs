@@ -60,8 +60,8 @@ impl SavedTables {
             for appended in &saved.tables {
                 let place = next.get_mut(&appended.table)?;
                 places.push(*place);
-                place.row_groups += appended.row_groups;
-                place.offset += appended.region.bytes;
+                place.row_groups = place.row_groups.checked_add(appended.row_groups)?;
+                place.offset = place.offset.checked_add(appended.region.bytes)?;
             }
             ranges.insert(saved.key.clone(), PlacedRange { saved, places });
         }

@@ -69,12 +69,13 @@ pub(crate) struct Worker<'w> {
     pub(crate) turns: &'w RangeTurns,
     /// Tasks that all workers have flattened.
     pub(crate) flattened: &'w AtomicUsize,
-    pub(crate) run: &'w CancellationToken,
+    /// Ends the build.
+    pub(crate) build: &'w CancellationToken,
 }
 
 impl Worker<'_> {
-    /// Builds ranges until there are no more, and passes each to `send` with its number. Ends early when the run is
-    /// cancelled, or when `send` returns false.
+    /// Builds ranges until there are no more, and passes each to `send` with its number. Ends early when the build
+    /// is cancelled, or when `send` returns false.
     pub(crate) fn run(
         mut self,
         send: impl Fn(usize, RangeResult) -> bool,
@@ -116,7 +117,7 @@ impl Worker<'_> {
         let mut builder = RangeBuilder::new(self.target, (number, start), parser)?;
         let mut position = start;
         while let Some(input) = self.reader.next(number, position)? {
-            if self.run.is_cancelled() {
+            if self.build.is_cancelled() {
                 return Ok(None);
             }
             let task_id = self.reader.source.ids.get(position);

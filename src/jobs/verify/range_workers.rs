@@ -69,7 +69,7 @@ fn verify_ranges(
     let workers = checks.export.threads.min(ranges.len());
     let turns = RangeTurns::new(workers);
     let (sender, received) = sync_channel::<Sent>(workers);
-    let merged = thread::scope(|scope| {
+    let appended = thread::scope(|scope| {
         // If the system allows no more threads, the existing ones do all the work.
         let started = (0..workers).map_while(|_| {
             let worker = RangeWorker {
@@ -85,15 +85,15 @@ fn verify_ranges(
         });
         let started: Vec<_> = started.collect();
         drop(sender);
-        let merged = append_all(&mut merger, &received, &turns);
+        let appended = append_all(&mut merger, &received, &turns);
         turns.end();
         cancel.cancel();
         // Workers that send a result after a finding must not wait for a receiver.
         drop(received);
         started.into_iter().for_each(join);
-        merged
+        appended
     })?;
-    if merged < ranges.len() {
+    if appended < ranges.len() {
         return Ok(None);
     }
     merger.finish(ranges)
@@ -165,12 +165,12 @@ impl RangeWorker<'_> {
         if verifier.results.findings.count() > 0 {
             return Ok(None);
         }
-        let verified = verifier.finish(&mut cursors)?;
+        let proven = verifier.finish(&mut cursors)?;
         let VerifyResults { findings, report } = results;
         let is_clean = findings.count() == 0
             && report.unproven.is_empty()
             && cursors.iter().all(TableCursor::is_whole);
-        Ok(verified
+        Ok(proven
             .drift
             .filter(|_| is_clean)
             .map(|drift| VerifiedRange {
@@ -178,7 +178,7 @@ impl RangeWorker<'_> {
                 rows: cursors.iter().map(TableCursor::rows).collect(),
                 digests,
                 drift,
-                versions: verified.versions,
+                versions: proven.versions,
             }))
     }
 }

@@ -4,6 +4,7 @@
 //! Steps have numbers (`src/durable_fs/failpoint.rs`). The order within each of the two lanes is the same in every run,
 //! since one request is in flight at a time.
 
+mod copies;
 mod disk_full;
 mod kills;
 mod power;
@@ -28,6 +29,7 @@ use scale_export::{CancellationToken, ChangesError, ChangesOptions, ChangesRepor
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::ranges::RANGE_TASKS;
 use crate::support::table::copy;
 use crate::support::{KEY, print_note, program, published, sandbox};
 
@@ -203,6 +205,9 @@ fn command(arguments: &[String], out: &Path) -> Command {
     let mut command = program();
     command
         .env("SCALE_API_KEY", KEY)
+        .env(RANGE_TASKS, "4")
+        // The order of steps is the same in every run.
+        .env("SCALE_EXPORT_THREADS", "1")
         .args(arguments)
         .args(["--progress", "never", "--out"])
         .arg(out);
@@ -359,7 +364,7 @@ fn in_parallel<J: Send>(jobs: Vec<J>, run: impl Fn(J) + Sync) {
 
 #[test]
 fn a_kill_or_an_error_at_any_step_loses_nothing() {
-    for scenario in scenarios() {
+    for scenario in scenarios().into_iter().chain([copies::scenario()]) {
         let mut numbers = BTreeMap::new();
         let mut cases = Vec::new();
         let trace = scenario.trace();

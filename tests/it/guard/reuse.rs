@@ -4,13 +4,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use scale_export::journal::block::encode;
-use scale_export::journal::compressor::Compressor;
 use scale_export::journal::format::JournalVersion;
-use scale_export::journal::reader::JournalReader;
 use serde_json::Value;
 
 use super::{Api, assert_exit, exported, reference, status};
+use crate::support::journal_versions::downgrade;
 use crate::support::{manifest, program, published, task_ids};
 
 #[test]
@@ -162,45 +160,7 @@ fn upgrade(version: JournalVersion) {
     api.ends(3, &out, &ids, &[]);
     let before = published(&out);
     let journal = out.join(".scale-export/journal");
-    let upgraded = fs::read(&journal).unwrap();
-    // The same journal in the earlier format version.
-    let mut records = Vec::new();
-    let (mut reader, ..) = JournalReader::open(&journal, None, |entry| {
-        records.push((
-            entry.kind,
-            entry.is_final,
-            entry.task_id.to_owned(),
-            entry.location,
-        ));
-        std::ops::ControlFlow::Continue(())
-    })
-    .unwrap();
-    let first = usize::try_from(records[0].3.offset()).unwrap();
-    let mut bytes = upgraded[..first].to_vec();
-    bytes[8] = number;
-    for (kind, is_final, task_id, location) in &records {
-        let mut body = Vec::new();
-        let head = reader.read(task_id, *location, &mut body).unwrap();
-        let record = scale_export::journal::format::JournalRecord {
-            kind: *kind,
-            flags: u16::from(*is_final),
-            attempts: head.attempts,
-            time: head.time,
-            task_id,
-            body: &body,
-            digest: None,
-        };
-        encode(&record, version, &mut Compressor::default(), &mut bytes);
-    }
-    let earlier = bytes.len();
-    fs::write(&journal, &bytes).unwrap();
-    let path = out.join("manifest.json");
-    let text = fs::read_to_string(&path).unwrap();
-    let text = text.replace(
-        &format!("\"journal_bytes\": {}", upgraded.len()),
-        &format!("\"journal_bytes\": {earlier}"),
-    );
-    fs::write(&path, text).unwrap();
+    downgrade(&out, version);
 
     assert_exit(&program().arg("verify").arg(&out).output().unwrap(), 0);
     assert!(reference(base.path(), &out) == before);

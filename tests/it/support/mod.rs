@@ -3,6 +3,7 @@
 pub(crate) mod any_rows;
 pub(crate) mod footer;
 pub(crate) mod http_proxy;
+pub(crate) mod journal_versions;
 pub(crate) mod raw_server;
 pub(crate) mod round_trip;
 pub(crate) mod server;

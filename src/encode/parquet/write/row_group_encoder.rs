@@ -1,4 +1,4 @@
-//! Encodes the rows of one table: the columns of a row group together, on one thread, and their pages on another.
+//! Encodes the rows of one table: the columns of a row group together, and then their pages.
 
 use parquet::errors::ParquetError;
 
