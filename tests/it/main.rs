@@ -33,6 +33,7 @@ mod hostile;
 mod id_lists;
 mod interrupt;
 mod journal;
+mod journal_index;
 mod keys;
 mod library;
 mod lists;
