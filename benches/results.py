@@ -60,7 +60,7 @@ def compared(result):
             lines.append(row(f"{words}, ours / {name}'s", *ratios))
             if key in TIMES and inputs[0]["tasks"] == 1:
                 ratios = [net_ratio(ours, took, key, column) for column in range(1, len(inputs))]
-                lines.append(row("the same without the time of one task", "", *ratios))
+                lines += [row("the same without the time of one task", "", *ratios)] if any(ratios) else []
     return [*lines, "", spread(who)]
 
 
