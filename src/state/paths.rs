@@ -133,6 +133,11 @@ pub fn is_publication_id(text: &str) -> bool {
     text.len() == ID_DIGITS && text.bytes().all(is_digit)
 }
 
+/// Whether a path in the output directory is that of a part of the state which is published with the tables.
+pub(crate) fn is_published_state(name: &str) -> bool {
+    [IDS, JOURNAL, RANGES].contains(&name) || digests_id(name).is_some()
+}
+
 /// Whether a path in the output directory is part of its state.
 pub fn is_in_state(path: &Path) -> bool {
     path.starts_with(STATE_DIRECTORY)
@@ -157,6 +162,12 @@ mod tests {
         for other in [NEW_DIGESTS, ".scale-export/digests-../../manifest", IDS] {
             assert_eq!(digests_id(other), None);
         }
+        assert!(
+            [IDS, JOURNAL, RANGES]
+                .iter()
+                .all(|name| is_published_state(name))
+        );
+        assert!(is_published_state(&digests_name(id)) && !is_published_state(LAST_RUN));
         assert!(is_in_state(Path::new(IDS)) && !is_in_state(Path::new("tasks.parquet")));
     }
 }
