@@ -22,7 +22,7 @@ use crate::durable_fs;
 use crate::durable_fs::temporary_name;
 use crate::output_error::OutputError;
 use crate::publish::file_names::is_published_name;
-use crate::state::paths::{IDS, JOURNAL, StateDir, digests_id};
+use crate::state::paths::{IDS, JOURNAL, RANGES, StateDir, digests_id};
 use crate::state::replace::{Durability, replace};
 
 /// Maximum bytes of the record. It names about forty files.
@@ -154,7 +154,7 @@ impl CommitRecord {
     /// Whether the record names published files only. Any other record is damaged, or another user prepared it.
     fn is_sound(&self) -> bool {
         let is_digests = |name: &str| digests_id(name).is_some();
-        let is_state = |name: &str| name == IDS || name == JOURNAL || is_digests(name);
+        let is_state = |name: &str| [IDS, JOURNAL, RANGES].contains(&name) || is_digests(name);
         let is_known = |name: &str| is_published_name(name) || is_state(name);
         let is_obsolete = |name: &str| is_published_name(name) || is_digests(name);
         self.files.iter().all(|file| is_known(&file.name))
