@@ -56,6 +56,18 @@ impl RangeList {
         list
     }
 
+    /// The ranges of a complete list of `ids` IDs, which end before these positions and at the end of the list.
+    #[cfg(test)]
+    pub(crate) fn of_ends(ends: Vec<usize>, ids: usize) -> Self {
+        let list = Self::new(RangeLengths::DEFAULT);
+        {
+            let mut state = threads::lock(&list.state);
+            (state.ends, state.ids) = (ends, ids);
+        }
+        list.close();
+        list
+    }
+
     /// Adds the next ID.
     pub(crate) fn push(&self, task_id: &str) {
         let mut state = threads::lock(&self.state);

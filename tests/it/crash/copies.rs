@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::{
-    ENOSPC, FAILPOINT, Scenario, assert_success, command, in_parallel, is_verified, path, words,
+    ENOSPC, FAILPOINT, Scenario, assert_success, assert_survives_any_fault, command, in_parallel,
+    is_verified, path, words,
 };
 use crate::support::print_note;
 use crate::support::published;
@@ -23,7 +24,7 @@ fn line(number: usize, characters: usize, seed: u64) -> String {
 const HUGE: usize = 3 << 20;
 
 /// A `flatten` of an export that copies most ranges, and builds one whose rows exceed their memory bound.
-pub(super) fn scenario() -> Scenario {
+fn scenario() -> Scenario {
     let base = tempfile::tempdir().unwrap();
     let source = |name: &str, lines: String| {
         let path = base.path().join(name).with_extension("jsonl");
@@ -61,6 +62,11 @@ fn copied(printed: &str) -> (usize, usize) {
 
 fn names(out: &Path) -> Vec<String> {
     published(out).into_keys().collect()
+}
+
+#[test]
+fn a_kill_or_an_error_at_any_step_of_a_copy_loses_nothing() {
+    assert_survives_any_fault(&scenario());
 }
 
 #[test]
