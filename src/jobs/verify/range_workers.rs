@@ -10,6 +10,7 @@ use std::thread;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::event::Event;
 use crate::flatten::flattener::Flattener;
 use crate::jobs::ranges::range_turns::RangeTurns;
 use crate::jobs::threads::join;
@@ -22,6 +23,7 @@ use crate::jobs::verify::report::{VerifyReport, VerifyResults};
 use crate::jobs::verify::table_cursor::TableCursor;
 use crate::jobs::verify::task_verifier::{TaskChecks, TaskVerifier};
 use crate::jobs::verify::verified_export::VerifiedExport;
+use crate::plural::plural;
 use crate::threads;
 
 /// The number of a range, and its results. `None` if it has a finding or could not be verified.
@@ -50,7 +52,13 @@ pub(crate) fn check_in_ranges(
     let verified = verify_ranges(checks, raw, &ranges, &cancel);
     export.stop_if_cancelled()?;
     // The pass in order meets the same error, or it succeeds, since it needs less memory and fewer open files.
-    Ok(verified.unwrap_or_default())
+    let verified = verified.unwrap_or_default();
+    let text = match &verified {
+        Some(_) => format!("verified {}", plural(ranges.len() as u64, "range")),
+        None => "could not verify a range without a finding: verifying all tasks in order".into(),
+    };
+    checks.events.send(Event::Detail(text));
+    Ok(verified)
 }
 
 fn verify_ranges(
