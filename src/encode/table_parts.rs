@@ -1,4 +1,4 @@
-//! A table's file that is read in parts: each has rows of its own, and all of them are the whole file.
+//! A table's file that is read in parts: no two have the same rows, and all of them are the whole file.
 
 use std::ops::Range;
 
@@ -33,7 +33,7 @@ pub(crate) struct PartedTable {
 enum PartedContent {
     Parquet {
         opened: ParquetTable,
-        statistics: StatisticsCheck,
+        statistics: Box<StatisticsCheck>,
         parts: Vec<Range<usize>>,
     },
     Csv {
@@ -65,7 +65,7 @@ impl PartedTable {
                 };
                 PartedContent::Parquet {
                     opened,
-                    statistics,
+                    statistics: Box::new(statistics),
                     parts,
                 }
             }

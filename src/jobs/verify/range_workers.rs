@@ -27,7 +27,7 @@ use crate::plural::plural;
 use crate::threads;
 
 /// The number of a range, and its results. `None` if it has a finding or could not be verified.
-type Sent = (usize, Option<VerifiedRange>);
+type SentRange = (usize, Option<VerifiedRange>);
 
 /// Verifies the ranges of an export. `None` if there are no ranges, or if they are not verified without a finding.
 pub(crate) fn check_in_ranges(
@@ -76,8 +76,8 @@ fn verify_ranges(
     let mut merger = RangeMerger::new(checks, digests, results)?;
     let workers = checks.export.threads.min(ranges.len());
     let turns = RangeTurns::new(workers);
-    let (sender, received) = sync_channel::<Sent>(workers);
-    let merged = thread::scope(|scope| {
+    let (sender, received) = sync_channel::<SentRange>(workers);
+    let count = thread::scope(|scope| {
         // If the system allows no more threads, the existing ones do all the work.
         let started = (0..workers).map_while(|_| {
             let worker = RangeWorker {
@@ -93,15 +93,15 @@ fn verify_ranges(
         });
         let started: Vec<_> = started.collect();
         drop(sender);
-        let merged = append_all(&mut merger, &received, &turns);
+        let count = append_all(&mut merger, &received, &turns);
         turns.end();
         cancel.cancel();
         // Workers that send a result after a finding must not wait for a receiver.
         drop(received);
         started.into_iter().for_each(join);
-        merged
+        count
     })?;
-    if merged < ranges.len() {
+    if count < ranges.len() {
         return Ok(None);
     }
     merger.finish(ranges)
@@ -110,7 +110,7 @@ fn verify_ranges(
 /// Appends the results in order, until one has a finding. Returns their number.
 fn append_all(
     merger: &mut RangeMerger<'_>,
-    received: &Receiver<Sent>,
+    received: &Receiver<SentRange>,
     turns: &RangeTurns,
 ) -> Result<usize, VerifyError> {
     let mut waiting = BTreeMap::new();
@@ -141,7 +141,7 @@ struct RangeWorker<'w> {
 
 impl RangeWorker<'_> {
     /// Verifies ranges until there are no more, or until `send` returns false.
-    fn run(self, turns: &RangeTurns, send: impl Fn(Sent) -> bool) {
+    fn run(self, turns: &RangeTurns, send: impl Fn(SentRange) -> bool) {
         while let Some(number) = turns.take().filter(|number| *number < self.ranges.len()) {
             // The pass in order meets the error again.
             let range = self.range(number).unwrap_or_default();
@@ -173,20 +173,17 @@ impl RangeWorker<'_> {
         if verifier.results.findings.count() > 0 {
             return Ok(None);
         }
-        let verified = verifier.finish(&mut cursors)?;
+        let tasks = verifier.finish(&mut cursors)?;
         let VerifyResults { findings, report } = results;
         let is_clean = findings.count() == 0
             && report.unproven.is_empty()
             && cursors.iter().all(TableCursor::is_whole);
-        Ok(verified
-            .drift
-            .filter(|_| is_clean)
-            .map(|drift| VerifiedRange {
-                report,
-                rows: cursors.iter().map(TableCursor::rows).collect(),
-                digests,
-                drift,
-                versions: verified.versions,
-            }))
+        Ok(tasks.drift.filter(|_| is_clean).map(|drift| VerifiedRange {
+            report,
+            rows: cursors.iter().map(TableCursor::rows).collect(),
+            digests,
+            drift,
+            versions: tasks.versions,
+        }))
     }
 }

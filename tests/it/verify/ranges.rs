@@ -118,7 +118,7 @@ fn rows_of_ranges(out: &Path, table: &str) -> Vec<usize> {
     let ranges = saved["ranges"].as_array_mut().unwrap().iter_mut();
     let rows =
         ranges.map(|range| of_table(range, table).map_or(0, |of| of["rows"].as_u64().unwrap()));
-    rows.map(|rows| rows as usize).collect()
+    rows.map(|rows| usize::try_from(rows).unwrap()).collect()
 }
 
 /// Makes the state fit a CSV table: each range has this many rows, and the last one has the rest.
@@ -260,6 +260,25 @@ fn damage_is_reported_in_the_same_way_at_any_number_of_threads() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn a_row_behind_the_last_range_is_reported_at_any_number_of_threads() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported_in_ranges(base.path(), Format::Csv);
+    let state = fs::read(out.join(".scale-export/ranges")).unwrap();
+    let mut rows = Table::load(&out, Format::Csv, "messages");
+    rows.rows.extend(rows.rows.last().cloned());
+    rows.save(&out);
+    // Neither the manifest nor the state counts it.
+    edit_manifest(&out, |manifest| {
+        let count = json!(rows.rows.len() - 1);
+        manifest["tables"]["messages"]["rows"] = count.clone();
+        manifest["tables"]["messages"]["files"][0]["rows"] = count;
+    });
+    fs::write(out.join(".scale-export/ranges"), state).unwrap();
+    let (verified, in_ranges) = verify_with_all(&out);
+    assert_eq!((verified.exit, in_ranges), (Some(7), None));
 }
 
 #[test]
