@@ -1,4 +1,4 @@
-//! A table's file that is read in parts: each has rows of its own, and all of them are the whole file.
+//! A table's file that is read in parts: no two have the same rows, and all of them are the whole file.
 
 use std::ops::Range;
 
@@ -32,8 +32,8 @@ pub(crate) struct PartedTable {
 #[derive(Debug)]
 enum PartedContent {
     Parquet {
-        opened: Box<ParquetTable>,
-        statistics: StatisticsCheck,
+        opened: ParquetTable,
+        statistics: Box<StatisticsCheck>,
         parts: Vec<Range<usize>>,
     },
     Csv {
@@ -52,7 +52,7 @@ impl PartedTable {
     ) -> Result<Option<Self>, ReadError> {
         let content = match format {
             Format::Parquet => {
-                let opened = Box::new(ParquetTable::open(table, input.clone())?);
+                let opened = ParquetTable::open(table, input.clone())?;
                 let mut wrong: Vec<WrongStatistic> = Vec::new();
                 let statistics = StatisticsCheck::open(table, input.clone(), &mut wrong);
                 let Some(statistics) = statistics.filter(|_| wrong.is_empty()) else {
@@ -65,7 +65,7 @@ impl PartedTable {
                 };
                 PartedContent::Parquet {
                     opened,
-                    statistics,
+                    statistics: Box::new(statistics),
                     parts,
                 }
             }

@@ -10,6 +10,7 @@ use std::thread;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::event::Event;
 use crate::flatten::flattener::Flattener;
 use crate::jobs::ranges::range_turns::RangeTurns;
 use crate::jobs::threads::join;
@@ -22,10 +23,11 @@ use crate::jobs::verify::report::{VerifyReport, VerifyResults};
 use crate::jobs::verify::table_cursor::TableCursor;
 use crate::jobs::verify::task_verifier::{TaskChecks, TaskVerifier};
 use crate::jobs::verify::verified_export::VerifiedExport;
+use crate::plural::plural;
 use crate::threads;
 
 /// The number of a range, and its results. `None` if it has a finding or could not be verified.
-type Sent = (usize, Option<VerifiedRange>);
+type SentRange = (usize, Option<VerifiedRange>);
 
 /// Verifies the ranges of an export. `None` if there are no ranges, or if they are not verified without a finding.
 pub(crate) fn check_in_ranges(
@@ -50,7 +52,13 @@ pub(crate) fn check_in_ranges(
     let verified = verify_ranges(checks, raw, &ranges, &cancel);
     export.stop_if_cancelled()?;
     // The pass in order meets the same error, or it succeeds, since it needs less memory and fewer open files.
-    Ok(verified.unwrap_or_default())
+    let verified = verified.unwrap_or_default();
+    let text = match &verified {
+        Some(_) => format!("verified {}", plural(ranges.len() as u64, "range")),
+        None => "could not verify a range without a finding: verifying all tasks in order".into(),
+    };
+    checks.events.send(Event::Detail(text));
+    Ok(verified)
 }
 
 fn verify_ranges(
@@ -68,8 +76,8 @@ fn verify_ranges(
     let mut merger = RangeMerger::new(checks, digests, results)?;
     let workers = checks.export.threads.min(ranges.len());
     let turns = RangeTurns::new(workers);
-    let (sender, received) = sync_channel::<Sent>(workers);
-    let appended = thread::scope(|scope| {
+    let (sender, received) = sync_channel::<SentRange>(workers);
+    let count = thread::scope(|scope| {
         // If the system allows no more threads, the existing ones do all the work.
         let started = (0..workers).map_while(|_| {
             let worker = RangeWorker {
@@ -85,15 +93,15 @@ fn verify_ranges(
         });
         let started: Vec<_> = started.collect();
         drop(sender);
-        let appended = append_all(&mut merger, &received, &turns);
+        let count = append_all(&mut merger, &received, &turns);
         turns.end();
         cancel.cancel();
         // Workers that send a result after a finding must not wait for a receiver.
         drop(received);
         started.into_iter().for_each(join);
-        appended
+        count
     })?;
-    if appended < ranges.len() {
+    if count < ranges.len() {
         return Ok(None);
     }
     merger.finish(ranges)
@@ -102,7 +110,7 @@ fn verify_ranges(
 /// Appends the results in order, until one has a finding. Returns their number.
 fn append_all(
     merger: &mut RangeMerger<'_>,
-    received: &Receiver<Sent>,
+    received: &Receiver<SentRange>,
     turns: &RangeTurns,
 ) -> Result<usize, VerifyError> {
     let mut waiting = BTreeMap::new();
@@ -133,7 +141,7 @@ struct RangeWorker<'w> {
 
 impl RangeWorker<'_> {
     /// Verifies ranges until there are no more, or until `send` returns false.
-    fn run(self, turns: &RangeTurns, send: impl Fn(Sent) -> bool) {
+    fn run(self, turns: &RangeTurns, send: impl Fn(SentRange) -> bool) {
         while let Some(number) = turns.take().filter(|number| *number < self.ranges.len()) {
             // The pass in order meets the error again.
             let range = self.range(number).unwrap_or_default();
@@ -165,20 +173,17 @@ impl RangeWorker<'_> {
         if verifier.results.findings.count() > 0 {
             return Ok(None);
         }
-        let proven = verifier.finish(&mut cursors)?;
+        let tasks = verifier.finish(&mut cursors)?;
         let VerifyResults { findings, report } = results;
         let is_clean = findings.count() == 0
             && report.unproven.is_empty()
             && cursors.iter().all(TableCursor::is_whole);
-        Ok(proven
-            .drift
-            .filter(|_| is_clean)
-            .map(|drift| VerifiedRange {
-                report,
-                rows: cursors.iter().map(TableCursor::rows).collect(),
-                digests,
-                drift,
-                versions: proven.versions,
-            }))
+        Ok(tasks.drift.filter(|_| is_clean).map(|drift| VerifiedRange {
+            report,
+            rows: cursors.iter().map(TableCursor::rows).collect(),
+            digests,
+            drift,
+            versions: tasks.versions,
+        }))
     }
 }

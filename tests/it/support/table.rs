@@ -106,6 +106,11 @@ impl Table {
         self.rows[row][column] = cell;
     }
 
+    /// Bytes of consecutive rows in CSV.
+    pub(crate) fn csv_bytes(&self, rows: std::ops::Range<usize>) -> usize {
+        csv(&self.columns, &self.rows[rows]).len() - csv(&self.columns, &[]).len()
+    }
+
     /// The first row whose cell in a column meets the condition.
     pub(crate) fn find(&self, column: &str, is: impl Fn(Option<&str>) -> bool) -> usize {
         let column = self.column(column);

@@ -4,6 +4,7 @@
 mod bombs;
 mod files;
 mod open_files;
+mod ranges;
 mod rows;
 mod statistics;
 

@@ -33,10 +33,10 @@ const ROW_GROUP_ROWS: usize = 122_880;
 const WITH_ID: usize = 500;
 
 /// Changes a file's metadata.
-type Change = fn(&mut Falsified);
+pub(super) type Change = fn(&mut Falsified);
 
 /// Changes of the metadata of `threads.parquet`, and the text of the finding.
-const FALSIFIED: [(&str, Change, &str); 34] = [
+pub(super) const FALSIFIED: [(&str, Change, &str); 34] = [
     (
         "chunk min",
         |file| *statistic(file, "thread_index", 6) = binary(&9_i32.to_le_bytes()),
@@ -277,7 +277,7 @@ fn first_row_of_page(good: &Path) -> i64 {
 }
 
 /// Falsifies `threads.parquet` in a copy and updates the manifest.
-fn falsify(good: &Path, bad: &Path, change: Change) {
+pub(super) fn falsify(good: &Path, bad: &Path, change: Change) {
     copy(good, bad);
     Falsified::change(&bad.join("threads.parquet"), change);
     refresh(bad, "threads.parquet");
