@@ -1,6 +1,7 @@
 //! Responses that were just stored, so that the tables need not read them back from the journal.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::api::task_response::TaskResponse;
@@ -98,6 +99,13 @@ impl ResponseCache {
         self.changed.notify_all();
     }
 
+    /// Removes responses that no thread takes.
+    pub(crate) fn forget(&self, positions: Range<usize>) {
+        for position in positions {
+            drop(self.take(position));
+        }
+    }
+
     /// Takes a response out, if it was kept.
     pub(crate) fn take(&self, position: usize) -> Option<TaskResponse> {
         let mut state = self.lock();
@@ -127,6 +135,12 @@ mod tests {
         assert!(cache.take(0).is_none());
         cache.keep(1, response(1));
         assert!(cache.take(1).is_some());
+        // Those of a range that is copied.
+        cache.keep(2, response(MAX_CACHED_BYTES));
+        cache.forget(2..5);
+        cache.keep(5, response(MAX_CACHED_BYTES));
+        assert!(cache.take(2).is_none());
+        assert!(cache.take(5).is_some());
     }
 
     #[test]

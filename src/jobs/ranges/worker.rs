@@ -106,8 +106,11 @@ impl Worker<'_> {
             let Some(tasks) = self.reader.tasks(number, start)? else {
                 return Ok(None);
             };
+            let positions = start..start + tasks.len();
             if let Some(copied) = copied(saved, self.target.selection, start, tasks) {
-                let done = copied.exported.len() + copied.failures.len();
+                // Responses that arrived are not read, and take the room of those that will be.
+                let done = positions.len();
+                self.reader.source.cache.forget(positions);
                 let before = self.flattened.fetch_add(done, Ordering::Relaxed);
                 let all = before + done;
                 self.target.events.send(Event::TasksFlattened(all));
