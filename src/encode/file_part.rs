@@ -58,6 +58,9 @@ pub(crate) enum PartError {
     /// The library that writes files refused it.
     #[error("{0}")]
     Library(String),
+    /// The published file changed while it was copied.
+    #[error("the published file changed while its rows were copied")]
+    Changed,
     /// The part is one of another format.
     #[error("the part does not belong to this file")]
     Foreign,

@@ -7,6 +7,7 @@ use crate::encode::parquet::write::encoded_chunk::EncodedChunk;
 use crate::encode::parquet::write::file_layout::FileLayout;
 use crate::encode::parquet::write::page_compressor::PageCompressor;
 use crate::encode::parquet::write::row_group_encoder::RowGroupBuilder;
+use crate::encode::region_writer::Region;
 use crate::tables::table::TableInfo;
 
 /// Rows of a table, ready to be appended to its file. They depend on no other rows and on no file.
@@ -14,6 +15,8 @@ use crate::tables::table::TableInfo;
 pub(crate) struct EncodedRows {
     pub(crate) rows: u64,
     pub(crate) content: EncodedContent,
+    /// For rows that are copied: the bytes that they must give.
+    pub(crate) expected: Option<Region>,
 }
 
 /// Encoded rows, by format.
@@ -38,7 +41,11 @@ impl EncodedRows {
                 longest: 0,
             },
         };
-        Self { rows: 0, content }
+        Self {
+            rows: 0,
+            content,
+            expected: None,
+        }
     }
 }
 

@@ -110,6 +110,7 @@ impl SourceTable {
         Ok(EncodedRows {
             rows: appended.rows,
             content,
+            expected: Some(appended.region.clone()),
         })
     }
 }

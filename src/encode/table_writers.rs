@@ -144,12 +144,17 @@ impl TableWriters {
             EncodedContent::Csv { longest, .. } => (0, *longest),
         };
         let appended = open.file.append(rows.content);
+        let region = appended.map_err(|error| error.of_file(table, &open.path))?;
+        // The bytes were checked before, and read again now.
+        if rows.expected.is_some_and(|expected| expected != region) {
+            return Err(PartError::Changed.of_file(table, &open.path));
+        }
         Ok(AppendedRows {
             table: table.name.to_owned(),
             rows: rows.rows,
             row_groups,
             longest_record,
-            region: appended.map_err(|error| error.of_file(table, &open.path))?,
+            region,
         })
     }
 

@@ -117,6 +117,16 @@ impl ResponseCache {
     }
 }
 
+/// Closes a cache when the thread that takes responses ends, however it ends: a thread with a response would wait for room
+/// forever.
+pub(crate) struct CacheEnd<'c>(pub(crate) &'c ResponseCache);
+
+impl Drop for CacheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -98,9 +98,13 @@ impl IndexWriter {
     }
 
     /// Completes the segment after a scan that ended at `to`, in a journal whose first record is at `first`. A damaged
-    /// journal gets no index: every run is to notice that something is lost, until the journal is written anew.
+    /// journal gets no index: every run is to notice that something is lost, until the journal is replaced.
     pub(crate) fn finish(mut self, log: &JournalFile, first: u64, to: u64, scan: &ScanSummary) {
         if scan.damaged > 0 || !scan.lost.is_empty() || self.failed || self.write().is_err() {
+            return;
+        }
+        // Otherwise the index could survive a power loss that takes a part of the journal before its end.
+        if durable_fs::sync(&log.file, &log.path).is_err() {
             return;
         }
         let Ok(journal_xxh3) = digest_before(log, first, to) else {

@@ -238,7 +238,7 @@ impl SavedIndex {
     /// Opens the index of a journal whose first record is at `from` and of which `len` bytes count. `None` if there is none
     /// that fits.
     pub(crate) fn open(log: &JournalFile, from: u64, len: u64) -> Option<Self> {
-        let mut file = File::open(index_path(&log.path)).ok()?;
+        let mut file = durable_fs::open_to_read(&index_path(&log.path)).ok()?;
         let mut segments = Vec::new();
         let mut next = from;
         let mut head = [0; HEAD_BYTES];

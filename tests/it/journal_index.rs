@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use scale_export::sandbox::config::SandboxConfig;
 use scale_export::sandbox::server::Sandbox;
@@ -58,7 +59,7 @@ fn damage_behind_an_index_is_found_by_verify_and_mended_by_the_next_export() {
     assert_eq!(code, Some(0), "{printed}");
     assert!(printed.starts_with("Nothing to do"), "{printed}");
     let (code, printed) = verify(&out);
-    assert_eq!(code, Some(1), "{printed}");
+    assert_eq!(code, Some(7), "{printed}");
     assert!(!out.join(".scale-export/journal.index").exists());
     let (code, printed) = export(&server, &out, &["--refresh", "none"]);
     assert_eq!(code, Some(0), "{printed}");
@@ -83,12 +84,50 @@ fn a_run_that_cannot_read_a_record_behind_an_index_leaves_it_to_the_next_run() {
         printed.contains("hint: run the same command again"),
         "{printed}"
     );
-    assert_eq!(
-        verify(&out).0,
-        Some(1),
-        "the earlier tables are whole, and the journal is not"
-    );
+    // The earlier tables are whole, and the journal is not.
+    assert_eq!(verify(&out).0, Some(7));
     let (code, printed) = export(&server, &out, &options);
     assert_eq!(code, Some(0), "{printed}");
     assert_eq!(verify(&out).0, Some(0));
+}
+
+#[test]
+fn a_pipe_in_place_of_the_index_or_of_the_ranges_is_not_read() {
+    let base = tempfile::tempdir().unwrap();
+    let out = base.path().join("out");
+    let server = sandbox(SandboxConfig::default());
+    assert_eq!(export(&server, &out, &[]).0, Some(0));
+    for name in ["journal.index", "ranges"] {
+        let path = out.join(".scale-export").join(name);
+        let _ = fs::remove_file(&path);
+        assert!(
+            Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
+        // A job that reads from the pipe waits for a writer, and does not end.
+        let output = Command::new("timeout")
+            .arg("60")
+            .arg(program().get_program())
+            .args(["status", "--json"])
+            .arg(&out)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let output = Command::new("timeout")
+            .arg("60")
+            .arg(program().get_program())
+            .arg("flatten")
+            .arg(&out)
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .unwrap();
+        // A run refuses the state of others.
+        assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(verify(&out).0, Some(0));
+    }
 }

@@ -19,7 +19,7 @@ use crate::jobs::ranges::build::{BuildTokens, build_tables};
 use crate::jobs::ranges::merge::BuiltTables;
 use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::{SourceIds, TaskSource};
-use crate::jobs::response_cache::ResponseCache;
+use crate::jobs::response_cache::{CacheEnd, ResponseCache};
 use crate::jobs::threads::{join, spawn};
 use crate::journal::writer::Journal;
 use crate::json::parser::Parser;
@@ -114,9 +114,8 @@ impl Import<'_> {
                     drop_missing: false,
                 };
                 let tokens = BuildTokens { run, build: &build };
-                let tables = build_tables(target, source, &reader, tokens);
-                cache.close();
-                tables
+                let _end = CacheEnd(&cache);
+                build_tables(target, source, &reader, tokens)
             })?;
             let read = {
                 // Without a thread for the journal, nothing is read.

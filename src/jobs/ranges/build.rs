@@ -60,6 +60,9 @@ fn build(
     // A result is mostly in temporary files, and `turns` bounds their number.
     let (sender, results) = sync_channel::<Sent>(workers);
     let merged = thread::scope(|scope| {
+        // A panic drops both, so that no worker waits for a turn or for the receiver.
+        let results = results;
+        let _end = TurnsEnd(&turns);
         let started: Result<Vec<_>, ExportError> = (0..workers)
             .map(|_| {
                 let worker = Worker {
@@ -87,8 +90,8 @@ fn build(
             })
             .collect();
         drop(sender);
-        let merged =
-            started.and_then(|workers| Ok((append_all(merge, &results, &turns)?, workers)));
+        let merged = started
+            .and_then(|workers| Ok((append_all(merge, &results, &turns, tokens.build)?, workers)));
         turns.end();
         if merged.is_err() {
             tokens.run.cancel();
@@ -118,6 +121,7 @@ fn append_all<'m>(
     mut merge: RangeMerge<'m>,
     results: &Receiver<Sent>,
     turns: &RangeTurns,
+    build: &CancellationToken,
 ) -> Result<RangeMerge<'m>, ExportError> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
@@ -125,6 +129,9 @@ fn append_all<'m>(
         let (number, result) = sent?;
         waiting.insert(number, result);
         while let Some(result) = waiting.remove(&next) {
+            if build.is_cancelled() {
+                return Ok(merge);
+            }
             merge.append(result)?;
             turns.merged();
             next += 1;

@@ -5,7 +5,7 @@ use crate::encode::table_writers::{TableWriters, WrittenTable};
 use crate::flatten::entity_merge::{EntityError, EntityMerge};
 use crate::jobs::error::ExportError;
 use crate::jobs::failed_tasks::FailedTasks;
-use crate::jobs::ranges::saved_ranges::{SavedRange, SavedRanges};
+use crate::jobs::ranges::saved_ranges::{RangeCollector, SavedRange, SavedRanges};
 use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::SourceIds;
 use crate::jobs::ranges::worker::{RangeResult, closed_by};
@@ -43,7 +43,7 @@ pub(crate) struct RangeMerge<'m> {
     entities: EntityMerge,
     entity_rows: RowsEncoder,
     flattened: FlattenSummary,
-    ranges: Vec<SavedRange>,
+    ranges: RangeCollector,
     /// Ranges that were copied.
     copied: usize,
 }
@@ -71,7 +71,7 @@ impl<'m> RangeMerge<'m> {
                 failures: FailedTasks::default(),
                 exported: 0,
             },
-            ranges: Vec::new(),
+            ranges: RangeCollector::default(),
             copied: 0,
         })
     }
@@ -97,10 +97,11 @@ impl<'m> RangeMerge<'m> {
             failures: all_failures,
             exported: all_exported,
         } = &mut self.flattened;
-        self.ranges.push(SavedRange {
+        let versions = self.ranges.versions(versions);
+        self.ranges.ranges.push(SavedRange {
             key,
             tables,
-            versions: versions.into_iter().map(Into::into).collect(),
+            versions,
             drift: drift.clone(),
             unusable,
         });
@@ -122,7 +123,7 @@ impl<'m> RangeMerge<'m> {
 
     /// The number of ranges, and of those that were copied from the published tables.
     pub(crate) fn ranges(&self) -> (usize, usize) {
-        (self.ranges.len(), self.copied)
+        (self.ranges.ranges.len(), self.copied)
     }
 
     /// Completes the files.
@@ -135,7 +136,7 @@ impl<'m> RangeMerge<'m> {
         let tails = tables.iter();
         let tails = tails.map(|written| (written.table.name.to_owned(), written.tail.clone()));
         Ok(BuiltTables {
-            ranges: SavedRanges::new(tails.collect(), self.ranges),
+            ranges: self.ranges.finish(tails.collect()),
             tables,
             flattened: self.flattened,
             digests: self.digests,

@@ -21,11 +21,12 @@ impl RangeKeyHasher {
     /// Starts with the options. Another version of the program may encode rows in another way.
     pub(crate) fn new(selection: Selection) -> Self {
         let Selection { format, tables } = selection;
+        let tables: Vec<&str> = tables.tables().map(|table| table.name).collect();
         let shape = format!(
             "{} {SCHEMA_VERSION} {ENCODING_VERSION} {} {}\n",
             env!("CARGO_PKG_VERSION"),
             format.extension(),
-            tables.names().join(",")
+            tables.join(",")
         );
         Self(Sha256::new_with_prefix(shape))
     }

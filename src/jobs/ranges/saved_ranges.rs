@@ -5,7 +5,7 @@
 //! file = SHA-256 of the rest in hexadecimal, a line break, JSON
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -24,14 +24,16 @@ use crate::tables::table::Table;
 /// The version of the file. Another one is not read, and all ranges are built again.
 const VERSION: u32 = 1;
 
-/// Maximum bytes of a file that is read: 20 times what a million tasks in a hundred ranges take. If every task has a project
-/// of its own, the file may have more, and all ranges are built.
+/// Maximum bytes of a file that is read: many times what a million tasks in a hundred ranges take. All ranges are rebuilt if it
+/// has more, which takes hundreds of thousands of distinct projects and batches.
 const MAX_BYTES: u64 = 64 << 20;
 
 /// All ranges, in order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SavedRanges {
     version: u32,
+    /// The objects of projects and batches as received, each once.
+    pub(crate) texts: Vec<String>,
     /// What follows the rows in the file of each table, by its name.
     pub(crate) tails: BTreeMap<String, Region>,
     pub(crate) ranges: Vec<SavedRange>,
@@ -54,42 +56,61 @@ pub(crate) struct SavedRange {
 pub(crate) struct SavedVersion {
     table: String,
     digest: [u8; 32],
-    json: String,
+    /// The number of its text.
+    text: usize,
     task_id: String,
 }
 
-impl From<EntityVersion> for SavedVersion {
-    fn from(version: EntityVersion) -> Self {
-        Self {
-            table: version.table.name().to_owned(),
-            digest: version.digest,
-            json: version.json,
-            task_id: version.task_id,
-        }
-    }
-}
-
 impl SavedVersion {
-    /// The version; `None` if its table is unknown.
-    pub(crate) fn version(&self) -> Option<EntityVersion> {
+    /// The version, with the texts of all versions; `None` if its table or its text is unknown.
+    pub(crate) fn version(&self, texts: &[String]) -> Option<EntityVersion> {
         Some(EntityVersion {
             table: Table::find(&self.table)?,
             digest: self.digest,
-            json: self.json.clone(),
+            json: texts.get(self.text)?.clone(),
             task_id: self.task_id.clone(),
         })
     }
 }
 
-impl SavedRanges {
-    pub(crate) fn new(tails: BTreeMap<String, Region>, ranges: Vec<SavedRange>) -> Self {
-        Self {
-            version: VERSION,
-            tails,
-            ranges,
-        }
+/// Collects ranges. Many of them have the same projects and batches, so that each text is kept once.
+#[derive(Debug, Default)]
+pub(crate) struct RangeCollector {
+    texts: HashMap<String, usize>,
+    pub(crate) ranges: Vec<SavedRange>,
+}
+
+impl RangeCollector {
+    /// The versions of a range as they are saved.
+    pub(crate) fn versions(&mut self, versions: Vec<EntityVersion>) -> Vec<SavedVersion> {
+        let versions = versions.into_iter();
+        versions
+            .map(|version| {
+                let next = self.texts.len();
+                SavedVersion {
+                    table: version.table.name().to_owned(),
+                    digest: version.digest,
+                    text: *self.texts.entry(version.json).or_insert(next),
+                    task_id: version.task_id,
+                }
+            })
+            .collect()
     }
 
+    /// All ranges.
+    pub(crate) fn finish(self, tails: BTreeMap<String, Region>) -> SavedRanges {
+        let mut texts: Vec<(String, usize)> = self.texts.into_iter().collect();
+        texts.sort_unstable_by_key(|(_, number)| *number);
+        SavedRanges {
+            version: VERSION,
+            texts: texts.into_iter().map(|(text, _)| text).collect(),
+            tails,
+            ranges: self.ranges,
+        }
+    }
+}
+
+impl SavedRanges {
     /// The content of the file.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         // Strings and numbers: serialization cannot fail.

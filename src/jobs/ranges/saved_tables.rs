@@ -7,7 +7,7 @@ use crate::encode::rows_encoder::EncodedTable;
 use crate::encode::source_table::{RowsPlace, SourceTable};
 use crate::flatten::entity_versions::EntityVersion;
 use crate::jobs::ranges::range_key::RangeKey;
-use crate::jobs::ranges::saved_ranges::{SavedRange, SavedRanges, SavedVersion};
+use crate::jobs::ranges::saved_ranges::{SavedRange, SavedRanges};
 use crate::journal::failure_note::FailureNote;
 use crate::publish::output_dir::OutputDirectory;
 use crate::tables::row_key::RowKind;
@@ -19,6 +19,8 @@ use crate::tables::table::TableInfo;
 pub(crate) struct SavedTables {
     tables: BTreeMap<String, (&'static TableInfo, SourceTable)>,
     ranges: HashMap<RangeKey, PlacedRange>,
+    /// The texts of all versions.
+    texts: Vec<String>,
 }
 
 /// A range, and where its rows are.
@@ -65,7 +67,11 @@ impl SavedTables {
             }
             ranges.insert(saved.key.clone(), PlacedRange { saved, places });
         }
-        Some(Self { tables, ranges })
+        Some(Self {
+            tables,
+            ranges,
+            texts: saved.texts,
+        })
     }
 
     /// The range with this key, after a check of its bytes. `None` if there is none, or if it is damaged: then it is built.
@@ -75,7 +81,8 @@ impl SavedTables {
             let (table, source) = self.tables.get(&appended.table)?;
             Some((*table, source.rows(*place, appended).ok()?))
         });
-        let versions = saved.versions.iter().map(SavedVersion::version);
+        let versions = saved.versions.iter();
+        let versions = versions.map(|version| version.version(&self.texts));
         Some(CopiedRange {
             tables: tables.collect::<Option<_>>()?,
             versions: versions.collect::<Option<_>>()?,

@@ -82,7 +82,8 @@ impl Worker<'_> {
     ) -> Result<(), ExportError> {
         let mut parser = Parser::default();
         while let Some(number) = self.turns.take() {
-            let Some(start) = self.reader.source.ranges.start(number) else {
+            let start = self.reader.source.ranges.start(number);
+            let Some(start) = start.filter(|_| !self.build.is_cancelled()) else {
                 break;
             };
             let Some(result) = self.range(number, start, &mut parser)? else {

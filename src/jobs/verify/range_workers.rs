@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
 use crate::flatten::flattener::Flattener;
-use crate::jobs::ranges::range_turns::RangeTurns;
+use crate::jobs::ranges::range_turns::{RangeTurns, TurnsEnd};
 use crate::jobs::threads::join;
 use crate::jobs::verify::digest_check::DigestCheck;
 use crate::jobs::verify::error::VerifyError;
@@ -78,6 +78,9 @@ fn verify_ranges(
     let turns = RangeTurns::new(workers);
     let (sender, received) = sync_channel::<SentRange>(workers);
     let count = thread::scope(|scope| {
+        // A panic drops both, so that no worker waits for a turn or for the receiver.
+        let received = received;
+        let _end = TurnsEnd(&turns);
         // If the system allows no more threads, the existing ones do all the work.
         let started = (0..workers).map_while(|_| {
             let worker = RangeWorker {
@@ -87,6 +90,7 @@ fn verify_ranges(
             };
             let (sender, turns) = (sender.clone(), &turns);
             let work = move || {
+                let _end = TurnsEnd(turns);
                 worker.run(turns, |sent| sender.send(sent).is_ok());
             };
             threads::builder().spawn_scoped(scope, work).ok()
