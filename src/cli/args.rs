@@ -10,13 +10,11 @@ use crate::cli::changes_args::ChangesArgs;
 #[cfg(feature = "sandbox")]
 use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::shared_args::{
-    ColorArg, DisplayArgs, GuardArgs, ListArgs, MetricsArgs, OutputArgs,
+    ColorArg, DisplayArgs, GuardArgs, ListArgs, MetricsArgs, OutputArgs, ThreadArgs,
 };
 use crate::cli::version_text::version;
 use crate::cli::{help, value_parsers};
-use crate::jobs::export_defaults::{
-    DEFAULT_CONCURRENCY, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY, MAX_THREADS,
-};
+use crate::jobs::export_defaults::{DEFAULT_CONCURRENCY, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY};
 use crate::pacer::types::Rate;
 use crate::tables::sql::dialect::Dialect;
 
@@ -435,17 +433,8 @@ pub(crate) struct VerifyArgs {
     /// Directory of an export
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
-    /// Threads that verify ranges of tasks [default: one per core, at most 8]
-    ///
-    /// The findings do not depend on their number.
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = value_parsers::whole::<u16>("number of threads", 1..=MAX_THREADS.into()),
-        env = "SCALE_EXPORT_THREADS",
-        hide_short_help = true
-    )]
-    pub(crate) threads: Option<u16>,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
 }

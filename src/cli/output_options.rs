@@ -72,7 +72,7 @@ pub(crate) fn output_options(
         out,
         format: args.format.into(),
         tables: selected(&args.tables, origins)?,
-        threads: args.threads.map_or_else(default_threads, usize::from),
+        threads: args.threads.number(),
     })
 }
 

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::option_origins::Origins;
 use crate::cli::value_parsers;
 use crate::encode::format::Format;
-use crate::jobs::export_defaults::MAX_THREADS;
+use crate::jobs::export_defaults::{MAX_THREADS, default_threads};
 use crate::publish::guard::Allowance;
 
 /// When an export is published, and when the exit code is 0.
@@ -66,6 +66,29 @@ pub(crate) struct ListArgs {
     pub(crate) id_column: String,
 }
 
+/// How many threads build or verify tables.
+#[derive(Debug, Args)]
+pub(crate) struct ThreadArgs {
+    /// Threads that build or verify tables [default: one per core, at most 8]
+    ///
+    /// Each takes memory for 8,000 to 16,000 tasks. The result does not depend on their number.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value_parsers::whole::<u16>("number of threads", 1..=MAX_THREADS.into()),
+        env = "SCALE_EXPORT_THREADS",
+        hide_short_help = true
+    )]
+    threads: Option<u16>,
+}
+
+impl ThreadArgs {
+    /// The given number, or the default one.
+    pub(crate) fn number(&self) -> usize {
+        self.threads.map_or_else(default_threads, usize::from)
+    }
+}
+
 /// The output directory and its tables.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -91,17 +114,8 @@ pub(crate) struct OutputArgs {
         env = "SCALE_EXPORT_TABLES"
     )]
     pub(crate) tables: Vec<String>,
-    /// Threads that build tables [default: one per core, at most 8]
-    ///
-    /// Each takes memory for 8,000 to 16,000 tasks. The tables do not depend on their number.
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = value_parsers::whole::<u16>("number of threads", 1..=MAX_THREADS.into()),
-        env = "SCALE_EXPORT_THREADS",
-        hide_short_help = true
-    )]
-    pub(crate) threads: Option<u16>,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
     /// Overwrite files that scale-export did not create
     #[arg(long, value_parser = value_parsers::flag, env = "SCALE_EXPORT_FORCE", hide_short_help = true)]
     pub(crate) force: bool,

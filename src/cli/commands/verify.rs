@@ -7,7 +7,6 @@ use crate::cli::error::CommandError;
 use crate::cli::lifecycle::{JobFiles, print_event, report_stopped, run, with_summary};
 use crate::cli::verify_text::{result_line, verified_text};
 use crate::error::Exit;
-use crate::jobs::export_defaults::default_threads;
 use crate::jobs::report::JobEnd;
 use crate::jobs::run_summary::JobName;
 use crate::jobs::verify::verification::verify_with_threads;
@@ -28,7 +27,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
             display,
             true,
             |events, signals| {
-                let threads = args.threads.map_or_else(default_threads, usize::from);
+                let threads = args.threads.number();
                 verify_with_threads(&args.directory, threads, events, &signals.cancel)
             },
             |end, signals| match end {
