@@ -1,6 +1,5 @@
 //! Builds the tables with several workers. The result does not depend on their number.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -10,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::Event;
 use crate::jobs::error::ExportError;
 use crate::jobs::ranges::merge::{BuiltTables, RangeMerge};
+use crate::jobs::ranges::range_order::RangeOrder;
 use crate::jobs::ranges::range_turns::{RangeTurns, TurnsEnd};
 use crate::jobs::ranges::table_target::TableTarget;
 use crate::jobs::ranges::task_source::{TaskReader, TaskSource};
@@ -123,18 +123,16 @@ fn append_all<'m>(
     turns: &RangeTurns,
     build: &CancellationToken,
 ) -> Result<RangeMerge<'m>, ExportError> {
-    let mut waiting = BTreeMap::new();
-    let mut next = 0;
+    let mut order = RangeOrder::new();
     for sent in results {
         let (number, result) = sent?;
-        waiting.insert(number, result);
-        while let Some(result) = waiting.remove(&next) {
+        order.add(number, result);
+        while let Some(result) = order.take() {
             if build.is_cancelled() {
                 return Ok(merge);
             }
             merge.append(result)?;
             turns.merged();
-            next += 1;
         }
     }
     Ok(merge)

@@ -5,6 +5,7 @@ pub mod build;
 pub mod merge;
 pub mod range_key;
 pub mod range_list;
+pub mod range_order;
 pub mod range_turns;
 pub mod saved_ranges;
 pub mod saved_tables;

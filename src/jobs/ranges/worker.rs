@@ -110,11 +110,8 @@ impl Worker<'_> {
             let positions = start..start + tasks.len();
             if let Some(copied) = copied(saved, self.target.selection, start, tasks) {
                 // Responses that arrived are not read, and take the room of those that will be.
-                let done = positions.len();
-                self.reader.source.cache.forget(positions);
-                let before = self.flattened.fetch_add(done, Ordering::Relaxed);
-                let all = before + done;
-                self.target.events.send(Event::TasksFlattened(all));
+                self.reader.source.cache.forget(positions.clone());
+                self.report(positions.len());
                 return Ok(Some(copied));
             }
         }
@@ -129,15 +126,18 @@ impl Worker<'_> {
             position += 1;
             let done = position - start;
             if done.is_multiple_of(TASKS_BETWEEN_EVENTS) {
-                let before = self
-                    .flattened
-                    .fetch_add(TASKS_BETWEEN_EVENTS, Ordering::Relaxed);
-                let all = before + TASKS_BETWEEN_EVENTS;
-                self.target.events.send(Event::TasksFlattened(all));
+                self.report(TASKS_BETWEEN_EVENTS);
             }
         }
         let is_whole = self.reader.source.ranges.has(number, position) == Some(false);
         is_whole.then(|| builder.finish()).transpose()
+    }
+
+    /// Reports more tasks that are in ranges.
+    fn report(&self, tasks: usize) {
+        let before = self.flattened.fetch_add(tasks, Ordering::Relaxed);
+        let event = Event::TasksFlattened(before + tasks);
+        self.target.events.send(event);
     }
 }
 
@@ -181,20 +181,18 @@ impl<'p> RangeBuilder<'p> {
     }
 
     fn add(&mut self, position: usize, task_id: &str, input: TaskInput) -> Result<(), ExportError> {
-        let digest = match &input {
-            TaskInput::Response(response) | TaskInput::Stale(response, _) => {
-                Some(response.sha256())
-            }
-            TaskInput::Failure(_) | TaskInput::Missing => None,
-        };
-        self.key.add(task_id, digest);
         match input {
             TaskInput::Response(response) => self.response(position, &response, None)?,
             TaskInput::Stale(response, note) => self.response(position, &response, Some(note))?,
-            TaskInput::Failure(note) => self.fail(position, note, false),
-            TaskInput::Missing => self.fail(position, missing(), false),
+            TaskInput::Failure(note) => self.without_response(position, task_id, note),
+            TaskInput::Missing => self.without_response(position, task_id, missing()),
         }
         Ok(())
+    }
+
+    fn without_response(&mut self, position: usize, task_id: &str, note: FailureNote) {
+        self.key.add(task_id, None);
+        self.fail(position, note, false);
     }
 
     fn fail(&mut self, position: usize, note: FailureNote, exported: bool) {
@@ -213,6 +211,9 @@ impl<'p> RangeBuilder<'p> {
         failure: Option<FailureNote>,
     ) -> Result<(), ExportError> {
         let task_id = response.task_id.as_str();
+        // A journal of version 1 has no digests, so it is computed here, and once.
+        let sha256 = response.sha256();
+        self.key.add(task_id, Some(sha256));
         let document = response.document(self.parser);
         if document.as_ref().is_err_and(UnreadableBody::is_memory) {
             let task_id = task_id.to_owned();
@@ -223,10 +224,7 @@ impl<'p> RangeBuilder<'p> {
             (Ok(document), None) => {
                 let flattened = self.flattener.task(task_id, &document, &mut self.rows);
                 flattened.map_err(|error| closed_by(&mut self.rows, error))?;
-                self.exported.push(ExportedTask {
-                    position,
-                    sha256: response.sha256(),
-                });
+                self.exported.push(ExportedTask { position, sha256 });
                 if let Some(note) = failure {
                     self.fail(position, note, true);
                 }

@@ -3,7 +3,6 @@
 //! This pass finds nothing, or its results are dropped, and the tasks are verified in order, which reports the findings.
 //! So the report does not depend on the number of threads, nor on where ranges end.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -12,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
 use crate::flatten::flattener::Flattener;
+use crate::jobs::ranges::range_order::RangeOrder;
 use crate::jobs::ranges::range_turns::{RangeTurns, TurnsEnd};
 use crate::jobs::threads::join;
 use crate::jobs::verify::digest_check::DigestCheck;
@@ -117,23 +117,23 @@ fn append_all(
     received: &Receiver<SentRange>,
     turns: &RangeTurns,
 ) -> Result<usize, VerifyError> {
-    let mut waiting = BTreeMap::new();
-    let mut next = 0;
+    let mut order = RangeOrder::new();
+    let mut appended = 0;
     for (number, range) in received {
         let Some(range) = range else {
             break;
         };
-        waiting.insert(number, range);
-        while let Some(range) = waiting.remove(&next) {
+        order.add(number, range);
+        while let Some(range) = order.take() {
             merger.append(range)?;
             if !merger.is_clean() {
-                return Ok(next);
+                return Ok(appended);
             }
             turns.merged();
-            next += 1;
+            appended += 1;
         }
     }
-    Ok(next)
+    Ok(appended)
 }
 
 /// Verifies ranges on one thread.
