@@ -7,13 +7,11 @@ use super::{
     ENOSPC, FAILPOINT, Scenario, assert_success, assert_survives_any_fault, command, in_parallel,
     is_verified, path, words,
 };
-use crate::support::print_note;
-use crate::support::published;
+use crate::support::{assert_disk_full, print_note, published, random_text};
 
 /// A task with a text of this many characters that hardly compress, on a line.
 fn line(number: usize, characters: usize, seed: u64) -> String {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let text: String = (0..characters).map(|_| random.alphanumeric()).collect();
+    let text = random_text(characters, seed);
     format!(
         r#"{{"task_id":"task_{number}","status":"completed","project":{{"id":"p","name":"{}"}},"threads":[{{"id":"thread","turns":[{{"id":"turn","messages":[{{"role":"user","content":{{"text":"{text}"}}}}]}}]}}]}}"#,
         number / 5
@@ -116,14 +114,7 @@ fn a_full_disk_at_any_write_of_a_copy_keeps_the_export_and_no_temporary_file() {
         match output.status.code() {
             Some(0) => assert!(printed.contains("warning: could not "), "{what}: {printed}"),
             Some(6) => {
-                assert!(
-                    printed.contains("No space left on device"),
-                    "{what}: {printed}"
-                );
-                assert!(
-                    printed.contains("hint: free disk space"),
-                    "{what}: {printed}"
-                );
+                assert_disk_full(&printed, &what);
                 assert!(published(&out) == published(&before), "{what}");
             }
             code => panic!("{what}: {code:?}: {printed}"),

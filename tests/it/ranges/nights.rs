@@ -103,7 +103,7 @@ impl Nights {
         }
     }
 
-    /// Exports all tasks again.
+    /// Exports all tasks with `--refresh all`.
     pub(super) fn run(&self, ids: &[String], options: &[&str]) -> Output {
         let list = self.out.with_extension("ids");
         fs::write(&list, ids.join("\n")).unwrap();
@@ -124,7 +124,7 @@ impl Nights {
             .unwrap()
     }
 
-    /// Exports all tasks again. Returns how many ranges there are, and how many were copied.
+    /// Exports all tasks with `--refresh all`. Returns how many ranges there are, and how many were copied.
     pub(super) fn export(&self, ids: &[String], options: &[&str]) -> (usize, usize) {
         copied(&self.run(ids, options))
     }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,9 @@ use scale_export::sandbox::config::SandboxConfig;
 
 use super::{RANGE_TASKS, flatten_in_ranges};
 use crate::flatten::{assert_verified, stderr};
-use crate::support::{KEY, program, published, raw_responses, sandbox, task_ids};
+use crate::support::{
+    KEY, assert_disk_full, program, published, random_text, raw_responses, sandbox, task_ids,
+};
 
 /// After this long a run hangs.
 const HANGS: Duration = Duration::from_mins(1);
@@ -66,8 +68,7 @@ fn flatten_stdin(length: &str, threads: &str, out: &Path) -> Command {
 
 /// A task with a text of this many characters that hardly compress, on a line.
 fn line(task_id: &str, characters: usize, seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let text: String = (0..characters).map(|_| random.alphanumeric()).collect();
+    let text = random_text(characters, seed);
     let message = serde_json::json!({ "role": "user", "content": { "text": text } });
     let turn = serde_json::json!({ "id": "turn", "messages": [message] });
     let thread = serde_json::json!({ "id": "thread", "turns": [turn] });
@@ -80,6 +81,14 @@ fn lines(from: usize, count: usize, characters: usize) -> Vec<u8> {
     let numbers = from..from + count;
     let lines = numbers.map(|number| line(&format!("task_{number}"), characters, number as u64));
     lines.collect::<Vec<_>>().concat()
+}
+
+/// An import from a pipe whose first range takes long.
+fn slow_import(threads: &str, out: &Path) -> (Child, ChildStdin) {
+    let mut child = flatten_stdin("4", threads, out).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&line("slow", 8 << 20, 1)).unwrap();
+    (child, stdin)
 }
 
 #[test]
@@ -121,10 +130,8 @@ fn an_interrupt_ends_an_import_that_waits_for_a_pipe() {
     for threads in THREADS {
         let base = tempfile::tempdir().unwrap();
         let out = base.path().join("out");
-        let mut child = flatten_stdin("4", threads, &out).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        // The first range takes long; those behind it are built meanwhile.
-        stdin.write_all(&line("slow", 8 << 20, 1)).unwrap();
+        // Ranges behind the slow one are built meanwhile.
+        let (child, mut stdin) = slow_import(threads, &out);
         stdin.write_all(&lines(0, 90, 2_000)).unwrap();
         std::thread::sleep(Duration::from_millis(200));
         send(&child, Signal::INT);
@@ -139,10 +146,8 @@ fn a_task_that_comes_again_ends_no_worker_that_waits() {
     for threads in THREADS {
         let base = tempfile::tempdir().unwrap();
         let out = base.path().join("out");
-        let mut child = flatten_stdin("4", threads, &out).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
         // The slow range is being built when the task comes again.
-        stdin.write_all(&line("slow", 8 << 20, 1)).unwrap();
+        let (child, mut stdin) = slow_import(threads, &out);
         stdin.write_all(&lines(0, 60, 2_000)).unwrap();
         stdin.write_all(&lines(50, 1, 10)).unwrap();
         stdin.flush().unwrap();
@@ -225,14 +230,7 @@ fn a_full_disk_ends_an_import_whose_pipe_stays_open() {
             // The program may have ended already.
             let _ = stdin.write_all(&content);
             let printed = assert_ends(child, 6, &what);
-            assert!(
-                printed.contains("No space left on device"),
-                "{what}: {printed}"
-            );
-            assert!(
-                printed.contains("hint: free disk space"),
-                "{what}: {printed}"
-            );
+            assert_disk_full(&printed, &what);
             let left: Vec<_> = published(&out).into_keys().collect();
             assert!(left.is_empty(), "{what}: {left:?}");
             drop(stdin);

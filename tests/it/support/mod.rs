@@ -178,3 +178,16 @@ pub(crate) fn print_note(text: &str) {
     let mut stderr = std::io::stderr().lock();
     writeln!(stderr, "{text}").unwrap();
 }
+
+/// A run ended because the disk was full, and said so.
+pub(crate) fn assert_disk_full(printed: &str, what: &str) {
+    for text in ["No space left on device", "hint: free disk space"] {
+        assert!(printed.contains(text), "{what}: {printed}");
+    }
+}
+
+/// A text of this many characters, which hardly compresses.
+pub(crate) fn random_text(characters: usize, seed: u64) -> String {
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..characters).map(|_| random.alphanumeric()).collect()
+}
