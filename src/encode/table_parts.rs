@@ -85,7 +85,7 @@ impl PartedTable {
         Ok(Some(Self { input, content }))
     }
 
-    /// The rows of a part, which may be read while other threads read other parts. `None` if there is no such part.
+    /// The rows of a part, which may be read while other threads read other parts. `None` if the file does not have it.
     pub(crate) fn part(&self, number: usize) -> Option<CheckedBatches> {
         let input = self.input.another();
         Some(match &self.content {

@@ -141,7 +141,7 @@ fn mistrust(place: ConfigPlace, owner: u32, mode: u32) -> Option<(&'static str, 
     let user = rustix::process::geteuid().as_raw();
     if place == ConfigPlace::Named {
         None
-    // Root can change every file, so a file of root is no less safe than one of the user.
+    // Root can change every file, so a file of root is as safe as one of the user.
     } else if owner != user && owner != 0 {
         Some((
             "it belongs to another user",
