@@ -100,6 +100,7 @@ pub use crate::failure_kind::FailureKind;
 pub use crate::ids::error::IdsError;
 pub use crate::ids::list::SkippedCells;
 pub use crate::ids::read::{ReadIds, read_ids};
+pub use crate::ids::shard::{InvalidShard, ListIdentity, Shard, ShardPlace};
 pub use crate::ids::task_ids::{InsertedId, InvalidId, TaskIds};
 pub use crate::jobs::changes::change_report::{
     ChangeCounts, ChangesOptions, ChangesReport, FeedOptions,
@@ -119,10 +120,12 @@ pub use crate::jobs::html_report::{HtmlReport, HtmlReportError, html_report};
 pub use crate::jobs::options_error::OptionsError;
 pub use crate::jobs::reflatten::{FlattenOptions, flatten};
 pub use crate::jobs::report::{ExportReport, JobEnd, ListReport, SavedResponses, SavedWork};
+pub use crate::jobs::shards::combine::{CombineOptions, combine};
+pub use crate::jobs::shards::shard_error::ShardError;
 pub use crate::jobs::verify::error::VerifyError;
 pub use crate::jobs::verify::findings::Finding;
 pub use crate::jobs::verify::report::VerifyReport;
-pub use crate::jobs::verify::verification::verify;
+pub use crate::jobs::verify::verification::{VerifyOptions, verify};
 pub use crate::lists::list_planner::ListPlan;
 pub use crate::pacer::types::{LearnedRate, Pace, PacerState, Rate};
 pub use crate::publish::guard::{Allowance, GuardOptions};

@@ -10,10 +10,11 @@ use crate::cli::changes_args::ChangesArgs;
 #[cfg(feature = "sandbox")]
 use crate::cli::sandbox_args::SandboxArgs;
 use crate::cli::shared_args::{
-    ColorArg, DisplayArgs, GuardArgs, ListArgs, MetricsArgs, OutputArgs, ThreadArgs,
+    ColorArg, DisplayArgs, GuardArgs, ListArgs, MetricsArgs, MissingArgs, OutputArgs, ThreadArgs,
 };
 use crate::cli::version_text::version;
 use crate::cli::{help, value_parsers};
+use crate::ids::shard::Shard;
 use crate::jobs::export_defaults::{DEFAULT_CONCURRENCY, DEFAULT_MAX_RETRIES, MAX_CONCURRENCY};
 use crate::pacer::types::Rate;
 use crate::tables::sql::dialect::Dialect;
@@ -62,6 +63,9 @@ pub(crate) enum Command {
     /// Rebuild tables from raw responses, without the network
     #[command(after_long_help = help::FLATTEN)]
     Flatten(Box<FlattenArgs>),
+    /// Merge the exports of shards into the export of one run
+    #[command(after_long_help = help::COMBINE)]
+    Combine(Box<CombineArgs>),
     /// Write an HTML report of an export: tasks, labels, scores, failures
     #[command(after_long_help = help::REPORT)]
     Report(ReportArgs),
@@ -153,6 +157,12 @@ pub(crate) struct ExportArgs {
     pub(crate) id: Vec<String>,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// Export only part I of N of the IDs, for several machines
+    ///
+    /// The first of four parts is 0/4. Each has its own --out, and `scale-export combine` merges them. A value of --rate is
+    /// that of all parts together.
+    #[arg(long, value_name = "I/N", value_parser = value_parsers::shard, env = "SCALE_EXPORT_SHARD", hide_short_help = true)]
+    pub(crate) shard: Option<Shard>,
     /// Tasks to fetch again: pending, all or none
     #[arg(
         long,
@@ -199,6 +209,8 @@ pub(crate) struct ExportArgs {
     pub(crate) fail_fast: bool,
     #[command(flatten)]
     pub(crate) guard: GuardArgs,
+    #[command(flatten)]
+    pub(crate) missing: MissingArgs,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
     #[command(flatten)]
@@ -433,6 +445,9 @@ pub(crate) struct VerifyArgs {
     /// Directory of an export
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
+    /// Directories of the shards that it was combined from, which have its raw responses
+    #[arg(value_name = "SHARD")]
+    pub(crate) shards: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
     #[command(flatten)]
@@ -503,6 +518,40 @@ pub(crate) struct StatusArgs {
     pub(crate) display: DisplayArgs,
 }
 
+/// Options of `combine`.
+#[derive(Debug, Args)]
+pub(crate) struct CombineArgs {
+    /// Directories of all shards, in any order
+    #[arg(value_name = "SHARD", required = true)]
+    pub(crate) shards: Vec<PathBuf>,
+    /// Output directory
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        env = "SCALE_EXPORT_OUT",
+        help_heading = "Output"
+    )]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Output")]
+    pub(crate) threads: ThreadArgs,
+    /// Overwrite files that scale-export did not create
+    #[arg(
+        long,
+        value_parser = value_parsers::flag,
+        env = "SCALE_EXPORT_FORCE",
+        help_heading = "Output",
+        hide_short_help = true
+    )]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) guard: GuardArgs,
+    #[command(flatten)]
+    pub(crate) display: DisplayArgs,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
+}
+
 /// Options of `flatten`.
 #[derive(Debug, Args)]
 pub(crate) struct FlattenArgs {
@@ -525,6 +574,8 @@ pub(crate) struct FlattenArgs {
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) guard: GuardArgs,
+    #[command(flatten)]
+    pub(crate) missing: MissingArgs,
     #[command(flatten)]
     pub(crate) display: DisplayArgs,
     #[command(flatten)]

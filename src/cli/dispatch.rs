@@ -4,6 +4,7 @@ use crate::cli::args::Command;
 use crate::cli::command_line::{color, log_format, read_command_line};
 use crate::cli::commands::changes::run_changes;
 use crate::cli::commands::check::run_check;
+use crate::cli::commands::combine::run_combine;
 use crate::cli::commands::completions::print_completions;
 use crate::cli::commands::export::run_export;
 use crate::cli::commands::flatten::run_flatten;
@@ -47,6 +48,7 @@ pub fn main() -> Exit {
         Some(Command::Status(args)) => &args.display,
         Some(Command::Changes(args)) => &args.display,
         Some(Command::Flatten(args)) => &args.display,
+        Some(Command::Combine(args)) => &args.display,
         Some(Command::Ids(args)) => &args.display,
         Some(Command::Report(args)) => &args.display,
         _ => &cli.export.display,
@@ -59,6 +61,7 @@ pub fn main() -> Exit {
         Some(Command::Status(args)) => run_status(&args),
         Some(Command::Changes(args)) => run_changes(&args),
         Some(Command::Flatten(args)) => run_flatten(&args),
+        Some(Command::Combine(args)) => run_combine(&args),
         Some(Command::Ids(args)) => run_ids(&args),
         Some(Command::Report(args)) => run_report(&args),
         Some(Command::Schema(args)) => print_schema(&args),

@@ -20,6 +20,7 @@ use crate::jobs::export_defaults::DEFAULT_OPTS;
 use crate::jobs::export_options::{ExportOptions, Refresh};
 use crate::jobs::options_error::OptionsError;
 use crate::lists::list_planner::ListPlan;
+use crate::publish::guard::GuardOptions;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::config::SandboxConfig;
 #[cfg(feature = "sandbox")]
@@ -147,7 +148,10 @@ pub(crate) fn options_builder(
         .prune(args.prune)
         .force(args.output.force)
         .keep_secrets(args.output.keep_secrets)
-        .guard(guard_options(&args.guard))
+        .guard(GuardOptions {
+            drop_missing: args.missing.drop_missing,
+            ..guard_options(&args.guard)
+        })
         .fail_fast(args.fail_fast)
         .plan(match args.plan {
             PlanArg::Auto => ListPlan::Auto,
@@ -156,6 +160,10 @@ pub(crate) fn options_builder(
         })
         .expand(non_empty(&args.api.expand))
         .opts(non_empty(&args.api.opts));
+    let builder = match args.shard {
+        Some(shard) => builder.shard(shard),
+        None => builder,
+    };
     let builder = with_network(builder, &args.network);
     with_server(builder, &args.api.server, sandbox)
 }

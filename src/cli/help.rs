@@ -41,6 +41,8 @@ pub(crate) const VERIFY: &str = "\
 Examples:
   Verify an export:
       scale-export verify export/
+  Verify an export that was combined from shards:
+      scale-export verify export/ shard-0/ shard-1/
   Write the result as JSON:
       scale-export verify export/ -q --summary -
 
@@ -112,6 +114,27 @@ Exit codes:
   129, 130, 143   interrupted
 
 Documentation: docs/flatten.md in the source of scale-export";
+
+/// The end of `combine --help`.
+pub(crate) const COMBINE: &str = "\
+Examples:
+  Export a list on two machines, and merge the results:
+      scale-export --ids ids.txt --shard 0/2 --out shard-0/
+      scale-export --ids ids.txt --shard 1/2 --out shard-1/
+      scale-export combine shard-0/ shard-1/ --out export/
+  Verify the result against the raw responses, which stay in the shards:
+      scale-export verify export/ shard-0/ shard-1/
+
+Exit codes:
+  0    all shards were combined, and every ID is exported
+  1    unexpected failure, or more failed IDs than --max-failures
+  2    wrong usage, or shards that are missing or do not fit together
+  3    published, but some IDs failed
+  6    the output could not be written
+  8    not published: the export would be empty or much smaller (--max-shrink)
+  129, 130, 143   interrupted
+
+Documentation: docs/shards.md in the source of scale-export";
 
 /// The end of `ids --help`.
 pub(crate) const IDS: &str = "\

@@ -133,6 +133,8 @@ pub(crate) struct JobReport<'j> {
     pub(crate) output: &'j JobOutput<'j>,
     /// The output directory.
     pub(crate) out: &'j Path,
+    /// The shards that the export was combined from, if it was.
+    pub(crate) shards: &'j [PathBuf],
     /// Failed IDs that do not lead to exit code 3.
     pub(crate) tolerate: Allowance,
     pub(crate) started: Instant,
@@ -176,7 +178,7 @@ pub(crate) fn report_export(
                 } else {
                     usize::MAX
                 };
-                export_text(report, job.out, elapsed, columns, next_step(exit, job.out))
+                export_text(report, job.out, elapsed, columns, next_step(exit, job))
             };
             if !args.quiet || exit != Exit::Success {
                 print_event(args, "summary", &text, || {
@@ -201,11 +203,15 @@ pub(crate) fn report_export(
 }
 
 /// What a person at a terminal can do with a complete export.
-fn next_step(exit: Exit, out: &Path) -> Option<String> {
+fn next_step(exit: Exit, job: &JobReport<'_>) -> Option<String> {
     // The log of a scheduled run needs no advice.
     let is_for_person = exit == Exit::Success && terminal::stderr().is_interactive;
-    let out = shell_quoted(out);
-    is_for_person.then(|| format!("to verify the export: scale-export verify {out}"))
+    let directories = [job.out]
+        .into_iter()
+        .chain(job.shards.iter().map(PathBuf::as_path));
+    let directories: Vec<String> = directories.map(shell_quoted).collect();
+    let directories = directories.join(" ");
+    is_for_person.then(|| format!("to verify the export: scale-export verify {directories}"))
 }
 
 /// Reports what an export would do.

@@ -1,22 +1,41 @@
 //! The list endpoints that tasks are taken from: a project, a batch or a delivery, with filters.
 
+use std::path::Path;
+
 use crate::api::list_request::{ListFilter, ListKind, ListSource};
 use crate::cli::args::{ExportArgs, SourceArgs};
 use crate::cli::error::UsageError;
 use crate::cli::option_origins::Origins;
+use crate::shell_quoting::shell_quoted;
 
 /// The lists that the tasks of an export are taken from; none with IDs.
 pub(crate) fn export_sources(args: &ExportArgs) -> Result<Vec<ListSource>, UsageError> {
     let origins = &args.display.origins;
     let lists = list_sources(&args.source, origins)?;
     let has_ids = !args.ids.is_empty() || !args.id.is_empty();
-    match lists.first().filter(|_| has_ids) {
-        Some(list) => {
-            let ids = if args.ids.is_empty() { "--id" } else { "--ids" };
-            Err(UsageError::conflict(origins, option_of(list.kind), ids))
-        }
-        None => Ok(lists),
+    let Some(list) = lists.first() else {
+        return Ok(lists);
+    };
+    let option = option_of(list.kind);
+    if has_ids {
+        let ids = if args.ids.is_empty() { "--id" } else { "--ids" };
+        return Err(UsageError::conflict(origins, option, ids));
     }
+    if let Some(shard) = args.shard {
+        return Err(UsageError::CommandLine {
+            place: origins.place("--shard").as_str(),
+            reason: format!(
+                "{} cannot be used with {}: only a list of IDs has shards",
+                origins.name("--shard"),
+                origins.name(option)
+            ),
+            hint: format!(
+                "write the IDs to a file for all shards: scale-export ids {option} {} > ids.txt, then --ids ids.txt --shard {shard}",
+                shell_quoted(Path::new(&list.name))
+            ),
+        });
+    }
+    Ok(lists)
 }
 
 /// The option that names lists of a kind.

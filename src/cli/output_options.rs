@@ -18,13 +18,12 @@ pub(crate) fn guard_options(args: &GuardArgs) -> GuardOptions {
         max_failures,
         tolerate,
         max_shrink,
-        drop_missing,
     } = *args;
     GuardOptions {
         max_failures,
         tolerate,
         max_shrink,
-        drop_missing,
+        ..GuardOptions::default()
     }
 }
 
@@ -55,12 +54,9 @@ impl OutputOptions {
     }
 }
 
-/// Checks the options of the output.
-pub(crate) fn output_options(
-    args: &OutputArgs,
-    origins: &Origins,
-) -> Result<OutputOptions, UsageError> {
-    let out = args.out.clone().ok_or(UsageError::Missing(
+/// Checks the output directory.
+pub(crate) fn output_directory(out: Option<&PathBuf>) -> Result<PathBuf, UsageError> {
+    let out = out.cloned().ok_or(UsageError::Missing(
         "--out",
         "name a directory for the tables: --out dir/",
     ))?;
@@ -68,8 +64,16 @@ pub(crate) fn output_options(
     if out.to_string_lossy().contains("://") {
         return Err(UsageError::ObjectStore(out));
     }
+    Ok(out)
+}
+
+/// Checks the options of the output.
+pub(crate) fn output_options(
+    args: &OutputArgs,
+    origins: &Origins,
+) -> Result<OutputOptions, UsageError> {
     Ok(OutputOptions {
-        out,
+        out: output_directory(args.out.as_ref())?,
         format: args.format.into(),
         tables: selected(&args.tables, origins)?,
         threads: args.threads.number(),

@@ -39,6 +39,12 @@ pub(crate) struct GuardArgs {
         value_parser = value_parsers::allowance,
         env = "SCALE_EXPORT_MAX_SHRINK", hide_short_help = true)]
     pub(crate) max_shrink: Allowance,
+}
+
+/// What deleted tasks mean.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Publication")]
+pub(crate) struct MissingArgs {
     /// Remove IDs that return 404 or 410 from the tables, as deleted tasks
     #[arg(
         long,

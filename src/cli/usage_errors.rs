@@ -312,6 +312,7 @@ fn missing(error: &clap::Error, active: &clap::Command, see_help: String) -> Usa
         "report" => "try: scale-export report export/".to_owned(),
         "changes" => "try: scale-export changes export/".to_owned(),
         "flatten" => "try: scale-export flatten export/ --out export/".to_owned(),
+        "combine" => "try: scale-export combine shard-0/ shard-1/ --out export/".to_owned(),
         "completions" => "try: scale-export completions bash".to_owned(),
         _ => see_help,
     };

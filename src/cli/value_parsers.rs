@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::ids::shard::{InvalidShard, Shard};
 use crate::jobs::export_defaults::MAX_BODY_LIMIT;
 use crate::pacer::types::Rate;
 use crate::publish::guard::Allowance;
@@ -149,6 +150,12 @@ pub(crate) fn time(text: &str) -> Result<String, String> {
         Ok(date) if text.len() == "2024-01-31".len() => Ok(format!("{date}T00:00:00Z")),
         _ => Err("expected a time like 2024-01-31T12:00:00Z, or a date like 2024-01-31".to_owned()),
     }
+}
+
+/// `0/4`.
+pub(crate) fn shard(text: &str) -> Result<Shard, String> {
+    text.parse()
+        .map_err(|error: InvalidShard| error.to_string())
 }
 
 /// `10` or `5%`.

@@ -1,6 +1,6 @@
 //! The result of a verification as text. Pure.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::export_text::one_per_line;
 use crate::jobs::verify::report::VerifyReport;
@@ -9,7 +9,7 @@ use crate::printable::printable;
 use crate::shell_quoting::shell_quoted;
 
 /// The mismatches, what could not be verified, the result, and a hint if there are mismatches.
-pub(crate) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
+pub(crate) fn verified_text(report: &VerifyReport, directory: &Path, shards: &[PathBuf]) -> String {
     let mut lines: Vec<String> = report
         .first_findings
         .iter()
@@ -24,8 +24,14 @@ pub(crate) fn verified_text(report: &VerifyReport, directory: &Path) -> String {
     lines.push(result_line(report, directory));
     if report.findings > 0 {
         let directory = shell_quoted(directory);
+        let command = if shards.is_empty() {
+            format!("flatten {directory} --out {directory}")
+        } else {
+            let shards: Vec<String> = shards.iter().map(|shard| shell_quoted(shard)).collect();
+            format!("combine {} --out {directory}", shards.join(" "))
+        };
         lines.push(format!(
-            "hint: if the raw responses are intact, rebuild the tables: scale-export flatten {directory} --out {directory}"
+            "hint: if the raw responses are intact, rebuild the tables: scale-export {command}"
         ));
     }
     one_per_line(&lines)

@@ -13,6 +13,7 @@ pub mod range_cutter;
 pub mod read;
 pub mod records;
 pub mod separated;
+pub mod shard;
 pub mod shared_ids;
 pub mod shown;
 pub mod source;

@@ -1,6 +1,7 @@
 //! A list of distinct task IDs, and which texts are valid IDs.
 
 use std::hash::BuildHasher as _;
+use std::ops::Range;
 
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -135,6 +136,20 @@ impl TaskIds {
             list.insert(id.as_ref())?;
         }
         Ok(list)
+    }
+
+    /// The IDs at these positions. The repeated lines of the whole list still count.
+    pub(crate) fn part(&self, positions: Range<usize>) -> Self {
+        let mut part = Self {
+            duplicates: self.duplicates,
+            ..Self::default()
+        };
+        for id in positions.filter_map(|position| self.get(position)) {
+            // Each is valid, and in the list once.
+            let _ = part.insert(id);
+        }
+        part.shrink();
+        part
     }
 
     /// Counts no ID as a duplicate that was inserted again before.

@@ -19,6 +19,7 @@ use crate::jobs::report::{JobEnd, SavedWork};
 use crate::jobs::runtime::{Network, block_on};
 use crate::lists::dry_run_probe::{ProbeResult, probe_ids, probe_lists};
 use crate::pacer::types::Rate;
+use crate::publish::manifest::Manifest;
 use crate::publish::output_dir::OutputDirectory;
 use crate::state::lock::Lock;
 use crate::state::pace_memory;
@@ -77,6 +78,7 @@ fn plan(
     let fetch_options = options.fetch_options(events)?;
     let client = TaskClient::new(&fetch_options.client)?;
     OutputDirectory::check(&options.out, options.selection(), options.force)?;
+    options.refuse_other_shard(Manifest::sound(&options.out).as_ref())?;
     // A higher --rate does not make the server faster.
     let state = StateDir::of_output(&options.out);
     let learned = pace_memory::recall(&state, &fetch_options.client);

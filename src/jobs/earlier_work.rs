@@ -36,6 +36,7 @@ pub(crate) fn read_earlier(
     let ids = &options.ids;
     let published = Manifest::sound(&options.out);
     let published = published.as_ref();
+    options.refuse_other_shard(published)?;
     let mut contents = JournalContents::new(ids, published_bytes(&options.out, published));
     let journal = StateDir::of_output(&options.out).journal();
     // A run replaces an empty journal.

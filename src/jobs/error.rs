@@ -7,7 +7,9 @@ use thiserror::Error;
 use crate::api::error::FetchError;
 use crate::error::{Exit, Explain, SOURCE_HINT};
 use crate::ids::error::IdsError;
+use crate::ids::shard::Shard;
 use crate::jobs::report::SavedWork;
+use crate::jobs::shards::shard_error::ShardError;
 use crate::jobs::source_error::SourceError;
 use crate::journal::error::JournalError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
@@ -39,6 +41,9 @@ pub enum ExportError {
     /// The export must not replace the published one.
     #[error(transparent)]
     NotPublished(#[from] NotPublished),
+    /// The shards cannot be combined.
+    #[error(transparent)]
+    Shards(#[from] ShardError),
     /// A source of raw responses.
     #[error("could not read tasks from `{name}`: {cause}")]
     Source {
@@ -70,6 +75,18 @@ pub enum ExportError {
         /// The directory.
         out: PathBuf,
     },
+    /// The output directory has another shard, or an export that is no shard.
+    #[error(
+        "could not write to `{}`: it has {}, and this run exports {}", out.display(), shard_text(*.published), shard_text(*.requested)
+    )]
+    OtherShard {
+        /// The directory.
+        out: PathBuf,
+        /// What it has; none for all IDs of a list.
+        published: Option<Shard>,
+        /// What the run exports; none for all IDs of a list.
+        requested: Option<Shard>,
+    },
     /// The limit of open files is too low for any run.
     #[error(
         "could not start: the limit of open files is {allowed}, and at least {least} are needed"
@@ -89,6 +106,14 @@ pub enum ExportError {
     /// Rows could not be encoded.
     #[error("could not build the tables: {0}")]
     Tables(#[from] SinkError),
+}
+
+/// What a directory has, or a run exports.
+fn shard_text(shard: Option<Shard>) -> String {
+    shard.map_or_else(
+        || "the tasks of a whole list".to_owned(),
+        |shard| format!("shard {shard}"),
+    )
 }
 
 impl From<JournalError> for ExportError {
@@ -128,12 +153,17 @@ impl Explain for ExportError {
             Self::Output(error) => error.hint(),
             Self::Ids(error) => error.hint(),
             Self::NotPublished(error) => error.hint(),
+            Self::Shards(error) => error.hint(),
             Self::Source { cause, .. } => cause.hint(),
             Self::NoTasks => Some(SOURCE_HINT.into()),
             Self::NoMemory { .. } | Self::LineMemory { .. } => Some(NO_MEMORY_HINT.into()),
             Self::Fetched { .. } => Some(
                 "choose another directory with --out, or name this directory as the only source".into(),
             ),
+            Self::OtherShard { published, .. } => Some(match published {
+                Some(published) => format!("choose another directory with --out, or continue with --shard {published}"),
+                None => "choose another directory with --out: each shard has its own".into(),
+            }),
             Self::Thread(_) => Some(THREAD_HINT.into()),
             Self::OpenFiles { .. } => Some("raise the hard limit of open files (`ulimit -Hn`)".into()),
             Self::Interrupted(_) => Some("run the same command again".into()),
@@ -150,8 +180,12 @@ impl Explain for ExportError {
             Self::Output(error) => error.exit(),
             Self::Ids(error) => error.exit(),
             Self::NotPublished(error) => error.exit(),
+            Self::Shards(error) => error.exit(),
             Self::Source { cause, .. } => cause.exit(),
-            Self::NoTasks | Self::Fetched { .. } | Self::OpenFiles { .. } => Exit::Usage,
+            Self::NoTasks
+            | Self::Fetched { .. }
+            | Self::OtherShard { .. }
+            | Self::OpenFiles { .. } => Exit::Usage,
             Self::Interrupted(_) => Exit::Interrupted,
             Self::Thread(_)
             | Self::Runtime(_)

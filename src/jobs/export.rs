@@ -163,6 +163,7 @@ impl Run<'_> {
         report_directory(directory, network.context.events);
         let published = directory.manifest();
         let published = published.as_ref();
+        options.refuse_other_shard(published)?;
         repair_journal(directory, published, network.context.events)?;
         if options.lists.is_empty() {
             let (journal, resumed) = open_journal(options, directory, published, network)?;
@@ -324,7 +325,7 @@ impl TaskExport<'_> {
             network: self.run.network,
             index,
             staging,
-            saved: SavedTables::open(self.run.directory, self.options.selection()),
+            saved: SavedTables::open(directory, self.options.selection()),
             learned: self.listed.learned,
         };
         let mut reader = journal.reader();
@@ -420,6 +421,7 @@ impl TaskExport<'_> {
         let journal = compacted.unwrap_or(stored.journal);
         let publication = Publication {
             ids: &self.options.ids,
+            shard: self.options.shard.clone(),
             options: self.options.manifest_options(),
             duplicates: self.options.ids.duplicates(),
             run: RunCounters {

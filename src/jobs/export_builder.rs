@@ -11,6 +11,8 @@ use crate::api::list_request::ListSource;
 use crate::api::options::ClientOptions;
 use crate::encode::format::Format;
 use crate::fetch::options::FetchOptions;
+use crate::ids::range_cutter::RangeLengths;
+use crate::ids::shard::{Shard, ShardIds};
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::export_defaults::{
     DEFAULT_BASE_URL, DEFAULT_CONCURRENCY, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_BODY,
@@ -33,6 +35,7 @@ pub struct ExportOptionsBuilder {
     base_url: Option<String>,
     ca_file: Option<PathBuf>,
     rate: Option<Rate>,
+    shard: Option<Shard>,
     options: ExportOptions,
 }
 
@@ -60,6 +63,7 @@ impl ExportOptionsBuilder {
     fn new(out: PathBuf) -> Self {
         let options = ExportOptions {
             ids: TaskIds::default(),
+            shard: None,
             lists: Vec::new(),
             out,
             format: Format::Parquet,
@@ -102,6 +106,7 @@ impl ExportOptionsBuilder {
             base_url: None,
             ca_file: None,
             rate: None,
+            shard: None,
             options,
         }
     }
@@ -136,6 +141,13 @@ impl ExportOptionsBuilder {
     /// another base URL, so a server whose port changes from run to run needs a label. Default: none.
     pub fn base_url_label(mut self, label: impl Into<String>) -> Self {
         self.options.base_url_label = Some(label.into());
+        self
+    }
+
+    /// Exports only this shard of the IDs. A [rate](Self::rate) is then that of all shards together: this one has its part of
+    /// it. Default: all IDs.
+    pub fn shard(mut self, shard: Shard) -> Self {
+        self.shard = Some(shard);
         self
     }
 
@@ -229,9 +241,22 @@ impl ExportOptionsBuilder {
             base_url,
             ca_file,
             rate,
+            shard,
             mut options,
         } = self;
         check(&options)?;
+        let mut rate = rate;
+        if let Some(shard) = shard {
+            if !options.lists.is_empty() {
+                return Err(OptionsError::ShardOfLists(shard));
+            }
+            let ShardIds { ids, place } = shard.of(&options.ids, RangeLengths::of_program());
+            (options.ids, options.shard) = (ids, Some(place));
+            // The rate is that of all shards together.
+            if let Some(Rate::Limit(limit)) = &mut rate {
+                *limit /= f64::from(shard.count());
+            }
+        }
         let client = &mut options.fetch.client;
         let ca_file = ca_file.as_deref().map(CaFile::read).transpose();
         let ca_file = ca_file.map(|file| client.ca_file = file);

@@ -9,13 +9,14 @@ use crate::api::options::ClientOptions;
 use crate::encode::format::{Format, Selection};
 use crate::event::{Event, Events};
 use crate::fetch::options::FetchOptions;
+use crate::ids::shard::ShardPlace;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::limits::fit_concurrency;
 use crate::journal::format::JournalOptions;
 use crate::lists::list_planner::ListPlan;
 use crate::publish::guard::GuardOptions;
-use crate::publish::manifest::ManifestOptions;
+use crate::publish::manifest::{Manifest, ManifestOptions};
 use crate::tables::selection::TableSelection;
 
 /// Which tasks of an earlier run are fetched again.
@@ -34,6 +35,8 @@ pub enum Refresh {
 pub struct ExportOptions {
     /// The tasks, unless they come from lists.
     pub(crate) ids: TaskIds,
+    /// Which shard of a list they are, if they are one.
+    pub(crate) shard: Option<ShardPlace>,
     /// List endpoints that the tasks are taken from instead.
     pub(crate) lists: Vec<ListSource>,
     /// The output directory.
@@ -78,6 +81,26 @@ impl ExportOptions {
         self.base_url_label
             .clone()
             .unwrap_or_else(|| self.fetch.client.base_url.clone())
+    }
+
+    /// Refuses an output directory that has another shard, or no shard: its tasks would disappear.
+    pub(crate) fn refuse_other_shard(
+        &self,
+        published: Option<&Manifest>,
+    ) -> Result<(), ExportError> {
+        let Some(published) = published else {
+            return Ok(());
+        };
+        let shard = |place: &Option<ShardPlace>| place.as_ref().map(|place| place.shard);
+        let (published, requested) = (shard(&published.shard), shard(&self.shard));
+        if published == requested {
+            return Ok(());
+        }
+        Err(ExportError::OtherShard {
+            out: self.out.clone(),
+            published,
+            requested,
+        })
     }
 
     /// The tables to write, and their format.

@@ -42,6 +42,7 @@ pub mod resume;
 pub mod run_hints;
 pub mod run_summary;
 pub mod runtime;
+pub mod shards;
 pub mod source_error;
 pub mod status;
 pub mod threads;

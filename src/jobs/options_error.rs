@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::api::api_key::KeyError;
 use crate::api::error::FetchError;
 use crate::error::{Exit, Explain};
+use crate::ids::shard::Shard;
 use crate::jobs::export_defaults::{
     DEFAULT_BASE_URL, MAX_BODY_LIMIT, MAX_CONCURRENCY, URL_VARIABLE,
 };
@@ -32,6 +33,9 @@ pub enum OptionsError {
     /// The tasks are given as IDs and as lists.
     #[error("could not choose the tasks: there are both IDs and lists")]
     IdsAndLists,
+    /// The tasks come from lists, and only a shard is to be exported.
+    #[error("could not choose shard {0}: only a list of IDs has shards")]
+    ShardOfLists(Shard),
     /// The number of requests in flight is 0 or too large.
     #[error("could not use a concurrency of {0}")]
     Concurrency(usize),
@@ -49,6 +53,10 @@ impl Explain for OptionsError {
                 Some(format!("the default is {DEFAULT_BASE_URL}"))
             }
             Self::IdsAndLists => Some("give either IDs or lists".into()),
+            Self::ShardOfLists(_) => Some(
+                "write the IDs to a file with `scale-export ids`, and give that file to all shards"
+                    .into(),
+            ),
             Self::Concurrency(_) => Some(format!("choose a number from 1 to {MAX_CONCURRENCY}")),
             Self::MaxBody(_) => Some(format!("the limit is {MAX_BODY_LIMIT} bytes")),
         }
@@ -61,6 +69,7 @@ impl Explain for OptionsError {
             Self::EmptyBaseUrl { .. }
             | Self::UrlVariable
             | Self::IdsAndLists
+            | Self::ShardOfLists(_)
             | Self::Concurrency(_)
             | Self::MaxBody(_) => Exit::Usage,
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::durable_fs::FileRef;
 use crate::encode::table_writers::WrittenTable;
+use crate::ids::shard::ShardPlace;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::failed_tasks::FailedTasks;
@@ -64,6 +65,8 @@ impl NextExport<'_> {
 pub(crate) struct Publication<'o> {
     /// The tasks, in their order.
     pub(crate) ids: &'o TaskIds,
+    /// Which shard of a list they are, if they are one.
+    pub(crate) shard: Option<ShardPlace>,
     pub(crate) options: ManifestOptions,
     /// Lines that repeated an ID.
     pub(crate) duplicates: u64,
@@ -179,6 +182,7 @@ impl Publication<'_> {
             publication,
             options: self.options,
             ids,
+            shard: self.shard,
             files: others,
             drift: flattened.drift.entries(),
             run: self.run,

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::encode::format::{Format, Selection};
 use crate::event::{AgainCounts, Event, Events};
+use crate::ids::shard::ShardPlace;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::error::ExportError;
 use crate::jobs::import::import_job::{Import, Imported};
@@ -146,7 +147,7 @@ fn flatten_into(
     } else {
         import(options, directory, target, cancel)?
     };
-    let saved = SavedTables::open(directory, selection);
+    let saved = SavedTables::open(directory.path(), selection);
     let target = TableTarget {
         saved: saved.as_ref(),
         ..target
@@ -168,6 +169,7 @@ fn flatten_into(
     let unreadable = facts.unreadable;
     let publication = Publication {
         ids: &ids,
+        shard: shard_of(options),
         duplicates: duplicates(options).unwrap_or(facts.duplicates),
         run: counters(started_at, facts.journal_bytes),
         with_journal: facts.has_new_journal,
@@ -413,7 +415,7 @@ fn copied_options(options: &FlattenOptions) -> Result<JournalOptions, ExportErro
 }
 
 /// Refuses to replace responses that were fetched into the output directory.
-fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
+pub(crate) fn refuse_fetched(directory: &OutputDirectory) -> Result<(), ExportError> {
     let journal = directory.state().journal();
     if !JournalReader::is_there(&journal)? {
         return Ok(());
@@ -445,11 +447,19 @@ fn duplicates(options: &FlattenOptions) -> Option<u64> {
     if let Some(ids) = &options.ids {
         return Some(ids.duplicates());
     }
+    only_source(options).map(|manifest| manifest.ids.duplicates)
+}
+
+/// The shard that the tasks are, with the list of IDs of the only source.
+fn shard_of(options: &FlattenOptions) -> Option<ShardPlace> {
+    let has_its_list = options.ids.is_none();
+    only_source(options).filter(|_| has_its_list)?.shard
+}
+
+/// The manifest of the only source, if that is an export.
+fn only_source(options: &FlattenOptions) -> Option<Manifest> {
     match options.sources.as_slice() {
-        [source] if is_export(source) => {
-            let manifest = Manifest::read(source).ok()??.ok()?;
-            Some(manifest.ids.duplicates)
-        }
+        [source] if is_export(source) => Manifest::read(source).ok()??.ok(),
         _ => None,
     }
 }

@@ -263,6 +263,7 @@ pub(crate) fn unchanged(
     };
     let is_same = published.is_of_this_version()
         && published.options == options.manifest_options()
+        && published.shard == options.shard
         && ids.duplicates == options.ids.duplicates()
         && ids.file.sha256 == crate::hex::encode(&sha256())
         && index.is_all_published()

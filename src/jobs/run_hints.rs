@@ -69,7 +69,11 @@ pub(crate) fn next_steps(report: &ExportReport) -> Vec<String> {
         ),
         (
             retried,
-            "run the same command again to retry the failed IDs",
+            if report.uses_network {
+                "run the same command again to retry the failed IDs"
+            } else {
+                "run the export again to retry the failed IDs, and then the same command"
+            },
         ),
     ];
     hints.sort_by_key(|(failures, _)| std::cmp::Reverse(*failures));
@@ -102,7 +106,10 @@ mod tests {
 
     #[test]
     fn the_hint_for_the_most_failures_comes_first() {
-        let mut report = ExportReport::default();
+        let mut report = ExportReport {
+            uses_network: true,
+            ..ExportReport::default()
+        };
         let first_hint = |report: &ExportReport| next_steps(report).into_iter().next();
         assert_eq!(first_hint(&report), None);
         report.failed = 4;

@@ -29,6 +29,7 @@ const RESUME_HINT: &str = "run the same command again to continue";
 pub(crate) enum JobName {
     Export,
     Flatten,
+    Combine,
     Verify,
     Check,
     Status,
@@ -42,6 +43,7 @@ impl JobName {
     pub(crate) fn find(command: &str) -> Option<Self> {
         Some(match command {
             "flatten" => Self::Flatten,
+            "combine" => Self::Combine,
             "verify" => Self::Verify,
             "check" => Self::Check,
             "status" => Self::Status,
@@ -54,7 +56,7 @@ impl JobName {
 
     /// Whether the job publishes an export.
     pub(crate) fn publishes(self) -> bool {
-        matches!(self, Self::Export | Self::Flatten)
+        matches!(self, Self::Export | Self::Flatten | Self::Combine)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::durable_fs;
 use crate::durable_fs::FileRef;
 use crate::encode::format::Format;
 use crate::encode::table_writers::WrittenTable;
+use crate::ids::shard::ShardPlace;
 use crate::publish::file_names::{FAILURES, LOAD_SQL, MANIFEST, README};
 use crate::publish::manifest_fault::ManifestFault;
 use crate::publish::publication_id::PublicationId;
@@ -26,7 +27,7 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// Version of the bytes of published files. It is raised when the same rows result in other bytes: only then does a run
 /// without new tasks rewrite the tables. A test compares the bytes with those of this version.
-pub const ENCODING_VERSION: u32 = 4;
+pub const ENCODING_VERSION: u32 = 5;
 
 /// Maximum bytes of a manifest. It names about twenty tables, and the drift in their columns.
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 64 << 20;
@@ -177,6 +178,8 @@ pub struct ManifestContent {
     pub options: ManifestOptions,
     /// The IDs.
     pub ids: Ids,
+    /// Which shard of a list they are, if they are one.
+    pub shard: Option<ShardPlace>,
     /// The files that are not tables.
     pub files: Vec<FileRef>,
     /// Differences from the documented shape.
@@ -203,6 +206,9 @@ pub struct Manifest {
     pub options: ManifestOptions,
     /// The IDs.
     pub ids: Ids,
+    /// Which shard of a list they are, if they are one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardPlace>,
     /// The tables, in the order of their documentation.
     #[serde(serialize_with = "in_order", deserialize_with = "by_name")]
     pub tables: Vec<(String, TableFiles)>,
@@ -259,6 +265,7 @@ impl Manifest {
             publication,
             options,
             ids,
+            shard,
             files,
             drift,
             run,
@@ -271,6 +278,7 @@ impl Manifest {
             publication: Some(publication),
             options,
             ids,
+            shard,
             tables: tables.iter().map(TableFiles::entry).collect(),
             files,
             drift,

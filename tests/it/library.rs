@@ -4,7 +4,7 @@ use std::fs;
 
 use scale_export::{
     CancellationToken, Events, ExportOptions, JobEnd, Sandbox, SandboxConfig, SavedWork, Table,
-    TableSelection, TaskIds, export, verify,
+    TableSelection, TaskIds, VerifyOptions, export, verify,
 };
 
 #[expect(dead_code, reason = "its `main` is for people")]
@@ -40,7 +40,9 @@ fn an_export_of_a_selection_is_verified() {
         panic!("it was not stopped");
     };
     assert_eq!((report.exported, report.failed), (2, 0));
-    let JobEnd::Done(report) = verify(base.path(), &Events::none(), &cancel).unwrap() else {
+    let JobEnd::Done(report) =
+        verify(&VerifyOptions::of(base.path()), &Events::none(), &cancel).unwrap()
+    else {
         panic!("it was not stopped");
     };
     assert_eq!((report.tasks, report.findings), (2, 0));

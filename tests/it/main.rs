@@ -54,6 +54,7 @@ mod report;
 mod running;
 mod sandbox;
 mod scheduling;
+mod shards;
 mod silent_connections;
 mod sql;
 mod state;

@@ -40,6 +40,7 @@ pub(crate) fn run_export(args: &ExportArgs) -> Result<Exit, CommandError> {
         let job = JobReport {
             output,
             out: &options.out,
+            shards: &[],
             tolerate: options.guard.tolerate,
             started,
         };

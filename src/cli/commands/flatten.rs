@@ -16,6 +16,7 @@ use crate::ids::read::{ReadIds, read_ids};
 use crate::jobs::reflatten::{FlattenOptions, flatten};
 use crate::jobs::report::JobEnd;
 use crate::jobs::run_summary::JobName;
+use crate::publish::guard::GuardOptions;
 
 /// Rebuilds tables from raw responses.
 pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
@@ -60,11 +61,15 @@ pub(crate) fn run_flatten(args: &FlattenArgs) -> Result<Exit, CommandError> {
             threads,
             force: args.output.force,
             keep_secrets: args.output.keep_secrets,
-            guard: guard_options(&args.guard),
+            guard: GuardOptions {
+                drop_missing: args.missing.drop_missing,
+                ..guard_options(&args.guard)
+            },
         };
         let job = JobReport {
             output,
             out: &options.out,
+            shards: &[],
             tolerate: options.guard.tolerate,
             started,
         };

@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod check;
+pub mod combine;
 pub mod completions;
 pub mod export;
 pub mod flatten;

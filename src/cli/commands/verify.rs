@@ -9,17 +9,21 @@ use crate::cli::verify_text::{result_line, verified_text};
 use crate::error::Exit;
 use crate::jobs::report::JobEnd;
 use crate::jobs::run_summary::JobName;
-use crate::jobs::verify::verification::verify_with_threads;
+use crate::jobs::verify::verification::{VerifyOptions, verify};
 
 /// Verifies an export, and prints what is wrong with it.
 pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
     let display = &args.display;
-    let reads = std::slice::from_ref(&args.directory);
+    let reads = [
+        std::slice::from_ref(&args.directory),
+        args.shards.as_slice(),
+    ]
+    .concat();
     let files = JobFiles {
         job: JobName::Verify,
         display,
         metrics: None,
-        reads,
+        reads: &reads,
         directory: Some(&args.directory),
     };
     with_summary(&files, |output| {
@@ -27,8 +31,12 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
             display,
             true,
             |events, signals| {
-                let threads = args.threads.number();
-                verify_with_threads(&args.directory, threads, events, &signals.cancel)
+                let options = VerifyOptions {
+                    directory: args.directory.clone(),
+                    shards: args.shards.clone(),
+                    threads: args.threads.number(),
+                };
+                verify(&options, events, &signals.cancel)
             },
             |end, signals| match end {
                 JobEnd::Stopped(_) => {
@@ -49,7 +57,7 @@ pub(crate) fn run_verify(args: &VerifyArgs) -> Result<Exit, CommandError> {
                         let text = if display.quiet {
                             result.clone()
                         } else {
-                            verified_text(&report, &args.directory)
+                            verified_text(&report, &args.directory, &args.shards)
                         };
                         print_event(display, "verified", &text, || {
                             (result, json!({"summary": &json}))

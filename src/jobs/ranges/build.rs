@@ -12,7 +12,7 @@ use crate::jobs::ranges::merge::{BuiltTables, RangeMerge};
 use crate::jobs::ranges::range_order::RangeOrder;
 use crate::jobs::ranges::range_turns::{RangeTurns, TurnsEnd};
 use crate::jobs::ranges::table_target::TableTarget;
-use crate::jobs::ranges::task_source::{TaskReader, TaskSource};
+use crate::jobs::ranges::task_source::{SourceIds, TaskReader, TaskSource};
 use crate::jobs::ranges::worker::{RangeResult, Worker};
 use crate::jobs::threads::{join, spawn};
 use crate::journal::reader::JournalReader;
@@ -53,13 +53,85 @@ fn build(
     journal: &JournalReader,
     tokens: BuildTokens<'_>,
 ) -> Result<Option<BuiltTables>, ExportError> {
-    let merge = RangeMerge::begin(target, source.ids)?;
+    let mut build = TableBuild::begin(target, source.ids)?;
+    if !build.add(target, source, journal, tokens)? {
+        return Ok(None);
+    }
+    let (ranges, copied) = build.ranges();
+    if target.saved.is_some() {
+        let text = format!(
+            "copied {copied} of {} from the published tables",
+            plural(ranges as u64, "range")
+        );
+        target.events.send(Event::Detail(text));
+    }
+    build.finish().map(Some)
+}
+
+/// Tables that are built from one source after the other.
+pub(crate) struct TableBuild<'m> {
+    merge: RangeMerge<'m>,
+    /// Tasks that all workers have flattened.
+    flattened: AtomicUsize,
+    /// IDs of the sources so far.
+    ids: usize,
+}
+
+impl<'m> TableBuild<'m> {
+    /// Creates the files. `ids` has the IDs of all sources.
+    pub(crate) fn begin(target: TableTarget<'_>, ids: SourceIds<'m>) -> Result<Self, ExportError> {
+        Ok(Self {
+            merge: RangeMerge::begin(target, ids)?,
+            flattened: AtomicUsize::new(0),
+            ids: 0,
+        })
+    }
+
+    /// Adds the tasks of the next source, with several workers. Returns false when the build was cancelled, or the run ended
+    /// before every ID had a result.
+    pub(crate) fn add(
+        &mut self,
+        target: TableTarget<'_>,
+        source: TaskSource<'_>,
+        journal: &JournalReader,
+        tokens: BuildTokens<'_>,
+    ) -> Result<bool, ExportError> {
+        let before = self.ranges().0;
+        let offset = self.ids;
+        append_ranges(self, target, (source, offset), journal, tokens)?;
+        self.ids += source.ranges.all().last().map_or(0, |range| range.end);
+        let ranges = self.ranges().0 - before;
+        Ok(!tokens.build.is_cancelled() && ranges == source.ranges.all().len())
+    }
+
+    /// The number of ranges, and of those that were copied.
+    pub(crate) fn ranges(&self) -> (usize, usize) {
+        self.merge.ranges()
+    }
+
+    /// Completes the files.
+    pub(crate) fn finish(self) -> Result<BuiltTables, ExportError> {
+        self.merge.finish()
+    }
+}
+
+/// Runs the workers, and appends their results.
+fn append_ranges(
+    build: &mut TableBuild<'_>,
+    target: TableTarget<'_>,
+    (source, offset): (TaskSource<'_>, usize),
+    journal: &JournalReader,
+    tokens: BuildTokens<'_>,
+) -> Result<(), ExportError> {
+    let TableBuild {
+        merge, flattened, ..
+    } = build;
+    let flattened = &*flattened;
     let workers = target.workers.max(1);
     let turns = RangeTurns::new(workers);
-    let flattened = AtomicUsize::new(0);
     // A result is mostly in temporary files, and `turns` bounds their number.
     let (sender, results) = sync_channel::<Sent>(workers);
-    let merged = thread::scope(|scope| {
+    thread::scope(|scope| {
         // A panic drops both, so that no worker waits for a turn or for the receiver.
         let results = results;
         let _end = TurnsEnd(&turns);
@@ -72,7 +144,7 @@ fn build(
                         journal: journal.another(),
                     },
                     turns: &turns,
-                    flattened: &flattened,
+                    flattened,
                     build: tokens.build,
                 };
                 let sender = sender.clone();
@@ -90,52 +162,41 @@ fn build(
             })
             .collect();
         drop(sender);
-        let merged = started
-            .and_then(|workers| Ok((append_all(merge, &results, &turns, tokens.build)?, workers)));
+        let appended = started.and_then(|workers| {
+            append_all((merge, offset), &results, &turns, tokens.build)?;
+            Ok(workers)
+        });
         turns.end();
-        if merged.is_err() {
+        if appended.is_err() {
             tokens.run.cancel();
         }
         // Workers that send a result after an error must not wait for a receiver.
         drop(results);
-        let (merged, workers) = merged?;
-        workers.into_iter().for_each(join);
-        Ok::<_, ExportError>(merged)
-    })?;
-    let (ranges, copied) = merged.ranges();
-    if tokens.build.is_cancelled() || ranges < source.ranges.all().len() {
-        return Ok(None);
-    }
-    if target.saved.is_some() {
-        let text = format!(
-            "copied {copied} of {} from the published tables",
-            plural(ranges as u64, "range")
-        );
-        target.events.send(Event::Detail(text));
-    }
-    merged.finish().map(Some)
+        appended?.into_iter().for_each(join);
+        Ok(())
+    })
 }
 
-/// Appends the results in order.
-fn append_all<'m>(
-    mut merge: RangeMerge<'m>,
+/// Appends the results in order. The positions of a result begin at `offset` of the whole list.
+fn append_all(
+    (merge, offset): (&mut RangeMerge<'_>, usize),
     results: &Receiver<Sent>,
     turns: &RangeTurns,
     build: &CancellationToken,
-) -> Result<RangeMerge<'m>, ExportError> {
+) -> Result<(), ExportError> {
     let mut order = RangeOrder::new();
     for sent in results {
         let (number, result) = sent?;
         order.add(number, result);
         while let Some(result) = order.take() {
             if build.is_cancelled() {
-                return Ok(merge);
+                return Ok(());
             }
-            merge.append(result)?;
+            merge.append(result, offset)?;
             turns.merged();
         }
     }
-    Ok(merge)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -151,7 +212,6 @@ mod tests {
     use crate::jobs::journal_index::{IndexUpdate, SharedIndex};
     use crate::jobs::journal_marks::JournalMarks;
     use crate::jobs::ranges::range_list::RangeList;
-    use crate::jobs::ranges::task_source::SourceIds;
     use crate::jobs::response_cache::ResponseCache;
     use crate::journal::failure_note::FailureNote;
     use crate::journal::format::{JournalOptions, JournalRecord, RecordKind};

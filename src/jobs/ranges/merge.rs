@@ -76,8 +76,8 @@ impl<'m> RangeMerge<'m> {
         })
     }
 
-    /// Appends the next range.
-    pub(crate) fn append(&mut self, range: RangeResult) -> Result<(), ExportError> {
+    /// Appends the next range. Its positions begin at `offset` of the whole list.
+    pub(crate) fn append(&mut self, range: RangeResult, offset: usize) -> Result<(), ExportError> {
         let RangeResult {
             tables,
             versions,
@@ -107,14 +107,15 @@ impl<'m> RangeMerge<'m> {
         });
         all_drift.append(drift);
         for failed in &failures {
-            let task_id = self.ids.get(failed.position);
-            all_failures.add(failed.position, &task_id, &failed.note, failed.exported);
+            let position = offset + failed.position;
+            let task_id = self.ids.get(position);
+            all_failures.add(position, &task_id, &failed.note, failed.exported);
         }
         *all_exported += exported.len() as u64;
         for task in exported {
             self.digests.push(TaskDigest {
                 kind: DigestKind::Exported,
-                task_id: &self.ids.get(task.position),
+                task_id: &self.ids.get(offset + task.position),
                 sha256: task.sha256,
             })?;
         }

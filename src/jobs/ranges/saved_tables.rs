@@ -1,6 +1,7 @@
 //! The published tables as a source of ranges that have not changed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use crate::encode::format::Selection;
 use crate::encode::rows_encoder::EncodedTable;
@@ -9,7 +10,7 @@ use crate::flatten::entity_versions::EntityVersion;
 use crate::jobs::ranges::range_key::RangeKey;
 use crate::jobs::ranges::saved_ranges::{SavedRange, SavedRanges};
 use crate::journal::failure_note::FailureNote;
-use crate::publish::output_dir::OutputDirectory;
+use crate::state::paths::StateDir;
 use crate::tables::row_key::RowKind;
 use crate::tables::schema_drift::Drift;
 use crate::tables::table::TableInfo;
@@ -42,15 +43,15 @@ pub(crate) struct CopiedRange {
 }
 
 impl SavedTables {
-    /// Opens the tables of an output directory. `None` if they cannot be copied: then all ranges are built.
-    pub(crate) fn open(directory: &OutputDirectory, selection: Selection) -> Option<Self> {
-        let saved = SavedRanges::read(&directory.state().ranges())?;
+    /// Opens the tables of an export. `None` if they cannot be copied: then all ranges are built.
+    pub(crate) fn open(export: &Path, selection: Selection) -> Option<Self> {
+        let saved = SavedRanges::read(&StateDir::of_output(export).ranges())?;
         let format = selection.format;
         let mut tables = BTreeMap::new();
         let mut next = BTreeMap::new();
         let of_ranges = selection.tables.tables();
         for table in of_ranges.filter(|table| table.row_kind != RowKind::Entity) {
-            let path = directory.path().join(format.file_name(table.name));
+            let path = export.join(format.file_name(table.name));
             let tail = saved.tails.get(table.name)?;
             let source = SourceTable::open(format, table, &path, tail).ok()?;
             next.insert(table.name.to_owned(), SourceTable::begin(format, table));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::error::{Exit, Explain, FileRole};
+use crate::jobs::shards::shard_error::ShardError;
 use crate::journal::error::JournalError;
 use crate::memory::{NO_MEMORY, NO_MEMORY_HINT};
 use crate::output_error::OutputError;
@@ -49,6 +50,9 @@ pub enum VerifyError {
     /// The output directory, such as its lock.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The shards could not be read, or are not those of the export.
+    #[error(transparent)]
+    Shards(#[from] ShardError),
     /// The journal could not be read.
     #[error(transparent)]
     Journal(JournalError),
@@ -88,6 +92,7 @@ impl Explain for VerifyError {
             Self::Changed { .. } | Self::Interrupted => Some("run the same command again".into()),
             Self::Io { source, .. } => Some(FileRole::Verified.hint(source).into()),
             Self::Output(error) => error.hint(),
+            Self::Shards(error) => error.hint(),
             Self::Journal(error) => error.hint(),
             Self::NoMemory { .. } => Some(NO_MEMORY_HINT.into()),
             Self::Tables(_) => None,
@@ -102,6 +107,7 @@ impl Explain for VerifyError {
             | Self::Changed { .. }
             | Self::Output(_)
             | Self::Journal(_) => Exit::Usage,
+            Self::Shards(error) => error.exit(),
             Self::Io { source, .. } => FileRole::Verified.exit(source),
             Self::Tables(_) | Self::NoMemory { .. } => Exit::Failure,
             Self::Interrupted => Exit::Interrupted,

@@ -9,7 +9,7 @@ use crate::failure_kind::FailureKind;
 use crate::ids::task_ids::TaskIds;
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::{Finding, Findings};
-use crate::jobs::verify::journal_source::{ExpectedLine, RawResponses};
+use crate::jobs::verify::raw_responses::{ExpectedLine, RawResponses};
 use crate::jobs::verify::report::VerifyResults;
 use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::journal::failure_note::FailureNote;
@@ -172,9 +172,9 @@ impl FailureCheck<'_> {
                 self.has_other_message = true;
             }
             ExpectedLine::Line(expected) => differ(&text_of(&expected), &text_of(line)),
-            ExpectedLine::Nothing if raw.is_flattened() && parsed.note == missing() => {}
+            ExpectedLine::Nothing if raw.is_flattened(position) && parsed.note == missing() => {}
             ExpectedLine::Nothing
-                if raw.is_flattened()
+                if raw.is_flattened(position)
                     && !self.is_of_this_version
                     && without_message(&parsed.note) == without_message(&missing()) =>
             {

@@ -15,7 +15,7 @@ use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::{Finding, Findings};
 use crate::jobs::verify::generated;
 use crate::jobs::verify::generated::LongestRecords;
-use crate::jobs::verify::journal_source::is_missing;
+use crate::jobs::verify::id_list::is_missing;
 use crate::jobs::verify::report::VerifyResults;
 use crate::jobs::verify::verified_export::VerifiedExport;
 use crate::plural::plural;

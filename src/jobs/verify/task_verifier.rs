@@ -13,8 +13,8 @@ use crate::jobs::verify::compare::{FindingReporter, RowComparer, report_remainin
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::{Finding, Findings};
 use crate::jobs::verify::id_bitset::IdBitset;
-use crate::jobs::verify::journal_source::{RawResponses, parse};
 use crate::jobs::verify::key_checks;
+use crate::jobs::verify::raw_responses::{RawResponses, parse};
 use crate::jobs::verify::report::VerifyResults;
 use crate::jobs::verify::table_cursor::TableCursor;
 use crate::jobs::verify::verified_export::VerifiedExport;

@@ -19,6 +19,8 @@ use crate::durable_fs;
 use crate::event::{Event, Events};
 use crate::jobs::export_defaults::default_threads;
 use crate::jobs::report::{JobEnd, SavedWork};
+use crate::jobs::shards::shard_error::ShardError;
+use crate::jobs::shards::shard_set::ShardSet;
 use crate::jobs::verify::error::VerifyError;
 use crate::jobs::verify::findings::Finding;
 use crate::jobs::verify::report::{VerifyReport, VerifyResults};
@@ -34,23 +36,35 @@ use crate::state::lock::Lock;
 use crate::state::paths::{STATE_DIRECTORY, StateDir};
 use crate::tables::table::SCHEMA_VERSION;
 
-/// Verifies the export in a directory, with the default number of threads.
-pub fn verify(
-    directory: &Path,
-    events: &Events,
-    cancel: &CancellationToken,
-) -> Result<JobEnd<VerifyReport>, VerifyError> {
-    verify_with_threads(directory, default_threads(), events, cancel)
+/// What to verify, and how.
+#[derive(Debug)]
+pub struct VerifyOptions {
+    /// The directory of an export.
+    pub directory: PathBuf,
+    /// The directories of the shards that it was combined from; none if it was not, or to verify without raw responses.
+    pub shards: Vec<PathBuf>,
+    /// Threads that verify tasks. The report does not depend on their number.
+    pub threads: usize,
 }
 
-/// Verifies the export in a directory. The report does not depend on the number of threads.
-pub fn verify_with_threads(
-    directory: &Path,
-    threads: usize,
+impl VerifyOptions {
+    /// An export with its own raw responses, verified with the default number of threads.
+    pub fn of(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            shards: Vec::new(),
+            threads: default_threads(),
+        }
+    }
+}
+
+/// Verifies an export.
+pub fn verify(
+    options: &VerifyOptions,
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<JobEnd<VerifyReport>, VerifyError> {
-    match run(directory, threads, events, cancel) {
+    match run(options, events, cancel) {
         Ok(report) => Ok(JobEnd::Done(report)),
         Err(VerifyError::Interrupted) => Ok(JobEnd::Stopped(SavedWork::Nothing)),
         Err(error) => Err(error),
@@ -58,11 +72,16 @@ pub fn verify_with_threads(
 }
 
 fn run(
-    directory: &Path,
-    threads: usize,
+    options: &VerifyOptions,
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<VerifyReport, VerifyError> {
+    let VerifyOptions {
+        directory,
+        shards,
+        threads,
+    } = options;
+    let directory = directory.as_path();
     let started = Instant::now();
     if !directory.is_dir() {
         return Err(VerifyError::NoExport {
@@ -85,12 +104,14 @@ fn run(
             results.add_unverified("all files and tasks (could not read manifest.json)");
         }
         Ok(manifest) => {
+            let shards = shards_of(&manifest, shards)?;
             let export = VerifiedExport {
                 directory,
                 state: &state,
                 manifest: &manifest,
+                shards: shards.as_ref(),
                 cancel,
-                threads,
+                threads: *threads,
             };
             events.send(Event::Phase("comparing checksums"));
             files::check(export, &mut results)?;
@@ -112,6 +133,18 @@ fn run(
     let mut report = finish(directory, results);
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// The shards in these directories, if there are any. They must be those of the export.
+fn shards_of(manifest: &Manifest, paths: &[PathBuf]) -> Result<Option<ShardSet>, VerifyError> {
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let shards = ShardSet::open(paths)?;
+    if shards.list.sha256 != manifest.ids.file.sha256 {
+        return Err(ShardError::OtherList.into());
+    }
+    Ok(Some(shards))
 }
 
 /// The report with all findings. An interrupted publication is the first one, since it explains the others.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::jobs::shards::shard_set::ShardSet;
 use crate::jobs::verify::error::VerifyError;
 use crate::publish::manifest::Manifest;
 use crate::state::paths::StateDir;
@@ -14,6 +15,8 @@ pub(crate) struct VerifiedExport<'e> {
     pub(crate) directory: &'e Path,
     pub(crate) state: &'e StateDir,
     pub(crate) manifest: &'e Manifest,
+    /// The shards that it was combined from, if they are given: they have its raw responses.
+    pub(crate) shards: Option<&'e ShardSet>,
     pub(crate) cancel: &'e CancellationToken,
     /// The number of threads.
     pub(crate) threads: usize,

@@ -20,7 +20,7 @@ use std::time::Duration;
 use scale_export::encode::format::{Format, Selection};
 use scale_export::event::Events;
 use scale_export::jobs::report::JobEnd;
-use scale_export::jobs::verify::verification::verify;
+use scale_export::jobs::verify::verification::{VerifyOptions, verify};
 use scale_export::publish::commit::is_pending;
 use scale_export::publish::output_dir::OutputDirectory;
 use scale_export::sandbox::config::SandboxConfig;
@@ -259,7 +259,7 @@ fn state(out: &Path) -> Vec<String> {
 fn is_verified(out: &Path) -> bool {
     let cancel = tokio_util::sync::CancellationToken::new();
     loop {
-        match verify(out, &Events::none(), &cancel) {
+        match verify(&VerifyOptions::of(out), &Events::none(), &cancel) {
             Ok(JobEnd::Done(report)) => return report.findings == 0,
             Ok(JobEnd::Stopped(_)) => return false,
             Err(error) if error.to_string().contains(LOCKED) => {

@@ -15,7 +15,7 @@ use scale_export::encode::format::Format;
 use scale_export::event::Events;
 use scale_export::jobs::report::JobEnd;
 use scale_export::jobs::verify::report::VerifyReport;
-use scale_export::jobs::verify::verification::verify;
+use scale_export::jobs::verify::verification::{VerifyOptions, verify};
 use scale_export::sandbox::config::SandboxConfig;
 
 use crate::support::table::{Table, copy};
@@ -69,7 +69,7 @@ fn good_exports(base: &Path) -> Vec<(Format, PathBuf)> {
 
 fn verified(out: &Path) -> VerifyReport {
     let cancel = tokio_util::sync::CancellationToken::new();
-    match verify(out, &Events::none(), &cancel).unwrap() {
+    match verify(&VerifyOptions::of(out), &Events::none(), &cancel).unwrap() {
         JobEnd::Done(report) => report,
         JobEnd::Stopped(_) => panic!("it was not stopped"),
     }

@@ -28,7 +28,8 @@ pub struct PageLimits {
     pub rows: usize,
     /// Bytes at which a page ends, after the row that reaches them.
     pub bytes: usize,
-    /// Bytes of values after which the dictionary is given up if they hardly repeat.
+    /// Bytes of values after which the dictionary is given up if they hardly repeat. With fewer bytes it is decided at the
+    /// end of the column chunk.
     pub probe_bytes: usize,
     /// A dictionary may have its maximum bytes divided by this number.
     pub dictionary_part: usize,
@@ -287,7 +288,8 @@ impl ColumnEncoder {
     fn probe_dictionary(&mut self) {
         self.chunk.is_unprobed = false;
         let (part, whole) = DISTINCT_PART;
-        if self.dictionary.bytes() * whole <= self.chunk.bytes * part {
+        // A chunk without values has no dictionary either.
+        if self.chunk.bytes > 0 && self.dictionary.bytes() * whole <= self.chunk.bytes * part {
             return;
         }
         self.page.text_bytes = 0;
@@ -409,6 +411,9 @@ impl ColumnEncoder {
 
     /// Completes the column chunk. Rows that follow belong to the next one.
     pub(crate) fn finish(&mut self) -> ChunkEnd {
+        if self.chunk.is_unprobed {
+            self.probe_dictionary();
+        }
         self.end_page();
         if self.chunk.uses_dictionary {
             self.end_dictionary();

@@ -1,0 +1,55 @@
+//! `combine`: the export of one run, from the exports of shards.
+
+use std::time::Instant;
+
+use crate::cli::args::CombineArgs;
+use crate::cli::error::CommandError;
+use crate::cli::lifecycle::{
+    JobFiles, JobReport, report_export, report_stopped, run, with_summary,
+};
+use crate::cli::output_options::{guard_options, output_directory};
+use crate::error::Exit;
+use crate::jobs::report::JobEnd;
+use crate::jobs::run_summary::JobName;
+use crate::jobs::shards::combine::{CombineOptions, combine};
+
+/// Combines the exports of shards.
+pub(crate) fn run_combine(args: &CombineArgs) -> Result<Exit, CommandError> {
+    let files = JobFiles {
+        job: JobName::Combine,
+        display: &args.display,
+        metrics: args.metrics.metrics.as_deref(),
+        reads: &args.shards,
+        directory: args.out.as_deref(),
+    };
+    with_summary(&files, |output| {
+        let started = Instant::now();
+        let options = CombineOptions {
+            shards: args.shards.clone(),
+            out: output_directory(args.out.as_ref())?,
+            threads: args.threads.number(),
+            force: args.force,
+            guard: guard_options(&args.guard),
+        };
+        let job = JobReport {
+            output,
+            out: &options.out,
+            shards: &options.shards,
+            tolerate: options.guard.tolerate,
+            started,
+        };
+        run(
+            &args.display,
+            true,
+            |events, signals| combine(&options, events, &signals.cancel),
+            |end, signals| {
+                if let JobEnd::Stopped(_) = end {
+                    let message = "interrupted: no tables were written";
+                    let (_, json) = job.end(&end, None, signals);
+                    return Ok(report_stopped(signals, output, message, &json));
+                }
+                report_export(&end, None, signals, &job)
+            },
+        )
+    })
+}

@@ -1,0 +1,302 @@
+//! The combine job: merges the exports of shards into the export that one run over the whole list would have published.
+//! Rows are copied from the tables of the shards; a range that cannot be copied is built from the raw responses.
+
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::encode::format::Selection;
+use crate::event::{AgainCounts, Event, Events};
+use crate::ids::task_ids::TaskIds;
+use crate::jobs::error::ExportError;
+use crate::jobs::journal_contents::JournalContents;
+use crate::jobs::publication::{NextExport, Publication};
+use crate::jobs::ranges::build::{BuildTokens, TableBuild};
+use crate::jobs::ranges::merge::BuiltTables;
+use crate::jobs::ranges::saved_tables::SavedTables;
+use crate::jobs::ranges::table_target::TableTarget;
+use crate::jobs::ranges::task_source::{SourceIds, TaskSource, ranges_of};
+use crate::jobs::reflatten::refuse_fetched;
+use crate::jobs::report::{ExportReport, JobEnd, SavedWork};
+use crate::jobs::response_cache::ResponseCache;
+use crate::jobs::resume::report_directory;
+use crate::jobs::shards::shard_error::ShardError;
+use crate::jobs::shards::shard_set::{ShardExport, ShardSet};
+use crate::journal::reader::JournalReader;
+use crate::journal::scan::break_if;
+use crate::plural::plural;
+use crate::publish::guard::{GuardOptions, ResponseSource};
+use crate::publish::manifest::{Ids, RunCounters};
+use crate::publish::output_dir::{OutputDirectory, is_below};
+use crate::state::lock::LockWait;
+
+/// What to combine, and how.
+#[derive(Debug)]
+pub struct CombineOptions {
+    /// The directories of all shards, in any order. Format, tables and the other options are theirs.
+    pub shards: Vec<PathBuf>,
+    /// The output directory.
+    pub out: PathBuf,
+    /// Threads that copy tables. The result does not depend on their number.
+    pub threads: usize,
+    /// Whether files that scale-export did not create are overwritten.
+    pub force: bool,
+    /// What the export must be like to be published. Whether missing tasks are dropped is decided by the shards.
+    pub guard: GuardOptions,
+}
+
+/// Combines shards. Blocks until the export is published.
+///
+/// # Errors
+///
+/// [`ExportError`], which is a [`ShardError`] when the shards do not fit together.
+pub fn combine(
+    options: &CombineOptions,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<JobEnd<Box<ExportReport>>, ExportError> {
+    for shard in &options.shards {
+        refuse_out(shard, &options.out)?;
+    }
+    let shards = ShardSet::open(&options.shards)?;
+    let selection = Selection {
+        format: shards.options.format,
+        tables: shards.options.table_selection(),
+    };
+    let wait = LockWait { events, cancel };
+    let opened = OutputDirectory::open_after_readers(&options.out, selection, options.force, wait);
+    if opened.is_err() && cancel.is_cancelled() {
+        return Ok(JobEnd::Stopped(SavedWork::Nothing));
+    }
+    let directory = opened?;
+    let job = Combination {
+        directory: &directory,
+        shards: &shards,
+        selection,
+        threads: options.threads,
+        events,
+        cancel,
+    };
+    let combined = job.run(&options.guard);
+    directory.remove_temporary_files();
+    match combined {
+        Ok(report) => Ok(JobEnd::Done(Box::new(report))),
+        Err(ExportError::Interrupted(saved)) => Ok(JobEnd::Stopped(saved)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Refuses to write into a shard.
+fn refuse_out(shard: &Path, out: &Path) -> Result<(), ExportError> {
+    let is_same = match (shard.canonicalize(), out.canonicalize()) {
+        (Ok(shard), Ok(out)) => shard == out,
+        _ => false,
+    };
+    if is_same || is_below(out, shard) {
+        let out = out.to_owned();
+        return Err(ShardError::OutIsShard { out }.into());
+    }
+    Ok(())
+}
+
+/// A job that has its output directory and the shards.
+struct Combination<'c> {
+    directory: &'c OutputDirectory,
+    shards: &'c ShardSet,
+    selection: Selection,
+    threads: usize,
+    events: &'c Events,
+    cancel: &'c CancellationToken,
+}
+
+impl Combination<'_> {
+    fn run(&self, guard: &GuardOptions) -> Result<ExportReport, ExportError> {
+        let Self {
+            directory, shards, ..
+        } = *self;
+        report_directory(directory, self.events);
+        refuse_fetched(directory)?;
+        let guard = GuardOptions {
+            drop_missing: shards.options.drop_missing,
+            ..*guard
+        };
+        let ids = shards.ids()?;
+        let staging = directory.stage();
+        let target = TableTarget {
+            selection: self.selection,
+            staging: &staging,
+            events: self.events,
+            workers: self.threads,
+            saved: None,
+        };
+        let built = self.build(&ids, target)?;
+        let published = directory.manifest();
+        let next = NextExport {
+            response_source: ResponseSource::Journal,
+            directory: directory.path(),
+            published: published.as_ref(),
+            ids: &ids,
+            failures: &built.flattened.failures,
+            exported: built.flattened.exported,
+        };
+        next.check(&guard)?;
+        self.stop_if_cancelled()?;
+        self.events.send(Event::Phase("publishing"));
+        let publication = Publication {
+            ids: &ids,
+            shard: None,
+            duplicates: shards.duplicates,
+            run: self.counters(),
+            with_journal: false,
+            options: shards.options.clone(),
+        };
+        let report = publication.publish(directory, staging, built)?;
+        Ok(ExportReport {
+            uses_network: false,
+            ..report
+        })
+    }
+
+    fn stop_if_cancelled(&self) -> Result<(), ExportError> {
+        if self.cancel.is_cancelled() {
+            return Err(ExportError::Interrupted(SavedWork::Nothing));
+        }
+        Ok(())
+    }
+
+    /// Builds the tables from the shards, one after the other.
+    fn build(&self, ids: &TaskIds, target: TableTarget<'_>) -> Result<BuiltTables, ExportError> {
+        self.events.send(Event::Planned {
+            requested: ids.len(),
+            kept: 0,
+            duplicates: 0,
+            listed: false,
+            again: AgainCounts::default(),
+        });
+        self.events.send(Event::Phase("building tables"));
+        let mut tables = TableBuild::begin(target, SourceIds::Complete(ids))?;
+        for shard in &self.shards.shards {
+            self.add(&mut tables, shard, target)?;
+        }
+        let (ranges, copied) = tables.ranges();
+        self.events.send(Event::Detail(format!(
+            "copied {copied} of {} from the tables of the shards",
+            plural(ranges as u64, "range")
+        )));
+        let built = tables.finish()?;
+        self.compare_counts(&built)?;
+        Ok(built)
+    }
+
+    /// Adds the tasks of a shard.
+    fn add(
+        &self,
+        tables: &mut TableBuild<'_>,
+        shard: &ShardExport,
+        target: TableTarget<'_>,
+    ) -> Result<(), ExportError> {
+        let ids = shard.ids()?;
+        let (contents, journal) = self.journal(shard, &ids)?;
+        let saved = SavedTables::open(&shard.path, self.selection);
+        let target = TableTarget {
+            saved: saved.as_ref(),
+            ..target
+        };
+        let source = TaskSource {
+            ids: SourceIds::Complete(&ids),
+            ranges: &ranges_of(&ids),
+            index: &contents.index,
+            cache: &ResponseCache::default(),
+            drop_missing: self.shards.options.drop_missing,
+        };
+        let run = self.cancel.child_token();
+        if tables.add(target, source, &journal, BuildTokens::of_run(&run))? {
+            Ok(())
+        } else {
+            Err(ExportError::Interrupted(SavedWork::Nothing))
+        }
+    }
+
+    /// What the journal of a shard holds. Its tables must have been made from all of it.
+    fn journal(
+        &self,
+        shard: &ShardExport,
+        ids: &TaskIds,
+    ) -> Result<(JournalContents, JournalReader), ExportError> {
+        let path = shard.state().journal();
+        if !JournalReader::is_there(&path)? {
+            return Err(ShardError::NoJournal {
+                path: shard.path.clone(),
+                shard: shard.shard,
+            }
+            .into());
+        }
+        let mut contents = JournalContents::new(ids, shard.manifest.run.journal_bytes);
+        let (reader, _, scan) = JournalReader::open_with_index(&path, |entry| {
+            contents.add_record(ids, &entry);
+            break_if(self.cancel.is_cancelled())
+        })?;
+        contents.finish_scan(ids, &scan, reader.bytes()?);
+        if scan.damaged > 0 {
+            return Err(shard.unpublished("its raw responses are damaged").into());
+        }
+        if !contents.index.is_all_published() {
+            let cause = "its last run did not publish all responses that it has";
+            return Err(shard.unpublished(cause).into());
+        }
+        contents.index.close();
+        Ok((contents, reader))
+    }
+
+    /// The tables must have the tasks of the shards: a state that does not fit to the published tables is damaged.
+    fn compare_counts(&self, built: &BuiltTables) -> Result<(), ExportError> {
+        let sum = |count: fn(&Ids) -> u64| -> u64 {
+            let shards = self.shards.shards.iter();
+            shards.map(|shard| count(&shard.manifest.ids)).sum()
+        };
+        let flattened = &built.flattened;
+        let found = (
+            flattened.exported,
+            flattened.failures.failed(),
+            flattened.failures.stale,
+        );
+        let expected = (
+            sum(|ids| ids.exported),
+            sum(|ids| ids.failed),
+            sum(|ids| ids.stale),
+        );
+        match self.shards.shards.first() {
+            Some(first) if found != expected => Err(first
+                .unpublished("the shards have other tasks than their manifests say")
+                .into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The counters of the runs of all shards, from the first start to the last end. There is no journal.
+    fn counters(&self) -> RunCounters {
+        let runs = || {
+            let shards = self.shards.shards.iter();
+            shards.map(|shard| &shard.manifest.run)
+        };
+        // Times in UTC with the same number of digits are in order as texts.
+        let started_at = runs().map(|run| run.started_at.clone()).min();
+        let finished_at = runs().map(|run| run.finished_at.clone()).max();
+        let mut all = RunCounters {
+            started_at: started_at.unwrap_or_default(),
+            finished_at: finished_at.unwrap_or_default(),
+            requests: 0,
+            retries: 0,
+            rate_limited: 0,
+            bytes_received: 0,
+            journal_bytes: None,
+        };
+        for run in runs() {
+            all.requests += run.requests;
+            all.retries += run.retries;
+            all.rate_limited += run.rate_limited;
+            all.bytes_received += run.bytes_received;
+        }
+        all
+    }
+}
