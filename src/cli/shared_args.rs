@@ -166,7 +166,12 @@ pub(crate) struct DisplayArgs {
     )]
     pub(crate) log_format: LogFormatArg,
     /// Write a summary of the run as JSON; `-` is standard output
-    #[arg(long, value_name = "FILE", env = "SCALE_EXPORT_SUMMARY")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SCALE_EXPORT_SUMMARY",
+        hide_short_help = true
+    )]
     pub(crate) summary: Option<PathBuf>,
 
     /// Read options from this file [default: scale-export.toml]

@@ -64,7 +64,7 @@ impl fmt::Display for InvalidShard {
             Self::None => f.write_str("expected at least one shard, like 0/1"),
             Self::Index { index, count } => write!(
                 f,
-                "shards are counted from 0, so the last of {count} is {}/{count}, and {index}/{count} is none of them",
+                "shards are counted from 0, so the last of {count} is {}/{count}, not {index}/{count}",
                 count - 1
             ),
         }
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(Shard::new(3, 4).unwrap().to_string(), "3/4");
         assert_eq!(
             "4/4".parse::<Shard>().unwrap_err().to_string(),
-            "shards are counted from 0, so the last of 4 is 3/4, and 4/4 is none of them"
+            "shards are counted from 0, so the last of 4 is 3/4, not 4/4"
         );
         assert_eq!("0/0".parse::<Shard>(), Err(InvalidShard::None));
         for text in [

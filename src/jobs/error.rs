@@ -75,7 +75,7 @@ pub enum ExportError {
         /// The directory.
         out: PathBuf,
     },
-    /// The output directory has another shard, or an export that is no shard.
+    /// The output directory has another shard, or the export of a whole list.
     #[error(
         "could not write to `{}`: it has {}, and this run exports {}", out.display(), shard_text(*.published), shard_text(*.requested)
     )]

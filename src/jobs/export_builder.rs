@@ -393,6 +393,29 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_has_its_part_of_the_ids_and_of_the_rate() {
+        let ids = || TaskIds::collect((0..100).map(|number| format!("task_{number}"))).unwrap();
+        let shard = Shard::new(1, 4).unwrap();
+        let builder = || ExportOptions::builder("out").api_key("key").shard(shard);
+        let options = builder().ids(ids()).rate(Rate::Limit(100.0)).build();
+        let options = options.unwrap();
+        assert_eq!(options.fetch.rate, Rate::Limit(25.0));
+        let place = options.shard.unwrap();
+        assert_eq!((place.shard, place.list.requested), (shard, 100));
+        // A list of 100 IDs is one range, which the last shard has.
+        assert!(options.ids.is_empty());
+        assert_eq!(builder().build().unwrap().fetch.rate, Rate::Learned);
+        let list = ListSource {
+            kind: ListKind::Batch,
+            name: "b".to_owned(),
+            filter: ListFilter::default(),
+        };
+        let error = builder().lists(vec![list]).build().unwrap_err();
+        assert!(matches!(error, OptionsError::ShardOfLists(_)), "{error}");
+        assert_eq!(error.exit(), Exit::Usage);
+    }
+
+    #[test]
     fn fail_fast_allows_no_failure_and_a_server_in_this_process_needs_no_limit() {
         let builder = || ExportOptions::builder("out").api_key("key");
         let options = builder().fail_fast(true).build().unwrap();

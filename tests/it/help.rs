@@ -5,12 +5,13 @@ use std::fs;
 use crate::support::program;
 
 /// Commands with a help; the main job is the empty one.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "",
     "verify",
     "check",
     "status",
     "changes",
+    "combine",
     "flatten",
     "ids",
     "report",

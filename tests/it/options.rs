@@ -109,9 +109,9 @@ const MISTAKES: &[(&[&str], &str, &str)] = &[
         "did you mean `verify`?",
     ),
     (
-        &["verify", "x", "y"],
+        &["status", "x", "y"],
         "unexpected argument `y`",
-        "see scale-export verify --help",
+        "see scale-export status --help",
     ),
     (
         &["verify"],

@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 
 use arrow::ipc::writer::FileWriter;
+use bytes::Bytes;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use proptest::prelude::*;
 use scale_export::encode::parquet::write::row_group_encoder::RowGroupLimits;
 use scale_export::tables::definition::TABLES;
@@ -55,6 +57,36 @@ const MIXED: Nature = Nature {
     distinct: 5_000,
     text_bytes: 200,
 };
+
+/// The names of the columns with a dictionary in the first row group.
+fn with_dictionary(nature: Nature, count: usize) -> Vec<String> {
+    let rows = rows(&ALL_TYPES, nature, count, &random_bytes(1, count));
+    let file = check(&rows, RowGroupLimits::default());
+    let reader = SerializedFileReader::new(Bytes::from(file)).unwrap();
+    let columns = reader.metadata().row_group(0).columns().iter();
+    let with_dictionary = columns.filter(|column| column.dictionary_page_offset().is_some());
+    let names = with_dictionary.map(|column| column.column_path().string());
+    names.collect()
+}
+
+#[test]
+fn a_short_column_chunk_has_a_dictionary_only_if_its_values_repeat() {
+    let distinct = Nature {
+        nulls: 0,
+        repeats: 0,
+        distinct: u32::MAX,
+        text_bytes: 40,
+    };
+    let few = Nature {
+        distinct: 3,
+        ..distinct
+    };
+    let (few, distinct) = (with_dictionary(few, 300), with_dictionary(distinct, 300));
+    for name in ["name", "number", "time"] {
+        assert!(few.iter().any(|found| found == name), "{few:?}");
+        assert!(!distinct.iter().any(|found| found == name), "{distinct:?}");
+    }
+}
 
 #[test]
 fn row_groups_of_every_table_are_copied_without_a_change() {

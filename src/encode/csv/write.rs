@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use memchr::{memchr, memchr_iter, memchr3};
 
 use crate::encode::file_part::{FilePart, RowEncoder};
 use crate::json::text::write_json_string;
@@ -109,8 +110,8 @@ fn write_cell(cell: &Cell<'_>, scratch: &mut String, out: &mut String) {
     // Writing to a `String` cannot fail.
     match cell {
         Cell::Text(text) => write_field(&text.decode(), out),
-        Cell::Int32(number) => drop(write!(out, "{number}")),
-        Cell::Int64(number) => drop(write!(out, "{number}")),
+        Cell::Int32(number) => out.push_str(itoa::Buffer::new().format(*number)),
+        Cell::Int64(number) => out.push_str(itoa::Buffer::new().format(*number)),
         // The shortest decimal that round-trips.
         Cell::Float64(number) => drop(write!(out, "{number:?}")),
         Cell::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
@@ -141,8 +142,11 @@ const NULL_ELSEWHERE: &str = "\\N";
 /// Whether a text that is not null has quotes: where RFC 4180 requires them, for the empty string, and where other
 /// programs would read null.
 pub fn needs_quotes(text: &str) -> bool {
-    let is_special = |byte| matches!(byte, b',' | b'"' | b'\n' | b'\r');
-    text.is_empty() || text == NULL_ELSEWHERE || text.bytes().any(is_special)
+    let bytes = text.as_bytes();
+    text.is_empty()
+        || text == NULL_ELSEWHERE
+        || memchr3(b',', b'"', b'\n', bytes).is_some()
+        || memchr(b'\r', bytes).is_some()
 }
 
 /// Writes a text, with quotes where it needs them.
@@ -152,12 +156,14 @@ fn write_field(text: &str, out: &mut String) {
         return;
     }
     out.push('"');
-    let mut parts = text.split('"');
-    out.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        out.push_str("\"\"");
-        out.push_str(part);
+    let mut begin = 0;
+    for quote in memchr_iter(b'"', text.as_bytes()) {
+        // The quote itself begins the next part.
+        out.push_str(text.get(begin..quote).unwrap_or_default());
+        out.push('"');
+        begin = quote;
     }
+    out.push_str(text.get(begin..).unwrap_or_default());
     out.push('"');
 }
 

@@ -55,8 +55,8 @@ struct ResponsePart {
     is_flattened: bool,
 }
 
-/// Where a journal is, and what it should have.
-struct JournalFile<'j> {
+/// Where the journal of an export or of a shard is, and what it should have.
+struct SourceJournal<'j> {
     path: PathBuf,
     /// The name in findings.
     name: String,
@@ -72,7 +72,7 @@ impl RawResponses {
         results: &mut VerifyResults,
     ) -> Result<Option<Self>, VerifyError> {
         let files = match export.shards {
-            None => vec![JournalFile {
+            None => vec![SourceJournal {
                 path: export.state.journal(),
                 name: JOURNAL.to_owned(),
                 manifest: export.manifest,
@@ -211,7 +211,7 @@ impl RawResponses {
 }
 
 /// The journals of the shards.
-fn files_of(shards: &ShardSet) -> Vec<JournalFile<'_>> {
+fn files_of(shards: &ShardSet) -> Vec<SourceJournal<'_>> {
     let mut start = 0;
     let shards = shards.shards.iter();
     shards
@@ -220,7 +220,7 @@ fn files_of(shards: &ShardSet) -> Vec<JournalFile<'_>> {
             let positions = start..requested.saturating_add(start);
             start = positions.end;
             let path = shard.state().journal();
-            JournalFile {
+            SourceJournal {
                 name: path.display().to_string(),
                 path,
                 manifest: &shard.manifest,
@@ -233,12 +233,12 @@ fn files_of(shards: &ShardSet) -> Vec<JournalFile<'_>> {
 impl ResponsePart {
     /// Opens a journal, if it is there.
     fn open(
-        file: JournalFile<'_>,
+        file: SourceJournal<'_>,
         export: VerifiedExport<'_>,
         ids: &TaskIds,
         results: &mut VerifyResults,
     ) -> Result<Option<Self>, VerifyError> {
-        let JournalFile {
+        let SourceJournal {
             path,
             name,
             manifest,
