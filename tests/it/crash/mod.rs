@@ -4,6 +4,7 @@
 //! Steps have numbers (`src/durable_fs/failpoint.rs`). The order within each of the two lanes is the same in every run,
 //! since one request is in flight at a time.
 
+mod combined;
 mod copies;
 mod disk_full;
 mod kills;
