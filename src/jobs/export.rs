@@ -325,7 +325,7 @@ impl TaskExport<'_> {
             network: self.run.network,
             index,
             staging,
-            saved: SavedTables::open(directory, self.options.selection()),
+            saved: SavedTables::open(directory, self.options.selection(), events),
             learned: self.listed.learned,
         };
         let mut reader = journal.reader();

@@ -147,7 +147,7 @@ fn flatten_into(
     } else {
         import(options, directory, target, cancel)?
     };
-    let saved = SavedTables::open(directory.path(), selection);
+    let saved = SavedTables::open(directory.path(), selection, events);
     let target = TableTarget {
         saved: saved.as_ref(),
         ..target

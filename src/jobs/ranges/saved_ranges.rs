@@ -6,10 +6,12 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use thiserror::Error;
 
 use crate::durable_fs::read_small;
 use crate::encode::region_writer::Region;
@@ -27,6 +29,29 @@ const VERSION: u32 = 1;
 /// Maximum bytes of a file that is read: many times what a million tasks in a hundred ranges take. All ranges are rebuilt if it
 /// has more, which takes hundreds of thousands of distinct projects and batches.
 const MAX_BYTES: u64 = 64 << 20;
+
+/// Why the file cannot be used. The ranges are built again then.
+#[derive(Debug, Error)]
+pub(crate) enum UnusableRanges {
+    /// No run has written it yet.
+    #[error("it is missing")]
+    Missing,
+    /// The system returned an error, or the file is too large.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It has other bytes than were written.
+    #[error("it is damaged")]
+    Damaged,
+    /// Another version of scale-export wrote it.
+    #[error("it has version {0}, and this program reads version {VERSION}")]
+    Version(u32),
+}
+
+/// The part of the file that every version has.
+#[derive(Debug, Deserialize)]
+struct SavedVersionNumber {
+    version: u32,
+}
 
 /// All ranges, in order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,15 +146,27 @@ impl SavedRanges {
         bytes
     }
 
-    /// Reads a file. `None` if it is missing, damaged, or of another version: the ranges are built again then.
-    pub(crate) fn read(path: &Path) -> Option<Self> {
-        let bytes = read_small(path, MAX_BYTES).ok()?;
-        let line = bytes.iter().position(|byte| *byte == b'\n')?;
-        let (sha256, json) = (bytes.get(..line)?, bytes.get(line + 1..)?);
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> Result<Self, UnusableRanges> {
+        let bytes = match read_small(path, MAX_BYTES) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(UnusableRanges::Missing);
+            }
+            read => read?,
+        };
+        let line = bytes.iter().position(|byte| *byte == b'\n');
+        let (sha256, json) = match line.map(|line| bytes.split_at(line)) {
+            Some((sha256, [_, json @ ..])) => (sha256, json),
+            _ => return Err(UnusableRanges::Damaged),
+        };
         if hex::encode(&Sha256::digest(json)).as_bytes() != sha256 {
-            return None;
+            return Err(UnusableRanges::Damaged);
         }
-        let saved: Self = serde_json::from_slice(json).ok()?;
-        (saved.version == VERSION).then_some(saved)
+        let SavedVersionNumber { version } =
+            serde_json::from_slice(json).map_err(|_| UnusableRanges::Damaged)?;
+        if version != VERSION {
+            return Err(UnusableRanges::Version(version));
+        }
+        serde_json::from_slice(json).map_err(|_| UnusableRanges::Damaged)
     }
 }

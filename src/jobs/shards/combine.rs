@@ -197,7 +197,7 @@ impl Combination<'_> {
     ) -> Result<(), ExportError> {
         let ids = shard.ids()?;
         let (contents, journal) = self.journal(shard, &ids)?;
-        let saved = SavedTables::open(&shard.path, self.selection);
+        let saved = SavedTables::open(&shard.path, self.selection, self.events);
         let target = TableTarget {
             saved: saved.as_ref(),
             ..target

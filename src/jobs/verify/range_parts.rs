@@ -40,7 +40,7 @@ impl<'p> RangeParts<'p> {
         if !path.metadata().is_ok_and(|metadata| metadata.is_file()) {
             return None;
         }
-        let saved = SavedRanges::read(&path)?.ranges;
+        let saved = SavedRanges::read(&path).ok()?.ranges;
         let positions = RangeList::of(checks.ids, RangeLengths::of_program()).all();
         if positions.len() < 2 || positions.len() != saved.len() {
             return None;

@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::Output;
 
+use scale_export::hex;
 use scale_export::journal::format::{FLAG_FINAL, JournalRecord, JournalVersion, RecordKind};
 use scale_export::journal::reader::JournalReader;
 use scale_export::journal::writer::Journal;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
+use super::RANGE_TASKS;
 use super::nights::{Nights, TASKS};
-use crate::flatten::{flatten, stderr};
+use crate::flatten::{exported, flatten, stderr};
 use crate::support::journal_versions::downgrade;
-use crate::support::{published, task_ids};
+use crate::support::{program, published, task_ids};
 
 /// A task of some kilobytes with these members.
 fn task(task_id: &str, members: &Value) -> Vec<u8> {
@@ -411,4 +416,58 @@ fn a_journal_without_digests_is_never_copied() {
     changed.assert_same_as_new("continued", &[]);
     changed.export(&ids, &[]);
     changed.assert_same_as_new("fetched", &[]);
+}
+
+/// What `flatten` in place says with `--verbose`.
+fn reflattened(out: &Path) -> String {
+    let output = flatten_verbose(out);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    stderr(&output)
+}
+
+fn flatten_verbose(out: &Path) -> Output {
+    let mut command = program();
+    command.env(RANGE_TASKS, "7").arg("flatten");
+    command.arg(out).arg("--out").arg(out).arg("-v");
+    command.output().unwrap()
+}
+
+#[test]
+fn a_run_that_cannot_copy_ranges_says_why() {
+    let base = tempfile::tempdir().unwrap();
+    let out = exported(base.path(), &[]);
+    reflattened(&out);
+    let (ranges, table) = (
+        out.join(".scale-export/ranges"),
+        out.join("messages.parquet"),
+    );
+    let (intact, rows) = (fs::read(&ranges).unwrap(), fs::read(&table).unwrap());
+    let line = intact.iter().position(|byte| *byte == b'\n').unwrap();
+    let newer =
+        String::from_utf8_lossy(&intact[line + 1..]).replacen("\"version\":1", "\"version\":9", 1);
+    let newer = format!("{}\n{newer}", hex::encode(&Sha256::digest(&newer)));
+    for (content, cause) in [
+        (&intact[..intact.len() / 2], "it is damaged"),
+        (b"", "it is damaged"),
+        (
+            newer.as_bytes(),
+            "it has version 9, and this program reads version 1",
+        ),
+    ] {
+        fs::write(&ranges, content).unwrap();
+        let expected =
+            format!("cannot copy ranges from the published tables: .scale-export/ranges: {cause}");
+        let text = reflattened(&out);
+        assert!(text.contains(&expected), "{text}");
+        assert_eq!(fs::read(&ranges).unwrap(), intact, "{cause}");
+    }
+    fs::write(&table, &rows[..rows.len() - 9]).unwrap();
+    let text = reflattened(&out);
+    assert!(
+        text.contains("published tables: `messages`: it has other bytes than were written"),
+        "{text}"
+    );
+    assert!(fs::read(&table).unwrap() == rows);
+    fs::remove_file(&ranges).unwrap();
+    assert!(!reflattened(&out).contains("cannot copy"));
 }
