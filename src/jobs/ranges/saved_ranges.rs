@@ -155,9 +155,8 @@ impl SavedRanges {
             read => read?,
         };
         let line = bytes.iter().position(|byte| *byte == b'\n');
-        let (sha256, json) = match line.map(|line| bytes.split_at(line)) {
-            Some((sha256, [_, json @ ..])) => (sha256, json),
-            _ => return Err(UnusableRanges::Damaged),
+        let Some((sha256, [_, json @ ..])) = line.map(|line| bytes.split_at(line)) else {
+            return Err(UnusableRanges::Damaged);
         };
         if hex::encode(&Sha256::digest(json)).as_bytes() != sha256 {
             return Err(UnusableRanges::Damaged);
