@@ -1,5 +1,5 @@
 .PHONY: help test databases dialects readers demo picture lint bless pacing-report bench bench-stages bench-parsers bench-resume bench-runs \
-	bench-instructions bench-memory bench-scale bench-nights performance bench-report bench-pacing fuzz deny attack lint-python lint-workflows \
+	bench-instructions bench-memory bench-scale bench-nights performance bench-report bench-pacing bench-shards fuzz deny attack lint-python lint-workflows \
 	test-package wheel wheel-check wheel-test buildah image image-files test-image
 
 help: ## List the targets
@@ -214,6 +214,10 @@ bench-report: ## Write the measurements to docs/performance.md and docs/performa
 bench-pacing: ## Measure the pacer against real servers with hidden limits; needs nginx (15 minutes)
 	cargo build --release --locked
 	python3 benches/pacing.py
+
+bench-shards: ## Measure the shards of a list under one hidden limit; needs nginx (15 minutes)
+	cargo build --release --locked
+	python3 benches/shards.py
 
 bless: .venv/ready ## Regenerate the generated files
 	BLESS=1 SCALE_EXPORT_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --locked --test it -- --test-threads 1 documents golden documented_queries published_bytes the_table_of_faults pacing_report

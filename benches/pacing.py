@@ -11,38 +11,21 @@ Each case takes a minute or 2,000 tasks, whichever is longer. All cases together
 
 import argparse
 import concurrent.futures
+import contextlib
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
+from machine import KEY, PROGRAM, existing, process
+from proxy import logging_proxy
+from servers import sandbox
+
 FOUND = 10
 """Seconds after which the limit must be found."""
-
-CONF = """
-daemon off; pid {run}/pid; error_log {run}/error.log warn; worker_processes 1; worker_rlimit_nofile 8192;
-events {{ worker_connections 4096; }}
-http {{
-  log_format responses '$msec $status'; access_log {run}/access.log responses;
-  client_body_temp_path {run}/1; proxy_temp_path {run}/2; fastcgi_temp_path {run}/3; uwsgi_temp_path {run}/4;
-  scgi_temp_path {run}/5; keepalive_requests 10000000; keepalive_timeout 300s;
-  upstream sandbox {{ server 127.0.0.1:{behind}; keepalive 256; }}
-  {zone}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      {limit}
-      proxy_pass http://sandbox; proxy_http_version 1.1; proxy_set_header Connection "";
-    }}
-    error_page 429 @limited;
-    location @limited {{ add_header Retry-After 1 always; return 429 '{{"error":"too many requests"}}'; }}
-  }}
-}}
-"""
 
 
 class Case:
@@ -89,67 +72,32 @@ def cases():
     )
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def wait_for(port):
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise SystemExit(f"nothing listens on port {port}")
-
-
 def measure(case, program):
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
         run = pathlib.Path(place)
-        port, behind = free_port(), free_port()
-        zone = limit = ""
-        if case.nginx:
-            rate, burst = case.nginx
-            zone = f"limit_req_zone $server_port zone=one:1m rate={rate}r/s;"
-            limit = f"limit_req zone=one burst={burst} nodelay; limit_req_status 429;"
-        conf = CONF.format(run=run, port=port, behind=behind, zone=zone, limit=limit)
-        (run / "nginx.conf").write_text(conf)
         # More IDs than can be fetched in the time: the run is stopped.
         count = round(sum(case.allowed(second) for second in range(case.seconds)) * 1.5) + 1000
         (run / "ids.txt").write_text("".join(f"task_{number}\n" for number in range(1, count + 1)))
-        started = []
-        try:
-            sandbox = [program, "sandbox", "--port", str(behind), *case.sandbox]
-            started.append(subprocess.Popen(sandbox, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-            begin = time.time()
-            started.append(subprocess.Popen(["nginx", "-c", run / "nginx.conf", "-p", run]))
-            wait_for(behind)
-            wait_for(port)
-            export = [program, "--ids", run / "ids.txt", "--out", run / "out", "--plan", "ids"]
-            export += ["--base-url", f"http://127.0.0.1:{port}", "--quiet"]
-            key = {"SCALE_API_KEY": "test_key", "PATH": "/usr/bin:/bin"}
-            client = subprocess.Popen(export, env=key, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-            started.append(client)
+        begin = time.time()
+        behind = stack.enter_context(sandbox(program, case.sandbox, run / "sandbox.log"))
+        proxy = stack.enter_context(logging_proxy(run, behind, limit=case.nginx))
+        export = [program, "--ids", run / "ids.txt", "--out", run / "out", "--plan", "ids"]
+        export += ["--base-url", f"http://127.0.0.1:{proxy.ports[0]}", "--quiet"]
+        environment = {"SCALE_API_KEY": KEY, "PATH": "/usr/bin:/bin"}
+        with process(export, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as client:
             begin = time.time() if case.nginx else begin
             time.sleep(case.seconds + 1 - (time.time() - begin))
             if client.poll() is not None:
                 raise SystemExit(f"{case.name}: exited early: {client.stderr.read().decode()}")
             client.send_signal(signal.SIGINT)
             client.wait()
-        finally:
-            for process in started:
-                if process.poll() is None:
-                    process.terminate()
-                    process.wait()
-        return judge(case, (run / "access.log").read_text())
+        return judge(case, proxy.responses())
 
 
-def judge(case, log):
-    responses = [(float(at), int(status)) for at, status in (line.split() for line in log.splitlines())]
-    first = min(at for at, _ in responses)
+def judge(case, responses):
+    first = min(at for at, _, _ in responses)
     seconds = [{200: 0, 429: 0, 503: 0} for _ in range(case.seconds)]
-    for at, status in responses:
+    for at, _, status in responses:
         second = int(at - first)
         if second < case.seconds:
             seconds[second][status] = seconds[second].get(status, 0) + 1
@@ -166,11 +114,11 @@ def judge(case, log):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--program", default="target/release/scale-export")
+    parser.add_argument("--program", default=PROGRAM, type=pathlib.Path)
     parser.add_argument("--jobs", type=int, default=6, help="cases that run at the same time")
     parser.add_argument("--only", default="", help="cases whose name matches this expression")
     options = parser.parse_args()
-    program = pathlib.Path(options.program).resolve()
+    program = existing(options.program)
     chosen = [case for case in cases() if re.search(options.only, case.name)]
     # The longest first.
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

@@ -4,6 +4,7 @@ mod cases;
 mod program;
 mod report;
 mod simulator;
+mod together;
 
 use std::sync::OnceLock;
 use std::time::Duration;
